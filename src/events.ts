@@ -1,0 +1,185 @@
+/**
+ * Everything that happens, as data. An event is written to the `events` table first and changes the shared state after
+ * (`state/state-manager.ts`); the dashboard receives the same events and runs the same `applyEvent`.
+ * Messages and payloads never hold a secret or a personal datum. Free of Node: the browser uses this file too.
+ */
+import type { Usd } from './money.ts'
+
+export type Level = 'DEBUG' | 'INFO' | 'OK' | 'WARN' | 'ERROR' | 'CRIT'
+
+export type AgentState =
+  | 'starting'
+  | 'running'
+  | 'paused'
+  | 'stopping'
+  | 'completed'
+  | 'stopped'
+  | 'failed'
+  | 'crash_loop'
+  | 'budget_stopped'
+  | 'blocked'
+
+export type CircuitState = 'closed' | 'open' | 'half_open'
+export type SafetyMode = 'redact' | 'block' | 'warn'
+export type PiiType = 'email' | 'phone' | 'ssn' | 'credit_card' | 'iban' | 'ip' | 'secret'
+export type Outcome = 'succeeded' | 'failed'
+/** Where an answer of a service came from: live, cached, placeholder. */
+export type Tier = 1 | 2 | 3
+
+/** The payload of each type of event. Money is a decimal string in US dollars; durations carry their unit. */
+export interface EventData {
+  /** The server listens. */
+  'server.started': { version: string; url: string; pid: number }
+  /** The server is closing in order. */
+  'server.stopped': { reason: string }
+  /** Configuration was read; `file` is null when there is none. */
+  'config.loaded': { file: string | null }
+
+  /** A run of an agent began. The first one carries `restart: 0`. */
+  'agent.started': {
+    run_id: string
+    name: string
+    script: string
+    environment: string
+    pid: number
+    restart: number
+    limit_usd: Usd
+    safety_mode: SafetyMode
+    /** What is detected, so that the screen can say "not monitored" for the rest. */
+    detect: PiiType[]
+  }
+  /** The process ended. `state` is what that makes of the agent; 'starting' when it will be started again. */
+  'agent.exited': {
+    run_id: string
+    exit_code: number | null
+    signal: string | null
+    state: AgentState
+    reason: string
+    restart_in_ms: number | null
+  }
+  /** The process group was told to end; `by` is who wanted it. */
+  'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown'; survivors: number[] }
+  'agent.paused': { by: string }
+  'agent.resumed': { by: string }
+  /** One line the agent printed, after redaction. */
+  'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true }
+
+  /** The agent said how far it is. */
+  'progress.updated': { done: number; total: number | null; unit: string; label: string | null }
+  /** The agent finished one unit of its work. `degraded`: a fallback was used on the way. */
+  'unit.completed': { outcome: Outcome; degraded: boolean; unit: string; label: string | null; latency_ms: number | null; reason: string | null }
+
+  /** An LLM call ended and was charged. `estimated`: the provider did not say what it used. */
+  'call.completed': {
+    call_id: string
+    provider: string
+    model: string
+    stream: boolean
+    input_tokens: number
+    cached_input_tokens: number
+    output_tokens: number
+    cost_usd: Usd
+    estimated: boolean
+    latency_ms: number
+    first_byte_ms: number | null
+    status: number
+    redactions: number
+    /** What the same call would have cost on the model the agent used before it downgraded. */
+    baseline_usd: Usd | null
+  }
+  /** An LLM call ended without a complete answer. `cost_usd` is what was charged all the same. */
+  'call.failed': {
+    call_id: string
+    provider: string
+    model: string
+    code: string
+    status: number
+    cost_usd: Usd
+    estimated: boolean
+    latency_ms: number
+    retryable: boolean
+  }
+
+  /** A service was called (or its circuit answered for it). */
+  'service.called': {
+    call_id: string
+    service: string
+    ok: boolean
+    status: number
+    tier: Tier | null
+    /** The circuit was open: nothing was sent. */
+    blocked: boolean
+    cost_usd: Usd
+    /** What a blocked call would have cost. */
+    saved_usd: Usd
+    latency_ms: number
+  }
+  /** A lower tier answered for a service. */
+  'fallback.used': { service: string; tier: Tier; why: string }
+
+  'circuit.opened': { circuit: string; failures: number; cooldown_ms: number; reason: string; tier: Tier | null }
+  'circuit.half_opened': { circuit: string }
+  'circuit.closed': { circuit: string; by: 'probe' | 'operator' }
+
+  /** Spending passed a warning threshold (once per threshold and limit). */
+  'budget.warned': { spent_usd: Usd; limit_usd: Usd; threshold: number; used_percent: number; suggested_increase_usd: Usd }
+  /** Nothing more can be paid: at 100 %, or a call that does not fit any more. */
+  'budget.exhausted': { spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
+  'budget.raised': { from_usd: Usd; limit_usd: Usd; by: string }
+
+  /** Personal data was found. Never the value. */
+  'pii.found': {
+    incident_id: string
+    pii_type: PiiType
+    risk: 'HIGH' | 'MEDIUM'
+    action: SafetyMode
+    /** Where: a reply, tool arguments, a line of output. */
+    place: 'reply' | 'tool_arguments' | 'output' | 'log'
+    call_id: string | null
+    value_hash: string
+    start: number
+    end: number
+    /** The unit of work the agent was at, when it said so. */
+    unit: string | null
+  }
+
+  'secret.created': { name: string; environment: string }
+  'secret.read': { name: string; environment: string }
+  'secret.updated': { name: string; environment: string }
+  'secret.deleted': { name: string; environment: string }
+  'secret.rotated': { name: string; environment: string }
+  'secret.reloaded': { name: string; environment: string; latency_ms: number }
+
+  /** Something a person should see. `source_seq`: the event it speaks of. */
+  'alert.raised': { alert_id: string; kind: string; title: string; detail: string; source_seq: number }
+  'alert.acknowledged': { alert_id: string; by: string }
+  'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
+  'alert.failed': { alert_id: string; channel: string; error: string }
+
+  'auth.failed': { reason: string; route: string }
+}
+
+export type EventType = keyof EventData
+
+/** One event, as stored, sent and shown. */
+export type RuntimeEvent = {
+  [T in EventType]: {
+    /** Position in the one order of events; gapless within a database. */
+    seq: number
+    /** ISO 8601 UTC. */
+    at: string
+    agent_id: string | null
+    level: Level
+    type: T
+    /** One line for people. */
+    message: string
+    data: EventData[T]
+  }
+}[EventType]
+
+export type EventOf<T extends EventType> = Extract<RuntimeEvent, { type: T }>
+
+/** What a part hands to `StateManager.record`; the manager adds `seq` and `at`. */
+export type NewEvent = {
+  [T in EventType]: { type: T; level: Level; message: string; agent_id?: string | null; data: EventData[T] }
+}[EventType]

@@ -1,0 +1,33 @@
+import { randomBytes } from 'node:crypto'
+import { basename, extname } from 'node:path'
+
+/** An agent, e.g. "lg-7a3f9c2d". Kept over its restarts. */
+export type AgentId = string & { readonly __id?: 'agent' }
+/** One life of an agent, e.g. "run-5f0c2b9e41d3". */
+export type RunId = string & { readonly __id?: 'run' }
+/** One LLM or service call, e.g. "call-0192f3…". */
+export type CallId = string & { readonly __id?: 'call' }
+
+const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
+
+/** Initials of the script's first two words and 8 hex digits: lead_gen_agent.py → "lg-7a3f9c2d". */
+export function newAgentId(script: string): AgentId {
+  const words = basename(script, extname(script))
+    .split(/[^a-zA-Z0-9]+/)
+    .filter(Boolean)
+  const initials = words
+    .slice(0, 2)
+    .map((word) => word[0]!.toLowerCase())
+    .join('')
+  return `${initials || 'ag'}-${hex(4)}`
+}
+
+export const newRunId = (): RunId => `run-${hex(6)}`
+export const newCallId = (): CallId => `call-${hex(8)}`
+export const newRequestId = (): string => `req-${hex(8)}`
+export const newAlertId = (): string => `alert-${hex(4)}`
+export const newIncidentId = (): string => `pii-${hex(6)}`
+
+/** 256 random bits, URL-safe. Stored only as SHA-256. */
+export const newToken = (prefix: 'run' | 'code' | 'ticket' | 'refresh' | 'ic'): string =>
+  `${prefix}_${randomBytes(32).toString('base64url')}`

@@ -1,0 +1,58 @@
+/**
+ * Money. Inside the process an amount is an integer number of nanodollars; in JSON, SQL text and on the wire it is a
+ * decimal string in US dollars with up to nine fraction digits ("5.29"). No floating point ever holds dollars.
+ * Free of Node: the browser uses this file too.
+ */
+
+/** An integer number of nanodollars: 1 USD = 1_000_000_000. Safe up to about 9 million dollars. */
+export type Nanodollars = number & { readonly __unit?: 'nanodollars' }
+
+/** A decimal string in US dollars, up to nine fraction digits: "45.9", "0.12", "-0.5". */
+export type Usd = string
+
+export const NANOS_PER_USD = 1_000_000_000
+
+const MAX_NANOS = 9_000_000 * NANOS_PER_USD
+
+/** Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". */
+export function toUsd(nanos: Nanodollars): Usd {
+  const absolute = Math.abs(nanos)
+  const whole = Math.floor(absolute / NANOS_PER_USD)
+  const fraction = String(absolute % NANOS_PER_USD)
+    .padStart(9, '0')
+    .replace(/0+$/, '')
+  return `${nanos < 0 ? '-' : ''}${whole}${fraction && `.${fraction}`}`
+}
+
+/** Parses a decimal string that this program wrote. Throws RangeError on anything else. */
+export function fromUsd(usd: Usd): Nanodollars {
+  const match = /^(-?)(\d{1,7})(?:\.(\d{1,9}))?$/.exec(usd)
+  if (!match) throw new RangeError(`not an amount of US dollars: "${usd}"`)
+  const nanos = Number(match[2]) * NANOS_PER_USD + Number((match[3] ?? '').padEnd(9, '0'))
+  return match[1] ? -nanos : nanos
+}
+
+/**
+ * Parses an amount that a person typed: "50", "50.00", "$50". Returns undefined for everything else:
+ * signs, exponents, hex, separators, other digits, more than nine fraction digits, more than 9 million dollars.
+ */
+export function parseAmount(text: string): Nanodollars | undefined {
+  const match = /^\$?(\d{1,7}(?:\.\d{1,9})?)$/.exec(text.trim())
+  if (!match) return undefined
+  const nanos = fromUsd(match[1]!)
+  return nanos <= MAX_NANOS ? nanos : undefined
+}
+
+export const addUsd = (a: Usd, b: Usd): Usd => toUsd(fromUsd(a) + fromUsd(b))
+
+/** For people: two decimals from a cent up, more when the amount is smaller: "$5.29", "$0.0235", "$0.000137". */
+export function showUsd(usd: Usd): string {
+  const nanos = fromUsd(usd)
+  const sign = nanos < 0 ? '-' : ''
+  const absolute = Math.abs(nanos)
+  if (absolute === 0 || absolute >= NANOS_PER_USD / 100) {
+    const cents = Math.round(absolute / (NANOS_PER_USD / 100))
+    return `${sign}$${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`
+  }
+  return `${sign}$${Number((absolute / NANOS_PER_USD).toPrecision(3)).toFixed(9).replace(/0+$/, '')}`
+}

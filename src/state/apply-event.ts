@@ -1,0 +1,339 @@
+/**
+ * The only way the shared state changes: `applyEvent(snapshot, event)` returns the next snapshot and touches neither
+ * argument. The server runs it after the event's row is committed, the browser when the event arrives. Free of Node.
+ */
+import type { EventOf, RuntimeEvent } from '../events.ts'
+import { addUsd, fromUsd, toUsd, type Usd } from '../money.ts'
+import {
+  AGENTS_KEPT,
+  type AgentView,
+  ALERTS_KEPT,
+  BURN_POINTS_KEPT,
+  type BurnPoint,
+  type CircuitView,
+  EVENTS_KEPT,
+  type Histogram,
+  type ServiceView,
+  type Snapshot,
+} from './snapshot.ts'
+
+export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
+  const next: Snapshot = { ...snapshot, seq: event.seq, at: event.at, recent: keepLast(snapshot.recent, event, EVENTS_KEPT) }
+  switch (event.type) {
+    case 'server.started':
+      next.server = { version: event.data.version, url: event.data.url, started_at: event.at }
+      break
+    case 'server.stopped':
+      next.server = null
+      break
+    case 'alert.raised': {
+      const { alert_id, kind, title, detail, source_seq } = event.data
+      next.alerts = [
+        {
+          id: alert_id,
+          kind,
+          level: event.level,
+          title,
+          detail,
+          at: event.at,
+          agent_id: event.agent_id,
+          source_seq,
+          acknowledged: false,
+          delivered: [],
+        },
+        ...snapshot.alerts,
+      ].slice(0, ALERTS_KEPT)
+      break
+    }
+    case 'alert.acknowledged':
+      next.alerts = snapshot.alerts.map((alert) =>
+        alert.id === event.data.alert_id ? { ...alert, acknowledged: true } : alert,
+      )
+      break
+    case 'alert.delivered':
+      next.alerts = snapshot.alerts.map((alert) =>
+        alert.id === event.data.alert_id ? { ...alert, delivered: [...alert.delivered, event.data.channel] } : alert,
+      )
+      break
+  }
+  next.circuits = applyToCircuits(snapshot.circuits, event)
+  next.agents = applyToAgents(snapshot.agents, event)
+  return next
+}
+
+function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): Snapshot['circuits'] {
+  const change = (name: string, update: (circuit: CircuitView) => Partial<CircuitView>) => {
+    const circuit = circuits[name] ?? newCircuit(name)
+    return { ...circuits, [name]: { ...circuit, ...update(circuit) } }
+  }
+  switch (event.type) {
+    case 'circuit.opened':
+      return change(event.data.circuit, ({ trips, state }) => ({
+        state: 'open',
+        opened_at: event.at,
+        cooldown_ms: event.data.cooldown_ms,
+        reason: event.data.reason,
+        // A failed probe prolongs a trip; it is not another one.
+        trips: state === 'half_open' ? trips : trips + 1,
+      }))
+    case 'circuit.half_opened':
+      return change(event.data.circuit, () => ({ state: 'half_open' }))
+    case 'circuit.closed':
+      return change(event.data.circuit, () => ({ state: 'closed', opened_at: null, cooldown_ms: 0, reason: null }))
+    case 'call.completed':
+      return circuits[event.data.provider] ? circuits : change(event.data.provider, () => ({}))
+    case 'service.called':
+      return change(event.data.service, ({ blocked, saved_usd }) =>
+        event.data.blocked ? { blocked: blocked + 1, saved_usd: addUsd(saved_usd, event.data.saved_usd) } : {},
+      )
+    case 'fallback.used':
+      return change(event.data.service, ({ fallbacks }) => ({ fallbacks: fallbacks + 1 }))
+    default:
+      return circuits
+  }
+}
+
+const newCircuit = (name: string): CircuitView => ({
+  name,
+  state: 'closed',
+  opened_at: null,
+  cooldown_ms: 0,
+  trips: 0,
+  blocked: 0,
+  saved_usd: '0',
+  fallbacks: 0,
+  reason: null,
+})
+
+function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
+  if (!event.agent_id) return agents
+  const agent = agents[event.agent_id]
+  if (event.type === 'agent.started') {
+    return agent
+      ? { ...agents, [agent.id]: { ...agent, ...restarted(agent, event) } }
+      : keepNewest({ ...agents, [event.agent_id]: newAgent(event.agent_id, event) })
+  }
+  if (!agent) return agents
+  const changed = applyToAgent(agent, event)
+  return changed === agent ? agents : { ...agents, [agent.id]: changed }
+}
+
+function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
+  switch (event.type) {
+    case 'agent.exited': {
+      const { exit_code, signal, state, reason } = event.data
+      return { ...agent, state, reason, exit_code, signal, pid: null, ended_at: event.at }
+    }
+    case 'agent.stopped':
+      return agent.pid === null ? agent : { ...agent, state: 'stopping', reason: event.data.reason }
+    case 'agent.paused':
+      return { ...agent, state: 'paused' }
+    case 'agent.resumed':
+      return { ...agent, state: 'running' }
+    case 'progress.updated': {
+      const { done, total, unit, label } = event.data
+      const progress = { done, total, unit, label, first_at: agent.progress?.first_at ?? event.at, last_at: event.at }
+      const moved = done !== agent.progress?.done
+      return { ...agent, progress, burn: moved ? addBurnPoint(agent.burn, burnPoint(agent, event.at, done)) : agent.burn }
+    }
+    case 'unit.completed': {
+      const { outcome, degraded, latency_ms } = event.data
+      const { outcomes } = agent
+      return {
+        ...agent,
+        outcomes: {
+          ...outcomes,
+          [outcome]: outcomes[outcome] + 1,
+          degraded: outcomes.degraded + (degraded ? 1 : 0),
+        },
+        unit_latency: latency_ms === null ? agent.unit_latency : observe(agent.unit_latency, latency_ms),
+      }
+    }
+    case 'call.completed':
+      return callCompleted(agent, event)
+    case 'call.failed':
+      return {
+        ...agent,
+        spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
+        by_model: addToModel(agent.by_model, event.data.model, event.data.cost_usd, 0, 0, 0),
+        calls: { ...agent.calls, failed: agent.calls.failed + 1 },
+      }
+    case 'service.called':
+      return {
+        ...agent,
+        spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
+        by_service: { ...agent.by_service, [event.data.service]: addToService(agent.by_service[event.data.service], event) },
+      }
+    case 'budget.warned':
+      return { ...agent, warned: true }
+    case 'budget.exhausted':
+      return { ...agent, exhausted: true }
+    case 'budget.raised':
+      return { ...agent, limit_usd: event.data.limit_usd, warned: false, exhausted: false }
+    case 'pii.found': {
+      const { pii_type, action, unit } = event.data
+      return {
+        ...agent,
+        pii: { ...agent.pii, [pii_type]: (agent.pii[pii_type] ?? 0) + 1 },
+        last_pii: { pii_type, action, at: event.at, unit },
+      }
+    }
+    default:
+      return agent
+  }
+}
+
+function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
+  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect } = event.data
+  return {
+    id,
+    name,
+    script,
+    environment,
+    state: 'running',
+    reason: null,
+    run_id,
+    pid,
+    exit_code: null,
+    signal: null,
+    restarts: 0,
+    started_at: event.at,
+    ended_at: null,
+    down_ms: 0,
+    safety_mode,
+    detect,
+    limit_usd,
+    spent_usd: '0',
+    warned: false,
+    exhausted: false,
+    by_model: {},
+    by_service: {},
+    downgraded_saved_usd: '0',
+    burn: [{ at: event.at, done: 0, spent_usd: '0' }],
+    progress: null,
+    outcomes: { succeeded: 0, failed: 0, degraded: 0 },
+    calls: { completed: 0, failed: 0 },
+    call_latency: {},
+    unit_latency: {},
+    pii: {},
+    last_pii: null,
+  }
+}
+
+function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<AgentView> {
+  const downMs = agent.ended_at ? Math.max(0, Date.parse(event.at) - Date.parse(agent.ended_at)) : 0
+  return {
+    state: 'running',
+    reason: null,
+    run_id: event.data.run_id,
+    pid: event.data.pid,
+    exit_code: null,
+    signal: null,
+    ended_at: null,
+    restarts: event.data.restart,
+    down_ms: agent.down_ms + downMs,
+  }
+}
+
+function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): AgentView {
+  const { model, cost_usd, baseline_usd, input_tokens, output_tokens, latency_ms } = event.data
+  return {
+    ...agent,
+    spent_usd: addUsd(agent.spent_usd, cost_usd),
+    by_model: addToModel(agent.by_model, model, cost_usd, input_tokens, output_tokens, 1),
+    downgraded_saved_usd: baseline_usd
+      ? toUsd(fromUsd(agent.downgraded_saved_usd) + Math.max(0, fromUsd(baseline_usd) - fromUsd(cost_usd)))
+      : agent.downgraded_saved_usd,
+    calls: { ...agent.calls, completed: agent.calls.completed + 1 },
+    call_latency: observe(agent.call_latency, latency_ms),
+  }
+}
+
+function addToModel(
+  models: AgentView['by_model'],
+  model: string,
+  cost: Usd,
+  inputTokens: number,
+  outputTokens: number,
+  calls: 0 | 1,
+): AgentView['by_model'] {
+  const before = models[model]
+  // A failed call that cost nothing leaves no trace among the costs.
+  if (!before && calls === 0 && fromUsd(cost) === 0) return models
+  return {
+    ...models,
+    [model]: {
+      calls: (before?.calls ?? 0) + calls,
+      cost_usd: addUsd(before?.cost_usd ?? '0', cost),
+      input_tokens: (before?.input_tokens ?? 0) + inputTokens,
+      output_tokens: (before?.output_tokens ?? 0) + outputTokens,
+    },
+  }
+}
+
+const TIERS = { 1: 'live', 2: 'cached', 3: 'placeholder' } as const
+
+function addToService(before: ServiceView | undefined, event: EventOf<'service.called'>): ServiceView {
+  const { tier, blocked, cost_usd, saved_usd } = event.data
+  const service = before ?? {
+    calls: 0,
+    cost_usd: '0',
+    live: 0,
+    cached: 0,
+    placeholder: 0,
+    failed: 0,
+    blocked: 0,
+    saved_usd: '0',
+  }
+  const answered = tier === null ? 'failed' : TIERS[tier]
+  return {
+    ...service,
+    calls: service.calls + 1,
+    cost_usd: addUsd(service.cost_usd, cost_usd),
+    [answered]: service[answered] + 1,
+    blocked: service.blocked + (blocked ? 1 : 0),
+    saved_usd: addUsd(service.saved_usd, saved_usd),
+  }
+}
+
+const burnPoint = (agent: AgentView, at: string, done: number): BurnPoint => ({ at, done, spent_usd: agent.spent_usd })
+
+/** Halves the resolution when full, so that the curve keeps its whole length and its last point. */
+function addBurnPoint(points: BurnPoint[], point: BurnPoint): BurnPoint[] {
+  const thinned = points.length < BURN_POINTS_KEPT ? points : points.filter((_, index) => index % 2 === 0)
+  return [...thinned, point]
+}
+
+const BUCKET_BASE = Math.log(1.05)
+
+function observe(histogram: Histogram, value: number): Histogram {
+  const bucket = Math.floor(Math.log(Math.max(1, value)) / BUCKET_BASE)
+  return { ...histogram, [bucket]: (histogram[bucket] ?? 0) + 1 }
+}
+
+/** The value below which `share` (0–1) of the observations lie, or null without any. */
+export function percentile(histogram: Histogram, share: number): number | null {
+  const buckets = Object.entries(histogram)
+    .map(([bucket, count]) => [Number(bucket), count] as const)
+    .sort((a, b) => a[0] - b[0])
+  const total = buckets.reduce((sum, [, count]) => sum + count, 0)
+  let left = Math.ceil(total * share)
+  for (const [bucket, count] of buckets) {
+    left -= count
+    if (left <= 0) return Math.exp((bucket + 0.5) * BUCKET_BASE)
+  }
+  return null
+}
+
+function keepLast<T>(items: readonly T[], item: T, most: number): T[] {
+  return items.length < most ? [...items, item] : [...items.slice(items.length - most + 1), item]
+}
+
+function keepNewest(agents: Snapshot['agents']): Snapshot['agents'] {
+  const all = Object.values(agents)
+  if (all.length <= AGENTS_KEPT) return agents
+  const oldestEnded = all.find((agent) => agent.ended_at !== null)
+  if (!oldestEnded) return agents
+  const { [oldestEnded.id]: _dropped, ...kept } = agents
+  return kept
+}

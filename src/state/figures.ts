@@ -1,0 +1,131 @@
+/**
+ * The numbers people read, each derived in one place: CLI, API, dashboard and reports print these very strings.
+ * Free of Node.
+ */
+import { addUsd, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
+import { percentile } from './apply-event.ts'
+import type { AgentView } from './snapshot.ts'
+
+/** How many of the last units a projection looks at. */
+const PROJECTION_WINDOW = 10
+
+export interface Figures {
+  /** "23 / 100 leads (23%)" */
+  progress: string | null
+  /** Share of the work done, 0–100; null without a total. */
+  progress_percent: number | null
+  /** "100% (23/23)" */
+  success: string | null
+  /** "$5.29 / $50.00" */
+  spent: string
+  /** "10.6% used" */
+  used: string
+  used_percent: number
+  /** "$0.23 avg/lead" */
+  average: string | null
+  /** "Projection: $23.00 total" */
+  projection: string | null
+  projection_usd: Usd | null
+  budget_status: 'under_budget' | 'approaching_limit' | 'exhausted'
+  /** "212 leads/hour" */
+  throughput: string | null
+  /** "P95: 2.1s" and its siblings; of units when the agent reports them, of calls otherwise. */
+  p50: string | null
+  p95: string | null
+  p99: string | null
+  /** "34%": answers of services that came from the cache. */
+  cache_hits: string | null
+  /** "100%": share of its life in which the agent's process was there. */
+  uptime_share: string
+  uptime_ms: number
+  leaks_stopped: number
+  /** Spent plus what blocked and downgraded calls would have cost. */
+  baseline_usd: Usd
+  saved_usd: Usd
+  blocked_saved_usd: Usd
+}
+
+/** `nowMs`: server time in milliseconds since 1970. */
+export function figures(agent: AgentView, nowMs: number): Figures {
+  const { progress, outcomes } = agent
+  const unit = progress ? singular(progress.unit) : 'unit'
+  const finished = outcomes.succeeded + outcomes.failed
+  const usedPercent = percentOf(fromUsd(agent.spent_usd), fromUsd(agent.limit_usd))
+  const projection = project(agent)
+  const blockedSaved = Object.values(agent.by_service).reduce((sum, service) => addUsd(sum, service.saved_usd), '0')
+  const saved = addUsd(blockedSaved, agent.downgraded_saved_usd)
+  const latency = Object.keys(agent.unit_latency).length > 0 ? agent.unit_latency : agent.call_latency
+  const seconds = (share: number) => showSeconds(percentile(latency, share))
+  const lifeMs = Math.max(1, (agent.ended_at ? Date.parse(agent.ended_at) : nowMs) - Date.parse(agent.started_at))
+  return {
+    progress: progress ? showProgress(progress) : null,
+    progress_percent: progress?.total ? (progress.done / progress.total) * 100 : null,
+    success: finished ? `${Math.round((outcomes.succeeded / finished) * 100)}% (${outcomes.succeeded}/${finished})` : null,
+    spent: `${showUsd(agent.spent_usd)} / ${showUsd(agent.limit_usd)}`,
+    used: `${usedPercent.toFixed(1)}% used`,
+    used_percent: usedPercent,
+    average: progress?.done ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}` : null,
+    projection: projection ? `Projection: ${showUsd(projection)} total` : null,
+    projection_usd: projection,
+    budget_status: agent.exhausted ? 'exhausted' : isApproaching(agent, projection) ? 'approaching_limit' : 'under_budget',
+    throughput: throughput(agent),
+    p50: seconds(0.5),
+    p95: seconds(0.95),
+    p99: seconds(0.99),
+    cache_hits: cacheHits(agent),
+    uptime_share: `${Number((100 * (1 - Math.min(1, agent.down_ms / lifeMs))).toFixed(1))}%`,
+    uptime_ms: lifeMs,
+    leaks_stopped: Object.values(agent.pii).reduce((sum, count) => sum + count, 0),
+    baseline_usd: addUsd(agent.spent_usd, saved),
+    saved_usd: saved,
+    blocked_saved_usd: blockedSaved,
+  }
+}
+
+/** "leads" → "lead". */
+export const singular = (unit: string): string => (unit.length > 1 && unit.endsWith('s') ? unit.slice(0, -1) : unit)
+
+/** "2.1s"; below a tenth of a second "85ms". */
+export const showSeconds = (ms: number | null): string | null =>
+  ms === null ? null : ms < 100 ? `${Math.round(ms)}ms` : `${(ms / 1000).toFixed(1)}s`
+
+function showProgress({ done, total, unit }: NonNullable<AgentView['progress']>): string {
+  return total === null ? `${done} ${unit}` : `${done} / ${total} ${unit} (${Math.floor((done / Math.max(1, total)) * 100)}%)`
+}
+
+const percentOf = (part: number, whole: number): number => (whole > 0 ? (part / whole) * 100 : part > 0 ? 100 : 0)
+
+/**
+ * What the whole work will cost: what is spent, plus the remaining units at the average of the last PROJECTION_WINDOW.
+ * A trailing window follows a change of price per unit within ten units, where an overall average lags behind.
+ */
+function project(agent: AgentView): Usd | null {
+  const { progress, burn } = agent
+  const last = burn.at(-1)
+  if (!progress?.total || !last || progress.done === 0) return null
+  const from = burn.findLast((point) => point.done <= last.done - PROJECTION_WINDOW) ?? burn[0]!
+  const units = last.done - from.done
+  if (units <= 0) return null
+  const perUnit = (fromUsd(last.spent_usd) - fromUsd(from.spent_usd)) / units
+  const remaining = Math.max(0, progress.total - progress.done)
+  // Beyond what money.ts can hold there is nothing sensible to show.
+  const nanos = Math.min(fromUsd(agent.spent_usd) + Math.round(perUnit * remaining), 9_000_000 * NANOS_PER_USD)
+  return toUsd(nanos)
+}
+
+const isApproaching = (agent: AgentView, projection: Usd | null): boolean =>
+  agent.warned || (projection !== null && fromUsd(projection) > fromUsd(agent.limit_usd))
+
+function throughput(agent: AgentView): string | null {
+  if (!agent.progress?.done) return null
+  const hours = (Date.parse(agent.progress.last_at) - Date.parse(agent.started_at)) / 3_600_000
+  if (hours <= 0) return null
+  return `${Math.round(agent.progress.done / hours).toLocaleString('en-US')} ${agent.progress.unit}/hour`
+}
+
+function cacheHits(agent: AgentView): string | null {
+  const services = Object.values(agent.by_service)
+  const answers = services.reduce((sum, { live, cached, placeholder }) => sum + live + cached + placeholder, 0)
+  const cached = services.reduce((sum, service) => sum + service.cached, 0)
+  return answers ? `${Math.round((cached / answers) * 100)}%` : null
+}

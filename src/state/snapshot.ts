@@ -1,0 +1,131 @@
+/**
+ * Everything the dashboard shows, at one `seq`. It is a pure function of the events before it (`apply-event.ts`), so the
+ * server, a restarted server and the browser all hold the same one. Plain JSON. Free of Node.
+ */
+import type { AgentState, CircuitState, Level, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
+import type { Usd } from '../money.ts'
+
+export interface Snapshot {
+  /** The last event that is in it; 0 when there is none. */
+  seq: number
+  /** When that event happened, ISO 8601 UTC. */
+  at: string | null
+  /** The running server; null when it stopped in order. */
+  server: { version: string; url: string; started_at: string } | null
+  /** By agent id, oldest first; at most AGENTS_KEPT. */
+  agents: Record<string, AgentView>
+  /** By the name of the provider or service. */
+  circuits: Record<string, CircuitView>
+  /** What a person should see, newest first; at most ALERTS_KEPT. */
+  alerts: AlertView[]
+  /** The last EVENTS_KEPT events, oldest first. Earlier ones: GET /api/events. */
+  recent: RuntimeEvent[]
+}
+
+export interface AgentView {
+  id: string
+  name: string
+  script: string
+  environment: string
+  state: AgentState
+  /** Why it is in that state, for people. */
+  reason: string | null
+  run_id: string
+  pid: number | null
+  exit_code: number | null
+  signal: string | null
+  restarts: number
+  started_at: string
+  ended_at: string | null
+  /** Time between a crash and the next start, for the uptime share. */
+  down_ms: number
+  safety_mode: SafetyMode
+  detect: PiiType[]
+
+  limit_usd: Usd
+  spent_usd: Usd
+  warned: boolean
+  exhausted: boolean
+  by_model: Record<string, ModelView>
+  by_service: Record<string, ServiceView>
+  /** What calls on cheaper models saved against the baseline model. */
+  downgraded_saved_usd: Usd
+  /** Spending over the work done, at most BURN_POINTS_KEPT points, evenly thinned. */
+  burn: BurnPoint[]
+
+  progress: { done: number; total: number | null; unit: string; label: string | null; first_at: string; last_at: string } | null
+  outcomes: { succeeded: number; failed: number; degraded: number }
+  calls: { completed: number; failed: number }
+  call_latency: Histogram
+  unit_latency: Histogram
+
+  pii: Partial<Record<PiiType, number>>
+  last_pii: { pii_type: PiiType; action: SafetyMode; at: string; unit: string | null } | null
+}
+
+export interface ModelView {
+  calls: number
+  cost_usd: Usd
+  input_tokens: number
+  output_tokens: number
+}
+
+export interface ServiceView {
+  calls: number
+  cost_usd: Usd
+  live: number
+  cached: number
+  placeholder: number
+  failed: number
+  blocked: number
+  saved_usd: Usd
+}
+
+export interface CircuitView {
+  name: string
+  state: CircuitState
+  opened_at: string | null
+  cooldown_ms: number
+  trips: number
+  blocked: number
+  saved_usd: Usd
+  fallbacks: number
+  reason: string | null
+}
+
+export interface AlertView {
+  id: string
+  kind: string
+  level: Level
+  title: string
+  detail: string
+  at: string
+  agent_id: string | null
+  source_seq: number
+  acknowledged: boolean
+  delivered: string[]
+}
+
+export interface BurnPoint {
+  at: string
+  done: number
+  spent_usd: Usd
+}
+
+/** Counts per bucket; bucket i holds values v with floor(log(v) / log(1.05)) = i, so a percentile is right to ±2.5 %. */
+export type Histogram = Record<string, number>
+
+export const AGENTS_KEPT = 50
+export const ALERTS_KEPT = 50
+export const EVENTS_KEPT = 200
+export const BURN_POINTS_KEPT = 240
+
+export const emptySnapshot = (): Snapshot => ({
+  seq: 0,
+  at: null,
+  server: null,
+  agents: {},
+  circuits: {},
+  alerts: [],
+  recent: [],
+})
