@@ -3,7 +3,7 @@
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
  */
-import { showUsd, toUsd, type Nanodollars } from './money.ts'
+import { type Nanodollars, showUsd, toUsd } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
@@ -18,28 +18,48 @@ interface ErrorRow {
 export const ERRORS = {
   usage: { status: 400, exit: 2, hint: 'run the command with --help' },
   bad_request: { status: 400, exit: 2, hint: 'correct the request and send it again' },
-  invalid_config: { status: 400, exit: 2, hint: 'correct the value; "iron-cage config show" tells where each one comes from' },
-  invalid_amount: { status: 400, exit: 2, hint: 'write dollars as 50, 50.00 or \'$50\' (quote the $ in a shell)' },
+  invalid_config: {
+    status: 400,
+    exit: 2,
+    hint: 'correct the value; "iron-cage config show" tells where each one comes from',
+  },
+  invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
   unauthorized: { status: 401, exit: 4, hint: 'open the link that "iron-cage start" printed, or send a valid token' },
   forbidden: { status: 403, exit: 4, hint: 'use an identity whose role allows it' },
-  host_refused: { status: 403, exit: 4, hint: 'use the address that "iron-cage start" printed, or add the name to server.allowed_hosts' },
-  origin_refused: { status: 403, exit: 4, hint: 'call from the dashboard itself, or add the origin to server.cors_origins' },
+  host_refused: {
+    status: 403,
+    exit: 4,
+    hint: 'use the address that "iron-cage start" printed, or add the name to server.allowed_hosts',
+  },
+  origin_refused: {
+    status: 403,
+    exit: 4,
+    hint: 'call from the dashboard itself, or add the origin to server.cors_origins',
+  },
   not_found: { status: 404, exit: 5, hint: 'list what there is with "iron-cage ps"' },
   conflict: { status: 409, exit: 6, hint: 'look at the present state with "iron-cage status"' },
   already_running: { status: 409, exit: 6, hint: 'stop that server, or choose another --db' },
   port_taken: { status: 409, exit: 6, hint: 'choose another port with --port' },
   server_unreachable: { status: 503, exit: 7, hint: 'start one with "iron-cage serve", or set IRON_CAGE_URL' },
-  budget_exceeded: { status: 402, exit: 3, hint: 'approve an increase on the dashboard or with "iron-cage budget add"' },
+  budget_exceeded: {
+    status: 402,
+    exit: 3,
+    hint: 'approve an increase on the dashboard or with "iron-cage budget add"',
+  },
   budget_held: { status: 429, exit: 3, hint: 'try again when running calls have ended', retry: true },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
   pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
   redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log tells why' },
   circuit_open: { status: 503, exit: 9, hint: 'wait for the cooldown or reset the circuit on the dashboard' },
-  provider_unreachable: { status: 502, exit: 9, hint: 'check the provider\'s base_url and the network' },
-  provider_timeout: { status: 504, exit: 9, hint: 'raise the provider\'s timeouts in the configuration if it is only slow' },
-  provider_reply_invalid: { status: 502, exit: 9, hint: 'check that base_url points at the provider\'s API' },
-  provider_key_missing: { status: 401, exit: 9, hint: 'put the provider\'s key into the agent\'s environment' },
+  provider_unreachable: { status: 502, exit: 9, hint: "check the provider's base_url and the network" },
+  provider_timeout: {
+    status: 504,
+    exit: 9,
+    hint: "raise the provider's timeouts in the configuration if it is only slow",
+  },
+  provider_reply_invalid: { status: 502, exit: 9, hint: "check that base_url points at the provider's API" },
+  provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
   vault_locked: { status: 503, exit: 8, hint: 'set IRON_CAGE_MASTER_KEY and start again' },
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },
@@ -87,7 +107,14 @@ export class BudgetExceededError extends CageError {
     super(
       'budget_exceeded',
       `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} but has ${showUsd(toUsd(left))} of ${showUsd(toUsd(facts.limit))} left`,
-      { facts: { agent_id: facts.agentId, limit_usd: toUsd(facts.limit), spent_usd: toUsd(facts.spent), needed_usd: toUsd(facts.needed) } },
+      {
+        facts: {
+          agent_id: facts.agentId,
+          limit_usd: toUsd(facts.limit),
+          spent_usd: toUsd(facts.spent),
+          needed_usd: toUsd(facts.needed),
+        },
+      },
     )
   }
 }
@@ -98,7 +125,10 @@ export class BudgetHeldError extends CageError {
     super(
       'budget_held',
       `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))}`,
-      { facts: { agent_id: facts.agentId, needed_usd: toUsd(facts.needed), held_usd: toUsd(facts.held) }, retryAfterS: 1 },
+      {
+        facts: { agent_id: facts.agentId, needed_usd: toUsd(facts.needed), held_usd: toUsd(facts.held) },
+        retryAfterS: 1,
+      },
     )
   }
 }

@@ -67,7 +67,14 @@ export interface EventData {
   /** The agent said how far it is. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }
   /** The agent finished one unit of its work. `degraded`: a fallback was used on the way. */
-  'unit.completed': { outcome: Outcome; degraded: boolean; unit: string; label: string | null; latency_ms: number | null; reason: string | null }
+  'unit.completed': {
+    outcome: Outcome
+    degraded: boolean
+    unit: string
+    label: string | null
+    latency_ms: number | null
+    reason: string | null
+  }
 
   /** An LLM call ended and was charged. `estimated`: the provider did not say what it used. */
   'call.completed': {
@@ -122,7 +129,13 @@ export interface EventData {
   'circuit.closed': { circuit: string; by: 'probe' | 'operator' }
 
   /** Spending passed a warning threshold (once per threshold and limit). */
-  'budget.warned': { spent_usd: Usd; limit_usd: Usd; threshold: number; used_percent: number; suggested_increase_usd: Usd }
+  'budget.warned': {
+    spent_usd: Usd
+    limit_usd: Usd
+    threshold: number
+    used_percent: number
+    suggested_increase_usd: Usd
+  }
   /** Nothing more can be paid: at 100 %, or a call that does not fit any more. */
   'budget.exhausted': { spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
   'budget.raised': { from_usd: Usd; limit_usd: Usd; by: string }

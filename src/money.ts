@@ -54,5 +54,7 @@ export function showUsd(usd: Usd): string {
     const cents = Math.round(absolute / (NANOS_PER_USD / 100))
     return `${sign}$${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`
   }
-  return `${sign}$${Number((absolute / NANOS_PER_USD).toPrecision(3)).toFixed(9).replace(/0+$/, '')}`
+  return `${sign}$${Number((absolute / NANOS_PER_USD).toPrecision(3))
+    .toFixed(9)
+    .replace(/0+$/, '')}`
 }

@@ -18,7 +18,12 @@ import {
 } from './snapshot.ts'
 
 export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
-  const next: Snapshot = { ...snapshot, seq: event.seq, at: event.at, recent: keepLast(snapshot.recent, event, EVENTS_KEPT) }
+  const next: Snapshot = {
+    ...snapshot,
+    seq: event.seq,
+    at: event.at,
+    recent: keepLast(snapshot.recent, event, EVENTS_KEPT),
+  }
   switch (event.type) {
     case 'server.started':
       next.server = { version: event.data.version, url: event.data.url, started_at: event.at }
@@ -134,7 +139,11 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
       const { done, total, unit, label } = event.data
       const progress = { done, total, unit, label, first_at: agent.progress?.first_at ?? event.at, last_at: event.at }
       const moved = done !== agent.progress?.done
-      return { ...agent, progress, burn: moved ? addBurnPoint(agent.burn, burnPoint(agent, event.at, done)) : agent.burn }
+      return {
+        ...agent,
+        progress,
+        burn: moved ? addBurnPoint(agent.burn, burnPoint(agent, event.at, done)) : agent.burn,
+      }
     }
     case 'unit.completed': {
       const { outcome, degraded, latency_ms } = event.data
@@ -162,7 +171,10 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
       return {
         ...agent,
         spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
-        by_service: { ...agent.by_service, [event.data.service]: addToService(agent.by_service[event.data.service], event) },
+        by_service: {
+          ...agent.by_service,
+          [event.data.service]: addToService(agent.by_service[event.data.service], event),
+        },
       }
     case 'budget.warned':
       return { ...agent, warned: true }

@@ -60,14 +60,22 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   return {
     progress: progress ? showProgress(progress) : null,
     progress_percent: progress?.total ? (progress.done / progress.total) * 100 : null,
-    success: finished ? `${Math.round((outcomes.succeeded / finished) * 100)}% (${outcomes.succeeded}/${finished})` : null,
+    success: finished
+      ? `${Math.round((outcomes.succeeded / finished) * 100)}% (${outcomes.succeeded}/${finished})`
+      : null,
     spent: `${showUsd(agent.spent_usd)} / ${showUsd(agent.limit_usd)}`,
     used: `${usedPercent.toFixed(1)}% used`,
     used_percent: usedPercent,
-    average: progress?.done ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}` : null,
+    average: progress?.done
+      ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}`
+      : null,
     projection: projection ? `Projection: ${showUsd(projection)} total` : null,
     projection_usd: projection,
-    budget_status: agent.exhausted ? 'exhausted' : isApproaching(agent, projection) ? 'approaching_limit' : 'under_budget',
+    budget_status: agent.exhausted
+      ? 'exhausted'
+      : isApproaching(agent, projection)
+        ? 'approaching_limit'
+        : 'under_budget',
     throughput: throughput(agent),
     p50: seconds(0.5),
     p95: seconds(0.95),
@@ -90,7 +98,9 @@ export const showSeconds = (ms: number | null): string | null =>
   ms === null ? null : ms < 100 ? `${Math.round(ms)}ms` : `${(ms / 1000).toFixed(1)}s`
 
 function showProgress({ done, total, unit }: NonNullable<AgentView['progress']>): string {
-  return total === null ? `${done} ${unit}` : `${done} / ${total} ${unit} (${Math.floor((done / Math.max(1, total)) * 100)}%)`
+  return total === null
+    ? `${done} ${unit}`
+    : `${done} / ${total} ${unit} (${Math.floor((done / Math.max(1, total)) * 100)}%)`
 }
 
 const percentOf = (part: number, whole: number): number => (whole > 0 ? (part / whole) * 100 : part > 0 ? 100 : 0)

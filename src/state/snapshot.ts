@@ -53,7 +53,14 @@ export interface AgentView {
   /** Spending over the work done, at most BURN_POINTS_KEPT points, evenly thinned. */
   burn: BurnPoint[]
 
-  progress: { done: number; total: number | null; unit: string; label: string | null; first_at: string; last_at: string } | null
+  progress: {
+    done: number
+    total: number | null
+    unit: string
+    label: string | null
+    first_at: string
+    last_at: string
+  } | null
   outcomes: { succeeded: number; failed: number; degraded: number }
   calls: { completed: number; failed: number }
   call_latency: Histogram

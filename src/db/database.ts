@@ -1,0 +1,90 @@
+/**
+ * The one SQLite file. `openDatabase` opens, checks and migrates it; each table's statements live in a file of its own
+ * beside this one. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait:
+ * a busy or full disk is an error at once, and the parts that must not lose anything retry without blocking the loop.
+ */
+import { chmodSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
+import { CageError } from '../errors.ts'
+import { start } from './migrations/0001-start.ts'
+
+export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
+
+export interface Database {
+  readonly path: string
+  readonly orm: Orm
+  /** Runs `work` in one transaction and returns what it returns; all or nothing. */
+  transaction<T>(work: () => T): T
+  close(): void
+}
+
+/** Numbered by position, forward only: never edit one that has shipped. */
+const MIGRATIONS: readonly string[] = [start]
+
+export interface DatabaseOptions {
+  path: string
+  /** `full` survives a power cut as well as a kill. (Default: normal.) */
+  synchronous?: 'normal' | 'full'
+}
+
+/** Throws CageError `database_unusable` when the file cannot be opened, is no database, is damaged, or is too new. */
+export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions): Database {
+  let client: Sqlite.Database | undefined
+  try {
+    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
+    client = new Sqlite(path)
+    // Waits would block the event loop: another program that locks the file is an error at once, retried above.
+    client.pragma('busy_timeout = 50')
+    client.pragma('journal_mode = WAL')
+    client.pragma(`synchronous = ${synchronous}`)
+    client.pragma('foreign_keys = ON')
+    client.pragma('cache_size = -8000')
+    // A checkpoint copies at most this many pages between two calls.
+    client.pragma('wal_autocheckpoint = 1000')
+    const problem = client.pragma('quick_check(1)', { simple: true })
+    if (problem !== 'ok') throw new Error(String(problem))
+    if (path !== ':memory:') chmodSync(path, 0o600)
+    migrate(client)
+  } catch (error) {
+    client?.close()
+    if (error instanceof CageError) throw error
+    throw new CageError('database_unusable', `cannot use ${path} as a database: ${(error as Error).message}`, {
+      facts: { path },
+      cause: error,
+    })
+  }
+  const transactions = client.transaction((work: () => unknown) => work())
+  return {
+    path,
+    orm: drizzle({ client }),
+    transaction: <T>(work: () => T) => transactions.immediate(work) as T,
+    close: () => client.close(),
+  }
+}
+
+function migrate(client: Sqlite.Database): void {
+  const version = client.pragma('user_version', { simple: true }) as number
+  if (version > MIGRATIONS.length) {
+    throw new CageError(
+      'database_unusable',
+      `${client.name} was written by a newer Iron Cage (version ${version}, this one knows ${MIGRATIONS.length})`,
+      { hint: 'update Iron Cage, or choose another file with --db' },
+    )
+  }
+  MIGRATIONS.slice(version).forEach((sql, index) => {
+    client.transaction(() => {
+      client.exec(sql)
+      client.pragma(`user_version = ${version + index + 1}`)
+    })()
+  })
+}
+
+/** True for faults of the disk or of another program's lock, which pass by themselves; false for our own mistakes. */
+export function isStorageFault(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return (
+    typeof code === 'string' && /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|NOMEM|CORRUPT|NOTADB)/.test(code)
+  )
+}

@@ -1,0 +1,97 @@
+/** The tables as drizzle sees them. The migrations make them; a test holds the two together. */
+import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+
+export const events = sqliteTable('events', {
+  seq: integer().primaryKey(),
+  at: text().notNull(),
+  agent_id: text(),
+  level: text().notNull(),
+  type: text().notNull(),
+  message: text().notNull(),
+  data: text({ mode: 'json' }).notNull(),
+})
+
+export const runs = sqliteTable('runs', {
+  id: text().primaryKey(),
+  agent_id: text().notNull(),
+  name: text().notNull(),
+  script: text().notNull(),
+  environment: text().notNull(),
+  restart: integer().notNull(),
+  pid: integer().notNull(),
+  /** Start time of the process as the system tells it: pids are used again, this pair is not. */
+  pid_started: text(),
+  started_at: text().notNull(),
+  ended_at: text(),
+  exit_code: integer(),
+  signal: text(),
+})
+
+export const budgets = sqliteTable('budgets', {
+  agent_id: text().primaryKey(),
+  limit_nanos: integer().notNull(),
+  /** The limit for which the warning was given: a new limit warns anew. */
+  warned_limit_nanos: integer(),
+  exhausted_limit_nanos: integer(),
+})
+
+/** The ledger. One row a call, written before the first byte goes out and once more when it ended. */
+export const calls = sqliteTable('calls', {
+  id: text().primaryKey(),
+  agent_id: text().notNull(),
+  run_id: text(),
+  kind: text({ enum: ['llm', 'service', 'reported'] }).notNull(),
+  /** Provider or service. */
+  target: text().notNull(),
+  model: text(),
+  state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
+  held_nanos: integer().notNull(),
+  cost_nanos: integer().notNull().default(0),
+  estimated: integer({ mode: 'boolean' }).notNull().default(false),
+  /** What a token cost, and from which list. */
+  price: text({ mode: 'json' }),
+  usage: text({ mode: 'json' }),
+  status: integer(),
+  code: text(),
+  started_at: text().notNull(),
+  ended_at: text(),
+})
+
+export const piiIncidents = sqliteTable('pii_incidents', {
+  id: text().primaryKey(),
+  at: text().notNull(),
+  agent_id: text().notNull(),
+  call_id: text(),
+  type: text().notNull(),
+  severity: text({ enum: ['CRITICAL', 'WARN'] }).notNull(),
+  action: text({ enum: ['redact', 'block', 'warn'] }).notNull(),
+  place: text().notNull(),
+  value_hash: text().notNull(),
+  start: integer().notNull(),
+  end: integer().notNull(),
+})
+
+export const checkpoints = sqliteTable('checkpoints', {
+  agent_name: text().primaryKey(),
+  version: integer().notNull(),
+  data: text().notNull(),
+  saved_at: text().notNull(),
+})
+
+export const serviceCache = sqliteTable(
+  'service_cache',
+  {
+    service: text().notNull(),
+    request_key: text().notNull(),
+    status: integer().notNull(),
+    content_type: text().notNull(),
+    body: blob({ mode: 'buffer' }).notNull(),
+    stored_at: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.service, table.request_key] })],
+)
+
+export const meta = sqliteTable('meta', {
+  key: text().primaryKey(),
+  value: text().notNull(),
+})

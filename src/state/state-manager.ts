@@ -1,0 +1,183 @@
+/**
+ * The shared state: one snapshot, changed only by events, and every event is a row first.
+ *
+ * The rules are:
+ * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
+ *   `applyEvent`, then tells the listeners; all in the order of `seq`, also when a listener records.
+ * - An event tells what has happened already, so it may not get lost: while the disk refuses, events wait in order and
+ *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
+ * - A listener that throws harms nobody else.
+ */
+import { type Clock, isoTime } from '../clock.ts'
+import { type Database, isStorageFault } from '../db/database.ts'
+import { type EventQuery, type EventTable, eventTable } from '../db/events.ts'
+import { type MetaTable, metaTable } from '../db/meta.ts'
+import type { NewEvent, RuntimeEvent } from '../events.ts'
+import { applyEvent } from './apply-event.ts'
+import { emptySnapshot, type Snapshot } from './snapshot.ts'
+
+export type Listener = (event: RuntimeEvent) => void
+
+interface Pending {
+  event: NewEvent
+  at: string
+  alongside: (() => void) | undefined
+}
+
+/** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
+const SNAPSHOT_VERSION = 1
+const SAVE_EVERY_EVENTS = 2_000
+const RETRY_MS = 500
+const REPLAY_PAGE = 5_000
+const DAY_MS = 86_400_000
+
+export interface StateOptions {
+  database: Database
+  clock: Clock
+  /** How long events are kept; the ledger and the incidents stay. */
+  retentionDays: number
+  /** Told of faults of the disk and of listeners. */
+  onFault: (error: unknown, what: string) => void
+}
+
+export class StateManager {
+  readonly #options: StateOptions
+  readonly #events: EventTable
+  readonly #meta: MetaTable
+  readonly #listeners = new Set<Listener>()
+  readonly #pending: Pending[] = []
+  #snapshot: Snapshot
+  #savedSeq: number
+  #draining = false
+  #retry: NodeJS.Timeout | undefined
+
+  /** Rebuilds the state that the rows tell. */
+  constructor(options: StateOptions) {
+    this.#options = options
+    this.#events = eventTable(options.database)
+    this.#meta = metaTable(options.database)
+    this.#snapshot = this.#load()
+    this.#savedSeq = this.#snapshot.seq
+  }
+
+  /** The present state. Never changed in place: a reference stays what it was. */
+  read(): Snapshot {
+    return this.#snapshot
+  }
+
+  /** Server time in milliseconds since 1970. */
+  now(): number {
+    return this.#options.clock.now()
+  }
+
+  /** True while rows wait because the disk refuses them. */
+  get isBehind(): boolean {
+    return this.#retry !== undefined
+  }
+
+  /**
+   * Records that something happened. `alongside` writes the rows that belong to the event, in its transaction.
+   * Never throws for a fault of the disk.
+   */
+  record(event: NewEvent, alongside?: () => void): void {
+    this.#pending.push({ event, at: isoTime(this.now()), alongside })
+    if (!this.#retry) this.#drain()
+  }
+
+  /** Calls `listener` after each event, in order. Returns the way out. */
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Stored events, for pages of the log. */
+  findEvents(query: EventQuery): RuntimeEvent[] {
+    return this.#events.find(query)
+  }
+
+  /** Writes what waits, saves the snapshot, and forgets its listeners. */
+  close(): void {
+    clearTimeout(this.#retry)
+    this.#retry = undefined
+    this.#drain()
+    clearTimeout(this.#retry)
+    if (this.#pending.length === 0) this.#save()
+    this.#listeners.clear()
+  }
+
+  /** One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order. */
+  #drain(): void {
+    if (this.#draining) return
+    this.#draining = true
+    try {
+      while (this.#pending.length > 0) {
+        const written = this.#write(this.#pending[0]!)
+        if (!written) return
+        this.#pending.shift()
+        this.#snapshot = applyEvent(this.#snapshot, written)
+        for (const listener of this.#listeners) this.#tell(listener, written)
+      }
+    } finally {
+      this.#draining = false
+    }
+    if (this.#snapshot.seq - this.#savedSeq >= SAVE_EVERY_EVENTS) this.#save()
+  }
+
+  #write({ event, at, alongside }: Pending): RuntimeEvent | undefined {
+    const { agent_id = null, ...rest } = event
+    const written = { ...rest, seq: this.#snapshot.seq + 1, at, agent_id } as RuntimeEvent
+    try {
+      this.#options.database.transaction(() => {
+        this.#events.insert(written)
+        alongside?.()
+      })
+      return written
+    } catch (error) {
+      if (!isStorageFault(error)) {
+        this.#pending.shift()
+        throw error
+      }
+      this.#options.onFault(error, `cannot write ${event.type}; trying again`)
+      this.#retry = setTimeout(() => {
+        this.#retry = undefined
+        this.#drain()
+      }, RETRY_MS)
+      return undefined
+    }
+  }
+
+  #tell(listener: Listener, event: RuntimeEvent): void {
+    try {
+      listener(event)
+    } catch (error) {
+      this.#options.onFault(error, `a listener failed at ${event.type}`)
+    }
+  }
+
+  #load(): Snapshot {
+    const stored = this.#meta.get('snapshot')
+    const { version, snapshot } = stored
+      ? (JSON.parse(stored) as { version: number; snapshot: Snapshot })
+      : { version: 0, snapshot: emptySnapshot() }
+    let state = version === SNAPSHOT_VERSION ? snapshot : emptySnapshot()
+    for (;;) {
+      const page = this.#events.find({ after: state.seq, limit: REPLAY_PAGE })
+      state = page.reduce(applyEvent, state)
+      if (page.length < REPLAY_PAGE) return state
+    }
+  }
+
+  #save(): void {
+    try {
+      const retainFrom = isoTime(this.now() - this.#options.retentionDays * DAY_MS)
+      this.#options.database.transaction(() => {
+        this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
+        // The last event stays: the next seq is counted from it.
+        this.#events.prune(this.#snapshot.seq - 1, retainFrom)
+      })
+      this.#savedSeq = this.#snapshot.seq
+    } catch (error) {
+      this.#options.onFault(error, 'cannot save the snapshot')
+    }
+  }
+}
