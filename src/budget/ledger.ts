@@ -78,7 +78,6 @@ export interface LedgerOptions {
 }
 
 export class Ledger {
-  readonly #database: Database
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #warnAt: number
@@ -88,7 +87,6 @@ export class Ledger {
   readonly #open = new Set<CallId>()
 
   constructor({ database, state, clock, warnAt }: LedgerOptions) {
-    this.#database = database
     this.#state = state
     this.#clock = clock
     this.#warnAt = Math.min(1, ...warnAt)
