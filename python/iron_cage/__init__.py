@@ -1,0 +1,102 @@
+"""Iron Cage for Python agents: say how far you are, what came out, what it cost; ask what is left.
+
+Standard library only. Importing this package costs a few milliseconds: everything heavy is loaded at its first use.
+
+An agent that ``iron-cage start`` runs finds this package on its path, and two variables that tell it where it is:
+``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN``. Without them there is no cage: ``progress``, ``outcome``, ``event``,
+``checkpoint`` and ``record_cost`` quietly do nothing and ``restore`` returns its default, so that the same agent also
+runs bare.
+
+Exceptions::
+
+    IronCageError                 anything the server refused; carries code, status, hint, request_id, facts
+     ├── BudgetExceeded           the limit is reached          .limit_usd .spent_usd .needed_usd
+     ├── PiiBlocked               a reply held personal data    .pii_types
+     ├── CircuitOpen              a provider or service is down .circuit .retry_after_s
+     ├── AccessDenied             the token may not do this
+     ├── PriceUnknown             no price, so no call          .provider .model
+     ├── VaultLocked              the server has no master key
+     └── ServerUnreachable        nobody answers                .url
+"""
+
+from __future__ import annotations
+
+from ._errors import (
+    AccessDenied,
+    BudgetExceeded,
+    CircuitOpen,
+    IronCageError,
+    PiiBlocked,
+    PriceUnknown,
+    ServerUnreachable,
+    VaultLocked,
+)
+from ._run import (
+    checkpoint,
+    current_budget,
+    event,
+    outcome,
+    progress,
+    record_cost,
+    restore,
+    scan,
+    service_url,
+)
+
+# Type checkers take this for true. `typing` itself would cost up to 9 ms of every agent's start.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._chat import ChatClient, Reply
+    from ._values import Budget, Finding, ScanResult
+
+__all__ = [
+    "AccessDenied",
+    "Budget",
+    "BudgetExceeded",
+    "ChatClient",
+    "CircuitOpen",
+    "Finding",
+    "IronCageError",
+    "PiiBlocked",
+    "PriceUnknown",
+    "Reply",
+    "ScanResult",
+    "ServerUnreachable",
+    "VaultLocked",
+    "checkpoint",
+    "current_budget",
+    "event",
+    "outcome",
+    "progress",
+    "record_cost",
+    "restore",
+    "scan",
+    "service_url",
+]
+
+__version__ = "0.1.0"
+
+# Loaded at first use: `dataclasses` alone takes up to 20 ms to import.
+_LOADED_LATER = {
+    "Budget": "._values",
+    "ChatClient": "._chat",
+    "Finding": "._values",
+    "Reply": "._chat",
+    "ScanResult": "._values",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_LOADED_LATER[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

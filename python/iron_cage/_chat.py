@@ -1,0 +1,126 @@
+"""A small client for OpenAI's chat completions and everything that speaks them, for agents without the openai package."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ._errors import IronCageError, error_from_answer
+from ._http import Answer, Endpoint
+
+_RETRIES = 2
+_LONGEST_WAIT_S = 60.0
+# Statuses that the next attempt may not get. A refusal of the cage (402, 403, 422) is none of them.
+_PASSING = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole reply of a model."""
+
+    text: str
+    #: ``stop``, ``length``, ``tool_calls`` …
+    finish_reason: str | None
+    model: str
+    input_tokens: int | None
+    output_tokens: int | None
+    #: What the call cost, in US dollars; None outside a cage.
+    cost_usd: Decimal | None
+
+
+class ChatClient:
+    """Calls ``chat/completions`` at ``OPENAI_BASE_URL`` with ``OPENAI_API_KEY``.
+
+    base_url, api_key: in place of the two variables.
+    timeout_s: how long the server may be silent, in seconds.
+
+    A status that may pass (429, 5xx …) is tried twice more, unless the server says that it should not be.
+    """
+
+    def __init__(self, base_url: str | None = None, api_key: str | None = None, *, timeout_s: float = 120.0) -> None:
+        url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        key = api_key or os.environ.get("OPENAI_API_KEY") or ""
+        self._endpoint = Endpoint(url, timeout_s=timeout_s)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def complete(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Reply:
+        """Returns the whole reply. ``parameters`` are those of the API: ``max_tokens=500, temperature=0``.
+
+        Raises BudgetExceeded, PiiBlocked, PriceUnknown, CircuitOpen, ServerUnreachable, and IronCageError for
+        whatever else the provider refuses.
+        """
+        body = _encode({"model": model, "messages": list(messages), **parameters})
+        answer = self._until_answered(lambda: self._endpoint.request("POST", "/chat/completions", self._headers, body))
+        try:
+            reply = json.loads(answer.body)
+            choice = reply["choices"][0]
+            usage = reply.get("usage") or {}
+            return Reply(
+                text=choice["message"].get("content") or "",
+                finish_reason=choice.get("finish_reason"),
+                model=reply.get("model", model),
+                input_tokens=usage.get("prompt_tokens"),
+                output_tokens=usage.get("completion_tokens"),
+                cost_usd=_cost(answer),
+            )
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise IronCageError("the reply is not a chat completion", code="provider_reply_invalid") from error
+
+    def stream(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Iterator[str]:
+        """Yields the pieces of the reply as they come. Raises what ``complete`` raises, also between two pieces.
+
+        A reply that breaks off raises: when the loop ends by itself, the reply is whole.
+        """
+        body = _encode({"model": model, "messages": list(messages), **parameters, "stream": True})
+        lines: Iterator[bytes] = iter(())
+
+        def attempt() -> Answer:
+            nonlocal lines
+            answer, lines = self._endpoint.stream("/chat/completions", self._headers, body)
+            if answer.status >= 400:
+                answer.body = b"".join(lines)
+            return answer
+
+        self._until_answered(attempt)
+        for line in lines:
+            if not line.startswith(b"data:"):
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                for _ in lines:  # to the end of the body, so that the connection can be used again
+                    pass
+                return
+            frame = json.loads(data)
+            if "error" in frame:
+                raise error_from_answer(502, data, {})
+            for choice in frame.get("choices", ()):
+                if piece := choice.get("delta", {}).get("content"):
+                    yield piece
+        raise IronCageError("the reply broke off before its end", code="provider_reply_invalid")
+
+    def _until_answered(self, attempt: Any) -> Answer:
+        for retries_left in range(_RETRIES, -1, -1):
+            answer: Answer = attempt()
+            if answer.status < 400:
+                return answer
+            error = error_from_answer(answer.status, answer.body, answer.headers)
+            wait_s = error.facts.get("retry_after_s") or 0.5 * 2 ** (_RETRIES - retries_left)
+            final = answer.status not in _PASSING or answer.headers.get("x-should-retry") == "false"
+            if final or retries_left == 0 or wait_s > _LONGEST_WAIT_S:
+                raise error
+            time.sleep(wait_s)
+        raise AssertionError("the last attempt returns or raises")
+
+
+def _encode(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, allow_nan=False).encode()
+
+
+def _cost(answer: Answer) -> Decimal | None:
+    cost = answer.headers.get("x-iron-cage-cost-usd")
+    return None if cost is None else Decimal(cost)

@@ -1,0 +1,160 @@
+"""The exceptions, and how an answer of the server becomes one. The tree is drawn in ``iron_cage/__init__.py``."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+    from typing import Any
+
+
+class IronCageError(Exception):
+    """Something the Iron Cage server refused, or that went wrong on the way to it.
+
+    code: the server's name for it, such as ``"budget_exceeded"``.
+    status: the HTTP status, None when there was no answer.
+    hint: what to do next, as part of the message too.
+    request_id: what to look for in the server's log.
+    facts: what the server told beside the message.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "internal",
+        status: int | None = None,
+        hint: str | None = None,
+        request_id: str | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{message} ({hint})" if hint else message)
+        self.code = code
+        self.status = status
+        self.hint = hint
+        self.request_id = request_id
+        self.facts: dict[str, Any] = dict(facts or {})
+
+    def _dollars(self, name: str) -> Decimal | None:
+        from decimal import Decimal
+
+        return Decimal(self.facts[name]) if self.facts.get(name) is not None else None
+
+
+class BudgetExceeded(IronCageError):
+    """The call was not made because the budget cannot pay for it."""
+
+    @property
+    def limit_usd(self) -> Decimal | None:
+        return self._dollars("limit_usd")
+
+    @property
+    def spent_usd(self) -> Decimal | None:
+        return self._dollars("spent_usd")
+
+    @property
+    def needed_usd(self) -> Decimal | None:
+        """The most that the refused call could have cost."""
+        return self._dollars("needed_usd")
+
+
+class PiiBlocked(IronCageError):
+    """The reply held personal data and ``safety.mode`` is ``block``. The call was paid all the same."""
+
+    @property
+    def pii_types(self) -> tuple[str, ...]:
+        """Such as ``("email", "phone")``. Never the data."""
+        return tuple(filter(None, str(self.facts.get("types") or "").split(",")))
+
+
+class CircuitOpen(IronCageError):
+    """A provider or service failed too often; nothing was sent, and there was nothing to fall back on."""
+
+    @property
+    def circuit(self) -> str | None:
+        """The name of the provider or service."""
+        return self.facts.get("circuit")
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds until it is tried again."""
+        seconds = self.facts.get("retry_after_s")
+        return None if seconds is None else float(seconds)
+
+
+class AccessDenied(IronCageError):
+    """The token is unknown, no longer valid, or may not do this."""
+
+
+class PriceUnknown(IronCageError):
+    """The model has no price, so its calls cannot be counted and are not made."""
+
+    @property
+    def provider(self) -> str | None:
+        return self.facts.get("provider")
+
+    @property
+    def model(self) -> str | None:
+        return self.facts.get("model")
+
+
+class VaultLocked(IronCageError):
+    """The server was started without its master key."""
+
+
+class ServerUnreachable(IronCageError):
+    """Nobody answers at the address, or there is no address: the agent does not run under Iron Cage."""
+
+    @property
+    def url(self) -> str | None:
+        return self.facts.get("url")
+
+
+_CLASSES: dict[str, type[IronCageError]] = {
+    "budget_exceeded": BudgetExceeded,
+    "pii_blocked": PiiBlocked,
+    "circuit_open": CircuitOpen,
+    "unauthorized": AccessDenied,
+    "forbidden": AccessDenied,
+    "agent_not_running": AccessDenied,
+    "host_refused": AccessDenied,
+    "price_unknown": PriceUnknown,
+    "vault_locked": VaultLocked,
+    "server_unreachable": ServerUnreachable,
+}
+
+
+def error_from_answer(status: int, body: bytes, headers: Mapping[str, str]) -> IronCageError:
+    """The exception for an answer with an error status, of the server or, through the gateway, of a provider."""
+    error = _error_object(body)
+    code = str(error.get("code") or error.get("type") or f"http_{status}")
+    facts: dict[str, Any] = dict(error.get("facts") or {})
+    if headers.get("retry-after") is not None:
+        facts.setdefault("retry_after_s", _seconds(headers["retry-after"]))
+    return _CLASSES.get(code, AccessDenied if status in (401, 403) else IronCageError)(
+        str(error.get("message") or f"the server answered with status {status}"),
+        code=code,
+        status=status,
+        hint=error.get("hint"),
+        request_id=error.get("request_id") or headers.get("x-request-id"),
+        facts=facts,
+    )
+
+
+def _error_object(body: bytes) -> dict[str, Any]:
+    """Empty when the body is not what a server or provider of ours sends."""
+    import json
+
+    try:
+        error = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return error if isinstance(error, dict) else {}
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:  # an HTTP date, which the server itself never sends
+        return None

@@ -1,0 +1,193 @@
+"""What an agent tells its cage and asks it, over the server's ``/api/run`` routes.
+
+The rules: without a cage nothing here breaks an agent that merely reports. ``progress``, ``outcome`` and ``event`` never
+raise, whatever happens to the server: they warn once. The others raise, because their answer matters.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ._errors import IronCageError, ServerUnreachable, error_from_answer
+from ._http import Endpoint
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+    from typing import Any, Literal
+
+    from ._values import Budget, ScanResult
+
+    Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
+
+_TIMEOUT_S = 10.0
+
+_endpoints: dict[str, Endpoint] = {}
+_warned = False
+
+
+def progress(done: int, total: int | None = None, unit: str = "units", label: str | None = None) -> None:
+    """Says how far the agent is: ``progress(23, 100, "leads")``.
+
+    done: units finished so far, counted from the beginning of the whole work.
+    total: units there are, None when unknown.
+    unit: what is counted, in the plural.
+    label: what the agent is at now. No personal data, please.
+
+    Never raises.
+    """
+    _report("/progress", {"done": done, "total": total, "unit": unit, "label": label})
+
+
+def outcome(
+    outcome: Literal["succeeded", "failed"],
+    *,
+    degraded: bool = False,
+    label: str | None = None,
+    unit: str | None = None,
+    latency_ms: float | None = None,
+    reason: str | None = None,
+) -> None:
+    """Says how one unit of work ended.
+
+    degraded: it ended with less than it should have had, such as data from a cache.
+    label: which unit it was. unit: what it is one of, such as ``"lead"``.
+    latency_ms: how long it took, in milliseconds.
+    reason: why it failed.
+
+    Never raises.
+    """
+    whole_ms = None if latency_ms is None else round(latency_ms)
+    body = {"outcome": outcome, "degraded": degraded, "label": label, "unit": unit, "latency_ms": whole_ms, "reason": reason}
+    _report("/outcomes", {name: value for name, value in body.items() if value is not None})
+
+
+def event(message: str, level: Level = "INFO", **data: Any) -> None:
+    """Writes a line into the event log, with ``data`` beside it. Never raises."""
+    _report("/events", {"level": level, "message": message, "data": data})
+
+
+def checkpoint(data: Any) -> None:
+    """Keeps ``data`` for ``restore``, in place of what was kept before.
+
+    It outlives a crash and a restart of the agent, and is forgotten when the agent ends with exit code 0.
+
+    data: anything that JSON can hold, at most 1 MiB.
+
+    Raises TypeError when JSON cannot hold it, IronCageError when the server refuses it, ServerUnreachable.
+    """
+    if _caged():
+        _call("PUT", "/checkpoint", {"data": data})
+
+
+def restore(default: Any = None) -> Any:
+    """Returns the data of the last ``checkpoint``, or ``default`` when there is none.
+
+    Raises ServerUnreachable: starting over by mistake would pay twice.
+    """
+    if not _caged():
+        return default
+    try:
+        return _call("GET", "/checkpoint")["data"]
+    except IronCageError as error:
+        if error.code == "not_found":
+            return default
+        raise
+
+
+def record_cost(service: str, usd: str | Decimal | float, description: str | None = None) -> None:
+    """Charges the budget with something that did not pass the gateway.
+
+    service: who is paid, such as ``"serp_api"``.
+    usd: US dollars, exact to nine fraction digits. A float means what it prints as.
+
+    Raises ValueError for anything but an amount, BudgetExceeded when it does not fit any more, ServerUnreachable.
+    """
+    from ._values import usd_text
+
+    body = {"service": service, "cost_usd": usd_text(usd)}
+    if description is not None:
+        body["description"] = description
+    if _caged():
+        _call("POST", "/charges", body)
+
+
+def current_budget() -> Budget:
+    """Returns the agent's budget as it is now. Raises ServerUnreachable, also when there is no cage."""
+    from ._values import budget_from
+
+    return budget_from(_call("GET", "")["budget"])
+
+
+def scan(text: str) -> ScanResult:
+    """Finds personal data in ``text``, of all types. Raises ServerUnreachable, also when there is no cage."""
+    from ._values import scan_result_from
+
+    return scan_result_from(_call("POST", "/scan", {"text": text}), text)
+
+
+def service_url(name: str) -> str:
+    """Returns the base URL under which a configured service is called through the gateway.
+
+    ``service_url("linkedin_api") + "/v2/companies"`` is then counted, paid and guarded by its circuit.
+
+    Raises ServerUnreachable when there is no cage.
+    """
+    from urllib.parse import quote
+
+    return f"{_server_url()}/gateway/{quote(_token(), safe='')}/services/{quote(name, safe='')}"
+
+
+def _report(path: str, body: Mapping[str, Any]) -> None:
+    global _warned
+    if not _caged():
+        return
+    try:
+        # `default=str`: an object in the data of an event is shown as it prints.
+        _call("POST", path, body, default=str)
+    except Exception as error:
+        if not _warned:
+            _warned = True
+            import warnings
+
+            warnings.warn(f"Iron Cage does not hear this agent's reports: {error}", RuntimeWarning, stacklevel=3)
+
+
+def _call(method: str, path: str, body: Any = None, default: Any = None) -> Any:
+    import json
+
+    headers = {"Authorization": f"Bearer {_token()}"}
+    content = None
+    if body is not None:
+        content = json.dumps(body, default=default, allow_nan=False).encode()
+        headers["Content-Type"] = "application/json"
+    answer = _endpoint(_server_url()).request(method, f"/api/run{path}", headers, content)
+    if answer.status >= 400:
+        raise error_from_answer(answer.status, answer.body, answer.headers)
+    return json.loads(answer.body) if answer.body else None
+
+
+def _endpoint(url: str) -> Endpoint:
+    if url not in _endpoints:
+        _endpoints[url] = Endpoint(url, timeout_s=_TIMEOUT_S)
+    return _endpoints[url]
+
+
+def _caged() -> bool:
+    return bool(os.environ.get("IRON_CAGE_URL"))
+
+
+def _server_url() -> str:
+    url = os.environ.get("IRON_CAGE_URL")
+    if not url:
+        raise ServerUnreachable(
+            "this agent does not run under Iron Cage",
+            code="server_unreachable",
+            hint='start it with "iron-cage start <script>", or set IRON_CAGE_URL and IRON_CAGE_TOKEN',
+        )
+    return url.rstrip("/")
+
+
+def _token() -> str:
+    return os.environ.get("IRON_CAGE_TOKEN", "")

@@ -1,0 +1,83 @@
+"""What the functions return. Imported at first use only: ``dataclasses`` and ``decimal`` take up to 25 ms to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+_NANODOLLAR = Decimal("0.000000001")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The agent's budget at one moment, in US dollars."""
+
+    limit_usd: Decimal
+    #: Charged so far.
+    spent_usd: Decimal
+    #: Set aside for calls that are running now.
+    held_usd: Decimal
+    #: What a new call may cost at most: limit less spent less held.
+    remaining_usd: Decimal
+    #: Spent as a share of the limit, 0–100.
+    used_percent: float
+    #: The warning threshold (90 % by default) has been passed.
+    warned: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One personal datum in a scanned text. The datum is ``text[start:end]``."""
+
+    #: ``email``, ``phone``, ``ssn``, ``credit_card``, ``iban``, ``ip`` or ``secret``.
+    type: str
+    start: int
+    end: int
+    #: ``HIGH`` or ``MEDIUM``.
+    risk: str
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What ``scan`` found, and the text with every datum replaced."""
+
+    findings: tuple[Finding, ...]
+    redacted: str
+
+
+def budget_from(body: Any) -> Budget:
+    return Budget(
+        limit_usd=Decimal(body["limit_usd"]),
+        spent_usd=Decimal(body["spent_usd"]),
+        held_usd=Decimal(body["held_usd"]),
+        remaining_usd=Decimal(body["remaining_usd"]),
+        used_percent=float(body["used_percent"]),
+        warned=bool(body["warned"]),
+    )
+
+
+def scan_result_from(body: Any, text: str) -> ScanResult:
+    # The server counts UTF-16 units. They are Python's characters as long as all of them are below U+10000.
+    units = text.encode("utf-16-le", "surrogatepass")
+    same = len(units) == 2 * len(text)
+
+    def position(offset: int) -> int:
+        return offset if same else len(units[: 2 * offset].decode("utf-16-le", "surrogatepass"))
+
+    findings = tuple(
+        Finding(type=one["type"], start=position(one["start"]), end=position(one["end"]), risk=one["risk"])
+        for one in body["findings"]
+    )
+    return ScanResult(findings=findings, redacted=body["redacted"])
+
+
+def usd_text(usd: str | Decimal | float) -> str:
+    """An exact decimal string with at most nine fraction digits. A float means its shortest notation: 0.1 is "0.1"."""
+    try:
+        amount = Decimal(str(usd)).quantize(_NANODOLLAR, rounding=ROUND_HALF_EVEN)
+    except ArithmeticError:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"expected an amount of US dollars that is not negative, got {usd!r}")
+    return f"{abs(amount):f}".rstrip("0").rstrip(".")
