@@ -1,108 +1,165 @@
 /**
  * What the configuration may say, with every default. The file's keys are the object's keys, so that an error, the file
  * and the code name a setting alike. Unknown keys are errors. Each comment ends with the default.
+ * An `error` here is what was expected, to be read after "expected " (`problems.ts` writes the sentence).
  */
 import * as z from 'zod'
-import { parseAmount, toUsd } from '../money.ts'
+import type { EventType } from '../events.ts'
+import { NANOS_PER_USD, parseAmount, toUsd } from '../money.ts'
+import { isLinkLocal } from './addresses.ts'
 
-/** "50", "50.00", "$50" or a number in the file; a decimal string afterwards. */
-const usd = z
-  .union([z.string(), z.number()], { error: 'expected an amount of US dollars such as 50 or "50.00"' })
-  .transform((value, context) => {
-    const nanos = parseAmount(String(value))
-    if (nanos !== undefined) return toUsd(nanos)
-    context.addIssue({ code: 'custom', message: 'expected an amount of US dollars such as 50 or "50.00"' })
-    return z.NEVER
-  })
+const amountExpected = 'an amount of US dollars such as 50 or "50.00"'
 
-const seconds = (most: number) => z.number().min(0.001).max(most)
-const share = z.number().gt(0).lte(1)
+/** "50", "50.00", "$50" or a number in the file; a decimal string afterwards. 0 is an amount. */
+const usd = z.union([z.string(), z.number()], { error: amountExpected }).transform((value, context) => {
+  const nanos = typeof value === 'string' ? parseAmount(value) : amountOfNumber(value)
+  if (nanos !== undefined) return toUsd(nanos)
+  context.addIssue({ code: 'custom', message: amountExpected })
+  return z.NEVER
+})
+
+/** Not String(value): that writes small numbers as 1e-7. A number with more than nine decimals is no amount. */
+function amountOfNumber(value: number): number | undefined {
+  const nanos = parseAmount(value.toFixed(9))
+  return nanos !== undefined && nanos / NANOS_PER_USD === value ? nanos : undefined
+}
+
+const text = (least: number, most: number) => {
+  const error = `text of ${least} to ${most.toLocaleString('en-US')} characters`
+  return z.string({ error }).min(least, { error }).max(most, { error })
+}
+const path = text(1, 4096).refine((value) => !value.includes('\0'), { error: 'a path' })
+const wholeNumber = (least: number, most: number) => {
+  const error = `a whole number from ${least} to ${most}`
+  return z.number({ error }).int({ error }).min(least, { error }).max(most, { error })
+}
+const seconds = (most: number) => {
+  const error = `seconds, a number from 0.001 to ${most}`
+  return z.number({ error }).min(0.001, { error }).max(most, { error })
+}
+const shareExpected = 'a share above 0 and at most 1, such as 0.9'
+const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected }).lte(1, { error: shareExpected })
+
 const piiType = z.enum(['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret'])
 const safetyMode = z.enum(['redact', 'block', 'warn'])
-const url = z.url({ protocol: /^https?$/, error: 'expected an http or https address' })
+const url = z.url({ protocol: /^https?$/, error: 'an http or https address' })
+const host = text(1, 253).regex(/^[a-zA-Z0-9.:_-]+$/, { error: 'a host name or an IP address' })
+const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of an environment variable' })
 
 const agent = z.strictObject({
   /** Shown everywhere; checkpoints are kept under it. (Default: the script's name.) */
-  name: z.string().min(1).max(80).optional(),
+  name: text(1, 80)
+    .regex(/^\P{Cc}*$/u, { error: 'text without control characters' })
+    .optional(),
+  /** Whose secrets the agent gets. (Default: development.) */
   environment: z.enum(['development', 'staging', 'production']).default('development'),
   /** The interpreter. (Default: the active virtual environment, else .venv beside the script, else python3.) */
-  python: z.string().optional(),
+  python: path.optional(),
   /** Arguments after the script. (Default: none.) */
   args: z.array(z.string()).default([]),
   /** Variables added to the agent's environment. (Default: none.) */
-  env: z.record(z.string(), z.string()).default({}),
+  env: z.record(variableName, z.string()).default({}),
   /** (Default: where iron-cage was started.) */
-  cwd: z.string().optional(),
+  cwd: path.optional(),
   restart: z
     .strictObject({
+      /** Start the agent again after a crash. (Default: true.) */
       enabled: z.boolean().default(true),
       /** So many quick crashes within window_s end in crash_loop. (Default: 5 in 60 s.) */
-      max: z.number().int().min(1).max(100).default(5),
+      max: wholeNumber(1, 100).default(5),
       window_s: seconds(86_400).default(60),
     })
     .prefault({}),
   /** Time between SIGTERM and SIGKILL. (Default: 5.) */
   stop_grace_s: seconds(600).default(5),
+  /** inject: the agent gets the provider's key; shield: it gets its run token instead. (Default: inject.) */
   provider_keys: z.enum(['inject', 'shield']).default('inject'),
 })
 
 const budget = z.strictObject({
-  /** Hard limit of one agent. (Default: 100.) */
+  /** Hard limit of one agent; 0 means no paid call. (Default: 100.) */
   limit_usd: usd.default('100'),
+  /** Shares of the limit at which to warn, once each. (Default: 0.9.) */
   warn_at: z.array(share).min(1).default([0.9]),
   /** What a spent budget does to the agent. (Default: stop.) */
   on_exhausted: z.enum(['stop', 'refuse']).default('stop'),
   /** Lower a call's max_tokens to what the budget can still pay. (Default: true.) */
   clamp_max_tokens: z.boolean().default(true),
   /** Model that cheaper calls are compared with in "vs baseline". (Default: none.) */
-  baseline: z.string().optional(),
+  baseline: text(1, 200).optional(),
 })
 
-const safety = z.strictObject({
-  mode: safetyMode.default('redact'),
-  detect: z.array(piiType).default(['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret']),
-  /** Per type, e.g. { phone: warn }. (Default: mode for all.) */
-  modes: z.partialRecord(piiType, safetyMode).default({}),
-  /** E-mail addresses of these domains are left alone. (Default: none.) */
-  allow_domains: z.array(z.string()).default([]),
-  scope: z.array(z.enum(['replies', 'tool_arguments', 'logs'])).default(['replies', 'tool_arguments', 'logs']),
-})
+const safety = z
+  .strictObject({
+    /** What happens to personal data: replace it, refuse the reply and stop, or only tell. (Default: redact.) */
+    mode: safetyMode.default('redact'),
+    /** (Default: all but ip.) */
+    detect: z.array(piiType).default(['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret']),
+    /** Per type, e.g. { phone: warn }. (Default: mode for all.) */
+    modes: z.partialRecord(piiType, safetyMode).default({}),
+    /** E-mail addresses of these domains are left alone. (Default: none.) */
+    allow_domains: z
+      .array(z.string().regex(/^[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)+$/u, { error: 'a domain such as example.com' }))
+      .default([]),
+    /** Where personal data is looked for. (Default: everywhere.) */
+    scope: z.array(z.enum(['replies', 'tool_arguments', 'logs'])).default(['replies', 'tool_arguments', 'logs']),
+  })
+  .superRefine(({ detect, modes }, context) => {
+    for (const type of piiType.options) {
+      if (modes[type] && !detect.includes(type)) {
+        context.addIssue({ code: 'custom', path: ['modes', type], message: `"${type}" in safety.detect as well` })
+      }
+    }
+  })
 
 const provider = z.strictObject({
+  /** (Default: the provider's own.) */
   base_url: url.optional(),
-  api_key_secret: z.string().optional(),
+  /** Name of the secret that holds its key. (Default: what the agent sends.) */
+  api_key_secret: variableName.optional(),
+  /** (Default: 10.) */
   connect_timeout_s: seconds(600).default(10),
   /** Time to the first byte of the answer. (Default: 600, as the SDKs.) */
   first_byte_timeout_s: seconds(3600).default(600),
   /** Silence in the middle of an answer. (Default: 120.) */
   idle_timeout_s: seconds(3600).default(120),
   /** Further attempts before the first byte. (Default: 2.) */
-  retries: z.number().int().min(0).max(10).default(2),
+  retries: wholeNumber(0, 10).default(2),
 })
 
+const priceExpected = 'dollars per million tokens, a number from 0 to 100000'
+const perMillionTokens = z
+  .number({ error: priceExpected })
+  .min(0, { error: priceExpected })
+  .max(100_000, { error: priceExpected })
+  // No model costs less than a tenth of a cent per million tokens; prices per token all look like this.
+  .refine((value) => value === 0 || value >= 0.001, {
+    error: 'dollars per million tokens (this looks like a price per token)',
+  })
 const price = z.strictObject({
-  input_per_mtok: z.number().min(0).max(100_000),
+  input_per_mtok: perMillionTokens,
   /** (Default: as input_per_mtok.) */
-  cached_input_per_mtok: z.number().min(0).max(100_000).optional(),
-  output_per_mtok: z.number().min(0).max(100_000),
+  cached_input_per_mtok: perMillionTokens.optional(),
+  output_per_mtok: perMillionTokens,
 })
 
 const service = z.strictObject({
   base_url: url,
   /** What a successful live answer costs. (Default: 0.) */
   cost_per_call_usd: usd.default('0'),
-  api_key_secret: z.string().optional(),
+  /** Name of the secret that holds its key. (Default: what the agent sends.) */
+  api_key_secret: variableName.optional(),
   breaker: z
     .strictObject({
       /** Consecutive failures that open the circuit. (Default: 5.) */
-      failures: z.number().int().min(1).max(1000).default(5),
-      /** (Default: 60.) */
+      failures: wholeNumber(1, 1000).default(5),
+      /** Time until a probe is let through. (Default: 60.) */
       cooldown_s: seconds(86_400).default(60),
     })
     .prefault({}),
   fallback: z
     .strictObject({
-      /** Answer with the last good answer to the same request, not older than ttl_s. (Default: off.) */
+      /** Answer with the last good answer to the same request, not older than ttl_s. (Default: off; ttl_s: a day.) */
       cache: z.strictObject({ ttl_s: seconds(31_536_000).default(86_400) }).optional(),
       /** Answer with this JSON. (Default: off.) */
       placeholder: z.json().optional(),
@@ -111,40 +168,127 @@ const service = z.strictObject({
   /** Time for one attempt. (Default: 30.) */
   timeout_s: seconds(600).default(30),
   /** Further attempts. (Default: 2.) */
-  retries: z.number().int().min(0).max(10).default(2),
+  retries: wholeNumber(0, 10).default(2),
 })
+
+/** Every type of event, so that a webhook cannot wait for one that never comes. */
+const eventTypes = Object.keys({
+  'server.started': true,
+  'server.stopped': true,
+  'config.loaded': true,
+  'agent.started': true,
+  'agent.exited': true,
+  'agent.stopped': true,
+  'agent.paused': true,
+  'agent.resumed': true,
+  'agent.output': true,
+  'progress.updated': true,
+  'unit.completed': true,
+  'call.completed': true,
+  'call.failed': true,
+  'service.called': true,
+  'fallback.used': true,
+  'circuit.opened': true,
+  'circuit.half_opened': true,
+  'circuit.closed': true,
+  'budget.warned': true,
+  'budget.exhausted': true,
+  'budget.raised': true,
+  'pii.found': true,
+  'secret.created': true,
+  'secret.read': true,
+  'secret.updated': true,
+  'secret.deleted': true,
+  'secret.rotated': true,
+  'secret.reloaded': true,
+  'alert.raised': true,
+  'alert.acknowledged': true,
+  'alert.delivered': true,
+  'alert.failed': true,
+  'auth.failed': true,
+} satisfies Record<EventType, true>) as EventType[]
+
+const emailAddress = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, { error: 'an e-mail address' })
+const alerts = z.strictObject({
+  /** (Default: no e-mail.) */
+  email: z
+    .strictObject({
+      /** One address or several. */
+      to: z
+        .union([emailAddress, z.array(emailAddress).min(1)], { error: 'an e-mail address or a list of them' })
+        .transform((to) => [to].flat()),
+      from: emailAddress,
+      /** smtp:// (STARTTLS where offered) or smtps://, with user and password if the server wants them. */
+      smtp_url: z.url({ protocol: /^smtps?$/, error: 'an smtp or smtps address such as smtp://localhost:25' }),
+    })
+    .optional(),
+  /** (Default: none.) */
+  webhooks: z
+    .array(
+      z.strictObject({
+        url: url.refine((value) => !URL.canParse(value) || !isLinkLocal(new URL(value).hostname), {
+          error: 'an address that is not link-local',
+        }),
+        /** Signs each delivery (HMAC-SHA-256). (Default: not signed.) */
+        secret: text(1, 1024).optional(),
+        /** Types of events to send. (Default: every alert.) */
+        events: z.array(z.enum(eventTypes)).min(1).optional(),
+      }),
+    )
+    .default([]),
+})
+
+const serviceName = z
+  .string()
+  .regex(/^[a-z][a-z0-9_-]{0,39}$/, { error: 'a name of a-z, 0-9, _ and - that begins with a letter' })
 
 export const configSchema = z.strictObject({
   agent: agent.prefault({}),
   budget: budget.prefault({}),
   safety: safety.prefault({}),
-  /** The providers calls go to; `openai` and `anthropic` are always there. */
-  providers: z.record(z.string(), provider).default({}),
-  /** Prices per million tokens that override the list, by model. */
-  prices: z.record(z.string(), price).default({}),
-  services: z.record(z.string().regex(/^[a-z][a-z0-9_-]{0,39}$/), service).default({}),
+  providers: z.strictObject({ openai: provider.prefault({}), anthropic: provider.prefault({}) }).prefault({}),
+  /** Prices per million tokens that override the list, by model. (Default: none.) */
+  prices: z.record(text(1, 200), price).default({}),
+  /** Outside APIs the agent's tools use, by name. (Default: none.) */
+  services: z.record(serviceName, service).default({}),
+  alerts: alerts.prefault({}),
   server: z
     .strictObject({
-      host: z.string().default('127.0.0.1'),
-      port: z.number().int().min(0).max(65_535).default(8080),
+      /** (Default: 127.0.0.1, which listens on [::1] as well.) */
+      host: host.default('127.0.0.1'),
+      /** 0 takes any free one. (Default: 8080.) */
+      port: wholeNumber(0, 65_535).default(8080),
       /** Further Host names that are answered, with port. (Default: none.) */
-      allowed_hosts: z.array(z.string()).default([]),
+      allowed_hosts: z.array(text(1, 260)).default([]),
       /** Origins that may call from a browser. (Default: none.) */
-      cors_origins: z.array(url).default([]),
-      max_body_bytes: z.number().int().min(1024).max(1_073_741_824).default(33_554_432),
+      cors_origins: z
+        .array(
+          url.refine((value) => URL.canParse(value) && new URL(value).origin === value, {
+            error: 'an origin such as https://example.com, without a path',
+          }),
+        )
+        .default([]),
+      /** (Default: 32 MiB.) */
+      max_body_bytes: wholeNumber(1024, 1_073_741_824).default(33_554_432),
     })
     .prefault({}),
   log: z
     .strictObject({
+      /** The least level that is written and shown. (Default: info.) */
       level: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      /** How `start` and `serve` print events. (Default: text.) */
       format: z.enum(['text', 'json']).default('text'),
-      dir: z.string().default('./iron_logs'),
-      retention_days: z.number().int().min(1).max(3650).default(7),
+      /** Where the log files are. (Default: ./iron_logs.) */
+      dir: path.default('./iron_logs'),
+      /** Log files and events older than this are deleted. (Default: 7.) */
+      retention_days: wholeNumber(1, 3650).default(7),
     })
     .prefault({}),
   db: z
     .strictObject({
-      path: z.string().default('./iron_state.db'),
+      /** (Default: ./iron_state.db.) */
+      path: path.default('./iron_state.db'),
+      /** full survives a power cut as well as a kill. (Default: normal.) */
       synchronous: z.enum(['normal', 'full']).default('normal'),
     })
     .prefault({}),
@@ -152,4 +296,6 @@ export const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>
 export type ServiceConfig = Config['services'][string]
-export type ProviderConfig = Config['providers'][string]
+export type ProviderConfig = Config['providers']['openai' | 'anthropic']
+export type AlertsConfig = Config['alerts']
+export type WebhookConfig = AlertsConfig['webhooks'][number]
