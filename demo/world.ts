@@ -1,0 +1,393 @@
+/**
+ * The outside world of the demo: OpenAI, LinkedIn and Clearbit as one small HTTP server on 127.0.0.1. The program under
+ * show is pointed at it by `providers.openai.base_url` and `services.*.base_url`, and does not know.
+ *
+ * The rules:
+ * - An answer follows from the request alone, never from the order of requests: which company it is about stands in
+ *   the prompt or the query. A restarted agent gets the same answers again.
+ * - What goes wrong stands in leads.csv (`trigger_type`): a missing field, a personal datum, LinkedIn's outage.
+ * - Nothing but those triggers holds an e-mail address or a telephone number.
+ */
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export interface Lead {
+  id: number
+  company: string
+  domain: string
+  industry: string
+  employees: number
+  linkedinUrl: string
+  contactEmail: string
+  trigger: string
+}
+
+export interface WorldOptions {
+  leads: readonly Lead[]
+  /** From this lead on LinkedIn answers 429. (Default: the lead with the trigger `linkedin_down`.) */
+  failFromLead?: number
+  /** From this lead on LinkedIn answers again. (Default: never.) */
+  recoverFromLead?: number
+  /** The `Retry-After` of LinkedIn's 429. (Default: 1800.) */
+  retryAfterS?: number
+  /** About how long an answer takes; each one a little different, the same each time. (Default: 0.) */
+  latencyMs?: number
+}
+
+export type WorldService = 'openai' | 'linkedin' | 'clearbit'
+
+/** One request as the world saw it. */
+export interface WorldRequest {
+  service: WorldService
+  /** The lead it was about; null when it was about none. */
+  lead: number | null
+  status: number
+  /** The model that was asked for; null for a service. */
+  model: string | null
+  /** The bearer token that came with it. */
+  key: string | null
+}
+
+export interface World {
+  port: number
+  /** `http://127.0.0.1:<port>`; below it `/openai/v1`, `/linkedin` and `/clearbit`. */
+  url: string
+  /** Every request so far, oldest first. */
+  requests: readonly WorldRequest[]
+  /** How many requests a service got, for one lead or for all of them. */
+  count(service: WorldService, lead?: number): number
+  close(): Promise<void>
+}
+
+/** What a model says it used for the two sizes of prompt that the demo's agent sends. */
+const PROMPT_SIZES = [
+  { prompt_tokens: 3_000, completion_tokens: 500 },
+  { prompt_tokens: 6_000, completion_tokens: 1_000 },
+] as const
+
+/** Of gpt-4 tokens in the agent's prompts; the test measures it with the real tokenizer. */
+const CHARACTERS_PER_TOKEN = 4.6
+
+export async function startWorld(options: WorldOptions): Promise<World> {
+  const requests: WorldRequest[] = []
+  const server = createServer((request, response) => {
+    answer(request, response, options, requests).catch((error: Error) => response.destroy(error))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    requests,
+    count: (service, lead) =>
+      requests.filter((one) => one.service === service && (lead === undefined || one.lead === lead)).length,
+    close: () => close(server),
+  }
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, 'close')
+  server.close()
+  server.closeAllConnections()
+  await closed
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: WorldOptions,
+  requests: WorldRequest[],
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://world')
+  const key = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? null
+  const body = await readBody(request)
+  response.setHeader('x-request-id', `req_world_${requests.length + 1}`)
+  const route = `${request.method} ${url.pathname}`
+  if (route === 'POST /openai/v1/chat/completions') {
+    const call = parseChat(body)
+    const lead = call && findLead(options.leads, /^Domain: (\S+)$/m.exec(call.prompt)?.[1])
+    requests.push({
+      service: 'openai',
+      lead: lead?.id ?? null,
+      status: call ? 200 : 400,
+      model: call?.model ?? null,
+      key,
+    })
+    await wait(options, `openai ${lead?.id} ${call?.prompt.length}`)
+    return call ? answerChat(response, call, lead) : answerJson(response, 400, openAiError('the body is not a chat'))
+  }
+  const lead = findLead(options.leads, url.searchParams.get('domain'))
+  if (route === `GET /linkedin${LINKEDIN_PATH}`) {
+    const down = lead !== undefined && isLinkedinDown(lead, options)
+    const status = lead ? (down ? 429 : 200) : 404
+    requests.push({ service: 'linkedin', lead: lead?.id ?? null, status, model: null, key })
+    await wait(options, `linkedin ${lead?.id}`)
+    if (down) response.setHeader('retry-after', String(options.retryAfterS ?? 1800))
+    const profile =
+      lead && !down ? linkedinProfile(lead) : { status, message: down ? 'Rate limit exceeded' : 'Not found' }
+    return answerJson(response, status, profile)
+  }
+  if (route === `GET /clearbit${CLEARBIT_PATH}`) {
+    const status = lead ? 200 : 404
+    requests.push({ service: 'clearbit', lead: lead?.id ?? null, status, model: null, key })
+    await wait(options, `clearbit ${lead?.id}`)
+    return answerJson(response, status, lead ? clearbitFigures(lead) : { error: { type: 'unknown_record' } })
+  }
+  return answerJson(response, 404, openAiError(`there is no ${route} in this world`))
+}
+
+function isLinkedinDown(lead: Lead, { leads, failFromLead, recoverFromLead }: WorldOptions): boolean {
+  const from = failFromLead ?? leads.find(({ trigger }) => trigger === 'linkedin_down')?.id ?? Number.POSITIVE_INFINITY
+  return lead.id >= from && lead.id < (recoverFromLead ?? Number.POSITIVE_INFINITY)
+}
+
+// --- leads -----------------------------------------------------------------------------------------------------------
+
+/** Reads leads.csv. Its values hold neither commas nor quotes. */
+export function readLeads(path: string): Lead[] {
+  const [header, ...rows] = readFileSync(path, 'utf8').trimEnd().split('\n')
+  const names = header?.split(',') ?? []
+  return rows.map((row) => {
+    const values = row.split(',')
+    const field = (name: string) => values[names.indexOf(name)] ?? ''
+    return {
+      id: Number(field('lead_id')),
+      company: field('company_name'),
+      domain: field('domain'),
+      industry: field('industry'),
+      employees: Number(field('employee_count')),
+      linkedinUrl: field('linkedin_url'),
+      contactEmail: field('contact_email'),
+      trigger: field('trigger_type'),
+    }
+  })
+}
+
+const findLead = (leads: readonly Lead[], domain: string | null | undefined): Lead | undefined =>
+  leads.find((lead) => lead.domain === domain)
+
+// --- LinkedIn and Clearbit -------------------------------------------------------------------------------------------
+
+const LINKEDIN_PATH = '/v2/companies'
+const CLEARBIT_PATH = '/v1/companies/find'
+
+/** Path and query of the one request the agent makes for a company, below the base URL of the service. */
+export const linkedinRequest = (lead: Lead): string => `${LINKEDIN_PATH}?domain=${encodeURIComponent(lead.domain)}`
+
+/** The JSON body with which LinkedIn answers `linkedinRequest(lead)`. */
+export function linkedinProfile(lead: Lead): object {
+  const posts = Array.from({ length: 12 }, (_, month) => ({
+    month: `${2026 - Math.floor(month / 12)}-${String(12 - (month % 12)).padStart(2, '0')}`,
+    text: prose(POSTS, lead, `post ${month}`, 4),
+  }))
+  return {
+    name: lead.company,
+    domain: lead.domain,
+    url: lead.linkedinUrl,
+    industry: lead.industry,
+    employee_count: lead.employees,
+    founded: 1960 + pick(`founded ${lead.id}`, 60),
+    headquarters: PLACES[pick(`place ${lead.id}`, PLACES.length)],
+    about: prose(POSTS, lead, 'about', 6),
+    posts,
+  }
+}
+
+/** The JSON body with which Clearbit answers for a company. */
+export function clearbitFigures(lead: Lead): object {
+  return {
+    name: lead.company,
+    domain: lead.domain,
+    metrics: { employees: lead.employees, estimated_annual_revenue_usd: lead.employees * 140_000, raised_usd: null },
+    category: { sector: lead.industry, type: lead.employees > 1000 ? 'enterprise' : 'mid-market' },
+    tech: ['Google Workspace', 'Salesforce', 'Zendesk', 'Snowflake', 'Slack'].slice(pick(`tech ${lead.id}`, 3)),
+    location: PLACES[pick(`place ${lead.id}`, PLACES.length)],
+  }
+}
+
+// --- OpenAI ----------------------------------------------------------------------------------------------------------
+
+interface ChatCall {
+  model: string
+  /** The text of all messages. */
+  prompt: string
+  stream: boolean
+  includeUsage: boolean
+}
+
+function parseChat(body: string): ChatCall | undefined {
+  try {
+    const { model, messages, stream, stream_options } = JSON.parse(body) as {
+      model: string
+      messages: { content: string | { text?: string }[] | null }[]
+      stream?: boolean
+      stream_options?: { include_usage?: boolean }
+    }
+    const prompt = messages
+      .map(({ content }) =>
+        Array.isArray(content) ? content.map((part) => part.text ?? '').join('') : (content ?? ''),
+      )
+      .join('\n')
+    return { model, prompt, stream: stream === true, includeUsage: stream_options?.include_usage === true }
+  } catch {
+    return undefined
+  }
+}
+
+async function answerChat(response: ServerResponse, call: ChatCall, lead: Lead | undefined): Promise<void> {
+  const text = lead ? replyAbout(lead, call.prompt) : 'This is the simulated world speaking.'
+  const usage = usageOf(call.prompt, text)
+  const id = `chatcmpl-world-${hash(call.prompt).toString(36)}`
+  const created = Math.floor(Date.now() / 1000)
+  if (!call.stream) {
+    const message = { role: 'assistant', content: text, refusal: null }
+    const choices = [{ index: 0, message, logprobs: null, finish_reason: 'stop' }]
+    return answerJson(response, 200, { id, object: 'chat.completion', created, model: call.model, choices, usage })
+  }
+  const frame = (choices: object[], extra: object = {}) =>
+    response.write(
+      `data: ${JSON.stringify({ id, object: 'chat.completion.chunk', created, model: call.model, choices, ...extra })}\n\n`,
+    )
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  frame([{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }])
+  for (const piece of text.match(/[\s\S]{1,24}/gu) ?? []) {
+    frame([{ index: 0, delta: { content: piece }, finish_reason: null }])
+  }
+  frame([{ index: 0, delta: {}, finish_reason: 'stop' }])
+  if (call.includeUsage) frame([], { usage })
+  response.end('data: [DONE]\n\n')
+}
+
+/** A prompt of one of the known sizes uses exactly what the demo's arithmetic says; any other one about what it is long. */
+function usageOf(prompt: string, reply: string) {
+  const tokens = Math.ceil(prompt.length / CHARACTERS_PER_TOKEN)
+  const size = PROMPT_SIZES.find(({ prompt_tokens }) => Math.abs(tokens / prompt_tokens - 1) < 0.2)
+  const prompt_tokens = size?.prompt_tokens ?? tokens
+  const completion_tokens = size?.completion_tokens ?? Math.ceil(reply.length / CHARACTERS_PER_TOKEN)
+  return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+}
+
+/** What the model says about a company: notes, and in the last reading the judgement as a JSON object. */
+function replyAbout(lead: Lead, prompt: string): string {
+  const [, number = '1', of = '1'] = /Reading (\d+) of (\d+)/.exec(prompt) ?? []
+  const isLast = number === of
+  // The datum comes in the reading in the middle, which is the only one when there is one.
+  const datum = Number(number) === Math.ceil(Number(of) / 2) ? datumOf(lead) : ''
+  const text = prose(NOTES, lead, `reading ${number}`, of === '1' ? 21 : 43) + datum
+  if (!isLast) return text
+  const missing = lead.trigger === 'missing_field'
+  return JSON.stringify({
+    summary: text,
+    fit_score: 35 + pick(`fit ${lead.id}`, 56),
+    decision_maker: ['head of operations', 'head of field service', 'chief financial officer'][
+      pick(`who ${lead.id}`, 3)
+    ],
+    ...(missing ? {} : { next_step: 'Offer a pilot in one region for six weeks, with the planner of that region.' }),
+  })
+}
+
+/** The one personal datum of a lead that has one. */
+function datumOf(lead: Lead): string {
+  if (lead.trigger === 'pii_email') return ` The page of the company names a contact: ${lead.contactEmail}.`
+  if (lead.trigger === 'pii_phone') return ' The page of the company names a number for enquiries: (415) 555-0178.'
+  return ''
+}
+
+// --- text ------------------------------------------------------------------------------------------------------------
+
+/** `count` sentences about a company; the same ones for the same topic. */
+function prose(sentences: readonly string[], lead: Lead, topic: string, count: number): string {
+  const first = pick(`${topic} ${lead.id}`, sentences.length)
+  return Array.from({ length: count }, (_, index) =>
+    // A step that has no divisor in common with the number of sentences visits them all.
+    sentences[(first + 5 * index) % sentences.length]!.replace(/\{(\w+)\}/g, (_match, name: string) =>
+      name === 'company'
+        ? lead.company
+        : name === 'industry'
+          ? lead.industry.toLowerCase()
+          : PLACES[pick(`${topic} ${lead.id} ${index}`, PLACES.length)]!,
+    ),
+  ).join(' ')
+}
+
+const PLACES = [
+  'Leeds',
+  'Ghent',
+  'Porto',
+  'Malmo',
+  'Turin',
+  'Graz',
+  'Cork',
+  'Lyon',
+  'Utrecht',
+  'Bilbao',
+  'Aarhus',
+  'Brno',
+]
+
+const POSTS = [
+  'We opened a new site near {place} this month, and the first crews have started to work from there.',
+  'Our {industry} team met in {place} for two days to plan the season and to say goodbye to an old colleague.',
+  '{company} is hiring: we look for planners, technicians and people who like to talk to customers in {place}.',
+  'A customer in {place} told us how much faster a visit is arranged since we changed the way we answer requests.',
+  'Thank you to everyone who came to our open day in {place}; it was good to see so many families.',
+  'The new warehouse in {place} shortens the way of a spare part to the customer by almost half a day.',
+  'We published our report on safety at work, with fewer accidents than in any year since {company} was founded.',
+  'Our head of operations spoke about planning across regions at the {industry} conference in {place}.',
+  'Eleven apprentices began their training with us in {place}; welcome, and please ask a lot of questions.',
+  '{company} took over the service contracts of a smaller company in {place}, and its people stay with us.',
+  'From next spring all vans of our crews in {place} will be electric; the first ones arrived last week.',
+  'What does good {industry} work look like in ten years? Our team in {place} wrote down what it expects.',
+] as const
+
+const NOTES = [
+  'The profile says that {company} opened a site near {place}, which is a sign of growth in more than one region.',
+  'The archive mentions that appointments in {place} are still moved by telephone, so planning is done by hand.',
+  'Two planners are being looked for in {place}; the work grows faster than the present tools allow.',
+  'Clearbit gives a size that agrees with the profile in its order of magnitude, and nothing contradicts it.',
+  'The present contract runs until the end of next year, and three months of notice are needed to leave it.',
+  'A pilot with a competitor failed because the import of the customer list never worked; that is a chance.',
+  'Purchasing in {place} asked for references from {industry} and was satisfied with what it got.',
+  'The new head of operations knows the product from an earlier company, which the archive says and nothing else does.',
+  'Whether the budget for tools is available this year is not known; the archive speaks of a delay of two quarters.',
+  'Technicians leave {place} without the right part about one time in six, which costs {company} a second visit.',
+  'The works council has to agree, and it meets four times a year in {place}, so a decision takes a season.',
+  'An internal survey puts planning third among the reasons to leave, but it was only shown by a partner.',
+  'Travel times around {place} are a third longer than elsewhere, and nobody at {company} can say why.',
+] as const
+
+const pick = (seed: string, count: number): number => hash(seed) % count
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let value = 0x811c9dc5
+  for (let index = 0; index < text.length; index++) value = Math.imul(value ^ text.charCodeAt(index), 0x01000193)
+  return value >>> 0
+}
+
+// --- HTTP ------------------------------------------------------------------------------------------------------------
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
+
+function answerJson(response: ServerResponse, status: number, body: object): void {
+  const text = JSON.stringify(body)
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) })
+  response.end(text)
+}
+
+const openAiError = (message: string) => ({
+  error: { message, type: 'invalid_request_error', param: null, code: null },
+})
+
+/** Between half and twice `latencyMs`, mostly near the lower end, as networks are. */
+async function wait({ latencyMs = 0 }: WorldOptions, seed: string): Promise<void> {
+  if (latencyMs > 0) await sleep(latencyMs * (0.5 + 1.5 * (pick(seed, 1000) / 1000) ** 3))
+}
