@@ -1,0 +1,142 @@
+/**
+ * The configuration: flags > environment > file > defaults, checked against `schema.ts`, with the origin of each value.
+ *
+ * The rules are:
+ * - Parts receive values; nothing but `env.ts` looks into the environment.
+ * - All problems are told at once, each with its place, its key, what was expected and what came.
+ * - A file that is there is used or refused, never skipped.
+ */
+import { statSync } from 'node:fs'
+import { isAbsolute, join, relative } from 'node:path'
+import { parseTypedAmount } from './amount.ts'
+import type { Environment } from './env.ts'
+import { type FileReading, placed, readConfigFile } from './file.ts'
+import { InvalidConfigError, type Key, keyText, maskSecret, problemsOf, valueAt } from './problems.ts'
+import { type Config, configSchema } from './schema.ts'
+
+/** One value given outside the file. */
+export interface Setting {
+  key: Key
+  value: unknown
+  /** As a person would look for it: "--port", "IRON_CAGE_PORT". */
+  origin: string
+}
+
+export interface LoadOptions {
+  /** What the command line says. (Default: nothing.) */
+  flags?: readonly Setting[]
+  /** `--config`. (Default: IRON_CAGE_CONFIG, else iron-cage.yaml, .yml or .toml in `cwd`, else in `scriptDir`.) */
+  configFile?: string
+  env: Environment
+  cwd: string
+  /** The folder of the agent's script. (Default: there is none.) */
+  scriptDir?: string
+}
+
+export interface LoadedConfig {
+  config: Config
+  /** By the text of each key that has a value: "--budget", "IRON_CAGE_BUDGET", "iron-cage.yaml:12" or "default". */
+  origins: Readonly<Record<string, string>>
+  /** The file that was read; null when there is none. */
+  file: string | null
+}
+
+const FILE_NAMES = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml']
+
+/** Throws InvalidConfigError with every problem, CageError `invalid_amount` for a budget typed wrongly. */
+export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: LoadOptions): LoadedConfig {
+  const settings = [...env.settings, ...flags].map(withTypedAmount)
+  const path = findFile(configFile ?? env.configFile, cwd, scriptDir)
+  const name = path && displayName(path, cwd)
+  const file = path && name ? readConfigFile(path, name) : EMPTY_FILE
+  if (!file.ok) throw new InvalidConfigError(file.problems)
+
+  const value = overlay(file.value ?? {}, settings)
+  const originOf = (key: Key, place: (name: string, key: Key) => string): string => {
+    const setting = settings.findLast((candidate) => candidate.key.every((segment, depth) => segment === key[depth]))
+    return setting?.origin ?? (name ? place(name, key) : 'default')
+  }
+  const result = configSchema.safeParse(value)
+  if (!result.success) {
+    const placeOf = (key: Key) => originOf(key, (fileName, at) => placed(fileName, nearestPlace(file, at)))
+    throw new InvalidConfigError(problemsOf(result.error.issues, value, placeOf))
+  }
+
+  const origins: Record<string, string> = {}
+  for (const { key } of leaves(result.data)) {
+    origins[keyText(key)] = originOf(key, (fileName, at) =>
+      valueAt(file.value, at) === undefined ? 'default' : `${fileName}:${nearestPlace(file, at).line}`,
+    )
+  }
+  return { config: result.data, origins, file: path ?? null }
+}
+
+/** Every value of a configuration with its key, in the order of the schema. A list of plain values is one value. */
+export function* leaves(value: unknown, key: Key = []): Generator<{ key: Key; value: unknown }> {
+  if (Array.isArray(value) && value.some((entry) => typeof entry === 'object')) {
+    for (const [index, entry] of value.entries()) yield* leaves(entry, [...key, index])
+  } else if (isRecord(value) && Object.keys(value).length > 0 && key.at(-1) !== 'placeholder') {
+    for (const [name, below] of Object.entries(value)) yield* leaves(below, [...key, name])
+  } else if (value !== undefined) {
+    yield { key, value }
+  }
+}
+
+/** The leaves as they may be shown, without what is secret. */
+export function shownLeaves({ config, origins }: LoadedConfig): { key: string; value: unknown; origin: string }[] {
+  return [...leaves(config)].map(({ key, value }) => ({
+    key: keyText(key),
+    value: maskSecret(key, value),
+    origin: origins[keyText(key)] ?? 'default',
+  }))
+}
+
+const EMPTY_FILE: FileReading = { ok: true, value: {}, placeOf: () => undefined }
+
+function withTypedAmount(setting: Setting): Setting {
+  return keyText(setting.key) === 'budget.limit_usd'
+    ? { ...setting, value: parseTypedAmount(String(setting.value), setting.origin) }
+    : setting
+}
+
+function findFile(named: string | undefined, cwd: string, scriptDir: string | undefined): string | undefined {
+  if (named !== undefined) return isAbsolute(named) ? named : join(cwd, named)
+  for (const folder of [cwd, scriptDir]) {
+    if (folder === undefined) continue
+    const [first, second] = FILE_NAMES.map((name) => join(folder, name)).filter((path) =>
+      statSync(path, { throwIfNoEntry: false }),
+    )
+    if (first && second) {
+      const what = `${displayName(second, cwd)} is there as well; keep one of them, or name one with --config`
+      throw new InvalidConfigError([{ place: displayName(first, cwd), key: '', what }])
+    }
+    if (first) return first
+  }
+  return undefined
+}
+
+/** As it would be typed: relative below the working directory, absolute elsewhere. */
+function displayName(path: string, cwd: string): string {
+  const short = relative(cwd, path)
+  return short.startsWith('..') ? path : short
+}
+
+/** The file's data with the settings laid over it. A setting does not repair a section that has the wrong shape. */
+const overlay = (document: unknown, settings: readonly Setting[]): unknown =>
+  settings.reduce((result, { key, value }) => put(result, key, value), document)
+
+function put(at: unknown, [head, ...rest]: Key, value: unknown): unknown {
+  if (head === undefined) return value
+  return isRecord(at) ? { ...at, [head]: put(at[head] ?? (rest.length > 0 ? {} : undefined), rest, value) } : at
+}
+
+function nearestPlace(file: FileReading & { ok: true }, key: Key): { line: number; column: number } {
+  for (let depth = key.length; depth > 0; depth--) {
+    const place = file.placeOf(key.slice(0, depth))
+    if (place) return place
+  }
+  return { line: 1, column: 1 }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
