@@ -22,6 +22,14 @@ export type AgentState =
 export type CircuitState = 'closed' | 'open' | 'half_open'
 export type SafetyMode = 'redact' | 'block' | 'warn'
 export type PiiType = 'email' | 'phone' | 'ssn' | 'credit_card' | 'iban' | 'ip' | 'secret'
+/** What an alert speaks of. */
+export type AlertKind =
+  | 'circuit_opened'
+  | 'pii_found'
+  | 'budget_warning'
+  | 'budget_exhausted'
+  | 'crash_loop'
+  | 'blocked'
 export type Outcome = 'succeeded' | 'failed'
 /** Where an answer of a service came from: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
@@ -164,7 +172,7 @@ export interface EventData {
   'secret.reloaded': { name: string; environment: string; latency_ms: number }
 
   /** Something a person should see. `source_seq`: the event it speaks of. */
-  'alert.raised': { alert_id: string; kind: string; title: string; detail: string; source_seq: number }
+  'alert.raised': { alert_id: string; kind: AlertKind; title: string; detail: string; source_seq: number }
   'alert.acknowledged': { alert_id: string; by: string }
   'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
   'alert.failed': { alert_id: string; channel: string; error: string }

@@ -9,6 +9,7 @@ import Sqlite from 'better-sqlite3'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
 import { start } from './migrations/0001-start.ts'
+import { alerts } from './migrations/0002-alerts.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 
@@ -21,7 +22,7 @@ export interface Database {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start]
+const MIGRATIONS: readonly string[] = [start, alerts]
 
 export interface DatabaseOptions {
   path: string

@@ -1,5 +1,6 @@
 /** The tables as drizzle sees them. The migrations make them; a test holds the two together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import type { AlertKind, Level } from '../events.ts'
 
 export const events = sqliteTable('events', {
   seq: integer().primaryKey(),
@@ -89,6 +90,35 @@ export const serviceCache = sqliteTable(
     stored_at: text().notNull(),
   },
   (table) => [primaryKey({ columns: [table.service, table.request_key] })],
+)
+
+export const alerts = sqliteTable('alerts', {
+  id: text().primaryKey(),
+  at: text().notNull(),
+  agent_id: text(),
+  kind: text().$type<AlertKind>().notNull(),
+  level: text().$type<Level>().notNull(),
+  title: text().notNull(),
+  detail: text().notNull(),
+  /** The event it speaks of. */
+  source_seq: integer().notNull(),
+  acknowledged_at: text(),
+  acknowledged_by: text(),
+})
+
+/** The outbox: one row per alert and channel. */
+export const alertDeliveries = sqliteTable(
+  'alert_deliveries',
+  {
+    alert_id: text().notNull(),
+    channel: text().notNull(),
+    state: text({ enum: ['pending', 'delivered', 'failed'] }).notNull(),
+    attempts: integer().notNull().default(0),
+    /** Why the last attempt failed. */
+    error: text(),
+    ended_at: text(),
+  },
+  (table) => [primaryKey({ columns: [table.alert_id, table.channel] })],
 )
 
 export const meta = sqliteTable('meta', {

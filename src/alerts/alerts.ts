@@ -1,0 +1,139 @@
+/**
+ * What a person should see: some events become alerts, shown on the dashboard and sent by e-mail and webhook.
+ *
+ * The rules are:
+ * - Alerts are raised by listening, never by the parts themselves: nothing on the road waits for one.
+ * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that what was raised is
+ *   sent, also after a crash (`outbox.ts`).
+ * - One alert per cause: the ledger tells a threshold once a limit, a circuit alerts once a trip, a flood of findings
+ *   becomes one digest (`storm.ts`).
+ * - No alert holds the personal datum or the secret it speaks of, nor the addresses it goes to: every viewer sees it.
+ */
+import { type Clock, isoTime } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Database } from '../db/database.ts'
+import { type OutboxTable, outboxTable } from '../db/outbox.ts'
+import { CageError } from '../errors.ts'
+import type { Level, RuntimeEvent } from '../events.ts'
+import { newAlertId } from '../ids.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { emailChannel } from './email.ts'
+import { type Channel, Outbox, type Patience } from './outbox.ts'
+import { Storm } from './storm.ts'
+import { webhookChannels } from './webhook.ts'
+import { type Wording, wordAlert, wordDigest } from './wording.ts'
+
+export interface AlertsOptions {
+  database: Database
+  state: StateManager
+  clock: Clock
+  config: Config['alerts']
+  /** Told of faults that concern no single delivery. */
+  onFault: (error: unknown, what: string) => void
+  /** How long and how often deliveries are tried. (Default: PATIENCE.) */
+  patience?: Patience
+}
+
+export class Alerts {
+  readonly #state: StateManager
+  readonly #clock: Clock
+  readonly #table: OutboxTable
+  readonly #outbox: Outbox
+  readonly #storm: Storm
+  /** Trips of each circuit that were told. */
+  readonly #trips = new Map<string, number>()
+  readonly #unsubscribe: () => void
+
+  /** Listens from now on, and takes up what an earlier server could not deliver. */
+  constructor({ database, state, clock, config, onFault, patience }: AlertsOptions) {
+    this.#state = state
+    this.#clock = clock
+    this.#table = outboxTable(database)
+    this.#storm = new Storm(clock, (digest) =>
+      this.#raise(wordDigest(digest), 'CRIT', digest.last.agent_id, digest.last.seq),
+    )
+    for (const { name, trips } of Object.values(state.read().circuits)) this.#trips.set(name, trips)
+    this.#unsubscribe = state.subscribe((event) => this.#watch(event))
+    const channels: Channel[] = [
+      ...(config.email ? [emailChannel(config.email)] : []),
+      ...webhookChannels(config.webhooks, clock),
+    ]
+    this.#outbox = new Outbox({ table: this.#table, state, clock, channels, onFault, patience })
+  }
+
+  /** Notes that a person has seen an alert; a second time changes nothing. Throws CageError `not_found`. */
+  acknowledge(alertId: string, by: string): void {
+    const alert = this.#find(alertId)
+    if (alert.acknowledged_at) return
+    this.#state.record(
+      {
+        type: 'alert.acknowledged',
+        level: 'INFO',
+        agent_id: alert.agent_id,
+        message: `Alert "${alert.title}" acknowledged by ${by}`,
+        data: { alert_id: alertId, by },
+      },
+      () => this.#table.acknowledge(alertId, isoTime(this.#clock.now()), by),
+    )
+  }
+
+  /** Tries the given-up deliveries of an alert again; returns how many. Throws CageError `not_found`. */
+  resend(alertId: string): number {
+    return this.#outbox.resend(this.#find(alertId).id)
+  }
+
+  /** Raises the digests that are being gathered and gives what is due two seconds to arrive; the rest stays stored. */
+  async close(): Promise<void> {
+    this.#storm.close()
+    this.#unsubscribe()
+    await this.#outbox.close()
+  }
+
+  #watch(event: RuntimeEvent): void {
+    if (event.type === 'alert.raised') this.#outbox.send(event.data.alert_id)
+    if (event.type === 'circuit.opened' && !this.#isNewTrip(event.data.circuit)) return
+    if (event.type === 'pii.found' && this.#storm.takes(event)) return
+    const wording = wordAlert(event)
+    if (wording) this.#raise(wording, event.level, event.agent_id, event.seq)
+  }
+
+  #raise({ kind, title, detail }: Wording, level: Level, agentId: string | null, sourceSeq: number): void {
+    const alert = {
+      id: newAlertId(),
+      at: isoTime(this.#clock.now()),
+      agent_id: agentId,
+      kind,
+      level,
+      title,
+      detail,
+      source_seq: sourceSeq,
+    }
+    this.#state.record(
+      {
+        type: 'alert.raised',
+        level,
+        agent_id: agentId,
+        message: `${title}: ${detail}`,
+        data: { alert_id: alert.id, kind, title, detail, source_seq: sourceSeq },
+      },
+      () => this.#outbox.insert(alert),
+    )
+  }
+
+  /** A failed probe opens a circuit again without being another trip; the shared state knows the difference. */
+  #isNewTrip(circuit: string): boolean {
+    const trips = this.#state.read().circuits[circuit]?.trips ?? 0
+    const isNew = trips > (this.#trips.get(circuit) ?? 0)
+    this.#trips.set(circuit, trips)
+    return isNew
+  }
+
+  #find(alertId: string) {
+    const alert = this.#table.find(alertId)
+    if (alert) return alert
+    throw new CageError('not_found', `there is no alert ${alertId}`, {
+      facts: { alert_id: alertId },
+      hint: 'list the alerts with GET /api/alerts',
+    })
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * The outbox: brings each alert to each of its channels, from stored rows.
+ *
+ * The rules are:
+ * - A row is written with the alert and stays `pending` until the other side has taken it (`delivered`) or the attempts
+ *   are used up (`failed`: the dead letter, which `resend` tries again).
+ * - Nobody waits for a delivery. Four run at once, one per channel, so that a hanging channel holds up only itself.
+ * - At least once: a server that is killed between the delivery and its row sends it again, under the same id.
+ */
+import { type Clock, isoTime } from '../clock.ts'
+import { isStorageFault } from '../db/database.ts'
+import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
+import type { AlertKind, NewEvent } from '../events.ts'
+import { showSeconds } from '../state/figures.ts'
+import type { StateManager } from '../state/state-manager.ts'
+
+/** Where alerts go. */
+export interface Channel {
+  /** Its name in rows and events. Holds no address of a person and no secret. */
+  readonly name: string
+  /** The kinds of alerts it gets. */
+  readonly kinds: readonly AlertKind[]
+  /**
+   * Resolves when the other side has taken the alert; stops its work when `signal` fires. Throws an Error whose message
+   * may be shown to anyone, an `Undeliverable` when no further attempt could help.
+   */
+  deliver(alert: AlertRow, signal: AbortSignal): Promise<void>
+}
+
+/** Thrown by a channel when trying again is of no use. */
+export class Undeliverable extends Error {
+  override readonly name = 'Undeliverable'
+}
+
+export interface Patience {
+  attempts: number
+  /** Time for one attempt, in ms. */
+  attemptMs: number
+  /** Time between the first two attempts, in ms; three times as long after each further one. */
+  backoffMs: number
+  /** Time that `close` gives to what is due, in ms. */
+  closeMs: number
+}
+
+/** Eight attempts within 37 minutes. */
+export const PATIENCE: Patience = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
+
+const BACKOFF_FACTOR = 3
+const MOST_AT_ONCE = 4
+
+export interface OutboxOptions {
+  table: OutboxTable
+  state: StateManager
+  clock: Clock
+  channels: readonly Channel[]
+  onFault: (error: unknown, what: string) => void
+  patience?: Patience | undefined
+}
+
+interface Delivery {
+  alert: AlertRow
+  channel: Channel
+  attempts: number
+  /** Monotonic, in ms. */
+  raisedAt: number
+  dueAt: number
+}
+
+export class Outbox {
+  readonly #table: OutboxTable
+  readonly #state: StateManager
+  readonly #clock: Clock
+  readonly #channels: readonly Channel[]
+  readonly #onFault: OutboxOptions['onFault']
+  readonly #patience: Patience
+  readonly #waiting = new Set<Delivery>()
+  readonly #running = new Map<Channel, Promise<void>>()
+  readonly #abort = new AbortController()
+  #closing = false
+  #timer: NodeJS.Timeout | undefined
+
+  /** Takes up what an earlier server left pending. */
+  constructor({ table, state, clock, channels, onFault, patience = PATIENCE }: OutboxOptions) {
+    this.#table = table
+    this.#state = state
+    this.#clock = clock
+    this.#channels = channels
+    this.#onFault = onFault
+    this.#patience = patience
+    this.#takeUp(table.findDeliveries('pending'))
+  }
+
+  /** Writes the rows of an alert. Belongs into the transaction of its event. */
+  insert(alert: Omit<AlertRow, 'acknowledged_at' | 'acknowledged_by'>): void {
+    const channels = this.#channels.filter(({ kinds }) => kinds.includes(alert.kind))
+    this.#table.insert(
+      alert,
+      channels.map(({ name }) => name),
+    )
+  }
+
+  /** Starts the deliveries of an alert whose rows are committed. */
+  send(alertId: string): void {
+    this.#takeUp(this.#table.findDeliveries('pending', alertId))
+  }
+
+  /** Tries the given-up deliveries of an alert again; returns how many. */
+  resend(alertId: string): number {
+    const failed = this.#table.findDeliveries('failed', alertId)
+    this.#table.reopen(alertId)
+    this.#takeUp(failed.map((row) => ({ ...row, attempts: 0 })))
+    return failed.length
+  }
+
+  /** Lets what is due end, for a short time; what did not stays pending for the next server. */
+  async close(): Promise<void> {
+    this.#closing = true
+    clearTimeout(this.#timer)
+    const deadline = setTimeout(() => this.#abort.abort(), this.#patience.closeMs)
+    while (this.#running.size > 0) await Promise.race(this.#running.values())
+    clearTimeout(deadline)
+  }
+
+  #takeUp(rows: readonly DeliveryRow[]): void {
+    const now = this.#clock.monotonic()
+    for (const { alert, channel: name, attempts } of rows) {
+      const channel = this.#channels.find((each) => each.name === name)
+      const ageMs = Math.max(0, this.#clock.now() - Date.parse(alert.at))
+      if (channel) this.#waiting.add({ alert, channel, attempts, raisedAt: now - ageMs, dueAt: now })
+      else this.#giveUp(alert, name, attempts, 'the channel is not configured any more')
+    }
+    this.#startDue()
+  }
+
+  #startDue(): void {
+    if (this.#abort.signal.aborted) return
+    const now = this.#clock.monotonic()
+    let nextAt = Number.POSITIVE_INFINITY
+    for (const delivery of this.#waiting) {
+      if (delivery.dueAt > now) nextAt = Math.min(nextAt, delivery.dueAt)
+      // What is due but has no place is looked at again when a delivery ends.
+      else if (this.#running.size < MOST_AT_ONCE && !this.#running.has(delivery.channel)) this.#start(delivery)
+    }
+    clearTimeout(this.#timer)
+    if (nextAt === Number.POSITIVE_INFINITY || this.#closing) return
+    this.#timer = setTimeout(() => this.#startDue(), Math.ceil(nextAt - now)).unref()
+  }
+
+  #start(delivery: Delivery): void {
+    this.#waiting.delete(delivery)
+    const running = this.#attempt(delivery)
+      .catch((error: unknown) => this.#onFault(error, `cannot deliver alert ${delivery.alert.id}`))
+      .finally(() => {
+        this.#running.delete(delivery.channel)
+        this.#startDue()
+      })
+    this.#running.set(delivery.channel, running)
+  }
+
+  async #attempt(delivery: Delivery): Promise<void> {
+    const { alert, channel } = delivery
+    const deadline = AbortSignal.timeout(this.#patience.attemptMs)
+    const error: unknown = await channel
+      .deliver(alert, AbortSignal.any([deadline, this.#abort.signal]))
+      .then(() => undefined)
+      .catch((reason: unknown) => reason ?? new Error('failed without a reason'))
+    if (error === undefined) return this.#finish(delivery)
+    // An attempt that our own closing cut off does not count.
+    if (this.#abort.signal.aborted) return
+    const attempts = delivery.attempts + 1
+    const why = deadline.aborted ? `no answer within ${showSeconds(this.#patience.attemptMs)}` : reasonOf(error)
+    if (error instanceof Undeliverable || attempts >= this.#patience.attempts) {
+      this.#giveUp(alert, channel.name, attempts, why)
+    } else {
+      this.#tryLater({ ...delivery, attempts }, why)
+    }
+  }
+
+  #finish({ alert, channel, attempts, raisedAt }: Delivery): void {
+    const latencyMs = Math.round(this.#clock.monotonic() - raisedAt)
+    this.#record(
+      {
+        type: 'alert.delivered',
+        level: 'INFO',
+        agent_id: alert.agent_id,
+        message: `Alert "${alert.title}" sent by ${channel.name} (${showSeconds(latencyMs)})`,
+        data: { alert_id: alert.id, channel: channel.name, latency_ms: latencyMs },
+      },
+      { state: 'delivered', attempts: attempts + 1, error: null },
+    )
+  }
+
+  #giveUp({ id, agent_id, title }: AlertRow, channel: string, attempts: number, error: string): void {
+    this.#record(
+      {
+        type: 'alert.failed',
+        level: 'ERROR',
+        agent_id,
+        message: `Alert "${title}" could not be sent by ${channel} in ${attempts} attempts: ${error}`,
+        data: { alert_id: id, channel, error },
+      },
+      { state: 'failed', attempts, error },
+    )
+  }
+
+  #record(
+    event: Extract<NewEvent, { type: 'alert.delivered' | 'alert.failed' }>,
+    end: { state: 'delivered' | 'failed'; attempts: number; error: string | null },
+  ): void {
+    const { alert_id, channel } = event.data
+    const ended_at = isoTime(this.#clock.now())
+    this.#state.record(event, () => this.#table.end(alert_id, channel, { ...end, ended_at }))
+  }
+
+  #tryLater(delivery: Delivery, why: string): void {
+    const { alert, channel, attempts } = delivery
+    const waitMs = this.#patience.backoffMs * BACKOFF_FACTOR ** (attempts - 1)
+    this.#waiting.add({ ...delivery, dueAt: this.#clock.monotonic() + waitMs })
+    try {
+      this.#table.noteAttempt(alert.id, channel.name, attempts, why)
+    } catch (error) {
+      if (!isStorageFault(error)) throw error
+      this.#onFault(error, 'cannot note a failed delivery; it is tried again all the same')
+    }
+  }
+}
+
+/** One bounded line. */
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').slice(0, 200)

@@ -1,0 +1,75 @@
+/** Keeps a flood of findings from becoming a flood of alerts: what comes after the first few is gathered into one digest. */
+import type { Clock } from '../clock.ts'
+import type { EventOf, PiiType } from '../events.ts'
+
+/** So many findings of one agent within WINDOW_MS are alerts of their own. */
+const SINGLE_ALERTS = 10
+const WINDOW_MS = 60_000
+
+export interface Digest {
+  /** How many findings of each type were gathered. */
+  counts: Map<PiiType, number>
+  /** In how many seconds. */
+  seconds: number
+  last: EventOf<'pii.found'>
+}
+
+/** The findings of one agent, from the first one on for WINDOW_MS. */
+interface Window {
+  startedAt: number
+  single: number
+  counts: Map<PiiType, number>
+  last: EventOf<'pii.found'>
+  timer?: NodeJS.Timeout
+}
+
+export class Storm {
+  readonly #clock: Clock
+  readonly #raise: (digest: Digest) => void
+  readonly #windows = new Map<string | null, Window>()
+
+  constructor(clock: Clock, raise: (digest: Digest) => void) {
+    this.#clock = clock
+    this.#raise = raise
+  }
+
+  /** True when a finding goes into a digest; false when it deserves an alert of its own. */
+  takes(finding: EventOf<'pii.found'>): boolean {
+    const window = this.#window(finding)
+    if (window.single < SINGLE_ALERTS) {
+      window.single++
+      return false
+    }
+    window.counts.set(finding.data.pii_type, (window.counts.get(finding.data.pii_type) ?? 0) + 1)
+    window.last = finding
+    if (!window.timer) {
+      const leftMs = Math.max(0, window.startedAt + WINDOW_MS - this.#clock.monotonic())
+      window.timer = setTimeout(() => this.#end(finding.agent_id), leftMs).unref()
+    }
+    return true
+  }
+
+  /** Raises every digest that is being gathered. */
+  close(): void {
+    for (const agentId of [...this.#windows.keys()]) this.#end(agentId)
+  }
+
+  #window(finding: EventOf<'pii.found'>): Window {
+    const now = this.#clock.monotonic()
+    const open = this.#windows.get(finding.agent_id)
+    // One with a timer is open until its digest is raised.
+    if (open && (open.timer || now - open.startedAt < WINDOW_MS)) return open
+    const window: Window = { startedAt: now, single: 0, counts: new Map(), last: finding }
+    this.#windows.set(finding.agent_id, window)
+    return window
+  }
+
+  #end(agentId: string | null): void {
+    const window = this.#windows.get(agentId)
+    this.#windows.delete(agentId)
+    clearTimeout(window?.timer)
+    if (!window?.timer) return
+    const seconds = Math.max(1, Math.round((this.#clock.monotonic() - window.startedAt) / 1000))
+    this.#raise({ counts: window.counts, seconds, last: window.last })
+  }
+}

@@ -1,0 +1,111 @@
+/** What an alert says, from its event alone. Pure. */
+import type { AlertKind, EventOf, EventType, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
+import { showUsd } from '../money.ts'
+import type { Digest } from './storm.ts'
+
+export interface Wording {
+  kind: AlertKind
+  title: string
+  detail: string
+}
+
+/** The type of event that each kind of alert comes from; a webhook's `events` names those. */
+export const SOURCES: Record<AlertKind, EventType> = {
+  circuit_opened: 'circuit.opened',
+  pii_found: 'pii.found',
+  budget_warning: 'budget.warned',
+  budget_exhausted: 'budget.exhausted',
+  crash_loop: 'agent.exited',
+  blocked: 'agent.stopped',
+}
+export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
+
+/** The alert that an event deserves, or undefined. */
+export function wordAlert(event: RuntimeEvent): Wording | undefined {
+  switch (event.type) {
+    case 'budget.warned': {
+      const { spent_usd, limit_usd, used_percent } = event.data
+      return {
+        kind: 'budget_warning',
+        title: 'Budget warning',
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%). Nothing is paid beyond the limit.`,
+      }
+    }
+    case 'budget.exhausted': {
+      const { spent_usd, limit_usd, needed_usd } = event.data
+      const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit any more.`
+      return {
+        kind: 'budget_exhausted',
+        title: 'Budget exhausted',
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${call}`,
+      }
+    }
+    case 'circuit.opened':
+      return wordTrip(event)
+    case 'pii.found':
+      return wordFinding(event)
+    case 'agent.exited':
+      return event.data.state === 'crash_loop'
+        ? { kind: 'crash_loop', title: 'Crash loop', detail: `${event.data.reason}. It is not started again.` }
+        : undefined
+    case 'agent.stopped':
+      return event.data.reason === 'pii'
+        ? {
+            kind: 'blocked',
+            title: 'Agent blocked',
+            detail: 'Personal data was found and safety.mode is "block", so the agent was stopped.',
+          }
+        : undefined
+    default:
+      return undefined
+  }
+}
+
+/** One alert for many findings. */
+export function wordDigest({ counts, seconds }: Digest): Wording {
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const byType = [...counts].map(([type, count]) => `${PII_NAMES[type]} ${count}`).join(', ')
+  return {
+    kind: 'pii_found',
+    title: `Personal data found ${total} more times`,
+    detail: `Within ${seconds} s: ${byType}. The incidents list each one.`,
+  }
+}
+
+const ANSWERS = { 1: 'Live data answers', 2: 'Cached data answers', 3: 'A placeholder answers' } as const
+
+function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
+  const { circuit, failures, cooldown_ms, reason, tier } = data
+  const meanwhile = tier === null ? 'Calls are refused' : ANSWERS[tier]
+  return {
+    kind: 'circuit_opened',
+    title: `Circuit open — ${circuit}`,
+    detail: `${failures} failures in a row (${reason}). ${meanwhile}; next try in ${showDuration(cooldown_ms)}.`,
+  }
+}
+
+const PII_NAMES: Record<PiiType, string> = {
+  email: 'e-mail address',
+  phone: 'phone number',
+  ssn: 'social security number',
+  credit_card: 'card number',
+  iban: 'IBAN',
+  ip: 'IP address',
+  secret: 'secret',
+}
+const PLACES = { reply: 'a reply', tool_arguments: 'tool arguments', output: 'the output', log: 'a log line' } as const
+const ACTIONS: Record<SafetyMode, string> = { redact: 'redacted', block: 'blocked', warn: 'left in place' }
+
+function wordFinding({ data }: EventOf<'pii.found'>): Wording {
+  const { pii_type, place, unit, risk, action } = data
+  const where = unit === null ? PLACES[place] : `${PLACES[place]} of ${unit}`
+  return {
+    kind: 'pii_found',
+    title: `Personal data found — ${PII_NAMES[pii_type]}`,
+    detail: `In ${where}, ${ACTIONS[action]} (risk ${risk}).`,
+  }
+}
+
+/** "45 s", "30 min". */
+const showDuration = (ms: number): string =>
+  ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`
