@@ -1,0 +1,316 @@
+/**
+ * The log: one JSON line per event and message in <dir>/iron-cage-YYYY-MM-DD.log, and the same events as lines for a
+ * terminal.
+ *
+ * The rules are:
+ * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
+ * - Writing never waits and never throws. A full disk or a flood loses lines, and the next line says how many.
+ * - Days are UTC in the file's name and times, local on the terminal.
+ */
+import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeFile } from 'node:fs'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import pino from 'pino'
+import { type Clock, isoTime } from './clock.ts'
+import { CageError } from './errors.ts'
+import type { Level, RuntimeEvent } from './events.ts'
+import { showUsd } from './money.ts'
+
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
+/** What a line says beside its message; `agent_id` whenever it is about an agent. */
+export type LogFacts = Readonly<Record<string, unknown>> & { agent_id?: string | null; error?: unknown }
+
+/** Writes lines of its level and above. */
+export interface LineLog {
+  event(event: RuntimeEvent): void
+  debug(message: string, facts?: LogFacts): void
+  info(message: string, facts?: LogFacts): void
+  warn(message: string, facts?: LogFacts): void
+  error(message: string, facts?: LogFacts): void
+}
+
+/** The log file of a server. Whoever opens it closes it. */
+export interface Log extends LineLog {
+  /** Today's file. */
+  readonly path: string
+  /** Writes out what is still in memory. */
+  close(): Promise<void>
+}
+
+export interface LogOptions {
+  dir: string
+  level: LogLevel
+  retentionDays: number
+  /** Removes personal data from a message. */
+  redact: (text: string) => string
+  clock: Clock
+}
+
+/** Characters that may wait for the disk; a line that comes above is lost and counted. */
+const MAX_WAITING = 8 * 1024 * 1024
+const DAY_MS = 86_400_000
+
+/** Throws CageError `invalid_config` when the folder or today's file cannot be written. */
+export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions): Log {
+  const file = new DayFile(dir, retentionDays, clock)
+  const log = jsonLog({
+    level,
+    redact,
+    clock,
+    write: (line) => {
+      const lost = file.takeLost()
+      if (lost > 0) log.error(`${lost} lines of this log were lost: the disk is full or too slow`, { lost })
+      file.write(line)
+    },
+  })
+  return {
+    ...log,
+    get path() {
+      return file.path
+    },
+    close: () => file.close(),
+  }
+}
+
+/** Appends to the file of the day, one write at a time and never on the event loop; lines that come meanwhile wait. */
+class DayFile {
+  readonly #dir: string
+  readonly #retentionDays: number
+  readonly #clock: Clock
+  #day: string
+  #descriptor: number
+  #waiting: string[] = []
+  #waitingLength = 0
+  #lost = 0
+  #writing: Promise<void> | undefined
+  #closed = false
+
+  constructor(dir: string, retentionDays: number, clock: Clock) {
+    this.#dir = dir
+    this.#retentionDays = retentionDays
+    this.#clock = clock
+    this.#day = dayOf(clock.now())
+    this.#descriptor = this.#open(this.#day)
+  }
+
+  get path(): string {
+    return this.#pathOf(this.#day)
+  }
+
+  write(line: string): void {
+    if (this.#closed || this.#waitingLength + line.length > MAX_WAITING) {
+      this.#lost++
+      return
+    }
+    this.#waiting.push(line)
+    this.#waitingLength += line.length
+    this.#writing ??= this.#writeOut()
+  }
+
+  takeLost(): number {
+    const lost = this.#lost
+    this.#lost = 0
+    return lost
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#writing
+    closeSync(this.#descriptor)
+  }
+
+  /** Never rejects. */
+  async #writeOut(): Promise<void> {
+    // The lines of this tick go out in one write; and `write` must have kept this promise before it can end.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const lines = this.#waiting
+      this.#waiting = []
+      this.#waitingLength = 0
+      try {
+        this.#turnDay()
+        await new Promise<void>((resolve, reject) =>
+          writeFile(this.#descriptor, lines.join(''), (error) => (error ? reject(error) : resolve())),
+        )
+      } catch {
+        this.#lost += lines.length
+      }
+    }
+    this.#writing = undefined
+  }
+
+  #turnDay(): void {
+    const today = dayOf(this.#clock.now())
+    if (today === this.#day) return
+    const yesterday = this.#descriptor
+    this.#descriptor = this.#open(today)
+    this.#day = today
+    closeSync(yesterday)
+  }
+
+  #pathOf(day: string): string {
+    return join(this.#dir, `iron-cage-${day}.log`)
+  }
+
+  #open(day: string): number {
+    try {
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
+      const descriptor = openSync(this.#pathOf(day), 'a', 0o600)
+      this.#removeOld()
+      return descriptor
+    } catch (error) {
+      throw new CageError('invalid_config', `cannot write the log: ${(error as Error).message}`, {
+        facts: { 'log.dir': this.#dir },
+        hint: 'make the folder writable, or choose another as log.dir',
+        cause: error,
+      })
+    }
+  }
+
+  #removeOld(): void {
+    const oldest = dayOf(this.#clock.now() - this.#retentionDays * DAY_MS)
+    for (const name of readdirSync(this.#dir)) {
+      const day = /^iron-cage-(\d{4}-\d{2}-\d{2})\.log$/.exec(name)?.[1]
+      if (day && day < oldest) rmSync(join(this.#dir, name), { force: true })
+    }
+  }
+}
+
+const dayOf = (ms: number): string => isoTime(ms).slice(0, 10)
+
+/** The same JSON lines for `--log-format json`; `write` gets one line with its newline. */
+export function jsonLog(options: {
+  level: LogLevel
+  redact: (text: string) => string
+  clock: Clock
+  write: (line: string) => void
+}): LineLog {
+  const { level, redact, clock, write } = options
+  const lines = pino(
+    {
+      level,
+      base: undefined,
+      messageKey: 'message',
+      timestamp: false,
+      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
+    },
+    { write },
+  )
+  const say =
+    (at: LogLevel) =>
+    (message: string, { error, ...facts }: LogFacts = {}) => {
+      if (!lines.isLevelEnabled(at)) return
+      const cause = error === undefined ? undefined : { error: redact(errorText(error)) }
+      lines[at]({ time: isoTime(clock.now()), ...redactTexts(facts, redact), ...cause }, redact(message))
+    }
+  return {
+    event: (event) => {
+      const at = LEVELS[event.level]
+      if (!lines.isLevelEnabled(at)) return
+      const { at: time, seq, agent_id, type, data } = event
+      lines[at]({ time, seq, ...(agent_id !== null && { agent_id }), type, data }, redact(event.message))
+    },
+    debug: say('debug'),
+    info: say('info'),
+    warn: say('warn'),
+    error: say('error'),
+  }
+}
+
+/** The level of a file's line; OK and CRIT are for the eye only. */
+const LEVELS: Record<Level, LogLevel> = {
+  DEBUG: 'debug',
+  INFO: 'info',
+  OK: 'info',
+  WARN: 'warn',
+  ERROR: 'error',
+  CRIT: 'error',
+}
+
+const RANKS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
+
+/** Is an event shown when `least` is the least level to show? */
+export const isShown = (level: Level, least: LogLevel): boolean => RANKS.indexOf(LEVELS[level]) >= RANKS.indexOf(least)
+
+/** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
+export function textLine(event: RuntimeEvent, { color }: { color: boolean }): string {
+  const level = event.level.padEnd(5)
+  const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level
+  const below = details(event).map(
+    (detail, index, all) => `\n  ${index < all.length - 1 ? '├─' : '└─'} ${printable(detail)}`,
+  )
+  return `[${localTime(event.at)}] ${shown} ${printable(event.message)}${below.join('')}`
+}
+
+/** One line without what would move the cursor or change the colours of a terminal. */
+export const printable = (text: string): string =>
+  stripVTControlCharacters(text)
+    .replace(/[\r\n\u2028\u2029]+/g, ' ')
+    .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
+
+const RESET = '\u001b[0m'
+const COLORS: Record<Level, string> = {
+  DEBUG: '\u001b[2m',
+  INFO: '\u001b[36m',
+  OK: '\u001b[32m',
+  WARN: '\u001b[33m',
+  ERROR: '\u001b[31m',
+  CRIT: '\u001b[1;31m',
+}
+
+const localTime = (at: string): string => {
+  const date = new Date(at)
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
+}
+
+/** What a person wants to know at once about the few events that call for a decision. */
+function details(event: RuntimeEvent): string[] {
+  switch (event.type) {
+    case 'budget.warned':
+      return [
+        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)} (${event.data.used_percent.toFixed(1)}%)`,
+        `Suggested: approve ${showUsd(event.data.suggested_increase_usd)} more`,
+      ]
+    case 'budget.exhausted':
+      return [
+        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)}`,
+        ...(event.data.needed_usd === null ? [] : [`Refused: a call of up to ${showUsd(event.data.needed_usd)}`]),
+      ]
+    case 'circuit.opened':
+      return [
+        `Reason: ${event.data.reason}`,
+        `Failures: ${event.data.failures} in a row`,
+        `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s`,
+        ...(event.data.tier === null ? [] : [`Fallback: tier ${event.data.tier}`]),
+      ]
+    case 'pii.found':
+      return [
+        `Type: ${event.data.pii_type} (${event.data.risk})`,
+        `Place: ${event.data.place.replace('_', ' ')}${event.data.unit === null ? '' : `, ${event.data.unit}`}`,
+        `Action: ${event.data.action}`,
+      ]
+    default:
+      return []
+  }
+}
+
+function redactTexts(value: unknown, redact: (text: string) => string): Record<string, unknown> {
+  const inside = (part: unknown): unknown =>
+    typeof part === 'string'
+      ? redact(part)
+      : Array.isArray(part)
+        ? part.map(inside)
+        : typeof part === 'object' && part !== null
+          ? redactTexts(part, redact)
+          : part
+  return Object.fromEntries(Object.entries(value as object).map(([name, part]) => [name, inside(part)]))
+}
+
+/** The whole stack with its causes: the log is where they may be read. */
+function errorText(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const text = error.stack ?? String(error)
+  return error.cause === undefined ? text : `${text}\ncaused by ${errorText(error.cause)}`
+}
