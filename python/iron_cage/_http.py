@@ -37,6 +37,9 @@ class Endpoint:
     def __init__(self, base_url: str, *, timeout_s: float) -> None:
         from urllib.parse import urlsplit
 
+        # (process, since when it is idle, connection). A list's append and pop are atomic: no lock that a fork could
+        # copy while it is taken.
+        self._idle: list[tuple[int, float, HTTPConnection]] = []
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"expected a URL that begins with http:// or https://, got {base_url!r}")
@@ -46,9 +49,10 @@ class Endpoint:
         self._port = parts.port
         self._path = parts.path.rstrip("/")
         self._timeout_s = timeout_s
-        # (process, since when it is idle, connection). A list's append and pop are atomic: no lock that a fork could
-        # copy while it is taken.
-        self._idle: list[tuple[int, float, HTTPConnection]] = []
+
+    def __del__(self) -> None:
+        for _, _, connection in self._idle:
+            connection.close()
 
     def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """Raises ServerUnreachable when no whole answer comes."""
@@ -85,7 +89,8 @@ class Endpoint:
             self._raise_unreachable(error)
             raise
         finally:
-            if response.isclosed():  # http.client's word for "read to its end"
+            # http.client closes a chunked response at its end; one of a known length it leaves open.
+            if response.isclosed() or response.length == 0:
                 self._give_back(connection, response)
             else:
                 connection.close()
@@ -115,6 +120,7 @@ class Endpoint:
         if response.will_close:
             connection.close()
         else:
+            response.close()  # without it http.client refuses the next request
             self._idle.append((os.getpid(), time.monotonic(), connection))
 
     def _raise_unreachable(self, error: BaseException) -> None:

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+import unittest
+from pathlib import Path
+
+import server  # noqa: F401  (first: it finds iron_cage)
+
+import iron_cage
+
+PACKAGE = Path(iron_cage.__file__).parent
+
+
+class Package(unittest.TestCase):
+    def test_all_names_what_there_is_and_nothing_else(self) -> None:
+        public = {
+            name
+            for name in dir(iron_cage)
+            if not name.startswith("_")
+            and not isinstance(getattr(iron_cage, name), types.ModuleType)
+            and name not in ("annotations", "TYPE_CHECKING")
+        }
+        self.assertEqual(public, set(iron_cage.__all__))
+        self.assertEqual(list(iron_cage.__all__), sorted(iron_cage.__all__))
+
+    def test_every_public_name_is_documented(self) -> None:
+        for name in iron_cage.__all__:
+            self.assertTrue((getattr(iron_cage, name).__doc__ or "").strip(), name)
+
+    def test_the_drawn_tree_of_exceptions_is_the_real_one(self) -> None:
+        for name in iron_cage.__all__:
+            value = getattr(iron_cage, name)
+            if isinstance(value, type) and issubclass(value, Exception):
+                self.assertIn(f"{name} ", iron_cage.__doc__ or "")
+                self.assertTrue(issubclass(value, iron_cage.IronCageError))
+
+    def test_importing_it_loads_nothing_heavy(self) -> None:
+        heavy = "asyncio dataclasses decimal http.client inspect json logging socket ssl threading typing urllib.parse"
+        code = f"import sys; before = set(sys.modules); import iron_cage; print(*set(sys.modules) - before & set({heavy.split()!r}))"
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", f"import sys; sys.path.append({str(PACKAGE.parent)!r}); {code}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        self.assertEqual(done.stdout.strip(), "")
+
+    def test_an_unknown_name_is_an_attribute_error(self) -> None:
+        with self.assertRaises(AttributeError):
+            iron_cage.protect  # noqa: B018
+
+    def test_it_says_that_it_is_typed(self) -> None:
+        self.assertTrue((PACKAGE / "py.typed").is_file())
+
+
+if __name__ == "__main__":
+    unittest.main()
