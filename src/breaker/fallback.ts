@@ -1,0 +1,107 @@
+/**
+ * What is answered when a service is not: the last good answer to the same request (tier 2), else a placeholder
+ * (tier 3), else nothing. Cached answers are rows, so they survive a restart. The cache is a courtesy: what cannot be
+ * read is a miss.
+ */
+import { createHash } from 'node:crypto'
+import { type Clock, isoTime } from '../clock.ts'
+import type { ServiceConfig } from '../config/schema.ts'
+import { type Database, isStorageFault } from '../db/database.ts'
+import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
+import type { Tier } from '../events.ts'
+
+/** How people are told where an answer came from. */
+export const TIER_WORDS: Readonly<Record<Tier, string>> = { 1: 'live', 2: 'cached data', 3: 'placeholder' }
+
+/** A longer answer is not kept. */
+const MOST_BODY_BYTES = 1_048_576
+/** Of each service; older answers go first. */
+const KEPT = { rows: 10_000, bytes: 268_435_456 }
+/** The bounds are looked at once in so many answers, and may be passed by as many. */
+const PRUNE_EVERY = 200
+
+/** What makes two requests to a service the same. */
+export interface ServiceRequest {
+  method: string
+  /** Path and query on the service, e.g. "/search?name=acme". */
+  path: string
+  body: Uint8Array
+}
+
+export interface ServiceAnswer {
+  status: number
+  contentType: string
+  body: Buffer
+}
+
+export interface FallbackAnswer extends ServiceAnswer {
+  tier: 2 | 3
+}
+
+/** The first tier that can answer for a service in place of the service; null without a fallback. */
+export function fallbackTier({ fallback }: ServiceConfig): 2 | 3 | null {
+  return fallback.cache ? 2 : fallback.placeholder !== undefined ? 3 : null
+}
+
+/** The best answer there is without the service. */
+export function findFallback(
+  cache: ServiceCache,
+  service: string,
+  { fallback }: ServiceConfig,
+  request: ServiceRequest,
+): FallbackAnswer | undefined {
+  const cached = fallback.cache && cache.get(service, request, fallback.cache.ttl_s)
+  if (cached) return { tier: 2, ...cached }
+  if (fallback.placeholder === undefined) return undefined
+  return {
+    tier: 3,
+    status: 200,
+    contentType: 'application/json',
+    body: Buffer.from(JSON.stringify(fallback.placeholder)),
+  }
+}
+
+export class ServiceCache {
+  readonly #table: ServiceCacheTable
+  readonly #clock: Clock
+  /** Answers kept since the bounds were looked at, by service. */
+  readonly #unpruned = new Map<string, number>()
+
+  constructor({ database, clock }: { database: Database; clock: Clock }) {
+    this.#table = serviceCacheTable(database)
+    this.#clock = clock
+  }
+
+  /** The last good answer to the same request, unless it is older than `ttlS` seconds. */
+  get(service: string, request: ServiceRequest, ttlS: number): ServiceAnswer | undefined {
+    try {
+      const row = this.#table.find(service, requestKey(request))
+      if (!row || this.#clock.now() - Date.parse(row.stored_at) > ttlS * 1000) return undefined
+      return { status: row.status, contentType: row.content_type, body: row.body }
+    } catch (error) {
+      if (!isStorageFault(error)) throw error
+      return undefined
+    }
+  }
+
+  /** Keeps a good answer in place of the one before; passes over what is no complete 2xx or too long. */
+  put(service: string, request: ServiceRequest, { status, contentType, body }: ServiceAnswer): void {
+    const isWhole = status >= 200 && status < 300 && status !== 206
+    if (!isWhole || body.length > MOST_BODY_BYTES) return
+    this.#table.put({
+      service,
+      request_key: requestKey(request),
+      status,
+      content_type: contentType,
+      body,
+      stored_at: isoTime(this.#clock.now()),
+    })
+    const unpruned = (this.#unpruned.get(service) ?? 0) + 1
+    this.#unpruned.set(service, unpruned % PRUNE_EVERY)
+    if (unpruned === PRUNE_EVERY) this.#table.prune(service, KEPT)
+  }
+}
+
+/** Hashed whole: a query may hold a key of the service. */
+const requestKey = ({ method, path, body }: ServiceRequest): string =>
+  createHash('sha256').update(`${method} ${path}\n`).update(body).digest('hex')

@@ -1,0 +1,50 @@
+import { and, eq, inArray, sql } from 'drizzle-orm'
+import type { Database } from './database.ts'
+import { serviceCache } from './schema.ts'
+
+export type ServiceCacheRow = typeof serviceCache.$inferSelect
+export type ServiceCacheTable = ReturnType<typeof serviceCacheTable>
+
+/** The last good answer of each service to each request. */
+export function serviceCacheTable({ orm, transaction }: Database) {
+  const isRow = and(
+    eq(serviceCache.service, sql.placeholder('service')),
+    eq(serviceCache.request_key, sql.placeholder('request_key')),
+  )
+  const find = orm.select().from(serviceCache).where(isRow).prepare()
+  const remove = orm.delete(serviceCache).where(isRow).prepare()
+  const insert = orm
+    .insert(serviceCache)
+    .values({
+      service: sql.placeholder('service'),
+      request_key: sql.placeholder('request_key'),
+      status: sql.placeholder('status'),
+      content_type: sql.placeholder('content_type'),
+      body: sql.placeholder('body'),
+      stored_at: sql.placeholder('stored_at'),
+    })
+    .prepare()
+  // By rowid, which the index holds: to order by stored_at SQLite would have to walk through every body.
+  const tooMany = sql`(
+    SELECT id FROM (
+      SELECT rowid AS id, row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes
+      FROM service_cache WHERE service = ${sql.placeholder('service')}
+      WINDOW newest AS (ORDER BY rowid DESC)
+    ) WHERE place > ${sql.placeholder('rows')} OR bytes > ${sql.placeholder('bytes')})`
+  const prune = orm.delete(serviceCache).where(inArray(sql`rowid`, tooMany)).prepare()
+
+  return {
+    find: (service: string, requestKey: string): ServiceCacheRow | undefined =>
+      find.get({ service, request_key: requestKey }),
+
+    /** Removed and inserted, not updated, so that the newest answer has the highest rowid. */
+    put: (row: ServiceCacheRow): void =>
+      transaction(() => {
+        remove.run({ service: row.service, request_key: row.request_key })
+        insert.run({ ...row })
+      }),
+
+    /** Forgets a service's oldest answers beyond so many rows or bytes. */
+    prune: (service: string, most: { rows: number; bytes: number }): void => void prune.run({ service, ...most }),
+  }
+}

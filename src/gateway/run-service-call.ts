@@ -1,0 +1,292 @@
+/**
+ * The road of one service call: an agent's request to an outside API that its tools use, from the request to the
+ * recorded cost. Live while the service's circuit lets it through, else by the fallback the configuration names.
+ *
+ * The rules are:
+ * - What counts against the service: no connection, no answer in time, a broken answer, 5xx and 429. Any other refusal
+ *   is the agent's own affair; it goes back as it came, costs nothing and tells nothing about the service.
+ * - The price of a call is due when a 2xx begins, also when its body then breaks.
+ * - Redirects are not followed: the agent's key goes to the configured address and nowhere else.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import type { CircuitSettings, Circuits } from '../breaker/circuits.ts'
+import { type FallbackAnswer, fallbackTier, findFallback, type ServiceCache, TIER_WORDS } from '../breaker/fallback.ts'
+import { retry } from '../breaker/retry.ts'
+import type { Hold, HoldRequest, Ledger, Settled } from '../budget/ledger.ts'
+import type { Clock } from '../clock.ts'
+import type { ServiceConfig } from '../config/schema.ts'
+import { CageError, CircuitOpenError } from '../errors.ts'
+import type { EventData, Tier } from '../events.ts'
+import { type CallId, newCallId } from '../ids.ts'
+import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Caller } from './call.ts'
+import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
+
+export interface ServiceParts {
+  /** config.services */
+  services: Readonly<Record<string, ServiceConfig>>
+  circuits: Circuits
+  cache: ServiceCache
+  ledger: Ledger
+  state: StateManager
+  clock: Clock
+  /** Sends to services; an undici Agent. */
+  dispatcher: Dispatcher
+}
+
+export interface ServiceCall {
+  caller: Caller
+  /** Its name in the configuration. */
+  service: string
+  method: string
+  /** Path and query on the service as the agent wrote them, e.g. "/v2/companies?domain=acme.com". */
+  path: string
+  headers: IncomingHttpHeaders
+  body: Buffer
+  /** Fires when the agent hangs up or is stopped. */
+  signal: AbortSignal
+}
+
+export interface ServiceReply {
+  status: number
+  headers: Record<string, string | string[]>
+  body: Buffer
+}
+
+/**
+ * Answers one service call; that the agent is running is the caller's to know. Throws CageError `not_found` for a
+ * service that is not configured, `bad_request` for a path that leads out of it, and what `Ledger.hold` throws, all
+ * three without a trace. Recorded are: `circuit_open`, `provider_unreachable`, `provider_timeout` and
+ * `provider_reply_invalid` when neither the service nor a fallback answers, and the signal's reason when the agent left.
+ */
+export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Promise<ServiceReply> {
+  const open = openCall(parts, call)
+  const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
+  const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone
+  const fallback = isOutage(live) ? findFallback(parts.cache, call.service, open.service, call) : undefined
+  const answer = live.answer ?? fallback ?? refusalOf(live.failure)
+  recordCalled(parts, call, open, live, fallback, settled)
+  if (fallback) recordFallback(parts, call, live, fallback)
+  if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
+  return asReply(answer, fallback?.tier ?? 1, open.id, settled)
+}
+
+/** What is known of a call before it is sent. */
+interface OpenServiceCall {
+  id: CallId
+  service: ServiceConfig
+  url: URL
+  cost: Nanodollars
+  /** Monotonic ms. */
+  startedAt: number
+}
+
+function openCall({ services, clock }: ServiceParts, { service: name, path }: ServiceCall): OpenServiceCall {
+  const service = Object.hasOwn(services, name) ? services[name] : undefined
+  if (!service) {
+    throw new CageError('not_found', `no service is called "${name}"`, {
+      facts: { service: name },
+      hint: 'add it under "services" in the configuration',
+    })
+  }
+  return {
+    id: newCallId(),
+    service,
+    url: joinUrl(service.base_url, path),
+    cost: fromUsd(service.cost_per_call_usd),
+    startedAt: clock.monotonic(),
+  }
+}
+
+/** What became of the attempts. Without a hold nothing was sent. */
+type Live = { hold: Hold | undefined } & (
+  | { answer: LiveAnswer; failure?: undefined }
+  | { answer?: undefined; failure: unknown }
+)
+
+/** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
+async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<Live> {
+  const settings = circuitSettings(open.service)
+  const { dispatcher, clock } = parts
+  let hold: Hold | undefined
+  const attempt = async (): Promise<LiveAnswer> => {
+    const permit = parts.circuits.enter(call.service, settings)
+    try {
+      hold ??= await parts.ledger.hold(holdRequest(call, open), call.signal)
+      const answer = await attemptService({
+        ...call,
+        dispatcher,
+        clock,
+        url: open.url,
+        timeoutMs: open.service.timeout_s * 1000,
+      })
+      if (isGood(answer.status)) permit.succeeded()
+      return answer
+    } catch (error) {
+      if (error instanceof AttemptFailed && error.facts.isOutage) permit.failed(error.message, error.facts.retryAfterMs)
+      throw error
+    } finally {
+      // For every other end; the first report counts.
+      permit.ignored()
+    }
+  }
+  try {
+    const answer = await retry(attempt, {
+      retries: open.service.retries,
+      signal: call.signal,
+      isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
+      askedMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
+    })
+    return { hold, answer }
+  } catch (failure) {
+    if (!hold && !(failure instanceof CircuitOpenError)) throw failure
+    return { hold, failure }
+  }
+}
+
+const circuitSettings = (service: ServiceConfig): CircuitSettings => ({
+  failures: service.breaker.failures,
+  cooldownMs: service.breaker.cooldown_s * 1000,
+  // The attempt's own time limit ends a probe that hangs; this is the net below.
+  probeMs: service.timeout_s * 1000 + PROBE_MARGIN_MS,
+  fallbackTier: fallbackTier(service),
+})
+
+/** Longer than a probe may wait for money that running calls hold. */
+const PROBE_MARGIN_MS = 5_000
+
+const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCall): HoldRequest => ({
+  callId: id,
+  agentId: caller.agentId,
+  runId: caller.runId,
+  kind: 'service',
+  target: service,
+  model: null,
+  most: cost,
+})
+
+/** Ends the hold. Undefined when nothing was held. */
+function settle(ledger: Ledger, { hold, answer, failure }: Live, { cost }: OpenServiceCall): Settled | undefined {
+  if (!hold) return undefined
+  const isDue = answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
+  const end = { status: answer?.status ?? statusOf(failure), code: answer ? null : codeOf(failure) }
+  return isDue ? ledger.charge(hold, { ...end, cost }) : ledger.release(hold, end)
+}
+
+/** True when the service failed, and not the agent. */
+const isOutage = ({ failure }: Live): boolean =>
+  failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
+
+const refusalOf = (failure: unknown): LiveAnswer | undefined =>
+  failure instanceof AttemptFailed ? failure.facts.refusal : undefined
+
+function recordCalled(
+  { state, cache, clock }: ServiceParts,
+  call: ServiceCall,
+  open: OpenServiceCall,
+  live: Live,
+  fallback: FallbackAnswer | undefined,
+  settled: Settled | undefined,
+): void {
+  const blocked = !live.hold
+  const status = fallback?.status ?? live.answer?.status ?? statusOf(live.failure)
+  const data: EventData['service.called'] = {
+    call_id: open.id,
+    service: call.service,
+    ok: isGood(status),
+    status,
+    tier: fallback?.tier ?? (live.answer ? 1 : null),
+    blocked,
+    cost_usd: toUsd(settled?.cost ?? 0),
+    saved_usd: toUsd(blocked ? open.cost : 0),
+    latency_ms: Math.round(clock.monotonic() - open.startedAt),
+  }
+  state.record(
+    {
+      type: 'service.called',
+      level: data.ok ? 'INFO' : 'WARN',
+      agent_id: call.caller.agentId,
+      message: sentence(data, live),
+      data,
+    },
+    () => {
+      settled?.write()
+      if (live.answer && open.service.fallback.cache) keep(cache, call, live.answer)
+    },
+  )
+}
+
+/** "linkedin_api answered 200 · $0.10", "linkedin_api not called, circuit open · cached data · $0.10 saved". */
+function sentence(
+  { service, status, tier, blocked, cost_usd, saved_usd }: EventData['service.called'],
+  live: Live,
+): string {
+  const what = live.answer
+    ? `answered ${status}`
+    : blocked
+      ? 'not called, circuit open'
+      : `failed: ${reasonOf(live.failure)}`
+  const parts = [`${service} ${what}`]
+  if (tier !== null && tier > 1) parts.push(TIER_WORDS[tier])
+  if (cost_usd !== '0') parts.push(showUsd(cost_usd))
+  if (saved_usd !== '0') parts.push(`${showUsd(saved_usd)} saved`)
+  return parts.join(' · ')
+}
+
+/** Only what came plain: an encoding is not kept with the answer. */
+function keep(cache: ServiceCache, call: ServiceCall, { status, headers, body }: LiveAnswer): void {
+  if ((headers['content-encoding'] ?? 'identity') !== 'identity') return
+  cache.put(call.service, call, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
+}
+
+function recordFallback(
+  { state }: ServiceParts,
+  { caller, service }: ServiceCall,
+  { failure }: Live,
+  { tier }: FallbackAnswer,
+): void {
+  const why = reasonOf(failure)
+  state.record({
+    type: 'fallback.used',
+    level: 'INFO',
+    agent_id: caller.agentId,
+    message: `Fallback tier ${tier} (${TIER_WORDS[tier]}) answered for ${service}: ${why}`,
+    data: { service, tier, why },
+  })
+}
+
+function asReply(
+  answer: LiveAnswer | FallbackAnswer,
+  tier: Tier,
+  id: CallId,
+  settled: Settled | undefined,
+): ServiceReply {
+  return {
+    status: answer.status,
+    headers: {
+      ...('headers' in answer ? endToEnd(answer.headers) : { 'content-type': answer.contentType }),
+      'x-iron-cage-tier': String(tier),
+      'x-iron-cage-call-id': id,
+      'x-iron-cage-cost-usd': toUsd(settled?.cost ?? 0),
+    },
+    body: answer.body,
+  }
+}
+
+/** A failure is an AttemptFailed, a CircuitOpenError, or else the agent left. */
+function reasonOf(failure: unknown): string {
+  if (failure instanceof CircuitOpenError) return 'circuit open'
+  return failure instanceof AttemptFailed ? failure.message : 'the agent left'
+}
+
+function statusOf(failure: unknown): number {
+  if (failure instanceof CircuitOpenError) return failure.row.status
+  return failure instanceof AttemptFailed ? (failure.facts.refusal?.status ?? failure.facts.error.row.status) : 499
+}
+
+function codeOf(failure: unknown): string {
+  if (failure instanceof CircuitOpenError) return failure.code
+  return failure instanceof AttemptFailed ? failure.facts.error.code : 'client_gone'
+}

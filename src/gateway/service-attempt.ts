@@ -1,0 +1,238 @@
+/**
+ * One attempt at a service call: the address, the headers, the time limit, and what an answer or its absence means.
+ * The agent's key for the service passes on; what belongs to us or to one connection does not.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Dispatcher } from 'undici'
+import { parseRetryAfter } from '../breaker/retry.ts'
+import type { Clock } from '../clock.ts'
+import { CageError } from '../errors.ts'
+
+export interface ServiceAttempt {
+  dispatcher: Dispatcher
+  clock: Clock
+  /** Its name, for errors. */
+  service: string
+  method: string
+  url: URL
+  /** As the agent sent them. */
+  headers: IncomingHttpHeaders
+  body: Buffer
+  /** For the whole answer. */
+  timeoutMs: number
+  signal: AbortSignal
+}
+
+export interface LiveAnswer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Buffer
+}
+
+/** An attempt without a usable answer. `message`: a few words for people. */
+export class AttemptFailed extends Error {
+  override readonly name = 'AttemptFailed'
+  readonly facts: AttemptFacts
+  constructor(message: string, facts: AttemptFacts) {
+    super(message)
+    this.facts = facts
+  }
+}
+
+interface AttemptFacts {
+  /** What the agent is told when nothing else answers. */
+  error: CageError
+  /** Counts against the service, and a fallback may answer. */
+  isOutage: boolean
+  /** Trying again can do no harm. */
+  isRepeatable: boolean
+  /** A 2xx had begun, so the call has to be paid. */
+  isDue: boolean
+  /** The service's own words, 429 or 5xx. */
+  refusal?: LiveAnswer
+  /** How long the service asked to be left alone. */
+  retryAfterMs?: number | undefined
+}
+
+/** Returns an answer that is not the service's fault: 2xx, 304, 4xx. Throws AttemptFailed, or the signal's reason. */
+export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswer> {
+  const { url, signal, timeoutMs } = attempt
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), timeoutMs)
+  let status: number | undefined
+  try {
+    const { statusCode, headers, body } = await attempt.dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: attempt.method as Dispatcher.HttpMethod,
+      headers: forwardedHeaders(attempt.headers),
+      body: attempt.body.length > 0 ? attempt.body : null,
+      signal: AbortSignal.any([signal, deadline.signal]),
+      // The deadline is for the whole answer.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    })
+    status = statusCode
+    const answer = { status, headers, body: await readBounded(attempt, status, body) }
+    if (isRedirect(status)) throw redirected(attempt, status)
+    if (status === 429 || status >= 500) throw refused(attempt, answer)
+    return answer
+  } catch (error) {
+    if (error instanceof AttemptFailed) throw error
+    if (signal.aborted) throw signal.reason
+    throw deadline.signal.aborted ? timedOut(attempt, status) : broken(attempt, status, error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export const isGood = (status: number | undefined): boolean => status !== undefined && status >= 200 && status < 300
+
+const isRedirect = (status: number): boolean => status >= 300 && status < 400 && status !== 304
+
+const MOST_REPLY_BYTES = 16 * 1024 * 1024
+
+async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body) {
+    size += chunk.length
+    if (size > MOST_REPLY_BYTES) throw tooLarge(attempt, status)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** The service works, so this counts against nobody. */
+function tooLarge({ service }: ServiceAttempt, status: number): AttemptFailed {
+  const error = new CageError(
+    'provider_reply_invalid',
+    `${service} answered with more than ${MOST_REPLY_BYTES} bytes`,
+    {
+      facts: { service, limit_bytes: MOST_REPLY_BYTES },
+      hint: 'ask the service for less at a time',
+    },
+  )
+  return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false, isDue: isGood(status) })
+}
+
+/** Passed on, a redirect would lead the agent's own client past the gateway. */
+function redirected({ service }: ServiceAttempt, status: number): AttemptFailed {
+  const error = new CageError(
+    'provider_reply_invalid',
+    `${service} answered ${status}, and redirects are not followed`,
+    {
+      facts: { service, status },
+      hint: BASE_URL_HINT,
+    },
+  )
+  return new AttemptFailed(`answered ${status}`, { error, isOutage: false, isRepeatable: false, isDue: false })
+}
+
+const BASE_URL_HINT = "check the service's base_url in the configuration, and the network"
+
+function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer): AttemptFailed {
+  const { status, headers } = refusal
+  return new AttemptFailed(`answered ${status}`, {
+    error: new CageError('provider_unreachable', `${service} answered ${status}`, { facts: { service, status } }),
+    isOutage: true,
+    // 429 and 503 tell that nothing was done.
+    isRepeatable: IDEMPOTENT.has(method) || status === 429 || status === 503,
+    isDue: false,
+    refusal,
+    retryAfterMs: parseRetryAfter(headers['retry-after'], clock.now()),
+  })
+}
+
+/** `status`: undefined until an answer began. */
+function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number | undefined): AttemptFailed {
+  const seconds = timeoutMs / 1000
+  const error = new CageError('provider_timeout', `${service} gave no whole answer within ${seconds} s`, {
+    facts: { service, timeout_s: seconds },
+    hint: "raise the service's timeout_s if it is only slow",
+  })
+  const isRepeatable = status === undefined && IDEMPOTENT.has(method)
+  return new AttemptFailed(`no answer within ${seconds} s`, {
+    error,
+    isOutage: true,
+    isRepeatable,
+    isDue: isGood(status),
+  })
+}
+
+/** A connection that could not be made, or broke. */
+function broken({ service, method }: ServiceAttempt, status: number | undefined, cause: unknown): AttemptFailed {
+  const fault = String((cause as { code?: unknown }).code ?? 'unknown fault')
+  const error = new CageError('provider_unreachable', `the connection to ${service} failed (${fault})`, {
+    facts: { service, fault },
+    hint: BASE_URL_HINT,
+    cause,
+  })
+  return new AttemptFailed(`connection failed (${fault})`, {
+    error,
+    // A request that undici itself refuses says nothing about the service.
+    isOutage: fault !== 'UND_ERR_INVALID_ARG' && fault !== 'UND_ERR_NOT_SUPPORTED',
+    isRepeatable: status === undefined && (IDEMPOTENT.has(method) || NEVER_SENT.has(fault)),
+    isDue: isGood(status),
+  })
+}
+
+/** Sent twice they do what they do once (RFC 9110, 9.2.2). */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+
+/** Faults before a connection: whatever the method, nothing was done. */
+const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
+
+/** The address on the service. Throws CageError `bad_request` when the path leads out of the base URL. */
+export function joinUrl(baseUrl: string, path: string): URL {
+  const base = new URL(baseUrl)
+  const below = base.pathname.replace(/\/+$/, '')
+  const url = URL.parse(`${base.origin}${below}/${path.replace(/^\//, '')}`)
+  const isInside = url?.origin === base.origin && url.pathname.startsWith(`${below}/`)
+  if (isInside && !hasDotSegment(url.pathname) && !RUN_TOKEN.test(url.href)) return url
+  throw new CageError('bad_request', 'the path does not stay within the service')
+}
+
+/** The URL parser has resolved the plain ones; a server behind may decode what is left, even twice. */
+function hasDotSegment(pathname: string): boolean {
+  let decoded = pathname
+  for (let last = ''; decoded !== last; ) {
+    last = decoded
+    decoded = decoded.replace(/%(2e|2f|5c|25)/gi, (code) => decodeURIComponent(code))
+  }
+  return /[/\\]\.{1,2}([/\\]|$)/.test(decoded)
+}
+
+/** A run token opens our own doors; no service may see one. */
+const RUN_TOKEN = /run_[\w-]{43}/
+
+function forwardedHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const kept = endToEnd(headers)
+  const tokens = Object.entries(kept).filter(([, value]) => RUN_TOKEN.test(String(value)))
+  for (const name of ['host', 'expect', ...tokens.map(([name]) => name)]) delete kept[name]
+  // An answer is cached as it came, so it should come plain.
+  return { ...kept, 'accept-encoding': 'identity' }
+}
+
+/** A message's headers without those of one connection (RFC 9110, 7.6.1), its length, and our own. */
+export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+  const dropped = new Set([...HOP_BY_HOP, ...(headers.connection?.toLowerCase().split(/\s*,\s*/) ?? [])])
+  const kept: Record<string, string | string[]> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && !dropped.has(name) && !name.startsWith('x-iron-cage-')) kept[name] = value
+  }
+  return kept
+}
+
+const HOP_BY_HOP = [
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]
