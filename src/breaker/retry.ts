@@ -19,22 +19,22 @@ export interface RetryOptions {
    * How long the other side asked to wait, in ms. Obeyed up to two seconds; a longer wish is the circuit's to keep, and
    * the attempts go on so that the circuit learns of it. (Default: nothing was asked.)
    */
-  askedMs?: (error: unknown) => number | undefined
+  retryAfterMs?: (error: unknown) => number | undefined
 }
 
 /**
  * Returns the first result, or throws the last error. The signal ends a wait at once, by an AbortError; to end the
- * attempt itself is the attempt's own business. `isLast`: nothing will be tried after this one.
+ * attempt itself is the attempt's own business.
  */
-export async function retry<T>(attempt: (isLast: boolean) => Promise<T>, options: RetryOptions): Promise<T> {
-  const { retries, signal, isRetryable, askedMs } = options
+export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
+  const { retries, signal, isRetryable, retryAfterMs } = options
   for (let done = 0; ; done++) {
     signal.throwIfAborted()
     try {
-      return await attempt(done >= retries)
+      return await attempt()
     } catch (error) {
       if (done >= retries || signal.aborted || !isRetryable(error)) throw error
-      await sleep(waitMs(done, askedMs?.(error)), undefined, { signal })
+      await sleep(waitMs(done, retryAfterMs?.(error)), undefined, { signal })
     }
   }
 }

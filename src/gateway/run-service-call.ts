@@ -137,7 +137,7 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
       retries: open.service.retries,
       signal: call.signal,
       isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
-      askedMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
+      retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
     })
     return { hold, answer }
   } catch (failure) {
