@@ -196,7 +196,7 @@ export class Outbox {
         type: 'alert.failed',
         level: 'ERROR',
         agent_id,
-        message: `Alert "${title}" could not be sent by ${channel} in ${attempts} attempts: ${error}`,
+        message: `Alert "${title}" not sent by ${channel}, given up after ${attempts} attempt${attempts === 1 ? '' : 's'}: ${error}`,
         data: { alert_id: id, channel, error },
       },
       { state: 'failed', attempts, error },

@@ -2,15 +2,15 @@
  * Alerts by webhook: a JSON body that Slack and its likes show (`text`), signed by the Standard Webhooks scheme.
  *
  * The rules are:
- * - The address comes from the configuration, but what its name resolves to does not: link-local and metadata addresses
- *   are refused after the look-up, and redirects are not followed.
+ * - Nothing is sent to a link-local or metadata address, also when a name resolves to one; redirects are not followed.
  * - Of the answer only the status counts; its body is never read.
  */
 import { createHash, createHmac } from 'node:crypto'
-import { lookup } from 'node:dns'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
+import dns from 'node:dns'
+import type { LookupFunction } from 'node:net'
 import { Agent, request } from 'undici'
 import type { Clock } from '../clock.ts'
+import { isLinkLocal } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
 import type { AlertRow } from '../db/outbox.ts'
 import { type Channel, Undeliverable } from './outbox.ts'
@@ -39,7 +39,6 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
     'user-agent': 'iron-cage',
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
-  refuseLiteral(url)
   // An agent per delivery: destroying it ends the connection, whatever the other side still wants to send.
   const agent = new Agent({ connect: { lookup: safeLookup } })
   try {
@@ -76,33 +75,16 @@ function signatureHeaders(secret: string, id: string, now: number, body: string)
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
 }
 
-/** Link-local addresses, where clouds keep their metadata, and the metadata addresses that lie elsewhere. */
-const REFUSED = new BlockList()
-REFUSED.addSubnet('169.254.0.0', 16, 'ipv4')
-REFUSED.addSubnet('fe80::', 10, 'ipv6')
-REFUSED.addAddress('100.100.100.200', 'ipv4')
-REFUSED.addAddress('168.63.129.16', 'ipv4')
-REFUSED.addAddress('192.0.0.192', 'ipv4')
-REFUSED.addAddress('fd00:ec2::254', 'ipv6')
-// The same IPv4 addresses behind a NAT64 gateway.
-REFUSED.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6')
-
-const isRefused = (address: string): boolean => REFUSED.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
-
-/** An address written as digits is not looked up, so it is judged here. */
-function refuseLiteral(url: string): void {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '')
-  if (isIP(host) && isRefused(host)) throw new Undeliverable(refusal(host))
-}
-
+/** The schema judged an address written as digits; what a name resolves to is judged here, at each delivery. */
 const safeLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+  dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error) return callback(error, '')
-    const refused = addresses.find(({ address }) => isRefused(address))
-    if (refused) return callback(new Undeliverable(refusal(refused.address)), '')
+    const refused = addresses.find(({ address }) => isLinkLocal(address))
+    if (refused) {
+      const why = `its name resolves to ${refused.address}, a link-local or metadata address`
+      return callback(new Undeliverable(why), '')
+    }
     if (options.all) return callback(null, addresses)
     callback(null, addresses[0]!.address, addresses[0]!.family)
   })
 }
-
-const refusal = (address: string): string => `${address} is a link-local or metadata address, nothing is sent there`

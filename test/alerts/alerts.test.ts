@@ -1,0 +1,96 @@
+import { expect, test } from 'vitest'
+import { budgetWarned, circuitOpened, openWorld, piiFound } from './support.ts'
+
+const raised = (world: ReturnType<typeof openWorld>) =>
+  world.events.filter((event) => event.type === 'alert.raised').map(({ data }) => [data.kind, data.title, data.detail])
+
+test('a budget warning becomes an alert that names the amounts', async () => {
+  await using world = openWorld()
+  world.record(budgetWarned)
+  expect(raised(world)).toEqual([
+    ['budget_warning', 'Budget warning', '$45.07 of $50.00 spent (90.1%). Nothing is paid beyond the limit.'],
+  ])
+  const [alert] = world.state.read().alerts
+  expect(alert).toMatchObject({
+    kind: 'budget_warning',
+    level: 'WARN',
+    agent_id: 'lg-7a3f9c2d',
+    acknowledged: false,
+    delivered: [],
+    source_seq: world.events[0]!.seq,
+  })
+})
+
+test('an exhausted budget tells what did not fit', async () => {
+  await using world = openWorld()
+  const data = { spent_usd: '49.95', limit_usd: '50', needed_usd: '0.12' }
+  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: 'a', message: '', data })
+  world.record({
+    type: 'budget.exhausted',
+    level: 'CRIT',
+    agent_id: 'a',
+    message: '',
+    data: { ...data, needed_usd: null },
+  })
+  expect(raised(world)).toEqual([
+    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent. A call of up to $0.12 does not fit any more.'],
+    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent.'],
+  ])
+})
+
+test('a circuit alerts once a trip, not once a failed probe', async () => {
+  await using world = openWorld()
+  world.record(circuitOpened)
+  world.record({ type: 'circuit.half_opened', level: 'INFO', message: '', data: { circuit: 'linkedin_api' } })
+  world.record(circuitOpened)
+  expect(raised(world)).toEqual([
+    [
+      'circuit_opened',
+      'Circuit open — linkedin_api',
+      '5 failures in a row (429 Too Many Requests). Cached data answers; next try in 30 min.',
+    ],
+  ])
+  world.record({ type: 'circuit.closed', level: 'OK', message: '', data: { circuit: 'linkedin_api', by: 'probe' } })
+  world.record(circuitOpened)
+  expect(raised(world)).toHaveLength(2)
+})
+
+test('a finding tells type, place and unit', async () => {
+  await using world = openWorld()
+  world.record(piiFound())
+  world.record({
+    ...piiFound(null),
+    data: { ...piiFound(null).data, pii_type: 'phone', risk: 'MEDIUM', action: 'warn', place: 'output' },
+  })
+  expect(raised(world)).toEqual([
+    ['pii_found', 'Personal data found — e-mail address', 'In a reply of lead 67, redacted (risk HIGH).'],
+    ['pii_found', 'Personal data found — phone number', 'In the output, left in place (risk MEDIUM).'],
+  ])
+})
+
+test('a crash loop and a block alert, other ends of a run do not', async () => {
+  await using world = openWorld()
+  const exit = { run_id: 'run-1', exit_code: 1, signal: null, restart_in_ms: null }
+  const exited = (state: 'failed' | 'crash_loop' | 'completed', reason: string) =>
+    world.record({ type: 'agent.exited', level: 'ERROR', agent_id: 'a', message: '', data: { ...exit, state, reason } })
+  exited('failed', 'exit code 1')
+  exited('completed', 'exit code 0')
+  exited('crash_loop', 'Crashed 5 times within 60 s')
+  world.record({ type: 'agent.stopped', level: 'INFO', message: '', data: { reason: 'operator', survivors: [] } })
+  world.record({ type: 'agent.stopped', level: 'CRIT', message: '', data: { reason: 'pii', survivors: [] } })
+  expect(raised(world)).toEqual([
+    ['crash_loop', 'Crash loop', 'Crashed 5 times within 60 s. It is not started again.'],
+    ['blocked', 'Agent blocked', 'Personal data was found and safety.mode is "block", so the agent was stopped.'],
+  ])
+})
+
+test('acknowledging is recorded once, and an unknown alert is not found', async () => {
+  await using world = openWorld()
+  world.record(budgetWarned)
+  const { data } = await world.seen('alert.raised')
+  world.alerts.acknowledge(data.alert_id, 'admin')
+  world.alerts.acknowledge(data.alert_id, 'someone else')
+  expect(world.events.filter(({ type }) => type === 'alert.acknowledged')).toHaveLength(1)
+  expect(world.state.read().alerts[0]!.acknowledged).toBe(true)
+  expect(() => world.alerts.acknowledge('alert-0', 'admin')).toThrow(expect.objectContaining({ code: 'not_found' }))
+})

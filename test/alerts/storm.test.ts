@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { openWorld, piiFound, type World } from './support.ts'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }))
+afterEach(() => void vi.useRealTimers())
+
+const titles = ({ events }: World) =>
+  events.filter((event) => event.type === 'alert.raised').map(({ data }) => data.title)
+const SINGLE = 'Personal data found — e-mail address'
+
+test('five hundred findings within a minute are ten alerts and one digest', async () => {
+  await using world = openWorld()
+  for (let i = 0; i < 500; i++) world.record(piiFound())
+  expect(titles(world)).toEqual(Array(10).fill(SINGLE))
+  vi.advanceTimersByTime(60_000)
+  expect(titles(world)).toEqual([...Array(10).fill(SINGLE), 'Personal data found 490 more times'])
+  vi.advanceTimersByTime(600_000)
+  expect(titles(world)).toHaveLength(11)
+  expect(world.state.read().alerts[0]).toMatchObject({
+    level: 'CRIT',
+    agent_id: 'lg-7a3f9c2d',
+    detail: 'Within 60 s: e-mail address 490. The incidents list each one.',
+  })
+})
+
+test('findings that come slowly, and those of another agent, are alerts of their own', async () => {
+  await using world = openWorld()
+  for (let i = 0; i < 30; i++) {
+    world.record(piiFound())
+    vi.advanceTimersByTime(7_000)
+  }
+  vi.advanceTimersByTime(60_000)
+  for (let i = 0; i < 10; i++) world.record(piiFound())
+  for (let i = 0; i < 10; i++) world.record({ ...piiFound(), agent_id: 'other' })
+  vi.advanceTimersByTime(600_000)
+  expect(new Set(titles(world))).toEqual(new Set([SINGLE]))
+})
+
+test('a digest that is being gathered is raised when the server closes', async () => {
+  const world = openWorld()
+  for (let i = 0; i < 12; i++) world.record(piiFound())
+  await world.alerts.close()
+  expect(titles(world).at(-1)).toBe('Personal data found 2 more times')
+  world.state.close()
+  world.database.close()
+})

@@ -1,0 +1,229 @@
+/** A state with alerts over a real database, and the places alerts go to: a real SMTP server, a real HTTP receiver. */
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { SMTPServer } from 'smtp-server'
+import { Alerts } from '../../src/alerts/alerts.ts'
+import type { Patience } from '../../src/alerts/outbox.ts'
+import { systemClock } from '../../src/clock.ts'
+import { type Config, configSchema } from '../../src/config/schema.ts'
+import { type Database, openDatabase } from '../../src/db/database.ts'
+import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+
+type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
+
+/** Quick retries: what takes 37 minutes outside ends within a second here. */
+export const QUICK: Patience = { attempts: 4, attemptMs: 10_000, backoffMs: 5, closeMs: 2_000 }
+
+export interface World extends AsyncDisposable {
+  state: StateManager
+  alerts: Alerts
+  database: Database
+  faults: unknown[]
+  /** Everything recorded since the start of this world. */
+  events: RuntimeEvent[]
+  record(event: NewEvent): void
+  /** The `count`-th event of a type, whether it has come already or not. */
+  seen<T extends EventType>(type: T, count?: number): Promise<EventOf<T>>
+}
+
+export function openWorld(
+  input: AlertsInput = {},
+  { patience = QUICK, path = ':memory:' }: { patience?: Patience; path?: string } = {},
+): World {
+  const faults: unknown[] = []
+  const onFault = (error: unknown) => void faults.push(error)
+  const config: Config['alerts'] = configSchema.parse({ alerts: input }).alerts
+  const database = openDatabase({ path })
+  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
+  const events: RuntimeEvent[] = []
+  const waiting = new Set<() => void>()
+  state.subscribe((event) => {
+    events.push(event)
+    for (const look of waiting) look()
+  })
+  const alerts = new Alerts({ database, state, clock: systemClock, config, onFault, patience })
+  return {
+    state,
+    alerts,
+    database,
+    faults,
+    events,
+    record: (event) => state.record(event),
+    seen: <T extends EventType>(type: T, count = 1) =>
+      new Promise<EventOf<T>>((resolve) => {
+        const look = () => {
+          const found = events.filter((event): event is EventOf<T> => event.type === type)[count - 1]
+          if (!found) return
+          waiting.delete(look)
+          resolve(found)
+        }
+        waiting.add(look)
+        look()
+      }),
+    async [Symbol.asyncDispose]() {
+      await alerts.close()
+      state.close()
+      database.close()
+    },
+  }
+}
+
+export const budgetWarned: NewEvent = {
+  type: 'budget.warned',
+  level: 'WARN',
+  agent_id: 'lg-7a3f9c2d',
+  message: 'Budget at 90.1 %',
+  data: {
+    spent_usd: '45.07',
+    limit_usd: '50',
+    threshold: 0.9,
+    used_percent: 90.14,
+    suggested_increase_usd: '25',
+  },
+}
+
+export const circuitOpened: NewEvent = {
+  type: 'circuit.opened',
+  level: 'CRIT',
+  agent_id: 'lg-7a3f9c2d',
+  message: 'Circuit OPEN for linkedin_api',
+  data: {
+    circuit: 'linkedin_api',
+    failures: 5,
+    cooldown_ms: 1_800_000,
+    reason: '429 Too Many Requests',
+    tier: 2,
+  },
+}
+
+export const piiFound = (unit: string | null = 'lead 67'): NewEvent & { type: 'pii.found' } => ({
+  type: 'pii.found',
+  level: 'CRIT',
+  agent_id: 'lg-7a3f9c2d',
+  message: 'EMAIL in reply',
+  data: {
+    incident_id: 'pii-1',
+    pii_type: 'email',
+    risk: 'HIGH',
+    action: 'redact',
+    place: 'reply',
+    call_id: 'call-1',
+    value_hash: 'c0ffee',
+    start: 10,
+    end: 26,
+    unit,
+  },
+})
+
+export interface Mailbox extends AsyncDisposable {
+  url: string
+  /** Each message as it came over the wire. */
+  messages: string[]
+}
+
+export async function openMailbox(): Promise<Mailbox> {
+  const messages: string[] = []
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ['STARTTLS'],
+    onData(stream, _session, callback) {
+      let message = ''
+      stream.on('data', (chunk: Buffer) => {
+        message += chunk
+      })
+      stream.on('end', () => {
+        messages.push(message)
+        callback()
+      })
+    },
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.server.address() as AddressInfo
+  return {
+    url: `smtp://127.0.0.1:${port}`,
+    messages,
+    [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())),
+  }
+}
+
+export interface Hanging extends AsyncDisposable {
+  /** host:port of something that takes connections and never says a word. */
+  host: string
+  connections: number
+}
+
+export async function openHanging(): Promise<Hanging> {
+  const sockets = new Set<Socket>()
+  const server = createTcpServer((socket) => {
+    hanging.connections++
+    sockets.add(socket.on('error', () => {}))
+  })
+  const hanging: Hanging = {
+    host: await listen(server),
+    connections: 0,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+  return hanging
+}
+
+export interface Received {
+  path: string
+  headers: IncomingHttpHeaders
+  body: string
+}
+
+export interface Receiver extends AsyncDisposable {
+  url: string
+  requests: Received[]
+  /** Answers with these statuses from now on, with the last one for ever. */
+  answerWith(...statuses: number[]): void
+  /** Resolves when that many requests have come. */
+  got(count: number): Promise<void>
+}
+
+export async function openReceiver(answers = [200], headers: Record<string, string> = {}): Promise<Receiver> {
+  const requests: Received[] = []
+  const waiting = new Set<() => void>()
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (chunk: Buffer) => {
+      body += chunk
+    })
+    request.on('end', () => {
+      requests.push({ path: request.url ?? '', headers: request.headers, body })
+      const status = answers.length > 1 ? answers.shift()! : answers[0]!
+      response.writeHead(status, headers).end('thanks')
+      for (const look of waiting) look()
+    })
+  })
+  return {
+    url: `http://${await listen(server)}/hook`,
+    requests,
+    answerWith: (...next) => {
+      answers = next
+    },
+    got: (count) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (requests.length < count) return
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        look()
+      }),
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+}
