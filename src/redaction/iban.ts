@@ -1,0 +1,53 @@
+/** IBANs: country, length of that country, and remainder 1 modulo 97. */
+import { isAlphanumeric } from './characters.ts'
+import type { Match } from './match.ts'
+import type { TextWindow } from './text-window.ts'
+
+/** Length of an IBAN by country, from the registry and the countries that use one without being in it. */
+const LENGTHS = new Map<string, number>()
+for (const entry of (
+  'AD24 AE23 AL28 AO25 AT20 AZ28 BA20 BE16 BF28 BG22 BH22 BI27 BJ28 BR29 BY28 CF27 CG27 CH21 CI28 CM27 CR22 CV25 CY28 ' +
+  'CZ24 DE22 DJ27 DK18 DO28 DZ26 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GA27 GB22 GE22 GI23 GL18 GQ27 GR27 GT28 GW25 HN28 ' +
+  'HR21 HU28 IE22 IL23 IQ23 IR26 IS26 IT27 JO30 KM27 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MA28 MC27 MD24 ME22 ' +
+  'MG27 MK19 ML28 MN20 MR27 MT31 MU30 MZ25 NE28 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 ' +
+  'SD18 SE24 SI19 SK24 SM27 SN28 SO23 ST25 SV28 TD27 TG28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30'
+).split(' ')) {
+  LENGTHS.set(entry.slice(0, 2), Number(entry.slice(2)))
+}
+
+/** The IBAN whose two check digits begin at `digits`, after the two letters of the country. */
+export function findIban(window: TextWindow, digits: number): Match | null {
+  const start = digits - 2
+  if (start < window.floor || isAlphanumeric(window.before(start))) return null
+  const length = LENGTHS.get(window.text.slice(start, digits).toUpperCase())
+  if (!length) return null
+  window.candidate = start
+  let end = start
+  let value = ''
+  while (value.length < length) {
+    const code = window.at(end)
+    if (isAscii(code)) {
+      value += String.fromCharCode(code)
+      end++
+    } else if ((code === 0x20 || code === 0x2d) && value.length % 4 === 0 && isAscii(window.at(end + 1))) {
+      end++
+    } else {
+      return null
+    }
+  }
+  return !isAlphanumeric(window.at(end)) && remainder(value.toUpperCase()) === 1 ? { type: 'iban', start, end } : null
+}
+
+function isAscii(code: number): boolean {
+  return code < 0x80 && isAlphanumeric(code)
+}
+
+/** The number of ISO 13616 (letters are 10 to 35, the first four characters come last) modulo 97. */
+function remainder(iban: string): number {
+  let result = 0
+  for (const character of iban.slice(4) + iban.slice(0, 4)) {
+    const value = Number.parseInt(character, 36)
+    result = (result * (value > 9 ? 100 : 10) + value) % 97
+  }
+  return result
+}

@@ -1,0 +1,111 @@
+/** IP addresses: any valid IPv4 in dots, any valid IPv6. Versions, times, hardware addresses and `a::b` are left alone. */
+import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
+import { textBefore } from './digits.ts'
+import type { Match } from './match.ts'
+import { hexValue, type TextWindow } from './text-window.ts'
+
+/** Words before four numbers with dots that make them a version or a paragraph. */
+const VERSION_WORD =
+  /(?:\b(?:version|ver|release|build|section|sec|oid|chapter|clause|firmware)\.?[ :=]{1,2}|\bv\.? ?|[a-z]\/)$/
+
+/** The IPv4 address whose first digit is at `start`. */
+export function findIpv4(window: TextWindow, start: number): Match | null {
+  window.candidate = start
+  const end = ipv4End(window, start)
+  if (end < 0) return null
+  const before = window.before(start)
+  if (isAlphanumeric(before) || before === 0x2e || before === 0x5f || before === 0x3a) {
+    if (before !== 0x3a || window.before(start - 1) === 0x3a) return null
+  }
+  const next = window.at(end)
+  if (isAlphanumeric(next) || next === 0x5f) return null
+  // `1.2.3.4-beta` is a version, `10.0.0.1-10.0.0.9` a range.
+  if ((next === 0x2d || next === 0x2b) && kindOf(window.at(end + 1)) & LETTER) return null
+  if (next === 0x2e && isAlphanumeric(window.at(end + 1)) && kindOf(window.at(end + 1)) & DIGIT) return null
+  return VERSION_WORD.test(textBefore(window, start, 12)) ? null : { type: 'ip', start, end }
+}
+
+/** The end of four numbers of 0 to 255 without leading zeros, or -1. */
+function ipv4End(window: TextWindow, start: number): number {
+  let position = start
+  for (let octet = 0; octet < 4; octet++) {
+    if (octet > 0 && window.at(position++) !== 0x2e) return -1
+    let value = 0
+    let length = 0
+    for (; length < 4; length++, position++) {
+      const code = window.at(position)
+      if (code < 0x30 || code > 0x39) break
+      value = value * 10 + code - 0x30
+    }
+    const first = window.text.charCodeAt(position - length)
+    if (length === 0 || value > 255 || (first === 0x30 && length > 1)) return -1
+  }
+  return position
+}
+
+/** The IPv6 address whose first colon is at `colon`. */
+export function findIpv6(window: TextWindow, colon: number): Match | null {
+  let start = colon
+  while (colon - start < 5 && start > window.floor && hexValue(window.before(start)) >= 0) start--
+  window.candidate = start
+  const before = window.before(start)
+  if (colon - start > 4 || isAlphanumeric(before) || before === 0x3a || before === 0x2e || before === 0x5f) return null
+  const end = ipv6End(window, start)
+  if (end < 0) return null
+  return { type: 'ip', start, end: zoneEnd(window, end) }
+}
+
+function ipv6End(window: TextWindow, start: number): number {
+  let groups = 0
+  let gap = false
+  let pairs = true
+  let digits = 0
+  let position = start
+  for (;;) {
+    if (window.at(position) === 0x3a && window.at(position + 1) === 0x3a) {
+      if (gap) return -1
+      gap = true
+      position += 2
+    } else if (groups > 0) {
+      if (window.at(position) !== 0x3a || hexValue(window.at(position + 1)) < 0) break
+      position++
+    } else if (hexValue(window.at(position)) < 0) return -1
+    const groupStart = position
+    while (position - groupStart < 5) {
+      const code = window.at(position)
+      if (hexValue(code) < 0) break
+      if (code <= 0x39) digits++
+      position++
+    }
+    const length = position - groupStart
+    if (length > 4) return -1
+    if (length === 0) break
+    if (window.at(position) === 0x2e && groups + (gap ? 1 : 2) <= 7) {
+      const end = ipv4End(window, groupStart)
+      if (end > 0) return (gap || groups === 6) && !isAlphanumeric(window.at(end)) ? end : -1
+    }
+    if (length !== 2) pairs = false
+    if (++groups > 8) return -1
+  }
+  const next = window.at(position)
+  if (isAlphanumeric(next) || next === 0x5f || (next === 0x3a && window.at(position + 1) === 0x3a)) return -1
+  if (next === 0x3a && isAlphanumeric(window.at(position + 1))) return -1
+  if (gap ? groups > 7 || groups === 0 : groups !== 8) return -1
+  // Words of hexadecimal letters around `::` are code; pairs without a gap are hardware addresses.
+  return digits === 0 || (pairs && !gap) || (gap && position - start < 4 && start > 0 && isCode(window, start))
+    ? -1
+    : position
+}
+
+function isCode(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  return before === 0x3c || before === 0x28 || before === 0x26
+}
+
+/** `fe80::1%eth0` */
+function zoneEnd(window: TextWindow, end: number): number {
+  if (window.at(end) !== 0x25) return end
+  let position = end + 1
+  while (position - end <= 16 && isAlphanumeric(window.at(position))) position++
+  return position === end + 1 ? end : position
+}

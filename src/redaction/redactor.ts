@@ -1,0 +1,57 @@
+/**
+ * Personal data and secrets in texts: finding them and taking them out.
+ *
+ * Who wants findings without a policy (the `scan` command) calls `findPii`; who guards a text asks a `Redactor`, whole or
+ * in pieces. The value of a finding is there to be hashed or sealed; it never goes into an event or a log. Detection is `scanner.ts` and a file for each type;
+ * what happens to a finding is `policy.ts`.
+ */
+import type { PiiType, SafetyMode } from '../events.ts'
+import { type Policy, RISKS, type Risk } from './policy.ts'
+import { PII_TYPES, Scanner } from './scanner.ts'
+import { StreamRedactor } from './stream-redactor.ts'
+
+/** Where something was found: half-open offsets in UTF-16 code units of the original text. */
+export interface PiiSpan {
+  type: PiiType
+  start: number
+  end: number
+  risk: Risk
+}
+
+export interface Finding extends PiiSpan {
+  /** What was found, at most VALUE_MAX characters of it. */
+  value: string
+  action: SafetyMode
+  /** What the text shows in place of the value, unless the action is 'warn'. */
+  replacement: string
+}
+
+/** What there is in a text, in order, of the given types. (Default: all types.) */
+export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {
+  return new Scanner(types).scan(text, true).map(({ type, start, end }) => ({ type, start, end, risk: RISKS[type] }))
+}
+
+/** What there is in a text as `scan --jsonl` prints it: types in capitals, UTF-16 offsets. */
+export function toSpans(text: string): { spans: { type: string; start: number; end: number }[] } {
+  return { spans: findPii(text).map(({ type, start, end }) => ({ type: type.toUpperCase(), start, end })) }
+}
+
+export class Redactor {
+  readonly #policy: Policy
+
+  constructor(policy: Policy) {
+    this.#policy = policy
+  }
+
+  /** The text without what the policy takes out, and everything that was found, with offsets in the given text. */
+  redact(text: string): { text: string; findings: Finding[] } {
+    const stream = this.stream()
+    const redacted = stream.push(text) + stream.end()
+    return { text: redacted, findings: stream.findings }
+  }
+
+  /** Redacts one text in pieces. Every text needs a stream of its own. */
+  stream(): StreamRedactor {
+    return new StreamRedactor(this.#policy)
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * The text as the detectors see it: everything known so far, and whether more may follow.
+ *
+ * One rule makes whole and streamed text give the same findings: a decision that looked past the end of the text is no
+ * decision. Detectors read forward through `at` and `read` only; either one sets `cut` when it is asked for a character
+ * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
+ */
+import { IGNORED, kindOf, plain } from './characters.ts'
+
+/** What `at` answers at the end of the text. */
+export const END = 0
+
+export class TextWindow {
+  text = ''
+  /** The end of the last finding; nothing may begin before it. */
+  floor = 0
+  final = true
+  /** A detector asked for a character that has not arrived. */
+  cut = false
+  /** Where the thing being looked at would begin. Set by a detector before it reads forward. */
+  candidate = 0
+  /** What `read` saw: the character after decoding. */
+  code = END
+
+  /** The character at a position, or END. */
+  at(index: number): number {
+    if (index < this.text.length) return this.text.charCodeAt(index)
+    if (!this.final) this.cut = true
+    return END
+  }
+
+  /** The character before a position, END at the beginning. Looking back is free: enough is always kept. */
+  before(index: number): number {
+    return index > 0 ? this.text.charCodeAt(index - 1) : END
+  }
+
+  /** Puts the next character into `code`, decoded and made plain, and returns the position after it. */
+  read(index: number): number {
+    let next = index
+    let code = this.at(next)
+    // Eight is more than an honest text has in a row; a bound keeps the text held back short.
+    for (let skipped = 0; kindOf(code) & IGNORED && skipped < 8; skipped++) code = this.at(++next)
+    if (code === 0x25 || code === 0x5c || code === 0x26) return this.#readEscape(next, code)
+    this.code = plain(code)
+    return next + 1
+  }
+
+  #readEscape(index: number, code: number): number {
+    const decoded =
+      code === 0x25
+        ? this.#hex(index + 1, 2)
+        : code === 0x26
+          ? this.#entity(index + 1)
+          : this.at(index + 1) === 0x75
+            ? this.#hex(index + 2, 4)
+            : END
+    // Only plain characters are worth decoding; anything else is what it looks like.
+    if (decoded > 0x1f && decoded < 0x7f) {
+      this.code = decoded
+      return code === 0x25 ? index + 3 : code === 0x5c ? index + 6 : this.text.indexOf(';', index) + 1
+    }
+    this.code = code
+    return index + 1
+  }
+
+  #hex(index: number, length: number): number {
+    let value = 0
+    for (let i = index; i < index + length; i++) {
+      const digit = hexValue(this.at(i))
+      if (digit < 0) return END
+      value = value * 16 + digit
+    }
+    return value
+  }
+
+  /** An HTML entity: a number, or one of the few names that stand for a character of an address. */
+  #entity(index: number): number {
+    let name = ''
+    for (let i = index; i < index + 8; i++) {
+      const code = this.at(i)
+      if (code === 0x3b) return entityCode(name)
+      if (!isEntityCharacter(code)) return END
+      name += String.fromCharCode(code)
+    }
+    return END
+  }
+}
+
+export function hexValue(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
+}
+
+function isEntityCharacter(code: number): boolean {
+  const lower = code | 0x20
+  return code === 0x23 || (code >= 0x30 && code <= 0x39) || (lower >= 0x61 && lower <= 0x7a)
+}
+
+const ENTITY_NAMES: Record<string, string> = {
+  commat: '@',
+  period: '.',
+  plus: '+',
+  lowbar: '_',
+  hyphen: '-',
+  nbsp: ' ',
+}
+
+/** The character an HTML entity stands for, by its name without & and ;. END when it is none of ours. */
+export function entityCode(name: string): number {
+  const named = ENTITY_NAMES[name]
+  if (named) return named.charCodeAt(0)
+  if (/^#x[\da-f]+$/i.test(name)) return Number.parseInt(name.slice(2), 16)
+  return /^#\d+$/.test(name) ? Number.parseInt(name.slice(1), 10) : END
+}
