@@ -14,7 +14,8 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
     async deliver(alert, signal) {
       // Loaded at first use: most servers never send one.
       const { createTransport } = await import('nodemailer')
-      await createTransport({ url: smtp_url })
+      // A server that hangs may also never close its side, so we do not wait for that.
+      await createTransport({ url: smtp_url, socketCloseTimeout: 0 })
         .sendMail({
           from,
           to,

@@ -153,7 +153,7 @@ test('a hanging SMTP server runs into the deadline of each attempt and holds up 
   await using receiver = await openReceiver()
   await using world = openWorld(
     { ...email(`smtp://${hanging.host}`), webhooks: [{ url: receiver.url }] },
-    { patience: { ...QUICK, attempts: 2, attemptMs: 300 } },
+    { patience: { ...QUICK, attempts: 1, attemptMs: 400 } },
   )
   const before = performance.now()
   for (let i = 0; i < 4; i++) world.record(budgetWarned)
@@ -162,7 +162,9 @@ test('a hanging SMTP server runs into the deadline of each attempt and holds up 
   expect(receiver.requests).toHaveLength(4)
   expect(count(world, 'alert.failed')).toBe(0)
   const { data } = await world.seen('alert.failed')
-  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 0.3s' })
+  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 0.4s' })
+  await world.alerts.close()
+  await hanging.left()
 })
 
 test('a webhook that hangs is given up, and its connection is closed', async () => {
@@ -174,12 +176,19 @@ test('a webhook that hangs is given up, and its connection is closed', async () 
   world.record(piiFound())
   expect((await world.seen('alert.failed')).data.error).toBe('no answer within 0.2s')
   expect(hanging.connections).toBe(2)
+  await hanging.left()
 })
 
 test('a mail server that is not there, or refuses, is told without its words', async () => {
-  await using world = openWorld(email('smtp://127.0.0.1:1'), { patience: { ...QUICK, attempts: 1 } })
-  world.record(budgetWarned)
-  expect((await world.seen('alert.failed')).data.error).toBe('the SMTP server cannot be used (ESOCKET)')
+  const patience = { ...QUICK, attempts: 1 }
+  await using nobody = openWorld(email('smtp://127.0.0.1:1'), { patience })
+  nobody.record(budgetWarned)
+  expect((await nobody.seen('alert.failed')).data.error).toBe('the SMTP server cannot be used (ESOCKET)')
+
+  await using mailbox = await openMailbox({ refuse: 'no such user ops@company.com' })
+  await using refused = openWorld(email(mailbox.url), { patience })
+  refused.record(budgetWarned)
+  expect((await refused.seen('alert.failed')).data.error).toBe('the SMTP server answered 550')
 })
 
 test('what an ended server could not deliver, the next one delivers', async () => {
@@ -230,12 +239,13 @@ test('closing lets a running delivery end, and ends a hanging one in time', asyn
   expect(mailbox.messages).toHaveLength(1)
 
   await using hanging = await openHanging()
-  const stuck = openWorld(email(`smtp://${hanging.host}`), { patience: PATIENCE })
+  const stuck = openWorld(email(`smtp://${hanging.host}`), { patience: { ...PATIENCE, attempts: 1 } })
   stuck.record(budgetWarned)
   const before = performance.now()
   await stuck.alerts.close()
   expect(performance.now() - before).toBeLessThan(2_500)
   expect(count(stuck, 'alert.failed')).toBe(0)
+  await hanging.left()
   for (const { state, database } of [world, stuck]) {
     state.close()
     database.close()

@@ -50,17 +50,11 @@ export function openWorld(
     faults,
     events,
     record: (event) => state.record(event),
-    seen: <T extends EventType>(type: T, count = 1) =>
-      new Promise<EventOf<T>>((resolve) => {
-        const look = () => {
-          const found = events.filter((event): event is EventOf<T> => event.type === type)[count - 1]
-          if (!found) return
-          waiting.delete(look)
-          resolve(found)
-        }
-        waiting.add(look)
-        look()
-      }),
+    async seen<T extends EventType>(type: T, count = 1) {
+      const found = () => events.filter((event): event is EventOf<T> => event.type === type)[count - 1]
+      await until(waiting, () => found() !== undefined)
+      return found()!
+    },
     async [Symbol.asyncDispose]() {
       await alerts.close()
       state.close()
@@ -122,11 +116,13 @@ export interface Mailbox extends AsyncDisposable {
   messages: string[]
 }
 
-export async function openMailbox(): Promise<Mailbox> {
+/** `refuse`: what the server says to a recipient. */
+export async function openMailbox({ refuse }: { refuse?: string } = {}): Promise<Mailbox> {
   const messages: string[] = []
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ['STARTTLS'],
+    onRcptTo: (_address, _session, callback) => callback(refuse ? new Error(refuse) : null),
     onData(stream, _session, callback) {
       let message = ''
       stream.on('data', (chunk: Buffer) => {
@@ -151,17 +147,28 @@ export interface Hanging extends AsyncDisposable {
   /** host:port of something that takes connections and never says a word. */
   host: string
   connections: number
+  /** Resolves when the other sides have closed all of them. */
+  left(): Promise<void>
 }
 
 export async function openHanging(): Promise<Hanging> {
   const sockets = new Set<Socket>()
+  const waiting = new Set<() => void>()
   const server = createTcpServer((socket) => {
     hanging.connections++
-    sockets.add(socket.on('error', () => {}))
+    sockets.add(socket)
+    socket
+      .resume()
+      .on('error', () => {})
+      .on('close', () => {
+        sockets.delete(socket)
+        for (const look of waiting) look()
+      })
   })
   const hanging: Hanging = {
     host: await listen(server),
     connections: 0,
+    left: () => until(waiting, () => sockets.size === 0),
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy()
       await new Promise((resolve) => server.close(resolve))
@@ -206,22 +213,25 @@ export async function openReceiver(answers = [200], headers: Record<string, stri
     answerWith: (...next) => {
       answers = next
     },
-    got: (count) =>
-      new Promise((resolve) => {
-        const look = () => {
-          if (requests.length < count) return
-          waiting.delete(look)
-          resolve()
-        }
-        waiting.add(look)
-        look()
-      }),
+    got: (count) => until(waiting, () => requests.length >= count),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     },
   }
 }
+
+/** Resolves when `isSo`; everyone who may change that calls what is in `waiting`. */
+const until = (waiting: Set<() => void>, isSo: () => boolean): Promise<void> =>
+  new Promise((resolve) => {
+    const look = () => {
+      if (!isSo()) return
+      waiting.delete(look)
+      resolve()
+    }
+    waiting.add(look)
+    look()
+  })
 
 async function listen(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
