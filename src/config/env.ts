@@ -15,8 +15,6 @@ export interface Environment {
   /** IRON_CAGE_URL and IRON_CAGE_TOKEN: the server that commands talk to, instead of the one beside the database. */
   serverUrl?: string
   serverToken?: string
-  /** VIRTUAL_ENV: the active virtual environment of Python. */
-  virtualEnv?: string
   /** NO_COLOR is set to anything. */
   noColor: boolean
   /** DISPLAY or WAYLAND_DISPLAY is set: a browser can be shown. */
@@ -48,7 +46,6 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     configFile: variables.IRON_CAGE_CONFIG || undefined,
     serverUrl: variables.IRON_CAGE_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
-    virtualEnv: variables.VIRTUAL_ENV || undefined,
     noColor: Boolean(variables.NO_COLOR),
     hasDisplay: Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY),
     variables: Object.fromEntries(

@@ -1,0 +1,57 @@
+/**
+ * The command line: one file per command, in the order of `COMMANDS`. A command writes to its `Terminal`, throws
+ * CageErrors and sets the exit code; only here an error becomes text and a code (`print.ts`, the table in `errors.ts`).
+ */
+import yargs from 'yargs'
+import { asCageError, CageError } from '../errors.ts'
+import { configCommand } from './config.ts'
+import { errorText } from './print.ts'
+import { scanCommand } from './scan.ts'
+import { type Command, processTerminal, type Terminal } from './terminal.ts'
+import { VERSION, versionCommand } from './version.ts'
+
+const COMMANDS: readonly Command[] = [scanCommand, configCommand, versionCommand]
+
+/** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
+export async function runCli(
+  argv: readonly string[],
+  extraCommands: readonly Command[] = [],
+  terminal: Terminal = processTerminal(),
+): Promise<number> {
+  try {
+    const parser = yargs()
+      .scriptName('iron-cage')
+      .locale('en')
+      .usage('$0 <command>\n\nSupervises AI agents: hard budgets, redaction, circuit breakers, a live dashboard.')
+      .version(VERSION)
+      .strict()
+      .recommendCommands()
+      .demandCommand(1, 'a command is missing')
+      .wrap(110)
+      .exitProcess(false)
+      .fail((message, error) => {
+        throw error && error.name !== 'YError' ? error : usageError(message ?? error?.message, argv)
+      })
+      .parserConfiguration({ 'duplicate-arguments-array': false })
+      .epilogue('Documentation and configuration: README.md')
+    for (const command of [...COMMANDS, ...extraCommands]) command(parser, terminal)
+    await parser.parseAsync([...argv])
+    return terminal.exitCode
+  } catch (error) {
+    const shown = asCageError(error)
+    terminal.err(errorText(shown))
+    return shown.row.exit
+  }
+}
+
+/** What yargs found wrong with the command line, in our words where its own do not name what came. */
+function usageError(message: string, argv: readonly string[]): CageError {
+  const words = argv.filter((word) => !word.startsWith('-'))
+  const meant = /^Did you mean (.+)\?$/.exec(message)?.[1]
+  if (meant) return new CageError('usage', `there is no command "${words.join(' ')}"; did you mean ${meant}?`)
+  const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
+  if (unknown === words[0]) return new CageError('usage', `there is no command "${unknown}"`)
+  return new CageError('usage', message.charAt(0).toLowerCase() + message.slice(1), {
+    hint: unknown && argv.includes('start') ? "put the agent's own arguments after --" : undefined,
+  })
+}

@@ -1,0 +1,129 @@
+/** Talks to a running server: the one IRON_CAGE_URL names, else the one that serves the database of this folder. */
+import { setTimeout as wait } from 'node:timers/promises'
+import { readServerFile } from '../access/server-file.ts'
+import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
+import { type ConfigFlags, loadFlags } from './flags.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface ClientFlags extends ConfigFlags {
+  db?: string
+}
+
+export interface Client {
+  /** Answers with the body. Throws CageError `server_unreachable` after three tries, else what the server answered. */
+  send<Body>(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<Body>
+}
+
+const TRIES = 3
+/** Before the second and the third try. */
+const BACKOFF_MS = [200, 600]
+const TIMEOUT_MS = 30_000
+
+/** Finds the server at each try anew, so that one that is just starting is found. */
+export function connect(flags: ClientFlags, terminal: Terminal): Client {
+  const find = serverFinder(flags, terminal)
+  return {
+    async send<Body>(method: string, path: string, body?: unknown): Promise<Body> {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return (await sendOnce(await find(), method, path, body)) as Body
+        } catch (error) {
+          if (!(error instanceof NotConnected)) throw error
+          if (attempt === TRIES) throw unreachable(error)
+          await wait(BACKOFF_MS[attempt - 1])
+        }
+      }
+    },
+  }
+}
+
+interface Server {
+  url: string
+  token: string | undefined
+}
+
+/** Nothing was sent, so that it may be tried again. */
+class NotConnected extends Error {}
+
+function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Server> {
+  const { serverUrl, serverToken } = terminal.env
+  if (serverUrl !== undefined) {
+    if (!/^https?:\/\/[^/]/.test(serverUrl) || !URL.canParse(serverUrl)) {
+      throw new CageError('invalid_config', `IRON_CAGE_URL: expected an http or https address, got "${serverUrl}"`, {
+        hint: 'write it as http://127.0.0.1:8080',
+      })
+    }
+    return async () => ({ url: serverUrl.replace(/\/+$/, ''), token: serverToken })
+  }
+  const database = loadFlags(flags, terminal).config.db.path
+  return async () => {
+    const file = await readServerFile(database)
+    if (!file) throw new NotConnected(`no server runs on ${database}`)
+    if (!file.url) throw new NotConnected(`the server of ${database} is not ready`)
+    return file
+  }
+}
+
+async function sendOnce({ url, token }: Server, method: string, path: string, body: unknown): Promise<unknown> {
+  let response: Response
+  try {
+    response = await fetch(url + path, {
+      method,
+      headers: {
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      redirect: 'error',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+  } catch (error) {
+    throw connectionError(url, error)
+  }
+  const answer = await response.json().catch(() => undefined)
+  if (!response.ok) throw answeredError(url, response.status, answer)
+  // A server of something else may answer 200 as well, but not in JSON.
+  if (answer === undefined && response.status !== 204) throw notOurs(url, response.status)
+  return answer
+}
+
+/** A refused or unknown address was sent nothing; after any other fault the server may have acted already. */
+function connectionError(url: string, error: unknown): Error {
+  const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code
+  if (
+    code &&
+    ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
+  ) {
+    return new NotConnected(`no server answers at ${url} (${code})`)
+  }
+  const timedOut = (error as Error).name === 'TimeoutError'
+  return new CageError(
+    'server_unreachable',
+    timedOut
+      ? `the server at ${url} did not answer within ${TIMEOUT_MS / 1000} s`
+      : `the connection to ${url} broke (${code ?? (error as Error).message})`,
+    { cause: error, hint: 'look with "iron-cage status" whether it was done' },
+  )
+}
+
+const unreachable = (error: NotConnected): CageError =>
+  new CageError('server_unreachable', `${error.message}, tried ${TRIES} times`)
+
+const notOurs = (url: string, status: number): CageError =>
+  new CageError('server_unreachable', `what answers at ${url} is not Iron Cage (status ${status})`)
+
+function answeredError(url: string, status: number, answer: unknown): CageError {
+  const error = (answer as { error?: Record<string, unknown> } | undefined)?.error
+  if (typeof error?.code !== 'string' || typeof error.message !== 'string') return notOurs(url, status)
+  const known = Object.hasOwn(ERRORS, error.code) ? (error.code as ErrorCode) : undefined
+  return new CageError(known ?? codeOfStatus(status), error.message, {
+    hint: typeof error.hint === 'string' ? error.hint : undefined,
+    facts: { request: typeof error.request_id === 'string' ? error.request_id : undefined },
+  })
+}
+
+/** For a code that only a newer server knows. */
+function codeOfStatus(status: number): ErrorCode {
+  const codes: Record<number, ErrorCode> = { 401: 'unauthorized', 403: 'forbidden', 404: 'not_found', 409: 'conflict' }
+  return codes[status] ?? (status < 500 ? 'bad_request' : 'internal')
+}

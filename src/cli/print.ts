@@ -1,0 +1,45 @@
+/** How results and errors look on a terminal. The one place where a CageError becomes text. */
+import type { CageError } from '../errors.ts'
+import { printable } from '../log.ts'
+
+/**
+ *     iron-cage: <what is wrong>
+ *       <further lines, and facts that are not in them>
+ *       hint: <what to type next>
+ */
+export function errorText(error: CageError): string {
+  const [what, ...more] = error.message.split('\n')
+  const facts = Object.entries(error.facts)
+    .filter(([, value]) => value !== undefined && value !== null && !error.message.includes(String(value)))
+    .map(([name, value]) => `${name}: ${value}`)
+  // Only what nobody foresaw has no better explanation than its cause.
+  const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
+  return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
+    .map(printable)
+    .join('\n')
+}
+
+export const json = (value: unknown): string => JSON.stringify(value, null, 2)
+
+/** Columns as wide as their widest entry. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) => printable(cell).padEnd(widths[column]!))
+      .join('  ')
+      .trimEnd(),
+  )
+}
+
+/** A title, and names with values below it. */
+export function tree(title: string, entries: readonly (readonly [name: string, value: string])[]): string[] {
+  const width = Math.max(0, ...entries.map(([name]) => name.length))
+  return [
+    printable(title),
+    ...entries.map(
+      ([name, value], index) =>
+        `  ${index < entries.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
+    ),
+  ]
+}

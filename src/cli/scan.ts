@@ -1,0 +1,138 @@
+import { createReadStream, statSync } from 'node:fs'
+import { CageError } from '../errors.ts'
+import { findPii, type PiiSpan, toSpans } from '../redaction/redactor.ts'
+import { json, table } from './print.ts'
+import type { Command } from './terminal.ts'
+
+/** Where a finding is, for people; lines and columns from 1. */
+interface Located extends PiiSpan {
+  source: string
+  line: number
+  column: number
+}
+
+export const scanCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'scan [files..]',
+    'Find personal data and secrets in texts; exits 1 when there are any',
+    (command) =>
+      command
+        .positional('files', { type: 'string', array: true, default: [], describe: 'Files; - is standard input' })
+        .option('text', { type: 'string', requiresArg: true, describe: 'A text instead of files' })
+        .option('jsonl', {
+          type: 'boolean',
+          describe: 'Read {"text"} lines, write one {"spans"} line for each, exit 0',
+        })
+        .option('json', { type: 'boolean', describe: 'Write the findings as JSON' })
+        .conflicts('jsonl', ['json', 'text'])
+        .example('$0 scan --text "Contact ceo@example.com"', 'EMAIL, HIGH')
+        .example('$0 scan --jsonl < records.jsonl', 'spans of each record'),
+    async ({ files, text, jsonl, json: asJson }) => {
+      if (text !== undefined && files.length > 0) {
+        throw new CageError('usage', 'scan takes files or --text, not both', { hint: 'iron-cage scan --help' })
+      }
+      if (text === undefined && files.length === 0 && terminal.inputIsTerminal) {
+        throw new CageError('usage', 'scan needs a file, - or --text', { hint: 'iron-cage scan --help' })
+      }
+      const sources = files.length > 0 ? files : ['-']
+      const open = (source: string) => (source === '-' ? terminal.input : openFile(source))
+      if (jsonl) {
+        for (const source of sources) {
+          for await (const line of spanLines(open(source), source)) terminal.out(line)
+        }
+        return
+      }
+      const findings: Located[] = []
+      if (text !== undefined) findings.push(...locate('text', text))
+      else
+        for (const source of sources)
+          findings.push(...locate(source === '-' ? 'stdin' : source, await readAll(open(source), source)))
+      if (asJson) terminal.out(json({ findings }))
+      else for (const line of table(findings.map(row))) terminal.out(line)
+      if (!asJson) terminal.err(findings.length === 0 ? 'nothing found' : `${findings.length} found`)
+      terminal.exitCode = findings.length > 0 ? 1 : 0
+    },
+  )
+
+/** Type, risk and place; never the value. */
+const row = ({ type, risk, source, line, column, start, end }: Located): string[] => [
+  type.toUpperCase(),
+  risk,
+  `${source}:${line}:${column}`,
+  `${end - start} characters`,
+]
+
+function locate(source: string, text: string): Located[] {
+  let line = 1
+  let lineStart = 0
+  let at = 0
+  return findPii(text).map((span) => {
+    for (let next = text.indexOf('\n', at); next !== -1 && next < span.start; next = text.indexOf('\n', at)) {
+      line++
+      lineStart = at = next + 1
+    }
+    return { source, ...span, line, column: span.start - lineStart + 1 }
+  })
+}
+
+function openFile(path: string): AsyncIterable<Uint8Array> {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) throw new CageError('not_found', `there is no file ${path}`, { hint: 'check the path' })
+  if (found.isDirectory()) throw new CageError('usage', `${path} is a folder`, { hint: 'name the files in it' })
+  return createReadStream(path)
+}
+
+async function readAll(input: AsyncIterable<Uint8Array>, source: string): Promise<string> {
+  const chunks: Uint8Array[] = []
+  try {
+    for await (const chunk of input) chunks.push(chunk)
+  } catch (error) {
+    throw unreadable(source, error)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function* spanLines(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string> {
+  let number = 0
+  for await (const line of linesOf(input, source)) {
+    number++
+    if (line.trim() === '') continue
+    yield JSON.stringify(toSpans(textOf(line, `${source === '-' ? 'stdin' : source}:${number}`)))
+  }
+}
+
+/** Not node:readline: it takes U+2028, which JSON may hold, for the end of a line. */
+async function* linesOf(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of input) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop()!
+      yield* lines
+    }
+  } catch (error) {
+    throw unreadable(source, error)
+  }
+  if (rest) yield rest
+}
+
+function textOf(line: string, place: string): string {
+  let record: unknown
+  try {
+    record = JSON.parse(line)
+  } catch {
+    record = undefined
+  }
+  const text = (record as { text?: unknown } | null | undefined)?.text
+  if (typeof text === 'string') return text
+  throw new CageError('bad_request', `${place}: expected a line such as {"text": "…"}`, { hint: 'correct that line' })
+}
+
+const unreadable = (source: string, error: unknown): CageError =>
+  error instanceof CageError
+    ? error
+    : new CageError('usage', `cannot read ${source}: ${(error as Error).message}`, {
+        cause: error,
+        hint: 'check the path and its permissions',
+      })

@@ -1,0 +1,38 @@
+/** Where a command reads and writes: data to `out`, messages to `err`. */
+import type { Argv } from 'yargs'
+import { type Environment, readEnvironment } from '../config/env.ts'
+
+export interface Terminal {
+  /** Writes one line of data. */
+  out(line: string): void
+  /** Writes one line of a message. */
+  err(line: string): void
+  input: AsyncIterable<Uint8Array>
+  /** A person may be typing at `input`. */
+  inputIsTerminal: boolean
+  /** `out` is a terminal that may be coloured. */
+  color: boolean
+  env: Environment
+  cwd: string
+  /** What the program exits with when the command ends without an error. */
+  exitCode: number
+}
+
+/** Adds one command to the command line; its handler writes to `terminal`, sets its exit code, throws CageErrors. */
+export type Command = (yargs: Argv, terminal: Terminal) => Argv
+
+export function processTerminal(): Terminal {
+  const env = readEnvironment()
+  return {
+    out: (line) => void process.stdout.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${line}\n`),
+    input: process.stdin,
+    get inputIsTerminal() {
+      return process.stdin.isTTY === true
+    },
+    color: process.stdout.isTTY === true && !env.noColor,
+    env,
+    cwd: process.cwd(),
+    exitCode: 0,
+  }
+}
