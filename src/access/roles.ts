@@ -1,0 +1,25 @@
+/** Who may do what. Every route names the role it needs; `requireRole` is the one place that decides. */
+import { CageError } from '../errors.ts'
+import type { TokenRun } from './run-tokens.ts'
+
+export type Role = 'admin' | 'viewer' | 'agent'
+
+/** Who is asking, as far as it was proved. */
+export type Identity =
+  | { role: 'admin' | 'viewer'; name: string; session: string }
+  | { role: 'agent'; name: string; run: TokenRun }
+
+/** What a role may also do. An agent is no viewer: it sees itself only. */
+const INCLUDES: Record<Role, readonly Role[]> = {
+  admin: ['admin', 'viewer'],
+  viewer: ['viewer'],
+  agent: ['agent'],
+}
+
+/** Throws CageError `forbidden`. */
+export function requireRole(identity: Identity, needed: Role): void {
+  if (INCLUDES[identity.role].includes(needed)) return
+  throw new CageError('forbidden', `this needs the role ${needed}; ${identity.name} has the role ${identity.role}`, {
+    facts: { needed, role: identity.role },
+  })
+}

@@ -1,0 +1,33 @@
+/** Run tokens: what an agent proves itself with while its run lasts. Kept as hashes, in memory: they die with the run. */
+import { createHash } from 'node:crypto'
+import { type AgentId, newToken, type RunId } from '../ids.ts'
+
+export interface TokenRun {
+  agentId: AgentId
+  runId: RunId
+  /** The agent's name. */
+  name: string
+}
+
+export class RunTokens {
+  readonly #runs = new Map<string, TokenRun>()
+
+  /** A new token, shown this once. */
+  issue(run: TokenRun): string {
+    const token = newToken('run')
+    this.#runs.set(hashOf(token), run)
+    return token
+  }
+
+  /** Ends every token of a run at once. */
+  revoke(runId: RunId): void {
+    for (const [hash, run] of this.#runs) if (run.runId === runId) this.#runs.delete(hash)
+  }
+
+  find(token: string): TokenRun | undefined {
+    return token.startsWith('run_') ? this.#runs.get(hashOf(token)) : undefined
+  }
+}
+
+/** Tokens are 256 random bits: a plain hash is as good as a slow one, and a look-up by it tells nothing by its time. */
+export const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex')

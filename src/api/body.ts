@@ -1,0 +1,43 @@
+/** Reading what a request says, with errors that name the field. */
+import type { Context } from 'hono'
+import * as z from 'zod'
+import { CageError } from '../errors.ts'
+import { type Nanodollars, parseAmount } from '../money.ts'
+
+/** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request`. */
+export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
+  const type = context.req.header('content-type') ?? ''
+  if (!/^application\/json\b/.test(type)) {
+    throw new CageError('bad_request', `the body must be application/json, got "${type || 'nothing'}"`)
+  }
+  let body: unknown
+  try {
+    body = await context.req.json()
+  } catch (error) {
+    throw new CageError('bad_request', 'the body is not JSON', { cause: error })
+  }
+  return check(schema, body, 'the body')
+}
+
+/** Throws CageError `bad_request`. */
+export const readQuery = <T>(context: Context, schema: z.ZodType<T>): T =>
+  check(schema, context.req.query(), 'the query')
+
+function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value)
+  if (result.success) return result.data
+  const problems = result.error.issues.map((issue) => `${issue.path.join('.') || what}: ${issue.message}`)
+  throw new CageError('bad_request', problems.join('; '), { facts: { problems: problems.length } })
+}
+
+/** A field with an amount of US dollars, as nanodollars. */
+export const amount = z.union([z.string(), z.number()]).transform((value, context): Nanodollars => {
+  const nanos = parseAmount(String(value))
+  if (nanos !== undefined) return nanos
+  context.issues.push({
+    code: 'custom',
+    input: value,
+    message: `expected dollars such as "25" or "25.00", got ${JSON.stringify(value)}`,
+  })
+  return z.NEVER
+})

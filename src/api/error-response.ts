@@ -1,0 +1,23 @@
+import type { Context } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { asCageError, type CageError } from '../errors.ts'
+import { newRequestId } from '../ids.ts'
+
+/** The one shape of every error on the API. The cause stays here. */
+export const errorBody = (error: CageError, requestId: string) => ({
+  error: { code: error.code, message: error.message, hint: error.hint, facts: error.facts, request_id: requestId },
+})
+
+/** An error's code becomes its status. `onFault` is told of what we did not foresee. */
+export function errorResponse(
+  context: Context,
+  thrown: unknown,
+  onFault: (error: unknown, what: string) => void,
+): Response {
+  const error = asCageError(thrown)
+  const requestId = newRequestId()
+  if (error.code === 'internal') onFault(thrown, `${context.req.method} ${context.req.path} failed (${requestId})`)
+  if (error.retryAfterS !== undefined) context.header('retry-after', String(error.retryAfterS))
+  context.header('x-request-id', requestId)
+  return context.json(errorBody(error, requestId), error.row.status as ContentfulStatusCode)
+}

@@ -1,0 +1,178 @@
+/** What a running agent's SDK calls, with its run token. */
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import type { TokenRun } from '../access/run-tokens.ts'
+import type { Ledger } from '../budget/ledger.ts'
+import { isoTime } from '../clock.ts'
+import type { CheckpointTable } from '../db/checkpoints.ts'
+import { CageError } from '../errors.ts'
+import { newCallId } from '../ids.ts'
+import { showUsd, toUsd } from '../money.ts'
+import type { Incidents } from '../redaction/incidents.ts'
+import type { Redactor } from '../redaction/redactor.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { budgetOf, getAgent } from './agents.ts'
+import { amount, readJson } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface RunParts {
+  state: StateManager
+  ledger: Ledger
+  checkpoints: CheckpointTable
+  redactor: Redactor
+  incidents: Incidents
+}
+
+export function runRoutes({ state, ledger, checkpoints, redactor, incidents }: RunParts, guard: Guard): Hono<Env> {
+  /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
+  const clean = (agentId: string, text: string): string => {
+    const { text: safe, findings } = redactor.redact(text)
+    for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'log' })
+    return safe
+  }
+  const cleanOrNull = (agentId: string, text: string | null | undefined) => (text ? clean(agentId, text) : null)
+
+  return new Hono<Env>()
+    .use(guard('agent'))
+    .get('/', (context) => {
+      const { agentId, runId, name } = runOf(context)
+      const agent = getAgent(state, agentId)
+      return context.json({
+        agent_id: agentId,
+        run_id: runId,
+        name,
+        state: agent.state,
+        budget: budgetOf(ledger, agent),
+      })
+    })
+    .post('/progress', async (context) => {
+      const { agentId } = runOf(context)
+      const { done, total = null, unit, label } = await readJson(context, PROGRESS)
+      state.record({
+        type: 'progress.updated',
+        level: 'DEBUG',
+        agent_id: agentId,
+        message: total === null ? `${done} ${unit}` : `${done} / ${total} ${unit}`,
+        data: { done, total, unit, label: cleanOrNull(agentId, label) },
+      })
+      return context.body(null, 204)
+    })
+    .post('/outcomes', async (context) => {
+      const { agentId } = runOf(context)
+      const { outcome, degraded, label, unit, latency_ms = null, reason } = await readJson(context, OUTCOME)
+      const name = cleanOrNull(agentId, label)
+      const why = cleanOrNull(agentId, reason)
+      const took = latency_ms === null ? '' : ` · ${(latency_ms / 1000).toFixed(1)} s`
+      state.record({
+        type: 'unit.completed',
+        level: outcome === 'failed' ? 'ERROR' : 'OK',
+        agent_id: agentId,
+        message: `${name ?? unit} ${outcome}${degraded ? ' (degraded)' : ''}${took}${why ? ` · ${why}` : ''}`,
+        data: { outcome, degraded, unit, label: name, latency_ms, reason: why },
+      })
+      return context.body(null, 204)
+    })
+    .get('/checkpoint', (context) => {
+      const { name } = runOf(context)
+      const found = checkpoints.get(name)
+      if (!found) throw new CageError('not_found', `${name} has no checkpoint`)
+      return context.json(found)
+    })
+    .put('/checkpoint', async (context) => {
+      const { data } = await readJson(context, z.object({ data: z.json() }))
+      return context.json({ version: checkpoints.put(runOf(context).name, data, isoTime(state.now())) })
+    })
+    .post('/charges', async (context) => {
+      const { agentId, runId } = runOf(context)
+      const { service, cost_usd: cost, description } = await readJson(context, CHARGE)
+      const callId = newCallId()
+      const hold = await ledger.hold({
+        callId,
+        agentId,
+        runId,
+        kind: 'reported',
+        target: service,
+        model: null,
+        most: cost,
+      })
+      const settled = ledger.charge(hold, { cost })
+      state.record(
+        {
+          type: 'service.called',
+          level: 'INFO',
+          agent_id: agentId,
+          message: `${service} reported ${showUsd(toUsd(cost))}${description ? ` · ${clean(agentId, description)}` : ''}`,
+          data: {
+            call_id: callId,
+            service,
+            ok: true,
+            status: 200,
+            tier: 1,
+            blocked: false,
+            cost_usd: toUsd(cost),
+            saved_usd: '0',
+            latency_ms: 0,
+          },
+        },
+        settled.write,
+      )
+      return context.json({ budget: budgetOf(ledger, getAgent(state, agentId)) })
+    })
+    .post('/scan', async (context) => {
+      const { text } = await readJson(context, z.object({ text: z.string() }))
+      const { text: redacted, findings } = redactor.redact(text)
+      return context.json({
+        redacted,
+        findings: findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })),
+      })
+    })
+    .post('/events', async (context) => {
+      const { agentId } = runOf(context)
+      const { level, message } = await readJson(context, EVENT)
+      state.record({
+        type: 'agent.output',
+        level,
+        agent_id: agentId,
+        message: clean(agentId, message),
+        data: { stream: 'stdout', text: clean(agentId, message) },
+      })
+      return context.body(null, 204)
+    })
+}
+
+function runOf(context: Context<Env>): TokenRun {
+  const identity = context.get('identity')
+  if (identity.role !== 'agent') throw new CageError('forbidden', 'this is for running agents')
+  return identity.run
+}
+
+const label = z.string().max(200).nullish()
+const unit = z.string().min(1).max(40).default('units')
+
+const PROGRESS = z.object({
+  done: z.number().int().min(0),
+  total: z.number().int().min(1).nullish(),
+  unit,
+  label,
+})
+
+const OUTCOME = z.object({
+  outcome: z.enum(['succeeded', 'failed']),
+  degraded: z.boolean().default(false),
+  unit,
+  label,
+  latency_ms: z.number().min(0).max(86_400_000).nullish(),
+  reason: z.string().max(1000).nullish(),
+})
+
+const CHARGE = z.object({
+  service: z.string().regex(/^[\w.-]{1,60}$/, { error: 'expected a short name such as "serp_api"' }),
+  cost_usd: amount,
+  description: z.string().max(200).optional(),
+})
+
+const EVENT = z.object({
+  level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']).default('INFO'),
+  message: z.string().min(1).max(4000),
+  data: z.record(z.string(), z.json()).optional(),
+})

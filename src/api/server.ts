@@ -1,0 +1,200 @@
+/**
+ * The HTTP server: one port on both loopback addresses. The order of the lines in `onRequest` and in `api` is the order
+ * that runs: the door, the gateway, the dashboard's files, the API.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { getRequestListener } from '@hono/node-server'
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { type Door, openDoor } from '../access/localhost.ts'
+import type { Sessions } from '../access/sessions.ts'
+import { asCageError, CageError } from '../errors.ts'
+import { type GatewayParts, gateway } from '../gateway/gateway.ts'
+import { newRequestId } from '../ids.ts'
+import { type AgentParts, agentRoutes } from './agents.ts'
+import { type Assets, SECURITY_HEADERS } from './assets.ts'
+import { authRoutes } from './auth.ts'
+import { errorBody, errorResponse } from './error-response.ts'
+import { type Env, guard } from './guard.ts'
+import { LiveView } from './live.ts'
+import { type RunParts, runRoutes } from './run.ts'
+import { type StateParts, stateRoutes } from './state.ts'
+
+export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts {
+  sessions: Sessions
+  assets: Assets
+  version: string
+  host: string
+  /** 0 for any free port. */
+  port: number
+  allowedHosts: readonly string[]
+  corsOrigins: readonly string[]
+}
+
+export interface RunningServer {
+  /** The address for people and agents. */
+  url: string
+  port: number
+  viewers(): number
+  close(): Promise<void>
+}
+
+/** Longest an idle client connection is kept, in ms; above what SDKs keep theirs, so that they close first. */
+const KEEP_ALIVE_MS = 75_000
+/** How long calls that run may take to end when the server closes, in ms. */
+const CLOSE_MS = 2_000
+
+/** Throws CageError `port_taken` naming the address. */
+export async function startServer(parts: ServerParts): Promise<RunningServer> {
+  const routes = api(parts)
+  const live = new LiveView(parts.state, parts.sessions)
+  const onGateway = gateway(parts)
+  const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
+  let door: Door
+
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    try {
+      door.check(request)
+    } catch (error) {
+      return refuseAtDoor(parts, request, response, error)
+    }
+    if (request.url?.startsWith('/gateway/')) return void onGateway(request, response)
+    if (parts.assets(request, response)) return
+    void onApi(request, response)
+  }
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on('error', () => socket.destroy())
+    try {
+      door.check(request)
+      live.upgrade(request, socket, head)
+    } catch {
+      socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    }
+  }
+
+  const servers = await listenOnLoopback(parts.host, parts.port, onRequest, onUpgrade)
+  const { port } = servers[0]!.address() as AddressInfo
+  door = openDoor(
+    port,
+    [...parts.allowedHosts, `${parts.host.includes(':') ? `[${parts.host}]` : parts.host}:${port}`],
+    parts.corsOrigins,
+  )
+  return {
+    url: `http://${parts.host === '127.0.0.1' ? 'localhost' : parts.host}:${port}`,
+    port,
+    viewers: () => live.viewers,
+    close: async () => {
+      live.close()
+      await Promise.all(servers.map(closeServer))
+    },
+  }
+}
+
+function api(parts: ServerParts): Hono<Env> {
+  const guarded = guard(parts)
+  const agents = agentRoutes(parts, guarded)
+  return new Hono<Env>()
+    .use(async (context, next) => {
+      await next()
+      for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
+      context.header('cache-control', 'no-store')
+    })
+    .use(
+      bodyLimit({
+        maxSize: 2 * 1024 * 1024,
+        onError: () => {
+          throw new CageError('body_too_large', 'the body is larger than 2 MiB')
+        },
+      }),
+    )
+    .get('/api/health', (context) =>
+      context.json(
+        { status: parts.state.isBehind ? 'degraded' : 'ok', version: parts.version },
+        parts.state.isBehind ? 503 : 200,
+      ),
+    )
+    .get('/api/version', (context) => context.json({ version: parts.version }))
+    .route('/api/auth', authRoutes(parts.sessions, guarded))
+    .route('/api/agents', agents)
+    .route('/agent', agents)
+    .route('/api/run', runRoutes(parts, guarded))
+    .route('/api', stateRoutes(parts, guarded))
+    .notFound((context) => {
+      throw new CageError('not_found', `there is no ${context.req.method} ${context.req.path}`, {
+        hint: 'see GET /api/health',
+      })
+    })
+    .onError((error, context) => errorResponse(context, error, parts.onFault))
+}
+
+function refuseAtDoor(
+  { state }: ServerParts,
+  request: IncomingMessage,
+  response: ServerResponse,
+  thrown: unknown,
+): void {
+  const error = asCageError(thrown)
+  const route = `${request.method} ${(request.url ?? '/').startsWith('/gateway/') ? '/gateway/…' : request.url?.split('?', 1)[0]}`
+  state.record({
+    type: 'auth.failed',
+    level: 'WARN',
+    message: `Refused at the door: ${error.message}`,
+    data: { reason: error.code, route },
+  })
+  response.writeHead(error.row.status, { 'content-type': 'application/json', connection: 'close' })
+  response.end(JSON.stringify(errorBody(error, newRequestId())))
+}
+
+/** 127.0.0.1 means this machine: both loopback addresses, on the same port. Any other host is taken as it is. */
+async function listenOnLoopback(
+  host: string,
+  port: number,
+  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
+  onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
+): Promise<Server[]> {
+  const open = async (address: string, at: number): Promise<Server> => {
+    const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, maxHeaderSize: 32_768 }, onRequest)
+    server.on('upgrade', onUpgrade)
+    await listen(server, address, at)
+    return server
+  }
+  const first = await open(host, port)
+  if (host !== '127.0.0.1') return [first]
+  try {
+    return [first, await open('::1', (first.address() as AddressInfo).port)]
+  } catch (error) {
+    // A machine without IPv6 has nobody to take the port away there either.
+    if (error instanceof CageError && error.facts.fault !== 'EADDRINUSE') return [first]
+    await closeServer(first)
+    throw error
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+      const why = error.code === 'EADDRINUSE' ? 'is taken by another program' : `cannot be used (${error.code})`
+      reject(
+        new CageError('port_taken', `${address} ${why}`, {
+          facts: { host, port, fault: error.code ?? null },
+          cause: error,
+        }),
+      )
+    })
+    server.listen({ host, port, ipv6Only: host.includes(':') }, resolve)
+  })
+}
+
+function closeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+    server.close(() => {
+      clearTimeout(timer)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}

@@ -1,0 +1,69 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Alerts } from '../alerts/alerts.ts'
+import type { Circuits } from '../breaker/circuits.ts'
+import { isoTime } from '../clock.ts'
+import type { Database } from '../db/database.ts'
+import { incidentTable } from '../db/incidents.ts'
+import type { Level } from '../events.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { readQuery } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface StateParts {
+  state: StateManager
+  database: Database
+  circuits: Circuits
+  alerts: Alerts
+}
+
+/** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
+export function stateRoutes({ state, database, circuits, alerts }: StateParts, guard: Guard): Hono<Env> {
+  const incidents = incidentTable(database)
+  return new Hono<Env>()
+    .get('/snapshot', guard('viewer'), (context) => {
+      const snapshot = state.read()
+      return context.json({ seq: snapshot.seq, server_time: isoTime(state.now()), snapshot })
+    })
+    .get('/events', guard('viewer'), (context) => {
+      const { agent_id: agentId, ...query } = readQuery(context, EVENTS)
+      const events = state.findEvents({ ...query, agentId })
+      return context.json({ events, next: events.length === query.limit ? events.at(-1)!.seq : null })
+    })
+    .get('/circuits', guard('viewer'), (context) => context.json({ circuits: Object.values(state.read().circuits) }))
+    .post('/circuits/:name/reset', guard('admin'), (context) => {
+      const name = context.req.param('name')
+      circuits.reset(name, 'operator')
+      return context.json(state.read().circuits[name])
+    })
+    .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
+    .post('/alerts/:id/ack', guard('admin'), (context) => {
+      alerts.acknowledge(context.req.param('id'), 'operator')
+      return context.body(null, 204)
+    })
+    .get('/pii/incidents', guard('viewer'), (context) => {
+      const { agent_id: agentId, limit } = readQuery(context, INCIDENTS)
+      return context.json({ incidents: incidents.find({ agentId, limit }) })
+    })
+}
+
+const seq = z.coerce.number().int().min(0)
+const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const satisfies Level[]
+
+const EVENTS = z.object({
+  after: seq.optional(),
+  before: seq.optional(),
+  agent_id: z.string().optional(),
+  level: z
+    .string()
+    .transform((text) => text.split(','))
+    .pipe(z.array(z.enum(LEVELS)))
+    .optional(),
+  type: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+
+const INCIDENTS = z.object({
+  agent_id: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})

@@ -1,0 +1,89 @@
+/** The client's side of a call: its socket, seen as what the road needs of it. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { CageError } from '../errors.ts'
+
+export class Client {
+  readonly #response: ServerResponse
+  readonly #gone = new AbortController()
+
+  constructor(response: ServerResponse) {
+    this.#response = response
+    response.once('close', () => {
+      if (!response.writableFinished) this.#gone.abort(new ClientGone())
+    })
+  }
+
+  /** Fires when the client hangs up before it has its answer. */
+  get signal(): AbortSignal {
+    return this.#gone.signal
+  }
+
+  /** True once a byte of an answer went out: from then on an error is a frame, not a status. */
+  get hasBegun(): boolean {
+    return this.#response.headersSent
+  }
+
+  send(status: number, headers: Record<string, string>, body: Buffer | string): void {
+    if (this.signal.aborted) return
+    this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
+    this.#response.end(body)
+  }
+
+  /** Sends the headers of a streamed answer at once: its first byte must not wait for more. */
+  begin(status: number, headers: Record<string, string>): void {
+    this.#response.socket?.setNoDelay(true)
+    this.#response.writeHead(status, headers)
+    this.#response.flushHeaders()
+  }
+
+  /** Writes to a streamed answer; resolves when a slow reader has caught up, throws ClientGone when it left. */
+  async write(text: string): Promise<void> {
+    this.signal.throwIfAborted()
+    if (this.#response.write(text)) return
+    await new Promise<void>((resolve, reject) => {
+      const settle = (act: () => void) => () => {
+        this.#response.off('drain', drained)
+        this.signal.removeEventListener('abort', left)
+        act()
+      }
+      const drained = settle(resolve)
+      const left = settle(() => reject(this.signal.reason))
+      this.#response.once('drain', drained)
+      this.signal.addEventListener('abort', left, { once: true })
+    })
+  }
+
+  end(text = ''): void {
+    this.#response.end(text)
+  }
+}
+
+/** The client hung up. No fault of anybody's: counts for no circuit, is answered to nobody. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone'
+  constructor() {
+    super('the client hung up')
+  }
+}
+
+/** Reads a request's body up to `limit` bytes. Throws CageError `body_too_large`, or `bad_request` for a cut one. */
+export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const declared = Number(request.headers['content-length'] ?? 0)
+  if (declared > limit) throw tooLarge(limit)
+  const chunks: Buffer[] = []
+  let size = 0
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      size += chunk.length
+      if (size > limit) throw tooLarge(limit)
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    if (error instanceof CageError) throw error
+    throw new CageError('bad_request', "the request's body ended early", { cause: error })
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}
+
+const tooLarge = (limit: number): CageError =>
+  new CageError('body_too_large', `the request's body is larger than ${limit} bytes`, { facts: { limit_bytes: limit } })

@@ -1,0 +1,255 @@
+/**
+ * A call that holds money, from the hold to its record. The order on the road is: charge, then judge the reply, then
+ * record. Whatever goes wrong between, `failed` brings the call to its end: a hold ends exactly once, a call is recorded
+ * exactly once, and what was charged is never taken back.
+ */
+import { boundCall, countTokens } from '../budget/estimate.ts'
+import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
+import { costOf, type Price, type Prices, type Usage } from '../budget/prices.ts'
+import type { Clock } from '../clock.ts'
+import { asCageError } from '../errors.ts'
+import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { LlmCall } from './call.ts'
+import { ClientGone } from './client.ts'
+import type { ReportedUsage, StreamReader } from './providers/provider.ts'
+
+export interface MoneyParts {
+  state: StateManager
+  ledger: Ledger
+  prices: Prices
+  clock: Clock
+  /** The model that cheaper ones are compared with; null for none. (config.budget.baseline) */
+  baseline: string | null
+  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
+  clamp: boolean
+}
+
+interface Charged {
+  settled: Settled
+  usage: Usage
+  estimated: boolean
+}
+
+/** How a call that failed is told. */
+interface Failure {
+  code: string
+  message: string
+  status: number
+  retryable: boolean
+}
+
+export class OpenCall {
+  readonly call: LlmCall
+  /** The body to send, with usage asked for and output limited. */
+  readonly body: string
+  /** The limit that was put on the answer, in tokens; null when the client's own stands. */
+  readonly clampedTo: number | null
+  /** True from the moment in which the provider may have got the request: from then on it may cost money. */
+  wasSent = false
+  /** The answer that is being streamed, for what was delivered of it. */
+  reader: StreamReader | undefined
+  readonly #parts: MoneyParts
+  readonly #price: Price
+  readonly #hold: Hold
+  readonly #startedAt: number
+  #firstByteMs: number | null = null
+  #charged: Charged | undefined
+  #isRecorded = false
+
+  /**
+   * Prices the call and holds the most it can cost. Throws PriceUnknownError, BudgetExceededError, BudgetHeldError, or
+   * CageError `database_unusable`; nothing is held then and nothing was sent.
+   */
+  static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<OpenCall> {
+    const startedAt = parts.clock.monotonic()
+    const { dialect, name } = call.provider
+    const { agentId, runId } = call.caller
+    const price = await parts.prices.get(name, call.model)
+    const unclamped = JSON.stringify(dialect.prepare(call.body, call.stream, null))
+    const { most, clampTo } = await boundCall(
+      price,
+      {
+        bytes: Buffer.byteLength(unclamped),
+        maxOutputTokens: call.maxOutputTokens,
+        answers: call.answers,
+        model: call.model,
+        text: dialect.textOf(call.body),
+      },
+      parts.ledger.available(agentId),
+      parts.clamp,
+    )
+    const hold = await parts.ledger.hold(
+      { callId: call.id, agentId, runId, kind: 'llm', target: name, model: call.model, most },
+      signal,
+    )
+    const body = clampTo === null ? unclamped : JSON.stringify(dialect.prepare(call.body, call.stream, clampTo))
+    return new OpenCall(parts, call, price, hold, body, clampTo, startedAt)
+  }
+
+  private constructor(
+    parts: MoneyParts,
+    call: LlmCall,
+    price: Price,
+    hold: Hold,
+    body: string,
+    clampedTo: number | null,
+    startedAt: number,
+  ) {
+    this.#parts = parts
+    this.call = call
+    this.#price = price
+    this.#hold = hold
+    this.body = body
+    this.clampedTo = clampedTo
+    this.#startedAt = startedAt
+  }
+
+  sawFirstByte(): void {
+    this.#firstByteMs ??= this.#elapsedMs()
+  }
+
+  /** What the call cost, once it is charged. */
+  get cost(): Usd {
+    return toUsd(this.#charged?.settled.cost ?? 0)
+  }
+
+  /** What is left of the agent's budget. */
+  get remaining(): Usd {
+    return toUsd(this.#parts.ledger.available(this.#hold.agentId))
+  }
+
+  /**
+   * Charges what the provider says it used, or what was delivered when it did not say: then request and `delivered` are
+   * counted by tokenizer, at most the hold, never nothing.
+   */
+  async charge(reported: ReportedUsage | undefined, delivered: string, status: number): Promise<void> {
+    if (reported?.isFinal && !(reported.usage.output === 0 && delivered.length > SUSPICIOUS_CHARACTERS)) {
+      this.#settle(costOf(this.#price, reported.usage), reported.usage, reported.isRepaired, status)
+      return
+    }
+    const { body, model } = this.call
+    const usage: Usage = {
+      ...NOTHING_CACHED,
+      ...(reported?.usage ?? { input: await countTokens(JSON.stringify(body), model) }),
+      output: Math.max(reported?.usage.output ?? 0, await countTokens(delivered, model)),
+    }
+    const cost = Math.min(this.#hold.most, costOf(this.#price, usage))
+    this.#settle(Math.max(1, cost), usage, true, status)
+  }
+
+  /** Records a call that was answered. `charge` comes first. */
+  async completed(status: number, redactions: number): Promise<void> {
+    const { settled, usage, estimated } = this.#charged!
+    const baselineUsd = await this.#baselineOf(usage, settled.cost)
+    const { call } = this
+    const cost = toUsd(settled.cost)
+    this.#isRecorded = true
+    this.#parts.state.record(
+      {
+        type: 'call.completed',
+        level: 'INFO',
+        agent_id: call.caller.agentId,
+        message: `${call.model} · ${count(usage.input)} in ${count(usage.output)} out · ${showUsd(cost)}${estimated ? ' (estimated)' : ''}`,
+        data: {
+          call_id: call.id,
+          provider: call.provider.name,
+          model: call.model,
+          stream: call.stream,
+          input_tokens: usage.input,
+          cached_input_tokens: usage.cachedInput,
+          output_tokens: usage.output,
+          cost_usd: cost,
+          baseline_usd: baselineUsd,
+          estimated,
+          latency_ms: this.#elapsedMs(),
+          first_byte_ms: this.#firstByteMs,
+          status,
+          redactions,
+        },
+      },
+      settled.write,
+    )
+  }
+
+  /** Ends a call that the provider refused: it cost nothing. */
+  refused(status: number, retryable: boolean): void {
+    const settled = this.#parts.ledger.release(this.#hold, { status, code: 'provider_refused' })
+    this.#recordFailure(settled, {
+      code: 'provider_refused',
+      message: `${this.call.provider.name} answered ${status}`,
+      status,
+      retryable,
+    })
+  }
+
+  /** Ends a call that broke at any point: releases the hold when nothing was sent, charges what is known otherwise. */
+  async failed(error: unknown): Promise<void> {
+    if (this.#isRecorded) return
+    const failure = describe(error)
+    if (!this.#charged && !this.wasSent) {
+      const settled = this.#parts.ledger.release(this.#hold, { status: failure.status, code: failure.code })
+      this.#recordFailure(settled, failure)
+      return
+    }
+    if (!this.#charged) await this.charge(this.reader?.usage(), this.reader?.deliveredText ?? '', failure.status)
+    this.#recordFailure(this.#charged!.settled, failure)
+  }
+
+  #recordFailure(settled: Settled, { code, message, status, retryable }: Failure): void {
+    const { call } = this
+    this.#isRecorded = true
+    this.#parts.state.record(
+      {
+        type: 'call.failed',
+        level: 'WARN',
+        agent_id: call.caller.agentId,
+        message: `${call.model} failed: ${message}${settled.cost ? ` · ${showUsd(toUsd(settled.cost))} charged` : ''}`,
+        data: {
+          call_id: call.id,
+          provider: call.provider.name,
+          model: call.model,
+          code,
+          status,
+          cost_usd: toUsd(settled.cost),
+          estimated: this.#charged?.estimated ?? false,
+          latency_ms: this.#elapsedMs(),
+          retryable,
+        },
+      },
+      settled.write,
+    )
+  }
+
+  #settle(cost: Nanodollars, usage: Usage, estimated: boolean, status: number): void {
+    const settled = this.#parts.ledger.charge(this.#hold, { cost, estimated, status, usage, price: this.#price })
+    this.#charged = { settled, usage, estimated }
+  }
+
+  /** What the same usage costs on the baseline model, when this was a cheaper one; null otherwise. */
+  async #baselineOf(usage: Usage, cost: Nanodollars): Promise<Usd | null> {
+    const { baseline, prices } = this.#parts
+    if (!baseline || baseline === this.call.model) return null
+    const price = await prices.get(this.call.provider.name, baseline).catch(() => null)
+    const nanos = price ? costOf(price, usage) : 0
+    return nanos > cost ? toUsd(nanos) : null
+  }
+
+  #elapsedMs(): number {
+    return Math.round(this.#parts.clock.monotonic() - this.#startedAt)
+  }
+}
+
+function describe(error: unknown): Failure {
+  if (error instanceof ClientGone) return { code: 'client_gone', message: error.message, status: 499, retryable: false }
+  const { code, message, row } = asCageError(error)
+  return { code, message, status: row.status, retryable: row.retry ?? false }
+}
+
+const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
+
+/** An answer this long that reports no output tokens is not believed. */
+const SUSPICIOUS_CHARACTERS = 2_000
+
+const grouped = new Intl.NumberFormat('en-US')
+const count = (tokens: number): string => grouped.format(tokens)

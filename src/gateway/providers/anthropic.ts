@@ -1,0 +1,198 @@
+/** Anthropic's messages. */
+import { CageError, type ErrorCode } from '../../errors.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../call.ts'
+import {
+  type Dialect,
+  parseFrame,
+  type RedactPieces,
+  type ReportedUsage,
+  type Route,
+  type Sse,
+  type StreamReader,
+  type TextPlace,
+  tokenCount,
+} from './provider.ts'
+
+export const anthropic: Dialect = {
+  name: 'anthropic',
+  defaultBaseUrl: 'https://api.anthropic.com',
+  pathPrefix: '/v1',
+
+  route(method: string, path: string): Route {
+    if (method === 'POST' && path === '/messages') return 'call'
+    if (method === 'POST' && path === '/messages/count_tokens') return 'free'
+    if (method === 'GET' && /^\/models(\/[^/]+)?$/.test(path)) return 'free'
+    return 'unpriced'
+  },
+
+  readCall: (body) => ({
+    model: requireModel(body),
+    stream: body.stream === true,
+    maxOutputTokens: positiveInteger(body, 'max_tokens'),
+    answers: 1,
+    wantsUsage: true,
+  }),
+
+  prepare: (body, _stream, clampTo) => (clampTo === null ? body : { ...body, max_tokens: clampTo }),
+
+  // Anthropic publishes no tokenizer; the bound by bytes stands.
+  textOf: () => null,
+
+  usageOf: (reply) => (isObject(reply.usage) ? readUsage(reply.usage) : undefined),
+
+  redactReply(reply, redact) {
+    if (!Array.isArray(reply.content)) return reply
+    return { ...reply, content: reply.content.map((block) => redactBlock(block, redact)) }
+  },
+
+  readStream: (redact) => new MessageStream(redact),
+
+  errorBody: (error, requestId) => ({
+    type: 'error',
+    error: {
+      type: TYPES[error.code] ?? typeOf(error.row.status),
+      message: `${error.message} (${error.hint})`,
+      code: error.code,
+    },
+    request_id: requestId,
+  }),
+
+  errorFrame: (error, requestId) => ({ event: 'error', data: JSON.stringify(anthropic.errorBody(error, requestId)) }),
+}
+
+const TYPES: Partial<Record<ErrorCode, string>> = {
+  budget_exceeded: 'billing_error',
+  unauthorized: 'authentication_error',
+  not_found: 'not_found_error',
+  body_too_large: 'request_too_large',
+  budget_held: 'rate_limit_error',
+}
+
+const typeOf = (status: number): string =>
+  status >= 500 ? 'api_error' : status === 403 ? 'permission_error' : 'invalid_request_error'
+
+function readUsage(usage: JsonObject): ReportedUsage | undefined {
+  const uncached = tokenCount(usage.input_tokens)
+  const output = tokenCount(usage.output_tokens)
+  if (uncached === undefined || output === undefined) return undefined
+  const cachedInput = tokenCount(usage.cache_read_input_tokens) ?? 0
+  const written = tokenCount(usage.cache_creation_input_tokens) ?? 0
+  const perHour = isObject(usage.cache_creation) ? tokenCount(usage.cache_creation.ephemeral_1h_input_tokens) : 0
+  const cacheWriteHour = Math.min(perHour ?? 0, written)
+  return {
+    // Here the input excludes what was read from and written to the cache.
+    usage: {
+      input: uncached + cachedInput + written,
+      cachedInput,
+      cacheWrite: written - cacheWriteHour,
+      cacheWriteHour,
+      output,
+    },
+    isFinal: true,
+    isRepaired: false,
+  }
+}
+
+type RedactText = (text: string, place: TextPlace) => string
+
+function redactBlock(block: Json, redact: RedactText): Json {
+  if (!isObject(block)) return block
+  if (typeof block.text === 'string') return { ...block, text: redact(block.text, 'reply') }
+  if (typeof block.thinking === 'string') return { ...block, thinking: redact(block.thinking, 'reply') }
+  if (block.type === 'tool_use' && block.input !== undefined)
+    return { ...block, input: redactJson(block.input, redact) }
+  return block
+}
+
+/** Every string within a tool's arguments. */
+function redactJson(value: Json, redact: RedactText): Json {
+  if (typeof value === 'string') return redact(value, 'tool_arguments')
+  if (Array.isArray(value)) return value.map((item) => redactJson(item, redact))
+  if (!isObject(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]) => [key, item === undefined ? item : redactJson(item, redact)]),
+  )
+}
+
+/** Which field of a delta holds its text. */
+const TEXT_FIELDS: Record<string, { field: string; place: TextPlace }> = {
+  text_delta: { field: 'text', place: 'reply' },
+  thinking_delta: { field: 'thinking', place: 'reply' },
+  input_json_delta: { field: 'partial_json', place: 'tool_arguments' },
+}
+
+class MessageStream implements StreamReader {
+  isFinished = false
+  deliveredText = ''
+  readonly #redact: RedactPieces
+  /** The kind of delta each open block carries. */
+  readonly #blocks = new Map<number, string>()
+  #usage: JsonObject = {}
+  #hasFinalUsage = false
+
+  constructor(redact: RedactPieces) {
+    this.#redact = redact
+  }
+
+  usage(): ReportedUsage | undefined {
+    const reported = readUsage(this.#usage)
+    return reported && { ...reported, isFinal: this.#hasFinalUsage }
+  }
+
+  read(frame: Sse): Sse[] {
+    const event = parseFrame(frame)
+    switch (event.type) {
+      case 'message_start':
+        this.#addUsage(isObject(event.message) ? event.message.usage : undefined)
+        return [frame]
+      case 'message_delta':
+        // Cumulative: the last one counts.
+        this.#addUsage(event.usage)
+        this.#hasFinalUsage = true
+        return [frame]
+      case 'message_stop':
+        this.isFinished = true
+        return [frame]
+      case 'content_block_delta':
+        return this.#delta(frame, event)
+      case 'content_block_stop':
+        return [...this.#tail(tokenCount(event.index) ?? 0), frame]
+      case 'error':
+        throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
+      default:
+        return [frame]
+    }
+  }
+
+  #addUsage(usage: Json | undefined): void {
+    if (isObject(usage)) this.#usage = { ...this.#usage, ...usage }
+  }
+
+  #delta(frame: Sse, event: JsonObject): Sse[] {
+    const { delta } = event
+    const kind = isObject(delta) && typeof delta.type === 'string' ? TEXT_FIELDS[delta.type] : undefined
+    if (!kind || !isObject(delta)) return [frame]
+    const text = delta[kind.field]
+    if (typeof text !== 'string') return [frame]
+    const index = tokenCount(event.index) ?? 0
+    this.#blocks.set(index, delta.type as string)
+    const safe = this.#redact.push(`block${index}`, text, kind.place)
+    this.deliveredText += safe
+    if (safe === text) return [frame]
+    return safe
+      ? [{ event: frame.event, data: JSON.stringify({ ...event, delta: { ...delta, [kind.field]: safe } }) }]
+      : []
+  }
+
+  /** What is still held back of a block leaves before its stop. */
+  #tail(index: number): Sse[] {
+    const type = this.#blocks.get(index)
+    if (!type) return []
+    this.#blocks.delete(index)
+    const tail = this.#redact.end(`block${index}`)
+    this.deliveredText += tail
+    if (!tail) return []
+    const delta = { type, [TEXT_FIELDS[type]!.field]: tail }
+    return [{ event: 'content_block_delta', data: JSON.stringify({ type: 'content_block_delta', index, delta }) }]
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A dialect is how a family of providers speaks: where its routes are, how it says usage, errors and streams. The road
+ * knows only this interface; `openai.ts` and `anthropic.ts` are the two dialects there are.
+ */
+import type { Usage } from '../../budget/prices.ts'
+import { CageError } from '../../errors.ts'
+import { isObject, type Json, type JsonObject } from '../call.ts'
+
+/** `call`: parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
+export type Route = 'call' | 'free' | 'unpriced'
+
+/** What a provider says it used; undefined where it said nothing usable. */
+export interface ReportedUsage {
+  usage: Usage
+  /** A figure was absurd and was replaced. */
+  isRepaired: boolean
+  /** False while a stream still counts. */
+  isFinal: boolean
+}
+
+/** Where a piece of text stands, which decides about the policy's scope. */
+export type TextPlace = 'reply' | 'tool_arguments'
+
+/** Gives the text that may leave. `channel` names one continuous text: a choice, a tool call, a content block. */
+export type Redact = (text: string, place: TextPlace) => string
+
+/** Redacts continuous texts piece by piece; `end` gives what was still held back. */
+export interface RedactPieces {
+  push(channel: string, piece: string, place: TextPlace): string
+  end(channel: string): string
+}
+
+export interface Sse {
+  event: string | null
+  data: string
+}
+
+/** One streamed answer: takes the provider's frames, gives the client's. */
+export interface StreamReader {
+  /** Frames for the client. Throws CageError `provider_reply_invalid` for what is no frame of this dialect. */
+  read(frame: Sse): Sse[]
+  /** True once the dialect's last frame was seen. */
+  readonly isFinished: boolean
+  /** What the provider said so far. */
+  usage(): ReportedUsage | undefined
+  /** Text delivered so far, in characters, for an estimate when the provider never says what it used. */
+  readonly deliveredText: string
+}
+
+export interface Dialect {
+  readonly name: 'openai' | 'anthropic'
+  readonly defaultBaseUrl: string
+  /** The route on the provider, without version: "/chat/completions". */
+  route(method: string, path: string): Route
+  /** Version prefix of the provider's paths, put before every path. */
+  readonly pathPrefix: string
+  /** Model, streaming and size of a parsed body. Throws CageError `bad_request`. */
+  readCall(body: JsonObject): {
+    model: string
+    stream: boolean
+    maxOutputTokens: number | null
+    answers: number
+    wantsUsage: boolean
+  }
+  /** Changes the body to what is sent: usage asked for in streams, output limited to `clampTo`. */
+  prepare(body: JsonObject, stream: boolean, clampTo: number | null): JsonObject
+  /** All text of a request, for the tokenizer; null where none is exact. */
+  textOf(body: JsonObject): (() => string) | null
+  usageOf(reply: JsonObject): ReportedUsage | undefined
+  /** The reply with every text redacted; the same object when nothing changed. */
+  redactReply(reply: JsonObject, redact: Redact): JsonObject
+  readStream(redact: RedactPieces, wantsUsage: boolean): StreamReader
+  /** Our error as the provider would say it. */
+  errorBody(error: CageError, requestId: string): JsonObject
+  /** The frame that ends a broken stream. */
+  errorFrame(error: CageError, requestId: string): Sse
+}
+
+/** A count of tokens as a provider gives it: an integer from 0 to a hundred million, else undefined. */
+export const tokenCount = (value: Json | undefined): number | undefined =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 100_000_000 ? value : undefined
+
+/** A frame's JSON object. Throws CageError `provider_reply_invalid`. */
+export function parseFrame({ data }: Sse): JsonObject {
+  let value: unknown
+  try {
+    value = JSON.parse(data)
+  } catch (error) {
+    throw new CageError('provider_reply_invalid', 'the provider sent a frame that is not JSON', { cause: error })
+  }
+  if (!isObject(value)) throw new CageError('provider_reply_invalid', 'the provider sent a frame that is no object')
+  return value
+}

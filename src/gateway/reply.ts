@@ -1,0 +1,56 @@
+/** Whole replies and headers of replies. */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import { CageError } from '../errors.ts'
+import { isObject, type JsonObject } from './call.ts'
+import { asUpstreamError } from './upstream.ts'
+
+/** No answer of a model is larger. */
+const REPLY_AT_MOST_BYTES = 64 * 1024 * 1024
+
+/** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
+export async function readAll(body: Readable, provider: string): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > REPLY_AT_MOST_BYTES) {
+        throw new CageError(
+          'provider_reply_invalid',
+          `the reply of ${provider} is larger than ${REPLY_AT_MOST_BYTES} bytes`,
+        )
+      }
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw asUpstreamError(error, provider)
+  }
+  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+}
+
+/** Throws CageError `provider_reply_invalid` for what is no JSON object. */
+export function parseReply(bytes: Buffer, provider: string): JsonObject {
+  let reply: unknown
+  try {
+    reply = JSON.parse(bytes.toString('utf8'))
+  } catch (error) {
+    throw new CageError('provider_reply_invalid', `the reply of ${provider} is not JSON`, { cause: error })
+  }
+  if (isObject(reply)) return reply
+  throw new CageError('provider_reply_invalid', `the reply of ${provider} is not a JSON object`)
+}
+
+export const isStream = (headers: IncomingHttpHeaders): boolean =>
+  headers['content-type']?.startsWith('text/event-stream') ?? false
+
+const PASSED =
+  /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|openai-.+|x-ratelimit-.+|anthropic-.+)$/
+
+/** The provider's headers that clients read. Lengths and encodings are those of what we send, so they are not passed. */
+export const passedHeaders = (headers: IncomingHttpHeaders): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers)
+      .filter(([name, value]) => value !== undefined && PASSED.test(name))
+      .map(([name, value]) => [name, String(value)]),
+  )

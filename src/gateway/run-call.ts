@@ -1,0 +1,103 @@
+/**
+ * THE ROAD. One call of an agent's client to a provider, from the parsed request to the recorded cost. A new feature is
+ * a new part with one line on it, or a listener of events; rarely a condition inside.
+ */
+import { CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Caller, LlmCall } from './call.ts'
+import { CallRedactor, type RedactionParts } from './call-redactor.ts'
+import type { Client } from './client.ts'
+import { type MoneyParts, OpenCall } from './open-call.ts'
+import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
+import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
+import { relayStream, showFrame } from './stream.ts'
+
+export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
+
+/** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
+export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
+  requireRunning(parts.state, call.caller) //                          is the agent running and not paused
+  const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
+  try {
+    const sent = await send(parts, open, client.signal) //             circuit, key, provider
+    open.sawFirstByte()
+    const redactor = new CallRedactor(parts, call)
+    const pass = isStream(sent.headers) ? passStream : passWhole
+    await pass(open, sent, redactor, client).catch((error) => {
+      report(sent.permit, error)
+      throw error
+    })
+    sent.permit.succeeded()
+  } catch (error) {
+    if (error instanceof ProviderRefusal) return passRefusal(parts, open, error, client)
+    await open.failed(error) //                                        what was delivered is charged all the same
+    throw error
+  }
+}
+
+/** Charge, redact, record, answer. */
+async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+  const { dialect, name } = open.call.provider
+  const bytes = await readAll(sent.body, name)
+  const reply = parseReply(bytes, name)
+  await open.charge(dialect.usageOf(reply), bytes.toString('utf8'), sent.status)
+  const safe = dialect.redactReply(reply, redactor.whole)
+  redactor.requireUnblocked()
+  await open.completed(sent.status, redactor.count)
+  const headers = { ...passedHeaders(sent.headers), ...ourHeaders(open), ...costHeaders(open, redactor) }
+  client.send(sent.status, headers, redactor.count > 0 ? JSON.stringify(safe) : bytes)
+}
+
+/** The same, while it comes. After its first byte an error is a frame, and what was delivered is charged. */
+async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+  const { dialect, name } = open.call.provider
+  const reader = dialect.readStream(redactor, open.call.wantsUsage)
+  open.reader = reader
+  client.begin(sent.status, { ...passedHeaders(sent.headers), ...ourHeaders(open), 'cache-control': 'no-cache' })
+  try {
+    await relayStream(sent, name, reader, redactor, client)
+    await open.charge(reader.usage(), reader.deliveredText, sent.status)
+    await open.completed(sent.status, redactor.count)
+    client.end()
+  } finally {
+    sent.body.destroy()
+  }
+}
+
+/** The provider's own error reaches the client as it is, less personal data. */
+function passRefusal({ redactor }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
+  open.refused(refusal.status, refusal.isRetryable)
+  const body = redactor.redact(refusal.body.toString('utf8')).text
+  client.send(refusal.status, { ...passedHeaders(refusal.headers), ...ourHeaders(open) }, body)
+}
+
+function requireRunning(state: StateManager, { agentId }: Caller): void {
+  const agent = state.read().agents[agentId]
+  switch (agent?.state) {
+    case 'starting':
+    case 'running':
+      return
+    case 'paused':
+      throw new CageError('agent_paused', `${agentId} is paused`, { facts: { agent_id: agentId }, retryAfterS: 5 })
+    default:
+      throw new CageError('agent_not_running', `${agentId} is ${agent?.state ?? 'unknown'}, so it makes no calls`, {
+        facts: { agent_id: agentId },
+      })
+  }
+}
+
+const ourHeaders = (open: OpenCall): Record<string, string> => ({
+  'x-iron-cage-call-id': open.call.id,
+  ...(open.clampedTo === null ? {} : { 'x-iron-cage-clamped-max-tokens': String(open.clampedTo) }),
+})
+
+const costHeaders = (open: OpenCall, redactor: CallRedactor): Record<string, string> => ({
+  'x-iron-cage-cost-usd': open.cost,
+  'x-iron-cage-remaining-usd': open.remaining,
+  'x-iron-cage-redactions': String(redactor.count),
+})
+
+/** Ends a streamed answer that broke: an error frame in the dialect, and nothing that looks like an end. */
+export function endBrokenStream(call: LlmCall, error: CageError, client: Client): void {
+  if (!client.signal.aborted) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
+}

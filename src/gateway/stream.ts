@@ -1,0 +1,68 @@
+/**
+ * A streamed answer: the provider's frames in, the client's frames out, redacted, one at a time and without a buffer
+ * between. A stream that breaks is never passed off as finished.
+ */
+import { createParser } from 'eventsource-parser'
+import { CageError } from '../errors.ts'
+import type { CallRedactor } from './call-redactor.ts'
+import type { Client } from './client.ts'
+import type { Sse, StreamReader } from './providers/provider.ts'
+import { type Answer, asUpstreamError } from './upstream.ts'
+
+/** A single frame larger than this is no frame. */
+const FRAME_AT_MOST_CHARACTERS = 4 * 1024 * 1024
+/** No answer of a model is longer. */
+const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
+
+/**
+ * Passes an answer on to the client as it comes. Resolves when the dialect's last frame was passed on; throws
+ * ClientGone, PiiBlockedError, or CageError `provider_*` when the stream broke before it.
+ */
+export async function relayStream(
+  answer: Answer,
+  provider: string,
+  reader: StreamReader,
+  redactor: CallRedactor,
+  client: Client,
+): Promise<void> {
+  for await (const frame of readFrames(answer, provider)) {
+    const frames = reader.read(frame)
+    redactor.requireUnblocked()
+    if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
+    if (reader.isFinished) return
+  }
+  throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
+}
+
+export const showFrame = ({ event, data }: Sse): string =>
+  `${event ? `event: ${event}\n` : ''}${data
+    .split('\n')
+    .map((line) => `data: ${line}\n`)
+    .join('')}\n`
+
+/** Frames out of bytes cut anywhere, also inside a character or a line ending. */
+async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<Sse> {
+  const frames: Sse[] = []
+  let isTooLong = false
+  const parser = createParser({
+    onEvent: ({ event, data }) => frames.push({ event: event ?? null, data }),
+    onError: ({ type }) => {
+      isTooLong ||= type === 'max-buffer-size-exceeded'
+    },
+    maxBufferSize: FRAME_AT_MOST_CHARACTERS,
+  })
+  const decoder = new TextDecoder()
+  let bytes = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      if (bytes > STREAM_AT_MOST_BYTES) isTooLong = true
+      else parser.feed(decoder.decode(chunk, { stream: true }))
+      if (isTooLong)
+        throw new CageError('provider_reply_invalid', `the stream of ${provider} is too long to be an answer`)
+      yield* frames.splice(0)
+    }
+  } catch (error) {
+    throw asUpstreamError(error, provider)
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * Sends calls to providers. One connection pool each, three timeouts (connect, first byte, silence), no redirects, no
+ * compression, and an abort that reaches the socket. A provider's key goes to that provider's address and nowhere else.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
+import { Agent, type Dispatcher } from 'undici'
+import type { Config, ProviderConfig } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
+import { ClientGone } from './client.ts'
+import { anthropic } from './providers/anthropic.ts'
+import { openai } from './providers/openai.ts'
+import type { Dialect } from './providers/provider.ts'
+
+export interface Provider {
+  name: string
+  dialect: Dialect
+  baseUrl: URL
+  settings: ProviderConfig
+}
+
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Readable
+}
+
+/** One attempt at a request; `body` undefined for a GET. */
+export interface Attempt {
+  provider: Provider
+  method: 'GET' | 'POST'
+  /** Below the base URL, with query. */
+  path: string
+  headers: Record<string, string>
+  body: string | undefined
+  signal: AbortSignal
+}
+
+export class Upstream {
+  readonly #providers: ReadonlyMap<string, Provider>
+  readonly #pools = new Map<string, Dispatcher>()
+
+  constructor(configured: Config['providers']) {
+    const dialects = { openai, anthropic }
+    const names = Object.keys(dialects) as (keyof typeof dialects)[]
+    this.#providers = new Map(
+      names.map((name) => {
+        const dialect = dialects[name]
+        const settings = { ...DEFAULTS, ...configured[name] }
+        return [name, { name, dialect, settings, baseUrl: new URL(settings.base_url ?? dialect.defaultBaseUrl) }]
+      }),
+    )
+  }
+
+  find(name: string): Provider | undefined {
+    return this.#providers.get(name)
+  }
+
+  /** Throws CageError `provider_unreachable` or `provider_timeout`, and ClientGone when the client left. */
+  async send({ provider, method, path, headers, body, signal }: Attempt): Promise<Answer> {
+    const { baseUrl, settings } = provider
+    try {
+      const {
+        statusCode,
+        headers: answerHeaders,
+        body: answerBody,
+      } = await this.#pool(provider).request({
+        origin: baseUrl.origin,
+        path: baseUrl.pathname.replace(/\/$/, '') + path,
+        method,
+        headers,
+        body: body ?? null,
+        signal,
+        headersTimeout: settings.first_byte_timeout_s * 1000,
+        bodyTimeout: settings.idle_timeout_s * 1000,
+      })
+      return { status: statusCode, headers: answerHeaders, body: answerBody }
+    } catch (error) {
+      throw asUpstreamError(error, provider.name)
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
+  }
+
+  #pool({ name, settings }: Provider): Dispatcher {
+    const known = this.#pools.get(name)
+    if (known) return known
+    const pool = new Agent({
+      connect: { timeout: settings.connect_timeout_s * 1000 },
+      connections: 512,
+      pipelining: 1,
+    })
+    this.#pools.set(name, pool)
+    return pool
+  }
+}
+
+const DEFAULTS: ProviderConfig = {
+  connect_timeout_s: 10,
+  first_byte_timeout_s: 600,
+  idle_timeout_s: 120,
+  retries: 2,
+}
+
+/** A fault of the connection in our words. */
+export function asUpstreamError(error: unknown, provider: string): Error {
+  if (error instanceof CageError || error instanceof ClientGone) return error
+  const code = String((error as { code?: unknown }).code ?? (error as { name?: unknown }).name ?? '')
+  const facts = { provider, fault: code, sent: !BEFORE_SENDING.test(code) }
+  const what = TIMEOUTS[code]
+  if (what) return new CageError('provider_timeout', `${provider} ${what}`, { facts, cause: error })
+  return new CageError('provider_unreachable', `the connection to ${provider} failed (${code || 'unknown fault'})`, {
+    facts,
+    cause: error,
+  })
+}
+
+/** Faults in which no byte of the request reached anyone. */
+const BEFORE_SENDING =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.+|CERT_.+|DEPTH_ZERO_.+|UNABLE_TO_.+|SELF_SIGNED_.+)$/
+
+const TIMEOUTS: Record<string, string> = {
+  UND_ERR_CONNECT_TIMEOUT: 'could not be connected to in time',
+  UND_ERR_HEADERS_TIMEOUT: 'sent no answer in time',
+  UND_ERR_BODY_TIMEOUT: 'fell silent in the middle of its answer',
+}

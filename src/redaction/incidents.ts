@@ -1,0 +1,96 @@
+/**
+ * Incidents: one row and one event for each finding, without the value. The value's keyed hash makes the same value
+ * recognisable within this database and tells nothing outside it.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import { isoTime } from '../clock.ts'
+import type { Database } from '../db/database.ts'
+import { incidentTable } from '../db/incidents.ts'
+import { metaTable } from '../db/meta.ts'
+import type { EventData, PiiType } from '../events.ts'
+import { newIncidentId } from '../ids.ts'
+import { singular } from '../state/figures.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Finding } from './redactor.ts'
+
+export interface FindingOrigin {
+  agentId: string
+  callId: string | null
+  place: EventData['pii.found']['place']
+}
+
+const PLACES = { reply: 'reply', tool_arguments: 'tool arguments', output: 'output', log: 'a log line' } as const
+
+export class Incidents {
+  readonly #state: StateManager
+  readonly #table: ReturnType<typeof incidentTable>
+  readonly #key: Buffer
+
+  constructor(database: Database, state: StateManager) {
+    this.#state = state
+    this.#table = incidentTable(database)
+    this.#key = hashKey(database)
+  }
+
+  record(
+    { type, risk, action, start, end, value, replacement }: Finding,
+    { agentId, callId, place }: FindingOrigin,
+  ): void {
+    const id = newIncidentId()
+    const hash = createHmac('sha256', this.#key).update(value).digest('hex')
+    const unit = this.#unitOf(agentId)
+    const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
+    const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
+    this.#state.record(
+      {
+        type: 'pii.found',
+        level: severityOf(type) === 'CRITICAL' ? 'CRIT' : 'WARN',
+        agent_id: agentId,
+        message: `${type.toUpperCase()} in ${where} → ${what}`,
+        data: {
+          incident_id: id,
+          pii_type: type,
+          risk,
+          action,
+          place,
+          call_id: callId,
+          value_hash: hash,
+          start,
+          end,
+          unit,
+        },
+      },
+      () =>
+        this.#table.insert({
+          id,
+          at: isoTime(this.#state.now()),
+          agent_id: agentId,
+          call_id: callId,
+          type,
+          severity: severityOf(type),
+          action,
+          place,
+          value_hash: hash,
+          start,
+          end,
+        }),
+    )
+  }
+
+  /** "lead 67": the unit of work the agent is at, when it reports progress. */
+  #unitOf(agentId: string): string | null {
+    const progress = this.#state.read().agents[agentId]?.progress
+    return progress ? `${singular(progress.unit)} ${progress.done + 1}` : null
+  }
+}
+
+const severityOf = (type: PiiType): 'CRITICAL' | 'WARN' => (type === 'phone' || type === 'ip' ? 'WARN' : 'CRITICAL')
+
+function hashKey(database: Database): Buffer {
+  const meta = metaTable(database)
+  const stored = meta.get('incident_hash_key')
+  if (stored) return Buffer.from(stored, 'base64')
+  const key = randomBytes(32)
+  meta.put('incident_hash_key', key.toString('base64'))
+  return key
+}
