@@ -22,10 +22,7 @@ export interface RetryOptions {
   retryAfterMs?: (error: unknown) => number | undefined
 }
 
-/**
- * Returns the first result, or throws the last error. The signal ends a wait at once, by an AbortError; to end the
- * attempt itself is the attempt's own business.
- */
+/** Returns the first result, or throws the last error. An abort ends a wait at once and throws the signal's reason. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { retries, signal, isRetryable, retryAfterMs } = options
   for (let done = 0; ; done++) {
@@ -34,7 +31,8 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
       return await attempt()
     } catch (error) {
       if (done >= retries || signal.aborted || !isRetryable(error)) throw error
-      await sleep(waitMs(done, retryAfterMs?.(error)), undefined, { signal })
+      // Rejects by an abort only, which the next round throws as the signal's own reason.
+      await sleep(waitMs(done, retryAfterMs?.(error)), undefined, { signal }).catch(() => undefined)
     }
   }
 }

@@ -1,0 +1,139 @@
+import { expect, test } from 'vitest'
+import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { CircuitOpenError } from '../../src/errors.ts'
+import { openWorld, type World } from './support.ts'
+
+const settings: CircuitSettings = { failures: 5, cooldownMs: 60_000, probeMs: 30_000, fallbackTier: 2 }
+
+function trip(circuits: Circuits, retryAfterMs?: number): void {
+  for (let i = 0; i < settings.failures; i++)
+    circuits.enter('linkedin_api', settings).failed('answered 429', retryAfterMs)
+}
+
+function refusal(circuits: Circuits): CircuitOpenError {
+  try {
+    circuits.enter('linkedin_api', settings)
+  } catch (error) {
+    if (error instanceof CircuitOpenError) return error
+    throw error
+  }
+  throw new Error('was admitted')
+}
+
+const story = ({ events }: World) => events.map(({ level, message }) => `${level} ${message}`)
+
+test('a trip, a bad probe and a good one are told in these words', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  trip(circuits)
+  world.clock.pass(60_000)
+  circuits.enter('linkedin_api', settings).failed('answered 503')
+  world.clock.pass(60_000)
+  circuits.enter('linkedin_api', settings).succeeded()
+  expect(story(world)).toEqual([
+    'CRIT Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 (cached data)',
+    'INFO Circuit HALF_OPEN for linkedin_api: one call probes',
+    'WARN Circuit OPEN for linkedin_api again, answered 503 · fallback tier 2 (cached data)',
+    'INFO Circuit HALF_OPEN for linkedin_api: one call probes',
+    'OK Circuit CLOSED for linkedin_api: the probe succeeded',
+  ])
+  expect(world.state.read().circuits.linkedin_api).toMatchObject({ state: 'closed', trips: 1 })
+})
+
+test('a refusal says how many seconds are left', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  trip(circuits, 1_800_000)
+  expect(refusal(circuits).retryAfterS).toBe(1_800)
+  world.clock.pass(1_799_500)
+  expect(refusal(circuits).retryAfterS).toBe(1)
+  expect(world.of('circuit.opened')[0]?.data).toEqual({
+    circuit: 'linkedin_api',
+    failures: 5,
+    cooldown_ms: 1_800_000,
+    reason: 'answered 429',
+    tier: 2,
+  })
+})
+
+test('a permit reports once', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  const permit = circuits.enter('linkedin_api', settings)
+  for (let i = 0; i < 10; i++) permit.failed('answered 500')
+  expect(world.events).toEqual([])
+})
+
+test('circuits of different names do not know each other', () => {
+  const circuits = new Circuits(openWorld())
+  trip(circuits)
+  expect(() => circuits.enter('openai', settings).succeeded()).not.toThrow()
+  expect(refusal(circuits).facts).toEqual({ circuit: 'linkedin_api' })
+})
+
+test('setting the wall clock does not move a cooldown', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  trip(circuits)
+  world.clock.setWall(86_400_000)
+  expect(refusal(circuits).retryAfterS).toBe(60)
+  world.clock.setWall(-2 * 86_400_000)
+  world.clock.pass(60_000)
+  circuits.enter('linkedin_api', settings).succeeded()
+  expect(world.of('circuit.closed')).toHaveLength(1)
+})
+
+test('a reset closes it at once and says by whom', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  trip(circuits)
+  circuits.reset('linkedin_api', 'admin')
+  expect(world.of('circuit.closed')[0]).toMatchObject({
+    message: 'Circuit CLOSED for linkedin_api: reset by admin',
+    data: { circuit: 'linkedin_api', by: 'operator' },
+  })
+  circuits.enter('linkedin_api', settings).succeeded()
+  circuits.reset('linkedin_api', 'admin')
+  expect(world.of('circuit.closed'), 'a closed one is not closed again').toHaveLength(1)
+})
+
+test('there is nothing to reset under a name nobody has called', () => {
+  const circuits = new Circuits(openWorld())
+  expect(() => circuits.reset('constructor', 'admin')).toThrow(expect.objectContaining({ code: 'not_found' }))
+})
+
+test('an open circuit is open after a restart, for what is left of its cooldown', () => {
+  const database = openDatabase({ path: ':memory:' })
+  trip(new Circuits(openWorld(database)), 1_800_000)
+  const restarted = openWorld(database)
+  restarted.clock.pass(600_000)
+  const circuits = new Circuits(restarted)
+  expect(refusal(circuits).retryAfterS).toBe(1_200)
+  restarted.clock.pass(1_200_000)
+  circuits.enter('linkedin_api', settings).succeeded()
+  expect(restarted.state.read().circuits.linkedin_api?.state).toBe('closed')
+})
+
+test('a wall clock that went back during the restart costs one cooldown at most', () => {
+  const database = openDatabase({ path: ':memory:' })
+  trip(new Circuits(openWorld(database)))
+  const restarted = openWorld(database)
+  restarted.clock.setWall(-86_400_000)
+  expect(refusal(new Circuits(restarted)).retryAfterS).toBe(60)
+})
+
+test('a circuit that was half-open is probed by the first caller after a restart', () => {
+  const database = openDatabase({ path: ':memory:' })
+  const before = openWorld(database)
+  const circuits = new Circuits(before)
+  trip(circuits)
+  before.clock.pass(60_000)
+  circuits.enter('linkedin_api', settings)
+  const restarted = openWorld(database)
+  const again = new Circuits(restarted)
+  const probe = again.enter('linkedin_api', settings)
+  expect(refusal(again).retryAfterS).toBe(30)
+  probe.succeeded()
+  expect(restarted.state.read().circuits.linkedin_api?.state).toBe('closed')
+})

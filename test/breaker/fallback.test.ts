@@ -1,0 +1,154 @@
+import { expect, test } from 'vitest'
+import { fallbackTier, findFallback, ServiceCache, type ServiceRequest } from '../../src/breaker/fallback.ts'
+import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { serviceCacheTable } from '../../src/db/service-cache.ts'
+import { HandClock } from './support.ts'
+
+const get = (path: string, body = ''): ServiceRequest => ({ method: 'GET', path, body: Buffer.from(body) })
+
+const answer = (body: string, status = 200) => ({ status, contentType: 'text/plain', body: Buffer.from(body) })
+
+function openCache() {
+  const database = openDatabase({ path: ':memory:' })
+  const clock = new HandClock()
+  return { database, clock, cache: new ServiceCache({ database, clock }) }
+}
+
+function serviceWith(fallback: object): ServiceConfig {
+  return configSchema.parse({ services: { linkedin_api: { base_url: 'http://127.0.0.1:1', fallback } } }).services
+    .linkedin_api!
+}
+
+test('the same request gets the last good answer, byte for byte', () => {
+  const { cache } = openCache()
+  cache.put('linkedin_api', get('/a?b=1'), answer('old'))
+  cache.put('linkedin_api', get('/a?b=1'), answer('\u0000é\n'))
+  expect(cache.get('linkedin_api', get('/a?b=1'), 60)).toEqual(answer('\u0000é\n'))
+})
+
+test('another service, method, path, query or body is another request', () => {
+  const { cache } = openCache()
+  cache.put('linkedin_api', get('/a?b=1'), answer('yes'))
+  for (const other of [get('/a?b=2'), get('/b?b=1'), get('/a?b=1', 'x'), { ...get('/a?b=1'), method: 'POST' }]) {
+    expect(cache.get('linkedin_api', other, 60)).toBeUndefined()
+  }
+  expect(cache.get('clearbit_api', get('/a?b=1'), 60)).toBeUndefined()
+})
+
+test('an answer older than its time to live is not given', () => {
+  const { cache, clock } = openCache()
+  cache.put('linkedin_api', get('/a'), answer('yes'))
+  clock.pass(60_000)
+  expect(cache.get('linkedin_api', get('/a'), 60)).toBeDefined()
+  clock.pass(1)
+  expect(cache.get('linkedin_api', get('/a'), 60)).toBeUndefined()
+})
+
+test('an empty answer is an answer; refusals, parts and what is longer than 1 MiB are not kept', () => {
+  const { cache } = openCache()
+  const kept = [answer('', 204), answer('x'.repeat(1_048_576))]
+  const dropped = [answer('no', 404), answer('part', 206), answer('moved', 301), answer('x'.repeat(1_048_577))]
+  kept.forEach((each, index) => {
+    cache.put('s', get(`/kept/${index}`), each)
+  })
+  dropped.forEach((each, index) => {
+    cache.put('s', get(`/dropped/${index}`), each)
+  })
+  kept.forEach((each, index) => {
+    expect(cache.get('s', get(`/kept/${index}`), 60)).toEqual(each)
+  })
+  dropped.forEach((_, index) => {
+    expect(cache.get('s', get(`/dropped/${index}`), 60)).toBeUndefined()
+  })
+})
+
+test('no key of a service in a query is written down', () => {
+  const { cache, database } = openCache()
+  cache.put('linkedin_api', get('/a?api_key=canary-secret'), answer('yes'))
+  expect(JSON.stringify(database.orm.$client.prepare('SELECT * FROM service_cache').all())).not.toContain('canary')
+})
+
+test('a service keeps so many rows and bytes, and the oldest go first', () => {
+  const { database } = openCache()
+  const table = serviceCacheTable(database)
+  const put = (service: string, key: string, bytes = 10) =>
+    table.put({
+      service,
+      request_key: key,
+      status: 200,
+      content_type: 'text/plain',
+      body: Buffer.alloc(bytes),
+      stored_at: '2026-01-02T03:04:05.000Z',
+    })
+  const keys = (service: string) =>
+    database.orm.$client
+      .prepare('SELECT request_key FROM service_cache WHERE service = ? ORDER BY request_key')
+      .pluck()
+      .all(service)
+  for (const key of ['a', 'b', 'c', 'd']) put('one', key)
+  put('two', 'a')
+  // Stored again, "a" is the newest.
+  put('one', 'a')
+  table.prune('one', { rows: 2, bytes: 1_000 })
+  expect(keys('one')).toEqual(['a', 'd'])
+  expect(keys('two')).toEqual(['a'])
+  put('one', 'big', 995)
+  table.prune('one', { rows: 10, bytes: 1_000 })
+  expect(keys('one')).toEqual(['big'])
+})
+
+test('a cache that goes on filling stays bounded', () => {
+  const { cache, database } = openCache()
+  database.transaction(() => {
+    for (let i = 0; i < 10_600; i++) cache.put('s', get(`/${i}`), answer('x'))
+  })
+  const rows = database.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get() as number
+  expect(rows).toBeGreaterThanOrEqual(10_000)
+  expect(rows).toBeLessThan(10_200)
+  expect(cache.get('s', get('/10599'), 60)).toBeDefined()
+  expect(cache.get('s', get('/0'), 60)).toBeUndefined()
+})
+
+test('the cache answers before the placeholder, the placeholder before nothing', () => {
+  const { cache } = openCache()
+  const both = serviceWith({ cache: { ttl_s: 60 }, placeholder: { name: 'unknown' } })
+  const placeholder = serviceWith({ placeholder: null })
+  const none = serviceWith({})
+  expect(findFallback(cache, 's', both, get('/a'))).toEqual({
+    tier: 3,
+    status: 200,
+    contentType: 'application/json',
+    body: Buffer.from('{"name":"unknown"}'),
+  })
+  cache.put('s', get('/a'), answer('cached'))
+  expect(findFallback(cache, 's', both, get('/a'))).toEqual({ tier: 2, ...answer('cached') })
+  expect(findFallback(cache, 's', placeholder, get('/a'))?.body.toString()).toBe('null')
+  expect(findFallback(cache, 's', none, get('/a'))).toBeUndefined()
+  expect([both, placeholder, none].map(fallbackTier)).toEqual([2, 3, null])
+})
+
+test('a cache that cannot be read is a miss', () => {
+  const { cache, database } = openCache()
+  const fault = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' })
+  const broken = new ServiceCache({
+    clock: new HandClock(),
+    database: { ...database, orm: withFaultyReads(database.orm, fault) },
+  })
+  cache.put('s', get('/a'), answer('yes'))
+  expect(broken.get('s', get('/a'), 60)).toBeUndefined()
+})
+
+/** The real thing but for its reads, which no healthy disk lets fail. */
+function withFaultyReads<T extends object>(orm: T, fault: Error): T {
+  const statement = {
+    from: () => statement,
+    where: () => statement,
+    prepare: () => ({
+      get: () => {
+        throw fault
+      },
+    }),
+  }
+  return new Proxy(orm, { get: (target, name) => (name === 'select' ? () => statement : Reflect.get(target, name)) })
+}

@@ -1,0 +1,134 @@
+/** Time moved by hand, a real database and state, and a service that does as it is told. */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+import type { Clock } from '../../src/clock.ts'
+import { type Database, openDatabase } from '../../src/db/database.ts'
+import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+
+export class HandClock implements Clock {
+  #wall = Date.parse('2026-01-02T03:04:05Z')
+  #monotonic = 1_000
+
+  now(): number {
+    return this.#wall
+  }
+
+  monotonic(): number {
+    return this.#monotonic
+  }
+
+  /** Time passes. */
+  pass(ms: number): void {
+    this.#wall += ms
+    this.#monotonic += ms
+  }
+
+  /** Somebody sets the wall clock; no time passes. */
+  setWall(byMs: number): void {
+    this.#wall += byMs
+  }
+}
+
+export interface World {
+  clock: HandClock
+  database: Database
+  state: StateManager
+  events: RuntimeEvent[]
+  /** The events of one type, in order. */
+  of<T extends EventType>(type: T): EventOf<T>[]
+}
+
+export function openWorld(database: Database = openDatabase({ path: ':memory:' })): World {
+  const clock = new HandClock()
+  const state = new StateManager({
+    database,
+    clock,
+    retentionDays: 7,
+    onFault: (error) => {
+      throw error
+    },
+  })
+  const events: RuntimeEvent[] = []
+  state.subscribe((event) => events.push(event))
+  return {
+    clock,
+    database,
+    state,
+    events,
+    of: <T extends EventType>(type: T) => events.filter((event): event is EventOf<T> => event.type === type),
+  }
+}
+
+export type Behaviour = (request: IncomingMessage, response: ServerResponse, body: string) => void
+
+export interface Seen {
+  method: string
+  url: string
+  headers: IncomingMessage['headers']
+  body: string
+}
+
+export interface FakeService {
+  url: string
+  /** Every request that arrived, in order. */
+  seen: Seen[]
+  /** What it does from now on. */
+  behave(behaviour: Behaviour): void
+  /** Resolves when so many requests have arrived in all. */
+  arrived(count: number): Promise<void>
+}
+
+export const answers =
+  (status: number, body: unknown = { ok: true }, headers: Record<string, string> = {}): Behaviour =>
+  (_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json', ...headers })
+    response.end(typeof body === 'string' ? body : JSON.stringify(body))
+  }
+
+export const hangs: Behaviour = () => undefined
+
+export const resets: Behaviour = (request) => void request.socket.destroy()
+
+/** Begins a 200 and breaks the connection in its middle. */
+export const breaks: Behaviour = (request, response) => {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': '1000' })
+  response.write('{"half":', () => request.socket.destroy())
+}
+
+/** A real server on a free port, closed when the test ends. */
+export async function startFakeService(): Promise<FakeService> {
+  let behaviour: Behaviour = answers(200)
+  const seen: Seen[] = []
+  const waiting = new Set<() => void>()
+  const server = createServer(async (request, response) => {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    seen.push({ method: request.method!, url: request.url!, headers: request.headers, body })
+    for (const look of waiting) look()
+    behaviour(request, response, body)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    server.closeAllConnections()
+    return new Promise((resolve) => server.close(() => resolve()))
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    behave: (next) => {
+      behaviour = next
+    },
+    arrived: (count) =>
+      new Promise((resolve) => {
+        const look = () => {
+          if (seen.length < count) return
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        look()
+      }),
+  }
+}
