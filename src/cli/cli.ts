@@ -4,13 +4,30 @@
  */
 import yargs from 'yargs'
 import { asCageError, CageError } from '../errors.ts'
+import { budgetCommand } from './budget.ts'
 import { configCommand } from './config.ts'
+import { pauseCommand, restartCommand, resumeCommand, stopCommand } from './control.ts'
+import { logsCommand } from './logs.ts'
 import { errorText } from './print.ts'
+import { psCommand } from './ps.ts'
 import { scanCommand } from './scan.ts'
+import { statusCommand } from './status.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
 import { VERSION, versionCommand } from './version.ts'
 
-const COMMANDS: readonly Command[] = [scanCommand, configCommand, versionCommand]
+const COMMANDS: readonly Command[] = [
+  statusCommand,
+  psCommand,
+  stopCommand,
+  pauseCommand,
+  resumeCommand,
+  restartCommand,
+  logsCommand,
+  budgetCommand,
+  scanCommand,
+  configCommand,
+  versionCommand,
+]
 
 /** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
 export async function runCli(

@@ -2,11 +2,21 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
+import type { Usd } from '../money.ts'
+import type { Figures } from '../state/figures.ts'
+import type { AgentView } from '../state/snapshot.ts'
 import { type ConfigFlags, loadFlags } from './flags.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface ClientFlags extends ConfigFlags {
   db?: string
+}
+
+/** What `/api/agents/:id/status`, and each change of an agent, answers. */
+export interface AgentStatus {
+  agent: AgentView
+  figures: Figures
+  budget: { limit_usd: Usd; spent_usd: Usd; held_usd: Usd; remaining_usd: Usd; used_percent: number }
 }
 
 export interface Client {
@@ -17,7 +27,9 @@ export interface Client {
 const TRIES = 3
 /** Before the second and the third try. */
 const BACKOFF_MS = [200, 600]
-const TIMEOUT_MS = 30_000
+/** Reading is quick; a stop is answered when the agent has ended, which may take its whole grace. */
+const READ_TIMEOUT_MS = 30_000
+const CHANGE_TIMEOUT_MS = 660_000
 
 /** Finds the server at each try anew, so that one that is just starting is found. */
 export function connect(flags: ClientFlags, terminal: Terminal): Client {
@@ -65,6 +77,7 @@ function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Ser
 }
 
 async function sendOnce({ url, token }: Server, method: string, path: string, body: unknown): Promise<unknown> {
+  const timeoutMs = method === 'GET' ? READ_TIMEOUT_MS : CHANGE_TIMEOUT_MS
   let response: Response
   try {
     response = await fetch(url + path, {
@@ -75,10 +88,10 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
       },
       body: body === undefined ? undefined : JSON.stringify(body),
       redirect: 'error',
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     })
   } catch (error) {
-    throw connectionError(url, error)
+    throw connectionError(url, timeoutMs, error)
   }
   const answer = await response.json().catch(() => undefined)
   if (!response.ok) throw answeredError(url, response.status, answer)
@@ -88,7 +101,7 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
 }
 
 /** A refused or unknown address was sent nothing; after any other fault the server may have acted already. */
-function connectionError(url: string, error: unknown): Error {
+function connectionError(url: string, timeoutMs: number, error: unknown): Error {
   const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code
   if (
     code &&
@@ -100,7 +113,7 @@ function connectionError(url: string, error: unknown): Error {
   return new CageError(
     'server_unreachable',
     timedOut
-      ? `the server at ${url} did not answer within ${TIMEOUT_MS / 1000} s`
+      ? `the server at ${url} did not answer within ${timeoutMs / 1000} s`
       : `the connection to ${url} broke (${code ?? (error as Error).message})`,
     { cause: error, hint: 'look with "iron-cage status" whether it was done' },
   )

@@ -1,0 +1,52 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import type { RuntimeEvent } from '../events.ts'
+import { isShown, textLine } from '../log.ts'
+import { type Client, connect } from './client.ts'
+import { withDatabaseFlags } from './flags.ts'
+import type { Command } from './terminal.ts'
+
+const PAGE = 500
+/** How often a followed log is asked for more. */
+const FOLLOW_MS = 500
+
+export const logsCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'logs <id>',
+    'Show what an agent did and printed',
+    (command) =>
+      withDatabaseFlags(command)
+        .positional('id', { type: 'string', demandOption: true, describe: 'The agent, as "ps" lists it' })
+        .option('follow', { alias: 'f', type: 'boolean', describe: 'Go on until the agent has ended' })
+        .option('verbose', { type: 'boolean', describe: 'Show details as well' })
+        .option('json', { type: 'boolean', describe: 'Write one JSON line per event' })
+        .example('$0 logs lg-7a3f9c2d -f', 'watch it work'),
+    async ({ id, follow, verbose, json: asJson, ...flags }) => {
+      const client = connect(flags, terminal)
+      // Tells an unknown agent from one that has done nothing yet.
+      await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+      for await (const event of eventsOf(client, id, follow === true)) {
+        if (!isShown(event.level, verbose ? 'debug' : 'info')) continue
+        terminal.out(asJson ? JSON.stringify(event) : textLine(event, terminal))
+      }
+    },
+  )
+
+async function* eventsOf(client: Client, id: string, follow: boolean): AsyncGenerator<RuntimeEvent> {
+  let after = 0
+  let hasEnded = false
+  for (;;) {
+    const { events } = await client.send<{ events: RuntimeEvent[] }>(
+      'GET',
+      `/api/events?agent_id=${encodeURIComponent(id)}&after=${after}&limit=${PAGE}`,
+    )
+    for (const event of events) {
+      after = event.seq
+      if (event.type === 'agent.exited') hasEnded = event.data.restart_in_ms === null
+      if (event.type === 'agent.started') hasEnded = false
+      yield event
+    }
+    if (events.length === PAGE) continue
+    if (!follow || hasEnded) return
+    await wait(FOLLOW_MS)
+  }
+}

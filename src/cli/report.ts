@@ -1,0 +1,72 @@
+/** The report of an agent on a terminal: 48 columns, every line from the figures that the dashboard shows. */
+import { showUsd } from '../money.ts'
+import { figures, showDuration } from '../state/figures.ts'
+import type { AgentView, CircuitView } from '../state/snapshot.ts'
+
+const WIDTH = 48
+
+export interface ReportFacts {
+  agent: AgentView
+  circuits: readonly CircuitView[]
+  /** Server time in milliseconds since 1970. */
+  nowMs: number
+  /** Paths and addresses told at the end, by their label. */
+  footer: Readonly<Record<string, string>>
+}
+
+/** Lines without a newline. */
+export function reportLines({ agent, circuits, nowMs, footer }: ReportFacts): string[] {
+  const shown = figures(agent, nowMs)
+  const { outcomes, progress } = agent
+  const unit = progress?.unit ?? 'units'
+  return [
+    rule('═'),
+    centred(`FINAL REPORT · ${agent.id}`),
+    rule('═'),
+    row('State', agent.state.replace('_', ' ')),
+    row('Duration', showDuration(shown.uptime_ms)),
+    ...(progress ? [row(capital(unit), shown.progress!)] : []),
+    ...(shown.success ? [row('Success', shown.success)] : []),
+    ...(outcomes.degraded ? [row('Degraded (fallback used)', String(outcomes.degraded))] : []),
+    ...(agent.restarts ? [row('Restarts', String(agent.restarts))] : []),
+    heading('COST'),
+    row('Total', `${showUsd(agent.spent_usd)} of ${showUsd(agent.limit_usd)} (${shown.used})`),
+    ...(shown.average ? [row('Per unit', shown.average)] : []),
+    ...Object.entries(agent.by_model).map(([model, { cost_usd, calls }]) =>
+      row(`  ${model}`, `${calls} calls  ${showUsd(cost_usd)}`),
+    ),
+    ...Object.entries(agent.by_service).map(([name, service]) =>
+      row(`  ${name}`, `${service.live} live  ${showUsd(service.cost_usd)}`),
+    ),
+    row('vs Baseline', `${showUsd(shown.baseline_usd)}, ${showUsd(shown.saved_usd)} saved`),
+    row('  blocked calls', `${showUsd(shown.blocked_saved_usd)} saved`),
+    row('  cheaper model', `${showUsd(agent.downgraded_saved_usd)} saved`),
+    heading('SAFETY'),
+    row('Leaks stopped', String(shown.leaks_stopped)),
+    ...Object.entries(agent.pii).map(([type, count]) => row(`  ${type}`, String(count))),
+    ...Object.entries(agent.by_service)
+      .filter(([, service]) => service.blocked > 0)
+      .map(([name, service]) => row(`${name}`, `${service.blocked} calls blocked`)),
+    ...circuits
+      .filter(({ state }) => state !== 'closed')
+      .map(({ name, state }) => row(`Circuit ${name}`, state.toUpperCase())),
+    heading('PERFORMANCE'),
+    ...(shown.throughput ? [row('Throughput', shown.throughput)] : []),
+    row('Latency P50 · P95 · P99', [shown.p50, shown.p95, shown.p99].map((value) => value ?? '–').join(' · ')),
+    ...(shown.cache_hits ? [row('Cache hit rate', shown.cache_hits)] : []),
+    row('Uptime', shown.uptime_share),
+    rule('═'),
+    // Paths are longer than the report is wide; cutting them would make them useless.
+    ...Object.entries(footer).map(([label, value]) => `${label.padEnd(8)} ${value}`),
+  ]
+}
+
+const rule = (character: string): string => character.repeat(WIDTH)
+
+const heading = (text: string): string => `── ${text} ${'─'.repeat(WIDTH - text.length - 4)}`
+
+const centred = (text: string): string => text.padStart(Math.floor((WIDTH + text.length) / 2))
+
+const row = (label: string, value: string): string => `${label}${value.padStart(Math.max(1, WIDTH - label.length))}`
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)

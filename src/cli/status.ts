@@ -1,0 +1,68 @@
+import { type Figures, figures } from '../state/figures.ts'
+import type { AgentView, CircuitView, Snapshot } from '../state/snapshot.ts'
+import { type AgentStatus, connect } from './client.ts'
+import { withDatabaseFlags } from './flags.ts'
+import { json, tree } from './print.ts'
+import type { Command } from './terminal.ts'
+
+/** What `GET /api/snapshot` answers. */
+export interface SnapshotAnswer {
+  server_time: string
+  snapshot: Snapshot
+}
+
+export const statusCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'status [id]',
+    'Show the server, its agents and circuits, or one agent',
+    (command) =>
+      withDatabaseFlags(command)
+        .positional('id', { type: 'string', describe: 'An agent, as "ps" lists it' })
+        .option('json', { type: 'boolean', describe: 'Write JSON' })
+        .example('$0 status lg-7a3f9c2d', 'one agent in full'),
+    async ({ id, json: asJson, ...flags }) => {
+      const client = connect(flags, terminal)
+      if (id !== undefined) {
+        const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+        if (asJson) return terminal.out(json(status))
+        return agentLines(status.agent, status.figures).forEach(terminal.out)
+      }
+      const { snapshot, server_time } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
+      const agents = Object.values(snapshot.agents).map((agent) => ({
+        agent,
+        figures: figures(agent, Date.parse(server_time)),
+      }))
+      const circuits = Object.values(snapshot.circuits)
+      if (asJson) return terminal.out(json({ server: snapshot.server, agents, circuits }))
+      const { server } = snapshot
+      terminal.out(server ? `server  ${server.url}  version ${server.version}  since ${server.started_at}` : 'server')
+      if (agents.length === 0) terminal.err('no agent has run here yet')
+      for (const { agent, figures: shown } of agents) agentLines(agent, shown).forEach(terminal.out)
+      if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
+    },
+  )
+
+function agentLines(agent: AgentView, shown: Figures): string[] {
+  const entries: [string, string | null][] = [
+    ['script', agent.script],
+    ['why', agent.reason],
+    ['process', agent.pid === null ? null : String(agent.pid)],
+    ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],
+    ['budget', `${shown.spent}, ${shown.used}`],
+    ['cost', [shown.average, shown.projection].filter(Boolean).join(', ') || null],
+    ['progress', shown.progress],
+    ['success', shown.success],
+    ['pace', [shown.throughput, shown.p95 && `P95: ${shown.p95}`].filter(Boolean).join(', ') || null],
+    ['calls', `${agent.calls.completed} completed, ${agent.calls.failed} failed`],
+    ['safety', `${agent.safety_mode}, ${shown.leaks_stopped} found`],
+  ]
+  return tree(
+    `${agent.id}  ${agent.name}  ${agent.state}`,
+    entries.filter((entry): entry is [string, string] => entry[1] !== null),
+  )
+}
+
+const circuitEntry = ({ name, state, trips, blocked, reason }: CircuitView): [string, string] => [
+  name,
+  `${state}, ${trips} trips, ${blocked} blocked${state === 'closed' || !reason ? '' : `, ${reason}`}`,
+]
