@@ -32,11 +32,9 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
   }
 }
 
-/** One line whatever the title holds: a line break in a subject would start another header. */
-function subjectOf({ title, agent_id }: AlertRow): string {
-  const subject = `[Iron Cage] ${title}${agent_id ? ` (${agent_id})` : ''}`
-  return subject.replace(/[\p{Cc}\u2028\u2029]+/gu, ' ').slice(0, 200)
-}
+/** nodemailer writes a line break in a header as a blank, so no title can start a header of its own. */
+const subjectOf = ({ title, agent_id }: AlertRow): string =>
+  `[Iron Cage] ${title}${agent_id ? ` (${agent_id})` : ''}`.slice(0, 200)
 
 const textOf = ({ id, at, agent_id, title, detail }: AlertRow): string =>
   [title, '', detail, '', `Agent: ${agent_id ?? 'none'}`, `At: ${at}`, `Alert: ${id}`, ''].join('\n')

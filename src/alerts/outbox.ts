@@ -54,7 +54,7 @@ export interface OutboxOptions {
   clock: Clock
   channels: readonly Channel[]
   onFault: (error: unknown, what: string) => void
-  patience?: Patience | undefined
+  patience?: Patience
 }
 
 interface Delivery {

@@ -42,9 +42,8 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
   // An agent per delivery: destroying it ends the connection, whatever the other side still wants to send.
   const agent = new Agent({ connect: { lookup: safeLookup } })
   try {
-    const answer = await request(url, { method: 'POST', headers, body, dispatcher: agent, signal })
-    answer.body.on('error', () => {})
-    if (answer.statusCode < 200 || answer.statusCode > 299) throw new Error(`it answered ${answer.statusCode}`)
+    const { statusCode } = await request(url, { method: 'POST', headers, body, dispatcher: agent, signal })
+    if (statusCode < 200 || statusCode > 299) throw new Error(`it answered ${statusCode}`)
   } finally {
     await agent.destroy()
   }

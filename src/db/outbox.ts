@@ -41,7 +41,7 @@ export function outboxTable({ orm }: Database) {
             alertId === undefined ? undefined : eq(alertDeliveries.alert_id, alertId),
           ),
         )
-        .orderBy(asc(alerts.at))
+        .orderBy(asc(alerts.source_seq))
         .all(),
 
     /** A failed attempt that will be followed by another. */

@@ -153,16 +153,16 @@ test('a hanging SMTP server runs into the deadline of each attempt and holds up 
   await using receiver = await openReceiver()
   await using world = openWorld(
     { ...email(`smtp://${hanging.host}`), webhooks: [{ url: receiver.url }] },
-    { patience: { ...QUICK, attempts: 1, attemptMs: 400 } },
+    { patience: { ...QUICK, attempts: 1, attemptMs: 1_000 } },
   )
   const before = performance.now()
-  for (let i = 0; i < 4; i++) world.record(budgetWarned)
+  for (let i = 0; i < 2; i++) world.record(budgetWarned)
   expect(performance.now() - before).toBeLessThan(250)
-  await world.seen('alert.delivered', 4)
-  expect(receiver.requests).toHaveLength(4)
+  await world.seen('alert.delivered', 2)
+  expect(receiver.requests).toHaveLength(2)
   expect(count(world, 'alert.failed')).toBe(0)
   const { data } = await world.seen('alert.failed')
-  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 0.4s' })
+  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 1.0s' })
   await world.alerts.close()
   await hanging.left()
 })
@@ -228,7 +228,10 @@ test('what was delivered is not delivered again after a restart, and a channel t
   expect(failed.map(({ data }) => data)).toMatchObject([
     { channel: 'e-mail', error: 'the channel is not configured any more' },
   ])
-  expect(receiver.requests).toHaveLength(1)
+  world.record(circuitOpened)
+  await world.seen('alert.delivered')
+  const kinds = receiver.requests.map(({ body }) => JSON.parse(body).kind)
+  expect(kinds).toEqual(['budget_warning', 'circuit_opened'])
 })
 
 test('closing lets a running delivery end, and ends a hanging one in time', async () => {
