@@ -1,5 +1,5 @@
 /** The client's side of a call: its socket, seen as what the road needs of it. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { CageError } from '../errors.ts'
 
 export class Client {
@@ -23,7 +23,7 @@ export class Client {
     return this.#response.headersSent
   }
 
-  send(status: number, headers: Record<string, string>, body: Buffer | string): void {
+  send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
     if (this.signal.aborted) return
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     this.#response.end(body)

@@ -97,6 +97,14 @@ export const singular = (unit: string): string => (unit.length > 1 && unit.endsW
 export const showSeconds = (ms: number | null): string | null =>
   ms === null ? null : ms < 100 ? `${Math.round(ms)}ms` : `${(ms / 1000).toFixed(1)}s`
 
+/** "1 m 26 s", "2 h 5 m", "8 s". */
+export function showDuration(ms: number): string {
+  const seconds = Math.round(ms / 1000)
+  const minutes = Math.floor(seconds / 60)
+  if (minutes === 0) return `${seconds} s`
+  return minutes < 60 ? `${minutes} m ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} m`
+}
+
 function showProgress({ done, total, unit }: NonNullable<AgentView['progress']>): string {
   return total === null
     ? `${done} ${unit}`

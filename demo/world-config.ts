@@ -1,0 +1,46 @@
+/** The demo's configuration: an ordinary one, whose providers, services and alerts point at the simulated world. */
+import { type Config, configSchema } from '../src/config/schema.ts'
+import type { Inbox } from './inbox.ts'
+import type { World } from './world.ts'
+
+/** An answer LinkedIn gave a week ago is still a good one. */
+const CACHE_TTL_S = 30 * 86_400
+
+export interface DemoSettings {
+  world: World
+  inbox: Inbox
+  /** Least time a lead takes, in ms. */
+  paceMs: number
+}
+
+/** What a user would write into iron-cage.yaml for such an agent; `given` are the flags that win over it. */
+export function demoConfig(
+  { world, inbox, paceMs }: DemoSettings,
+  given: Pick<Config, 'server' | 'db' | 'log' | 'budget'>,
+): Config {
+  return configSchema.parse({
+    ...given,
+    agent: {
+      name: 'lead_gen_agent',
+      environment: 'production',
+      env: { OPENAI_API_KEY: 'sk-demo-key-of-the-simulated-world', DEMO_PACE_MS: String(paceMs) },
+    },
+    budget: { ...given.budget, baseline: 'gpt-4' },
+    providers: { openai: { base_url: `${world.url}/openai/v1` } },
+    services: {
+      linkedin_api: {
+        base_url: `${world.url}/linkedin`,
+        cost_per_call_usd: '0.10',
+        // Five attempts within one call: as many as it takes to open the circuit.
+        retries: 4,
+        breaker: { failures: 5, cooldown_s: 60 },
+        fallback: { cache: { ttl_s: CACHE_TTL_S }, placeholder: { name: 'unknown', about: '' } },
+      },
+      clearbit_api: { base_url: `${world.url}/clearbit`, cost_per_call_usd: '0.01' },
+    },
+    alerts: {
+      email: { to: 'ops@company.com', from: 'iron-cage@company.com', smtp_url: inbox.smtpUrl },
+      webhooks: [{ url: inbox.webhookUrl }],
+    },
+  })
+}

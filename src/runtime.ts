@@ -1,0 +1,200 @@
+/**
+ * The map of the product: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
+ * other here, never by import of an instance; whoever opens, closes.
+ */
+import { fileURLToPath } from 'node:url'
+import { Agent as HttpAgent } from 'undici'
+import { RunTokens } from './access/run-tokens.ts'
+import { takeDatabase } from './access/server-file.ts'
+import { Sessions } from './access/sessions.ts'
+import { Supervisor } from './agents/supervisor.ts'
+import { Alerts } from './alerts/alerts.ts'
+import { loadAssets } from './api/assets.ts'
+import { startServer } from './api/server.ts'
+import { Circuits } from './breaker/circuits.ts'
+import { ServiceCache } from './breaker/fallback.ts'
+import { Ledger } from './budget/ledger.ts'
+import { Prices } from './budget/prices.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { Config } from './config/schema.ts'
+import { callTable } from './db/calls.ts'
+import { checkpointTable } from './db/checkpoints.ts'
+import { openDatabase } from './db/database.ts'
+import { Upstream } from './gateway/upstream.ts'
+import { type Log, openLog } from './log.ts'
+import { Incidents } from './redaction/incidents.ts'
+import { Redactor } from './redaction/redactor.ts'
+import { StateManager } from './state/state-manager.ts'
+
+export interface RuntimeOptions {
+  config: Config
+  /** The configuration file that was read; null for none. */
+  configFile: string | null
+  /** The environment agents inherit, and where shielded provider keys are. */
+  environment: Readonly<Record<string, string>>
+  version: string
+  clock?: Clock
+}
+
+export interface Runtime {
+  readonly config: Config
+  /** Where the server listens, e.g. "http://localhost:8080". */
+  readonly url: string
+  /** The dashboard's address with a new one-time code. */
+  dashboardLink(): string
+  readonly state: StateManager
+  readonly supervisor: Supervisor
+  readonly ledger: Ledger
+  readonly circuits: Circuits
+  readonly cache: ServiceCache
+  readonly checkpoints: ReturnType<typeof checkpointTable>
+  readonly log: Log
+  /** Dashboards that watch now. */
+  viewers(): number
+  /** Stops agents, then the server, then everything below. Safe to call twice. */
+  close(reason: string): Promise<void>
+}
+
+/** The package's folder, from `src/` and from `dist/` alike. */
+export const packageFolder = fileURLToPath(new URL('..', import.meta.url))
+
+/**
+ * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`; whatever was opened by then
+ * is closed again.
+ */
+export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+  const { config, environment, version, clock = systemClock } = options
+  const opened: (() => Promise<void> | void)[] = []
+  let reason = 'could not start'
+  const closeAll = async () => {
+    while (opened.length > 0) await opened.pop()!()
+  }
+  try {
+    const redactor = new Redactor({ ...config.safety, allowDomains: config.safety.allow_domains })
+    const log = openLog({
+      dir: config.log.dir,
+      level: config.log.level,
+      retentionDays: config.log.retention_days,
+      redact: (text) => redactor.redact(text).text,
+      clock,
+    })
+    opened.push(() => log.close())
+    const onFault = (error: unknown, what: string) => log.error(what, { error })
+
+    const sessions = new Sessions(clock)
+    const taken = await takeDatabase(config.db.path, sessions.operatorToken)
+    opened.push(() => taken.release())
+    const database = openDatabase(config.db)
+    opened.push(() => database.close())
+    const state = new StateManager({ database, clock, retentionDays: config.log.retention_days, onFault })
+    opened.push(() => state.close())
+    state.subscribe((event) => log.event(event))
+
+    const ledger = new Ledger({ database, state, clock, warnAt: config.budget.warn_at })
+    ledger.recover()
+    const incidents = new Incidents(database, state)
+    const checkpoints = checkpointTable(database)
+    const circuits = new Circuits({ state, clock })
+    const cache = new ServiceCache({ database, clock })
+    const alerts = new Alerts({ database, state, clock, config: config.alerts, onFault })
+    opened.push(() => alerts.close())
+    const upstream = new Upstream(config.providers)
+    opened.push(() => upstream.close())
+    const dispatcher = new HttpAgent({ connections: 128 })
+    opened.push(() => dispatcher.destroy())
+
+    const runTokens = new RunTokens()
+    const supervisor = new Supervisor({
+      state,
+      ledger,
+      database,
+      clock,
+      config,
+      runTokens,
+      parentEnvironment: environment,
+      shimFolder: `${packageFolder}python/shim`,
+      serverUrl: () => `http://127.0.0.1:${server.port}`,
+      redact: (text, agentId) => {
+        if (!config.safety.scope.includes('logs')) return text
+        const { text: safe, findings } = redactor.redact(text)
+        for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'output' })
+        return safe
+      },
+    })
+    const server = await startServer({
+      state,
+      database,
+      ledger,
+      clock,
+      circuits,
+      cache,
+      alerts,
+      checkpoints,
+      incidents,
+      redactor,
+      runTokens,
+      sessions,
+      supervisor,
+      upstream,
+      dispatcher,
+      services: config.services,
+      scope: config.safety.scope,
+      calls: callTable(database),
+      prices: new Prices(config.prices),
+      baseline: config.budget.baseline ?? null,
+      clamp: config.budget.clamp_max_tokens,
+      providerKeys: { openai: environment.OPENAI_API_KEY, anthropic: environment.ANTHROPIC_API_KEY },
+      maxBodyBytes: config.server.max_body_bytes,
+      assets: loadAssets(`${packageFolder}dist/web`),
+      host: config.server.host,
+      port: config.server.port,
+      allowedHosts: config.server.allowed_hosts,
+      corsOrigins: config.server.cors_origins,
+      version,
+      onFault,
+    })
+    opened.push(() => server.close())
+    taken.publish(server.url)
+    await supervisor.endLeftovers()
+    state.record({
+      type: 'server.started',
+      level: 'INFO',
+      message: `Iron Cage ${version} listens on ${server.url}`,
+      data: { version, url: server.url, pid: process.pid },
+    })
+    const file = options.configFile
+    state.record({
+      type: 'config.loaded',
+      level: 'DEBUG',
+      message: file
+        ? `Configuration read from ${file}`
+        : 'No configuration file; defaults, flags and environment apply',
+      data: { file },
+    })
+    opened.push(() =>
+      state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
+    )
+    opened.push(() => supervisor.close())
+
+    return {
+      config,
+      url: server.url,
+      dashboardLink: () => `${server.url}/#code=${sessions.newCode()}`,
+      state,
+      supervisor,
+      ledger,
+      circuits,
+      cache,
+      checkpoints,
+      log,
+      viewers: server.viewers,
+      close: (why) => {
+        reason = why
+        return closeAll()
+      },
+    }
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
