@@ -437,6 +437,12 @@ describe('the cache', () => {
     await expect(road.call()).rejects.toMatchObject({ code: 'circuit_open' })
   })
 
+  test('of a service without one keeps nothing', async () => {
+    const road = await openRoad()
+    await road.call()
+    expect(road.database.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get()).toBe(0)
+  })
+
   test('does not keep an answer whose encoding it could not give back', async () => {
     const road = await openRoad({ fallback: CACHE })
     road.fake.behave(answers(200, 'not really gzip', { 'content-encoding': 'gzip' }))
