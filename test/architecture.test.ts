@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+/**
+ * Who may import whom: a part may import what stands to the right of it, and nothing within its own group but itself.
+ * Parts of one group do not know each other: they meet on the road, in the runtime, or by URL.
+ */
+const ORDER: readonly (readonly string[])[] = [
+  ['main'],
+  ['cli'],
+  ['runtime'],
+  ['api'],
+  ['gateway', 'agents', 'alerts'],
+  ['redaction', 'budget', 'breaker', 'vault'],
+  ['access', 'audit'],
+  ['state'],
+  ['db', 'config'],
+  ['log', 'process-table'],
+  ['events', 'errors', 'ids', 'money', 'clock'],
+]
+
+/** Parts of the last group build on each other in this order only. */
+const LEAVES: Readonly<Record<string, readonly string[]>> = { events: ['money'], errors: ['money'] }
+
+/** Free of Node: the browser runs them too. They may import each other. */
+const SHARED_WITH_BROWSER = [
+  'src/events.ts',
+  'src/money.ts',
+  'src/state/snapshot.ts',
+  'src/state/apply-event.ts',
+  'src/state/figures.ts',
+]
+
+interface Import {
+  from: string
+  to: string
+}
+
+const root = resolve(import.meta.dirname, '..')
+
+describe('the import order', () => {
+  test('every import in src goes to the right', () => {
+    expect(violations(importsBelow('src').filter(({ to }) => to.startsWith('src/')))).toEqual([])
+  })
+
+  test.each([
+    ['src/budget/ledger.ts', 'src/breaker/breaker.ts', 'budget and breaker do not know each other'],
+    ['src/gateway/gateway.ts', 'src/agents/supervisor.ts', 'gateway and agents do not know each other'],
+    ['src/state/state-manager.ts', 'src/api/server.ts', 'state may not import api'],
+    ['src/money.ts', 'src/events.ts', 'money may not import events'],
+    ['src/surprise/part.ts', 'src/money.ts', 'surprise is in no group'],
+  ])('a planted import from %s to %s is found', (from, to, what) => {
+    expect(violations([{ from, to }])).toEqual([`${from} → ${to}: ${what}`])
+  })
+
+  test('the dashboard imports from src only what is free of Node', () => {
+    const outside = importsBelow('web').filter(({ to }) => to.startsWith('src/'))
+    expect(outside.filter(({ to }) => !SHARED_WITH_BROWSER.includes(to))).toEqual([])
+  })
+
+  test.each(SHARED_WITH_BROWSER)('%s is free of Node', (file) => {
+    expect(specifiersOf(readFileSync(join(root, file), 'utf8')).filter((name) => !name.startsWith('.'))).toEqual([])
+    expect(importsOf(file).filter(({ to }) => !SHARED_WITH_BROWSER.includes(to))).toEqual([])
+  })
+})
+
+describe('the house', () => {
+  test('only config/env.ts reads the environment of the process', () => {
+    const readers = sourcesBelow('src').filter((file) => /process\.env\b/.test(code(file)))
+    expect(readers).toEqual(['src/config/env.ts'])
+  })
+
+  test('nothing in src knows that there is a demo, but for the entry that offers its command', () => {
+    const knowing = sourcesBelow('src').filter((file) => importsOf(file).some(({ to }) => to.startsWith('demo/')))
+    expect(knowing).toEqual(['src/main.ts'])
+  })
+
+  test('nothing but the StateManager is called a manager, and nobody helps, handles or processes', () => {
+    const vague = /(?<!State)Manager|Helper|Handler|Processor|Util(?:s|ity)?\b/
+    const named = sourcesBelow('src').flatMap((file) => {
+      const found = /\b(?:class|interface|function|const|type) (\w+)/g
+      return [...code(file).matchAll(found)].filter(([, name]) => vague.test(name!)).map(([, name]) => `${file}: ${name}`)
+    })
+    expect(named).toEqual([])
+  })
+})
+
+function violations(imports: readonly Import[]): string[] {
+  return imports.flatMap(({ from, to }) => {
+    const why = violation(partOf(from), partOf(to))
+    return why ? [`${from} → ${to}: ${why}`] : []
+  })
+}
+
+function violation(from: string, to: string): string | undefined {
+  if (from === to) return undefined
+  const groupOf = (part: string) => ORDER.findIndex((group) => group.includes(part))
+  for (const part of [from, to]) if (groupOf(part) < 0) return `${part} is in no group`
+  if (groupOf(from) < groupOf(to)) return undefined
+  if (LEAVES[from]?.includes(to)) return undefined
+  const isLeaf = groupOf(from) === ORDER.length - 1
+  return groupOf(from) === groupOf(to) && !isLeaf ? `${from} and ${to} do not know each other` : `${from} may not import ${to}`
+}
+
+/** `src/budget/ledger.ts` → "budget", `src/money.ts` → "money". */
+const partOf = (file: string): string => file.split('/')[1]!.replace(/\.ts$/, '')
+
+const importsBelow = (folder: string): Import[] => sourcesBelow(folder).flatMap(importsOf)
+
+/** Imports of files of this project; packages are not our concern here. */
+function importsOf(file: string): Import[] {
+  return specifiersOf(code(file))
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => ({ from: file, to: relative(root, resolve(root, dirname(file), specifier)) }))
+}
+
+const specifiersOf = (source: string): string[] =>
+  [...source.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'([^']+)'/g)].map((match) => match[1]!)
+
+const code = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+const sourcesBelow = (folder: string): string[] =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name))
+    .map((name) => join(folder, name))
+    .sort()
