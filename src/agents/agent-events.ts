@@ -1,0 +1,66 @@
+/** How an agent's life is told: what is in its events, and the words for people. Pure. */
+import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
+import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
+
+export function startedEvent(data: EventData['agent.started']): NewEvent {
+  const what = data.restart > 0 ? `started again (restart ${data.restart})` : 'started'
+  return { type: 'agent.started', level: 'OK', message: `${data.name} ${what}, pid ${data.pid}`, data }
+}
+
+/** `survivors`: the processes that even SIGKILL did not end. */
+export function stoppedEvent(name: string, reason: StopReason, survivors: number[] = []): NewEvent {
+  const data = { reason, survivors }
+  if (survivors.length > 0) {
+    const message = `${name} was stopped, but processes of it still live: ${survivors.join(', ')}`
+    return { type: 'agent.stopped', level: 'CRIT', message, data }
+  }
+  const level = reason === 'budget' || reason === 'pii' ? 'CRIT' : 'INFO'
+  return { type: 'agent.stopped', level, message: `${name} is being stopped by ${STOPPED_BY[reason]}`, data }
+}
+
+const EXIT_LEVEL: Partial<Record<AgentState, Level>> = {
+  starting: 'WARN',
+  completed: 'OK',
+  failed: 'ERROR',
+  crash_loop: 'CRIT',
+  budget_stopped: 'WARN',
+  blocked: 'WARN',
+}
+
+const EXIT_WORDS: Partial<Record<AgentState, string>> = {
+  starting: 'will be started again',
+  completed: 'completed',
+  failed: 'failed',
+  crash_loop: 'crashes again and again and is not started any more',
+  stopped: 'stopped',
+  budget_stopped: 'stopped by the budget',
+  blocked: 'blocked',
+}
+
+/** What an exit makes of the agent; state 'starting' when it is started again. */
+export interface ExitOutcome {
+  state: AgentState
+  reason: string
+  restartInMs?: number
+}
+
+export function exitedEvent(name: string, runId: string, { exitCode, signal }: Exit, outcome: ExitOutcome): NewEvent {
+  const { state, reason, restartInMs } = outcome
+  const when = restartInMs === undefined ? '' : ` in ${restartInMs} ms`
+  return {
+    type: 'agent.exited',
+    level: EXIT_LEVEL[state] ?? 'INFO',
+    message: `${name} ${EXIT_WORDS[state] ?? state}${when}: ${reason}`,
+    data: { run_id: runId, exit_code: exitCode, signal, state, reason, restart_in_ms: restartInMs ?? null },
+  }
+}
+
+export function outputEvent(stream: 'stdout' | 'stderr', text: string, truncated: boolean): NewEvent {
+  const data = truncated ? { stream, text, truncated } : { stream, text }
+  return { type: 'agent.output', level: 'INFO', message: text, data }
+}
+
+export function droppedEvent(stream: 'stdout' | 'stderr', lines: number): NewEvent {
+  const text = `${lines} ${lines === 1 ? 'line' : 'lines'} dropped: more than can be kept`
+  return { type: 'agent.output', level: 'WARN', message: text, data: { stream, text } }
+}

@@ -1,0 +1,314 @@
+/**
+ * One agent: a program that is run, watched, and run again as long as the restart policy wants it. Each life of its
+ * process is a run, with a run token of its own; the agent's id and budget are kept over all of them.
+ */
+
+import type { Ledger } from '../budget/ledger.ts'
+import { type Clock, isoTime } from '../clock.ts'
+import type { CheckpointTable } from '../db/checkpoints.ts'
+import type { RunTable } from '../db/runs.ts'
+import { CageError } from '../errors.ts'
+import type { EventData, NewEvent } from '../events.ts'
+import { type AgentId, newRunId, type RunId } from '../ids.ts'
+import { toUsd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { droppedEvent, type ExitOutcome, exitedEvent, outputEvent, startedEvent, stoppedEvent } from './agent-events.ts'
+import type { Command } from './command.ts'
+import type { Environment } from './environment.ts'
+import type { AgentEnd } from './exit-code.ts'
+import { readLines } from './output.ts'
+import { type AgentProcess, spawnAgent } from './process.ts'
+import {
+  type Decision,
+  type Exit,
+  type FinalState,
+  type RestartSettings,
+  restartPolicy,
+  type StopReason,
+} from './restart-policy.ts'
+
+/** Who an agent is on its way to the gateway: the token that is in its URLs. */
+export interface RunTokens {
+  issue(run: { agentId: AgentId; runId: RunId; name: string }): string
+  revoke(runId: RunId): void
+}
+
+/** What every agent is given by its supervisor. */
+export interface AgentParts {
+  state: StateManager
+  ledger: Ledger
+  runs: RunTable
+  checkpoints: CheckpointTable
+  clock: Clock
+  runTokens: RunTokens
+  /** Makes a line of output fit to be stored and shown. */
+  redact: (text: string, agentId: AgentId) => string
+  environmentFor: (agentId: AgentId, runToken: string) => Environment
+  restart: RestartSettings
+  stopGraceMs: number
+  /** What `agent.started` tells of the configuration. */
+  guard: Pick<EventData['agent.started'], 'environment' | 'safety_mode' | 'detect'>
+}
+
+/** What one agent is. */
+export interface AgentFacts {
+  id: AgentId
+  name: string
+  /** Absolute path. */
+  script: string
+  command: Command
+  /** Absolute path of the folder it runs in. */
+  cwd: string
+}
+
+interface Run {
+  id: RunId
+  process: AgentProcess
+  /** When all it printed has been told. */
+  output: Promise<unknown>
+}
+
+/** How long the pipes of an ended process may stay open, held by a survivor, in ms. */
+const DRAIN_MS = 1_000
+
+const NO_EXIT: Exit = { exitCode: null, signal: null }
+
+export class Agent {
+  readonly facts: AgentFacts
+  readonly #parts: AgentParts
+  #run: Run | undefined
+  /** Of the last run, and when it began, monotonic ms: told and judged after it. */
+  #runId: RunId = newRunId()
+  #startedAt = 0
+  #restarts = 0
+  #crashes: readonly number[] = []
+  #isLive = false
+  #isPaused = false
+  #stoppedBy: StopReason | null = null
+  /** The stop is the first half of a restart that the operator wants. */
+  #startAgain = false
+  /** Ends the wait before a restart. */
+  #wake = () => {}
+  #ended: Promise<AgentEnd> | undefined
+
+  constructor(facts: AgentFacts, parts: AgentParts) {
+    this.facts = facts
+    this.#parts = parts
+  }
+
+  /** Starts the first run; later ones follow by themselves. Rejects when the system cannot spawn. */
+  async start(): Promise<void> {
+    this.#isLive = true
+    this.#stoppedBy = null
+    this.#crashes = []
+    const begun = this.#begin()
+    this.#ended = begun.then(
+      (run) => this.#live(run),
+      () => this.#end(NO_EXIT, 'failed'),
+    )
+    await begun
+  }
+
+  /** When it has ended for good. A later restart begins another life, with another promise. */
+  get ended(): Promise<AgentEnd> {
+    if (!this.#ended) throw new Error(`${this.facts.id} was never started`)
+    return this.#ended
+  }
+
+  /** Ends it for good. Resolves when the process table shows nothing of it any more. */
+  async stop(reason: StopReason): Promise<void> {
+    if (!this.#isLive) return
+    if (!this.#stoppedBy || this.#startAgain) {
+      this.#startAgain = false
+      this.#endRun(reason)
+    }
+    await this.#ended
+  }
+
+  /** Ends the present run, if any, and starts another with a clean history; `agent.started` tells when. */
+  async restart(): Promise<void> {
+    if (!this.#isLive) {
+      this.#restarts += 1
+      await this.start()
+    } else if (!this.#stoppedBy) {
+      this.#startAgain = true
+      this.#endRun('operator')
+    }
+  }
+
+  /** Throws CageError `agent_not_running` when there is no process. */
+  pause(by: string): void {
+    const { process } = this.#requireRun()
+    if (this.#isPaused) return
+    this.#isPaused = true
+    process.pause()
+    const message = `${this.facts.name} paused by ${by}`
+    this.#record({ type: 'agent.paused', level: 'INFO', message, data: { by } })
+  }
+
+  /** Throws CageError `agent_not_running` when there is no process. */
+  resume(by: string): void {
+    const { process } = this.#requireRun()
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    // Told first: the agent's next call must find it running.
+    const message = `${this.facts.name} resumed by ${by}`
+    this.#record({ type: 'agent.resumed', level: 'INFO', message, data: { by } })
+    process.resume()
+  }
+
+  /** Run after run, until the policy says that it is over. */
+  async #live(first: Run): Promise<AgentEnd> {
+    let exit = await this.#untilExit(first)
+    for (;;) {
+      let decision = this.#decide(exit)
+      if (decision.next === 'restart') {
+        this.#tellExit(exit, { state: 'starting', reason: decision.reason, restartInMs: decision.afterMs })
+        await this.#wait(decision.afterMs)
+        // A stop, or a restart by the operator, may have come while it waited.
+        if (this.#stoppedBy) decision = this.#decide(exit)
+      }
+      if (decision.next === 'end') {
+        this.#tellExit(exit, decision)
+        return this.#end(exit, decision.state)
+      }
+      this.#crashes = decision.crashes
+      this.#restarts += 1
+      exit = await this.#runAgain()
+    }
+  }
+
+  async #runAgain(): Promise<Exit> {
+    let run: Run
+    try {
+      run = await this.#begin()
+    } catch (error) {
+      return { ...NO_EXIT, fault: (error as Error).message }
+    }
+    return this.#untilExit(run)
+  }
+
+  async #begin(): Promise<Run> {
+    const { id: agentId, name, command, cwd } = this.facts
+    const { runTokens, environmentFor, clock, stopGraceMs } = this.#parts
+    const id = newRunId()
+    this.#runId = id
+    this.#startedAt = clock.monotonic()
+    const environment = environmentFor(agentId, runTokens.issue({ agentId, runId: id, name }))
+    try {
+      const process = await spawnAgent({ command, cwd, environment, agentId })
+      const run: Run = { id, process, output: this.#listen(process) }
+      this.#run = run
+      this.#isPaused = false
+      this.#tellStart(process)
+      // A stop that came meanwhile finds the process at its gate.
+      if (this.#stoppedBy) void process.end(stopGraceMs, clock)
+      else process.release()
+      return run
+    } catch (error) {
+      runTokens.revoke(id)
+      throw error
+    }
+  }
+
+  /** Resolves when nothing of the run is left and all it printed is told. */
+  async #untilExit({ id, process, output }: Run): Promise<Exit> {
+    const exit = await process.exited
+    this.#parts.runTokens.revoke(id)
+    const survivors = await process.end(this.#parts.stopGraceMs, this.#parts.clock)
+    if (survivors.length > 0) this.#record(stoppedEvent(this.facts.name, this.#stoppedBy ?? 'operator', survivors))
+    const giveUp = setTimeout(() => process.closeOutput(), DRAIN_MS)
+    await output
+    clearTimeout(giveUp)
+    this.#run = undefined
+    return exit
+  }
+
+  #decide(exit: Exit): Decision {
+    if (this.#startAgain) {
+      this.#startAgain = false
+      this.#stoppedBy = null
+      return { next: 'restart', afterMs: 0, crashes: [], reason: 'restarted by the operator' }
+    }
+    const { clock, restart } = this.#parts
+    const life = { startedAt: this.#startedAt, endedAt: clock.monotonic(), stoppedBy: this.#stoppedBy }
+    return restartPolicy({ ...exit, ...life }, this.#crashes, restart)
+  }
+
+  /** Waits before a restart, unless it is stopped meanwhile. */
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #endRun(reason: StopReason): void {
+    this.#stoppedBy = reason
+    this.#record(stoppedEvent(this.facts.name, reason))
+    if (this.#run) void this.#run.process.end(this.#parts.stopGraceMs, this.#parts.clock)
+    else this.#wake()
+  }
+
+  #end(exit: Exit, state: FinalState): AgentEnd {
+    this.#isLive = false
+    return { ...exit, state }
+  }
+
+  #requireRun(): Run {
+    if (this.#run && !this.#stoppedBy) return this.#run
+    throw new CageError('agent_not_running', `${this.facts.id} is not running`, { facts: { agent_id: this.facts.id } })
+  }
+
+  #listen(process: AgentProcess): Promise<unknown> {
+    const { redact, clock } = this.#parts
+    const safe = (text: string) => redactOrWithhold(text, (line) => redact(line, this.facts.id))
+    const listen = (stream: 'stdout' | 'stderr') =>
+      readLines(process[stream], safe, clock, {
+        onLine: (text, truncated) => this.#record(outputEvent(stream, text, truncated)),
+        onDropped: (lines) => this.#record(droppedEvent(stream, lines)),
+      })
+    return Promise.all([listen('stdout'), listen('stderr')])
+  }
+
+  #tellStart({ pid, started }: AgentProcess): void {
+    const { id, name, script } = this.facts
+    const { runs, ledger, clock, guard } = this.#parts
+    const run = { id: this.#runId, agent_id: id, name, script, restart: this.#restarts, pid }
+    const row = {
+      ...run,
+      environment: guard.environment,
+      pid_started: started ?? null,
+      started_at: isoTime(clock.now()),
+    }
+    const limit_usd = toUsd(ledger.balance(id).limit)
+    const event = startedEvent({ run_id: run.id, name, script, restart: run.restart, pid, limit_usd, ...guard })
+    this.#record(event, () => runs.insert(row))
+  }
+
+  #tellExit(exit: Exit, outcome: ExitOutcome): void {
+    const { runs, checkpoints, clock } = this.#parts
+    const runId = this.#runId
+    const end = { ended_at: isoTime(clock.now()), exit_code: exit.exitCode, signal: exit.signal }
+    this.#record(exitedEvent(this.facts.name, runId, exit, outcome), () => {
+      runs.end(runId, end)
+      if (outcome.state === 'completed') checkpoints.forget(this.facts.name)
+    })
+  }
+
+  #record(event: NewEvent, alongside?: () => void): void {
+    this.#parts.state.record({ ...event, agent_id: this.facts.id }, alongside)
+  }
+}
+
+/** A line that cannot be redacted is not shown at all. */
+function redactOrWithhold(text: string, redact: (text: string) => string): string {
+  try {
+    return redact(text)
+  } catch {
+    return '[line withheld: it could not be redacted]'
+  }
+}

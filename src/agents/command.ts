@@ -1,0 +1,105 @@
+/**
+ * Which program runs a script. Everything that can be known to fail is refused here, before anything runs and before
+ * the restart policy could try it again and again.
+ */
+import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
+import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
+import { CageError } from '../errors.ts'
+import type { Environment } from './environment.ts'
+
+export interface Command {
+  program: string
+  args: readonly string[]
+}
+
+export interface CommandChoice {
+  /** Absolute path of the script. */
+  script: string
+  args: readonly string[]
+  /** The interpreter the user named, as a path or a name to look up. */
+  python: string | undefined
+  /** Where PATH and VIRTUAL_ENV are read. */
+  environment: Environment
+}
+
+const NODE_ENDINGS = new Set(['.js', '.mjs', '.ts'])
+
+/** Throws CageError `script_not_found`, `interpreter_not_found` or `not_executable`. */
+export function chooseCommand({ script, args, python, environment }: CommandChoice): Command {
+  checkFile(script)
+  const ending = extname(script)
+  if (ending === '.py') {
+    checkReadable(script)
+    return { program: findPython(script, python, environment), args: [script, ...args] }
+  }
+  if (NODE_ENDINGS.has(ending)) {
+    checkReadable(script)
+    return { program: process.execPath, args: [script, ...args] }
+  }
+  if (!isExecutable(script)) throw refusal('not_executable', script, 'is not executable')
+  return { program: script, args }
+}
+
+function checkFile(script: string): void {
+  const stats = statSync(script, { throwIfNoEntry: false })
+  if (!stats) throw refusal('script_not_found', script, 'does not exist')
+  if (stats.isDirectory()) {
+    throw refusal('not_executable', script, 'is a directory', 'name the script inside it')
+  }
+}
+
+/** Reads a byte instead of asking for permission: access() answers for another user than the one who opens. */
+function checkReadable(script: string): void {
+  try {
+    const file = openSync(script, 'r')
+    try {
+      readSync(file, Buffer.alloc(1))
+    } finally {
+      closeSync(file)
+    }
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'unknown fault'
+    throw refusal('not_executable', script, `cannot be read (${why})`, 'allow this user to read the file', cause)
+  }
+}
+
+/** The one the user named, else that of the active virtual environment, else .venv beside the script, else python3. */
+function findPython(script: string, named: string | undefined, environment: Environment): string {
+  if (named !== undefined) {
+    const found = named.includes('/') ? executableOrNone(resolve(named)) : findOnPath(named, environment)
+    if (found) return found
+    throw refusal('interpreter_not_found', named, 'is no program that can be run', 'correct --python or agent.python')
+  }
+  const found =
+    (environment.VIRTUAL_ENV && executableOrNone(join(environment.VIRTUAL_ENV, 'bin', 'python'))) ||
+    executableOrNone(join(dirname(script), '.venv', 'bin', 'python')) ||
+    findOnPath('python3', environment)
+  if (found) return found
+  throw refusal('interpreter_not_found', 'python3', 'is not on PATH')
+}
+
+function findOnPath(name: string, environment: Environment): string | undefined {
+  const folders = (environment.PATH ?? '').split(delimiter).filter(isAbsolute)
+  return folders.map((folder) => join(folder, name)).find(isExecutable)
+}
+
+const executableOrNone = (path: string): string | undefined => (isExecutable(path) ? path : undefined)
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+function refusal(
+  code: 'script_not_found' | 'interpreter_not_found' | 'not_executable',
+  path: string,
+  what: string,
+  hint?: string,
+  cause?: unknown,
+): CageError {
+  return new CageError(code, `${path} ${what}`, { facts: { path }, hint, cause })
+}

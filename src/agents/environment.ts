@@ -1,0 +1,62 @@
+/**
+ * What an agent finds in its environment: what the user's shell had and the configuration adds, and above both what
+ * sends its calls through the gateway. Pure.
+ */
+import { delimiter } from 'node:path'
+import type { Config } from '../config/schema.ts'
+import type { AgentId } from '../ids.ts'
+
+export type Environment = Record<string, string>
+
+export interface EnvironmentFacts {
+  /** The environment iron-cage was started in. */
+  parent: Readonly<Record<string, string>>
+  /** `agent.env` of the configuration. */
+  added: Readonly<Record<string, string>>
+  agentId: AgentId
+  runToken: string
+  /** Where the server listens, e.g. "http://127.0.0.1:8080". */
+  serverUrl: string
+  /** The folder that holds our sitecustomize.py. */
+  shimFolder: string
+  providerKeys: Config['agent']['provider_keys']
+}
+
+export function agentEnvironment(facts: EnvironmentFacts): Environment {
+  const { parent, added, agentId, runToken, serverUrl, shimFolder, providerKeys } = facts
+  const gateway = `${serverUrl}/gateway/${runToken}`
+  const openai = `${gateway}/openai/v1`
+  const anthropic = `${gateway}/anthropic`
+  const own = inherited(parent, added)
+  return {
+    ...own,
+    OPENAI_BASE_URL: openai,
+    OPENAI_API_BASE: openai,
+    ANTHROPIC_BASE_URL: anthropic,
+    ANTHROPIC_API_URL: anthropic,
+    ANTHROPIC_API_BASE: anthropic,
+    // A shielded agent never holds a real key; its clients still insist on having one.
+    ...(providerKeys === 'shield' ? { OPENAI_API_KEY: runToken, ANTHROPIC_API_KEY: runToken } : {}),
+    IRON_CAGE_URL: serverUrl,
+    IRON_CAGE_AGENT_ID: agentId,
+    IRON_CAGE_TOKEN: runToken,
+    NO_PROXY: withLoopback(own.NO_PROXY ?? own.no_proxy),
+    no_proxy: withLoopback(own.no_proxy ?? own.NO_PROXY),
+    PYTHONPATH: [shimFolder, own.PYTHONPATH].filter(Boolean).join(delimiter),
+    PYTHONUNBUFFERED: '1',
+  }
+}
+
+/** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */
+function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {
+  const { NODE_OPTIONS: _ours, ...theirs } = parent
+  const variables = Object.entries({ ...theirs, ...added })
+  return Object.fromEntries(variables.filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')))
+}
+
+const LOOPBACK = ['localhost', '127.0.0.1', '::1']
+
+function withLoopback(noProxy: string | undefined): string {
+  const names = (noProxy ?? '').split(',').map((name) => name.trim())
+  return [...new Set([...names.filter(Boolean), ...LOOPBACK])].join(',')
+}

@@ -1,0 +1,99 @@
+/**
+ * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment,
+ * so that a `setsid` or a double fork does not get away. None is called ended before the process table shows it.
+ */
+import { setTimeout } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
+import type { AgentId } from '../ids.ts'
+import { findByAgentId, type ProcessRow, readProcessTable } from './process-table.ts'
+
+/** How long the killed may take to leave the process table, in ms. */
+const GONE_MS = 2_000
+const LOOK_EVERY_MS = 40
+
+export interface FamilyFacts {
+  agentId: AgentId
+  /** The first process's pid, which is also the id of the group; undefined when it is not known to be ours any more. */
+  group: number | undefined
+  /** Start time of the first process. */
+  started: string | undefined
+}
+
+export class Family {
+  readonly #facts: FamilyFacts
+  /** pid → start time: a child stays known when its parent dies and it is given another. */
+  readonly #seen = new Map<number, string>()
+  #members: ProcessRow[] = []
+
+  constructor(facts: FamilyFacts) {
+    this.#facts = facts
+  }
+
+  /**
+   * SIGTERM to all, after `graceMs` SIGKILL. Resolves when the process table shows none of them, at the latest two
+   * seconds after the SIGKILL, with the pids that survived.
+   */
+  async end(graceMs: number, clock: Clock): Promise<number[]> {
+    const killAt = clock.monotonic() + graceMs
+    await this.look()
+    if (graceMs > 0) this.signal('SIGTERM')
+    // A paused process takes SIGTERM only when it goes on.
+    this.signal('SIGCONT')
+    while (this.#members.length > 0) {
+      const now = clock.monotonic()
+      if (now >= killAt + GONE_MS) break
+      // At every look, since a member may have forked before it died.
+      if (now >= killAt) this.signal('SIGKILL')
+      await setTimeout(LOOK_EVERY_MS)
+      await this.look()
+    }
+    return this.#members.map(({ pid }) => pid)
+  }
+
+  /** Reads the process table anew. */
+  async look(): Promise<void> {
+    const marked = await findByAgentId(this.#facts.agentId)
+    const table = await readProcessTable()
+    const group = this.#groupIn(table)
+    const members = new Map<number, ProcessRow>()
+    for (const row of table) {
+      const isMember = row.pgid === group || marked.has(row.pid) || this.#seen.get(row.pid) === row.started
+      if (isMember) members.set(row.pid, row)
+    }
+    addDescendants(members, table)
+    members.delete(process.pid)
+    this.#members = [...members.values()]
+    for (const { pid, started } of this.#members) this.#seen.set(pid, started)
+  }
+
+  /** To the group at once, so that none of it forks away meanwhile; then to the members that left the group. */
+  signal(signal: NodeJS.Signals): void {
+    const { group } = this.#facts
+    const isInGroup = ({ pgid }: ProcessRow) => pgid === group
+    if (group !== undefined && this.#members.some(isInGroup)) sendSignal(-group, signal)
+    for (const row of this.#members) if (!isInGroup(row)) sendSignal(row.pid, signal)
+  }
+
+  /** Undefined also when the pid belongs to a later process, and the group with it. */
+  #groupIn(table: readonly ProcessRow[]): number | undefined {
+    const { group, started } = this.#facts
+    const first = table.find(({ pid }) => pid === group)
+    return first && first.started !== started ? undefined : group
+  }
+}
+
+function addDescendants(members: Map<number, ProcessRow>, table: readonly ProcessRow[]): void {
+  for (let before = -1; before !== members.size; ) {
+    before = members.size
+    for (const row of table) if (members.has(row.ppid)) members.set(row.pid, row)
+  }
+}
+
+/** A negative pid is a group. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended meanwhile, or is somebody else's: what counts is the process table.
+  }
+}

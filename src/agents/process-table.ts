@@ -1,0 +1,101 @@
+/**
+ * The system's table of processes: /proc on Linux, `ps` elsewhere. A process is named by its pid and the time it
+ * started, because pids are used again.
+ */
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import type { AgentId } from '../ids.ts'
+
+export interface ProcessRow {
+  pid: number
+  /** Its parent; 1 (or a subreaper) once the parent has died. */
+  ppid: number
+  /** Its group. */
+  pgid: number
+  /** When it started, as the system tells it; together with the pid it never comes again. */
+  started: string
+}
+
+const isLinux = process.platform === 'linux'
+/** How many processes are read before others on the event loop get their turn. */
+const READ_AT_ONCE = 64
+
+/** Every process that lives. A zombie does not. */
+export const readProcessTable = (): Promise<ProcessRow[]> => (isLinux ? readProc() : readPs(['-A']))
+
+/** When a process started, or undefined when there is none with this pid. */
+export async function processStarted(pid: number): Promise<string | undefined> {
+  const row = isLinux ? readStat(pid) : (await readPs(['-p', String(pid)]))[0]
+  return row?.started
+}
+
+/**
+ * The processes that were given this agent's id, wherever they went since: other session, other parent.
+ * Only Linux lets us look; elsewhere there are none.
+ */
+export async function findByAgentId(agentId: AgentId): Promise<Set<number>> {
+  const found = new Set<number>()
+  if (!isLinux) return found
+  const mark = `\0IRON_CAGE_AGENT_ID=${agentId}\0`
+  for await (const pid of pids()) {
+    const environment = readProcFile(pid, 'environ')
+    if (environment !== undefined && `\0${environment}`.includes(mark)) found.add(pid)
+  }
+  return found
+}
+
+async function readProc(): Promise<ProcessRow[]> {
+  const rows: ProcessRow[] = []
+  for await (const pid of pids()) {
+    const row = readStat(pid)
+    if (row) rows.push(row)
+  }
+  return rows
+}
+
+async function* pids(): AsyncGenerator<number> {
+  const names = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  for (const [index, name] of names.entries()) {
+    if (index % READ_AT_ONCE === READ_AT_ONCE - 1) await setImmediate()
+    yield Number(name)
+  }
+}
+
+/** `pid (name) state ppid pgid … starttime …`, see proc(5). The name may hold blanks and brackets. */
+function readStat(pid: number): ProcessRow | undefined {
+  const stat = readProcFile(pid, 'stat')
+  if (stat === undefined) return undefined
+  const [state, ppid, pgid, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  if (state === 'Z' || state === 'X') return undefined
+  // The 22nd field of the line; it counts from the system's start, which the boot id tells from any other.
+  return { pid, ppid: Number(ppid), pgid: Number(pgid), started: `${bootId()}:${rest[16]}` }
+}
+
+/** Undefined when the process has ended, or belongs to somebody else. */
+function readProcFile(pid: number, name: 'stat' | 'environ'): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, 'latin1')
+  } catch {
+    return undefined
+  }
+}
+
+let knownBootId: string | undefined
+
+function bootId(): string {
+  knownBootId ??= readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  return knownBootId
+}
+
+async function readPs(which: string[]): Promise<ProcessRow[]> {
+  const columns = ['-o', 'pid=,ppid=,pgid=,state=,lstart=']
+  // ps exits with 1 when no process matches.
+  const { stdout } = await promisify(execFile)('ps', [...which, ...columns]).catch(() => ({ stdout: '' }))
+  return stdout.split('\n').flatMap((line) => {
+    const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line)
+    if (!match || match[4]!.startsWith('Z')) return []
+    return [{ pid: Number(match[1]), ppid: Number(match[2]), pgid: Number(match[3]), started: match[5]! }]
+  })
+}

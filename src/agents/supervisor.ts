@@ -1,0 +1,255 @@
+/**
+ * Agents: the programs we run. This folder starts them, watches them, ends them, and tells all of it as events.
+ *
+ *   supervisor.ts      all agents of this server: start, stop, pause, resume, restart; obeys budget and block
+ *   agent.ts           one agent, run after run
+ *   process.ts         one run's process: gate, watchdog, exact exit · family.ts: all its descendants, to their end
+ *   restart-policy.ts, exit-code.ts, environment.ts, agent-events.ts   what is decided and said; pure
+ *   command.ts         which program runs a script · output.ts: bytes into lines · process-table.ts: what the system knows
+ *
+ * The rules are:
+ * - Nothing runs before it could be refused: script, interpreter and folder are looked at first.
+ * - Nothing runs without a row in `runs`, a budget and a watchdog.
+ * - Nobody is called stopped while the process table shows one of its family; survivors are named.
+ * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
+ */
+import { statSync } from 'node:fs'
+import { basename, extname, resolve } from 'node:path'
+import type { Ledger } from '../budget/ledger.ts'
+import { type Clock, isoTime } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { checkpointTable } from '../db/checkpoints.ts'
+import type { Database } from '../db/database.ts'
+import { type RunRow, type RunTable, runTable } from '../db/runs.ts'
+import { CageError } from '../errors.ts'
+import type { RuntimeEvent } from '../events.ts'
+import { type AgentId, newAgentId } from '../ids.ts'
+import { fromUsd, type Usd } from '../money.ts'
+import type { AgentView } from '../state/snapshot.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { Agent, type AgentFacts, type AgentParts, type RunTokens } from './agent.ts'
+import { exitedEvent, stoppedEvent } from './agent-events.ts'
+import { chooseCommand } from './command.ts'
+import { agentEnvironment } from './environment.ts'
+import type { AgentEnd } from './exit-code.ts'
+import { Family } from './family.ts'
+import { processStarted } from './process-table.ts'
+import type { StopReason } from './restart-policy.ts'
+
+export interface SupervisorOptions {
+  config: Config
+  state: StateManager
+  ledger: Ledger
+  database: Database
+  clock: Clock
+  runTokens: RunTokens
+  /** Makes a line of an agent's output fit to be stored and shown; a line for which it throws is withheld. */
+  redact: (text: string, agentId: AgentId) => string
+  /** The environment that iron-cage was started in. */
+  parentEnvironment: Readonly<Record<string, string>>
+  /** Where the server listens, e.g. "http://127.0.0.1:8080"; asked when an agent starts. */
+  serverUrl: () => string
+  /** The folder that holds our sitecustomize.py. */
+  shimFolder: string
+}
+
+/** An agent to be started; what it leaves out is as the configuration says. */
+export interface AgentSpec {
+  /** Path of the script, from where iron-cage was started. */
+  script: string
+  /** (Default: `agent.args`.) */
+  args?: readonly string[]
+  /** (Default: `agent.name`, else the script's name without its ending.) */
+  name?: string
+  /** (Default: `budget.limit_usd`.) */
+  limitUsd?: Usd
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions
+  readonly #parts: AgentParts
+  readonly #runs: RunTable
+  /** In the order of their start. */
+  readonly #agents = new Map<AgentId, Agent>()
+  readonly #unsubscribe: () => void
+  #isClosing = false
+
+  constructor(options: SupervisorOptions) {
+    const { config, state, ledger, database, clock, runTokens, redact } = options
+    this.#options = options
+    this.#runs = runTable(database)
+    this.#parts = {
+      state,
+      ledger,
+      runs: this.#runs,
+      checkpoints: checkpointTable(database),
+      clock,
+      runTokens,
+      redact,
+      environmentFor: (agentId, runToken) => this.#environmentFor(agentId, runToken),
+      restart: {
+        enabled: config.agent.restart.enabled,
+        max: config.agent.restart.max,
+        windowMs: config.agent.restart.window_s * 1000,
+      },
+      stopGraceMs: config.agent.stop_grace_s * 1000,
+      guard: {
+        environment: config.agent.environment,
+        safety_mode: config.safety.mode,
+        detect: config.safety.detect,
+      },
+    }
+    this.#unsubscribe = state.subscribe((event) => this.#obey(event))
+  }
+
+  /**
+   * Starts an agent and resolves when it runs.
+   * Rejects with CageError `script_not_found`, `interpreter_not_found`, `not_executable` or `invalid_config` before
+   * anything ran.
+   */
+  async start(spec: AgentSpec): Promise<{ agentId: AgentId }> {
+    if (this.#isClosing) throw new CageError('conflict', 'the server is closing and starts no agent any more')
+    const { config, ledger } = this.#options
+    const facts = this.#factsOf(spec)
+    const agent = new Agent(facts, this.#parts)
+    ledger.openAccount(facts.id, fromUsd(spec.limitUsd ?? config.budget.limit_usd))
+    this.#agents.set(facts.id, agent)
+    await agent.start()
+    return { agentId: facts.id }
+  }
+
+  /** Ends an agent for good; resolves when the process table shows nothing of it. Nothing to do when it has ended. */
+  async stop(agentId: AgentId, reason: StopReason = 'operator'): Promise<void> {
+    await this.#get(agentId).stop(reason)
+  }
+
+  /** Stops an agent's processes where they are. `by`: who wants it. Throws CageError `agent_not_running`. */
+  pause(agentId: AgentId, by: string): void {
+    this.#get(agentId).pause(by)
+  }
+
+  resume(agentId: AgentId, by: string): void {
+    this.#get(agentId).resume(by)
+  }
+
+  /**
+   * Starts an agent again, ending its present run first. Throws CageError `budget_exceeded` as long as its budget is
+   * spent and was not raised.
+   */
+  async restart(agentId: AgentId): Promise<void> {
+    const agent = this.#get(agentId)
+    if (this.#options.state.read().agents[agentId]?.exhausted) {
+      throw new CageError('budget_exceeded', `${agentId} has spent its budget`, { facts: { agent_id: agentId } })
+    }
+    await agent.restart()
+  }
+
+  /** The agents of this server, in the order of their start. */
+  list(): AgentView[] {
+    const { agents } = this.#options.state.read()
+    return [...this.#agents.keys()].flatMap((id) => agents[id] ?? [])
+  }
+
+  /** Resolves when an agent has ended for good. */
+  whenEnded(agentId: AgentId): Promise<AgentEnd> {
+    return this.#get(agentId).ended
+  }
+
+  /** Ends all agents, the last started first, and starts no more. */
+  async close(): Promise<void> {
+    this.#isClosing = true
+    for (const agent of [...this.#agents.values()].reverse()) await agent.stop('shutdown')
+    this.#unsubscribe()
+  }
+
+  /**
+   * Ends what a killed server left running, recognised by pid and start time, and on Linux by the agent's id in the
+   * environment; never by pid alone. Call it before the first start, and only as the one server of this database.
+   */
+  async endLeftovers(): Promise<void> {
+    for (const run of this.#runs.findOpen()) await this.#endLeftover(run)
+    // Those that waited for their next start have no process, and no one who would start them.
+    for (const agent of Object.values(this.#options.state.read().agents)) {
+      if (agent.state === 'starting') this.#tellLeftover(agent.id, agent.name, agent.run_id)
+    }
+  }
+
+  async #endLeftover(run: RunRow): Promise<void> {
+    const { agent_id: agentId, pid, pid_started } = run
+    const started = pid_started ?? undefined
+    const isStillOurs = started !== undefined && (await processStarted(pid)) === started
+    const family = new Family({ agentId, group: isStillOurs ? pid : undefined, started })
+    const survivors = await family.end(0, this.#options.clock)
+    if (survivors.length > 0) {
+      this.#options.state.record({ ...stoppedEvent(run.name, 'shutdown', survivors), agent_id: agentId })
+    }
+    this.#tellLeftover(agentId, run.name, run.id)
+  }
+
+  #tellLeftover(agentId: AgentId, name: string, runId: string): void {
+    const { state, clock } = this.#options
+    const outcome = { state: 'failed', reason: 'the server ended before it' } as const
+    const event = exitedEvent(name, runId, { exitCode: null, signal: null }, outcome)
+    const end = { ended_at: isoTime(clock.now()), exit_code: null, signal: null }
+    state.record({ ...event, agent_id: agentId }, () => this.#runs.end(runId, end))
+  }
+
+  /** Money and personal data stop an agent from here; must not throw into the order of events. */
+  #obey(event: RuntimeEvent): void {
+    const agent = event.agent_id === null ? undefined : this.#agents.get(event.agent_id)
+    if (!agent) return
+    if (event.type === 'budget.exhausted' && this.#options.config.budget.on_exhausted === 'stop') {
+      void agent.stop('budget')
+    }
+    if (event.type === 'pii.found' && event.data.action === 'block') void agent.stop('pii')
+  }
+
+  #factsOf({ script: given, args, name }: AgentSpec): AgentFacts {
+    const { config, parentEnvironment } = this.#options
+    const script = resolve(given)
+    const command = chooseCommand({
+      script,
+      args: args ?? config.agent.args,
+      python: config.agent.python,
+      environment: { ...parentEnvironment, ...config.agent.env },
+    })
+    return {
+      id: newAgentId(script),
+      name: name ?? config.agent.name ?? basename(script, extname(script)),
+      script,
+      command,
+      cwd: folderOf(config.agent.cwd),
+    }
+  }
+
+  #environmentFor(agentId: AgentId, runToken: string): Record<string, string> {
+    const { config, parentEnvironment, serverUrl, shimFolder } = this.#options
+    return agentEnvironment({
+      parent: parentEnvironment,
+      added: config.agent.env,
+      agentId,
+      runToken,
+      serverUrl: serverUrl(),
+      shimFolder,
+      providerKeys: config.agent.provider_keys,
+    })
+  }
+
+  #get(agentId: AgentId): Agent {
+    const agent = this.#agents.get(agentId)
+    if (agent) return agent
+    if (this.#options.state.read().agents[agentId]) {
+      throw new CageError('agent_not_running', `${agentId} belongs to an earlier run of the server`, {
+        facts: { agent_id: agentId },
+      })
+    }
+    throw new CageError('not_found', `there is no agent ${agentId}`, { facts: { agent_id: agentId } })
+  }
+}
+
+/** Throws CageError `invalid_config` when `agent.cwd` is no folder. (Default: where iron-cage was started.) */
+function folderOf(cwd: string | undefined): string {
+  const folder = resolve(cwd ?? '.')
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder
+  throw new CageError('invalid_config', `agent.cwd: expected a folder, got ${folder}`, { facts: { path: folder } })
+}

@@ -1,0 +1,26 @@
+import { and, eq, isNull } from 'drizzle-orm'
+import type { Database } from './database.ts'
+import { runs } from './schema.ts'
+
+export type RunRow = typeof runs.$inferSelect
+export type NewRun = Omit<RunRow, 'ended_at' | 'exit_code' | 'signal'>
+export type RunTable = ReturnType<typeof runTable>
+
+/** One row for each life of an agent's process. */
+export function runTable({ orm }: Database) {
+  return {
+    insert: (run: NewRun): void => void orm.insert(runs).values(run).run(),
+
+    /** A run that has ended keeps its end. */
+    end(id: string, end: Pick<RunRow, 'ended_at' | 'exit_code' | 'signal'>): void {
+      orm
+        .update(runs)
+        .set(end)
+        .where(and(eq(runs.id, id), isNull(runs.ended_at)))
+        .run()
+    },
+
+    /** Runs that have no end: those that live, and after a start those of a server that was killed. */
+    findOpen: (): RunRow[] => orm.select().from(runs).where(isNull(runs.ended_at)).all(),
+  }
+}

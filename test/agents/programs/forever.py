@@ -1,0 +1,7 @@
+import os
+import time
+
+print(os.getpid())
+print("ready")
+while True:
+    time.sleep(60)

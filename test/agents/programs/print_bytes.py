@@ -1,0 +1,4 @@
+"""Writes the bytes it is given in hexadecimal."""
+import sys
+
+sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))

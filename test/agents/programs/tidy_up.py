@@ -1,0 +1,15 @@
+"""Takes SIGTERM as it is meant: says goodbye and exits with 0."""
+import signal
+import sys
+import time
+
+
+def goodbye(signum, frame):
+    print("goodbye")
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, goodbye)
+print("ready")
+while True:
+    time.sleep(60)
