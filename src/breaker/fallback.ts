@@ -16,9 +16,9 @@ export const TIER_WORDS: Readonly<Record<Tier, string>> = { 1: 'live', 2: 'cache
 /** A longer answer is not kept. */
 const MOST_BODY_BYTES = 1_048_576
 /** Of each service; older answers go first. */
-const KEPT = { rows: 10_000, bytes: 268_435_456 }
-/** The bounds are looked at once in so many answers, and may be passed by as many. */
-const PRUNE_EVERY = 200
+const ANSWERS_KEPT = 10_000
+/** The bound is looked at once in so many answers, and may be passed by as many: looking takes milliseconds. */
+const PRUNE_EVERY = 100
 
 /** What makes two requests to a service the same. */
 export interface ServiceRequest {
@@ -64,7 +64,7 @@ export function findFallback(
 export class ServiceCache {
   readonly #table: ServiceCacheTable
   readonly #clock: Clock
-  /** Answers kept since the bounds were looked at, by service. */
+  /** Answers kept since the bound was looked at, by service. */
   readonly #unpruned = new Map<string, number>()
 
   constructor({ database, clock }: { database: Database; clock: Clock }) {
@@ -98,7 +98,7 @@ export class ServiceCache {
     })
     const unpruned = (this.#unpruned.get(service) ?? 0) + 1
     this.#unpruned.set(service, unpruned % PRUNE_EVERY)
-    if (unpruned === PRUNE_EVERY) this.#table.prune(service, KEPT)
+    if (unpruned === PRUNE_EVERY) this.#table.prune(service, ANSWERS_KEPT)
   }
 }
 

@@ -1,4 +1,4 @@
-import { and, eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { serviceCache } from './schema.ts'
 
@@ -24,14 +24,14 @@ export function serviceCacheTable({ orm, transaction }: Database) {
       stored_at: sql.placeholder('stored_at'),
     })
     .prepare()
-  // By rowid, which the index holds: to order by stored_at SQLite would have to walk through every body.
-  const tooMany = sql`(
-    SELECT id FROM (
-      SELECT rowid AS id, row_number() OVER newest AS place, sum(length(body)) OVER newest AS bytes
-      FROM service_cache WHERE service = ${sql.placeholder('service')}
-      WINDOW newest AS (ORDER BY rowid DESC)
-    ) WHERE place > ${sql.placeholder('rows')} OR bytes > ${sql.placeholder('bytes')})`
-  const prune = orm.delete(serviceCache).where(inArray(sql`rowid`, tooMany)).prepare()
+  // By rowid, which the index holds: to order by stored_at, SQLite would have to walk through every body.
+  const prune = orm
+    .delete(serviceCache)
+    .where(
+      sql`rowid IN (SELECT rowid FROM service_cache WHERE service = ${sql.placeholder('service')}
+        ORDER BY rowid DESC LIMIT -1 OFFSET ${sql.placeholder('most')})`,
+    )
+    .prepare()
 
   return {
     find: (service: string, requestKey: string): ServiceCacheRow | undefined =>
@@ -44,7 +44,7 @@ export function serviceCacheTable({ orm, transaction }: Database) {
         insert.run({ ...row })
       }),
 
-    /** Forgets a service's oldest answers beyond so many rows or bytes. */
-    prune: (service: string, most: { rows: number; bytes: number }): void => void prune.run({ service, ...most }),
+    /** Forgets a service's oldest answers beyond so many. */
+    prune: (service: string, most: number): void => void prune.run({ service, most }),
   }
 }
