@@ -7,9 +7,10 @@
  * - Writing never waits and never throws. A full disk or a flood loses lines, and the next line says how many.
  * - Days are UTC in the file's name and times, local on the terminal.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeFile } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readdirSync, rmSync, write } from 'node:fs'
 import { join } from 'node:path'
-import { stripVTControlCharacters } from 'node:util'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify, stripVTControlCharacters } from 'node:util'
 import pino from 'pino'
 import { type Clock, isoTime } from './clock.ts'
 import { CageError } from './errors.ts'
@@ -47,21 +48,18 @@ export interface LogOptions {
   clock: Clock
 }
 
-/** Characters that may wait for the disk; a line that comes above is lost and counted. */
-const MAX_WAITING = 8 * 1024 * 1024
-const DAY_MS = 86_400_000
-
 /** Throws CageError `invalid_config` when the folder or today's file cannot be written. */
 export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions): Log {
   const file = new DayFile(dir, retentionDays, clock)
+  const lines = new LineWriter(() => file.descriptorOfToday())
   const log = jsonLog({
     level,
     redact,
     clock,
     write: (line) => {
-      const lost = file.takeLost()
+      const lost = lines.takeLost()
       if (lost > 0) log.error(`${lost} lines of this log were lost: the disk is full or too slow`, { lost })
-      file.write(line)
+      lines.write(line)
     },
   })
   return {
@@ -69,22 +67,101 @@ export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions
     get path() {
       return file.path
     },
-    close: () => file.close(),
+    async close() {
+      await lines.close()
+      file.close()
+    },
   }
 }
 
-/** Appends to the file of the day, one write at a time and never on the event loop; lines that come meanwhile wait. */
+/** Characters that may wait to be written; a line that comes above is lost and counted. */
+const MAX_WAITING = 8 * 1024 * 1024
+/** Pause before a pipe that takes nothing at the moment is asked again. */
+const RETRY_MS = 20
+
+/**
+ * Writes lines to a file, a pipe or a terminal, one write at a time and never on the event loop: a full pipe and a
+ * stopped terminal block whoever writes to them. `descriptor` is asked before each write.
+ */
+export class LineWriter {
+  readonly #descriptor: () => number
+  readonly #onFault: (error: NodeJS.ErrnoException) => void
+  #waiting: string[] = []
+  #waitingLength = 0
+  #lost = 0
+  #writing: Promise<void> | undefined
+  #closed = false
+
+  constructor(descriptor: () => number, onFault: (error: NodeJS.ErrnoException) => void = () => {}) {
+    this.#descriptor = descriptor
+    this.#onFault = onFault
+  }
+
+  /** `line` ends with a newline. */
+  write(line: string): void {
+    if (this.#closed || this.#waitingLength + line.length > MAX_WAITING) {
+      this.#lost++
+      return
+    }
+    this.#waiting.push(line)
+    this.#waitingLength += line.length
+    this.#writing ??= this.#writeOut()
+  }
+
+  /** How many lines were lost since it was asked last. */
+  takeLost(): number {
+    const lost = this.#lost
+    this.#lost = 0
+    return lost
+  }
+
+  /** Takes no more and resolves when the rest is written. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#writing
+  }
+
+  /** Never rejects. */
+  async #writeOut(): Promise<void> {
+    // The lines of this tick go out in one write; and `write` must have kept this promise before it can end.
+    await Promise.resolve()
+    while (this.#waiting.length > 0) {
+      const lines = this.#waiting
+      this.#waiting = []
+      this.#waitingLength = 0
+      try {
+        await writeAll(this.#descriptor(), Buffer.from(lines.join('')))
+      } catch (error) {
+        this.#lost += lines.length
+        this.#onFault(error as NodeJS.ErrnoException)
+      }
+    }
+    this.#writing = undefined
+  }
+}
+
+async function writeAll(descriptor: number, bytes: Buffer): Promise<void> {
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += (await writeSome(descriptor, bytes, written)).bytesWritten
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+      await wait(RETRY_MS)
+    }
+  }
+}
+
+const writeSome = promisify(write)
+
+const DAY_MS = 86_400_000
+
+/** The file of the day; those older than the retention are removed when a day begins. */
 class DayFile {
   readonly #dir: string
   readonly #retentionDays: number
   readonly #clock: Clock
   #day: string
   #descriptor: number
-  #waiting: string[] = []
-  #waitingLength = 0
-  #lost = 0
-  #writing: Promise<void> | undefined
-  #closed = false
 
   constructor(dir: string, retentionDays: number, clock: Clock) {
     this.#dir = dir
@@ -98,56 +175,20 @@ class DayFile {
     return this.#pathOf(this.#day)
   }
 
-  write(line: string): void {
-    if (this.#closed || this.#waitingLength + line.length > MAX_WAITING) {
-      this.#lost++
-      return
-    }
-    this.#waiting.push(line)
-    this.#waitingLength += line.length
-    this.#writing ??= this.#writeOut()
-  }
-
-  takeLost(): number {
-    const lost = this.#lost
-    this.#lost = 0
-    return lost
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await this.#writing
-    closeSync(this.#descriptor)
-  }
-
-  /** Never rejects. */
-  async #writeOut(): Promise<void> {
-    // The lines of this tick go out in one write; and `write` must have kept this promise before it can end.
-    await Promise.resolve()
-    while (this.#waiting.length > 0) {
-      const lines = this.#waiting
-      this.#waiting = []
-      this.#waitingLength = 0
-      try {
-        this.#turnDay()
-        await new Promise<void>((resolve, reject) =>
-          writeFile(this.#descriptor, lines.join(''), (error) => (error ? reject(error) : resolve())),
-        )
-      } catch {
-        this.#lost += lines.length
-      }
-    }
-    this.#writing = undefined
-  }
-
-  #turnDay(): void {
+  /** Throws when a new day's file cannot be opened; the old one stays. */
+  descriptorOfToday(): number {
     const today = dayOf(this.#clock.now())
-    if (today === this.#day) return
-    const yesterday = this.#descriptor
-    this.#descriptor = this.#open(today)
-    this.#day = today
-    closeSync(yesterday)
+    if (today !== this.#day) {
+      const yesterday = this.#descriptor
+      this.#descriptor = this.#open(today)
+      this.#day = today
+      closeSync(yesterday)
+    }
+    return this.#descriptor
+  }
+
+  close(): void {
+    closeSync(this.#descriptor)
   }
 
   #pathOf(day: string): string {

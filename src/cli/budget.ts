@@ -4,7 +4,9 @@ import { readServerFile, takeDatabase } from '../access/server-file.ts'
 import { Ledger } from '../budget/ledger.ts'
 import { systemClock } from '../clock.ts'
 import { parseTypedAmount } from '../config/amount.ts'
+import type { Config } from '../config/schema.ts'
 import { openDatabase } from '../db/database.ts'
+import { CageError } from '../errors.ts'
 import { newToken } from '../ids.ts'
 import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
 import { StateManager } from '../state/state-manager.ts'
@@ -72,9 +74,10 @@ function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal)
 
 /** The balance after the change; without a change, as it is. Asks the server, or the file when none serves it. */
 async function change(flags: ClientFlags, terminal: Terminal, id: string, wanted?: Change): Promise<Balance> {
-  const database = loadFlags(flags, terminal).config.db.path
+  const { config } = loadFlags(flags, terminal)
+  const { path: database } = config.db
   if (terminal.env.serverUrl === undefined && existsSync(database) && !(await readServerFile(database))) {
-    return changeStored(database, id, wanted)
+    return changeStored(config, id, wanted)
   }
   const client = connect(flags, terminal)
   const path = `/api/agents/${encodeURIComponent(id)}`
@@ -86,20 +89,23 @@ async function change(flags: ClientFlags, terminal: Terminal, id: string, wanted
 }
 
 /** Takes the database like a server would, so that none can start meanwhile. */
-async function changeStored(path: string, id: string, wanted: Change | undefined): Promise<Balance> {
+async function changeStored(config: Config, id: string, wanted: Change | undefined): Promise<Balance> {
+  const { path } = config.db
   const taken = await takeDatabase(path, newToken('ic'))
   try {
     const database = openDatabase({ path })
-    const fail = (error: unknown) => {
-      throw error
-    }
-    const state = new StateManager({ database, clock: systemClock, retentionDays: 3650, onFault: fail })
+    const faults: unknown[] = []
+    const onFault = (error: unknown) => faults.push(error)
+    const state = new StateManager({ database, clock: systemClock, retentionDays: config.log.retention_days, onFault })
     try {
       const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1] })
       const { limit } = ledger.balance(id)
       if (wanted) {
         const next = 'limit_usd' in wanted ? wanted.limit_usd : addUsd(toUsd(limit), wanted.add_usd)
         ledger.setLimit(id, fromUsd(next), 'command line')
+        if (faults.length > 0) {
+          throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
+        }
       }
       const now = ledger.balance(id)
       return {

@@ -11,11 +11,15 @@ import { logsCommand } from './logs.ts'
 import { errorText } from './print.ts'
 import { psCommand } from './ps.ts'
 import { scanCommand } from './scan.ts'
+import { serveCommand } from './serve.ts'
+import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
 import { VERSION, versionCommand } from './version.ts'
 
 const COMMANDS: readonly Command[] = [
+  startCommand,
+  serveCommand,
   statusCommand,
   psCommand,
   stopCommand,

@@ -32,14 +32,14 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** A title, and names with values below it. */
+/** A title, and names with values below it; an entry without a name goes on with the one before. */
 export function tree(title: string, entries: readonly (readonly [name: string, value: string])[]): string[] {
   const width = Math.max(0, ...entries.map(([name]) => name.length))
   return [
     printable(title),
     ...entries.map(
       ([name, value], index) =>
-        `  ${index < entries.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
+        `  ${!name ? '│ ' : index < entries.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
     ),
   ]
 }

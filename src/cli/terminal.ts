@@ -7,6 +7,8 @@ export interface Terminal {
   out(line: string): void
   /** Writes one line of a message. */
   err(line: string): void
+  /** The descriptor behind `out`, for what is written while a server works (`live.ts`). */
+  outDescriptor: number
   input: AsyncIterable<Uint8Array>
   /** A person may be typing at `input`. */
   inputIsTerminal: boolean
@@ -26,6 +28,7 @@ export function processTerminal(): Terminal {
   return {
     out: (line) => void process.stdout.write(`${line}\n`),
     err: (line) => void process.stderr.write(`${line}\n`),
+    outDescriptor: 1,
     input: process.stdin,
     get inputIsTerminal() {
       return process.stdin.isTTY === true

@@ -1,0 +1,85 @@
+/**
+ * What `start` and `serve` share: they show what happens while a server works, and end when a person wants it.
+ * Nothing here may make the server wait: a stopped terminal (Ctrl-S) or a reader that does not read loses lines.
+ */
+import { constants } from 'node:os'
+import { systemClock } from '../clock.ts'
+import type { RuntimeEvent } from '../events.ts'
+import { isShown, jsonLog, LineWriter, textLine } from '../log.ts'
+import type { Runtime } from '../runtime.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface Live {
+  /** Prints the block that opens the show, then each event: those that waited for it, and all that come. */
+  begin(block: readonly string[]): void
+  /** Resolves when what was printed is out. */
+  close(): Promise<void>
+}
+
+/** Keeps the events of `runtime` from now on. `onClosed`: nobody reads the output any more. */
+export function openLive({ state, config }: Runtime, terminal: Terminal, onClosed: () => void): Live {
+  const lines = new LineWriter(
+    () => terminal.outDescriptor,
+    ({ code }) => code === 'EPIPE' && onClosed(),
+  )
+  const write = (line: string) => {
+    const lost = lines.takeLost()
+    if (lost > 0)
+      terminal.err(`iron-cage: ${lost} lines were not shown, the output is read too slowly; the log has them`)
+    lines.write(line)
+  }
+  const asJson = config.log.format === 'json'
+  const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
+  const print = (event: RuntimeEvent) => {
+    if (asJson) json.event(event)
+    else if (isShown(event.level, config.log.level)) write(`${textLine(event, terminal)}\n`)
+  }
+  const waiting: RuntimeEvent[] = []
+  let show = (event: RuntimeEvent): unknown => waiting.push(event)
+  const unsubscribe = state.subscribe((event) => show(event))
+  return {
+    begin(block) {
+      // Data on stdout: whoever reads JSON lines wants nothing else there.
+      for (const line of block) asJson ? terminal.err(line) : write(`${line}\n`)
+      for (const event of waiting) print(event)
+      show = print
+    },
+    async close() {
+      unsubscribe()
+      await lines.close()
+    },
+  }
+}
+
+export interface EndRequest {
+  /** Resolves with the reason when a person wants the program to end. */
+  readonly asked: Promise<string>
+  ask(reason: string): void
+  /** Signals mean again what they mean to any program. */
+  dispose(): void
+}
+
+const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/** Listens for signals. A second one ends the process at once; the watchdogs of its agents then end those. */
+export function listenForEnd(terminal: Terminal): EndRequest {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let isAsked = false
+  const ask = (reason: string) => {
+    isAsked = true
+    resolve(reason)
+  }
+  const onSignal = (signal: NodeJS.Signals) => {
+    if (isAsked) process.exit(128 + constants.signals[signal])
+    terminal.err(`iron-cage: ${signal}, stopping; once more ends at once`)
+    ask(signal)
+  }
+  for (const signal of END_SIGNALS) process.on(signal, onSignal)
+  return {
+    asked: promise,
+    ask,
+    dispose: () => {
+      for (const signal of END_SIGNALS) process.off(signal, onSignal)
+    },
+  }
+}

@@ -1,0 +1,36 @@
+import { openRuntime } from '../runtime.ts'
+import { openBrowser } from './browser.ts'
+import { loadFlags, withServerFlags } from './flags.ts'
+import { listenForEnd, openLive } from './live.ts'
+import { startBlock } from './start-block.ts'
+import type { Command } from './terminal.ts'
+import { VERSION } from './version.ts'
+
+export const serveCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'serve',
+    'Run the server and its dashboard without an agent',
+    (command) =>
+      withServerFlags(command)
+        .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
+        .example('$0 serve --port 9090', 'on another port'),
+    async ({ open, ...flags }) => {
+      const loaded = loadFlags(flags, terminal)
+      const { config, file } = loaded
+      const end = listenForEnd(terminal)
+      const environment = terminal.env.variables
+      const runtime = await openRuntime({ config, configFile: file, environment, version: VERSION })
+      const live = openLive(runtime, terminal, () => end.ask('the output was closed'))
+      let reason = 'could not show the server'
+      try {
+        const dashboardLink = runtime.dashboardLink()
+        live.begin(startBlock(loaded, { script: null, agentId: null, dashboardLink, logPath: runtime.log.path }))
+        if (open) openBrowser(dashboardLink, terminal)
+        reason = await end.asked
+      } finally {
+        await runtime.close(reason)
+        await live.close()
+        end.dispose()
+      }
+    },
+  )

@@ -1,0 +1,59 @@
+import type { LoadedConfig } from '../config/config.ts'
+import type { Config } from '../config/schema.ts'
+import { showUsd } from '../money.ts'
+import { tree } from './print.ts'
+import { VERSION } from './version.ts'
+
+export interface StartFacts {
+  /** As it was typed; null for a server without an agent. */
+  script: string | null
+  agentId: string | null
+  dashboardLink: string
+  logPath: string
+}
+
+/** What is started, what guards it, and what nothing guards it against. */
+export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
+  const entries: [string, string | null][] = [
+    ['Script', facts.script],
+    ['Agent', facts.agentId],
+    ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
+    ['Guarded', guarded(config)],
+    ['Fallback', fallbacks(config.services)],
+    ['Not guarded', 'prompt injection: not monitored'],
+    ['', 'an agent with a key of its own that ignores its environment: not caught'],
+    ...unseen(config).map((type): [string, string] => ['', `${type}: not monitored`]),
+    ['Configuration', file ?? 'defaults, no file'],
+    ['Log', facts.logPath],
+    ['Dashboard', facts.dashboardLink],
+  ]
+  return tree(
+    `Iron Cage ${VERSION}`,
+    entries.filter((entry): entry is [string, string] => entry[1] !== null),
+  )
+}
+
+const budgetOrigin = (origin = 'default'): string =>
+  origin === 'default' ? 'the default; choose one with --budget' : `from ${origin}`
+
+function guarded({ safety, services }: Config): string {
+  const calls = ['calls to OpenAI and Anthropic', ...Object.keys(services)].join(', ')
+  const detected = safety.detect.map(named).join(', ') || 'nothing'
+  const places = safety.scope.map((place) => place.replace('_', ' ')).join(', ') || 'nowhere'
+  return `${calls}; ${detected} in ${places} (${safety.mode})`
+}
+
+const DETECTABLE = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret'] as const
+
+const unseen = ({ safety }: Config): string[] => DETECTABLE.filter((type) => !safety.detect.includes(type)).map(named)
+
+const named = (type: string): string => type.replace('_', ' ')
+
+function fallbacks(services: Config['services']): string | null {
+  const tiers = Object.entries(services).map(([name, { fallback }]) => {
+    const cached = fallback.cache && `cached answers up to ${fallback.cache.ttl_s} s old`
+    const placeholder = fallback.placeholder !== undefined && 'a placeholder'
+    return `${name}: ${[cached, placeholder].filter(Boolean).join(', then ') || 'none'}`
+  })
+  return tiers.length > 0 ? tiers.join('; ') : null
+}
