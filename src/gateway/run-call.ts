@@ -71,7 +71,8 @@ function passRefusal({ redactor }: RoadParts, open: OpenCall, refusal: ProviderR
   client.send(refusal.status, { ...passedHeaders(refusal.headers), ...ourHeaders(open) }, body)
 }
 
-function requireRunning(state: StateManager, { agentId }: Caller): void {
+/** Throws CageError `agent_paused` or `agent_not_running`. */
+export function requireRunning(state: StateManager, { agentId }: Caller): void {
   const agent = state.read().agents[agentId]
   switch (agent?.state) {
     case 'starting':

@@ -22,6 +22,7 @@ import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
+import { requireRunning } from './run-call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
 
 export interface ServiceParts {
@@ -56,12 +57,13 @@ export interface ServiceReply {
 }
 
 /**
- * Answers one service call; that the agent is running is the caller's to know. Throws CageError `not_found` for a
- * service that is not configured, `bad_request` for a path that leads out of it, and what `Ledger.hold` throws, all
- * three without a trace. Recorded are: `circuit_open`, `provider_unreachable`, `provider_timeout` and
- * `provider_reply_invalid` when neither the service nor a fallback answers, and the signal's reason when the agent left.
+ * Answers one service call. Refused without a trace, by a CageError: `agent_paused`, `agent_not_running`, `not_found` for
+ * a service that is not configured, `bad_request` for a path that leads out of it, and what `Ledger.hold` throws.
+ * Thrown and recorded: `circuit_open`, `provider_unreachable`, `provider_timeout` and `provider_reply_invalid` when
+ * neither the service nor a fallback answers, and the signal's reason when the agent left.
  */
 export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Promise<ServiceReply> {
+  requireRunning(parts.state, call.caller)
   const open = openCall(parts, call)
   const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
   const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone

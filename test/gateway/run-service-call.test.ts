@@ -33,6 +33,7 @@ interface Road extends World {
 }
 
 const AGENT = 'lg-7a3f9c2d'
+const RUN = 'run-5f0c2b9e41d3'
 
 /** A service that costs ten cents, never retried unless the test says so. */
 async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
@@ -42,6 +43,24 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
   const { state, clock } = world
   const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
   ledger.openAccount(AGENT, fromUsd(limit))
+  state.record({
+    type: 'agent.started',
+    level: 'INFO',
+    agent_id: AGENT,
+    message: 'Agent started',
+    data: {
+      run_id: RUN,
+      name: 'lead_gen_agent',
+      script: 'lead_gen_agent.py',
+      environment: 'development',
+      pid: 1,
+      restart: 0,
+      limit_usd: limit,
+      safety_mode: 'redact',
+      detect: [],
+    },
+  })
+  world.events.length = 0
   const dispatcher = new Agent({ connections: 64 })
   onTestFinished(() => dispatcher.destroy())
   const { services } = configSchema.parse({
@@ -63,7 +82,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
     ledger,
     call: (overrides) =>
       runServiceCall(parts, {
-        caller: { agentId: AGENT, runId: 'run-5f0c2b9e41d3' },
+        caller: { agentId: AGENT, runId: RUN },
         service: 'linkedin_api',
         method: 'GET',
         path: '/companies?domain=acme.com',
@@ -177,6 +196,17 @@ describe('a live call', () => {
     expect(road.fake.seen).toEqual([])
     expect(called(road)).toEqual([])
     expectSettled(road, '0')
+  })
+
+  test('of an agent that is paused or has ended is not sent', async () => {
+    const road = await openRoad()
+    const about = { level: 'INFO', agent_id: AGENT, message: '' } as const
+    road.state.record({ ...about, type: 'agent.paused', data: { by: 'admin' } })
+    await expect(road.call()).rejects.toMatchObject({ code: 'agent_paused' })
+    const end = { exit_code: 0, signal: null, state: 'completed', reason: 'done', restart_in_ms: null } as const
+    road.state.record({ ...about, type: 'agent.exited', data: { ...end, run_id: RUN } })
+    await expect(road.call()).rejects.toMatchObject({ code: 'agent_not_running' })
+    expect(road.fake.seen).toEqual([])
   })
 
   test('of an unknown service is not found', async () => {
