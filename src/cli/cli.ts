@@ -53,7 +53,12 @@ export async function runCli(
       .fail((message, error) => {
         throw error && error.name !== 'YError' ? error : usageError(message ?? error?.message, argv)
       })
-      .parserConfiguration({ 'duplicate-arguments-array': false })
+      .parserConfiguration({
+        'duplicate-arguments-array': false,
+        'populate--': true,
+        'parse-numbers': false,
+        'parse-positional-numbers': false,
+      })
       .epilogue('Documentation and configuration: README.md')
     for (const command of [...COMMANDS, ...extraCommands]) command(parser, terminal)
     await parser.parseAsync([...argv])

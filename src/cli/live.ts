@@ -12,17 +12,32 @@ import type { Terminal } from './terminal.ts'
 export interface Live {
   /** Prints the block that opens the show, then each event: those that waited for it, and all that come. */
   begin(block: readonly string[]): void
+  /** Prints lines among the events. */
+  print(lines: readonly string[]): void
   /** Resolves when what was printed is out. */
   close(): Promise<void>
 }
 
-/** Keeps the events of `runtime` from now on. `onClosed`: nobody reads the output any more. */
-export function openLive({ state, config }: Runtime, terminal: Terminal, onClosed: () => void): Live {
+export interface LiveOptions {
+  /** Nobody reads the output any more. */
+  onClosed: () => void
+  /** Which events are printed, among those that the log level lets through. (Default: all.) */
+  shows?: ((event: RuntimeEvent) => boolean) | undefined
+}
+
+/** Keeps the events of `runtime` from now on. */
+export function openLive({ state, config }: Runtime, terminal: Terminal, { onClosed, shows }: LiveOptions): Live {
+  let isClosed = false
   const lines = new LineWriter(
     () => terminal.outDescriptor,
-    ({ code }) => code === 'EPIPE' && onClosed(),
+    ({ code }) => {
+      if (code !== 'EPIPE') return
+      isClosed = true
+      onClosed()
+    },
   )
   const write = (line: string) => {
+    if (isClosed) return
     const lost = lines.takeLost()
     if (lost > 0)
       terminal.err(`iron-cage: ${lost} lines were not shown, the output is read too slowly; the log has them`)
@@ -31,19 +46,24 @@ export function openLive({ state, config }: Runtime, terminal: Terminal, onClose
   const asJson = config.log.format === 'json'
   const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
   const print = (event: RuntimeEvent) => {
+    if (shows?.(event) === false) return
     if (asJson) json.event(event)
     else if (isShown(event.level, config.log.level)) write(`${textLine(event, terminal)}\n`)
+  }
+  const printLines = (block: readonly string[]) => {
+    // Data on stdout: whoever reads JSON lines wants nothing else there.
+    for (const line of block) asJson ? terminal.err(line) : write(`${line}\n`)
   }
   const waiting: RuntimeEvent[] = []
   let show = (event: RuntimeEvent): unknown => waiting.push(event)
   const unsubscribe = state.subscribe((event) => show(event))
   return {
     begin(block) {
-      // Data on stdout: whoever reads JSON lines wants nothing else there.
-      for (const line of block) asJson ? terminal.err(line) : write(`${line}\n`)
+      printLines(block)
       for (const event of waiting) print(event)
       show = print
     },
+    print: printLines,
     async close() {
       unsubscribe()
       await lines.close()

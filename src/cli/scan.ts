@@ -2,7 +2,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { CageError } from '../errors.ts'
 import { findPii, type PiiSpan, toSpans } from '../redaction/redactor.ts'
 import { json, table } from './print.ts'
-import type { Command } from './terminal.ts'
+import { afterDashes, type Command } from './terminal.ts'
 
 /** Where a finding is, for people; lines and columns from 1. */
 interface Located extends PiiSpan {
@@ -27,7 +27,8 @@ export const scanCommand: Command = (yargs, terminal) =>
         .conflicts('jsonl', ['json', 'text'])
         .example('$0 scan --text "Contact ceo@example.com"', 'EMAIL, HIGH')
         .example('$0 scan --jsonl < records.jsonl', 'spans of each record'),
-    async ({ files, text, jsonl, json: asJson }) => {
+    async ({ files: named, text, jsonl, json: asJson, ...rest }) => {
+      const files = [...named, ...afterDashes(rest)]
       if (text !== undefined && files.length > 0) {
         throw new CageError('usage', 'scan takes files or --text, not both', { hint: 'iron-cage scan --help' })
       }

@@ -1,12 +1,7 @@
 import { dirname, resolve } from 'node:path'
-import { exitCodeOf } from '../agents/exit-code.ts'
-import { openRuntime } from '../runtime.ts'
-import { openBrowser } from './browser.ts'
 import { loadFlags, withAgentFlags } from './flags.ts'
-import { listenForEnd, openLive } from './live.ts'
-import { startBlock } from './start-block.ts'
-import type { Command } from './terminal.ts'
-import { VERSION } from './version.ts'
+import { runAgent } from './run-agent.ts'
+import { afterDashes, type Command } from './terminal.ts'
 
 export const startCommand: Command = (yargs, terminal) =>
   yargs.command(
@@ -22,31 +17,7 @@ export const startCommand: Command = (yargs, terminal) =>
         .example('$0 start agent.py --safety-mode block -- --leads leads.csv', 'with arguments for the agent'),
     async ({ script, args, keep, open, ...flags }) => {
       const path = resolve(terminal.cwd, script)
-      const loaded = loadFlags(flags, terminal, { scriptDir: dirname(path), args })
-      const { config, file } = loaded
-      const end = listenForEnd(terminal)
-      const environment = terminal.env.variables
-      const runtime = await openRuntime({ config, configFile: file, environment, version: VERSION })
-      const live = openLive(runtime, terminal, () => end.ask('the output was closed'))
-      let reason = 'could not start the agent'
-      try {
-        const { supervisor } = runtime
-        const { agentId } = await supervisor.start({ script: path })
-        const dashboardLink = runtime.dashboardLink()
-        live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path }))
-        if (open) openBrowser(dashboardLink, terminal)
-
-        reason = 'the agent has ended'
-        const asked = end.asked.then((why) => {
-          reason = why
-        })
-        await Promise.race(keep ? [asked] : [asked, supervisor.whenEnded(agentId)])
-        await supervisor.stop(agentId, 'operator')
-        terminal.exitCode = exitCodeOf(await supervisor.whenEnded(agentId))
-      } finally {
-        await runtime.close(reason)
-        await live.close()
-        end.dispose()
-      }
+      const loaded = loadFlags(flags, terminal, { scriptDir: dirname(path), args: [...args, ...afterDashes(flags)] })
+      await runAgent({ loaded, script, path, keep, open }, terminal)
     },
   )

@@ -23,6 +23,9 @@ export interface Terminal {
 /** Adds one command to the command line; its handler writes to `terminal`, sets its exit code, throws CageErrors. */
 export type Command = (yargs: Argv, terminal: Terminal) => Argv
 
+/** What a command line has after `--`, as it was typed. */
+export const afterDashes = (args: object): string[] => (args as { '--'?: string[] })['--'] ?? []
+
 export function processTerminal(): Terminal {
   const env = readEnvironment()
   return {
