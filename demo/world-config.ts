@@ -6,6 +6,9 @@ import type { World } from './world.ts'
 /** An answer LinkedIn gave a week ago is still a good one. */
 const CACHE_TTL_S = 30 * 86_400
 
+/** Checkpoints are kept under it. */
+export const DEMO_AGENT = 'lead_gen_agent'
+
 export interface DemoSettings {
   world: World
   inbox: Inbox
@@ -21,7 +24,7 @@ export function demoConfig(
   return configSchema.parse({
     ...given,
     agent: {
-      name: 'lead_gen_agent',
+      name: DEMO_AGENT,
       environment: 'production',
       env: { OPENAI_API_KEY: 'sk-demo-key-of-the-simulated-world', DEMO_PACE_MS: String(paceMs) },
     },

@@ -20,7 +20,7 @@ export const serveCommand: Command = (yargs, terminal) =>
       const end = listenForEnd(terminal)
       const environment = terminal.env.variables
       const runtime = await openRuntime({ config, configFile: file, environment, version: VERSION })
-      const live = openLive(runtime, terminal, () => end.ask('the output was closed'))
+      const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })
       let reason = 'could not show the server'
       try {
         const dashboardLink = runtime.dashboardLink()

@@ -1,0 +1,129 @@
+/**
+ * `iron-cage demo`: the agent of this folder in the cage, offline, without any key, through the product's ordinary code.
+ * Only the outside world is simulated (`world.ts`, `inbox.ts`); every number on screen is computed from what happened.
+ */
+import { resolve } from 'node:path'
+import { loadFlags } from '../src/cli/flags.ts'
+import { reportLines } from '../src/cli/report.ts'
+import { runAgent } from '../src/cli/run-agent.ts'
+import type { Command } from '../src/cli/terminal.ts'
+import { CageError } from '../src/errors.ts'
+import type { EventType } from '../src/events.ts'
+import { packageFolder, type Runtime } from '../src/runtime.ts'
+import { type Inbox, openInbox } from './inbox.ts'
+import { type Lead, linkedinProfile, linkedinRequest, readLeads, startWorld } from './world.ts'
+import { DEMO_AGENT, demoConfig } from './world-config.ts'
+
+/** A hundred leads in a hundred seconds. */
+const DEFAULT_PACE = '3600'
+const MOST_PACE = 360_000
+/** About what real services take. */
+const LATENCY_MS = 40
+
+/** What an audience follows; the log and the dashboard have the rest. */
+const SHOWN = new Set<EventType>([
+  'agent.started',
+  'agent.exited',
+  'agent.stopped',
+  'agent.paused',
+  'agent.resumed',
+  'unit.completed',
+  'circuit.opened',
+  'circuit.half_opened',
+  'circuit.closed',
+  'budget.warned',
+  'budget.exhausted',
+  'budget.raised',
+  'pii.found',
+  'alert.delivered',
+  'alert.failed',
+])
+
+export const demoCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'demo',
+    'Watch an agent work through 100 leads, offline and without any key',
+    (command) =>
+      command
+        .option('pace', { type: 'string', default: DEFAULT_PACE, describe: 'Leads an hour, or max' })
+        .option('budget', { type: 'string', default: '50', requiresArg: true, describe: 'Hard limit in US dollars' })
+        .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
+        .option('db', { type: 'string', requiresArg: true, describe: 'Database file (default: ./iron_state.db)' })
+        .option('once', { type: 'boolean', describe: 'Exit when the agent has ended' })
+        .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
+        .example('$0 demo', 'a hundred seconds, then the dashboard stays')
+        .example('$0 demo --pace max --once', 'as fast as it goes'),
+    async ({ pace, once, open, ...flags }) => {
+      const paceMs = parsePace(pace)
+      const leads = readLeads(`${packageFolder}demo/leads.csv`)
+      await using outside = await openOutside(leads, paceMs === 0 ? 0 : LATENCY_MS)
+      const given = loadFlags(flags, terminal)
+      const config = demoConfig({ ...outside, paceMs }, given.config)
+      const path = `${packageFolder}demo/lead_gen_agent.py`
+      await runAgent(
+        {
+          loaded: { ...given, config },
+          script: 'demo/lead_gen_agent.py',
+          path,
+          keep: !once,
+          open,
+          prepare: (runtime) => rehearse(runtime, leads),
+          shows: ({ type }) => SHOWN.has(type),
+          report: (runtime, agentId) => report(runtime, agentId, outside.inbox, once === true),
+        },
+        terminal,
+      )
+    },
+  )
+
+/** Milliseconds a lead takes at least. Throws CageError `usage`. */
+function parsePace(pace: string): number {
+  if (pace === 'max') return 0
+  const leadsAnHour = Number(pace)
+  if (/^\d+$/.test(pace) && leadsAnHour >= 1 && leadsAnHour <= MOST_PACE) return Math.round(3_600_000 / leadsAnHour)
+  throw new CageError('usage', `--pace: expected leads an hour from 1 to ${MOST_PACE}, or max; got "${pace}"`, {
+    hint: 'try --pace 3600',
+  })
+}
+
+async function openOutside(leads: readonly Lead[], latencyMs: number) {
+  const [world, inbox] = await Promise.all([startWorld({ leads, latencyMs }), openInbox()])
+  return {
+    world,
+    inbox,
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([world.close(), inbox.close()])
+    },
+  }
+}
+
+/** Every show begins alike: at lead 1, with closed circuits, and with the profiles an earlier run has left in the cache. */
+function rehearse({ checkpoints, circuits, state, cache }: Runtime, leads: readonly Lead[]): void {
+  checkpoints.forget(DEMO_AGENT)
+  for (const name of Object.keys(state.read().circuits)) circuits.reset(name, 'the demo')
+  for (const lead of leads) {
+    cache.put(
+      'linkedin_api',
+      { method: 'GET', path: linkedinRequest(lead), body: Buffer.alloc(0) },
+      { status: 200, contentType: 'application/json', body: Buffer.from(JSON.stringify(linkedinProfile(lead))) },
+    )
+  }
+}
+
+function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean): string[] {
+  const { agents, circuits } = runtime.state.read()
+  return [
+    '',
+    ...reportLines({
+      agent: agents[agentId]!,
+      circuits: Object.values(circuits),
+      nowMs: runtime.state.now(),
+      footer: {
+        Alerts: `${inbox.mails.length} e-mail, ${inbox.webhooks.length} webhooks received`,
+        Log: resolve(runtime.log.path),
+        Database: resolve(runtime.config.db.path),
+        ...(isOver ? {} : { Dashboard: `${runtime.url} (stays open; Ctrl-C ends)` }),
+      },
+    }),
+  ]
+}

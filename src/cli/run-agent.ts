@@ -1,0 +1,64 @@
+/** What `start` and the demo share: a server, one agent in it, its events on the terminal, its exit code as ours. */
+import { exitCodeOf } from '../agents/exit-code.ts'
+import type { LoadedConfig } from '../config/config.ts'
+import type { RuntimeEvent } from '../events.ts'
+import { openRuntime, type Runtime } from '../runtime.ts'
+import { openBrowser } from './browser.ts'
+import { listenForEnd, openLive } from './live.ts'
+import { startBlock } from './start-block.ts'
+import type { Terminal } from './terminal.ts'
+import { VERSION } from './version.ts'
+
+export interface AgentShow {
+  loaded: LoadedConfig
+  /** As it was typed. */
+  script: string
+  /** Absolute. */
+  path: string
+  /** Stay up after the agent has ended. */
+  keep?: boolean | undefined
+  /** Open the dashboard in a browser. */
+  open?: boolean | undefined
+  /** Done before the agent starts. (Default: nothing.) */
+  prepare?: (runtime: Runtime) => void
+  /** Which events are printed, among those that the log level lets through. (Default: all.) */
+  shows?: (event: RuntimeEvent) => boolean
+  /** Printed when the agent has ended. (Default: nothing.) */
+  report?: (runtime: Runtime, agentId: string) => string[]
+}
+
+/** Throws what `openRuntime` and `Supervisor.start` throw. Sets the terminal's exit code to the agent's. */
+export async function runAgent(show: AgentShow, terminal: Terminal): Promise<void> {
+  const { loaded, script, path } = show
+  const end = listenForEnd(terminal)
+  const runtime = await openRuntime({
+    config: loaded.config,
+    configFile: loaded.file,
+    environment: terminal.env.variables,
+    version: VERSION,
+  })
+  const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed'), shows: show.shows })
+  let reason = 'could not start the agent'
+  try {
+    show.prepare?.(runtime)
+    const { supervisor } = runtime
+    const { agentId } = await supervisor.start({ script: path })
+    const dashboardLink = runtime.dashboardLink()
+    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path }))
+    if (show.open) openBrowser(dashboardLink, terminal)
+
+    reason = 'the agent has ended'
+    const ended = supervisor.whenEnded(agentId)
+    const asked = end.asked.then((why) => {
+      reason = why
+    })
+    await Promise.race([asked, ended.then(() => live.print(show.report?.(runtime, agentId) ?? []))])
+    if (show.keep) await asked
+    await supervisor.stop(agentId, 'operator')
+    terminal.exitCode = exitCodeOf(await ended)
+  } finally {
+    await runtime.close(reason)
+    await live.close()
+    end.dispose()
+  }
+}
