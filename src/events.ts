@@ -69,8 +69,8 @@ export interface EventData {
   'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown'; survivors: number[] }
   'agent.paused': { by: string }
   'agent.resumed': { by: string }
-  /** One line the agent printed, after redaction. */
-  'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true }
+  /** One line the agent printed, or a message of its own with facts, after redaction. */
+  'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
 
   /** The agent said how far it is. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }

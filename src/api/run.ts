@@ -9,6 +9,7 @@ import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import type { Incidents } from '../redaction/incidents.ts'
+import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { budgetOf, getAgent } from './agents.ts'
@@ -128,13 +129,15 @@ export function runRoutes({ state, ledger, checkpoints, redactor, incidents }: R
     })
     .post('/events', async (context) => {
       const { agentId } = runOf(context)
-      const { level, message } = await readJson(context, EVENT)
+      const { level, message, data } = await readJson(context, EVENT)
+      const text = clean(agentId, message)
+      const facts = data && { facts: changeTexts(data, (part) => clean(agentId, part)) }
       state.record({
         type: 'agent.output',
         level,
         agent_id: agentId,
-        message: clean(agentId, message),
-        data: { stream: 'stdout', text: clean(agentId, message) },
+        message: text,
+        data: { stream: 'stdout', text, ...facts },
       })
       return context.body(null, 204)
     })
@@ -146,12 +149,15 @@ function runOf(context: Context<Env>): TokenRun {
   return identity.run
 }
 
-const label = z.string().max(200).nullish()
+/** Cut rather than refused: what an agent reports must not get lost over a long name. */
+const shortText = (most: number) => z.string().transform((text) => text.slice(0, most))
+
+const label = shortText(200).nullish()
 const unit = z.string().min(1).max(40).default('units')
 
 const PROGRESS = z.object({
   done: z.number().int().min(0),
-  total: z.number().int().min(1).nullish(),
+  total: z.number().int().min(0).nullish(),
   unit,
   label,
 })
@@ -162,17 +168,17 @@ const OUTCOME = z.object({
   unit,
   label,
   latency_ms: z.number().min(0).max(86_400_000).nullish(),
-  reason: z.string().max(1000).nullish(),
+  reason: shortText(1000).nullish(),
 })
 
 const CHARGE = z.object({
   service: z.string().regex(/^[\w.-]{1,60}$/, { error: 'expected a short name such as "serp_api"' }),
   cost_usd: amount,
-  description: z.string().max(200).optional(),
+  description: shortText(200).optional(),
 })
 
 const EVENT = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']).default('INFO'),
-  message: z.string().min(1).max(4000),
+  message: shortText(4000),
   data: z.record(z.string(), z.json()).optional(),
 })

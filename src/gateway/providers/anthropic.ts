@@ -1,5 +1,6 @@
 /** Anthropic's messages. */
 import { CageError, type ErrorCode } from '../../errors.ts'
+import { changeTexts } from '../../redaction/json.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../call.ts'
 import {
   type Dialect,
@@ -53,6 +54,7 @@ export const anthropic: Dialect = {
       type: TYPES[error.code] ?? typeOf(error.row.status),
       message: `${error.message} (${error.hint})`,
       code: error.code,
+      facts: error.facts,
     },
     request_id: requestId,
   }),
@@ -100,18 +102,8 @@ function redactBlock(block: Json, redact: RedactText): Json {
   if (typeof block.text === 'string') return { ...block, text: redact(block.text, 'reply') }
   if (typeof block.thinking === 'string') return { ...block, thinking: redact(block.thinking, 'reply') }
   if (block.type === 'tool_use' && block.input !== undefined)
-    return { ...block, input: redactJson(block.input, redact) }
+    return { ...block, input: changeTexts(block.input, (text) => redact(text, 'tool_arguments')) }
   return block
-}
-
-/** Every string within a tool's arguments. */
-function redactJson(value: Json, redact: RedactText): Json {
-  if (typeof value === 'string') return redact(value, 'tool_arguments')
-  if (Array.isArray(value)) return value.map((item) => redactJson(item, redact))
-  if (!isObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [key, item === undefined ? item : redactJson(item, redact)]),
-  )
 }
 
 /** Which field of a delta holds its text. */

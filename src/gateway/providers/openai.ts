@@ -72,6 +72,7 @@ export const openai: Dialect = {
       type: ERRORS[error.code].status >= 500 ? 'server_error' : 'invalid_request_error',
       param: null,
       code: error.code,
+      facts: error.facts,
       request_id: requestId,
     },
   }),
