@@ -2,60 +2,76 @@
 import { DIGIT, IGNORED, isAlphanumeric, isGluing, kindOf, plain } from './characters.ts'
 import { hexValue, type TextWindow } from './text-window.ts'
 
-/** Reads digits of one number, one group after the other; `values` has them without separators. */
+/** Reads the digits of a number group by group. A detector keeps one and begins every number with `begin`. */
 export class DigitReader {
+  /** The digits so far, without what separates them. */
   readonly values = new Uint8Array(24)
   count = 0
+  /** What `separator` passed last. */
+  form: Separator = ''
+  #window!: TextWindow
+
+  begin(window: TextWindow): void {
+    this.#window = window
+    this.count = 0
+    this.form = ''
+  }
 
   /** The position after exactly `wanted` digits, or -1. More digits may follow: the caller looks. */
-  take(window: TextWindow, from: number, wanted: number): number {
-    let position = from
-    for (let taken = 0; taken < wanted; taken++) {
-      let code = window.at(position)
-      for (let skipped = 0; kindOf(code) & IGNORED && skipped < 8; skipped++) code = window.at(++position)
-      if (!(kindOf(code) & DIGIT)) return -1
-      this.values[this.count++] = code & 15
-      position++
-    }
-    return position
+  take(from: number, wanted: number): number {
+    const before = this.count
+    const position = this.#read(from, wanted)
+    return this.count - before === wanted ? position : -1
   }
 
   /** The position after all digits from here, at most what fits. */
-  takeAll(window: TextWindow, from: number): number {
+  takeAll(from: number): number {
+    return this.#read(from, this.values.length - this.count)
+  }
+
+  #read(from: number, most: number): number {
+    const window = this.#window
     let position = from
-    while (this.count < this.values.length) {
-      const next = this.take(window, position, 1)
-      if (next < 0) break
+    for (let taken = 0; taken < most; taken++) {
+      let code = window.at(position)
+      let next = position + 1
+      for (let skipped = 0; kindOf(code) & IGNORED && skipped < 8; skipped++) code = window.at(next++)
+      if (!(kindOf(code) & DIGIT)) break
+      this.values[this.count++] = code & 15
       position = next
     }
     return position
   }
-}
 
-export function isDigitAt(window: TextWindow, index: number): boolean {
-  return (kindOf(window.at(index)) & DIGIT) !== 0
+  /** Passes one separator between groups and returns the position after it (the same position when there is none). */
+  separator(from: number): number {
+    const next = this.#window.read(from)
+    this.form = separatorOf(this.#window.code)
+    if (this.form !== ' ') return this.form === '' ? from : next
+    const second = this.#window.read(next)
+    if (separatorOf(this.#window.code) !== '-') return next
+    const third = this.#window.read(second)
+    if (separatorOf(this.#window.code) !== ' ') return next
+    this.form = ' - '
+    return third
+  }
+
+  isDigitAt(index: number): boolean {
+    return (kindOf(this.#window.at(index)) & DIGIT) !== 0
+  }
+
+  /** The digits from one to another as a number. */
+  number(from: number, to: number): number {
+    let value = 0
+    for (let i = from; i < to; i++) value = value * 10 + (this.values[i] as number)
+    return value
+  }
 }
 
 export type Separator = '' | ' ' | '-' | '.' | '/' | ' - '
 
-/** The separator `readSeparator` saw last. */
-export let separator: Separator = ''
-
-/** Passes one separator between groups of digits and returns the position after it (the same position when none). */
-export function readSeparator(window: TextWindow, from: number): number {
-  const next = window.read(from)
-  separator = separatorOf(window.code)
-  if (separator !== ' ') return separator === '' ? from : next
-  const second = window.read(next)
-  if (separatorOf(window.code) !== '-') return next
-  const third = window.read(second)
-  if (separatorOf(window.code) !== ' ') return next
-  separator = ' - '
-  return third
-}
-
 /** A plus is the space of a form in a URL. */
-function separatorOf(code: number): Separator {
+export function separatorOf(code: number): Separator {
   switch (code) {
     case 0x20:
     case 0x2b:
@@ -89,6 +105,11 @@ export function beginsAlone(window: TextWindow, start: number): boolean {
   }
 }
 
+/** Another number stands before, with a space between: together they are a row of figures. */
+export function followsFigure(window: TextWindow, start: number): boolean {
+  return plain(window.before(start)) === 0x20 && (kindOf(window.before(start - 1)) & DIGIT) !== 0
+}
+
 /** The character before is the end of `\n`, `%20` or `\u0020`. */
 export function endsEscape(window: TextWindow, start: number): boolean {
   const text = window.text
@@ -105,21 +126,33 @@ export function endsAlone(window: TextWindow, end: number): boolean {
   const next = plain(window.at(end))
   switch (next) {
     case 0x2e: // .
-      return !isDigitAt(window, end + 1)
+      return !(kindOf(window.at(end + 1)) & DIGIT)
     case 0x2d: // -
     case 0x5f: // _
       return !isAlphanumeric(window.at(end + 1))
-    case 0x40: // @
-      return false
     default:
-      return !(kindOf(next) & DIGIT) && !isGluing(next)
+      return endsWord(next)
   }
 }
 
-/** How far back words that tell what a number is are looked for. */
-export const CONTEXT = 96
+/** The character after a number is no digit, letter or at sign. */
+export function endsWord(next: number): boolean {
+  return next !== 0x40 && !(kindOf(next) & DIGIT) && !isGluing(next)
+}
 
-/** The text before a position, in lower case, for context words. */
+/** How far back words that tell what a number is are looked for, at most. */
+const CONTEXT = 96
+
+/** The text before a position, in lower case, for the words that tell what a number is. */
 export function textBefore(window: TextWindow, start: number, length: number = CONTEXT): string {
   return window.text.slice(Math.max(0, start - length), start).toLowerCase()
+}
+
+/** Like `textBefore`, but of the same line; of the line before only a label that ends it (`Phone:`). */
+export function labelBefore(window: TextWindow, start: number, length: number): string {
+  const text = textBefore(window, start, length)
+  const lineBreak = text.lastIndexOf('\n')
+  if (lineBreak < 0) return text
+  const [label = ''] = /[^\n,;|]*$/.exec(text.slice(0, lineBreak)) ?? []
+  return (/^[\w .#]{1,24}:? *$/.test(label) && lineBreak === label.length ? label : '') + text.slice(lineBreak)
 }

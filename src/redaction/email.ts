@@ -2,9 +2,10 @@
  * E-mail addresses, found from their at sign: back over the local part, forward over the domain. Also written with
  * escapes (`jane%40example.com`), invisible characters, or words (`jane [at] example [dot] com`).
  */
-import { DIGIT, IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL, plain } from './characters.ts'
+import { DIGIT, IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL } from './characters.ts'
 import type { Match } from './match.ts'
-import { END, entityCode, hexValue, type TextWindow } from './text-window.ts'
+import { spelledDomainEnd } from './spelled-email.ts'
+import { END, ENTITY_MAX, entityCode, hexValue, TextWindow } from './text-window.ts'
 
 /** The longest local part looked at, in raw characters (64 are legal; escapes take more). */
 export const LOCAL_MAX = 96
@@ -53,34 +54,38 @@ export function localRun(text: string, end: number, floor: number): number {
   const limit = Math.max(floor, end - LOCAL_MAX)
   let start = end
   while (start > limit) {
-    const encoded = escapeBefore(text, start)
-    const length = encoded?.length ?? 1
-    const kind = kindOf(encoded ? encoded.code : text.charCodeAt(start - 1))
+    const escaped = escapeBefore(text, start)
+    const kind = kindOf(escaped > 0 ? escapedCode : text.charCodeAt(start - 1))
+    const length = escaped || 1
     if (!(kind & (LOCAL | IGNORED)) || start - length < limit) break
     start -= length
   }
   return start
 }
 
-/** The escape that ends at a position, when it stands for a plain character. */
-function escapeBefore(text: string, end: number): { code: number; length: number } | null {
+/** How long the escape is that ends at a position and stands for a plain character (`escapedCode`); 0 when there is none. */
+function escapeBefore(text: string, end: number): number {
   const last = text.charCodeAt(end - 1)
   if (last === 0x3b) {
-    const begin = text.lastIndexOf('&', end - 1)
-    const length = end - begin
-    const code = begin >= 0 && length <= 9 ? entityCode(text.slice(begin + 1, end - 1)) : END
-    return code ? { code, length } : null
+    for (let start = end - 2; start >= 0 && end - start <= ENTITY_MAX + 2; start--) {
+      if (text.charCodeAt(start) !== 0x26) continue
+      escapedCode = entityCode(text, start + 1, end - 1)
+      return escapedCode === END ? 0 : end - start
+    }
+    return 0
   }
-  if (hexValue(last) < 0) return null
-  if (text.charCodeAt(end - 3) === 0x25) return decoded(text.slice(end - 2, end), 3)
-  if (text.charCodeAt(end - 6) === 0x5c && text.charCodeAt(end - 5) === 0x75)
-    return decoded(text.slice(end - 4, end), 6)
-  return null
+  if (hexValue(last) < 0) return 0
+  const length = text.charCodeAt(end - 3) === 0x25 ? 3 : isJsonEscape(text, end - 6) ? 6 : 0
+  escapedCode = hexValue(text.charCodeAt(end - 2)) * 16 + hexValue(last)
+  return length > 0 && escapedCode > 0x1f && escapedCode < 0x7f ? length : 0
 }
 
-function decoded(hex: string, length: number): { code: number; length: number } | null {
-  const code = /^[\da-f]+$/i.test(hex) ? Number.parseInt(hex, 16) : END
-  return code > 0x1f && code < 0x7f ? { code, length } : null
+/** What `escapeBefore` saw. */
+let escapedCode = END
+
+/** `\u00` begins here. */
+function isJsonEscape(text: string, start: number): boolean {
+  return text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
 }
 
 /** A second at sign or a URL before it: a typo, a handle, or the user of a URL. */
@@ -117,6 +122,8 @@ export function domainEnd(window: TextWindow, begin: number): number {
     }
     position = next
   }
+  // `jane@example[dot]com`
+  if (label !== '' && end < 0 && labels === 0) return spelledDomainEnd(window, begin)
   return labels > 0 && isLabel(label) && isTopLevel(label) ? position : end
 }
 
@@ -157,15 +164,15 @@ function addressLiteralEnd(window: TextWindow, bracket: number): number {
 
 /** The domain of an address as found in a text, decoded and in lower case. */
 export function emailDomain(address: string): string {
-  const text = address
-    .replace(/%([2-7][\da-f])|\\u00([2-7][\da-f])/gi, (_, percent?: string, json?: string) =>
-      String.fromCharCode(Number.parseInt(percent ?? json ?? '', 16)),
-    )
-    .replace(/&(#?\w+);/g, (entity, name: string) => String.fromCharCode(entityCode(name) || entity.charCodeAt(0)))
-  let plainText = ''
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (!(kindOf(code) & IGNORED)) plainText += String.fromCharCode(plain(code))
+  const window = new TextWindow()
+  window.text = address
+  let decoded = ''
+  for (let position = 0; position < address.length; ) {
+    position = window.read(position)
+    decoded += String.fromCharCode(window.code)
   }
-  return plainText.slice(plainText.lastIndexOf('@') + 1).toLowerCase()
+  const spelled = decoded.replace(SPELLED_MARK, (mark) => (/dot|\./i.test(mark) ? '.' : '@'))
+  return spelled.slice(spelled.lastIndexOf('@') + 1).toLowerCase()
 }
+
+const SPELLED_MARK = / ?[([{] ?(?:at|@|dot|\.) ?[)\]}] ?| (?:at|@|dot|\.) |_(?:at|dot)_/gi

@@ -15,6 +15,9 @@ for (const entry of (
   LENGTHS.set(entry.slice(0, 2), Number(entry.slice(2)))
 }
 
+/** The characters of a candidate as numbers: digits are themselves, letters 10 to 35. */
+const values = new Uint8Array(40)
+
 /** The IBAN whose two check digits begin at `digits`, after the two letters of the country. */
 export function findIban(window: TextWindow, digits: number): Match | null {
   const start = digits - 2
@@ -23,30 +26,26 @@ export function findIban(window: TextWindow, digits: number): Match | null {
   if (!length) return null
   window.candidate = start
   let end = start
-  let value = ''
-  while (value.length < length) {
+  for (let count = 0; count < length; end++) {
     const code = window.at(end)
-    if (isAscii(code)) {
-      value += String.fromCharCode(code)
-      end++
-    } else if ((code === 0x20 || code === 0x2d) && value.length % 4 === 0 && isAscii(window.at(end + 1))) {
-      end++
-    } else {
-      return null
-    }
+    const value = letterOrDigit(code)
+    if (value >= 0) values[count++] = value
+    else if (!(code === 0x20 || code === 0x2d) || count % 4 !== 0 || letterOrDigit(window.at(end + 1)) < 0) return null
   }
-  return !isAlphanumeric(window.at(end)) && remainder(value.toUpperCase()) === 1 ? { type: 'iban', start, end } : null
+  return !isAlphanumeric(window.at(end)) && remainder(length) === 1 ? { type: 'iban', start, end } : null
 }
 
-function isAscii(code: number): boolean {
-  return code < 0x80 && isAlphanumeric(code)
+function letterOrDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x7a ? lower - 0x57 : -1
 }
 
-/** The number of ISO 13616 (letters are 10 to 35, the first four characters come last) modulo 97. */
-function remainder(iban: string): number {
+/** The number of ISO 13616 (the first four characters come last) modulo 97. */
+function remainder(length: number): number {
   let result = 0
-  for (const character of iban.slice(4) + iban.slice(0, 4)) {
-    const value = Number.parseInt(character, 36)
+  for (let i = 0; i < length; i++) {
+    const value = values[(i + 4) % length] as number
     result = (result * (value > 9 ? 100 : 10) + value) % 97
   }
   return result

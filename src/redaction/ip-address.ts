@@ -1,6 +1,6 @@
 /** IP addresses: any valid IPv4 in dots, any valid IPv6. Versions, times, hardware addresses and `a::b` are left alone. */
 import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
-import { textBefore } from './digits.ts'
+import { endsEscape, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import { hexValue, type TextWindow } from './text-window.ts'
 
@@ -11,18 +11,22 @@ const VERSION_WORD =
 /** The IPv4 address whose first digit is at `start`. */
 export function findIpv4(window: TextWindow, start: number): Match | null {
   window.candidate = start
+  if (!mayBeginIpv4(window, start)) return null
   const end = ipv4End(window, start)
   if (end < 0) return null
-  const before = window.before(start)
-  if (isAlphanumeric(before) || before === 0x2e || before === 0x5f || before === 0x3a) {
-    if (before !== 0x3a || window.before(start - 1) === 0x3a) return null
-  }
   const next = window.at(end)
   if (isAlphanumeric(next) || next === 0x5f) return null
   // `1.2.3.4-beta` is a version, `10.0.0.1-10.0.0.9` a range.
   if ((next === 0x2d || next === 0x2b) && kindOf(window.at(end + 1)) & LETTER) return null
-  if (next === 0x2e && isAlphanumeric(window.at(end + 1)) && kindOf(window.at(end + 1)) & DIGIT) return null
+  if (next === 0x2e && kindOf(window.at(end + 1)) & DIGIT) return null
   return VERSION_WORD.test(textBefore(window, start, 12)) ? null : { type: 'ip', start, end }
+}
+
+function mayBeginIpv4(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before === 0x2e || before === 0x5f) return false
+  if (before === 0x3a) return window.before(start - 1) !== 0x3a
+  return !isAlphanumeric(before) || endsEscape(window, start)
 }
 
 /** The end of four numbers of 0 to 255 without leading zeros, or -1. */
@@ -89,7 +93,7 @@ function ipv6End(window: TextWindow, start: number): number {
   }
   const next = window.at(position)
   if (isAlphanumeric(next) || next === 0x5f || (next === 0x3a && window.at(position + 1) === 0x3a)) return -1
-  if (next === 0x3a && isAlphanumeric(window.at(position + 1))) return -1
+  if ((next === 0x3a || next === 0x2e) && isAlphanumeric(window.at(position + 1))) return -1
   if (gap ? groups > 7 || groups === 0 : groups !== 8) return -1
   // Words of hexadecimal letters around `::` are code; pairs without a gap are hardware addresses.
   return digits === 0 || (pairs && !gap) || (gap && position - start < 4 && start > 0 && isCode(window, start))

@@ -2,7 +2,6 @@
  * Phone numbers. North American ones by their form and valid area and exchange codes, bare ten digits only where a word
  * says phone; international ones by `+`, `00` or `011`, a country code in use and a length that country has.
  */
-
 import { DIGIT, isAlphanumeric, kindOf, plain } from './characters.ts'
 import { nationalLengths } from './country-codes.ts'
 import {
@@ -10,32 +9,41 @@ import {
   DigitReader,
   endsAlone,
   endsEscape,
-  isDigitAt,
-  readSeparator,
-  separator,
+  endsWord,
+  followsFigure,
+  labelBefore,
   textBefore,
 } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const PHONE_WORD =
-  /phone|\btel\b|\btel[.:]|tele|call|cell|mobile|mobil|fax|\bdial|\bring\b|\btext\b|sms|whatsapp|wa\.me|reach|contact|hotline|\bline\b|\bph\b|voicemail|móvil|celular|handy|फोन/
+  /phone|\btel\b|\btel[.:_]|tele|call|cell|mobile|mobil|fax|\bdial|\bring\b|\btext\b|sms|whatsapp|wa\.me|reach|contact|hotline|\bline\b|\bph\b|voicemail|móvil|celular|handy|फोन/
 /** Between the word and the number: it belongs to something else. */
 const OTHER_WORD =
   /\b(?:id|npi|order|account|acct|case|invoice|ref|isbn|serial|ticket|part|sku|policy|member|mrn|ein|zip|code)\b[^\d]{0,12}$/
-
+/** Right behind a number. */
+const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice']
 /** How close the word has to be to a number that could be anything. */
 const CLOSE = 48
+
+const digits = new DigitReader()
 
 /** The number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
 export function findPhone(window: TextWindow, digit: number): Match | null {
   const lead = readLead(window, digit)
   window.candidate = lead.start
-  if (!beginsAlone(window, lead.start)) return null
-  const end = lead.plus ? internationalEnd(window, digit, lead.bracket) : localEnd(window, digit, lead)
+  if (!isFreeBefore(window, lead)) return null
+  digits.begin(window)
+  const end = lead.plus
+    ? countryNumberEnd(window, digit, lead.bracket)
+    : window.at(digit) === 0x30
+      ? prefixedEnd(window, digit, lead)
+      : northAmericanEnd(window, digit, lead)
   if (end < 0) return null
   const withExtension = extensionEnd(window, end)
-  return withExtension > end || endsAlone(window, end) ? { type: 'phone', start: lead.start, end: withExtension } : null
+  const isFreeAfter = withExtension > end || (lead.plus ? endsWord(plain(window.at(end))) : endsAlone(window, end))
+  return isFreeAfter ? { type: 'phone', start: lead.start, end: withExtension } : null
 }
 
 interface Lead {
@@ -49,80 +57,84 @@ function readLead(window: TextWindow, digit: number): Lead {
   let start = digit
   let plus = false
   let bracket = false
-  if (start > window.floor && plain(window.before(start)) === 0x28) {
-    bracket = true
-    start--
-  } else if (start > window.floor && plain(window.before(start)) === 0x2b) {
+  if (start > window.floor && plain(window.before(start)) === 0x2b) {
     plus = true
     start--
-  } else if (start - 3 >= window.floor && window.text.slice(start - 3, start).toUpperCase() === '%2B') {
+  } else if (
+    start - 3 >= window.floor &&
+    window.text.charCodeAt(start - 3) === 0x25 &&
+    isEncodedPlus(window.text, start)
+  ) {
     plus = true
     start -= 3
   }
-  if (plus && start > window.floor && window.before(start) === 0x28) {
+  // `a+4155550132` and `1+1` are sums.
+  if (plus && isAlphanumeric(window.before(start)) && !endsEscape(window, start))
+    return { start: digit, plus: false, bracket }
+  if (start > window.floor && plain(window.before(start)) === 0x28) {
     bracket = true
     start--
   }
-  // `a+4155550132` and `1+1` are sums.
-  if (plus && isAlphanumeric(window.before(start)) && !endsEscape(window, start))
-    return { start: digit, plus: false, bracket: false }
   return { start, plus, bracket }
 }
 
-/** Without a plus: North American, or international after 00 or 011. */
-function localEnd(window: TextWindow, digit: number, lead: Lead): number {
-  if (window.at(digit) === 0x30) return lead.bracket ? -1 : prefixedEnd(window, digit)
-  return northAmericanEnd(window, digit, lead)
+function isEncodedPlus(text: string, end: number): boolean {
+  return text.charCodeAt(end - 2) === 0x32 && (text.charCodeAt(end - 1) | 0x20) === 0x62
+}
+
+/** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
+function isFreeBefore(window: TextWindow, { start, bracket }: Lead): boolean {
+  if (beginsAlone(window, start)) return true
+  if (bracket) return !(kindOf(window.before(start)) & DIGIT)
+  return (
+    plain(window.before(start)) === 0x2d &&
+    /(?:tel|phone|fax|office|home|work|cell|mobile)-$/.test(textBefore(window, start, 8))
+  )
 }
 
 /** [1] area exchange number, or -1. */
 function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number {
-  const reader = new DigitReader()
   let position = digit
   let bracket = lead.bracket
-  let separated = bracket
-  const country = reader.take(window, position, 1)
-  if (country < 0) return -1
-  if (reader.values[0] === 1 && !bracket) {
-    position = readSeparator(window, country)
-    if (separator !== '') separated = true
+  let country = false
+  if (!bracket && window.at(digit) === 0x31) {
+    country = true
+    position = digits.separator(digit + 1)
     if (plain(window.at(position)) === 0x28) {
       bracket = true
       position++
     }
   }
-  reader.count = 0
-  const area = reader.take(window, position, 3)
-  if (area < 0 || (reader.values[0] as number) < 2) return -1
-  let exchange = area
-  if (bracket) {
-    if (plain(window.at(area)) !== 0x29) return -1
-    exchange = area + 1
-    separated = true
+  const area = digits.take(position, 3)
+  if (area < 0) return -1
+  const closed = bracket ? area + 1 : area
+  if (bracket && plain(window.at(area)) !== 0x29) return -1
+  const exchange = digits.separator(closed)
+  const spaced = digits.form === ' '
+  const afterExchange = digits.take(exchange, 3)
+  if (afterExchange < 0)
+    return exchange > area && (country || bracket) && hasAreaCode() ? vanityEnd(window, exchange, 7) : -1
+  const number = digits.separator(afterExchange)
+  if (digits.form === '/') return -1
+  const end = digits.take(number, 4)
+  if (end < 0)
+    return number > afterExchange && (country || bracket) && hasAreaCode() ? vanityEnd(window, number, 4) : -1
+  if (digits.isDigitAt(end)) return -1
+  const separated = exchange > area && number > afterExchange
+  // Groups between spaces after another number are a row of figures.
+  if (separated && spaced && !bracket && followsFigure(window, lead.start)) return -1
+  if (hasAreaCode() && (digits.values[3] as number) > 1) {
+    return separated || bracket || isPhoneNear(window, lead.start) || isNamedBehind(window, end) ? end : -1
   }
-  exchange = readSeparator(window, exchange)
-  if (separator !== '') separated = true
-  const spaced = separator === ' '
-  const number = reader.take(window, exchange, 3)
-  if (number < 0 || (reader.values[3] as number) < 2)
-    return vanityEnd(window, exchange, separated && exchange > area ? 7 : 0)
-  const last = readSeparator(window, number)
-  if (separator === '/') return -1
-  const end = reader.take(window, last, 4)
-  if (end < 0) return vanityEnd(window, last, bracket && last > number ? 4 : 0)
-  if (isDigitAt(window, end)) return -1
-  if (separated && last > number) {
-    // Three groups between spaces after another number are a row of figures.
-    const alone =
-      !spaced || bracket || plain(window.before(digit)) !== 0x20 || !(kindOf(window.before(digit - 1)) & DIGIT)
-    return alone ? end : -1
-  }
-  return separated || isPhoneNear(window, lead.start) ? end : -1
+  return separated && !country && isPhoneNear(window, lead.start) ? end : -1
+}
+
+function hasAreaCode(): boolean {
+  return (digits.values[0] as number) > 1
 }
 
 /** A word instead of digits (`1-800-FLOWERS`): exactly so many capitals and digits, or -1. */
 function vanityEnd(window: TextWindow, start: number, length: number): number {
-  if (length === 0) return -1
   for (let i = start; i < start + length; i++) {
     const code = window.at(i)
     if (!((code >= 0x41 && code <= 0x5a) || (code >= 0x30 && code <= 0x39))) return -1
@@ -130,28 +142,20 @@ function vanityEnd(window: TextWindow, start: number, length: number): number {
   return isAlphanumeric(window.at(start + length)) ? -1 : start + length
 }
 
-/** After a plus: a country code in use, and as many digits as that country has. */
-function internationalEnd(window: TextWindow, digit: number, bracket: boolean): number {
-  const reader = new DigitReader()
-  return countryNumberEnd(window, digit, reader, bracket)
-}
-
 /** After 00 or 011 in place of the plus. */
-function prefixedEnd(window: TextWindow, digit: number): number {
-  const reader = new DigitReader()
-  const two = reader.take(window, digit, 2)
+function prefixedEnd(window: TextWindow, digit: number, lead: Lead): number {
+  if (lead.bracket || followsFigure(window, lead.start)) return -1
+  const two = digits.take(digit, 2)
   if (two < 0) return -1
   let position = two
-  if (reader.values[1] === 1) {
-    position = reader.take(window, two, 1)
-    if (position < 0 || reader.values[2] !== 1) return -1
-  } else if (reader.values[1] !== 0) return -1
-  position = readSeparator(window, position)
-  if (separator === '.' || separator === '/' || separator === ' - ') return -1
-  reader.count = 0
-  const first = reader.take(window, position, 1)
-  if (first < 0 || reader.values[0] === 0) return -1
-  const end = countryNumberEnd(window, position, reader, false)
+  if (digits.values[1] === 1) {
+    position = digits.take(two, 1)
+    if (position < 0 || digits.values[2] !== 1) return -1
+  } else if (digits.values[1] !== 0) return -1
+  position = digits.separator(position)
+  if (digits.form === '.' || digits.form === '/' || digits.form === ' - ' || window.at(position) === 0x30) return -1
+  digits.count = 0
+  const end = countryNumberEnd(window, position, false)
   if (end < 0) return -1
   return groups >= 3 || isPhoneNear(window, digit) ? end : -1
 }
@@ -159,35 +163,29 @@ function prefixedEnd(window: TextWindow, digit: number): number {
 /** How many groups of digits `countryNumberEnd` passed. */
 let groups = 0
 
-function countryNumberEnd(window: TextWindow, begin: number, reader: DigitReader, bracket: boolean): number {
-  reader.count = 0
+/** A country code in use, and as many digits as that country has; or -1. */
+function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): number {
   groups = 0
   let end = -1
   let position = begin
   let open = bracket
-  const trunk = 0
   for (;;) {
-    const before = reader.count
-    const after = reader.takeAll(window, position)
-    if (reader.count === before || reader.count - trunk > 15) break
+    const before = digits.count
+    const after = digits.takeAll(position)
+    if (digits.count === before) break
     groups++
     // `+49 (0)30`: the zero is dialled at home only.
-    if (open && groups > 1 && reader.count === before + 1 && reader.values[before] === 0) {
-      reader.count = before
-    }
-    const valid = isCountryNumber(reader)
+    if (open && groups > 1 && digits.count === before + 1 && digits.values[before] === 0) digits.count = before
+    const valid = isCountryNumber()
     if (valid) end = after
-    else if (end > 0) break
+    else if (end > 0 || digits.count > 15) break
     let next = after
     if (open && plain(window.at(next)) === 0x29) {
       open = false
       next++
-      if (valid) end = next
     }
-    next = readSeparator(window, next)
-    if (separator === ' ' || separator === ' - ') {
-      // one separator
-    } else if (separator !== '') {
+    next = digits.separator(next)
+    if (digits.form === '-' || digits.form === '/' || digits.form === '.') {
       const spaced = window.read(next)
       if (window.code === 0x20) next = spaced
     }
@@ -195,52 +193,60 @@ function countryNumberEnd(window: TextWindow, begin: number, reader: DigitReader
       open = true
       next++
     }
-    if (next === after || !isDigitAt(window, next)) break
+    if (next === after || !digits.isDigitAt(next)) break
     position = next
   }
   return end
 }
 
 /** Country code and national number have lengths that go together. */
-function isCountryNumber({ values, count }: DigitReader): boolean {
-  if (values[0] === 1) {
-    return count === 11 && (values[1] as number) > 1 && (values[4] as number) > 1
-  }
-  for (let length = 1; length <= 3; length++) {
-    let country = 0
-    for (let i = 0; i < length; i++) country = country * 10 + (values[i] ?? 0)
-    const lengths = nationalLengths(country)
-    if (lengths) {
-      const national = count - length
-      return national >= lengths.min && national <= lengths.max
-    }
+function isCountryNumber(): boolean {
+  const { count, values } = digits
+  if (values[0] === 1) return count === 11
+  for (let length = 1; length <= 3 && length < count; length++) {
+    const lengths = nationalLengths(digits.number(0, length))
+    if (!lengths) continue
+    const national = count - length
+    return national >= lengths.min && national <= lengths.max + (values[length] === 0 ? 1 : 0)
   }
   return false
 }
 
 function isPhoneNear(window: TextWindow, start: number): boolean {
-  const text = textBefore(window, start, CLOSE)
+  const text = labelBefore(window, start, CLOSE)
   return PHONE_WORD.test(text) && !OTHER_WORD.test(text)
+}
+
+/** `2125550142 fax`, `2125550142 (cell)` */
+function isNamedBehind(window: TextWindow, end: number): boolean {
+  if (window.at(end) !== 0x20) return false
+  return readWord(window, window.at(end + 1) === 0x28 ? end + 2 : end + 1, KINDS_OF_LINE) > 0
 }
 
 /** The end including an extension (`ext. 44`, `x44`, `;ext=44`), or the same position. */
 function extensionEnd(window: TextWindow, end: number): number {
   let position = end
-  let code = window.at(position)
-  if (code === 0x3b || code === 0x2c) code = window.at(++position)
-  if (code === 0x20) code = window.at(++position)
-  let word = ''
-  while (word.length < 10 && ((code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a))) {
-    word += String.fromCharCode(code | 0x20)
-    if (!EXTENSION_WORDS.some((extension) => extension.startsWith(word))) return end
-    code = window.at(++position)
-  }
-  if (!EXTENSION_WORDS.includes(word)) return end
-  if (code === 0x2e || code === 0x3d || code === 0x3a) code = window.at(++position)
-  if (code === 0x20) code = window.at(++position)
+  if (window.at(position) === 0x3b || window.at(position) === 0x2c) position++
+  if (window.at(position) === 0x20) position++
+  position = readWord(window, position, EXTENSION_WORDS)
+  if (position < 0) return end
+  const mark = window.at(position)
+  if (mark === 0x2e || mark === 0x3d || mark === 0x3a) position++
+  if (window.at(position) === 0x20) position++
   const first = position
-  while (position - first < 7 && kindOf(code) & DIGIT) code = window.at(++position)
-  return position > first && position - first < 7 && !isAlphanumeric(code) ? position : end
+  while (position - first < 7 && kindOf(window.at(position)) & DIGIT) position++
+  return position > first && position - first < 7 && !isAlphanumeric(window.at(position)) ? position : end
 }
 
 const EXTENSION_WORDS = ['x', 'ext', 'extn', 'extension']
+
+/** The end of the word at a position when it is one of the given, or -1. */
+function readWord(window: TextWindow, start: number, words: string[]): number {
+  let word = ''
+  for (let position = start; ; position++) {
+    const lower = window.at(position) | 0x20
+    if (lower < 0x61 || lower > 0x7a) return words.includes(word) ? position : -1
+    word += String.fromCharCode(lower)
+    if (!words.some((known) => known.startsWith(word))) return -1
+  }
+}

@@ -46,7 +46,7 @@ export class Redactor {
   /** The text without what the policy takes out, and everything that was found, with offsets in the given text. */
   redact(text: string): { text: string; findings: Finding[] } {
     const stream = this.stream()
-    const redacted = stream.push(text) + stream.end()
+    const redacted = stream.end(text)
     return { text: redacted, findings: stream.findings }
   }
 

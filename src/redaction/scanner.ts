@@ -11,15 +11,12 @@
  * - A look back reaches at most CONTEXT characters, so that much is kept of what is settled.
  */
 import type { PiiType } from '../events.ts'
-import { DIGIT, kindOf, plain, RUN } from './characters.ts'
-import { findCreditCard } from './credit-card.ts'
+import { kindOf, plain, RUN } from './characters.ts'
 import { findEmail, LOCAL_MAX } from './email.ts'
-import { findIban } from './iban.ts'
-import { findIpv4, findIpv6 } from './ip-address.ts'
+import { findIpv6 } from './ip-address.ts'
 import type { Match } from './match.ts'
-import { findPhone } from './phone.ts'
+import { type Detects, findNumber } from './number.ts'
 import {
-  findBotToken,
   findDataCenterKey,
   findDottedToken,
   findMarkedSecret,
@@ -31,7 +28,7 @@ import {
   type Tail,
   tailEnd,
 } from './secret.ts'
-import { findSsn } from './ssn.ts'
+import { findBracketed, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
 import { TextWindow } from './text-window.ts'
 
 export const PII_TYPES: readonly PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
@@ -46,9 +43,11 @@ const COLON = 4
 const MARK = 5
 const LETTER_A = 6
 const LETTER_J = 7
+const LETTER_T = 8
+const BRACKET = 9
 
 export class Scanner {
-  readonly #detects: ReadonlySet<PiiType>
+  readonly #detects: Detects
   readonly #triggers: Uint8Array
   readonly #window = new TextWindow()
   /** A secret whose end has not been seen. */
@@ -58,8 +57,9 @@ export class Scanner {
   #settled = 0
 
   constructor(types: readonly PiiType[]) {
-    this.#detects = new Set(types)
-    this.#triggers = triggersFor(this.#detects)
+    const plan = planFor(types)
+    this.#detects = plan.detects
+    this.#triggers = plan.triggers
   }
 
   /** Up to where everything is decided, from the beginning of all text. */
@@ -146,9 +146,9 @@ export class Scanner {
     const window = this.#window
     switch (trigger) {
       case NUMBER:
-        return this.#detectNumber(position)
+        return findNumber(window, position, this.#detects)
       case AT_SIGN:
-        return findEmail(window, position, position + 1)
+        return this.#detectAtSign(position)
       case ESCAPE: {
         const next = window.read(position)
         return next > position + 1 && window.code === 0x40 ? findEmail(window, position, next) : null
@@ -159,18 +159,27 @@ export class Scanner {
         return this.#detectMark(position)
       case LETTER_A:
         return findSecretOfA(window, position)
-      default:
+      case LETTER_J:
         return findWebToken(window, position)
+      case LETTER_T:
+        return findWordAt(window, position)
+      default:
+        return findBracketed(window, position)
     }
+  }
+
+  #detectAtSign(position: number): Match | null {
+    const match = findEmail(this.#window, position, position + 1)
+    return match || this.#window.cut ? match : findSpacedAtSign(this.#window, position)
   }
 
   #detectColon(position: number): Match | null {
     const window = this.#window
-    if (this.#detects.has('secret')) {
+    if (this.#detects.secret) {
       const match = findUrlPassword(window, position)
       if (match || window.cut) return match
     }
-    return this.#detects.has('ip') ? findIpv6(window, position) : null
+    return this.#detects.ip ? findIpv6(window, position) : null
   }
 
   #detectMark(position: number): Match | null {
@@ -187,46 +196,6 @@ export class Scanner {
     }
     return findMarkedSecret(window, position)
   }
-
-  #detectNumber(position: number): Match | null {
-    const window = this.#window
-    const text = window.text
-    // Two digits of an escape: the number begins behind them.
-    const start = text.charCodeAt(position - 1) === 0x25 ? position + 2 : position
-    if (start !== position) {
-      if (!(kindOf(window.at(start)) & DIGIT)) return null
-    } else if (kindOf(text.charCodeAt(position - 1)) & DIGIT) {
-      const escaped = text.charCodeAt(position - 3) === 0x25 && text.charCodeAt(position - 2) < 0x38
-      if (!escaped) return null
-    }
-    window.candidate = start
-    const detects = this.#detects
-    if (detects.has('secret')) {
-      const match = findBotToken(window, start)
-      if (match || window.cut) return match
-    }
-    if (detects.has('iban')) {
-      const match = findIban(window, start)
-      if (match || window.cut) return match
-    }
-    if (detects.has('ip')) {
-      const match = findIpv4(window, start)
-      if (match || window.cut) return match
-    }
-    if (detects.has('credit_card')) {
-      const match = findCreditCard(window, start)
-      if (match || window.cut) return match
-    }
-    if (detects.has('ssn')) {
-      const match = findSsn(window, start)
-      if (match || window.cut) return match
-    }
-    if (detects.has('phone')) {
-      const match = findPhone(window, start)
-      if (match || window.cut) return match
-    }
-    return null
-  }
 }
 
 /** From where the end of a text could still become part of something whose trigger has not arrived. */
@@ -237,22 +206,43 @@ function holdFrom(text: string, length: number, floor: number): number {
   // `(`, `+` and `(+` may lead a phone number.
   while (start > floor && (plain(text.charCodeAt(start - 1)) === 0x28 || plain(text.charCodeAt(start - 1)) === 0x2b))
     start--
-  return start
+  return Math.min(start, spelledHold(text, length, floor))
 }
 
-function triggersFor(types: ReadonlySet<PiiType>): Uint8Array {
+/** What is looked for, and where the scanner has to stop for it. Made once for each choice of types. */
+interface Plan {
+  detects: Detects
+  triggers: Uint8Array
+}
+
+const plans = new Map<string, Plan>()
+
+function planFor(types: readonly PiiType[]): Plan {
+  const key = types.join()
+  let plan = plans.get(key)
+  if (!plan) {
+    const detects = Object.fromEntries(PII_TYPES.map((type) => [type, types.includes(type)])) as Detects
+    plan = { detects, triggers: triggersFor(detects) }
+    plans.set(key, plan)
+  }
+  return plan
+}
+
+function triggersFor(detects: Detects): Uint8Array {
   const triggers = new Uint8Array(65_536)
-  if (types.has('email')) {
+  for (let code = 0x30; code <= 0x39; code++) triggers[code] = NUMBER
+  for (let code = 0xff10; code <= 0xff19; code++) triggers[code] = NUMBER
+  if (detects.email) {
     for (const code of [0x40, 0xff20, 0xfe6b]) triggers[code] = AT_SIGN
     for (const code of [0x25, 0x26, 0x5c]) triggers[code] = ESCAPE
+    for (const code of [0x28, 0x5b, 0x7b]) triggers[code] = BRACKET
+    for (const code of [0x54, 0x74]) triggers[code] = LETTER_T
   }
-  if (types.has('ip') || types.has('secret')) triggers[0x3a] = COLON
-  if (types.has('secret')) {
+  if (detects.ip || detects.secret) triggers[0x3a] = COLON
+  if (detects.secret) {
     for (const code of [0x2d, 0x5f, 0x2e]) triggers[code] = MARK
     triggers[0x41] = LETTER_A
     triggers[0x4a] = LETTER_J
   }
-  for (let code = 0x30; code <= 0x39; code++) triggers[code] = NUMBER
-  for (let code = 0xff10; code <= 0xff19; code++) triggers[code] = NUMBER
   return triggers
 }

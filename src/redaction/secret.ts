@@ -32,7 +32,7 @@ for (const issuer of ISSUERS) {
 export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch | null {
   let start = mark
   while (mark - start < 9 && start > window.floor && isAlphanumeric(window.before(start))) start--
-  if (mark - start === 9) return null
+  if (mark - start === 9 || belongs(window.before(start), '-_')) return null
   return findIssued(window, start, window.text.slice(start, mark + 1))
 }
 
@@ -149,15 +149,13 @@ export function findPrivateKey(window: TextWindow, start: number): SecretMatch |
   if (!KEY_BEGIN.test(window.text.slice(start, end))) return null
   // The line break may be an escape: `\n` or `\\n`.
   while (end - start < 90 && /[\s\\nr]/.test(String.fromCharCode(window.at(end)))) end++
-  for (let i = end; i < end + 8; i++) if (!belongs(window.at(i), '+/=-')) return null
-  return { type: 'secret', start, end: end + 8, tail: 'key_block' }
+  for (let i = end; i < end + 4; i++) if (!belongs(window.at(i), '+/=')) return null
+  return { type: 'secret', start, end: end + 4, tail: 'key_block' }
 }
 
-/** `<digits>:AA…`, the token of a Telegram bot, from its first digit. */
-export function findBotToken(window: TextWindow, start: number): SecretMatch | null {
-  let colon = start
-  while (colon - start < 11 && window.at(colon) >= 0x30 && window.at(colon) <= 0x39) colon++
-  if (colon - start < 8 || colon - start > 10 || window.at(colon) !== 0x3a) return null
+/** `<digits>:AA…`, the token of a Telegram bot, from its first digit and its colon. */
+export function findBotToken(window: TextWindow, start: number, colon: number): SecretMatch | null {
+  window.candidate = start
   if (belongs(window.before(start), '-_') || window.at(colon + 1) !== 0x41 || window.at(colon + 2) !== 0x41) return null
   for (let i = colon + 3; i < colon + 34; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: colon + 34, tail: { also: '-_' } }

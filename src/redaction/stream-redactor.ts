@@ -28,9 +28,9 @@ export class StreamRedactor {
     return this.#advance(chunk, false)
   }
 
-  /** Returns what was held back. Nothing may be pushed after it. An aborted stream is simply not ended. */
-  end(): string {
-    return this.#advance('', true)
+  /** Takes the last piece in and returns the rest. Nothing may follow. A stream that is aborted is simply not ended. */
+  end(chunk = ''): string {
+    return this.#advance(chunk, true)
   }
 
   #advance(chunk: string, final: boolean): string {

@@ -5,7 +5,7 @@
  * decision. Detectors read forward through `at` and `read` only; either one sets `cut` when it is asked for a character
  * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
  */
-import { IGNORED, kindOf, plain } from './characters.ts'
+import { IGNORED, isAlphanumeric, kindOf, plain } from './characters.ts'
 
 /** What `at` answers at the end of the text. */
 export const END = 0
@@ -75,12 +75,10 @@ export class TextWindow {
 
   /** An HTML entity: a number, or one of the few names that stand for a character of an address. */
   #entity(index: number): number {
-    let name = ''
-    for (let i = index; i < index + 8; i++) {
-      const code = this.at(i)
-      if (code === 0x3b) return entityCode(name)
-      if (!isEntityCharacter(code)) return END
-      name += String.fromCharCode(code)
+    for (let end = index; end < index + ENTITY_MAX; end++) {
+      const code = this.at(end)
+      if (code === 0x3b) return entityCode(this.text, index, end)
+      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return END
     }
     return END
   }
@@ -92,24 +90,26 @@ export function hexValue(code: number): number {
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
 }
 
-function isEntityCharacter(code: number): boolean {
-  const lower = code | 0x20
-  return code === 0x23 || (code >= 0x30 && code <= 0x39) || (lower >= 0x61 && lower <= 0x7a)
-}
+/** The longest entity read, without & and ;. */
+export const ENTITY_MAX = 7
 
-const ENTITY_NAMES: Record<string, string> = {
-  commat: '@',
-  period: '.',
-  plus: '+',
-  lowbar: '_',
-  hyphen: '-',
-  nbsp: ' ',
-}
+const ENTITY_NAMES = new Map([
+  ['commat', 0x40],
+  ['period', 0x2e],
+  ['plus', 0x2b],
+  ['lowbar', 0x5f],
+  ['nbsp', 0x20],
+])
 
-/** The character an HTML entity stands for, by its name without & and ;. END when it is none of ours. */
-export function entityCode(name: string): number {
-  const named = ENTITY_NAMES[name]
-  if (named) return named.charCodeAt(0)
-  if (/^#x[\da-f]+$/i.test(name)) return Number.parseInt(name.slice(2), 16)
-  return /^#\d+$/.test(name) ? Number.parseInt(name.slice(1), 10) : END
+/** The character an HTML entity between & and ; stands for. END when it is none of ours. */
+export function entityCode(text: string, start: number, end: number): number {
+  if (text.charCodeAt(start) !== 0x23) return ENTITY_NAMES.get(text.slice(start, end)) ?? END
+  const isHex = (text.charCodeAt(start + 1) | 0x20) === 0x78
+  let value = 0
+  for (let i = start + (isHex ? 2 : 1); i < end; i++) {
+    const digit = hexValue(text.charCodeAt(i))
+    if (digit < 0 || (digit > 9 && !isHex)) return END
+    value = value * (isHex ? 16 : 10) + digit
+  }
+  return value
 }

@@ -1,0 +1,92 @@
+/** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
+import type { PiiType } from '../events.ts'
+import { DIGIT, IGNORED, kindOf, LETTER, plain } from './characters.ts'
+import { findCreditCard } from './credit-card.ts'
+import { followsFigure, separatorOf } from './digits.ts'
+import { findIban } from './iban.ts'
+import { findIpv4 } from './ip-address.ts'
+import type { Match } from './match.ts'
+import { findPhone } from './phone.ts'
+import { findBotToken } from './secret.ts'
+import { findSpacedSsn, findSsn } from './ssn.ts'
+import type { TextWindow } from './text-window.ts'
+
+/** A longer group of digits is nothing we know. */
+const GROUP_MAX = 19
+
+export type Detects = Readonly<Record<PiiType, boolean>>
+
+/** What begins with the digit at `position`. */
+export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
+  const before = window.before(position)
+  if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
+  // Two digits of an escape: the number begins behind them.
+  const start = before === 0x25 ? position + 2 : position
+  window.candidate = start
+  const length = groupLength(window, start)
+  if (length === 0) return null
+  if (detects.iban && length >= 2 && kindOf(window.before(start)) & LETTER) {
+    const match = findIban(window, start)
+    if (match || window.cut) return match
+  }
+  if (length > GROUP_MAX) return null
+  const next = window.at(start + length)
+  const split = (kindOf(next) & IGNORED) !== 0
+  const grouped = split || goesOn(window, next, start + length)
+  const first = window.text.charCodeAt(start) & 15
+
+  if (detects.secret && next === 0x3a && length >= 8 && length <= 10) {
+    const match = findBotToken(window, start, start + length)
+    if (match || window.cut) return match
+  }
+  if (detects.ip && length <= 3 && next === 0x2e) {
+    const match = findIpv4(window, start)
+    if (match || window.cut) return match
+  }
+  if (detects.credit_card && (length >= 12 || split || (length === 4 && grouped && first > 0))) {
+    const match = findCreditCard(window, start)
+    if (match || window.cut) return match
+  }
+  if (detects.ssn && (length === 9 || split || (length === 3 && grouped))) {
+    const match = findSsn(window, start)
+    if (match || window.cut) return match
+  }
+  if (detects.ssn && length === 1 && next === 0x20 && grouped && !followsFigure(window, start)) {
+    const match = findSpacedSsn(window, start)
+    if (match || window.cut) return match
+  }
+  if (detects.phone && (split || mayBePhone(window, start, first, length, grouped))) return findPhone(window, start)
+  return null
+}
+
+/** The character before belongs to the same number, so the number was looked at where it begins. */
+function continuesNumber(window: TextWindow, position: number): boolean {
+  let index = position
+  for (let skipped = 0; skipped < 8 && kindOf(window.before(index)) & IGNORED; skipped++) index--
+  return (kindOf(window.before(index)) & DIGIT) !== 0
+}
+
+function groupLength(window: TextWindow, start: number): number {
+  let length = 0
+  while (length <= GROUP_MAX && kindOf(window.at(start + length)) & DIGIT) length++
+  return length
+}
+
+/** Another group may follow: a separator and what can stand behind it. */
+function goesOn(window: TextWindow, next: number, end: number): boolean {
+  const code = plain(next)
+  if (code === 0x28 || code === 0x29 || code === 0x25 || code === 0x5c || code === 0x26) return true
+  if (separatorOf(code) === '') return false
+  const second = window.at(end + 1)
+  return (kindOf(second) & (DIGIT | IGNORED)) !== 0 || second === 0x28 || separatorOf(plain(second)) !== ''
+}
+
+/** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */
+function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
+  const lead = plain(window.before(start))
+  if (lead === 0x2b || lead === 0x42 || lead === 0x62) return true
+  if (first === 0) return length >= 2 && (window.at(start + 1) & 15) <= 1
+  if (length === 10) return true
+  if (first === 1) return length === 11 || ((length === 1 || length === 4) && grouped)
+  return length === 3 && grouped
+}

@@ -1,0 +1,150 @@
+/**
+ * E-mail addresses with at and dot spelled out, as people write them to hide them from programs: `jane [at] example
+ * [dot] com`, `jane.doe AT example DOT org`, `jane_at_example_dot_com`, `jane @ example . com`.
+ *
+ * In brackets the words are clear. Bare words are ordinary English (`look at example dot com`), so then the local part
+ * has to look like one, or the domain belongs to a provider everybody knows.
+ */
+import { isAlphanumeric } from './characters.ts'
+import { isTopLevel, LOCAL_MAX, localRun } from './email.ts'
+import type { Match } from './match.ts'
+import type { TextWindow } from './text-window.ts'
+
+const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|aol|gmx|proton|protonmail|yandex|zoho)$/i
+/** A dot spelled out, at the end of the text before a name. */
+const SPELLED_DOT = /(?: dot | ?[([{] ?(?:dot|\.) ?[)\]}] ?|_dot_)$/i
+/** The beginning of a spelled mark, before any trigger of it: what a stream has to hold back with the name before it. */
+const BEGUN_MARK = / ?[([{]? ?(?:a|d|do|dot)?[)\]}]? ?$/i
+/** The longest spelled domain looked at. */
+const DOMAIN_MAX = 120
+
+/** The address around a mark that begins with the bracket at `bracket`. */
+export function findBracketed(window: TextWindow, bracket: number): Match | null {
+  const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
+  if (!beginsName(window, nameEnd)) return null
+  const inner = window.at(bracket + 1) === 0x20 ? bracket + 2 : bracket + 1
+  const after = window.at(inner) === 0x40 ? inner + 1 : wordEnd(window, inner, 'at')
+  if (after < 0) return null
+  const close = window.at(after) === 0x20 ? after + 1 : after
+  if (!isClosing(window.at(close))) return null
+  return findAround(window, nameEnd, window.at(close + 1) === 0x20 ? close + 2 : close + 1, true)
+}
+
+/** The address around the word at, whose t is at `t`: between spaces or underscores. */
+export function findWordAt(window: TextWindow, t: number): Match | null {
+  const frame = window.before(t - 1)
+  if ((window.before(t) | 0x20) !== 0x61 || (frame !== 0x20 && frame !== 0x5f)) return null
+  if (!beginsName(window, t - 2) || window.at(t + 1) !== frame) return null
+  return findAround(window, t - 2, t + 2, false)
+}
+
+/** The address around an at sign between spaces. */
+export function findSpacedAtSign(window: TextWindow, at: number): Match | null {
+  if (window.before(at) !== 0x20 || !beginsName(window, at - 1) || window.at(at + 1) !== 0x20) return null
+  return findAround(window, at - 1, at + 2, false)
+}
+
+/** A name ends at a position. It becomes the candidate. */
+function beginsName(window: TextWindow, end: number): boolean {
+  const start = namesStart(window.text, end, window.floor)
+  window.candidate = start
+  return start < end
+}
+
+/** The address of the name that begins at the candidate and ends at `nameEnd`, and the domain at `domain`. */
+function findAround(window: TextWindow, nameEnd: number, domain: number, isClear: boolean): Match | null {
+  let start = window.candidate
+  while (start < nameEnd && !isAlphanumeric(window.text.charCodeAt(start))) start++
+  if (start === nameEnd) return null
+  const end = spelledDomainEnd(window, domain)
+  if (end < 0) return null
+  const mark = window.text.slice(nameEnd, domain)
+  const name = window.text.slice(start, nameEnd)
+  const host = window.text.slice(domain, end)
+  if (isClear || MAIL_PROVIDERS.test(/^[\w-]*/.exec(host)?.[0] ?? '')) return { type: 'email', start, end }
+  const isSpelled = / dot | \. |_dot_|[([{]/i.test(host)
+  const isName = /[.\d]| dot /i.test(name) || mark === ' @ ' || mark.startsWith('_')
+  return isSpelled && isName ? { type: 'email', start, end } : null
+}
+
+/** The end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
+export function spelledDomainEnd(window: TextWindow, begin: number): number {
+  let end = -1
+  let position = begin
+  for (let labels = 1; position - begin < DOMAIN_MAX; labels++) {
+    const start = position
+    while (position - begin < DOMAIN_MAX && isLabelCharacter(window.at(position))) position++
+    if (position === start) return end
+    if (labels > 1 && isTopLevel(window.text.slice(start, position))) end = position
+    position = dotEnd(window, position)
+    if (position < 0) return end
+  }
+  return end
+}
+
+function isLabelCharacter(code: number): boolean {
+  return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
+}
+
+/** The end of a dot, spelled or not, or -1. */
+function dotEnd(window: TextWindow, start: number): number {
+  const first = window.at(start)
+  if (first === 0x2e) return start + 1
+  if (first === 0x5f) return wordEnd(window, start + 1, 'dot_')
+  const opening = first === 0x20 ? start + 1 : start
+  if (isOpening(window.at(opening))) {
+    const inner = window.at(opening + 1) === 0x20 ? opening + 2 : opening + 1
+    const after = window.at(inner) === 0x2e ? inner + 1 : wordEnd(window, inner, 'dot')
+    if (after < 0) return -1
+    const close = window.at(after) === 0x20 ? after + 1 : after
+    if (!isClosing(window.at(close))) return -1
+    return window.at(close + 1) === 0x20 ? close + 2 : close + 1
+  }
+  if (first !== 0x20) return -1
+  return window.at(opening) === 0x2e
+    ? window.at(opening + 1) === 0x20
+      ? opening + 2
+      : -1
+    : wordEnd(window, opening, 'dot ')
+}
+
+function wordEnd(window: TextWindow, start: number, word: string): number {
+  for (let i = 0; i < word.length; i++) {
+    const expected = word.charCodeAt(i)
+    const code = window.at(start + i)
+    if (code !== expected && (expected < 0x61 || (code | 0x20) !== expected)) return -1
+  }
+  return start + word.length
+}
+
+function isOpening(code: number): boolean {
+  return code === 0x28 || code === 0x5b || code === 0x7b
+}
+
+function isClosing(code: number): boolean {
+  return code === 0x29 || code === 0x5d || code === 0x7d
+}
+
+/** Back over a local part that ends at `end`, and over the names before it that spelled dots join to it. */
+function namesStart(text: string, end: number, floor: number): number {
+  const limit = Math.max(floor, end - LOCAL_MAX)
+  let start = localRun(text, end, limit)
+  for (;;) {
+    const mark = SPELLED_DOT.exec(text.slice(Math.max(limit, start - 8), start))
+    if (!mark) return start
+    const before = start - mark[0].length
+    const previous = localRun(text, before, limit)
+    if (previous === before) return start
+    start = previous
+  }
+}
+
+/** From where the end of a text could become the local part of a spelled address. */
+export function spelledHold(text: string, end: number, floor: number): number {
+  const tail = text.slice(Math.max(floor, end - 10), end)
+  const begun = BEGUN_MARK.exec(tail)?.[0].length ?? 0
+  const asName = namesStart(text, end, floor)
+  if (begun === 0) return asName
+  const beforeMark = namesStart(text, end - begun, floor)
+  return beforeMark < end - begun ? Math.min(asName, beforeMark) : asName
+}
