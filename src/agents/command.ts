@@ -2,7 +2,7 @@
  * Which program runs a script. Everything that can be known to fail is refused here, before anything runs and before
  * the restart policy could try it again and again.
  */
-import { accessSync, closeSync, constants, openSync, readSync, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { CageError } from '../errors.ts'
 import type { Environment } from './environment.ts'
@@ -40,11 +40,26 @@ export function chooseCommand({ script, args, python, environment }: CommandChoi
   return { program: script, args }
 }
 
+/** Returns the absolute path. Throws CageError `invalid_config` when it is no folder. */
+export function requireFolder(path: string): string {
+  const folder = resolve(path)
+  if (statOrFault(folder).stats?.isDirectory()) return folder
+  throw new CageError('invalid_config', `agent.cwd: expected a folder, got ${folder}`, { facts: { path: folder } })
+}
+
 function checkFile(script: string): void {
-  const stats = statSync(script, { throwIfNoEntry: false })
-  if (!stats) throw refusal('script_not_found', script, 'does not exist')
-  if (stats.isDirectory()) {
-    throw refusal('not_executable', script, 'is a directory', 'name the script inside it')
+  const { stats, fault } = statOrFault(script)
+  if (!stats)
+    throw refusal('script_not_found', script, fault === 'ENOENT' ? 'does not exist' : `is not there (${fault})`)
+  if (stats.isDirectory()) throw refusal('not_executable', script, 'is a directory', 'name the script inside it')
+}
+
+/** `fault`: the system's code, e.g. ENOENT. */
+function statOrFault(path: string): { stats?: Stats; fault?: string } {
+  try {
+    return { stats: statSync(path) }
+  } catch (error) {
+    return { fault: (error as NodeJS.ErrnoException).code }
   }
 }
 

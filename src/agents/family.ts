@@ -35,15 +35,17 @@ export class Family {
    */
   async end(graceMs: number, clock: Clock): Promise<number[]> {
     const killAt = clock.monotonic() + graceMs
+    let giveUpAt = Number.POSITIVE_INFINITY
     await this.look()
     if (graceMs > 0) this.signal('SIGTERM')
     // A paused process takes SIGTERM only when it goes on.
     this.signal('SIGCONT')
-    while (this.#members.length > 0) {
-      const now = clock.monotonic()
-      if (now >= killAt + GONE_MS) break
-      // At every look, since a member may have forked before it died.
-      if (now >= killAt) this.signal('SIGKILL')
+    while (this.#members.length > 0 && clock.monotonic() < giveUpAt) {
+      if (clock.monotonic() >= killAt) {
+        // At every look, since a member may have forked before it died.
+        this.signal('SIGKILL')
+        giveUpAt = Math.min(giveUpAt, clock.monotonic() + GONE_MS)
+      }
       await setTimeout(LOOK_EVERY_MS)
       await this.look()
     }

@@ -27,9 +27,9 @@ import { processStarted } from './process-table.ts'
 import type { Exit } from './restart-policy.ts'
 
 const GATE = `
+trap '' USR1
 read -r IRON_CAGE_GATE || exit
 unset IRON_CAGE_GATE
-trap '' USR1
 exec "$@" </dev/null`
 
 /** A line means that the agent has ended, end of file that the server has. Two rounds, for what forks meanwhile. */

@@ -13,7 +13,6 @@
  * - Nobody is called stopped while the process table shows one of its family; survivors are named.
  * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
  */
-import { statSync } from 'node:fs'
 import { basename, extname, resolve } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
@@ -29,7 +28,7 @@ import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Agent, type AgentFacts, type AgentParts, type RunTokens } from './agent.ts'
 import { exitedEvent, stoppedEvent } from './agent-events.ts'
-import { chooseCommand } from './command.ts'
+import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Family } from './family.ts'
@@ -218,7 +217,7 @@ export class Supervisor {
       name: name ?? config.agent.name ?? basename(script, extname(script)),
       script,
       command,
-      cwd: folderOf(config.agent.cwd),
+      cwd: requireFolder(config.agent.cwd ?? '.'),
     }
   }
 
@@ -245,11 +244,4 @@ export class Supervisor {
     }
     throw new CageError('not_found', `there is no agent ${agentId}`, { facts: { agent_id: agentId } })
   }
-}
-
-/** Throws CageError `invalid_config` when `agent.cwd` is no folder. (Default: where iron-cage was started.) */
-function folderOf(cwd: string | undefined): string {
-  const folder = resolve(cwd ?? '.')
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory()) return folder
-  throw new CageError('invalid_config', `agent.cwd: expected a folder, got ${folder}`, { facts: { path: folder } })
 }

@@ -1,12 +1,412 @@
+import { execFileSync } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { openAgents } from '../support/agents.ts'
+import { checkpointTable } from '../../src/db/checkpoints.ts'
+import { runs } from '../../src/db/schema.ts'
+import type { EventData } from '../../src/events.ts'
+import type { AgentId } from '../../src/ids.ts'
+import { type Agents, openAgents, untilNone } from '../support/agents.ts'
+
+const NO_RESTART = { agent: { restart: { enabled: false } } }
+
+const pidOf = (agents: Agents, id: AgentId): number => agents.state.read().agents[id]!.pid!
 
 describe('an agent that ends by itself', () => {
-  it('exit code 0 is completed and is not started again', async () => {
+  it.each([
+    { code: 0, state: 'completed' },
+    { code: 1, state: 'failed' },
+    { code: 42, state: 'failed' },
+    { code: 255, state: 'failed' },
+  ])('exit code $code is recorded exactly and makes it $state', async ({ code, state }) => {
+    const agents = openAgents({ config: NO_RESTART })
+    const id = await agents.start('exit_with.py', { args: [String(code)] })
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state, exitCode: code, signal: null })
+    expect(agents.state.read().agents[id]).toMatchObject({ state, exit_code: code, signal: null, pid: null })
+    expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ agent_id: id, exit_code: code }])
+  })
+
+  it.each([
+    { number: 9, signal: 'SIGKILL' },
+    { number: 11, signal: 'SIGSEGV' },
+    { number: 15, signal: 'SIGTERM' },
+  ])('death of $signal is recorded exactly', async ({ number, signal }) => {
+    const agents = openAgents({ config: NO_RESTART })
+    const id = await agents.start('die_of.py', { args: [String(number)] })
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: null, signal })
+    expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal }])
+  })
+
+  it('children that it leaves behind end with it, wherever they went', async () => {
     const agents = openAgents()
-    const id = await agents.start('exit_with.py', { args: ['0'] })
-    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'completed', exitCode: 0, signal: null })
-    expect(agents.count('agent.started')).toBe(1)
-    expect(agents.state.read().agents[id]).toMatchObject({ state: 'completed', exit_code: 0, pid: null })
+    const id = await agents.start('fork_setsid.py', { args: ['--exit'] })
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
   })
 })
+
+describe('an agent that crashes', () => {
+  it('runs again within a second, as the same agent in a new run', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    const first = await agents.event('agent.started')
+    await agents.printed('ready')
+    const crashedAt = performance.now()
+    process.kill(first.data.pid, 'SIGKILL')
+    const second = await agents.event('agent.started', ({ data }) => data.restart === 1)
+    expect(performance.now() - crashedAt).toBeLessThan(1_000)
+    expect(second.agent_id).toBe(id)
+    expect(second.data.run_id).not.toBe(first.data.run_id)
+    expect(agents.tokens.valid.map(({ runId }) => runId)).toEqual([second.data.run_id])
+    expect((await agents.event('agent.exited')).data).toEqual({
+      run_id: first.data.run_id,
+      exit_code: null,
+      signal: 'SIGKILL',
+      state: 'starting',
+      reason: 'ended by SIGKILL',
+      restart_in_ms: 250,
+    })
+  })
+
+  it('at once, whatever the cause, is started five times and then no more, with one alarm', async () => {
+    const agents = openAgents()
+    const ids = [
+      await agents.start('crash_after.py', { args: ['0.1'] }),
+      await agents.start('syntax_error.py'),
+      await agents.start('import_error.py'),
+    ]
+    for (const id of ids) {
+      const end = await agents.supervisor.whenEnded(id)
+      expect(end).toEqual({ state: 'crash_loop', exitCode: 1, signal: null })
+      const own = agents.events.filter(({ agent_id }) => agent_id === id)
+      expect(own.filter(({ type }) => type === 'agent.started')).toHaveLength(5)
+      expect(own.filter(({ level }) => level === 'CRIT').map(({ type }) => type)).toEqual(['agent.exited'])
+    }
+    expect(agents.lines('stderr').join()).toContain('SyntaxError')
+    expect(agents.lines('stderr').join()).toContain('no_such_module')
+  })
+
+  it('is not started again when it is stopped while it waits for that', async () => {
+    const agents = openAgents()
+    const id = await agents.start('crash_after.py', { args: ['0'] })
+    await agents.event('agent.exited', ({ data }) => data.restart_in_ms === 1_000)
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 1, signal: null })
+    expect(agents.count('agent.started')).toBe(3)
+    expect(agents.state.read().agents[id]!.state).toBe('stopped')
+  })
+})
+
+describe('stop', () => {
+  it('ends an agent by SIGTERM', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    await agents.printed('ready')
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGTERM' })
+    const types = agents.events.map(({ type }) => type).filter((type) => type !== 'agent.output')
+    expect(types).toEqual(['agent.started', 'agent.stopped', 'agent.exited'])
+  })
+
+  it('lets an agent tidy up and hears its last words', async () => {
+    const agents = openAgents()
+    const id = await agents.start('tidy_up.py')
+    await agents.printed('ready')
+    await agents.supervisor.stop(id)
+    expect(agents.lines()).toEqual(['ready', 'goodbye'])
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
+  })
+
+  it('kills what ignores SIGTERM when the grace is over', async () => {
+    const agents = openAgents({ config: { agent: { stop_grace_s: 0.5 } } })
+    const id = await agents.start('ignore_sigterm.py')
+    await agents.printed('ready')
+    const began = performance.now()
+    await agents.supervisor.stop(id)
+    const took = performance.now() - began
+    expect(took).toBeGreaterThan(500)
+    expect(took).toBeLessThan(1_500)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: null, signal: 'SIGKILL' })
+  })
+
+  it('reaches twenty children that left group, session and parent', async () => {
+    const agents = openAgents({ config: { agent: { stop_grace_s: 0.5 } } })
+    const id = await agents.start('fork_setsid.py')
+    await agents.printed('ready')
+    await allAway(agents)
+    const began = performance.now()
+    await agents.supervisor.stop(id)
+    expect(performance.now() - began).toBeLessThan(2_500)
+    expect((await agents.event('agent.stopped')).data).toEqual({ reason: 'operator', survivors: [] })
+  })
+
+  it('asked by many at once happens once', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    await Promise.all(Array.from({ length: 10 }, () => agents.supervisor.stop(id)))
+    expect(agents.count('agent.stopped')).toBe(1)
+    expect(agents.count('agent.exited')).toBe(1)
+    await agents.supervisor.stop(id)
+    expect(agents.count('agent.stopped')).toBe(1)
+  })
+
+  it('does not know an agent that was never there', async () => {
+    await expect(openAgents().supervisor.stop('lg-00000000')).rejects.toMatchObject({ code: 'not_found' })
+  })
+})
+
+describe('pause and resume', () => {
+  it('stop the process where it is and let it go on, while another one counts', async () => {
+    const agents = openAgents()
+    const id = await agents.start('count.py')
+    const other = await agents.start('count.py')
+    const counted = (of: AgentId) => agents.events.filter((e) => e.type === 'agent.output' && e.agent_id === of).length
+    const countsTo = (of: AgentId, number: number) =>
+      agents.event('agent.output', ({ agent_id, data }) => agent_id === of && data.text === String(number))
+    await countsTo(id, 3)
+    agents.supervisor.pause(id, 'ann')
+    expect(await untilNone(async () => (stateInSystem(pidOf(agents, id)) === 'T' ? [] : ['runs']))).toEqual([])
+    expect(agents.state.read().agents[id]!.state).toBe('paused')
+    const atPause = counted(id)
+    await countsTo(other, counted(other) + 10)
+    // One line may have been in the pipe.
+    expect(counted(id)).toBeLessThanOrEqual(atPause + 1)
+    agents.supervisor.resume(id, 'ann')
+    await countsTo(id, atPause + 5)
+    expect(agents.state.read().agents[id]!.state).toBe('running')
+  })
+
+  it('a paused agent can be stopped, and tidies up', async () => {
+    const agents = openAgents()
+    const id = await agents.start('tidy_up.py')
+    await agents.printed('ready')
+    agents.supervisor.pause(id, 'ann')
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
+  })
+
+  it('asked twice happen once', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    agents.supervisor.resume(id, 'ann')
+    agents.supervisor.pause(id, 'ann')
+    agents.supervisor.pause(id, 'ann')
+    expect([agents.count('agent.paused'), agents.count('agent.resumed')]).toEqual([1, 0])
+  })
+
+  it('need a running agent', async () => {
+    const agents = openAgents()
+    const id = await agents.start('exit_with.py', { args: ['0'] })
+    await agents.supervisor.whenEnded(id)
+    expect(() => agents.supervisor.pause(id, 'ann')).toThrow(`${id} is not running`)
+    expect(() => agents.supervisor.resume(id, 'ann')).toThrow(`${id} is not running`)
+  })
+})
+
+describe('restart by the operator', () => {
+  it('replaces the process of a running agent; who waits for its end goes on waiting', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    const before = pidOf(agents, id)
+    const ended = agents.supervisor.whenEnded(id)
+    await agents.supervisor.restart(id)
+    const again = await agents.event('agent.started', ({ data }) => data.restart === 1)
+    expect(again.data.pid).not.toBe(before)
+    expect((await agents.event('agent.exited')).data).toMatchObject({ state: 'starting', restart_in_ms: 0 })
+    await agents.supervisor.stop(id)
+    expect(await ended).toMatchObject({ state: 'stopped' })
+  })
+
+  it('starts an agent that has ended', async () => {
+    const agents = openAgents()
+    const id = await agents.start('exit_with.py', { args: ['0'] })
+    await agents.supervisor.whenEnded(id)
+    await agents.supervisor.restart(id)
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed' })
+    expect(agents.count('agent.started')).toBe(2)
+    expect(agents.state.read().agents[id]!.restarts).toBe(1)
+  })
+
+  it('is cancelled by a stop', async () => {
+    const agents = openAgents()
+    const id = await agents.start('ignore_sigterm.py')
+    await agents.printed('ready')
+    await agents.supervisor.restart(id)
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'stopped' })
+    expect(agents.count('agent.started')).toBe(1)
+  })
+})
+
+describe('the budget', () => {
+  /** A call that costs more than there is. */
+  const overspend = async (agents: Agents, id: AgentId) => {
+    const call = { callId: 'call-1', agentId: id, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+    await expect(agents.ledger.hold({ ...call, most: 6_000_000_000 })).rejects.toMatchObject({
+      code: 'budget_exceeded',
+    })
+  }
+
+  it('stops the agent for good when it is exhausted', async () => {
+    const agents = openAgents()
+    const id = await agents.start('tidy_up.py', { limitUsd: '5' })
+    await agents.printed('ready')
+    await overspend(agents, id)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 0, signal: null })
+    expect((await agents.event('agent.stopped')).data.reason).toBe('budget')
+    expect(agents.count('agent.started')).toBe(1)
+  })
+
+  it('must be raised before the operator can start the agent again', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py', { limitUsd: '5' })
+    await overspend(agents, id)
+    await agents.supervisor.whenEnded(id)
+    await expect(agents.supervisor.restart(id)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    agents.ledger.setLimit(id, 10_000_000_000, 'ann')
+    await agents.supervisor.restart(id)
+    expect(agents.state.read().agents[id]).toMatchObject({ state: 'running', limit_usd: '10' })
+  })
+
+  it('with on_exhausted: refuse lets the agent live', async () => {
+    const agents = openAgents({ config: { budget: { on_exhausted: 'refuse' } } })
+    const id = await agents.start('forever.py', { limitUsd: '5' })
+    await overspend(agents, id)
+    expect(agents.count('budget.exhausted')).toBe(1)
+    expect(agents.state.read().agents[id]!.state).toBe('running')
+    expect(agents.count('agent.stopped')).toBe(0)
+  })
+})
+
+describe('personal data', () => {
+  const found = (action: 'block' | 'redact'): EventData['pii.found'] => ({
+    incident_id: 'pii-1',
+    pii_type: 'email',
+    risk: 'HIGH',
+    action,
+    place: 'reply',
+    call_id: null,
+    value_hash: '',
+    start: 0,
+    end: 1,
+    unit: null,
+  })
+  const tell = (agents: Agents, id: AgentId, action: 'block' | 'redact') =>
+    agents.state.record({ type: 'pii.found', level: 'CRIT', message: 'found', agent_id: id, data: found(action) })
+
+  it('that must be blocked stops the agent for good; what is redacted does not', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    tell(agents, id, 'redact')
+    expect(agents.count('agent.stopped')).toBe(0)
+    tell(agents, id, 'block')
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'blocked' })
+    expect(agents.count('agent.started')).toBe(1)
+  })
+})
+
+describe('several agents', () => {
+  it('ten started at once all run, and end in the reverse order of their start', async () => {
+    const agents = openAgents()
+    const ids = await Promise.all(Array.from({ length: 10 }, () => agents.start('forever.py')))
+    expect(agents.supervisor.list().map(({ state }) => state)).toEqual(Array(10).fill('running'))
+    await agents.supervisor.close()
+    const exits = agents.events.flatMap(({ type, agent_id }) => (type === 'agent.exited' ? [agent_id] : []))
+    expect(exits).toEqual([...ids].reverse())
+    await expect(agents.start('forever.py')).rejects.toMatchObject({ code: 'conflict' })
+  })
+})
+
+describe('what an agent finds', () => {
+  it('the environment of the contract, in the folder of the configuration', async () => {
+    const agents = openAgents({ environment: { NODE_OPTIONS: '--inspect', IRON_CAGE_MASTER_KEY: 'k', MINE: 'kept' } })
+    const id = await agents.start('print_environment.py')
+    await agents.supervisor.whenEnded(id)
+    const [folder, variables] = agents.lines()
+    expect(folder).toBe(agents.folder)
+    const environment = JSON.parse(variables!)
+    const token = `run_${(await agents.event('agent.started')).data.run_id}`
+    expect(environment).toMatchObject({
+      OPENAI_BASE_URL: `http://127.0.0.1:8080/gateway/${token}/openai/v1`,
+      IRON_CAGE_TOKEN: token,
+      IRON_CAGE_AGENT_ID: id,
+      MINE: 'kept',
+    })
+    for (const name of ['NODE_OPTIONS', 'IRON_CAGE_MASTER_KEY', 'IRON_CAGE_GATE']) {
+      expect(environment).not.toHaveProperty(name)
+    }
+  })
+
+  it('SIGUSR1 right after its start does it no harm', async () => {
+    const agents = openAgents()
+    const id = await agents.start('tidy_up.py')
+    for (let sent = 0; sent < 100; sent += 1) process.kill(pidOf(agents, id), 'SIGUSR1')
+    await agents.printed('ready')
+    process.kill(pidOf(agents, id), 'SIGUSR1')
+    await agents.supervisor.stop(id)
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'stopped', exitCode: 0 })
+  })
+
+  it('its checkpoint is there after a crash and gone after exit code 0', async () => {
+    const agents = openAgents({ config: NO_RESTART })
+    const checkpoints = checkpointTable(agents.database)
+    checkpoints.put('exit_with', { lead: 40 }, '2026-11-21T12:00:00.000Z')
+    await agents.supervisor.whenEnded(await agents.start('exit_with.py', { args: ['1'] }))
+    expect(checkpoints.get('exit_with')).toEqual({ version: 1, data: { lead: 40 } })
+    await agents.supervisor.whenEnded(await agents.start('exit_with.py', { args: ['0'] }))
+    expect(checkpoints.get('exit_with')).toBeUndefined()
+  })
+})
+
+describe('what an agent prints', () => {
+  it('is told line by line, redacted, and withheld when it cannot be redacted', async () => {
+    const redact = (text: string) => {
+      if (text === 'broken') throw new Error('no')
+      return text.replace('ann@acme.com', '[EMAIL_REDACTED]')
+    }
+    const agents = openAgents({ redact })
+    const bytes = Buffer.from('to ann@acme.com\nbroken\nlast')
+    await agents.supervisor.whenEnded(await agents.start('print_bytes.py', { args: [bytes.toString('hex')] }))
+    expect(agents.lines()).toEqual(['to [EMAIL_REDACTED]', '[line withheld: it could not be redacted]', 'last'])
+  })
+
+  it('a hundred megabytes are drained and counted, in flat memory, while another agent is heard', async () => {
+    const agents = openAgents()
+    const other = await agents.start('count.py')
+    await agents.printed('1')
+    const before = process.memoryUsage().rss
+    const flood = await agents.start('flood.py')
+    await agents.supervisor.whenEnded(flood)
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1_048_576)
+    expect(agents.lines('stderr')).toEqual(['done'])
+    const ofFlood = agents.events.flatMap((event) =>
+      event.type === 'agent.output' && event.agent_id === flood && event.data.stream === 'stdout'
+        ? [event.data.text]
+        : [],
+    )
+    const dropped = ofFlood.map((text) => Number(/^(\d+) lines? dropped/.exec(text)?.[1] ?? 0))
+    const shown = dropped.filter((count) => count === 0).length
+    expect(shown + dropped.reduce((sum, count) => sum + count, 0)).toBe(1_000_000)
+    await agents.supervisor.stop(other)
+    const counted = agents.lines().filter((text) => /^\d+$/.test(text))
+    expect(counted).toEqual(counted.map((_, index) => String(index + 1)))
+  })
+
+  it('a line of 64 megabytes is cut, and the next one is whole', async () => {
+    const agents = openAgents()
+    await agents.supervisor.whenEnded(await agents.start('long_line.py', { args: ['64'] }))
+    const output = agents.events.flatMap((event) => (event.type === 'agent.output' ? [event.data] : []))
+    expect(output).toEqual([
+      { stream: 'stdout', text: 'x'.repeat(16_384), truncated: true },
+      { stream: 'stdout', text: 'after' },
+    ])
+  })
+})
+
+/** T is stopped. */
+const stateInSystem = (pid: number): string =>
+  execFileSync('ps', ['-o', 'state=', '-p', String(pid)], { encoding: 'utf8' })[0]!
+
+/** Resolves when all twenty children are out of their group. */
+async function allAway(agents: Agents): Promise<void> {
+  const count = () => agents.lines().filter((text) => text === 'away').length
+  if (count() === 20) return
+  await agents.event('agent.output', () => count() === 20)
+}

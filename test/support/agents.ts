@@ -8,78 +8,57 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, expect } from 'vitest'
-import type { RunTokens } from '../../src/agents/agent.ts'
 import { findByAgentId } from '../../src/agents/process-table.ts'
-import { type AgentSpec, Supervisor } from '../../src/agents/supervisor.ts'
-import { Ledger } from '../../src/budget/ledger.ts'
-import { systemClock } from '../../src/clock.ts'
-import { type Config, configSchema } from '../../src/config/schema.ts'
-import { type Database, openDatabase } from '../../src/db/database.ts'
+import type { AgentSpec, Supervisor } from '../../src/agents/supervisor.ts'
+import type { Ledger } from '../../src/budget/ledger.ts'
+import type { Database } from '../../src/db/database.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
-import { StateManager } from '../../src/state/state-manager.ts'
+import type { StateManager } from '../../src/state/state-manager.ts'
+import { type AgentPartsOptions, agentParts } from './agent-parts.ts'
 
-const PROGRAMS = join(import.meta.dirname, '..', 'agents', 'programs')
-const SHIM = join(import.meta.dirname, '..', '..', 'python', 'shim')
+export type AgentsOptions = Omit<AgentPartsOptions, 'databasePath'>
 
-/** A real interpreter: version managers put a slow script in its place. */
-export const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
+/** Path of a program in `agents/programs/`. */
+export const program = (name: string): string => join(import.meta.dirname, '..', 'agents', 'programs', name)
 
-export const program = (name: string): string => join(PROGRAMS, name)
-
-export interface AgentsOptions {
-  /** Settings of the configuration file. */
-  config?: { agent?: object; budget?: object }
-  redact?: (text: string, agentId: AgentId) => string
-  /** An existing database, to see what is there after a restart. */
-  database?: Database
-  environment?: Record<string, string>
-}
-
-const opened: Agents[] = []
-
-export function openAgents(options: AgentsOptions = {}): Agents {
-  const agents = new Agents(options)
+/** Agents in a folder of their own; with `folder` in that of a server that is gone, with what it left. */
+export function openAgents(options: AgentsOptions & { folder?: string } = {}): Agents {
+  const agents = new Agents(options.folder ?? newFolder(), options)
   opened.push(agents)
   return agents
 }
 
+export const newFolder = (): string => mkdtempSync(join(tmpdir(), 'iron-cage-agents-'))
+
+const opened: Agents[] = []
+
+afterEach(async () => {
+  for (const agents of opened.splice(0)) await agents.close()
+})
+
 export class Agents {
-  readonly config: Config
+  /** Where the agents run, and the database is. */
+  readonly folder: string
   readonly database: Database
   readonly state: StateManager
   readonly ledger: Ledger
   readonly supervisor: Supervisor
-  readonly tokens = new TokenList()
+  readonly tokens: ReturnType<typeof agentParts>['tokens']
+  /** Everything that happened since this was opened. */
   readonly events: RuntimeEvent[] = []
-  /** A folder of its own, where agents run. */
-  readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-agents-'))
-  readonly faults: string[] = []
+  readonly #faults: string[]
 
-  constructor({ config, redact = (text) => text, database, environment = {} }: AgentsOptions) {
-    const agent = { python, cwd: this.folder, stop_grace_s: 1, ...config?.agent }
-    this.config = configSchema.parse({ ...config, agent })
-    this.database = database ?? openDatabase({ path: join(this.folder, 'state.db') })
-    this.state = new StateManager({
-      database: this.database,
-      clock: systemClock,
-      retentionDays: 7,
-      onFault: (error, what) => this.faults.push(`${what}: ${error}`),
-    })
+  constructor(folder: string, options: AgentsOptions) {
+    const parts = agentParts({ ...options, databasePath: join(folder, 'state.db') })
+    this.folder = folder
+    this.database = parts.database
+    this.state = parts.state
+    this.ledger = parts.ledger
+    this.supervisor = parts.supervisor
+    this.tokens = parts.tokens
+    this.#faults = parts.faults
     this.state.subscribe((event) => this.events.push(event))
-    this.ledger = new Ledger({ database: this.database, state: this.state, clock: systemClock, warnAt: [0.9] })
-    this.supervisor = new Supervisor({
-      config: this.config,
-      state: this.state,
-      ledger: this.ledger,
-      database: this.database,
-      clock: systemClock,
-      runTokens: this.tokens,
-      redact,
-      parentEnvironment: { PATH: process.env.PATH ?? '', HOME: this.folder, ...environment },
-      serverUrl: () => 'http://127.0.0.1:8080',
-      shimFolder: SHIM,
-    })
   }
 
   async start(script: string, spec: Omit<AgentSpec, 'script'> = {}): Promise<AgentId> {
@@ -127,43 +106,24 @@ export class Agents {
     this.state.close()
     this.database.close()
     rmSync(this.folder, { recursive: true })
-    for (const id of ids) {
-      expect([...(await findByAgentId(id))], `processes of ${id}`).toEqual([])
-      expect(await watchdogsOf(id), `watchdogs of ${id}`).toEqual([])
-    }
+    for (const id of ids) expect(await untilNone(() => processesOf(id)), `processes of ${id}`).toEqual([])
     expect(this.tokens.valid, 'run tokens').toEqual([])
-    expect(this.faults).toEqual([])
+    expect(this.#faults).toEqual([])
   }
 }
 
-afterEach(async () => {
-  for (const agents of opened.splice(0)) await agents.close()
-})
-
-class TokenList implements RunTokens {
-  valid: { token: string; runId: string; agentId: string; name: string }[] = []
-  issue(run: { agentId: string; runId: string; name: string }): string {
-    const token = `run_${run.runId}`
-    this.valid.push({ token, ...run })
-    return token
-  }
-  revoke(runId: string): void {
-    this.valid = this.valid.filter((run) => run.runId !== runId)
-  }
-}
-
-/** Waits until `found` finds nothing or ten seconds are over, and returns what it found last. */
-export async function untilNone<T>(found: () => Promise<T[]>): Promise<T[]> {
-  for (const deadline = Date.now() + 10_000; ; ) {
-    const left = await found()
-    if (left.length === 0 || Date.now() > deadline) return left
+/** Asks until nothing is found or two seconds are over; returns what was found last. */
+export async function untilNone<T>(find: () => Promise<T[]>): Promise<T[]> {
+  for (const deadline = performance.now() + 2_000; ; ) {
+    const found = await find()
+    if (found.length === 0 || performance.now() > deadline) return found
     await setTimeout(20)
   }
 }
 
-const watchdogsOf = (agentId: AgentId): Promise<string[]> =>
-  untilNone(async () =>
-    execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' })
-      .split('\n')
-      .filter((line) => line.includes(agentId) && !line.includes('ps -A')),
-  )
+/** Everything that carries an agent's id in its environment, and its watchdogs, which carry it as an argument. */
+export async function processesOf(agentId: AgentId): Promise<string[]> {
+  const members = [...(await findByAgentId(agentId))].map((pid) => `pid ${pid}`)
+  const commands = execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).split('\n')
+  return [...members, ...commands.filter((command) => command.includes(agentId))]
+}

@@ -1,4 +1,5 @@
 import json
 import os
 
+print(os.getcwd())
 print(json.dumps(dict(os.environ)))

@@ -1,0 +1,138 @@
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { chooseCommand } from '../../src/agents/command.ts'
+import { CageError } from '../../src/errors.ts'
+import { newFolder, openAgents } from '../support/agents.ts'
+
+let folder: string
+
+beforeEach(() => {
+  folder = newFolder()
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+/** A file in the test's folder. */
+function file(path: string, mode = 0o644): string {
+  const whole = join(folder, path)
+  mkdirSync(dirname(whole), { recursive: true })
+  writeFileSync(whole, '')
+  chmodSync(whole, mode)
+  return whole
+}
+
+const choose = (script: string, part: { python?: string; environment?: Record<string, string> } = {}) =>
+  chooseCommand({ script, args: ['--fast'], python: part.python, environment: part.environment ?? {} })
+
+describe('the interpreter of a Python script', () => {
+  it('is the one the user named, as a path or on PATH', () => {
+    const script = file('agent.py')
+    const mine = file('bin/mine', 0o755)
+    expect(choose(script, { python: mine })).toEqual({ program: mine, args: [script, '--fast'] })
+    expect(choose(script, { python: 'mine', environment: { PATH: `/nowhere:${dirname(mine)}` } }).program).toBe(mine)
+  })
+
+  it('else that of the active virtual environment, else .venv beside the script, else python3', () => {
+    const script = file('agent.py')
+    const onPath = file('bin/python3', 0o755)
+    const environment = { PATH: dirname(onPath), VIRTUAL_ENV: join(folder, 'active') }
+    expect(choose(script, { environment }).program).toBe(onPath)
+    const beside = file('.venv/bin/python', 0o755)
+    expect(choose(script, { environment }).program).toBe(beside)
+    const active = file('active/bin/python', 0o755)
+    expect(choose(script, { environment }).program).toBe(active)
+  })
+
+  it('is not looked for in folders that depend on where we are', () => {
+    const script = file('agent.py')
+    expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 is not on PATH')
+  })
+})
+
+describe('other programs', () => {
+  it.each(['agent.js', 'agent.mjs', 'agent.ts'])('%s runs on Node', (name) => {
+    const script = file(name)
+    expect(choose(script)).toEqual({ program: process.execPath, args: [script, '--fast'] })
+  })
+
+  it('anything executable runs as it is', () => {
+    const script = file('agent', 0o755)
+    expect(choose(script)).toEqual({ program: script, args: ['--fast'] })
+  })
+
+  it('really run', async () => {
+    const agents = openAgents()
+    for (const name of ['executable.sh', 'on_node.mjs']) {
+      const id = await agents.start(name, { args: ['it'] })
+      expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
+    }
+    expect(agents.lines()).toEqual(['ran with it', 'ran on node it'])
+  })
+})
+
+describe('what cannot be started is refused before anything runs', () => {
+  const refusals = [
+    { name: 'a missing script', script: () => join(folder, 'no.py'), code: 'script_not_found', exit: 127 },
+    { name: 'a script below a file', script: () => join(file('a'), 'b.py'), code: 'script_not_found', exit: 127 },
+    { name: 'a link to nothing', script: () => link('gone.py'), code: 'script_not_found', exit: 127 },
+    { name: 'a link to itself', script: () => link('agent.py'), code: 'script_not_found', exit: 127 },
+    { name: 'a name that is too long', script: () => `/${'x'.repeat(300)}.py`, code: 'script_not_found', exit: 127 },
+    { name: 'a directory', script: () => folder, code: 'not_executable', exit: 126 },
+    {
+      name: 'a directory named like a script',
+      script: () => dirname(file('d.py/x')),
+      code: 'not_executable',
+      exit: 126,
+    },
+    { name: 'a file nobody may execute', script: () => file('agent'), code: 'not_executable', exit: 126 },
+    {
+      name: 'a missing interpreter',
+      script: () => file('agent.py'),
+      code: 'interpreter_not_found',
+      exit: 127,
+      python: '/no',
+    },
+    {
+      name: 'an interpreter that is none',
+      script: () => file('agent.py'),
+      code: 'interpreter_not_found',
+      exit: 127,
+      python: '/',
+    },
+    {
+      name: 'a folder that is none',
+      script: () => file('agent.py'),
+      code: 'invalid_config',
+      exit: 2,
+      cwd: '/no/folder',
+    },
+  ] as const
+
+  it.each(refusals)('$name: $code, exit $exit', async (row) => {
+    const settings = { ...('python' in row && { python: row.python }), ...('cwd' in row && { cwd: row.cwd }) }
+    const agents = openAgents({ config: { agent: settings } })
+    const error = await agents.supervisor.start({ script: row.script() }).catch((thrown: unknown) => thrown)
+    expect(error).toBeInstanceOf(CageError)
+    expect(error).toMatchObject({ code: row.code, row: { exit: row.exit }, hint: expect.stringMatching(/./) })
+    expect((error as CageError).facts.path).toMatch(/^\//)
+    expect(agents.events).toEqual([])
+    expect(agents.tokens.valid).toEqual([])
+  })
+
+  it.runIf(process.getuid?.() === 0)('a script this user may not read: not_executable', () => {
+    const script = file('agent.py', 0o000)
+    chmodSync(folder, 0o755)
+    process.seteuid?.(65_534)
+    try {
+      expect(() => choose(script)).toThrow(`${script} cannot be read (EACCES)`)
+    } finally {
+      process.seteuid?.(0)
+    }
+  })
+
+  const link = (to: string): string => {
+    const path = join(folder, 'agent.py')
+    symlinkSync(join(folder, to), path)
+    return path
+  }
+})

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest'
+import { agentEnvironment, type EnvironmentFacts } from '../../src/agents/environment.ts'
+
+const environment = (part: Partial<EnvironmentFacts> = {}) =>
+  agentEnvironment({
+    parent: {},
+    added: {},
+    agentId: 'lg-7a3f9c2d',
+    runToken: 'run_abc',
+    serverUrl: 'http://127.0.0.1:8080',
+    shimFolder: '/shim',
+    providerKeys: 'inject',
+    ...part,
+  })
+
+describe('agentEnvironment', () => {
+  it('gives exactly this to an agent of an empty shell', () => {
+    const openai = 'http://127.0.0.1:8080/gateway/run_abc/openai/v1'
+    const anthropic = 'http://127.0.0.1:8080/gateway/run_abc/anthropic'
+    expect(environment()).toEqual({
+      OPENAI_BASE_URL: openai,
+      OPENAI_API_BASE: openai,
+      ANTHROPIC_BASE_URL: anthropic,
+      ANTHROPIC_API_URL: anthropic,
+      ANTHROPIC_API_BASE: anthropic,
+      IRON_CAGE_URL: 'http://127.0.0.1:8080',
+      IRON_CAGE_AGENT_ID: 'lg-7a3f9c2d',
+      IRON_CAGE_TOKEN: 'run_abc',
+      NO_PROXY: 'localhost,127.0.0.1,::1',
+      no_proxy: 'localhost,127.0.0.1,::1',
+      PYTHONPATH: '/shim',
+      PYTHONUNBUFFERED: '1',
+    })
+  })
+
+  it("keeps the rest of the user's shell, and agent.env wins over it", () => {
+    const own = environment({ parent: { HOME: '/home/ann', COLOR: 'red' }, added: { COLOR: 'blue' } })
+    expect(own).toMatchObject({ HOME: '/home/ann', COLOR: 'blue' })
+  })
+
+  it('nothing turns an agent away from the gateway', () => {
+    const elsewhere = { OPENAI_BASE_URL: 'https://api.openai.com/v1', IRON_CAGE_TOKEN: 'mine' }
+    expect(environment({ parent: elsewhere, added: elsewhere })).toEqual(environment())
+  })
+
+  it('the master key and our own NODE_OPTIONS never get there', () => {
+    const secret = { IRON_CAGE_MASTER_KEY: 'k', IRON_CAGE_MASTER_KEY_FILE: '/k', IRON_CAGE_MASTER_KEY_OLD: 'o' }
+    expect(environment({ parent: { ...secret, NODE_OPTIONS: '--inspect' }, added: secret })).toEqual(environment())
+  })
+
+  it("the user's own NODE_OPTIONS for the agent do", () => {
+    expect(environment({ added: { NODE_OPTIONS: '--stack-size=2000' } }).NODE_OPTIONS).toBe('--stack-size=2000')
+  })
+
+  it('the shim comes before what is on PYTHONPATH', () => {
+    expect(environment({ parent: { PYTHONPATH: '/a:/b' } }).PYTHONPATH).toBe('/shim:/a:/b')
+  })
+
+  it.each([
+    [{ NO_PROXY: 'intern.acme' }, 'intern.acme,localhost,127.0.0.1,::1', 'intern.acme,localhost,127.0.0.1,::1'],
+    [{ no_proxy: 'a, b ,' }, 'a,b,localhost,127.0.0.1,::1', 'a,b,localhost,127.0.0.1,::1'],
+    [{ NO_PROXY: 'A', no_proxy: 'b' }, 'A,localhost,127.0.0.1,::1', 'b,localhost,127.0.0.1,::1'],
+    [{ NO_PROXY: 'localhost' }, 'localhost,127.0.0.1,::1', 'localhost,127.0.0.1,::1'],
+  ])('loopback is added to the proxy exceptions of %o', (parent, upper, lower) => {
+    expect(environment({ parent })).toMatchObject({ NO_PROXY: upper, no_proxy: lower })
+  })
+
+  it('inject leaves the keys of providers as they are', () => {
+    expect(environment({ parent: { OPENAI_API_KEY: 'sk-real' } }).OPENAI_API_KEY).toBe('sk-real')
+    expect(environment()).not.toHaveProperty('OPENAI_API_KEY')
+  })
+
+  it('shield gives the run token in their place', () => {
+    const own = environment({ parent: { OPENAI_API_KEY: 'sk-real' }, providerKeys: 'shield' })
+    expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc' })
+    expect(JSON.stringify(own)).not.toContain('sk-real')
+  })
+})

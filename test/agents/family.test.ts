@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { expect, it, onTestFinished } from 'vitest'
+import { Family } from '../../src/agents/family.ts'
+import { processStarted, readProcessTable } from '../../src/agents/process-table.ts'
+import { systemClock } from '../../src/clock.ts'
+
+async function startSleep(uid?: number): Promise<{ pid: number; started: string }> {
+  const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore', cwd: '/', uid })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  return { pid: child.pid!, started: (await processStarted(child.pid!))! }
+}
+
+it('the table knows this process, its parent, and since when', async () => {
+  const row = (await readProcessTable()).find(({ pid }) => pid === process.pid)
+  expect(row).toMatchObject({ pid: process.pid, ppid: process.ppid, started: await processStarted(process.pid) })
+})
+
+it('a process that is not there has no start time', async () => {
+  expect(await processStarted(4_194_305)).toBeUndefined()
+})
+
+it('a group whose first process started at another time is not ours and is left alone', async () => {
+  const { pid, started } = await startSleep()
+  const family = new Family({ agentId: 'no-00000001', group: pid, started: 'long ago' })
+  expect(await family.end(0, systemClock)).toEqual([])
+  expect(await processStarted(pid)).toBe(started)
+})
+
+// Only root can start a process that somebody else may not kill.
+it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor, two seconds later', async () => {
+  const { pid, started } = await startSleep(1_000)
+  const family = new Family({ agentId: 'no-00000002', group: pid, started })
+  const began = performance.now()
+  process.seteuid?.(65_534)
+  try {
+    expect(await family.end(0, systemClock)).toEqual([pid])
+  } finally {
+    process.seteuid?.(0)
+  }
+  expect(performance.now() - began).toBeLessThan(3_000)
+})

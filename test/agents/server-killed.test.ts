@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, it, onTestFinished } from 'vitest'
+import { processStarted } from '../../src/agents/process-table.ts'
+import { runTable } from '../../src/db/runs.ts'
+import { runs } from '../../src/db/schema.ts'
+import type { RuntimeEvent } from '../../src/events.ts'
+import type { AgentId } from '../../src/ids.ts'
+import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
+
+const SERVER = join(import.meta.dirname, '..', 'support', 'agent-server.ts')
+
+/** Starts a server with these agents in a process of its own and kills it as soon as `isTime`, asked at each event. */
+async function killServer(folder: string, programs: string[], isTime: (events: RuntimeEvent[]) => boolean) {
+  const server = spawn(process.execPath, [SERVER, join(folder, 'state.db'), ...programs.map(program)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  const events: RuntimeEvent[] = []
+  for await (const line of createInterface(server.stdout)) {
+    events.push(JSON.parse(line))
+    if (isTime(events)) break
+  }
+  server.kill('SIGKILL')
+  if (server.signalCode === null) await once(server, 'exit')
+  return [...new Set(events.flatMap(({ agent_id }) => agent_id ?? []))]
+}
+
+const countPrinted = (events: RuntimeEvent[], text: string) =>
+  events.filter((event) => event.type === 'agent.output' && event.data.text === text).length
+
+it('when the server is killed its agents die with it, also those that ran from their group', async () => {
+  const folder = newFolder()
+  const programs = ['forever.py', 'ignore_sigterm.py', 'fork_setsid.py']
+  const ids = await killServer(
+    folder,
+    programs,
+    (events) => countPrinted(events, 'ready') === 3 && countPrinted(events, 'away') === 20,
+  )
+  for (const id of ids) expect(await untilNone(() => processesOf(id)), id).toEqual([])
+
+  const agents = openAgents({ folder })
+  expect(Object.values(agents.state.read().agents).map(({ state }) => state)).toEqual(Array(3).fill('running'))
+  await agents.supervisor.endLeftovers()
+  for (const id of ids) {
+    expect(agents.state.read().agents[id]).toMatchObject({
+      state: 'failed',
+      pid: null,
+      reason: 'the server ended before it',
+    })
+  }
+  expect(runTable(agents.database).findOpen()).toEqual([])
+  await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({ code: 'agent_not_running' })
+})
+
+it('an agent that waited for its restart is told to have ended, too', async () => {
+  const folder = newFolder()
+  const ids = await killServer(folder, ['crash_after.py'], (events) =>
+    events.some((event) => event.type === 'agent.exited' && event.data.restart_in_ms === 1_000),
+  )
+  const agents = openAgents({ folder })
+  expect(agents.state.read().agents[ids[0]!]!.state).toBe('starting')
+  await agents.supervisor.endLeftovers()
+  expect(agents.state.read().agents[ids[0]!]).toMatchObject({ state: 'failed', reason: 'the server ended before it' })
+})
+
+/** A run of a killed server, whose row says that `pid` was started at `started`. */
+function insertRun(agents: ReturnType<typeof openAgents>, agentId: AgentId, pid: number, started: string): void {
+  runTable(agents.database).insert({
+    id: `run-${agentId}`,
+    agent_id: agentId,
+    name: 'forever',
+    script: '/forever.py',
+    environment: 'development',
+    restart: 0,
+    pid,
+    pid_started: started,
+    started_at: '2026-11-21T12:00:00.000Z',
+  })
+}
+
+async function startSleep(environment: Record<string, string> = {}): Promise<{ process: ChildProcess; pid: number }> {
+  const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore', env: { ...process.env, ...environment } })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await once(child, 'spawn')
+  return { process: child, pid: child.pid! }
+}
+
+it('a leftover is known by pid and start time, and ended', async () => {
+  const agents = openAgents()
+  const leftover = await startSleep()
+  insertRun(agents, 'lo-00000001', leftover.pid, (await processStarted(leftover.pid))!)
+  await agents.supervisor.endLeftovers()
+  expect(leftover.process.signalCode ?? (await once(leftover.process, 'exit'))[1]).toBe('SIGKILL')
+  expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal: null }])
+  expect(runTable(agents.database).findOpen()).toEqual([])
+})
+
+it('a process that only has the pid of a leftover is left alone', async () => {
+  const agents = openAgents()
+  const stranger = await startSleep()
+  insertRun(agents, 'lo-00000002', stranger.pid, 'long ago')
+  await agents.supervisor.endLeftovers()
+  expect(await processStarted(stranger.pid)).toBeDefined()
+  expect(runTable(agents.database).findOpen()).toEqual([])
+})
+
+it('a child of a leftover is known by the id of the agent, although its parent is gone', async () => {
+  const agents = openAgents()
+  const child = await startSleep({ IRON_CAGE_AGENT_ID: 'lo-00000003' })
+  insertRun(agents, 'lo-00000003', 4_194_305, 'long ago')
+  await agents.supervisor.endLeftovers()
+  expect(child.process.signalCode ?? (await once(child.process, 'exit'))[1]).toBe('SIGKILL')
+})

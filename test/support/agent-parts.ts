@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process'
+import { dirname, join } from 'node:path'
+import type { RunTokens } from '../../src/agents/agent.ts'
+import { Supervisor } from '../../src/agents/supervisor.ts'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { systemClock } from '../../src/clock.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import type { AgentId, RunId } from '../../src/ids.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+
+/** A real interpreter: version managers put a slow script in its place. */
+export const python = execFileSync('python3', ['-c', 'import sys; print(sys.executable)'], { encoding: 'utf8' }).trim()
+
+export interface AgentPartsOptions {
+  databasePath: string
+  /** Settings of the configuration file. */
+  config?: { agent?: object; budget?: object }
+  redact?: (text: string, agentId: AgentId) => string
+  /** What the shell holds besides PATH. */
+  environment?: Record<string, string>
+}
+
+/** A supervisor and what it needs, all real. Agents run in the database's folder. */
+export function agentParts({ databasePath, config, redact = (text) => text, environment }: AgentPartsOptions) {
+  const agent = { python, cwd: dirname(databasePath), stop_grace_s: 1, ...config?.agent }
+  const checked = configSchema.parse({ ...config, agent })
+  const database = openDatabase({ path: databasePath })
+  const clock = systemClock
+  const faults: string[] = []
+  const onFault = (error: unknown, what: string) => faults.push(`${what}: ${error}`)
+  const state = new StateManager({ database, clock, retentionDays: 7, onFault })
+  const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
+  const tokens = new TokenList()
+  const supervisor = new Supervisor({
+    config: checked,
+    state,
+    ledger,
+    database,
+    clock,
+    runTokens: tokens,
+    redact,
+    parentEnvironment: { PATH: process.env.PATH ?? '', ...environment },
+    serverUrl: () => 'http://127.0.0.1:8080',
+    shimFolder: join(import.meta.dirname, '..', '..', 'python', 'shim'),
+  })
+  return { database, state, ledger, tokens, supervisor, faults }
+}
+
+/** Run tokens that can be told apart and counted. */
+class TokenList implements RunTokens {
+  valid: { agentId: AgentId; runId: RunId; name: string }[] = []
+  issue(run: { agentId: AgentId; runId: RunId; name: string }): string {
+    this.valid.push(run)
+    return `run_${run.runId}`
+  }
+  revoke(runId: RunId): void {
+    this.valid = this.valid.filter((run) => run.runId !== runId)
+  }
+}
