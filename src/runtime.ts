@@ -48,6 +48,8 @@ export interface Runtime {
   readonly circuits: Circuits
   readonly cache: ServiceCache
   readonly checkpoints: ReturnType<typeof checkpointTable>
+  /** What agents prove themselves with. */
+  readonly runTokens: RunTokens
   readonly log: Log
   /** Dashboards that watch now. */
   viewers(): number
@@ -186,6 +188,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       circuits,
       cache,
       checkpoints,
+      runTokens,
       log,
       viewers: server.viewers,
       close: (why) => {
