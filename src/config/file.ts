@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs'
 import { parse as parseToml, TomlError } from 'smol-toml'
-import { isMap, isNode, isScalar, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml'
+import { type ErrorCode, isMap, isNode, isScalar, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml'
 import type { Key, Problem } from './problems.ts'
 
 const MAX_FILE_BYTES = 1_048_576
@@ -58,7 +58,7 @@ function readYaml(text: string, name: string): FileReading {
   const add = (offset: number, what: string) => problems.push({ place: placed(name, placeAt(offset)), key: '', what })
   // A warning is an unknown tag: what was meant by it would be lost.
   for (const { code, pos, message } of [...document.errors, ...document.warnings]) {
-    add(pos[0], code === 'DUPLICATE_KEY' ? 'this key is there twice' : firstLine(message))
+    add(pos[0], YAML_MISTAKES[code] ?? firstLine(message))
   }
   visit(document, {
     // Only plain digits are a number here: 5e1, 0x10 and .inf stay text, which is refused where a number is expected.
@@ -87,6 +87,12 @@ function readYaml(text: string, name: string): FileReading {
       return offset === undefined ? undefined : placeAt(offset)
     },
   }
+}
+
+/** Where the parser's own words speak to programmers. */
+const YAML_MISTAKES: Readonly<Partial<Record<ErrorCode, string>>> = {
+  DUPLICATE_KEY: 'this key is there twice',
+  MULTIPLE_DOCS: 'expected one document, this begins another',
 }
 
 /** Where a key's name begins, or an entry of a list; undefined when it is not in the file. */

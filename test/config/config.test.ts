@@ -1,0 +1,214 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { isLinkLocal } from '../../src/config/addresses.ts'
+import { parseTypedAmount } from '../../src/config/amount.ts'
+import { loadConfig, type Setting, shownLeaves } from '../../src/config/config.ts'
+import { readEnvironment } from '../../src/config/env.ts'
+
+let cwd: string
+beforeEach(() => {
+  cwd = mkdtempSync(join(tmpdir(), 'iron-cage-config-'))
+})
+afterEach(() => rmSync(cwd, { recursive: true }))
+
+const budgetFlag = (value: string): Setting => ({ key: ['budget', 'limit_usd'], value, origin: '--budget' })
+
+function load(variables: NodeJS.ProcessEnv = {}, flags: Setting[] = [], more: { scriptDir?: string } = {}) {
+  return loadConfig({ flags, env: readEnvironment(variables), cwd, ...more })
+}
+
+describe('the origin of a value', () => {
+  test('a flag wins over a variable, a variable over the file, the file over the default', () => {
+    writeFileSync(join(cwd, 'iron-cage.yaml'), '# ours\nbudget:\n  limit_usd: 10\nserver: { port: 81, host: "::1" }\n')
+    const { config, origins } = load({ IRON_CAGE_BUDGET: '20', IRON_CAGE_PORT: '82' }, [budgetFlag('30')])
+    expect(config).toMatchObject({ budget: { limit_usd: '30' }, server: { port: 82, host: '::1' } })
+    expect(origins).toMatchObject({
+      'budget.limit_usd': '--budget',
+      'server.port': 'IRON_CAGE_PORT',
+      'server.host': 'iron-cage.yaml:4',
+      'budget.warn_at': 'default',
+    })
+  })
+
+  test('every value has one', () => {
+    writeFileSync(
+      join(cwd, 'iron-cage.toml'),
+      '[alerts.email]\nto = "a@b.example"\nfrom = "c@d.example"\nsmtp_url = "smtp://h"\n',
+    )
+    const loaded = load()
+    expect(shownLeaves(loaded).map(({ key }) => key)).toEqual(Object.keys(loaded.origins))
+    expect(loaded.origins).toMatchObject({ 'alerts.email.to': 'iron-cage.toml:2', 'log.retention_days': 'default' })
+  })
+
+  test('without file, flag or variable all is default, and the limit is $100', () => {
+    const { config, origins, file } = load()
+    expect(file).toBeNull()
+    expect(new Set(Object.values(origins))).toEqual(new Set(['default']))
+    expect(config.budget.limit_usd).toBe('100')
+    expect(config.alerts).toEqual({ webhooks: [] })
+    expect(config.providers.openai.retries).toBe(2)
+  })
+})
+
+describe('which file is read', () => {
+  beforeEach(() => {
+    mkdirSync(join(cwd, 'agents'))
+    writeFileSync(join(cwd, 'agents', 'iron-cage.yml'), 'budget: { limit_usd: 1 }\n')
+    writeFileSync(join(cwd, 'named.toml'), '[budget]\nlimit_usd = 2\n')
+    writeFileSync(join(cwd, 'other.yaml'), 'budget: { limit_usd: 3 }\n')
+  })
+  const scriptDir = () => ({ scriptDir: join(cwd, 'agents') })
+
+  test('the one beside the script, when the working directory has none', () => {
+    const { config, file, origins } = load({}, [], scriptDir())
+    expect(config.budget.limit_usd).toBe('1')
+    expect(file).toBe(join(cwd, 'agents', 'iron-cage.yml'))
+    expect(origins['budget.limit_usd']).toBe(`${join('agents', 'iron-cage.yml')}:1`)
+  })
+
+  test('the one in the working directory before the one beside the script', () => {
+    writeFileSync(join(cwd, 'iron-cage.toml'), '[budget]\nlimit_usd = 4\n')
+    expect(load({}, [], scriptDir()).config.budget.limit_usd).toBe('4')
+  })
+
+  test('IRON_CAGE_CONFIG before those, --config before all', () => {
+    const env = { IRON_CAGE_CONFIG: 'named.toml' }
+    expect(load(env, [], scriptDir()).config.budget.limit_usd).toBe('2')
+    const flagged = loadConfig({ configFile: 'other.yaml', env: readEnvironment(env), cwd, ...scriptDir() })
+    expect(flagged.config.budget.limit_usd).toBe('3')
+  })
+
+  test('two in one folder are refused: nobody can know which was meant', () => {
+    writeFileSync(join(cwd, 'iron-cage.yaml'), '')
+    writeFileSync(join(cwd, 'iron-cage.toml'), '')
+    expect(() => load()).toThrow('iron-cage.yaml: iron-cage.toml is there as well; keep one of them')
+  })
+
+  test('an empty file is a file without values', () => {
+    writeFileSync(join(cwd, 'iron-cage.yaml'), '# nothing yet\n')
+    expect(load().config.budget.limit_usd).toBe('100')
+  })
+})
+
+describe('an amount', () => {
+  test.each([
+    ['50', '50'],
+    ['50.00', '50'],
+    ['$50', '50'],
+    [' 50 ', '50'],
+    ['0.000000001', '0.000000001'],
+    ['9000000', '9000000'],
+  ])('"%s" typed into a terminal is %s', (text, usd) => {
+    expect(parseTypedAmount(text, '--budget')).toBe(usd)
+    expect(load({}, [budgetFlag(text)]).config.budget.limit_usd).toBe(usd)
+    expect(load({ IRON_CAGE_BUDGET: text }).config.budget.limit_usd).toBe(usd)
+  })
+
+  test.each([
+    '-1',
+    '+5',
+    'NaN',
+    'Infinity',
+    'inf',
+    '1e309',
+    '50abc',
+    '0x10',
+    '1_000',
+    '1,000',
+    '5e1',
+    '٥٠',
+    '５０',
+    '$',
+    '$-5',
+    '5.',
+    '.5',
+    '50 €',
+    '9000001',
+    '0.0000000001',
+  ])('"%s" is refused by name, with a right example', (text) => {
+    for (const run of [() => load({}, [budgetFlag(text)]), () => load({ IRON_CAGE_BUDGET: text })]) {
+      expect(run).toThrow(`"${text}" is not an amount of US dollars`)
+      expect(run).toThrow(
+        expect.objectContaining({ code: 'invalid_amount', hint: expect.stringContaining("50, 50.00 or '$50'") }),
+      )
+    }
+  })
+
+  test.each(['', '0', '0.00', '$0', ' '])('"%s" is what a shell makes of $50, and the hint says so', (text) => {
+    for (const [run, where] of [
+      [() => load({}, [budgetFlag(text)]), '--budget'],
+      [() => load({ IRON_CAGE_BUDGET: text }), 'IRON_CAGE_BUDGET'],
+    ] as const) {
+      expect(run).toThrow(`${where} came as "${text}"; a shell turns an unquoted $50 into that`)
+      expect(run).toThrow(expect.objectContaining({ hint: expect.stringContaining("'$50' in single quotes") }))
+    }
+  })
+
+  test.each([
+    ['0', '0'],
+    ['50', '50'],
+    ['"50.00"', '50'],
+    ['$50', '50'],
+    ['5.29', '5.29'],
+    ['0.1', '0.1'],
+    ['0.0000001', '0.0000001'],
+    ['1234567.89', '1234567.89'],
+  ])('limit_usd: %s in a file is %s', (text, usd) => {
+    writeFileSync(join(cwd, 'iron-cage.yaml'), `budget:\n  limit_usd: ${text}\n`)
+    expect(load().config.budget.limit_usd).toBe(usd)
+  })
+})
+
+test('an empty variable counts as not set', () => {
+  const env = { IRON_CAGE_CONFIG: '', IRON_CAGE_PORT: '', IRON_CAGE_SAFETY_MODE: '', IRON_CAGE_URL: '', NO_COLOR: '' }
+  expect(load(env).config.server.port).toBe(8080)
+  expect(readEnvironment(env)).toMatchObject({ serverUrl: undefined, noColor: false })
+})
+
+test('one address for e-mail or several are a list afterwards', () => {
+  const email = (to: string) => `alerts:\n  email: { to: ${to}, from: c@d.example, smtp_url: "smtps://u:p@h" }\n`
+  writeFileSync(join(cwd, 'iron-cage.yaml'), email('a@b.example'))
+  expect(load().config.alerts.email?.to).toEqual(['a@b.example'])
+  writeFileSync(join(cwd, 'iron-cage.yaml'), email('[a@b.example, e@f.example]'))
+  expect(load().config.alerts.email?.to).toEqual(['a@b.example', 'e@f.example'])
+})
+
+test('what is secret is never shown', () => {
+  writeFileSync(
+    join(cwd, 'iron-cage.yaml'),
+    `
+agent: { env: { KEY: canary-1 } }
+services: { crm: { base_url: "https://user:canary-2@crm.example/v1" } }
+alerts:
+  email: { to: a@b.example, from: c@d.example, smtp_url: "smtp://user:canary-3@mail.example:25" }
+  webhooks:
+    - { url: "https://hooks.example/services/canary-4?token=canary-5", secret: canary-6 }
+`,
+  )
+  const shown = shownLeaves(load())
+  expect(JSON.stringify(shown)).not.toContain('canary')
+  expect(Object.fromEntries(shown.map(({ key, value }) => [key, value]))).toMatchObject({
+    'agent.env.KEY': '(hidden)',
+    'services.crm.base_url': 'https://user:(hidden)@crm.example/v1',
+    'alerts.email.smtp_url': 'smtp://user:(hidden)@mail.example:25',
+    'alerts.webhooks[0].url': 'https://hooks.example/…',
+    'alerts.webhooks[0].secret': '(hidden)',
+  })
+})
+
+test.each([
+  ['169.254.169.254', true],
+  ['[fe80::1]', true],
+  ['febf::1', true],
+  ['[::ffff:a9fe:a9fe]', true],
+  ['::ffff:169.254.0.1', true],
+  ['169.253.0.1', false],
+  ['fec0::1', false],
+  ['127.0.0.1', false],
+  ['169.254.example.com', false],
+  ['hooks.example', false],
+])('%s is link-local: %s', (host, expected) => {
+  expect(isLinkLocal(host)).toBe(expected)
+})
