@@ -1,6 +1,6 @@
 /**
  * `iron-cage demo`: the agent of this folder in the cage, offline, without any key, through the product's ordinary code.
- * Only the outside world is simulated (`world.ts`, `inbox.ts`); every number on screen is computed from what happened.
+ * Only the outside world is simulated (`stage.ts`); every number on screen is computed from what happened.
  */
 import { resolve } from 'node:path'
 import { loadFlags } from '../src/cli/flags.ts'
@@ -10,9 +10,9 @@ import type { Command } from '../src/cli/terminal.ts'
 import { CageError } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder, type Runtime } from '../src/runtime.ts'
-import { type Inbox, openInbox } from './inbox.ts'
-import { type Lead, linkedinProfile, linkedinRequest, readLeads, startWorld } from './world.ts'
-import { DEMO_AGENT, demoConfig } from './world-config.ts'
+import type { Inbox } from './inbox.ts'
+import { openStage } from './stage.ts'
+import { readLeads } from './world.ts'
 
 /** A hundred leads in a hundred seconds. */
 const DEFAULT_PACE = '3600'
@@ -56,20 +56,20 @@ export const demoCommand: Command = (yargs, terminal) =>
     async ({ pace, once, open, ...flags }) => {
       const paceMs = parsePace(pace)
       const leads = readLeads(`${packageFolder}demo/leads.csv`)
-      await using outside = await openOutside(leads, paceMs === 0 ? 0 : LATENCY_MS)
-      const given = loadFlags(flags, terminal)
-      const config = demoConfig({ ...outside, paceMs }, given.config)
+      const loaded = loadFlags(flags, terminal)
+      const latencyMs = paceMs === 0 ? 0 : LATENCY_MS
+      await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config })
       const path = `${packageFolder}demo/lead_gen_agent.py`
       await runAgent(
         {
-          loaded: { ...given, config },
+          loaded: { ...loaded, config: stage.config },
           script: 'demo/lead_gen_agent.py',
           path,
           keep: !once,
           open,
-          prepare: (runtime) => rehearse(runtime, leads),
+          prepare: stage.prepare,
           shows: ({ type }) => SHOWN.has(type),
-          report: (runtime, agentId) => report(runtime, agentId, outside.inbox, once === true),
+          report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once === true),
         },
         terminal,
       )
@@ -84,30 +84,6 @@ function parsePace(pace: string): number {
   throw new CageError('usage', `--pace: expected leads an hour from 1 to ${MOST_PACE}, or max; got "${pace}"`, {
     hint: 'try --pace 3600',
   })
-}
-
-async function openOutside(leads: readonly Lead[], latencyMs: number) {
-  const [world, inbox] = await Promise.all([startWorld({ leads, latencyMs }), openInbox()])
-  return {
-    world,
-    inbox,
-    [Symbol.asyncDispose]: async () => {
-      await Promise.all([world.close(), inbox.close()])
-    },
-  }
-}
-
-/** Every show begins alike: at lead 1, with closed circuits, and with the profiles an earlier run has left in the cache. */
-function rehearse({ checkpoints, circuits, state, cache }: Runtime, leads: readonly Lead[]): void {
-  checkpoints.forget(DEMO_AGENT)
-  for (const name of Object.keys(state.read().circuits)) circuits.reset(name, 'the demo')
-  for (const lead of leads) {
-    cache.put(
-      'linkedin_api',
-      { method: 'GET', path: linkedinRequest(lead), body: Buffer.alloc(0) },
-      { status: 200, contentType: 'application/json', body: Buffer.from(JSON.stringify(linkedinProfile(lead))) },
-    )
-  }
 }
 
 function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean): string[] {

@@ -1,0 +1,49 @@
+/** The stage of the show: the outside world, where alerts arrive, and the state every show begins in. */
+import type { Config } from '../src/config/schema.ts'
+import type { Runtime } from '../src/runtime.ts'
+import { type Inbox, openInbox } from './inbox.ts'
+import { type Lead, linkedinProfile, linkedinRequest, startWorld, type World, type WorldOptions } from './world.ts'
+import { DEMO_AGENT, demoConfig } from './world-config.ts'
+
+export interface Stage extends AsyncDisposable {
+  world: World
+  inbox: Inbox
+  config: Config
+  /** Brings a runtime to where every show begins: lead 1, closed circuits, the profiles of an earlier run in the cache. */
+  prepare(runtime: Pick<Runtime, 'checkpoints' | 'circuits' | 'state' | 'cache'>): void
+}
+
+export interface StageOptions extends WorldOptions {
+  /** Least time a lead takes, in ms. */
+  paceMs: number
+  /** What flags have said; the demo's own settings are laid over it. */
+  given: Config
+}
+
+export async function openStage({ paceMs, given, ...world }: StageOptions): Promise<Stage> {
+  const [outside, inbox] = await Promise.all([startWorld(world), openInbox()])
+  return {
+    world: outside,
+    inbox,
+    config: demoConfig({ world: outside, inbox, paceMs }, given),
+    prepare: (runtime) => prepare(runtime, world.leads),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([outside.close(), inbox.close()])
+    },
+  }
+}
+
+function prepare(
+  { checkpoints, circuits, state, cache }: Parameters<Stage['prepare']>[0],
+  leads: readonly Lead[],
+): void {
+  checkpoints.forget(DEMO_AGENT)
+  for (const name of Object.keys(state.read().circuits)) circuits.reset(name, 'the demo')
+  for (const lead of leads) {
+    cache.put(
+      'linkedin_api',
+      { method: 'GET', path: linkedinRequest(lead), body: Buffer.alloc(0) },
+      { status: 200, contentType: 'application/json', body: Buffer.from(JSON.stringify(linkedinProfile(lead))) },
+    )
+  }
+}
