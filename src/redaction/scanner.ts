@@ -12,8 +12,9 @@
  */
 import type { PiiType } from '../events.ts'
 import { kindOf, plain, RUN } from './characters.ts'
-import { findEmail, LOCAL_MAX } from './email.ts'
+import { findEmail } from './email.ts'
 import { findIpv6 } from './ip-address.ts'
+import { LOCAL_MAX } from './local-part.ts'
 import type { Match } from './match.ts'
 import { type Detects, findNumber } from './number.ts'
 import {
@@ -65,6 +66,11 @@ export class Scanner {
   /** Up to where everything is decided, from the beginning of all text. */
   get settled(): number {
     return this.#dropped + this.#settled
+  }
+
+  /** The last match is a secret that may go on. */
+  get isOpen(): boolean {
+    return this.#open !== null
   }
 
   /** Text between two positions, of which the first must not be before what was settled in the last call. */
@@ -202,6 +208,8 @@ export class Scanner {
 function holdFrom(text: string, length: number, floor: number): number {
   const limit = Math.max(floor, length - LOCAL_MAX)
   let start = length
+  // Half of a surrogate pair waits for the other.
+  if (start > floor && (text.charCodeAt(start - 1) & 0xfc00) === 0xd800) return start - 1
   while (start > limit && kindOf(text.charCodeAt(start - 1)) & RUN) start--
   // `(`, `+` and `(+` may lead a phone number.
   while (start > floor && (plain(text.charCodeAt(start - 1)) === 0x28 || plain(text.charCodeAt(start - 1)) === 0x2b))

@@ -6,7 +6,8 @@
  * has to look like one, or the domain belongs to a provider everybody knows.
  */
 import { isAlphanumeric } from './characters.ts'
-import { isTopLevel, LOCAL_MAX, localRun } from './email.ts'
+import { isClosing, spelledDomainEnd, wordEnd } from './email-domain.ts'
+import { LOCAL_MAX, localRun } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -15,8 +16,6 @@ const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|a
 const SPELLED_DOT = /(?: dot | ?[([{] ?(?:dot|\.) ?[)\]}] ?|_dot_)$/i
 /** The beginning of a spelled mark, before any trigger of it: what a stream has to hold back with the name before it. */
 const BEGUN_MARK = / ?[([{]? ?(?:a|d|do|dot)?[)\]}]? ?$/i
-/** The longest spelled domain looked at. */
-const DOMAIN_MAX = 120
 
 /** The address around a mark that begins with the bracket at `bracket`. */
 export function findBracketed(window: TextWindow, bracket: number): Match | null {
@@ -65,64 +64,6 @@ function findAround(window: TextWindow, nameEnd: number, domain: number, isClear
   const isSpelled = / dot | \. |_dot_|[([{]/i.test(host)
   const isName = /[.\d]| dot /i.test(name) || mark === ' @ ' || mark.startsWith('_')
   return isSpelled && isName ? { type: 'email', start, end } : null
-}
-
-/** The end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
-export function spelledDomainEnd(window: TextWindow, begin: number): number {
-  let end = -1
-  let position = begin
-  for (let labels = 1; position - begin < DOMAIN_MAX; labels++) {
-    const start = position
-    while (position - begin < DOMAIN_MAX && isLabelCharacter(window.at(position))) position++
-    if (position === start) return end
-    if (labels > 1 && isTopLevel(window.text.slice(start, position))) end = position
-    position = dotEnd(window, position)
-    if (position < 0) return end
-  }
-  return end
-}
-
-function isLabelCharacter(code: number): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
-}
-
-/** The end of a dot, spelled or not, or -1. */
-function dotEnd(window: TextWindow, start: number): number {
-  const first = window.at(start)
-  if (first === 0x2e) return start + 1
-  if (first === 0x5f) return wordEnd(window, start + 1, 'dot_')
-  const opening = first === 0x20 ? start + 1 : start
-  if (isOpening(window.at(opening))) {
-    const inner = window.at(opening + 1) === 0x20 ? opening + 2 : opening + 1
-    const after = window.at(inner) === 0x2e ? inner + 1 : wordEnd(window, inner, 'dot')
-    if (after < 0) return -1
-    const close = window.at(after) === 0x20 ? after + 1 : after
-    if (!isClosing(window.at(close))) return -1
-    return window.at(close + 1) === 0x20 ? close + 2 : close + 1
-  }
-  if (first !== 0x20) return -1
-  return window.at(opening) === 0x2e
-    ? window.at(opening + 1) === 0x20
-      ? opening + 2
-      : -1
-    : wordEnd(window, opening, 'dot ')
-}
-
-function wordEnd(window: TextWindow, start: number, word: string): number {
-  for (let i = 0; i < word.length; i++) {
-    const expected = word.charCodeAt(i)
-    const code = window.at(start + i)
-    if (code !== expected && (expected < 0x61 || (code | 0x20) !== expected)) return -1
-  }
-  return start + word.length
-}
-
-function isOpening(code: number): boolean {
-  return code === 0x28 || code === 0x5b || code === 0x7b
-}
-
-function isClosing(code: number): boolean {
-  return code === 0x29 || code === 0x5d || code === 0x7d
 }
 
 /** Back over a local part that ends at `end`, and over the names before it that spelled dots join to it. */

@@ -1,5 +1,5 @@
 /** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
-import { emailDomain } from './email.ts'
+import { emailDomain } from './email-domain.ts'
 import type { Match } from './match.ts'
 import { actionFor, isAllowedDomain, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
 import type { Finding } from './redactor.ts'
@@ -9,14 +9,14 @@ import { Scanner } from './scanner.ts'
 const VALUE_MAX = 8192
 
 export class StreamRedactor {
-  /** What was found so far, with offsets in the original text. The end of the last one may move while a secret goes on. */
+  /** What was found so far and has ended, with offsets in the original text. */
   readonly findings: Finding[] = []
   readonly #policy: Policy
   readonly #scanner: Scanner
   /** Up to where the original text has been given out or replaced. */
   #sent = 0
-  /** The last match, whose end may still move. */
-  #last: { match: Match; finding: Finding | null } | null = null
+  /** A secret that may go on. */
+  #open: { match: Match; finding: Finding } | null = null
 
   constructor(policy: Policy) {
     this.#policy = policy
@@ -28,7 +28,10 @@ export class StreamRedactor {
     return this.#advance(chunk, false)
   }
 
-  /** Takes the last piece in and returns the rest. Nothing may follow. A stream that is aborted is simply not ended. */
+  /**
+   * Takes the last piece in and returns the rest; nothing may follow. When a stream was aborted this tells the last
+   * findings, and the text it returns is to be dropped.
+   */
   end(chunk = ''): string {
     return this.#advance(chunk, true)
   }
@@ -36,31 +39,36 @@ export class StreamRedactor {
   #advance(chunk: string, final: boolean): string {
     const scanner = this.#scanner
     const matches = scanner.scan(chunk, final)
-    this.#followLast()
+    this.#followOpen()
     let out = ''
     for (const match of matches) {
-      out += scanner.text(this.#sent, match.start)
-      this.#sent = match.start
       const finding = this.#findingOf(match)
-      this.#last = { match, finding }
-      if (finding) this.findings.push(finding)
-      if (finding && finding.action !== 'warn') {
-        out += finding.replacement
+      if (!finding) continue
+      if (finding.action !== 'warn') {
+        out += scanner.text(this.#sent, match.start) + finding.replacement
         this.#sent = match.end
       }
+      this.#open = { match, finding }
+      if (!scanner.isOpen || match !== matches.at(-1)) this.#close()
     }
     out += scanner.text(this.#sent, scanner.settled)
     this.#sent = scanner.settled
     return out
   }
 
-  /** A secret went on: the rest of it is swallowed, unless findings are only warned about. */
-  #followLast(): void {
-    const { match, finding } = this.#last ?? {}
-    if (!match || !finding || match.end === finding.end) return
+  /** The rest of a secret is swallowed as it comes, unless findings are only warned about. */
+  #followOpen(): void {
+    if (!this.#open) return
+    const { match, finding } = this.#open
     finding.value = (finding.value + this.#scanner.text(finding.end, match.end)).slice(0, VALUE_MAX)
     finding.end = match.end
     if (finding.action !== 'warn') this.#sent = match.end
+    if (!this.#scanner.isOpen) this.#close()
+  }
+
+  #close(): void {
+    if (this.#open) this.findings.push(this.#open.finding)
+    this.#open = null
   }
 
   #findingOf({ type, start, end }: Match): Finding | null {

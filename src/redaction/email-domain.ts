@@ -1,0 +1,135 @@
+/** The part of an e-mail address behind the at sign. */
+import { isAlphanumeric, isIdeographic, kindOf, LETTER } from './characters.ts'
+import { TextWindow } from './text-window.ts'
+
+/** The longest domain looked at, in raw characters. With LOCAL_MAX this keeps what a stream holds back under 320. */
+const DOMAIN_MAX = 200
+/** The longest domain with spelled dots. */
+const SPELLED_MAX = 120
+
+/** What looks like a domain in `image@2x.png`. Endings that are also country codes (py, rs, md, sh) are not here. */
+const FILE_ENDINGS = new Set(
+  'png jpg jpeg gif svg webp avif ico bmp js jsx ts tsx mjs cjs css scss json yaml yml xml html htm txt pdf csv log'.split(
+    ' ',
+  ),
+)
+
+/** The end of a domain of two labels or more that ends in a name, or -1. */
+export function domainEnd(window: TextWindow, begin: number): number {
+  let end = -1
+  let labels = 0
+  let label = ''
+  let position = begin
+  while (position - begin < DOMAIN_MAX) {
+    const next = window.read(position)
+    const code = window.code
+    if (code === 0x2e) {
+      if (!isLabel(label)) return end
+      if (++labels > 1 && isTopLevel(label)) end = position
+      label = ''
+    } else if (isDomainCharacter(code) && !(isIdeographic(code) && isPlainName(label))) {
+      label += String.fromCharCode(code)
+    } else {
+      break
+    }
+    position = next
+  }
+  // `jane@example[dot]com`
+  if (label !== '' && end < 0 && labels === 0) return spelledDomainEnd(window, begin)
+  return labels > 0 && isLabel(label) && isTopLevel(label) ? position : end
+}
+
+function isDomainCharacter(code: number): boolean {
+  return code === 0x2d || isAlphanumeric(code)
+}
+
+function isPlainName(label: string): boolean {
+  return label !== '' && label.charCodeAt(label.length - 1) < 0x80
+}
+
+function isLabel(label: string): boolean {
+  return label !== '' && !label.startsWith('-') && label.length <= 63
+}
+
+/** Could be a top-level domain: letters only, not the ending of a file. */
+export function isTopLevel(label: string): boolean {
+  if (label.startsWith('xn--')) return true
+  if (label.length < 2 || label.length > 24) return false
+  for (let i = 0; i < label.length; i++) {
+    if (!(kindOf(label.charCodeAt(i)) & LETTER)) return false
+  }
+  return !FILE_ENDINGS.has(label.toLowerCase())
+}
+
+/** The end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
+export function spelledDomainEnd(window: TextWindow, begin: number): number {
+  let end = -1
+  let position = begin
+  for (let labels = 1; position - begin < SPELLED_MAX; labels++) {
+    const start = position
+    while (position - begin < SPELLED_MAX && isLabelCharacter(window.at(position))) position++
+    if (position === start) return end
+    if (labels > 1 && isTopLevel(window.text.slice(start, position))) end = position
+    position = dotEnd(window, position)
+    if (position < 0) return end
+  }
+  return end
+}
+
+function isLabelCharacter(code: number): boolean {
+  return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
+}
+
+/** The end of a dot, spelled or not, or -1. */
+function dotEnd(window: TextWindow, start: number): number {
+  const first = window.at(start)
+  if (first === 0x2e) return start + 1
+  if (first === 0x5f) return wordEnd(window, start + 1, 'dot_')
+  const opening = first === 0x20 ? start + 1 : start
+  if (isOpening(window.at(opening))) {
+    const inner = window.at(opening + 1) === 0x20 ? opening + 2 : opening + 1
+    const after = window.at(inner) === 0x2e ? inner + 1 : wordEnd(window, inner, 'dot')
+    if (after < 0) return -1
+    const close = window.at(after) === 0x20 ? after + 1 : after
+    if (!isClosing(window.at(close))) return -1
+    return window.at(close + 1) === 0x20 ? close + 2 : close + 1
+  }
+  if (first !== 0x20) return -1
+  return window.at(opening) === 0x2e
+    ? window.at(opening + 1) === 0x20
+      ? opening + 2
+      : -1
+    : wordEnd(window, opening, 'dot ')
+}
+
+export function wordEnd(window: TextWindow, start: number, word: string): number {
+  for (let i = 0; i < word.length; i++) {
+    const expected = word.charCodeAt(i)
+    const code = window.at(start + i)
+    if (code !== expected && (expected < 0x61 || (code | 0x20) !== expected)) return -1
+  }
+  return start + word.length
+}
+
+export function isOpening(code: number): boolean {
+  return code === 0x28 || code === 0x5b || code === 0x7b
+}
+
+export function isClosing(code: number): boolean {
+  return code === 0x29 || code === 0x5d || code === 0x7d
+}
+
+/** The domain of an address as found in a text, decoded and in lower case. */
+export function emailDomain(address: string): string {
+  const window = new TextWindow()
+  window.text = address
+  let decoded = ''
+  for (let position = 0; position < address.length; ) {
+    position = window.read(position)
+    decoded += String.fromCharCode(window.code)
+  }
+  const spelled = decoded.replace(SPELLED_MARK, (mark) => (/dot|\./i.test(mark) ? '.' : '@'))
+  return spelled.slice(spelled.lastIndexOf('@') + 1).toLowerCase()
+}
+
+const SPELLED_MARK = / ?[([{] ?(?:at|@|dot|\.) ?[)\]}] ?| (?:at|@|dot|\.) |_(?:at|dot)_/gi
