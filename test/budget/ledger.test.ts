@@ -1,0 +1,212 @@
+import { describe, expect, test } from 'vitest'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { newCallId } from '../../src/ids.ts'
+import { fromUsd, type Nanodollars } from '../../src/money.ts'
+import { openWorld } from '../breaker/support.ts'
+
+const AGENT = 'lg-7a3f9c2d'
+
+function openLedger(limit: string, database = openDatabase({ path: ':memory:' })) {
+  const world = openWorld(database)
+  const ledger = new Ledger({ ...world, warnAt: [0.9] })
+  ledger.openAccount(AGENT, fromUsd(limit))
+  return {
+    ...world,
+    ledger,
+    hold: (most: Nanodollars, signal?: AbortSignal) =>
+      ledger.hold(
+        { callId: newCallId(), agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4', most },
+        signal,
+      ),
+    rows: () =>
+      database.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY rowid').all() as {
+        state: string
+        held_nanos: number
+        cost_nanos: number
+      }[],
+  }
+}
+
+/** Records an end as the road does: the event and the row in one transaction. */
+function recordEnd({ state }: ReturnType<typeof openLedger>, settled: { cost: Nanodollars; write: () => void }): void {
+  state.record(
+    {
+      type: 'call.failed',
+      level: 'WARN',
+      agent_id: AGENT,
+      message: 'ended',
+      data: {
+        call_id: 'call-1',
+        provider: 'openai',
+        model: 'gpt-4',
+        code: 'x',
+        status: 500,
+        cost_usd: '0',
+        estimated: false,
+        latency_ms: 1,
+        retryable: false,
+      },
+    },
+    settled.write,
+  )
+}
+
+describe('a hold', () => {
+  test('of two hundred on the last cent never lets spent and held rise above the limit, seen at every microtask', async () => {
+    const world = openLedger('0.01')
+    const { ledger } = world
+    const cost = fromUsd('0.004')
+    let admitted = 0
+    let refused = 0
+    const calls = Array.from({ length: 200 }, async () => {
+      const hold = await world.hold(cost).catch(() => undefined)
+      if (!hold) {
+        refused += 1
+        return
+      }
+      admitted += 1
+      for (let turn = 0; turn < 20; turn++) await undefined
+      recordEnd(world, ledger.charge(hold, { cost }))
+    })
+    let samples = 0
+    while (admitted + refused < 200 && samples < 100_000) {
+      const { limit, spent, held } = ledger.balance(AGENT)
+      expect(spent + held).toBeLessThanOrEqual(limit)
+      samples += 1
+      await undefined
+    }
+    await Promise.all(calls)
+    expect({ admitted, refused }).toEqual({ admitted: 2, refused: 198 })
+    expect(samples).toBeGreaterThan(20)
+    expect(ledger.balance(AGENT)).toEqual({ limit: fromUsd('0.01'), spent: fromUsd('0.008'), held: 0 })
+  })
+
+  test('has its row in the database before the caller has it', async () => {
+    const world = openLedger('1')
+    const holding = world.hold(5)
+    expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
+    await holding
+  })
+
+  test('ends once: whoever ends it again is told so', async () => {
+    const { ledger, hold } = openLedger('1')
+    const first = await hold(5)
+    ledger.charge(first, { cost: 3 })
+    expect(() => ledger.charge(first, { cost: 3 })).toThrow('has ended already')
+    expect(() => ledger.release(first)).toThrow('has ended already')
+    expect(ledger.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
+  })
+
+  test('is charged in full also above what it held', async () => {
+    const { ledger, hold } = openLedger('1')
+    ledger.charge(await hold(5), { cost: 500 })
+    expect(ledger.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
+  })
+
+  test('waits for held money and takes it the moment it comes back', async () => {
+    const { ledger, hold } = openLedger('0.00000001')
+    const first = await hold(10)
+    const second = hold(10)
+    ledger.release(first)
+    expect((await second).most).toBe(10)
+  })
+
+  test('that waits two seconds in vain is refused as held, and holds nothing', async () => {
+    const { ledger, hold, clock } = openLedger('0.00000001')
+    await hold(10)
+    const second = hold(10)
+    clock.pass(2_000)
+    // Any change wakes it: it looks at the clock again.
+    ledger.setLimit(AGENT, 10, 'a test')
+    await expect(second).rejects.toMatchObject({ code: 'budget_held', retryAfterS: 1 })
+    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+  })
+
+  test('that waits is given up when its caller leaves', async () => {
+    const { ledger, hold } = openLedger('0.00000001')
+    await hold(10)
+    const caller = new AbortController()
+    const second = hold(10, caller.signal)
+    caller.abort()
+    await expect(second).rejects.toMatchObject({ code: 'budget_held' })
+    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+  })
+
+  test('of an agent without a budget is refused', async () => {
+    const { ledger } = openLedger('1')
+    const request = { callId: 'call-1', runId: null, kind: 'llm', target: 'openai', model: null, most: 1 } as const
+    await expect(ledger.hold({ ...request, agentId: 'nobody' })).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('on a budget of nothing is refused, and one of nothing is given', async () => {
+    const { hold, ledger } = openLedger('0')
+    await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    expect((await hold(0)).most).toBe(0)
+    expect(ledger.balance(AGENT)).toEqual({ limit: 0, spent: 0, held: 0 })
+  })
+})
+
+describe('a new limit', () => {
+  test('below what is spent and held refuses the next call at once', async () => {
+    const { ledger, hold } = openLedger('1')
+    const running = await hold(fromUsd('0.5'))
+    ledger.setLimit(AGENT, fromUsd('0.4'), 'a test')
+    await expect(hold(fromUsd('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
+    expect(ledger.available(AGENT)).toBe(0)
+    ledger.charge(running, { cost: fromUsd('0.5') })
+    await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
+  })
+
+  test('that is higher lets a waiting call pass at once', async () => {
+    const { ledger, hold } = openLedger('0.00000001')
+    await hold(10)
+    const waiting = hold(10)
+    ledger.setLimit(AGENT, 20, 'a test')
+    expect((await waiting).most).toBe(10)
+  })
+
+  test('warns and ends anew', async () => {
+    const world = openLedger('0.0000001')
+    const { ledger, hold, of } = world
+    recordEnd(world, ledger.charge(await hold(95), { cost: 95 }))
+    expect(of('budget.warned')).toHaveLength(1)
+    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    expect(of('budget.exhausted')).toHaveLength(1)
+    ledger.setLimit(AGENT, 200, 'a test')
+    recordEnd(world, ledger.charge(await hold(100), { cost: 100 }))
+    expect(of('budget.warned')).toHaveLength(2)
+    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    expect(of('budget.exhausted')).toHaveLength(2)
+  })
+
+  test('is told with who wanted it, and is there after a restart', () => {
+    const database = openDatabase({ path: ':memory:' })
+    const { ledger, of, state } = openLedger('1', database)
+    ledger.setLimit(AGENT, fromUsd('2.5'), 'operator')
+    expect(of('budget.raised').map(({ message, data }) => [message, data])).toEqual([
+      ['Budget raised from $1.00 to $2.50 by operator', { from_usd: '1', limit_usd: '2.5', by: 'operator' }],
+    ])
+    state.close()
+    const again = openWorld(database)
+    const restarted = new Ledger({ ...again, warnAt: [0.9] })
+    expect(restarted.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
+  })
+})
+
+describe('a restarted ledger', () => {
+  test('keeps what was spent, and holds what was never answered as unresolved', async () => {
+    const database = openDatabase({ path: ':memory:' })
+    const world = openLedger('1', database)
+    recordEnd(world, world.ledger.charge(await world.hold(100), { cost: 70 }))
+    await world.hold(200)
+    world.state.close()
+
+    const restarted = new Ledger({ ...openWorld(database), warnAt: [0.9] })
+    expect(restarted.recover()).toBe(1)
+    expect(restarted.recover()).toBe(0)
+    expect(restarted.balance(AGENT)).toEqual({ limit: fromUsd('1'), spent: 70, held: 200 })
+    expect(world.rows().map(({ state }) => state)).toEqual(['charged', 'unresolved'])
+  })
+})

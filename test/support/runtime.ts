@@ -1,0 +1,285 @@
+/**
+ * The real program around a fake provider: `openTestRuntime` opens every part on a free port with a database of its own,
+ * `addAgent` gives it an agent that exists without a process, with a run token and clients that use it. When the test
+ * ends, everything is closed, and looked through for what was left: open holds, faults in the log, an open port.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Sqlite from 'better-sqlite3'
+import { Agent as Connections, type Dispatcher, request } from 'undici'
+import { expect, onTestFinished } from 'vitest'
+import type { Clock } from '../../src/clock.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
+import { newAgentId, newRunId } from '../../src/ids.ts'
+import { fromUsd, toUsd } from '../../src/money.ts'
+import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { FakeProvider } from './provider.ts'
+
+/** Models whose cost is easy to see: output only, $0.001 a token, $0.10 a token. */
+export const PRICES = {
+  penny: { input_per_mtok: 0, output_per_mtok: 1_000 },
+  dime: { input_per_mtok: 0, output_per_mtok: 100_000 },
+  /** Input and output, as a model of today: $2.50 and $10 a million. */
+  plain: { input_per_mtok: 2.5, output_per_mtok: 10 },
+}
+
+type Json = Record<string, unknown>
+type Section = 'budget' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
+
+export type RuntimeOptions = Partial<Record<Section, Json>> & {
+  /** Settings of both providers. Nothing is retried unless it says so. */
+  provider?: Json
+  prices?: Json
+  clock?: Clock
+  environment?: Record<string, string>
+  /** The folder of an earlier runtime, to see what is there after a restart. */
+  folder?: string
+  /** Messages in the log that this test provokes. */
+  faults?: RegExp
+}
+
+export interface CallRow {
+  id: string
+  agent_id: string
+  state: 'held' | 'charged' | 'released' | 'unresolved'
+  model: string | null
+  held_nanos: number
+  cost_nanos: number
+  estimated: number
+  status: number | null
+  code: string | null
+  usage: string
+}
+
+export interface Reply {
+  status: number
+  headers: Record<string, string>
+  text: string
+  json(): Json
+}
+
+/** One pool for all tests, without a limit: two hundred calls are two hundred connections. */
+const connections = new Connections({ connections: null, pipelining: 1 })
+
+export class TestRuntime {
+  readonly runtime: Runtime
+  readonly provider: FakeProvider
+  readonly folder: string
+  /** Everything recorded since it was opened. */
+  readonly events: RuntimeEvent[] = []
+  /** http://127.0.0.1:port */
+  readonly url: string
+  readonly database: Sqlite.Database
+  readonly #faults: RegExp | undefined
+  #isClosed = false
+
+  constructor(runtime: Runtime, provider: FakeProvider, folder: string, faults: RegExp | undefined) {
+    this.runtime = runtime
+    this.provider = provider
+    this.folder = folder
+    this.#faults = faults
+    this.url = runtime.url.replace('localhost', '127.0.0.1')
+    this.database = new Sqlite(join(folder, 'state.db'), { readonly: true })
+    runtime.state.subscribe((event) => this.events.push(event))
+  }
+
+  /** An agent that runs as far as anyone can tell. */
+  addAgent({ limit = '10', name = 'worker' }: { limit?: string; name?: string } = {}): TestAgent {
+    const id = newAgentId(name)
+    const runId = newRunId()
+    this.runtime.ledger.openAccount(id, fromUsd(limit))
+    this.runtime.state.record({
+      type: 'agent.started',
+      level: 'OK',
+      agent_id: id,
+      message: `${name} started`,
+      data: {
+        run_id: runId,
+        name,
+        script: `/agents/${name}.py`,
+        environment: 'development',
+        pid: process.pid,
+        restart: 0,
+        limit_usd: limit,
+        safety_mode: this.runtime.config.safety.mode,
+        detect: this.runtime.config.safety.detect,
+      },
+    })
+    return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name }))
+  }
+
+  /** Rows of the ledger, oldest first. */
+  rows(): CallRow[] {
+    return this.database.prepare('SELECT * FROM calls ORDER BY rowid').all() as CallRow[]
+  }
+
+  of<T extends EventType>(type: T): EventOf<T>[] {
+    return this.events.filter((event): event is EventOf<T> => event.type === type)
+  }
+
+  /** The first event of this type, also one that has been already. */
+  async event<T extends EventType>(type: T): Promise<EventOf<T>> {
+    const past = this.of(type)[0]
+    if (past) return past
+    return new Promise((resolve) => {
+      const unsubscribe = this.runtime.state.subscribe((event) => {
+        if (event.type !== type) return
+        unsubscribe()
+        resolve(event as EventOf<T>)
+      })
+    })
+  }
+
+  /** A session's access token, as the dashboard gets it from its link. */
+  async login(): Promise<{ access_token: string; refresh_token: string }> {
+    const code = this.runtime.dashboardLink().split('#code=')[1]!
+    return (await this.post('/api/auth/exchange', { code })).json() as { access_token: string; refresh_token: string }
+  }
+
+  get(path: string, token?: string): Promise<Reply> {
+    return send(this.url + path, { method: 'GET', headers: bearer(token) })
+  }
+
+  post(path: string, body: unknown, token?: string, method: 'POST' | 'PATCH' | 'PUT' = 'POST'): Promise<Reply> {
+    const headers = { 'content-type': 'application/json', ...bearer(token) }
+    return send(this.url + path, { method, headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.runtime.close('the test has ended')
+    const rows = this.rows()
+    this.database.close()
+    expect(rows.filter(({ state }) => state === 'held')).toEqual([])
+    expect(readdirSync(this.folder).filter((name) => name.endsWith('.server'))).toEqual([])
+    expect(this.faults().filter((message) => !this.#faults?.test(message))).toEqual([])
+    await expect(send(`${this.url}/api/health`, { method: 'GET' })).rejects.toThrow()
+  }
+
+  /** What the log tells of faults of our own. */
+  faults(): string[] {
+    const folder = join(this.folder, 'logs')
+    return readdirSync(folder)
+      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
+      .filter(Boolean)
+      .map((line) => JSON.parse(line) as { message: string; error?: unknown; type?: string })
+      .filter(({ type, error }) => type === undefined && error !== undefined)
+      .map(({ message, error }) => `${message}: ${JSON.stringify(error)}`)
+  }
+}
+
+/** Opens the program; closed when the test ends. */
+export async function openTestRuntime(options: RuntimeOptions = {}): Promise<TestRuntime> {
+  const { provider: settings, prices, clock, environment, folder: given, faults, ...sections } = options
+  const provider = await FakeProvider.open()
+  const folder = given ?? mkdtempSync(join(tmpdir(), 'iron-cage-'))
+  const perProvider = { retries: 0, ...settings }
+  const config = configSchema.parse({
+    ...sections,
+    providers: {
+      openai: { base_url: `${provider.url}/v1`, ...perProvider },
+      anthropic: { base_url: provider.url, ...perProvider },
+    },
+    prices: { ...PRICES, ...prices },
+    server: { port: 0, ...sections.server },
+    log: { dir: join(folder, 'logs'), level: 'error', ...sections.log },
+    db: { path: join(folder, 'state.db'), ...sections.db },
+  })
+  const runtime = await openRuntime({
+    config,
+    configFile: null,
+    environment: { OPENAI_API_KEY: 'sk-of-the-server', ANTHROPIC_API_KEY: 'sk-ant-of-the-server', ...environment },
+    version: '0.0.0-test',
+    clock,
+  })
+  const opened = new TestRuntime(runtime, provider, folder, faults)
+  onTestFinished(async () => {
+    await opened.close()
+    await provider.close()
+    if (!given) rmSync(folder, { recursive: true, force: true })
+  })
+  return opened
+}
+
+export class TestAgent {
+  readonly id: string
+  readonly runId: string
+  readonly token: string
+  readonly openai: string
+  readonly anthropic: string
+  readonly #cage: TestRuntime
+
+  constructor(cage: TestRuntime, id: string, runId: string, token: string) {
+    this.#cage = cage
+    this.id = id
+    this.runId = runId
+    this.token = token
+    this.openai = `${cage.url}/gateway/${token}/openai/v1`
+    this.anthropic = `${cage.url}/gateway/${token}/anthropic`
+  }
+
+  /** A chat completion; `body` is added to a small polite one, or sent as it is when it is text. */
+  chat(body: Json | string = {}, headers: Record<string, string> = {}): Promise<Reply> {
+    return send(`${this.openai}/chat/completions`, this.#call(body, headers))
+  }
+
+  /** A message in Anthropic's dialect. */
+  message(body: Json | string = {}, headers: Record<string, string> = {}): Promise<Reply> {
+    return send(`${this.anthropic}/v1/messages`, this.#call(body, headers))
+  }
+
+  /** The same in the dialect of that name. */
+  call(dialect: 'openai' | 'anthropic', body: Json = {}): Promise<Reply> {
+    return dialect === 'openai' ? this.chat(body) : this.message(body)
+  }
+
+  /** A chat completion whose answer is read by the test itself. */
+  open(body: Json = {}, signal?: AbortSignal): Promise<Dispatcher.ResponseData> {
+    return request(`${this.openai}/chat/completions`, {
+      ...this.#call({ stream: true, ...body }, {}),
+      dispatcher: connections,
+      signal,
+    })
+  }
+
+  /** Limit, spent and held, as decimal strings. */
+  balance(): { limit: string; spent: string; held: string } {
+    const { limit, spent, held } = this.#cage.runtime.ledger.balance(this.id)
+    return { limit: toUsd(limit), spent: toUsd(spent), held: toUsd(held) }
+  }
+
+  #call(body: Json | string, headers: Record<string, string>) {
+    const polite = { model: 'penny', max_tokens: 4, messages: [{ role: 'user', content: 'Say hello.' }] }
+    return {
+      method: 'POST' as const,
+      headers: { 'content-type': 'application/json', authorization: 'Bearer sk-of-the-agent', ...headers },
+      body: typeof body === 'string' ? body : JSON.stringify({ ...polite, ...body }),
+    }
+  }
+}
+
+const bearer = (token: string | undefined): Record<string, string> =>
+  token === undefined ? {} : { authorization: `Bearer ${token}` }
+
+/** Sends a request and reads the whole answer. */
+export async function send(url: string, options: Parameters<typeof request>[1]): Promise<Reply> {
+  const { statusCode, headers, body } = await request(url, { dispatcher: connections, ...options })
+  const text = await body.text()
+  return {
+    status: statusCode,
+    headers: headers as Record<string, string>,
+    text,
+    json: () => JSON.parse(text) as Json,
+  }
+}
+
+/** Waits until `is` holds, looking every few ms; fails after ten seconds. For what tells nobody when it happens. */
+export async function until(is: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (const deadline = Date.now() + 10_000; !(await is()); await sleep(5)) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ten seconds`)
+  }
+}
