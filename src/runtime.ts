@@ -72,12 +72,15 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     while (opened.length > 0) await opened.pop()!()
   }
   try {
-    const redactor = new Redactor({ ...config.safety, allowDomains: config.safety.allow_domains })
+    const policy = { ...config.safety, allowDomains: config.safety.allow_domains }
+    const redactor = new Redactor(policy)
+    // Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies.
+    const logRedactor = new Redactor({ ...policy, mode: 'redact', modes: {} })
     const log = openLog({
       dir: config.log.dir,
       level: config.log.level,
       retentionDays: config.log.retention_days,
-      redact: (text) => redactor.redact(text).text,
+      redact: (text) => logRedactor.redact(text).text,
       clock,
     })
     opened.push(() => log.close())
@@ -118,7 +121,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       redact: (text, agentId) => {
         if (!config.safety.scope.includes('logs')) return text
-        const { text: safe, findings } = redactor.redact(text)
+        const { text: safe, findings } = logRedactor.redact(text)
         for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'output' })
         return safe
       },
@@ -134,6 +137,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       checkpoints,
       incidents,
       redactor,
+      logRedactor,
       runTokens,
       sessions,
       supervisor,

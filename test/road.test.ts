@@ -149,12 +149,14 @@ describe('safety mode', () => {
     ])
   })
 
-  test('warn leaves the text to the agent and only notes what was in it', async () => {
+  test('warn leaves the reply to the agent, and still nothing of it is written or shown', async () => {
     provider.does(answer(leaking))
     const ended = await start('langchain_agent.py', ['--safety-mode', 'warn'])
 
+    expect(ended.stdout).toContain('whole: Ask [EMAIL_REDACTED] for help.')
+    expect(ended.everything).not.toContain(CANARY)
     expect(ended.query('SELECT DISTINCT action, place FROM pii_incidents ORDER BY place')).toEqual([
-      { action: 'warn', place: 'output' },
+      { action: 'redact', place: 'output' },
       { action: 'warn', place: 'reply' },
     ])
   })

@@ -21,13 +21,15 @@ export interface RunParts {
   ledger: Ledger
   checkpoints: CheckpointTable
   redactor: Redactor
+  /** For what is written and shown: takes out everything that is detected. */
+  logRedactor: Redactor
   incidents: Incidents
 }
 
-export function runRoutes({ state, ledger, checkpoints, redactor, incidents }: RunParts, guard: Guard): Hono<Env> {
+export function runRoutes({ state, ledger, checkpoints, redactor, logRedactor, incidents }: RunParts, guard: Guard): Hono<Env> {
   /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
   const clean = (agentId: string, text: string): string => {
-    const { text: safe, findings } = redactor.redact(text)
+    const { text: safe, findings } = logRedactor.redact(text)
     for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'log' })
     return safe
   }
