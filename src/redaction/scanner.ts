@@ -113,7 +113,7 @@ export class Scanner {
       const match = this.#detect(trigger as number, position)
       if (window.cut) {
         // Other detectors of this trigger may begin earlier than the one that was cut.
-        this.#settled = Math.min(window.candidate, holdFrom(text, position, window.floor))
+        this.#settle(Math.min(window.candidate, holdFrom(text, position, window.floor)))
         return
       }
       if (match) {
@@ -132,7 +132,12 @@ export class Scanner {
         position++
       }
     }
-    this.#settled = window.final ? length : Math.max(window.floor, holdFrom(text, length, window.floor))
+    this.#settle(window.final ? length : holdFrom(text, length, window.floor))
+  }
+
+  /** What was settled stays so. */
+  #settle(position: number): void {
+    this.#settled = Math.max(this.#settled, this.#window.floor, position)
   }
 
   #swallowTail(): void {

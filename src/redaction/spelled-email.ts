@@ -6,7 +6,7 @@
  * has to look like one, or the domain belongs to a provider everybody knows.
  */
 import { isAlphanumeric } from './characters.ts'
-import { isClosing, spelledDomainEnd, wordEnd } from './email-domain.ts'
+import { isClosing, isOpening, spelledDomainEnd, wordEnd } from './email-domain.ts'
 import { LOCAL_MAX, localRun } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
@@ -14,8 +14,10 @@ import type { TextWindow } from './text-window.ts'
 const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|aol|gmx|proton|protonmail|yandex|zoho)$/i
 /** A dot spelled out, at the end of the text before a name. */
 const SPELLED_DOT = /(?: dot | ?[([{] ?(?:dot|\.) ?[)\]}] ?|_dot_)$/i
-/** The beginning of a spelled mark, before any trigger of it: what a stream has to hold back with the name before it. */
-const BEGUN_MARK = / ?[([{]? ?(?:a|d|do|dot)?[)\]}]? ?$/i
+/** The beginning of a spelled mark as far as none of its triggers is in it. */
+const BEGUN_MARK = /^ ?[([{]? ?(?:a|d|do|dot|\.)?[)\]}]? ?$/i
+/** The longest of them. */
+const BEGUN_MAX = 8
 
 /** The address around a mark that begins with the bracket at `bracket`. */
 export function findBracketed(window: TextWindow, bracket: number): Match | null {
@@ -82,10 +84,13 @@ function namesStart(text: string, end: number, floor: number): number {
 
 /** From where the end of a text could become the local part of a spelled address. */
 export function spelledHold(text: string, end: number, floor: number): number {
-  const tail = text.slice(Math.max(floor, end - 10), end)
-  const begun = BEGUN_MARK.exec(tail)?.[0].length ?? 0
-  const asName = namesStart(text, end, floor)
-  if (begun === 0) return asName
-  const beforeMark = namesStart(text, end - begun, floor)
-  return beforeMark < end - begun ? Math.min(asName, beforeMark) : asName
+  let hold = namesStart(text, end, floor)
+  // Every way to read the end as a name and the beginning of a mark: `x d ` could go on as `x dot …` or as `d at …`.
+  for (let mark = end - 1; mark > floor && end - mark <= BEGUN_MAX; mark--) {
+    const code = text.charCodeAt(mark)
+    if ((code !== 0x20 && !isOpening(code)) || !BEGUN_MARK.test(text.slice(mark, end))) continue
+    const start = namesStart(text, mark, floor)
+    if (start < mark) hold = Math.min(hold, start)
+  }
+  return hold
 }
