@@ -24,8 +24,11 @@ function watchBalance(cage: TestRuntime, agent: TestAgent) {
   return samples
 }
 
-const statuses = (replies: readonly Reply[]): Record<number, number> =>
-  replies.reduce<Record<number, number>>((sum, { status }) => ({ ...sum, [status]: (sum[status] ?? 0) + 1 }), {})
+function statuses(replies: readonly Reply[]): Record<number, number> {
+  const counts: Record<number, number> = {}
+  for (const { status } of replies) counts[status] = (counts[status] ?? 0) + 1
+  return counts
+}
 
 describe('many calls at once', () => {
   test('two of two hundred calls of $0.004 are paid by the last cent, the others are refused', async () => {

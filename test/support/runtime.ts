@@ -237,6 +237,16 @@ export class TestAgent {
     return dialect === 'openai' ? this.chat(body) : this.message(body)
   }
 
+  /** Anything below a provider's base URL. */
+  send(provider: string, method: string, path: string, body?: string): Promise<Reply> {
+    const { headers } = this.#call('', {})
+    return send(`${this.#cage.url}/gateway/${this.token}/${provider}${path}`, { method: method as 'POST', headers, body })
+  }
+
+  service(name: string, path: string): Promise<Reply> {
+    return this.send(`services/${name}`, 'GET', path)
+  }
+
   /** A chat completion whose answer is read by the test itself. */
   open(body: Json = {}, signal?: AbortSignal): Promise<Dispatcher.ResponseData> {
     return request(`${this.openai}/chat/completions`, {
