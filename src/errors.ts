@@ -60,7 +60,6 @@ export const ERRORS = {
   },
   provider_reply_invalid: { status: 502, exit: 9, hint: "check that base_url points at the provider's API" },
   provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
-  vault_locked: { status: 503, exit: 8, hint: 'set IRON_CAGE_MASTER_KEY and start again' },
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },
   script_not_found: { status: 404, exit: 127, hint: 'check the path of the script' },
