@@ -54,14 +54,14 @@ export async function runCli(
         throw error && error.name !== 'YError' ? error : usageError(message ?? error?.message, argv)
       })
       .parserConfiguration({
-        'duplicate-arguments-array': false,
         'populate--': true,
         'parse-numbers': false,
         'parse-positional-numbers': false,
       })
+      .check(refuseRepeated)
       .epilogue('Documentation and configuration: README.md')
     for (const command of [...COMMANDS, ...extraCommands]) command(parser, terminal)
-    await parser.parseAsync([...argv])
+    await parser.parseAsync(withDashesLast(argv))
     return terminal.exitCode
   } catch (error) {
     const shown = asCageError(error)
@@ -70,13 +70,32 @@ export async function runCli(
   }
 }
 
+/** yargs loses a lone dash (standard input) among the words; behind -- it keeps it. */
+function withDashesLast(argv: readonly string[]): string[] {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length
+  const before = argv.slice(0, end)
+  const dashes = before.filter((word) => word === '-')
+  return dashes.length === 0
+    ? [...argv]
+    : [...before.filter((word) => word !== '-'), '--', ...dashes, ...argv.slice(end + 1)]
+}
+
+/** A flag that came twice is a list then; only words without a flag may be several. */
+function refuseRepeated(args: Record<string, unknown>): true {
+  const repeated = Object.entries(args).find(([name, value]) => Array.isArray(value) && !LISTS.includes(name))
+  if (repeated) throw new CageError('usage', `--${repeated[0]} is there more than once`)
+  return true
+}
+
+const LISTS: readonly string[] = ['_', '--', 'files', 'args']
+
 /** What yargs found wrong with the command line, in our words where its own do not name what came. */
 function usageError(message: string, argv: readonly string[]): CageError {
   const words = argv.filter((word) => !word.startsWith('-'))
   const meant = /^Did you mean (.+)\?$/.exec(message)?.[1]
   if (meant) return new CageError('usage', `there is no command "${words.join(' ')}"; did you mean ${meant}?`)
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
-  if (unknown === words[0]) return new CageError('usage', `there is no command "${unknown}"`)
+  if (unknown && unknown === words[0]) return new CageError('usage', `there is no command "${unknown}"`)
   return new CageError('usage', message.charAt(0).toLowerCase() + message.slice(1), {
     hint: unknown && argv.includes('start') ? "put the agent's own arguments after --" : undefined,
   })

@@ -102,7 +102,8 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
 
 /** A refused or unknown address was sent nothing; after any other fault the server may have acted already. */
 function connectionError(url: string, timeoutMs: number, error: unknown): Error {
-  const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code
+  const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
+  const code = cause?.code
   if (
     code &&
     ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
@@ -114,7 +115,7 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
     'server_unreachable',
     timedOut
       ? `the server at ${url} did not answer within ${timeoutMs / 1000} s`
-      : `the connection to ${url} broke (${code ?? (error as Error).message})`,
+      : `the connection to ${url} broke (${code ?? cause?.message ?? (error as Error).message})`,
     { cause: error, hint: 'look with "iron-cage status" whether it was done' },
   )
 }

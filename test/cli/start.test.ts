@@ -1,0 +1,242 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, test } from 'vitest'
+import { openPlace, type Place, type Run } from './support.ts'
+
+/** Tiny agents; on Node because it is there for sure. */
+const AGENTS = {
+  'exit_42.mjs': `console.log('arguments', JSON.stringify(process.argv.slice(2))); process.exitCode = 42`,
+  'forever.mjs': `setInterval(() => {}, 1000); console.log('working')`,
+  'tidy.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0)); console.log('working')`,
+  'stubborn.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => {}); console.log('working', process.pid)`,
+  'chatty.mjs': `setInterval(() => console.log('x'.repeat(1000)), 5)`,
+  'leak.mjs': `console.log('write to ceo@acme.com')`,
+}
+type Agent = keyof typeof AGENTS
+
+function prepare(): Place {
+  const place = openPlace()
+  for (const [name, content] of Object.entries(AGENTS)) place.write(name, content)
+  return place
+}
+
+const startAgent = (place: Place, agent: Agent, ...more: string[]): Run =>
+  place.start(['start', agent, '--port', '0', '--no-restart', ...more])
+
+const agentId = (run: Run): string => /Agent +(\S+)/.exec(run.out)![1]!
+
+/** The line an agent printed, as events show it. */
+const printed = (line: string) => new RegExp(`^\\[\\d\\d:\\d\\d:\\d\\d\\] INFO  ${line}`, 'm')
+
+describe('start', () => {
+  test("exits with the agent's own code, after a block and the agent's lines", async () => {
+    const place = prepare()
+    const { code, out, err } = await startAgent(place, 'exit_42.mjs', '--budget', '$50', '--', '--leads', '007').ended
+    expect({ code, err }).toEqual({ code: 42, err: '' })
+    expect(out).toMatch(/^Iron Cage \d+\.\d+\.\d+\n {2}├─ Script +exit_42\.mjs\n {2}├─ Agent +e4-[0-9a-f]{8}\n/)
+    expect(out).toMatch(/├─ Budget +\$50\.00 hard limit \(from --budget\)\n/)
+    expect(out).toMatch(/├─ Not guarded +prompt injection: not monitored\n/)
+    expect(out.match(/http:\/\/localhost:\d+\/#code=\S+/g)).toHaveLength(1)
+    expect(out).toMatch(printed('arguments \\["--leads","007"\\]'))
+    expect(out).toMatch(/ERROR exit_42 failed: exit code 42/)
+  })
+
+  test('says so when the limit is the default', async () => {
+    const { out } = await startAgent(prepare(), 'exit_42.mjs').ended
+    expect(out).toContain('$100.00 hard limit (the default; choose one with --budget)')
+  })
+
+  test('never shows personal data the agent prints, neither live nor in the log', async () => {
+    const place = prepare()
+    const { out } = await startAgent(place, 'leak.mjs', '--log-format', 'json', '--verbose').ended
+    expect(out).toContain('write to [EMAIL_REDACTED]')
+    expect(out).not.toContain('ceo@acme.com')
+  })
+
+  test('prints nothing but JSON lines with --log-format json', async () => {
+    const { out, err } = await startAgent(prepare(), 'exit_42.mjs', '--log-format', 'json').ended
+    const types = out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).type)
+    expect(types).toEqual(['agent.started', 'agent.output', 'agent.exited', 'server.stopped'])
+    expect(err).toContain('#code=')
+  })
+
+  test('a signal stops the agent in order, and its code counts', async () => {
+    const run = startAgent(prepare(), 'tidy.mjs')
+    await run.shows(printed('working'))
+    run.child.kill('SIGINT')
+    const { code, err, out } = await run.ended
+    expect(code).toBe(0)
+    expect(err).toBe('iron-cage: SIGINT, stopping; once more ends at once\n')
+    expect(out).toMatch(/Server stopped: SIGINT\n$/)
+  })
+
+  test('an agent that ends by the signal is 128 + its number', async () => {
+    const run = startAgent(prepare(), 'forever.mjs')
+    await run.shows(printed('working'))
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 143 })
+  })
+
+  test('a second signal does not wait for a stubborn agent, and leaves none behind', async () => {
+    const place = prepare()
+    place.write('iron-cage.yaml', 'agent: { stop_grace_s: 600 }\n')
+    const run = startAgent(place, 'stubborn.mjs')
+    await run.shows(printed('working'))
+    const pid = Number(/working (\d+)/.exec(run.out)![1])
+    run.child.kill('SIGINT')
+    await run.shows('SIGINT, stopping', 'err')
+    run.child.kill('SIGINT')
+    expect(await run.ended).toMatchObject({ code: 130 })
+    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+  })
+
+  test('a reader that goes away ends it like a signal', async () => {
+    const run = startAgent(prepare(), 'chatty.mjs')
+    await run.shows(printed('xxx'))
+    run.child.stdout.destroy()
+    expect(await run.ended).toMatchObject({ code: 143, err: '' })
+  })
+
+  test('--keep stays up after the agent has ended and keeps its code', async () => {
+    const place = prepare()
+    const run = startAgent(place, 'exit_42.mjs', '--keep')
+    await run.shows('exit_42 failed')
+    expect((await place.run(['ps'])).out).toMatch(/exit_42 +failed/)
+    run.child.kill('SIGTERM')
+    expect(await run.ended).toMatchObject({ code: 42 })
+  })
+
+  test.each([
+    ['a missing script', ['missing.py'], 127, 'missing.py does not exist'],
+    ['a folder', ['.'], 126, 'is a directory'],
+    ['a missing interpreter', ['agent.py', '--python', './no-python'], 127, 'is no program that can be run'],
+    ['a log folder that is a file', ['exit_42.mjs', '--config', 'bad-log.yaml'], 2, 'cannot write the log'],
+    ['a database that is none', ['exit_42.mjs', '--db', 'exit_42.mjs'], 8, 'cannot use exit_42.mjs as a database'],
+  ])('%s is one error with its exit code', async (_, args, code, what) => {
+    const place = prepare()
+    place.write('agent.py', '')
+    place.write('bad-log.yaml', 'log: { dir: agent.py }\n')
+    const ended = await place.run(['start', '--port', '0', ...args])
+    expect(ended).toMatchObject({ code, out: '' })
+    expect(ended.err).toMatch(/^iron-cage: /)
+    expect(ended.err).toContain(what)
+    expect(ended.err).toContain('\n  hint: ')
+  })
+
+  test('a second server on the database, or on the port, is refused and named', async () => {
+    const place = prepare()
+    const run = startAgent(place, 'forever.mjs')
+    await run.shows(printed('working'))
+    const port = /localhost:(\d+)/.exec(run.out)![1]!
+    const second = await startAgent(place, 'exit_42.mjs').ended
+    expect(second).toMatchObject({ code: 6, out: '' })
+    expect(second.err).toContain(`process ${run.child.pid}`)
+    const third = await place.run(['serve', '--port', port, '--db', 'other.db'])
+    expect(third).toMatchObject({ code: 6, out: '' })
+    expect(third.err).toContain(`127.0.0.1:${port} is taken`)
+  })
+})
+
+test('serve shows the dashboard link and ends on a signal with 0', async () => {
+  const run = openPlace().start(['serve', '--port', '0'])
+  await run.shows('#code=')
+  run.child.kill('SIGTERM')
+  expect(await run.ended).toMatchObject({ code: 0 })
+})
+
+test('the commands of a running server say and do what the agent is and does', async () => {
+  const place = prepare()
+  const run = startAgent(place, 'forever.mjs', '--name', 'worker', '--keep')
+  await run.shows(printed('working'))
+  const id = agentId(run)
+
+  expect((await place.run(['ps'])).out).toMatch(
+    new RegExp(`^ID +NAME +STATE +PID +BUDGET +PROGRESS\n${id} +worker +running +\\d+ +\\$0\\.00 / \\$100\\.00 +-\n$`),
+  )
+  expect(JSON.parse((await place.run(['ps', '--json'])).out)).toMatchObject([{ id, name: 'worker', state: 'running' }])
+  expect((await place.run(['status', id])).out).toContain('budget   $0.00 / $100.00, 0.0% used')
+  expect(JSON.parse((await place.run(['status', '--json'])).out)).toMatchObject({
+    agents: [{ agent: { id }, figures: { spent: '$0.00 / $100.00' } }],
+    circuits: [],
+  })
+  expect((await place.run(['logs', id])).out).toMatch(printed('working'))
+
+  expect(await place.run(['budget', 'add', id, '25'])).toMatchObject({
+    code: 0,
+    out: `${id}  $0.00 / $125.00, $125.00 left\n`,
+  })
+  expect(await place.run(['pause', id])).toMatchObject({ code: 0, out: `${id}  paused\n` })
+  expect(await place.run(['resume', id])).toMatchObject({ code: 0, out: `${id}  running\n` })
+  expect(await place.run(['stop', 'nobody'])).toMatchObject({
+    code: 5,
+    out: '',
+    err: expect.stringMatching(
+      /^iron-cage: there is no agent "nobody"\n {2}request: req-\w+\n {2}hint: list what there is with "iron-cage ps"\n$/,
+    ),
+  })
+
+  const follow = place.start(['logs', id, '-f', '--json'])
+  await follow.shows('"type":"agent.resumed"')
+  expect(await place.run(['stop', id])).toMatchObject({ code: 0, out: `${id}  stopped\n` })
+  const followed = await follow.ended
+  expect(followed).toMatchObject({ code: 0, err: '' })
+  expect(JSON.parse(followed.out.trim().split('\n').at(-1)!)).toMatchObject({
+    type: 'agent.exited',
+    data: { state: 'stopped' },
+  })
+
+  expect(await place.run(['restart', id])).toMatchObject({ code: 0, out: expect.stringMatching(`^${id}  `) })
+  const second = place.start(['logs', id, '-f'])
+  await second.shows(/working[\s\S]*working/)
+  run.child.kill('SIGTERM')
+  expect(await run.ended).toMatchObject({ code: 143 })
+  expect(await second.ended).toMatchObject({ code: 0, err: '' })
+
+  // Nobody serves the database any more.
+  expect(await place.run(['budget', 'get', id, '--json'])).toMatchObject({
+    out: expect.stringContaining('"limit_usd": "125"'),
+  })
+  expect(await place.run(['budget', 'set', id, '7'])).toMatchObject({
+    code: 0,
+    out: `${id}  $0.00 / $7.00, $7.00 left\n`,
+  })
+  expect(await place.run(['budget', 'get', 'nobody'])).toMatchObject({ code: 5 })
+  expect(await place.run(['ps'])).toMatchObject({ code: 7 })
+})
+
+describe('what a server answers becomes the exit code and the words of the command', () => {
+  const refusal = (code: string) =>
+    JSON.stringify({ error: { code, message: 'what', hint: 'do this', request_id: 'req-1' } })
+  test.each([
+    [402, refusal('budget_exceeded'), 3, 'iron-cage: what\n  request: req-1\n  hint: do this\n'],
+    [401, refusal('unauthorized'), 4, 'iron-cage: what\n  request: req-1\n  hint: do this\n'],
+    [503, refusal('database_unusable'), 8, 'iron-cage: what\n  request: req-1\n  hint: do this\n'],
+    [409, refusal('of_next_year'), 6, 'iron-cage: what\n  request: req-1\n  hint: do this\n'],
+    [200, '<html>', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 200\)\n/],
+    [502, 'Bad Gateway', 7, /^iron-cage: what answers at http:\S+ is not Iron Cage \(status 502\)\n/],
+    [307, '', 7, /^iron-cage: the connection to http:\S+ broke/],
+  ])('%i %s → %i', async (status, body, code, err) => {
+    const server = createServer((_, response) => response.writeHead(status, { location: '/elsewhere' }).end(body))
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    try {
+      const ended = await openPlace().run(['ps'], { env: { IRON_CAGE_URL: url, IRON_CAGE_TOKEN: 't' } })
+      expect(ended).toMatchObject({ code, out: '' })
+      expect(ended.err).toMatch(err)
+    } finally {
+      server.close()
+    }
+  })
+})
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

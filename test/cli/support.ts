@@ -1,0 +1,86 @@
+/** The built program as a child, in a folder of its own. */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { afterEach, expect } from 'vitest'
+
+const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
+
+export interface Ended {
+  code: number | null
+  signal: NodeJS.Signals | null
+  out: string
+  err: string
+}
+
+export interface RunOptions {
+  stdin?: string
+  env?: Record<string, string>
+}
+
+/** A program that runs; every test ends those it started. */
+export class Run {
+  out = ''
+  err = ''
+  readonly ended: Promise<Ended>
+  readonly child
+
+  constructor(cwd: string, args: readonly string[], { stdin, env = {} }: RunOptions = {}) {
+    this.child = spawn(process.execPath, [BIN, ...args], { cwd, env: { PATH: process.env.PATH, HOME: cwd, ...env } })
+    this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.out += text
+    })
+    this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.err += text
+    })
+    this.child.stdin.end(stdin ?? '')
+    this.ended = new Promise((done) =>
+      this.child.once('close', (code, signal) => done({ code, signal, out: this.out, err: this.err })),
+    )
+  }
+
+  /** Resolves when the output has this text. */
+  async shows(text: string | RegExp, stream: 'out' | 'err' = 'out'): Promise<void> {
+    await expect.poll(() => this[stream], { timeout: 20_000, interval: 20 }).toMatch(text)
+  }
+}
+
+/** A folder with what a test puts there; gone after the test, together with every program started in it. */
+export class Place {
+  readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-cli-'))
+  readonly runs: Run[] = []
+
+  write(name: string, content: string): string {
+    writeFileSync(join(this.folder, name), content)
+    return name
+  }
+
+  start(args: readonly string[], options?: RunOptions): Run {
+    const run = new Run(this.folder, args, options)
+    this.runs.push(run)
+    return run
+  }
+
+  run(args: readonly string[], options?: RunOptions): Promise<Ended> {
+    return this.start(args, options).ended
+  }
+}
+
+const places: Place[] = []
+
+export function openPlace(): Place {
+  const place = new Place()
+  places.push(place)
+  return place
+}
+
+afterEach(async () => {
+  for (const place of places.splice(0)) {
+    for (const { child, ended } of place.runs) {
+      child.kill('SIGKILL')
+      await ended
+    }
+    rmSync(place.folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+})

@@ -1,0 +1,299 @@
+import { describe, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+import { openPlace, type RunOptions } from './support.ts'
+
+interface Row extends RunOptions {
+  /** What is typed after iron-cage. */
+  run: string[]
+  code: number
+  out?: string
+  err?: string
+  files?: Record<string, string>
+}
+
+const text = (...lines: string[]) => `${lines.join('\n')}\n`
+
+const usage: Record<string, Row> = {
+  'no command at all': {
+    run: [],
+    code: 2,
+    err: text('iron-cage: a command is missing', '  hint: run the command with --help'),
+  },
+  'a misspelt command gets a suggestion': {
+    run: ['strat', 'agent.py'],
+    code: 2,
+    err: text(
+      'iron-cage: there is no command "strat agent.py"; did you mean start?',
+      '  hint: run the command with --help',
+    ),
+  },
+  'a command that is nothing we know': {
+    run: ['frobnicate'],
+    code: 2,
+    err: text('iron-cage: there is no command "frobnicate"', '  hint: run the command with --help'),
+  },
+  'a misspelt second word gets a suggestion': {
+    run: ['config', 'shwo'],
+    code: 2,
+    err: text(
+      'iron-cage: there is no command "config shwo"; did you mean show?',
+      '  hint: run the command with --help',
+    ),
+  },
+  'an unknown flag': {
+    run: ['ps', '--colour'],
+    code: 2,
+    err: text('iron-cage: unknown argument: colour', '  hint: run the command with --help'),
+  },
+  'a flag of the agent without --': {
+    run: ['start', 'agent.py', '--leads', 'leads.csv'],
+    code: 2,
+    err: text('iron-cage: unknown argument: leads', "  hint: put the agent's own arguments after --"),
+  },
+  'start without a script': {
+    run: ['start'],
+    code: 2,
+    err: text(
+      'iron-cage: not enough non-option arguments: got 0, need at least 1',
+      '  hint: run the command with --help',
+    ),
+  },
+  'a flag without its value': {
+    run: ['start', 'agent.py', '--budget'],
+    code: 2,
+    err: text('iron-cage: not enough arguments following: budget', '  hint: run the command with --help'),
+  },
+  'a flag that came twice': {
+    run: ['config', 'check', '--budget', '5', '--budget', '50'],
+    code: 2,
+    err: text('iron-cage: --budget is there more than once', '  hint: run the command with --help'),
+  },
+  'the version': { run: ['version'], code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' },
+  'the version as a flag': { run: ['--version'], code: 0, out: `${packageJson.version}\n`, err: '' },
+}
+
+const budgets: Record<string, Row> = {
+  'an unquoted $50': {
+    run: ['start', 'agent.py', '--budget', '0'],
+    code: 2,
+    err: text(
+      'iron-cage: --budget came as "0"; a shell turns an unquoted $50 into that',
+      "  hint: write 50, or '$50' in single quotes; for no paid call at all put limit_usd: 0 into the configuration file",
+    ),
+  },
+  'an empty budget': {
+    run: ['start', 'agent.py', '--budget', ''],
+    code: 2,
+    err: text(
+      'iron-cage: --budget came as ""; a shell turns an unquoted $50 into that',
+      "  hint: write 50, or '$50' in single quotes; for no paid call at all put limit_usd: 0 into the configuration file",
+    ),
+  },
+  'a negative budget': {
+    run: ['start', 'agent.py', '--budget', '-1'],
+    code: 2,
+    err: text(
+      'iron-cage: --budget: "-1" is not an amount of US dollars',
+      "  hint: write dollars as 50, 50.00 or '$50' (quote the $ in a shell)",
+    ),
+  },
+  'digits of another script': {
+    run: ['budget', 'set', 'lg-7a3f9c2d', '٥٠'],
+    code: 2,
+    err: text(
+      'iron-cage: the new limit: "٥٠" is not an amount of US dollars',
+      "  hint: write dollars as 50, 50.00 or '$50' (quote the $ in a shell)",
+    ),
+  },
+  'a variable with an exponent': {
+    run: ['config', 'check'],
+    env: { IRON_CAGE_BUDGET: '5e1' },
+    code: 2,
+    err: text(
+      'iron-cage: IRON_CAGE_BUDGET: "5e1" is not an amount of US dollars',
+      "  hint: write dollars as 50, 50.00 or '$50' (quote the $ in a shell)",
+    ),
+  },
+}
+
+const configurations: Record<string, Row> = {
+  'a right file': {
+    run: ['config', 'check', '--config', 'c.toml'],
+    files: { 'c.toml': '[budget]\nlimit_usd = 5\n' },
+    code: 0,
+    out: expect.stringMatching(/^ok: .*c\.toml\n$/),
+    err: '',
+  },
+  'no file': { run: ['config', 'check'], code: 0, out: 'ok: no file, defaults only\n', err: '' },
+  'a broken file': {
+    run: ['config', 'check'],
+    files: { 'iron-cage.yaml': 'bugdet: {}\nserver:\n  port: many\n' },
+    code: 2,
+    out: '',
+    err: text(
+      'iron-cage: the configuration has 2 problems',
+      '  iron-cage.yaml:1:1: bugdet: there is no such key; did you mean budget?',
+      '  iron-cage.yaml:3:3: server.port: expected a whole number from 0 to 65535, got "many"',
+      '  hint: correct the value; "iron-cage config show" tells where each one comes from',
+    ),
+  },
+  'a broken file for a program': {
+    run: ['config', 'check', '--json'],
+    files: { 'iron-cage.yaml': 'bugdet: {}\n' },
+    code: 2,
+    out: `${JSON.stringify({ ok: false, problems: [{ place: 'iron-cage.yaml:1:1', key: 'bugdet', what: 'there is no such key; did you mean budget?' }] }, null, 2)}\n`,
+  },
+  'a broken file stops start before anything runs': {
+    run: ['start', 'agent.py'],
+    files: { 'iron-cage.yaml': 'safety: { mode: off }\n' },
+    code: 2,
+    err: text(
+      'iron-cage: the configuration is wrong',
+      '  iron-cage.yaml:1:11: safety.mode: expected one of redact, block, warn, got "off"',
+      '  hint: correct the value; "iron-cage config show" tells where each one comes from',
+    ),
+  },
+  'every value with its origin': {
+    run: ['config', 'show', '--port', '81', '--no-restart', '--verbose'],
+    files: { 'iron-cage.yaml': 'budget:\n  limit_usd: 7.5\n' },
+    env: { IRON_CAGE_SAFETY_MODE: 'block' },
+    code: 0,
+    out: expect.stringMatching(
+      new RegExp(
+        [
+          'agent\\.environment +development +\\(default\\)[^]*',
+          'agent\\.restart\\.enabled +false +\\(--no-restart\\)[^]*',
+          'budget\\.limit_usd +7\\.5 +\\(iron-cage\\.yaml:2\\)[^]*',
+          'safety\\.mode +block +\\(IRON_CAGE_SAFETY_MODE\\)[^]*',
+          'server\\.port +81 +\\(--port\\)[^]*',
+          'log\\.level +debug +\\(--verbose\\)[^]*',
+        ].join(''),
+      ),
+    ),
+  },
+}
+
+const scans: Record<string, Row> = {
+  'an e-mail address': {
+    run: ['scan', '--text', 'Contact ceo@acme.com'],
+    code: 1,
+    out: 'EMAIL  HIGH  text:1:9  12 characters\n',
+    err: '1 found\n',
+  },
+  nothing: { run: ['scan', '--text', 'Contact us'], code: 0, out: '', err: 'nothing found\n' },
+  'files and lines': {
+    run: ['scan', 'a.txt', '-'],
+    files: { 'a.txt': 'first\nSSN 123-45-6789\n' },
+    stdin: 'x\ny\n  ceo@acme.com',
+    code: 1,
+    out: text('SSN    HIGH  a.txt:2:5  11 characters', 'EMAIL  HIGH  stdin:3:3  12 characters'),
+  },
+  'a file whose name begins with a dash': {
+    run: ['scan', '--', '-a.txt'],
+    files: { '-a.txt': 'ceo@acme.com' },
+    code: 1,
+    out: 'EMAIL  HIGH  -a.txt:1:1  12 characters\n',
+  },
+  'for a program': {
+    run: ['scan', '--json', '--text', '\u{1F600} ceo@acme.com'],
+    code: 1,
+    out: `${JSON.stringify({ findings: [{ source: 'text', type: 'email', start: 3, end: 15, risk: 'HIGH', line: 1, column: 4 }] }, null, 2)}\n`,
+  },
+  'records, one line each, with a line separator inside': {
+    run: ['scan', '--jsonl'],
+    stdin: '{"text":"a\u2028ceo@acme.com"}\n{"text":"nothing"}\n',
+    code: 0,
+    out: text('{"spans":[{"type":"EMAIL","start":2,"end":14}]}', '{"spans":[]}'),
+    err: '',
+  },
+  'a record that is none': {
+    run: ['scan', '--jsonl'],
+    stdin: '{"text":"a"}\n{"txt":"ceo@acme.com"}\n',
+    code: 2,
+    out: '{"spans":[]}\n',
+    err: text('iron-cage: stdin:2: expected a line such as {"text": "…"}', '  hint: correct that line'),
+  },
+  'a file that is not there': {
+    run: ['scan', 'missing.txt'],
+    code: 5,
+    err: text('iron-cage: there is no file missing.txt', '  hint: check the path'),
+  },
+  'a folder': {
+    run: ['scan', '.'],
+    code: 2,
+    err: text('iron-cage: . is a folder', '  hint: name the files in it'),
+  },
+}
+
+const unreachable: Record<string, Row> = {
+  'no server on this database': {
+    run: ['ps'],
+    code: 7,
+    out: '',
+    err: text(
+      'iron-cage: no server runs on ./iron_state.db, tried 3 times',
+      '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
+    ),
+  },
+  'no server at this address': {
+    run: ['stop', 'lg-7a3f9c2d'],
+    env: { IRON_CAGE_URL: 'http://127.0.0.1:65533' },
+    code: 7,
+    err: text(
+      'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED), tried 3 times',
+      '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
+    ),
+  },
+  'an address that is none': {
+    run: ['status'],
+    env: { IRON_CAGE_URL: 'localhost:8080' },
+    code: 2,
+    err: text(
+      'iron-cage: IRON_CAGE_URL: expected an http or https address, got "localhost:8080"',
+      '  hint: write it as http://127.0.0.1:8080',
+    ),
+  },
+}
+
+for (const [topic, rows] of Object.entries({ usage, budgets, configurations, scans, unreachable })) {
+  describe(topic, () => {
+    test.each(Object.entries(rows))('%s', async (_, { run, code, out, err, files = {}, ...options }) => {
+      const place = openPlace()
+      for (const [name, content] of Object.entries(files)) place.write(name, content)
+      const ended = await place.run(run, options)
+      expect(ended).toMatchObject({ code, ...(out !== undefined && { out }), ...(err !== undefined && { err }) })
+    })
+  })
+}
+
+describe('help', () => {
+  const commands = [
+    'start',
+    'serve',
+    'status',
+    'ps',
+    'stop',
+    'pause',
+    'resume',
+    'restart',
+    'logs',
+    'budget',
+    'scan',
+    'config',
+    'version',
+  ]
+  test('it lists every command', async () => {
+    const { code, out, err } = await openPlace().run(['--help'])
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    for (const command of commands) expect(out).toMatch(new RegExp(`^ {2}iron-cage ${command}\\b`, 'm'))
+  })
+
+  test('that of a command has its flags and examples', async () => {
+    const { code, out } = await openPlace().run(['start', '--help'])
+    expect(code).toBe(0)
+    const flags =
+      'budget verbose safety-mode config port host db env name python keep open restart log-format provider-keys'
+    for (const flag of flags.split(' ')) expect(out).toContain(`--${flag}`)
+    expect(out).toContain('iron-cage start agent.py --budget 50')
+  })
+})
