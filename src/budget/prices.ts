@@ -56,7 +56,8 @@ export class Prices {
   }
 
   #override(model: string): Price | undefined {
-    const override = this.#overrides[model]
+    // The name comes from an agent: "constructor" is on every object.
+    const override = Object.hasOwn(this.#overrides, model) ? this.#overrides[model] : undefined
     if (!override) return undefined
     const input = flat(override.input_per_mtok)
     return {
