@@ -140,7 +140,7 @@ class MessageStream implements StreamReader {
       case 'message_delta':
         // Cumulative: the last one counts.
         this.#addUsage(event.usage)
-        this.#hasFinalUsage = true
+        this.#hasFinalUsage = isObject(event.usage) && tokenCount(event.usage.output_tokens) !== undefined
         return [frame]
       case 'message_stop':
         this.isFinished = true
