@@ -58,7 +58,8 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
   const wanted = Math.min(UNSTATED_OUTPUT_TOKENS, longest)
   const affordable = Math.floor(outputTokensFor(price, inputTokens, Math.floor(available / 2)) / answers)
   const output = Math.max(1, Math.min(wanted, affordable))
-  return { most: mostOf(price, inputTokens, output * answers), clampTo: output < wanted ? output : null }
+  // Written into the request wherever the model could answer with more than is held.
+  return { most: mostOf(price, inputTokens, output * answers), clampTo: output < longest ? output : null }
 }
 
 /** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */
