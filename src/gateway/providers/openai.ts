@@ -29,17 +29,17 @@ export const openai: Dialect = {
     return {
       model: requireModel(body),
       stream: stream === true,
-      maxOutputTokens: positiveInteger(body, 'max_completion_tokens') ?? positiveInteger(body, 'max_tokens'),
+      // Whichever of the two a provider goes by.
+      maxOutputTokens: LIMITS.map((name) => positiveInteger(body, name)).reduce(greater),
       answers: positiveInteger(body, 'n') ?? 1,
       wantsUsage: isObject(stream_options) && stream_options.include_usage === true,
     }
   },
 
   prepare(body, stream, clampTo) {
-    const limit = 'max_tokens' in body ? 'max_tokens' : 'max_completion_tokens'
     return {
       ...body,
-      ...(clampTo === null ? {} : { [limit]: clampTo }),
+      ...(clampTo === null ? {} : clampedLimits(body, clampTo)),
       ...(stream
         ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
         : {}),
@@ -78,6 +78,18 @@ export const openai: Dialect = {
   }),
 
   errorFrame: (error, requestId) => ({ event: null, data: JSON.stringify(openai.errorBody(error, requestId)) }),
+}
+
+const LIMITS = ['max_completion_tokens', 'max_tokens'] as const
+
+const greater = (a: number | null, b: number | null): number | null =>
+  a !== null && b !== null ? Math.max(a, b) : (a ?? b)
+
+/** Every limit the client gave, lowered where it is above; one of ours when it gave none. */
+function clampedLimits(body: JsonObject, clampTo: number): JsonObject {
+  const given = LIMITS.filter((name) => typeof body[name] === 'number')
+  if (given.length === 0) return { max_completion_tokens: clampTo }
+  return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, clampTo)]))
 }
 
 function readUsage(usage: Json | undefined): ReportedUsage | undefined {
