@@ -48,8 +48,7 @@ export function send(parts: SendParts, open: OpenCall, signal: AbortSignal): Pro
     retries: open.call.provider.settings.retries,
     signal,
     // What may have reached the provider may be charged by it: not twice.
-    isRetryable: (error) =>
-      !open.wasSent && (error instanceof ProviderRefusal ? error.isRetryable : isConnectionFault(error)),
+    isRetryable: (error) => (error instanceof ProviderRefusal ? error.isRetryable : wasNotSent(error)),
     retryAfterMs: askedToWaitMs,
   })
 }
@@ -60,13 +59,25 @@ async function attempt({ circuits, upstream }: SendParts, open: OpenCall, signal
   try {
     open.wasSent = true
     const answer = await upstream.send({ provider, method: 'POST', path, headers, body: open.body, signal })
-    if (answer.status < 400) return { ...answer, permit }
-    throw new ProviderRefusal(answer, await readAll(answer.body, provider.name))
+    if (answer.status < 300) return { ...answer, permit }
+    // Whatever else it is, it is no answer, and costs nothing.
+    open.wasSent = false
+    if (answer.status < 400) throw redirected(answer, provider)
+    // A refusal whose text breaks off has refused all the same.
+    throw new ProviderRefusal(answer, await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0)))
   } catch (error) {
-    if (error instanceof ProviderRefusal || wasNotSent(error)) open.wasSent = false
+    if (wasNotSent(error)) open.wasSent = false
     report(permit, error)
     throw error
   }
+}
+
+/** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */
+function redirected({ status, body }: Answer, { name }: Provider): CageError {
+  body.on('error', () => undefined).destroy()
+  return new CageError('provider_reply_invalid', `${name} answered with a redirect (${status}), which is not followed`, {
+    facts: { provider: name, status },
+  })
 }
 
 /** Tells the circuit how a call failed. */
