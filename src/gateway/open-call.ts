@@ -144,13 +144,14 @@ export class OpenCall {
     const baselineUsd = await this.#baselineOf(usage, settled.cost)
     const { call } = this
     const cost = toUsd(settled.cost)
+    const remark = this.#isOverrun(settled.cost) ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
     this.#isRecorded = true
     this.#parts.state.record(
       {
         type: 'call.completed',
-        level: 'INFO',
+        level: this.#isOverrun(settled.cost) ? 'WARN' : 'INFO',
         agent_id: call.caller.agentId,
-        message: `${call.model} · ${count(usage.input)} in ${count(usage.output)} out · ${showUsd(cost)}${estimated ? ' (estimated)' : ''}`,
+        message: `${call.model} · ${count(usage.input)} in ${count(usage.output)} out · ${showUsd(cost)}${remark}`,
         data: {
           call_id: call.id,
           provider: call.provider.name,
@@ -222,8 +223,14 @@ export class OpenCall {
   }
 
   #settle(cost: Nanodollars, usage: Usage, estimated: boolean, status: number): void {
-    const settled = this.#parts.ledger.charge(this.#hold, { cost, estimated, status, usage, price: this.#price })
+    const code = this.#isOverrun(cost) ? 'overrun' : null
+    const settled = this.#parts.ledger.charge(this.#hold, { cost, estimated, status, code, usage, price: this.#price })
     this.#charged = { settled, usage, estimated }
+  }
+
+  /** The provider says more than the bound allows: it is charged, for the money is gone, and shown. */
+  #isOverrun(cost: Nanodollars): boolean {
+    return cost > this.#hold.most
   }
 
   /** What the same usage costs on the baseline model, when this was a cheaper one; null otherwise. */
