@@ -52,6 +52,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const live = new LiveView(parts.state, parts.sessions)
   const onGateway = gateway(parts)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
+  /** Calls that are on their way. */
+  const running = new Set<Promise<void>>()
   let door: Door
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -60,7 +62,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     } catch (error) {
       return refuseAtDoor(parts, request, response, error)
     }
-    if (request.url?.startsWith('/gateway/')) return void onGateway(request, response)
+    if (request.url?.startsWith('/gateway/')) {
+      const call = onGateway(request, response).catch((error) => parts.onFault(error, 'a call broke the gateway'))
+      running.add(call)
+      return void call.finally(() => running.delete(call))
+    }
     if (parts.assets(request, response)) return
     void onApi(request, response)
   }
@@ -88,6 +94,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     close: async () => {
       live.close()
       await Promise.all(servers.map(closeServer))
+      // Their sockets are closed, but each still has a hold to end and a row to write.
+      await Promise.all(running)
     },
   }
 }
