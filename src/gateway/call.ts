@@ -1,13 +1,7 @@
-/**
- * Our own shape of a provider's JSON. A request becomes an `LlmCall` at the door (`parseCall` throws, nothing else
- * downstream looks at raw input), and what is parsed is what is sent: the body goes out as it was understood here.
- */
-import { CageError } from '../errors.ts'
+/** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
 import type { AgentId, CallId, RunId } from '../ids.ts'
-import type { Provider } from './upstream.ts'
-
-export type Json = string | number | boolean | null | Json[] | JsonObject
-export type JsonObject = { [key: string]: Json | undefined }
+import type { JsonObject } from './json.ts'
+import type { Provider } from './providers/provider.ts'
 
 /** Who is calling, by the run token in the path. */
 export interface Caller {
@@ -32,54 +26,4 @@ export interface LlmCall {
   answers: number
   /** The client asked for usage in the stream itself. */
   wantsUsage: boolean
-}
-
-/** Parses a request's body. Throws CageError `bad_request` for what is no JSON object. */
-export function parseBody(bytes: Buffer): JsonObject {
-  const text = bytes.toString('utf8')
-  let value: unknown
-  try {
-    // Numbers too long for a double keep their digits.
-    value = LONG_NUMBER.test(text) ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
-  } catch (error) {
-    throw new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
-  }
-  if (!isObject(value)) throw new CageError('bad_request', "the request's body is not a JSON object")
-  return value
-}
-
-const LONG_NUMBER = /\d{16}/
-
-// TypeScript does not know these yet: the JSON.parse source text access proposal, in Node since 21.
-type WithSource = (key: string, value: unknown, context: { source?: string }) => unknown
-declare global {
-  interface JSON {
-    parse(text: string, reviver: WithSource): unknown
-    rawJSON(text: string): object
-  }
-}
-
-const keepLongNumbers: WithSource = (_key, value, { source }) =>
-  typeof value === 'number' && source !== undefined && source !== String(value) && Number.isFinite(value)
-    ? JSON.rawJSON(source)
-    : value
-
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-/** A positive integer field of a request, or null when it is not there. Throws CageError `bad_request` for anything else. */
-export function positiveInteger(body: JsonObject, field: string): number | null {
-  const value = body[field]
-  if (value === undefined || value === null) return null
-  if (typeof value === 'number' && Number.isInteger(value) && value >= 1) return value
-  throw new CageError('bad_request', `"${field}" must be a positive integer, got ${JSON.stringify(value)}`, {
-    facts: { field },
-  })
-}
-
-/** Throws CageError `bad_request` when there is no usable model name. */
-export function requireModel(body: JsonObject): string {
-  const { model } = body
-  if (typeof model === 'string' && model.length > 0 && model.length <= 200) return model
-  throw new CageError('bad_request', '"model" must be the name of a model', { facts: { field: 'model' } })
 }

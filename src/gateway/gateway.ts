@@ -9,14 +9,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RunTokens } from '../access/run-tokens.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
-import { type Caller, type LlmCall, parseBody } from './call.ts'
+import type { Caller, LlmCall } from './call.ts'
 import { Client, ClientGone, readBody } from './client.ts'
+import { parseBody } from './json.ts'
 import { openai } from './providers/openai.ts'
-import type { Dialect } from './providers/provider.ts'
+import type { Dialect, Provider } from './providers/provider.ts'
 import { passedHeaders, readAll } from './reply.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
-import type { Provider } from './upstream.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts {
   runTokens: RunTokens

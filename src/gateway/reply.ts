@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
-import { isObject, type JsonObject } from './call.ts'
+import { isObject, type JsonObject } from './json.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */

@@ -9,8 +9,9 @@ import { parseRetryAfter, retry } from '../breaker/retry.ts'
 import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
 import type { OpenCall } from './open-call.ts'
+import type { Provider } from './providers/provider.ts'
 import { readAll } from './reply.ts'
-import type { Answer, Provider, Upstream } from './upstream.ts'
+import type { Answer, Upstream } from './upstream.ts'
 
 export interface SendParts {
   circuits: Circuits
@@ -75,9 +76,13 @@ async function attempt({ circuits, upstream }: SendParts, open: OpenCall, signal
 /** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */
 function redirected({ status, body }: Answer, { name }: Provider): CageError {
   body.on('error', () => undefined).destroy()
-  return new CageError('provider_reply_invalid', `${name} answered with a redirect (${status}), which is not followed`, {
-    facts: { provider: name, status },
-  })
+  return new CageError(
+    'provider_reply_invalid',
+    `${name} answered with a redirect (${status}), which is not followed`,
+    {
+      facts: { provider: name, status },
+    },
+  )
 }
 
 /** Tells the circuit how a call failed. */

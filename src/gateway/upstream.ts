@@ -10,14 +10,7 @@ import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
 import { anthropic } from './providers/anthropic.ts'
 import { openai } from './providers/openai.ts'
-import type { Dialect } from './providers/provider.ts'
-
-export interface Provider {
-  name: string
-  dialect: Dialect
-  baseUrl: URL
-  settings: ProviderConfig
-}
+import type { Provider } from './providers/provider.ts'
 
 export interface Answer {
   status: number

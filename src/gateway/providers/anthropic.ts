@@ -1,7 +1,7 @@
 /** Anthropic's messages. */
 import { CageError, type ErrorCode } from '../../errors.ts'
 import { changeTexts } from '../../redaction/json.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../call.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import {
   type Dialect,
   parseFrame,

@@ -1,6 +1,6 @@
 /** OpenAI's chat completions, and everything that speaks like them. */
 import { CageError, ERRORS } from '../../errors.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../call.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import {
   type Dialect,
   parseFrame,

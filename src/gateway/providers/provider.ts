@@ -3,8 +3,17 @@
  * knows only this interface; `openai.ts` and `anthropic.ts` are the two dialects there are.
  */
 import type { Usage } from '../../budget/prices.ts'
+import type { ProviderConfig } from '../../config/schema.ts'
 import { CageError } from '../../errors.ts'
-import { isObject, type Json, type JsonObject } from '../call.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
+
+/** Who answers calls. */
+export interface Provider {
+  name: string
+  dialect: Dialect
+  baseUrl: URL
+  settings: ProviderConfig
+}
 
 /** `call`: parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
 export type Route = 'call' | 'free' | 'unpriced'
