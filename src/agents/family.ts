@@ -9,7 +9,9 @@ import { findByAgentId, type ProcessRow, readProcessTable } from './process-tabl
 
 /** How long the killed may take to leave the process table, in ms. */
 const GONE_MS = 2_000
-const LOOK_EVERY_MS = 40
+/** Between two looks at the table, doubled from the first to the last. */
+const FIRST_LOOK_MS = 20
+const LAST_LOOK_MS = 160
 
 export interface FamilyFacts {
   agentId: AgentId
@@ -36,6 +38,7 @@ export class Family {
   async end(graceMs: number, clock: Clock): Promise<number[]> {
     const killAt = clock.monotonic() + graceMs
     let giveUpAt = Number.POSITIVE_INFINITY
+    let lookAfterMs = FIRST_LOOK_MS
     await this.look()
     if (graceMs > 0) this.signal('SIGTERM')
     // A paused process takes SIGTERM only when it goes on.
@@ -46,7 +49,8 @@ export class Family {
         this.signal('SIGKILL')
         giveUpAt = Math.min(giveUpAt, clock.monotonic() + GONE_MS)
       }
-      await setTimeout(LOOK_EVERY_MS)
+      await setTimeout(lookAfterMs)
+      lookAfterMs = Math.min(lookAfterMs * 2, LAST_LOOK_MS)
       await this.look()
     }
     return this.#members.map(({ pid }) => pid)

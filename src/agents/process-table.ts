@@ -23,7 +23,8 @@ const isLinux = process.platform === 'linux'
 const READ_AT_ONCE = 64
 
 /** Every process that lives. A zombie does not. */
-export const readProcessTable = (): Promise<ProcessRow[]> => (isLinux ? readProc() : readPs(['-A']))
+export const readProcessTable = (source: 'proc' | 'ps' = isLinux ? 'proc' : 'ps'): Promise<ProcessRow[]> =>
+  source === 'proc' ? readProc() : readPs(['-A'])
 
 /** When a process started, or undefined when there is none with this pid. */
 export async function processStarted(pid: number): Promise<string | undefined> {
@@ -91,8 +92,10 @@ function bootId(): string {
 
 async function readPs(which: string[]): Promise<ProcessRow[]> {
   const columns = ['-o', 'pid=,ppid=,pgid=,state=,lstart=']
-  // ps exits with 1 when no process matches.
-  const { stdout } = await promisify(execFile)('ps', [...which, ...columns]).catch(() => ({ stdout: '' }))
+  // The time it writes must not depend on who asks.
+  const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
+  // It exits with 1 when no process matches.
+  const { stdout } = await promisify(execFile)('ps', [...which, ...columns], { env }).catch(() => ({ stdout: '' }))
   return stdout.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line)
     if (!match || match[4]!.startsWith('Z')) return []

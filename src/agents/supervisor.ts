@@ -113,7 +113,12 @@ export class Supervisor {
     const agent = new Agent(facts, this.#parts)
     ledger.openAccount(facts.id, fromUsd(spec.limitUsd ?? config.budget.limit_usd))
     this.#agents.set(facts.id, agent)
-    await agent.start()
+    try {
+      await agent.start()
+    } catch (error) {
+      this.#agents.delete(facts.id)
+      throw error
+    }
     return { agentId: facts.id }
   }
 

@@ -17,6 +17,16 @@ it('the table knows this process, its parent, and since when', async () => {
   expect(row).toMatchObject({ pid: process.pid, ppid: process.ppid, started: await processStarted(process.pid) })
 })
 
+it('read from /proc and from ps it is the same table', async () => {
+  const { pid } = await startSleep()
+  const relations = async (source: 'proc' | 'ps') => {
+    const row = (await readProcessTable(source)).find((one) => one.pid === pid)
+    return { ppid: row?.ppid, pgid: row?.pgid, started: typeof row?.started }
+  }
+  expect(await relations('ps')).toEqual({ ppid: process.pid, pgid: pid, started: 'string' })
+  expect(await relations('proc')).toEqual(await relations('ps'))
+})
+
 it('a process that is not there has no start time', async () => {
   expect(await processStarted(4_194_305)).toBeUndefined()
 })

@@ -90,13 +90,22 @@ describe('a line that is too long', () => {
     }
   })
 
+  it('shows no part of the last datum when redaction makes the line shorter', () => {
+    const redact = (text: string) => text.replaceAll('ann@acme.com', '')
+    for (let shift = 0; shift < 12; shift += 1) {
+      const { reader, texts } = openReader(redact)
+      reader.push(Buffer.from(`${'x'.repeat(shift)}${'ann@acme.com'.repeat(10_000)}\n`))
+      expect(texts()[0], `shifted by ${shift}`).not.toContain('a')
+    }
+  })
+
   it('a gigabyte without a newline takes the memory of one line', () => {
     const { reader, lines } = openReader()
     const megabyte = Buffer.alloc(1_048_576, 'x')
     const before = process.memoryUsage().rss
     for (let sent = 0; sent < 1_024; sent += 1) reader.push(megabyte)
-    expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1_048_576)
     reader.push(Buffer.from('\n'))
+    expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1_048_576)
     expect(lines).toHaveLength(1)
   })
 })

@@ -55,6 +55,15 @@ it('when the server is killed its agents die with it, also those that ran from t
   await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({ code: 'agent_not_running' })
 })
 
+it('an agent without our mark in its environment dies as well, with its group', async () => {
+  const folder = newFolder()
+  await killServer(folder, ['clean_environment.py'], (events) => countPrinted(events, 'clean') === 1)
+  const agents = openAgents({ folder })
+  const [agent] = Object.values(agents.state.read().agents)
+  const find = async () => ((await processStarted(agent!.pid!)) === undefined ? [] : [agent!.pid])
+  expect(await untilNone(find)).toEqual([])
+})
+
 it('an agent that waited for its restart is told to have ended, too', async () => {
   const folder = newFolder()
   const ids = await killServer(folder, ['crash_after.py'], (events) =>

@@ -147,6 +147,14 @@ describe('stop', () => {
     expect(agents.count('agent.stopped')).toBe(1)
   })
 
+  it('finds an agent that is just being started before it runs', async () => {
+    const agents = openAgents()
+    const starting = agents.start('forever.py')
+    await agents.supervisor.close()
+    expect(await agents.supervisor.whenEnded(await starting)).toMatchObject({ state: 'stopped' })
+    expect(agents.lines()).toEqual([])
+  })
+
   it('does not know an agent that was never there', async () => {
     await expect(openAgents().supervisor.stop('lg-00000000')).rejects.toMatchObject({ code: 'not_found' })
   })

@@ -5,10 +5,15 @@ import sys
 import time
 
 
+def say(word):
+    # In one piece: print writes the newline by itself when unbuffered, and others write meanwhile.
+    os.write(1, word.encode() + b"\n")
+
+
 def run_away():
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.write(1, b"away\n")
+    say("away")
     while True:
         time.sleep(60)
 
@@ -19,7 +24,7 @@ for number in range(20):
             run_away()
         os._exit(0)
 
-print("ready")
+say("ready")
 if "--exit" in sys.argv:
     sys.exit(0)
 while True:
