@@ -1,9 +1,22 @@
 import { demoCommand } from '../demo/script.ts'
 import { runCli } from './cli/cli.ts'
+import { errorText } from './cli/print.ts'
+import { processTerminal } from './cli/terminal.ts'
+import { asCageError, ERRORS } from './errors.ts'
 
 // What we write holds an agent's data: it is for this user only.
 process.umask(0o077)
+const terminal = processTerminal()
+
 // A closed pipe ends the program as it would end any other; `start` stops its agent first.
 process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
 
-process.exitCode = await runCli(process.argv.slice(2), [demoCommand])
+// Nobody knows in what state we are: end at once; the watchdogs of the agents end those.
+process.on('uncaughtException', async (error) => {
+  terminal.err(errorText(asCageError(error), terminal.log))
+  terminal.log?.error('Iron Cage ended by an error nobody foresaw', { error })
+  await terminal.log?.close()
+  process.exit(ERRORS.internal.exit)
+})
+
+process.exitCode = await runCli(process.argv.slice(2), [demoCommand], terminal)

@@ -65,7 +65,7 @@ export async function runCli(
     return terminal.exitCode
   } catch (error) {
     const shown = asCageError(error)
-    terminal.err(errorText(shown))
+    terminal.err(errorText(shown, terminal.log))
     return shown.row.exit
   }
 }

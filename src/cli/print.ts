@@ -4,16 +4,17 @@ import { printable } from '../log.ts'
 
 /**
  *     iron-cage: <what is wrong>
- *       <further lines, and facts that are not in them>
+ *       <further lines, and facts that are not in them; for an internal error its cause and the log>
  *       hint: <what to type next>
  */
-export function errorText(error: CageError): string {
+export function errorText(error: CageError, log?: { readonly path: string }): string {
   const [what, ...more] = error.message.split('\n')
   const facts = Object.entries(error.facts)
     .filter(([, value]) => value !== undefined && value !== null && !error.message.includes(String(value)))
     .map(([name, value]) => `${name}: ${value}`)
   // Only what nobody foresaw has no better explanation than its cause.
   const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
+  if (error.code === 'internal' && log) cause.push(`log: ${log.path}`)
   return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
     .map(printable)
     .join('\n')

@@ -37,6 +37,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     environment: terminal.env.variables,
     version: VERSION,
   })
+  terminal.log = runtime.log
   const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed'), shows: show.shows })
   let reason = 'could not start the agent'
   try {

@@ -20,6 +20,7 @@ export const serveCommand: Command = (yargs, terminal) =>
       const end = listenForEnd(terminal)
       const environment = terminal.env.variables
       const runtime = await openRuntime({ config, configFile: file, environment, version: VERSION })
+      terminal.log = runtime.log
       const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })
       let reason = 'could not show the server'
       try {

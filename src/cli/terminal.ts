@@ -1,6 +1,7 @@
 /** Where a command reads and writes: data to `out`, messages to `err`. */
 import type { Argv } from 'yargs'
 import { type Environment, readEnvironment } from '../config/env.ts'
+import type { Log } from '../log.ts'
 
 export interface Terminal {
   /** Writes one line of data. */
@@ -16,6 +17,8 @@ export interface Terminal {
   color: boolean
   env: Environment
   cwd: string
+  /** The log of the server that this command runs, for errors nobody foresaw. */
+  log?: Log
   /** What the program exits with when the command ends without an error. */
   exitCode: number
 }

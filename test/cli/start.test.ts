@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openPlace, type Place, type Run } from './support.ts'
 
@@ -145,6 +147,22 @@ test('serve shows the dashboard link and ends on a signal with 0', async () => {
   await run.shows('#code=')
   run.child.kill('SIGTERM')
   expect(await run.ended).toMatchObject({ code: 0 })
+})
+
+test('an error nobody foresaw ends the server with one line, and the log has the rest', async () => {
+  const place = openPlace()
+  const fault = 'process.on("SIGUSR2", () => { throw new TypeError("boom") })'
+  const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(fault)}` }
+  const run = place.start(['serve', '--port', '0'], { env })
+  await run.shows('#code=')
+  run.child.kill('SIGUSR2')
+  const { code, err, out } = await run.ended
+  const log = /Log +(\S+)/.exec(out)![1]!
+  expect({ code, err }).toEqual({
+    code: 1,
+    err: `iron-cage: something went wrong inside Iron Cage\n  why: boom\n  log: ${log}\n  hint: look into the log and report it\n`,
+  })
+  expect(readFileSync(join(place.folder, log), 'utf8')).toMatch(/"error":"TypeError: boom\\n +at /)
 })
 
 test('the commands of a running server say and do what the agent is and does', async () => {
