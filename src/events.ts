@@ -49,7 +49,8 @@ export interface EventData {
     name: string
     script: string
     environment: string
-    pid: number
+    /** Null for a client that is not supervised. */
+    pid: number | null
     restart: number
     limit_usd: Usd
     safety_mode: SafetyMode
@@ -65,8 +66,11 @@ export interface EventData {
     reason: string
     restart_in_ms: number | null
   }
-  /** The process group was told to end; `by` is who wanted it. */
-  'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown'; survivors: number[] }
+  /**
+   * The agent's processes were told to end; `reason`: who wanted it, 'exit' for those that its own exit left behind.
+   * A second one follows when processes survived even SIGKILL, and names them.
+   */
+  'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown' | 'exit'; survivors: number[] }
   'agent.paused': { by: string }
   'agent.resumed': { by: string }
   /** One line the agent printed, or a message of its own with facts, after redaction. */

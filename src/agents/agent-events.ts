@@ -7,15 +7,16 @@ export function startedEvent(data: EventData['agent.started']): NewEvent {
   return { type: 'agent.started', level: 'OK', message: `${data.name} ${what}, pid ${data.pid}`, data }
 }
 
-/** `survivors`: the processes that even SIGKILL did not end. */
-export function stoppedEvent(name: string, reason: StopReason, survivors: number[] = []): NewEvent {
-  const data = { reason, survivors }
-  if (survivors.length > 0) {
-    const message = `${name} was stopped, but processes of it still live: ${survivors.join(', ')}`
-    return { type: 'agent.stopped', level: 'CRIT', message, data }
-  }
+export function stoppedEvent(name: string, reason: StopReason): NewEvent {
   const level = reason === 'budget' || reason === 'pii' ? 'CRIT' : 'INFO'
-  return { type: 'agent.stopped', level, message: `${name} is being stopped by ${STOPPED_BY[reason]}`, data }
+  const message = `${name} is being stopped by ${STOPPED_BY[reason]}`
+  return { type: 'agent.stopped', level, message, data: { reason, survivors: [] } }
+}
+
+/** `survivors`: the processes that even SIGKILL did not end. */
+export function survivedEvent(name: string, reason: StopReason | null, survivors: number[]): NewEvent {
+  const message = `${name} was stopped, but processes of it still live: ${survivors.join(', ')}`
+  return { type: 'agent.stopped', level: 'CRIT', message, data: { reason: reason ?? 'exit', survivors } }
 }
 
 const EXIT_LEVEL: Partial<Record<AgentState, Level>> = {

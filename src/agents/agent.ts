@@ -12,7 +12,15 @@ import type { EventData, NewEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { droppedEvent, type ExitOutcome, exitedEvent, outputEvent, startedEvent, stoppedEvent } from './agent-events.ts'
+import {
+  droppedEvent,
+  type ExitOutcome,
+  exitedEvent,
+  outputEvent,
+  startedEvent,
+  stoppedEvent,
+  survivedEvent,
+} from './agent-events.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
@@ -125,15 +133,23 @@ export class Agent {
     await this.#ended
   }
 
-  /** Ends the present run, if any, and starts another with a clean history; `agent.started` tells when. */
+  /**
+   * Ends the present run, if any, and starts another with a clean history; `agent.started` tells when.
+   * Throws CageError `conflict` while it is being stopped.
+   */
   async restart(): Promise<void> {
     if (!this.#isLive) {
       this.#restarts += 1
       await this.start()
-    } else if (!this.#stoppedBy) {
-      this.#startAgain = true
-      this.#endRun('operator')
+      return
     }
+    if (this.#startAgain) return
+    if (this.#stoppedBy) {
+      const { id } = this.facts
+      throw new CageError('conflict', `${id} is being stopped`, { facts: { agent_id: id } })
+    }
+    this.#startAgain = true
+    this.#endRun('operator')
   }
 
   /** Throws CageError `agent_not_running` when there is no process. */
@@ -216,7 +232,7 @@ export class Agent {
     const exit = await process.exited
     this.#parts.runTokens.revoke(id)
     const survivors = await process.end(this.#parts.stopGraceMs, this.#parts.clock)
-    if (survivors.length > 0) this.#record(stoppedEvent(this.facts.name, this.#stoppedBy ?? 'operator', survivors))
+    if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
     const giveUp = setTimeout(() => process.closeOutput(), DRAIN_MS)
     await output
     clearTimeout(giveUp)
@@ -235,9 +251,10 @@ export class Agent {
     return restartPolicy({ ...exit, ...life }, this.#crashes, restart)
   }
 
-  /** Waits before a restart, unless it is stopped meanwhile. */
+  /** Waits before a restart, unless it was or is stopped. */
   #wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
+      if (this.#stoppedBy) return resolve()
       const timer = setTimeout(resolve, ms)
       this.#wake = () => {
         clearTimeout(timer)

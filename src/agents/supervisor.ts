@@ -27,7 +27,7 @@ import { fromUsd, type Usd } from '../money.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Agent, type AgentFacts, type AgentParts, type RunTokens } from './agent.ts'
-import { exitedEvent, stoppedEvent } from './agent-events.ts'
+import { exitedEvent, survivedEvent } from './agent-events.ts'
 import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
@@ -185,7 +185,7 @@ export class Supervisor {
     const family = new Family({ agentId, group: isStillOurs ? pid : undefined, started })
     const survivors = await family.end(0, this.#options.clock)
     if (survivors.length > 0) {
-      this.#options.state.record({ ...stoppedEvent(run.name, 'shutdown', survivors), agent_id: agentId })
+      this.#options.state.record({ ...survivedEvent(run.name, 'shutdown', survivors), agent_id: agentId })
     }
     this.#tellLeftover(agentId, run.name, run.id)
   }

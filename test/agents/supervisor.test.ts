@@ -95,6 +95,19 @@ describe('an agent that crashes', () => {
 })
 
 describe('stop', () => {
+  it('is obeyed at once when the very crash brings it', async () => {
+    const agents = openAgents()
+    const id = await agents.start('crash_after.py', { args: ['0'] })
+    let crashedAt = 0
+    agents.state.subscribe((event) => {
+      if (event.type !== 'agent.exited' || event.data.restart_in_ms !== 1_000) return
+      crashedAt = performance.now()
+      void agents.supervisor.stop(id, 'budget')
+    })
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'budget_stopped' })
+    expect(performance.now() - crashedAt).toBeLessThan(500)
+  })
+
   it('ends an agent by SIGTERM', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
@@ -230,6 +243,15 @@ describe('restart by the operator', () => {
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed' })
     expect(agents.count('agent.started')).toBe(2)
     expect(agents.state.read().agents[id]!.restarts).toBe(1)
+  })
+
+  it('is refused while the agent is being stopped', async () => {
+    const agents = openAgents()
+    const id = await agents.start('forever.py')
+    const stopped = agents.supervisor.stop(id)
+    await expect(agents.supervisor.restart(id)).rejects.toMatchObject({ code: 'conflict' })
+    await stopped
+    expect(agents.count('agent.started')).toBe(1)
   })
 
   it('is cancelled by a stop', async () => {
