@@ -26,6 +26,7 @@ export const newRunId = (): RunId => `run-${hex(6)}`
 export const newCallId = (): CallId => `call-${hex(8)}`
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
+export const newApiTokenId = (): string => `token-${hex(6)}`
 export const newIncidentId = (): string => `pii-${hex(6)}`
 
 /** 256 random bits, URL-safe. Stored only as SHA-256. */

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url'
 import { Agent as HttpAgent } from 'undici'
+import { ApiTokens } from './access/api-tokens.ts'
 import { RunTokens } from './access/run-tokens.ts'
 import { takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
@@ -109,6 +110,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => dispatcher.destroy())
 
     const runTokens = new RunTokens()
+    const apiTokens = new ApiTokens({ database, clock })
     const supervisor = new Supervisor({
       state,
       ledger,
@@ -139,12 +141,15 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       redactor,
       logRedactor,
       runTokens,
+      apiTokens,
       sessions,
       supervisor,
       upstream,
       dispatcher,
       services: config.services,
       scope: config.safety.scope,
+      safety: config.safety,
+      environment: config.agent.environment,
       calls: callTable(database),
       prices: new Prices(config.prices),
       baseline: config.budget.baseline ?? null,

@@ -1,13 +1,25 @@
 /** Who may do what. Every route names the role it needs; `requireRole` is the one place that decides. */
 import { CageError } from '../errors.ts'
-import type { TokenRun } from './run-tokens.ts'
+import type { AgentId, RunId } from '../ids.ts'
 
 export type Role = 'admin' | 'viewer' | 'agent'
 
 /** Who is asking, as far as it was proved. */
-export type Identity =
-  | { role: 'admin' | 'viewer'; name: string; session: string }
-  | { role: 'agent'; name: string; run: TokenRun }
+export type Identity = PersonIdentity | AgentIdentity
+
+export interface PersonIdentity {
+  role: 'admin' | 'viewer'
+  name: string
+  /** What ends when the identity ends: a session or a token. */
+  session: string
+}
+
+export interface AgentIdentity {
+  role: 'agent'
+  name: string
+  /** `runId` is null for a client that is not supervised. */
+  run: { agentId: AgentId; runId: RunId | null; name: string }
+}
 
 /** What a role may also do. An agent is no viewer: it sees itself only. */
 const INCLUDES: Record<Role, readonly Role[]> = {

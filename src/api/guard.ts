@@ -1,5 +1,6 @@
 /** Who is asking: a bearer token becomes an identity here, and every route says which role it needs. */
 import type { MiddlewareHandler } from 'hono'
+import type { ApiTokens } from '../access/api-tokens.ts'
 import { type Identity, type Role, requireRole } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
@@ -13,18 +14,24 @@ export interface Env {
 export interface GuardParts {
   sessions: Sessions
   runTokens: RunTokens
+  apiTokens: ApiTokens
   state: StateManager
 }
 
 export type Guard = (role: Role | 'any') => MiddlewareHandler<Env>
 
 /** Throws CageError `unauthorized` or `forbidden`, and records it. */
-export function guard({ sessions, runTokens, state }: GuardParts): Guard {
+export function guard({ sessions, runTokens, apiTokens, state }: GuardParts): Guard {
   const identify = async (header: string | undefined): Promise<Identity> => {
     const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]
     if (!token) throw new CageError('unauthorized', 'this needs an Authorization header with a bearer token')
     const run = runTokens.find(token)
-    return run ? { role: 'agent', name: run.agentId, run } : sessions.identify(token)
+    if (run) return { role: 'agent', name: run.agentId, run }
+    const row = apiTokens.find(token)
+    if (row?.agent_id)
+      return { role: 'agent', name: row.name, run: { agentId: row.agent_id, runId: null, name: row.name } }
+    if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
+    return sessions.identify(token)
   }
   return (role) => async (context, next) => {
     try {

@@ -1,7 +1,7 @@
 /** What a running agent's SDK calls, with its run token. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
-import type { TokenRun } from '../access/run-tokens.ts'
+import type { AgentIdentity } from '../access/roles.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import { isoTime } from '../clock.ts'
 import type { CheckpointTable } from '../db/checkpoints.ts'
@@ -26,7 +26,10 @@ export interface RunParts {
   incidents: Incidents
 }
 
-export function runRoutes({ state, ledger, checkpoints, redactor, logRedactor, incidents }: RunParts, guard: Guard): Hono<Env> {
+export function runRoutes(
+  { state, ledger, checkpoints, redactor, logRedactor, incidents }: RunParts,
+  guard: Guard,
+): Hono<Env> {
   /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
   const clean = (agentId: string, text: string): string => {
     const { text: safe, findings } = logRedactor.redact(text)
@@ -145,7 +148,7 @@ export function runRoutes({ state, ledger, checkpoints, redactor, logRedactor, i
     })
 }
 
-function runOf(context: Context<Env>): TokenRun {
+function runOf(context: Context<Env>): AgentIdentity['run'] {
   const identity = context.get('identity')
   if (identity.role !== 'agent') throw new CageError('forbidden', 'this is for running agents')
   return identity.run

@@ -21,8 +21,9 @@ import { type Env, guard } from './guard.ts'
 import { LiveView } from './live.ts'
 import { type RunParts, runRoutes } from './run.ts'
 import { type StateParts, stateRoutes } from './state.ts'
+import { type TokenParts, tokenRoutes } from './tokens.ts'
 
-export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts {
+export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts, TokenParts {
   sessions: Sessions
   assets: Assets
   version: string
@@ -127,6 +128,7 @@ function api(parts: ServerParts): Hono<Env> {
     .route('/api/auth', authRoutes(parts.sessions, guarded))
     .route('/api/agents', agents)
     .route('/agent', agents)
+    .route('/api/tokens', tokenRoutes(parts, guarded))
     .route('/api/run', runRoutes(parts, guarded))
     .route('/api', stateRoutes(parts, guarded))
     .notFound((context) => {

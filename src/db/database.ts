@@ -10,6 +10,7 @@ import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
 import { start } from './migrations/0001-start.ts'
 import { alerts } from './migrations/0002-alerts.ts'
+import { apiTokens } from './migrations/0003-api-tokens.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 
@@ -22,7 +23,7 @@ export interface Database {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start, alerts]
+const MIGRATIONS: readonly string[] = [start, alerts, apiTokens]
 
 export interface DatabaseOptions {
   path: string

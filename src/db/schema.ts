@@ -121,6 +121,19 @@ export const alertDeliveries = sqliteTable(
   (table) => [primaryKey({ columns: [table.alert_id, table.channel] })],
 )
 
+/** Tokens of clients that are not supervised; `agent_id` for the role agent only. */
+export const apiTokens = sqliteTable('api_tokens', {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  role: text({ enum: ['admin', 'viewer', 'agent'] }).notNull(),
+  agent_id: text(),
+  /** SHA-256 in hex: 256 random bits need no slower one. */
+  hash: text().notNull(),
+  created_at: text().notNull(),
+  expires_at: text(),
+  revoked_at: text(),
+})
+
 export const meta = sqliteTable('meta', {
   key: text().primaryKey(),
   value: text().notNull(),

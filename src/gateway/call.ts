@@ -3,10 +3,10 @@ import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { JsonObject } from './json.ts'
 import type { Provider } from './providers/provider.ts'
 
-/** Who is calling, by the run token in the path. */
+/** Who is calling; `runId` is null for a client that is not supervised. */
 export interface Caller {
   agentId: AgentId
-  runId: RunId
+  runId: RunId | null
 }
 
 export interface LlmCall {

@@ -2,14 +2,15 @@
  * The gateway: the HTTP side of calls. What lives here: routes in, errors out, in the provider's own shape. The road of
  * a call is `run-call.ts`, of a service call `run-service-call.ts`; `providers/` speaks the dialects.
  *
- * An agent's clients call /gateway/<run token>/openai/v1/…, …/anthropic/…, …/services/<name>/…. Raw node:http on
+ * An agent's clients call /gateway/<run token>/openai/v1/…, …/anthropic/…, …/services/<name>/…; clients that nobody
+ * supervises call /gateway/openai/v1/… with an API token as their key (`caller.ts`). Raw node:http on
  * purpose: every layer between two sockets is latency, and streams need the sockets themselves.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { RunTokens } from '../access/run-tokens.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
 import type { Caller, LlmCall } from './call.ts'
+import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
 import { parseBody } from './json.ts'
 import { openai } from './providers/openai.ts'
@@ -18,60 +19,70 @@ import { passedHeaders, readAll } from './reply.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 
-export interface GatewayParts extends RoadParts, ServiceParts {
-  runTokens: RunTokens
+export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   /** Keys for agents that carry their run token instead of one, by provider. */
   providerKeys: Readonly<Record<string, string | undefined>>
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
 }
 
-/** What a gateway URL says: whose call it is and where it goes. */
-interface Target {
-  caller: Caller
-  name: string
-  /** After the provider's or service's name, with query. */
-  path: string
-}
-
 /** The listener for every request below /gateway/. Never throws. */
 export function gateway(parts: GatewayParts) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
-    let dialect: Dialect = openai
-    let call: LlmCall | undefined
+    const exchange: Exchange = { request, client, dialect: openai, call: undefined }
     try {
-      const { caller, name, path } = parseTarget(request.url!, parts.runTokens, (found) => {
-        dialect = parts.upstream.find(found)?.dialect ?? openai
-      })
-      if (name.startsWith('services/')) {
-        return await runService(parts, { caller, name: name.slice('services/'.length), path }, request, client)
-      }
-      const provider = parts.upstream.find(name)
-      if (!provider)
-        throw new CageError('not_found', `there is no provider "${name}"`, {
-          hint: 'use openai, anthropic or services/<name>',
-        })
-      const route = dialect.route(request.method ?? '', pathOf(path))
-      if (request.method === 'HEAD') return client.send(200, {}, '')
-      if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
-      const body = await readBody(request, parts.maxBodyBytes)
-      const headers = providerHeaders(request, provider, parts)
-      if (route === 'free')
-        return await passFree(parts, provider, request.method as 'GET' | 'POST', path, headers, body, client)
-      call = { id: newCallId(), caller, provider, path: dialect.pathPrefix + path, headers, ...readCall(dialect, body) }
-      await runCall(parts, call, client)
+      await answer(parts, exchange)
     } catch (error) {
-      if (error instanceof ClientGone) return
-      const known = asCageError(error)
-      if (known.code === 'internal') parts.onFault(error, 'a call failed inside the gateway')
-      if (call && client.hasBegun) endBrokenStream(call, known, client)
-      else refuse(client, dialect, known, call?.id ?? newRequestId())
+      if (!(error instanceof ClientGone)) refuse(parts, exchange, asCageError(error))
     }
   }
 }
 
-function refuse(client: Client, dialect: Dialect, error: CageError, requestId: string): void {
+/** One request and what is known of it so far, for the shape of an error. */
+interface Exchange {
+  readonly request: IncomingMessage
+  readonly client: Client
+  dialect: Dialect
+  call: LlmCall | undefined
+}
+
+async function answer(parts: GatewayParts, exchange: Exchange): Promise<void> {
+  const { request, client } = exchange
+  const address = readAddress(request.url!)
+  const { name, path } = address
+  const provider = address.isService ? undefined : parts.upstream.find(name)
+  exchange.dialect = provider?.dialect ?? openai
+  const caller = identifyCaller(address, request, parts)
+  if (address.isService) return runService(parts, { caller, name, path }, request, client)
+  if (!provider) {
+    throw new CageError('not_found', `there is no provider "${name}"`, {
+      hint: 'use openai, anthropic, one of the configuration, or services/<name>',
+    })
+  }
+  const { dialect } = provider
+  // Claude Code asks so whether anybody is there.
+  if (request.method === 'HEAD') return client.send(200, {}, '')
+  const route = dialect.route(request.method ?? '', pathOf(path))
+  if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
+  const body = await readBody(request, parts.maxBodyBytes)
+  const headers = providerHeaders(request, provider, parts)
+  if (route === 'free') return passFree(parts, provider, path, headers, body, exchange)
+  exchange.call = {
+    id: newCallId(),
+    caller,
+    provider,
+    path: dialect.pathPrefix + path,
+    headers,
+    ...readCall(dialect, body),
+  }
+  await runCall(parts, exchange.call, client)
+}
+
+function refuse({ onFault }: GatewayParts, { client, dialect, call }: Exchange, error: CageError): void {
+  if (error.code === 'internal') onFault(error.cause, 'a call failed inside the gateway')
+  if (call && client.hasBegun) return endBrokenStream(call, error, client)
+  const requestId = call?.id ?? newRequestId()
   const { status, retry } = error.row
   const headers = {
     'content-type': 'application/json',
@@ -82,31 +93,6 @@ function refuse(client: Client, dialect: Dialect, error: CageError, requestId: s
   }
   client.send(status, headers, JSON.stringify(dialect.errorBody(error, requestId)))
 }
-
-/** Throws CageError `unauthorized` or `not_found`. `onName`: told the provider before anything can be refused. */
-function parseTarget(url: string, runTokens: RunTokens, onName: (name: string) => void): Target {
-  const match = /^\/gateway\/([^/?]+)\/(services\/[^/?]+|[^/?]+)([^?]*)(\?.*)?$/.exec(url)
-  if (!match)
-    throw new CageError('not_found', 'there is nothing at this address of the gateway', {
-      hint: "use the base URL from the agent's environment",
-    })
-  const [, token, name, path, query = ''] = match
-  onName(name!)
-  const run = runTokens.find(token!)
-  if (!run)
-    throw new CageError('unauthorized', 'this run token is not known, or its run has ended', {
-      hint: 'start the agent again',
-    })
-  return {
-    caller: { agentId: run.agentId, runId: run.runId },
-    name: name!,
-    path: withoutVersions(name!, path!) + query,
-  }
-}
-
-/** Clients put /v1 there never, once or twice, and sometimes a slash too many. */
-const withoutVersions = (name: string, path: string): string =>
-  name.startsWith('services/') ? path : path.replace(/^(\/+v1(?=\/|$))+/, '').replace(/^\/+/, '/')
 
 const pathOf = (pathAndQuery: string): string => pathAndQuery.split('?', 1)[0]!
 
@@ -127,44 +113,48 @@ const DROPPED =
 
 /** Throws CageError `provider_key_missing`. */
 function providerHeaders(
-  { headers }: IncomingMessage,
-  { name, dialect }: Provider,
-  { providerKeys, runTokens }: GatewayParts,
+  request: IncomingMessage,
+  provider: Provider,
+  { providerKeys }: GatewayParts,
 ): Record<string, string> {
   const passed = Object.fromEntries(
-    Object.entries(headers)
+    Object.entries(request.headers)
       .filter(([header, value]) => value !== undefined && !DROPPED.test(header))
       .map(([header, value]): [string, string] => [header, String(value)]),
   )
-  const { authorization, 'x-api-key': apiKey, ...rest } = passed
-  const own = apiKey ?? authorization?.replace(/^bearer\s+/i, '')
-  const key = own && !runTokens.find(own) ? own : providerKeys[name]
+  const { authorization: _bearer, 'x-api-key': apiKey, ...rest } = passed
+  const sent = sentKey(request)
+  // Tokens of ours stay here, whoever sent them.
+  const key = sent && !/^(run|ic)_/.test(sent) ? sent : providerKeys[provider.name]
   if (!key) {
-    throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
+    throw new CageError('provider_key_missing', `there is no key for ${provider.name}`, {
+      facts: { provider: provider.name },
+    })
   }
-  // Whichever way the client sent its key, the provider gets it in the same.
-  const carrier: Record<string, string> =
-    apiKey !== undefined || dialect.name === 'anthropic' ? { 'x-api-key': key } : { authorization: `Bearer ${key}` }
-  return { ...rest, ...carrier, 'accept-encoding': 'identity' }
+  // The provider gets a client's key the way the client sent it.
+  const asBearer = key === sent ? apiKey === undefined : provider.dialect.name === 'openai'
+  return {
+    ...rest,
+    ...(asBearer ? { authorization: `Bearer ${key}` } : { 'x-api-key': key }),
+    'accept-encoding': 'identity',
+  }
 }
 
 /** Routes that cost nothing: lists of models, counting tokens. */
 async function passFree(
   { upstream, redactor }: GatewayParts,
   provider: Provider,
-  method: 'GET' | 'POST',
   path: string,
   headers: Record<string, string>,
   body: Buffer,
-  client: Client,
+  { request, client }: Exchange,
 ): Promise<void> {
-  const sent = method === 'GET' ? undefined : JSON.stringify(parseBody(body))
   const answer = await upstream.send({
     provider,
-    method,
+    method: request.method as 'GET' | 'POST',
     path: provider.dialect.pathPrefix + path,
     headers,
-    body: sent,
+    body: request.method === 'GET' ? undefined : JSON.stringify(parseBody(body)),
     signal: client.signal,
   })
   const bytes = await readAll(answer.body, provider.name)
@@ -173,7 +163,7 @@ async function passFree(
 
 async function runService(
   parts: GatewayParts,
-  { caller, name, path }: Target,
+  { caller, name, path }: { caller: Caller; name: string; path: string },
   request: IncomingMessage,
   client: Client,
 ): Promise<void> {

@@ -1,0 +1,78 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { ApiTokens } from '../access/api-tokens.ts'
+import type { Ledger } from '../budget/ledger.ts'
+import type { Config } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
+import { type AgentId, newAgentId, newRunId } from '../ids.ts'
+import { type Nanodollars, showUsd, toUsd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { amount, readJson } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface TokenParts {
+  apiTokens: ApiTokens
+  state: StateManager
+  ledger: Ledger
+  safety: Config['safety']
+  environment: Config['agent']['environment']
+}
+
+const DEFAULT_BUDGET = 100_000_000_000 satisfies Nanodollars
+const YEAR_S = 31_536_000
+
+/** API tokens. One of the role agent (the default) comes with an agent of its own and its budget. */
+export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
+  const { apiTokens } = parts
+  return new Hono<Env>()
+    .use(guard('admin'))
+    .get('/', (context) => context.json({ tokens: apiTokens.list() }))
+    .post('/', async (context) => {
+      const { name, role, budget_usd: limit, expires_in_s: expiresInS } = await readJson(context, NEW_TOKEN)
+      if (role !== 'agent' && limit !== undefined) {
+        throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
+      }
+      const agentId = role === 'agent' ? openClient(parts, name, limit ?? DEFAULT_BUDGET) : null
+      return context.json(apiTokens.create({ name, role, agentId, expiresInS }), 201)
+    })
+    .delete('/:id', (context) => {
+      apiTokens.revoke(context.req.param('id'))
+      return context.body(null, 204)
+    })
+}
+
+const NEW_TOKEN = z.strictObject({
+  name: z.string().min(1).max(80),
+  role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
+  budget_usd: amount.optional(),
+  expires_in_s: z
+    .number()
+    .int()
+    .min(1)
+    .max(10 * YEAR_S)
+    .optional(),
+})
+
+/** An agent without a process: it is there as long as its token works. */
+function openClient({ state, ledger, safety, environment }: TokenParts, name: string, limit: Nanodollars): AgentId {
+  const id = newAgentId(name)
+  ledger.openAccount(id, limit)
+  state.record({
+    type: 'agent.started',
+    level: 'OK',
+    agent_id: id,
+    message: `${name} may call, budget ${showUsd(toUsd(limit))}`,
+    data: {
+      run_id: newRunId(),
+      name,
+      script: '(API token)',
+      environment,
+      pid: null,
+      restart: 0,
+      limit_usd: toUsd(limit),
+      safety_mode: safety.mode,
+      detect: safety.detect,
+    },
+  })
+  return id
+}

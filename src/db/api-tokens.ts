@@ -1,0 +1,23 @@
+import { and, asc, eq, isNull } from 'drizzle-orm'
+import type { Database } from './database.ts'
+import { apiTokens } from './schema.ts'
+
+export type ApiTokenRow = typeof apiTokens.$inferSelect
+export type ApiTokenTable = ReturnType<typeof apiTokenTable>
+
+export function apiTokenTable({ orm }: Database) {
+  return {
+    insert: (row: ApiTokenRow): void => void orm.insert(apiTokens).values(row).run(),
+
+    /** Oldest first, revoked ones too. */
+    all: (): ApiTokenRow[] => orm.select().from(apiTokens).orderBy(asc(apiTokens.created_at)).all(),
+
+    /** False when there is no such token that still works. */
+    revoke: (id: string, at: string): boolean =>
+      orm
+        .update(apiTokens)
+        .set({ revoked_at: at })
+        .where(and(eq(apiTokens.id, id), isNull(apiTokens.revoked_at)))
+        .run().changes === 1,
+  }
+}
