@@ -27,7 +27,7 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
     const before = digits.count
     const next = digits.separator(end)
     if (group === 1) form = digits.form
-    if (digits.form !== form || (form !== ' ' && form !== '-')) return null
+    if (digits.form !== form || (form !== ' ' && form !== '-' && form !== '.')) return null
     end = digits.takeAll(next)
     const length = digits.count - before
     if (group === 1) second = length

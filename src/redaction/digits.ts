@@ -1,6 +1,7 @@
 /** What the detectors of numbers share: reading digits and separators, and whether a number stands alone. */
 import { DIGIT, IGNORED, isAlphanumeric, isGluing, kindOf, plain } from './characters.ts'
-import { hexValue, type TextWindow } from './text-window.ts'
+import { escapeBefore } from './escapes.ts'
+import type { TextWindow } from './text-window.ts'
 
 /** Reads the digits of a number group by group. A detector keeps one and begins every number with `begin`. */
 export class DigitReader {
@@ -54,6 +55,20 @@ export class DigitReader {
     if (separatorOf(this.#window.code) !== ' ') return next
     this.form = ' - '
     return third
+  }
+
+  /** The position after so many digits with a space between any two, at two places perhaps a hyphen; or -1. */
+  takeSpaced(from: number, wanted: number, first: number, second: number): number {
+    let position = from
+    for (let taken = 0; taken < wanted; taken++) {
+      if (taken > 0) {
+        position = this.separator(position)
+        if (this.form !== ' ' && !(this.form === ' - ' && (taken === first || taken === second))) return -1
+      }
+      position = this.take(position, 1)
+      if (position < 0) return -1
+    }
+    return position
   }
 
   isDigitAt(index: number): boolean {
@@ -112,13 +127,9 @@ export function followsFigure(window: TextWindow, start: number): boolean {
 
 /** The character before is the end of `\n`, `%20` or `\u0020`. */
 export function endsEscape(window: TextWindow, start: number): boolean {
-  const text = window.text
-  const last = text.charCodeAt(start - 1)
-  if (text.charCodeAt(start - 2) === 0x5c) return last === 0x6e || last === 0x72 || last === 0x74
-  if (hexValue(last) < 0) return false
-  return (
-    text.charCodeAt(start - 3) === 0x25 || (text.charCodeAt(start - 6) === 0x5c && text.charCodeAt(start - 5) === 0x75)
-  )
+  const last = window.before(start)
+  if (window.before(start - 1) === 0x5c) return last === 0x6e || last === 0x72 || last === 0x74
+  return escapeBefore(window.text, start) > 0
 }
 
 /** Nothing after a number makes it part of something longer. */

@@ -27,7 +27,7 @@ export function domainEnd(window: TextWindow, begin: number): number {
       if (!isLabel(label)) return end
       if (++labels > 1 && isTopLevel(label)) end = position
       label = ''
-    } else if (isDomainCharacter(code) && !(isIdeographic(code) && isPlainName(label))) {
+    } else if (isDomainCharacter(code) && !(isIdeographic(code) && labels > 0 && isPlainName(label))) {
       label += String.fromCharCode(code)
     } else {
       break
@@ -112,11 +112,11 @@ export function wordEnd(window: TextWindow, start: number, word: string): number
 }
 
 export function isOpening(code: number): boolean {
-  return code === 0x28 || code === 0x5b || code === 0x7b
+  return code === 0x28 || code === 0x5b || code === 0x7b || code === 0x3c
 }
 
 export function isClosing(code: number): boolean {
-  return code === 0x29 || code === 0x5d || code === 0x7d
+  return code === 0x29 || code === 0x5d || code === 0x7d || code === 0x3e
 }
 
 /** The domain of an address as found in a text, decoded and in lower case. */
@@ -132,4 +132,4 @@ export function emailDomain(address: string): string {
   return spelled.slice(spelled.lastIndexOf('@') + 1).toLowerCase()
 }
 
-const SPELLED_MARK = / ?[([{] ?(?:at|@|dot|\.) ?[)\]}] ?| (?:at|@|dot|\.) |_(?:at|dot)_/gi
+const SPELLED_MARK = / ?[([{<] ?(?:at|@|dot|\.) ?[)\]}>] ?| (?:at|@|dot|\.) |_(?:at|dot)_/gi

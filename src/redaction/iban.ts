@@ -1,5 +1,6 @@
 /** IBANs: country, length of that country, and remainder 1 modulo 97. */
 import { isAlphanumeric } from './characters.ts'
+import { endsEscape } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -21,16 +22,17 @@ const values = new Uint8Array(40)
 /** The IBAN whose two check digits begin at `digits`, after the two letters of the country. */
 export function findIban(window: TextWindow, digits: number): Match | null {
   const start = digits - 2
-  if (start < window.floor || isAlphanumeric(window.before(start))) return null
+  if (start < window.floor || (isAlphanumeric(window.before(start)) && !endsEscape(window, start))) return null
   const length = LENGTHS.get(window.text.slice(start, digits).toUpperCase())
   if (!length) return null
   window.candidate = start
   let end = start
-  for (let count = 0; count < length; end++) {
-    const code = window.at(end)
-    const value = letterOrDigit(code)
+  for (let count = 0; count < length; ) {
+    const next = window.read(end)
+    const value = letterOrDigit(window.code)
     if (value >= 0) values[count++] = value
-    else if (!(code === 0x20 || code === 0x2d) || count % 4 !== 0 || letterOrDigit(window.at(end + 1)) < 0) return null
+    else if (!(window.code === 0x20 || window.code === 0x2d) || count % 4 !== 0) return null
+    end = next
   }
   return !isAlphanumeric(window.at(end)) && remainder(length) === 1 ? { type: 'iban', start, end } : null
 }

@@ -1,12 +1,13 @@
 /** IP addresses: any valid IPv4 in dots, any valid IPv6. Versions, times, hardware addresses and `a::b` are left alone. */
 import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
 import { endsEscape, textBefore } from './digits.ts'
+import { hexValue } from './escapes.ts'
 import type { Match } from './match.ts'
-import { hexValue, type TextWindow } from './text-window.ts'
+import type { TextWindow } from './text-window.ts'
 
 /** Words before four numbers with dots that make them a version or a paragraph. */
 const VERSION_WORD =
-  /(?:\b(?:version|ver|release|build|section|sec|oid|chapter|clause|firmware)\.?[ :=]{1,2}|\bv\.? ?|[a-z]\/)$/
+  /(?:(?:version|\bver|release|build|firmware|section|\bsec|\boid|chapter|clause)["')\]]?[.: =("']{1,4}|\bv\.? ?|[a-z]\/|== ?|§ ?)$/
 
 /** The IPv4 address whose first digit is at `start`. */
 export function findIpv4(window: TextWindow, start: number): Match | null {
@@ -19,21 +20,25 @@ export function findIpv4(window: TextWindow, start: number): Match | null {
   // `1.2.3.4-beta` is a version, `10.0.0.1-10.0.0.9` a range.
   if ((next === 0x2d || next === 0x2b) && kindOf(window.at(end + 1)) & LETTER) return null
   if (next === 0x2e && kindOf(window.at(end + 1)) & DIGIT) return null
-  return VERSION_WORD.test(textBefore(window, start, 12)) ? null : { type: 'ip', start, end }
+  return VERSION_WORD.test(textBefore(window, start, 16)) ? null : { type: 'ip', start, end }
 }
 
 function mayBeginIpv4(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (before === 0x2e || before === 0x5f) return false
   if (before === 0x3a) return window.before(start - 1) !== 0x3a
+  if (before === 0x2d) return !(kindOf(window.before(start - 1)) & LETTER)
   return !isAlphanumeric(before) || endsEscape(window, start)
 }
 
-/** The end of four numbers of 0 to 255 without leading zeros, or -1. */
+/** The end of four numbers of 0 to 255 without leading zeros and with dots (or `[.]`) between, or -1. */
 function ipv4End(window: TextWindow, start: number): number {
   let position = start
   for (let octet = 0; octet < 4; octet++) {
-    if (octet > 0 && window.at(position++) !== 0x2e) return -1
+    if (octet > 0) {
+      position = dotEnd(window, position)
+      if (position < 0) return -1
+    }
     let value = 0
     let length = 0
     for (; length < 4; length++, position++) {
@@ -45,6 +50,12 @@ function ipv4End(window: TextWindow, start: number): number {
     if (length === 0 || value > 255 || (first === 0x30 && length > 1)) return -1
   }
   return position
+}
+
+function dotEnd(window: TextWindow, position: number): number {
+  const code = window.at(position)
+  if (code === 0x2e) return position + 1
+  return code === 0x5b && window.at(position + 1) === 0x2e && window.at(position + 2) === 0x5d ? position + 3 : -1
 }
 
 /** The IPv6 address whose first colon is at `colon`. */

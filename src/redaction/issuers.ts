@@ -21,7 +21,7 @@ const WITH_HYPHENS = [
   'xoxa-20 xoxb-20 xoxc-20 xoxd-20 xoxe-20 xoxo-20 xoxp-20 xoxr-20 xoxs-20 xapp-20', // Slack
   'glpat-20 gldt-20 glrt-20 glcbt-20 glptt-40 glft-20 glsoat-20 glimt-25 glagent-50 gloas-64 github_pat_22', // GitLab, GitHub
   'pypi-40 sntrys_30 PMAK-40 figd_36 dckr_pat_24 glsa_36 sgp_40 tvly-20 ya29.30 hvs.24 hvb.24 ATATT3-40',
-  '_authToken=20 _auth=20', // npm
+  '_authToken=20 _auth=20 sq0csp-40 sq0atp-22', // npm, Square
 ]
 const WITH_DOTS = ['SG.60'] // SendGrid
 
@@ -38,6 +38,10 @@ export const ISSUERS: Issuer[] = [
   ...parse(LETTERS_AND_DIGITS, ''),
   ...parse(WITH_HYPHENS, '-_'),
   ...parse(WITH_DOTS, '-_.'),
+  { prefix: 'hooks.slack.com/services/', least: 40, also: '/' },
+  { prefix: 'discord.com/api/webhooks/', least: 60, also: '/-_' },
+  { prefix: 'aws_secret_access_key=', least: 40, also: '+/' },
+  { prefix: 'AWS_SECRET_ACCESS_KEY=', least: 40, also: '+/' },
   { prefix: 'AccountKey=', least: 80, also: '+/=' }, // Azure
   { prefix: 'AIza', least: 35, also: '-_' }, // Google
   ...['AKIA', 'ASIA', 'ABIA', 'ACCA'].map((prefix): Issuer => ({ prefix, least: 16, exact: true, also: '' })), // AWS

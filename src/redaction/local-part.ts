@@ -1,6 +1,6 @@
 /** The part of an e-mail address before the at sign, read backwards from it. */
 import { IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL } from './characters.ts'
-import { END, ENTITY_MAX, entityCode, hexValue } from './text-window.ts'
+import { escapeBefore, escapedCode } from './escapes.ts'
 
 /** The longest local part looked at, in raw characters (64 are legal; escapes take more). */
 export const LOCAL_MAX = 96
@@ -35,29 +35,4 @@ export function localRun(text: string, end: number, floor: number): number {
     start -= length
   }
   return start
-}
-
-/** How long the escape is that ends at a position and stands for a plain character (`escapedCode`); 0 when there is none. */
-function escapeBefore(text: string, end: number): number {
-  const last = text.charCodeAt(end - 1)
-  if (last === 0x3b) {
-    for (let start = end - 2; start >= 0 && end - start <= ENTITY_MAX + 2; start--) {
-      if (text.charCodeAt(start) !== 0x26) continue
-      escapedCode = entityCode(text, start + 1, end - 1)
-      return escapedCode === END ? 0 : end - start
-    }
-    return 0
-  }
-  if (hexValue(last) < 0) return 0
-  const length = text.charCodeAt(end - 3) === 0x25 ? 3 : isJsonEscape(text, end - 6) ? 6 : 0
-  escapedCode = hexValue(text.charCodeAt(end - 2)) * 16 + hexValue(last)
-  return length > 0 && escapedCode > 0x1f && escapedCode < 0x7f ? length : 0
-}
-
-/** What `escapeBefore` saw. */
-let escapedCode = END
-
-/** `\u00` begins here. */
-function isJsonEscape(text: string, start: number): boolean {
-  return text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
 }

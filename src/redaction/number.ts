@@ -6,7 +6,7 @@ import { followsFigure, separatorOf } from './digits.ts'
 import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
 import type { Match } from './match.ts'
-import { findPhone } from './phone.ts'
+import { findPhone, findSpacedPhone } from './phone.ts'
 import { findBotToken } from './secret.ts'
 import { findSpacedSsn, findSsn } from './ssn.ts'
 import type { TextWindow } from './text-window.ts'
@@ -39,7 +39,7 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findBotToken(window, start, start + length)
     if (match || window.cut) return match
   }
-  if (detects.ip && length <= 3 && next === 0x2e) {
+  if (detects.ip && length <= 3 && (next === 0x2e || next === 0x5b)) {
     const match = findIpv4(window, start)
     if (match || window.cut) return match
   }
@@ -51,9 +51,11 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findSsn(window, start)
     if (match || window.cut) return match
   }
-  if (detects.ssn && length === 1 && next === 0x20 && grouped && !followsFigure(window, start)) {
-    const match = findSpacedSsn(window, start)
-    if (match || window.cut) return match
+  if (length === 1 && next === 0x20 && grouped && !followsFigure(window, start)) {
+    const ssn = detects.ssn ? findSpacedSsn(window, start) : null
+    if (ssn || window.cut) return ssn
+    const phone = detects.phone ? findSpacedPhone(window, start) : null
+    if (phone || window.cut) return phone
   }
   if (detects.phone && (split || mayBePhone(window, start, first, length, grouped))) return findPhone(window, start)
   return null
@@ -87,6 +89,6 @@ function mayBePhone(window: TextWindow, start: number, first: number, length: nu
   if (lead === 0x2b || lead === 0x42 || lead === 0x62) return true
   if (first === 0) return length >= 2 && (window.at(start + 1) & 15) <= 1
   if (length === 10) return true
-  if (first === 1) return length === 11 || ((length === 1 || length === 4) && grouped)
-  return length === 3 && grouped
+  if (first === 1 && length === 11) return true
+  return grouped && (length === 3 || (first === 1 && (length === 1 || length === 4)))
 }

@@ -14,6 +14,7 @@ import {
   labelBefore,
   textBefore,
 } from './digits.ts'
+import { escapeBefore, escapedCode } from './escapes.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -52,34 +53,22 @@ interface Lead {
   bracket: boolean
 }
 
-/** `+`, `(`, `(+` or `%2B` before the first digit. */
+/** `+`, `(` or `(+` before the first digit, plain or escaped. */
 function readLead(window: TextWindow, digit: number): Lead {
-  let start = digit
-  let plus = false
-  let bracket = false
-  if (start > window.floor && plain(window.before(start)) === 0x2b) {
-    plus = true
-    start--
-  } else if (
-    start - 3 >= window.floor &&
-    window.text.charCodeAt(start - 3) === 0x25 &&
-    isEncodedPlus(window.text, start)
-  ) {
-    plus = true
-    start -= 3
-  }
+  const plusAt = leadAt(window, digit, 0x2b)
   // `a+4155550132` and `1+1` are sums.
-  if (plus && isAlphanumeric(window.before(start)) && !endsEscape(window, start))
-    return { start: digit, plus: false, bracket }
-  if (start > window.floor && plain(window.before(start)) === 0x28) {
-    bracket = true
-    start--
-  }
-  return { start, plus, bracket }
+  const plus = plusAt < digit && (!isAlphanumeric(window.before(plusAt)) || endsEscape(window, plusAt))
+  const first = plus ? plusAt : digit
+  const start = leadAt(window, first, 0x28)
+  return { start, plus, bracket: start < first }
 }
 
-function isEncodedPlus(text: string, end: number): boolean {
-  return text.charCodeAt(end - 2) === 0x32 && (text.charCodeAt(end - 1) | 0x20) === 0x62
+/** Where the character before a position begins when it is the one asked for; the position itself when not. */
+function leadAt(window: TextWindow, end: number, wanted: number): number {
+  const escaped = escapeBefore(window.text, end)
+  const code = escaped > 0 ? escapedCode : plain(window.before(end))
+  const start = end - (escaped || 1)
+  return code === wanted && start >= window.floor ? start : end
 }
 
 /** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
@@ -100,25 +89,25 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number
   if (!bracket && window.at(digit) === 0x31) {
     country = true
     position = digits.separator(digit + 1)
-    if (plain(window.at(position)) === 0x28) {
+    const inside = window.read(position)
+    if (window.code === 0x28) {
       bracket = true
-      position++
+      position = inside
     }
   }
   const area = digits.take(position, 3)
   if (area < 0) return -1
-  const closed = bracket ? area + 1 : area
-  if (bracket && plain(window.at(area)) !== 0x29) return -1
+  const closed = bracket ? window.read(area) : area
+  if (bracket && window.code !== 0x29) return -1
   const exchange = digits.separator(closed)
   const spaced = digits.form === ' '
   const afterExchange = digits.take(exchange, 3)
   if (afterExchange < 0)
-    return exchange > area && (country || bracket) && hasAreaCode() ? vanityEnd(window, exchange, 7) : -1
+    return exchange > area && mayHaveWord(window, lead, country) ? vanityEnd(window, exchange, 7) : -1
   const number = digits.separator(afterExchange)
   if (digits.form === '/') return -1
   const end = digits.take(number, 4)
-  if (end < 0)
-    return number > afterExchange && (country || bracket) && hasAreaCode() ? vanityEnd(window, number, 4) : -1
+  if (end < 0) return number > afterExchange && mayHaveWord(window, lead, country) ? vanityEnd(window, number, 4) : -1
   if (digits.isDigitAt(end)) return -1
   const separated = exchange > area && number > afterExchange
   // Groups between spaces after another number are a row of figures.
@@ -131,6 +120,11 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number
 
 function hasAreaCode(): boolean {
   return (digits.values[0] as number) > 1
+}
+
+/** Letters may stand for digits where it is clear that this is a phone number. */
+function mayHaveWord(window: TextWindow, { start, bracket }: Lead, country: boolean): boolean {
+  return hasAreaCode() && (country || bracket || isPhoneNear(window, start))
 }
 
 /** A word instead of digits (`1-800-FLOWERS`): exactly so many capitals and digits, or -1. */
@@ -210,6 +204,16 @@ function isCountryNumber(): boolean {
     return national >= lengths.min && national <= lengths.max + (values[length] === 0 ? 1 : 0)
   }
   return false
+}
+
+/** `2 1 2 - 5 5 5 - 0 1 4 2`, where a word says what it is. */
+export function findSpacedPhone(window: TextWindow, start: number): Match | null {
+  window.candidate = start
+  digits.begin(window)
+  const end = digits.takeSpaced(start, 10, 3, 6)
+  if (end < 0 || digits.isDigitAt(end) || !hasAreaCode() || !beginsAlone(window, start) || !endsAlone(window, end))
+    return null
+  return isPhoneNear(window, start) ? { type: 'phone', start, end } : null
 }
 
 function isPhoneNear(window: TextWindow, start: number): boolean {

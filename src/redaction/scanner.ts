@@ -105,7 +105,7 @@ export class Scanner {
     let position = this.#settled
     while (position < length) {
       const trigger = triggers[text.charCodeAt(position)]
-      if (trigger === 0) {
+      if (trigger === 0 || (trigger === LETTER_T && (text.charCodeAt(position - 1) | 0x20) !== 0x61)) {
         position++
         continue
       }
@@ -186,6 +186,8 @@ export class Scanner {
 
   #detectColon(position: number): Match | null {
     const window = this.#window
+    const next = window.at(position + 1)
+    if (next === 0x20 || next === 0x0a) return null
     if (this.#detects.secret) {
       const match = findUrlPassword(window, position)
       if (match || window.cut) return match
@@ -248,7 +250,7 @@ function triggersFor(detects: Detects): Uint8Array {
   if (detects.email) {
     for (const code of [0x40, 0xff20, 0xfe6b]) triggers[code] = AT_SIGN
     for (const code of [0x25, 0x26, 0x5c]) triggers[code] = ESCAPE
-    for (const code of [0x28, 0x5b, 0x7b]) triggers[code] = BRACKET
+    for (const code of [0x28, 0x5b, 0x7b, 0x3c]) triggers[code] = BRACKET
     for (const code of [0x54, 0x74]) triggers[code] = LETTER_T
   }
   if (detects.ip || detects.secret) triggers[0x3a] = COLON

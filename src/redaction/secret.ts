@@ -4,9 +4,10 @@
  * is certain it counts, and what follows of it is swallowed as it comes (`tailEnd`).
  */
 import { isAlphanumeric } from './characters.ts'
+import { hexValue, NONE } from './escapes.ts'
 import { ISSUERS, type Issuer } from './issuers.ts'
 import type { Match } from './match.ts'
-import { hexValue, type TextWindow } from './text-window.ts'
+import type { TextWindow } from './text-window.ts'
 
 /** How a secret goes on once it is certain: the characters that still belong to it. */
 export type Tail = { also: string } | 'key_block'
@@ -20,19 +21,26 @@ const HEADER_MAX = 200
 /** The longest user or password in a URL. */
 const USER_INFO_MAX = 96
 
-/** Issuers by the first part of their prefix: up to the first character that is no letter or digit, or four letters. */
+/** Issuers by how their prefix starts: up to its first hyphen, underscore or dot, or else four letters. */
 const ISSUERS_BY_START = new Map<string, Issuer[]>()
+/** For the last character before the mark: the lengths that starts have before it, as bits. Spares most look-ups. */
+const START_LENGTHS = new Uint16Array(128)
 for (const issuer of ISSUERS) {
-  const start =
-    /^(?:[^-_.=]*[-_.=]|.{4})/.exec(issuer.prefix)?.[0].slice(0, /^A[A-Z]/.test(issuer.prefix) ? 4 : undefined) ?? ''
+  const start = /^(?:[^-_.=]{0,8}[-_.]|.{4})/.exec(issuer.prefix)?.[0] ?? issuer.prefix
   ISSUERS_BY_START.set(start, [...(ISSUERS_BY_START.get(start) ?? []), issuer])
+  const length = start.length - 1
+  const last = length > 0 ? start.charCodeAt(length - 1) : NONE
+  START_LENGTHS[last] = (START_LENGTHS[last] ?? 0) | (1 << length)
 }
 
 /** The secret whose prefix has its first hyphen, underscore or dot at `mark`. */
 export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch | null {
+  const before = window.before(mark)
+  const lengths = before < 128 ? (START_LENGTHS[isAlphanumeric(before) ? before : NONE] as number) : 0
+  if (lengths === 0) return null
   let start = mark
   while (mark - start < 9 && start > window.floor && isAlphanumeric(window.before(start))) start--
-  if (mark - start === 9 || belongs(window.before(start), '-_')) return null
+  if (!(lengths & (1 << (mark - start))) || belongs(window.before(start), '-_')) return null
   return findIssued(window, start, window.text.slice(start, mark + 1))
 }
 
@@ -81,7 +89,7 @@ function belongs(code: number, also: string): boolean {
 
 /** What stands in documentation where a secret would be. */
 function isPlaceholder(body: string): boolean {
-  if (/(.)\1{4}|x{4}|your|example|placeholder|_token|here/i.test(body)) return true
+  if (/(.)\1{4}|x{4}|12345|abcdef|your|example|placeholder|_token|here/i.test(body)) return true
   return new Set(body).size < 6 || !/[A-Z\d]/.test(body)
 }
 

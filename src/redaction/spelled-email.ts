@@ -6,21 +6,28 @@
  * has to look like one, or the domain belongs to a provider everybody knows.
  */
 import { isAlphanumeric } from './characters.ts'
+import { textBefore } from './digits.ts'
 import { isClosing, isOpening, spelledDomainEnd, wordEnd } from './email-domain.ts'
 import { LOCAL_MAX, localRun } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|aol|gmx|proton|protonmail|yandex|zoho)$/i
+/** Before a name, it says that an address follows. */
+const MAIL_WORD = /mail|contact|reach|write|address/
 /** A dot spelled out, at the end of the text before a name. */
-const SPELLED_DOT = /(?: dot | ?[([{] ?(?:dot|\.) ?[)\]}] ?|_dot_)$/i
+const SPELLED_DOT = /(?: dot | ?[([{<] ?(?:dot|\.) ?[)\]}>] ?|_dot_)$/i
 /** The beginning of a spelled mark as far as none of its triggers is in it. */
-const BEGUN_MARK = /^ ?[([{]? ?(?:a|d|do|dot|\.)?[)\]}]? ?$/i
+const BEGUN_MARK = /^ ?[([{<]? ?(?:a|d|do|dot|\.)?[)\]}>]? ?$/i
 /** The longest of them. */
 const BEGUN_MAX = 8
 
 /** The address around a mark that begins with the bracket at `bracket`. */
 export function findBracketed(window: TextWindow, bracket: number): Match | null {
+  // Most brackets hold something else: a look at the next character, if it is there, spares the look back.
+  const first = window.text.charCodeAt(bracket + 1)
+  if (first !== 0x61 && first !== 0x41 && first !== 0x40 && first !== 0x20 && bracket + 1 < window.text.length)
+    return null
   const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
   if (!beginsName(window, nameEnd)) return null
   const inner = window.at(bracket + 1) === 0x20 ? bracket + 2 : bracket + 1
@@ -63,8 +70,9 @@ function findAround(window: TextWindow, nameEnd: number, domain: number, isClear
   const name = window.text.slice(start, nameEnd)
   const host = window.text.slice(domain, end)
   if (isClear || MAIL_PROVIDERS.test(/^[\w-]*/.exec(host)?.[0] ?? '')) return { type: 'email', start, end }
-  const isSpelled = / dot | \. |_dot_|[([{]/i.test(host)
-  const isName = /[.\d]| dot /i.test(name) || mark === ' @ ' || mark.startsWith('_')
+  const isSpelled = / dot | \. |_dot_|[([{<]/i.test(host)
+  const isMarked = mark === ' @ ' || mark === ' AT ' || mark.startsWith('_')
+  const isName = /[._\d]| dot /i.test(name) || isMarked || MAIL_WORD.test(textBefore(window, start, 32))
   return isSpelled && isName ? { type: 'email', start, end } : null
 }
 

@@ -1,9 +1,14 @@
 /** US social security numbers: 3-2-4 digits of an area, group and serial that can be issued. */
+
+import { isAlphanumeric } from './characters.ts'
 import { beginsAlone, DigitReader, endsAlone, labelBefore, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-const SSN_WORD = /ssn|social sec|soc\.? sec|my social|seguro social|\btin\b|taxpayer id/
+const SSN_WORD = /ssn|social sec|soc\.? sec|my social|seguro social|\bss ?#|\btin\b|taxpayer id/
+/** Right behind the number. */
+const SSN_BEHIND = /^ (?:is )?\(?(?:my |his |her |the )?(?:ssn|social)/i
+const BEHIND_MAX = 14
 /** Nine bare digits are a number of any kind, so the word has to be close by. */
 const CLOSE = 48
 
@@ -27,26 +32,29 @@ export function findSsn(window: TextWindow, start: number): Match | null {
   if (!beginsAlone(window, start) || !endsAlone(window, end)) return null
   if (form === '-') return { type: 'ssn', start, end }
   const context = form === '' ? labelBefore(window, start, CLOSE) : textBefore(window, start)
-  return SSN_WORD.test(context) ? { type: 'ssn', start, end } : null
+  return SSN_WORD.test(context) || isNamedBehind(window, end) ? { type: 'ssn', start, end } : null
+}
+
+/** `219 09 9998 (SSN)` */
+function isNamedBehind(window: TextWindow, end: number): boolean {
+  if (window.at(end) !== 0x20) return false
+  let behind = ' '
+  for (let i = end + 1; i < end + BEHIND_MAX; i++) {
+    const code = window.at(i)
+    if (code !== 0x20 && code !== 0x28 && !isAlphanumeric(code)) break
+    behind += String.fromCharCode(code)
+  }
+  return SSN_BEHIND.test(behind)
 }
 
 /** `2 1 9 - 0 9 - 9 9 9 8`, where a word says what it is. */
 export function findSpacedSsn(window: TextWindow, start: number): Match | null {
   window.candidate = start
   digits.begin(window)
-  let position = start
-  for (let taken = 0; taken < 9; taken++) {
-    if (taken > 0) {
-      position = digits.separator(position)
-      const isBorder = taken === 3 || taken === 5
-      if (digits.form !== ' ' && !(isBorder && digits.form === ' - ')) return null
-    }
-    position = digits.take(position, 1)
-    if (position < 0) return null
-  }
-  if (digits.isDigitAt(position) || !isIssuable() || !beginsAlone(window, start) || !endsAlone(window, position))
+  const end = digits.takeSpaced(start, 9, 3, 5)
+  if (end < 0 || digits.isDigitAt(end) || !isIssuable() || !beginsAlone(window, start) || !endsAlone(window, end))
     return null
-  return SSN_WORD.test(labelBefore(window, start, CLOSE)) ? { type: 'ssn', start, end: position } : null
+  return SSN_WORD.test(labelBefore(window, start, CLOSE)) ? { type: 'ssn', start, end } : null
 }
 
 function isIssuable(): boolean {

@@ -6,9 +6,7 @@
  * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
  */
 import { IGNORED, isAlphanumeric, kindOf, plain } from './characters.ts'
-
-/** What `at` answers at the end of the text. */
-export const END = 0
+import { ENTITY_MAX, entityCode, hexValue, isPlain, NONE } from './escapes.ts'
 
 export class TextWindow {
   text = ''
@@ -20,18 +18,18 @@ export class TextWindow {
   /** Where the thing being looked at would begin. Set by a detector before it reads forward. */
   candidate = 0
   /** What `read` saw: the character after decoding. */
-  code = END
+  code = NONE
 
-  /** The character at a position, or END. */
+  /** The character at a position, or NONE. */
   at(index: number): number {
     if (index < this.text.length) return this.text.charCodeAt(index)
     if (!this.final) this.cut = true
-    return END
+    return NONE
   }
 
-  /** The character before a position, END at the beginning. Looking back is free: enough is always kept. */
+  /** The character before a position, NONE at the beginning. Looking back is free: enough is always kept. */
   before(index: number): number {
-    return index > 0 ? this.text.charCodeAt(index - 1) : END
+    return index > 0 ? this.text.charCodeAt(index - 1) : NONE
   }
 
   /** Puts the next character into `code`, decoded and made plain, and returns the position after it. */
@@ -53,9 +51,8 @@ export class TextWindow {
           ? this.#entity(index + 1)
           : this.at(index + 1) === 0x75
             ? this.#hex(index + 2, 4)
-            : END
-    // Only plain characters are worth decoding; anything else is what it looks like.
-    if (decoded > 0x1f && decoded < 0x7f) {
+            : NONE
+    if (isPlain(decoded)) {
       this.code = decoded
       return code === 0x25 ? index + 3 : code === 0x5c ? index + 6 : this.text.indexOf(';', index) + 1
     }
@@ -67,7 +64,7 @@ export class TextWindow {
     let value = 0
     for (let i = index; i < index + length; i++) {
       const digit = hexValue(this.at(i))
-      if (digit < 0) return END
+      if (digit < 0) return NONE
       value = value * 16 + digit
     }
     return value
@@ -78,38 +75,8 @@ export class TextWindow {
     for (let end = index; end < index + ENTITY_MAX; end++) {
       const code = this.at(end)
       if (code === 0x3b) return entityCode(this.text, index, end)
-      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return END
+      if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return NONE
     }
-    return END
+    return NONE
   }
-}
-
-export function hexValue(code: number): number {
-  if (code >= 0x30 && code <= 0x39) return code - 0x30
-  const lower = code | 0x20
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
-}
-
-/** The longest entity read, without & and ;. */
-export const ENTITY_MAX = 7
-
-const ENTITY_NAMES = new Map([
-  ['commat', 0x40],
-  ['period', 0x2e],
-  ['plus', 0x2b],
-  ['lowbar', 0x5f],
-  ['nbsp', 0x20],
-])
-
-/** The character an HTML entity between & and ; stands for. END when it is none of ours. */
-export function entityCode(text: string, start: number, end: number): number {
-  if (text.charCodeAt(start) !== 0x23) return ENTITY_NAMES.get(text.slice(start, end)) ?? END
-  const isHex = (text.charCodeAt(start + 1) | 0x20) === 0x78
-  let value = 0
-  for (let i = start + (isHex ? 2 : 1); i < end; i++) {
-    const digit = hexValue(text.charCodeAt(i))
-    if (digit < 0 || (digit > 9 && !isHex)) return END
-    value = value * (isHex ? 16 : 10) + digit
-  }
-  return value
 }

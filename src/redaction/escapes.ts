@@ -1,0 +1,72 @@
+/** Escapes of URLs (`%40`), JSON (`\u0040`) and HTML (`&#64;`, `&commat;`), as far as they stand for plain characters. */
+import { isAlphanumeric } from './characters.ts'
+
+/** No character: the end of the text, or not an escape. */
+export const NONE = 0
+
+/** The longest HTML entity read, without & and ;. */
+export const ENTITY_MAX = 7
+
+const ENTITY_NAMES = new Map([
+  ['commat', 0x40],
+  ['period', 0x2e],
+  ['plus', 0x2b],
+  ['lowbar', 0x5f],
+  ['nbsp', 0x20],
+])
+
+/** The value of a hexadecimal digit, or -1. */
+export function hexValue(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30
+  const lower = code | 0x20
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
+}
+
+/** The character an HTML entity at [start, end), without & and ;, stands for, or NONE. */
+export function entityCode(text: string, start: number, end: number): number {
+  if (text.charCodeAt(start) !== 0x23) return ENTITY_NAMES.get(text.slice(start, end)) ?? NONE
+  const isHex = (text.charCodeAt(start + 1) | 0x20) === 0x78
+  let value = 0
+  for (let i = start + (isHex ? 2 : 1); i < end; i++) {
+    const digit = hexValue(text.charCodeAt(i))
+    if (digit < 0 || (digit > 9 && !isHex)) return NONE
+    value = value * (isHex ? 16 : 10) + digit
+  }
+  return value
+}
+
+/** Only plain characters are worth decoding; anything else is what it looks like. */
+export function isPlain(code: number): boolean {
+  return code > 0x1f && code < 0x7f
+}
+
+/** What `escapeBefore` saw. */
+export let escapedCode = NONE
+
+/** How long the escape is that ends at a position and stands for `escapedCode`; 0 when there is none. */
+export function escapeBefore(text: string, end: number): number {
+  const last = text.charCodeAt(end - 1)
+  if (last === 0x3b) return entityBefore(text, end)
+  const low = hexValue(last)
+  if (low < 0) return 0
+  const length = text.charCodeAt(end - 3) === 0x25 ? 3 : isJsonEscape(text, end - 6) ? 6 : 0
+  if (length === 0) return 0
+  escapedCode = hexValue(text.charCodeAt(end - 2)) * 16 + low
+  return isPlain(escapedCode) ? length : 0
+}
+
+function entityBefore(text: string, end: number): number {
+  for (let start = end - 2; start >= 0 && end - start <= ENTITY_MAX + 2; start--) {
+    const code = text.charCodeAt(start)
+    if (code === 0x26) {
+      escapedCode = entityCode(text, start + 1, end - 1)
+      return isPlain(escapedCode) ? end - start : 0
+    }
+    if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return 0
+  }
+  return 0
+}
+
+function isJsonEscape(text: string, start: number): boolean {
+  return text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
+}
