@@ -145,6 +145,8 @@ class MessageStream implements StreamReader {
       case 'message_stop':
         this.isFinished = true
         return [frame]
+      case 'content_block_start':
+        return [this.#start(frame, event)]
       case 'content_block_delta':
         return this.#delta(frame, event)
       case 'content_block_stop':
@@ -158,6 +160,25 @@ class MessageStream implements StreamReader {
 
   #addUsage(usage: Json | undefined): void {
     if (isObject(usage)) this.#usage = { ...this.#usage, ...usage }
+  }
+
+  /** Mostly empty. A text goes on in the deltas of its block; the arguments of a tool are whole. */
+  #start(frame: Sse, event: JsonObject): Sse {
+    const { content_block: block } = event
+    if (!isObject(block)) return frame
+    const index = tokenCount(event.index) ?? 0
+    let changed = false
+    const content_block = redactBlock(block, (text, place) => {
+      if (text === '') return text
+      const goesOn = place === 'reply'
+      const channel = goesOn ? `block${index}` : `start${index}`
+      if (goesOn) this.#blocks.set(index, 'thinking' in block ? 'thinking_delta' : 'text_delta')
+      const safe = this.#redact.push(channel, text, place) + (goesOn ? '' : this.#redact.end(channel))
+      this.deliveredText += safe
+      changed ||= safe !== text
+      return safe
+    })
+    return changed ? { event: frame.event, data: JSON.stringify({ ...event, content_block }) } : frame
   }
 
   #delta(frame: Sse, event: JsonObject): Sse[] {

@@ -173,19 +173,21 @@ class ChatStream implements StreamReader {
     // Asked for by us, not by the client.
     if (choices.length === 0 && isObject(chunk.usage) && !this.#wantsUsage) return []
     const frames: Sse[] = []
-    const kept = choices.flatMap((choice) => {
-      if (!isObject(choice) || !isObject(choice.delta)) return [choice]
+    const kept = choices.flatMap((choice): Json[] => {
+      if (!isObject(choice)) return [choice]
+      // Some servers say "message" in a stream too; its text must not slip by.
+      const { message, ...others } = choice
+      const said = isObject(choice.delta) ? choice.delta : message
+      if (!isObject(said)) return [others]
       const index = tokenCount(choice.index) ?? 0
       const ends = choice.finish_reason !== null && choice.finish_reason !== undefined
-      const delta = redactMessage(choice.delta, (key, text, place) => this.#push(index, key, text, place))
+      const delta = redactMessage(said, (key, text, place) => this.#push(index, key, text, place))
       if (ends) {
         frames.push(...this.#endChoice(index, chunk, delta))
-        return [{ ...choice, delta: {}, ...('logprobs' in choice ? { logprobs: null } : {}) }]
+        return [{ ...others, delta: {}, ...('logprobs' in choice ? { logprobs: null } : {}) }]
       }
       // Tokens beside the text would tell what is held back.
-      return isSilent(choice.delta, delta)
-        ? []
-        : [{ ...choice, delta, ...('logprobs' in choice ? { logprobs: null } : {}) }]
+      return isSilent(said, delta) ? [] : [{ ...others, delta, ...('logprobs' in choice ? { logprobs: null } : {}) }]
     })
     if (choices.length > 0 && kept.length === 0) return frames
     const { usage: _asked, ...rest } = chunk
