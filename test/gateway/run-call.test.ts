@@ -69,9 +69,7 @@ describe('a call', () => {
         usage: { prompt_tokens: 1_000, completion_tokens: 0, prompt_tokens_details: { cached_tokens: 900 } },
       }),
     )
-    cage.provider.doesOnce(
-      answer({ usage: { input_tokens: 100, output_tokens: 0, cache_read_input_tokens: 900 } }),
-    )
+    cage.provider.doesOnce(answer({ usage: { input_tokens: 100, output_tokens: 0, cache_read_input_tokens: 900 } }))
     await agent.chat({ model: 'cached' })
     await agent.message({ model: 'cached' })
     // 100 × $10 + 900 × $1 a million, in both.
@@ -703,7 +701,11 @@ describe('personal data in a reply', () => {
     const agent = cage.addAgent()
     const parts =
       dialect === 'openai'
-        ? { choices: [{ message: { content: null, tool_calls: [{ function: { name: 'f', arguments: `{"to":"${text}"}` } }] } }] }
+        ? {
+            choices: [
+              { message: { content: null, tool_calls: [{ function: { name: 'f', arguments: `{"to":"${text}"}` } }] } },
+            ],
+          }
         : { content: [{ type: 'tool_use', id: 't', name: 'f', input: { to: [text], n: 1 } }] }
     cage.provider.does(sends(200, JSON_TYPE, { ...parts, usage: usage(dialect, 1, 1) }))
     const reply = await agent.call(dialect)
