@@ -19,4 +19,5 @@ process.on('uncaughtException', async (error) => {
   process.exit(ERRORS.internal.exit)
 })
 
-process.exitCode = await runCli(process.argv.slice(2), [demoCommand], terminal)
+// Not process.exitCode: a write to a pipe that nobody reads would keep the process.
+process.exit(await runCli(process.argv.slice(2), [demoCommand], terminal))

@@ -3,6 +3,7 @@
  * Nothing here may make the server wait: a stopped terminal (Ctrl-S) or a reader that does not read loses lines.
  */
 import { constants } from 'node:os'
+import { setTimeout as wait } from 'node:timers/promises'
 import { systemClock } from '../clock.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { isShown, jsonLog, LineWriter, textLine } from '../log.ts'
@@ -14,9 +15,12 @@ export interface Live {
   begin(block: readonly string[]): void
   /** Prints lines among the events. */
   print(lines: readonly string[]): void
-  /** Resolves when what was printed is out. */
+  /** Resolves when what was printed is out, or nobody has read it for a while. */
   close(): Promise<void>
 }
+
+/** How long the end of the program waits for a reader that does not read, in ms. */
+const LAST_LINES_MS = 2_000
 
 export interface LiveOptions {
   /** Nobody reads the output any more. */
@@ -66,7 +70,7 @@ export function openLive({ state, config }: Runtime, terminal: Terminal, { onClo
     print: printLines,
     async close() {
       unsubscribe()
-      await lines.close()
+      await Promise.race([lines.close(), wait(LAST_LINES_MS, undefined, { ref: false })])
     },
   }
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ const AGENTS = {
   'forever.mjs': `setInterval(() => {}, 1000); console.log('working')`,
   'tidy.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => process.exit(0)); console.log('working')`,
   'stubborn.mjs': `setInterval(() => {}, 1000); process.on('SIGTERM', () => {}); console.log('working', process.pid)`,
-  'chatty.mjs': `setInterval(() => console.log('x'.repeat(1000)), 5)`,
+  'chatty.mjs': `setInterval(() => console.log('x'.repeat(1000)), 2)`,
   'leak.mjs': `console.log('write to ceo@acme.com')`,
 }
 type Agent = keyof typeof AGENTS
@@ -100,6 +100,21 @@ describe('start', () => {
     await run.shows(printed('xxx'))
     run.child.stdout.destroy()
     expect(await run.ended).toMatchObject({ code: 143, err: '' })
+  })
+
+  test('a reader that stands still holds up neither the server nor its end', async () => {
+    const place = prepare()
+    const run = startAgent(place, 'chatty.mjs')
+    await run.shows(printed('xxx'))
+    run.child.stdout.pause()
+    const log = join(place.folder, /Log +(\S+)/.exec(run.out)![1]!)
+    // More than a pipe and its reader hold.
+    await expect.poll(() => statSync(log).size, { timeout: 20_000 }).toBeGreaterThan(2_000_000)
+    expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
+    run.child.kill('SIGTERM')
+    const exited = new Promise((resolve) => run.child.once('exit', resolve))
+    expect(await exited).toBe(143)
+    run.child.stdout.resume()
   })
 
   test('--keep stays up after the agent has ended and keeps its code', async () => {
