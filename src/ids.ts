@@ -5,7 +5,7 @@ import { basename, extname } from 'node:path'
 export type AgentId = string & { readonly __id?: 'agent' }
 /** One life of an agent, e.g. "run-5f0c2b9e41d3". */
 export type RunId = string & { readonly __id?: 'run' }
-/** One LLM or service call, e.g. "call-0192f3…". */
+/** One LLM or service call, e.g. "call-19aa0b1c2d3e4f5a6b7c8". */
 export type CallId = string & { readonly __id?: 'call' }
 
 const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
@@ -23,7 +23,8 @@ export function newAgentId(script: string): AgentId {
 }
 
 export const newRunId = (): RunId => `run-${hex(6)}`
-export const newCallId = (): CallId => `call-${hex(8)}`
+/** In the order of time, to the millisecond: rows of the ledger are written side by side. */
+export const newCallId = (): CallId => `call-${Date.now().toString(16)}${hex(5)}`
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`

@@ -80,7 +80,9 @@ describe('the house', () => {
     const vague = /(?<!State)Manager|Helper|Handler|Processor|Util(?:s|ity)?\b/
     const named = sourcesBelow('src').flatMap((file) => {
       const found = /\b(?:class|interface|function|const|type) (\w+)/g
-      return [...code(file).matchAll(found)].filter(([, name]) => vague.test(name!)).map(([, name]) => `${file}: ${name}`)
+      return [...code(file).matchAll(found)]
+        .filter(([, name]) => vague.test(name!))
+        .map(([, name]) => `${file}: ${name}`)
     })
     expect(named).toEqual([])
   })
@@ -100,7 +102,9 @@ function violation(from: string, to: string): string | undefined {
   if (groupOf(from) < groupOf(to)) return undefined
   if (LEAVES[from]?.includes(to)) return undefined
   const isLeaf = groupOf(from) === ORDER.length - 1
-  return groupOf(from) === groupOf(to) && !isLeaf ? `${from} and ${to} do not know each other` : `${from} may not import ${to}`
+  return groupOf(from) === groupOf(to) && !isLeaf
+    ? `${from} and ${to} do not know each other`
+    : `${from} may not import ${to}`
 }
 
 /** `src/budget/ledger.ts` → "budget", `src/money.ts` → "money". */

@@ -6,8 +6,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { processStarted } from '../agents/process-table.ts'
 import { CageError } from '../errors.ts'
+import { processStarted } from '../process-table.ts'
 
 export interface ServerFile {
   pid: number

@@ -5,7 +5,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
-import { findByAgentId, type ProcessRow, readProcessTable } from './process-table.ts'
+import { findByAgentId, type ProcessRow, readProcessTable } from '../process-table.ts'
 
 /** How long the killed may take to leave the process table, in ms. */
 const GONE_MS = 2_000

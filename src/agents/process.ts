@@ -21,10 +21,10 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
+import { processStarted } from '../process-table.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import { Family, sendSignal } from './family.ts'
-import { processStarted } from './process-table.ts'
 import type { Exit } from './restart-policy.ts'
 
 const GATE = `

@@ -211,6 +211,7 @@ export class Ledger {
     account.spent += charge.cost
     wake(account)
     const row: CallEnd = {
+      agent_id: hold.agentId,
       id: hold.callId,
       state,
       cost_nanos: charge.cost,

@@ -87,6 +87,19 @@ export function costOf(price: Price, usage: Usage): Nanodollars {
   return Number((picos + 999n) / 1000n)
 }
 
+/** The rates that `costOf` uses, for the call's row: picodollars per token, and the list they are from. */
+export function appliedRates(price: Price, { input }: Usage): Record<string, number | string> {
+  const { input: plain, cachedInput, cacheWrite, cacheWriteHour, output, source } = price
+  const rates = {
+    input: plain,
+    cached_input: cachedInput,
+    cache_write: cacheWrite,
+    cache_write_hour: cacheWriteHour,
+    output,
+  }
+  return { source, ...Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, rateAt(rate, input)])) }
+}
+
 /** The most that `inputTokens` (however cached) and `outputTokens` can cost. */
 export function mostOf(price: Price, inputTokens: number, outputTokens: number): Nanodollars {
   const highest = [price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour]

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, sql, sum } from 'drizzle-orm'
+import { and, desc, eq, lt, sql, sum } from 'drizzle-orm'
 import type { Nanodollars } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
@@ -8,6 +8,7 @@ export type CallKind = CallRow['kind']
 
 /** What a call's row gets when it ends. */
 export interface CallEnd {
+  agent_id: string
   id: string
   state: 'charged' | 'released'
   cost_nanos: Nanodollars
@@ -48,7 +49,13 @@ export function callTable({ orm }: Database) {
       code: sql`${sql.placeholder('code')}`,
       ended_at: sql`${sql.placeholder('ended_at')}`,
     })
-    .where(and(eq(calls.id, sql.placeholder('id')), eq(calls.state, 'held')))
+    .where(
+      and(
+        eq(calls.agent_id, sql.placeholder('agent_id')),
+        eq(calls.id, sql.placeholder('id')),
+        eq(calls.state, 'held'),
+      ),
+    )
     .prepare()
 
   return {
@@ -87,22 +94,13 @@ export function callTable({ orm }: Database) {
         .returning()
         .all(),
 
-    countOpen: (): number =>
-      orm
-        .select()
-        .from(calls)
-        .where(inArray(calls.state, ['held']))
-        .all().length,
-
-    /** An agent's calls, newest first; `after`: the id of the last one of the page before. */
+    /** An agent's calls, newest first; `before`: the id of the last one of the page before. */
     find({ agentId, limit, before }: { agentId: string; limit: number; before?: string }): CallRow[] {
       return orm
         .select()
         .from(calls)
-        .where(
-          and(eq(calls.agent_id, agentId), before === undefined ? undefined : gt(sql`${before}`, calls.started_at)),
-        )
-        .orderBy(desc(calls.started_at), asc(calls.id))
+        .where(and(eq(calls.agent_id, agentId), before === undefined ? undefined : lt(calls.id, before)))
+        .orderBy(desc(calls.id))
         .limit(limit)
         .all()
     },

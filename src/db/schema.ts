@@ -37,26 +37,31 @@ export const budgets = sqliteTable('budgets', {
 })
 
 /** The ledger. One row a call, written before the first byte goes out and once more when it ended. */
-export const calls = sqliteTable('calls', {
-  id: text().primaryKey(),
-  agent_id: text().notNull(),
-  run_id: text(),
-  kind: text({ enum: ['llm', 'service', 'reported'] }).notNull(),
-  /** Provider or service. */
-  target: text().notNull(),
-  model: text(),
-  state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
-  held_nanos: integer().notNull(),
-  cost_nanos: integer().notNull().default(0),
-  estimated: integer({ mode: 'boolean' }).notNull().default(false),
-  /** What a token cost, and from which list. */
-  price: text({ mode: 'json' }),
-  usage: text({ mode: 'json' }),
-  status: integer(),
-  code: text(),
-  started_at: text().notNull(),
-  ended_at: text(),
-})
+export const calls = sqliteTable(
+  'calls',
+  {
+    agent_id: text().notNull(),
+    /** Begins with the time, so that rows are written side by side. */
+    id: text().notNull(),
+    run_id: text(),
+    kind: text({ enum: ['llm', 'service', 'reported'] }).notNull(),
+    /** Provider or service. */
+    target: text().notNull(),
+    model: text(),
+    state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
+    held_nanos: integer().notNull(),
+    cost_nanos: integer().notNull().default(0),
+    estimated: integer({ mode: 'boolean' }).notNull().default(false),
+    /** What a token cost, and from which list. */
+    price: text({ mode: 'json' }),
+    usage: text({ mode: 'json' }),
+    status: integer(),
+    code: text(),
+    started_at: text().notNull(),
+    ended_at: text(),
+  },
+  (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
+)
 
 export const piiIncidents = sqliteTable('pii_incidents', {
   id: text().primaryKey(),

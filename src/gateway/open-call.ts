@@ -5,7 +5,7 @@
  */
 import { boundCall, countTokens } from '../budget/estimate.ts'
 import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
-import { costOf, type Price, type Prices, type Usage } from '../budget/prices.ts'
+import { appliedRates, costOf, type Price, type Prices, type Usage } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
@@ -224,7 +224,14 @@ export class OpenCall {
 
   #settle(cost: Nanodollars, usage: Usage, estimated: boolean, status: number): void {
     const code = this.#isOverrun(cost) ? 'overrun' : null
-    const settled = this.#parts.ledger.charge(this.#hold, { cost, estimated, status, code, usage, price: this.#price })
+    const settled = this.#parts.ledger.charge(this.#hold, {
+      cost,
+      estimated,
+      status,
+      code,
+      usage,
+      price: appliedRates(this.#price, usage),
+    })
     this.#charged = { settled, usage, estimated }
   }
 

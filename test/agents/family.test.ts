@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, it, onTestFinished } from 'vitest'
 import { Family } from '../../src/agents/family.ts'
-import { processStarted, readProcessTable } from '../../src/agents/process-table.ts'
+import { processStarted, readProcessTable } from '../../src/process-table.ts'
 import { systemClock } from '../../src/clock.ts'
 
 async function startSleep(uid?: number): Promise<{ pid: number; started: string }> {

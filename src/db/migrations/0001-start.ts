@@ -35,8 +35,8 @@ CREATE TABLE budgets (
 ) STRICT;
 
 CREATE TABLE calls (
-  id TEXT PRIMARY KEY,
   agent_id TEXT NOT NULL,
+  id TEXT NOT NULL,
   run_id TEXT,
   kind TEXT NOT NULL CHECK (kind IN ('llm', 'service', 'reported')),
   target TEXT NOT NULL,
@@ -50,9 +50,9 @@ CREATE TABLE calls (
   status INTEGER,
   code TEXT,
   started_at TEXT NOT NULL,
-  ended_at TEXT
-) STRICT;
-CREATE INDEX calls_by_agent ON calls (agent_id, started_at);
+  ended_at TEXT,
+  PRIMARY KEY (agent_id, id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX calls_open ON calls (state) WHERE state IN ('held', 'unresolved');
 
 CREATE TABLE pii_incidents (

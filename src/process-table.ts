@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import type { AgentId } from '../ids.ts'
+import type { AgentId } from './ids.ts'
 
 export interface ProcessRow {
   pid: number
