@@ -18,8 +18,17 @@ export function parseBody(bytes: Buffer): JsonObject {
     throw new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
   }
   if (!isObject(value)) throw new CageError('bad_request', "the request's body is not a JSON object")
+  if (isTooDeep(value)) throw new CageError('bad_request', "the request's body is nested too deeply")
   return value
 }
+
+/** Deeper than any call or answer nests. What is much deeper can be parsed, but to write it again overflows the stack. */
+const MOST_DEPTH = 500
+
+export const isTooDeep = (value: unknown, left = MOST_DEPTH): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (left === 0 || Object.values(value).some((item) => isTooDeep(item, left - 1)))
 
 const LONG_NUMBER = /\d{16}/
 

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
-import { isObject, type JsonObject } from './json.ts'
+import { isObject, isTooDeep, type JsonObject } from './json.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */
@@ -37,6 +37,7 @@ export function parseReply(bytes: Buffer, provider: string): JsonObject {
   } catch (error) {
     throw new CageError('provider_reply_invalid', `the reply of ${provider} is not JSON`, { cause: error })
   }
+  if (isTooDeep(reply)) throw new CageError('provider_reply_invalid', `the reply of ${provider} is nested too deeply`)
   if (isObject(reply)) return reply
   throw new CageError('provider_reply_invalid', `the reply of ${provider} is not a JSON object`)
 }
