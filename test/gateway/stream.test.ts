@@ -99,14 +99,16 @@ describe('a stream cut anywhere', () => {
       )
       expect(textOf(out)).toBe(expected)
       expect(isFinished(out)).toBe(true)
-      // However it was written, it leaves the same.
-      expect(out).toBe(await relay(dialect, [bytesOf(dialect, 'line feeds')]))
+      // However it was written, it leaves with the same frames.
+      const contents = (text: string) =>
+        parse(text).map(({ event, data }) => [event, data.startsWith('{') ? JSON.parse(data) : data])
+      expect(contents(out)).toEqual(contents(await relay(dialect, [bytesOf(dialect, 'line feeds')])))
     },
   )
 
   test.each([
-    { dialect: 'openai', spelling: 'line feeds', where: /[^]/g },
-    { dialect: 'anthropic', spelling: 'line feeds', where: /[^]/g },
+    { dialect: 'openai', spelling: 'line feeds', where: /[\s\S]/g },
+    { dialect: 'anthropic', spelling: 'line feeds', where: /[\s\S]/g },
     { dialect: 'openai', spelling: 'carriage returns and line feeds', where: /[\r\n]/g },
     { dialect: 'anthropic', spelling: 'carriage returns and line feeds', where: /[\r\n]/g },
   ] as const)('is the same in two pieces, cut before any of $where, with $spelling ($dialect)', async (row) => {

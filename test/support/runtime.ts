@@ -238,9 +238,15 @@ export class TestAgent {
   }
 
   /** Anything below a provider's base URL. */
-  send(provider: string, method: string, path: string, body?: string): Promise<Reply> {
-    const { headers } = this.#call('', {})
-    return send(`${this.#cage.url}/gateway/${this.token}/${provider}${path}`, { method: method as 'POST', headers, body })
+  send(
+    provider: string,
+    method: string,
+    path: string,
+    body?: string,
+    headers: Record<string, string> = this.#call('', {}).headers,
+  ): Promise<Reply> {
+    const url = `${this.#cage.url}/gateway/${this.token}/${provider}${path}`
+    return send(url, { method: method as 'POST', headers, body })
   }
 
   service(name: string, path: string): Promise<Reply> {
