@@ -20,12 +20,16 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
   return { type: 'email', start: emphasised ? start + 1 : start, end }
 }
 
-/** A second at sign or a URL before it: a typo, a handle, or the user of a URL. */
+/** A second at sign before it makes it a typo or a handle; a scheme, the user or password of a URL. */
 function mayBeginAddress(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (before === 0x40) return false
-  return !(before === 0x2f && window.before(start - 1) === 0x2f && window.before(start - 2) === 0x3a)
+  if (before !== 0x2f && before !== 0x3a) return true
+  return !USER_INFO.test(window.text.slice(Math.max(0, start - USER_INFO_MAX), start))
 }
+
+const USER_INFO = /:\/\/(?:[^\s/@:]*:)?$/
+const USER_INFO_MAX = 64
 
 /** `git@github.com:owner/name.git` */
 function isRepositoryPath(window: TextWindow, start: number, at: number, end: number): boolean {

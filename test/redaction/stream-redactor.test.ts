@@ -1,0 +1,161 @@
+import { array, assert, constantFrom, integer, property, record, string, subarray } from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { PiiType } from '../../src/events.ts'
+import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
+import { Redactor } from '../../src/redaction/redactor.ts'
+
+const ALL: PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
+
+/** Pieces of data, of what splits, escapes and surrounds them, and of what only looks like them. */
+const PIECES = [
+  'nora @ example .com . co.uk _ - -- + ( ) / : :: , ; " \' < > * [ ] { } $ = # % & \\ @@ 中文 é 😀 ＠ ＋１ ５５５',
+  '(at) [at] [@] (dot) [dot] _at_ _dot_ gmail.com %40 %2E %2B \\u0040 \\n \\t &#64; &commat; dot at a d do AT DOT',
+  '212 555 0187 1 +1 +44 20 7946 0958 0044 011 219-09-9998 536 90 4399 4242 4242424242424242 DE89 2125550187 123456789',
+  'DE89370400440532013000 192.0.2.1 10 255 2001:db8:: ::1 fe80 %eth0 v1.2.3.4 12:30:45 1990-01-02 1-800- FLOWERS x44 ext',
+  `${'sk'}- proj- Ab3dEf6hIj9kLm2nOp5q ${'ghp'}_ ${'AKIA'} IOSFODNN7QWERTYU eyJ hbGciOiJIUzI1NiJ9 .eyJzdWIiOiIx SG. _authToken=`,
+  'postgres:// https:// app: s3cr3t @db.example.com MIIEpAIBAAKC -us30 343ea45721923ed956e2b38c31db76aa 7213808860 :AAH1bjqp',
+]
+  .join(' ')
+  .split(' ')
+  .concat([
+    ' ',
+    ' ',
+    ' ',
+    '  ',
+    '\n',
+    '\t',
+    '\u200b',
+    '\u00ad',
+    ' at ',
+    ' dot ',
+    ' @ ',
+    ' . ',
+    'SSN ',
+    'phone ',
+    'card ',
+  ])
+  .concat([
+    '3704 0044 0532 0130 00',
+    '-----BEGIN PRIVATE KEY-----',
+    '-----END PRIVATE KEY-----',
+    'a'.repeat(60),
+    'b.'.repeat(30),
+  ])
+
+const texts = array(constantFrom(...PIECES), { minLength: 1, maxLength: 14 }).map((pieces) => pieces.join(''))
+const policies = record({
+  mode: constantFrom('redact' as const, 'warn' as const),
+  detect: subarray(ALL, { minLength: 1 }),
+  allowDomains: subarray(['example.com']),
+}).map((choice): Policy => ({ ...DEFAULT_POLICY, ...choice }))
+/** Lengths of chunks, used again from the beginning when there is more text. */
+const cuts = array(integer({ min: 1, max: 24 }), { minLength: 1, maxLength: 8 })
+
+function chunksOf(text: string, lengths: number[]): string[] {
+  const chunks: string[] = []
+  for (let at = 0, i = 0; at < text.length; i++) {
+    const length = lengths[i % lengths.length] as number
+    chunks.push(text.slice(at, at + length))
+    at += length
+  }
+  return chunks
+}
+
+function redactInChunks(policy: Policy, chunks: string[]) {
+  const stream = new Redactor(policy).stream()
+  let text = ''
+  for (const chunk of chunks) text += stream.push(chunk)
+  return { text: text + stream.end(), findings: stream.findings }
+}
+
+describe('StreamRedactor', () => {
+  test('gives the same text and findings as the whole text, for every cut', () => {
+    assert(
+      property(texts, policies, cuts, (text, policy, lengths) => {
+        expect(redactInChunks(policy, chunksOf(text, lengths))).toEqual(new Redactor(policy).redact(text))
+      }),
+      { numRuns: 10_000 },
+    )
+  })
+
+  test('also character by character, and for any text at all', () => {
+    const policy = { ...DEFAULT_POLICY, detect: ALL }
+    assert(
+      property(string({ unit: 'binary', maxLength: 80 }), texts, (noise, text) => {
+        for (const whole of [noise, text, noise + text]) {
+          expect(redactInChunks(policy, whole.split(''))).toEqual(new Redactor(policy).redact(whole))
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('what came out at any moment is the beginning of the redacted text: no part of a datum was ever shown', () => {
+    const policy = { ...DEFAULT_POLICY, detect: ALL }
+    assert(
+      property(texts, (text) => {
+        const whole = new Redactor(policy).redact(text).text
+        const stream = new Redactor(policy).stream()
+        let shown = ''
+        for (const character of text.split('')) {
+          shown += stream.push(character)
+          expect(whole.startsWith(shown)).toBe(true)
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test.each([
+    ['a local part without end', 'x'.repeat(2000)],
+    ['a domain without end', `nora@${'mail.'.repeat(400)}`],
+    ['digits without end', '7'.repeat(2000)],
+    ['groups of digits without end', '+49 1 2 3 4 5 6 7 8 9 '.repeat(90)],
+    ['a header of a web token without end', `eyJ${'a'.repeat(2000)}`],
+    ['a URL with a user without end', `https://${'u'.repeat(2000)}`],
+    ['a URL with a password without end', `https://u:${'p'.repeat(2000)}`],
+    ['a private key without end', `-----BEGIN PRIVATE KEY-----\n${'MIIEvQIB'.repeat(250)}`],
+    ['invisible characters without end', `212\u200b${'\u200b'.repeat(2000)}`],
+    ['spelled names without end', 'a dot '.repeat(400)],
+  ])('holds back at most 320 characters: %s', (_, text) => {
+    const stream = new Redactor({ ...DEFAULT_POLICY, mode: 'warn', detect: ALL }).stream()
+    let shown = 0
+    let held = 0
+    for (let i = 0; i < text.length; i++) {
+      shown += stream.push(text.charAt(i)).length
+      held = Math.max(held, i + 1 - shown)
+    }
+    expect(held).toBeLessThanOrEqual(320)
+  })
+
+  test('prose is held back by a word, not by a sentence', () => {
+    const words = 'The quick brown fox jumps over the lazy dog, and nobody is redacted.'.split(/(?= )/)
+    const stream = new Redactor(DEFAULT_POLICY).stream()
+    const shown = words.map((word) => stream.push(word))
+    expect(shown.slice(0, 4)).toEqual(['', 'The ', 'quick ', 'brown '])
+  })
+
+  test('a secret is replaced as soon as it is certain, and its rest never comes out', () => {
+    const stream = new Redactor(DEFAULT_POLICY).stream()
+    expect(stream.push(`key ${'ghp'}_wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx`)).toBe('key [SECRET_REDACTED]')
+    expect(stream.push('AndMoreOfIt')).toBe('')
+    expect(stream.findings).toEqual([])
+    expect(stream.push(' end.')).toBe(' ')
+    expect(stream.findings.map(({ value }) => value)).toEqual(['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AndMoreOfIt'])
+    expect(stream.end()).toBe('end.')
+  })
+
+  test('the end of an aborted stream still tells its last finding', () => {
+    const stream = new Redactor(DEFAULT_POLICY).stream()
+    expect(stream.push('nora@exam')).toBe('')
+    expect(stream.push('ple.com')).toBe('')
+    stream.end()
+    expect(stream.findings.map(({ value }) => value)).toEqual(['nora@example.com'])
+  })
+
+  test('the halves of a surrogate pair come out together', () => {
+    const stream = new Redactor(DEFAULT_POLICY).stream()
+    expect(stream.push(' \ud83d')).toBe(' ')
+    expect(stream.push('\ude00 ')).toBe('😀 ')
+  })
+})
