@@ -43,7 +43,8 @@ export function parseAmount(text: string): Nanodollars | undefined {
   return nanos <= MAX_NANOS ? nanos : undefined
 }
 
-export const addUsd = (a: Usd, b: Usd): Usd => toUsd(fromUsd(a) + fromUsd(b))
+/** A sum that is full at nine million dollars stays there: what counts money must never be stopped by it. */
+export const addUsd = (a: Usd, b: Usd): Usd => toUsd(Math.max(-MAX_NANOS, Math.min(MAX_NANOS, fromUsd(a) + fromUsd(b))))
 
 /** For people: two decimals from a cent up, more when the amount is smaller: "$5.29", "$0.0235", "$0.000137". */
 export function showUsd(usd: Usd): string {
