@@ -20,7 +20,7 @@ function openLedger(limit: string, database = openDatabase({ path: ':memory:' })
         signal,
       ),
     rows: () =>
-      database.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY rowid').all() as {
+      database.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY state').all() as {
         state: string
         held_nanos: number
         cost_nanos: number

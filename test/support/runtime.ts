@@ -113,7 +113,7 @@ export class TestRuntime {
 
   /** Rows of the ledger, oldest first. */
   rows(): CallRow[] {
-    return this.database.prepare('SELECT * FROM calls ORDER BY rowid').all() as CallRow[]
+    return this.database.prepare('SELECT * FROM calls ORDER BY started_at, id').all() as CallRow[]
   }
 
   of<T extends EventType>(type: T): EventOf<T>[] {

@@ -1,0 +1,97 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { costOf } from '../src/budget/prices.ts'
+import { addUsd, fromUsd, NANOS_PER_USD, parseAmount, showUsd, toUsd } from '../src/money.ts'
+
+describe('money', () => {
+  const nanos = fc.integer({ min: -9e15, max: 9e15 })
+
+  test('is written and read back exactly', () => {
+    fc.assert(fc.property(nanos, (amount) => fromUsd(toUsd(amount)) === amount))
+  })
+
+  test('is written as short as it is exact', () => {
+    expect([5_290_000_000, 1, -500_000_000, 0, 50e9].map(toUsd)).toEqual(['5.29', '0.000000001', '-0.5', '0', '50'])
+    fc.assert(fc.property(nanos, (amount) => /^-?\d+(\.\d*[1-9])?$/.test(toUsd(amount))))
+  })
+
+  test('adds up exactly where doubles do not', () => {
+    expect(addUsd('0.1', '0.2')).toBe('0.3')
+    expect(addUsd('4.35', '-4.35')).toBe('0')
+  })
+
+  test('of a million calls is the sum of its parts, to the last digit', () => {
+    // $0.0000001375 is half a nanodollar more than can be written: each call is rounded up, and nothing drifts.
+    const rate = (base: number) => ({ base, tiers: [] })
+    const free = rate(0)
+    const price = { input: rate(137_500), cachedInput: free, cacheWrite: free, cacheWriteHour: free, output: free }
+    const usage = { input: 1, cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0, output: 0 }
+    let total = '0'
+    for (let call = 0; call < 1_000_000; call++) {
+      total = addUsd(total, toUsd(costOf({ ...price, contextWindow: null, source: 'test' }, usage)))
+    }
+    expect(total).toBe('0.138')
+    expect(fromUsd(total)).toBe(1_000_000 * 138)
+    // Two tokens of it are a whole number: 275 nanodollars, half a million times.
+    let pairs = 0
+    for (let call = 0; call < 500_000; call++) {
+      pairs += costOf({ ...price, contextWindow: null, source: 'test' }, { ...usage, input: 2 })
+    }
+    expect(toUsd(pairs)).toBe('0.1375')
+  })
+
+  test('beyond nine million dollars stays there: a counter that is full must not stop what it counts', () => {
+    expect(addUsd('9000000', '9000000')).toBe('9000000')
+    expect(addUsd('-9000000', '-1')).toBe('-9000000')
+    expect(addUsd(addUsd('9000000', '8999999.999999999'), '-1')).toBe('8999999')
+  })
+
+  test.each([
+    ['50', 50],
+    ['50.00', 50],
+    ['$50', 50],
+    ['0', 0],
+    ['0.000000001', 1e-9],
+    [' 7 ', 7],
+    ['9000000', 9_000_000],
+  ])('typed as "%s" is understood', (text, usd) => {
+    expect(parseAmount(text)).toBe(Math.round(usd * NANOS_PER_USD))
+  })
+
+  test.each([
+    ...[
+      '-1',
+      '+1',
+      'NaN',
+      'Infinity',
+      '1e309',
+      '',
+      '50abc',
+      '0x10',
+      '1_000',
+      '1,000',
+      '5e1',
+      '٥٠',
+      '５０',
+      '50.',
+      '.5',
+    ],
+    ...['1.0000000001', '9000001', '99999999', '$', '$$5', '5 0', '50\n0', 'null', '1/2', '0b1', '−1'],
+  ])('typed as "%s" is not', (text) => {
+    expect(parseAmount(text)).toBeUndefined()
+    if (text !== '$') expect(() => fromUsd(`${text}x`)).toThrow(RangeError)
+  })
+
+  test.each([
+    ['5.29', '$5.29'],
+    ['0', '$0.00'],
+    ['0.0235', '$0.02'],
+    ['0.00235', '$0.00235'],
+    ['0.000000138', '$0.000000138'],
+    ['-6.6', '-$6.60'],
+    ['45.899999999', '$45.90'],
+    ['1234567.891', '$1234567.89'],
+  ])('of %s is shown as %s', (usd, shown) => {
+    expect(showUsd(usd)).toBe(shown)
+  })
+})
