@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
- * - Writing never waits and never throws. A full disk or a flood loses lines, and the next line says how many.
+ * - Writing never waits and never throws. A full disk or a flood loses lines, and a line tells how many.
  * - Days are UTC in the file's name and times, local on the terminal.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, write } from 'node:fs'
@@ -51,19 +51,12 @@ export interface LogOptions {
 /** Throws CageError `invalid_config` when the folder or today's file cannot be written. */
 export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions): Log {
   const file = new DayFile(dir, retentionDays, clock)
-  const lines = new LineWriter(() => file.descriptorOfToday())
-  const log = jsonLog({
-    level,
-    redact,
-    clock,
-    write: (line) => {
-      const lost = lines.takeLost()
-      if (lost > 0) log.error(`${lost} lines of this log were lost: the disk is full or too slow`, { lost })
-      lines.write(line)
-    },
+  const lines = new LineWriter({
+    descriptor: () => file.descriptorOfToday(),
+    lostLine: (lost) => lostJsonLine(lost, clock),
   })
   return {
-    ...log,
+    ...jsonLog({ level, redact, clock, write: (line) => lines.write(line) }),
     get path() {
       return file.path
     },
@@ -74,27 +67,38 @@ export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions
   }
 }
 
+/** What stands in JSON lines for lines that are lost. */
+export const lostJsonLine = (lost: number, clock: Clock): string =>
+  `${JSON.stringify({ level: 'ERROR', time: isoTime(clock.now()), lost, message: `${lost} lines were lost: they came faster than they could be written` })}\n`
+
 /** Characters that may wait to be written; a line that comes above is lost and counted. */
 const MAX_WAITING = 8 * 1024 * 1024
 /** Pause before a pipe that takes nothing at the moment is asked again. */
 const RETRY_MS = 20
 
+export interface LineWriterOptions {
+  /** Asked before each write. */
+  descriptor: () => number
+  /** The line, with its newline, that stands for so many lost ones. */
+  lostLine: (lost: number) => string
+  /** Told why a write failed; its lines are lost. (Default: nobody.) */
+  onFault?: (error: NodeJS.ErrnoException) => void
+}
+
 /**
  * Writes lines to a file, a pipe or a terminal, one write at a time and never on the event loop: a full pipe and a
- * stopped terminal block whoever writes to them. `descriptor` is asked before each write.
+ * stopped terminal block whoever writes to them.
  */
 export class LineWriter {
-  readonly #descriptor: () => number
-  readonly #onFault: (error: NodeJS.ErrnoException) => void
+  readonly #options: LineWriterOptions
   #waiting: string[] = []
   #waitingLength = 0
   #lost = 0
   #writing: Promise<void> | undefined
   #closed = false
 
-  constructor(descriptor: () => number, onFault: (error: NodeJS.ErrnoException) => void = () => {}) {
-    this.#descriptor = descriptor
-    this.#onFault = onFault
+  constructor(options: LineWriterOptions) {
+    this.#options = options
   }
 
   /** `line` ends with a newline. */
@@ -106,13 +110,6 @@ export class LineWriter {
     this.#waiting.push(line)
     this.#waitingLength += line.length
     this.#writing ??= this.#writeOut()
-  }
-
-  /** How many lines were lost since it was asked last. */
-  takeLost(): number {
-    const lost = this.#lost
-    this.#lost = 0
-    return lost
   }
 
   /** Takes no more and resolves when the rest is written. */
@@ -127,13 +124,17 @@ export class LineWriter {
     await Promise.resolve()
     while (this.#waiting.length > 0) {
       const lines = this.#waiting
+      const lost = this.#lost
       this.#waiting = []
       this.#waitingLength = 0
+      this.#lost = 0
       try {
-        await writeAll(this.#descriptor(), Buffer.from(lines.join('')))
+        // Lines are lost when no more may wait: after those that did.
+        const text = lines.join('') + (lost > 0 ? this.#options.lostLine(lost) : '')
+        await writeAll(this.#options.descriptor(), Buffer.from(text))
       } catch (error) {
-        this.#lost += lines.length
-        this.#onFault(error as NodeJS.ErrnoException)
+        this.#lost += lost + lines.length
+        this.#options.onFault?.(error as NodeJS.ErrnoException)
       }
     }
     this.#writing = undefined

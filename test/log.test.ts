@@ -130,10 +130,12 @@ describe('the log file', () => {
 })
 
 describe('writing lines', () => {
+  const lostLine = (lost: number) => `${lost} lost\n`
+
   test('ten thousand lines arrive in order', async () => {
     const path = join(folder, 'lines')
     const descriptor = openSync(path, 'w')
-    const writer = new LineWriter(() => descriptor)
+    const writer = new LineWriter({ descriptor: () => descriptor, lostLine })
     const expected = Array.from({ length: 10_000 }, (_, index) => `line ${index}\n`)
     for (const line of expected) writer.write(line)
     await writer.close()
@@ -141,30 +143,41 @@ describe('writing lines', () => {
     expect(readFileSync(path, 'utf8')).toBe(expected.join(''))
   })
 
-  test('a flood is bounded, and what is lost is counted', async () => {
-    const descriptor = openSync(join(folder, 'flood'), 'w')
-    const writer = new LineWriter(() => descriptor)
+  test('a flood is bounded, and a line tells how much was lost', async () => {
+    const path = join(folder, 'flood')
+    const descriptor = openSync(path, 'w')
+    const writer = new LineWriter({ descriptor: () => descriptor, lostLine })
     const megabyte = `${'x'.repeat(1024 * 1024 - 1)}\n`
     for (let count = 0; count < 20; count++) writer.write(megabyte)
-    expect(writer.takeLost()).toBe(12)
     await writer.close()
     closeSync(descriptor)
-    expect(statSync(join(folder, 'flood')).size).toBe(8 * 1024 * 1024)
+    expect(readFileSync(path, 'utf8')).toBe(`${megabyte.repeat(8)}12 lost\n`)
   })
 
-  test.runIf(process.platform === 'linux')('a full disk loses lines, never the program', async () => {
-    const full = openSync('/dev/full', 'w')
-    const faults: (string | undefined)[] = []
-    const writer = new LineWriter(
-      () => full,
-      ({ code }) => faults.push(code),
-    )
-    writer.write('lost\n')
-    await writer.close()
-    closeSync(full)
-    expect(writer.takeLost()).toBe(1)
-    expect(faults).toEqual(['ENOSPC'])
-  })
+  test.runIf(process.platform === 'linux')(
+    'what a full disk takes away is counted once there is room again',
+    async () => {
+      const path = join(folder, 'recovered')
+      const room = openSync(path, 'w')
+      const full = openSync('/dev/full', 'w')
+      let descriptor = full
+      const failed = Promise.withResolvers<string | undefined>()
+      const writer = new LineWriter({
+        descriptor: () => descriptor,
+        lostLine,
+        onFault: ({ code }) => failed.resolve(code),
+      })
+      writer.write('one\n')
+      writer.write('two\n')
+      expect(await failed.promise).toBe('ENOSPC')
+      descriptor = room
+      writer.write('three\n')
+      await writer.close()
+      closeSync(full)
+      closeSync(room)
+      expect(readFileSync(path, 'utf8')).toBe('three\n2 lost\n')
+    },
+  )
 })
 
 describe('a line on the terminal', () => {

@@ -2,11 +2,13 @@
  * What `start` and `serve` share: they show what happens while a server works, and end when a person wants it.
  * Nothing here may make the server wait: a stopped terminal (Ctrl-S) or a reader that does not read loses lines.
  */
-import { constants } from 'node:os'
+import { closeSync, constants, fstatSync, openSync } from 'node:fs'
+import { constants as system } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
+import { isatty } from 'node:tty'
 import { systemClock } from '../clock.ts'
 import type { RuntimeEvent } from '../events.ts'
-import { isShown, jsonLog, LineWriter, textLine } from '../log.ts'
+import { isShown, jsonLog, LineWriter, lostJsonLine, textLine } from '../log.ts'
 import type { Runtime } from '../runtime.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -31,23 +33,15 @@ export interface LiveOptions {
 
 /** Keeps the events of `runtime` from now on. */
 export function openLive({ state, config }: Runtime, terminal: Terminal, { onClosed, shows }: LiveOptions): Live {
-  let isClosed = false
-  const lines = new LineWriter(
-    () => terminal.outDescriptor,
-    ({ code }) => {
-      if (code !== 'EPIPE') return
-      isClosed = true
-      onClosed()
-    },
-  )
-  const write = (line: string) => {
-    if (isClosed) return
-    const lost = lines.takeLost()
-    if (lost > 0)
-      terminal.err(`iron-cage: ${lost} lines were not shown, the output is read too slowly; the log has them`)
-    lines.write(line)
-  }
   const asJson = config.log.format === 'json'
+  const output = openOutput(terminal.outDescriptor)
+  const lines = new LineWriter({
+    descriptor: () => output,
+    lostLine: (lost) =>
+      asJson ? lostJsonLine(lost, systemClock) : `… ${lost} lines were not shown: the log has them\n`,
+    onFault: ({ code }) => code === 'EPIPE' && onClosed(),
+  })
+  const write = (line: string) => lines.write(line)
   const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
   const print = (event: RuntimeEvent) => {
     if (shows?.(event) === false) return
@@ -71,7 +65,21 @@ export function openLive({ state, config }: Runtime, terminal: Terminal, { onClo
     async close() {
       unsubscribe()
       await Promise.race([lines.close(), wait(LAST_LINES_MS, undefined, { ref: false })])
+      if (output !== terminal.outDescriptor) closeSync(output)
     },
+  }
+}
+
+/**
+ * A terminal or pipe opened anew for writes that never block: a thread that stands in one would keep the program from
+ * ending. Where the system cannot open it, it is written to as it is.
+ */
+function openOutput(descriptor: number): number {
+  if (!isatty(descriptor) && !fstatSync(descriptor).isFIFO()) return descriptor
+  try {
+    return openSync(`/dev/fd/${descriptor}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY)
+  } catch {
+    return descriptor
   }
 }
 
@@ -94,7 +102,7 @@ export function listenForEnd(terminal: Terminal): EndRequest {
     resolve(reason)
   }
   const onSignal = (signal: NodeJS.Signals) => {
-    if (isAsked) process.exit(128 + constants.signals[signal])
+    if (isAsked) process.exit(128 + system.signals[signal])
     terminal.err(`iron-cage: ${signal}, stopping; once more ends at once`)
     ask(signal)
   }

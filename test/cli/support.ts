@@ -17,7 +17,16 @@ export interface Ended {
 export interface RunOptions {
   stdin?: string
   env?: Record<string, string>
+  /** Its output is a terminal that shows nothing more, as after Ctrl-S; `out` stays empty then. */
+  onStoppedTerminal?: boolean
 }
+
+/** Becomes the program that follows, with a pseudo-terminal for its output that nobody reads. */
+const STOPPED_TERMINAL = [
+  'python3',
+  '-c',
+  'import os, pty, sys; screen, tty = pty.openpty(); os.set_inheritable(screen, True); os.dup2(tty, 1); os.execv(sys.argv[1], sys.argv[1:])',
+]
 
 /** A program that runs; every test ends those it started. */
 export class Run {
@@ -26,8 +35,9 @@ export class Run {
   readonly ended: Promise<Ended>
   readonly child
 
-  constructor(cwd: string, args: readonly string[], { stdin, env = {} }: RunOptions = {}) {
-    this.child = spawn(process.execPath, [BIN, ...args], { cwd, env: { PATH: process.env.PATH, HOME: cwd, ...env } })
+  constructor(cwd: string, args: readonly string[], { stdin, env = {}, onStoppedTerminal = false }: RunOptions = {}) {
+    const [program, ...words] = [...(onStoppedTerminal ? STOPPED_TERMINAL : []), process.execPath, BIN, ...args]
+    this.child = spawn(program!, words, { cwd, env: { PATH: process.env.PATH, HOME: cwd, ...env } })
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.out += text
     })
