@@ -8,8 +8,9 @@ export const LOCAL_MAX = 96
 /** Where a local part that ends at `end` begins; `end` when there is none. */
 export function localStart(text: string, end: number, floor: number): number {
   let start = localRun(text, end, floor)
-  // `\njane@`: the n belongs to the escape.
-  if (start > 0 && text.charCodeAt(start - 1) === 0x5c && /[bfnrt]/.test(text.charAt(start))) start++
+  // `\njane@` and `\u2028jane@`: what follows the backslash is not the name's.
+  if (start > 0 && text.charCodeAt(start - 1) === 0x5c)
+    start += /^(?:u[\da-f]{4}|[bfnrt])?/i.exec(text.slice(start, start + 5))?.[0].length ?? 0
   for (let i = end - 1; i > start; i--) {
     const code = text.charCodeAt(i)
     if (code < 0x80 && kindOf(code) & LETTER && isIdeographic(text.charCodeAt(i - 1))) {

@@ -100,18 +100,19 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number
   const closed = bracket ? window.read(area) : area
   if (bracket && window.code !== 0x29) return -1
   const exchange = digits.separator(closed)
-  const spaced = digits.form === ' '
+  const form = digits.form
   const afterExchange = digits.take(exchange, 3)
   if (afterExchange < 0)
     return exchange > area && mayHaveWord(window, lead, country) ? vanityEnd(window, exchange, 7) : -1
   const number = digits.separator(afterExchange)
-  if (digits.form === '/') return -1
+  // `252.227-7013` is a paragraph.
+  if (digits.form === '/' || (form === '.' && digits.form !== '.')) return -1
   const end = digits.take(number, 4)
   if (end < 0) return number > afterExchange && mayHaveWord(window, lead, country) ? vanityEnd(window, number, 4) : -1
   if (digits.isDigitAt(end)) return -1
   const separated = exchange > area && number > afterExchange
   // Groups between spaces after another number are a row of figures.
-  if (separated && spaced && !bracket && followsFigure(window, lead.start)) return -1
+  if (separated && form === ' ' && !bracket && followsFigure(window, lead.start)) return -1
   if (hasAreaCode() && (digits.values[3] as number) > 1) {
     return separated || bracket || isPhoneNear(window, lead.start) || isNamedBehind(window, end) ? end : -1
   }

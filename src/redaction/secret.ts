@@ -109,6 +109,9 @@ export function findWebToken(window: TextWindow, j: number): SecretMatch | null 
   return { type: 'secret', start, end: end + 11, tail }
 }
 
+/** What stands in documentation where a password would be. */
+const STAND_IN = /^(?:.{1,2}|pass(?:word|wd)?|pwd|secret|x+|\*+|<.*>|[[{$(].*)$/i
+
 /** The password of `scheme://user:password@host`, from the colon of the scheme. */
 export function findUrlPassword(window: TextWindow, colon: number): SecretMatch | null {
   if (window.at(colon + 1) !== 0x2f || window.at(colon + 2) !== 0x2f) return null
@@ -119,7 +122,7 @@ export function findUrlPassword(window: TextWindow, colon: number): SecretMatch 
   const end = userInfoEnd(window, separator + 1)
   if (end === separator + 1 || window.at(end) !== 0x40) return null
   const password = window.text.slice(separator + 1, end)
-  if (/^(?:pass(?:word|wd)?|pw|pwd|secret|x+|\*+|<.*>|[[{$].*)$/i.test(password)) return null
+  if (password === window.text.slice(user, separator) || STAND_IN.test(password)) return null
   return { type: 'secret', start: separator + 1, end, tail: null }
 }
 

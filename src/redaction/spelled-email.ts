@@ -15,6 +15,8 @@ import type { TextWindow } from './text-window.ts'
 const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|aol|gmx|proton|protonmail|yandex|zoho)$/i
 /** Before a name, it says that an address follows. */
 const MAIL_WORD = /mail|contact|reach|write|address/
+/** `com`, `org`, `de`, but no word of a sentence. */
+const SHORT_ENDING = /[^a-z][a-z]{2,4}$/i
 /** A dot spelled out, at the end of the text before a name. */
 const SPELLED_DOT = /(?: dot | ?[([{<] ?(?:dot|\.) ?[)\]}>] ?|_dot_)$/i
 /** The beginning of a spelled mark as far as none of its triggers is in it. */
@@ -73,7 +75,7 @@ function findAround(window: TextWindow, nameEnd: number, domain: number, isClear
   const isSpelled = / dot | \. |_dot_|[([{<]/i.test(host)
   const isMarked = mark === ' @ ' || mark === ' AT ' || mark.startsWith('_')
   const isName = /[._\d]| dot /i.test(name) || isMarked || MAIL_WORD.test(textBefore(window, start, 32))
-  return isSpelled && isName ? { type: 'email', start, end } : null
+  return isSpelled && isName && SHORT_ENDING.test(host) ? { type: 'email', start, end } : null
 }
 
 /** Back over a local part that ends at `end`, and over the names before it that spelled dots join to it. */
