@@ -17,6 +17,8 @@ export interface CallSize {
   answers: number
   /** The text to count when it matters; null where no exact tokenizer is known for the model. */
   text: (() => string) | null
+  /** The provider reads more than the request holds: only the model's context window bounds it. */
+  isInputUnseen: boolean
   model: string
 }
 
@@ -28,6 +30,8 @@ export interface Bound {
 
 /** No model of today answers with more in one go. */
 const MOST_OUTPUT_TOKENS = 131_072
+/** The largest context window of today. */
+const UNKNOWN_WINDOW_TOKENS = 2_000_000
 /** What a call that did not say how much it wants is taken to want at most. */
 const UNSTATED_OUTPUT_TOKENS = 16_384
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
@@ -42,6 +46,7 @@ const COUNT_AT_MOST_BYTES = 262_144
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
   const bound = (inputTokens: number) =>
     boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
+  if (size.isInputUnseen) return bound(Math.max(size.bytes, price.contextWindow ?? UNKNOWN_WINDOW_TOKENS))
   const byBytes = bound(size.bytes)
   if (byBytes.most <= available || !size.text || size.bytes > COUNT_AT_MOST_BYTES) return byBytes
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS

@@ -50,6 +50,10 @@ export class CallRedactor implements RedactPieces {
     return safe
   }
 
+  again(text: string, place: TextPlace): string {
+    return this.#isCovered(place) ? failClosed(() => this.#parts.redactor.redact(text).text) : text
+  }
+
   end(channel: string): string {
     const open = this.#channels.get(channel)
     if (!open) return ''

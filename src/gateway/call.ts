@@ -1,7 +1,7 @@
 /** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { JsonObject } from './json.ts'
-import type { Provider } from './providers/provider.ts'
+import type { Format, Provider } from './providers/provider.ts'
 
 /** Who is calling; `runId` is null for a client that is not supervised. */
 export interface Caller {
@@ -13,6 +13,7 @@ export interface LlmCall {
   id: CallId
   caller: Caller
   provider: Provider
+  format: Format
   model: string
   stream: boolean
   /** Path and query below the provider's base URL, e.g. "/chat/completions". */
@@ -26,4 +27,6 @@ export interface LlmCall {
   answers: number
   /** The client asked for usage in the stream itself. */
   wantsUsage: boolean
+  /** The provider reads more than the request holds. */
+  isInputUnseen: boolean
 }

@@ -14,7 +14,7 @@ import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller
 import { Client, ClientGone, readBody } from './client.ts'
 import { parseBody } from './json.ts'
 import { openai } from './providers/openai.ts'
-import type { Dialect, Provider } from './providers/provider.ts'
+import type { Dialect, Format, Provider } from './providers/provider.ts'
 import { passedHeaders, readAll } from './reply.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
@@ -74,7 +74,8 @@ async function answer(parts: GatewayParts, exchange: Exchange): Promise<void> {
     provider,
     path: dialect.pathPrefix + path,
     headers,
-    ...readCall(dialect, body),
+    format: route,
+    ...readCall(route, body),
   }
   await runCall(parts, exchange.call, client)
 }
@@ -102,9 +103,9 @@ const unpriced = (method: string, provider: Provider, path: string): CageError =
     hint: 'a route that costs money nobody can count would be a hole in the budget',
   })
 
-function readCall(dialect: Dialect, bytes: Buffer): Omit<LlmCall, 'id' | 'caller' | 'provider' | 'path' | 'headers'> {
+function readCall(format: Format, bytes: Buffer): Pick<LlmCall, 'body'> & ReturnType<Format['readCall']> {
   const body = parseBody(bytes)
-  return { body, ...dialect.readCall(body) }
+  return { body, ...format.readCall(body) }
 }
 
 /** Not the provider's business: hop by hop, ours, or replaced. */

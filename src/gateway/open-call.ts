@@ -63,10 +63,10 @@ export class OpenCall {
    */
   static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<OpenCall> {
     const startedAt = parts.clock.monotonic()
-    const { dialect, name } = call.provider
+    const { format, provider } = call
     const { agentId, runId } = call.caller
-    const price = await parts.prices.get(name, call.model)
-    const unclamped = JSON.stringify(dialect.prepare(call.body, call.stream, null))
+    const price = await parts.prices.get(provider.name, call.model)
+    const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null))
     const { most, clampTo } = await boundCall(
       price,
       {
@@ -74,16 +74,17 @@ export class OpenCall {
         maxOutputTokens: call.maxOutputTokens,
         answers: call.answers,
         model: call.model,
-        text: dialect.textOf(call.body),
+        isInputUnseen: call.isInputUnseen,
+        text: format.textOf(call.body),
       },
       parts.ledger.available(agentId),
       parts.clamp,
     )
     const hold = await parts.ledger.hold(
-      { callId: call.id, agentId, runId, kind: 'llm', target: name, model: call.model, most },
+      { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: call.model, most },
       signal,
     )
-    const body = clampTo === null ? unclamped : JSON.stringify(dialect.prepare(call.body, call.stream, clampTo))
+    const body = clampTo === null ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo))
     return new OpenCall(parts, call, price, hold, body, clampTo, startedAt)
   }
 
@@ -124,7 +125,7 @@ export class OpenCall {
    * counted by tokenizer, at most the hold, never nothing.
    */
   async charge(reported: ReportedUsage | undefined, delivered: string, status: number): Promise<void> {
-    if (reported?.isFinal && !(reported.usage.output === 0 && delivered.length > SUSPICIOUS_CHARACTERS)) {
+    if (reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)) {
       this.#settle(costOf(this.#price, reported.usage), reported.usage, reported.isRepaired, status)
       return
     }
@@ -136,6 +137,11 @@ export class OpenCall {
     }
     const cost = Math.min(this.#hold.most, costOf(this.#price, usage))
     this.#settle(Math.max(1, cost), usage, true, status)
+  }
+
+  /** No output is not believed of a long answer, where output costs anything. */
+  #isSuspicious({ output }: Usage, delivered: string): boolean {
+    return output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && this.#price.output.base > 0
   }
 
   /** Records a call that was answered. `charge` comes first. */
@@ -262,7 +268,7 @@ function describe(error: unknown): Failure {
 
 const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
 
-/** An answer this long that reports no output tokens is not believed. */
+/** From here on an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000
 
 const grouped = new Intl.NumberFormat('en-US')

@@ -37,11 +37,11 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
 
 /** Charge, redact, record, answer. */
 async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
-  const { dialect, name } = open.call.provider
-  const bytes = await readAll(sent.body, name)
-  const reply = parseReply(bytes, name)
-  await open.charge(dialect.usageOf(reply), bytes.toString('utf8'), sent.status)
-  const safe = dialect.redactReply(reply, redactor.whole)
+  const { format, provider } = open.call
+  const bytes = await readAll(sent.body, provider.name)
+  const reply = parseReply(bytes, provider.name)
+  await open.charge(format.usageOf(reply), bytes.toString('utf8'), sent.status)
+  const safe = format.redactReply(reply, redactor.whole)
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)
   const headers = { ...passedHeaders(sent.headers), ...ourHeaders(open), ...costHeaders(open, redactor) }
@@ -50,12 +50,12 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
 
 /** The same, while it comes. After its first byte an error is a frame, and what was delivered is charged. */
 async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
-  const { dialect, name } = open.call.provider
-  const reader = dialect.readStream(redactor, open.call.wantsUsage)
+  const { format, provider } = open.call
+  const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
   client.begin(sent.status, { ...passedHeaders(sent.headers), ...ourHeaders(open), 'cache-control': 'no-cache' })
   try {
-    await relayStream(sent, name, reader, redactor, client)
+    await relayStream(sent, provider.name, reader, redactor, client)
     await open.charge(reader.usage(), reader.deliveredText, sent.status)
     await open.completed(sent.status, redactor.count)
     client.end()

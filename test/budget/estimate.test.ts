@@ -15,7 +15,7 @@ const priceOf = (input: number, output: number, contextWindow: number | null = n
   source: 'test',
 })
 
-const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, text: null, model: 'gpt-4o' }
+const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, isInputUnseen: false, text: null, model: 'gpt-4o' }
 
 describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {

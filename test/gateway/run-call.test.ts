@@ -128,7 +128,7 @@ describe('a model without a price', () => {
   test.each([
     ['POST', '/images/generations'],
     ['POST', '/batches'],
-    ['POST', '/responses'],
+    ['POST', '/audio/speech'],
     ['GET', '/files'],
     ['DELETE', '/models/x'],
   ])('does not hide behind a route that nobody can price: %s %s', async (method, path) => {

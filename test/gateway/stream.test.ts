@@ -7,8 +7,8 @@ import { configSchema } from '../../src/config/schema.ts'
 import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import type { Client } from '../../src/gateway/client.ts'
-import { anthropic } from '../../src/gateway/providers/anthropic.ts'
-import { openai } from '../../src/gateway/providers/openai.ts'
+import { messages } from '../../src/gateway/providers/anthropic-messages.ts'
+import { chatCompletions } from '../../src/gateway/providers/openai-chat.ts'
 import { relayStream } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
@@ -64,7 +64,7 @@ describe('a stream cut anywhere', () => {
       },
     } as unknown as Client
     const redactor = new CallRedactor(parts, call)
-    const reader = { openai, anthropic }[dialect].readStream(redactor, false)
+    const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const body = Readable.from(pieces, { objectMode: true })
     await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client)
     return out
@@ -143,7 +143,7 @@ describe('a stream cut anywhere', () => {
     for (let length = 0; length < bytes.length; length += 7) {
       out = ''
       const redactor = new CallRedactor(parts, call)
-      const reader = { openai, anthropic }[dialect].readStream(redactor, false)
+      const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
       const body = Readable.from([bytes.subarray(0, length)])
       await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client).catch(() => undefined)
       expect(textOf(out)).not.toMatch(/ceo@|5-0178/)

@@ -1,6 +1,7 @@
 /**
- * A dialect is how a family of providers speaks: where its routes are, how it says usage, errors and streams. The road
- * knows only this interface; `openai.ts` and `anthropic.ts` are the two dialects there are.
+ * A dialect is how a family of providers speaks: its routes and its errors. Each route on which calls are made has a
+ * format: how requests, replies, usage and streams are written there. The road knows only these two interfaces.
+ * `openai.ts` and `anthropic.ts` are the dialects there are; `openai-*.ts` and `anthropic-*.ts` are their formats.
  */
 import type { Usage } from '../../budget/prices.ts'
 import type { ProviderConfig } from '../../config/schema.ts'
@@ -15,8 +16,8 @@ export interface Provider {
   settings: ProviderConfig
 }
 
-/** `call`: parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
-export type Route = 'call' | 'free' | 'unpriced'
+/** A format: calls, parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
+export type Route = Format | 'free' | 'unpriced'
 
 /** What a provider says it used; undefined where it said nothing usable. */
 export interface ReportedUsage {
@@ -37,6 +38,8 @@ export type Redact = (text: string, place: TextPlace) => string
 export interface RedactPieces {
   push(channel: string, piece: string, place: TextPlace): string
   end(channel: string): string
+  /** Redacts a text that was judged in pieces before and is told once more. */
+  again(text: string, place: TextPlace): string
 }
 
 export interface Sse {
@@ -56,13 +59,8 @@ export interface StreamReader {
   readonly deliveredText: string
 }
 
-export interface Dialect {
-  readonly name: 'openai' | 'anthropic'
-  readonly defaultBaseUrl: string
-  /** The route on the provider, without version: "/chat/completions". */
-  route(method: string, path: string): Route
-  /** Version prefix of the provider's paths, put before every path. */
-  readonly pathPrefix: string
+/** How calls of one route are written: their requests, replies and streams. */
+export interface Format {
   /** Model, streaming and size of a parsed body. Throws CageError `bad_request`. */
   readCall(body: JsonObject): {
     model: string
@@ -70,6 +68,8 @@ export interface Dialect {
     maxOutputTokens: number | null
     answers: number
     wantsUsage: boolean
+    /** The provider reads more than the request holds. */
+    isInputUnseen: boolean
   }
   /** Changes the body to what is sent: usage asked for in streams, output limited to `clampTo`. */
   prepare(body: JsonObject, stream: boolean, clampTo: number | null): JsonObject
@@ -79,6 +79,15 @@ export interface Dialect {
   /** The reply with every text redacted; the same object when nothing changed. */
   redactReply(reply: JsonObject, redact: Redact): JsonObject
   readStream(redact: RedactPieces, wantsUsage: boolean): StreamReader
+}
+
+export interface Dialect {
+  readonly name: 'openai' | 'anthropic'
+  readonly defaultBaseUrl: string
+  /** Version prefix of the provider's paths, put before every path. */
+  readonly pathPrefix: string
+  /** What a route is, by its path without version, e.g. "/chat/completions". */
+  route(method: string, path: string): Route
   /** Our error as the provider would say it. */
   errorBody(error: CageError, requestId: string): JsonObject
   /** The frame that ends a broken stream. */
