@@ -66,9 +66,13 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
   return next
 }
 
+/** What stands under a name. Agents choose names, and "constructor" is on every object. */
+const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(record, name) ? record[name] : undefined
+
 function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): Snapshot['circuits'] {
   const change = (name: string, update: (circuit: CircuitView) => Partial<CircuitView>) => {
-    const circuit = circuits[name] ?? newCircuit(name)
+    const circuit = own(circuits, name) ?? newCircuit(name)
     return { ...circuits, [name]: { ...circuit, ...update(circuit) } }
   }
   switch (event.type) {
@@ -86,7 +90,7 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
     case 'circuit.closed':
       return change(event.data.circuit, () => ({ state: 'closed', opened_at: null, cooldown_ms: 0, reason: null }))
     case 'call.completed':
-      return circuits[event.data.provider] ? circuits : change(event.data.provider, () => ({}))
+      return own(circuits, event.data.provider) ? circuits : change(event.data.provider, () => ({}))
     case 'service.called':
       return change(event.data.service, ({ blocked, saved_usd }) =>
         event.data.blocked ? { blocked: blocked + 1, saved_usd: addUsd(saved_usd, event.data.saved_usd) } : {},
@@ -112,7 +116,7 @@ const newCircuit = (name: string): CircuitView => ({
 
 function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
   if (!event.agent_id) return agents
-  const agent = agents[event.agent_id]
+  const agent = own(agents, event.agent_id)
   if (event.type === 'agent.started') {
     return agent
       ? { ...agents, [agent.id]: { ...agent, ...restarted(agent, event) } }
@@ -173,7 +177,7 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
         spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
         by_service: {
           ...agent.by_service,
-          [event.data.service]: addToService(agent.by_service[event.data.service], event),
+          [event.data.service]: addToService(own(agent.by_service, event.data.service), event),
         },
       }
     case 'budget.warned':
@@ -269,7 +273,7 @@ function addToModel(
   outputTokens: number,
   calls: 0 | 1,
 ): AgentView['by_model'] {
-  const before = models[model]
+  const before = own(models, model)
   // A failed call that cost nothing leaves no trace among the costs.
   if (!before && calls === 0 && fromUsd(cost) === 0) return models
   return {
