@@ -97,7 +97,8 @@ function newLimit(ledger: Ledger, agentId: string, change: z.output<typeof BUDGE
 
 /** Throws CageError `not_found`. */
 export function getAgent(state: StateManager, id: string): AgentView {
-  const agent = state.read().agents[id]
+  const { agents } = state.read()
+  const agent = Object.hasOwn(agents, id) ? agents[id] : undefined
   if (!agent) throw new CageError('not_found', `there is no agent "${id}"`, { facts: { agent_id: id } })
   return agent
 }
