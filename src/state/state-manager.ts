@@ -124,8 +124,9 @@ export class StateManager {
   }
 
   #write({ event, at, alongside }: Pending): RuntimeEvent | undefined {
-    const { agent_id = null, ...rest } = event
-    const written = { ...rest, seq: this.#snapshot.seq + 1, at, agent_id } as RuntimeEvent
+    const { agent_id = null, level, type, message, data } = event
+    // In the order of its columns, so that a restarted server shows the same snapshot to the byte.
+    const written = { seq: this.#snapshot.seq + 1, at, agent_id, level, type, message, data } as RuntimeEvent
     try {
       this.#options.database.transaction(() => {
         this.#events.insert(written)
