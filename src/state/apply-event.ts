@@ -314,10 +314,17 @@ function addToService(before: ServiceView | undefined, event: EventOf<'service.c
 
 const burnPoint = (agent: AgentView, at: string, done: number): BurnPoint => ({ at, done, spent_usd: agent.spent_usd })
 
-/** Halves the resolution when full, so that the curve keeps its whole length and its last point. */
+/**
+ * Halves the resolution when full. From then on the last point moves along until it is as far from the one before as
+ * the early ones are from each other, so that the curve is even over its whole length.
+ */
 function addBurnPoint(points: BurnPoint[], point: BurnPoint): BurnPoint[] {
-  const thinned = points.length < BURN_POINTS_KEPT ? points : points.filter((_, index) => index % 2 === 0)
-  return [...thinned, point]
+  const kept = points.length < BURN_POINTS_KEPT ? points : points.filter((_, index) => index % 2 === 0)
+  const [, second, third] = kept
+  const [before, last] = kept.slice(-2)
+  const isEarly = kept.length < BURN_POINTS_KEPT / 2 || !second || !third || !before || !last
+  const moves = !isEarly && last.done - before.done < third.done - second.done
+  return [...(moves ? kept.slice(0, -1) : kept), point]
 }
 
 const BUCKET_BASE = Math.log(1.05)
