@@ -1,0 +1,316 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
+import { applyEvent, percentile } from '../../src/state/apply-event.ts'
+import { figures } from '../../src/state/figures.ts'
+import {
+  AGENTS_KEPT,
+  ALERTS_KEPT,
+  BURN_POINTS_KEPT,
+  EVENTS_KEPT,
+  emptySnapshot,
+  type Snapshot,
+} from '../../src/state/snapshot.ts'
+
+const LEVELS: Level[] = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT']
+
+/** Names as anybody may choose them, also those that every object has. */
+const name = fc.oneof(
+  fc.constantFrom('openai', 'gpt-4', 'linkedin_api', 'constructor', '__proto__', 'toString', 'hasOwnProperty', ''),
+  fc.string({ maxLength: 8 }),
+)
+const agentId = fc.option(fc.constantFrom('lg-1', 'lg-2', '__proto__', 'constructor', 'valueOf'), { nil: null })
+const usd = fc.constantFrom('0', '0.12', '0.000000001', '5.29', '9000000', '45')
+const count = fc.nat({ max: 1_000_000 })
+const ms = fc.nat({ max: 86_400_000 })
+const nullable = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null })
+const text = fc.string({ maxLength: 12 })
+
+type Payloads = { [T in EventType]: { [K in keyof EventData[T]]: fc.Arbitrary<EventData[T][K]> } }
+
+/** Every kind of event with every payload it may have. */
+const PAYLOADS: Payloads = {
+  'server.started': { version: text, url: text, pid: count },
+  'server.stopped': { reason: text },
+  'config.loaded': { file: nullable(text) },
+  'agent.started': {
+    run_id: text,
+    name,
+    script: text,
+    environment: text,
+    pid: count,
+    restart: count,
+    limit_usd: usd,
+    safety_mode: fc.constantFrom('redact', 'block', 'warn'),
+    detect: fc.constant(['email' as const]),
+  },
+  'agent.exited': {
+    run_id: text,
+    exit_code: nullable(count),
+    signal: nullable(text),
+    state: fc.constantFrom('completed', 'failed', 'starting', 'crash_loop', 'budget_stopped', 'blocked', 'stopped'),
+    reason: text,
+    restart_in_ms: nullable(ms),
+  },
+  'agent.stopped': { reason: fc.constantFrom('operator', 'budget', 'pii', 'shutdown'), survivors: fc.array(count) },
+  'agent.paused': { by: text },
+  'agent.resumed': { by: text },
+  'agent.output': { stream: fc.constantFrom('stdout', 'stderr'), text, truncated: fc.constant(true as const) },
+  'progress.updated': {
+    done: count,
+    total: nullable(fc.integer({ min: 1, max: 1_000_000 })),
+    unit: name,
+    label: nullable(text),
+  },
+  'unit.completed': {
+    outcome: fc.constantFrom('succeeded', 'failed'),
+    degraded: fc.boolean(),
+    unit: name,
+    label: nullable(text),
+    latency_ms: nullable(ms),
+    reason: nullable(text),
+  },
+  'call.completed': {
+    call_id: text,
+    provider: name,
+    model: name,
+    stream: fc.boolean(),
+    input_tokens: count,
+    cached_input_tokens: count,
+    output_tokens: count,
+    cost_usd: usd,
+    estimated: fc.boolean(),
+    latency_ms: ms,
+    first_byte_ms: nullable(ms),
+    status: count,
+    redactions: count,
+    baseline_usd: nullable(usd),
+  },
+  'call.failed': {
+    call_id: text,
+    provider: name,
+    model: name,
+    code: text,
+    status: count,
+    cost_usd: usd,
+    estimated: fc.boolean(),
+    latency_ms: ms,
+    retryable: fc.boolean(),
+  },
+  'service.called': {
+    call_id: text,
+    service: name,
+    ok: fc.boolean(),
+    status: count,
+    tier: nullable(fc.constantFrom(1, 2, 3)),
+    blocked: fc.boolean(),
+    cost_usd: usd,
+    saved_usd: usd,
+    latency_ms: ms,
+  },
+  'fallback.used': { service: name, tier: fc.constantFrom(1, 2, 3), why: text },
+  'circuit.opened': {
+    circuit: name,
+    failures: count,
+    cooldown_ms: ms,
+    reason: text,
+    tier: nullable(fc.constantFrom(2, 3)),
+  },
+  'circuit.half_opened': { circuit: name },
+  'circuit.closed': { circuit: name, by: fc.constantFrom('probe', 'operator') },
+  'budget.warned': {
+    spent_usd: usd,
+    limit_usd: usd,
+    threshold: fc.constant(0.9),
+    used_percent: count,
+    suggested_increase_usd: usd,
+  },
+  'budget.exhausted': { spent_usd: usd, limit_usd: usd, needed_usd: nullable(usd) },
+  'budget.raised': { from_usd: usd, limit_usd: usd, by: text },
+  'pii.found': {
+    incident_id: text,
+    pii_type: fc.constantFrom('email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret'),
+    risk: fc.constantFrom('HIGH', 'MEDIUM'),
+    action: fc.constantFrom('redact', 'block', 'warn'),
+    place: fc.constantFrom('reply', 'tool_arguments', 'output', 'log'),
+    call_id: nullable(text),
+    value_hash: text,
+    start: count,
+    end: count,
+    unit: nullable(text),
+  },
+  'secret.created': { name, environment: text },
+  'secret.read': { name, environment: text },
+  'secret.updated': { name, environment: text },
+  'secret.deleted': { name, environment: text },
+  'secret.rotated': { name, environment: text },
+  'secret.reloaded': { name, environment: text, latency_ms: ms },
+  'alert.raised': {
+    alert_id: fc.constantFrom('alert-1', 'alert-2', 'alert-3'),
+    kind: fc.constantFrom('circuit_opened', 'pii_found', 'budget_warning', 'budget_exhausted', 'crash_loop', 'blocked'),
+    title: text,
+    detail: text,
+    source_seq: count,
+  },
+  'alert.acknowledged': { alert_id: fc.constantFrom('alert-1', 'alert-9'), by: text },
+  'alert.delivered': { alert_id: fc.constantFrom('alert-1', 'alert-9'), channel: text, latency_ms: ms },
+  'alert.failed': { alert_id: text, channel: text, error: text },
+  'auth.failed': { reason: text, route: text },
+}
+
+const anyEvent = fc.oneof(
+  ...Object.entries(PAYLOADS).map(([type, payload]) =>
+    fc.record({
+      type: fc.constant(type),
+      level: fc.constantFrom(...LEVELS),
+      agent_id: agentId,
+      message: text,
+      data: fc.record(payload as Record<string, fc.Arbitrary<unknown>>),
+    }),
+  ),
+)
+
+/** Numbered and dated as the StateManager does it. */
+const anyHistory = fc
+  .array(anyEvent, { maxLength: 80 })
+  .map((events) =>
+    events.map(
+      (event, index) =>
+        ({ ...event, seq: index + 1, at: new Date(1_767_000_000_000 + index * 997).toISOString() }) as RuntimeEvent,
+    ),
+  )
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const item of Object.values(value)) deepFreeze(item)
+  }
+  return value
+}
+
+const replay = (events: readonly RuntimeEvent[]): Snapshot => events.reduce(applyEvent, emptySnapshot())
+
+describe('applying an event', () => {
+  test('touches neither the snapshot nor the event, takes every event there can be, and gives the same again', () => {
+    fc.assert(
+      fc.property(anyHistory, (events) => {
+        let state = deepFreeze(emptySnapshot())
+        for (const event of deepFreeze(events)) state = deepFreeze(applyEvent(state, event))
+        expect(replay(events)).toEqual(state)
+        expect(state.seq).toBe(events.length)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('gives a snapshot that survives being stored as JSON, and goes on from there to the same end', () => {
+    fc.assert(
+      fc.property(anyHistory, fc.nat({ max: 80 }), (events, half) => {
+        const stored = JSON.parse(JSON.stringify(replay(events.slice(0, half)))) as Snapshot
+        const restarted = events.slice(half).reduce(applyEvent, stored)
+        expect(JSON.stringify(restarted)).toBe(JSON.stringify(replay(events)))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('leaves a snapshot whose every number is one, and whose every figure can be shown', () => {
+    const look = (value: unknown, path: string): void => {
+      if (typeof value === 'number') expect(Number.isFinite(value), path).toBe(true)
+      if (typeof value === 'object' && value !== null) {
+        for (const [key, item] of Object.entries(value)) look(item, `${path}.${key}`)
+      }
+      expect(typeof value, path).not.toBe('function')
+      if (path.endsWith('_usd') && value !== null) expect(value, path).toMatch(/^-?\d+(\.\d+)?$/)
+    }
+    fc.assert(
+      fc.property(anyHistory, (events) => {
+        const { recent: _, ...state } = replay(events)
+        look(state, 'snapshot')
+        for (const agent of Object.values(state.agents)) look(figures(agent, 1_767_000_500_000), 'figures')
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('changes nothing of other agents', () => {
+    fc.assert(
+      fc.property(anyHistory, anyEvent, (events, last) => {
+        const before = replay(events)
+        const after = applyEvent(before, {
+          ...last,
+          seq: events.length + 1,
+          at: '2026-01-01T00:00:00.000Z',
+        } as RuntimeEvent)
+        for (const id of Object.keys(before.agents))
+          if (id !== last.agent_id) expect(after.agents[id]).toBe(before.agents[id])
+      }),
+    )
+  })
+
+  test('keeps so many events, agents, alerts and points, and no more', () => {
+    let state = emptySnapshot()
+    const add = (event: object) => {
+      const seq = state.seq + 1
+      state = applyEvent(state, {
+        level: 'INFO',
+        message: '',
+        agent_id: null,
+        ...event,
+        seq,
+        at: new Date(1e12 + seq).toISOString(),
+      } as RuntimeEvent)
+    }
+    for (let index = 0; index < 300; index++) {
+      const id = `lg-${index}`
+      add({
+        type: 'agent.started',
+        agent_id: id,
+        data: { run_id: 'r', name: 'a', limit_usd: '1', detect: [], restart: 0, pid: 1 },
+      })
+      add({ type: 'agent.exited', agent_id: id, data: { state: 'completed', exit_code: 0 } })
+      add({ type: 'alert.raised', data: { alert_id: id } })
+    }
+    for (let done = 1; done <= 5_000; done++) {
+      add({ type: 'progress.updated', agent_id: 'lg-299', data: { done, total: 5_000, unit: 'leads', label: null } })
+    }
+    expect(state.recent).toHaveLength(EVENTS_KEPT)
+    expect(state.recent.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: EVENTS_KEPT }, (_, index) => state.seq - EVENTS_KEPT + 1 + index),
+    )
+    expect(Object.keys(state.agents)).toHaveLength(AGENTS_KEPT)
+    expect(state.alerts).toHaveLength(ALERTS_KEPT)
+    expect(state.alerts[0]?.id).toBe('lg-299')
+    const { burn } = state.agents['lg-299']!
+    expect(burn.length).toBeLessThanOrEqual(BURN_POINTS_KEPT)
+    expect([burn[0]?.done, burn.at(-1)?.done]).toEqual([0, 5_000])
+    // Evenly: no stretch of the curve is a straight line.
+    const gaps = burn.slice(1).map(({ done }, index) => done - burn[index]!.done)
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(64)
+  })
+})
+
+describe('a percentile', () => {
+  test('is right to within two and a half percent', () => {
+    let state = emptySnapshot()
+    const add = (event: object) => {
+      state = applyEvent(state, {
+        level: 'INFO',
+        message: '',
+        agent_id: 'lg-1',
+        ...event,
+        seq: state.seq + 1,
+        at: new Date(1e12).toISOString(),
+      } as RuntimeEvent)
+    }
+    add({ type: 'agent.started', data: { run_id: 'r', name: 'a', limit_usd: '1', detect: [], restart: 0, pid: 1 } })
+    for (let value = 1; value <= 1_000; value++) {
+      add({ type: 'unit.completed', data: { outcome: 'succeeded', degraded: false, unit: 'x', latency_ms: value } })
+    }
+    for (const share of [0.5, 0.95, 0.99]) {
+      const found = percentile(state.agents['lg-1']!.unit_latency, share)!
+      expect(Math.abs(found / (share * 1_000) - 1)).toBeLessThan(0.026)
+    }
+    expect(percentile({}, 0.5)).toBeNull()
+  })
+})

@@ -1,0 +1,233 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { openDatabase } from '../../src/db/database.ts'
+import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { applyEvent } from '../../src/state/apply-event.ts'
+import { emptySnapshot } from '../../src/state/snapshot.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { HandClock } from '../breaker/support.ts'
+
+const AGENT = 'lg-7a3f9c2d'
+
+function openState({ path = ':memory:', retentionDays = 7 } = {}) {
+  const clock = new HandClock()
+  const database = openDatabase({ path })
+  const faults: string[] = []
+  const open = () => new StateManager({ database, clock, retentionDays, onFault: (_error, what) => faults.push(what) })
+  const rows = () =>
+    database.orm.$client.prepare('SELECT seq, type FROM events ORDER BY seq').all() as { seq: number; type: string }[]
+  return { clock, database, faults, state: open(), open, rows }
+}
+
+const started: NewEvent = {
+  type: 'agent.started',
+  level: 'OK',
+  agent_id: AGENT,
+  message: 'started',
+  data: {
+    run_id: 'run-1',
+    name: 'worker',
+    script: '/worker.py',
+    environment: 'development',
+    pid: 1,
+    restart: 0,
+    limit_usd: '50',
+    safety_mode: 'redact',
+    detect: ['email'],
+  },
+}
+const printed = (text: string): NewEvent => ({
+  type: 'agent.output',
+  level: 'INFO',
+  agent_id: AGENT,
+  message: text,
+  data: { stream: 'stdout', text },
+})
+const progressed = (done: number): NewEvent => ({
+  type: 'progress.updated',
+  level: 'DEBUG',
+  agent_id: AGENT,
+  message: `${done} leads`,
+  data: { done, total: 100, unit: 'leads', label: null },
+})
+
+function temporaryFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-state-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  return join(folder, 'state.db')
+}
+
+describe('recording an event', () => {
+  test('writes its row before memory changes, and tells listeners after both', () => {
+    const { state, rows } = openState()
+    const seen: unknown[] = []
+    state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length, memory: state.read().seq }))
+    state.record(started, () => seen.push({ alongside: state.read().seq }))
+    expect(seen).toEqual([{ alongside: 0 }, { seq: 1, rows: 1, memory: 1 }])
+  })
+
+  test('keeps the order of seq for every listener, also when listeners record', () => {
+    const { state, rows } = openState()
+    const first: string[] = []
+    const last: string[] = []
+    state.subscribe((event) => first.push(`${event.seq} ${event.message}`))
+    state.subscribe((event) => {
+      if (event.type === 'progress.updated') {
+        state.record(printed(`after ${event.message}`))
+        state.record(printed(`and after ${event.message}`))
+      }
+    })
+    state.subscribe((event) => last.push(`${event.seq} ${event.message}`))
+    state.record(started)
+    state.record(progressed(1))
+    state.record(progressed(2))
+    expect(first).toEqual([
+      '1 started',
+      '2 1 leads',
+      '3 after 1 leads',
+      '4 and after 1 leads',
+      '5 2 leads',
+      '6 after 2 leads',
+      '7 and after 2 leads',
+    ])
+    expect(last).toEqual(first)
+    expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7])
+  })
+
+  test('never changes a snapshot that somebody holds', () => {
+    const { state } = openState()
+    state.record(started)
+    const held = state.read()
+    const text = JSON.stringify(held)
+    state.record(progressed(1))
+    expect(JSON.stringify(held)).toBe(text)
+    expect(state.read()).not.toBe(held)
+  })
+
+  test('tells the other listeners when one throws', () => {
+    const { state, faults } = openState()
+    const told: number[] = []
+    state.subscribe(() => {
+      throw new Error('a listener is broken')
+    })
+    const leave = state.subscribe(({ seq }) => told.push(seq))
+    state.record(started)
+    leave()
+    state.record(progressed(1))
+    expect(told).toEqual([1])
+    expect(faults).toEqual(['a listener failed at agent.started', 'a listener failed at progress.updated'])
+  })
+
+  test('writes all or nothing: a fault of what belongs to it leaves no trace, and the next one takes its place', () => {
+    const { state, rows } = openState()
+    expect(() =>
+      state.record(started, () => {
+        throw new Error('our own mistake')
+      }),
+    ).toThrow('our own mistake')
+    expect(rows()).toEqual([])
+    expect(state.read().seq).toBe(0)
+    state.record(started)
+    expect(rows()).toEqual([{ seq: 1, type: 'agent.started' }])
+  })
+})
+
+describe('a database that somebody else has locked', () => {
+  test('lets events wait in order, stops nobody, and takes them when it is free', async () => {
+    const path = temporaryFile()
+    const { state, rows, faults, database } = openState({ path })
+    state.record(started)
+    const other = new Sqlite(path)
+    other.exec('BEGIN IMMEDIATE')
+    let written = 0
+    for (let done = 1; done <= 20; done++) state.record(progressed(done), () => (written = done))
+    expect({ rows: rows().length, seq: state.read().seq, behind: state.isBehind }).toEqual({
+      rows: 1,
+      seq: 1,
+      behind: true,
+    })
+    expect(faults).toEqual(['cannot write progress.updated; trying again'])
+    const caughtUp = new Promise<void>((resolve) => {
+      state.subscribe(({ seq }) => seq === 21 && resolve())
+    })
+    other.exec('ROLLBACK')
+    other.close()
+    await caughtUp
+    expect({ rows: rows().length, seq: state.read().seq, written }).toEqual({ rows: 21, seq: 21, written: 20 })
+    expect(state.isBehind).toBe(false)
+    expect(state.read().agents[AGENT]?.progress?.done).toBe(20)
+    state.close()
+    database.close()
+  })
+})
+
+describe('a restart', () => {
+  const history = (state: StateManager, clock: HandClock, count: number) => {
+    state.record(started)
+    for (let done = 1; done <= count; done++) {
+      clock.pass(700)
+      state.record(progressed(done))
+    }
+  }
+
+  test.each([
+    { events: 10, how: 'in order', closes: true },
+    { events: 10, how: 'by a kill', closes: false },
+    { events: 4_100, how: 'by a kill, long after the last save', closes: false },
+    { events: 5_100, how: 'by a kill, with more events than a page', closes: false },
+  ])('$how after $events events shows the same snapshot, to the byte', ({ events, closes }) => {
+    const { state, open, clock } = openState()
+    history(state, clock, events)
+    const before = JSON.stringify(state.read())
+    if (closes) state.close()
+    expect(JSON.stringify(open().read())).toBe(before)
+  })
+
+  test('goes on with the next seq', () => {
+    const { state, open, rows } = openState()
+    state.record(started)
+    const again = open()
+    again.record(progressed(1))
+    expect(rows().map(({ seq }) => seq)).toEqual([1, 2])
+    expect(again.read().agents[AGENT]?.progress?.done).toBe(1)
+  })
+
+  test('after old events were forgotten shows the same snapshot, and counts on', () => {
+    const { state, open, clock, rows } = openState({ retentionDays: 1 })
+    history(state, clock, 50)
+    clock.pass(3 * 86_400_000)
+    state.close()
+    expect(rows()).toHaveLength(1)
+    const again = open()
+    expect(JSON.stringify(again.read())).toBe(JSON.stringify(state.read()))
+    again.record(progressed(51))
+    expect(rows().map(({ seq }) => seq)).toEqual([51, 52])
+  })
+
+  test('of what events tell is what a fold over the stored rows gives', () => {
+    const { state, clock } = openState()
+    history(state, clock, 300)
+    const stored: RuntimeEvent[] = state.findEvents({ after: 0, limit: 1_000 })
+    expect(stored.reduce(applyEvent, emptySnapshot())).toEqual(state.read())
+  })
+})
+
+describe('stored events', () => {
+  test('come in pages: oldest first after a seq, newest first before one, of one agent, level or type', () => {
+    const { state } = openState()
+    state.record(started)
+    for (let done = 1; done <= 9; done++) state.record(progressed(done))
+    state.record({ ...printed('hello'), agent_id: 'lg-other' })
+    const seqs = (query: Parameters<typeof state.findEvents>[0]) => state.findEvents(query).map(({ seq }) => seq)
+    expect(seqs({ after: 3, limit: 3 })).toEqual([4, 5, 6])
+    expect(seqs({ before: 4, limit: 2 })).toEqual([3, 2])
+    expect(seqs({ limit: 2 })).toEqual([11, 10])
+    expect(seqs({ agentId: 'lg-other', limit: 9 })).toEqual([11])
+    expect(seqs({ level: ['OK', 'INFO'], limit: 9 })).toEqual([11, 1])
+    expect(seqs({ type: 'agent.started', limit: 9 })).toEqual([1])
+    expect(seqs({ after: 11, limit: 9 })).toEqual([])
+  })
+})
