@@ -9,6 +9,8 @@ export const LOCAL = 4
 export const RUN = 8
 /** Invisible: zero-width characters and soft hyphens. They split data for a pattern, not for a reader. */
 export const IGNORED = 16
+/** So many of them in a row are passed over. A bound keeps the text held back short. */
+export const INVISIBLE_MAX = 4
 
 const KINDS = new Uint8Array(65_536)
 

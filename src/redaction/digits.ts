@@ -1,5 +1,5 @@
 /** What the detectors of numbers share: reading digits and separators, and whether a number stands alone. */
-import { DIGIT, IGNORED, isAlphanumeric, isGluing, kindOf, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, isAlphanumeric, isGluing, kindOf, plain } from './characters.ts'
 import { escapeBefore } from './escapes.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -36,7 +36,7 @@ export class DigitReader {
     for (let taken = 0; taken < most; taken++) {
       let code = window.at(position)
       let next = position + 1
-      for (let skipped = 0; kindOf(code) & IGNORED && skipped < 8; skipped++) code = window.at(next++)
+      for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = window.at(next++)
       if (!(kindOf(code) & DIGIT)) break
       this.values[this.count++] = code & 15
       position = next

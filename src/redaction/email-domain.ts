@@ -18,47 +18,41 @@ const FILE_ENDINGS = new Set(
 export function domainEnd(window: TextWindow, begin: number): number {
   let end = -1
   let labels = 0
-  let label = ''
+  let label = begin
+  let length = 0
+  let onlyLetters = true
+  let last = 0
   let position = begin
   while (position - begin < DOMAIN_MAX) {
     const next = window.read(position)
     const code = window.code
     if (code === 0x2e) {
-      if (!isLabel(label)) return end
-      if (++labels > 1 && isTopLevel(label)) end = position
-      label = ''
-    } else if (isDomainCharacter(code) && !(isIdeographic(code) && labels > 0 && isPlainName(label))) {
-      label += String.fromCharCode(code)
+      if (length === 0) return end
+      if (++labels > 1 && isTopLevel(window.text, label, position, onlyLetters)) end = position
+      label = next
+      length = 0
+      onlyLetters = true
+    } else if (code === 0x2d ? length > 0 : isAlphanumeric(code)) {
+      // `mail@example.com谢谢`: another script begins another word.
+      if (isIdeographic(code) && labels > 0 && length > 0 && last < 0x80) break
+      onlyLetters &&= (kindOf(code) & LETTER) !== 0
+      length++
+      last = code
     } else {
       break
     }
     position = next
   }
   // `jane@example[dot]com`
-  if (label !== '' && end < 0 && labels === 0) return spelledDomainEnd(window, begin)
-  return labels > 0 && isLabel(label) && isTopLevel(label) ? position : end
+  if (labels === 0) return length > 0 ? spelledDomainEnd(window, begin) : -1
+  return length > 0 && isTopLevel(window.text, label, position, onlyLetters) ? position : end
 }
 
-function isDomainCharacter(code: number): boolean {
-  return code === 0x2d || isAlphanumeric(code)
-}
-
-function isPlainName(label: string): boolean {
-  return label !== '' && label.charCodeAt(label.length - 1) < 0x80
-}
-
-function isLabel(label: string): boolean {
-  return label !== '' && !label.startsWith('-') && label.length <= 63
-}
-
-/** Could be a top-level domain: letters only, not the ending of a file. */
-export function isTopLevel(label: string): boolean {
-  if (label.startsWith('xn--')) return true
-  if (label.length < 2 || label.length > 24) return false
-  for (let i = 0; i < label.length; i++) {
-    if (!(kindOf(label.charCodeAt(i)) & LETTER)) return false
-  }
-  return !FILE_ENDINGS.has(label.toLowerCase())
+/** Whether the label at [start, end) could be a top-level domain: letters only, not the ending of a file. */
+function isTopLevel(text: string, start: number, end: number, onlyLetters: boolean): boolean {
+  if (!onlyLetters) return text.startsWith('xn--', start)
+  const length = end - start
+  return length > 1 && length < 25 && !(length < 5 && FILE_ENDINGS.has(text.slice(start, end).toLowerCase()))
 }
 
 /** The end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
@@ -69,7 +63,9 @@ export function spelledDomainEnd(window: TextWindow, begin: number): number {
     const start = position
     while (position - begin < SPELLED_MAX && isLabelCharacter(window.at(position))) position++
     if (position === start) return end
-    if (labels > 1 && isTopLevel(window.text.slice(start, position))) end = position
+    if (labels > 1 && isTopLevel(window.text, start, position, /^[a-z]+$/i.test(window.text.slice(start, position)))) {
+      end = position
+    }
     position = dotEnd(window, position)
     if (position < 0) return end
   }

@@ -1,6 +1,6 @@
 /** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
 import type { PiiType } from '../events.ts'
-import { DIGIT, IGNORED, kindOf, LETTER, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, kindOf, LETTER, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { followsFigure, separatorOf } from './digits.ts'
 import { findIban } from './iban.ts'
@@ -43,6 +43,7 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findIpv4(window, start)
     if (match || window.cut) return match
   }
+  if (followsDigit(window, position, before)) return null
   if (detects.credit_card && (length >= 12 || split || (length === 4 && grouped && first > 0))) {
     const match = findCreditCard(window, start)
     if (match || window.cut) return match
@@ -51,7 +52,8 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findSsn(window, start)
     if (match || window.cut) return match
   }
-  if (length === 1 && next === 0x20 && grouped && !followsFigure(window, start)) {
+  if (length === 1 && next === 0x20 && grouped) {
+    if (followsFigure(window, start)) return null
     const ssn = detects.ssn ? findSpacedSsn(window, start) : null
     if (ssn || window.cut) return ssn
     const phone = detects.phone ? findSpacedPhone(window, start) : null
@@ -64,8 +66,14 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
 /** The character before belongs to the same number, so the number was looked at where it begins. */
 function continuesNumber(window: TextWindow, position: number): boolean {
   let index = position
-  for (let skipped = 0; skipped < 8 && kindOf(window.before(index)) & IGNORED; skipped++) index--
+  for (let skipped = 0; skipped < INVISIBLE_MAX && kindOf(window.before(index)) & IGNORED; skipped++) index--
   return (kindOf(window.before(index)) & DIGIT) !== 0
+}
+
+/** `2.`, `2-`, `2+` or `2(` before it: it is the rest of something that began with another number. */
+function followsDigit(window: TextWindow, position: number, before: number): boolean {
+  const isJoint = before === 0x2e || before === 0x2d || before === 0x2b || before === 0x28
+  return isJoint && (kindOf(window.before(position - 1)) & DIGIT) !== 0
 }
 
 function groupLength(window: TextWindow, start: number): number {

@@ -5,7 +5,7 @@
  * decision. Detectors read forward through `at` and `read` only; either one sets `cut` when it is asked for a character
  * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
  */
-import { IGNORED, isAlphanumeric, kindOf, plain } from './characters.ts'
+import { IGNORED, INVISIBLE_MAX, isAlphanumeric, kindOf, plain } from './characters.ts'
 import { ENTITY_MAX, entityCode, hexValue, isPlain, NONE } from './escapes.ts'
 
 export class TextWindow {
@@ -36,8 +36,7 @@ export class TextWindow {
   read(index: number): number {
     let next = index
     let code = this.at(next)
-    // Eight is more than an honest text has in a row; a bound keeps the text held back short.
-    for (let skipped = 0; kindOf(code) & IGNORED && skipped < 8; skipped++) code = this.at(++next)
+    for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = this.at(++next)
     if (code === 0x25 || code === 0x5c || code === 0x26) return this.#readEscape(next, code)
     this.code = plain(code)
     return next + 1
