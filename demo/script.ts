@@ -10,6 +10,7 @@ import type { Command } from '../src/cli/terminal.ts'
 import { CageError } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder, type Runtime } from '../src/runtime.ts'
+import { figures } from '../src/state/figures.ts'
 import type { Inbox } from './inbox.ts'
 import { openStage } from './stage.ts'
 import { readLeads } from './world.ts'
@@ -93,7 +94,7 @@ function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean
     ...reportLines({
       agent: agents[agentId]!,
       circuits: Object.values(circuits),
-      nowMs: runtime.state.now(),
+      figures: figures(agents[agentId]!, runtime.state.now()),
       footer: {
         Alerts: `${inbox.mails.length} e-mail, ${inbox.webhooks.length} webhooks received`,
         Log: resolve(runtime.log.path),

@@ -4,7 +4,11 @@ import * as z from 'zod'
 import { CageError } from '../errors.ts'
 import { type Nanodollars, parseAmount } from '../money.ts'
 
-/** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request`. */
+/** Larger than any checkpoint. */
+const BODY_AT_MOST_BYTES = 2 * 1024 * 1024
+
+/** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
+ * `body_too_large`. */
 export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
   const type = context.req.header('content-type') ?? ''
   if (!/^application\/json\b/.test(type)) {
@@ -12,8 +16,9 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promi
   }
   let body: unknown
   try {
-    body = await context.req.json()
+    body = JSON.parse(await readText(context))
   } catch (error) {
+    if (error instanceof CageError) throw error
     throw new CageError('bad_request', 'the body is not JSON', { cause: error })
   }
   return check(schema, body, 'the body')
@@ -22,6 +27,19 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promi
 /** Throws CageError `bad_request`. */
 export const readQuery = <T>(context: Context, schema: z.ZodType<T>): T =>
   check(schema, context.req.query(), 'the query')
+
+async function readText({ req }: Context): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of req.raw.body ?? []) {
+    bytes += chunk.length
+    if (bytes > BODY_AT_MOST_BYTES) {
+      throw new CageError('body_too_large', `the body is larger than ${BODY_AT_MOST_BYTES} bytes`)
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
 
 function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value)

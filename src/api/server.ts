@@ -7,7 +7,6 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { type Door, openDoor } from '../access/localhost.ts'
 import type { Sessions } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
@@ -110,14 +109,6 @@ function api(parts: ServerParts): Hono<Env> {
       for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
       context.header('cache-control', 'no-store')
     })
-    .use(
-      bodyLimit({
-        maxSize: 2 * 1024 * 1024,
-        onError: () => {
-          throw new CageError('body_too_large', 'the body is larger than 2 MiB')
-        },
-      }),
-    )
     .get('/api/health', (context) =>
       context.json(
         { status: parts.state.isBehind ? 'degraded' : 'ok', version: parts.version },

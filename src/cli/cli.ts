@@ -10,11 +10,13 @@ import { pauseCommand, restartCommand, resumeCommand, stopCommand } from './cont
 import { logsCommand } from './logs.ts'
 import { errorText } from './print.ts'
 import { psCommand } from './ps.ts'
+import { reportCommand } from './report-command.ts'
 import { scanCommand } from './scan.ts'
 import { serveCommand } from './serve.ts'
 import { startCommand } from './start.ts'
 import { statusCommand } from './status.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
+import { tokensCommand } from './tokens.ts'
 import { VERSION, versionCommand } from './version.ts'
 
 const COMMANDS: readonly Command[] = [
@@ -27,7 +29,9 @@ const COMMANDS: readonly Command[] = [
   resumeCommand,
   restartCommand,
   logsCommand,
+  reportCommand,
   budgetCommand,
+  tokensCommand,
   scanCommand,
   configCommand,
   versionCommand,

@@ -1,6 +1,6 @@
 /** The report of an agent on a terminal: 48 columns, every line from the figures that the dashboard shows. */
 import { showUsd } from '../money.ts'
-import { figures, showDuration } from '../state/figures.ts'
+import { type Figures, showDuration } from '../state/figures.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
 
 const WIDTH = 48
@@ -8,15 +8,13 @@ const WIDTH = 48
 export interface ReportFacts {
   agent: AgentView
   circuits: readonly CircuitView[]
-  /** Server time in milliseconds since 1970. */
-  nowMs: number
+  figures: Figures
   /** Paths and addresses told at the end, by their label. */
   footer: Readonly<Record<string, string>>
 }
 
 /** Lines without a newline. */
-export function reportLines({ agent, circuits, nowMs, footer }: ReportFacts): string[] {
-  const shown = figures(agent, nowMs)
+export function reportLines({ agent, figures: shown, circuits, footer }: ReportFacts): string[] {
   const { outcomes, progress } = agent
   const unit = progress?.unit ?? 'units'
   return [

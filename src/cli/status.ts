@@ -36,6 +36,8 @@ export const statusCommand: Command = (yargs, terminal) =>
       if (asJson) return terminal.out(json({ server: snapshot.server, agents, circuits }))
       const { server } = snapshot
       terminal.out(server ? `server  ${server.url}  version ${server.version}  since ${server.started_at}` : 'server')
+      const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+      if (server) terminal.out(`open    ${server.url}/#code=${code}`)
       if (agents.length === 0) terminal.err('no agent has run here yet')
       for (const { agent, figures: shown } of agents) agentLines(agent, shown).forEach(terminal.out)
       if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
