@@ -91,6 +91,7 @@ export class Sessions {
       algorithms: ['HS256'],
       typ: 'at+jwt',
       audience: 'iron-cage',
+      currentDate: new Date(this.#clock.now()),
     }).catch(() => {
       throw ended()
     })
@@ -100,8 +101,10 @@ export class Sessions {
     return { role: session.role, name: session.name, session: session.id }
   }
 
+  /** Ends a session, or what else tickets were given for; its tickets and sockets go with it. */
   end(session: string): void {
     this.#sessions.delete(session)
+    for (const [hash, ticket] of this.#tickets) if (ticket.session === session) this.#tickets.delete(hash)
     for (const listener of this.#ended) listener(session)
   }
 
@@ -135,7 +138,7 @@ export class Sessions {
       .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })
       .setSubject(session.id)
       .setAudience('iron-cage')
-      .setExpirationTime(`${ACCESS_S}s`)
+      .setExpirationTime(Math.floor(this.#clock.now() / 1000) + ACCESS_S)
       .sign(this.#key)
     return {
       access_token: accessToken,
