@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Sessions } from '../access/sessions.ts'
-import { isoTime } from '../clock.ts'
+import { type Clock, isoTime } from '../clock.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { EVENTS_KEPT } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -28,6 +28,7 @@ interface Viewer {
 export class LiveView {
   readonly #state: StateManager
   readonly #sessions: Sessions
+  readonly #clock: Clock
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 1024, perMessageDeflate: false })
   readonly #viewers = new Set<Viewer>()
   readonly #unsubscribe: (() => void)[]
@@ -35,7 +36,8 @@ export class LiveView {
   #timer: NodeJS.Timeout | undefined
   readonly #pings: NodeJS.Timeout
 
-  constructor(state: StateManager, sessions: Sessions) {
+  constructor(state: StateManager, sessions: Sessions, clock: Clock) {
+    this.#clock = clock
     this.#state = state
     this.#sessions = sessions
     this.#unsubscribe = [
@@ -62,9 +64,9 @@ export class LiveView {
 
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
-    clearTimeout(this.#timer)
     clearInterval(this.#pings)
     this.#flush()
+    clearTimeout(this.#timer)
     for (const { socket } of this.#viewers) socket.close(1001, 'the server stops')
     this.#server.close()
   }
@@ -108,18 +110,20 @@ export class LiveView {
     this.#timer = undefined
     const events = this.#waiting
     this.#waiting = []
-    if (events.length === 0) return
-    const frame = this.#frame({ type: 'events', events })
+    const frame = events.length > 0 ? this.#frame({ type: 'events', events }) : undefined
     for (const viewer of this.#viewers) this.#send(viewer, frame)
+    // Who is behind is looked at again also when nothing happens any more.
+    const isAnyBehind = [...this.#viewers].some(({ behindSince }) => behindSince !== undefined)
+    if (isAnyBehind) this.#timer = setTimeout(() => this.#flush(), FRAME_EVERY_MS)
   }
 
-  #send(viewer: Viewer, frame: string): void {
-    const { socket } = viewer
+  #send(viewer: Viewer, frame: string | undefined): void {
+    const { socket, behindSince } = viewer
     if (socket.bufferedAmount > BEHIND_BYTES) {
-      viewer.behindSince ??= performance.now()
-      if (performance.now() - viewer.behindSince > STUCK_MS) socket.terminate()
-    } else if (viewer.behindSince === undefined) {
-      socket.send(frame)
+      viewer.behindSince ??= this.#clock.monotonic()
+      if (this.#clock.monotonic() - viewer.behindSince > STUCK_MS) socket.terminate()
+    } else if (behindSince === undefined) {
+      if (frame !== undefined) socket.send(frame)
     } else if (socket.bufferedAmount === 0) {
       viewer.behindSince = undefined
       this.#catchUp(viewer, Number.NaN)

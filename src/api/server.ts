@@ -49,7 +49,7 @@ const CLOSE_MS = 2_000
 /** Throws CageError `port_taken` naming the address. */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const routes = api(parts)
-  const live = new LiveView(parts.state, parts.sessions)
+  const live = new LiveView(parts.state, parts.sessions, parts.clock)
   const onGateway = gateway(parts)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
@@ -100,7 +100,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   }
 }
 
-function api(parts: ServerParts): Hono<Env> {
+/** Every route below /api and /agent, in the order in which they are tried. */
+export function api(parts: ServerParts): Hono<Env> {
   const guarded = guard(parts)
   const agents = agentRoutes(parts, guarded)
   return new Hono<Env>()
