@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { ApiTokens } from '../access/api-tokens.ts'
+import type { Sessions } from '../access/sessions.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
@@ -12,6 +13,7 @@ import type { Env, Guard } from './guard.ts'
 
 export interface TokenParts {
   apiTokens: ApiTokens
+  sessions: Sessions
   state: StateManager
   ledger: Ledger
   safety: Config['safety']
@@ -23,7 +25,7 @@ const YEAR_S = 31_536_000
 
 /** API tokens. One of the role agent (the default) comes with an agent of its own and its budget. */
 export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
-  const { apiTokens } = parts
+  const { apiTokens, sessions } = parts
   return new Hono<Env>()
     .use(guard('admin'))
     .get('/', (context) => context.json({ tokens: apiTokens.list() }))
@@ -36,7 +38,10 @@ export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
       return context.json(apiTokens.create({ name, role, agentId, expiresInS }), 201)
     })
     .delete('/:id', (context) => {
-      apiTokens.revoke(context.req.param('id'))
+      const id = context.req.param('id')
+      apiTokens.revoke(id)
+      // Whoever watches with it watches no longer.
+      sessions.end(id)
       return context.body(null, 204)
     })
 }
