@@ -4,7 +4,7 @@ import type { Supervisor } from '../agents/supervisor.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import type { CallTable } from '../db/calls.ts'
 import { CageError } from '../errors.ts'
-import { addUsd, fromUsd, type Nanodollars, toUsd } from '../money.ts'
+import { type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { type Figures, figures } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -92,7 +92,10 @@ const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictOb
 
 function newLimit(ledger: Ledger, agentId: string, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
   if ('limit_usd' in change) return change.limit_usd
-  return fromUsd(addUsd(toUsd(ledger.balance(agentId).limit), toUsd(change.add_usd)))
+  const sum = toUsd(ledger.balance(agentId).limit + change.add_usd)
+  const limit = parseAmount(sum)
+  if (limit !== undefined) return limit
+  throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
 }
 
 /** Throws CageError `not_found`. */
