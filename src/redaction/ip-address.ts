@@ -7,7 +7,9 @@ import type { TextWindow } from './text-window.ts'
 
 /** Words before four numbers with dots that make them a version or a paragraph. */
 const VERSION_WORD =
-  /(?:(?:version|\bver|release|build|firmware|section|\bsec|\boid|chapter|clause)["')\]]?[.: =("']{1,4}|\bv\.? ?|[a-z]\/|== ?|§ ?)$/
+  /(?:(?:version|\bver|release|build|firmware|section|\bsec|\boid|chapter|clause)["')\]]?[.: =("']{1,4}|\bv\.? ?|== ?|§ ?)$/
+/** `Chrome/120.0.0.0` is a product; `db.example.com/10.0.0.1` is how Java writes an address. */
+const PRODUCT = /(?:^|[^\w./-])(?!localhost)[\w-]+\/$/
 
 /** The IPv4 address whose first digit is at `start`. */
 export function findIpv4(window: TextWindow, start: number): Match | null {
@@ -20,7 +22,8 @@ export function findIpv4(window: TextWindow, start: number): Match | null {
   // `1.2.3.4-beta` is a version, `10.0.0.1-10.0.0.9` a range.
   if ((next === 0x2d || next === 0x2b) && kindOf(window.at(end + 1)) & LETTER) return null
   if (next === 0x2e && kindOf(window.at(end + 1)) & DIGIT) return null
-  return VERSION_WORD.test(textBefore(window, start, 16)) ? null : { type: 'ip', start, end }
+  const context = textBefore(window, start, 24)
+  return VERSION_WORD.test(context) || PRODUCT.test(context) ? null : { type: 'ip', start, end }
 }
 
 function mayBeginIpv4(window: TextWindow, start: number): boolean {

@@ -19,7 +19,7 @@ import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const PHONE_WORD =
-  /phone|\btel\b|\btel[.:_]|tele|call|cell|mobile|mobil|fax|\bdial|\bring\b|\btext\b|sms|whatsapp|wa\.me|reach|contact|hotline|\bline\b|\bph\b|voicemail|móvil|celular|handy|फोन/
+  /phone|\btel\b|\btel[.:_]|tele|tél|call|cell|mobil|fax|\bdial|\bring\b|\btext\b|sms|whats ?app|wa\.me|reach|contact|hotline|helpline|\bline\b|\bph\b|pager|\bgsm\b|msisdn|voicemail|(?:my|his|her|their|your) (?:[a-z]+ )?number|number is|móvil|llam|celular|handy|rufnummer|appel|ligue|फोन/
 /** Between the word and the number: it belongs to something else. */
 const OTHER_WORD =
   /\b(?:id|npi|order|account|acct|case|invoice|ref|isbn|serial|ticket|part|sku|policy|member|mrn|ein|zip|code)\b[^\d]{0,12}$/

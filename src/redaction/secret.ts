@@ -98,15 +98,20 @@ export function findWebToken(window: TextWindow, j: number): SecretMatch | null 
   const start = j - 2
   if (start < window.floor || window.text.charCodeAt(start) !== 0x65 || window.text.charCodeAt(j - 1) !== 0x79)
     return null
-  if (belongs(window.before(start), '-_')) return null
+  if (belongs(window.before(start), '-_.')) return null
   window.candidate = start
   let end = j + 1
   while (end - start < HEADER_MAX && belongs(window.at(end), '-_')) end++
   const tail = { also: '-_.' }
   if (end - start === HEADER_MAX) return { type: 'secret', start, end, tail }
-  if (end - start < 17 || window.at(end) !== 0x2e) return null
+  if (window.at(end) !== 0x2e || !isTokenHeader(window.text.slice(start, end))) return null
   for (let i = end + 1; i <= end + 10; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: end + 11, tail }
+}
+
+/** JSON in base64url that names an algorithm. */
+function isTokenHeader(header: string): boolean {
+  return Buffer.from(header, 'base64url').toString('latin1').includes('"alg"')
 }
 
 /** What stands in documentation where a password would be. */

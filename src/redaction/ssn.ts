@@ -5,7 +5,7 @@ import { beginsAlone, DigitReader, endsAlone, labelBefore, textBefore } from './
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-const SSN_WORD = /ssn|social sec|soc\.? sec|my social|seguro social|\bss ?#|\btin\b|taxpayer id/
+const SSN_WORD = /ssn|social[ _-]?sec|soc\.? sec|my social|segur[oa] social|\bss ?(?:#|no\b|number)|\btin\b|taxpayer id/
 /** Right behind the number. */
 const SSN_BEHIND = /^ (?:is )?\(?(?:my |his |her |the )?(?:ssn|social)/i
 const BEHIND_MAX = 14
