@@ -1,8 +1,8 @@
 /** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
 import type { PiiType } from '../events.ts'
-import { DIGIT, IGNORED, INVISIBLE_MAX, kindOf, LETTER, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, isGluing, kindOf, LETTER, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
-import { followsFigure, separatorOf } from './digits.ts'
+import { endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
 import type { Match } from './match.ts'
@@ -48,6 +48,8 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findCreditCard(window, start)
     if (match || window.cut) return match
   }
+  // Only a card may be glued to a word.
+  if (isGluing(before) && !endsEscape(window, start)) return null
   if (detects.ssn && (length === 9 || split || (length === 3 && grouped))) {
     const match = findSsn(window, start)
     if (match || window.cut) return match
