@@ -1,0 +1,197 @@
+import { createHmac } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { type Role, requireRole } from '../../src/access/roles.ts'
+import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
+import { Sessions } from '../../src/access/sessions.ts'
+import { HandClock } from '../breaker/support.ts'
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+
+async function openSession() {
+  const clock = new HandClock()
+  const sessions = new Sessions(clock)
+  return { clock, sessions, tokens: await sessions.exchange(sessions.newCode()) }
+}
+
+const refused = { code: 'unauthorized' }
+
+describe('a one-time code', () => {
+  test('works once', async () => {
+    const { sessions } = await openSession()
+    const code = sessions.newCode()
+    await sessions.exchange(code)
+    expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
+  })
+
+  test('raced by ten works once', async () => {
+    const { sessions } = await openSession()
+    const code = sessions.newCode()
+    const ends = await Promise.allSettled(Array.from({ length: 10 }, async () => sessions.exchange(code)))
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  })
+
+  test('is too old after a day', async () => {
+    const { sessions, clock } = await openSession()
+    const code = sessions.newCode()
+    clock.pass(24 * HOUR + 1)
+    expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
+  })
+
+  test.each(['', 'code_', 'constructor', '__proto__'])('that was never given ("%s") is none', async (code) => {
+    const { sessions } = await openSession()
+    expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
+  })
+})
+
+describe('an access token', () => {
+  test('tells who it is for fifteen minutes', async () => {
+    const { sessions, tokens, clock } = await openSession()
+    expect(tokens.expires_in).toBe(900)
+    clock.pass(14 * MINUTE)
+    expect(await sessions.identify(tokens.access_token)).toMatchObject({ role: 'admin', name: 'operator' })
+    clock.pass(MINUTE + 1_000)
+    await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
+  })
+
+  test('ends with its session, at once', async () => {
+    const { sessions, tokens } = await openSession()
+    const identity = await sessions.identify(tokens.access_token)
+    sessions.end('session' in identity ? identity.session : '')
+    await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
+    expect(() => sessions.refresh(tokens.refresh_token)).toThrow(expect.objectContaining(refused))
+  })
+
+  test('of another start of the server is none', async () => {
+    const { tokens } = await openSession()
+    const { sessions } = await openSession()
+    await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
+  })
+
+  test('that was forged is none', async () => {
+    const { sessions, tokens } = await openSession()
+    const [header, payload, signature] = tokens.access_token.split('.') as [string, string, string]
+    const base64 = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const claims = JSON.parse(Buffer.from(payload, 'base64url').toString())
+    const signed = (head: object, body: object, key: string) => {
+      const text = `${base64(head)}.${base64(body)}`
+      return `${text}.${createHmac('sha256', key).update(text).digest('base64url')}`
+    }
+    const other = await sessions.exchange(sessions.newCode())
+    for (const token of [
+      `${base64({ alg: 'none', typ: 'at+jwt' })}.${payload}.`,
+      `${base64({ alg: 'none', typ: 'at+jwt' })}.${payload}.${signature}`,
+      `${header}.${base64({ ...claims, role: 'owner' })}.${signature}`,
+      `${header}.${base64({ ...claims, exp: claims.exp + 99_999 })}.${signature}`,
+      `${header}.${other.access_token.split('.')[1]}.${signature}`,
+      signed({ alg: 'HS256', typ: 'at+jwt' }, claims, ''),
+      signed({ alg: 'HS256', typ: 'at+jwt' }, claims, 'secret'),
+      signed({ alg: 'HS512', typ: 'at+jwt' }, claims, 'secret'),
+      `${header}.${payload}`,
+      `${header}.${payload}.`,
+      tokens.access_token.slice(0, -1),
+      tokens.refresh_token,
+      '',
+      'constructor',
+    ]) {
+      await expect(sessions.identify(token), token).rejects.toMatchObject(refused)
+    }
+  })
+
+  test('of the command line on this machine is the operator', async () => {
+    const { sessions } = await openSession()
+    expect(await sessions.identify(sessions.operatorToken)).toMatchObject({ role: 'admin', name: 'operator' })
+    await expect(sessions.identify(`${sessions.operatorToken}x`)).rejects.toMatchObject(refused)
+  })
+})
+
+describe('a refresh token', () => {
+  test('works once, and gives another', async () => {
+    const { sessions, tokens } = await openSession()
+    const renewed = await sessions.refresh(tokens.refresh_token)
+    expect(renewed.refresh_token).not.toBe(tokens.refresh_token)
+    expect(() => sessions.refresh(tokens.refresh_token)).toThrow(expect.objectContaining(refused))
+    expect(await sessions.refresh(renewed.refresh_token)).toMatchObject({ role: 'admin' })
+  })
+
+  test('raced by ten works once', async () => {
+    const { sessions, tokens } = await openSession()
+    const ends = await Promise.allSettled(
+      Array.from({ length: 10 }, async () => sessions.refresh(tokens.refresh_token)),
+    )
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+  })
+
+  test('lasts as long as it is used within twelve hours', async () => {
+    const { sessions, tokens, clock } = await openSession()
+    clock.pass(11 * HOUR)
+    const renewed = await sessions.refresh(tokens.refresh_token)
+    clock.pass(11 * HOUR)
+    const again = await sessions.refresh(renewed.refresh_token)
+    clock.pass(12 * HOUR + 1)
+    expect(() => sessions.refresh(again.refresh_token)).toThrow(expect.objectContaining(refused))
+  })
+
+  test.each(['', 'refresh_made_up'])('that was never given ("%s") is none', async (token) => {
+    const { sessions } = await openSession()
+    expect(() => sessions.refresh(token)).toThrow(expect.objectContaining(refused))
+  })
+})
+
+describe('a ticket', () => {
+  test('opens once, within thirty seconds', async () => {
+    const { sessions, clock } = await openSession()
+    const [first, second] = [sessions.newTicket('session-1'), sessions.newTicket('session-1')]
+    expect(sessions.takeTicket(first)).toBe('session-1')
+    expect(sessions.takeTicket(first)).toBeUndefined()
+    clock.pass(30_001)
+    expect(sessions.takeTicket(second)).toBeUndefined()
+    expect(sessions.takeTicket('ticket_made_up')).toBeUndefined()
+  })
+
+  test('ends with its session', async () => {
+    const { sessions } = await openSession()
+    const [ended, other] = [sessions.newTicket('session-1'), sessions.newTicket('session-2')]
+    sessions.end('session-1')
+    expect(sessions.takeTicket(ended)).toBeUndefined()
+    expect(sessions.takeTicket(other)).toBe('session-2')
+  })
+})
+
+describe('a run token', () => {
+  const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker' }
+
+  test('is of its run until that ends, and no other token is', () => {
+    const tokens = new RunTokens()
+    const token = tokens.issue(run)
+    const again = tokens.issue(run)
+    const other = tokens.issue({ ...run, runId: 'run-2' })
+    expect(tokens.find(token)).toEqual(run)
+    expect(tokens.find(token.slice(0, -1))).toBeUndefined()
+    expect(tokens.find(hashOf(token))).toBeUndefined()
+    expect(tokens.find('run_')).toBeUndefined()
+    tokens.revoke('run-1')
+    expect([tokens.find(token), tokens.find(again)]).toEqual([undefined, undefined])
+    expect(tokens.find(other)?.runId).toBe('run-2')
+  })
+})
+
+describe('a role', () => {
+  test.each([
+    ['admin', 'admin', true],
+    ['admin', 'viewer', true],
+    ['admin', 'agent', false],
+    ['viewer', 'viewer', true],
+    ['viewer', 'admin', false],
+    ['viewer', 'agent', false],
+    ['agent', 'agent', true],
+    ['agent', 'viewer', false],
+    ['agent', 'admin', false],
+  ] as [Role, Role, boolean][])('of %s that needs %s is let through: %s', (role, needed, passes) => {
+    const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker' }
+    const identity = role === 'agent' ? { role, name: 'x', run } : { role, name: 'x', session: 's' }
+    const ask = () => requireRole(identity, needed)
+    if (passes) expect(ask).not.toThrow()
+    else expect(ask).toThrow(expect.objectContaining({ code: 'forbidden' }))
+  })
+})
