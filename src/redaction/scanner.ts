@@ -8,7 +8,7 @@
  *   the text arrived, and a whole text is just a stream of one chunk.
  * - `settled` is how far everything is decided. What follows must be held back: it begins a datum, or it could be the
  *   local part, prefix or lead of one whose trigger has not arrived.
- * - A look back reaches at most CONTEXT characters, so that much is kept of what is settled.
+ * - No detector looks further back than KEPT characters, so that much is kept of what is settled.
  */
 import type { PiiType } from '../events.ts'
 import { kindOf, plain, RUN } from './characters.ts'
@@ -34,7 +34,7 @@ import { TextWindow } from './text-window.ts'
 
 export const PII_TYPES: readonly PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
 
-/** How much of a settled text is kept for looking back. */
+/** How much of a settled text is kept for looking back: the longest local part and the words before it, with room. */
 const KEPT = 160
 
 const NUMBER = 1
@@ -218,9 +218,9 @@ function holdFrom(text: string, length: number, floor: number): number {
   // Half of a surrogate pair waits for the other.
   if (start > floor && (text.charCodeAt(start - 1) & 0xfc00) === 0xd800) return start - 1
   while (start > limit && kindOf(text.charCodeAt(start - 1)) & RUN) start--
-  // `(`, `+` and `(+` may lead a phone number.
-  while (start > floor && (plain(text.charCodeAt(start - 1)) === 0x28 || plain(text.charCodeAt(start - 1)) === 0x2b))
-    start--
+  // `+`, `(` and `(+` may lead a phone number.
+  if (start > floor && plain(text.charCodeAt(start - 1)) === 0x2b) start--
+  if (start > floor && plain(text.charCodeAt(start - 1)) === 0x28) start--
   return Math.min(start, spelledHold(text, length, floor))
 }
 

@@ -117,6 +117,7 @@ describe('StreamRedactor', () => {
     ['a private key without end', `-----BEGIN PRIVATE KEY-----\n${'MIIEvQIB'.repeat(250)}`],
     ['spaces in an IBAN without end', `${'x'.repeat(90)} DE89${' '.repeat(2000)}`],
     ['invisible characters in an IBAN', `${'x.'.repeat(50)}DE8${'\u200b\u200b\u200b\u200b1'.repeat(400)}`],
+    ['brackets without end', '(+[<'.repeat(500) + '('.repeat(1000)],
     ['invisible characters without end', `212\u200b${'\u200b'.repeat(2000)}`],
     ['spelled names without end', 'a dot '.repeat(400)],
   ])('holds back at most 320 characters: %s', (_, text) => {
