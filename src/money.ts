@@ -59,3 +59,9 @@ export function showUsd(usd: Usd): string {
     .toFixed(9)
     .replace(/0+$/, '')}`
 }
+
+/** What is proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */
+export const suggestedIncrease = (limit: Nanodollars): Nanodollars =>
+  limit >= 2 * NANOS_PER_USD
+    ? Math.round(limit / 2 / NANOS_PER_USD) * NANOS_PER_USD
+    : Math.max(1, Math.round(limit / 2))

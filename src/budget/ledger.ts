@@ -16,7 +16,7 @@ import { type Database, isStorageFault } from '../db/database.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
-import { NANOS_PER_USD, type Nanodollars, showUsd, toUsd } from '../money.ts'
+import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 /** How long a call may wait for money that running calls hold, in ms. */
@@ -299,12 +299,6 @@ export class Ledger {
     )
   }
 }
-
-/** Half of the limit, in whole dollars from a dollar up: $25 for $50. */
-const suggestedIncrease = (limit: Nanodollars): Nanodollars =>
-  limit >= 2 * NANOS_PER_USD
-    ? Math.round(limit / 2 / NANOS_PER_USD) * NANOS_PER_USD
-    : Math.max(1, Math.round(limit / 2))
 
 function wake(account: Account): void {
   const waiting = [...account.waiting]

@@ -1,0 +1,22 @@
+/** Everything a person can do from the screen. Each throws ApiError. */
+import type { RuntimeEvent } from '../src/events.ts'
+import { send } from './session.ts'
+import { addOlder, log } from './store.ts'
+
+const agentPath = (id: string) => `/api/agents/${encodeURIComponent(id)}`
+
+export const stop = (id: string) => send('POST', `${agentPath(id)}/stop`)
+export const pause = (id: string) => send('POST', `${agentPath(id)}/pause`)
+export const resume = (id: string) => send('POST', `${agentPath(id)}/resume`)
+export const raiseBudget = (id: string, addUsd: string) => send('PATCH', `${agentPath(id)}/budget`, { add_usd: addUsd })
+export const resetCircuit = (name: string) => send('POST', `/api/circuits/${encodeURIComponent(name)}/reset`)
+export const acknowledge = (id: string) => send('POST', `/api/alerts/${encodeURIComponent(id)}/ack`)
+
+/** Adds the page of events before the oldest one on screen; false when there is none. */
+export async function loadOlder(): Promise<boolean> {
+  const before = log.value[0]?.seq
+  const query = before === undefined ? '' : `&before=${before}`
+  const { events } = await send<{ events: RuntimeEvent[] }>('GET', `/api/events?limit=200${query}`)
+  addOlder(events)
+  return events.length > 0
+}

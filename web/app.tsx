@@ -1,0 +1,246 @@
+/** The one screen: header, banner, six panels, toasts. Draws what the store holds, and nothing else. */
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import { showUsd } from '../src/money.ts'
+import type { AgentView } from '../src/state/snapshot.ts'
+import { acknowledge, pause, resume, stop } from './actions.ts'
+import { roundTripMs } from './connection.ts'
+import { CostPanel } from './panels/cost.tsx'
+import { EventLogPanel } from './panels/event-log.tsx'
+import { AlertActions, ApproveIncrease, NotificationsPanel } from './panels/notifications.tsx'
+import { PerformancePanel } from './panels/performance.tsx'
+import { ProtectionPanel } from './panels/protection.tsx'
+import { StateTag, StatusPanel } from './panels/status.tsx'
+import { Action } from './parts/parts.tsx'
+import { refusal, session } from './session.ts'
+import {
+  agent,
+  agents,
+  alerts,
+  dismiss,
+  fresh,
+  heardAt,
+  isConnected,
+  log,
+  openAlerts,
+  serverNow,
+  shown,
+  snapshot,
+  staleMs,
+} from './store.ts'
+
+/** From here on a silence is told. */
+const STALE_MS = 3_000
+/** Toasts of no urgency go by themselves. */
+const TOAST_MS = 8_000
+
+export function App() {
+  if (session.value === 'starting') return null
+  if (session.value !== 'open') return <NoSession />
+  if (heardAt.value === null) return <Empty title="Connecting …" />
+  return <Dashboard />
+}
+
+function Dashboard() {
+  const isPresenting = useSignal(false)
+  const showsKeys = useSignal(false)
+  useKeys({
+    '/': () => document.getElementById('search')?.focus(),
+    p: () => {
+      isPresenting.value = !isPresenting.value
+    },
+    '?': () => {
+      showsKeys.value = !showsKeys.value
+    },
+    Escape: () => {
+      showsKeys.value = false
+    },
+  })
+  const current = agent.value
+  const isStale = staleMs.value > STALE_MS
+  return (
+    <div class={`app ${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
+      <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
+      {isStale && (
+        <div class="banner bad" role="status">
+          <b>Stale since {Math.round(staleMs.value / 1000)} s</b>
+          <span>The server does not answer. What you see is how it was; it is tried again all the time.</span>
+        </div>
+      )}
+      {current && !isStale && <BudgetBanner current={current} />}
+      {current && shown.value ? (
+        <main>
+          <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
+          <CostPanel agent={current} figures={shown.value} />
+          <ProtectionPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
+          <NotificationsPanel agent={current} alerts={alerts.value} circuits={circuits()} nowMs={serverNow.value} />
+          <PerformancePanel agent={current} figures={shown.value} circuits={circuits()} nowMs={serverNow.value} />
+          <EventLogPanel events={log.value} agentId={current.id} />
+        </main>
+      ) : (
+        <Empty title="No agent yet">
+          <p>Start one in a terminal:</p>
+          <pre>iron-cage start agent.py --budget 50</pre>
+        </Empty>
+      )}
+      <Toasts current={current} />
+      {showsKeys.value && <Keys />}
+    </div>
+  )
+}
+
+const circuits = () => Object.values(snapshot.value.circuits)
+
+function Header({ current, onPresent }: { current: AgentView | undefined; onPresent: () => void }) {
+  const isAlive = current?.state === 'running' || current?.state === 'paused'
+  return (
+    <header class="top">
+      <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
+        <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
+      </svg>
+      <h1>Iron Cage</h1>
+      {current && (
+        <>
+          {agents.value.length > 1 ? (
+            <select
+              class="pill"
+              aria-label="Agent"
+              value={current.id}
+              onChange={({ currentTarget }) => {
+                location.hash = `#/agents/${currentTarget.value}`
+              }}
+            >
+              {agents.value.map(({ id, name, state }) => (
+                <option key={id} value={id}>
+                  {name} {id} · {state.replace('_', ' ')}
+                </option>
+              ))}
+            </select>
+          ) : (
+            <span class="pill">
+              {current.name} <span class="mono">{current.id}</span>
+            </span>
+          )}
+          <span class="pill environment">{current.environment}</span>
+        </>
+      )}
+      <span class="space" />
+      <span class="pill live" role="status">
+        <i class={isConnected.value ? 'dot ok' : 'dot bad'} />
+        {isConnected.value ? `Live · ${roundTripMs.value ?? 0} ms` : 'Not connected'}
+      </span>
+      <button type="button" class="btn ghost" title="Larger type (p)" onClick={onPresent}>
+        Present
+      </button>
+      {current && isAlive && (
+        <>
+          {current.state === 'paused' ? (
+            <Action label="Resume" kind="primary" act={() => resume(current.id)} />
+          ) : (
+            <Action label="Pause" act={() => pause(current.id)} disabled={current.pid === null} />
+          )}
+          <Action label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={current.pid === null} />
+        </>
+      )}
+      {current && !isAlive && <StateTag state={current.state} />}
+    </header>
+  )
+}
+
+/** The one thing that must not be overlooked: the budget is nearly spent, and nobody has said what to do. */
+function BudgetBanner({ current }: { current: AgentView }) {
+  const alert = openAlerts.value.find(({ kind, agent_id }) => agent_id === current.id && kind.startsWith('budget_'))
+  if (!alert || !shown.value || !(current.warned || current.exhausted)) return null
+  const isAlive = current.state === 'running' || current.state === 'paused'
+  return (
+    <div class={`banner ${current.exhausted ? 'bad' : 'warn'}`} role="status">
+      <b>
+        {alert.title}: {showUsd(current.spent_usd)} of {showUsd(current.limit_usd)} spent
+      </b>
+      <span>{current.exhausted ? 'Nothing more is paid.' : `${outlook()}The agent stops by itself at 100%.`}</span>
+      <span class="space" />
+      <ApproveIncrease agent={current} />
+      {isAlive && current.state !== 'paused' && <Action label="Pause agent" act={() => pause(current.id)} />}
+      <Action label="Continue" kind="ghost" act={() => acknowledge(alert.id)} />
+    </div>
+  )
+}
+
+const outlook = (): string => (shown.value?.projection ? `${shown.value.projection}. ` : '')
+
+/** What has just come. Never takes the focus; critical ones stay until somebody closes them. */
+function Toasts({ current }: { current: AgentView | undefined }) {
+  return (
+    <div class="toasts" role="log" aria-label="New notifications">
+      {fresh.value.slice(0, 4).map((alert) => (
+        <Toast key={alert.id} id={alert.id} stays={alert.level === 'CRIT'}>
+          <b>{alert.title}</b>
+          <p>{alert.detail}</p>
+          <div class="buttons">
+            {current && <AlertActions alert={alert} agent={current} circuits={circuits()} />}
+            <button type="button" class="btn ghost" onClick={() => dismiss(alert.id)}>
+              Close
+            </button>
+          </div>
+        </Toast>
+      ))}
+    </div>
+  )
+}
+
+function Toast({ id, stays, children }: { id: string; stays: boolean; children: preact.ComponentChildren }) {
+  useEffect(() => {
+    if (stays) return
+    const timer = setTimeout(() => dismiss(id), TOAST_MS)
+    return () => clearTimeout(timer)
+  }, [id, stays])
+  return <article class={`note toast ${stays ? 'bad' : 'warn'}`}>{children}</article>
+}
+
+const KEYS = [
+  ['/', 'search the event log'],
+  ['p', 'larger type, for a projector'],
+  ['?', 'these keys'],
+]
+
+const Keys = () => (
+  <dialog open class="keys" aria-label="Keys">
+    {KEYS.map(([key, does]) => (
+      <p key={key}>
+        <kbd>{key}</kbd> {does}
+      </p>
+    ))}
+  </dialog>
+)
+
+function useKeys(keys: Record<string, () => void>): void {
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => {
+      const isTyping = (event.target as HTMLElement).matches('input, select, textarea')
+      if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && event.key !== 'Escape')) return
+      const act = keys[event.key]
+      if (!act) return
+      event.preventDefault()
+      act()
+    }
+    addEventListener('keydown', listen)
+    return () => removeEventListener('keydown', listen)
+  }, [])
+}
+
+const NoSession = () => (
+  <Empty title={refusal.value ? 'This link does not work any more' : 'No session'}>
+    {refusal.value && <p>{refusal.value}.</p>}
+    <p>
+      Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. A new one:
+    </p>
+    <pre>iron-cage status</pre>
+  </Empty>
+)
+
+const Empty = ({ title, children }: { title: string; children?: preact.ComponentChildren }) => (
+  <div class="nothing">
+    <h2>{title}</h2>
+    {children}
+  </div>
+)

@@ -1,0 +1,48 @@
+/** The live connection: a ticket, a WebSocket, and again with backoff when it breaks, from the last `seq` on. */
+import { signal } from '@preact/signals'
+import type { RuntimeEvent } from '../src/events.ts'
+import type { Snapshot } from '../src/state/snapshot.ts'
+import { send, session } from './session.ts'
+import { heardAt, isConnected, snapshot, takeEvents, takeSnapshot } from './store.ts'
+
+type Frame =
+  | { type: 'snapshot'; server_time: string; data: Snapshot }
+  | { type: 'events'; server_time: string; events: RuntimeEvent[] }
+
+const FIRST_WAIT_MS = 250
+const MOST_WAIT_MS = 4_000
+/** Round trip of the last ticket, in ms. */
+export const roundTripMs = signal<number | null>(null)
+
+export async function stayConnected(): Promise<void> {
+  let waitMs = FIRST_WAIT_MS
+  while (session.value === 'open') {
+    const worked = await connectOnce().catch(() => false)
+    waitMs = worked ? FIRST_WAIT_MS : Math.min(MOST_WAIT_MS, waitMs * 2)
+    if (session.value === 'open') await new Promise((resolve) => setTimeout(resolve, waitMs))
+  }
+}
+
+/** Resolves when the connection is gone; true when something was heard on it. */
+async function connectOnce(): Promise<boolean> {
+  const askedAt = performance.now()
+  const { ticket } = await send<{ ticket: string }>('POST', '/api/auth/ws-ticket')
+  roundTripMs.value = Math.round(performance.now() - askedAt)
+  const after = snapshot.value.seq > 0 ? `&after=${snapshot.value.seq}` : ''
+  const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws?ticket=${ticket}${after}`)
+  let wasHeard = false
+  socket.addEventListener('message', ({ data }: MessageEvent<string>) => {
+    const frame = JSON.parse(data) as Frame
+    wasHeard = true
+    isConnected.value = true
+    if (frame.type === 'snapshot') takeSnapshot(frame.data, frame.server_time)
+    else takeEvents(frame.events, frame.server_time)
+  })
+  await new Promise<void>((resolve) => {
+    socket.addEventListener('close', () => resolve())
+    socket.addEventListener('error', () => resolve())
+  })
+  if (isConnected.value) heardAt.value = Date.now()
+  isConnected.value = false
+  return wasHeard
+}

@@ -1,0 +1,83 @@
+import { addUsd, fromUsd, showUsd } from '../../src/money.ts'
+import type { Figures } from '../../src/state/figures.ts'
+import type { AgentView } from '../../src/state/snapshot.ts'
+import { BurnChart } from '../parts/burn-chart.tsx'
+import { Panel, Tag } from '../parts/parts.tsx'
+
+const STATUS = {
+  under_budget: { tone: 'ok', mark: '✔', word: 'Under budget' },
+  approaching_limit: { tone: 'warn', mark: '▲', word: 'Approaching limit' },
+  exhausted: { tone: 'bad', mark: '■', word: 'Budget spent' },
+} as const
+
+const SHOWN_PARTS = 5
+
+export function CostPanel({ agent, figures }: { agent: AgentView; figures: Figures }) {
+  const { tone, mark, word } = STATUS[figures.budget_status]
+  const [spent, limit] = figures.spent.split(' / ')
+  return (
+    <Panel
+      name="cost"
+      title="Cost control"
+      aside={
+        <Tag tone={tone} mark={mark}>
+          {word}
+        </Tag>
+      }
+    >
+      <div class="headline">
+        <div class="big" data-figure="spent">
+          {spent} <small>/ {limit}</small>
+        </div>
+        <p class="dim">
+          {[figures.used, figures.average].filter(Boolean).join(' · ')}
+          <br />
+          {figures.projection && (
+            <>
+              {figures.projection} <span class={`icon ${tone}`}>{mark}</span>
+            </>
+          )}
+        </p>
+      </div>
+      <div
+        class={`bar budget ${tone}`}
+        role="progressbar"
+        aria-label="Budget used"
+        aria-valuenow={Math.round(figures.used_percent)}
+        aria-valuemax={100}
+      >
+        <i style={{ width: `${Math.min(100, figures.used_percent)}%` }} />
+        <em />
+      </div>
+      <BurnChart agent={agent} projectionUsd={figures.projection_usd} />
+      <div class="split">
+        {costs(agent).map(({ name, usd, kind }, index) => (
+          <div key={name}>
+            <i class={`hue${index}`} style={{ width: `${share(usd, agent.spent_usd)}%` }} />
+            <span class="mono">{name}</span> <b>{showUsd(usd)}</b>
+            <small> {kind}</small>
+          </div>
+        ))}
+      </div>
+      {fromUsd(figures.saved_usd) > 0 && (
+        <p class="dim saved">
+          {showUsd(figures.saved_usd)} saved against a baseline of {showUsd(figures.baseline_usd)}
+        </p>
+      )}
+    </Panel>
+  )
+}
+
+/** Models and services by what they cost, the smallest together. */
+function costs({ by_model, by_service }: AgentView): { name: string; usd: string; kind: string }[] {
+  const all = [
+    ...Object.entries(by_model).map(([name, { cost_usd }]) => ({ name, usd: cost_usd, kind: 'model' })),
+    ...Object.entries(by_service).map(([name, { cost_usd }]) => ({ name, usd: cost_usd, kind: 'service' })),
+  ].sort((a, b) => fromUsd(b.usd) - fromUsd(a.usd))
+  if (all.length <= SHOWN_PARTS) return all
+  const rest = all.slice(SHOWN_PARTS - 1)
+  const usd = rest.reduce((sum, part) => addUsd(sum, part.usd), '0')
+  return [...all.slice(0, SHOWN_PARTS - 1), { name: `${rest.length} others`, usd, kind: '' }]
+}
+
+const share = (part: string, whole: string): number => Math.max(2, (100 * fromUsd(part)) / Math.max(1, fromUsd(whole)))

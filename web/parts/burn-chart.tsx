@@ -1,0 +1,64 @@
+/** Spending over the work done, with the lines that matter: warning and limit. A table says the same to a screen reader. */
+import { fromUsd, showUsd } from '../../src/money.ts'
+import type { AgentView } from '../../src/state/snapshot.ts'
+
+const WIDTH = 640
+const HEIGHT = 220
+const TOP = 14
+const WARN_SHARE = 0.9
+
+export function BurnChart({ agent, projectionUsd }: { agent: AgentView; projectionUsd: string | null }) {
+  const limit = Math.max(1, fromUsd(agent.limit_usd))
+  const spent = fromUsd(agent.spent_usd)
+  const last = agent.burn.at(-1)!
+  const most = Math.max(limit, spent) * 1.06
+  const total = Math.max(agent.progress?.total ?? 0, last.done, 1)
+  const x = (done: number) => (done / total) * WIDTH
+  const y = (nanos: number) => HEIGHT - (nanos / most) * (HEIGHT - TOP)
+  const points = agent.burn.map(({ done, spent_usd }) => `${x(done).toFixed(1)} ${y(fromUsd(spent_usd)).toFixed(1)}`)
+  const line = `M${points.join('L')}`
+  const ahead = projectionUsd && last.done < total ? `M${points.at(-1)}L${WIDTH} ${y(fromUsd(projectionUsd))}` : ''
+  const crossed = agent.burn.find(({ spent_usd }) => fromUsd(spent_usd) >= limit * WARN_SHARE)
+  return (
+    <figure class="chart">
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
+        <g class="grid">
+          {[0.25, 0.5, 0.75].map((share) => (
+            <path key={share} d={`M0 ${y(limit * share)}H${WIDTH}`} />
+          ))}
+        </g>
+        <path class="limit" d={`M0 ${y(limit)}H${WIDTH}`} />
+        <path class="warning" d={`M0 ${y(limit * WARN_SHARE)}H${WIDTH}`} />
+        <path class="area" d={`${line}L${x(last.done)} ${HEIGHT}L0 ${HEIGHT}Z`} />
+        <path class="ahead" d={ahead} />
+        <path class="spent" d={line} />
+      </svg>
+      <Mark at={{ left: x(last.done) / WIDTH, top: y(fromUsd(last.spent_usd)) / HEIGHT }} tone="now" />
+      {crossed && (
+        <Mark at={{ left: x(crossed.done) / WIDTH, top: y(fromUsd(crossed.spent_usd)) / HEIGHT }} tone="warned" />
+      )}
+      <span class="tip limit-tip" style={{ top: `${(y(limit) / HEIGHT) * 100}%` }}>
+        limit {showUsd(agent.limit_usd)}
+      </span>
+      <span class="tip warn-tip" style={{ top: `${(y(limit * WARN_SHARE) / HEIGHT) * 100}%` }}>
+        90%
+      </span>
+      <table class="twin">
+        <caption>Spending over the work done</caption>
+        <tbody>
+          {agent.burn.map(({ done, spent_usd, at }) => (
+            <tr key={`${done} ${at}`}>
+              <td>{done}</td>
+              <td>{showUsd(spent_usd)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </figure>
+  )
+}
+
+/** Round whatever the chart's proportions, unlike a circle in a stretched drawing. */
+const Mark = ({ at, tone }: { at: { left: number; top: number }; tone: string }) => (
+  <i class={`mark ${tone}`} style={{ left: `${at.left * 100}%`, top: `${at.top * 100}%` }} />
+)

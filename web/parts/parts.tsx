@@ -1,0 +1,105 @@
+/** Small pieces that more than one panel draws. */
+import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { ApiError } from '../session.ts'
+
+export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'off'
+
+/** A word with a mark: colour is never the only sign. */
+export const Tag = ({ tone, mark, children }: { tone: Tone; mark?: string; children: ComponentChildren }) => (
+  <span class={`tag ${tone}`}>
+    {mark && <span aria-hidden="true">{mark} </span>}
+    {children}
+  </span>
+)
+
+export const Panel = (props: {
+  name: string
+  title: string
+  aside?: ComponentChildren
+  class?: string
+  children: ComponentChildren
+}) => (
+  <section class={`panel ${props.name} ${props.class ?? ''}`} aria-labelledby={`${props.name}-title`}>
+    <header>
+      <h2 id={`${props.name}-title`}>{props.title}</h2>
+      <span class="aside">{props.aside}</span>
+    </header>
+    {props.children}
+  </section>
+)
+
+export const Row = ({ label, children }: { label: ComponentChildren; children: ComponentChildren }) => (
+  <div class="row">
+    <span class="label">{label}</span>
+    <span class="value">{children}</span>
+  </div>
+)
+
+/**
+ * A button that does something on the server: it shows that it waits, and why it failed. With `confirm`, a first press
+ * asks and a second one, within a few seconds, does it.
+ */
+export function Action(props: {
+  label: string
+  act: () => Promise<unknown>
+  kind?: 'primary' | 'ghost' | 'danger'
+  confirm?: string
+  disabled?: boolean
+}) {
+  const state = useSignal<'idle' | 'asking' | 'waiting'>('idle')
+  const fault = useSignal<string | null>(null)
+  const press = async () => {
+    if (props.confirm && state.value === 'idle') {
+      state.value = 'asking'
+      setTimeout(() => {
+        if (state.value === 'asking') state.value = 'idle'
+      }, CONFIRM_MS)
+      return
+    }
+    state.value = 'waiting'
+    fault.value = null
+    try {
+      await props.act()
+    } catch (error) {
+      fault.value = error instanceof ApiError ? `${error.message}. ${error.hint}` : String(error)
+    }
+    state.value = 'idle'
+  }
+  const label = state.value === 'asking' ? props.confirm : state.value === 'waiting' ? `${props.label} …` : props.label
+  return (
+    <>
+      <button
+        type="button"
+        class={`btn ${state.value === 'asking' ? 'danger' : (props.kind ?? '')}`}
+        disabled={props.disabled || state.value === 'waiting'}
+        onClick={press}
+      >
+        {label}
+      </button>
+      {fault.value && (
+        <span class="fault" role="alert">
+          {fault.value}
+        </span>
+      )}
+    </>
+  )
+}
+
+const CONFIRM_MS = 4_000
+
+/** "12 s ago", from server time. */
+export function ago(at: string, nowMs: number): string {
+  const seconds = Math.max(0, Math.round((nowMs - Date.parse(at)) / 1000))
+  if (seconds < 60) return `${seconds} s ago`
+  return seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`
+}
+
+/** "29:08" */
+export const countdown = (ms: number): string => {
+  const seconds = Math.max(0, Math.ceil(ms / 1000))
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+}
+
+/** Local wall time of an event. */
+export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')
