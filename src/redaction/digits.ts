@@ -46,6 +46,12 @@ export class DigitReader {
 
   /** Passes one separator between groups and returns the position after it (the same position when there is none). */
   separator(from: number): number {
+    // Nearly always: one plain character and a digit.
+    const code = this.#window.at(from)
+    if (code >= 0x20 && code <= 0x2f && code !== 0x25 && code !== 0x26 && this.isDigitAt(from + 1)) {
+      this.form = separatorOf(code)
+      return this.form === '' ? from : from + 1
+    }
     const next = this.#window.read(from)
     this.form = separatorOf(this.#window.code)
     if (this.form !== ' ') return this.form === '' ? from : next
