@@ -20,14 +20,17 @@ export const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const
 
-/** Answers a GET for the dashboard; false when there is no such file. Addresses below /reports/ are the page's own. */
+/** The address of an agent's report is the page's own. */
+const REPORT = /^\/reports\/[\w-]+$/
+
+/** Answers a GET for the dashboard; false when there is no such file. */
 export type Assets = (request: IncomingMessage, response: ServerResponse) => boolean
 
 export function loadAssets(folder: string): Assets {
   const files = new Map(readdirSync(folder).map((name) => [`/${name}`, readFileSync(join(folder, name))]))
   return (request, response) => {
     const path = request.url?.split('?', 1)[0] ?? '/'
-    const name = path === '/' || path.startsWith('/reports/') ? '/index.html' : path
+    const name = path === '/' || REPORT.test(path) ? '/index.html' : path
     const file = files.get(name)
     if (!file || (request.method !== 'GET' && request.method !== 'HEAD')) return false
     response.writeHead(200, {

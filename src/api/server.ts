@@ -106,9 +106,10 @@ export function api(parts: ServerParts): Hono<Env> {
   const agents = agentRoutes(parts, guarded)
   return new Hono<Env>()
     .use(async (context, next) => {
-      await next()
+      // Before the rest, so that errors have them too.
       for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
       context.header('cache-control', 'no-store')
+      await next()
     })
     .get('/api/health', (context) =>
       context.json(
