@@ -1,0 +1,153 @@
+/** Money through the API: budgets of operators, charges and reports of agents. */
+import { describe, expect, test } from 'vitest'
+import { openTestRuntime } from '../support/runtime.ts'
+
+const BAD_AMOUNTS: unknown[] = [
+  ...['-1', 'NaN', 'Infinity', '1e309', '', '50abc', '0x10', '1_000', '1,000', '5e1', '٥٠', '1.0000000001', '9000001'],
+  ...[-1, Number.POSITIVE_INFINITY, 1e-12, 9_000_001, null, true, {}, [], [5]],
+]
+
+describe('a budget', () => {
+  test('is set and added to by an admin, live', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '50' })
+    const { access_token } = await cage.login()
+    const change = (body: object) => cage.post(`/api/agents/${agent.id}/budget`, body, access_token, 'PATCH')
+    expect((await change({ add_usd: '25' })).json()).toMatchObject({
+      budget: { limit_usd: '75', spent_usd: '0', held_usd: '0', remaining_usd: '75', used_percent: 0, warned: false },
+      agent: { limit_usd: '75' },
+      figures: { spent: '$0.00 / $75.00' },
+    })
+    expect((await change({ limit_usd: '$12.50' })).json()).toMatchObject({ budget: { limit_usd: '12.5' } })
+    expect((await change({ limit_usd: 0 })).json()).toMatchObject({ budget: { limit_usd: '0' } })
+    expect((await agent.chat()).status).toBe(402)
+    expect(cage.of('budget.raised').map(({ message }) => message)).toEqual([
+      'Budget raised from $50.00 to $75.00 by operator',
+      'Budget lowered from $75.00 to $12.50 by operator',
+      'Budget lowered from $12.50 to $0.00 by operator',
+    ])
+  })
+
+  test.each(BAD_AMOUNTS)('of %j is refused by name, and nothing changes', async (value) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '50' })
+    const { access_token } = await cage.login()
+    for (const field of ['limit_usd', 'add_usd']) {
+      const reply = await cage.post(`/api/agents/${agent.id}/budget`, { [field]: value }, access_token, 'PATCH')
+      expect(reply.status).toBe(400)
+      expect((reply.json().error as { message: string }).message).toMatch(/expected/)
+    }
+    expect(agent.balance().limit).toBe('50')
+    expect(cage.of('budget.raised')).toEqual([])
+  })
+
+  test.each([{}, { limit_usd: '5', add_usd: '5' }, { limit_usd: '5', by: 'me' }, { budget: 5 }])(
+    'change of %j is refused',
+    async (body) => {
+      const cage = await openTestRuntime()
+      const agent = cage.addAgent({ limit: '50' })
+      const { access_token } = await cage.login()
+      expect((await cage.post(`/api/agents/${agent.id}/budget`, body, access_token, 'PATCH')).status).toBe(400)
+      expect(agent.balance().limit).toBe('50')
+    },
+  )
+
+  test('that would be more than can be counted is refused', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '9000000' })
+    const { access_token } = await cage.login()
+    const reply = await cage.post(`/api/agents/${agent.id}/budget`, { add_usd: '9000000' }, access_token, 'PATCH')
+    expect([reply.status, reply.json()]).toMatchObject([400, { error: { code: 'invalid_amount' } }])
+    expect(agent.balance().limit).toBe('9000000')
+  })
+
+  test('raced by fifty additions gets them all', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '0' })
+    const { access_token } = await cage.login()
+    const add = () => cage.post(`/api/agents/${agent.id}/budget`, { add_usd: '0.1' }, access_token, 'PATCH')
+    await Promise.all(Array.from({ length: 50 }, add))
+    expect(agent.balance().limit).toBe('5')
+  })
+})
+
+describe('what an agent reports', () => {
+  test('is charged to its budget, as far as that goes', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '0.25' })
+    const charge = (cost_usd: unknown, service = 'serp_api') =>
+      cage.post('/api/run/charges', { service, cost_usd }, agent.token)
+    const replies = await Promise.all(Array.from({ length: 10 }, () => charge('0.10')))
+    expect(replies.map(({ status }) => status).sort()).toEqual([200, 200, ...Array(8).fill(402)])
+    expect(agent.balance()).toEqual({ limit: '0.25', spent: '0.2', held: '0' })
+    expect(cage.runtime.state.read().agents[agent.id]?.spent_usd).toBe('0.2')
+    expect((await charge('0.05')).json()).toMatchObject({ budget: { remaining_usd: '0', used_percent: 100 } })
+    for (const bad of BAD_AMOUNTS) expect((await charge(bad)).status, JSON.stringify(bad)).toBe(400)
+    expect(agent.balance().spent).toBe('0.25')
+  })
+
+  test('may be called like a property of every object, and the server goes on', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty']
+    for (const service of names) {
+      const reply = await cage.post('/api/run/charges', { service, cost_usd: '0.01' }, agent.token)
+      expect([service, reply.status]).toEqual([service, 200])
+    }
+    const { access_token } = await cage.login()
+    const { snapshot } = (await cage.get('/api/snapshot', access_token)).json() as {
+      snapshot: { agents: Record<string, { by_service: object; spent_usd: string }> }
+    }
+    expect(snapshot.agents[agent.id]?.spent_usd).toBe('0.04')
+    expect(Object.keys(snapshot.agents[agent.id]!.by_service)).toEqual(names)
+    expect((await agent.chat()).status).toBe(200)
+  })
+
+  test('is its own only: it is told what it has left', async () => {
+    const cage = await openTestRuntime()
+    const [agent] = [cage.addAgent({ limit: '1', name: 'first' }), cage.addAgent({ limit: '2', name: 'second' })]
+    await agent.chat()
+    expect((await cage.get('/api/run', agent.token)).json()).toEqual({
+      agent_id: agent.id,
+      run_id: agent.runId,
+      name: 'first',
+      state: 'running',
+      budget: {
+        limit_usd: '1',
+        spent_usd: '0.005',
+        held_usd: '0',
+        remaining_usd: '0.995',
+        used_percent: 0.5,
+        warned: false,
+      },
+    })
+  })
+
+  test('is one number everywhere: ledger, snapshot, status, figures, header', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '1' })
+    const reply = await agent.chat({ model: 'plain' })
+    const { access_token } = await cage.login()
+    const {
+      agent: view,
+      budget,
+      figures,
+    } = (await cage.get(`/api/agents/${agent.id}/status`, access_token)).json() as Record<
+      string,
+      Record<string, string>
+    >
+    const { calls } = (await cage.get(`/api/agents/${agent.id}/calls`, access_token)).json() as {
+      calls: { cost_usd: string }[]
+    }
+    const cost = reply.headers['x-iron-cage-cost-usd']
+    expect(cost).toBe('0.000075')
+    expect([view?.spent_usd, budget?.spent_usd, calls[0]?.cost_usd, agent.balance().spent]).toEqual([
+      cost,
+      cost,
+      cost,
+      cost,
+    ])
+    expect(figures?.spent).toBe('$0.000075 / $1.00')
+    expect(budget?.remaining_usd).toBe(reply.headers['x-iron-cage-remaining-usd'])
+  })
+})
