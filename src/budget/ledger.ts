@@ -19,6 +19,8 @@ import type { AgentId, CallId, RunId } from '../ids.ts'
 import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
+/** How long holds are refused without asking a database that could not be written, in ms: each try blocks a while. */
+const UNUSABLE_MS = 250
 /** How long a call may wait for money that running calls hold, in ms. */
 const WAIT_FOR_HELD_MS = 2_000
 
@@ -85,6 +87,7 @@ export class Ledger {
   readonly #budgets: BudgetTable
   readonly #accounts = new Map<AgentId, Account>()
   readonly #open = new Set<CallId>()
+  #unusableUntil = 0
 
   constructor({ database, state, clock, warnAt }: LedgerOptions) {
     this.#state = state
@@ -185,6 +188,7 @@ export class Ledger {
   }
 
   #insert({ callId, agentId, runId, kind, target, model, most }: HoldRequest, startedAt: string): void {
+    if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
     try {
       this.#calls.insertHeld({
         id: callId,
@@ -198,9 +202,8 @@ export class Ledger {
       })
     } catch (error) {
       if (!isStorageFault(error)) throw error
-      throw new CageError('database_unusable', 'the ledger cannot be written, so the call was not sent', {
-        cause: error,
-      })
+      this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
+      throw unusable(error)
     }
   }
 
@@ -299,6 +302,9 @@ export class Ledger {
     )
   }
 }
+
+const unusable = (cause?: unknown): CageError =>
+  new CageError('database_unusable', 'the ledger cannot be written, so the call was not sent', { cause })
 
 function wake(account: Account): void {
   const waiting = [...account.waiting]
