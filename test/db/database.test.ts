@@ -1,0 +1,216 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { getTableColumns, is, Table } from 'drizzle-orm'
+import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { callTable } from '../../src/db/calls.ts'
+import { isStorageFault, openDatabase } from '../../src/db/database.ts'
+import { eventTable } from '../../src/db/events.ts'
+import { metaTable } from '../../src/db/meta.ts'
+import * as schema from '../../src/db/schema.ts'
+
+function temporaryFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-db-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'below', 'state.db')
+}
+
+function open(path = ':memory:') {
+  const database = openDatabase({ path })
+  onTestFinished(() => database.close())
+  return database
+}
+
+describe('a database', () => {
+  test('is made where it should be, for this user only, and is found again', () => {
+    const path = temporaryFile()
+    const first = openDatabase({ path })
+    metaTable(first).put('greeting', 'hello')
+    first.close()
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    const again = open(path)
+    expect(metaTable(again).get('greeting')).toBe('hello')
+    expect(metaTable(again).get('constructor')).toBeUndefined()
+  })
+
+  test('has the tables and columns that the code reads', () => {
+    const { orm } = open()
+    const tables = Object.values(schema).filter((table) => is(table, Table)) as SQLiteTable[]
+    expect(tables.length).toBeGreaterThan(8)
+    for (const table of tables) {
+      const { name } = getTableConfig(table)
+      const columns = orm.$client.pragma(`table_info(${name})`) as { name: string; notnull: number; pk: number }[]
+      const expected = Object.values(getTableColumns(table)).map((column) => column.name)
+      expect(columns.map((column) => column.name).sort(), name).toEqual(expected.sort())
+    }
+  })
+
+  test.each([
+    ['is no database', (path: string) => writeFileSync(path, 'This is a letter to my aunt. '.repeat(100))],
+    [
+      'is damaged',
+      (path: string) => {
+        const database = openDatabase({ path })
+        for (let key = 0; key < 500; key++) metaTable(database).put(`key ${key}`, 'x'.repeat(500))
+        database.orm.$client.pragma('wal_checkpoint(TRUNCATE)')
+        database.close()
+        const bytes = readFileSync(path)
+        bytes.fill(0x5a, 8_192, bytes.length - 4_096)
+        writeFileSync(path, bytes)
+      },
+    ],
+    [
+      'was written by a newer program',
+      (path: string) => {
+        const database = openDatabase({ path })
+        database.orm.$client.pragma('user_version = 999')
+        database.close()
+      },
+    ],
+    ['is a folder', (path: string) => void rmSync(path, { force: true })],
+  ])('that %s is refused by name and left alone', (name, spoil) => {
+    const folder = mkdtempSync(join(tmpdir(), 'iron-cage-db-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const path = name === 'is a folder' ? folder : join(folder, 'state.db')
+    if (name !== 'is a folder') spoil(path)
+    const before = name === 'is a folder' ? undefined : readFileSync(path)
+    expect(() => openDatabase({ path })).toThrow(
+      expect.objectContaining({ code: 'database_unusable', message: expect.stringContaining(path) }),
+    )
+    if (before) expect(readFileSync(path).equals(before)).toBe(true)
+  })
+
+  test('runs a transaction as a whole or not at all', () => {
+    const database = open()
+    const meta = metaTable(database)
+    expect(() =>
+      database.transaction(() => {
+        meta.put('half', 'done')
+        throw new Error('no')
+      }),
+    ).toThrow('no')
+    expect(meta.get('half')).toBeUndefined()
+    const seen = database.transaction(() => {
+      meta.put('all', 'done')
+      return meta.get('all')
+    })
+    expect([seen, meta.get('all')]).toEqual(['done', 'done'])
+  })
+
+  test('that another program has locked says so within a moment, as a fault that passes', () => {
+    const path = temporaryFile()
+    const database = open(path)
+    const other = new Sqlite(path)
+    other.exec('BEGIN IMMEDIATE')
+    const began = performance.now()
+    let fault: unknown
+    try {
+      metaTable(database).put('x', 'y')
+    } catch (error) {
+      fault = error
+    }
+    expect(performance.now() - began).toBeLessThan(500)
+    expect(isStorageFault(fault)).toBe(true)
+    expect(isStorageFault(new Error('ours'))).toBe(false)
+    other.exec('ROLLBACK')
+    other.close()
+  })
+})
+
+describe('the rows of the ledger', () => {
+  const held = (id: string, held_nanos = 10) => ({
+    id,
+    agent_id: 'lg-1',
+    run_id: null,
+    kind: 'llm' as const,
+    target: 'openai',
+    model: 'gpt-4',
+    held_nanos,
+    started_at: '2026-01-02T03:04:05.000Z',
+  })
+  const end = (id: string, cost_nanos: number) => ({
+    id,
+    agent_id: 'lg-1',
+    state: 'charged' as const,
+    cost_nanos,
+    estimated: false,
+    price: null,
+    usage: { input: 1 },
+    status: 200,
+    code: null,
+    ended_at: '2026-01-02T03:04:06.000Z',
+  })
+
+  test('end once, and count what they cost', () => {
+    const calls = callTable(open())
+    calls.insertHeld(held('call-1'))
+    calls.insertHeld(held('call-2'))
+    expect(calls.totals('lg-1')).toEqual({ spent: 0, held: 20 })
+    expect(calls.end(end('call-1', 7))).toBe(true)
+    expect(calls.end(end('call-1', 70))).toBe(false)
+    expect(calls.end(end('call-9', 70))).toBe(false)
+    expect(calls.totals('lg-1')).toEqual({ spent: 7, held: 10 })
+    expect(calls.totals('nobody')).toEqual({ spent: 0, held: 0 })
+  })
+
+  test('that a killed server left open keep their hold and say why', () => {
+    const calls = callTable(open())
+    calls.insertHeld(held('call-1'))
+    calls.insertHeld(held('call-2'))
+    calls.end(end('call-1', 7))
+    calls.markUnresolved('2026-01-02T04:00:00.000Z')
+    calls.markUnresolved('2026-01-02T05:00:00.000Z')
+    expect(calls.totals('lg-1')).toEqual({ spent: 7, held: 10 })
+    expect(calls.find({ agentId: 'lg-1', limit: 9 })).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          id: 'call-2',
+          state: 'unresolved',
+          code: 'server_ended',
+          ended_at: '2026-01-02T04:00:00.000Z',
+        }),
+      ]),
+    )
+    // The answer that comes after all changes nothing.
+    expect(calls.end(end('call-2', 5))).toBe(false)
+  })
+
+  test('never take a call twice, a kind that is none, or money that is owed to us', () => {
+    const calls = callTable(open())
+    calls.insertHeld(held('call-1'))
+    expect(() => calls.insertHeld(held('call-1'))).toThrow(/UNIQUE/)
+    expect(() => calls.insertHeld(held('call-2', -1))).toThrow(/CHECK/)
+    expect(() => calls.insertHeld({ ...held('call-3'), kind: 'gift' as never })).toThrow(/CHECK/)
+    expect(() => calls.end(end('call-1', -5))).toThrow(/CHECK/)
+  })
+
+  test('add up exactly, however many they are', () => {
+    const database = open()
+    const calls = callTable(database)
+    database.transaction(() => {
+      for (let call = 0; call < 10_000; call++) {
+        calls.insertHeld(held(`call-${call}`, 138))
+        calls.end(end(`call-${call}`, 138))
+      }
+    })
+    expect(calls.totals('lg-1')).toEqual({ spent: 1_380_000, held: 0 })
+  })
+})
+
+test('the numbers of events are gapless and unique in the table', () => {
+  const events = eventTable(open())
+  const event = {
+    seq: 1,
+    at: '2026-01-02T03:04:05.000Z',
+    agent_id: null,
+    level: 'INFO',
+    type: 'server.stopped',
+    message: 'x',
+    data: { reason: 'x' },
+  } as const
+  events.insert(event)
+  expect(() => events.insert(event)).toThrow(/UNIQUE/)
+  expect(events.find({ limit: 9 })).toEqual([event])
+})

@@ -1,0 +1,81 @@
+/** A server that is killed in the middle of its calls: nothing that a provider saw is without a row. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { expect, onTestFinished, test } from 'vitest'
+import { fromUsd } from '../../src/money.ts'
+import { answer, chatFrames, FakeProvider, streams } from '../support/provider.ts'
+import { openTestRuntime, send } from '../support/runtime.ts'
+
+const LIMIT = '1'
+const CALLS = 50
+const AGENT = 'w-0badcafe'
+
+async function startServer(folder: string, provider: FakeProvider): Promise<{ server: ChildProcess; url: string }> {
+  const script = join(import.meta.dirname, '..', 'support', 'serve.ts')
+  const server = spawn(process.execPath, [script, folder, provider.url, LIMIT], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  onTestFinished(() => void server.kill('SIGKILL'))
+  const [url] = (await once(createInterface(server.stdout!), 'line')) as [string]
+  return { server, url }
+}
+
+/** From before the first answer to after the last one. */
+test.each([
+  { moment: 'when the first call arrives', seen: 1, afterMs: 0 },
+  { moment: 'when some have been answered', seen: 20, afterMs: 5 },
+  { moment: 'when most have been answered', seen: 45, afterMs: 20 },
+  { moment: 'in the middle of the streams', seen: 50, afterMs: 40 },
+])(
+  'killed $moment, it has a row for every call the provider saw, and holds what was never answered',
+  async ({ seen, afterMs }) => {
+    const folder = mkdtempSync(join(tmpdir(), 'iron-cage-killed-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const provider = await FakeProvider.open()
+    onTestFinished(() => provider.close())
+    // Every third answer is a stream that goes on; the others take their time.
+    provider.does(async (response, received) => {
+      const { messages, stream } = JSON.parse(received.body) as { messages: { content: string }[]; stream?: boolean }
+      const number = Number(messages[0]!.content)
+      await sleep(number % 10)
+      return stream
+        ? streams(chatFrames({ text: Array(30).fill('word ') }).split(/(?<=\n\n)/), 'hangs')(response)
+        : answer({ usage: { prompt_tokens: 0, completion_tokens: 4 } })(response, received)
+    })
+    const { server, url } = await startServer(folder, provider)
+    const ends = Promise.allSettled(
+      Array.from({ length: CALLS }, (_, number) => {
+        const messages = [{ role: 'user', content: String(number) }]
+        const body = JSON.stringify({ model: 'penny', max_tokens: 8, stream: number % 3 === 0, messages })
+        const headers = { 'content-type': 'application/json', authorization: 'Bearer sk-1' }
+        return send(url, { method: 'POST', headers, body })
+      }),
+    )
+    await provider.arrived(seen)
+    await sleep(afterMs)
+    server.kill('SIGKILL')
+    await once(server, 'exit')
+    const answered = (await ends).filter((end) => end.status === 'fulfilled' && end.value.status === 200).length
+
+    const restarted = await openTestRuntime({ folder })
+    const rows = restarted.rows()
+    const count = (state: string) => rows.filter((row) => row.state === state).length
+    expect(count('held')).toBe(0)
+    expect(rows.length).toBeGreaterThanOrEqual(provider.requests.length)
+    expect(count('charged')).toBeGreaterThanOrEqual(answered)
+    expect(count('charged') + count('unresolved')).toBe(rows.length)
+    expect(rows.filter(({ state }) => state === 'unresolved').every(({ code }) => code === 'server_ended')).toBe(true)
+    // What was never answered stays held, and what was is spent: nobody can spend it again.
+    const spent = rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
+    const held = count('unresolved') * fromUsd('0.008')
+    expect(restarted.runtime.ledger.balance(AGENT)).toEqual({ limit: fromUsd(LIMIT), spent, held })
+    // The events tell of the same money as the rows.
+    expect(restarted.runtime.state.read().agents[AGENT]?.spent_usd).toBe(String(spent / 1e9))
+    expect(restarted.database.pragma('integrity_check', { simple: true })).toBe('ok')
+  },
+)

@@ -1,0 +1,45 @@
+/**
+ * A server in a process of its own, to be killed: opens the runtime on the database and the provider of its arguments,
+ * gives it one agent, and says on its first line where that calls.
+ *
+ *   node test/support/serve.ts <folder> <provider url> <limit>
+ */
+import { join } from 'node:path'
+import { configSchema } from '../../src/config/schema.ts'
+import { fromUsd } from '../../src/money.ts'
+import { openRuntime } from '../../src/runtime.ts'
+
+const [folder = '', providerUrl = '', limit = '1'] = process.argv.slice(2)
+const runtime = await openRuntime({
+  config: configSchema.parse({
+    providers: { openai: { base_url: `${providerUrl}/v1`, retries: 0 } },
+    prices: { penny: { input_per_mtok: 0, output_per_mtok: 1_000 } },
+    server: { port: 0 },
+    log: { dir: join(folder, 'logs'), level: 'error' },
+    db: { path: join(folder, 'state.db') },
+  }),
+  configFile: null,
+  environment: {},
+  version: '0.0.0-test',
+})
+const agentId = 'w-0badcafe'
+runtime.ledger.openAccount(agentId, fromUsd(limit))
+runtime.state.record({
+  type: 'agent.started',
+  level: 'OK',
+  agent_id: agentId,
+  message: 'started',
+  data: {
+    run_id: 'run-1',
+    name: 'worker',
+    script: '/agents/worker.py',
+    environment: 'development',
+    pid: process.pid,
+    restart: 0,
+    limit_usd: limit,
+    safety_mode: 'redact',
+    detect: ['email'],
+  },
+})
+const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'worker' })
+process.stdout.write(`${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/openai/v1/chat/completions\n`)
