@@ -168,22 +168,25 @@ function BudgetBanner({ current }: { current: AgentView }) {
 
 const outlook = (): string => (shown.value?.projection ? `${shown.value.projection}. ` : '')
 
-/** What has just come. Never takes the focus; critical ones stay until somebody closes them. */
+/** What has just come, the newest first. Never takes the focus; critical ones stay until somebody closes them. */
 function Toasts({ current }: { current: AgentView | undefined }) {
+  const [alert, ...others] = fresh.value
   return (
     <div class="toasts" role="log" aria-label="New notifications">
-      {fresh.value.slice(0, 4).map((alert) => (
+      {alert && (
         <Toast key={alert.id} id={alert.id} stays={alert.level === 'CRIT'}>
           <b>{alert.title}</b>
           <p>{alert.detail}</p>
           <div class="buttons">
             {current && <AlertActions alert={alert} agent={current} circuits={circuits()} />}
+            <span class="space" />
+            {others.length > 0 && <span class="dim">{others.length} more</span>}
             <button type="button" class="btn ghost" onClick={() => dismiss(alert.id)}>
               Close
             </button>
           </div>
         </Toast>
-      ))}
+      )}
     </div>
   )
 }

@@ -63,6 +63,11 @@ export class CallRedactor implements RedactPieces {
     return tail
   }
 
+  /** Ends what is open, for what was found and never told; its text goes nowhere. */
+  close(): void {
+    for (const channel of [...this.#channels.keys()]) this.end(channel)
+  }
+
   /** Throws PiiBlockedError when the policy wants this reply blocked. */
   requireUnblocked(): void {
     if (this.#blocked.size > 0) throw new PiiBlockedError([...this.#blocked])

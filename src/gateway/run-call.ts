@@ -61,6 +61,7 @@ async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor
     client.end()
   } finally {
     sent.body.destroy()
+    redactor.close()
   }
 }
 

@@ -51,11 +51,13 @@ export function CostPanel({ agent, figures }: { agent: AgentView; figures: Figur
       </div>
       <BurnChart agent={agent} projectionUsd={figures.projection_usd} />
       <div class="split">
-        {costs(agent).map(({ name, usd, kind }, index) => (
+        {costs(agent).map(({ name, usd }, index) => (
           <div key={name}>
             <i class={`hue${index}`} style={{ width: `${share(usd, agent.spent_usd)}%` }} />
-            <span class="mono">{name}</span> <b>{showUsd(usd)}</b>
-            <small> {kind}</small>
+            <span class="mono" title={name}>
+              {name}
+            </span>
+            <b>{showUsd(usd)}</b>
           </div>
         ))}
       </div>
@@ -69,15 +71,15 @@ export function CostPanel({ agent, figures }: { agent: AgentView; figures: Figur
 }
 
 /** Models and services by what they cost, the smallest together. */
-function costs({ by_model, by_service }: AgentView): { name: string; usd: string; kind: string }[] {
+function costs({ by_model, by_service }: AgentView): { name: string; usd: string }[] {
   const all = [
-    ...Object.entries(by_model).map(([name, { cost_usd }]) => ({ name, usd: cost_usd, kind: 'model' })),
-    ...Object.entries(by_service).map(([name, { cost_usd }]) => ({ name, usd: cost_usd, kind: 'service' })),
+    ...Object.entries(by_model).map(([name, { cost_usd }]) => ({ name, usd: cost_usd })),
+    ...Object.entries(by_service).map(([name, { cost_usd }]) => ({ name, usd: cost_usd })),
   ].sort((a, b) => fromUsd(b.usd) - fromUsd(a.usd))
   if (all.length <= SHOWN_PARTS) return all
   const rest = all.slice(SHOWN_PARTS - 1)
   const usd = rest.reduce((sum, part) => addUsd(sum, part.usd), '0')
-  return [...all.slice(0, SHOWN_PARTS - 1), { name: `${rest.length} others`, usd, kind: '' }]
+  return [...all.slice(0, SHOWN_PARTS - 1), { name: `${rest.length} others`, usd }]
 }
 
 const share = (part: string, whole: string): number => Math.max(2, (100 * fromUsd(part)) / Math.max(1, fromUsd(whole)))
