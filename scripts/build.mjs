@@ -26,7 +26,9 @@ await Promise.all([
     sourcesContent: false,
     // Native addons stay outside; ESM has no require, which some bundled packages call.
     external: ['better-sqlite3', '@node-rs/argon2'],
-    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
     logLevel: 'warning',
   }),

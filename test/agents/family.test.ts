@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, it, onTestFinished } from 'vitest'
 import { Family } from '../../src/agents/family.ts'
-import { processStarted, readProcessTable } from '../../src/process-table.ts'
 import { systemClock } from '../../src/clock.ts'
+import { processStarted, readProcessTable } from '../../src/process-table.ts'
 
 async function startSleep(uid?: number): Promise<{ pid: number; started: string }> {
   const child = spawn('sleep', ['60'], { detached: true, stdio: 'ignore', cwd: '/', uid })

@@ -3,11 +3,11 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, it, onTestFinished } from 'vitest'
-import { processStarted } from '../../src/process-table.ts'
 import { runTable } from '../../src/db/runs.ts'
 import { runs } from '../../src/db/schema.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
+import { processStarted } from '../../src/process-table.ts'
 import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
 
 const SERVER = join(import.meta.dirname, '..', 'support', 'agent-server.ts')
