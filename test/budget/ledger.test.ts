@@ -1,5 +1,6 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Ledger } from '../../src/budget/ledger.ts'
+import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
@@ -197,6 +198,47 @@ describe('a new limit', () => {
     const restarted = new Ledger({ ...again, warnAt: [0.9] })
     expect(restarted.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
   })
+})
+
+test('whatever is held, charged, released and set in whatever order, the balance is the sum of it', async () => {
+  const amount = fc.nat({ max: 1_000 })
+  const step = fc.oneof(
+    fc.record({ does: fc.constant('hold' as const), amount }),
+    fc.record({ does: fc.constant('charge' as const), amount }),
+    fc.record({ does: fc.constant('release' as const), amount }),
+    fc.record({ does: fc.constant('limit' as const), amount: fc.nat({ max: 5_000 }) }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
+      const { ledger, hold, rows, database } = openLedger('0.000003')
+      const open: Hold[] = []
+      let spent = 0
+      let limit = 3_000
+      for (const { does, amount } of steps) {
+        const held = open.reduce((sum, { most }) => sum + most, 0)
+        if (does === 'hold') {
+          // A signal that has fired: who does not fit does not wait.
+          const taken = await hold(amount, AbortSignal.abort()).catch(() => undefined)
+          expect(taken !== undefined).toBe(spent + held + amount <= limit)
+          if (taken) open.push(taken)
+        } else if (does === 'limit') {
+          ledger.setLimit(AGENT, amount, 'a test')
+          limit = amount
+        } else {
+          const ending = open.splice(amount % Math.max(1, open.length), 1)[0]
+          if (!ending) continue
+          const settled = does === 'charge' ? ledger.charge(ending, { cost: amount }) : ledger.release(ending)
+          settled.write()
+          spent += settled.cost
+        }
+        const stillHeld = open.reduce((sum, { most }) => sum + most, 0)
+        expect(ledger.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
+      }
+      expect(rows().reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(spent)
+      database.close()
+    }),
+    { numRuns: 30 },
+  )
 })
 
 describe('a restarted ledger', () => {

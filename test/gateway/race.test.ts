@@ -1,7 +1,7 @@
 /** Many calls at once on little money: what decides about money is synchronous. */
 import { describe, expect, test } from 'vitest'
-import { answer, sends } from '../support/provider.ts'
-import { openTestRuntime, type Reply, type TestAgent, type TestRuntime } from '../support/runtime.ts'
+import { answer, chatFrames, sends, streams } from '../support/provider.ts'
+import { openTestRuntime, type Reply, type TestAgent, type TestRuntime, until } from '../support/runtime.ts'
 
 const tokens = (completion_tokens: number) => answer({ usage: { prompt_tokens: 10, completion_tokens } })
 
@@ -89,6 +89,29 @@ describe('many calls at once', () => {
     expect(statuses(replies)).toEqual({ 200: 10 })
     expect(agent.balance()).toEqual({ limit: '0.02', spent: '0.01', held: '0' })
     expect(samples.worst).toBeLessThanOrEqual(0)
+  })
+
+  test('a hundred clients that leave at any moment leave no hold behind, and pay for what was sent', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '100' })
+    const frames = chatFrames({ text: Array(20).fill('word ') }).split(/(?<=\n\n)/)
+    cage.provider.does(streams(frames))
+    await Promise.all(
+      Array.from({ length: 100 }, async (_, number) => {
+        const leaving = new AbortController()
+        const timer = setTimeout(() => leaving.abort(), number)
+        const read = async () => (await agent.open({ model: 'plain' }, leaving.signal)).body.dump({ limit: 1e9 })
+        await read().catch(() => undefined)
+        clearTimeout(timer)
+      }),
+    )
+    await until(() => agent.balance().held === '0', 'every hold ends')
+    const rows = cage.rows()
+    expect(rows.length).toBeGreaterThanOrEqual(cage.provider.requests.length)
+    expect(rows.filter(({ state }) => state === 'charged').length).toBeGreaterThanOrEqual(cage.provider.requests.length)
+    expect(rows.every(({ state, cost_nanos }) => (state === 'charged') === cost_nanos > 0)).toBe(true)
+    expect(rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(cage.runtime.ledger.balance(agent.id).spent)
+    expect(cage.of('call.completed').length + cage.of('call.failed').length).toBe(rows.length)
   })
 
   test('calls that all fail leave the whole budget', async () => {

@@ -418,6 +418,14 @@ describe('a provider that refuses', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
   })
 
+  test('to be connected to in time costs nothing', async () => {
+    // An address that is nobody's (RFC 5737): silence, or a refusal by the network.
+    const cage = await openTestRuntime({ provider: { base_url: 'http://192.0.2.1', connect_timeout_s: 0.1 } })
+    const reply = await cage.addAgent().chat()
+    expect(['provider_timeout', 'provider_unreachable']).toContain(codeOf(reply))
+    expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
+  })
+
   test.each(['0', '-5', '9999999999', '1e400', 'soon', 'Wed, 21 Oct 2015 07:28:00 GMT', '٣', ''])(
     'with Retry-After "%s" stops neither the retries nor the clock',
     async (retryAfter) => {
