@@ -1,5 +1,5 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
-import { cpSync, mkdirSync, rmSync, statSync } from 'node:fs'
+import { cpSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -7,13 +7,14 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const quiet = process.argv.includes('--quiet')
 const startedAt = performance.now()
 
-rmSync(`${root}dist`, { recursive: true, force: true })
-mkdirSync(`${root}dist/web`, { recursive: true })
+// Beside dist/ and into its place at the end: a program that runs from it keeps its files, and a failed build harms nothing.
+const made = `${root}dist.${process.pid}`
+mkdirSync(`${made}/web`, { recursive: true })
 
 await Promise.all([
   build({
     entryPoints: [`${root}src/main.ts`],
-    outdir: `${root}dist`,
+    outdir: made,
     entryNames: 'iron-cage',
     chunkNames: 'chunks/[name]-[hash]',
     outExtension: { '.js': '.mjs' },
@@ -34,7 +35,7 @@ await Promise.all([
   }),
   build({
     entryPoints: [`${root}web/main.tsx`, `${root}web/styles.css`],
-    outdir: `${root}dist/web`,
+    outdir: `${made}/web`,
     bundle: true,
     format: 'esm',
     target: 'es2022',
@@ -44,7 +45,9 @@ await Promise.all([
     logLevel: 'warning',
   }),
 ])
-cpSync(`${root}web/index.html`, `${root}dist/web/index.html`)
+cpSync(`${root}web/index.html`, `${made}/web/index.html`)
+rmSync(`${root}dist`, { recursive: true, force: true })
+renameSync(made, `${root}dist`)
 
 if (!quiet) {
   const kilobytes = (file) => `${Math.round(statSync(`${root}dist/${file}`).size / 1024)} KB`
