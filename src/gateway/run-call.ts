@@ -48,16 +48,20 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
   client.send(sent.status, headers, redactor.count > 0 ? JSON.stringify(safe) : bytes)
 }
 
-/** The same, while it comes. After its first byte an error is a frame, and what was delivered is charged. */
+/**
+ * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
+ * After its first byte an error is a frame, and what was delivered is charged.
+ */
 async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
   client.begin(sent.status, { ...passedHeaders(sent.headers), ...ourHeaders(open), 'cache-control': 'no-cache' })
   try {
-    await relayStream(sent, provider.name, reader, redactor, client)
-    await open.charge(reader.usage(), reader.deliveredText, sent.status)
-    await open.completed(sent.status, redactor.count)
+    await relayStream(sent, provider.name, reader, redactor, client, async () => {
+      await open.charge(reader.usage(), reader.deliveredText, sent.status)
+      await open.completed(sent.status, redactor.count)
+    })
     client.end()
   } finally {
     sent.body.destroy()

@@ -15,8 +15,9 @@ const FRAME_AT_MOST_CHARACTERS = 4 * 1024 * 1024
 const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
 
 /**
- * Passes an answer on to the client as it comes. Resolves when the dialect's last frame was passed on; throws
- * ClientGone, PiiBlockedError, or CageError `provider_*` when the stream broke before it.
+ * Passes an answer on to the client as it comes; `beforeLast` runs when the last frame is here and has not left yet.
+ * Resolves when the dialect's last frame was passed on; throws ClientGone, PiiBlockedError, or CageError `provider_*`
+ * when the stream broke before it.
  */
 export async function relayStream(
   answer: Answer,
@@ -24,10 +25,12 @@ export async function relayStream(
   reader: StreamReader,
   redactor: CallRedactor,
   client: Client,
+  beforeLast: () => Promise<void>,
 ): Promise<void> {
   for await (const frame of readFrames(answer, provider)) {
     const frames = reader.read(frame)
     redactor.requireUnblocked()
+    if (reader.isFinished) await beforeLast()
     if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
     if (reader.isFinished) return
   }

@@ -66,7 +66,7 @@ describe('a stream cut anywhere', () => {
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const body = Readable.from(pieces, { objectMode: true })
-    await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client)
+    await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client, async () => undefined)
     return out
   }
 
@@ -145,7 +145,14 @@ describe('a stream cut anywhere', () => {
       const redactor = new CallRedactor(parts, call)
       const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
       const body = Readable.from([bytes.subarray(0, length)])
-      await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client).catch(() => undefined)
+      await relayStream(
+        { status: 200, headers: {}, body },
+        dialect,
+        reader,
+        redactor,
+        client,
+        async () => undefined,
+      ).catch(() => undefined)
       expect(textOf(out)).not.toMatch(/ceo@|5-0178/)
     }
   })
@@ -392,6 +399,34 @@ describe('personal data in a stream', () => {
     )
   })
 })
+
+test.each([undefined, { prompt_tokens: 10, completion_tokens: 5 }])(
+  'whoever has seen the end of a stream sees what it cost (usage: %o)',
+  async (usage) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    let finish = () => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    // The connection stays open after the last frame: nothing waits for its end.
+    cage.provider.does(async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.write(chatFrames({ usage }))
+      await finished
+      response.end()
+    })
+    const { body } = await agent.open({ model: 'plain' })
+    let text = ''
+    for await (const chunk of body) {
+      text += chunk
+      if (text.includes('[DONE]')) expect(cage.of('call.completed')).toHaveLength(1)
+    }
+    expect(text).toContain('[DONE]')
+    expect(agent.balance().spent).not.toBe('0')
+    finish()
+  },
+)
 
 describe('the pace of a stream', () => {
   test('is that of the provider: a frame is passed on before the next one comes', async () => {
