@@ -54,13 +54,14 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
+  const tell = tellRefusals(parts)
   let door: Door
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     try {
       door.check(request)
     } catch (error) {
-      return refuseAtDoor(parts, request, response, error)
+      return refuseAtDoor(tell, request, response, error)
     }
     if (request.url?.startsWith('/gateway/')) {
       const call = onGateway(request, response).catch((error) => parts.onFault(error, 'a call broke the gateway'))
@@ -132,20 +133,37 @@ export function api(parts: ServerParts): Hono<Env> {
     .onError((error, context) => errorResponse(context, error, parts.onFault))
 }
 
+/** Any page in the browser can be refused thousands of times a second: so many are told a minute. */
+const TOLD_A_MINUTE = 60
+const TOKEN = /\b(run|code|ticket|refresh|ic)_[\w-]+/g
+
+function tellRefusals({ state, clock }: ServerParts): (request: IncomingMessage, error: CageError) => void {
+  let minute = 0
+  let told = 0
+  return ({ method, url = '/' }, error) => {
+    const now = Math.floor(clock.monotonic() / 60_000)
+    if (now !== minute) told = 0
+    minute = now
+    told += 1
+    if (told > TOLD_A_MINUTE) return
+    const path = url.split('?', 1)[0]!.slice(0, 200).replaceAll(TOKEN, '$1_…')
+    state.record({
+      type: 'auth.failed',
+      level: 'WARN',
+      message: `Refused at the door: ${error.message}`,
+      data: { reason: error.code, route: `${method} ${path}` },
+    })
+  }
+}
+
 function refuseAtDoor(
-  { state }: ServerParts,
+  tell: ReturnType<typeof tellRefusals>,
   request: IncomingMessage,
   response: ServerResponse,
   thrown: unknown,
 ): void {
   const error = asCageError(thrown)
-  const route = `${request.method} ${(request.url ?? '/').startsWith('/gateway/') ? '/gateway/…' : request.url?.split('?', 1)[0]}`
-  state.record({
-    type: 'auth.failed',
-    level: 'WARN',
-    message: `Refused at the door: ${error.message}`,
-    data: { reason: error.code, route },
-  })
+  tell(request, error)
   response.writeHead(error.row.status, { 'content-type': 'application/json', connection: 'close' })
   response.end(JSON.stringify(errorBody(error, newRequestId())))
 }
