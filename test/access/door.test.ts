@@ -1,7 +1,7 @@
 /** Who is let in: the name a request gives this server, and the page it comes from. On every way in. */
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
-import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 
 const WAYS = ['a route', 'the gateway', 'the dashboard', 'the upgrade'] as const
 type Way = (typeof WAYS)[number]
@@ -103,7 +103,7 @@ describe.each(WAYS)('by way of %s', (way) => {
     }
     expect(entered).toEqual([])
     if (way !== 'the upgrade') expect(cage.of('auth.failed')).toHaveLength(REFUSED_HOSTS.length)
-    expect(JSON.stringify(cage.of('auth.failed'))).not.toContain('run_')
+    expect(JSON.stringify(cage.of('auth.failed'))).not.toMatch(/run_\w/)
   })
 
   test('no name, and two names, are refused', async () => {
@@ -151,6 +151,32 @@ describe.each(WAYS)('by way of %s', (way) => {
     }
     expect(refused).toEqual([])
   })
+})
+
+test('refusals are told without tokens, and so many a minute: a page can cause thousands', async () => {
+  let ahead = 0
+  const clock = { now: () => Date.now(), monotonic: () => 1_000_000 + ahead }
+  const cage = await openTestRuntime({ clock })
+  const agent = cage.addAgent()
+  const refuse = (path: string) => send(cage.url + path, { method: 'GET', headers: { origin: 'http://evil.com' } })
+  for (const path of [
+    `/gateway/${agent.token}/openai/v1/models`,
+    `//gateway/${agent.token}/x`,
+    `/x?token=${agent.token}`,
+  ]) {
+    expect((await refuse(path)).status).toBe(403)
+  }
+  expect(cage.of('auth.failed').map(({ data }) => data)).toEqual([
+    { reason: 'origin_refused', route: 'GET /gateway/run_…/openai/v1/models' },
+    { reason: 'origin_refused', route: 'GET //gateway/run_…/x' },
+    { reason: 'origin_refused', route: 'GET /x' },
+  ])
+  const replies = await Promise.all(Array.from({ length: 200 }, () => refuse('/')))
+  expect(replies.every(({ status }) => status === 403)).toBe(true)
+  expect(cage.of('auth.failed')).toHaveLength(60)
+  ahead += 60_000
+  await refuse('/')
+  expect(cage.of('auth.failed')).toHaveLength(61)
 })
 
 test('an upgrade without a ticket, with a used one, or to another path is refused', async () => {
