@@ -17,8 +17,9 @@ const UNSTATED_TOKENS = 16
 
 export const completions: Format = {
   readCall(body) {
-    const prompts =
-      Array.isArray(body.prompt) && body.prompt.every((prompt) => typeof prompt === 'string') ? body.prompt.length : 1
+    // A list of numbers is one prompt in tokens; every other list is a list of prompts, each answered by itself.
+    const isList = Array.isArray(body.prompt) && !body.prompt.every((prompt) => typeof prompt === 'number')
+    const prompts = isList ? Math.max(1, (body.prompt as Json[]).length) : 1
     return {
       model: requireModel(body),
       stream: body.stream === true,
