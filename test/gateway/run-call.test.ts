@@ -278,6 +278,22 @@ describe('what is sent', () => {
   })
 
   test.each([
+    { prompt: 'one', answers: 1 },
+    { prompt: ['one', 'two', 'three'], answers: 3 },
+    { prompt: [1, 2, 3], answers: 1 },
+    { prompt: [[1, 2], [3], [4], [5]], answers: 4 },
+    { prompt: [], answers: 1 },
+    { prompt: ['one', 'two'], n: 3, answers: 6 },
+    { prompt: 'one', best_of: 20, answers: 20 },
+  ])('holds every answer of a completion: $answers for $prompt', async ({ answers, ...body }) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const text = JSON.stringify({ model: 'penny', max_tokens: 4, ...body })
+    await agent.send('openai', 'POST', '/v1/completions', text)
+    expect(onlyRow(cage).held).toBe(answers * 4_000_000)
+  })
+
+  test.each([
     { max_tokens: '100' },
     { max_tokens: 1.5 },
     { max_tokens: 0 },
