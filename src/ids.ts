@@ -23,8 +23,17 @@ export function newAgentId(script: string): AgentId {
 }
 
 export const newRunId = (): RunId => `run-${hex(6)}`
-/** In the order of time, to the millisecond: rows of the ledger are written side by side. */
-export const newCallId = (): CallId => `call-${Date.now().toString(16)}${hex(5)}`
+let lastCallMs = 0
+let callsInMs = 0
+
+/** In the order in which they were made, so that rows of the ledger are written side by side. */
+export function newCallId(): CallId {
+  const ms = Date.now()
+  callsInMs = ms === lastCallMs ? callsInMs + 1 : 0
+  lastCallMs = ms
+  return `call-${ms.toString(16)}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}`
+}
+
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`

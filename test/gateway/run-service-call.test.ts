@@ -93,7 +93,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
       }),
     rows: () =>
       database.orm.$client
-        .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM calls ORDER BY rowid')
+        .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM calls ORDER BY id')
         .all(),
   }
 }
