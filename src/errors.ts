@@ -66,6 +66,11 @@ export const ERRORS = {
   interpreter_not_found: { status: 404, exit: 127, hint: 'install Python 3 or name one with --python' },
   not_executable: { status: 400, exit: 126, hint: 'make the file executable or give it a .py or .js ending' },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
+  audit_broken: {
+    status: 409,
+    exit: 8,
+    hint: 'keep a copy of the database and its .audit files, and compare it with a backup or an export',
+  },
   internal: { status: 500, exit: 1, hint: 'look into the log and report it' },
 } as const satisfies Record<string, ErrorRow>
 

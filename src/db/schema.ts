@@ -85,6 +85,8 @@ export const checkpoints = sqliteTable('checkpoints', {
 })
 
 export const serviceCache = sqliteTable(
+  /** Whether the value itself is kept, sealed. Not without an open vault. */
+  original: text({ enum: ['not_kept'] }).notNull(),
   'service_cache',
   {
     service: text().notNull(),
@@ -143,3 +145,19 @@ export const meta = sqliteTable('meta', {
   key: text().primaryKey(),
   value: text().notNull(),
 })
+/** The audit chain: `audit/chain.ts` writes it, and nothing changes it. */
+export const audit = sqliteTable('audit', {
+  /** From 1, gapless. */
+  seq: integer().primaryKey(),
+  at: text().notNull(),
+  role: text({ enum: ['admin', 'viewer', 'agent', 'system', 'nobody'] }).notNull(),
+  actor: text().notNull(),
+  action: text().notNull(),
+  target: text(),
+  /** JSON, as the hash has seen it. */
+  details: text().notNull(),
+  /** The hash of the row before. */
+  previous: blob({ mode: 'buffer' }).notNull(),
+  hash: blob({ mode: 'buffer' }).notNull(),
+})
+

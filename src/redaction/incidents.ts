@@ -73,6 +73,8 @@ export class Incidents {
           value_hash: hash,
           start,
           end,
+          // Only a vault could keep it so that nobody but an admin can read it.
+          original: 'not_kept',
         }),
     )
   }

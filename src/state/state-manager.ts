@@ -45,6 +45,7 @@ export class StateManager {
   readonly #events: EventTable
   readonly #meta: MetaTable
   readonly #listeners = new Set<Listener>()
+  readonly #writers = new Set<Listener>()
   readonly #pending: Pending[] = []
   #snapshot: Snapshot
   #savedSeq: number
@@ -90,6 +91,15 @@ export class StateManager {
     return () => this.#listeners.delete(listener)
   }
 
+  /**
+   * Calls `write` with each event in the transaction that stores it, to write rows of its own: when it throws, nothing
+   * is stored. Returns the way out.
+   */
+  writeAlongside(write: Listener): () => void {
+    this.#writers.add(write)
+    return () => this.#writers.delete(write)
+  }
+
   /** Stored events, for pages of the log. */
   findEvents(query: EventQuery): RuntimeEvent[] {
     return this.#events.find(query)
@@ -131,6 +141,7 @@ export class StateManager {
       this.#options.database.transaction(() => {
         this.#events.insert(written)
         alongside?.()
+        for (const write of this.#writers) write(written)
       })
       return written
     } catch (error) {

@@ -1,0 +1,179 @@
+/**
+ * What is known of the chain outside the database: its key (`<database>.audit-key`) and its head (`<database>.audit-head`),
+ * both for this user only.
+ *
+ * The rules are:
+ * - The head may lag behind the table, never lead: it is written after the rows are committed and their bytes are on the
+ *   disk. Rows of the last second before a kill are in the chain but not in the head, so the loss of just those rows
+ *   could not be told from a kill a moment earlier. Nothing else is lost.
+ * - It is written a second after the first new row, by a thread, to a new file that then takes the old one's name: one
+ *   write for however many rows, and never half a file.
+ * - It carries a MAC of its own; without the key nobody can write a head.
+ * - The head file is made before the key file, so that a key without a head means that somebody removed the head.
+ */
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { open, rename, writeFile } from 'node:fs/promises'
+import { CageError } from '../errors.ts'
+import { BEGINNING, type Head } from './hash.ts'
+
+export const keyPath = (databasePath: string): string => `${databasePath}.audit-key`
+export const headPath = (databasePath: string): string => `${databasePath}.audit-head`
+
+const WRITE_AFTER_MS = 1_000
+
+export interface AnchorSource {
+  /** The head as it is in the table now. */
+  read: () => Head
+  onFault: (error: unknown, what: string) => void
+}
+
+/** The key and the told head of a chain; `head` is null when its file is gone or is not of this key. */
+export interface Witness {
+  /** A KeyObject: made once, it hashes seven times as fast as bytes. */
+  readonly key: KeyObject
+  readonly told: Head | null
+}
+
+export class Anchor implements Witness {
+  readonly key: KeyObject
+  readonly #databasePath: string
+  readonly #path: string
+  readonly #source: AnchorSource
+  #told: Head | null
+  #timer: NodeJS.Timeout | undefined
+  #writing = false
+  #isFrozen = false
+
+  /** Makes key and head when there are no rows and no key yet. Throws CageError `audit_broken` when there are rows
+   * without a key. */
+  static open(databasePath: string, hasRows: boolean, source: AnchorSource): Anchor {
+    const key = readKey(databasePath)
+    if (key) return new Anchor(databasePath, key, readHead(databasePath, key), source)
+    if (hasRows) throw keyMissing(databasePath)
+    const bytes = randomBytes(32)
+    const made = createSecretKey(bytes)
+    writeFileSync(headPath(databasePath), headText(made, BEGINNING), { mode: 0o600 })
+    writeFileSync(keyPath(databasePath), `${bytes.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+    return new Anchor(databasePath, made, BEGINNING, source)
+  }
+
+  private constructor(databasePath: string, key: KeyObject, told: Head | null, source: AnchorSource) {
+    this.key = key
+    this.#databasePath = databasePath
+    this.#path = headPath(databasePath)
+    this.#told = told
+    this.#source = source
+  }
+
+  get told(): Head | null {
+    return this.#told
+  }
+
+  /** A row was appended. */
+  moved(): void {
+    if (this.#isFrozen || this.#timer) return
+    this.#timer = setTimeout(() => void this.#write(), WRITE_AFTER_MS).unref()
+  }
+
+  /** The chain is broken: what was told stays. False when it was frozen before. */
+  freeze(): boolean {
+    const wasFrozen = this.#isFrozen
+    this.#isFrozen = true
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    return !wasFrozen
+  }
+
+  /** Nothing is appended any more. */
+  close(): void {
+    clearTimeout(this.#timer)
+    const isDue = this.#timer !== undefined || this.#writing
+    if (this.#isFrozen || !isDue) return
+    this.#isFrozen = true
+    try {
+      // The database is closed after this, which brings all of it to the disk.
+      writeFileSync(`${this.#path}.last`, headText(this.key, this.#source.read()), { mode: 0o600, flush: true })
+      renameSync(`${this.#path}.last`, this.#path)
+    } catch (error) {
+      this.#source.onFault(error, 'cannot write the head of the audit')
+    }
+  }
+
+  async #write(): Promise<void> {
+    this.#timer = undefined
+    if (this.#writing) return this.moved()
+    this.#writing = true
+    try {
+      const head = this.#source.read()
+      await flush(`${this.#databasePath}-wal`)
+      await writeFile(`${this.#path}.next`, headText(this.key, head), { mode: 0o600 })
+      if (this.#isFrozen) return
+      await rename(`${this.#path}.next`, this.#path)
+      this.#told = head
+    } catch (error) {
+      this.#source.onFault(error, 'cannot write the head of the audit')
+    } finally {
+      this.#writing = false
+    }
+  }
+}
+
+/** What an offline look at a database needs. Throws CageError `audit_broken` when there is no key. */
+export function readWitness(databasePath: string): Witness {
+  const key = readKey(databasePath)
+  if (!key) throw keyMissing(databasePath)
+  return { key, told: readHead(databasePath, key) }
+}
+
+/** Committed is not yet on the disk: a power cut must not leave a head that leads. Without a WAL all is there already. */
+async function flush(walPath: string): Promise<void> {
+  const file = await open(walPath, 'r+').catch(() => undefined)
+  try {
+    await file?.datasync()
+  } finally {
+    await file?.close()
+  }
+}
+
+function readKey(databasePath: string): KeyObject | undefined {
+  let text: string
+  try {
+    text = readFileSync(keyPath(databasePath), 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  const key = Buffer.from(text.trim(), 'base64')
+  if (key.length === 32) return createSecretKey(key)
+  throw new CageError('audit_broken', `${keyPath(databasePath)} does not hold a key`, { hint: PUT_BACK })
+}
+
+const PUT_BACK = 'put the key file back from a backup, or move the database away and begin a new one'
+
+const keyMissing = (databasePath: string): CageError =>
+  new CageError('audit_broken', `${databasePath} has an audit, but its key ${keyPath(databasePath)} is gone`, {
+    facts: { path: keyPath(databasePath) },
+    hint: PUT_BACK,
+  })
+
+function readHead(databasePath: string, key: KeyObject): Head | null {
+  try {
+    const { seq, hash, mac } = JSON.parse(readFileSync(headPath(databasePath), 'utf8')) as Record<string, unknown>
+    if (typeof seq !== 'number' || typeof hash !== 'string' || typeof mac !== 'string') return null
+    const head = { seq, hash: Buffer.from(hash, 'hex') }
+    const expected = macOf(key, head)
+    const given = Buffer.from(mac, 'hex')
+    return given.length === expected.length && timingSafeEqual(given, expected) ? head : null
+  } catch {
+    return null
+  }
+}
+
+const headText = (key: KeyObject, head: Head): string =>
+  `${JSON.stringify({ seq: head.seq, hash: head.hash.toString('hex'), mac: macOf(key, head).toString('hex') })}\n`
+
+const macOf = (key: KeyObject, { seq, hash }: Head): Buffer =>
+  createHmac('sha256', key)
+    .update(`iron-cage audit head 1\n${seq}\n${hash.toString('hex')}`)
+    .digest()

@@ -1,0 +1,122 @@
+/**
+ * The audit: who did what, in one table that nobody can quietly edit. `chain.ts` writes it, `entries.ts` says which
+ * events belong into it, `verify.ts` finds what was done to it, `anchor.ts` keeps its head outside the database.
+ *
+ * The rules are:
+ * - Rows are only ever appended, numbered from 1 without a gap. Each holds the hash of the one before and an own hash:
+ *   HMAC-SHA256 with a key that is not in the database (`<database>.audit-key`), over all fields, each with its length
+ *   before it, so that no two rows give the same bytes.
+ * - What an event tells is written in the transaction of the event. What an admin asks for is written before it is done:
+ *   no row, no action (`append` throws).
+ * - The head and the count are also in `<database>.audit-head`. Once the chain was found broken that file stays as it
+ *   is: it is the evidence. The server goes on and goes on appending; `verify` keeps failing.
+ * - Whoever holds the key file can forge the chain, and whoever puts back an old database together with its old head
+ *   file cannot be told from the past. Exports kept elsewhere, and the head that the log tells at each start, can.
+ */
+import { type Clock, isoTime } from '../clock.ts'
+import { type AuditRow, type AuditTable, auditTable } from '../db/audit.ts'
+import { type Database, isStorageFault } from '../db/database.ts'
+import { CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { Anchor } from './anchor.ts'
+import { entryOf } from './entries.ts'
+import { BEGINNING, type Head, hashOf } from './hash.ts'
+import { type Verdict, verifyChain, verifyTail } from './verify.ts'
+
+/** Who did what to whom. */
+export interface Entry {
+  role: AuditRow['role']
+  /** A person's or token's name, an agent's id, "iron-cage". */
+  actor: string
+  /** noun.verb, e.g. "agent.stop". */
+  action: string
+  /** Id or name of what it was done to. */
+  target?: string | null
+  /** What else is to be known. Never a secret or a personal datum. */
+  details?: Readonly<Record<string, unknown>>
+}
+
+export interface AuditOptions {
+  database: Database
+  state: StateManager
+  clock: Clock
+  /** Told once when rows disappear while the server runs. */
+  onBroken: (problem: string) => void
+  /** Told of faults of the disk when the head file is written. */
+  onFault: (error: unknown, what: string) => void
+}
+
+/** Rows that are looked at when the server starts: some thirty milliseconds. */
+const TAIL_ROWS = 5_000
+
+export class Audit {
+  readonly #database: Database
+  readonly #table: AuditTable
+  readonly #clock: Clock
+  readonly #anchor: Anchor
+  readonly #onBroken: (problem: string) => void
+  readonly #stop: () => void
+  /** What the check of the last rows found at the start. */
+  readonly atStart: Verdict
+
+  /** Checks the end of the chain and writes every event that belongs into it from now on. Throws CageError `audit_broken`
+   * when there are rows and their key is gone. */
+  constructor({ database, state, clock, onBroken, onFault }: AuditOptions) {
+    this.#database = database
+    this.#table = auditTable(database)
+    this.#clock = clock
+    this.#onBroken = onBroken
+    const last = this.#table.last()
+    this.#anchor = Anchor.open(database.path, last !== undefined, { read: () => this.head, onFault })
+    this.atStart = verifyTail(this.#table, this.#anchor, TAIL_ROWS)
+    if (!this.atStart.ok) this.#anchor.freeze()
+    this.#stop = state.writeAlongside((event) => {
+      const entry = entryOf(event)
+      if (entry) this.#insert(entry, event.at)
+    })
+  }
+
+  /** The last row's number and hash; zeros when there is none. */
+  get head(): Head {
+    return this.#table.last() ?? BEGINNING
+  }
+
+  /** Writes one row, now. Throws CageError `database_unusable` when it cannot be written: what it tells must not be done. */
+  append(entry: Entry): void {
+    try {
+      this.#database.transaction(() => this.#insert(entry, isoTime(this.#clock.now())))
+    } catch (error) {
+      if (!isStorageFault(error)) throw error
+      throw new CageError('database_unusable', `the audit cannot be written, so ${entry.action} was not done`, {
+        cause: error,
+      })
+    }
+  }
+
+  /** Looks at every row, in pieces that let others work. */
+  verify(): Promise<Verdict> {
+    return verifyChain(this.#table, this.#anchor)
+  }
+
+  find(query: Parameters<AuditTable['find']>[0]): AuditRow[] {
+    return this.#table.find(query)
+  }
+
+  /** Writes the head file for the last time. */
+  close(): void {
+    this.#stop()
+    this.#anchor.close()
+  }
+
+  #insert({ role, actor, action, target = null, details = {} }: Entry, at: string): void {
+    const { seq, hash: previous } = this.head
+    const { seq: told } = this.#anchor.told ?? BEGINNING
+    if (seq < told && this.#anchor.freeze()) {
+      // Not within the transaction that is being written.
+      queueMicrotask(() => this.#onBroken(`rows ${seq + 1} to ${told} have disappeared`))
+    }
+    const row = { seq: seq + 1, at, role, actor, action, target, details: JSON.stringify(details), previous }
+    this.#table.insert({ ...row, hash: hashOf(this.#anchor.key, row) })
+    this.#anchor.moved()
+  }
+}

@@ -1,0 +1,49 @@
+/** Which events belong into the audit, and as what. Pure. */
+import type { RuntimeEvent } from '../events.ts'
+import type { Entry } from './chain.ts'
+
+const system = { role: 'system', actor: 'iron-cage' } as const
+
+export function entryOf(event: RuntimeEvent): Entry | undefined {
+  switch (event.type) {
+    case 'pii.found': {
+      const { incident_id, pii_type, risk, action, place, call_id, value_hash, start, end } = event.data
+      const details = { pii_type, risk, action, place, call_id, value_hash, start, end }
+      return { role: 'agent', actor: event.agent_id ?? '', action: 'pii.found', target: incident_id, details }
+    }
+    case 'budget.raised': {
+      const { from_usd, limit_usd, by } = event.data
+      return {
+        role: 'admin',
+        actor: by,
+        action: 'budget.changed',
+        target: event.agent_id,
+        details: { from_usd, limit_usd },
+      }
+    }
+    case 'auth.failed':
+      return { role: 'nobody', actor: 'unknown', action: event.type, details: event.data }
+    case 'agent.stopped': {
+      // The operator's own stop was asked for at the API, and has its row from there.
+      const { reason, survivors } = event.data
+      if (reason !== 'budget' && reason !== 'pii') return undefined
+      return { ...system, action: event.type, target: event.agent_id, details: { reason, survivors } }
+    }
+    case 'config.loaded':
+      return { ...system, action: event.type, details: event.data }
+    case 'secret.created':
+    case 'secret.read':
+    case 'secret.updated':
+    case 'secret.deleted':
+    case 'secret.rotated':
+    case 'secret.reloaded':
+      return {
+        ...system,
+        action: event.type,
+        target: event.data.name,
+        details: { environment: event.data.environment },
+      }
+    default:
+      return undefined
+  }
+}

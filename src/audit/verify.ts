@@ -1,0 +1,93 @@
+/** Finds out whether the chain is as it was written, and if not, which row is the first that is not. */
+import type { KeyObject } from 'node:crypto'
+import { setImmediate as othersTurn } from 'node:timers/promises'
+import type { AuditRow, AuditTable } from '../db/audit.ts'
+import type { Witness } from './anchor.ts'
+import { BEGINNING, type Head, hashOf } from './hash.ts'
+
+export type Verdict = Sound | Broken
+
+interface Sound {
+  ok: true
+  /** How many rows there are. */
+  rows: number
+  /** Hash of the last one, in hex. */
+  head: string
+}
+
+interface Broken {
+  ok: false
+  /** How many good rows come before. */
+  rows: number
+  /** Number of the first bad row, also of one that is missing; null when it is not about a row. */
+  row: number | null
+  /** One sentence. */
+  problem: string
+}
+
+/** A page takes a few milliseconds. */
+const PAGE = 2_000
+/** Below every row, also those that nobody but an intruder numbers so. */
+const BELOW_ALL = Number.MIN_SAFE_INTEGER
+
+/** Looks at the whole chain, a page at a time. */
+export async function verifyChain(table: AuditTable, { key, told }: Witness): Promise<Verdict> {
+  let head = BEGINNING
+  for (let after = BELOW_ALL; ; after = head.seq) {
+    const page = table.after(after, PAGE)
+    const bad = firstBad(page, head, key)
+    if (bad) return bad
+    head = page.at(-1) ?? head
+    // `told` is older than the rows: those that are appended meanwhile are ahead of it, never behind.
+    if (page.length < PAGE) return judgeEnd(table, head, told)
+    await othersTurn()
+  }
+}
+
+/** Looks at the last rows only, in bounded time; what lies before them is taken as it is. */
+export function verifyTail(table: AuditTable, { key, told }: Witness, rows: number): Verdict {
+  const last = table.last()?.seq ?? 0
+  const isWhole = last <= rows
+  const page = table.after(isWhole ? BELOW_ALL : last - rows - 1, rows + 1)
+  const head = isWhole ? BEGINNING : page.shift()!
+  return firstBad(page, head, key) ?? judgeEnd(table, page.at(-1) ?? head, told)
+}
+
+/** Of rows in order, the first of which follows `head`. */
+function firstBad(rows: readonly AuditRow[], head: Head, key: KeyObject): Broken | undefined {
+  for (const row of rows) {
+    const problem = problemOf(row, head, key)
+    if (problem) return { ok: false, rows: head.seq, row: row.seq > head.seq + 1 ? head.seq + 1 : row.seq, problem }
+    head = row
+  }
+  return undefined
+}
+
+function problemOf(row: AuditRow, head: Head, key: KeyObject): string | undefined {
+  const expected = head.seq + 1
+  if (row.seq > expected)
+    return row.seq - 1 > expected ? `rows ${expected} to ${row.seq - 1} are missing` : `row ${expected} is missing`
+  if (row.seq < expected) return `row ${row.seq} stands before the first one`
+  if (!row.hash.equals(hashOf(key, row)))
+    return `row ${row.seq} is not as it was written: it was edited, inserted or moved`
+  if (!row.previous.equals(head.hash)) return `row ${row.seq} does not follow the row before it`
+  return undefined
+}
+
+/** Every row that was looked at is good; are they all, and the ones that were told? */
+function judgeEnd(table: AuditTable, { seq, hash }: Head, told: Head | null): Verdict {
+  const bad = (row: number | null, problem: string): Broken => ({ ok: false, rows: seq, row, problem })
+  if (!told) return bad(null, 'the head file is gone, or was not written with this key')
+  if (seq < told.seq) {
+    const missing = seq + 1 < told.seq ? `rows ${seq + 1} to ${told.seq} are missing` : `row ${told.seq} is missing`
+    const how = seq === 0 ? 'the table was emptied' : 'the end was cut off, or this is an older copy of the file'
+    return bad(seq + 1, `${missing}: ${how}`)
+  }
+  const [witnessed] = told.seq > 0 ? table.after(told.seq - 1, 1) : []
+  if (witnessed && !witnessed.hash.equals(told.hash)) {
+    return bad(told.seq, `row ${told.seq} is another than the head file has seen`)
+  }
+  const gone = table.missingTriggers()
+  if (gone.length > 0) return bad(null, `what keeps rows from being changed was removed: ${gone.join(', ')}`)
+  return { ok: true, rows: seq, head: hash.toString('hex') }
+}

@@ -1,0 +1,314 @@
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { headPath, keyPath, readWitness } from '../../src/audit/anchor.ts'
+import { Audit } from '../../src/audit/chain.ts'
+import { hashOf } from '../../src/audit/hash.ts'
+import { type Verdict, verifyChain } from '../../src/audit/verify.ts'
+import { systemClock } from '../../src/clock.ts'
+import { auditTable } from '../../src/db/audit.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { until } from '../support/runtime.ts'
+
+const TRIGGERS = ['audit_is_never_updated', 'audit_is_never_deleted', 'audit_is_appended_only']
+
+function temporaryFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-audit-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'state.db')
+}
+
+interface Open {
+  audit: Audit
+  state: StateManager
+  broken: string[]
+  client: Sqlite.Database
+  close(): void
+}
+
+function open(path: string): Open {
+  const database = openDatabase({ path })
+  const onFault = (error: unknown) => {
+    throw error
+  }
+  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
+  const broken: string[] = []
+  const audit = new Audit({ database, state, clock: systemClock, onFault, onBroken: (problem) => broken.push(problem) })
+  let isOpen = true
+  const close = () => {
+    if (!isOpen) return
+    isOpen = false
+    audit.close()
+    state.close()
+    database.close()
+  }
+  onTestFinished(close)
+  return { audit, state, broken, client: database.orm.$client, close }
+}
+
+const stop = (number: number) =>
+  ({ role: 'admin', actor: 'operator', action: 'agent.stop', target: `w-${number}`, details: { number } }) as const
+
+/** A closed database with so many rows. */
+function written(rows: number): string {
+  const path = temporaryFile()
+  const { audit, close } = open(path)
+  for (let number = 1; number <= rows; number++) audit.append(stop(number))
+  close()
+  return path
+}
+
+/** As an intruder would: the triggers are put out of the way and back in their place. */
+function tamper(path: string, change: (client: Sqlite.Database) => void): void {
+  const client = new Sqlite(path)
+  const triggers = client
+    .prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'")
+    .pluck()
+    .all() as string[]
+  for (const name of TRIGGERS) client.exec(`DROP TRIGGER ${name}`)
+  change(client)
+  for (const sql of triggers) client.exec(sql)
+  client.close()
+}
+
+async function verify(path: string): Promise<Verdict> {
+  const database = openDatabase({ path })
+  try {
+    return await verifyChain(auditTable(database), readWitness(path))
+  } finally {
+    database.close()
+  }
+}
+
+const sql = (statement: string) => (client: Sqlite.Database) => client.exec(statement)
+
+describe('the audit chain', () => {
+  test('that nobody touched is sound, whole and by its end', async () => {
+    const path = written(20)
+    expect(await verify(path)).toMatchObject({ ok: true, rows: 20 })
+    expect(open(path).audit.atStart).toMatchObject({ ok: true, rows: 20 })
+  })
+
+  test('without a row is sound', async () => {
+    expect(await verify(written(0))).toMatchObject({ ok: true, rows: 0 })
+  })
+
+  test.each<[what: string, change: (client: Sqlite.Database) => void, row: number | null, problem: RegExp]>([
+    ['an edited actor', sql("UPDATE audit SET actor = 'nobody' WHERE seq = 7"), 7, /not as it was written/],
+    ['an edited time', sql("UPDATE audit SET at = '2020-01-01T00:00:00.000Z' WHERE seq = 7"), 7, /not as it was/],
+    ['edited details', sql("UPDATE audit SET details = '{}' WHERE seq = 1"), 1, /not as it was written/],
+    ['a target that is null now', sql('UPDATE audit SET target = NULL WHERE seq = 20'), 20, /not as it was written/],
+    [
+      'a character moved to the next field',
+      sql("UPDATE audit SET actor = 'operato', action = 'ragent.stop' WHERE seq = 4"),
+      4,
+      /not as/,
+    ],
+    ['an edited hash', sql('UPDATE audit SET hash = zeroblob(32) WHERE seq = 7'), 7, /not as it was written/],
+    [
+      'a shortened previous hash',
+      sql('UPDATE audit SET previous = substr(previous, 1, 31) WHERE seq = 7'),
+      7,
+      /not as/,
+    ],
+    ['a deleted row', sql('DELETE FROM audit WHERE seq = 7'), 7, /row 7 is missing/],
+    ['a deleted stretch', sql('DELETE FROM audit WHERE seq BETWEEN 7 AND 9'), 7, /rows 7 to 9 are missing/],
+    [
+      'a deleted row whose followers moved up',
+      sql('DELETE FROM audit WHERE seq = 7; UPDATE audit SET seq = seq - 1 WHERE seq > 7'),
+      7,
+      /not as/,
+    ],
+    ['the first row deleted', sql('DELETE FROM audit WHERE seq = 1'), 1, /row 1 is missing/],
+    [
+      'two rows that changed places',
+      sql(
+        'UPDATE audit SET seq = -1 WHERE seq = 7; UPDATE audit SET seq = 7 WHERE seq = 8; UPDATE audit SET seq = 8 WHERE seq = -1',
+      ),
+      7,
+      /not as/,
+    ],
+    [
+      'a duplicated row at the end',
+      sql(
+        'INSERT INTO audit SELECT 21, at, role, actor, action, target, details, previous, hash FROM audit WHERE seq = 7',
+      ),
+      21,
+      /not as/,
+    ],
+    [
+      'a duplicated row before all',
+      sql(
+        'INSERT INTO audit SELECT -3, at, role, actor, action, target, details, previous, hash FROM audit WHERE seq = 7',
+      ),
+      -3,
+      /stands before/,
+    ],
+    [
+      'a row made up at the end',
+      sql(
+        'INSERT INTO audit SELECT 21, at, role, actor, action, target, details, hash, randomblob(32) FROM audit WHERE seq = 20',
+      ),
+      21,
+      /not as/,
+    ],
+    ['a deleted tail', sql('DELETE FROM audit WHERE seq > 15'), 16, /rows 16 to 20 are missing: the end was cut off/],
+    ['the last row deleted', sql('DELETE FROM audit WHERE seq = 20'), 20, /row 20 is missing: the end was cut off/],
+    ['an emptied table', sql('DELETE FROM audit'), 1, /rows 1 to 20 are missing: the table was emptied/],
+  ])('shows %s', async (_what, change, row, problem) => {
+    const path = written(20)
+    tamper(path, change)
+    expect(await verify(path)).toMatchObject({ ok: false, row, problem: expect.stringMatching(problem) })
+    // The start looks at the same rows here.
+    expect(open(path).audit.atStart).toMatchObject({ ok: false, row })
+  })
+
+  test('shows triggers that were removed', async () => {
+    const path = written(3)
+    const client = new Sqlite(path)
+    client.exec('DROP TRIGGER audit_is_never_updated')
+    client.close()
+    expect(await verify(path)).toMatchObject({
+      ok: false,
+      row: null,
+      problem: expect.stringContaining('never_updated'),
+    })
+  })
+
+  test('shows an older copy of the file', async () => {
+    const path = written(10)
+    copyFileSync(path, `${path}.old`)
+    const { audit, close } = open(path)
+    for (let number = 11; number <= 15; number++) audit.append(stop(number))
+    close()
+    rmSync(`${path}-wal`, { force: true })
+    rmSync(`${path}-shm`, { force: true })
+    copyFileSync(`${path}.old`, path)
+    const verdict = { ok: false, row: 11, problem: expect.stringContaining('older copy of the file') }
+    expect(await verify(path)).toMatchObject(verdict)
+
+    // It goes on, and what it appends does not cover what is missing: the told head stays.
+    const later = open(path)
+    expect(later.audit.atStart).toMatchObject(verdict)
+    for (let number = 0; number < 10; number++) later.audit.append(stop(number))
+    later.close()
+    expect(await verify(path)).toMatchObject({ ok: false, row: 15, problem: expect.stringContaining('another') })
+  })
+
+  test('shows rows that disappear while the server runs', async () => {
+    const path = written(10)
+    const { audit, broken, client, close } = open(path)
+    client.exec('DROP TRIGGER audit_is_never_deleted')
+    client.exec('DELETE FROM audit WHERE seq > 8')
+    audit.append(stop(11))
+    audit.append(stop(12))
+    await until(() => broken.length > 0, 'it is told')
+    expect(broken).toEqual(['rows 9 to 10 have disappeared'])
+    close()
+    expect(await verify(path)).toMatchObject({ ok: false, row: 10 })
+  })
+
+  test.each([
+    ['a head file that is gone', (path: string) => rmSync(headPath(path))],
+    ['a head file of somebody else', (path: string) => copyFileSync(headPath(written(20)), headPath(path))],
+    [
+      'a head file that was edited',
+      (path: string) => writeFileSync(headPath(path), readFileSync(headPath(path), 'utf8').replace('20', '10')),
+    ],
+  ])('shows %s', async (_what, change) => {
+    const path = written(20)
+    change(path)
+    expect(await verify(path)).toMatchObject({ ok: false, row: null, problem: expect.stringContaining('head file') })
+  })
+
+  test('written with another key is shown from its first row on', async () => {
+    const path = written(20)
+    copyFileSync(keyPath(written(0)), keyPath(path))
+    expect(await verify(path)).toMatchObject({ ok: false, row: 1 })
+  })
+
+  test('without its key is not begun anew', () => {
+    const path = written(3)
+    rmSync(keyPath(path))
+    expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
+  })
+
+  test('is guarded by the database itself', () => {
+    const { audit, client } = open(temporaryFile())
+    audit.append(stop(1))
+    for (const statement of [
+      "UPDATE audit SET actor = 'x'",
+      'DELETE FROM audit',
+      'INSERT INTO audit SELECT 7, at, role, actor, action, target, details, previous, hash FROM audit',
+      "REPLACE INTO audit SELECT seq, at, role, 'x', action, target, details, previous, hash FROM audit",
+    ]) {
+      expect(() => client.exec(statement), statement).toThrow(/audit rows are/)
+    }
+  })
+
+  test('has key and head in files for this user only', () => {
+    const path = written(1)
+    for (const file of [keyPath(path), headPath(path)]) expect(statSync(file).mode & 0o777).toBe(0o600)
+  })
+
+  test('tells its head to the file within a second or so, once for many rows', async () => {
+    const path = temporaryFile()
+    const { audit } = open(path)
+    for (let number = 1; number <= 500; number++) audit.append(stop(number))
+    const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number
+    expect(told()).toBe(0)
+    await until(() => told() === 500, 'the head file has the last row')
+  })
+
+  test('has a row for an event in the transaction of the event, or neither', () => {
+    const { audit, state, client } = open(temporaryFile())
+    const failed = {
+      type: 'auth.failed',
+      level: 'WARN',
+      message: 'refused',
+      data: { reason: 'why', route: 'GET /' },
+    } as const
+    state.record(failed)
+    expect(audit.find({ limit: 10 })).toMatchObject([{ seq: 1, role: 'nobody', action: 'auth.failed' }])
+    client.exec("CREATE TEMP TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'full'); END")
+    expect(() => state.record(failed)).toThrow('full')
+    expect(state.read().seq).toBe(1)
+    expect(state.findEvents({ limit: 10 })).toHaveLength(1)
+  })
+
+  test('looks at its last rows only when it starts, also at one that was told long ago', async () => {
+    const path = temporaryFile()
+    const first = open(path)
+    for (let number = 1; number <= 5_100; number++) first.audit.append(stop(number))
+    first.close()
+    tamper(path, sql("UPDATE audit SET actor = 'x' WHERE seq = 10"))
+    expect(open(path).audit.atStart).toMatchObject({ ok: true })
+    expect(await verify(path)).toMatchObject({ ok: false, row: 10 })
+  })
+})
+
+test('fifty thousand rows and more are verified in a second of the processor', async () => {
+  const path = written(0)
+  const { key } = readWitness(path)
+  const database = openDatabase({ path })
+  onTestFinished(() => database.close())
+  const table = auditTable(database)
+  let previous: Buffer = Buffer.alloc(32)
+  database.transaction(() => {
+    for (let seq = 1; seq <= 50_000; seq++) {
+      const row = { seq, at: '2026-01-01T00:00:00.000Z', previous, ...stop(seq), details: `{"number":${seq}}` }
+      previous = hashOf(key, row)
+      table.insert({ ...row, hash: previous })
+    }
+  })
+  // Time of the processor: whatever else the machine does, it does not count.
+  const before = process.cpuUsage()
+  expect(await verifyChain(table, readWitness(path))).toMatchObject({ ok: true, rows: 50_000 })
+  const { user, system } = process.cpuUsage(before)
+  const perSecond = Math.round(50_000 / ((user + system) / 1e6))
+  process.stdout.write(`audit verify: ${perSecond} rows a second\n`)
+  expect(perSecond).toBeGreaterThan(50_000)
+})
