@@ -1,24 +1,33 @@
 #!/usr/bin/env bash
-# Installs what the test suite needs beside npm packages, once: a Python environment with the real clients, and a
+# Installs what the test suite needs beside npm packages, once: Python environments with the real clients, and a
 # browser. Says what it cannot install and how to do it by hand.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-stamp=.venv-test/.installed
-wanted=$(cksum < scripts/test-requirements.txt)
-if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+# Makes a Python environment with what a requirements file names, unless it is there.
+environment() {
+  local folder=$1 requirements=$2 wanted
+  wanted=$(cksum < "$requirements")
+  [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ] && return
   command -v python3 > /dev/null || { echo "tests need python3 (3.9 or newer): install it first" >&2; exit 1; }
-  echo "Setting up .venv-test (once) …"
-  rm -rf .venv-test
+  echo "Setting up $folder (once) …"
+  rm -rf "$folder"
   # virtualenv where venv is not packaged with Python (Debian splits it off).
-  python3 -m venv .venv-test 2> /dev/null || {
+  python3 -m venv "$folder" 2> /dev/null || {
     [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || { echo "tests need Python's venv: apt-get install python3-venv" >&2; exit 1; }
     apt-get update -qq && apt-get install -y -qq python3-venv > /dev/null
-    python3 -m venv .venv-test
+    python3 -m venv "$folder"
   }
-  .venv-test/bin/pip install --quiet --disable-pip-version-check -r scripts/test-requirements.txt
-  echo "$wanted" > "$stamp"
-fi
+  # uv needs half a minute for what takes pip more than three; pip for those whose registry only pip knows.
+  "$folder/bin/pip" install --quiet --disable-pip-version-check uv || true
+  "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$requirements"
+  echo "$wanted" > "$folder/.installed"
+}
+
+environment .venv-test scripts/test-requirements.txt
+environment .venv-test-oldest scripts/test-requirements-oldest.txt
+environment .venv-test-frameworks scripts/test-requirements-frameworks.txt
 
 if ! command -v chromium > /dev/null && ! command -v google-chrome > /dev/null && [ -z "${CHROMIUM:-}" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
