@@ -3,7 +3,7 @@
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
  */
-import { type Nanodollars, showUsd, toUsd } from './money.ts'
+import { type BudgetScope, type Nanodollars, showUsd, toUsd } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
@@ -106,31 +106,55 @@ export class CageError extends Error {
 
 export class BudgetExceededError extends CageError {
   override readonly name = 'BudgetExceededError'
-  constructor(facts: { agentId: string; limit: Nanodollars; spent: Nanodollars; needed: Nanodollars }) {
+  /** `budget`: which one refused; `until`: ISO 8601, when its period ends. */
+  constructor(facts: {
+    budget: BudgetScope
+    agentId: string
+    limit: Nanodollars
+    spent: Nanodollars
+    needed: Nanodollars
+    until: string | null
+  }) {
     const left = Math.max(0, facts.limit - facts.spent)
+    const whose = { agent: 'has', run: 'its run has', server: 'the server has' }[facts.budget]
+    const until = facts.until === null ? '' : ` until ${facts.until}`
     super(
       'budget_exceeded',
-      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} but has ${showUsd(toUsd(left))} of ${showUsd(toUsd(facts.limit))} left`,
+      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} but ${whose} ${showUsd(toUsd(left))} of ${showUsd(toUsd(facts.limit))} left${until}`,
       {
         facts: {
           agent_id: facts.agentId,
+          budget: facts.budget,
           limit_usd: toUsd(facts.limit),
           spent_usd: toUsd(facts.spent),
           needed_usd: toUsd(facts.needed),
+          until: facts.until,
         },
+        hint: facts.budget === 'agent' ? undefined : BUDGET_HINTS[facts.budget],
       },
     )
   }
 }
 
+/** These limits are settings; only an agent's own is raised live. */
+const BUDGET_HINTS = {
+  run: 'restart the agent, or raise budget.per_run_usd in the configuration',
+  server: 'raise budget.server_usd in the configuration and start the server again',
+}
+
 export class BudgetHeldError extends CageError {
   override readonly name = 'BudgetHeldError'
-  constructor(facts: { agentId: string; needed: Nanodollars; held: Nanodollars }) {
+  constructor(facts: { budget: BudgetScope; agentId: string; needed: Nanodollars; held: Nanodollars }) {
     super(
       'budget_held',
       `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))}`,
       {
-        facts: { agent_id: facts.agentId, needed_usd: toUsd(facts.needed), held_usd: toUsd(facts.held) },
+        facts: {
+          agent_id: facts.agentId,
+          budget: facts.budget,
+          needed_usd: toUsd(facts.needed),
+          held_usd: toUsd(facts.held),
+        },
         retryAfterS: 1,
       },
     )

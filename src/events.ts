@@ -140,17 +140,43 @@ export interface EventData {
   'circuit.half_opened': { circuit: string }
   'circuit.closed': { circuit: string; by: 'probe' | 'operator' }
 
-  /** Spending passed a warning threshold (once per threshold and limit). */
+  /** Spending passed a warning threshold (once per limit and period). `budget` is left out for the agent's own. */
   'budget.warned': {
+    budget?: 'run' | 'server'
     spent_usd: Usd
     limit_usd: Usd
     threshold: number
     used_percent: number
     suggested_increase_usd: Usd
   }
-  /** Nothing more can be paid: at 100 %, or a call that does not fit any more. */
-  'budget.exhausted': { spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
+  /** Nothing more can be paid: at 100 %, or a call that does not fit any more. `budget` as above. */
+  'budget.exhausted': { budget?: 'run' | 'server'; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
   'budget.raised': { from_usd: Usd; limit_usd: Usd; by: string }
+  /** The agent's limit counts from here: a day or a month has begun. `spent_before_usd`: all it spent until then. */
+  'budget.period_began': { starts_at: string; ends_at: string; spent_before_usd: Usd }
+  /** A call costs something else than was charged; a row of the ledger holds the difference. `model`: null for services. */
+  'call.corrected': {
+    call_id: string
+    correction_id: string
+    target: string
+    model: string | null
+    cost_usd: Usd
+    difference_usd: Usd
+    /** When the call was charged: the difference belongs to the same period. */
+    charged_at: string
+    reason: string
+    by: string
+  }
+  /** A call that a killed server left open was charged or released by a person. */
+  'call.resolved': {
+    call_id: string
+    target: string
+    model: string | null
+    outcome: 'charged' | 'released'
+    held_usd: Usd
+    cost_usd: Usd
+    by: string
+  }
 
   /** Personal data was found. Never the value. */
   'pii.found': {

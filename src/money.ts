@@ -10,6 +10,9 @@ export type Nanodollars = number & { readonly __unit?: 'nanodollars' }
 /** A decimal string in US dollars, up to nine fraction digits: "45.9", "0.12", "-0.5". */
 export type Usd = string
 
+/** Whose money it is: an agent's own, that of one of its runs, or everybody's on this server. */
+export type BudgetScope = 'agent' | 'run' | 'server'
+
 export const NANOS_PER_USD = 1_000_000_000
 
 const MAX_NANOS = 9_000_000 * NANOS_PER_USD

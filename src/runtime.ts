@@ -14,7 +14,7 @@ import { loadAssets } from './api/assets.ts'
 import { startServer } from './api/server.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { ServiceCache } from './breaker/fallback.ts'
-import { Ledger } from './budget/ledger.ts'
+import { type Ledger, openLedger } from './budget/ledger.ts'
 import { Prices } from './budget/prices.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
@@ -96,7 +96,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => state.close())
     state.subscribe((event) => log.event(event))
 
-    const ledger = new Ledger({ database, state, clock, warnAt: config.budget.warn_at })
+    const ledger = openLedger(config.budget, { database, state, clock })
+    opened.push(() => ledger.close())
     ledger.recover()
     const incidents = new Incidents(database, state)
     const checkpoints = checkpointTable(database)

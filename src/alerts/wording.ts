@@ -24,19 +24,19 @@ export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
 export function wordAlert(event: RuntimeEvent): Wording | undefined {
   switch (event.type) {
     case 'budget.warned': {
-      const { spent_usd, limit_usd, used_percent } = event.data
+      const { budget, spent_usd, limit_usd, used_percent } = event.data
       return {
         kind: 'budget_warning',
-        title: 'Budget warning',
+        title: `Budget warning${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%). Nothing is paid beyond the limit.`,
       }
     }
     case 'budget.exhausted': {
-      const { spent_usd, limit_usd, needed_usd } = event.data
+      const { budget, spent_usd, limit_usd, needed_usd } = event.data
       const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit any more.`
       return {
         kind: 'budget_exhausted',
-        title: 'Budget exhausted',
+        title: `Budget exhausted${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${call}`,
       }
     }
@@ -60,6 +60,9 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       return undefined
   }
 }
+
+const whoseBudget = (budget: 'run' | 'server' | undefined): string =>
+  budget ? ` — ${{ run: 'this run', server: 'the whole server' }[budget]}` : ''
 
 /** One alert for many findings. */
 export function wordDigest({ counts, seconds }: Digest): Wording {

@@ -1,33 +1,56 @@
 /**
- * The ledger: how much each agent may spend, has spent, and holds for calls that run.
+ * The ledger: how much may be spent, was spent, and is held for calls that run. Every call is paid by its agent's
+ * budget and, where the configuration has them, by its run's and by the whole server's; all must pass.
  *
  * The rules are:
- * - spent + held ≤ limit at every instant. What decides about money is synchronous: `#tryHold` looks and holds without
- *   an await between. A call waits only after that, and asks again from the start.
+ * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `#tryHold` looks at
+ *   all budgets and holds in all of them without an await between. A call waits only after that, and asks again from the
+ *   start.
  * - A hold's row is committed before it counts, and before anything is sent. No row, no call.
- * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws.
+ * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. What a killed server left open is
+ *   unresolved and stays held until a person says what became of it.
  * - Memory is charged at once; the row follows with the event that tells of it, in one transaction (`Settled.write`).
  * - A charge is posted in full, also above its hold: the money is gone.
+ * - What has ended is never edited: a correction is a row of its own and counts when its call did.
+ * - A charge counts in the period in which it is made, a hold in each in which it is open. Periods only go forward,
+ *   whatever the wall clock does.
  */
 import { type Clock, isoTime } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import { type BudgetTable, budgetTable } from '../db/budgets.ts'
-import { type CallEnd, type CallKind, type CallTable, callTable } from '../db/calls.ts'
+import { type CallEnd, type CallKind, type CallRow, type CallTable, callTable } from '../db/calls.ts'
 import { type Database, isStorageFault } from '../db/database.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
-import type { AgentId, CallId, RunId } from '../ids.ts'
-import { type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import { type AgentId, type CallId, newCallId, type RunId } from '../ids.ts'
+import { type BudgetScope, fromUsd, type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { Account, accountChange, type Balance } from './account.ts'
+import {
+  correctedEvent,
+  exhaustedEvent,
+  periodBeganEvent,
+  raisedEvent,
+  resolvedEvent,
+  warnedEvent,
+} from './budget-events.ts'
+import { type Period, type PeriodRule, periodsOf } from './period.ts'
 
 /** How long holds are refused without asking a database that could not be written, in ms: each try blocks a while. */
 const UNUSABLE_MS = 250
 /** How long a call may wait for money that running calls hold, in ms. */
 const WAIT_FOR_HELD_MS = 2_000
+/** Timers count no further than 24 days. */
+const LONGEST_TIMER_MS = 86_400_000
 
-export interface HoldRequest {
-  callId: CallId
+/** Who spends; `runId` is null for a client that is not supervised, which no run's budget concerns. */
+export interface Spender {
   agentId: AgentId
   runId: RunId | null
+}
+
+export interface HoldRequest extends Spender {
+  callId: CallId
   kind: CallKind
   /** Provider or service. */
   target: string
@@ -57,18 +80,24 @@ export interface Settled {
   write: () => void
 }
 
-export interface Balance {
-  limit: Nanodollars
-  spent: Nanodollars
-  held: Nanodollars
+/** What a call costs after all. */
+export interface CorrectionRequest {
+  agentId: AgentId
+  callId: CallId
+  /** Not the difference. */
+  cost: Nanodollars
+  reason: string
+  /** Who wants it. */
+  by: string
 }
 
-interface Account extends Balance {
-  /** The limits for which the warning and the end were told, so that each is told once a limit. */
-  warnedLimit: Nanodollars | null
-  exhaustedLimit: Nanodollars | null
-  /** Calls that wait for a change of the balance. */
-  waiting: Set<() => void>
+/** What became of a call that a killed server left open. */
+export interface Resolution {
+  agentId: AgentId
+  callId: CallId
+  /** Null: released, it cost nothing; undefined: it cost what is held. */
+  cost: Nanodollars | null | undefined
+  by: string
 }
 
 export interface LedgerOptions {
@@ -77,6 +106,22 @@ export interface LedgerOptions {
   clock: Clock
   /** Shares of the limit, 0–1, at which to warn. */
   warnAt: readonly number[]
+  /** Limit of each run. (Default: none.) */
+  perRun?: Nanodollars
+  /** Limit of all agents together. (Default: none.) */
+  server?: Nanodollars
+  /** The agents' limits and the server's hold for a day or a month each; a run's never does. (Default: for ever.) */
+  period?: PeriodRule
+}
+
+/** The ledger as the configuration wants it. */
+export function openLedger(
+  budget: Config['budget'],
+  parts: Pick<LedgerOptions, 'database' | 'state' | 'clock'>,
+): Ledger {
+  const { warn_at: warnAt, per_run_usd, server_usd, period } = budget
+  const limit = (usd: Usd | undefined) => (usd === undefined ? undefined : fromUsd(usd))
+  return new Ledger({ ...parts, warnAt, perRun: limit(per_run_usd), server: limit(server_usd), period })
 }
 
 export class Ledger {
@@ -85,17 +130,30 @@ export class Ledger {
   readonly #warnAt: number
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
-  readonly #accounts = new Map<AgentId, Account>()
-  readonly #open = new Set<CallId>()
+  readonly #agents = new Map<AgentId, Account>()
+  /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
+  readonly #runs = new Map<RunId, Account>()
+  readonly #perRun: Nanodollars | undefined
+  readonly #server: Account | undefined
+  /** What each open hold counts against. */
+  readonly #open = new Map<CallId, readonly Account[]>()
+  readonly #periodAt: ((now: number) => Period) | undefined
+  #period: Period | undefined
+  #turning: NodeJS.Timeout | undefined
   #unusableUntil = 0
 
-  constructor({ database, state, clock, warnAt }: LedgerOptions) {
+  constructor({ database, state, clock, warnAt, perRun, server, period }: LedgerOptions) {
     this.#state = state
     this.#clock = clock
     this.#warnAt = Math.min(1, ...warnAt)
     this.#calls = callTable(database)
     this.#budgets = budgetTable(database)
-    state.subscribe((event) => this.#watchThresholds(event))
+    this.#perRun = perRun
+    this.#periodAt = period && periodsOf(period)
+    this.#period = this.#periodAt?.(clock.now())
+    this.#server = server === undefined ? undefined : new Account('server', server, this.#totals())
+    state.subscribe((event) => this.#watch(event))
+    this.#turnLater()
   }
 
   /** Turns what a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
@@ -105,14 +163,41 @@ export class Ledger {
 
   /** Gives an agent its limit. */
   openAccount(agentId: AgentId, limit: Nanodollars): void {
-    this.#budgets.put({ agent_id: agentId, limit_nanos: limit, warned_limit_nanos: null, exhausted_limit_nanos: null })
-    this.#accounts.delete(agentId)
+    this.#now()
+    this.#budgets.put({
+      agent_id: agentId,
+      limit_nanos: limit,
+      warned_limit_nanos: null,
+      exhausted_limit_nanos: null,
+      period_starts_at: this.#periodStart ?? null,
+    })
+    this.#agents.delete(agentId)
   }
 
-  /** Throws CageError `not_found` for an agent without a budget. */
+  /** The agent's own budget, in this period. Throws CageError `not_found` for an agent without one. */
   balance(agentId: AgentId): Balance {
-    const { limit, spent, held } = this.#account(agentId)
+    this.#now()
+    const { limit, spent, held } = this.#agent(agentId)
     return { limit, spent, held }
+  }
+
+  /** Every budget that pays for this spender's calls, the agent's own first. */
+  balances(spender: Spender): (Balance & { scope: BudgetScope })[] {
+    this.#now()
+    return this.#accountsOf(spender).map(({ scope, limit, spent, held }) => ({ scope, limit, spent, held }))
+  }
+
+  /** When the present period began and ends, ISO 8601; null where limits hold for ever. */
+  period(): { starts_at: string; ends_at: string } | null {
+    this.#now()
+    if (!this.#period) return null
+    return { starts_at: isoTime(this.#period.startsAt), ends_at: isoTime(this.#period.endsAt) }
+  }
+
+  /** The most a new call of this spender could hold now. */
+  available(spender: Spender): Nanodollars {
+    this.#now()
+    return Math.max(0, Math.min(...this.#accountsOf(spender).map(({ available }) => available)))
   }
 
   /**
@@ -122,22 +207,17 @@ export class Ledger {
    */
   async hold(request: HoldRequest, signal?: AbortSignal): Promise<Hold> {
     const deadline = this.#clock.monotonic() + WAIT_FOR_HELD_MS
+    const accounts = this.#accountsOf(request)
     for (;;) {
-      const hold = this.#tryHold(request)
-      if (hold) return hold
-      const account = this.#account(request.agentId)
+      const outcome = this.#tryHold(request, accounts)
+      if (!(outcome instanceof Account)) return outcome
       const leftMs = deadline - this.#clock.monotonic()
       if (leftMs <= 0 || signal?.aborted) {
-        throw new BudgetHeldError({ agentId: request.agentId, needed: request.most, held: account.held })
+        const { agentId, most: needed } = request
+        throw new BudgetHeldError({ budget: outcome.scope, agentId, needed, held: outcome.held })
       }
-      await balanceChange(account, leftMs, signal)
+      await accountChange(accounts, leftMs, signal)
     }
-  }
-
-  /** The most a new call of this agent could hold now. */
-  available(agentId: AgentId): Nanodollars {
-    const { limit, spent, held } = this.#account(agentId)
-    return Math.max(0, limit - spent - held)
   }
 
   /** Ends a hold by what the call really cost. Synchronous, and the money counts at once. */
@@ -152,38 +232,82 @@ export class Ledger {
 
   /** Sets a new limit; calls that wait ask again at once. `by`: who wanted it. */
   setLimit(agentId: AgentId, limit: Nanodollars, by: string): void {
-    const account = this.#account(agentId)
+    this.#now()
+    const account = this.#agent(agentId)
     const from = account.limit
-    account.limit = limit
-    account.warnedLimit = null
-    account.exhaustedLimit = null
-    this.#state.record(
-      {
-        type: 'budget.raised',
-        level: 'INFO',
-        agent_id: agentId,
-        message: `Budget ${limit >= from ? 'raised' : 'lowered'} from ${showUsd(toUsd(from))} to ${showUsd(toUsd(limit))} by ${by}`,
-        data: { from_usd: toUsd(from), limit_usd: toUsd(limit), by },
-      },
-      () => this.#save(agentId, account),
-    )
-    wake(account)
+    account.setLimit(limit)
+    this.#state.record(raisedEvent(agentId, from, limit, by), () => this.#save(agentId, account))
   }
 
-  /** Must not await: two calls must never see the same money. */
-  #tryHold(request: HoldRequest): Hold | undefined {
-    const account = this.#account(request.agentId)
-    const { limit, spent, held } = account
-    if (request.most > limit - spent) {
-      const error = new BudgetExceededError({ agentId: request.agentId, limit, spent, needed: request.most })
-      this.#exhaust(request.agentId, account, request.most)
+  /**
+   * Says what a call that has ended costs after all; the difference becomes a row of its own. Returns that row's id.
+   * Throws CageError `not_found`, or `conflict` for a call that is open, that is a correction, or that costs just that.
+   */
+  correct({ agentId, callId, cost, reason, by }: CorrectionRequest): CallId {
+    const now = this.#now()
+    const call = this.#endedCall(agentId, callId)
+    const difference = cost - this.#calls.costOf(agentId, callId)
+    if (difference === 0) throw conflict(call, `costs ${showUsd(toUsd(cost))} already`)
+    const id = newCallId()
+    const chargedAt = call.ended_at ?? call.started_at
+    // Runs of an earlier server have no budget any more.
+    const runId = call.run_id !== null && this.#runs.has(call.run_id) ? call.run_id : null
+    for (const account of this.#accountsOf({ agentId, runId })) {
+      account.correct(difference, account.scope === 'run' || chargedAt >= (this.#periodStart ?? ''))
+    }
+    const { run_id, target, model } = call
+    const entry = { agent_id: agentId, id, run_id, target, model, corrects: callId, reason }
+    this.#state.record(correctedEvent({ call, id, cost, difference, chargedAt, reason, by }), () =>
+      this.#calls.insertCorrection({
+        ...entry,
+        cost_nanos: difference,
+        started_at: isoTime(now),
+        ended_at: chargedAt,
+      }),
+    )
+    return id
+  }
+
+  /**
+   * Ends a call that a killed server left open, by what became of it. Throws CageError `not_found`, or `conflict` for a
+   * call that is not unresolved.
+   */
+  resolve({ agentId, callId, cost: given, by }: Resolution): void {
+    const now = this.#now()
+    const call = this.#writtenCall(agentId, callId)
+    if (call.state !== 'unresolved') throw conflict(call, `is ${call.state}, not unresolved`)
+    const state = given === null ? 'released' : 'charged'
+    const cost = given === undefined ? call.held_nanos : (given ?? 0)
+    // A run's budget is younger than the start that made the call unresolved.
+    for (const account of this.#accountsOf({ agentId, runId: null })) account.settle(call.held_nanos, cost)
+    this.#state.record(
+      resolvedEvent({ call, outcome: state, cost, by }),
+      () =>
+        void this.#calls.resolve({ agent_id: agentId, id: callId, state, cost_nanos: cost, ended_at: isoTime(now) }),
+    )
+  }
+
+  close(): void {
+    clearTimeout(this.#turning)
+  }
+
+  /** The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see the same money. */
+  #tryHold(request: HoldRequest, accounts: readonly Account[]): Hold | Account {
+    const startedAt = isoTime(this.#now())
+    const { agentId, callId, most } = request
+    const refusing = accounts.find(({ unspent }) => most > unspent)
+    if (refusing) {
+      const { scope: budget, limit, spent } = refusing
+      const until = budget === 'run' ? null : (this.period()?.ends_at ?? null)
+      const error = new BudgetExceededError({ budget, agentId, limit, spent, needed: most, until })
+      this.#exhaust(agentId, refusing, most)
       throw error
     }
-    if (request.most > limit - spent - held) return undefined
-    const startedAt = isoTime(this.#clock.now())
+    const full = accounts.find(({ available }) => most > available)
+    if (full) return full
     this.#insert(request, startedAt)
-    account.held += request.most
-    this.#open.add(request.callId)
+    for (const account of accounts) account.hold(most)
+    this.#open.set(callId, accounts)
     return { ...request, startedAt }
   }
 
@@ -208,11 +332,11 @@ export class Ledger {
   }
 
   #settle(hold: Hold, state: CallEnd['state'], charge: Charge): Settled {
-    if (!this.#open.delete(hold.callId)) throw new Error(`the hold of ${hold.callId} has ended already`)
-    const account = this.#account(hold.agentId)
-    account.held -= hold.most
-    account.spent += charge.cost
-    wake(account)
+    const accounts = this.#open.get(hold.callId)
+    if (!accounts) throw new Error(`the hold of ${hold.callId} has ended already`)
+    const endedAt = isoTime(this.#now())
+    this.#open.delete(hold.callId)
+    for (const account of accounts) account.settle(hold.most, charge.cost)
     const row: CallEnd = {
       agent_id: hold.agentId,
       id: hold.callId,
@@ -223,106 +347,160 @@ export class Ledger {
       usage: charge.usage ?? null,
       status: charge.status ?? null,
       code: charge.code ?? null,
-      ended_at: isoTime(this.#clock.now()),
+      ended_at: endedAt,
     }
     return { cost: charge.cost, write: () => void this.#calls.end(row) }
   }
 
-  #account(agentId: AgentId): Account {
-    const known = this.#accounts.get(agentId)
+  #accountsOf({ agentId, runId }: Spender): Account[] {
+    const accounts = [this.#agent(agentId)]
+    if (runId !== null && this.#perRun !== undefined) accounts.push(this.#run(runId, this.#perRun))
+    if (this.#server) accounts.push(this.#server)
+    return accounts
+  }
+
+  #agent(agentId: AgentId): Account {
+    const known = this.#agents.get(agentId)
     if (known) return known
     const row = this.#budgets.find(agentId)
     if (!row) throw new CageError('not_found', `agent ${agentId} has no budget`, { facts: { agent_id: agentId } })
-    const account: Account = {
-      limit: row.limit_nanos,
-      ...this.#calls.totals(agentId),
-      warnedLimit: row.warned_limit_nanos,
-      exhaustedLimit: row.exhausted_limit_nanos,
-      waiting: new Set(),
+    const { limit_nanos: limit, warned_limit_nanos, exhausted_limit_nanos, period_starts_at } = row
+    const account = new Account('agent', limit, this.#totals(agentId))
+    this.#agents.set(agentId, account)
+    if (this.#periodStart !== undefined && period_starts_at !== this.#periodStart) {
+      this.#tellPeriod(agentId, account)
+    } else {
+      account.isWarned = warned_limit_nanos === limit
+      if (exhausted_limit_nanos === limit) account.exhausted.add(agentId)
     }
-    this.#accounts.set(agentId, account)
     return account
   }
 
-  #save(agentId: AgentId, account: Account): void {
+  #run(runId: RunId, limit: Nanodollars): Account {
+    const known = this.#runs.get(runId)
+    if (known) return known
+    const account = new Account('run', limit, { spent: 0, spentBefore: 0, held: 0 })
+    this.#runs.set(runId, account)
+    return account
+  }
+
+  #totals(agentId?: AgentId) {
+    return this.#calls.totals({ agentId, since: this.#periodStart })
+  }
+
+  #save(agentId: AgentId, { limit, isWarned, exhausted }: Account): void {
     this.#budgets.put({
       agent_id: agentId,
-      limit_nanos: account.limit,
-      warned_limit_nanos: account.warnedLimit,
-      exhausted_limit_nanos: account.exhaustedLimit,
+      limit_nanos: limit,
+      warned_limit_nanos: isWarned ? limit : null,
+      exhausted_limit_nanos: exhausted.has(agentId) ? limit : null,
+      period_starts_at: this.#periodStart ?? null,
     })
   }
 
-  /** A listener, so that the warning follows the call that caused it in the order of events. */
-  #watchThresholds(event: RuntimeEvent): void {
-    if (event.type !== 'call.completed' && event.type !== 'call.failed' && event.type !== 'service.called') return
-    const account = event.agent_id ? this.#accounts.get(event.agent_id) : undefined
-    if (!account || !event.agent_id) return
-    const { spent, limit } = account
-    if (spent > 0 && spent >= limit * this.#warnAt && account.warnedLimit !== limit) this.#warn(event.agent_id, account)
-    if (spent > 0 && spent >= limit) this.#exhaust(event.agent_id, account, null)
+  /** Wall time in ms, after the period was turned to the one it lies in. */
+  #now(): number {
+    const now = this.#clock.now()
+    if (this.#period && this.#periodAt && now >= this.#period.endsAt) {
+      this.#period = this.#periodAt(now)
+      this.#server?.beginPeriod()
+      for (const account of this.#agents.values()) account.beginPeriod()
+      for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
+      this.#turnLater()
+    }
+    return now
   }
 
-  #warn(agentId: AgentId, account: Account): void {
-    const { spent, limit } = account
-    const usedPercent = limit > 0 ? (spent / limit) * 100 : 100
-    account.warnedLimit = limit
-    this.#state.record(
-      {
-        type: 'budget.warned',
-        level: 'WARN',
-        agent_id: agentId,
-        message: `Budget at ${usedPercent.toFixed(1)} %: ${showUsd(toUsd(spent))} / ${showUsd(toUsd(limit))}; the agent stops at 100 %`,
-        data: {
-          spent_usd: toUsd(spent),
-          limit_usd: toUsd(limit),
-          threshold: this.#warnAt,
-          used_percent: usedPercent,
-          suggested_increase_usd: toUsd(suggestedIncrease(limit)),
-        },
-      },
-      () => this.#save(agentId, account),
+  get #periodStart(): string | undefined {
+    return this.#period && isoTime(this.#period.startsAt)
+  }
+
+  /** So that the screen shows a new period also when nobody calls. */
+  #turnLater(): void {
+    clearTimeout(this.#turning)
+    if (!this.#period) return
+    const ms = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
+    this.#turning = setTimeout(() => {
+      this.#now()
+      this.#turnLater()
+    }, ms).unref()
+  }
+
+  #tellPeriod(agentId: AgentId, account: Account): void {
+    const period = this.period()
+    if (!period) return
+    this.#state.record(periodBeganEvent(agentId, { ...period, spent_before_usd: toUsd(account.spentBefore) }), () =>
+      this.#save(agentId, account),
     )
+  }
+
+  /** The row of a call. */
+  #writtenCall(agentId: AgentId, callId: CallId): CallRow {
+    this.#agent(agentId)
+    // Rows that wait for the disk are not what they will be.
+    if (this.#state.isBehind) throw unusable()
+    const call = this.#calls.get(agentId, callId)
+    if (call) return call
+    throw new CageError('not_found', `${agentId} made no call "${callId}"`, {
+      facts: { agent_id: agentId, call_id: callId },
+      hint: `list its calls with "iron-cage budget calls ${agentId}"`,
+    })
+  }
+
+  #endedCall(agentId: AgentId, callId: CallId): CallRow {
+    const call = this.#writtenCall(agentId, callId)
+    if (call.kind === 'correction') throw conflict(call, `is a correction; correct ${call.corrects} once more`)
+    if (call.state === 'held') throw conflict(call, 'has not ended')
+    if (call.state === 'unresolved') throw conflict(call, 'is unresolved: charge or release it')
+    return call
+  }
+
+  /** A listener, so that the warning follows the call that caused it in the order of events. */
+  #watch(event: RuntimeEvent): void {
+    const { agent_id: agentId } = event
+    if (agentId === null) return
+    if (event.type === 'agent.started' && event.data.restart === 0 && this.#period) {
+      this.#tellPeriod(agentId, this.#agent(agentId))
+    }
+    if (!COSTS.has(event.type) || !this.#agents.has(agentId)) return
+    const runId = this.#state.read().agents[agentId]?.run_id ?? null
+    for (const account of this.#accountsOf({ agentId, runId })) this.#watchThresholds(agentId, account)
+  }
+
+  #watchThresholds(agentId: AgentId, account: Account): void {
+    const { spent, limit } = account
+    if (spent > 0 && spent >= limit * this.#warnAt && !account.isWarned) {
+      account.isWarned = true
+      this.#state.record(warnedEvent(agentId, account, this.#warnAt), () => this.#saveOwn(agentId, account))
+    }
+    if (spent > 0 && spent >= limit) this.#exhaust(agentId, account, null)
   }
 
   #exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
-    if (account.exhaustedLimit === account.limit) return
-    const { spent, limit } = account
-    account.exhaustedLimit = limit
-    const what = needed === null ? 'is spent' : `cannot pay a call of up to ${showUsd(toUsd(needed))}`
-    this.#state.record(
-      {
-        type: 'budget.exhausted',
-        level: 'CRIT',
-        agent_id: agentId,
-        message: `Budget ${what}: ${showUsd(toUsd(spent))} / ${showUsd(toUsd(limit))}`,
-        data: { spent_usd: toUsd(spent), limit_usd: toUsd(limit), needed_usd: needed === null ? null : toUsd(needed) },
-      },
-      () => this.#save(agentId, account),
-    )
+    if (account.exhausted.has(agentId)) return
+    account.exhausted.add(agentId)
+    this.#state.record(exhaustedEvent(agentId, account, needed), () => this.#saveOwn(agentId, account))
+  }
+
+  #saveOwn(agentId: AgentId, account: Account): void {
+    if (account.scope === 'agent') this.#save(agentId, account)
   }
 }
+
+/** Events after which more has been spent. */
+const COSTS: ReadonlySet<RuntimeEvent['type']> = new Set([
+  'call.completed',
+  'call.failed',
+  'service.called',
+  'call.corrected',
+  'call.resolved',
+])
 
 const unusable = (cause?: unknown): CageError =>
   new CageError('database_unusable', 'the ledger cannot be written, so the call was not sent', { cause })
 
-function wake(account: Account): void {
-  const waiting = [...account.waiting]
-  account.waiting.clear()
-  for (const resume of waiting) resume()
-}
-
-/** Resolves when the balance changes, after `ms`, or when `signal` fires. */
-function balanceChange(account: Account, ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      account.waiting.delete(done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal?.addEventListener('abort', done, { once: true })
-    account.waiting.add(done)
+const conflict = ({ id, agent_id }: CallRow, what: string): CageError =>
+  new CageError('conflict', `call ${id} ${what}`, {
+    facts: { agent_id, call_id: id },
+    hint: `look at it with "iron-cage budget calls ${agent_id}"`,
   })
-}

@@ -76,9 +76,28 @@ const agent = z.strictObject({
   provider_keys: z.enum(['inject', 'shield']).default('inject'),
 })
 
+function isTimeZone(name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
+  } catch {
+    return false
+  }
+}
+
 const budget = z.strictObject({
   /** Hard limit of one agent; 0 means no paid call. (Default: 100.) */
   limit_usd: usd.default('100'),
+  /** Hard limit of one run; a restart begins a new one. (Default: none.) */
+  per_run_usd: usd.optional(),
+  /** Hard limit of all agents together. (Default: none.) */
+  server_usd: usd.optional(),
+  /** The agents' limits and the server's are for one day or month each, by the calendar of a zone. (Default: for ever; UTC.) */
+  period: z
+    .strictObject({
+      every: z.enum(['day', 'month']),
+      time_zone: text(1, 60).refine(isTimeZone, { error: 'a time zone such as Europe/Warsaw' }).default('UTC'),
+    })
+    .optional(),
   /** Shares of the limit at which to warn, once each. (Default: 0.9.) */
   warn_at: z.array(share).min(1).default([0.9]),
   /** What a spent budget does to the agent. (Default: stop.) */

@@ -1,10 +1,11 @@
-import { and, desc, eq, lt, sql, sum } from 'drizzle-orm'
+import { and, desc, eq, gte, isNotNull, isNull, lt, sql, sum } from 'drizzle-orm'
 import type { Nanodollars } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
 
 export type CallRow = typeof calls.$inferSelect
-export type CallKind = CallRow['kind']
+/** What holds money; a correction never does. */
+export type CallKind = Exclude<CallRow['kind'], 'correction'>
 
 /** What a call's row gets when it ends. */
 export interface CallEnd {
@@ -19,6 +20,35 @@ export interface CallEnd {
   code: string | null
   ended_at: string
 }
+
+export type Correction = Pick<
+  CallRow,
+  'agent_id' | 'id' | 'run_id' | 'target' | 'model' | 'cost_nanos' | 'started_at' | 'ended_at' | 'corrects' | 'reason'
+>
+
+export interface CallQuery {
+  agentId: string
+  state?: CallRow['state']
+  kind?: CallRow['kind']
+  /** Begun at this time or later, ISO 8601 UTC. */
+  from?: string
+  /** Begun before this time, ISO 8601 UTC. */
+  to?: string
+  /** The id of the last one of the page before. */
+  before?: string
+  limit: number
+}
+
+/** What calls cost that have one thing in common. */
+export interface CostRow {
+  name: string
+  /** Without corrections, which are no calls. */
+  calls: number
+  cost: Nanodollars
+}
+
+/** How much of whom is asked for: one agent, or everybody. */
+export type Scope = { agentId?: string }
 
 export type CallTable = ReturnType<typeof callTable>
 
@@ -72,17 +102,32 @@ export function callTable({ orm }: Database) {
         usage: JSON.stringify(row.usage),
       }).changes === 1,
 
-    /** What an agent has spent, and what calls that never ended still hold. */
-    totals(agentId: string): { spent: Nanodollars; held: Nanodollars } {
+    get: (agentId: string, id: string): CallRow | undefined =>
+      orm
+        .select()
+        .from(calls)
+        .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
+        .get(),
+
+    /** What one agent, or all, have spent: since a time and before it; and what calls without an end hold. */
+    totals({ agentId, since }: Scope & { since?: string }): {
+      spent: Nanodollars
+      spentBefore: Nanodollars
+      held: Nanodollars
+    } {
       const row = orm
         .select({
-          spent: sum(calls.cost_nanos).mapWith(Number),
+          all: sum(calls.cost_nanos).mapWith(Number),
+          before: since
+            ? sql<number>`sum(CASE WHEN ${calls.ended_at} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
+            : sql<number>`0`,
           held: sql<number>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') THEN ${calls.held_nanos} ELSE 0 END)`,
         })
         .from(calls)
-        .where(eq(calls.agent_id, agentId))
+        .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
         .get()
-      return { spent: row?.spent ?? 0, held: row?.held ?? 0 }
+      const spentBefore = row?.before ?? 0
+      return { spent: (row?.all ?? 0) - spentBefore, spentBefore, held: row?.held ?? 0 }
     },
 
     /** Marks what a killed server left open, and returns those rows. */
@@ -94,15 +139,91 @@ export function callTable({ orm }: Database) {
         .returning()
         .all(),
 
-    /** An agent's calls, newest first; `before`: the id of the last one of the page before. */
-    find({ agentId, limit, before }: { agentId: string; limit: number; before?: string }): CallRow[] {
+    /** Ends an unresolved call. Returns false when somebody else did. */
+    resolve: ({
+      agent_id,
+      id,
+      ...end
+    }: Pick<CallEnd, 'agent_id' | 'id' | 'state' | 'cost_nanos' | 'ended_at'>): boolean =>
+      orm
+        .update(calls)
+        .set(end)
+        .where(and(eq(calls.agent_id, agent_id), eq(calls.id, id), eq(calls.state, 'unresolved')))
+        .run().changes === 1,
+
+    insertCorrection: (row: Correction): void =>
+      void orm
+        .insert(calls)
+        .values({ ...row, kind: 'correction', state: 'charged', held_nanos: 0 })
+        .run(),
+
+    /** What a call costs with its corrections. */
+    costOf(agentId: string, id: string): Nanodollars {
+      const total = (one: ReturnType<typeof and>) =>
+        orm
+          .select({ cost: sum(calls.cost_nanos).mapWith(Number) })
+          .from(calls)
+          .where(and(eq(calls.agent_id, agentId), one))
+          .get()?.cost ?? 0
+      return total(eq(calls.id, id)) + total(eq(calls.corrects, id))
+    },
+
+    /** An agent's rows of the ledger, newest first. */
+    find({ agentId, state, kind, from, to, before, limit }: CallQuery): CallRow[] {
       return orm
         .select()
         .from(calls)
-        .where(and(eq(calls.agent_id, agentId), before === undefined ? undefined : lt(calls.id, before)))
+        .where(
+          and(
+            eq(calls.agent_id, agentId),
+            state === undefined ? undefined : eq(calls.state, state),
+            kind === undefined ? undefined : eq(calls.kind, kind),
+            from === undefined ? undefined : gte(calls.started_at, from),
+            to === undefined ? undefined : lt(calls.started_at, to),
+            before === undefined ? undefined : lt(calls.id, before),
+          ),
+        )
         .orderBy(desc(calls.id))
         .limit(limit)
         .all()
     },
+
+    /** Who or what the money went to, the dearest first. A correction belongs where its call does. */
+    costsBy(what: keyof typeof ATTRIBUTES, { agentId }: Scope): CostRow[] {
+      const { name, among } = ATTRIBUTES[what]
+      const cost = sum(calls.cost_nanos).mapWith(Number)
+      return orm
+        .select({ name, calls: sql<number>`sum(${calls.kind} <> 'correction')`, cost })
+        .from(calls)
+        .where(and(agentId === undefined ? undefined : eq(calls.agent_id, agentId), among))
+        .groupBy(name)
+        .orderBy(what === 'hour' ? name : desc(cost), name)
+        .all()
+    },
+
+    /** How many rows are in which state, and what they cost and hold. */
+    statesOf: ({ agentId }: Scope): { state: CallRow['state']; rows: number; cost: Nanodollars; held: Nanodollars }[] =>
+      orm
+        .select({
+          state: calls.state,
+          rows: sql<number>`count(*)`,
+          cost: sum(calls.cost_nanos).mapWith(Number),
+          held: sum(calls.held_nanos).mapWith(Number),
+        })
+        .from(calls)
+        .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
+        .groupBy(calls.state)
+        .all(),
   }
+}
+
+/** Only LLM calls have a model. An hour is that in which the cost was counted, UTC. */
+const ATTRIBUTES = {
+  agent: { name: sql<string>`${calls.agent_id}`, among: undefined },
+  model: { name: sql<string>`${calls.model}`, among: isNotNull(calls.model) },
+  service: { name: sql<string>`${calls.target}`, among: isNull(calls.model) },
+  hour: {
+    name: sql<string>`substr(coalesce(${calls.ended_at}, ${calls.started_at}), 1, 13) || ':00Z'`,
+    among: undefined,
+  },
 }

@@ -11,6 +11,7 @@ import { CageError } from '../errors.ts'
 import { start } from './migrations/0001-start.ts'
 import { alerts } from './migrations/0002-alerts.ts'
 import { apiTokens } from './migrations/0003-api-tokens.ts'
+import { ledger } from './migrations/0004-ledger.ts'
 import { audit } from './migrations/0005-audit.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
@@ -24,7 +25,7 @@ export interface Database {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, audit]
+const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit]
 
 export interface DatabaseOptions {
   path: string

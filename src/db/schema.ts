@@ -34,9 +34,14 @@ export const budgets = sqliteTable('budgets', {
   /** The limit for which the warning was given: a new limit warns anew. */
   warned_limit_nanos: integer(),
   exhausted_limit_nanos: integer(),
+  /** The period for which the warning was given: a new one warns anew. Null where there are no periods. */
+  period_starts_at: text(),
 })
 
-/** The ledger. One row a call, written before the first byte goes out and once more when it ended. */
+/**
+ * The ledger. One row a call, written before the first byte goes out and once more when it ended. What has ended is never
+ * edited: a correction is a row of its own.
+ */
 export const calls = sqliteTable(
   'calls',
   {
@@ -44,7 +49,7 @@ export const calls = sqliteTable(
     /** Begins with the time, so that rows are written side by side. */
     id: text().notNull(),
     run_id: text(),
-    kind: text({ enum: ['llm', 'service', 'reported'] }).notNull(),
+    kind: text({ enum: ['llm', 'service', 'reported', 'correction'] }).notNull(),
     /** Provider or service. */
     target: text().notNull(),
     model: text(),
@@ -58,7 +63,12 @@ export const calls = sqliteTable(
     status: integer(),
     code: text(),
     started_at: text().notNull(),
+    /** When the cost was counted; of a correction, when that of its call was. */
     ended_at: text(),
+    /** The call that a correction corrects. */
+    corrects: text(),
+    /** Why a correction was made, in the words of whoever made it. */
+    reason: text(),
   },
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
 )
@@ -75,6 +85,8 @@ export const piiIncidents = sqliteTable('pii_incidents', {
   value_hash: text().notNull(),
   start: integer().notNull(),
   end: integer().notNull(),
+  /** Whether the value itself is kept, sealed. Not without an open vault. */
+  original: text({ enum: ['not_kept'] }).notNull(),
 })
 
 export const checkpoints = sqliteTable('checkpoints', {
@@ -85,8 +97,6 @@ export const checkpoints = sqliteTable('checkpoints', {
 })
 
 export const serviceCache = sqliteTable(
-  /** Whether the value itself is kept, sealed. Not without an open vault. */
-  original: text({ enum: ['not_kept'] }).notNull(),
   'service_cache',
   {
     service: text().notNull(),
@@ -141,10 +151,6 @@ export const apiTokens = sqliteTable('api_tokens', {
   revoked_at: text(),
 })
 
-export const meta = sqliteTable('meta', {
-  key: text().primaryKey(),
-  value: text().notNull(),
-})
 /** The audit chain: `audit/chain.ts` writes it, and nothing changes it. */
 export const audit = sqliteTable('audit', {
   /** From 1, gapless. */
@@ -161,3 +167,7 @@ export const audit = sqliteTable('audit', {
   hash: blob({ mode: 'buffer' }).notNull(),
 })
 
+export const meta = sqliteTable('meta', {
+  key: text().primaryKey(),
+  value: text().notNull(),
+})

@@ -77,7 +77,7 @@ export class OpenCall {
         isInputUnseen: call.isInputUnseen,
         text: format.textOf(call.body),
       },
-      parts.ledger.available(agentId),
+      parts.ledger.available(call.caller),
       parts.clamp,
     )
     const hold = await parts.ledger.hold(
@@ -117,7 +117,7 @@ export class OpenCall {
 
   /** What is left of the agent's budget. */
   get remaining(): Usd {
-    return toUsd(this.#parts.ledger.available(this.#hold.agentId))
+    return toUsd(this.#parts.ledger.available(this.#hold))
   }
 
   /**

@@ -180,10 +180,26 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
           [event.data.service]: addToService(own(agent.by_service, event.data.service), event),
         },
       }
+    case 'call.corrected': {
+      const { difference_usd, charged_at } = event.data
+      const { period } = agent
+      const isBefore = period !== null && charged_at < period.starts_at
+      return {
+        ...addCost(agent, event.data, difference_usd),
+        period: isBefore ? { ...period, spent_before_usd: addUsd(period.spent_before_usd, difference_usd) } : period,
+      }
+    }
+    case 'call.resolved':
+      return addCost(agent, event.data, event.data.cost_usd)
+    // A run's budget or the server's leaves the agent's own as it is.
     case 'budget.warned':
-      return { ...agent, warned: true }
+      return event.data.budget ? agent : { ...agent, warned: true }
     case 'budget.exhausted':
-      return { ...agent, exhausted: true }
+      return event.data.budget ? agent : { ...agent, exhausted: true }
+    case 'budget.period_began':
+      return agent.period?.starts_at === event.data.starts_at
+        ? agent
+        : { ...agent, period: event.data, warned: false, exhausted: false }
     case 'budget.raised':
       return { ...agent, limit_usd: event.data.limit_usd, warned: false, exhausted: false }
     case 'pii.found': {
@@ -220,6 +236,7 @@ function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
     detect,
     limit_usd,
     spent_usd: '0',
+    period: null,
     warned: false,
     exhausted: false,
     by_model: {},
@@ -287,20 +304,31 @@ function addToModel(
   }
 }
 
+/** Counts money that is no new call, where its call was counted. */
+function addCost(agent: AgentView, { target, model }: { target: string; model: string | null }, cost: Usd): AgentView {
+  const spent_usd = addUsd(agent.spent_usd, cost)
+  if (model !== null) return { ...agent, spent_usd, by_model: addToModel(agent.by_model, model, cost, 0, 0, 0) }
+  const service = own(agent.by_service, target) ?? NO_SERVICE_CALLS
+  const changed = { ...service, cost_usd: addUsd(service.cost_usd, cost) }
+  return { ...agent, spent_usd, by_service: { ...agent.by_service, [target]: changed } }
+}
+
+const NO_SERVICE_CALLS: ServiceView = {
+  calls: 0,
+  cost_usd: '0',
+  live: 0,
+  cached: 0,
+  placeholder: 0,
+  failed: 0,
+  blocked: 0,
+  saved_usd: '0',
+}
+
 const TIERS = { 1: 'live', 2: 'cached', 3: 'placeholder' } as const
 
 function addToService(before: ServiceView | undefined, event: EventOf<'service.called'>): ServiceView {
   const { tier, blocked, cost_usd, saved_usd } = event.data
-  const service = before ?? {
-    calls: 0,
-    cost_usd: '0',
-    live: 0,
-    cached: 0,
-    placeholder: 0,
-    failed: 0,
-    blocked: 0,
-    saved_usd: '0',
-  }
+  const service = before ?? NO_SERVICE_CALLS
   const answered = tier === null ? 'failed' : TIERS[tier]
   return {
     ...service,

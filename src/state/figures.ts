@@ -16,7 +16,7 @@ export interface Figures {
   progress_percent: number | null
   /** "100% (23/23)" */
   success: string | null
-  /** "$5.29 / $50.00" */
+  /** "$5.29 / $50.00"; of the present day or month where the limit is for one. */
   spent: string
   /** "10.6% used" */
   used: string
@@ -26,6 +26,8 @@ export interface Figures {
   /** "Projection: $23.00 total" */
   projection: string | null
   projection_usd: Usd | null
+  /** "$15.62 spent + 56 leads × $0.73 (average of the last 10)" */
+  projection_method: string | null
   budget_status: 'under_budget' | 'approaching_limit' | 'exhausted'
   /** "212 leads/hour" */
   throughput: string | null
@@ -50,7 +52,8 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   const { progress, outcomes } = agent
   const unit = progress ? singular(progress.unit) : 'unit'
   const finished = outcomes.succeeded + outcomes.failed
-  const usedPercent = percentOf(fromUsd(agent.spent_usd), fromUsd(agent.limit_usd))
+  const spent = spentOfLimit(agent)
+  const usedPercent = percentOf(fromUsd(spent), fromUsd(agent.limit_usd))
   const projection = project(agent)
   const blockedSaved = Object.values(agent.by_service).reduce((sum, service) => addUsd(sum, service.saved_usd), '0')
   const saved = addUsd(blockedSaved, agent.downgraded_saved_usd)
@@ -63,17 +66,18 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     success: finished
       ? `${Math.round((outcomes.succeeded / finished) * 100)}% (${outcomes.succeeded}/${finished})`
       : null,
-    spent: `${showUsd(agent.spent_usd)} / ${showUsd(agent.limit_usd)}`,
+    spent: `${showUsd(spent)} / ${showUsd(agent.limit_usd)}`,
     used: `${usedPercent.toFixed(1)}% used`,
     used_percent: usedPercent,
     average: progress?.done
       ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}`
       : null,
-    projection: projection ? `Projection: ${showUsd(projection)} total` : null,
-    projection_usd: projection,
+    projection: projection ? `Projection: ${showUsd(projection.usd)} total` : null,
+    projection_usd: projection?.usd ?? null,
+    projection_method: projection?.method ?? null,
     budget_status: agent.exhausted
       ? 'exhausted'
-      : isApproaching(agent, projection)
+      : isApproaching(agent, projection?.usd ?? null)
         ? 'approaching_limit'
         : 'under_budget',
     throughput: throughput(agent),
@@ -117,7 +121,7 @@ const percentOf = (part: number, whole: number): number => (whole > 0 ? (part / 
  * What the whole work will cost: what is spent, plus the remaining units at the average of the last PROJECTION_WINDOW.
  * A trailing window follows a change of price per unit within ten units, where an overall average lags behind.
  */
-function project(agent: AgentView): Usd | null {
+function project(agent: AgentView): { usd: Usd; method: string } | null {
   const { progress, burn } = agent
   const last = burn.at(-1)
   if (!progress?.total || !last || progress.done === 0) return null
@@ -128,11 +132,22 @@ function project(agent: AgentView): Usd | null {
   const remaining = Math.max(0, progress.total - progress.done)
   // Beyond what money.ts can hold there is nothing sensible to show.
   const nanos = Math.min(fromUsd(agent.spent_usd) + Math.round(perUnit * remaining), 9_000_000 * NANOS_PER_USD)
-  return toUsd(nanos)
+  return {
+    usd: toUsd(nanos),
+    method: `${showUsd(agent.spent_usd)} spent + ${remaining} ${progress.unit} × ${showUsd(toUsd(Math.round(perUnit)))} (average of the last ${units})`,
+  }
 }
 
+/** What counts against the limit. */
+export function spentOfLimit({ spent_usd, period }: AgentView): Usd {
+  if (!period) return spent_usd
+  // A call that ended before midnight may be told after it: for that moment less is known than was spent before.
+  return toUsd(Math.max(0, fromUsd(spent_usd) - fromUsd(period.spent_before_usd)))
+}
+
+/** Against the limit of a day a projection of the whole work says nothing. */
 const isApproaching = (agent: AgentView, projection: Usd | null): boolean =>
-  agent.warned || (projection !== null && fromUsd(projection) > fromUsd(agent.limit_usd))
+  agent.warned || (projection !== null && !agent.period && fromUsd(projection) > fromUsd(agent.limit_usd))
 
 function throughput(agent: AgentView): string | null {
   if (!agent.progress?.done) return null

@@ -43,7 +43,10 @@ export interface AgentView {
   detect: PiiType[]
 
   limit_usd: Usd
+  /** In all its life. */
   spent_usd: Usd
+  /** The day or month that the limit is for, and what was spent before it; null when the limit is for ever. */
+  period: { starts_at: string; ends_at: string; spent_before_usd: Usd } | null
   warned: boolean
   exhausted: boolean
   by_model: Record<string, ModelView>

@@ -156,7 +156,7 @@ describe('a new limit', () => {
     const running = await hold(fromUsd('0.5'))
     ledger.setLimit(AGENT, fromUsd('0.4'), 'a test')
     await expect(hold(fromUsd('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
-    expect(ledger.available(AGENT)).toBe(0)
+    expect(ledger.available({ agentId: AGENT, runId: null })).toBe(0)
     ledger.charge(running, { cost: fromUsd('0.5') })
     await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
   })

@@ -147,12 +147,12 @@ describe('the rows of the ledger', () => {
     const calls = callTable(open())
     calls.insertHeld(held('call-1'))
     calls.insertHeld(held('call-2'))
-    expect(calls.totals('lg-1')).toEqual({ spent: 0, held: 20 })
+    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 0, spentBefore: 0, held: 20 })
     expect(calls.end(end('call-1', 7))).toBe(true)
     expect(calls.end(end('call-1', 70))).toBe(false)
     expect(calls.end(end('call-9', 70))).toBe(false)
-    expect(calls.totals('lg-1')).toEqual({ spent: 7, held: 10 })
-    expect(calls.totals('nobody')).toEqual({ spent: 0, held: 0 })
+    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
+    expect(calls.totals({ agentId: 'nobody' })).toEqual({ spent: 0, spentBefore: 0, held: 0 })
   })
 
   test('that a killed server left open keep their hold and say why', () => {
@@ -162,7 +162,7 @@ describe('the rows of the ledger', () => {
     calls.end(end('call-1', 7))
     calls.markUnresolved('2026-01-02T04:00:00.000Z')
     calls.markUnresolved('2026-01-02T05:00:00.000Z')
-    expect(calls.totals('lg-1')).toEqual({ spent: 7, held: 10 })
+    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
     expect(calls.find({ agentId: 'lg-1', limit: 9 })).toEqual(
       expect.arrayContaining([
         expect.objectContaining({
@@ -195,7 +195,7 @@ describe('the rows of the ledger', () => {
         calls.end(end(`call-${call}`, 138))
       }
     })
-    expect(calls.totals('lg-1')).toEqual({ spent: 1_380_000, held: 0 })
+    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 1_380_000, spentBefore: 0, held: 0 })
   })
 })
 

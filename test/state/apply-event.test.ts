@@ -23,6 +23,7 @@ const agentId = fc.option(fc.constantFrom('lg-1', 'lg-2', '__proto__', 'construc
 const usd = fc.constantFrom('0', '0.12', '0.000000001', '5.29', '9000000', '45')
 const count = fc.nat({ max: 1_000_000 })
 const ms = fc.nat({ max: 86_400_000 })
+const instant = fc.constantFrom('2025-12-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z')
 const nullable = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: null })
 const text = fc.string({ maxLength: 12 })
 
@@ -127,6 +128,27 @@ const PAYLOADS: Payloads = {
   },
   'budget.exhausted': { spent_usd: usd, limit_usd: usd, needed_usd: nullable(usd) },
   'budget.raised': { from_usd: usd, limit_usd: usd, by: text },
+  'budget.period_began': { starts_at: instant, ends_at: instant, spent_before_usd: usd },
+  'call.corrected': {
+    call_id: text,
+    correction_id: text,
+    target: name,
+    model: nullable(name),
+    cost_usd: usd,
+    difference_usd: usd,
+    charged_at: instant,
+    reason: text,
+    by: text,
+  },
+  'call.resolved': {
+    call_id: text,
+    target: name,
+    model: nullable(name),
+    outcome: fc.constantFrom('charged', 'released'),
+    held_usd: usd,
+    cost_usd: usd,
+    by: text,
+  },
   'pii.found': {
     incident_id: text,
     pii_type: fc.constantFrom('email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret'),

@@ -1,0 +1,110 @@
+/** One budget: a limit, what counts against it, and who waits for it. Nothing here waits or writes. */
+import type { AgentId } from '../ids.ts'
+import type { BudgetScope, Nanodollars } from '../money.ts'
+
+export interface Balance {
+  limit: Nanodollars
+  spent: Nanodollars
+  held: Nanodollars
+}
+
+export class Account implements Balance {
+  readonly scope: BudgetScope
+  limit: Nanodollars
+  /** In this period; ever, where there are no periods. */
+  spent: Nanodollars
+  held: Nanodollars
+  /** Spent in periods that are over. */
+  spentBefore: Nanodollars
+  /** The warning was given for this limit and period. */
+  isWarned = false
+  /** The agents that were told that this limit is used up: each of them is told once. */
+  readonly exhausted = new Set<AgentId>()
+  readonly #waiting = new Set<() => void>()
+
+  constructor(
+    scope: BudgetScope,
+    limit: Nanodollars,
+    { spent, spentBefore, held }: { spent: Nanodollars; spentBefore: Nanodollars; held: Nanodollars },
+  ) {
+    this.scope = scope
+    this.limit = limit
+    this.spent = spent
+    this.spentBefore = spentBefore
+    this.held = held
+  }
+
+  /** Negative when more was spent than the limit allows now. */
+  get unspent(): Nanodollars {
+    return this.limit - this.spent
+  }
+
+  /** What a new call could hold. */
+  get available(): Nanodollars {
+    return this.unspent - this.held
+  }
+
+  hold(most: Nanodollars): void {
+    this.held += most
+  }
+
+  /** Ends a hold by what it cost. */
+  settle(most: Nanodollars, cost: Nanodollars): void {
+    this.held -= most
+    this.spent += cost
+    this.#wake()
+  }
+
+  /** Counts a difference, in this period or before it. */
+  correct(difference: Nanodollars, isOfThisPeriod: boolean): void {
+    if (isOfThisPeriod) this.spent += difference
+    else this.spentBefore += difference
+    this.#wake()
+  }
+
+  /** Warns and ends anew. */
+  setLimit(limit: Nanodollars): void {
+    this.limit = limit
+    this.#renew()
+  }
+
+  /** What running calls hold stays held: they will be charged to the period in which they end. */
+  beginPeriod(): void {
+    this.spentBefore += this.spent
+    this.spent = 0
+    this.#renew()
+  }
+
+  /** Calls `listener` once at the next change. Returns the way out. */
+  onceChanged(listener: () => void): () => void {
+    this.#waiting.add(listener)
+    return () => this.#waiting.delete(listener)
+  }
+
+  #renew(): void {
+    this.isWarned = false
+    this.exhausted.clear()
+    this.#wake()
+  }
+
+  #wake(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const resume of waiting) resume()
+  }
+}
+
+/** Resolves when one of the accounts changes, after `ms`, or when `signal` fires. */
+export function accountChange(accounts: readonly Account[], ms: number, signal: AbortSignal | undefined) {
+  return new Promise<void>((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      for (const leave of leaving) leave()
+      resolve()
+    }
+    const timer = setTimeout(done, ms)
+    signal?.addEventListener('abort', done, { once: true })
+    const leaving = accounts.map((account) => account.onceChanged(done))
+  })
+}
