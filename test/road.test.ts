@@ -102,7 +102,12 @@ describe('an unmodified agent in the cage', () => {
     expect(ended.stdout).toContain('streamed: Ask [EMAIL_REDACTED] for help.')
     expect(ended.exitCode).toBe(0)
     expect(ended.everything).not.toContain(CANARY)
-    for (const { headers } of provider.requests.slice(before)) expect(headers['x-api-key']).toBe('sk-ant-of-the-user')
+    // The key reaches the provider the way its client sends it.
+    for (const { headers } of provider.requests.slice(before)) {
+      expect([headers['x-api-key'], headers.authorization]).toContainEqual(
+        expect.stringMatching(/^(Bearer )?sk-ant-of-the-user$/),
+      )
+    }
     // 10 tokens in at $3 and 5 out at $15 per million.
     expect(ended.query('SELECT cost_nanos FROM calls')).toEqual(Array(2).fill({ cost_nanos: 105_000 }))
   })

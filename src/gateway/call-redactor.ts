@@ -63,9 +63,15 @@ export class CallRedactor implements RedactPieces {
     return tail
   }
 
-  /** Ends what is open, for what was found and never told; its text goes nowhere. */
+  /** Ends what is open, for what was found and never told; its text goes nowhere. Must not throw: it ends a failure. */
   close(): void {
-    for (const channel of [...this.#channels.keys()]) this.end(channel)
+    for (const channel of [...this.#channels.keys()]) {
+      try {
+        this.end(channel)
+      } catch {
+        // The fault that broke the redactor was told when it first threw.
+      }
+    }
   }
 
   /** Throws PiiBlockedError when the policy wants this reply blocked. */

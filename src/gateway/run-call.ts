@@ -64,7 +64,6 @@ async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor
     })
     client.end()
   } finally {
-    sent.body.destroy()
     redactor.close()
   }
 }

@@ -2,6 +2,7 @@
  * A streamed answer: the provider's frames in, the client's frames out, redacted, one at a time and without a buffer
  * between. A stream that breaks is never passed off as finished.
  */
+import { finished, type Readable } from 'node:stream'
 import { createParser } from 'eventsource-parser'
 import { CageError } from '../errors.ts'
 import type { CallRedactor } from './call-redactor.ts'
@@ -11,6 +12,8 @@ import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** A single frame larger than this is no frame. */
 const FRAME_AT_MOST_CHARACTERS = 4 * 1024 * 1024
+/** What may still come after the last frame is the end of the response, in ms. */
+const GIVE_BACK_MS = 1_000
 /** No answer of a model is longer. */
 const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
 
@@ -27,14 +30,26 @@ export async function relayStream(
   client: Client,
   beforeLast: () => Promise<void>,
 ): Promise<void> {
-  for await (const frame of readFrames(answer, provider)) {
-    const frames = reader.read(frame)
-    redactor.requireUnblocked()
-    if (reader.isFinished) await beforeLast()
-    if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
-    if (reader.isFinished) return
+  try {
+    for await (const frame of readFrames(answer, provider)) {
+      const frames = reader.read(frame)
+      redactor.requireUnblocked()
+      if (reader.isFinished) await beforeLast()
+      if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
+      if (reader.isFinished) return
+    }
+    throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
+  } finally {
+    if (reader.isFinished) giveBack(answer.body)
+    else answer.body.destroy()
   }
-  throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
+}
+
+/** Lets a finished answer end by itself, so that its connection serves the next call; not for long. */
+function giveBack(body: Readable): void {
+  const timer = setTimeout(() => body.destroy(), GIVE_BACK_MS)
+  finished(body, () => clearTimeout(timer))
+  body.resume()
 }
 
 export const showFrame = ({ event, data }: Sse): string =>
@@ -57,7 +72,8 @@ async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<S
   const decoder = new TextDecoder()
   let bytes = 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    // Left open when we have seen the last frame: see `giveBack`.
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       bytes += chunk.length
       if (bytes > STREAM_AT_MOST_BYTES) isTooLong = true
       else parser.feed(decoder.decode(chunk, { stream: true }))
