@@ -12,6 +12,7 @@ import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
 import { startServer } from './api/server.ts'
+import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { ServiceCache } from './breaker/fallback.ts'
 import { type Ledger, openLedger } from './budget/ledger.ts'
@@ -96,6 +97,16 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => state.close())
     state.subscribe((event) => log.event(event))
 
+    const tellBroken = (problem: string, row: number | null) =>
+      state.record({
+        type: 'audit.broken',
+        level: 'CRIT',
+        message: `The audit was tampered with: ${problem}`,
+        data: { problem, row },
+      })
+    const audit = new Audit({ database, state, clock, onFault, onBroken: (problem) => tellBroken(problem, null) })
+    opened.push(() => audit.close())
+
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
@@ -131,6 +142,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     const server = await startServer({
       state,
+      audit,
       database,
       ledger,
       clock,
@@ -152,7 +164,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       safety: config.safety,
       environment: config.agent.environment,
       calls: callTable(database),
-      prices: new Prices(config.prices),
+      prices: new Prices(config.prices, clock),
       baseline: config.budget.baseline ?? null,
       clamp: config.budget.clamp_max_tokens,
       providerKeys: { openai: environment.OPENAI_API_KEY, anthropic: environment.ANTHROPIC_API_KEY },
@@ -174,6 +186,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       message: `Iron Cage ${version} listens on ${server.url}`,
       data: { version, url: server.url, pid: process.pid },
     })
+    log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
+    if (!audit.atStart.ok) tellBroken(audit.atStart.problem, audit.atStart.row)
     const file = options.configFile
     state.record({
       type: 'config.loaded',

@@ -4,8 +4,48 @@
  * A byte-level tokenizer never makes more tokens than there are bytes, so the length of the request in bytes bounds its
  * input without looking at it. The exact tokenizer is loaded and asked only when that bound does not fit the money left.
  */
+import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
-import { mostOf, outputTokensFor, type Price } from './prices.ts'
+import { type MostUses, mostOf, outputTokensFor, type Price } from './prices.ts'
+
+/** What a request asks for that the length of its text does not tell. */
+export interface Demands {
+  /** The provider reads more than the request holds: stored answers, files, documents, the web. */
+  isInputUnseen: boolean
+  images: number
+  /** How many bytes of the request are images. */
+  imageBytes: number
+  /** Tokens of one image at most. */
+  imageTokens: number
+  audioInput: boolean
+  audioOutput: boolean
+  /** Service tiers and the like that were asked for, as `Usage.terms`. */
+  terms: readonly string[]
+  /** Searches that are made and paid for in any case. */
+  searches: number
+  /** Tools that the provider runs by itself, between which the model reads everything again; null without any. */
+  serverTools: ServerTools | null
+}
+
+export interface ServerTools {
+  /** How many there are that each have a limit of their own. */
+  count: number
+  /** The limit of each; null when the client did not say. */
+  uses: number | null
+}
+
+/** A request that is nothing but its text. */
+export const TEXT_ONLY: Demands = {
+  isInputUnseen: false,
+  images: 0,
+  imageBytes: 0,
+  imageTokens: 0,
+  audioInput: false,
+  audioOutput: false,
+  terms: [],
+  searches: 0,
+  serverTools: null,
+}
 
 /** What the bound needs to know of a call. */
 export interface CallSize {
@@ -15,10 +55,9 @@ export interface CallSize {
   maxOutputTokens: number | null
   /** How many answers are asked for. */
   answers: number
-  /** The text to count when it matters; null where no exact tokenizer is known for the model. */
+  /** The text to count when it matters, without images; null where no exact tokenizer is known for the model. */
   text: (() => string) | null
-  /** The provider reads more than the request holds: only the model's context window bounds it. */
-  isInputUnseen: boolean
+  demands: Demands
   model: string
 }
 
@@ -26,6 +65,8 @@ export interface Bound {
   most: Nanodollars
   /** Written into the request when the client did not say how much it wants, or more than any model gives. */
   clampTo: number | null
+  /** The same for each of the provider's own tools. */
+  toolUses: number | null
 }
 
 /** No model of today answers with more in one go. */
@@ -34,6 +75,8 @@ const MOST_OUTPUT_TOKENS = 131_072
 const UNKNOWN_WINDOW_TOKENS = 2_000_000
 /** What a call that did not say how much it wants is taken to want at most. */
 const UNSTATED_OUTPUT_TOKENS = 16_384
+/** How often the provider's own tools run at most, where the client did not say: Anthropic's own loop ends there. */
+const UNSTATED_TOOL_USES = 10
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
 const FRAMING_TOKENS = 64
 /** Longer texts are estimated from their length: the tokenizer would hold up the event loop. */
@@ -41,30 +84,79 @@ const COUNT_AT_MOST_BYTES = 262_144
 
 /**
  * Bounds a call. With `clamp`, a call that did not say how much it wants may take half of what is left at
- * most, so that one such call never holds the whole budget.
+ * most, so that one such call never holds the whole budget. Throws CageError `price_unknown` for audio without a price.
  */
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
+  const { demands } = size
+  requireAudioPrice(price, size)
   const bound = (inputTokens: number) =>
     boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
-  if (size.isInputUnseen) return bound(Math.max(size.bytes, price.contextWindow ?? UNKNOWN_WINDOW_TOKENS))
-  const byBytes = bound(size.bytes)
-  if (byBytes.most <= available || !size.text || size.bytes > COUNT_AT_MOST_BYTES) return byBytes
+  // Beside their bytes: a small file can be a large image.
+  const images = demands.images * demands.imageTokens
+  const byBytes = size.bytes + images
+  if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : Number.POSITIVE_INFINITY)
+  if (demands.isInputUnseen) return bound(Math.max(byBytes, windowOf(price)))
+  const loose = bound(byBytes)
+  if (loose.most <= available) return loose
+  const textBytes = size.bytes - demands.imageBytes
+  if (!size.text || textBytes > COUNT_AT_MOST_BYTES || demands.audioInput) {
+    return bound(demands.audioInput ? byBytes : textBytes + images)
+  }
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
-  return bound(Math.min(size.bytes, counted))
+  return bound(Math.min(textBytes, counted) + images)
 }
 
-function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars): Bound {
+function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
   const longest = Math.min(MOST_OUTPUT_TOKENS, price.contextWindow ?? MOST_OUTPUT_TOKENS)
   const { maxOutputTokens, answers } = size
+  const uses = usesOf(size, toolUses)
   if (maxOutputTokens !== null) {
     const output = Math.min(maxOutputTokens, longest)
-    return { most: mostOf(price, inputTokens, output * answers), clampTo: output < maxOutputTokens ? output : null }
+    const clampTo = output < maxOutputTokens ? output : null
+    return { most: mostOf(price, inputTokens, atMost(output * answers), uses), clampTo, toolUses: null }
   }
   const wanted = Math.min(UNSTATED_OUTPUT_TOKENS, longest)
-  const affordable = Math.floor(outputTokensFor(price, inputTokens, Math.floor(available / 2)) / answers)
+  const affordable = Math.floor(outputTokensFor(price, inputTokens, Math.floor(available / 2), uses) / answers)
   const output = Math.max(1, Math.min(wanted, affordable))
+  const most = mostOf(price, inputTokens, atMost(output * answers), uses)
   // Written into the request wherever the model could answer with more than is held.
-  return { most: mostOf(price, inputTokens, output * answers), clampTo: output < longest ? output : null }
+  return { most, clampTo: output < longest ? output : null, toolUses: null }
+}
+
+/**
+ * A call in which the provider uses tools by itself: each use costs, adds what it found to the input, and lets the model
+ * read everything again, a context window at most. Uses without a limit get as many as half of the money pays for.
+ */
+function boundTools(price: Price, size: CallSize, bytes: number, available: Nanodollars): Bound {
+  const { count, uses } = size.demands.serverTools!
+  const window = Math.max(bytes, windowOf(price))
+  const boundFor = (each: number) =>
+    boundWith(price, size, atMost(window * (1 + each * count)), available, atMost(each * count))
+  if (uses !== null) return boundFor(uses)
+  let each = UNSTATED_TOOL_USES
+  while (each > 1 && boundFor(each).most > available / 2) each -= 1
+  return { ...boundFor(each), toolUses: each }
+}
+
+const usesOf = ({ demands }: CallSize, toolUses: number): MostUses => ({
+  audioInput: demands.audioInput,
+  audioOutput: demands.audioOutput,
+  searches: demands.searches + toolUses,
+  terms: demands.terms,
+})
+
+/** What a client makes up may be more than a number can count; it is more than any budget all the same. */
+const atMost = (tokens: number): number => Math.min(tokens, Number.MAX_SAFE_INTEGER)
+
+const windowOf = (price: Price): number => price.contextWindow ?? UNKNOWN_WINDOW_TOKENS
+
+function requireAudioPrice(price: Price, { demands, model }: CallSize): void {
+  const { audioInput, audioOutput } = demands
+  if ((!audioInput || price.audioInput) && (!audioOutput || price.audioOutput)) return
+  throw new CageError('price_unknown', `no price is known for the audio of "${model}", so the call was not sent`, {
+    facts: { model },
+    hint: 'add audio_input_per_mtok and audio_output_per_mtok under "prices" in the configuration',
+  })
 }
 
 /** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */

@@ -1,18 +1,21 @@
 /**
- * What a token costs. A public price list (a dependency, loaded at first use) with overrides from the configuration.
- * A model that neither knows has no price, and a call without a price is not sent.
+ * What a call costs. The prices of a public list (`price-list.ts`) with overrides from the configuration, times what
+ * the provider asks for a service tier (`service-terms.ts`). A model that neither knows has no price, and a call without
+ * a price is not sent.
+ *
+ * The rules are:
+ * - Everything is counted in integers, picodollars, and rounded up once, at the end, to a nanodollar.
+ * - Parts of a usage are within the whole: cached and audio tokens within `input`, audio within `output`. Reasoning is
+ *   output. Readers of usage (`gateway/providers`) bring every vendor's counting into this shape.
+ * - What is used but has no price is charged at the dearest rate there is, and `isExact` says that it is an estimate.
  */
-import type { PriceCalculation } from '@pydantic/genai-prices'
+import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { PriceUnknownError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
-
-/** Picodollars per token: $1 per million tokens is 1,000,000. */
-export interface Rate {
-  base: number
-  /** From this many input tokens on, the whole call costs this instead. */
-  tiers: { start: number; rate: number }[]
-}
+import { listed } from './price-list.ts'
+import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
+import { type Factor, type Terms, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 
 export interface Price {
   input: Rate
@@ -20,137 +23,255 @@ export interface Price {
   cacheWrite: Rate
   cacheWriteHour: Rate
   output: Rate
+  /** Undefined where audio has no price. */
+  audioInput?: Rate
+  audioOutput?: Rate
+  /** Picodollars for one search; undefined where it has no price. */
+  webSearch?: number
+  /** The same with the older tool, or with a model that always searches. */
+  previewSearch?: number
+  fileSearch?: number
+  /** Factors of service tiers. (Default: none is known.) */
+  terms?: Terms
   /** The model's context window in tokens, when known: no answer is longer. */
   contextWindow: number | null
   /** Where the price is from: the list with its version, or "config". */
   source: string
+  /** The day whose prices these are, as "2026-11-21"; prices of the configuration have none. */
+  date?: string
 }
 
-/** Tokens of one call. `input` is everything read, cached or not: the parts below are within it. */
+/** What one call used. `input` is everything read, `output` everything written: cached and audio tokens are within. */
 export interface Usage {
   input: number
   cachedInput: number
   cacheWrite: number
   cacheWriteHour: number
   output: number
+  audioInput?: number
+  audioOutput?: number
+  webSearches?: number
+  previewSearches?: number
+  fileSearches?: number
+  /** Tokens that the provider counts in a field nobody here knows; beside the others. */
+  unknownTokens?: number
+  /** On which terms the call was served, where they are not the standard: "flex", "priority", "fast" … */
+  terms?: readonly string[]
 }
 
 export class Prices {
   readonly #overrides: Config['prices']
+  readonly #clock: Pick<Clock, 'now'>
   readonly #known = new Map<string, Price>()
+  #minute = 0
 
-  constructor(overrides: Config['prices']) {
+  constructor(overrides: Config['prices'], clock: Pick<Clock, 'now'>) {
     this.#overrides = overrides
+    this.#clock = clock
   }
 
   /** Throws PriceUnknownError. */
   async get(provider: string, model: string): Promise<Price> {
+    const now = this.#clock.now()
+    this.#forgetAt(Math.floor(now / 60_000))
     const key = `${provider}/${model}`
     const known = this.#known.get(key)
     if (known) return known
-    const price = this.#override(model) ?? (await listed(provider, model))
+    const price = this.#override(provider, model) ?? (await listed(provider, model, now))
     if (!price) throw new PriceUnknownError(provider, model)
     // Model names come from agents: what they make up must not fill the memory.
     if (this.#known.size < 1_000) this.#known.set(key, price)
     return price
   }
 
-  #override(model: string): Price | undefined {
+  /** Prices of the list begin on a day, and some hold for hours of the day. */
+  #forgetAt(minute: number): void {
+    if (minute === this.#minute) return
+    this.#known.clear()
+    this.#minute = minute
+  }
+
+  #override(provider: string, model: string): Price | undefined {
     // The name comes from an agent: "constructor" is on every object.
     const override = Object.hasOwn(this.#overrides, model) ? this.#overrides[model] : undefined
-    if (!override) return undefined
-    const input = flat(override.input_per_mtok)
-    return {
-      input,
-      cachedInput: override.cached_input_per_mtok === undefined ? input : flat(override.cached_input_per_mtok),
-      cacheWrite: input,
-      cacheWriteHour: input,
-      output: flat(override.output_per_mtok),
-      contextWindow: null,
-      source: 'config',
-    }
+    return override && fromConfig(override, provider, model)
   }
 }
+
+/** A price of the configuration. Kinds of input that it leaves out cost what input costs. */
+export function fromConfig(price: Config['prices'][string], provider: string, model: string): Price {
+  const input = flatRate(price.input_per_mtok)
+  const cacheWrite = given(flatRate, price.cache_write_per_mtok) ?? input
+  const search = given(picosPerUse, price.web_search_per_thousand)
+  return {
+    input,
+    cachedInput: given(flatRate, price.cached_input_per_mtok) ?? input,
+    cacheWrite,
+    cacheWriteHour: given(flatRate, price.cache_write_1h_per_mtok) ?? cacheWrite,
+    output: flatRate(price.output_per_mtok),
+    audioInput: given(flatRate, price.audio_input_per_mtok),
+    audioOutput: given(flatRate, price.audio_output_per_mtok),
+    webSearch: search,
+    previewSearch: search,
+    terms: termsOf(provider, model),
+    contextWindow: price.context_window ?? null,
+    source: 'config',
+  }
+}
+
+const given = <T>(convert: (usd: number) => T, usd: number | undefined): T | undefined =>
+  usd === undefined ? undefined : convert(usd)
 
 /** What `usage` costs, rounded up to the next nanodollar. */
 export function costOf(price: Price, usage: Usage): Nanodollars {
-  const { input, cachedInput, cacheWrite, cacheWriteHour, output } = usage
-  const parts: [tokens: number, rate: Rate][] = [
-    [input - cachedInput - cacheWrite - cacheWriteHour, price.input],
-    [cachedInput, price.cachedInput],
-    [cacheWrite, price.cacheWrite],
-    [cacheWriteHour, price.cacheWriteHour],
-    [output, price.output],
-  ]
+  const tokens = tokenLines(price, usage).reduce((sum, [count, rate]) => sum + BigInt(count) * BigInt(rate), 0n)
+  const uses = useLines(price, usage).reduce(
+    (sum, [count, rate]) => sum + BigInt(count) * BigInt(rate ?? DEAREST_USE),
+    0n,
+  )
+  const { times, per } = factorOf(price, usage)
   // Beyond 2^53 picodollars (about $9,000) numbers would round.
-  const picos = parts.reduce((sum, [tokens, rate]) => sum + BigInt(tokens) * BigInt(rateAt(rate, input)), 0n)
-  return Number((picos + 999n) / 1000n)
+  return roundUp(tokens * times + uses * per, 1000n * per)
 }
 
-/** The rates that `costOf` uses, for the call's row: picodollars per token, and the list they are from. */
-export function appliedRates(price: Price, { input }: Usage): Record<string, number | string> {
-  const { input: plain, cachedInput, cacheWrite, cacheWriteHour, output, source } = price
-  const rates = {
-    input: plain,
-    cached_input: cachedInput,
-    cache_write: cacheWrite,
-    cache_write_hour: cacheWriteHour,
-    output,
-  }
-  return { source, ...Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, rateAt(rate, input)])) }
+/** False when something was used that has no price: `costOf` is then the most that is likely, not the price. */
+export function isExact(price: Price, usage: Usage): boolean {
+  return (
+    !usage.unknownTokens &&
+    (price.audioInput !== undefined || !usage.audioInput) &&
+    (price.audioOutput !== undefined || !usage.audioOutput) &&
+    useLines(price, usage).every(([count, rate]) => count === 0 || rate !== undefined) &&
+    (usage.terms ?? []).every((term) => !termOf(price, term).isEstimate)
+  )
 }
+
+/** The part of a usage that has a price: the rest is an estimate, which must not cost more than the call was held for. */
+export function knownPart(price: Price, usage: Usage): Usage {
+  return {
+    ...usage,
+    unknownTokens: 0,
+    audioInput: price.audioInput && usage.audioInput,
+    audioOutput: price.audioOutput && usage.audioOutput,
+    webSearches: price.webSearch === undefined ? 0 : usage.webSearches,
+    previewSearches: price.previewSearch === undefined ? 0 : usage.previewSearches,
+    fileSearches: price.fileSearch === undefined ? 0 : usage.fileSearches,
+    terms: usage.terms?.filter((term) => !termOf(price, term).isEstimate),
+  }
+}
+
+/** The rates that `costOf` uses, for the call's row: picodollars per token and per use, and the list they are from. */
+export function appliedRates(price: Price, usage: Usage): Record<string, number | string> {
+  const { times, per } = factorOf(price, usage)
+  const lines = [...tokenLines(price, usage), ...useLines(price, usage)].map(
+    ([count, rate, name, isAlways]): [string, number | undefined] => [
+      name,
+      isAlways || count > 0 ? (rate ?? DEAREST_USE) : undefined,
+    ],
+  )
+  return {
+    source: price.source,
+    ...(price.date && { date: price.date }),
+    ...Object.fromEntries(lines.filter((line): line is [string, number] => line[1] !== undefined)),
+    ...(times === per ? {} : { terms: (usage.terms ?? []).join('+'), factor: `${times}/${per}` }),
+  }
+}
+
+/** What a call may ask for beside plain tokens, each at most; for `mostOf`. */
+export interface MostUses {
+  audioInput: boolean
+  audioOutput: boolean
+  /** Searches of any kind. */
+  searches: number
+  terms: readonly string[]
+}
+
+export const PLAIN: MostUses = { audioInput: false, audioOutput: false, searches: 0, terms: [] }
 
 /** The most that `inputTokens` (however cached) and `outputTokens` can cost. */
-export function mostOf(price: Price, inputTokens: number, outputTokens: number): Nanodollars {
-  const highest = [price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour]
-    .map((rate) => rateAt(rate, inputTokens))
-    .reduce((a, b) => Math.max(a, b))
-  const output = rateAt(price.output, inputTokens)
-  return Number((BigInt(inputTokens) * BigInt(highest) + BigInt(outputTokens) * BigInt(output) + 999n) / 1000n)
+export function mostOf(price: Price, inputTokens: number, outputTokens: number, uses: MostUses = PLAIN): Nanodollars {
+  const highest = highestRate(
+    [
+      price.input,
+      price.cachedInput,
+      price.cacheWrite,
+      price.cacheWriteHour,
+      uses.audioInput ? price.audioInput : undefined,
+    ],
+    inputTokens,
+  )
+  const output = highestOutput(price, inputTokens, uses)
+  const search = Math.max(price.webSearch ?? DEAREST_USE, price.previewSearch ?? DEAREST_USE, price.fileSearch ?? 0)
+  const { times, per } = highestFactor(price, uses.terms)
+  const tokens = BigInt(inputTokens) * BigInt(highest) + BigInt(outputTokens) * BigInt(output)
+  return roundUp(tokens * times + BigInt(uses.searches) * BigInt(search) * per, 1000n * per)
 }
 
 /** How many output tokens `money` pays for after the input is paid; never negative. */
-export function outputTokensFor(price: Price, inputTokens: number, money: Nanodollars): number {
-  const left = money - mostOf(price, inputTokens, 0)
-  const rate = rateAt(price.output, inputTokens)
-  return rate === 0 ? Number.MAX_SAFE_INTEGER : Math.max(0, Math.floor((left * 1000) / rate))
+export function outputTokensFor(price: Price, inputTokens: number, money: Nanodollars, uses: MostUses = PLAIN): number {
+  const left = money - mostOf(price, inputTokens, 0, uses)
+  const { times, per } = highestFactor(price, uses.terms)
+  const rate = BigInt(highestOutput(price, inputTokens, uses)) * times
+  if (rate === 0n || money === Number.POSITIVE_INFINITY) return Number.MAX_SAFE_INTEGER
+  return left <= 0 ? 0 : Number((BigInt(left) * 1000n * per) / rate)
 }
 
-const rateAt = ({ base, tiers }: Rate, inputTokens: number): number =>
-  tiers.findLast((tier) => inputTokens > tier.start)?.rate ?? base
+const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MostUses): number =>
+  highestRate([price.output, audioOutput ? price.audioOutput : undefined], inputTokens)
 
-const flat = (usdPerMillionTokens: number): Rate => ({ base: toPicos(usdPerMillionTokens), tiers: [] })
+/** Picodollars for a search that has no price: the dearest that is published. */
+const DEAREST_USE = 25_000_000_000
 
-const toPicos = (usdPerMillionTokens: number): number => Math.round(usdPerMillionTokens * 1_000_000)
+type Line = [count: number, rate: number, name: string, isAlways: boolean]
 
-async function listed(provider: string, model: string): Promise<Price | undefined> {
-  const { calcPrice } = await import('@pydantic/genai-prices')
-  const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, { providerId: provider })
-  if (!found) return undefined
-  const prices = found.model_price
-  const input = toRate(prices.input_mtok)
-  const output = toRate(prices.output_mtok)
-  // Embeddings have no output price; a model without an input price is not one we can count.
-  if (!input) return undefined
-  const cacheWrite = toRate(prices.cache_write_mtok) ?? input
-  return {
-    input,
-    cachedInput: toRate(prices.cache_read_mtok) ?? input,
-    cacheWrite,
-    cacheWriteHour: toRate(prices.cache_write_1h_mtok) ?? cacheWrite,
-    output: output ?? { base: 0, tiers: [] },
-    contextWindow: found.model.context_window ?? null,
-    source: LIST,
-  }
+function tokenLines(price: Price, usage: Usage): Line[] {
+  const { input, cachedInput, cacheWrite, cacheWriteHour, output, unknownTokens = 0 } = usage
+  const at = (rate: Rate) => rateAt(rate, input)
+  const dearest = Math.max(
+    ...[price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour, price.output].map(at),
+    ...[price.audioInput, price.audioOutput].map((rate) => (rate ? at(rate) : 0)),
+  )
+  const uncached = input - cachedInput - cacheWrite - cacheWriteHour
+  // What was cached is taken for text: audio is the dearer of the two.
+  const audioInput = Math.min(usage.audioInput ?? 0, uncached)
+  const audioOutput = Math.min(usage.audioOutput ?? 0, output)
+  return [
+    [uncached - audioInput, at(price.input), 'input', true],
+    [cachedInput, at(price.cachedInput), 'cached_input', true],
+    [cacheWrite, at(price.cacheWrite), 'cache_write', true],
+    [cacheWriteHour, at(price.cacheWriteHour), 'cache_write_hour', true],
+    [output - audioOutput, at(price.output), 'output', true],
+    [audioInput, price.audioInput ? at(price.audioInput) : dearest, 'audio_input', false],
+    [audioOutput, price.audioOutput ? at(price.audioOutput) : dearest, 'audio_output', false],
+    [unknownTokens, dearest, 'unknown_tokens', false],
+  ]
 }
 
-const LIST = 'genai-prices 0.1.8'
-
-function toRate(price: PriceCalculation['model_price'][string]): Rate | undefined {
-  if (price === undefined) return undefined
-  if (typeof price === 'number') return flat(price)
-  return {
-    base: toPicos(price.base),
-    tiers: price.tiers.map((tier) => ({ start: tier.start, rate: toPicos(tier.price) })),
-  }
+function useLines(
+  price: Price,
+  usage: Usage,
+): [count: number, rate: number | undefined, name: string, isAlways: false][] {
+  return [
+    [usage.webSearches ?? 0, price.webSearch, 'web_search', false],
+    [usage.previewSearches ?? 0, price.previewSearch, 'preview_search', false],
+    [usage.fileSearches ?? 0, price.fileSearch, 'file_search', false],
+  ]
 }
+
+const termOf = ({ terms = {} }: Price, term: string): Factor =>
+  Object.hasOwn(terms, term) ? terms[term]! : UNKNOWN_TERM
+
+/** All terms of a call at once: each multiplies. */
+function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): { times: bigint; per: bigint } {
+  return terms
+    .map((term) => termOf(price, term))
+    .reduce((all, { times, per }) => ({ times: all.times * BigInt(times), per: all.per * BigInt(per) }), {
+      times: 1n,
+      per: 1n,
+    })
+}
+
+/** What was asked for may be refused, and the call be served on standard terms: a discount counts when it is given. */
+const highestFactor = (price: Price, terms: readonly string[]) =>
+  factorOf(price, { terms: terms.filter((term) => termOf(price, term).times > termOf(price, term).per) })
+
+const roundUp = (dividend: bigint, divisor: bigint): number => Number((dividend + divisor - 1n) / divisor)

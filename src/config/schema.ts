@@ -155,11 +155,29 @@ const perMillionTokens = z
   .refine((value) => value === 0 || value >= 0.001, {
     error: 'dollars per million tokens (this looks like a price per token)',
   })
+const searchesExpected = 'dollars per thousand searches, a number from 0 to 10000'
 const price = z.strictObject({
   input_per_mtok: perMillionTokens,
   /** (Default: as input_per_mtok.) */
   cached_input_per_mtok: perMillionTokens.optional(),
+  /** What is written to a cache for five minutes, or for as long as the provider likes. (Default: as input_per_mtok.) */
+  cache_write_per_mtok: perMillionTokens.optional(),
+  /** (Default: as cache_write_per_mtok.) */
+  cache_write_1h_per_mtok: perMillionTokens.optional(),
   output_per_mtok: perMillionTokens,
+  /** (Default: a call with audio is refused.) */
+  audio_input_per_mtok: perMillionTokens.optional(),
+  audio_output_per_mtok: perMillionTokens.optional(),
+  /** Dollars for a thousand searches of the provider's own search tool. (Default: 25, and the charge is an estimate.) */
+  web_search_per_thousand: z
+    .number({ error: searchesExpected })
+    .min(0, { error: searchesExpected })
+    .max(10_000, { error: searchesExpected })
+    .optional(),
+  /** Tokens that the model can read and write in one call. (Default: 2,000,000 where it matters.) */
+  context_window: wholeNumber(1, 100_000_000).optional(),
+  /** The price is meant, although it is more than twenty times above or below the list. (Default: false.) */
+  confirm: z.boolean().optional(),
 })
 
 const service = z.strictObject({
@@ -198,6 +216,7 @@ const alertingEvents: readonly EventType[] = [
   'pii.found',
   'agent.exited',
   'agent.stopped',
+  'audit.broken',
 ]
 
 const emailAddress = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, { error: 'an e-mail address' })

@@ -1,4 +1,5 @@
 /** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
+import type { Demands } from '../budget/estimate.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { JsonObject } from './json.ts'
 import type { Format, Provider } from './providers/provider.ts'
@@ -27,6 +28,6 @@ export interface LlmCall {
   answers: number
   /** The client asked for usage in the stream itself. */
   wantsUsage: boolean
-  /** The provider reads more than the request holds. */
-  isInputUnseen: boolean
+  /** What it asks for beside its text. */
+  demands: Demands
 }

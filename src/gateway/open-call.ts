@@ -5,13 +5,14 @@
  */
 import { boundCall, countTokens } from '../budget/estimate.ts'
 import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
-import { appliedRates, costOf, type Price, type Prices, type Usage } from '../budget/prices.ts'
+import { appliedRates, costOf, isExact, knownPart, type Price, type Prices, type Usage } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import { ClientGone } from './client.ts'
+import { withoutImages } from './providers/demands.ts'
 import type { ReportedUsage, StreamReader } from './providers/provider.ts'
 
 export interface MoneyParts {
@@ -66,16 +67,16 @@ export class OpenCall {
     const { format, provider } = call
     const { agentId, runId } = call.caller
     const price = await parts.prices.get(provider.name, call.model)
-    const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null))
-    const { most, clampTo } = await boundCall(
+    const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null, null))
+    const { most, clampTo, toolUses } = await boundCall(
       price,
       {
         bytes: Buffer.byteLength(unclamped),
         maxOutputTokens: call.maxOutputTokens,
         answers: call.answers,
         model: call.model,
-        isInputUnseen: call.isInputUnseen,
         text: format.textOf(call.body),
+        demands: call.demands,
       },
       parts.ledger.available(call.caller),
       parts.clamp,
@@ -84,7 +85,8 @@ export class OpenCall {
       { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: call.model, most },
       signal,
     )
-    const body = clampTo === null ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo))
+    const isAsSent = clampTo === null && toolUses === null
+    const body = isAsSent ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo, toolUses))
     return new OpenCall(parts, call, price, hold, body, clampTo, startedAt)
   }
 
@@ -125,18 +127,30 @@ export class OpenCall {
    * counted by tokenizer, at most the hold, never nothing.
    */
   async charge(reported: ReportedUsage | undefined, delivered: string, status: number): Promise<void> {
+    const { body, model, demands } = this.call
+    // Searches that no reply tells of are made all the same.
+    const searches = demands.searches > 0 ? { previewSearches: demands.searches } : {}
     if (reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)) {
-      this.#settle(costOf(this.#price, reported.usage), reported.usage, reported.isRepaired, status)
+      const usage = { ...searches, ...reported.usage }
+      this.#settle(this.#costOf(usage), usage, reported.isRepaired || !isExact(this.#price, usage), status)
       return
     }
-    const { body, model } = this.call
+    const counted = async () => (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
     const usage: Usage = {
       ...NOTHING_CACHED,
-      ...(reported?.usage ?? { input: await countTokens(JSON.stringify(body), model) }),
+      ...searches,
+      ...(reported?.usage ?? { input: await counted() }),
       output: Math.max(reported?.usage.output ?? 0, await countTokens(delivered, model)),
     }
     const cost = Math.min(this.#hold.most, costOf(this.#price, usage))
     this.#settle(Math.max(1, cost), usage, true, status)
+  }
+
+  /** What has a price is charged in full; an estimate of the rest is not more than the call could cost. */
+  #costOf(usage: Usage): Nanodollars {
+    const whole = costOf(this.#price, usage)
+    if (isExact(this.#price, usage)) return whole
+    return Math.max(costOf(this.#price, knownPart(this.#price, usage)), Math.min(this.#hold.most, whole))
   }
 
   /** No output is not believed of a long answer, where output costs anything. */

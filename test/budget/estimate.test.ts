@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { boundCall, countTokens } from '../../src/budget/estimate.ts'
+import { boundCall, countTokens, TEXT_ONLY } from '../../src/budget/estimate.ts'
 import type { Price } from '../../src/budget/prices.ts'
 import { Prices } from '../../src/budget/prices.ts'
+import { systemClock } from '../../src/clock.ts'
 import { fromUsd } from '../../src/money.ts'
 
 const rate = (usdPerMtok: number) => ({ base: usdPerMtok * 1_000_000, tiers: [] })
@@ -15,13 +16,13 @@ const priceOf = (input: number, output: number, contextWindow: number | null = n
   source: 'test',
 })
 
-const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, isInputUnseen: false, text: null, model: 'gpt-4o' }
+const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, text: null, model: 'gpt-4o', demands: TEXT_ONLY }
 
 describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
     const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, fromUsd('50'), true)
     // 1,000 × $2 + 3 × 100 × $8 a million
-    expect(bound).toEqual({ most: fromUsd('0.0044'), clampTo: null })
+    expect(bound).toEqual({ most: fromUsd('0.0044'), clampTo: null, toolUses: null })
   })
 
   test('is looked at with the tokenizer only when the bytes do not fit', async () => {
@@ -48,7 +49,7 @@ describe('the most a call can cost', () => {
   ])('of one that does not say how much it wants is $name', async ({ available, contextWindow, clampTo }) => {
     const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
     const bound = await boundCall(priceOf(1, 1_000, contextWindow), unsaid, fromUsd(available), true)
-    expect(bound).toEqual({ clampTo, most: fromUsd('0.001') * (clampTo ?? contextWindow ?? 0) })
+    expect(bound).toEqual({ clampTo, most: fromUsd('0.001') * (clampTo ?? contextWindow ?? 0), toolUses: null })
   })
 
   test('of one that does not say how much it wants is not cut to the budget when that is not wanted', async () => {
@@ -99,13 +100,13 @@ describe('a price', () => {
     ['openai', 'gpt-4o-2024-08-06', 2.5, 10],
     ['anthropic', 'claude-3-5-haiku-latest', 0.8, 4],
   ])('of %s %s is known', async (provider, model, input, output) => {
-    const price = await new Prices({}).get(provider, model)
+    const price = await new Prices({}, systemClock).get(provider, model)
     expect([price.input.base, price.output.base]).toEqual([input * 1_000_000, output * 1_000_000])
     expect(price.source).toMatch(/^genai-prices \d/)
   })
 
   test('of the configuration goes above the list, and is read once', async () => {
-    const prices = new Prices({ 'gpt-4': { input_per_mtok: 1, output_per_mtok: 2 } })
+    const prices = new Prices({ 'gpt-4': { input_per_mtok: 1, output_per_mtok: 2 } }, systemClock)
     const price = await prices.get('openai', 'gpt-4')
     expect(price).toMatchObject({ source: 'config', input: { base: 1_000_000 }, cachedInput: { base: 1_000_000 } })
     expect(await prices.get('openai', 'gpt-4')).toBe(price)
@@ -114,7 +115,7 @@ describe('a price', () => {
   test.each(['never-heard-of', '', 'constructor', '__proto__', 'hasOwnProperty', 'gpt-4; DROP TABLE calls'])(
     'of "%s" is not known, and nothing is made up',
     async (model) => {
-      await expect(new Prices({}).get('openai', model)).rejects.toMatchObject({ code: 'price_unknown' })
+      await expect(new Prices({}, systemClock).get('openai', model)).rejects.toMatchObject({ code: 'price_unknown' })
     },
   )
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { costOf, mostOf, outputTokensFor, type Price, type Rate, type Usage } from '../../src/budget/prices.ts'
+import { costOf, mostOf, outputTokensFor, type Price, type Usage } from '../../src/budget/prices.ts'
+import type { Rate } from '../../src/budget/rate.ts'
 
 /** Picodollars a token. */
 const flat = (base: number): Rate => ({ base, tiers: [] })

@@ -1,7 +1,9 @@
 /** Anthropic's messages. */
+import type { ServerTools } from '../../budget/estimate.ts'
 import { CageError } from '../../errors.ts'
 import { changeTexts } from '../../redaction/json.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { readContent, serverTools } from './demands.ts'
 import {
   type Format,
   parseFrame,
@@ -12,6 +14,7 @@ import {
   type TextPlace,
   tokenCount,
 } from './provider.ts'
+import { tierTerms, UsageReader } from './usage.ts'
 
 export const messages: Format = {
   readCall: (body) => ({
@@ -20,10 +23,18 @@ export const messages: Format = {
     maxOutputTokens: positiveInteger(body, 'max_tokens'),
     answers: 1,
     wantsUsage: true,
-    isInputUnseen: false,
+    demands: {
+      ...readContent([body.system ?? null, body.messages ?? null], IMAGE_TOKENS),
+      terms: [...tierTerms(body.speed), ...geoTerms(body.inference_geo)],
+      serverTools: readServerTools(body),
+    },
   }),
 
-  prepare: (body, _stream, clampTo) => (clampTo === null ? body : { ...body, max_tokens: clampTo }),
+  prepare: (body, _stream, clampTo, toolUses) => ({
+    ...body,
+    ...(clampTo === null ? {} : { max_tokens: clampTo }),
+    ...(toolUses === null ? {} : { tools: withUses(body.tools, toolUses) }),
+  }),
 
   // Anthropic publishes no tokenizer; the bound by bytes stands.
   textOf: () => null,
@@ -38,27 +49,84 @@ export const messages: Format = {
   readStream: (redact) => new MessageStream(redact),
 }
 
+/**
+ * The most that one image costs: 4,784 tokens on models that see up to 2,576 pixels, 1,568 on those before (Anthropic's
+ * guide "Vision", evaluate image size).
+ */
+const IMAGE_TOKENS = 4_784
+
+/** Tools with a limit of uses, and servers without one: there Anthropic's own loop ends after ten. */
+function readServerTools(body: JsonObject): ServerTools | null {
+  const tools = serverTools(body.tools)
+  const servers = Array.isArray(body.mcp_servers) ? body.mcp_servers.length : 0
+  const limits = tools.map((tool) => (isLimited(tool) ? positiveInteger(tool, 'max_uses') : LOOP_USES))
+  if (servers > 0) limits.push(LOOP_USES)
+  if (limits.length === 0) return null
+  return { count: limits.length, uses: limits.includes(null) ? null : Math.max(...(limits as number[])) }
+}
+
+const LOOP_USES = 10
+
+const isLimited = ({ type }: JsonObject): boolean => /^web_/.test(String(type))
+
+/** The tools with a limit of uses, where they have none that is lower. */
+const withUses = (tools: Json | undefined, uses: number): Json | undefined =>
+  Array.isArray(tools)
+    ? tools.map((tool) =>
+        isObject(tool) && serverTools([tool]).length > 0 && isLimited(tool)
+          ? { ...tool, max_uses: Math.min(positiveInteger(tool, 'max_uses') ?? uses, uses) }
+          : tool,
+      )
+    : tools
+
 function readUsage(usage: JsonObject): ReportedUsage | undefined {
-  const uncached = tokenCount(usage.input_tokens)
-  const output = tokenCount(usage.output_tokens)
+  const read = new UsageReader(usage)
+  const uncached = read.find('input_tokens')
+  const output = read.find('output_tokens')
   if (uncached === undefined || output === undefined) return undefined
-  const cachedInput = tokenCount(usage.cache_read_input_tokens) ?? 0
-  const written = tokenCount(usage.cache_creation_input_tokens) ?? 0
-  const perHour = isObject(usage.cache_creation) ? tokenCount(usage.cache_creation.ephemeral_1h_input_tokens) : 0
-  const cacheWriteHour = Math.min(perHour ?? 0, written)
+  const cachedInput = read.count('cache_read_input_tokens')
+  const forFiveMinutes = read.count('cache_creation.ephemeral_5m_input_tokens')
+  const cacheWriteHour = read.count('cache_creation.ephemeral_1h_input_tokens')
+  const written = Math.max(read.count('cache_creation_input_tokens'), forFiveMinutes + cacheWriteHour)
+  const webSearches = read.count('server_tool_use.web_search_requests')
+  read.ignore('output_tokens_details.thinking_tokens')
+  const compacted = readIterations(usage.iterations)
+  const unknownTokens = read.unknownTokens() + compacted.unknownTokens
+  const terms = [...tierTerms(usage.service_tier), ...tierTerms(usage.speed), ...geoTerms(usage.inference_geo)]
   return {
     // Here the input excludes what was read from and written to the cache.
     usage: {
-      input: uncached + cachedInput + written,
+      input: uncached + cachedInput + written + compacted.input,
       cachedInput,
       cacheWrite: written - cacheWriteHour,
       cacheWriteHour,
-      output,
+      output: output + compacted.output,
+      ...(webSearches > 0 && { webSearches }),
+      ...(unknownTokens > 0 && { unknownTokens }),
+      ...(terms.length > 0 && { terms }),
     },
     isFinal: true,
-    isRepaired: false,
+    isRepaired: read.isRepaired,
   }
 }
+
+/** Steps within one call. The totals leave out what compacting the conversation took; it is paid for all the same. */
+function readIterations(iterations: Json | undefined): { input: number; output: number; unknownTokens: number } {
+  const sums = { input: 0, output: 0, unknownTokens: 0 }
+  for (const step of Array.isArray(iterations) ? iterations : []) {
+    if (!isObject(step) || step.type === 'message') continue
+    const input = tokenCount(step.input_tokens) ?? 0
+    const output = tokenCount(step.output_tokens) ?? 0
+    if (step.type === 'compaction') {
+      sums.input += input
+      sums.output += output
+    } else sums.unknownTokens += input + output
+  }
+  return sums
+}
+
+const geoTerms = (geo: Json | undefined): string[] =>
+  typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
 type RedactText = (text: string, place: TextPlace) => string
 
@@ -124,7 +192,10 @@ class MessageStream implements StreamReader {
   }
 
   #addUsage(usage: Json | undefined): void {
-    if (isObject(usage)) this.#usage = { ...this.#usage, ...usage }
+    if (!isObject(usage)) return
+    // What a later frame leaves open was told before.
+    const told = Object.entries(usage).filter(([, value]) => value !== null)
+    this.#usage = { ...this.#usage, ...Object.fromEntries(told) }
   }
 
   /** Mostly empty. A text goes on in the deltas of its block; the arguments of a tool are whole. */

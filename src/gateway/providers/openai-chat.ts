@@ -1,6 +1,8 @@
 /** OpenAI's chat completions, and everything that is written like them. */
 import { CageError } from '../../errors.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { readContent, withoutImages } from './demands.ts'
+import { asReported, imageTokens } from './openai-usage.ts'
 import {
   type Format,
   parseFrame,
@@ -10,18 +12,27 @@ import {
   type StreamReader,
   tokenCount,
 } from './provider.ts'
+import { tierTerms, UsageReader } from './usage.ts'
 
 export const chatCompletions: Format = {
   readCall(body) {
     const { stream, stream_options } = body
+    const model = requireModel(body)
+    const answers = positiveInteger(body, 'n') ?? 1
     return {
-      model: requireModel(body),
+      model,
       stream: stream === true,
       // Whichever of the two a provider goes by.
       maxOutputTokens: LIMITS.map((name) => positiveInteger(body, name)).reduce(greater),
-      answers: positiveInteger(body, 'n') ?? 1,
+      answers,
       wantsUsage: isObject(stream_options) && stream_options.include_usage === true,
-      isInputUnseen: false,
+      demands: {
+        ...readContent(body.messages, imageTokens(model)),
+        audioOutput: Array.isArray(body.modalities) && body.modalities.includes('audio'),
+        terms: tierTerms(body.service_tier),
+        // These models search before they answer; the reply does not say so.
+        searches: body.web_search_options || SEARCH_MODEL.test(model) ? answers : 0,
+      },
     }
   },
 
@@ -35,9 +46,9 @@ export const chatCompletions: Format = {
     }
   },
 
-  textOf: (body) => () => JSON.stringify([body.messages, body.tools, body.functions, body.response_format]),
+  textOf: (body) => () => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
 
-  usageOf: (reply) => readChatUsage(reply.usage),
+  usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
 
   redactReply(reply, redact) {
     const { choices } = reply
@@ -56,6 +67,8 @@ export const chatCompletions: Format = {
   readStream: (redact, wantsUsage) => new ChatStream(redact, wantsUsage),
 }
 
+const SEARCH_MODEL = /-search-(preview|api)/
+
 const LIMITS = ['max_completion_tokens', 'max_tokens'] as const
 
 const greater = (a: number | null, b: number | null): number | null =>
@@ -68,20 +81,39 @@ function clampedLimits(body: JsonObject, clampTo: number): JsonObject {
   return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, clampTo)]))
 }
 
-/** Usage as chat completions and completions tell it. */
-export function readChatUsage(usage: Json | undefined): ReportedUsage | undefined {
+/** Usage as chat completions and completions tell it. `tier`: the reply's service_tier. */
+export function readChatUsage(usage: Json | undefined, tier: Json | undefined): ReportedUsage | undefined {
   if (!isObject(usage)) return undefined
-  const input = tokenCount(usage.prompt_tokens)
-  const output = tokenCount(usage.completion_tokens)
+  const read = new UsageReader(usage)
+  const input = read.find('prompt_tokens')
+  const output = read.find('completion_tokens')
   if (input === undefined || output === undefined) return undefined
-  const cached = isObject(usage.prompt_tokens_details) ? tokenCount(usage.prompt_tokens_details.cached_tokens) : 0
-  return {
-    // Here the input includes what was cached.
-    usage: { input, cachedInput: Math.min(cached ?? 0, input), cacheWrite: 0, cacheWriteHour: 0, output },
-    isFinal: true,
-    isRepaired: cached === undefined && usage.prompt_tokens_details !== undefined && cached !== 0,
-  }
+  // DeepSeek and Moonshot count what was cached in fields of their own.
+  const cached = ['prompt_tokens_details.cached_tokens', 'prompt_cache_hit_tokens', 'cached_tokens'].map((path) =>
+    read.count(path),
+  )
+  read.ignore(...PARTS)
+  return asReported(read, tier, {
+    input,
+    output,
+    cachedInput: Math.max(...cached),
+    cacheWrite: read.count('prompt_tokens_details.cache_write_tokens'),
+    audioInput: read.count('prompt_tokens_details.audio_tokens'),
+    audioOutput: read.count('completion_tokens_details.audio_tokens'),
+    total: read.count('total_tokens'),
+  })
 }
+
+/** Within what was counted already, at its price: reasoning is output, and so is what was predicted wrongly. */
+const PARTS = [
+  'prompt_tokens_details.text_tokens',
+  'prompt_tokens_details.image_tokens',
+  'prompt_cache_miss_tokens',
+  'completion_tokens_details.reasoning_tokens',
+  'completion_tokens_details.text_tokens',
+  'completion_tokens_details.accepted_prediction_tokens',
+  'completion_tokens_details.rejected_prediction_tokens',
+]
 
 type RedactText = (key: string, text: string, place: 'reply' | 'tool_arguments') => string
 
@@ -126,6 +158,8 @@ class ChatStream implements StreamReader {
   readonly #wantsUsage: boolean
   readonly #channels = new Map<number, Set<string>>()
   #usage: ReportedUsage | undefined
+  /** The service tier, which need not stand beside the usage. */
+  #tier: Json | undefined
 
   constructor(redact: RedactPieces, wantsUsage: boolean) {
     this.#redact = redact
@@ -145,7 +179,8 @@ class ChatStream implements StreamReader {
     if (chunk.error) {
       throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
     }
-    this.#usage = readChatUsage(chunk.usage) ?? this.#usage
+    this.#tier = chunk.service_tier ?? this.#tier
+    this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
     const choices = Array.isArray(chunk.choices) ? chunk.choices : []
     // Asked for by us, not by the client.
     if (choices.length === 0 && isObject(chunk.usage) && !this.#wantsUsage) return []

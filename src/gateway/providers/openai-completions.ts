@@ -1,4 +1,5 @@
 /** OpenAI's old completions: a prompt in, text out. */
+import { TEXT_ONLY } from '../../budget/estimate.ts'
 import { CageError } from '../../errors.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { readChatUsage } from './openai-chat.ts'
@@ -11,6 +12,7 @@ import {
   type StreamReader,
   tokenCount,
 } from './provider.ts'
+import { tierTerms } from './usage.ts'
 
 /** What the API gives when a request does not say how much it wants. */
 const UNSTATED_TOKENS = 16
@@ -27,7 +29,7 @@ export const completions: Format = {
       // best_of answers are written, and paid for, to choose n of them.
       answers: Math.max(positiveInteger(body, 'n') ?? 1, positiveInteger(body, 'best_of') ?? 1) * prompts,
       wantsUsage: isObject(body.stream_options) && body.stream_options.include_usage === true,
-      isInputUnseen: false,
+      demands: { ...TEXT_ONLY, terms: tierTerms(body.service_tier) },
     }
   },
 
@@ -41,7 +43,7 @@ export const completions: Format = {
 
   textOf: (body) => () => JSON.stringify([body.prompt, body.suffix]),
 
-  usageOf: (reply) => readChatUsage(reply.usage),
+  usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
 
   redactReply(reply, redact) {
     if (!Array.isArray(reply.choices)) return reply
@@ -81,7 +83,7 @@ class CompletionStream implements StreamReader {
     }
     const chunk = parseFrame(frame)
     if (chunk.error) throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    this.#usage = readChatUsage(chunk.usage) ?? this.#usage
+    this.#usage = readChatUsage(chunk.usage, chunk.service_tier) ?? this.#usage
     const choices = Array.isArray(chunk.choices) ? chunk.choices : []
     if (choices.length === 0 && isObject(chunk.usage) && !this.#wantsUsage) return []
     const safe = choices.map((choice) => {

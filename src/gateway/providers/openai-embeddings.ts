@@ -1,6 +1,8 @@
 /** OpenAI's embeddings: text in, vectors out; only the input costs. */
+import { TEXT_ONLY } from '../../budget/estimate.ts'
 import { isObject, requireModel } from '../json.ts'
-import { type Format, type StreamReader, tokenCount } from './provider.ts'
+import { readChatUsage } from './openai-chat.ts'
+import type { Format, StreamReader } from './provider.ts'
 
 export const embeddings: Format = {
   readCall: (body) => ({
@@ -9,19 +11,15 @@ export const embeddings: Format = {
     maxOutputTokens: 1,
     answers: 1,
     wantsUsage: true,
-    isInputUnseen: false,
+    demands: TEXT_ONLY,
   }),
 
   prepare: (body) => body,
 
   textOf: (body) => () => JSON.stringify(body.input),
 
-  usageOf({ usage }) {
-    const input = isObject(usage) ? tokenCount(usage.prompt_tokens) : undefined
-    if (input === undefined) return undefined
-    const nothing = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0, output: 0 }
-    return { usage: { input, ...nothing }, isFinal: true, isRepaired: false }
-  },
+  // As in a chat, without an answer.
+  usageOf: ({ usage }) => (isObject(usage) ? readChatUsage({ completion_tokens: 0, ...usage }, undefined) : undefined),
 
   redactReply: (reply) => reply,
 

@@ -1,6 +1,8 @@
 /** OpenAI's Responses API: typed events, several output items of several parts each. */
 import { CageError } from '../../errors.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { readContent, serverTools, withoutImages } from './demands.ts'
+import { asReported, imageTokens } from './openai-usage.ts'
 import {
   type Format,
   parseFrame,
@@ -9,8 +11,8 @@ import {
   type Sse,
   type StreamReader,
   type TextPlace,
-  tokenCount,
 } from './provider.ts'
+import { tierTerms, UsageReader } from './usage.ts'
 
 export const responses: Format = {
   readCall(body) {
@@ -20,40 +22,84 @@ export const responses: Format = {
         hint: 'leave out "background"',
       })
     }
+    const model = requireModel(body)
+    const content = readContent(body.input, imageTokens(model))
     return {
-      model: requireModel(body),
+      model,
       stream: body.stream === true,
       maxOutputTokens: positiveInteger(body, 'max_output_tokens'),
       answers: 1,
       wantsUsage: true,
-      // What the provider has stored is read as well, and paid for.
-      isInputUnseen: [body.previous_response_id, body.conversation, body.prompt].some((stored) => stored != null),
+      demands: {
+        ...content,
+        // What the provider has stored is read as well, and paid for.
+        isInputUnseen:
+          content.isInputUnseen ||
+          [body.previous_response_id, body.conversation, body.prompt].some((stored) => stored != null),
+        terms: tierTerms(body.service_tier),
+        serverTools:
+          serverTools(body.tools).length > 0 ? { count: 1, uses: positiveInteger(body, 'max_tool_calls') } : null,
+      },
     }
   },
 
-  prepare: (body, _stream, clampTo) => (clampTo === null ? body : { ...body, max_output_tokens: clampTo }),
+  prepare: (body, _stream, clampTo, toolUses) => ({
+    ...body,
+    ...(clampTo === null ? {} : { max_output_tokens: clampTo }),
+    ...(toolUses === null ? {} : { max_tool_calls: toolUses }),
+  }),
 
-  textOf: (body) => () => JSON.stringify([body.instructions, body.input, body.tools, body.text]),
+  textOf: (body) => () => withoutImages([body.instructions, body.input, body.tools, body.text]),
 
-  usageOf: (reply) => readUsage(reply.usage),
+  usageOf: readResponseUsage,
 
   redactReply: (reply, redact) => redactResponse(reply, redact),
 
   readStream: (redact) => new ResponseStream(redact),
 }
 
-function readUsage(usage: Json | undefined): ReportedUsage | undefined {
+/** Usage as a response tells it; searches stand in its output. */
+export function readResponseUsage({
+  usage,
+  service_tier,
+  output: items,
+  tools,
+}: JsonObject): ReportedUsage | undefined {
   if (!isObject(usage)) return undefined
-  const input = tokenCount(usage.input_tokens)
-  const output = tokenCount(usage.output_tokens)
+  const read = new UsageReader(usage)
+  const input = read.find('input_tokens')
+  const output = read.find('output_tokens')
   if (input === undefined || output === undefined) return undefined
-  const cached = isObject(usage.input_tokens_details) ? tokenCount(usage.input_tokens_details.cached_tokens) : 0
-  return {
-    usage: { input, cachedInput: Math.min(cached ?? 0, input), cacheWrite: 0, cacheWriteHour: 0, output },
-    isFinal: true,
-    isRepaired: false,
-  }
+  read.ignore(...PARTS)
+  const searches = countOf(items, (item) => item.type === 'web_search_call' && isSearch(item))
+  const isPreview = countOf(tools, (tool) => /^web_search_preview/.test(String(tool.type))) > 0
+  return asReported(read, service_tier, {
+    input,
+    output,
+    cachedInput: read.count('input_tokens_details.cached_tokens'),
+    cacheWrite: read.count('input_tokens_details.cache_write_tokens'),
+    audioInput: read.count('input_tokens_details.audio_tokens'),
+    audioOutput: read.count('output_tokens_details.audio_tokens'),
+    total: read.count('total_tokens'),
+    [isPreview ? 'previewSearches' : 'webSearches']: searches,
+    fileSearches: countOf(items, (item) => item.type === 'file_search_call'),
+  })
 }
+
+/** Within what was counted already, at its price. */
+const PARTS = [
+  'input_tokens_details.text_tokens',
+  'input_tokens_details.image_tokens',
+  'output_tokens_details.reasoning_tokens',
+  'output_tokens_details.text_tokens',
+]
+
+const countOf = (items: Json | undefined, matches: (item: JsonObject) => boolean): number =>
+  Array.isArray(items) ? items.filter((item) => isObject(item) && matches(item)).length : 0
+
+/** Opening a page that was found, and looking for a word in it, cost nothing. */
+const isSearch = ({ action }: JsonObject): boolean =>
+  !isObject(action) || !/^(open_page|find|find_in_page)$/.test(String(action.type))
 
 type RedactText = (text: string, place: TextPlace) => string
 
@@ -140,7 +186,7 @@ class ResponseStream implements StreamReader {
 
   #last(frame: Sse, event: JsonObject): Sse[] {
     this.isFinished = true
-    if (isObject(event.response)) this.#usage = readUsage(event.response.usage)
+    if (isObject(event.response)) this.#usage = readResponseUsage(event.response)
     const tails = [...this.#open.keys()].flatMap((channel) => this.#tail(channel))
     return [...tails, this.#again(frame, event)]
   }

@@ -3,6 +3,7 @@
  * format: how requests, replies, usage and streams are written there. The road knows only these two interfaces.
  * `openai.ts` and `anthropic.ts` are the dialects there are; `openai-*.ts` and `anthropic-*.ts` are their formats.
  */
+import type { Demands } from '../../budget/estimate.ts'
 import type { Usage } from '../../budget/prices.ts'
 import type { ProviderConfig } from '../../config/schema.ts'
 import { CageError } from '../../errors.ts'
@@ -68,12 +69,14 @@ export interface Format {
     maxOutputTokens: number | null
     answers: number
     wantsUsage: boolean
-    /** The provider reads more than the request holds. */
-    isInputUnseen: boolean
+    demands: Demands
   }
-  /** Changes the body to what is sent: usage asked for in streams, output limited to `clampTo`. */
-  prepare(body: JsonObject, stream: boolean, clampTo: number | null): JsonObject
-  /** All text of a request, for the tokenizer; null where none is exact. */
+  /**
+   * Changes the body to what is sent: usage asked for in streams, output limited to `clampTo` tokens, each of the
+   * provider's own tools to `toolUses`; null leaves it as it is.
+   */
+  prepare(body: JsonObject, stream: boolean, clampTo: number | null, toolUses: number | null): JsonObject
+  /** All text of a request without its images, for the tokenizer; null where none is exact. */
   textOf(body: JsonObject): (() => string) | null
   usageOf(reply: JsonObject): ReportedUsage | undefined
   /** The reply with every text redacted; the same object when nothing changed. */

@@ -1,0 +1,57 @@
+/** What OpenAI's formats count alike. */
+import type { Json } from '../json.ts'
+import type { ReportedUsage } from './provider.ts'
+import { tierTerms, type UsageReader } from './usage.ts'
+
+interface Counts {
+  /** Here the input includes what was cached, and what was written to a cache. */
+  input: number
+  output: number
+  cachedInput: number
+  cacheWrite: number
+  audioInput: number
+  audioOutput: number
+  /** As the provider adds it up; 0 when it does not. */
+  total: number
+  webSearches?: number
+  previewSearches?: number
+  fileSearches?: number
+}
+
+/** The counts in our shape: parts within the whole, and what is in the total but in no count as unknown. */
+export function asReported(read: UsageReader, tier: Json | undefined, counts: Counts): ReportedUsage {
+  const { total, ...told } = counts
+  const { input, output } = told
+  const cachedInput = Math.min(told.cachedInput, input)
+  const unknownTokens = Math.max(0, total - input - output) + read.unknownTokens()
+  const terms = tierTerms(tier)
+  return {
+    usage: {
+      ...Object.fromEntries(Object.entries(told).filter(([, count]) => count > 0)),
+      input,
+      output,
+      cachedInput,
+      cacheWrite: Math.min(told.cacheWrite, input - cachedInput),
+      cacheWriteHour: 0,
+      ...(unknownTokens > 0 && { unknownTokens }),
+      ...(terms.length > 0 && { terms }),
+    },
+    isFinal: true,
+    isRepaired: read.isRepaired,
+  }
+}
+
+/**
+ * The most that one image costs, by OpenAI's guide "Images and vision" (calculating costs). Models that count tiles:
+ * a base and at most 8 tiles of 512 pixels (2,048 × 768). Models that count patches: at most 1,536, and 10,000 with
+ * detail "original", times a factor of at most 2.46.
+ */
+export const imageTokens = (model: string): number =>
+  IMAGE_TOKENS.find(([models]) => models.test(model))?.[1] ?? ORIGINAL_DETAIL
+
+const ORIGINAL_DETAIL = 24_600
+const IMAGE_TOKENS: readonly (readonly [models: RegExp, most: number])[] = [
+  [/^gpt-4o-mini/, 2_833 + 8 * 5_667],
+  [/^(gpt-4o|chatgpt-4o|gpt-4-|gpt-4$|gpt-4\.5|o1|o3)/, 85 + 8 * 170],
+  [/^(gpt-4\.1|o4-mini|gpt-5-|gpt-5$|gpt-5\.[12])/, Math.ceil(1_536 * 2.46)],
+]
