@@ -30,6 +30,7 @@ export type AlertKind =
   | 'budget_exhausted'
   | 'crash_loop'
   | 'blocked'
+  | 'audit_broken'
 export type Outcome = 'succeeded' | 'failed'
 /** Where an answer of a service came from: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
@@ -208,6 +209,9 @@ export interface EventData {
   'alert.failed': { alert_id: string; channel: string; error: string }
 
   'auth.failed': { reason: string; route: string }
+
+  /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
+  'audit.broken': { problem: string; row: number | null }
 }
 
 export type EventType = keyof EventData

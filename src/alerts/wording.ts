@@ -17,6 +17,7 @@ export const SOURCES: Record<AlertKind, EventType> = {
   budget_exhausted: 'budget.exhausted',
   crash_loop: 'agent.exited',
   blocked: 'agent.stopped',
+  audit_broken: 'audit.broken',
 }
 export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
 
@@ -56,6 +57,12 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
             detail: 'Personal data was found and safety.mode is "block", so the agent was stopped.',
           }
         : undefined
+    case 'audit.broken':
+      return {
+        kind: 'audit_broken',
+        title: 'Audit tampered with',
+        detail: `${event.data.problem}. Keep a copy of the database and look with "iron-cage audit verify".`,
+      }
     default:
       return undefined
   }

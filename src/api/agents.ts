@@ -36,7 +36,6 @@ export interface BudgetStatus {
 
 export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
   const { state, supervisor, ledger, calls } = parts
-  const operator = 'operator'
   return new Hono<Env>()
     .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
     .get('/:id', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
@@ -56,30 +55,30 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
         })),
       })
     })
-    .post('/:id/stop', guard('admin'), async (context) => {
+    .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       await supervisor.stop(id, 'operator')
       return context.json(statusOf(parts, id))
     })
-    .post('/:id/pause', guard('admin'), async (context) => {
+    .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
-      await supervisor.pause(id, operator)
+      await supervisor.pause(id, context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
-    .post('/:id/resume', guard('admin'), async (context) => {
+    .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
-      await supervisor.resume(id, operator)
+      await supervisor.resume(id, context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
-    .post('/:id/restart', guard('admin'), async (context) => {
+    .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       await supervisor.restart(id)
       return context.json(statusOf(parts, id))
     })
-    .patch('/:id/budget', guard('admin'), async (context) => {
+    .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       const change = await readJson(context, BUDGET_CHANGE)
-      ledger.setLimit(id, newLimit(ledger, id, change), operator)
+      ledger.setLimit(id, newLimit(ledger, id, change), context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
 }

@@ -1,22 +1,50 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import * as z from 'zod'
-import type { Sessions } from '../access/sessions.ts'
-import { CageError } from '../errors.ts'
+import type { Sessions, SessionTokens } from '../access/sessions.ts'
+import type { Audit } from '../audit/chain.ts'
+import { asCageError, CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
 import { readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 
-/** Sessions: the one-time code of the terminal's link, refreshing, leaving, tickets for the WebSocket. */
-export function authRoutes(sessions: Sessions, guard: Guard): Hono<Env> {
+export interface AuthParts {
+  sessions: Sessions
+  state: StateManager
+  audit: Audit
+}
+
+/**
+ * Sessions: the one-time code of the terminal's link, refreshing, leaving, tickets for the WebSocket. Who signs in, and
+ * who tries in vain, is in the audit.
+ */
+export function authRoutes({ sessions, state, audit }: AuthParts, guard: Guard): Hono<Env> {
+  const tellFailure = (context: Context, error: unknown): never => {
+    const { message: reason } = asCageError(error)
+    const route = `${context.req.method} ${context.req.routePath}`
+    state.record({
+      type: 'auth.failed',
+      level: 'WARN',
+      message: `Refused ${route}: ${reason}`,
+      data: { reason, route },
+    })
+    throw error
+  }
+  const enter = async (context: Context, attempt: () => Promise<SessionTokens>, action: string) => {
+    const tokens = await attempt().catch((error: unknown) => tellFailure(context, error))
+    // Without this row the tokens are given to nobody.
+    audit.append({ role: tokens.role, actor: tokens.name, action })
+    return context.json(tokens)
+  }
   return new Hono<Env>()
     .post('/exchange', async (context) => {
       const { code } = await readJson(context, z.object({ code: z.string() }))
-      return context.json(await sessions.exchange(code))
+      return enter(context, async () => sessions.exchange(code), 'auth.sign_in')
     })
     .post('/refresh', async (context) => {
       const { refresh_token } = await readJson(context, z.object({ refresh_token: z.string() }))
-      return context.json(await sessions.refresh(refresh_token))
+      return enter(context, async () => sessions.refresh(refresh_token), 'auth.refresh')
     })
-    .post('/logout', guard('viewer'), (context) => {
+    .post('/logout', guard('viewer', 'auth.sign_out'), (context) => {
       const identity = context.get('identity')
       if (identity.role !== 'agent') sessions.end(identity.session)
       return context.body(null, 204)
@@ -25,7 +53,7 @@ export function authRoutes(sessions: Sessions, guard: Guard): Hono<Env> {
       const { role, name } = context.get('identity')
       return context.json({ role, name })
     })
-    .post('/code', guard('admin'), (context) => context.json({ code: sessions.newCode() }))
+    .post('/code', guard('admin', 'auth.invite'), (context) => context.json({ code: sessions.newCode() }))
     .post('/ws-ticket', guard('viewer'), (context) => {
       const identity = context.get('identity')
       if (identity.role === 'agent') throw new CageError('forbidden', 'an agent has no dashboard')

@@ -1,10 +1,14 @@
-/** Who is asking: a bearer token becomes an identity here, and every route says which role it needs. */
-import type { MiddlewareHandler } from 'hono'
+/**
+ * Who is asking: a bearer token becomes an identity here, and every route says which role it needs. What an admin wants to
+ * change is a row of the audit before it is done: when the row cannot be written, it is not done.
+ */
+import type { Context, MiddlewareHandler } from 'hono'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import { type Identity, type Role, requireRole } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
-import { CageError } from '../errors.ts'
+import type { Audit } from '../audit/chain.ts'
+import { asCageError, CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 export interface Env {
@@ -16,12 +20,14 @@ export interface GuardParts {
   runTokens: RunTokens
   apiTokens: ApiTokens
   state: StateManager
+  audit: Audit
 }
 
-export type Guard = (role: Role | 'any') => MiddlewareHandler<Env>
+/** `action`: what the audit calls it. (Default: the route, when it is an admin's and changes anything.) */
+export type Guard = (role: Role | 'any', action?: string) => MiddlewareHandler<Env>
 
-/** Throws CageError `unauthorized` or `forbidden`, and records it. */
-export function guard({ sessions, runTokens, apiTokens, state }: GuardParts): Guard {
+/** Throws CageError `unauthorized` or `forbidden`, and records it; `database_unusable` when an action has no row. */
+export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardParts): Guard {
   const identify = async (header: string | undefined): Promise<Identity> => {
     const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]
     if (!token) throw new CageError('unauthorized', 'this needs an Authorization header with a bearer token')
@@ -33,7 +39,7 @@ export function guard({ sessions, runTokens, apiTokens, state }: GuardParts): Gu
     if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
     return sessions.identify(token)
   }
-  return (role) => async (context, next) => {
+  return (role, named) => async (context, next) => {
     try {
       const identity = await identify(context.req.header('authorization'))
       if (role !== 'any') requireRole(identity, role)
@@ -49,6 +55,24 @@ export function guard({ sessions, runTokens, apiTokens, state }: GuardParts): Gu
       })
       throw error
     }
+    const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)
+    if (!action) return next()
+    const entry = { ...who(context.get('identity')), target: targetOf(context) }
+    audit.append({ ...entry, action })
     await next()
+    if (context.error)
+      audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
   }
 }
+
+/** Two tokens may have the same name. */
+export function who(identity: Identity): { role: Role; actor: string } {
+  const { role, name } = identity
+  const isToken = identity.role !== 'agent' && identity.session.startsWith('token-')
+  return { role, actor: isToken ? `${name} (${identity.session})` : name }
+}
+
+const routeOf = ({ req }: Context): string => `${req.method} ${req.routePath}`
+
+/** An agent, a circuit, an alert, a token: what the route names. */
+const targetOf = ({ req }: Context): string | null => Object.values(req.param() as Record<string, string>)[0] ?? null

@@ -14,7 +14,8 @@ import { type GatewayParts, gateway } from '../gateway/gateway.ts'
 import { newRequestId } from '../ids.ts'
 import { type AgentParts, agentRoutes } from './agents.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
-import { authRoutes } from './auth.ts'
+import { auditRoutes } from './audit.ts'
+import { type AuthParts, authRoutes } from './auth.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView } from './live.ts'
@@ -22,7 +23,7 @@ import { type RunParts, runRoutes } from './run.ts'
 import { type StateParts, stateRoutes } from './state.ts'
 import { type TokenParts, tokenRoutes } from './tokens.ts'
 
-export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts, TokenParts {
+export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts, TokenParts, AuthParts {
   sessions: Sessions
   assets: Assets
   version: string
@@ -119,11 +120,12 @@ export function api(parts: ServerParts): Hono<Env> {
       ),
     )
     .get('/api/version', (context) => context.json({ version: parts.version }))
-    .route('/api/auth', authRoutes(parts.sessions, guarded))
+    .route('/api/auth', authRoutes(parts, guarded))
     .route('/api/agents', agents)
     .route('/agent', agents)
     .route('/api/tokens', tokenRoutes(parts, guarded))
     .route('/api/run', runRoutes(parts, guarded))
+    .route('/api/audit', auditRoutes(parts.audit, guarded))
     .route('/api', stateRoutes(parts, guarded))
     .notFound((context) => {
       throw new CageError('not_found', `there is no ${context.req.method} ${context.req.path}`, {

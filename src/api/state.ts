@@ -31,14 +31,14 @@ export function stateRoutes({ state, database, circuits, alerts }: StateParts, g
       return context.json({ events, next: events.length === query.limit ? events.at(-1)!.seq : null })
     })
     .get('/circuits', guard('viewer'), (context) => context.json({ circuits: Object.values(state.read().circuits) }))
-    .post('/circuits/:name/reset', guard('admin'), (context) => {
+    .post('/circuits/:name/reset', guard('admin', 'circuit.reset'), (context) => {
       const name = context.req.param('name')
-      circuits.reset(name, 'operator')
+      circuits.reset(name, context.get('identity').name)
       return context.json(state.read().circuits[name])
     })
     .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
-    .post('/alerts/:id/ack', guard('admin'), (context) => {
-      alerts.acknowledge(context.req.param('id'), 'operator')
+    .post('/alerts/:id/ack', guard('admin', 'alert.acknowledge'), (context) => {
+      alerts.acknowledge(context.req.param('id'), context.get('identity').name)
       return context.body(null, 204)
     })
     .get('/pii/incidents', guard('viewer'), (context) => {

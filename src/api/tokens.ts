@@ -2,6 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
+import type { Audit } from '../audit/chain.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
@@ -9,10 +10,11 @@ import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { amount, readJson } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import { type Env, type Guard, who } from './guard.ts'
 
 export interface TokenParts {
   apiTokens: ApiTokens
+  audit: Audit
   sessions: Sessions
   state: StateManager
   ledger: Ledger
@@ -25,19 +27,22 @@ const YEAR_S = 31_536_000
 
 /** API tokens. One of the role agent (the default) comes with an agent of its own and its budget. */
 export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
-  const { apiTokens, sessions } = parts
+  const { apiTokens, sessions, audit } = parts
   return new Hono<Env>()
-    .use(guard('admin'))
-    .get('/', (context) => context.json({ tokens: apiTokens.list() }))
-    .post('/', async (context) => {
+    .get('/', guard('admin'), (context) => context.json({ tokens: apiTokens.list() }))
+    .post('/', guard('admin', 'token.create'), async (context) => {
       const { name, role, budget_usd: limit, expires_in_s: expiresInS } = await readJson(context, NEW_TOKEN)
       if (role !== 'agent' && limit !== undefined) {
         throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
       }
       const agentId = role === 'agent' ? openClient(parts, name, limit ?? DEFAULT_BUDGET) : null
-      return context.json(apiTokens.create({ name, role, agentId, expiresInS }), 201)
+      const created = apiTokens.create({ name, role, agentId, expiresInS })
+      // Without this row its value is told to nobody.
+      const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
+      audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
+      return context.json(created, 201)
     })
-    .delete('/:id', (context) => {
+    .delete('/:id', guard('admin', 'token.revoke'), (context) => {
       const id = context.req.param('id')
       apiTokens.revoke(id)
       // Whoever watches with it watches no longer.

@@ -21,6 +21,11 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
         details: { from_usd, limit_usd },
       }
     }
+    case 'call.corrected':
+    case 'call.resolved': {
+      const { by, ...details } = event.data
+      return { role: 'admin', actor: by, action: event.type, target: event.data.call_id, details }
+    }
     case 'auth.failed':
       return { role: 'nobody', actor: 'unknown', action: event.type, details: event.data }
     case 'agent.stopped': {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import type { Argv } from 'yargs'
 import { readServerFile, takeDatabase } from '../access/server-file.ts'
+import { Audit } from '../audit/chain.ts'
 import { Ledger } from '../budget/ledger.ts'
 import { systemClock } from '../clock.ts'
 import { parseTypedAmount } from '../config/amount.ts'
@@ -97,6 +98,7 @@ async function changeStored(config: Config, id: string, wanted: Change | undefin
     const faults: unknown[] = []
     const onFault = (error: unknown) => faults.push(error)
     const state = new StateManager({ database, clock: systemClock, retentionDays: config.log.retention_days, onFault })
+    const audit = new Audit({ database, state, clock: systemClock, onFault, onBroken: onFault })
     try {
       const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1] })
       const { limit } = ledger.balance(id)
@@ -116,6 +118,7 @@ async function changeStored(config: Config, id: string, wanted: Change | undefin
         remaining_usd: toUsd(Math.max(0, now.limit - now.spent - now.held)),
       }
     } finally {
+      audit.close()
       state.close()
       database.close()
     }

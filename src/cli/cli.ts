@@ -4,9 +4,11 @@
  */
 import yargs from 'yargs'
 import { asCageError, CageError } from '../errors.ts'
+import { auditCommand } from './audit.ts'
 import { budgetCommand } from './budget.ts'
 import { configCommand } from './config.ts'
 import { pauseCommand, restartCommand, resumeCommand, stopCommand } from './control.ts'
+import { incidentsCommand } from './incidents.ts'
 import { logsCommand } from './logs.ts'
 import { errorText } from './print.ts'
 import { psCommand } from './ps.ts'
@@ -33,6 +35,8 @@ const COMMANDS: readonly Command[] = [
   budgetCommand,
   tokensCommand,
   scanCommand,
+  incidentsCommand,
+  auditCommand,
   configCommand,
   versionCommand,
 ]

@@ -68,6 +68,21 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   }
 }
 
+/** A database that is only looked at, also while a server writes it. Throws CageError `database_unusable`. */
+export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
+  try {
+    const client = new Sqlite(path, { readonly: true })
+    if ((client.pragma('user_version', { simple: true }) as number) === MIGRATIONS.length) {
+      return { orm: drizzle({ client }), [Symbol.dispose]: () => void client.close() }
+    }
+    client.close()
+    throw new Error('another version of Iron Cage wrote it; start the server once')
+  } catch (error) {
+    const why = (error as Error).message
+    throw new CageError('database_unusable', `cannot read ${path}: ${why}`, { facts: { path }, cause: error })
+  }
+}
+
 function migrate(client: Sqlite.Database): void {
   const version = client.pragma('user_version', { simple: true }) as number
   if (version > MIGRATIONS.length) {

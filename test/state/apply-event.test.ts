@@ -178,6 +178,7 @@ const PAYLOADS: Payloads = {
   'alert.delivered': { alert_id: fc.constantFrom('alert-1', 'alert-9'), channel: text, latency_ms: ms },
   'alert.failed': { alert_id: text, channel: text, error: text },
   'auth.failed': { reason: text, route: text },
+  'audit.broken': { problem: text, row: fc.option(fc.nat()) },
 }
 
 const anyEvent = fc.oneof(
