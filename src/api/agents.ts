@@ -1,41 +1,48 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Supervisor } from '../agents/supervisor.ts'
+import type { Balance } from '../budget/account.ts'
 import type { Ledger } from '../budget/ledger.ts'
-import type { CallTable } from '../db/calls.ts'
 import { CageError } from '../errors.ts'
-import { type Nanodollars, parseAmount, toUsd } from '../money.ts'
+import { type BudgetScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { type Figures, figures } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { amount, readJson, readQuery } from './body.ts'
+import { amount, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 
 export interface AgentParts {
   state: StateManager
   supervisor: Supervisor
   ledger: Ledger
-  calls: CallTable
 }
 
 /** What `/api/agents/:id/status` answers: the agent as it is, and its figures as people read them. */
 export interface AgentStatus {
   agent: AgentView
   figures: Figures
+  /** The agent's own. */
   budget: BudgetStatus
+  /** Every budget that pays for its calls, its own first: all must pass. */
+  budgets: ({ scope: BudgetScope } & Amounts)[]
+  /** The day or month that limits are for; null when they are for ever. */
+  period: { starts_at: string; ends_at: string } | null
 }
 
-export interface BudgetStatus {
+interface Amounts {
   limit_usd: string
   spent_usd: string
   held_usd: string
   remaining_usd: string
+}
+
+export interface BudgetStatus extends Amounts {
   used_percent: number
   warned: boolean
 }
 
 export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
-  const { state, supervisor, ledger, calls } = parts
+  const { state, supervisor, ledger } = parts
   return new Hono<Env>()
     .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
     .get('/:id', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
@@ -43,18 +50,6 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
     .get('/:id/metrics', guard('viewer'), (context) =>
       context.json(figures(getAgent(state, context.req.param('id')), state.now())),
     )
-    .get('/:id/calls', guard('viewer'), (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
-      const { before, limit } = readQuery(context, PAGE)
-      const rows = calls.find({ agentId: id, limit, before })
-      return context.json({
-        calls: rows.map(({ held_nanos, cost_nanos, ...row }) => ({
-          ...row,
-          held_usd: toUsd(held_nanos),
-          cost_usd: toUsd(cost_nanos),
-        })),
-      })
-    })
     .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       await supervisor.stop(id, 'operator')
@@ -83,8 +78,6 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
     })
 }
 
-const PAGE = z.object({ before: z.string().optional(), limit: z.coerce.number().int().min(1).max(1000).default(100) })
-
 const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
   error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
 })
@@ -107,17 +100,30 @@ export function getAgent(state: StateManager, id: string): AgentView {
 
 export function statusOf({ state, ledger }: Pick<AgentParts, 'state' | 'ledger'>, id: string): AgentStatus {
   const agent = getAgent(state, id)
-  return { agent, figures: figures(agent, state.now()), budget: budgetOf(ledger, agent) }
+  return {
+    agent,
+    figures: figures(agent, state.now()),
+    budget: budgetOf(ledger, agent),
+    budgets: ledger
+      .balances({ agentId: id, runId: agent.run_id })
+      .map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) })),
+    period: ledger.period(),
+  }
 }
 
 export function budgetOf(ledger: Ledger, agent: AgentView): BudgetStatus {
-  const { limit, spent, held } = ledger.balance(agent.id)
+  const balance = ledger.balance(agent.id)
+  const { limit, spent } = balance
   return {
-    limit_usd: toUsd(limit),
-    spent_usd: toUsd(spent),
-    held_usd: toUsd(held),
-    remaining_usd: toUsd(Math.max(0, limit - spent - held)),
+    ...amountsOf(balance),
     used_percent: limit > 0 ? (spent / limit) * 100 : 100,
     warned: agent.warned,
   }
 }
+
+export const amountsOf = ({ limit, spent, held }: Balance): Amounts => ({
+  limit_usd: toUsd(limit),
+  spent_usd: toUsd(spent),
+  held_usd: toUsd(held),
+  remaining_usd: toUsd(Math.max(0, limit - spent - held)),
+})

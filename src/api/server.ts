@@ -16,14 +16,16 @@ import { type AgentParts, agentRoutes } from './agents.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { type AuthParts, authRoutes } from './auth.ts'
+import { type CallParts, callRoutes } from './calls.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView } from './live.ts'
+import { reportRoutes } from './report.ts'
 import { type RunParts, runRoutes } from './run.ts'
 import { type StateParts, stateRoutes } from './state.ts'
 import { type TokenParts, tokenRoutes } from './tokens.ts'
 
-export interface ServerParts extends GatewayParts, AgentParts, StateParts, RunParts, TokenParts, AuthParts {
+export interface ServerParts extends GatewayParts, AgentParts, CallParts, StateParts, RunParts, TokenParts, AuthParts {
   sessions: Sessions
   assets: Assets
   version: string
@@ -106,6 +108,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 export function api(parts: ServerParts): Hono<Env> {
   const guarded = guard(parts)
   const agents = agentRoutes(parts, guarded)
+  const calls = callRoutes(parts, guarded)
   return new Hono<Env>()
     .use(async (context, next) => {
       // Before the rest, so that errors have them too.
@@ -123,6 +126,9 @@ export function api(parts: ServerParts): Hono<Env> {
     .route('/api/auth', authRoutes(parts, guarded))
     .route('/api/agents', agents)
     .route('/agent', agents)
+    .route('/api/agents', calls)
+    .route('/agent', calls)
+    .route('/', reportRoutes(parts, guarded))
     .route('/api/tokens', tokenRoutes(parts, guarded))
     .route('/api/run', runRoutes(parts, guarded))
     .route('/api/audit', auditRoutes(parts.audit, guarded))

@@ -1,0 +1,84 @@
+/** The ledger's rows: looking at them, correcting what was charged, resolving what a killed server left open. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Ledger } from '../budget/ledger.ts'
+import { isoTime } from '../clock.ts'
+import type { CallRow, CallTable } from '../db/calls.ts'
+import { toUsd, type Usd } from '../money.ts'
+import type { Redactor } from '../redaction/redactor.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { getAgent, statusOf } from './agents.ts'
+import { amount, readJson, readQuery } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface CallParts {
+  state: StateManager
+  ledger: Ledger
+  calls: CallTable
+  /** For reasons, which are written and shown. */
+  logRedactor: Redactor
+}
+
+/** A row of the ledger as people read it: amounts in US dollars. */
+export type ShownCall = Omit<CallRow, 'held_nanos' | 'cost_nanos'> & { held_usd: Usd; cost_usd: Usd }
+
+export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCall => ({
+  ...row,
+  held_usd: toUsd(held_nanos),
+  cost_usd: toUsd(cost_nanos),
+})
+
+/** Below /api/agents. */
+export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
+  const { state, ledger, calls, logRedactor } = parts
+  return new Hono<Env>()
+    .get('/:id/calls', guard('viewer'), (context) => {
+      const { id } = getAgent(state, context.req.param('id'))
+      const rows = calls.find({ agentId: id, ...readQuery(context, CALLS) })
+      return context.json({ calls: rows.map(shownCall) })
+    })
+    .post('/:id/calls/:call/correct', guard('admin'), async (context) => {
+      const { id: agentId } = getAgent(state, context.req.param('id'))
+      const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
+      const correction_id = ledger.correct({
+        agentId,
+        callId: context.req.param('call'),
+        cost,
+        reason: logRedactor.redact(reason).text,
+        by: context.get('identity').name,
+      })
+      return context.json({ ...statusOf(parts, agentId), correction_id })
+    })
+    .post('/:id/calls/:call/resolve', guard('admin'), async (context) => {
+      const { id: agentId } = getAgent(state, context.req.param('id'))
+      const resolution = await readJson(context, RESOLUTION)
+      ledger.resolve({
+        agentId,
+        callId: context.req.param('call'),
+        cost: resolution.outcome === 'released' ? null : resolution.cost_usd,
+        by: context.get('identity').name,
+      })
+      return context.json(statusOf(parts, agentId))
+    })
+}
+
+/** A day stands for its first moment, UTC. */
+const instant = z
+  .union([z.iso.date(), z.iso.datetime({ offset: true })], { error: 'expected a time such as 2026-01-02T03:04:05Z' })
+  .transform((text) => isoTime(Date.parse(text)))
+
+const CALLS = z.strictObject({
+  state: z.enum(['held', 'charged', 'released', 'unresolved']).optional(),
+  kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),
+  from: instant.optional(),
+  to: instant.optional(),
+  before: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+
+const CORRECTION = z.strictObject({ cost_usd: amount, reason: z.string().trim().min(1).max(500) })
+
+const RESOLUTION = z.discriminatedUnion('outcome', [
+  z.strictObject({ outcome: z.literal('charged'), cost_usd: amount.optional() }),
+  z.strictObject({ outcome: z.literal('released') }),
+])
