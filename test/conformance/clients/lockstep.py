@@ -1,0 +1,50 @@
+"""How a test drives a program with a real client: a line of JSON says which case to run and in which environment, a
+line of JSON says what came of it. Imports are paid for once; clients are made anew in each case, as their users do."""
+
+import json
+import os
+import sys
+
+
+def obey(cases, *packages):
+    from importlib.metadata import version
+
+    # What a framework prints is no answer.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(answer):
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+    say({"cases": sorted(cases), "versions": {package: version(package) for package in packages}})
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        os.environ.update(wanted["environment"])
+        try:
+            say({"result": cases[wanted["case"]](wanted["model"])})
+        except Exception as error:
+            say({"error": describe(error)})
+
+
+def describe(error):
+    body = getattr(error, "body", None)
+    told = body.get("error", body) if isinstance(body, dict) else {}
+    return {
+        "classes": [kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__],
+        "status": getattr(error, "status_code", None),
+        "code": getattr(error, "code", None) or told.get("code"),
+        "type": told.get("type"),
+        "message": str(error),
+    }
+
+
+#: What tools are offered and asked in every case with tools.
+QUESTION = "How warm is it in Oslo and in Rome?"
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+#: One transparent pixel.
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def warmth(city):
+    return f"{len(city)} degrees in {city}"

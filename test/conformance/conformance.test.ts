@@ -1,0 +1,413 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { tmpdir } from 'node:os'
+import { resolve } from 'node:path'
+import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { agentEnvironment } from '../../src/agents/environment.ts'
+import { sends, streams } from '../support/provider.ts'
+import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
+import { CLIENTS, type ClientSpec, type Outcome, RunningClient } from './clients.ts'
+import { plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
+import { Table } from './table.ts'
+
+/**
+ * Every client that people use against the gateway, as they use it: the real packages, told by environment variables
+ * alone where to call. Each case has a runtime, an agent and a provider of its own.
+ */
+
+const root = resolve(import.meta.dirname, '../..')
+const CANARY = 'jane.canary@northwind-traders.com'
+const CARD = '4111 1111 1111 1111'
+
+/** What a shell has in which an agent is started. */
+const SHELL = {
+  PATH: process.env.PATH!,
+  HOME: tmpdir(),
+  OPENAI_API_KEY: 'sk-of-the-user',
+  ANTHROPIC_API_KEY: 'sk-ant-of-the-user',
+  // Nothing of a framework's own goes anywhere.
+  CREWAI_DISABLE_TELEMETRY: 'true',
+  CREWAI_TRACING_ENABLED: 'false',
+  OTEL_SDK_DISABLED: 'true',
+  LANGSMITH_TRACING: 'false',
+  LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+  ANONYMIZED_TELEMETRY: 'False',
+}
+const USERS_KEY = { openai: 'sk-of-the-user', anthropic: 'sk-ant-of-the-user' }
+const SERVERS_KEY = { openai: 'sk-of-the-server', anthropic: 'sk-ant-of-the-server' }
+const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5' }
+
+/** Ten tokens in and five out cost 75,000 nanodollars. */
+const PRICES = {
+  'gpt-4o-mini': { input_per_mtok: 2.5, output_per_mtok: 10 },
+  'claude-sonnet-4-5': { input_per_mtok: 2.5, output_per_mtok: 10 },
+  'text-embedding-3-small': { input_per_mtok: 7.5, output_per_mtok: 0 },
+}
+const COST = 75_000
+
+const environmentOf = (serverUrl: string, runToken: string): Record<string, string> =>
+  agentEnvironment({
+    parent: SHELL,
+    added: {},
+    agentId: 'worker-1',
+    runToken,
+    serverUrl,
+    shimFolder: resolve(root, 'python/shim'),
+    providerKeys: 'passthrough',
+  })
+
+const clients = await Promise.all(
+  CLIENTS.map(async (spec) => ({
+    spec,
+    client: await RunningClient.start(spec, environmentOf('http://127.0.0.1:9', 'run_none')),
+  })),
+)
+const table = new Table()
+afterAll(async () => {
+  await Promise.all(clients.map(({ client }) => client.stop()))
+  mkdirSync(resolve(root, 'test-output'), { recursive: true })
+  writeFileSync(resolve(root, 'test-output/conformance.md'), `${table}`)
+  console.log(`${table}`)
+})
+
+/** One client before a runtime of its own, supervised as far as it can tell. */
+class Stage {
+  readonly cage: TestRuntime
+  readonly agentId: string
+  /** Requests that came to the gateway. */
+  attempts = 0
+  readonly #spec: ClientSpec
+  readonly #client: RunningClient
+  readonly #environment: Record<string, string>
+
+  private constructor(
+    cage: TestRuntime,
+    agentId: string,
+    spec: ClientSpec,
+    client: RunningClient,
+    environment: Record<string, string>,
+  ) {
+    this.cage = cage
+    this.agentId = agentId
+    this.#spec = spec
+    this.#client = client
+    this.#environment = environment
+    const port = new URL(cage.url).port
+    const count = (message: unknown) => {
+      const { request } = message as { request: IncomingMessage }
+      if (String(request.socket.localPort) === port && request.url!.startsWith('/gateway/')) this.attempts += 1
+    }
+    subscribe('http.server.request.start', count)
+    onTestFinished(() => void unsubscribe('http.server.request.start', count))
+  }
+
+  static async open({ spec, client }: (typeof clients)[number], options: RuntimeOptions = {}): Promise<Stage> {
+    const cage = await openTestRuntime({ prices: PRICES, ...options })
+    const agent = cage.addAgent()
+    return new Stage(cage, agent.id, spec, client, environmentOf(cage.url, agent.token))
+  }
+
+  /** Without a supervisor: an API token as the key, at an address that anybody may know. */
+  static async openUnsupervised({ spec, client }: (typeof clients)[number]): Promise<Stage> {
+    const cage = await openTestRuntime({ prices: PRICES })
+    const { access_token } = await cage.login()
+    const made = (await cage.post('/api/tokens', { name: 'notebook', budget_usd: '1' }, access_token)).json()
+    const openai = `${cage.url}/gateway/openai/v1`
+    const anthropic = `${cage.url}/gateway/anthropic`
+    return new Stage(cage, String(made.agent_id), spec, client, {
+      OPENAI_BASE_URL: openai,
+      OPENAI_API_BASE: openai,
+      OPENAI_API_KEY: String(made.token),
+      ANTHROPIC_BASE_URL: anthropic,
+      ANTHROPIC_API_URL: anthropic,
+      ANTHROPIC_API_BASE: anthropic,
+      ANTHROPIC_API_KEY: String(made.token),
+    })
+  }
+
+  run(name: string, model = MODEL[this.#spec.dialect]): Promise<Outcome> {
+    return this.#client.run(name, model, this.#environment)
+  }
+
+  /** The client's result, after so many calls, each of which was sent once, charged to the digit, and recorded. */
+  async answers(name: string, ...turns: Turn[]): Promise<Record<string, unknown>> {
+    this.cage.provider.does(plays(...turns))
+    const { result, error } = await this.run(name)
+    expect(error).toBeUndefined()
+    expect(JSON.stringify(result)).not.toContain(CANARY)
+    expect(this.#priced).toBe(this.cage.rows().length)
+    expect(this.cage.rows()).toMatchObject(
+      Array(this.#priced).fill({ state: 'charged', cost_nanos: COST, estimated: 0, status: 200 }),
+    )
+    return result!
+  }
+
+  /** Requests that reached the provider and cost money. */
+  get #priced(): number {
+    return this.cage.provider.requests.filter(
+      ({ method, url }) => method === 'POST' && !/count_tokens|cancel/.test(url),
+    ).length
+  }
+
+  /** Spends something, and lowers the limit to what is spent. */
+  async spendAll(): Promise<void> {
+    await this.answers('plain', { text: ['Hello.'] })
+    const { ledger } = this.cage.runtime
+    ledger.setLimit(this.agentId, ledger.balance(this.agentId).spent, 'a test')
+    this.attempts = 0
+    this.cage.provider.requests.length = 0
+  }
+
+  /** What the provider was asked, as JSON. */
+  get asked(): Record<string, unknown>[] {
+    return this.cage.provider.requests.map(({ body }) => JSON.parse(body) as Record<string, unknown>)
+  }
+}
+
+const HELLO: Turn = { text: ['Hello ', 'the', 're.'] }
+/** An address in three pieces, none of which tells it. */
+const LEAK: Turn = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
+const REDACTED = 'Ask [EMAIL_REDACTED] for help.'
+const OSLO_AND_ROME: Turn = {
+  calls: [
+    { name: 'warmth', arguments: ['{"ci', 'ty": "Os', 'lo"}'] },
+    { name: 'warmth', arguments: ['{"city"', ': "Rome"}'] },
+  ],
+}
+const LEAKING_CALL: Turn = {
+  calls: [{ name: 'warmth', arguments: ['{"city": "jane.ca', 'nary@northwind-tr', 'aders.com"}'] }],
+}
+const CALLS = [
+  { name: 'warmth', arguments: { city: 'Oslo' } },
+  { name: 'warmth', arguments: { city: 'Rome' } },
+]
+const WARM: Turn = { text: ['Oslo 4, ', 'Rome 4.'] }
+
+describe.each(clients)('$spec.name', (one) => {
+  const { spec, client } = one
+  const version = Object.entries(client.versions).map(([name, number]) => `${name} ${number}`)
+  table.row(spec.name, version.join(', '))
+
+  /** A test that stands in the table. */
+  const conforms = (column: string, sentence: string, prove: () => Promise<void>) =>
+    test(sentence, async () => {
+      table.set(spec.name, column, '✗')
+      await prove()
+      table.set(spec.name, column, '✓')
+    })
+  /** The same, for clients that can do this. */
+  const conformsIf = (name: string, ...rest: Parameters<typeof conforms>) => {
+    if (client.cases.has(name)) conforms(...rest)
+    else table.set(spec.name, rest[0], '–')
+  }
+  const raises = ({ error }: Outcome, status: keyof ClientSpec['errors'], code: string) => {
+    expect(error?.classes).toContain(spec.errors[status])
+    if (typeof status === 'number' || status !== 'stream') expect(error).toMatchObject({ status: Number(status) })
+    if (spec.codeIn === 'message') expect(error?.message).toContain(code)
+    else expect(error?.code).toBe(code)
+  }
+
+  conforms('plain', 'is answered, with its own key, and the call is charged to the digit', async () => {
+    const stage = await Stage.open(one)
+    const { text, usage } = await stage.answers('plain', HELLO)
+    expect(text).toBe('Hello there.')
+    if (usage) expect(usage).toEqual([USED.input, USED.output])
+    const [{ headers, url } = expect.fail('nothing came')] = stage.cage.provider.requests
+    expect(headers[spec.dialect === 'openai' ? 'authorization' : 'x-api-key']).toContain(USERS_KEY[spec.dialect])
+    expect(JSON.stringify([headers, url])).not.toContain('run_')
+    expect(stage.attempts).toBe(1)
+  })
+
+  conforms('streamed', 'is answered in a stream', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('streamed', HELLO)).toMatchObject({ text: 'Hello there.' })
+    expect(stage.asked).toMatchObject([{ stream: true }])
+  })
+
+  conforms('redacted', 'gets no address that a stream cuts in pieces', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('streamed', LEAK)).toMatchObject({ text: REDACTED })
+  })
+
+  conformsIf('streamed_usage', 'usage', 'gets the usage of a stream when it asks for it', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('streamed_usage', HELLO)).toEqual({ usage: [USED.input, USED.output] })
+  })
+
+  conforms('tools', 'calls two tools at once and sends what they say back', async () => {
+    const stage = await Stage.open(one)
+    const { calls, text } = await stage.answers('tools', OSLO_AND_ROME, WARM)
+    expect(calls).toEqual(CALLS)
+    expect(text).toBe('Oslo 4, Rome 4.')
+    expect(JSON.stringify(stage.asked.at(-1))).toMatch(/4 degrees in Oslo.*4 degrees in Rome/)
+  })
+
+  conformsIf('streamed_tools', 'tools, streamed', 'calls two tools out of a stream', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('streamed_tools', OSLO_AND_ROME, WARM)).toMatchObject({ calls: CALLS })
+  })
+
+  conformsIf('streamed_tools', 'arguments redacted', 'gets no address in the arguments of a tool', async () => {
+    const stage = await Stage.open(one)
+    const { calls } = await stage.answers('streamed_tools', LEAKING_CALL, WARM)
+    expect(calls).toEqual([{ name: 'warmth', arguments: { city: '[EMAIL_REDACTED]' } }])
+  })
+
+  conforms('402, one attempt', 'knows that a budget is spent, and asks once', async () => {
+    const stage = await Stage.open(one, { budget: { on_exhausted: 'refuse' } })
+    await stage.spendAll()
+    raises(await stage.run('plain'), 402, 'budget_exceeded')
+    expect(stage.attempts).toBe(1)
+    raises(await stage.run('streamed'), 402, 'budget_exceeded')
+    expect(stage.attempts).toBe(2)
+    expect(stage.cage.provider.requests).toEqual([])
+  })
+
+  conforms('403', 'knows that a model has no price', async () => {
+    const stage = await Stage.open(one)
+    raises(await stage.run('plain', `${MODEL[spec.dialect]}-of-tomorrow`), 403, 'price_unknown')
+    expect(stage.attempts).toBe(1)
+    expect(stage.cage.provider.requests).toEqual([])
+  })
+
+  conforms('422', 'knows that a reply is blocked, and does not ask for it again', async () => {
+    const stage = await Stage.open(one, { safety: { mode: 'block' } })
+    stage.cage.provider.does(plays({ text: [`Pay with ${CARD}.`] }))
+    const outcome = await stage.run('plain')
+    raises(outcome, 422, 'pii_blocked')
+    expect(JSON.stringify(outcome)).not.toContain(CARD)
+    expect(stage.attempts).toBe(1)
+  })
+
+  conforms('422, streamed', 'knows that a stream is blocked', async () => {
+    const stage = await Stage.open(one, { safety: { mode: 'block' } })
+    stage.cage.provider.does(plays({ text: ['Pay ', 'with 4111 1111', ' 1111 1111.'] }))
+    const { error, result } = await stage.run('streamed')
+    expect(result).toBeUndefined()
+    expect(error?.classes).toContain(spec.errors.stream)
+    expect(error?.message).toContain('personal data')
+    expect(JSON.stringify(error)).not.toContain(CARD)
+  })
+
+  conforms("provider's error", "gets the provider's own error as it is", async () => {
+    const stage = await Stage.open(one)
+    const error = {
+      type: 'invalid_request_error',
+      message: 'This is too long.',
+      param: 'messages',
+      code: 'context_length_exceeded',
+    }
+    const body = spec.dialect === 'openai' ? { error } : { type: 'error', error, request_id: 'req_1' }
+    stage.cage.provider.does(sends(400, { 'content-type': 'application/json' }, body))
+    raises(await stage.run('plain'), 400, 'context_length_exceeded')
+    expect(stage.attempts).toBe(1)
+  })
+
+  conforms('broken stream', 'knows that a stream broke off', async () => {
+    const stage = await Stage.open(one)
+    const whole = spec.dialect === 'openai' ? 'chat' : 'message'
+    stage.cage.provider.does(streams(BROKEN[whole], 'resets'))
+    const { error, result } = await stage.run('streamed')
+    expect(result).toBeUndefined()
+    expect(error?.classes).toContain(spec.errors.stream)
+  })
+
+  conforms('API token', 'is answered without a supervisor, by an API token', async () => {
+    const stage = await Stage.openUnsupervised(one)
+    expect(await stage.answers('plain', HELLO)).toMatchObject({ text: 'Hello there.' })
+    const [{ headers } = expect.fail('nothing came')] = stage.cage.provider.requests
+    expect(JSON.stringify(headers)).toContain(SERVERS_KEY[spec.dialect])
+    expect(JSON.stringify(headers)).not.toContain('ic_')
+  })
+
+  conformsIf('vision', 'vision', 'sends pictures', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('vision', HELLO)).toMatchObject({ text: 'Hello there.' })
+    expect(JSON.stringify(stage.asked)).toContain('iVBORw0KGgo')
+  })
+
+  conformsIf('structured', 'structured', 'gets an answer in the form it asked for', async () => {
+    const stage = await Stage.open(one)
+    const { city, degrees } = await stage.answers('structured', { text: ['{"city": "Oslo", ', '"degrees": 4}'] })
+    expect({ city, degrees }).toEqual({ city: 'Oslo', degrees: 4 })
+  })
+
+  conformsIf('thinking', 'thinking, cache', 'gets what a model thought, signed, and can send it back', async () => {
+    const stage = await Stage.open(one)
+    const thought = [{ thinking: 'Two towns, two calls.', signature: SIGNATURE }, { data: REDACTED_THINKING }]
+    const turn = { thinking: ['Two towns, ', 'two calls.'], ...OSLO_AND_ROME }
+    expect(await stage.answers('thinking', turn, turn, WARM)).toEqual({ whole: thought, streamed: thought })
+    const last = JSON.stringify(stage.asked.at(-1))
+    for (const kept of [SIGNATURE, REDACTED_THINKING, '"cache_control":{"type":"ephemeral","ttl":"1h"}'])
+      expect(last).toContain(kept)
+  })
+
+  conformsIf('embeddings', 'embeddings', 'gets embeddings', async () => {
+    const stage = await Stage.open(one)
+    const vector = [0.25, -0.5, 1]
+    expect(await stage.answers('embeddings', {})).toEqual({ vectors: [vector, vector] })
+  })
+
+  conformsIf('models', 'models', 'gets the list of models, which costs nothing', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('models', {})).toMatchObject({ models: ['gpt-4o-mini'] })
+    expect(stage.cage.rows()).toEqual([])
+  })
+
+  conformsIf('responses', 'responses', 'is answered by the Responses API', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('responses', HELLO)).toMatchObject({ text: 'Hello there.' })
+    expect(stage.cage.provider.requests[0]!.url).toBe('/v1/responses')
+  })
+
+  conformsIf(
+    'streamed_responses',
+    'responses, streamed',
+    'gets every event of a streamed response, without an address',
+    async () => {
+      const stage = await Stage.open(one)
+      const { text, whole, numbers, types } = await stage.answers('streamed_responses', LEAK)
+      expect(text).toBe(REDACTED)
+      if (whole !== undefined) expect(whole).toBe(REDACTED)
+      if (numbers) expect(numbers).toEqual([...new Set(numbers as number[])].sort((a, b) => a - b))
+      if (types) expect((types as string[]).filter((type) => !type.endsWith('.delta'))).toEqual(RESPONSE_EVENTS)
+    },
+  )
+
+  conformsIf('responses_tools', 'responses, tools', 'calls two tools out of a streamed response', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('responses_tools', OSLO_AND_ROME, WARM)).toEqual({
+      calls: CALLS,
+      text: 'Oslo 4, Rome 4.',
+    })
+  })
+
+  conformsIf('stored_responses', 'responses, stored', 'finds, cancels and deletes a stored response', async () => {
+    const stage = await Stage.open(one)
+    expect(await stage.answers('stored_responses', HELLO)).toMatchObject({ found: 'Hello there.', cancelled: 'resp_1' })
+  })
+})
+
+const RESPONSE_EVENTS = [
+  'response.created',
+  'response.in_progress',
+  'response.output_item.added',
+  'response.content_part.added',
+  'response.output_text.done',
+  'response.content_part.done',
+  'response.output_item.done',
+  'response.completed',
+]
+
+/** A stream's beginning, in each dialect. */
+const BROKEN = {
+  chat: [
+    'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}\n\n',
+  ],
+  message: [
+    'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":10,"output_tokens":1}}}\n\n',
+    'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n',
+    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}\n\n',
+  ],
+}
