@@ -22,7 +22,9 @@ interface Counts {
 export function asReported(read: UsageReader, tier: Json | undefined, counts: Counts): ReportedUsage {
   const { total, ...told } = counts
   const { input, output } = told
-  const cachedInput = Math.min(told.cachedInput, input)
+  // More than was read cannot have been cached: then nothing was.
+  const isAbsurd = told.cachedInput > input
+  const cachedInput = isAbsurd ? 0 : told.cachedInput
   const unknownTokens = Math.max(0, total - input - output) + read.unknownTokens()
   const terms = tierTerms(tier)
   return {
@@ -37,7 +39,7 @@ export function asReported(read: UsageReader, tier: Json | undefined, counts: Co
       ...(terms.length > 0 && { terms }),
     },
     isFinal: true,
-    isRepaired: read.isRepaired,
+    isRepaired: read.isRepaired || isAbsurd,
   }
 }
 

@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest'
+import { costOf, isExact, Prices } from '../../src/budget/prices.ts'
+import type { JsonObject } from '../../src/gateway/json.ts'
+import { anthropic } from '../../src/gateway/providers/anthropic.ts'
+import { openai } from '../../src/gateway/providers/openai.ts'
+import type { Format, ReportedUsage } from '../../src/gateway/providers/provider.ts'
+import { toUsd } from '../../src/money.ts'
+import { GOLDEN, GOLDEN_DAY, type GoldenRow } from './golden.ts'
+
+const DIALECTS = { openai, anthropic }
+
+/** What a row costs by the program, from what the provider reported to the string that is charged. */
+async function priced(
+  provider: 'openai' | 'anthropic',
+  { model, day }: GoldenRow,
+  reported: ReportedUsage | undefined,
+) {
+  if (!reported?.isFinal) return { usd: null, isEstimate: false }
+  const price = await new Prices({}, { now: () => Date.parse(`${day ?? GOLDEN_DAY}T12:00:00Z`) }).get(provider, model)
+  return {
+    usd: toUsd(costOf(price, reported.usage)),
+    isEstimate: reported.isRepaired || !isExact(price, reported.usage),
+  }
+}
+
+/** The same reply as the frames of a stream; null where a route is never streamed. */
+function framesOf(path: string, reply: JsonObject): object[] | null {
+  switch (path) {
+    case '/embeddings':
+      return null
+    case '/responses':
+      return [{ type: 'response.completed', response: reply }]
+    case '/messages': {
+      // The input comes first, and the last frame leaves open what was told.
+      const { output_tokens, ...input } = (reply.usage ?? {}) as JsonObject
+      const open = Object.fromEntries(Object.keys(input).map((name) => [name, null]))
+      return [
+        { type: 'message_start', message: { usage: { ...input, output_tokens: 1 } } },
+        { type: 'message_delta', delta: {}, usage: { ...open, output_tokens } },
+      ]
+    }
+    default:
+      // The service tier stands on the chunks before as well, where some servers leave it.
+      return [
+        { ...reply, choices: [{ index: 0, delta: {}, text: '' }], usage: null },
+        { choices: [], usage: reply.usage },
+      ]
+  }
+}
+
+function streamed(format: Format, frames: object[]): ReportedUsage | undefined {
+  const asItIs = { push: (_channel: string, text: string) => text, end: () => '', again: (text: string) => text }
+  const reader = format.readStream(asItIs, true)
+  for (const frame of frames) reader.read({ event: null, data: JSON.stringify(frame) })
+  return reader.usage()
+}
+
+test('the golden table has at least sixty rows', () => {
+  expect(GOLDEN.flatMap(({ rows }) => rows).length).toBeGreaterThanOrEqual(60)
+})
+
+describe.each(GOLDEN)('$path of $provider costs what the vendor charges', ({ provider, path, rows }) => {
+  const format = DIALECTS[provider].route('POST', path) as Format
+
+  test.each(rows)('$name: $worked', async (row) => {
+    const reply = row.reply as JsonObject
+    const expected = { usd: row.usd, isEstimate: row.isEstimate ?? false }
+    expect(await priced(provider, row, format.usageOf(reply))).toEqual(expected)
+    const frames = framesOf(path, reply)
+    if (frames) expect(await priced(provider, row, streamed(format, frames))).toEqual(expected)
+  })
+})
