@@ -59,6 +59,19 @@ export interface Runtime {
   close(reason: string): Promise<void>
 }
 
+/** Keys by name of provider or service, out of the variables that the configuration names. */
+function keysOf(
+  named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
+  environment: Readonly<Record<string, string>>,
+): Record<string, string | undefined> {
+  const usual: Record<string, string> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' }
+  const keys = Object.entries(named).map(([name, { api_key_secret }]): [string, string | undefined] => {
+    const variable = api_key_secret ?? usual[name]
+    return [name, variable === undefined ? undefined : environment[variable]]
+  })
+  return Object.fromEntries(keys)
+}
+
 /** The package's folder, from `src/` and from `dist/` alike. */
 export const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 
@@ -167,7 +180,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       prices: new Prices(config.prices, clock),
       baseline: config.budget.baseline ?? null,
       clamp: config.budget.clamp_max_tokens,
-      providerKeys: { openai: environment.OPENAI_API_KEY, anthropic: environment.ANTHROPIC_API_KEY },
+      providerKeys: keysOf(config.providers, environment),
+      serviceKeys: keysOf(config.services, environment),
       maxBodyBytes: config.server.max_body_bytes,
       assets: loadAssets(`${packageFolder}dist/web`),
       host: config.server.host,

@@ -134,7 +134,7 @@ const safety = z
 const provider = z.strictObject({
   /** (Default: the provider's own.) */
   base_url: url.optional(),
-  /** Name of the secret that holds its key. (Default: what the agent sends.) */
+  /** The variable of the server's environment that holds its key. (Default: what the client sends.) */
   api_key_secret: variableName.optional(),
   /** (Default: 10.) */
   connect_timeout_s: seconds(600).default(10),
@@ -249,6 +249,13 @@ const alerts = z.strictObject({
     .default([]),
 })
 
+/** Any other server that speaks as OpenAI or Anthropic do: Azure, Ollama, vLLM, OpenRouter, Groq, Mistral … */
+const otherProvider = provider.extend({
+  base_url: url,
+  /** How it speaks. (Default: openai.) */
+  dialect: z.enum(['openai', 'anthropic']).default('openai'),
+})
+
 const serviceName = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,39}$/, { error: 'a name of a-z, 0-9, _ and - that begins with a letter' })
@@ -257,7 +264,11 @@ export const configSchema = z.strictObject({
   agent: agent.prefault({}),
   budget: budget.prefault({}),
   safety: safety.prefault({}),
-  providers: z.strictObject({ openai: provider.prefault({}), anthropic: provider.prefault({}) }).prefault({}),
+  /** `openai` and `anthropic` are always there; others by a name of their own. */
+  providers: z
+    .object({ openai: provider.prefault({}), anthropic: provider.prefault({}) })
+    .catchall(otherProvider)
+    .prefault({}),
   /** Prices per million tokens that override the list, by model. (Default: none.) */
   prices: z.record(text(1, 200), price).default({}),
   /** Outside APIs the agent's tools use, by name. (Default: none.) */
@@ -307,6 +318,6 @@ export const configSchema = z.strictObject({
 
 export type Config = z.output<typeof configSchema>
 export type ServiceConfig = Config['services'][string]
-export type ProviderConfig = Config['providers']['openai' | 'anthropic']
+export type ProviderConfig = z.output<typeof provider> & Partial<z.output<typeof otherProvider>>
 export type AlertsConfig = Config['alerts']
 export type WebhookConfig = AlertsConfig['webhooks'][number]

@@ -20,7 +20,7 @@ import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
-  /** Keys for agents that carry their run token instead of one, by provider. */
+  /** The server's own keys, by provider: for clients that carry a token of ours instead of one. */
   providerKeys: Readonly<Record<string, string | undefined>>
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
@@ -113,11 +113,7 @@ const DROPPED =
   /^(host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+)$/
 
 /** Throws CageError `provider_key_missing`. */
-function providerHeaders(
-  request: IncomingMessage,
-  provider: Provider,
-  { providerKeys }: GatewayParts,
-): Record<string, string> {
+function providerHeaders(request: IncomingMessage, provider: Provider, parts: GatewayParts): Record<string, string> {
   const passed = Object.fromEntries(
     Object.entries(request.headers)
       .filter(([header, value]) => value !== undefined && !DROPPED.test(header))
@@ -125,20 +121,23 @@ function providerHeaders(
   )
   const { authorization: _bearer, 'x-api-key': apiKey, ...rest } = passed
   const sent = sentKey(request)
-  // Tokens of ours stay here, whoever sent them.
-  const key = sent && !/^(run|ic)_/.test(sent) ? sent : providerKeys[provider.name]
-  if (!key) {
-    throw new CageError('provider_key_missing', `there is no key for ${provider.name}`, {
-      facts: { provider: provider.name },
-    })
-  }
+  const key = chooseKey(sent, provider, parts)
   // The provider gets a client's key the way the client sent it.
   const asBearer = key === sent ? apiKey === undefined : provider.dialect.name === 'openai'
-  return {
-    ...rest,
-    ...(asBearer ? { authorization: `Bearer ${key}` } : { 'x-api-key': key }),
-    'accept-encoding': 'identity',
-  }
+  const carrier: Record<string, string> = asBearer ? { authorization: `Bearer ${key}` } : { 'x-api-key': key }
+  return { ...rest, ...(key && carrier), 'accept-encoding': 'identity' }
+}
+
+/**
+ * The key of the client, else the server's own for this provider. Tokens of ours stay here, and so does the key of
+ * another provider: a client that was pointed at this one still carries it. Empty for a server that may need none.
+ */
+function chooseKey(sent: string | undefined, { name, settings }: Provider, { providerKeys }: GatewayParts): string {
+  const isOthers = Object.entries(providerKeys).some(([other, key]) => other !== name && key === sent)
+  const own = sent && !/^(run|ic)_/.test(sent) && !isOthers ? sent : undefined
+  const key = settings.api_key_secret === undefined ? (own ?? providerKeys[name]) : providerKeys[name]
+  if (key || settings.dialect !== undefined) return key ?? ''
+  throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
 }
 
 /** Routes that cost nothing: lists of models, counting tokens. */

@@ -33,6 +33,8 @@ export interface ServiceParts {
   ledger: Ledger
   state: StateManager
   clock: Clock
+  /** The server's own keys, by service: sent as bearer where the agent sends none. */
+  serviceKeys: Readonly<Record<string, string | undefined>>
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
 }
@@ -111,7 +113,7 @@ type Live = { hold: Hold | undefined } & (
 /** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
 async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<Live> {
   const settings = circuitSettings(open.service)
-  const { dispatcher, clock } = parts
+  const { dispatcher, clock, serviceKeys } = parts
   let hold: Hold | undefined
   const attempt = async (): Promise<LiveAnswer> => {
     const permit = parts.circuits.enter(call.service, settings)
@@ -123,6 +125,7 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
         clock,
         url: open.url,
         timeoutMs: open.service.timeout_s * 1000,
+        key: serviceKeys[call.service],
       })
       if (isGood(answer.status)) permit.succeeded()
       return answer

@@ -17,6 +17,8 @@ export interface ServiceAttempt {
   url: URL
   /** As the agent sent them. */
   headers: IncomingHttpHeaders
+  /** The server's own key, for a request that carries none. */
+  key: string | undefined
   body: Buffer
   /** For the whole answer. */
   timeoutMs: number
@@ -65,7 +67,7 @@ export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswe
       origin: url.origin,
       path: url.pathname + url.search,
       method: attempt.method as Dispatcher.HttpMethod,
-      headers: forwardedHeaders(attempt.headers),
+      headers: forwardedHeaders(attempt),
       body: attempt.body.length > 0 ? attempt.body : null,
       signal: AbortSignal.any([signal, deadline.signal]),
       // The deadline is for the whole answer.
@@ -206,12 +208,12 @@ function hasDotSegment(pathname: string): boolean {
 /** A run token opens our own doors; no service may see one. */
 const RUN_TOKEN = /run_[\w-]{43}/
 
-function forwardedHeaders(headers: IncomingHttpHeaders): Record<string, string | string[]> {
+function forwardedHeaders({ headers, key }: ServiceAttempt): Record<string, string | string[]> {
   const kept = endToEnd(headers)
   const tokens = Object.entries(kept).filter(([, value]) => RUN_TOKEN.test(String(value)))
   for (const name of ['host', 'expect', ...tokens.map(([name]) => name)]) delete kept[name]
   // An answer is cached as it came, so it should come plain.
-  return { ...kept, 'accept-encoding': 'identity' }
+  return { ...(key && { authorization: `Bearer ${key}` }), ...kept, 'accept-encoding': 'identity' }
 }
 
 /** A message's headers without those of one connection (RFC 9110, 7.6.1), its length, and our own. */

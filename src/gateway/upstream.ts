@@ -34,12 +34,9 @@ export class Upstream {
   readonly #pools = new Map<string, Dispatcher>()
 
   constructor(configured: Config['providers']) {
-    const dialects = { openai, anthropic }
-    const names = Object.keys(dialects) as (keyof typeof dialects)[]
     this.#providers = new Map(
-      names.map((name) => {
-        const dialect = dialects[name]
-        const settings = { ...DEFAULTS, ...configured[name] }
+      Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
+        const dialect = DIALECTS[settings.dialect ?? (name === 'anthropic' ? 'anthropic' : 'openai')]
         return [name, { name, dialect, settings, baseUrl: new URL(settings.base_url ?? dialect.defaultBaseUrl) }]
       }),
     )
@@ -90,12 +87,7 @@ export class Upstream {
   }
 }
 
-const DEFAULTS: ProviderConfig = {
-  connect_timeout_s: 10,
-  first_byte_timeout_s: 600,
-  idle_timeout_s: 120,
-  retries: 2,
-}
+const DIALECTS = { openai, anthropic }
 
 /** A fault of the connection in our words. */
 export function asUpstreamError(error: unknown, provider: string): Error {

@@ -142,9 +142,9 @@ describe('a broken YAML file', () => {
       'a.yaml:2:3: prices.gpt-4.output_per_mtok: expected dollars per million tokens, a number from 0 to 100000, got nothing',
     ],
     [
-      'a provider that nobody knows',
+      'a provider of another name without an address',
       'providers:\n  opnai: {}\n',
-      'a.yaml:2:3: providers.opnai: there is no such key; did you mean providers.openai?',
+      'a.yaml:2:3: providers.opnai.base_url: expected an http or https address, got nothing',
     ],
     [
       'a variable that is a number',

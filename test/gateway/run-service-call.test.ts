@@ -74,6 +74,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
     state,
     clock,
     dispatcher,
+    serviceKeys: {},
   }
   return {
     ...world,

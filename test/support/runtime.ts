@@ -32,6 +32,8 @@ type Section = 'budget' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 
 export type RuntimeOptions = Partial<Record<Section, Json>> & {
   /** Settings of both providers. Nothing is retried unless it says so. */
   provider?: Json
+  /** Further providers by name, at the same fake one. */
+  others?: Record<string, Json>
   prices?: Json
   clock?: Clock
   environment?: Record<string, string>
@@ -174,7 +176,7 @@ export class TestRuntime {
 
 /** Opens the program; closed when the test ends. */
 export async function openTestRuntime(options: RuntimeOptions = {}): Promise<TestRuntime> {
-  const { provider: settings, prices, clock, environment, folder: given, faults, ...sections } = options
+  const { provider: settings, others, prices, clock, environment, folder: given, faults, ...sections } = options
   const provider = await FakeProvider.open()
   const folder = given ?? mkdtempSync(join(tmpdir(), 'iron-cage-'))
   const perProvider = { retries: 0, ...settings }
@@ -183,6 +185,12 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     providers: {
       openai: { base_url: `${provider.url}/v1`, ...perProvider },
       anthropic: { base_url: provider.url, ...perProvider },
+      ...Object.fromEntries(
+        Object.entries(others ?? {}).map(([name, own]) => [
+          name,
+          { base_url: `${provider.url}/${name}/v1`, ...perProvider, ...own },
+        ]),
+      ),
     },
     prices: { ...PRICES, ...prices },
     server: { port: 0, ...sections.server },
