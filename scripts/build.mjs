@@ -11,6 +11,16 @@ const startedAt = performance.now()
 const made = `${root}dist.${process.pid}`
 mkdirSync(`${made}/web`, { recursive: true })
 
+/** zod brings its messages in fifty languages; ours are English. */
+const englishOnly = {
+  name: 'english-only',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js'",
+      resolveDir: `${root}node_modules/zod/v4/locales`,
+    })),
+}
+
 await Promise.all([
   build({
     entryPoints: [`${root}src/main.ts`],
@@ -31,6 +41,7 @@ await Promise.all([
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"' },
+    plugins: [englishOnly],
     logLevel: 'warning',
   }),
   build({
