@@ -102,6 +102,21 @@ export class CageError extends Error {
   get row(): ErrorRow {
     return ERRORS[this.code]
   }
+
+  /** The same error with every text in it changed, for those to whom it is told. */
+  withTexts(change: (text: string) => string): CageError {
+    const facts = Object.entries(this.facts).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? change(value) : value,
+    ])
+    const { hint, cause, retryAfterS } = this
+    return new CageError(this.code, change(this.message), {
+      facts: Object.fromEntries(facts) as Facts,
+      hint: change(hint),
+      cause,
+      retryAfterS,
+    })
+  }
 }
 
 export class BudgetExceededError extends CageError {

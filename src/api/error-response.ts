@@ -8,13 +8,15 @@ export const errorBody = (error: CageError, requestId: string) => ({
   error: { code: error.code, message: error.message, hint: error.hint, facts: error.facts, request_id: requestId },
 })
 
-/** An error's code becomes its status. `onFault` is told of what we did not foresee. */
+/** An error's code becomes its status. `onFault` is told of what we did not foresee; `clean`: what came is told again only
+ * without personal data. */
 export function errorResponse(
   context: Context,
   thrown: unknown,
   onFault: (error: unknown, what: string) => void,
+  clean: (text: string) => string,
 ): Response {
-  const error = asCageError(thrown)
+  const error = asCageError(thrown).withTexts(clean)
   const requestId = newRequestId()
   if (error.code === 'internal') onFault(thrown, `${context.req.method} ${context.req.path} failed (${requestId})`)
   if (error.retryAfterS !== undefined) context.header('retry-after', String(error.retryAfterS))

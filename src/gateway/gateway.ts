@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
+import type { Redactor } from '../redaction/redactor.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
@@ -23,6 +24,8 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   /** The server's own keys, by provider: for clients that carry a token of ours instead of one. */
   providerKeys: Readonly<Record<string, string | undefined>>
   maxBodyBytes: number
+  /** For what is told of a request that is refused: takes out everything that is detected. */
+  logRedactor: Redactor
   onFault: (error: unknown, what: string) => void
 }
 
@@ -80,8 +83,9 @@ async function answer(parts: GatewayParts, exchange: Exchange): Promise<void> {
   await runCall(parts, exchange.call, client)
 }
 
-function refuse({ onFault }: GatewayParts, { client, dialect, call }: Exchange, error: CageError): void {
-  if (error.code === 'internal') onFault(error.cause, 'a call failed inside the gateway')
+function refuse({ onFault, logRedactor }: GatewayParts, { client, dialect, call }: Exchange, thrown: CageError): void {
+  if (thrown.code === 'internal') onFault(thrown.cause, 'a call failed inside the gateway')
+  const error = thrown.withTexts((text) => logRedactor.redact(text).text)
   if (call && client.hasBegun) return endBrokenStream(call, error, client)
   const requestId = call?.id ?? newRequestId()
   const { status, retry } = error.row
