@@ -95,7 +95,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       dir: config.log.dir,
       level: config.log.level,
       retentionDays: config.log.retention_days,
-      redact: (text) => logRedactor.redact(text).text,
+      redact: clean,
+    const clean = (text: string) => logRedactor.redact(text).text
       clock,
     })
     opened.push(() => log.close())
@@ -106,7 +107,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => taken.release())
     const database = openDatabase(config.db)
     opened.push(() => database.close())
-    const state = new StateManager({ database, clock, retentionDays: config.log.retention_days, onFault })
+    const state = new StateManager({ database, clock, retentionDays: config.log.retention_days, onFault, clean })
     opened.push(() => state.close())
     state.subscribe((event) => log.event(event))
 
@@ -117,7 +118,14 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         message: `The audit was tampered with: ${problem}`,
         data: { problem, row },
       })
-    const audit = new Audit({ database, state, clock, onFault, onBroken: (problem) => tellBroken(problem, null) })
+    const audit = new Audit({
+      database,
+      state,
+      clock,
+      clean,
+      onFault,
+      onBroken: (problem) => tellBroken(problem, null),
+    })
     opened.push(() => audit.close())
 
     const ledger = openLedger(config.budget, { database, state, clock })

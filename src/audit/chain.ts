@@ -17,6 +17,7 @@ import { type Clock, isoTime } from '../clock.ts'
 import { type AuditRow, type AuditTable, auditTable } from '../db/audit.ts'
 import { type Database, isStorageFault } from '../db/database.ts'
 import { CageError } from '../errors.ts'
+import { type Clean, cleanTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Anchor } from './anchor.ts'
 import { entryOf } from './entries.ts'
@@ -40,6 +41,8 @@ export interface AuditOptions {
   database: Database
   state: StateManager
   clock: Clock
+  /** Takes personal data out of what is written. (Default: nothing is taken out.) */
+  clean?: Clean
   /** Told once when rows disappear while the server runs. */
   onBroken: (problem: string) => void
   /** Told of faults of the disk when the head file is written. */
@@ -54,6 +57,7 @@ export class Audit {
   readonly #table: AuditTable
   readonly #clock: Clock
   readonly #anchor: Anchor
+  readonly #clean: Clean | undefined
   readonly #onBroken: (problem: string) => void
   readonly #stop: () => void
   /** What the check of the last rows found at the start. */
@@ -61,10 +65,11 @@ export class Audit {
 
   /** Checks the end of the chain and writes every event that belongs into it from now on. Throws CageError `audit_broken`
    * when there are rows and their key is gone. */
-  constructor({ database, state, clock, onBroken, onFault }: AuditOptions) {
+  constructor({ database, state, clock, clean, onBroken, onFault }: AuditOptions) {
     this.#database = database
     this.#table = auditTable(database)
     this.#clock = clock
+    this.#clean = clean
     this.#onBroken = onBroken
     const last = this.#table.last()
     this.#anchor = Anchor.open(database.path, last !== undefined, { read: () => this.head, onFault })
@@ -108,7 +113,8 @@ export class Audit {
     this.#anchor.close()
   }
 
-  #insert({ role, actor, action, target = null, details = {} }: Entry, at: string): void {
+  #insert(entry: Entry, at: string): void {
+    const { role, actor, action, target = null, details = {} } = this.#clean ? cleanTexts(entry, this.#clean) : entry
     const { seq, hash: previous } = this.head
     const { seq: told } = this.#anchor.told ?? BEGINNING
     if (seq < told && this.#anchor.freeze()) {

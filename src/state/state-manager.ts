@@ -14,6 +14,7 @@ import { type EventQuery, type EventTable, eventTable } from '../db/events.ts'
 import { type MetaTable, metaTable } from '../db/meta.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
 import { applyEvent } from './apply-event.ts'
+import { type Clean, cleanTexts } from './clean.ts'
 import { emptySnapshot, type Snapshot } from './snapshot.ts'
 
 export type Listener = (event: RuntimeEvent) => void
@@ -38,6 +39,8 @@ export interface StateOptions {
   retentionDays: number
   /** Told of faults of the disk and of listeners. */
   onFault: (error: unknown, what: string) => void
+  /** Takes personal data out of every event before it is anywhere. (Default: nothing is taken out.) */
+  clean?: Clean
 }
 
 export class StateManager {
@@ -81,7 +84,9 @@ export class StateManager {
    * Never throws for a fault of the disk.
    */
   record(event: NewEvent, alongside?: () => void): void {
-    this.#pending.push({ event, at: isoTime(this.now()), alongside })
+    const { clean } = this.#options
+    const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
+    this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside })
     if (!this.#retry) this.#drain()
   }
 
