@@ -162,7 +162,7 @@ async function passFree(
     signal: client.signal,
   })
   const bytes = await readAll(answer.body, provider.name)
-  client.send(answer.status, passedHeaders(answer.headers), redactor.redact(bytes.toString('utf8')).text)
+  client.send(answer.status, passedHeaders(answer.headers, redactor), redactor.redact(bytes.toString('utf8')).text)
 }
 
 async function runService(

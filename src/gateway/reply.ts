@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
+import type { Redactor } from '../redaction/redactor.ts'
 import { isObject, isTooDeep, type JsonObject } from './json.ts'
 import { asUpstreamError } from './upstream.ts'
 
@@ -48,10 +49,13 @@ export const isStream = (headers: IncomingHttpHeaders): boolean =>
 const PASSED =
   /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|openai-.+|x-ratelimit-.+|anthropic-.+)$/
 
-/** The provider's headers that clients read. Lengths and encodings are those of what we send, so they are not passed. */
-export const passedHeaders = (headers: IncomingHttpHeaders): Record<string, string> =>
+/**
+ * The provider's headers that clients read, less personal data. Lengths and encodings are those of what we send, so they
+ * are not passed.
+ */
+export const passedHeaders = (headers: IncomingHttpHeaders, redactor: Redactor): Record<string, string> =>
   Object.fromEntries(
     Object.entries(headers)
       .filter(([name, value]) => value !== undefined && PASSED.test(name))
-      .map(([name, value]) => [name, String(value)]),
+      .map(([name, value]) => [name, redactor.redact(String(value)).text]),
   )

@@ -23,7 +23,8 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
-    await pass(open, sent, redactor, client).catch((error) => {
+    const headers = { ...passedHeaders(sent.headers, parts.redactor), ...ourHeaders(open) }
+    await pass(open, sent, headers, redactor, client).catch((error) => {
       report(sent.permit, error)
       throw error
     })
@@ -35,8 +36,16 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
   }
 }
 
+type Headers = Record<string, string>
+
 /** Charge, redact, record, answer. */
-async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+async function passWhole(
+  open: OpenCall,
+  sent: SentCall,
+  headers: Headers,
+  redactor: CallRedactor,
+  client: Client,
+): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
   const reply = parseReply(bytes, provider.name)
@@ -44,19 +53,28 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
   const safe = format.redactReply(reply, redactor.whole)
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)
-  const headers = { ...passedHeaders(sent.headers), ...ourHeaders(open), ...costHeaders(open, redactor) }
-  client.send(sent.status, headers, redactor.count > 0 ? JSON.stringify(safe) : bytes)
+  client.send(
+    sent.status,
+    { ...headers, ...costHeaders(open, redactor) },
+    redactor.count > 0 ? JSON.stringify(safe) : bytes,
+  )
 }
 
 /**
  * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
  * After its first byte an error is a frame, and what was delivered is charged.
  */
-async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+async function passStream(
+  open: OpenCall,
+  sent: SentCall,
+  headers: Headers,
+  redactor: CallRedactor,
+  client: Client,
+): Promise<void> {
   const { format, provider } = open.call
   const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
-  client.begin(sent.status, { ...passedHeaders(sent.headers), ...ourHeaders(open), 'cache-control': 'no-cache' })
+  client.begin(sent.status, { ...headers, 'cache-control': 'no-cache' })
   try {
     await relayStream(sent, provider.name, reader, redactor, client, async () => {
       await open.charge(reader.usage(), reader.deliveredText, sent.status)
@@ -72,7 +90,7 @@ async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor
 function passRefusal({ redactor }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
   const body = redactor.redact(refusal.body.toString('utf8')).text
-  client.send(refusal.status, { ...passedHeaders(refusal.headers), ...ourHeaders(open) }, body)
+  client.send(refusal.status, { ...passedHeaders(refusal.headers, redactor), ...ourHeaders(open) }, body)
 }
 
 /** Throws CageError `agent_paused` or `agent_not_running`. */
