@@ -53,7 +53,8 @@ export function runRoutes(
     })
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
-      const { done, total = null, unit, label } = await readJson(context, PROGRESS)
+      const { done, total = null, unit: given, label } = await readJson(context, PROGRESS)
+      const unit = clean(agentId, given)
       state.record({
         type: 'progress.updated',
         level: 'DEBUG',
@@ -65,7 +66,8 @@ export function runRoutes(
     })
     .post('/outcomes', async (context) => {
       const { agentId } = runOf(context)
-      const { outcome, degraded, label, unit, latency_ms = null, reason } = await readJson(context, OUTCOME)
+      const { outcome, degraded, label, unit: given, latency_ms = null, reason } = await readJson(context, OUTCOME)
+      const unit = clean(agentId, given)
       const name = cleanOrNull(agentId, label)
       const why = cleanOrNull(agentId, reason)
       const took = latency_ms === null ? '' : ` · ${(latency_ms / 1000).toFixed(1)} s`
@@ -90,7 +92,8 @@ export function runRoutes(
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)
-      const { service, cost_usd: cost, description } = await readJson(context, CHARGE)
+      const { service: given, cost_usd: cost, description } = await readJson(context, CHARGE)
+      const service = clean(agentId, given)
       const callId = newCallId()
       const hold = await ledger.hold({
         callId,
