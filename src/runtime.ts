@@ -16,6 +16,7 @@ import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { ServiceCache } from './breaker/fallback.ts'
 import { type Ledger, openLedger } from './budget/ledger.ts'
+import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import { Prices } from './budget/prices.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
@@ -32,6 +33,8 @@ export interface RuntimeOptions {
   config: Config
   /** The configuration file that was read; null for none. */
   configFile: string | null
+  /** Where each value is from, for what is found wrong with one. (Default: the file.) */
+  origins?: Readonly<Record<string, string>>
   /** The environment agents inherit, and where shielded provider keys are. */
   environment: Readonly<Record<string, string>>
   version: string
@@ -81,6 +84,8 @@ export const packageFolder = fileURLToPath(new URL('..', import.meta.url))
  */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { config, environment, version, clock = systemClock } = options
+  const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
+  await requirePlausiblePrices(config.prices, placeOf, clock.now())
   const opened: (() => Promise<void> | void)[] = []
   let reason = 'could not start'
   const closeAll = async () => {

@@ -10,6 +10,7 @@ import { configCommand } from './config.ts'
 import { pauseCommand, restartCommand, resumeCommand, stopCommand } from './control.ts'
 import { incidentsCommand } from './incidents.ts'
 import { logsCommand } from './logs.ts'
+import { pricesCommand } from './prices.ts'
 import { errorText } from './print.ts'
 import { psCommand } from './ps.ts'
 import { reportCommand } from './report-command.ts'
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = [
   scanCommand,
   incidentsCommand,
   auditCommand,
+  pricesCommand,
   configCommand,
   versionCommand,
 ]

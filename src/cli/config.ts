@@ -1,3 +1,5 @@
+import { requirePlausiblePrices } from '../budget/price-jumps.ts'
+import { systemClock } from '../clock.ts'
 import { shownLeaves } from '../config/config.ts'
 import { InvalidConfigError } from '../config/problems.ts'
 import { loadFlags, withAgentFlags } from './flags.ts'
@@ -30,9 +32,10 @@ export const configCommand: Command = (yargs, terminal) =>
           withAgentFlags(command)
             .option('json', { type: 'boolean', describe: 'Write JSON' })
             .example('$0 config check --config iron-cage.toml', 'check a file before it is used'),
-        ({ json: asJson, ...flags }) => {
+        async ({ json: asJson, ...flags }) => {
           try {
-            const { file } = loadFlags(flags, terminal)
+            const { config, origins, file } = loadFlags(flags, terminal)
+            await requirePlausiblePrices(config.prices, (key) => origins[key] ?? 'default', systemClock.now())
             terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)
           } catch (error) {
             if (asJson && error instanceof InvalidConfigError) {

@@ -33,6 +33,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   const end = listenForEnd(terminal)
   const runtime = await openRuntime({
     config: loaded.config,
+    origins: loaded.origins,
     configFile: loaded.file,
     environment: terminal.env.variables,
     version: VERSION,

@@ -16,10 +16,10 @@ export const serveCommand: Command = (yargs, terminal) =>
         .example('$0 serve --port 9090', 'on another port'),
     async ({ open, ...flags }) => {
       const loaded = loadFlags(flags, terminal)
-      const { config, file } = loaded
+      const { config, origins, file } = loaded
       const end = listenForEnd(terminal)
       const environment = terminal.env.variables
-      const runtime = await openRuntime({ config, configFile: file, environment, version: VERSION })
+      const runtime = await openRuntime({ config, origins, configFile: file, environment, version: VERSION })
       terminal.log = runtime.log
       const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })
       let reason = 'could not show the server'

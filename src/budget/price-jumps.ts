@@ -1,0 +1,62 @@
+/**
+ * Prices of the configuration that are far from the list's: mostly a price per thousand tokens or in cents, and then a
+ * budget that lasts twenty times too long, or not at all. Who means it says `confirm: true` beside the price.
+ */
+import { InvalidConfigError, type Key, keyText, type Problem } from '../config/problems.ts'
+import type { Config } from '../config/schema.ts'
+import { listed } from './price-list.ts'
+import type { Price } from './prices.ts'
+
+/** A price may be so many times above or below the list's. */
+const MOST_TIMES = 20
+
+/** Whose list a model of the configuration may be on: overrides name no provider. */
+const PROVIDERS = ['openai', 'anthropic']
+
+type Override = Config['prices'][string]
+
+/** What the list calls each price of the configuration. */
+const RATES = [
+  ['input_per_mtok', 'input'],
+  ['cached_input_per_mtok', 'cachedInput'],
+  ['cache_write_per_mtok', 'cacheWrite'],
+  ['cache_write_1h_per_mtok', 'cacheWriteHour'],
+  ['output_per_mtok', 'output'],
+  ['audio_input_per_mtok', 'audioInput'],
+  ['audio_output_per_mtok', 'audioOutput'],
+] as const satisfies readonly (readonly [keyof Override, keyof Price])[]
+
+/** Throws InvalidConfigError naming every price that jumps. `placeOf`: where a key was given, e.g. "iron-cage.yaml:7". */
+export async function requirePlausiblePrices(
+  prices: Config['prices'],
+  placeOf: (key: string) => string,
+  atMs: number,
+): Promise<void> {
+  const problems: Problem[] = []
+  for (const [model, override] of Object.entries(prices)) {
+    const price = override.confirm ? undefined : await listedAnywhere(model, atMs)
+    if (!price) continue
+    for (const [name, part] of RATES) {
+      const usd = override[name]
+      const list = price[part]?.base
+      if (usd === undefined || !list || isNear(usd * 1_000_000, list)) continue
+      const key: Key = ['prices', model, name]
+      problems.push({
+        place: placeOf(keyText(key)),
+        key: keyText(key),
+        what: `expected at most ${MOST_TIMES} times more or less than ${list / 1_000_000} (${price.source}), or "confirm: true" beside it, got ${usd}`,
+      })
+    }
+  }
+  if (problems.length > 0) throw new InvalidConfigError(problems)
+}
+
+const isNear = (picos: number, list: number): boolean => picos <= list * MOST_TIMES && picos * MOST_TIMES >= list
+
+async function listedAnywhere(model: string, atMs: number): Promise<Price | undefined> {
+  for (const provider of PROVIDERS) {
+    const price = await listed(provider, model, atMs)
+    if (price) return price
+  }
+  return undefined
+}

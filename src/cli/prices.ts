@@ -1,0 +1,173 @@
+import { listedModels } from '../budget/price-list.ts'
+import { fromConfig, type Price, Prices } from '../budget/prices.ts'
+import type { Rate } from '../budget/rate.ts'
+import { systemClock } from '../clock.ts'
+import { nearest } from '../config/problems.ts'
+import type { Config } from '../config/schema.ts'
+import { CageError, PriceUnknownError } from '../errors.ts'
+import { toUsd, type Usd } from '../money.ts'
+import { loadFlags, withConfigFlags } from './flags.ts'
+import { json, table, tree } from './print.ts'
+import type { Command } from './terminal.ts'
+
+const PROVIDERS = ['openai', 'anthropic'] as const
+
+interface Priced {
+  provider: string
+  model: string
+  price: Price
+}
+
+export const pricesCommand: Command = (yargs, terminal) =>
+  yargs.command(
+    'prices [model]',
+    'What a model costs here, in US dollars per million tokens, and where that comes from',
+    (command) =>
+      withConfigFlags(command)
+        .positional('model', { type: 'string', describe: 'Its name, as in a call (default: every model)' })
+        .option('provider', { type: 'string', requiresArg: true, describe: 'Whose (default: openai and anthropic)' })
+        .option('search', { type: 'string', requiresArg: true, describe: 'Only models with this in their names' })
+        .option('json', { type: 'boolean', describe: 'Write JSON' })
+        .example('$0 prices gpt-4o', 'one model with all its prices')
+        .example('$0 prices --search sonnet', 'models with "sonnet" in their names'),
+    async ({ model, provider, search, json: asJson, ...flags }) => {
+      const overrides = loadFlags(flags, terminal).config.prices
+      const providers = provider === undefined ? PROVIDERS : [provider]
+      const all = await everyPrice(providers, overrides)
+      if (model === undefined) {
+        const found = all.filter((priced) => priced.model.includes((search ?? '').toLowerCase()))
+        if (found.length === 0) throw nothingFound(`no model with "${search ?? ''}" in its name has a price`)
+        if (asJson) return terminal.out(json(found.map(asData)))
+        return table([HEADINGS, ...found.map(asRow)]).forEach(terminal.out)
+      }
+      const found = await findPrice(providers, model, overrides)
+      if (!found) {
+        const names = all.map((priced) => priced.model)
+        const near = nearest(model, names) ?? names.find((name) => name.startsWith(model))
+        throw nothingFound(new PriceUnknownError(providers.join(' or '), model).message, near)
+      }
+      if (asJson) return terminal.out(json(asData(found)))
+      tree(`${found.model} of ${found.provider}, US dollars per million tokens`, asLines(found.price)).forEach(
+        terminal.out,
+      )
+    },
+  )
+
+async function findPrice(
+  providers: readonly string[],
+  model: string,
+  overrides: Config['prices'],
+): Promise<Priced | undefined> {
+  const prices = new Prices(overrides, systemClock)
+  for (const provider of providers) {
+    const price = await prices.get(provider, model).catch((error: unknown) => {
+      if (error instanceof PriceUnknownError) return undefined
+      throw error
+    })
+    if (price) return { provider: price.source === 'config' ? 'any provider' : provider, model, price }
+  }
+  return undefined
+}
+
+/** The list's models, and those of the configuration in their place. */
+async function everyPrice(providers: readonly string[], overrides: Config['prices']): Promise<Priced[]> {
+  const listed = await Promise.all(providers.map((provider) => listedModels(provider, systemClock.now())))
+  const own = Object.entries(overrides).map(([model, override]) => ({
+    provider: 'any provider',
+    model,
+    price: fromConfig(override, '', model),
+  }))
+  return [...own, ...listed.flat().filter(({ model }) => !Object.hasOwn(overrides, model))]
+}
+
+const nothingFound = (message: string, near?: string): CageError =>
+  new CageError('price_unknown', message.replace(', so the call was not sent', ''), {
+    hint: `${near === undefined ? '' : `did you mean ${near}? `}list what has one with "iron-cage prices", or add it under "prices" in the configuration`,
+  })
+
+const HEADINGS = ['MODEL', 'PROVIDER', 'INPUT', 'CACHED', 'OUTPUT', 'SOURCE']
+
+const asRow = ({ provider, model, price }: Priced): string[] => [
+  model,
+  provider,
+  usdPerMillion(price.input.base),
+  usdPerMillion(price.cachedInput.base),
+  usdPerMillion(price.output.base),
+  sourceOf(price),
+]
+
+const RATES = [
+  ['input', 'input'],
+  ['cached_input', 'cachedInput'],
+  ['cache_write', 'cacheWrite'],
+  ['cache_write_hour', 'cacheWriteHour'],
+  ['output', 'output'],
+  ['audio_input', 'audioInput'],
+  ['audio_output', 'audioOutput'],
+] as const satisfies readonly (readonly [string, keyof Price])[]
+
+const USES = [
+  ['web_search', 'webSearch'],
+  ['preview_search', 'previewSearch'],
+  ['file_search', 'fileSearch'],
+] as const satisfies readonly (readonly [string, keyof Price])[]
+
+/** For people: each price with its steps, each use, each service tier. */
+function asLines(price: Price): [name: string, value: string][] {
+  return [
+    ...RATES.flatMap(([name, part]): [string, string][] => {
+      const rate = price[part]
+      return rate ? [[name.replaceAll('_', ' '), rateText(rate)]] : []
+    }),
+    ...USES.flatMap(([name, part]): [string, string][] => {
+      const picos = price[part]
+      const isTold = part === 'previewSearch' && picos === price.webSearch
+      return picos === undefined || isTold ? [] : [[name.replaceAll('_', ' '), `${usdPerUse(picos)} each`]]
+    }),
+    ...Object.entries(price.terms ?? {}).map(([term, { times, per, isEstimate }]): [string, string] => [
+      term,
+      `× ${per === 1 ? times : `${times}/${per}`}${isEstimate ? ' (not published: charged as an estimate)' : ''}`,
+    ]),
+    ['context', price.contextWindow === null ? 'not known' : `${grouped.format(price.contextWindow)} tokens`],
+    ['source', sourceOf(price)],
+  ]
+}
+
+/** For programs: amounts as decimal strings. */
+const asData = ({ provider, model, price }: Priced): object => ({
+  provider,
+  model,
+  usd_per_million_tokens: Object.fromEntries(
+    RATES.flatMap(([name, part]) => {
+      const rate = price[part]
+      return rate ? [[name, { base: usdPerMillion(rate.base), above: rate.tiers.map(stepData) }]] : []
+    }),
+  ),
+  usd_per_use: Object.fromEntries(
+    USES.flatMap(([name, part]) => {
+      const picos = price[part]
+      return picos === undefined ? [] : [[name, usdPerUse(picos)]]
+    }),
+  ),
+  factors: price.terms ?? {},
+  context_window: price.contextWindow,
+  source: price.source,
+  date: price.date ?? null,
+})
+
+const stepData = ({ start, rate }: Rate['tiers'][number]): object => ({ input_tokens: start, usd: usdPerMillion(rate) })
+
+const rateText = ({ base, tiers }: Rate): string =>
+  [
+    usdPerMillion(base),
+    ...tiers.map(({ start, rate }) => `${usdPerMillion(rate)} above ${grouped.format(start)} tokens of input`),
+  ].join(', ')
+
+const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
+
+/** A picodollar a token is a thousand nanodollars a million. */
+const usdPerMillion = (picos: number): Usd => toUsd(picos * 1_000)
+
+const usdPerUse = (picos: number): Usd => toUsd(Math.ceil(picos / 1_000))
+
+const grouped = new Intl.NumberFormat('en-US')
