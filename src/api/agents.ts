@@ -29,7 +29,7 @@ export interface AgentStatus {
   period: { starts_at: string; ends_at: string } | null
 }
 
-interface Amounts {
+export interface Amounts {
   limit_usd: string
   spent_usd: string
   held_usd: string

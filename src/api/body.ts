@@ -41,7 +41,8 @@ async function readText({ req }: Context): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+/** Throws CageError `bad_request` naming each field. */
+export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const problems = result.error.issues.map((issue) => `${issue.path.join('.') || what}: ${issue.message}`)

@@ -67,7 +67,8 @@ const instant = z
   .union([z.iso.date(), z.iso.datetime({ offset: true })], { error: 'expected a time such as 2026-01-02T03:04:05Z' })
   .transform((text) => isoTime(Date.parse(text)))
 
-const CALLS = z.strictObject({
+/** What may be asked of the rows. */
+export const CALLS = z.strictObject({
   state: z.enum(['held', 'charged', 'released', 'unresolved']).optional(),
   kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),
   from: instant.optional(),

@@ -1,19 +1,18 @@
-import { existsSync } from 'node:fs'
+/**
+ * An agent's budget and the ledger below it. Each command is sent to the server, or done on the file when none serves
+ * it: when a server does not start any more, its money must still be looked at and put right.
+ */
 import type { Argv } from 'yargs'
-import { readServerFile, takeDatabase } from '../access/server-file.ts'
-import { Audit } from '../audit/chain.ts'
-import { Ledger } from '../budget/ledger.ts'
-import { systemClock } from '../clock.ts'
+import { type Amounts, amountsOf } from '../api/agents.ts'
+import { check } from '../api/body.ts'
+import { CALLS, type ShownCall, shownCall } from '../api/calls.ts'
 import { parseTypedAmount } from '../config/amount.ts'
-import type { Config } from '../config/schema.ts'
-import { openDatabase } from '../db/database.ts'
-import { CageError } from '../errors.ts'
-import { newToken } from '../ids.ts'
 import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
-import { StateManager } from '../state/state-manager.ts'
+import { Redactor } from '../redaction/redactor.ts'
 import { type AgentStatus, type ClientFlags, connect } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
-import { json } from './print.ts'
+import { json, table } from './print.ts'
+import { isUnserved, type StoredLedger, withStoredLedger } from './stored-ledger.ts'
 import type { Command, Terminal } from './terminal.ts'
 
 export const budgetCommand: Command = (yargs, terminal) =>
@@ -23,7 +22,7 @@ export const budgetCommand: Command = (yargs, terminal) =>
         'get <id>',
         'Show limit and spending',
         (command) => withAgent(command).example('$0 budget get lg-7a3f9c2d --json', 'for a script'),
-        async ({ id, json: asJson, ...flags }) => show(await change(flags, terminal, id), asJson, terminal),
+        async ({ id, json: asJson, ...flags }) => show(await perform(flags, terminal, id), asJson, terminal),
       )
       .command(
         'set <id> <usd>',
@@ -31,7 +30,7 @@ export const budgetCommand: Command = (yargs, terminal) =>
         (command) => withAmount(withAgent(command)).example('$0 budget set lg-7a3f9c2d 75', '$75.00 from now on'),
         async ({ id, usd, json: asJson, ...flags }) => {
           const limit = parseTypedAmount(usd, 'the new limit')
-          show(await change(flags, terminal, id, { limit_usd: limit }), asJson, terminal)
+          show(await perform(flags, terminal, id, changed({ limit_usd: limit })), asJson, terminal)
         },
       )
       .command(
@@ -40,10 +39,58 @@ export const budgetCommand: Command = (yargs, terminal) =>
         (command) => withAmount(withAgent(command)).example('$0 budget add lg-7a3f9c2d 25', '$25.00 more'),
         async ({ id, usd, json: asJson, ...flags }) => {
           const more = parseTypedAmount(usd, 'the increase')
-          show(await change(flags, terminal, id, { add_usd: more }), asJson, terminal)
+          show(await perform(flags, terminal, id, changed({ add_usd: more })), asJson, terminal)
         },
       )
-      .demandCommand(1, 'budget needs one of: get, set, add'),
+      .command(
+        'calls <id>',
+        'List rows of the ledger, newest first',
+        (command) =>
+          withAgent(command)
+            .option('state', { type: 'string', requiresArg: true, describe: 'held, charged, released or unresolved' })
+            .option('kind', { type: 'string', requiresArg: true, describe: 'llm, service, reported or correction' })
+            .option('from', { type: 'string', requiresArg: true, describe: 'Begun at this time or later: 2026-01-02' })
+            .option('to', { type: 'string', requiresArg: true, describe: 'Begun before this time' })
+            .option('limit', { type: 'string', requiresArg: true, describe: 'How many at most (default: 100)' })
+            .example('$0 budget calls lg-7a3f9c2d --state unresolved', 'what a killed server left open'),
+        async ({ id, json: asJson, state, kind, from, to, limit, ...flags }) =>
+          showCalls(await listCalls(flags, terminal, id, { state, kind, from, to, limit }), asJson, terminal),
+      )
+      .command(
+        'correct <id> <call> <usd>',
+        'Say what a call costs after all; the difference becomes a row of its own',
+        (command) =>
+          withAmount(withCall(withAgent(command)))
+            .option('reason', { type: 'string', demandOption: true, requiresArg: true, describe: 'Why' })
+            .example(
+              '$0 budget correct lg-7a3f9c2d call-19aa 0.12 --reason "invoice of May"',
+              '$0.12, not what was charged',
+            ),
+        async ({ id, call, usd, reason, json: asJson, ...flags }) => {
+          const cost = parseCost(usd, 'the right cost')
+          show(await perform(flags, terminal, id, corrected(call, cost, reason)), asJson, terminal)
+        },
+      )
+      .command(
+        'charge <id> <call> [usd]',
+        'Charge a call that a killed server left open: what it cost, or all that is held',
+        (command) =>
+          withCall(withAgent(command))
+            .positional('usd', { type: 'string', describe: 'US dollars (default: what is held)' })
+            .example('$0 budget charge lg-7a3f9c2d call-19aa', 'all that is held for it'),
+        async ({ id, call, usd, json: asJson, ...flags }) => {
+          const cost = usd === undefined ? undefined : parseCost(usd, 'the cost')
+          show(await perform(flags, terminal, id, resolved(call, cost)), asJson, terminal)
+        },
+      )
+      .command(
+        'release <id> <call>',
+        'Release a call that a killed server left open: it cost nothing',
+        (command) => withCall(withAgent(command)).example('$0 budget release lg-7a3f9c2d call-19aa', 'never sent'),
+        async ({ id, call, json: asJson, ...flags }) =>
+          show(await perform(flags, terminal, id, resolved(call, null)), asJson, terminal),
+      )
+      .demandCommand(1, 'budget needs one of: get, set, add, calls, correct, charge, release'),
   )
 
 const withAgent = (command: Argv) =>
@@ -54,75 +101,115 @@ const withAgent = (command: Argv) =>
 const withAmount = <T>(command: Argv<T>) =>
   command.positional('usd', { type: 'string', demandOption: true, describe: "US dollars: 25, 25.00 or '$25'" })
 
-interface Balance {
+const withCall = <T>(command: Argv<T>) =>
+  command.positional('call', { type: 'string', demandOption: true, describe: 'The call, as "budget calls" lists it' })
+
+/** A cost may be nothing, but then it is written out: a bare 0 is what a shell makes of an unquoted $0.12. */
+const parseCost = (text: string, where: string): Usd => (text === '0.00' ? '0' : parseTypedAmount(text, where))
+
+interface Balance extends Amounts {
   agent_id: string
-  limit_usd: Usd
-  spent_usd: Usd
-  held_usd: Usd
-  remaining_usd: Usd
 }
 
-type Change = { limit_usd: Usd } | { add_usd: Usd }
-
-function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal): void {
-  const { agent_id, limit_usd, spent_usd, remaining_usd } = balance
-  terminal.out(
-    asJson
-      ? json(balance)
-      : `${agent_id}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}, ${showUsd(remaining_usd)} left`,
-  )
+/** One change, for the server and for the file. */
+interface Wish {
+  method: 'POST' | 'PATCH'
+  /** Below the agent. */
+  path: string
+  body: object
+  perform: (stored: StoredLedger, agentId: string, redactor: Redactor) => void
 }
 
-/** The balance after the change; without a change, as it is. Asks the server, or the file when none serves it. */
-async function change(flags: ClientFlags, terminal: Terminal, id: string, wanted?: Change): Promise<Balance> {
+const BY = 'command line'
+
+const changed = (change: { limit_usd: Usd } | { add_usd: Usd }): Wish => ({
+  method: 'PATCH',
+  path: '/budget',
+  body: change,
+  perform: ({ ledger }, id) => {
+    const { limit } = ledger.balance(id)
+    const next = 'limit_usd' in change ? change.limit_usd : addUsd(toUsd(limit), change.add_usd)
+    ledger.setLimit(id, fromUsd(next), BY)
+  },
+})
+
+const corrected = (callId: string, cost: Usd, reason: string): Wish => ({
+  method: 'POST',
+  path: `/calls/${encodeURIComponent(callId)}/correct`,
+  body: { cost_usd: cost, reason },
+  perform: ({ ledger }, agentId, redactor) =>
+    void ledger.correct({ agentId, callId, cost: fromUsd(cost), reason: redactor.redact(reason).text, by: BY }),
+})
+
+/** `cost`: null releases the call, undefined charges what is held. */
+const resolved = (callId: string, cost: Usd | null | undefined): Wish => ({
+  method: 'POST',
+  path: `/calls/${encodeURIComponent(callId)}/resolve`,
+  body: cost === null ? { outcome: 'released' } : { outcome: 'charged', cost_usd: cost },
+  perform: ({ ledger }, agentId) =>
+    ledger.resolve({ agentId, callId, cost: typeof cost === 'string' ? fromUsd(cost) : cost, by: BY }),
+})
+
+/** The balance after the change; without a change, as it is. */
+async function perform(flags: ClientFlags, terminal: Terminal, id: string, wish?: Wish): Promise<Balance> {
   const { config } = loadFlags(flags, terminal)
-  const { path: database } = config.db
-  if (terminal.env.serverUrl === undefined && existsSync(database) && !(await readServerFile(database))) {
-    return changeStored(config, id, wanted)
+  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
+    const { allow_domains: allowDomains, detect } = config.safety
+    const redactor = new Redactor({ mode: 'redact', modes: {}, detect, allowDomains })
+    return withStoredLedger(config, (stored) => {
+      wish?.perform(stored, id, redactor)
+      return { agent_id: id, ...amountsOf(stored.ledger.balance(id)) }
+    })
   }
   const client = connect(flags, terminal)
   const path = `/api/agents/${encodeURIComponent(id)}`
-  const { agent, budget } = wanted
-    ? await client.send<AgentStatus>('PATCH', `${path}/budget`, wanted)
+  const { agent, budget } = wish
+    ? await client.send<AgentStatus>(wish.method, path + wish.path, wish.body)
     : await client.send<AgentStatus>('GET', `${path}/status`)
   const { limit_usd, spent_usd, held_usd, remaining_usd } = budget
   return { agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd }
 }
 
-/** Takes the database like a server would, so that none can start meanwhile. */
-async function changeStored(config: Config, id: string, wanted: Change | undefined): Promise<Balance> {
-  const { path } = config.db
-  const taken = await takeDatabase(path, newToken('ic'))
-  try {
-    const database = openDatabase({ path })
-    const faults: unknown[] = []
-    const onFault = (error: unknown) => faults.push(error)
-    const state = new StateManager({ database, clock: systemClock, retentionDays: config.log.retention_days, onFault })
-    const audit = new Audit({ database, state, clock: systemClock, onFault, onBroken: onFault })
-    try {
-      const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1] })
-      const { limit } = ledger.balance(id)
-      if (wanted) {
-        const next = 'limit_usd' in wanted ? wanted.limit_usd : addUsd(toUsd(limit), wanted.add_usd)
-        ledger.setLimit(id, fromUsd(next), 'command line')
-        if (faults.length > 0) {
-          throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
-        }
-      }
-      const now = ledger.balance(id)
-      return {
-        agent_id: id,
-        limit_usd: toUsd(now.limit),
-        spent_usd: toUsd(now.spent),
-        held_usd: toUsd(now.held),
-        remaining_usd: toUsd(Math.max(0, now.limit - now.spent - now.held)),
-      }
-    } finally {
-      audit.close()
-      state.close()
-      database.close()
-    }
-  } finally {
-    taken.release()
+function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal): void {
+  const { agent_id, limit_usd, spent_usd, held_usd, remaining_usd } = balance
+  const held = held_usd === '0' ? '' : `, ${showUsd(held_usd)} held`
+  terminal.out(
+    asJson
+      ? json(balance)
+      : `${agent_id}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`,
+  )
+}
+
+type Filter = { [name in 'state' | 'kind' | 'from' | 'to' | 'limit']: string | undefined }
+
+async function listCalls(flags: ClientFlags, terminal: Terminal, id: string, filter: Filter): Promise<ShownCall[]> {
+  const { config } = loadFlags(flags, terminal)
+  const query = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    string
+  >
+  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
+    return withStoredLedger(config, ({ ledger, calls }) => {
+      ledger.balance(id)
+      return calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
+    })
   }
+  const path = `/api/agents/${encodeURIComponent(id)}/calls?${new URLSearchParams(query)}`
+  return (await connect(flags, terminal).send<{ calls: ShownCall[] }>('GET', path)).calls
+}
+
+function showCalls(calls: readonly ShownCall[], asJson: boolean | undefined, terminal: Terminal): void {
+  if (asJson) return terminal.out(json(calls))
+  if (calls.length === 0) return terminal.err('no row of the ledger is like that')
+  const rows = calls.map(
+    ({ id, started_at, state, kind, target, model, cost_usd, held_usd, code, corrects, reason }) => [
+      id,
+      started_at,
+      kind === 'correction' ? kind : state,
+      model ?? target,
+      state === 'charged' || state === 'released' ? `$${cost_usd}` : `$${held_usd} held`,
+      corrects ? `of ${corrects}: ${reason}` : (code ?? ''),
+    ],
+  )
+  table(rows).forEach(terminal.out)
 }

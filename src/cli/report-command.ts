@@ -1,76 +1,65 @@
+import type { ShownCall } from '../api/calls.ts'
+import { type AgentReport, CSV_HEADER, csvLine } from '../api/report.ts'
+import type { CostReport } from '../budget/report.ts'
+import { CageError } from '../errors.ts'
 import { figures } from '../state/figures.ts'
-import { type AgentStatus, type Client, connect } from './client.ts'
+import { type Client, connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json } from './print.ts'
-import { reportLines } from './report.ts'
+import { costLines, reportLines } from './report.ts'
 import type { SnapshotAnswer } from './status.ts'
 import type { Command } from './terminal.ts'
 
 const FORMATS = ['text', 'json', 'csv'] as const
 const PAGE = 1_000
 
-/** One call as `GET /api/agents/:id/calls` answers it. */
-type Call = Record<(typeof COLUMNS)[number], string | number | boolean | null>
-
-const COLUMNS = [
-  'id',
-  'started_at',
-  'ended_at',
-  'kind',
-  'target',
-  'model',
-  'state',
-  'held_usd',
-  'cost_usd',
-  'estimated',
-  'status',
-  'code',
-] as const
-
 export const reportCommand: Command = (yargs, terminal) =>
   yargs.command(
-    'report <id>',
-    'Report what an agent did and cost: as text, as JSON, or each call as CSV',
+    'report [id]',
+    'Report what an agent did and cost, or all of them: as text, as JSON, or each row of the ledger as CSV',
     (command) =>
       withDatabaseFlags(command)
-        .positional('id', { type: 'string', demandOption: true, describe: 'The agent, as "ps" lists it' })
+        .positional('id', { type: 'string', describe: 'The agent, as "ps" lists it (default: all together)' })
         .option('format', { choices: FORMATS, default: 'text' as const, describe: 'How it is written' })
-        .example('$0 report lg-7a3f9c2d --format csv > calls.csv', 'every call of the ledger'),
+        .example('$0 report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'),
     async ({ id, format, ...flags }) => {
       const client = connect(flags, terminal)
+      if (id === undefined) {
+        if (format === 'csv') throw new CageError('usage', 'a CSV needs an agent: report <id> --format csv')
+        const { costs } = await client.send<{ costs: CostReport }>('GET', '/api/report')
+        if (format === 'json') return terminal.out(json(costs))
+        return costLines(costs).forEach(terminal.out)
+      }
       const path = `/api/agents/${encodeURIComponent(id)}`
-      const status = await client.send<AgentStatus>('GET', `${path}/status`)
-      if (format === 'json') return terminal.out(json(status))
       if (format === 'csv') {
-        terminal.out(COLUMNS.join(','))
-        for await (const call of callsOf(client, path)) terminal.out(COLUMNS.map((name) => csv(call[name])).join(','))
+        let isFirst = true
+        for await (const page of pagesOf(client, path)) {
+          // Below the first answer: of an agent that there is not, nothing is written.
+          if (isFirst) terminal.out(CSV_HEADER)
+          isFirst = false
+          for (const call of page) terminal.out(csvLine(call))
+        }
         return
       }
+      const report = await client.send<AgentReport>('GET', `${path}/report`)
+      if (format === 'json') return terminal.out(json(report))
+      const { agent, costs } = report
       const { snapshot, server_time } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
-      const nowMs = Date.parse(server_time)
       const circuits = Object.values(snapshot.circuits)
-      reportLines({ agent: status.agent, figures: figures(status.agent, nowMs), circuits, footer: {} }).forEach(
-        terminal.out,
-      )
+      const shown = figures(agent, Date.parse(server_time))
+      reportLines({ agent, figures: shown, circuits, costs, footer: {} }).forEach(terminal.out)
     },
   )
 
-/** Newest first, page by page. */
-async function* callsOf(client: Client, path: string): AsyncGenerator<Call> {
+/** Newest first; one page at least. */
+async function* pagesOf(client: Client, path: string): AsyncGenerator<ShownCall[]> {
   for (let before = ''; ; ) {
-    const { calls } = await client.send<{ calls: Call[] }>(
+    const { calls } = await client.send<{ calls: ShownCall[] }>(
       'GET',
       `${path}/calls?limit=${PAGE}${before && `&before=${before}`}`,
     )
-    yield* calls
+    yield calls
     if (calls.length < PAGE) return
-    before = String(calls.at(-1)!.id)
+    before = calls.at(-1)!.id
   }
-}
-
-/** RFC 4180; a text that a spreadsheet would run as a formula is kept a text. */
-function csv(value: Call[keyof Call]): string {
-  const text = value === null ? '' : String(value)
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }

@@ -1,4 +1,5 @@
 /** The report of an agent on a terminal: 48 columns, every line from the figures that the dashboard shows. */
+import type { Cost, CostReport } from '../budget/report.ts'
 import { showUsd } from '../money.ts'
 import { type Figures, showDuration } from '../state/figures.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
@@ -9,12 +10,14 @@ export interface ReportFacts {
   agent: AgentView
   circuits: readonly CircuitView[]
   figures: Figures
+  /** Where the money went, from the ledger. (Default: the agent's own sums only.) */
+  costs?: CostReport
   /** Paths and addresses told at the end, by their label. */
   footer: Readonly<Record<string, string>>
 }
 
 /** Lines without a newline. */
-export function reportLines({ agent, figures: shown, circuits, footer }: ReportFacts): string[] {
+export function reportLines({ agent, figures: shown, circuits, costs, footer }: ReportFacts): string[] {
   const { outcomes, progress } = agent
   const unit = progress?.unit ?? 'units'
   return [
@@ -28,8 +31,12 @@ export function reportLines({ agent, figures: shown, circuits, footer }: ReportF
     ...(outcomes.degraded ? [row('Degraded (fallback used)', String(outcomes.degraded))] : []),
     ...(agent.restarts ? [row('Restarts', String(agent.restarts))] : []),
     heading('COST'),
-    row('Total', `${showUsd(agent.spent_usd)} of ${showUsd(agent.limit_usd)} (${shown.used})`),
+    agent.period
+      ? row('Total', showUsd(agent.spent_usd))
+      : row('Total', `${showUsd(agent.spent_usd)} of ${showUsd(agent.limit_usd)} (${shown.used})`),
+    ...(agent.period ? [row('This period', shown.spent), row('  until', agent.period.ends_at)] : []),
     ...(shown.average ? [row('Per unit', shown.average)] : []),
+    ...projectionRows(shown),
     ...Object.entries(agent.by_model).map(([model, { cost_usd, calls }]) =>
       row(`  ${model}`, `${calls} calls  ${showUsd(cost_usd)}`),
     ),
@@ -39,6 +46,7 @@ export function reportLines({ agent, figures: shown, circuits, footer }: ReportF
     row('vs Baseline', `${showUsd(shown.baseline_usd)}, ${showUsd(shown.saved_usd)} saved`),
     row('  blocked calls', `${showUsd(shown.blocked_saved_usd)} saved`),
     row('  cheaper model', `${showUsd(agent.downgraded_saved_usd)} saved`),
+    ...(costs ? ledgerLines(costs) : []),
     heading('SAFETY'),
     row('Leaks stopped', String(shown.leaks_stopped)),
     ...Object.entries(agent.pii).map(([type, count]) => row(`  ${type}`, String(count))),
@@ -56,6 +64,40 @@ export function reportLines({ agent, figures: shown, circuits, footer }: ReportF
     rule('═'),
     // Paths are longer than the report is wide; cutting them would make them useless.
     ...Object.entries(footer).map(([label, value]) => `${label.padEnd(8)} ${value}`),
+  ]
+}
+
+/** The method is wider than the report, so it stands below what it explains. */
+const projectionRows = ({ projection_usd, projection_method, progress_percent }: Figures): string[] =>
+  projection_usd === null || progress_percent === 100
+    ? []
+    : [row('Projection', showUsd(projection_usd)), `  ${projection_method}`]
+
+function ledgerLines({ held_usd, rows, by_hour }: CostReport): string[] {
+  return [
+    heading('LEDGER'),
+    row('Charged · released', `${rows.charged} · ${rows.released}`),
+    ...(held_usd === '0' ? [] : [row('Held', `${showUsd(held_usd)} by ${rows.held + rows.unresolved} calls`)]),
+    ...(rows.unresolved ? [row('  left by a killed server', String(rows.unresolved))] : []),
+    ...by_hour.map(({ name, calls, cost_usd }) => row(`  ${name}`, `${calls} calls  ${showUsd(cost_usd)}`)),
+  ]
+}
+
+/** What all agents cost together. Lines without a newline. */
+export function costLines(costs: CostReport): string[] {
+  const part = (title: string, entries: readonly Cost[]) => [
+    heading(title),
+    ...entries.map(({ name, calls, cost_usd }) => row(`  ${name}`, `${calls} calls  ${showUsd(cost_usd)}`)),
+  ]
+  return [
+    rule('═'),
+    row('Spent', showUsd(costs.spent_usd)),
+    row('Held', showUsd(costs.held_usd)),
+    ...part('BY AGENT', costs.by_agent),
+    ...part('BY MODEL', costs.by_model),
+    ...part('BY SERVICE', costs.by_service),
+    ...part('BY HOUR', costs.by_hour),
+    rule('═'),
   ]
 }
 

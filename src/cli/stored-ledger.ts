@@ -1,0 +1,52 @@
+/** The ledger in the database file, for commands that also work while no server runs. */
+import { existsSync } from 'node:fs'
+import { readServerFile, takeDatabase } from '../access/server-file.ts'
+import { Audit } from '../audit/chain.ts'
+import { type Ledger, openLedger } from '../budget/ledger.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { type CallTable, callTable } from '../db/calls.ts'
+import { openDatabase } from '../db/database.ts'
+import { CageError } from '../errors.ts'
+import { newToken } from '../ids.ts'
+import { StateManager } from '../state/state-manager.ts'
+
+export interface StoredLedger {
+  ledger: Ledger
+  calls: CallTable
+}
+
+/** True when there is a database and no server has it. */
+export const isUnserved = async ({ db }: Config): Promise<boolean> =>
+  existsSync(db.path) && !(await readServerFile(db.path))
+
+/**
+ * Lets `use` work on the ledger. Takes the database like a server would, so that none can start meanwhile, and like one
+ * turns what a killed server left open into unresolved rows. Throws CageError `already_running` or `database_unusable`.
+ */
+export async function withStoredLedger<T>(config: Config, use: (stored: StoredLedger) => T): Promise<T> {
+  const { path } = config.db
+  const taken = await takeDatabase(path, newToken('ic'))
+  try {
+    const database = openDatabase({ path })
+    const faults: unknown[] = []
+    const onFault = (error: unknown) => faults.push(error)
+    const parts = { database, clock: systemClock, onFault }
+    const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
+    const audit = new Audit({ ...parts, state, onBroken: onFault })
+    const ledger = openLedger(config.budget, { ...parts, state })
+    try {
+      ledger.recover()
+      const result = use({ ledger, calls: callTable(database) })
+      if (faults.length === 0) return result
+      throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
+    } finally {
+      ledger.close()
+      audit.close()
+      state.close()
+      database.close()
+    }
+  } finally {
+    taken.release()
+  }
+}
