@@ -41,7 +41,8 @@ export async function relayStream(
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
     if (reader.isFinished) giveBack(answer.body)
-    else answer.body.destroy()
+    // Nobody reads it any more, and its error would end the process.
+    else answer.body.on('error', () => undefined).destroy()
   }
 }
 
