@@ -8,6 +8,7 @@ import { type Clock, isoTime } from '../clock.ts'
 import type { ServiceConfig } from '../config/schema.ts'
 import { type Database, isStorageFault } from '../db/database.ts'
 import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
+import { CageError } from '../errors.ts'
 import type { Tier } from '../events.ts'
 
 /** How people are told where an answer came from. */
@@ -79,7 +80,7 @@ export class ServiceCache {
       if (!row || this.#clock.now() - Date.parse(row.stored_at) > ttlS * 1000) return undefined
       return { status: row.status, contentType: row.content_type, body: row.body }
     } catch (error) {
-      if (!isStorageFault(error)) throw error
+      if (!isStorageFault(error) && !(error instanceof CageError)) throw error
       return undefined
     }
   }

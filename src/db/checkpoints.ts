@@ -13,12 +13,15 @@ export interface Checkpoint {
 
 export type CheckpointTable = ReturnType<typeof checkpointTable>
 
-/** What agents saved to go on from, by the agent's name: there after a crash, a restart, another run. */
-export function checkpointTable({ orm }: Database) {
+/** What agents saved to go on from, sealed, by the agent's name: there after a crash, a restart, another run. */
+export function checkpointTable({ orm, seal, unseal }: Database) {
   return {
+    /** Throws CageError `database_unusable` when it cannot be opened. */
     get(agentName: string): Checkpoint | undefined {
       const row = orm.select().from(checkpoints).where(eq(checkpoints.agent_name, agentName)).get()
-      return row && { version: row.version, data: JSON.parse(row.data) }
+      if (!row) return undefined
+      const json = unseal(Buffer.from(row.data, 'base64'), aboutCheckpoint(agentName)).toString('utf8')
+      return { version: row.version, data: JSON.parse(json) }
     },
 
     /**
@@ -34,12 +37,13 @@ export function checkpointTable({ orm }: Database) {
           hint: 'save only what is needed to go on',
         })
       }
+      const sealed = seal(Buffer.from(json), aboutCheckpoint(agentName)).toString('base64')
       const { version } = orm
         .insert(checkpoints)
-        .values({ agent_name: agentName, version: 1, data: json, saved_at: savedAt })
+        .values({ agent_name: agentName, version: 1, data: sealed, saved_at: savedAt })
         .onConflictDoUpdate({
           target: checkpoints.agent_name,
-          set: { version: sql`${checkpoints.version} + 1`, data: json, saved_at: savedAt },
+          set: { version: sql`${checkpoints.version} + 1`, data: sealed, saved_at: savedAt },
         })
         .returning({ version: checkpoints.version })
         .get()
@@ -50,3 +54,5 @@ export function checkpointTable({ orm }: Database) {
       void orm.delete(checkpoints).where(eq(checkpoints.agent_name, agentName)).run(),
   }
 }
+
+const aboutCheckpoint = (agentName: string): string => `the checkpoint of ${agentName}`

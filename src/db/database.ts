@@ -13,10 +13,11 @@ import { alerts } from './migrations/0002-alerts.ts'
 import { apiTokens } from './migrations/0003-api-tokens.ts'
 import { ledger } from './migrations/0004-ledger.ts'
 import { audit } from './migrations/0005-audit.ts'
+import { openSeal, type Seal } from './seal.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 
-export interface Database {
+export interface Database extends Seal {
   readonly path: string
   readonly orm: Orm
   /** Runs `work` in one transaction and returns what it returns; all or nothing. */
@@ -63,6 +64,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   return {
     path,
     orm: drizzle({ client }),
+    ...openSeal(path),
     transaction: <T>(work: () => T) => transactions.immediate(work) as T,
     close: () => client.close(),
   }

@@ -5,8 +5,8 @@ import { serviceCache } from './schema.ts'
 export type ServiceCacheRow = typeof serviceCache.$inferSelect
 export type ServiceCacheTable = ReturnType<typeof serviceCacheTable>
 
-/** The last good answer of each service to each request. */
-export function serviceCacheTable({ orm, transaction }: Database) {
+/** The last good answer of each service to each request, sealed. */
+export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) {
   const isRow = and(
     eq(serviceCache.service, sql.placeholder('service')),
     eq(serviceCache.request_key, sql.placeholder('request_key')),
@@ -34,17 +34,23 @@ export function serviceCacheTable({ orm, transaction }: Database) {
     .prepare()
 
   return {
-    find: (service: string, requestKey: string): ServiceCacheRow | undefined =>
-      find.get({ service, request_key: requestKey }),
+    /** Throws CageError `database_unusable` when it cannot be opened. */
+    find(service: string, requestKey: string): ServiceCacheRow | undefined {
+      const row = find.get({ service, request_key: requestKey })
+      return row && { ...row, body: unseal(row.body, aboutAnswer(row)) }
+    },
 
     /** Removed and inserted, not updated, so that the newest answer has the highest rowid. */
     put: (row: ServiceCacheRow): void =>
       transaction(() => {
         remove.run({ service: row.service, request_key: row.request_key })
-        insert.run({ ...row })
+        insert.run({ ...row, body: seal(row.body, aboutAnswer(row)) })
       }),
 
     /** Forgets a service's oldest answers beyond so many. */
     prune: (service: string, most: number): void => void prune.run({ service, most }),
   }
 }
+
+const aboutAnswer = ({ service, request_key }: Pick<ServiceCacheRow, 'service' | 'request_key'>): string =>
+  `an answer of ${service} (${request_key})`

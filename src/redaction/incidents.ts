@@ -1,12 +1,11 @@
 /**
  * Incidents: one row and one event for each finding, without the value. The value's keyed hash makes the same value
- * recognisable within this database and tells nothing outside it.
+ * recognisable within this database and tells nothing outside it: the key is not in the database (`db/seal.ts`).
  */
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
-import { metaTable } from '../db/meta.ts'
 import type { EventData, PiiType } from '../events.ts'
 import { newIncidentId } from '../ids.ts'
 import { singular } from '../state/figures.ts'
@@ -29,7 +28,7 @@ export class Incidents {
   constructor(database: Database, state: StateManager) {
     this.#state = state
     this.#table = incidentTable(database)
-    this.#key = hashKey(database)
+    this.#key = database.deriveKey('incident hash')
   }
 
   record(
@@ -87,12 +86,3 @@ export class Incidents {
 }
 
 const severityOf = (type: PiiType): 'CRITICAL' | 'WARN' => (type === 'phone' || type === 'ip' ? 'WARN' : 'CRITICAL')
-
-function hashKey(database: Database): Buffer {
-  const meta = metaTable(database)
-  const stored = meta.get('incident_hash_key')
-  if (stored) return Buffer.from(stored, 'base64')
-  const key = randomBytes(32)
-  meta.put('incident_hash_key', key.toString('base64'))
-  return key
-}

@@ -23,5 +23,9 @@ CREATE TRIGGER audit_is_appended_only BEFORE INSERT ON audit
 WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM audit)
 BEGIN SELECT RAISE(ABORT, 'audit rows are appended without gaps'); END;
 
+-- Answers and checkpoints are sealed from now on (seal.ts); those in clear go.
+DELETE FROM service_cache;
+DELETE FROM checkpoints;
+
 ALTER TABLE pii_incidents ADD COLUMN original TEXT NOT NULL DEFAULT 'not_kept';
 `

@@ -1,0 +1,69 @@
+/**
+ * What is kept word for word and is none of our business (answers of services, checkpoints of agents) is sealed: a copy of
+ * the database, in a backup or a bug report, tells nothing of it. The key is in `<database>.data-key`, for this user only,
+ * made when first needed; who can read both files can read everything, as the agent itself can.
+ */
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { CageError } from '../errors.ts'
+
+export interface Seal {
+  /** AES-256-GCM. `about`: where it belongs; it opens nowhere else. */
+  seal(plain: Uint8Array, about: string): Buffer
+  /** Throws CageError `database_unusable` for what was not sealed with this key for this place. */
+  unseal(sealed: Uint8Array, about: string): Buffer
+  /** A key of 32 bytes for another purpose. */
+  deriveKey(purpose: string): Buffer
+}
+
+export const dataKeyPath = (databasePath: string): string => `${databasePath}.data-key`
+
+const NONCE = 12
+const TAG = 16
+
+export function openSeal(databasePath: string): Seal {
+  let main: Buffer | undefined
+  const keys = new Map<string, Buffer>()
+  const deriveKey = (purpose: string): Buffer => {
+    main ??= databasePath === ':memory:' ? randomBytes(32) : readOrMakeKey(dataKeyPath(databasePath))
+    const key = keys.get(purpose) ?? Buffer.from(hkdfSync('sha256', main, '', `iron-cage ${purpose}`, 32))
+    keys.set(purpose, key)
+    return key
+  }
+  return {
+    deriveKey,
+    seal(plain, about) {
+      const nonce = randomBytes(NONCE)
+      const cipher = createCipheriv('aes-256-gcm', deriveKey('seal'), nonce).setAAD(Buffer.from(about))
+      return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+    },
+    unseal(sealed, about) {
+      try {
+        const end = sealed.length - TAG
+        const cipher = createDecipheriv('aes-256-gcm', deriveKey('seal'), sealed.subarray(0, NONCE), {
+          authTagLength: TAG,
+        })
+        cipher.setAAD(Buffer.from(about)).setAuthTag(sealed.subarray(end))
+        return Buffer.concat([cipher.update(sealed.subarray(NONCE, end)), cipher.final()])
+      } catch (error) {
+        throw new CageError('database_unusable', `what is kept for ${about} cannot be opened`, {
+          hint: `put ${dataKeyPath(databasePath)} back as it was`,
+          cause: error,
+        })
+      }
+    },
+  }
+}
+
+function readOrMakeKey(path: string): Buffer {
+  try {
+    const key = Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')
+    if (key.length === 32) return key
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    const key = randomBytes(32)
+    writeFileSync(path, `${key.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+    return key
+  }
+  throw new CageError('database_unusable', `${path} does not hold a key`, { hint: 'put the file back as it was' })
+}
