@@ -26,7 +26,7 @@ import { openDatabase } from './db/database.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
 import { Incidents } from './redaction/incidents.ts'
-import { Redactor } from './redaction/redactor.ts'
+import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { StateManager } from './state/state-manager.ts'
 
 export interface RuntimeOptions {
@@ -96,6 +96,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const redactor = new Redactor(policy)
     // Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies.
     const logRedactor = new Redactor({ ...policy, mode: 'redact', modes: {} })
+    const clean = (text: string) => logRedactor.redact(text).text
+    if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({
       dir: config.log.dir,
       level: config.log.level,

@@ -5,6 +5,7 @@
  * in pieces. The value of a finding is there to be hashed or sealed; it never goes into an event or a log. Detection is `scanner.ts` and a file for each type;
  * what happens to a finding is `policy.ts`.
  */
+import { CageError } from '../errors.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
 import { type Policy, RISKS, type Risk } from './policy.ts'
 import { PII_TYPES, Scanner } from './scanner.ts'
@@ -29,6 +30,18 @@ export interface Finding extends PiiSpan {
 /** What there is in a text, in order, of the given types. (Default: all types.) */
 export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {
   return new Scanner(types).scan(text, true).map(({ type, start, end }) => ({ type, start, end, risk: RISKS[type] }))
+}
+
+/**
+ * For names that people choose: they are keys, stored and shown everywhere, so they cannot be changed silently.
+ * Throws CageError `bad_request`.
+ */
+export function requireImpersonal(name: string, redactor: Redactor): void {
+  const types = redactor.redact(name).findings.map(({ type }) => type)
+  if (types.length === 0) return
+  throw new CageError('bad_request', `the name holds personal data (${types.join(', ')})`, {
+    hint: 'names are stored and shown as they are: choose one without',
+  })
 }
 
 /** What there is in a text as `scan --jsonl` prints it: types in capitals, UTF-16 offsets. */
