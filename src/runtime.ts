@@ -103,7 +103,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       level: config.log.level,
       retentionDays: config.log.retention_days,
       redact: clean,
-    const clean = (text: string) => logRedactor.redact(text).text
       clock,
     })
     opened.push(() => log.close())
@@ -158,6 +157,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       clock,
       config,
       runTokens,
+      clean,
       parentEnvironment: environment,
       shimFolder: `${packageFolder}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,

@@ -62,7 +62,7 @@ export interface AgentParts {
 export interface AgentFacts {
   id: AgentId
   name: string
-  /** Absolute path. */
+  /** Absolute path, as it may be shown. */
   script: string
   command: Command
   /** Absolute path of the folder it runs in. */

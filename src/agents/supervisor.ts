@@ -44,6 +44,8 @@ export interface SupervisorOptions {
   runTokens: RunTokens
   /** Makes a line of an agent's output fit to be stored and shown; a line for which it throws is withheld. */
   redact: (text: string, agentId: AgentId) => string
+  /** Takes personal data out of the script's path, and of the name that comes from it. (Default: nothing is taken out.) */
+  clean?: (text: string) => string
   /** The environment that iron-cage was started in. */
   parentEnvironment: Readonly<Record<string, string>>
   /** Where the server listens, e.g. "http://127.0.0.1:8080"; asked when an agent starts. */
@@ -209,7 +211,7 @@ export class Supervisor {
   }
 
   #factsOf({ script: given, args, name }: AgentSpec): AgentFacts {
-    const { config, parentEnvironment } = this.#options
+    const { config, parentEnvironment, clean = (text) => text } = this.#options
     const script = resolve(given)
     const command = chooseCommand({
       script,
@@ -219,8 +221,8 @@ export class Supervisor {
     })
     return {
       id: newAgentId(script),
-      name: name ?? config.agent.name ?? basename(script, extname(script)),
-      script,
+      name: name ?? config.agent.name ?? clean(basename(script, extname(script))),
+      script: clean(script),
       command,
       cwd: requireFolder(config.agent.cwd ?? '.'),
     }
