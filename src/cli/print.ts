@@ -1,6 +1,8 @@
 /** How results and errors look on a terminal. The one place where a CageError becomes text. */
 import type { CageError } from '../errors.ts'
 import { printable } from '../log.ts'
+import { DEFAULT_POLICY } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
 
 /**
  *     iron-cage: <what is wrong>
@@ -16,9 +18,12 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
   const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
   if (error.code === 'internal' && log) cause.push(`log: ${log.path}`)
   return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
-    .map(printable)
+    .map((line) => redactor.redact(printable(line)).text)
     .join('\n')
 }
+
+/** What was typed or stands in a file is told again, but no personal data: terminals are recorded. */
+const redactor = new Redactor(DEFAULT_POLICY)
 
 export const json = (value: unknown): string => JSON.stringify(value, null, 2)
 
