@@ -1,0 +1,345 @@
+/** Days and months of a zone, and limits that hold for one of them. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { periodsOf } from '../../src/budget/period.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { newCallId } from '../../src/ids.ts'
+import { fromUsd, toUsd } from '../../src/money.ts'
+import { figures, spentOfLimit } from '../../src/state/figures.ts'
+import { openWorld } from '../breaker/support.ts'
+import { completedEvent, startedEvent } from './support.ts'
+
+const HOUR_MS = 3_600_000
+const ZONES = [
+  'UTC',
+  'Europe/Warsaw',
+  'America/New_York',
+  'Asia/Kolkata',
+  'Pacific/Kiritimati',
+  'Pacific/Apia',
+] as const
+
+const shown = (every: 'day' | 'month', time_zone: string, at: string) => {
+  const { startsAt, endsAt } = periodsOf({ every, time_zone })(Date.parse(at))
+  return [new Date(startsAt).toISOString(), new Date(endsAt).toISOString(), (endsAt - startsAt) / HOUR_MS]
+}
+
+describe('a period', () => {
+  test.each([
+    ['a day of UTC', 'day', 'UTC', '2026-01-02T03:04:05Z', '2026-01-02T00:00:00.000Z', '2026-01-03T00:00:00.000Z', 24],
+    [
+      'its first moment',
+      'day',
+      'UTC',
+      '2026-01-02T00:00:00Z',
+      '2026-01-02T00:00:00.000Z',
+      '2026-01-03T00:00:00.000Z',
+      24,
+    ],
+    [
+      'its last moment',
+      'day',
+      'UTC',
+      '2026-01-02T23:59:59.999Z',
+      '2026-01-02T00:00:00.000Z',
+      '2026-01-03T00:00:00.000Z',
+      24,
+    ],
+    [
+      'a winter day of Warsaw',
+      'day',
+      'Europe/Warsaw',
+      '2026-01-01T23:30:00Z',
+      '2026-01-01T23:00:00.000Z',
+      '2026-01-02T23:00:00.000Z',
+      24,
+    ],
+    [
+      'the day that Warsaw loses an hour',
+      'day',
+      'Europe/Warsaw',
+      '2026-03-29T12:00:00Z',
+      '2026-03-28T23:00:00.000Z',
+      '2026-03-29T22:00:00.000Z',
+      23,
+    ],
+    [
+      'the day that Warsaw gets it back, between both two o’clocks',
+      'day',
+      'Europe/Warsaw',
+      '2026-10-25T00:30:00Z',
+      '2026-10-24T22:00:00.000Z',
+      '2026-10-25T23:00:00.000Z',
+      25,
+    ],
+    [
+      'the second two o’clock',
+      'day',
+      'Europe/Warsaw',
+      '2026-10-25T01:30:00Z',
+      '2026-10-24T22:00:00.000Z',
+      '2026-10-25T23:00:00.000Z',
+      25,
+    ],
+    [
+      'a day that begins at one o’clock, as there is no midnight in Cairo',
+      'day',
+      'Africa/Cairo',
+      '2026-04-24T12:00:00Z',
+      '2026-04-23T22:00:00.000Z',
+      '2026-04-24T21:00:00.000Z',
+      23,
+    ],
+    [
+      'a day whose first hour comes twice in Havana',
+      'day',
+      'America/Havana',
+      '2026-11-01T05:30:00Z',
+      '2026-11-01T04:00:00.000Z',
+      '2026-11-02T05:00:00.000Z',
+      25,
+    ],
+    [
+      'the day before the one that Apia left out',
+      'day',
+      'Pacific/Apia',
+      '2011-12-30T09:00:00Z',
+      '2011-12-29T10:00:00.000Z',
+      '2011-12-30T10:00:00.000Z',
+      24,
+    ],
+    [
+      'the day after it',
+      'day',
+      'Pacific/Apia',
+      '2011-12-30T10:00:00Z',
+      '2011-12-30T10:00:00.000Z',
+      '2011-12-31T10:00:00.000Z',
+      24,
+    ],
+    [
+      'a month in which Warsaw loses an hour',
+      'month',
+      'Europe/Warsaw',
+      '2026-03-31T21:59:59Z',
+      '2026-02-28T23:00:00.000Z',
+      '2026-03-31T22:00:00.000Z',
+      743,
+    ],
+    [
+      'a February of a leap year',
+      'month',
+      'UTC',
+      '2028-02-29T12:00:00Z',
+      '2028-02-01T00:00:00.000Z',
+      '2028-03-01T00:00:00.000Z',
+      696,
+    ],
+    [
+      'the last month of a year, which began there already',
+      'month',
+      'Asia/Kolkata',
+      '2026-12-31T18:29:59Z',
+      '2026-11-30T18:30:00.000Z',
+      '2026-12-31T18:30:00.000Z',
+      744,
+    ],
+  ] as const)('%s', (_, every, zone, at, ...expected) => {
+    expect(shown(every, zone, at)).toEqual(expected)
+  })
+
+  test('holds its moment, and the next one begins where it ends', () => {
+    const moment = fc.integer({ min: Date.parse('1990-01-01'), max: Date.parse('2045-01-01') })
+    fc.assert(
+      fc.property(fc.constantFrom(...ZONES), fc.constantFrom('day', 'month'), moment, (time_zone, every, now) => {
+        const periodAt = periodsOf({ every, time_zone })
+        const { startsAt, endsAt } = periodAt(now)
+        expect(startsAt <= now && now < endsAt).toBe(true)
+        expect(periodAt(startsAt)).toEqual({ startsAt, endsAt })
+        expect(periodAt(endsAt - 1)).toEqual({ startsAt, endsAt })
+        expect(periodAt(endsAt).startsAt).toBe(endsAt)
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  test('of a zone that nobody knows there is none', () => {
+    expect(() => periodsOf({ every: 'day', time_zone: 'Europe/Atlantis' })).toThrow(RangeError)
+  })
+})
+
+const AGENT = 'lg-7a3f9c2d'
+
+/** It is 2026-01-02 04:04:05 in Warsaw. */
+function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
+  const world = openWorld(database)
+  const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
+  const ledger = new Ledger({ ...world, warnAt: [0.9], period, server: fromUsd('1.5') })
+  const { state, clock } = world
+  return {
+    ...world,
+    ledger,
+    begin: () => {
+      ledger.openAccount(AGENT, fromUsd(limit))
+      state.record(startedEvent(AGENT, limit))
+    },
+    hold: (usd: string) =>
+      ledger.hold(
+        {
+          callId: newCallId(),
+          agentId: AGENT,
+          runId: null,
+          kind: 'llm',
+          target: 'openai',
+          model: 'gpt-4',
+          most: fromUsd(usd),
+        },
+        AbortSignal.abort(),
+      ),
+    /** Charges as the road does, and returns the call. */
+    pay: async (usd: string) => {
+      const callId = newCallId()
+      const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+      const hold = await ledger.hold({ ...request, callId, most: fromUsd(usd) }, AbortSignal.abort())
+      const settled = ledger.charge(hold, { cost: fromUsd(usd) })
+      state.record(completedEvent(AGENT, usd), settled.write)
+      return callId
+    },
+    balance: () => {
+      const { spent, held } = ledger.balance(AGENT)
+      return { spent: toUsd(spent), held: toUsd(held) }
+    },
+    view: () => state.read().agents[AGENT]!,
+    toMidnight: () => clock.pass(Date.parse('2026-01-02T23:00:00Z') - clock.now()),
+  }
+}
+
+describe('a limit for a day', () => {
+  test('is there anew after midnight, and not before', async () => {
+    const world = openDaily()
+    world.begin()
+    await world.pay('1')
+    await expect(world.pay('0.1')).rejects.toMatchObject({
+      code: 'budget_exceeded',
+      facts: { budget: 'agent', until: '2026-01-02T23:00:00.000Z' },
+      message: `${AGENT} needs up to $0.10 but has $0.00 of $1.00 left until 2026-01-02T23:00:00.000Z`,
+    })
+    world.toMidnight()
+    world.clock.pass(-1)
+    await expect(world.pay('0.1')).rejects.toMatchObject({ code: 'budget_exceeded' })
+    world.clock.pass(1)
+    await world.pay('0.4')
+    expect(world.balance()).toEqual({ spent: '0.4', held: '0' })
+    expect(world.of('budget.period_began').map(({ data }) => [data.starts_at, data.spent_before_usd])).toEqual([
+      ['2026-01-01T23:00:00.000Z', '0'],
+      ['2026-01-02T23:00:00.000Z', '1'],
+    ])
+    // The server's was there anew as well.
+    expect(world.ledger.balances({ agentId: AGENT, runId: null })).toMatchObject([
+      { scope: 'agent', spent: fromUsd('0.4') },
+      { scope: 'server', spent: fromUsd('0.4') },
+    ])
+  })
+
+  test('warns and ends anew each day', async () => {
+    const world = openDaily()
+    world.begin()
+    await world.pay('1')
+    expect([world.view().warned, world.view().exhausted]).toEqual([true, true])
+    world.toMidnight()
+    await world.pay('0.1')
+    expect([world.view().warned, world.view().exhausted]).toEqual([false, false])
+    await world.pay('0.9')
+    expect(world.of('budget.warned')).toHaveLength(2)
+    expect(world.of('budget.exhausted').filter(({ data }) => !data.budget)).toHaveLength(2)
+  })
+
+  test('counts a call in the day in which it ends, and holds it in both', async () => {
+    const world = openDaily()
+    world.begin()
+    const overnight = await world.hold('0.7')
+    world.toMidnight()
+    expect(world.balance()).toEqual({ spent: '0', held: '0.7' })
+    await expect(world.hold('0.31')).rejects.toMatchObject({ code: 'budget_held' })
+    world.state.record(completedEvent(AGENT, '0.6'), world.ledger.charge(overnight, { cost: fromUsd('0.6') }).write)
+    expect(world.balance()).toEqual({ spent: '0.6', held: '0' })
+  })
+
+  test('lets a call pass that waits over midnight', async () => {
+    const world = openDaily()
+    world.begin()
+    await world.pay('0.5')
+    await world.hold('0.4')
+    const callId = newCallId()
+    const request = { callId, agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null } as const
+    const waiting = world.ledger.hold({ ...request, most: fromUsd('0.5') })
+    world.toMidnight()
+    world.ledger.balance(AGENT)
+    expect((await waiting).most).toBe(fromUsd('0.5'))
+  })
+
+  test('does not come again when somebody sets the clock back over midnight', async () => {
+    const world = openDaily()
+    world.begin()
+    world.toMidnight()
+    await world.pay('0.8')
+    world.clock.setWall(-2 * HOUR_MS)
+    expect(world.balance()).toEqual({ spent: '0.8', held: '0' })
+    await expect(world.pay('0.3')).rejects.toMatchObject({ code: 'budget_exceeded' })
+  })
+
+  test('is the same in the ledger, the snapshot and the figures, and after a restart', async () => {
+    const database = openDatabase({ path: ':memory:' })
+    const world = openDaily('1', database)
+    world.begin()
+    await world.pay('0.9')
+    world.toMidnight()
+    await world.pay('0.25')
+    expect(world.balance().spent).toBe('0.25')
+    expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['1.15', '0.25'])
+    expect(figures(world.view(), world.clock.now())).toMatchObject({ spent: '$0.25 / $1.00', used: '25.0% used' })
+    world.ledger.close()
+    world.state.close()
+
+    const restarted = openDaily('1', database)
+    restarted.clock.setWall(world.clock.now() - restarted.clock.now())
+    // It was opened on the day before, as its clock begins there; the time that came since turns the day.
+    expect(restarted.balance().spent).toBe('0.25')
+    expect(spentOfLimit(restarted.view())).toBe('0.25')
+    await restarted.pay('0.05')
+    expect([restarted.balance().spent, spentOfLimit(restarted.view())]).toEqual(['0.3', '0.3'])
+  })
+
+  test('gets nothing back for a correction of yesterday, which counts yesterday', async () => {
+    const world = openDaily()
+    world.begin()
+    const yesterday = await world.pay('0.9')
+    world.toMidnight()
+    const today = await world.pay('0.5')
+    world.ledger.correct({ agentId: AGENT, callId: yesterday, cost: 0, reason: 'twice', by: 'a test' })
+    expect(world.balance().spent).toBe('0.5')
+    expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.5', '0.5'])
+    world.ledger.correct({ agentId: AGENT, callId: today, cost: fromUsd('0.2'), reason: 'less', by: 'a test' })
+    expect(world.balance().spent).toBe('0.2')
+    expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.2', '0.2'])
+  })
+
+  test('is told at midnight without a call', async () => {
+    const world = openDaily()
+    world.begin()
+    await world.pay('1')
+    world.toMidnight()
+    world.clock.pass(-20)
+    // Its timer was set long ago; a new ledger sets it anew.
+    const told = new Promise<string>((resolve) =>
+      world.state.subscribe((event) => event.type === 'budget.period_began' && resolve(event.data.starts_at)),
+    )
+    const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
+    const later = new Ledger({ ...world, warnAt: [0.9], period })
+    later.balance(AGENT)
+    world.clock.pass(20)
+    expect(await told).toBe('2026-01-02T23:00:00.000Z')
+    later.close()
+  })
+})

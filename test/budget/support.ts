@@ -1,0 +1,43 @@
+/** Events as the other parts record them, for tests of the ledger alone. */
+import type { NewEvent } from '../../src/events.ts'
+
+export const startedEvent = (agent_id: string, limit_usd: string, run_id = 'run-1'): NewEvent => ({
+  type: 'agent.started',
+  level: 'OK',
+  agent_id,
+  message: 'started',
+  data: {
+    run_id,
+    name: 'worker',
+    script: '/agents/worker.py',
+    environment: 'development',
+    pid: 1,
+    restart: 0,
+    limit_usd,
+    safety_mode: 'redact',
+    detect: ['email'],
+  },
+})
+
+export const completedEvent = (agent_id: string, cost_usd: string, model = 'gpt-4'): NewEvent => ({
+  type: 'call.completed',
+  level: 'INFO',
+  agent_id,
+  message: 'completed',
+  data: {
+    call_id: 'call-1',
+    provider: 'openai',
+    model,
+    stream: false,
+    input_tokens: 1,
+    cached_input_tokens: 0,
+    output_tokens: 1,
+    cost_usd,
+    baseline_usd: null,
+    estimated: false,
+    latency_ms: 1,
+    first_byte_ms: 1,
+    status: 200,
+    redactions: 0,
+  },
+})
