@@ -37,29 +37,56 @@ const ANTHROPIC_ERRORS = {
   stream: 'anthropic.APIError',
 }
 
+/** npm's clients have the same names without the package's. */
+const NODE_ERRORS = {
+  402: 'APIError',
+  403: 'PermissionDeniedError',
+  422: 'UnprocessableEntityError',
+  400: 'BadRequestError',
+  stream: 'APIError',
+}
+const AI_ERRORS = {
+  402: 'APICallError',
+  403: 'APICallError',
+  422: 'APICallError',
+  400: 'APICallError',
+  stream: 'Error',
+}
+
+const NEWEST = { environment: '.venv-test' }
+const OLDEST = { environment: '.venv-test-oldest' }
+const FRAMEWORKS = { environment: '.venv-test-frameworks' }
+
 export const CLIENTS: ClientSpec[] = [
-  {
-    name: 'openai (Python, oldest)',
-    dialect: 'openai',
-    program: 'openai_client.py',
-    environment: '.venv-test-oldest',
-    errors: OPENAI_ERRORS,
-  },
-  {
-    name: 'openai (Python)',
-    dialect: 'openai',
-    program: 'openai_client.py',
-    environment: '.venv-test',
-    errors: OPENAI_ERRORS,
-  },
-  {
-    name: 'anthropic (Python)',
-    dialect: 'anthropic',
-    program: 'anthropic_client.py',
-    environment: '.venv-test',
-    errors: ANTHROPIC_ERRORS,
-  },
+  { name: 'openai, oldest', dialect: 'openai', program: 'openai_client.py', ...OLDEST, errors: OPENAI_ERRORS },
+  { name: 'openai', dialect: 'openai', program: 'openai_client.py', ...NEWEST, errors: OPENAI_ERRORS },
+  { name: 'anthropic', dialect: 'anthropic', program: 'anthropic_client.py', ...NEWEST, errors: ANTHROPIC_ERRORS },
+  ...both('LangChain', { program: 'langchain_client.py', ...NEWEST }),
+  ...both('LiteLLM', { program: 'litellm_client.py', ...FRAMEWORKS }),
+  ...both('CrewAI', { program: 'crewai_client.py', ...FRAMEWORKS }),
+  { name: 'openai (Node)', dialect: 'openai', program: 'openai-client.ts', errors: NODE_ERRORS },
+  { name: 'anthropic (Node)', dialect: 'anthropic', program: 'anthropic-client.ts', errors: NODE_ERRORS },
+  ...(['openai', 'openai-chat', 'anthropic'] as const).map(
+    (provider): ClientSpec => ({
+      name: `AI SDK, ${provider}`,
+      dialect: provider === 'anthropic' ? 'anthropic' : 'openai',
+      program: 'ai-client.ts',
+      arguments: [provider],
+      errors: AI_ERRORS,
+    }),
+  ),
 ]
+
+/** A framework that speaks both dialects, and raises the errors of the SDK below. */
+function both(name: string, rest: Pick<ClientSpec, 'program' | 'environment'>): ClientSpec[] {
+  return (['openai', 'anthropic'] as const).map((dialect) => ({
+    ...rest,
+    name: `${name}, ${dialect}`,
+    dialect,
+    arguments: [dialect],
+    errors: dialect === 'openai' ? OPENAI_ERRORS : ANTHROPIC_ERRORS,
+  }))
+}
 
 /** What came of a case. */
 export interface Outcome {
@@ -104,7 +131,7 @@ export class RunningClient {
   }
 
   async run(name: string, model: string, environment: Record<string, string>): Promise<Outcome> {
-    const line = once(this.#lines, 'line')
+    const line = Promise.race([once(this.#lines, 'line'), once(this.#process, 'exit')])
     this.#process.stdin!.write(`${JSON.stringify({ case: name, model, environment })}\n`)
     return JSON.parse(String((await line)[0])) as Outcome
   }

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { agentEnvironment } from '../../src/agents/environment.ts'
-import { sends, streams } from '../support/provider.ts'
-import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
+import { sends } from '../support/provider.ts'
+import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 import { CLIENTS, type ClientSpec, type Outcome, RunningClient } from './clients.ts'
-import { plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
+import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
 import { Table } from './table.ts'
 
 /**
@@ -38,13 +38,13 @@ const USERS_KEY = { openai: 'sk-of-the-user', anthropic: 'sk-ant-of-the-user' }
 const SERVERS_KEY = { openai: 'sk-of-the-server', anthropic: 'sk-ant-of-the-server' }
 const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5' }
 
-/** Ten tokens in and five out cost 75,000 nanodollars. */
+/** Ten tokens in and five out cost 75,000 nanodollars; ten embedded ones 2,500. */
 const PRICES = {
   'gpt-4o-mini': { input_per_mtok: 2.5, output_per_mtok: 10 },
   'claude-sonnet-4-5': { input_per_mtok: 2.5, output_per_mtok: 10 },
-  'text-embedding-3-small': { input_per_mtok: 7.5, output_per_mtok: 0 },
+  'text-embedding-3-small': { input_per_mtok: 0.25, output_per_mtok: 0 },
 }
-const COST = 75_000
+const costOf = ({ model }: CallRow): number => (model === 'text-embedding-3-small' ? 2_500 : 75_000)
 
 const environmentOf = (serverUrl: string, runToken: string): Record<string, string> =>
   agentEnvironment({
@@ -136,10 +136,10 @@ class Stage {
     const { result, error } = await this.run(name)
     expect(error).toBeUndefined()
     expect(JSON.stringify(result)).not.toContain(CANARY)
-    expect(this.#priced).toBe(this.cage.rows().length)
-    expect(this.cage.rows()).toMatchObject(
-      Array(this.#priced).fill({ state: 'charged', cost_nanos: COST, estimated: 0, status: 200 }),
-    )
+    const rows = this.cage.rows()
+    expect(rows).toHaveLength(this.#priced)
+    for (const row of rows)
+      expect(row).toMatchObject({ state: 'charged', cost_nanos: costOf(row), estimated: 0, status: 200 })
     return result!
   }
 
@@ -190,12 +190,14 @@ describe.each(clients)('$spec.name', (one) => {
   table.row(spec.name, version.join(', '))
 
   /** A test that stands in the table. */
-  const conforms = (column: string, sentence: string, prove: () => Promise<void>) =>
+  const conforms = (column: string, sentence: string, prove: () => Promise<void>) => {
+    table.set(spec.name, column, ' ')
     test(sentence, async () => {
       table.set(spec.name, column, '✗')
       await prove()
       table.set(spec.name, column, '✓')
     })
+  }
   /** The same, for clients that can do this. */
   const conformsIf = (name: string, ...rest: Parameters<typeof conforms>) => {
     if (client.cases.has(name)) conforms(...rest)
@@ -214,7 +216,10 @@ describe.each(clients)('$spec.name', (one) => {
     expect(text).toBe('Hello there.')
     if (usage) expect(usage).toEqual([USED.input, USED.output])
     const [{ headers, url } = expect.fail('nothing came')] = stage.cage.provider.requests
-    expect(headers[spec.dialect === 'openai' ? 'authorization' : 'x-api-key']).toContain(USERS_KEY[spec.dialect])
+    // In whichever way the client sends it.
+    expect([headers['x-api-key'], headers.authorization]).toContainEqual(
+      expect.stringContaining(USERS_KEY[spec.dialect]),
+    )
     expect(JSON.stringify([headers, url])).not.toContain('run_')
     expect(stage.attempts).toBe(1)
   })
@@ -266,7 +271,7 @@ describe.each(clients)('$spec.name', (one) => {
 
   conforms('403', 'knows that a model has no price', async () => {
     const stage = await Stage.open(one)
-    raises(await stage.run('plain', `${MODEL[spec.dialect]}-of-tomorrow`), 403, 'price_unknown')
+    raises(await stage.run('plain', 'unheard-of-1'), 403, 'price_unknown')
     expect(stage.attempts).toBe(1)
     expect(stage.cage.provider.requests).toEqual([])
   })
@@ -286,7 +291,8 @@ describe.each(clients)('$spec.name', (one) => {
     const { error, result } = await stage.run('streamed')
     expect(result).toBeUndefined()
     expect(error?.classes).toContain(spec.errors.stream)
-    expect(error?.message).toContain('personal data')
+    // The oldest client keeps its own sentence, with our code beside it.
+    expect(`${error?.code} ${error?.message}`).toMatch(/pii_blocked|personal data/)
     expect(JSON.stringify(error)).not.toContain(CARD)
   })
 
@@ -306,8 +312,7 @@ describe.each(clients)('$spec.name', (one) => {
 
   conforms('broken stream', 'knows that a stream broke off', async () => {
     const stage = await Stage.open(one)
-    const whole = spec.dialect === 'openai' ? 'chat' : 'message'
-    stage.cage.provider.does(streams(BROKEN[whole], 'resets'))
+    stage.cage.provider.does(breaksOff(HELLO))
     const { error, result } = await stage.run('streamed')
     expect(result).toBeUndefined()
     expect(error?.classes).toContain(spec.errors.stream)
@@ -399,15 +404,3 @@ const RESPONSE_EVENTS = [
   'response.output_item.done',
   'response.completed',
 ]
-
-/** A stream's beginning, in each dialect. */
-const BROKEN = {
-  chat: [
-    'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"Hello"},"finish_reason":null}]}\n\n',
-  ],
-  message: [
-    'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":10,"output_tokens":1}}}\n\n',
-    'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n',
-    'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}\n\n',
-  ],
-}

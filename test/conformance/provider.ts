@@ -44,6 +44,15 @@ export function plays(...turns: Turn[]): Script {
   }
 }
 
+/** Begins a streamed answer, and breaks the connection in the middle. */
+export const breaksOff =
+  (turn: Turn): Script =>
+  (response, received) => {
+    const play = PATHS[new URL(received.url, 'http://provider').pathname]!
+    const frames = framesOf(String(play(turn, JSON.parse(received.body) as Request)))
+    return streams(frames.slice(0, frames.length / 2), 'resets')(response)
+  }
+
 export interface Request {
   model?: string
   stream?: boolean
