@@ -220,10 +220,12 @@ class MessageStream implements StreamReader {
   #delta(frame: Sse, event: JsonObject): Sse[] {
     const { delta } = event
     const kind = isObject(delta) && typeof delta.type === 'string' ? TEXT_FIELDS[delta.type] : undefined
+    const index = tokenCount(event.index) ?? 0
+    // What was thought is whole once it is signed.
+    if (isObject(delta) && delta.type === 'signature_delta') return [...this.#tail(index), frame]
     if (!kind || !isObject(delta)) return [frame]
     const text = delta[kind.field]
     if (typeof text !== 'string') return [frame]
-    const index = tokenCount(event.index) ?? 0
     this.#blocks.set(index, delta.type as string)
     const safe = this.#redact.push(`block${index}`, text, kind.place)
     this.deliveredText += safe

@@ -144,6 +144,7 @@ class ResponseStream implements StreamReader {
   readonly #redact: RedactPieces
   /** The last delta of each text that is still open, to tell its rest in the same way. */
   readonly #open = new Map<string, { frame: Sse; event: JsonObject }>()
+  #lastNumber = -1
   #usage: ReportedUsage | undefined
 
   constructor(redact: RedactPieces) {
@@ -171,7 +172,7 @@ class ResponseStream implements StreamReader {
     this.#open.set(channel, { frame, event })
     const safe = this.#redact.push(channel, text, placeOf(kind))
     this.deliveredText += safe
-    return safe ? [withDelta(frame, event, safe)] : []
+    return safe ? [this.#tell(frame, withDelta(event, safe))] : []
   }
 
   /** What is still held back of a text leaves before its end. */
@@ -181,7 +182,7 @@ class ResponseStream implements StreamReader {
     this.#open.delete(channel)
     const tail = this.#redact.end(channel)
     this.deliveredText += tail
-    return tail ? [withDelta(open.frame, open.event, tail)] : []
+    return tail ? [this.#tell(open.frame, withDelta(open.event, tail))] : []
   }
 
   #last(frame: Sse, event: JsonObject): Sse[] {
@@ -197,7 +198,15 @@ class ResponseStream implements StreamReader {
     const response = isObject(event.response) ? redactResponse(event.response, redact) : undefined
     const { response: _told, ...rest } = event
     const safe = redactItem(rest, redact) as JsonObject
-    return { event: frame.event, data: JSON.stringify({ ...safe, ...(response && { response }) }) }
+    return this.#tell(frame, { ...safe, ...(response && { response }) })
+  }
+
+  /** Numbers rise from event to event, also after a rest that the provider did not number. */
+  #tell({ event: name }: Sse, event: JsonObject): Sse {
+    const { sequence_number: number } = event
+    if (typeof number !== 'number') return { event: name, data: JSON.stringify(event) }
+    this.#lastNumber = Math.max(this.#lastNumber + 1, number)
+    return { event: name, data: JSON.stringify({ ...event, sequence_number: this.#lastNumber }) }
   }
 }
 
@@ -207,7 +216,8 @@ const channelOf = (kind: string, { item_id, output_index, content_index, summary
 
 const placeOf = (kind: string): TextPlace => (/arguments|input|code/.test(kind) ? 'tool_arguments' : 'reply')
 
-const withDelta = (frame: Sse, event: JsonObject, delta: string): Sse => ({
-  event: frame.event,
-  data: JSON.stringify({ ...event, delta, ...('logprobs' in event ? { logprobs: [] } : {}) }),
+const withDelta = (event: JsonObject, delta: string): JsonObject => ({
+  ...event,
+  delta,
+  ...('logprobs' in event ? { logprobs: [] } : {}),
 })
