@@ -51,6 +51,12 @@ export const ERRORS = {
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
   pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
   redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log tells why' },
+  too_many_streams: {
+    status: 503,
+    exit: 9,
+    hint: 'wait until some of the streams that are open have ended',
+    retry: true,
+  },
   circuit_open: { status: 503, exit: 9, hint: 'wait for the cooldown or reset the circuit on the dashboard' },
   provider_unreachable: { status: 502, exit: 9, hint: "check the provider's base_url and the network" },
   provider_timeout: {

@@ -85,7 +85,7 @@ export const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { config, environment, version, clock = systemClock } = options
   const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
-  await requirePlausiblePrices(config.prices, placeOf, clock.now())
+  await requirePlausiblePrices(config, placeOf, clock.now())
   const opened: (() => Promise<void> | void)[] = []
   let reason = 'could not start'
   const closeAll = async () => {

@@ -46,6 +46,10 @@ export interface RunningServer {
 
 /** Longest an idle client connection is kept, in ms; above what SDKs keep theirs, so that they close first. */
 const KEEP_ALIVE_MS = 75_000
+/** Clients send about twenty, and browsers no more. */
+const MOST_HEADERS = 200
+/** In bytes, all names and values together; a cookie of the dashboard's neighbours on localhost fits. */
+const MOST_HEADER_BYTES = 32_768
 /** How long calls that run may take to end when the server closes, in ms. */
 const CLOSE_MS = 2_000
 
@@ -62,6 +66,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     try {
+      requireFewHeaders(request)
       door.check(request)
     } catch (error) {
       return refuseAtDoor(tell, request, response, error)
@@ -166,6 +171,13 @@ function tellRefusals({ state, clock }: ServerParts): (request: IncomingMessage,
   }
 }
 
+/** Node leaves out headers above a count without a word; nothing may depend on which. Throws CageError `bad_request`. */
+function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
+  const count = rawHeaders.length / 2
+  if (count <= MOST_HEADERS) return
+  throw new CageError('bad_request', `the request has ${count} headers, more than ${MOST_HEADERS}`)
+}
+
 function refuseAtDoor(
   tell: ReturnType<typeof tellRefusals>,
   request: IncomingMessage,
@@ -186,7 +198,10 @@ async function listenOnLoopback(
   onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
 ): Promise<Server[]> {
   const open = async (address: string, at: number): Promise<Server> => {
-    const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, maxHeaderSize: 32_768 }, onRequest)
+    const server = createServer(
+      { keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, maxHeaderSize: MOST_HEADER_BYTES },
+      onRequest,
+    )
     server.on('upgrade', onUpgrade)
     await listen(server, address, at)
     return server

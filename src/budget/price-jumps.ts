@@ -10,9 +10,6 @@ import type { Price } from './prices.ts'
 /** A price may be so many times above or below the list's. */
 const MOST_TIMES = 20
 
-/** Whose list a model of the configuration may be on: overrides name no provider. */
-const PROVIDERS = ['openai', 'anthropic']
-
 type Override = Config['prices'][string]
 
 /** What the list calls each price of the configuration. */
@@ -28,13 +25,13 @@ const RATES = [
 
 /** Throws InvalidConfigError naming every price that jumps. `placeOf`: where a key was given, e.g. "iron-cage.yaml:7". */
 export async function requirePlausiblePrices(
-  prices: Config['prices'],
+  { prices, providers }: Pick<Config, 'prices' | 'providers'>,
   placeOf: (key: string) => string,
   atMs: number,
 ): Promise<void> {
   const problems: Problem[] = []
   for (const [model, override] of Object.entries(prices)) {
-    const price = override.confirm ? undefined : await listedAnywhere(model, atMs)
+    const price = override.confirm ? undefined : await listedAnywhere(Object.keys(providers), model, atMs)
     if (!price) continue
     for (const [name, part] of RATES) {
       const usd = override[name]
@@ -53,8 +50,9 @@ export async function requirePlausiblePrices(
 
 const isNear = (picos: number, list: number): boolean => picos <= list * MOST_TIMES && picos * MOST_TIMES >= list
 
-async function listedAnywhere(model: string, atMs: number): Promise<Price | undefined> {
-  for (const provider of PROVIDERS) {
+/** Prices of the configuration name no provider. */
+async function listedAnywhere(providers: readonly string[], model: string, atMs: number): Promise<Price | undefined> {
+  for (const provider of providers) {
     const price = await listed(provider, model, atMs)
     if (price) return price
   }

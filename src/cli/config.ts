@@ -35,7 +35,7 @@ export const configCommand: Command = (yargs, terminal) =>
         async ({ json: asJson, ...flags }) => {
           try {
             const { config, origins, file } = loadFlags(flags, terminal)
-            await requirePlausiblePrices(config.prices, (key) => origins[key] ?? 'default', systemClock.now())
+            await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', systemClock.now())
             terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)
           } catch (error) {
             if (asJson && error instanceof InvalidConfigError) {

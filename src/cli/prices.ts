@@ -10,8 +10,6 @@ import { loadFlags, withConfigFlags } from './flags.ts'
 import { json, table, tree } from './print.ts'
 import type { Command } from './terminal.ts'
 
-const PROVIDERS = ['openai', 'anthropic'] as const
-
 interface Priced {
   provider: string
   model: string
@@ -25,14 +23,19 @@ export const pricesCommand: Command = (yargs, terminal) =>
     (command) =>
       withConfigFlags(command)
         .positional('model', { type: 'string', describe: 'Its name, as in a call (default: every model)' })
-        .option('provider', { type: 'string', requiresArg: true, describe: 'Whose (default: openai and anthropic)' })
+        .option('provider', {
+          type: 'string',
+          requiresArg: true,
+          describe: 'Whose (default: all of the configuration)',
+        })
         .option('search', { type: 'string', requiresArg: true, describe: 'Only models with this in their names' })
         .option('json', { type: 'boolean', describe: 'Write JSON' })
         .example('$0 prices gpt-4o', 'one model with all its prices')
         .example('$0 prices --search sonnet', 'models with "sonnet" in their names'),
     async ({ model, provider, search, json: asJson, ...flags }) => {
-      const overrides = loadFlags(flags, terminal).config.prices
-      const providers = provider === undefined ? PROVIDERS : [provider]
+      const { config } = loadFlags(flags, terminal)
+      const overrides = config.prices
+      const providers = provider === undefined ? Object.keys(config.providers) : [provider]
       const all = await everyPrice(providers, overrides)
       if (model === undefined) {
         const found = all.filter((priced) => priced.model.includes((search ?? '').toLowerCase()))

@@ -14,6 +14,7 @@ import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
 import { parseBody } from './json.ts'
+import { OpenStreams } from './open-streams.ts'
 import { openai } from './providers/openai.ts'
 import type { Dialect, Format, Provider } from './providers/provider.ts'
 import { passedHeaders, readAll } from './reply.ts'
@@ -31,11 +32,12 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
 
 /** The listener for every request below /gateway/. Never throws. */
 export function gateway(parts: GatewayParts) {
+  const streams = new OpenStreams()
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
     const exchange: Exchange = { request, client, dialect: openai, call: undefined }
     try {
-      await answer(parts, exchange)
+      await answer(parts, streams, exchange)
     } catch (error) {
       if (!(error instanceof ClientGone)) refuse(parts, exchange, asCageError(error))
     }
@@ -50,7 +52,7 @@ interface Exchange {
   call: LlmCall | undefined
 }
 
-async function answer(parts: GatewayParts, exchange: Exchange): Promise<void> {
+async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Exchange): Promise<void> {
   const { request, client } = exchange
   const address = readAddress(request.url!)
   const { name, path } = address
@@ -80,6 +82,7 @@ async function answer(parts: GatewayParts, exchange: Exchange): Promise<void> {
     format: route,
     ...readCall(route, body),
   }
+  using _place = exchange.call.stream ? streams.take() : undefined
   await runCall(parts, exchange.call, client)
 }
 
