@@ -3,7 +3,7 @@
  * record. Whatever goes wrong between, `failed` brings the call to its end: a hold ends exactly once, a call is recorded
  * exactly once, and what was charged is never taken back.
  */
-import { boundCall, countTokens } from '../budget/estimate.ts'
+import { type Bound, boundCall, countTokens } from '../budget/estimate.ts'
 import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
 import { appliedRates, costOf, isExact, knownPart, type Price, type Prices, type Usage } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
@@ -46,6 +46,8 @@ export class OpenCall {
   readonly body: string
   /** The limit that was put on the answer, in tokens; null when the client's own stands. */
   readonly clampedTo: number | null
+  /** The limit of uses that was put on each of the provider's own tools. */
+  readonly clampedToolUses: number | null
   /** True from the moment in which the provider may have got the request: from then on it may cost money. */
   wasSent = false
   /** The answer that is being streamed, for what was delivered of it. */
@@ -87,7 +89,7 @@ export class OpenCall {
     )
     const isAsSent = clampTo === null && toolUses === null
     const body = isAsSent ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo, toolUses))
-    return new OpenCall(parts, call, price, hold, body, clampTo, startedAt)
+    return new OpenCall(parts, call, price, hold, body, { clampTo, toolUses }, startedAt)
   }
 
   private constructor(
@@ -96,7 +98,7 @@ export class OpenCall {
     price: Price,
     hold: Hold,
     body: string,
-    clampedTo: number | null,
+    { clampTo, toolUses }: Pick<Bound, 'clampTo' | 'toolUses'>,
     startedAt: number,
   ) {
     this.#parts = parts
@@ -104,7 +106,8 @@ export class OpenCall {
     this.#price = price
     this.#hold = hold
     this.body = body
-    this.clampedTo = clampedTo
+    this.clampedTo = clampTo
+    this.clampedToolUses = toolUses
     this.#startedAt = startedAt
   }
 

@@ -112,6 +112,7 @@ export function requireRunning(state: StateManager, { agentId }: Caller): void {
 const ourHeaders = (open: OpenCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,
   ...(open.clampedTo === null ? {} : { 'x-iron-cage-clamped-max-tokens': String(open.clampedTo) }),
+  ...(open.clampedToolUses === null ? {} : { 'x-iron-cage-clamped-tool-uses': String(open.clampedToolUses) }),
 })
 
 const costHeaders = (open: OpenCall, redactor: CallRedactor): Record<string, string> => ({

@@ -1,7 +1,19 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { costOf, mostOf, outputTokensFor, type Price, type Usage } from '../../src/budget/prices.ts'
+import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
+import {
+  appliedRates,
+  costOf,
+  fromConfig,
+  mostOf,
+  outputTokensFor,
+  type Price,
+  Prices,
+  type Usage,
+} from '../../src/budget/prices.ts'
 import type { Rate } from '../../src/budget/rate.ts'
+import { configSchema } from '../../src/config/schema.ts'
 
 /** Picodollars a token. */
 const flat = (base: number): Rate => ({ base, tiers: [] })
@@ -84,5 +96,133 @@ describe('the cost of a usage', () => {
         },
       ),
     )
+  })
+})
+
+describe('a price of the list', () => {
+  const NOON = Date.parse('2026-11-21T12:00:00Z')
+
+  test('names the list that is installed, and the day', async () => {
+    const installed = JSON.parse(readFileSync('node_modules/@pydantic/genai-prices/package.json', 'utf8')) as {
+      version: string
+    }
+    const found = await new Prices({}, { now: () => NOON }).get('openai', 'gpt-4o')
+    expect([found.source, found.date]).toEqual([`genai-prices ${installed.version}`, '2026-11-21'])
+  })
+
+  test('is that of the moment, also in a program that runs for months', async () => {
+    let now = Date.parse('2026-07-29T23:59:59Z')
+    const prices = new Prices({}, { now: () => now })
+    expect((await prices.get('openai', 'gpt-5.6-terra')).input.base).toBe(2_500_000)
+    now += 1_000
+    expect((await prices.get('openai', 'gpt-5.6-terra')).input.base).toBe(2_000_000)
+  })
+
+  test.each([
+    ['openai', 'gpt-4o-2030-01-01'],
+    ['openai', 'ft:gpt-4.1-2025-04-14:acme::x'],
+    ['openai', 'openai/gpt-4o'],
+    ['openai', 'claude-sonnet-4-5'],
+    ['anthropic', 'gpt-4o'],
+    ['anthropic', 'us.anthropic.claude-sonnet-4-5'],
+    ['openai', 'whisper-1'],
+    ['openai', 'omni-moderation-latest'],
+    ['nobody', 'gpt-4o'],
+  ])('of %s is not guessed for %s, which it does not map', async (provider, model) => {
+    const prices = new Prices({}, { now: () => NOON })
+    await expect(prices.get(provider, model)).rejects.toMatchObject({ code: 'price_unknown' })
+  })
+
+  test('that the list has for another provider is told apart', async () => {
+    const prices = new Prices({}, { now: () => NOON })
+    expect((await prices.get('groq', 'llama-3.3-70b-versatile')).input.base).toBe(590_000)
+  })
+})
+
+describe('a price of the configuration', () => {
+  test('has what is given, and for the rest what input costs', () => {
+    const whole = fromConfig(
+      {
+        input_per_mtok: 2,
+        cached_input_per_mtok: 0.2,
+        cache_write_per_mtok: 2.5,
+        cache_write_1h_per_mtok: 4,
+        output_per_mtok: 8,
+        audio_input_per_mtok: 32,
+        web_search_per_thousand: 10,
+        context_window: 32_000,
+      },
+      'openai',
+      'mine',
+    )
+    expect(whole).toMatchObject({
+      input: flat(2_000_000),
+      cachedInput: flat(200_000),
+      cacheWrite: flat(2_500_000),
+      cacheWriteHour: flat(4_000_000),
+      output: flat(8_000_000),
+      audioInput: flat(32_000_000),
+      audioOutput: undefined,
+      webSearch: 10_000_000_000,
+      contextWindow: 32_000,
+      source: 'config',
+    })
+    const short = fromConfig({ input_per_mtok: 2, cache_write_per_mtok: 3, output_per_mtok: 8 }, 'openai', 'mine')
+    expect(short).toMatchObject({ cachedInput: flat(2_000_000), cacheWriteHour: flat(3_000_000), webSearch: undefined })
+  })
+
+  const jumps = (prices: Record<string, object>) =>
+    requirePlausiblePrices(configSchema.parse({ prices }), (key) => `a.yaml at ${key}`, Date.parse('2026-11-21'))
+
+  test.each([
+    ['a thousandth', { input_per_mtok: 0.03, output_per_mtok: 60 }, 'input_per_mtok'],
+    ['a hundred times', { input_per_mtok: 30, output_per_mtok: 6_000 }, 'output_per_mtok'],
+    ['nothing', { input_per_mtok: 0, output_per_mtok: 60 }, 'input_per_mtok'],
+    [
+      'a thousandth for what was cached',
+      { input_per_mtok: 30, cached_input_per_mtok: 0.03, output_per_mtok: 60 },
+      'cached_input_per_mtok',
+    ],
+  ])('that is %s of the list is refused by name, unless it is meant', async (_what, price, name) => {
+    await expect(jumps({ 'gpt-4': price })).rejects.toMatchObject({
+      code: 'invalid_config',
+      problems: [
+        {
+          place: `a.yaml at prices.gpt-4.${name}`,
+          key: `prices.gpt-4.${name}`,
+          what: expect.stringMatching(
+            /^expected at most 20 times more or less than \d+ \(genai-prices .+\), or "confirm: true" beside it, got/,
+          ),
+        },
+      ],
+    })
+    await jumps({ 'gpt-4': { ...price, confirm: true } })
+  })
+
+  test('that is at most twenty times off, or of a model nobody lists, is taken', async () => {
+    await jumps({
+      'gpt-4': { input_per_mtok: 600, output_per_mtok: 3 },
+      'claude-sonnet-5': { input_per_mtok: 0.1, output_per_mtok: 200 },
+      mine: { input_per_mtok: 0, output_per_mtok: 90_000 },
+    })
+  })
+})
+
+describe('what is stored with a call', () => {
+  test('are the rates that applied, per token and per use, the tier, and the list', async () => {
+    const found = await new Prices({}, { now: () => Date.parse('2026-11-21') }).get('openai', 'gpt-5.4')
+    const usage = used({ input: 300_000, output: 10, webSearches: 1, terms: ['flex'] })
+    expect(appliedRates(found, usage)).toEqual({
+      source: found.source,
+      date: '2026-11-21',
+      input: 5_000_000,
+      cached_input: 500_000,
+      cache_write: 5_000_000,
+      cache_write_hour: 5_000_000,
+      output: 22_500_000,
+      web_search: 10_000_000_000,
+      terms: 'flex',
+      factor: '1/2',
+    })
   })
 })
