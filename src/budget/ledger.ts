@@ -141,6 +141,7 @@ export class Ledger {
   #period: Period | undefined
   #turning: NodeJS.Timeout | undefined
   #unusableUntil = 0
+  readonly #unsubscribe: () => void
 
   constructor({ database, state, clock, warnAt, perRun, server, period }: LedgerOptions) {
     this.#state = state
@@ -152,7 +153,7 @@ export class Ledger {
     this.#periodAt = period && periodsOf(period)
     this.#period = this.#periodAt?.(clock.now())
     this.#server = server === undefined ? undefined : new Account('server', server, this.#totals())
-    state.subscribe((event) => this.#watch(event))
+    this.#unsubscribe = state.subscribe((event) => this.#watch(event))
     this.#turnLater()
   }
 
@@ -289,6 +290,7 @@ export class Ledger {
 
   close(): void {
     clearTimeout(this.#turning)
+    this.#unsubscribe()
   }
 
   /** The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see the same money. */
