@@ -1,0 +1,208 @@
+/** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
+import { describe, expect, test } from 'vitest'
+import type { CostReport } from '../../src/budget/report.ts'
+import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
+import { answers, startFakeService } from '../breaker/support.ts'
+import { answer, resets, sends, streams } from '../support/provider.ts'
+import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
+
+const sum = (amounts: string[]): string => amounts.reduce(addUsd, '0')
+const costs = (parts: { cost_usd: string }[]): string => sum(parts.map(({ cost_usd }) => cost_usd))
+
+/** Calls of every kind and end: whole, streamed, broken, refused, of services, reported, corrected. */
+async function spendInManyWays(cage: TestRuntime, agent: TestAgent, token: string): Promise<void> {
+  const usage = (tokens: number) => ({ usage: { prompt_tokens: 137, completion_tokens: tokens } })
+  for (const [index, model] of ['penny', 'plain', 'dime', 'plain', 'penny', 'plain'].entries()) {
+    cage.provider.doesOnce(answer(usage(index + 1)))
+    await agent.chat({ model, max_tokens: 9 })
+  }
+  cage.provider.doesOnce(resets)
+  await agent.chat({ model: 'plain' })
+  cage.provider.doesOnce(sends(429, {}, { error: {} }))
+  await agent.chat()
+  cage.provider.doesOnce(streams('data: {"choices":[{"delta":{"content":"half"}}]}\n\n', 'ends'))
+  await agent.chat({ model: 'plain', stream: true })
+  await agent.message({ model: 'plain' })
+  await agent.service('linkedin_api', '/me')
+  await cage.post('/api/run/charges', { service: 'serp_api', cost_usd: '0.000000001' }, agent.token)
+  const { calls } = (await cage.get(`/api/agents/${agent.id}/calls?kind=llm&state=charged`, token)).json() as {
+    calls: { id: string }[]
+  }
+  const correct = (call: string, cost_usd: string, reason: string) =>
+    cage.post(`/api/agents/${agent.id}/calls/${call}/correct`, { cost_usd, reason }, token)
+  expect((await correct(calls[0]!.id, '0.123456789', '=invoice, "May"; ask jane@acme.com')).status).toBe(200)
+  expect((await correct(calls[1]!.id, '0', 'twice')).status).toBe(200)
+}
+
+/** RFC 4180, as far as it goes here. */
+function readCsv(text: string): Record<string, string>[] {
+  const lines = [...text.matchAll(/((?:"(?:[^"]|"")*"|[^\r\n"])*)\r?\n/g)].map((match) => match[1]!)
+  const cells = (line: string) =>
+    [...line.matchAll(/(?:^|,)(?:"((?:[^"]|"")*)"|([^,]*))/g)].map(
+      ([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!,
+    )
+  const [header, ...rows] = lines.map(cells)
+  return rows.map((row) => Object.fromEntries(header!.map((name, column) => [name, row[column]!])))
+}
+
+test('the rows of the CSV, the report, the status, the snapshot and SQL have the same sums to the last digit', async () => {
+  const service = await startFakeService()
+  service.behave(answers(200))
+  const cage = await openTestRuntime({
+    services: { linkedin_api: { base_url: service.url, cost_per_call_usd: '0.1' } },
+  })
+  const agent = cage.addAgent({ limit: '50' })
+  const { access_token } = await cage.login()
+  await spendInManyWays(cage, agent, access_token)
+
+  const get = async (path: string) => (await cage.get(path, access_token)).json()
+  const csv = await cage.get(`/api/agents/${agent.id}/report?format=csv`, access_token)
+  const rows = readCsv(csv.text)
+  const report = (await get(`/api/agents/${agent.id}/report`)) as {
+    agent: {
+      spent_usd: string
+      by_model: Record<string, { cost_usd: string }>
+      by_service: Record<string, { cost_usd: string }>
+    }
+    budget: { spent_usd: string; held_usd: string }
+    costs: CostReport
+  }
+  const server = (await get('/api/report')) as { costs: CostReport }
+  const { snapshot } = (await get('/api/snapshot')) as { snapshot: { agents: Record<string, { spent_usd: string }> } }
+  const { calls } = (await get(`/api/agents/${agent.id}/calls?limit=1000`)) as { calls: { cost_usd: string }[] }
+  const inSql = cage.database.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
+
+  expect(csv.headers['content-type']).toBe('text/csv; charset=utf-8')
+  expect(rows).toHaveLength(cage.rows().length)
+  expect(rows.length).toBeGreaterThanOrEqual(13)
+  const { agent: view, budget, costs: own } = report
+  const sums = {
+    sql: toUsd(inSql),
+    csv: sum(rows.map(({ cost_usd }) => cost_usd!)),
+    calls: costs(calls),
+    ledger: agent.balance().spent,
+    status: budget.spent_usd,
+    view: view.spent_usd,
+    snapshot: snapshot.agents[agent.id]!.spent_usd,
+    views: addUsd(costs(Object.values(view.by_model)), costs(Object.values(view.by_service))),
+    report: own.spent_usd,
+    parts: addUsd(costs(own.by_model), costs(own.by_service)),
+    hours: costs(own.by_hour),
+    agents: costs(own.by_agent),
+    server: server.costs.spent_usd,
+  }
+  expect(new Set(Object.values(sums)), JSON.stringify(sums)).toEqual(new Set([sums.sql]))
+  expect(fromUsd(sums.sql)).toBeGreaterThan(0)
+  // Part by part as well: the report from the ledger, the view from the events.
+  for (const { name, cost_usd } of own.by_model) expect([name, view.by_model[name]?.cost_usd]).toEqual([name, cost_usd])
+  for (const { name, cost_usd } of own.by_service)
+    expect([name, view.by_service[name]?.cost_usd]).toEqual([name, cost_usd])
+  expect(own.rows).toMatchObject({ held: 0, unresolved: 0, released: 1 })
+  expect([own.held_usd, budget.held_usd]).toEqual(['0', '0'])
+})
+
+test('a reason reaches the CSV as a text that no spreadsheet runs, less personal data', async () => {
+  const cage = await openTestRuntime({ services: {} })
+  const agent = cage.addAgent({ limit: '50' })
+  const { access_token } = await cage.login()
+  await agent.chat()
+  const path = `/api/agents/${agent.id}`
+  const [{ id }] = ((await cage.get(`${path}/calls`, access_token)).json() as { calls: [{ id: string }] }).calls
+  const reason = '=HYPERLINK("http://x"), ask jane@acme.com'
+  await cage.post(`${path}/calls/${id}/correct`, { cost_usd: '0.001', reason }, access_token)
+  const { text } = await cage.get(`${path}/report?format=csv`, access_token)
+  expect(text).not.toContain('jane@acme.com')
+  expect(readCsv(text)[0]).toMatchObject({
+    kind: 'correction',
+    corrects: id,
+    cost_usd: '-0.004',
+    reason: expect.stringMatching(/^'=HYPERLINK/),
+  })
+})
+
+describe('rows of the ledger', () => {
+  test('are found by state, kind and time', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '50' })
+    const { access_token } = await cage.login()
+    await agent.chat()
+    cage.provider.doesOnce(sends(400, {}, { error: {} }))
+    await agent.chat()
+    await cage.post('/api/run/charges', { service: 'serp_api', cost_usd: '0.1' }, agent.token)
+    const found = async (query: string) => {
+      const reply = await cage.get(`/api/agents/${agent.id}/calls?${query}`, access_token)
+      return reply.status === 200 ? (reply.json() as { calls: { target: string }[] }).calls.length : reply.status
+    }
+    const tomorrow = new Date(Date.now() + 86_400_000).toISOString()
+    expect(await found('')).toBe(3)
+    expect(await found('state=charged')).toBe(2)
+    expect(await found('state=released')).toBe(1)
+    expect(await found('state=charged&kind=reported')).toBe(1)
+    expect(await found('from=2026-01-01')).toBe(3)
+    expect(await found(`from=${tomorrow}`)).toBe(0)
+    expect(await found(`to=${tomorrow}&kind=llm`)).toBe(2)
+    expect(await found('to=2026-01-01T00:00:00%2B02:00')).toBe(0)
+    for (const bad of ['state=open', 'kind=gift', 'from=yesterday', 'to=2026-13-01', 'limit=0', 'stat=held']) {
+      expect([bad, await found(bad)]).toEqual([bad, 400])
+    }
+  })
+
+  test.each([
+    ['correct', {}],
+    ['correct', { cost_usd: '1' }],
+    ['correct', { cost_usd: '-1', reason: 'x' }],
+    ['correct', { cost_usd: '1', reason: ' ' }],
+    ['resolve', {}],
+    ['resolve', { outcome: 'forgotten' }],
+    ['resolve', { outcome: 'released', cost_usd: '1' }],
+    ['resolve', { outcome: 'charged', cost_usd: 'NaN' }],
+  ])('are not changed by %s %j', async (what, body) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const { access_token } = await cage.login()
+    await agent.chat()
+    const before = cage.rows()
+    const path = `/api/agents/${agent.id}/calls/${before[0]!.id}/${what}`
+    expect((await cage.post(path, body, access_token)).status).toBe(400)
+    expect(cage.rows()).toEqual(before)
+  })
+
+  test('of a call that is charged are not resolved, and of no call not corrected', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const { access_token } = await cage.login()
+    await agent.chat()
+    const path = `/api/agents/${agent.id}/calls`
+    const resolve = await cage.post(`${path}/${cage.rows()[0]!.id}/resolve`, { outcome: 'released' }, access_token)
+    expect([resolve.status, resolve.json()]).toMatchObject([409, { error: { code: 'conflict' } }])
+    const correct = await cage.post(`${path}/call-0/correct`, { cost_usd: '1', reason: 'x' }, access_token)
+    expect([correct.status, correct.json()]).toMatchObject([404, { error: { code: 'not_found' } }])
+  })
+})
+
+test('the status tells every budget that pays, and the projection how it is made', async () => {
+  const cage = await openTestRuntime({ budget: { per_run_usd: '5', server_usd: '20', period: { every: 'month' } } })
+  const agent = cage.addAgent({ limit: '10' })
+  const { access_token } = await cage.login()
+  for (const done of [1, 2]) {
+    await agent.chat({ max_tokens: 5 })
+    await cage.post('/api/run/progress', { done, total: 10, unit: 'leads' }, agent.token)
+  }
+  const status = (await cage.get(`/api/agents/${agent.id}/status`, access_token)).json()
+  const amounts = { spent_usd: '0.01', held_usd: '0' }
+  expect(status).toMatchObject({
+    budget: { limit_usd: '10', ...amounts },
+    budgets: [
+      { scope: 'agent', limit_usd: '10', ...amounts, remaining_usd: '9.99' },
+      { scope: 'run', limit_usd: '5', ...amounts, remaining_usd: '4.99' },
+      { scope: 'server', limit_usd: '20', ...amounts, remaining_usd: '19.99' },
+    ],
+    figures: {
+      average: '$0.005 avg/lead',
+      projection: 'Projection: $0.05 total',
+      projection_method: '$0.01 spent + 8 leads × $0.005 (average of the last 2)',
+    },
+  })
+  const { starts_at, ends_at } = status.period as { starts_at: string; ends_at: string }
+  expect([starts_at, ends_at].map((at) => at.slice(7))).toEqual(['-01T00:00:00.000Z', '-01T00:00:00.000Z'])
+})

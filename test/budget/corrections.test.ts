@@ -1,0 +1,206 @@
+/** What a person puts right: a cost that was another, and calls that a killed server left open. */
+import { describe, expect, test } from 'vitest'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { callTable } from '../../src/db/calls.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { newCallId } from '../../src/ids.ts'
+import { fromUsd, toUsd } from '../../src/money.ts'
+import { openWorld } from '../breaker/support.ts'
+import { completedEvent, startedEvent } from './support.ts'
+
+const AGENT = 'lg-7a3f9c2d'
+
+function openLedger(limit = '10', database = openDatabase({ path: ':memory:' })) {
+  const world = openWorld(database)
+  const ledger = new Ledger({ ...world, warnAt: [0.9], server: fromUsd('100') })
+  const { state } = world
+  return {
+    ...world,
+    ledger,
+    calls: callTable(database),
+    begin: () => {
+      ledger.openAccount(AGENT, fromUsd(limit))
+      state.record(startedEvent(AGENT, limit))
+    },
+    hold: (usd: string) =>
+      ledger.hold({
+        callId: newCallId(),
+        agentId: AGENT,
+        runId: 'run-1',
+        kind: 'llm',
+        target: 'openai',
+        model: 'gpt-4',
+        most: fromUsd(usd),
+      }),
+    pay: async (usd: string) => {
+      const callId = newCallId()
+      const request = { agentId: AGENT, runId: 'run-1', kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+      const hold = await ledger.hold({ ...request, callId, most: fromUsd(usd) })
+      state.record(completedEvent(AGENT, usd), ledger.charge(hold, { cost: fromUsd(usd) }).write)
+      return callId
+    },
+    correct: (callId: string, usd: string) =>
+      ledger.correct({ agentId: AGENT, callId, cost: fromUsd(usd), reason: 'the invoice', by: 'a test' }),
+    resolve: (callId: string, usd: string | null | undefined) =>
+      ledger.resolve({ agentId: AGENT, callId, cost: typeof usd === 'string' ? fromUsd(usd) : usd, by: 'a test' }),
+    /** The same sum wherever it stands. */
+    spent: () => {
+      const rows = database.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
+      const view = state.read().agents[AGENT]!
+      const [agent, server] = ledger.balances({ agentId: AGENT, runId: null })
+      const all = [
+        rows,
+        agent!.spent,
+        server!.spent,
+        fromUsd(view.spent_usd),
+        fromUsd(view.by_model['gpt-4']?.cost_usd ?? '0'),
+      ]
+      expect(new Set(all).size, String(all)).toBe(1)
+      return toUsd(rows)
+    },
+  }
+}
+
+describe('a correction', () => {
+  test('is a row of its own with the difference, and the row of the call stays as it was', async () => {
+    const world = openLedger()
+    world.begin()
+    const callId = await world.pay('2')
+    const before = world.calls.get(AGENT, callId)
+    const id = world.correct(callId, '1.25')
+    expect(world.calls.get(AGENT, callId)).toEqual(before)
+    expect(world.calls.get(AGENT, id)).toMatchObject({
+      kind: 'correction',
+      corrects: callId,
+      cost_nanos: -fromUsd('0.75'),
+      held_nanos: 0,
+      state: 'charged',
+      target: 'openai',
+      model: 'gpt-4',
+      reason: 'the invoice',
+      ended_at: before?.ended_at,
+    })
+    expect(world.spent()).toBe('1.25')
+    expect(world.of('call.corrected').map(({ message }) => message)).toEqual([
+      'gpt-4 corrected to $1.25 (−$0.75) by a test: the invoice',
+    ])
+  })
+
+  test('says what the call costs, so that a second one counts from the first', async () => {
+    const world = openLedger()
+    world.begin()
+    const callId = await world.pay('2')
+    world.correct(callId, '3')
+    world.correct(callId, '2.5')
+    expect(world.spent()).toBe('2.5')
+    expect(() => world.correct(callId, '2.5')).toThrow('costs $2.50 already')
+    world.correct(callId, '0')
+    expect(world.spent()).toBe('0')
+  })
+
+  test('counts against the limit at once, also above it', async () => {
+    const world = openLedger('1')
+    world.begin()
+    const callId = await world.pay('0.5')
+    world.correct(callId, '1.5')
+    expect(world.spent()).toBe('1.5')
+    expect(world.of('budget.warned')).toHaveLength(1)
+    expect(world.of('budget.exhausted')).toHaveLength(1)
+    await expect(world.pay('0.01')).rejects.toMatchObject({ code: 'budget_exceeded' })
+    world.correct(callId, '0.2')
+    await world.pay('0.8')
+    expect(world.spent()).toBe('1')
+  })
+
+  test('of a call that has not ended, that is not there, or that is one itself is refused', async () => {
+    const world = openLedger()
+    world.begin()
+    const { callId: open } = await world.hold('1')
+    const paid = await world.pay('1')
+    const correction = world.correct(paid, '2')
+    expect(() => world.correct(open, '2')).toThrow(/has not ended/)
+    expect(() => world.correct(correction, '2')).toThrow(/is a correction; correct .* once more/)
+    expect(() => world.correct('call-0', '2')).toThrow(/made no call "call-0"/)
+    expect(() => world.ledger.correct({ agentId: 'nobody', callId: paid, cost: 1, reason: '', by: '' })).toThrow(
+      /no budget/,
+    )
+    expect(world.of('call.corrected')).toHaveLength(1)
+  })
+
+  test('is in the sums after a restart', async () => {
+    const database = openDatabase({ path: ':memory:' })
+    const world = openLedger('10', database)
+    world.begin()
+    world.correct(await world.pay('2'), '1.999999999')
+    world.state.close()
+    expect(openLedger('10', database).spent()).toBe('1.999999999')
+  })
+
+  test('the table takes a negative cost from nobody else, and none that holds', async () => {
+    const { database } = openLedger()
+    const insert = (kind: string, corrects: string | null, held: number) => () =>
+      database.orm.$client
+        .prepare(
+          `INSERT INTO calls (agent_id, id, kind, target, state, held_nanos, cost_nanos, started_at, corrects)
+           VALUES ('a', ?, ?, 'openai', 'charged', ?, -5, '2026', ?)`,
+        )
+        .run(newCallId(), kind, held, corrects)
+    expect(insert('llm', null, 0)).toThrow(/CHECK/)
+    expect(insert('llm', 'call-1', 0)).toThrow(/CHECK/)
+    expect(insert('correction', null, 0)).toThrow(/CHECK/)
+    expect(insert('correction', 'call-1', 5)).toThrow(/CHECK/)
+    expect(insert('correction', 'call-1', 0)).not.toThrow()
+  })
+})
+
+describe('a call that a killed server left open', () => {
+  /** A ledger after a crash in the middle of one call of $3. */
+  async function afterCrash() {
+    const database = openDatabase({ path: ':memory:' })
+    const killed = openLedger('10', database)
+    killed.begin()
+    await killed.pay('1')
+    const { callId } = await killed.hold('3')
+    killed.state.close()
+    const world = openLedger('10', database)
+    expect(world.ledger.recover()).toBe(1)
+    return { ...world, callId, balance: () => world.ledger.balance(AGENT) }
+  }
+
+  test.each([
+    ['charged with what is held', undefined, '4', 'charged'],
+    ['charged with what it cost', '0.5', '1.5', 'charged'],
+    ['charged with more than is held, when that is what it cost', '5', '6', 'charged'],
+    ['released', null, '1', 'released'],
+  ] as const)('is %s when a person says so, and then nothing is held', async (_, cost, spent, state) => {
+    const world = await afterCrash()
+    expect(world.balance()).toMatchObject({ spent: fromUsd('1'), held: fromUsd('3') })
+    world.resolve(world.callId, cost)
+    expect(world.balance()).toMatchObject({ spent: fromUsd(spent), held: 0 })
+    expect(world.spent()).toBe(spent)
+    expect(world.calls.get(AGENT, world.callId)).toMatchObject({ state, held_nanos: fromUsd('3') })
+    expect(world.of('call.resolved').map(({ data }) => data.outcome)).toEqual([state])
+  })
+
+  test('is resolved once', async () => {
+    const world = await afterCrash()
+    world.resolve(world.callId, null)
+    expect(() => world.resolve(world.callId, undefined)).toThrow(/is released, not unresolved/)
+    expect(world.balance()).toMatchObject({ spent: fromUsd('1'), held: 0 })
+  })
+
+  test('wakes a call that waits for what it held', async () => {
+    const world = await afterCrash()
+    const waiting = world.hold('8')
+    world.resolve(world.callId, null)
+    expect((await waiting).most).toBe(fromUsd('8'))
+  })
+
+  test('can be corrected only when it is resolved', async () => {
+    const world = await afterCrash()
+    expect(() => world.correct(world.callId, '2')).toThrow(/is unresolved: charge or release it/)
+    world.resolve(world.callId, undefined)
+    world.correct(world.callId, '2')
+    expect(world.spent()).toBe('3')
+  })
+})
