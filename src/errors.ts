@@ -203,8 +203,8 @@ export class CircuitOpenError extends CageError {
 
 export class PiiBlockedError extends CageError {
   override readonly name = 'PiiBlockedError'
-  constructor(types: readonly string[]) {
-    super('pii_blocked', `the reply held personal data (${types.join(', ')}) and was blocked`, {
+  constructor(types: readonly string[], what: 'reply' | 'request' = 'reply') {
+    super('pii_blocked', `the ${what} held personal data (${types.join(', ')}) and was blocked`, {
       facts: { types: types.join(',') },
     })
   }

@@ -186,7 +186,7 @@ export interface EventData {
     risk: 'HIGH' | 'MEDIUM'
     action: SafetyMode
     /** Where: a reply, tool arguments, a line of output. */
-    place: 'reply' | 'tool_arguments' | 'output' | 'log'
+    place: 'reply' | 'tool_arguments' | 'request' | 'output' | 'log'
     call_id: string | null
     value_hash: string
     start: number

@@ -27,6 +27,7 @@ import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
+import { forLogs, policyOf } from './redaction/policy.ts'
 import { StateManager } from './state/state-manager.ts'
 
 export interface RuntimeOptions {
@@ -92,10 +93,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     while (opened.length > 0) await opened.pop()!()
   }
   try {
-    const policy = { ...config.safety, allowDomains: config.safety.allow_domains }
-    const redactor = new Redactor(policy)
-    // Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies.
-    const logRedactor = new Redactor({ ...policy, mode: 'redact', modes: {} })
+    const redactor = new Redactor(policyOf(config.safety))
+    const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
     const clean = (text: string) => logRedactor.redact(text).text
     if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({
@@ -106,6 +105,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       clock,
     })
     opened.push(() => log.close())
+    const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
     const onFault = (error: unknown, what: string) => log.error(what, { error })
 
     const sessions = new Sessions(clock)
@@ -113,7 +113,13 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => taken.release())
     const database = openDatabase(config.db)
     opened.push(() => database.close())
-    const state = new StateManager({ database, clock, retentionDays: config.log.retention_days, onFault, clean })
+    const state = new StateManager({
+      database,
+      clock,
+      retentionDays: config.log.retention_days,
+      onFault,
+      clean: cleanEvents,
+    })
     opened.push(() => state.close())
     state.subscribe((event) => log.event(event))
 
@@ -162,7 +168,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       shimFolder: `${packageFolder}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       redact: (text, agentId) => {
-        if (!config.safety.scope.includes('logs')) return text
+        if (!redactor.covers('logs')) return text
         const { text: safe, findings } = logRedactor.redact(text)
         for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'output' })
         return safe
@@ -188,7 +194,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       upstream,
       dispatcher,
       services: config.services,
-      scope: config.safety.scope,
       safety: config.safety,
       environment: config.agent.environment,
       calls: callTable(database),

@@ -103,7 +103,13 @@ const PII_NAMES: Record<PiiType, string> = {
   ip: 'IP address',
   secret: 'secret',
 }
-const PLACES = { reply: 'a reply', tool_arguments: 'tool arguments', output: 'the output', log: 'a log line' } as const
+const PLACES = {
+  reply: 'a reply',
+  tool_arguments: 'tool arguments',
+  request: 'a request',
+  output: 'the output',
+  log: 'a log line',
+} as const
 const ACTIONS: Record<SafetyMode, string> = { redact: 'redacted', block: 'blocked', warn: 'left in place' }
 
 function wordFinding({ data }: EventOf<'pii.found'>): Wording {

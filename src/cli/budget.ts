@@ -8,6 +8,7 @@ import { check } from '../api/body.ts'
 import { CALLS, type ShownCall, shownCall } from '../api/calls.ts'
 import { parseTypedAmount } from '../config/amount.ts'
 import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
+import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 import { type AgentStatus, type ClientFlags, connect } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
@@ -154,8 +155,7 @@ const resolved = (callId: string, cost: Usd | null | undefined): Wish => ({
 async function perform(flags: ClientFlags, terminal: Terminal, id: string, wish?: Wish): Promise<Balance> {
   const { config } = loadFlags(flags, terminal)
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    const { allow_domains: allowDomains, detect } = config.safety
-    const redactor = new Redactor({ mode: 'redact', modes: {}, detect, allowDomains })
+    const redactor = new Redactor(forLogs(policyOf(config.safety)))
     return withStoredLedger(config, (stored) => {
       wish?.perform(stored, id, redactor)
       return { agent_id: id, ...amountsOf(stored.ledger.balance(id)) }

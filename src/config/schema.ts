@@ -120,8 +120,12 @@ const safety = z
     allow_domains: z
       .array(z.string().regex(/^[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)+$/u, { error: 'a domain such as example.com' }))
       .default([]),
-    /** Where personal data is looked for. (Default: everywhere.) */
-    scope: z.array(z.enum(['replies', 'tool_arguments', 'logs'])).default(['replies', 'tool_arguments', 'logs']),
+    /** These values are left alone, however they are written: addresses, numbers; secrets never. (Default: none.) */
+    allow_values: z.array(text(1, 320)).default([]),
+    /** Where personal data is looked for. requests: also in what is sent to providers. (Default: all but requests.) */
+    scope: z
+      .array(z.enum(['replies', 'tool_arguments', 'logs', 'requests']))
+      .default(['replies', 'tool_arguments', 'logs']),
   })
   .superRefine(({ detect, modes }, context) => {
     for (const type of piiType.options) {

@@ -3,7 +3,6 @@
  * content block), an incident for each finding, and the memory of whether the policy wants the reply blocked.
  * Fails closed: when redaction itself fails, nothing of the reply leaves.
  */
-import type { Config } from '../config/schema.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import type { Incidents } from '../redaction/incidents.ts'
@@ -12,12 +11,9 @@ import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
 import type { RedactPieces, TextPlace } from './providers/provider.ts'
 
-export type Scope = Config['safety']['scope']
-
 export interface RedactionParts {
   redactor: Redactor
   incidents: Incidents
-  scope: Scope
 }
 
 export class CallRedactor implements RedactPieces {
@@ -80,7 +76,7 @@ export class CallRedactor implements RedactPieces {
   }
 
   #isCovered(place: TextPlace): boolean {
-    return this.#parts.scope.includes(place === 'reply' ? 'replies' : 'tool_arguments')
+    return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
   #noteNew(open: { stream: StreamRedactor; place: TextPlace; noted: number }): void {
@@ -99,11 +95,11 @@ export class CallRedactor implements RedactPieces {
   }
 }
 
-function failClosed<T>(redact: () => T): T {
+export function failClosed<T>(redact: () => T, what = 'the reply'): T {
   try {
     return redact()
   } catch (error) {
-    throw new CageError('redaction_failed', 'the reply could not be checked for personal data, so it was withheld', {
+    throw new CageError('redaction_failed', `${what} could not be checked for personal data, so it was withheld`, {
       cause: error,
     })
   }

@@ -8,6 +8,7 @@ import type { Caller, LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type MoneyParts, OpenCall } from './open-call.ts'
+import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
@@ -17,7 +18,8 @@ export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
   requireRunning(parts.state, call.caller) //                          is the agent running and not paused
-  const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
+  const safe = redactRequest(parts, call) //                           when the policy covers requests
+  const open = await OpenCall.begin(parts, safe, client.signal) //     price it, hold the most it can cost
   try {
     const sent = await send(parts, open, client.signal) //             circuit, key, provider
     open.sawFirstByte()

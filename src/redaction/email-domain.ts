@@ -117,6 +117,12 @@ export function isClosing(code: number): boolean {
 
 /** The domain of an address as found in a text, decoded and in lower case. */
 export function emailDomain(address: string): string {
+  const plain = emailAddress(address)
+  return plain.slice(plain.lastIndexOf('@') + 1)
+}
+
+/** An address as found in a text, decoded and in lower case. */
+export function emailAddress(address: string): string {
   const window = new TextWindow()
   window.text = address
   let decoded = ''
@@ -124,8 +130,7 @@ export function emailDomain(address: string): string {
     position = window.read(position)
     decoded += String.fromCharCode(window.code)
   }
-  const spelled = decoded.replace(SPELLED_MARK, (mark) => (/dot|\./i.test(mark) ? '.' : '@'))
-  return spelled.slice(spelled.lastIndexOf('@') + 1).toLowerCase()
+  return decoded.replace(SPELLED_MARK, (mark) => (/dot|\./i.test(mark) ? '.' : '@')).toLowerCase()
 }
 
 const SPELLED_MARK = / ?[([{<] ?(?:at|@|dot|\.) ?[)\]}>] ?| (?:at|@|dot|\.) |_(?:at|dot)_/gi

@@ -18,12 +18,22 @@ export interface FindingOrigin {
   place: EventData['pii.found']['place']
 }
 
-const PLACES = { reply: 'reply', tool_arguments: 'tool arguments', output: 'output', log: 'a log line' } as const
+const PLACES = {
+  reply: 'reply',
+  tool_arguments: 'tool arguments',
+  request: 'request',
+  output: 'output',
+  log: 'a log line',
+} as const
+
+/** As many findings in requests are remembered. */
+const MOST_REQUESTS = 10_000
 
 export class Incidents {
   readonly #state: StateManager
   readonly #table: ReturnType<typeof incidentTable>
   readonly #key: Buffer
+  readonly #requests = new Set<string>()
 
   constructor(database: Database, state: StateManager) {
     this.#state = state
@@ -35,8 +45,9 @@ export class Incidents {
     { type, risk, action, start, end, value, replacement }: Finding,
     { agentId, callId, place }: FindingOrigin,
   ): void {
-    const id = newIncidentId()
     const hash = createHmac('sha256', this.#key).update(value).digest('hex')
+    if (place === 'request' && this.#isKnown(`${agentId} ${action} ${hash}`)) return
+    const id = newIncidentId()
     const unit = this.#unitOf(agentId)
     const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
     const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
@@ -76,6 +87,14 @@ export class Incidents {
           original: 'not_kept',
         }),
     )
+  }
+
+  /** Each request holds the whole conversation again: what is in it is one incident, not one a call. */
+  #isKnown(request: string): boolean {
+    if (this.#requests.has(request)) return true
+    if (this.#requests.size >= MOST_REQUESTS) this.#requests.clear()
+    this.#requests.add(request)
+    return false
   }
 
   /** "lead 67": the unit of work the agent is at, when it reports progress. */

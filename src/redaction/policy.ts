@@ -1,5 +1,9 @@
 /** What is looked for in a text and what is done about it. */
+import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
+import { emailAddress, emailDomain } from './email-domain.ts'
+
+export type Scope = Config['safety']['scope'][number]
 
 export interface Policy {
   /** What happens to findings of types that `modes` does not name. (Default: redact.) */
@@ -10,6 +14,10 @@ export interface Policy {
   detect: PiiType[]
   /** E-mail addresses of these domains and their subdomains are left alone. (Default: none.) */
   allowDomains: string[]
+  /** These values are left alone, however they are written; secrets never are. (Default: none.) */
+  allowValues: string[]
+  /** Where it is looked for. (Default: all but requests.) */
+  scope: Scope[]
 }
 
 export const DEFAULT_POLICY: Policy = {
@@ -17,7 +25,19 @@ export const DEFAULT_POLICY: Policy = {
   modes: {},
   detect: ['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret'],
   allowDomains: [],
+  allowValues: [],
+  scope: ['replies', 'tool_arguments', 'logs'],
 }
+
+/** The policy that the configuration wants. */
+export const policyOf = ({ allow_domains, allow_values, ...safety }: Config['safety']): Policy => ({
+  ...safety,
+  allowDomains: allow_domains,
+  allowValues: allow_values,
+})
+
+/** Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies. */
+export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact', modes: {} })
 
 export type Risk = 'HIGH' | 'MEDIUM'
 
@@ -47,10 +67,20 @@ export function actionFor(policy: Policy, type: PiiType): SafetyMode {
   return policy.modes[type] ?? policy.mode
 }
 
-/** Whether addresses of a domain (in lower case) are left alone. */
-export function isAllowedDomain(policy: Policy, domain: string): boolean {
-  return policy.allowDomains.some((allowed) => {
-    const name = allowed.toLowerCase()
-    return domain === name || domain.endsWith(`.${name}`)
-  })
+/** Whether a value is left alone. A secret never is: one in a configuration would be another one in clear. */
+export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, value: string): boolean {
+  if (type === 'secret' || (allowDomains.length === 0 && allowValues.length === 0)) return false
+  if (type !== 'email') return allowValues.some((allowed) => inShort(allowed) === inShort(value))
+  const domain = emailDomain(value)
+  return (
+    allowValues.some((allowed) => allowed.toLowerCase() === emailAddress(value)) ||
+    allowDomains.some((allowed) => domain === allowed.toLowerCase() || domain.endsWith(`.${allowed.toLowerCase()}`))
+  )
 }
+
+/** Letters and digits: "+1 (415) 733-2671" and "14157332671" are the same. */
+const inShort = (value: string): string =>
+  value
+    .normalize('NFKC')
+    .replace(/[^\p{L}\p{N}]/gu, '')
+    .toUpperCase()

@@ -7,7 +7,7 @@
  */
 import { CageError } from '../errors.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
-import { type Policy, RISKS, type Risk } from './policy.ts'
+import { type Policy, RISKS, type Risk, type Scope } from './policy.ts'
 import { PII_TYPES, Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
 
@@ -50,10 +50,20 @@ export function toSpans(text: string): { spans: { type: string; start: number; e
 }
 
 export class Redactor {
-  readonly #policy: Policy
+  #policy: Policy
 
   constructor(policy: Policy) {
     this.#policy = policy
+  }
+
+  /** From now on; a stream that has begun goes on as it began. */
+  follow(policy: Policy): void {
+    this.#policy = policy
+  }
+
+  /** Whether the policy wants these texts looked at. */
+  covers(scope: Scope): boolean {
+    return this.#policy.scope.includes(scope)
   }
 
   /** The text without what the policy takes out, and everything that was found, with offsets in the given text. */

@@ -1,7 +1,6 @@
 /** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
-import { emailDomain } from './email-domain.ts'
 import type { Match } from './match.ts'
-import { actionFor, isAllowedDomain, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
+import { actionFor, isAllowed, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
 import type { Finding } from './redactor.ts'
 import { Scanner } from './scanner.ts'
 
@@ -74,7 +73,7 @@ export class StreamRedactor {
   #findingOf({ type, start, end }: Match): Finding | null {
     const policy = this.#policy
     const value = this.#scanner.text(start, end).slice(0, VALUE_MAX)
-    if (type === 'email' && policy.allowDomains.length > 0 && isAllowedDomain(policy, emailDomain(value))) return null
+    if (isAllowed(policy, type, value)) return null
     return {
       type,
       start,

@@ -11,6 +11,7 @@ import { messages } from '../../src/gateway/providers/anthropic-messages.ts'
 import { chatCompletions } from '../../src/gateway/providers/openai-chat.ts'
 import { relayStream } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
+import { policyOf } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { StreamRedactor } from '../../src/redaction/stream-redactor.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -48,9 +49,8 @@ describe('a stream cut anywhere', () => {
   const world = openWorld()
   const { safety } = configSchema.parse({})
   const parts = {
-    redactor: new Redactor({ ...safety, allowDomains: [] }),
+    redactor: new Redactor(policyOf(safety)),
     incidents: new Incidents(world.database, world.state),
-    scope: safety.scope,
   }
   const call = { id: 'call-1', caller: { agentId: 'lg-7a3f9c2d', runId: 'run-1' } } as LlmCall
 
