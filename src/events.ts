@@ -41,8 +41,18 @@ export interface EventData {
   'server.started': { version: string; url: string; pid: number }
   /** The server is closing in order. */
   'server.stopped': { reason: string }
-  /** Configuration was read; `file` is null when there is none. */
-  'config.loaded': { file: string | null }
+  /**
+   * Configuration was read; `file` is null when there is none. When it was read again: what changed, what of that holds
+   * from now on (`safety`), and what only holds after a restart.
+   */
+  'config.loaded': {
+    file: string | null
+    changed?: string[]
+    needs_restart?: string[]
+    safety?: { mode: SafetyMode; detect: PiiType[] }
+  }
+  /** Configuration was read again and is wrong: everything stays as it was. */
+  'config.refused': { file: string | null; reason: string }
 
   /** A run of an agent began. The first one carries `restart: 0`. */
   'agent.started': {

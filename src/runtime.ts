@@ -20,6 +20,7 @@ import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import { Prices } from './budget/prices.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
+import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
 import { openDatabase } from './db/database.ts'
@@ -27,12 +28,16 @@ import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
+import { Redactor, requireImpersonal } from './redaction/redactor.ts'
+import { reloadOf } from './redaction/reload.ts'
 import { forLogs, policyOf } from './redaction/policy.ts'
 import { StateManager } from './state/state-manager.ts'
 
 export interface RuntimeOptions {
   config: Config
   /** The configuration file that was read; null for none. */
+  /** Reads the configuration once more, as at the start. (Default: it is never read again.) */
+  reload?: (() => { config: Config; file: string | null }) | undefined
   configFile: string | null
   /** Where each value is from, for what is found wrong with one. (Default: the file.) */
   origins?: Readonly<Record<string, string>>
@@ -56,6 +61,11 @@ export interface Runtime {
   readonly checkpoints: ReturnType<typeof checkpointTable>
   /** What agents prove themselves with. */
   readonly runTokens: RunTokens
+  /**
+   * Reads the configuration again: what it says of safety holds from now on, the rest after a restart. What is wrong
+   * with it is told as an event, and nothing changes then.
+   */
+  reload(): void
   readonly log: Log
   /** Dashboards that watch now. */
   viewers(): number
@@ -230,6 +240,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         ? `Configuration read from ${file}`
         : 'No configuration file; defaults, flags and environment apply',
       data: { file },
+    const load = options.reload
+    const reload = load && reloadOf({ config, file, load, redactor, logRedactor, state })
+    if (file !== null && reload) opened.push(watchFile(file, () => reload(false)))
     })
     opened.push(() =>
       state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
@@ -247,6 +260,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       cache,
       checkpoints,
       runTokens,
+      reload: () => reload?.(true),
       log,
       viewers: server.viewers,
       close: (why) => {

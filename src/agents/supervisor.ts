@@ -96,8 +96,13 @@ export class Supervisor {
       stopGraceMs: config.agent.stop_grace_s * 1000,
       guard: {
         environment: config.agent.environment,
-        safety_mode: config.safety.mode,
-        detect: config.safety.detect,
+        // Asked at each start: the policy may have been read again.
+        get safety_mode() {
+          return config.safety.mode
+        },
+        get detect() {
+          return config.safety.detect
+        },
       },
     }
     this.#unsubscribe = state.subscribe((event) => this.#obey(event))

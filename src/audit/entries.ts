@@ -35,6 +35,7 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       return { ...system, action: event.type, target: event.agent_id, details: { reason, survivors } }
     }
     case 'config.loaded':
+    case 'config.refused':
       return { ...system, action: event.type, details: event.data }
     case 'secret.created':
     case 'secret.read':

@@ -87,13 +87,19 @@ export interface EndRequest {
   /** Resolves with the reason when a person wants the program to end. */
   readonly asked: Promise<string>
   ask(reason: string): void
+  /** Called when SIGHUP asks for it; without it SIGHUP ends. */
+  onReload: (() => void) | undefined
   /** Signals mean again what they mean to any program. */
   dispose(): void
 }
 
 const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** Listens for signals. A second one ends the process at once; the watchdogs of its agents then end those. */
+/**
+ * Listens for signals. A second one ends the process at once; the watchdogs of its agents then end those. SIGHUP ends as
+ * well when there is a terminal, which has been closed then; a server without one is asked by it to read its
+ * configuration again.
+ */
 export function listenForEnd(terminal: Terminal): EndRequest {
   const { promise, resolve } = Promise.withResolvers<string>()
   let isAsked = false
@@ -102,16 +108,19 @@ export function listenForEnd(terminal: Terminal): EndRequest {
     resolve(reason)
   }
   const onSignal = (signal: NodeJS.Signals) => {
+    if (signal === 'SIGHUP' && end.onReload && !isatty(terminal.outDescriptor)) return end.onReload()
     if (isAsked) process.exit(128 + system.signals[signal])
     terminal.err(`iron-cage: ${signal}, stopping; once more ends at once`)
     ask(signal)
   }
   for (const signal of END_SIGNALS) process.on(signal, onSignal)
-  return {
+  const end: EndRequest = {
     asked: promise,
     ask,
+    onReload: undefined,
     dispose: () => {
       for (const signal of END_SIGNALS) process.off(signal, onSignal)
     },
   }
+  return end
 }

@@ -11,6 +11,8 @@ import { VERSION } from './version.ts'
 
 export interface AgentShow {
   loaded: LoadedConfig
+  /** Reads the configuration once more. (Default: it is never read again.) */
+  reload?: (() => LoadedConfig) | undefined
   /** As it was typed. */
   script: string
   /** Absolute. */
@@ -35,9 +37,11 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     config: loaded.config,
     origins: loaded.origins,
     configFile: loaded.file,
+    reload: show.reload,
     environment: terminal.env.variables,
     version: VERSION,
   })
+  if (show.reload) end.onReload = () => runtime.reload()
   terminal.log = runtime.log
   const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed'), shows: show.shows })
   let reason = 'could not start the agent'

@@ -19,7 +19,9 @@ export const serveCommand: Command = (yargs, terminal) =>
       const { config, origins, file } = loaded
       const end = listenForEnd(terminal)
       const environment = terminal.env.variables
-      const runtime = await openRuntime({ config, origins, configFile: file, environment, version: VERSION })
+      const reload = () => loadFlags(flags, terminal)
+      const runtime = await openRuntime({ config, origins, configFile: file, reload, environment, version: VERSION })
+      end.onReload = () => runtime.reload()
       terminal.log = runtime.log
       const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })
       let reason = 'could not show the server'

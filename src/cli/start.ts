@@ -17,7 +17,8 @@ export const startCommand: Command = (yargs, terminal) =>
         .example('$0 start agent.py --safety-mode block -- --leads leads.csv', 'with arguments for the agent'),
     async ({ script, args, keep, open, ...flags }) => {
       const path = resolve(terminal.cwd, script)
-      const loaded = loadFlags(flags, terminal, { scriptDir: dirname(path), args: [...args, ...afterDashes(flags)] })
-      await runAgent({ loaded, script, path, keep, open }, terminal)
+      const given = { scriptDir: dirname(path), args: [...args, ...afterDashes(flags)] }
+      const load = () => loadFlags(flags, terminal, given)
+      await runAgent({ loaded: load(), reload: load, script, path, keep, open }, terminal)
     },
   )

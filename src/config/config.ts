@@ -82,6 +82,14 @@ export function* leaves(value: unknown, key: Key = []): Generator<{ key: Key; va
   }
 }
 
+/** The keys whose values differ, in the order of the schema. */
+export function changedKeys(before: Config, after: Config): string[] {
+  const texts = (config: Config) =>
+    new Map([...leaves(config)].map(({ key, value }) => [keyText(key), JSON.stringify(value)]))
+  const [old, now] = [texts(before), texts(after)]
+  return [...new Set([...now.keys(), ...old.keys()])].filter((key) => old.get(key) !== now.get(key))
+}
+
 /** The leaves as they may be shown, without what is secret. */
 export function shownLeaves({ config, origins }: LoadedConfig): { key: string; value: unknown; origin: string }[] {
   return [...leaves(config)].map(({ key, value }) => ({

@@ -115,6 +115,7 @@ const newCircuit = (name: string): CircuitView => ({
 })
 
 function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
+  if (event.type === 'config.loaded' && event.data.safety) return guardedBy(agents, event.data.safety)
   if (!event.agent_id) return agents
   const agent = own(agents, event.agent_id)
   if (event.type === 'agent.started') {
@@ -126,6 +127,18 @@ function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapsho
   const changed = applyToAgent(agent, event)
   return changed === agent ? agents : { ...agents, [agent.id]: changed }
 }
+
+/** A new policy holds for every agent that is still there. */
+const guardedBy = (
+  agents: Snapshot['agents'],
+  { mode, detect }: NonNullable<EventOf<'config.loaded'>['data']['safety']>,
+): Snapshot['agents'] =>
+  Object.fromEntries(
+    Object.entries(agents).map(([id, agent]) => [
+      id,
+      agent.ended_at === null ? { ...agent, safety_mode: mode, detect } : agent,
+    ]),
+  )
 
 function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
   switch (event.type) {

@@ -33,7 +33,13 @@ type Payloads = { [T in EventType]: { [K in keyof EventData[T]]: fc.Arbitrary<Ev
 const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
   'server.stopped': { reason: text },
-  'config.loaded': { file: nullable(text) },
+  'config.loaded': {
+    file: nullable(text),
+    safety: fc.option(fc.record({ mode: fc.constantFrom('redact', 'block', 'warn'), detect: fc.constant(['email']) }), {
+      nil: undefined,
+    }),
+  },
+  'config.refused': { file: nullable(text), reason: text },
   'agent.started': {
     run_id: text,
     name,

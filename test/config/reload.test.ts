@@ -1,0 +1,60 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openPlace, type Place, type Run } from '../cli/support.ts'
+
+const EMAIL = 'jane.canary@northwind-traders.com'
+
+/** A server with a file, and a way to ask it what it finds in a text that an agent reports. */
+async function serve(config: string): Promise<{ place: Place; server: Run }> {
+  const place = openPlace()
+  place.write('iron-cage.yaml', config)
+  const server = place.start(['serve', '--port', '0', '--log-format', 'json'])
+  await server.shows('Dashboard', 'err')
+  return { place, server }
+}
+
+/** What the server finds in the address, as a client of it. */
+async function scanned(place: Place): Promise<string> {
+  const { url, token } = JSON.parse(readFileSync(join(place.folder, 'iron_state.db.server'), 'utf8'))
+  const ask = async (path: string, bearer: string, body: object) => {
+    const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }
+    return (await fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) })).json()
+  }
+  const client = await ask('/api/tokens', token, { name: 'client' })
+  return (await ask('/api/run/scan', client.token, { text: `Ask ${EMAIL}.` })).redacted
+}
+
+describe('a configuration that changes while the server runs', () => {
+  test('holds at once as far as safety goes, and says what needs a restart', async () => {
+    const { place, server } = await serve('safety: { mode: redact }\n')
+    expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
+    place.write('iron-cage.yaml', `safety: { allow_values: ["${EMAIL.toUpperCase()}"] }\nbudget: { limit_usd: 7 }\n`)
+    await server.shows(
+      'Configuration read again: budget.limit_usd, safety.allow_values changed; needs a restart: budget.limit_usd',
+    )
+    expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
+  })
+
+  test('that is broken, or gone, changes nothing and is told', async () => {
+    const { place, server } = await serve('safety: { mode: redact }\n')
+    place.write('iron-cage.yaml', 'safety: { mode: wran }\n')
+    await server.shows('did you mean warn')
+    expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
+    rmSync(join(place.folder, 'iron-cage.yaml'))
+    await server.shows('is not there any more')
+    expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
+    writeFileSync(join(place.folder, 'iron-cage.yaml'), 'safety: { mode: warn }\n')
+    await server.shows('Configuration read again: safety.mode changed')
+    expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
+  })
+
+  test('is read again on SIGHUP by a server without a terminal, which goes on', async () => {
+    const { place, server } = await serve('safety: { mode: redact }\n')
+    server.child.kill('SIGHUP')
+    await server.shows('Configuration read again: nothing changed')
+    expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
+    server.child.kill('SIGTERM')
+    expect((await server.ended).signal).toBeNull()
+  })
+})
