@@ -206,6 +206,7 @@ export class PiiBlockedError extends CageError {
   constructor(types: readonly string[], what: 'reply' | 'request' = 'reply') {
     super('pii_blocked', `the ${what} held personal data (${types.join(', ')}) and was blocked`, {
       facts: { types: types.join(',') },
+      hint: what === 'reply' ? undefined : 'safety.mode is "block" and safety.scope has "requests": nothing was sent',
     })
   }
 }

@@ -27,18 +27,17 @@ import { openDatabase } from './db/database.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
 import { Incidents } from './redaction/incidents.ts'
-import { Redactor, requireImpersonal } from './redaction/redactor.ts'
+import { forLogs, policyOf } from './redaction/policy.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
-import { forLogs, policyOf } from './redaction/policy.ts'
 import { StateManager } from './state/state-manager.ts'
 
 export interface RuntimeOptions {
   config: Config
   /** The configuration file that was read; null for none. */
+  configFile: string | null
   /** Reads the configuration once more, as at the start. (Default: it is never read again.) */
   reload?: (() => { config: Config; file: string | null }) | undefined
-  configFile: string | null
   /** Where each value is from, for what is found wrong with one. (Default: the file.) */
   origins?: Readonly<Record<string, string>>
   /** The environment agents inherit, and where shielded provider keys are. */
@@ -61,12 +60,12 @@ export interface Runtime {
   readonly checkpoints: ReturnType<typeof checkpointTable>
   /** What agents prove themselves with. */
   readonly runTokens: RunTokens
+  readonly log: Log
   /**
    * Reads the configuration again: what it says of safety holds from now on, the rest after a restart. What is wrong
    * with it is told as an event, and nothing changes then.
    */
   reload(): void
-  readonly log: Log
   /** Dashboards that watch now. */
   viewers(): number
   /** Stops agents, then the server, then everything below. Safe to call twice. */
@@ -106,6 +105,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const redactor = new Redactor(policyOf(config.safety))
     const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
     const clean = (text: string) => logRedactor.redact(text).text
+    const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
     if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({
       dir: config.log.dir,
@@ -115,7 +115,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       clock,
     })
     opened.push(() => log.close())
-    const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
     const onFault = (error: unknown, what: string) => log.error(what, { error })
 
     const sessions = new Sessions(clock)
@@ -240,10 +239,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         ? `Configuration read from ${file}`
         : 'No configuration file; defaults, flags and environment apply',
       data: { file },
+    })
     const load = options.reload
     const reload = load && reloadOf({ config, file, load, redactor, logRedactor, state })
     if (file !== null && reload) opened.push(watchFile(file, () => reload(false)))
-    })
     opened.push(() =>
       state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
     )
@@ -260,8 +259,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       cache,
       checkpoints,
       runTokens,
-      reload: () => reload?.(true),
       log,
+      reload: () => reload?.(true),
       viewers: server.viewers,
       close: (why) => {
         reason = why
