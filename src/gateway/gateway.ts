@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
+import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller.ts'
@@ -17,9 +18,10 @@ import { parseBody } from './json.ts'
 import { OpenStreams } from './open-streams.ts'
 import { openai } from './providers/openai.ts'
 import type { Dialect, Format, Provider } from './providers/provider.ts'
-import { passedHeaders, readAll } from './reply.ts'
+import { isStream, passedHeaders, readAll } from './reply.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
+import type { Answer, Attempt } from './upstream.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   /** The server's own keys, by provider: for clients that carry a token of ours instead of one. */
@@ -158,14 +160,42 @@ async function passFree(
 ): Promise<void> {
   const answer = await upstream.send({
     provider,
-    method: request.method as 'GET' | 'POST',
+    method: request.method as Attempt['method'],
     path: provider.dialect.pathPrefix + path,
     headers,
-    body: request.method === 'GET' ? undefined : JSON.stringify(parseBody(body)),
+    // A response is cancelled and deleted without a word.
+    body: body.length > 0 ? JSON.stringify(parseBody(body)) : undefined,
     signal: client.signal,
   })
+  if (isStream(answer.headers)) throw streamedAgain(answer)
   const bytes = await readAll(answer.body, provider.name)
-  client.send(answer.status, passedHeaders(answer.headers, redactor), redactor.redact(bytes.toString('utf8')).text)
+  client.send(answer.status, passedHeaders(answer.headers, redactor), redactText(bytes.toString('utf8'), redactor))
+}
+
+/** JSON stays JSON, however its texts are escaped. What is none is one text. */
+function redactText(text: string, redactor: Redactor): string {
+  let isChanged = false
+  const redact = (said: string): string => {
+    const { text: safe } = redactor.redact(said)
+    isChanged ||= safe !== said
+    return safe
+  }
+  let reply: unknown
+  try {
+    reply = JSON.parse(text)
+  } catch {
+    return redact(text)
+  }
+  const safe = changeTexts(reply, redact)
+  return isChanged ? JSON.stringify(safe) : text
+}
+
+/** Nobody would redact it across its pieces. */
+function streamedAgain({ body }: Answer): CageError {
+  body.on('error', () => undefined).destroy()
+  return new CageError('bad_request', 'what the provider has stored is not streamed again', {
+    hint: 'ask for it without "stream"',
+  })
 }
 
 async function runService(

@@ -18,10 +18,10 @@ export interface Answer {
   body: Readable
 }
 
-/** One attempt at a request; `body` undefined for a GET. */
+/** One attempt at a request; `body` undefined for one without. */
 export interface Attempt {
   provider: Provider
-  method: 'GET' | 'POST'
+  method: 'GET' | 'POST' | 'DELETE'
   /** Below the base URL, with query. */
   path: string
   headers: Record<string, string>

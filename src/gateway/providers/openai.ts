@@ -22,8 +22,10 @@ export const openai: Dialect = {
     if (method === 'POST' && Object.hasOwn(CALLS, path)) return CALLS[path]!
     if (method === 'GET' && /^\/models(\/[^/]+)?$/.test(path)) return 'free'
     if (method === 'POST' && path === '/moderations') return 'free'
-    // A stored response was paid for when it was made.
-    if (/^\/responses\/[^/]+(\/(cancel|input_items))?$/.test(path)) return 'free'
+    // A stored response was paid for when it was made; to count costs nothing, but to compact does.
+    if (/^((GET|DELETE) \/responses\/[^/]+|GET \/responses\/[^/]+\/input_items)$/.test(`${method} ${path}`))
+      return 'free'
+    if (method === 'POST' && /^\/responses\/([^/]+\/cancel|input_tokens)$/.test(path)) return 'free'
     return 'unpriced'
   },
 
