@@ -27,7 +27,8 @@ environment() {
 
 environment .venv-test scripts/test-requirements.txt
 environment .venv-test-oldest scripts/test-requirements-oldest.txt
-environment .venv-test-frameworks scripts/test-requirements-frameworks.txt
+environment .venv-test-litellm scripts/test-requirements-litellm.txt
+environment .venv-test-crewai scripts/test-requirements-crewai.txt
 
 if ! command -v chromium > /dev/null && ! command -v google-chrome > /dev/null && [ -z "${CHROMIUM:-}" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then

@@ -9,15 +9,21 @@ export interface ClientSpec {
   /** As the table shows it. */
   name: string
   dialect: DialectName
-  /** Of `clients/`. */
-  program: string
-  /** The interpreter: a Python environment below the root; Node when there is none. */
-  environment?: string
-  arguments?: string[]
+  program: Program
+  /** What the program puts before a model's name, when it calls several providers; '' when not. */
+  provider: string
   /** Which of the client's error classes tells of each status, and of a stream that broke off. */
   errors: { 402: string; 403: string; 422: string; 400: string; stream: string }
-  /** What this client's errors do not tell: `code` is only in the message then. */
+  /** It shows a code in its message only. */
   codeIn?: 'message'
+}
+
+/** One process, also for several rows of the table: imports take seconds. */
+export interface Program {
+  /** Of `clients/`. */
+  file: string
+  /** A Python environment below the root; undefined for Node. */
+  environment?: string
 }
 
 const root = resolve(import.meta.dirname, '../..')
@@ -52,41 +58,51 @@ const AI_ERRORS = {
   400: 'APICallError',
   stream: 'Error',
 }
+/** LiteLLM has classes of its own, which are OpenAI's too, and its own idea of which status is which. */
+const LITELLM_OPENAI_ERRORS = {
+  402: 'openai.BadRequestError',
+  403: 'openai.BadRequestError',
+  422: 'openai.BadRequestError',
+  400: 'openai.BadRequestError',
+  stream: 'openai.APIError',
+}
+const LITELLM_ANTHROPIC_ERRORS = {
+  ...LITELLM_OPENAI_ERRORS,
+  402: 'litellm.PaymentRequiredError',
+  403: 'openai.PermissionDeniedError',
+}
 
-const NEWEST = { environment: '.venv-test' }
-const OLDEST = { environment: '.venv-test-oldest' }
-const FRAMEWORKS = { environment: '.venv-test-frameworks' }
+const python = (file: string, environment = ''): Program => ({ file, environment: `.venv-test${environment}` })
+const LANGCHAIN = python('langchain_client.py')
+const LITELLM = python('litellm_client.py', '-litellm')
+const CREWAI = python('crewai_client.py', '-crewai')
+const AI: Program = { file: 'ai-client.ts' }
+
+const OPENAI = { dialect: 'openai', provider: 'openai', errors: OPENAI_ERRORS } as const
+const ANTHROPIC = { dialect: 'anthropic', provider: 'anthropic', errors: ANTHROPIC_ERRORS } as const
 
 export const CLIENTS: ClientSpec[] = [
-  { name: 'openai, oldest', dialect: 'openai', program: 'openai_client.py', ...OLDEST, errors: OPENAI_ERRORS },
-  { name: 'openai', dialect: 'openai', program: 'openai_client.py', ...NEWEST, errors: OPENAI_ERRORS },
-  { name: 'anthropic', dialect: 'anthropic', program: 'anthropic_client.py', ...NEWEST, errors: ANTHROPIC_ERRORS },
-  ...both('LangChain', { program: 'langchain_client.py', ...NEWEST }),
-  ...both('LiteLLM', { program: 'litellm_client.py', ...FRAMEWORKS }),
-  ...both('CrewAI', { program: 'crewai_client.py', ...FRAMEWORKS }),
-  { name: 'openai (Node)', dialect: 'openai', program: 'openai-client.ts', errors: NODE_ERRORS },
-  { name: 'anthropic (Node)', dialect: 'anthropic', program: 'anthropic-client.ts', errors: NODE_ERRORS },
-  ...(['openai', 'openai-chat', 'anthropic'] as const).map(
-    (provider): ClientSpec => ({
-      name: `AI SDK, ${provider}`,
-      dialect: provider === 'anthropic' ? 'anthropic' : 'openai',
-      program: 'ai-client.ts',
-      arguments: [provider],
-      errors: AI_ERRORS,
-    }),
-  ),
+  { ...OPENAI, name: 'openai, oldest', program: python('openai_client.py', '-oldest'), provider: '' },
+  { ...OPENAI, name: 'openai', program: python('openai_client.py'), provider: '' },
+  { ...ANTHROPIC, name: 'anthropic', program: python('anthropic_client.py'), provider: '' },
+  { ...OPENAI, name: 'LangChain, OpenAI', program: LANGCHAIN },
+  { ...ANTHROPIC, name: 'LangChain, Anthropic', program: LANGCHAIN },
+  { ...OPENAI, name: 'LiteLLM, OpenAI', program: LITELLM, errors: LITELLM_OPENAI_ERRORS },
+  { ...ANTHROPIC, name: 'LiteLLM, Anthropic', program: LITELLM, errors: LITELLM_ANTHROPIC_ERRORS, codeIn: 'message' },
+  { ...OPENAI, name: 'CrewAI, OpenAI', program: CREWAI },
+  { ...ANTHROPIC, name: 'CrewAI, Anthropic', program: CREWAI },
+  { ...OPENAI, name: 'openai (Node)', program: { file: 'openai-client.ts' }, provider: '', errors: NODE_ERRORS },
+  {
+    ...ANTHROPIC,
+    name: '@anthropic-ai/sdk',
+    program: { file: 'anthropic-client.ts' },
+    provider: '',
+    errors: NODE_ERRORS,
+  },
+  { ...OPENAI, name: 'AI SDK, OpenAI responses', program: AI, errors: AI_ERRORS },
+  { ...OPENAI, name: 'AI SDK, OpenAI chat', program: AI, provider: 'openai-chat', errors: AI_ERRORS },
+  { ...ANTHROPIC, name: 'AI SDK, Anthropic', program: AI, errors: AI_ERRORS },
 ]
-
-/** A framework that speaks both dialects, and raises the errors of the SDK below. */
-function both(name: string, rest: Pick<ClientSpec, 'program' | 'environment'>): ClientSpec[] {
-  return (['openai', 'anthropic'] as const).map((dialect) => ({
-    ...rest,
-    name: `${name}, ${dialect}`,
-    dialect,
-    arguments: [dialect],
-    errors: dialect === 'openai' ? OPENAI_ERRORS : ANTHROPIC_ERRORS,
-  }))
-}
 
 /** What came of a case. */
 export interface Outcome {
@@ -94,51 +110,58 @@ export interface Outcome {
   error?: { classes: string[]; status: number | null; code: string | null; type: string | null; message: string }
 }
 
-/** A running client. */
-export class RunningClient {
-  readonly cases: ReadonlySet<string>
-  readonly versions: Readonly<Record<string, string>>
+interface Hello {
+  cases: Record<string, string[]>
+  versions: Record<string, string>
+}
+
+/** A running program. */
+export class RunningProgram {
+  /** Which cases it knows, by provider. */
+  readonly cases: Hello['cases']
+  readonly versions: Hello['versions']
   readonly #process: ChildProcess
   readonly #lines: Interface
+  readonly #exited: Promise<unknown[]>
 
-  private constructor(
-    process: ChildProcess,
-    lines: Interface,
-    told: { cases: string[]; versions: Record<string, string> },
-  ) {
+  private constructor(process: ChildProcess, lines: Interface, exited: Promise<unknown[]>, { cases, versions }: Hello) {
     this.#process = process
     this.#lines = lines
-    this.cases = new Set(told.cases)
-    this.versions = told.versions
+    this.#exited = exited
+    this.cases = cases
+    this.versions = versions
   }
 
   /** Starts it in an environment that leads nowhere; each case brings its own. */
-  static async start(
-    { program, environment, arguments: given = [] }: ClientSpec,
-    variables: Record<string, string>,
-  ): Promise<RunningClient> {
+  static async start({ file, environment }: Program, variables: Record<string, string>): Promise<RunningProgram> {
     const interpreter = environment ? resolve(root, environment, 'bin/python') : process.execPath
-    const child = spawn(interpreter, [resolve(import.meta.dirname, 'clients', program), ...given], {
-      env: variables,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    })
+    const child = spawn(interpreter, [resolve(import.meta.dirname, 'clients', file)], { env: variables })
     let stderr = ''
-    child.stderr!.on('data', (chunk: Buffer) => (stderr += chunk))
-    const lines = createInterface(child.stdout!)
-    const first = await Promise.race([once(lines, 'line'), once(child, 'exit')])
-    if (typeof first[0] !== 'string') throw new Error(`${program} did not start: ${stderr}`)
-    return new RunningClient(child, lines, JSON.parse(first[0]))
+    child.stderr.on('data', (chunk: Buffer) => {
+      stderr = (stderr + chunk).slice(-4_000)
+    })
+    const exited = once(child, 'exit')
+    const lines = createInterface(child.stdout)
+    const [hello] = await Promise.race([once(lines, 'line'), exited])
+    if (typeof hello !== 'string') throw new Error(`${file} did not start: ${stderr}`)
+    return new RunningProgram(child, lines, exited, JSON.parse(hello) as Hello)
   }
 
-  async run(name: string, model: string, environment: Record<string, string>): Promise<Outcome> {
-    const line = Promise.race([once(this.#lines, 'line'), once(this.#process, 'exit')])
-    this.#process.stdin!.write(`${JSON.stringify({ case: name, model, environment })}\n`)
-    return JSON.parse(String((await line)[0])) as Outcome
+  async run(wanted: {
+    provider: string
+    case: string
+    model: string
+    environment: Record<string, string>
+  }): Promise<Outcome> {
+    const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
+    this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
+    const [line] = await answer
+    if (typeof line !== 'string') throw new Error(`the client ended in the case "${wanted.case}"`)
+    return JSON.parse(line) as Outcome
   }
 
   async stop(): Promise<void> {
-    const exited = once(this.#process, 'exit')
     this.#process.stdin!.end()
-    await exited
+    await this.#exited
   }
 }

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
 import { agentEnvironment } from '../../src/agents/environment.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
-import { CLIENTS, type ClientSpec, type Outcome, RunningClient } from './clients.ts'
+import { CLIENTS, type ClientSpec, type Outcome, RunningProgram } from './clients.ts'
 import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
 import { Table } from './table.ts'
 
@@ -36,6 +36,8 @@ const SHELL = {
 }
 const USERS_KEY = { openai: 'sk-of-the-user', anthropic: 'sk-ant-of-the-user' }
 const SERVERS_KEY = { openai: 'sk-of-the-server', anthropic: 'sk-ant-of-the-server' }
+/** Names as each dialect has them, of no model. */
+const UNHEARD_OF = { openai: 'gpt-0-unheard-of', anthropic: 'claude-0-unheard-of' }
 const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5' }
 
 /** Ten tokens in and five out cost 75,000 nanodollars; ten embedded ones 2,500. */
@@ -54,18 +56,21 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
     runToken,
     serverUrl,
     shimFolder: resolve(root, 'python/shim'),
-    providerKeys: 'passthrough',
+    providerKeys: 'inject',
   })
 
+const nowhere = environmentOf('http://127.0.0.1:9', 'run_none')
+const running = new Map<string, Promise<RunningProgram>>()
+for (const { program } of CLIENTS) {
+  const key = JSON.stringify(program)
+  running.set(key, running.get(key) ?? RunningProgram.start(program, nowhere))
+}
 const clients = await Promise.all(
-  CLIENTS.map(async (spec) => ({
-    spec,
-    client: await RunningClient.start(spec, environmentOf('http://127.0.0.1:9', 'run_none')),
-  })),
+  CLIENTS.map(async (spec) => ({ spec, program: await running.get(JSON.stringify(spec.program))! })),
 )
 const table = new Table()
 afterAll(async () => {
-  await Promise.all(clients.map(({ client }) => client.stop()))
+  await Promise.all(Array.from(running.values(), async (program) => (await program).stop()))
   mkdirSync(resolve(root, 'test-output'), { recursive: true })
   writeFileSync(resolve(root, 'test-output/conformance.md'), `${table}`)
   console.log(`${table}`)
@@ -78,20 +83,20 @@ class Stage {
   /** Requests that came to the gateway. */
   attempts = 0
   readonly #spec: ClientSpec
-  readonly #client: RunningClient
+  readonly #program: RunningProgram
   readonly #environment: Record<string, string>
 
   private constructor(
     cage: TestRuntime,
     agentId: string,
     spec: ClientSpec,
-    client: RunningClient,
+    program: RunningProgram,
     environment: Record<string, string>,
   ) {
     this.cage = cage
     this.agentId = agentId
     this.#spec = spec
-    this.#client = client
+    this.#program = program
     this.#environment = environment
     const port = new URL(cage.url).port
     const count = (message: unknown) => {
@@ -102,20 +107,20 @@ class Stage {
     onTestFinished(() => void unsubscribe('http.server.request.start', count))
   }
 
-  static async open({ spec, client }: (typeof clients)[number], options: RuntimeOptions = {}): Promise<Stage> {
+  static async open({ spec, program }: (typeof clients)[number], options: RuntimeOptions = {}): Promise<Stage> {
     const cage = await openTestRuntime({ prices: PRICES, ...options })
     const agent = cage.addAgent()
-    return new Stage(cage, agent.id, spec, client, environmentOf(cage.url, agent.token))
+    return new Stage(cage, agent.id, spec, program, environmentOf(cage.url, agent.token))
   }
 
   /** Without a supervisor: an API token as the key, at an address that anybody may know. */
-  static async openUnsupervised({ spec, client }: (typeof clients)[number]): Promise<Stage> {
+  static async openUnsupervised({ spec, program }: (typeof clients)[number]): Promise<Stage> {
     const cage = await openTestRuntime({ prices: PRICES })
     const { access_token } = await cage.login()
     const made = (await cage.post('/api/tokens', { name: 'notebook', budget_usd: '1' }, access_token)).json()
     const openai = `${cage.url}/gateway/openai/v1`
     const anthropic = `${cage.url}/gateway/anthropic`
-    return new Stage(cage, String(made.agent_id), spec, client, {
+    return new Stage(cage, String(made.agent_id), spec, program, {
       OPENAI_BASE_URL: openai,
       OPENAI_API_BASE: openai,
       OPENAI_API_KEY: String(made.token),
@@ -127,7 +132,13 @@ class Stage {
   }
 
   run(name: string, model = MODEL[this.#spec.dialect]): Promise<Outcome> {
-    return this.#client.run(name, model, this.#environment)
+    const { provider } = this.#spec
+    return this.#program.run({
+      provider,
+      case: name,
+      model: provider ? `${provider}/${model}` : model,
+      environment: this.#environment,
+    })
   }
 
   /** The client's result, after so many calls, each of which was sent once, charged to the digit, and recorded. */
@@ -185,8 +196,8 @@ const CALLS = [
 const WARM: Turn = { text: ['Oslo 4, ', 'Rome 4.'] }
 
 describe.each(clients)('$spec.name', (one) => {
-  const { spec, client } = one
-  const version = Object.entries(client.versions).map(([name, number]) => `${name} ${number}`)
+  const { spec, program } = one
+  const version = Object.entries(program.versions).map(([name, number]) => `${name} ${number}`)
   table.row(spec.name, version.join(', '))
 
   /** A test that stands in the table. */
@@ -200,7 +211,7 @@ describe.each(clients)('$spec.name', (one) => {
   }
   /** The same, for clients that can do this. */
   const conformsIf = (name: string, ...rest: Parameters<typeof conforms>) => {
-    if (client.cases.has(name)) conforms(...rest)
+    if (program.cases[spec.provider]!.includes(name)) conforms(...rest)
     else table.set(spec.name, rest[0], '–')
   }
   const raises = ({ error }: Outcome, status: keyof ClientSpec['errors'], code: string) => {
@@ -271,7 +282,7 @@ describe.each(clients)('$spec.name', (one) => {
 
   conforms('403', 'knows that a model has no price', async () => {
     const stage = await Stage.open(one)
-    raises(await stage.run('plain', 'unheard-of-1'), 403, 'price_unknown')
+    raises(await stage.run('plain', UNHEARD_OF[spec.dialect]), 403, 'price_unknown')
     expect(stage.attempts).toBe(1)
     expect(stage.cage.provider.requests).toEqual([])
   })
@@ -300,13 +311,13 @@ describe.each(clients)('$spec.name', (one) => {
     const stage = await Stage.open(one)
     const error = {
       type: 'invalid_request_error',
-      message: 'This is too long.',
+      message: 'This is no picture.',
       param: 'messages',
-      code: 'context_length_exceeded',
+      code: 'invalid_image',
     }
     const body = spec.dialect === 'openai' ? { error } : { type: 'error', error, request_id: 'req_1' }
     stage.cage.provider.does(sends(400, { 'content-type': 'application/json' }, body))
-    raises(await stage.run('plain'), 400, 'context_length_exceeded')
+    raises(await stage.run('plain'), 400, 'invalid_image')
     expect(stage.attempts).toBe(1)
   })
 

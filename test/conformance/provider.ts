@@ -38,7 +38,9 @@ export function plays(...turns: Turn[]): Script {
       return sends(404, JSON_TYPE, { error: { message: `nothing at ${pathname}`, type: 'invalid_request_error' } })(
         response,
       )
-    const turn = turns[Math.min(played++, turns.length - 1)]!
+    const turn = turns[Math.min(played, turns.length - 1)]!
+    // Looking around is no turn.
+    if (received.method === 'POST' && !pathname.endsWith('count_tokens')) played += 1
     const said = play(turn, request)
     return typeof said === 'string' ? streams(framesOf(said))(response) : sends(200, HEADERS, said)(response)
   }
@@ -261,12 +263,15 @@ function responseStream(turn: Turn, request: Request): string {
 
 // Messages
 
-const MESSAGE_USAGE = {
+const COUNTED = {
   input_tokens: USED.input,
   cache_creation_input_tokens: 0,
   cache_read_input_tokens: 0,
-  cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
   output_tokens: USED.output,
+}
+const MESSAGE_USAGE = {
+  ...COUNTED,
+  cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
   service_tier: 'standard',
 }
 
@@ -342,7 +347,7 @@ function messageStream(turn: Turn, { model }: Request): string {
     frame({
       type: 'message_delta',
       delta: { stop_reason: stopReason(turn), stop_sequence: null },
-      usage: { output_tokens: USED.output },
+      usage: COUNTED,
     }),
     frame({ type: 'message_stop' }),
   ].join('')

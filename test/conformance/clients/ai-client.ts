@@ -1,16 +1,20 @@
-/** The AI SDK, with one of its providers by the program's argument: openai (Responses API), openai-chat, anthropic. */
+/** The AI SDK, with the provider that the model's name begins with: openai (Responses API), openai-chat, anthropic. */
 import { createAnthropic } from '@ai-sdk/anthropic'
 import { createOpenAI } from '@ai-sdk/openai'
-import { embedMany, generateText, isStepCount, jsonSchema, Output, streamText, tool } from 'ai'
-import { CITY, obey, PIXEL, QUESTION, warmth } from './lockstep.ts'
+import { embedMany, generateText, isStepCount, jsonSchema, type LanguageModel, Output, streamText, tool } from 'ai'
+import { type Case, CITY, obey, PIXEL, QUESTION, warmth } from './lockstep.ts'
 
-const PROVIDERS = {
-  openai: (model: string) => createOpenAI()(model),
-  'openai-chat': (model: string) => createOpenAI().chat(model),
-  anthropic: (model: string) => createAnthropic()(model),
+const PROVIDERS: Record<string, (model: string) => LanguageModel> = {
+  openai: (model) => createOpenAI()(model),
+  'openai-chat': (model) => createOpenAI().chat(model),
+  anthropic: (model) => createAnthropic()(model),
 }
-const name = process.argv[2] as keyof typeof PROVIDERS
-const model = PROVIDERS[name]
+
+function model(name: string): LanguageModel {
+  const [provider, id] = name.split('/')
+  return PROVIDERS[provider!]!(id!)
+}
+
 const HELLO = { prompt: 'Say hello.', maxOutputTokens: 50 }
 const TOOLS = {
   warmth: tool({
@@ -34,65 +38,66 @@ async function read(options: Parameters<typeof streamText>[0]) {
   return { text, calls, usage: await stream.usage }
 }
 
-await obey(
-  {
-    async plain(id) {
-      const { text, usage } = await generateText({ ...HELLO, model: model(id) })
-      return { text, usage: [usage.inputTokens, usage.outputTokens] }
-    },
-
-    async streamed(id) {
-      const { text } = await read({ ...HELLO, model: model(id) })
-      return { text }
-    },
-
-    async streamed_usage(id) {
-      const { usage } = await read({ ...HELLO, model: model(id) })
-      return { usage: [usage.inputTokens, usage.outputTokens] }
-    },
-
-    async tools(id) {
-      const { text, steps } = await generateText({ ...ASKED, model: model(id) })
-      const calls = steps.flatMap(({ toolCalls }) => toolCalls)
-      return { text, calls: calls.map((call) => ({ name: call.toolName, arguments: call.input })) }
-    },
-
-    async streamed_tools(id) {
-      const { text, calls } = await read({ ...ASKED, model: model(id) })
-      return { text, calls }
-    },
-
-    async vision(id) {
-      const content = [
-        { type: 'text' as const, text: 'What is this?' },
-        { type: 'file' as const, data: PIXEL, mediaType: 'image/png' },
-      ]
-      const { text } = await generateText({
-        model: model(id),
-        messages: [{ role: 'user', content }],
-        maxOutputTokens: 50,
-      })
-      return { text }
-    },
-
-    async structured(id) {
-      const schema = jsonSchema<{ city: string; degrees: number }>({
-        type: 'object',
-        properties: { city: { type: 'string' }, degrees: { type: 'integer' } },
-        required: ['city', 'degrees'],
-        additionalProperties: false,
-      })
-      const { output } = await generateText({ ...HELLO, model: model(id), output: Output.object({ schema }) })
-      return output
-    },
-
-    ...(name === 'openai' && {
-      async embeddings() {
-        const model = createOpenAI().embedding('text-embedding-3-small')
-        return { vectors: (await embedMany({ model, values: ['one', 'two'] })).embeddings }
-      },
-    }),
+const cases: Record<string, Case> = {
+  async plain(id) {
+    const { text, usage } = await generateText({ ...HELLO, model: model(id) })
+    return { text, usage: [usage.inputTokens, usage.outputTokens] }
   },
+
+  async streamed(id) {
+    const { text } = await read({ ...HELLO, model: model(id) })
+    return { text }
+  },
+
+  async streamed_usage(id) {
+    const { usage } = await read({ ...HELLO, model: model(id) })
+    return { usage: [usage.inputTokens, usage.outputTokens] }
+  },
+
+  async tools(id) {
+    const { text, steps } = await generateText({ ...ASKED, model: model(id) })
+    const calls = steps.flatMap(({ toolCalls }) => toolCalls)
+    return { text, calls: calls.map((call) => ({ name: call.toolName, arguments: call.input })) }
+  },
+
+  async streamed_tools(id) {
+    const { text, calls } = await read({ ...ASKED, model: model(id) })
+    return { text, calls }
+  },
+
+  async vision(id) {
+    const content = [
+      { type: 'text' as const, text: 'What is this?' },
+      { type: 'file' as const, data: PIXEL, mediaType: 'image/png' },
+    ]
+    const { text } = await generateText({
+      model: model(id),
+      messages: [{ role: 'user', content }],
+      maxOutputTokens: 50,
+    })
+    return { text }
+  },
+
+  async structured(id) {
+    const schema = jsonSchema<{ city: string; degrees: number }>({
+      type: 'object',
+      properties: { city: { type: 'string' }, degrees: { type: 'integer' } },
+      required: ['city', 'degrees'],
+      additionalProperties: false,
+    })
+    const { output } = await generateText({ ...HELLO, model: model(id), output: Output.object({ schema }) })
+    return output
+  },
+}
+
+async function embeddings() {
+  const model = createOpenAI().embedding('text-embedding-3-small')
+  return { vectors: (await embedMany({ model, values: ['one', 'two'] })).embeddings }
+}
+
+await obey(
+  { openai: { ...cases, embeddings }, 'openai-chat': cases, anthropic: cases },
   'ai',
-  name === 'anthropic' ? '@ai-sdk/anthropic' : '@ai-sdk/openai',
+  '@ai-sdk/openai',
+  '@ai-sdk/anthropic',
 )

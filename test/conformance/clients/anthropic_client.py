@@ -82,5 +82,4 @@ def models(model):
     return {"models": [model.id for model in client.models.list()], "counted": counted}
 
 
-CASES = [plain, streamed, streamed_usage, tools, streamed_tools, vision, thinking, models]
-obey({case.__name__: case for case in CASES}, "anthropic")
+obey({"": [plain, streamed, streamed_usage, tools, streamed_tools, vision, thinking, models]}, "anthropic")

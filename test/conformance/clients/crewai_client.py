@@ -1,18 +1,15 @@
-"""CrewAI: its own model classes on OpenAI's or Anthropic's SDK by the program's argument, and a whole crew."""
-
-import sys
+"""CrewAI: its own model classes on OpenAI's or Anthropic's SDK as the model's name begins, and a whole crew."""
 
 from crewai import LLM, Agent, Crew, Task
 from crewai.tools import tool
 from lockstep import QUESTION, obey
 from lockstep import warmth as measure
 
-[dialect] = sys.argv[1:]
 measured = []
 
 
 def chat(model, **options):
-    return LLM(model=f"{dialect}/{model}", max_tokens=50, **options)
+    return LLM(model=model, max_tokens=50, **options)
 
 
 def plain(model):
@@ -51,4 +48,4 @@ def crew(model, tools, **options):
 
 
 CASES = [plain, streamed, tools, streamed_tools, kickoff]
-obey({case.__name__: case for case in CASES}, "crewai")
+obey({"openai": CASES, "anthropic": CASES}, "crewai")

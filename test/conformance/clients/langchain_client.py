@@ -1,19 +1,16 @@
-"""LangChain: ChatOpenAI and ChatAnthropic, told apart by the program's argument."""
+"""LangChain: ChatOpenAI and ChatAnthropic, as the model's name begins."""
 
-import sys
-
+from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from lockstep import PIXEL, QUESTION, obey
 from lockstep import warmth as measure
 from pydantic import BaseModel
 
-[dialect] = sys.argv[1:]
-if dialect == "openai":
-    from langchain_openai import ChatOpenAI as Chat
-    from langchain_openai import OpenAIEmbeddings
-else:
-    from langchain_anthropic import ChatAnthropic as Chat
+def chat(name, **options):
+    provider, model = name.split("/")
+    return {"openai": ChatOpenAI, "anthropic": ChatAnthropic}[provider](model=model, max_tokens=50, **options)
 
 
 @tool
@@ -23,31 +20,31 @@ def warmth(city: str) -> str:
 
 
 def plain(model):
-    reply = Chat(model=model, max_tokens=50).invoke("Say hello.")
+    reply = chat(model).invoke("Say hello.")
     return {"text": reply.text, "usage": [reply.usage_metadata["input_tokens"], reply.usage_metadata["output_tokens"]]}
 
 
 def streamed(model):
-    return {"text": "".join(chunk.text for chunk in Chat(model=model, max_tokens=50).stream("Say hello."))}
+    return {"text": "".join(chunk.text for chunk in chat(model).stream("Say hello."))}
 
 
 def streamed_usage(model):
-    chunks = list(Chat(model=model, max_tokens=50, stream_usage=True).stream("Say hello."))
+    chunks = list(chat(model, stream_usage=True).stream("Say hello."))
     usage = [chunk.usage_metadata for chunk in chunks if chunk.usage_metadata]
     return {"usage": [sum(one[way] for one in usage) for way in ("input_tokens", "output_tokens")]}
 
 
 def tools(model):
-    chat = Chat(model=model, max_tokens=50).bind_tools([warmth])
+    model = chat(model).bind_tools([warmth])
     talk = [HumanMessage(QUESTION)]
-    first = chat.invoke(talk)
+    first = model.invoke(talk)
     results = [ToolMessage(warmth.invoke(call["args"]), tool_call_id=call["id"]) for call in first.tool_calls]
-    return {"calls": calls_of(first), "text": chat.invoke([*talk, first, *results]).text}
+    return {"calls": calls_of(first), "text": model.invoke([*talk, first, *results]).text}
 
 
 def streamed_tools(model):
     whole = None
-    for chunk in Chat(model=model, max_tokens=50).bind_tools([warmth]).stream(QUESTION):
+    for chunk in chat(model).bind_tools([warmth]).stream(QUESTION):
         whole = chunk if whole is None else whole + chunk
     return {"calls": calls_of(whole)}
 
@@ -60,7 +57,7 @@ def calls_of(message):
 def vision(model):
     image = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
     asked = HumanMessage(content=[{"type": "text", "text": "What is this?"}, image])
-    return {"text": Chat(model=model, max_tokens=50).invoke([asked]).text}
+    return {"text": chat(model).invoke([asked]).text}
 
 
 class Place(BaseModel):
@@ -69,8 +66,8 @@ class Place(BaseModel):
 
 
 def structured(model):
-    chat = Chat(model=model, max_tokens=50).with_structured_output(Place, method="json_schema")
-    return chat.invoke("Where is it warm?").model_dump()
+    model = chat(model).with_structured_output(Place, method="json_schema")
+    return model.invoke("Where is it warm?").model_dump()
 
 
 def embeddings(_model):
@@ -80,25 +77,24 @@ def embeddings(_model):
 
 
 def responses(model):
-    return {"text": Chat(model=model, max_tokens=50, use_responses_api=True).invoke("Say hello.").text}
+    return {"text": chat(model, use_responses_api=True).invoke("Say hello.").text}
 
 
 def streamed_responses(model):
-    chat = Chat(model=model, max_tokens=50, use_responses_api=True)
-    return {"text": "".join(chunk.text for chunk in chat.stream("Say hello."))}
+    model = chat(model, use_responses_api=True)
+    return {"text": "".join(chunk.text for chunk in model.stream("Say hello."))}
 
 
 def responses_tools(model):
-    chat = Chat(model=model, max_tokens=50, use_responses_api=True).bind_tools([warmth])
+    model = chat(model, use_responses_api=True).bind_tools([warmth])
     talk = [HumanMessage(QUESTION)]
     first = None
-    for chunk in chat.stream(talk):
+    for chunk in model.stream(talk):
         first = chunk if first is None else first + chunk
     results = [ToolMessage(warmth.invoke(call["args"]), tool_call_id=call["id"]) for call in first.tool_calls]
-    return {"calls": calls_of(first), "text": chat.invoke([*talk, first, *results]).text}
+    return {"calls": calls_of(first), "text": model.invoke([*talk, first, *results]).text}
 
 
 CASES = [plain, streamed, streamed_usage, tools, streamed_tools, vision, structured]
-if dialect == "openai":
-    CASES += [embeddings, responses, streamed_responses, responses_tools]
-obey({case.__name__: case for case in CASES}, "langchain-" + dialect)
+OPENAI = [*CASES, embeddings, responses, streamed_responses, responses_tools]
+obey({"openai": OPENAI, "anthropic": CASES}, "langchain-openai", "langchain-anthropic")

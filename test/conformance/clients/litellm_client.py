@@ -1,18 +1,16 @@
-"""LiteLLM as a library, in front of OpenAI or Anthropic by the program's argument."""
+"""LiteLLM as a library, in front of OpenAI or Anthropic as the model's name begins."""
 
 import json
-import sys
 
 import litellm
 from lockstep import CITY, PIXEL, QUESTION, obey, warmth
 
-[dialect] = sys.argv[1:]
 HELLO = [{"role": "user", "content": "Say hello."}]
 TOOLS = [{"type": "function", "function": {"name": "warmth", "description": "How warm it is", "parameters": CITY}}]
 
 
 def complete(model, messages=HELLO, **options):
-    return litellm.completion(model=f"{dialect}/{model}", messages=messages, max_tokens=50, **options)
+    return litellm.completion(model=model, messages=messages, max_tokens=50, **options)
 
 
 def plain(model):
@@ -65,16 +63,15 @@ def embeddings(_model):
 
 
 def responses(model):
-    reply = litellm.responses(model=f"openai/{model}", input="Say hello.", max_output_tokens=50)
+    reply = litellm.responses(model=model, input="Say hello.", max_output_tokens=50)
     return {"text": reply.output[0].content[0].text}
 
 
 def streamed_responses(model):
-    events = litellm.responses(model=f"openai/{model}", input="Say hello.", max_output_tokens=50, stream=True)
+    events = litellm.responses(model=model, input="Say hello.", max_output_tokens=50, stream=True)
     return {"text": "".join(event.delta for event in events if event.type == "response.output_text.delta")}
 
 
 CASES = [plain, streamed, streamed_usage, tools, streamed_tools, vision]
-if dialect == "openai":
-    CASES += [structured, embeddings, responses, streamed_responses]
-obey({case.__name__: case for case in CASES}, "litellm")
+OPENAI = [*CASES, structured, embeddings, responses, streamed_responses]
+obey({"openai": OPENAI, "anthropic": CASES}, "litellm")
