@@ -99,9 +99,9 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   const loose = bound(byBytes)
   if (loose.most <= available) return loose
   const textBytes = size.bytes - demands.imageBytes
-  if (!size.text || textBytes > COUNT_AT_MOST_BYTES || demands.audioInput) {
-    return bound(demands.audioInput ? byBytes : textBytes + images)
-  }
+  // The bytes of audio are more than its tokens.
+  if (demands.audioInput) return loose
+  if (!size.text || !COUNTED.test(size.model) || textBytes > COUNT_AT_MOST_BYTES) return bound(textBytes + images)
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
   return bound(Math.min(textBytes, counted) + images)
 }
@@ -178,5 +178,7 @@ const LONG_RUN = /([\p{L}\p{M}]{64}|\s{64}|[^\s\p{L}\p{N}]{64})/u
 /** "<|endoftext|>" in a text is text; the tokenizer would throw. */
 const PLAIN_TEXT = { disallowedSpecial: new Set<string>() }
 
+/** Models whose tokenizer we have; for others a count would be a guess. */
+const COUNTED = /^(ft:)?(gpt-|chatgpt-|o\d|codex-|text-embedding)/
 /** Models before gpt-4o. */
-const OLD_VOCABULARY = /^(gpt-3\.5|gpt-4(?![o.])|text-embedding)/
+const OLD_VOCABULARY = /^(ft:)?(gpt-3\.5|gpt-4(?![o.])|text-embedding)/

@@ -1,8 +1,12 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { boundCall, countTokens, TEXT_ONLY } from '../../src/budget/estimate.ts'
-import type { Price } from '../../src/budget/prices.ts'
-import { Prices } from '../../src/budget/prices.ts'
+import { costOf, type Price, Prices, type Usage } from '../../src/budget/prices.ts'
 import { systemClock } from '../../src/clock.ts'
+import type { JsonObject } from '../../src/gateway/json.ts'
+import { anthropic } from '../../src/gateway/providers/anthropic.ts'
+import { openai } from '../../src/gateway/providers/openai.ts'
+import type { Format } from '../../src/gateway/providers/provider.ts'
 import { fromUsd } from '../../src/money.ts'
 
 const rate = (usdPerMtok: number) => ({ base: usdPerMtok * 1_000_000, tiers: [] })
@@ -17,6 +21,17 @@ const priceOf = (input: number, output: number, contextWindow: number | null = n
 })
 
 const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, text: null, model: 'gpt-4o', demands: TEXT_ONLY }
+
+const openaiFormat = (path: string) => openai.route('POST', path) as Format
+const anthropicFormat = (path: string) => anthropic.route('POST', path) as Format
+
+/** A body as the gateway sees it. */
+function sizeOf(format: Format, body: object) {
+  const { model, maxOutputTokens, answers, demands } = format.readCall(body as JsonObject)
+  const sent = JSON.stringify(format.prepare(body as JsonObject, false, null, null))
+  const text = format.textOf(body as JsonObject)
+  return { format, size: { bytes: Buffer.byteLength(sent), maxOutputTokens, answers, text, demands, model } }
+}
 
 describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
@@ -91,6 +106,304 @@ describe('counting tokens', () => {
   test('of a longer text is a quarter of its bytes', async () => {
     expect(await countTokens('a'.repeat(400_000), 'gpt-4o')).toBe(100_000)
   })
+})
+
+test('a tokenizer is not asked about a model whose own is not known', async () => {
+  const text = () => 'word '.repeat(200)
+  const foreign = { ...size, model: 'llama-3.3-70b', text, maxOutputTokens: 1 }
+  expect((await boundCall(priceOf(1_000, 0), foreign, fromUsd('0.5'), true)).most).toBe(fromUsd('1'))
+})
+
+describe('an image', () => {
+  const PICTURE = `data:image/png;base64,${'iVBOR'.repeat(100_000)}`
+  const formats = [
+    {
+      name: 'a chat completion',
+      format: openaiFormat('/chat/completions'),
+      body: (url: string) => ({
+        model: 'gpt-4o',
+        max_tokens: 10,
+        messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
+      }),
+      most: 1_445,
+    },
+    {
+      name: 'a response',
+      format: openaiFormat('/responses'),
+      body: (image_url: string) => ({
+        model: 'gpt-4o',
+        max_output_tokens: 10,
+        input: [{ role: 'user', content: [{ type: 'input_image', image_url }] }],
+      }),
+      most: 1_445,
+    },
+    {
+      name: 'a message',
+      format: anthropicFormat('/messages'),
+      body: (data: string) => ({
+        model: 'claude-sonnet-5',
+        max_tokens: 10,
+        messages: [
+          {
+            role: 'user',
+            content: [{ type: 'tool_result', content: [{ type: 'image', source: { type: 'base64', data } }] }],
+          },
+        ],
+      }),
+      most: 4_784,
+    },
+  ]
+
+  test.each(formats)(
+    'in $name costs at most what the vendor says, whatever its bytes',
+    async ({ format, body, most }) => {
+      const { size } = sizeOf(format, body(PICTURE))
+      expect(size.demands).toMatchObject({
+        images: 1,
+        imageBytes: PICTURE.length,
+        imageTokens: most,
+        isInputUnseen: false,
+      })
+      // $1 a token: it does not fit by its half a million bytes.
+      const { most: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('10000'), true)
+      expect(held).toBeGreaterThanOrEqual(fromUsd(String(most)))
+      expect(held).toBeLessThan(fromUsd(String(most + 400)))
+    },
+  )
+
+  test.each(formats)('of a few bytes in $name counts as a large one', async ({ format, body, most }) => {
+    const { size } = sizeOf(format, body('data:,x'))
+    const { most: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('1000000'), true)
+    expect(held).toBeGreaterThanOrEqual(fromUsd(String(most)))
+  })
+
+  test.each([
+    ['gpt-4o-mini-2024-07-18', 48_169],
+    ['gpt-4o', 1_445],
+    ['gpt-4.1-nano', 3_779],
+    ['gpt-5-mini', 3_779],
+    ['gpt-5.4', 24_600],
+    ['something-new', 24_600],
+  ])('of %s is at most %d tokens', (model, tokens) => {
+    const body = { model, messages: [{ content: [{ type: 'image_url', image_url: { url: 'https://x.example/y' } }] }] }
+    expect(openaiFormat('/chat/completions').readCall(body).demands).toMatchObject({ images: 1, imageTokens: tokens })
+  })
+})
+
+describe('what a request names without holding it is bounded by the context window', () => {
+  const chat = (part: object) => ({ model: 'gpt-4o', max_tokens: 1, messages: [{ role: 'user', content: [part] }] })
+  const response = (more: object) => ({ model: 'gpt-4o', max_output_tokens: 1, input: 'Hi', ...more })
+  const message = (block: object) => ({
+    model: 'claude-sonnet-5',
+    max_tokens: 1,
+    messages: [{ role: 'user', content: [block] }],
+  })
+
+  test.each([
+    ['a file id', '/chat/completions', chat({ type: 'file', file: { file_id: 'file-1' } })],
+    [
+      'a file in the request',
+      '/chat/completions',
+      chat({ type: 'file', file: { file_data: 'data:application/pdf;base64,JVBERi0' } }),
+    ],
+    [
+      'a file at an address',
+      '/responses',
+      response({ input: [{ content: [{ type: 'input_file', file_url: 'https://x.example/a.pdf' }] }] }),
+    ],
+    ['an item of before', '/responses', response({ input: [{ type: 'item_reference', id: 'msg_1' }] })],
+    ['the answer before', '/responses', response({ previous_response_id: 'resp_1' })],
+    ['a conversation', '/responses', response({ conversation: 'conv_1' })],
+    ['a stored prompt', '/responses', response({ prompt: { id: 'pmpt_1' } })],
+    ['a document', '/messages', message({ type: 'document', source: { type: 'base64', data: 'JVBERi0' } })],
+    [
+      'a document at an address',
+      '/messages',
+      message({ type: 'document', source: { type: 'url', url: 'https://x.example' } }),
+    ],
+    ['an upload', '/messages', message({ type: 'container_upload', file_id: 'file_1' })],
+  ])('%s', async (_name, path, body) => {
+    const { size } = sizeOf(path === '/messages' ? anthropicFormat(path) : openaiFormat(path), body)
+    const bound = await boundCall(priceOf(1, 0, 100_000), size, fromUsd('50'), true)
+    expect(bound.most).toBe(fromUsd('0.1'))
+  })
+
+  test('but not a document of plain text', () => {
+    const text = message({ type: 'document', source: { type: 'text', data: 'Dear all' } })
+    expect(anthropicFormat('/messages').readCall(text as JsonObject).demands.isInputUnseen).toBe(false)
+  })
+})
+
+describe('tools that the provider runs by itself', () => {
+  const search = { type: 'web_search' }
+  const body = (more: object) => ({ model: 'gpt-5', max_output_tokens: 100, input: 'Hi', tools: [search], ...more })
+  const price = { ...priceOf(1, 10, 100_000), webSearch: 10_000_000_000, previewSearch: 0, fileSearch: 0 }
+
+  test('let the model read everything again after each use, and each use costs', async () => {
+    const { size } = sizeOf(openaiFormat('/responses'), body({ max_tool_calls: 3 }))
+    const bound = await boundCall(price, size, fromUsd('50'), true)
+    // Four windows of input, 100 tokens of output, three searches.
+    expect(bound).toEqual({ most: fromUsd('0.431'), clampTo: null, toolUses: null })
+  })
+
+  test.each([
+    { available: '50', uses: 10 },
+    { available: '1.3', uses: 4 },
+    { available: '0.01', uses: 1 },
+  ])('get $uses uses where the client did not say and $available is left', async ({ available, uses }) => {
+    const { size, format } = sizeOf(openaiFormat('/responses'), body({}))
+    const bound = await boundCall(price, size, fromUsd(available), true)
+    expect(bound.toolUses).toBe(uses)
+    expect(format.prepare(body({}), false, null, uses)).toMatchObject({ max_tool_calls: uses })
+  })
+
+  test('of Anthropic each get the limit, unless theirs is lower', () => {
+    const tools = [{ type: 'web_search_20250305', max_uses: 2 }, { type: 'web_fetch_20250910' }, { name: 'mine' }]
+    const format = anthropicFormat('/messages')
+    const call = { model: 'claude-sonnet-5', max_tokens: 1, messages: [], tools }
+    expect(format.readCall(call).demands.serverTools).toEqual({ count: 2, uses: null })
+    expect(format.prepare(call, false, null, 4).tools).toEqual([
+      tools[0],
+      { type: 'web_fetch_20250910', max_uses: 4 },
+      tools[2],
+    ])
+  })
+
+  test.each(['code_interpreter', 'image_generation', 'code_execution_20250825'])(
+    'are refused where nobody can count what they cost: %s',
+    (type) => {
+      expect(() => openaiFormat('/responses').readCall(body({ tools: [{ type }] }))).toThrow(type)
+      const message = { model: 'claude-sonnet-5', max_tokens: 1, messages: [], tools: [{ type, name: 'x' }] }
+      expect(() => anthropicFormat('/messages').readCall(message)).toThrow(type)
+    },
+  )
+
+  test.each(['function', 'custom', 'computer_20250124', 'bash_20250124', 'text_editor_20250728', 'local_shell'])(
+    'are not those that the client runs: %s',
+    (type) => {
+      expect(openaiFormat('/responses').readCall(body({ tools: [{ type }] })).demands.serverTools).toBeNull()
+    },
+  )
+})
+
+describe('audio', () => {
+  const spoken = { messages: [{ content: [{ type: 'input_audio', input_audio: { data: 'UklGRg', format: 'wav' } }] }] }
+
+  test('without a price is refused', async () => {
+    const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-4o-audio-preview', ...spoken })
+    await expect(boundCall(priceOf(1, 1), size, fromUsd('50'), true)).rejects.toMatchObject({ code: 'price_unknown' })
+    const answer = { model: 'gpt-4o-audio-preview', messages: [], modalities: ['text', 'audio'] }
+    const asked = sizeOf(openaiFormat('/chat/completions'), answer)
+    await expect(boundCall(priceOf(1, 1), asked.size, fromUsd('50'), true)).rejects.toMatchObject({
+      code: 'price_unknown',
+    })
+  })
+
+  test('with a price is held at it, only where it is asked for', async () => {
+    const price = { ...priceOf(1, 1), audioInput: rate(100), audioOutput: rate(200) }
+    const most = async (body: object) => {
+      const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-audio', max_tokens: 1_000, ...body })
+      return (await boundCall(price, { ...size, bytes: 1_000 }, fromUsd('50'), true)).most
+    }
+    expect(await most({ messages: [] })).toBe(fromUsd('0.002'))
+    expect(await most(spoken)).toBe(fromUsd('0.101'))
+    expect(await most({ ...spoken, modalities: ['audio'] })).toBe(fromUsd('0.3'))
+  })
+})
+
+test('nothing that a provider may charge within what was asked for is more than what was held', async () => {
+  const tokens = (max: number) => fc.nat({ max })
+  const rateOf = fc.record({
+    base: tokens(200_000_000),
+    tiers: fc.array(fc.record({ start: tokens(400_000), rate: tokens(300_000_000) }), { maxLength: 2 }),
+  })
+  const sorted = fc
+    .tuple(rateOf, rateOf, rateOf, rateOf, rateOf, rateOf, rateOf)
+    .map((rates) => rates.map(({ base, tiers }) => ({ base, tiers: tiers.toSorted((a, b) => a.start - b.start) })))
+  const factor = fc.record({ times: fc.integer({ min: 1, max: 9 }), per: fc.integer({ min: 1, max: 9 }) })
+  const request = fc.record({
+    text: fc.string({ maxLength: 400, unit: 'grapheme', size: 'max' }),
+    images: fc.array(fc.string({ maxLength: 60 }), { maxLength: 3 }),
+    document: fc.boolean(),
+    spoken: fc.boolean(),
+    speaks: fc.boolean(),
+    max: fc.option(fc.integer({ min: 1, max: 300_000 })),
+    answers: fc.integer({ min: 1, max: 4 }),
+    tier: fc.constantFrom(null, 'priority', 'flex', 'never-heard-of'),
+    searches: fc.boolean(),
+  })
+  const share = fc.double({ min: 0, max: 1, noNaN: true })
+  const vendor = fc.record({ shares: fc.array(share, { minLength: 9, maxLength: 9 }), isTierRefused: fc.boolean() })
+  const window = fc.option(fc.integer({ min: 1_000, max: 400_000 }))
+  const money = fc.nat({ max: 100_000_000_000 })
+
+  await fc.assert(
+    fc.asyncProperty(
+      sorted,
+      fc.tuple(factor, factor),
+      window,
+      money,
+      request,
+      vendor,
+      async (rates, factors, contextWindow, available, asked, says) => {
+        const [input, cachedInput, cacheWrite, cacheWriteHour, output, audioInput, audioOutput] = rates
+        const price = {
+          ...{ input, cachedInput, cacheWrite, cacheWriteHour, output, audioInput, audioOutput },
+          ...{ contextWindow, webSearch: 10_000_000_000, previewSearch: 25_000_000_000, source: 'test' },
+          terms: { priority: factors[0], flex: factors[1] },
+        } as Price
+        const body = {
+          model: 'gpt-4o',
+          n: asked.answers,
+          ...(asked.max !== null && { max_completion_tokens: asked.max }),
+          ...(asked.tier !== null && { service_tier: asked.tier }),
+          ...(asked.speaks && { modalities: ['text', 'audio'] }),
+          ...(asked.searches && { web_search_options: {} }),
+          messages: [
+            {
+              role: 'user',
+              content: [
+                { type: 'text', text: asked.text },
+                ...asked.images.map((data) => ({
+                  type: 'image_url',
+                  image_url: { url: `data:image/png;base64,${data}` },
+                })),
+                ...(asked.document ? [{ type: 'file', file: { file_id: 'file-1' } }] : []),
+                ...(asked.spoken ? [{ type: 'input_audio', input_audio: { data: 'UklGRg', format: 'wav' } }] : []),
+              ],
+            },
+          ],
+        }
+        const { size } = sizeOf(openaiFormat('/chat/completions'), body)
+        const { most, clampTo } = await boundCall(price, size, available, true)
+
+        // What the vendor may say of such a request: no token that is not in its text and images, no answer above its limit.
+        const [read, cached, written, hour, heard, wrote, spoke] = says.shares as number[]
+        const readable = asked.document
+          ? (contextWindow ?? 2_000_000)
+          : (await countTokens(asked.text, 'gpt-4o')) + 8 + asked.images.length * 1_445 + (asked.spoken ? 6 : 0)
+        const total = Math.floor(readable * read!)
+        const fromCache = Math.floor(total * cached!)
+        const toCache = Math.floor((total - fromCache) * written!)
+        const forAnHour = Math.floor(toCache * hour!)
+        const writable = clampTo ?? asked.max ?? contextWindow ?? 131_072
+        const said = Math.floor(writable * asked.answers * wrote!)
+        const usage: Usage = {
+          input: total,
+          cachedInput: fromCache,
+          cacheWrite: toCache - forAnHour,
+          cacheWriteHour: forAnHour,
+          output: said,
+          ...(asked.spoken && { audioInput: Math.floor(total * heard!) }),
+          ...(asked.speaks && { audioOutput: Math.floor(said * spoke!) }),
+          ...(asked.searches && { previewSearches: asked.answers }),
+          ...(asked.tier && !says.isTierRefused && { terms: [asked.tier] }),
+        }
+        expect(costOf(price, usage)).toBeLessThanOrEqual(most)
+      },
+    ),
+    { numRuns: 1_000 },
+  )
 })
 
 describe('a price', () => {

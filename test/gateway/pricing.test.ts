@@ -1,0 +1,134 @@
+/** What a call is held for, and what is charged: prices of the list, through the whole road. */
+import { describe, expect, test } from 'vitest'
+import { toUsd } from '../../src/money.ts'
+import { sends } from '../support/provider.ts'
+import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
+
+const replies = (reply: object) => sends(200, { 'content-type': 'application/json' }, reply)
+
+/** The ledger's only row, money as dollars. */
+function onlyRow(cage: TestRuntime) {
+  const rows = cage.rows()
+  expect(rows).toHaveLength(1)
+  const { cost_nanos, held_nanos, estimated, code, ...row } = rows[0]!
+  const price = JSON.parse((row as unknown as { price: string }).price ?? 'null') as Record<string, unknown> | null
+  return { cost: toUsd(cost_nanos), held: toUsd(held_nanos), isEstimate: estimated === 1, code, price }
+}
+
+const sent = (cage: TestRuntime) => JSON.parse(cage.provider.requests.at(-1)!.body) as Record<string, unknown>
+
+describe('a call that does not say how much it wants is limited, and told so', () => {
+  const chat = { messages: [{ role: 'user', content: 'Hi' }] }
+  test.each([
+    { path: '/chat/completions', body: { model: 'gpt-4o', ...chat }, field: 'max_completion_tokens' },
+    { path: '/chat/completions', body: { model: 'o3', ...chat }, field: 'max_completion_tokens' },
+    { path: '/responses', body: { model: 'gpt-5', input: 'Hi' }, field: 'max_output_tokens' },
+  ])('$path of $body.model', async ({ path, body, field }) => {
+    const cage = await openTestRuntime()
+    const reply = await cage.addAgent().send('openai', 'POST', path, JSON.stringify(body))
+    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
+    expect(sent(cage)).toEqual({ ...body, [field]: 16_384 })
+  })
+
+  test('/messages', async () => {
+    const cage = await openTestRuntime()
+    const body = { model: 'claude-haiku-4-5', ...chat }
+    const reply = await cage.addAgent().send('anthropic', 'POST', '/v1/messages', JSON.stringify(body))
+    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
+    expect(sent(cage)).toEqual({ ...body, max_tokens: 16_384 })
+  })
+
+  test('but not /completions, which answers with 16 tokens then, nor /embeddings', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const completion = { model: 'gpt-3.5-turbo-instruct', prompt: 'Hi' }
+    const embedding = { model: 'text-embedding-3-small', input: 'Hi' }
+    for (const [path, body] of [
+      ['/completions', completion],
+      ['/embeddings', embedding],
+    ] as const) {
+      const reply = await agent.send('openai', 'POST', path, JSON.stringify(body))
+      expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBeUndefined()
+      expect(sent(cage)).toEqual(body)
+    }
+  })
+
+  test("and so are the provider's own tools", async () => {
+    const cage = await openTestRuntime()
+    const body = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 100, tools: [{ type: 'web_search' }] }
+    const reply = await cage.addAgent().send('openai', 'POST', '/responses', JSON.stringify(body))
+    expect(reply.headers['x-iron-cage-clamped-tool-uses']).toBe('10')
+    expect(sent(cage)).toEqual({ ...body, max_tool_calls: 10 })
+  })
+})
+
+describe('what is charged', () => {
+  const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 }
+  const body = { model: 'gpt-4o', max_tokens: 100, messages: [{ role: 'user', content: 'x'.repeat(400) }] }
+
+  test('is the tier that the reply tells, not the one that was asked for', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ service_tier: 'default', usage }))
+    await cage.addAgent().chat({ ...body, service_tier: 'priority' })
+    const { cost, held, isEstimate } = onlyRow(cage)
+    // 100 × $2.50 + 50 × $10 a million; held for the dearer tier.
+    expect({ cost, isEstimate }).toEqual({ cost: '0.00075', isEstimate: false })
+    const plain = await openTestRuntime()
+    plain.provider.does(replies({ usage }))
+    await plain.addAgent().chat({ ...body, service_tier: 'default' })
+    expect(Number(held)).toBeGreaterThan(Number(onlyRow(plain).held) * 1.69)
+  })
+
+  test('is told in the row with the tier, the rates, the list and the day', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ service_tier: 'flex', usage }))
+    await cage.addAgent().chat({ ...body, service_tier: 'flex' })
+    const { cost, price } = onlyRow(cage)
+    expect(cost).toBe('0.000375')
+    expect(price).toMatchObject({
+      source: expect.stringMatching(/^genai-prices \d+\.\d+\.\d+$/),
+      date: expect.stringMatching(/^\d{4}-\d\d-\d\d$/),
+      input: 2_500_000,
+      output: 10_000_000,
+      terms: 'flex',
+      factor: '1/2',
+    })
+  })
+
+  test('of tokens nobody knows is an estimate, and at most what was held', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, smell_tokens: 90_000_000 } }))
+    await cage.addAgent().chat(body)
+    const { cost, held, isEstimate, code } = onlyRow(cage)
+    expect({ cost, isEstimate, code }).toEqual({ cost: held, isEstimate: true, code: null })
+    expect((await cage.event('call.completed')).data.estimated).toBe(true)
+  })
+
+  test('of tokens that have a price is charged in full, also when it is more than what was held', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 1_000_000, smell_tokens: 5 } }))
+    await cage.addAgent().chat(body)
+    expect(onlyRow(cage)).toMatchObject({ cost: '2.5005', isEstimate: true, code: 'overrun' })
+  })
+
+  test('of a model that always searches has the search, which no reply tells', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ usage }))
+    await cage.addAgent().chat({ ...body, model: 'gpt-4o-mini-search-preview', web_search_options: {} })
+    // 100 × $0.15 + 50 × $0.60 a million, and $0.025.
+    expect(onlyRow(cage)).toMatchObject({ cost: '0.025045', isEstimate: false })
+  })
+})
+
+test.each([
+  ['gpt-4o-2031-02-03', {}],
+  ['ft:gpt-4.1-2025-04-14:acme::x', {}],
+  ['gpt-4o', { messages: [{ role: 'user', content: [{ type: 'input_audio', input_audio: { data: 'UklGRg' } }] }] }],
+  ['gpt-4o', { modalities: ['text', 'audio'] }],
+])('a call of %s without a price (%j) is refused, and nothing is sent', async (model, more) => {
+  const cage = await openTestRuntime()
+  const reply = await cage.addAgent().chat({ model, ...more })
+  expect([reply.status, reply.json()]).toEqual([403, { error: expect.objectContaining({ code: 'price_unknown' }) }])
+  expect(cage.provider.requests).toEqual([])
+  expect(cage.rows()).toEqual([])
+})
