@@ -1,0 +1,48 @@
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
+import { Redactor } from '../../src/redaction/redactor.ts'
+import { cleanTexts } from '../../src/state/clean.ts'
+
+const redactor = new Redactor(DEFAULT_POLICY)
+const clean = <T>(value: T): T => cleanTexts(value, (text) => redactor.redact(text).text)
+const EMAIL = 'jane@northwind-traders.com'
+
+describe('the net below events and audit rows', () => {
+  test('takes personal data out of texts, names of fields and numbers, however deep', () => {
+    expect(
+      clean({ text: `Ask ${EMAIL}`, facts: { [EMAIL]: [{ card: 4539148803436467 }, { deep: { key: EMAIL } }] } }),
+    ).toEqual({
+      text: 'Ask [EMAIL_REDACTED]',
+      facts: {
+        '[EMAIL_REDACTED]': [{ card: '[CREDIT_CARD_REDACTED]' }, { deep: { key: '[EMAIL_REDACTED]' } }],
+      },
+    })
+  })
+
+  test('leaves alone what is ours: ids, hashes, amounts, times, counts', () => {
+    const event = {
+      agent_id: 'lg-7a3f9c2d',
+      call_id: 'call-4539148803436467',
+      value_hash: '4155550182'.repeat(6),
+      cost_usd: '4539148803436467',
+      starts_at: '2026-01-01T00:00:00.000Z',
+      latency_ms: 1234,
+      input_tokens: 100_000,
+      ok: true,
+      reason: null,
+      missing: undefined,
+    }
+    expect(clean(event)).toEqual(event)
+  })
+
+  test('does not believe a name: what is longer than an id is looked at', () => {
+    expect(clean({ note_id: `${'x '.repeat(40)}${EMAIL}` }).note_id).toContain('[EMAIL_REDACTED]')
+  })
+
+  test('withholds what cannot be looked at', () => {
+    const broken = () => {
+      throw new Error('no')
+    }
+    expect(cleanTexts({ text: 'long enough' }, broken)).toEqual({ text: '[withheld: it could not be redacted]' })
+  })
+})
