@@ -295,7 +295,7 @@ export class Ledger {
 
   /** The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see the same money. */
   #tryHold(request: HoldRequest, accounts: readonly Account[]): Hold | Account {
-    const startedAt = isoTime(this.#now())
+    const now = this.#now()
     const { agentId, callId, most } = request
     const refusing = accounts.find(({ unspent }) => most > unspent)
     if (refusing) {
@@ -307,6 +307,7 @@ export class Ledger {
     }
     const full = accounts.find(({ available }) => most > available)
     if (full) return full
+    const startedAt = isoTime(now)
     this.#insert(request, startedAt)
     for (const account of accounts) account.hold(most)
     this.#open.set(callId, accounts)

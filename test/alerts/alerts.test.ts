@@ -32,9 +32,17 @@ test('an exhausted budget tells what did not fit', async () => {
     message: '',
     data: { ...data, needed_usd: null },
   })
+  world.record({
+    type: 'budget.exhausted',
+    level: 'CRIT',
+    agent_id: 'a',
+    message: '',
+    data: { ...data, budget: 'server', needed_usd: null },
+  })
   expect(raised(world)).toEqual([
     ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent. A call of up to $0.12 does not fit any more.'],
     ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent.'],
+    ['budget_exhausted', 'Budget exhausted — the whole server', '$49.95 of $50.00 spent.'],
   ])
 })
 

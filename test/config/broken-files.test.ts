@@ -37,6 +37,22 @@ describe('a broken YAML file', () => {
       'a.yaml:3:3: budget.wran_at: there is no such key; did you mean budget.warn_at?',
     ],
     [
+      'a time zone that nobody knows',
+      'budget:\n  period: { every: day, time_zone: Europe/Atlantis }\n',
+      'a.yaml:2:25: budget.period.time_zone: expected a time zone such as Europe/Warsaw, got "Europe/Atlantis"',
+    ],
+    [
+      'a period that is none',
+      'budget:\n  period: { every: week }\n',
+      'a.yaml:2:13: budget.period.every: expected one of day, month, got "week"',
+    ],
+    [
+      'a budget of the server that is no amount',
+      'budget:\n  server_usd: -5\n  per_run_usd: 5e1\n',
+      'a.yaml:2:3: budget.server_usd: expected an amount of US dollars such as 50 or "50.00", got -5',
+      'a.yaml:3:3: budget.per_run_usd: expected an amount of US dollars such as 50 or "50.00", got "5e1"',
+    ],
+    [
       'a key in camel case',
       'budget:\n  limitUsd: 5\n',
       'a.yaml:2:3: budget.limitUsd: there is no such key; did you mean budget.limit_usd?',

@@ -9,6 +9,9 @@ import { callTable } from '../../src/db/calls.ts'
 import { isStorageFault, openDatabase } from '../../src/db/database.ts'
 import { eventTable } from '../../src/db/events.ts'
 import { metaTable } from '../../src/db/meta.ts'
+import { start } from '../../src/db/migrations/0001-start.ts'
+import { alerts } from '../../src/db/migrations/0002-alerts.ts'
+import { apiTokens } from '../../src/db/migrations/0003-api-tokens.ts'
 import * as schema from '../../src/db/schema.ts'
 
 function temporaryFile(): string {
@@ -33,6 +36,26 @@ describe('a database', () => {
     const again = open(path)
     expect(metaTable(again).get('greeting')).toBe('hello')
     expect(metaTable(again).get('constructor')).toBeUndefined()
+  })
+
+  test('keeps every row of its ledger when that gets room for corrections', () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'iron-cage-db-')), 'state.db')
+    onTestFinished(() => rmSync(join(path, '..'), { recursive: true, force: true }))
+    const old = new Sqlite(path)
+    for (const migration of [start, alerts, apiTokens]) old.exec(migration)
+    old.pragma('user_version = 3')
+    old.exec(`
+      INSERT INTO budgets VALUES ('lg-1', 50000000000, NULL, NULL);
+      INSERT INTO calls VALUES ('lg-1', 'call-1', 'run-1', 'llm', 'openai', 'gpt-4', 'charged', 9, 7, 1, '{"a":1}', '{"input":1}', 200, 'overrun', '2026-01-01', '2026-01-02');
+      INSERT INTO calls (agent_id, id, kind, target, state, held_nanos, started_at) VALUES ('lg-1', 'call-2', 'service', 'crm', 'held', 5, '2026-01-03');`)
+    const before = old.prepare('SELECT * FROM calls').all()
+    old.close()
+    const calls = callTable(open(path))
+    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 5 })
+    const added = { corrects: null, reason: null }
+    const again = new Sqlite(path, { readonly: true })
+    expect(again.prepare('SELECT * FROM calls').all()).toEqual(before.map((row) => ({ ...(row as object), ...added })))
+    again.close()
   })
 
   test('has the tables and columns that the code reads', () => {

@@ -1,0 +1,81 @@
+/** Two hundred calls at once on the last cent, at the ledger itself: two of $0.004 are paid, whichever budget is tight. */
+import { Ledger } from '../../src/budget/ledger.ts'
+import { systemClock } from '../../src/clock.ts'
+import { type Database, openDatabase } from '../../src/db/database.ts'
+import { fromUsd, type Nanodollars } from '../../src/money.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+
+const CALLS = 200
+const COST = fromUsd('0.004')
+const TIGHT = fromUsd('0.01')
+const WIDE = fromUsd('1000')
+
+export interface RaceSummary {
+  /** The most that spent and held were above a limit, looked at after every hold and every charge. */
+  overspentNanos: Nanodollars
+  /** Budgets that still held something at the end of their race. */
+  held: number
+  /** How many calls were paid, each number once. */
+  admitted: number[]
+}
+
+export async function raceRounds(repetitions: number): Promise<RaceSummary> {
+  const summary: RaceSummary = { overspentNanos: 0, held: 0, admitted: [] }
+  const database = openDatabase({ path: ':memory:' })
+  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault: rethrow })
+  for (let race = 0; race < repetitions; race++) {
+    const limits = [WIDE, WIDE, WIDE].with(race % 3, TIGHT)
+    const admitted = await raceOnce(database, state, limits, summary)
+    if (!summary.admitted.includes(admitted)) summary.admitted.push(admitted)
+    // The server's limit is for ever; the next race begins with an empty ledger.
+    database.orm.$client.exec('DELETE FROM calls')
+  }
+  state.close()
+  database.close()
+  return summary
+}
+
+/** `limits`: the agent's, the run's, the server's. Returns how many calls were paid. */
+async function raceOnce(
+  database: Database,
+  state: StateManager,
+  [agent, perRun, server]: readonly Nanodollars[],
+  summary: RaceSummary,
+): Promise<number> {
+  const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1], perRun, server })
+  ledger.openAccount('a-1', agent!)
+  const spender = { agentId: 'a-1', runId: 'run-1' }
+  const look = () => {
+    for (const { limit, spent, held } of ledger.balances(spender)) {
+      summary.overspentNanos = Math.max(summary.overspentNanos, spent + held - limit)
+    }
+  }
+  let admitted = 0
+  const call = async (number: number) => {
+    const request = {
+      ...spender,
+      callId: `call-${number}`,
+      kind: 'llm',
+      target: 'openai',
+      model: 'gpt-4',
+      most: COST,
+    } as const
+    const hold = await ledger.hold(request).catch(() => undefined)
+    look()
+    if (!hold) return
+    admitted += 1
+    for (let turn = 0; turn < number % 7; turn++) await undefined
+    ledger.charge(hold, { cost: COST }).write()
+    look()
+  }
+  await Promise.all(Array.from({ length: CALLS }, (_, number) => call(number)))
+  summary.held += ledger.balances(spender).filter(({ held }) => held !== 0).length
+  const rows = database.orm.$client.prepare("SELECT count(*) FROM calls WHERE state = 'charged'").pluck().get()
+  if (rows !== admitted) throw new Error(`${admitted} calls were paid, and ${rows} rows tell of it`)
+  ledger.close()
+  return admitted
+}
+
+function rethrow(error: unknown): never {
+  throw error
+}

@@ -1,0 +1,121 @@
+/** The ledger from the command line: on the file alone, and through the server that has it. */
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { Ledger } from '../../src/budget/ledger.ts'
+import { systemClock } from '../../src/clock.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { newCallId } from '../../src/ids.ts'
+import { fromUsd } from '../../src/money.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { completedEvent, startedEvent } from '../budget/support.ts'
+import { openPlace, type Place } from './support.ts'
+
+const AGENT = 'lg-7a3f9c2d'
+
+/** What a server left that was killed: $2 charged, and two calls of $3 without an end. */
+async function afterCrash(): Promise<{ place: Place; charged: string; open: [string, string] }> {
+  const place = openPlace()
+  const database = openDatabase({ path: join(place.folder, 'iron_state.db') })
+  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault: console.error })
+  const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [0.9] })
+  ledger.openAccount(AGENT, fromUsd('50'))
+  state.record(startedEvent(AGENT, '50'))
+  const hold = (usd: string) =>
+    ledger.hold({
+      callId: newCallId(),
+      agentId: AGENT,
+      runId: 'run-1',
+      kind: 'llm',
+      target: 'openai',
+      model: 'gpt-4',
+      most: fromUsd(usd),
+    })
+  const first = await hold('2')
+  state.record(completedEvent(AGENT, '2'), ledger.charge(first, { cost: fromUsd('2') }).write)
+  const open: [string, string] = [(await hold('3')).callId, (await hold('3')).callId]
+  ledger.close()
+  state.close()
+  database.close()
+  return { place, charged: first.callId, open }
+}
+
+const cells = (out: string) =>
+  out
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(/ {2,}/))
+
+test.each(['without a server', 'through the server'])(
+  'what a killed server left is put right, %s',
+  async (how) => {
+    const { place, charged, open } = await afterCrash()
+    if (how === 'through the server') await place.start(['serve', '--port', '0']).shows('http://localhost')
+    const budget = async (...words: string[]) => {
+      const { code, out, err } = await place.run(['budget', ...words])
+      return code === 0 ? out : `exit ${code}: ${err.split('\n')[0]}`
+    }
+
+    expect(await budget('get', AGENT)).toBe(`${AGENT}  $2.00 / $50.00, $6.00 held, $42.00 left\n`)
+    expect(
+      cells(await budget('calls', AGENT, '--state', 'unresolved')).map(([id, , ...rest]) => [id, ...rest]),
+    ).toEqual([
+      [open[1], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
+      [open[0], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
+    ])
+    expect(await budget('release', AGENT, open[0])).toBe(`${AGENT}  $2.00 / $50.00, $3.00 held, $45.00 left\n`)
+    expect(await budget('release', AGENT, open[0])).toBe(
+      `exit 6: iron-cage: call ${open[0]} is released, not unresolved`,
+    )
+    expect(await budget('charge', AGENT, open[1], '1.50')).toBe(`${AGENT}  $3.50 / $50.00, $46.50 left\n`)
+    expect(await budget('correct', AGENT, charged, '1.25', '--reason', 'invoice')).toBe(
+      `${AGENT}  $2.75 / $50.00, $47.25 left\n`,
+    )
+    expect(await budget('correct', AGENT, charged, '0.00', '--reason', 'twice')).toBe(
+      `${AGENT}  $1.50 / $50.00, $48.50 left\n`,
+    )
+    if (how === 'through the server') return
+    expect(await budget('correct', AGENT, charged, '0', '--reason', 'x')).toMatch(/^exit 2: .* came as "0"/)
+    expect(await budget('correct', AGENT, charged, '5')).toMatch(/^exit 2: /)
+    expect(await budget('correct', AGENT, 'call-0', '5', '--reason', 'x')).toMatch(/^exit 5: .* made no call "call-0"/)
+    expect(await budget('calls', AGENT, '--state', 'open')).toMatch(/^exit 2: .*state/)
+    const rows = cells(await budget('calls', AGENT, '--kind', 'correction'))
+    expect(rows.map(([, , kind, model, cost, what]) => [kind, model, cost, what])).toEqual([
+      ['correction', 'gpt-4', '$-1.25', `of ${charged}: twice`],
+      ['correction', 'gpt-4', '$-0.75', `of ${charged}: invoice`],
+    ])
+    const all = JSON.parse(await budget('calls', AGENT, '--json')) as { cost_usd: string }[]
+    expect(all).toHaveLength(5)
+  },
+  90_000,
+)
+
+test('the report has the same sums as text, JSON and CSV, of one agent and of all', async () => {
+  const { place, open } = await afterCrash()
+  const server = place.start(['serve', '--port', '0'])
+  await server.shows('http://localhost')
+  await place.run(['budget', 'charge', AGENT, open[0], '0.123456789'])
+  const report = async (...words: string[]) => (await place.run(['report', ...words])).out
+
+  const { agent, budget, costs } = JSON.parse(await report(AGENT, '--format', 'json'))
+  expect([agent.spent_usd, budget.spent_usd, costs.spent_usd, costs.held_usd]).toEqual([
+    '2.123456789',
+    '2.123456789',
+    '2.123456789',
+    '3',
+  ])
+  const [header, ...lines] = (await report(AGENT, '--format', 'csv')).trimEnd().split('\n')
+  const column = header!.split(',').indexOf('cost_usd')
+  const sum = lines.reduce((total, line) => total + fromUsd(line.split(',')[column]!), 0)
+  expect(sum).toBe(fromUsd('2.123456789'))
+
+  const text = await report(AGENT)
+  expect(text).toMatch(/^Total +\$2\.12 of \$50\.00 \(4\.2% used\)$/m)
+  expect(text).toMatch(/^Held +\$3\.00 by 1 calls$/m)
+  expect(text).toMatch(/^ {2}left by a killed server +1$/m)
+  const together = await report()
+  expect(together).toMatch(/^Spent +\$2\.12$/m)
+  expect(together).toMatch(new RegExp(`^ {2}${AGENT} +3 calls {2}\\$2\\.12$`, 'm'))
+  expect(JSON.parse(await report('--format', 'json'))).toEqual(costs)
+  expect(await place.run(['report', '--format', 'csv'])).toMatchObject({ code: 2, out: '' })
+  expect(await place.run(['report', 'nobody', '--format', 'csv'])).toMatchObject({ code: 5, out: '' })
+}, 90_000)
