@@ -30,6 +30,7 @@ import { Incidents } from './redaction/incidents.ts'
 import { forLogs, policyOf } from './redaction/policy.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
+import { withheldOnFault } from './state/clean.ts'
 import { StateManager } from './state/state-manager.ts'
 
 export interface RuntimeOptions {
@@ -104,7 +105,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   try {
     const redactor = new Redactor(policyOf(config.safety))
     const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
-    const clean = (text: string) => logRedactor.redact(text).text
+    const clean = withheldOnFault((text) => logRedactor.redact(text).text)
     const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
     if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({
@@ -196,6 +197,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       incidents,
       redactor,
       logRedactor,
+      clean,
       runTokens,
       apiTokens,
       sessions,

@@ -143,9 +143,7 @@ export function api(parts: ServerParts): Hono<Env> {
         hint: 'see GET /api/health',
       })
     })
-    .onError((error, context) =>
-      errorResponse(context, error, parts.onFault, (text) => parts.logRedactor.redact(text).text),
-    )
+    .onError((error, context) => errorResponse(context, error, parts.onFault, parts.clean))
 }
 
 /** Any page in the browser can be refused thousands of times a second: so many are told a minute. */

@@ -27,8 +27,6 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   /** The server's own keys, by provider: for clients that carry a token of ours instead of one. */
   providerKeys: Readonly<Record<string, string | undefined>>
   maxBodyBytes: number
-  /** For what is told of a request that is refused: takes out everything that is detected. */
-  logRedactor: Redactor
   onFault: (error: unknown, what: string) => void
 }
 
@@ -88,9 +86,9 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   await runCall(parts, exchange.call, client)
 }
 
-function refuse({ onFault, logRedactor }: GatewayParts, { client, dialect, call }: Exchange, thrown: CageError): void {
+function refuse({ onFault, clean }: GatewayParts, { client, dialect, call }: Exchange, thrown: CageError): void {
   if (thrown.code === 'internal') onFault(thrown.cause, 'a call failed inside the gateway')
-  const error = thrown.withTexts((text) => logRedactor.redact(text).text)
+  const error = thrown.withTexts(clean)
   if (call && client.hasBegun) return endBrokenStream(call, error, client)
   const requestId = call?.id ?? newRequestId()
   const { status, retry } = error.row
@@ -151,7 +149,7 @@ function chooseKey(sent: string | undefined, { name, settings }: Provider, { pro
 
 /** Routes that cost nothing: lists of models, counting tokens. */
 async function passFree(
-  { upstream, redactor }: GatewayParts,
+  { upstream, redactor, clean }: GatewayParts,
   provider: Provider,
   path: string,
   headers: Record<string, string>,
@@ -169,7 +167,7 @@ async function passFree(
   })
   if (isStream(answer.headers)) throw streamedAgain(answer)
   const bytes = await readAll(answer.body, provider.name)
-  client.send(answer.status, passedHeaders(answer.headers, redactor), redactText(bytes.toString('utf8'), redactor))
+  client.send(answer.status, passedHeaders(answer.headers, clean), redactText(bytes.toString('utf8'), redactor))
 }
 
 /** JSON stays JSON, however its texts are escaped. What is none is one text. */

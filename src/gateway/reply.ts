@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
-import type { Redactor } from '../redaction/redactor.ts'
+import type { Clean } from '../state/clean.ts'
 import { isObject, isTooDeep, type JsonObject } from './json.ts'
 import { asUpstreamError } from './upstream.ts'
 
@@ -53,9 +53,9 @@ const PASSED =
  * The provider's headers that clients read, less personal data. Lengths and encodings are those of what we send, so they
  * are not passed.
  */
-export const passedHeaders = (headers: IncomingHttpHeaders, redactor: Redactor): Record<string, string> =>
+export const passedHeaders = (headers: IncomingHttpHeaders, clean: Clean): Record<string, string> =>
   Object.fromEntries(
     Object.entries(headers)
       .filter(([name, value]) => value !== undefined && PASSED.test(name))
-      .map(([name, value]) => [name, redactor.redact(String(value)).text]),
+      .map(([name, value]) => [name, clean(String(value))]),
   )

@@ -3,6 +3,7 @@
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
 import { CageError } from '../errors.ts'
+import type { Clean } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -13,7 +14,10 @@ import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 
-export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
+export interface RoadParts extends MoneyParts, RedactionParts, SendParts {
+  /** For what is told beside a reply: takes out everything that is detected, and never throws. */
+  clean: Clean
+}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
@@ -25,7 +29,7 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
-    const headers = { ...passedHeaders(sent.headers, parts.redactor), ...ourHeaders(open) }
+    const headers = { ...passedHeaders(sent.headers, parts.clean), ...ourHeaders(open) }
     await pass(open, sent, headers, redactor, client).catch((error) => {
       report(sent.permit, error)
       throw error
@@ -89,10 +93,10 @@ async function passStream(
 }
 
 /** The provider's own error reaches the client as it is, less personal data. */
-function passRefusal({ redactor }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
+function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
   const body = redactor.redact(refusal.body.toString('utf8')).text
-  client.send(refusal.status, { ...passedHeaders(refusal.headers, redactor), ...ourHeaders(open) }, body)
+  client.send(refusal.status, { ...passedHeaders(refusal.headers, clean), ...ourHeaders(open) }, body)
 }
 
 /** Throws CageError `agent_paused` or `agent_not_running`. */

@@ -8,39 +8,41 @@ export type Clean = (text: string) => string
 
 /** Every text in a value, also names of fields and numbers, less what is ours by its name. */
 export function cleanTexts<T>(value: T, clean: Clean): T {
-  return cleaned(value, clean) as T
+  return cleaned(value, withheldOnFault(clean)) as T
 }
 
 function cleaned(value: unknown, clean: Clean): unknown {
-  if (typeof value === 'string') return value.length < SHORTEST ? value : orWithheld(value, clean)
+  if (typeof value === 'string') return PLAIN_WORD.test(value) ? value : clean(value)
   if (typeof value === 'number') return Math.abs(value) < SHORTEST_NUMBER ? value : numberOrText(value, clean)
   if (Array.isArray(value)) return value.map((item) => cleaned(item, clean))
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
     Object.entries(value).map(([name, item]) => [
-      name.length < SHORTEST ? name : orWithheld(name, clean),
+      PLAIN_WORD.test(name) ? name : clean(name),
       NEVER_PERSONAL.test(name) && typeof item === 'string' && item.length <= LONGEST_ID ? item : cleaned(item, clean),
     ]),
   )
 }
 
-/** No personal datum is shorter: `a@b.co`. */
-const SHORTEST = 6
+/** Names of fields, of providers, of states: most of what an event holds is not worth a look. */
+const PLAIN_WORD = /^(?:[a-z_]{0,40}|.{0,5})$/
 const SHORTEST_NUMBER = 1_000_000
 /** A SHA-256 in hex. */
 const LONGEST_ID = 64
 
 function numberOrText(value: number, clean: Clean): number | string {
   const text = String(value)
-  const safe = orWithheld(text, clean)
+  const safe = clean(text)
   return safe === text ? value : safe
 }
 
 /** What cannot be looked at is not shown. */
-function orWithheld(text: string, clean: Clean): string {
-  try {
-    return clean(text)
-  } catch {
-    return '[withheld: it could not be redacted]'
+export function withheldOnFault(clean: Clean): Clean {
+  return (text) => {
+    try {
+      return clean(text)
+    } catch {
+      return '[withheld: it could not be redacted]'
+    }
   }
 }
