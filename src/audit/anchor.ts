@@ -13,7 +13,7 @@
  */
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { open, rename, writeFile } from 'node:fs/promises'
+import { open, rename, rm, writeFile } from 'node:fs/promises'
 import { CageError } from '../errors.ts'
 import { BEGINNING, type Head } from './hash.ts'
 
@@ -42,7 +42,7 @@ export class Anchor implements Witness {
   readonly #source: AnchorSource
   #told: Head | null
   #timer: NodeJS.Timeout | undefined
-  #writing = false
+  #writing: Promise<void> | undefined
   #isFrozen = false
 
   /** Makes key and head when there are no rows and no key yet. Throws CageError `audit_broken` when there are rows
@@ -73,7 +73,11 @@ export class Anchor implements Witness {
   /** A row was appended. */
   moved(): void {
     if (this.#isFrozen || this.#timer) return
-    this.#timer = setTimeout(() => void this.#write(), WRITE_AFTER_MS).unref()
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      if (this.#writing) this.moved()
+      else this.#writing = this.#write()
+    }, WRITE_AFTER_MS).unref()
   }
 
   /** The chain is broken: what was told stays. False when it was frozen before. */
@@ -85,36 +89,37 @@ export class Anchor implements Witness {
     return !wasFrozen
   }
 
-  /** Nothing is appended any more. */
-  close(): void {
+  /** Nothing is appended any more. Done when it returns, unless a write is on its way, which must not come last. */
+  async close(): Promise<void> {
     clearTimeout(this.#timer)
-    const isDue = this.#timer !== undefined || this.#writing
-    if (this.#isFrozen || !isDue) return
+    if (this.#writing) await this.#writing
+    clearTimeout(this.#timer)
+    if (this.#isFrozen) return
     this.#isFrozen = true
     try {
+      const head = this.#source.read()
+      if (head.seq === this.#told?.seq) return
       // The database is closed after this, which brings all of it to the disk.
-      writeFileSync(`${this.#path}.last`, headText(this.key, this.#source.read()), { mode: 0o600, flush: true })
-      renameSync(`${this.#path}.last`, this.#path)
+      writeFileSync(`${this.#path}.next`, headText(this.key, head), { mode: 0o600, flush: true })
+      renameSync(`${this.#path}.next`, this.#path)
     } catch (error) {
       this.#source.onFault(error, 'cannot write the head of the audit')
     }
   }
 
+  /** Never rejects. */
   async #write(): Promise<void> {
-    this.#timer = undefined
-    if (this.#writing) return this.moved()
-    this.#writing = true
     try {
       const head = this.#source.read()
       await flush(`${this.#databasePath}-wal`)
       await writeFile(`${this.#path}.next`, headText(this.key, head), { mode: 0o600 })
-      if (this.#isFrozen) return
+      if (this.#isFrozen) return await rm(`${this.#path}.next`)
       await rename(`${this.#path}.next`, this.#path)
       this.#told = head
     } catch (error) {
       this.#source.onFault(error, 'cannot write the head of the audit')
     } finally {
-      this.#writing = false
+      this.#writing = undefined
     }
   }
 }

@@ -107,10 +107,10 @@ export class Audit {
     return this.#table.find(query)
   }
 
-  /** Writes the head file for the last time. */
-  close(): void {
+  /** Writes the head file for the last time; before the database is closed. */
+  async close(): Promise<void> {
     this.#stop()
-    this.#anchor.close()
+    await this.#anchor.close()
   }
 
   #insert(entry: Entry, at: string): void {

@@ -1,6 +1,6 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { headPath, keyPath, readWitness } from '../../src/audit/anchor.ts'
@@ -41,7 +41,7 @@ function open(path: string): Open {
   const close = () => {
     if (!isOpen) return
     isOpen = false
-    audit.close()
+    void audit.close()
     state.close()
     database.close()
   }
@@ -311,4 +311,20 @@ test('fifty thousand rows and more are verified in a second of the processor', a
   const perSecond = Math.round(50_000 / ((user + system) / 1e6))
   process.stdout.write(`audit verify: ${perSecond} rows a second\n`)
   expect(perSecond).toBeGreaterThan(50_000)
+})
+
+test('a server that closes while the head is being written leaves the last head and nothing else', async () => {
+  const path = temporaryFile()
+  const { audit, close } = open(path)
+  audit.append(stop(1))
+  // A timer of the same length, begun after the head's: it fires when that write has just begun.
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  audit.append(stop(2))
+  const closed = audit.close()
+  const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number
+  expect(told()).toBeLessThan(2)
+  await closed
+  close()
+  expect(told()).toBe(2)
+  expect(readdirSync(dirname(path)).filter((name) => name.includes('head'))).toEqual(['state.db.audit-head'])
 })
