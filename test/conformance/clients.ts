@@ -12,11 +12,26 @@ export interface ClientSpec {
   program: Program
   /** What the program puts before a model's name, when it calls several providers; '' when not. */
   provider: string
+  /** What it can do beside answering, streaming and calling tools. */
+  extras: Extra[]
   /** Which of the client's error classes tells of each status, and of a stream that broke off. */
   errors: { 402: string; 403: string; 422: string; 400: string; stream: string }
   /** It shows a code in its message only. */
   codeIn?: 'message'
 }
+
+export type Extra =
+  | 'streamed_usage'
+  | 'vision'
+  | 'structured'
+  | 'thinking'
+  | 'embeddings'
+  | 'models'
+  | 'responses'
+  | 'streamed_responses'
+  | 'responses_tools'
+  | 'stored_responses'
+  | 'kickoff'
 
 /** One process, also for several rows of the table: imports take seconds. */
 export interface Program {
@@ -78,30 +93,68 @@ const LITELLM = python('litellm_client.py', '-litellm')
 const CREWAI = python('crewai_client.py', '-crewai')
 const AI: Program = { file: 'ai-client.ts' }
 
-const OPENAI = { dialect: 'openai', provider: 'openai', errors: OPENAI_ERRORS } as const
-const ANTHROPIC = { dialect: 'anthropic', provider: 'anthropic', errors: ANTHROPIC_ERRORS } as const
+const RESPONSES: Extra[] = ['responses', 'streamed_responses', 'responses_tools']
+const CHAT: Extra[] = ['streamed_usage', 'vision']
+const FULL: Extra[] = [...CHAT, 'structured', 'embeddings']
+const SDK: Extra[] = [...FULL, ...RESPONSES, 'models', 'stored_responses']
+const ANTHROPIC_SDK: Extra[] = [...CHAT, 'thinking', 'models']
+
+const OPENAI: Pick<ClientSpec, 'dialect' | 'provider' | 'errors' | 'extras'> = {
+  dialect: 'openai',
+  provider: 'openai',
+  errors: OPENAI_ERRORS,
+  extras: [...FULL, ...RESPONSES],
+}
+const ANTHROPIC: typeof OPENAI = { dialect: 'anthropic', provider: 'anthropic', errors: ANTHROPIC_ERRORS, extras: CHAT }
 
 export const CLIENTS: ClientSpec[] = [
-  { ...OPENAI, name: 'openai, oldest', program: python('openai_client.py', '-oldest'), provider: '' },
-  { ...OPENAI, name: 'openai', program: python('openai_client.py'), provider: '' },
-  { ...ANTHROPIC, name: 'anthropic', program: python('anthropic_client.py'), provider: '' },
+  {
+    ...OPENAI,
+    name: 'openai, oldest',
+    program: python('openai_client.py', '-oldest'),
+    provider: '',
+    extras: [...FULL, 'models'],
+  },
+  { ...OPENAI, name: 'openai', program: python('openai_client.py'), provider: '', extras: SDK },
+  { ...ANTHROPIC, name: 'anthropic', program: python('anthropic_client.py'), provider: '', extras: ANTHROPIC_SDK },
   { ...OPENAI, name: 'LangChain, OpenAI', program: LANGCHAIN },
-  { ...ANTHROPIC, name: 'LangChain, Anthropic', program: LANGCHAIN },
-  { ...OPENAI, name: 'LiteLLM, OpenAI', program: LITELLM, errors: LITELLM_OPENAI_ERRORS },
+  { ...ANTHROPIC, name: 'LangChain, Anthropic', program: LANGCHAIN, extras: [...CHAT, 'structured'] },
+  {
+    ...OPENAI,
+    name: 'LiteLLM, OpenAI',
+    program: LITELLM,
+    errors: LITELLM_OPENAI_ERRORS,
+    extras: [...FULL, 'responses', 'streamed_responses'],
+  },
   { ...ANTHROPIC, name: 'LiteLLM, Anthropic', program: LITELLM, errors: LITELLM_ANTHROPIC_ERRORS, codeIn: 'message' },
-  { ...OPENAI, name: 'CrewAI, OpenAI', program: CREWAI },
-  { ...ANTHROPIC, name: 'CrewAI, Anthropic', program: CREWAI },
-  { ...OPENAI, name: 'openai (Node)', program: { file: 'openai-client.ts' }, provider: '', errors: NODE_ERRORS },
+  { ...OPENAI, name: 'CrewAI, OpenAI', program: CREWAI, extras: ['kickoff'] },
+  { ...ANTHROPIC, name: 'CrewAI, Anthropic', program: CREWAI, extras: ['kickoff'] },
+  {
+    ...OPENAI,
+    name: 'openai (Node)',
+    program: { file: 'openai-client.ts' },
+    provider: '',
+    errors: NODE_ERRORS,
+    extras: SDK,
+  },
   {
     ...ANTHROPIC,
     name: '@anthropic-ai/sdk',
     program: { file: 'anthropic-client.ts' },
     provider: '',
     errors: NODE_ERRORS,
+    extras: ANTHROPIC_SDK,
   },
-  { ...OPENAI, name: 'AI SDK, OpenAI responses', program: AI, errors: AI_ERRORS },
-  { ...OPENAI, name: 'AI SDK, OpenAI chat', program: AI, provider: 'openai-chat', errors: AI_ERRORS },
-  { ...ANTHROPIC, name: 'AI SDK, Anthropic', program: AI, errors: AI_ERRORS },
+  { ...OPENAI, name: 'AI SDK, OpenAI responses', program: AI, errors: AI_ERRORS, extras: FULL },
+  {
+    ...OPENAI,
+    name: 'AI SDK, OpenAI chat',
+    program: AI,
+    provider: 'openai-chat',
+    errors: AI_ERRORS,
+    extras: [...CHAT, 'structured'],
+  },
+  { ...ANTHROPIC, name: 'AI SDK, Anthropic', program: AI, errors: AI_ERRORS, extras: CHAT },
 ]
 
 /** What came of a case. */
@@ -110,26 +163,19 @@ export interface Outcome {
   error?: { classes: string[]; status: number | null; code: string | null; type: string | null; message: string }
 }
 
-interface Hello {
-  cases: Record<string, string[]>
-  versions: Record<string, string>
-}
-
 /** A running program. */
 export class RunningProgram {
-  /** Which cases it knows, by provider. */
-  readonly cases: Hello['cases']
-  readonly versions: Hello['versions']
+  /** Of its packages. */
+  readonly versions: Readonly<Record<string, string>>
   readonly #process: ChildProcess
   readonly #lines: Interface
   readonly #exited: Promise<unknown[]>
 
-  private constructor(process: ChildProcess, lines: Interface, exited: Promise<unknown[]>, { cases, versions }: Hello) {
+  private constructor(process: ChildProcess, lines: Interface, exited: Promise<unknown[]>, hello: string) {
     this.#process = process
     this.#lines = lines
     this.#exited = exited
-    this.cases = cases
-    this.versions = versions
+    this.versions = (JSON.parse(hello) as { versions: Record<string, string> }).versions
   }
 
   /** Starts it in an environment that leads nowhere; each case brings its own. */
@@ -144,15 +190,10 @@ export class RunningProgram {
     const lines = createInterface(child.stdout)
     const [hello] = await Promise.race([once(lines, 'line'), exited])
     if (typeof hello !== 'string') throw new Error(`${file} did not start: ${stderr}`)
-    return new RunningProgram(child, lines, exited, JSON.parse(hello) as Hello)
+    return new RunningProgram(child, lines, exited, hello)
   }
 
-  async run(wanted: {
-    provider: string
-    case: string
-    model: string
-    environment: Record<string, string>
-  }): Promise<Outcome> {
+  async run(wanted: { case: string; model: string; environment: Record<string, string> }): Promise<Outcome> {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
     this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
     const [line] = await answer

@@ -3,8 +3,12 @@ export class Table {
   readonly #columns: string[] = []
   readonly #rows = new Map<string, { version: string; cells: Map<string, string> }>()
 
-  row(client: string, version: string): void {
-    this.#rows.set(client, { version, cells: new Map() })
+  row(client: string): void {
+    this.#rows.set(client, { version: '', cells: new Map() })
+  }
+
+  tell(client: string, version: string): void {
+    this.#rows.get(client)!.version = version
   }
 
   set(client: string, column: string, mark: string): void {

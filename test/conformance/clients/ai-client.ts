@@ -95,9 +95,4 @@ async function embeddings() {
   return { vectors: (await embedMany({ model, values: ['one', 'two'] })).embeddings }
 }
 
-await obey(
-  { openai: { ...cases, embeddings }, 'openai-chat': cases, anthropic: cases },
-  'ai',
-  '@ai-sdk/openai',
-  '@ai-sdk/anthropic',
-)
+await obey({ ...cases, embeddings }, 'ai', '@ai-sdk/openai', '@ai-sdk/anthropic')

@@ -105,4 +105,4 @@ const cases: Record<string, Case> = {
   },
 }
 
-await obey({ '': cases }, '@anthropic-ai/sdk')
+await obey(cases, '@anthropic-ai/sdk')

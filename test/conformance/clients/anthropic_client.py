@@ -82,4 +82,4 @@ def models(model):
     return {"models": [model.id for model in client.models.list()], "counted": counted}
 
 
-obey({"": [plain, streamed, streamed_usage, tools, streamed_tools, vision, thinking, models]}, "anthropic")
+obey([plain, streamed, streamed_usage, tools, streamed_tools, vision, thinking, models], "anthropic")

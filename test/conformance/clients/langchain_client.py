@@ -96,5 +96,5 @@ def responses_tools(model):
 
 
 CASES = [plain, streamed, streamed_usage, tools, streamed_tools, vision, structured]
-OPENAI = [*CASES, embeddings, responses, streamed_responses, responses_tools]
-obey({"openai": OPENAI, "anthropic": CASES}, "langchain-openai", "langchain-anthropic")
+OPENAI = [embeddings, responses, streamed_responses, responses_tools]
+obey([*CASES, *OPENAI], "langchain-openai", "langchain-anthropic")

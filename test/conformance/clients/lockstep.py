@@ -7,7 +7,6 @@ import sys
 
 
 def obey(cases, *packages):
-    """`cases` by the provider that the model's name begins with; "" for a client of one provider."""
     from importlib.metadata import version
 
     # What a framework prints is no answer.
@@ -18,13 +17,13 @@ def obey(cases, *packages):
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
-    known = {provider: {case.__name__: case for case in some} for provider, some in cases.items()}
-    say({"cases": {provider: list(some) for provider, some in known.items()}, "versions": {package: version(package) for package in packages}})
+    known = {case.__name__: case for case in cases}
+    say({"versions": {package: version(package) for package in packages}})
     for line in sys.stdin:
         wanted = json.loads(line)
         os.environ.update(wanted["environment"])
         try:
-            say({"result": known[wanted["provider"]][wanted["case"]](wanted["model"])})
+            say({"result": known[wanted["case"]](wanted["model"])})
         except Exception as error:
             say({"error": describe(error)})
 

@@ -4,22 +4,19 @@ import { createInterface } from 'node:readline'
 
 export type Case = (model: string) => Promise<object>
 
-/** `cases` by the provider that the model's name begins with; '' for a client of one provider. */
-export async function obey(cases: Record<string, Record<string, Case>>, ...packages: string[]): Promise<void> {
+export async function obey(cases: Record<string, Case>, ...packages: string[]): Promise<void> {
   say({
-    cases: Object.fromEntries(Object.entries(cases).map(([provider, some]) => [provider, Object.keys(some)])),
     versions: Object.fromEntries(packages.map((name) => [name, versionOf(name)])),
   })
   for await (const line of createInterface(process.stdin)) {
     const wanted = JSON.parse(line) as {
-      provider: string
       case: string
       model: string
       environment: Record<string, string>
     }
     Object.assign(process.env, wanted.environment)
     try {
-      say({ result: await cases[wanted.provider]![wanted.case]!(wanted.model) })
+      say({ result: await cases[wanted.case]!(wanted.model) })
     } catch (error) {
       say({ error: describe(error as ApiError) })
     }

@@ -152,4 +152,4 @@ const cases: Record<string, Case> = {
   },
 }
 
-await obey({ '': cases }, 'openai')
+await obey(cases, 'openai')

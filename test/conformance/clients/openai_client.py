@@ -143,6 +143,5 @@ def stored_responses(_model):
 
 
 CASES = [plain, streamed, streamed_usage, tools, streamed_tools, vision, structured, embeddings, models]
-if hasattr(OpenAI, "responses"):
-    CASES += [responses, streamed_responses, responses_tools, stored_responses]
-obey({"": CASES}, "openai")
+RESPONSES = [responses, streamed_responses, responses_tools, stored_responses]
+obey([*CASES, *RESPONSES], "openai")
