@@ -130,7 +130,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       onFault,
       clean: cleanEvents,
     })
-    opened.push(() => state.close())
     state.subscribe((event) => log.event(event))
 
     const tellBroken = (problem: string, row: number | null) =>
@@ -149,6 +148,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       onBroken: (problem) => tellBroken(problem, null),
     })
     opened.push(() => audit.close())
+    // Before the audit: what still waits to be written belongs into it as well.
+    opened.push(() => state.close())
 
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())

@@ -49,8 +49,8 @@ export interface AuditOptions {
   onFault: (error: unknown, what: string) => void
 }
 
-/** Rows that are looked at when the server starts: some thirty milliseconds. */
-const TAIL_ROWS = 5_000
+/** Rows that are looked at when the server starts: some fifteen milliseconds. */
+const TAIL_ROWS = 1_000
 
 export class Audit {
   readonly #database: Database

@@ -42,7 +42,7 @@ export async function withStoredLedger<T>(config: Config, use: (stored: StoredLe
       throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
     } finally {
       ledger.close()
-      audit.close()
+      await audit.close()
       state.close()
       database.close()
     }
