@@ -63,7 +63,7 @@ interface Watched {
   webhooks: string[]
 }
 
-async function openWatched(): Promise<Watched> {
+async function openWatched(safety: Record<string, unknown> = {}): Promise<Watched> {
   const webhooks: string[] = []
   const outside = createServer(async (request, response) => {
     const chunks: Buffer[] = []
@@ -83,6 +83,7 @@ async function openWatched(): Promise<Watched> {
   const service = { base_url: outsideUrl, retries: 0, fallback: { cache: {} } }
   const cage = await openTestRuntime({
     log: { level: 'debug' },
+    safety,
     services: { crm: service, down: { ...service, base_url: 'http://127.0.0.1:9' } },
     alerts: { webhooks: [{ url: `${outsideUrl}/hook` }] },
     provider: { retries: 0 },
@@ -156,6 +157,51 @@ const BLOCK_START = anthropicFrame({
 const textDelta = (text: string) =>
   anthropicFrame({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text } } as { type: string })
 const pieces = (text: string) => text.match(/.{1,5}/gs)!
+
+/** The other two routes of OpenAI on which models speak. */
+const OTHER_CALL = { model: 'penny', max_output_tokens: 4, max_tokens: 4, input: 'Hello', prompt: 'Hello' }
+const OTHER_USAGE = { input_tokens: 1, output_tokens: 1, prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+const response = (text: string) => ({
+  id: 'resp_1',
+  object: 'response',
+  status: 'completed',
+  output: [{ type: 'message', id: 'm', role: 'assistant', content: [{ type: 'output_text', text, annotations: [] }] }],
+  usage: OTHER_USAGE,
+})
+const OTHER_REPLIES = {
+  responses: response,
+  completions: (text: string) => ({
+    id: 'c',
+    object: 'text_completion',
+    choices: [{ index: 0, text, finish_reason: 'stop' }],
+    usage: OTHER_USAGE,
+  }),
+}
+const typed = (event: object & { type: string }) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
+const OTHER_FRAMES = {
+  responses: (texts: string[]) => [
+    ...texts.map((delta) =>
+      typed({ type: 'response.output_text.delta', item_id: 'm', output_index: 0, content_index: 0, delta } as {
+        type: string
+      }),
+    ),
+    typed({
+      type: 'response.output_text.done',
+      item_id: 'm',
+      output_index: 0,
+      content_index: 0,
+      text: texts.join(''),
+    } as { type: string }),
+    typed({ type: 'response.completed', response: response(texts.join('')) } as { type: string }),
+  ],
+  completions: (texts: string[]) => [
+    ...texts.map(
+      (text) => `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, text, finish_reason: null }] })}\n\n`,
+    ),
+    `data: ${JSON.stringify({ id: 'c', choices: [{ index: 0, text: '', finish_reason: 'stop' }] })}\n\n`,
+    'data: [DONE]\n\n',
+  ],
+}
 
 type Ask = (watched: Watched) => Promise<Reply | Reply[] | string>
 const run =
@@ -264,6 +310,22 @@ const ENTRIES: [name: string, ask: Ask][] = [
       return agent.chat({ stream: true })
     },
   ],
+  ...(['responses', 'completions'] as const).flatMap((route): [string, Ask][] => [
+    [
+      `a whole reply of ${route}`,
+      ({ cage, agent }) => {
+        cage.provider.doesOnce(sends(200, json, OTHER_REPLIES[route](LINE)))
+        return agent.send('openai', 'POST', `/v1/${route}`, JSON.stringify({ ...OTHER_CALL }))
+      },
+    ],
+    [
+      `a streamed reply of ${route}`,
+      ({ cage, agent }) => {
+        cage.provider.doesOnce(streams(OTHER_FRAMES[route](pieces(LINE))))
+        return agent.send('openai', 'POST', `/v1/${route}`, JSON.stringify({ ...OTHER_CALL, stream: true }))
+      },
+    ],
+  ]),
   [
     'a list of models',
     ({ cage, agent }) => {
@@ -384,6 +446,20 @@ describe('inside the server', () => {
     expect(await leaks(watched, answers.join('\n'))).toEqual([])
     await watched.cage.close()
     expect(leaksInFiles(watched.cage.folder)).toEqual([])
+  })
+
+  test.each(['block', 'warn'])('%s replies leave nothing in clear but, if at all, to the agent', async (mode) => {
+    const watched = await openWatched({ mode, scope: ['replies', 'tool_arguments', 'logs', 'requests'] })
+    for (const dialect of ['openai', 'anthropic'] as const) {
+      for (const stream of [false, true]) {
+        watched.cage.provider.doesOnce(answer({ text: pieces(LINE) }))
+        const { text } = await watched.agent.call(dialect, { stream })
+        if (mode === 'block') expect(tracesIn(text)).toEqual([])
+        await watched.agent.call(dialect, { stream, system: LINE, messages: [{ role: 'user', content: LINE }] })
+      }
+    }
+    expect(watched.cage.of('pii.found').length).toBeGreaterThan(8)
+    expect(await leaks(watched, '')).toEqual([])
   })
 })
 
