@@ -19,13 +19,13 @@ const PAGE = 1_000
 export function reportRoutes(parts: CallParts, guard: Guard): Hono<Env> {
   const { state, calls } = parts
   return new Hono<Env>()
-    .get('/api/report', guard('viewer'), (context) =>
-      context.json({ server_time: isoTime(state.now()), costs: costReport(calls, {}) }),
+    .get('/api/report', guard('viewer'), async (context) =>
+      context.json({ server_time: isoTime(state.now()), costs: await costReport(calls, {}) }),
     )
-    .get('/api/agents/:id/report', guard('viewer'), (context) => {
+    .get('/api/agents/:id/report', guard('viewer'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       const { format } = readQuery(context, FORMAT)
-      if (format === 'json') return context.json(agentReport(parts, id))
+      if (format === 'json') return context.json(await agentReport(parts, id))
       context.header('content-type', 'text/csv; charset=utf-8')
       context.header('content-disposition', `attachment; filename="${id}.csv"`)
       return stream(context, async (body) => {
@@ -42,10 +42,11 @@ export function reportRoutes(parts: CallParts, guard: Guard): Hono<Env> {
 
 const FORMAT = z.object({ format: z.enum(['json', 'csv']).default('json') })
 
-const agentReport = (parts: CallParts, id: string): AgentReport => ({
-  ...statusOf(parts, id),
-  costs: costReport(parts.calls, { agentId: id }),
-})
+/** The status as it is when the ledger has been read. */
+async function agentReport(parts: CallParts, id: string): Promise<AgentReport> {
+  const costs = await costReport(parts.calls, { agentId: id })
+  return { ...statusOf(parts, id), costs }
+}
 
 const COLUMNS = [
   'id',

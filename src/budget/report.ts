@@ -1,7 +1,9 @@
 /**
- * Where the money of one agent, or of all, went: read from the ledger, so that its parts add up to what the ledger,
- * the snapshot and the budget say, to the nanodollar.
+ * Where the money of one agent, or of all, went: read from the ledger in one pass, so that its parts add up to what the
+ * ledger, the snapshot and the budget say, to the nanodollar. A long ledger is read in pieces: a call that comes
+ * meanwhile does not wait for it.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CallRow, CallTable, CostRow, Scope } from '../db/calls.ts'
 import { type Nanodollars, toUsd, type Usd } from '../money.ts'
 
@@ -14,32 +16,73 @@ export interface CostReport {
   by_agent: Cost[]
   by_model: Cost[]
   by_service: Cost[]
-  /** "2026-01-02T03:00Z", oldest first. */
+  /** "2026-01-02T03:00Z", the hour in which a cost was counted, oldest first; the other lists begin with the dearest. */
   by_hour: Cost[]
 }
 
 export interface Cost {
   name: string
+  /** Without corrections, which are no calls. */
   calls: number
   cost_usd: Usd
 }
 
-export function costReport(calls: CallTable, scope: Scope): CostReport {
-  const states = calls.statesOf(scope)
+/** A few ms of reading, also on a busy machine. */
+const PIECE_ROWS = 500
+
+export async function costReport(calls: CallTable, scope: Scope): Promise<CostReport> {
   const rows = { held: 0, charged: 0, released: 0, unresolved: 0 }
-  for (const { state, rows: count } of states) rows[state] = count
-  const isOpen = ({ state }: { state: CallRow['state'] }) => state === 'held' || state === 'unresolved'
+  const [byAgent, byModel, byService, byHour] = [new Sums(), new Sums(), new Sums(), new Sums()]
+  let spent: Nanodollars = 0
+  let held: Nanodollars = 0
+  for (let after: CostRow | undefined; ; await nextTurn()) {
+    const piece = calls.costs({ ...scope, after, limit: PIECE_ROWS })
+    for (const row of piece) {
+      rows[row.state] += 1
+      spent += row.cost_nanos
+      if (row.state === 'held' || row.state === 'unresolved') held += row.held_nanos
+      byAgent.add(row.agent_id, row)
+      byHour.add(`${row.counted_at.slice(0, 13)}:00Z`, row)
+      // Only LLM calls have a model. A correction belongs where its call does.
+      if (row.model === null) byService.add(row.target, row)
+      else byModel.add(row.model, row)
+    }
+    if (piece.length < PIECE_ROWS) break
+    after = piece.at(-1)
+  }
   return {
-    spent_usd: toUsd(sum(states.map(({ cost }) => cost))),
-    held_usd: toUsd(sum(states.filter(isOpen).map(({ held }) => held))),
+    spent_usd: toUsd(spent),
+    held_usd: toUsd(held),
     rows,
-    by_agent: calls.costsBy('agent', scope).map(shown),
-    by_model: calls.costsBy('model', scope).map(shown),
-    by_service: calls.costsBy('service', scope).map(shown),
-    by_hour: calls.costsBy('hour', scope).map(shown),
+    by_agent: byAgent.dearestFirst(),
+    by_model: byModel.dearestFirst(),
+    by_service: byService.dearestFirst(),
+    by_hour: byHour.inOrder(),
   }
 }
 
-const sum = (amounts: Nanodollars[]): Nanodollars => amounts.reduce((total, amount) => total + amount, 0)
+/** What rows cost that have one thing in common. */
+class Sums {
+  readonly #byName = new Map<string, { name: string; calls: number; cost: Nanodollars }>()
 
-const shown = ({ name, calls, cost }: CostRow): Cost => ({ name, calls, cost_usd: toUsd(cost) })
+  add(name: string, { kind, cost_nanos }: CostRow): void {
+    const sum = this.#byName.get(name) ?? { name, calls: 0, cost: 0 }
+    this.#byName.set(name, sum)
+    sum.calls += kind === 'correction' ? 0 : 1
+    sum.cost += cost_nanos
+  }
+
+  inOrder(): Cost[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map(shown)
+  }
+
+  dearestFirst(): Cost[] {
+    return [...this.#byName.values()].sort((a, b) => b.cost - a.cost || (a.name < b.name ? -1 : 1)).map(shown)
+  }
+}
+
+const shown = ({ name, calls, cost }: { name: string; calls: number; cost: Nanodollars }): Cost => ({
+  name,
+  calls,
+  cost_usd: toUsd(cost),
+})

@@ -1,4 +1,4 @@
-import { and, desc, eq, gte, isNotNull, isNull, lt, sql, sum } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, lt, sql, sum } from 'drizzle-orm'
 import type { Nanodollars } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
@@ -39,13 +39,11 @@ export interface CallQuery {
   limit: number
 }
 
-/** What calls cost that have one thing in common. */
-export interface CostRow {
-  name: string
-  /** Without corrections, which are no calls. */
-  calls: number
-  cost: Nanodollars
-}
+/** What a report reads of a row. */
+export type CostRow = Pick<
+  CallRow,
+  'agent_id' | 'id' | 'kind' | 'target' | 'model' | 'state' | 'held_nanos' | 'cost_nanos'
+> & { counted_at: string }
 
 /** How much of whom is asked for: one agent, or everybody. */
 export type Scope = { agentId?: string }
@@ -188,42 +186,31 @@ export function callTable({ orm }: Database) {
         .all()
     },
 
-    /** Who or what the money went to, the dearest first. A correction belongs where its call does. */
-    costsBy(what: keyof typeof ATTRIBUTES, { agentId }: Scope): CostRow[] {
-      const { name, among } = ATTRIBUTES[what]
-      const cost = sum(calls.cost_nanos).mapWith(Number)
+    /** A page of what a report adds up, in the order of the table; `after`: the last row of the page before. */
+    costs({ agentId, after, limit }: Scope & { after: CostRow | undefined; limit: number }): CostRow[] {
+      const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
+      const last = [after?.agent_id ?? '', after?.id ?? ''] as const
       return orm
-        .select({ name, calls: sql<number>`sum(${calls.kind} <> 'correction')`, cost })
-        .from(calls)
-        .where(and(agentId === undefined ? undefined : eq(calls.agent_id, agentId), among))
-        .groupBy(name)
-        .orderBy(what === 'hour' ? name : desc(cost), name)
-        .all()
-    },
-
-    /** How many rows are in which state, and what they cost and hold. */
-    statesOf: ({ agentId }: Scope): { state: CallRow['state']; rows: number; cost: Nanodollars; held: Nanodollars }[] =>
-      orm
         .select({
-          state: calls.state,
-          rows: sql<number>`count(*)`,
-          cost: sum(calls.cost_nanos).mapWith(Number),
-          held: sum(calls.held_nanos).mapWith(Number),
+          agent_id,
+          id,
+          kind,
+          target,
+          model,
+          state,
+          held_nanos,
+          cost_nanos,
+          counted_at: sql<string>`coalesce(${calls.ended_at}, ${calls.started_at})`,
         })
         .from(calls)
-        .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
-        .groupBy(calls.state)
-        .all(),
+        .where(
+          agentId === undefined
+            ? sql`(${agent_id}, ${id}) > (${last[0]}, ${last[1]})`
+            : and(eq(agent_id, agentId), gt(id, last[1])),
+        )
+        .orderBy(agent_id, id)
+        .limit(limit)
+        .all()
+    },
   }
-}
-
-/** Only LLM calls have a model. An hour is that in which the cost was counted, UTC. */
-const ATTRIBUTES = {
-  agent: { name: sql<string>`${calls.agent_id}`, among: undefined },
-  model: { name: sql<string>`${calls.model}`, among: isNotNull(calls.model) },
-  service: { name: sql<string>`${calls.target}`, among: isNull(calls.model) },
-  hour: {
-    name: sql<string>`substr(coalesce(${calls.ended_at}, ${calls.started_at}), 1, 13) || ':00Z'`,
-    among: undefined,
-  },
 }

@@ -1,6 +1,8 @@
 /** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
-import { describe, expect, test } from 'vitest'
-import type { CostReport } from '../../src/budget/report.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { type CostReport, costReport } from '../../src/budget/report.ts'
+import { callTable } from '../../src/db/calls.ts'
+import { openDatabase } from '../../src/db/database.ts'
 import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
 import { answers, startFakeService } from '../breaker/support.ts'
 import { answer, resets, sends, streams } from '../support/provider.ts'
@@ -178,6 +180,32 @@ describe('rows of the ledger', () => {
     const correct = await cage.post(`${path}/call-0/correct`, { cost_usd: '1', reason: 'x' }, access_token)
     expect([correct.status, correct.json()]).toMatchObject([404, { error: { code: 'not_found' } }])
   })
+})
+
+test('a long ledger is added up in pieces, and to the same sum', async () => {
+  const database = openDatabase({ path: ':memory:' })
+  onTestFinished(() => database.close())
+  const calls = callTable(database)
+  const started_at = '2026-01-02T03:04:05.000Z'
+  database.transaction(() => {
+    for (let number = 0; number < 2_100; number++) {
+      const [id, agent_id] = [`call-${String(number).padStart(5, '0')}`, `a-${number % 3}`]
+      const call = { id, agent_id, run_id: null, target: 'openai', held_nanos: 9, started_at }
+      const end = { estimated: false, price: null, usage: null, status: 200, code: null, ended_at: started_at }
+      calls.insertHeld({ ...call, kind: 'llm', model: `model-${number % 2}` })
+      calls.end({ ...end, agent_id, id, state: 'charged', cost_nanos: number })
+    }
+  })
+  const turns = { count: 0 }
+  const turning = setInterval(() => (turns.count += 1), 0)
+  const all = await costReport(calls, {})
+  clearInterval(turning)
+  expect(turns.count).toBeGreaterThan(0)
+  expect(all.spent_usd).toBe(toUsd((2_099 * 2_100) / 2))
+  expect(all.rows.charged).toBe(2_100)
+  for (const parts of [all.by_agent, all.by_model, all.by_hour]) expect(costs(parts)).toBe(all.spent_usd)
+  const each = await Promise.all(all.by_agent.map(({ name }) => costReport(calls, { agentId: name })))
+  expect(each.map(({ spent_usd }) => spent_usd)).toEqual(all.by_agent.map(({ cost_usd }) => cost_usd))
 })
 
 test('the status tells every budget that pays, and the projection how it is made', async () => {
