@@ -63,6 +63,8 @@ export interface CallSize {
 
 export interface Bound {
   most: Nanodollars
+  /** Tokens of input at most; what is charged of a request that cannot be seen when nobody says what was read. */
+  inputTokens: number
   /** Written into the request when the client did not say how much it wants, or more than any model gives. */
   clampTo: number | null
   /** The same for each of the provider's own tools. */
@@ -113,14 +115,15 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
   if (maxOutputTokens !== null) {
     const output = Math.min(maxOutputTokens, longest)
     const clampTo = output < maxOutputTokens ? output : null
-    return { most: mostOf(price, inputTokens, atMost(output * answers), uses), clampTo, toolUses: null }
+    const most = mostOf(price, inputTokens, atMost(output * answers), uses)
+    return { most, inputTokens, clampTo, toolUses: null }
   }
   const wanted = Math.min(UNSTATED_OUTPUT_TOKENS, longest)
   const affordable = Math.floor(outputTokensFor(price, inputTokens, Math.floor(available / 2), uses) / answers)
   const output = Math.max(1, Math.min(wanted, affordable))
   const most = mostOf(price, inputTokens, atMost(output * answers), uses)
   // Written into the request wherever the model could answer with more than is held.
-  return { most, clampTo: output < longest ? output : null, toolUses: null }
+  return { most, inputTokens, clampTo: output < longest ? output : null, toolUses: null }
 }
 
 /**

@@ -44,10 +44,6 @@ export class OpenCall {
   readonly call: LlmCall
   /** The body to send, with usage asked for and output limited. */
   readonly body: string
-  /** The limit that was put on the answer, in tokens; null when the client's own stands. */
-  readonly clampedTo: number | null
-  /** The limit of uses that was put on each of the provider's own tools. */
-  readonly clampedToolUses: number | null
   /** True from the moment in which the provider may have got the request: from then on it may cost money. */
   wasSent = false
   /** The answer that is being streamed, for what was delivered of it. */
@@ -55,6 +51,7 @@ export class OpenCall {
   readonly #parts: MoneyParts
   readonly #price: Price
   readonly #hold: Hold
+  readonly #bound: Bound
   readonly #startedAt: number
   #firstByteMs: number | null = null
   #charged: Charged | undefined
@@ -70,7 +67,7 @@ export class OpenCall {
     const { agentId, runId } = call.caller
     const price = await parts.prices.get(provider.name, call.model)
     const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null, null))
-    const { most, clampTo, toolUses } = await boundCall(
+    const bound = await boundCall(
       price,
       {
         bytes: Buffer.byteLength(unclamped),
@@ -84,12 +81,13 @@ export class OpenCall {
       parts.clamp,
     )
     const hold = await parts.ledger.hold(
-      { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: call.model, most },
+      { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: call.model, most: bound.most },
       signal,
     )
+    const { clampTo, toolUses } = bound
     const isAsSent = clampTo === null && toolUses === null
     const body = isAsSent ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo, toolUses))
-    return new OpenCall(parts, call, price, hold, body, { clampTo, toolUses }, startedAt)
+    return new OpenCall(parts, call, price, hold, body, bound, startedAt)
   }
 
   private constructor(
@@ -98,7 +96,7 @@ export class OpenCall {
     price: Price,
     hold: Hold,
     body: string,
-    { clampTo, toolUses }: Pick<Bound, 'clampTo' | 'toolUses'>,
+    bound: Bound,
     startedAt: number,
   ) {
     this.#parts = parts
@@ -106,13 +104,22 @@ export class OpenCall {
     this.#price = price
     this.#hold = hold
     this.body = body
-    this.clampedTo = clampTo
-    this.clampedToolUses = toolUses
+    this.#bound = bound
     this.#startedAt = startedAt
   }
 
   sawFirstByte(): void {
     this.#firstByteMs ??= this.#elapsedMs()
+  }
+
+  /** The limit that was put on the answer, in tokens; null when the client's own stands. */
+  get clampedTo(): number | null {
+    return this.#bound.clampTo
+  }
+
+  /** The limit of uses that was put on each of the provider's own tools. */
+  get clampedToolUses(): number | null {
+    return this.#bound.toolUses
   }
 
   /** What the call cost, once it is charged. */
@@ -130,7 +137,7 @@ export class OpenCall {
    * counted by tokenizer, at most the hold, never nothing.
    */
   async charge(reported: ReportedUsage | undefined, delivered: string, status: number): Promise<void> {
-    const { body, model, demands } = this.call
+    const { model, demands } = this.call
     // Searches that no reply tells of are made all the same.
     const searches = demands.searches > 0 ? { previewSearches: demands.searches } : {}
     if (reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)) {
@@ -138,15 +145,31 @@ export class OpenCall {
       this.#settle(this.#costOf(usage), usage, reported.isRepaired || !isExact(this.#price, usage), status)
       return
     }
-    const counted = async () => (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
     const usage: Usage = {
       ...NOTHING_CACHED,
       ...searches,
-      ...(reported?.usage ?? { input: await counted() }),
+      ...reported?.usage,
+      ...this.#unsaidSearches(),
+      input: await this.#unsaidInput(reported),
       output: Math.max(reported?.usage.output ?? 0, await countTokens(delivered, model)),
     }
     const cost = Math.min(this.#hold.most, costOf(this.#price, usage))
     this.#settle(Math.max(1, cost), usage, true, status)
+  }
+
+  /** What was read, when the provider did not say, or not for the last time: what cannot be counted is taken for the most. */
+  async #unsaidInput(reported: ReportedUsage | undefined): Promise<number> {
+    const { body, model, demands } = this.call
+    if (demands.serverTools || (demands.isInputUnseen && !reported)) return this.#bound.inputTokens
+    return (
+      reported?.usage.input ?? (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
+    )
+  }
+
+  /** The provider's own tools ran as often as they might have. */
+  #unsaidSearches(): Pick<Usage, 'webSearches'> {
+    const { serverTools } = this.call.demands
+    return serverTools ? { webSearches: serverTools.count * (serverTools.uses ?? this.#bound.toolUses ?? 0) } : {}
   }
 
   /** What has a price is charged in full; an estimate of the rest is not more than the call could cost. */

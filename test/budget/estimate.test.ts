@@ -37,7 +37,7 @@ describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
     const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, fromUsd('50'), true)
     // 1,000 × $2 + 3 × 100 × $8 a million
-    expect(bound).toEqual({ most: fromUsd('0.0044'), clampTo: null, toolUses: null })
+    expect(bound).toEqual({ most: fromUsd('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
   })
 
   test('is looked at with the tokenizer only when the bytes do not fit', async () => {
@@ -64,7 +64,7 @@ describe('the most a call can cost', () => {
   ])('of one that does not say how much it wants is $name', async ({ available, contextWindow, clampTo }) => {
     const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
     const bound = await boundCall(priceOf(1, 1_000, contextWindow), unsaid, fromUsd(available), true)
-    expect(bound).toEqual({ clampTo, most: fromUsd('0.001') * (clampTo ?? contextWindow ?? 0), toolUses: null })
+    expect(bound).toMatchObject({ clampTo, most: fromUsd('0.001') * (clampTo ?? contextWindow ?? 0), toolUses: null })
   })
 
   test('of one that does not say how much it wants is not cut to the budget when that is not wanted', async () => {
@@ -243,7 +243,7 @@ describe('tools that the provider runs by itself', () => {
     const { size } = sizeOf(openaiFormat('/responses'), body({ max_tool_calls: 3 }))
     const bound = await boundCall(price, size, fromUsd('50'), true)
     // Four windows of input, 100 tokens of output, three searches.
-    expect(bound).toEqual({ most: fromUsd('0.431'), clampTo: null, toolUses: null })
+    expect(bound).toEqual({ most: fromUsd('0.431'), inputTokens: 400_000, clampTo: null, toolUses: null })
   })
 
   test.each([
@@ -332,7 +332,8 @@ test('nothing that a provider may charge within what was asked for is more than 
     tier: fc.constantFrom(null, 'priority', 'flex', 'never-heard-of'),
     searches: fc.boolean(),
   })
-  const share = fc.double({ min: 0, max: 1, noNaN: true })
+  // All or nothing more often than chance: there the bound is tight.
+  const share = fc.oneof(fc.constantFrom(0, 1), fc.double({ min: 0, max: 1, noNaN: true }))
   const vendor = fc.record({ shares: fc.array(share, { minLength: 9, maxLength: 9 }), isTierRefused: fc.boolean() })
   const window = fc.option(fc.integer({ min: 1_000, max: 400_000 }))
   const money = fc.nat({ max: 100_000_000_000 })

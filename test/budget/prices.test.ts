@@ -69,18 +69,27 @@ describe('the cost of a usage', () => {
   test('is never more than the bound that was held for it', () => {
     const tokens = fc.nat({ max: 2_000_000 })
     const picos = fc.nat({ max: 100_000_000_000 })
+    const parts = fc.array(tokens, { minLength: 4, maxLength: 4 })
+    const rates = fc.array(picos, { minLength: 5, maxLength: 5 })
     fc.assert(
-      fc.property(tokens, tokens, tokens, picos, picos, picos, picos, (a, b, output, input, cached, write, out) => {
-        const rates = price({
-          input: flat(input),
-          cachedInput: flat(cached),
-          cacheWrite: flat(write),
-          output: flat(out),
+      fc.property(parts, tokens, rates, ([a, b, c, d], output, [input, cached, write, hour, out]) => {
+        const priced = price({
+          input: flat(input!),
+          cachedInput: flat(cached!),
+          cacheWrite: flat(write!),
+          cacheWriteHour: flat(hour!),
+          output: flat(out!),
         })
-        const usage = used({ input: a + b, cachedInput: Math.floor(a / 2), cacheWrite: Math.ceil(a / 2), output })
-        expect(costOf(rates, usage)).toBeLessThanOrEqual(mostOf(rates, a + b + 7, output))
+        const all = a! + b! + c! + d!
+        const usage = used({ input: all, cachedInput: b!, cacheWrite: c!, cacheWriteHour: d!, output })
+        expect(costOf(priced, usage)).toBeLessThanOrEqual(mostOf(priced, all + 7, output))
       }),
     )
+  })
+
+  test('of a short input is within the bound of a longer one, also where longer ones are cheaper', () => {
+    const stepped = price({ input: { base: 1_000_000_000, tiers: [{ start: 100, rate: 1_000_000 }] } })
+    expect(costOf(stepped, used({ input: 100 }))).toBeLessThanOrEqual(mostOf(stepped, 200, 0))
   })
 
   test('of as many tokens as money pays for fits the money', () => {

@@ -21,6 +21,7 @@ describe('a call that does not say how much it wants is limited, and told so', (
   const chat = { messages: [{ role: 'user', content: 'Hi' }] }
   test.each([
     { path: '/chat/completions', body: { model: 'gpt-4o', ...chat }, field: 'max_completion_tokens' },
+    { path: '/chat/completions', body: { model: 'plain', ...chat }, field: 'max_tokens' },
     { path: '/chat/completions', body: { model: 'o3', ...chat }, field: 'max_completion_tokens' },
     { path: '/responses', body: { model: 'gpt-5', input: 'Hi' }, field: 'max_output_tokens' },
   ])('$path of $body.model', async ({ path, body, field }) => {
@@ -109,6 +110,31 @@ describe('what is charged', () => {
     cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 1_000_000, smell_tokens: 5 } }))
     await cage.addAgent().chat(body)
     expect(onlyRow(cage)).toMatchObject({ cost: '2.5005', isEstimate: true, code: 'overrun' })
+  })
+
+  test('when nothing is said of a request that holds less than is read, is the most that could be read', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ output: [] }))
+    const request = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 16, previous_response_id: 'resp_1' }
+    await cage.addAgent().send('openai', 'POST', '/responses', JSON.stringify(request))
+    const { cost, isEstimate } = onlyRow(cage)
+    // A window of 400,000 tokens at $0.25 a million, and the few tokens of the answer.
+    expect(isEstimate).toBe(true)
+    expect(Number(cost)).toBeGreaterThanOrEqual(0.1)
+    expect(Number(cost)).toBeLessThan(0.1001)
+  })
+
+  test("when nothing is said of the provider's own tools, is what they may have cost", async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(replies({ output: [] }))
+    const tools = [{ type: 'web_search' }]
+    const request = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 16, max_tool_calls: 2, tools }
+    await cage.addAgent().send('openai', 'POST', '/responses', JSON.stringify(request))
+    const { cost, isEstimate } = onlyRow(cage)
+    // Three windows of 400,000 tokens at $0.25 a million, two searches for a cent, the few tokens of the answer.
+    expect(isEstimate).toBe(true)
+    expect(Number(cost)).toBeGreaterThanOrEqual(0.32)
+    expect(Number(cost)).toBeLessThan(0.3201)
   })
 
   test('of a model that always searches has the search, which no reply tells', async () => {

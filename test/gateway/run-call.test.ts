@@ -229,7 +229,7 @@ describe('what is sent', () => {
     const agent = cage.addAgent({ limit: '100' })
     const reply = await agent.chat({ max_tokens: undefined })
     expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
-    expect(sent(cage)).toMatchObject({ max_completion_tokens: 16_384 })
+    expect(sent(cage)).toMatchObject({ max_tokens: 16_384 })
     expect(onlyRow(cage).held).toBe(16_384 * 1_000_000)
   })
 
@@ -238,7 +238,7 @@ describe('what is sent', () => {
     const agent = cage.addAgent({ limit: '1' })
     const reply = await agent.chat({ max_tokens: undefined })
     expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('500')
-    expect(sent(cage)).toMatchObject({ max_completion_tokens: 500 })
+    expect(sent(cage)).toMatchObject({ max_tokens: 500 })
   })
 
   test.each([

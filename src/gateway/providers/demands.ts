@@ -25,7 +25,6 @@ function walk(value: Json | undefined, found: Found): void {
   if (image !== undefined) {
     found.images += 1
     found.imageBytes += image.length
-    return
   }
   if (value.type === 'input_audio' || isEarlierSpeech(value)) found.audioInput = true
   if (isStored(value)) found.isInputUnseen = true
@@ -75,7 +74,7 @@ const isEarlierSpeech = ({ audio }: JsonObject): boolean => isObject(audio) && t
 /** A request as JSON for the tokenizer, without the data of its images. */
 export const withoutImages = (value: unknown): string =>
   JSON.stringify(value, (_key, part: unknown) =>
-    isObject(part) && imageOf(part) !== undefined ? { type: part.type as Json } : part,
+    isObject(part) && imageOf(part) !== undefined ? { ...part, image_url: null, source: null } : part,
   )
 
 /** Tools that the provider runs by itself: they cost tokens, and some a price per use. */

@@ -70,6 +70,8 @@ export const chatCompletions: Format = {
 const SEARCH_MODEL = /-search-(preview|api)/
 
 const LIMITS = ['max_completion_tokens', 'max_tokens'] as const
+/** OpenAI's reasoning models know the first name only; other servers ignore it, and would answer without a limit. */
+const OPENAI_MODEL = /^(ft:)?(gpt-(?!oss)|chatgpt-|o\d|codex-)/
 
 const greater = (a: number | null, b: number | null): number | null =>
   a !== null && b !== null ? Math.max(a, b) : (a ?? b)
@@ -77,7 +79,7 @@ const greater = (a: number | null, b: number | null): number | null =>
 /** Every limit the client gave, lowered where it is above; one of ours when it gave none. */
 function clampedLimits(body: JsonObject, clampTo: number): JsonObject {
   const given = LIMITS.filter((name) => typeof body[name] === 'number')
-  if (given.length === 0) return { max_completion_tokens: clampTo }
+  if (given.length === 0) return { [OPENAI_MODEL.test(String(body.model)) ? LIMITS[0] : LIMITS[1]]: clampTo }
   return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, clampTo)]))
 }
 
