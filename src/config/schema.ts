@@ -120,7 +120,7 @@ const safety = z
     allow_domains: z
       .array(z.string().regex(/^[\p{L}\p{N}-]+(\.[\p{L}\p{N}-]+)+$/u, { error: 'a domain such as example.com' }))
       .default([]),
-    /** These values are left alone, however they are written: addresses, numbers; secrets never. (Default: none.) */
+    /** Addresses and numbers that are left alone, whatever stands between their digits; secrets never. (Default: none.) */
     allow_values: z.array(text(1, 320)).default([]),
     /** Where personal data is looked for. requests: also in what is sent to providers. (Default: all but requests.) */
     scope: z

@@ -14,7 +14,7 @@ export interface Policy {
   detect: PiiType[]
   /** E-mail addresses of these domains and their subdomains are left alone. (Default: none.) */
   allowDomains: string[]
-  /** These values are left alone, however they are written; secrets never are. (Default: none.) */
+  /** Addresses and numbers that are left alone, whatever stands between their digits; secrets never. (Default: none.) */
   allowValues: string[]
   /** Where it is looked for. (Default: all but requests.) */
   scope: Scope[]

@@ -133,9 +133,11 @@ describe('iron-cage audit', () => {
     const cage = await openTestRuntime()
     await cage.login()
     await cage.post('/api/auth/exchange', { code: 'Grüße 🙂' })
-    await cage.close()
     const place = openPlace()
     const database = join(cage.folder, 'state.db')
+    // Also while the server runs.
+    expect((await place.run(['audit', 'verify', '--db', database])).out).toContain('3 rows, each as it was written')
+    await cage.close()
 
     const sound = await place.run(['audit', 'verify', '--db', database])
     expect(sound).toMatchObject({

@@ -263,6 +263,19 @@ describe('the audit chain', () => {
     await until(() => told() === 500, 'the head file has the last row')
   })
 
+  test('of a server that was killed is sound: the head file may lag, never lead', async () => {
+    const path = written(3)
+    const { audit } = open(path)
+    for (let number = 4; number <= 8; number++) audit.append(stop(number))
+    const killed = join(mkdtempSync(join(tmpdir(), 'iron-cage-audit-')), 'state.db')
+    onTestFinished(() => rmSync(dirname(killed), { recursive: true, force: true }))
+    for (const end of ['', '-wal', '.audit-key', '.audit-head']) copyFileSync(`${path}${end}`, `${killed}${end}`)
+    expect(readWitness(killed).told).toMatchObject({ seq: 3 })
+    expect(await verify(killed)).toMatchObject({ ok: true, rows: 8 })
+    const next = open(killed)
+    expect(next.audit.atStart).toMatchObject({ ok: true, rows: 8 })
+  })
+
   test('has a row for an event in the transaction of the event, or neither', () => {
     const { audit, state, client } = open(temporaryFile())
     const failed = {
