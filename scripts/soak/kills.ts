@@ -10,8 +10,8 @@ import { answer, chatFrames, FakeProvider, streams } from '../../test/support/pr
 import { Cage, NANOS_PER_TOKEN, type Row, tokensAsked } from './cage.ts'
 
 const CALLS = 50
-/** From before the first call arrives to after the last one has ended, in ms. */
-const LATEST_KILL_MS = 260
+/** How long the provider is waited for, in ms: a slow machine may not get so many calls to it. */
+const ARRIVES_WITHIN_MS = 2_000
 /** Up to so long the provider thinks, in ms. */
 const THINKS_MS = 120
 
@@ -48,7 +48,7 @@ export async function killRounds(
   try {
     await cage.start()
     while (summary.kills < rounds) {
-      const answered = await killOnce(cage, summary.kills * CALLS + 1)
+      const answered = await killOnce(cage, provider, summary.kills * CALLS + 1)
       summary.kills += 1
       await cage.start()
       look(cage.rows(), provider, answered, summary)
@@ -65,8 +65,12 @@ export async function killRounds(
 
 const isStream = (tokens: number): boolean => tokens % 3 === 0
 
-/** Starts fifty calls and kills the server. Returns the tokens of those that got their whole answer. */
-async function killOnce(cage: Cage, first: number): Promise<number[]> {
+/**
+ * Starts fifty calls and kills the server when a random number of them has reached the provider, and a little later: from
+ * before the first one to after the last answer. Returns the tokens of those that got their whole answer.
+ */
+async function killOnce(cage: Cage, provider: FakeProvider, first: number): Promise<number[]> {
+  const arrivals = provider.requests.length + Math.floor(Math.random() * (CALLS + 1))
   const calls = Array.from({ length: CALLS }, async (_, number) => {
     const tokens = first + number
     const { status, text } = await cage.call(tokens, { stream: isStream(tokens) })
@@ -74,7 +78,8 @@ async function killOnce(cage: Cage, first: number): Promise<number[]> {
     return isWhole ? tokens : undefined
   })
   const ends = Promise.allSettled(calls)
-  await sleep(Math.random() * LATEST_KILL_MS)
+  await Promise.race([provider.arrived(arrivals), sleep(ARRIVES_WITHIN_MS)])
+  await sleep(Math.random() * THINKS_MS)
   await cage.kill()
   return (await ends).flatMap((end) => (end.status === 'fulfilled' && end.value !== undefined ? [end.value] : []))
 }

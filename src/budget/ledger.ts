@@ -12,8 +12,8 @@
  * - Memory is charged at once; the row follows with the event that tells of it, in one transaction (`Settled.write`).
  * - A charge is posted in full, also above its hold: the money is gone.
  * - What has ended is never edited: a correction is a row of its own and counts when its call did.
- * - A charge counts in the period in which it is made, a hold in each in which it is open. Periods only go forward,
- *   whatever the wall clock does.
+ * - A charge counts in the period in which it is made, a hold in each in which it is open. While the server runs,
+ *   periods only go forward, whatever the wall clock does, and no row is dated before the period it counts in.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -293,7 +293,10 @@ export class Ledger {
     this.#unsubscribe()
   }
 
-  /** The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see the same money. */
+  /**
+   * The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see
+   * the same money.
+   */
   #tryHold(request: HoldRequest, accounts: readonly Account[]): Hold | Account {
     const now = this.#now()
     const { agentId, callId, most } = request
@@ -401,7 +404,7 @@ export class Ledger {
     })
   }
 
-  /** Wall time in ms, after the period was turned to the one it lies in. */
+  /** Wall time in ms, but not before the present period, which was turned to the one it lies in. */
   #now(): number {
     const now = this.#clock.now()
     if (this.#period && this.#periodAt && now >= this.#period.endsAt) {
@@ -411,7 +414,7 @@ export class Ledger {
       for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
       this.#turnLater()
     }
-    return now
+    return Math.max(now, this.#period?.startsAt ?? now)
   }
 
   get #periodStart(): string | undefined {

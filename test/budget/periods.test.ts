@@ -287,6 +287,11 @@ describe('a limit for a day', () => {
     world.clock.setWall(-2 * HOUR_MS)
     expect(world.balance()).toEqual({ spent: '0.8', held: '0' })
     await expect(world.pay('0.3')).rejects.toMatchObject({ code: 'budget_exceeded' })
+    // What is charged now counts today, and its row says so to a server that starts later.
+    await world.pay('0.1')
+    const today = '2026-01-02T23:00:00.000Z'
+    const dates = world.database.orm.$client.prepare('SELECT ended_at FROM calls').pluck().all()
+    expect(dates).toEqual([today, today])
   })
 
   test('is the same in the ledger, the snapshot and the figures, and after a restart', async () => {
