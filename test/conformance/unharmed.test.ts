@@ -1,0 +1,135 @@
+import { describe, expect, test } from 'vitest'
+import type { Received } from '../support/provider.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+import { plays, type Turn } from './provider.ts'
+
+/** What holds no personal data arrives as it was sent: same events, same order, same fields, in both directions. */
+
+const TURN: Turn = {
+  thinking: ['Two towns, ', 'two ', 'calls.'],
+  text: ['One ', 'moment ', 'please.'],
+  calls: [
+    { name: 'warmth', arguments: ['{"city', '": "Oslo"', '}'] },
+    { name: 'warmth', arguments: ['{"city": ', '"Rome"}'] },
+  ],
+}
+
+const ASKED = { role: 'user', content: 'How warm is it?' }
+const CACHED = { type: 'text', text: 'Be brief.', cache_control: { type: 'ephemeral', ttl: '1h' } }
+const IMAGE = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'iVBORw0KGgo=' } }
+
+type Json = Record<string, unknown>
+
+/** Requests with everything in them that a client may send, also fields nobody knows yet. */
+const REQUESTS = {
+  '/openai/v1/chat/completions': {
+    model: 'plain',
+    max_tokens: 50,
+    messages: [ASKED],
+    parallel_tool_calls: true,
+    seed: 12345678901234,
+    stream_options: { include_usage: true, include_obfuscation: false },
+    response_format: { type: 'json_schema', json_schema: { name: 'place', strict: true, schema: { type: 'object' } } },
+    of_tomorrow: [{ ü: null }],
+  },
+  '/openai/v1/responses': {
+    model: 'plain',
+    max_output_tokens: 50,
+    input: [ASKED],
+    include: ['reasoning.encrypted_content'],
+    reasoning: { effort: 'low', summary: 'auto' },
+    text: { format: { type: 'text' }, verbosity: 'low' },
+    of_tomorrow: [{ ü: null }],
+  },
+  '/anthropic/v1/messages': {
+    model: 'plain',
+    max_tokens: 2000,
+    system: [CACHED],
+    messages: [{ role: 'user', content: [IMAGE, { ...CACHED, citations: { enabled: true } }] }],
+    thinking: { type: 'enabled', budget_tokens: 1024 },
+    tools: [{ name: 'warmth', input_schema: { type: 'object' }, cache_control: { type: 'ephemeral' } }],
+    of_tomorrow: [{ ü: null }],
+  },
+}
+
+describe.each(Object.entries(REQUESTS))('%s', (path, body) => {
+  test.each([false, true])('passes every field both ways, streamed: %s', async (stream) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const sent: Record<string, unknown> = { ...body, stream }
+    if (!stream) delete sent.stream_options
+    cage.provider.does(plays(TURN))
+
+    const [, provider, rest] = /^\/(\w+)(\/.+)$/.exec(path)!
+    const reply = await agent.send(provider!, 'POST', rest!, JSON.stringify(sent))
+
+    expect(reply.status).toBe(200)
+    const [received] = cage.provider.requests
+    expect(JSON.parse(received!.body)).toEqual(sent)
+    const original = await ofProvider(received!)
+    if (stream) expect(joined(reply.text)).toEqual(joined(original))
+    else expect(reply.text).toBe(original)
+  })
+})
+
+/** What the provider answers to a request that comes directly. */
+async function ofProvider({ body, headers, url }: Received): Promise<string> {
+  const direct = await fetch(`http://${headers.host}${url}`, { method: 'POST', body })
+  return await direct.text()
+}
+
+/**
+ * The events of a stream. Pieces of one text may be cut anew, and the last one may come later, so they are told as one,
+ * in the place of the first; the numbers of events go with that.
+ */
+function joined(stream: string): Json[] {
+  const events: Json[] = []
+  const texts = new Map<string, { say: (text: string) => void; text: string }>()
+  for (const frame of stream.split('\n\n').filter(Boolean)) {
+    const data = /^data: (.+)$/m.exec(frame)![1]!
+    const { sequence_number: _number, ...told } = (data === '[DONE]' ? { data } : JSON.parse(data)) as Json
+    const event: Json = { name: /^event: (.+)$/m.exec(frame)?.[1], ...told }
+    const piece = pieceOf(event)
+    const begun = piece && texts.get(piece.place)
+    if (piece?.text === '') continue
+    if (begun) {
+      begun.text += piece.text
+      begun.say(begun.text)
+      continue
+    }
+    if (piece) texts.set(piece.place, piece)
+    events.push(event)
+  }
+  return events
+}
+
+interface Piece {
+  /** The text that it is a piece of. */
+  place: string
+  text: string
+  say: (text: string) => void
+}
+
+/** The piece of a text in an event. */
+function pieceOf(event: Json): Piece | undefined {
+  const said = (event.choices as { delta?: Json }[] | undefined)?.[0]?.delta
+  const call = (said?.tool_calls as Json[] | undefined)?.[0]
+  const holders: [Json | undefined, string][] = [
+    [event.delta as Json | undefined, 'text'],
+    [event.delta as Json | undefined, 'thinking'],
+    [event.delta as Json | undefined, 'partial_json'],
+    [event, 'delta'],
+    [said?.role ? undefined : said, 'content'],
+    [call?.id ? undefined : (call?.function as Json | undefined), 'arguments'],
+  ]
+  const found = holders.find(([holder, field]) => typeof holder?.[field] === 'string')
+  if (!found) return undefined
+  const [holder, field] = found as [Json, string]
+  return {
+    place: JSON.stringify([field, event.type, event.item_id, event.index, call?.index]),
+    text: holder[field] as string,
+    say: (text) => {
+      holder[field] = text
+    },
+  }
+}
