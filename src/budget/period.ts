@@ -16,9 +16,10 @@ export interface Period {
   readonly endsAt: number
 }
 
-const HOUR_MS = 3_600_000
+/** Of a UTC day, which days are counted by. */
+const DAY_MS = 86_400_000
 /** Farther from UTC than any zone has ever been. */
-const FARTHEST_MS = 16 * HOUR_MS
+const FARTHEST_MS = 16 * 3_600_000
 
 /** Says for an instant in which period it lies. Throws RangeError for a time zone that nobody knows. */
 export function periodsOf({ every, time_zone: timeZone }: PeriodRule): (now: number) => Period {
@@ -42,17 +43,19 @@ export function periodsOf({ every, time_zone: timeZone }: PeriodRule): (now: num
     return within
   }
 
-  const firstDay = (day: Date): number => Date.UTC(day.getUTCFullYear(), day.getUTCMonth(), everyDay(day))
-  const nextFirstDay = (day: Date): number =>
-    every === 'day'
-      ? Date.UTC(day.getUTCFullYear(), day.getUTCMonth(), day.getUTCDate() + 1)
-      : Date.UTC(day.getUTCFullYear(), day.getUTCMonth() + 1, 1)
-  const everyDay = (day: Date): number => (every === 'day' ? day.getUTCDate() : 1)
+  const firstOf = (day: number): number => (every === 'day' ? day : monthAfter(day, 0))
+  const nextFirstOf = (first: number): number => (every === 'day' ? first + DAY_MS : monthAfter(first, 1))
 
   return (now) => {
-    let day = new Date(firstDay(new Date(dayAt(now))))
+    let first = firstOf(dayAt(now))
     // A clock set back over midnight shows yesterday once more; the day that has begun goes on.
-    while (beginOf(nextFirstDay(day)) <= now) day = new Date(nextFirstDay(day))
-    return { startsAt: beginOf(day.getTime()), endsAt: beginOf(nextFirstDay(day)) }
+    while (beginOf(nextFirstOf(first)) <= now) first = nextFirstOf(first)
+    return { startsAt: beginOf(first), endsAt: beginOf(nextFirstOf(first)) }
   }
+}
+
+/** The first day of the month so many months after that of `day`. */
+function monthAfter(day: number, months: number): number {
+  const date = new Date(day)
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + months, 1)
 }
