@@ -100,7 +100,7 @@ async function openWatched(safety: Record<string, unknown> = {}): Promise<Watche
 }
 
 /** Everything that can be seen from outside, with its name; `answer` is what this entry itself was told. */
-async function leaks({ cage, admin, frames, webhooks }: Watched, answers: string): Promise<string[]> {
+async function leaks({ cage, agent, admin, frames, webhooks }: Watched, answers: string): Promise<string[]> {
   // The screen has seen all there is.
   const { seq } = cage.runtime.state.read()
   await until(() => frames.some((frame) => frame.includes(`"seq":${seq}`)), 'the last event is on the screen')
@@ -114,6 +114,9 @@ async function leaks({ cage, admin, frames, webhooks }: Watched, answers: string
     '/api/tokens',
     '/api/audit',
     '/api/audit/export',
+    `/api/agents/${agent.id}/calls`,
+    `/api/agents/${agent.id}/status`,
+    `/api/agents/${agent.id}/metrics`,
   ]
   const told: [string, string][] = [
     ['the answer', answers],
@@ -281,6 +284,10 @@ const ENTRIES: [name: string, ask: Ask][] = [
         cage.provider.doesOnce(streams([`data: ${LINE}\n\n`]))
         return agent.call(dialect, { stream: true })
       },
+    ],
+    [
+      `a name of a fine-tuned model of ${dialect}`,
+      ({ agent }) => agent.call(dialect, { model: `ft:gpt-4o-mini-2024-07-18:northwind:${EMAIL}:${SECRET}` }),
     ],
     [`a name of a model of ${dialect}`, ({ agent }) => agent.call(dialect, { model: LINE })],
     [`a field of ${dialect} that is wrong`, ({ agent }) => agent.call(dialect, { max_tokens: LINE, n: LINE })],

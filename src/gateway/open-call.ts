@@ -9,6 +9,7 @@ import { appliedRates, costOf, isExact, knownPart, type Price, type Prices, type
 import type { Clock } from '../clock.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import type { Clean } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import { ClientGone } from './client.ts'
@@ -16,6 +17,8 @@ import { withoutImages } from './providers/demands.ts'
 import type { ReportedUsage, StreamReader } from './providers/provider.ts'
 
 export interface MoneyParts {
+  /** For what is stored or told beside a reply: takes out everything that is detected, and never throws. */
+  clean: Clean
   state: StateManager
   ledger: Ledger
   prices: Prices
@@ -81,7 +84,15 @@ export class OpenCall {
       parts.clamp,
     )
     const hold = await parts.ledger.hold(
-      { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: call.model, most: bound.most },
+      {
+        callId: call.id,
+        agentId,
+        runId,
+        kind: 'llm',
+        target: provider.name,
+        model: parts.clean(call.model),
+        most: bound.most,
+      },
       signal,
     )
     const { clampTo, toolUses } = bound

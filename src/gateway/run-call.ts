@@ -3,7 +3,6 @@
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
 import { CageError } from '../errors.ts'
-import type { Clean } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -14,10 +13,7 @@ import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 
-export interface RoadParts extends MoneyParts, RedactionParts, SendParts {
-  /** For what is told beside a reply: takes out everything that is detected, and never throws. */
-  clean: Clean
-}
+export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
