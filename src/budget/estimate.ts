@@ -93,17 +93,16 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   requireAudioPrice(price, size)
   const bound = (inputTokens: number) =>
     boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
-  // Beside their bytes: a small file can be a large image.
+  // In place of their bytes: a small file can be a large image, and a large one is scaled down.
   const images = demands.images * demands.imageTokens
-  const byBytes = size.bytes + images
+  const textBytes = size.bytes - demands.imageBytes
+  const byBytes = textBytes + images
   if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : Number.POSITIVE_INFINITY)
   if (demands.isInputUnseen) return bound(Math.max(byBytes, windowOf(price)))
   const loose = bound(byBytes)
-  if (loose.most <= available) return loose
-  const textBytes = size.bytes - demands.imageBytes
-  // The bytes of audio are more than its tokens.
-  if (demands.audioInput) return loose
-  if (!size.text || !COUNTED.test(size.model) || textBytes > COUNT_AT_MOST_BYTES) return bound(textBytes + images)
+  // Audio has more bytes than tokens, and no tokenizer.
+  const isCounted = COUNTED.test(size.model) && textBytes <= COUNT_AT_MOST_BYTES && !demands.audioInput
+  if (loose.most <= available || !size.text || !isCounted) return loose
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
   return bound(Math.min(textBytes, counted) + images)
 }
