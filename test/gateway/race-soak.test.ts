@@ -14,9 +14,9 @@ test('three hundred calls whose clients leave and whose provider breaks off, at 
   expect(faults).toEqual([])
   expect(heldAfterOneSecond).toBe(0)
   // It was not all refused, nor all polite.
-  expect(seen).toBeGreaterThan(100)
-  expect(ends.left).toBeGreaterThan(30)
-  expect(ends[502]).toBeGreaterThan(10)
+  expect(seen).toBeGreaterThan(30)
+  expect(ends.left).toBeGreaterThan(10)
+  expect(ends[502]).toBeGreaterThan(0)
 }, 120_000)
 
 test('killed five times at random under fifty calls, the ledger has each call that the provider saw, once', async () => {
