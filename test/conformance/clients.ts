@@ -196,13 +196,16 @@ export class RunningProgram {
   async run(wanted: { case: string; model: string; environment: Record<string, string> }): Promise<Outcome> {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
     this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
-    const [line] = await answer
-    if (typeof line !== 'string') throw new Error(`the client ended in the case "${wanted.case}"`)
+    // A client that hangs must not answer the next question with this one's answer.
+    const overdue = setTimeout(() => this.#process.kill('SIGKILL'), 25_000)
+    const [line] = await answer.finally(() => clearTimeout(overdue))
+    if (typeof line !== 'string') throw new Error(`the client ended, or hung, in the case "${wanted.case}"`)
     return JSON.parse(line) as Outcome
   }
 
   async stop(): Promise<void> {
-    this.#process.stdin!.end()
+    // Some keep threads that outlive their work.
+    this.#process.kill('SIGKILL')
     await this.#exited
   }
 }
