@@ -3,10 +3,6 @@
 import json
 
 import litellm
-
-# Imported by the first call otherwise, while a thread of the call before imports too: once both waited for ever.
-import litellm.llms.anthropic.chat.handler  # noqa: F401
-import litellm.responses.main  # noqa: F401
 from lockstep import CITY, PIXEL, QUESTION, obey, warmth
 
 HELLO = [{"role": "user", "content": "Say hello."}]
