@@ -50,10 +50,9 @@ export async function disconnectRounds(
     const watching = watchBalance(cage, watch)
     let next = 1
     let done = 0
-    const client = async () => {
-      while (next <= count) {
+    const client = (last: number) => async () => {
+      while (next <= last) {
         const tokens = next++
-        if (tokens === Math.floor(count * CLOSE_FROM)) await drawLimitClose(cage, count)
         const end = await endOf(cage, tokens)
         ends[end] = (ends[end] ?? 0) + 1
         // The circuit does its own work; here it would only keep the calls from the provider.
@@ -61,7 +60,11 @@ export async function disconnectRounds(
         onCall(++done)
       }
     }
-    await Promise.all(Array.from({ length: AT_ONCE }, client))
+    const allUpTo = (last: number) => Promise.all(Array.from({ length: AT_ONCE }, client(last)))
+    await allUpTo(Math.floor(count * CLOSE_FROM))
+    // While nothing runs: a limit may be lowered below what is spent and held, and that is no overspending.
+    await drawLimitClose(cage, count)
+    await allUpTo(count)
     await sleep(1_000)
     watch.stopped = true
     await watching
