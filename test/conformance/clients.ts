@@ -193,6 +193,10 @@ export class RunningProgram {
     return new RunningProgram(child, lines, exited, hello)
   }
 
+  get hasEnded(): boolean {
+    return this.#process.exitCode !== null || this.#process.signalCode !== null
+  }
+
   async run(wanted: { case: string; model: string; environment: Record<string, string> }): Promise<Outcome> {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
     this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
