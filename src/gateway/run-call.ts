@@ -2,9 +2,8 @@
  * THE ROAD. One call of an agent's client to a provider, from the parsed request to the recorded cost. A new feature is
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
-import { CageError } from '../errors.ts'
-import type { StateManager } from '../state/state-manager.ts'
-import type { Caller, LlmCall } from './call.ts'
+import type { CageError } from '../errors.ts'
+import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type MoneyParts, OpenCall } from './open-call.ts'
@@ -12,12 +11,13 @@ import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
+import { untilRunning } from './until-running.ts'
 
 export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
-  requireRunning(parts.state, call.caller) //                          is the agent running and not paused
+  await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = redactRequest(parts, call) //                           when the policy covers requests
   const open = await OpenCall.begin(parts, safe, client.signal) //     price it, hold the most it can cost
   try {
@@ -93,22 +93,6 @@ function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: Pr
   open.refused(refusal.status, refusal.isRetryable)
   const body = redactor.redact(refusal.body.toString('utf8')).text
   client.send(refusal.status, { ...passedHeaders(refusal.headers, clean), ...ourHeaders(open) }, body)
-}
-
-/** Throws CageError `agent_paused` or `agent_not_running`. */
-export function requireRunning(state: StateManager, { agentId }: Caller): void {
-  const agent = state.read().agents[agentId]
-  switch (agent?.state) {
-    case 'starting':
-    case 'running':
-      return
-    case 'paused':
-      throw new CageError('agent_paused', `${agentId} is paused`, { facts: { agent_id: agentId }, retryAfterS: 5 })
-    default:
-      throw new CageError('agent_not_running', `${agentId} is ${agent?.state ?? 'unknown'}, so it makes no calls`, {
-        facts: { agent_id: agentId },
-      })
-  }
 }
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({

@@ -22,8 +22,8 @@ import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
-import { requireRunning } from './run-call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
+import { untilRunning } from './until-running.ts'
 
 export interface ServiceParts {
   /** config.services */
@@ -65,7 +65,7 @@ export interface ServiceReply {
  * neither the service nor a fallback answers, and the signal's reason when the agent left.
  */
 export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Promise<ServiceReply> {
-  requireRunning(parts.state, call.caller)
+  await untilRunning(parts.state, call.caller, call.signal)
   const open = openCall(parts, call)
   const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
   const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone

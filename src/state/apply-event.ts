@@ -144,14 +144,14 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
   switch (event.type) {
     case 'agent.exited': {
       const { exit_code, signal, state, reason } = event.data
-      return { ...agent, state, reason, exit_code, signal, pid: null, ended_at: event.at }
+      return { ...agent, state, reason, exit_code, signal, pid: null, paused_at: null, ended_at: event.at }
     }
     case 'agent.stopped':
       return agent.pid === null ? agent : { ...agent, state: 'stopping', reason: event.data.reason }
     case 'agent.paused':
-      return { ...agent, state: 'paused' }
+      return { ...agent, state: 'paused', paused_at: event.at }
     case 'agent.resumed':
-      return { ...agent, state: 'running' }
+      return { ...agent, state: 'running', paused_at: null }
     case 'progress.updated': {
       const { done, total, unit, label } = event.data
       const progress = { done, total, unit, label, first_at: agent.progress?.first_at ?? event.at, last_at: event.at }
@@ -243,6 +243,7 @@ function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
     signal: null,
     restarts: 0,
     started_at: event.at,
+    paused_at: null,
     ended_at: null,
     down_ms: 0,
     safety_mode,
@@ -275,6 +276,7 @@ function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<A
     pid: event.data.pid,
     exit_code: null,
     signal: null,
+    paused_at: null,
     ended_at: null,
     restarts: event.data.restart,
     down_ms: agent.down_ms + downMs,

@@ -36,6 +36,7 @@ export interface AgentView {
   signal: string | null
   restarts: number
   started_at: string
+  paused_at: string | null
   ended_at: string | null
   /** Time between a crash and the next start, for the uptime share. */
   down_ms: number

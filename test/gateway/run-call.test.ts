@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import {
   answer,
@@ -89,17 +90,21 @@ describe('a call', () => {
   })
 
   test.each(['paused', 'ended'])('of an agent that is %s is refused, and nothing is sent', async (what) => {
+    let past = 0
+    const clock = { ...systemClock, now: () => systemClock.now() + past }
     const cage = await openTestRuntime({
       services: { weather: { base_url: 'http://127.0.0.1:9', cost_per_call_usd: '1' } },
+      clock,
     })
     const agent = cage.addAgent()
-    const { state } = cage.runtime
     if (what === 'paused') {
-      state.record({ type: 'agent.paused', level: 'INFO', agent_id: agent.id, message: 'paused', data: { by: 'test' } })
+      const data = { by: 'test' }
+      cage.runtime.state.record({ type: 'agent.paused', level: 'INFO', agent_id: agent.id, message: 'paused', data })
+      past = 2_000
     } else {
       const data = { run_id: agent.runId, exit_code: 0, signal: null, reason: 'done', restart_in_ms: null }
       const end = { type: 'agent.exited', level: 'OK', agent_id: agent.id, message: 'ended' } as const
-      state.record({ ...end, data: { ...data, state: 'completed' } })
+      cage.runtime.state.record({ ...end, data: { ...data, state: 'completed' } })
     }
     const replies = [await agent.chat(), await agent.message(), await agent.service('weather', '/today')]
     const expected = what === 'paused' ? [503, 'agent_paused'] : [403, 'agent_not_running']

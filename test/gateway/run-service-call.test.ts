@@ -203,6 +203,7 @@ describe('a live call', () => {
     const road = await openRoad()
     const about = { level: 'INFO', agent_id: AGENT, message: '' } as const
     road.state.record({ ...about, type: 'agent.paused', data: { by: 'admin' } })
+    road.clock.pass(2_000)
     await expect(road.call()).rejects.toMatchObject({ code: 'agent_paused' })
     const end = { exit_code: 0, signal: null, state: 'completed', reason: 'done', restart_in_ms: null } as const
     road.state.record({ ...about, type: 'agent.exited', data: { ...end, run_id: RUN } })

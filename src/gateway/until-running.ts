@@ -1,0 +1,46 @@
+/** The first gate of the road: only an agent that runs makes calls. */
+import { CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Caller } from './call.ts'
+
+/** A stopped process sends nothing: what comes this soon after the pause was on its way already. */
+const ON_ITS_WAY_MS = 1_000
+
+/**
+ * Resolves when the agent may make this call: at once, or as soon as it goes on for a call that was on its way when it
+ * was paused, so that a pause costs a supervised agent no call. Throws CageError `agent_paused` or `agent_not_running`,
+ * and the signal's reason when the client left.
+ */
+export async function untilRunning(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {
+  if (wasOnItsWay(state, caller)) await untilUnpaused(state, caller, signal)
+  const { agentId } = caller
+  const facts = { agent_id: agentId }
+  const now = state.read().agents[agentId]?.state
+  if (now === 'starting' || now === 'running') return
+  if (now === 'paused') throw new CageError('agent_paused', `${agentId} is paused`, { facts, retryAfterS: 5 })
+  throw new CageError('agent_not_running', `${agentId} is ${now ?? 'unknown'}, so it makes no calls`, { facts })
+}
+
+const pausedAt = (state: StateManager, { agentId }: Caller): string | null =>
+  state.read().agents[agentId]?.paused_at ?? null
+
+function wasOnItsWay(state: StateManager, caller: Caller): boolean {
+  const at = pausedAt(state, caller)
+  return caller.runId !== null && at !== null && Math.abs(state.now() - Date.parse(at)) <= ON_ITS_WAY_MS
+}
+
+function untilUnpaused(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => finish(() => reject(signal.reason))
+    const unsubscribe = state.subscribe(() => {
+      if (pausedAt(state, caller) === null) finish(resolve)
+    })
+    const finish = (settle: () => void) => {
+      unsubscribe()
+      signal.removeEventListener('abort', leave)
+      settle()
+    }
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave)
+  })
+}
