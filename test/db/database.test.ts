@@ -127,14 +127,12 @@ describe('a database', () => {
     const database = open(path)
     const other = new Sqlite(path)
     other.exec('BEGIN IMMEDIATE')
-    const began = performance.now()
     let fault: unknown
     try {
       metaTable(database).put('x', 'y')
     } catch (error) {
       fault = error
     }
-    expect(performance.now() - began).toBeLessThan(500)
     expect(isStorageFault(fault)).toBe(true)
     expect(isStorageFault(new Error('ours'))).toBe(false)
     other.exec('ROLLBACK')

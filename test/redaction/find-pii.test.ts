@@ -165,11 +165,9 @@ describe('time is linear on every input', () => {
     ])
     .concat([`${'a'.repeat(95)}@`, `@${'a.'.repeat(99)}`, '&', ';', '{"a":['])
 
-  // A megabyte takes a tenth of a second; quadratic work on it takes minutes.
+  // A megabyte takes a tenth of a second; quadratic work on it takes minutes, and the test runs out of time.
   test.each(pieces)('a megabyte of %j', (piece) => {
     const text = piece.repeat(1e6 / piece.length)
-    const begin = performance.now()
     findPii(text)
-    expect(performance.now() - begin).toBeLessThan(3000)
   })
 })
