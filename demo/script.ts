@@ -9,7 +9,8 @@ import { runAgent } from '../src/cli/run-agent.ts'
 import type { Command } from '../src/cli/terminal.ts'
 import { CageError } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
-import { packageFolder, type Runtime } from '../src/runtime.ts'
+import { packageFolder } from '../src/package-folder.ts'
+import type { Runtime } from '../src/runtime.ts'
 import { figures } from '../src/state/figures.ts'
 import type { Inbox } from './inbox.ts'
 import { openStage } from './stage.ts'
@@ -56,11 +57,11 @@ export const demoCommand: Command = (yargs, terminal) =>
         .example('$0 demo --pace max --once', 'as fast as it goes'),
     async ({ pace, once, open, ...flags }) => {
       const paceMs = parsePace(pace)
-      const leads = readLeads(`${packageFolder}demo/leads.csv`)
+      const leads = readLeads(`${packageFolder()}demo/leads.csv`)
       const loaded = loadFlags(flags, terminal)
       const latencyMs = paceMs === 0 ? 0 : LATENCY_MS
       await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config })
-      const path = `${packageFolder}demo/lead_gen_agent.py`
+      const path = `${packageFolder()}demo/lead_gen_agent.py`
       await runAgent(
         {
           loaded: { ...loaded, config: stage.config },

@@ -20,4 +20,4 @@ process.on('uncaughtException', async (error) => {
 })
 
 // Not process.exitCode: a write to a pipe that nobody reads would keep the process.
-process.exit(await runCli(process.argv.slice(2), [demoCommand], terminal))
+void runCli(process.argv.slice(2), [demoCommand], terminal).then((code) => process.exit(code))

@@ -2,7 +2,6 @@
  * The map of the product: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
  * other here, never by import of an instance; whoever opens, closes.
  */
-import { fileURLToPath } from 'node:url'
 import { Agent as HttpAgent } from 'undici'
 import { ApiTokens } from './access/api-tokens.ts'
 import { RunTokens } from './access/run-tokens.ts'
@@ -26,6 +25,7 @@ import { checkpointTable } from './db/checkpoints.ts'
 import { openDatabase } from './db/database.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
+import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { forLogs, policyOf } from './redaction/policy.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
@@ -85,9 +85,6 @@ function keysOf(
   })
   return Object.fromEntries(keys)
 }
-
-/** The package's folder, from `src/` and from `dist/` alike. */
-export const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 
 /**
  * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`; whatever was opened by then
@@ -176,7 +173,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       runTokens,
       clean,
       parentEnvironment: environment,
-      shimFolder: `${packageFolder}python/shim`,
+      shimFolder: `${packageFolder()}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       redact: (text, agentId) => {
         if (!redactor.covers('logs')) return text
@@ -207,6 +204,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       dispatcher,
       services: config.services,
       safety: config.safety,
+      agentSettings: config.agent,
       environment: config.agent.environment,
       calls: callTable(database),
       prices: new Prices(config.prices, clock),
@@ -215,7 +213,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       providerKeys: keysOf(config.providers, environment),
       serviceKeys: keysOf(config.services, environment),
       maxBodyBytes: config.server.max_body_bytes,
-      assets: loadAssets(`${packageFolder}dist/web`),
+      assets: loadAssets(`${packageFolder()}dist/web`),
       host: config.server.host,
       port: config.server.port,
       allowedHosts: config.server.allowed_hosts,

@@ -16,7 +16,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['access', 'audit'],
   ['state'],
   ['db', 'config'],
-  ['log', 'process-table'],
+  ['log', 'process-table', 'package-folder'],
   ['events', 'errors', 'ids', 'money', 'clock'],
 ]
 

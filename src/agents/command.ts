@@ -5,6 +5,7 @@
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { CageError } from '../errors.ts'
+import { isSingleExecutable } from '../package-folder.ts'
 import type { Environment } from './environment.ts'
 
 export interface Command {
@@ -34,7 +35,7 @@ export function chooseCommand({ script, args, python, environment }: CommandChoi
   }
   if (NODE_ENDINGS.has(ending)) {
     checkReadable(script)
-    return { program: process.execPath, args: [script, ...args] }
+    return { program: findNode(environment), args: [script, ...args] }
   }
   if (!isExecutable(script)) throw refusal('not_executable', script, 'is not executable')
   return { program: script, args }
@@ -91,6 +92,13 @@ function findPython(script: string, named: string | undefined, environment: Envi
     findOnPath('python3', environment)
   if (found) return found
   throw refusal('interpreter_not_found', 'python3', 'is not on PATH')
+}
+
+/** The Node we run on; the single executable is none, so there it is the one on PATH. */
+function findNode(environment: Environment): string {
+  const found = isSingleExecutable() ? findOnPath('node', environment) : process.execPath
+  if (found) return found
+  throw refusal('interpreter_not_found', 'node', 'is not on PATH', 'install Node for agents written in JavaScript')
 }
 
 function findOnPath(name: string, environment: Environment): string | undefined {

@@ -1,0 +1,60 @@
+// What the builds share: the program and the dashboard, bundled by esbuild.
+import { cpSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** zod brings its messages in fifty languages; ours are English. */
+const englishOnly = {
+  name: 'english-only',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js'",
+      resolveDir: `${root}node_modules/zod/v4/locales`,
+    })),
+}
+
+/** The program; `options` are esbuild's own. */
+export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
+  build({
+    entryPoints: [`${root}src/main.ts`],
+    bundle: true,
+    platform: 'node',
+    define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
+    plugins: [englishOnly, ...plugins],
+    logLevel: 'warning',
+    ...options,
+  })
+
+export async function bundleDashboard(folder) {
+  mkdirSync(folder, { recursive: true })
+  await build({
+    entryPoints: [`${root}web/main.tsx`, `${root}web/styles.css`],
+    outdir: folder,
+    bundle: true,
+    format: 'esm',
+    target: 'es2022',
+    minify: true,
+    jsx: 'automatic',
+    jsxImportSource: 'preact',
+    logLevel: 'warning',
+  })
+  cpSync(`${root}web/index.html`, `${folder}/index.html`)
+}
+
+/** What the program reads besides the dashboard: paths in the project, and in the package. */
+export const programFiles = () => [
+  'demo/lead_gen_agent.py',
+  'demo/leads.csv',
+  ...filesBelow('python/iron_cage'),
+  ...filesBelow('python/shim'),
+]
+
+/** Paths in the project; without what Python leaves behind. */
+export const filesBelow = (path) =>
+  statSync(root + path).isDirectory()
+    ? readdirSync(root + path)
+        .filter((name) => !/^(__pycache__|\..*|.*\.pyc)$/.test(name))
+        .flatMap((name) => filesBelow(`${path}/${name}`))
+    : [path]

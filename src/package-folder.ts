@@ -1,0 +1,101 @@
+/**
+ * Where the program's own files are: the dashboard, the Python SDK and its shim, the demo, native parts. In a checkout and
+ * in the npm package they lie beside the program. The single executable carries them and lays them into a private folder
+ * of the user, since Python and the system's loader read files only.
+ *
+ * The rules are:
+ * - The folder is named by what it holds, so two versions never share one.
+ * - Every file is compared with its SHA-256 at each start, and written anew, under another name and then renamed, when it
+ *   is not as it was built. So any number of programs may start at once, and one that runs never sees half a file.
+ * - The folder above is the user's own and nobody else may write into it; else the next place is tried.
+ */
+import { createHash, randomBytes } from 'node:crypto'
+import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir, tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { getAsset, getRawAsset, isSea } from 'node:sea'
+import { fileURLToPath } from 'node:url'
+import { CageError } from './errors.ts'
+
+/** SHA-256 in hex by the path of each file. */
+export type Manifest = Readonly<Record<string, string>>
+
+/** The asset of the executable that names all others. */
+export const MANIFEST = 'manifest.json'
+
+let folder: string | undefined
+
+/** Ends with a slash. Throws CageError `internal` when the executable finds no place for its files. */
+export function packageFolder(): string {
+  // From src/ and from dist/ alike: the build puts no module deeper.
+  folder ??= isSea() ? unpackExecutable() : fileURLToPath(new URL('..', import.meta.url))
+  return folder
+}
+
+/** True in the single executable, which is no Node that runs scripts. */
+export const isSingleExecutable = isSea
+
+function unpackExecutable(): string {
+  const text = getAsset(MANIFEST, 'utf8')
+  const manifest = JSON.parse(text) as Manifest
+  const name = createHash('sha256').update(text).digest('hex').slice(0, 16)
+  const user = process.getuid?.() ?? 'user'
+  const places = [join(homedir(), '.cache', 'iron-cage'), join(tmpdir(), `iron-cage-${user}`)]
+  return unpack(manifest, (path) => new Uint8Array(getRawAsset(path)), places, name)
+}
+
+/** Puts every file of the manifest into `<the first usable of places>/<name>/` and returns that folder. */
+export function unpack(
+  manifest: Manifest,
+  contentOf: (path: string) => Uint8Array,
+  places: readonly string[],
+  name: string,
+): string {
+  const faults: string[] = []
+  for (const place of places) {
+    try {
+      requirePrivateFolder(place)
+      for (const [path, sha256] of Object.entries(manifest)) putFile(join(place, name, path), sha256, contentOf, path)
+      return `${join(place, name)}/`
+    } catch (error) {
+      faults.push((error as Error).message)
+    }
+  }
+  throw new CageError('internal', `there is no place for the program's own files\n${faults.join('\n')}`, {
+    hint: `make ${places[0]} a folder that only you can write to`,
+  })
+}
+
+function requirePrivateFolder(path: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  const { mode, uid } = lstatSync(path)
+  if (!lstatSync(path).isDirectory() || uid !== (process.getuid?.() ?? uid)) {
+    throw new Error(`${path} is not a folder of this user`)
+  }
+  if (mode & 0o077) chmodSync(path, 0o700)
+}
+
+function putFile(target: string, sha256: string, contentOf: (path: string) => Uint8Array, path: string): void {
+  if (hashOf(readIfThere(target)) === sha256) return
+  mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
+  const draft = `${target}.${randomBytes(6).toString('hex')}`
+  try {
+    writeFileSync(draft, contentOf(path), { mode: 0o600, flag: 'wx' })
+    renameSync(draft, target)
+  } finally {
+    rmSync(draft, { force: true })
+  }
+}
+
+function readIfThere(path: string): Uint8Array | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const hashOf = (content: Uint8Array | undefined): string | undefined =>
+  content && createHash('sha256').update(content).digest('hex')
