@@ -1,4 +1,3 @@
-import { demoCommand } from '../demo/script.ts'
 import { runCli } from './cli/cli.ts'
 import { errorText } from './cli/print.ts'
 import { processTerminal } from './cli/terminal.ts'
@@ -7,6 +6,7 @@ import { asCageError, ERRORS } from './errors.ts'
 // What we write holds an agent's data: it is for this user only.
 process.umask(0o077)
 const terminal = processTerminal()
+const demo = async () => (await import('../demo/script.ts')).demoCommand
 
 // A closed pipe ends the program as it would end any other; `start` stops its agent first.
 process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
@@ -20,4 +20,4 @@ process.on('uncaughtException', async (error) => {
 })
 
 // Not process.exitCode: a write to a pipe that nobody reads would keep the process.
-void runCli(process.argv.slice(2), [demoCommand], terminal).then((code) => process.exit(code))
+void runCli(process.argv.slice(2), { demo }, terminal).then((code) => process.exit(code))

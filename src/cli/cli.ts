@@ -4,49 +4,38 @@
  */
 import yargs from 'yargs'
 import { asCageError, CageError } from '../errors.ts'
-import { auditCommand } from './audit.ts'
-import { budgetCommand } from './budget.ts'
-import { configCommand } from './config.ts'
-import { pauseCommand, restartCommand, resumeCommand, stopCommand } from './control.ts'
-import { incidentsCommand } from './incidents.ts'
-import { logsCommand } from './logs.ts'
-import { pricesCommand } from './prices.ts'
 import { errorText } from './print.ts'
-import { psCommand } from './ps.ts'
-import { reportCommand } from './report-command.ts'
-import { scanCommand } from './scan.ts'
-import { serveCommand } from './serve.ts'
-import { startCommand } from './start.ts'
-import { statusCommand } from './status.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
-import { tokensCommand } from './tokens.ts'
-import { VERSION, versionCommand } from './version.ts'
+import { VERSION } from './version.ts'
 
-const COMMANDS: readonly Command[] = [
-  startCommand,
-  serveCommand,
-  statusCommand,
-  psCommand,
-  stopCommand,
-  pauseCommand,
-  resumeCommand,
-  restartCommand,
-  logsCommand,
-  reportCommand,
-  budgetCommand,
-  tokensCommand,
-  scanCommand,
-  incidentsCommand,
-  auditCommand,
-  pricesCommand,
-  configCommand,
-  versionCommand,
-]
+/** A command by the word that names it; loaded when it is wanted, since all of them together take a while. */
+export type Commands = Readonly<Record<string, () => Promise<Command>>>
+
+const COMMANDS: Commands = {
+  start: async () => (await import('./start.ts')).startCommand,
+  serve: async () => (await import('./serve.ts')).serveCommand,
+  status: async () => (await import('./status.ts')).statusCommand,
+  ps: async () => (await import('./ps.ts')).psCommand,
+  stop: async () => (await import('./control.ts')).stopCommand,
+  pause: async () => (await import('./control.ts')).pauseCommand,
+  resume: async () => (await import('./control.ts')).resumeCommand,
+  restart: async () => (await import('./control.ts')).restartCommand,
+  logs: async () => (await import('./logs.ts')).logsCommand,
+  report: async () => (await import('./report-command.ts')).reportCommand,
+  budget: async () => (await import('./budget.ts')).budgetCommand,
+  tokens: async () => (await import('./tokens.ts')).tokensCommand,
+  scan: async () => (await import('./scan.ts')).scanCommand,
+  incidents: async () => (await import('./incidents.ts')).incidentsCommand,
+  audit: async () => (await import('./audit.ts')).auditCommand,
+  prices: async () => (await import('./prices.ts')).pricesCommand,
+  config: async () => (await import('./config.ts')).configCommand,
+  version: async () => (await import('./version.ts')).versionCommand,
+}
 
 /** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
 export async function runCli(
   argv: readonly string[],
-  extraCommands: readonly Command[] = [],
+  extraCommands: Commands = {},
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
   try {
@@ -70,7 +59,7 @@ export async function runCli(
       })
       .check(refuseRepeated)
       .epilogue('Documentation and configuration: README.md')
-    for (const command of [...COMMANDS, ...extraCommands]) command(parser, terminal)
+    for (const command of await wantedCommands(argv, { ...COMMANDS, ...extraCommands })) command(parser, terminal)
     await parser.parseAsync(withDashesLast(argv))
     return terminal.exitCode
   } catch (error) {
@@ -78,6 +67,13 @@ export async function runCli(
     terminal.err(errorText(shown, terminal.log))
     return shown.row.exit
   }
+}
+
+/** The one that is named first; all of them for help, and for a word that names none. */
+function wantedCommands(argv: readonly string[], commands: Commands): Promise<Command[]> {
+  const [first = ''] = argv
+  const wanted = Object.hasOwn(commands, first) ? [commands[first]!] : Object.values(commands)
+  return Promise.all(wanted.map((load) => load()))
 }
 
 /** yargs loses a lone dash (standard input) among the words; behind -- it keeps it. */
