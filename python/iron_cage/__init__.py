@@ -21,6 +21,7 @@ Exceptions::
 
 from __future__ import annotations
 
+from ._current import current_runtime
 from ._errors import (
     AccessDenied,
     BudgetExceeded,
@@ -48,17 +49,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._breaker import CircuitBreaker, fallback
     from ._chat import ChatClient, Reply
-    from ._values import Budget, Finding, ScanResult
+    from ._mock import MockRuntime
+    from ._protect import protect_agent
+    from ._runtime import AgentRuntime
+    from ._values import Budget, Finding, Metrics, ScanResult
 
 __all__ = [
     "AccessDenied",
+    "AgentRuntime",
     "Budget",
     "BudgetExceeded",
     "ChatClient",
+    "CircuitBreaker",
     "CircuitOpen",
     "Finding",
     "IronCageError",
+    "Metrics",
+    "MockRuntime",
     "PiiBlocked",
     "PriceUnknown",
     "Reply",
@@ -67,9 +76,12 @@ __all__ = [
     "VaultLocked",
     "checkpoint",
     "current_budget",
+    "current_runtime",
     "event",
+    "fallback",
     "outcome",
     "progress",
+    "protect_agent",
     "record_cost",
     "restore",
     "scan",
@@ -80,11 +92,17 @@ __version__ = "0.1.0"
 
 # Loaded at first use: `dataclasses` alone takes up to 20 ms to import.
 _LOADED_LATER = {
+    "AgentRuntime": "._runtime",
     "Budget": "._values",
     "ChatClient": "._chat",
+    "CircuitBreaker": "._breaker",
     "Finding": "._values",
+    "Metrics": "._values",
+    "MockRuntime": "._mock",
     "Reply": "._chat",
     "ScanResult": "._values",
+    "fallback": "._breaker",
+    "protect_agent": "._protect",
 }
 
 

@@ -158,3 +158,37 @@ def _seconds(text: str) -> float | None:
         return max(0.0, float(text))
     except ValueError:  # an HTTP date, which the server itself never sends
         return None
+
+
+def refusal_in(error: BaseException | None) -> IronCageError | None:
+    """The refusal that a provider's client tells of by an exception of its own, perhaps wrapped by a framework's.
+
+    Looks for what openai, anthropic, httpx and requests have in common: an exception with a ``response`` whose JSON has
+    a code of ours.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, IronCageError):
+            return error
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            refusal = _refusal_of(status, response)
+            if refusal is not None:
+                return refusal
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _refusal_of(status: int, response: Any) -> IronCageError | None:
+    try:
+        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+        refusal = error_from_answer(status, bytes(response.content), headers)
+    except Exception:  # a stream that was not read, or somebody else's idea of a response
+        return None
+    return refusal if refusal.code in _CLASSES and refusal.code not in _AMBIGUOUS else None
+
+
+#: Codes that providers use as well.
+_AMBIGUOUS = frozenset({"unauthorized", "forbidden"})

@@ -6,10 +6,8 @@ raise, whatever happens to the server: they warn once. The others raise, because
 
 from __future__ import annotations
 
-import os
-
-from ._errors import IronCageError, ServerUnreachable, error_from_answer
-from ._http import Endpoint
+from ._current import current_link, is_caged
+from ._errors import IronCageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
     Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
 
-_TIMEOUT_S = 10.0
-
-_endpoints: dict[str, Endpoint] = {}
 _warned = False
 
 
@@ -77,8 +72,8 @@ def checkpoint(data: Any) -> None:
 
     Raises TypeError when JSON cannot hold it, IronCageError when the server refuses it, ServerUnreachable.
     """
-    if _caged():
-        _call("PUT", "/checkpoint", {"data": data})
+    if is_caged():
+        current_link().call("PUT", "/checkpoint", {"data": data})
 
 
 def restore(default: Any = None) -> Any:
@@ -86,10 +81,10 @@ def restore(default: Any = None) -> Any:
 
     Raises ServerUnreachable: starting over by mistake would pay twice.
     """
-    if not _caged():
+    if not is_caged():
         return default
     try:
-        return _call("GET", "/checkpoint")["data"]
+        return current_link().call("GET", "/checkpoint")["data"]
     except IronCageError as error:
         if error.code == "not_found":
             return default
@@ -109,22 +104,22 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
     body = {"service": service, "cost_usd": usd_text(usd)}
     if description is not None:
         body["description"] = description
-    if _caged():
-        _call("POST", "/charges", body)
+    if is_caged():
+        current_link().call("POST", "/charges", body)
 
 
 def current_budget() -> Budget:
     """Returns the agent's budget as it is now. Raises ServerUnreachable, also when there is no cage."""
     from ._values import budget_from
 
-    return budget_from(_call("GET", "")["budget"])
+    return budget_from(current_link().call("GET", "")["budget"])
 
 
 def scan(text: str) -> ScanResult:
     """Finds personal data in ``text``, of all types. Raises ServerUnreachable, also when there is no cage."""
     from ._values import scan_result_from
 
-    return scan_result_from(_call("POST", "/scan", {"text": text}), text)
+    return scan_result_from(current_link().call("POST", "/scan", {"text": text}), text)
 
 
 def service_url(name: str) -> str:
@@ -134,60 +129,19 @@ def service_url(name: str) -> str:
 
     Raises ServerUnreachable when there is no cage.
     """
-    from urllib.parse import quote
-
-    return f"{_server_url()}/gateway/{quote(_token(), safe='')}/services/{quote(name, safe='')}"
+    return current_link().gateway_url(f"services/{name}")
 
 
 def _report(path: str, body: Mapping[str, Any]) -> None:
     global _warned
-    if not _caged():
+    if not is_caged():
         return
     try:
         # `default=str`: an object in the data of an event is shown as it prints.
-        _call("POST", path, body, default=str)
+        current_link().call("POST", path, body, default=str)
     except Exception as error:
         if not _warned:
             _warned = True
             import warnings
 
             warnings.warn(f"Iron Cage does not hear this agent's reports: {error}", RuntimeWarning, stacklevel=3)
-
-
-def _call(method: str, path: str, body: Any = None, default: Any = None) -> Any:
-    import json
-
-    headers = {"Authorization": f"Bearer {_token()}"}
-    content = None
-    if body is not None:
-        content = json.dumps(body, default=default, allow_nan=False).encode()
-        headers["Content-Type"] = "application/json"
-    answer = _endpoint(_server_url()).request(method, f"/api/run{path}", headers, content)
-    if answer.status >= 400:
-        raise error_from_answer(answer.status, answer.body, answer.headers)
-    return json.loads(answer.body) if answer.body else None
-
-
-def _endpoint(url: str) -> Endpoint:
-    if url not in _endpoints:
-        _endpoints[url] = Endpoint(url, timeout_s=_TIMEOUT_S)
-    return _endpoints[url]
-
-
-def _caged() -> bool:
-    return bool(os.environ.get("IRON_CAGE_URL"))
-
-
-def _server_url() -> str:
-    url = os.environ.get("IRON_CAGE_URL")
-    if not url:
-        raise ServerUnreachable(
-            "this agent does not run under Iron Cage",
-            code="server_unreachable",
-            hint='start it with "iron-cage start <script>", or set IRON_CAGE_URL and IRON_CAGE_TOKEN',
-        )
-    return url.rstrip("/")
-
-
-def _token() -> str:
-    return os.environ.get("IRON_CAGE_TOKEN", "")

@@ -25,6 +25,30 @@ class Budget:
     #: The warning threshold (90 % by default) has been passed.
     warned: bool
 
+    @property
+    def limit(self) -> Decimal:
+        return self.limit_usd
+
+    @property
+    def spent(self) -> Decimal:
+        return self.spent_usd
+
+    @property
+    def held(self) -> Decimal:
+        return self.held_usd
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.remaining_usd
+
+    def within(self, limit_usd: str, spent_before_usd: Decimal) -> Budget:
+        """The same for a limit within this one, since so much was spent."""
+        limit = Decimal(limit_usd)
+        spent = self.spent_usd - spent_before_usd
+        left = max(Decimal(0), limit - spent - self.held_usd)
+        used = 100.0 if limit == 0 else float(spent / limit * 100)
+        return Budget(limit, spent, self.held_usd, min(left, self.remaining_usd), used, self.warned or used >= 90)
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -44,6 +68,37 @@ class ScanResult:
 
     findings: tuple[Finding, ...]
     redacted: str
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What an agent did so far."""
+
+    #: Calls of models that were answered.
+    calls: int
+    #: In US dollars.
+    spent_usd: Decimal
+    #: Pieces of personal data that were found.
+    pii_findings: int
+    #: Units of work that succeeded and failed, as the agent told them.
+    succeeded: int
+    failed: int
+    #: Calls and US dollars by model.
+    by_model: dict[str, dict[str, Any]]
+    #: Every figure that the dashboard shows, as it shows them.
+    figures: dict[str, Any]
+
+
+def metrics_from(body: Any) -> Metrics:
+    return Metrics(
+        calls=int(body["calls"]),
+        spent_usd=Decimal(body["spent_usd"]),
+        pii_findings=int(body["pii_findings"]),
+        succeeded=int(body["succeeded"]),
+        failed=int(body["failed"]),
+        by_model=body["by_model"],
+        figures=body["figures"],
+    )
 
 
 def budget_from(body: Any) -> Budget:

@@ -1,0 +1,166 @@
+"""A server of our own: found, started, asked for a run, stopped. Or one that has the same database, joined."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from ._current import Link
+from ._errors import IronCageError, ServerUnreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+#: How long a server may take to stop before it is killed, in seconds. It ends running calls first.
+_STOP_S = 15.0
+_CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
+
+
+class Server:
+    """One server process; ``release`` stops it when it is ours."""
+
+    def __init__(self, url: str, admin_token: str, process: subprocess.Popen[bytes] | None, folder: str | None) -> None:
+        self.url = url
+        self._admin_token = admin_token
+        self._process = process
+        self._folder = folder
+        self._pid = os.getpid()
+
+    @classmethod
+    def join_or_start(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
+        """Raises ServerUnreachable."""
+        if db is not None:
+            running = _server_file(db)
+            if running is not None and _answers(running):
+                return cls(running["url"], running["token"], None, None)
+        folder = tempfile.mkdtemp(prefix="iron-cage-") if db is None else None
+        try:
+            return cls._start(os.path.join(folder, "iron_state.db") if folder else str(db), folder, safety_mode, timeout_s)
+        except BaseException:
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    @classmethod
+    def _start(cls, db: str, folder: str | None, safety_mode: str, timeout_s: float) -> Server:
+        command = [*find_program(), "serve", "--port", "0", "--db", os.path.abspath(db), "--until-stdin-ends"]
+        environment = {name: value for name, value in os.environ.items() if name not in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN")}
+        environment["IRON_CAGE_SAFETY_MODE"] = safety_mode
+        # Without a configuration file of its own, nothing is left in the user's folder: the log is by the database.
+        has_config = bool(environment.get("IRON_CAGE_CONFIG")) or any(map(os.path.exists, _CONFIG_FILES))
+        output = tempfile.TemporaryFile()
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=output,
+                env=environment,
+                cwd=None if has_config or folder is None else folder,
+                start_new_session=True,  # Ctrl-C is for the program, which stops the server when it has ended
+            )
+        except OSError as error:
+            raise _cannot_start(f"{command[0]}: {error.strerror}") from error
+        server = cls("", "", process, folder)
+        atexit.register(server.release)
+        try:
+            deadline = time.monotonic() + timeout_s
+            while True:
+                running = _server_file(db)
+                if running is not None and running["url"]:
+                    server.url, server._admin_token = running["url"].replace("//localhost:", "//127.0.0.1:"), running["token"]
+                    return server
+                if process.poll() is not None:
+                    output.seek(0)
+                    said = output.read().decode(errors="replace").strip()
+                    raise _cannot_start(said or f"it ended with {process.returncode}")
+                if time.monotonic() > deadline:
+                    raise _cannot_start(f"it was not ready within {timeout_s:g} s")
+                time.sleep(0.01)
+        except BaseException:
+            server.release()
+            raise
+        finally:
+            output.close()
+
+    def open_run(self, name: str, budget_usd: str) -> dict[str, Any]:
+        """A run without a process: ``agent_id``, ``run_id`` and ``token``. Raises IronCageError, ServerUnreachable."""
+        run: dict[str, Any] = Link(self.url, self._admin_token).ask(
+            "POST", "/api/runs", {"name": name[:80], "budget_usd": budget_usd}
+        )
+        return run
+
+    def release(self) -> None:
+        """Stops the server when it is ours, and nothing in a forked child."""
+        process, self._process = self._process, None
+        if process is None or os.getpid() != self._pid:
+            return
+        atexit.unregister(self.release)
+        if process.stdin is not None:
+            process.stdin.close()  # which ends it, through whatever program started it
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def find_program() -> list[str]:
+    """How ``iron-cage`` is called here. Raises ServerUnreachable when there is none."""
+    named = os.environ.get("IRON_CAGE_BIN")
+    if named:
+        is_script = named.endswith((".mjs", ".js", ".cjs"))
+        return [shutil.which("node") or "node", named] if is_script else [named]
+    for name in ("iron-cage", "iron_cage"):
+        found = shutil.which(name)
+        if found:
+            return [found]
+    npx = shutil.which("npx")
+    if npx:
+        return [npx, "--yes", "iron-cage"]
+    raise _cannot_start("there is neither IRON_CAGE_BIN, nor iron-cage on PATH, nor npx")
+
+
+def _server_file(db: str) -> dict[str, str] | None:
+    try:
+        with open(f"{db}.server", encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and {"url", "token"} <= content.keys() else None
+
+
+def _answers(running: dict[str, str]) -> bool:
+    """A server that was killed leaves its file behind."""
+    try:
+        Link(running["url"], running["token"]).ask("GET", "/api/version")
+    except (IronCageError, ValueError):
+        return False
+    return True
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    import signal
+
+    if sys.platform != "win32":
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+def _cannot_start(why: str) -> ServerUnreachable:
+    return ServerUnreachable(
+        f"no Iron Cage server could be started: {why}",
+        code="server_unreachable",
+        hint='install it with "npm install -g iron-cage", set IRON_CAGE_BIN to its program, '
+        "or IRON_CAGE_URL and IRON_CAGE_TOKEN to a server that runs",
+    )
