@@ -17,8 +17,9 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundleDashboard, bundleProgram, filesBelow, programFiles, root } from './bundle.mjs'
 
@@ -28,10 +29,13 @@ const startedAt = performance.now()
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
 
 try {
-  await Promise.all([bundleForExecutable(`${work}/main.cjs`), bundleDashboard(`${work}/web`)])
+  await Promise.all([bundleForExecutable(work), bundleDashboard(`${work}/dist/web`)])
   prepareBlob([
     ...[...programFiles(), ...nativeParts(), 'LICENSE'].map((path) => [path, root + path]),
-    ...readdirSync(`${work}/web`).map((name) => [`dist/web/${name}`, `${work}/web/${name}`]),
+    ...readdirSync(`${work}/dist`, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((path) => [relative(work, path), path]),
   ])
   const binary = `${work}/iron-cage`
   copyFileSync(process.execPath, binary)
@@ -58,10 +62,14 @@ try {
   rmSync(work, { recursive: true, force: true })
 }
 
-/** An executable's program is CommonJS in one piece; native packages are loaded from where the program lays them out. */
-function bundleForExecutable(outfile) {
-  return bundleProgram({
-    outfile,
+/**
+ * An executable's program is CommonJS in one piece. What it loads from where it lays its files out: native packages, and
+ * those that are imported when they are needed, such as the tokenizer; in that one piece they would cost memory always.
+ */
+async function bundleForExecutable(folder) {
+  const later = new Map()
+  await bundleProgram({
+    outfile: `${folder}/main.cjs`,
     format: 'cjs',
     target: `node${process.versions.node}`,
     define: { 'import.meta.url': '__programUrl' },
@@ -74,6 +82,11 @@ function bundleForExecutable(outfile) {
             path,
             namespace: 'laid-out',
           }))
+          build.onResolve({ filter: /^[a-z@]/ }, ({ path, kind }) => {
+            if (kind !== 'dynamic-import' || isBuiltin(path)) return
+            later.set(path, `dist/${path.replace(/\W+/g, '-')}.cjs`)
+            return { path: `./${later.get(path)}`, namespace: 'laid-out' }
+          })
           build.onLoad({ filter: /.*/, namespace: 'laid-out' }, ({ path }) => ({
             contents: `const { packageFolder } = require('./src/package-folder.ts')
               module.exports = require('node:module').createRequire(packageFolder())('${path}')`,
@@ -83,6 +96,11 @@ function bundleForExecutable(outfile) {
       },
     ],
   })
+  await Promise.all(
+    [...later].map(([name, path]) =>
+      bundleProgram({ entryPoints: [name], absWorkingDir: root, outfile: `${folder}/${path}`, format: 'cjs' }),
+    ),
+  )
 }
 
 /** Writes what Node calls a single-executable blob. `files`: path in the package, and on this disk. */

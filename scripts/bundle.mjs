@@ -15,6 +15,22 @@ const englishOnly = {
     })),
 }
 
+/** undici without its fetch, mocks and caches, which nobody calls: half of the time that it takes to load. */
+const undiciAgentOnly = {
+  name: 'undici-agent-only',
+  setup: ({ onResolve, onLoad }) => {
+    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'undici-agent-only' }))
+    onLoad({ filter: /.*/, namespace: 'undici-agent-only' }, () => ({
+      contents: `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
+        import api from 'undici/lib/api/index.js'
+        import Agent from 'undici/lib/dispatcher/agent.js'
+        Object.assign(Dispatcher.prototype, api)
+        export { Agent }`,
+      resolveDir: root,
+    }))
+  },
+}
+
 /** The program; `options` are esbuild's own. */
 export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
   build({
@@ -22,7 +38,7 @@ export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
     bundle: true,
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
-    plugins: [englishOnly, ...plugins],
+    plugins: [englishOnly, undiciAgentOnly, ...plugins],
     logLevel: 'warning',
     ...options,
   })

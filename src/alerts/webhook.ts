@@ -8,7 +8,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import dns from 'node:dns'
 import type { LookupFunction } from 'node:net'
-import { Agent, request } from 'undici'
+import { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
@@ -42,7 +42,15 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
   // An agent per delivery: destroying it ends the connection, whatever the other side still wants to send.
   const agent = new Agent({ connect: { lookup: safeLookup } })
   try {
-    const { statusCode } = await request(url, { method: 'POST', headers, body, dispatcher: agent, signal })
+    const { origin, pathname, search } = new URL(url)
+    const { statusCode } = await agent.request({
+      method: 'POST',
+      origin,
+      path: pathname + search,
+      headers,
+      body,
+      signal,
+    })
     if (statusCode < 200 || statusCode > 299) throw new Error(`it answered ${statusCode}`)
   } finally {
     await agent.destroy()
