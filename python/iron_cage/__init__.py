@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from ._protect import protect_agent
     from ._runtime import AgentRuntime
     from ._values import Budget, Finding, Metrics, ScanResult
+    from .langchain import IronCageCallbackHandler, IronCageChain
 
 __all__ = [
     "AccessDenied",
@@ -65,6 +66,8 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpen",
     "Finding",
+    "IronCageCallbackHandler",
+    "IronCageChain",
     "IronCageError",
     "Metrics",
     "MockRuntime",
@@ -97,6 +100,8 @@ _LOADED_LATER = {
     "ChatClient": "._chat",
     "CircuitBreaker": "._breaker",
     "Finding": "._values",
+    "IronCageCallbackHandler": ".langchain",
+    "IronCageChain": ".langchain",
     "Metrics": "._values",
     "MockRuntime": "._mock",
     "Reply": "._chat",

@@ -18,13 +18,15 @@ export interface Turn {
   calls?: ToolCall[]
   /** What a model thought before, signed; Anthropic's dialect only. */
   thinking?: string[]
+  /** In tokens. (Default: USED.) */
+  used?: { input: number; output: number }
 }
 
 export const SIGNATURE =
   'EqoBCkgIARABGAIiQL2UoU0b1OHYi+yCHpBY7U6FQW8/FcoLewocJQPa2HnmLM+NECy50y44F/kD4SULFXi57buI9fAvyBwtyjlOiO0='
 export const REDACTED_THINKING = 'EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr3qpP'
 
-/** What each answer costs by its provider's count, in tokens. */
+/** What an answer costs by its provider's count, in tokens. */
 export const USED = { input: 10, output: 5 }
 
 /** The n-th request gets the n-th turn, those after the last turn the last. */
@@ -100,13 +102,13 @@ const argumentsOf = (call: ToolCall): string => call.arguments.join('')
 
 // Chat completions
 
-const CHAT_USAGE = {
-  prompt_tokens: USED.input,
-  completion_tokens: USED.output,
-  total_tokens: USED.input + USED.output,
+const chatUsage = ({ used = USED }: Turn) => ({
+  prompt_tokens: used.input,
+  completion_tokens: used.output,
+  total_tokens: used.input + used.output,
   prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
   completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
-}
+})
 
 function chat(turn: Turn, { model }: Request): object {
   const tool_calls = turn.calls?.map((call, index) => ({
@@ -133,7 +135,7 @@ function chat(turn: Turn, { model }: Request): object {
         finish_reason: tool_calls ? 'tool_calls' : 'stop',
       },
     ],
-    usage: CHAT_USAGE,
+    usage: chatUsage(turn),
     service_tier: 'default',
     system_fingerprint: 'fp_1',
   }
@@ -163,20 +165,20 @@ function chatStream(turn: Turn, { model, stream_options }: Request): string {
     ...(turn.text ?? []).map((content) => delta({ content })),
     ...calls,
     delta({}, turn.calls ? 'tool_calls' : 'stop'),
-    ...(wantsUsage ? [chunk([], CHAT_USAGE)] : []),
+    ...(wantsUsage ? [chunk([], chatUsage(turn))] : []),
     'data: [DONE]\n\n',
   ].join('')
 }
 
 // Responses
 
-const RESPONSE_USAGE = {
-  input_tokens: USED.input,
+const responseUsage = ({ used = USED }: Turn) => ({
+  input_tokens: used.input,
   input_tokens_details: { cached_tokens: 0 },
-  output_tokens: USED.output,
+  output_tokens: used.output,
   output_tokens_details: { reasoning_tokens: 0 },
-  total_tokens: USED.input + USED.output,
-}
+  total_tokens: used.input + used.output,
+})
 
 type Item = ReturnType<typeof itemsOf>[number]
 
@@ -224,7 +226,7 @@ function response(turn: Turn, { model }: Request, isDone = true): object {
     tools: [],
     top_p: 1,
     truncation: 'disabled',
-    usage: isDone ? RESPONSE_USAGE : null,
+    usage: isDone ? responseUsage(turn) : null,
     user: null,
     metadata: {},
   }
@@ -263,17 +265,17 @@ function responseStream(turn: Turn, request: Request): string {
 
 // Messages
 
-const COUNTED = {
-  input_tokens: USED.input,
+const counted = ({ used = USED }: Turn) => ({
+  input_tokens: used.input,
   cache_creation_input_tokens: 0,
   cache_read_input_tokens: 0,
-  output_tokens: USED.output,
-}
-const MESSAGE_USAGE = {
-  ...COUNTED,
+  output_tokens: used.output,
+})
+const messageUsage = (turn: Turn) => ({
+  ...counted(turn),
   cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
   service_tier: 'standard',
-}
+})
 
 const stopReason = ({ calls }: Turn): string => (calls ? 'tool_use' : 'end_turn')
 
@@ -300,7 +302,7 @@ function message(turn: Turn, { model }: Request): object {
     ],
     stop_reason: stopReason(turn),
     stop_sequence: null,
-    usage: MESSAGE_USAGE,
+    usage: messageUsage(turn),
   }
 }
 
@@ -337,7 +339,7 @@ function messageStream(turn: Turn, { model }: Request): string {
     stop_sequence: null,
   }
   return [
-    frame({ type: 'message_start', message: { ...empty, usage: { ...MESSAGE_USAGE, output_tokens: 1 } } }),
+    frame({ type: 'message_start', message: { ...empty, usage: { ...messageUsage(turn), output_tokens: 1 } } }),
     frame({ type: 'ping' }),
     ...blocks.flatMap(({ start, deltas }, index) => [
       frame({ type: 'content_block_start', index, content_block: start }),
@@ -347,7 +349,7 @@ function messageStream(turn: Turn, { model }: Request): string {
     frame({
       type: 'message_delta',
       delta: { stop_reason: stopReason(turn), stop_sequence: null },
-      usage: COUNTED,
+      usage: counted(turn),
     }),
     frame({ type: 'message_stop' }),
   ].join('')

@@ -1,0 +1,26 @@
+"""An answer shown while it comes.
+
+Shows: streams pass the cage piece by piece; personal data is taken out of them on the way, even when it is cut in two.
+Start: iron-cage start python/examples/langchain_streaming.py --budget 1
+Needs: langchain-anthropic; ANTHROPIC_API_KEY
+"""
+
+import asyncio
+
+from langchain_anthropic import ChatAnthropic
+
+from iron_cage import IronCageChain
+
+letter = IronCageChain(llm=ChatAnthropic(model="claude-haiku-4-5", max_tokens=100))
+
+
+async def main() -> None:
+    pieces = 0
+    async for piece in letter.astream("Write one line to a customer. Sign with the address jane.doe@example.org."):
+        print(piece.text, end="")
+        pieces += 1
+    print()
+    print("it came in pieces" if pieces > 1 else "it came at once")
+
+
+asyncio.run(main())

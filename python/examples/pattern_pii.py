@@ -1,0 +1,21 @@
+"""Personal data: found before it is sent, taken out of what comes back.
+
+Shows: scan() on a text of one's own, and the redaction that every reply passes; what was found is told, never its value.
+Start: iron-cage start python/examples/pattern_pii.py --budget 1
+Needs: openai; OPENAI_API_KEY
+"""
+
+from openai import OpenAI
+
+import iron_cage
+
+LETTER = "Please call me back: +1 415 733 2671, or write to maria@example.org. Maria"
+
+found = iron_cage.scan(LETTER)
+print(f"found: {', '.join(sorted(finding.type for finding in found.findings))}")
+
+wish = f"Answer this letter in one sentence and repeat how to reach the writer: {found.redacted}"
+reply = OpenAI().chat.completions.create(
+    model="gpt-4o-mini", max_tokens=60, messages=[{"role": "user", "content": wish}]
+)
+print(reply.choices[0].message.content)
