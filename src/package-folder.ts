@@ -10,7 +10,7 @@
  * - The folder above is the user's own and nobody else may write into it; else the next place is tried.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { getAsset, getRawAsset, isSea } from 'node:sea'
@@ -69,11 +69,10 @@ export function unpack(
 function requirePrivateFolder(path: string): void {
   mkdirSync(dirname(path), { recursive: true })
   mkdirSync(path, { recursive: true, mode: 0o700 })
-  const { mode, uid } = lstatSync(path)
-  if (!lstatSync(path).isDirectory() || uid !== (process.getuid?.() ?? uid)) {
-    throw new Error(`${path} is not a folder of this user`)
-  }
-  if (mode & 0o077) chmodSync(path, 0o700)
+  const stats = lstatSync(path)
+  const isOurs = stats.isDirectory() && stats.uid === (process.getuid?.() ?? stats.uid)
+  if (!isOurs) throw new Error(`${path} is not a folder of this user`)
+  if (stats.mode & 0o022) throw new Error(`${path} can be written to by others`)
 }
 
 function putFile(target: string, sha256: string, contentOf: (path: string) => Uint8Array, path: string): void {

@@ -1,0 +1,112 @@
+/** The single executable, alone in an empty folder on a machine that has Python and no Node. */
+import { execFileSync, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
+const built = join(work, 'built')
+const tools = join(work, 'tools')
+
+beforeAll(() => {
+  const build = resolve(import.meta.dirname, '../../scripts/build-binary.mjs')
+  execFileSync(process.execPath, [build, '--quiet', '--out', built], { stdio: ['ignore', 'ignore', 'inherit'] })
+  mkdirSync(tools)
+  for (const folder of ['/bin', '/usr/bin']) {
+    for (const name of readdirSync(folder).filter((tool) => /^(sh|dash|bash|grep|env|python3(\.\d+)?)$/.test(tool))) {
+      if (!readdirSync(tools).includes(name)) symlinkSync(join(folder, name), join(tools, name))
+    }
+  }
+}, 120_000)
+afterAll(() => rm(work, { recursive: true, force: true }))
+
+/** Runs the executable in a folder that held nothing else, with nothing but PATH and HOME. */
+async function run(folder: string, ...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(join(folder, 'iron-cage'), args, { cwd: folder, env: { PATH: tools, HOME: folder } })
+  const [out, err, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number | null>((ended) => child.once('exit', ended)),
+  ])
+  return { code, out, err }
+}
+
+function emptyFolder(): string {
+  const folder = mkdtempSync(join(work, 'place-'))
+  copyFileSync(join(built, 'iron-cage'), join(folder, 'iron-cage'))
+  return folder
+}
+
+describe('the executable', () => {
+  test('is one file of at most 130 MB, with its checksum beside it', () => {
+    expect(readdirSync(built).sort()).toEqual(['SHA256SUMS', 'iron-cage'])
+    const content = readFileSync(join(built, 'iron-cage'))
+    expect(content.length).toBeLessThanOrEqual(130_000_000)
+    const hash = createHash('sha256').update(content).digest('hex')
+    expect(readFileSync(join(built, 'SHA256SUMS'), 'utf8')).toBe(`${hash}  iron-cage\n`)
+  })
+
+  test('plays the demo to its end', { timeout: 90_000 }, async () => {
+    const folder = emptyFolder()
+    const { code, out, err } = await run(folder, 'demo', '--pace', 'max', '--once', '--port', '0')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain('Total              $45.90 of $50.00 (91.8% used)')
+    expect(out).toContain('Success                             98% (98/100)')
+    expect(out).toMatch(/Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 \(cached data\)/)
+    expect(out).not.toContain('piileaker.com')
+  })
+
+  test('tells its version without laying out anything', async () => {
+    const folder = emptyFolder()
+    expect(await run(folder, 'version')).toEqual({ code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' })
+    expect(readdirSync(folder)).toEqual(['iron-cage'])
+  })
+
+  test('does not obey NODE_OPTIONS, and takes no script for its own program', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'evil.cjs'), "console.log('evil')")
+    const env = { PATH: tools, HOME: folder, NODE_OPTIONS: `--require=${join(folder, 'evil.cjs')}` }
+    const program = join(folder, 'iron-cage')
+    expect(execFileSync(program, ['version'], { cwd: folder, env, encoding: 'utf8' })).not.toContain('evil')
+    expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
+  })
+
+  test('says what is missing for an agent in JavaScript', async () => {
+    const folder = emptyFolder()
+    writeFileSync(join(folder, 'agent.mjs'), '')
+    expect(await run(folder, 'start', 'agent.mjs', '--port', '0')).toMatchObject({
+      code: 127,
+      err: expect.stringContaining('node is not on PATH'),
+    })
+  })
+
+  test('started ten times at once on an empty folder, works each time and leaves only whole files', {
+    timeout: 60_000,
+  }, async () => {
+    const folder = emptyFolder()
+    const runs = Array.from({ length: 10 }, (_, index) => run(folder, 'config', 'check', '--db', `${index}.db`))
+    for (const ended of await Promise.all(runs)) expect(ended).toMatchObject({ code: 0, err: '' })
+    // What reads a database needs the native part.
+    const looks = Array.from({ length: 10 }, () => run(folder, 'audit', 'export', '--db', 'iron-cage'))
+    for (const ended of await Promise.all(looks)) expect(ended.err).toContain('file is not a database')
+    const cache = join(folder, '.cache/iron-cage')
+    expect(statSync(cache).mode & 0o777).toBe(0o700)
+    const files = readdirSync(cache, { recursive: true, encoding: 'utf8' })
+    expect(files.filter((name) => /\.[0-9a-f]{12}$/.test(name))).toEqual([])
+    expect(files.filter((name) => name.endsWith('.node')).length).toBeGreaterThanOrEqual(1)
+  })
+})
