@@ -5,6 +5,7 @@
 
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import type { CheckpointTable } from '../db/checkpoints.ts'
 import type { RunTable } from '../db/runs.ts'
 import { CageError } from '../errors.ts'
@@ -26,14 +27,7 @@ import type { Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { readLines } from './output.ts'
 import { type AgentProcess, spawnAgent } from './process.ts'
-import {
-  type Decision,
-  type Exit,
-  type FinalState,
-  type RestartSettings,
-  restartPolicy,
-  type StopReason,
-} from './restart-policy.ts'
+import { type Decision, type Exit, type FinalState, restartPolicy, type StopReason } from './restart-policy.ts'
 
 /** Who an agent is on its way to the gateway: the token that is in its URLs. */
 export interface RunTokens {
@@ -51,11 +45,9 @@ export interface AgentParts {
   runTokens: RunTokens
   /** Makes a line of output fit to be stored and shown. */
   redact: (text: string, agentId: AgentId) => string
-  environmentFor: (agentId: AgentId, runToken: string) => Environment
-  restart: RestartSettings
-  stopGraceMs: number
+  environmentFor: (facts: AgentFacts, runToken: string) => Environment
   /** What `agent.started` tells of the configuration. */
-  guard: Pick<EventData['agent.started'], 'environment' | 'safety_mode' | 'detect'>
+  guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
 }
 
 /** What one agent is. */
@@ -67,6 +59,9 @@ export interface AgentFacts {
   command: Command
   /** Absolute path of the folder it runs in. */
   cwd: string
+  settings: Config['agent']
+  /** What its environment begins with. */
+  inherited: Environment
 }
 
 interface Run {
@@ -115,6 +110,11 @@ export class Agent {
       () => this.#end(NO_EXIT, 'failed'),
     )
     await begun
+  }
+
+  /** Runs, or will run again by itself. */
+  get isLive(): boolean {
+    return this.#isLive
   }
 
   /** When it has ended for good. A later restart begins another life, with another promise. */
@@ -206,11 +206,11 @@ export class Agent {
 
   async #begin(): Promise<Run> {
     const { id: agentId, name, command, cwd } = this.facts
-    const { runTokens, environmentFor, clock, stopGraceMs } = this.#parts
+    const { runTokens, environmentFor, clock } = this.#parts
     const id = newRunId()
     this.#runId = id
     this.#startedAt = clock.monotonic()
-    const environment = environmentFor(agentId, runTokens.issue({ agentId, runId: id, name }))
+    const environment = environmentFor(this.facts, runTokens.issue({ agentId, runId: id, name }))
     try {
       const process = await spawnAgent({ command, cwd, environment, agentId })
       const run: Run = { id, process, output: this.#listen(process) }
@@ -218,7 +218,7 @@ export class Agent {
       this.#isPaused = false
       this.#tellStart(process)
       // A stop that came meanwhile finds the process at its gate.
-      if (this.#stoppedBy) void process.end(stopGraceMs, clock)
+      if (this.#stoppedBy) void process.end(this.#graceMs, clock)
       else process.release()
       return run
     } catch (error) {
@@ -231,7 +231,7 @@ export class Agent {
   async #untilExit({ id, process, output }: Run): Promise<Exit> {
     const exit = await process.exited
     this.#parts.runTokens.revoke(id)
-    const survivors = await process.end(this.#parts.stopGraceMs, this.#parts.clock)
+    const survivors = await process.end(this.#graceMs, this.#parts.clock)
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
     const giveUp = setTimeout(() => process.closeOutput(), DRAIN_MS)
     await output
@@ -246,9 +246,10 @@ export class Agent {
       this.#stoppedBy = null
       return { next: 'restart', afterMs: 0, crashes: [], reason: 'restarted by the operator' }
     }
-    const { clock, restart } = this.#parts
-    const life = { startedAt: this.#startedAt, endedAt: clock.monotonic(), stoppedBy: this.#stoppedBy }
-    return restartPolicy({ ...exit, ...life }, this.#crashes, restart)
+    const { enabled, max, window_s } = this.facts.settings.restart
+    const endedAt = this.#parts.clock.monotonic()
+    const life = { ...exit, startedAt: this.#startedAt, endedAt, stoppedBy: this.#stoppedBy }
+    return restartPolicy(life, this.#crashes, { enabled, max, windowMs: window_s * 1000 })
   }
 
   /** Waits before a restart, unless it was or is stopped. */
@@ -266,13 +267,17 @@ export class Agent {
   #endRun(reason: StopReason): void {
     this.#stoppedBy = reason
     this.#record(stoppedEvent(this.facts.name, reason))
-    if (this.#run) void this.#run.process.end(this.#parts.stopGraceMs, this.#parts.clock)
+    if (this.#run) void this.#run.process.end(this.#graceMs, this.#parts.clock)
     else this.#wake()
   }
 
   #end(exit: Exit, state: FinalState): AgentEnd {
     this.#isLive = false
     return { ...exit, state }
+  }
+
+  get #graceMs(): number {
+    return this.facts.settings.stop_grace_s * 1000
   }
 
   #requireRun(): Run {
@@ -295,14 +300,24 @@ export class Agent {
     const { id, name, script } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
     const run = { id: this.#runId, agent_id: id, name, script, restart: this.#restarts, pid }
+    const { environment } = this.facts.settings
     const row = {
       ...run,
-      environment: guard.environment,
+      environment,
       pid_started: started ?? null,
       started_at: isoTime(clock.now()),
     }
     const limit_usd = toUsd(ledger.balance(id).limit)
-    const event = startedEvent({ run_id: run.id, name, script, restart: run.restart, pid, limit_usd, ...guard })
+    const event = startedEvent({
+      run_id: run.id,
+      name,
+      script,
+      environment,
+      restart: run.restart,
+      pid,
+      limit_usd,
+      ...guard,
+    })
     this.#record(event, () => runs.insert(row))
   }
 

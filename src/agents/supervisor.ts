@@ -54,16 +54,14 @@ export interface SupervisorOptions {
   shimFolder: string
 }
 
-/** An agent to be started; what it leaves out is as the configuration says. */
-export interface AgentSpec {
+/** An agent to be started; what it leaves out of its settings is as the configuration says under `agent`. */
+export interface AgentSpec extends Partial<Config['agent']> {
   /** Path of the script, from where iron-cage was started. */
   script: string
-  /** (Default: `agent.args`.) */
-  args?: readonly string[]
-  /** (Default: `agent.name`, else the script's name without its ending.) */
-  name?: string
   /** (Default: `budget.limit_usd`.) */
-  limitUsd?: Usd
+  limitUsd?: Usd | undefined
+  /** The environment that it inherits. (Default: the one that iron-cage was started in.) */
+  inherits?: Readonly<Record<string, string>> | undefined
 }
 
 export class Supervisor {
@@ -87,15 +85,8 @@ export class Supervisor {
       clock,
       runTokens,
       redact,
-      environmentFor: (agentId, runToken) => this.#environmentFor(agentId, runToken),
-      restart: {
-        enabled: config.agent.restart.enabled,
-        max: config.agent.restart.max,
-        windowMs: config.agent.restart.window_s * 1000,
-      },
-      stopGraceMs: config.agent.stop_grace_s * 1000,
+      environmentFor: (facts, runToken) => this.#environmentFor(facts, runToken),
       guard: {
-        environment: config.agent.environment,
         // Asked at each start: the policy may have been read again.
         get safety_mode() {
           return config.safety.mode
@@ -166,6 +157,15 @@ export class Supervisor {
     return this.#get(agentId).ended
   }
 
+  /** Resolves when no agent runs, nor waits to be started again. */
+  async whenAllEnded(): Promise<void> {
+    for (;;) {
+      const living = [...this.#agents.values()].find((agent) => agent.isLive)
+      if (!living) return
+      await living.ended
+    }
+  }
+
   /** Ends all agents, the last started first, and starts no more. */
   async close(): Promise<void> {
     this.#isClosing = true
@@ -215,34 +215,38 @@ export class Supervisor {
     if (event.type === 'pii.found' && event.data.action === 'block') void agent.stop('pii')
   }
 
-  #factsOf({ script: given, args, name }: AgentSpec): AgentFacts {
+  #factsOf({ script: given, limitUsd: _limit, inherits, ...chosen }: AgentSpec): AgentFacts {
     const { config, parentEnvironment, clean = (text) => text } = this.#options
+    const settings = { ...config.agent, ...chosen }
+    const inherited = inherits ?? parentEnvironment
     const script = resolve(given)
     const command = chooseCommand({
       script,
-      args: args ?? config.agent.args,
-      python: config.agent.python,
-      environment: { ...parentEnvironment, ...config.agent.env },
+      args: settings.args,
+      python: settings.python,
+      environment: { ...inherited, ...settings.env },
     })
     return {
       id: newAgentId(script),
-      name: name ?? config.agent.name ?? clean(basename(script, extname(script))),
+      name: settings.name ?? clean(basename(script, extname(script))),
       script: clean(script),
       command,
-      cwd: requireFolder(config.agent.cwd ?? '.'),
+      cwd: requireFolder(settings.cwd ?? '.'),
+      settings,
+      inherited,
     }
   }
 
-  #environmentFor(agentId: AgentId, runToken: string): Record<string, string> {
-    const { config, parentEnvironment, serverUrl, shimFolder } = this.#options
+  #environmentFor({ id: agentId, settings, inherited }: AgentFacts, runToken: string): Record<string, string> {
+    const { serverUrl, shimFolder } = this.#options
     return agentEnvironment({
-      parent: parentEnvironment,
-      added: config.agent.env,
+      parent: inherited,
+      added: settings.env,
       agentId,
       runToken,
       serverUrl: serverUrl(),
       shimFolder,
-      providerKeys: config.agent.provider_keys,
+      providerKeys: settings.provider_keys,
     })
   }
 

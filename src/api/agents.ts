@@ -1,20 +1,27 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { Supervisor } from '../agents/supervisor.ts'
+import type { AgentSpec, Supervisor } from '../agents/supervisor.ts'
 import type { Balance } from '../budget/account.ts'
 import type { Ledger } from '../budget/ledger.ts'
+import { type Config, configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { type BudgetScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
+import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
 import { type Figures, figures } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { amount, readJson } from './body.ts'
+import { amount, check, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 
 export interface AgentParts {
   state: StateManager
   supervisor: Supervisor
   ledger: Ledger
+  /** What agents are guarded by. */
+  safety: Config['safety']
+  /** What the configuration says of agents. */
+  agentSettings: Config['agent']
+  logRedactor: Redactor
 }
 
 /** What `/api/agents/:id/status` answers: the agent as it is, and its figures as people read them. */
@@ -45,6 +52,10 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
   const { state, supervisor, ledger } = parts
   return new Hono<Env>()
     .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
+    .post('/', guard('admin', 'agent.start'), async (context) => {
+      const { agentId } = await supervisor.start(newAgent(parts, await readJson(context, NEW_AGENT)))
+      return context.json(statusOf(parts, agentId), 201)
+    })
     .get('/:id', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
     .get('/:id/status', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
     .get('/:id/metrics', guard('viewer'), (context) =>
@@ -76,6 +87,37 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
       ledger.setLimit(id, newLimit(ledger, id, change), context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
+}
+
+/**
+ * Beside these: what the configuration may say under `agent`, by the same names. What is left out is as the server's
+ * configuration says, but name, arguments and folder: those were meant for its own agent.
+ */
+const NEW_AGENT = z.looseObject({
+  /** Path of a script on the server's machine, best absolute. */
+  script: z.string().min(1).max(4096),
+  /** Hard limit. (Default: budget.limit_usd.) */
+  budget_usd: amount.optional(),
+  /** The environment that it inherits, as a whole. (Default: the server's.) */
+  inherits: z.record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/)).optional(),
+  /** What it has to be guarded by; the server refuses when it guards otherwise. (Default: as the server guards.) */
+  safety_mode: z.enum(['redact', 'block', 'warn']).optional(),
+})
+
+/** Throws CageError `bad_request`, or `conflict` when another safety mode is wanted than the server's. */
+function newAgent(
+  { safety, agentSettings, logRedactor }: AgentParts,
+  { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
+): AgentSpec {
+  const defaults = { ...agentSettings, name: undefined, args: [], cwd: undefined }
+  const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
+  if (settings.name !== undefined) requireImpersonal(settings.name, logRedactor)
+  if (mode !== safety.mode) {
+    throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
+      hint: 'leave the mode out, or run the agent with a server of its own (another --db and --port)',
+    })
+  }
+  return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
 const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {

@@ -32,8 +32,12 @@ const READ_TIMEOUT_MS = 30_000
 const CHANGE_TIMEOUT_MS = 660_000
 
 /** Finds the server at each try anew, so that one that is just starting is found. */
-export function connect(flags: ClientFlags, terminal: Terminal): Client {
-  const find = serverFinder(flags, terminal)
+export const connect = (flags: ClientFlags, terminal: Terminal): Client => clientOf(serverFinder(flags, terminal))
+
+/** Talks to the server of a database, whatever IRON_CAGE_URL says. */
+export const connectToDatabase = (path: string): Client => clientOf(() => serverOf(path))
+
+function clientOf(find: () => Promise<Server>): Client {
   return {
     async send<Body>(method: string, path: string, body?: unknown): Promise<Body> {
       for (let attempt = 1; ; attempt++) {
@@ -68,12 +72,14 @@ function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Ser
     return async () => ({ url: serverUrl.replace(/\/+$/, ''), token: serverToken })
   }
   const database = loadFlags(flags, terminal).config.db.path
-  return async () => {
-    const file = await readServerFile(database)
-    if (!file) throw new NotConnected(`no server runs on ${database}`)
-    if (!file.url) throw new NotConnected(`the server of ${database} is not ready`)
-    return file
-  }
+  return () => serverOf(database)
+}
+
+async function serverOf(database: string): Promise<Server> {
+  const file = await readServerFile(database)
+  if (!file) throw new NotConnected(`no server runs on ${database}`)
+  if (!file.url) throw new NotConnected(`the server of ${database} is not ready`)
+  return file
 }
 
 async function sendOnce({ url, token }: Server, method: string, path: string, body: unknown): Promise<unknown> {

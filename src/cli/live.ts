@@ -7,9 +7,10 @@ import { constants as system } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { isatty } from 'node:tty'
 import { systemClock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { isShown, jsonLog, LineWriter, lostJsonLine, textLine } from '../log.ts'
-import type { Runtime } from '../runtime.ts'
+import type { StateManager } from '../state/state-manager.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Live {
@@ -31,8 +32,14 @@ export interface LiveOptions {
   shows?: ((event: RuntimeEvent) => boolean) | undefined
 }
 
-/** Keeps the events of `runtime` from now on. */
-export function openLive({ state, config }: Runtime, terminal: Terminal, { onClosed, shows }: LiveOptions): Live {
+/** A server whose events are shown. */
+export interface EventSource {
+  state: Pick<StateManager, 'subscribe'>
+  config: Pick<Config, 'log'>
+}
+
+/** Keeps the events of a server from now on. */
+export function openLive({ state, config }: EventSource, terminal: Terminal, { onClosed, shows }: LiveOptions): Live {
   const asJson = config.log.format === 'json'
   const output = openOutput(terminal.outDescriptor)
   const lines = new LineWriter({

@@ -58,7 +58,12 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const asked = end.asked.then((why) => {
       reason = why
     })
-    await Promise.race([asked, ended.then(() => live.print(show.report?.(runtime, agentId) ?? []))])
+    const done = ended.then(() => {
+      live.print(show.report?.(runtime, agentId) ?? [])
+      // Those that other terminals have started here are not ended with ours.
+      return supervisor.whenAllEnded()
+    })
+    await Promise.race([asked, done])
     if (show.keep) await asked
     await supervisor.stop(agentId, 'operator')
     terminal.exitCode = exitCodeOf(await ended)

@@ -1,12 +1,15 @@
 import { dirname, resolve } from 'node:path'
+import { readServerFile } from '../access/server-file.ts'
+import { CageError } from '../errors.ts'
 import { loadFlags, withAgentFlags } from './flags.ts'
+import { joinServer } from './join.ts'
 import { runAgent } from './run-agent.ts'
 import { afterDashes, type Command } from './terminal.ts'
 
 export const startCommand: Command = (yargs, terminal) =>
   yargs.command(
     'start <script> [args..]',
-    "Run an agent in the cage, with its dashboard; exits with the agent's own code",
+    "Run an agent in the cage, in the server that runs or in one of its own; exits with the agent's own code",
     (command) =>
       withAgentFlags(command)
         .positional('script', { type: 'string', demandOption: true, describe: 'Python or Node script, or a program' })
@@ -19,6 +22,13 @@ export const startCommand: Command = (yargs, terminal) =>
       const path = resolve(terminal.cwd, script)
       const given = { scriptDir: dirname(path), args: [...args, ...afterDashes(flags)] }
       const load = () => loadFlags(flags, terminal, given)
-      await runAgent({ loaded: load(), reload: load, script, path, keep, open }, terminal)
+      const loaded = load()
+      const joining = { loaded, script, path, open }
+      if (await readServerFile(loaded.config.db.path)) return joinServer(joining, terminal)
+      await runAgent({ ...joining, reload: load, keep }, terminal).catch((error: unknown) => {
+        // Another terminal was faster.
+        if (error instanceof CageError && error.code === 'already_running') return joinServer(joining, terminal)
+        throw error
+      })
     },
   )

@@ -17,7 +17,7 @@ export interface EventQuery {
 
 export type EventTable = ReturnType<typeof eventTable>
 
-export function eventTable({ orm }: Database) {
+export function eventTable({ orm }: Pick<Database, 'orm'>) {
   const insert = orm
     .insert(events)
     .values({

@@ -145,7 +145,7 @@ describe('start', () => {
     const run = startAgent(place, 'forever.mjs')
     await run.shows(printed('working'))
     const port = /localhost:(\d+)/.exec(run.out)![1]!
-    const second = await startAgent(place, 'exit_42.mjs').ended
+    const second = await place.run(['serve', '--port', '0'])
     expect(second).toMatchObject({ code: 6, out: '' })
     expect(second.err).toContain(`process ${run.child.pid}`)
     const third = await place.run(['serve', '--port', port, '--db', 'other.db'])

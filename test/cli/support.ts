@@ -17,6 +17,8 @@ export interface Ended {
 export interface RunOptions {
   stdin?: string
   env?: Record<string, string>
+  /** Where it is started, below the place. (Default: the place.) */
+  folder?: string
   /** Its output is a terminal that shows nothing more, as after Ctrl-S; `out` stays empty then. */
   onStoppedTerminal?: boolean
 }
@@ -67,7 +69,7 @@ export class Place {
   }
 
   start(args: readonly string[], options?: RunOptions): Run {
-    const run = new Run(this.folder, args, options)
+    const run = new Run(join(this.folder, options?.folder ?? ''), args, options)
     this.runs.push(run)
     return run
   }

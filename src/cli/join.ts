@@ -1,0 +1,113 @@
+/**
+ * `start` while a server runs on the database: the agent is started there, with the environment and folder of this
+ * terminal, and what it does is shown here until it ends. Ctrl-C stops this agent and no other; a terminal that is
+ * killed leaves it to its server.
+ */
+import { resolve } from 'node:path'
+import { exitCodeOf } from '../agents/exit-code.ts'
+import type { FinalState } from '../agents/restart-policy.ts'
+import type { LoadedConfig } from '../config/config.ts'
+import { readDatabase } from '../db/database.ts'
+import { eventTable } from '../db/events.ts'
+import { CageError } from '../errors.ts'
+import type { EventOf, RuntimeEvent } from '../events.ts'
+import { showUsd } from '../money.ts'
+import { openBrowser } from './browser.ts'
+import { type AgentStatus, type Client, connectToDatabase } from './client.ts'
+import { eventsOf } from './follow.ts'
+import { listenForEnd, openLive } from './live.ts'
+import { tree } from './print.ts'
+import type { SnapshotAnswer } from './status.ts'
+import type { Terminal } from './terminal.ts'
+import { VERSION } from './version.ts'
+
+export interface JoiningAgent {
+  loaded: LoadedConfig
+  /** As it was typed. */
+  script: string
+  /** Absolute. */
+  path: string
+  /** Open the dashboard in a browser. */
+  open?: boolean | undefined
+}
+
+/** Throws what the server answers. Sets the terminal's exit code to the agent's. */
+export async function joinServer({ loaded, script, path, open }: JoiningAgent, terminal: Terminal): Promise<void> {
+  const { config } = loaded
+  const client = connectToDatabase(resolve(terminal.cwd, config.db.path))
+  const end = listenForEnd(terminal)
+  let show = (_event: RuntimeEvent): void => {}
+  const subscribe = (listener: typeof show) => {
+    show = listener
+    return () => {}
+  }
+  const live = openLive({ config, state: { subscribe } }, terminal, {
+    onClosed: () => end.ask('the output was closed'),
+  })
+  try {
+    const started = await client.send<AgentStatus>('POST', '/api/agents', newAgent(loaded, path, terminal))
+    const { id } = started.agent
+    const dashboardLink = await linkOf(client)
+    live.begin(
+      tree(`Iron Cage ${VERSION}, in the server that runs`, [
+        ['Script', script],
+        ['Agent', id],
+        ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
+        ['Dashboard', dashboardLink],
+      ]),
+    )
+    if (open) openBrowser(dashboardLink, terminal)
+    // A server that ends meanwhile stops the agent as well.
+    void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
+    let exit: EventOf<'agent.exited'> | undefined
+    for await (const event of eventsOf(client, id, true)) {
+      show(event)
+      if (event.type === 'agent.exited') exit = event
+    }
+    terminal.exitCode = codeOf(isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id))
+  } finally {
+    await live.close()
+    end.dispose()
+  }
+}
+
+/** What the server needs to start the agent as this terminal would; paths are absolute. */
+function newAgent({ config, origins }: LoadedConfig, path: string, { env, cwd }: Terminal): object {
+  const { agent, budget, safety } = config
+  const chosen = (key: string) => (origins[key] ?? 'default') !== 'default'
+  return {
+    ...agent,
+    script: path,
+    cwd: resolve(cwd, agent.cwd ?? '.'),
+    python: agent.python?.includes('/') ? resolve(cwd, agent.python) : agent.python,
+    budget_usd: chosen('budget.limit_usd') ? budget.limit_usd : undefined,
+    safety_mode: chosen('safety.mode') ? safety.mode : undefined,
+    inherits: Object.fromEntries(
+      Object.entries(env.variables).filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')),
+    ),
+  }
+}
+
+async function linkOf(client: Client): Promise<string> {
+  const { snapshot } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
+  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+  return `${snapshot.server?.url ?? ''}/#code=${code}`
+}
+
+const isFinal = (exit: EventOf<'agent.exited'> | undefined): exit is EventOf<'agent.exited'> =>
+  exit !== undefined && exit.data.restart_in_ms === null
+
+/** How it ended, out of the file of a server that ended in the same moment. Throws CageError `server_unreachable`. */
+function storedExit(database: string, agentId: string): EventOf<'agent.exited'> {
+  using file = readDatabase(database)
+  const [last] = eventTable(file).find({ agentId, type: 'agent.exited', limit: 1 })
+  if (last?.type === 'agent.exited' && isFinal(last)) return last
+  throw new CageError('server_unreachable', `the server ended, and nobody knows how ${agentId} did`)
+}
+
+const codeOf = ({ data }: EventOf<'agent.exited'>): number =>
+  exitCodeOf({
+    state: data.state as FinalState,
+    exitCode: data.exit_code,
+    signal: data.signal as NodeJS.Signals | null,
+  })
