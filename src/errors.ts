@@ -26,6 +26,7 @@ export const ERRORS = {
   invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
   unauthorized: { status: 401, exit: 4, hint: 'open the link that "iron-cage start" printed, or send a valid token' },
+  too_many_attempts: { status: 429, exit: 4, hint: 'wait as long as Retry-After says, then try again' },
   forbidden: { status: 403, exit: 4, hint: 'use an identity whose role allows it' },
   host_refused: {
     status: 403,
@@ -72,6 +73,16 @@ export const ERRORS = {
   interpreter_not_found: { status: 404, exit: 127, hint: 'install Python 3 or name one with --python' },
   not_executable: { status: 400, exit: 126, hint: 'make the file executable or give it a .py or .js ending' },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
+  vault_locked: {
+    status: 503,
+    exit: 8,
+    hint: 'make a key with "iron-cage keygen --out master.key", set IRON_CAGE_MASTER_KEY_FILE=master.key and start again',
+  },
+  vault_broken: {
+    status: 409,
+    exit: 8,
+    hint: 'keep a copy of the database, then set the secret anew or put the database back from a backup',
+  },
   audit_broken: {
     status: 409,
     exit: 8,
@@ -137,7 +148,9 @@ export class BudgetExceededError extends CageError {
     until: string | null
   }) {
     const left = Math.max(0, facts.limit - facts.spent)
-    const whose = { agent: 'has', run: 'its run has', server: 'the server has' }[facts.budget]
+    const whose = { part: 'this part of its work has', agent: 'has', run: 'its run has', server: 'the server has' }[
+      facts.budget
+    ]
     const until = facts.until === null ? '' : ` until ${facts.until}`
     super(
       'budget_exceeded',
@@ -159,6 +172,7 @@ export class BudgetExceededError extends CageError {
 
 /** These limits are settings; only an agent's own is raised live. */
 const BUDGET_HINTS = {
+  part: 'give this part of the work a larger budget',
   run: 'restart the agent, or raise budget.per_run_usd in the configuration',
   server: 'raise budget.server_usd in the configuration and start the server again',
 }

@@ -31,6 +31,9 @@ export type AlertKind =
   | 'crash_loop'
   | 'blocked'
   | 'audit_broken'
+  | 'vault_broken'
+  | 'restart_required'
+  | 'secret_rolled_back'
 export type Outcome = 'succeeded' | 'failed'
 /** Where an answer of a service came from: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
@@ -205,12 +208,29 @@ export interface EventData {
     unit: string | null
   }
 
-  'secret.created': { name: string; environment: string }
-  'secret.read': { name: string; environment: string }
-  'secret.updated': { name: string; environment: string }
-  'secret.deleted': { name: string; environment: string }
-  'secret.rotated': { name: string; environment: string }
+  /** The vault can be used from now on: the master key is right. */
+  'vault.opened': { secrets: number }
+  /** The vault stays shut; everything else works. */
+  'vault.locked': { why: 'no_key' | 'weak_key' | 'wrong_key' | 'broken'; hint: string }
+  /** A row of the vault is not as it was written, was put back from the past, or is gone. */
+  'vault.broken': { problem: string; secret_id: string | null }
+  'secret.created': SecretFacts
+  /** Its value was given out: to an admin, or to an agent of its environment. */
+  'secret.read': SecretFacts
+  /** It has a new value. */
+  'secret.updated': SecretFacts
+  'secret.deleted': SecretFacts
+  'secret.restored': SecretFacts
+  /** Every running agent of its environment has the new value, or was given up. */
+  'secret.rotated': { name: string; environment: string; reloaded: number; restart_required: number }
+  /** An agent said that it has the new value. */
   'secret.reloaded': { name: string; environment: string; latency_ms: number }
+  /** An agent goes on with the value before, and gets the new one when it is started again. */
+  'secret.reload_failed': { name: string; environment: string; reason: 'does_not_listen' | 'no_answer' }
+  /** A provider refused a new key and accepted the one before, which is the present one again. */
+  'secret.rolled_back': { name: string; environment: string }
+  /** An agent started without the secrets of its environment, for the vault was locked. */
+  'secret.withheld': { environment: string; secrets: number }
 
   /** Something a person should see. `source_seq`: the event it speaks of. */
   'alert.raised': { alert_id: string; kind: AlertKind; title: string; detail: string; source_seq: number }
@@ -218,10 +238,22 @@ export interface EventData {
   'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
   'alert.failed': { alert_id: string; channel: string; error: string }
 
-  'auth.failed': { reason: string; route: string }
+  /** `role` and `actor`: who it was, as far as that was proved. */
+  'auth.failed': { reason: string; route: string; role?: 'admin' | 'viewer' | 'agent'; actor?: string }
 
   /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
   'audit.broken': { problem: string; row: number | null }
+}
+
+/** A secret as everyone may see it. */
+export interface SecretFacts {
+  secret_id: string
+  name: string
+  environment: string
+  /** Of the value, counted from 1. */
+  version: number
+  /** First letters and last two, when it is long enough. */
+  masked: string
 }
 
 export type EventType = keyof EventData

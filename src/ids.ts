@@ -37,6 +37,10 @@ export function newCallId(): CallId {
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`
+export const newUserId = (): string => `user-${hex(6)}`
+/** As hard to guess as a token: it stands in every refresh token. */
+export const newSessionId = (): string => `session-${hex(16)}`
+export const newSecretId = (): string => `secret-${hex(8)}`
 export const newIncidentId = (): string => `pii-${hex(6)}`
 
 /** 256 random bits, URL-safe. Stored only as SHA-256. */

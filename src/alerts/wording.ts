@@ -18,6 +18,9 @@ export const SOURCES: Record<AlertKind, EventType> = {
   crash_loop: 'agent.exited',
   blocked: 'agent.stopped',
   audit_broken: 'audit.broken',
+  vault_broken: 'vault.broken',
+  restart_required: 'secret.reload_failed',
+  secret_rolled_back: 'secret.rolled_back',
 }
 export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
 
@@ -63,6 +66,28 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         title: 'Audit tampered with',
         detail: `${event.data.problem}. Keep a copy of the database and look with "iron-cage audit verify".`,
       }
+    case 'vault.broken':
+      return {
+        kind: 'vault_broken',
+        title: 'Vault tampered with',
+        detail: `${event.data.problem}. Keep a copy of the database; set the secret anew, or restore a backup.`,
+      }
+    case 'secret.reload_failed': {
+      const { name, environment } = event.data
+      return {
+        kind: 'restart_required',
+        title: `Restart required — ${name}`,
+        detail: `The agent did not take over the new value of ${name} (${environment}). It gets it when it is restarted.`,
+      }
+    }
+    case 'secret.rolled_back': {
+      const { name, environment } = event.data
+      return {
+        kind: 'secret_rolled_back',
+        title: `Secret rolled back — ${name}`,
+        detail: `The provider refused the new value of ${name} (${environment}) and accepted the one before, which holds again.`,
+      }
+    }
     default:
       return undefined
   }

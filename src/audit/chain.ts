@@ -103,6 +103,11 @@ export class Audit {
     return verifyChain(this.#table, this.#anchor)
   }
 
+  /** True when this is a row of ours, as it was written; whether it is the last one, only `verify` can tell. */
+  isAsWritten(row: AuditRow): boolean {
+    return row.hash.equals(hashOf(this.#anchor.key, row))
+  }
+
   find(query: Parameters<AuditTable['find']>[0]): AuditRow[] {
     return this.#table.find(query)
   }

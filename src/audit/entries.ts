@@ -26,8 +26,10 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       const { by, ...details } = event.data
       return { role: 'admin', actor: by, action: event.type, target: event.data.call_id, details }
     }
-    case 'auth.failed':
-      return { role: 'nobody', actor: 'unknown', action: event.type, details: event.data }
+    case 'auth.failed': {
+      const { role = 'nobody', actor = 'unknown', ...details } = event.data
+      return { role, actor, action: event.type, details }
+    }
     case 'agent.stopped': {
       // The operator's own stop was asked for at the API, and has its row from there.
       const { reason, survivors } = event.data
@@ -37,10 +39,11 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
     case 'config.loaded':
     case 'config.refused':
       return { ...system, action: event.type, details: event.data }
-    case 'secret.created':
-    case 'secret.read':
-    case 'secret.updated':
-    case 'secret.deleted':
+    // What is done to secrets is written by the vault, in the transaction that does it.
+    case 'vault.opened':
+    case 'vault.locked':
+    case 'vault.broken':
+      return { ...system, action: event.type, details: event.data }
     case 'secret.rotated':
     case 'secret.reloaded':
       return {

@@ -25,7 +25,8 @@ function amountOfNumber(value: number): number | undefined {
 }
 
 const text = (least: number, most: number) => {
-  const error = `text of ${least} to ${most.toLocaleString('en-US')} characters`
+  // Only when it is told: the first number that is written like this takes longer than all of the schema.
+  const error = () => `text of ${least} to ${most.toLocaleString('en-US')} characters`
   return z.string({ error }).min(least, { error }).max(most, { error })
 }
 const path = text(1, 4096).refine((value) => !value.includes('\0'), { error: 'a path' })
@@ -221,6 +222,9 @@ const alertingEvents: readonly EventType[] = [
   'agent.exited',
   'agent.stopped',
   'audit.broken',
+  'vault.broken',
+  'secret.reload_failed',
+  'secret.rolled_back',
 ]
 
 const emailAddress = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, { error: 'an e-mail address' })
@@ -282,11 +286,13 @@ export const configSchema = z.strictObject({
     .strictObject({
       /** (Default: 127.0.0.1, which listens on [::1] as well.) */
       host: host.default('127.0.0.1'),
+      /** Listen on an address that other machines reach; needs a user as well. (Default: false, and such a host is refused.) */
+      allow_remote: z.boolean({ error: 'true or false' }).default(false),
       /** 0 takes any free one. (Default: 8080.) */
       port: wholeNumber(0, 65_535).default(8080),
       /** Further Host names that are answered, with port. (Default: none.) */
       allowed_hosts: z.array(text(1, 260)).default([]),
-      /** Origins that may call from a browser. (Default: none.) */
+      /** Origins whose pages may call from a browser, with a token, and read the answers. (Default: none.) */
       cors_origins: z
         .array(
           url.refine((value) => URL.canParse(value) && new URL(value).origin === value, {

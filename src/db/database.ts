@@ -13,6 +13,8 @@ import { alerts } from './migrations/0002-alerts.ts'
 import { apiTokens } from './migrations/0003-api-tokens.ts'
 import { ledger } from './migrations/0004-ledger.ts'
 import { audit } from './migrations/0005-audit.ts'
+import { vault } from './migrations/0006-vault.ts'
+import { users } from './migrations/0007-users.ts'
 import { openSeal, type Seal } from './seal.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
@@ -26,7 +28,7 @@ export interface Database extends Seal {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit]
+const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit, vault, users]
 
 export interface DatabaseOptions {
   path: string

@@ -1,21 +1,40 @@
-import { desc, eq } from 'drizzle-orm'
+import { desc, eq, getTableColumns, isNotNull } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { piiIncidents } from './schema.ts'
 
-export type IncidentRow = typeof piiIncidents.$inferSelect
+type StoredRow = typeof piiIncidents.$inferSelect
+/** What may be shown of an incident. */
+export type IncidentRow = Omit<StoredRow, 'sealed_original'>
 
 export function incidentTable({ orm }: Database) {
+  const { sealed_original: _sealed, ...shown } = getTableColumns(piiIncidents)
   return {
-    insert: (row: IncidentRow): void => void orm.insert(piiIncidents).values(row).run(),
+    insert: (row: StoredRow): void => void orm.insert(piiIncidents).values(row).run(),
 
     /** Newest first. */
     find: ({ agentId, limit }: { agentId: string | undefined; limit: number }): IncidentRow[] =>
       orm
-        .select()
+        .select(shown)
         .from(piiIncidents)
         .where(agentId === undefined ? undefined : eq(piiIncidents.agent_id, agentId))
         .orderBy(desc(piiIncidents.at))
         .limit(limit)
         .all(),
+
+    /** The sealed value; null when it was not kept, undefined when there is no such incident. */
+    findOriginal: (id: string): Buffer | null | undefined =>
+      orm.select().from(piiIncidents).where(eq(piiIncidents.id, id)).get()?.sealed_original,
+
+    /** Every value that is kept. */
+    originals: (): { id: string; sealed: Buffer }[] =>
+      orm
+        .select()
+        .from(piiIncidents)
+        .where(isNotNull(piiIncidents.sealed_original))
+        .all()
+        .map(({ id, sealed_original }) => ({ id, sealed: sealed_original! })),
+
+    putOriginal: (id: string, sealed_original: Buffer): void =>
+      void orm.update(piiIncidents).set({ sealed_original }).where(eq(piiIncidents.id, id)).run(),
   }
 }

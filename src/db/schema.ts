@@ -86,7 +86,34 @@ export const piiIncidents = sqliteTable('pii_incidents', {
   start: integer().notNull(),
   end: integer().notNull(),
   /** Whether the value itself is kept, sealed. Not without an open vault. */
-  original: text({ enum: ['not_kept'] }).notNull(),
+  original: text({ enum: ['not_kept', 'sealed'] }).notNull(),
+  sealed_original: blob({ mode: 'buffer' }),
+})
+
+/** Masked and sealed values; `vault/vault.ts` says how they are bound together. */
+export const secrets = sqliteTable('secrets', {
+  /** "secret-…" */
+  id: text().primaryKey(),
+  /** The variable in which an agent finds it. */
+  name: text().notNull(),
+  environment: text().notNull(),
+  /** Of the value, counted from 1. */
+  version: integer().notNull(),
+  masked: text().notNull(),
+  /** How it was sealed. */
+  parameters: text().notNull(),
+  salt: blob({ mode: 'buffer' }).notNull(),
+  nonce: blob({ mode: 'buffer' }).notNull(),
+  ciphertext: blob({ mode: 'buffer' }).notNull(),
+  /** The value before, to go back to; all three null when there is none. */
+  previous_version: integer(),
+  previous_nonce: blob({ mode: 'buffer' }),
+  previous_ciphertext: blob({ mode: 'buffer' }),
+  created_at: text().notNull(),
+  updated_at: text().notNull(),
+  /** When the value was last replaced. */
+  rotated_at: text(),
+  deleted_at: text(),
 })
 
 export const checkpoints = sqliteTable('checkpoints', {
@@ -149,6 +176,29 @@ export const apiTokens = sqliteTable('api_tokens', {
   created_at: text().notNull(),
   expires_at: text(),
   revoked_at: text(),
+  /** Name of whoever made it. */
+  created_by: text().notNull(),
+})
+
+/** People who sign in with a password. */
+export const users = sqliteTable('users', {
+  id: text().primaryKey(),
+  /** Lower case. */
+  username: text().notNull(),
+  role: text({ enum: ['admin', 'viewer'] }).notNull(),
+  /** Argon2id with its parameters, as PHC text. */
+  password_hash: text().notNull(),
+  created_at: text().notNull(),
+  password_changed_at: text().notNull(),
+})
+
+export const sessions = sqliteTable('sessions', {
+  id: text().primaryKey(),
+  /** Null for the operator, who came by a one-time link. */
+  user_id: text(),
+  /** SHA-256 in hex of the refresh token that works now. */
+  refresh_hash: text().notNull(),
+  used_at: text().notNull(),
 })
 
 /** The audit chain: `audit/chain.ts` writes it, and nothing changes it. */

@@ -1,6 +1,7 @@
 /**
- * Incidents: one row and one event for each finding, without the value. The value's keyed hash makes the same value
- * recognisable within this database and tells nothing outside it: the key is not in the database (`db/seal.ts`).
+ * Incidents: one row and one event for each finding. The value is kept sealed, and only while the vault is open. Its keyed
+ * hash makes the same value recognisable within this database and tells nothing outside it: the key is not in the
+ * database (`db/seal.ts`).
  */
 import { createHmac } from 'node:crypto'
 import { isoTime } from '../clock.ts'
@@ -29,14 +30,19 @@ const PLACES = {
 /** As many findings in requests are remembered. */
 const MOST_REQUESTS = 10_000
 
+export type SealOriginal = (incidentId: string, value: string) => Buffer | undefined
+
 export class Incidents {
   readonly #state: StateManager
   readonly #table: ReturnType<typeof incidentTable>
   readonly #key: Buffer
+  readonly #sealOriginal: SealOriginal
   readonly #requests = new Set<string>()
 
-  constructor(database: Database, state: StateManager) {
+  /** `sealOriginal`: what the row keeps of a value; undefined for nothing. (Default: nothing.) */
+  constructor(database: Database, state: StateManager, sealOriginal: SealOriginal = () => undefined) {
     this.#state = state
+    this.#sealOriginal = sealOriginal
     this.#table = incidentTable(database)
     this.#key = database.deriveKey('incident hash')
   }
@@ -48,6 +54,7 @@ export class Incidents {
     const hash = createHmac('sha256', this.#key).update(value).digest('hex')
     if (place === 'request' && this.#isKnown(`${agentId} ${action} ${hash}`)) return
     const id = newIncidentId()
+    const original = this.#sealOriginal(id, value)
     const unit = this.#unitOf(agentId)
     const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
     const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
@@ -83,8 +90,8 @@ export class Incidents {
           value_hash: hash,
           start,
           end,
-          // Only a vault could keep it so that nobody but an admin can read it.
-          original: 'not_kept',
+          original: original ? 'sealed' : 'not_kept',
+          sealed_original: original ?? null,
         }),
     )
   }

@@ -13,6 +13,7 @@ import {
   type CircuitView,
   EVENTS_KEPT,
   type Histogram,
+  type SecretListed,
   type ServiceView,
   type Snapshot,
 } from './snapshot.ts'
@@ -62,6 +63,8 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
       break
   }
   next.circuits = applyToCircuits(snapshot.circuits, event)
+  next.vault = applyToVault(snapshot.vault, event)
+  next.secrets = applyToSecrets(snapshot.secrets, event)
   next.agents = applyToAgents(snapshot.agents, event)
   return next
 }
@@ -69,6 +72,37 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
 /** What stands under a name. Agents choose names, and "constructor" is on every object. */
 const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(record, name) ? record[name] : undefined
+
+function applyToVault(vault: Snapshot['vault'], event: RuntimeEvent): Snapshot['vault'] {
+  if (event.type === 'vault.opened') return { state: 'open', hint: null }
+  return event.type === 'vault.locked' ? { state: 'locked', hint: event.data.hint } : vault
+}
+
+function applyToSecrets(secrets: Snapshot['secrets'], event: RuntimeEvent): Snapshot['secrets'] {
+  switch (event.type) {
+    case 'secret.created':
+    case 'secret.updated':
+    case 'secret.deleted':
+    case 'secret.restored': {
+      const { secret_id: id, name, environment, version, masked } = event.data
+      const before = own(secrets, id)
+      const secret: SecretListed = {
+        id,
+        name,
+        environment,
+        version,
+        masked,
+        created_at: before?.created_at ?? event.at,
+        updated_at: event.at,
+        rotated_at: event.type === 'secret.updated' ? event.at : (before?.rotated_at ?? null),
+        deleted_at: event.type === 'secret.deleted' ? event.at : null,
+      }
+      return { ...secrets, [id]: secret }
+    }
+    default:
+      return secrets
+  }
+}
 
 function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): Snapshot['circuits'] {
   const change = (name: string, update: (circuit: CircuitView) => Partial<CircuitView>) => {

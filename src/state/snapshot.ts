@@ -18,6 +18,10 @@ export interface Snapshot {
   circuits: Record<string, CircuitView>
   /** What a person should see, newest first; at most ALERTS_KEPT. */
   alerts: AlertView[]
+  /** `hint`: what opens a locked vault. */
+  vault: { state: 'open'; hint: null } | { state: 'locked'; hint: string }
+  /** By id; without their values. */
+  secrets: Record<string, SecretListed>
   /** The last EVENTS_KEPT events, oldest first. Earlier ones: GET /api/events. */
   recent: RuntimeEvent[]
 }
@@ -104,6 +108,20 @@ export interface CircuitView {
   reason: string | null
 }
 
+export interface SecretListed {
+  id: string
+  name: string
+  environment: string
+  version: number
+  /** First letters and last two, when it is long enough. */
+  masked: string
+  created_at: string
+  updated_at: string
+  /** When it got its present value; null while that is its first. */
+  rotated_at: string | null
+  deleted_at: string | null
+}
+
 export interface AlertView {
   id: string
   kind: string
@@ -138,5 +156,10 @@ export const emptySnapshot = (): Snapshot => ({
   agents: {},
   circuits: {},
   alerts: [],
+  vault: {
+    state: 'locked',
+    hint: 'make a key with "iron-cage keygen --out master.key", set IRON_CAGE_MASTER_KEY_FILE=master.key and start again',
+  },
+  secrets: {},
   recent: [],
 })

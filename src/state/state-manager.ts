@@ -176,7 +176,8 @@ export class StateManager {
     const { version, snapshot } = stored
       ? (JSON.parse(stored) as { version: number; snapshot: Snapshot })
       : { version: 0, snapshot: emptySnapshot() }
-    let state = version === SNAPSHOT_VERSION ? snapshot : emptySnapshot()
+    // What it did not know of yet is empty.
+    let state = { ...emptySnapshot(), ...(version === SNAPSHOT_VERSION && snapshot) }
     for (;;) {
       const page = this.#events.find({ after: state.seq, limit: REPLAY_PAGE })
       state = page.reduce(applyEvent, state)

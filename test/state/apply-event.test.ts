@@ -29,6 +29,14 @@ const text = fc.string({ maxLength: 12 })
 
 type Payloads = { [T in EventType]: { [K in keyof EventData[T]]: fc.Arbitrary<EventData[T][K]> } }
 
+const SECRET = {
+  secret_id: fc.constantFrom('secret-1', 'secret-2', 'constructor'),
+  name: text,
+  environment: text,
+  version: count,
+  masked: text,
+}
+
 /** Every kind of event with every payload it may have. */
 const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
@@ -167,10 +175,14 @@ const PAYLOADS: Payloads = {
     end: count,
     unit: nullable(text),
   },
-  'secret.created': { name, environment: text },
-  'secret.read': { name, environment: text },
-  'secret.updated': { name, environment: text },
-  'secret.deleted': { name, environment: text },
+  'vault.opened': { secrets: count },
+  'vault.locked': { why: fc.constantFrom('no_key', 'weak_key', 'wrong_key', 'broken'), hint: text },
+  'vault.broken': { problem: text, secret_id: nullable(text) },
+  'secret.created': SECRET,
+  'secret.read': SECRET,
+  'secret.updated': SECRET,
+  'secret.deleted': SECRET,
+  'secret.restored': SECRET,
   'secret.rotated': { name, environment: text },
   'secret.reloaded': { name, environment: text, latency_ms: ms },
   'alert.raised': {

@@ -1,0 +1,36 @@
+/** What a master key must be, and how one is made. */
+import { randomBytes } from 'node:crypto'
+
+/** 32 random bytes as 43 characters of base64url. */
+export const newMasterKey = (): string => randomBytes(32).toString('base64url')
+
+const LEAST_CHARACTERS = 32
+const LEAST_DISTINCT = 12
+
+/**
+ * Why a key is too weak; undefined for a good one. A key is asked for, not a pass phrase: Argon2id slows guessing down,
+ * it does not make a short key long.
+ */
+export function weaknessOf(key: string): string | undefined {
+  if (key.length < LEAST_CHARACTERS) return `it has ${key.length} characters, fewer than ${LEAST_CHARACTERS}`
+  if (new Set(key).size < LEAST_DISTINCT) return 'it is made of a few characters only'
+  if (isRepeated(key)) return 'it repeats itself'
+  if (stepsOf(key) > key.length / 2) return 'its characters stand in order'
+  return undefined
+}
+
+/** True for "abcabcabc…": found within itself, moved by its period. */
+const isRepeated = (key: string): boolean => {
+  const period = (key + key).indexOf(key, 1)
+  return period <= key.length / 2
+}
+
+/** How many characters follow the one before in the alphabet, or repeat it. */
+const stepsOf = (key: string): number =>
+  [...key].filter((letter, index) => {
+    const step = letter.charCodeAt(0) - key.charCodeAt(index - 1)
+    return step === 0 || step === 1 || step === -1
+  }).length
+
+export const KEYGEN_HINT =
+  'make a key with "iron-cage keygen --out master.key" and set IRON_CAGE_MASTER_KEY_FILE=master.key'

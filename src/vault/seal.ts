@@ -1,0 +1,100 @@
+/**
+ * Sealing: AES-256-GCM under a key of 32 bytes that Argon2id makes of the master key and a salt of the secret's own.
+ * Pure but for randomness; what is sealed, and where it is kept, is `vault.ts`.
+ *
+ * The rules are:
+ * - The salt belongs to a secret and stays; every sealing has a new nonce. So a new value needs no new derivation.
+ * - What surrounds a value is sealed with it as associated data: each part after its length, so that no two lists give the
+ *   same bytes. A value opens only where it was sealed.
+ * - Derivations run on threads, at most two at once: each takes 19 MiB and some twenty milliseconds of a core.
+ */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { hashRaw } from '@node-rs/argon2'
+
+/** Sealed with every value, so that nobody can make a later version of us use weaker ones. */
+export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
+
+const ARGON2ID = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const
+const AT_ONCE = 2
+const SALT = 16
+const NONCE = 12
+const TAG = 16
+
+/** What is kept of a value; the tag is the end of the ciphertext. */
+export interface Sealed {
+  nonce: Buffer
+  ciphertext: Buffer
+}
+
+/** What a value is bound to, in order. */
+export type About = readonly (string | number)[]
+
+export const newSalt = (): Buffer => randomBytes(SALT)
+
+export function seal(key: Uint8Array, plain: Uint8Array, about: About): Sealed {
+  const nonce = randomBytes(NONCE)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(withLengths(about))
+  return { nonce, ciphertext: Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]) }
+}
+
+/** Undefined for what was not sealed with this key, or not for this place. */
+export function unseal(key: Uint8Array, { nonce, ciphertext }: Sealed, about: About): Buffer | undefined {
+  const end = ciphertext.length - TAG
+  if (nonce.length !== NONCE || end < 0) return undefined
+  const cipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG })
+  cipher.setAAD(withLengths(about)).setAuthTag(ciphertext.subarray(end))
+  try {
+    return Buffer.concat([cipher.update(ciphertext.subarray(0, end)), cipher.final()])
+  } catch {
+    return undefined
+  }
+}
+
+/** Each part after its length in bytes (4 bytes, big-endian), in UTF-8; null as the length ffffffff. */
+export function withLengths(parts: readonly (string | number | Uint8Array | null)[]): Buffer {
+  return Buffer.concat(
+    parts.flatMap((part) => {
+      const length = Buffer.alloc(4)
+      if (part === null) return [length.fill(0xff)]
+      const bytes = part instanceof Uint8Array ? part : Buffer.from(String(part))
+      length.writeUInt32BE(bytes.length)
+      return [length, bytes]
+    }),
+  )
+}
+
+/** The keys that one master key gives, derived once for each salt and kept until `forget`. */
+export class Keys {
+  readonly #masterKey: string
+  readonly #keys = new Map<string, Promise<Buffer>>()
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  constructor(masterKey: string) {
+    this.#masterKey = masterKey
+  }
+
+  keyFor(salt: Uint8Array): Promise<Buffer> {
+    const name = Buffer.from(salt).toString('hex')
+    const key = this.#keys.get(name) ?? this.#derive(salt)
+    this.#keys.set(name, key)
+    return key
+  }
+
+  forget(): void {
+    for (const key of this.#keys.values()) void key.then((bytes) => bytes.fill(0))
+    this.#keys.clear()
+  }
+
+  async #derive(salt: Uint8Array): Promise<Buffer> {
+    if (this.#running === AT_ONCE) await new Promise<void>((turn) => this.#waiting.push(turn))
+    else this.#running += 1
+    try {
+      return await hashRaw(this.#masterKey, { ...ARGON2ID, salt })
+    } finally {
+      const next = this.#waiting.shift()
+      if (next) next()
+      else this.#running -= 1
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/** What a secret may be called, what it may hold, and what is shown of it. Pure. */
+import { CageError } from '../errors.ts'
+
+const MOST_NAME = 128
+const MOST_BYTES = 65_536
+
+/**
+ * A secret is an environment variable of an agent, so its name must be one; ours are not for setting.
+ * Throws CageError `bad_request`.
+ */
+export function requireName(name: string): void {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.length > MOST_NAME) {
+    throw new CageError('bad_request', 'a secret is called like an environment variable: letters, digits and _', {
+      hint: `write it as OPENAI_API_KEY, with at most ${MOST_NAME} characters and no digit in front`,
+    })
+  }
+  if (/^IRON_CAGE_/i.test(name)) {
+    throw new CageError('bad_request', `${name} is a name of Iron Cage itself`, { hint: 'choose another name' })
+  }
+}
+
+/** Throws CageError `bad_request` for what no environment variable can hold. */
+export function requireValue(value: string): void {
+  const problem = problemOf(value)
+  if (problem)
+    throw new CageError('bad_request', `the value ${problem}`, { hint: 'a value is 1 to 65,536 bytes of text' })
+}
+
+function problemOf(value: string): string | undefined {
+  if (value === '') return 'is empty'
+  if (value.includes('\0')) return 'holds a NUL character, which no environment variable can'
+  if (!value.isWellFormed()) return 'is not text in UTF-8'
+  if (Buffer.byteLength(value) > MOST_BYTES) return `has more than ${MOST_BYTES} bytes`
+  return undefined
+}
+
+const SHOWN_FROM = 20
+
+/** The first four characters and the last two of a long value in one line; nothing of any other. */
+export function mask(value: string): string {
+  const isLong = value.length >= SHOWN_FROM && /^[\x21-\x7e]+$/.test(value)
+  return isLong ? `${value.slice(0, 4)}…${value.slice(-2)}` : '••••'
+}
