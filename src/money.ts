@@ -11,7 +11,7 @@ export type Nanodollars = number & { readonly __unit?: 'nanodollars' }
 export type Usd = string
 
 /** Whose money it is: an agent's own, that of one of its runs, or everybody's on this server. */
-export type BudgetScope = 'agent' | 'run' | 'server'
+export type BudgetScope = 'part' | 'agent' | 'run' | 'server'
 
 export const NANOS_PER_USD = 1_000_000_000
 

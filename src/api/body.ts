@@ -60,3 +60,6 @@ export const amount = z.union([z.string(), z.number()]).transform((value, contex
   })
   return z.NEVER
 })
+
+/** Cut rather than refused: what an agent reports must not get lost over a long name. */
+export const shortText = (most: number) => z.string().transform((text) => text.slice(0, most))

@@ -1,20 +1,28 @@
 /** What a running agent's SDK calls, with its run token. */
-import { type Context, Hono } from 'hono'
+import { Hono } from 'hono'
 import * as z from 'zod'
 import type { AgentIdentity } from '../access/roles.ts'
+import type { RunTokens } from '../access/run-tokens.ts'
+import type { Circuits } from '../breaker/circuits.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import { isoTime } from '../clock.ts'
 import type { CheckpointTable } from '../db/checkpoints.ts'
 import { CageError } from '../errors.ts'
+import type { ServiceParts } from '../gateway/run-service-call.ts'
+import type { Upstream } from '../gateway/upstream.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import type { Incidents } from '../redaction/incidents.ts'
 import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
+import { figures } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { budgetOf, getAgent } from './agents.ts'
-import { amount, readJson } from './body.ts'
+import { amountsOf, type BudgetStatus, budgetOf, getAgent } from './agents.ts'
+import { amount, readJson, shortText } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import { runOf } from './run-of.ts'
+import { partRoutes } from './run-parts.ts'
+import { circuitRoutes } from './run-services.ts'
 
 export interface RunParts {
   state: StateManager
@@ -24,12 +32,15 @@ export interface RunParts {
   /** For what is written and shown: takes out everything that is detected. */
   logRedactor: Redactor
   incidents: Incidents
+  runTokens: RunTokens
+  circuits: Circuits
+  /** config.services */
+  services: ServiceParts['services']
+  upstream: Upstream
 }
 
-export function runRoutes(
-  { state, ledger, checkpoints, redactor, logRedactor, incidents }: RunParts,
-  guard: Guard,
-): Hono<Env> {
+export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
+  const { state, ledger, checkpoints, redactor, logRedactor, incidents } = parts
   /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
   const clean = (agentId: string, text: string): string => {
     const { text: safe, findings } = logRedactor.redact(text)
@@ -48,9 +59,18 @@ export function runRoutes(
         run_id: runId,
         name,
         state: agent.state,
-        budget: budgetOf(ledger, agent),
+        safety_mode: agent.safety_mode,
+        budget: budgetOfRun(parts, runOf(context)),
       })
     })
+    .get('/metrics', (context) => {
+      const { agentId } = runOf(context)
+      const agent = getAgent(state, agentId)
+      const { calls, spent_usd, pii, outcomes, by_model } = agent
+      return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: figures(agent, state.now()) })
+    })
+    .route('/', partRoutes(parts))
+    .route('/services', circuitRoutes(parts, clean))
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
       const { done, total = null, unit: given, label } = await readJson(context, PROGRESS)
@@ -125,7 +145,7 @@ export function runRoutes(
         },
         settled.write,
       )
-      return context.json({ budget: budgetOf(ledger, getAgent(state, agentId)) })
+      return context.json({ budget: budgetOfRun(parts, runOf(context)) })
     })
     .post('/scan', async (context) => {
       const { text } = await readJson(context, z.object({ text: z.string() }))
@@ -151,14 +171,19 @@ export function runRoutes(
     })
 }
 
-function runOf(context: Context<Env>): AgentIdentity['run'] {
-  const identity = context.get('identity')
-  if (identity.role !== 'agent') throw new CageError('forbidden', 'this is for running agents')
-  return identity.run
+/** Of the part of its work that asks, where that has a limit of its own; of the agent otherwise. */
+function budgetOfRun({ state, ledger }: RunParts, run: AgentIdentity['run']): BudgetStatus {
+  const whole = budgetOf(ledger, getAgent(state, run.agentId))
+  const part = ledger.balances(run).find(({ scope }) => scope === 'part')
+  if (!part) return whole
+  const { limit, spent } = part
+  return {
+    ...amountsOf(part),
+    remaining_usd: toUsd(ledger.available(run)),
+    used_percent: limit > 0 ? (spent / limit) * 100 : 100,
+    warned: whole.warned || spent >= limit * ledger.warnAt,
+  }
 }
-
-/** Cut rather than refused: what an agent reports must not get lost over a long name. */
-const shortText = (most: number) => z.string().transform((text) => text.slice(0, most))
 
 const label = shortText(200).nullish()
 const unit = z.string().min(1).max(40).default('units')

@@ -17,7 +17,15 @@ export function raisedEvent(agentId: AgentId, from: Nanodollars, limit: Nanodoll
   }
 }
 
-export function warnedEvent(agentId: AgentId, { scope, spent, limit }: Account, threshold: number): NewEvent {
+/** Whoever gave a part of an agent's work its limit hears of it by the refusal; nobody else is told. */
+export type ToldScope = Exclude<BudgetScope, 'part'>
+
+export function warnedEvent(
+  agentId: AgentId,
+  scope: ToldScope,
+  { spent, limit }: Account,
+  threshold: number,
+): NewEvent {
   const usedPercent = limit > 0 ? (spent / limit) * 100 : 100
   return {
     type: 'budget.warned',
@@ -36,8 +44,12 @@ export function warnedEvent(agentId: AgentId, { scope, spent, limit }: Account, 
 }
 
 /** `needed`: the most the refused call could cost; null when the last cent was spent. */
-export function exhaustedEvent(agentId: AgentId, account: Account, needed: Nanodollars | null): NewEvent {
-  const { scope, spent, limit } = account
+export function exhaustedEvent(
+  agentId: AgentId,
+  scope: ToldScope,
+  { spent, limit }: Account,
+  needed: Nanodollars | null,
+): NewEvent {
   const what = needed === null ? 'is spent' : `cannot pay a call of up to ${show(needed)}`
   return {
     type: 'budget.exhausted',
@@ -116,6 +128,6 @@ export function resolvedEvent(end: {
   }
 }
 
-const NAMES: Record<BudgetScope, string> = { agent: 'Budget', run: "The run's budget", server: "The server's budget" }
+const NAMES = { agent: 'Budget', run: "The run's budget", server: "The server's budget" } as const
 
-const foreign = (scope: BudgetScope): { budget?: 'run' | 'server' } => (scope === 'agent' ? {} : { budget: scope })
+const foreign = (scope: ToldScope): { budget?: 'run' | 'server' } => (scope === 'agent' ? {} : { budget: scope })

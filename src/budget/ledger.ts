@@ -1,6 +1,7 @@
 /**
  * The ledger: how much may be spent, was spent, and is held for calls that run. Every call is paid by its agent's
- * budget and, where the configuration has them, by its run's and by the whole server's; all must pass.
+ * budget and, where the configuration has them, by its run's and by the whole server's, and by those of the parts of its
+ * work that it is made in; all must pass.
  *
  * The rules are:
  * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `#tryHold` looks at
@@ -127,12 +128,15 @@ export function openLedger(
 export class Ledger {
   readonly #state: StateManager
   readonly #clock: Clock
-  readonly #warnAt: number
+  /** Share of a limit, 0–1, at which to warn. */
+  readonly warnAt: number
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
   readonly #agents = new Map<AgentId, Account>()
   /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
   readonly #runs = new Map<RunId, Account>()
+  /** Parts of an agent's work that have a limit of their own, by the run they count as. */
+  readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
   readonly #perRun: Nanodollars | undefined
   readonly #server: Account | undefined
   /** What each open hold counts against. */
@@ -146,7 +150,7 @@ export class Ledger {
   constructor({ database, state, clock, warnAt, perRun, server, period }: LedgerOptions) {
     this.#state = state
     this.#clock = clock
-    this.#warnAt = Math.min(1, ...warnAt)
+    this.warnAt = Math.min(1, ...warnAt)
     this.#calls = callTable(database)
     this.#budgets = budgetTable(database)
     this.#perRun = perRun
@@ -186,6 +190,20 @@ export class Ledger {
   balances(spender: Spender): (Balance & { scope: BudgetScope })[] {
     this.#now()
     return this.#accountsOf(spender).map(({ scope, limit, spent, held }) => ({ scope, limit, spent, held }))
+  }
+
+  /**
+   * Gives a part of an agent's work a limit of its own, for as long as it lasts. `within`: the run, or the part, that it
+   * is a part of, whose budgets pay for it as well.
+   */
+  openPart(runId: RunId, limit: Nanodollars, within: RunId | null): void {
+    const account = new Account('part', limit, { spent: 0, spentBefore: 0, held: 0 })
+    this.#parts.set(runId, { account, within })
+  }
+
+  /** Calls of it that are on their way end as they began. */
+  closePart(runId: RunId): void {
+    this.#parts.delete(runId)
   }
 
   /** When the present period began and ends, ISO 8601; null where limits hold for ever. */
@@ -303,7 +321,7 @@ export class Ledger {
     const refusing = accounts.find(({ unspent }) => most > unspent)
     if (refusing) {
       const { scope: budget, limit, spent } = refusing
-      const until = budget === 'run' ? null : (this.period()?.ends_at ?? null)
+      const until = budget === 'run' || budget === 'part' ? null : (this.period()?.ends_at ?? null)
       const error = new BudgetExceededError({ budget, agentId, limit, spent, needed: most, until })
       this.#exhaust(agentId, refusing, most)
       throw error
@@ -358,11 +376,21 @@ export class Ledger {
     return { cost: charge.cost, write: () => void this.#calls.end(row) }
   }
 
-  #accountsOf({ agentId, runId }: Spender): Account[] {
-    const accounts = [this.#agent(agentId)]
+  #accountsOf({ agentId, runId: innermost }: Spender): Account[] {
+    const parts: Account[] = []
+    let runId = innermost
+    for (let part = this.#partOf(runId); part; part = this.#partOf(runId)) {
+      parts.push(part.account)
+      runId = part.within
+    }
+    const accounts = [this.#agent(agentId), ...parts]
     if (runId !== null && this.#perRun !== undefined) accounts.push(this.#run(runId, this.#perRun))
     if (this.#server) accounts.push(this.#server)
     return accounts
+  }
+
+  #partOf(runId: RunId | null) {
+    return runId === null ? undefined : this.#parts.get(runId)
   }
 
   #agent(agentId: AgentId): Account {
@@ -474,18 +502,19 @@ export class Ledger {
   }
 
   #watchThresholds(agentId: AgentId, account: Account): void {
-    const { spent, limit } = account
-    if (spent > 0 && spent >= limit * this.#warnAt && !account.isWarned) {
+    const { scope, spent, limit } = account
+    if (scope !== 'part' && spent > 0 && spent >= limit * this.warnAt && !account.isWarned) {
       account.isWarned = true
-      this.#state.record(warnedEvent(agentId, account, this.#warnAt), () => this.#saveOwn(agentId, account))
+      this.#state.record(warnedEvent(agentId, scope, account, this.warnAt), () => this.#saveOwn(agentId, account))
     }
     if (spent > 0 && spent >= limit) this.#exhaust(agentId, account, null)
   }
 
   #exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
-    if (account.exhausted.has(agentId)) return
+    const { scope } = account
+    if (scope === 'part' || account.exhausted.has(agentId)) return
     account.exhausted.add(agentId)
-    this.#state.record(exhaustedEvent(agentId, account, needed), () => this.#saveOwn(agentId, account))
+    this.#state.record(exhaustedEvent(agentId, scope, account, needed), () => this.#saveOwn(agentId, account))
   }
 
   #saveOwn(agentId: AgentId, account: Account): void {

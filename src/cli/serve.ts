@@ -12,12 +12,17 @@ export const serveCommand: Command = (yargs, terminal) =>
     'Run the server and its dashboard without an agent',
     (command) =>
       withServerFlags(command)
+        .option('until-stdin-ends', {
+          type: 'boolean',
+          describe: 'Stop when standard input ends, as it does when the program that started this one is gone',
+        })
         .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
         .example('$0 serve --port 9090', 'on another port'),
-    async ({ open, ...flags }) => {
+    async ({ open, untilStdinEnds, ...flags }) => {
       const loaded = loadFlags(flags, terminal)
       const { config, origins, file } = loaded
       const end = listenForEnd(terminal)
+      if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()
       const environment = terminal.env.variables
       const reload = () => loadFlags(flags, terminal)
       const runtime = await openRuntime({ config, origins, configFile: file, reload, environment, version: VERSION })

@@ -151,7 +151,8 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
   }
 }
 
-const circuitSettings = (service: ServiceConfig): CircuitSettings => ({
+/** What the circuit of a configured service does. */
+export const circuitSettings = (service: ServiceConfig): CircuitSettings => ({
   failures: service.breaker.failures,
   cooldownMs: service.breaker.cooldown_s * 1000,
   // The attempt's own time limit ends a probe that hangs; this is the net below.

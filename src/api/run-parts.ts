@@ -1,0 +1,54 @@
+/**
+ * Parts of an agent's work: a block of its code that calls with a run token and, if it wants, a limit of its own. An agent
+ * without a process (its token is an API token) is done when it says so.
+ */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { exitedEvent } from '../agents/agent-events.ts'
+import { CageError } from '../errors.ts'
+import { newRunId } from '../ids.ts'
+import { getAgent } from './agents.ts'
+import { amount, readJson, shortText } from './body.ts'
+import type { Env } from './guard.ts'
+import type { RunParts } from './run.ts'
+import { runOf } from './run-of.ts'
+
+/**
+ * `POST /begin` {budget_usd?} → {agent_id, run_id, token}: a run token of the same agent, within whatever limits whoever
+ * asks. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
+ */
+export function partRoutes({ state, ledger, checkpoints, runTokens }: RunParts): Hono<Env> {
+  return new Hono<Env>()
+    .post('/begin', async (context) => {
+      const { agentId, runId: within, name } = runOf(context)
+      const { budget_usd: limit } = await readJson(context, BEGIN)
+      const runId = newRunId()
+      ledger.openPart(runId, limit ?? ledger.balance(agentId).limit, within)
+      return context.json({ agent_id: agentId, run_id: runId, token: runTokens.issue({ agentId, runId, name }) })
+    })
+    .post('/end', async (context) => {
+      const { agentId, runId, name } = runOf(context)
+      const { state: ended, reason } = await readJson(context, END)
+      const agent = getAgent(state, agentId)
+      if (runId !== null) {
+        if (runId === agent.run_id) throw new CageError('conflict', 'a run that has a process ends with it')
+        runTokens.revoke(runId)
+        ledger.closePart(runId)
+      } else {
+        if (ended === 'completed') checkpoints.forget(name)
+        const exit = { exitCode: null, signal: null }
+        state.record({ ...exitedEvent(name, agent.run_id, exit, { state: ended, reason }), agent_id: agentId })
+      }
+      return context.body(null, 204)
+    })
+}
+
+const BEGIN = z.strictObject({ budget_usd: amount.optional() })
+
+const END = z.strictObject({
+  state: z.enum(['completed', 'failed']),
+  /** In words without personal data, such as the name of an exception. */
+  reason: shortText(100)
+    .pipe(z.string().regex(/^[\w. -]*$/))
+    .default('done'),
+})

@@ -1,0 +1,106 @@
+/** Circuits that agents share for what their own code calls, as the gateway's are shared for what passes through it. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
+import type { CircuitSettings, Permit } from '../breaker/circuits.ts'
+import { TIER_WORDS } from '../breaker/fallback.ts'
+import { CageError } from '../errors.ts'
+import { circuitSettings } from '../gateway/run-service-call.ts'
+import { newRequestId } from '../ids.ts'
+import { readJson, shortText } from './body.ts'
+import type { Env } from './guard.ts'
+import type { RunParts } from './run.ts'
+import { runOf } from './run-of.ts'
+
+/** Permits that nobody reported on yet; the oldest go first. What they were for is a probe that gave no answer then. */
+const PERMITS_KEPT = 10_000
+
+/**
+ * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service of
+ * the configuration has its settings from there. `POST /:name/end` {permit, outcome, reason?, retry_after_s?} → 204 says
+ * what became of it; {outcome: "fallback", reason?} tells that something else answered.
+ */
+export function circuitRoutes(
+  { circuits, services, upstream, state }: RunParts,
+  clean: (agentId: string, text: string) => string,
+): Hono<Env> {
+  const permits = new Map<string, Permit>()
+  const settingsOf = (name: string, asked: z.output<typeof BEGIN>): CircuitSettings => {
+    // An agent must not be able to cut off everybody's models.
+    if (upstream.find(name)) {
+      throw new CageError('bad_request', `the circuit of the provider ${name} is the server's own`, {
+        facts: { circuit: name },
+        hint: 'name it after what is called, such as "serp_api"',
+      })
+    }
+    const service = Object.hasOwn(services, name) ? services[name] : undefined
+    if (service) return circuitSettings(service)
+    const { failures, cooldown_s, timeout_s, has_fallback } = asked
+    return {
+      failures,
+      cooldownMs: cooldown_s * 1000,
+      probeMs: timeout_s * 1000,
+      fallbackTier: has_fallback ? 3 : null,
+    }
+  }
+  return new Hono<Env>()
+    .post('/:name/begin', async (context) => {
+      const name = clean(runOf(context).agentId, nameOf(context.req.param('name')))
+      const permit = circuits.enter(name, settingsOf(name, await readJson(context, BEGIN)))
+      const id = newRequestId()
+      permits.set(id, permit)
+      if (permits.size > PERMITS_KEPT) permits.delete(permits.keys().next().value!)
+      return context.json({ permit: id })
+    })
+    .post('/:name/end', async (context) => {
+      const { agentId } = runOf(context)
+      const name = clean(agentId, nameOf(context.req.param('name')))
+      const end = await readJson(context, END)
+      const reason = clean(agentId, end.reason)
+      if (end.outcome === 'fallback') {
+        state.record({
+          type: 'fallback.used',
+          level: 'WARN',
+          agent_id: agentId,
+          message: `${name} answered by its ${TIER_WORDS[3]} · ${reason}`,
+          data: { service: name, tier: 3, why: reason },
+        })
+        return context.body(null, 204)
+      }
+      const permit = permits.get(end.permit)
+      permits.delete(end.permit)
+      if (end.outcome === 'succeeded') permit?.succeeded()
+      else if (end.outcome === 'ignored') permit?.ignored()
+      else permit?.failed(reason, end.retry_after_s && end.retry_after_s * 1000)
+      return context.body(null, 204)
+    })
+}
+
+function nameOf(name: string): string {
+  if (/^[\w.-]{1,60}$/.test(name)) return name
+  throw new CageError('bad_request', 'expected a short name of a circuit such as "serp_api"')
+}
+
+const BEGIN = z.strictObject({
+  failures: z.number().int().min(1).max(1000).default(BREAKER_DEFAULTS.failures),
+  cooldown_s: z
+    .number()
+    .min(0)
+    .max(86_400)
+    .default(BREAKER_DEFAULTS.cooldownMs / 1000),
+  /** How long one call may take at most, when it probes. */
+  timeout_s: z.number().min(1).max(86_400).default(600),
+  has_fallback: z.boolean().default(false),
+})
+
+const reason = shortText(200).default('failed')
+
+const END = z.discriminatedUnion('outcome', [
+  z.strictObject({
+    outcome: z.enum(['succeeded', 'failed', 'ignored']),
+    permit: z.string().max(40),
+    reason,
+    retry_after_s: z.number().min(0).max(86_400).optional(),
+  }),
+  z.strictObject({ outcome: z.literal('fallback'), reason }),
+])

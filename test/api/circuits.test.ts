@@ -1,0 +1,67 @@
+/** Circuits that agents' own code shares, through the API. */
+import { describe, expect, test } from 'vitest'
+import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
+
+const URL = '/api/run/services/serp_api'
+
+const begin = (cage: TestRuntime, token: string, body: object = { failures: 2, cooldown_s: 60 }) =>
+  cage.post(`${URL}/begin`, body, token)
+
+async function call(cage: TestRuntime, token: string, outcome: string): Promise<void> {
+  const { permit } = (await begin(cage, token)).json()
+  expect((await cage.post(`${URL}/end`, { permit, outcome, reason: 'timed out' }, token)).status).toBe(204)
+}
+
+describe('a circuit for what an agent calls itself', () => {
+  test('opens for every agent of the server, and is on the dashboard', async () => {
+    const cage = await openTestRuntime()
+    const [one, other] = [cage.addAgent(), cage.addAgent()]
+    await call(cage, one.token, 'failed')
+    await call(cage, other.token, 'failed')
+    const refused = await begin(cage, one.token)
+    expect([refused.status, refused.headers['retry-after']]).toEqual([503, '60'])
+    expect(refused.json()).toMatchObject({ error: { code: 'circuit_open', facts: { circuit: 'serp_api' } } })
+    expect(cage.of('circuit.opened')).toMatchObject([
+      { data: { circuit: 'serp_api', failures: 2, reason: 'timed out' } },
+    ])
+    const { access_token } = await cage.login()
+    expect((await cage.get('/api/circuits', access_token)).json()).toMatchObject({
+      circuits: [{ name: 'serp_api', state: 'open' }],
+    })
+    await cage.post('/api/circuits/serp_api/reset', {}, access_token)
+    expect((await begin(cage, one.token)).status).toBe(200)
+  })
+
+  test('counts failures in a row only, each permit once, and nothing that is ignored', async () => {
+    const cage = await openTestRuntime()
+    const { token } = cage.addAgent()
+    for (const outcome of ['failed', 'succeeded', 'failed', 'ignored']) await call(cage, token, outcome)
+    expect(cage.of('circuit.opened')).toEqual([])
+    const { permit } = (await begin(cage, token, { failures: 3 })).json()
+    for (let report = 0; report < 5; report++) await cage.post(`${URL}/end`, { permit, outcome: 'failed' }, token)
+    expect(cage.of('circuit.opened')).toEqual([])
+  })
+
+  test('of a service in the configuration has the settings from there', async () => {
+    const services = { serp_api: { base_url: 'http://127.0.0.1:9', breaker: { failures: 1, cooldown_s: 7 } } }
+    const cage = await openTestRuntime({ services })
+    const { token } = cage.addAgent()
+    await call(cage, token, 'failed')
+    expect((await begin(cage, token)).headers['retry-after']).toBe('7')
+  })
+
+  test('is never that of a provider: an agent cannot cut off the others', async () => {
+    const cage = await openTestRuntime()
+    const { token } = cage.addAgent()
+    expect((await cage.post('/api/run/services/openai/begin', {}, token)).status).toBe(400)
+  })
+
+  test('tells that something else answered', async () => {
+    const cage = await openTestRuntime()
+    const { token } = cage.addAgent()
+    await cage.post(`${URL}/end`, { outcome: 'fallback', reason: 'asked a@b.example' }, token)
+    expect(cage.of('fallback.used')).toMatchObject([
+      { data: { service: 'serp_api', tier: 3, why: 'asked [EMAIL_REDACTED]' } },
+    ])
+  })
+})
