@@ -4,9 +4,12 @@
  */
 import { Agent as HttpAgent } from 'undici'
 import { ApiTokens } from './access/api-tokens.ts'
+import { requireLocalOrInvited } from './access/localhost.ts'
 import { RunTokens } from './access/run-tokens.ts'
 import { takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
+import { Users } from './access/users.ts'
+import { isReserved } from './agents/environment.ts'
 import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
@@ -18,12 +21,14 @@ import { type Ledger, openLedger } from './budget/ledger.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import { Prices } from './budget/prices.ts'
 import { type Clock, systemClock } from './clock.ts'
+import type { MasterKey } from './config/env.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
 import { openDatabase } from './db/database.ts'
 import { Upstream } from './gateway/upstream.ts'
+import { newToken } from './ids.ts'
 import { type Log, openLog } from './log.ts'
 import { packageFolder } from './package-folder.ts'
 import { Incidents } from './redaction/incidents.ts'
@@ -32,6 +37,9 @@ import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
 import { withheldOnFault } from './state/clean.ts'
 import { StateManager } from './state/state-manager.ts'
+import { ProviderKeys } from './vault/provider-keys.ts'
+import { Rotation } from './vault/rotation.ts'
+import { Vault } from './vault/vault.ts'
 
 export interface RuntimeOptions {
   config: Config
@@ -41,8 +49,10 @@ export interface RuntimeOptions {
   reload?: (() => { config: Config; file: string | null }) | undefined
   /** Where each value is from, for what is found wrong with one. (Default: the file.) */
   origins?: Readonly<Record<string, string>>
-  /** The environment agents inherit, and where shielded provider keys are. */
+  /** The environment agents inherit, and where keys of providers are that the vault does not have. */
   environment: Readonly<Record<string, string>>
+  /** Opens the vault. (Default: there is none, and the vault stays locked.) */
+  masterKey?: MasterKey | undefined
   version: string
   clock?: Clock
 }
@@ -56,6 +66,7 @@ export interface Runtime {
   readonly state: StateManager
   readonly supervisor: Supervisor
   readonly ledger: Ledger
+  readonly vault: Vault
   readonly circuits: Circuits
   readonly cache: ServiceCache
   readonly checkpoints: ReturnType<typeof checkpointTable>
@@ -73,17 +84,14 @@ export interface Runtime {
   close(reason: string): Promise<void>
 }
 
-/** Keys by name of provider or service, out of the variables that the configuration names. */
-function keysOf(
+/** The name of each provider's or service's key, in the vault or in the environment. */
+function keyNamesOf(
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
-  environment: Readonly<Record<string, string>>,
 ): Record<string, string | undefined> {
   const usual: Record<string, string> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' }
-  const keys = Object.entries(named).map(([name, { api_key_secret }]): [string, string | undefined] => {
-    const variable = api_key_secret ?? usual[name]
-    return [name, variable === undefined ? undefined : environment[variable]]
-  })
-  return Object.fromEntries(keys)
+  return Object.fromEntries(
+    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? usual[name]]),
+  )
 }
 
 /**
@@ -115,11 +123,14 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => log.close())
     const onFault = (error: unknown, what: string) => log.error(what, { error })
 
-    const sessions = new Sessions(clock)
-    const taken = await takeDatabase(config.db.path, sessions.operatorToken)
+    const operatorToken = newToken('ic')
+    const taken = await takeDatabase(config.db.path, operatorToken)
     opened.push(() => taken.release())
     const database = openDatabase(config.db)
     opened.push(() => database.close())
+    const users = new Users({ database, clock })
+    requireLocalOrInvited(config.server, users.count)
+    const sessions = new Sessions({ database, clock, users, operatorToken })
     const state = new StateManager({
       database,
       clock,
@@ -148,12 +159,30 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     // Before the audit: what still waits to be written belongs into it as well.
     opened.push(() => state.close())
 
+    const onValues = (values: readonly string[]) => {
+      redactor.know(values)
+      logRedactor.know(values)
+    }
+    const vault = await Vault.open({ database, state, audit, clock, masterKey: options.masterKey, onValues })
+    opened.push(() => vault.close())
+    const providerKeyNames = keyNamesOf(config.providers)
+    const serviceKeyNames = keyNamesOf(config.services)
+    const keyNames = new Set(Object.values(providerKeyNames).filter((name) => name !== undefined))
+    const keys = new ProviderKeys({ vault, state, clock, names: [...keyNames], variables: environment, onFault })
+    opened.push(() => keys.close())
+    const rotation = new Rotation({ vault, state, clock, isReserved, providerKeyNames: keyNames })
+    opened.push(() => rotation.close())
+
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
     const incidents = new Incidents(database, state)
     const checkpoints = checkpointTable(database)
-    const circuits = new Circuits({ state, clock })
+    const circuits = new Circuits({
+      state,
+      clock,
+      configured: [...Object.keys(config.providers), ...Object.keys(config.services)],
+    })
     const cache = new ServiceCache({ database, clock })
     const alerts = new Alerts({ database, state, clock, config: config.alerts, onFault })
     opened.push(() => alerts.close())
@@ -171,6 +200,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       clock,
       config,
       runTokens,
+      secrets: rotation,
+      providerKeyNames: keyNames,
       clean,
       parentEnvironment: environment,
       shimFolder: `${packageFolder()}python/shim`,
@@ -199,6 +230,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       runTokens,
       apiTokens,
       sessions,
+      users,
       supervisor,
       upstream,
       dispatcher,
@@ -210,8 +242,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       prices: new Prices(config.prices, clock),
       baseline: config.budget.baseline ?? null,
       clamp: config.budget.clamp_max_tokens,
-      providerKeys: keysOf(config.providers, environment),
-      serviceKeys: keysOf(config.services, environment),
+      keys,
+      providerKeyNames,
+      serviceKeyNames,
+      rotation,
       maxBodyBytes: config.server.max_body_bytes,
       assets: loadAssets(`${packageFolder()}dist/web`),
       host: config.server.host,
@@ -256,6 +290,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       state,
       supervisor,
       ledger,
+      vault,
       circuits,
       cache,
       checkpoints,

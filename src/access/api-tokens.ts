@@ -1,7 +1,8 @@
 /**
  * API tokens: for clients that nobody supervises (an IDE, a notebook, a script of an operator). 256 random bits with the
  * prefix `ic_`, shown once, kept as SHA-256. A token of the role agent makes calls as one agent, with that agent's budget.
- * Expiry and revocation hold from the next request on.
+ * Expiry and revocation hold from the next request on. A token that is replaced (`rotate`) works on for a while, so that
+ * whoever has it can be given the new one.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import { type ApiTokenRow, type ApiTokenTable, apiTokenTable } from '../db/api-tokens.ts'
@@ -18,6 +19,8 @@ export interface NewApiToken {
   agentId: AgentId | null
   /** (Default: never.) */
   expiresInS?: number | undefined
+  /** Name of whoever makes it. */
+  createdBy: string
 }
 
 /** What may be shown of a token at any time. */
@@ -37,7 +40,7 @@ export class ApiTokens {
   }
 
   /** The token itself is in the answer this once. */
-  create({ name, role, agentId, expiresInS }: NewApiToken): ApiToken & { token: string } {
+  create({ name, role, agentId, expiresInS, createdBy }: NewApiToken): ApiToken & { token: string } {
     const token = newToken('ic')
     const now = this.#clock.now()
     const row: ApiTokenRow = {
@@ -49,17 +52,45 @@ export class ApiTokens {
       created_at: isoTime(now),
       expires_at: expiresInS === undefined ? null : isoTime(now + expiresInS * 1000),
       revoked_at: null,
+      created_by: createdBy,
     }
     this.#table.insert(row)
     this.#byHash.set(row.hash, row)
     return { ...shown(row), token }
   }
 
+  /**
+   * A new token in place of this one: same name, role and agent, and as long a life from now on. The old one ends in
+   * `overlapS` seconds, or earlier if it would have. Throws CageError `not_found`.
+   */
+  rotate(id: string, { overlapS, createdBy }: { overlapS: number; createdBy: string }): ApiToken & { token: string } {
+    const old = [...this.#byHash.values()].find((row) => row.id === id && !this.#hasExpired(row))
+    if (!old) throw unknown(id)
+    const lifeMs = old.expires_at === null ? undefined : Date.parse(old.expires_at) - Date.parse(old.created_at)
+    const created = this.create({
+      name: old.name,
+      role: old.role,
+      agentId: old.agent_id,
+      expiresInS: lifeMs === undefined ? undefined : lifeMs / 1000,
+      createdBy,
+    })
+    const ends = isoTime(this.#clock.now() + overlapS * 1000)
+    if (old.expires_at === null || ends < old.expires_at) {
+      this.#table.expire(id, ends)
+      this.#byHash.set(old.hash, { ...old, expires_at: ends })
+    }
+    return created
+  }
+
   /** The token's row while it works; undefined for anything else. */
   find(token: string): ApiToken | undefined {
     const row = token.startsWith('ic_') ? this.#byHash.get(hashOf(token)) : undefined
-    if (!row || (row.expires_at !== null && Date.parse(row.expires_at) <= this.#clock.now())) return undefined
-    return shown(row)
+    return row && !this.#hasExpired(row) ? shown(row) : undefined
+  }
+
+  /** True while the token with this id works. */
+  works(id: string): boolean {
+    return [...this.#byHash.values()].some((row) => row.id === id && !this.#hasExpired(row))
   }
 
   /** Oldest first, revoked and expired ones too. */
@@ -69,13 +100,18 @@ export class ApiTokens {
 
   /** Throws CageError `not_found`. */
   revoke(id: string): void {
-    if (!this.#table.revoke(id, isoTime(this.#clock.now()))) {
-      throw new CageError('not_found', `there is no token "${id}" that still works`, {
-        hint: 'list them with "iron-cage tokens list"',
-      })
-    }
+    if (!this.#table.revoke(id, isoTime(this.#clock.now()))) throw unknown(id)
     for (const [hash, row] of this.#byHash) if (row.id === id) this.#byHash.delete(hash)
   }
+
+  #hasExpired({ expires_at }: ApiTokenRow): boolean {
+    return expires_at !== null && Date.parse(expires_at) <= this.#clock.now()
+  }
 }
+
+const unknown = (id: string): CageError =>
+  new CageError('not_found', `there is no token "${id}" that still works`, {
+    hint: 'list them with "iron-cage tokens list"',
+  })
 
 const shown = ({ hash: _hash, ...row }: ApiTokenRow): ApiToken => row

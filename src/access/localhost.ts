@@ -1,35 +1,73 @@
 /**
  * The door. A server on localhost is reachable by every page the user's browser has open, so every request, also an
- * upgrade, must name this server as its Host (no DNS rebinding) and must not come from another site's page.
+ * upgrade, must name this server as its Host (no DNS rebinding) and must not come from another site's page, also not from
+ * one on another port of this machine.
  */
 import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
 import { CageError } from '../errors.ts'
 
 export interface Door {
   /** Throws CageError `host_refused` or `origin_refused`. */
   check(request: IncomingMessage): void
+  /** The origin of the request when it is one of `corsOrigins`: a page there may read the answer. */
+  guestOrigin(request: IncomingMessage): string | undefined
 }
 
 /** `port`: the one that listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins. */
 export function openDoor(port: number, allowedHosts: readonly string[], corsOrigins: readonly string[]): Door {
   const hosts = new Set([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, ...allowedHosts.map(lower)])
-  const origins = new Set([...[...hosts].map((host) => `http://${host}`), ...corsOrigins.map(lower)])
+  const own = new Set([...hosts].map((host) => `http://${host}`))
+  const guests = new Set(corsOrigins.map(lower))
+  const guestOrigin = ({ headers: { origin } }: IncomingMessage) =>
+    origin !== undefined && guests.has(origin.toLowerCase()) ? origin : undefined
   return {
-    check({ headers }) {
-      const host = headers.host?.toLowerCase()
-      if (host === undefined || !hosts.has(host)) {
+    guestOrigin,
+    check(request) {
+      const { host, origin, 'sec-fetch-site': site } = request.headers
+      if (host === undefined || !hosts.has(host.toLowerCase())) {
         throw new CageError('host_refused', 'the request names another host than this server')
       }
-      const { origin, 'sec-fetch-site': site } = headers
-      if (origin !== undefined && !origins.has(origin.toLowerCase())) {
-        throw new CageError('origin_refused', 'the request comes from a page of another site')
-      }
-      // A page elsewhere may link to the dashboard; it may not reach anything else.
-      if (site === 'cross-site' && headers['sec-fetch-mode'] !== 'navigate') {
+      if (guestOrigin(request) !== undefined) return
+      const isForeign = origin !== undefined && !own.has(origin.toLowerCase())
+      const isFromElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none' && !isLink(request)
+      if (isForeign || isFromElsewhere) {
         throw new CageError('origin_refused', 'the request comes from a page of another site')
       }
     },
   }
 }
 
+/** A page elsewhere may link to the dashboard; it may not reach anything else, or show it in a frame. */
+function isLink({ method, url = '/', headers }: IncomingMessage): boolean {
+  return (
+    method === 'GET' &&
+    headers['sec-fetch-mode'] === 'navigate' &&
+    (headers['sec-fetch-dest'] ?? 'document') === 'document' &&
+    headers.upgrade === undefined &&
+    !/^\/+(api|agent|gateway|secrets|ws)\b/.test(url)
+  )
+}
+
 const lower = (text: string): string => text.toLowerCase()
+
+/** True when only this machine reaches a server that listens there. */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
+
+/**
+ * Other machines are let in when the operator says so and when there is somebody who can prove who he or she is. Throws
+ * CageError `invalid_config` naming what is missing.
+ */
+export function requireLocalOrInvited(server: { host: string; allow_remote: boolean }, userCount: number): void {
+  if (isLoopback(server.host)) return
+  const missing = [
+    ...(server.allow_remote ? [] : ['server.allow_remote: true (or --allow-remote)']),
+    ...(userCount > 0 ? [] : ['a user ("iron-cage users add <name> --role admin")']),
+  ]
+  if (missing.length === 0) return
+  throw new CageError('invalid_config', `other machines reach ${server.host}, which needs ${missing.join(' and ')}`, {
+    facts: { host: server.host },
+    hint: 'leave out --host to stay on this machine, or add what is missing and the name that clients use to server.allowed_hosts',
+  })
+}

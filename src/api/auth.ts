@@ -1,6 +1,8 @@
+import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Sessions, SessionTokens } from '../access/sessions.ts'
+import type { Users } from '../access/users.ts'
 import type { Audit } from '../audit/chain.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -9,15 +11,16 @@ import type { Env, Guard } from './guard.ts'
 
 export interface AuthParts {
   sessions: Sessions
+  users: Users
   state: StateManager
   audit: Audit
 }
 
 /**
- * Sessions: the one-time code of the terminal's link, refreshing, leaving, tickets for the WebSocket. Who signs in, and
- * who tries in vain, is in the audit.
+ * Sessions: by the one-time code of the terminal's link or by name and password; refreshing, leaving, tickets for the
+ * WebSocket. Who signs in, and that somebody tried in vain, is in the audit.
  */
-export function authRoutes({ sessions, state, audit }: AuthParts, guard: Guard): Hono<Env> {
+export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: Guard): Hono<Env> {
   const tellFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     const route = `${context.req.method} ${context.req.routePath}`
@@ -40,6 +43,11 @@ export function authRoutes({ sessions, state, audit }: AuthParts, guard: Guard):
       const { code } = await readJson(context, z.object({ code: z.string() }))
       return enter(context, async () => sessions.exchange(code), 'auth.sign_in')
     })
+    .post('/login', async (context) => {
+      const { username, password } = await readJson(context, LOGIN)
+      const attempt = { username, password, address: getConnInfo(context).remote.address ?? 'unknown' }
+      return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
+    })
     .post('/refresh', async (context) => {
       const { refresh_token } = await readJson(context, z.object({ refresh_token: z.string() }))
       return enter(context, async () => sessions.refresh(refresh_token), 'auth.refresh')
@@ -60,3 +68,6 @@ export function authRoutes({ sessions, state, audit }: AuthParts, guard: Guard):
       return context.json({ ticket: sessions.newTicket(identity.session) })
     })
 }
+
+/** Longer ones are nobody's, and would be work to look at. */
+const LOGIN = z.object({ username: z.string().max(200), password: z.string().max(1024) })

@@ -40,8 +40,9 @@ export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardPar
     return sessions.identify(token)
   }
   return (role, named) => async (context, next) => {
+    let identity: Identity | undefined
     try {
-      const identity = await identify(context.req.header('authorization'))
+      identity = await identify(context.req.header('authorization'))
       if (role !== 'any') requireRole(identity, role)
       context.set('identity', identity)
     } catch (error) {
@@ -51,7 +52,7 @@ export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardPar
         type: 'auth.failed',
         level: 'WARN',
         message: `Refused ${route}: ${reason}`,
-        data: { reason, route },
+        data: { reason, route, ...(identity && who(identity)) },
       })
       throw error
     }

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { RuntimeEvent } from '../events.ts'
@@ -13,12 +14,24 @@ import type { StateManager } from '../state/state-manager.ts'
 
 const FRAME_EVERY_MS = 50
 const PING_EVERY_MS = 15_000
+/** A viewer that hears nothing for longer than this cannot know whether anything happens. */
+const QUIET_MS = 2_000
 const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000
 const VIEWERS_AT_MOST = 2_000
+/** How long one that is shown out may take to say goodbye, in ms. */
+const GOODBYE_MS = 500
+
+export interface LiveParts {
+  state: StateManager
+  sessions: Sessions
+  apiTokens: ApiTokens
+  clock: Clock
+}
 
 interface Viewer {
   socket: WebSocket
+  /** The session's id, or the API token's. */
   session: string
   /** Monotonic ms since which it is behind; undefined while it keeps up. */
   behindSince: number | undefined
@@ -28,6 +41,7 @@ interface Viewer {
 export class LiveView {
   readonly #state: StateManager
   readonly #sessions: Sessions
+  readonly #apiTokens: ApiTokens
   readonly #clock: Clock
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 1024, perMessageDeflate: false })
   readonly #viewers = new Set<Viewer>()
@@ -35,17 +49,22 @@ export class LiveView {
   #waiting: RuntimeEvent[] = []
   #timer: NodeJS.Timeout | undefined
   readonly #pings: NodeJS.Timeout
+  readonly #quiet: NodeJS.Timeout
+  #wasSent = false
 
-  constructor(state: StateManager, sessions: Sessions, clock: Clock) {
+  constructor({ state, sessions, apiTokens, clock }: LiveParts) {
     this.#clock = clock
     this.#state = state
     this.#sessions = sessions
+    this.#apiTokens = apiTokens
     this.#unsubscribe = [
       state.subscribe((event) => this.#add(event)),
       sessions.onEnd((session) => this.#closeSession(session)),
     ]
     this.#pings = setInterval(() => this.#ping(), PING_EVERY_MS)
     this.#pings.unref()
+    this.#quiet = setInterval(() => this.#sayThatNothingHappened(), QUIET_MS)
+    this.#quiet.unref()
   }
 
   get viewers(): number {
@@ -65,6 +84,7 @@ export class LiveView {
   close(): void {
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     clearInterval(this.#pings)
+    clearInterval(this.#quiet)
     this.#flush()
     clearTimeout(this.#timer)
     for (const { socket } of this.#viewers) socket.close(1001, 'the server stops')
@@ -112,9 +132,18 @@ export class LiveView {
     this.#waiting = []
     const frame = events.length > 0 ? this.#frame({ type: 'events', events }) : undefined
     for (const viewer of this.#viewers) this.#send(viewer, frame)
+    this.#wasSent ||= frame !== undefined
     // Who is behind is looked at again also when nothing happens any more.
     const isAnyBehind = [...this.#viewers].some(({ behindSince }) => behindSince !== undefined)
     if (isAnyBehind) this.#timer = setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+  }
+
+  #sayThatNothingHappened(): void {
+    if (!this.#wasSent && this.#viewers.size > 0) {
+      const frame = this.#frame({ type: 'events', events: [] })
+      for (const viewer of this.#viewers) this.#send(viewer, frame)
+    }
+    this.#wasSent = false
   }
 
   #send(viewer: Viewer, frame: string | undefined): void {
@@ -136,15 +165,30 @@ export class LiveView {
 
   #ping(): void {
     for (const viewer of this.#viewers) {
+      if (!this.#isLetIn(viewer)) {
+        this.#showOut(viewer)
+        continue
+      }
       if (!viewer.isAlive) viewer.socket.terminate()
       viewer.isAlive = false
       viewer.socket.ping()
     }
   }
 
+  /** A token expires without telling anybody. */
+  #isLetIn({ session }: Viewer): boolean {
+    return session === 'operator' || this.#sessions.keep(session) || this.#apiTokens.works(session)
+  }
+
   #closeSession(session: string): void {
-    for (const { socket, session: owner } of this.#viewers)
-      if (owner === session) socket.close(4401, 'the session has ended')
+    for (const viewer of this.#viewers) if (viewer.session === session) this.#showOut(viewer)
+  }
+
+  /** It gets nothing more from now on, and its connection ends whatever it does. */
+  #showOut(viewer: Viewer): void {
+    this.#viewers.delete(viewer)
+    viewer.socket.close(4401, 'the session has ended')
+    setTimeout(() => viewer.socket.terminate(), GOODBYE_MS).unref()
   }
 }
 

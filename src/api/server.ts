@@ -1,5 +1,5 @@
 /**
- * The HTTP server: one port on both loopback addresses. The order of the lines in `onRequest` and in `api` is the order
+ * The HTTP server: one port, on both loopback addresses and where else the configuration says. The order of the lines in `onRequest` and in `api` is the order
  * that runs: the door, the gateway, the dashboard's files, the API.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
-import { type Door, openDoor } from '../access/localhost.ts'
+import { type Door, isLoopback, openDoor } from '../access/localhost.ts'
 import type { Sessions } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { type GatewayParts, gateway } from '../gateway/gateway.ts'
@@ -24,8 +24,17 @@ import { reportRoutes } from './report.ts'
 import { type RunParts, runRoutes } from './run.ts'
 import { type StateParts, stateRoutes } from './state.ts'
 import { type TokenParts, tokenRoutes } from './tokens.ts'
+import { type UserParts, userRoutes } from './users.ts'
 
-export interface ServerParts extends GatewayParts, AgentParts, CallParts, StateParts, RunParts, TokenParts, AuthParts {
+export interface ServerParts
+  extends GatewayParts,
+    AgentParts,
+    CallParts,
+    StateParts,
+    RunParts,
+    TokenParts,
+    UserParts,
+    AuthParts {
   sessions: Sessions
   assets: Assets
   version: string
@@ -56,7 +65,7 @@ const CLOSE_MS = 2_000
 /** Throws CageError `port_taken` naming the address. */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const routes = api(parts)
-  const live = new LiveView(parts.state, parts.sessions, parts.clock)
+  const live = new LiveView(parts)
   const onGateway = gateway(parts)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
@@ -71,6 +80,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     } catch (error) {
       return refuseAtDoor(tell, request, response, error)
     }
+    const guest = door.guestOrigin(request)
+    if (guest !== undefined && letRead(guest, request, response)) return
     if (request.url?.startsWith('/gateway/')) {
       const call = onGateway(request, response).catch((error) => parts.onFault(error, 'a call broke the gateway'))
       running.add(call)
@@ -89,15 +100,14 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     }
   }
 
-  const servers = await listenOnLoopback(parts.host, parts.port, onRequest, onUpgrade)
+  const servers = await listenOnAll(addressesOf(parts.host), parts.port, onRequest, onUpgrade)
   const { port } = servers[0]!.address() as AddressInfo
-  door = openDoor(
-    port,
-    [...parts.allowedHosts, `${parts.host.includes(':') ? `[${parts.host}]` : parts.host}:${port}`],
-    parts.corsOrigins,
-  )
+  // Nobody's name is "every address".
+  const isNamed = !isLoopback(parts.host) && !['0.0.0.0', '::'].includes(parts.host)
+  const name = parts.host.includes(':') ? `[${parts.host}]` : parts.host
+  door = openDoor(port, [...parts.allowedHosts, ...(isNamed ? [`${name}:${port}`] : [])], parts.corsOrigins)
   return {
-    url: `http://${parts.host === '127.0.0.1' ? 'localhost' : parts.host}:${port}`,
+    url: `http://${isNamed ? name : 'localhost'}:${port}`,
     port,
     viewers: () => live.viewers,
     close: async () => {
@@ -135,6 +145,7 @@ export function api(parts: ServerParts): Hono<Env> {
     .route('/agent', calls)
     .route('/', reportRoutes(parts, guarded))
     .route('/api/tokens', tokenRoutes(parts, guarded))
+    .route('/api/users', userRoutes(parts, guarded))
     .route('/api/run', runRoutes(parts, guarded))
     .route('/api/audit', auditRoutes(parts.audit, guarded))
     .route('/api', stateRoutes(parts, guarded))
@@ -184,13 +195,42 @@ function refuseAtDoor(
 ): void {
   const error = asCageError(thrown)
   tell(request, error)
-  response.writeHead(error.row.status, { 'content-type': 'application/json', connection: 'close' })
+  response.writeHead(error.row.status, {
+    ...SECURITY_HEADERS,
+    'content-type': 'application/json',
+    connection: 'close',
+  })
   response.end(JSON.stringify(errorBody(error, newRequestId())))
 }
 
-/** 127.0.0.1 means this machine: both loopback addresses, on the same port. Any other host is taken as it is. */
-async function listenOnLoopback(
-  host: string,
+/**
+ * Lets a page of a listed origin read the answer. True when the request was only its browser's question whether it may ask.
+ * No credentials are allowed with it: there are no cookies, and tokens are sent on purpose.
+ */
+function letRead(origin: string, request: IncomingMessage, response: ServerResponse): boolean {
+  response.setHeader('access-control-allow-origin', origin)
+  response.setHeader('access-control-expose-headers', '*')
+  response.setHeader('vary', 'origin')
+  if (request.method !== 'OPTIONS' || !request.headers['access-control-request-method']) return false
+  response.writeHead(204, {
+    'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
+    'access-control-allow-headers': request.headers['access-control-request-headers'] ?? '',
+    'access-control-max-age': '600',
+  })
+  response.end()
+  return true
+}
+
+/** Where to listen. This machine's agents and people always reach the server by both loopback addresses. */
+function addressesOf(host: string): string[] {
+  if (host === '0.0.0.0') return [host, '::1']
+  if (host === '::') return [host, '0.0.0.0']
+  return [...new Set([...(host === 'localhost' ? [] : [host]), '127.0.0.1', '::1'])]
+}
+
+/** On the same port everywhere. */
+async function listenOnAll(
+  [first, ...others]: readonly string[],
   port: number,
   onRequest: (request: IncomingMessage, response: ServerResponse) => void,
   onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
@@ -204,16 +244,19 @@ async function listenOnLoopback(
     await listen(server, address, at)
     return server
   }
-  const first = await open(host, port)
-  if (host !== '127.0.0.1') return [first]
-  try {
-    return [first, await open('::1', (first.address() as AddressInfo).port)]
-  } catch (error) {
-    // A machine without IPv6 has nobody to take the port away there either.
-    if (error instanceof CageError && error.facts.fault !== 'EADDRINUSE') return [first]
-    await closeServer(first)
-    throw error
+  const servers = [await open(first!, port)]
+  const taken = (servers[0]!.address() as AddressInfo).port
+  for (const address of others) {
+    try {
+      servers.push(await open(address, taken))
+    } catch (error) {
+      // A machine without IPv6 has nobody to take the port away there either.
+      if (address === '::1' && error instanceof CageError && error.facts.fault !== 'EADDRINUSE') continue
+      await Promise.all(servers.map(closeServer))
+      throw error
+    }
   }
+  return servers
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

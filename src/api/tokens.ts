@@ -26,8 +26,12 @@ export interface TokenParts {
 
 const DEFAULT_BUDGET = 100_000_000_000 satisfies Nanodollars
 const YEAR_S = 31_536_000
+const DAY_S = 86_400
 
-/** API tokens. One of the role agent (the default) comes with an agent of its own and its budget. */
+/**
+ * API tokens. One of the role agent (the default) comes with an agent of its own and its budget. `POST /:id/rotate`
+ * {overlap_s?: a day} → 201 with another in its place; the old one works on for the overlap.
+ */
 export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
   const { apiTokens, sessions, audit, logRedactor } = parts
   return new Hono<Env>()
@@ -39,10 +43,20 @@ export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
         throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
       }
       const agentId = role === 'agent' ? openClient(parts, name, limit ?? DEFAULT_BUDGET) : null
-      const created = apiTokens.create({ name, role, agentId, expiresInS })
+      const createdBy = context.get('identity').name
+      const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy })
       // Without this row its value is told to nobody.
       const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
       audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
+      return context.json(created, 201)
+    })
+    .post('/:id/rotate', guard('admin', 'token.rotate'), async (context) => {
+      const id = context.req.param('id')
+      const { overlap_s: overlapS } = await readJson(context, ROTATION)
+      const created = apiTokens.rotate(id, { overlapS, createdBy: context.get('identity').name })
+      const details = { replaces: id, overlap_s: overlapS, expires_at: created.expires_at }
+      audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
+      if (overlapS === 0) sessions.end(id)
       return context.json(created, 201)
     })
     .delete('/:id', guard('admin', 'token.revoke'), (context) => {
@@ -64,6 +78,15 @@ const NEW_TOKEN = z.strictObject({
     .min(1)
     .max(10 * YEAR_S)
     .optional(),
+})
+
+const ROTATION = z.strictObject({
+  overlap_s: z
+    .number()
+    .int()
+    .min(0)
+    .max(30 * DAY_S)
+    .default(DAY_S),
 })
 
 /** An agent without a process: it is there as long as its token works. */

@@ -13,7 +13,7 @@ import { Redactor } from '../redaction/redactor.ts'
 import { type AgentStatus, type ClientFlags, connect } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
-import { isUnserved, type StoredLedger, withStoredLedger } from './stored-ledger.ts'
+import { isUnserved, type Stored, withStored } from './stored.ts'
 import type { Command, Terminal } from './terminal.ts'
 
 export const budgetCommand: Command = (yargs, terminal) =>
@@ -118,7 +118,7 @@ interface Wish {
   /** Below the agent. */
   path: string
   body: object
-  perform: (stored: StoredLedger, agentId: string, redactor: Redactor) => void
+  perform: (stored: Stored, agentId: string, redactor: Redactor) => void
 }
 
 const BY = 'command line'
@@ -156,7 +156,7 @@ async function perform(flags: ClientFlags, terminal: Terminal, id: string, wish?
   const { config } = loadFlags(flags, terminal)
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
     const redactor = new Redactor(forLogs(policyOf(config.safety)))
-    return withStoredLedger(config, (stored) => {
+    return withStored(config, (stored) => {
       wish?.perform(stored, id, redactor)
       return { agent_id: id, ...amountsOf(stored.ledger.balance(id)) }
     })
@@ -189,7 +189,7 @@ async function listCalls(flags: ClientFlags, terminal: Terminal, id: string, fil
     string
   >
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    return withStoredLedger(config, ({ ledger, calls }) => {
+    return withStored(config, ({ ledger, calls }) => {
       ledger.balance(id)
       return calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
     })

@@ -1,11 +1,13 @@
 /** Talks to a running server: the one IRON_CAGE_URL names, else the one that serves the database of this folder. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
+import type { SessionTokens } from '../access/sessions.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Usd } from '../money.ts'
 import type { Figures } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import { type ConfigFlags, loadFlags } from './flags.ts'
+import { savedAccessToken } from './saved-tokens.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface ClientFlags extends ConfigFlags {
@@ -33,6 +35,24 @@ const CHANGE_TIMEOUT_MS = 660_000
 
 /** Finds the server at each try anew, so that one that is just starting is found. */
 export const connect = (flags: ClientFlags, terminal: Terminal): Client => clientOf(serverFinder(flags, terminal))
+
+/** Says to the server that IRON_CAGE_URL or the database names who wants to sign in: without any token. */
+export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login): Promise<SignedIn> {
+  const address = serverAddress(terminal)
+  const database = address === undefined ? loadFlags(flags, terminal).config.db.path : ''
+  const find = async () => ({ url: address ?? (await serverOf(database)).url, token: undefined })
+  const tokens = await clientOf(find).send<SessionTokens>('POST', '/api/auth/login', body)
+  return { ...tokens, url: (await find()).url }
+}
+
+export interface Login {
+  username: string
+  password: string
+}
+
+export interface SignedIn extends SessionTokens {
+  url: string
+}
 
 /** Talks to the server of a database, whatever IRON_CAGE_URL says. */
 export const connectToDatabase = (path: string): Client => clientOf(() => serverOf(path))
@@ -62,17 +82,23 @@ interface Server {
 class NotConnected extends Error {}
 
 function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Server> {
-  const { serverUrl, serverToken } = terminal.env
-  if (serverUrl !== undefined) {
-    if (!/^https?:\/\/[^/]/.test(serverUrl) || !URL.canParse(serverUrl)) {
-      throw new CageError('invalid_config', `IRON_CAGE_URL: expected an http or https address, got "${serverUrl}"`, {
-        hint: 'write it as http://127.0.0.1:8080',
-      })
-    }
-    return async () => ({ url: serverUrl.replace(/\/+$/, ''), token: serverToken })
+  const url = serverAddress(terminal)
+  if (url === undefined) {
+    const database = loadFlags(flags, terminal).config.db.path
+    return () => serverOf(database)
   }
-  const database = loadFlags(flags, terminal).config.db.path
-  return () => serverOf(database)
+  const renew = async (refresh_token: string) =>
+    (await sendOnce({ url, token: undefined }, 'POST', '/api/auth/refresh', { refresh_token })) as SessionTokens
+  return async () => ({ url, token: terminal.env.serverToken ?? (await savedAccessToken(url, terminal, renew)) })
+}
+
+/** IRON_CAGE_URL. Throws CageError `invalid_config` when it is no address. */
+function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
+  if (serverUrl === undefined) return undefined
+  if (/^https?:\/\/[^/]/.test(serverUrl) && URL.canParse(serverUrl)) return serverUrl.replace(/\/+$/, '')
+  throw new CageError('invalid_config', `IRON_CAGE_URL: expected an http or https address, got "${serverUrl}"`, {
+    hint: 'write it as http://127.0.0.1:8080',
+  })
 }
 
 async function serverOf(database: string): Promise<Server> {
@@ -99,6 +125,11 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
   } catch (error) {
     throw connectionError(url, timeoutMs, error)
   }
+  return readAnswer(url, response)
+}
+
+/** The body of an answer. Throws what it tells, and CageError `server_unreachable` for one that is not ours. */
+export async function readAnswer(url: string, response: Response): Promise<unknown> {
   const answer = await response.json().catch(() => undefined)
   if (!response.ok) throw answeredError(url, response.status, answer)
   // A server of something else may answer 200 as well, but not in JSON.

@@ -12,6 +12,7 @@ export interface ConfigFlags {
 export interface ServerFlags extends ConfigFlags {
   host?: string
   port?: string
+  allowRemote?: boolean
   db?: string
   verbose?: boolean
   logFormat?: string
@@ -41,6 +42,7 @@ export const withServerFlags = (yargs: Argv) =>
   withDatabaseFlags(yargs)
     .option('host', text('Address to listen on (default: 127.0.0.1)'))
     .option('port', text('Port to listen on (default: 8080)'))
+    .option('allow-remote', { type: 'boolean', describe: 'Let --host be an address that other machines reach' })
     .option('verbose', { type: 'boolean', describe: 'Show and log details as well' })
     .option('log-format', text('How events are printed: text or json (default: text)'))
 
@@ -57,6 +59,7 @@ export const withAgentFlags = (yargs: Argv) =>
 const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = [
   ['host', ['server', 'host'], '--host'],
   ['port', ['server', 'port'], '--port'],
+  ['allowRemote', ['server', 'allow_remote'], '--allow-remote'],
   ['db', ['db', 'path'], '--db'],
   ['verbose', ['log', 'level'], '--verbose'],
   ['logFormat', ['log', 'format'], '--log-format'],

@@ -13,6 +13,8 @@ export interface Terminal {
   input: AsyncIterable<Uint8Array>
   /** A person may be typing at `input`. */
   inputIsTerminal: boolean
+  /** Whether a person's keys come one by one and are not shown. */
+  setRawInput(raw: boolean): void
   /** `out` is a terminal that may be coloured. */
   color: boolean
   env: Environment
@@ -39,6 +41,7 @@ export function processTerminal(): Terminal {
     get inputIsTerminal() {
       return process.stdin.isTTY === true
     },
+    setRawInput: (raw) => void process.stdin.setRawMode?.(raw),
     color: process.stdout.isTTY === true && !env.noColor,
     env,
     cwd: process.cwd(),

@@ -12,6 +12,9 @@ export function apiTokenTable({ orm }: Database) {
     /** Oldest first, revoked ones too. */
     all: (): ApiTokenRow[] => orm.select().from(apiTokens).orderBy(asc(apiTokens.created_at)).all(),
 
+    expire: (id: string, at: string): void =>
+      void orm.update(apiTokens).set({ expires_at: at }).where(eq(apiTokens.id, id)).run(),
+
     /** False when there is no such token that still works. */
     revoke: (id: string, at: string): boolean =>
       orm

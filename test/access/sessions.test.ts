@@ -1,17 +1,29 @@
 import { createHmac } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Role, requireRole } from '../../src/access/roles.ts'
 import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
+import { Users } from '../../src/access/users.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { sessionTable } from '../../src/db/sessions.ts'
 import { HandClock } from '../breaker/support.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 
-async function openSession() {
+const operatorToken = 'ic_of_the_command_line'
+
+function openParts() {
   const clock = new HandClock()
-  const sessions = new Sessions(clock)
-  return { clock, sessions, tokens: await sessions.exchange(sessions.newCode()) }
+  const database = openDatabase({ path: ':memory:' })
+  onTestFinished(() => database.close())
+  const users = new Users({ database, clock })
+  return { clock, database, users, sessions: new Sessions({ database, clock, users, operatorToken }) }
+}
+
+async function openSession() {
+  const parts = openParts()
+  return { ...parts, tokens: await parts.sessions.exchange(parts.sessions.newCode()) }
 }
 
 const refused = { code: 'unauthorized' }
@@ -62,6 +74,15 @@ describe('an access token', () => {
     expect(() => sessions.refresh(tokens.refresh_token)).toThrow(expect.objectContaining(refused))
   })
 
+  test('signed with a key that is kept outlives the server', async () => {
+    const parts = openParts()
+    const signingKey = new Uint8Array(32).fill(7)
+    const before = new Sessions({ ...parts, operatorToken, signingKey })
+    const { access_token } = await before.exchange(before.newCode())
+    const after = new Sessions({ ...parts, operatorToken, signingKey })
+    expect(await after.identify(access_token)).toMatchObject({ name: 'operator' })
+  })
+
   test('of another start of the server is none', async () => {
     const { tokens } = await openSession()
     const { sessions } = await openSession()
@@ -100,8 +121,8 @@ describe('an access token', () => {
 
   test('of the command line on this machine is the operator', async () => {
     const { sessions } = await openSession()
-    expect(await sessions.identify(sessions.operatorToken)).toMatchObject({ role: 'admin', name: 'operator' })
-    await expect(sessions.identify(`${sessions.operatorToken}x`)).rejects.toMatchObject(refused)
+    expect(await sessions.identify(operatorToken)).toMatchObject({ role: 'admin', name: 'operator' })
+    await expect(sessions.identify(`${operatorToken}x`)).rejects.toMatchObject(refused)
   })
 })
 
@@ -110,8 +131,40 @@ describe('a refresh token', () => {
     const { sessions, tokens } = await openSession()
     const renewed = await sessions.refresh(tokens.refresh_token)
     expect(renewed.refresh_token).not.toBe(tokens.refresh_token)
-    expect(() => sessions.refresh(tokens.refresh_token)).toThrow(expect.objectContaining(refused))
     expect(await sessions.refresh(renewed.refresh_token)).toMatchObject({ role: 'admin' })
+  })
+
+  test('used a second time ends its session for both who hold it, and no other', async () => {
+    const { sessions, tokens } = await openSession()
+    const other = await sessions.exchange(sessions.newCode())
+    const renewed = await sessions.refresh(tokens.refresh_token)
+    expect(() => sessions.refresh(tokens.refresh_token)).toThrow(expect.objectContaining(refused))
+    expect(() => sessions.refresh(renewed.refresh_token)).toThrow(expect.objectContaining(refused))
+    await expect(sessions.identify(renewed.access_token)).rejects.toMatchObject(refused)
+    expect(await sessions.identify(other.access_token)).toMatchObject({ role: 'admin' })
+  })
+
+  test('outlives the server, also when access tokens are signed with another key then', async () => {
+    const { sessions, tokens, ...parts } = await openSession()
+    const ended = await sessions.exchange(sessions.newCode())
+    sessions.end(((await sessions.identify(ended.access_token)) as { session: string }).session)
+    const next = new Sessions({ ...parts, operatorToken })
+    await expect(next.identify(tokens.access_token)).rejects.toMatchObject(refused)
+    expect(() => next.refresh(ended.refresh_token)).toThrow(expect.objectContaining(refused))
+    const renewed = await next.refresh(tokens.refresh_token)
+    expect(await next.identify(renewed.access_token)).toMatchObject({ role: 'admin', name: 'operator' })
+    // Too old to be taken up again, it is no row either.
+    parts.clock.pass(12 * HOUR + 1)
+    const last = new Sessions({ ...parts, operatorToken })
+    expect(() => last.refresh(renewed.refresh_token)).toThrow(expect.objectContaining(refused))
+    expect(sessionTable(parts.database).all()).toEqual([])
+  })
+
+  test('is no row, and neither is the access token', async () => {
+    const { database, tokens } = await openSession()
+    const rows = JSON.stringify(sessionTable(database).all())
+    expect(rows).not.toContain(tokens.refresh_token.slice(0, 50))
+    expect(rows).not.toContain(tokens.access_token)
   })
 
   test('raced by ten works once', async () => {

@@ -1,4 +1,4 @@
-/** The ledger in the database file, for commands that also work while no server runs. */
+/** What the database file holds, for commands that also work while no server runs. */
 import { existsSync } from 'node:fs'
 import { readServerFile, takeDatabase } from '../access/server-file.ts'
 import { Audit } from '../audit/chain.ts'
@@ -6,12 +6,15 @@ import { type Ledger, openLedger } from '../budget/ledger.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { type CallTable, callTable } from '../db/calls.ts'
-import { openDatabase } from '../db/database.ts'
+import { type Database, openDatabase } from '../db/database.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../ids.ts'
 import { StateManager } from '../state/state-manager.ts'
 
-export interface StoredLedger {
+export interface Stored {
+  database: Database
+  state: StateManager
+  audit: Audit
   ledger: Ledger
   calls: CallTable
 }
@@ -21,10 +24,11 @@ export const isUnserved = async ({ db }: Config): Promise<boolean> =>
   existsSync(db.path) && !(await readServerFile(db.path))
 
 /**
- * Lets `use` work on the ledger. Takes the database like a server would, so that none can start meanwhile, and like one
- * turns what a killed server left open into unresolved rows. Throws CageError `already_running` or `database_unusable`.
+ * Lets `use` work on the database file, which is made when there is none. Takes it like a server would, so that none can
+ * start meanwhile, and like one turns what a killed server left open into unresolved rows. Throws CageError
+ * `already_running` or `database_unusable`.
  */
-export async function withStoredLedger<T>(config: Config, use: (stored: StoredLedger) => T): Promise<T> {
+export async function withStored<T>(config: Config, use: (stored: Stored) => T | Promise<T>): Promise<T> {
   const { path } = config.db
   const taken = await takeDatabase(path, newToken('ic'))
   try {
@@ -37,7 +41,7 @@ export async function withStoredLedger<T>(config: Config, use: (stored: StoredLe
     const ledger = openLedger(config.budget, { ...parts, state })
     try {
       ledger.recover()
-      const result = use({ ledger, calls: callTable(database) })
+      const result = await use({ database, state, audit, ledger, calls: callTable(database) })
       if (faults.length === 0) return result
       throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
     } finally {

@@ -1,0 +1,71 @@
+/**
+ * Users and tokens for commands: asked of the server that runs, or done on its database file by the same routes when none
+ * does. Whoever may write the file is its operator.
+ */
+import { Hono } from 'hono'
+import { ApiTokens } from '../access/api-tokens.ts'
+import { RunTokens } from '../access/run-tokens.ts'
+import { readServerFile } from '../access/server-file.ts'
+import { Sessions } from '../access/sessions.ts'
+import { Users } from '../access/users.ts'
+import { errorResponse } from '../api/error-response.ts'
+import { type Env, guard } from '../api/guard.ts'
+import { tokenRoutes } from '../api/tokens.ts'
+import { userRoutes } from '../api/users.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { newToken } from '../ids.ts'
+import { forLogs, policyOf } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
+import { type Client, type ClientFlags, connect, readAnswer } from './client.ts'
+import { loadFlags } from './flags.ts'
+import { isUnserved, type Stored, withStored } from './stored.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface AccessOptions {
+  /** Make the database when there is none. (Default: then a server is needed.) */
+  makesDatabase?: boolean
+}
+
+/** Throws what `connect` and `withStored` throw. */
+export async function withAccess<T>(
+  flags: ClientFlags,
+  terminal: Terminal,
+  use: (client: Client) => Promise<T>,
+  { makesDatabase = false }: AccessOptions = {},
+): Promise<T> {
+  if (terminal.env.serverUrl === undefined) {
+    const { config } = loadFlags(flags, terminal)
+    const isFree = makesDatabase ? !(await readServerFile(config.db.path)) : await isUnserved(config)
+    if (isFree) return withStored(config, (stored) => use(clientOfFile(config, stored)))
+  }
+  return use(connect(flags, terminal))
+}
+
+function clientOfFile({ safety, agent }: Config, stored: Stored): Client {
+  const parts = { ...stored, clock: systemClock }
+  const users = new Users(parts)
+  const operatorToken = newToken('ic')
+  const sessions = new Sessions({ ...parts, users, operatorToken })
+  const apiTokens = new ApiTokens(parts)
+  const logRedactor = new Redactor(forLogs(policyOf(safety)))
+  const access = { ...parts, users, sessions, apiTokens, logRedactor, safety, environment: agent.environment }
+  const guarded = guard({ ...access, runTokens: new RunTokens() })
+  const routes = new Hono<Env>()
+    .route('/api/users', userRoutes(access, guarded))
+    .route('/api/tokens', tokenRoutes(access, guarded))
+    .onError((error, context) => {
+      // There is no log that could tell it.
+      const onFault = (fault: unknown) => {
+        throw fault
+      }
+      return errorResponse(context, error, onFault, (text) => logRedactor.redact(text).text)
+    })
+  return {
+    send: async <Body>(method: string, path: string, body?: unknown) => {
+      const headers = { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' }
+      const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
+      return (await readAnswer(stored.database.path, await routes.request(path, request))) as Body
+    },
+  }
+}

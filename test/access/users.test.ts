@@ -1,0 +1,205 @@
+/** People with passwords: what is kept of them, what a wrong password costs, what a change ends. */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Sessions } from '../../src/access/sessions.ts'
+import { Users } from '../../src/access/users.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { userTable } from '../../src/db/users.ts'
+import { HandClock } from '../breaker/support.ts'
+
+const MINUTE = 60_000
+const password = 'correct horse battery'
+const address = '127.0.0.1'
+
+async function openUsers() {
+  const clock = new HandClock()
+  const database = openDatabase({ path: ':memory:' })
+  onTestFinished(() => database.close())
+  const users = new Users({ database, clock })
+  const sessions = new Sessions({ database, clock, users, operatorToken: 'ic_x' })
+  const alice = await users.add({ username: 'Alice', role: 'admin', password })
+  return { clock, database, users, sessions, alice }
+}
+
+const wrong = { username: 'alice', password: 'wrong horse battery', address }
+const right = { ...wrong, password }
+const refused = { code: 'unauthorized', message: 'no user has this name and password' }
+
+describe('a user', () => {
+  test('is found by id and by name, in any case, also after a restart', async () => {
+    const { users, alice, database, clock } = await openUsers()
+    expect(alice).toMatchObject({ id: expect.stringMatching(/^user-[0-9a-f]{12}$/), username: 'alice', role: 'admin' })
+    expect([users.get('ALICE'), users.get(alice.id)]).toEqual([alice, alice])
+    const again = new Users({ database, clock })
+    expect(again.list()).toEqual([alice])
+    expect(await again.signIn(right)).toEqual(alice)
+  })
+
+  test('is kept with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
+    const { database, users } = await openUsers()
+    await users.add({ username: 'bob', role: 'viewer', password })
+    const [alice, bob] = userTable(database).all()
+    expect(alice?.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
+    expect(alice?.password_hash).not.toBe(bob?.password_hash)
+    expect(JSON.stringify(userTable(database).all())).not.toContain(password)
+    expect(JSON.stringify(users.list())).not.toMatch(/argon2|hash/)
+  })
+
+  test.each([
+    '',
+    'a b',
+    'a@example.com',
+    '-a',
+    'x'.repeat(41),
+    'operator',
+    'OPERATOR',
+    'user-1',
+    'ålice',
+    'a\n',
+    'a/b',
+  ])('cannot be called %j', async (username) => {
+    const { users } = await openUsers()
+    await expect(users.add({ username, role: 'viewer', password })).rejects.toMatchObject({ code: 'bad_request' })
+    expect(users.count).toBe(1)
+  })
+
+  test.each(['', '1234567', 'x'.repeat(257)])('cannot have the password "%s"', async (tooBad) => {
+    const { users } = await openUsers()
+    const bob = users.add({ username: 'bob', role: 'viewer', password: tooBad })
+    await expect(bob).rejects.toMatchObject({ code: 'bad_request', message: expect.not.stringContaining('1234567') })
+    await expect(users.changePassword('alice', tooBad)).rejects.toMatchObject({ code: 'bad_request' })
+    expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
+  })
+
+  test('is there once, when ten are made at once', async () => {
+    const { users } = await openUsers()
+    const ends = await Promise.allSettled(
+      Array.from({ length: 10 }, (_, index) =>
+        users.add({ username: index % 2 ? 'bob' : 'BOB', role: 'viewer', password }),
+      ),
+    )
+    expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    expect(ends.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'conflict' } })
+    expect(users.list().map(({ username }) => username)).toEqual(['alice', 'bob'])
+  })
+
+  test('may type the same characters as other bytes', async () => {
+    const { users } = await openUsers()
+    await users.add({ username: 'bob', role: 'viewer', password: 'Zürich Zürich' })
+    const decomposed = { username: 'bob', password: 'Zürich Zürich'.normalize('NFD'), address }
+    expect(await users.signIn(decomposed)).toMatchObject({ username: 'bob' })
+  })
+
+  test('that there is not cannot be changed or removed', async () => {
+    const { users } = await openUsers()
+    const none = expect.objectContaining({ code: 'not_found' })
+    for (const name of ['bob', '', 'constructor', 'user-000000000000']) {
+      expect(() => users.remove(name)).toThrow(none)
+      expect(() => users.changeRole(name, 'admin')).toThrow(none)
+      await expect(users.changePassword(name, password)).rejects.toEqual(none)
+    }
+  })
+})
+
+describe('a sign-in', () => {
+  test('with a wrong password and with a name that nobody has fail alike', async () => {
+    const { users } = await openUsers()
+    await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
+    await expect(users.signIn({ ...right, username: 'nobody-here' })).rejects.toMatchObject(refused)
+    await expect(users.signIn({ ...right, password: '' })).rejects.toMatchObject(refused)
+    await expect(users.signIn({ ...right, username: 'constructor' })).rejects.toMatchObject(refused)
+  })
+
+  test.each(['alice', 'nobody-here'])('of %s waits longer with each failure, and not for ever', async (username) => {
+    const { users, clock } = await openUsers()
+    for (let failure = 0; failure < 5; failure++) {
+      await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+    }
+    for (const waitS of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      const early = { code: 'too_many_attempts', retryAfterS: waitS }
+      // Not even the right password is looked at.
+      await expect(users.signIn({ ...right, username })).rejects.toMatchObject(early)
+      clock.pass(waitS * 1000)
+      await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+    }
+    clock.pass(15 * MINUTE)
+    await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+    await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
+  })
+
+  test('that works forgets the failures of that name', async () => {
+    const { users } = await openUsers()
+    for (let round = 0; round < 3; round++) {
+      for (let failure = 0; failure < 4; failure++) await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
+      expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
+    }
+  })
+
+  test('a hundred at once are five guesses', async () => {
+    const { users } = await openUsers()
+    const ends = await Promise.allSettled(Array.from({ length: 100 }, () => users.signIn(wrong)))
+    const codes = ends.map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : 'in'))
+    expect(codes.filter((code) => code === 'unauthorized')).toHaveLength(5)
+    expect(codes.filter((code) => code === 'too_many_attempts')).toHaveLength(95)
+  })
+
+  test('from one address under many names waits too, and people elsewhere do not', async () => {
+    const { users } = await openUsers()
+    const guess = (index: number) => users.signIn({ ...wrong, username: `name-${index}`, address: '10.0.0.9' })
+    for (let index = 0; index < 20; index++) await expect(guess(index)).rejects.toMatchObject(refused)
+    await expect(guess(20)).rejects.toMatchObject({ code: 'too_many_attempts' })
+    await expect(users.signIn({ ...right, address: '10.0.0.9' })).rejects.toMatchObject({ code: 'too_many_attempts' })
+    expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
+  })
+
+  test('that is on its way when the password changes fails', async () => {
+    const { users } = await openUsers()
+    const attempt = users.signIn(right)
+    users.changeRole('alice', 'viewer')
+    await expect(attempt).rejects.toMatchObject(refused)
+  })
+})
+
+describe('a change', () => {
+  test.each([
+    ['of the role', (users: Users) => users.changeRole('alice', 'viewer')],
+    ['of the password', (users: Users) => users.changePassword('alice', 'another good one')],
+    ['that removes somebody', (users: Users) => users.remove('alice')],
+  ])('%s ends every session of that person, and of nobody else', async (_what, change) => {
+    const { users, sessions, alice } = await openUsers()
+    const bob = await users.add({ username: 'bob', role: 'viewer', password })
+    const [hers, hersToo, his] = [await sessions.open(alice), await sessions.open(alice), await sessions.open(bob)]
+    expect(await sessions.identify(hers.access_token)).toMatchObject({ role: 'admin', name: 'alice' })
+    const ended: string[] = []
+    sessions.onEnd((session) => ended.push(session))
+    await change(users)
+    expect(ended).toHaveLength(2)
+    for (const { access_token, refresh_token } of [hers, hersToo]) {
+      await expect(sessions.identify(access_token)).rejects.toMatchObject({ code: 'unauthorized' })
+      expect(() => sessions.refresh(refresh_token)).toThrow(expect.objectContaining({ code: 'unauthorized' }))
+    }
+    expect(await sessions.identify(his.access_token)).toMatchObject({ role: 'viewer', name: 'bob' })
+  })
+
+  test('to the role somebody has already ends nothing', async () => {
+    const { users, sessions, alice } = await openUsers()
+    const { access_token } = await sessions.open(alice)
+    users.changeRole('alice', 'admin')
+    expect(await sessions.identify(access_token)).toMatchObject({ role: 'admin' })
+  })
+
+  test('of the password takes the new one and not the old', async () => {
+    const { users } = await openUsers()
+    await users.changePassword('alice', 'another good one')
+    await expect(users.signIn(right)).rejects.toMatchObject(refused)
+    expect(await users.signIn({ ...right, password: 'another good one' })).toMatchObject({ username: 'alice' })
+  })
+
+  test('of somebody removed who comes back under the same name is another person', async () => {
+    const { users, sessions, alice } = await openUsers()
+    const { refresh_token } = await sessions.open(alice)
+    users.remove('alice')
+    const other = await users.add({ username: 'alice', role: 'viewer', password: 'another good one' })
+    expect(other.id).not.toBe(alice.id)
+    expect(() => sessions.refresh(refresh_token)).toThrow(expect.objectContaining({ code: 'unauthorized' }))
+  })
+})
