@@ -1,7 +1,12 @@
 import { runCli } from './cli/cli.ts'
 import { errorText } from './cli/print.ts'
 import { processTerminal } from './cli/terminal.ts'
+import { hideMasterKey } from './config/env.ts'
 import { asCageError, ERRORS } from './errors.ts'
+import { isSingleExecutable } from './package-folder.ts'
+
+// First, since whatever is started later could read it. The executable is its own program.
+hideMasterKey(process.execPath, [...process.execArgv, ...process.argv.slice(isSingleExecutable() ? 2 : 1)])
 
 // What we write holds an agent's data: it is for this user only.
 process.umask(0o077)

@@ -39,6 +39,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     configFile: loaded.file,
     reload: show.reload,
     environment: terminal.env.variables,
+    ...terminal.env.readMasterKey(),
     version: VERSION,
   })
   if (show.reload) end.onReload = () => runtime.reload()

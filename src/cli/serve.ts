@@ -25,7 +25,15 @@ export const serveCommand: Command = (yargs, terminal) =>
       if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()
       const environment = terminal.env.variables
       const reload = () => loadFlags(flags, terminal)
-      const runtime = await openRuntime({ config, origins, configFile: file, reload, environment, version: VERSION })
+      const runtime = await openRuntime({
+        config,
+        origins,
+        configFile: file,
+        reload,
+        environment,
+        ...terminal.env.readMasterKey(),
+        version: VERSION,
+      })
       end.onReload = () => runtime.reload()
       terminal.log = runtime.log
       const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })

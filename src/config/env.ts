@@ -4,7 +4,12 @@
  *
  * An empty variable counts as not set, but for IRON_CAGE_BUDGET: an empty budget is a mistake of quoting, and ignoring
  * it would mean a limit nobody asked for.
+ *
+ * The master key comes by file or by variable. What a process was started with can be read by every process of the same
+ * user (`/proc/<pid>/environ`), also after the variable was removed; so `hideMasterKey` becomes the same program anew
+ * without it, and the key comes along in a pipe. Nothing that we start finds any of these variables.
  */
+import { closeSync, existsSync, readFileSync } from 'node:fs'
 import type { Setting } from './config.ts'
 
 export interface Environment {
@@ -19,7 +24,9 @@ export interface Environment {
   noColor: boolean
   /** DISPLAY or WAYLAND_DISPLAY is set: a browser can be shown. */
   hasDisplay: boolean
-  /** Everything, for a process that is started. */
+  /** The key that opens the vault, without the end of its line; or why there is none although one is named. */
+  readMasterKey(): { masterKey?: string; masterKeyProblem?: string }
+  /** Everything but the master key, for a process that is started. */
   variables: Readonly<Record<string, string>>
 }
 
@@ -48,10 +55,66 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
     noColor: Boolean(variables.NO_COLOR),
     hasDisplay: Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY),
+    readMasterKey: masterKeyReader(variables),
     variables: Object.fromEntries(
-      Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      Object.entries(variables).filter(
+        (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith(MASTER_KEY),
+      ),
     ),
   }
+}
+
+const MASTER_KEY = 'IRON_CAGE_MASTER_KEY'
+const MASTER_KEY_FD = `${MASTER_KEY}_FD`
+
+/** The pipe is emptied and closed at once, so that no process that is started gets it. */
+function masterKeyReader(variables: NodeJS.ProcessEnv): Environment['readMasterKey'] {
+  const { [MASTER_KEY]: given, [MASTER_KEY_FD]: descriptor, [`${MASTER_KEY}_FILE`]: file } = variables
+  const key = descriptor ? readPipe(Number(descriptor)) : given
+  delete variables[MASTER_KEY]
+  delete variables[MASTER_KEY_FD]
+  return () => {
+    if (key) return { masterKey: key }
+    if (!file) return {}
+    try {
+      const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+      return text === '' ? { masterKeyProblem: `the file of the master key, ${file}, is empty` } : { masterKey: text }
+    } catch (error) {
+      return { masterKeyProblem: `cannot read the file of the master key: ${(error as Error).message}` }
+    }
+  }
+}
+
+function readPipe(descriptor: number): string {
+  try {
+    return readFileSync(descriptor, 'utf8').replace(/\n$/, '')
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** A here-document is a pipe without a name; every other way would show the key in an argument or a file. */
+const WITHOUT_KEY = `exec 9<<END
+$${MASTER_KEY}
+END
+unset ${MASTER_KEY}
+export ${MASTER_KEY_FD}=9
+exec "$0" "$@"`
+
+/**
+ * Becomes `program` with these arguments, in the same process, when the master key is in the environment; returns when it
+ * is not, or where a process cannot become another (Windows). Before anything is opened or started.
+ */
+export function hideMasterKey(
+  program: string,
+  args: readonly string[],
+  variables: NodeJS.ProcessEnv = process.env,
+): void {
+  const shell = '/bin/sh'
+  if (!variables[MASTER_KEY] || process.execve === undefined || !existsSync(shell)) return
+  // Nobody is left to hear that execve is experimental.
+  process.removeAllListeners('warning')
+  process.execve(shell, ['sh', '-c', WITHOUT_KEY, program, ...args], variables as Record<string, string>)
 }
 
 /** "8080" → 8080; anything but digits stays text, which is refused by name where a number is expected. */

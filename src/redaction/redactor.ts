@@ -7,6 +7,7 @@
  */
 import { CageError } from '../errors.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
+import { KnownValues } from './known-values.ts'
 import { type Policy, RISKS, type Risk, type Scope } from './policy.ts'
 import { PII_TYPES, Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
@@ -51,6 +52,7 @@ export function toSpans(text: string): { spans: { type: string; start: number; e
 
 export class Redactor {
   #policy: Policy
+  #known: KnownValues | undefined
 
   constructor(policy: Policy) {
     this.#policy = policy
@@ -59,6 +61,11 @@ export class Redactor {
   /** From now on; a stream that has begun goes on as it began. */
   follow(policy: Policy): void {
     this.#policy = policy
+  }
+
+  /** Values that are secret from now on, in place of those told before, whatever the policy looks for. */
+  know(values: readonly string[]): void {
+    this.#known = KnownValues.of(values)
   }
 
   /** Whether the policy wants these texts looked at. */
@@ -75,6 +82,6 @@ export class Redactor {
 
   /** Redacts one text in pieces. Every text needs a stream of its own. */
   stream(): StreamRedactor {
-    return new StreamRedactor(this.#policy)
+    return new StreamRedactor(this.#policy, this.#known)
   }
 }

@@ -14,6 +14,7 @@ import type { PiiType } from '../events.ts'
 import { kindOf, plain, RUN } from './characters.ts'
 import { findEmail } from './email.ts'
 import { findIpv6 } from './ip-address.ts'
+import type { KnownValues } from './known-values.ts'
 import { LOCAL_MAX } from './local-part.ts'
 import type { Match } from './match.ts'
 import { type Detects, findNumber } from './number.ts'
@@ -57,7 +58,11 @@ export class Scanner {
   #dropped = 0
   #settled = 0
 
-  constructor(types: readonly PiiType[]) {
+  readonly #known: KnownValues | undefined
+
+  /** `known`: values that are secret whatever they look like, and whatever the types. (Default: none.) */
+  constructor(types: readonly PiiType[], known?: KnownValues) {
+    this.#known = known
     const plan = planFor(types)
     this.#detects = plan.detects
     this.#triggers = plan.triggers
@@ -100,17 +105,33 @@ export class Scanner {
     const window = this.#window
     const text = window.text
     const triggers = this.#triggers
+    const starts = this.#known?.starts
     const length = text.length
     window.cut = false
     let position = this.#settled
     while (position < length) {
-      const trigger = triggers[text.charCodeAt(position)]
+      const code = text.charCodeAt(position)
+      if (starts?.[code] === 1) {
+        const end = this.#known!.endFrom(window, position)
+        if (window.cut) return this.#settle(Math.min(position, holdFrom(text, position, window.floor)))
+        if (end > 0) {
+          matches.push({ type: 'secret', start: position + this.#dropped, end: end + this.#dropped })
+          window.floor = end
+          position = end
+          continue
+        }
+      }
+      const trigger = triggers[code]
       if (trigger === 0 || (trigger === LETTER_T && (text.charCodeAt(position - 1) | 0x20) !== 0x61)) {
         position++
         continue
       }
       window.candidate = position
       const match = this.#detect(trigger as number, position)
+      if (match && this.#known && !window.cut) {
+        window.candidate = match.start
+        match.end = this.#known.extend(window, match.start, match.end)
+      }
       if (window.cut) {
         // Other detectors of this trigger may begin earlier than the one that was cut.
         this.#settle(Math.min(window.candidate, holdFrom(text, position, window.floor)))

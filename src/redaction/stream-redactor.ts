@@ -1,4 +1,5 @@
 /** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
+import type { KnownValues } from './known-values.ts'
 import type { Match } from './match.ts'
 import { actionFor, isAllowed, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
 import type { Finding } from './redactor.ts'
@@ -17,9 +18,9 @@ export class StreamRedactor {
   /** A secret that may go on. */
   #open: { match: Match; finding: Finding } | null = null
 
-  constructor(policy: Policy) {
+  constructor(policy: Policy, known?: KnownValues) {
     this.#policy = policy
-    this.#scanner = new Scanner(policy.detect)
+    this.#scanner = new Scanner(policy.detect, known)
   }
 
   /** Takes a piece in and returns the text that is certain by now; at most 320 characters are held back. */

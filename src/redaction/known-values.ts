@@ -1,0 +1,65 @@
+/**
+ * Values that somebody told us are secret, found wherever they stand, whatever they look like. Exact: a value with one
+ * character changed is another one. As long as a text may go on, what could become one of them is undecided, as with
+ * every detector (`text-window.ts`).
+ */
+import type { TextWindow } from './text-window.ts'
+
+/** Shorter ones are words. */
+const SHORTEST = 8
+/** A line of a longer value, e.g. of a private key, counts by itself: output is looked at line by line. */
+const SHORTEST_LINE = 16
+
+export class KnownValues {
+  /** 1 for each first character. */
+  readonly starts = new Uint8Array(65_536)
+  /** By their first two characters, longest first. */
+  readonly #values = new Map<string, string[]>()
+
+  /** Undefined when none of the values is long enough. */
+  static of(values: readonly string[]): KnownValues | undefined {
+    const forms = new Set(values.filter((value) => value.length >= SHORTEST).flatMap(formsOf))
+    return forms.size === 0 ? undefined : new KnownValues([...forms])
+  }
+
+  private constructor(forms: string[]) {
+    for (const form of forms.toSorted((one, other) => other.length - one.length)) {
+      const start = form.slice(0, 2)
+      this.starts[form.charCodeAt(0)] = 1
+      this.#values.set(start, [...(this.#values.get(start) ?? []), form])
+    }
+  }
+
+  /** Where the longest value that begins at `start` ends; -1 when none does. Sets `cut` when the text must go on first. */
+  endFrom(window: TextWindow, start: number): number {
+    const { text } = window
+    if (start + 1 >= text.length) {
+      window.at(start + 1)
+      return -1
+    }
+    for (const value of this.#values.get(text.slice(start, start + 2)) ?? []) {
+      if (text.startsWith(value, start)) return start + value.length
+      if (!window.final && text.length - start < value.length && value.startsWith(text.slice(start))) {
+        window.cut = true
+        return -1
+      }
+    }
+    return -1
+  }
+
+  /** Where a match must end that a value begins in: at that value's end, when this is further. */
+  extend(window: TextWindow, start: number, end: number): number {
+    let furthest = end
+    for (let position = start; position < end && !window.cut; position++) {
+      if (this.starts[window.text.charCodeAt(position)] === 1)
+        furthest = Math.max(furthest, this.endFrom(window, position))
+    }
+    return furthest
+  }
+}
+
+/** As it is, as JSON has it, and its lines, but for those that frame every key alike. */
+function formsOf(value: string): string[] {
+  const lines = value.split(/\r?\n/).filter((line) => line.length >= SHORTEST_LINE && !line.startsWith('-----'))
+  return [value, JSON.stringify(value).slice(1, -1), ...lines]
+}
