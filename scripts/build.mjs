@@ -11,8 +11,8 @@ mkdirSync(made)
 
 await Promise.all([
   bundleProgram({
+    entryPoints: { 'iron-cage': `${root}src/main.ts`, index: `${root}src/index.ts` },
     outdir: made,
-    entryNames: 'iron-cage',
     // No folder below: the program looks for its files beside the folder of its modules.
     chunkNames: 'chunk-[name]-[hash]',
     outExtension: { '.js': '.mjs' },

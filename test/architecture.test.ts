@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
  * Parts of one group do not know each other: they meet on the road, in the runtime, or by URL.
  */
 const ORDER: readonly (readonly string[])[] = [
-  ['main'],
+  ['main', 'index'],
   ['cli'],
   ['runtime'],
   ['api'],

@@ -55,8 +55,8 @@ describe('the README', () => {
     const told = [...section('Dependencies').matchAll(/^\| ([^|]+) \| [^|]+ \|$/gm)]
       .flatMap(([, names]) => names!.split(', '))
       .filter((name) => name !== 'package' && !name.startsWith('-'))
-    const { dependencies, devDependencies, optionalDependencies } = manifest
-    const wanted = Object.keys({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    const { dependencies, devDependencies } = manifest
+    const wanted = Object.keys({ ...dependencies, ...devDependencies })
     expect(told.sort()).toEqual(wanted.filter((name) => !name.startsWith('@types/')).sort())
   })
 

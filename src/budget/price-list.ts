@@ -12,7 +12,7 @@ import { flatRate, picosPerUse, type Rate, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 
 /** The version is pinned there, so it is the one that is installed and bundled (`prices.test.ts` compares). */
-export const LIST = `genai-prices ${packageJson.dependencies['@pydantic/genai-prices']}`
+export const LIST = `genai-prices ${packageJson.devDependencies['@pydantic/genai-prices']}`
 
 /** OpenAI's search models and its older search tool with models that do not reason: $25 for a thousand. */
 const PREVIEW_SEARCH = picosPerUse(25)

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { openPlace } from './support.ts'
 
-const LIST = `genai-prices ${packageJson.dependencies['@pydantic/genai-prices']}`
+const LIST = `genai-prices ${packageJson.devDependencies['@pydantic/genai-prices']}`
 
 test('the price of a model is shown with its steps, uses, tiers and source', async () => {
   const { out, code } = await openPlace().run(['prices', 'gpt-5.4'])

@@ -1,0 +1,108 @@
+/**
+ * Iron Cage as a library: `openRuntime` opens in this process what `iron-cage serve` opens in one of its own. What is
+ * exported here is all that is promised; its types stand on no other package.
+ */
+import { VERSION } from './cli/version.ts'
+import { loadConfig, type Setting } from './config/config.ts'
+import { readEnvironment } from './config/env.ts'
+import type { RuntimeEvent } from './events.ts'
+import type { AgentId } from './ids.ts'
+import type { Usd } from './money.ts'
+import { openRuntime as openParts } from './runtime.ts'
+import type { Snapshot } from './state/snapshot.ts'
+
+export { CageError, type ErrorCode } from './errors.ts'
+export type { RuntimeEvent } from './events.ts'
+export type { AgentView, CircuitView, Snapshot } from './state/snapshot.ts'
+
+export interface OpenOptions {
+  /** As in iron-cage.yaml, by section: `{ budget: { limit_usd: '5' }, server: { port: 0 } }`; wins over the file. */
+  config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** (Default: iron-cage.yaml or .toml in `cwd`, when there is one.) */
+  configFile?: string
+  /** Where the configuration is looked for. (Default: the working directory.) */
+  cwd?: string
+}
+
+export interface Runtime {
+  /** Where the server listens, e.g. "http://localhost:8080". */
+  readonly url: string
+  /** The dashboard's address with a new one-time code. */
+  dashboardLink(): string
+  /** Throws CageError `script_not_found`, `interpreter_not_found` or `not_executable`. */
+  startAgent(script: string, options?: AgentOptions): Promise<RunningAgent>
+  /** Everything the dashboard shows, now. */
+  snapshot(): Snapshot
+  /** Calls with every event from now on, in their order; returns what ends it. */
+  subscribe(listener: (event: RuntimeEvent) => void): () => void
+  /** Stops the agents, then the server, then everything below. Safe to call twice. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface AgentOptions {
+  /** (Default: the script's.) */
+  name?: string
+  /** (Default: none.) */
+  args?: readonly string[]
+  /** Hard limit in US dollars, as "5.00". (Default: `budget.limit_usd`.) */
+  limitUsd?: string
+}
+
+export interface RunningAgent {
+  readonly id: string
+  /** How it ended for good: completed, stopped, budget_stopped, … */
+  readonly ended: Promise<{ state: string; exitCode: number | null; signal: string | null }>
+  stop(): Promise<void>
+}
+
+/**
+ * Throws CageError `invalid_config`, `already_running`, `port_taken` or `database_unusable`; whatever was opened by then
+ * is closed again.
+ */
+export async function openRuntime({
+  config = {},
+  configFile,
+  cwd = process.cwd(),
+}: OpenOptions = {}): Promise<Runtime> {
+  const env = readEnvironment()
+  const loaded = loadConfig({ flags: settingsOf(config), configFile, env, cwd })
+  const { state, supervisor, ...runtime } = await openParts({
+    config: loaded.config,
+    configFile: loaded.file,
+    origins: loaded.origins,
+    environment: env.variables,
+    version: VERSION,
+  })
+  const close = () => runtime.close('its program closed it')
+  return {
+    url: runtime.url,
+    dashboardLink: runtime.dashboardLink,
+    snapshot: () => state.read(),
+    subscribe: (listener) => state.subscribe(listener),
+    close,
+    [Symbol.asyncDispose]: close,
+    async startAgent(script, { name, args, limitUsd } = {}) {
+      const { agentId } = await supervisor.start({
+        script,
+        ...(name !== undefined && { name }),
+        ...(args !== undefined && { args: [...args] }),
+        ...(limitUsd !== undefined && { limitUsd: limitUsd as Usd }),
+      })
+      return running(agentId)
+    },
+  }
+
+  function running(agentId: AgentId): RunningAgent {
+    return {
+      id: agentId,
+      ended: supervisor.whenEnded(agentId),
+      stop: async () => void (await supervisor.stop(agentId, 'operator')),
+    }
+  }
+}
+
+const settingsOf = (config: NonNullable<OpenOptions['config']>): Setting[] =>
+  Object.entries(config).flatMap(([section, values]) =>
+    Object.entries(values).map(([name, value]) => ({ key: [section, name], value, origin: `${section}.${name}` })),
+  )
