@@ -131,6 +131,8 @@ export interface EventData {
     estimated: boolean
     latency_ms: number
     retryable: boolean
+    /** Which circuit refused it; nothing was sent then. */
+    circuit?: string
   }
 
   /** A service was called (or its circuit answered for it). */
@@ -150,7 +152,19 @@ export interface EventData {
   /** A lower tier answered for a service. */
   'fallback.used': { service: string; tier: Tier; why: string }
 
-  'circuit.opened': { circuit: string; failures: number; cooldown_ms: number; reason: string; tier: Tier | null }
+  /**
+   * `failures` in a row, or `of` so many calls. `by`: who opened it until it is reset; there is no cooldown then, and no
+   * trip.
+   */
+  'circuit.opened': {
+    circuit: string
+    failures: number
+    of?: number
+    cooldown_ms: number
+    reason: string
+    tier: Tier | null
+    by?: string
+  }
   'circuit.half_opened': { circuit: string }
   'circuit.closed': { circuit: string; by: 'probe' | 'operator' }
 

@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { AgentId } from './ids.ts'
@@ -47,6 +48,13 @@ export async function findByAgentId(agentId: AgentId): Promise<Set<number>> {
   return found
 }
 
+/** Would the process run code of its own for this signal? Only Linux lets us look; elsewhere it is taken for granted. */
+export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
+  if (!isLinux) return true
+  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readProcFile(pid, 'status') ?? '')?.[1] ?? '0'
+  return ((BigInt(`0x${caught}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
+}
+
 async function readProc(): Promise<ProcessRow[]> {
   const rows: ProcessRow[] = []
   for await (const pid of pids()) {
@@ -75,7 +83,7 @@ function readStat(pid: number): ProcessRow | undefined {
 }
 
 /** Undefined when the process has ended, or belongs to somebody else. */
-function readProcFile(pid: number, name: 'stat' | 'environ'): string | undefined {
+function readProcFile(pid: number, name: 'stat' | 'status' | 'environ'): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1')
   } catch {

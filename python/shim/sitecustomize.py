@@ -5,10 +5,13 @@
 - The agent must not notice: another ``sitecustomize`` (Debian has one, coverage tools have) still runs, this folder is
   not left on ``sys.path``, and a failure in here is a warning on stderr.
 - The folder with ``iron_cage`` goes to the END of ``sys.path``: an SDK that the user installed wins.
-- Only ``sys`` and ``os``, which Python has loaded anyway: this runs in every child process too.
+- At the start only what Python has loaded anyway, and a socket: this runs in every child process too.
+- Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has told the server that it
+  listens: nobody else must ever get that signal, for it kills whoever does not expect it. A program that has a use of
+  its own for SIGUSR1, now or later, keeps it; then we do not answer, and the server says that a restart is required.
 
-Children inherit PYTHONPATH. ``python -I``, ``-E``, ``-S`` and a cleaned environment do not come by here, which is why
-this file enforces nothing: the gateway does.
+Children inherit PYTHONPATH, and the secrets as they are when the child is started. ``python -I``, ``-E``, ``-S`` and a
+cleaned environment do not come by here, which is why this file enforces nothing: the gateway does.
 """
 
 import os
@@ -41,9 +44,96 @@ def _run_next_sitecustomize(shim):
         _warn("the sitecustomize of this Python failed", error)
 
 
+def _follow_secrets():
+    """Takes rotated secrets into os.environ whenever SIGUSR1 comes, and tells the server so."""
+    # The gate sets it to the pid of the process that becomes the agent; a child has another one.
+    if os.environ.get("IRON_CAGE_PID") != str(os.getpid()):
+        return
+    # Not `signal`, which loads `enum`: these are its inner parts, and loaded already.
+    import _signal
+    import _thread
+
+    if _signal.getsignal(_signal.SIGUSR1) not in (_signal.SIG_DFL, _signal.SIG_IGN):
+        return
+    server, token = os.environ["IRON_CAGE_URL"], os.environ["IRON_CAGE_TOKEN"]
+    # As they were handed over: what the program has changed since is its own affair.
+    handed = dict(os.environ)
+    one_at_a_time = _thread.allocate_lock()
+
+    def take_over():
+        try:
+            with one_at_a_time:
+                import json
+
+                answer = json.loads(_ask(server, token, "GET", "/api/run/secrets"))
+                for name, value in answer["secrets"].items():
+                    if handed.get(name) != value:
+                        os.environ[name] = handed[name] = value
+                _ask(server, token, "POST", "/api/run/secrets/ack", _report(answer["revision"]))
+        except Exception as error:
+            _warn("rotated secrets could not be taken over", error)
+
+    def on_signal(_number, _frame):
+        # In a thread: the program stands still in here.
+        try:
+            _thread.start_new_thread(take_over, ())
+        except Exception as error:
+            _warn("rotated secrets could not be taken over", error)
+
+    _signal.signal(_signal.SIGUSR1, on_signal)
+    try:
+        _tell(server, token, "POST", "/api/run/secrets/ack", _report(None)).close()
+    except OSError:
+        pass  # A server that is gone sends no signals either.
+
+
+def _report(revision):
+    return '{"pid":%d,"revision":%s}' % (os.getpid(), "null" if revision is None else revision)
+
+
+# Plain HTTP to the same machine. What Python has for it takes longer to load than an agent's whole start.
+
+
+def _tell(server, token, method, path, body=""):
+    """Sends a request; the answer can be read from the socket that is returned."""
+    from _socket import socket
+
+    host, _, port = server.rpartition("/")[2].rpartition(":")
+    connection = socket()
+    try:
+        connection.settimeout(5)
+        connection.connect((host, int(port)))
+        head = "%s %s HTTP/1.0\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n" % (method, path, host, port, token)
+        content = "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body) if body else ""
+        connection.sendall((head + content + "\r\n" + body).encode())
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _ask(server, token, method, path, body=""):
+    connection = _tell(server, token, method, path, body)
+    try:
+        answer = b""
+        while True:
+            piece = connection.recv(65536)
+            if not piece:
+                break
+            answer += piece
+    finally:
+        connection.close()
+    head, _, content = answer.partition(b"\r\n\r\n")
+    status = head[9:12].decode()
+    if not status.startswith("2"):
+        raise OSError("the server answered %s" % (status or "nothing"))
+    return content.decode()
+
+
 try:
     _shim = os.path.dirname(os.path.abspath(__file__))
     _offer_sdk(_shim)
     _run_next_sitecustomize(_shim)
+    _follow_secrets()
 except Exception as _error:
     _warn("the agent's Python was not prepared", _error)

@@ -13,6 +13,7 @@ import type { EventData, NewEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { Rotation } from '../vault/rotation.ts'
 import {
   droppedEvent,
   type ExitOutcome,
@@ -35,6 +36,9 @@ export interface RunTokens {
   revoke(runId: RunId): void
 }
 
+/** The secrets of an agent's environment (`vault/rotation.ts`). */
+export type Secrets = Pick<Rotation, 'forStart' | 'began' | 'ended'>
+
 /** What every agent is given by its supervisor. */
 export interface AgentParts {
   state: StateManager
@@ -43,9 +47,10 @@ export interface AgentParts {
   checkpoints: CheckpointTable
   clock: Clock
   runTokens: RunTokens
+  secrets: Secrets
   /** Makes a line of output fit to be stored and shown. */
   redact: (text: string, agentId: AgentId) => string
-  environmentFor: (facts: AgentFacts, runToken: string) => Environment
+  environmentFor: (facts: AgentFacts, runToken: string, secrets: Environment) => Environment
   /** What `agent.started` tells of the configuration. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
 }
@@ -206,23 +211,28 @@ export class Agent {
 
   async #begin(): Promise<Run> {
     const { id: agentId, name, command, cwd } = this.facts
-    const { runTokens, environmentFor, clock } = this.#parts
+    const { runTokens, secrets, environmentFor, clock } = this.#parts
     const id = newRunId()
     this.#runId = id
     this.#startedAt = clock.monotonic()
-    const environment = environmentFor(this.facts, runTokens.issue({ agentId, runId: id, name }))
+    const { environment: of, provider_keys: providerKeys } = this.facts.settings
+    const token = runTokens.issue({ agentId, runId: id, name })
     try {
+      const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
+      const environment = environmentFor(this.facts, token, own)
       const process = await spawnAgent({ command, cwd, environment, agentId })
       const run: Run = { id, process, output: this.#listen(process) }
       this.#run = run
       this.#isPaused = false
       this.#tellStart(process)
+      secrets.began(id, { pid: process.pid, signal: () => process.tellSecretsChanged() })
       // A stop that came meanwhile finds the process at its gate.
       if (this.#stoppedBy) void process.end(this.#graceMs, clock)
       else process.release()
       return run
     } catch (error) {
       runTokens.revoke(id)
+      secrets.ended(id)
       throw error
     }
   }
@@ -231,6 +241,7 @@ export class Agent {
   async #untilExit({ id, process, output }: Run): Promise<Exit> {
     const exit = await process.exited
     this.#parts.runTokens.revoke(id)
+    this.#parts.secrets.ended(id)
     const survivors = await process.end(this.#graceMs, this.#parts.clock)
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
     const giveUp = setTimeout(() => process.closeOutput(), DRAIN_MS)

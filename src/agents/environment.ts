@@ -1,6 +1,6 @@
 /**
- * What an agent finds in its environment: what the user's shell had and the configuration adds, and above both what
- * sends its calls through the gateway. Pure.
+ * What an agent finds in its environment: what the user's shell had and the configuration adds, its secrets by name, and
+ * above all of them what sends its calls through the gateway. Pure.
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
@@ -13,6 +13,8 @@ export interface EnvironmentFacts {
   parent: Readonly<Record<string, string>>
   /** `agent.env` of the configuration. */
   added: Readonly<Record<string, string>>
+  /** By name. */
+  secrets: Readonly<Record<string, string>>
   agentId: AgentId
   runToken: string
   /** Where the server listens, e.g. "http://127.0.0.1:8080". */
@@ -20,14 +22,16 @@ export interface EnvironmentFacts {
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
   providerKeys: Config['agent']['provider_keys']
+  /** The variables that hold keys of providers. */
+  providerKeyNames: Iterable<string>
 }
 
 export function agentEnvironment(facts: EnvironmentFacts): Environment {
-  const { parent, added, agentId, runToken, serverUrl, shimFolder, providerKeys } = facts
+  const { parent, added, secrets, agentId, runToken, serverUrl, shimFolder, providerKeys, providerKeyNames } = facts
   const gateway = `${serverUrl}/gateway/${runToken}`
   const openai = `${gateway}/openai/v1`
   const anthropic = `${gateway}/anthropic`
-  const own = inherited(parent, added)
+  const own = inherited(parent, { ...added, ...secrets })
   return {
     ...own,
     OPENAI_BASE_URL: openai,
@@ -36,7 +40,7 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
     ANTHROPIC_API_URL: anthropic,
     ANTHROPIC_API_BASE: anthropic,
     // A shielded agent never holds a real key; its clients still insist on having one.
-    ...(providerKeys === 'shield' ? { OPENAI_API_KEY: runToken, ANTHROPIC_API_KEY: runToken } : {}),
+    ...(providerKeys === 'shield' ? Object.fromEntries([...providerKeyNames].map((name) => [name, runToken])) : {}),
     IRON_CAGE_URL: serverUrl,
     IRON_CAGE_AGENT_ID: agentId,
     IRON_CAGE_TOKEN: runToken,
@@ -46,6 +50,12 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
     PYTHONUNBUFFERED: '1',
   }
 }
+
+const OURS =
+  /^(IRON_CAGE_.*|OPENAI_BASE_URL|OPENAI_API_BASE|ANTHROPIC_(BASE_URL|API_URL|API_BASE)|NO_PROXY|no_proxy|PYTHONPATH|PYTHONUNBUFFERED)$/
+
+/** Would a secret of this name turn an agent away from the gateway, or take our own place otherwise? */
+export const isReserved = (name: string): boolean => OURS.test(name)
 
 /** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */
 function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {

@@ -5,7 +5,9 @@
  * - **The gate.** A process starts as a shell that waits for a line on its stdin and only then becomes the agent by
  *   `exec`: same pid, same start time, exact exit code. So nothing of an agent runs before its row is written and its
  *   watchdog stands, and a server killed in between leaves a shell that reads end of file and goes. The gate also sets
- *   SIGUSR1 to be ignored, which exec inherits: a program without our Python shim does not die of it.
+ *   SIGUSR1 to be ignored, which exec inherits, and tells the agent its own pid: whoever has another one is a child.
+ * - **SIGUSR1** goes to the first process alone, asked for by `vault/rotation.ts` once that process has said that it
+ *   listens. What it said may not hold any more (it may have become another program by exec): the system is asked too.
  * - **The watchdog.** A second, tiny shell in a session of its own holds the other end of a pipe of ours. However the
  *   server ends, `kill -9` included, that pipe closes and the watchdog kills the family. The road not taken is
  *   prctl(PR_SET_PDEATHSIG): not on macOS, only for the first process and not for its children; and `setpriv`, which
@@ -21,7 +23,7 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
-import { processStarted } from '../process-table.ts'
+import { catchesSignal, processStarted } from '../process-table.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import { Family, sendSignal } from './family.ts'
@@ -29,6 +31,7 @@ import type { Exit } from './restart-policy.ts'
 
 const GATE = `
 trap '' USR1
+export IRON_CAGE_PID=$$
 read -r IRON_CAGE_GATE || exit
 unset IRON_CAGE_GATE
 exec "$@" </dev/null`
@@ -92,7 +95,7 @@ interface AgentProcessParts {
   pid: number
   started: string | undefined
   exit: PromiseWithResolvers<Exit>
-  child: { stdin: Writable; stdout: Readable; stderr: Readable }
+  child: { stdin: Writable; stdout: Readable; stderr: Readable; kill(signal: NodeJS.Signals): boolean }
   watchdog: Writable
   agentId: AgentId
 }
@@ -104,6 +107,7 @@ export class AgentProcess {
   readonly stdout: Readable
   readonly stderr: Readable
   readonly #gate: Writable
+  readonly #kill: (signal: NodeJS.Signals) => boolean
   readonly #watchdog: Writable
   readonly #family: Family
   readonly #exit: PromiseWithResolvers<Exit>
@@ -115,6 +119,7 @@ export class AgentProcess {
     this.stdout = child.stdout
     this.stderr = child.stderr
     this.#gate = child.stdin
+    this.#kill = (signal) => child.kill(signal)
     this.#watchdog = watchdog
     this.#exit = exit
     this.#family = new Family({ group: pid, started, agentId })
@@ -132,6 +137,11 @@ export class AgentProcess {
 
   resume(): void {
     sendSignal(-this.pid, 'SIGCONT')
+  }
+
+  /** Sends SIGUSR1 to the first process, unless it is gone or would die of it. */
+  tellSecretsChanged(): void {
+    if (catchesSignal(this.pid, 'SIGUSR1')) this.#kill('SIGUSR1')
   }
 
   /** When the first process has ended; its children may still live until `end`. */

@@ -27,10 +27,10 @@ import { fromUsd, type Usd } from '../money.ts'
 import { processStarted } from '../process-table.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { Agent, type AgentFacts, type AgentParts, type RunTokens } from './agent.ts'
+import { Agent, type AgentFacts, type AgentParts, type RunTokens, type Secrets } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import { chooseCommand, requireFolder } from './command.ts'
-import { agentEnvironment } from './environment.ts'
+import { agentEnvironment, type Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Family } from './family.ts'
 import type { StopReason } from './restart-policy.ts'
@@ -42,6 +42,9 @@ export interface SupervisorOptions {
   database: Database
   clock: Clock
   runTokens: RunTokens
+  secrets: Secrets
+  /** The variables that hold keys of providers. */
+  providerKeyNames: ReadonlySet<string>
   /** Makes a line of an agent's output fit to be stored and shown; a line for which it throws is withheld. */
   redact: (text: string, agentId: AgentId) => string
   /** Takes personal data out of the script's path, and of the name that comes from it. (Default: nothing is taken out.) */
@@ -74,7 +77,7 @@ export class Supervisor {
   #isClosing = false
 
   constructor(options: SupervisorOptions) {
-    const { config, state, ledger, database, clock, runTokens, redact } = options
+    const { config, state, ledger, database, clock, runTokens, secrets, redact } = options
     this.#options = options
     this.#runs = runTable(database)
     this.#parts = {
@@ -84,8 +87,9 @@ export class Supervisor {
       checkpoints: checkpointTable(database),
       clock,
       runTokens,
+      secrets,
       redact,
-      environmentFor: (facts, runToken) => this.#environmentFor(facts, runToken),
+      environmentFor: (...given) => this.#environmentFor(...given),
       guard: {
         // Asked at each start: the policy may have been read again.
         get safety_mode() {
@@ -237,16 +241,22 @@ export class Supervisor {
     }
   }
 
-  #environmentFor({ id: agentId, settings, inherited }: AgentFacts, runToken: string): Record<string, string> {
-    const { serverUrl, shimFolder } = this.#options
+  #environmentFor(
+    { id: agentId, settings, inherited }: AgentFacts,
+    runToken: string,
+    secrets: Environment,
+  ): Environment {
+    const { serverUrl, shimFolder, providerKeyNames } = this.#options
     return agentEnvironment({
       parent: inherited,
       added: settings.env,
+      secrets,
       agentId,
       runToken,
       serverUrl: serverUrl(),
       shimFolder,
       providerKeys: settings.provider_keys,
+      providerKeyNames,
     })
   }
 

@@ -110,12 +110,12 @@ export function wordDigest({ counts, seconds }: Digest): Wording {
 const ANSWERS = { 1: 'Live data answers', 2: 'Cached data answers', 3: 'A placeholder answers' } as const
 
 function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
-  const { circuit, failures, cooldown_ms, reason, tier } = data
+  const { circuit, failures, of, cooldown_ms, reason, tier } = data
   const meanwhile = tier === null ? 'Calls are refused' : ANSWERS[tier]
   return {
     kind: 'circuit_opened',
     title: `Circuit open — ${circuit}`,
-    detail: `${failures} failures in a row (${reason}). ${meanwhile}; next try in ${showDuration(cooldown_ms)}.`,
+    detail: `${failures} failures ${of === undefined ? 'in a row' : `in ${of} calls`} (${reason}). ${meanwhile}; next try in ${showDuration(cooldown_ms)}.`,
   }
 }
 

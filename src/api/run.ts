@@ -17,11 +17,13 @@ import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import { figures } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { Rotation } from '../vault/rotation.ts'
 import { amountsOf, type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import { runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
+import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
 export interface RunParts {
@@ -37,6 +39,7 @@ export interface RunParts {
   /** config.services */
   services: ServiceParts['services']
   upstream: Upstream
+  rotation: Rotation
 }
 
 export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
@@ -71,6 +74,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .route('/', partRoutes(parts))
     .route('/services', circuitRoutes(parts, clean))
+    .route('/secrets', secretRoutes(parts.rotation))
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
       const { done, total = null, unit: given, label } = await readJson(context, PROGRESS)

@@ -136,6 +136,15 @@ const safety = z
     }
   })
 
+const breaker = z.strictObject({
+  /** Consecutive failures that open the circuit. (Default: 5.) */
+  failures: wholeNumber(1, 1000).default(5),
+  /** Instead: this share of the last so many calls has failed, e.g. { share: 0.5, calls: 20 }. (Default: off.) */
+  failure_rate: z.strictObject({ share, calls: wholeNumber(2, 1000) }).optional(),
+  /** Time until a probe is let through. (Default: 60.) */
+  cooldown_s: seconds(86_400).default(60),
+})
+
 const provider = z.strictObject({
   /** (Default: the provider's own.) */
   base_url: url.optional(),
@@ -149,6 +158,8 @@ const provider = z.strictObject({
   idle_timeout_s: seconds(3600).default(120),
   /** Further attempts before the first byte. (Default: 2.) */
   retries: wholeNumber(0, 10).default(2),
+  /** Of the provider's circuit, and of each of its models. (Default: 5 failures, 60 s.) */
+  breaker: breaker.prefault({}),
 })
 
 const priceExpected = 'dollars per million tokens, a number from 0 to 100000'
@@ -191,14 +202,7 @@ const service = z.strictObject({
   cost_per_call_usd: usd.default('0'),
   /** Name of the secret that holds its key. (Default: what the agent sends.) */
   api_key_secret: variableName.optional(),
-  breaker: z
-    .strictObject({
-      /** Consecutive failures that open the circuit. (Default: 5.) */
-      failures: wholeNumber(1, 1000).default(5),
-      /** Time until a probe is let through. (Default: 60.) */
-      cooldown_s: seconds(86_400).default(60),
-    })
-    .prefault({}),
+  breaker: breaker.prefault({}),
   fallback: z
     .strictObject({
       /** Answer with the last good answer to the same request, not older than ttl_s. (Default: off; ttl_s: a day.) */
@@ -329,5 +333,6 @@ export const configSchema = z.strictObject({
 export type Config = z.output<typeof configSchema>
 export type ServiceConfig = Config['services'][string]
 export type ProviderConfig = z.output<typeof provider> & Partial<z.output<typeof otherProvider>>
+export type BreakerConfig = z.output<typeof breaker>
 export type AlertsConfig = Config['alerts']
 export type WebhookConfig = AlertsConfig['webhooks'][number]

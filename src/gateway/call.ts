@@ -10,6 +10,12 @@ export interface Caller {
   runId: RunId | null
 }
 
+/** The key that came with a request; what is sent in its place is chosen when it is sent (`provider-key.ts`). */
+export interface SentKey {
+  value: string | undefined
+  header: 'authorization' | 'x-api-key'
+}
+
 export interface LlmCall {
   id: CallId
   caller: Caller
@@ -19,8 +25,9 @@ export interface LlmCall {
   stream: boolean
   /** Path and query below the provider's base URL, e.g. "/chat/completions". */
   path: string
-  /** Headers for the provider: the client's, less those that are not its business. */
+  /** Headers for the provider but its key: the client's, less those that are not its business. */
   headers: Record<string, string>
+  sentKey: SentKey
   body: JsonObject
   /** Most tokens of one answer; null when the client did not say. */
   maxOutputTokens: number | null

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import { CageError } from '../errors.ts'
-import type { Caller } from './call.ts'
+import type { Caller, SentKey } from './call.ts'
 
 export interface CallerParts {
   runTokens: RunTokens
@@ -50,7 +50,7 @@ export function identifyCaller(
       hint: 'start the agent again',
     })
   }
-  const row = apiTokens.find(sentKey(request) ?? '')
+  const row = apiTokens.find(readSentKey(request).value ?? '')
   if (!row) {
     throw new CageError('unauthorized', 'a client that is not supervised needs an API token as its key', {
       hint: 'make one with "iron-cage tokens create"',
@@ -64,6 +64,9 @@ export function identifyCaller(
   return { agentId: row.agent_id, runId: null }
 }
 
-/** The key a client sent, in either dialect's way. */
-export const sentKey = ({ headers }: IncomingMessage): string | undefined =>
-  headers['x-api-key']?.toString() ?? headers.authorization?.replace(/^bearer\s+/i, '')
+/** The key a client sent, and in which dialect's way. */
+export function readSentKey({ headers }: IncomingMessage): SentKey {
+  const apiKey = headers['x-api-key']?.toString()
+  if (apiKey !== undefined) return { value: apiKey, header: 'x-api-key' }
+  return { value: headers.authorization?.replace(/^bearer\s+/i, ''), header: 'authorization' }
+}

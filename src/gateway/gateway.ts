@@ -11,11 +11,13 @@ import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
 import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
+import type { ProviderKeys } from '../vault/provider-keys.ts'
 import type { Caller, LlmCall } from './call.ts'
-import { type CallerParts, identifyCaller, readAddress, sentKey } from './caller.ts'
+import { type CallerParts, identifyCaller, readAddress, readSentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
 import { parseBody } from './json.ts'
 import { OpenStreams } from './open-streams.ts'
+import { type Asking, chooseKey, sendWithKey } from './provider-key.ts'
 import { openai } from './providers/openai.ts'
 import type { Dialect, Format, Provider } from './providers/provider.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
@@ -24,8 +26,7 @@ import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 import type { Answer, Attempt } from './upstream.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
-  /** The server's own keys, by provider: for clients that carry a token of ours instead of one. */
-  providerKeys: Readonly<Record<string, string | undefined>>
+  keys: ProviderKeys
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
 }
@@ -59,6 +60,7 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   const provider = address.isService ? undefined : parts.upstream.find(name)
   exchange.dialect = provider?.dialect ?? openai
   const caller = identifyCaller(address, request, parts)
+  await parts.keys.loaded
   if (address.isService) return runService(parts, { caller, name, path }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
@@ -71,12 +73,13 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   const route = dialect.route(request.method ?? '', pathOf(path))
   if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
   const body = await readBody(request, parts.maxBodyBytes)
-  const headers = providerHeaders(request, provider, parts)
-  if (route === 'free') return passFree(parts, provider, path, headers, body, exchange)
+  const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
+  chooseKey(parts, asking) // refuses here who has none: nothing is held yet
+  const headers = passedOn(request)
+  if (route === 'free') return passFree(parts, asking, path, headers, body, exchange)
   exchange.call = {
     id: newCallId(),
-    caller,
-    provider,
+    ...asking,
     path: dialect.pathPrefix + path,
     headers,
     format: route,
@@ -117,54 +120,38 @@ function readCall(format: Format, bytes: Buffer): Pick<LlmCall, 'body'> & Return
 
 /** Not the provider's business: hop by hop, ours, or replaced. */
 const DROPPED =
-  /^(host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+)$/
+  /^(authorization|x-api-key|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+)$/
 
-/** Throws CageError `provider_key_missing`. */
-function providerHeaders(request: IncomingMessage, provider: Provider, parts: GatewayParts): Record<string, string> {
-  const passed = Object.fromEntries(
-    Object.entries(request.headers)
-      .filter(([header, value]) => value !== undefined && !DROPPED.test(header))
-      .map(([header, value]): [string, string] => [header, String(value)]),
-  )
-  const { authorization: _bearer, 'x-api-key': apiKey, ...rest } = passed
-  const sent = sentKey(request)
-  const key = chooseKey(sent, provider, parts)
-  // The provider gets a client's key the way the client sent it.
-  const asBearer = key === sent ? apiKey === undefined : provider.dialect.name === 'openai'
-  const carrier: Record<string, string> = asBearer ? { authorization: `Bearer ${key}` } : { 'x-api-key': key }
-  return { ...rest, ...(key && carrier), 'accept-encoding': 'identity' }
-}
-
-/**
- * The key of the client, else the server's own for this provider. Tokens of ours stay here, and so does the key of
- * another provider: a client that was pointed at this one still carries it. Empty for a server that may need none.
- */
-function chooseKey(sent: string | undefined, { name, settings }: Provider, { providerKeys }: GatewayParts): string {
-  const isOthers = Object.entries(providerKeys).some(([other, key]) => other !== name && key === sent)
-  const own = sent && !/^(run|ic)_/.test(sent) && !isOthers ? sent : undefined
-  const key = settings.api_key_secret === undefined ? (own ?? providerKeys[name]) : providerKeys[name]
-  if (key || settings.dialect !== undefined) return key ?? ''
-  throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
+/** The client's headers but its key, which is chosen when the request is sent. */
+function passedOn(request: IncomingMessage): Record<string, string> {
+  const passed = Object.entries(request.headers)
+    .filter(([header, value]) => value !== undefined && !DROPPED.test(header))
+    .map(([header, value]): [string, string] => [header, String(value)])
+  return { ...Object.fromEntries(passed), 'accept-encoding': 'identity' }
 }
 
 /** Routes that cost nothing: lists of models, counting tokens. */
 async function passFree(
-  { upstream, redactor, clean }: GatewayParts,
-  provider: Provider,
+  parts: GatewayParts,
+  asking: Asking,
   path: string,
   headers: Record<string, string>,
   body: Buffer,
   { request, client }: Exchange,
 ): Promise<void> {
-  const answer = await upstream.send({
-    provider,
-    method: request.method as Attempt['method'],
-    path: provider.dialect.pathPrefix + path,
-    headers,
-    // A response is cancelled and deleted without a word.
-    body: body.length > 0 ? JSON.stringify(parseBody(body)) : undefined,
-    signal: client.signal,
-  })
+  const { upstream, redactor, clean } = parts
+  const { provider } = asking
+  const send = (key: Record<string, string>) =>
+    upstream.send({
+      provider,
+      headers: { ...headers, ...key },
+      method: request.method as Attempt['method'],
+      path: provider.dialect.pathPrefix + path,
+      // A response is cancelled and deleted without a word.
+      body: body.length > 0 ? JSON.stringify(parseBody(body)) : undefined,
+      signal: client.signal,
+    })
+  const answer = await sendWithKey(parts, asking, send)
   if (isStream(answer.headers)) throw streamedAgain(answer)
   const bytes = await readAll(answer.body, provider.name)
   client.send(answer.status, passedHeaders(answer.headers, clean), redactText(bytes.toString('utf8'), redactor))

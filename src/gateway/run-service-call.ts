@@ -10,7 +10,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { CircuitSettings, Circuits } from '../breaker/circuits.ts'
+import { type CircuitSettings, type Circuits, settingsOf } from '../breaker/circuits.ts'
 import { type FallbackAnswer, fallbackTier, findFallback, type ServiceCache, TIER_WORDS } from '../breaker/fallback.ts'
 import { retry } from '../breaker/retry.ts'
 import type { Hold, HoldRequest, Ledger, Settled } from '../budget/ledger.ts'
@@ -21,6 +21,7 @@ import type { EventData, Tier } from '../events.ts'
 import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { ProviderKeys } from '../vault/provider-keys.ts'
 import type { Caller } from './call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
 import { untilRunning } from './until-running.ts'
@@ -33,8 +34,9 @@ export interface ServiceParts {
   ledger: Ledger
   state: StateManager
   clock: Clock
-  /** The server's own keys, by service: sent as bearer where the agent sends none. */
-  serviceKeys: Readonly<Record<string, string | undefined>>
+  keys: Pick<ProviderKeys, 'find'>
+  /** The name of each service's key, which is sent as bearer where the agent sends none. */
+  serviceKeyNames: Readonly<Record<string, string | undefined>>
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
 }
@@ -113,7 +115,7 @@ type Live = { hold: Hold | undefined } & (
 /** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
 async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<Live> {
   const settings = circuitSettings(open.service)
-  const { dispatcher, clock, serviceKeys } = parts
+  const { dispatcher, clock } = parts
   let hold: Hold | undefined
   const attempt = async (): Promise<LiveAnswer> => {
     const permit = parts.circuits.enter(call.service, settings)
@@ -125,7 +127,7 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
         clock,
         url: open.url,
         timeoutMs: open.service.timeout_s * 1000,
-        key: serviceKeys[call.service],
+        key: keyOf(parts, call),
       })
       if (isGood(answer.status)) permit.succeeded()
       return answer
@@ -151,14 +153,15 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
   }
 }
 
+function keyOf({ keys, serviceKeyNames, state }: ServiceParts, { service, caller }: ServiceCall): string | undefined {
+  const name = serviceKeyNames[service]
+  return name && keys.find(name, state.read().agents[caller.agentId]?.environment ?? '')
+}
+
 /** What the circuit of a configured service does. */
-export const circuitSettings = (service: ServiceConfig): CircuitSettings => ({
-  failures: service.breaker.failures,
-  cooldownMs: service.breaker.cooldown_s * 1000,
+export const circuitSettings = (service: ServiceConfig): CircuitSettings =>
   // The attempt's own time limit ends a probe that hangs; this is the net below.
-  probeMs: service.timeout_s * 1000 + PROBE_MARGIN_MS,
-  fallbackTier: fallbackTier(service),
-})
+  settingsOf(service.breaker, service.timeout_s * 1000 + PROBE_MARGIN_MS, fallbackTier(service))
 
 /** Longer than a probe may wait for money that running calls hold. */
 const PROBE_MARGIN_MS = 5_000

@@ -1,26 +1,28 @@
 /**
- * Getting an answer out of a provider: the circuit, the attempts, the key. What counts for the circuit is decided here
- * and nowhere else on the road of a call: faults of the connection, timeouts, 5xx and 429 do; a 4xx of the caller's own
- * making and a client that left do not.
+ * Getting an answer out of a provider: the circuits, the attempts, the key. What counts for the circuits is decided here
+ * and nowhere else on the road of a call: faults of the connection, timeouts, broken answers and most 5xx count against
+ * the provider, 429 and "overloaded" against its model; a 4xx of the caller's own making and a client that left do not.
  */
-import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
-import type { CircuitSettings, Circuits, Permit } from '../breaker/circuits.ts'
+import { type Circuits, type Permit, settingsOf } from '../breaker/circuits.ts'
 import { parseRetryAfter, retry } from '../breaker/retry.ts'
 import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
 import type { OpenCall } from './open-call.ts'
+import { type KeyParts, sendWithKey } from './provider-key.ts'
 import type { Provider } from './providers/provider.ts'
 import { readAll } from './reply.ts'
 import type { Answer, Upstream } from './upstream.ts'
 
-export interface SendParts {
+export interface SendParts extends KeyParts {
   circuits: Circuits
   upstream: Upstream
+  /** Takes personal data out of the name of a model. */
+  clean: (text: string) => string
 }
 
 /** A good answer whose end is still open: report it to the permit. */
 export interface SentCall extends Answer {
-  permit: Permit
+  permit: CallPermit
 }
 
 /** The provider answered with an error, which the client gets as it is. It cost nothing. */
@@ -54,12 +56,16 @@ export function send(parts: SendParts, open: OpenCall, signal: AbortSignal): Pro
   })
 }
 
-async function attempt({ circuits, upstream }: SendParts, open: OpenCall, signal: AbortSignal): Promise<SentCall> {
+async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): Promise<SentCall> {
+  const { circuits, upstream } = parts
   const { provider, path, headers } = open.call
-  const permit = circuits.enter(provider.name, circuitOf(provider))
+  const permit = enterCircuits(circuits, provider, parts.clean(open.call.model))
   try {
     open.wasSent = true
-    const answer = await upstream.send({ provider, method: 'POST', path, headers, body: open.body, signal })
+    const request = { provider, method: 'POST', path, body: open.body, signal } as const
+    const answer = await sendWithKey(parts, open.call, (key) =>
+      upstream.send({ ...request, headers: { ...headers, ...key } }),
+    )
     if (answer.status < 300) return { ...answer, permit }
     // Whatever else it is, it is no answer, and costs nothing.
     open.wasSent = false
@@ -85,12 +91,18 @@ function redirected({ status, body }: Answer, { name }: Provider): CageError {
   )
 }
 
-/** Tells the circuit how a call failed. */
-export function report(permit: Permit, error: unknown): void {
-  const isProvidersFault = error instanceof ProviderRefusal ? error.isRetryable : isConnectionFault(error)
-  if (isProvidersFault) permit.failed((error as Error).message, askedToWaitMs(error))
-  else permit.ignored()
+/** Tells the circuits how a call failed. */
+export function report(permit: CallPermit, error: unknown): void {
+  const asked = askedToWaitMs(error)
+  const { message } = error as Error
+  if (error instanceof ProviderRefusal && OF_MODEL.has(error.status)) permit.modelFailed(message, asked)
+  else if (error instanceof ProviderRefusal ? error.isRetryable : isConnectionFault(error)) {
+    permit.failed(message, asked)
+  } else permit.ignored()
 }
+
+/** Too many requests, overloaded: providers count and answer these by model. */
+const OF_MODEL = new Set([429, 503, 529])
 
 const isConnectionFault = (error: unknown): boolean =>
   error instanceof CageError && error.code.startsWith('provider_') && !(error instanceof ClientGone)
@@ -102,9 +114,43 @@ const askedToWaitMs = (error: unknown): number | undefined => {
   return parseRetryAfter(header, Date.now())
 }
 
-const circuitOf = ({ settings }: Provider): CircuitSettings => ({
-  failures: BREAKER_DEFAULTS.failures,
-  cooldownMs: BREAKER_DEFAULTS.cooldownMs,
-  probeMs: settings.first_byte_timeout_s * 1000,
-  fallbackTier: null,
-})
+/** The right to make one attempt, of the provider's circuit and of that of its model. */
+export interface CallPermit extends Permit {
+  /** The provider is there; it is this model that cannot answer. */
+  modelFailed(reason: string, retryAfterMs?: number): void
+}
+
+/** Throws CircuitOpenError when either is open. */
+function enterCircuits(circuits: Circuits, { name, settings }: Provider, model: string): CallPermit {
+  const rules = settingsOf(settings.breaker, settings.first_byte_timeout_s * 1000, null)
+  const ofModel = circuits.enter(`${name}/${model}`, rules)
+  const ofProvider = enterAfter(ofModel, () => circuits.enter(name, rules))
+  return {
+    succeeded() {
+      ofModel.succeeded()
+      ofProvider.succeeded()
+    },
+    failed(reason, retryAfterMs) {
+      ofModel.ignored()
+      ofProvider.failed(reason, retryAfterMs)
+    },
+    modelFailed(reason, retryAfterMs) {
+      ofModel.failed(reason, retryAfterMs)
+      ofProvider.ignored()
+    },
+    ignored() {
+      ofModel.ignored()
+      ofProvider.ignored()
+    },
+  }
+}
+
+/** A permit that is not used is given back: it may be the one probe. */
+function enterAfter(first: Permit, enter: () => Permit): Permit {
+  try {
+    return enter()
+  } catch (error) {
+    first.ignored()
+    throw error
+  }
+}

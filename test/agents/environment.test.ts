@@ -1,15 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { agentEnvironment, type EnvironmentFacts } from '../../src/agents/environment.ts'
+import { agentEnvironment, type EnvironmentFacts, isReserved } from '../../src/agents/environment.ts'
 
 const environment = (part: Partial<EnvironmentFacts> = {}) =>
   agentEnvironment({
     parent: {},
     added: {},
+    secrets: {},
     agentId: 'lg-7a3f9c2d',
     runToken: 'run_abc',
     serverUrl: 'http://127.0.0.1:8080',
     shimFolder: '/shim',
     providerKeys: 'inject',
+    providerKeyNames: ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GROQ_API_KEY'],
     ...part,
   })
 
@@ -65,14 +67,24 @@ describe('agentEnvironment', () => {
     expect(environment({ parent })).toMatchObject({ NO_PROXY: upper, no_proxy: lower })
   })
 
+  it('a secret wins over the shell and agent.env, and nothing of ours gives way to one', () => {
+    const given = { DATABASE_URL: 'shell', OPENAI_BASE_URL: 'elsewhere' }
+    const own = environment({ parent: given, added: given, secrets: { ...given, DATABASE_URL: 'vault' } })
+    expect(own).toEqual({ ...environment(), DATABASE_URL: 'vault' })
+    expect(environment({ secrets: { IRON_CAGE_MASTER_KEY: 'k' } })).toEqual(environment())
+    expect(Object.keys(environment()).filter((name) => !isReserved(name))).toEqual([])
+    expect(isReserved('OPENAI_API_KEY')).toBe(false)
+  })
+
   it('inject leaves the keys of providers as they are', () => {
     expect(environment({ parent: { OPENAI_API_KEY: 'sk-real' } }).OPENAI_API_KEY).toBe('sk-real')
     expect(environment()).not.toHaveProperty('OPENAI_API_KEY')
   })
 
   it('shield gives the run token in their place', () => {
-    const own = environment({ parent: { OPENAI_API_KEY: 'sk-real' }, providerKeys: 'shield' })
-    expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc' })
-    expect(JSON.stringify(own)).not.toContain('sk-real')
+    const parent = { OPENAI_API_KEY: 'sk-real', GROQ_API_KEY: 'gsk-real' }
+    const own = environment({ parent, secrets: { ANTHROPIC_API_KEY: 'ant-real' }, providerKeys: 'shield' })
+    expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc', GROQ_API_KEY: 'run_abc' })
+    expect(JSON.stringify(own)).not.toContain('real')
   })
 })

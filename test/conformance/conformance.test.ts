@@ -52,11 +52,13 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
   agentEnvironment({
     parent: SHELL,
     added: {},
+    secrets: {},
     agentId: 'worker-1',
     runToken,
     serverUrl,
     shimFolder: resolve(root, 'python/shim'),
     providerKeys: 'inject',
+    providerKeyNames: [],
   })
 
 const nowhere = environmentOf('http://127.0.0.1:9', 'run_none')

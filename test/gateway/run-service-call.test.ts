@@ -74,7 +74,8 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
     state,
     clock,
     dispatcher,
-    serviceKeys: {},
+    keys: { find: () => undefined },
+    serviceKeyNames: {},
   }
   return {
     ...world,

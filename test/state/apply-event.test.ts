@@ -183,8 +183,11 @@ const PAYLOADS: Payloads = {
   'secret.updated': SECRET,
   'secret.deleted': SECRET,
   'secret.restored': SECRET,
-  'secret.rotated': { name, environment: text },
+  'secret.rotated': { name, environment: text, reloaded: count, restart_required: count },
   'secret.reloaded': { name, environment: text, latency_ms: ms },
+  'secret.reload_failed': { name, environment: text, reason: fc.constantFrom('does_not_listen', 'no_answer') },
+  'secret.rolled_back': { name, environment: text },
+  'secret.withheld': { environment: text, secrets: count },
   'alert.raised': {
     alert_id: fc.constantFrom('alert-1', 'alert-2', 'alert-3'),
     kind: fc.constantFrom('circuit_opened', 'pii_found', 'budget_warning', 'budget_exhausted', 'crash_loop', 'blocked'),

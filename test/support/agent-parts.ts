@@ -39,6 +39,8 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     database,
     clock,
     runTokens: tokens,
+    secrets: { forStart: async () => ({}), began: () => undefined, ended: () => undefined },
+    providerKeyNames: new Set(),
     redact,
     parentEnvironment: { PATH: process.env.PATH ?? '', ...environment },
     serverUrl: () => 'http://127.0.0.1:8080',

@@ -27,7 +27,7 @@ export const PRICES = {
 }
 
 type Json = Record<string, unknown>
-type Section = 'budget' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
+type Section = 'agent' | 'budget' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
 
 export type RuntimeOptions = Partial<Record<Section, Json>> & {
   /** Settings of both providers. Nothing is retried unless it says so. */
@@ -37,6 +37,8 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   prices?: Json
   clock?: Clock
   environment?: Record<string, string>
+  /** Opens the vault. (Default: it stays locked.) */
+  masterKey?: string
   /** The folder of an earlier runtime, to see what is there after a restart. */
   folder?: string
   /** Messages in the log that this test provokes. */
@@ -176,7 +178,17 @@ export class TestRuntime {
 
 /** Opens the program; closed when the test ends. */
 export async function openTestRuntime(options: RuntimeOptions = {}): Promise<TestRuntime> {
-  const { provider: settings, others, prices, clock, environment, folder: given, faults, ...sections } = options
+  const {
+    provider: settings,
+    others,
+    prices,
+    clock,
+    environment,
+    masterKey,
+    folder: given,
+    faults,
+    ...sections
+  } = options
   const provider = await FakeProvider.open()
   const folder = given ?? mkdtempSync(join(tmpdir(), 'iron-cage-'))
   const perProvider = { retries: 0, ...settings }
@@ -201,6 +213,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     config,
     configFile: null,
     environment: { OPENAI_API_KEY: 'sk-of-the-server', ANTHROPIC_API_KEY: 'sk-ant-of-the-server', ...environment },
+    masterKey,
     version: '0.0.0-test',
     clock,
   })

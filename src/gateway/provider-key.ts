@@ -1,0 +1,80 @@
+/**
+ * Which key a call is sent with. Chosen at the moment of sending, so that a call that waited for money goes out with the
+ * key of now; what is on its way already ends with the key it has.
+ */
+import { CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { ProviderKeys } from '../vault/provider-keys.ts'
+import type { LlmCall, SentKey } from './call.ts'
+import type { Answer } from './upstream.ts'
+
+export interface KeyParts {
+  state: StateManager
+  keys: ProviderKeys
+  /** The name of each provider's key, in the vault or the server's environment. */
+  providerKeyNames: Readonly<Record<string, string | undefined>>
+}
+
+/** Who asks whom, with which key. */
+export type Asking = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
+
+interface ChosenKey {
+  /** Empty for a server that may need none. */
+  value: string
+  header: SentKey['header']
+}
+
+/**
+ * Sends with the right key; once more with another when the provider refuses this one and there is a reason to try.
+ * Throws CageError `provider_key_missing` or `vault_locked`, and what `send` throws.
+ */
+export async function sendWithKey(
+  parts: KeyParts,
+  asking: Asking,
+  send: (headers: Record<string, string>) => Promise<Answer>,
+): Promise<Answer> {
+  const { keys } = parts
+  const key = chooseKey(parts, asking)
+  const answer = await send(carry(key))
+  if (answer.status < 300) keys.accepted(key.value)
+  const other = answer.status === 401 ? keys.insteadOf(key.value) : undefined
+  if (other === undefined) return answer
+  answer.body.on('error', () => undefined).destroy()
+  const second = await send(carry({ ...key, value: other }))
+  if (second.status < 300) keys.accepted(other, key.value)
+  return second
+}
+
+/**
+ * The key of the client, else the server's own for this provider. Tokens of ours stay here, and so does the key of
+ * another provider: a client that was pointed at this one still carries it. Throws as `sendWithKey`.
+ */
+export function chooseKey(
+  { state, keys, providerKeyNames }: KeyParts,
+  { caller, provider, sentKey }: Asking,
+): ChosenKey {
+  const { name, dialect, settings } = provider
+  const environment = state.read().agents[caller.agentId]?.environment ?? ''
+  const keyOf = (variable: string | undefined) => variable && keys.find(variable, environment)
+  const { value: sent } = sentKey
+  const isOthers = Object.entries(providerKeyNames).some(
+    ([other, key]) => other !== name && sent && keyOf(key) === sent,
+  )
+  const isOwn = sent && !/^(run|ic)_/.test(sent) && !isOthers && settings.api_key_secret === undefined
+  // The provider gets a client's key the way the client sent it.
+  if (isOwn) return { value: keys.presentOf(sent), header: sentKey.header }
+  const variable = providerKeyNames[name]
+  const value = keyOf(variable)
+  if (value === undefined && variable && keys.isLockedUp(variable, environment)) {
+    throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
+      facts: { provider: name },
+    })
+  }
+  if (value || settings.dialect !== undefined) {
+    return { value: value ?? '', header: dialect.name === 'openai' ? 'authorization' : 'x-api-key' }
+  }
+  throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
+}
+
+const carry = ({ value, header }: ChosenKey): Record<string, string> =>
+  value === '' ? {} : { [header]: header === 'authorization' ? `Bearer ${value}` : value }

@@ -1,0 +1,131 @@
+/**
+ * The keys that the gateway sends calls with: of the vault, else of the server's own environment.
+ *
+ * The rules are:
+ * - A key that was replaced still opens: a client object that was built with it before the rotation goes on, and the
+ *   provider gets the value of now.
+ * - A new key is on trial until the provider has accepted it, for five minutes at most. When the provider answers 401 to
+ *   it, the call is sent once more with the key before; when that one is accepted, the vault goes back to it by itself
+ *   and says so. A 401 alone is no reason: a call can earn it by other headers than its key.
+ */
+import type { Clock } from '../clock.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Vault } from './vault.ts'
+
+export interface ProviderKeysOptions {
+  vault: Pick<Vault, 'loaded' | 'isLocked' | 'find' | 'valueOf' | 'currentOf' | 'rollBack'>
+  state: StateManager
+  clock: Clock
+  /** The names of secrets that are keys of providers. */
+  names: readonly string[]
+  /** The server's own environment. */
+  variables: Readonly<Record<string, string>>
+  onFault: (error: unknown, what: string) => void
+  /** How long a new key is on trial at most, in ms. (Default: five minutes.) */
+  trialMs?: number
+}
+
+interface Trial {
+  id: string
+  name: string
+  environment: string
+  /** The value before. */
+  former: string
+  /** Monotonic ms. */
+  until: number
+  isReturning: boolean
+}
+
+const TRIAL_MS = 300_000
+const ENVIRONMENTS = ['development', 'staging', 'production'] as const
+
+export class ProviderKeys {
+  readonly #options: ProviderKeysOptions
+  /** The last known value of each secret that is watched. */
+  readonly #known = new Map<string, string>()
+  /** By new value. */
+  readonly #trials = new Map<string, Trial>()
+  readonly #unsubscribe: () => void
+  /** When the vault's keys can be found; before that there are only the environment's. */
+  readonly loaded: Promise<void>
+
+  constructor(options: ProviderKeysOptions) {
+    this.#options = options
+    const names = new Set(options.names)
+    this.loaded = options.vault.loaded.then(() => {
+      for (const name of names) for (const environment of ENVIRONMENTS) this.#look(name, environment)
+    })
+    this.#unsubscribe = options.state.subscribe(({ type, data }) => {
+      if ((type === 'secret.created' || type === 'secret.updated') && names.has(data.name)) {
+        this.#look(data.name, data.environment)
+      }
+    })
+  }
+
+  /** The key of this name; undefined when there is none, or the vault that has it is locked. */
+  find(name: string, environment: string): string | undefined {
+    const { vault, variables } = this.#options
+    return vault.valueOf(name, environment) ?? variables[name]
+  }
+
+  /** True when the key is in the vault and cannot be had. */
+  isLockedUp(name: string, environment: string): boolean {
+    const { vault } = this.#options
+    return vault.isLocked && vault.find(name, environment) !== undefined
+  }
+
+  /** What a key has been replaced by; the key itself when it was not. */
+  presentOf(key: string): string {
+    return this.#options.vault.currentOf(key)?.value ?? key
+  }
+
+  /** What to try in place of a key that the provider refused: the present one, or the one before one on trial. */
+  insteadOf(key: string): string | undefined {
+    const present = this.presentOf(key)
+    if (present !== key) return present
+    const trial = this.#trials.get(key)
+    return trial && this.#options.clock.monotonic() < trial.until ? trial.former : undefined
+  }
+
+  /** The provider accepted a key; `refused`: the one it had answered 401 to, for the same call. */
+  accepted(key: string, refused?: string): void {
+    const trial = refused === undefined ? undefined : this.#trials.get(refused)
+    if (!trial) this.#trials.delete(key)
+    else if (trial.former === key && !trial.isReturning) void this.#goBack(trial)
+  }
+
+  close(): void {
+    this.#unsubscribe()
+  }
+
+  #look(name: string, environment: string): void {
+    const { vault, clock, trialMs = TRIAL_MS } = this.#options
+    const place = `${environment} ${name}`
+    const former = this.#known.get(place)
+    const value = vault.valueOf(name, environment)
+    if (value === undefined || value === former) return
+    this.#known.set(place, value)
+    const secret = vault.find(name, environment)
+    const isReturn = former !== undefined && this.#trials.get(former)?.isReturning
+    if (former === undefined || isReturn || !secret) return
+    const until = clock.monotonic() + trialMs
+    this.#trials.set(value, { id: secret.id, name, environment, former, until, isReturning: false })
+  }
+
+  async #goBack(trial: Trial): Promise<void> {
+    const { vault, state, onFault } = this.#options
+    const { id, name, environment } = trial
+    trial.isReturning = true
+    try {
+      await vault.rollBack(id, { role: 'system', actor: 'iron-cage', agentId: null })
+      state.record({
+        type: 'secret.rolled_back',
+        level: 'CRIT',
+        message: `${name} of ${environment} is back at the value before: the provider refused the new one`,
+        data: { name, environment },
+      })
+    } catch (error) {
+      onFault(error, `cannot return ${name} to the value before`)
+    }
+  }
+}

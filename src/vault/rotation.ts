@@ -1,0 +1,254 @@
+/**
+ * Secrets on their way to agents, from the start of a run until the last rotation in it. The story:
+ *
+ *   1 an agent starts with the secrets of its environment, as variables by name           forStart
+ *   2 its Python shim installs a signal handler and says that it listens                  acknowledge
+ *   3 a secret gets a new value                                                           secret.updated
+ *   4 each run that listens gets SIGUSR1; one that has just been started may still say so
+ *   5 its shim asks for the secrets, changes os.environ, and says that it has them        handOver, acknowledge → secret.reloaded
+ *   6 who has not said so after five seconds needs a restart                              secret.reload_failed
+ *   7 every run has answered or been given up                                             secret.rotated
+ *
+ * The rules are:
+ * - No signal for who has not said that it listens, nor for who did not answer the last one: SIGUSR1 kills a program that
+ *   does not expect it, and means something else to one that has taken it over.
+ * - A revision counts the rotations. It is read before the values are, so who was handed a revision has all values up to it.
+ * - A shielded agent never gets the key of a provider, neither at its start nor later: only the gateway knows it.
+ * - Calls do not wait for any of this: the gateway swaps a replaced key by itself (`provider-keys.ts`).
+ */
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
+import type { AgentId, RunId } from '../ids.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Requester, Vault } from './vault.ts'
+
+/** A run that gets secrets. */
+export interface SecretRun {
+  agentId: AgentId
+  runId: RunId
+  /** The agent's name, for people. */
+  name: string
+  environment: string
+  providerKeys: Config['agent']['provider_keys']
+}
+
+/** Its process. */
+export interface SecretProcess {
+  pid: number
+  /** Sends SIGUSR1, unless the process is gone or does not catch it. */
+  signal(): void
+}
+
+export interface RotationOptions {
+  vault: Pick<Vault, 'isLocked' | 'list' | 'revealEnvironment'>
+  state: StateManager
+  clock: Clock
+  /** Variables that are ours: no secret takes their place. */
+  isReserved: (name: string) => boolean
+  /** The variables that hold keys of providers. */
+  providerKeyNames: ReadonlySet<string>
+  /** How long a run may take to acknowledge, in ms. (Default: 5000.) */
+  patienceMs?: number
+}
+
+interface Follower {
+  run: SecretRun
+  process: SecretProcess | undefined
+  listens: boolean
+  /** Rotations it has not acknowledged. */
+  owes: Set<Rotated>
+}
+
+interface Rotated {
+  name: string
+  environment: string
+  revision: number
+  /** Monotonic ms. */
+  startedAt: number
+  /** Who may still acknowledge in time. */
+  waiting: Set<RunId>
+  reloaded: number
+  givenUp: number
+  timer: NodeJS.Timeout | undefined
+}
+
+const PATIENCE_MS = 5_000
+
+export class Rotation {
+  readonly #options: RotationOptions
+  readonly #followers = new Map<RunId, Follower>()
+  readonly #open = new Set<Rotated>()
+  readonly #unsubscribe: () => void
+  #revision = 0
+
+  constructor(options: RotationOptions) {
+    this.#options = options
+    this.#unsubscribe = options.state.subscribe((event) => {
+      if (event.type === 'secret.updated') this.#rotate(event.data.name, event.data.environment)
+    })
+  }
+
+  /**
+   * The secrets a run starts with, by name. None while the vault is locked, which is told as an event: the agent runs all
+   * the same. Throws what the vault throws for a secret that cannot be read. `ended` must follow.
+   */
+  async forStart(run: SecretRun): Promise<Record<string, string>> {
+    this.#followers.set(run.runId, { run, process: undefined, listens: false, owes: new Set() })
+    const { vault } = this.#options
+    const secrets = vault.list({ environment: run.environment }).length
+    if (secrets === 0) return {}
+    if (!vault.isLocked) return (await this.handOver(run.runId)).secrets
+    this.#options.state.record({
+      type: 'secret.withheld',
+      level: 'WARN',
+      agent_id: run.agentId,
+      message: `${run.name} starts without the ${secrets} secrets of ${run.environment}: the vault is locked`,
+      data: { environment: run.environment, secrets },
+    })
+    return {}
+  }
+
+  /** The run has a process. */
+  began(runId: RunId, process: SecretProcess): void {
+    const follower = this.#followers.get(runId)
+    if (follower) follower.process = process
+  }
+
+  /** The run is over: nobody waits for it any more. */
+  ended(runId: RunId): void {
+    const follower = this.#followers.get(runId)
+    if (!follower) return
+    this.#followers.delete(runId)
+    for (const rotated of follower.owes) this.#answered(rotated, runId)
+  }
+
+  /**
+   * The secrets of a run's environment as they are now, and up to which rotation. Throws CageError `vault_locked`, and
+   * `agent_not_running` for a run that is over.
+   */
+  async handOver(runId: RunId): Promise<{ revision: number; secrets: Record<string, string> }> {
+    const { run } = this.#get(runId)
+    const revision = this.#revision
+    const by: Requester = { role: 'agent', actor: run.agentId, agentId: run.agentId }
+    const all = await this.#options.vault.revealEnvironment(run.environment, by)
+    const secrets = [...all].filter(([name]) => !this.isWithheld(run, name))
+    return { revision, secrets: Object.fromEntries(secrets) }
+  }
+
+  /**
+   * A process of the run says that it listens (`revision` null), or that it has what it was handed. Only the run's first
+   * process counts: a child of it cannot change its parent's environment. Throws CageError `agent_not_running`.
+   */
+  acknowledge(runId: RunId, pid: number, revision: number | null): void {
+    const follower = this.#get(runId)
+    if (follower.process?.pid !== pid) return
+    follower.listens = true
+    if (revision === null) {
+      if (follower.owes.size > 0) follower.process.signal()
+      return
+    }
+    for (const rotated of follower.owes) if (rotated.revision <= revision) this.#reloaded(rotated, follower)
+  }
+
+  /** May a run not have this secret? */
+  isWithheld({ providerKeys }: Pick<SecretRun, 'providerKeys'>, name: string): boolean {
+    const { isReserved, providerKeyNames } = this.#options
+    return isReserved(name) || (providerKeys === 'shield' && providerKeyNames.has(name))
+  }
+
+  close(): void {
+    this.#unsubscribe()
+    for (const { timer } of this.#open) clearTimeout(timer)
+  }
+
+  #rotate(name: string, environment: string): void {
+    const { clock, patienceMs = PATIENCE_MS } = this.#options
+    this.#revision += 1
+    const concerned = [...this.#followers.values()].filter(
+      ({ run }) => run.environment === environment && !this.isWithheld(run, name),
+    )
+    const rotated: Rotated = {
+      name,
+      environment,
+      revision: this.#revision,
+      startedAt: clock.monotonic(),
+      waiting: new Set(concerned.map(({ run }) => run.runId)),
+      reloaded: 0,
+      givenUp: 0,
+      timer: setTimeout(() => this.#giveUp(rotated), patienceMs),
+    }
+    this.#open.add(rotated)
+    for (const follower of concerned) {
+      follower.owes.add(rotated)
+      if (follower.listens) follower.process?.signal()
+    }
+    this.#finishIfAnswered(rotated)
+  }
+
+  #reloaded(rotated: Rotated, { run, owes }: Follower): void {
+    const { name, environment, startedAt } = rotated
+    owes.delete(rotated)
+    rotated.reloaded += 1
+    const latency_ms = Math.round(this.#options.clock.monotonic() - startedAt)
+    this.#options.state.record({
+      type: 'secret.reloaded',
+      level: 'OK',
+      agent_id: run.agentId,
+      message: `${run.name} has the new ${name}, after ${latency_ms} ms`,
+      data: { name, environment, latency_ms },
+    })
+    this.#answered(rotated, run.runId)
+  }
+
+  /** It may still come late: what is owed stays owed. */
+  #giveUp(rotated: Rotated): void {
+    const { name, environment, waiting } = rotated
+    for (const runId of waiting) {
+      const { run, listens } = this.#get(runId)
+      const reason = listens ? 'no_answer' : 'does_not_listen'
+      this.#get(runId).listens = false
+      rotated.givenUp += 1
+      this.#options.state.record({
+        type: 'secret.reload_failed',
+        level: 'WARN',
+        agent_id: run.agentId,
+        message: `${run.name} ${REASONS[reason]}: restart required for the new ${name}`,
+        data: { name, environment, reason },
+      })
+    }
+    waiting.clear()
+    this.#finishIfAnswered(rotated)
+  }
+
+  #answered(rotated: Rotated, runId: RunId): void {
+    rotated.waiting.delete(runId)
+    this.#finishIfAnswered(rotated)
+  }
+
+  #finishIfAnswered(rotated: Rotated): void {
+    if (rotated.waiting.size > 0 || !this.#open.delete(rotated)) return
+    clearTimeout(rotated.timer)
+    const { name, environment, reloaded, givenUp } = rotated
+    const restarts = givenUp === 0 ? '' : `, ${givenUp} ${givenUp === 1 ? 'needs' : 'need'} a restart`
+    this.#options.state.record({
+      type: 'secret.rotated',
+      level: givenUp === 0 ? 'OK' : 'WARN',
+      message: `${name} of ${environment} rotated: ${reloaded} ${reloaded === 1 ? 'agent has' : 'agents have'} it${restarts}`,
+      data: { name, environment, reloaded, restart_required: givenUp },
+    })
+  }
+
+  #get(runId: RunId): Follower {
+    const follower = this.#followers.get(runId)
+    if (follower) return follower
+    throw new CageError('agent_not_running', 'this is the token of no run whose process we started', {
+      facts: { run_id: runId },
+    })
+  }
+}
+
+const REASONS = {
+  no_answer: 'has not answered',
+  does_not_listen: 'does not listen for rotated secrets',
+} as const

@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest'
+import type { EventOf, EventType } from '../../src/events.ts'
+import { newMasterKey } from '../../src/vault/master-key.ts'
+import type { Requester } from '../../src/vault/vault.ts'
+import { python } from '../support/agent-parts.ts'
+import { program } from '../support/agents.ts'
+import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
+
+const ADMIN: Requester = { role: 'admin', actor: 'ann', agentId: null }
+
+/** Ten values that can be told apart by their end. */
+const value = (number: number): string => `a-long-enough-secret-value-v${number}`
+
+async function openCage(options: RuntimeOptions = {}): Promise<TestRuntime> {
+  return openTestRuntime({
+    masterKey: newMasterKey(),
+    ...options,
+    agent: { python, stop_grace_s: 1, ...options.agent },
+  })
+}
+
+const create = (cage: TestRuntime, name = 'A_KEY', text = value(1)) =>
+  cage.runtime.vault.create({ name, environment: 'development', value: text }, ADMIN)
+
+const rotate = (cage: TestRuntime, text: string, name = 'A_KEY') =>
+  cage.runtime.vault.update(cage.runtime.vault.find(name, 'development')!.id, text, ADMIN)
+
+async function start(cage: TestRuntime, script: string, ...args: string[]): Promise<string> {
+  const { agentId } = await cage.runtime.supervisor.start({ script: program(script), args })
+  return agentId
+}
+
+/** The first event that fits, also one that has been already. */
+async function seen<T extends EventType>(
+  cage: TestRuntime,
+  type: T,
+  fits: (event: EventOf<T>) => boolean = () => true,
+): Promise<EventOf<T>> {
+  const past = cage.of(type).find(fits)
+  if (past) return past
+  return new Promise((resolve) => {
+    const unsubscribe = cage.runtime.state.subscribe((event) => {
+      if (event.type !== type || !fits(event as EventOf<T>)) return
+      unsubscribe()
+      resolve(event as EventOf<T>)
+    })
+  })
+}
+
+const printed = (cage: TestRuntime, text: string) => seen(cage, 'agent.output', ({ data }) => data.text === text)
+
+const pidOf = (cage: TestRuntime, id: string) => cage.runtime.state.read().agents[id]!.pid
+
+const outcome = ({ data }: EventOf<'secret.rotated'>) => [data.reloaded, data.restart_required]
+
+describe('an agent starts', () => {
+  test('with the secrets of its environment, of no other, and without what it is shielded from', async () => {
+    const cage = await openCage({ agent: { provider_keys: 'shield' } })
+    await create(cage)
+    await create(cage, 'OPENAI_API_KEY', 'sk-real')
+    await cage.runtime.vault.create({ name: 'B_KEY', environment: 'production', value: value(7) }, ADMIN)
+    await start(cage, 'print_environment.py', 'A_KEY', 'B_KEY', 'OPENAI_API_KEY')
+    await cage.event('agent.exited')
+    const lines = cage
+      .of('agent.output')
+      .map(({ data }) => data.text)
+      .join('\n')
+    expect(lines).toContain('v1')
+    expect(lines).not.toMatch(/v7|sk-real/)
+  })
+
+  test('without its secrets while the vault is locked, which is told', async () => {
+    const cage = await openCage()
+    await create(cage)
+    await cage.close()
+    const locked = await openCage({ masterKey: undefined, folder: cage.folder })
+    await start(locked, 'keep_key.py')
+    await printed(locked, 'ends in ng')
+    expect((await locked.event('secret.withheld')).data).toEqual({ environment: 'development', secrets: 1 })
+  })
+
+  test('with a hundred of them', async () => {
+    const cage = await openCage()
+    for (let number = 0; number < 100; number++) await create(cage, `KEY_${number}`, value(number))
+    await cage.close()
+  })
+})
+
+describe('a new value', () => {
+  test('reaches every agent that listens, in the same process', async () => {
+    const cage = await openCage()
+    await create(cage)
+    const ids = [await start(cage, 'keep_key.py'), await start(cage, 'keep_key.py')]
+    const pids = ids.map((id) => pidOf(cage, id))
+    for (const id of ids)
+      await seen(cage, 'agent.output', ({ agent_id, data }) => agent_id === id && data.text === 'ends in v1')
+    await rotate(cage, value(2))
+    expect(outcome(await cage.event('secret.rotated'))).toEqual([2, 0])
+    for (const id of ids)
+      await seen(cage, 'agent.output', ({ agent_id, data }) => agent_id === id && data.text === 'ends in v2')
+    expect(ids.map((id) => pidOf(cage, id))).toEqual(pids)
+    expect(new Set(cage.of('secret.reloaded').map(({ agent_id }) => agent_id))).toEqual(new Set(ids))
+  })
+
+  test.each(['own', 'default', 'exec'])(
+    'never harms an agent that does this with SIGUSR1: %s',
+    async (what) => {
+      const cage = await openCage()
+      await create(cage)
+      const id = await start(cage, 'keep_key.py', what)
+      await printed(cage, what === 'exec' ? 'became a shell' : 'ends in v1')
+      const pid = pidOf(cage, id)
+      await rotate(cage, value(2))
+      expect(outcome(await cage.event('secret.rotated'))).toEqual([0, 1])
+      expect((await cage.event('secret.reload_failed')).data.reason).toBe('no_answer')
+      expect(cage.of('alert.raised').map(({ data }) => data.kind)).toEqual(['restart_required'])
+      await rotate(cage, value(3))
+      await seen(cage, 'secret.rotated', ({ seq }) => seq > cage.of('secret.rotated')[0]!.seq)
+      const heard = cage.of('agent.output').filter(({ data }) => data.text === 'own handler')
+      // Once only: it did not answer.
+      expect(heard).toHaveLength(what === 'own' ? 1 : 0)
+      expect(pidOf(cage, id)).toBe(pid)
+      expect(cage.of('agent.exited')).toEqual([])
+    },
+    30_000,
+  )
+
+  test('sends no signal to a program without our shim', async () => {
+    const cage = await openCage()
+    await create(cage)
+    const id = await start(cage, 'shell_agent.sh')
+    await printed(cage, 'ends in v1')
+    await rotate(cage, value(2))
+    expect((await cage.event('secret.reload_failed')).data.reason).toBe('does_not_listen')
+    expect(outcome(await cage.event('secret.rotated'))).toEqual([0, 1])
+    expect(pidOf(cage, id)).not.toBeNull()
+    expect(cage.of('agent.exited')).toEqual([])
+  }, 30_000)
+
+  test('right after the spawn waits for the agent to listen, and kills none of fifty', async () => {
+    const cage = await openCage()
+    await create(cage)
+    const ids: string[] = []
+    let version = 1
+    for (let round = 0; round < 10; round++) {
+      const starts = [1, 2].map(() => start(cage, 'keep_key.py'))
+      await rotate(cage, value(++version))
+      ids.push(...(await Promise.all(starts)))
+      await rotate(cage, value(++version))
+    }
+    const rotations = version - 1
+    await seen(cage, 'secret.rotated', () => cage.of('secret.rotated').length === rotations)
+    expect(cage.of('secret.rotated').filter(({ data }) => data.restart_required > 0)).toEqual([])
+    expect(cage.of('agent.exited')).toEqual([])
+    expect(ids).toHaveLength(20)
+  }, 60_000)
+})
