@@ -3,8 +3,8 @@
 The rules:
 
 - A context variable says which runtimes the present code is inside of, so that threads and asyncio tasks do not see
-  each other's. Code that never entered one (a thread of a pool, say) belongs to the one that the process is in.
-- The environment is the process's: it names the outermost runtime, for clients that read ``OPENAI_BASE_URL``.
+  each other's. A thread that entered none is inside of what the main thread is in.
+- The environment is the process's: it names the runtime that was entered last, for clients that read ``OPENAI_BASE_URL``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from ._http import Endpoint
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, Optional, Protocol
+    from typing import Any, Protocol
 
     from ._http import Answer
-    from ._runtime import Runtime
+    from ._runtime import AgentRuntime
 
     class Server(Protocol):
         """What an ``Endpoint`` can do, and a mocked server as well."""
@@ -46,14 +46,20 @@ class Link:
     url: where it listens.
     token: a run token (``run_…``) or an API token (``ic_…``).
     server: answers its requests. (Default: whoever listens at ``url``.)
+    agent_id: None where nobody told.
     """
 
-    __slots__ = ("_server", "token", "url")
+    __slots__ = ("_server", "agent_id", "token", "url")
 
-    def __init__(self, url: str, token: str, server: Server | None = None) -> None:
+    def __init__(self, url: str, token: str, server: Server | None = None, agent_id: str | None = None) -> None:
         self.url = url.rstrip("/")
         self.token = token
         self._server = server
+        self.agent_id = agent_id
+
+    def with_token(self, token: str, agent_id: str) -> Link:
+        """The same server, as somebody else."""
+        return Link(self.url, token, self._server, agent_id)
 
     @property
     def server(self) -> Server:
@@ -100,26 +106,39 @@ class Frame:
 
     __slots__ = ("outer", "runtime")
 
-    def __init__(self, runtime: Runtime, outer: Optional[Frame]) -> None:
+    def __init__(self, runtime: AgentRuntime, outer: Frame | None) -> None:
         self.runtime = runtime
         self.outer = outer
 
 
 #: What this thread or task entered.
-entered: ContextVar[Optional[Frame]] = ContextVar("iron_cage", default=None)
-#: Runtimes that are open in this process, in the order in which they were entered first.
-opened: list[Runtime] = []
+entered: ContextVar[Frame | None] = ContextVar("iron_cage", default=None)
+#: Runtimes that are open in this process, in the order in which they were entered; with each, whether in the main thread.
+opened: list[tuple[AgentRuntime, bool]] = []
 
 
-def current_runtime() -> Runtime | None:
+def current_runtime() -> AgentRuntime | None:
     """Returns the innermost runtime that the calling code is inside of; None outside of any.
 
     A program that ``iron-cage start`` runs is in a cage without being inside a runtime.
     """
+    runtime = surrounding_runtime()
+    return opened[-1][0] if runtime is None and opened else runtime
+
+
+def surrounding_runtime() -> AgentRuntime | None:
+    """The runtime that pays for whatever the calling code enters next.
+
+    A thread that entered none belongs to the one that the main thread is in, which waits for it as a rule; it has nothing
+    to do with those of other threads.
+    """
     frame = entered.get()
     if frame is not None:
         return frame.runtime
-    return opened[-1] if opened else None
+    for runtime, is_in_main_thread in reversed(opened):
+        if is_in_main_thread:
+            return runtime
+    return None
 
 
 def is_caged() -> bool:

@@ -163,32 +163,55 @@ def _seconds(text: str) -> float | None:
 def refusal_in(error: BaseException | None) -> IronCageError | None:
     """The refusal that a provider's client tells of by an exception of its own, perhaps wrapped by a framework's.
 
-    Looks for what openai, anthropic, httpx and requests have in common: an exception with a ``response`` whose JSON has
-    a code of ours.
+    Nothing of theirs is imported. An exception of openai and anthropic has the ``body`` of the answer, also of the last
+    event of a stream; one of httpx and requests has the ``response``. A provider's own refusal, such as a wrong key, is
+    the agent's business and no refusal of ours.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         if isinstance(error, IronCageError):
             return error
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
-        if isinstance(status, int) and status >= 400:
-            refusal = _refusal_of(status, response)
-            if refusal is not None:
-                return refusal
+        refusal = _told_by(error)
+        if refusal is not None:
+            return refusal
         error = error.__cause__ or error.__context__
     return None
 
 
-def _refusal_of(status: int, response: Any) -> IronCageError | None:
+def _told_by(error: BaseException) -> IronCageError | None:
+    import json
+
+    response = getattr(error, "response", None)
+    body = getattr(error, "body", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     try:
-        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
-        refusal = error_from_answer(status, bytes(response.content), headers)
+        headers = {str(name).lower(): str(value) for name, value in getattr(response, "headers", {}).items()}
+        if isinstance(body, dict):
+            # openai keeps what is below "error", anthropic the whole.
+            content = json.dumps({"error": body.get("error") or body}).encode()
+        elif isinstance(status, int) and status >= 400:
+            content = bytes(response.content)  # type: ignore[union-attr]
+        else:
+            return None
     except Exception:  # a stream that was not read, or somebody else's idea of a response
         return None
-    return refusal if refusal.code in _CLASSES and refusal.code not in _AMBIGUOUS else None
+    # Without a status it was an event in the middle of a stream.
+    refusal = error_from_answer(status if isinstance(status, int) else 502, content, headers)
+    return refusal if refusal.code in _ONLY_OURS else None
 
 
-#: Codes that providers use as well.
-_AMBIGUOUS = frozenset({"unauthorized", "forbidden"})
+_ONLY_OURS = frozenset(
+    {
+        "agent_not_running",
+        "agent_paused",
+        "budget_exceeded",
+        "budget_held",
+        "circuit_open",
+        "pii_blocked",
+        "price_unknown",
+        "provider_key_missing",
+        "redaction_failed",
+        "vault_locked",
+    }
+)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import atexit
+import threading
 
-from ._current import Frame, entered, opened
-from ._runtime import AgentRuntime, raise_refusal_of
+from ._current import Frame, entered, surrounding_runtime
+from ._runtime import AgentRuntime, is_main_thread, is_supervised, limit_of, raise_refusal_of, safety_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,28 +60,29 @@ def protect_agent(  # type: ignore[no-redef, misc]
     For functions, coroutine functions, generators and asynchronous generators; what comes back is of the same kind, with
     the same name, signature and documentation.
 
-    budget: hard limit in US dollars of what all calls of the function together pay for, as long as the process lives.
-        (Default: 100 when the cage is its own; what the cage around it has otherwise.)
+    budget: hard limit in US dollars of what all calls of the function pay for together, as long as the process lives or,
+        inside another cage, as long as that one lasts. (Default: 100 in a cage of its own; otherwise what the cage
+        around it has left.)
     pii_detection: ``True`` or ``"redact"``, ``"block"``, ``"warn"`` or ``False``: see ``AgentRuntime``.
     circuit_breaker: ``True`` for one of the function's name, or a ``CircuitBreaker``: when the function has failed five
         times in a row, it is not called for a minute and CircuitOpen is raised. (Default: none.)
     name: the agent's name on the dashboard. (Default: the function's.)
     db: see ``AgentRuntime``.
 
-    Inside another cage, one that ``iron-cage start`` made or a runtime or protected function around it, the function
-    joins that one. Otherwise the first call starts a server, which stays for later calls until the interpreter ends.
+    Inside another cage (one that ``iron-cage start`` made, a runtime, another protected function) the function joins that
+    one. Otherwise its first call starts a server, which stays for later calls until the interpreter ends.
 
     Raises what the function raises, and BudgetExceeded, PiiBlocked, CircuitOpen or PriceUnknown in place of a provider's
     client's own exception for it; the first call also ServerUnreachable.
     """
     if function is not None and not callable(function):
         function, budget = None, function
+    limit = limit_of(budget)
+    safety_mode(pii_detection)
 
     def protect(function: Callable[..., Any]) -> Callable[..., Any]:
         named = name or getattr(function, "__name__", None) or type(function).__name__
-        runtime = AgentRuntime(budget, pii_detection=pii_detection, name=named, db=db)
-        runtime._keeps_run = True
-        wrapped = wrap_calls(function, Guard(runtime))
+        wrapped = wrap_calls(function, Guard(limit, pii_detection, named, db))
         if circuit_breaker is False:
             return wrapped
         from ._breaker import CircuitBreaker
@@ -92,41 +94,74 @@ def protect_agent(  # type: ignore[no-redef, misc]
 
 
 class Guard:
-    """What surrounds each call: a context manager that many threads and tasks can be inside of at once."""
+    """What surrounds each call of one function, in many threads and tasks at once."""
 
-    __slots__ = ("_runtime",)
+    __slots__ = ("_limit", "_lock", "_outermost", "_settings")
 
-    def __init__(self, runtime: AgentRuntime) -> None:
-        self._runtime = runtime
+    def __init__(self, limit: str | None, pii_detection: PiiDetection, name: str, db: str | None) -> None:
+        self._limit = limit
+        self._settings = (pii_detection, name, db)
+        self._lock = threading.Lock()
+        #: Outside of every other runtime.
+        self._outermost: AgentRuntime | None = None
 
-    def open(self) -> bool:
-        """Whether there was anything to open. Where the cage around it does everything, there is not."""
-        runtime = self._runtime
-        if runtime._limit is None and (opened or "IRON_CAGE_URL" in os.environ):
-            return False
-        runtime._open()
-        try:
-            runtime.require_budget()
-        except BaseException as error:
-            runtime._close(error)
-            raise
-        return True
+    def open(self) -> AgentRuntime | None:
+        """None where there is nothing to open: the cage around the call does everything."""
+        runtime = self._runtime()
+        if runtime is not None:
+            runtime._open(is_main_thread())
+        return runtime
 
-    def close(self, is_open: bool, error: BaseException | None) -> None:
-        if is_open:
-            self._runtime._close(error)
-        if isinstance(error, Exception):
-            raise_refusal_of(error)
+    async def open_async(self) -> AgentRuntime | None:
+        runtime = self._runtime()
+        if runtime is not None:
+            if runtime._link is None:
+                await runtime._open_async()
+            else:
+                runtime._open(is_main_thread())
+        return runtime
 
-    def enter(self, is_open: bool) -> None:
-        if is_open:
-            entered.set(Frame(self._runtime, entered.get()))
+    def _runtime(self) -> AgentRuntime | None:
+        around = surrounding_runtime()
+        if around is None:
+            if self._limit is None and self._settings[2] is None and is_supervised():
+                return None
+            with self._lock:
+                if self._outermost is None:
+                    self._outermost = self._new_runtime()
+                    atexit.register(self._outermost._disconnect, None)
+                return self._outermost
+        if self._limit is None or around._protected is self:
+            return None
+        with self._lock:
+            runtime = around._kept_within.get(self)
+            if runtime is None:
+                runtime = around._kept_within[self] = self._new_runtime()
+            return runtime
 
-    def leave(self, is_open: bool) -> None:
-        if is_open:
-            frame = entered.get()
-            if frame is not None:
-                entered.set(frame.outer)
+    def _new_runtime(self) -> AgentRuntime:
+        pii_detection, name, db = self._settings
+        runtime = AgentRuntime(self._limit, pii_detection=pii_detection, name=name, db=db)
+        runtime._is_kept = True
+        runtime._protected = self
+        return runtime
+
+
+def enter(runtime: AgentRuntime | None) -> None:
+    if runtime is not None:
+        entered.set(Frame(runtime, entered.get()))
+
+
+def leave(runtime: AgentRuntime | None) -> None:
+    if runtime is not None:
+        runtime._leave_frame()
+
+
+def close(runtime: AgentRuntime | None, error: BaseException | None) -> None:
+    if runtime is not None:
+        runtime._close(error)
+    if error is not None:
+        raise_refusal_of(error)
 
 
 def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
@@ -139,8 +174,8 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
 
         @wraps(function)
         async def coroutine(*args: Any, **arguments: Any) -> Any:
-            is_open = await _opened(guard)
-            guard.enter(is_open)
+            runtime = await guard.open_async()
+            enter(runtime)
             error: BaseException | None = None
             try:
                 return await function(*args, **arguments)
@@ -148,8 +183,8 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
                 error = raised
                 raise
             finally:
-                guard.leave(is_open)
-                guard.close(is_open, error)
+                leave(runtime)
+                close(runtime, error)
 
         return coroutine
 
@@ -157,45 +192,45 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
 
         @wraps(function)
         def generator(*args: Any, **arguments: Any) -> Any:
-            is_open = guard.open()
+            runtime = guard.open()
             error: BaseException | None = None
             steps: Any = None
             try:
-                guard.enter(is_open)
+                enter(runtime)
                 try:
                     steps = function(*args, **arguments)
                     piece = next(steps)
                 finally:
-                    guard.leave(is_open)
+                    leave(runtime)
                 while True:
                     try:
                         sent = yield piece
                     except GeneratorExit:
-                        guard.enter(is_open)
+                        enter(runtime)
                         try:
                             steps.close()
                         finally:
-                            guard.leave(is_open)
+                            leave(runtime)
                         raise
                     except BaseException as thrown:
-                        guard.enter(is_open)
+                        enter(runtime)
                         try:
                             piece = steps.throw(thrown)
                         finally:
-                            guard.leave(is_open)
+                            leave(runtime)
                     else:
-                        guard.enter(is_open)
+                        enter(runtime)
                         try:
                             piece = steps.send(sent)
                         finally:
-                            guard.leave(is_open)
+                            leave(runtime)
             except StopIteration as end:
                 return end.value
             except BaseException as raised:
                 error = raised
                 raise
             finally:
-                guard.close(is_open, error)
+                close(runtime, error)
 
         return generator
 
@@ -203,15 +238,15 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
 
         @wraps(function)
         async def asynchronous_generator(*args: Any, **arguments: Any) -> Any:
-            is_open = await _opened(guard)
+            runtime = await guard.open_async()
             error: BaseException | None = None
 
             async def step(awaitable: Any) -> Any:
-                guard.enter(is_open)
+                enter(runtime)
                 try:
                     return await awaitable
                 finally:
-                    guard.leave(is_open)
+                    leave(runtime)
 
             try:
                 steps = function(*args, **arguments)
@@ -232,14 +267,14 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
                 error = raised
                 raise
             finally:
-                guard.close(is_open, error)
+                close(runtime, error)
 
         return asynchronous_generator
 
     @wraps(function)
     def plain(*args: Any, **arguments: Any) -> Any:
-        is_open = guard.open()
-        guard.enter(is_open)
+        runtime = guard.open()
+        enter(runtime)
         error: BaseException | None = None
         try:
             return function(*args, **arguments)
@@ -247,22 +282,10 @@ def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]
             error = raised
             raise
         finally:
-            guard.leave(is_open)
-            guard.close(is_open, error)
+            leave(runtime)
+            close(runtime, error)
 
     return plain
-
-
-async def _opened(guard: Guard) -> bool:
-    runtime = guard._runtime
-    if runtime._limit is None and (opened or "IRON_CAGE_URL" in os.environ):
-        return False
-    if runtime._is_kept:
-        return guard.open()
-    import asyncio
-
-    # A server takes a while to start; other tasks go on meanwhile.
-    return await asyncio.get_running_loop().run_in_executor(None, guard.open)
 
 
 def _kind_of(function: Any) -> Literal["plain", "coroutine", "generator", "asyncgen"]:

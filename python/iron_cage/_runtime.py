@@ -1,12 +1,13 @@
 """``AgentRuntime``: a block of code that runs in a cage, whoever started the program.
 
-Who pays, and which server it is, is decided when the outermost runtime of the process is entered:
+Who pays is decided when a runtime is entered:
 
-1. a runtime that the code is inside of already is joined, in whatever thread it was entered;
-2. else the server that ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN`` name (``iron-cage start`` sets them) is joined;
-3. else a server of its own is started, with a run of its own, and stopped when the block ends.
+1. inside another runtime, or a protected function, it joins that one;
+2. else it joins the server that ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN`` name (``iron-cage start`` sets them);
+3. else it starts a server, has a run of its own there, and stops the server when the block ends.
 
-A joined cage keeps its own budget, which the block cannot raise: ``budget`` is then a limit within it.
+Whoever joins with a ``budget`` has a hard limit of its own within that of the cage around it: the server counts each call
+in both. Without one it is just the cage around it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from __future__ import annotations
 import os
 import threading
 
-from ._current import Frame, Link, entered, environment_link, opened
-from ._errors import BudgetExceeded, IronCageError, refusal_in
+from ._current import Frame, Link, entered, environment_link, opened, surrounding_runtime
+from ._errors import IronCageError, refusal_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Hashable
     from decimal import Decimal
     from types import TracebackType
-    from typing import Any, Literal, Protocol, Union
+    from typing import Any, Literal, Union
 
     from ._server import Server
     from ._values import Budget, Metrics, ScanResult
@@ -31,46 +33,36 @@ if TYPE_CHECKING:
     #: ``True`` redacts. ``"block"`` refuses a reply that holds personal data; ``"warn"``, and ``False``, only count it.
     PiiDetection = Union[bool, Literal["redact", "block", "warn"]]
 
-    class Runtime(Protocol):
-        """What an entered runtime has, real or mocked."""
-
-        @property
-        def link(self) -> Link: ...
-        @property
-        def budget(self) -> Budget: ...
-        @property
-        def openai_base_url(self) -> str: ...
-        @property
-        def anthropic_base_url(self) -> str: ...
-        def client_options(self, provider: Literal["openai", "anthropic"]) -> dict[str, str]: ...
-        def require_budget(self) -> None: ...
-
-
 DEFAULT_BUDGET_USD = "100"
 
-#: Guards the opening and closing of runtimes, and with them the environment.
-_opening = threading.RLock()
+#: Guards ``opened`` and the environment.
+_process = threading.RLock()
+#: What the environment was before the first runtime that is open now.
+_outside: dict[str, str | None] = {}
 
 
 class AgentRuntime:
     """A cage for a block of code: ``with AgentRuntime(budget=5) as runtime:``, or ``async with``.
 
-    budget: hard limit in US dollars of all that the block pays for. (Default: 100 with a server of its own; what the
-        joined cage has otherwise.)
+    budget: hard limit in US dollars of all that the block pays for. (Default: 100 with a server of its own; otherwise
+        what the cage around it has left.)
     pii_detection: ``True`` or ``"redact"`` takes personal data out of replies, ``"block"`` refuses such a reply,
-        ``"warn"`` and ``False`` only count it. A joined cage keeps what it has.
+        ``"warn"`` and ``False`` only count it. A joined cage keeps its own mode; one that does not block warns whoever
+        wanted ``"block"``.
     name: the agent's name on the dashboard; its checkpoint is kept by it. (Default: the program's.)
-    db: database file of a server that it starts, kept afterwards. When a server has this file already, that one is
-        joined with a run of its own. (Default: a temporary one, gone with the block.)
+    db: database file of the server that it starts, kept afterwards. When a server has this file already, that one is
+        used, with a run of its own. (Default: a temporary file, gone with the block.)
     start_timeout_s: how long a server may take to start, in seconds.
 
     Inside the block ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL`` lead through the gateway; afterwards they are what
-    they were. Clients made outside the block do not read them again: give those ``base_url=runtime.openai_base_url``.
+    they were. Clients made outside the block have read them already: give those ``base_url=runtime.openai_base_url``.
+    The same holds for runtimes that are entered in several threads at once: the environment has one address only.
 
     A refusal of the cage that a provider's client raises in its own way (``openai.APIStatusError`` with status 402, say)
     leaves the block as ours: BudgetExceeded, PiiBlocked, CircuitOpen, PriceUnknown. The client's is its ``__cause__``.
 
-    Entering raises ServerUnreachable when no server can be reached or started, ValueError for a budget that is none.
+    Entering raises ServerUnreachable when no server can be reached or started; a budget that is no amount raises
+    ValueError at once.
     """
 
     def __init__(
@@ -82,27 +74,27 @@ class AgentRuntime:
         db: str | os.PathLike[str] | None = None,
         start_timeout_s: float = 30.0,
     ) -> None:
-        if budget is not None:
-            from ._values import usd_text
-
-            budget = usd_text(budget)
-        self._limit: str | None = budget
+        self._limit = limit_of(budget)
         self._mode = safety_mode(pii_detection)
         self._name = name
-        self._db = None if db is None else os.fspath(db)
+        self._db = None if db is None else os.path.abspath(db)
         self._start_timeout_s = start_timeout_s
-        #: Whether a run of its own outlives the block, until the interpreter ends.
-        self._keeps_run = False
+        #: Whether what it connected to stays for the next entry, and whose function it protects.
+        self._is_kept = False
+        self._protected: object = None
+        self._lock = threading.RLock()
         self._entries = 0
+        self._process = os.getpid()
         self._link: Link | None = None
-        self._joined: Runtime | None = None
+        #: Ends with the connection: a token of its own, within the cage around it or with a server.
+        self._part: Link | None = None
+        self._joined: AgentRuntime | None = None
         self._server: Server | None = None
-        self._run: dict[str, Any] | None = None
-        self._environment: dict[str, str | None] = {}
-        self._spent_before: Decimal | None = None
+        #: Runtimes of protected functions that are kept as long as this one is connected.
+        self._kept_within: dict[Hashable, AgentRuntime] = {}
 
     def __enter__(self) -> AgentRuntime:
-        self._open()
+        self._open(is_main_thread())
         entered.set(Frame(self, entered.get()))
         return self
 
@@ -111,15 +103,11 @@ class AgentRuntime:
     ) -> Literal[False]:
         self._leave_frame()
         self._close(error)
-        if isinstance(error, Exception):
-            raise_refusal_of(error)
+        raise_refusal_of(error)
         return False
 
     async def __aenter__(self) -> AgentRuntime:
-        import asyncio
-
-        # A server takes a while to start; other tasks go on meanwhile.
-        await asyncio.get_running_loop().run_in_executor(None, self._open)
+        await self._open_async()
         entered.set(Frame(self, entered.get()))
         return self
 
@@ -131,8 +119,7 @@ class AgentRuntime:
         self._leave_frame()
         # Even a cancelled task must not leave its server behind.
         await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._close, error))
-        if isinstance(error, Exception):
-            raise_refusal_of(error)
+        raise_refusal_of(error)
         return False
 
     @property
@@ -150,10 +137,7 @@ class AgentRuntime:
         """
         from ._values import budget_from
 
-        whole = budget_from(self.link.call("GET", "")["budget"])
-        if self._limit is None or self._spent_before is None:
-            return whole
-        return whole.within(self._limit, self._spent_before)
+        return budget_from(self.link.call("GET", "")["budget"])
 
     @property
     def openai_base_url(self) -> str:
@@ -168,7 +152,7 @@ class AgentRuntime:
     def client_options(self, provider: Literal["openai", "anthropic"]) -> dict[str, str]:
         """``base_url`` and ``api_key`` for a client of that provider: ``OpenAI(**runtime.client_options("openai"))``.
 
-        The key is the agent's own where it has one; the server knows its own otherwise.
+        The key is the agent's own where it has one; the server has its own otherwise.
         """
         if provider not in ("openai", "anthropic"):
             raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
@@ -178,7 +162,7 @@ class AgentRuntime:
         return {"base_url": url, "api_key": token if token.startswith("ic_") else own or token}
 
     def metrics(self) -> Metrics:
-        """What was done so far and what it cost. Raises ServerUnreachable."""
+        """What the whole agent did so far and what it cost. Raises ServerUnreachable."""
         from ._values import metrics_from
 
         return metrics_from(self.link.call("GET", "/metrics"))
@@ -205,146 +189,207 @@ class AgentRuntime:
                 return default
             raise
 
-    def require_budget(self) -> None:
-        """Raises BudgetExceeded when this runtime, or one around it, has nothing left.
-
-        The server refuses calls above its own limit whether or not somebody asks. This is for a ``budget`` within a
-        joined cage, and costs a request only where there is one.
-        """
-        if self._joined is not None:
-            self._joined.require_budget()
-        if self._limit is None or self._spent_before is None:
-            return
-        budget = self.budget
-        if budget.remaining_usd <= 0:
-            raise BudgetExceeded(
-                f"this block has spent ${budget.spent_usd} of the ${budget.limit_usd} that it may",
-                code="budget_exceeded",
-                hint="give it a larger budget",
-                facts={"limit_usd": str(budget.limit_usd), "spent_usd": str(budget.spent_usd)},
-            )
-
-    def _open(self) -> None:
-        with _opening:
+    def _open(self, is_in_main_thread: bool) -> None:
+        with self._lock:
             if self._entries == 0:
-                self._connect()
-                self._set_environment()
-                opened.append(self)
-            self._entries += 1
+                if self._link is None:
+                    self._connect()
+                if self._joined is not None:
+                    self._joined._open(False)
+                self._entries = 1
+                _add(self, is_in_main_thread)
+            else:
+                self._entries += 1
+
+    async def _open_async(self) -> None:
+        """A server takes a while to start; other tasks go on meanwhile."""
+        import asyncio
+        from contextvars import copy_context
+
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, copy_context().run, self._open, is_main_thread())
 
     def _close(self, error: BaseException | None) -> None:
-        with _opening:
+        with self._lock:
             self._entries -= 1
-            if self._entries == 0:
-                opened.remove(self)
-                self._restore_environment()
+            if self._entries > 0:
+                return
+            _remove(self)
+            joined = self._joined
+            try:
                 if not self._is_kept:
                     self._disconnect(error)
+            finally:
+                if joined is not None:
+                    joined._close(None)
 
     def _connect(self) -> None:
-        if self._link is not None:
-            return
         try:
-            self._link = self._find_cage()
-            if self._limit is not None and self._run is None:
-                from decimal import Decimal
-
-                self._spent_before = Decimal(self._link.call("GET", "")["budget"]["spent_usd"])
+            self._joined = surrounding_runtime()
+            around = self._joined.link if self._joined is not None else _link_outside()
+            if around is not None and self._db is None:
+                self._link = self._within(around)
+            else:
+                self._joined = None
+                self._link = self._on_own_server()
         except BaseException as error:
             self._disconnect(error)
             raise
 
-    def _find_cage(self) -> Link:
-        if opened:
-            self._joined = opened[-1]
-            return self._joined.link
-        if os.environ.get("IRON_CAGE_URL") and self._db is None:
-            return environment_link()
+    def _within(self, around: Link) -> Link:
+        if self._mode == "block":
+            self._warn_of_laxer(around)
+        if self._limit is None:
+            return around
+        self._part = self._begin_part(around, self._limit)
+        return self._part
+
+    def _on_own_server(self) -> Link:
         from ._server import Server
 
         self._server = Server.join_or_start(self._db, self._mode, self._start_timeout_s)
-        self._run = self._server.open_run(self._name or _program_name(), self._limit or DEFAULT_BUDGET_USD)
-        return Link(self._server.url, self._run["token"])
+        agent = self._server.add_agent(self._name or _program_name(), self._limit or DEFAULT_BUDGET_USD)
+        self._part = agent
+        return self._begin_part(agent, None)
+
+    def _begin_part(self, around: Link, limit: str | None) -> Link:
+        begun = around.call("POST", "/begin", {} if limit is None else {"budget_usd": limit})
+        return around.with_token(begun["token"], begun["agent_id"])
+
+    def _warn_of_laxer(self, around: Link) -> None:
+        mode = around.call("GET", "").get("safety_mode")
+        if mode != "block":
+            import warnings
+
+            warnings.warn(
+                f"personal data is not blocked here: the cage around this code has safety mode {mode!r}",
+                RuntimeWarning,
+                stacklevel=5,
+            )
 
     def _disconnect(self, error: BaseException | None) -> None:
-        link, self._link, server, self._server = self._link, None, self._server, None
-        run, self._run, self._joined, self._spent_before = self._run, None, None, None
+        self._link = None
+        part, self._part, server, self._server, self._joined = self._part, None, self._server, None, None
+        kept, self._kept_within = self._kept_within, {}
         try:
-            if run is not None and link is not None:
-                link.call("POST", "/end", _end_of(error))
+            # A forked child has a copy of this; the run is its parent's.
+            if os.getpid() == self._process:
+                for runtime in kept.values():
+                    runtime._disconnect(None)
+                if part is not None:
+                    part.call("POST", "/end", _end_of(error))
         except IronCageError:
             pass  # a server that is gone has ended the run itself
         finally:
             if server is not None:
                 server.release()
 
-    @property
-    def _is_kept(self) -> bool:
-        """Whether a later entry goes on with the same run."""
-        return self._keeps_run and self._run is not None
-
     def _leave_frame(self) -> None:
         frame = entered.get()
-        # Not there in another context than the one that entered, as between parts of a test's fixture.
+        # Not there in another context than the one that entered, as between the parts of a test's fixture.
         if frame is not None and frame.runtime is self:
             entered.set(frame.outer)
 
-    def _set_environment(self) -> None:
-        """Only of the outermost: those within lead to the same place."""
-        if self._joined is not None or self._link is None:
-            return
-        for name, value in environment_of(self._link, self._run).items():
-            self._environment[name] = os.environ.get(name)
-            os.environ[name] = value
 
-    def _restore_environment(self) -> None:
-        for name, value in self._environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        self._environment = {}
+def is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def limit_of(budget: Money | None) -> str | None:
+    """Raises ValueError for what is no amount."""
+    if budget is None:
+        return None
+    from ._values import usd_text
+
+    return usd_text(budget)
 
 
 def safety_mode(pii_detection: PiiDetection) -> str:
     """Raises ValueError for anything else."""
-    mode = {True: "redact", False: "warn"}.get(pii_detection, pii_detection)  # type: ignore[call-overload]
-    if mode not in ("redact", "block", "warn"):
+    if isinstance(pii_detection, bool):
+        return "redact" if pii_detection else "warn"
+    if pii_detection not in ("redact", "block", "warn"):
         raise ValueError(f"pii_detection: expected True, False, 'redact', 'block' or 'warn', got {pii_detection!r}")
-    return str(mode)
+    return pii_detection
 
 
-def raise_refusal_of(error: Exception) -> None:
-    """Raises our exception for a refusal that some client's exception, or one beneath it, tells of; returns else."""
-    if isinstance(error, IronCageError):
+def raise_refusal_of(error: BaseException | None) -> None:
+    """Raises our exception for a refusal that some client's exception, or one beneath it, tells of; returns otherwise."""
+    if not isinstance(error, Exception) or isinstance(error, IronCageError):
         return
     refusal = refusal_in(error)
     if refusal is not None:
         raise refusal from error
 
 
-def environment_of(link: Link, run: dict[str, Any] | None) -> dict[str, str]:
+def is_supervised() -> bool:
+    """Whether the environment, as it is outside of every runtime, names a server."""
+    return bool(_outside["IRON_CAGE_URL"] if _outside else os.environ.get("IRON_CAGE_URL"))
+
+
+def _link_outside() -> Link | None:
+    if not is_supervised():
+        return None
+    if not _outside:
+        return environment_link()
+    return Link(_outside["IRON_CAGE_URL"] or "", _outside["IRON_CAGE_TOKEN"] or "")
+
+
+def _add(runtime: AgentRuntime, is_in_main_thread: bool) -> None:
+    with _process:
+        opened.append((runtime, is_in_main_thread))
+        variables = environment_of(runtime.link)
+        if not _outside:
+            _outside.update({name: os.environ.get(name) for name in variables})
+        _set_environment(variables)
+
+
+def _remove(runtime: AgentRuntime) -> None:
+    with _process:
+        opened[:] = [entry for entry in opened if entry[0] is not runtime]
+        if opened:
+            _set_environment(environment_of(opened[-1][0].link))
+        else:
+            _set_environment(_outside)
+            _outside.clear()
+
+
+def _set_environment(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def environment_of(link: Link) -> dict[str, str | None]:
     """What an agent's clients read, as ``iron-cage start`` gives it to an agent."""
     openai, anthropic = f"{link.gateway_url('openai')}/v1", link.gateway_url("anthropic")
-    variables = {
+
+    def outside(name: str) -> str | None:
+        return _outside[name] if _outside else os.environ.get(name)
+
+    def key(name: str) -> str | None:
+        # A client is not made without any key. Tokens of ours are not passed on to a provider.
+        return link.token if link.token.startswith("ic_") else outside(name) or link.token
+
+    def unproxied(name: str) -> str:
+        return ",".join(filter(None, [outside(name), "127.0.0.1,localhost,::1"]))
+
+    return {
         "OPENAI_BASE_URL": openai,
         "OPENAI_API_BASE": openai,
+        "OPENAI_API_KEY": key("OPENAI_API_KEY"),
         "ANTHROPIC_BASE_URL": anthropic,
         "ANTHROPIC_API_URL": anthropic,
         "ANTHROPIC_API_BASE": anthropic,
+        "ANTHROPIC_API_KEY": key("ANTHROPIC_API_KEY"),
         "IRON_CAGE_URL": link.url,
         "IRON_CAGE_TOKEN": link.token,
+        "IRON_CAGE_AGENT_ID": link.agent_id or outside("IRON_CAGE_AGENT_ID"),
+        "NO_PROXY": unproxied("NO_PROXY"),
+        "no_proxy": unproxied("no_proxy"),
     }
-    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        # A client refuses to be made without any key. The server does not pass a token of ours on.
-        if link.token.startswith("ic_") or not os.environ.get(name):
-            variables[name] = link.token
-    if run is not None:
-        variables["IRON_CAGE_AGENT_ID"] = run["agent_id"]
-    for name in ("NO_PROXY", "no_proxy"):
-        given = os.environ.get(name, "")
-        variables[name] = ",".join(filter(None, [given, "127.0.0.1,localhost,::1"]))
-    return variables
 
 
 def _program_name() -> str:
@@ -354,7 +399,7 @@ def _program_name() -> str:
     return program if program not in ("", "-", "-c", "-m") else "python"
 
 
-def _end_of(error: BaseException | None) -> dict[str, Any]:
+def _end_of(error: BaseException | None) -> dict[str, str]:
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
         return {"state": "completed"}
     refusal = refusal_in(error)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from ._current import Link
@@ -23,8 +24,13 @@ _STOP_S = 15.0
 _CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
 
 
+#: Servers of this process, by database and safety mode: runtimes in several threads share one.
+_started: dict[tuple[str | None, str], Server] = {}
+_starting = threading.Lock()
+
+
 class Server:
-    """One server process; ``release`` stops it when it is ours."""
+    """One server process; the last ``release`` stops it when it is ours."""
 
     def __init__(self, url: str, admin_token: str, process: subprocess.Popen[bytes] | None, folder: str | None) -> None:
         self.url = url
@@ -32,14 +38,26 @@ class Server:
         self._process = process
         self._folder = folder
         self._pid = os.getpid()
+        self._users = 1
 
     @classmethod
     def join_or_start(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
         """Raises ServerUnreachable."""
-        if db is not None:
-            running = _server_file(db)
-            if running is not None and _answers(running):
-                return cls(running["url"], running["token"], None, None)
+        with _starting:
+            shared = _started.get((db, safety_mode))
+            if shared is not None and shared._is_running():
+                shared._users += 1
+                return shared
+            if db is not None:
+                running = _server_file(db)
+                if running is not None and _answers(running):
+                    return cls(running["url"], running["token"], None, None)
+            server = cls._start_with_folder(db, safety_mode, timeout_s)
+            _started[(db, safety_mode)] = server
+            return server
+
+    @classmethod
+    def _start_with_folder(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
         folder = tempfile.mkdtemp(prefix="iron-cage-") if db is None else None
         try:
             return cls._start(os.path.join(folder, "iron_state.db") if folder else str(db), folder, safety_mode, timeout_s)
@@ -69,7 +87,7 @@ class Server:
         except OSError as error:
             raise _cannot_start(f"{command[0]}: {error.strerror}") from error
         server = cls("", "", process, folder)
-        atexit.register(server.release)
+        atexit.register(server._stop)
         try:
             deadline = time.monotonic() + timeout_s
             while True:
@@ -85,24 +103,36 @@ class Server:
                     raise _cannot_start(f"it was not ready within {timeout_s:g} s")
                 time.sleep(0.01)
         except BaseException:
-            server.release()
+            server._stop()
             raise
         finally:
             output.close()
 
-    def open_run(self, name: str, budget_usd: str) -> dict[str, Any]:
-        """A run without a process: ``agent_id``, ``run_id`` and ``token``. Raises IronCageError, ServerUnreachable."""
-        run: dict[str, Any] = Link(self.url, self._admin_token).ask(
-            "POST", "/api/runs", {"name": name[:80], "budget_usd": budget_usd}
-        )
-        return run
+    def add_agent(self, name: str, budget_usd: str) -> Link:
+        """An agent without a process. Raises IronCageError, ServerUnreachable."""
+        admin = Link(self.url, self._admin_token)
+        created = admin.ask("POST", "/api/tokens", {"name": name[:80], "budget_usd": budget_usd})
+        return admin.with_token(created["token"], created["agent_id"])
 
     def release(self) -> None:
-        """Stops the server when it is ours, and nothing in a forked child."""
+        """Stops the server when it is ours and nobody else in this process uses it."""
+        with _starting:
+            self._users -= 1
+            if self._users > 0:
+                return
+            for key in [key for key, server in _started.items() if server is self]:
+                del _started[key]
+        self._stop()
+
+    def _is_running(self) -> bool:
+        return os.getpid() == self._pid and self._process is not None and self._process.poll() is None
+
+    def _stop(self) -> None:
+        """Nothing in a forked child: the server is its parent's."""
         process, self._process = self._process, None
         if process is None or os.getpid() != self._pid:
             return
-        atexit.unregister(self.release)
+        atexit.unregister(self._stop)
         if process.stdin is not None:
             process.stdin.close()  # which ends it, through whatever program started it
         try:

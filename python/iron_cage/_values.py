@@ -41,14 +41,6 @@ class Budget:
     def remaining(self) -> Decimal:
         return self.remaining_usd
 
-    def within(self, limit_usd: str, spent_before_usd: Decimal) -> Budget:
-        """The same for a limit within this one, since so much was spent."""
-        limit = Decimal(limit_usd)
-        spent = self.spent_usd - spent_before_usd
-        left = max(Decimal(0), limit - spent - self.held_usd)
-        used = 100.0 if limit == 0 else float(spent / limit * 100)
-        return Budget(limit, spent, self.held_usd, min(left, self.remaining_usd), used, self.warned or used >= 90)
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -74,28 +66,30 @@ class ScanResult:
 class Metrics:
     """What an agent did so far."""
 
-    #: Calls of models that were answered.
+    #: Calls of models that were answered, and that failed.
     calls: int
-    #: In US dollars.
+    failed_calls: int
+    #: In US dollars, for models and services.
     spent_usd: Decimal
-    #: Pieces of personal data that were found.
-    pii_findings: int
-    #: Units of work that succeeded and failed, as the agent told them.
+    #: Pieces of personal data that were found, by type: ``{"email": 2}``.
+    pii: dict[str, int]
+    #: Units of work that succeeded and failed, as the agent told them with ``outcome``.
     succeeded: int
     failed: int
-    #: Calls and US dollars by model.
+    #: ``calls``, ``cost_usd``, ``input_tokens`` and ``output_tokens`` by model.
     by_model: dict[str, dict[str, Any]]
-    #: Every figure that the dashboard shows, as it shows them.
+    #: What the dashboard shows, in its words: ``spent``, ``used``, ``progress``, ``success``, ``p95``, ``saved_usd`` …
     figures: dict[str, Any]
 
 
 def metrics_from(body: Any) -> Metrics:
     return Metrics(
-        calls=int(body["calls"]),
+        calls=body["calls"]["completed"],
+        failed_calls=body["calls"]["failed"],
         spent_usd=Decimal(body["spent_usd"]),
-        pii_findings=int(body["pii_findings"]),
-        succeeded=int(body["succeeded"]),
-        failed=int(body["failed"]),
+        pii=body["pii"],
+        succeeded=body["outcomes"]["succeeded"],
+        failed=body["outcomes"]["failed"],
         by_model=body["by_model"],
         figures=body["figures"],
     )
