@@ -1,0 +1,67 @@
+/** A vault on a database of its own, as a server opens it; `reopen` is what a restart would find. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { Audit } from '../../src/audit/chain.ts'
+import { systemClock } from '../../src/clock.ts'
+import { type Database, openDatabase } from '../../src/db/database.ts'
+import type { RuntimeEvent } from '../../src/events.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { type Requester, Vault } from '../../src/vault/vault.ts'
+
+export const KEY = 'k7Qe2n0Z-VtYxW1rBs9uLcDpAa3fGh5JmX8iOo4q_Ew'
+export const OTHER_KEY = 'Zp0X3c8vB1nM6qW9eR2tY5uI7oP4aS-dF_gHjKlLkJh'
+export const ADMIN: Requester = { role: 'admin', actor: 'operator', agentId: null }
+
+export interface OpenVault {
+  vault: Vault
+  database: Database
+  state: StateManager
+  audit: Audit
+  events: RuntimeEvent[]
+  /** What the redactor was told last. */
+  values(): readonly string[]
+  close(): Promise<void>
+}
+
+export function newPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-vault-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  return join(folder, 'state.db')
+}
+
+export async function openVault(path = newPath(), masterKey: string | null = KEY): Promise<OpenVault> {
+  const database = openDatabase({ path })
+  const faults: unknown[] = []
+  const onFault = (error: unknown) => faults.push(error)
+  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
+  const audit = new Audit({ database, state, clock: systemClock, onBroken: onFault, onFault })
+  const events: RuntimeEvent[] = []
+  state.subscribe((event) => events.push(event))
+  let values: readonly string[] = []
+  const onValues = (told: readonly string[]) => {
+    values = told
+  }
+  const vault = await Vault.open({
+    database,
+    state,
+    audit,
+    clock: systemClock,
+    masterKey: masterKey ?? undefined,
+    onValues,
+  })
+  await vault.loaded
+  let isClosed = false
+  const close = async () => {
+    if (isClosed) return
+    isClosed = true
+    vault.close()
+    state.close()
+    await audit.close()
+    database.close()
+    if (faults.length > 0) throw faults[0]
+  }
+  onTestFinished(close)
+  return { vault, database, state, audit, events, values: () => values, close }
+}
