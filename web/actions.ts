@@ -16,7 +16,7 @@ export const acknowledge = (id: string) => send('POST', `/api/alerts/${encodeURI
 export async function loadOlder(): Promise<boolean> {
   const before = log.value[0]?.seq
   const query = before === undefined ? '' : `&before=${before}`
-  const { events } = await send<{ events: RuntimeEvent[] }>('GET', `/api/events?limit=200${query}`)
+  const { events } = await send<{ events: RuntimeEvent[] }>('GET', `/api/events?limit=1000${query}`)
   addOlder(events)
   return events.length > 0
 }

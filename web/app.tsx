@@ -1,13 +1,15 @@
-/** The one screen: header, banner, six panels, toasts. Draws what the store holds, and nothing else. */
+/** The screen: header, banner, the panels of one agent or the overview of all, toasts. Draws what the store holds. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { showUsd } from '../src/money.ts'
 import type { AgentView } from '../src/state/snapshot.ts'
 import { acknowledge, pause, resume, stop } from './actions.ts'
+import { address, agentAddress, reportAddress } from './address.ts'
 import { roundTripMs } from './connection.ts'
 import { CostPanel } from './panels/cost.tsx'
 import { EventLogPanel } from './panels/event-log.tsx'
 import { AlertActions, ApproveIncrease, NotificationsPanel } from './panels/notifications.tsx'
+import { Overview } from './panels/overview.tsx'
 import { PerformancePanel } from './panels/performance.tsx'
 import { ProtectionPanel } from './panels/protection.tsx'
 import { StateTag, StatusPanel } from './panels/status.tsx'
@@ -15,11 +17,13 @@ import { Action } from './parts/parts.tsx'
 import { refusal, session } from './session.ts'
 import {
   agent,
+  agentOf,
   agents,
   alerts,
   dismiss,
   fresh,
   heardAt,
+  isAlive,
   isConnected,
   log,
   openAlerts,
@@ -30,7 +34,7 @@ import {
 } from './store.ts'
 
 /** From here on a silence is told. */
-const STALE_MS = 3_000
+const STALE_MS = 4_000
 /** Toasts of no urgency go by themselves. */
 const TOAST_MS = 8_000
 
@@ -73,77 +77,121 @@ function Dashboard() {
           <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
           <CostPanel agent={current} figures={shown.value} />
           <ProtectionPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
-          <NotificationsPanel agent={current} alerts={alerts.value} circuits={circuits()} nowMs={serverNow.value} />
+          <NotificationsPanel alerts={alerts.value} circuits={circuits()} nowMs={serverNow.value} />
           <PerformancePanel agent={current} figures={shown.value} circuits={circuits()} nowMs={serverNow.value} />
           <EventLogPanel events={log.value} agentId={current.id} />
         </main>
       ) : (
-        <Empty title="No agent yet">
-          <p>Start one in a terminal:</p>
-          <pre>iron-cage start agent.py --budget 50</pre>
-        </Empty>
+        <NoAgentShown />
       )}
-      <Toasts current={current} />
+      <Toasts />
       {showsKeys.value && <Keys />}
     </div>
+  )
+}
+
+/** All agents, or what to do when there is none, or not this one. */
+function NoAgentShown() {
+  if (agents.value.length === 0) {
+    return (
+      <Empty title="No agent yet">
+        <p>Start one in a terminal:</p>
+        <pre>iron-cage start agent.py --budget 50</pre>
+      </Empty>
+    )
+  }
+  const id = address.value?.agentId
+  if (id) {
+    return (
+      <Empty title={`No agent ${id}`}>
+        <p>It was never here, or it ended long ago.</p>
+        <p>
+          <a href="#/">All agents</a>
+        </p>
+      </Empty>
+    )
+  }
+  return (
+    <Overview
+      agents={agents.value}
+      alerts={alerts.value}
+      circuits={circuits()}
+      events={log.value}
+      nowMs={serverNow.value}
+    />
   )
 }
 
 const circuits = () => Object.values(snapshot.value.circuits)
 
 function Header({ current, onPresent }: { current: AgentView | undefined; onPresent: () => void }) {
-  const isAlive = current?.state === 'running' || current?.state === 'paused'
   return (
     <header class="top">
-      <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
-        <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
-      </svg>
-      <h1>Iron Cage</h1>
-      {current && (
-        <>
-          {agents.value.length > 1 ? (
-            <select
-              class="pill"
-              aria-label="Agent"
-              value={current.id}
-              onChange={({ currentTarget }) => {
-                location.hash = `#/agents/${currentTarget.value}`
-              }}
-            >
-              {agents.value.map(({ id, name, state }) => (
-                <option key={id} value={id}>
-                  {name} {id} · {state.replace('_', ' ')}
-                </option>
-              ))}
-            </select>
-          ) : (
-            <span class="pill">
-              {current.name} <span class="mono">{current.id}</span>
-            </span>
-          )}
-          <span class="pill environment">{current.environment}</span>
-        </>
-      )}
+      <a class="home" href="#/" aria-label="Iron Cage: all agents">
+        <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
+          <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
+        </svg>
+        <h1>Iron Cage</h1>
+      </a>
+      {agents.value.length > 0 && <AgentChoice current={current} />}
+      {current && <span class="pill environment">{current.environment}</span>}
       <span class="space" />
       <span class="pill live" role="status">
         <i class={isConnected.value ? 'dot ok' : 'dot bad'} />
         {isConnected.value ? `Live · ${roundTripMs.value ?? 0} ms` : 'Not connected'}
       </span>
+      {current && (
+        <a class="btn ghost" href={reportAddress(current.id)}>
+          Report
+        </a>
+      )}
       <button type="button" class="btn ghost" title="Larger type (p)" onClick={onPresent}>
         Present
       </button>
-      {current && isAlive && (
-        <>
-          {current.state === 'paused' ? (
-            <Action label="Resume" kind="primary" act={() => resume(current.id)} />
-          ) : (
-            <Action label="Pause" act={() => pause(current.id)} disabled={current.pid === null} />
-          )}
-          <Action label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={current.pid === null} />
-        </>
-      )}
-      {current && !isAlive && <StateTag state={current.state} />}
+      {current && <AgentButtons current={current} />}
     </header>
+  )
+}
+
+function AgentChoice({ current }: { current: AgentView | undefined }) {
+  if (agents.value.length === 1 && current) {
+    return (
+      <span class="pill">
+        {current.name} <span class="mono">{current.id}</span>
+      </span>
+    )
+  }
+  return (
+    <select
+      class="pill"
+      aria-label="Agent"
+      value={current?.id ?? ''}
+      onChange={({ currentTarget }) => {
+        location.hash = currentTarget.value ? agentAddress(currentTarget.value) : '#/'
+      }}
+    >
+      <option value="">All agents ({agents.value.length})</option>
+      {agents.value.map(({ id, name, state }) => (
+        <option key={id} value={id}>
+          {name} {id} · {state.replace('_', ' ')}
+        </option>
+      ))}
+    </select>
+  )
+}
+
+function AgentButtons({ current }: { current: AgentView }) {
+  if (!isAlive(current)) return <StateTag state={current.state} />
+  const canAct = current.pid !== null && (current.state === 'running' || current.state === 'paused')
+  return (
+    <>
+      {current.state === 'paused' ? (
+        <Action label="Resume" kind="primary" act={() => resume(current.id)} />
+      ) : (
+        <Action label="Pause" act={() => pause(current.id)} disabled={!canAct} />
+      )}
+      <Action label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={!canAct} />
+    </>
   )
 }
 
@@ -151,7 +199,7 @@ function Header({ current, onPresent }: { current: AgentView | undefined; onPres
 function BudgetBanner({ current }: { current: AgentView }) {
   const alert = openAlerts.value.find(({ kind, agent_id }) => agent_id === current.id && kind.startsWith('budget_'))
   if (!alert || !shown.value || !(current.warned || current.exhausted)) return null
-  const isAlive = current.state === 'running' || current.state === 'paused'
+  const canPause = current.state === 'running'
   return (
     <div class={`banner ${current.exhausted ? 'bad' : 'warn'}`} role="status">
       <b>
@@ -160,7 +208,7 @@ function BudgetBanner({ current }: { current: AgentView }) {
       <span>{current.exhausted ? 'Nothing more is paid.' : `${outlook()}The agent stops by itself at 100%.`}</span>
       <span class="space" />
       <ApproveIncrease agent={current} />
-      {isAlive && current.state !== 'paused' && <Action label="Pause agent" act={() => pause(current.id)} />}
+      {canPause && <Action label="Pause agent" act={() => pause(current.id)} />}
       <Action label="Continue" kind="ghost" act={() => acknowledge(alert.id)} />
     </div>
   )
@@ -169,7 +217,7 @@ function BudgetBanner({ current }: { current: AgentView }) {
 const outlook = (): string => (shown.value?.projection ? `${shown.value.projection}. ` : '')
 
 /** What has just come, the newest first. Never takes the focus; critical ones stay until somebody closes them. */
-function Toasts({ current }: { current: AgentView | undefined }) {
+function Toasts() {
   const [alert, ...others] = fresh.value
   return (
     <div class="toasts" role="log" aria-label="New notifications">
@@ -178,7 +226,7 @@ function Toasts({ current }: { current: AgentView | undefined }) {
           <b>{alert.title}</b>
           <p>{alert.detail}</p>
           <div class="buttons">
-            {current && <AlertActions alert={alert} agent={current} circuits={circuits()} />}
+            <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits()} />
             <span class="space" />
             {others.length > 0 && <span class="dim">{others.length} more</span>}
             <button type="button" class="btn ghost" onClick={() => dismiss(alert.id)}>

@@ -3,7 +3,7 @@ import { signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
 import { send, session } from './session.ts'
-import { heardAt, isConnected, snapshot, takeEvents, takeSnapshot } from './store.ts'
+import { isConnected, snapshot, staleMs, takeEvents, takeSnapshot } from './store.ts'
 
 type Frame =
   | { type: 'snapshot'; server_time: string; data: Snapshot }
@@ -11,6 +11,8 @@ type Frame =
 
 const FIRST_WAIT_MS = 250
 const MOST_WAIT_MS = 4_000
+/** A connection on which nothing comes for so long is dead, whatever the network says. */
+const DEAD_MS = 10_000
 /** Round trip of the last ticket, in ms. */
 export const roundTripMs = signal<number | null>(null)
 
@@ -38,11 +40,14 @@ async function connectOnce(): Promise<boolean> {
     if (frame.type === 'snapshot') takeSnapshot(frame.data, frame.server_time)
     else takeEvents(frame.events, frame.server_time)
   })
+  const watch = setInterval(() => {
+    if (wasHeard && staleMs.value > DEAD_MS) socket.close()
+  }, 1_000)
   await new Promise<void>((resolve) => {
     socket.addEventListener('close', () => resolve())
     socket.addEventListener('error', () => resolve())
   })
-  if (isConnected.value) heardAt.value = Date.now()
+  clearInterval(watch)
   isConnected.value = false
   return wasHeard
 }

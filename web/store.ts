@@ -1,9 +1,10 @@
 /** What the screen is drawn from. `snapshot` changes by the server's own `applyEvent`, one event at a time. */
-import { computed, signal } from '@preact/signals'
+import { computed, effect, signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { figures } from '../src/state/figures.ts'
-import { type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
+import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
+import { address, agentAddress, settleOn } from './address.ts'
 
 export const snapshot = signal<Snapshot>(emptySnapshot())
 /** When the last frame came, local ms; null before the first. */
@@ -18,34 +19,49 @@ setInterval(() => {
 
 /** The server's time in ms since 1970, twice a second. */
 export const serverNow = computed(() => tick.value + offsetMs.value)
-/** How long nothing was heard, in ms, while the connection is gone; 0 otherwise. */
-export const staleMs = computed(() =>
-  isConnected.value || heardAt.value === null ? 0 : Math.max(0, tick.value - heardAt.value),
-)
+/** How long nothing was heard, in ms. The server says something every two seconds, also when nothing happens. */
+export const staleMs = computed(() => (heardAt.value === null ? 0 : Math.max(0, tick.value - heardAt.value)))
 
-/** The agent in the address, else the newest. */
-const address = signal(location.hash)
-addEventListener('hashchange', () => {
-  address.value = location.hash
-})
-export const agents = computed(() => Object.values(snapshot.value.agents).reverse())
+/** Those that run first, the newest first. */
+export const agents = computed(() =>
+  Object.values(snapshot.value.agents).sort(
+    (a, b) => Number(isAlive(b)) - Number(isAlive(a)) || b.started_at.localeCompare(a.started_at),
+  ),
+)
+/** The agent in the address; undefined when all are looked at. */
 export const agent = computed(() => {
-  const id = /^#\/agents\/([^/]+)/.exec(address.value)?.[1]
-  return (id && snapshot.value.agents[id]) || agents.value[0]
+  const id = address.value?.agentId
+  return id ? snapshot.value.agents[id] : undefined
 })
 export const shown = computed(() => (agent.value ? figures(agent.value, serverNow.value) : undefined))
 
+export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
+
+/** Somebody who came without an address sees the one agent that there is to see, or all. */
+effect(() => {
+  if (address.value || agents.value.length === 0) return
+  const alive = agents.value.filter(isAlive)
+  const only = alive.length === 1 ? alive[0] : agents.value.length === 1 ? agents.value[0] : undefined
+  if (only) settleOn(agentAddress(only.id))
+})
+
+export const agentOf = ({ agent_id }: AlertView): AgentView | undefined =>
+  agent_id === null ? undefined : snapshot.value.agents[agent_id]
+
 /** What concerns the agent on screen, or everybody. */
-export const alerts = computed(() =>
-  snapshot.value.alerts.filter(({ agent_id }) => agent_id === null || agent_id === agent.value?.id),
-)
+export const alerts = computed(() => {
+  const id = agent.value?.id
+  return id ? snapshot.value.alerts.filter(({ agent_id }) => !agent_id || agent_id === id) : snapshot.value.alerts
+})
 export const openAlerts = computed(() => alerts.value.filter(({ acknowledged }) => !acknowledged))
 
 /** Alerts that came while somebody looked, for the toasts. */
 export const fresh = signal<AlertView[]>([])
 /** The event log: everything heard since the page was opened, and older pages that were asked for; oldest first. */
 export const log = signal<RuntimeEvent[]>([])
-const LOG_KEPT = 5_000
+const LOG_KEPT = 100_000
+/** Dropped at once, so that a full log is not searched anew with every frame. */
+const LOG_SPARE = 5_000
 
 export function takeSnapshot(next: Snapshot, serverTime: string): void {
   heard(serverTime)
@@ -59,7 +75,10 @@ export function takeEvents(events: readonly RuntimeEvent[], serverTime: string):
   for (const event of events) if (event.seq > next.seq) next = applyEvent(next, event)
   const raised = new Set(events.flatMap((event) => (event.type === 'alert.raised' ? [event.data.alert_id] : [])))
   fresh.value = [...next.alerts.filter(({ id }) => raised.has(id)), ...fresh.value]
-  log.value = [...log.value, ...events].slice(-LOG_KEPT)
+  if (events.length > 0) {
+    const all = [...log.value, ...events]
+    log.value = all.length > LOG_KEPT + LOG_SPARE ? all.slice(-LOG_KEPT) : all
+  }
   snapshot.value = next
 }
 

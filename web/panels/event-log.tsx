@@ -1,7 +1,11 @@
+/** Everything that happened, newest first: found by level, by words, and as far back as the server keeps it. */
 import { useSignal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
 import { loadOlder } from '../actions.ts'
-import { Action, clockTime, Panel } from '../parts/parts.tsx'
+import { address, setQuery } from '../address.ts'
+import { clockTime, Panel } from '../parts/parts.tsx'
+import { VirtualList } from '../parts/virtual-list.tsx'
 
 const MARKS: Record<Level, { tone: string; mark: string }> = {
   DEBUG: { tone: 'off', mark: '·' },
@@ -12,54 +16,82 @@ const MARKS: Record<Level, { tone: string; mark: string }> = {
   CRIT: { tone: 'bad strong', mark: '■' },
 }
 
-const FILTERS = {
-  'all levels': ['INFO', 'OK', 'WARN', 'ERROR', 'CRIT'],
-  'warnings and worse': ['WARN', 'ERROR', 'CRIT'],
-  'with debug': ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'],
-} as const satisfies Record<string, readonly Level[]>
+const LEVELS: Record<string, { word: string; levels: readonly Level[] }> = {
+  '': { word: 'all levels', levels: ['INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] },
+  warn: { word: 'warnings and worse', levels: ['WARN', 'ERROR', 'CRIT'] },
+  debug: { word: 'with debug', levels: ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] },
+}
 
-/** Rows in the page at once; the rest is found by search, filter or further back. */
-const ROWS = 300
+/** In units of the root's type size, as in styles.css. */
+const ROW_REM = 1.85
+const DETAIL_REM = 15
 
-export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEvent[]; agentId: string }) {
-  const filter = useSignal<keyof typeof FILTERS>('all levels')
-  const search = useSignal('')
-  /** What was on screen when somebody pressed pause. */
+/** `agentId` null: of all agents. */
+export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEvent[]; agentId: string | null }) {
+  const query = address.value?.query
+  const search = query?.get('q') ?? ''
+  const level = LEVELS[query?.get('level') ?? ''] ? (query?.get('level') ?? '') : ''
+  const opened = Number(query?.get('event') ?? Number.NaN)
+  /** What was on screen when somebody pressed Hold. */
   const held = useSignal<readonly RuntimeEvent[] | null>(null)
-  const opened = useSignal<number | null>(null)
   const isAtEnd = useSignal(false)
-  const wanted = search.value.trim().toLowerCase()
-  const levels: readonly Level[] = FILTERS[filter.value]
-  const rows = (held.value ?? events)
-    .filter(({ level, agent_id }) => levels.includes(level) && (agent_id === null || agent_id === agentId))
-    .filter(({ message, type }) => !wanted || `${type} ${message}`.toLowerCase().includes(wanted))
-    .slice(-ROWS)
-    .reverse()
+  const isLoading = useRef(false)
+  const { matches: rows, appended } = useMatches(
+    held.value ?? events,
+    agentId,
+    LEVELS[level]!.levels,
+    search.trim().toLowerCase(),
+  )
+  const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
+  // Newest first on screen, oldest first in memory, where rows are added at the end.
+  const at = (index: number) => rows[rows.length - 1 - index]!
+  const openIndex = Number.isNaN(opened) ? -1 : rows.length - 1 - rows.findLastIndex(({ seq }) => seq === opened)
+  const open =
+    openIndex >= 0 && openIndex < rows.length ? { index: openIndex, height: Math.round(DETAIL_REM * rem) } : null
+
+  const goBack = async () => {
+    if (isLoading.current || isAtEnd.value || held.value) return
+    isLoading.current = true
+    try {
+      isAtEnd.value = !(await loadOlder())
+    } finally {
+      isLoading.current = false
+    }
+  }
+  // A search that finds little looks further back by itself.
+  useEffect(() => {
+    if (rows.length < 40) void goBack().catch(() => {})
+  }, [rows.length, search, level])
+  // An address may lead to an event of long ago.
+  const oldest = events[0]?.seq ?? 0
+  useEffect(() => {
+    if (opened < oldest) void goBack().catch(() => {})
+  }, [opened, oldest])
+
   return (
     <Panel
       name="log"
       title="Event log"
       aside={
         <>
+          <span class="dim count">{rows.length.toLocaleString('en-US')}</span>
           <input
             id="search"
             type="search"
             placeholder="/ search"
             aria-label="Search the event log"
-            value={search.value}
-            onInput={({ currentTarget }) => {
-              search.value = currentTarget.value
-            }}
+            value={search}
+            onInput={({ currentTarget }) => setQuery('q', currentTarget.value)}
           />
           <select
             aria-label="Levels shown"
-            value={filter.value}
-            onChange={({ currentTarget }) => {
-              filter.value = currentTarget.value as keyof typeof FILTERS
-            }}
+            value={level}
+            onChange={({ currentTarget }) => setQuery('level', currentTarget.value)}
           >
-            {Object.keys(FILTERS).map((name) => (
-              <option key={name}>{name}</option>
+            {Object.entries(LEVELS).map(([name, { word }]) => (
+              <option key={name} value={name}>
+                {word}
+              </option>
             ))}
           </select>
           <button
@@ -75,42 +107,85 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
         </>
       }
     >
-      <ol class="events scroll">
-        {rows.map((event) => (
-          <li key={event.seq} class={event.level === 'INFO' || event.level === 'DEBUG' ? 'plain' : ''}>
-            <button
-              type="button"
-              aria-expanded={opened.value === event.seq}
-              onClick={() => {
-                opened.value = opened.value === event.seq ? null : event.seq
-              }}
-            >
-              <time dateTime={event.at}>{clockTime(event.at)}</time>
-              <span class={`level ${MARKS[event.level].tone}`}>
-                <span aria-hidden="true">{MARKS[event.level].mark}</span> {event.level}
-              </span>
-              <span class="message">{event.message}</span>
-            </button>
-            {opened.value === event.seq && (
-              <pre>{JSON.stringify({ seq: event.seq, at: event.at, type: event.type, ...event.data }, null, 2)}</pre>
-            )}
-          </li>
-        ))}
-        {rows.length === 0 && <li class="dim empty">{wanted ? `Nothing holds “${search.value}”.` : 'Nothing yet.'}</li>}
-        <li class="older">
-          {isAtEnd.value ? (
-            <span class="dim">the beginning</span>
-          ) : (
-            <Action
-              label="Older events"
-              kind="ghost"
-              act={async () => {
-                isAtEnd.value = !(await loadOlder())
-              }}
-            />
-          )}
-        </li>
-      </ol>
+      {rows.length === 0 ? (
+        <p class="dim empty">{search ? `Nothing holds “${search}”.` : 'Nothing yet.'}</p>
+      ) : (
+        <VirtualList
+          label="Events, newest first"
+          count={rows.length}
+          added={appended}
+          rowHeight={Math.round(ROW_REM * rem)}
+          open={open}
+          row={(index) => <EventRow event={at(index)} isOpen={open?.index === index} />}
+          onEnd={() => void goBack().catch(() => {})}
+        />
+      )}
     </Panel>
   )
+}
+
+function EventRow({ event, isOpen }: { event: RuntimeEvent; isOpen: boolean }) {
+  const { tone, mark } = MARKS[event.level]
+  const isPlain = event.level === 'INFO' || event.level === 'DEBUG'
+  return (
+    <>
+      <button
+        type="button"
+        class={`event ${isPlain ? 'plain' : ''}`}
+        aria-expanded={isOpen}
+        onClick={() => setQuery('event', isOpen ? '' : String(event.seq))}
+      >
+        <time dateTime={event.at}>{clockTime(event.at)}</time>
+        <span class={`level ${tone}`}>
+          <span aria-hidden="true">{mark}</span> {event.level}
+        </span>
+        <span class="message">{event.message}</span>
+      </button>
+      {isOpen && (
+        <pre>
+          {JSON.stringify(
+            { seq: event.seq, at: event.at, type: event.type, agent_id: event.agent_id, ...event.data },
+            null,
+            2,
+          )}
+        </pre>
+      )}
+    </>
+  )
+}
+
+interface Matches {
+  matches: RuntimeEvent[]
+  /** How many came since the list was made anew. */
+  appended: number
+}
+
+/** The events that match, oldest first; as new ones come only those are looked at. */
+function useMatches(
+  events: readonly RuntimeEvent[],
+  agentId: string | null,
+  levels: readonly Level[],
+  words: string,
+): Matches {
+  const known = useRef<Matches & { key: string; first: number; last: number }>(undefined)
+  const matches = (event: RuntimeEvent) =>
+    levels.includes(event.level) &&
+    (agentId === null || event.agent_id === null || event.agent_id === agentId) &&
+    (!words || `${event.type} ${event.message}`.toLowerCase().includes(words))
+  const key = `${agentId} ${levels} ${words}`
+  const first = events[0]?.seq ?? 0
+  const last = events.at(-1)?.seq ?? 0
+  const before = known.current
+  if (before && before.key === key && before.first === first && before.last <= last) {
+    if (before.last < last) {
+      const from = events.findLastIndex(({ seq }) => seq <= before.last) + 1
+      const came = events.slice(from).filter(matches)
+      before.matches.push(...came)
+      before.appended += came.length
+      before.last = last
+    }
+    return before
+  }
+  known.current = { key, first, last, matches: events.filter(matches), appended: 0 }
+  return known.current
 }

@@ -1,17 +1,18 @@
 import { fromUsd, NANOS_PER_USD, showUsd, suggestedIncrease, toUsd } from '../../src/money.ts'
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
 import { acknowledge, pause, raiseBudget, resetCircuit, stop } from '../actions.ts'
+import { agentAddress } from '../address.ts'
 import { Action, ago, Panel } from '../parts/parts.tsx'
+import { agentOf } from '../store.ts'
 
 const TONES: Record<string, string> = { CRIT: 'bad', ERROR: 'bad', WARN: 'warn', OK: 'ok', INFO: 'info', DEBUG: 'info' }
 
 export function NotificationsPanel(props: {
-  agent: AgentView
   alerts: readonly AlertView[]
   circuits: readonly CircuitView[]
   nowMs: number
 }) {
-  const { agent, alerts, circuits, nowMs } = props
+  const { alerts, circuits, nowMs } = props
   const open = alerts.filter(({ acknowledged }) => !acknowledged)
   return (
     <Panel name="notifications" title="Notifications" aside={<span class="dim">{open.length || ''}</span>}>
@@ -35,7 +36,7 @@ export function NotificationsPanel(props: {
             </p>
             {!alert.acknowledged && (
               <div class="buttons">
-                <AlertActions alert={alert} agent={agent} circuits={circuits} />
+                <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits} />
                 <Action label="Acknowledge" kind="ghost" act={() => acknowledge(alert.id)} />
               </div>
             )}
@@ -53,24 +54,38 @@ export function AlertActions({
   circuits,
 }: {
   alert: AlertView
-  agent: AgentView
+  /** The agent it is about; undefined when it is about all, or about one that is long gone. */
+  agent: AgentView | undefined
   circuits: readonly CircuitView[]
 }) {
-  const isAlive = agent.state === 'running' || agent.state === 'paused'
-  if (alert.kind === 'budget_warning' || alert.kind === 'budget_exhausted') {
-    return (
-      <>
-        <ApproveIncrease agent={agent} />
-        {isAlive && agent.state !== 'paused' && <Action label="Pause" act={() => pause(agent.id)} />}
-        {isAlive && <Action label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
-      </>
-    )
-  }
-  if (alert.kind === 'circuit_opened') {
-    const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.title.includes(name))
-    return circuit ? <Action label="Force reset" act={() => resetCircuit(circuit.name)} /> : null
-  }
-  return null
+  const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.title.includes(name))
+  return (
+    <>
+      {agent && alert.kind.startsWith('budget_') && <BudgetActions agent={agent} />}
+      {circuit && alert.kind === 'circuit_opened' && (
+        <Action label="Force reset" act={() => resetCircuit(circuit.name)} />
+      )}
+      <button type="button" class="btn ghost" onClick={() => openDetails(alert)}>
+        Details
+      </button>
+    </>
+  )
+}
+
+function BudgetActions({ agent }: { agent: AgentView }) {
+  const canAct = agent.state === 'running' || agent.state === 'paused'
+  return (
+    <>
+      <ApproveIncrease agent={agent} />
+      {agent.state === 'running' && <Action label="Pause" act={() => pause(agent.id)} />}
+      {canAct && <Action label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
+    </>
+  )
+}
+
+/** The event behind the alert, open in the log of its agent. */
+function openDetails({ agent_id, source_seq }: AlertView): void {
+  location.hash = `${agent_id ? agentAddress(agent_id) : '#/'}?level=debug&event=${source_seq}`
 }
 
 /** Raises the limit by what the server proposes, and says so: "Approve $25 increase". */

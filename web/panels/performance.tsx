@@ -54,7 +54,7 @@ function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: Agent
       <div class="row">
         <span class="label mono">{circuit.name}</span>
         <span class="value">
-          {circuit.state === 'open' && <span class="dim">{countdown(leftMs)}</span>}{' '}
+          {circuit.state === 'open' && <span class="dim">{circuit.forced ? 'until reset' : countdown(leftMs)}</span>}{' '}
           <Tag tone={tone} mark={mark}>
             {word}
           </Tag>

@@ -1,0 +1,43 @@
+/**
+ * Where somebody is. Every view has an address that can be shared, and the browser's back button works:
+ * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows.
+ */
+import { computed, signal } from '@preact/signals'
+
+export interface Address {
+  /** null: all agents. */
+  agentId: string | null
+  query: URLSearchParams
+}
+
+const hash = signal(location.hash)
+addEventListener('hashchange', () => {
+  hash.value = location.hash
+})
+
+/** undefined as long as nobody has chosen. */
+export const address = computed<Address | undefined>(() => {
+  const match = /^#\/(?:agents\/([^/?]+))?(?:\?(.*))?$/.exec(hash.value)
+  return match ? { agentId: match[1] ?? null, query: new URLSearchParams(match[2]) } : undefined
+})
+
+export const agentAddress = (id: string): string => `#/agents/${id}`
+
+/** The page of an agent's report. */
+export const reportAddress = (id: string): string => `/reports/${encodeURIComponent(id)}`
+
+/** Says where we are without a step for the back button. */
+export function settleOn(next: string): void {
+  history.replaceState(null, '', next)
+  hash.value = location.hash
+}
+
+/** Puts a setting of the view into its address; empty takes it out. */
+export function setQuery(name: 'level' | 'q' | 'event', value: string): void {
+  const query = new URLSearchParams(address.value?.query)
+  if (value) query.set(name, value)
+  else query.delete(name)
+  const path = (hash.value || '#/').split('?', 1)[0]!
+  const text = query.toString()
+  settleOn(text ? `${path}?${text}` : path)
+}

@@ -1,0 +1,73 @@
+/** All agents at a glance: one card each, what was told of them, and everything that happens. */
+
+import type { RuntimeEvent } from '../../src/events.ts'
+import { addUsd, showUsd } from '../../src/money.ts'
+import { figures } from '../../src/state/figures.ts'
+import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
+import { agentAddress } from '../address.ts'
+import { ago, Panel } from '../parts/parts.tsx'
+import { isAlive } from '../store.ts'
+import { EventLogPanel } from './event-log.tsx'
+import { NotificationsPanel } from './notifications.tsx'
+import { StateTag } from './status.tsx'
+
+export function Overview(props: {
+  agents: readonly AgentView[]
+  alerts: readonly AlertView[]
+  circuits: readonly CircuitView[]
+  events: readonly RuntimeEvent[]
+  nowMs: number
+}) {
+  const { agents, nowMs } = props
+  const alive = agents.filter(isAlive).length
+  const spent = agents.reduce((sum, { spent_usd }) => addUsd(sum, spent_usd), '0')
+  return (
+    <main class="overview">
+      <Panel
+        name="agents"
+        title="Agents"
+        aside={<span class="dim">{`${alive} running · ${showUsd(spent)} in all`}</span>}
+      >
+        <ul class="cards scroll">
+          {agents.map((agent) => (
+            <AgentCard key={agent.id} agent={agent} nowMs={nowMs} />
+          ))}
+        </ul>
+      </Panel>
+      <NotificationsPanel alerts={props.alerts} circuits={props.circuits} nowMs={nowMs} />
+      <EventLogPanel events={props.events} agentId={null} />
+    </main>
+  )
+}
+
+function AgentCard({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
+  const shown = figures(agent, nowMs)
+  const tone = agent.exhausted ? 'bad' : agent.warned ? 'warn' : ''
+  return (
+    <li>
+      <a class="card" href={agentAddress(agent.id)} data-agent={agent.id}>
+        <span class="line">
+          <b>{agent.name}</b>
+          <StateTag state={agent.state} />
+        </span>
+        <span class="line dim">
+          <span class="mono">{agent.id}</span>
+          <span>
+            {agent.ended_at ? `ended ${ago(agent.ended_at, nowMs)}` : `since ${ago(agent.started_at, nowMs)}`}
+          </span>
+        </span>
+        <span class="line">
+          <span>{shown.spent}</span>
+          <span class="dim">{shown.used}</span>
+        </span>
+        <span class={`bar budget ${tone}`} aria-hidden="true">
+          <i style={{ width: `${Math.min(100, shown.used_percent)}%` }} />
+        </span>
+        <span class="line dim">
+          <span>{shown.progress ?? `${agent.calls.completed} calls`}</span>
+          <span>{shown.leaks_stopped > 0 ? `${shown.leaks_stopped} leaks stopped` : (shown.success ?? '')}</span>
+        </span>
+      </a>
+    </li>
+  )
+}
