@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from ._protect import protect_agent
     from ._runtime import AgentRuntime
     from ._values import Budget, Finding, Metrics, ScanResult
-    from .langchain import IronCageCallbackHandler, IronCageChain
+    from .langchain import IronCageCallbackHandler as IronCageCallbackHandler
+    from .langchain import IronCageChain as IronCageChain
 
+# Without what needs a framework, so that `from iron_cage import *` needs none.
 __all__ = [
     "AccessDenied",
     "AgentRuntime",
@@ -66,8 +68,6 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpen",
     "Finding",
-    "IronCageCallbackHandler",
-    "IronCageChain",
     "IronCageError",
     "Metrics",
     "MockRuntime",
@@ -122,4 +122,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_LOADED_LATER})

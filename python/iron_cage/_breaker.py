@@ -1,12 +1,29 @@
-"""``CircuitBreaker`` and ``fallback`` for the agent's own functions."""
+"""``CircuitBreaker`` and ``fallback`` for the agent's own functions.
+
+In a cage the circuit is the server's: every agent of it shares the circuit, and the dashboard shows it. Without one, or
+while the server does not answer, a circuit of the same rules lives in this process:
+
+- closed → open at so many failures in a row; open → half open when the cooldown is over and somebody calls; half open →
+  closed or open by what becomes of that one call.
+- At most one probe at a time, with a deadline: after it the circuit is open again, whoever forgot to report.
+- A result of an earlier state changes nothing: calls that began before a trip neither end nor prolong it.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
+from contextvars import ContextVar
+
+from ._current import current_link, is_caged
+from ._errors import CircuitOpen, IronCageError, ServerUnreachable
+from ._wrap import kind_of, wrap
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
-    from typing import Any, Literal, TypeVar
+    from typing import Any, Literal, TypeVar, Union
 
     from typing_extensions import ParamSpec
 
@@ -15,38 +32,293 @@ if TYPE_CHECKING:
 
 
 class CircuitBreaker:
-    """Stops calling what fails: ``@CircuitBreaker("serp_api")``, or ``with CircuitBreaker("serp_api"):``.
+    """Stops calling what fails.
 
-    name: of the circuit. All breakers of one name share it, across processes of one server.
+    ::
+
+        @CircuitBreaker("serp_api", failures=3)
+        def search(query): ...
+
+        with CircuitBreaker("serp_api"):          # or: async with
+            requests.get(...)
+
+    name: of the circuit, such as ``"serp_api"``: letters, digits, ``.``, ``_`` and ``-``. All breakers of one name are one
+        circuit, for all agents of a server. A provider's name is refused: those circuits are the server's own.
     failures: so many in a row open it.
     cooldown_s: how long it then refuses, in seconds, before one call may try.
+    timeout_s: how long a trying call may take, in seconds, before the next one may.
+    counts: exceptions that count as failures. (Default: every ``Exception``, but CircuitOpen and BudgetExceeded.)
+
+    For a service of the server's configuration the first three are as they are there. Calling a guarded function, or
+    entering the block, raises CircuitOpen while the circuit is open, with ``.circuit`` and ``.retry_after_s``.
     """
 
-    def __init__(self, name: str, *, failures: int = 5, cooldown_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        failures: int = 5,
+        cooldown_s: float = 60.0,
+        timeout_s: float = 600.0,
+        counts: type[BaseException] | tuple[type[BaseException], ...] = Exception,
+    ) -> None:
+        if not is_name(name):
+            raise ValueError(f"expected a short name such as 'serp_api', got {name!r}")
+        if failures < 1 or cooldown_s < 0:
+            raise ValueError("expected at least one failure, and a cooldown that is not negative")
         self.name = name
         self.failures = failures
         self.cooldown_s = cooldown_s
+        self.timeout_s = timeout_s
+        self._counts = counts
+        # Of the blocks that the present code is inside of: an instance may guard many at once.
+        self._permits: ContextVar[tuple[Permit, ...]] = ContextVar("permits", default=())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
-        return function
+        """Guards a function, coroutine function, generator or asynchronous generator: each call as a whole."""
+        return wrap(function, lambda: Attempt(self))
 
     def __enter__(self) -> CircuitBreaker:
+        self._permits.set((*self._permits.get(), self._begin()))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
+        *others, permit = self._permits.get()
+        self._permits.set(tuple(others))
+        permit.end(error)
         return False
 
     async def __aenter__(self) -> CircuitBreaker:
-        return self.__enter__()
+        permit = await _in_thread(self._begin)
+        self._permits.set((*self._permits.get(), permit))
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
-        return self.__exit__(kind, error, traceback)
+        *others, permit = self._permits.get()
+        self._permits.set(tuple(others))
+        await _in_thread(lambda: permit.end(error))
+        return False
+
+    def _begin(self) -> Permit:
+        """Raises CircuitOpen."""
+        if is_caged():
+            try:
+                return SharedPermit(self)
+            except ServerUnreachable:
+                pass  # the circuit of this process does until it is back
+        return LocalPermit(self)
+
+    def _outcome_of(self, error: BaseException | None) -> Literal["succeeded", "failed", "ignored"]:
+        if error is None:
+            return "succeeded"
+        if isinstance(error, IronCageError) and not isinstance(error, ServerUnreachable):
+            return "ignored"
+        return "failed" if isinstance(error, self._counts) else "ignored"
 
 
-def fallback(answer: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """What to answer when a function cannot: ``@fallback([])`` or ``@fallback(cached_search)``."""
-    return lambda function: function
+class Attempt:
+    """One call of a guarded function."""
+
+    __slots__ = ("_breaker", "_permit")
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
+        self._permit: Permit | None = None
+
+    def open(self) -> None:
+        self._permit = self._breaker._begin()
+
+    async def open_async(self) -> None:
+        self._permit = await _in_thread(self._breaker._begin)
+
+    def enter(self) -> None:
+        pass
+
+    def leave(self) -> None:
+        pass
+
+    def close(self, error: BaseException | None) -> None:
+        if self._permit is not None:
+            self._permit.end(error)
+
+    async def close_async(self, error: BaseException | None) -> None:
+        await _in_thread(lambda: self.close(error))
+
+
+class SharedPermit:
+    """The right to make one call, from the server."""
+
+    __slots__ = ("_breaker", "_id", "_link")
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
+        self._link = current_link()
+        settings = {
+            "failures": breaker.failures,
+            "cooldown_s": breaker.cooldown_s,
+            "timeout_s": max(1, breaker.timeout_s),
+        }
+        self._id = self._link.call("POST", f"/services/{breaker.name}/begin", settings)["permit"]
+
+    def end(self, error: BaseException | None) -> None:
+        outcome = self._breaker._outcome_of(error)
+        report = {"permit": self._id, "outcome": outcome}
+        if error is not None:
+            # The text of an exception may hold anything; its name says enough.
+            report["reason"] = type(error).__name__
+        try:
+            self._link.call("POST", f"/services/{self._breaker.name}/end", report)
+        except IronCageError:
+            pass  # the call has been made; what became of it is not worth another error
+
+
+class Circuit:
+    """One circuit of this process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.epoch = 0
+        self.failures = 0
+        #: Until when it refuses; None while it is closed or half open.
+        self.open_until: float | None = None
+        #: Until when a probe may take; None while nobody probes.
+        self.probe_until: float | None = None
+
+
+#: By name.
+_circuits: dict[str, Circuit] = {}
+_time = time.monotonic
+
+
+class LocalPermit:
+    """The right to make one call, from a circuit of this process. Raises CircuitOpen."""
+
+    __slots__ = ("_breaker", "_circuit", "_epoch")
+
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._breaker = breaker
+        self._circuit = circuit = _circuits.setdefault(breaker.name, Circuit())
+        now = _time()
+        with circuit.lock:
+            if circuit.probe_until is not None and now >= circuit.probe_until:
+                circuit.open_until = circuit.probe_until + breaker.cooldown_s
+                circuit.probe_until = None
+                circuit.epoch += 1
+            until = circuit.open_until if circuit.open_until is not None else circuit.probe_until
+            if until is not None and now < until:
+                raise _refusal(breaker.name, until - now)
+            if circuit.open_until is not None:
+                circuit.open_until = None
+                circuit.probe_until = now + breaker.timeout_s
+                circuit.epoch += 1
+            self._epoch = circuit.epoch
+
+    def end(self, error: BaseException | None) -> None:
+        circuit, outcome = self._circuit, self._breaker._outcome_of(error)
+        with circuit.lock:
+            if self._epoch != circuit.epoch:
+                return
+            is_probe = circuit.probe_until is not None
+            if outcome == "ignored":
+                if is_probe:
+                    # The next call probes in its place.
+                    circuit.probe_until, circuit.open_until = None, _time()
+                    circuit.epoch += 1
+                return
+            circuit.failures = 0 if outcome == "succeeded" else circuit.failures + 1
+            opens = outcome == "failed" and (is_probe or circuit.failures >= self._breaker.failures)
+            if is_probe or opens:
+                circuit.probe_until = None
+                circuit.open_until = _time() + self._breaker.cooldown_s if opens else None
+                circuit.epoch += 1
+
+
+if TYPE_CHECKING:
+    Permit = Union[SharedPermit, LocalPermit]
+
+
+def is_name(name: str) -> bool:
+    return 0 < len(name) <= 60 and name.isascii() and all(letter.isalnum() or letter in "._-" for letter in name)
+
+
+def _refusal(name: str, wait_s: float) -> CircuitOpen:
+    return CircuitOpen(
+        f"the circuit of {name} is open",
+        code="circuit_open",
+        hint=f"it is tried again in {wait_s:.0f} s",
+        facts={"circuit": name, "retry_after_s": wait_s},
+    )
+
+
+def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException], ...] = CircuitOpen) -> Any:
+    """Answers in place of a function that cannot::
+
+        @fallback([])                                  # a value, or a function of the same arguments
+        @CircuitBreaker("serp_api")
+        def search(query): ...
+
+    answer: what is returned instead; something that can be called is called with the same arguments, and awaited where
+        it is a coroutine function and the guarded function is one.
+    on: the exceptions that it stands in for. (Default: CircuitOpen.)
+
+    For functions and coroutine functions; TypeError for generators. In a cage the event log shows that it answered.
+    """
+
+    def guard(function: Callable[P, R]) -> Callable[P, R]:
+        from functools import wraps
+
+        kind = kind_of(function)
+        if kind in ("generator", "asyncgen"):
+            raise TypeError("fallback: a generator may break off in the middle; guard what it calls instead")
+        name = getattr(function, "__name__", None) or type(function).__name__
+
+        if kind == "coroutine":
+
+            @wraps(function)
+            async def coroutine(*args: Any, **arguments: Any) -> Any:
+                try:
+                    return await function(*args, **arguments)  # type: ignore[misc]
+                except on as error:
+                    await _in_thread(lambda: _tell_fallback(name, error))
+                    found = answer(*args, **arguments) if callable(answer) else answer
+                    return await found if hasattr(found, "__await__") else found
+
+            return coroutine  # type: ignore[return-value]
+
+        @wraps(function)
+        def plain(*args: Any, **arguments: Any) -> Any:
+            try:
+                return function(*args, **arguments)
+            except on as error:
+                _tell_fallback(name, error)
+                return answer(*args, **arguments) if callable(answer) else answer
+
+        return plain
+
+    return guard
+
+
+def _tell_fallback(function: str, error: BaseException) -> None:
+    if not is_caged():
+        return
+    named = error.circuit if isinstance(error, CircuitOpen) else None
+    try:
+        body = {"outcome": "fallback", "reason": type(error).__name__}
+        current_link().call("POST", f"/services/{named or function.strip('<>')}/end", body)
+    except IronCageError:
+        pass  # a fallback is there for when things do not answer
+
+
+async def _in_thread(ask: Callable[[], R]) -> R:
+    """The event loop goes on while the server is asked. Without a cage there is nobody to wait for."""
+    if not is_caged():
+        return ask()
+    import asyncio
+    from contextvars import copy_context
+
+    running: Awaitable[R] = asyncio.get_running_loop().run_in_executor(None, copy_context().run, ask)
+    return await running

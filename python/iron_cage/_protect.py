@@ -7,11 +7,12 @@ import threading
 
 from ._current import Frame, entered, surrounding_runtime
 from ._runtime import AgentRuntime, is_main_thread, is_supervised, limit_of, raise_refusal_of, safety_mode
+from ._wrap import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal, TypeVar, overload
+    from typing import Any, TypeVar, overload
 
     from typing_extensions import ParamSpec
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
     R = TypeVar("R")
-    F = TypeVar("F", bound=Callable[..., Any])
 
     @overload
     def protect_agent(function: Callable[P, R], /) -> Callable[P, R]: ...
@@ -82,7 +82,8 @@ def protect_agent(  # type: ignore[no-redef, misc]
 
     def protect(function: Callable[..., Any]) -> Callable[..., Any]:
         named = name or getattr(function, "__name__", None) or type(function).__name__
-        wrapped = wrap_calls(function, Guard(limit, pii_detection, named, db))
+        guard = Guard(limit, pii_detection, named, db)
+        wrapped = wrap(function, lambda: ProtectedCall(guard))
         if circuit_breaker is False:
             return wrapped
         from ._breaker import CircuitBreaker
@@ -105,23 +106,8 @@ class Guard:
         #: Outside of every other runtime.
         self._outermost: AgentRuntime | None = None
 
-    def open(self) -> AgentRuntime | None:
-        """None where there is nothing to open: the cage around the call does everything."""
-        runtime = self._runtime()
-        if runtime is not None:
-            runtime._open(is_main_thread())
-        return runtime
-
-    async def open_async(self) -> AgentRuntime | None:
-        runtime = self._runtime()
-        if runtime is not None:
-            if runtime._link is None:
-                await runtime._open_async()
-            else:
-                runtime._open(is_main_thread())
-        return runtime
-
-    def _runtime(self) -> AgentRuntime | None:
+    def runtime(self) -> AgentRuntime | None:
+        """What a call enters; None where the cage around it does everything."""
         around = surrounding_runtime()
         if around is None:
             if self._limit is None and self._settings[2] is None and is_supervised():
@@ -147,157 +133,43 @@ class Guard:
         return runtime
 
 
-def enter(runtime: AgentRuntime | None) -> None:
-    if runtime is not None:
-        entered.set(Frame(runtime, entered.get()))
+class ProtectedCall:
+    """One call of a protected function."""
 
+    __slots__ = ("_guard", "_runtime")
 
-def leave(runtime: AgentRuntime | None) -> None:
-    if runtime is not None:
-        runtime._leave_frame()
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._runtime: AgentRuntime | None = None
 
+    def open(self) -> None:
+        runtime = self._guard.runtime()
+        if runtime is not None:
+            runtime._open(is_main_thread())
+            self._runtime = runtime
 
-def close(runtime: AgentRuntime | None, error: BaseException | None) -> None:
-    if runtime is not None:
-        runtime._close(error)
-    if error is not None:
-        raise_refusal_of(error)
+    async def open_async(self) -> None:
+        runtime = self._guard.runtime()
+        if runtime is not None:
+            if runtime._link is None:
+                await runtime._open_async()
+            else:
+                runtime._open(is_main_thread())
+            self._runtime = runtime
 
+    def enter(self) -> None:
+        if self._runtime is not None:
+            entered.set(Frame(self._runtime, entered.get()))
 
-def wrap_calls(function: Callable[..., Any], guard: Guard) -> Callable[..., Any]:
-    """A function of the same kind whose every step runs inside of ``guard``."""
-    from functools import wraps
+    def leave(self) -> None:
+        if self._runtime is not None:
+            self._runtime._leave_frame()
 
-    kind = _kind_of(function)
+    def close(self, error: BaseException | None) -> None:
+        if self._runtime is not None:
+            self._runtime._close(error)
+        if error is not None:
+            raise_refusal_of(error)
 
-    if kind == "coroutine":
-
-        @wraps(function)
-        async def coroutine(*args: Any, **arguments: Any) -> Any:
-            runtime = await guard.open_async()
-            enter(runtime)
-            error: BaseException | None = None
-            try:
-                return await function(*args, **arguments)
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                leave(runtime)
-                close(runtime, error)
-
-        return coroutine
-
-    if kind == "generator":
-
-        @wraps(function)
-        def generator(*args: Any, **arguments: Any) -> Any:
-            runtime = guard.open()
-            error: BaseException | None = None
-            steps: Any = None
-            try:
-                enter(runtime)
-                try:
-                    steps = function(*args, **arguments)
-                    piece = next(steps)
-                finally:
-                    leave(runtime)
-                while True:
-                    try:
-                        sent = yield piece
-                    except GeneratorExit:
-                        enter(runtime)
-                        try:
-                            steps.close()
-                        finally:
-                            leave(runtime)
-                        raise
-                    except BaseException as thrown:
-                        enter(runtime)
-                        try:
-                            piece = steps.throw(thrown)
-                        finally:
-                            leave(runtime)
-                    else:
-                        enter(runtime)
-                        try:
-                            piece = steps.send(sent)
-                        finally:
-                            leave(runtime)
-            except StopIteration as end:
-                return end.value
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                close(runtime, error)
-
-        return generator
-
-    if kind == "asyncgen":
-
-        @wraps(function)
-        async def asynchronous_generator(*args: Any, **arguments: Any) -> Any:
-            runtime = await guard.open_async()
-            error: BaseException | None = None
-
-            async def step(awaitable: Any) -> Any:
-                enter(runtime)
-                try:
-                    return await awaitable
-                finally:
-                    leave(runtime)
-
-            try:
-                steps = function(*args, **arguments)
-                piece = await step(steps.__anext__())
-                while True:
-                    try:
-                        sent = yield piece
-                    except GeneratorExit:
-                        await step(steps.aclose())
-                        raise
-                    except BaseException as thrown:
-                        piece = await step(steps.athrow(thrown))
-                    else:
-                        piece = await step(steps.asend(sent))
-            except StopAsyncIteration:
-                return
-            except BaseException as raised:
-                error = raised
-                raise
-            finally:
-                close(runtime, error)
-
-        return asynchronous_generator
-
-    @wraps(function)
-    def plain(*args: Any, **arguments: Any) -> Any:
-        runtime = guard.open()
-        enter(runtime)
-        error: BaseException | None = None
-        try:
-            return function(*args, **arguments)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            leave(runtime)
-            close(runtime, error)
-
-    return plain
-
-
-def _kind_of(function: Any) -> Literal["plain", "coroutine", "generator", "asyncgen"]:
-    """By the flags of the code, as ``inspect`` does, which takes 10 ms to import."""
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
-    if not hasattr(function, "__code__") and hasattr(type(function), "__call__"):
-        function = type(function).__call__
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    if flags & 0x200:
-        return "asyncgen"
-    # 0x100: a generator that types.coroutine made awaitable.
-    if flags & (0x80 | 0x100):
-        return "coroutine"
-    return "generator" if flags & 0x20 else "plain"
+    async def close_async(self, error: BaseException | None) -> None:
+        self.close(error)
