@@ -323,8 +323,8 @@ function details(event: RuntimeEvent): string[] {
     case 'circuit.opened':
       return [
         `Reason: ${event.data.reason}`,
-        `Failures: ${event.data.failures} in a row`,
-        `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s`,
+        `Failures: ${event.data.failures} ${event.data.of === undefined ? 'in a row' : `in ${event.data.of} calls`}`,
+        event.data.by === undefined ? `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s` : 'Probe: none',
         ...(event.data.tier === null ? [] : [`Fallback: tier ${event.data.tier}`]),
       ]
     case 'pii.found':

@@ -91,7 +91,7 @@ export class Alerts {
 
   #watch(event: RuntimeEvent): void {
     if (event.type === 'alert.raised') this.#outbox.send(event.data.alert_id)
-    if (event.type === 'circuit.opened' && !this.#isNewTrip(event.data.circuit)) return
+    if (event.type === 'circuit.opened' && (event.data.by !== undefined || !this.#isNewTrip(event.data.circuit))) return
     if (event.type === 'pii.found' && this.#storm.takes(event)) return
     const wording = wordAlert(event)
     if (wording) this.#raise(wording, event.level, event.agent_id, event.seq)

@@ -36,6 +36,11 @@ export function stateRoutes({ state, database, circuits, alerts }: StateParts, g
       circuits.reset(name, context.get('identity').name)
       return context.json(state.read().circuits[name])
     })
+    .post('/circuits/:name/open', guard('admin', 'circuit.open'), (context) => {
+      const name = context.req.param('name')
+      circuits.open(name, context.get('identity').name)
+      return context.json(state.read().circuits[name])
+    })
     .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
     .post('/alerts/:id/ack', guard('admin', 'alert.acknowledge'), (context) => {
       alerts.acknowledge(context.req.param('id'), context.get('identity').name)

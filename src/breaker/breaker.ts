@@ -4,8 +4,9 @@
  * repeats attempts, fallback.ts answers in place of a service. The roads in `gateway/` are the users.
  *
  * The rules are:
- * - closed → open at so many consecutive failures; open → half_open when the cooldown is over and somebody calls;
- *   half_open → closed or open by what becomes of one probe call.
+ * - closed → open at so many consecutive failures, or at a share of the last calls that failed; open → half_open when
+ *   the cooldown is over and somebody calls; half_open → closed or open by what becomes of one probe call.
+ * - What a person has opened stays open until a person closes it.
  * - At most one probe at a time. A probe has a deadline: after it the circuit is open again, whoever forgot to report.
  * - Every change of state begins a new epoch, and a ticket is the epoch a call was admitted in. A result of an earlier
  *   epoch changes nothing, so that calls begun before a trip can neither close the circuit nor prolong the trip.
@@ -13,8 +14,10 @@
  */
 
 export interface BreakerSettings {
-  /** Consecutive failures that open the circuit. */
+  /** Consecutive failures that open the circuit, unless there is a rate. */
   failures: number
+  /** It opens when this share of the last so many calls failed; before there were so many, it does not. */
+  rate?: { share: number; calls: number } | undefined
   /** How long an open circuit refuses, in ms, unless the other side asks for longer. */
   cooldownMs: number
   /** How long a probe may take, in ms; not less than the time limit of the call itself. */
@@ -24,9 +27,13 @@ export interface BreakerSettings {
 /** What a circuit does when nobody says otherwise. */
 export const BREAKER_DEFAULTS = { failures: 5, cooldownMs: 60_000 } as const
 
-export type Circuit = { readonly epoch: number } & (
-  | { readonly state: 'closed'; readonly failures: number }
-  | { readonly state: 'open'; readonly failures: number; readonly openedAt: number; readonly cooldownMs: number }
+export type Circuit = {
+  readonly epoch: number
+} & /** `recent`: did the last calls fail, oldest first; kept where a rate decides. */
+(
+  | { readonly state: 'closed'; readonly failures: number; readonly recent: readonly boolean[] }
+  /** `cooldownMs` is null when a person has opened it: until a person closes it. */
+  | { readonly state: 'open'; readonly failures: number; readonly openedAt: number; readonly cooldownMs: number | null }
   /** `probeUntil` is null while nobody probes: the next caller does. */
   | { readonly state: 'half_open'; readonly failures: number; readonly probeUntil: number | null }
 )
@@ -42,8 +49,8 @@ export type Result =
   | { is: 'ignored' }
 
 export type Change =
-  /** `again`: a probe failed, so a trip goes on. */
-  | { to: 'open'; failures: number; cooldownMs: number; reason: string; again: boolean }
+  /** `again`: a probe failed, so a trip goes on. `of`: the failures are so many of the last calls, not in a row. */
+  | { to: 'open'; failures: number; of?: number; cooldownMs: number; reason: string; again: boolean }
   | { to: 'half_open' }
   | { to: 'closed' }
 
@@ -58,7 +65,7 @@ export type Admission = Step & ({ ticket: Ticket; waitMs?: undefined } | { ticke
 
 const DAY_MS = 86_400_000
 
-export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0 }
+export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0, recent: [] }
 
 /** May a call begin now? */
 export function admit(circuit: Circuit, settings: BreakerSettings, now: number): Admission {
@@ -66,6 +73,7 @@ export function admit(circuit: Circuit, settings: BreakerSettings, now: number):
     case 'closed':
       return { circuit, changes: [], ticket: circuit.epoch }
     case 'open': {
+      if (circuit.cooldownMs === null) return { circuit, changes: [], waitMs: settings.cooldownMs }
       const waitMs = circuit.openedAt + circuit.cooldownMs - now
       return waitMs > 0 ? { circuit, changes: [], waitMs } : beginProbe(circuit, settings, now, [{ to: 'half_open' }])
     }
@@ -90,11 +98,12 @@ export function conclude(
   if (ticket !== circuit.epoch || circuit.state === 'open') return { circuit, changes: [] }
   switch (result.is) {
     case 'succeeded':
-      return circuit.state === 'closed' ? { circuit: { ...circuit, failures: 0 }, changes: [] } : close(circuit)
-    case 'failed':
-      return circuit.state === 'half_open' || circuit.failures + 1 >= settings.failures
-        ? open(circuit, settings, now, result)
-        : { circuit: { ...circuit, failures: circuit.failures + 1 }, changes: [] }
+      return circuit.state === 'closed' ? { circuit: counted(circuit, settings, false), changes: [] } : close(circuit)
+    case 'failed': {
+      if (circuit.state === 'half_open') return open(circuit, settings, now, result)
+      const after = counted(circuit, settings, true)
+      return isTripped(after, settings) ? open(after, settings, now, result) : { circuit: after, changes: [] }
+    }
     case 'ignored':
       return {
         circuit: circuit.state === 'closed' ? circuit : { ...circuit, epoch: circuit.epoch + 1, probeUntil: null },
@@ -103,10 +112,30 @@ export function conclude(
   }
 }
 
+type Closed = Extract<Circuit, { state: 'closed' }>
+
+function counted(circuit: Closed, { rate }: BreakerSettings, hasFailed: boolean): Closed {
+  const recent = rate ? [...circuit.recent, hasFailed].slice(-rate.calls) : []
+  return { ...circuit, failures: hasFailed ? circuit.failures + 1 : 0, recent }
+}
+
+function isTripped({ failures, recent }: Closed, settings: BreakerSettings): boolean {
+  const { rate } = settings
+  if (!rate) return failures >= settings.failures
+  return recent.length >= rate.calls && failed(recent) / recent.length >= rate.share
+}
+
+const failed = (recent: readonly boolean[]): number => recent.filter(Boolean).length
+
+/** Open from now on until `close`, whatever it was; results of calls that run are no longer asked for. */
+export function holdOpen(circuit: Circuit, now: number): Circuit {
+  return { state: 'open', epoch: circuit.epoch + 1, failures: circuit.failures, openedAt: now, cooldownMs: null }
+}
+
 /** Closed from now on, whatever it was; results of calls that run are no longer asked for. */
 export function close(circuit: Circuit): Step {
   return {
-    circuit: { state: 'closed', epoch: circuit.epoch + 1, failures: 0 },
+    circuit: { ...closedCircuit, epoch: circuit.epoch + 1 },
     changes: circuit.state === 'closed' ? [] : [{ to: 'closed' }],
   }
 }
@@ -126,11 +155,15 @@ function open(
   openedAt: number,
   { reason, retryAfterMs }: { reason: string; retryAfterMs?: number | undefined },
 ): Step {
-  const failures = circuit.failures + 1
+  const again = circuit.state === 'half_open'
+  const isRate = settings.rate !== undefined && circuit.state === 'closed'
+  // What closed it counts already; a probe that failed is one more.
+  const failures = isRate ? failed(circuit.recent) : again ? circuit.failures + 1 : circuit.failures
   const cooldownMs = Math.max(settings.cooldownMs, clampRetryAfter(retryAfterMs))
+  const of = isRate ? { of: circuit.recent.length } : {}
   return {
     circuit: { state: 'open', epoch: circuit.epoch + 1, failures, openedAt, cooldownMs },
-    changes: [{ to: 'open', failures, cooldownMs, reason, again: circuit.state === 'half_open' }],
+    changes: [{ to: 'open', failures, ...of, cooldownMs, reason, again }],
   }
 }
 

@@ -1,8 +1,9 @@
 /**
- * Every circuit by the name of its provider or service. The one place where circuits change: each change is recorded
+ * Every circuit by the name of its provider, provider and model ("openai/gpt-4"), or service. The one place where circuits change: each change is recorded
  * as an event, and what the events told is where a restarted server begins.
  */
 import type { Clock } from '../clock.ts'
+import type { BreakerConfig } from '../config/schema.ts'
 import { CageError, CircuitOpenError } from '../errors.ts'
 import type { NewEvent, Tier } from '../events.ts'
 import type { CircuitView } from '../state/snapshot.ts'
@@ -15,6 +16,7 @@ import {
   close,
   closedCircuit,
   conclude,
+  holdOpen,
   type Result,
   type Step,
 } from './breaker.ts'
@@ -23,6 +25,15 @@ import { TIER_WORDS } from './fallback.ts'
 export interface CircuitSettings extends BreakerSettings {
   /** The first tier that answers while the circuit is open; null without a fallback. Told to people only. */
   fallbackTier: Tier | null
+}
+
+/** How a breaker is configured, for calls that may take `longestMs`. */
+export function settingsOf(
+  { failures, failure_rate: rate, cooldown_s }: BreakerConfig,
+  longestMs: number,
+  fallbackTier: Tier | null,
+): CircuitSettings {
+  return { failures, rate, cooldownMs: cooldown_s * 1000, probeMs: longestMs, fallbackTier }
 }
 
 /** The right to make one attempt. Say what became of it, once: later reports change nothing. */
@@ -38,11 +49,13 @@ export class Circuits {
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #circuits = new Map<string, Circuit>()
+  readonly #configured: ReadonlySet<string>
 
-  /** Begins with what the state tells. */
-  constructor({ state, clock }: { state: StateManager; clock: Clock }) {
+  /** Begins with what the state tells. `configured`: providers and services, whether anybody has called them or not. */
+  constructor({ state, clock, configured = [] }: { state: StateManager; clock: Clock; configured?: Iterable<string> }) {
     this.#state = state
     this.#clock = clock
+    this.#configured = new Set(configured)
     for (const view of Object.values(state.read().circuits)) this.#circuits.set(view.name, restored(view, clock))
   }
 
@@ -67,20 +80,52 @@ export class Circuits {
 
   /** Closes a circuit at once. `by`: who wanted it. Throws CageError `not_found` for a name nobody has called. */
   reset(name: string, by: string): void {
-    if (!this.#circuits.has(name) && !Object.hasOwn(this.#state.read().circuits, name)) {
-      throw new CageError('not_found', `there is no circuit "${name}"`, { facts: { circuit: name } })
-    }
+    this.#requireKnown(name)
     const { circuit, changes } = close(this.#get(name))
-    this.#circuits.set(name, circuit)
+    this.#keep(name, circuit)
     if (changes.length > 0) this.#state.record(closedEvent(name, 'operator', `reset by ${by}`))
+  }
+
+  /**
+   * Opens a circuit until somebody resets it. Throws CageError `not_found` for a name that is neither configured nor
+   * was called.
+   */
+  open(name: string, by: string): void {
+    this.#requireKnown(name)
+    const before = this.#get(name)
+    if (before.state === 'open' && before.cooldownMs === null) return
+    this.#keep(name, holdOpen(before, this.#clock.monotonic()))
+    this.#state.record({
+      type: 'circuit.opened',
+      level: 'WARN',
+      message: `Circuit OPEN for ${name}: opened by ${by}, until it is reset`,
+      data: { circuit: name, failures: before.failures, cooldown_ms: 0, reason: `opened by ${by}`, tier: null, by },
+    })
+  }
+
+  #requireKnown(name: string): void {
+    const provider = name.split('/', 1)[0]!
+    if (this.#circuits.has(name) || this.#configured.has(provider)) return
+    if (Object.hasOwn(this.#state.read().circuits, name)) return
+    throw new CageError('not_found', `there is no circuit "${name}"`, {
+      facts: { circuit: name },
+      hint: 'list what there is with "iron-cage circuits list"',
+    })
   }
 
   #get(name: string): Circuit {
     return this.#circuits.get(name) ?? closedCircuit
   }
 
+  /** One that was never in trouble is not kept: names of models come from agents. */
+  #keep(name: string, circuit: Circuit): void {
+    const { state, epoch, failures } = circuit
+    if (state === 'closed' && epoch === 0 && failures === 0 && circuit.recent.length === 0) this.#circuits.delete(name)
+    else this.#circuits.set(name, circuit)
+  }
+
   #take(name: string, { circuit, changes }: Step, settings: CircuitSettings): void {
-    this.#circuits.set(name, circuit)
+    this.#keep(name, circuit)
     for (const change of changes) this.#state.record(changeEvent(name, change, settings.fallbackTier))
   }
 }
@@ -88,15 +133,23 @@ export class Circuits {
 function changeEvent(name: string, change: Change, tier: Tier | null): NewEvent {
   switch (change.to) {
     case 'open': {
-      const { failures, cooldownMs, reason, again } = change
-      const why = again ? `again, ${reason}` : `after ${failures} ${failures === 1 ? 'failure' : 'failures'}`
+      const { failures, of, cooldownMs, reason, again } = change
+      const count = `${failures} ${failures === 1 ? 'failure' : 'failures'}${of === undefined ? '' : ` in ${of} calls`}`
+      const why = again ? `again, ${reason}` : `after ${count}`
       const fallback = tier === null ? 'no fallback' : `fallback tier ${tier} (${TIER_WORDS[tier]})`
       return {
         type: 'circuit.opened',
         // A trip that goes on is no new alarm.
         level: again ? 'WARN' : 'CRIT',
         message: `Circuit OPEN for ${name} ${why} · ${fallback}`,
-        data: { circuit: name, failures, cooldown_ms: Math.round(cooldownMs), reason, tier },
+        data: {
+          circuit: name,
+          failures,
+          ...(of === undefined ? {} : { of }),
+          cooldown_ms: Math.round(cooldownMs),
+          reason,
+          tier,
+        },
       }
     }
     case 'half_open':
@@ -119,13 +172,14 @@ const closedEvent = (name: string, by: 'probe' | 'operator', why: string): NewEv
 })
 
 /** The only use of wall time: monotonic time does not outlive a process. A clock that jumped costs at most one cooldown. */
-function restored({ state, opened_at, cooldown_ms }: CircuitView, clock: Clock): Circuit {
+function restored({ state, opened_at, cooldown_ms, forced }: CircuitView, clock: Clock): Circuit {
   switch (state) {
     case 'closed':
       return closedCircuit
     case 'half_open':
       return { state, epoch: 0, failures: 0, probeUntil: null }
     case 'open': {
+      if (forced) return holdOpen(closedCircuit, clock.monotonic())
       const passedMs = opened_at === null ? cooldown_ms : Math.max(0, clock.now() - Date.parse(opened_at))
       return { state, epoch: 0, failures: 0, openedAt: clock.monotonic() - passedMs, cooldownMs: cooldown_ms }
     }

@@ -22,6 +22,7 @@ const COMMANDS: Commands = {
   restart: async () => (await import('./control.ts')).restartCommand,
   logs: async () => (await import('./logs.ts')).logsCommand,
   report: async () => (await import('./report-command.ts')).reportCommand,
+  circuits: async () => (await import('./circuits.ts')).circuitsCommand,
   budget: async () => (await import('./budget.ts')).budgetCommand,
   tokens: async () => (await import('./tokens.ts')).tokensCommand,
   users: async () => (await import('./users.ts')).usersCommand,

@@ -41,6 +41,8 @@ interface Failure {
   message: string
   status: number
   retryable: boolean
+  /** That of an open circuit. */
+  circuit?: string
 }
 
 export class OpenCall {
@@ -254,7 +256,7 @@ export class OpenCall {
     this.#recordFailure(this.#charged!.settled, failure)
   }
 
-  #recordFailure(settled: Settled, { code, message, status, retryable }: Failure): void {
+  #recordFailure(settled: Settled, { code, message, status, retryable, circuit }: Failure): void {
     const { call } = this
     this.#isRecorded = true
     this.#parts.state.record(
@@ -273,6 +275,7 @@ export class OpenCall {
           estimated: this.#charged?.estimated ?? false,
           latency_ms: this.#elapsedMs(),
           retryable,
+          ...(circuit === undefined ? {} : { circuit }),
         },
       },
       settled.write,
@@ -313,8 +316,9 @@ export class OpenCall {
 
 function describe(error: unknown): Failure {
   if (error instanceof ClientGone) return { code: 'client_gone', message: error.message, status: 499, retryable: false }
-  const { code, message, row } = asCageError(error)
-  return { code, message, status: row.status, retryable: row.retry ?? false }
+  const { code, message, row, facts } = asCageError(error)
+  const circuit = code === 'circuit_open' ? { circuit: String(facts.circuit) } : {}
+  return { code, message, status: row.status, retryable: row.retry ?? false, ...circuit }
 }
 
 const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }

@@ -111,24 +111,45 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
   }
   switch (event.type) {
     case 'circuit.opened':
-      return change(event.data.circuit, ({ trips, state }) => ({
-        state: 'open',
-        opened_at: event.at,
-        cooldown_ms: event.data.cooldown_ms,
-        reason: event.data.reason,
+      return change(event.data.circuit, ({ trips, last_trip_at, state }) => {
+        const forced = event.data.by !== undefined
         // A failed probe prolongs a trip; it is not another one.
-        trips: state === 'half_open' ? trips : trips + 1,
-      }))
+        const isTrip = !forced && state !== 'half_open'
+        return {
+          state: 'open',
+          opened_at: event.at,
+          cooldown_ms: event.data.cooldown_ms,
+          reason: event.data.reason,
+          forced,
+          trips: isTrip ? trips + 1 : trips,
+          last_trip_at: isTrip ? event.at : last_trip_at,
+        }
+      })
     case 'circuit.half_opened':
       return change(event.data.circuit, () => ({ state: 'half_open' }))
     case 'circuit.closed':
-      return change(event.data.circuit, () => ({ state: 'closed', opened_at: null, cooldown_ms: 0, reason: null }))
+      return change(event.data.circuit, () => ({
+        state: 'closed',
+        opened_at: null,
+        cooldown_ms: 0,
+        reason: null,
+        forced: false,
+      }))
     case 'call.completed':
       return own(circuits, event.data.provider) ? circuits : change(event.data.provider, () => ({}))
+    case 'call.failed':
+      return event.data.circuit === undefined
+        ? circuits
+        : change(event.data.circuit, ({ blocked, unanswered }) => ({
+            blocked: blocked + 1,
+            unanswered: unanswered + 1,
+          }))
     case 'service.called':
-      return change(event.data.service, ({ blocked, saved_usd }) =>
-        event.data.blocked ? { blocked: blocked + 1, saved_usd: addUsd(saved_usd, event.data.saved_usd) } : {},
-      )
+      return change(event.data.service, ({ blocked, saved_usd, unanswered }) => ({
+        blocked: blocked + (event.data.blocked ? 1 : 0),
+        saved_usd: event.data.blocked ? addUsd(saved_usd, event.data.saved_usd) : saved_usd,
+        unanswered: unanswered + (event.data.tier === null && event.data.status !== CLIENT_GONE ? 1 : 0),
+      }))
     case 'fallback.used':
       return change(event.data.service, ({ fallbacks }) => ({ fallbacks: fallbacks + 1 }))
     default:
@@ -136,15 +157,21 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
   }
 }
 
+/** What is noted of a call whose client left. */
+const CLIENT_GONE = 499
+
 const newCircuit = (name: string): CircuitView => ({
   name,
   state: 'closed',
   opened_at: null,
   cooldown_ms: 0,
+  forced: false,
   trips: 0,
+  last_trip_at: null,
   blocked: 0,
   saved_usd: '0',
   fallbacks: 0,
+  unanswered: 0,
   reason: null,
 })
 

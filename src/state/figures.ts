@@ -4,7 +4,7 @@
  */
 import { addUsd, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
 import { percentile } from './apply-event.ts'
-import type { AgentView } from './snapshot.ts'
+import type { AgentView, CircuitView } from './snapshot.ts'
 
 /** How many of the last units a projection looks at. */
 const PROJECTION_WINDOW = 10
@@ -92,6 +92,26 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     saved_usd: saved,
     blocked_saved_usd: blockedSaved,
   }
+}
+
+/** What people read of a circuit. */
+export interface CircuitFigures {
+  /** Seconds until a probe is let through; 0 while one may be, null unless it is open and opens by itself. */
+  countdown_s: number | null
+  /** "97% (29/30)": of the calls that the other side did not answer, those that a fallback did. */
+  fallback_success: string | null
+}
+
+/** `nowMs`: server time in milliseconds since 1970. */
+export function circuitFigures({ state, forced, opened_at, cooldown_ms, ...circuit }: CircuitView, nowMs: number) {
+  const asked = circuit.fallbacks + circuit.unanswered
+  const leftMs = opened_at === null ? 0 : Date.parse(opened_at) + cooldown_ms - nowMs
+  return {
+    countdown_s: state === 'open' && !forced ? Math.max(0, Math.ceil(leftMs / 1000)) : null,
+    fallback_success: asked
+      ? `${Math.round((circuit.fallbacks / asked) * 100)}% (${circuit.fallbacks}/${asked})`
+      : null,
+  } satisfies CircuitFigures
 }
 
 /** "leads" → "lead". */

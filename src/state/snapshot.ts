@@ -101,10 +101,16 @@ export interface CircuitView {
   state: CircuitState
   opened_at: string | null
   cooldown_ms: number
+  /** A person has opened it, until a person resets it. */
+  forced: boolean
   trips: number
+  /** Kept when it closes. */
+  last_trip_at: string | null
   blocked: number
   saved_usd: Usd
+  /** How often a fallback answered, and how often nothing did, while the other side did not. */
   fallbacks: number
+  unanswered: number
   reason: string | null
 }
 

@@ -26,7 +26,7 @@ interface Pending {
 }
 
 /** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
-const SNAPSHOT_VERSION = 2
+const SNAPSHOT_VERSION = 3
 const SAVE_EVERY_EVENTS = 2_000
 const RETRY_MS = 500
 const REPLAY_PAGE = 5_000

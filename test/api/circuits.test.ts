@@ -65,3 +65,17 @@ describe('a circuit for what an agent calls itself', () => {
     ])
   })
 })
+
+describe('an admin', () => {
+  test('opens a circuit until it is reset; names with a slash are one name', async () => {
+    const cage = await openTestRuntime()
+    const { token } = cage.addAgent()
+    const { access_token } = await cage.login()
+    const opened = await cage.post('/api/circuits/openai%2Fpenny/open', {}, access_token)
+    expect(opened.json()).toMatchObject({ name: 'openai/penny', state: 'open', forced: true })
+    expect((await cage.post('/api/circuits/nobody/open', {}, access_token)).status).toBe(404)
+    expect((await cage.post('/api/circuits/openai/open', {}, token)).status).toBe(403)
+    const reset = await cage.post('/api/circuits/openai%2Fpenny/reset', {}, access_token)
+    expect(reset.json()).toMatchObject({ state: 'closed', forced: false })
+  })
+})

@@ -8,6 +8,7 @@ import {
   close,
   closedCircuit,
   conclude,
+  holdOpen,
   type Result,
   type Ticket,
 } from '../../src/breaker/breaker.ts'
@@ -131,6 +132,50 @@ test('closing it by hand forgets every call that runs', () => {
   expect(bench.circuit).toMatchObject({ state: 'closed', failures: 0 })
 })
 
+describe('where a rate decides', () => {
+  const rate: BreakerSettings = { ...settings, rate: { share: 0.5, calls: 4 } }
+  /** F fails, s succeeds. */
+  const outcomeOf = (story: string): { circuit: Circuit; changes: Change[] } => {
+    let circuit = closedCircuit
+    const changes: Change[] = []
+    for (const letter of story) {
+      const step = conclude(circuit, circuit.epoch, letter === 'F' ? fail() : succeed, rate, 0)
+      circuit = step.circuit
+      changes.push(...step.changes)
+    }
+    return { circuit, changes }
+  }
+
+  test.each([
+    ['so few calls tell nothing', 'FFF', 'closed'],
+    ['the share of the last calls opens it', 'FFFF', 'open'],
+    ['also when they are not in a row', 'FsFsF', 'open'],
+    ['older calls are forgotten', 'FFssss', 'closed'],
+    ['and less than the share leaves it', 'Fsssssss', 'closed'],
+    ['a success does not open it', 'FFsss', 'closed'],
+  ])('%s (%s)', (_, story, state) => expect(outcomeOf(story).circuit.state).toBe(state))
+
+  test('says how many of how many failed', () => {
+    expect(outcomeOf('FsFsF').changes).toMatchObject([{ to: 'open', failures: 2, of: 4 }])
+  })
+
+  test('keeps no more of the past than it needs', () => {
+    expect(outcomeOf('s'.repeat(100)).circuit).toMatchObject({ recent: [false, false, false, false] })
+  })
+})
+
+test('what a person has opened stays open whatever passes, and counts no results, until it is closed', () => {
+  const bench = new Bench()
+  const early = bench.enter()
+  bench.circuit = holdOpen(bench.circuit, bench.now)
+  bench.now += 86_400_000 * 365
+  expect(admit(bench.circuit, settings, bench.now)).toMatchObject({ waitMs: 1_000, changes: [] })
+  bench.end(early, succeed)
+  expect(bench.circuit.state).toBe('open')
+  bench.circuit = close(bench.circuit).circuit
+  expect(bench.enter()).toBeDefined()
+})
+
 describe('the wish of the other side', () => {
   const rows: [string, number | undefined, number][] = [
     ['longer than the cooldown is obeyed', 1_800_000, 1_800_000],
@@ -195,7 +240,7 @@ describe('whatever four callers do in whatever order', () => {
             expect(lawful, `${told} → ${change.to}`).toContain(change.to)
             told = change.to
             // A hung probe's trip begins at its deadline, which is past: at least a cooldown from there.
-            if (bench.circuit.state === 'open') shutUntil = bench.circuit.openedAt + bench.circuit.cooldownMs
+            if (bench.circuit.state === 'open') shutUntil = bench.circuit.openedAt + bench.circuit.cooldownMs!
           }
           expect(bench.circuit.state).toBe(told)
           const probes = [...running.values()].filter(({ probeUntil }) => probeUntil !== null && bench.now < probeUntil)

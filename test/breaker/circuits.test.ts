@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { CircuitOpenError } from '../../src/errors.ts'
+import { circuitFigures } from '../../src/state/figures.ts'
 import { openWorld, type World } from './support.ts'
 
 const settings: CircuitSettings = { failures: 5, cooldownMs: 60_000, probeMs: 30_000, fallbackTier: 2 }
@@ -136,4 +137,71 @@ test('a circuit that was half-open is probed by the first caller after a restart
   expect(refusal(again).retryAfterS).toBe(30)
   probe.succeeded()
   expect(restarted.state.read().circuits.linkedin_api?.state).toBe('closed')
+})
+
+describe('a circuit opened by a person', () => {
+  test('passes nobody until a person closes it, also after a restart, and is no trip', () => {
+    const database = openDatabase({ path: ':memory:' })
+    const world = openWorld(database)
+    const circuits = new Circuits({ ...world, configured: ['linkedin_api'] })
+    circuits.open('linkedin_api', 'admin')
+    circuits.open('linkedin_api', 'admin')
+    expect(story(world)).toEqual(['WARN Circuit OPEN for linkedin_api: opened by admin, until it is reset'])
+    expect(world.state.read().circuits.linkedin_api).toMatchObject({ state: 'open', forced: true, trips: 0 })
+    const restarted = openWorld(database)
+    restarted.clock.pass(86_400_000 * 3)
+    const again = new Circuits(restarted)
+    expect(refusal(again).retryAfterS).toBe(60)
+    again.reset('linkedin_api', 'admin')
+    again.enter('linkedin_api', settings).succeeded()
+    expect(restarted.state.read().circuits.linkedin_api).toMatchObject({ state: 'closed', forced: false, trips: 0 })
+  })
+
+  test('has the name of a provider, of one of its models, or of a service', () => {
+    const circuits = new Circuits({ ...openWorld(), configured: ['openai'] })
+    expect(() => circuits.open('openai/gpt-4', 'admin')).not.toThrow()
+    expect(() => circuits.open('opnai', 'admin')).toThrow(expect.objectContaining({ code: 'not_found' }))
+  })
+})
+
+test('what is told of a circuit: trips, the last of them, calls blocked and saved, and how often a fallback answered', () => {
+  const world = openWorld()
+  const circuits = new Circuits(world)
+  const call = (data: object) =>
+    world.state.record({
+      type: 'service.called',
+      level: 'INFO',
+      message: 'called',
+      data: {
+        call_id: 'c',
+        service: 'linkedin_api',
+        ok: true,
+        status: 200,
+        tier: 1,
+        blocked: false,
+        cost_usd: '0',
+        saved_usd: '0',
+        latency_ms: 1,
+        ...data,
+      },
+    })
+  trip(circuits)
+  const openedAt = world.of('circuit.opened')[0]!.at
+  call({ tier: 2, blocked: true, saved_usd: '0.1' })
+  world.state.record({
+    type: 'fallback.used',
+    level: 'INFO',
+    message: 'cached',
+    data: { service: 'linkedin_api', tier: 2, why: 'circuit open' },
+  })
+  call({ ok: false, status: 503, tier: null, blocked: true, saved_usd: '0.1' })
+  call({ ok: false, status: 499, tier: null })
+  world.clock.pass(20_000)
+  const view = world.state.read().circuits.linkedin_api!
+  expect(view).toMatchObject({ trips: 1, last_trip_at: openedAt, blocked: 2, saved_usd: '0.2' })
+  expect(circuitFigures(view, world.clock.now())).toEqual({ countdown_s: 40, fallback_success: '50% (1/2)' })
+  circuits.reset('linkedin_api', 'admin')
+  const closed = world.state.read().circuits.linkedin_api!
+  expect(closed.last_trip_at).toBe(openedAt)
+  expect(circuitFigures(closed, world.clock.now()).countdown_s).toBeNull()
 })
