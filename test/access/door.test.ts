@@ -1,6 +1,12 @@
 /** Who is let in: the name a request gives this server, and the page it comes from. On every way in. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Users } from '../../src/access/users.ts'
+import { systemClock } from '../../src/clock.ts'
+import { openDatabase } from '../../src/db/database.ts'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 
 const WAYS = ['a route', 'the gateway', 'the dashboard', 'the upgrade'] as const
@@ -121,9 +127,18 @@ describe.each(WAYS)('by way of %s', (way) => {
       const status = await ask(cage, way, [`host: ${host}`, `origin: ${origin.replaceAll('<port>', port)}`])
       if (status !== 403) entered.push(`${origin}: ${status}`)
     }
-    for (const mode of ['cors', 'no-cors', 'websocket', 'same-origin']) {
-      const status = await ask(cage, way, [`host: ${host}`, 'sec-fetch-site: cross-site', `sec-fetch-mode: ${mode}`])
-      if (status !== 403) entered.push(`cross-site ${mode}: ${status}`)
+    // "same-site" is a page on another port of this machine.
+    for (const site of ['cross-site', 'same-site', 'made-up']) {
+      for (const mode of ['cors', 'no-cors', 'websocket', 'same-origin']) {
+        const status = await ask(cage, way, [`host: ${host}`, `sec-fetch-site: ${site}`, `sec-fetch-mode: ${mode}`])
+        if (status !== 403) entered.push(`${site} ${mode}: ${status}`)
+      }
+      // A page elsewhere may link to the dashboard, and show it in no frame; it may not lead anybody to anything else.
+      const navigate = [`host: ${host}`, `sec-fetch-site: ${site}`, 'sec-fetch-mode: navigate']
+      const linked = await ask(cage, way, [...navigate, 'sec-fetch-dest: document'])
+      if (linked !== (way === 'the dashboard' ? 200 : 403)) entered.push(`${site} link: ${linked}`)
+      const framed = await ask(cage, way, [...navigate, 'sec-fetch-dest: iframe'])
+      if (framed !== 403) entered.push(`${site} frame: ${framed}`)
     }
     expect(entered).toEqual([])
   })
@@ -143,8 +158,8 @@ describe.each(WAYS)('by way of %s', (way) => {
       [`host: ${host}`, `origin: http://127.0.0.1:${port}`],
       [`host: ${host}`, 'origin: https://ok.example'],
       [`host: ${host}`, 'sec-fetch-site: same-origin', 'sec-fetch-mode: cors'],
-      // A link on another site to the dashboard.
-      [`host: ${host}`, 'sec-fetch-site: cross-site', 'sec-fetch-mode: navigate'],
+      [`host: ${host}`, 'origin: https://ok.example', 'sec-fetch-site: cross-site', 'sec-fetch-mode: cors'],
+      [`host: ${host}`, 'sec-fetch-site: none', 'sec-fetch-mode: navigate'],
     ]) {
       const status = await ask(cage, way, headers)
       if (status !== good[way]) refused.push(`${headers}: ${status}`)
@@ -199,4 +214,112 @@ test('an upgrade without a ticket, with a used one, or to another path is refuse
   expect(await upgrade(`/ws?ticket=${access_token}`)).toBe(401)
   expect(await upgrade(`/ws?ticket=${ticket}`)).toBe(101)
   expect(await upgrade(`/ws?ticket=${ticket}`)).toBe(401)
+})
+
+test('a page of a listed origin may ask and read, with what its browser asks for first; no other may', async () => {
+  const cage = await openTestRuntime({ server: { cors_origins: ['https://ok.example'] } })
+  const { access_token } = await cage.login()
+  const page = { origin: 'https://ok.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }
+  const question = await send(`${cage.url}/api/snapshot`, {
+    method: 'OPTIONS',
+    headers: {
+      ...page,
+      'access-control-request-method': 'GET',
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  })
+  expect([question.status, question.text]).toEqual([204, ''])
+  expect(question.headers).toMatchObject({
+    'access-control-allow-origin': 'https://ok.example',
+    'access-control-allow-headers': 'authorization,content-type',
+    'access-control-allow-methods': expect.stringContaining('PATCH'),
+    vary: 'origin',
+  })
+  // Tokens are sent on purpose; what a browser adds by itself is not wanted.
+  expect(question.headers).not.toHaveProperty('access-control-allow-credentials')
+  const answer = await send(`${cage.url}/api/snapshot`, {
+    method: 'GET',
+    headers: { ...page, authorization: `Bearer ${access_token}` },
+  })
+  expect(answer.status).toBe(200)
+  expect(answer.headers).toMatchObject({ 'access-control-allow-origin': 'https://ok.example' })
+  const agent = cage.addAgent()
+  const call = await agent.chat({}, page)
+  expect([call.status, call.headers['access-control-allow-origin']]).toEqual([200, 'https://ok.example'])
+
+  for (const origin of ['https://OK.example.evil.com', 'https://ok.example:444', 'http://ok.example']) {
+    const refused = await send(`${cage.url}/api/snapshot`, {
+      method: 'OPTIONS',
+      headers: { ...page, origin, 'access-control-request-method': 'GET' },
+    })
+    expect([refused.status, refused.headers['access-control-allow-origin']]).toEqual([403, undefined])
+  }
+  const own = await cage.get('/api/health')
+  expect(own.headers).not.toHaveProperty('access-control-allow-origin')
+})
+
+test('a cookie is nobody, and none is ever set', async () => {
+  const cage = await openTestRuntime()
+  const { access_token } = await cage.login()
+  for (const cookie of [`token=${access_token}`, `authorization=Bearer ${access_token}`, `session=${access_token}`]) {
+    const { status, headers } = await send(`${cage.url}/api/snapshot`, { method: 'GET', headers: { cookie } })
+    expect([status, headers['set-cookie']]).toEqual([401, undefined])
+  }
+  const { headers } = await cage.get('/api/snapshot', access_token)
+  expect(headers).not.toHaveProperty('set-cookie')
+})
+
+describe('an address that other machines reach', () => {
+  const addUser = (folder: string) => {
+    const database = openDatabase({ path: join(folder, 'state.db') })
+    const users = new Users({ database, clock: systemClock })
+    return users.add({ username: 'alice', role: 'admin', password: 'correct horse' }).then(() => database.close())
+  }
+  const folderFor = () => {
+    const folder = mkdtempSync(join(tmpdir(), 'iron-cage-door-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    return folder
+  }
+
+  test.each(['0.0.0.0', '::', '192.0.2.1', 'cage.example'])(
+    '(%s) needs a word of the operator and a user',
+    async (host) => {
+      const folder = folderFor()
+      const open = (server: object) => openTestRuntime({ folder, server: { host, ...server } })
+      const both = { code: 'invalid_config', message: expect.stringMatching(/allow_remote.*--allow-remote.*users add/) }
+      await expect(open({})).rejects.toMatchObject(both)
+      const word = { code: 'invalid_config', message: expect.not.stringContaining('allow_remote') }
+      await expect(open({ allow_remote: true })).rejects.toMatchObject(word)
+      await addUser(folder)
+      const user = { code: 'invalid_config', message: expect.not.stringContaining('users add') }
+      await expect(open({})).rejects.toMatchObject(user)
+    },
+  )
+
+  test('is open with both, answers to its listed names only, and this machine as well', async () => {
+    const folder = folderFor()
+    await addUser(folder)
+    const cage = await openTestRuntime({
+      folder,
+      server: { host: '0.0.0.0', allow_remote: true, allowed_hosts: ['cage.example:8080'] },
+    })
+    const { port } = new URL(cage.url)
+    for (const [host, status] of [
+      ['cage.example:8080', 200],
+      [`localhost:${port}`, 200],
+      [`0.0.0.0:${port}`, 403],
+      ['evil.com', 403],
+    ] as const) {
+      expect([host, await ask(cage, 'a route', [`host: ${host}`])]).toEqual([host, status])
+    }
+  })
+
+  test.each(['127.0.0.1', 'localhost', '::1', '127.0.0.2'])('is not %s', async (host) => {
+    const cage = await openTestRuntime({ server: { host } })
+    const { port } = new URL(cage.url)
+    for (const address of ['127.0.0.1', '[::1]']) {
+      const reply = await send(`http://${address}:${port}/api/health`, { method: 'GET' })
+      expect([address, reply.status]).toEqual([address, 200])
+    }
+  })
 })
