@@ -1,5 +1,5 @@
 /** Which events belong into the audit, and as what. Pure. */
-import type { RuntimeEvent } from '../events.ts'
+import type { EventOf, RuntimeEvent } from '../events.ts'
 import type { Entry } from './chain.ts'
 
 const system = { role: 'system', actor: 'iron-cage' } as const
@@ -46,13 +46,22 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       return { ...system, action: event.type, details: event.data }
     case 'secret.rotated':
     case 'secret.reloaded':
-      return {
-        ...system,
-        action: event.type,
-        target: event.data.name,
-        details: { environment: event.data.environment },
-      }
+      return { ...system, action: event.type, target: event.data.name, details: detailsOf(event, true) }
+    case 'secret.reload_failed': {
+      const error = `restart required: ${event.data.reason}`
+      return { ...system, action: event.type, target: event.data.name, details: { ...detailsOf(event, false), error } }
+    }
     default:
       return undefined
   }
 }
+
+/** As the vault writes them (`secret_audit_log` reads them). */
+const detailsOf = (
+  { agent_id, data }: EventOf<'secret.rotated' | 'secret.reloaded' | 'secret.reload_failed'>,
+  success: boolean,
+) => ({
+  environment: data.environment,
+  agent_id,
+  success,
+})

@@ -65,7 +65,7 @@ export class ProviderKeys {
   /** The key of this name; undefined when there is none, or the vault that has it is locked. */
   find(name: string, environment: string): string | undefined {
     const { vault, variables } = this.#options
-    return vault.valueOf(name, environment) ?? variables[name]
+    return vault.valueOf(name, environment) ?? (variables[name] || undefined)
   }
 
   /** True when the key is in the vault and cannot be had. */

@@ -1,0 +1,156 @@
+import { describe, expect, test } from 'vitest'
+import { newMasterKey } from '../../src/vault/master-key.ts'
+import type { Requester } from '../../src/vault/vault.ts'
+import { HandClock } from '../breaker/support.ts'
+import { answer, type Script, sends } from '../support/provider.ts'
+import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
+
+const ADMIN: Requester = { role: 'admin', actor: 'ann', agentId: null }
+const FIRST = 'sk-the-first-key-of-all'
+const SECOND = 'sk-the-second-key-of-all'
+const THIRD = 'sk-the-third-key-of-all'
+
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
+
+const refuses = (status: number): Script =>
+  sends(status, { 'content-type': 'application/json' }, JSON.stringify({ error: { message: 'no', type: 'auth' } }))
+
+/** Accepts these keys and no other. */
+const accepts =
+  (...keys: string[]): Script =>
+  (response, received) =>
+    (keys.some((key) => received.headers.authorization === `Bearer ${key}`) ? answer() : refuses(401))(
+      response,
+      received,
+    )
+
+async function openCage(options: RuntimeOptions = {}): Promise<TestRuntime & { id: string }> {
+  const cage = await openTestRuntime({ masterKey: newMasterKey(), ...options })
+  const { id } = await cage.runtime.vault.create(
+    { name: 'OPENAI_API_KEY', environment: 'development', value: FIRST },
+    ADMIN,
+  )
+  return Object.assign(cage, { id })
+}
+
+const keysSeen = (cage: TestRuntime) =>
+  cage.provider.requests.map(({ headers }) => headers.authorization?.replace('Bearer ', ''))
+
+describe('the key of a call', () => {
+  test('is the one in the vault for who sends none of its own, not that of the environment', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    expect((await agent.chat({}, bearer(agent.token))).status).toBe(200)
+    expect(keysSeen(cage)).toEqual([FIRST])
+  })
+
+  test('is the present one for who still sends one before it', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    await cage.runtime.vault.update(cage.id, THIRD, ADMIN)
+    for (const key of [FIRST, SECOND, THIRD, 'sk-of-the-agent-itself']) await agent.chat({}, bearer(key))
+    expect(keysSeen(cage)).toEqual([THIRD, THIRD, THIRD, 'sk-of-the-agent-itself'])
+  })
+
+  test('is chosen when the call is sent: one that waits for money goes out with the key of now', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent({ limit: '0.7' })
+    let finish = () => {}
+    cage.provider.doesOnce(async (response, received) => {
+      await new Promise<void>((resolve) => (finish = resolve))
+      return answer({ usage: { prompt_tokens: 10, completion_tokens: 1, total_tokens: 11 } })(response, received)
+    })
+    const first = agent.chat({ model: 'dime' }, bearer(FIRST))
+    await cage.provider.arrived(1)
+    const second = agent.chat({ model: 'dime' }, bearer(FIRST))
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    finish()
+    expect([(await first).status, (await second).status]).toEqual([200, 200])
+    expect(keysSeen(cage)).toEqual([FIRST, SECOND])
+  })
+
+  test('that the provider had revoked while the call was on its way is replaced by the present one', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    cage.provider.doesOnce(async (response, received) => {
+      await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+      return refuses(401)(response, received)
+    })
+    expect((await agent.chat({}, bearer(FIRST))).status).toBe(200)
+    expect(keysSeen(cage)).toEqual([FIRST, SECOND])
+    expect(cage.of('secret.rolled_back')).toEqual([])
+    expect(cage.rows()).toMatchObject([{ state: 'charged' }])
+  })
+
+  test('while the vault is locked: the own one of an agent works, who needs that of the vault is told', async () => {
+    const cage = await openCage({ environment: { OPENAI_API_KEY: '' } })
+    await cage.close()
+    const locked = await openTestRuntime({ folder: cage.folder, environment: { OPENAI_API_KEY: '' } })
+    const agent = locked.addAgent()
+    expect((await agent.chat({}, bearer('sk-of-the-agent-itself'))).status).toBe(200)
+    const refused = await agent.chat({}, bearer(agent.token))
+    expect(refused.status).toBe(503)
+    expect(refused.headers['x-should-retry']).toBe('false')
+    expect(refused.json().error).toMatchObject({ code: 'vault_locked' })
+    expect(locked.provider.requests).toHaveLength(1)
+  })
+})
+
+describe('a new key that the provider refuses', () => {
+  test('is taken back by itself when the one before is accepted; the call is sent once more and charged once', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    cage.provider.does(accepts(FIRST))
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    expect((await agent.chat({}, bearer(FIRST))).status).toBe(200)
+    expect(keysSeen(cage)).toEqual([SECOND, FIRST])
+    expect((await cage.event('secret.rolled_back')).data).toEqual({
+      name: 'OPENAI_API_KEY',
+      environment: 'development',
+    })
+    expect(cage.of('alert.raised').map(({ data }) => data.kind)).toEqual(['secret_rolled_back'])
+    expect(cage.rows()).toMatchObject([{ state: 'charged' }])
+    for (const key of [FIRST, SECOND]) expect((await agent.chat({}, bearer(key))).status).toBe(200)
+    expect(keysSeen(cage).slice(2)).toEqual([FIRST, FIRST])
+    const audit = cage.database.prepare("SELECT actor FROM audit WHERE action = 'secret.roll_back'").all()
+    expect(audit).toEqual([{ actor: 'iron-cage' }])
+  })
+
+  test('is taken back once, however many calls find it out together', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    cage.provider.does(accepts(FIRST))
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    const replies = await Promise.all(Array.from({ length: 30 }, () => agent.chat({}, bearer(SECOND))))
+    expect(replies.map(({ status }) => status)).toEqual(Array(30).fill(200))
+    await cage.event('secret.rolled_back')
+    expect(cage.runtime.vault.get(cage.id).version).toBe(3)
+    expect(cage.of('secret.rolled_back')).toHaveLength(1)
+  })
+
+  test('stays when the one before is refused as well', async () => {
+    const cage = await openCage()
+    const agent = cage.addAgent()
+    cage.provider.does(refuses(401))
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    expect((await agent.chat({}, bearer(SECOND))).status).toBe(401)
+    expect(keysSeen(cage)).toEqual([SECOND, FIRST])
+    expect(cage.runtime.vault.get(cage.id).version).toBe(2)
+    expect(cage.rows()).toMatchObject([{ state: 'released' }])
+  })
+
+  test.each([
+    ['after it was accepted once', async (cage: TestRuntime) => void (await cage.addAgent().chat({}, bearer(SECOND)))],
+    ['after its trial', async (_: TestRuntime, clock: HandClock) => void clock.pass(300_000)],
+  ])('stays %s', async (_when, before) => {
+    const clock = new HandClock()
+    const cage = await openCage({ clock })
+    await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
+    await before(cage, clock)
+    cage.provider.does(accepts(FIRST))
+    const agent = cage.addAgent()
+    expect((await agent.chat({}, bearer(SECOND))).status).toBe(401)
+    expect(cage.runtime.vault.get(cage.id).version).toBe(2)
+  })
+})
