@@ -1,0 +1,105 @@
+/** What `npm pack` makes, installed from its tarball as a stranger would. */
+import { execFile } from 'node:child_process'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const root = resolve(import.meta.dirname, '../..')
+const work = mkdtempSync(join(tmpdir(), 'iron-cage-package-'))
+const run = promisify(execFile)
+const env = { PATH: process.env.PATH!, HOME: work }
+let files: string[] = []
+
+beforeAll(async () => {
+  await run(process.execPath, [join(root, 'scripts/build-types.mjs')])
+  // Without its own build: dist/ is there, and other tests use it.
+  const pack = ['pack', root, '--ignore-scripts', '--json', '--pack-destination', work]
+  const [packed] = JSON.parse((await run('npm', pack, { cwd: work })).stdout) as [
+    { filename: string; files: { path: string }[] },
+  ]
+  files = packed.files.map(({ path }) => path)
+  writeFileSync(join(work, 'package.json'), '{ "type": "module" }')
+  await run('npm', ['install', '--no-audit', '--no-fund', join(work, packed.filename)], { cwd: work })
+}, 180_000)
+afterAll(() => rm(work, { recursive: true, force: true }))
+
+describe('the npm package', () => {
+  test('holds the program, the dashboard, the SDK, the demo and types, and nothing else', () => {
+    const kinds = files.map((path) =>
+      path.replace(/chunk-.+\.mjs$/, 'chunk.mjs').replace(/^python\/iron_cage\/.+\.py$/, 'python/iron_cage/*.py'),
+    )
+    expect([...new Set(kinds)].sort()).toEqual([
+      'LICENSE',
+      'README.md',
+      'bin/iron-cage.cjs',
+      'demo/lead_gen_agent.py',
+      'demo/leads.csv',
+      'dist/chunk.mjs',
+      'dist/index.mjs',
+      'dist/iron-cage.mjs',
+      'dist/types/errors.d.ts',
+      'dist/types/events.d.ts',
+      'dist/types/index.d.ts',
+      'dist/types/money.d.ts',
+      'dist/types/state/snapshot.d.ts',
+      'dist/web/index.html',
+      'dist/web/main.js',
+      'dist/web/styles.css',
+      'package.json',
+      'python/README.md',
+      'python/iron_cage/*.py',
+      'python/iron_cage/py.typed',
+      'python/shim/sitecustomize.py',
+    ])
+  })
+
+  test('plays the demo, and answers to both names', { timeout: 90_000 }, async () => {
+    const { stdout: version } = await run('npx', ['--no-install', 'iron_cage', 'version'], { cwd: work, env })
+    expect(version).toBe(`iron-cage ${packageJson.version}\n`)
+    const demo = ['--no-install', 'iron-cage', 'demo', '--pace', 'max', '--once', '--port', '0']
+    const { stdout } = await run('npx', demo, { cwd: work, env })
+    expect(stdout).toContain('Total              $45.90 of $50.00 (91.8% used)')
+    expect(stdout).toContain('Success                             98% (98/100)')
+  })
+
+  test('opens a runtime for a program that imports it, with types that are right', { timeout: 60_000 }, async () => {
+    writeFileSync(join(work, 'agent.py'), 'print("hello")\n')
+    writeFileSync(
+      join(work, 'program.ts'),
+      `import { CageError, openRuntime, type RuntimeEvent } from 'iron-cage'
+      const types: RuntimeEvent['type'][] = []
+      await using runtime = await openRuntime({ config: { server: { port: 0 }, db: { path: 'library.db' }, budget: { limit_usd: '5' } } })
+      runtime.subscribe((event) => types.push(event.type))
+      const agent = await runtime.startAgent('agent.py', { limitUsd: '2.50' })
+      const { state, exitCode } = await agent.ended
+      console.log(JSON.stringify({ state, exitCode, limit: runtime.snapshot().agents[agent.id]?.limit_usd, exited: types.includes('agent.exited') }))
+      await openRuntime({ config: { budget: { limit_usd: 'much' } } }).catch((error: unknown) => {
+        if (error instanceof CageError) console.log(error.code satisfies string)
+      })
+      `,
+    )
+    writeFileSync(join(work, 'wrong.ts'), `import { openRuntime } from 'iron-cage'\nvoid openRuntime({ budget: 5 })\n`)
+    const check = (file: string) =>
+      run(
+        process.execPath,
+        [
+          ...[join(root, 'node_modules/typescript/bin/tsc'), '--ignoreConfig', '--strict', '--noEmit', file],
+          ...['--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,esnext.disposable,dom', '--types', 'node'],
+          ...['--typeRoots', join(root, 'node_modules/@types')],
+        ],
+        { cwd: work },
+      )
+    await check('program.ts')
+    await expect(check('wrong.ts')).rejects.toMatchObject({
+      stdout: expect.stringContaining("'budget' does not exist in type 'OpenOptions'"),
+    })
+    const { stdout } = await run(process.execPath, ['program.ts'], { cwd: work, env })
+    const [told, refused] = stdout.trim().split('\n')
+    expect(JSON.parse(told!)).toEqual({ state: 'completed', exitCode: 0, limit: '2.5', exited: true })
+    expect(refused).toBe('invalid_amount')
+  })
+})
