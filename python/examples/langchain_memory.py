@@ -1,20 +1,19 @@
 """A conversation that remembers.
 
-Shows: IronCageChain with a memory; only questions and final answers are kept.
+Shows: IronCageChain with a list as its memory; questions and final answers are kept in it.
 Start: iron-cage start python/examples/langchain_memory.py --budget 1
 Needs: langchain-openai; OPENAI_API_KEY
 """
 
-from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_openai import ChatOpenAI
 
 from iron_cage import IronCageChain
 
-memory = InMemoryChatMessageHistory()
+memory = []
 guide = IronCageChain(llm=ChatOpenAI(model="gpt-4o-mini", max_tokens=60), memory=memory)
 
 for question in ("I am going to Lisbon in May. Is it warm there?", "And which city did I name?"):
     print(f"> {question}")
     print(guide.run(question))
 
-print(f"{len(memory.messages)} messages remembered")
+print(f"{len(memory)} messages remembered")

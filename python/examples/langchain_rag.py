@@ -2,7 +2,7 @@
 
 Shows: embeddings and answers are both counted; the retriever's work is in the event log too.
 Start: iron-cage start python/examples/langchain_rag.py --budget 1
-Needs: langchain-openai; OPENAI_API_KEY
+Needs: langchain-openai numpy; OPENAI_API_KEY
 """
 
 from langchain_core.runnables import RunnablePassthrough

@@ -34,11 +34,8 @@ class Pace:
 async def main() -> None:
     client = AsyncOpenAI()
     pace = Pace(per_second=20, at_once=4)
-    begun = []
-
     async def translate(word: str) -> str:
         async with pace:
-            begun.append(time.monotonic())
             reply = await client.chat.completions.create(
                 model="gpt-4o-mini",
                 max_tokens=10,
@@ -47,9 +44,10 @@ async def main() -> None:
             return reply.choices[0].message.content.strip(" .")
 
     words = ["water", "bread", "house", "tree", "river", "stone", "bird", "moon"]
+    began = time.monotonic()
     print(", ".join(await asyncio.gather(*map(translate, words))))
-    gaps = [later - earlier for earlier, later in zip(begun, begun[1:])]
-    print("never faster than allowed" if min(gaps) > 0.045 else "too fast")
+    # Eight calls have seven gaps of a twentieth of a second between them.
+    print("never faster than allowed" if time.monotonic() - began >= 7 / 20 else "too fast")
     iron_cage.progress(len(words), len(words), "words")
 
 

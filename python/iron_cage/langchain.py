@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, MutableSequence, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Union
 from uuid import UUID
@@ -41,9 +42,9 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as make_tool
 
-from ._errors import IronCageError
-from ._refusals import refusal_in, refusals_raised
+from ._errors import IronCageError, refusal_in
 from ._run import event
+from ._runtime import raise_refusal_of
 
 __all__ = ["IronCageCallbackHandler", "IronCageChain", "Totals"]
 
@@ -244,7 +245,8 @@ class IronCageChain(Runnable[Any, Any]):
     llm: a chat model, a text model, or any other runnable that takes messages.
     prompt: a prompt template, or its text (``"Translate to {language}: {text}"``).
     tools: LangChain tools or plain functions with a docstring. They are run until the model asks for none any more.
-    memory: a chat message history. Each question and its final answer are added to it.
+    memory: a list of messages, or one of LangChain's chat message histories. What it holds is said before each question;
+        the question and its final answer are added to it.
     max_steps: how often the model is asked at most in one run. (Default: 10.)
 
     Input: text, a message, a list of messages, a prompt's value, a dict with the prompt's variables, or without a prompt
@@ -260,7 +262,7 @@ class IronCageChain(Runnable[Any, Any]):
         llm: BaseLanguageModel[Any] | Runnable[Any, Any],
         prompt: str | Runnable[Any, PromptValue] | None = None,
         tools: Sequence[Any] = (),
-        memory: BaseChatMessageHistory | None = None,
+        memory: MutableSequence[BaseMessage] | BaseChatMessageHistory | None = None,
         max_steps: int = 10,
     ) -> None:
         self.handler = IronCageCallbackHandler()
@@ -284,11 +286,11 @@ class IronCageChain(Runnable[Any, Any]):
         return _text_of(self.invoke(variables if input is None else input))
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Any:
-        with refusals_raised():
+        with _refusals_raised():
             return self._call_with_config(self._answer, input, self._heard(config), **parameters)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Any:
-        with refusals_raised():
+        with _refusals_raised():
             return await self._acall_with_config(self._aanswer, input, self._heard(config), **parameters)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Iterator[Any]:
@@ -305,13 +307,13 @@ class IronCageChain(Runnable[Any, Any]):
     def transform(
         self, input: Iterator[Any], config: RunnableConfig | None = None, **parameters: Any
     ) -> Iterator[Any]:
-        with refusals_raised():
+        with _refusals_raised():
             yield from self._transform_stream_with_config(input, self._pieces, self._heard(config), **parameters)
 
     async def atransform(
         self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **parameters: Any
     ) -> AsyncIterator[Any]:
-        with refusals_raised():
+        with _refusals_raised():
             heard = self._heard(config)
             async for piece in self._atransform_stream_with_config(input, self._apieces, heard, **parameters):
                 yield piece
@@ -320,15 +322,16 @@ class IronCageChain(Runnable[Any, Any]):
 
     def _answer(self, given: Any, run_manager: Any, config: RunnableConfig, **parameters: Any) -> Any:
         conversation = self._conversation(given, config)
-        try:
-            step = next(conversation)
-            while True:
-                if isinstance(step, list):
-                    step = conversation.send(self._llm.invoke(step, config, **parameters))
-                else:
-                    step = conversation.send(self._tools[step["name"]].invoke(_with_type(step), config))
-        except StopIteration as end:
-            return end.value
+        reply: Any = None
+        while True:
+            try:
+                step = conversation.send(reply)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, list):
+                reply = self._llm.invoke(step, config, **parameters)
+            else:
+                reply = self._tools[step["name"]].invoke(_with_type(step), config)
 
     async def _aanswer(self, given: Any, run_manager: Any, config: RunnableConfig, **parameters: Any) -> Any:
         conversation = self._conversation(given, config)
@@ -419,12 +422,18 @@ class IronCageChain(Runnable[Any, Any]):
         begin = 0
         while begin < len(asked) and isinstance(asked[begin], SystemMessage):
             begin += 1
-        return [*asked[:begin], *self.memory.messages, *asked[begin:]]
+        earlier = self.memory.messages if isinstance(self.memory, BaseChatMessageHistory) else self.memory
+        return [*asked[:begin], *earlier, *asked[begin:]]
 
     def _remember(self, asked: list[BaseMessage], reply: Any) -> None:
-        if self.memory is not None:
-            answer = reply if isinstance(reply, AIMessage) else AIMessage(_text_of(reply))
-            self.memory.add_messages([*(one for one in asked if isinstance(one, HumanMessage)), answer])
+        if self.memory is None:
+            return
+        answer = reply if isinstance(reply, AIMessage) else AIMessage(_text_of(reply))
+        said = [*(one for one in asked if isinstance(one, HumanMessage)), answer]
+        if isinstance(self.memory, BaseChatMessageHistory):
+            self.memory.add_messages(said)
+        else:
+            self.memory.extend(said)
 
     def _heard(self, config: RunnableConfig | None) -> RunnableConfig:
         """The caller's configuration with our handler, unless it listens already."""
@@ -441,6 +450,15 @@ class IronCageChain(Runnable[Any, Any]):
                 mine.add_handler(self.handler)
         heard: RunnableConfig = {**(config or {}), "callbacks": mine}  # type: ignore[typeddict-item]
         return heard
+
+
+@contextmanager
+def _refusals_raised() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise_refusal_of(error)
+        raise
 
 
 def _with_type(call: ToolCall) -> ToolCall:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-from ._refusals import refusal_in, refusals_raised
+from ._errors import refusal_in
 from ._run import event
+from ._runtime import raise_refusal_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def node(
     def instead(error: Exception, given: Any) -> Any:
         refusal = refusal_in(error)
         if refusal is None or otherwise is None:
+            raise_refusal_of(error)
             raise error
         event(f"node {shown} was refused ({refusal.code}): going on without it", "WARN", kind="node.refused", node=shown)
         return otherwise(given, refusal)
@@ -56,7 +58,7 @@ def node(
         @functools.wraps(function)
         async def awaited(state: Any, *more: Any, **named: Any) -> Any:
             try:
-                with _told(shown), refusals_raised():
+                with _told(shown):
                     return await function(state, *more, **named)
             except Exception as error:
                 return instead(error, state)
@@ -66,7 +68,7 @@ def node(
     @functools.wraps(function)
     def called(state: Any, *more: Any, **named: Any) -> Any:
         try:
-            with _told(shown), refusals_raised():
+            with _told(shown):
                 return function(state, *more, **named)
         except Exception as error:
             return instead(error, state)

@@ -35,6 +35,7 @@ const PAGES = { one: 'Arrival', two: 'Doubt', three: 'Storm', four: 'Rescue', fi
 
 const step = (thought: string, command: string, argument: string) => json({ thought, command, argument })
 
+/** When one text matches several pages, the match that begins last counts, and of equal ones the later page. */
 export const BOOK: Page[] = [
   // langchain_chain.py
   page(/three primary colours/, says('red, yellow, blue')),
@@ -58,8 +59,8 @@ export const BOOK: Page[] = [
   // langchain_structured.py
   page(/Read this invoice/, json({ number: 'A-17', total: 340.5, items: ['two chairs', 'one table'] }, 30)),
   // langchain_rag.py
-  page(/thirty days of holidays[^]*How many days/, says('Thirty.')),
-  page(/broken laptops are replaced[^]*Who replaces/, says('The service desk.')),
+  page(/thirty days of holidays.*\nQuestion: How many days/, says('Thirty.')),
+  page(/broken laptops are replaced.*\nQuestion: Who replaces/, says('The service desk.')),
   // langgraph_review.py
   page(/Write a slogan/, says('Bread of the finest quality in the whole region')),
   page(/Improve the slogan/, says('Warm bread, every day')),
@@ -93,14 +94,37 @@ export const BOOK: Page[] = [
   page(/Step 5: the result/, step('South sold most.', 'write_report', 'South sold most: 340.')),
   page(/Step 6: the result/, step('All is done.', 'finish', '')),
   // autogpt_constrained.py
-  page(/Tea, step 3/, json({ command: 'delete_files', argument: 'all' }, 90)),
   page(/Tea, step/, json({ command: 'search', argument: 'tea' }, 90)),
+  page(/Tea, step 3/, json({ command: 'delete_files', argument: 'all' }, 90)),
+  // crewai_crew.py
+  page(/outline of an article about bees/, says('1. Dance. 2. Honey. 3. Winter.')),
+  page(/Write the article from the outline/, says('Bees dance, make honey and huddle in winter.')),
+  // crewai_research.py
+  page(/how high is the Brocken/, calls('look_up', { name: 'Brocken' }), says('The Brocken is 1141 metres high.')),
+  // crewai_staged_budgets.py
+  page(/three names for a boat/, says('Heron, Marlin, Kestrel', 60)),
+  page(/Choose the best name/, says('Kestrel', 60)),
+  page(/one line for the boat's stern/, says('Kestrel, swift and light', 60)),
   // pattern_cost_downgrade.py
   page(/Describe the town/, says('A town by the water with a market, two bridges and much wind.', 110)),
+  // pattern_circuit_breaker.py
+  page(/Which town is warmest/, says('Nice')),
   // pattern_pii.py
   page(/Answer this letter/, says('We call you at +1 415 733 2671 or write to maria@example.org.')),
   // pattern_rate_limit.py
   ...Object.entries(GERMAN).map(([word, german]) => page(new RegExp(`German word for ${word},`), says(german))),
   // pattern_checkpoint.py
   ...Object.entries(PAGES).map(([name, word]) => page(new RegExp(`Sum up page ${name} `), says(word))),
+
+  // tutorials
+  page(/bedtime story about a lighthouse/, says('A lighthouse counted ships until it fell asleep.', 20)),
+  page(/Whom do I write to for a guided tour/, {
+    text: ['Write to Ann Berg, ann.be', 'rg@museum.example', '.org, please.'],
+    used: { input: 40, output: 20 },
+  }),
+  page(
+    /open on Friday, and whom do I write to/,
+    calls('opening_hours', { day: 'Friday' }),
+    says('From ten to six; write to ann.berg@museum.example.org.', 20),
+  ),
 ]

@@ -1,0 +1,105 @@
+/**
+ * Every program of python/examples, and an agent as each framework's beginners write it, under `iron-cage start` with the
+ * real packages. Two at a time from the beginning on: most of their time goes into importing frameworks.
+ */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Cage, type Caged } from './examples/cage.ts'
+import { folder, readExamples, tableOf } from './examples/example.ts'
+
+const root = resolve(import.meta.dirname, '..')
+const examples = readExamples()
+
+/** Not under `start`: they show how an agent is tested without a cage. */
+const isTest = ({ name }: { name: string }) => name.startsWith('testing')
+
+const TUTORIALS = [
+  // The budget pays for the first call and not for the second.
+  { name: 'crewai_quickstart', environment: '.venv-test-crewai', limit: '0.00003' },
+  { name: 'langchain_agent', environment: '.venv-test', limit: '0.00003' },
+  { name: 'langgraph_chatbot', environment: '.venv-test', limit: '0.0014' },
+  { name: 'openai_quickstart', environment: '.venv-test', limit: '0.00003' },
+  { name: 'anthropic_quickstart', environment: '.venv-test', limit: '0.0014' },
+]
+
+/** Both cores, and whoever waits for a result gets it. */
+class TwoAtATime {
+  readonly #free = [Promise.resolve(), Promise.resolve()]
+  #next = 0
+
+  do<T>(work: () => Promise<T>): Promise<T> {
+    const lane = this.#next++ % 2
+    const done = this.#free[lane]!.then(work)
+    this.#free[lane] = done.then(
+      () => undefined,
+      () => undefined,
+    )
+    return done
+  }
+}
+
+let cage: Cage
+const results = new Map<string, Promise<Caged>>()
+
+beforeAll(async () => {
+  cage = await Cage.open()
+  const two = new TwoAtATime()
+  const start = (key: string, environment: string, script: string, ...flags: string[]) => {
+    const result = two.do(() => cage.start(environment, script, ...flags))
+    result.catch(() => undefined)
+    results.set(key, result)
+  }
+  for (const { name, environment, limit } of TUTORIALS) {
+    start(`${name} whole`, environment, `test/examples/tutorials/${name}.py`, '--budget', '1')
+    start(`${name} stopped`, environment, `test/examples/tutorials/${name}.py`, '--budget', limit)
+  }
+  for (const { name, environment, start: words } of examples) {
+    const [, , script, ...flags] = words
+    start(name, environment, script!, ...flags)
+  }
+})
+
+afterAll(async () => {
+  await Promise.allSettled(results.values())
+  await cage[Symbol.asyncDispose]()
+})
+
+const PATIENCE = { timeout: 180_000 }
+
+describe('an agent as beginners write it, without a word of the cage', () => {
+  test.each(TUTORIALS)('$name: cost is counted and personal data taken out', PATIENCE, async ({ name }) => {
+    const { code, printed, spent, events } = (await results.get(`${name} whole`))!
+    expect(code, printed.join('\n')).toBe(0)
+    expect(Number(spent)).toBeGreaterThan(0)
+    expect(printed.join('\n')).toMatch(/(rite to Ann Berg, |write to )\[EMAIL_REDACTED\]/)
+    expect(JSON.stringify(events)).not.toContain('museum.example')
+    expect(events.filter(({ type }) => type === 'pii.found')).not.toHaveLength(0)
+  })
+
+  test.each(TUTORIALS)('$name: the budget ends it, and start with 3', PATIENCE, async ({ name, limit }) => {
+    const { code, spent, events } = (await results.get(`${name} stopped`))!
+    expect(code).toBe(3)
+    expect(Number(spent)).toBeGreaterThan(0)
+    expect(Number(spent)).toBeLessThanOrEqual(Number(limit))
+    expect(events.filter(({ type }) => type === 'budget.exhausted')).toHaveLength(1)
+  })
+})
+
+describe('an example', () => {
+  test.each(examples.filter((one) => !isTest(one)))('$name does what it says', PATIENCE, async ({ name }) => {
+    const { code, printed, spent, events } = (await results.get(name))!
+    const said = events.flatMap((event) => (event.type === 'agent.output' ? [event.data.text] : []))
+    expect(code, said.join('\n')).toBe(0)
+    expect(Number(spent)).toBeGreaterThan(0)
+    await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
+  })
+
+  test('is in the table of the README, with the versions it was run with', () => {
+    expect(readFileSync(resolve(root, folder, 'README.md'), 'utf8')).toContain(tableOf(examples))
+  })
+
+  test('is started as its first lines say', () => {
+    for (const { name, start } of examples) expect(start).toContain(`${folder}/${name}.py`)
+  })
+})
