@@ -9,6 +9,8 @@ export const LOCAL = 4
 export const RUN = 8
 /** Invisible: zero-width characters and soft hyphens. They split data for a pattern, not for a reader. */
 export const IGNORED = 16
+/** ASCII that stands for itself wherever it is: it begins no escape. */
+export const LITERAL = 32
 /** So many of them in a row are passed over. A bound keeps the text held back short. */
 export const INVISIBLE_MAX = 4
 
@@ -67,6 +69,8 @@ mark(LETTER | LOCAL | RUN, 0xff41, 0xff5a)
 mark(LETTER | LOCAL | RUN, 0xff66, 0xffdc)
 markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b")
 markEach(RUN, '\\&#;')
+mark(LITERAL, 0x20, 0x7e)
+for (const escape of '%\\&') KINDS[escape.charCodeAt(0)] = kindOf(escape.charCodeAt(0)) & ~LITERAL
 for (const invisible of '\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff') {
   KINDS[invisible.charCodeAt(0)] = IGNORED | RUN
 }

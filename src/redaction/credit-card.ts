@@ -8,6 +8,9 @@ const CARD_WORD =
 /** What has to stand right before a number of no network we know. */
 const CARD_LABEL = /(?:card|visa|maestro|amex|\bpan\b)[^\d]{0,16}$/
 
+/** The most digits a card has. */
+const LONGEST = 19
+
 const digits = new DigitReader()
 
 /** The number whose first digit is at `start`: in one piece, or grouped as on the card (4-4-4-4, 4-6-5, 4-6-4). */
@@ -23,7 +26,7 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
   let end = firstEnd
   let form = ''
   let second = 0
-  for (let group = 1; group < 5; group++) {
+  for (let group = 1; group < 5 && digits.count < LONGEST; group++) {
     const before = digits.count
     const next = digits.separator(end)
     if (group === 1) form = digits.form
@@ -32,7 +35,7 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
     const length = digits.count - before
     if (group === 1) second = length
     if (second === 4 ? length !== 4 && group < 4 : second !== 6 || group > 2) return null
-    if (digits.count < 14 || digits.count > 19) continue
+    if (digits.count < 14) continue
     const match = accept(window, start, end)
     if (match) return match
   }
@@ -40,7 +43,7 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
 }
 
 function accept(window: TextWindow, start: number, end: number): Match | null {
-  if (digits.count > 19 || !passesLuhn() || !endsAlone(window, end)) return null
+  if (digits.count > LONGEST || !passesLuhn() || !endsAlone(window, end)) return null
   const context = textBefore(window, start, 64)
   // `card4111…`: the word is glued to the number.
   if (!beginsAlone(window, start) && !/(?:card|pan|cc|visa)$/.test(context)) return null

@@ -32,26 +32,29 @@ export class DigitReader {
 
   #read(from: number, most: number): number {
     const window = this.#window
+    const values = this.values
+    const limit = this.count + most
+    let count = this.count
     let position = from
-    for (let taken = 0; taken < most; taken++) {
+    while (count < limit) {
       let code = window.at(position)
       let next = position + 1
-      for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = window.at(next++)
+      if (kindOf(code) & IGNORED) {
+        for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = window.at(next++)
+      }
       if (!(kindOf(code) & DIGIT)) break
-      this.values[this.count++] = code & 15
+      values[count++] = code & 15
       position = next
     }
+    this.count = count
     return position
   }
 
   /** Passes one separator between groups and returns the position after it (the same position when there is none). */
   separator(from: number): number {
     // Nearly always: one plain character and a digit.
-    const code = this.#window.at(from)
-    if (code >= 0x20 && code <= 0x2f && code !== 0x25 && code !== 0x26 && this.isDigitAt(from + 1)) {
-      this.form = separatorOf(code)
-      return this.form === '' ? from : from + 1
-    }
+    this.form = separatorOf(this.#window.at(from))
+    if (this.form !== '' && this.isDigitAt(from + 1)) return from + 1
     const next = this.#window.read(from)
     this.form = separatorOf(this.#window.code)
     if (this.form !== ' ') return this.form === '' ? from : next
@@ -93,20 +96,11 @@ export type Separator = '' | ' ' | '-' | '.' | '/' | ' - '
 
 /** A plus is the space of a form in a URL. */
 export function separatorOf(code: number): Separator {
-  switch (code) {
-    case 0x20:
-    case 0x2b:
-      return ' '
-    case 0x2d:
-      return '-'
-    case 0x2e:
-      return '.'
-    case 0x2f:
-      return '/'
-    default:
-      return ''
-  }
+  return code >= 0x20 && code <= 0x2f ? (SEPARATORS[code - 0x20] as Separator) : ''
 }
+
+/** From the space to the slash. */
+const SEPARATORS: Separator[] = [' ', '', '', '', '', '', '', '', '', '', '', ' ', '', '-', '.', '/']
 
 /** Nothing before a number makes it part of something longer: a word, a decimal, a code with hyphens, a price. */
 export function beginsAlone(window: TextWindow, start: number): boolean {
@@ -170,6 +164,6 @@ export function labelBefore(window: TextWindow, start: number, length: number): 
   const text = textBefore(window, start, length)
   const lineBreak = text.lastIndexOf('\n')
   if (lineBreak < 0) return text
-  const [label = ''] = /[^\n,;|]*$/.exec(text.slice(0, lineBreak)) ?? []
-  return (/^[\w .#]{1,24}:? *$/.test(label) && lineBreak === label.length ? label : '') + text.slice(lineBreak)
+  const before = text.slice(0, lineBreak)
+  return (/^[\w .#]{1,24}:? *$/.test(before) ? before : '') + text.slice(lineBreak)
 }

@@ -20,7 +20,8 @@ export type Detects = Readonly<Record<PiiType, boolean>>
 export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
   const before = window.before(position)
   if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
-  // Two digits of an escape: the number begins behind them.
+  // Two digits of an escape: the number begins behind them. Behind a letter it will be looked at by itself.
+  if (before === 0x25 && kindOf(window.text.charCodeAt(position + 1)) & LETTER) return null
   const start = before === 0x25 ? position + 2 : position
   window.candidate = start
   const length = groupLength(window, start)

@@ -96,19 +96,18 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number
     }
   }
   const area = digits.take(position, 3)
-  if (area < 0) return -1
+  if (area < 0 || (country && !hasAreaCode())) return -1
   const closed = bracket ? window.read(area) : area
   if (bracket && window.code !== 0x29) return -1
   const exchange = digits.separator(closed)
   const form = digits.form
   const afterExchange = digits.take(exchange, 3)
-  if (afterExchange < 0)
-    return exchange > area && mayHaveWord(window, lead, country) ? vanityEnd(window, exchange, 7) : -1
+  if (afterExchange < 0) return exchange > area ? vanityEnd(window, lead, country, exchange, 7) : -1
   const number = digits.separator(afterExchange)
   // `252.227-7013` is a paragraph.
   if (digits.form === '/' || (form === '.' && digits.form !== '.')) return -1
   const end = digits.take(number, 4)
-  if (end < 0) return number > afterExchange && mayHaveWord(window, lead, country) ? vanityEnd(window, number, 4) : -1
+  if (end < 0) return number > afterExchange ? vanityEnd(window, lead, country, number, 4) : -1
   if (digits.isDigitAt(end)) return -1
   const separated = exchange > area && number > afterExchange
   // Groups between spaces after another number are a row of figures.
@@ -123,18 +122,33 @@ function hasAreaCode(): boolean {
   return (digits.values[0] as number) > 1
 }
 
-/** Letters may stand for digits where it is clear that this is a phone number. */
-function mayHaveWord(window: TextWindow, { start, bracket }: Lead, country: boolean): boolean {
-  return hasAreaCode() && (country || bracket || isPhoneNear(window, start))
+/**
+ * A word instead of digits (`1-800-FLOWERS`), where it is clear that this is a phone number: exactly so many capitals and
+ * digits from `word`, or -1.
+ */
+function vanityEnd(
+  window: TextWindow,
+  { start, bracket }: Lead,
+  country: boolean,
+  word: number,
+  length: number,
+): number {
+  if (!hasAreaCode()) return -1
+  let position = word
+  while (isPlainDigit(window.at(position))) position++
+  // Nearly always no capital follows, and then nobody has to read what stands before.
+  if (!isCapital(window.at(position)) || !(country || bracket || isPhoneNear(window, start))) return -1
+  const end = word + length
+  while (position < end && (isCapital(window.at(position)) || isPlainDigit(window.at(position)))) position++
+  return position === end && !isAlphanumeric(window.at(end)) ? end : -1
 }
 
-/** A word instead of digits (`1-800-FLOWERS`): exactly so many capitals and digits, or -1. */
-function vanityEnd(window: TextWindow, start: number, length: number): number {
-  for (let i = start; i < start + length; i++) {
-    const code = window.at(i)
-    if (!((code >= 0x41 && code <= 0x5a) || (code >= 0x30 && code <= 0x39))) return -1
-  }
-  return isAlphanumeric(window.at(start + length)) ? -1 : start + length
+function isCapital(code: number): boolean {
+  return code >= 0x41 && code <= 0x5a
+}
+
+function isPlainDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
 }
 
 /** After 00 or 011 in place of the plus. */

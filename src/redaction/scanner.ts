@@ -11,7 +11,7 @@
  * - No detector looks further back than KEPT characters, so that much is kept of what is settled.
  */
 import type { PiiType } from '../events.ts'
-import { kindOf, plain, RUN } from './characters.ts'
+import { DIGIT, kindOf, plain, RUN } from './characters.ts'
 import { findEmail } from './email.ts'
 import { findIpv6 } from './ip-address.ts'
 import type { KnownValues } from './known-values.ts'
@@ -151,6 +151,8 @@ export class Scanner {
         }
       } else {
         position++
+        // A number is looked at where it begins.
+        if (trigger === NUMBER) while (position < length && kindOf(text.charCodeAt(position)) & DIGIT) position++
       }
     }
     this.#settle(window.final ? length : holdFrom(text, length, window.floor))

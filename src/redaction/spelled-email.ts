@@ -44,6 +44,11 @@ export function findBracketed(window: TextWindow, bracket: number): Match | null
 export function findWordAt(window: TextWindow, t: number): Match | null {
   const frame = window.before(t - 1)
   if ((window.before(t) | 0x20) !== 0x61 || (frame !== 0x20 && frame !== 0x5f)) return null
+  // Hardly ever a domain follows. That is looked at first: a name may hold many such words between underscores, and each
+  // would look back over all of it. It is asked again below, when it is known what would be held back.
+  const isPossible = window.at(t + 1) === frame && spelledDomainEnd(window, t + 2) > 0
+  if (!isPossible && !window.cut) return null
+  window.cut = false
   if (!beginsName(window, t - 2) || window.at(t + 1) !== frame) return null
   return findAround(window, t - 2, t + 2, false)
 }

@@ -5,7 +5,7 @@
  * decision. Detectors read forward through `at` and `read` only; either one sets `cut` when it is asked for a character
  * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
  */
-import { IGNORED, INVISIBLE_MAX, isAlphanumeric, kindOf, plain } from './characters.ts'
+import { IGNORED, INVISIBLE_MAX, isAlphanumeric, kindOf, LITERAL, plain } from './characters.ts'
 import { ENTITY_MAX, entityCode, hexValue, isPlain, NONE } from './escapes.ts'
 
 export class TextWindow {
@@ -34,8 +34,17 @@ export class TextWindow {
 
   /** Puts the next character into `code`, decoded and made plain, and returns the position after it. */
   read(index: number): number {
+    const code = this.at(index)
+    if (kindOf(code) & LITERAL) {
+      this.code = code
+      return index + 1
+    }
+    return this.#readOther(index, code)
+  }
+
+  #readOther(index: number, first: number): number {
     let next = index
-    let code = this.at(next)
+    let code = first
     for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = this.at(++next)
     if (code === 0x25 || code === 0x5c || code === 0x26) return this.#readEscape(next, code)
     this.code = plain(code)
