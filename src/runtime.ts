@@ -21,7 +21,6 @@ import { type Ledger, openLedger } from './budget/ledger.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import { Prices } from './budget/prices.ts'
 import { type Clock, systemClock } from './clock.ts'
-import type { MasterKey } from './config/env.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
@@ -52,7 +51,9 @@ export interface RuntimeOptions {
   /** The environment agents inherit, and where keys of providers are that the vault does not have. */
   environment: Readonly<Record<string, string>>
   /** Opens the vault. (Default: there is none, and the vault stays locked.) */
-  masterKey?: MasterKey | undefined
+  masterKey?: string | undefined
+  /** Why there is no master key although one is named. */
+  masterKeyProblem?: string | undefined
   version: string
   clock?: Clock
 }
@@ -159,11 +160,12 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     // Before the audit: what still waits to be written belongs into it as well.
     opened.push(() => state.close())
 
+    const { masterKey, masterKeyProblem } = options
     const onValues = (values: readonly string[]) => {
       redactor.know(values)
       logRedactor.know(values)
     }
-    const vault = await Vault.open({ database, state, audit, clock, masterKey: options.masterKey, onValues })
+    const vault = await Vault.open({ database, state, audit, clock, masterKey, masterKeyProblem, onValues })
     opened.push(() => vault.close())
     const providerKeyNames = keyNamesOf(config.providers)
     const serviceKeyNames = keyNamesOf(config.services)
@@ -176,7 +178,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
-    const incidents = new Incidents(database, state)
+    const incidents = new Incidents(database, state, (id, value) => vault.sealOriginal(id, value))
     const checkpoints = checkpointTable(database)
     const circuits = new Circuits({
       state,
@@ -246,6 +248,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       providerKeyNames,
       serviceKeyNames,
       rotation,
+      vault,
       maxBodyBytes: config.server.max_body_bytes,
       assets: loadAssets(`${packageFolder()}dist/web`),
       host: config.server.host,

@@ -23,7 +23,8 @@ export function secretRoutes(rotation: Rotation): Hono<Env> {
     })
 }
 
-function supervisedRunOf(context: Context<Env>): RunId {
+/** Throws CageError `forbidden` for anybody but an agent that we run. */
+export function supervisedRunOf(context: Context<Env>): RunId {
   const { runId } = runOf(context)
   if (runId === null) throw new CageError('forbidden', 'this is for agents that Iron Cage runs')
   return runId

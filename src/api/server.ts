@@ -19,9 +19,10 @@ import { type AuthParts, authRoutes } from './auth.ts'
 import { type CallParts, callRoutes } from './calls.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
-import { LiveView } from './live.ts'
+import { LiveView, refuseUpgrade } from './live.ts'
 import { reportRoutes } from './report.ts'
 import { type RunParts, runRoutes } from './run.ts'
+import { type SecretParts, secretRoutes } from './secrets.ts'
 import { type StateParts, stateRoutes } from './state.ts'
 import { type TokenParts, tokenRoutes } from './tokens.ts'
 import { type UserParts, userRoutes } from './users.ts'
@@ -34,6 +35,7 @@ export interface ServerParts
     RunParts,
     TokenParts,
     UserParts,
+    SecretParts,
     AuthParts {
   sessions: Sessions
   assets: Assets
@@ -66,11 +68,11 @@ const CLOSE_MS = 2_000
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const routes = api(parts)
   const live = new LiveView(parts)
-  const onGateway = gateway(parts)
+  const tell = tellRefusals(parts)
+  const onGateway = gateway(parts, tell)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
-  const tell = tellRefusals(parts)
   let door: Door
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -95,8 +97,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     try {
       door.check(request)
       live.upgrade(request, socket, head)
-    } catch {
-      socket.end('HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 0\r\n\r\n')
+    } catch (thrown) {
+      const error = asCageError(thrown)
+      tell(request, error)
+      refuseUpgrade(socket, error.row.status)
     }
   }
 
@@ -124,6 +128,7 @@ export function api(parts: ServerParts): Hono<Env> {
   const guarded = guard(parts)
   const agents = agentRoutes(parts, guarded)
   const calls = callRoutes(parts, guarded)
+  const secrets = secretRoutes(parts, guarded)
   return new Hono<Env>()
     .use(async (context, next) => {
       // Before the rest, so that errors have them too.
@@ -147,6 +152,8 @@ export function api(parts: ServerParts): Hono<Env> {
     .route('/api/tokens', tokenRoutes(parts, guarded))
     .route('/api/users', userRoutes(parts, guarded))
     .route('/api/run', runRoutes(parts, guarded))
+    .route('/api/secrets', secrets)
+    .route('/secrets', secrets)
     .route('/api/audit', auditRoutes(parts.audit, guarded))
     .route('/api', stateRoutes(parts, guarded))
     .notFound((context) => {
@@ -174,7 +181,7 @@ function tellRefusals({ state, clock }: ServerParts): (request: IncomingMessage,
     state.record({
       type: 'auth.failed',
       level: 'WARN',
-      message: `Refused at the door: ${error.message}`,
+      message: `Refused ${method} ${path}: ${error.message}`,
       data: { reason: error.code, route: `${method} ${path}` },
     })
   }

@@ -5,20 +5,24 @@ import type { Circuits } from '../breaker/circuits.ts'
 import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
+import { CageError } from '../errors.ts'
 import type { Level } from '../events.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { Vault } from '../vault/vault.ts'
 import { readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import { requester } from './secrets.ts'
 
 export interface StateParts {
   state: StateManager
   database: Database
   circuits: Circuits
   alerts: Alerts
+  vault: Vault
 }
 
 /** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
-export function stateRoutes({ state, database, circuits, alerts }: StateParts, guard: Guard): Hono<Env> {
+export function stateRoutes({ state, database, circuits, alerts, vault }: StateParts, guard: Guard): Hono<Env> {
   const incidents = incidentTable(database)
   return new Hono<Env>()
     .get('/snapshot', guard('viewer'), (context) => {
@@ -50,7 +54,20 @@ export function stateRoutes({ state, database, circuits, alerts }: StateParts, g
       const { agent_id: agentId, limit } = readQuery(context, INCIDENTS)
       return context.json({ incidents: incidents.find({ agentId, limit }) })
     })
+    .get('/pii/incidents/:id/original', guard('admin'), (context) => {
+      const id = context.req.param('id')
+      const sealed = incidents.findOriginal(id)
+      if (!sealed) throw noOriginal(id, sealed === null)
+      return context.json({ id, original: vault.openOriginal(id, sealed, requester(context.get('identity'))) })
+    })
 }
+
+const noOriginal = (id: string, isKnown: boolean): CageError =>
+  isKnown
+    ? new CageError('not_found', `what was found is not kept of ${id}: the vault was locked then`, {
+        hint: 'originals are kept from now on while the vault is open',
+      })
+    : new CageError('not_found', `there is no incident "${id}"`, { hint: 'list them with "iron-cage incidents"' })
 
 const seq = z.coerce.number().int().min(0)
 const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const satisfies Level[]

@@ -157,6 +157,12 @@ export class Rotation {
     return isReserved(name) || (providerKeys === 'shield' && providerKeyNames.has(name))
   }
 
+  /** May a run have this secret? Throws CageError `agent_not_running` for a run that is over. */
+  isEntitled(runId: RunId, { name, environment }: { name: string; environment: string }): boolean {
+    const { run } = this.#get(runId)
+    return environment === run.environment && !this.isWithheld(run, name)
+  }
+
   close(): void {
     this.#unsubscribe()
     for (const { timer } of this.#open) clearTimeout(timer)

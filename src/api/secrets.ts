@@ -1,0 +1,115 @@
+import { type Context, Hono } from 'hono'
+import * as z from 'zod'
+import type { Identity } from '../access/roles.ts'
+import type { Database } from '../db/database.ts'
+import { type SecretTable, secretTable } from '../db/secrets.ts'
+import { CageError } from '../errors.ts'
+import type { RunId } from '../ids.ts'
+import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
+import type { Rotation } from '../vault/rotation.ts'
+import type { Requester, SecretView, Vault } from '../vault/vault.ts'
+import { readJson, readQuery } from './body.ts'
+import { type Env, type Guard, who } from './guard.ts'
+import { supervisedRunOf } from './run-secrets.ts'
+
+export interface SecretParts {
+  vault: Vault
+  /** What agents may have. */
+  rotation: Rotation
+  database: Database
+  logRedactor: Redactor
+}
+
+/**
+ * Secrets. People see them masked; `GET /:id?reveal=true` → the same with `value`, for admins; a run token gets the values
+ * of its own run's environment that way without asking.
+ *
+ * `GET /` {environment?, name?, deleted?: true} → {secrets, vault: {state, hint?}}. `POST /` {name, environment, value} →
+ * 201, `PUT /:id` {value}, `POST /:id/roll-back`, `POST /:id/restore` → the secret; `DELETE /:id` → 204, can be restored.
+ * `GET /audit` {secret_name?, before?, limit?: 100} → {entries, next}, newest first.
+ */
+export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
+  const { vault, logRedactor, rotation } = parts
+  const table: SecretTable = secretTable(parts.database)
+  return new Hono<Env>()
+    .get('/', guard('any'), (context) => {
+      const { environment, name, deleted } = readQuery(context, LIST)
+      const isVisible = visibleTo(context, rotation)
+      const secrets = vault
+        .list({ environment, deleted: deleted === 'true' })
+        .filter((secret) => (name === undefined || secret.name === name) && isVisible(secret))
+      return context.json({ secrets, vault: vault.state })
+    })
+    .post('/', guard('admin'), async (context) => {
+      const secret = await readJson(context, NEW_SECRET)
+      requireImpersonal(secret.name, logRedactor)
+      return context.json(await vault.create(secret, requesterOf(context)), 201)
+    })
+    .get('/audit', guard('viewer'), (context) => {
+      const { secret_name: secretName, before, limit } = readQuery(context, AUDIT)
+      const entries = table.audit({ secretName, before, limit })
+      return context.json({ entries, next: entries.length === limit ? entries.at(-1)!.id : null })
+    })
+    .get('/:id', guard('any'), async (context) => {
+      const secret = vault.get(context.req.param('id'))
+      const { role } = context.get('identity')
+      const { reveal } = readQuery(context, GET)
+      if (role === 'agent') requireEntitled(rotation, supervisedRunOf(context), secret)
+      else if (reveal !== 'true') return context.json(secret)
+      else if (role !== 'admin') throw new CageError('forbidden', 'this needs the role admin')
+      const value = await vault.reveal(secret.id, requesterOf(context))
+      return context.json({ ...vault.get(secret.id), value })
+    })
+    .put('/:id', guard('admin'), async (context) => {
+      const { value } = await readJson(context, NEW_VALUE)
+      return context.json(await vault.update(context.req.param('id'), value, requesterOf(context)))
+    })
+    .post('/:id/roll-back', guard('admin'), async (context) =>
+      context.json(await vault.rollBack(context.req.param('id'), requesterOf(context))),
+    )
+    .post('/:id/restore', guard('admin'), async (context) =>
+      context.json(await vault.restore(context.req.param('id'), requesterOf(context))),
+    )
+    .delete('/:id', guard('admin'), async (context) => {
+      await vault.delete(context.req.param('id'), requesterOf(context))
+      return context.body(null, 204)
+    })
+}
+
+const requesterOf = (context: Context<Env>): Requester => requester(context.get('identity'))
+
+/** Who asks, as the vault's audit tells it. */
+export const requester = (identity: Identity): Requester => ({
+  ...who(identity),
+  agentId: identity.role === 'agent' ? identity.run.agentId : null,
+})
+
+/** People see every name; an agent what it may have. */
+function visibleTo(context: Context<Env>, rotation: SecretParts['rotation']): (secret: SecretView) => boolean {
+  if (context.get('identity').role !== 'agent') return () => true
+  const runId = supervisedRunOf(context)
+  return (secret) => rotation.isEntitled(runId, secret)
+}
+
+/** Throws CageError `not_found`. */
+function requireEntitled(rotation: SecretParts['rotation'], runId: RunId, secret: SecretView): void {
+  if (rotation.isEntitled(runId, secret)) return
+  throw new CageError('not_found', `there is no secret "${secret.id}" for this agent`, {
+    hint: 'an agent gets the secrets of its own environment, less the keys that it is shielded from',
+  })
+}
+
+const environment = z.enum(['development', 'staging', 'production'])
+const flag = z.enum(['true', 'false']).optional()
+const LIST = z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag })
+const GET = z.object({ reveal: flag })
+const NEW_SECRET = z.strictObject({ name: z.string(), environment, value: z.string() })
+const NEW_VALUE = z.strictObject({ value: z.string() })
+const AUDIT = z.object({
+  secret_name: z.string().optional(),
+  before: z
+    .string()
+    .regex(/^sal-\d{1,15}$/)
+    .optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
