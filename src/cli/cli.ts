@@ -7,6 +7,7 @@ import { asCageError, CageError } from '../errors.ts'
 import { errorText } from './print.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
+import { welcome } from './welcome.ts'
 
 /** A command by the word that names it; loaded when it is wanted, since all of them together take a while. */
 export type Commands = Readonly<Record<string, () => Promise<Command>>>
@@ -41,6 +42,10 @@ export async function runCli(
   extraCommands: Commands = {},
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  if (argv.length === 0) {
+    for (const line of welcome) terminal.out(line)
+    return 0
+  }
   try {
     const parser = yargs()
       .scriptName('iron-cage')

@@ -2,6 +2,7 @@ import { requirePlausiblePrices } from '../budget/price-jumps.ts'
 import { systemClock } from '../clock.ts'
 import { shownLeaves } from '../config/config.ts'
 import { InvalidConfigError } from '../config/problems.ts'
+import { writeConfigFile } from './config-init.ts'
 import { loadFlags, withAgentFlags } from './flags.ts'
 import { json, table } from './print.ts'
 import type { Command } from './terminal.ts'
@@ -45,7 +46,13 @@ export const configCommand: Command = (yargs, terminal) =>
           }
         },
       )
-      .demandCommand(1, 'config needs one of: show, check'),
+      .command(
+        'init',
+        'Write a configuration file with comments; refuses when there is one',
+        (command) => command.example('$0 config init && $0 config show', 'write it, then see what holds'),
+        () => terminal.out(`wrote ${writeConfigFile(terminal.cwd)}; "iron-cage config show" tells what holds now`),
+      )
+      .demandCommand(1, 'config needs one of: show, check, init'),
   )
 
 const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))

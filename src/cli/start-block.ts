@@ -23,7 +23,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Not guarded', 'prompt injection: not monitored'],
     ['', 'an agent with a key of its own that ignores its environment: not caught'],
     ...unseen(config).map((type): [string, string] => ['', `${type}: not monitored`]),
-    ['Configuration', file ?? 'defaults, no file'],
+    ['Configuration', file ?? assumed(config, origins)],
     ['Log', facts.logPath],
     ['Dashboard', facts.dashboardLink],
   ]
@@ -31,6 +31,19 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     `Iron Cage ${VERSION}`,
     entries.filter((entry): entry is [string, string] => entry[1] !== null),
   )
+}
+
+/** Without a file: what nobody has said and many would want to say. */
+function assumed({ safety, agent, server, db }: Config, origins: LoadedConfig['origins']): string {
+  const settings = [
+    ['safety.mode', safety.mode],
+    ['agent.environment', agent.environment],
+    ['server.port', server.port],
+    ['db.path', db.path],
+  ] as const
+  const told = settings.filter(([key]) => (origins[key] ?? 'default') === 'default').map((entry) => entry.join(' '))
+  const what = told.length > 0 ? `assumed ${told.join(', ')}` : 'flags and environment'
+  return `no file: ${what} (iron-cage config init writes one)`
 }
 
 const budgetOrigin = (origin = 'default'): string =>

@@ -41,7 +41,8 @@ export interface LoadedConfig {
   file: string | null
 }
 
-const FILE_NAMES = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml']
+/** Names of configuration files, as they are looked for; the first is what a new one is called. */
+export const CONFIG_FILES = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml'] as const
 
 /** Throws InvalidConfigError with every problem, CageError `invalid_amount` for a budget typed wrongly. */
 export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: LoadOptions): LoadedConfig {
@@ -111,7 +112,7 @@ function findFile(named: string | undefined, cwd: string, scriptDir: string | un
   if (named !== undefined) return isAbsolute(named) ? named : join(cwd, named)
   for (const folder of [cwd, scriptDir]) {
     if (folder === undefined) continue
-    const [first, second] = FILE_NAMES.map((name) => join(folder, name)).filter((path) =>
+    const [first, second] = CONFIG_FILES.map((name) => join(folder, name)).filter((path) =>
       statSync(path, { throwIfNoEntry: false }),
     )
     if (first && second) {

@@ -16,6 +16,20 @@ const text = (...lines: string[]) => `${lines.join('\n')}\n`
 const usage: Record<string, Row> = {
   'no command at all': {
     run: [],
+    code: 0,
+    out: text(
+      `Iron Cage ${packageJson.version}: a hard budget, no personal data and one screen for your AI agent.`,
+      '',
+      '  iron-cage demo                          watch an agent work through 100 leads; no key, no network',
+      '  iron-cage start agent.py --budget 5     run your own agent, which cannot spend more than $5',
+      '  iron-cage doctor                        is this machine ready, and what would not be guarded',
+      '',
+      'iron-cage --help names every command.',
+    ),
+    err: '',
+  },
+  'a flag but no command': {
+    run: ['--port', '1'],
     code: 2,
     err: text('iron-cage: a command is missing', '  hint: run the command with --help'),
   },
@@ -117,6 +131,22 @@ const budgets: Record<string, Row> = {
 }
 
 const configurations: Record<string, Row> = {
+  'a file to begin with': {
+    run: ['config', 'init'],
+    code: 0,
+    out: 'wrote iron-cage.yaml; "iron-cage config show" tells what holds now\n',
+    err: '',
+  },
+  'no file over one that is there': {
+    run: ['config', 'init'],
+    files: { 'iron-cage.toml': '' },
+    code: 6,
+    out: '',
+    err: text(
+      'iron-cage: there is iron-cage.toml already; it stays as it is',
+      '  hint: look at it with "iron-cage config show", or move it away',
+    ),
+  },
   'a right file': {
     run: ['config', 'check', '--config', 'c.toml'],
     files: { 'c.toml': '[budget]\nlimit_usd = 5\n' },

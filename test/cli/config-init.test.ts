@@ -1,0 +1,42 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { CONFIG_TEMPLATE, writeConfigFile } from '../../src/cli/config-init.ts'
+import { changedKeys, loadConfig } from '../../src/config/config.ts'
+import { readEnvironment } from '../../src/config/env.ts'
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), 'iron-cage-init-'))
+  onTestFinished(() => rm(path, { recursive: true, force: true }))
+  return path
+}
+
+const load = (cwd: string) => loadConfig({ env: readEnvironment({}), cwd }).config
+
+test('the file that is written changes the limit and nothing else', () => {
+  const cwd = folder()
+  const before = load(cwd)
+  expect(writeConfigFile(cwd)).toBe('iron-cage.yaml')
+  expect(changedKeys(before, load(cwd))).toEqual(['budget.limit_usd'])
+})
+
+test('every option in its comments is one, and stands there with its default, but for examples', () => {
+  const cwd = folder()
+  const before = load(cwd)
+  writeFileSync(join(cwd, 'iron-cage.yaml'), CONFIG_TEMPLATE.replace(/^( *)# ([a-z_]+:)/gm, '$1$2'))
+  expect(changedKeys(before, load(cwd)).map((key) => key.split('.').slice(0, 2).join('.'))).toEqual(
+    expect.arrayContaining(['agent.name', 'budget.per_run_usd', 'budget.server_usd', 'safety.modes']),
+  )
+  const examples =
+    /^(agent\.name|budget\.(limit|per_run|server)_usd|safety\.modes|providers\.openai\.base_url|services|alerts)\b/
+  expect(changedKeys(before, load(cwd)).filter((key) => !examples.test(key))).toEqual([])
+})
+
+test('a file that is there stays as it is', () => {
+  const cwd = folder()
+  writeFileSync(join(cwd, 'iron-cage.yml'), 'budget: { limit_usd: 3 }\n')
+  expect(() => writeConfigFile(cwd)).toThrow('there is iron-cage.yml already')
+  expect(readFileSync(join(cwd, 'iron-cage.yml'), 'utf8')).toBe('budget: { limit_usd: 3 }\n')
+})
