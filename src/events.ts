@@ -133,6 +133,8 @@ export interface EventData {
     retryable: boolean
     /** Which circuit refused it; nothing was sent then. */
     circuit?: string
+    /** Another model is asked instead. */
+    falls_back?: true
   }
 
   /** A service was called (or its circuit answered for it). */
@@ -149,7 +151,7 @@ export interface EventData {
     saved_usd: Usd
     latency_ms: number
   }
-  /** A lower tier answered for a service. */
+  /** A lower tier answered for a service, or another model for the one of a provider that was asked. */
   'fallback.used': { service: string; tier: Tier; why: string }
 
   /**

@@ -160,6 +160,14 @@ const provider = z.strictObject({
   retries: wholeNumber(0, 10).default(2),
   /** Of the provider's circuit, and of each of its models. (Default: 5 failures, 60 s.) */
   breaker: breaker.prefault({}),
+  /**
+   * Asked one after the other when this provider cannot answer; of providers that speak alike, each model with a price.
+   * (Default: none.)
+   */
+  fallback: z
+    .array(z.strictObject({ provider: text(1, 100), model: text(1, 200) }))
+    .max(5)
+    .default([]),
 })
 
 const priceExpected = 'dollars per million tokens, a number from 0 to 100000'
@@ -280,6 +288,16 @@ export const configSchema = z.strictObject({
   providers: z
     .object({ openai: provider.prefault({}), anthropic: provider.prefault({}) })
     .catchall(otherProvider)
+    .superRefine((providers: Readonly<Record<string, ProviderConfig>>, context) => {
+      const speech = (name: string) => providers[name]?.dialect ?? (name === 'anthropic' ? 'anthropic' : 'openai')
+      for (const [name, { fallback }] of Object.entries(providers)) {
+        for (const [index, other] of fallback.entries()) {
+          if (Object.hasOwn(providers, other.provider) && speech(other.provider) === speech(name)) continue
+          const message = `a provider that speaks as ${name} does, one of the configuration`
+          context.addIssue({ code: 'custom', path: [name, 'fallback', index, 'provider'], message })
+        }
+      }
+    })
     .prefault({}),
   /** Prices per million tokens that override the list, by model. (Default: none.) */
   prices: z.record(text(1, 200), price).default({}),

@@ -37,4 +37,6 @@ export interface LlmCall {
   wantsUsage: boolean
   /** What it asks for beside its text. */
   demands: Demands
+  /** The model that the client asked for and that could not answer; undefined for what it asked for itself. */
+  insteadOf?: { provider: string; model: string; why: string }
 }

@@ -43,6 +43,7 @@ interface Failure {
   retryable: boolean
   /** That of an open circuit. */
   circuit?: string
+  falls_back?: true
 }
 
 export class OpenCall {
@@ -230,6 +231,18 @@ export class OpenCall {
       },
       settled.write,
     )
+    if (call.insteadOf) this.#recordFallback(call.insteadOf)
+  }
+
+  #recordFallback({ provider, model, why }: NonNullable<LlmCall['insteadOf']>): void {
+    const { call } = this
+    this.#parts.state.record({
+      type: 'fallback.used',
+      level: 'INFO',
+      agent_id: call.caller.agentId,
+      message: `${call.provider.name}/${call.model} answered instead of ${provider}/${model}: ${why}`,
+      data: { service: provider, tier: 2, why },
+    })
   }
 
   /** Ends a call that the provider refused: it cost nothing. */
@@ -243,10 +256,13 @@ export class OpenCall {
     })
   }
 
-  /** Ends a call that broke at any point: releases the hold when nothing was sent, charges what is known otherwise. */
-  async failed(error: unknown): Promise<void> {
+  /**
+   * Ends a call that broke at any point: releases the hold when nothing was sent, charges what is known otherwise.
+   * `fallsBack`: another model is asked now. (Default: false.)
+   */
+  async failed(error: unknown, fallsBack = false): Promise<void> {
     if (this.#isRecorded) return
-    const failure = describe(error)
+    const failure = { ...describe(error), ...(fallsBack && { falls_back: true as const }) }
     if (!this.#charged && !this.wasSent) {
       const settled = this.#parts.ledger.release(this.#hold, { status: failure.status, code: failure.code })
       this.#recordFailure(settled, failure)
@@ -256,7 +272,7 @@ export class OpenCall {
     this.#recordFailure(this.#charged!.settled, failure)
   }
 
-  #recordFailure(settled: Settled, { code, message, status, retryable, circuit }: Failure): void {
+  #recordFailure(settled: Settled, { code, message, status, retryable, ...more }: Failure): void {
     const { call } = this
     this.#isRecorded = true
     this.#parts.state.record(
@@ -275,7 +291,7 @@ export class OpenCall {
           estimated: this.#charged?.estimated ?? false,
           latency_ms: this.#elapsedMs(),
           retryable,
-          ...(circuit === undefined ? {} : { circuit }),
+          ...more,
         },
       },
       settled.write,

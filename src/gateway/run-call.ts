@@ -7,6 +7,7 @@ import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type MoneyParts, OpenCall } from './open-call.ts'
+import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
@@ -19,7 +20,12 @@ export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = redactRequest(parts, call) //                           when the policy covers requests
-  const open = await OpenCall.begin(parts, safe, client.signal) //     price it, hold the most it can cost
+  await withOtherModels(parts, safe, (one, hasNext) => passCall(parts, one, client, hasNext))
+}
+
+/** One model's call. `hasNext`: when it cannot answer, the client is not told: throws an Outage. */
+async function passCall(parts: RoadParts, call: LlmCall, client: Client, hasNext: boolean): Promise<void> {
+  const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
   try {
     const sent = await send(parts, open, client.signal) //             circuit, key, provider
     open.sawFirstByte()
@@ -32,9 +38,12 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
     })
     sent.permit.succeeded()
   } catch (error) {
-    if (error instanceof ProviderRefusal) return passRefusal(parts, open, error, client)
-    await open.failed(error) //                                        what was delivered is charged all the same
-    throw error
+    const asksAnother = hasNext && !client.hasBegun && isOutage(error)
+    if (error instanceof ProviderRefusal) {
+      if (!asksAnother) return passRefusal(parts, open, error, client)
+      open.refused(error.status, error.isRetryable)
+    } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
+    throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
   }
 }
 
@@ -97,6 +106,9 @@ function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: Pr
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,
+  ...(open.call.insteadOf === undefined
+    ? {}
+    : { 'x-iron-cage-tier': '2', 'x-iron-cage-model': encodeURI(`${open.call.provider.name}/${open.call.model}`) }),
   ...(open.clampedTo === null ? {} : { 'x-iron-cage-clamped-max-tokens': String(open.clampedTo) }),
   ...(open.clampedToolUses === null ? {} : { 'x-iron-cage-clamped-tool-uses': String(open.clampedToolUses) }),
 })

@@ -142,7 +142,7 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
         ? circuits
         : change(event.data.circuit, ({ blocked, unanswered }) => ({
             blocked: blocked + 1,
-            unanswered: unanswered + 1,
+            unanswered: unanswered + (event.data.falls_back ? 0 : 1),
           }))
     case 'service.called':
       return change(event.data.service, ({ blocked, saved_usd, unanswered }) => ({

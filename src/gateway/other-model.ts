@@ -1,0 +1,62 @@
+/**
+ * Another model, when the one that was asked for cannot answer: what `providers.<name>.fallback` names, one after the
+ * other. Each is a call of its own: priced, held, sent and charged for itself, with its provider's own key. Only before
+ * the first byte of an answer; what a provider refuses as the caller's own mistake is nobody else's to answer.
+ */
+import { CageError } from '../errors.ts'
+import { newCallId } from '../ids.ts'
+import type { LlmCall } from './call.ts'
+import { ProviderRefusal, type SendParts } from './send.ts'
+
+/** The call has ended without an answer, and another model may be asked. `cause`: why. */
+export class Outage extends Error {
+  override readonly name = 'Outage'
+}
+
+/** Is this a reason to ask another model? */
+export function isOutage(error: unknown): boolean {
+  if (error instanceof ProviderRefusal) return error.isRetryable
+  return error instanceof CageError && OUTAGES.has(error.code)
+}
+
+const OUTAGES: ReadonlySet<string> = new Set(['circuit_open', 'provider_unreachable', 'provider_timeout'])
+
+/**
+ * Attempts the call, and while that throws an Outage, the others. `hasNext`: throw an Outage rather than answer with it.
+ */
+export async function withOtherModels(
+  parts: SendParts,
+  call: LlmCall,
+  attempt: (call: LlmCall, hasNext: boolean) => Promise<void>,
+): Promise<void> {
+  const others = call.provider.settings.fallback
+  for (let index = 0, one = call; ; index++) {
+    const next = others[index]
+    try {
+      return await attempt(one, next !== undefined)
+    } catch (error) {
+      if (!next || !(error instanceof Outage)) throw error
+      one = insteadOf(parts, call, next, error.message)
+    }
+  }
+}
+
+function insteadOf({ upstream }: SendParts, call: LlmCall, other: { provider: string; model: string }, why: string) {
+  // The configuration was refused where one is missing or speaks otherwise.
+  const provider = upstream.find(other.provider)!
+  const body = { ...call.body, model: other.model }
+  const isSame = provider.name === call.provider.name
+  return {
+    ...call,
+    ...call.format.readCall(body),
+    id: newCallId(),
+    body,
+    provider,
+    // What a client tells its provider, its key above all, is not told to another.
+    headers: isSame ? call.headers : Object.fromEntries(COMMON.map((name) => [name, call.headers[name] ?? '*/*'])),
+    sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
+    insteadOf: { provider: call.provider.name, model: call.model, why },
+  } satisfies LlmCall
+}
+
+const COMMON = ['content-type', 'accept', 'accept-encoding'] as const
