@@ -2,12 +2,13 @@
  * The live view: a snapshot, then events, to every viewer. Events are serialised once for all, at most twenty frames a
  * second; a viewer that cannot keep up gets a new snapshot when it has caught up, and harms nobody else.
  */
-import type { IncomingMessage } from 'node:http'
+import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
 import { type Clock, isoTime } from '../clock.ts'
+import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { EVENTS_KEPT } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -71,12 +72,12 @@ export class LiveView {
     return this.#viewers.size
   }
 
-  /** Upgrades `GET /ws?ticket=&after=`, or refuses. The door was passed already. */
+  /** Upgrades `GET /ws?ticket=&after=`, or refuses. The door was passed already. Throws CageError `unauthorized`. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { searchParams, pathname } = new URL(request.url ?? '/', 'http://localhost')
     const session = pathname === '/ws' ? this.#sessions.takeTicket(searchParams.get('ticket') ?? '') : undefined
-    if (!session) return refuse(socket, '401 Unauthorized')
-    if (this.#viewers.size >= VIEWERS_AT_MOST) return refuse(socket, '503 Service Unavailable')
+    if (!session) throw new CageError('unauthorized', 'this ticket is not known, was used already, or is too old')
+    if (this.#viewers.size >= VIEWERS_AT_MOST) return refuseUpgrade(socket, 503)
     const after = Number(searchParams.get('after') ?? Number.NaN)
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#welcome(webSocket, session, after))
   }
@@ -192,6 +193,6 @@ export class LiveView {
   }
 }
 
-function refuse(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
+export function refuseUpgrade(socket: Duplex, status: number): void {
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`)
 }

@@ -31,16 +31,22 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   onFault: (error: unknown, what: string) => void
 }
 
+/** Told of whoever could not prove who they are, or may not make calls. */
+export type OnRefused = (request: IncomingMessage, error: CageError) => void
+
 /** The listener for every request below /gateway/. Never throws. */
-export function gateway(parts: GatewayParts) {
+export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   const streams = new OpenStreams()
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
     const exchange: Exchange = { request, client, dialect: openai, call: undefined }
     try {
       await answer(parts, streams, exchange)
-    } catch (error) {
-      if (!(error instanceof ClientGone)) refuse(parts, exchange, asCageError(error))
+    } catch (thrown) {
+      if (thrown instanceof ClientGone) return
+      const error = asCageError(thrown)
+      if (error.code === 'unauthorized' || error.code === 'forbidden') onRefused(request, error)
+      refuse(parts, exchange, error)
     }
   }
 }
