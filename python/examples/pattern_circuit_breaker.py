@@ -7,13 +7,13 @@ Needs: nothing; OPENAI_API_KEY
 """
 
 import iron_cage
-from iron_cage import CircuitBreaker, fallback
+from iron_cage import CircuitBreaker, CircuitOpen, fallback
 
 YESTERDAY = {"Riga": 4, "Oslo": 1, "Bern": 7, "Rome": 15, "Bonn": 9, "Nice": 17}
 attempts = []
 
 
-@fallback(lambda town: YESTERDAY[town])
+@fallback(lambda town: YESTERDAY[town], on=(ConnectionError, CircuitOpen))
 @CircuitBreaker("weather_station", failures=3, cooldown_s=60)
 def temperature(town: str) -> int:
     attempts.append(town)
