@@ -12,6 +12,17 @@ export const raiseBudget = (id: string, addUsd: string) => send('PATCH', `${agen
 export const resetCircuit = (name: string) => send('POST', `/api/circuits/${encodeURIComponent(name)}/reset`)
 export const acknowledge = (id: string) => send('POST', `/api/alerts/${encodeURIComponent(id)}/ack`)
 
+const secretPath = (id: string) => `/api/secrets/${encodeURIComponent(id)}`
+
+export const createSecret = (name: string, environment: string, value: string) =>
+  send('POST', '/api/secrets', { name, environment, value })
+export const updateSecret = (id: string, value: string) => send('PUT', secretPath(id), { value })
+export const deleteSecret = (id: string) => send('DELETE', secretPath(id))
+export const restoreSecret = (id: string) => send('POST', `${secretPath(id)}/restore`)
+/** Resolves to the value. */
+export const revealSecret = async (id: string) =>
+  (await send<{ value: string }>('GET', `${secretPath(id)}?reveal=true`)).value
+
 /** Adds the page of events before the oldest one on screen; false when there is none. */
 export async function loadOlder(): Promise<boolean> {
   const before = log.value[0]?.seq

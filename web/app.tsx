@@ -12,8 +12,10 @@ import { AlertActions, ApproveIncrease, NotificationsPanel } from './panels/noti
 import { Overview } from './panels/overview.tsx'
 import { PerformancePanel } from './panels/performance.tsx'
 import { ProtectionPanel } from './panels/protection.tsx'
+import { SecretsPanel } from './panels/secrets.tsx'
 import { StateTag, StatusPanel } from './panels/status.tsx'
 import { Action } from './parts/parts.tsx'
+import { ReportPage, reportedAgent } from './report.tsx'
 import { refusal, session } from './session.ts'
 import {
   agent,
@@ -41,6 +43,8 @@ const TOAST_MS = 8_000
 export function App() {
   if (session.value === 'starting') return null
   if (session.value !== 'open') return <NoSession />
+  const reported = reportedAgent()
+  if (reported) return <ReportPage agentId={reported} />
   if (heardAt.value === null) return <Empty title="Connecting …" />
   return <Dashboard />
 }
@@ -80,6 +84,7 @@ function Dashboard() {
           <NotificationsPanel alerts={alerts.value} circuits={circuits()} nowMs={serverNow.value} />
           <PerformancePanel agent={current} figures={shown.value} circuits={circuits()} nowMs={serverNow.value} />
           <EventLogPanel events={log.value} agentId={current.id} />
+          <SecretsPanel snapshot={snapshot.value} environment={current.environment} nowMs={serverNow.value} />
         </main>
       ) : (
         <NoAgentShown />

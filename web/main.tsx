@@ -1,8 +1,10 @@
 import { render } from 'preact'
 import { App } from './app.tsx'
 import { stayConnected } from './connection.ts'
+import { reportedAgent } from './report.tsx'
 import { openSession } from './session.ts'
 
 render(<App />, document.body)
 await openSession()
-await stayConnected()
+// The page of a report is not live: it tells how things stand when it is opened.
+if (!reportedAgent()) await stayConnected()

@@ -53,8 +53,12 @@ export function closeSession(): void {
   session.value = 'none'
 }
 
-/** Throws ApiError. A session that has ended closes itself. */
-export async function send<T>(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<T> {
+/** Resolves to the answer's JSON, or text when it is none. Throws ApiError. A session that has ended closes itself. */
+export async function send<T>(
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<T> {
   const token = await accessToken()
   const response = await fetch(path, {
     method,
@@ -92,9 +96,10 @@ async function post(path: string, body: unknown): Promise<Tokens & { expires_in:
 }
 
 async function read<T>(response: Response): Promise<T> {
-  const answer = response.status === 204 ? undefined : await response.json().catch(() => undefined)
+  const isJson = response.headers.get('content-type')?.startsWith('application/json')
+  const answer = isJson ? await response.json().catch(() => undefined) : await response.text()
   if (response.ok) return answer as T
-  const { message = `the server answered ${response.status}`, hint = '' } = answer?.error ?? {}
+  const { message = `the server answered ${response.status}`, hint = '' } = (isJson && answer?.error) || {}
   throw new ApiError(response.status, message, hint)
 }
 

@@ -1,22 +1,37 @@
-/** What an agent did and cost, as JSON or with each row of its ledger as CSV; and what all of them cost together. */
+/**
+ * What an agent did and cost: as JSON, as a document to read and print, or each row of its ledger as CSV; and what all
+ * of them cost together.
+ */
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
+import type { Database } from '../db/database.ts'
+import { incidentTable } from '../db/incidents.ts'
+import type { EventType } from '../events.ts'
+import { figures } from '../state/figures.ts'
+import type { CircuitView } from '../state/snapshot.ts'
+import type { StateManager } from '../state/state-manager.ts'
 import { type AgentStatus, getAgent, statusOf } from './agents.ts'
 import { readQuery } from './body.ts'
 import { type CallParts, type ShownCall, shownCall } from './calls.ts'
 import type { Env, Guard } from './guard.ts'
+import { CALLS_SHOWN, type ReportFacts, reportPage, type TracedCall } from './report-page.ts'
 
-/** What `/api/agents/:id/report` answers: its status and where its money went. */
+/** What `/api/agents/:id/report` answers: its status, where its money went, and the circuits of all. */
 export interface AgentReport extends AgentStatus {
   costs: CostReport
+  circuits: CircuitView[]
 }
 
 const PAGE = 1_000
 
-export function reportRoutes(parts: CallParts, guard: Guard): Hono<Env> {
+export interface ReportParts extends CallParts {
+  database: Database
+}
+
+export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
   const { state, calls } = parts
   return new Hono<Env>()
     .get('/api/report', guard('viewer'), async (context) =>
@@ -26,6 +41,7 @@ export function reportRoutes(parts: CallParts, guard: Guard): Hono<Env> {
       const { id } = getAgent(state, context.req.param('id'))
       const { format } = readQuery(context, FORMAT)
       if (format === 'json') return context.json(await agentReport(parts, id))
+      if (format === 'html') return context.html(reportPage(await reportFacts(parts, id)))
       context.header('content-type', 'text/csv; charset=utf-8')
       context.header('content-disposition', `attachment; filename="${id}.csv"`)
       return stream(context, async (body) => {
@@ -40,12 +56,73 @@ export function reportRoutes(parts: CallParts, guard: Guard): Hono<Env> {
     })
 }
 
-const FORMAT = z.object({ format: z.enum(['json', 'csv']).default('json') })
+const FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
 
 /** The status as it is when the ledger has been read. */
 async function agentReport(parts: CallParts, id: string): Promise<AgentReport> {
   const costs = await costReport(parts.calls, { agentId: id })
-  return { ...statusOf(parts, id), costs }
+  return { ...statusOf(parts, id), costs, circuits: Object.values(parts.state.read().circuits) }
+}
+
+/** Kinds of events that are moments in an agent's life, or in that of everything it uses. */
+const MOMENTS = [
+  'agent.started',
+  'agent.exited',
+  'agent.stopped',
+  'agent.paused',
+  'agent.resumed',
+  'budget.warned',
+  'budget.exhausted',
+  'budget.raised',
+  'circuit.opened',
+  'circuit.closed',
+  'pii.found',
+  'secret.rotated',
+  'secret.rolled_back',
+] as const satisfies EventType[]
+const MOMENTS_OF_A_KIND = 50
+
+async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts> {
+  const { state, calls, database } = parts
+  const costs = await costReport(calls, { agentId: id })
+  const agent = getAgent(state, id)
+  const nowMs = state.now()
+  const moments = MOMENTS.flatMap((type) => state.findEvents({ type, limit: MOMENTS_OF_A_KIND }))
+    .filter((event) => event.agent_id === id || (event.agent_id === null && event.at >= agent.started_at))
+    .sort((a, b) => a.seq - b.seq)
+  const rows = calls.find({ agentId: id, limit: CALLS_SHOWN })
+  return {
+    at: isoTime(nowMs),
+    agent,
+    figures: figures(agent, nowMs),
+    costs,
+    circuits: Object.values(state.read().circuits),
+    incidents: incidentTable(database).find({ agentId: id, limit: CALLS_SHOWN }),
+    moments,
+    calls: traced(rows.map(shownCall), state, id),
+  }
+}
+
+/** Events are kept for a week, the ledger for good: of an older call only its row is told. */
+function traced(calls: readonly ShownCall[], state: StateManager, agentId: string): TracedCall[] {
+  const told = new Map<string, Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>>()
+  for (const type of ['call.completed', 'call.failed', 'service.called'] as const) {
+    for (const event of state.findEvents({ type, agentId, limit: CALLS_SHOWN })) {
+      const { call_id, latency_ms, redactions = null, tier = null } = event.data as TraceData
+      told.set(call_id, { latency_ms, redactions, tier })
+    }
+  }
+  return calls.map((call) => ({
+    ...call,
+    ...(told.get(call.id) ?? { latency_ms: null, redactions: null, tier: null }),
+  }))
+}
+
+interface TraceData {
+  call_id: string
+  latency_ms: number
+  redactions?: number
+  tier?: number | null
 }
 
 const COLUMNS = [

@@ -128,9 +128,10 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
   return readAnswer(url, response)
 }
 
-/** The body of an answer. Throws what it tells, and CageError `server_unreachable` for one that is not ours. */
+/** The body of an answer, a page as its text. Throws what it tells, and CageError `server_unreachable` for one that is not ours. */
 export async function readAnswer(url: string, response: Response): Promise<unknown> {
-  const answer = await response.json().catch(() => undefined)
+  const isPage = response.headers.get('content-type')?.startsWith('text/html')
+  const answer = response.ok && isPage ? await response.text() : await response.json().catch(() => undefined)
   if (!response.ok) throw answeredError(url, response.status, answer)
   // A server of something else may answer 200 as well, but not in JSON.
   if (answer === undefined && response.status !== 204) throw notOurs(url, response.status)

@@ -1,5 +1,5 @@
 /**
- * Users and tokens for commands: asked of the server that runs, or done on its database file by the same routes when none
+ * Users, tokens and reports for commands: asked of the server that runs, or done on its database file by the same routes when none
  * does. Whoever may write the file is its operator.
  */
 import { Hono } from 'hono'
@@ -8,8 +8,11 @@ import { RunTokens } from '../access/run-tokens.ts'
 import { readServerFile } from '../access/server-file.ts'
 import { Sessions } from '../access/sessions.ts'
 import { Users } from '../access/users.ts'
+import { callRoutes } from '../api/calls.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
+import { reportRoutes } from '../api/report.ts'
+import { secretRoutes } from '../api/secrets.ts'
 import { tokenRoutes } from '../api/tokens.ts'
 import { userRoutes } from '../api/users.ts'
 import { systemClock } from '../clock.ts'
@@ -17,6 +20,7 @@ import type { Config } from '../config/schema.ts'
 import { newToken } from '../ids.ts'
 import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
+import { Vault } from '../vault/vault.ts'
 import { type Client, type ClientFlags, connect, readAnswer } from './client.ts'
 import { loadFlags } from './flags.ts'
 import { isUnserved, type Stored, withStored } from './stored.ts'
@@ -25,24 +29,39 @@ import type { Terminal } from './terminal.ts'
 export interface AccessOptions {
   /** Make the database when there is none. (Default: then a server is needed.) */
   makesDatabase?: boolean
+  /** For secrets: that takes a moment. (Default: secrets are not there when the file is used.) */
+  opensVault?: boolean
 }
+
+/** No agent runs, so none asks. */
+const NO_AGENTS = { isEntitled: () => false }
 
 /** Throws what `connect` and `withStored` throw. */
 export async function withAccess<T>(
   flags: ClientFlags,
   terminal: Terminal,
   use: (client: Client) => Promise<T>,
-  { makesDatabase = false }: AccessOptions = {},
+  { makesDatabase = false, opensVault = false }: AccessOptions = {},
 ): Promise<T> {
   if (terminal.env.serverUrl === undefined) {
     const { config } = loadFlags(flags, terminal)
     const isFree = makesDatabase ? !(await readServerFile(config.db.path)) : await isUnserved(config)
-    if (isFree) return withStored(config, (stored) => use(clientOfFile(config, stored)))
+    if (isFree) {
+      return withStored(config, async (stored) => {
+        if (!opensVault) return use(clientOfFile(config, stored))
+        const vault = await Vault.open({ ...stored, clock: systemClock, loads: false, ...terminal.env.readMasterKey() })
+        try {
+          return await use(clientOfFile(config, stored, vault))
+        } finally {
+          vault.close()
+        }
+      })
+    }
   }
   return use(connect(flags, terminal))
 }
 
-function clientOfFile({ safety, agent }: Config, stored: Stored): Client {
+function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault): Client {
   const parts = { ...stored, clock: systemClock }
   const users = new Users(parts)
   const operatorToken = newToken('ic')
@@ -54,13 +73,16 @@ function clientOfFile({ safety, agent }: Config, stored: Stored): Client {
   const routes = new Hono<Env>()
     .route('/api/users', userRoutes(access, guarded))
     .route('/api/tokens', tokenRoutes(access, guarded))
-    .onError((error, context) => {
-      // There is no log that could tell it.
-      const onFault = (fault: unknown) => {
-        throw fault
-      }
-      return errorResponse(context, error, onFault, (text) => logRedactor.redact(text).text)
-    })
+    .route('/api/agents', callRoutes(access, guarded))
+    .route('/', reportRoutes(access, guarded))
+  if (vault) routes.route('/api/secrets', secretRoutes({ ...access, vault, rotation: NO_AGENTS }, guarded))
+  routes.onError((error, context) => {
+    // There is no log that could tell it.
+    const onFault = (fault: unknown) => {
+      throw fault
+    }
+    return errorResponse(context, error, onFault, (text) => logRedactor.redact(text).text)
+  })
   return {
     send: async <Body>(method: string, path: string, body?: unknown) => {
       const headers = { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' }

@@ -42,6 +42,8 @@ export const Row = ({ label, children }: { label: ComponentChildren; children: C
  */
 export function Action(props: {
   label: string
+  /** For a screen reader, where the label alone says too little. */
+  title?: string
   act: () => Promise<unknown>
   kind?: 'primary' | 'ghost' | 'danger'
   confirm?: string
@@ -62,7 +64,7 @@ export function Action(props: {
     try {
       await props.act()
     } catch (error) {
-      fault.value = error instanceof ApiError ? `${error.message}. ${error.hint}` : String(error)
+      fault.value = faultText(error)
     }
     state.value = 'idle'
   }
@@ -72,6 +74,7 @@ export function Action(props: {
       <button
         type="button"
         class={`btn ${state.value === 'asking' ? 'danger' : (props.kind ?? '')}`}
+        aria-label={state.value === 'idle' ? props.title : undefined}
         disabled={props.disabled || state.value === 'waiting'}
         onClick={press}
       >
@@ -87,6 +90,10 @@ export function Action(props: {
 }
 
 const CONFIRM_MS = 4_000
+
+/** What to tell a person, with what to do next. */
+export const faultText = (error: unknown): string =>
+  error instanceof ApiError ? [error.message, error.hint].filter(Boolean).join('. ') : String(error)
 
 /** "12 s ago", from server time. */
 export function ago(at: string, nowMs: number): string {

@@ -1,0 +1,234 @@
+/**
+ * An agent's report as one document that stands alone: it is read on a screen, printed, sent to somebody. The dashboard
+ * shows the same document, so there are no style attributes and no scripts in it. All its texts were cleaned before they
+ * were stored; `html` escapes them.
+ */
+import { html } from 'hono/html'
+import type { Cost, CostReport } from '../budget/report.ts'
+import type { IncidentRow } from '../db/incidents.ts'
+import type { RuntimeEvent } from '../events.ts'
+import { addUsd, fromUsd, showUsd } from '../money.ts'
+import { type Figures, showDuration } from '../state/figures.ts'
+import type { AgentView, CircuitView } from '../state/snapshot.ts'
+import type { ShownCall } from './calls.ts'
+
+export interface ReportFacts {
+  /** ISO 8601 UTC. */
+  at: string
+  agent: AgentView
+  figures: Figures
+  costs: CostReport
+  circuits: readonly CircuitView[]
+  /** Newest first. */
+  incidents: readonly IncidentRow[]
+  /** What is worth telling of its life, oldest first. */
+  moments: readonly RuntimeEvent[]
+  /** Newest first, at most CALLS_SHOWN. */
+  calls: readonly TracedCall[]
+}
+
+/** A row of the ledger with what its event tells beside it. */
+export interface TracedCall extends ShownCall {
+  latency_ms: number | null
+  redactions: number | null
+  tier: number | null
+}
+
+export const CALLS_SHOWN = 1_000
+
+type Html = ReturnType<typeof html>
+
+export function reportPage(facts: ReportFacts): Html {
+  const { agent, at } = facts
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${agent.name} ${agent.id} · Iron Cage report</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<article class="report">
+<header>
+<h1>${agent.name} <code>${agent.id}</code></h1>
+<p>${agent.state.replace('_', ' ')}${agent.reason ? `: ${agent.reason}` : ''} · ${agent.environment} · ${day(agent.started_at)} · as of ${moment(at)}</p>
+</header>
+${tiles(facts)}
+${costSection(facts)}
+${safetySection(facts)}
+${performanceSection(facts)}
+${timelineSection(facts)}
+${callsSection(facts)}
+<footer>Iron Cage. Amounts in US dollars, times in UTC. Every amount is the ledger’s: the parts add up to the whole.</footer>
+</article>
+</body>
+</html>`
+}
+
+function tiles({ agent, figures: shown }: ReportFacts): Html {
+  const all: [string | null, string][] = [
+    [shown.spent, shown.used],
+    [shown.progress, shown.success ? `${shown.success} succeeded` : 'done'],
+    [shown.average, 'on average'],
+    [String(shown.leaks_stopped), agent.safety_mode === 'warn' ? 'findings, left in place' : 'leaks stopped'],
+    [showUsd(shown.saved_usd), `saved against a baseline of ${showUsd(shown.baseline_usd)}`],
+    [showDuration(shown.uptime_ms), `${shown.uptime_share} of the time up, ${agent.restarts} restarts`],
+  ]
+  return html`<dl class="tiles">${all
+    .filter(([figure]) => figure !== null)
+    .map(([figure, label]) => html`<div><dt>${label}</dt><dd>${figure}</dd></div>`)}</dl>`
+}
+
+function costSection({ agent, figures: shown, costs }: ReportFacts): Html {
+  const baseline = [
+    ['spent', agent.spent_usd],
+    ['calls that an open circuit spared', shown.blocked_saved_usd],
+    ['calls on a cheaper model', agent.downgraded_saved_usd],
+  ] as const
+  return html`<section>
+<h2>Cost</h2>
+${burnChart(agent)}
+<div class="columns">
+${costTable('By model', costs.by_model, 'calls')}
+${costTable('By service', costs.by_service, 'calls')}
+<table><caption>Baseline</caption><tbody>
+${baseline.map(([label, usd]) => html`<tr><td>${label}</td><td class="number">${showUsd(usd)}</td></tr>`)}
+<tr class="sum"><td>baseline</td><td class="number">${showUsd(shown.baseline_usd)}</td></tr>
+</tbody></table>
+${costTable('By hour', costs.by_hour, 'calls')}
+</div>
+${costs.rows.unresolved > 0 ? html`<p class="warn">${costs.rows.unresolved} calls were cut off when a server was killed. What they held stays held until somebody says what became of them: <code>iron-cage budget calls ${agent.id} --state unresolved</code>.</p>` : ''}
+</section>`
+}
+
+function costTable(caption: string, costs: readonly Cost[], unit: string): Html | '' {
+  if (costs.length === 0) return ''
+  const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), '0')
+  return html`<table><caption>${caption}</caption><tbody>
+${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${calls.toLocaleString('en-US')} ${unit}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
+<tr class="sum"><td>in all</td><td></td><td class="number">${showUsd(sum)}</td></tr>
+</tbody></table>`
+}
+
+const CHART = { width: 720, height: 180 }
+
+/** Spending over the work done, under the line of the limit; the table beside it is the calls below. */
+function burnChart(agent: AgentView): Html | '' {
+  const last = agent.burn.at(-1)
+  if (!last || last.done === 0) return ''
+  const limit = Math.max(1, fromUsd(agent.limit_usd))
+  const most = Math.max(limit, fromUsd(agent.spent_usd)) * 1.08
+  const x = (done: number) => ((done / last.done) * CHART.width).toFixed(1)
+  const y = (nanos: number) => (CHART.height - (nanos / most) * CHART.height).toFixed(1)
+  const line = agent.burn.map(({ done, spent_usd }) => `${x(done)} ${y(fromUsd(spent_usd))}`).join('L')
+  return html`<svg class="burn" viewBox="0 0 ${CHART.width} ${CHART.height}" role="img" aria-label="Spending over the work done: ${showUsd(agent.spent_usd)} after ${last.done}">
+<path class="area" d="M${line}L${CHART.width} ${CHART.height}L0 ${CHART.height}Z"/>
+<path class="limit" d="M0 ${y(limit)}H${CHART.width}"/>
+<path class="spent" d="M${line}"/>
+<text x="4" y="${Number(y(limit)) + 13}">limit ${showUsd(agent.limit_usd)}</text>
+</svg>`
+}
+
+function safetySection({ agent, incidents, circuits }: ReportFacts): Html {
+  return html`<section>
+<h2>Safety</h2>
+${
+  incidents.length === 0
+    ? html`<p>No personal data was found in what it said. Looked for: ${agent.detect.join(', ')}.</p>`
+    : html`<table class="wide"><caption>Personal data found (values are not in this report)</caption>
+<thead><tr><th>when</th><th>what</th><th>severity</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
+${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${row.type.replace('_', ' ')}</td><td>${row.severity.toLowerCase()}</td><td>${row.place.replace('_', ' ')}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
+</tbody></table>`
+}
+<table class="wide"><caption>Circuits</caption>
+<thead><tr><th>circuit</th><th>state</th><th class="number">trips</th><th class="number">calls blocked</th><th class="number">saved</th><th class="number">fallbacks</th><th>last reason</th></tr></thead><tbody>
+${circuits.map((circuit) => html`<tr><td><code>${circuit.name}</code></td><td>${circuit.state.replace('_', ' ')}</td><td class="number">${circuit.trips}</td><td class="number">${circuit.blocked}</td><td class="number">${showUsd(circuit.saved_usd)}</td><td class="number">${circuit.fallbacks}</td><td>${circuit.reason ?? ''}</td></tr>`)}
+</tbody></table>
+</section>`
+}
+
+function performanceSection({ agent, figures: shown }: ReportFacts): Html {
+  const rows: [string, string | null][] = [
+    ['Throughput', shown.throughput],
+    ['P50 · P95 · P99', [shown.p50, shown.p95, shown.p99].map((figure) => figure ?? '–').join(' · ')],
+    ['LLM calls', `${agent.calls.completed} answered, ${agent.calls.failed} failed`],
+    ['Answers from a cache', shown.cache_hits],
+    ['Degraded by a fallback', String(agent.outcomes.degraded)],
+  ]
+  return html`<section>
+<h2>Performance</h2>
+<table><tbody>${rows.map(([label, figure]) => html`<tr><td>${label}</td><td class="number">${figure ?? '–'}</td></tr>`)}</tbody></table>
+</section>`
+}
+
+const timelineSection = ({ moments }: ReportFacts): Html => html`<section>
+<h2>Timeline</h2>
+<ol class="timeline">${moments.map((event) => html`<li class="${event.level.toLowerCase()}"><time>${moment(event.at)}</time> ${event.message}</li>`)}</ol>
+</section>`
+
+function callsSection({ agent, calls, costs }: ReportFacts): Html {
+  const all = Object.values(costs.rows).reduce((sum, count) => sum + count, 0)
+  return html`<section>
+<h2>Calls</h2>
+<p class="dim">${calls.length < all ? `The last ${calls.length.toLocaleString('en-US')} of ${all.toLocaleString('en-US')}; all of them: ` : 'As a table for other programs: '}<code>iron-cage report ${agent.id} --format csv</code></p>
+<table class="wide calls">
+<thead><tr><th>when</th><th>to</th><th>ended</th><th class="number">held</th><th class="number">charged</th><th class="number">tokens in / out</th><th class="number">took</th><th>answer</th></tr></thead><tbody>
+${calls.map(
+  (call) => html`<tr>
+<td>${moment(call.started_at)}</td>
+<td><code>${call.model ?? call.target}</code></td>
+<td>${call.state}${call.code ? ` · ${call.code}` : ''}${call.corrects ? ' · correction' : ''}</td>
+<td class="number">${showUsd(call.held_usd)}</td>
+<td class="number">${showUsd(call.cost_usd)}${call.estimated ? ' ≈' : ''}</td>
+<td class="number">${tokens(call.usage)}</td>
+<td class="number">${call.latency_ms === null ? '' : `${Math.round(call.latency_ms)} ms`}</td>
+<td>${answerOf(call)}</td>
+</tr>`,
+)}
+</tbody></table>
+</section>`
+}
+
+function answerOf({ status, redactions, tier }: TracedCall): string {
+  const parts = [status, tier && tier > 1 ? `tier ${tier}` : null, redactions ? `${redactions} redacted` : null]
+  return parts.filter((part) => part !== null).join(' · ')
+}
+
+function tokens(usage: unknown): string {
+  const { input_tokens: input, output_tokens: output } = (usage ?? {}) as Record<string, unknown>
+  return typeof input === 'number' && typeof output === 'number'
+    ? `${input.toLocaleString('en-US')} / ${output.toLocaleString('en-US')}`
+    : ''
+}
+
+const moment = (at: string): string => at.slice(0, 19).replace('T', ' ')
+const day = (at: string): string => at.slice(0, 10)
+
+const STYLE = `
+:host, body { margin: 0; }
+.report { color-scheme: light dark; --line: #d9dfe5; --dim: #55616d; --text: #14181d; --back: #fff; --blue: #1a62bf; --red: #c22a26; --amber: #8f5a00;
+  max-width: 1000px; margin: 0 auto; padding: 32px 28px; color: var(--text); background: var(--back);
+  font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
+@media (prefers-color-scheme: dark) { .report { --line: #2a333d; --dim: #98a4b1; --text: #e8edf2; --back: #0b0d10; --blue: #5aa9ff; --red: #ff6b6b; --amber: #f5b83d; } }
+@media print { .report { --line: #ccc; --dim: #444; --text: #000; --back: #fff; --blue: #1a62bf; --red: #b00; --amber: #840; padding: 0; max-width: none; font-size: 10.5pt; } }
+h1 { font-size: 1.6em; margin: 0; } h1 code { font-size: .6em; color: var(--dim); }
+h2 { font-size: 1.15em; margin: 2em 0 .6em; padding-bottom: .3em; border-bottom: 1px solid var(--line); break-after: avoid; }
+header p, footer, .dim { color: var(--dim); } footer { margin-top: 3em; font-size: .85em; }
+code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .9em; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 12px; margin: 1.6em 0 0; }
+.tiles div { border: 1px solid var(--line); border-radius: 10px; padding: 10px 14px; display: flex; flex-direction: column-reverse; break-inside: avoid; }
+.tiles dt { color: var(--dim); font-size: .88em; } .tiles dd { margin: 0; font-size: 1.3em; font-weight: 620; }
+.columns { display: flex; flex-wrap: wrap; gap: 8px 40px; align-items: flex-start; }
+table { border-collapse: collapse; margin: 1em 0; min-width: 300px; } table.wide { width: 100%; }
+caption { text-align: left; font-weight: 600; padding-bottom: 4px; }
+th { text-align: left; font-weight: 500; color: var(--dim); } td, th { padding: 4px 14px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+.number { text-align: right; white-space: nowrap; } .sum td { font-weight: 600; border-bottom: 0; }
+.calls { font-size: .88em; } .calls td { white-space: nowrap; } thead { display: table-header-group; } tr { break-inside: avoid; }
+.warn { color: var(--amber); }
+.burn { width: 100%; height: auto; fill: none; stroke-width: 2; } .burn .area { fill: var(--blue); opacity: .13; } .burn .spent { stroke: var(--blue); }
+.burn .limit { stroke: var(--red); stroke-dasharray: 5 5; stroke-width: 1.3; } .burn text { fill: var(--red); font-size: 11px; }
+.timeline { list-style: none; padding: 0; } .timeline li { padding: 3px 0 3px 12px; border-left: 3px solid var(--line); }
+.timeline time { color: var(--dim); margin-right: 10px; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .87em; }
+.timeline .warn { border-color: var(--amber); color: inherit; } .timeline .error, .timeline .crit { border-color: var(--red); }
+`

@@ -1,0 +1,237 @@
+/** What the vault holds, without values; and what can be done with each. */
+import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
+import type { SecretListed, Snapshot } from '../../src/state/snapshot.ts'
+import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret } from '../actions.ts'
+import { Dialog } from '../parts/dialog.tsx'
+import { Action, ago, Panel } from '../parts/parts.tsx'
+
+/** A value on a screen is seen by others: it goes by itself. */
+const REVEALED_MS = 20_000
+const ENVIRONMENTS = ['development', 'staging', 'production']
+
+type Task = { kind: 'add' } | { kind: 'edit' | 'delete'; secret: SecretListed }
+
+export function SecretsPanel({
+  snapshot,
+  environment,
+  nowMs,
+}: {
+  snapshot: Snapshot
+  /** Of the agent on screen: its secrets come first. */
+  environment: string
+  nowMs: number
+}) {
+  const { vault } = snapshot
+  const task = useSignal<Task | null>(null)
+  const all = Object.values(snapshot.secrets).sort(
+    (a, b) =>
+      Number(b.environment === environment) - Number(a.environment === environment) || a.name.localeCompare(b.name),
+  )
+  const kept = all.filter(({ deleted_at }) => deleted_at === null)
+  const deleted = all.filter(({ deleted_at }) => deleted_at !== null)
+  const close = () => {
+    task.value = null
+  }
+  return (
+    <Panel
+      name="secrets"
+      title="Secrets"
+      aside={
+        vault.state === 'open' && (
+          <button type="button" class="btn" onClick={() => (task.value = { kind: 'add' })}>
+            + Add
+          </button>
+        )
+      }
+    >
+      {vault.state === 'locked' && (
+        <p class="locked">
+          <b>The vault is locked.</b> {vault.hint}
+        </p>
+      )}
+      <ul class="secrets scroll">
+        {kept.map((secret) => (
+          <Secret
+            key={secret.id}
+            secret={secret}
+            nowMs={nowMs}
+            isOpen={vault.state === 'open'}
+            onTask={(next) => (task.value = next)}
+          />
+        ))}
+        {kept.length === 0 && vault.state === 'open' && (
+          <li class="dim empty">None yet. An agent finds its secrets in its environment, by name.</li>
+        )}
+        {deleted.map(({ id, name, environment: of }) => (
+          <li key={id} class="gone">
+            <span class="mono">{name}</span> <span class="dim">{of} · deleted</span>
+            <Action label="Restore" kind="ghost" act={() => restoreSecret(id)} disabled={vault.state === 'locked'} />
+          </li>
+        ))}
+      </ul>
+      <p class="dim foot">
+        AES-256-GCM · vault {vault.state}
+        {lastRotation(all, nowMs)}
+      </p>
+      {task.value?.kind === 'add' && <AddSecret environment={environment} onClose={close} />}
+      {task.value?.kind === 'edit' && <EditSecret secret={task.value.secret} onClose={close} />}
+      {task.value?.kind === 'delete' && <DeleteSecret secret={task.value.secret} onClose={close} />}
+    </Panel>
+  )
+}
+
+function Secret(props: { secret: SecretListed; nowMs: number; isOpen: boolean; onTask: (task: Task) => void }) {
+  const { secret, isOpen } = props
+  const value = useSignal<string | null>(null)
+  useEffect(() => {
+    if (value.value === null) return
+    const timer = setTimeout(() => (value.value = null), REVEALED_MS)
+    return () => clearTimeout(timer)
+  }, [value.value])
+  const { name } = secret
+  return (
+    <li data-secret={name}>
+      <span class="line">
+        <span class="mono">{name}</span>
+        <span class="tools">
+          <span class="mono dim">{secret.masked}</span>
+          {value.value === null ? (
+            <Action
+              label="Reveal"
+              title={`Reveal ${name}`}
+              kind="ghost"
+              disabled={!isOpen}
+              act={async () => {
+                value.value = await revealSecret(secret.id)
+              }}
+            />
+          ) : (
+            <button type="button" class="btn ghost" onClick={() => (value.value = null)}>
+              Hide
+            </button>
+          )}
+          <button
+            type="button"
+            class="btn ghost"
+            aria-label={`Edit ${name}`}
+            disabled={!isOpen}
+            onClick={() => props.onTask({ kind: 'edit', secret })}
+          >
+            Edit
+          </button>
+          <button
+            type="button"
+            class="btn ghost"
+            aria-label={`Delete ${name}`}
+            disabled={!isOpen}
+            onClick={() => props.onTask({ kind: 'delete', secret })}
+          >
+            Delete
+          </button>
+        </span>
+      </span>
+      <span class="dim">
+        {secret.environment} ·{' '}
+        {secret.rotated_at
+          ? `rotated ${ago(secret.rotated_at, props.nowMs)}`
+          : `added ${ago(secret.created_at, props.nowMs)}`}
+      </span>
+      {value.value !== null && <pre class="revealed">{value.value}</pre>}
+    </li>
+  )
+}
+
+function AddSecret({ environment, onClose }: { environment: string; onClose: () => void }) {
+  return (
+    <Dialog
+      title="Add a secret"
+      submit="Add"
+      onClose={onClose}
+      act={(form) =>
+        createSecret(form.get('name') as string, form.get('environment') as string, form.get('value') as string)
+      }
+    >
+      <label>
+        Name
+        <input
+          name="name"
+          required
+          pattern="[A-Za-z_][A-Za-z0-9_]*"
+          placeholder="OPENAI_API_KEY"
+          autocomplete="off"
+          spellcheck={false}
+        />
+      </label>
+      <label>
+        Environment
+        <select name="environment" defaultValue={environment}>
+          {ENVIRONMENTS.map((name) => (
+            <option key={name} selected={name === environment}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      <Value label="Value" />
+    </Dialog>
+  )
+}
+
+const EditSecret = ({ secret, onClose }: { secret: SecretListed; onClose: () => void }) => (
+  <Dialog
+    title={`New value of ${secret.name}`}
+    submit="Rotate"
+    onClose={onClose}
+    act={(form) => updateSecret(secret.id, form.get('value') as string)}
+  >
+    <p class="dim">
+      Agents of {secret.environment} that listen take it while they run; calls on their way end with the value they
+      have.
+    </p>
+    <Value label="New value" />
+  </Dialog>
+)
+
+function DeleteSecret({ secret, onClose }: { secret: SecretListed; onClose: () => void }) {
+  const typed = useSignal('')
+  return (
+    <Dialog
+      title={`Delete ${secret.name}`}
+      submit="Delete"
+      isDanger
+      isReady={typed.value === secret.name}
+      onClose={onClose}
+      act={() => deleteSecret(secret.id)}
+    >
+      <p class="dim">Agents that are started from now on do not get it. It can be restored.</p>
+      <label>
+        Type <code>{secret.name}</code> to delete it
+        <input
+          autocomplete="off"
+          spellcheck={false}
+          value={typed.value}
+          onInput={({ currentTarget }) => {
+            typed.value = currentTarget.value
+          }}
+        />
+      </label>
+    </Dialog>
+  )
+}
+
+/** Never filled in before, not kept by the browser. */
+const Value = ({ label }: { label: string }) => (
+  <label>
+    {label}
+    <input name="value" type="password" required autocomplete="new-password" spellcheck={false} />
+  </label>
+)
+
+function lastRotation(secrets: readonly SecretListed[], nowMs: number): string {
+  const last = secrets
+    .flatMap(({ rotated_at }) => rotated_at ?? [])
+    .sort()
+    .at(-1)
+  return last ? ` · last rotation ${ago(last, nowMs)}` : ''
+}

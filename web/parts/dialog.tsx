@@ -1,0 +1,59 @@
+/** A question with fields. The browser's own dialog: it keeps the focus, and Escape closes it. */
+import { useSignal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { useLayoutEffect, useRef } from 'preact/hooks'
+import { faultText } from './parts.tsx'
+
+export function Dialog(props: {
+  title: string
+  /** What the button says that does it. */
+  submit: string
+  isDanger?: boolean
+  isReady?: boolean
+  /** Given the fields by name. It closes when this is done, and says why when it fails. */
+  act: (fields: FormData) => Promise<unknown>
+  onClose: () => void
+  children: ComponentChildren
+}) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const isWaiting = useSignal(false)
+  const fault = useSignal<string | null>(null)
+  useLayoutEffect(() => dialog.current?.showModal(), [])
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    isWaiting.value = true
+    fault.value = null
+    try {
+      await props.act(new FormData(event.currentTarget as HTMLFormElement))
+      props.onClose()
+    } catch (error) {
+      fault.value = faultText(error)
+      isWaiting.value = false
+    }
+  }
+  return (
+    <dialog ref={dialog} class="ask" aria-labelledby="dialog-title" onClose={props.onClose}>
+      <form onSubmit={submit}>
+        <h2 id="dialog-title">{props.title}</h2>
+        {props.children}
+        {fault.value && (
+          <p class="fault" role="alert">
+            {fault.value}
+          </p>
+        )}
+        <div class="buttons">
+          <button
+            type="submit"
+            class={`btn ${props.isDanger ? 'danger' : 'primary'}`}
+            disabled={isWaiting.value || props.isReady === false}
+          >
+            {props.submit}
+          </button>
+          <button type="button" class="btn ghost" onClick={props.onClose}>
+            Cancel
+          </button>
+        </div>
+      </form>
+    </dialog>
+  )
+}
