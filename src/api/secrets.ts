@@ -1,10 +1,10 @@
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
+import type { Audit } from '../audit/chain.ts'
 import type { Database } from '../db/database.ts'
 import { type SecretTable, secretTable } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
-import type { RunId } from '../ids.ts'
 import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import type { Requester, SecretView, Vault } from '../vault/vault.ts'
@@ -15,8 +15,9 @@ import { supervisedRunOf } from './run-secrets.ts'
 export interface SecretParts {
   vault: Vault
   /** What agents may have. */
-  rotation: Rotation
+  rotation: Pick<Rotation, 'isEntitled'>
   database: Database
+  audit: Audit
   logRedactor: Redactor
 }
 
@@ -51,12 +52,13 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
       return context.json({ entries, next: entries.length === limit ? entries.at(-1)!.id : null })
     })
     .get('/:id', guard('any'), async (context) => {
+      const isVisible = visibleTo(context, rotation)
       const secret = vault.get(context.req.param('id'))
       const { role } = context.get('identity')
       const { reveal } = readQuery(context, GET)
-      if (role === 'agent') requireEntitled(rotation, supervisedRunOf(context), secret)
-      else if (reveal !== 'true') return context.json(secret)
-      else if (role !== 'admin') throw new CageError('forbidden', 'this needs the role admin')
+      if (!isVisible(secret)) throw notEntitled(secret)
+      if (role !== 'agent' && reveal !== 'true') return context.json(secret)
+      if (role === 'viewer') throw refused(parts.audit, requesterOf(context), secret)
       const value = await vault.reveal(secret.id, requesterOf(context))
       return context.json({ ...vault.get(secret.id), value })
     })
@@ -91,13 +93,18 @@ function visibleTo(context: Context<Env>, rotation: SecretParts['rotation']): (s
   return (secret) => rotation.isEntitled(runId, secret)
 }
 
-/** Throws CageError `not_found`. */
-function requireEntitled(rotation: SecretParts['rotation'], runId: RunId, secret: SecretView): void {
-  if (rotation.isEntitled(runId, secret)) return
-  throw new CageError('not_found', `there is no secret "${secret.id}" for this agent`, {
+/** Who tried is in the audit, as those who succeeded are. */
+function refused(audit: Audit, { role, actor }: Requester, { name, environment }: SecretView): CageError {
+  const error = new CageError('forbidden', `only an admin is shown ${name}, and ${actor} is none`)
+  const details = { environment, success: false, error: error.message }
+  audit.append({ role, actor, action: 'secret.read', target: name, details })
+  return error
+}
+
+const notEntitled = ({ id }: SecretView): CageError =>
+  new CageError('not_found', `there is no secret "${id}" for this agent`, {
     hint: 'an agent gets the secrets of its own environment, less the keys that it is shielded from',
   })
-}
 
 const environment = z.enum(['development', 'staging', 'production'])
 const flag = z.enum(['true', 'false']).optional()

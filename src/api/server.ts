@@ -35,7 +35,7 @@ export interface ServerParts
     RunParts,
     TokenParts,
     UserParts,
-    SecretParts,
+    Omit<SecretParts, 'rotation'>,
     AuthParts {
   sessions: Sessions
   assets: Assets

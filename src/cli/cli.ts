@@ -26,6 +26,8 @@ const COMMANDS: Commands = {
   circuits: async () => (await import('./circuits.ts')).circuitsCommand,
   budget: async () => (await import('./budget.ts')).budgetCommand,
   tokens: async () => (await import('./tokens.ts')).tokensCommand,
+  secrets: async () => (await import('./secrets.ts')).secretsCommand,
+  keygen: async () => (await import('./keygen.ts')).keygenCommand,
   users: async () => (await import('./users.ts')).usersCommand,
   login: async () => (await import('./login.ts')).loginCommand,
   scan: async () => (await import('./scan.ts')).scanCommand,
@@ -33,6 +35,7 @@ const COMMANDS: Commands = {
   audit: async () => (await import('./audit.ts')).auditCommand,
   prices: async () => (await import('./prices.ts')).pricesCommand,
   config: async () => (await import('./config.ts')).configCommand,
+  doctor: async () => (await import('./doctor/doctor.ts')).doctorCommand,
   version: async () => (await import('./version.ts')).versionCommand,
 }
 

@@ -23,7 +23,7 @@ export interface AgentStatus {
 
 export interface Client {
   /** Answers with the body. Throws CageError `server_unreachable` after three tries, else what the server answered. */
-  send<Body>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Body>
+  send<Body>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Body>
 }
 
 const TRIES = 3

@@ -67,6 +67,8 @@ export interface VaultOptions {
   masterKey?: string | undefined
   /** Why there is no master key although one is named. */
   masterKeyProblem?: string | undefined
+  /** Bring every value into memory. (Default: yes; one command does not need it.) */
+  loads?: boolean
   /** Told all values that are or were secret since the start, whenever these change. */
   onValues?: (values: readonly string[]) => void
 }
@@ -104,7 +106,7 @@ export class Vault {
     vault.#state = await vault.#unlock()
     vault.#tellState()
     vault.#checkRows()
-    vault.loaded = vault.#load()
+    if (options.loads !== false) vault.loaded = vault.#load()
     return vault
   }
 

@@ -21,8 +21,8 @@ const ROUTES: Route[] = [
   // Whoever has left has no proof any more.
   .sort((one, other) => Number(one.path.endsWith('/logout')) - Number(other.path.endsWith('/logout')))
 
-/** Who may use a route: nobody need prove anything, whoever proved who they are, a role, or an agent that we run. */
-type Need = 'nothing' | 'any' | 'viewer' | 'admin' | 'agent' | 'run'
+/** Who may use a route: nobody need prove anything, whoever proved who they are, a role, an agent that we run, or both. */
+type Need = 'nothing' | 'any' | 'viewer' | 'admin' | 'agent' | 'run' | 'viewer or run'
 
 const OPEN = [
   'GET /api/health',
@@ -34,6 +34,8 @@ const OPEN = [
 /** The handler looks closer. */
 const ANY = ['GET /api/auth/me']
 const RUN = ['GET /api/run/secrets']
+/** People see names, an agent that we run the values that are its own. */
+const VIEWER_OR_RUN = ['', '/api'].flatMap((path) => [`GET ${path}/secrets`, `GET ${path}/secrets/:id`])
 /** What a viewer may change is its own session. */
 const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/ws-ticket']
 
@@ -43,14 +45,15 @@ function needOf({ method, path }: Route): Need {
   if (OPEN.includes(name)) return 'nothing'
   if (ANY.includes(name)) return 'any'
   if (RUN.includes(name)) return 'run'
+  if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
   if (path.startsWith('/api/run')) return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
-  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b/.test(path) ? 'viewer' : 'admin'
+  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/original$/.test(path) ? 'viewer' : 'admin'
 }
 
 const MEETS: Record<'admin' | 'viewer' | 'agent', readonly Need[]> = {
-  admin: ['nothing', 'any', 'viewer', 'admin'],
-  viewer: ['nothing', 'any', 'viewer'],
+  admin: ['nothing', 'any', 'viewer', 'viewer or run', 'admin'],
+  viewer: ['nothing', 'any', 'viewer', 'viewer or run'],
   agent: ['nothing', 'any', 'agent'],
 }
 
@@ -133,7 +136,7 @@ describe('the router', () => {
       expect(found, who).toEqual([])
     }
     const run = cage.addAgent()
-    const needs = [...MEETS.agent, 'run']
+    const needs = [...MEETS.agent, 'run', 'viewer or run']
     const found = await surprises(cage, run.token, (need) => (needs.includes(need) ? 'let in' : 'forbidden'))
     expect(found, 'agent by run token').toEqual([])
   })
