@@ -2,6 +2,8 @@
 // Old JavaScript on purpose: this must run, and explain, on a Node that cannot load the rest
 // (better-sqlite3 crashes without a word before Node 22.14).
 'use strict'
+// Before anything else: without a listener Node opens a debugger for whoever sends this signal.
+process.on('SIGUSR1', function () {})
 var version = process.versions.node.split('.').map(Number)
 if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
   console.error(

@@ -8,6 +8,9 @@ import { isSingleExecutable } from './package-folder.ts'
 // First, since whatever is started later could read it. The executable is its own program.
 hideMasterKey(process.execPath, [...process.execArgv, ...process.argv.slice(isSingleExecutable() ? 2 : 1)])
 
+// Without a listener Node opens a debugger for whoever sends this signal. (The executable begins here.)
+process.on('SIGUSR1', () => undefined)
+
 // What we write holds an agent's data: it is for this user only.
 process.umask(0o077)
 const terminal = processTerminal()

@@ -20,6 +20,8 @@ export async function readSecret({ what, fromFile, twice = false }: SecretSource
     for await (const chunk of terminal.input) chunks.push(chunk)
     return withoutLineEnd(Buffer.concat(chunks).toString('utf8'))
   }
+  // Before the question: an answer may come at once.
+  terminal.setRawInput(true)
   const lines = typedLines(terminal)
   try {
     terminal.err(`${what} (not shown):`)
@@ -48,7 +50,6 @@ const withoutLineEnd = (text: string): string => text.replace(/\r?\n$/, '')
 
 /** What is typed, line by line; a raw keyboard shows nothing, and sends every key. */
 async function* typedLines(terminal: Terminal): AsyncGenerator<string, undefined> {
-  terminal.setRawInput(true)
   const decoder = new TextDecoder()
   let line: string[] = []
   for await (const chunk of terminal.input) {

@@ -1,0 +1,248 @@
+/** People, tokens and logins on the command line: on the database file, at a server on this machine, and at one elsewhere. */
+import { execFile } from 'node:child_process'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { openPlace, type Place } from './support.ts'
+
+const password = 'correct horse battery'
+
+const serve = async (place: Place) => {
+  const run = place.start(['serve', '--port', '0'])
+  await run.shows(/http:\/\/localhost:\d+/)
+  return { run, url: /http:\/\/localhost:\d+/.exec(run.out)![0] }
+}
+
+const signIn = (url: string, username: string, secret = password) =>
+  fetch(`${url}/api/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ username, password: secret }),
+  })
+
+const saved = (place: Place) => readFileSync(join(place.folder, '.iron/tokens'), 'utf8')
+
+describe('users', () => {
+  test('are kept in the database file while no server runs, which is made when there is none', {
+    timeout: 60_000,
+  }, async () => {
+    const place = openPlace()
+    const added = await place.run(['users', 'add', 'Alice', '--role', 'admin'], { stdin: `${password}\n` })
+    expect(added).toMatchObject({ code: 0, out: '', err: 'alice may sign in as admin\n' })
+    place.write('password.txt', `${password}\n`)
+    expect((await place.run(['users', 'add', 'bob', '--from-file', 'password.txt'])).code).toBe(0)
+    const listed = await place.run(['users', 'list'])
+    expect(listed.out).toMatch(/^alice {2}admin {3}since 20\S+\nbob {4}viewer {2}since 20\S+\n$/)
+    expect((await place.run(['users', 'role', 'alice', 'viewer'])).code).toBe(0)
+    expect((await place.run(['users', 'remove', 'bob'])).err).toBe('bob is let in no more\n')
+    const { out } = await place.run(['users', 'list', '--json'])
+    expect(JSON.parse(out)).toMatchObject([{ username: 'alice', role: 'viewer' }])
+    expect(out).not.toContain('argon')
+    // Who did it is in the audit of the file.
+    expect((await place.run(['audit', 'verify'])).code).toBe(0)
+    const { url } = await serve(place)
+    expect((await signIn(url, 'alice')).status).toBe(200)
+    expect((await signIn(url, 'bob')).status).toBe(401)
+  })
+
+  test.each([
+    [['users', 'add', 'alice'], '1234567\n', 2, 'expected a password of 8 to 256 characters, got 7'],
+    [['users', 'add', 'alice'], '', 2, 'got 0'],
+    [['users', 'add', 'operator'], `${password}\n`, 2, 'a user cannot be called "operator"'],
+    [['users', 'add', 'a@b.example'], `${password}\n`, 2, 'the name holds personal data'],
+    [['users', 'add', 'alice', '--password', password], '', 2, 'unknown argument: password'],
+    [['users', 'add', 'alice', '--role', 'owner'], '', 2, 'invalid values'],
+    [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],
+    [['users', 'remove', 'alice'], '', 7, 'no server runs'],
+  ])('%j fails with a word about why', async (args, stdin, code, word) => {
+    const place = openPlace()
+    const ended = await place.run(args, { stdin })
+    expect([ended.code, ended.out]).toEqual([code, ''])
+    expect(ended.err).toContain(word)
+    expect(ended.err).not.toContain('1234567\n')
+  })
+
+  test('are changed at the server that runs, and what it holds is what counts', { timeout: 60_000 }, async () => {
+    const place = openPlace()
+    const { url } = await serve(place)
+    expect((await place.run(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)
+    expect((await place.run(['users', 'add', 'ALICE'], { stdin: password })).code).toBe(6)
+    const { access_token } = (await (await signIn(url, 'alice')).json()) as { access_token: string }
+    const me = () => fetch(`${url}/api/auth/me`, { headers: { authorization: `Bearer ${access_token}` } })
+    expect((await me()).status).toBe(200)
+    const changed = await place.run(['users', 'passwd', 'alice'], { stdin: 'another good one' })
+    expect(changed.err).toBe('alice has a new password and must sign in again\n')
+    expect((await me()).status).toBe(401)
+    expect((await signIn(url, 'alice')).status).toBe(401)
+    expect((await signIn(url, 'alice', 'another good one')).status).toBe(200)
+  })
+
+  test('may be typed their password twice, and nobody sees it', async () => {
+    const place = openPlace()
+    const type = (first: string, second: string) =>
+      promisify(execFile)('python3', ['-c', TYPE, process.execPath, BIN, first, second], {
+        cwd: place.folder,
+        env: { PATH: process.env.PATH, HOME: place.folder },
+      })
+    const { stdout } = await type(`wrong\u007f\u007f\u007f\u007f\u007f${password}`, password)
+    expect(stdout).toContain('Password (not shown):')
+    expect(stdout).toContain('alice may sign in as viewer')
+    expect(stdout).not.toContain('horse')
+    expect((await type(password, 'something else')).stdout).toContain('these were not the same')
+  })
+})
+
+const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
+
+/** A terminal with somebody at it who answers two questions. */
+const TYPE = `
+import os, pty, sys, time
+node, program, first, second = sys.argv[1:]
+pid, screen = pty.fork()
+if pid == 0:
+    os.execv(node, [node, program, "users", "add", "alice"])
+shown = b""
+for question, answer in ((b"(not shown):", first), (b"Once more:", second)):
+    while question not in shown:
+        shown += os.read(screen, 4096)
+    os.write(screen, answer.encode() + b"\\r")
+while True:
+    try:
+        piece = os.read(screen, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece
+os.waitpid(pid, 0)
+sys.stdout.write(shown.decode())
+`
+
+describe('login', () => {
+  const env = (url: string) => ({ IRON_CAGE_URL: url })
+
+  test('is saved for this user only, and commands act as that person at that server', { timeout: 60_000 }, async () => {
+    const [place, elsewhere] = [openPlace(), openPlace()]
+    const { url } = await serve(place)
+    await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
+    await place.run(['users', 'add', 'bob'], { stdin: password })
+    expect((await elsewhere.run(['ps'], { env: env(url) })).code).toBe(4)
+
+    const login = await elsewhere.run(['login', 'alice'], { stdin: `${password}\n`, env: env(url) })
+    expect(login).toMatchObject({ code: 0, out: '' })
+    expect(login.err).toContain(`signed in as alice (admin)`)
+    expect(statSync(join(elsewhere.folder, '.iron/tokens')).mode & 0o777).toBe(0o600)
+    expect(saved(elsewhere)).not.toContain(password)
+    const made = await elsewhere.run(['tokens', 'create', '--name', 'pad', '--json'], { env: env(url) })
+    expect(JSON.parse(made.out)).toMatchObject({ name: 'pad', created_by: 'alice' })
+
+    await elsewhere.run(['login', 'bob'], { stdin: password, env: env(url) })
+    expect((await elsewhere.run(['ps'], { env: env(url) })).code).toBe(0)
+    expect((await elsewhere.run(['tokens', 'list'], { env: env(url) })).code).toBe(4)
+    // One login a server; the token of before is still there.
+    const lines = saved(elsewhere).trim().split('\n')
+    expect(lines.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(['pad', 'bob'])
+  })
+
+  test('is renewed when its access token ends, also by several commands at once, and is gone when it has ended', {
+    timeout: 60_000,
+  }, async () => {
+    const place = openPlace()
+    const { url } = await serve(place)
+    await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
+    await place.run(['login', 'alice'], { stdin: password, env: env(url) })
+    const before = JSON.parse(saved(place)) as { refresh_token: string }
+    writeFileSync(
+      join(place.folder, '.iron/tokens'),
+      JSON.stringify({ ...before, ends_at: '2020-01-01T00:00:00.000Z' }),
+    )
+    const ends = await Promise.all([1, 2, 3].map(() => place.run(['ps'], { env: env(url) })))
+    expect(ends.map(({ code }) => code)).toEqual([0, 0, 0])
+    expect((JSON.parse(saved(place)) as { refresh_token: string }).refresh_token).not.toBe(before.refresh_token)
+    expect(existsSync(join(place.folder, '.iron/tokens.lock'))).toBe(false)
+
+    await place.run(['users', 'remove', 'alice'])
+    writeFileSync(
+      join(place.folder, '.iron/tokens'),
+      JSON.stringify({ ...(JSON.parse(saved(place)) as object), ends_at: '2020-01-01T00:00:00.000Z' }),
+    )
+    const last = await place.run(['ps'], { env: env(url) })
+    expect(last.code).toBe(4)
+    expect(last.err).toContain('the login of alice at')
+    expect(last.err).toContain('iron-cage login')
+    expect(saved(place)).toBe('')
+  })
+
+  test('with a wrong password, without one, and where nobody answers fails with a word about why', {
+    timeout: 60_000,
+  }, async () => {
+    const place = openPlace()
+    const { run, url } = await serve(place)
+    await place.run(['users', 'add', 'alice'], { stdin: password })
+    const wrong = await place.run(['login', 'alice'], { stdin: 'wrong horse', env: env(url) })
+    expect([wrong.code, wrong.err]).toEqual([4, expect.stringContaining('no user has this name and password')])
+    expect((await place.run(['login', 'alice'], { env: env(url) })).code).toBe(2)
+    run.child.kill('SIGTERM')
+    await run.ended
+    const nowhere = await place.run(['login', 'alice'], { stdin: password, env: env(url) })
+    expect([nowhere.code, nowhere.err]).toEqual([7, expect.stringContaining('tried 3 times')])
+    expect(existsSync(join(place.folder, '.iron/tokens')) && saved(place)).toBeFalsy()
+  })
+})
+
+describe('tokens', () => {
+  test('are made, replaced and ended in the database file while no server runs', { timeout: 60_000 }, async () => {
+    const place = openPlace()
+    await place.run(['users', 'add', 'alice'], { stdin: password })
+    const generated = await place.run(['token', 'generate', '--budget', '100'])
+    expect(generated.out).toMatch(/^ic_[\w-]{43}\n$/)
+    const [first] = JSON.parse((await place.run(['tokens', 'list', '--json'])).out) as {
+      id: string
+      expires_at: null
+    }[]
+    expect(first?.expires_at).toBeNull()
+    const rotated = await place.run(['tokens', 'rotate', first!.id])
+    expect(rotated.out).toMatch(/^ic_[\w-]{43}\n$/)
+    expect(rotated.err).toContain(`${first!.id}, works for another 24 h`)
+    const rows = JSON.parse((await place.run(['tokens', 'list', '--json'])).out) as {
+      id: string
+      agent_id: string
+      expires_at: string | null
+    }[]
+    expect(rows.map(({ agent_id }) => agent_id)).toEqual([rows[0]!.agent_id, rows[0]!.agent_id])
+    const { url } = await serve(place)
+    const works = (token: string) =>
+      fetch(`${url}/api/run`, { headers: { authorization: `Bearer ${token.trim()}` } }).then(({ status }) => status)
+    expect([await works(generated.out), await works(rotated.out)]).toEqual([200, 200])
+    const cut = await place.run(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', '0'])
+    expect(cut.err).toContain('has ended')
+    expect([await works(rotated.out), await works(cut.out)]).toEqual([401, 200])
+    expect((await place.run(['tokens', 'rotate', 'token-1'])).code).toBe(5)
+    expect((await place.run(['tokens', 'rotate', rows[1]!.id, '--overlap-hours', 'x'])).code).toBe(2)
+  })
+})
+
+describe('a server', () => {
+  test('is not opened to other machines without a user and a word of the operator', async () => {
+    const place = openPlace()
+    const ended = await place.run(['serve', '--port', '0', '--host', '0.0.0.0'])
+    expect([ended.code, ended.out]).toEqual([2, ''])
+    expect(ended.err).toContain('server.allow_remote: true (or --allow-remote)')
+    expect(ended.err).toContain('iron-cage users add')
+    await place.run(['users', 'add', 'alice'], { stdin: password })
+    expect((await place.run(['serve', '--port', '0', '--host', '0.0.0.0'])).code).toBe(2)
+    const run = place.start(['serve', '--port', '0', '--host', '0.0.0.0', '--allow-remote'])
+    await run.shows(/http:\/\/localhost:\d+/)
+  })
+
+  test('that is sent SIGUSR1 goes on, and opens no debugger', async () => {
+    const place = openPlace()
+    const { run, url } = await serve(place)
+    for (let signal = 0; signal < 3; signal++) run.child.kill('SIGUSR1')
+    for (let look = 0; look < 5; look++) expect((await fetch(`${url}/api/health`)).status).toBe(200)
+    run.child.kill('SIGTERM')
+    const { err } = await run.ended
+    expect(err).not.toContain('Debugger listening')
+  })
+})
