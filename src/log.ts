@@ -1,13 +1,13 @@
 /**
  * The log: one JSON line per event and message in <dir>/iron-cage-YYYY-MM-DD.log, and the same events as lines for a
- * terminal.
+ * terminal. A file that is full goes on as iron-cage-YYYY-MM-DD.1.log, .2.log, …; days and files beyond what is kept go.
  *
  * The rules are:
  * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
  * - Writing never waits and never throws. A full disk or a flood loses lines, and a line tells how many.
  * - Days are UTC in the file's name and times, local on the terminal.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, write } from 'node:fs'
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, write } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify, stripVTControlCharacters } from 'node:util'
@@ -43,14 +43,16 @@ export interface LogOptions {
   dir: string
   level: LogLevel
   retentionDays: number
+  /** From here on a file goes on in another. (Default: 64 MiB.) */
+  fullBytes?: number
   /** Removes personal data from a message. */
   redact: (text: string) => string
   clock: Clock
 }
 
 /** Throws CageError `invalid_config` when the folder or today's file cannot be written. */
-export function openLog({ dir, level, retentionDays, redact, clock }: LogOptions): Log {
-  const file = new DayFile(dir, retentionDays, clock)
+export function openLog({ dir, level, retentionDays, fullBytes = FULL_BYTES, redact, clock }: LogOptions): Log {
+  const file = new DayFile(dir, retentionDays, clock, fullBytes)
   const lines = new LineWriter({
     descriptor: () => file.descriptorOfToday(),
     lostLine: (lost) => lostJsonLine(lost, clock),
@@ -156,18 +158,24 @@ const writeSome = promisify(write)
 
 const DAY_MS = 86_400_000
 
-/** The file of the day; those older than the retention are removed when a day begins. */
+/** A file is full from here on; so many full ones are kept beside today's. */
+const FULL_BYTES = 64 * 1024 * 1024
+const FULL_KEPT = 10
+
+/** The file of the day; what is older than the retention, or more than is kept, is removed when a file begins. */
 class DayFile {
   readonly #dir: string
   readonly #retentionDays: number
   readonly #clock: Clock
+  readonly #fullBytes: number
   #day: string
   #descriptor: number
 
-  constructor(dir: string, retentionDays: number, clock: Clock) {
+  constructor(dir: string, retentionDays: number, clock: Clock, fullBytes: number) {
     this.#dir = dir
     this.#retentionDays = retentionDays
     this.#clock = clock
+    this.#fullBytes = fullBytes
     this.#day = dayOf(clock.now())
     this.#descriptor = this.#open(this.#day)
   }
@@ -176,14 +184,13 @@ class DayFile {
     return this.#pathOf(this.#day)
   }
 
-  /** Throws when a new day's file cannot be opened; the old one stays. */
+  /** Throws when a new file cannot be opened; the old one stays. */
   descriptorOfToday(): number {
     const today = dayOf(this.#clock.now())
-    if (today !== this.#day) {
-      const yesterday = this.#descriptor
-      this.#descriptor = this.#open(today)
-      this.#day = today
-      closeSync(yesterday)
+    if (today !== this.#day) this.#goOnWith(today)
+    else if (fstatSync(this.#descriptor).size >= this.#fullBytes) {
+      renameSync(this.path, this.#pathOf(`${today}.${this.#fullFiles(today) + 1}`))
+      this.#goOnWith(today)
     }
     return this.#descriptor
   }
@@ -192,8 +199,30 @@ class DayFile {
     closeSync(this.#descriptor)
   }
 
-  #pathOf(day: string): string {
-    return join(this.#dir, `iron-cage-${day}.log`)
+  #goOnWith(day: string): void {
+    const before = this.#descriptor
+    this.#descriptor = this.#open(day)
+    this.#day = day
+    closeSync(before)
+  }
+
+  #pathOf(name: string): string {
+    return join(this.#dir, `iron-cage-${name}.log`)
+  }
+
+  /** The highest number among the day's full files: the first ones may be gone. */
+  #fullFiles(day: string): number {
+    return Math.max(0, ...this.#files().flatMap((file) => (file.day === day ? [file.number] : [])))
+  }
+
+  /** All of them, oldest first; of each day today's own, which has no number, last. */
+  #files(): { name: string; day: string; number: number }[] {
+    return readdirSync(this.#dir)
+      .flatMap((name) => {
+        const [, day, number] = LOG_NAME.exec(name) ?? []
+        return day === undefined ? [] : [{ name, day, number: number === undefined ? 0 : Number(number) }]
+      })
+      .sort((a, b) => (a.day === b.day ? (a.number || Infinity) - (b.number || Infinity) : a.day < b.day ? -1 : 1))
   }
 
   #open(day: string): number {
@@ -213,12 +242,16 @@ class DayFile {
 
   #removeOld(): void {
     const oldest = dayOf(this.#clock.now() - this.#retentionDays * DAY_MS)
-    for (const name of readdirSync(this.#dir)) {
-      const day = /^iron-cage-(\d{4}-\d{2}-\d{2})\.log$/.exec(name)?.[1]
-      if (day && day < oldest) rmSync(join(this.#dir, name), { force: true })
+    const files = this.#files()
+    const full = files.filter(({ number }) => number > 0)
+    const tooMany = new Set(full.slice(0, Math.max(0, full.length - FULL_KEPT)))
+    for (const file of files) {
+      if (file.day < oldest || tooMany.has(file)) rmSync(join(this.#dir, file.name), { force: true })
     }
   }
 }
+
+const LOG_NAME = /^iron-cage-(\d{4}-\d{2}-\d{2})(?:\.(\d+))?\.log$/
 
 const dayOf = (ms: number): string => isoTime(ms).slice(0, 10)
 

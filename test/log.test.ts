@@ -110,9 +110,35 @@ describe('the log file', () => {
     expect(log.path).toBe(join(dir(), 'iron-cage-2026-11-22.log'))
   })
 
+  test('a full file goes on in another, all of it is kept for a while, and the oldest go', async () => {
+    const log = open({ fullBytes: 1_000 })
+    const line = (number: number) => `line ${number} ${'x'.repeat(900)}`
+    for (let number = 1; number <= 27; number++) {
+      log.info(line(number))
+      await written(log.path, `line ${number} `)
+    }
+    await log.close()
+    // Two lines fill a file; ten full ones are kept.
+    const kept = (name: string) => lines(`2026-11-21${name}`).map(({ message }) => message.split(' ')[1])
+    expect(kept('')).toEqual(['27'])
+    expect(readdirSync(dir())).toHaveLength(11)
+    expect(kept('.13')).toEqual(['25', '26'])
+    expect(readdirSync(dir())).not.toContain('iron-cage-2026-11-21.3.log')
+    const again = open({ fullBytes: 1 })
+    again.info('after a restart')
+    await again.close()
+    expect(readdirSync(dir())).toContain('iron-cage-2026-11-21.14.log')
+  })
+
   test('files older than the retention are deleted, and nothing else', async () => {
     await open().close()
-    const names = ['iron-cage-2026-11-13.log', 'iron-cage-2026-11-14.log', 'iron-cage-old.log', 'notes-2020-01-01.log']
+    const names = [
+      'iron-cage-2026-11-13.log',
+      'iron-cage-2026-11-13.2.log',
+      'iron-cage-2026-11-14.log',
+      'iron-cage-old.log',
+      'notes-2020-01-01.log',
+    ]
     for (const name of names) writeFileSync(join(dir(), name), '')
     await open().close()
     expect(readdirSync(dir()).sort()).toEqual([

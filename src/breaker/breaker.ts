@@ -27,10 +27,8 @@ export interface BreakerSettings {
 /** What a circuit does when nobody says otherwise. */
 export const BREAKER_DEFAULTS = { failures: 5, cooldownMs: 60_000 } as const
 
-export type Circuit = {
-  readonly epoch: number
-} & /** `recent`: did the last calls fail, oldest first; kept where a rate decides. */
-(
+/** `recent`: did the last calls fail, oldest first; kept where a rate decides. */
+export type Circuit = { readonly epoch: number } & (
   | { readonly state: 'closed'; readonly failures: number; readonly recent: readonly boolean[] }
   /** `cooldownMs` is null when a person has opened it: until a person closes it. */
   | { readonly state: 'open'; readonly failures: number; readonly openedAt: number; readonly cooldownMs: number | null }

@@ -18,8 +18,7 @@ export const TIER_WORDS: Readonly<Record<Tier, string>> = { 1: 'live', 2: 'cache
 const MOST_BODY_BYTES = 1_048_576
 /** Of each service; older answers go first. */
 const ANSWERS_KEPT = 10_000
-/** The bound is looked at once in so many answers, and may be passed by as many: looking takes milliseconds. */
-const PRUNE_EVERY = 100
+const BYTES_KEPT = 256 * 1_048_576
 
 /** What makes two requests to a service the same. */
 export interface ServiceRequest {
@@ -65,12 +64,16 @@ export function findFallback(
 export class ServiceCache {
   readonly #table: ServiceCacheTable
   readonly #clock: Clock
-  /** Answers kept since the bound was looked at, by service. */
-  readonly #unpruned = new Map<string, number>()
+  readonly #bytesKept: number
+  /** How long each kept answer is, by service and request, the oldest first: SQLite would have to read them all. */
+  readonly #kept = new Map<string, { bytes: number; answers: Map<string, number> }>()
 
-  constructor({ database, clock }: { database: Database; clock: Clock }) {
+  /** `bytesKept`: of each service. (Default: 256 MiB.) */
+  constructor({ database, clock, bytesKept = BYTES_KEPT }: { database: Database; clock: Clock; bytesKept?: number }) {
     this.#table = serviceCacheTable(database)
     this.#clock = clock
+    this.#bytesKept = bytesKept
+    for (const { service, key, bytes } of this.#table.sizes()) this.#count(service, key, bytes)
   }
 
   /** The last good answer to the same request, unless it is older than `ttlS` seconds. */
@@ -89,17 +92,26 @@ export class ServiceCache {
   put(service: string, request: ServiceRequest, { status, contentType, body }: ServiceAnswer): void {
     const isWhole = status >= 200 && status < 300 && status !== 206
     if (!isWhole || body.length > MOST_BODY_BYTES) return
-    this.#table.put({
-      service,
-      request_key: requestKey(request),
-      status,
-      content_type: contentType,
-      body,
-      stored_at: isoTime(this.#clock.now()),
-    })
-    const unpruned = (this.#unpruned.get(service) ?? 0) + 1
-    this.#unpruned.set(service, unpruned % PRUNE_EVERY)
-    if (unpruned === PRUNE_EVERY) this.#table.prune(service, ANSWERS_KEPT)
+    const key = requestKey(request)
+    const stored_at = isoTime(this.#clock.now())
+    this.#table.put({ service, request_key: key, status, content_type: contentType, body, stored_at })
+    const kept = this.#count(service, key, body.length)
+    for (const [oldest, bytes] of kept.answers) {
+      if (kept.answers.size <= ANSWERS_KEPT && kept.bytes <= this.#bytesKept) break
+      this.#table.remove(service, oldest)
+      kept.answers.delete(oldest)
+      kept.bytes -= bytes
+    }
+  }
+
+  #count(service: string, key: string, bytes: number) {
+    const kept = this.#kept.get(service) ?? { bytes: 0, answers: new Map<string, number>() }
+    this.#kept.set(service, kept)
+    kept.bytes += bytes - (kept.answers.get(key) ?? 0)
+    // The newest is the last.
+    kept.answers.delete(key)
+    kept.answers.set(key, bytes)
+    return kept
   }
 }
 

@@ -24,13 +24,11 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
       stored_at: sql.placeholder('stored_at'),
     })
     .prepare()
-  // By rowid, which the index holds: to order by stored_at, SQLite would have to walk through every body.
-  const prune = orm
-    .delete(serviceCache)
-    .where(
-      sql`rowid IN (SELECT rowid FROM service_cache WHERE service = ${sql.placeholder('service')}
-        ORDER BY rowid DESC LIMIT -1 OFFSET ${sql.placeholder('most')})`,
-    )
+  // length() reads a row's head, not its body.
+  const sizes = orm
+    .select({ service: serviceCache.service, key: serviceCache.request_key, bytes: sql<number>`length(body)` })
+    .from(serviceCache)
+    .orderBy(sql`rowid`)
     .prepare()
 
   return {
@@ -47,8 +45,10 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
         insert.run({ ...row, body: seal(row.body, aboutAnswer(row)) })
       }),
 
-    /** Forgets a service's oldest answers beyond so many. */
-    prune: (service: string, most: number): void => void prune.run({ service, most }),
+    remove: (service: string, requestKey: string): void => void remove.run({ service, request_key: requestKey }),
+
+    /** How long each answer is, the oldest first. */
+    sizes: (): { service: string; key: string; bytes: number }[] => sizes.all(),
   }
 }
 

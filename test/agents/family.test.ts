@@ -39,15 +39,13 @@ it('a group whose first process started at another time is not ours and is left 
 })
 
 // Only root can start a process that somebody else may not kill.
-it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor, two seconds later', async () => {
+it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor', async () => {
   const { pid, started } = await startSleep(1_000)
   const family = new Family({ agentId: 'no-00000002', group: pid, started })
-  const began = performance.now()
   process.seteuid?.(65_534)
   try {
     expect(await family.end(0, systemClock)).toEqual([pid])
   } finally {
     process.seteuid?.(0)
   }
-  expect(performance.now() - began).toBeLessThan(3_000)
 })

@@ -2,7 +2,6 @@ import { expect, test } from 'vitest'
 import { fallbackTier, findFallback, ServiceCache, type ServiceRequest } from '../../src/breaker/fallback.ts'
 import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
 import { openDatabase } from '../../src/db/database.ts'
-import { serviceCacheTable } from '../../src/db/service-cache.ts'
 import { HandClock } from './support.ts'
 
 const get = (path: string, body = ''): ServiceRequest => ({ method: 'GET', path, body: Buffer.from(body) })
@@ -69,29 +68,21 @@ test('no key of a service in a query is written down', () => {
   expect(JSON.stringify(database.orm.$client.prepare('SELECT * FROM service_cache').all())).not.toContain('canary')
 })
 
-test('pruning forgets the oldest of one service, and what is stored again is new', () => {
-  const { database } = openCache()
-  const table = serviceCacheTable(database)
-  const put = (service: string, key: string) =>
-    table.put({
-      service,
-      request_key: key,
-      status: 200,
-      content_type: 'text/plain',
-      body: Buffer.from('x'),
-      stored_at: '2026-01-02T03:04:05.000Z',
-    })
+test('what is too much goes, of one service and the oldest first; what is stored again is new', () => {
+  const { database, clock } = openCache()
+  const cache = new ServiceCache({ database, clock, bytesKept: 4 })
   const keys = (service: string) =>
-    database.orm.$client
-      .prepare('SELECT request_key FROM service_cache WHERE service = ? ORDER BY request_key')
-      .pluck()
-      .all(service)
-  for (const key of ['a', 'b', 'c', 'd']) put('one', key)
-  put('two', 'a')
-  put('one', 'a')
-  table.prune('one', 2)
-  expect(keys('one')).toEqual(['a', 'd'])
-  expect(keys('two')).toEqual(['a'])
+    ['a', 'b', 'c', 'd', 'e'].filter((name) => cache.get(service, get(`/${name}`), 60) !== undefined).join('')
+  cache.put('two', get('/a'), answer('x'))
+  for (const name of ['a', 'b', 'c', 'd', 'a', 'e']) cache.put('one', get(`/${name}`), answer('x'))
+  expect(keys('one')).toBe('acde')
+  expect(keys('two')).toBe('a')
+  cache.put('one', get('/e'), answer('xxx'))
+  expect(keys('one'), 'a longer answer takes the place of several').toBe('ae')
+  // One that is opened again counts what is there.
+  const again = new ServiceCache({ database, clock, bytesKept: 4 })
+  again.put('one', get('/b'), answer('x'))
+  expect(keys('one')).toBe('b')
 })
 
 test('a cache that goes on filling stays bounded', () => {
@@ -100,9 +91,20 @@ test('a cache that goes on filling stays bounded', () => {
     for (let i = 0; i < 10_600; i++) cache.put('s', get(`/${i}`), answer('x'))
   })
   const rows = database.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get() as number
-  expect(rows).toBeGreaterThanOrEqual(10_000)
-  expect(rows).toBeLessThan(10_100)
+  expect(rows).toBe(10_000)
   expect(cache.get('s', get('/10599'), 60)).toBeDefined()
+  expect(cache.get('s', get('/0'), 60)).toBeUndefined()
+})
+
+test('long answers are bounded by their bytes together, and the newest stay', () => {
+  const database = openDatabase({ path: ':memory:' })
+  const clock = new HandClock()
+  const cache = new ServiceCache({ database, clock, bytesKept: 5_000_000 })
+  const long = 'x'.repeat(1_000_000)
+  for (let i = 0; i < 40; i++) cache.put('s', get(`/${i}`), answer(long))
+  const bytes = database.orm.$client.prepare('SELECT sum(length(body)) FROM service_cache').pluck().get() as number
+  expect(bytes).toBeLessThan(5_001_000)
+  expect(cache.get('s', get('/39'), 60)).toBeDefined()
   expect(cache.get('s', get('/0'), 60)).toBeUndefined()
 })
 
@@ -140,7 +142,9 @@ function withFaultyReads<T extends object>(orm: T, fault: Error): T {
   const statement = {
     from: () => statement,
     where: () => statement,
+    orderBy: () => statement,
     prepare: () => ({
+      all: () => [],
       get: () => {
         throw fault
       },
