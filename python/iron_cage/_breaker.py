@@ -1,31 +1,26 @@
 """``CircuitBreaker`` and ``fallback`` for the agent's own functions.
 
 In a cage the circuit is the server's: every agent of it shares the circuit, and the dashboard shows it. Without one, or
-while the server does not answer, a circuit of the same rules lives in this process:
-
-- closed → open at so many failures in a row; open → half open when the cooldown is over and somebody calls; half open →
-  closed or open by what becomes of that one call.
-- At most one probe at a time, with a deadline: after it the circuit is open again, whoever forgot to report.
-- A result of an earlier state changes nothing: calls that began before a trip neither end nor prolong it.
+while the server does not answer, a circuit of the same rules lives in this process.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from contextvars import ContextVar
 
+from ._circuit import Circuit
 from ._current import current_link, is_caged
 from ._errors import CircuitOpen, IronCageError, ServerUnreachable
 from ._wrap import kind_of, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, Literal, TypeVar, Union
 
-    from typing_extensions import ParamSpec
+    from typing_extensions import ParamSpec, Self
 
     P = ParamSpec("P")
     R = TypeVar("R")
@@ -78,7 +73,7 @@ class CircuitBreaker:
         """Guards a function, coroutine function, generator or asynchronous generator: each call as a whole."""
         return wrap(function, lambda: Attempt(self))
 
-    def __enter__(self) -> CircuitBreaker:
+    def __enter__(self) -> Self:
         self._permits.set((*self._permits.get(), self._begin()))
         return self
 
@@ -90,7 +85,7 @@ class CircuitBreaker:
         permit.end(error)
         return False
 
-    async def __aenter__(self) -> CircuitBreaker:
+    async def __aenter__(self) -> Self:
         permit = await _in_thread(self._begin)
         self._permits.set((*self._permits.get(), permit))
         return self
@@ -176,65 +171,24 @@ class SharedPermit:
             pass  # the call has been made; what became of it is not worth another error
 
 
-class Circuit:
-    """One circuit of this process."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.epoch = 0
-        self.failures = 0
-        #: Until when it refuses; None while it is closed or half open.
-        self.open_until: float | None = None
-        #: Until when a probe may take; None while nobody probes.
-        self.probe_until: float | None = None
-
-
-#: By name.
+#: Of this process, by name.
 _circuits: dict[str, Circuit] = {}
-_time = time.monotonic
 
 
 class LocalPermit:
     """The right to make one call, from a circuit of this process. Raises CircuitOpen."""
 
-    __slots__ = ("_breaker", "_circuit", "_epoch")
+    __slots__ = ("_breaker", "_circuit", "_ticket")
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self._breaker = breaker
-        self._circuit = circuit = _circuits.setdefault(breaker.name, Circuit())
-        now = _time()
-        with circuit.lock:
-            if circuit.probe_until is not None and now >= circuit.probe_until:
-                circuit.open_until = circuit.probe_until + breaker.cooldown_s
-                circuit.probe_until = None
-                circuit.epoch += 1
-            until = circuit.open_until if circuit.open_until is not None else circuit.probe_until
-            if until is not None and now < until:
-                raise _refusal(breaker.name, until - now)
-            if circuit.open_until is not None:
-                circuit.open_until = None
-                circuit.probe_until = now + breaker.timeout_s
-                circuit.epoch += 1
-            self._epoch = circuit.epoch
+        self._circuit = _circuits.setdefault(breaker.name, Circuit(breaker.name))
+        self._ticket = self._circuit.admit(breaker.cooldown_s, breaker.timeout_s, time.monotonic())
 
     def end(self, error: BaseException | None) -> None:
-        circuit, outcome = self._circuit, self._breaker._outcome_of(error)
-        with circuit.lock:
-            if self._epoch != circuit.epoch:
-                return
-            is_probe = circuit.probe_until is not None
-            if outcome == "ignored":
-                if is_probe:
-                    # The next call probes in its place.
-                    circuit.probe_until, circuit.open_until = None, _time()
-                    circuit.epoch += 1
-                return
-            circuit.failures = 0 if outcome == "succeeded" else circuit.failures + 1
-            opens = outcome == "failed" and (is_probe or circuit.failures >= self._breaker.failures)
-            if is_probe or opens:
-                circuit.probe_until = None
-                circuit.open_until = _time() + self._breaker.cooldown_s if opens else None
-                circuit.epoch += 1
+        breaker = self._breaker
+        outcome = breaker._outcome_of(error)
+        self._circuit.conclude(self._ticket, outcome, breaker.failures, breaker.cooldown_s, time.monotonic())
 
 
 if TYPE_CHECKING:
@@ -243,15 +197,6 @@ if TYPE_CHECKING:
 
 def is_name(name: str) -> bool:
     return 0 < len(name) <= 60 and name.isascii() and all(letter.isalnum() or letter in "._-" for letter in name)
-
-
-def _refusal(name: str, wait_s: float) -> CircuitOpen:
-    return CircuitOpen(
-        f"the circuit of {name} is open",
-        code="circuit_open",
-        hint=f"it is tried again in {wait_s:.0f} s",
-        facts={"circuit": name, "retry_after_s": wait_s},
-    )
 
 
 def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException], ...] = CircuitOpen) -> Any:
@@ -320,5 +265,5 @@ async def _in_thread(ask: Callable[[], R]) -> R:
     import asyncio
     from contextvars import copy_context
 
-    running: Awaitable[R] = asyncio.get_running_loop().run_in_executor(None, copy_context().run, ask)
-    return await running
+    context = copy_context()
+    return await asyncio.get_running_loop().run_in_executor(None, lambda: context.run(ask))

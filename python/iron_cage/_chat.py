@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ._current import current_runtime
 from ._errors import IronCageError, error_from_answer
 from ._http import Answer, Endpoint
+
+if TYPE_CHECKING:
+    from ._current import Server
 
 _RETRIES = 2
 _LONGEST_WAIT_S = 60.0
@@ -34,18 +38,25 @@ class Reply:
 
 
 class ChatClient:
-    """Calls ``chat/completions`` at ``OPENAI_BASE_URL`` with ``OPENAI_API_KEY``.
+    """Calls ``chat/completions`` of the runtime it is made in, else at ``OPENAI_BASE_URL`` with ``OPENAI_API_KEY``.
 
-    base_url, api_key: in place of the two variables.
+    base_url, api_key: in place of these.
     timeout_s: how long the server may be silent, in seconds.
 
     A status that may pass (429, 5xx …) is tried twice more, unless the server says that it should not be.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, timeout_s: float = 120.0) -> None:
+        runtime = current_runtime() if base_url is None else None
         url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        if runtime is not None:
+            options = runtime.client_options("openai")
+            url, api_key = options["base_url"], api_key or options["api_key"]
         key = api_key or os.environ.get("OPENAI_API_KEY") or ""
-        self._endpoint = Endpoint(url, timeout_s=timeout_s)
+        self._path = "/chat/completions"
+        self._server: Server = Endpoint(url, timeout_s=timeout_s)
+        if runtime is not None and runtime.link.is_mocked:
+            self._server, self._path = runtime.link.server, url[len(runtime.link.url) :] + self._path
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def complete(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Reply:
@@ -55,7 +66,7 @@ class ChatClient:
         whatever else the provider refuses.
         """
         body = _encode({"model": model, "messages": list(messages), **parameters})
-        answer = self._until_answered(lambda: self._endpoint.request("POST", "/chat/completions", self._headers, body))
+        answer = self._until_answered(lambda: self._server.request("POST", self._path, self._headers, body))
         try:
             reply = json.loads(answer.body)
             choice = reply["choices"][0]
@@ -81,7 +92,7 @@ class ChatClient:
 
         def attempt() -> Answer:
             nonlocal lines
-            answer, lines = self._endpoint.stream("/chat/completions", self._headers, body)
+            answer, lines = self._server.stream(self._path, self._headers, body)
             if answer.status >= 400:
                 answer.body = b"".join(lines)
             return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+from typing import overload
 
 from ._current import Frame, entered, surrounding_runtime
 from ._runtime import AgentRuntime, is_main_thread, is_supervised, limit_of, raise_refusal_of, safety_mode
@@ -12,7 +13,7 @@ from ._wrap import wrap
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, TypeVar, overload
+    from typing import Any, TypeVar
 
     from typing_extensions import ParamSpec
 
@@ -22,30 +23,35 @@ if TYPE_CHECKING:
     P = ParamSpec("P")
     R = TypeVar("R")
 
-    @overload
-    def protect_agent(function: Callable[P, R], /) -> Callable[P, R]: ...
-    @overload
-    def protect_agent(
-        *,
-        budget: Money | None = ...,
-        pii_detection: PiiDetection = ...,
-        circuit_breaker: CircuitBreaker | bool = ...,
-        name: str | None = ...,
-        db: str | None = ...,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-    @overload
-    def protect_agent(
-        budget: Money,
-        /,
-        *,
-        pii_detection: PiiDetection = ...,
-        circuit_breaker: CircuitBreaker | bool = ...,
-        name: str | None = ...,
-        db: str | None = ...,
-    ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+@overload
+def protect_agent(function: Callable[P, R], /) -> Callable[P, R]: ...
 
 
-def protect_agent(  # type: ignore[no-redef, misc]
+@overload
+def protect_agent(
+    *,
+    budget: Money | None = ...,
+    pii_detection: PiiDetection = ...,
+    circuit_breaker: CircuitBreaker | bool = ...,
+    name: str | None = ...,
+    db: str | None = ...,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+@overload
+def protect_agent(
+    budget: Money,
+    /,
+    *,
+    pii_detection: PiiDetection = ...,
+    circuit_breaker: CircuitBreaker | bool = ...,
+    name: str | None = ...,
+    db: str | None = ...,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def protect_agent(
     function: Any = None,
     /,
     *,

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Union
 
+    from typing_extensions import Self
+
     from ._server import Server
     from ._values import Budget, Metrics, ScanResult
 
@@ -93,7 +95,7 @@ class AgentRuntime:
         #: Runtimes of protected functions that are kept as long as this one is connected.
         self._kept_within: dict[Hashable, AgentRuntime] = {}
 
-    def __enter__(self) -> AgentRuntime:
+    def __enter__(self) -> Self:
         self._open(is_main_thread())
         entered.set(Frame(self, entered.get()))
         return self
@@ -106,7 +108,7 @@ class AgentRuntime:
         raise_refusal_of(error)
         return False
 
-    async def __aenter__(self) -> AgentRuntime:
+    async def __aenter__(self) -> Self:
         await self._open_async()
         entered.set(Frame(self, entered.get()))
         return self
@@ -206,8 +208,9 @@ class AgentRuntime:
         import asyncio
         from contextvars import copy_context
 
+        context, is_in_main_thread = copy_context(), is_main_thread()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, copy_context().run, self._open, is_main_thread())
+        await loop.run_in_executor(None, lambda: context.run(self._open, is_in_main_thread))
 
     def _close(self, error: BaseException | None) -> None:
         with self._lock:

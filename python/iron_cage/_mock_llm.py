@@ -1,0 +1,195 @@
+"""What a mocked model answers, in the dialects of OpenAI and Anthropic."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Callable, Union
+
+#: A text, or a function of the list of messages.
+Answer = Union[str, Callable[[list[Any]], str]]
+
+
+@dataclass(frozen=True)
+class MockReply:
+    """One answer that a mocked model gives."""
+
+    answer: Answer
+    #: What the call costs, in US dollars; None for the default of the model.
+    cost_usd: Decimal | None = None
+    #: Calls of tools in place of, or beside, the text: ``{"name": …, "arguments": {…}}``.
+    tool_calls: tuple[dict[str, Any], ...] = ()
+    #: An error status of the provider in place of an answer.
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class MockCall:
+    """One call that an agent made."""
+
+    provider: str
+    model: str
+    messages: list[Any]
+    #: What the agent was answered, after redaction; None when it was refused.
+    text: str | None
+    cost_usd: Decimal
+    #: Why it was refused, such as ``"budget_exceeded"``; None when it was answered.
+    code: str | None = None
+
+
+@dataclass
+class MockLLM:
+    """A model that answers what it was told to, in that order, and then with ``default`` for ever.
+
+    default: a text, or a function of the list of messages.
+    cost_usd: what a call costs that says nothing else, in US dollars.
+    """
+
+    default: Answer = "Mock reply."
+    cost_usd: Decimal = Decimal("0.01")
+    #: Every call so far, refused ones too.
+    calls: list[MockCall] = field(default_factory=list)
+    _queue: list[MockReply] = field(default_factory=list, repr=False)
+
+    def reply(
+        self,
+        answer: Answer,
+        *,
+        cost_usd: str | float | Decimal | None = None,
+        tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+        times: int = 1,
+    ) -> MockLLM:
+        """Answers the next ``times`` calls so. Returns itself, so that several can be told in a row."""
+        cost = None if cost_usd is None else Decimal(str(cost_usd))
+        self._queue += [MockReply(answer, cost, tuple(tool_calls))] * times
+        return self
+
+    def fail(self, status: int = 500, message: str = "mocked failure", *, times: int = 1) -> MockLLM:
+        """Fails the next ``times`` calls as a provider does, with that HTTP status. A failure costs nothing."""
+        self._queue += [MockReply(message, Decimal(0), (), status)] * times
+        return self
+
+    @property
+    def pending(self) -> int:
+        """Answers that were told and not given yet."""
+        return len(self._queue)
+
+    @property
+    def last(self) -> MockCall:
+        """The call that was made last. Raises LookupError when there is none."""
+        if not self.calls:
+            raise LookupError("no call was made yet")
+        return self.calls[-1]
+
+    def _next(self) -> MockReply:
+        return self._queue[0] if self._queue else MockReply(self.default)
+
+    def _take(self) -> None:
+        """The next answer is given away. A call that is refused before it is sent takes none."""
+        del self._queue[:1]
+
+
+def text_of(answer: Answer, messages: list[Any]) -> str:
+    return answer if isinstance(answer, str) else answer(messages)
+
+
+def openai_reply(
+    text: str | None,
+    *,
+    model: str = "gpt-4o-mini",
+    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+    input_tokens: int = 10,
+    output_tokens: int = 10,
+) -> dict[str, Any]:
+    """A whole chat completion of OpenAI, as its API answers it."""
+    message: dict[str, Any] = {"role": "assistant", "content": text}
+    if tool_calls:
+        message["tool_calls"] = [
+            {
+                "id": f"call_mock{number}",
+                "type": "function",
+                "function": {"name": call["name"], "arguments": json.dumps(call.get("arguments", {}))},
+            }
+            for number, call in enumerate(tool_calls)
+        ]
+    return {
+        "id": "chatcmpl-mock",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop", "logprobs": None}],
+        "usage": {
+            "prompt_tokens": input_tokens,
+            "completion_tokens": output_tokens,
+            "total_tokens": input_tokens + output_tokens,
+        },
+    }
+
+
+def anthropic_reply(
+    text: str | None,
+    *,
+    model: str = "claude-sonnet-4-5",
+    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+    input_tokens: int = 10,
+    output_tokens: int = 10,
+) -> dict[str, Any]:
+    """A whole message of Anthropic, as its API answers it."""
+    content: list[dict[str, Any]] = [] if text is None else [{"type": "text", "text": text}]
+    for number, call in enumerate(tool_calls):
+        content.append(
+            {"type": "tool_use", "id": f"toolu_mock{number}", "name": call["name"], "input": call.get("arguments", {})}
+        )
+    return {
+        "id": "msg_mock",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": "tool_use" if tool_calls else "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens},
+    }
+
+
+def openai_stream(reply: dict[str, Any]) -> bytes:
+    """The same, as it is streamed: server-sent events, a word each."""
+    choice = reply["choices"][0]
+    message = choice["message"]
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in _pieces(message["content"] or "")]
+    if "tool_calls" in message:
+        deltas.append({"tool_calls": [{"index": place, **call} for place, call in enumerate(message["tool_calls"])]})
+    head = {**{name: reply[name] for name in ("id", "created", "model")}, "object": "chat.completion.chunk"}
+    frames = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    frames.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    frames.append({**head, "choices": [], "usage": reply["usage"]})
+    return b"".join(f"data: {json.dumps(frame)}\n\n".encode() for frame in frames) + b"data: [DONE]\n\n"
+
+
+def anthropic_stream(reply: dict[str, Any]) -> bytes:
+    """The same, as it is streamed: server-sent events, a word each."""
+    usage = reply["usage"]
+    frames: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**reply, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}}
+    ]
+    for index, block in enumerate(reply["content"]):
+        if block["type"] == "text":
+            start: dict[str, Any] = {"type": "text", "text": ""}
+            deltas: list[dict[str, Any]] = [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
+        else:
+            start = {**block, "input": {}}
+            deltas = [{"type": "input_json_delta", "partial_json": json.dumps(block["input"])}]
+        frames.append({"type": "content_block_start", "index": index, "content_block": start})
+        frames += [{"type": "content_block_delta", "index": index, "delta": delta} for delta in deltas]
+        frames.append({"type": "content_block_stop", "index": index})
+    end = {"stop_reason": reply["stop_reason"], "stop_sequence": None}
+    frames.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": usage["output_tokens"]}})
+    frames.append({"type": "message_stop"})
+    return b"".join(f"event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode() for frame in frames)
+
+
+def _pieces(text: str) -> list[str]:
+    words = text.split(" ")
+    return [word + (" " if place < len(words) - 1 else "") for place, word in enumerate(words) if text]
