@@ -14,6 +14,9 @@ import { termsOf } from './service-terms.ts'
 /** The version is pinned there, so it is the one that is installed and bundled (`prices.test.ts` compares). */
 export const LIST = `genai-prices ${packageJson.devDependencies['@pydantic/genai-prices']}`
 
+/** The day that version was published; changed together with it. */
+export const LIST_PUBLISHED = '2026-09-23'
+
 /** OpenAI's search models and its older search tool with models that do not reason: $25 for a thousand. */
 const PREVIEW_SEARCH = picosPerUse(25)
 

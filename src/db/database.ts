@@ -3,7 +3,7 @@
  * beside this one. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait:
  * a busy or full disk is an error at once, and the parts that must not lose anything retry without blocking the loop.
  */
-import { chmodSync, mkdirSync } from 'node:fs'
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
@@ -40,7 +40,11 @@ export interface DatabaseOptions {
 export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions): Database {
   let client: Sqlite.Database | undefined
   try {
-    if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true })
+    if (path !== ':memory:') {
+      mkdirSync(dirname(path), { recursive: true })
+      // Before SQLite opens it: what it makes beside a new file gets the same mode.
+      closeSync(openSync(path, 'a', 0o600))
+    }
     client = new Sqlite(path)
     // Waits would block the event loop: another program that locks the file is an error at once, retried above.
     client.pragma('busy_timeout = 50')

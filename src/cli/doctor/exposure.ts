@@ -1,0 +1,85 @@
+/** What an agent could do past the cage, and what could come between the cage and its providers. */
+import { type Check, fail, ok, type Subject, warn } from './check.ts'
+
+const DEFAULT_URLS: Readonly<Record<string, string>> = {
+  openai: 'https://api.openai.com/v1',
+  anthropic: 'https://api.anthropic.com',
+}
+const KEYS = /^(OPENAI|ANTHROPIC|AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
+
+export const exposureChecks: readonly Check[] = [
+  {
+    name: 'Own keys',
+    look: ({ loaded, terminal }) => {
+      const keys = Object.keys(terminal.env.variables).filter((name) => KEYS.test(name))
+      const isShielded = loaded.config.agent.provider_keys === 'shield'
+      const seen = isShielded ? keys.filter((name) => !/^(OPENAI|ANTHROPIC)_/.test(name)) : keys
+      if (seen.length === 0) return ok('an agent finds no key of a provider in its environment')
+      return warn(
+        `an agent finds ${seen.join(', ')} and could call past the cage`,
+        isShielded ? 'start without these variables' : 'start with --provider-keys shield, or without these variables',
+      )
+    },
+  },
+  {
+    name: 'User',
+    look: () =>
+      process.getuid?.() === 0
+        ? warn('agents run as root and can read and change everything', 'start as a user of its own')
+        : ok('not root; an agent can read what this user can'),
+  },
+  {
+    name: 'Proxies',
+    look: ({ terminal }) => {
+      const set = Object.keys(terminal.env.variables).filter((name) => /^(https?|all)_proxy$/i.test(name))
+      return set.length === 0
+        ? ok('none')
+        : warn(
+            `${set.join(', ')}: the cage calls providers directly, not through it`,
+            'set providers.<name>.base_url to an address that is reachable without a proxy',
+          )
+    },
+  },
+  {
+    name: 'Base addresses',
+    look: ({ loaded, terminal }) => {
+      const names = ['OPENAI_BASE_URL', 'OPENAI_API_BASE', 'ANTHROPIC_BASE_URL', 'ANTHROPIC_API_URL']
+      const { openai, anthropic } = loaded.config.providers
+      const lost = names
+        .filter((name) => terminal.env.variables[name])
+        .filter((name) => !(name.startsWith('OPENAI') ? openai : anthropic).base_url)
+      return lost.length === 0
+        ? ok('none in the environment that the configuration does not know')
+        : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
+    },
+  },
+  {
+    name: 'Listening',
+    look: ({ loaded }) => {
+      const { host } = loaded.config.server
+      return ['127.0.0.1', 'localhost', '::1'].includes(host)
+        ? ok('to this machine only')
+        : warn(`${host} is reachable from elsewhere, without encryption`, 'set server.host to 127.0.0.1')
+    },
+  },
+  { name: 'Providers', look: lookAtProviders },
+]
+
+/** Any answer is a good one: it takes name, route and certificate. */
+async function lookAtProviders({ loaded, online }: Subject) {
+  if (!online) return ok('not asked; --online does')
+  const addresses = Object.entries(loaded.config.providers).map(
+    ([name, { base_url }]) => [name, base_url ?? DEFAULT_URLS[name]!] as const,
+  )
+  const silent: string[] = []
+  await Promise.all(
+    addresses.map(([name, url]) =>
+      fetch(url, { signal: AbortSignal.timeout(10_000), redirect: 'manual' }).catch(({ cause, message }) =>
+        silent.push(`${name} at ${new URL(url).host} (${cause?.code ?? message})`),
+      ),
+    ),
+  )
+  return silent.length === 0
+    ? ok(`${addresses.map(([name]) => name).join(', ')} answer`)
+    : fail(`no answer from ${silent.join(', ')}`, 'check the network, and providers.….base_url')
+}

@@ -1,0 +1,222 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { runCli } from '../../src/cli/cli.ts'
+import type { Finding } from '../../src/cli/doctor/check.ts'
+import { isAtLeast } from '../../src/cli/doctor/check.ts'
+import { readEnvironment } from '../../src/config/env.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { openRuntime } from '../../src/runtime.ts'
+
+interface Answer {
+  code: number
+  out: string[]
+  checks: Record<string, Finding>
+}
+
+class Patient {
+  readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-doctor-'))
+  /** What the doctor is told with --port. */
+  port = '0'
+  readonly db = join(this.folder, 'iron_state.db')
+  readonly config = configSchema.parse({
+    db: { path: this.db },
+    server: { port: 0 },
+    log: { dir: join(this.folder, 'logs') },
+  })
+
+  constructor() {
+    onTestFinished(() => rm(this.folder, { recursive: true, force: true }))
+  }
+
+  /** Makes the files that a server leaves behind. */
+  async hasServed(): Promise<void> {
+    const runtime = await openRuntime({ config: this.config, configFile: null, environment: {}, version: 'test' })
+    await runtime.close('the test wants its files')
+  }
+
+  change(sql: string): void {
+    const client = new Sqlite(this.db)
+    client.exec(sql)
+    client.close()
+  }
+
+  async see(variables: Record<string, string> = {}, ...args: string[]): Promise<Answer> {
+    const out: string[] = []
+    const env = readEnvironment({ PATH: process.env.PATH, HOME: this.folder, ...variables })
+    const code = await runCli(
+      ['doctor', '--db', this.db, '--port', this.port, ...args],
+      {},
+      {
+        out: (line) => void out.push(line),
+        err: (line) => void out.push(line),
+        outDescriptor: 1,
+        input: (async function* () {})(),
+        inputIsTerminal: false,
+        setRawInput: () => {},
+        color: false,
+        env,
+        cwd: this.folder,
+        exitCode: 0,
+      },
+    )
+    return { code, out, checks: {} }
+  }
+
+  async examine(variables: Record<string, string> = {}, ...args: string[]): Promise<Answer> {
+    const { code, out } = await this.see(variables, '--json', ...args)
+    const { checks } = JSON.parse(out.join('\n')) as { checks: ({ name: string } & Finding)[] }
+    return { code, out, checks: Object.fromEntries(checks.map(({ name, ...finding }) => [name, finding])) }
+  }
+}
+
+const wrong = ({ checks }: Answer): string[] =>
+  Object.entries(checks)
+    .filter(([, { status }]) => status === 'fail')
+    .map(([name]) => name)
+
+describe('the doctor', () => {
+  test('finds a new folder well, and says so of more than twenty things', async () => {
+    const patient = new Patient()
+    const answer = await patient.see()
+    expect(answer).toMatchObject({ code: 0 })
+    expect(answer.out.filter((line) => /^[✔!] /.test(line)).length).toBeGreaterThan(20)
+    expect(answer.out.at(-1)).toMatch(/^\d\d checks: \d+ fine, \d+ to know, 0 wrong$/)
+  })
+
+  test('finds what a server left behind well', async () => {
+    const patient = new Patient()
+    await patient.hasServed()
+    const answer = await patient.examine()
+    expect(wrong(answer)).toEqual([])
+    expect(answer.checks.Audit!.what).toMatch(/rows, each as it was written/)
+    expect(answer.code).toBe(0)
+  })
+
+  test('finds a running server well, and its ports its own', async () => {
+    const patient = new Patient()
+    const runtime = await openRuntime({ config: patient.config, configFile: null, environment: {}, version: 'test' })
+    onTestFinished(() => runtime.close('the test is over'))
+    patient.port = new URL(runtime.url).port
+    const answer = await patient.examine()
+    expect(wrong(answer)).toEqual([])
+    expect(answer.checks.Server).toEqual({ status: 'ok', what: `runs at ${runtime.url}` })
+    expect(answer.checks['Port on [::1]']!.what).toContain("our own server's")
+  })
+
+  const damages: [name: string, check: string, what: RegExp, damage: (patient: Patient) => void][] = [
+    [
+      'a key that others can read',
+      'File modes',
+      /others can read .+audit-key/,
+      ({ db }) => chmodSync(`${db}.audit-key`, 0o644),
+    ],
+    ['an audit without its head', 'Audit anchor', /audit-head is gone/, ({ db }) => rmSync(`${db}.audit-head`)],
+    [
+      'an audit that was changed',
+      'Audit',
+      /row 1 is not as it was written/,
+      (patient) =>
+        patient.change("DROP TRIGGER audit_is_never_updated; UPDATE audit SET actor = 'nobody' WHERE seq = 1"),
+    ],
+    ['a file that is no database', 'Database', /not a database/, ({ db }) => writeFileSync(db, 'x'.repeat(9_000))],
+    [
+      'an event of tomorrow',
+      'Clock',
+      /in the future/,
+      (patient) => patient.change("UPDATE events SET at = '2999-01-01T00:00:00.000Z'"),
+    ],
+    [
+      'a broken configuration',
+      'Configuration',
+      /budgte/,
+      ({ folder }) => writeFileSync(join(folder, 'iron-cage.yaml'), 'budgte: {}\n'),
+    ],
+  ]
+  test.each(damages)('finds %s, tells a fix and exits 1', async (_name, check, what, damage) => {
+    const patient = new Patient()
+    await patient.hasServed()
+    damage(patient)
+    const answer = await patient.examine()
+    expect(answer.checks[check]).toMatchObject({
+      status: 'fail',
+      what: expect.stringMatching(what),
+      fix: expect.any(String),
+    })
+    expect(answer.code).toBe(1)
+  })
+
+  test('finds a port that another program has', async () => {
+    const other = createServer()
+    await new Promise<void>((listening) => other.listen(0, '127.0.0.1', listening))
+    onTestFinished(() => void other.close())
+    const { port } = other.address() as { port: number }
+    const patient = new Patient()
+    patient.port = String(port)
+    expect(wrong(await patient.examine())).toEqual(['Port on 127.0.0.1'])
+  })
+
+  test('finds a Python that is not there, and then no SDK either', async () => {
+    const patient = new Patient()
+    writeFileSync(join(patient.folder, 'iron-cage.yaml'), 'agent: { python: /nowhere/python3 }\n')
+    expect(wrong(await patient.examine())).toEqual(['Python', 'Python SDK'])
+  })
+
+  test('tells what an agent could do past the cage, which is no failure', async () => {
+    const { checks, code } = await new Patient().examine({
+      OPENAI_API_KEY: 'sk-something',
+      HTTPS_PROXY: 'http://proxy:3128',
+      OPENAI_BASE_URL: 'http://elsewhere/v1',
+    })
+    expect(checks['Own keys']).toMatchObject({ status: 'warn', what: expect.stringContaining('OPENAI_API_KEY') })
+    expect(JSON.stringify(checks)).not.toContain('sk-something')
+    expect(checks.Proxies!.status).toBe('warn')
+    expect(checks['Base addresses']!.status).toBe('warn')
+    expect(code).toBe(0)
+  })
+
+  test('tells a master key that is too weak, and not which it is', async () => {
+    const { checks, out, code } = await new Patient().examine({ IRON_CAGE_MASTER_KEY: 'abcabcabcabcabcabc' })
+    expect(checks['Master key']).toMatchObject({ status: 'fail', what: expect.stringContaining('too weak') })
+    expect(out.join()).not.toContain('abcabc')
+    expect(code).toBe(1)
+  })
+
+  test('asks providers only when it is told to', async () => {
+    const patient = new Patient()
+    const text =
+      'providers: { openai: { base_url: http://127.0.0.1:1/v1 }, anthropic: { base_url: http://127.0.0.1:1 } }'
+    writeFileSync(join(patient.folder, 'iron-cage.yaml'), `${text}\n`)
+    expect((await patient.examine()).checks.Providers).toEqual({ status: 'ok', what: 'not asked; --online does' })
+    const online = await patient.examine({}, '--online')
+    expect(online.checks.Providers!.what).toContain('openai at 127.0.0.1:1 (')
+    expect(wrong(online)).toEqual(['Providers'])
+  })
+
+  test('knows calls that a killed server left open', async () => {
+    const patient = new Patient()
+    await patient.hasServed()
+    expect((await patient.examine()).checks['Open holds']).toEqual({ status: 'ok', what: 'none' })
+    patient.change(
+      "INSERT INTO calls (agent_id, id, kind, target, state, held_nanos, started_at) VALUES ('lg-1', 'c1', 'llm', 'openai', 'unresolved', 5, '2026-01-01')",
+    )
+    expect((await patient.examine()).checks['Open holds']).toMatchObject({
+      status: 'warn',
+      what: '1 calls that a killed server left open hold money',
+    })
+  })
+})
+
+test.each([
+  ['24.21.0', '22.19', true],
+  ['22.19.0', '22.19', true],
+  ['22.9.1', '22.19', false],
+  ['3.51.3', '3.51.3', true],
+  ['3.9', '3.10', false],
+])('%s is at least %s: %s', (version, least, expected) => {
+  expect(isAtLeast(version, least)).toBe(expected)
+})
