@@ -1,4 +1,5 @@
 import type { IncidentRow } from '../db/incidents.ts'
+import { printable } from '../log.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
@@ -7,15 +8,22 @@ import type { Command } from './terminal.ts'
 export const incidentsCommand: Command = (yargs, terminal) =>
   yargs.command(
     'incidents',
-    'List what personal data was found, never the data itself',
+    'List what personal data was found; the data itself only one by one',
     (command) =>
       withDatabaseFlags(command)
         .option('agent', { type: 'string', requiresArg: true, describe: 'Only of this agent' })
+        .option('reveal', { type: 'string', requiresArg: true, describe: 'Show what this one found; the audit tells' })
         .option('json', { type: 'boolean', describe: 'Write JSON' })
-        .example('$0 incidents --agent lg-7a3f9c2d', 'of one agent'),
-    async ({ agent, json: asJson, ...flags }) => {
+        .example('$0 incidents --agent lg-7a3f9c2d', 'of one agent')
+        .example('$0 incidents --reveal pii-0a1b2c3d4e5f', 'what it was'),
+    async ({ agent, reveal, json: asJson, ...flags }) => {
       const query = new URLSearchParams({ limit: '1000', ...(agent !== undefined && { agent_id: agent }) })
       const client = connect(flags, terminal)
+      if (reveal !== undefined) {
+        const path = `/api/pii/incidents/${encodeURIComponent(reveal)}/original`
+        const found = await client.send<{ id: string; original: string }>('GET', path)
+        return terminal.out(asJson ? json(found) : printable(found.original))
+      }
       const { incidents } = await client.send<{ incidents: IncidentRow[] }>('GET', `/api/pii/incidents?${query}`)
       if (asJson) return terminal.out(json(incidents))
       if (incidents.length === 0) return terminal.err('no personal data was found')
@@ -23,10 +31,11 @@ export const incidentsCommand: Command = (yargs, terminal) =>
     },
   )
 
-const HEADER = ['TIME', 'AGENT', 'TYPE', 'SEVERITY', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']
+const HEADER = ['ID', 'TIME', 'AGENT', 'TYPE', 'SEVERITY', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']
 
 /** The same value has the same hash; its beginning is enough to see that. */
 const rowOf = (row: IncidentRow): string[] => [
+  row.id,
   row.at,
   row.agent_id,
   row.type.toUpperCase(),

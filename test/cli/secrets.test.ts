@@ -1,0 +1,127 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { openPlace, type Place } from './support.ts'
+
+const CANARY = 'sk-canary-7f3a9c2d41b8-end'
+const LOOK = resolve(import.meta.dirname, '../agents/programs/look_for_key.py')
+
+/** A place with a key file, and the environment that names it. */
+async function openKeyed() {
+  const place = openPlace()
+  const made = await place.run(['keygen', '--out', 'master.key'])
+  expect(made).toMatchObject({ code: 0, out: '' })
+  return { place, env: { IRON_CAGE_MASTER_KEY_FILE: 'master.key' } }
+}
+
+async function serve(place: Place, env: Record<string, string>) {
+  const server = place.start(['serve', '--port', '0'], { env })
+  await server.shows('#code=')
+  return server
+}
+
+test('keygen writes a new key, and never over a file that is there', async () => {
+  const { place } = await openKeyed()
+  const path = join(place.folder, 'master.key')
+  expect(readFileSync(path, 'utf8')).toMatch(/^[\w-]{43}\n$/)
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  expect(await place.run(['keygen', '--out', 'master.key'])).toMatchObject({ code: 6, out: '' })
+  const [one, other] = [await place.run(['keygen']), await place.run(['keygen'])]
+  expect(one).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^[\w-]{43}\n$/) })
+  expect(one.out).not.toBe(other.out)
+})
+
+describe.each([
+  ['without a server', false],
+  ['with a server', true],
+])('secrets, %s', (_, isServed) => {
+  test('are set, shown masked, revealed, replaced, taken back, deleted and restored', async () => {
+    const { place, env } = await openKeyed()
+    if (isServed) await serve(place, env)
+    const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
+    expect(await secrets(['set', 'OPENAI_API_KEY'], `${CANARY}\n`)).toMatchObject({
+      code: 0,
+      out: '',
+      err: 'OPENAI_API_KEY of development is in the vault (version 1)\n',
+    })
+    expect((await secrets(['list'])).out).toMatch(/^OPENAI_API_KEY +development +sk-c…nd +version 1 +since /)
+    expect((await secrets(['list', '--env', 'production'])).out).toBe('')
+    expect((await secrets(['get', 'OPENAI_API_KEY'])).out).not.toContain(CANARY)
+    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
+    place.write('value', 'two\nlines\n')
+    expect((await secrets(['rotate', 'OPENAI_API_KEY', '--from-file', 'value'])).err).toContain('(version 2)')
+    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe('two\nlines\n')
+    expect((await secrets(['roll-back', 'OPENAI_API_KEY'])).err).toContain('(version 3)')
+    expect((await secrets(['delete', 'OPENAI_API_KEY'])).code).toBe(0)
+    expect((await secrets(['get', 'OPENAI_API_KEY'])).code).toBe(5)
+    expect((await secrets(['list', '--deleted'])).out).toContain('deleted ')
+    expect((await secrets(['restore', 'OPENAI_API_KEY'])).code).toBe(0)
+    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
+    const audit = JSON.parse((await secrets(['audit', 'OPENAI_API_KEY', '--json'])).out) as { operation: string }[]
+    const operations = audit.map(({ operation }) => operation).filter((operation) => operation !== 'rotated')
+    expect(operations).toEqual(['read', 'restore', 'delete', 'roll_back', 'read', 'update', 'read', 'create'])
+
+    expect(await secrets(['set', 'a-b'], 'value')).toMatchObject({ code: 2 })
+    expect(await secrets(['set', 'EMPTY'], '')).toMatchObject({ code: 2, err: expect.stringContaining('empty') })
+    expect(await secrets(['rotate', 'NOBODY'], 'value')).toMatchObject({ code: 5 })
+    const files = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+    for (const { parentPath, name } of files) {
+      expect(readFileSync(join(parentPath, name)).includes(CANARY), name).toBe(false)
+    }
+  }, 60_000)
+})
+
+test('without the key, with a weak or another one, secrets say what to do and exit with 8', async () => {
+  const { place, env } = await openKeyed()
+  await place.run(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
+  await place.run(['keygen', '--out', 'other.key'])
+  place.write('weak.key', 'secret\n')
+  for (const [wrong, says] of [
+    [{}, 'there is no master key'],
+    [{ IRON_CAGE_MASTER_KEY_FILE: 'missing.key' }, 'cannot read the file of the master key'],
+    [{ IRON_CAGE_MASTER_KEY_FILE: 'weak.key' }, 'too weak'],
+    [{ IRON_CAGE_MASTER_KEY: 'x'.repeat(50) }, 'too weak'],
+    [{ IRON_CAGE_MASTER_KEY_FILE: 'other.key' }, 'not the one that this vault was sealed with'],
+  ] as const) {
+    const refused = await place.run(['secrets', 'get', 'A', '--reveal'], { env: { ...wrong } })
+    expect(refused).toMatchObject({ code: 8, out: '' })
+    expect(refused.err).toContain(says)
+    expect(refused.err).toContain('hint: ')
+    const listed = await place.run(['secrets', 'list'], { env: { ...wrong } })
+    expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(/^A +development +••••/) })
+    expect(listed.err).toContain('the vault is locked')
+  }
+}, 60_000)
+
+test('the master key is changed while no server runs, and the old one opens nothing any more', async () => {
+  const { place, env } = await openKeyed()
+  await place.run(['secrets', 'set', 'A'], { env, stdin: 'value-of-a' })
+  await place.run(['keygen', '--out', 'new.key'])
+  const change = ['secrets', 'change-master-key', '--from-file', 'new.key']
+  const server = await serve(place, env)
+  expect(await place.run(change, { env })).toMatchObject({ code: 6, err: expect.stringContaining('is served by') })
+  server.child.kill('SIGTERM')
+  await server.ended
+  expect(await place.run(['secrets', 'change-master-key'], { env, stdin: 'weak' })).toMatchObject({ code: 2 })
+  expect(await place.run(change, { env })).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('1 secrets are sealed'),
+  })
+  const reveal = ['secrets', 'get', 'A', '--reveal']
+  expect((await place.run(reveal, { env })).code).toBe(8)
+  expect(await place.run(reveal, { env: { IRON_CAGE_MASTER_KEY_FILE: 'new.key' } })).toMatchObject({
+    code: 0,
+    out: 'value-of-a\n',
+  })
+}, 60_000)
+
+test('an agent gets its secret and finds the master key nowhere, not in any environment of its ancestors', async () => {
+  const { place } = await openKeyed()
+  const key = readFileSync(join(place.folder, 'master.key'), 'utf8').trim()
+  const env = { IRON_CAGE_MASTER_KEY: key }
+  await place.run(['secrets', 'set', 'DEMO_SECRET'], { env, stdin: 'abcd-0123456789' })
+  const backwards = [...key].reverse().join('')
+  const run = await place.run(['start', LOOK, '--port', '0', '--', backwards], { env })
+  expect(run.out + run.err).toMatch(/looked at \d+ places; secret abcd/)
+  expect(run.code).toBe(0)
+}, 60_000)
