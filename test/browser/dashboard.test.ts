@@ -1,84 +1,26 @@
-import { mkdirSync, mkdtempSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openStage, type StageOptions } from '../../demo/stage.ts'
-import { readLeads } from '../../demo/world.ts'
-import { configSchema } from '../../src/config/schema.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { figures } from '../../src/state/figures.ts'
-import type { AgentView } from '../../src/state/snapshot.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
+import { button, doneOnScreen, openShow, pictures, stateOnScreen } from '../support/show.ts'
 
-const root = resolve(import.meta.dirname, '../..')
-const leads = readLeads(join(root, 'demo/leads.csv'))
-const pictures = join(root, 'test-output')
 let browser: Browser
 
 beforeAll(async () => {
-  mkdirSync(pictures, { recursive: true })
   browser = await openBrowser()
 })
 afterAll(() => browser.close())
 
-interface Show {
-  runtime: Runtime
-  agentId: string
-  page: Page
-  faults: string[]
-  agent(): AgentView
-}
-
-/** The demo in a real runtime, with the dashboard open on it. */
-async function open(options: Partial<StageOptions> = {}): Promise<Show> {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-browser-'))
-  const given = configSchema.parse({
-    server: { port: 0 },
-    db: { path: join(folder, 'iron_state.db') },
-    log: { dir: join(folder, 'logs') },
-    budget: { limit_usd: '50' },
-    agent: { stop_grace_s: 1 },
-  })
-  const stage = await openStage({ leads, paceMs: 0, given, ...options })
-  const environment = { PATH: process.env.PATH! }
-  const runtime = await openRuntime({ config: stage.config, configFile: null, environment, version: 'test' })
-  onTestFinished(async () => {
-    await runtime.close('the test is over')
-    await stage[Symbol.asyncDispose]()
-    await rm(folder, { recursive: true, force: true })
-  })
-  stage.prepare(runtime)
-  const { page, faults } = await openPage(browser, runtime.dashboardLink())
-  await page.getByText('No agent yet').waitFor()
-  const { agentId } = await runtime.supervisor.start({ script: join(root, 'demo/lead_gen_agent.py') })
-  await page.getByText('Agent status').waitFor()
-  onTestFinished(() => page.context().close())
-  return { runtime, agentId, page, faults, agent: () => runtime.state.read().agents[agentId]! }
-}
-
-/** Resolves when so many leads are done on screen. */
-const doneOnScreen = (page: Page, done: number) =>
-  page.waitForFunction(
-    (wanted) => Number.parseInt(document.querySelector('[data-figure=progress]')?.textContent ?? '0', 10) >= wanted,
-    done,
-  )
-
-/** Resolves when the agent is in this state on screen. */
-const state = (page: Page, word: string) => page.locator('.status .tag', { hasText: word }).waitFor()
-
-const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
-
 describe('the dashboard during the demo', () => {
   test('shows the very figures of the server, and no personal datum', { timeout: 60_000 }, async () => {
-    const { runtime, agentId, page, faults, agent } = await open({ paceMs: 40 })
+    const { runtime, agentId, page, faults, agent } = await openShow(browser, { paceMs: 40 })
     for (const done of [23, 34, 67, 85]) {
       await doneOnScreen(page, done)
       await page.screenshot({ path: join(pictures, `lead-${done}.png`) })
     }
     await runtime.supervisor.whenEnded(agentId)
-    await state(page, 'Completed')
+    await stateOnScreen(page, 'Completed')
     await page.screenshot({ path: join(pictures, 'lead-100.png') })
 
     const shown = figures(agent(), Date.now())
@@ -95,7 +37,7 @@ describe('the dashboard during the demo', () => {
   })
 
   test('resets a circuit when somebody presses Force reset', async () => {
-    const { runtime, page } = await open({ paceMs: 200, failFromLead: 1, recoverFromLead: 2 })
+    const { runtime, page } = await openShow(browser, { paceMs: 200, failFromLead: 1, recoverFromLead: 2 })
     const circuit = page.locator('[data-circuit=linkedin_api]')
     await circuit.getByText('OPEN', { exact: false }).first().waitFor()
     await circuit.getByRole('button', { name: 'Force reset' }).click()
@@ -106,12 +48,12 @@ describe('the dashboard during the demo', () => {
 
 describe('the buttons', () => {
   test('pause, resume and stop the agent; Stop asks first', async () => {
-    const { page, agent, runtime, agentId } = await open({ paceMs: 200 })
+    const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: 200 })
     await button(page, 'Pause').click()
-    await state(page, 'Paused')
+    await stateOnScreen(page, 'Paused')
     expect(agent().state).toBe('paused')
     await button(page, 'Resume').click()
-    await state(page, 'Running')
+    await stateOnScreen(page, 'Running')
     expect(agent().state).toBe('running')
 
     await button(page, 'Stop').click()
@@ -119,12 +61,12 @@ describe('the buttons', () => {
     expect(agent().state).toBe('running')
     await button(page, 'Really stop?').click()
     await runtime.supervisor.whenEnded(agentId)
-    await state(page, 'Stopped')
+    await stateOnScreen(page, 'Stopped')
     expect(agent().state).toBe('stopped')
   })
 
   test('approve the increase that the warning proposes, and the warning goes', async () => {
-    const { page, agent, runtime, agentId } = await open({ paceMs: 200 })
+    const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: 200 })
     runtime.state.record({
       type: 'budget.warned',
       level: 'WARN',
@@ -141,7 +83,7 @@ describe('the buttons', () => {
   })
 
   test('tell why something could not be done', async () => {
-    const { page, runtime, agentId } = await open({ paceMs: 200 })
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: 200 })
     await page.route('**/pause', (route) =>
       route.fulfill({ status: 409, json: { error: { message: 'it is gone', hint: 'look again' } } }),
     )
@@ -153,7 +95,7 @@ describe('the buttons', () => {
 
 describe('notifications', () => {
   test('are all there when five come at once', async () => {
-    const { page, runtime, agentId } = await open({ paceMs: 200 })
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: 200 })
     for (let lead = 1; lead <= 5; lead++) {
       runtime.state.record({
         type: 'pii.found',
@@ -184,7 +126,7 @@ describe('notifications', () => {
 
 describe('the session', () => {
   test('survives a reload, and its link works once', async () => {
-    const { page, runtime } = await open({ paceMs: 200 })
+    const { page, runtime } = await openShow(browser, { paceMs: 200 })
     expect(page.url()).not.toContain('code=')
     await page.reload()
     await page.getByText('Agent status').waitFor()
@@ -198,7 +140,7 @@ describe('the session', () => {
   })
 
   test('says that it is stale when the server is gone', async () => {
-    const { page, runtime } = await open({ paceMs: 200 })
+    const { page, runtime } = await openShow(browser, { paceMs: 200 })
     await doneOnScreen(page, 1)
     await runtime.close('gone')
     await page.getByText(/Stale since \d+ s/).waitFor()
@@ -208,13 +150,13 @@ describe('the session', () => {
 
 describe('the keyboard', () => {
   test('finds the search, the keys and the larger type', async () => {
-    const { page, runtime, agentId } = await open({ paceMs: 50 })
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: 50 })
     await doneOnScreen(page, 2)
     await page.keyboard.press('/')
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('search')
     await page.keyboard.type('GlobalTech')
-    await page.locator('.events .message', { hasText: 'GlobalTech' }).first().waitFor()
-    expect(await page.locator('.events .message', { hasText: 'Acme' }).count()).toBe(0)
+    await page.locator('.event .message', { hasText: 'GlobalTech' }).first().waitFor()
+    expect(await page.locator('.event .message', { hasText: 'Acme' }).count()).toBe(0)
     await page.locator('body').click({ position: { x: 5, y: 5 } })
     await page.keyboard.press('?')
     await page.getByText('search the event log').waitFor()

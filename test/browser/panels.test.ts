@@ -1,0 +1,269 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { showUsd } from '../../src/money.ts'
+import { openBrowser } from '../support/browser.ts'
+import { button, doneOnScreen, openShow, pictures, type Show } from '../support/show.ts'
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
+let browser: Browser
+
+beforeAll(async () => {
+  browser = await openBrowser()
+})
+afterAll(() => browser.close())
+
+/** What axe finds that a person with a disability would stumble over. */
+async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  const { violations } = await page.evaluate(() =>
+    (
+      window as unknown as {
+        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
+      }
+    ).axe.run(),
+  )
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.slice(0, 3))}`)
+}
+
+/** Tabs until the element with this text has the focus. */
+async function tabTo(page: Page, text: string): Promise<void> {
+  for (let steps = 0; steps < 200; steps++) {
+    await page.keyboard.press('Tab')
+    const focused = await page.evaluate(
+      () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent,
+    )
+    if (focused === text) return
+  }
+  throw new Error(`no Tab leads to "${text}"`)
+}
+
+async function addSecret({ page }: Show, name = 'LINKEDIN_KEY', value = VALUE): Promise<void> {
+  await button(page, '+ Add').click()
+  await page.getByLabel('Name').fill(name)
+  await page.getByLabel('Value').fill(value)
+  await button(page, 'Add').click()
+  await page.locator(`[data-secret=${name}]`).waitFor()
+}
+
+describe('the secrets', () => {
+  test('are added without a mouse, and their value is nowhere on the page', async () => {
+    const show = await openShow(browser, { paceMs: 200 })
+    const { page, runtime, faults } = show
+    await tabTo(page, '+ Add')
+    await page.keyboard.press('Enter')
+    await page.getByRole('dialog').waitFor()
+    await page.keyboard.type('CLEARBIT_KEY')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Tab')
+    await page.keyboard.type(VALUE)
+    await page.keyboard.press('Enter')
+    await page.locator('[data-secret=CLEARBIT_KEY]').waitFor()
+    expect(runtime.vault.list({}).map(({ name }) => name)).toContain('CLEARBIT_KEY')
+    expect(await page.content()).not.toContain(VALUE)
+    expect(faults).toEqual([])
+  })
+
+  test('are revealed on demand, changed without showing the old value, deleted by typing their name, and restored', async () => {
+    const show = await openShow(browser, { paceMs: 200 })
+    const { page, runtime } = show
+    await addSecret(show)
+    const row = page.locator('[data-secret=LINKEDIN_KEY]')
+    await row.getByRole('button', { name: 'Reveal LINKEDIN_KEY' }).click()
+    await row.getByText(VALUE).waitFor()
+    await row.getByRole('button', { name: 'Hide' }).click()
+    expect(await page.content()).not.toContain(VALUE)
+
+    await row.getByRole('button', { name: 'Edit LINKEDIN_KEY' }).click()
+    expect(await page.getByLabel('New value').inputValue()).toBe('')
+    await page.getByLabel('New value').fill('li-another-value-0001')
+    await button(page, 'Rotate').click()
+    await row.getByText(/rotated/).waitFor()
+    expect(runtime.vault.list({}).find(({ name }) => name === 'LINKEDIN_KEY')).toMatchObject({ version: 2 })
+
+    await row.getByRole('button', { name: 'Delete LINKEDIN_KEY' }).click()
+    const really = page.getByRole('dialog').getByRole('button', { name: 'Delete' })
+    expect(await really.isDisabled()).toBe(true)
+    await page.getByLabel('Type LINKEDIN_KEY').fill('LINKEDIN_KEY')
+    await really.click()
+    await row.waitFor({ state: 'detached' })
+    await page.locator('.gone', { hasText: 'LINKEDIN_KEY' }).getByRole('button', { name: 'Restore' }).click()
+    await row.waitFor()
+  })
+
+  test('say what to do when the vault is locked, and everything else works', async () => {
+    const { page } = await openShow(browser, { paceMs: 50, isLocked: true })
+    await page.getByText('The vault is locked.').waitFor()
+    await page.locator('.locked', { hasText: 'iron-cage keygen' }).waitFor()
+    expect(await page.getByRole('button', { name: '+ Add' }).count()).toBe(0)
+    await doneOnScreen(page, 2)
+  })
+
+  test('tell why one could not be added, and keep what was typed', async () => {
+    const show = await openShow(browser, { paceMs: 200 })
+    const { page } = show
+    await addSecret(show)
+    await button(page, '+ Add').click()
+    await page.getByLabel('Name').fill('LINKEDIN_KEY')
+    await page.getByLabel('Value').fill('again-and-again')
+    await button(page, 'Add').click()
+    await page.getByRole('dialog').getByRole('alert').waitFor()
+    expect(await page.getByLabel('Name').inputValue()).toBe('LINKEDIN_KEY')
+    await page.keyboard.press('Escape')
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+  })
+})
+
+describe('an address', () => {
+  test('leads to one agent or to all, and the back button leads back', async () => {
+    const { page, runtime, agentId, faults } = await openShow(browser, { paceMs: 200 })
+    expect(page.url()).toContain(`#/agents/${agentId}`)
+    const { agentId: second } = await runtime.supervisor.start({
+      script: 'demo/lead_gen_agent.py',
+      name: 'second_agent',
+    })
+    await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
+    await page.locator(`[data-agent=${second}]`).waitFor()
+    expect(await page.locator('[data-agent]').count()).toBe(2)
+    await page.screenshot({ path: join(pictures, 'overview.png') })
+    await page.locator(`[data-agent=${second}]`).click()
+    await page.getByText('Agent status').waitFor()
+    expect(page.url()).toContain(second)
+    await page.goBack()
+    await page.locator(`[data-agent=${second}]`).waitFor()
+    await page.goBack()
+    await page.getByText('Agent status').waitFor()
+    expect(page.url()).toContain(agentId)
+    await page.goto(`${new URL(page.url()).origin}/#/agents/lg-00000000`)
+    await page.getByText('No agent lg-00000000').waitFor()
+    expect(faults).toEqual([])
+  })
+
+  test('holds what the event log shows, so that it can be shared', async () => {
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: 100 })
+    await doneOnScreen(page, 3)
+    await runtime.supervisor.stop(agentId, 'operator')
+    await page.getByLabel('Levels shown').selectOption('with debug')
+    await page.keyboard.press('/')
+    await page.keyboard.type('Acme')
+    await page.locator('.event', { hasText: 'Acme' }).first().click()
+    await page.locator('.virtual pre').waitFor()
+    const shared = page.url()
+    expect(shared).toMatch(/level=debug&q=Acme&event=\d+$/)
+    await page.goto('about:blank')
+    await page.goto(shared)
+    await page.locator('.virtual pre', { hasText: 'Acme' }).waitFor()
+    expect(await page.locator('.event', { hasText: 'GlobalTech' }).count()).toBe(0)
+  })
+})
+
+describe('the event log', () => {
+  test('of thousands of events has only those in the page that are in sight, and goes back to the first', async () => {
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: 200 })
+    await runtime.supervisor.stop(agentId, 'operator')
+    for (let line = 1; line <= 5_000; line++) {
+      runtime.state.record({
+        type: 'agent.output',
+        level: 'INFO',
+        agent_id: agentId,
+        message: `line ${line}`,
+        data: { stream: 'stdout', text: `line ${line}` },
+      })
+    }
+    await page.locator('.event', { hasText: 'line 5000' }).waitFor()
+    expect(await page.locator('.event').count()).toBeLessThan(100)
+    const list = page.locator('.virtual')
+    await list.evaluate((element) => {
+      element.scrollTop = 10_000
+    })
+    const read = page.locator('.event .message').nth(20)
+    const inSight = await read.textContent()
+    runtime.state.record({
+      type: 'agent.output',
+      level: 'INFO',
+      agent_id: agentId,
+      message: 'one more',
+      data: { stream: 'stdout', text: 'one more' },
+    })
+    await page.locator('.count', { hasText: /^5,|^\d/ }).waitFor()
+    await page.locator('.event .message', { hasText: new RegExp(`^${inSight}$`) }).waitFor()
+    await page.keyboard.press('/')
+    await page.keyboard.type('lead_gen_agent')
+    await page.locator('.event', { hasText: 'started' }).first().waitFor()
+  })
+})
+
+describe('a report', () => {
+  test('is a page of its own that tells what the ledger tells, and prints', async () => {
+    const { page, runtime, agentId, agent, faults } = await openShow(browser)
+    await runtime.supervisor.whenEnded(agentId)
+    await page.getByRole('link', { name: 'Report' }).click()
+    await page.locator('.report h1', { hasText: agentId }).waitFor()
+    expect(new URL(page.url()).pathname).toBe(`/reports/${agentId}`)
+    const text = await page.locator('.report').innerText()
+    for (const figure of [showUsd(agent().spent_usd), '$63.10', '66', 'email', 'linkedin_api', 'gpt-4']) {
+      expect(text).toContain(figure)
+    }
+    expect(text).not.toContain('ceo@piileaker.com')
+    expect(await findings(page)).toEqual([])
+    await page.emulateMedia({ media: 'print' })
+    await page.screenshot({ path: join(pictures, 'report.png'), fullPage: false })
+    await page.emulateMedia({ media: 'screen' })
+    const download = page.waitForEvent('download')
+    await button(page, 'CSV').click()
+    expect((await download).suggestedFilename()).toBe(`${agentId}.csv`)
+    await page.getByRole('link', { name: '← Dashboard' }).click()
+    await page.getByText('Agent status').waitFor()
+    expect(faults).toEqual([])
+  })
+})
+
+describe.each(['dark', 'light'] as const)('in the %s theme', (colorScheme) => {
+  test('nothing on any view is hard to see, to reach or to name', async () => {
+    const show = await openShow(browser, { paceMs: 20 })
+    const { page, runtime, agentId } = show
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await addSecret(show)
+    await runtime.supervisor.whenEnded(agentId)
+    await page.locator('[data-alert=budget_warning]').waitFor()
+    expect(await findings(page)).toEqual([])
+    await page.screenshot({ path: join(pictures, `panels-${colorScheme}.png`) })
+    await button(page, '+ Add').click()
+    expect(await findings(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
+    await page.locator('[data-agent]').waitFor()
+    expect(await findings(page)).toEqual([])
+  })
+})
+
+describe('on a small screen', () => {
+  test.each([
+    [1280, 720],
+    [390, 844],
+  ])('of %i × %i nothing is cut off at the side', async (width, height) => {
+    const { page, runtime, agentId } = await openShow(browser)
+    await page.setViewportSize({ width, height })
+    await runtime.supervisor.whenEnded(agentId)
+    await doneOnScreen(page, 100)
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
+    await page.screenshot({ path: join(pictures, `panels-${width}.png`), fullPage: true })
+  })
+})
+
+describe('a warning', () => {
+  test('is answered by keyboard alone: the increase is approved', async () => {
+    const { page, runtime, agentId, agent } = await openShow(browser)
+    await runtime.supervisor.whenEnded(agentId)
+    await page.locator('.banner').waitFor()
+    await tabTo(page, 'Approve $25 increase')
+    await page.keyboard.press('Enter')
+    await page.locator('.banner').waitFor({ state: 'detached' })
+    expect(agent().limit_usd).toBe('75')
+  })
+})

@@ -1,0 +1,55 @@
+/** The dashboard without a link: a form, a session, and out again when somebody else decides so. */
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { expect, test } from 'vitest'
+import { openBrowser, openPage } from '../support/browser.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+
+const pictures = resolve(import.meta.dirname, '../../test-output')
+
+test('somebody with a password signs in, sees the dashboard, and is out when removed', {
+  timeout: 60_000,
+}, async () => {
+  const cage = await openTestRuntime()
+  const { access_token: operator } = await cage.login()
+  const password = 'correct horse battery'
+  await cage.post('/api/users', { username: 'alice', password }, operator)
+  mkdirSync(pictures, { recursive: true })
+  await using browser = await openBrowser()
+  // The link was used already.
+  const code = cage.runtime.dashboardLink().split('#code=')[1]!
+  await cage.post('/api/auth/exchange', { code })
+  const { page, faults } = await openPage(browser, `${cage.url}/#code=${code}`)
+  await page.getByText('This link does not work any more').waitFor()
+  expect(await page.getByText('iron-cage status').count()).toBe(1)
+  const submit = async (secret: string) => {
+    await page.getByLabel('User name').fill('alice')
+    await page.getByLabel('Password').fill(secret)
+    await page.keyboard.press('Enter')
+  }
+
+  await submit('wrong horse')
+  await page.getByRole('alert').getByText('no user has this name and password').waitFor()
+  await page.screenshot({ path: join(pictures, 'sign-in.png') })
+  await submit(password)
+  await page.getByText('No agent yet').waitFor()
+  // What was typed is nowhere any more, and the address tells nothing.
+  const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]))
+  expect(kept).not.toContain('horse')
+  expect(page.url()).toBe(`${cage.url}/`)
+  expect(await page.content()).not.toContain(password)
+
+  // A reload keeps the session; a removal ends it at once.
+  await page.reload()
+  await page.getByText('No agent yet').waitFor()
+  const removed = await fetch(`${cage.url}/api/users/alice`, {
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${operator}` },
+  })
+  expect(removed.status).toBe(204)
+  await page.getByLabel('Password').waitFor()
+  await submit(password)
+  await page.getByRole('alert').getByText('no user has this name and password').waitFor()
+  // The refusals themselves, which the browser's console tells; nothing of scripts or of the policy of the page.
+  expect(faults.filter((fault) => !/status of 401/.test(fault))).toEqual([])
+})
