@@ -14,9 +14,10 @@ import { PerformancePanel } from './panels/performance.tsx'
 import { ProtectionPanel } from './panels/protection.tsx'
 import { SecretsPanel } from './panels/secrets.tsx'
 import { StateTag, StatusPanel } from './panels/status.tsx'
-import { Action } from './parts/parts.tsx'
+import { Action, Empty } from './parts/parts.tsx'
 import { ReportPage, reportedAgent } from './report.tsx'
-import { refusal, session } from './session.ts'
+import { session } from './session.ts'
+import { SignIn } from './sign-in.tsx'
 import {
   agent,
   agentOf,
@@ -42,7 +43,7 @@ const TOAST_MS = 8_000
 
 export function App() {
   if (session.value === 'starting') return null
-  if (session.value !== 'open') return <NoSession />
+  if (session.value !== 'open') return <SignIn />
   const reported = reportedAgent()
   if (reported) return <ReportPage agentId={reported} />
   if (heardAt.value === null) return <Empty title="Connecting …" />
@@ -283,20 +284,3 @@ function useKeys(keys: Record<string, () => void>): void {
     return () => removeEventListener('keydown', listen)
   }, [])
 }
-
-const NoSession = () => (
-  <Empty title={refusal.value ? 'This link does not work any more' : 'No session'}>
-    {refusal.value && <p>{refusal.value}.</p>}
-    <p>
-      Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. A new one:
-    </p>
-    <pre>iron-cage status</pre>
-  </Empty>
-)
-
-const Empty = ({ title, children }: { title: string; children?: preact.ComponentChildren }) => (
-  <div class="nothing">
-    <h2>{title}</h2>
-    {children}
-  </div>
-)

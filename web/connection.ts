@@ -1,5 +1,5 @@
 /** The live connection: a ticket, a WebSocket, and again with backoff when it breaks, from the last `seq` on. */
-import { signal } from '@preact/signals'
+import { effect, signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
 import { send, session } from './session.ts'
@@ -16,7 +16,19 @@ const DEAD_MS = 10_000
 /** Round trip of the last ticket, in ms. */
 export const roundTripMs = signal<number | null>(null)
 
-export async function stayConnected(): Promise<void> {
+/** Connected whenever there is a session, also one that somebody signs in for later. */
+export function stayConnected(): void {
+  let isAtIt = false
+  effect(() => {
+    if (session.value !== 'open' || isAtIt) return
+    isAtIt = true
+    void connectAgainAndAgain().finally(() => {
+      isAtIt = false
+    })
+  })
+}
+
+async function connectAgainAndAgain(): Promise<void> {
   let waitMs = FIRST_WAIT_MS
   while (session.value === 'open') {
     const worked = await connectOnce().catch(() => false)

@@ -7,4 +7,4 @@ import { openSession } from './session.ts'
 render(<App />, document.body)
 await openSession()
 // The page of a report is not live: it tells how things stand when it is opened.
-if (!reportedAgent()) await stayConnected()
+if (!reportedAgent()) stayConnected()

@@ -1,6 +1,7 @@
 /**
- * Who is looking: the one-time code of the terminal's link becomes a session, kept for this tab only. `send` is the one
- * way to the API: it renews the access token before it ends and turns a refusal into an `ApiError`.
+ * Who is looking: the one-time code of the terminal's link, or a name with its password, becomes a session, kept for this
+ * tab only. `send` is the one way to the API: it renews the access token before it ends and turns a refusal into an
+ * `ApiError`.
  */
 import { signal } from '@preact/signals'
 
@@ -46,6 +47,13 @@ export async function openSession(): Promise<void> {
     }
   }
   session.value = stored() ? 'open' : refusal.value ? 'refused' : 'none'
+}
+
+/** Throws ApiError. */
+export async function signIn(username: string, password: string): Promise<void> {
+  keep(await post('/api/auth/login', { username, password }))
+  refusal.value = null
+  session.value = 'open'
 }
 
 export function closeSession(): void {

@@ -110,3 +110,11 @@ export const countdown = (ms: number): string => {
 
 /** Local wall time of an event. */
 export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')
+
+/** In place of everything else. */
+export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (
+  <div class="nothing">
+    <h2>{title}</h2>
+    {children}
+  </div>
+)

@@ -1,0 +1,48 @@
+/** Without a session: how to get a link, or a name and a password. */
+import { useSignal } from '@preact/signals'
+import { Empty } from './parts/parts.tsx'
+import { ApiError, refusal, signIn } from './session.ts'
+
+export function SignIn() {
+  const isWaiting = useSignal(false)
+  const fault = useSignal<string | null>(null)
+  const submit = async (event: SubmitEvent) => {
+    // Nothing is ever sent by the form itself: the policy of the page forbids it.
+    event.preventDefault()
+    const { username, password } = Object.fromEntries(new FormData(event.currentTarget as HTMLFormElement))
+    isWaiting.value = true
+    fault.value = null
+    try {
+      await signIn(String(username), String(password))
+    } catch (error) {
+      fault.value = error instanceof ApiError ? `${error.message}; ${error.hint}.` : 'The server does not answer.'
+    }
+    isWaiting.value = false
+  }
+  return (
+    <Empty title={refusal.value ? 'This link does not work any more' : 'No session'}>
+      {refusal.value && <p>{refusal.value}.</p>}
+      <p>
+        Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. A new one:
+      </p>
+      <pre>iron-cage status</pre>
+      <form class="sign-in" onSubmit={submit}>
+        <p>Or sign in:</p>
+        <label>
+          User name
+          <input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required />
+        </label>
+        <label>
+          Password
+          <input name="password" type="password" autocomplete="current-password" required />
+        </label>
+        <button type="submit" class="btn primary" disabled={isWaiting.value}>
+          {isWaiting.value ? 'Signing in …' : 'Sign in'}
+        </button>
+        <p class="fault" role="alert">
+          {fault.value}
+        </p>
+      </form>
+    </Empty>
+  )
+}
