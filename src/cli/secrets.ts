@@ -10,6 +10,7 @@ import { type SecretView, Vault } from '../vault/vault.ts'
 import type { Client, ClientFlags } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
+import { rotateTelling } from './rotation-progress.ts'
 import { readSecret } from './secret-input.ts'
 import { withStored } from './stored.ts'
 import { withAccess } from './stored-api.ts'
@@ -106,12 +107,12 @@ export const secretsCommand: Command = (yargs, terminal) => {
         )
         .command(
           'rotate <name>',
-          'Give a secret a new value; agents that run are told',
+          'Give a secret a new value, and tell which running agents have it and which need a restart',
           (command) => withValue(withName(command)).example('$0 secrets rotate OPENAI_API_KEY', 'asks for the value'),
           async ({ name, fromFile, json: asJson, ...flags }) => {
             const value = await readValue(fromFile, terminal)
             const secret = await use(flags, async (client, environment) =>
-              client.send<SecretView>('PUT', pathOf(await get(client, name, environment)), { value }),
+              rotateTelling(client, await get(client, name, environment), value, terminal.err),
             )
             showChange(secret, asJson, 'has a new value')
           },
