@@ -17,6 +17,7 @@ import { tokenRoutes } from '../api/tokens.ts'
 import { userRoutes } from '../api/users.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
 import { newToken } from '../ids.ts'
 import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
@@ -76,6 +77,11 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
     .route('/api/agents', callRoutes(access, guarded))
     .route('/', reportRoutes(access, guarded))
   if (vault) routes.route('/api/secrets', secretRoutes({ ...access, vault, rotation: NO_AGENTS }, guarded))
+  routes.notFound(({ req }) => {
+    throw new CageError('not_found', `there is no ${req.method} ${req.path} without a server`, {
+      hint: 'start one with "iron-cage serve"',
+    })
+  })
   routes.onError((error, context) => {
     // There is no log that could tell it.
     const onFault = (fault: unknown) => {
