@@ -25,7 +25,8 @@ import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
-import { openDatabase } from './db/database.ts'
+import { isStorageFault, openDatabase } from './db/database.ts'
+import { CageError } from './errors.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { newToken } from './ids.ts'
 import { type Log, openLog } from './log.ts'
@@ -308,6 +309,12 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
   } catch (error) {
     await closeAll()
-    throw error
+    throw isStorageFault(error) ? unusable(config.db.path, error) : error
   }
 }
+
+const unusable = (path: string, cause: unknown): CageError =>
+  new CageError('database_unusable', `cannot use ${path} as a database: ${(cause as Error).message}`, {
+    facts: { path },
+    cause,
+  })

@@ -5,7 +5,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { CageError } from '../errors.ts'
 import { processStarted } from '../process-table.ts'
 
@@ -38,30 +38,74 @@ export interface TakenDatabase {
 }
 
 /**
- * Takes the database for this process. Throws CageError `already_running` naming the server that has it.
+ * Takes the database for this process. Throws CageError `already_running` naming the server that has it, or
+ * `database_unusable` when its folder cannot be written.
  */
 export async function takeDatabase(databasePath: string, token: string): Promise<TakenDatabase> {
   const path = serverFilePath(databasePath)
   const started = (await processStarted(process.pid)) ?? ''
-  const write = (url: string, to: string) => {
-    const file: ServerFile = { pid: process.pid, pid_started: started, url, token }
-    writeFileSync(to, JSON.stringify(file), { mode: 0o600, flag: 'w' })
-  }
-  const owner = await readServerFile(databasePath)
-  if (owner) throw taken(databasePath, owner)
-  rmSync(path, { force: true })
+  const content = (url: string) => JSON.stringify({ pid: process.pid, pid_started: started, url, token })
+  const isOurs = () => readOrNothing(path)?.includes(token) === true
   const draft = `${path}.${randomBytes(4).toString('hex')}`
-  write('', draft)
   try {
-    // A link fails when another server was faster, and a complete file appears at once.
-    linkSync(draft, path)
+    writeFileSync(draft, content(''), { mode: 0o600 })
+    // A link fails where there is a file, and a complete one appears at once.
+    while (!linked(draft, path)) await removeLeftover(databasePath)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    throw taken(databasePath, await readServerFile(databasePath))
+    if (error instanceof CageError) throw error
+    throw new CageError('database_unusable', `cannot use ${databasePath} as a database: ${(error as Error).message}`, {
+      facts: { path: databasePath },
+      cause: error,
+    })
   } finally {
     rmSync(draft, { force: true })
   }
-  return { publish: (url) => write(url, path), release: () => rmSync(path, { force: true }) }
+  return {
+    publish: (url) => {
+      if (!isOurs()) throw taken(databasePath, undefined)
+      writeFileSync(path, content(url), { mode: 0o600 })
+    },
+    release: () => {
+      if (isOurs()) rmSync(path, { force: true })
+    },
+  }
+}
+
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return false
+  }
+}
+
+/** Removes the file of a server that is gone, and no other's. Throws CageError `already_running`. */
+async function removeLeftover(databasePath: string): Promise<void> {
+  const path = serverFilePath(databasePath)
+  const before = readOrNothing(path)
+  if (before === undefined) return
+  const owner = await readServerFile(databasePath)
+  if (owner) throw taken(databasePath, owner)
+  const aside = `${path}.${randomBytes(4).toString('hex')}`
+  try {
+    renameSync(path, aside)
+    // Another one that starts may have removed it before us, and taken its place: that one has it.
+    if (readOrNothing(aside) !== before) linked(aside, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  } finally {
+    rmSync(aside, { force: true })
+  }
+}
+
+function readOrNothing(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
 }
 
 const taken = (databasePath: string, owner: ServerFile | undefined): CageError =>
