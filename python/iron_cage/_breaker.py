@@ -7,6 +7,7 @@ while the server does not answer, a circuit of the same rules lives in this proc
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable
 from contextvars import ContextVar
 
 from ._circuit import Circuit
@@ -229,8 +230,8 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
                     return await function(*args, **arguments)  # type: ignore[misc]
                 except on as error:
                     await _in_thread(lambda: _tell_fallback(name, error))
-                    found = answer(*args, **arguments) if callable(answer) else answer
-                    return await found if hasattr(found, "__await__") else found
+                    found: Any = answer(*args, **arguments) if callable(answer) else answer
+                    return await found if isinstance(found, Awaitable) else found
 
             return coroutine  # type: ignore[return-value]
 
