@@ -132,7 +132,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => database.close())
     const users = new Users({ database, clock })
     requireLocalOrInvited(config.server, users.count)
-    const sessions = new Sessions({ database, clock, users, operatorToken })
     const state = new StateManager({
       database,
       clock,
@@ -168,6 +167,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
     const vault = await Vault.open({ database, state, audit, clock, masterKey, masterKeyProblem, onValues })
     opened.push(() => vault.close())
+    const signingKey = vault.keyFor('sessions')
+    const sessions = new Sessions({ database, clock, users, operatorToken, signingKey })
     const providerKeyNames = keyNamesOf(config.providers)
     const serviceKeyNames = keyNamesOf(config.services)
     const keyNames = new Set(Object.values(providerKeyNames).filter((name) => name !== undefined))

@@ -7,8 +7,8 @@
  *   user's of now, not the token's of then.
  * - A refresh token works once. One that was used already may be stolen, and nobody knows which of the two that hold it is
  *   the thief: the session ends for both.
- * - Sessions are rows, so that a restart signs nobody out: what was signed with the key of an earlier start is refused, the
- *   refresh token gets a new one.
+ * - Sessions are rows, so that a restart signs nobody out: where the vault is locked, what was signed at an earlier start is
+ *   refused, and the refresh token gets a new one.
  */
 import { randomBytes } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
@@ -47,7 +47,7 @@ export interface SessionOptions {
   users: Users
   /** The command line's token, known to this machine's user by the server file. */
   operatorToken: string
-  /** Signs access tokens; 32 bytes. (Default: made at each start.) */
+  /** Signs access tokens; 32 bytes, of the vault. (Default: made at each start, when the vault is locked.) */
   signingKey?: Uint8Array | undefined
 }
 

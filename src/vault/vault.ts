@@ -293,6 +293,11 @@ export class Vault {
     })
   }
 
+  /** A key for one purpose, the same at each start under one master key; undefined while the vault is locked. */
+  keyFor(purpose: string): Uint8Array | undefined {
+    return this.#root && new Uint8Array(hkdfSync('sha256', this.#root, '', `iron-cage ${purpose}`, 32))
+  }
+
   /** What was found, for the row of its incident; undefined while the vault is locked. */
   sealOriginal(incidentId: string, value: string): Buffer | undefined {
     if (this.#root === undefined) return undefined

@@ -229,3 +229,16 @@ describe('a token', () => {
     },
   )
 })
+
+test.each([
+  ['an open vault keeps the key that signs', 'a master key of the tests, long enough 0123456789', 200],
+  ['a locked one does not', undefined, 401],
+])('over a restart, %s, and nobody has to sign in again', async (_what, masterKey, status) => {
+  const before = await openTestRuntime({ masterKey })
+  const session = await before.login()
+  await before.close()
+  const after = await openTestRuntime({ masterKey, folder: before.folder })
+  expect((await after.get('/api/auth/me', session.access_token)).status).toBe(status)
+  const renewed = await after.post('/api/auth/refresh', { refresh_token: session.refresh_token })
+  expect((await after.get('/api/auth/me', renewed.json().access_token as string)).status).toBe(200)
+})
