@@ -281,3 +281,24 @@ describe("the dashboard's files", () => {
     expect((await send(`${cage.url}/`, { method: 'HEAD' })).text).toBe('')
   })
 })
+
+test.each([
+  '../../../../../../../../etc/passwd',
+  '/etc/passwd',
+  '/etc',
+  '/proc/self/environ',
+  'nothing.py',
+  '..',
+  '/dev/null',
+  'agent.py\0.js',
+  '%2e%2e/%2e%2e/etc/passwd',
+  'file:///etc/passwd',
+  'https://evil.com/agent.py',
+])('a script called %j starts nothing, and tells nothing of what is there', async (script) => {
+  const cage = await openTestRuntime()
+  const { access_token } = await cage.login()
+  const reply = await cage.post('/api/agents', { script }, access_token)
+  expect([400, 404]).toContain(reply.status)
+  expect(reply.text).not.toMatch(/root:|PATH=/)
+  expect(cage.runtime.state.read().agents).toEqual({})
+})

@@ -1,5 +1,7 @@
 /** People and tokens by HTTP: made, changed, taken away; what that does to those who are in already; what the audit tells. */
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
@@ -183,6 +185,26 @@ test('every row of the audit tells the role and who it was', async () => {
   const change = rows.find(({ action }) => action === 'user.changed')
   expect(change?.details).toEqual({ username: 'carol', role_before: 'viewer', role: 'admin', password_changed: false })
   expect(JSON.stringify(rows)).not.toContain(password)
+})
+
+test('no password and no token is in any file: database, its journal, logs', async () => {
+  const cage = await openTestRuntime({ log: { level: 'debug' } })
+  const { access_token: operator, refresh_token } = await cage.login()
+  const secrets = [password, 'another good one', 'wrong horse', operator, refresh_token.slice(0, 50)]
+  await cage.post('/api/users', { username: 'alice', password }, operator)
+  await cage.post('/api/auth/login', { username: 'alice', password: 'wrong horse' })
+  const alice = (await cage.post('/api/auth/login', { username: 'alice', password })).json()
+  await cage.post('/api/users/alice', { password: 'another good one' }, operator, 'PATCH')
+  const token = (await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, operator)).json()
+  const renewed = (await cage.post(`/api/tokens/${token.id}/rotate`, {}, operator)).json()
+  secrets.push(...[alice.access_token, alice.refresh_token, token.token, renewed.token].map(String))
+  const files = () => readdirSync(cage.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  const found = files().flatMap(({ parentPath, name }) => {
+    const content = readFileSync(join(parentPath, name), 'latin1')
+    return secrets.filter((secret) => content.includes(secret)).map((secret) => `${secret} in ${name}`)
+  })
+  expect(files().map(({ name }) => name)).toContain('state.db-wal')
+  expect(found).toEqual([])
 })
 
 describe('a token', () => {
