@@ -70,7 +70,7 @@ mark(LETTER | LOCAL | RUN, 0xff66, 0xffdc)
 markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b")
 markEach(RUN, '\\&#;')
 mark(LITERAL, 0x20, 0x7e)
-for (const escape of '%\\&') KINDS[escape.charCodeAt(0)] = kindOf(escape.charCodeAt(0)) & ~LITERAL
+for (const begin of '%\\&') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
 for (const invisible of '\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff') {
   KINDS[invisible.charCodeAt(0)] = IGNORED | RUN
 }

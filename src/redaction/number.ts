@@ -98,7 +98,7 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
 function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
   const lead = plain(window.before(start))
   if (lead === 0x2b || lead === 0x42 || lead === 0x62) return true
-  if (first === 0) return length >= 2 && (window.at(start + 1) & 15) <= 1
+  if (first === 0) return length >= 2 && (length > 2 || grouped) && (window.at(start + 1) & 15) <= 1
   if (length === 10) return true
   if (first === 1 && length === 11) return true
   return grouped && (length === 3 || (first === 1 && (length === 1 || length === 4)))

@@ -164,6 +164,18 @@ describe('time is linear on every input', () => {
       '\u200b',
     ])
     .concat([`${'a'.repeat(95)}@`, `@${'a.'.repeat(99)}`, '&', ';', '{"a":['])
+    .concat([
+      '_at_',
+      'GB29 ',
+      '+49 151 ',
+      '1 2 3 ',
+      '[[[',
+      'a@b.',
+      'https://a:',
+      '-----BEGIN A KEY-----',
+      '%2B422',
+      '401. \n',
+    ])
 
   // A megabyte takes a tenth of a second; quadratic work on it takes minutes, and the test runs out of time.
   test.each(pieces)('a megabyte of %j', (piece) => {
