@@ -4,6 +4,7 @@
  */
 import yargs from 'yargs'
 import { asCageError, CageError } from '../errors.ts'
+import { withHelpLast } from './help.ts'
 import { errorText } from './print.ts'
 import { type Command, processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
@@ -36,15 +37,20 @@ const COMMANDS: Commands = {
   prices: async () => (await import('./prices.ts')).pricesCommand,
   config: async () => (await import('./config.ts')).configCommand,
   doctor: async () => (await import('./doctor/doctor.ts')).doctorCommand,
+  backup: async () => (await import('./backup.ts')).backupCommand,
+  restore: async () => (await import('./backup.ts')).restoreCommand,
+  completion: async () => (await import('./completion.ts')).completionCommand,
+  help: async () => (await import('./help.ts')).helpCommand,
   version: async () => (await import('./version.ts')).versionCommand,
 }
 
 /** Runs one command line and returns the exit code. Never rejects. `extraCommands`: what the program has besides ours. */
 export async function runCli(
-  argv: readonly string[],
+  typed: readonly string[],
   extraCommands: Commands = {},
   terminal: Terminal = processTerminal(),
 ): Promise<number> {
+  const argv = withHelpLast(typed)
   if (argv.length === 0) {
     for (const line of welcome) terminal.out(line)
     return 0
@@ -69,6 +75,8 @@ export async function runCli(
         'parse-positional-numbers': false,
       })
       .check(refuseRepeated)
+      // Asked by the scripts of completion.ts; that command of its own is not shown.
+      .completion('yargs-completion', false)
       .epilogue('Documentation and configuration: README.md')
     for (const command of await wantedCommands(argv, { ...COMMANDS, ...extraCommands })) command(parser, terminal)
     await parser.parseAsync(withDashesLast(argv))

@@ -1,4 +1,5 @@
 import packageJson from '../../package.json' with { type: 'json' }
+import { isSingleExecutable } from '../package-folder.ts'
 import { json } from './print.ts'
 import type { Command } from './terminal.ts'
 
@@ -9,6 +10,9 @@ export const versionCommand: Command = (yargs, terminal) =>
     'version',
     'Show the version',
     (command) => command.option('json', { type: 'boolean', describe: 'Write JSON' }),
-    ({ json: asJson }) =>
-      terminal.out(asJson ? json({ version: VERSION, node: process.versions.node }) : `iron-cage ${VERSION}`),
+    ({ json: asJson }) => {
+      const platform = `${process.platform}-${process.arch}`
+      const facts = { version: VERSION, node: process.versions.node, platform, single_executable: isSingleExecutable() }
+      terminal.out(asJson ? json(facts) : `iron-cage ${VERSION}`)
+    },
   )
