@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { openPlace, type Place } from './support.ts'
 
 const CANARY = 'sk-canary-7f3a9c2d41b8-end'
@@ -31,45 +31,47 @@ test('keygen writes a new key, and never over a file that is there', async () =>
   expect(one.out).not.toBe(other.out)
 })
 
-describe.each([
-  ['without a server', false],
-  ['with a server', true],
-])('secrets, %s', (_, isServed) => {
-  test('are set, shown masked, revealed, replaced, taken back, deleted and restored', async () => {
-    const { place, env } = await openKeyed()
-    if (isServed) await serve(place, env)
-    const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
-    expect(await secrets(['set', 'OPENAI_API_KEY'], `${CANARY}\n`)).toMatchObject({
-      code: 0,
-      out: '',
-      err: 'OPENAI_API_KEY of development is in the vault (version 1)\n',
-    })
-    expect((await secrets(['list'])).out).toMatch(/^OPENAI_API_KEY +development +sk-c…nd +version 1 +since /)
-    expect((await secrets(['list', '--env', 'production'])).out).toBe('')
-    expect((await secrets(['get', 'OPENAI_API_KEY'])).out).not.toContain(CANARY)
-    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
-    place.write('value', 'two\nlines\n')
-    expect((await secrets(['rotate', 'OPENAI_API_KEY', '--from-file', 'value'])).err).toContain('(version 2)')
-    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe('two\nlines\n')
-    expect((await secrets(['roll-back', 'OPENAI_API_KEY'])).err).toContain('(version 3)')
-    expect((await secrets(['delete', 'OPENAI_API_KEY'])).code).toBe(0)
-    expect((await secrets(['get', 'OPENAI_API_KEY'])).code).toBe(5)
-    expect((await secrets(['list', '--deleted'])).out).toContain('deleted ')
-    expect((await secrets(['restore', 'OPENAI_API_KEY'])).code).toBe(0)
-    expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
-    const audit = JSON.parse((await secrets(['audit', 'OPENAI_API_KEY', '--json'])).out) as { operation: string }[]
-    const operations = audit.map(({ operation }) => operation).filter((operation) => operation !== 'rotated')
-    expect(operations).toEqual(['read', 'restore', 'delete', 'roll_back', 'read', 'update', 'read', 'create'])
+test('without a server secrets are set, shown masked, revealed, replaced, taken back, deleted and restored', async () => {
+  const { place, env } = await openKeyed()
+  const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
+  expect(await secrets(['set', 'OPENAI_API_KEY'], `${CANARY}\n`)).toMatchObject({
+    code: 0,
+    out: '',
+    err: 'OPENAI_API_KEY of development is in the vault (version 1)\n',
+  })
+  expect((await secrets(['list'])).out).toMatch(/^OPENAI_API_KEY +development +sk-c…nd +version 1 +since /)
+  expect((await secrets(['list', '--env', 'production'])).out).toBe('')
+  expect((await secrets(['get', 'OPENAI_API_KEY'])).out).not.toContain(CANARY)
+  expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
+  place.write('value', 'two\nlines\n')
+  expect((await secrets(['rotate', 'OPENAI_API_KEY', '--from-file', 'value'])).err).toContain('(version 2)')
+  expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe('two\nlines\n')
+  expect((await secrets(['roll-back', 'OPENAI_API_KEY'])).err).toContain('(version 3)')
+  expect((await secrets(['delete', 'OPENAI_API_KEY'])).code).toBe(0)
+  expect((await secrets(['get', 'OPENAI_API_KEY'])).code).toBe(5)
+  expect((await secrets(['list', '--deleted'])).out).toContain('deleted ')
+  expect((await secrets(['restore', 'OPENAI_API_KEY'])).code).toBe(0)
+  expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
+  const audit = JSON.parse((await secrets(['audit', 'OPENAI_API_KEY', '--json'])).out) as { operation: string }[]
+  const operations = audit.map(({ operation }) => operation).filter((operation) => operation !== 'rotated')
+  expect(operations).toEqual(['read', 'restore', 'delete', 'roll_back', 'read', 'update', 'read', 'create'])
 
-    expect(await secrets(['set', 'a-b'], 'value')).toMatchObject({ code: 2 })
-    expect(await secrets(['set', 'EMPTY'], '')).toMatchObject({ code: 2, err: expect.stringContaining('empty') })
-    expect(await secrets(['rotate', 'NOBODY'], 'value')).toMatchObject({ code: 5 })
-    const files = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
-    for (const { parentPath, name } of files) {
-      expect(readFileSync(join(parentPath, name)).includes(CANARY), name).toBe(false)
-    }
-  }, 60_000)
-})
+  expect(await secrets(['set', 'a-b'], 'value')).toMatchObject({ code: 2 })
+  expect(await secrets(['set', 'EMPTY'], '')).toMatchObject({ code: 2, err: expect.stringContaining('empty') })
+  expect(await secrets(['rotate', 'NOBODY'], 'value')).toMatchObject({ code: 5 })
+  requireNowhere(place)
+}, 60_000)
+
+test('a running server is asked, and nothing is left of a value in any file', async () => {
+  const { place, env } = await openKeyed()
+  await serve(place, env)
+  const secrets = (words: string[], stdin?: string) => place.run(['secrets', ...words], { env, stdin })
+  expect((await secrets(['set', 'OPENAI_API_KEY'], CANARY)).err).toContain('is in the vault (version 1)')
+  expect((await secrets(['rotate', 'OPENAI_API_KEY'], `${CANARY}-2`)).err).toContain('has a new value (version 2)')
+  expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}-2\n`)
+  expect((await secrets(['delete', 'OPENAI_API_KEY'])).code).toBe(0)
+  requireNowhere(place)
+}, 60_000)
 
 test('without the key, with a weak or another one, secrets say what to do and exit with 8', async () => {
   const { place, env } = await openKeyed()
@@ -125,3 +127,11 @@ test('an agent gets its secret and finds the master key nowhere, not in any envi
   expect(run.out + run.err).toMatch(/looked at \d+ places; secret abcd/)
   expect(run.code).toBe(0)
 }, 60_000)
+
+function requireNowhere(place: Place): void {
+  const files = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  expect(files.length).toBeGreaterThan(3)
+  for (const { parentPath, name } of files) {
+    expect(readFileSync(join(parentPath, name)).includes(CANARY), name).toBe(false)
+  }
+}

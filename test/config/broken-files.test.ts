@@ -180,7 +180,7 @@ describe('a broken YAML file', () => {
     [
       'an event nobody is alerted of',
       'alerts:\n  webhooks:\n    - { url: "https://h", events: [budget.warnd] }\n',
-      'a.yaml:3:36: alerts.webhooks[0].events[0]: expected one of budget.warned, budget.exhausted, circuit.opened, pii.found, agent.exited, agent.stopped, audit.broken, vault.broken, got "budget.warnd"; did you mean budget.warned?',
+      'a.yaml:3:36: alerts.webhooks[0].events[0]: expected a known one such as budget.warned, got "budget.warnd"; did you mean budget.warned?',
     ],
     [
       'an e-mail alert without a server',
