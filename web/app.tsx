@@ -275,6 +275,8 @@ function useKeys(keys: Record<string, () => void>): void {
     const listen = (event: KeyboardEvent) => {
       const isTyping = (event.target as HTMLElement).matches('input, select, textarea')
       if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && event.key !== 'Escape')) return
+      // A question that waits for its answer has the keyboard for itself.
+      if (document.querySelector(':modal')) return
       const act = keys[event.key]
       if (!act) return
       event.preventDefault()

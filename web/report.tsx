@@ -47,10 +47,11 @@ export function ReportPage({ agentId }: { agentId: string }) {
 
 /** In a tree of its own, with the document's own style: a sheet that a script makes is none that a page brought in. */
 function show(place: HTMLElement, text: string): void {
-  const document = new DOMParser().parseFromString(text, 'text/html')
+  const [whole = '', style = ''] = /<style>([\s\S]*?)<\/style>/.exec(text) ?? []
+  const document = new DOMParser().parseFromString(text.replace(whole, ''), 'text/html')
   const root = place.shadowRoot ?? place.attachShadow({ mode: 'open' })
   const sheet = new CSSStyleSheet()
-  sheet.replaceSync(document.querySelector('style')?.textContent ?? '')
+  sheet.replaceSync(style)
   root.adoptedStyleSheets = [sheet]
   root.replaceChildren(...document.body.children)
 }

@@ -26,10 +26,12 @@ export function NotificationsPanel(props: {
             class={`note ${TONES[alert.level]} ${alert.acknowledged ? 'seen' : ''}`}
             data-alert={alert.kind}
           >
-            <b>{alert.title}</b>
-            <time class="dim" dateTime={alert.at}>
-              {ago(alert.at, nowMs)}
-            </time>
+            <header>
+              <b>{alert.title}</b>
+              <time class="dim" dateTime={alert.at}>
+                {ago(alert.at, nowMs)}
+              </time>
+            </header>
             <p>
               {alert.detail}
               {alert.delivered.length > 0 && ` Sent by ${alert.delivered.join(', ')}.`}

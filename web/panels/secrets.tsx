@@ -47,7 +47,7 @@ export function SecretsPanel({
     >
       {vault.state === 'locked' && (
         <p class="locked">
-          <b>The vault is locked.</b> {vault.hint}
+          <b>The vault is locked.</b> To open it, {vault.hint}.
         </p>
       )}
       <ul class="secrets scroll">
