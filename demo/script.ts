@@ -7,18 +7,21 @@ import { loadFlags } from '../src/cli/flags.ts'
 import { reportLines } from '../src/cli/report.ts'
 import { runAgent } from '../src/cli/run-agent.ts'
 import type { Command } from '../src/cli/terminal.ts'
+import type { LoadedConfig } from '../src/config/config.ts'
 import { CageError } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder } from '../src/package-folder.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { figures } from '../src/state/figures.ts'
 import type { Inbox } from './inbox.ts'
+import { demoMasterKey } from './master-key.ts'
 import { openStage } from './stage.ts'
 import { readLeads } from './world.ts'
 
 /** A hundred leads in a hundred seconds. */
 const DEFAULT_PACE = '3600'
 const MOST_PACE = 360_000
+const DATABASE = './iron_demo.db'
 /** About what real services take. */
 const LATENCY_MS = 40
 
@@ -36,6 +39,11 @@ const SHOWN = new Set<EventType>([
   'budget.warned',
   'budget.exhausted',
   'budget.raised',
+  'secret.updated',
+  'secret.reloaded',
+  'secret.reload_failed',
+  'secret.rotated',
+  'secret.rolled_back',
   'pii.found',
   'alert.delivered',
   'alert.failed',
@@ -50,7 +58,7 @@ export const demoCommand: Command = (yargs, terminal) =>
         .option('pace', { type: 'string', default: DEFAULT_PACE, describe: 'Leads an hour, or max' })
         .option('budget', { type: 'string', default: '50', requiresArg: true, describe: 'Hard limit in US dollars' })
         .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
-        .option('db', { type: 'string', requiresArg: true, describe: 'Database file (default: ./iron_state.db)' })
+        .option('db', { type: 'string', requiresArg: true, describe: `Database file (default: ${DATABASE})` })
         .option('once', { type: 'boolean', describe: 'Exit when the agent has ended' })
         .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
         .example('$0 demo', 'a hundred seconds, then the dashboard stays')
@@ -58,7 +66,7 @@ export const demoCommand: Command = (yargs, terminal) =>
     async ({ pace, once, open, ...flags }) => {
       const paceMs = parsePace(pace)
       const leads = readLeads(`${packageFolder()}demo/leads.csv`)
-      const loaded = loadFlags(flags, terminal)
+      const loaded = withOwnDatabase(loadFlags(flags, terminal))
       const latencyMs = paceMs === 0 ? 0 : LATENCY_MS
       await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config })
       const path = `${packageFolder()}demo/lead_gen_agent.py`
@@ -70,6 +78,7 @@ export const demoCommand: Command = (yargs, terminal) =>
           keep: !once,
           open,
           prepare: stage.prepare,
+          masterKey: demoMasterKey(resolve(stage.config.db.path)),
           shows: ({ type }) => SHOWN.has(type),
           report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once === true),
         },
@@ -77,6 +86,12 @@ export const demoCommand: Command = (yargs, terminal) =>
       )
     },
   )
+
+/** The demo's vault must not be in the way of a vault with another key, nor its events among others. */
+function withOwnDatabase(loaded: LoadedConfig): LoadedConfig {
+  if (loaded.origins['db.path'] !== undefined) return loaded
+  return { ...loaded, config: { ...loaded.config, db: { ...loaded.config.db, path: DATABASE } } }
+}
 
 /** Milliseconds a lead takes at least. Throws CageError `usage`. */
 function parsePace(pace: string): number {

@@ -2,6 +2,7 @@
 import type { Config } from '../src/config/schema.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { type Inbox, openInbox } from './inbox.ts'
+import { type OperatedRuntime, seatOperator } from './operator.ts'
 import { type Lead, linkedinProfile, linkedinRequest, startWorld, type World, type WorldOptions } from './world.ts'
 import { DEMO_AGENT, demoConfig } from './world-config.ts'
 
@@ -9,8 +10,11 @@ export interface Stage extends AsyncDisposable {
   world: World
   inbox: Inbox
   config: Config
-  /** Brings a runtime to where every show begins: lead 1, closed circuits, the profiles of an earlier run in the cache. */
-  prepare(runtime: Pick<Runtime, 'checkpoints' | 'circuits' | 'state' | 'cache'>): void
+  /**
+   * Brings a runtime to where every show begins: lead 1, closed circuits, the profiles of an earlier run in the cache, the
+   * agent's key in the vault and somebody there who will rotate it.
+   */
+  prepare(runtime: Pick<Runtime, 'checkpoints' | 'circuits' | 'cache'> & OperatedRuntime): Promise<void>
 }
 
 export interface StageOptions extends WorldOptions {
@@ -26,7 +30,10 @@ export async function openStage({ paceMs, given, ...world }: StageOptions): Prom
     world: outside,
     inbox,
     config: demoConfig({ world: outside, inbox, paceMs }, given),
-    prepare: (runtime) => prepare(runtime, world.leads),
+    prepare: (runtime) => {
+      prepare(runtime, world.leads)
+      return seatOperator(runtime, outside, world.leads)
+    },
     [Symbol.asyncDispose]: async () => {
       await Promise.all([outside.close(), inbox.close()])
     },

@@ -1,6 +1,7 @@
 /** The demo's configuration: an ordinary one, whose providers, services and alerts point at the simulated world. */
 import { type Config, configSchema } from '../src/config/schema.ts'
 import type { Inbox } from './inbox.ts'
+import { DEMO_KEYS } from './operator.ts'
 import type { World } from './world.ts'
 
 /** An answer LinkedIn gave a week ago is still a good one. */
@@ -26,7 +27,8 @@ export function demoConfig(
     agent: {
       name: DEMO_AGENT,
       environment: 'production',
-      env: { OPENAI_API_KEY: 'sk-demo-key-of-the-simulated-world', DEMO_PACE_MS: String(paceMs) },
+      // For a vault that cannot be opened; what is in the vault wins over it.
+      env: { OPENAI_API_KEY: DEMO_KEYS[0], DEMO_PACE_MS: String(paceMs) },
     },
     budget: { ...given.budget, baseline: 'gpt-4' },
     providers: { openai: { base_url: `${world.url}/openai/v1` } },

@@ -57,6 +57,8 @@ export interface World {
   url: string
   /** Every request so far, oldest first. */
   requests: readonly WorldRequest[]
+  /** The keys that OpenAI takes, looked at when a request arrives. (At first: none, and it takes every one.) */
+  keys: Set<string>
   /** How many requests a service got, for one lead or for all of them. */
   count(service: WorldService, lead?: number): number
   close(): Promise<void>
@@ -73,8 +75,9 @@ const CHARACTERS_PER_TOKEN = 4.6
 
 export async function startWorld(options: WorldOptions): Promise<World> {
   const requests: WorldRequest[] = []
+  const keys = new Set<string>()
   const server = createServer((request, response) => {
-    answer(request, response, options, requests).catch((error: Error) => response.destroy(error))
+    answer(request, response, options, requests, keys).catch((error: Error) => response.destroy(error))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -83,6 +86,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     port,
     url: `http://127.0.0.1:${port}`,
     requests,
+    keys,
     count: (service, lead) =>
       requests.filter((one) => one.service === service && (lead === undefined || one.lead === lead)).length,
     close: () => close(server),
@@ -101,9 +105,11 @@ async function answer(
   response: ServerResponse,
   options: WorldOptions,
   requests: WorldRequest[],
+  keys: ReadonlySet<string>,
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://world')
   const key = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? null
+  const isKnown = keys.size === 0 || (key !== null && keys.has(key))
   const body = await readBody(request)
   response.setHeader('x-request-id', `req_world_${requests.length + 1}`)
   const route = `${request.method} ${url.pathname}`
@@ -113,11 +119,12 @@ async function answer(
     requests.push({
       service: 'openai',
       lead: lead?.id ?? null,
-      status: call ? 200 : 400,
+      status: !isKnown ? 401 : call ? 200 : 400,
       model: call?.model ?? null,
       key,
     })
     await wait(options, `openai ${lead?.id} ${call?.prompt.length}`)
+    if (!isKnown) return answerJson(response, 401, openAiError('Incorrect API key provided'))
     return call ? answerChat(response, call, lead) : answerJson(response, 400, openAiError('the body is not a chat'))
   }
   const lead = findLead(options.leads, url.searchParams.get('domain'))

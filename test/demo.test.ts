@@ -6,14 +6,16 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { DEMO_KEYS } from '../demo/operator.ts'
 import { openStage } from '../demo/stage.ts'
-import { readLeads } from '../demo/world.ts'
+import { readLeads, type WorldRequest } from '../demo/world.ts'
 import { configSchema } from '../src/config/schema.ts'
 import type { RuntimeEvent } from '../src/events.ts'
 import { openRuntime } from '../src/runtime.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { figures } from '../src/state/figures.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
+import { newMasterKey } from '../src/vault/master-key.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const leads = readLeads(join(root, 'demo/leads.csv'))
@@ -27,7 +29,7 @@ interface Show {
   end: Snapshot
   mails: readonly string[]
   webhooks: readonly string[]
-  keysSeen: Set<string | null>
+  requests: readonly WorldRequest[]
 }
 
 /** Runs the demo at full speed. `onEvent` may interfere. */
@@ -48,10 +50,11 @@ async function play(options: {
     config: stage.config,
     configFile: null,
     environment: { PATH: process.env.PATH! },
+    masterKey: newMasterKey(),
     version: 'test',
   })
   try {
-    stage.prepare(runtime)
+    await stage.prepare(runtime)
     const events: RuntimeEvent[] = []
     runtime.state.subscribe((event) => {
       events.push(event)
@@ -76,7 +79,7 @@ async function play(options: {
       end: runtime.state.read(),
       mails: [...stage.inbox.mails],
       webhooks: [...stage.inbox.webhooks],
-      keysSeen: new Set(stage.world.requests.filter(({ service }) => service === 'openai').map(({ key }) => key)),
+      requests: [...stage.world.requests],
     }
   } finally {
     await runtime.close('the test is over')
@@ -112,6 +115,17 @@ describe('the demo at full speed', () => {
     expect(show.agentAt(34).outcomes).toEqual({ succeeded: 34, failed: 0, degraded: 1 })
     expect(ofType('circuit.opened')).toHaveLength(1)
     expect(ofType('circuit.opened')[0]!.data).toMatchObject({ failures: 5, tier: 2 })
+
+    // Lead 50: a new key, in the same process; from lead 51 on the provider sees no other, and nothing fails
+    expect(ofType('secret.updated').map(({ data }) => [data.name, data.version])).toEqual([['OPENAI_API_KEY', 2]])
+    expect(ofType('secret.rotated').map(({ data }) => [data.reloaded, data.restart_required])).toEqual([[1, 0]])
+    const calls = show.requests.filter(({ service }) => service === 'openai')
+    const [first, second] = DEMO_KEYS
+    expect(new Set(calls.filter(({ lead }) => lead! <= 50).map(({ key }) => key))).toEqual(new Set([first]))
+    expect(new Set(calls.filter(({ lead }) => lead! > 50).map(({ key }) => key))).toEqual(new Set([second]))
+    expect(show.agentAt(49).outcomes.succeeded).toBe(49)
+    expect(new Set(ofType('agent.started').map(({ data }) => data.pid))).toEqual(new Set([show.agentAt(51).pid]))
+    expect(show.end.agents[show.agentId]!.calls.failed).toBe(0)
 
     // Leads 67, 78, 91: what was found, never its value
     expect(ofType('pii.found').map(({ data }) => [data.unit, data.pii_type, data.action, data.place])).toEqual([
@@ -149,7 +163,6 @@ describe('the demo at full speed', () => {
     // Alerts that really arrived: one e-mail; webhooks for circuit, three findings, warning
     expect(show.mails).toHaveLength(1)
     expect(show.webhooks).toHaveLength(5)
-    expect(show.keysSeen).toEqual(new Set(['sk-demo-key-of-the-simulated-world']))
     const everything = JSON.stringify([show.events, show.mails, show.webhooks])
     expect(everything).not.toContain('ceo@piileaker.com')
   })
@@ -194,10 +207,11 @@ describe('iron-cage demo', () => {
       for (const output of [await run(), await run()]) {
         expect(output).toContain('Total              $45.90 of $50.00 (91.8% used)')
         expect(output).toContain('Success                             98% (98/100)')
+        expect(output).toMatch(/lead_gen_agent has the new OPENAI_API_KEY, after \d+ ms/)
         expect(output).toMatch(/Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 \(cached data\)/)
         expect(output).not.toContain('piileaker.com')
       }
-      const database = new Sqlite(join(folder, 'iron_state.db'), { readonly: true })
+      const database = new Sqlite(join(folder, 'iron_demo.db'), { readonly: true })
       onTestFinished(() => void database.close())
       const totals = database
         .prepare("SELECT agent_id, sum(cost_nanos) AS nanos FROM calls WHERE state = 'charged' GROUP BY agent_id")

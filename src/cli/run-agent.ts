@@ -22,7 +22,9 @@ export interface AgentShow {
   /** Open the dashboard in a browser. */
   open?: boolean | undefined
   /** Done before the agent starts. (Default: nothing.) */
-  prepare?: (runtime: Runtime) => void
+  prepare?: (runtime: Runtime) => Promise<void>
+  /** Opens the vault. (Default: the one that the environment names.) */
+  masterKey?: string | undefined
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
   /** Printed when the agent has ended. (Default: nothing.) */
@@ -39,7 +41,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     configFile: loaded.file,
     reload: show.reload,
     environment: terminal.env.variables,
-    ...terminal.env.readMasterKey(),
+    ...(show.masterKey === undefined ? terminal.env.readMasterKey() : { masterKey: show.masterKey }),
     version: VERSION,
   })
   if (show.reload) end.onReload = () => runtime.reload()
@@ -47,7 +49,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed'), shows: show.shows })
   let reason = 'could not start the agent'
   try {
-    show.prepare?.(runtime)
+    await show.prepare?.(runtime)
     const { supervisor } = runtime
     const { agentId } = await supervisor.start({ script: path })
     const dashboardLink = runtime.dashboardLink()

@@ -55,7 +55,7 @@ export async function openShow(browser: Browser, { isLocked = false, ...options 
     await stage[Symbol.asyncDispose]()
     await rm(folder, { recursive: true, force: true })
   })
-  stage.prepare(runtime)
+  await stage.prepare(runtime)
   const { page, faults } = await openPage(browser, runtime.dashboardLink())
   await page.getByText('No agent yet').waitFor()
   const { agentId } = await runtime.supervisor.start({ script: join(root, 'demo/lead_gen_agent.py') })
