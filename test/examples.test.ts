@@ -2,17 +2,18 @@
  * Every program of python/examples, and an agent as each framework's beginners write it, under `iron-cage start` with the
  * real packages. Two at a time from the beginning on: most of their time goes into importing frameworks.
  */
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { Cage, type Caged } from './examples/cage.ts'
-import { folder, readExamples, tableOf } from './examples/example.ts'
+import { type Beside, Cage, type Caged } from './examples/cage.ts'
+import { type Example, folder, readExamples, tableOf } from './examples/example.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const examples = readExamples()
 
 /** Not under `start`: they show how an agent is tested without a cage. */
-const isTest = ({ name }: { name: string }) => name.startsWith('testing')
+const isTest = ({ name }: Example) => name.startsWith('testing')
 
 const TUTORIALS = [
   // The budget pays for the first call and not for the second.
@@ -22,6 +23,15 @@ const TUTORIALS = [
   { name: 'openai_quickstart', environment: '.venv-test', limit: '0.00003' },
   { name: 'anthropic_quickstart', environment: '.venv-test', limit: '0.0014' },
 ]
+
+/** What a person does while an example runs, as its first lines say. */
+const BESIDE: Record<string, Beside> = {
+  pattern_secret_rotation: {
+    before: [{ words: ['secrets', 'set', 'CRM_KEY'], stdin: 'the-first-key' }],
+    at: 'waiting for another key',
+    meanwhile: [{ words: ['secrets', 'rotate', 'CRM_KEY'], stdin: 'the-second-key' }],
+  },
+}
 
 /** Both cores, and whoever waits for a result gets it. */
 class TwoAtATime {
@@ -46,7 +56,7 @@ beforeAll(async () => {
   cage = await Cage.open()
   const two = new TwoAtATime()
   const start = (key: string, environment: string, script: string, ...flags: string[]) => {
-    const result = two.do(() => cage.start(environment, script, ...flags))
+    const result = two.do(() => cage.start(environment, script, flags, BESIDE[key]))
     result.catch(() => undefined)
     results.set(key, result)
   }
@@ -54,7 +64,7 @@ beforeAll(async () => {
     start(`${name} whole`, environment, `test/examples/tutorials/${name}.py`, '--budget', '1')
     start(`${name} stopped`, environment, `test/examples/tutorials/${name}.py`, '--budget', limit)
   }
-  for (const { name, environment, start: words } of examples) {
+  for (const { name, environment, start: words } of examples.filter((one) => !isTest(one))) {
     const [, , script, ...flags] = words
     start(name, environment, script!, ...flags)
   }
@@ -64,6 +74,23 @@ afterAll(async () => {
   await Promise.allSettled(results.values())
   await cage[Symbol.asyncDispose]()
 })
+
+/** As the first lines say, in a place where nothing of ours is installed: `PYTHONPATH` stands for `pip install iron-cage`. */
+function runTests(environment: string, words: string[]): Promise<{ code: number | null; said: string }> {
+  const python = resolve(root, environment, 'bin/python')
+  const env = {
+    PATH: process.env.PATH,
+    PYTHONPATH: 'python',
+    PYTHONWARNINGS: 'ignore',
+    PYTEST_ADDOPTS: '-p no:cacheprovider',
+    OPENAI_API_KEY: 'sk-of-the-examples',
+  }
+  return new Promise((done) => {
+    const child = execFile(python, words, { cwd: root, env }, (_error, out, err) => {
+      done({ code: child.exitCode, said: out + err })
+    })
+  })
+}
 
 const PATIENCE = { timeout: 180_000 }
 
@@ -93,6 +120,12 @@ describe('an example', () => {
     expect(code, said.join('\n')).toBe(0)
     expect(Number(spent)).toBeGreaterThan(0)
     await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
+  })
+
+  test.each(examples.filter(isTest))('$name passes without a cage', PATIENCE, async ({ name, environment, start }) => {
+    const { code, said } = await runTests(environment, start.slice(1))
+    expect(code, said).toBe(0)
+    await expect(said.replace(/ in [\d.]+s/g, '')).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
   })
 
   test('is in the table of the README, with the versions it was run with', () => {

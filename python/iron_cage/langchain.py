@@ -448,7 +448,7 @@ class IronCageChain(Runnable[Any, Any]):
             if not any(isinstance(one, IronCageCallbackHandler) for one in callbacks.handlers):
                 mine = callbacks.copy()
                 mine.add_handler(self.handler)
-        heard: RunnableConfig = {**(config or {}), "callbacks": mine}  # type: ignore[typeddict-item]
+        heard: RunnableConfig = {**(config or {}), "callbacks": mine}
         return heard
 
 

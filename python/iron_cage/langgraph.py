@@ -43,7 +43,7 @@ def node(
     otherwise: when the cage refuses something that the node needs, it is called with the state and the refusal, and what
         it returns is the node's result. (Default: the refusal is raised, as BudgetExceeded, CircuitOpen …)
     """
-    shown = name or getattr(function, "__name__", "node")
+    shown = str(name or getattr(function, "__name__", "node"))
 
     def instead(error: Exception, given: Any) -> Any:
         refusal = refusal_in(error)

@@ -109,10 +109,16 @@ export const BOOK: Page[] = [
   page(/Describe the town/, says('A town by the water with a market, two bridges and much wind.', 110)),
   // pattern_circuit_breaker.py
   page(/Which town is warmest/, says('Nice')),
+  // pattern_protect.py
+  page(/Idea \d+ for a birthday party/, says('A treasure hunt through the garden.', 80)),
+  page(/Which of these \d+ ideas/, says('The treasure hunt.')),
   // pattern_pii.py
   page(/Answer this letter/, says('We call you at +1 415 733 2671 or write to maria@example.org.')),
   // pattern_rate_limit.py
   ...Object.entries(GERMAN).map(([word, german]) => page(new RegExp(`German word for ${word},`), says(german))),
+  // pattern_secret_rotation.py
+  page(/Thank a customer.*Ada/, says('Thank you for sailing, Ada.')),
+  page(/Thank a customer.*Grace/, says('Fair winds to you, Grace.')),
   // pattern_checkpoint.py
   ...Object.entries(PAGES).map(([name, word]) => page(new RegExp(`Sum up page ${name} `), says(word))),
 

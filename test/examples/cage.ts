@@ -20,6 +20,20 @@ export interface Caged {
   spent: Usd
 }
 
+/** A command of ours without its configuration, and what it reads. */
+interface Command {
+  words: readonly string[]
+  stdin: string
+}
+
+/** What a person does beside an agent, in a cage with a vault. */
+export interface Beside {
+  before: readonly Command[]
+  /** When the agent has printed this. */
+  at: string
+  meanwhile: readonly Command[]
+}
+
 /** A folder and a provider for several runs; `using` it ends both. */
 export class Cage implements AsyncDisposable {
   readonly provider: FakeProvider
@@ -37,7 +51,7 @@ export class Cage implements AsyncDisposable {
   }
 
   /** `interpreter`: a Python environment below the root. `script`: from the root. */
-  async start(interpreter: string, script: string, ...flags: string[]): Promise<Caged> {
+  async start(interpreter: string, script: string, flags: readonly string[], beside?: Beside): Promise<Caged> {
     this.#runs += 1
     const state = join(this.#folder, `${this.#runs}`)
     const config = `${state}.yaml`
@@ -52,14 +66,48 @@ export class Cage implements AsyncDisposable {
         log: { dir: `${state}.logs`, level: 'debug', format: 'json' },
       }),
     )
+    const env: Record<string, string> = beside ? { IRON_CAGE_MASTER_KEY_FILE: `${state}.key` } : {}
+    if (beside) await must(this.#run(['keygen', '--out', `${state}.key`]))
+    for (const { words, stdin } of beside?.before ?? [])
+      await must(this.#run([...words, '--config', config], env, stdin))
     const python = join(root, interpreter, 'bin/python')
-    const given = ['start', join(root, script), '--config', config, '--python', python, ...flags]
-    const ended = await run([join(root, 'bin/iron-cage.cjs'), ...given], this.#folder)
-    const events = ended.out
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as RuntimeEvent)
-    return { code: ended.code, err: ended.err, events, printed: events.flatMap(printedBy), spent: spentIn(events) }
+    const start = ['start', join(root, script), '--config', config, '--python', python, ...flags]
+    const { code, out, err } = await this.#run(start, env, '', async (soFar) => {
+      if (!beside || !soFar.includes(beside.at)) return false
+      for (const { words, stdin } of beside.meanwhile) await must(this.#run([...words, '--config', config], env, stdin))
+      return true
+    })
+    const lines = out.split('\n').filter(Boolean)
+    const events = lines.map((line) => JSON.parse(line) as RuntimeEvent)
+    return { code, err, events, printed: events.flatMap(printedBy), spent: spentIn(events) }
+  }
+
+  /** A command of ours. `onOutput` is shown all of its output so far until it is true. */
+  #run(
+    words: readonly string[],
+    more: Record<string, string> = {},
+    stdin = '',
+    onOutput?: (soFar: string) => Promise<boolean>,
+  ): Promise<Ended> {
+    const env = { PATH: process.env.PATH, HOME: this.#folder, LANG: 'C.UTF-8', ...KEYS, ...SILENT, ...more }
+    const args = [join(root, 'bin/iron-cage.cjs'), ...words]
+    return new Promise((done, fail) => {
+      const child = execFile(process.execPath, args, { cwd: this.#folder, env, maxBuffer: 1e8 }, (_error, out, err) => {
+        done({ code: child.exitCode, out, err })
+      })
+      child.stdin!.end(stdin)
+      if (!onOutput) return
+      let soFar = ''
+      let isDone = false
+      child.stdout!.on('data', (text: string) => {
+        soFar += text
+        if (isDone) return
+        isDone = true
+        onOutput(soFar).then((answer) => {
+          isDone = answer
+        }, fail)
+      })
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -67,6 +115,8 @@ export class Cage implements AsyncDisposable {
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
   }
 }
+
+const KEYS = { OPENAI_API_KEY: 'sk-of-the-examples', ANTHROPIC_API_KEY: 'sk-ant-of-the-examples' }
 
 /** What frameworks would otherwise tell their makers. */
 const SILENT = {
@@ -77,20 +127,15 @@ const SILENT = {
   LANGSMITH_TRACING: 'false',
 }
 
-function run(args: string[], folder: string): Promise<{ code: number | null; out: string; err: string }> {
-  const env = {
-    PATH: process.env.PATH,
-    HOME: folder,
-    LANG: 'C.UTF-8',
-    OPENAI_API_KEY: 'sk-of-the-examples',
-    ANTHROPIC_API_KEY: 'sk-ant-of-the-examples',
-    ...SILENT,
-  }
-  return new Promise((done) => {
-    const child = execFile(process.execPath, args, { cwd: folder, env, maxBuffer: 1e8 }, (_error, out, err) => {
-      done({ code: child.exitCode, out, err })
-    })
-  })
+interface Ended {
+  code: number | null
+  out: string
+  err: string
+}
+
+async function must(ended: Promise<Ended>): Promise<void> {
+  const { code, err } = await ended
+  if (code !== 0) throw new Error(err)
 }
 
 /** What the SDK reported is in the same log, but nobody printed it. */
