@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type Sqlite from 'better-sqlite3'
@@ -263,6 +264,43 @@ describe('a master key', () => {
     expect(events.filter(({ type }) => type === 'vault.broken')).toEqual([])
   })
 })
+
+test('a program killed with SIGKILL at any row of a change of the master key leaves all of the old or all of the new', async () => {
+  const path = newPath()
+  const before = await openVault(path)
+  const first = await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
+  await before.vault.create({ name: 'B', environment: 'development', value: 'value-of-b' }, ADMIN)
+  await before.vault.update(first.id, 'new-value-of-a', ADMIN)
+  await before.close()
+  const kept: string[] = []
+  for (let nth = 1; ; nth++) {
+    const copy = `${path}.${nth}`
+    for (const suffix of ['', '.audit-key', '.audit-head']) copyFileSync(path + suffix, copy + suffix)
+    const script = join(import.meta.dirname, 'killed-at.ts')
+    const { signal, status } = spawnSync(process.execPath, [script, copy, KEY, OTHER_KEY, String(nth)])
+    let opened: OpenVault = await openVault(copy, KEY)
+    kept.push(opened.vault.isLocked ? 'new' : 'old')
+    if (opened.vault.isLocked) {
+      await opened.close()
+      opened = await openVault(copy, OTHER_KEY)
+    }
+    const { vault } = opened
+    const values = await vault.revealEnvironment('development', ADMIN)
+    expect(values).toEqual(
+      new Map([
+        ['A', 'new-value-of-a'],
+        ['B', 'value-of-b'],
+      ]),
+    )
+    await vault.rollBack(first.id, ADMIN)
+    expect(vault.valueOf('A', 'development')).toBe('value-of-a')
+    await opened.close()
+    if (status === 0) break
+    expect(signal).toBe('SIGKILL')
+  }
+  // One row of meta, and for each secret its own and one of the audit.
+  expect(kept).toEqual(['old', 'old', 'old', 'old', 'old', 'new'])
+}, 60_000)
 
 describe('a row of the vault', () => {
   test('is refused with any one bit changed, two thousand times', async () => {
