@@ -89,7 +89,7 @@ export const demoCommand: Command = (yargs, terminal) =>
 
 /** The demo's vault must not be in the way of a vault with another key, nor its events among others. */
 function withOwnDatabase(loaded: LoadedConfig): LoadedConfig {
-  if (loaded.origins['db.path'] !== undefined) return loaded
+  if (loaded.origins['db.path'] !== 'default') return loaded
   return { ...loaded, config: { ...loaded.config, db: { ...loaded.config.db, path: DATABASE } } }
 }
 
