@@ -227,6 +227,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       cache,
       alerts,
       checkpoints,
+    // Before anybody could start another.
+    await supervisor.endLeftovers()
       incidents,
       redactor,
       logRedactor,
@@ -262,7 +264,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     opened.push(() => server.close())
     taken.publish(server.url)
-    await supervisor.endLeftovers()
     state.record({
       type: 'server.started',
       level: 'INFO',

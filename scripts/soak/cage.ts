@@ -40,10 +40,11 @@ export class Cage {
   #callToken = ''
   #agentId = ''
 
-  /** `folder`: for the database, the configuration and the logs. */
-  constructor(folder: string, provider: FakeProvider) {
+  /** `folder`: for the database, the configuration and the logs. `more`: further sections of the configuration. */
+  constructor(folder: string, provider: FakeProvider, more: object = {}) {
     this.#folder = folder
     const settings = {
+      ...more,
       providers: { openai: { base_url: `${provider.url}/v1`, retries: 0 } },
       prices: { penny: { input_per_mtok: 0, output_per_mtok: 1_000 } },
       server: { port: 0 },
@@ -69,6 +70,10 @@ export class Cage {
     const created = await this.api('POST', '/api/tokens', { name: 'soak', budget_usd: limitUsd })
     this.#callToken = created.token as string
     this.#agentId = created.agent_id as string
+  }
+
+  get pid(): number {
+    return this.#server!.pid!
   }
 
   /** kill -9; resolves when the process is gone. */
