@@ -40,4 +40,4 @@ export const helpCommand: Command = (yargs, terminal) =>
 
 /** "help start" is "start --help"; what has a page of its own is a command. */
 export const withHelpLast = (argv: readonly string[]): readonly string[] =>
-  argv[0] === 'help' && argv[1] !== 'exit-codes' ? [...argv.slice(1), '--help'] : argv
+  argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv

@@ -9,7 +9,10 @@ export const psCommand: Command = (yargs, terminal) =>
   yargs.command(
     'ps',
     'List the agents',
-    (command) => withDatabaseFlags(command).option('json', { type: 'boolean', describe: 'Write JSON' }),
+    (command) =>
+      withDatabaseFlags(command)
+        .option('json', { type: 'boolean', describe: 'Write JSON' })
+        .example('$0 ps --json', 'everything that is known of each'),
     async ({ json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
       const { snapshot, server_time } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')

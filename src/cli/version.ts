@@ -9,7 +9,10 @@ export const versionCommand: Command = (yargs, terminal) =>
   yargs.command(
     'version',
     'Show the version',
-    (command) => command.option('json', { type: 'boolean', describe: 'Write JSON' }),
+    (command) =>
+      command
+        .option('json', { type: 'boolean', describe: 'Write JSON' })
+        .example('$0 version --json', 'and what it runs on'),
     ({ json: asJson }) => {
       const platform = `${process.platform}-${process.arch}`
       const facts = { version: VERSION, node: process.versions.node, platform, single_executable: isSingleExecutable() }

@@ -1,5 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { execFileSync } from 'node:child_process'
+import { resolve } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { runCli } from '../../src/cli/cli.ts'
+import { ERRORS } from '../../src/errors.ts'
 import { openPlace, type RunOptions } from './support.ts'
 
 interface Row extends RunOptions {
@@ -83,6 +87,12 @@ const usage: Record<string, Row> = {
     err: text('iron-cage: --budget is there more than once', '  hint: run the command with --help'),
   },
   'the version': { run: ['version'], code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' },
+  'the version for a program': {
+    run: ['version', '--json'],
+    code: 0,
+    out: `${JSON.stringify({ version: packageJson.version, node: process.versions.node, platform: `${process.platform}-${process.arch}`, single_executable: false }, null, 2)}\n`,
+    err: '',
+  },
   'the version as a flag': { run: ['--version'], code: 0, out: `${packageJson.version}\n`, err: '' },
 }
 
@@ -297,25 +307,48 @@ for (const [topic, rows] of Object.entries({ usage, budgets, configurations, sca
 }
 
 describe('help', () => {
-  const commands = [
-    'start',
-    'serve',
-    'status',
-    'ps',
-    'stop',
-    'pause',
-    'resume',
-    'restart',
-    'logs',
-    'budget',
-    'scan',
-    'config',
-    'version',
-  ]
-  test('it lists every command', async () => {
-    const { code, out, err } = await openPlace().run(['--help'])
-    expect({ code, err }).toEqual({ code: 0, err: '' })
-    for (const command of commands) expect(out).toMatch(new RegExp(`^ {2}iron-cage ${command}\\b`, 'm'))
+  /** As a process would print it; yargs writes help by itself. */
+  async function helpOf(...words: string[]): Promise<string> {
+    const printed: string[] = []
+    const log = vi.spyOn(console, 'log').mockImplementation((text: string) => void printed.push(text))
+    try {
+      expect(await runCli([...words, '--help'])).toBe(0)
+    } finally {
+      log.mockRestore()
+    }
+    return printed.join('\n')
+  }
+  const namesIn = (help: string): string[] =>
+    [...help.matchAll(/^ {2}iron-cage ((?:[a-z]+ )*[a-z]+)/gm)].map(([, name]) => name!)
+
+  test('it lists every command, and each has a page with an example', async () => {
+    const commands = namesIn((await helpOf()).split('Examples:')[0]!)
+    expect(commands.length).toBeGreaterThan(25)
+    const without: string[] = []
+    for (const command of commands) {
+      const page = await helpOf(command)
+      const below = namesIn(page.split('Examples:')[0]!).filter((name) => name.startsWith(`${command} `))
+      // Of a group of commands at least one shows how it is typed.
+      const pages: string[] = []
+      for (const name of below.length > 0 ? below : [command]) pages.push(await helpOf(...name.split(' ')))
+      if (!pages.some((text) => text.includes('Examples:'))) without.push(command)
+    }
+    expect(without).toEqual([])
+  })
+
+  test('"help start" is "start --help"', async () => {
+    const place = openPlace()
+    const [help, flag] = await Promise.all([place.run(['help', 'start']), place.run(['start', '--help'])])
+    expect(help).toMatchObject({ code: 0, out: flag.out })
+  })
+
+  test('exit-codes has the code of every error', async () => {
+    const { code, out } = await openPlace().run(['help', 'exit-codes'])
+    expect(code).toBe(0)
+    for (const [name, { exit }] of Object.entries(ERRORS)) {
+      expect(out).toMatch(new RegExp(`^${exit} .*\\b${name}\\b`, 'm'))
+    }
+    expect(out).toContain("other  start: the agent's own code")
   })
 
   test('that of a command has its flags and examples', async () => {
@@ -325,5 +358,52 @@ describe('help', () => {
       'budget verbose safety-mode config port host db env name python keep open restart log-format provider-keys'
     for (const flag of flags.split(' ')) expect(out).toContain(`--${flag}`)
     expect(out).toContain('iron-cage start agent.py --budget 50')
+  })
+})
+
+describe('completion', () => {
+  test.each(['bash', 'zsh', 'fish'])(
+    'the script for %s asks the program in a form that this shell reads',
+    async (shell) => {
+      const place = openPlace()
+      const { code, out } = await place.run(['completion', shell])
+      expect(code).toBe(0)
+      expect(out).toContain(`SHELL=${shell} iron-cage --get-yargs-completions`)
+      if (shell !== 'bash') return
+      // What bash itself makes of it.
+      place.write(
+        'complete.bash',
+        `${out}\niron-cage() { "$NODE" "$BIN" "$@"; }\nCOMP_WORDS=(iron-cage bud); COMP_CWORD=1; _iron_cage; echo "\${COMPREPLY[*]}"\n`,
+      )
+      const env = { ...process.env, NODE: process.execPath, BIN: resolve('bin/iron-cage.cjs') }
+      expect(execFileSync('bash', ['complete.bash'], { cwd: place.folder, env, encoding: 'utf8' })).toBe('budget\n')
+    },
+  )
+
+  test.each([
+    ['a command', ['iron-cage', 'bu'], 'budget'],
+    ['a second word', ['iron-cage', 'config', ''], 'init'],
+    ['a flag', ['iron-cage', 'start', '--b'], '--budget'],
+  ])('%s is completed', async (_what, words, expected) => {
+    const { out } = await openPlace().run(['--get-yargs-completions', ...words], { env: { SHELL: 'bash' } })
+    expect(out.split('\n')).toContain(expected)
+  })
+})
+
+describe('a backup', () => {
+  test('is made and comes back, and each tells what it did', async () => {
+    const place = openPlace()
+    place.write('hello.py', 'print("hello")\n')
+    expect(await place.run(['start', 'hello.py', '--port', '0'])).toMatchObject({ code: 0 })
+    const made = await place.run(['backup', 'copy.db'])
+    expect(made).toMatchObject({ code: 0, err: '' })
+    expect(made.out).toMatch(/^\S+copy\.db: \d+ bytes, whole; \d+ rows of the audit, as they were written\nwith it: /)
+    expect(made.out).toContain('not in it: the master key, the configuration file, the logs')
+    expect(await place.run(['backup', 'copy.db'])).toMatchObject({ code: 6, out: '' })
+    const back = await place.run(['restore', 'copy.db'])
+    expect(back).toMatchObject({ code: 0, err: '' })
+    expect(back.out).toMatch(/kept: \S+iron_state\.db\.replaced-/)
+    expect(await place.run(['audit', 'verify'])).toMatchObject({ code: 0 })
+    expect(await place.run(['restore', 'nothing.db'])).toMatchObject({ code: 5, out: '' })
   })
 })
