@@ -85,6 +85,13 @@ describe('the executable', () => {
     expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
   })
 
+  test('becomes itself anew to hide the master key, and finds its arguments again', () => {
+    const folder = emptyFolder()
+    const env = { PATH: tools, HOME: folder, IRON_CAGE_MASTER_KEY: 'k3Jr9-pQx7Lw2_vTn8Zb5Yc4Mf6Hg1Ds0Aa' }
+    const out = execFileSync(join(folder, 'iron-cage'), ['version', '--json'], { cwd: folder, env, encoding: 'utf8' })
+    expect(JSON.parse(out)).toMatchObject({ version: packageJson.version, single_executable: true })
+  })
+
   test('says what is missing for an agent in JavaScript', async () => {
     const folder = emptyFolder()
     writeFileSync(join(folder, 'agent.mjs'), '')
