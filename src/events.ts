@@ -33,7 +33,9 @@ export type AlertKind =
   | 'audit_broken'
   | 'vault_broken'
   | 'restart_required'
+  | 'secret_rotated'
   | 'secret_rolled_back'
+  | 'test'
 export type Outcome = 'succeeded' | 'failed'
 /** Where an answer of a service came from: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
@@ -226,6 +228,8 @@ export interface EventData {
 
   /** The vault can be used from now on: the master key is right. */
   'vault.opened': { secrets: number }
+  /** Whoever started this program still has the master key in its environment, where agents can read it. */
+  'vault.exposed': { pids: number[] }
   /** The vault stays shut; everything else works. */
   'vault.locked': { why: 'no_key' | 'weak_key' | 'wrong_key' | 'broken'; hint: string }
   /** A row of the vault is not as it was written, was put back from the past, or is gone. */
@@ -250,6 +254,8 @@ export interface EventData {
 
   /** Something a person should see. `source_seq`: the event it speaks of. */
   'alert.raised': { alert_id: string; kind: AlertKind; title: string; detail: string; source_seq: number }
+  /** Somebody wanted to see whether alerts arrive. */
+  'alert.tested': { by: string }
   'alert.acknowledged': { alert_id: string; by: string }
   'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
   'alert.failed': { alert_id: string; channel: string; error: string }

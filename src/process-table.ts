@@ -55,6 +55,20 @@ export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
   return ((BigInt(`0x${caught}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
 }
 
+/**
+ * The processes above this one that were started with a variable: every process of this user can read it there. Only
+ * Linux lets us look; elsewhere there are none.
+ */
+export function ancestorsWith(variable: string): number[] {
+  const found: number[] = []
+  let row = isLinux ? readStat(process.ppid) : undefined
+  while (row && row.pid > 0) {
+    if (`\0${readProcFile(row.pid, 'environ') ?? ''}`.includes(`\0${variable}=`)) found.push(row.pid)
+    row = readStat(row.ppid)
+  }
+  return found
+}
+
 async function readProc(): Promise<ProcessRow[]> {
   const rows: ProcessRow[] = []
   for await (const pid of pids()) {

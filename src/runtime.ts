@@ -31,6 +31,7 @@ import { Upstream } from './gateway/upstream.ts'
 import { newToken } from './ids.ts'
 import { type Log, openLog } from './log.ts'
 import { packageFolder } from './package-folder.ts'
+import { ancestorsWith } from './process-table.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { forLogs, policyOf } from './redaction/policy.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
@@ -167,6 +168,15 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     }
     const vault = await Vault.open({ database, state, audit, clock, masterKey, masterKeyProblem, onValues })
     opened.push(() => vault.close())
+    const pids = vault.isLocked ? [] : ancestorsWith('IRON_CAGE_MASTER_KEY')
+    if (pids.length > 0) {
+      state.record({
+        type: 'vault.exposed',
+        level: 'WARN',
+        message: `Agents can read the master key in the environment of process ${pids.join(', ')}, which started this one: name a file in IRON_CAGE_MASTER_KEY_FILE instead`,
+        data: { pids },
+      })
+    }
     const signingKey = vault.keyFor('sessions')
     const sessions = new Sessions({ database, clock, users, operatorToken, signingKey })
     const providerKeyNames = keyNamesOf(config.providers)
@@ -217,6 +227,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         return safe
       },
     })
+    // Before anybody could start another.
+    await supervisor.endLeftovers()
     const server = await startServer({
       state,
       audit,
@@ -227,8 +239,6 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       cache,
       alerts,
       checkpoints,
-    // Before anybody could start another.
-    await supervisor.endLeftovers()
       incidents,
       redactor,
       logRedactor,

@@ -176,6 +176,7 @@ const PAYLOADS: Payloads = {
     unit: nullable(text),
   },
   'vault.opened': { secrets: count },
+  'vault.exposed': { pids: fc.array(count, { maxLength: 3 }) },
   'vault.locked': { why: fc.constantFrom('no_key', 'weak_key', 'wrong_key', 'broken'), hint: text },
   'vault.broken': { problem: text, secret_id: nullable(text) },
   'secret.created': SECRET,

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { newMasterKey, weaknessOf } from '../../src/vault/master-key.ts'
-import { ADMIN, KEY, newPath, OTHER_KEY, openVault } from './support.ts'
+import { ADMIN, KEY, newPath, type OpenVault, OTHER_KEY, openVault } from './support.ts'
 
 const CANARY = 'sk-canary-"7f3a9c"-zürich-🗝-end'
 const code = (wanted: string) => expect.objectContaining({ code: wanted })
