@@ -59,6 +59,9 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
       return rows as RuntimeEvent[]
     },
 
+    /** Forgets events up to `seq`, however young. */
+    pruneUpTo: (seq: number): void => void orm.delete(events).where(lte(events.seq, seq)).run(),
+
     /** Forgets events up to `seq` that are older than `at`. */
     prune: (seq: number, at: string): void =>
       void orm

@@ -28,6 +28,10 @@ interface Pending {
 /** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
 const SNAPSHOT_VERSION = 3
 const SAVE_EVERY_EVENTS = 2_000
+/** However young: agents that print without end fill no disk. */
+const EVENTS_KEPT = 1_000_000
+/** Lines of output that wait for the disk; further ones are counted and lost. */
+const OUTPUT_WAITING = 1_000
 const RETRY_MS = 500
 const REPLAY_PAGE = 5_000
 const DAY_MS = 86_400_000
@@ -37,6 +41,8 @@ export interface StateOptions {
   clock: Clock
   /** How long events are kept; the ledger and the incidents stay. */
   retentionDays: number
+  /** So many at most. (Default: a million.) */
+  eventsKept?: number
   /** Told of faults of the disk and of listeners. */
   onFault: (error: unknown, what: string) => void
   /** Takes personal data out of every event before it is anywhere. (Default: nothing is taken out.) */
@@ -52,12 +58,15 @@ export class StateManager {
   readonly #pending: Pending[] = []
   #snapshot: Snapshot
   #savedSeq: number
+  readonly #eventsKept: number
+  #lostLines = 0
   #draining = false
   #retry: NodeJS.Timeout | undefined
 
   /** Rebuilds the state that the rows tell. */
   constructor(options: StateOptions) {
     this.#options = options
+    this.#eventsKept = options.eventsKept ?? EVENTS_KEPT
     this.#events = eventTable(options.database)
     this.#meta = metaTable(options.database)
     this.#snapshot = this.#load()
@@ -84,6 +93,10 @@ export class StateManager {
    * Never throws for a fault of the disk.
    */
   record(event: NewEvent, alongside?: () => void): void {
+    if (event.type === 'agent.output' && this.#pending.length >= OUTPUT_WAITING) {
+      this.#lostLines += 1
+      return
+    }
     const { clean } = this.#options
     const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside })
@@ -136,6 +149,13 @@ export class StateManager {
       this.#draining = false
     }
     if (this.#snapshot.seq - this.#savedSeq >= SAVE_EVERY_EVENTS) this.#save()
+    if (this.#lostLines > 0) this.#tellLostLines()
+  }
+
+  #tellLostLines(): void {
+    const text = `${this.#lostLines} lines of agents were lost: the disk took nothing, and too many waited for it`
+    this.#lostLines = 0
+    this.record({ type: 'agent.output', level: 'WARN', message: text, data: { stream: 'stderr', text } })
   }
 
   #write({ event, at, alongside }: Pending): RuntimeEvent | undefined {
@@ -192,6 +212,7 @@ export class StateManager {
         this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
         // The last event stays: the next seq is counted from it.
         this.#events.prune(this.#snapshot.seq - 1, retainFrom)
+        this.#events.pruneUpTo(this.#snapshot.seq - this.#eventsKept)
       })
       this.#savedSeq = this.#snapshot.seq
     } catch (error) {

@@ -12,11 +12,18 @@ import { HandClock } from '../breaker/support.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 
-function openState({ path = ':memory:', retentionDays = 7 } = {}) {
+function openState({ path = ':memory:', retentionDays = 7, eventsKept = 1_000_000 } = {}) {
   const clock = new HandClock()
   const database = openDatabase({ path })
   const faults: string[] = []
-  const open = () => new StateManager({ database, clock, retentionDays, onFault: (_error, what) => faults.push(what) })
+  const open = () =>
+    new StateManager({
+      database,
+      clock,
+      retentionDays,
+      eventsKept,
+      onFault: (_error, what) => faults.push(what),
+    })
   const rows = () =>
     database.orm.$client.prepare('SELECT seq, type FROM events ORDER BY seq').all() as { seq: number; type: string }[]
   return { clock, database, faults, state: open(), open, rows }
@@ -162,6 +169,37 @@ describe('a database that somebody else has locked', () => {
     state.close()
     database.close()
   })
+})
+
+test('what agents print waits for the disk up to a bound, and a line tells how much was lost', async () => {
+  const path = temporaryFile()
+  const { state, rows, database } = openState({ path })
+  state.record(started)
+  const other = new Sqlite(path)
+  other.exec('BEGIN IMMEDIATE')
+  for (let line = 1; line <= 1_500; line++) state.record(printed(`line ${line}`))
+  state.record(progressed(1))
+  const told = new Promise<string>((resolve) => {
+    state.subscribe(({ level, message }) => level === 'WARN' && resolve(message))
+  })
+  other.exec('ROLLBACK')
+  other.close()
+  expect(await told).toBe('500 lines of agents were lost: the disk took nothing, and too many waited for it')
+  // What is not output is never lost.
+  expect(rows().filter(({ type }) => type === 'progress.updated')).toHaveLength(1)
+  expect(rows()).toHaveLength(1 + 1_000 + 1 + 1)
+  state.close()
+  database.close()
+})
+
+test('the oldest events go when there are too many, however young', () => {
+  const { state, rows, open } = openState({ eventsKept: 100 })
+  state.record(started)
+  for (let done = 1; done <= 4_100; done++) state.record(progressed(done))
+  state.close()
+  expect(rows()).toHaveLength(100)
+  const again = open()
+  expect(again.read()).toMatchObject({ seq: 4_101, agents: { [AGENT]: { progress: { done: 4_100 } } } })
 })
 
 describe('a restart', () => {
