@@ -83,6 +83,40 @@ describe('an access token', () => {
     expect(await after.identify(access_token)).toMatchObject({ name: 'operator' })
   })
 
+  test('signed with the right key is none all the same when anything else of it is not as it is made here', async () => {
+    const parts = openParts()
+    const signingKey = new Uint8Array(64).fill(7)
+    const sessions = new Sessions({ ...parts, operatorToken, signingKey })
+    const { access_token } = await sessions.exchange(sessions.newCode())
+    const claims = JSON.parse(Buffer.from(access_token.split('.')[1]!, 'base64url').toString())
+    const sign = (change: object, header: object = {}, hash = 'sha256') => {
+      const base64 = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+      const text = `${base64({ alg: 'HS256', typ: 'at+jwt', ...header })}.${base64({ ...claims, ...change })}`
+      return `${text}.${createHmac(hash, signingKey).update(text).digest('base64url')}`
+    }
+    expect(await sessions.identify(sign({}))).toMatchObject({ role: 'admin' })
+    for (const [what, token] of Object.entries({
+      HS384: sign({}, { alg: 'HS384' }, 'sha384'),
+      HS512: sign({}, { alg: 'HS512' }, 'sha512'),
+      'another typ': sign({}, { typ: 'JWT' }),
+      'no typ': sign({}, { typ: undefined }),
+      'another audience': sign({ aud: 'elsewhere' }),
+      'no audience': sign({ aud: undefined }),
+      'no end': sign({ exp: undefined }),
+      'an end in the past': sign({ exp: 1 }),
+      'a beginning to come': sign({ nbf: claims.exp }),
+      'no session': sign({ sub: undefined }),
+      'a made-up session': sign({ sub: 'session-00000000000000000000000000000000' }),
+    })) {
+      await expect(sessions.identify(token), what).rejects.toMatchObject(refused)
+    }
+    // What it says of the role is not what counts.
+    await parts.users.add({ username: 'bob', role: 'viewer', password: 'correct horse' })
+    const bob = await sessions.open(parts.users.get('bob'))
+    const { sub } = JSON.parse(Buffer.from(bob.access_token.split('.')[1]!, 'base64url').toString())
+    expect(await sessions.identify(sign({ sub, role: 'admin' }))).toMatchObject({ role: 'viewer', name: 'bob' })
+  })
+
   test('of another start of the server is none', async () => {
     const { tokens } = await openSession()
     const { sessions } = await openSession()
