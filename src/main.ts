@@ -5,8 +5,9 @@ import { hideMasterKey } from './config/env.ts'
 import { asCageError, ERRORS } from './errors.ts'
 import { isSingleExecutable } from './package-folder.ts'
 
-// First, since whatever is started later could read it. The executable is its own program.
-hideMasterKey(process.execPath, [...process.execArgv, ...process.argv.slice(isSingleExecutable() ? 2 : 1)])
+// First, since whatever is started later could read it. The executable is its own program, and brings Node's own arguments.
+const programArgs = isSingleExecutable() ? [] : [...process.execArgv, process.argv[1]!]
+hideMasterKey(process.execPath, [...programArgs, ...process.argv.slice(2)])
 
 // Without a listener Node opens a debugger for whoever sends this signal. (The executable begins here.)
 process.on('SIGUSR1', () => undefined)
