@@ -100,6 +100,18 @@ class Link:
         run = f"/{quote(self.token, safe='')}" if not self.token.startswith("ic_") else ""
         return f"{self.url}/gateway{run}/{quote(name)}"
 
+    def client_options(self, provider: str) -> dict[str, str]:
+        """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others.
+
+        The key is an API token where that is how the server knows us, else the agent's own, if it has one; the server
+        has its own otherwise, but no client is made without any.
+        """
+        if provider not in ("openai", "anthropic"):
+            raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
+        url = self.gateway_url(provider)
+        own = None if self.token.startswith("ic_") else os.environ.get(f"{provider.upper()}_API_KEY")
+        return {"base_url": f"{url}/v1" if provider == "openai" else url, "api_key": own or self.token}
+
 
 class Frame:
     """One runtime that the code is inside of, and those around it."""

@@ -41,6 +41,8 @@ DEFAULT_BUDGET_USD = "100"
 _process = threading.RLock()
 #: What the environment was before the first runtime that is open now.
 _outside: dict[str, str | None] = {}
+#: What the runtimes have made of it.
+_applied: dict[str, str | None] = {}
 
 
 class AgentRuntime:
@@ -88,6 +90,8 @@ class AgentRuntime:
         self._entries = 0
         self._process = os.getpid()
         self._link: Link | None = None
+        #: What the environment is while it is the last one that was entered.
+        self._variables: dict[str, str | None] | None = None
         #: Ends with the connection: a token of its own, within the cage around it or with a server.
         self._part: Link | None = None
         self._joined: AgentRuntime | None = None
@@ -156,12 +160,7 @@ class AgentRuntime:
 
         The key is the agent's own where it has one; the server has its own otherwise.
         """
-        if provider not in ("openai", "anthropic"):
-            raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
-        url = self.openai_base_url if provider == "openai" else self.anthropic_base_url
-        token = self.link.token
-        own = os.environ.get(f"{provider.upper()}_API_KEY")
-        return {"base_url": url, "api_key": token if token.startswith("ic_") else own or token}
+        return self.link.client_options(provider)
 
     def metrics(self) -> Metrics:
         """What the whole agent did so far and what it cost. Raises ServerUnreachable."""
@@ -271,7 +270,7 @@ class AgentRuntime:
             )
 
     def _disconnect(self, error: BaseException | None) -> None:
-        self._link = None
+        self._link = self._variables = None
         part, self._part, server, self._server, self._joined = self._part, None, self._server, None, None
         kept, self._kept_within = self._kept_within, {}
         try:
@@ -327,38 +326,44 @@ def raise_refusal_of(error: BaseException | None) -> None:
 
 def is_supervised() -> bool:
     """Whether the environment, as it is outside of every runtime, names a server."""
-    return bool(_outside["IRON_CAGE_URL"] if _outside else os.environ.get("IRON_CAGE_URL"))
+    with _process:
+        return bool(_outside["IRON_CAGE_URL"] if _outside else os.environ.get("IRON_CAGE_URL"))
 
 
 def _link_outside() -> Link | None:
-    if not is_supervised():
-        return None
-    if not _outside:
-        return environment_link()
-    return Link(_outside["IRON_CAGE_URL"] or "", _outside["IRON_CAGE_TOKEN"] or "")
+    with _process:
+        if not is_supervised():
+            return None
+        if not _outside:
+            return environment_link()
+        return Link(_outside["IRON_CAGE_URL"] or "", _outside["IRON_CAGE_TOKEN"] or "")
 
 
 def _add(runtime: AgentRuntime, is_in_main_thread: bool) -> None:
     with _process:
+        if not opened:
+            _outside.update({name: os.environ.get(name) for name in environment_of(runtime.link)})
+            _applied.update(_outside)
+        if not opened or runtime._variables is None:
+            runtime._variables = environment_of(runtime.link)
         opened.append((runtime, is_in_main_thread))
-        variables = environment_of(runtime.link)
-        if not _outside:
-            _outside.update({name: os.environ.get(name) for name in variables})
-        _set_environment(variables)
+        _apply(runtime._variables)
 
 
 def _remove(runtime: AgentRuntime) -> None:
     with _process:
         opened[:] = [entry for entry in opened if entry[0] is not runtime]
-        if opened:
-            _set_environment(environment_of(opened[-1][0].link))
-        else:
-            _set_environment(_outside)
+        _apply((opened[-1][0]._variables if opened else None) or _outside)
+        if not opened:
             _outside.clear()
 
 
-def _set_environment(variables: dict[str, str | None]) -> None:
+def _apply(variables: dict[str, str | None]) -> None:
+    """Only what is another than before: a variable takes microseconds, and this is part of each protected call."""
     for name, value in variables.items():
+        if _applied[name] == value:
+            continue
+        _applied[name] = value
         if value is None:
             os.environ.pop(name, None)
         else:

@@ -27,34 +27,25 @@ def openai_client(**options: Any) -> OpenAI:
     """
     from openai import OpenAI
 
-    return OpenAI(**_at("openai/v1", options))
+    return OpenAI(**{**current_link().client_options("openai"), **options})
 
 
 def async_openai_client(**options: Any) -> AsyncOpenAI:
     """Returns ``openai.AsyncOpenAI`` at the cage's address; otherwise as ``openai_client``."""
     from openai import AsyncOpenAI
 
-    return AsyncOpenAI(**_at("openai/v1", options))
+    return AsyncOpenAI(**{**current_link().client_options("openai"), **options})
 
 
 def anthropic_client(**options: Any) -> Anthropic:
     """Returns ``anthropic.Anthropic`` at the cage's address; otherwise as ``openai_client``."""
     from anthropic import Anthropic
 
-    return Anthropic(**_at("anthropic", options))
+    return Anthropic(**{**current_link().client_options("anthropic"), **options})
 
 
 def async_anthropic_client(**options: Any) -> AsyncAnthropic:
     """Returns ``anthropic.AsyncAnthropic`` at the cage's address; otherwise as ``openai_client``."""
     from anthropic import AsyncAnthropic
 
-    return AsyncAnthropic(**_at("anthropic", options))
-
-
-def _at(path: str, options: dict[str, Any]) -> dict[str, Any]:
-    link = current_link()
-    at: dict[str, Any] = {"base_url": link.gateway_url(path)}
-    # An API token is the key as well; with a run token, which is part of the address, the provider's own key is sent.
-    if link.token.startswith("ic_"):
-        at["api_key"] = link.token
-    return {**at, **options}
+    return AsyncAnthropic(**{**current_link().client_options("anthropic"), **options})

@@ -1,0 +1,187 @@
+"""The testing kit: what a project's own tests see."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import iron_cage as ic
+from iron_cage.testing import (
+    MockLLM,
+    MockRuntime,
+    assert_budget_exceeded,
+    assert_circuit_open,
+    assert_no_secrets_leaked,
+    assert_pii_detected,
+    pii_sample,
+    pii_samples,
+)
+
+pytest_plugins = ["pytester"]
+HELLO = [{"role": "user", "content": "Hello?"}]
+
+
+def ask(model: str = "gpt-4") -> str:
+    return ic.ChatClient().complete(model, HELLO).text
+
+
+def test_a_model_answers_what_it_was_told_in_order_and_then_its_default(mock_llm: MockLLM) -> None:
+    mock_llm.reply("one").reply(lambda messages: messages[-1]["content"].upper(), times=2)
+    assert [ask() for _ in range(4)] == ["one", "HELLO?", "HELLO?", "Mock reply."]
+    assert (mock_llm.pending, mock_llm.last.model, len(mock_llm.calls)) == (0, "gpt-4", 4)
+
+
+def test_everything_of_the_package_talks_to_it(iron_cage: MockRuntime) -> None:
+    ic.progress(1, 2, "leads")
+    ic.outcome("succeeded", label="Acme")
+    ic.event("hello", "WARN", fact=1)
+    ic.checkpoint({"done": 1})
+    ic.record_cost("serp_api", "0.25")
+    assert ic.restore() == iron_cage.restore() == {"done": 1}
+    assert ic.current_budget().spent_usd == iron_cage.budget.spent == Decimal("0.25")
+    assert [event.type for event in iron_cage.events] == [
+        "progress.updated",
+        "unit.completed",
+        "agent.output",
+        "service.called",
+    ]
+    assert (iron_cage.metrics().succeeded, iron_cage.metrics().spent_usd) == (1, Decimal("0.25"))
+    assert ic.scan("😀 ada@example.com").findings[0].start == 2
+
+
+def test_the_budget_refuses_before_the_answer_is_given_away(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
+    iron_cage.spend("99.5")
+    mock_llm.reply("dear", cost_usd=1)
+    with assert_budget_exceeded(limit=100) as caught:
+        ask()
+    assert (caught.error.spent_usd, caught.error.needed_usd) == (Decimal("99.5"), Decimal(1))
+    assert (mock_llm.pending, mock_llm.last.code) == (1, "budget_exceeded")
+
+
+@pytest.mark.parametrize("mode, text", [(True, "to [EMAIL_REDACTED]"), (False, "to ada@example.com")])
+def test_personal_data_is_redacted_or_only_counted(mode: bool, text: str) -> None:
+    with MockRuntime(pii_detection=mode) as runtime:
+        runtime.llm.reply("to ada@example.com")
+        assert ask() == text
+        assert_pii_detected(runtime, "email")
+
+
+def test_a_blocked_reply_was_paid() -> None:
+    with MockRuntime(pii_detection="block") as runtime:
+        runtime.llm.reply("to ada@example.com")
+        with pytest.raises(ic.PiiBlocked) as caught:
+            ask()
+        assert (caught.value.pii_types, runtime.budget.spent) == (("email",), Decimal("0.01"))
+
+
+def test_a_failing_provider_opens_its_circuit(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
+    mock_llm.fail(503, times=5)
+    for _ in range(5):
+        with pytest.raises(ic.IronCageError):
+            ask()
+    with assert_circuit_open("openai"):
+        ask()
+    iron_cage.pass_time(60)
+    assert ask() == "Mock reply."
+    assert iron_cage.budget.spent == Decimal("0.01")
+
+
+def test_streams_come_in_pieces(mock_llm: MockLLM) -> None:
+    mock_llm.reply("one two three")
+    assert list(ic.ChatClient().stream("gpt-4", HELLO)) == ["one ", "two ", "three"]
+
+
+def test_two_runs_of_a_test_see_the_same() -> None:
+    def run() -> str:
+        with MockRuntime(budget="0.02") as runtime:
+            for _ in range(2):
+                ask()
+            with assert_budget_exceeded():
+                ask()
+            return json.dumps([[event.type, event.data] for event in runtime.events])
+
+    assert run() == run()
+
+
+@pytest.mark.iron_cage(listen=True, budget="0.05")
+def test_clients_of_other_packages_call_it_as_they_are(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
+    openai, anthropic = pytest.importorskip("openai"), pytest.importorskip("anthropic")
+    mock_llm.reply("hello", times=2).reply("", tool_calls=[{"name": "search", "arguments": {"query": "x"}}])
+    chat: Any = openai.OpenAI().chat.completions
+    assert chat.create(model="gpt-4", messages=HELLO).choices[0].message.content == "hello"
+    with anthropic.Anthropic().messages.stream(model="claude", max_tokens=9, messages=HELLO) as stream:
+        assert stream.get_final_text() == "hello"
+    calls = chat.create(model="gpt-4", messages=HELLO).choices[0].message.tool_calls
+    assert json.loads(calls[0].function.arguments) == {"query": "x"}
+
+    async def ask_async() -> Any:
+        return await openai.AsyncOpenAI().chat.completions.create(model="gpt-4", messages=HELLO)
+
+    asyncio.run(ask_async())
+    asyncio.run(ask_async())
+    with assert_budget_exceeded(limit="0.05"):  # the client's own exception
+        chat.create(model="gpt-4", messages=HELLO)
+
+
+def test_assertions_fail_when_nothing_happened() -> None:
+    with pytest.raises(AssertionError, match="budget was not exceeded"), assert_budget_exceeded():
+        pass
+    with pytest.raises(AssertionError, match="no circuit was open"), assert_circuit_open():
+        pass
+    with pytest.raises(AssertionError, match=r"limit of \$1 refused"), assert_budget_exceeded(limit=2):
+        raise ic.BudgetExceeded("no", facts={"limit_usd": "1"})
+    with pytest.raises(AssertionError, match="phone was not detected; what was: email"):
+        assert_pii_detected("ada@example.com", "phone")
+    with pytest.raises(KeyError), assert_budget_exceeded():
+        raise KeyError
+
+
+def test_leaked_secrets_are_found_and_not_told_again(iron_cage: MockRuntime) -> None:
+    key = pii_sample("secret").value
+    ic.event("harmless")
+    assert_no_secrets_leaked(iron_cage, "nothing", ValueError("no"), secrets=["hunter2"])
+    ic.event(f"my key is {key}")
+    for leaky, secrets in ((iron_cage, ()), ({"key": key}, ()), (f"pass {'hunter2'}", ("hunter2",)), (ValueError(key), ())):
+        with pytest.raises(AssertionError) as caught:
+            assert_no_secrets_leaked(leaky, secrets=secrets)
+        assert key not in str(caught.value) and "hunter2" not in str(caught.value)
+
+
+def test_samples_are_made_up_found_and_the_same_for_the_same_seed() -> None:
+    for sample in pii_samples(120):
+        assert sample.text[sample.start : sample.end] == sample.value
+        assert_pii_detected(sample.text, sample.type)
+    assert pii_samples(12, seed=1) == pii_samples(12, seed=1) != pii_samples(12, seed=2)
+    with pytest.raises(ValueError, match="credit_card"):
+        pii_sample("fax")
+
+
+def test_the_plugin_brings_its_fixtures_to_a_project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(ic.__file__).parents[1]))
+    pytester.makeconftest('pytest_plugins = ["iron_cage.testing"]')
+    pytester.makepyfile(
+        """
+        import pytest, iron_cage as package
+
+        @pytest.mark.iron_cage(budget=2)
+        def test_marked(iron_cage, budget, mock_llm):
+            assert budget == iron_cage.budget.limit == 2
+            assert package.current_runtime() is iron_cage
+
+        class TestOverridden:
+            @pytest.fixture
+            def budget(self):
+                return 3
+
+            def test_overridden(self, iron_cage):
+                assert iron_cage.budget.limit == 3
+        """
+    )
+    pytester.runpytest_subprocess("--strict-markers").assert_outcomes(passed=2)
