@@ -227,11 +227,11 @@ export interface EventData {
   }
 
   /** The vault can be used from now on: the master key is right. */
-  'vault.opened': { secrets: number }
+  'vault.opened': { secrets: SecretListed[] }
   /** Whoever started this program still has the master key in its environment, where agents can read it. */
   'vault.exposed': { pids: number[] }
   /** The vault stays shut; everything else works. */
-  'vault.locked': { why: 'no_key' | 'weak_key' | 'wrong_key' | 'broken'; hint: string }
+  'vault.locked': { why: 'no_key' | 'weak_key' | 'wrong_key' | 'broken'; hint: string; secrets: SecretListed[] }
   /** A row of the vault is not as it was written, was put back from the past, or is gone. */
   'vault.broken': { problem: string; secret_id: string | null }
   'secret.created': SecretFacts
@@ -265,6 +265,21 @@ export interface EventData {
 
   /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
   'audit.broken': { problem: string; row: number | null }
+}
+
+/** A secret in a list of all, also of those that can be restored. */
+export interface SecretListed {
+  id: string
+  name: string
+  environment: string
+  version: number
+  /** First letters and last two, when it is long enough. */
+  masked: string
+  created_at: string
+  updated_at: string
+  /** When it got its present value; null while that is its first. */
+  rotated_at: string | null
+  deleted_at: string | null
 }
 
 /** A secret as everyone may see it. */

@@ -23,6 +23,8 @@ export const restoreSecret = (id: string) => send('POST', `${secretPath(id)}/res
 export const revealSecret = async (id: string) =>
   (await send<{ value: string }>('GET', `${secretPath(id)}?reveal=true`)).value
 
+export const resendAlert = (id: string) => send('POST', `/api/alerts/${encodeURIComponent(id)}/resend`)
+
 /** Adds the page of events before the oldest one on screen; false when there is none. */
 export async function loadOlder(): Promise<boolean> {
   const before = log.value[0]?.seq

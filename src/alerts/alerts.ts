@@ -77,6 +77,14 @@ export class Alerts {
     )
   }
 
+  /** Sends an alert that says nothing by every channel; returns its id and the channels. */
+  test(by: string): { alertId: string; channels: string[] } {
+    const message = `${by} tests the alerts`
+    this.#state.record({ type: 'alert.tested', level: 'INFO', message, data: { by } })
+    const { id } = this.#state.read().alerts.find(({ kind }) => kind === 'test')!
+    return { alertId: id, channels: this.#outbox.channels }
+  }
+
   /** Tries the given-up deliveries of an alert again; returns how many. Throws CageError `not_found`. */
   resend(alertId: string): number {
     return this.#outbox.resend(this.#find(alertId).id)

@@ -90,6 +90,11 @@ export class Outbox {
     this.#takeUp(table.findDeliveries('pending'))
   }
 
+  /** Their names. */
+  get channels(): string[] {
+    return this.#channels.map(({ name }) => name)
+  }
+
   /** Writes the rows of an alert. Belongs into the transaction of its event. */
   insert(alert: Omit<AlertRow, 'acknowledged_at' | 'acknowledged_by'>): void {
     const channels = this.#channels.filter(({ kinds }) => kinds.includes(alert.kind))

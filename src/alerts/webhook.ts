@@ -21,7 +21,7 @@ type WebhookConfig = Config['alerts']['webhooks'][number]
 export const webhookChannels = (webhooks: readonly WebhookConfig[], clock: Clock): Channel[] =>
   webhooks.map((webhook) => ({
     name: nameOf(webhook, webhooks),
-    kinds: ALERT_KINDS.filter((kind) => webhook.events?.includes(SOURCES[kind]) ?? true),
+    kinds: ALERT_KINDS.filter((kind) => kind === 'test' || (webhook.events?.includes(SOURCES[kind]) ?? true)),
     deliver: (alert, signal) => post(webhook, alert, clock.now(), signal),
   }))
 

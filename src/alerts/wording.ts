@@ -20,7 +20,9 @@ export const SOURCES: Record<AlertKind, EventType> = {
   audit_broken: 'audit.broken',
   vault_broken: 'vault.broken',
   restart_required: 'secret.reload_failed',
+  secret_rotated: 'secret.rotated',
   secret_rolled_back: 'secret.rolled_back',
+  test: 'alert.tested',
 }
 export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
 
@@ -71,6 +73,21 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'vault_broken',
         title: 'Vault tampered with',
         detail: `${event.data.problem}. Keep a copy of the database; set the secret anew, or restore a backup.`,
+      }
+    case 'secret.rotated': {
+      const { name, environment, reloaded, restart_required } = event.data
+      const late = restart_required > 0 ? ` ${agents(restart_required)} will have it after a restart.` : ''
+      return {
+        kind: 'secret_rotated',
+        title: `Secret rotated — ${name}`,
+        detail: `${agents(reloaded)} of ${environment} took over the new value while running.${late}`,
+      }
+    }
+    case 'alert.tested':
+      return {
+        kind: 'test',
+        title: 'Test',
+        detail: `${event.data.by} wanted to see whether alerts arrive. Nothing has happened.`,
       }
     case 'secret.reload_failed': {
       const { name, environment } = event.data
@@ -150,3 +167,5 @@ function wordFinding({ data }: EventOf<'pii.found'>): Wording {
 /** "45 s", "30 min". */
 const showDuration = (ms: number): string =>
   ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`
+
+const agents = (count: number): string => (count === 1 ? '1 agent' : `${count} agents`)

@@ -46,6 +46,13 @@ export function stateRoutes({ state, database, circuits, alerts, vault }: StateP
       return context.json(state.read().circuits[name])
     })
     .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
+    .post('/alerts/test', guard('admin', 'alert.test'), (context) => {
+      const { alertId: alert_id, channels } = alerts.test(context.get('identity').name)
+      return context.json({ alert_id, channels }, 201)
+    })
+    .post('/alerts/:id/resend', guard('admin', 'alert.resend'), (context) =>
+      context.json({ resent: alerts.resend(context.req.param('id')) }),
+    )
     .post('/alerts/:id/ack', guard('admin', 'alert.acknowledge'), (context) => {
       alerts.acknowledge(context.req.param('id'), context.get('identity').name)
       return context.body(null, 204)

@@ -24,6 +24,7 @@ const COMMANDS: Commands = {
   restart: async () => (await import('./control.ts')).restartCommand,
   logs: async () => (await import('./logs.ts')).logsCommand,
   report: async () => (await import('./report-command.ts')).reportCommand,
+  alerts: async () => (await import('./alerts.ts')).alertsCommand,
   circuits: async () => (await import('./circuits.ts')).circuitsCommand,
   budget: async () => (await import('./budget.ts')).budgetCommand,
   tokens: async () => (await import('./tokens.ts')).tokensCommand,

@@ -2,18 +2,18 @@
  * The only way the shared state changes: `applyEvent(snapshot, event)` returns the next snapshot and touches neither
  * argument. The server runs it after the event's row is committed, the browser when the event arrives. Free of Node.
  */
-import type { EventOf, RuntimeEvent } from '../events.ts'
+import type { EventOf, RuntimeEvent, SecretListed } from '../events.ts'
 import { addUsd, fromUsd, toUsd, type Usd } from '../money.ts'
 import {
   AGENTS_KEPT,
   type AgentView,
   ALERTS_KEPT,
+  type AlertView,
   BURN_POINTS_KEPT,
   type BurnPoint,
   type CircuitView,
   EVENTS_KEPT,
   type Histogram,
-  type SecretListed,
   type ServiceView,
   type Snapshot,
 } from './snapshot.ts'
@@ -46,19 +46,17 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
           source_seq,
           acknowledged: false,
           delivered: [],
+          failed: [],
         },
         ...snapshot.alerts,
       ].slice(0, ALERTS_KEPT)
       break
     }
     case 'alert.acknowledged':
-      next.alerts = snapshot.alerts.map((alert) =>
-        alert.id === event.data.alert_id ? { ...alert, acknowledged: true } : alert,
-      )
-      break
     case 'alert.delivered':
+    case 'alert.failed':
       next.alerts = snapshot.alerts.map((alert) =>
-        alert.id === event.data.alert_id ? { ...alert, delivered: [...alert.delivered, event.data.channel] } : alert,
+        alert.id === event.data.alert_id ? applyToAlert(alert, event) : alert,
       )
       break
   }
@@ -67,6 +65,18 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
   next.secrets = applyToSecrets(snapshot.secrets, event)
   next.agents = applyToAgents(snapshot.agents, event)
   return next
+}
+
+function applyToAlert(
+  alert: AlertView,
+  event: EventOf<'alert.acknowledged' | 'alert.delivered' | 'alert.failed'>,
+): AlertView {
+  if (event.type === 'alert.acknowledged') return { ...alert, acknowledged: true }
+  const { channel } = event.data
+  const failed = alert.failed.filter((other) => other.channel !== channel)
+  return event.type === 'alert.delivered'
+    ? { ...alert, delivered: [...alert.delivered, channel], failed }
+    : { ...alert, failed: [...failed, { channel, error: event.data.error }] }
 }
 
 /** What stands under a name. Agents choose names, and "constructor" is on every object. */
@@ -80,6 +90,10 @@ function applyToVault(vault: Snapshot['vault'], event: RuntimeEvent): Snapshot['
 
 function applyToSecrets(secrets: Snapshot['secrets'], event: RuntimeEvent): Snapshot['secrets'] {
   switch (event.type) {
+    // What its table says, also when the events that told of it are forgotten.
+    case 'vault.opened':
+    case 'vault.locked':
+      return Object.fromEntries(event.data.secrets.map((secret) => [secret.id, secret]))
     case 'secret.created':
     case 'secret.updated':
     case 'secret.deleted':

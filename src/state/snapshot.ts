@@ -2,7 +2,7 @@
  * Everything the dashboard shows, at one `seq`. It is a pure function of the events before it (`apply-event.ts`), so the
  * server, a restarted server and the browser all hold the same one. Plain JSON. Free of Node.
  */
-import type { AgentState, CircuitState, Level, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
+import type { AgentState, CircuitState, Level, PiiType, RuntimeEvent, SafetyMode, SecretListed } from '../events.ts'
 import type { Usd } from '../money.ts'
 
 export interface Snapshot {
@@ -114,20 +114,6 @@ export interface CircuitView {
   reason: string | null
 }
 
-export interface SecretListed {
-  id: string
-  name: string
-  environment: string
-  version: number
-  /** First letters and last two, when it is long enough. */
-  masked: string
-  created_at: string
-  updated_at: string
-  /** When it got its present value; null while that is its first. */
-  rotated_at: string | null
-  deleted_at: string | null
-}
-
 export interface AlertView {
   id: string
   kind: string
@@ -138,7 +124,10 @@ export interface AlertView {
   agent_id: string | null
   source_seq: number
   acknowledged: boolean
+  /** The channels it went out by. */
   delivered: string[]
+  /** The channels that were given up, and why. */
+  failed: { channel: string; error: string }[]
 }
 
 export interface BurnPoint {

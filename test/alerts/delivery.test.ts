@@ -133,9 +133,12 @@ test('a receiver that answers 500 for ever ends in a dead letter, which can be s
   expect(data.error).toBe('it answered 500')
   expect(receiver.requests).toHaveLength(QUICK.attempts)
   expect(count(world, 'alert.delivered')).toBe(0)
+  const shown = () => world.state.read().alerts[0]!
+  expect(shown().failed).toEqual([{ channel: data.channel, error: 'it answered 500' }])
   receiver.answerWith(204)
   expect(world.alerts.resend(data.alert_id)).toBe(1)
   await world.seen('alert.delivered')
+  expect([shown().delivered, shown().failed]).toEqual([[data.channel], []])
   expect(world.alerts.resend(data.alert_id)).toBe(0)
   expect(receiver.requests).toHaveLength(QUICK.attempts + 1)
 })

@@ -37,6 +37,18 @@ const SECRET = {
   masked: text,
 }
 
+const LISTED = fc.record({
+  id: fc.constantFrom('secret-1', 'secret-2'),
+  name: text,
+  environment: text,
+  version: count,
+  masked: text,
+  created_at: text,
+  updated_at: text,
+  rotated_at: nullable(text),
+  deleted_at: nullable(text),
+})
+
 /** Every kind of event with every payload it may have. */
 const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
@@ -175,9 +187,13 @@ const PAYLOADS: Payloads = {
     end: count,
     unit: nullable(text),
   },
-  'vault.opened': { secrets: count },
+  'vault.opened': { secrets: fc.array(LISTED, { maxLength: 3 }) },
   'vault.exposed': { pids: fc.array(count, { maxLength: 3 }) },
-  'vault.locked': { why: fc.constantFrom('no_key', 'weak_key', 'wrong_key', 'broken'), hint: text },
+  'vault.locked': {
+    why: fc.constantFrom('no_key', 'weak_key', 'wrong_key', 'broken'),
+    hint: text,
+    secrets: fc.constant([]),
+  },
   'vault.broken': { problem: text, secret_id: nullable(text) },
   'secret.created': SECRET,
   'secret.read': SECRET,
@@ -196,6 +212,7 @@ const PAYLOADS: Payloads = {
     detail: text,
     source_seq: count,
   },
+  'alert.tested': { by: text },
   'alert.acknowledged': { alert_id: fc.constantFrom('alert-1', 'alert-9'), by: text },
   'alert.delivered': { alert_id: fc.constantFrom('alert-1', 'alert-9'), channel: text, latency_ms: ms },
   'alert.failed': { alert_id: text, channel: text, error: text },

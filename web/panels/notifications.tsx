@@ -1,6 +1,6 @@
 import { fromUsd, NANOS_PER_USD, showUsd, suggestedIncrease, toUsd } from '../../src/money.ts'
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
-import { acknowledge, pause, raiseBudget, resetCircuit, stop } from '../actions.ts'
+import { acknowledge, pause, raiseBudget, resendAlert, resetCircuit, stop } from '../actions.ts'
 import { agentAddress } from '../address.ts'
 import { Action, ago, Panel } from '../parts/parts.tsx'
 import { agentOf } from '../store.ts'
@@ -36,9 +36,15 @@ export function NotificationsPanel(props: {
               {alert.detail}
               {alert.delivered.length > 0 && ` Sent by ${alert.delivered.join(', ')}.`}
             </p>
+            {alert.failed.map(({ channel, error }) => (
+              <p key={channel} class="fault">
+                Not sent by {channel}: {error}
+              </p>
+            ))}
             {!alert.acknowledged && (
               <div class="buttons">
                 <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits} />
+                {alert.failed.length > 0 && <Action label="Send again" act={() => resendAlert(alert.id)} />}
                 <Action label="Acknowledge" kind="ghost" act={() => acknowledge(alert.id)} />
               </div>
             )}

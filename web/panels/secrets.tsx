@@ -1,7 +1,8 @@
 /** What the vault holds, without values; and what can be done with each. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { SecretListed, Snapshot } from '../../src/state/snapshot.ts'
+import type { SecretListed } from '../../src/events.ts'
+import type { Snapshot } from '../../src/state/snapshot.ts'
 import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret } from '../actions.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Action, ago, Panel } from '../parts/parts.tsx'
