@@ -15,12 +15,12 @@ const examples = readExamples()
 /** Not under `start`: they show how an agent is tested without a cage. */
 const isTest = ({ name }: Example) => name.startsWith('testing')
 
+/** Each asks twice; the budget pays for the first answer and not for all of the second. */
 const TUTORIALS = [
-  // The budget pays for the first call and not for the second.
   { name: 'crewai_quickstart', environment: '.venv-test-crewai', limit: '0.00003' },
-  { name: 'langchain_agent', environment: '.venv-test', limit: '0.00003' },
+  { name: 'langchain_agent', environment: '.venv-test', limit: '0.00006' },
   { name: 'langgraph_chatbot', environment: '.venv-test', limit: '0.0014' },
-  { name: 'openai_quickstart', environment: '.venv-test', limit: '0.00003' },
+  { name: 'openai_quickstart', environment: '.venv-test', limit: '0.000028' },
   { name: 'anthropic_quickstart', environment: '.venv-test', limit: '0.0014' },
 ]
 
@@ -61,8 +61,7 @@ beforeAll(async () => {
     results.set(key, result)
   }
   for (const { name, environment, limit } of TUTORIALS) {
-    start(`${name} whole`, environment, `test/examples/tutorials/${name}.py`, '--budget', '1')
-    start(`${name} stopped`, environment, `test/examples/tutorials/${name}.py`, '--budget', limit)
+    start(name, environment, `test/examples/tutorials/${name}.py`, '--budget', limit)
   }
   for (const { name, environment, start: words } of examples.filter((one) => !isTest(one))) {
     const [, , script, ...flags] = words
@@ -95,17 +94,15 @@ function runTests(environment: string, words: string[]): Promise<{ code: number 
 const PATIENCE = { timeout: 180_000 }
 
 describe('an agent as beginners write it, without a word of the cage', () => {
-  test.each(TUTORIALS)('$name: cost is counted and personal data taken out', PATIENCE, async ({ name }) => {
-    const { code, printed, spent, events } = (await results.get(`${name} whole`))!
-    expect(code, printed.join('\n')).toBe(0)
-    expect(Number(spent)).toBeGreaterThan(0)
-    expect(printed.join('\n')).toMatch(/(rite to Ann Berg, |write to )\[EMAIL_REDACTED\]/)
+  test.each(TUTORIALS)('$name: personal data is taken out of what it prints', PATIENCE, async ({ name }) => {
+    const { printed, events } = (await results.get(name))!
+    expect(printed).toEqual([expect.stringMatching(/^(Assistant: )?Write to Ann Berg, \[EMAIL_REDACTED\], please\.$/)])
     expect(JSON.stringify(events)).not.toContain('museum.example')
-    expect(events.filter(({ type }) => type === 'pii.found')).not.toHaveLength(0)
+    expect(events.filter(({ type }) => type === 'pii.found')).toHaveLength(1)
   })
 
-  test.each(TUTORIALS)('$name: the budget ends it, and start with 3', PATIENCE, async ({ name, limit }) => {
-    const { code, spent, events } = (await results.get(`${name} stopped`))!
+  test.each(TUTORIALS)('$name: cost is counted, and the budget ends it', PATIENCE, async ({ name, limit }) => {
+    const { code, spent, events } = (await results.get(name))!
     expect(code).toBe(3)
     expect(Number(spent)).toBeGreaterThan(0)
     expect(Number(spent)).toBeLessThanOrEqual(Number(limit))

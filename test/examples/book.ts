@@ -128,9 +128,5 @@ export const BOOK: Page[] = [
     text: ['Write to Ann Berg, ann.be', 'rg@museum.example', '.org, please.'],
     used: { input: 40, output: 20 },
   }),
-  page(
-    /open on Friday, and whom do I write to/,
-    calls('opening_hours', { day: 'Friday' }),
-    says('From ten to six; write to ann.berg@museum.example.org.', 20),
-  ),
+  page(/open on Friday/, calls('opening_hours', { day: 'Friday' }), says('From ten to six.')),
 ]

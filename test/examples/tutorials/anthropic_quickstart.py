@@ -1,15 +1,8 @@
-"""As a beginner writes it with the anthropic package: one message, then one that is streamed."""
+"""As a beginner writes it with the anthropic package: one message that is streamed, and one at once."""
 
 import anthropic
 
 client = anthropic.Anthropic()
-
-message = client.messages.create(
-    model="claude-haiku-4-5",
-    max_tokens=200,
-    messages=[{"role": "user", "content": "Tell a bedtime story about a lighthouse in one sentence."}],
-)
-print(message.content[0].text)
 
 with client.messages.stream(
     model="claude-haiku-4-5",
@@ -20,3 +13,10 @@ with client.messages.stream(
     for text in stream.text_stream:
         print(text, end="", flush=True)
 print()
+
+message = client.messages.create(
+    model="claude-haiku-4-5",
+    max_tokens=300,
+    messages=[{"role": "user", "content": "Tell a bedtime story about a lighthouse in one sentence."}],
+)
+print(message.content[0].text)

@@ -1,30 +1,18 @@
-"""As a beginner writes it with CrewAI: two agents, two tasks, one after the other."""
+"""As a beginner writes it with CrewAI: one agent, one task with a place for the question, asked twice."""
 
 from crewai import Agent, Crew, Process, Task
 
-teller = Agent(
-    role="Storyteller",
-    goal="Tell stories for children",
-    backstory="You grew up by the sea.",
-    llm="gpt-4o-mini",
-)
 clerk = Agent(
     role="Front desk",
     goal="Answer visitors of the museum",
-    backstory="You know everybody's address.",
+    backstory="You know everybody's address, and stories for children.",
     llm="gpt-4o-mini",
 )
-story = Task(
-    description="Tell a bedtime story about a lighthouse in one sentence.",
+answer = Task(
+    description="{question}",
     expected_output="One sentence",
-    agent=teller,
-)
-address = Task(
-    description="Whom do I write to for a guided tour?",
-    expected_output="A name and an address",
     agent=clerk,
 )
-crew = Crew(agents=[teller, clerk], tasks=[story, address], process=Process.sequential)
-result = crew.kickoff()
-for output in result.tasks_output:
-    print(output.raw)
+crew = Crew(agents=[clerk], tasks=[answer], process=Process.sequential)
+for question in ("Whom do I write to for a guided tour?", "Tell a bedtime story about a lighthouse in one sentence."):
+    print(crew.kickoff(inputs={"question": question}))

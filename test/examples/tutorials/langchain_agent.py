@@ -13,6 +13,6 @@ agent = create_agent(
     tools=[opening_hours],
     system_prompt="You are the front desk of a museum.",
 )
-question = "When are you open on Friday, and whom do I write to then?"
-result = agent.invoke({"messages": [{"role": "user", "content": question}]})
-print(result["messages"][-1].content)
+for question in ("Whom do I write to for a guided tour?", "When are you open on Friday?"):
+    result = agent.invoke({"messages": [{"role": "user", "content": question}]})
+    print(result["messages"][-1].content)

@@ -17,7 +17,7 @@ builder.add_edge(START, "chatbot")
 graph = builder.compile(checkpointer=InMemorySaver())
 
 thread = {"configurable": {"thread_id": "1"}}
-for question in ("Tell a bedtime story about a lighthouse in one sentence.", "Whom do I write to for a guided tour?"):
+for question in ("Whom do I write to for a guided tour?", "Tell a bedtime story about a lighthouse in one sentence."):
     for event in graph.stream({"messages": [{"role": "user", "content": question}]}, thread):
         for value in event.values():
             print("Assistant:", value["messages"][-1].content)

@@ -1,14 +1,8 @@
-"""As a beginner writes it with the openai package: one response, one chat."""
+"""As a beginner writes it with the openai package: one chat, one response."""
 
 from openai import OpenAI
 
 client = OpenAI()
-
-response = client.responses.create(
-    model="gpt-4o-mini",
-    input="Tell a bedtime story about a lighthouse in one sentence.",
-)
-print(response.output_text)
 
 completion = client.chat.completions.create(
     model="gpt-4o-mini",
@@ -18,3 +12,9 @@ completion = client.chat.completions.create(
     ],
 )
 print(completion.choices[0].message.content)
+
+response = client.responses.create(
+    model="gpt-4o-mini",
+    input="Tell a bedtime story about a lighthouse in one sentence.",
+)
+print(response.output_text)
