@@ -1,4 +1,7 @@
-"""Iron Cage for Python agents: say how far you are, what came out, what it cost; ask what is left.
+"""Iron Cage for Python agents: a cage around your code; what it says of its work, and asks of its budget.
+
+``protect_agent`` and ``AgentRuntime`` put a function or a block into a cage, ``CircuitBreaker`` and ``fallback`` guard what
+it calls, ``iron_cage.testing`` has a cage in memory for tests.
 
 Standard library only. Importing this package costs a few milliseconds: everything heavy is loaded at its first use.
 
