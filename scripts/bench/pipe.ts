@@ -2,7 +2,7 @@
 import { Agent, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-const agent = new Agent({ keepAlive: true, maxSockets: 256 })
+const agent = new Agent({ keepAlive: true, maxSockets: 512 })
 const port = Number(process.argv[2])
 
 const server = createServer((incoming, outgoing) => {
@@ -15,4 +15,4 @@ const server = createServer((incoming, outgoing) => {
   incoming.pipe(upstream)
 })
 server.keepAliveTimeout = 60_000
-server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port))
+server.listen(0, '127.0.0.1', 1024, () => console.log((server.address() as AddressInfo).port))

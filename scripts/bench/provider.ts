@@ -1,25 +1,57 @@
-/** The simulated provider of the benchmark: answers at once. A process of its own; prints its port. */
-import { createServer } from 'node:http'
+/**
+ * The simulated provider of the benchmark: answers at once, or streams 64 pieces, one every 20 ms. A process of its own;
+ * prints its port.
+ */
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 
 const PROSE =
   'The quarterly review shows steady growth in all regions, with the strongest results in logistics and energy. ' +
   'Costs stayed within the plan, and the team expects the trend to hold through the next two quarters. '
+const PIECES = 64
+const PACE_MS = 20
+
+const head = { id: 'chatcmpl-bench', created: 1, model: 'gpt-4o-mini' }
+const usage = { prompt_tokens: 220, completion_tokens: 150, total_tokens: 370 }
 
 const reply = JSON.stringify({
-  id: 'chatcmpl-bench',
+  ...head,
   object: 'chat.completion',
-  created: 1,
-  model: 'gpt-4o-mini',
   choices: [{ index: 0, message: { role: 'assistant', content: PROSE.repeat(4) }, finish_reason: 'stop' }],
-  usage: { prompt_tokens: 220, completion_tokens: 150, total_tokens: 370 },
+  usage,
 })
 
+const frame = (rest: object) => `data: ${JSON.stringify({ ...head, object: 'chat.completion.chunk', ...rest })}\n\n`
+const pieces = Array.from({ length: PIECES }, (_, index) => {
+  const content = `${PROSE.split(' ')[index % 30]} `
+  return frame({ choices: [{ index: 0, delta: { content }, finish_reason: null }] })
+})
+const last =
+  frame({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }) +
+  frame({ choices: [], usage }) +
+  'data: [DONE]\n\n'
+
+async function stream(response: ServerResponse): Promise<void> {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for (const piece of pieces) {
+    response.write(piece)
+    await setTimeout(PACE_MS)
+  }
+  response.end(last)
+}
+
 const server = createServer((request, response) => {
-  request.resume().on('end', () => {
+  let body = ''
+  request.setEncoding('latin1')
+  request.on('data', (chunk: string) => {
+    body += chunk
+  })
+  request.on('end', () => {
+    if (/"stream": ?true/.test(body)) return void stream(response)
     response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(reply) })
     response.end(reply)
   })
 })
 server.keepAliveTimeout = 60_000
-server.listen(0, '127.0.0.1', () => console.log((server.address() as AddressInfo).port))
+server.listen(0, '127.0.0.1', 1024, () => console.log((server.address() as AddressInfo).port))
