@@ -96,7 +96,10 @@ const PATIENCE = { timeout: 180_000 }
 describe('an agent as beginners write it, without a word of the cage', () => {
   test.each(TUTORIALS)('$name: personal data is taken out of what it prints', PATIENCE, async ({ name }) => {
     const { printed, events } = (await results.get(name))!
-    expect(printed).toEqual([expect.stringMatching(/^(Assistant: )?Write to Ann Berg, \[EMAIL_REDACTED\], please\.$/)])
+    expect(printed).toContainEqual(
+      expect.stringMatching(/^(Assistant: )?Write to Ann Berg, \[EMAIL_REDACTED\], please\.$/),
+    )
+    expect(printed.join()).not.toContain('A lighthouse')
     expect(JSON.stringify(events)).not.toContain('museum.example')
     expect(events.filter(({ type }) => type === 'pii.found')).toHaveLength(1)
   })
