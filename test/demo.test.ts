@@ -160,9 +160,9 @@ describe('the demo at full speed', () => {
     expect(agent.by_service.linkedin_api).toMatchObject({ live: 33, cached: 67, blocked: 66, saved_usd: '6.6' })
     expect(show.end.circuits.linkedin_api).toMatchObject({ state: 'open', trips: 1, blocked: 66, fallbacks: 67 })
 
-    // Alerts that really arrived: one e-mail; webhooks for circuit, three findings, warning
+    // Alerts that really arrived: one e-mail; webhooks for circuit, rotation, three findings, warning
     expect(show.mails).toHaveLength(1)
-    expect(show.webhooks).toHaveLength(5)
+    expect(show.webhooks).toHaveLength(6)
     const everything = JSON.stringify([show.events, show.mails, show.webhooks])
     expect(everything).not.toContain('ceo@piileaker.com')
   })

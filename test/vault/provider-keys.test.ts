@@ -109,7 +109,7 @@ describe('a new key that the provider refuses', () => {
       name: 'OPENAI_API_KEY',
       environment: 'development',
     })
-    expect(cage.of('alert.raised').map(({ data }) => data.kind)).toEqual(['secret_rolled_back'])
+    expect(cage.of('alert.raised').map(({ data }) => data.kind)).toContain('secret_rolled_back')
     expect(cage.rows()).toMatchObject([{ state: 'charged' }])
     for (const key of [FIRST, SECOND]) expect((await agent.chat({}, bearer(key))).status).toBe(200)
     expect(keysSeen(cage).slice(2)).toEqual([FIRST, FIRST])
