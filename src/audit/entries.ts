@@ -41,8 +41,11 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       return { ...system, action: event.type, details: event.data }
     // What is done to secrets is written by the vault, in the transaction that does it.
     case 'vault.opened':
+    case 'vault.locked': {
+      const { secrets, ...facts } = event.data
+      return { ...system, action: event.type, details: { ...facts, secrets: secrets.length } }
+    }
     case 'vault.exposed':
-    case 'vault.locked':
     case 'vault.broken':
       return { ...system, action: event.type, details: event.data }
     case 'secret.rotated':

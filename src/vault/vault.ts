@@ -396,20 +396,22 @@ export class Vault {
 
   /** Nobody who has no vault and no key is bothered with it. */
   #tellState(): void {
-    const state = this.#state
-    const rows = this.#table.all().length
-    if (state.state === 'open') {
-      const message = `The vault is open, with ${rows} ${rows === 1 ? 'secret' : 'secrets'}`
-      this.#options.state.record({ type: 'vault.opened', level: 'INFO', message, data: { secrets: rows } })
+    const { state, masterKeyProblem } = this.#options
+    const secrets = this.list({ deleted: true })
+    const vault = this.#state
+    if (vault.state === 'open') {
+      const message = `The vault is open, with ${secrets.length} ${secrets.length === 1 ? 'secret' : 'secrets'}`
+      state.record({ type: 'vault.opened', level: 'INFO', message, data: { secrets } })
       return
     }
-    const { why, message, hint } = state
-    if (why === 'no_key' && rows === 0 && this.#options.masterKeyProblem === undefined) return
-    this.#options.state.record({
+    const { why, message, hint } = vault
+    const isUnused = secrets.length === 0 && state.read().vault.state === 'locked'
+    if (why === 'no_key' && masterKeyProblem === undefined && isUnused) return
+    state.record({
       type: 'vault.locked',
       level: why === 'broken' ? 'CRIT' : 'WARN',
       message: `The vault stays locked: ${message}; ${hint}`,
-      data: { why, hint },
+      data: { why, hint, secrets },
     })
   }
 

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type Sqlite from 'better-sqlite3'
+import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { newMasterKey, weaknessOf } from '../../src/vault/master-key.ts'
 import { ADMIN, KEY, newPath, type OpenVault, OTHER_KEY, openVault } from './support.ts'
@@ -501,3 +501,25 @@ function everyFlip(column: string, value: unknown): [string, unknown][] {
     return [column, Buffer.isBuffer(value) ? flipped : flipped.toString('latin1')] as [string, unknown]
   })
 }
+
+test('the list in the snapshot is what the table says, also when the events that told of it are gone', async () => {
+  const path = newPath()
+  const before = await openVault(path)
+  const { id } = await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
+  expect(Object.keys(before.state.read().secrets)).toEqual([id])
+  await before.close()
+  const client = new Sqlite(path)
+  client.exec("DELETE FROM events; DELETE FROM meta WHERE key = 'snapshot'")
+  client.close()
+  const { state, vault } = await openVault(path)
+  expect(state.read().secrets).toEqual({ [id]: vault.get(id) })
+})
+
+test('a vault that was open and has no key any more is shown as locked, also without secrets', async () => {
+  const path = newPath()
+  const before = await openVault(path)
+  expect(before.state.read().vault).toEqual({ state: 'open', hint: null })
+  await before.close()
+  const { state } = await openVault(path, null)
+  expect(state.read().vault).toMatchObject({ state: 'locked', hint: expect.stringContaining('keygen') })
+})
