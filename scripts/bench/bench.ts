@@ -43,14 +43,22 @@ if (unknown.length > 0) throw new Error(`no such part: ${unknown.join()}; there 
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-bench-'))
 const children: ChildProcess[] = []
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    for (const child of children) child.kill()
+    process.exit(1)
+  })
+}
+
 try {
   const provider = await listening('provider.ts')
   const plan = (targets: Target[], parts: string[]): Plan => ({ targets, parts, rounds: Number(flags.rounds) })
   if (flags.profile) {
-    await runCage(provider.origin, plan([], ['calls 1k']), ['--cpu-prof', `--cpu-prof-dir=${folder}`])
+    const profiling = ['--cpu-prof', `--cpu-prof-dir=${folder}`]
+    const results = await runCage(provider.origin, plan([], ['calls 1k']), profiling)
     const file = readdirSync(folder).find((name) => name.endsWith('.cpuprofile'))
     if (!file) throw new Error('the server wrote no profile')
-    console.log(profileTable(join(folder, file)))
+    console.log(profileTable(join(folder, file), results.load!.cage![0]!.began!))
   } else if (flags.memory) {
     const results = await runCage(provider.origin, { ...plan([], []), memoryCalls: Number(flags.memory) })
     const rows = results.memory!.cage!.map(({ calls, rss }) => `${calls}`.padStart(10) + rss!.toFixed(0).padStart(8))

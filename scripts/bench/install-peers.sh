@@ -12,5 +12,9 @@ echo '{ "private": true }' > .bench-peers/portkey/package.json
 npm install --prefix .bench-peers/portkey --save-exact --no-audit --no-fund "@portkey-ai/gateway@$portkey"
 
 python3 -m venv .bench-peers/litellm
-.bench-peers/litellm/bin/pip install --quiet --disable-pip-version-check --no-compile "litellm[proxy]==$litellm"
+pip=.bench-peers/litellm/bin/pip
+# uv needs half a minute for what takes pip ten; pip for those whose registry only pip knows.
+$pip install --quiet --disable-pip-version-check uv || true
+.bench-peers/litellm/bin/uv pip install --quiet --python .bench-peers/litellm/bin/python "litellm[proxy]==$litellm" 2> /dev/null ||
+  $pip install --quiet --disable-pip-version-check --no-compile "litellm[proxy]==$litellm"
 echo "installed Portkey $portkey and LiteLLM $litellm into .bench-peers"

@@ -11,6 +11,8 @@ interface ProfileNode {
 
 interface Profile {
   nodes: ProfileNode[]
+  /** Microseconds of the machine's clock, as all times here. */
+  startTime: number
   samples: number[]
   timeDeltas: number[]
 }
@@ -36,11 +38,15 @@ const GROUPS: [group: string, pattern: RegExp][] = [
   ['promises and timers of Node', /node:/],
 ]
 
-/** A table: group, its share, the functions that use most of it. */
-export function profileTable(file: string): string {
+/** A table: group, its share, the functions that use most of it. What was before `began` (microseconds) is left out. */
+export function profileTable(file: string, began: number): string {
   const profile = JSON.parse(readFileSync(file, 'utf8')) as Profile
   const own = new Map<number, number>()
-  for (const [index, id] of profile.samples.entries()) own.set(id, (own.get(id) ?? 0) + profile.timeDeltas[index]!)
+  let time = profile.startTime
+  for (const [index, id] of profile.samples.entries()) {
+    time += profile.timeDeltas[index]!
+    if (time > began) own.set(id, (own.get(id) ?? 0) + profile.timeDeltas[index]!)
+  }
   const parents = new Map<number, number>()
   for (const { id, children = [] } of profile.nodes) for (const child of children) parents.set(child, id)
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
