@@ -7,6 +7,8 @@ export interface TokenRun {
   runId: RunId
   /** The agent's name. */
   name: string
+  /** Whether the token it was asked with still works: a part of a run does not outlive it. (Default: there is none.) */
+  lives?: () => boolean
 }
 
 export class RunTokens {
@@ -25,7 +27,8 @@ export class RunTokens {
   }
 
   find(token: string): TokenRun | undefined {
-    return token.startsWith('run_') ? this.#runs.get(hashOf(token)) : undefined
+    const run = token.startsWith('run_') ? this.#runs.get(hashOf(token)) : undefined
+    return run?.lives?.() === false ? undefined : run
   }
 }
 

@@ -2,7 +2,7 @@
  * Parts of an agent's work: a block of its code that calls with a run token and, if it wants, a limit of its own. An agent
  * without a process (its token is an API token) is done when it says so.
  */
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { exitedEvent } from '../agents/agent-events.ts'
 import { CageError } from '../errors.ts'
@@ -17,14 +17,16 @@ import { runOf } from './run-of.ts'
  * `POST /begin` {budget_usd?} → {agent_id, run_id, token}: a run token of the same agent, within whatever limits whoever
  * asks. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
  */
-export function partRoutes({ state, ledger, checkpoints, runTokens }: RunParts): Hono<Env> {
+export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
   return new Hono<Env>()
     .post('/begin', async (context) => {
       const { agentId, runId: within, name } = runOf(context)
       const { budget_usd: limit } = await readJson(context, BEGIN)
       const runId = newRunId()
+      const around = bearerOf(context)
+      const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
       ledger.openPart(runId, limit ?? ledger.balance(agentId).limit, within)
-      return context.json({ agent_id: agentId, run_id: runId, token: runTokens.issue({ agentId, runId, name }) })
+      return context.json({ agent_id: agentId, run_id: runId, token: runTokens.issue({ agentId, runId, name, lives }) })
     })
     .post('/end', async (context) => {
       const { agentId, runId, name } = runOf(context)
@@ -42,6 +44,8 @@ export function partRoutes({ state, ledger, checkpoints, runTokens }: RunParts):
       return context.body(null, 204)
     })
 }
+
+const bearerOf = ({ req }: Context): string => req.header('authorization')!.replace(/^bearer +/i, '')
 
 const BEGIN = z.strictObject({ budget_usd: amount.optional() })
 

@@ -1,6 +1,7 @@
 /** What a running agent's SDK calls, with its run token. */
 import { Hono } from 'hono'
 import * as z from 'zod'
+import type { ApiTokens } from '../access/api-tokens.ts'
 import type { AgentIdentity } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Circuits } from '../breaker/circuits.ts'
@@ -35,6 +36,7 @@ export interface RunParts {
   logRedactor: Redactor
   incidents: Incidents
   runTokens: RunTokens
+  apiTokens: ApiTokens
   circuits: Circuits
   /** config.services */
   services: ServiceParts['services']

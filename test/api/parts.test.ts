@@ -73,6 +73,21 @@ describe('a part of the work', () => {
     expect(cage.of('agent.exited')).toEqual([])
   })
 
+  test('does not outlive the run or the token that it was begun with', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const outer = await begin(cage, agent.token)
+    const inner = await begin(cage, outer.token, { budget_usd: '5' })
+    cage.runtime.runTokens.revoke(agent.runId)
+    expect([(await chat(cage, outer.token)).status, (await chat(cage, inner.token)).status]).toEqual([401, 401])
+    const { access_token } = await cage.login()
+    const created = (await cage.post('/api/tokens', { name: 'notebook' }, access_token)).json()
+    const run = await begin(cage, created.token as string)
+    const headers = { authorization: `Bearer ${access_token}` }
+    await send(`${cage.url}/api/tokens/${created.id}`, { method: 'DELETE', headers })
+    expect((await chat(cage, run.token)).status).toBe(401)
+  })
+
   test('cannot end a run that has a process', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
