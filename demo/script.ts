@@ -8,11 +8,12 @@ import { reportLines } from '../src/cli/report.ts'
 import { runAgent } from '../src/cli/run-agent.ts'
 import type { Command } from '../src/cli/terminal.ts'
 import type { LoadedConfig } from '../src/config/config.ts'
-import { CageError } from '../src/errors.ts'
+import { CageError, ERRORS } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder } from '../src/package-folder.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { figures } from '../src/state/figures.ts'
+import { rehearse } from './check.ts'
 import type { Inbox } from './inbox.ts'
 import { demoMasterKey } from './master-key.ts'
 import { openStage } from './stage.ts'
@@ -60,16 +61,22 @@ export const demoCommand: Command = (yargs, terminal) =>
         .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
         .option('db', { type: 'string', requiresArg: true, describe: `Database file (default: ${DATABASE})` })
         .option('once', { type: 'boolean', describe: 'Exit when the agent has ended' })
+        .option('check', {
+          type: 'boolean',
+          describe: 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖',
+        })
         .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
         .example('$0 demo', 'a hundred seconds, then the dashboard stays')
         .example('$0 demo --pace max --once', 'as fast as it goes'),
-    async ({ pace, once, open, ...flags }) => {
-      const paceMs = parsePace(pace)
+    async ({ pace, check, open, ...flags }) => {
+      const paceMs = check ? 0 : parsePace(pace)
+      const once = check || flags.once === true
       const leads = readLeads(`${packageFolder()}demo/leads.csv`)
       const loaded = withOwnDatabase(loadFlags(flags, terminal))
       const latencyMs = paceMs === 0 ? 0 : LATENCY_MS
       await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config })
       const path = `${packageFolder()}demo/lead_gen_agent.py`
+      let rehearsal: ReturnType<typeof rehearse> | undefined
       await runAgent(
         {
           loaded: { ...loaded, config: stage.config },
@@ -77,13 +84,20 @@ export const demoCommand: Command = (yargs, terminal) =>
           path,
           keep: !once,
           open,
-          prepare: stage.prepare,
+          prepare: async (runtime) => {
+            await stage.prepare(runtime)
+            if (check) rehearsal = rehearse(runtime)
+          },
           masterKey: demoMasterKey(resolve(stage.config.db.path)),
           shows: ({ type }) => SHOWN.has(type),
-          report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once === true),
+          report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once),
         },
         terminal,
       )
+      if (!rehearsal) return
+      const { lines, isGood } = rehearsal.checked()
+      for (const line of lines) terminal.out(line)
+      if (!isGood) terminal.exitCode = ERRORS.internal.exit
     },
   )
 
