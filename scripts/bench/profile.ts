@@ -7,6 +7,8 @@ interface ProfileNode {
   id: number
   callFrame: { functionName: string; url: string; lineNumber: number; columnNumber: number }
   children?: number[]
+  /** How often a sample met each line, counted from 1. */
+  positionTicks?: { line: number; ticks: number }[]
 }
 
 interface Profile {
@@ -17,7 +19,10 @@ interface Profile {
   timeDeltas: number[]
 }
 
-/** The first that matches names the group of a function, by its name and the path of its source. */
+/**
+ * The first that matches names the group of a function, by its name and the path of its source. What matches none (the
+ * hashes of Node, its promises) belongs to who called it.
+ */
 const GROUPS: [group: string, pattern: RegExp][] = [
   ['', /^\(idle\)/],
   ['garbage collection', /^\(garbage collector\)/],
@@ -35,7 +40,6 @@ const GROUPS: [group: string, pattern: RegExp][] = [
   ],
   ['budget and prices', /src\/(?:budget|money)|genai-prices|tokenizer/],
   ['gateway', /src\//],
-  ['promises and timers of Node', /node:/],
 ]
 
 /** A table: group, its share, the functions that use most of it. What was before `began` (microseconds) is left out. */
@@ -57,13 +61,20 @@ export function profileTable(file: string, began: number): string {
     const time = own.get(node.id) ?? 0
     const group = groupOf(node)
     if (time === 0 || group === '') continue
+    const json = time * jsonShare(node)
+    add('JSON', node, json)
+    add(group, node, time - json)
+  }
+  function add(group: string, { callFrame }: ProfileNode, time: number): void {
+    if (time === 0) return
     total += time
     const entry = groups.get(group) ?? { time: 0, functions: new Map<string, number>() }
     groups.set(group, entry)
     entry.time += time
-    const name = node.callFrame.functionName || '(anonymous)'
+    const name = callFrame.functionName || '(anonymous)'
     entry.functions.set(name, (entry.functions.get(name) ?? 0) + time)
   }
+
   const share = (time: number) => `${((time / total) * 100).toFixed(1)} %`
   return [...groups]
     .sort(([, a], [, b]) => b.time - a.time)
@@ -73,7 +84,6 @@ export function profileTable(file: string, began: number): string {
     })
     .join('\n')
 
-  /** What has no source of its own (SQLite's calls, a socket's writes) belongs to who called it. */
   function groupOf(node: ProfileNode): string {
     for (let current: ProfileNode | undefined = node; current; current = nodes.get(parents.get(current.id) ?? -1)) {
       const place = `${current.callFrame.functionName} ${sourceOf(current.callFrame)}`
@@ -82,6 +92,21 @@ export function profileTable(file: string, began: number): string {
     }
     return 'the rest of Node'
   }
+}
+
+const lines = new Map<string, string[]>()
+
+/** Which share of a function's own time is reading and writing JSON: that has no frame, so the lines that call it count. */
+function jsonShare({ callFrame: { url }, positionTicks = [] }: ProfileNode): number {
+  if (!url.startsWith('file:') || !existsSync(fileURLToPath(url))) return 0
+  if (!lines.has(url)) lines.set(url, readFileSync(fileURLToPath(url), 'utf8').split('\n'))
+  let all = 0
+  let json = 0
+  for (const { line, ticks } of positionTicks) {
+    all += ticks
+    if (/JSON\.(?:parse|stringify)\(/.test(lines.get(url)![line - 1] ?? '')) json += ticks
+  }
+  return all > 0 ? json / all : 0
 }
 
 const maps = new Map<string, SourceMap | undefined>()
