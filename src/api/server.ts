@@ -20,6 +20,7 @@ import { type CallParts, callRoutes } from './calls.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
+import { type MetricsParts, metricsRoutes } from './metrics.ts'
 import { reportRoutes } from './report.ts'
 import { type RunParts, runRoutes } from './run.ts'
 import { type SecretParts, secretRoutes } from './secrets.ts'
@@ -66,8 +67,8 @@ const CLOSE_MS = 2_000
 
 /** Throws CageError `port_taken` naming the address. */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
-  const routes = api(parts)
   const live = new LiveView(parts)
+  const routes = api({ ...parts, viewers: () => live.viewers })
   const tell = tellRefusals(parts)
   const onGateway = gateway(parts, tell)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
@@ -124,7 +125,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 }
 
 /** Every route below /api and /agent, in the order in which they are tried. */
-export function api(parts: ServerParts): Hono<Env> {
+export function api(parts: ServerParts & MetricsParts): Hono<Env> {
   const guarded = guard(parts)
   const agents = agentRoutes(parts, guarded)
   const calls = callRoutes(parts, guarded)
@@ -155,6 +156,7 @@ export function api(parts: ServerParts): Hono<Env> {
     .route('/api/secrets', secrets)
     .route('/secrets', secrets)
     .route('/api/audit', auditRoutes(parts.audit, guarded))
+    .route('/metrics', metricsRoutes(parts, guarded))
     .route('/api', stateRoutes(parts, guarded))
     .notFound((context) => {
       throw new CageError('not_found', `there is no ${context.req.method} ${context.req.path}`, {

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { api, type ServerParts } from '../../src/api/server.ts'
+import { api } from '../../src/api/server.ts'
 import { headPath, keyPath } from '../../src/audit/anchor.ts'
 import { openWorld } from '../breaker/support.ts'
 import { openPlace } from '../cli/support.ts'
@@ -63,7 +63,7 @@ describe('the audit of a server', () => {
   test('has a row before each change that an admin can ask for, whatever the route', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
-    const { routes } = api(openWorld() as unknown as ServerParts)
+    const { routes } = api(openWorld() as unknown as Parameters<typeof api>[0])
     const changing = routes.filter(
       ({ method, path }) =>
         !['ALL', 'GET'].includes(method) && !path.startsWith('/api/run') && !path.startsWith('/api/auth'),

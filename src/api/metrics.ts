@@ -1,0 +1,157 @@
+/**
+ * `GET /metrics` for Prometheus, from the snapshot alone: the numbers on the dashboard, under standard names. `:agent` is
+ * the agent's id. Counters begin where the database begins, so that a restarted server counts on.
+ */
+import { Hono } from 'hono'
+import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { fromUsd, NANOS_PER_USD } from '../money.ts'
+import { percentile } from '../state/apply-event.ts'
+import { figures } from '../state/figures.ts'
+import type { Snapshot } from '../state/snapshot.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface MetricsParts {
+  state: StateManager
+  /** How many dashboards are connected. */
+  viewers: () => number
+}
+
+export function metricsRoutes({ state, viewers }: MetricsParts, guard: Guard): Hono<Env> {
+  /** Of the process: memory, processor time, delay of the event loop. Measured from the first time that anybody asks. */
+  let own: Registry | undefined
+  return new Hono<Env>().get('/', guard('viewer'), async (context) => {
+    if (!own) {
+      own = new Registry()
+      collectDefaultMetrics({ register: own })
+    }
+    const shown = snapshotMetrics(state.read(), state.now(), viewers())
+    context.header('content-type', Registry.PROMETHEUS_CONTENT_TYPE)
+    return context.body((await Promise.all([shown.metrics(), own.metrics()])).join('\n'))
+  })
+}
+
+type Sample = [labels: Record<string, string>, value: number]
+
+function snapshotMetrics(snapshot: Snapshot, nowMs: number, viewers: number): Registry {
+  const register = new Registry()
+  const gauge = (name: string, help: string, labelNames: string[], samples: Sample[]) => {
+    const metric = new Gauge({ name: `iron_cage_${name}`, help, labelNames, registers: [register] })
+    for (const [labels, value] of samples) metric.set(labels, value)
+  }
+  const counter = (name: string, help: string, labelNames: string[], samples: Sample[]) => {
+    const metric = new Counter({ name: `iron_cage_${name}_total`, help, labelNames, registers: [register] })
+    for (const [labels, value] of samples) metric.inc(labels, value)
+  }
+  const agents = Object.values(snapshot.agents)
+  const circuits = Object.values(snapshot.circuits)
+  const dollars = (usd: string) => fromUsd(usd) / NANOS_PER_USD
+
+  counter('events', 'Events recorded', [], [[{}, snapshot.seq]])
+  gauge('viewers', 'Dashboards connected', [], [[{}, viewers]])
+  gauge('vault_open', '1 while the vault is open', [], [[{}, snapshot.vault.state === 'open' ? 1 : 0]])
+  gauge(
+    'agent_info',
+    'Always 1; tells the name, environment and state of an agent',
+    ['agent', 'name', 'environment', 'state'],
+    agents.map(({ id, name, environment, state }) => [{ agent: id, name, environment, state }, 1]),
+  )
+  gauge(
+    'budget_limit_usd',
+    'Hard limit of an agent',
+    ['agent'],
+    agents.map(({ id, limit_usd }) => [{ agent: id }, dollars(limit_usd)]),
+  )
+  counter(
+    'spent_usd',
+    'Spent by an agent on a model or service',
+    ['agent', 'kind', 'target'],
+    agents.flatMap(({ id, by_model, by_service }) => [
+      ...Object.entries(by_model).map(
+        ([target, { cost_usd }]): Sample => [{ agent: id, kind: 'model', target }, Math.max(0, dollars(cost_usd))],
+      ),
+      ...Object.entries(by_service).map(
+        ([target, { cost_usd }]): Sample => [{ agent: id, kind: 'service', target }, Math.max(0, dollars(cost_usd))],
+      ),
+    ]),
+  )
+  counter(
+    'llm_calls',
+    'LLM calls by how they ended',
+    ['agent', 'outcome'],
+    agents.flatMap(({ id, calls }): Sample[] => [
+      [{ agent: id, outcome: 'completed' }, calls.completed],
+      [{ agent: id, outcome: 'failed' }, calls.failed],
+    ]),
+  )
+  gauge(
+    'llm_call_seconds',
+    'Quantiles of how long LLM calls took, within 2.5 %',
+    ['agent', 'quantile'],
+    agents.flatMap(({ id, call_latency }) =>
+      [0.5, 0.95, 0.99].flatMap((quantile): Sample[] => {
+        const ms = percentile(call_latency, quantile)
+        return ms === null ? [] : [[{ agent: id, quantile: String(quantile) }, ms / 1000]]
+      }),
+    ),
+  )
+  counter(
+    'service_answers',
+    'Answers of services by where they came from',
+    ['agent', 'service', 'source'],
+    agents.flatMap(({ id, by_service }) =>
+      Object.entries(by_service).flatMap(([service, view]): Sample[] =>
+        (['live', 'cached', 'placeholder', 'failed'] as const).map((source) => [
+          { agent: id, service, source },
+          view[source],
+        ]),
+      ),
+    ),
+  )
+  counter(
+    'units',
+    'Units of work by outcome',
+    ['agent', 'outcome'],
+    agents.flatMap(({ id, outcomes }): Sample[] => [
+      [{ agent: id, outcome: 'succeeded' }, outcomes.succeeded],
+      [{ agent: id, outcome: 'failed' }, outcomes.failed],
+    ]),
+  )
+  counter(
+    'findings',
+    'Personal data found',
+    ['agent', 'type'],
+    agents.flatMap(({ id, pii }) => Object.entries(pii).map(([type, count]): Sample => [{ agent: id, type }, count])),
+  )
+  counter(
+    'restarts',
+    'Restarts after a crash',
+    ['agent'],
+    agents.map(({ id, restarts }) => [{ agent: id }, restarts]),
+  )
+  gauge(
+    'budget_used_ratio',
+    'Share of the limit that is spent',
+    ['agent'],
+    agents.map((agent) => [{ agent: agent.id }, figures(agent, nowMs).used_percent / 100]),
+  )
+  gauge(
+    'circuit_open',
+    '1 while a circuit is open, 0.5 while it is tried, 0 while it is closed',
+    ['circuit'],
+    circuits.map(({ name, state }) => [{ circuit: name }, { closed: 0, half_open: 0.5, open: 1 }[state]]),
+  )
+  counter(
+    'circuit_trips',
+    'Times a circuit opened',
+    ['circuit'],
+    circuits.map(({ name, trips }) => [{ circuit: name }, trips]),
+  )
+  gauge(
+    'alerts_open',
+    'Alerts that nobody has acknowledged',
+    [],
+    [[{}, snapshot.alerts.filter(({ acknowledged }) => !acknowledged).length]],
+  )
+  return register
+}
