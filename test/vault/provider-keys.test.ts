@@ -1,8 +1,8 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import type { Requester } from '../../src/vault/vault.ts'
 import { HandClock } from '../breaker/support.ts'
-import { answer, type Script, sends } from '../support/provider.ts'
+import { answer, FakeProvider, type Script, sends } from '../support/provider.ts'
 import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 
 const ADMIN: Requester = { role: 'admin', actor: 'ann', agentId: null }
@@ -95,6 +95,22 @@ describe('the key of a call', () => {
     expect(refused.json().error).toMatchObject({ code: 'vault_locked' })
     expect(locked.provider.requests).toHaveLength(1)
   })
+})
+
+test('a service gets the present key of its secret', async () => {
+  const service = await FakeProvider.open()
+  onTestFinished(() => service.close())
+  const crm = { base_url: service.url, api_key_secret: 'CRM_KEY' }
+  const cage = await openCage({ services: { crm } })
+  const secret = { name: 'CRM_KEY', environment: 'development', value: 'crm-first-key-of-all' } as const
+  const { id } = await cage.runtime.vault.create(secret, ADMIN)
+  const agent = cage.addAgent()
+  const call = () => agent.send('services/crm', 'GET', '/people', undefined, {})
+  await call()
+  await cage.runtime.vault.update(id, 'crm-second-key-of-all', ADMIN)
+  await call()
+  const seen = service.requests.map(({ headers }) => headers.authorization)
+  expect(seen).toEqual(['Bearer crm-first-key-of-all', 'Bearer crm-second-key-of-all'])
 })
 
 describe('a new key that the provider refuses', () => {
