@@ -60,10 +60,11 @@ describe('the executable', () => {
     expect(readFileSync(join(built, 'SHA256SUMS'), 'utf8')).toBe(`${hash}  iron-cage\n`)
   })
 
-  test('plays the demo to its end', { timeout: 180_000 }, async () => {
+  test('plays the demo, with every checkpoint met', { timeout: 180_000 }, async () => {
     const folder = emptyFolder()
-    const { code, out, err } = await run(folder, 'demo', '--pace', 'max', '--once', '--port', '0')
+    const { code, out, err } = await run(folder, 'demo', '--pace', 'max', '--once', '--check', '--port', '0')
     expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out.match(/^[✔✖].+/gm)).toEqual(Array(7).fill(expect.stringMatching(/^✔/)))
     expect(out).toContain('Total              $45.90 of $50.00 (91.8% used)')
     expect(out).toContain('Success                             98% (98/100)')
     expect(out).toMatch(/Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 \(cached data\)/)
