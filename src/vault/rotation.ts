@@ -131,8 +131,8 @@ export class Rotation {
     const { run } = this.#get(runId)
     const revision = this.#revision
     const by: Requester = { role: 'agent', actor: run.agentId, agentId: run.agentId }
-    const all = await this.#options.vault.revealEnvironment(run.environment, by)
-    const secrets = [...all].filter(([name]) => !this.isWithheld(run, name))
+    const isEntitled = (name: string) => !this.isWithheld(run, name)
+    const secrets = await this.#options.vault.revealEnvironment(run.environment, by, isEntitled)
     return { revision, secrets: Object.fromEntries(secrets) }
   }
 

@@ -192,12 +192,18 @@ export class Vault {
 
   /**
    * Every living value of an environment by name, for an agent that starts: a row of the audit each, no events. All or
-   * nothing. Throws as `reveal` does.
+   * nothing. `isWanted`: which names. (Default: all.) Throws as `reveal` does.
    */
-  async revealEnvironment(environment: string, by: Requester): Promise<Map<string, string>> {
+  async revealEnvironment(
+    environment: string,
+    by: Requester,
+    isWanted: (name: string) => boolean = () => true,
+  ): Promise<Map<string, string>> {
     return this.#audited('read', '*', environment, by, async () => {
       this.#openKeys()
-      const rows = this.#table.all().filter((row) => row.environment === environment && row.deleted_at === null)
+      const rows = this.#table
+        .all()
+        .filter((row) => row.environment === environment && row.deleted_at === null && isWanted(row.name))
       const values = await Promise.all(rows.map(async (row) => [row.name, await this.#valueOf(row)] as const))
       this.#transaction(() => {
         for (const row of rows) this.#append('read', row, by)

@@ -74,6 +74,8 @@ describe('an agent starts', () => {
       .join('\n')
     expect(lines).toContain('v1')
     expect(lines).not.toMatch(/v7|sk-real/)
+    const reads = cage.database.prepare("SELECT secret_name FROM secret_audit_log WHERE operation = 'read'").all()
+    expect(reads).toEqual([{ secret_name: 'A_KEY' }])
   })
 
   test('and asks for no others later; a key that it is shielded from is rotated without it', async () => {
