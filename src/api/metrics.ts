@@ -3,7 +3,7 @@
  * the agent's id. Counters begin where the database begins, so that a restarted server counts on.
  */
 import { Hono } from 'hono'
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import type { Registry } from 'prom-client'
 import { fromUsd, NANOS_PER_USD } from '../money.ts'
 import { percentile } from '../state/apply-event.ts'
 import { figures } from '../state/figures.ts'
@@ -21,19 +21,28 @@ export function metricsRoutes({ state, viewers }: MetricsParts, guard: Guard): H
   /** Of the process: memory, processor time, delay of the event loop. Measured from the first time that anybody asks. */
   let own: Registry | undefined
   return new Hono<Env>().get('/', guard('viewer'), async (context) => {
+    const prometheus = await import('prom-client')
     if (!own) {
-      own = new Registry()
-      collectDefaultMetrics({ register: own })
+      own = new prometheus.Registry()
+      prometheus.collectDefaultMetrics({ register: own })
     }
-    const shown = snapshotMetrics(state.read(), state.now(), viewers())
-    context.header('content-type', Registry.PROMETHEUS_CONTENT_TYPE)
+    const shown = snapshotMetrics(prometheus, state.read(), state.now(), viewers())
+    context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
     return context.body((await Promise.all([shown.metrics(), own.metrics()])).join('\n'))
   })
 }
 
 type Sample = [labels: Record<string, string>, value: number]
 
-function snapshotMetrics(snapshot: Snapshot, nowMs: number, viewers: number): Registry {
+/** Loaded when somebody asks for metrics: most never do. */
+type Prometheus = typeof import('prom-client')
+
+function snapshotMetrics(
+  { Counter, Gauge, Registry }: Prometheus,
+  snapshot: Snapshot,
+  nowMs: number,
+  viewers: number,
+): Registry {
   const register = new Registry()
   const gauge = (name: string, help: string, labelNames: string[], samples: Sample[]) => {
     const metric = new Gauge({ name: `iron_cage_${name}`, help, labelNames, registers: [register] })
