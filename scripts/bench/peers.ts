@@ -1,12 +1,15 @@
 /** The gateways beside the cage, as far as `install-peers.sh` has installed them, each in front of the same provider. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, openSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, openSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { Target } from './figures.ts'
 
 const installed = resolve(import.meta.dirname, '../../.bench-peers')
+/** LiteLLM does not start without one; of this run only. */
+const KEY = `sk-${randomBytes(32).toString('hex')}`
 const READY_WITHIN_MS = 120_000
 
 export interface Peer extends Target {
@@ -36,7 +39,11 @@ export async function startPeers(provider: string, folder: string): Promise<Peer
     const parameters = `{ model: openai/gpt-4o-mini, api_base: "${provider}/v1", api_key: bench }`
     writeFileSync(config, `model_list: [{ model_name: gpt-4o-mini, litellm_params: ${parameters} }]\n`)
     const command = [litellm, '--config', config, '--host', '127.0.0.1', '--num_workers', '1', '--telemetry', 'False']
-    peers.push(await startPeer('litellm', folder, (port) => [...command, '--port', `${port}`], {}))
+    peers.push(
+      await startPeer('litellm', folder, (port) => [...command, '--port', `${port}`], {
+        authorization: `Bearer ${KEY}`,
+      }),
+    )
   }
   return peers
 }
@@ -49,15 +56,22 @@ async function startPeer(
 ): Promise<Peer> {
   const port = await freePort()
   const [program, ...args] = command(port) as [string, ...string[]]
-  const output = openSync(join(folder, `${name}.txt`), 'w')
+  const outputFile = join(folder, `${name}.txt`)
+  const output = openSync(outputFile, 'w')
   const startedAt = performance.now()
   // Prices from its own package in place of a download; no line for each call, as in production.
-  const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: 'True', LITELLM_LOG: 'ERROR', NODE_ENV: 'production' }
+  const env = {
+    ...process.env,
+    LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+    LITELLM_LOG: 'ERROR',
+    LITELLM_MASTER_KEY: KEY,
+    NODE_ENV: 'production',
+  }
   const child = spawn(program, args, { stdio: ['ignore', output, output], cwd: folder, env })
   while (!(await accepts(port))) {
     if (child.exitCode !== null || performance.now() - startedAt > READY_WITHIN_MS) {
       child.kill()
-      throw new Error(`${name} did not start: ${join(folder, `${name}.txt`)}`)
+      throw new Error(`${name} did not start: ${readFileSync(outputFile, 'utf8').slice(-2_000)}`)
     }
     await setTimeout(5)
   }
