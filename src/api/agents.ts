@@ -93,15 +93,17 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
  * Beside these: what the configuration may say under `agent`, by the same names. What is left out is as the server's
  * configuration says, but name, arguments and folder: those were meant for its own agent.
  */
-const NEW_AGENT = z.looseObject({
-  /** Path of a script on the server's machine, best absolute. */
-  script: z.string().min(1).max(4096),
-  /** Hard limit. (Default: budget.limit_usd.) */
-  budget_usd: amount.optional(),
-  /** The environment that it inherits, as a whole. (Default: the server's.) */
-  inherits: z.record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/)).optional(),
-  /** What it has to be guarded by; the server refuses when it guards otherwise. (Default: as the server guards.) */
-  safety_mode: z.enum(['redact', 'block', 'warn']).optional(),
+export const NEW_AGENT = z.looseObject({
+  script: z.string().min(1).max(4096).describe("Path of a script on the server's machine, best absolute."),
+  budget_usd: amount.optional().describe('Hard limit. (Default: budget.limit_usd.)'),
+  inherits: z
+    .record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/))
+    .optional()
+    .describe("The environment that it inherits, as a whole. (Default: the server's.)"),
+  safety_mode: z
+    .enum(['redact', 'block', 'warn'])
+    .optional()
+    .describe('What it has to be guarded by; the server refuses when it guards otherwise. (Default: as it guards.)'),
 })
 
 /** Throws CageError `bad_request`, or `conflict` when another safety mode is wanted than the server's. */
@@ -120,7 +122,7 @@ function newAgent(
   return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
-const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
+export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
   error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
 })
 

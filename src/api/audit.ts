@@ -11,7 +11,7 @@ import type { Env, Guard } from './guard.ts'
 export function auditRoutes(audit: Audit, guard: Guard): Hono<Env> {
   return new Hono<Env>()
     .get('/', guard('admin'), (context) => {
-      const query = readQuery(context, PAGE)
+      const query = readQuery(context, AUDIT_PAGE)
       const rows = audit.find(query)
       return context.json({ rows: rows.map(shown), next: rows.length === query.limit ? rows.at(-1)!.seq : null })
     })
@@ -31,7 +31,7 @@ const shown = ({ details, previous: _previous, hash, ...row }: AuditRow) => ({
 })
 
 const seq = z.coerce.number().int().min(0)
-const PAGE = z.object({
+export const AUDIT_PAGE = z.object({
   before: seq.optional(),
   after: seq.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),

@@ -40,7 +40,7 @@ export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: 
   }
   return new Hono<Env>()
     .post('/exchange', async (context) => {
-      const { code } = await readJson(context, z.object({ code: z.string() }))
+      const { code } = await readJson(context, EXCHANGE)
       return enter(context, async () => sessions.exchange(code), 'auth.sign_in')
     })
     .post('/login', async (context) => {
@@ -49,7 +49,7 @@ export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: 
       return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
     })
     .post('/refresh', async (context) => {
-      const { refresh_token } = await readJson(context, z.object({ refresh_token: z.string() }))
+      const { refresh_token } = await readJson(context, REFRESH)
       return enter(context, async () => sessions.refresh(refresh_token), 'auth.refresh')
     })
     .post('/logout', guard('viewer', 'auth.sign_out'), (context) => {
@@ -69,5 +69,7 @@ export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: 
     })
 }
 
+export const EXCHANGE = z.object({ code: z.string() })
+export const REFRESH = z.object({ refresh_token: z.string() })
 /** Longer ones are nobody's, and would be work to look at. */
-const LOGIN = z.object({ username: z.string().max(200), password: z.string().max(1024) })
+export const LOGIN = z.object({ username: z.string().max(200), password: z.string().max(1024) })

@@ -50,16 +50,19 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T 
 }
 
 /** A field with an amount of US dollars, as nanodollars. */
-export const amount = z.union([z.string(), z.number()]).transform((value, context): Nanodollars => {
-  const nanos = parseAmount(String(value))
-  if (nanos !== undefined) return nanos
-  context.issues.push({
-    code: 'custom',
-    input: value,
-    message: `expected dollars such as "25" or "25.00", got ${JSON.stringify(value)}`,
+export const amount = z
+  .union([z.string(), z.number()])
+  .transform((value, context): Nanodollars => {
+    const nanos = parseAmount(String(value))
+    if (nanos !== undefined) return nanos
+    context.issues.push({
+      code: 'custom',
+      input: value,
+      message: `expected dollars such as "25" or "25.00", got ${JSON.stringify(value)}`,
+    })
+    return z.NEVER
   })
-  return z.NEVER
-})
+  .describe('US dollars such as "25.00" or 25')
 
 /** Cut rather than refused: what an agent reports must not get lost over a long name. */
 export const shortText = (most: number) => z.string().transform((text) => text.slice(0, most))

@@ -77,9 +77,9 @@ export const CALLS = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
-const CORRECTION = z.strictObject({ cost_usd: amount, reason: z.string().trim().min(1).max(500) })
+export const CORRECTION = z.strictObject({ cost_usd: amount, reason: z.string().trim().min(1).max(500) })
 
-const RESOLUTION = z.discriminatedUnion('outcome', [
+export const RESOLUTION = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('charged'), cost_usd: amount.optional() }),
   z.strictObject({ outcome: z.literal('released') }),
 ])

@@ -24,7 +24,10 @@ export interface GuardParts {
 }
 
 /** `action`: what the audit calls it. (Default: the route, when it is an admin's and changes anything.) */
-export type Guard = (role: Role | 'any', action?: string) => MiddlewareHandler<Env>
+export type Guard = (role: Need, action?: string) => MiddlewareHandler<Env> & { needs: Need }
+
+/** `any`: a good token of whoever it may be. */
+export type Need = Role | 'any'
 
 /** Throws CageError `unauthorized` or `forbidden`, and records it; `database_unusable` when an action has no row. */
 export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardParts): Guard {
@@ -39,31 +42,35 @@ export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardPar
     if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
     return sessions.identify(token)
   }
-  return (role, named) => async (context, next) => {
-    let identity: Identity | undefined
-    try {
-      identity = await identify(context.req.header('authorization'))
-      if (role !== 'any') requireRole(identity, role)
-      context.set('identity', identity)
-    } catch (error) {
-      const reason = error instanceof CageError ? error.message : 'unknown'
-      const route = `${context.req.method} ${context.req.routePath}`
-      state.record({
-        type: 'auth.failed',
-        level: 'WARN',
-        message: `Refused ${route}: ${reason}`,
-        data: { reason, route, ...(identity && who(identity)) },
-      })
-      throw error
+  const letIn =
+    (role: Need, named: string | undefined): MiddlewareHandler<Env> =>
+    async (context, next) => {
+      let identity: Identity | undefined
+      try {
+        identity = await identify(context.req.header('authorization'))
+        if (role !== 'any') requireRole(identity, role)
+        context.set('identity', identity)
+      } catch (error) {
+        const reason = error instanceof CageError ? error.message : 'unknown'
+        const route = `${context.req.method} ${context.req.routePath}`
+        state.record({
+          type: 'auth.failed',
+          level: 'WARN',
+          message: `Refused ${route}: ${reason}`,
+          data: { reason, route, ...(identity && who(identity)) },
+        })
+        throw error
+      }
+      const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)
+      if (!action) return next()
+      const entry = { ...who(context.get('identity')), target: targetOf(context) }
+      audit.append({ ...entry, action })
+      await next()
+      if (context.error)
+        audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
     }
-    const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)
-    if (!action) return next()
-    const entry = { ...who(context.get('identity')), target: targetOf(context) }
-    audit.append({ ...entry, action })
-    await next()
-    if (context.error)
-      audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
-  }
+  // `needs` is for whoever describes the routes.
+  return (role, named) => Object.assign(letIn(role, named), { needs: role })
 }
 
 /** Two tokens may have the same name. */

@@ -39,7 +39,7 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
     )
     .get('/api/agents/:id/report', guard('viewer'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
-      const { format } = readQuery(context, FORMAT)
+      const { format } = readQuery(context, REPORT_FORMAT)
       if (format === 'json') return context.json(await agentReport(parts, id))
       if (format === 'html') return context.html(reportPage(await reportFacts(parts, id)))
       context.header('content-type', 'text/csv; charset=utf-8')
@@ -56,7 +56,7 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
     })
 }
 
-const FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
+export const REPORT_FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
 
 /** The status as it is when the ledger has been read. */
 async function agentReport(parts: CallParts, id: string): Promise<AgentReport> {

@@ -21,7 +21,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
   return new Hono<Env>()
     .post('/begin', async (context) => {
       const { agentId, runId: within, name } = runOf(context)
-      const { budget_usd: limit } = await readJson(context, BEGIN)
+      const { budget_usd: limit } = await readJson(context, PART_BEGIN)
       const runId = newRunId()
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
@@ -30,7 +30,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
     })
     .post('/end', async (context) => {
       const { agentId, runId, name } = runOf(context)
-      const { state: ended, reason } = await readJson(context, END)
+      const { state: ended, reason } = await readJson(context, PART_END)
       const agent = getAgent(state, agentId)
       if (runId !== null) {
         if (runId === agent.run_id) throw new CageError('conflict', 'a run that has a process ends with it')
@@ -47,12 +47,12 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
 
 const bearerOf = ({ req }: Context): string => req.header('authorization')!.replace(/^bearer +/i, '')
 
-const BEGIN = z.strictObject({ budget_usd: amount.optional() })
+export const PART_BEGIN = z.strictObject({ budget_usd: amount.optional() })
 
-const END = z.strictObject({
+export const PART_END = z.strictObject({
   state: z.enum(['completed', 'failed']),
-  /** In words without personal data, such as the name of an exception. */
   reason: shortText(100)
     .pipe(z.string().regex(/^[\w. -]*$/))
-    .default('done'),
+    .default('done')
+    .describe('In words without personal data, such as the name of an exception.'),
 })

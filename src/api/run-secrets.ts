@@ -30,7 +30,7 @@ export function supervisedRunOf(context: Context<Env>): RunId {
   return runId
 }
 
-const ACKNOWLEDGEMENT = z.object({
+export const ACKNOWLEDGEMENT = z.object({
   pid: z.number().int().min(1),
   revision: z.number().int().min(0).nullable(),
 })

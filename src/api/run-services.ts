@@ -25,7 +25,7 @@ export function circuitRoutes(
   clean: (agentId: string, text: string) => string,
 ): Hono<Env> {
   const permits = new Map<string, Permit>()
-  const settingsOf = (name: string, asked: z.output<typeof BEGIN>): CircuitSettings => {
+  const settingsOf = (name: string, asked: z.output<typeof CIRCUIT_BEGIN>): CircuitSettings => {
     // An agent must not be able to cut off everybody's models.
     if (upstream.find(name)) {
       throw new CageError('bad_request', `the circuit of the provider ${name} is the server's own`, {
@@ -46,7 +46,7 @@ export function circuitRoutes(
   return new Hono<Env>()
     .post('/:name/begin', async (context) => {
       const name = clean(runOf(context).agentId, nameOf(context.req.param('name')))
-      const permit = circuits.enter(name, settingsOf(name, await readJson(context, BEGIN)))
+      const permit = circuits.enter(name, settingsOf(name, await readJson(context, CIRCUIT_BEGIN)))
       const id = newRequestId()
       permits.set(id, permit)
       if (permits.size > PERMITS_KEPT) permits.delete(permits.keys().next().value!)
@@ -55,7 +55,7 @@ export function circuitRoutes(
     .post('/:name/end', async (context) => {
       const { agentId } = runOf(context)
       const name = clean(agentId, nameOf(context.req.param('name')))
-      const end = await readJson(context, END)
+      const end = await readJson(context, CIRCUIT_END)
       const reason = clean(agentId, end.reason)
       if (end.outcome === 'fallback') {
         state.record({
@@ -81,21 +81,20 @@ function nameOf(name: string): string {
   throw new CageError('bad_request', 'expected a short name of a circuit such as "serp_api"')
 }
 
-const BEGIN = z.strictObject({
+export const CIRCUIT_BEGIN = z.strictObject({
   failures: z.number().int().min(1).max(1000).default(BREAKER_DEFAULTS.failures),
   cooldown_s: z
     .number()
     .min(0)
     .max(86_400)
     .default(BREAKER_DEFAULTS.cooldownMs / 1000),
-  /** How long one call may take at most, when it probes. */
-  timeout_s: z.number().min(1).max(86_400).default(600),
+  timeout_s: z.number().min(1).max(86_400).default(600).describe('How long a call that probes may take at most.'),
   has_fallback: z.boolean().default(false),
 })
 
 const reason = shortText(200).default('failed')
 
-const END = z.discriminatedUnion('outcome', [
+export const CIRCUIT_END = z.discriminatedUnion('outcome', [
   z.strictObject({
     outcome: z.enum(['succeeded', 'failed', 'ignored']),
     permit: z.string().max(40),

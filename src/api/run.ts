@@ -113,7 +113,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       return context.json(found)
     })
     .put('/checkpoint', async (context) => {
-      const { data } = await readJson(context, z.object({ data: z.json() }))
+      const { data } = await readJson(context, CHECKPOINT)
       return context.json({ version: checkpoints.put(runOf(context).name, data, isoTime(state.now())) })
     })
     .post('/charges', async (context) => {
@@ -154,7 +154,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       return context.json({ budget: budgetOfRun(parts, runOf(context)) })
     })
     .post('/scan', async (context) => {
-      const { text } = await readJson(context, z.object({ text: z.string() }))
+      const { text } = await readJson(context, SCAN)
       const { text: redacted, findings } = redactor.redact(text)
       return context.json({
         redacted,
@@ -194,14 +194,18 @@ function budgetOfRun({ state, ledger }: RunParts, run: AgentIdentity['run']): Bu
 const label = shortText(200).nullish()
 const unit = z.string().min(1).max(40).default('units')
 
-const PROGRESS = z.object({
+export const PROGRESS = z.object({
   done: z.number().int().min(0),
   total: z.number().int().min(0).nullish(),
   unit,
   label,
 })
 
-const OUTCOME = z.object({
+export const CHECKPOINT = z.object({ data: z.json() })
+
+export const SCAN = z.object({ text: z.string() })
+
+export const OUTCOME = z.object({
   outcome: z.enum(['succeeded', 'failed']),
   degraded: z.boolean().default(false),
   unit,
@@ -210,13 +214,13 @@ const OUTCOME = z.object({
   reason: shortText(1000).nullish(),
 })
 
-const CHARGE = z.object({
+export const CHARGE = z.object({
   service: z.string().regex(/^[\w.-]{1,60}$/, { error: 'expected a short name such as "serp_api"' }),
   cost_usd: amount,
   description: shortText(200).optional(),
 })
 
-const EVENT = z.object({
+export const EVENT = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']).default('INFO'),
   message: shortText(4000),
   data: z.record(z.string(), z.json()).optional(),

@@ -34,7 +34,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
   const table: SecretTable = secretTable(parts.database)
   return new Hono<Env>()
     .get('/', guard('any'), (context) => {
-      const { environment, name, deleted } = readQuery(context, LIST)
+      const { environment, name, deleted } = readQuery(context, SECRET_LIST)
       const isVisible = visibleTo(context, rotation)
       const secrets = vault
         .list({ environment, deleted: deleted === 'true' })
@@ -47,7 +47,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
       return context.json(await vault.create(secret, requesterOf(context)), 201)
     })
     .get('/audit', guard('viewer'), (context) => {
-      const { secret_name: secretName, before, limit } = readQuery(context, AUDIT)
+      const { secret_name: secretName, before, limit } = readQuery(context, SECRET_AUDIT)
       const entries = table.audit({ secretName, before, limit })
       return context.json({ entries, next: entries.length === limit ? entries.at(-1)!.id : null })
     })
@@ -55,7 +55,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
       const isVisible = visibleTo(context, rotation)
       const secret = vault.get(context.req.param('id'))
       const { role } = context.get('identity')
-      const { reveal } = readQuery(context, GET)
+      const { reveal } = readQuery(context, SECRET_REVEAL)
       if (!isVisible(secret)) throw notEntitled(secret)
       if (role !== 'agent' && reveal !== 'true') return context.json(secret)
       if (role === 'viewer') throw refused(parts.audit, requesterOf(context), secret)
@@ -108,11 +108,11 @@ const notEntitled = ({ id }: SecretView): CageError =>
 
 const environment = z.enum(['development', 'staging', 'production'])
 const flag = z.enum(['true', 'false']).optional()
-const LIST = z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag })
-const GET = z.object({ reveal: flag })
-const NEW_SECRET = z.strictObject({ name: z.string(), environment, value: z.string() })
-const NEW_VALUE = z.strictObject({ value: z.string() })
-const AUDIT = z.object({
+export const SECRET_LIST = z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag })
+export const SECRET_REVEAL = z.object({ reveal: flag })
+export const NEW_SECRET = z.strictObject({ name: z.string(), environment, value: z.string() })
+export const NEW_VALUE = z.strictObject({ value: z.string() })
+export const SECRET_AUDIT = z.object({
   secret_name: z.string().optional(),
   before: z
     .string()

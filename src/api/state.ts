@@ -79,7 +79,7 @@ const noOriginal = (id: string, isKnown: boolean): CageError =>
 const seq = z.coerce.number().int().min(0)
 const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const satisfies Level[]
 
-const EVENTS = z.object({
+export const EVENTS = z.object({
   after: seq.optional(),
   before: seq.optional(),
   agent_id: z.string().optional(),
@@ -92,7 +92,7 @@ const EVENTS = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
-const INCIDENTS = z.object({
+export const INCIDENTS = z.object({
   agent_id: z.string().optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })

@@ -68,7 +68,7 @@ export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
     })
 }
 
-const NEW_TOKEN = z.strictObject({
+export const NEW_TOKEN = z.strictObject({
   name: z.string().min(1).max(80),
   role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
   budget_usd: amount.optional(),
@@ -80,7 +80,7 @@ const NEW_TOKEN = z.strictObject({
     .optional(),
 })
 
-const ROTATION = z.strictObject({
+export const ROTATION = z.strictObject({
   overlap_s: z
     .number()
     .int()

@@ -33,7 +33,7 @@ export function userRoutes({ users, audit, logRedactor }: UserParts, guard: Guar
       return context.json(user, 201)
     })
     .patch('/:id', guard('admin', 'user.change'), async (context) => {
-      const { role, password } = await readJson(context, CHANGE)
+      const { role, password } = await readJson(context, USER_CHANGE)
       const { id, username, role: before } = users.get(context.req.param('id'))
       // First what may be refused.
       if (password !== undefined) await users.changePassword(id, password)
@@ -50,8 +50,12 @@ export function userRoutes({ users, audit, logRedactor }: UserParts, guard: Guar
 }
 
 const role = z.enum(['admin', 'viewer'])
-const NEW_USER = z.strictObject({ username: z.string().max(80), password: z.string(), role: role.default('viewer') })
-const CHANGE = z
+export const NEW_USER = z.strictObject({
+  username: z.string().max(80),
+  password: z.string(),
+  role: role.default('viewer'),
+})
+export const USER_CHANGE = z
   .strictObject({ role: role.optional(), password: z.string().optional() })
   .refine(({ role, password }) => role !== undefined || password !== undefined, {
     error: 'expected { "role": "viewer" } or { "password": "…" }',
