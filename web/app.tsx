@@ -123,6 +123,7 @@ function NoAgentShown() {
       alerts={alerts.value}
       circuits={circuits()}
       events={log.value}
+      snapshot={snapshot.value}
       nowMs={serverNow.value}
     />
   )

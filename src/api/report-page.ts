@@ -70,7 +70,7 @@ function tiles({ agent, figures: shown }: ReportFacts): Html {
   const all: [string | null, string][] = [
     [shown.spent, shown.used],
     [shown.progress, shown.success ? `${shown.success} succeeded` : 'done'],
-    [shown.average, 'on average'],
+    [shown.average?.split(' ')[0] ?? null, shown.average?.split(' ')[1] ?? ''],
     [String(shown.leaks_stopped), agent.safety_mode === 'warn' ? 'findings, left in place' : 'leaks stopped'],
     [showUsd(shown.saved_usd), `saved against a baseline of ${showUsd(shown.baseline_usd)}`],
     [showDuration(shown.uptime_ms), `${shown.uptime_share} of the time up, ${agent.restarts} restarts`],
@@ -226,7 +226,7 @@ th { text-align: left; font-weight: 500; color: var(--dim); } td, th { padding: 
 .number { text-align: right; white-space: nowrap; } .sum td { font-weight: 600; border-bottom: 0; }
 .calls { font-size: .88em; } .calls td { white-space: nowrap; } thead { display: table-header-group; } tr { break-inside: avoid; }
 .warn { color: var(--amber); }
-.burn { width: 100%; height: auto; fill: none; stroke-width: 2; } .burn .area { fill: var(--blue); opacity: .13; } .burn .spent { stroke: var(--blue); }
+.burn { width: 100%; max-width: 940px; height: auto; fill: none; stroke-width: 2; } .burn .area { fill: var(--blue); opacity: .13; } .burn .spent { stroke: var(--blue); }
 .burn .limit { stroke: var(--red); stroke-dasharray: 5 5; stroke-width: 1.3; } .burn text { fill: var(--red); font-size: 11px; }
 .timeline { list-style: none; padding: 0; } .timeline li { padding: 3px 0 3px 12px; border-left: 3px solid var(--line); }
 .timeline time { color: var(--dim); margin-right: 10px; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .87em; }

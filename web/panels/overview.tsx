@@ -2,13 +2,14 @@
 
 import type { RuntimeEvent } from '../../src/events.ts'
 import { addUsd, showUsd } from '../../src/money.ts'
-import { figures } from '../../src/state/figures.ts'
-import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
+import { figures, showDuration } from '../../src/state/figures.ts'
+import type { AgentView, AlertView, CircuitView, Snapshot } from '../../src/state/snapshot.ts'
 import { agentAddress } from '../address.ts'
 import { ago, Panel } from '../parts/parts.tsx'
 import { isAlive } from '../store.ts'
 import { EventLogPanel } from './event-log.tsx'
 import { NotificationsPanel } from './notifications.tsx'
+import { SecretsPanel } from './secrets.tsx'
 import { StateTag } from './status.tsx'
 
 export function Overview(props: {
@@ -16,6 +17,7 @@ export function Overview(props: {
   alerts: readonly AlertView[]
   circuits: readonly CircuitView[]
   events: readonly RuntimeEvent[]
+  snapshot: Snapshot
   nowMs: number
 }) {
   const { agents, nowMs } = props
@@ -36,6 +38,7 @@ export function Overview(props: {
       </Panel>
       <NotificationsPanel alerts={props.alerts} circuits={props.circuits} nowMs={nowMs} />
       <EventLogPanel events={props.events} agentId={null} />
+      <SecretsPanel snapshot={props.snapshot} environment="" nowMs={nowMs} />
     </main>
   )
 }
@@ -52,9 +55,7 @@ function AgentCard({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
         </span>
         <span class="line dim">
           <span class="mono">{agent.id}</span>
-          <span>
-            {agent.ended_at ? `ended ${ago(agent.ended_at, nowMs)}` : `since ${ago(agent.started_at, nowMs)}`}
-          </span>
+          <span>{agent.ended_at ? `ended ${ago(agent.ended_at, nowMs)}` : `for ${showDuration(shown.uptime_ms)}`}</span>
         </span>
         <span class="line">
           <span>{shown.spent}</span>

@@ -19,7 +19,7 @@ export function SecretsPanel({
   nowMs,
 }: {
   snapshot: Snapshot
-  /** Of the agent on screen: its secrets come first. */
+  /** Of the agent on screen: its secrets come first. Empty for all agents. */
   environment: string
   nowMs: number
 }) {
