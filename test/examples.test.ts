@@ -105,8 +105,8 @@ describe('an agent as beginners write it, without a word of the cage', () => {
   })
 
   test.each(TUTORIALS)('$name: cost is counted, and the budget ends it', PATIENCE, async ({ name, limit }) => {
-    const { code, spent, events } = (await results.get(name))!
-    expect(code).toBe(3)
+    const { code, err, spent, events } = (await results.get(name))!
+    expect(code, err).toBe(3)
     expect(Number(spent)).toBeGreaterThan(0)
     expect(Number(spent)).toBeLessThanOrEqual(Number(limit))
     expect(events.filter(({ type }) => type === 'budget.exhausted')).toHaveLength(1)
@@ -115,9 +115,9 @@ describe('an agent as beginners write it, without a word of the cage', () => {
 
 describe('an example', () => {
   test.each(examples.filter((one) => !isTest(one)))('$name does what it says', PATIENCE, async ({ name }) => {
-    const { code, printed, spent, events } = (await results.get(name))!
+    const { code, err, printed, spent, events } = (await results.get(name))!
     const said = events.flatMap((event) => (event.type === 'agent.output' ? [event.data.text] : []))
-    expect(code, said.join('\n')).toBe(0)
+    expect(code, [err, ...said].join('\n')).toBe(0)
     expect(Number(spent)).toBeGreaterThan(0)
     await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
   })
