@@ -111,7 +111,7 @@ async function runCage(provider: string, plan: Plan, nodeFlags: string[] = []): 
   writeFileSync(path('iron-cage.yaml'), `providers: { openai: { base_url: "${provider}/v1" } }\nserver: { port: 0 }\n`)
   const load = join(import.meta.dirname, 'load.ts')
   const serverFile = path('iron_state.db.server')
-  const cage = spawn(process.execPath, [...nodeFlags, program, 'start', load, '--budget', '100000'], {
+  const cage = spawn(process.execPath, [...nodeFlags, program, 'start', load, '--budget', '100000', '--no-restart'], {
     cwd: folder,
     env: {
       ...process.env,
