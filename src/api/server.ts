@@ -21,6 +21,7 @@ import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { type MetricsParts, metricsRoutes } from './metrics.ts'
+import { openApiDocument } from './openapi.ts'
 import { reportRoutes } from './report.ts'
 import { type RunParts, runRoutes } from './run.ts'
 import { type SecretParts, secretRoutes } from './secrets.ts'
@@ -130,7 +131,7 @@ export function api(parts: ServerParts & MetricsParts): Hono<Env> {
   const agents = agentRoutes(parts, guarded)
   const calls = callRoutes(parts, guarded)
   const secrets = secretRoutes(parts, guarded)
-  return new Hono<Env>()
+  const routes: Hono<Env> = new Hono<Env>()
     .use(async (context, next) => {
       // Before the rest, so that errors have them too.
       for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
@@ -144,6 +145,9 @@ export function api(parts: ServerParts & MetricsParts): Hono<Env> {
       ),
     )
     .get('/api/version', (context) => context.json({ version: parts.version }))
+    .get('/api/openapi.json', guarded('viewer'), (context) =>
+      context.json(openApiDocument(routes.routes, parts.version)),
+    )
     .route('/api/auth', authRoutes(parts, guarded))
     .route('/api/agents', agents)
     .route('/agent', agents)
@@ -164,6 +168,7 @@ export function api(parts: ServerParts & MetricsParts): Hono<Env> {
       })
     })
     .onError((error, context) => errorResponse(context, error, parts.onFault, parts.clean))
+  return routes
 }
 
 /** Any page in the browser can be refused thousands of times a second: so many are told a minute. */
