@@ -73,8 +73,7 @@ try {
 
 async function measureAll(provider: Listening): Promise<void> {
   const pipe = await listening('pipe.ts', new URL(provider.origin).port)
-  const peers = await startPeers(provider.origin, folder)
-  children.push(...peers.map(({ process }) => process))
+  const peers = await startPeers(provider.origin, folder, children)
   const targets: Target[] = [
     { name: 'direct', ...provider },
     { name: 'pipe', ...pipe },

@@ -13,13 +13,12 @@ const KEY = `sk-${randomBytes(32).toString('hex')}`
 const READY_WITHIN_MS = 120_000
 
 export interface Peer extends Target {
-  process: ChildProcess
   /** From its start until it took a connection. */
   readyMs: number
 }
 
-/** Starts those that are there and waits until they listen. Their output goes into `folder`. */
-export async function startPeers(provider: string, folder: string): Promise<Peer[]> {
+/** Starts those that are there, adds them to `children`, and waits until they listen. Their output goes into `folder`. */
+export async function startPeers(provider: string, folder: string, children: ChildProcess[]): Promise<Peer[]> {
   const peers: Peer[] = []
   const portkey = join(installed, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js')
   if (existsSync(portkey)) {
@@ -28,6 +27,7 @@ export async function startPeers(provider: string, folder: string): Promise<Peer
       await startPeer(
         'portkey',
         folder,
+        children,
         (port) => [process.execPath, portkey, '--headless', `--port=${port}`],
         headers,
       ),
@@ -40,7 +40,7 @@ export async function startPeers(provider: string, folder: string): Promise<Peer
     writeFileSync(config, `model_list: [{ model_name: gpt-4o-mini, litellm_params: ${parameters} }]\n`)
     const command = [litellm, '--config', config, '--host', '127.0.0.1', '--num_workers', '1', '--telemetry', 'False']
     peers.push(
-      await startPeer('litellm', folder, (port) => [...command, '--port', `${port}`], {
+      await startPeer('litellm', folder, children, (port) => [...command, '--port', `${port}`], {
         authorization: `Bearer ${KEY}`,
       }),
     )
@@ -51,6 +51,7 @@ export async function startPeers(provider: string, folder: string): Promise<Peer
 async function startPeer(
   name: string,
   folder: string,
+  children: ChildProcess[],
   command: (port: number) => string[],
   headers: Record<string, string>,
 ): Promise<Peer> {
@@ -68,16 +69,16 @@ async function startPeer(
     NODE_ENV: 'production',
   }
   const child = spawn(program, args, { stdio: ['ignore', output, output], cwd: folder, env })
+  children.push(child)
   while (!(await accepts(port))) {
     if (child.exitCode !== null || performance.now() - startedAt > READY_WITHIN_MS) {
-      child.kill()
       throw new Error(`${name} did not start: ${readFileSync(outputFile, 'utf8').slice(-2_000)}`)
     }
     await setTimeout(5)
   }
   const readyMs = performance.now() - startedAt
   const url = `http://127.0.0.1:${port}/v1/chat/completions`
-  return { name, pid: child.pid!, url, headers, process: child, readyMs }
+  return { name, pid: child.pid!, url, headers, readyMs }
 }
 
 async function freePort(): Promise<number> {
