@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => browser.close())
 
 describe('the dashboard during the demo', () => {
-  test('shows the very figures of the server, and no personal datum', { timeout: 60_000 }, async () => {
+  test('shows the very figures of the server, and no personal datum', { timeout: 180_000 }, async () => {
     const { runtime, agentId, page, faults, agent } = await openShow(browser, { paceMs: 40 })
     for (const done of [23, 34, 67, 85]) {
       await doneOnScreen(page, done)
@@ -96,6 +96,7 @@ describe('the buttons', () => {
 describe('notifications', () => {
   test('are all there when five come at once', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: 200 })
+    await page.keyboard.press('/')
     for (let lead = 1; lead <= 5; lead++) {
       runtime.state.record({
         type: 'pii.found',
@@ -118,6 +119,8 @@ describe('notifications', () => {
     }
     await page.locator('[data-alert=pii_found]').nth(4).waitFor()
     await page.getByText('4 more').waitFor()
+    // A toast never takes the focus from who types.
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('search')
     await page.locator('[data-alert=pii_found]').first().getByRole('button', { name: 'Acknowledge' }).click()
     await page.locator('.note.seen').waitFor()
     expect(runtime.state.read().alerts.filter(({ acknowledged }) => acknowledged)).toHaveLength(1)
@@ -139,12 +142,21 @@ describe('the session', () => {
     await Promise.all([first, second].map(({ page: other }) => other.context().close()))
   })
 
-  test('says that it is stale when the server is gone', async () => {
-    const { page, runtime } = await openShow(browser, { paceMs: 200 })
+  test('says that it is stale when the server is gone, and goes on where it was when that is back', async () => {
+    const { page, runtime, agentId, startAgain } = await openShow(browser, { paceMs: 200 })
     await doneOnScreen(page, 1)
     await runtime.close('gone')
     await page.getByText(/Stale since \d+ s/).waitFor()
     await page.getByText('Not connected').waitFor()
+    const later = await startAgain()
+    await page.getByText(/^Live/).waitFor()
+    await page.getByText(/Stale since/).waitFor({ state: 'detached' })
+    const message = 'said after the restart'
+    const data = { stream: 'stdout', text: message } as const
+    later.state.record({ type: 'agent.output', level: 'OK', agent_id: agentId, message, data })
+    await page.locator('.event', { hasText: message }).waitFor()
+    // Nothing that happened meanwhile is missing either.
+    await page.locator('.event', { hasText: 'Iron Cage test listens on' }).first().waitFor()
   })
 })
 

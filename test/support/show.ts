@@ -24,6 +24,8 @@ export interface Show {
   page: Page
   faults: string[]
   agent(): AgentView
+  /** Another server on the same database and address, when the first is closed. */
+  startAgain(): Promise<Runtime>
 }
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'
@@ -43,15 +45,18 @@ export async function openShow(browser: Browser, { isLocked = false, ...options 
   })
   const stage = await openStage({ leads, paceMs: 0, given, ...options })
   const environment = { PATH: process.env.PATH! }
-  const runtime = await openRuntime({
-    config: stage.config,
-    configFile: null,
-    environment,
-    masterKey: isLocked ? undefined : MASTER_KEY,
-    version: 'test',
-  })
+  const masterKey = isLocked ? undefined : MASTER_KEY
+  const settings = { config: stage.config, configFile: null, environment, masterKey, version: 'test' }
+  const runtime = await openRuntime(settings)
+  const opened = [runtime]
+  const startAgain = async () => {
+    const server = { ...stage.config.server, port: Number(new URL(runtime.url).port) }
+    const next = await openRuntime({ ...settings, config: { ...stage.config, server } })
+    opened.push(next)
+    return next
+  }
   onTestFinished(async () => {
-    await runtime.close('the test is over')
+    for (const each of opened) await each.close('the test is over')
     await stage[Symbol.asyncDispose]()
     await rm(folder, { recursive: true, force: true })
   })
@@ -61,7 +66,7 @@ export async function openShow(browser: Browser, { isLocked = false, ...options 
   const { agentId } = await runtime.supervisor.start({ script: join(root, 'demo/lead_gen_agent.py') })
   await page.getByText('Agent status').waitFor()
   onTestFinished(() => page.context().close())
-  return { runtime, agentId, page, faults, agent: () => runtime.state.read().agents[agentId]! }
+  return { runtime, agentId, page, faults, startAgain, agent: () => runtime.state.read().agents[agentId]! }
 }
 
 /** Resolves when so many leads are done on screen. */
