@@ -87,7 +87,7 @@ async function play(options: {
 }
 
 describe('the demo at full speed', () => {
-  test('meets every checkpoint', { timeout: 60_000 }, async () => {
+  test('meets every checkpoint', { timeout: 180_000 }, async () => {
     const show = await play({})
     const shown = (done: number) => figures(show.agentAt(done), Date.now())
     const ofType = <T extends RuntimeEvent['type']>(type: T) =>
@@ -167,7 +167,7 @@ describe('the demo at full speed', () => {
     expect(everything).not.toContain('ceo@piileaker.com')
   })
 
-  test('killed at lead 40, it goes on at lead 41 and ends with the same numbers', { timeout: 60_000 }, async () => {
+  test('killed at lead 40, it goes on at lead 41 and ends with the same numbers', { timeout: 180_000 }, async () => {
     let isKilled = false
     const show = await play({
       paceMs: 20,
@@ -195,7 +195,7 @@ describe('iron-cage demo', () => {
     ['with LangChain', { VIRTUAL_ENV: join(root, '.venv-test') }],
   ])(
     '%s, runs twice in one folder and leaves a ledger that adds up',
-    { timeout: 90_000 },
+    { timeout: 180_000 },
     async (_how, environment) => {
       const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demo-'))
       onTestFinished(() => rm(folder, { recursive: true, force: true }))

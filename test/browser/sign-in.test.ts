@@ -8,7 +8,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 const pictures = resolve(import.meta.dirname, '../../test-output')
 
 test('somebody with a password signs in, sees the dashboard, and is out when removed', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const cage = await openTestRuntime()
   const { access_token: operator } = await cage.login()

@@ -25,7 +25,7 @@ const saved = (place: Place) => readFileSync(join(place.folder, '.iron/tokens'),
 
 describe('users', () => {
   test('are kept in the database file while no server runs, which is made when there is none', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const place = openPlace()
     const added = await place.run(['users', 'add', 'Alice', '--role', 'admin'], { stdin: `${password}\n` })
@@ -63,7 +63,7 @@ describe('users', () => {
     expect(ended.err).not.toContain('1234567\n')
   })
 
-  test('are changed at the server that runs, and what it holds is what counts', { timeout: 60_000 }, async () => {
+  test('are changed at the server that runs, and what it holds is what counts', { timeout: 180_000 }, async () => {
     const place = openPlace()
     const { url } = await serve(place)
     expect((await place.run(['users', 'add', 'alice'], { stdin: password })).code).toBe(0)
@@ -122,7 +122,9 @@ sys.stdout.write(shown.decode())
 describe('login', () => {
   const env = (url: string) => ({ IRON_CAGE_URL: url })
 
-  test('is saved for this user only, and commands act as that person at that server', { timeout: 60_000 }, async () => {
+  test('is saved for this user only, and commands act as that person at that server', {
+    timeout: 180_000,
+  }, async () => {
     const [place, elsewhere] = [openPlace(), openPlace()]
     const { url } = await serve(place)
     await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
@@ -146,7 +148,7 @@ describe('login', () => {
   })
 
   test('is renewed when its access token ends, also by several commands at once, and is gone when it has ended', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const place = openPlace()
     const { url } = await serve(place)
@@ -175,7 +177,7 @@ describe('login', () => {
   })
 
   test('with a wrong password, without one, and where nobody answers fails with a word about why', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const place = openPlace()
     const { run, url } = await serve(place)
@@ -192,7 +194,7 @@ describe('login', () => {
 })
 
 describe('tokens', () => {
-  test('are made, replaced and ended in the database file while no server runs', { timeout: 60_000 }, async () => {
+  test('are made, replaced and ended in the database file while no server runs', { timeout: 180_000 }, async () => {
     const place = openPlace()
     await place.run(['users', 'add', 'alice'], { stdin: password })
     const generated = await place.run(['token', 'generate', '--budget', '100'])

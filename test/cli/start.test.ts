@@ -92,7 +92,7 @@ describe('start', () => {
     await run.shows('SIGINT, stopping', 'err')
     run.child.kill('SIGINT')
     expect(await run.ended).toMatchObject({ code: 130 })
-    await expect.poll(() => isAlive(pid), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => isAlive(pid), { timeout: 60_000 }).toBe(false)
   })
 
   test('a reader that goes away ends it like a signal', async () => {
@@ -108,7 +108,7 @@ describe('start', () => {
     // By now the log has more than a terminal takes.
     const log = join(place.folder, 'iron_logs')
     const size = () => (existsSync(log) ? statSync(join(log, readdirSync(log)[0]!)).size : 0)
-    await expect.poll(size, { timeout: 20_000 }).toBeGreaterThan(100_000)
+    await expect.poll(size, { timeout: 60_000 }).toBeGreaterThan(100_000)
     expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
     run.child.kill('SIGTERM')
     expect(await run.ended).toMatchObject({ code: 143 })

@@ -54,7 +54,7 @@ export class Run {
 
   /** Resolves when the output has this text. */
   async shows(text: string | RegExp, stream: 'out' | 'err' = 'out'): Promise<void> {
-    await expect.poll(() => this[stream], { timeout: 20_000, interval: 20 }).toMatch(text)
+    await expect.poll(() => this[stream], { timeout: 60_000, interval: 20 }).toMatch(text)
   }
 }
 

@@ -218,7 +218,7 @@ describe('the world', () => {
 })
 
 describe('the agent in the world', () => {
-  test('a whole run spends $45.9025, lead by lead as the table says', { timeout: 60_000 }, async () => {
+  test('a whole run spends $45.9025, lead by lead as the table says', { timeout: 180_000 }, async () => {
     const world = await openWorld()
     const cage = await openCage(world)
     const { output } = await runAgent(cage)
@@ -251,7 +251,7 @@ describe('the agent in the world', () => {
     checkTotals(world, cage)
   })
 
-  test('with LangChain it makes the same calls', { timeout: 60_000 }, async () => {
+  test('with LangChain it makes the same calls', { timeout: 180_000 }, async () => {
     const python = `${root}.venv-test/bin/python`
     expect(existsSync(python), 'scripts/setup-tests.sh makes .venv-test, with langchain-openai in it').toBe(true)
     const [world, plainWorld] = [await openWorld(), await openWorld()]

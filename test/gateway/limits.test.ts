@@ -73,7 +73,7 @@ test('one stream more than there may be is refused for now, and let in when othe
   const clients = Array.from({ length: MOST_OPEN_STREAMS }, () => new AbortController())
   const open = clients.map(({ signal }) => agent.open({}, signal).catch(() => undefined))
   // Not all arrive: a provider gets 512 connections, and the rest waits for one.
-  await expect.poll(() => agent.balance().held, { timeout: 30_000 }).toBe(toUsd(MOST_OPEN_STREAMS * 4_000_000))
+  await expect.poll(() => agent.balance().held, { timeout: 60_000 }).toBe(toUsd(MOST_OPEN_STREAMS * 4_000_000))
 
   const refused = await agent.chat({ stream: true })
   expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
@@ -83,7 +83,7 @@ test('one stream more than there may be is refused for now, and let in when othe
 
   for (const client of clients) client.abort()
   await Promise.all(open)
-  await expect.poll(() => agent.balance().held, { timeout: 30_000 }).toBe('0')
+  await expect.poll(() => agent.balance().held, { timeout: 60_000 }).toBe('0')
   cage.provider.does(streams(chatFrames()))
   expect((await agent.chat({ stream: true })).status).toBe(200)
 }, 90_000)

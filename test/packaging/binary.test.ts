@@ -86,7 +86,7 @@ describe('the executable', () => {
     expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
   })
 
-  test('becomes itself anew to hide the master key, and finds its arguments again', { timeout: 60_000 }, () => {
+  test('becomes itself anew to hide the master key, and finds its arguments again', { timeout: 180_000 }, () => {
     const folder = emptyFolder()
     const env = { PATH: tools, HOME: folder, IRON_CAGE_MASTER_KEY: 'k3Jr9-pQx7Lw2_vTn8Zb5Yc4Mf6Hg1Ds0Aa' }
     const out = execFileSync(join(folder, 'iron-cage'), ['version', '--json'], { cwd: folder, env, encoding: 'utf8' })

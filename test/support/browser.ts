@@ -29,6 +29,8 @@ export function openBrowser(): Promise<Browser> {
 /** A page in a session of its own; `faults` collects errors of scripts and of the console. */
 export async function openPage(browser: Browser, url: string): Promise<{ page: Page; faults: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, colorScheme: 'dark' })
+  // A whole demo passes on the page, also on a machine with much else to do.
+  context.setDefaultTimeout(85_000)
   const page = await context.newPage()
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
