@@ -316,7 +316,7 @@ export async function send(url: string, options: Parameters<typeof request>[1]):
 
 /** Waits until `is` holds, looking every few ms; fails after ten seconds. For what tells nobody when it happens. */
 export async function until(is: () => boolean | Promise<boolean>, what: string): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !(await is()); await sleep(5)) {
-    if (Date.now() > deadline) throw new Error(`${what}: not within ten seconds`)
+  for (const deadline = Date.now() + 60_000; !(await is()); await sleep(5)) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within a minute`)
   }
 }
