@@ -13,9 +13,10 @@ import type { EventType } from '../src/events.ts'
 import { packageFolder } from '../src/package-folder.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { figures } from '../src/state/figures.ts'
-import { rehearse } from './check.ts'
+import { type Rehearsal, rehearse, THE_SHOW } from './check.ts'
 import type { Inbox } from './inbox.ts'
 import { demoMasterKey } from './master-key.ts'
+import { RECOVERY, recoveringWorld, recoveryPace } from './recovery.ts'
 import { openStage } from './stage.ts'
 import { readLeads } from './world.ts'
 
@@ -65,18 +66,25 @@ export const demoCommand: Command = (yargs, terminal) =>
           type: 'boolean',
           describe: 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖',
         })
+        .option('recovery', {
+          type: 'boolean',
+          describe: 'LinkedIn comes back: its circuit opens, half opens for one call, and closes',
+        })
         .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
         .example('$0 demo', 'a hundred seconds, then the dashboard stays')
+        .example('$0 demo --recovery', 'the same, but LinkedIn is back about ten leads later')
         .example('$0 demo --pace max --once', 'as fast as it goes'),
-    async ({ pace, check, open, ...flags }) => {
-      const paceMs = check ? 0 : parsePace(pace)
+    async ({ pace, check, recovery, open, ...flags }) => {
+      const askedMs = check ? 0 : parsePace(pace)
+      const paceMs = recovery ? recoveryPace(askedMs) : askedMs
       const once = check || flags.once === true
       const leads = readLeads(`${packageFolder()}demo/leads.csv`)
       const loaded = withOwnDatabase(loadFlags(flags, terminal))
-      const latencyMs = paceMs === 0 ? 0 : LATENCY_MS
-      await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config })
+      const latencyMs = askedMs === 0 ? 0 : LATENCY_MS
+      const outage = recovery ? recoveringWorld(leads, paceMs) : {}
+      await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })
       const path = `${packageFolder()}demo/lead_gen_agent.py`
-      let rehearsal: ReturnType<typeof rehearse> | undefined
+      let rehearsal: Rehearsal | undefined
       await runAgent(
         {
           loaded: { ...loaded, config: stage.config },
@@ -86,7 +94,7 @@ export const demoCommand: Command = (yargs, terminal) =>
           open,
           prepare: async (runtime) => {
             await stage.prepare(runtime)
-            if (check) rehearsal = rehearse(runtime)
+            if (check) rehearsal = rehearse(runtime, recovery ? RECOVERY : THE_SHOW)
           },
           masterKey: demoMasterKey(resolve(stage.config.db.path)),
           shows: ({ type }) => SHOWN.has(type),
@@ -129,7 +137,12 @@ function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean
         Alerts: `${inbox.mails.length} e-mail, ${inbox.webhooks.length} webhooks received`,
         Log: resolve(runtime.log.path),
         Database: resolve(runtime.config.db.path),
-        ...(isOver ? {} : { Dashboard: `${runtime.url} (stays open; Ctrl-C ends)` }),
+        ...(isOver
+          ? { Report: `iron-cage report ${agentId} --format html --db ${runtime.config.db.path}` }
+          : {
+              Report: runtime.dashboardLink().replace('/#', `/reports/${agentId}#`),
+              Dashboard: `${runtime.url} (stays open; Ctrl-C ends)`,
+            }),
       },
     }),
   ]

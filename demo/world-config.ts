@@ -38,7 +38,8 @@ export function demoConfig(
         cost_per_call_usd: '0.10',
         // Five attempts within one call: as many as it takes to open the circuit.
         retries: 4,
-        breaker: { failures: 5, cooldown_s: 60 },
+        // Who is refused is told for how long (Retry-After), and that is obeyed; nothing is added to it.
+        breaker: { failures: 5, cooldown_s: 1 },
         fallback: { cache: { ttl_s: CACHE_TTL_S }, placeholder: { name: 'unknown', about: '' } },
       },
       clearbit_api: { base_url: `${world.url}/clearbit`, cost_per_call_usd: '0.01' },

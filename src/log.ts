@@ -360,6 +360,16 @@ function details(event: RuntimeEvent): string[] {
         event.data.by === undefined ? `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s` : 'Probe: none',
         ...(event.data.tier === null ? [] : [`Fallback: tier ${event.data.tier}`]),
       ]
+    case 'circuit.half_opened':
+      return [
+        'Probe: one call goes out, all others are refused until its answer',
+        'Next: CLOSED if it succeeds, else OPEN',
+      ]
+    case 'circuit.closed':
+      return [
+        `By: ${event.data.by === 'probe' ? 'the probe' : 'an operator'}`,
+        'Calls: live again, failures counted from zero',
+      ]
     case 'pii.found':
       return [
         `Type: ${event.data.pii_type} (${event.data.risk})`,

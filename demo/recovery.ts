@@ -1,0 +1,66 @@
+/**
+ * `demo --recovery`: LinkedIn is down for one lead only and says when to come again. The circuit opens, calls are blocked,
+ * one probe finds LinkedIn well, and the leads after it have live profiles. How many leads that takes follows from the
+ * clock, so what is held here is what must be true of any number of them.
+ */
+import { fromUsd, showUsd, toUsd } from '../src/money.ts'
+import { type Checkpoint, EVERY_SHOW } from './check.ts'
+import type { Lead, WorldOptions } from './world.ts'
+
+/** After about so many leads LinkedIn may be asked again. */
+const LEADS_AWAY = 10
+/** `Retry-After` is in whole seconds. */
+const LEAST_RETRY_AFTER_S = 1
+/** So that even the fastest machine uses up no warning's worth of money on cached profiles while that second lasts. */
+const LEAST_PACE_MS = 30
+/** A lead with a cached profile costs three long readings in place of LinkedIn's fee and a short one. */
+const CACHED_COSTS_MORE = fromUsd('0.50')
+
+/** The least time a lead takes, in ms, from what was asked for. */
+export const recoveryPace = (askedMs: number): number => Math.max(askedMs, LEAST_PACE_MS)
+
+export function recoveringWorld(
+  leads: readonly Lead[],
+  paceMs: number,
+): Pick<WorldOptions, 'recoverFromLead' | 'retryAfterS'> {
+  const down = leads.find(({ trigger }) => trigger === 'linkedin_down')
+  return {
+    ...(down && { recoverFromLead: down.id + 1 }),
+    retryAfterS: Math.max(LEAST_RETRY_AFTER_S, Math.round((LEADS_AWAY * paceMs) / 1000)),
+  }
+}
+
+export const RECOVERY: readonly Checkpoint[] = [
+  ...EVERY_SHOW,
+  {
+    when: 'after lead 34',
+    expected: 'LinkedIn: live → down → blocked → live',
+    actual: (show) => {
+      const answers = show
+        .of('service.called')
+        .filter(({ data }) => data.service === 'linkedin_api')
+        .map(({ data: { tier, blocked } }) => (blocked ? 'blocked' : tier === 1 ? 'live' : 'down'))
+      return `LinkedIn: ${answers.filter((answer, index) => answer !== answers[index - 1]).join(' → ')}`
+    },
+  },
+  {
+    when: 'the probe',
+    expected: '1 trip, 1 half open, 1 closed by probe',
+    actual: (show) => {
+      const closed = show.of('circuit.closed').map(({ data }) => `closed by ${data.by}`)
+      const [trips, probes] = [show.of('circuit.opened').length, show.of('circuit.half_opened').length]
+      return `${trips} trip, ${probes} half open, ${closed.length} ${closed.join(', ')}`
+    },
+  },
+  {
+    when: 'the end',
+    expected: 'completed, $23.00 and $0.50 for each cached profile, 0 warnings, 98% (98/100), 3 findings, 0 restarts',
+    actual: (show) => {
+      const { state, spent_usd, outcomes, restarts } = show.end()
+      const { success, leaks_stopped } = show.figures(100)
+      const live = showUsd(toUsd(fromUsd(spent_usd) - outcomes.degraded * CACHED_COSTS_MORE))
+      const warnings = show.of('budget.warned').length
+      return `${state}, ${live} and $0.50 for each cached profile, ${warnings} warnings, ${success}, ${leaks_stopped} findings, ${restarts} restarts`
+    },
+  },
+]
