@@ -15,8 +15,9 @@ afterAll(() => browser.close())
 describe('the dashboard during the demo', () => {
   test('shows the very figures of the server, and no personal datum', { timeout: 180_000 }, async () => {
     const { runtime, agentId, page, faults, agent } = await openShow(browser, { paceMs: 40 })
-    for (const done of [23, 34, 67, 85]) {
+    for (const done of [23, 34, 50, 67, 85]) {
       await doneOnScreen(page, done)
+      if (done === 50) await page.locator('[data-alert=secret_rotated]').waitFor()
       await page.screenshot({ path: join(pictures, `lead-${done}.png`) })
     }
     await runtime.supervisor.whenEnded(agentId)

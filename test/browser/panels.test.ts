@@ -1,13 +1,10 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
-import { openBrowser } from '../support/browser.ts'
+import { findings, openBrowser } from '../support/browser.ts'
 import { button, doneOnScreen, openShow, pictures, type Show } from '../support/show.ts'
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
 let browser: Browser
 
@@ -15,21 +12,6 @@ beforeAll(async () => {
   browser = await openBrowser()
 })
 afterAll(() => browser.close())
-
-/** What axe finds that a person with a disability would stumble over. */
-async function findings(page: Page): Promise<string[]> {
-  await page.evaluate(AXE)
-  const { violations } = await page.evaluate(() =>
-    (
-      window as unknown as {
-        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
-      }
-    ).axe.run(),
-  )
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.slice(0, 3))}`)
-}
 
 /** Tabs until the element with this text has the focus. */
 async function tabTo(page: Page, text: string): Promise<void> {
