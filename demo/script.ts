@@ -138,7 +138,7 @@ function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean
         Log: resolve(runtime.log.path),
         Database: resolve(runtime.config.db.path),
         ...(isOver
-          ? { Report: `iron-cage report ${agentId} --format html --db ${runtime.config.db.path}` }
+          ? { Report: `iron-cage report ${agentId} --format html --db ${runtime.config.db.path} > report.html` }
           : {
               Report: runtime.dashboardLink().replace('/#', `/reports/${agentId}#`),
               Dashboard: `${runtime.url} (stays open; Ctrl-C ends)`,

@@ -1,0 +1,207 @@
+/**
+ * `node scripts/soak/demos.ts [runs] [viewers]`: the rehearsed demo so many times in a row (ten), with so many dashboards
+ * open on it (a hundred), as a presenter would have them: on the built program, at full speed, in one folder.
+ *
+ * What a run must show: every checkpoint, an exit code of 0, each viewer with each of the hundred leads, and afterwards
+ * no process, no port and no file but the database with its keys and the log.
+ *
+ * Runs share one database, as the shows of a day do. A show resets what its story begins with (the agent's checkpoint, the
+ * circuits, the cached profiles) and forgets no history: afterwards the ledger holds every run, each to the cent.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Sqlite from 'better-sqlite3'
+import { WebSocket } from 'ws'
+import type { RuntimeEvent } from '../../src/events.ts'
+import type { Snapshot } from '../../src/state/snapshot.ts'
+
+const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
+const START_WITHIN_MS = 20_000
+const LEADS = 100
+const RUN_NANOS = 45_902_500_000
+/** The database with its keys, and the log; nothing that belongs to a server that runs, and nothing temporary. */
+const KEPT = /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key))?|iron_logs(\/iron-cage-[\d-]+\.log)?)$/
+
+export interface Played {
+  seconds: number
+  /** Leads that were done when the last viewer was there. */
+  watchedFrom: number
+  /** What was not as it must be; empty when all was. */
+  wrong: string[]
+}
+
+interface Server {
+  url: string
+  pid: number
+  token: string
+}
+
+/** Plays the demo `runs` times; `onPlayed` is told of each. */
+export async function playDemos(
+  runs: number,
+  viewers: number,
+  onPlayed: (played: Played, run: number) => void = () => undefined,
+): Promise<Played[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
+  const all: Played[] = []
+  try {
+    for (let run = 1; run <= runs; run++) {
+      const played = await playDemo(folder, viewers)
+      const left = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => !KEPT.test(name))
+      if (left.length > 0) played.wrong.push(`left over: ${left.join(', ')}`)
+      played.wrong.push(...ledgerFaults(folder, run))
+      all.push(played)
+      onPlayed(played, run)
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return all
+}
+
+async function playDemo(folder: string, viewers: number): Promise<Played> {
+  const startedAt = performance.now()
+  const since = new Date().toISOString()
+  const wrong: string[] = []
+  // The mark by which everything that descends from this run is found.
+  const mark = `IRON_CAGE_DEMO_RUN=${folder}`
+  const demo = spawn(process.execPath, [program, 'demo', '--check', '--port', '0'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder, IRON_CAGE_DEMO_RUN: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let out = ''
+  let err = ''
+  demo.stdout.setEncoding('utf8').on('data', (text: string) => (out += text))
+  demo.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+  const closed = once(demo, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  try {
+    const server = await serverOf(join(folder, 'iron_demo.db.server'), demo)
+    const opened = await Promise.all(Array.from({ length: viewers }, () => openViewer(server, since)))
+    const watchedFrom = Math.max(0, ...opened.map(({ leads }) => Math.max(0, ...leads)))
+    const [code, signal] = await closed
+    await Promise.all(opened.map(({ ended }) => ended))
+    const marks = out.split('\n').filter((line) => /^[✔✖]/.test(line))
+    if (code !== 0) wrong.push(`exit code ${code ?? signal}: ${err.trim().split('\n').at(-1) ?? ''}`)
+    if (marks.length === 0) wrong.push('no checkpoint was told')
+    wrong.push(...marks.filter((line) => !line.startsWith('✔')))
+    const blind = opened.filter(({ leads }) => leads.size !== LEADS + 1 - Math.min(...leads) || !leads.has(LEADS))
+    if (blind.length > 0) wrong.push(`${blind.length} viewers missed leads`)
+    const processes = processesWith(mark)
+    if (processes.length > 0) wrong.push(`still running: ${processes.join(', ')}`)
+    if (await isOpen(Number(new URL(server.url).port))) wrong.push('the port is still open')
+    return { seconds: (performance.now() - startedAt) / 1000, watchedFrom, wrong }
+  } finally {
+    demo.kill('SIGKILL')
+    await closed
+  }
+}
+
+async function serverOf(file: string, demo: ChildProcess): Promise<Server> {
+  const until = performance.now() + START_WITHIN_MS
+  while (performance.now() < until && demo.exitCode === null) {
+    const server = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8') || '{}') as Partial<Server>) : {}
+    // A file of the run before names a process that is gone.
+    if (server.url && server.pid === demo.pid) return server as Server
+    await sleep(10)
+  }
+  throw new Error('the demo did not start')
+}
+
+interface Frame {
+  events?: RuntimeEvent[]
+  data?: Snapshot
+}
+
+interface Viewer {
+  /** Numbers of done leads that it was told, in its first snapshot or live. */
+  leads: Set<number>
+  /** Resolves when the server has closed the connection. */
+  ended: Promise<unknown>
+}
+
+/** As the dashboard does it: a ticket, a connection, a snapshot, then every event. `since`: ISO time the run began. */
+async function openViewer({ url, token }: Server, since: string): Promise<Viewer> {
+  const answer = await fetch(`${url}/api/auth/ws-ticket`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}` },
+  })
+  const { ticket } = (await answer.json()) as { ticket: string }
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/ws?ticket=${ticket}`)
+  const leads = new Set<number>()
+  socket.on('message', (text: Buffer) => {
+    const { events = [], data } = JSON.parse(text.toString()) as Frame
+    for (const event of data?.recent ?? events) {
+      if (event.type === 'progress.updated' && event.at >= since) leads.add(event.data.done)
+    }
+  })
+  const ended = once(socket, 'close')
+  // The snapshot.
+  await once(socket, 'message')
+  return { leads, ended }
+}
+
+/** Every run so far is in the ledger, each to the cent, and no money is held. */
+function ledgerFaults(folder: string, runs: number): string[] {
+  const database = new Sqlite(join(folder, 'iron_demo.db'), { readonly: true })
+  try {
+    const spent = database
+      .prepare<[], { nanos: number }>(
+        "SELECT sum(cost_nanos) AS nanos FROM calls WHERE state = 'charged' GROUP BY agent_id",
+      )
+      .all()
+    const { open } = database
+      .prepare<[], { open: number }>("SELECT count(*) AS open FROM calls WHERE state IN ('held', 'unresolved')")
+      .get()!
+    return [
+      ...(spent.length === runs && spent.every(({ nanos }) => nanos === RUN_NANOS)
+        ? []
+        : [`the ledger has ${spent.map(({ nanos }) => nanos / 1e9).join(', ')}`]),
+      ...(open === 0 ? [] : [`${open} calls hold money`]),
+    ]
+  } finally {
+    database.close()
+  }
+}
+
+/** Ids of processes that were started with this in their environment (Linux; elsewhere none is found). */
+function processesWith(mark: string): number[] {
+  if (!existsSync('/proc/self/environ')) return []
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(mark)
+      } catch {
+        return false // ended meanwhile, or somebody else's
+      }
+    })
+    .map(Number)
+}
+
+function isOpen(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, '127.0.0.1')
+    socket.once('connect', () => done(true)).once('error', () => done(false))
+    socket.once('connect', () => socket.destroy())
+  })
+}
+
+if (import.meta.main) {
+  const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
+  const startedAt = performance.now()
+  const played = await playDemos(runs, viewers, ({ seconds, watchedFrom, wrong }, run) => {
+    const how = wrong.length === 0 ? '✔' : '✖'
+    console.log(`${how} run ${run}: ${seconds.toFixed(1)} s, ${viewers} viewers from lead ${watchedFrom} on`)
+    for (const line of wrong) console.log(`    ${line}`)
+  })
+  const failed = played.filter(({ wrong }) => wrong.length > 0).length
+  const seconds = Math.round((performance.now() - startedAt) / 1000)
+  console.log(`demo: ${played.length - failed} passed, ${failed} failed, in ${seconds} s`)
+  process.exitCode = failed === 0 ? 0 : 1
+}

@@ -1,0 +1,51 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { openPlace } from '../cli/support.ts'
+import { openBrowser, openPage } from '../support/browser.ts'
+
+let browser: Browser
+beforeAll(async () => {
+  browser = await openBrowser()
+})
+afterAll(() => browser.close())
+
+/** What the last lines name `label`. */
+const told = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
+
+describe('what the demo tells at its end', () => {
+  test('is where the log and the page of the report are', { timeout: 120_000 }, async () => {
+    const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
+    await expect.poll(() => run.out, { timeout: 80_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
+    const agentId = /FINAL REPORT · (lg-\w+)/.exec(run.out)![1]!
+    const log = readFileSync(told(run.out, 'Log'), 'utf8')
+    expect(log).toContain(`"agent_id":"${agentId}"`)
+    expect(log).toContain('Circuit OPEN for linkedin_api')
+
+    const { page, faults } = await openPage(browser, told(run.out, 'Report'))
+    onTestFinished(() => page.context().close())
+    await page.locator('.report h1', { hasText: agentId }).waitFor()
+    expect(new URL(page.url()).pathname).toBe(`/reports/${agentId}`)
+    const text = await page.locator('.report').innerText()
+    for (const figure of ['$45.90', '$63.10', 'linkedin_api', 'gpt-3.5-turbo']) expect(text).toContain(figure)
+    expect(faults).toEqual([])
+    run.child.kill('SIGTERM')
+    expect((await run.ended).code).toBe(0)
+  })
+
+  test('is a command that writes the report, when the server has ended with the agent', {
+    timeout: 120_000,
+  }, async () => {
+    const place = openPlace()
+    const { code, out } = await place.run(['demo', '--pace', 'max', '--once', '--port', '0'])
+    expect(code).toBe(0)
+    const program = `${process.execPath} ${join(import.meta.dirname, '../../bin/iron-cage.cjs')}`
+    const command = told(out, 'Report').replace(/^iron-cage/, program)
+    execFileSync('sh', ['-c', command], { cwd: place.folder, env: { PATH: process.env.PATH, HOME: place.folder } })
+    const report = readFileSync(join(place.folder, 'report.html'), 'utf8')
+    expect(report).toContain(/FINAL REPORT · (lg-\w+)/.exec(out)![1]!)
+    expect(report).toContain('$45.90')
+  })
+})
