@@ -1,12 +1,13 @@
 /**
  * Where somebody is. Every view has an address that can be shared, and the browser's back button works:
- * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows.
+ * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/api` the page about the API.
  */
 import { computed, signal } from '@preact/signals'
 
 export interface Address {
   /** null: all agents. */
   agentId: string | null
+  isApi: boolean
   query: URLSearchParams
 }
 
@@ -17,8 +18,9 @@ addEventListener('hashchange', () => {
 
 /** undefined as long as nobody has chosen. */
 export const address = computed<Address | undefined>(() => {
-  const match = /^#\/(?:agents\/([^/?]+))?(?:\?(.*))?$/.exec(hash.value)
-  return match ? { agentId: match[1] ?? null, query: new URLSearchParams(match[2]) } : undefined
+  const match = /^#\/(?:agents\/([^/?]+)|(api))?(?:\?(.*))?$/.exec(hash.value)
+  if (!match) return undefined
+  return { agentId: match[1] ?? null, isApi: match[2] !== undefined, query: new URLSearchParams(match[3]) }
 })
 
 export const agentAddress = (id: string): string => `#/agents/${id}`

@@ -5,6 +5,7 @@ import { showUsd } from '../src/money.ts'
 import type { AgentView } from '../src/state/snapshot.ts'
 import { acknowledge, pause, resume, stop } from './actions.ts'
 import { address, agentAddress, reportAddress } from './address.ts'
+import { ApiPage } from './api-page.tsx'
 import { roundTripMs } from './connection.ts'
 import { CostPanel } from './panels/cost.tsx'
 import { EventLogPanel } from './panels/event-log.tsx'
@@ -46,6 +47,7 @@ export function App() {
   if (session.value !== 'open') return <SignIn />
   const reported = reportedAgent()
   if (reported) return <ReportPage agentId={reported} />
+  if (address.value?.isApi) return <ApiPage />
   if (heardAt.value === null) return <Empty title="Connecting …" />
   return <Dashboard />
 }
@@ -268,6 +270,9 @@ const Keys = () => (
         <kbd>{key}</kbd> {does}
       </p>
     ))}
+    <p>
+      <a href="#/api">The API of this server</a>
+    </p>
   </dialog>
 )
 

@@ -30,7 +30,10 @@ export function openApiDocument(routes: Routes, version: string): Json {
     paths[template(path)]![method.toLowerCase()] = {
       tags: [route.tag],
       operationId: [method.toLowerCase(), ...path.split(/\W+/).filter(Boolean)].join('_'),
-      ...(original !== path && { description: `The same as ${method} ${template(original)}.` }),
+      ...(original !== path && {
+        description: `The same as ${method} ${template(original)}.`,
+        'x-same-as': template(original),
+      }),
       ...operation(route, path, needOf(routes, method, path)),
     }
   }

@@ -1,5 +1,6 @@
 /** Real Chromium, and a page that remembers what went wrong in it. */
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { type Browser, chromium, type Page } from 'playwright-core'
 
 const PLACES = [
@@ -39,4 +40,21 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   })
   await page.goto(url)
   return { page, faults }
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** What axe finds that a person with a disability would stumble over. */
+export async function findings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE)
+  const { violations } = await page.evaluate(() =>
+    (
+      window as unknown as {
+        axe: { run(): Promise<{ violations: { id: string; impact: string; nodes: object[] }[] }> }
+      }
+    ).axe.run(),
+  )
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${JSON.stringify(nodes.slice(0, 3))}`)
 }
