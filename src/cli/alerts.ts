@@ -27,7 +27,10 @@ export const alertsCommand: Command = (yargs, terminal) =>
       .command(
         'test',
         'Send a test by every channel, and tell whether it arrived',
-        (command) => withDatabaseFlags(command).option('json', { type: 'boolean', describe: 'Write JSON' }),
+        (command) =>
+          withDatabaseFlags(command)
+            .option('json', { type: 'boolean', describe: 'Write JSON' })
+            .example('$0 alerts test', 'is the mail server reached, does the webhook answer'),
         async ({ json: asJson, ...flags }) => {
           const client = connect(flags, terminal)
           const { alert_id, channels } = await client.send<TestAnswer>('POST', '/api/alerts/test')
