@@ -21,7 +21,8 @@ import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { Requester, Vault } from './vault.ts'
+import type { Requester } from './secret-audit.ts'
+import type { Vault } from './vault.ts'
 
 /** A run that gets secrets. */
 export interface SecretRun {

@@ -17,7 +17,8 @@ export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
 const ARGON2ID = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const
 const AT_ONCE = 2
 const SALT = 16
-const NONCE = 12
+/** In bytes. */
+export const NONCE = 12
 const TAG = 16
 
 /** What is kept of a value; the tag is the end of the ciphertext. */

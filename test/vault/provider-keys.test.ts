@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { newMasterKey } from '../../src/vault/master-key.ts'
-import type { Requester } from '../../src/vault/vault.ts'
+import type { Requester } from '../../src/vault/secret-audit.ts'
 import { HandClock } from '../breaker/support.ts'
 import { answer, FakeProvider, type Script, sends } from '../support/provider.ts'
 import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'

@@ -188,6 +188,7 @@ describe('a master key', () => {
       expect(vault.state).toMatchObject({ state: 'locked', why })
       await expect(vault.reveal(id, ADMIN)).rejects.toEqual(code('vault_locked'))
       await expect(vault.revealEnvironment('development', ADMIN)).rejects.toEqual(code('vault_locked'))
+      await expect(vault.update(id, 'another', ADMIN)).rejects.toEqual(code('vault_locked'))
       await expect(vault.delete(id, ADMIN)).rejects.toEqual(code('vault_locked'))
       await expect(vault.create({ name: 'B', environment: 'staging', value: 'v' }, ADMIN)).rejects.toEqual(
         code('vault_locked'),

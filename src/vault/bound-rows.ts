@@ -1,0 +1,135 @@
+/**
+ * The rows of secrets, bound to the audit: a keyed hash of the whole row is in the row of the audit that tells of its last
+ * change. Both are written together or not at all; a row that was edited, moved, removed or put back from the past does
+ * not match any more, and a row that does not match gives out nothing.
+ */
+import { createHmac } from 'node:crypto'
+import { type Database, isStorageFault } from '../db/database.ts'
+import { type SecretRow, type SecretTable, secretTable } from '../db/secrets.ts'
+import { CageError } from '../errors.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { RootKey } from './root-key.ts'
+import { type Keys, PARAMETERS, withLengths } from './seal.ts'
+import type { Change, Requester, SecretAudit } from './secret-audit.ts'
+import { valueIn } from './secret-row.ts'
+import { brokenEvent } from './vault-events.ts'
+
+export interface BoundRowsOptions {
+  database: Database
+  state: StateManager
+  audit: SecretAudit
+}
+
+export class BoundRows {
+  readonly #options: BoundRowsOptions
+  readonly #table: SecretTable
+  readonly #keys: Keys
+  readonly #hashKey: Uint8Array
+  /** By id, the hash that the last change of a secret gave its row; undefined when the audit was edited there. */
+  readonly #hashes = new Map<string, string | undefined>()
+  /** What was told to be broken, by id: once is enough. */
+  readonly #told = new Set<string>()
+
+  /** No row is whole before `check` has read the audit, or the row was committed here. */
+  constructor(options: BoundRowsOptions, keys: Keys, root: RootKey) {
+    this.#options = options
+    this.#table = secretTable(options.database)
+    this.#keys = keys
+    this.#hashKey = root.keyFor('vault rows')
+  }
+
+  /** What the audit tells of every row, held against the rows. */
+  check(): void {
+    const missing = new Map<string, string>()
+    for (const [id, { name, rowHash }] of this.#options.audit.lastChanges(this.#table)) {
+      this.#hashes.set(id, rowHash)
+      missing.set(id, name)
+    }
+    for (const row of this.#table.all()) {
+      missing.delete(row.id)
+      if (!this.isWhole(row)) this.broken(row)
+    }
+    for (const [id, name] of missing) this.#tellBroken(id, `the secret ${name} (${id}) has disappeared from its table`)
+  }
+
+  /** Is the row as it was written last? */
+  isWhole(row: SecretRow): boolean {
+    return row.parameters === PARAMETERS && this.#hashes.get(row.id) === this.#hashOf(row)
+  }
+
+  /** Tells it, once, and gives the error to throw. */
+  broken(row: SecretRow): CageError {
+    const error = brokenRow(row)
+    this.#tellBroken(row.id, error.message)
+    return error
+  }
+
+  /** Throws CageError `vault_broken`. */
+  async valueOf(row: SecretRow): Promise<string> {
+    if (!this.isWhole(row)) throw this.broken(row)
+    const value = valueIn(row, await this.#keys.keyFor(row.salt))
+    if (value === undefined) throw this.broken(row)
+    return value
+  }
+
+  /** Writes rows and what the audit tells of them, or nothing. Throws CageError `database_unusable`. */
+  commit(rows: readonly SecretRow[], operation: Change, by: Requester): void {
+    const hashes = rows.map((row) => this.#hashOf(row))
+    this.transaction(() =>
+      rows.forEach((row, index) => {
+        this.#table.put(row)
+        this.#options.audit.changed(operation, row, by, hashes[index]!)
+      }),
+    )
+    rows.forEach((row, index) => {
+      this.#hashes.set(row.id, hashes[index])
+      this.#told.delete(row.id)
+    })
+  }
+
+  /** Throws CageError `database_unusable`. */
+  transaction(work: () => void): void {
+    try {
+      this.#options.database.transaction(work)
+    } catch (error) {
+      if (!isStorageFault(error)) throw error
+      throw new CageError('database_unusable', 'the vault cannot be written, so nothing was changed', { cause: error })
+    }
+  }
+
+  #tellBroken(id: string, problem: string): void {
+    if (this.#told.has(id)) return
+    this.#told.add(id)
+    this.#options.state.record(brokenEvent(id, problem))
+  }
+
+  /** Of every column: what is not sealed with the value is bound by this. */
+  #hashOf(row: SecretRow): string {
+    const columns = [
+      row.id,
+      row.name,
+      row.environment,
+      row.version,
+      row.masked,
+      row.parameters,
+      row.salt,
+      row.nonce,
+      row.ciphertext,
+      row.previous_version,
+      row.previous_nonce,
+      row.previous_ciphertext,
+      row.created_at,
+      row.updated_at,
+      row.rotated_at,
+      row.deleted_at,
+    ]
+    return createHmac('sha256', this.#hashKey).update(withLengths(columns)).digest('hex')
+  }
+}
+
+export const brokenRow = ({ id, name, environment }: SecretRow): CageError =>
+  new CageError(
+    'vault_broken',
+    `the row of the secret ${name} of ${environment} (${id}) is not as it was written last`,
+    { facts: { secret_id: id } },
+  )

@@ -1,0 +1,63 @@
+/**
+ * Another master key: everything sealed is sealed anew, in one transaction. A program that is killed on the way leaves all
+ * of the old or all of the new.
+ */
+import { incidentTable } from '../db/incidents.ts'
+import { metaTable } from '../db/meta.ts'
+import { type SecretRow, secretTable } from '../db/secrets.ts'
+import { CageError } from '../errors.ts'
+import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
+import { weaknessOf } from './master-key.ts'
+import { sealOriginal, unsealOriginal } from './originals.ts'
+import { RootKey } from './root-key.ts'
+import { Keys, newSalt } from './seal.ts'
+import type { Requester } from './secret-audit.ts'
+import { underOtherKey } from './secret-row.ts'
+import type { Unlocked } from './unlock.ts'
+
+/** Throws CageError `bad_request` for a weak key, `vault_broken` when a row is, `database_unusable`. */
+export async function changeMasterKey(
+  options: BoundRowsOptions,
+  old: Unlocked,
+  masterKey: string,
+  by: Requester,
+): Promise<{ unlocked: Unlocked; secrets: number }> {
+  requireStrong(masterKey)
+  const keys = new Keys(masterKey)
+  const root = RootKey.random()
+  const sealedRoot = await root.sealedUnder(keys)
+  const sealedAnew = await Promise.all(
+    secretTable(options.database)
+      .all()
+      .map((row) => sealAnew(row, old, keys)),
+  )
+  const rows = new BoundRows(options, keys, root)
+  const incidents = incidentTable(options.database)
+  rows.transaction(() => {
+    metaTable(options.database).put('vault', sealedRoot)
+    rows.commit(sealedAnew, 'reseal', by)
+    for (const { id, sealed } of incidents.originals()) {
+      const value = unsealOriginal(old.root, id, sealed)
+      if (value) incidents.putOriginal(id, sealOriginal(root, id, value))
+    }
+  })
+  old.keys.forget()
+  return { unlocked: { state: 'open', keys, root, rows }, secrets: sealedAnew.length }
+}
+
+function requireStrong(masterKey: string): void {
+  const weakness = weaknessOf(masterKey)
+  if (!weakness) return
+  throw new CageError('bad_request', `the new master key is too weak: ${weakness}`, {
+    hint: 'make one with "iron-cage keygen"',
+  })
+}
+
+async function sealAnew(row: SecretRow, old: Unlocked, keys: Keys): Promise<SecretRow> {
+  if (!old.rows.isWhole(row)) throw old.rows.broken(row)
+  const salt = newSalt()
+  const sealing = { salt, key: await keys.keyFor(salt) }
+  const anew = underOtherKey(row, await old.keys.keyFor(row.salt), sealing)
+  if (!anew) throw old.rows.broken(row)
+  return anew
+}

@@ -1,0 +1,20 @@
+/** What was found in an incident, sealed for its row: it opens there and nowhere else. */
+import type { RootKey } from './root-key.ts'
+import { type About, NONCE, seal, unseal } from './seal.ts'
+
+const PURPOSE = 'vault originals'
+
+const aboutOriginal = (incidentId: string): About => ['iron-cage incident 1', incidentId]
+
+/** The nonce and then the ciphertext. */
+export function sealOriginal(root: RootKey, incidentId: string, value: Buffer): Buffer {
+  const { nonce, ciphertext } = seal(root.keyFor(PURPOSE), value, aboutOriginal(incidentId))
+  return Buffer.concat([nonce, ciphertext])
+}
+
+/** Undefined for what is not as `sealOriginal` made it. */
+export function unsealOriginal(root: RootKey, incidentId: string, sealed: Uint8Array): Buffer | undefined {
+  const bytes = Buffer.from(sealed)
+  const parts = { nonce: bytes.subarray(0, NONCE), ciphertext: bytes.subarray(NONCE) }
+  return unseal(root.keyFor(PURPOSE), parts, aboutOriginal(incidentId))
+}

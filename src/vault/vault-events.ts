@@ -1,0 +1,29 @@
+/** How the vault's life is told: what is in its events, and the words for people. Pure. */
+import type { SecretRow } from '../db/secrets.ts'
+import type { EventData, NewEvent } from '../events.ts'
+
+export function openedEvent(secrets: EventData['vault.opened']['secrets']): NewEvent {
+  const message = `The vault is open, with ${secrets.length} ${secrets.length === 1 ? 'secret' : 'secrets'}`
+  return { type: 'vault.opened', level: 'INFO', message, data: { secrets } }
+}
+
+export function lockedEvent(message: string, data: EventData['vault.locked']): NewEvent {
+  const level = data.why === 'broken' ? 'CRIT' : 'WARN'
+  return { type: 'vault.locked', level, message: `The vault stays locked: ${message}; ${data.hint}`, data }
+}
+
+export function brokenEvent(id: string, problem: string): NewEvent {
+  const message = `The vault was tampered with: ${problem}`
+  return { type: 'vault.broken', level: 'CRIT', message, data: { problem, secret_id: id } }
+}
+
+/** `what`: what follows the secret's name in a sentence. */
+export function secretEvent(
+  type: 'secret.created' | 'secret.read' | 'secret.updated' | 'secret.deleted' | 'secret.restored',
+  { id: secret_id, name, environment, version, masked }: SecretRow,
+  what: string,
+  agentId: string | null = null,
+): NewEvent {
+  const message = `${name} of ${environment} ${what}`
+  return { type, level: 'INFO', agent_id: agentId, message, data: { secret_id, name, environment, version, masked } }
+}
