@@ -73,7 +73,7 @@ export const CALLS = z.strictObject({
   kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),
   from: instant.optional(),
   to: instant.optional(),
-  before: z.string().optional(),
+  before: z.string().optional().describe('Id of a call.'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 

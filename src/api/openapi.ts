@@ -44,7 +44,7 @@ export function openApiDocument(routes: Routes, version: string): Json {
       title: 'Iron Cage',
       version,
       description:
-        'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. Each operation names the role that it needs in x-role: viewer, admin (who may do what a viewer may), agent, or any good token.',
+        'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. Each operation names the role that it needs in x-role: viewer, admin (who may do what a viewer may), agent, any (good token), or open.',
     },
     servers: [{ url: '/' }],
     tags: [

@@ -114,7 +114,7 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
           budget_status: 'under_budget, approaching_limit or exhausted.',
           throughput: 'Such as "212 leads/hour".',
           uptime_ms: 'How long its process was there, in ms.',
-          saved_usd: 'What blocked and downgraded calls would have cost.',
+          saved_usd: 'What was not spent, by blocked and downgraded calls.',
         },
       },
       'POST /api/agents/:id/stop': { summary: 'Stops an agent for good.', answer: STATUS },
@@ -166,9 +166,9 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
         answer: { seq: 'The last event in it.', server_time: 'ISO 8601, UTC.', snapshot: 'The snapshot.' },
       },
       'GET /api/events': {
-        summary: 'Lists events by number: oldest first after a number, else the newest.',
+        summary: 'Lists events, the newest first; after a number, the oldest first.',
         query: EVENTS,
-        answer: { events: 'Events.', next: 'Where the next page begins; null: there is none.' },
+        answer: { events: 'Events.', next: 'The next before, or after; null: there is none.' },
       },
       'GET /api/pii/incidents': {
         summary: 'Lists personal data that was found, the newest first, with a preview that shows none of it.',
@@ -284,9 +284,9 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
     description: 'The chain of what was done, by whom.',
     routes: {
       'GET /api/audit': {
-        summary: 'Lists rows of the audit, the newest first.',
+        summary: 'Lists rows of the audit, the newest first; after a number, the oldest first.',
         query: AUDIT_PAGE,
-        answer: { rows: 'Rows.', next: 'Number for the next page; null: there is none.' },
+        answer: { rows: 'Rows.', next: 'The next before, or after; null: there is none.' },
       },
       'GET /api/audit/verify': {
         summary: 'Tells whether all rows are as they were written.',

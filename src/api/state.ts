@@ -87,8 +87,9 @@ export const EVENTS = z.object({
     .string()
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(LEVELS)))
-    .optional(),
-  type: z.string().optional(),
+    .optional()
+    .describe(`One or several of ${LEVELS.join(', ')}, with commas between.`),
+  type: z.string().optional().describe('Such as "budget.warned".'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
