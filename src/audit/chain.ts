@@ -20,22 +20,9 @@ import { CageError } from '../errors.ts'
 import { type Clean, cleanTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Anchor } from './anchor.ts'
-import { entryOf } from './entries.ts'
+import { type Entry, entryOf } from './entries.ts'
 import { BEGINNING, type Head, hashOf } from './hash.ts'
 import { type Verdict, verifyChain, verifyTail } from './verify.ts'
-
-/** Who did what to whom. */
-export interface Entry {
-  role: AuditRow['role']
-  /** A person's or token's name, an agent's id, "iron-cage". */
-  actor: string
-  /** noun.verb, e.g. "agent.stop". */
-  action: string
-  /** Id or name of what it was done to. */
-  target?: string | null
-  /** What else is to be known. Never a secret or a personal datum. */
-  details?: Readonly<Record<string, unknown>>
-}
 
 export interface AuditOptions {
   database: Database

@@ -1,6 +1,19 @@
-/** Which events belong into the audit, and as what. Pure. */
+/** What an entry of the audit is, and which events belong into it, as what. Pure. */
+import type { AuditRow } from '../db/audit.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
-import type { Entry } from './chain.ts'
+
+/** Who did what to whom. */
+export interface Entry {
+  role: AuditRow['role']
+  /** A person's or token's name, an agent's id, "iron-cage". */
+  actor: string
+  /** noun.verb, e.g. "agent.stop". */
+  action: string
+  /** Id or name of what it was done to. */
+  target?: string | null
+  /** What else is to be known. Never a secret or a personal datum. */
+  details?: Readonly<Record<string, unknown>>
+}
 
 const system = { role: 'system', actor: 'iron-cage' } as const
 

@@ -9,7 +9,6 @@
 import { statSync } from 'node:fs'
 import { isAbsolute, join, relative } from 'node:path'
 import { parseTypedAmount } from './amount.ts'
-import type { Environment } from './env.ts'
 import { type FileReading, placed, readConfigFile } from './file.ts'
 import { InvalidConfigError, type Key, keyText, maskSecret, problemsOf, valueAt } from './problems.ts'
 import { type Config, configSchema } from './schema.ts'
@@ -27,7 +26,8 @@ export interface LoadOptions {
   flags?: readonly Setting[]
   /** `--config`. (Default: IRON_CAGE_CONFIG, else iron-cage.yaml, .yml or .toml in `cwd`, else in `scriptDir`.) */
   configFile?: string
-  env: Environment
+  /** What `env.ts` found. */
+  env: { settings: readonly Setting[]; configFile?: string }
   cwd: string
   /** The folder of the agent's script. (Default: there is none.) */
   scriptDir?: string
