@@ -10,8 +10,7 @@ import { newRunId } from '../ids.ts'
 import { getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
-import type { RunParts } from './run.ts'
-import { runOf } from './run-of.ts'
+import { type RunParts, runOf } from './run-of.ts'
 
 /**
  * `POST /begin` {budget_usd?} → {agent_id, run_id, token}: a run token of the same agent, within whatever limits whoever

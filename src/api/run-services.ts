@@ -9,8 +9,7 @@ import { circuitSettings } from '../gateway/run-service-call.ts'
 import { newRequestId } from '../ids.ts'
 import { readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
-import type { RunParts } from './run.ts'
-import { runOf } from './run-of.ts'
+import { type RunParts, runOf } from './run-of.ts'
 
 /** Permits that nobody reported on yet; the oldest go first. What they were for is a probe that gave no answer then. */
 const PERMITS_KEPT = 10_000

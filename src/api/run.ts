@@ -1,48 +1,20 @@
 /** What a running agent's SDK calls, with its run token. */
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { ApiTokens } from '../access/api-tokens.ts'
 import type { AgentIdentity } from '../access/roles.ts'
-import type { RunTokens } from '../access/run-tokens.ts'
-import type { Circuits } from '../breaker/circuits.ts'
-import type { Ledger } from '../budget/ledger.ts'
 import { isoTime } from '../clock.ts'
-import type { CheckpointTable } from '../db/checkpoints.ts'
 import { CageError } from '../errors.ts'
-import type { ServiceParts } from '../gateway/run-service-call.ts'
-import type { Upstream } from '../gateway/upstream.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
-import type { Incidents } from '../redaction/incidents.ts'
 import { changeTexts } from '../redaction/json.ts'
-import type { Redactor } from '../redaction/redactor.ts'
 import { figures } from '../state/figures.ts'
-import type { StateManager } from '../state/state-manager.ts'
-import type { Rotation } from '../vault/rotation.ts'
 import { amountsOf, type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import type { Env, Guard } from './guard.ts'
-import { runOf } from './run-of.ts'
+import { type RunParts, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
 import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
-
-export interface RunParts {
-  state: StateManager
-  ledger: Ledger
-  checkpoints: CheckpointTable
-  redactor: Redactor
-  /** For what is written and shown: takes out everything that is detected. */
-  logRedactor: Redactor
-  incidents: Incidents
-  runTokens: RunTokens
-  apiTokens: ApiTokens
-  circuits: Circuits
-  /** config.services */
-  services: ServiceParts['services']
-  upstream: Upstream
-  rotation: Rotation
-}
 
 export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
   const { state, ledger, checkpoints, redactor, logRedactor, incidents } = parts
