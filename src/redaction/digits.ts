@@ -1,5 +1,5 @@
 /** What the detectors of numbers share: reading digits and separators, and whether a number stands alone. */
-import { DIGIT, IGNORED, INVISIBLE_MAX, isAlphanumeric, isGluing, kindOf, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, isAlphanumeric, isGluing, kindOf, LITERAL, plain } from './characters.ts'
 import { escapeBefore } from './escapes.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -38,13 +38,19 @@ export class DigitReader {
     let position = from
     while (count < limit) {
       let code = window.at(position)
-      let next = position + 1
-      if (kindOf(code) & IGNORED) {
-        for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = window.at(next++)
+      let kind = kindOf(code)
+      if (!(kind & DIGIT)) {
+        if (!(kind & IGNORED)) break
+        let next = position
+        for (let skipped = 0; kind & IGNORED && skipped < INVISIBLE_MAX; skipped++) {
+          code = window.at(++next)
+          kind = kindOf(code)
+        }
+        if (!(kind & DIGIT)) break
+        position = next
       }
-      if (!(kindOf(code) & DIGIT)) break
       values[count++] = code & 15
-      position = next
+      position++
     }
     this.count = count
     return position
@@ -52,12 +58,16 @@ export class DigitReader {
 
   /** Passes one separator between groups and returns the position after it (the same position when there is none). */
   separator(from: number): number {
-    // Nearly always: one plain character and a digit.
-    this.form = separatorOf(this.#window.at(from))
-    if (this.form !== '' && this.isDigitAt(from + 1)) return from + 1
+    // Nearly always: one plain character and a digit, or none.
+    const code = this.#window.at(from)
+    this.form = separatorOf(code)
+    if (this.form === '') {
+      if (kindOf(code) & LITERAL) return from
+    } else if (this.isDigitAt(from + 1)) return from + 1
     const next = this.#window.read(from)
     this.form = separatorOf(this.#window.code)
     if (this.form !== ' ') return this.form === '' ? from : next
+    if (this.isDigitAt(next)) return next
     const second = this.#window.read(next)
     if (separatorOf(this.#window.code) !== '-') return next
     const third = this.#window.read(second)

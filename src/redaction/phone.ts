@@ -14,7 +14,7 @@ import {
   labelBefore,
   textBefore,
 } from './digits.ts'
-import { escapeBefore, escapedCode } from './escapes.ts'
+import { escapeBefore, escapedCode, NONE } from './escapes.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -51,29 +51,41 @@ interface Lead {
   start: number
   plus: boolean
   bracket: boolean
+  /** An escape of something else stands before it. */
+  isEscaped: boolean
 }
 
 /** `+`, `(` or `(+` before the first digit, plain or escaped. */
 function readLead(window: TextWindow, digit: number): Lead {
-  const plusAt = leadAt(window, digit, 0x2b)
-  // `a+4155550132` and `1+1` are sums.
-  const plus = plusAt < digit && (!isAlphanumeric(window.before(plusAt)) || endsEscape(window, plusAt))
-  const first = plus ? plusAt : digit
-  const start = leadAt(window, first, 0x28)
-  return { start, plus, bracket: start < first }
+  const lead: Lead = { start: digit, plus: false, bracket: false, isEscaped: false }
+  let before = readBefore(window, digit)
+  if (codeBefore === 0x2b && before >= window.floor) {
+    // `a+4155550132` and `1+1` are sums.
+    lead.plus = !isAlphanumeric(window.before(before)) || endsEscape(window, before)
+    if (lead.plus) {
+      lead.start = before
+      before = readBefore(window, before)
+    }
+  }
+  lead.bracket = codeBefore === 0x28 && before >= window.floor
+  if (lead.bracket) lead.start = before
+  else lead.isEscaped = lead.start - before > 1
+  return lead
 }
 
-/** Where the character before a position begins when it is the one asked for; the position itself when not. */
-function leadAt(window: TextWindow, end: number, wanted: number): number {
+/** The character before a position, plain or escaped. */
+let codeBefore = NONE
+
+/** Puts the character before a position into `codeBefore` and returns where it begins. */
+function readBefore(window: TextWindow, end: number): number {
   const escaped = escapeBefore(window.text, end)
-  const code = escaped > 0 ? escapedCode : plain(window.before(end))
-  const start = end - (escaped || 1)
-  return code === wanted && start >= window.floor ? start : end
+  codeBefore = escaped > 0 ? escapedCode : plain(window.before(end))
+  return end - (escaped || 1)
 }
 
 /** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
-function isFreeBefore(window: TextWindow, { start, bracket }: Lead): boolean {
-  if (beginsAlone(window, start)) return true
+function isFreeBefore(window: TextWindow, { start, bracket, isEscaped }: Lead): boolean {
+  if (isEscaped || beginsAlone(window, start)) return true
   if (bracket) return !(kindOf(window.before(start)) & DIGIT)
   return (
     plain(window.before(start)) === 0x2d &&
@@ -185,9 +197,9 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
     groups++
     // `+49 (0)30`: the zero is dialled at home only.
     if (open && groups > 1 && digits.count === before + 1 && digits.values[before] === 0) digits.count = before
-    const valid = isCountryNumber()
-    if (valid) end = after
-    else if (end > 0 || digits.count > 15) break
+    const left = digitsLeft()
+    if (left === 0) end = after
+    else if (end > 0 || left < 0) break
     let next = after
     if (open && plain(window.at(next)) === 0x29) {
       open = false
@@ -208,17 +220,19 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
   return end
 }
 
-/** Country code and national number have lengths that go together. */
-function isCountryNumber(): boolean {
+/** How many digits a number with its country code lacks: 0 when it may end here, negative when it never can. */
+function digitsLeft(): number {
   const { count, values } = digits
-  if (values[0] === 1) return count === 11
-  for (let length = 1; length <= 3 && length < count; length++) {
+  if (values[0] === 1) return 11 - count
+  for (let length = 1; length <= 3 && length <= count; length++) {
     const lengths = nationalLengths(digits.number(0, length))
     if (!lengths) continue
     const national = count - length
-    return national >= lengths.min && national <= lengths.max + (values[length] === 0 ? 1 : 0)
+    if (national < lengths.min) return lengths.min - national
+    return Math.min(0, lengths.max + (values[length] === 0 ? 1 : 0) - national)
   }
-  return false
+  // Not complete, or no country's.
+  return count < 3 ? 1 : -1
 }
 
 /** `2 1 2 - 5 5 5 - 0 1 4 2`, where a word says what it is. */

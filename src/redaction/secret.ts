@@ -4,7 +4,7 @@
  * is certain it counts, and what follows of it is swallowed as it comes (`tailEnd`).
  */
 import { isAlphanumeric } from './characters.ts'
-import { hexValue, NONE } from './escapes.ts'
+import { hexValue } from './escapes.ts'
 import { ISSUERS, type Issuer } from './issuers.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
@@ -23,20 +23,26 @@ const USER_INFO_MAX = 96
 
 /** Issuers by how their prefix starts: up to its first hyphen, underscore or dot, or else four letters. */
 const ISSUERS_BY_START = new Map<string, Issuer[]>()
-/** For the last character before the mark: the lengths that starts have before it, as bits. Spares most look-ups. */
+/**
+ * For the last character before the mark, or the mark itself where a prefix begins with it: the lengths that starts have
+ * before the mark, as bits. Spares most look-ups.
+ */
 const START_LENGTHS = new Uint16Array(128)
 for (const issuer of ISSUERS) {
   const start = /^(?:[^-_.=]{0,8}[-_.]|.{4})/.exec(issuer.prefix)?.[0] ?? issuer.prefix
   ISSUERS_BY_START.set(start, [...(ISSUERS_BY_START.get(start) ?? []), issuer])
   const length = start.length - 1
-  const last = length > 0 ? start.charCodeAt(length - 1) : NONE
+  const last = start.charCodeAt(Math.max(0, length - 1))
   START_LENGTHS[last] = (START_LENGTHS[last] ?? 0) | (1 << length)
 }
+/** Those whose four letters begin with A. */
+const ISSUERS_OF_A = [...ISSUERS_BY_START].flatMap(([start, issuers]) => (/^A.{3}$/.test(start) ? issuers : []))
 
 /** The secret whose prefix has its first hyphen, underscore or dot at `mark`. */
 export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch | null {
   const before = window.before(mark)
-  const lengths = before < 128 ? (START_LENGTHS[isAlphanumeric(before) ? before : NONE] as number) : 0
+  const last = isAlphanumeric(before) ? before : window.text.charCodeAt(mark)
+  const lengths = last < 128 ? (START_LENGTHS[last] as number) : 0
   if (lengths === 0) return null
   let start = mark
   while (mark - start < 9 && start > window.floor && isAlphanumeric(window.before(start))) start--
@@ -48,15 +54,17 @@ export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch 
 export function findSecretOfA(window: TextWindow, start: number): SecretMatch | null {
   if (isAlphanumeric(window.before(start))) return null
   window.candidate = start
-  let begin = ''
-  for (let i = start; i < start + 4; i++) begin += String.fromCharCode(window.at(i))
-  return findIssued(window, start, begin)
+  return matchAny(window, start, ISSUERS_OF_A)
 }
 
 function findIssued(window: TextWindow, start: number, begin: string): SecretMatch | null {
   const issuers = ISSUERS_BY_START.get(begin)
   if (!issuers) return null
   window.candidate = start
+  return matchAny(window, start, issuers)
+}
+
+function matchAny(window: TextWindow, start: number, issuers: readonly Issuer[]): SecretMatch | null {
   for (const issuer of issuers) {
     const match = matchIssuer(window, start, issuer)
     if (match) return match

@@ -30,14 +30,23 @@ export function findBracketed(window: TextWindow, bracket: number): Match | null
   const first = window.text.charCodeAt(bracket + 1)
   if (first !== 0x61 && first !== 0x41 && first !== 0x40 && first !== 0x20 && bracket + 1 < window.text.length)
     return null
+  // Nor do most of the others hold an at: looking back comes last, and then what may be cut is asked again.
+  if (bracketedAtEnd(window, bracket) < 0 && !window.cut) return null
+  window.cut = false
   const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
   if (!beginsName(window, nameEnd)) return null
+  const domain = bracketedAtEnd(window, bracket)
+  return domain < 0 ? null : findAround(window, nameEnd, domain, true)
+}
+
+/** The end of an at, spelled or not, in the brackets that open at `bracket`, or -1. */
+function bracketedAtEnd(window: TextWindow, bracket: number): number {
   const inner = window.at(bracket + 1) === 0x20 ? bracket + 2 : bracket + 1
   const after = window.at(inner) === 0x40 ? inner + 1 : wordEnd(window, inner, 'at')
-  if (after < 0) return null
+  if (after < 0) return -1
   const close = window.at(after) === 0x20 ? after + 1 : after
-  if (!isClosing(window.at(close))) return null
-  return findAround(window, nameEnd, window.at(close + 1) === 0x20 ? close + 2 : close + 1, true)
+  if (!isClosing(window.at(close))) return -1
+  return window.at(close + 1) === 0x20 ? close + 2 : close + 1
 }
 
 /** The address around the word at, whose t is at `t`: between spaces or underscores. */
