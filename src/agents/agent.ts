@@ -298,9 +298,9 @@ export class Agent {
 
   #listen(process: AgentProcess): Promise<unknown> {
     const { redact, clock } = this.#parts
-    const safe = (text: string) => redactOrWithhold(text, (line) => redact(line, this.facts.id))
+    const redactLine = (text: string) => redact(text, this.facts.id)
     const listen = (stream: 'stdout' | 'stderr') =>
-      readLines(process[stream], safe, clock, {
+      readLines(process[stream], redactLine, clock, {
         onLine: (text, truncated) => this.#record(outputEvent(stream, text, truncated)),
         onDropped: (lines) => this.#record(droppedEvent(stream, lines)),
       })
@@ -310,26 +310,11 @@ export class Agent {
   #tellStart({ pid, started }: AgentProcess): void {
     const { id, name, script } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
-    const run = { id: this.#runId, agent_id: id, name, script, restart: this.#restarts, pid }
-    const { environment } = this.facts.settings
-    const row = {
-      ...run,
-      environment,
-      pid_started: started ?? null,
-      started_at: isoTime(clock.now()),
-    }
+    const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
+    const times = { pid_started: started ?? null, started_at: isoTime(clock.now()) }
+    const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.balance(id).limit)
-    const event = startedEvent({
-      run_id: run.id,
-      name,
-      script,
-      environment,
-      restart: run.restart,
-      pid,
-      limit_usd,
-      ...guard,
-    })
-    this.#record(event, () => runs.insert(row))
+    this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard }), () => runs.insert(row))
   }
 
   #tellExit(exit: Exit, outcome: ExitOutcome): void {
@@ -344,14 +329,5 @@ export class Agent {
 
   #record(event: NewEvent, alongside?: () => void): void {
     this.#parts.state.record({ ...event, agent_id: this.facts.id }, alongside)
-  }
-}
-
-/** A line that cannot be redacted is not shown at all. */
-function redactOrWithhold(text: string, redact: (text: string) => string): string {
-  try {
-    return redact(text)
-  } catch {
-    return '[line withheld: it could not be redacted]'
   }
 }

@@ -117,7 +117,7 @@ export class LineReader {
     }
     this.#lines += 1
     this.#bytes += bytes.length
-    const text = this.#redact(clean(bytes.toString('utf8')))
+    const text = redactOrWithhold(clean(bytes.toString('utf8')), this.#redact)
     this.#listener.onLine(truncated ? text.slice(0, -MARGIN).toWellFormed() : text, truncated)
   }
 
@@ -146,6 +146,15 @@ export class LineReader {
     this.#timer = undefined
     if (this.#dropped > 0) this.#listener.onDropped(this.#dropped)
     this.#dropped = 0
+  }
+}
+
+/** A line that cannot be redacted is not shown at all. */
+function redactOrWithhold(text: string, redact: (text: string) => string): string {
+  try {
+    return redact(text)
+  } catch {
+    return '[line withheld: it could not be redacted]'
   }
 }
 
