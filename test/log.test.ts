@@ -234,6 +234,17 @@ describe('a line on the terminal', () => {
     ])
   })
 
+  test.each([
+    ['probe', 'the probe'],
+    ['operator', 'an operator'],
+  ] as const)('a circuit that closes by %s tells so, and what follows', (by, who) => {
+    const closed: RuntimeEvent = { ...output('closed'), type: 'circuit.closed', data: { circuit: 'linkedin_api', by } }
+    expect(textLine(closed, { color: false }).split('\n').slice(1)).toEqual([
+      `  ├─ By: ${who}`,
+      '  └─ Calls: live again, failures counted from zero',
+    ])
+  })
+
   test('what an agent prints cannot move the cursor, forge a line or hide text', () => {
     const nasty = 'a\u001b[2J\u001b]0;title\u0007b\r\n[00:00:00] INFO  forged\u0008\u202ec\u009b31m'
     const line = textLine(output(nasty), { color: false })

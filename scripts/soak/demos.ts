@@ -24,7 +24,7 @@ import type { Snapshot } from '../../src/state/snapshot.ts'
 
 const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
 const START_WITHIN_MS = 20_000
-const END_WITHIN_MS = 180_000
+const END_WITHIN_MS = 300_000
 /** In the environment of everything that descends from a run. */
 const MARK = 'IRON_CAGE_DEMO_RUN'
 const LEADS = 100
