@@ -5,7 +5,7 @@
 import type * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
 import type { SessionTokens } from '../access/sessions.ts'
-import type { SecretView } from '../vault/vault.ts'
+import type { SecretView } from '../vault/secret.ts'
 import { type AgentStatus, BUDGET_CHANGE, NEW_AGENT } from './agents.ts'
 import { AUDIT_PAGE } from './audit.ts'
 import { EXCHANGE, LOGIN, REFRESH } from './auth.ts'

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { CageError } from '../errors.ts'
 import type { EventData, RuntimeEvent } from '../events.ts'
 import type { Snapshot } from '../state/snapshot.ts'
-import type { SecretView } from '../vault/vault.ts'
+import type { SecretView } from '../vault/secret.ts'
 import type { Client } from './client.ts'
 
 const ASK_EVERY_MS = 100

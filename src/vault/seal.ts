@@ -1,6 +1,6 @@
 /**
  * Sealing: AES-256-GCM under a key of 32 bytes that Argon2id makes of the master key and a salt of the secret's own.
- * Pure but for randomness; what is sealed, and where it is kept, is `vault.ts`.
+ * Pure but for randomness; what is sealed with it is in `secret-row.ts`, `root-key.ts` and `originals.ts`.
  *
  * The rules are:
  * - The salt belongs to a secret and stays; every sealing has a new nonce. So a new value needs no new derivation.

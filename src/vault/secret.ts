@@ -1,4 +1,5 @@
 /** What a secret may be called, what it may hold, and what is shown of it. Pure. */
+import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 
 const MOST_NAME = 128
@@ -40,4 +41,15 @@ const SHOWN_FROM = 20
 export function mask(value: string): string {
   const isLong = value.length >= SHOWN_FROM && /^[\x21-\x7e]+$/.test(value)
   return isLong ? `${value.slice(0, 4)}…${value.slice(-2)}` : '••••'
+}
+
+/** What may be shown of a secret at any time. */
+export type SecretView = Pick<
+  SecretRow,
+  'id' | 'name' | 'environment' | 'masked' | 'version' | 'created_at' | 'updated_at' | 'rotated_at' | 'deleted_at'
+>
+
+export const viewOf = (row: SecretRow): SecretView => {
+  const { id, name, environment, masked, version, created_at, updated_at, rotated_at, deleted_at } = row
+  return { id, name, environment, masked, version, created_at, updated_at, rotated_at, deleted_at }
 }

@@ -26,19 +26,13 @@ import { changeMasterKey } from './change-master-key.ts'
 import { type LiveSecret, LiveValues } from './live-values.ts'
 import { sealOriginal, unsealOriginal } from './originals.ts'
 import { newSalt } from './seal.ts'
-import { requireName, requireValue } from './secret.ts'
+import { requireName, requireValue, type SecretView, viewOf } from './secret.ts'
 import { type Requester, SecretAudit } from './secret-audit.ts'
 import { hasPrevious, newRow, previousValueIn, withValue } from './secret-row.ts'
 import { CLOSED, type Locked, type Unlocked, unlock } from './unlock.ts'
 import { lockedEvent, openedEvent, secretEvent } from './vault-events.ts'
 
 export type SecretEnvironment = Config['agent']['environment']
-
-/** What may be shown of a secret at any time. */
-export type SecretView = Pick<
-  SecretRow,
-  'id' | 'name' | 'environment' | 'masked' | 'version' | 'created_at' | 'updated_at' | 'rotated_at' | 'deleted_at'
->
 
 export type VaultState = { state: 'open' } | Locked
 
@@ -353,8 +347,3 @@ export class Vault {
 }
 
 const ROTATE_HINT = 'give it a new value with "iron-cage secrets rotate"'
-
-const viewOf = (row: SecretRow): SecretView => {
-  const { id, name, environment, masked, version, created_at, updated_at, rotated_at, deleted_at } = row
-  return { id, name, environment, masked, version, created_at, updated_at, rotated_at, deleted_at }
-}
