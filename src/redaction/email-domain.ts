@@ -61,11 +61,14 @@ export function spelledDomainEnd(window: TextWindow, begin: number): number {
   let position = begin
   for (let labels = 1; position - begin < SPELLED_MAX; labels++) {
     const start = position
-    while (position - begin < SPELLED_MAX && isLabelCharacter(window.at(position))) position++
-    if (position === start) return end
-    if (labels > 1 && isTopLevel(window.text, start, position, /^[a-z]+$/i.test(window.text.slice(start, position)))) {
-      end = position
+    let onlyLetters = true
+    for (; position - begin < SPELLED_MAX; position++) {
+      const code = window.at(position)
+      if (!isLabelCharacter(code)) break
+      onlyLetters &&= (kindOf(code) & LETTER) !== 0
     }
+    if (position === start) return end
+    if (labels > 1 && isTopLevel(window.text, start, position, onlyLetters)) end = position
     position = dotEnd(window, position)
     if (position < 0) return end
   }

@@ -45,6 +45,7 @@ export let escapedCode = NONE
 
 /** How long the escape is that ends at a position and stands for `escapedCode`; 0 when there is none. */
 export function escapeBefore(text: string, end: number): number {
+  if (end < 3) return 0
   const last = text.charCodeAt(end - 1)
   if (last === 0x3b) return entityBefore(text, end)
   const low = hexValue(last)
@@ -68,5 +69,5 @@ function entityBefore(text: string, end: number): number {
 }
 
 function isJsonEscape(text: string, start: number): boolean {
-  return text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
+  return start >= 0 && text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
 }

@@ -79,20 +79,18 @@ function matchIssuer(window: TextWindow, start: number, issuer: Issuer): SecretM
   const assigned = prefix.endsWith('=')
   while (assigned && begin - start < prefix.length + 2 && (window.at(begin) === 0x20 || window.at(begin) === 0x22))
     begin++
-  let body = ''
-  for (let i = begin; i < begin + least; i++) {
-    const code = window.at(i)
-    if (!belongs(code, also)) return null
-    body += String.fromCharCode(code)
-  }
   const end = begin + least
+  for (let i = begin; i < end; i++) if (!belongs(window.at(i), also)) return null
   if (issuer.exact) return belongs(window.at(end), also) ? null : { type: 'secret', start, end, tail: null }
-  if (isPlaceholder(body)) return null
+  if (isPlaceholder(window.text.slice(begin, end))) return null
   return { type: 'secret', start: assigned ? begin : start, end, tail: { also } }
 }
 
 function belongs(code: number, also: string): boolean {
-  return code < 0x80 && (isAlphanumeric(code) || (code > 0 && also.includes(String.fromCharCode(code))))
+  if (code >= 0x80) return false
+  if (isAlphanumeric(code)) return true
+  for (let i = 0; i < also.length; i++) if (also.charCodeAt(i) === code) return true
+  return false
 }
 
 /** What stands in documentation where a secret would be. */
