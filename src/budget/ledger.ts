@@ -7,7 +7,8 @@
  * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `#tryHold` looks at
  *   all budgets and holds in all of them without an await between. A call waits only after that, and asks again from the
  *   start.
- * - A hold's row is committed before it counts, and before anything is sent. No row, no call.
+ * - A hold counts from the moment it is decided, and its row is committed before anything is sent. No row, no call: what
+ *   cannot be committed is let go again. Holds of one turn of the event loop share a commit.
  * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. What a killed server left open is
  *   unresolved and stays held until a person says what became of it.
  * - Memory is charged at once; the row follows with the event that tells of it, in one transaction (`Settled.write`).
@@ -126,6 +127,7 @@ export function openLedger(
 }
 
 export class Ledger {
+  readonly #database: Database
   readonly #state: StateManager
   readonly #clock: Clock
   /** Share of a limit, 0–1, at which to warn. */
@@ -148,6 +150,7 @@ export class Ledger {
   readonly #unsubscribe: () => void
 
   constructor({ database, state, clock, warnAt, perRun, server, period }: LedgerOptions) {
+    this.#database = database
     this.#state = state
     this.#clock = clock
     this.warnAt = Math.min(1, ...warnAt)
@@ -229,7 +232,7 @@ export class Ledger {
     const accounts = this.#accountsOf(request)
     for (;;) {
       const outcome = this.#tryHold(request, accounts)
-      if (!(outcome instanceof Account)) return outcome
+      if (!(outcome instanceof Account)) return this.#written(outcome, accounts)
       const leftMs = deadline - this.#clock.monotonic()
       if (leftMs <= 0 || signal?.aborted) {
         const { agentId, most: needed } = request
@@ -328,27 +331,22 @@ export class Ledger {
     }
     const full = accounts.find(({ available }) => most > available)
     if (full) return full
-    const startedAt = isoTime(now)
-    this.#insert(request, startedAt)
+    if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
     for (const account of accounts) account.hold(most)
     this.#open.set(callId, accounts)
-    return { ...request, startedAt }
+    return { ...request, startedAt: isoTime(now) }
   }
 
-  #insert({ callId, agentId, runId, kind, target, model, most }: HoldRequest, startedAt: string): void {
-    if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
+  /** The hold, when its row is committed. */
+  async #written(hold: Hold, accounts: readonly Account[]): Promise<Hold> {
+    const { callId, agentId, runId, kind, target, model, most, startedAt } = hold
+    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
     try {
-      this.#calls.insertHeld({
-        id: callId,
-        agent_id: agentId,
-        run_id: runId,
-        kind,
-        target,
-        model,
-        held_nanos: most,
-        started_at: startedAt,
-      })
+      await this.#database.together(() => this.#calls.insertHeld({ ...row, held_nanos: most, started_at: startedAt }))
+      return hold
     } catch (error) {
+      this.#open.delete(callId)
+      for (const account of accounts) account.settle(most, 0)
       if (!isStorageFault(error)) throw error
       this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
       throw unusable(error)

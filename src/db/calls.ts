@@ -51,45 +51,21 @@ export type Scope = { agentId?: string }
 export type CallTable = ReturnType<typeof callTable>
 
 export function callTable({ orm }: Database) {
-  const insert = orm
-    .insert(calls)
-    .values({
-      id: sql.placeholder('id'),
-      agent_id: sql.placeholder('agent_id'),
-      run_id: sql.placeholder('run_id'),
-      kind: sql.placeholder('kind'),
-      target: sql.placeholder('target'),
-      model: sql.placeholder('model'),
-      state: 'held',
-      held_nanos: sql.placeholder('held_nanos'),
-      started_at: sql.placeholder('started_at'),
-    })
-    .prepare()
-  const end = orm
-    .update(calls)
-    .set({
-      state: sql`${sql.placeholder('state')}`,
-      cost_nanos: sql`${sql.placeholder('cost_nanos')}`,
-      estimated: sql`${sql.placeholder('estimated')}`,
-      price: sql`${sql.placeholder('price')}`,
-      usage: sql`${sql.placeholder('usage')}`,
-      status: sql`${sql.placeholder('status')}`,
-      code: sql`${sql.placeholder('code')}`,
-      ended_at: sql`${sql.placeholder('ended_at')}`,
-    })
-    .where(
-      and(
-        eq(calls.agent_id, sql.placeholder('agent_id')),
-        eq(calls.id, sql.placeholder('id')),
-        eq(calls.state, 'held'),
-      ),
-    )
-    .prepare()
+  // Every call runs these two: as SQL, since the query builder's own part is more work than SQLite's.
+  const insert = orm.$client.prepare(
+    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, state, held_nanos, started_at)
+     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, 'held', :held_nanos, :started_at)`,
+  )
+  const end = orm.$client.prepare(
+    `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
+       status = :status, code = :code, ended_at = :ended_at
+     WHERE agent_id = :agent_id AND id = :id AND state = 'held'`,
+  )
 
   return {
     insertHeld: (
       row: Pick<CallRow, 'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'held_nanos' | 'started_at'>,
-    ): void => void insert.run({ ...row }),
+    ): void => void insert.run(row),
 
     /** Ends a held call. Returns false when it had ended already. */
     end: (row: CallEnd): boolean =>

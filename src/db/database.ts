@@ -16,6 +16,7 @@ import { audit } from './migrations/0005-audit.ts'
 import { vault } from './migrations/0006-vault.ts'
 import { users } from './migrations/0007-users.ts'
 import { openSeal, type Seal } from './seal.ts'
+import { Turn } from './turn.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 
@@ -24,6 +25,11 @@ export interface Database extends Seal {
   readonly orm: Orm
   /** Runs `work` in one transaction and returns what it returns; all or nothing. */
   transaction<T>(work: () => T): T
+  /**
+   * Runs `work` at the end of this turn of the event loop, in one transaction with what else wants so, and resolves when
+   * it is committed. Rejects with what `work` itself threw, or when nothing can be committed.
+   */
+  together(work: () => void): Promise<void>
   close(): void
 }
 
@@ -67,11 +73,14 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     })
   }
   const transactions = client.transaction((work: () => unknown) => work())
+  const transaction = <T>(work: () => T) => transactions.immediate(work) as T
+  const turn = new Turn(transaction)
   return {
     path,
     orm: drizzle({ client }),
     ...openSeal(path),
-    transaction: <T>(work: () => T) => transactions.immediate(work) as T,
+    transaction,
+    together: (work) => turn.add(work),
     close: () => client.close(),
   }
 }

@@ -1,4 +1,4 @@
-import { and, asc, desc, eq, gt, inArray, lt, lte, max, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, inArray, lt, lte, max } from 'drizzle-orm'
 import type { Level, RuntimeEvent } from '../events.ts'
 import type { Database } from './database.ts'
 import { events } from './schema.ts'
@@ -18,21 +18,14 @@ export interface EventQuery {
 export type EventTable = ReturnType<typeof eventTable>
 
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
-  const insert = orm
-    .insert(events)
-    .values({
-      seq: sql.placeholder('seq'),
-      at: sql.placeholder('at'),
-      agent_id: sql.placeholder('agent_id'),
-      level: sql.placeholder('level'),
-      type: sql.placeholder('type'),
-      message: sql.placeholder('message'),
-      data: sql.placeholder('data'),
-    })
-    .prepare()
+  // Every event runs it: as SQL, since the query builder's own part is more work than SQLite's.
+  const insert = orm.$client.prepare(
+    `INSERT INTO events (seq, at, agent_id, level, type, message, data)
+     VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
+  )
 
   return {
-    insert: (event: RuntimeEvent): void => void insert.run({ ...event }),
+    insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
 
     lastSeq: (): number =>
       orm

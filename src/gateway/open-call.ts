@@ -206,7 +206,7 @@ export class OpenCall {
     const cost = toUsd(settled.cost)
     const remark = this.#isOverrun(settled.cost) ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
     this.#isRecorded = true
-    this.#parts.state.record(
+    const recorded = this.#parts.state.recordSoon(
       {
         type: 'call.completed',
         level: this.#isOverrun(settled.cost) ? 'WARN' : 'INFO',
@@ -232,6 +232,7 @@ export class OpenCall {
       settled.write,
     )
     if (call.insteadOf) this.#recordFallback(call.insteadOf)
+    await recorded
   }
 
   #recordFallback({ provider, model, why }: NonNullable<LlmCall['insteadOf']>): void {

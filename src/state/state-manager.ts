@@ -4,6 +4,8 @@
  * The rules are:
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
  *   `applyEvent`, then tells the listeners; all in the order of `seq`, also when a listener records.
+ * - What waits is written in one transaction: a commit costs more than the rows in it. `recordSoon` lets an event wait
+ *   for those of the same turn of the event loop. One that cannot be written does not take its neighbours with it.
  * - An event tells what has happened already, so it may not get lost: while the disk refuses, events wait in order and
  *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
  * - A listener that throws harms nobody else.
@@ -23,6 +25,8 @@ interface Pending {
   event: NewEvent
   at: string
   alongside: (() => void) | undefined
+  /** Told of a fault that is not the disk's. (Default: it is thrown.) */
+  reject: ((error: unknown) => void) | undefined
 }
 
 /** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
@@ -59,6 +63,8 @@ export class StateManager {
   #snapshot: Snapshot
   #savedSeq: number
   readonly #eventsKept: number
+  /** Those who wait for the end of this turn of the event loop. */
+  #turn: (() => void)[] = []
   #lostLines = 0
   #draining = false
   #retry: NodeJS.Timeout | undefined
@@ -97,10 +103,19 @@ export class StateManager {
       this.#lostLines += 1
       return
     }
-    const { clean } = this.#options
-    const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
-    this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside })
+    this.#enqueue(event, alongside)
     if (!this.#retry) this.#drain()
+  }
+
+  /**
+   * The same at the end of this turn of the event loop, in one transaction with all else that happened in it. Resolves
+   * when that was tried: as with `record`, a fault of the disk is nothing to whoever records.
+   */
+  recordSoon(event: NewEvent, alongside?: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#enqueue(event, alongside, reject)
+      if (this.#turn.push(resolve) === 1) setImmediate(() => this.#endTurn())
+    })
   }
 
   /** Calls `listener` after each event, in order. Returns the way out. */
@@ -133,17 +148,35 @@ export class StateManager {
     this.#listeners.clear()
   }
 
+  #enqueue(event: NewEvent, alongside: (() => void) | undefined, reject?: (error: unknown) => void): void {
+    const { clean } = this.#options
+    const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
+    this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })
+  }
+
+  #endTurn(): void {
+    const waiting = this.#turn
+    this.#turn = []
+    try {
+      if (!this.#retry) this.#drain()
+    } catch (error) {
+      this.#options.onFault(error, 'an event that a listener recorded cannot be written')
+    }
+    for (const resolve of waiting) resolve()
+  }
+
   /** One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order. */
   #drain(): void {
     if (this.#draining) return
     this.#draining = true
     try {
       while (this.#pending.length > 0) {
-        const written = this.#write(this.#pending[0]!)
+        const written = this.#write(this.#pending.length)
         if (!written) return
-        this.#pending.shift()
-        this.#snapshot = applyEvent(this.#snapshot, written)
-        for (const listener of this.#listeners) this.#tell(listener, written)
+        for (const event of written) {
+          this.#snapshot = applyEvent(this.#snapshot, event)
+          for (const listener of this.#listeners) this.#tell(listener, event)
+        }
       }
     } finally {
       this.#draining = false
@@ -158,29 +191,41 @@ export class StateManager {
     this.record({ type: 'agent.output', level: 'WARN', message: text, data: { stream: 'stderr', text } })
   }
 
-  #write({ event, at, alongside }: Pending): RuntimeEvent | undefined {
-    const { agent_id = null, level, type, message, data } = event
-    // In the order of its columns, so that a restarted server shows the same snapshot to the byte.
-    const written = { seq: this.#snapshot.seq + 1, at, agent_id, level, type, message, data } as RuntimeEvent
+  /** The first `count` of those that wait; undefined when the disk refuses, and then they wait on. */
+  #write(count: number): RuntimeEvent[] | undefined {
+    const { seq } = this.#snapshot
+    const batch = this.#pending.slice(0, count)
     try {
-      this.#options.database.transaction(() => {
-        this.#events.insert(written)
-        alongside?.()
-        for (const write of this.#writers) write(written)
-      })
+      const written = this.#options.database.transaction(() =>
+        batch.map((pending, index) => this.#insert(pending, seq + 1 + index)),
+      )
+      this.#pending.splice(0, count)
       return written
     } catch (error) {
-      if (!isStorageFault(error)) {
-        this.#pending.shift()
-        throw error
+      if (isStorageFault(error)) {
+        this.#options.onFault(error, `cannot write ${batch[0]!.event.type}; trying again`)
+        this.#retry = setTimeout(() => {
+          this.#retry = undefined
+          this.#drain()
+        }, RETRY_MS)
+        return undefined
       }
-      this.#options.onFault(error, `cannot write ${event.type}; trying again`)
-      this.#retry = setTimeout(() => {
-        this.#retry = undefined
-        this.#drain()
-      }, RETRY_MS)
-      return undefined
+      if (count > 1) return this.#write(1)
+      const { reject } = this.#pending.shift()!
+      if (!reject) throw error
+      reject(error)
+      return []
     }
+  }
+
+  #insert({ event, at, alongside }: Pending, seq: number): RuntimeEvent {
+    const { agent_id = null, level, type, message, data } = event
+    // In the order of its columns, so that a restarted server shows the same snapshot to the byte.
+    const written = { seq, at, agent_id, level, type, message, data } as RuntimeEvent
+    this.#events.insert(written)
+    alongside?.()
+    for (const write of this.#writers) write(written)
+    return written
   }
 
   #tell(listener: Listener, event: RuntimeEvent): void {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
@@ -75,7 +76,7 @@ describe('a hold', () => {
       const { limit, spent, held } = ledger.balance(AGENT)
       expect(spent + held).toBeLessThanOrEqual(limit)
       samples += 1
-      await undefined
+      await (samples % 50 === 0 ? turn() : undefined)
     }
     await Promise.all(calls)
     expect({ admitted, refused }).toEqual({ admitted: 2, refused: 198 })
@@ -83,11 +84,26 @@ describe('a hold', () => {
     expect(ledger.balance(AGENT)).toEqual({ limit: fromUsd('0.01'), spent: fromUsd('0.008'), held: 0 })
   })
 
-  test('has its row in the database before the caller has it', async () => {
+  test('counts at once, and has its row in the database before the caller has it', async () => {
     const world = openLedger('1')
     const holding = world.hold(5)
-    expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
+    expect(world.ledger.balance(AGENT)).toMatchObject({ held: 5 })
     await holding
+    expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
+  })
+
+  test('whose row cannot be written is let go again and never reaches the caller; its neighbours have theirs', async () => {
+    const world = openLedger('1')
+    const { ledger } = world
+    const one = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null, most: 5 } as const
+    const holds = await Promise.allSettled([
+      ledger.hold({ ...one, callId: 'call-a' }),
+      ledger.hold({ ...one, callId: 'call-b', target: undefined as unknown as string }),
+      ledger.hold({ ...one, callId: 'call-c' }),
+    ])
+    expect(holds.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+    expect(world.rows()).toHaveLength(2)
   })
 
   test('ends once: whoever ends it again is told so', async () => {

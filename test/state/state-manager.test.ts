@@ -142,6 +142,55 @@ describe('recording an event', () => {
   })
 })
 
+describe('events of one turn of the event loop', () => {
+  test('share a transaction, in order, and whoever waits for one finds it stored and in memory', async () => {
+    const { state, rows } = openState()
+    state.record(started)
+    const seen: unknown[] = []
+    state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length, memory: state.read().seq }))
+    const recorded = [state.recordSoon(progressed(1)), state.recordSoon(progressed(2))]
+    expect(seen).toEqual([])
+    await Promise.all(recorded)
+    expect(seen).toEqual([
+      { seq: 2, rows: 3, memory: 2 },
+      { seq: 3, rows: 3, memory: 3 },
+    ])
+  })
+
+  test('are written before one that is recorded at once', async () => {
+    const { state, rows } = openState()
+    state.record(started)
+    const recorded = state.recordSoon(progressed(1))
+    state.record(printed('at once'))
+    expect(rows().map(({ type }) => type)).toEqual(['agent.started', 'progress.updated', 'agent.output'])
+    await recorded
+    expect(rows()).toHaveLength(3)
+  })
+
+  test('do not get lost by one among them that cannot be written', async () => {
+    const { state, rows } = openState()
+    state.record(started)
+    const recorded = await Promise.allSettled([
+      state.recordSoon(progressed(1)),
+      state.recordSoon(progressed(2), () => {
+        throw new Error('our own mistake')
+      }),
+      state.recordSoon(progressed(3)),
+    ])
+    expect(recorded.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3])
+    expect(state.read().agents[AGENT]?.progress?.done).toBe(3)
+  })
+
+  test('are stored when the state is closed before the turn ends', async () => {
+    const { state, rows } = openState()
+    const recorded = state.recordSoon(started)
+    state.close()
+    expect(rows()).toHaveLength(1)
+    await recorded
+  })
+})
+
 describe('a database that somebody else has locked', () => {
   test('lets events wait in order, stops nobody, and takes them when it is free', async () => {
     const path = temporaryFile()
