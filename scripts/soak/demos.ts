@@ -33,7 +33,24 @@ const RUN_NANOS = 45_902_500_000
 /** The database with its keys, and the log; nothing that belongs to a server that runs, and nothing temporary. */
 const KEPT = /^(iron_demo\.db(\.(audit-head|audit-key|data-key|demo-key))?|iron_logs(\/iron-cage-[\d-]+\.log)?)$/
 
-export interface Played {
+const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
+const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
+const startedAt = performance.now()
+let failed = 0
+for (let run = 1; run <= runs; run++) {
+  const { seconds, watchedFrom, wrong } = await playDemo(folder, viewers, run)
+  if (wrong.length > 0) failed++
+  console.log(
+    `${wrong.length === 0 ? '✔' : '✖'} run ${run}: ${seconds.toFixed(1)} s, ${viewers} viewers from lead ${watchedFrom} on`,
+  )
+  for (const line of wrong) console.log(`    ${line}`)
+}
+rmSync(folder, { recursive: true, force: true })
+const seconds = Math.round((performance.now() - startedAt) / 1000)
+console.log(`demo: ${runs - failed} passed, ${failed} failed, in ${seconds} s`)
+process.exitCode = failed === 0 ? 0 : 1
+
+interface Played {
   seconds: number
   /** Leads that were done when the last viewer was there. */
   watchedFrom: number
@@ -45,26 +62,6 @@ interface Server {
   url: string
   pid: number
   token: string
-}
-
-/** Plays the demo `runs` times; `onPlayed` is told of each. */
-export async function playDemos(
-  runs: number,
-  viewers: number,
-  onPlayed: (played: Played, run: number) => void = () => undefined,
-): Promise<Played[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-demos-'))
-  const all: Played[] = []
-  try {
-    for (let run = 1; run <= runs; run++) {
-      const played = await playDemo(folder, viewers, run)
-      all.push(played)
-      onPlayed(played, run)
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
-  return all
 }
 
 async function playDemo(folder: string, viewers: number, run: number): Promise<Played> {
@@ -202,18 +199,4 @@ function isOpen(port: number): Promise<boolean> {
     socket.once('connect', () => done(true)).once('error', () => done(false))
     socket.once('connect', () => socket.destroy())
   })
-}
-
-if (import.meta.main) {
-  const [runs = 10, viewers = 100] = process.argv.slice(2).map(Number)
-  const startedAt = performance.now()
-  const played = await playDemos(runs, viewers, ({ seconds, watchedFrom, wrong }, run) => {
-    const how = wrong.length === 0 ? '✔' : '✖'
-    console.log(`${how} run ${run}: ${seconds.toFixed(1)} s, ${viewers} viewers from lead ${watchedFrom} on`)
-    for (const line of wrong) console.log(`    ${line}`)
-  })
-  const failed = played.filter(({ wrong }) => wrong.length > 0).length
-  const seconds = Math.round((performance.now() - startedAt) / 1000)
-  console.log(`demo: ${played.length - failed} passed, ${failed} failed, in ${seconds} s`)
-  process.exitCode = failed === 0 ? 0 : 1
 }
