@@ -29,10 +29,14 @@ export function findIban(window: TextWindow, digits: number): Match | null {
   let end = start
   for (let count = 0; count < length; count++) {
     let next = window.read(end)
-    const isSeparator = window.code === 0x20 || window.code === 0x2d
-    if (isSeparator && count % 4 === 0) next = window.read(next)
-    const value = letterOrDigit(window.code)
-    if (value < 0) return null
+    let value = letterOrDigit(window.code)
+    if (value < 0) {
+      const isSeparator = window.code === 0x20 || window.code === 0x2d
+      if (!isSeparator || count % 4 !== 0) return null
+      next = window.read(next)
+      value = letterOrDigit(window.code)
+      if (value < 0) return null
+    }
     values[count] = value
     end = next
   }
@@ -53,8 +57,8 @@ function countryKey(first: number, second: number): number {
 /** The number of ISO 13616 (the first four characters come last) modulo 97. */
 function remainder(length: number): number {
   let result = 0
-  for (let i = 0; i < length; i++) {
-    const value = values[(i + 4) % length] as number
+  for (let i = 4; i < length + 4; i++) {
+    const value = values[i < length ? i : i - length] as number
     result = result * (value > 9 ? 100 : 10) + value
     // Dividing costs more than all the rest: only as often as the number would grow too long.
     if (result > 1e7) result %= 97

@@ -9,7 +9,7 @@ export const LOCAL_MAX = 96
 export function localStart(text: string, end: number, floor: number): number {
   let start = localRun(text, end, floor)
   // `\njane@` and `\u2028jane@`: what follows the backslash is not the name's.
-  if (start > 0 && text.charCodeAt(start - 1) === 0x5c)
+  if (start > 0 && text.charCodeAt(start - 1) === 0x5c && kindOf(text.charCodeAt(start)) & LETTER)
     start += /^(?:u[\da-f]{4}|[bfnrt])?/i.exec(text.slice(start, start + 5))?.[0].length ?? 0
   for (let i = end - 1; i > start; i--) {
     const code = text.charCodeAt(i)

@@ -89,9 +89,12 @@ function groupLength(window: TextWindow, start: number): number {
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
   if (code === 0x28 || code === 0x29 || code === 0x25 || code === 0x5c || code === 0x26) return true
-  if (separatorOf(code) === '') return false
+  const form = separatorOf(code)
+  if (form === '') return false
   const second = window.at(end + 1)
-  return (kindOf(second) & (DIGIT | IGNORED)) !== 0 || second === 0x28 || separatorOf(plain(second)) !== ''
+  if (kindOf(second) & (DIGIT | IGNORED) || second === 0x28) return true
+  // Two of them are one only as ` - ` or `. `.
+  return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ')
 }
 
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */
@@ -101,5 +104,7 @@ function mayBePhone(window: TextWindow, start: number, first: number, length: nu
   if (first === 0) return length >= 2 && (length > 2 || grouped) && (window.at(start + 1) & 15) <= 1
   if (length === 10) return true
   if (first === 1 && length === 11) return true
-  return grouped && (length === 3 || (first === 1 && (length === 1 || length === 4)))
+  if (!grouped || first !== 1 || length !== 4) return grouped && (length === 3 || (first === 1 && length === 1))
+  // An area code follows the one.
+  return (window.at(start + 1) & 15) > 1
 }
