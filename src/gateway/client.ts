@@ -1,6 +1,7 @@
 /** The client's side of a call: its socket, seen as what the road needs of it. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { CageError } from '../errors.ts'
+import { readBytes } from './read-bytes.ts'
 
 export class Client {
   readonly #response: ServerResponse
@@ -70,19 +71,12 @@ export class ClientGone extends Error {
 export async function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > limit) throw tooLarge(limit)
-  const chunks: Buffer[] = []
-  let size = 0
   try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
-      size += chunk.length
-      if (size > limit) throw tooLarge(limit)
-      chunks.push(chunk)
-    }
+    return await readBytes(request, limit, () => tooLarge(limit))
   } catch (error) {
     if (error instanceof CageError) throw error
     throw new CageError('bad_request', "the request's body ended early", { cause: error })
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
 
 const tooLarge = (limit: number): CageError =>

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
 import type { Clean } from '../state/clean.ts'
 import { isObject, isTooDeep, type JsonObject } from './json.ts'
+import { readBytes } from './read-bytes.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */
@@ -11,24 +12,15 @@ const REPLY_AT_MOST_BYTES = 64 * 1024 * 1024
 
 /** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
 export async function readAll(body: Readable, provider: string): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      bytes += chunk.length
-      if (bytes > REPLY_AT_MOST_BYTES) {
-        throw new CageError(
-          'provider_reply_invalid',
-          `the reply of ${provider} is larger than ${REPLY_AT_MOST_BYTES} bytes`,
-        )
-      }
-      chunks.push(chunk)
-    }
+    return await readBytes(body, REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
   } catch (error) {
     throw asUpstreamError(error, provider)
   }
-  return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
 }
+
+const replyTooLarge = (provider: string): CageError =>
+  new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${REPLY_AT_MOST_BYTES} bytes`)
 
 /** Throws CageError `provider_reply_invalid` for what is no JSON object. */
 export function parseReply(bytes: Buffer, provider: string): JsonObject {
