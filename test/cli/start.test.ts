@@ -177,6 +177,23 @@ test('an error nobody foresaw ends the server with one line, and the log has the
   expect(readFileSync(join(place.folder, log), 'utf8')).toMatch(/"error":"TypeError: boom\\n +at /)
 })
 
+test('serve goes on without those who read its messages, and an error ends it all the same', async () => {
+  const fault =
+    'process.on("SIGUSR2", () => { process.stderr.write("a warning\\n") }); ' +
+    'process.on("SIGHUP", () => { throw new TypeError("boom") })'
+  const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(fault)}` }
+  const run = openPlace().start(['serve', '--port', '0'], { env })
+  await run.shows('#code=')
+  const health = `${/http:\/\/\S+(?=\/#code=)/.exec(run.out)![0]}/api/health`
+  run.child.stderr.destroy()
+  for (let warning = 0; warning < 3; warning++) {
+    run.child.kill('SIGUSR2')
+    expect((await fetch(health)).status).toBe(200)
+  }
+  run.child.kill('SIGHUP')
+  expect(await run.ended).toMatchObject({ code: 1 })
+})
+
 test('the commands of a running server say and do what the agent is and does', async () => {
   const place = prepare()
   const run = startAgent(place, 'forever.mjs', '--name', 'worker', '--keep')
