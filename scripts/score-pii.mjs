@@ -63,6 +63,12 @@ const HOSTILE = [
     '\uff11\uff12 ',
     'DE12 4111 a@b.%40 ',
     'é@',
+    '-1.',
+    '71.0@\\2',
+    '&&415++415',
+    '4%4\n12',
+    '4%40DE12-',
+    'SG.6.1eyJ491 (at)',
   ],
 ]
 /** How many times the ordinary megabyte one of them may take, and how many times itself when it is twice as long. */

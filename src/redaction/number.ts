@@ -104,7 +104,7 @@ function mayBePhone(window: TextWindow, start: number, first: number, length: nu
   if (first === 0) return length >= 2 && (length > 2 || grouped) && (window.at(start + 1) & 15) <= 1
   if (length === 10) return true
   if (first === 1 && length === 11) return true
-  if (!grouped || first !== 1 || length !== 4) return grouped && (length === 3 || (first === 1 && length === 1))
-  // An area code follows the one.
-  return (window.at(start + 1) & 15) > 1
+  if (!grouped) return false
+  // An area code follows the one, and begins with 2 or more.
+  return length === 3 || (first === 1 && (length === 1 || (length === 4 && (window.at(start + 1) & 15) > 1)))
 }

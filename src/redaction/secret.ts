@@ -42,7 +42,7 @@ const ISSUERS_OF_A = [...ISSUERS_BY_START].flatMap(([start, issuers]) => (/^A.{3
 export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch | null {
   const before = window.before(mark)
   const last = isAlphanumeric(before) ? before : window.text.charCodeAt(mark)
-  const lengths = last < 128 ? (START_LENGTHS[last] as number) : 0
+  const lengths = before < 128 ? (START_LENGTHS[last] as number) : 0
   if (lengths === 0) return null
   let start = mark
   while (mark - start < 9 && start > window.floor && isAlphanumeric(window.before(start))) start--

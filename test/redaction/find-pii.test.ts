@@ -175,6 +175,8 @@ describe('time is linear on every input', () => {
       '-----BEGIN A KEY-----',
       '%2B422',
       '401. \n',
+      '71.0@\\2',
+      '1000 ',
     ])
 
   // A megabyte takes a tenth of a second; quadratic work on it takes minutes, and the test runs out of time.
