@@ -88,7 +88,11 @@ function groupLength(window: TextWindow, start: number): number {
 /** Another group may follow: a separator and what can stand behind it. */
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
-  if (code === 0x28 || code === 0x29 || code === 0x25 || code === 0x5c || code === 0x26) return true
+  if (code === 0x28 || code === 0x29) return true
+  if (code === 0x25 || code === 0x5c || code === 0x26) {
+    window.read(end)
+    return window.code === 0x28 || window.code === 0x29 || separatorOf(window.code) !== ''
+  }
   const form = separatorOf(code)
   if (form === '') return false
   const second = window.at(end + 1)
