@@ -15,6 +15,7 @@ export async function readAll(body: Readable, provider: string): Promise<Buffer>
   try {
     return await readBytes(body, REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
   } catch (error) {
+    body.destroy()
     throw asUpstreamError(error, provider)
   }
 }
