@@ -112,6 +112,7 @@ describe('what an agent reports', () => {
       run_id: agent.runId,
       name: 'first',
       state: 'running',
+      safety_mode: 'redact',
       budget: {
         limit_usd: '1',
         spent_usd: '0.005',
