@@ -88,6 +88,8 @@ export class Agent {
   /** Of the last run, and when it began, monotonic ms: told and judged after it. */
   #runId: RunId = newRunId()
   #startedAt = 0
+  /** The last line on stderr of the present run. */
+  #lastWords: string | undefined
   #restarts = 0
   #crashes: readonly number[] = []
   #isLive = false
@@ -215,6 +217,7 @@ export class Agent {
     const id = newRunId()
     this.#runId = id
     this.#startedAt = clock.monotonic()
+    this.#lastWords = undefined
     const { environment: of, provider_keys: providerKeys } = this.facts.settings
     const token = runTokens.issue({ agentId, runId: id, name })
     try {
@@ -259,7 +262,13 @@ export class Agent {
     }
     const { enabled, max, window_s } = this.facts.settings.restart
     const endedAt = this.#parts.clock.monotonic()
-    const life = { ...exit, startedAt: this.#startedAt, endedAt, stoppedBy: this.#stoppedBy }
+    const life = {
+      ...exit,
+      lastWords: this.#lastWords,
+      startedAt: this.#startedAt,
+      endedAt,
+      stoppedBy: this.#stoppedBy,
+    }
     return restartPolicy(life, this.#crashes, { enabled, max, windowMs: window_s * 1000 })
   }
 
@@ -301,7 +310,10 @@ export class Agent {
     const redactLine = (text: string) => redact(text, this.facts.id)
     const listen = (stream: 'stdout' | 'stderr') =>
       readLines(process[stream], redactLine, clock, {
-        onLine: (text, truncated) => this.#record(outputEvent(stream, text, truncated)),
+        onLine: (text, truncated) => {
+          if (stream === 'stderr' && text.trim() !== '') this.#lastWords = text
+          this.#record(outputEvent(stream, text, truncated))
+        },
         onDropped: (lines) => this.#record(droppedEvent(stream, lines)),
       })
     return Promise.all([listen('stdout'), listen('stderr')])

@@ -4,6 +4,7 @@
  * The rules are:
  * - Told to stop: it stays stopped, whatever its exit code. A budget or a block is never undone by a restart.
  * - Exit code 0: completed.
+ * - A program that Python cannot even load ends: another start would end the same way.
  * - Anything else is a crash and it runs again, a little later each time, but never later than five seconds.
  * - `max` crashes within `windowMs` are a crash loop. A minute of health forgives the crashes before it.
  */
@@ -18,6 +19,8 @@ export interface Exit {
   signal: NodeJS.Signals | null
   /** Why it could not be started. */
   fault?: string
+  /** The last line that it wrote on stderr, as people may see it. */
+  lastWords?: string
 }
 
 export interface Life extends Exit {
@@ -44,6 +47,9 @@ export type Decision =
   | { next: 'end'; state: FinalState; reason: string }
 
 const HEALTHY_MS = 60_000
+/** A program of many modules is loaded by then. */
+const LOADING_MS = 10_000
+const CANNOT_LOAD = /^(SyntaxError|IndentationError|TabError|ModuleNotFoundError|ImportError)\b/
 const FIRST_DELAY_MS = 250
 /** Leaves a second of the five for the start itself. */
 const LONGEST_DELAY_MS = 4_000
@@ -71,6 +77,8 @@ export function restartPolicy(life: Life, crashes: readonly number[], settings: 
     return { next: 'end', state: STATE_AFTER_STOP[life.stoppedBy], reason }
   }
   if (life.exitCode === 0) return { next: 'end', state: 'completed', reason: how }
+  const broken = whyBroken(life)
+  if (broken) return { next: 'end', state: 'failed', reason: `${how}: ${broken}` }
   if (!settings.enabled) return { next: 'end', state: 'failed', reason: `${how}; restarts are off` }
 
   const forgiven = life.endedAt - life.startedAt >= HEALTHY_MS
@@ -82,6 +90,10 @@ export function restartPolicy(life: Life, crashes: readonly number[], settings: 
   const afterMs = Math.min(FIRST_DELAY_MS * 2 ** (recent.length - 1), LONGEST_DELAY_MS)
   return { next: 'restart', afterMs, crashes: recent, reason: how }
 }
+
+/** What Python said of a program that it cannot load. */
+const whyBroken = ({ exitCode, startedAt, endedAt, lastWords = '' }: Life): string | undefined =>
+  exitCode === 1 && endedAt - startedAt < LOADING_MS && CANNOT_LOAD.test(lastWords) ? lastWords : undefined
 
 /** "exit code 1", "ended by SIGKILL". */
 export function describeExit({ exitCode, signal, fault }: Exit): string {

@@ -122,6 +122,13 @@ function usageError(message: string, argv: readonly string[]): CageError {
   if (meant) return new CageError('usage', `there is no command "${words.join(' ')}"; did you mean ${meant}?`)
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown && unknown === words[0]) return new CageError('usage', `there is no command "${unknown}"`)
+  const flag = /^Not enough arguments following: (.+)/.exec(message)?.[1]
+  if (flag) return new CageError('usage', `--${flag} needs a value`)
+  if (message.startsWith('Not enough non-option arguments')) {
+    return new CageError('usage', `"${words.slice(0, 2).join(' ')}" is not complete`, {
+      hint: `"iron-cage help ${words[0] ?? ''}" tells what belongs to it`,
+    })
+  }
   return new CageError('usage', message.charAt(0).toLowerCase() + message.slice(1), {
     hint: unknown && argv.includes('start') ? "put the agent's own arguments after --" : undefined,
   })

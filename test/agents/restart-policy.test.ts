@@ -12,6 +12,25 @@ const life = (part: Partial<Life>): Life => ({
   ...part,
 })
 
+describe('a program that Python cannot load', () => {
+  const lastWords = "ModuleNotFoundError: No module named 'openai'"
+
+  it('is not started again, and its reason is told', () => {
+    expect(restartPolicy(life({ lastWords }), [], settings)).toEqual({
+      next: 'end',
+      state: 'failed',
+      reason: `exit code 1: ${lastWords}`,
+    })
+  })
+
+  it.each([{ lastWords: 'ValueError: ImportError' }, { lastWords, exitCode: 42 }, { lastWords, endedAt: 10_000 }])(
+    'is something else than one that ends by %o',
+    (part) => {
+      expect(restartPolicy(life(part), [], settings).next).toBe('restart')
+    },
+  )
+})
+
 /** Crashes a program again and again, each time after `livesMs`, and tells the waits and the end. */
 function crashEvery(livesMs: number, times: number, use = settings) {
   const waits: number[] = []

@@ -71,15 +71,12 @@ const usage: Record<string, Row> = {
   'start without a script': {
     run: ['start'],
     code: 2,
-    err: text(
-      'iron-cage: not enough non-option arguments: got 0, need at least 1',
-      '  hint: run the command with --help',
-    ),
+    err: text('iron-cage: "start" is not complete', '  hint: "iron-cage help start" tells what belongs to it'),
   },
   'a flag without its value': {
     run: ['start', 'agent.py', '--budget'],
     code: 2,
-    err: text('iron-cage: not enough arguments following: budget', '  hint: run the command with --help'),
+    err: text('iron-cage: --budget needs a value', '  hint: run the command with --help'),
   },
   'a flag that came twice': {
     run: ['config', 'check', '--budget', '5', '--budget', '50'],
