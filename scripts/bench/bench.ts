@@ -37,6 +37,25 @@ const { values: flags } = parseArgs({
   },
 })
 const wanted = flags.parts.split(',')
+/** A row of the table: a figure of a part, and whether the direct call's is taken off. */
+const ROWS: [name: string, part: string, figure: string, digits: number, added?: 'added'][] = [
+  ['added p50, one at a time (ms)', 'sequential', 'p50', 2, 'added'],
+  ['added p99, one at a time (ms)', 'sequential', 'p99', 2, 'added'],
+  ...['1k', '100k'].flatMap((size): typeof ROWS => [
+    [`requests/s at 10 connections, ${size}`, `calls ${size}`, 'rate', 0],
+    ['  processor time a call (ms)', `calls ${size}`, 'cpuMs', 2],
+  ]),
+  ...[1, 32, 128, 256].flatMap((count): typeof ROWS => [
+    [`${count} streams: first token added p50 (ms)`, `streams ${count}`, 'p50', 2, 'added'],
+    ['  first token added p99 (ms)', `streams ${count}`, 'p99', 2, 'added'],
+    ['  longest stall (ms)', `streams ${count}`, 'stall', 0],
+    ['  processor time a stream (ms)', `streams ${count}`, 'cpuMs', 1],
+  ]),
+  ['memory, idle (MB)', 'rss', 'idle', 0],
+  ['memory, under load (MB)', 'rss', 'loaded', 0],
+  ['ready to listen after (ms)', 'start', 'ready', 0],
+]
+
 const unknown = wanted.filter((part) => part !== 'start' && !PARTS.includes(part))
 if (unknown.length > 0) throw new Error(`no such part: ${unknown.join()}; there are start, ${PARTS.join(', ')}`)
 
@@ -183,25 +202,6 @@ async function medianStart(): Promise<number> {
   }
   return median(times)
 }
-
-/** A row of the table: a figure of a part, and whether the direct call's is taken off. */
-const ROWS: [name: string, part: string, figure: string, digits: number, added?: 'added'][] = [
-  ['added p50, one at a time (ms)', 'sequential', 'p50', 2, 'added'],
-  ['added p99, one at a time (ms)', 'sequential', 'p99', 2, 'added'],
-  ...['1k', '100k'].flatMap((size): typeof ROWS => [
-    [`requests/s at 10 connections, ${size}`, `calls ${size}`, 'rate', 0],
-    ['  processor time a call (ms)', `calls ${size}`, 'cpuMs', 2],
-  ]),
-  ...[1, 32, 128, 256].flatMap((count): typeof ROWS => [
-    [`${count} streams: first token added p50 (ms)`, `streams ${count}`, 'p50', 2, 'added'],
-    ['  first token added p99 (ms)', `streams ${count}`, 'p99', 2, 'added'],
-    ['  longest stall (ms)', `streams ${count}`, 'stall', 0],
-    ['  processor time a stream (ms)', `streams ${count}`, 'cpuMs', 1],
-  ]),
-  ['memory, idle (MB)', 'rss', 'idle', 0],
-  ['memory, under load (MB)', 'rss', 'loaded', 0],
-  ['ready to listen after (ms)', 'start', 'ready', 0],
-]
 
 function printTable(results: Results, names: string[]): void {
   const print = (name: string, cells: string[]) =>
