@@ -61,13 +61,13 @@ function firstLoadKb(): string {
 async function usableAfter(opened: Browser, { dashboardLink }: Runtime): Promise<number> {
   const times: number[] = []
   for (let start = 0; start < 5; start++) {
-    const began = performance.now()
     const { page } = await openPage(opened, dashboardLink())
     await page
       .getByText(/No agent yet|Agent status/)
       .first()
       .waitFor()
-    times.push(performance.now() - began)
+    // The page's own clock begins with the request.
+    times.push(await page.evaluate(() => performance.now()))
     await page.context().close()
   }
   return quantile(times, 0.5)
