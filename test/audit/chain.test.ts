@@ -2,7 +2,7 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { headPath, keyPath, readWitness } from '../../src/audit/anchor.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { hashOf } from '../../src/audit/hash.ts'
@@ -327,11 +327,13 @@ test('fifty thousand rows and more are verified in a second of the processor', a
 })
 
 test('a server that closes while the head is being written leaves the last head and nothing else', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
   const path = temporaryFile()
   const { audit, close } = open(path)
   audit.append(stop(1))
-  // A timer of the same length, begun after the head's: it fires when that write has just begun.
-  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  // The head's time has come: its file is on the way to the disk from here on.
+  vi.advanceTimersByTime(1_000)
   audit.append(stop(2))
   const closed = audit.close()
   const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number
