@@ -2,7 +2,7 @@
  * E-mail addresses, found from their at sign: back over the local part, forward over the domain; also where characters
  * are escaped (`jane%40example.com`) or invisible ones stand between. Spelled ones are in `spelled-email.ts`.
  */
-import { DIGIT, kindOf } from './characters.ts'
+import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { domainEnd } from './email-domain.ts'
 import { localStart } from './local-part.ts'
 import type { Match } from './match.ts'
@@ -10,6 +10,9 @@ import type { TextWindow } from './text-window.ts'
 
 /** The address around the at sign at [at, afterAt). */
 export function findEmail(window: TextWindow, at: number, afterAt: number): Match | null {
+  // Behind most at signs of hostile text there is no domain: seeing that spares the look back.
+  window.read(afterAt)
+  if (!isAlphanumeric(window.code) && window.code !== 0x5b && !window.cut) return null
   const start = localStart(window.text, at, window.floor)
   window.candidate = start
   if (start === at || !mayBeginAddress(window, start)) return null

@@ -40,6 +40,11 @@ export function isPlain(code: number): boolean {
   return code > 0x1f && code < 0x7f
 }
 
+/** A semicolon or a hexadecimal digit: nothing else is the last character of an escape. */
+export function mayEndEscape(last: number): boolean {
+  return last === 0x3b || hexValue(last) >= 0
+}
+
 /** What `escapeBefore` saw. */
 export let escapedCode = NONE
 

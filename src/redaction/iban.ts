@@ -4,8 +4,8 @@ import { endsEscape } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Length of an IBAN by country, from the registry and the countries that use one without being in it. */
-const LENGTHS = new Map<number, number>()
+/** Length of an IBAN by the key of its country, from the registry and the countries that use one without being in it. */
+const LENGTHS = new Uint8Array(65_536)
 for (const entry of (
   'AD24 AE23 AL28 AO25 AT20 AZ28 BA20 BE16 BF28 BG22 BH22 BI27 BJ28 BR29 BY28 CF27 CG27 CH21 CI28 CM27 CR22 CV25 CY28 ' +
   'CZ24 DE22 DJ27 DK18 DO28 DZ26 EE20 EG29 ES24 FI18 FK18 FO18 FR27 GA27 GB22 GE22 GI23 GL18 GQ27 GR27 GT28 GW25 HN28 ' +
@@ -13,7 +13,7 @@ for (const entry of (
   'MG27 MK19 ML28 MN20 MR27 MT31 MU30 MZ25 NE28 NI28 NL18 NO15 OM23 PK24 PL28 PS29 PT25 QA29 RO24 RS22 RU33 SA24 SC31 ' +
   'SD18 SE24 SI19 SK24 SM27 SN28 SO23 ST25 SV28 TD27 TG28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 YE30'
 ).split(' ')) {
-  LENGTHS.set(countryKey(entry.charCodeAt(0), entry.charCodeAt(1)), Number(entry.slice(2)))
+  LENGTHS[countryKey(entry.charCodeAt(0), entry.charCodeAt(1))] = Number(entry.slice(2))
 }
 
 /** The characters of a candidate as numbers: digits are themselves, letters 10 to 35. */
@@ -23,7 +23,7 @@ const values = new Uint8Array(40)
 export function findIban(window: TextWindow, digits: number): Match | null {
   const start = digits - 2
   if (start < window.floor || (isAlphanumeric(window.before(start)) && !endsEscape(window, start))) return null
-  const length = LENGTHS.get(countryKey(window.text.charCodeAt(start), window.text.charCodeAt(start + 1)))
+  const length = LENGTHS[countryKey(window.text.charCodeAt(start), window.text.charCodeAt(start + 1))]
   if (!length) return null
   window.candidate = start
   let end = start

@@ -3,6 +3,7 @@ import type { PiiType } from '../events.ts'
 import { DIGIT, IGNORED, INVISIBLE_MAX, isGluing, kindOf, LETTER, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { endsEscape, followsFigure, separatorOf } from './digits.ts'
+import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'
 import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
 import type { Match } from './match.ts'
@@ -44,7 +45,7 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const match = findIpv4(window, start)
     if (match || window.cut) return match
   }
-  if (followsDigit(window, position, before)) return null
+  if (followsDigit(window, start)) return null
   if (detects.credit_card && (length >= 12 || split || (length === 4 && grouped && first > 0))) {
     const match = findCreditCard(window, start)
     if (match || window.cut) return match
@@ -73,10 +74,17 @@ function continuesNumber(window: TextWindow, position: number): boolean {
   return (kindOf(window.before(index)) & DIGIT) !== 0
 }
 
-/** `2.`, `2-`, `2+` or `2(` before it: it is the rest of something that began with another number. */
-function followsDigit(window: TextWindow, position: number, before: number): boolean {
-  const isJoint = before === 0x2e || before === 0x2d || before === 0x2b || before === 0x28
-  return isJoint && (kindOf(window.before(position - 1)) & DIGIT) !== 0
+/** `2.`, `2-`, `2+` or `2(` before it, plain or escaped: it is the rest of something that began with another number. */
+function followsDigit(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (isJoint(before)) return (kindOf(window.before(start - 1)) & DIGIT) !== 0
+  if (!mayEndEscape(before)) return false
+  const length = escapeBefore(window.text, start)
+  return length > 0 && isJoint(escapedCode) && (kindOf(window.before(start - length)) & DIGIT) !== 0
+}
+
+function isJoint(code: number): boolean {
+  return code === 0x2e || code === 0x2d || code === 0x2b || code === 0x28
 }
 
 function groupLength(window: TextWindow, start: number): number {

@@ -85,6 +85,7 @@ const LEFT_ALONE: string[] = [
   'npm i react@18.2.0 @types/node@20.1.0; image@2x.png; git@github.com:org/repo.git; @app.route("/x")',
   'we met at google dot com headquarters; ssh://git@host.example.com/x',
   'order 112-5550132-4155550, SKU 1219-09-99981, part no. 123-45-6789-B, lot 2019-09-9998, X219-09-9998Y',
+  'part 2-212-555-0187, part%202%2D212-555-0187, part 2\\u002d212-555-0187',
   '2024-01-15T10:30:00Z 1705314600 1705314600123 20240115103000 12:34:56.789012',
   '550e8400-e29b-41d4-a716-446655440000 da39a3ee5e6b4b0d3255bfef95601890afd80709 #4155550132ff',
   'x=4155550132; 4155550132.50 dollars; $415 555 0132; 0.4155550132; 415-555-01324; 1415-555-0132-7; 555-1234',
