@@ -1,6 +1,7 @@
 /**
  * The live view: a snapshot, then events, to every viewer. Events are serialised once for all, at most twenty frames a
- * second; a viewer that cannot keep up gets a new snapshot when it has caught up, and harms nobody else.
+ * second; a viewer that cannot keep up gets a new snapshot when it has caught up, and harms nobody else. However many watch,
+ * calls do not wait for them: a frame goes to a few viewers in each turn of the event loop.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -14,6 +15,8 @@ import { EVENTS_KEPT } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 const FRAME_EVERY_MS = 50
+/** A send takes some 25 µs; so many are the most that a call may have to wait for. */
+const SENDS_A_TURN = 16
 const PING_EVERY_MS = 15_000
 /** A viewer that hears nothing for longer than this cannot know whether anything happens. */
 const QUIET_MS = 2_000
@@ -34,9 +37,20 @@ interface Viewer {
   socket: WebSocket
   /** The session's id, or the API token's. */
   session: string
+  /** It has had all events before this `seq`. */
+  from: number
   /** Monotonic ms since which it is behind; undefined while it keeps up. */
   behindSince: number | undefined
   isAlive: boolean
+}
+
+/** A frame on its way. */
+interface Sending {
+  frame: Buffer
+  /** `seq` of the first event in it. */
+  first: number
+  /** Who has not had it yet. */
+  viewers: Viewer[]
 }
 
 export class LiveView {
@@ -48,6 +62,8 @@ export class LiveView {
   readonly #viewers = new Set<Viewer>()
   readonly #unsubscribe: (() => void)[]
   #waiting: RuntimeEvent[] = []
+  /** In order. */
+  readonly #outbox: Sending[] = []
   #timer: NodeJS.Timeout | undefined
   readonly #pings: NodeJS.Timeout
   readonly #quiet: NodeJS.Timeout
@@ -86,16 +102,15 @@ export class LiveView {
     for (const unsubscribe of this.#unsubscribe) unsubscribe()
     clearInterval(this.#pings)
     clearInterval(this.#quiet)
-    this.#flush()
     clearTimeout(this.#timer)
+    this.#queueWaiting()
+    while (this.#outbox.length > 0) this.#sendSome()
     for (const { socket } of this.#viewers) socket.close(1001, 'the server stops')
     this.#server.close()
   }
 
   #welcome(socket: WebSocket, session: string, after: number): void {
-    const viewer: Viewer = { socket, session, behindSince: undefined, isAlive: true }
-    // What waits is in the snapshot already: everyone else gets it now, the new viewer not twice.
-    this.#flush()
+    const viewer: Viewer = { socket, session, from: 0, behindSince: undefined, isAlive: true }
     this.#viewers.add(viewer)
     socket.on('close', () => this.#viewers.delete(viewer))
     socket.on('error', () => socket.terminate())
@@ -109,14 +124,18 @@ export class LiveView {
 
   /** The missed events when they are still at hand, else a snapshot. */
   #catchUp(viewer: Viewer, after: number): void {
+    // What waits is in the snapshot already: no later frame may begin with it.
+    this.#queueWaiting()
     const snapshot = this.#state.read()
     const missed = Number.isInteger(after) ? snapshot.recent.filter((event) => event.seq > after) : []
     const isComplete =
       after <= snapshot.seq && snapshot.seq - after <= EVENTS_KEPT && missed.length === snapshot.seq - after
+    viewer.from = snapshot.seq + 1
     viewer.socket.send(
       isComplete
         ? this.#frame({ type: 'events', events: missed })
         : this.#frame({ type: 'snapshot', seq: snapshot.seq, data: snapshot }),
+      { binary: false },
     )
   }
 
@@ -129,39 +148,58 @@ export class LiveView {
   #flush(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const events = this.#waiting
+    this.#queueWaiting()
+    for (const viewer of this.#viewers) if (viewer.behindSince !== undefined) this.#lookAfter(viewer)
+  }
+
+  #queueWaiting(): void {
+    const [first] = this.#waiting
+    if (first) this.#queue({ type: 'events', events: this.#waiting }, first.seq)
     this.#waiting = []
-    const frame = events.length > 0 ? this.#frame({ type: 'events', events }) : undefined
-    for (const viewer of this.#viewers) this.#send(viewer, frame)
-    this.#wasSent ||= frame !== undefined
-    // Who is behind is looked at again also when nothing happens any more.
-    const isAnyBehind = [...this.#viewers].some(({ behindSince }) => behindSince !== undefined)
-    if (isAnyBehind) this.#timer = setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+  }
+
+  #queue(content: Record<string, unknown>, first: number): void {
+    this.#wasSent = true
+    this.#outbox.push({ frame: this.#frame(content), first, viewers: [...this.#viewers] })
+    if (this.#outbox.length === 1) setImmediate(() => this.#sendSome())
+  }
+
+  #sendSome(): void {
+    for (let sends = 0; sends < SENDS_A_TURN && this.#outbox[0]; sends++) {
+      const viewer = this.#outbox[0].viewers.pop()
+      if (viewer) this.#send(viewer, this.#outbox[0])
+      else this.#outbox.shift()
+    }
+    if (this.#outbox.length > 0) setImmediate(() => this.#sendSome())
+  }
+
+  #send(viewer: Viewer, { frame, first }: Sending): void {
+    const { socket, from, behindSince } = viewer
+    if (behindSince !== undefined || first < from || !this.#viewers.has(viewer)) return
+    if (socket.bufferedAmount <= BEHIND_BYTES) return socket.send(frame, { binary: false })
+    viewer.behindSince = this.#clock.monotonic()
+    this.#timer ??= setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+  }
+
+  /** Of one that is behind. */
+  #lookAfter(viewer: Viewer): void {
+    const { socket, behindSince } = viewer
+    if (socket.bufferedAmount === 0) {
+      viewer.behindSince = undefined
+      return this.#catchUp(viewer, Number.NaN)
+    }
+    if (this.#clock.monotonic() - behindSince! > STUCK_MS) socket.terminate()
+    // Also when nothing happens any more.
+    this.#timer ??= setTimeout(() => this.#flush(), FRAME_EVERY_MS)
   }
 
   #sayThatNothingHappened(): void {
-    if (!this.#wasSent && this.#viewers.size > 0) {
-      const frame = this.#frame({ type: 'events', events: [] })
-      for (const viewer of this.#viewers) this.#send(viewer, frame)
-    }
+    if (!this.#wasSent && this.#viewers.size > 0) this.#queue({ type: 'events', events: [] }, Number.POSITIVE_INFINITY)
     this.#wasSent = false
   }
 
-  #send(viewer: Viewer, frame: string | undefined): void {
-    const { socket, behindSince } = viewer
-    if (socket.bufferedAmount > BEHIND_BYTES) {
-      viewer.behindSince ??= this.#clock.monotonic()
-      if (this.#clock.monotonic() - viewer.behindSince > STUCK_MS) socket.terminate()
-    } else if (behindSince === undefined) {
-      if (frame !== undefined) socket.send(frame)
-    } else if (socket.bufferedAmount === 0) {
-      viewer.behindSince = undefined
-      this.#catchUp(viewer, Number.NaN)
-    }
-  }
-
-  #frame(content: Record<string, unknown>): string {
-    return JSON.stringify({ ...content, server_time: isoTime(this.#state.now()) })
+  #frame(content: Record<string, unknown>): Buffer {
+    return Buffer.from(JSON.stringify({ ...content, server_time: isoTime(this.#state.now()) }))
   }
 
   #ping(): void {

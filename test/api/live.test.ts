@@ -79,6 +79,24 @@ describe('a viewer', () => {
     expect(viewer.frames.length).toBeLessThan(20)
   })
 
+  test('is one of forty that come while much happens, and each gets every event once and in order', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const { access_token: token } = await cage.login()
+    const talking = setInterval(() => say(cage, agent.id, 'still talking'), 2)
+    onTestFinished(() => clearInterval(talking))
+    const viewers: Viewer[] = []
+    while (viewers.length < 40) viewers.push(await Viewer.open(cage, { token }))
+    clearInterval(talking)
+    for (const viewer of viewers) {
+      await viewer.upToDate(cage)
+      expect(viewer.state).toEqual(cage.runtime.state.read())
+      const [first] = viewer.frames
+      const begin = first?.type === 'snapshot' ? first.seq : Number.NaN
+      expect(viewer.events.map(({ seq }) => seq)).toEqual(viewer.events.map((_, index) => begin + 1 + index))
+    }
+  })
+
   test('that comes back gets the events it missed, and nothing twice', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
