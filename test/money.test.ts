@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { costOf } from '../src/budget/prices.ts'
 import { addUsd, fromUsd, NANOS_PER_USD, parseAmount, showUsd, toUsd } from '../src/money.ts'
+import fc from './support/fast-check.ts'
 
 describe('money', () => {
   const nanos = fc.integer({ min: -9e15, max: 9e15 })

@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   admit,
@@ -12,6 +11,7 @@ import {
   type Result,
   type Ticket,
 } from '../../src/breaker/breaker.ts'
+import fc from '../support/fast-check.ts'
 
 const settings: BreakerSettings = { failures: 3, cooldownMs: 1_000, probeMs: 200 }
 

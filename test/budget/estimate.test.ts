@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { boundCall, countTokens, TEXT_ONLY } from '../../src/budget/estimate.ts'
 import { costOf, type Price, Prices, type Usage } from '../../src/budget/prices.ts'
@@ -8,6 +7,7 @@ import { anthropic } from '../../src/gateway/providers/anthropic.ts'
 import { openai } from '../../src/gateway/providers/openai.ts'
 import type { Format } from '../../src/gateway/providers/provider.ts'
 import { fromUsd } from '../../src/money.ts'
+import fc from '../support/fast-check.ts'
 
 const rate = (usdPerMtok: number) => ({ base: usdPerMtok * 1_000_000, tiers: [] })
 const priceOf = (input: number, output: number, contextWindow: number | null = null): Price => ({

@@ -1,11 +1,11 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
+import fc from '../support/fast-check.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 

@@ -1,5 +1,4 @@
 /** Days and months of a zone, and limits that hold for one of them. */
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { periodsOf } from '../../src/budget/period.ts'
@@ -8,6 +7,7 @@ import { newCallId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import { figures, spentOfLimit } from '../../src/state/figures.ts'
 import { openWorld } from '../breaker/support.ts'
+import fc from '../support/fast-check.ts'
 import { completedEvent, startedEvent } from './support.ts'
 
 const HOUR_MS = 3_600_000

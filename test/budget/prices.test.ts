@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
 import {
@@ -14,6 +13,7 @@ import {
 } from '../../src/budget/prices.ts'
 import type { Rate } from '../../src/budget/rate.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import fc from '../support/fast-check.ts'
 
 /** Picodollars a token. */
 const flat = (base: number): Rate => ({ base, tiers: [] })

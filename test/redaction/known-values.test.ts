@@ -1,7 +1,7 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
+import fc from '../support/fast-check.ts'
 
 const redactorOf = (...values: string[]): Redactor => {
   const redactor = new Redactor(DEFAULT_POLICY)

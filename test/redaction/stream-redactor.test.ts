@@ -1,8 +1,10 @@
-import { array, assert, constantFrom, integer, property, record, string, subarray } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { PiiType } from '../../src/events.ts'
 import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
+import fc from '../support/fast-check.ts'
+
+const { array, assert, constantFrom, integer, property, record, string, subarray } = fc
 
 const ALL: PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
 

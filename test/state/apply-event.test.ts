@@ -1,4 +1,3 @@
-import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
 import { applyEvent, percentile } from '../../src/state/apply-event.ts'
@@ -11,6 +10,7 @@ import {
   emptySnapshot,
   type Snapshot,
 } from '../../src/state/snapshot.ts'
+import fc from '../support/fast-check.ts'
 
 const LEVELS: Level[] = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT']
 

@@ -1,6 +1,6 @@
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Keys, newSalt, seal, unseal, withLengths } from '../../src/vault/seal.ts'
+import fc from '../support/fast-check.ts'
 import { KEY } from './support.ts'
 
 const about = ['iron-cage secret 1', 'secret-1', 'OPENAI_API_KEY', 'production', 3, 'parameters']
