@@ -6,7 +6,9 @@ export default defineConfig({
     globalSetup: ['test/support/build.ts'],
     // Two cores: real processes, browsers and servers run beside the tests.
     maxWorkers: 2,
-    testTimeout: 90_000,
-    hookTimeout: 120_000,
+    // For what never ends: how long a test takes tells of the machine.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 })

@@ -253,5 +253,5 @@ describe('a line on the terminal', () => {
 })
 
 async function written(path: string, text: string): Promise<void> {
-  await expect.poll(() => readFileSync(path, 'utf8')).toContain(text)
+  await expect.poll(() => readFileSync(path, 'utf8'), { timeout: 60_000 }).toContain(text)
 }

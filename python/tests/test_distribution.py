@@ -47,7 +47,7 @@ REVEALED = (
 
 
 def run(*command: object, folder: Path = PYTHON) -> str:
-    done = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=300)
+    done = subprocess.run([str(word) for word in command], cwd=folder, capture_output=True, text=True, timeout=1_800)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -204,7 +204,7 @@ class Connections(CagedTestCase):
         for _ in range(5):
             iron_cage.current_budget()
             ((_, _, idle),) = iron_cage._current._endpoints[self.server.url]._idle
-            select.select([idle.sock], [], [], 10)  # until the hanging up has arrived
+            select.select([idle.sock], [], [], 300)  # until the hanging up has arrived
         self.assertEqual(len({request.client for request in self.server.requests}), 5)
 
     def test_threads_do_not_share_a_connection_at_one_time(self) -> None:
@@ -214,7 +214,7 @@ class Connections(CagedTestCase):
         def ask() -> None:
             try:
                 for _ in range(25):
-                    together.wait(timeout=30)
+                    together.wait(timeout=300)
                     self.assertEqual(iron_cage.current_budget().spent_usd, Decimal("45.07"))
             except BaseException as error:
                 failures.append(error)

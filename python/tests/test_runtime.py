@@ -64,7 +64,7 @@ def call() -> str:
 
 def servers_of(process: int) -> list[str]:
     found = subprocess.run(["ps", "-o", "args=", "--ppid", str(process)], capture_output=True, text=True).stdout
-    return [line for line in found.splitlines() if "iron-cage" in line]
+    return [line for line in found.splitlines() if str(PROGRAM) in line]
 
 
 def test_a_block_has_a_server_of_its_own_a_hard_budget_redaction_and_leaves_nothing_behind(folder: Path) -> None:
@@ -183,11 +183,11 @@ def test_threads_side_by_side_share_a_server_and_have_budgets_of_their_own() -> 
 
     def agent(place: int) -> None:
         with AgentRuntime(budget="0.025") as runtime:
-            together.wait(timeout=60)
+            together.wait(timeout=300)
             for _ in range(2):
                 iron_cage.record_cost("serp_api", "0.01")
             outcomes.append((runtime.budget.spent, len(servers_of(os.getpid()))))
-            together.wait(timeout=60)
+            together.wait(timeout=300)
 
     threads = [threading.Thread(target=agent, args=(place,)) for place in range(4)]
     for thread in threads:
@@ -235,7 +235,7 @@ def test_a_program_that_is_killed_takes_its_server_with_it(folder: Path) -> None
     program.send_signal(signal.SIGKILL)
     program.wait()
     program.stdout.close()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     with pytest.raises(ServerUnreachable):
         while time.monotonic() < deadline:
             server.ask("GET", "/api/health")
@@ -301,7 +301,7 @@ try:
 except iron_cage.BudgetExceeded as error:
     print(error.limit_usd, error.spent_usd)
 """.format(path=str(ROOT / "python"))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == ("('a', True) ('b', True) False\n0.025 0.02\n", "")
 
 
@@ -318,7 +318,7 @@ def test_circuits_are_the_servers_and_the_event_log_shows_a_fallback() -> None:
         with pytest.raises(iron_cage.CircuitOpen) as caught:
             with iron_cage.CircuitBreaker("serp_api"):
                 pass
-        assert caught.value.circuit == "serp_api" and (caught.value.retry_after_s or 0) > 50
+        assert caught.value.circuit == "serp_api" and 0 < (caught.value.retry_after_s or 0) <= 60
         admin = json.loads(Path("circuits.db.server").read_text())
         server = iron_cage._current.Link(admin["url"], admin["token"])
         assert [(one["name"], one["state"]) for one in server.ask("GET", "/api/circuits")["circuits"]] == [
@@ -346,7 +346,7 @@ def test_a_supervised_program_joins_and_needs_no_server(folder: Path, provider: 
         ["node", PROGRAM, "start", "agent.py", "--budget", "1", "--port", "0", "--python", sys.executable],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     for line in ("bare 0.01", "limited 0.01", "refused 0.015", "left 0.98"):
         assert line in done.stdout, done.stdout + done.stderr

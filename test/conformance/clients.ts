@@ -163,6 +163,9 @@ export interface Outcome {
   error?: { classes: string[]; status: number | null; code: string | null; type: string | null; message: string }
 }
 
+/** A case that takes longer has locked itself up, in ms: a slow machine is no reason to end it. */
+const HANGS_MS = 60_000
+
 /** A running program. */
 export class RunningProgram {
   /** Of its packages. */
@@ -201,7 +204,7 @@ export class RunningProgram {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
     this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
     // A client that hangs must not answer the next question with this one's answer.
-    const overdue = setTimeout(() => this.#process.kill('SIGKILL'), 25_000)
+    const overdue = setTimeout(() => this.#process.kill('SIGKILL'), HANGS_MS)
     const [line] = await answer.finally(() => clearTimeout(overdue))
     if (typeof line !== 'string') throw new Error(`the client ended, or hung, in the case "${wanted.case}"`)
     return JSON.parse(line) as Outcome

@@ -86,4 +86,4 @@ test('one stream more than there may be is refused for now, and let in when othe
   await expect.poll(() => agent.balance().held, { timeout: 60_000 }).toBe('0')
   cage.provider.does(streams(chatFrames()))
   expect((await agent.chat({ stream: true })).status).toBe(200)
-}, 90_000)
+})

@@ -14,7 +14,7 @@ const PLACES = [
   { environment: '.venv-test-crewai', has: ['test_crewai'] },
 ]
 
-test.each(PLACES)("the SDK's tests with the frameworks of $environment pass", { timeout: 180_000 }, async (place) => {
+test.each(PLACES)("the SDK's tests with the frameworks of $environment pass", { timeout: 900_000 }, async (place) => {
   const python = resolve(root, place.environment, 'bin/python')
   const ended = await new Promise<{ code: number | null; err: string }>((done) => {
     const child = execFile(python, ['-m', 'unittest', ...place.has], { cwd: folder }, (_error, _out, err) => {

@@ -13,13 +13,15 @@ const run = (folder: string, program: string, ...words: string[]): Promise<{ cod
     })
   })
 
-test('those of its core pass with nothing but the standard library', { timeout: 120_000 }, async () => {
+test('those of its core pass with nothing but the standard library', async () => {
   const { code, out } = await run('python/tests', 'python3', '-m', 'unittest', 'test_chat', 'test_package', 'test_run')
   expect(out).toMatch(/^Ran [1-9]\d* tests/m)
   expect(code, out).toBe(0)
 })
 
-test('all pass: against the real program, under pytest, typed, built and installed', { timeout: 900_000 }, async () => {
+test('all pass: against the real program, under pytest, typed, built and installed', {
+  timeout: 3_600_000,
+}, async () => {
   const words = ['-m', 'pytest', '-q', '-p', 'no:cacheprovider', '--ignore=python/tests/frameworks', 'python/tests']
   const { code, out } = await run('.', resolve(root, '.venv-test/bin/python'), ...words)
   expect(out).toMatch(/[1-9]\d* passed/)

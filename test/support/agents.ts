@@ -112,9 +112,9 @@ export class Agents {
   }
 }
 
-/** Asks until nothing is found or two seconds are over; returns what was found last. */
+/** Asks until nothing is found or a minute is over; returns what was found last. */
 export async function untilNone<T>(find: () => Promise<T[]>): Promise<T[]> {
-  for (const deadline = performance.now() + 2_000; ; ) {
+  for (const deadline = performance.now() + 60_000; ; ) {
     const found = await find()
     if (found.length === 0 || performance.now() > deadline) return found
     await setTimeout(20)
