@@ -14,7 +14,7 @@ import type { FakeProvider } from '../../test/support/provider.ts'
 
 const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
 export const NANOS_PER_TOKEN = 1_000_000
-const START_WITHIN_MS = 20_000
+const START_WITHIN_MS = 120_000
 
 export interface Row {
   id: string

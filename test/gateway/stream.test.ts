@@ -15,7 +15,15 @@ import { policyOf } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { StreamRedactor } from '../../src/redaction/stream-redactor.ts'
 import { openWorld } from '../breaker/support.ts'
-import { answer, chatFrames, type DialectName, messageFrames, sends, streams } from '../support/provider.ts'
+import {
+  answer,
+  chatFrames,
+  type DialectName,
+  messageFrames,
+  type Script,
+  sends,
+  streams,
+} from '../support/provider.ts'
 import { openTestRuntime, type TestRuntime, until } from '../support/runtime.ts'
 
 const DIALECTS = ['openai', 'anthropic'] as const
@@ -173,6 +181,13 @@ async function stream(cage: TestRuntime, dialect: DialectName, body: Record<stri
 }
 
 describe('a stream that breaks', () => {
+  interface Break {
+    dialect: DialectName
+    how: string
+    does: Script
+    code: string
+    provider?: Record<string, unknown>
+  }
   const text = Array.from({ length: 30 }, (_, index) => `Part ${index} of it. `)
   const cutOf = (dialect: DialectName) => {
     const frames = framesOf[dialect]({ text })
@@ -180,7 +195,7 @@ describe('a stream that breaks', () => {
   }
 
   test.each(
-    DIALECTS.flatMap((dialect) => [
+    DIALECTS.flatMap((dialect): Break[] => [
       {
         dialect,
         how: 'half an event and a reset',
@@ -188,7 +203,13 @@ describe('a stream that breaks', () => {
         code: 'provider_unreachable',
       },
       { dialect, how: 'a clean end too early', does: streams(cutOf(dialect), 'ends'), code: 'provider_reply_invalid' },
-      { dialect, how: 'silence', does: streams(cutOf(dialect), 'hangs'), code: 'provider_timeout' },
+      {
+        dialect,
+        how: 'silence',
+        does: streams(cutOf(dialect), 'hangs'),
+        code: 'provider_timeout',
+        provider: { idle_timeout_s: 1 },
+      },
       {
         dialect,
         how: 'a frame that is no JSON',
@@ -204,26 +225,29 @@ describe('a stream that breaks', () => {
         code: 'provider_reply_invalid',
       },
     ]),
-  )('by $how ($dialect) ends in an error frame of the dialect, and is charged', async ({ dialect, does, code }) => {
-    const cage = await openTestRuntime({ provider: { idle_timeout_s: 0.3 } })
-    cage.provider.does(does)
-    const { agent, reply, last, lastEvent } = await stream(cage, dialect)
-    expect(reply.status).toBe(200)
-    expect(last.error.code).toBe(code)
-    expect(lastEvent).toBe(dialect === 'anthropic' ? 'error' : undefined)
-    expect(last.type).toBe(dialect === 'anthropic' ? 'error' : undefined)
-    expect(isFinished(reply.text)).toBe(false)
-    expect(reply.text).not.toContain('"finish_reason":"stop"')
-    // What was told before the break has arrived.
-    expect(textOf(reply.text)).toContain('Part 10 of it.')
-    const [row] = cage.rows()
-    expect(row).toMatchObject({ state: 'charged', estimated: 1 })
-    expect(row?.cost_nanos).toBeGreaterThan(50 * 10_000)
-    expect(row?.cost_nanos).toBeLessThanOrEqual(row?.held_nanos ?? 0)
-    expect(cage.of('call.failed').map(({ data }) => data.code)).toEqual([code])
-    expect(cage.of('call.completed')).toEqual([])
-    expect(agent.balance().held).toBe('0')
-  })
+  )(
+    'by $how ($dialect) ends in an error frame of the dialect, and is charged',
+    async ({ dialect, does, code, provider }) => {
+      const cage = await openTestRuntime({ provider })
+      cage.provider.does(does)
+      const { agent, reply, last, lastEvent } = await stream(cage, dialect)
+      expect(reply.status).toBe(200)
+      expect(last.error.code).toBe(code)
+      expect(lastEvent).toBe(dialect === 'anthropic' ? 'error' : undefined)
+      expect(last.type).toBe(dialect === 'anthropic' ? 'error' : undefined)
+      expect(isFinished(reply.text)).toBe(false)
+      expect(reply.text).not.toContain('"finish_reason":"stop"')
+      // What was told before the break has arrived.
+      expect(textOf(reply.text)).toContain('Part 10 of it.')
+      const [row] = cage.rows()
+      expect(row).toMatchObject({ state: 'charged', estimated: 1 })
+      expect(row?.cost_nanos).toBeGreaterThan(50 * 10_000)
+      expect(row?.cost_nanos).toBeLessThanOrEqual(row?.held_nanos ?? 0)
+      expect(cage.of('call.failed').map(({ data }) => data.code)).toEqual([code])
+      expect(cage.of('call.completed')).toEqual([])
+      expect(agent.balance().held).toBe('0')
+    },
+  )
 
   test('counts for the circuit of its provider', async () => {
     const cage = await openTestRuntime()

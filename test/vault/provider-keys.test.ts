@@ -3,7 +3,7 @@ import { newMasterKey } from '../../src/vault/master-key.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
 import { HandClock } from '../breaker/support.ts'
 import { answer, FakeProvider, type Script, sends } from '../support/provider.ts'
-import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, patientClock, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 
 const ADMIN: Requester = { role: 'admin', actor: 'ann', agentId: null }
 const FIRST = 'sk-the-first-key-of-all'
@@ -54,7 +54,7 @@ describe('the key of a call', () => {
   })
 
   test('is chosen when the call is sent: one that waits for money goes out with the key of now', async () => {
-    const cage = await openCage()
+    const cage = await openCage({ clock: patientClock })
     const agent = cage.addAgent({ limit: '0.7' })
     let finish = () => {}
     cage.provider.doesOnce(async (response, received) => {
