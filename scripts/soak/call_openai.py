@@ -1,4 +1,5 @@
-"""Calls a model fifty times a second with one client of the real openai package, for as many seconds as its argument says."""
+"""Calls a model fifty times a second with one client of the real openai package, until there is the file that its argument
+names."""
 
 import asyncio
 import json
@@ -10,7 +11,7 @@ from openai import AsyncOpenAI
 CALLS_PER_SECOND = 50
 
 
-async def main(seconds: float) -> None:
+async def main(enough: str) -> None:
     client = AsyncOpenAI(max_retries=0)
     failures = []
 
@@ -25,11 +26,11 @@ async def main(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     begun = loop.time()
     calls = []
-    for number in range(int(seconds * CALLS_PER_SECOND)):
-        await asyncio.sleep(max(0.0, begun + number / CALLS_PER_SECOND - loop.time()))
+    while not os.path.exists(enough):
+        await asyncio.sleep(max(0.0, begun + len(calls) / CALLS_PER_SECOND - loop.time()))
         calls.append(asyncio.ensure_future(call()))
     await asyncio.gather(*calls)
     print(json.dumps({"calls": len(calls), "failures": failures[:5], "failed": len(failures), "pid": os.getpid()}))
 
 
-asyncio.run(main(float(sys.argv[1])))
+asyncio.run(main(sys.argv[1]))

@@ -1,8 +1,9 @@
 /**
  * A provider's key rotated again and again while an agent with the real `openai` client calls fifty times a second. The
- * provider takes the former key until the vault has the new one, and from then on the new one only.
+ * provider takes the former key until the vault has the new one, and from then on the new one only. The agent calls until
+ * it is told that it was enough: on a slow machine a rotation takes longer.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -16,8 +17,6 @@ const root = resolve(import.meta.dirname, '../..')
 const NAME = 'OPENAI_API_KEY'
 const ADMIN = { role: 'admin', actor: 'the soak', agentId: null } as const
 const REFUSED = sends(401, { 'content-type': 'application/json' }, '{"error":{"message":"Incorrect API key"}}')
-/** Between the last rotation and the end of the calls. */
-const REST_MS = 1_000
 
 export interface RotationSummary {
   /** As the agent counted them. */
@@ -39,6 +38,7 @@ export interface RotationSummary {
 
 export const keyNumber = (number: number): string => `sk-soak-key-number-${String(number).padStart(4, '0')}`
 
+/** The calls go on for about so many seconds. */
 export async function rotateUnderLoad(seconds: number, rotations: number): Promise<RotationSummary> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-rotations-'))
   const provider = await FakeProvider.open()
@@ -57,7 +57,7 @@ export async function rotateUnderLoad(seconds: number, rotations: number): Promi
     version: 'soak',
   })
   try {
-    return await run(runtime, provider, seconds, rotations)
+    return await run(runtime, provider, join(folder, 'enough'), seconds, rotations)
   } finally {
     await runtime.close('the soak is over')
     await provider.close()
@@ -68,6 +68,7 @@ export async function rotateUnderLoad(seconds: number, rotations: number): Promi
 async function run(
   runtime: Runtime,
   provider: FakeProvider,
+  enough: string,
   seconds: number,
   rotations: number,
 ): Promise<RotationSummary> {
@@ -75,6 +76,7 @@ async function run(
   const { id } = await vault.create({ name: NAME, environment: 'development', value: keyNumber(0) }, ADMIN)
   const taken = new Set([keyNumber(0)])
   const firstSeen = new Map<string, number>()
+  const seen = Array.from({ length: rotations + 1 }, () => Promise.withResolvers<void>())
   let late = 0
   provider.does((response, received) => {
     const key = received.headers.authorization?.replace('Bearer ', '') ?? ''
@@ -82,7 +84,10 @@ async function run(
       late += 1
       return REFUSED(response)
     }
-    if (!firstSeen.has(key)) firstSeen.set(key, performance.now())
+    if (!firstSeen.has(key)) {
+      firstSeen.set(key, performance.now())
+      seen[firstSeen.size - 1]?.resolve()
+    }
     return answer({ usage: { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 } })(response, received)
   })
   const lines: string[] = []
@@ -97,18 +102,23 @@ async function run(
     if (event.data.text === 'begins') begins.resolve()
   })
   const script = join(root, 'scripts/soak/call_openai.py')
-  const { agentId } = await supervisor.start({ script, args: [String(seconds)], limitUsd: '1000000' })
+  const { agentId } = await supervisor.start({ script, args: [enough], limitUsd: '1000000' })
   const pid = state.read().agents[agentId]!.pid!
-  await Promise.race([begins.promise, supervisor.whenEnded(agentId)])
+  const ended = supervisor.whenEnded(agentId)
+  await Promise.race([begins.promise, ended])
   const updatedAt: number[] = []
   for (let number = 1; number <= rotations; number++) {
-    await sleep((seconds * 1000 - REST_MS) / rotations)
+    await Promise.race([seen[number - 1]!.promise, ended])
+    await sleep((seconds * 1000) / (rotations + 1))
     taken.add(keyNumber(number))
     await vault.update(id, keyNumber(number), ADMIN)
     updatedAt.push(performance.now())
     taken.delete(keyNumber(number - 1))
   }
-  await supervisor.whenEnded(agentId)
+  await Promise.race([seen[rotations]!.promise, ended])
+  await sleep((seconds * 1000) / (rotations + 1))
+  writeFileSync(enough, '')
+  await ended
   const newKeyAfterMs = updatedAt.map((at, index) =>
     Math.round((firstSeen.get(keyNumber(index + 1)) ?? Number.POSITIVE_INFINITY) - at),
   )
