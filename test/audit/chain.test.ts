@@ -45,7 +45,11 @@ function open(path: string): Open {
     state.close()
     database.close()
   }
-  onTestFinished(close)
+  onTestFinished(async () => {
+    // A head that is on its way to the disk is written to its end, with the database open.
+    if (isOpen) await audit.close()
+    close()
+  })
   return { audit, state, broken, client: database.orm.$client, close }
 }
 
@@ -303,13 +307,22 @@ describe('the audit chain', () => {
   })
 })
 
-test('fifty thousand rows and more are verified in a second of the processor', async () => {
+/** To write a row takes the same hash and an insert: verifying that costs more than this does more than read and hash. */
+const MOST_TIMES_WRITING = 1.5
+
+test('fifty thousand rows are verified in at most one and a half times the processor time of writing them', async () => {
   const path = written(0)
   const { key } = readWitness(path)
   const database = openDatabase({ path })
   onTestFinished(() => database.close())
   const table = auditTable(database)
   let previous: Buffer = Buffer.alloc(32)
+  // Time of the processor: whatever else the machine does, it does not count.
+  let before = process.cpuUsage()
+  const used = () => {
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / 1e6
+  }
   database.transaction(() => {
     for (let seq = 1; seq <= 50_000; seq++) {
       const row = { seq, at: '2026-01-01T00:00:00.000Z', previous, ...stop(seq), details: `{"number":${seq}}` }
@@ -317,13 +330,15 @@ test('fifty thousand rows and more are verified in a second of the processor', a
       table.insert({ ...row, hash: previous })
     }
   })
-  // Time of the processor: whatever else the machine does, it does not count.
-  const before = process.cpuUsage()
+  const writing = used()
+  before = process.cpuUsage()
   expect(await verifyChain(table, readWitness(path))).toMatchObject({ ok: true, rows: 50_000 })
-  const { user, system } = process.cpuUsage(before)
-  const perSecond = Math.round(50_000 / ((user + system) / 1e6))
-  process.stdout.write(`audit verify: ${perSecond} rows a second\n`)
-  expect(perSecond).toBeGreaterThan(50_000)
+  const verifying = used()
+  const share = verifying / writing
+  process.stdout.write(
+    `audit verify: ${Math.round(50_000 / verifying)} rows a second, ${share.toFixed(2)} of writing\n`,
+  )
+  expect(share).toBeLessThan(MOST_TIMES_WRITING)
 })
 
 test('a server that closes while the head is being written leaves the last head and nothing else', async () => {
