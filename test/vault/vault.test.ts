@@ -301,7 +301,7 @@ test('a program killed with SIGKILL at any row of a change of the master key lea
   }
   // One row of meta, and for each secret its own and one of the audit.
   expect(kept).toEqual(['old', 'old', 'old', 'old', 'old', 'new'])
-}, 60_000)
+})
 
 describe('a row of the vault', () => {
   test('is refused with any one bit changed, two thousand times', async () => {
@@ -327,7 +327,7 @@ describe('a row of the vault', () => {
     expect(refused).toBe(2_000)
     expect(await vault.reveal(id, ADMIN)).toBe(`${CANARY}-2`)
     expect(events.filter(({ type }) => type === 'vault.broken')).toHaveLength(1)
-  }, 60_000)
+  })
 
   test.each([
     'ciphertext',
@@ -446,7 +446,8 @@ test('no value is in the database, its log or any file beside it, after all that
   await vault.create({ name: 'bad name', environment: 'development', value: CANARY }, ADMIN).catch(() => undefined)
   const told = JSON.stringify(events)
   const look = () => {
-    for (const name of readdirSync(dirname(path))) {
+    // The next head of the audit takes the name of the last one whenever it likes.
+    for (const name of readdirSync(dirname(path)).filter((name) => !name.endsWith('.next'))) {
       const bytes = readFileSync(join(dirname(path), name))
       for (const needle of [CANARY, CANARY.slice(3, 20)]) {
         expect(bytes.includes(needle), name).toBe(false)
@@ -480,7 +481,7 @@ test('a hundred secrets are given out exactly, from a copy of the file too', asy
   const values = await vault.revealEnvironment('production', ADMIN)
   expect(values.size).toBe(100)
   for (const [name, value] of values) expect(value).toBe(`value-number-${name.slice('SECRET_'.length)}`)
-}, 30_000)
+})
 
 function insertIncident(client: Sqlite.Database, sealed: Buffer): void {
   client
