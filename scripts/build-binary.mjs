@@ -69,11 +69,16 @@ try {
 async function bundleForExecutable(folder) {
   const later = new Map()
   await bundleProgram({
-    outfile: `${folder}/main.cjs`,
+    outfile: `${folder}/program.cjs`,
     format: 'cjs',
     target: `node${process.versions.node}`,
     define: { 'import.meta.url': '__programUrl' },
-    banner: { js: "const __programUrl = require('node:url').pathToFileURL(process.execPath).href;" },
+    // As Node wraps a module; the executable's main.cjs calls it.
+    banner: {
+      js: `(function (require, module, exports) {
+const __programUrl = require('node:url').pathToFileURL(process.execPath).href;`,
+    },
+    footer: { js: '})' },
     plugins: [
       {
         name: 'laid-out-packages',
@@ -108,16 +113,21 @@ function prepareBlob(files) {
   const manifest = Object.fromEntries(files.map(([path, file]) => [path, sha256(readFileSync(file))]))
   writeFileSync(`${work}/manifest.json`, JSON.stringify(manifest))
   const config = {
-    main: `${work}/main.cjs`,
+    main: `${root}scripts/executable/main.cjs`,
     output: `${work}/blob`,
     disableExperimentalSEAWarning: true,
-    useCodeCache: true,
     execArgv: ['--no-warnings'],
     // Else whoever sets NODE_OPTIONS decides what the executable runs.
     execArgvExtension: 'none',
-    assets: { ...Object.fromEntries(files), 'manifest.json': `${work}/manifest.json` },
+    assets: {
+      ...Object.fromEntries(files),
+      'manifest.json': `${work}/manifest.json`,
+      'program.cjs': `${work}/program.cjs`,
+      'program.cache': `${work}/program.cache`,
+    },
   }
   writeFileSync(`${work}/sea.json`, JSON.stringify(config))
+  quietly(process.execPath, [`${root}scripts/executable/compile.mjs`, `${work}/sea.json`])
   quietly(process.execPath, ['--experimental-sea-config', `${work}/sea.json`])
 }
 

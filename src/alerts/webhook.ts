@@ -40,7 +40,7 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
   // An agent per delivery: destroying it ends the connection, whatever the other side still wants to send.
-  const agent = new Agent({ connect: { lookup: safeLookup } })
+  const agent = new Agent({ allowH2: false, connect: { lookup: safeLookup } })
   try {
     const { origin, pathname, search } = new URL(url)
     const { statusCode } = await agent.request({

@@ -78,6 +78,7 @@ export class Upstream {
     const known = this.#pools.get(name)
     if (known) return known
     const pool = new Agent({
+      allowH2: false,
       connect: { timeout: settings.connect_timeout_s * 1000 },
       connections: 512,
       pipelining: 1,
