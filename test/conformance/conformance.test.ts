@@ -63,15 +63,18 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
 
 const nowhere = environmentOf('http://127.0.0.1:9', 'run_none')
 const running = new Map<string, Promise<RunningProgram>>()
-for (const { program } of CLIENTS) {
-  const key = JSON.stringify(program)
-  running.set(key, running.get(key) ?? RunningProgram.start(program, nowhere))
-}
-/** Started again when it hung and was ended. */
+/** Started when it is wanted first, and again when it hung and was ended. */
 async function programOf({ program }: ClientSpec): Promise<RunningProgram> {
   const key = JSON.stringify(program)
-  if ((await running.get(key)!).hasEnded) running.set(key, RunningProgram.start(program, nowhere))
+  const known = running.get(key)
+  if (!known || (await known).hasEnded) running.set(key, RunningProgram.start(program, nowhere))
   return running.get(key)!
+}
+/** Imports take seconds: the next client's while this one is tested, and never all at once, for other tests run beside. */
+function startNext(spec: ClientSpec): void {
+  const next = CLIENTS[CLIENTS.indexOf(spec) + 1]
+  // Whoever wants it is told why it did not start.
+  if (next) programOf(next).catch(() => undefined)
 }
 const table = new Table()
 afterAll(async () => {
@@ -210,6 +213,7 @@ describe.each(CLIENTS)('$name', (spec) => {
         .map(([name, number]) => `${name} ${number}`)
         .join(', '),
     )
+    startNext(spec)
   })
 
   /** A test that stands in the table. */
