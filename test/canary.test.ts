@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { findPii } from '../src/redaction/redactor.ts'
@@ -67,9 +68,8 @@ interface Watched {
 async function openWatched(safety: Record<string, unknown> = {}): Promise<Watched> {
   const webhooks: string[] = []
   const outside = createServer(async (request, response) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of request) chunks.push(chunk as Buffer)
-    if (request.url === '/hook') webhooks.push(Buffer.concat(chunks).toString())
+    const body = await text(request).catch(() => undefined)
+    if (request.url === '/hook' && body !== undefined) webhooks.push(body)
     const status = request.url?.startsWith('/broken') ? 500 : request.url?.startsWith('/refused') ? 404 : 200
     response.writeHead(status, { 'content-type': 'application/json' })
     response.end(JSON.stringify({ found: LINE }))
