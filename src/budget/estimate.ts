@@ -6,7 +6,8 @@
  */
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
-import { type MostUses, mostOf, outputTokensFor, type Price } from './prices.ts'
+import type { Price } from './price.ts'
+import { type MostUses, mostOf, outputTokensFor } from './prices.ts'
 
 /** What a request asks for that the length of its text does not tell. */
 export interface Demands {

@@ -4,8 +4,8 @@
  */
 import { InvalidConfigError, type Key, keyText, type Problem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
+import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
-import type { Price } from './prices.ts'
 
 /** A price may be so many times above or below the list's. */
 const MOST_TIMES = 20

@@ -7,7 +7,7 @@
  */
 import type { ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
 import packageJson from '../../package.json' with { type: 'json' }
-import type { Price } from './prices.ts'
+import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 

@@ -13,33 +13,10 @@ import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { PriceUnknownError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
+import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
-import { type Factor, type Terms, termsOf, UNKNOWN_TERM } from './service-terms.ts'
-
-export interface Price {
-  input: Rate
-  cachedInput: Rate
-  cacheWrite: Rate
-  cacheWriteHour: Rate
-  output: Rate
-  /** Undefined where audio has no price. */
-  audioInput?: Rate
-  audioOutput?: Rate
-  /** Picodollars for one search; undefined where it has no price. */
-  webSearch?: number
-  /** The same with the older tool, or with a model that always searches. */
-  previewSearch?: number
-  fileSearch?: number
-  /** Factors of service tiers. (Default: none is known.) */
-  terms?: Terms
-  /** The model's context window in tokens, when known: no answer is longer. */
-  contextWindow: number | null
-  /** Where the price is from: the list with its version, or "config". */
-  source: string
-  /** The day whose prices these are, as "2026-11-21"; prices of the configuration have none. */
-  date?: string
-}
+import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 
 /** What one call used. `input` is everything read, `output` everything written: cached and audio tokens are within. */
 export interface Usage {

@@ -1,5 +1,6 @@
+import type { Price } from '../budget/price.ts'
 import { listedModels } from '../budget/price-list.ts'
-import { fromConfig, type Price, Prices } from '../budget/prices.ts'
+import { fromConfig, Prices } from '../budget/prices.ts'
 import type { Rate } from '../budget/rate.ts'
 import { systemClock } from '../clock.ts'
 import { nearest } from '../config/problems.ts'

@@ -1,6 +1,7 @@
 import { createReadStream, statSync } from 'node:fs'
 import { CageError } from '../errors.ts'
-import { findPii, type PiiSpan, toSpans } from '../redaction/redactor.ts'
+import type { PiiSpan } from '../redaction/match.ts'
+import { findPii, toSpans } from '../redaction/redactor.ts'
 import { json, table } from './print.ts'
 import { afterDashes, type Command } from './terminal.ts'
 

@@ -5,7 +5,8 @@
  */
 import { type Bound, boundCall, countTokens } from '../budget/estimate.ts'
 import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
-import { appliedRates, costOf, isExact, knownPart, type Price, type Prices, type Usage } from '../budget/prices.ts'
+import type { Price } from '../budget/price.ts'
+import { appliedRates, costOf, isExact, knownPart, type Prices, type Usage } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'

@@ -11,7 +11,7 @@ import type { EventData, PiiType } from '../events.ts'
 import { newIncidentId } from '../ids.ts'
 import { singular } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { Finding } from './redactor.ts'
+import type { Finding } from './match.ts'
 
 export interface FindingOrigin {
   agentId: string

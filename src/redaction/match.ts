@@ -1,8 +1,21 @@
-import type { PiiType } from '../events.ts'
+import type { PiiType, SafetyMode } from '../events.ts'
+import type { Risk } from './policy.ts'
 
-/** Something found in a text: half-open UTF-16 offsets. */
+/** Something found in a text: half-open offsets in UTF-16 code units. */
 export interface Match {
   type: PiiType
   start: number
   end: number
+}
+
+export interface PiiSpan extends Match {
+  risk: Risk
+}
+
+export interface Finding extends PiiSpan {
+  /** What was found, at most VALUE_MAX characters of it. */
+  value: string
+  action: SafetyMode
+  /** What the text shows in place of the value, unless the action is 'warn'. */
+  replacement: string
 }

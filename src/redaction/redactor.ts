@@ -2,31 +2,16 @@
  * Personal data and secrets in texts: finding them and taking them out.
  *
  * Who wants findings without a policy (the `scan` command) calls `findPii`; who guards a text asks a `Redactor`, whole or
- * in pieces. The value of a finding is there to be hashed or sealed; it never goes into an event or a log. Detection is `scanner.ts` and a file for each type;
- * what happens to a finding is `policy.ts`.
+ * in pieces. The value of a finding is there to be hashed or sealed; it never goes into an event or a log. Detection is
+ * `scanner.ts` and a file for each type; what happens to a finding is `policy.ts`.
  */
 import { CageError } from '../errors.ts'
-import type { PiiType, SafetyMode } from '../events.ts'
+import type { PiiType } from '../events.ts'
 import { KnownValues } from './known-values.ts'
-import { type Policy, RISKS, type Risk, type Scope } from './policy.ts'
+import type { Finding, PiiSpan } from './match.ts'
+import { type Policy, RISKS, type Scope } from './policy.ts'
 import { PII_TYPES, Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
-
-/** Where something was found: half-open offsets in UTF-16 code units of the original text. */
-export interface PiiSpan {
-  type: PiiType
-  start: number
-  end: number
-  risk: Risk
-}
-
-export interface Finding extends PiiSpan {
-  /** What was found, at most VALUE_MAX characters of it. */
-  value: string
-  action: SafetyMode
-  /** What the text shows in place of the value, unless the action is 'warn'. */
-  replacement: string
-}
 
 /** What there is in a text, in order, of the given types. (Default: all types.) */
 export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {

@@ -1,8 +1,7 @@
 /** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
 import type { KnownValues } from './known-values.ts'
-import type { Match } from './match.ts'
+import type { Finding, Match } from './match.ts'
 import { actionFor, isAllowed, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
-import type { Finding } from './redactor.ts'
 import { Scanner } from './scanner.ts'
 
 /** As much of a value as a finding carries: more than any key has. */

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { boundCall, countTokens, TEXT_ONLY } from '../../src/budget/estimate.ts'
-import { costOf, type Price, Prices, type Usage } from '../../src/budget/prices.ts'
+import type { Price } from '../../src/budget/price.ts'
+import { costOf, Prices, type Usage } from '../../src/budget/prices.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { JsonObject } from '../../src/gateway/json.ts'
 import { anthropic } from '../../src/gateway/providers/anthropic.ts'

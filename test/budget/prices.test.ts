@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import type { Price } from '../../src/budget/price.ts'
 import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
 import {
   appliedRates,
@@ -7,7 +8,6 @@ import {
   fromConfig,
   mostOf,
   outputTokensFor,
-  type Price,
   Prices,
   type Usage,
 } from '../../src/budget/prices.ts'

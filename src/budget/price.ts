@@ -1,0 +1,27 @@
+import type { Rate } from './rate.ts'
+import type { Terms } from './service-terms.ts'
+
+/** What a model costs. */
+export interface Price {
+  input: Rate
+  cachedInput: Rate
+  cacheWrite: Rate
+  cacheWriteHour: Rate
+  output: Rate
+  /** Undefined where audio has no price. */
+  audioInput?: Rate
+  audioOutput?: Rate
+  /** Picodollars for one search; undefined where it has no price. */
+  webSearch?: number
+  /** The same with the older tool, or with a model that always searches. */
+  previewSearch?: number
+  fileSearch?: number
+  /** Factors of service tiers. (Default: none is known.) */
+  terms?: Terms
+  /** The model's context window in tokens, when known: no answer is longer. */
+  contextWindow: number | null
+  /** Where the price is from: the list with its version, or "config". */
+  source: string
+  /** The day whose prices these are, as "2026-11-21"; prices of the configuration have none. */
+  date?: string
+}
