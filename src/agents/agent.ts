@@ -247,7 +247,8 @@ export class Agent {
     this.#parts.secrets.ended(id)
     const survivors = await process.end(this.#graceMs, this.#parts.clock)
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
-    const giveUp = setTimeout(() => process.closeOutput(), DRAIN_MS)
+    // At the end of a turn: what a stalled server has not read yet is read first.
+    const giveUp = setTimeout(() => setImmediate(() => process.closeOutput()), DRAIN_MS)
     await output
     clearTimeout(giveUp)
     this.#run = undefined
