@@ -12,10 +12,19 @@ import { newFolder, openAgents, processesOf, program, untilNone } from '../suppo
 
 const SERVER = join(import.meta.dirname, '..', 'support', 'agent-server.ts')
 
-/** Starts a server with these agents in a process of its own and kills it as soon as `isTime`, asked at each event. */
-async function killServer(folder: string, programs: string[], isTime: (events: RuntimeEvent[]) => boolean) {
+/**
+ * Starts a server with these agents in a process of its own and kills it as soon as `isTime`, asked at each event. (Default:
+ * it kills itself, as its environment says.)
+ */
+async function killServer(
+  folder: string,
+  programs: string[],
+  isTime: (events: RuntimeEvent[]) => boolean = () => false,
+  environment: Record<string, string> = {},
+) {
   const server = spawn(process.execPath, [SERVER, join(folder, 'state.db'), ...programs.map(program)], {
     stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
   })
   onTestFinished(() => void server.kill('SIGKILL'))
   const events: RuntimeEvent[] = []
@@ -66,9 +75,7 @@ it('an agent without our mark in its environment dies as well, with its group', 
 
 it('an agent that waited for its restart is told to have ended, too', async () => {
   const folder = newFolder()
-  const ids = await killServer(folder, ['crash_after.py'], (events) =>
-    events.some((event) => event.type === 'agent.exited' && event.data.restart_in_ms === 1_000),
-  )
+  const ids = await killServer(folder, ['crash_after.py'], undefined, { DIES_AT_WAIT_MS: '1000' })
   const agents = openAgents({ folder })
   expect(agents.state.read().agents[ids[0]!]!.state).toBe('starting')
   await agents.supervisor.endLeftovers()

@@ -4,12 +4,13 @@
  */
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { configSchema } from '../../src/config/schema.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { untilUnharmedBySigusr1 } from '../support/agents.ts'
+import { freePort } from '../support/free-port.ts'
 import { chatFrames } from '../support/provider.ts'
 import { openTestRuntime, until } from '../support/runtime.ts'
 import { canMount, expectSound, fillDisk, lockDatabase, newDisk, newFolder, newReadOnlyFolder } from './support.ts'
@@ -194,6 +195,7 @@ test('a process that is told SIGUSR1 before and after its gate lives on, with a 
   writeFileSync(script, '#!/bin/sh\necho ready\nwhile :; do sleep 1; done\n', { mode: 0o755 })
   const { agentId } = await cage.runtime.supervisor.start({ script })
   const { pid } = cage.runtime.state.read().agents[agentId]!
+  await untilUnharmedBySigusr1(pid!)
   for (let sent = 0; sent < 100; sent++) process.kill(pid!, 'SIGUSR1')
   await until(() => cage.of('agent.output').some(({ data }) => data.text === 'ready'), 'it runs')
   for (let sent = 0; sent < 100; sent++) process.kill(pid!, 'SIGUSR1')
@@ -210,8 +212,9 @@ function overwrite(path: string, from: number, bytes: number): void {
 
 /** A port that another program has, on one address only. */
 async function takePort(host: string): Promise<number> {
-  const server = createServer().listen({ host, port: 0, ipv6Only: true })
+  const port = await freePort()
+  const server = createServer().listen({ host, port, ipv6Only: true })
   await once(server, 'listening')
   onTestFinished(() => void server.close())
-  return (server.address() as AddressInfo).port
+  return port
 }

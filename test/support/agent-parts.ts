@@ -23,7 +23,8 @@ export interface AgentPartsOptions {
 
 /** A supervisor and what it needs, all real. Agents run in the database's folder. */
 export function agentParts({ databasePath, config, redact = (text) => text, environment }: AgentPartsOptions) {
-  const agent = { python, cwd: dirname(databasePath), stop_grace_s: 1, ...config?.agent }
+  // Long, so that nobody is killed who was only slow to obey; what never obeys is given less.
+  const agent = { python, cwd: dirname(databasePath), stop_grace_s: 60, ...config?.agent }
   const checked = configSchema.parse({ ...config, agent })
   const database = openDatabase({ path: databasePath })
   const clock = systemClock

@@ -3,8 +3,8 @@
  * the process table afterwards: a test that leaves a process behind fails.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, expect } from 'vitest'
@@ -119,6 +119,19 @@ export async function untilNone<T>(find: () => Promise<T[]>): Promise<T[]> {
     if (found.length === 0 || performance.now() > deadline) return found
     await setTimeout(20)
   }
+}
+
+/**
+ * Resolves when a process that was just started ignores SIGUSR1 or has a use for it: the first thing that its gate does.
+ * Only Linux lets us look.
+ */
+export async function untilUnharmedBySigusr1(pid: number): Promise<void> {
+  if (process.platform !== 'linux') return
+  const isUnharmed = () => {
+    const masks = readFileSync(`/proc/${pid}/status`, 'utf8').matchAll(/^Sig(?:Ign|Cgt):\s*([0-9a-f]+)$/gm)
+    return [...masks].some(([, mask]) => (BigInt(`0x${mask}`) >> BigInt(constants.signals.SIGUSR1 - 1)) & 1n)
+  }
+  expect(await untilNone(async () => (isUnharmed() ? [] : [pid]))).toEqual([])
 }
 
 /** Everything that carries an agent's id in its environment, and its watchdogs, which carry it as an argument. */
