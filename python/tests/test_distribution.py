@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -57,8 +58,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("build")
     folder = tmp_path_factory.mktemp("dist")
     source = tmp_path_factory.mktemp("source")
-    # A copy: building leaves folders beside the sources.
-    run("cp", "-R", PACKAGE, PYTHON / "pyproject.toml", PYTHON / "README.md", source)
+    # A copy: building leaves folders beside the sources. Without what other processes compile meanwhile.
+    shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(PYTHON / name, source)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source)
     return folder
 

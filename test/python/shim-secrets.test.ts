@@ -34,7 +34,10 @@ async function openStage({ secrets = {} as Record<string, string> } = {}) {
     expect(request.headers.authorization).toBe('Bearer run_abc')
     if (request.url === '/api/run/secrets') return answer(response)
     expect([request.method, request.url]).toEqual(['POST', '/api/run/secrets/ack'])
-    reports.push(JSON.parse(await text(request)) as Report)
+    // An agent that is killed at the end of a test may leave in the middle of a word.
+    const report = await text(request).catch(() => undefined)
+    if (report === undefined) return
+    reports.push(JSON.parse(report) as Report)
     response.writeHead(204).end()
     for (const resume of waiting) resume()
   })
@@ -178,8 +181,10 @@ const WATCH = [
   'import os, time',
   'shown = None',
   'print("begins")',
-  'while os.environ["A"] != "end":',
+  'while True:',
   '    now = os.environ["A"], os.environ.get("B")',
+  '    if now[0] == "end":',
+  '        break',
   '    if now != shown:',
   '        shown = now',
   '        print(*now)',
