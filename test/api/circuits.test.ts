@@ -4,6 +4,9 @@ import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
 const URL = '/api/run/services/serp_api'
 
+/** Stands still, so that the whole cooldown is left. */
+const clock = { now: Date.now, monotonic: () => 1_000 }
+
 const begin = (cage: TestRuntime, token: string, body: object = { failures: 2, cooldown_s: 60 }) =>
   cage.post(`${URL}/begin`, body, token)
 
@@ -14,7 +17,7 @@ async function call(cage: TestRuntime, token: string, outcome: string): Promise<
 
 describe('a circuit for what an agent calls itself', () => {
   test('opens for every agent of the server, and is on the dashboard', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock })
     const [one, other] = [cage.addAgent(), cage.addAgent()]
     await call(cage, one.token, 'failed')
     await call(cage, other.token, 'failed')
@@ -44,7 +47,7 @@ describe('a circuit for what an agent calls itself', () => {
 
   test('of a service in the configuration has the settings from there', async () => {
     const services = { serp_api: { base_url: 'http://127.0.0.1:9', breaker: { failures: 1, cooldown_s: 7 } } }
-    const cage = await openTestRuntime({ services })
+    const cage = await openTestRuntime({ services, clock })
     const { token } = cage.addAgent()
     await call(cage, token, 'failed')
     expect((await begin(cage, token)).headers['retry-after']).toBe('7')

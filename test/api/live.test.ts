@@ -2,7 +2,6 @@
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
@@ -69,6 +68,8 @@ describe('a viewer', () => {
     const [first] = viewer.frames
     expect(first).toMatchObject({ type: 'snapshot', seq: first?.type === 'snapshot' && first.data.seq })
     for (let call = 0; call < 5; call++) await agent.chat()
+    await viewer.upToDate(cage)
+    const before = viewer.frames.length
     for (let line = 0; line < 50; line++) say(cage, agent.id, `line ${line}`)
     await viewer.upToDate(cage)
     const seqs = viewer.events.map(({ seq }) => seq)
@@ -76,7 +77,7 @@ describe('a viewer', () => {
     expect(viewer.state).toEqual(cage.runtime.state.read())
     expect(viewer.frames.filter(({ type }) => type === 'snapshot')).toHaveLength(1)
     // Fifty lines at once are not fifty frames.
-    expect(viewer.frames.length).toBeLessThan(20)
+    expect(viewer.frames.length - before).toBeLessThan(20)
   })
 
   test('is one of forty that come while much happens, and each gets every event once and in order', async () => {
@@ -172,6 +173,10 @@ describe('a viewer', () => {
 })
 
 describe('a viewer that does not read', () => {
+  let ahead = 0
+  /** Stands still while a flood is written, however long that takes. */
+  const clock = { now: () => Date.now(), monotonic: () => 1_000 + ahead }
+
   /** Says 64 KB at a time until the server holds more than a megabyte for somebody who does not read. */
   async function flood(cage: TestRuntime, agentId: string, reader: Viewer, megabytes: number): Promise<void> {
     for (let said = 0; said < megabytes * 16; said += 8) {
@@ -181,8 +186,6 @@ describe('a viewer that does not read', () => {
   }
 
   test('is dropped after ten seconds, and everyone else gets everything', async () => {
-    let ahead = 0
-    const clock = { now: () => Date.now(), monotonic: () => systemClock.monotonic() + ahead }
     const cage = await openTestRuntime({ clock })
     const agent = cage.addAgent()
     const [stuck, reader] = [await Viewer.open(cage), await Viewer.open(cage)]
@@ -200,7 +203,7 @@ describe('a viewer that does not read', () => {
   })
 
   test('for a while gets a new snapshot when it has caught up, though nothing more happens', async () => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ clock })
     const agent = cage.addAgent()
     const [slow, reader] = [await Viewer.open(cage), await Viewer.open(cage)]
     slow.socket.pause()

@@ -1,6 +1,7 @@
 /** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CostReport, costReport } from '../../src/budget/report.ts'
+import { systemClock } from '../../src/clock.ts'
 import { callTable } from '../../src/db/calls.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
@@ -209,7 +210,10 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
 })
 
 test('the status tells every budget that pays, and the projection how it is made', async () => {
-  const cage = await openTestRuntime({ budget: { per_run_usd: '5', server_usd: '20', period: { every: 'month' } } })
+  const budget = { per_run_usd: '5', server_usd: '20', period: { every: 'month' } }
+  // In the middle of a month: at its end the period would begin anew.
+  const clock = { now: () => Date.parse('2026-11-15T12:00:00Z'), monotonic: systemClock.monotonic }
+  const cage = await openTestRuntime({ budget, clock })
   const agent = cage.addAgent({ limit: '10' })
   const { access_token } = await cage.login()
   for (const done of [1, 2]) {

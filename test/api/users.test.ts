@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, type RuntimeOptions, send, type TestRuntime } from '../support/runtime.ts'
 
 const password = 'correct horse battery'
 
@@ -17,8 +17,8 @@ interface AuditRow {
   details: Record<string, unknown>
 }
 
-async function openWithPeople() {
-  const cage = await openTestRuntime()
+async function openWithPeople(options?: RuntimeOptions) {
+  const cage = await openTestRuntime(options)
   const { access_token: operator } = await cage.login()
   for (const [username, role] of [
     ['alice', 'admin'],
@@ -147,7 +147,8 @@ describe('a person', () => {
 
 describe('signing in', () => {
   test('in vain too often waits, and says for how long; both are recorded without the password', async () => {
-    const { cage } = await openWithPeople()
+    const clock = { now: Date.now, monotonic: () => 1_000 }
+    const { cage } = await openWithPeople({ clock })
     const guess = () => cage.post('/api/auth/login', { username: 'alice', password: 'wrong horse battery' })
     for (let failure = 0; failure < 5; failure++) expect((await guess()).status).toBe(401)
     const reply = await guess()
@@ -211,7 +212,11 @@ test('no password and no token is in any file: database, its journal, logs', asy
   const token = (await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, operator)).json()
   const renewed = (await cage.post(`/api/tokens/${token.id}/rotate`, {}, operator)).json()
   secrets.push(...[alice.access_token, alice.refresh_token, token.token, renewed.token].map(String))
-  const files = () => readdirSync(cage.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  // The next head of the audit takes the name of the last one whenever it likes.
+  const files = () =>
+    readdirSync(cage.folder, { recursive: true, withFileTypes: true }).filter(
+      (file) => file.isFile() && !file.name.endsWith('.next'),
+    )
   const found = files().flatMap(({ parentPath, name }) => {
     const content = readFileSync(join(parentPath, name), 'latin1')
     return secrets.filter((secret) => content.includes(secret)).map((secret) => `${secret} in ${name}`)
