@@ -47,8 +47,9 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   const content = (url: string) => JSON.stringify({ pid: process.pid, pid_started: started, url, token })
   const isOurs = () => readOrNothing(path)?.includes(token) === true
   const draft = `${path}.${randomBytes(4).toString('hex')}`
+  const write = (url: string) => writeFileSync(draft, content(url), { mode: 0o600 })
   try {
-    writeFileSync(draft, content(''), { mode: 0o600 })
+    write('')
     // A link fails where there is a file, and a complete one appears at once.
     while (!linked(draft, path)) await removeLeftover(databasePath)
   } catch (error) {
@@ -63,7 +64,9 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   return {
     publish: (url) => {
       if (!isOurs()) throw taken(databasePath, undefined)
-      writeFileSync(path, content(url), { mode: 0o600 })
+      // Complete at once, here too: half a file would be taken for a leftover.
+      write(url)
+      renameSync(draft, path)
     },
     release: () => {
       if (isOurs()) rmSync(path, { force: true })

@@ -29,6 +29,9 @@ export interface Client {
 const TRIES = 3
 /** Before the second and the third try. */
 const BACKOFF_MS = [200, 600]
+/** How long a server may take to listen, and how often that is looked at. */
+const READY_WITHIN_MS = 10_000
+const LOOK_EVERY_MS = 50
 /** Reading is quick; a stop is answered when the agent has ended, which may take its whole grace. */
 const READ_TIMEOUT_MS = 30_000
 const CHANGE_TIMEOUT_MS = 660_000
@@ -101,11 +104,15 @@ function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
   })
 }
 
+/** Waits for a server that has taken the database and does not listen yet. */
 async function serverOf(database: string): Promise<Server> {
-  const file = await readServerFile(database)
-  if (!file) throw new NotConnected(`no server runs on ${database}`)
-  if (!file.url) throw new NotConnected(`the server of ${database} is not ready`)
-  return file
+  for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+    const file = await readServerFile(database)
+    if (!file) throw new NotConnected(`no server runs on ${database}`)
+    if (file.url) return file
+    if (waitedMs >= READY_WITHIN_MS) throw new NotConnected(`the server of ${database} is not ready`)
+    await wait(LOOK_EVERY_MS)
+  }
 }
 
 async function sendOnce({ url, token }: Server, method: string, path: string, body: unknown): Promise<unknown> {
