@@ -8,7 +8,7 @@ import type { AgentId } from '../ids.ts'
 import { findByAgentId, type ProcessRow, readProcessTable } from '../process-table.ts'
 
 /** How long the killed may take to leave the process table, in ms. */
-const GONE_MS = 2_000
+const GONE_MS = 5_000
 /** Between two looks at the table, doubled from the first to the last. */
 const FIRST_LOOK_MS = 20
 const LAST_LOOK_MS = 160
@@ -32,7 +32,7 @@ export class Family {
   }
 
   /**
-   * SIGTERM to all, after `graceMs` SIGKILL. Resolves when the process table shows none of them, at the latest two
+   * SIGTERM to all, after `graceMs` SIGKILL. Resolves when the process table shows none of them, at the latest five
    * seconds after the SIGKILL, with the pids that survived.
    */
   async end(graceMs: number, clock: Clock): Promise<number[]> {
