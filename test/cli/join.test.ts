@@ -7,6 +7,9 @@ import { openPlace, type Place, type Run } from './support.ts'
 const AGENTS = {
   'forever.mjs': `setInterval(() => {}, 1000); console.log('working')`,
   'exit_7.mjs': `console.log('arguments', JSON.stringify(process.argv.slice(2))); process.exitCode = 7`,
+  'until_told.mjs': `import { existsSync } from 'node:fs'
+    console.log('working')
+    const look = setInterval(() => existsSync('go') && process.exit(7), 50)`,
   'where.mjs': `console.log(JSON.stringify({ cwd: process.cwd(), color: process.env.COLOR,
     master: Object.keys(process.env).filter((name) => name.startsWith('IRON_CAGE_MASTER_KEY')) }))`,
 }
@@ -98,8 +101,12 @@ test.each([
 
 test('two starts at once are one server with two agents', async () => {
   const place = prepare()
-  const ends = await Promise.all(
-    ['one', 'two'].map((name) => place.run(['start', 'exit_7.mjs', '--no-restart', '--port', '0', '--name', name])),
+  const runs = ['one', 'two'].map((name) =>
+    place.start(['start', 'until_told.mjs', '--no-restart', '--port', '0', '--name', name]),
   )
-  expect(ends.map(({ code }) => code)).toEqual([7, 7])
+  for (const run of runs) await run.shows(/INFO {2}working/)
+  const { out } = await place.run(['ps'])
+  for (const name of ['one', 'two']) expect(out).toMatch(new RegExp(`${name} +running`))
+  place.write('go', '')
+  for (const { ended } of runs) expect(await ended).toMatchObject({ code: 7 })
 })

@@ -86,7 +86,7 @@ test.each(['without a server', 'through the server'])(
     const all = JSON.parse(await budget('calls', AGENT, '--json')) as { cost_usd: string }[]
     expect(all).toHaveLength(5)
   },
-  90_000,
+  300_000,
 )
 
 test('the report has the same sums as text, JSON and CSV, of one agent and of all', async () => {
@@ -118,4 +118,4 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
   expect(JSON.parse(await report('--format', 'json'))).toEqual(costs)
   expect(await place.run(['report', '--format', 'csv'])).toMatchObject({ code: 2, out: '' })
   expect(await place.run(['report', 'nobody', '--format', 'csv'])).toMatchObject({ code: 5, out: '' })
-}, 90_000)
+}, 300_000)

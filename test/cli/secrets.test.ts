@@ -60,7 +60,7 @@ test('without a server secrets are set, shown masked, revealed, replaced, taken 
   expect(await secrets(['set', 'EMPTY'], '')).toMatchObject({ code: 2, err: expect.stringContaining('empty') })
   expect(await secrets(['rotate', 'NOBODY'], 'value')).toMatchObject({ code: 5 })
   requireNowhere(place)
-}, 60_000)
+})
 
 test('a running server is asked, and nothing is left of a value in any file', async () => {
   const { place, env } = await openKeyed()
@@ -71,7 +71,7 @@ test('a running server is asked, and nothing is left of a value in any file', as
   expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}-2\n`)
   expect((await secrets(['delete', 'OPENAI_API_KEY'])).code).toBe(0)
   requireNowhere(place)
-}, 60_000)
+})
 
 test('without the key, with a weak or another one, secrets say what to do and exit with 8', async () => {
   const { place, env } = await openKeyed()
@@ -93,7 +93,7 @@ test('without the key, with a weak or another one, secrets say what to do and ex
     expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(/^A +development +••••/) })
     expect(listed.err).toContain('the vault is locked')
   }
-}, 60_000)
+})
 
 test('the master key is changed while no server runs, and the old one opens nothing any more', async () => {
   const { place, env } = await openKeyed()
@@ -115,7 +115,7 @@ test('the master key is changed while no server runs, and the old one opens noth
     code: 0,
     out: 'value-of-a\n',
   })
-}, 60_000)
+})
 
 test('an agent gets its secret and finds the master key nowhere, not in any environment of its ancestors', async () => {
   const { place } = await openKeyed()
@@ -126,10 +126,13 @@ test('an agent gets its secret and finds the master key nowhere, not in any envi
   const run = await place.run(['start', LOOK, '--port', '0', '--', backwards], { env })
   expect(run.out + run.err).toMatch(/looked at \d+ places; secret abcd/)
   expect(run.code).toBe(0)
-}, 60_000)
+})
 
 function requireNowhere(place: Place): void {
-  const files = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter((file) => file.isFile())
+  // The next head of the audit takes the name of the last one whenever it likes.
+  const files = readdirSync(place.folder, { recursive: true, withFileTypes: true }).filter(
+    (file) => file.isFile() && !file.name.endsWith('.next'),
+  )
   expect(files.length).toBeGreaterThan(3)
   for (const { parentPath, name } of files) {
     expect(readFileSync(join(parentPath, name)).includes(CANARY), name).toBe(false)

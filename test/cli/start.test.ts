@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { processStarted } from '../../src/process-table.ts'
 import { openPlace, type Place, type Run } from './support.ts'
 
 /** Tiny agents; on Node because it is there for sure. */
@@ -92,7 +93,7 @@ describe('start', () => {
     await run.shows('SIGINT, stopping', 'err')
     run.child.kill('SIGINT')
     expect(await run.ended).toMatchObject({ code: 130 })
-    await expect.poll(() => isAlive(pid), { timeout: 60_000 }).toBe(false)
+    await expect.poll(() => processStarted(pid), { timeout: 60_000 }).toBeUndefined()
   })
 
   test('a reader that goes away ends it like a signal', async () => {
@@ -107,7 +108,8 @@ describe('start', () => {
     const run = place.start(['start', 'chatty.mjs', '--port', '0'], { onStoppedTerminal: true })
     // By now the log has more than a terminal takes.
     const log = join(place.folder, 'iron_logs')
-    const size = () => (existsSync(log) ? statSync(join(log, readdirSync(log)[0]!)).size : 0)
+    const files = () => (existsSync(log) ? readdirSync(log).map((name) => statSync(join(log, name))) : [])
+    const size = () => files().reduce((sum, file) => sum + file.size, 0)
     await expect.poll(size, { timeout: 60_000 }).toBeGreaterThan(100_000)
     expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('running') })
     run.child.kill('SIGTERM')
@@ -278,12 +280,3 @@ describe('what a server answers becomes the exit code and the words of the comma
     }
   })
 })
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
-}

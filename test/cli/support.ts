@@ -46,7 +46,8 @@ export class Run {
     this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
       this.err += text
     })
-    this.child.stdin.end(stdin ?? '')
+    // A program that has ended without reading is no fault of the test.
+    this.child.stdin.on('error', () => undefined).end(stdin ?? '')
     this.ended = new Promise((done) =>
       this.child.once('close', (code, signal) => done({ code, signal, out: this.out, err: this.err })),
     )
