@@ -9,10 +9,10 @@ import type { Lead, WorldOptions } from './world.ts'
 
 /** After about so many leads LinkedIn may be asked again. */
 const LEADS_AWAY = 10
-/** `Retry-After` is in whole seconds. */
-const LEAST_RETRY_AFTER_S = 1
-/** So that even the fastest machine uses up no warning's worth of money on cached profiles while that second lasts. */
-const LEAST_PACE_MS = 30
+/** In whole seconds, and so many that a busy machine is at the next lead before they are over. */
+const LEAST_RETRY_AFTER_S = 3
+/** So that even the fastest machine uses up no warning's worth of money on cached profiles while those seconds last. */
+const LEAST_PACE_MS = 80
 /** A lead with a cached profile costs three long readings in place of LinkedIn's fee and a short one. */
 const CACHED_COSTS_MORE = fromUsd('0.50')
 

@@ -2,9 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { openPlace } from '../cli/support.ts'
 
 describe('the rehearsal', () => {
-  test('finds every checkpoint of a show met, also of a second one in the same folder', {
-    timeout: 180_000,
-  }, async () => {
+  test('finds every checkpoint of a show met, also of a second one in the same folder', async () => {
     const place = openPlace()
     for (const _show of [1, 2]) {
       const { code, out } = await place.run(['demo', '--check', '--port', '0'])
@@ -15,7 +13,7 @@ describe('the rehearsal', () => {
     }
   })
 
-  test('tells each checkpoint that is not met, with what was expected, and exits 1', { timeout: 120_000 }, async () => {
+  test('tells each checkpoint that is not met, with what was expected, and exits 1', async () => {
     const { code, out } = await openPlace().run(['demo', '--check', '--budget', '30', '--port', '0'])
     expect(code).toBe(1)
     const wrong = out.split('\n').filter((line) => line.startsWith('✖'))

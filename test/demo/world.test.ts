@@ -218,7 +218,7 @@ describe('the world', () => {
 })
 
 describe('the agent in the world', () => {
-  test('a whole run spends $45.9025, lead by lead as the table says', { timeout: 180_000 }, async () => {
+  test('a whole run spends $45.9025, lead by lead as the table says', async () => {
     const world = await openWorld()
     const cage = await openCage(world)
     const { output } = await runAgent(cage)
@@ -237,7 +237,7 @@ describe('the agent in the world', () => {
     expect(cage.prompts.flatMap(personalData)).toEqual(['ceo@piileaker.com', '(415) 555-0178', leads[90]!.contactEmail])
   })
 
-  test('killed after any of its steps, it goes on without paying for one twice', { timeout: 120_000 }, async () => {
+  test('killed after any of its steps, it goes on without paying for one twice', async () => {
     const world = await openWorld()
     const cage = await openCage(world)
     // Each step of a live lead, of the first and a later degraded one, and of the one that brings the warning.
@@ -251,7 +251,7 @@ describe('the agent in the world', () => {
     checkTotals(world, cage)
   })
 
-  test('with LangChain it makes the same calls', { timeout: 180_000 }, async () => {
+  test('with LangChain it makes the same calls', async () => {
     const python = `${root}.venv-test/bin/python`
     expect(existsSync(python), 'scripts/setup-tests.sh makes .venv-test, with langchain-openai in it').toBe(true)
     const [world, plainWorld] = [await openWorld(), await openWorld()]
