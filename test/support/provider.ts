@@ -39,7 +39,8 @@ export class FakeProvider {
   }
 
   static async open(): Promise<FakeProvider> {
-    const server = createServer({ noDelay: true })
+    // Connections stay: one that is given up in the moment of a call would be a failure that nobody asked for.
+    const server = createServer({ noDelay: true, keepAliveTimeout: 300_000 })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const provider = new FakeProvider(server)
