@@ -164,25 +164,36 @@ export class BudgetExceededError extends CageError {
           needed_usd: toUsd(facts.needed),
           until: facts.until,
         },
-        hint: facts.budget === 'agent' ? undefined : BUDGET_HINTS[facts.budget],
+        hint: raisingHint(facts.budget, facts.agentId),
       },
     )
   }
 }
 
-/** These limits are settings; only an agent's own is raised live. */
-const BUDGET_HINTS = {
-  part: 'give this part of the work a larger budget',
-  run: 'restart the agent, or raise budget.per_run_usd in the configuration',
-  server: 'raise budget.server_usd in the configuration and start the server again',
+/** How the very budget is raised that refused. */
+function raisingHint(budget: BudgetScope, agentId: string): string {
+  const command = (whose: string) => `"iron-cage budget add ${whose} <usd>"`
+  return {
+    part: 'give this part of the work a larger budget',
+    agent: `approve an increase on the dashboard or with ${command(agentId)}`,
+    run: `restart the agent, which begins a new run, or raise the limit of every run with ${command('--run')}`,
+    server: `raise the limit of the whole server on the dashboard or with ${command('--server')}`,
+  }[budget]
 }
+
+const HELD_OF = {
+  part: "this part's budget",
+  agent: 'its budget',
+  run: "its run's budget",
+  server: "the server's budget",
+} as const satisfies Record<BudgetScope, string>
 
 export class BudgetHeldError extends CageError {
   override readonly name = 'BudgetHeldError'
   constructor(facts: { budget: BudgetScope; agentId: string; needed: Nanodollars; held: Nanodollars }) {
     super(
       'budget_held',
-      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))}`,
+      `${facts.agentId} needs up to ${showUsd(toUsd(facts.needed))} while running calls hold ${showUsd(toUsd(facts.held))} of ${HELD_OF[facts.budget]}`,
       {
         facts: {
           agent_id: facts.agentId,

@@ -3,7 +3,7 @@
  * (`state/state-manager.ts`); the dashboard receives the same events and runs the same `applyEvent`.
  * Messages and payloads never hold a secret or a personal datum. Free of Node: the browser uses this file too.
  */
-import type { Usd } from './money.ts'
+import type { ConfiguredScope, Usd } from './money.ts'
 
 export type Level = 'DEBUG' | 'INFO' | 'OK' | 'WARN' | 'ERROR' | 'CRIT'
 
@@ -121,6 +121,8 @@ export interface EventData {
     redactions: number
     /** What the same call would have cost on the model the agent used before it downgraded. */
     baseline_usd: Usd | null
+    /** The run whose budget paid, too. Left out where runs have none, here and below. */
+    run_id?: string
   }
   /** An LLM call ended without a complete answer. `cost_usd` is what was charged all the same. */
   'call.failed': {
@@ -137,6 +139,7 @@ export interface EventData {
     circuit?: string
     /** Another model is asked instead. */
     falls_back?: true
+    run_id?: string
   }
 
   /** A service was called (or its circuit answered for it). */
@@ -152,6 +155,7 @@ export interface EventData {
     /** What a blocked call would have cost. */
     saved_usd: Usd
     latency_ms: number
+    run_id?: string
   }
   /** A lower tier answered for a service, or another model for the one of a provider that was asked. */
   'fallback.used': { service: string; tier: Tier; why: string }
@@ -174,7 +178,7 @@ export interface EventData {
 
   /** Spending passed a warning threshold (once per limit and period). `budget` is left out for the agent's own. */
   'budget.warned': {
-    budget?: 'run' | 'server'
+    budget?: ConfiguredScope
     spent_usd: Usd
     limit_usd: Usd
     threshold: number
@@ -182,10 +186,16 @@ export interface EventData {
     suggested_increase_usd: Usd
   }
   /** Nothing more can be paid: at 100 %, or a call that does not fit any more. `budget` as above. */
-  'budget.exhausted': { budget?: 'run' | 'server'; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
-  'budget.raised': { from_usd: Usd; limit_usd: Usd; by: string }
-  /** The agent's limit counts from here: a day or a month has begun. `spent_before_usd`: all it spent until then. */
-  'budget.period_began': { starts_at: string; ends_at: string; spent_before_usd: Usd }
+  'budget.exhausted': { budget?: ConfiguredScope; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
+  /** A limit is another one, higher or lower. `budget` as above; the run's is that of every run. */
+  'budget.raised': { budget?: ConfiguredScope; from_usd: Usd; limit_usd: Usd; by: string }
+  /** A server begins, and these limits hold beside the agents' own; null where there is none. */
+  'budget.opened': { server: BudgetView | null; run_limit_usd: Usd | null }
+  /**
+   * The limit counts from here: a day or a month has begun. `spent_before_usd`: all that was spent until then. Without
+   * an agent it is the server's.
+   */
+  'budget.period_began': BudgetPeriod
   /** A call costs something else than was charged; a row of the ledger holds the difference. `model`: null for services. */
   'call.corrected': {
     call_id: string
@@ -198,6 +208,7 @@ export interface EventData {
     charged_at: string
     reason: string
     by: string
+    run_id?: string
   }
   /** A call that a killed server left open was charged or released by a person. */
   'call.resolved': {
@@ -253,7 +264,14 @@ export interface EventData {
   'secret.withheld': { environment: string; secrets: number }
 
   /** Something a person should see. `source_seq`: the event it speaks of. */
-  'alert.raised': { alert_id: string; kind: AlertKind; title: string; detail: string; source_seq: number }
+  'alert.raised': {
+    alert_id: string
+    kind: AlertKind
+    title: string
+    detail: string
+    budget?: ConfiguredScope
+    source_seq: number
+  }
   /** Somebody wanted to see whether alerts arrive. */
   'alert.tested': { by: string }
   'alert.acknowledged': { alert_id: string; by: string }
@@ -265,6 +283,22 @@ export interface EventData {
 
   /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
   'audit.broken': { problem: string; row: number | null }
+}
+
+/** The day or month that a limit is for, and all that was spent before it. */
+export interface BudgetPeriod {
+  starts_at: string
+  ends_at: string
+  spent_before_usd: Usd
+}
+
+/** A limit and what counts against it. */
+export interface BudgetView {
+  limit_usd: Usd
+  /** Ever. */
+  spent_usd: Usd
+  /** Null when the limit is for ever. */
+  period: BudgetPeriod | null
 }
 
 /** A secret in a list of all, also of those that can be restored. */

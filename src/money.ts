@@ -13,6 +13,9 @@ export type Usd = string
 /** Whose money it is: an agent's own, that of one of its runs, or everybody's on this server. */
 export type BudgetScope = 'part' | 'agent' | 'run' | 'server'
 
+/** Those whose limit begins as the configuration says: one for each run, one for everybody. */
+export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
+
 export const NANOS_PER_USD = 1_000_000_000
 
 const MAX_NANOS = 9_000_000 * NANOS_PER_USD

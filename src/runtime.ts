@@ -190,6 +190,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
+    ledger.announce()
     const incidents = new Incidents(database, state, (id, value) => vault.sealOriginal(id, value))
     const checkpoints = checkpointTable(database)
     const circuits = new Circuits({

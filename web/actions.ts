@@ -1,5 +1,6 @@
 /** Everything a person can do from the screen. Each throws ApiError. */
 import type { RuntimeEvent } from '../src/events.ts'
+import type { ConfiguredScope } from '../src/money.ts'
 import { send } from './session.ts'
 import { addOlder, log } from './store.ts'
 
@@ -9,6 +10,8 @@ export const stop = (id: string) => send('POST', `${agentPath(id)}/stop`)
 export const pause = (id: string) => send('POST', `${agentPath(id)}/pause`)
 export const resume = (id: string) => send('POST', `${agentPath(id)}/resume`)
 export const raiseBudget = (id: string, addUsd: string) => send('PATCH', `${agentPath(id)}/budget`, { add_usd: addUsd })
+export const raiseConfigured = (scope: ConfiguredScope, addUsd: string) =>
+  send('PATCH', `/api/budgets/${scope}`, { add_usd: addUsd })
 export const resetCircuit = (name: string) => send('POST', `/api/circuits/${encodeURIComponent(name)}/reset`)
 export const acknowledge = (id: string) => send('POST', `/api/alerts/${encodeURIComponent(id)}/ack`)
 

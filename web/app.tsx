@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { showUsd } from '../src/money.ts'
+import { limitsOf } from '../src/state/figures.ts'
 import type { AgentView } from '../src/state/snapshot.ts'
 import { acknowledge, pause, resume, stop } from './actions.ts'
 import { address, agentAddress, reportAddress } from './address.ts'
@@ -82,7 +83,7 @@ function Dashboard() {
       {current && shown.value ? (
         <main>
           <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
-          <CostPanel agent={current} figures={shown.value} />
+          <CostPanel agent={current} figures={shown.value} limits={limitsOf(current, snapshot.value)} />
           <ProtectionPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
           <NotificationsPanel alerts={alerts.value} circuits={circuits()} nowMs={serverNow.value} />
           <PerformancePanel agent={current} figures={shown.value} circuits={circuits()} nowMs={serverNow.value} />
@@ -206,7 +207,9 @@ function AgentButtons({ current }: { current: AgentView }) {
 
 /** The one thing that must not be overlooked: the budget is nearly spent, and nobody has said what to do. */
 function BudgetBanner({ current }: { current: AgentView }) {
-  const alert = openAlerts.value.find(({ kind, agent_id }) => agent_id === current.id && kind.startsWith('budget_'))
+  const alert = openAlerts.value.find(
+    ({ kind, agent_id, budget }) => agent_id === current.id && kind.startsWith('budget_') && !budget,
+  )
   if (!alert || !shown.value || !(current.warned || current.exhausted)) return null
   const canPause = current.state === 'running'
   return (

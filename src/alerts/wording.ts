@@ -1,12 +1,14 @@
 /** What an alert says, from its event alone. Pure. */
 import type { AlertKind, EventOf, EventType, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
-import { showUsd } from '../money.ts'
+import { type ConfiguredScope, showUsd } from '../money.ts'
 import type { Digest } from './storm.ts'
 
 export interface Wording {
   kind: AlertKind
   title: string
   detail: string
+  /** Whose money it speaks of. (Default: the agent's own, if any.) */
+  budget?: ConfiguredScope | undefined
 }
 
 /** The type of event that each kind of alert comes from; a webhook's `events` names those. */
@@ -33,6 +35,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       const { budget, spent_usd, limit_usd, used_percent } = event.data
       return {
         kind: 'budget_warning',
+        budget,
         title: `Budget warning${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%). Nothing is paid beyond the limit.`,
       }
@@ -42,6 +45,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit any more.`
       return {
         kind: 'budget_exhausted',
+        budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${call}`,
       }
@@ -110,7 +114,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
   }
 }
 
-const whoseBudget = (budget: 'run' | 'server' | undefined): string =>
+const whoseBudget = (budget: ConfiguredScope | undefined): string =>
   budget ? ` — ${{ run: 'this run', server: 'the whole server' }[budget]}` : ''
 
 /** One alert for many findings. */

@@ -1,16 +1,16 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { AgentSpec, Supervisor } from '../agents/supervisor.ts'
-import type { Balance } from '../budget/account.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Config, configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
-import { type BudgetScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
+import { toUsd } from '../money.ts'
 import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
-import { type Figures, figures } from '../state/figures.ts'
+import { type Figures, figures, hasRun } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { amount, check, readJson } from './body.ts'
+import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, newLimit } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 
 export interface AgentParts {
@@ -30,17 +30,9 @@ export interface AgentStatus {
   figures: Figures
   /** The agent's own. */
   budget: BudgetStatus
-  /** Every budget that pays for its calls, its own first: all must pass. */
-  budgets: ({ scope: BudgetScope } & Amounts)[]
+  budgets: Budgets
   /** The day or month that limits are for; null when they are for ever. */
   period: { starts_at: string; ends_at: string } | null
-}
-
-export interface Amounts {
-  limit_usd: string
-  spent_usd: string
-  held_usd: string
-  remaining_usd: string
 }
 
 export interface BudgetStatus extends Amounts {
@@ -84,7 +76,7 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       const change = await readJson(context, BUDGET_CHANGE)
-      ledger.setLimit(id, newLimit(ledger, id, change), context.get('identity').name)
+      ledger.setLimit(id, newLimit(ledger.balance(id).limit, change), context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
 }
@@ -122,18 +114,6 @@ function newAgent(
   return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
-export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
-  error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
-})
-
-function newLimit(ledger: Ledger, agentId: string, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
-  if ('limit_usd' in change) return change.limit_usd
-  const sum = toUsd(ledger.balance(agentId).limit + change.add_usd)
-  const limit = parseAmount(sum)
-  if (limit !== undefined) return limit
-  throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
-}
-
 /** Throws CageError `not_found`. */
 export function getAgent(state: StateManager, id: string): AgentView {
   const { agents } = state.read()
@@ -148,9 +128,7 @@ export function statusOf({ state, ledger }: Pick<AgentParts, 'state' | 'ledger'>
     agent,
     figures: figures(agent, state.now()),
     budget: budgetOf(ledger, agent),
-    budgets: ledger
-      .balances({ agentId: id, runId: agent.run_id })
-      .map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) })),
+    budgets: budgetsOf(ledger, { agentId: id, runId: hasRun(agent, state.read()) ? agent.run_id : null }),
     period: ledger.period(),
   }
 }
@@ -164,10 +142,3 @@ export function budgetOf(ledger: Ledger, agent: AgentView): BudgetStatus {
     warned: agent.warned,
   }
 }
-
-export const amountsOf = ({ limit, spent, held }: Balance): Amounts => ({
-  limit_usd: toUsd(limit),
-  spent_usd: toUsd(spent),
-  held_usd: toUsd(held),
-  remaining_usd: toUsd(Math.max(0, limit - spent - held)),
-})

@@ -8,7 +8,7 @@ import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd } from '../money.ts'
-import { type Figures, showDuration } from '../state/figures.ts'
+import { type Figures, type Limit, showDuration, showLimits } from '../state/figures.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
 import type { ShownCall } from './calls.ts'
 
@@ -17,6 +17,8 @@ export interface ReportFacts {
   at: string
   agent: AgentView
   figures: Figures
+  /** All limits that its calls must fit into. */
+  budgets: readonly Limit[]
   costs: CostReport
   circuits: readonly CircuitView[]
   /** Newest first. */
@@ -80,7 +82,8 @@ function tiles({ agent, figures: shown }: ReportFacts): Html {
     .map(([figure, label]) => html`<div><dt>${label}</dt><dd>${figure}</dd></div>`)}</dl>`
 }
 
-function costSection({ agent, figures: shown, costs }: ReportFacts): Html {
+function costSection({ agent, figures: shown, budgets, costs }: ReportFacts): Html {
+  const limits = showLimits(budgets)
   const baseline = [
     ['spent', agent.spent_usd],
     ['calls that an open circuit spared', shown.blocked_saved_usd],
@@ -88,6 +91,7 @@ function costSection({ agent, figures: shown, costs }: ReportFacts): Html {
   ] as const
   return html`<section>
 <h2>Cost</h2>
+${limits === null ? '' : html`<p class="dim">${limits}</p>`}
 ${burnChart(agent)}
 <div class="columns">
 ${costTable('By model', costs.by_model, 'calls')}

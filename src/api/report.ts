@@ -10,7 +10,7 @@ import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
 import type { EventType } from '../events.ts'
-import { figures } from '../state/figures.ts'
+import { figures, limitsOf } from '../state/figures.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type AgentStatus, getAgent, statusOf } from './agents.ts'
@@ -95,6 +95,7 @@ async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts>
     at: isoTime(nowMs),
     agent,
     figures: figures(agent, nowMs),
+    budgets: limitsOf(agent, state.read()),
     costs,
     circuits: Object.values(state.read().circuits),
     incidents: incidentTable(database).find({ agentId: id, limit: CALLS_SHOWN }),

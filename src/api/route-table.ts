@@ -6,9 +6,10 @@ import type * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
 import type { SessionTokens } from '../access/sessions.ts'
 import type { SecretView } from '../vault/secret.ts'
-import { type AgentStatus, BUDGET_CHANGE, NEW_AGENT } from './agents.ts'
+import { type AgentStatus, NEW_AGENT } from './agents.ts'
 import { AUDIT_PAGE } from './audit.ts'
 import { EXCHANGE, LOGIN, REFRESH } from './auth.ts'
+import { BUDGET_CHANGE, type ConfiguredBudgets } from './budgets.ts'
 import { CALLS, CORRECTION, RESOLUTION } from './calls.ts'
 import { REPORT_FORMAT } from './report.ts'
 import { CHARGE, CHECKPOINT, EVENT, OUTCOME, PROGRESS, SCAN } from './run.ts'
@@ -51,6 +52,12 @@ const STATUS = {
   budgets: 'Every budget that pays for its calls, its own first, each with its scope.',
   period: 'The day or month that limits are for, {starts_at, ends_at}; null: they are for ever.',
 } satisfies Record<keyof AgentStatus, string>
+
+const BUDGETS = {
+  server: 'What all agents together may spend: limit_usd, spent_usd, held_usd, remaining_usd; null without a limit.',
+  run: 'What each run may spend: limit_usd; null without a limit.',
+  period: "The day or month that the server's limit is for, {starts_at, ends_at}; null: it is for ever.",
+} satisfies Record<keyof ConfiguredBudgets, string>
 
 const TOKENS = {
   access_token: 'For Authorization: Bearer.',
@@ -131,6 +138,17 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
         query: REPORT_FORMAT,
         answer: { ...STATUS, costs: COSTS, circuits: 'Every circuit.' },
         types: ['text/html', 'text/csv'],
+      },
+    },
+  },
+  Budgets: {
+    description: "The limits that hold beside the agents' own: every call must fit into all of them.",
+    routes: {
+      'GET /api/budgets': { summary: "Shows the whole server's budget and the limit of each run.", answer: BUDGETS },
+      'PATCH /api/budgets/:scope': {
+        summary: 'Sets the limit of the server, or of each run, or raises it; it holds from the next call on.',
+        body: BUDGET_CHANGE,
+        answer: BUDGETS,
       },
     },
   },

@@ -8,8 +8,9 @@ import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import { changeTexts } from '../redaction/json.ts'
 import { figures } from '../state/figures.ts'
-import { amountsOf, type BudgetStatus, budgetOf, getAgent } from './agents.ts'
+import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
+import { amountsOf } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
@@ -119,6 +120,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
             cost_usd: toUsd(cost),
             saved_usd: '0',
             latency_ms: 0,
+            ...settled.paidBy,
           },
         },
         settled.write,

@@ -16,6 +16,7 @@ import { type AgentParts, agentRoutes } from './agents.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { type AuthParts, authRoutes } from './auth.ts'
+import { budgetRoutes } from './budgets.ts'
 import { type CallParts, callRoutes } from './calls.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
@@ -154,6 +155,7 @@ export function api(parts: ServerParts & MetricsParts): Hono<Env> {
     .route('/agent', agents)
     .route('/api/agents', calls)
     .route('/agent', calls)
+    .route('/api/budgets', budgetRoutes(parts, guarded))
     .route('/', reportRoutes(parts, guarded))
     .route('/api/tokens', tokenRoutes(parts, guarded))
     .route('/api/users', userRoutes(parts, guarded))

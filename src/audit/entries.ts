@@ -25,12 +25,12 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       return { role: 'agent', actor: event.agent_id ?? '', action: 'pii.found', target: incident_id, details }
     }
     case 'budget.raised': {
-      const { from_usd, limit_usd, by } = event.data
+      const { budget, from_usd, limit_usd, by } = event.data
       return {
         role: 'admin',
         actor: by,
         action: 'budget.changed',
-        target: event.agent_id,
+        target: event.agent_id ?? budget ?? null,
         details: { from_usd, limit_usd },
       }
     }

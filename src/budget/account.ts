@@ -1,5 +1,5 @@
 /** One budget: a limit, what counts against it, and who waits for it. Nothing here waits or writes. */
-import type { AgentId } from '../ids.ts'
+import type { AgentId, RunId } from '../ids.ts'
 import type { BudgetScope, Nanodollars } from '../money.ts'
 
 export interface Balance {
@@ -10,6 +10,8 @@ export interface Balance {
 
 export class Account implements Balance {
   readonly scope: BudgetScope
+  /** Whose it is, when it is a run's. */
+  readonly runId: RunId | undefined
   limit: Nanodollars
   /** In this period; ever, where there are no periods. */
   spent: Nanodollars
@@ -26,8 +28,10 @@ export class Account implements Balance {
     scope: BudgetScope,
     limit: Nanodollars,
     { spent, spentBefore, held }: { spent: Nanodollars; spentBefore: Nanodollars; held: Nanodollars },
+    runId?: RunId,
   ) {
     this.scope = scope
+    this.runId = runId
     this.limit = limit
     this.spent = spent
     this.spentBefore = spentBefore

@@ -1,19 +1,58 @@
 /** What the ledger tells, as events. Pure. */
 import type { CallRow } from '../db/calls.ts'
 import type { EventData, NewEvent } from '../events.ts'
-import type { AgentId, CallId } from '../ids.ts'
-import { type BudgetScope, type Nanodollars, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import type { AgentId, CallId, RunId } from '../ids.ts'
+import {
+  type BudgetScope,
+  type ConfiguredScope,
+  type Nanodollars,
+  showUsd,
+  suggestedIncrease,
+  toUsd,
+  type Usd,
+} from '../money.ts'
 import type { Account } from './account.ts'
 
 const show = (nanos: Nanodollars): string => showUsd(toUsd(nanos))
 
-export function raisedEvent(agentId: AgentId, from: Nanodollars, limit: Nanodollars, by: string): NewEvent {
+/** Whose limit it is: an agent's own, or one of the configuration's. */
+export type Whose = { agentId: AgentId } | { budget: ConfiguredScope }
+
+export function raisedEvent(whose: Whose, from: Nanodollars, limit: Nanodollars, by: string): NewEvent {
+  const name = 'budget' in whose ? CONFIGURED_NAMES[whose.budget] : NAMES.agent
   return {
     type: 'budget.raised',
     level: 'INFO',
-    agent_id: agentId,
-    message: `Budget ${limit >= from ? 'raised' : 'lowered'} from ${show(from)} to ${show(limit)} by ${by}`,
-    data: { from_usd: toUsd(from), limit_usd: toUsd(limit), by },
+    agent_id: 'budget' in whose ? null : whose.agentId,
+    message: `${name} ${limit >= from ? 'raised' : 'lowered'} from ${show(from)} to ${show(limit)} by ${by}`,
+    data: {
+      ...('budget' in whose && { budget: whose.budget }),
+      from_usd: toUsd(from),
+      limit_usd: toUsd(limit),
+      by,
+    },
+  }
+}
+
+/** `configured`: what the configuration says where it was changed since. */
+export function openedEvent(
+  data: EventData['budget.opened'],
+  configured: Partial<Record<ConfiguredScope, Usd>>,
+): NewEvent {
+  const { server, run_limit_usd } = data
+  const told = (scope: ConfiguredScope, what: string) => {
+    const usd = configured[scope]
+    return `${CONFIGURED_NAMES[scope]}: ${what}${usd === undefined ? '' : ` (changed; the configuration says ${showUsd(usd)})`}`
+  }
+  const parts = [
+    server && told('server', `${showUsd(server.spent_usd)} / ${showUsd(server.limit_usd)}`),
+    run_limit_usd !== null && told('run', showUsd(run_limit_usd)),
+  ]
+  return {
+    type: 'budget.opened',
+    level: 'INFO',
+    message: parts.filter(Boolean).join(' · ') || 'Agents have no budgets but their own',
+    data,
   }
 }
 
@@ -65,11 +104,12 @@ export function exhaustedEvent(
   }
 }
 
-export const periodBeganEvent = (agentId: AgentId, data: EventData['budget.period_began']): NewEvent => ({
+/** `agentId`: null for the server's own. */
+export const periodBeganEvent = (agentId: AgentId | null, data: EventData['budget.period_began']): NewEvent => ({
   type: 'budget.period_began',
   level: 'INFO',
   agent_id: agentId,
-  message: `Budget counts from ${data.starts_at} until ${data.ends_at}`,
+  message: `${agentId === null ? NAMES.server : NAMES.agent} counts from ${data.starts_at} until ${data.ends_at}`,
   data,
 })
 
@@ -82,8 +122,9 @@ export function correctedEvent(entry: {
   chargedAt: string
   reason: string
   by: string
+  paidBy: PaidBy
 }): NewEvent {
-  const { call, id, cost, difference, chargedAt, reason, by } = entry
+  const { call, id, cost, difference, chargedAt, reason, by, paidBy } = entry
   const sign = difference < 0 ? '−' : '+'
   return {
     type: 'call.corrected',
@@ -100,6 +141,7 @@ export function correctedEvent(entry: {
       charged_at: chargedAt,
       reason,
       by,
+      ...paidBy,
     },
   }
 }
@@ -128,6 +170,11 @@ export function resolvedEvent(end: {
   }
 }
 
+/** For the event of a cost. Empty where runs have no budget. */
+export type PaidBy = { run_id?: RunId }
+
 const NAMES = { agent: 'Budget', run: "The run's budget", server: "The server's budget" } as const
 
-const foreign = (scope: ToldScope): { budget?: 'run' | 'server' } => (scope === 'agent' ? {} : { budget: scope })
+const CONFIGURED_NAMES = { run: "Each run's budget", server: NAMES.server } as const
+
+const foreign = (scope: ToldScope): { budget?: ConfiguredScope } => (scope === 'agent' ? {} : { budget: scope })

@@ -14,6 +14,8 @@
  * - Memory is charged at once; the row follows with the event that tells of it, in one transaction (`Settled.write`).
  * - A charge is posted in full, also above its hold: the money is gone.
  * - What has ended is never edited: a correction is a row of its own and counts when its call did.
+ * - The limits of runs and of the server begin as the configuration says and are changed live like an agent's own. What
+ *   they were changed to holds until the configuration says something else than it did then.
  * - A charge counts in the period in which it is made, a hold in each in which it is open. While the server runs,
  *   periods only go forward, whatever the wall clock does, and no row is dated before the period it counts in.
  */
@@ -22,15 +24,26 @@ import type { Config } from '../config/schema.ts'
 import { type BudgetTable, budgetTable } from '../db/budgets.ts'
 import { type CallEnd, type CallKind, type CallRow, type CallTable, callTable } from '../db/calls.ts'
 import { type Database, isStorageFault } from '../db/database.ts'
+import { type MetaTable, metaTable } from '../db/meta.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
-import type { RuntimeEvent } from '../events.ts'
+import type { BudgetPeriod, RuntimeEvent } from '../events.ts'
 import { type AgentId, type CallId, newCallId, type RunId } from '../ids.ts'
-import { type BudgetScope, fromUsd, type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import {
+  type BudgetScope,
+  type ConfiguredScope,
+  fromUsd,
+  type Nanodollars,
+  showUsd,
+  toUsd,
+  type Usd,
+} from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Account, accountChange, type Balance } from './account.ts'
 import {
   correctedEvent,
   exhaustedEvent,
+  openedEvent,
+  type PaidBy,
   periodBeganEvent,
   raisedEvent,
   resolvedEvent,
@@ -79,6 +92,7 @@ export interface Charge {
 /** An ended hold whose row is still to be written, together with its event: `state.record(event, settled.write)`. */
 export interface Settled {
   cost: Nanodollars
+  paidBy: PaidBy
   write: () => void
 }
 
@@ -134,12 +148,15 @@ export class Ledger {
   readonly warnAt: number
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
+  readonly #meta: MetaTable
   readonly #agents = new Map<AgentId, Account>()
   /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
   readonly #runs = new Map<RunId, Account>()
   /** Parts of an agent's work that have a limit of their own, by the run they count as. */
   readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
-  readonly #perRun: Nanodollars | undefined
+  /** What the configuration says. */
+  readonly #configured: Readonly<Record<ConfiguredScope, Nanodollars | undefined>>
+  #perRun: Nanodollars | undefined
   readonly #server: Account | undefined
   /** What each open hold counts against. */
   readonly #open = new Map<CallId, readonly Account[]>()
@@ -156,10 +173,13 @@ export class Ledger {
     this.warnAt = Math.min(1, ...warnAt)
     this.#calls = callTable(database)
     this.#budgets = budgetTable(database)
-    this.#perRun = perRun
+    this.#meta = metaTable(database)
+    this.#configured = { run: perRun, server }
+    this.#perRun = this.#limitAtStart('run')
     this.#periodAt = period && periodsOf(period)
     this.#period = this.#periodAt?.(clock.now())
-    this.#server = server === undefined ? undefined : new Account('server', server, this.#totals())
+    const limit = this.#limitAtStart('server')
+    this.#server = limit === undefined ? undefined : new Account('server', limit, this.#totals())
     this.#unsubscribe = state.subscribe((event) => this.#watch(event))
     this.#turnLater()
   }
@@ -167,6 +187,30 @@ export class Ledger {
   /** Turns what a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
   recover(): number {
     return this.#calls.markUnresolved(isoTime(this.#clock.now())).length
+  }
+
+  /** Tells, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
+  announce(): void {
+    this.#now()
+    const { server_budget, run_limit_usd } = this.#state.read()
+    const [server, perRun] = [this.#server, this.#perRun]
+    if (!server && perRun === undefined && !server_budget && run_limit_usd === null) return
+    const data = {
+      server: server
+        ? {
+            limit_usd: toUsd(server.limit),
+            spent_usd: toUsd(server.spentBefore + server.spent),
+            period: this.#periodOf(server),
+          }
+        : null,
+      run_limit_usd: perRun === undefined ? null : toUsd(perRun),
+    }
+    const limits = { run: perRun, server: server?.limit }
+    const changed = CONFIGURED.filter((scope) => limits[scope] !== this.#configured[scope])
+    const configured = Object.fromEntries(changed.map((scope) => [scope, toUsd(this.#configured[scope]!)]))
+    this.#state.record(openedEvent(data, configured), () => {
+      for (const scope of CONFIGURED) this.#keep(scope, limits[scope])
+    })
   }
 
   /** Gives an agent its limit. */
@@ -258,7 +302,43 @@ export class Ledger {
     const account = this.#agent(agentId)
     const from = account.limit
     account.setLimit(limit)
-    this.#state.record(raisedEvent(agentId, from, limit, by), () => this.#save(agentId, account))
+    this.#state.record(raisedEvent({ agentId }, from, limit, by), () => this.#save(agentId, account))
+  }
+
+  /** The limit of each run; undefined where there is none. */
+  get runLimit(): Nanodollars | undefined {
+    return this.#perRun
+  }
+
+  /** The whole server's budget, in this period; undefined where there is none. */
+  serverBalance(): Balance | undefined {
+    this.#now()
+    if (!this.#server) return undefined
+    const { limit, spent, held } = this.#server
+    return { limit, spent, held }
+  }
+
+  /** Sets the limit of the server, or of every run, as `setLimit` does. Throws CageError `conflict` where there is none. */
+  setConfiguredLimit(budget: ConfiguredScope, limit: Nanodollars, by: string): void {
+    const from = this.configuredLimit(budget)
+    if (budget === 'server') this.#server!.setLimit(limit)
+    else {
+      this.#perRun = limit
+      for (const run of this.#runs.values()) run.setLimit(limit)
+    }
+    this.#state.record(raisedEvent({ budget }, from, limit, by), () => this.#keep(budget, limit))
+  }
+
+  /** Throws CageError `conflict` where there is none: what was spent without a limit is not counted against one. */
+  configuredLimit(budget: ConfiguredScope): Nanodollars {
+    this.#now()
+    const limit = budget === 'server' ? this.#server?.limit : this.#perRun
+    if (limit !== undefined) return limit
+    const [what, key] = budget === 'server' ? ['the server has', 'server_usd'] : ['runs have', 'per_run_usd']
+    throw new CageError('conflict', `${what} no limit that could be changed`, {
+      facts: { budget },
+      hint: `give it one with budget.${key} in the configuration and start the server again`,
+    })
   }
 
   /**
@@ -274,12 +354,14 @@ export class Ledger {
     const chargedAt = call.ended_at ?? call.started_at
     // Runs of an earlier server have no budget any more.
     const runId = call.run_id !== null && this.#runs.has(call.run_id) ? call.run_id : null
-    for (const account of this.#accountsOf({ agentId, runId })) {
+    const accounts = this.#accountsOf({ agentId, runId })
+    for (const account of accounts) {
       account.correct(difference, account.scope === 'run' || chargedAt >= (this.#periodStart ?? ''))
     }
     const { run_id, target, model } = call
     const entry = { agent_id: agentId, id, run_id, target, model, corrects: callId, reason }
-    this.#state.record(correctedEvent({ call, id, cost, difference, chargedAt, reason, by }), () =>
+    const told = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(accounts) }
+    this.#state.record(correctedEvent(told), () =>
       this.#calls.insertCorrection({
         ...entry,
         cost_nanos: difference,
@@ -371,7 +453,7 @@ export class Ledger {
       code: charge.code ?? null,
       ended_at: endedAt,
     }
-    return { cost: charge.cost, write: () => void this.#calls.end(row) }
+    return { cost: charge.cost, paidBy: paidBy(accounts), write: () => void this.#calls.end(row) }
   }
 
   #accountsOf({ agentId, runId: innermost }: Spender): Account[] {
@@ -411,9 +493,24 @@ export class Ledger {
   #run(runId: RunId, limit: Nanodollars): Account {
     const known = this.#runs.get(runId)
     if (known) return known
-    const account = new Account('run', limit, { spent: 0, spentBefore: 0, held: 0 })
+    const account = new Account('run', limit, { spent: 0, spentBefore: 0, held: 0 }, runId)
     this.#runs.set(runId, account)
     return account
+  }
+
+  /** The configuration's word, or the one that came after it. */
+  #limitAtStart(scope: ConfiguredScope): Nanodollars | undefined {
+    const configured = this.#configured[scope]
+    const kept = this.#meta.get(keyOf(scope))
+    if (configured === undefined || kept === undefined) return configured
+    const { configured_usd, limit_usd } = JSON.parse(kept) as Kept
+    return configured_usd === toUsd(configured) && limit_usd !== null ? fromUsd(limit_usd) : configured
+  }
+
+  #keep(scope: ConfiguredScope, limit: Nanodollars | undefined): void {
+    const usd = (nanos: Nanodollars | undefined) => (nanos === undefined ? null : toUsd(nanos))
+    const kept: Kept = { configured_usd: usd(this.#configured[scope]), limit_usd: usd(limit) }
+    this.#meta.put(keyOf(scope), JSON.stringify(kept))
   }
 
   #totals(agentId?: AgentId) {
@@ -438,6 +535,7 @@ export class Ledger {
       this.#server?.beginPeriod()
       for (const account of this.#agents.values()) account.beginPeriod()
       for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
+      if (this.#server) this.#tellPeriod(null, this.#server)
       this.#turnLater()
     }
     return Math.max(now, this.#period?.startsAt ?? now)
@@ -458,12 +556,18 @@ export class Ledger {
     }, ms).unref()
   }
 
-  #tellPeriod(agentId: AgentId, account: Account): void {
-    const period = this.period()
+  /** `agentId`: null for the server's own. */
+  #tellPeriod(agentId: AgentId | null, account: Account): void {
+    const period = this.#periodOf(account)
     if (!period) return
-    this.#state.record(periodBeganEvent(agentId, { ...period, spent_before_usd: toUsd(account.spentBefore) }), () =>
-      this.#save(agentId, account),
-    )
+    this.#state.record(periodBeganEvent(agentId, period), () => {
+      if (agentId !== null) this.#save(agentId, account)
+    })
+  }
+
+  #periodOf({ spentBefore }: Account): BudgetPeriod | null {
+    const period = this.period()
+    return period && { ...period, spent_before_usd: toUsd(spentBefore) }
   }
 
   /** The row of a call. */
@@ -519,6 +623,21 @@ export class Ledger {
     if (account.scope === 'agent') this.#save(agentId, account)
   }
 }
+
+const paidBy = (accounts: readonly Account[]): PaidBy => {
+  const runId = accounts.find(({ scope }) => scope === 'run')?.runId
+  return runId === undefined ? {} : { run_id: runId }
+}
+
+const CONFIGURED = ['run', 'server'] as const satisfies ConfiguredScope[]
+
+/** A limit as it was last, and what the configuration said then. */
+interface Kept {
+  configured_usd: Usd | null
+  limit_usd: Usd | null
+}
+
+const keyOf = (scope: ConfiguredScope): string => `budget.${scope}`
 
 /** Events after which more has been spent. */
 const COSTS: ReadonlySet<RuntimeEvent['type']> = new Set([

@@ -3,8 +3,8 @@
  * it: when a server does not start any more, its money must still be looked at and put right.
  */
 import type { Argv } from 'yargs'
-import { type Amounts, amountsOf } from '../api/agents.ts'
 import { check } from '../api/body.ts'
+import { type Amounts, amountsOf } from '../api/budgets.ts'
 import { CALLS, type ShownCall, shownCall } from '../api/calls.ts'
 import { parseTypedAmount } from '../config/amount.ts'
 import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'

@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
 import type { SessionTokens } from '../access/sessions.ts'
+import type { Budgets } from '../api/budgets.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Usd } from '../money.ts'
 import type { Figures } from '../state/figures.ts'
@@ -19,6 +20,7 @@ export interface AgentStatus {
   agent: AgentView
   figures: Figures
   budget: { limit_usd: Usd; spent_usd: Usd; held_usd: Usd; remaining_usd: Usd; used_percent: number }
+  budgets: Budgets
 }
 
 export interface Client {

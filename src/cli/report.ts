@@ -1,7 +1,7 @@
 /** The report of an agent on a terminal: 48 columns, every line from the figures that the dashboard shows. */
 import type { Cost, CostReport } from '../budget/report.ts'
 import { showUsd } from '../money.ts'
-import { type Figures, showDuration } from '../state/figures.ts'
+import { type Figures, type Limit, showDuration } from '../state/figures.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
 
 const WIDTH = 48
@@ -10,6 +10,8 @@ export interface ReportFacts {
   agent: AgentView
   circuits: readonly CircuitView[]
   figures: Figures
+  /** All limits that its calls must fit into. (Default: its own only.) */
+  budgets?: readonly Limit[]
   /** Where the money went, from the ledger. (Default: the agent's own sums only.) */
   costs?: CostReport
   /** Paths and addresses told at the end, by their label. */
@@ -17,7 +19,7 @@ export interface ReportFacts {
 }
 
 /** Lines without a newline. */
-export function reportLines({ agent, figures: shown, circuits, costs, footer }: ReportFacts): string[] {
+export function reportLines({ agent, figures: shown, circuits, budgets = [], costs, footer }: ReportFacts): string[] {
   const { outcomes, progress } = agent
   const unit = progress?.unit ?? 'units'
   return [
@@ -35,6 +37,9 @@ export function reportLines({ agent, figures: shown, circuits, costs, footer }: 
       ? row('Total', showUsd(agent.spent_usd))
       : row('Total', `${showUsd(agent.spent_usd)} of ${showUsd(agent.limit_usd)} (${shown.used})`),
     ...(agent.period ? [row('This period', shown.spent), row('  until', agent.period.ends_at)] : []),
+    ...budgets
+      .filter(({ scope }) => scope !== 'agent')
+      .map(({ scope, spent_usd, limit_usd }) => row(`  ${scope}`, `${showUsd(spent_usd)} of ${showUsd(limit_usd)}`)),
     ...(shown.average ? [row('Per unit', shown.average)] : []),
     ...projectionRows(shown),
     ...Object.entries(agent.by_model).map(([model, { cost_usd, calls }]) =>

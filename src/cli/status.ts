@@ -1,4 +1,4 @@
-import { type Figures, figures } from '../state/figures.ts'
+import { type Figures, figures, type Limit, limitsOf, showLimits } from '../state/figures.ts'
 import type { AgentView, CircuitView, Snapshot } from '../state/snapshot.ts'
 import { type AgentStatus, connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
@@ -25,12 +25,13 @@ export const statusCommand: Command = (yargs, terminal) =>
       if (id !== undefined) {
         const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
         if (asJson) return terminal.out(json(status))
-        return agentLines(status.agent, status.figures).forEach(terminal.out)
+        return agentLines(status.agent, status.figures, status.budgets).forEach(terminal.out)
       }
       const { snapshot, server_time } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
       const agents = Object.values(snapshot.agents).map((agent) => ({
         agent,
         figures: figures(agent, Date.parse(server_time)),
+        budgets: limitsOf(agent, snapshot),
       }))
       const circuits = Object.values(snapshot.circuits)
       if (asJson) return terminal.out(json({ server: snapshot.server, agents, circuits }))
@@ -39,18 +40,19 @@ export const statusCommand: Command = (yargs, terminal) =>
       const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
       if (server) terminal.out(`open    ${server.url}/#code=${code}`)
       if (agents.length === 0) terminal.err('no agent has run here yet')
-      for (const { agent, figures: shown } of agents) agentLines(agent, shown).forEach(terminal.out)
+      for (const { agent, figures: shown, budgets } of agents) agentLines(agent, shown, budgets).forEach(terminal.out)
       if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
     },
   )
 
-function agentLines(agent: AgentView, shown: Figures): string[] {
+function agentLines(agent: AgentView, shown: Figures, budgets: readonly Limit[]): string[] {
   const entries: [string, string | null][] = [
     ['script', agent.script],
     ['why', agent.reason],
     ['process', agent.pid === null ? null : String(agent.pid)],
     ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],
     ['budget', `${shown.spent}, ${shown.used}`],
+    ['', showLimits(budgets)],
     ['cost', [shown.average, shown.projection].filter(Boolean).join(', ') || null],
     ['progress', shown.progress],
     ['success', shown.success],

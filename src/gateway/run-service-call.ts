@@ -211,6 +211,7 @@ function recordCalled(
     cost_usd: toUsd(settled?.cost ?? 0),
     saved_usd: toUsd(blocked ? open.cost : 0),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
+    ...settled?.paidBy,
   }
   state.record(
     {

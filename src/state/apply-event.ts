@@ -2,7 +2,7 @@
  * The only way the shared state changes: `applyEvent(snapshot, event)` returns the next snapshot and touches neither
  * argument. The server runs it after the event's row is committed, the browser when the event arrives. Free of Node.
  */
-import type { EventOf, RuntimeEvent, SecretListed } from '../events.ts'
+import type { BudgetView, EventOf, RuntimeEvent, SecretListed } from '../events.ts'
 import { addUsd, fromUsd, toUsd, type Usd } from '../money.ts'
 import {
   AGENTS_KEPT,
@@ -32,8 +32,14 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
     case 'server.stopped':
       next.server = null
       break
+    case 'budget.opened':
+      next.run_limit_usd = event.data.run_limit_usd
+      break
+    case 'budget.raised':
+      if (event.data.budget === 'run') next.run_limit_usd = event.data.limit_usd
+      break
     case 'alert.raised': {
-      const { alert_id, kind, title, detail, source_seq } = event.data
+      const { alert_id, kind, title, detail, budget = null, source_seq } = event.data
       next.alerts = [
         {
           id: alert_id,
@@ -43,6 +49,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
           detail,
           at: event.at,
           agent_id: event.agent_id,
+          budget,
           source_seq,
           acknowledged: false,
           delivered: [],
@@ -60,6 +67,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
       )
       break
   }
+  next.server_budget = applyToServerBudget(snapshot.server_budget, event)
   next.circuits = applyToCircuits(snapshot.circuits, event)
   next.vault = applyToVault(snapshot.vault, event)
   next.secrets = applyToSecrets(snapshot.secrets, event)
@@ -77,6 +85,36 @@ function applyToAlert(
   return event.type === 'alert.delivered'
     ? { ...alert, delivered: [...alert.delivered, channel], failed }
     : { ...alert, failed: [...failed, { channel, error: event.data.error }] }
+}
+
+function applyToServerBudget(budget: BudgetView | null, event: RuntimeEvent): BudgetView | null {
+  if (event.type === 'budget.opened') return event.data.server
+  if (!budget) return null
+  switch (event.type) {
+    case 'budget.raised':
+      return event.data.budget === 'server' ? { ...budget, limit_usd: event.data.limit_usd } : budget
+    case 'budget.period_began':
+      return event.agent_id === null ? { ...budget, period: event.data } : budget
+    case 'call.completed':
+    case 'call.failed':
+    case 'service.called':
+    case 'call.resolved':
+      return { ...budget, spent_usd: addUsd(budget.spent_usd, event.data.cost_usd) }
+    case 'call.corrected':
+      return {
+        ...budget,
+        spent_usd: addUsd(budget.spent_usd, event.data.difference_usd),
+        period: correctedPeriod(budget.period, event),
+      }
+    default:
+      return budget
+  }
+}
+
+/** What was charged before a period is corrected before it. */
+function correctedPeriod(period: BudgetView['period'], { data }: EventOf<'call.corrected'>): BudgetView['period'] {
+  if (!period || data.charged_at >= period.starts_at) return period
+  return { ...period, spent_before_usd: addUsd(period.spent_before_usd, data.difference_usd) }
 }
 
 /** What stands under a name. Agents choose names, and "constructor" is on every object. */
@@ -199,8 +237,24 @@ function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapsho
       : keepNewest({ ...agents, [event.agent_id]: newAgent(event.agent_id, event) })
   }
   if (!agent) return agents
-  const changed = applyToAgent(agent, event)
+  const changed = applyToRun(applyToAgent(agent, event), event)
   return changed === agent ? agents : { ...agents, [agent.id]: changed }
+}
+
+/** A call of an earlier run may be told late; it is none of the present one. */
+function applyToRun(agent: AgentView, event: RuntimeEvent): AgentView {
+  const add = (runId: string | undefined, usd: Usd) =>
+    runId === agent.run_id ? { ...agent, run_spent_usd: addUsd(agent.run_spent_usd, usd) } : agent
+  switch (event.type) {
+    case 'call.completed':
+    case 'call.failed':
+    case 'service.called':
+      return add(event.data.run_id, event.data.cost_usd)
+    case 'call.corrected':
+      return add(event.data.run_id, event.data.difference_usd)
+    default:
+      return agent
+  }
 }
 
 /** A new policy holds for every agent that is still there. */
@@ -269,13 +323,8 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
         },
       }
     case 'call.corrected': {
-      const { difference_usd, charged_at } = event.data
-      const { period } = agent
-      const isBefore = period !== null && charged_at < period.starts_at
-      return {
-        ...addCost(agent, event.data, difference_usd),
-        period: isBefore ? { ...period, spent_before_usd: addUsd(period.spent_before_usd, difference_usd) } : period,
-      }
+      const { difference_usd } = event.data
+      return { ...addCost(agent, event.data, difference_usd), period: correctedPeriod(agent.period, event) }
     }
     case 'call.resolved':
       return addCost(agent, event.data, event.data.cost_usd)
@@ -325,6 +374,7 @@ function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
     detect,
     limit_usd,
     spent_usd: '0',
+    run_spent_usd: '0',
     period: null,
     warned: false,
     exhausted: false,
@@ -348,6 +398,7 @@ function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<A
     state: 'running',
     reason: null,
     run_id: event.data.run_id,
+    run_spent_usd: '0',
     pid: event.data.pid,
     exit_code: null,
     signal: null,

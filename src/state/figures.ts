@@ -2,9 +2,10 @@
  * The numbers people read, each derived in one place: CLI, API, dashboard and reports print these very strings.
  * Free of Node.
  */
-import { addUsd, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
+import type { BudgetView } from '../events.ts'
+import { addUsd, type BudgetScope, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
 import { percentile } from './apply-event.ts'
-import type { AgentView, CircuitView } from './snapshot.ts'
+import type { AgentView, CircuitView, Snapshot } from './snapshot.ts'
 
 /** How many of the last units a projection looks at. */
 const PROJECTION_WINDOW = 10
@@ -158,8 +159,45 @@ function project(agent: AgentView): { usd: Usd; method: string } | null {
   }
 }
 
+/** One of the budgets that must all pass an agent's calls. */
+export interface Limit {
+  scope: BudgetScope
+  limit_usd: Usd
+  /** In this period. */
+  spent_usd: Usd
+}
+
+/** An agent's own first. */
+export function limitsOf(agent: AgentView, snapshot: Snapshot): Limit[] {
+  const { run_limit_usd, server_budget } = snapshot
+  const limits: Limit[] = [{ scope: 'agent', limit_usd: agent.limit_usd, spent_usd: spentOfLimit(agent) }]
+  if (run_limit_usd !== null && hasRun(agent, snapshot)) {
+    limits.push({ scope: 'run', limit_usd: run_limit_usd, spent_usd: agent.run_spent_usd })
+  }
+  if (server_budget) {
+    limits.push({ scope: 'server', limit_usd: server_budget.limit_usd, spent_usd: spentOfLimit(server_budget) })
+  }
+  return limits
+}
+
+/** "server $12.40 of $100.00 · the agent's limit is reached first"; null where the agent's own is the only one. */
+export function showLimits(limits: readonly Limit[]): string | null {
+  const others = limits.filter(({ scope }) => scope !== 'agent')
+  if (others.length === 0) return null
+  const left = ({ limit_usd, spent_usd }: Limit) => fromUsd(limit_usd) - fromUsd(spent_usd)
+  const first = limits.reduce((least, limit) => (left(limit) < left(least) ? limit : least))
+  const parts = others.map(
+    ({ scope, limit_usd, spent_usd }) => `${scope} ${showUsd(spent_usd)} of ${showUsd(limit_usd)}`,
+  )
+  return [...parts, `the ${first.scope}'s limit is reached${left(first) > 0 ? ' first' : ''}`].join(' · ')
+}
+
+/** It runs or ran in this server. A client that is not supervised never does. */
+export const hasRun = ({ pid, ended_at }: AgentView, { server }: Pick<Snapshot, 'server'>): boolean =>
+  pid !== null || (ended_at !== null && server !== null && ended_at >= server.started_at)
+
 /** What counts against the limit. */
-export function spentOfLimit({ spent_usd, period }: AgentView): Usd {
+export function spentOfLimit({ spent_usd, period }: BudgetView): Usd {
   if (!period) return spent_usd
   // A call that ended before midnight may be told after it: for that moment less is known than was spent before.
   return toUsd(Math.max(0, fromUsd(spent_usd) - fromUsd(period.spent_before_usd)))

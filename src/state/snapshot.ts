@@ -2,8 +2,18 @@
  * Everything the dashboard shows, at one `seq`. It is a pure function of the events before it (`apply-event.ts`), so the
  * server, a restarted server and the browser all hold the same one. Plain JSON. Free of Node.
  */
-import type { AgentState, CircuitState, Level, PiiType, RuntimeEvent, SafetyMode, SecretListed } from '../events.ts'
-import type { Usd } from '../money.ts'
+import type {
+  AgentState,
+  BudgetPeriod,
+  BudgetView,
+  CircuitState,
+  Level,
+  PiiType,
+  RuntimeEvent,
+  SafetyMode,
+  SecretListed,
+} from '../events.ts'
+import type { ConfiguredScope, Usd } from '../money.ts'
 
 export interface Snapshot {
   /** The last event that is in it; 0 when there is none. */
@@ -12,6 +22,10 @@ export interface Snapshot {
   at: string | null
   /** The running server; null when it stopped in order. */
   server: { version: string; url: string; started_at: string } | null
+  /** What all agents together may spend; null without a limit. */
+  server_budget: BudgetView | null
+  /** What each run may spend; null without a limit. */
+  run_limit_usd: Usd | null
   /** By agent id, oldest first; at most AGENTS_KEPT. */
   agents: Record<string, AgentView>
   /** By the name of the provider or service. */
@@ -50,8 +64,10 @@ export interface AgentView {
   limit_usd: Usd
   /** In all its life. */
   spent_usd: Usd
-  /** The day or month that the limit is for, and what was spent before it; null when the limit is for ever. */
-  period: { starts_at: string; ends_at: string; spent_before_usd: Usd } | null
+  /** By its present or last run, where runs have a budget. */
+  run_spent_usd: Usd
+  /** Null when the limit is for ever. */
+  period: BudgetPeriod | null
   warned: boolean
   exhausted: boolean
   by_model: Record<string, ModelView>
@@ -122,6 +138,8 @@ export interface AlertView {
   detail: string
   at: string
   agent_id: string | null
+  /** Whose money it speaks of, when it is not the agent's own. */
+  budget: ConfiguredScope | null
   source_seq: number
   acknowledged: boolean
   /** The channels it went out by. */
@@ -148,6 +166,8 @@ export const emptySnapshot = (): Snapshot => ({
   seq: 0,
   at: null,
   server: null,
+  server_budget: null,
+  run_limit_usd: null,
   agents: {},
   circuits: {},
   alerts: [],

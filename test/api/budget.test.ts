@@ -71,6 +71,70 @@ describe('a budget', () => {
   })
 })
 
+describe("the limits beside the agents' own", () => {
+  test('are looked at, set and added to by an admin, live, and the audit tells by whom', async () => {
+    const cage = await openTestRuntime({ budget: { server_usd: '20', per_run_usd: '5' } })
+    const agent = cage.addAgent({ limit: '10' })
+    const { access_token } = await cage.login()
+    const change = async (scope: string, body: object) =>
+      (await cage.post(`/api/budgets/${scope}`, body, access_token, 'PATCH')).json()
+    await agent.chat({ max_tokens: 5 })
+    expect(await change('server', { add_usd: '25' })).toEqual({
+      server: { limit_usd: '45', spent_usd: '0.005', held_usd: '0', remaining_usd: '44.995' },
+      run: { limit_usd: '5' },
+      period: null,
+    })
+    expect(await change('run', { limit_usd: '$7.50' })).toMatchObject({ run: { limit_usd: '7.5' } })
+    expect((await cage.get('/api/budgets', access_token)).json()).toMatchObject({
+      server: { limit_usd: '45' },
+      run: { limit_usd: '7.5' },
+    })
+    expect((await cage.get(`/api/agents/${agent.id}/status`, access_token)).json().budgets).toMatchObject([
+      { scope: 'agent', limit_usd: '10' },
+      { scope: 'run', limit_usd: '7.5' },
+      { scope: 'server', limit_usd: '45' },
+    ])
+    expect(await change('nothing', { limit_usd: '1' })).toMatchObject({ error: { code: 'not_found' } })
+    expect(await change('server', { limit_usd: '-1' })).toMatchObject({ error: { code: 'bad_request' } })
+    expect(await change('server', { add_usd: '9000000' })).toMatchObject({ error: { code: 'invalid_amount' } })
+    const { rows } = (await cage.get('/api/audit?limit=100', access_token)).json() as {
+      rows: { action: string; actor: string; target: string; details: object }[]
+    }
+    const told = rows.filter(({ action }) => action === 'budget.changed').reverse()
+    expect(told.map(({ actor, target, details }) => [actor, target, details])).toEqual([
+      ['operator', 'server', { from_usd: '20', limit_usd: '45' }],
+      ['operator', 'run', { from_usd: '5', limit_usd: '7.5' }],
+    ])
+  })
+
+  test.each([
+    ['server', { server_usd: '0.001' }, 'the server has $0.001 of $0.001 left', 'iron-cage budget add --server <usd>'],
+    ['run', { per_run_usd: '0.001' }, 'its run has $0.001 of $0.001 left', 'iron-cage budget add --run <usd>'],
+  ])('refuse a call by name, with the command that raises just that one: %s', async (scope, budget, what, command) => {
+    const cage = await openTestRuntime({ budget })
+    const agent = cage.addAgent()
+    const refused = await agent.chat({ max_tokens: 5 })
+    expect(refused.status).toBe(402)
+    expect(refused.json()).toMatchObject({ error: { message: expect.stringContaining(what) } })
+    expect(refused.text).toContain(command)
+    expect(cage.of('alert.raised').map(({ data }) => data.budget)).toEqual([scope])
+    const { access_token } = await cage.login()
+    await cage.post(`/api/budgets/${scope}`, { add_usd: '1' }, access_token, 'PATCH')
+    expect((await agent.chat({ max_tokens: 5 })).status).toBe(200)
+    expect(agent.balance().limit).toBe('10')
+  })
+
+  test('that the configuration does not give cannot be changed', async () => {
+    const cage = await openTestRuntime()
+    const { access_token } = await cage.login()
+    for (const scope of ['server', 'run']) {
+      const reply = await cage.post(`/api/budgets/${scope}`, { limit_usd: '5' }, access_token, 'PATCH')
+      expect([reply.status, reply.json()]).toMatchObject([409, { error: { code: 'conflict' } }])
+    }
+    expect((await cage.get('/api/budgets', access_token)).json()).toEqual({ server: null, run: null, period: null })
+  })
+})
+
 describe('what an agent reports', () => {
   test('is charged to its budget, as far as that goes', async () => {
     const cage = await openTestRuntime()

@@ -5,6 +5,7 @@ import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
+import { limitsOf, showLimits } from '../../src/state/figures.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
 import { completedEvent, startedEvent } from './support.ts'
@@ -19,6 +20,7 @@ function openBudgets({ agent = '100', run, server }: Limits, database = openData
   const world = openWorld(database)
   const limit = (usd: string | undefined) => (usd === undefined ? undefined : fromUsd(usd))
   const ledger = new Ledger({ ...world, warnAt: [0.9], perRun: limit(run), server: limit(server) })
+  ledger.announce()
   const { state } = world
   const hold = (agentId: string, runId: string | null, most: Nanodollars, signal: AbortSignal | undefined) =>
     ledger.hold({ callId: newCallId(), agentId, runId, kind: 'llm', target: 'openai', model: 'gpt-4', most }, signal)
@@ -33,8 +35,15 @@ function openBudgets({ agent = '100', run, server }: Limits, database = openData
     hold: (agentId: string, runId: string | null, usd: string) =>
       hold(agentId, runId, fromUsd(usd), AbortSignal.abort()),
     waitFor: (agentId: string, runId: string | null, usd: string) => hold(agentId, runId, fromUsd(usd), undefined),
-    end: (held: Hold, usd: string) =>
-      state.record(completedEvent(held.agentId, usd), ledger.charge(held, { cost: fromUsd(usd) }).write),
+    end: (held: Hold, usd: string) => {
+      const settled = ledger.charge(held, { cost: fromUsd(usd) })
+      state.record(completedEvent(held.agentId, usd, settled.paidBy), settled.write)
+    },
+    /** What the screen shows beside the agent's own. */
+    shown: (agentId: string) =>
+      limitsOf(state.read().agents[agentId]!, state.read())
+        .slice(1)
+        .map(({ scope, spent_usd, limit_usd }) => [scope, spent_usd, limit_usd]),
     spent: (agentId: string, runId: string | null) =>
       ledger.balances({ agentId, runId }).map(({ scope, spent, held }) => [scope, toUsd(spent), toUsd(held)]),
   }
@@ -42,18 +51,23 @@ function openBudgets({ agent = '100', run, server }: Limits, database = openData
 
 describe('a call', () => {
   test.each([
-    ['agent', { agent: '1', run: '5', server: '5' }, 'a-1 needs up to $2.00 but has $1.00 of $1.00 left', /budget add/],
+    [
+      'agent',
+      { agent: '1', run: '5', server: '5' },
+      'a-1 needs up to $2.00 but has $1.00 of $1.00 left',
+      /budget add a-1 <usd>/,
+    ],
     [
       'run',
       { agent: '5', run: '1', server: '5' },
       'a-1 needs up to $2.00 but its run has $1.00 of $1.00 left',
-      /per_run_usd/,
+      /restart the agent, .*budget add --run <usd>/,
     ],
     [
       'server',
       { agent: '5', run: '5', server: '1' },
       'a-1 needs up to $2.00 but the server has $1.00 of $1.00 left',
-      /server_usd/,
+      /budget add --server <usd>/,
     ],
   ] as const)(
     'is refused by the budget of the %s when that is the one that cannot pay',
@@ -95,6 +109,7 @@ describe('a call', () => {
     const first = await world.hold('a-1', 'run-1', '0.8')
     await expect(world.hold('a-2', 'run-2', '0.5')).rejects.toMatchObject({
       code: 'budget_held',
+      message: "a-2 needs up to $0.50 while running calls hold $0.80 of the server's budget",
       facts: { budget: 'server' },
     })
     const waiting = world.waitFor('a-2', 'run-2', '0.5')
@@ -167,11 +182,149 @@ describe("the server's budget", () => {
   })
 })
 
+describe('a limit of the configuration', () => {
+  test('is raised while a call waits, which then goes on, and lowered below what is spent, when none does', async () => {
+    const world = openBudgets({ server: '1' })
+    world.begin('a-1')
+    await world.hold('a-1', 'run-1', '0.8')
+    const waiting = world.waitFor('a-1', 'run-1', '0.5')
+    world.ledger.setConfiguredLimit('server', fromUsd('1.3'), 'ann')
+    world.end(await waiting, '0.5')
+    world.ledger.setConfiguredLimit('server', fromUsd('0.4'), 'ann')
+    await expect(world.hold('a-1', 'run-1', '0.01')).rejects.toMatchObject({
+      code: 'budget_exceeded',
+      facts: { budget: 'server', limit_usd: '0.4', spent_usd: '0.5' },
+    })
+    expect(world.of('budget.raised').map(({ agent_id, message, data }) => [agent_id, message, data.budget])).toEqual([
+      [null, "The server's budget raised from $1.00 to $1.30 by ann", 'server'],
+      [null, "The server's budget lowered from $1.30 to $0.40 by ann", 'server'],
+    ])
+    expect(world.shown('a-1')).toEqual([['server', '0.5', '0.4']])
+  })
+
+  test('is told and warned of anew when it is another one', async () => {
+    const world = openBudgets({ server: '1' })
+    world.begin('a-1')
+    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    world.ledger.setConfiguredLimit('server', fromUsd('2'), 'ann')
+    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    for (const type of ['budget.warned', 'budget.exhausted'] as const) {
+      expect(world.of(type).map(({ data }) => [data.budget, data.limit_usd])).toEqual([
+        ['server', '1'],
+        ['server', '2'],
+      ])
+    }
+  })
+
+  test('for runs holds for those that run and those to come', async () => {
+    const world = openBudgets({ run: '1' })
+    world.begin('a-1')
+    await world.hold('a-1', 'run-1', '1')
+    world.ledger.setConfiguredLimit('run', fromUsd('3'), 'ann')
+    await world.hold('a-1', 'run-1', '2')
+    await world.hold('a-1', 'run-2', '3')
+    await expect(world.hold('a-1', 'run-2', '0.1')).rejects.toMatchObject({ facts: { budget: 'run' } })
+    expect(world.of('budget.raised').map(({ message }) => message)).toEqual([
+      "Each run's budget raised from $1.00 to $3.00 by ann",
+    ])
+  })
+
+  test.each(['server', 'run'] as const)('of the %s is none to be changed where there is none', (scope) => {
+    const { ledger, of } = openBudgets({})
+    expect(() => ledger.setConfiguredLimit(scope, 1, 'ann')).toThrow(
+      expect.objectContaining({ code: 'conflict', hint: expect.stringMatching(/budget\.(server|per_run)_usd/) }),
+    )
+    expect([of('budget.raised'), of('budget.opened')]).toEqual([[], []])
+  })
+
+  test.each([
+    ['holds on', '1', '5'],
+    ['gives way when the configuration says something else', '2', '2'],
+    ['is gone when the configuration has none', undefined, undefined],
+  ] as const)('that was changed %s after a restart', (_what, configured, expected) => {
+    const database = openDatabase({ path: ':memory:' })
+    const start = (usd: string | undefined) => {
+      const world = openBudgets({ server: usd, run: usd }, database)
+      world.begin('a-1')
+      const limits = world.ledger.balances({ agentId: 'a-1', runId: 'run-1' }).map(({ limit }) => toUsd(limit))
+      expect(limits.slice(1)).toEqual(world.shown('a-1').map(([, , limit]) => limit))
+      return { ...world, limits: limits.slice(1), end: () => [world.ledger.close(), world.state.close()] }
+    }
+    const first = start('1')
+    for (const scope of ['server', 'run'] as const) first.ledger.setConfiguredLimit(scope, fromUsd('5'), 'ann')
+    first.end()
+    for (let restarts = 1; restarts <= 2; restarts++) {
+      const next = start(configured)
+      expect(next.limits).toEqual(expected === undefined ? [] : [expected, expected])
+      next.end()
+    }
+    // Whoever has written the file since has had the last word.
+    const last = start('1')
+    expect(last.limits).toEqual(expected === '5' ? ['5', '5'] : ['1', '1'])
+    last.end()
+  })
+
+  test('that was changed is told with what the configuration says', () => {
+    const database = openDatabase({ path: ':memory:' })
+    openBudgets({ server: '1', run: '2' }, database).ledger.setConfiguredLimit('server', fromUsd('5'), 'ann')
+    const { of } = openBudgets({ server: '1', run: '2' }, database)
+    expect(of('budget.opened').map(({ message }) => message)).toEqual([
+      "The server's budget: $0.00 / $5.00 (changed; the configuration says $1.00) · Each run's budget: $2.00",
+    ])
+  })
+})
+
+describe('the screen', () => {
+  test('shows of each limit what the ledger counts, also of late calls, corrections and after a restart', async () => {
+    const database = openDatabase({ path: ':memory:' })
+    const world = openBudgets({ run: '5', server: '9' }, database)
+    const same = (runId: string) => {
+      const budgets = world.ledger.balances({ agentId: 'a-1', runId }).slice(1)
+      expect(world.shown('a-1')).toEqual(budgets.map(({ scope, spent, limit }) => [scope, toUsd(spent), toUsd(limit)]))
+    }
+    world.begin('a-1')
+    const late = await world.hold('a-1', 'run-1', '1')
+    const first = await world.hold('a-1', 'run-1', '1')
+    world.end(first, '0.7')
+    same('run-1')
+    world.state.record(startedEvent('a-1', '100', 'run-2'))
+    same('run-2')
+    world.end(late, '0.9')
+    world.end(await world.hold('a-1', 'run-2', '1'), '0.25')
+    same('run-2')
+    world.ledger.correct({ agentId: 'a-1', callId: first.callId, cost: fromUsd('0.5'), reason: 'invoice', by: 'ann' })
+    same('run-2')
+    expect(world.shown('a-1')).toEqual([
+      ['run', '0.25', '5'],
+      ['server', '1.65', '9'],
+    ])
+    world.state.close()
+    expect(openBudgets({ run: '5', server: '9' }, database).shown('a-1')).toContainEqual(['server', '1.65', '9'])
+  })
+
+  test.each([
+    [['5', '1'], null, null, null],
+    [['5', '1'], null, ['100', '12.4'], "server $12.40 of $100.00 · the agent's limit is reached first"],
+    [
+      ['50', '1'],
+      ['20', '3.1'],
+      ['10', '9'],
+      "run $3.10 of $20.00 · server $9.00 of $10.00 · the server's limit is reached first",
+    ],
+    [['50', '1'], ['3', '3'], ['10', '9'], "run $3.00 of $3.00 · server $9.00 of $10.00 · the run's limit is reached"],
+  ] as const)('says which of %j %j %j is reached first', (agent, run, server, line) => {
+    const limits = Object.entries({ agent, run, server }).flatMap(([scope, amounts]) =>
+      amounts ? [{ scope: scope as 'agent', limit_usd: amounts[0], spent_usd: amounts[1] }] : [],
+    )
+    expect(showLimits(limits)).toBe(line)
+  })
+})
+
 test('a thousand times two hundred calls on the last cent overspend nothing, whichever budget is the tight one', async () => {
   expect(await raceRounds(1_000)).toEqual({ overspentNanos: 0, held: 0, admitted: [2] })
 })
 
-test('whatever agents and runs do in whatever order, no budget is ever above its limit', async () => {
+test('whatever agents, runs and people who change limits do in whatever order, no budget goes above its limit', async () => {
   const agent = fc.constantFrom('a-1', 'a-2', 'a-3')
   const run = fc.constantFrom('run-1', 'run-2', null)
   const step = fc.oneof(
@@ -187,6 +340,14 @@ test('whatever agents and runs do in whatever order, no budget is ever above its
         share: fc.double({ min: 0, max: 1, noNaN: true }),
       }),
     },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        does: fc.constant('limit' as const),
+        scope: fc.constantFrom('run' as const, 'server' as const),
+        usd: fc.integer({ min: 0, max: 200 }),
+      }),
+    },
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
@@ -194,8 +355,11 @@ test('whatever agents and runs do in whatever order, no budget is ever above its
       for (const id of ['a-1', 'a-2', 'a-3']) world.begin(id)
       const open: Hold[] = []
       const paid: { agentId: string; runId: string | null; cost: number }[] = []
+      const counted = new Map<string, Nanodollars>()
       for (const does of steps) {
-        if (does.does === 'hold') {
+        if (does.does === 'limit') {
+          world.ledger.setConfiguredLimit(does.scope, fromUsd(String(does.usd)), 'ann')
+        } else if (does.does === 'hold') {
           const hold = await world.hold(does.agent, does.run, String(does.usd)).catch(() => undefined)
           if (hold) open.push(hold)
         } else {
@@ -212,7 +376,10 @@ test('whatever agents and runs do in whatever order, no budget is ever above its
                 scope === 'server' || (scope === 'agent' ? call.agentId === agentId : call.runId === runId)
               expect(spent).toBe(paid.filter(isOf).reduce((sum, { cost }) => sum + cost, 0))
               expect(held).toBe(open.filter(isOf).reduce((sum, { most }) => sum + most, 0))
-              expect(spent + held).toBeLessThanOrEqual(limit)
+              // A limit may be lowered below what counts already, and nothing is added then.
+              const name = `${scope} ${scope === 'agent' ? agentId : scope === 'run' ? runId : ''}`
+              expect(spent + held).toBeLessThanOrEqual(Math.max(limit, counted.get(name) ?? 0))
+              counted.set(name, spent + held)
             }
           }
         }

@@ -1,4 +1,5 @@
 /** Events as the other parts record them, for tests of the ledger alone. */
+import type { PaidBy } from '../../src/budget/budget-events.ts'
 import type { NewEvent } from '../../src/events.ts'
 
 export const startedEvent = (agent_id: string, limit_usd: string, run_id = 'run-1'): NewEvent => ({
@@ -19,7 +20,7 @@ export const startedEvent = (agent_id: string, limit_usd: string, run_id = 'run-
   },
 })
 
-export const completedEvent = (agent_id: string, cost_usd: string, model = 'gpt-4'): NewEvent => ({
+export const completedEvent = (agent_id: string, cost_usd: string, paidBy: PaidBy = {}): NewEvent => ({
   type: 'call.completed',
   level: 'INFO',
   agent_id,
@@ -27,7 +28,7 @@ export const completedEvent = (agent_id: string, cost_usd: string, model = 'gpt-
   data: {
     call_id: 'call-1',
     provider: 'openai',
-    model,
+    model: 'gpt-4',
     stream: false,
     input_tokens: 1,
     cached_input_tokens: 0,
@@ -39,5 +40,6 @@ export const completedEvent = (agent_id: string, cost_usd: string, model = 'gpt-
     first_byte_ms: 1,
     status: 200,
     redactions: 0,
+    ...paidBy,
   },
 })

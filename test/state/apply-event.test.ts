@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
 import { applyEvent, percentile } from '../../src/state/apply-event.ts'
-import { figures } from '../../src/state/figures.ts'
+import { figures, limitsOf } from '../../src/state/figures.ts'
 import {
   AGENTS_KEPT,
   ALERTS_KEPT,
@@ -49,6 +49,10 @@ const LISTED = fc.record({
   deleted_at: nullable(text),
 })
 
+const scope = fc.constantFrom('run' as const, 'server' as const, undefined)
+const runId = fc.constantFrom('run-1', 'run-2', undefined)
+const PERIOD = fc.record({ starts_at: instant, ends_at: instant, spent_before_usd: usd })
+
 /** Every kind of event with every payload it may have. */
 const PAYLOADS: Payloads = {
   'server.started': { version: text, url: text, pid: count },
@@ -61,7 +65,7 @@ const PAYLOADS: Payloads = {
   },
   'config.refused': { file: nullable(text), reason: text },
   'agent.started': {
-    run_id: text,
+    run_id: fc.constantFrom('run-1', 'run-2', ''),
     name,
     script: text,
     environment: text,
@@ -112,6 +116,7 @@ const PAYLOADS: Payloads = {
     status: count,
     redactions: count,
     baseline_usd: nullable(usd),
+    run_id: runId,
   },
   'call.failed': {
     call_id: text,
@@ -123,6 +128,7 @@ const PAYLOADS: Payloads = {
     estimated: fc.boolean(),
     latency_ms: ms,
     retryable: fc.boolean(),
+    run_id: runId,
   },
   'service.called': {
     call_id: text,
@@ -134,6 +140,7 @@ const PAYLOADS: Payloads = {
     cost_usd: usd,
     saved_usd: usd,
     latency_ms: ms,
+    run_id: runId,
   },
   'fallback.used': { service: name, tier: fc.constantFrom(1, 2, 3), why: text },
   'circuit.opened': {
@@ -146,14 +153,19 @@ const PAYLOADS: Payloads = {
   'circuit.half_opened': { circuit: name },
   'circuit.closed': { circuit: name, by: fc.constantFrom('probe', 'operator') },
   'budget.warned': {
+    budget: scope,
     spent_usd: usd,
     limit_usd: usd,
     threshold: fc.constant(0.9),
     used_percent: count,
     suggested_increase_usd: usd,
   },
-  'budget.exhausted': { spent_usd: usd, limit_usd: usd, needed_usd: nullable(usd) },
-  'budget.raised': { from_usd: usd, limit_usd: usd, by: text },
+  'budget.exhausted': { budget: scope, spent_usd: usd, limit_usd: usd, needed_usd: nullable(usd) },
+  'budget.raised': { budget: scope, from_usd: usd, limit_usd: usd, by: text },
+  'budget.opened': {
+    server: nullable(fc.record({ limit_usd: usd, spent_usd: usd, period: nullable(PERIOD) })),
+    run_limit_usd: nullable(usd),
+  },
   'budget.period_began': { starts_at: instant, ends_at: instant, spent_before_usd: usd },
   'call.corrected': {
     call_id: text,
@@ -165,6 +177,7 @@ const PAYLOADS: Payloads = {
     charged_at: instant,
     reason: text,
     by: text,
+    run_id: runId,
   },
   'call.resolved': {
     call_id: text,
@@ -210,6 +223,7 @@ const PAYLOADS: Payloads = {
     kind: fc.constantFrom('circuit_opened', 'pii_found', 'budget_warning', 'budget_exhausted', 'crash_loop', 'blocked'),
     title: text,
     detail: text,
+    budget: scope,
     source_seq: count,
   },
   'alert.tested': { by: text },
@@ -289,7 +303,10 @@ describe('applying an event', () => {
       fc.property(anyHistory, (events) => {
         const { recent: _, ...state } = replay(events)
         look(state, 'snapshot')
-        for (const agent of Object.values(state.agents)) look(figures(agent, 1_767_000_500_000), 'figures')
+        for (const agent of Object.values(state.agents)) {
+          look(figures(agent, 1_767_000_500_000), 'figures')
+          look(limitsOf(agent, { ...state, recent: [] }), 'limits')
+        }
       }),
       { numRuns: 300 },
     )

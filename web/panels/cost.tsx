@@ -1,5 +1,5 @@
 import { addUsd, fromUsd, showUsd } from '../../src/money.ts'
-import type { Figures } from '../../src/state/figures.ts'
+import { type Figures, type Limit, showLimits } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../parts/burn-chart.tsx'
 import { Panel, Tag } from '../parts/parts.tsx'
@@ -12,7 +12,9 @@ const STATUS = {
 
 const SHOWN_PARTS = 5
 
-export function CostPanel({ agent, figures }: { agent: AgentView; figures: Figures }) {
+export function CostPanel(props: { agent: AgentView; figures: Figures; limits: readonly Limit[] }) {
+  const { agent, figures } = props
+  const limits = showLimits(props.limits)
   const { tone, mark, word } = STATUS[figures.budget_status]
   const [spent, limit] = figures.spent.split(' / ')
   return (
@@ -49,6 +51,11 @@ export function CostPanel({ agent, figures }: { agent: AgentView; figures: Figur
         <i style={{ width: `${Math.min(100, figures.used_percent)}%` }} />
         <em />
       </div>
+      {limits && (
+        <p class="dim limits" data-figure="limits">
+          {limits}
+        </p>
+      )}
       <BurnChart agent={agent} projectionUsd={figures.projection_usd} />
       <div class="split">
         {costs(agent).map(({ name, usd }, index) => (

@@ -1,9 +1,17 @@
-import { fromUsd, NANOS_PER_USD, showUsd, suggestedIncrease, toUsd } from '../../src/money.ts'
+import {
+  type ConfiguredScope,
+  fromUsd,
+  NANOS_PER_USD,
+  showUsd,
+  suggestedIncrease,
+  toUsd,
+  type Usd,
+} from '../../src/money.ts'
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
-import { acknowledge, pause, raiseBudget, resendAlert, resetCircuit, stop } from '../actions.ts'
+import { acknowledge, pause, raiseBudget, raiseConfigured, resendAlert, resetCircuit, stop } from '../actions.ts'
 import { agentAddress } from '../address.ts'
 import { Action, ago, Panel } from '../parts/parts.tsx'
-import { agentOf } from '../store.ts'
+import { agentOf, snapshot } from '../store.ts'
 
 const TONES: Record<string, string> = { CRIT: 'bad', ERROR: 'bad', WARN: 'warn', OK: 'ok', INFO: 'info', DEBUG: 'info' }
 
@@ -69,7 +77,7 @@ export function AlertActions({
   const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.title.includes(name))
   return (
     <>
-      {agent && alert.kind.startsWith('budget_') && <BudgetActions agent={agent} />}
+      {agent && alert.kind.startsWith('budget_') && <BudgetActions agent={agent} budget={alert.budget} />}
       {circuit && alert.kind === 'circuit_opened' && (
         <Action label="Force reset" act={() => resetCircuit(circuit.name)} />
       )}
@@ -80,11 +88,11 @@ export function AlertActions({
   )
 }
 
-function BudgetActions({ agent }: { agent: AgentView }) {
+function BudgetActions({ agent, budget }: { agent: AgentView; budget: ConfiguredScope | null }) {
   const canAct = agent.state === 'running' || agent.state === 'paused'
   return (
     <>
-      <ApproveIncrease agent={agent} />
+      {budget ? <ApproveConfigured budget={budget} /> : <ApproveIncrease agent={agent} />}
       {agent.state === 'running' && <Action label="Pause" act={() => pause(agent.id)} />}
       {canAct && <Action label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
     </>
@@ -98,7 +106,22 @@ function openDetails({ agent_id, source_seq }: AlertView): void {
 
 /** Raises the limit by what the server proposes, and says so: "Approve $25 increase". */
 export function ApproveIncrease({ agent }: { agent: AgentView }) {
-  const more = suggestedIncrease(fromUsd(agent.limit_usd))
-  const label = more % NANOS_PER_USD === 0 ? `$${more / NANOS_PER_USD}` : showUsd(toUsd(more))
-  return <Action label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, toUsd(more))} />
+  const { usd, label } = increaseOf(agent.limit_usd)
+  return <Action label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, usd)} />
+}
+
+/** The same for the whole server, or for every run; nothing where that limit is gone. */
+function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
+  const { server_budget, run_limit_usd } = snapshot.value
+  const limit = budget === 'server' ? server_budget?.limit_usd : run_limit_usd
+  if (!limit) return null
+  const { usd, label } = increaseOf(limit)
+  const whose = budget === 'server' ? 'the server' : 'every run'
+  return <Action label={`Approve ${label} for ${whose}`} kind="primary" act={() => raiseConfigured(budget, usd)} />
+}
+
+function increaseOf(limit: Usd): { usd: Usd; label: string } {
+  const more = suggestedIncrease(fromUsd(limit))
+  const usd = toUsd(more)
+  return { usd, label: more % NANOS_PER_USD === 0 ? `$${more / NANOS_PER_USD}` : showUsd(usd) }
 }

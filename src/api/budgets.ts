@@ -1,0 +1,78 @@
+/** The limits that hold beside the agents' own: the whole server's, and that of each run. */
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { Balance } from '../budget/account.ts'
+import type { Ledger, Spender } from '../budget/ledger.ts'
+import { CageError } from '../errors.ts'
+import { type BudgetScope, type ConfiguredScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
+import { amount, readJson } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface Amounts {
+  limit_usd: string
+  spent_usd: string
+  held_usd: string
+  remaining_usd: string
+}
+
+/** Every budget that pays for somebody's calls, the agent's own first: all must pass. */
+export type Budgets = ({ scope: BudgetScope } & Amounts)[]
+
+export const budgetsOf = (ledger: Ledger, spender: Spender): Budgets =>
+  ledger.balances(spender).map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) }))
+
+/** What `/api/budgets` answers. */
+export interface ConfiguredBudgets {
+  /** Null where there is none. */
+  server: Amounts | null
+  /** The same for each run; null where there is none. */
+  run: { limit_usd: string } | null
+  /** The day or month that the server's limit is for; null when it is for ever. */
+  period: { starts_at: string; ends_at: string } | null
+}
+
+export function budgetRoutes({ ledger }: { ledger: Ledger }, guard: Guard): Hono<Env> {
+  return new Hono<Env>()
+    .get('/', guard('viewer'), (context) => context.json(configuredBudgets(ledger)))
+    .patch('/:scope', guard('admin', 'budget.change'), async (context) => {
+      const change = await readJson(context, BUDGET_CHANGE)
+      const scope = scopeOf(context.req.param('scope'))
+      ledger.setConfiguredLimit(scope, newLimit(ledger.configuredLimit(scope), change), context.get('identity').name)
+      return context.json(configuredBudgets(ledger))
+    })
+}
+
+export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
+  error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
+})
+
+/** Throws CageError `invalid_amount` for more than can be counted. */
+export function newLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
+  if ('limit_usd' in change) return change.limit_usd
+  const sum = toUsd(present + change.add_usd)
+  const limit = parseAmount(sum)
+  if (limit !== undefined) return limit
+  throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
+}
+
+export function configuredBudgets(ledger: Ledger): ConfiguredBudgets {
+  const server = ledger.serverBalance()
+  const run = ledger.runLimit
+  return {
+    server: server ? amountsOf(server) : null,
+    run: run === undefined ? null : { limit_usd: toUsd(run) },
+    period: ledger.period(),
+  }
+}
+
+export const amountsOf = ({ limit, spent, held }: Balance): Amounts => ({
+  limit_usd: toUsd(limit),
+  spent_usd: toUsd(spent),
+  held_usd: toUsd(held),
+  remaining_usd: toUsd(Math.max(0, limit - spent - held)),
+})
+
+function scopeOf(scope: string): ConfiguredScope {
+  if (scope === 'run' || scope === 'server') return scope
+  throw new CageError('not_found', `there is no budget "${scope}"`, { hint: 'there are "server" and "run"' })
+}
