@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
+    reporters: ['default', './test/support/retried.ts'],
     // Two cores: real processes, browsers and servers run beside the tests.
     maxWorkers: 2,
     // For what never ends: how long a test takes tells of the machine.
