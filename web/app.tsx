@@ -1,6 +1,6 @@
 /** The screen: header, banner, the panels of one agent or the overview of all, toasts. Draws what the store holds. */
 import { useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { showUsd } from '../src/money.ts'
 import { limitsOf } from '../src/state/figures.ts'
 import type { AgentView } from '../src/state/snapshot.ts'
@@ -280,7 +280,8 @@ const Keys = () => (
 )
 
 function useKeys(keys: Record<string, () => void>): void {
-  useEffect(() => {
+  // As soon as it is drawn: who sees the page may press a key at once.
+  useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       const isTyping = (event.target as HTMLElement).matches('input, select, textarea')
       if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && event.key !== 'Escape')) return

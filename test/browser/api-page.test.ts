@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { findings, openBrowser, openPage } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { pictures } from '../support/show.ts'
 
@@ -22,7 +22,7 @@ test('the page about the API has every route, is reached from the keys, and read
   await page.keyboard.press('?')
   await page.getByRole('link', { name: 'The API of this server' }).click()
   await page.getByRole('heading', { name: 'Agents', exact: true }).waitFor()
-  expect(page.url()).toMatch(/#\/api$/)
+  await page.waitForURL(/#\/api$/)
 
   const { access_token: token } = await cage.login()
   const { paths } = (await cage.get('/api/openapi.json', token)).json() as { paths: Record<string, object> }
@@ -50,7 +50,7 @@ test('the page about the API has every route, is reached from the keys, and read
     await page.screenshot({ path: join(pictures, `api-page-${colorScheme}.png`) })
     expect(await findings(page), colorScheme).toEqual([])
   }
-  await page.setViewportSize({ width: 390, height: 844 })
+  await resizeTo(page, 390, 844)
   await page.screenshot({ path: join(pictures, 'api-page-phone.png') })
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390)
 

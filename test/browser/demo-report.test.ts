@@ -16,9 +16,9 @@ afterAll(() => browser.close())
 const told = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
 describe('what the demo tells at its end', () => {
-  test('is where the log and the page of the report are', { timeout: 120_000 }, async () => {
+  test('is where the log and the page of the report are', async () => {
     const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
-    await expect.poll(() => run.out, { timeout: 80_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
+    await expect.poll(() => run.out, { timeout: 240_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
     const agentId = /FINAL REPORT · (lg-\w+)/.exec(run.out)![1]!
     const log = readFileSync(told(run.out, 'Log'), 'utf8')
     expect(log).toContain(`"agent_id":"${agentId}"`)
@@ -35,9 +35,7 @@ describe('what the demo tells at its end', () => {
     expect((await run.ended).code).toBe(0)
   })
 
-  test('is a command that writes the report, when the server has ended with the agent', {
-    timeout: 120_000,
-  }, async () => {
+  test('is a command that writes the report, when the server has ended with the agent', async () => {
     const place = openPlace()
     const { code, out } = await place.run(['demo', '--pace', 'max', '--once', '--port', '0'])
     expect(code).toBe(0)

@@ -2,10 +2,12 @@ import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
-import { findings, openBrowser } from '../support/browser.ts'
+import { findings, openBrowser, resizeTo } from '../support/browser.ts'
 import { button, doneOnScreen, openShow, pictures, type Show } from '../support/show.ts'
 
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
+/** So long stays the agent at each lead of whose work nothing is to be seen. */
+const STAYS_MS = 10_000
 let browser: Browser
 
 beforeAll(async () => {
@@ -35,7 +37,7 @@ async function addSecret({ page }: Show, name = 'LINKEDIN_KEY', value = VALUE): 
 
 describe('the secrets', () => {
   test('are added without a mouse, and their value is nowhere on the page', async () => {
-    const show = await openShow(browser, { paceMs: 200 })
+    const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page, runtime, faults } = show
     await tabTo(page, '+ Add')
     await page.keyboard.press('Enter')
@@ -52,13 +54,14 @@ describe('the secrets', () => {
   })
 
   test('are revealed on demand, changed without showing the old value, deleted by typing their name, and restored', async () => {
-    const show = await openShow(browser, { paceMs: 200 })
+    const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page, runtime } = show
     await addSecret(show)
     const row = page.locator('[data-secret=LINKEDIN_KEY]')
     await row.getByRole('button', { name: 'Reveal LINKEDIN_KEY' }).click()
     await row.getByText(VALUE).waitFor()
     await row.getByRole('button', { name: 'Hide' }).click()
+    await row.getByText(VALUE).waitFor({ state: 'detached' })
     expect(await page.content()).not.toContain(VALUE)
 
     await row.getByRole('button', { name: 'Edit LINKEDIN_KEY' }).click()
@@ -87,7 +90,7 @@ describe('the secrets', () => {
   })
 
   test('tell why one could not be added, and keep what was typed', async () => {
-    const show = await openShow(browser, { paceMs: 200 })
+    const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page } = show
     await addSecret(show)
     await button(page, '+ Add').click()
@@ -103,8 +106,8 @@ describe('the secrets', () => {
 
 describe('an address', () => {
   test('leads to one agent or to all, and the back button leads back', async () => {
-    const { page, runtime, agentId, faults } = await openShow(browser, { paceMs: 200 })
-    expect(page.url()).toContain(`#/agents/${agentId}`)
+    const { page, runtime, agentId, faults } = await openShow(browser, { paceMs: STAYS_MS })
+    await page.waitForURL(`**/#/agents/${agentId}`)
     const { agentId: second } = await runtime.supervisor.start({
       script: 'demo/lead_gen_agent.py',
       name: 'second_agent',
@@ -115,12 +118,12 @@ describe('an address', () => {
     await page.screenshot({ path: join(pictures, 'overview.png') })
     await page.locator(`[data-agent=${second}]`).click()
     await page.getByText('Agent status').waitFor()
-    expect(page.url()).toContain(second)
+    await page.waitForURL(`**/#/agents/${second}`)
     await page.goBack()
     await page.locator(`[data-agent=${second}]`).waitFor()
     await page.goBack()
     await page.getByText('Agent status').waitFor()
-    expect(page.url()).toContain(agentId)
+    await page.waitForURL(`**/#/agents/${agentId}`)
     await page.goto(`${new URL(page.url()).origin}/#/agents/lg-00000000`)
     await page.getByText('No agent lg-00000000').waitFor()
     expect(faults).toEqual([])
@@ -135,18 +138,18 @@ describe('an address', () => {
     await page.keyboard.type('Acme')
     await page.locator('.event', { hasText: 'Acme' }).first().click()
     await page.locator('.virtual pre').waitFor()
+    await page.waitForURL(/level=debug&q=Acme&event=\d+$/)
     const shared = page.url()
-    expect(shared).toMatch(/level=debug&q=Acme&event=\d+$/)
     await page.goto('about:blank')
     await page.goto(shared)
     await page.locator('.virtual pre', { hasText: 'Acme' }).waitFor()
-    expect(await page.locator('.event', { hasText: 'GlobalTech' }).count()).toBe(0)
+    await page.locator('.event', { hasText: 'GlobalTech' }).first().waitFor({ state: 'detached' })
   })
 })
 
 describe('the event log', () => {
   test('of thousands of events has only those in the page that are in sight, and goes back to the first', async () => {
-    const { page, runtime, agentId } = await openShow(browser, { paceMs: 200 })
+    const { page, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     await runtime.supervisor.stop(agentId, 'operator')
     for (let line = 1; line <= 5_000; line++) {
       runtime.state.record({
@@ -163,8 +166,11 @@ describe('the event log', () => {
     await list.evaluate((element) => {
       element.scrollTop = 10_000
     })
-    const read = page.locator('.event .message').nth(20)
-    const inSight = await read.textContent()
+    // The rows are drawn anew with the next frame.
+    await page.locator('.event', { hasText: 'line 5000' }).waitFor({ state: 'detached' })
+    const inSight = await page.locator('.event .message').nth(20).textContent()
+    const count = page.locator('.count')
+    const before = await count.textContent()
     runtime.state.record({
       type: 'agent.output',
       level: 'INFO',
@@ -172,7 +178,7 @@ describe('the event log', () => {
       message: 'one more',
       data: { stream: 'stdout', text: 'one more' },
     })
-    await page.locator('.count', { hasText: /^5,|^\d/ }).waitFor()
+    await expect.poll(() => count.textContent()).not.toBe(before)
     await page.locator('.event .message', { hasText: new RegExp(`^${inSight}$`) }).waitFor()
     await page.keyboard.press('/')
     await page.keyboard.type('lead_gen_agent')
@@ -188,7 +194,7 @@ describe('after the demo', () => {
     await tabTo(page, 'Approve $25 increase')
     await page.keyboard.press('Enter')
     await page.locator('.banner').waitFor({ state: 'detached' })
-    expect(agent().limit_usd).toBe('75')
+    await expect.poll(() => agent().limit_usd).toBe('75')
 
     await page.getByRole('link', { name: 'Report' }).click()
     await page.locator('.report h1', { hasText: agentId }).waitFor()
@@ -223,6 +229,7 @@ describe('every view', () => {
       expect(await findings(page)).toEqual([])
       await page.screenshot({ path: join(pictures, `panels-${colorScheme}.png`) })
       await button(page, '+ Add').click()
+      await page.getByRole('dialog').waitFor()
       expect(await findings(page)).toEqual([])
       await page.keyboard.press('Escape')
       await page.getByRole('link', { name: 'Iron Cage: all agents' }).click()
@@ -232,7 +239,7 @@ describe('every view', () => {
       await page.getByText('Agent status').waitFor()
     }
     for (const width of [1280, 390]) {
-      await page.setViewportSize({ width, height: 720 })
+      await resizeTo(page, width, 720)
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width)
       await page.screenshot({ path: join(pictures, `panels-${width}.png`), fullPage: true })
     }

@@ -7,9 +7,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 
 const pictures = resolve(import.meta.dirname, '../../test-output')
 
-test('somebody with a password signs in, sees the dashboard, and is out when removed', {
-  timeout: 180_000,
-}, async () => {
+test('somebody with a password signs in, sees the dashboard, and is out when removed', async () => {
   const cage = await openTestRuntime()
   const { access_token: operator } = await cage.login()
   const password = 'correct horse battery'

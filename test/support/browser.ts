@@ -21,17 +21,19 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
+/** A whole demo passes on the page, also on a machine with much else to do; less than a test may take. */
+const PATIENCE_MS = 240_000
+
 export function openBrowser(): Promise<Browser> {
   const executablePath = process.env.CHROMIUM ?? PLACES.find(existsSync)
   if (!executablePath) throw new Error('there is no Chromium: run scripts/setup-tests.sh, or set CHROMIUM to its path')
-  return chromium.launch({ executablePath, args: ARGUMENTS })
+  return chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE_MS })
 }
 
 /** A page in a session of its own; `faults` collects errors of scripts and of the console. */
 export async function openPage(browser: Browser, url: string): Promise<{ page: Page; faults: string[] }> {
   const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, colorScheme: 'dark' })
-  // A whole demo passes on the page, also on a machine with much else to do.
-  context.setDefaultTimeout(85_000)
+  context.setDefaultTimeout(PATIENCE_MS)
   const page = await context.newPage()
   const faults: string[] = []
   page.on('pageerror', (error) => faults.push(error.message))
@@ -40,6 +42,12 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   })
   await page.goto(url)
   return { page, faults }
+}
+
+/** Resolves when the page is so wide. */
+export async function resizeTo(page: Page, width: number, height: number): Promise<void> {
+  await page.setViewportSize({ width, height })
+  await page.waitForFunction((wanted) => innerWidth === wanted, width)
 }
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

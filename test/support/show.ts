@@ -11,6 +11,7 @@ import { configSchema } from '../../src/config/schema.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { openPage } from './browser.ts'
+import { freePort } from './free-port.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const leads = readLeads(join(root, 'demo/leads.csv'))
@@ -37,7 +38,8 @@ export type ShowOptions = Partial<StageOptions> & { isLocked?: boolean }
 export async function openShow(browser: Browser, { isLocked = false, ...options }: ShowOptions = {}): Promise<Show> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-browser-'))
   const given = configSchema.parse({
-    server: { port: 0 },
+    // Nobody else takes it between one server and the next on the same address.
+    server: { port: await freePort() },
     db: { path: join(folder, 'iron_state.db') },
     log: { dir: join(folder, 'logs') },
     budget: { limit_usd: '50' },
@@ -50,8 +52,7 @@ export async function openShow(browser: Browser, { isLocked = false, ...options 
   const runtime = await openRuntime(settings)
   const opened = [runtime]
   const startAgain = async () => {
-    const server = { ...stage.config.server, port: Number(new URL(runtime.url).port) }
-    const next = await openRuntime({ ...settings, config: { ...stage.config, server } })
+    const next = await openRuntime(settings)
     opened.push(next)
     return next
   }
