@@ -11,6 +11,8 @@ import { type Example, folder, readExamples, tableOf } from './examples/example.
 
 const root = resolve(import.meta.dirname, '..')
 const examples = readExamples()
+/** They are run two at a time from the beginning on, and each test waits for its own. */
+const PATIENCE = { timeout: 900_000 }
 
 /** Not under `start`: they show how an agent is tested without a cage. */
 const isTest = ({ name }: Example) => name.startsWith('testing')
@@ -72,7 +74,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.allSettled(results.values())
   await cage[Symbol.asyncDispose]()
-})
+}, PATIENCE.timeout)
 
 /** As the first lines say, in a place where nothing of ours is installed: `PYTHONPATH` stands for `pip install iron-cage`. */
 function runTests(environment: string, words: string[]): Promise<{ code: number | null; said: string }> {
@@ -90,8 +92,6 @@ function runTests(environment: string, words: string[]): Promise<{ code: number 
     })
   })
 }
-
-const PATIENCE = { timeout: 180_000 }
 
 describe('an agent as beginners write it, without a word of the cage', () => {
   test.each(TUTORIALS)('$name: personal data is taken out of what it prints', PATIENCE, async ({ name }) => {

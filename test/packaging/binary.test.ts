@@ -31,7 +31,7 @@ beforeAll(() => {
       if (!readdirSync(tools).includes(name)) symlinkSync(join(folder, name), join(tools, name))
     }
   }
-}, 120_000)
+})
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 /** Runs the executable in a folder that held nothing else, with nothing but PATH and HOME. */
@@ -60,7 +60,7 @@ describe('the executable', () => {
     expect(readFileSync(join(built, 'SHA256SUMS'), 'utf8')).toBe(`${hash}  iron-cage\n`)
   })
 
-  test('plays the demo, with every checkpoint met', { timeout: 180_000 }, async () => {
+  test('plays the demo, with every checkpoint met', async () => {
     const folder = emptyFolder()
     const { code, out, err } = await run(folder, 'demo', '--pace', 'max', '--once', '--check', '--port', '0')
     expect({ code, err }).toEqual({ code: 0, err: '' })
@@ -86,7 +86,7 @@ describe('the executable', () => {
     expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
   })
 
-  test('becomes itself anew to hide the master key, and finds its arguments again', { timeout: 180_000 }, () => {
+  test('becomes itself anew to hide the master key, and finds its arguments again', () => {
     const folder = emptyFolder()
     const env = { PATH: tools, HOME: folder, IRON_CAGE_MASTER_KEY: 'k3Jr9-pQx7Lw2_vTn8Zb5Yc4Mf6Hg1Ds0Aa' }
     const out = execFileSync(join(folder, 'iron-cage'), ['version', '--json'], { cwd: folder, env, encoding: 'utf8' })
@@ -102,9 +102,7 @@ describe('the executable', () => {
     })
   })
 
-  test('started ten times at once on an empty folder, works each time and leaves only whole files', {
-    timeout: 180_000,
-  }, async () => {
+  test('started ten times at once on an empty folder, works each time and leaves only whole files', async () => {
     const folder = emptyFolder()
     const runs = Array.from({ length: 10 }, (_, index) => run(folder, 'config', 'check', '--db', `${index}.db`))
     for (const ended of await Promise.all(runs)) expect(ended).toMatchObject({ code: 0, err: '' })

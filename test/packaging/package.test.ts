@@ -24,7 +24,7 @@ beforeAll(async () => {
   files = packed.files.map(({ path }) => path)
   writeFileSync(join(work, 'package.json'), '{ "type": "module" }')
   await run('npm', ['install', '--no-audit', '--no-fund', join(work, packed.filename)], { cwd: work })
-}, 180_000)
+})
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe('the npm package', () => {
@@ -57,7 +57,7 @@ describe('the npm package', () => {
     ])
   })
 
-  test('plays the demo, and answers to both names', { timeout: 180_000 }, async () => {
+  test('plays the demo, and answers to both names', async () => {
     const { stdout: version } = await run('npx', ['--no-install', 'iron_cage', 'version'], { cwd: work, env })
     expect(version).toBe(`iron-cage ${packageJson.version}\n`)
     const demo = ['--no-install', 'iron-cage', 'demo', '--pace', 'max', '--once', '--port', '0']
@@ -66,7 +66,7 @@ describe('the npm package', () => {
     expect(stdout).toContain('Success                             98% (98/100)')
   })
 
-  test('opens a runtime for a program that imports it, with types that are right', { timeout: 120_000 }, async () => {
+  test('opens a runtime for a program that imports it, with types that are right', async () => {
     writeFileSync(join(work, 'agent.py'), 'print("hello")\n')
     writeFileSync(
       join(work, 'program.ts'),
