@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import Sqlite from 'better-sqlite3'
 import { configSchema } from '../../src/config/schema.ts'
 import type { EventOf } from '../../src/events.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
@@ -57,7 +58,7 @@ export async function rotateUnderLoad(seconds: number, rotations: number): Promi
     version: 'soak',
   })
   try {
-    return await run(runtime, provider, join(folder, 'enough'), seconds, rotations)
+    return await run(runtime, provider, folder, seconds, rotations)
   } finally {
     await runtime.close('the soak is over')
     await provider.close()
@@ -68,7 +69,7 @@ export async function rotateUnderLoad(seconds: number, rotations: number): Promi
 async function run(
   runtime: Runtime,
   provider: FakeProvider,
-  enough: string,
+  folder: string,
   seconds: number,
   rotations: number,
 ): Promise<RotationSummary> {
@@ -101,6 +102,11 @@ async function run(
     lines.push(event.data.text)
     if (event.data.text === 'begins') begins.resolve()
   })
+  // A call may be refused for its key once: none that began before a rotation is open when the next one comes.
+  using database = disposable(new Sqlite(join(folder, 'state.db'), { readonly: true }))
+  const openSince = database.prepare("SELECT count(*) FROM calls WHERE state = 'held' AND started_at <= ?").pluck()
+  let rotatedAt = ''
+  const enough = join(folder, 'enough')
   const script = join(root, 'scripts/soak/call_openai.py')
   const { agentId } = await supervisor.start({ script, args: [enough], limitUsd: '1000000' })
   const pid = state.read().agents[agentId]!.pid!
@@ -110,10 +116,12 @@ async function run(
   for (let number = 1; number <= rotations; number++) {
     await Promise.race([seen[number - 1]!.promise, ended])
     await sleep((seconds * 1000) / (rotations + 1))
+    while (openSince.get(rotatedAt) !== 0) await sleep(20)
     taken.add(keyNumber(number))
     await vault.update(id, keyNumber(number), ADMIN)
     updatedAt.push(performance.now())
     taken.delete(keyNumber(number - 1))
+    rotatedAt = new Date().toISOString()
   }
   await Promise.race([seen[rotations]!.promise, ended])
   await sleep((seconds * 1000) / (rotations + 1))
@@ -140,3 +148,6 @@ async function run(
     restartsRequired,
   }
 }
+
+const disposable = (database: Sqlite.Database) =>
+  Object.assign(database, { [Symbol.dispose]: () => void database.close() })
