@@ -21,7 +21,8 @@ async function startServer(folder: string, provider: FakeProvider): Promise<{ se
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   onTestFinished(() => void server.kill('SIGKILL'))
-  const [url] = (await once(createInterface(server.stdout!), 'line')) as [string]
+  const [url] = await Promise.race([once(createInterface(server.stdout!), 'line'), once(server, 'exit')])
+  if (typeof url !== 'string') throw new Error('the server did not start')
   return { server, url }
 }
 
