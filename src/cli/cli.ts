@@ -2,7 +2,8 @@
  * The command line: one file per command, in the order of `COMMANDS`. A command writes to its `Terminal`, throws
  * CageErrors and sets the exit code; only here an error becomes text and a code (`print.ts`, the table in `errors.ts`).
  */
-import yargs from 'yargs'
+import yargs, { type Argv } from 'yargs'
+import { nearest } from '../config/problems.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { withHelpLast } from './help.ts'
 import { errorText } from './print.ts'
@@ -57,7 +58,7 @@ export async function runCli(
     return 0
   }
   try {
-    const parser = yargs()
+    const parser: Argv = yargs()
       .scriptName('iron-cage')
       .locale('en')
       .usage('$0 <command>\n\nSupervises AI agents: hard budgets, redaction, circuit breakers, a live dashboard.')
@@ -68,7 +69,7 @@ export async function runCli(
       .wrap(110)
       .exitProcess(false)
       .fail((message, error) => {
-        throw error && error.name !== 'YError' ? error : usageError(message ?? error?.message, argv)
+        throw error && error.name !== 'YError' ? error : usageError(message ?? error?.message, argv, flagsOf(parser))
       })
       .parserConfiguration({
         'populate--': true,
@@ -115,13 +116,25 @@ function refuseRepeated(args: Record<string, unknown>): true {
 
 const LISTS: readonly string[] = ['_', '--', 'files', 'args']
 
+/** The flags of the command that is being read, by their long names. The types of yargs do not tell of getOptions. */
+const flagsOf = (parser: Argv): string[] =>
+  Object.keys((parser as unknown as { getOptions(): { key: object } }).getOptions().key).filter(
+    (name) => name.length > 1,
+  )
+
 /** What yargs found wrong with the command line, in our words where its own do not name what came. */
-function usageError(message: string, argv: readonly string[]): CageError {
+function usageError(message: string, argv: readonly string[], flags: readonly string[]): CageError {
   const words = argv.filter((word) => !word.startsWith('-'))
   const meant = /^Did you mean (.+)\?$/.exec(message)?.[1]
   if (meant) return new CageError('usage', `there is no command "${words.join(' ')}"; did you mean ${meant}?`)
   const unknown = /^Unknown arguments?: ([^,]+)/.exec(message)?.[1]
   if (unknown && unknown === words[0]) return new CageError('usage', `there is no command "${unknown}"`)
+  const typed = unknown === undefined ? undefined : typedFlag(unknown, argv)
+  if (typed) {
+    const near = nearest(nameOf(typed), flags)
+    const meantFlag = near && `; did you mean ${typed.startsWith('--no-') ? '--no-' : '--'}${near}?`
+    return new CageError('usage', `unknown flag ${typed}${meantFlag ?? ''}`, { hint: startHint(argv) })
+  }
   const flag = /^Not enough arguments following: (.+)/.exec(message)?.[1]
   if (flag) return new CageError('usage', `--${flag} needs a value`)
   if (message.startsWith('Not enough non-option arguments')) {
@@ -130,6 +143,17 @@ function usageError(message: string, argv: readonly string[]): CageError {
     })
   }
   return new CageError('usage', message.charAt(0).toLowerCase() + message.slice(1), {
-    hint: unknown && argv.includes('start') ? "put the agent's own arguments after --" : undefined,
+    hint: unknown && startHint(argv),
   })
 }
+
+/** The flag that yargs means, as it was typed: without its value. To yargs, -budget is six flags of one letter. */
+const typedFlag = (unknown: string, argv: readonly string[]): string | undefined =>
+  argv
+    .map((word) => word.split('=')[0]!)
+    .find((word) => word.startsWith('-') && [nameOf(word), word[1]].includes(unknown))
+
+const nameOf = (flag: string): string => flag.replace(/^--?(no-)?/, '')
+
+const startHint = (argv: readonly string[]): string | undefined =>
+  argv.includes('start') ? "put the agent's own arguments after --" : undefined

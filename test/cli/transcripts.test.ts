@@ -61,12 +61,51 @@ const usage: Record<string, Row> = {
   'an unknown flag': {
     run: ['ps', '--colour'],
     code: 2,
-    err: text('iron-cage: unknown argument: colour', '  hint: run the command with --help'),
+    err: text('iron-cage: unknown flag --colour', '  hint: run the command with --help'),
+  },
+  'a misspelt flag gets a suggestion': {
+    run: ['start', 'agent.py', '--buget', '5'],
+    code: 2,
+    err: text(
+      'iron-cage: unknown flag --buget; did you mean --budget?',
+      "  hint: put the agent's own arguments after --",
+    ),
+  },
+  'a misspelt flag with its value, of a command below another': {
+    run: ['budget', 'get', 'lg-7a3f9c2d', '--jsno=yes'],
+    code: 2,
+    err: text('iron-cage: unknown flag --jsno; did you mean --json?', '  hint: run the command with --help'),
+  },
+  'a misspelt flag that says no': {
+    run: ['config', 'check', '--no-restrat'],
+    code: 2,
+    err: text(
+      'iron-cage: unknown flag --no-restrat; did you mean --no-restart?',
+      '  hint: run the command with --help',
+    ),
+  },
+  'a flag of two words': {
+    run: ['config', 'check', '--safty-mode', 'block'],
+    code: 2,
+    err: text(
+      'iron-cage: unknown flag --safty-mode; did you mean --safety-mode?',
+      '  hint: run the command with --help',
+    ),
+  },
+  'a flag with one dash': {
+    run: ['config', 'check', '-budget', '5'],
+    code: 2,
+    err: text('iron-cage: unknown flag -budget; did you mean --budget?', '  hint: run the command with --help'),
+  },
+  'a word too many': {
+    run: ['stop', 'lg-7a3f9c2d', 'at once'],
+    code: 2,
+    err: text('iron-cage: unknown argument: at once', '  hint: run the command with --help'),
   },
   'a flag of the agent without --': {
     run: ['start', 'agent.py', '--leads', 'leads.csv'],
     code: 2,
-    err: text('iron-cage: unknown argument: leads', "  hint: put the agent's own arguments after --"),
+    err: text('iron-cage: unknown flag --leads', "  hint: put the agent's own arguments after --"),
   },
   'start without a script': {
     run: ['start'],
