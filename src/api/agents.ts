@@ -43,7 +43,7 @@ export interface BudgetStatus extends Amounts {
 export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
   const { state, supervisor, ledger } = parts
   return new Hono<Env>()
-    .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
+    .get('/', guard('viewer'), (context) => context.json(allAgents(state)))
     .post('/', guard('admin', 'agent.start'), async (context) => {
       const { agentId } = await supervisor.start(newAgent(parts, await readJson(context, NEW_AGENT)))
       return context.json(statusOf(parts, agentId), 201)
@@ -113,6 +113,11 @@ function newAgent(
   }
   return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
+
+/** What `/api/agents` answers. */
+export const allAgents = (state: StateManager): { agents: AgentView[] } => ({
+  agents: Object.values(state.read().agents),
+})
 
 /** Throws CageError `not_found`. */
 export function getAgent(state: StateManager, id: string): AgentView {

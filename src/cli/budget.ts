@@ -10,6 +10,7 @@ import { parseTypedAmount } from '../config/amount.ts'
 import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
 import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
+import { AGENT_HELP, agentIdOf, findAgentId } from './agent-id.ts'
 import { type AgentStatus, type ClientFlags, connect } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
@@ -96,7 +97,7 @@ export const budgetCommand: Command = (yargs, terminal) =>
 
 const withAgent = (command: Argv) =>
   withDatabaseFlags(command)
-    .positional('id', { type: 'string', demandOption: true, describe: 'The agent, as "ps" lists it' })
+    .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
     .option('json', { type: 'boolean', describe: 'Write JSON' })
 
 const withAmount = <T>(command: Argv<T>) =>
@@ -152,17 +153,18 @@ const resolved = (callId: string, cost: Usd | null | undefined): Wish => ({
 })
 
 /** The balance after the change; without a change, as it is. */
-async function perform(flags: ClientFlags, terminal: Terminal, id: string, wish?: Wish): Promise<Balance> {
+async function perform(flags: ClientFlags, terminal: Terminal, named: string, wish?: Wish): Promise<Balance> {
   const { config } = loadFlags(flags, terminal)
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
     const redactor = new Redactor(forLogs(policyOf(config.safety)))
     return withStored(config, (stored) => {
+      const id = storedId(stored, named)
       wish?.perform(stored, id, redactor)
       return { agent_id: id, ...amountsOf(stored.ledger.balance(id)) }
     })
   }
   const client = connect(flags, terminal)
-  const path = `/api/agents/${encodeURIComponent(id)}`
+  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
   const { agent, budget } = wish
     ? await client.send<AgentStatus>(wish.method, path + wish.path, wish.body)
     : await client.send<AgentStatus>('GET', `${path}/status`)
@@ -180,22 +182,26 @@ function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal)
   )
 }
 
+const storedId = ({ state }: Stored, named: string): string => findAgentId(Object.values(state.read().agents), named)
+
 type Filter = { [name in 'state' | 'kind' | 'from' | 'to' | 'limit']: string | undefined }
 
-async function listCalls(flags: ClientFlags, terminal: Terminal, id: string, filter: Filter): Promise<ShownCall[]> {
+async function listCalls(flags: ClientFlags, terminal: Terminal, named: string, filter: Filter): Promise<ShownCall[]> {
   const { config } = loadFlags(flags, terminal)
   const query = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Record<
     string,
     string
   >
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    return withStored(config, ({ ledger, calls }) => {
-      ledger.balance(id)
-      return calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
+    return withStored(config, (stored) => {
+      const id = storedId(stored, named)
+      stored.ledger.balance(id)
+      return stored.calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
     })
   }
-  const path = `/api/agents/${encodeURIComponent(id)}/calls?${new URLSearchParams(query)}`
-  return (await connect(flags, terminal).send<{ calls: ShownCall[] }>('GET', path)).calls
+  const client = connect(flags, terminal)
+  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}/calls?${new URLSearchParams(query)}`
+  return (await client.send<{ calls: ShownCall[] }>('GET', path)).calls
 }
 
 function showCalls(calls: readonly ShownCall[], asJson: boolean | undefined, terminal: Terminal): void {

@@ -1,4 +1,5 @@
 /** `stop`, `pause`, `resume`, `restart`: each asks the server and tells what state the agent is in then. */
+import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { type AgentStatus, connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json } from './print.ts'
@@ -12,11 +13,13 @@ const controlCommand =
       describe,
       (command) =>
         withDatabaseFlags(command)
-          .positional('id', { type: 'string', demandOption: true, describe: 'The agent, as "ps" lists it' })
+          .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
           .option('json', { type: 'boolean', describe: 'Write JSON' })
-          .example(`$0 ${verb} lg-7a3f9c2d`, describe.toLowerCase()),
-      async ({ id, json: asJson, ...flags }) => {
+          .example(`$0 ${verb} lg-7a3f9c2d`, describe.toLowerCase())
+          .example(`$0 ${verb} lead_gen_agent`, 'by its name'),
+      async ({ id: named, json: asJson, ...flags }) => {
         const client = connect(flags, terminal)
+        const id = await agentIdOf(client, named)
         const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/${verb}`)
         terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
       },

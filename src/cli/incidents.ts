@@ -1,5 +1,6 @@
 import type { IncidentRow } from '../db/incidents.ts'
 import { printable } from '../log.ts'
+import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
@@ -11,19 +12,22 @@ export const incidentsCommand: Command = (yargs, terminal) =>
     'List what personal data was found; the data itself only one by one',
     (command) =>
       withDatabaseFlags(command)
-        .option('agent', { type: 'string', requiresArg: true, describe: 'Only of this agent' })
+        .option('agent', { type: 'string', requiresArg: true, describe: `Only of one. ${AGENT_HELP}` })
         .option('reveal', { type: 'string', requiresArg: true, describe: 'Show what this one found; the audit tells' })
         .option('json', { type: 'boolean', describe: 'Write JSON' })
         .example('$0 incidents --agent lg-7a3f9c2d', 'of one agent')
         .example('$0 incidents --reveal pii-0a1b2c3d4e5f', 'what it was'),
     async ({ agent, reveal, json: asJson, ...flags }) => {
-      const query = new URLSearchParams({ limit: '1000', ...(agent !== undefined && { agent_id: agent }) })
       const client = connect(flags, terminal)
       if (reveal !== undefined) {
         const path = `/api/pii/incidents/${encodeURIComponent(reveal)}/original`
         const found = await client.send<{ id: string; original: string }>('GET', path)
         return terminal.out(asJson ? json(found) : printable(found.original))
       }
+      const query = new URLSearchParams({
+        limit: '1000',
+        ...(agent !== undefined && { agent_id: await agentIdOf(client, agent) }),
+      })
       const { incidents } = await client.send<{ incidents: IncidentRow[] }>('GET', `/api/pii/incidents?${query}`)
       if (asJson) return terminal.out(json(incidents))
       if (incidents.length === 0) return terminal.err('no personal data was found')

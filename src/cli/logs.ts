@@ -1,4 +1,5 @@
 import { isShown, textLine } from '../log.ts'
+import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { eventsOf } from './follow.ts'
@@ -10,13 +11,14 @@ export const logsCommand: Command = (yargs, terminal) =>
     'Show what an agent did and printed',
     (command) =>
       withDatabaseFlags(command)
-        .positional('id', { type: 'string', demandOption: true, describe: 'The agent, as "ps" lists it' })
+        .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
         .option('follow', { alias: 'f', type: 'boolean', describe: 'Go on until the agent has ended' })
         .option('verbose', { type: 'boolean', describe: 'Show details as well' })
         .option('json', { type: 'boolean', describe: 'Write one JSON line per event' })
         .example('$0 logs lg-7a3f9c2d -f', 'watch it work'),
-    async ({ id, follow, verbose, json: asJson, ...flags }) => {
+    async ({ id: named, follow, verbose, json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
+      const id = await agentIdOf(client, named)
       // Tells an unknown agent from one that has done nothing yet.
       await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
       for await (const event of eventsOf(client, id, follow === true)) {

@@ -2,6 +2,7 @@ import type { ShownCall } from '../api/calls.ts'
 import { type AgentReport, CSV_HEADER, csvLine } from '../api/report.ts'
 import type { CostReport } from '../budget/report.ts'
 import { CageError } from '../errors.ts'
+import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import type { Client } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json } from './print.ts'
@@ -18,7 +19,7 @@ export const reportCommand: Command = (yargs, terminal) =>
     'Report what an agent did and cost, or all of them: as text, as JSON, as a document to print, or each row of the ledger as CSV',
     (command) =>
       withDatabaseFlags(command)
-        .positional('id', { type: 'string', describe: 'The agent, as "ps" lists it (default: all together)' })
+        .positional('id', { type: 'string', describe: `${AGENT_HELP} (default: all together)` })
         .option('format', { choices: FORMATS, default: 'text' as const, describe: 'How it is written' })
         .example('$0 report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'),
     ({ id, format, ...flags }) => withAccess(flags, terminal, (client) => report(client, terminal, id, format)),
@@ -27,10 +28,10 @@ export const reportCommand: Command = (yargs, terminal) =>
 async function report(
   client: Client,
   terminal: Terminal,
-  id: string | undefined,
+  named: string | undefined,
   format: (typeof FORMATS)[number],
 ): Promise<void> {
-  if (id === undefined) {
+  if (named === undefined) {
     if (format === 'csv' || format === 'html') {
       throw new CageError('usage', `this format needs an agent: report <id> --format ${format}`)
     }
@@ -38,7 +39,7 @@ async function report(
     if (format === 'json') return terminal.out(json(costs))
     return costLines(costs).forEach(terminal.out)
   }
-  const path = `/api/agents/${encodeURIComponent(id)}`
+  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
   if (format === 'csv') {
     let isFirst = true
     for await (const page of pagesOf(client, path)) {

@@ -1,5 +1,6 @@
 import { type Figures, figures, type Limit, limitsOf, showLimits } from '../state/figures.ts'
 import type { AgentView, CircuitView, Snapshot } from '../state/snapshot.ts'
+import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { type AgentStatus, connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json, tree } from './print.ts'
@@ -17,12 +18,13 @@ export const statusCommand: Command = (yargs, terminal) =>
     'Show the server, its agents and circuits, or one agent',
     (command) =>
       withDatabaseFlags(command)
-        .positional('id', { type: 'string', describe: 'An agent, as "ps" lists it' })
+        .positional('id', { type: 'string', describe: AGENT_HELP })
         .option('json', { type: 'boolean', describe: 'Write JSON' })
         .example('$0 status lg-7a3f9c2d', 'one agent in full'),
-    async ({ id, json: asJson, ...flags }) => {
+    async ({ id: named, json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
-      if (id !== undefined) {
+      if (named !== undefined) {
+        const id = await agentIdOf(client, named)
         const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
         if (asJson) return terminal.out(json(status))
         return agentLines(status.agent, status.figures, status.budgets).forEach(terminal.out)

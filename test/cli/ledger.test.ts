@@ -55,9 +55,11 @@ test.each(['without a server', 'through the server'])(
       return code === 0 ? out : `exit ${code}: ${err.split('\n')[0]}`
     }
 
-    expect(await budget('get', AGENT)).toBe(`${AGENT}  $2.00 / $50.00, $6.00 held, $42.00 left\n`)
+    for (const named of [AGENT, 'lg-7a', 'worker', 'worker.py']) {
+      expect(await budget('get', named)).toBe(`${AGENT}  $2.00 / $50.00, $6.00 held, $42.00 left\n`)
+    }
     expect(
-      cells(await budget('calls', AGENT, '--state', 'unresolved')).map(([id, , ...rest]) => [id, ...rest]),
+      cells(await budget('calls', 'worker', '--state', 'unresolved')).map(([id, , ...rest]) => [id, ...rest]),
     ).toEqual([
       [open[1], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
       [open[0], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],

@@ -206,18 +206,18 @@ test('the commands of a running server say and do what the agent is and does', a
     new RegExp(`^ID +NAME +STATE +PID +BUDGET +PROGRESS\n${id} +worker +running +\\d+ +\\$0\\.00 / \\$100\\.00 +-\n$`),
   )
   expect(JSON.parse((await place.run(['ps', '--json'])).out)).toMatchObject([{ id, name: 'worker', state: 'running' }])
-  expect((await place.run(['status', id])).out).toContain('budget   $0.00 / $100.00, 0.0% used')
+  expect((await place.run(['status', 'worker'])).out).toContain('budget   $0.00 / $100.00, 0.0% used')
   expect(JSON.parse((await place.run(['status', '--json'])).out)).toMatchObject({
     agents: [{ agent: { id }, figures: { spent: '$0.00 / $100.00' } }],
     circuits: [],
   })
-  expect((await place.run(['logs', id])).out).toMatch(printed('working'))
+  expect((await place.run(['logs', id.slice(0, 6)])).out).toMatch(printed('working'))
 
   expect(await place.run(['budget', 'add', id, '25'])).toMatchObject({
     code: 0,
     out: `${id}  $0.00 / $125.00, $125.00 left\n`,
   })
-  expect(await place.run(['pause', id])).toMatchObject({ code: 0, out: `${id}  paused\n` })
+  expect(await place.run(['pause', 'worker'])).toMatchObject({ code: 0, out: `${id}  paused\n` })
   expect(await place.run(['resume', id])).toMatchObject({ code: 0, out: `${id}  running\n` })
   expect(await place.run(['stop', 'nobody'])).toMatchObject({
     code: 5,
@@ -253,6 +253,7 @@ test('the commands of a running server say and do what the agent is and does', a
     out: `${id}  $0.00 / $7.00, $7.00 left\n`,
   })
   expect(await place.run(['budget', 'get', 'nobody'])).toMatchObject({ code: 5 })
+  expect((await place.run(['report', 'worker'])).out).toContain(`FINAL REPORT · ${id}`)
   expect(await place.run(['ps'])).toMatchObject({ code: 7 })
 })
 
