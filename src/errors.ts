@@ -70,7 +70,11 @@ export const ERRORS = {
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },
   script_not_found: { status: 404, exit: 127, hint: 'check the path of the script' },
-  interpreter_not_found: { status: 404, exit: 127, hint: 'install Python 3 or name one with --python' },
+  interpreter_not_found: {
+    status: 404,
+    exit: 127,
+    hint: 'install Python 3, or name one that is there: --python .venv/bin/python',
+  },
   not_executable: { status: 400, exit: 126, hint: 'make the file executable or give it a .py or .js ending' },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
   vault_locked: {

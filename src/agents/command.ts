@@ -19,6 +19,8 @@ export interface CommandChoice {
   args: readonly string[]
   /** The interpreter the user named, as a path or a name to look up. */
   python: string | undefined
+  /** Absolute path of the folder that the script is to run in. */
+  cwd: string
   /** Where PATH and VIRTUAL_ENV are read. */
   environment: Environment
 }
@@ -26,12 +28,13 @@ export interface CommandChoice {
 const NODE_ENDINGS = new Set(['.js', '.mjs', '.ts'])
 
 /** Throws CageError `script_not_found`, `interpreter_not_found` or `not_executable`. */
-export function chooseCommand({ script, args, python, environment }: CommandChoice): Command {
+export function chooseCommand(choice: CommandChoice): Command {
+  const { script, args, environment } = choice
   checkFile(script)
   const ending = extname(script)
   if (ending === '.py') {
     checkReadable(script)
-    return { program: findPython(script, python, environment), args: [script, ...args] }
+    return { program: findPython(choice), args: [script, ...args] }
   }
   if (NODE_ENDINGS.has(ending)) {
     checkReadable(script)
@@ -80,19 +83,25 @@ function checkReadable(script: string): void {
 }
 
 /** The one the user named, else that of the active virtual environment, else .venv beside the script, else python3. */
-function findPython(script: string, named: string | undefined, environment: Environment): string {
-  if (named !== undefined) {
-    const found = named.includes('/') ? executableOrNone(resolve(named)) : findOnPath(named, environment)
+function findPython({ script, python: named, environment, cwd }: CommandChoice): string {
+  const { VIRTUAL_ENV } = environment
+  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), pythonIn(join(dirname(script), '.venv')), 'python3']
+  const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
+  for (const place of places) {
+    const found = place.includes('/') ? executableOrNone(place) : findOnPath(place, environment)
     if (found) return found
-    throw refusal('interpreter_not_found', named, 'is no program that can be run', 'correct --python or agent.python')
   }
-  const found =
-    (environment.VIRTUAL_ENV && executableOrNone(join(environment.VIRTUAL_ENV, 'bin', 'python'))) ||
-    executableOrNone(join(dirname(script), '.venv', 'bin', 'python')) ||
-    findOnPath('python3', environment)
-  if (found) return found
-  throw refusal('interpreter_not_found', 'python3', 'is not on PATH')
+  const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
+  const near = [dirname(script), cwd]
+    .flatMap((folder) => ['.venv', 'venv'].map((name) => pythonIn(join(folder, name))))
+    .find(isExecutable)
+  throw new CageError('interpreter_not_found', `no Python can be run: tried ${tried}`, {
+    facts: { path: places.at(-1) },
+    hint: near && `there is one here: --python ${near}`,
+  })
 }
+
+const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 
 /** The Node we run on; the single executable is none, so there it is the one on PATH. */
 function findNode(environment: Environment): string {

@@ -224,10 +224,12 @@ export class Supervisor {
     const settings = { ...config.agent, ...chosen }
     const inherited = inherits ?? parentEnvironment
     const script = resolve(given)
+    const cwd = requireFolder(settings.cwd ?? '.')
     const command = chooseCommand({
       script,
       args: settings.args,
       python: settings.python,
+      cwd,
       environment: { ...inherited, ...settings.env },
     })
     return {
@@ -235,7 +237,7 @@ export class Supervisor {
       name: settings.name ?? clean(basename(script, extname(script))),
       script: clean(script),
       command,
-      cwd: requireFolder(settings.cwd ?? '.'),
+      cwd,
       settings,
       inherited,
     }

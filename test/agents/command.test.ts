@@ -1,5 +1,5 @@
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { chooseCommand } from '../../src/agents/command.ts'
 import { CageError } from '../../src/errors.ts'
@@ -21,8 +21,17 @@ function file(path: string, mode = 0o644): string {
   return whole
 }
 
-const choose = (script: string, part: { python?: string; environment?: Record<string, string> } = {}) =>
-  chooseCommand({ script, args: ['--fast'], python: part.python, environment: part.environment ?? {} })
+const choose = (script: string, part: { python?: string; environment?: Record<string, string>; cwd?: string } = {}) =>
+  chooseCommand({ environment: {}, cwd: folder, python: undefined, ...part, script, args: ['--fast'] })
+
+function refused(...given: Parameters<typeof choose>): CageError {
+  try {
+    choose(...given)
+  } catch (error) {
+    return error as CageError
+  }
+  throw new Error('nothing was refused')
+}
 
 describe('the interpreter of a Python script', () => {
   it('is the one the user named, as a path or on PATH', () => {
@@ -45,7 +54,27 @@ describe('the interpreter of a Python script', () => {
 
   it('is not looked for in folders that depend on where we are', () => {
     const script = file('agent.py')
-    expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 is not on PATH')
+    expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 on PATH')
+  })
+
+  it('when there is none, every place is named where one was looked for', () => {
+    const script = file('project/agent.py')
+    const environment = { VIRTUAL_ENV: join(folder, 'active') }
+    const [active, beside] = [join(folder, 'active/bin/python'), join(folder, 'project/.venv/bin/python')]
+    const hint = 'install Python 3, or name one that is there: --python .venv/bin/python'
+    for (const [part, tried] of [
+      [{ environment }, `${active}, ${beside}, python3 on PATH`],
+      [{ python: 'python4' }, 'python4 on PATH'],
+      [{ python: './no/python' }, resolve('no/python')],
+    ] as const) {
+      expect(refused(script, part)).toMatchObject({ message: `no Python can be run: tried ${tried}`, hint })
+    }
+  })
+
+  it.each(['project/.venv', 'project/venv', '.venv', 'venv'])('the one in %s is suggested then', (place) => {
+    const script = file('project/agent.py')
+    const python = file(`${place}/bin/python`, 0o755)
+    expect(refused(script, { python: './no/python' }).hint).toBe(`there is one here: --python ${python}`)
   })
 })
 

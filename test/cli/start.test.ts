@@ -128,7 +128,7 @@ describe('start', () => {
   test.each([
     ['a missing script', ['missing.py'], 127, 'missing.py does not exist'],
     ['a folder', ['.'], 126, 'is a directory'],
-    ['a missing interpreter', ['agent.py', '--python', './no-python'], 127, 'is no program that can be run'],
+    ['a missing interpreter', ['agent.py', '--python', './no-python'], 127, 'no Python can be run: tried /'],
     ['a log folder that is a file', ['exit_42.mjs', '--config', 'bad-log.yaml'], 2, 'cannot write the log'],
     ['a database that is none', ['exit_42.mjs', '--db', 'exit_42.mjs'], 8, 'cannot use exit_42.mjs as a database'],
   ])('%s is one error with its exit code', async (_, args, code, what) => {
