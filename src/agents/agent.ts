@@ -303,7 +303,11 @@ export class Agent {
 
   #requireRun(): Run {
     if (this.#run && !this.#stoppedBy) return this.#run
-    throw new CageError('agent_not_running', `${this.facts.id} is not running`, { facts: { agent_id: this.facts.id } })
+    const { id } = this.facts
+    throw new CageError('agent_not_running', `${id} is not running`, {
+      facts: { agent_id: id },
+      hint: `start it again with "iron-cage restart ${id}"`,
+    })
   }
 
   #listen(process: AgentProcess): Promise<unknown> {

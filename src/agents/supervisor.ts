@@ -13,7 +13,7 @@
  * - Nobody is called stopped while the process table shows one of its family; survivors are named.
  * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
  */
-import { basename, extname, resolve } from 'node:path'
+import { basename, extname, isAbsolute, resolve } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -265,9 +265,14 @@ export class Supervisor {
   #get(agentId: AgentId): Agent {
     const agent = this.#agents.get(agentId)
     if (agent) return agent
-    if (this.#options.state.read().agents[agentId]) {
+    const former = this.#options.state.read().agents[agentId]
+    if (former) {
       throw new CageError('agent_not_running', `${agentId} belongs to an earlier run of the server`, {
         facts: { agent_id: agentId },
+        // A client with a token of its own has no script.
+        hint: isAbsolute(former.script)
+          ? `start its script as another agent: "iron-cage start ${former.script}"`
+          : undefined,
       })
     }
     throw new CageError('not_found', `there is no agent ${agentId}`, { facts: { agent_id: agentId } })

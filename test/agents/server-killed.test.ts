@@ -61,7 +61,10 @@ it('when the server is killed its agents die with it, also those that ran from t
     })
   }
   expect(runTable(agents.database).findOpen()).toEqual([])
-  await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({ code: 'agent_not_running' })
+  await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({
+    code: 'agent_not_running',
+    hint: expect.stringMatching(/^start its script as another agent: "iron-cage start \/.+\.py"$/),
+  })
 })
 
 it('an agent without our mark in its environment dies as well, with its group', async () => {

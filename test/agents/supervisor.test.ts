@@ -220,7 +220,12 @@ describe('pause and resume', () => {
     const id = await agents.start('exit_with.py', { args: ['0'] })
     await agents.supervisor.whenEnded(id)
     expect(() => agents.supervisor.pause(id, 'ann')).toThrow(`${id} is not running`)
-    expect(() => agents.supervisor.resume(id, 'ann')).toThrow(`${id} is not running`)
+    expect(() => agents.supervisor.resume(id, 'ann')).toThrow(
+      expect.objectContaining({
+        message: `${id} is not running`,
+        hint: `start it again with "iron-cage restart ${id}"`,
+      }),
+    )
   })
 })
 
