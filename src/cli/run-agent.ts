@@ -53,7 +53,8 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const { supervisor } = runtime
     const { agentId } = await supervisor.start({ script: path })
     const dashboardLink = runtime.dashboardLink()
-    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path }))
+    const limits = runtime.state.read()
+    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path, limits }))
     if (show.open) openBrowser(dashboardLink, terminal)
 
     reason = 'the agent has ended'

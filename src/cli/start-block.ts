@@ -1,6 +1,7 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
-import { showUsd } from '../money.ts'
+import { showUsd, type Usd } from '../money.ts'
+import type { Snapshot } from '../state/snapshot.ts'
 import { tree } from './print.ts'
 import { VERSION } from './version.ts'
 
@@ -10,7 +11,11 @@ export interface StartFacts {
   agentId: string | null
   dashboardLink: string
   logPath: string
+  limits: Limits
 }
+
+/** What holds beside the agents' own limits. */
+type Limits = Pick<Snapshot, 'server_budget' | 'run_limit_usd'>
 
 /** What is started, what guards it, and what nothing guards it against. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
@@ -18,6 +23,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Script', facts.script],
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
+    ...limitsBeside(config.budget, facts.limits).map((line): [string, string] => ['', line]),
     ['Guarded', guarded(config)],
     ['Fallback', fallbacks(config.services)],
     ['Not guarded', 'prompt injection: not monitored'],
@@ -48,6 +54,19 @@ function assumed({ safety, agent, server, db }: Config, origins: LoadedConfig['o
 
 const budgetOrigin = (origin = 'default'): string =>
   origin === 'default' ? 'the default; choose one with --budget' : `from ${origin}`
+
+/** A limit that was changed while a server ran is another one than the file says. */
+function limitsBeside(
+  { server_usd, per_run_usd }: Config['budget'],
+  { server_budget, run_limit_usd }: Limits,
+): string[] {
+  const line = (whose: string, limit: Usd, configured: Usd | undefined) =>
+    `${whose} ${showUsd(limit)}${limit === configured ? '' : ` (changed since; the configuration says ${showUsd(configured!)})`}`
+  return [
+    ...(server_budget ? [line('all agents together', server_budget.limit_usd, server_usd)] : []),
+    ...(run_limit_usd === null ? [] : [line('each run', run_limit_usd, per_run_usd)]),
+  ]
+}
 
 function guarded({ safety, services }: Config): string {
   const calls = ['calls to OpenAI and Anthropic', ...Object.keys(services)].join(', ')
