@@ -88,7 +88,7 @@ export interface Runtime {
 }
 
 /** The name of each provider's or service's key, in the vault or in the environment. */
-function keyNamesOf(
+export function keyNamesOf(
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
 ): Record<string, string | undefined> {
   const usual: Record<string, string> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' }

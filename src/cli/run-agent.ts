@@ -53,8 +53,9 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const { supervisor } = runtime
     const { agentId } = await supervisor.start({ script: path })
     const dashboardLink = runtime.dashboardLink()
+    const keys = { vault: runtime.vault, variables: terminal.env.variables }
     const limits = runtime.state.read()
-    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path, limits }))
+    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path, keys, limits }))
     if (show.open) openBrowser(dashboardLink, terminal)
 
     reason = 'the agent has ended'

@@ -40,8 +40,9 @@ export const serveCommand: Command = (yargs, terminal) =>
       let reason = 'could not show the server'
       try {
         const dashboardLink = runtime.dashboardLink()
+        const keys = { vault: runtime.vault, variables: environment }
         const limits = runtime.state.read()
-        const facts = { script: null, agentId: null, dashboardLink, logPath: runtime.log.path, limits }
+        const facts = { script: null, agentId: null, dashboardLink, logPath: runtime.log.path, keys, limits }
         live.begin(startBlock(loaded, facts))
         if (open) openBrowser(dashboardLink, terminal)
         reason = await end.asked

@@ -1,7 +1,9 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { showUsd, type Usd } from '../money.ts'
+import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
+import type { Vault } from '../vault/vault.ts'
 import { tree } from './print.ts'
 import { VERSION } from './version.ts'
 
@@ -11,11 +13,19 @@ export interface StartFacts {
   agentId: string | null
   dashboardLink: string
   logPath: string
+  /** Where keys of providers are. */
+  keys: KeyPlaces
   limits: Limits
 }
 
 /** What holds beside the agents' own limits. */
 type Limits = Pick<Snapshot, 'server_budget' | 'run_limit_usd'>
+
+export interface KeyPlaces {
+  vault: Pick<Vault, 'find' | 'isLocked'>
+  /** The server's environment. */
+  variables: Readonly<Record<string, string>>
+}
 
 /** What is started, what guards it, and what nothing guards it against. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
@@ -24,6 +34,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
     ...limitsBeside(config.budget, facts.limits).map((line): [string, string] => ['', line]),
+    ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
     ['Fallback', fallbacks(config.services)],
     ['Not guarded', 'prompt injection: not monitored'],
@@ -66,6 +77,31 @@ function limitsBeside(
     ...(server_budget ? [line('all agents together', server_budget.limit_usd, server_usd)] : []),
     ...(run_limit_usd === null ? [] : [line('each run', run_limit_usd, per_run_usd)]),
   ]
+}
+
+/** Which providers a call can be sent to. A provider without a key is no fault: the agent may call another. */
+function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): string {
+  const found: string[] = []
+  const missing: { name: string; variable: string }[] = []
+  for (const [name, variable] of Object.entries(keyNamesOf(providers))) {
+    // A server of one's own may need none.
+    if (variable === undefined) continue
+    const isInVault = vault.find(variable, agent.environment) !== undefined
+    if (isInVault && !vault.isLocked) found.push(`${name} from the vault`)
+    else if (variables[variable] || agent.env[variable]) found.push(`${name} from the environment`)
+    else if (isInVault) found.push(`${name} in the vault, which is locked`)
+    else missing.push({ name, variable })
+  }
+  const [first] = missing
+  if (!first) return found.join(', ')
+  const names = missing.map(({ name }) => name).join(', ')
+  const needed = missing.map(({ variable }) => variable).join(' or ')
+  const flag = agent.environment === 'development' ? '' : ` --env ${agent.environment}`
+  const how = `${needed} in the environment, or "iron-cage secrets set ${first.variable}${flag}"`
+  return [
+    ...found,
+    `none for ${names} (only an agent that calls ${missing.length > 1 ? 'them' : 'it'} needs one: ${how})`,
+  ].join(', ')
 }
 
 function guarded({ safety, services }: Config): string {

@@ -49,6 +49,29 @@ describe('start', () => {
     expect(out).toContain('$100.00 hard limit (the default; choose one with --budget)')
   })
 
+  test('says for which providers there is a key, and what gives one to the others', async () => {
+    const place = prepare()
+    await place.run(['keygen', '--out', 'master.key'])
+    const env = { IRON_CAGE_MASTER_KEY_FILE: 'master.key', OPENAI_API_KEY: 'sk-canary-7f3a9c2d41b8-end' }
+    const keys = async (given: Record<string, string>) => {
+      const { out } = await place.run(['start', 'exit_42.mjs', '--port', '0', '--no-restart'], { env: given })
+      expect(out).not.toContain('sk-canary')
+      return /├─ Keys +(.+)/.exec(out)![1]
+    }
+    const how = 'in the environment, or "iron-cage secrets set'
+    expect(await keys({})).toBe(
+      `none for openai, anthropic (only an agent that calls them needs one: OPENAI_API_KEY or ANTHROPIC_API_KEY ${how} OPENAI_API_KEY")`,
+    )
+    expect(await keys(env)).toBe(
+      `openai from the environment, none for anthropic (only an agent that calls it needs one: ANTHROPIC_API_KEY ${how} ANTHROPIC_API_KEY")`,
+    )
+    await place.run(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
+    expect(await keys(env)).toBe('openai from the environment, anthropic from the vault')
+    expect(await keys({ OPENAI_API_KEY: env.OPENAI_API_KEY })).toBe(
+      'openai from the environment, anthropic in the vault, which is locked',
+    )
+  })
+
   test('never shows personal data the agent prints, neither live nor in the log', async () => {
     const place = prepare()
     const { out } = await startAgent(place, 'leak.mjs', '--log-format', 'json', '--verbose').ended
