@@ -161,6 +161,11 @@ export class Supervisor {
     return this.#get(agentId).ended
   }
 
+  /** An agent runs, or waits to be started again. */
+  get hasLive(): boolean {
+    return [...this.#agents.values()].some(({ isLive }) => isLive)
+  }
+
   /** Resolves when no agent runs, nor waits to be started again. */
   async whenAllEnded(): Promise<void> {
     for (;;) {

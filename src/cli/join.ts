@@ -14,6 +14,7 @@ import type { EventOf, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
 import { openBrowser } from './browser.ts'
 import { type AgentStatus, type Client, connectToDatabase } from './client.ts'
+import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
@@ -60,11 +61,18 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     // A server that ends meanwhile stops the agent as well.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
     let exit: EventOf<'agent.exited'> | undefined
+    let exhausted: EventOf<'budget.exhausted'>['data'] | undefined
     for await (const event of eventsOf(client, id, true)) {
       show(event)
       if (event.type === 'agent.exited') exit = event
+      if (event.type === 'budget.exhausted') exhausted = event.data
     }
-    terminal.exitCode = codeOf(isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id))
+    const last = isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id)
+    terminal.exitCode = codeOf(last)
+    const { state } = last.data
+    // A server that has ended as well has no dashboard any more.
+    const link = await linkOf(client).catch(() => undefined)
+    live.print(endBlock({ agentId: id, loaded, state, exhausted, dashboardLink: link }))
   } finally {
     await live.close()
     end.dispose()

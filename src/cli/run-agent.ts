@@ -27,9 +27,11 @@ export interface AgentShow {
   masterKey?: string | undefined
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
-  /** Printed when the agent has ended. (Default: nothing.) */
-  report?: (runtime: Runtime, agentId: string) => string[]
+  /** Printed when the agent has ended; `serverStays`: the server goes on without it. */
+  report: (runtime: Runtime, agentId: string, serverStays: boolean) => string[]
 }
+
+const ENDED = 'the agent has ended'
 
 /** Throws what `openRuntime` and `Supervisor.start` throw. Sets the terminal's exit code to the agent's. */
 export async function runAgent(show: AgentShow, terminal: Terminal): Promise<void> {
@@ -58,13 +60,14 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path, keys, limits }))
     if (show.open) openBrowser(dashboardLink, terminal)
 
-    reason = 'the agent has ended'
+    reason = ENDED
     const ended = supervisor.whenEnded(agentId)
     const asked = end.asked.then((why) => {
       reason = why
     })
     const done = ended.then(() => {
-      live.print(show.report?.(runtime, agentId) ?? [])
+      const serverStays = reason === ENDED && (show.keep === true || supervisor.hasLive)
+      live.print(show.report(runtime, agentId, serverStays))
       // Those that other terminals have started here are not ended with ours.
       return supervisor.whenAllEnded()
     })

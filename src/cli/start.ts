@@ -1,9 +1,10 @@
 import { dirname, resolve } from 'node:path'
 import { readServerFile } from '../access/server-file.ts'
 import { CageError } from '../errors.ts'
+import { endBlock } from './end-block.ts'
 import { loadFlags, withAgentFlags } from './flags.ts'
 import { joinServer } from './join.ts'
-import { runAgent } from './run-agent.ts'
+import { type AgentShow, runAgent } from './run-agent.ts'
 import { afterDashes, type Command } from './terminal.ts'
 
 export const startCommand: Command = (yargs, terminal) =>
@@ -25,7 +26,17 @@ export const startCommand: Command = (yargs, terminal) =>
       const loaded = load()
       const joining = { loaded, script, path, open }
       if (await readServerFile(loaded.config.db.path)) return joinServer(joining, terminal)
-      await runAgent({ ...joining, reload: load, keep }, terminal).catch((error: unknown) => {
+      const report: AgentShow['report'] = (runtime, agentId, serverStays) => {
+        const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
+        return endBlock({
+          agentId,
+          loaded,
+          state: runtime.state.read().agents[agentId]?.state,
+          exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
+          dashboardLink: serverStays ? runtime.dashboardLink() : undefined,
+        })
+      }
+      await runAgent({ ...joining, reload: load, keep, report }, terminal).catch((error: unknown) => {
         // Another terminal was faster.
         if (error instanceof CageError && error.code === 'already_running') return joinServer(joining, terminal)
         throw error

@@ -17,6 +17,16 @@ const AGENTS = {
 }
 type Agent = keyof typeof AGENTS
 
+/** Keeps how often it has begun, and spends a dollar. */
+const SPEND = `import iron_cage
+begun = iron_cage.restore(0)
+print('goes on at', begun, flush=True)
+iron_cage.checkpoint(begun + 1)
+iron_cage.record_cost('work', 1)
+import time
+time.sleep(3600)
+`
+
 function prepare(): Place {
   const place = openPlace()
   for (const [name, content] of Object.entries(AGENTS)) place.write(name, content)
@@ -69,6 +79,44 @@ describe('start', () => {
     expect(await keys(env)).toBe('openai from the environment, anthropic from the vault')
     expect(await keys({ OPENAI_API_KEY: env.OPENAI_API_KEY })).toBe(
       'openai from the environment, anthropic in the vault, which is locked',
+    )
+  })
+
+  test('tells at the end how to see the report, also of a database elsewhere', async () => {
+    const place = prepare()
+    const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
+    const { out } = await run.ended
+    const id = agentId(run)
+    expect(out).toContain(`${id} has ended\n  └─ Report  iron-cage report ${id} --db other.db\n`)
+    expect((await place.run(['report', id, '--db', 'other.db'])).out).toContain(`FINAL REPORT · ${id}`)
+  })
+
+  test('after the budget tells what goes on while the server does, and what when it has ended', async () => {
+    const place = prepare()
+    place.write('spend.py', SPEND)
+    const spend = (...more: string[]) => place.start(['start', 'spend.py', '--port', '0', '--budget', '1', ...more])
+    const kept = spend('--keep')
+    await kept.shows(/ has ended\n.*Report.*\n.*Raise.*\n.*Go on.*\n.*Dashboard/)
+    const id = agentId(kept)
+    expect(kept.out).toContain(`Raise      iron-cage budget add ${id} 0.5\n`)
+    expect(kept.out).toContain(`Go on      iron-cage restart ${id}\n`)
+    expect(kept.out.match(/\/#code=\S+/g)).toHaveLength(2)
+    expect(await place.run(['resume', id])).toMatchObject({
+      code: 6,
+      err: expect.stringContaining(`hint: start it again with "iron-cage restart ${id}"`),
+    })
+    expect(await place.run(['restart', id])).toMatchObject({ code: 3 })
+    expect(await place.run(['budget', 'add', id, '0.5'])).toMatchObject({ code: 0 })
+    expect(await place.run(['restart', id])).toMatchObject({ code: 0 })
+    await kept.shows('goes on at 1')
+    kept.child.kill('SIGTERM')
+    await kept.ended
+
+    const { code, out } = await spend().ended
+    expect(code).toBe(3)
+    expect(out).toContain('goes on at 2')
+    expect(out).toMatch(
+      /└─ Go on +the same "iron-cage start …" once more, with what it may spend now as --budget; it begins/,
     )
   })
 
