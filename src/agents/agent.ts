@@ -192,7 +192,8 @@ export class Agent {
         if (this.#stoppedBy) decision = this.#decide(exit)
       }
       if (decision.next === 'end') {
-        this.#tellExit(exit, decision)
+        const refusal = decision.state === 'crash_loop' ? this.#refusedKey() : ''
+        this.#tellExit(exit, { ...decision, reason: decision.reason + refusal })
         return this.#end(exit, decision.state)
       }
       this.#crashes = decision.crashes
@@ -332,6 +333,17 @@ export class Agent {
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.balance(id).limit)
     this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard }), () => runs.insert(row))
+  }
+
+  /** What a run crashed of whose call was refused for its key. */
+  #refusedKey(): string {
+    const { state } = this.#parts
+    const query = { agentId: this.facts.id, limit: 1 }
+    const [begun] = state.findEvents({ ...query, type: 'agent.started' })
+    const [failed] = state.findEvents({ ...query, type: 'call.failed' })
+    if (failed?.type !== 'call.failed' || !begun || failed.seq < begun.seq) return ''
+    const { code, status, provider } = failed.data
+    return code === 'provider_refused' && status === 401 ? `; ${provider} refused its key (401)` : ''
   }
 
   #tellExit(exit: Exit, outcome: ExitOutcome): void {

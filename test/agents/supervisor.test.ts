@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { checkpointTable } from '../../src/db/checkpoints.ts'
 import { runs } from '../../src/db/schema.ts'
-import type { EventData } from '../../src/events.ts'
+import type { EventData, NewEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
 import { type Agents, openAgents, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
@@ -73,6 +73,23 @@ describe('an agent that crashes', () => {
     expect(agents.count('agent.started')).toBe(5)
     expect(agents.events.filter(({ level }) => level === 'CRIT').map(({ type }) => type)).toEqual(['agent.exited'])
   })
+
+  it.each([
+    [401, 'provider_refused', '; openai refused its key (401)'],
+    [429, 'provider_refused', ''],
+    [503, 'circuit_open', ''],
+  ])(
+    'again and again after a call that ended with %i %s says so when that was for its key',
+    async (status, code, told) => {
+      const agents = openAgents()
+      agents.state.subscribe(({ type, agent_id }) => {
+        if (type === 'agent.started') agents.state.record(failedCall(agent_id!, status, code))
+      })
+      const id = await agents.start('crash_after.py', { args: ['0.1'] })
+      await agents.supervisor.whenEnded(id)
+      expect(agents.state.read().agents[id]!.reason).toBe(`exit code 1; 5 crashes within 60 s${told}`)
+    },
+  )
 
   it.each([
     ['syntax_error.py', 'SyntaxError'],
@@ -437,6 +454,24 @@ describe('what an agent prints', () => {
       { stream: 'stdout', text: 'after' },
     ])
   })
+})
+
+const failedCall = (agent_id: string, status: number, code: string): NewEvent => ({
+  type: 'call.failed',
+  level: 'WARN',
+  agent_id,
+  message: 'gpt-4 failed',
+  data: {
+    call_id: 'call-1',
+    provider: 'openai',
+    model: 'gpt-4',
+    code,
+    status,
+    cost_usd: '0',
+    estimated: false,
+    latency_ms: 1,
+    retryable: false,
+  },
 })
 
 /** T is stopped. */
