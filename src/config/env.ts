@@ -10,6 +10,7 @@
  * without it, and the key comes along in a pipe. Nothing that we start finds any of these variables.
  */
 import { closeSync, existsSync, readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Setting } from './config.ts'
 
 export interface Environment {
@@ -78,9 +79,11 @@ function masterKeyReader(variables: NodeJS.ProcessEnv): Environment['readMasterK
     if (!file) return {}
     try {
       const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-      return text === '' ? { masterKeyProblem: `the file of the master key, ${file}, is empty` } : { masterKey: text }
+      return text === '' ? { masterKeyProblem: `${resolve(file)} is empty` } : { masterKey: text }
     } catch (error) {
-      return { masterKeyProblem: `cannot read the file of the master key: ${(error as Error).message}` }
+      const { code } = error as NodeJS.ErrnoException
+      const path = resolve(file)
+      return { masterKeyProblem: code === 'ENOENT' ? `there is no file ${path}` : `${path} cannot be read: ${code}` }
     }
   }
 }

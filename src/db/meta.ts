@@ -5,7 +5,7 @@ import { meta } from './schema.ts'
 export type MetaTable = ReturnType<typeof metaTable>
 
 /** Single values that belong to the whole file. */
-export function metaTable({ orm }: Database) {
+export function metaTable({ orm }: Pick<Database, 'orm'>) {
   const put = orm
     .insert(meta)
     .values({ key: sql.placeholder('key'), value: sql.placeholder('value') })

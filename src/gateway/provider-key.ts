@@ -68,6 +68,7 @@ export function chooseKey(
   if (value === undefined && variable && keys.isLockedUp(variable, environment)) {
     throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
       facts: { provider: name },
+      hint: state.read().vault.hint ?? undefined,
     })
   }
   if (value || settings.dialect !== undefined) {

@@ -29,15 +29,38 @@ export interface UnlockOptions extends BoundRowsOptions {
 }
 
 export async function unlock(options: UnlockOptions): Promise<Unlocked | Locked> {
-  const { masterKey, masterKeyProblem = 'there is no master key', database } = options
-  if (masterKey === undefined) return locked('no_key', masterKeyProblem, `${KEYGEN_HINT}, then start again`)
+  const tried = await tryKey(options)
+  if (tried.state === 'locked') return tried
+  const { keys, root = await newRootKey(options.database, keys) } = tried
+  return { state: 'open', keys, root, rows: new BoundRows(options, keys, root) }
+}
+
+export interface KeyTrial extends Pick<UnlockOptions, 'masterKey' | 'masterKeyProblem'> {
+  /** (Default: there is none yet.) */
+  database?: Pick<Database, 'orm'> | undefined
+}
+
+/** `root`: what the key opens; undefined when nothing was sealed yet. */
+export interface Fitting {
+  state: 'fits'
+  keys: Keys
+  root: RootKey | undefined
+}
+
+/** Whether a master key is the right one. Changes nothing. */
+export async function tryKey({ masterKey, masterKeyProblem, database }: KeyTrial): Promise<Fitting | Locked> {
+  if (masterKeyProblem !== undefined) return unreadable(masterKeyProblem)
+  if (masterKey === undefined) return locked('no_key', 'there is no master key', `${KEYGEN_HINT}, then start again`)
   const weakness = weaknessOf(masterKey)
   if (weakness) return locked('weak_key', `the master key is too weak: ${weakness}`, KEYGEN_HINT)
   const keys = new Keys(masterKey)
-  const stored = metaTable(database).get('vault')
-  if (stored === undefined && secretTable(database).all().length > 0) return ROOT_KEY_GONE
-  const root = stored === undefined ? await newRootKey(database, keys) : await RootKey.open(keys, stored)
-  return root ? { state: 'open', keys, root, rows: new BoundRows(options, keys, root) } : WRONG_KEY
+  const stored = database && metaTable(database).get('vault')
+  if (stored !== undefined) {
+    const root = await RootKey.open(keys, stored)
+    return root ? { state: 'fits', keys, root } : WRONG_KEY
+  }
+  if (database && secretTable(database).all().length > 0) return ROOT_KEY_GONE
+  return { state: 'fits', keys, root: undefined }
 }
 
 async function newRootKey(database: Database, keys: Keys): Promise<RootKey> {
@@ -47,6 +70,9 @@ async function newRootKey(database: Database, keys: Keys): Promise<RootKey> {
 }
 
 const locked = (why: Locked['why'], message: string, hint: string): Locked => ({ state: 'locked', why, message, hint })
+
+const unreadable = (problem: string): Locked =>
+  locked('no_key', 'the master key cannot be read', `correct IRON_CAGE_MASTER_KEY_FILE (${problem}) and start again`)
 
 const WRONG_KEY = locked(
   'wrong_key',

@@ -18,6 +18,8 @@ interface Answer {
   checks: Record<string, Finding>
 }
 
+const KEY = 'fHq3vN8sKd2LwX7cR5tYb9MzJ1pGe6UaQo4iVxW0nBs'
+
 class Patient {
   readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-doctor-'))
   /** What the doctor is told with --port. */
@@ -34,8 +36,9 @@ class Patient {
   }
 
   /** Makes the files that a server leaves behind. */
-  async hasServed(): Promise<void> {
-    const runtime = await openRuntime({ config: this.config, configFile: null, environment: {}, version: 'test' })
+  async hasServed(masterKey?: string): Promise<void> {
+    const options = { config: this.config, configFile: null, environment: {}, version: 'test' }
+    const runtime = await openRuntime({ ...options, masterKey })
     await runtime.close('the test wants its files')
   }
 
@@ -184,6 +187,25 @@ describe('the doctor', () => {
     expect(checks['Master key']).toMatchObject({ status: 'fail', what: expect.stringContaining('too weak') })
     expect(out.join()).not.toContain('abcabc')
     expect(code).toBe(1)
+  })
+
+  test('tells whether the master key opens the vault, and which file is not there', async () => {
+    const patient = new Patient()
+    const look = async (variables: Record<string, string>) => (await patient.examine(variables)).checks['Master key']
+    expect(await look({ IRON_CAGE_MASTER_KEY: KEY })).toEqual({ status: 'ok', what: 'strong enough' })
+    await patient.hasServed(KEY)
+    expect(await look({ IRON_CAGE_MASTER_KEY: KEY })).toEqual({ status: 'ok', what: 'opens the vault' })
+    expect(await look({ IRON_CAGE_MASTER_KEY: [...KEY].reverse().join('') })).toEqual({
+      status: 'fail',
+      what: 'the master key is not the one that this vault was sealed with',
+      fix: expect.stringMatching(/^start with the right key/),
+    })
+    const missing = join(patient.folder, 'mastr.key')
+    expect(await look({ IRON_CAGE_MASTER_KEY_FILE: missing })).toEqual({
+      status: 'fail',
+      what: 'the master key cannot be read',
+      fix: `correct IRON_CAGE_MASTER_KEY_FILE (there is no file ${missing}) and start again`,
+    })
   })
 
   test('asks providers only when it is told to', async () => {

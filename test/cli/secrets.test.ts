@@ -80,7 +80,7 @@ test('without the key, with a weak or another one, secrets say what to do and ex
   place.write('weak.key', 'secret\n')
   for (const [wrong, says] of [
     [{}, 'there is no master key'],
-    [{ IRON_CAGE_MASTER_KEY_FILE: 'missing.key' }, 'cannot read the file of the master key'],
+    [{ IRON_CAGE_MASTER_KEY_FILE: 'missing.key' }, `(there is no file ${join(place.folder, 'missing.key')})`],
     [{ IRON_CAGE_MASTER_KEY_FILE: 'weak.key' }, 'too weak'],
     [{ IRON_CAGE_MASTER_KEY: 'x'.repeat(50) }, 'too weak'],
     [{ IRON_CAGE_MASTER_KEY_FILE: 'other.key' }, 'not the one that this vault was sealed with'],

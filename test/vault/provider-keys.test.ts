@@ -95,6 +95,19 @@ describe('the key of a call', () => {
     expect(refused.json().error).toMatchObject({ code: 'vault_locked' })
     expect(locked.provider.requests).toHaveLength(1)
   })
+
+  test('while another master key is there than the right one, who needs a key of the vault is told that', async () => {
+    const cage = await openCage({ environment: { OPENAI_API_KEY: '' } })
+    await cage.close()
+    const environment = { OPENAI_API_KEY: '' }
+    const locked = await openTestRuntime({ folder: cage.folder, masterKey: newMasterKey(), environment })
+    const agent = locked.addAgent()
+    const refused = await agent.chat({}, bearer(agent.token))
+    expect(refused.json().error).toMatchObject({
+      code: 'vault_locked',
+      message: expect.stringContaining('start with the right key'),
+    })
+  })
 })
 
 test('a service gets the present key of its secret', async () => {

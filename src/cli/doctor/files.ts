@@ -8,7 +8,8 @@ import { systemClock } from '../../clock.ts'
 import { auditTable } from '../../db/audit.ts'
 import { readDatabase } from '../../db/database.ts'
 import { dataKeyPath } from '../../db/seal.ts'
-import { KEYGEN_HINT, weaknessOf } from '../../vault/master-key.ts'
+import { KEYGEN_HINT } from '../../vault/master-key.ts'
+import { tryKey } from '../../vault/unlock.ts'
 import { type Check, type Finding, fail, ok, type Subject, warn } from './check.ts'
 
 /** A clock that differs by less is no concern. */
@@ -109,12 +110,14 @@ export const fileChecks: readonly Check[] = [
   },
   {
     name: 'Master key',
-    look: (subject) => {
-      const { masterKey, masterKeyProblem } = subject.terminal.env.readMasterKey()
-      if (masterKeyProblem) return fail(masterKeyProblem, KEYGEN_HINT)
-      if (masterKey === undefined) return lookAtLockedSecrets(subject)
-      const weakness = weaknessOf(masterKey)
-      return weakness === undefined ? ok('strong enough') : fail(`too weak: ${weakness}`, KEYGEN_HINT)
+    look: async (subject) => {
+      const given = subject.terminal.env.readMasterKey()
+      if (given.masterKey === undefined && given.masterKeyProblem === undefined) return lookAtLockedSecrets(subject)
+      const { path } = subject.loaded.config.db
+      using database = existsSync(path) ? readDatabase(path) : undefined
+      const tried = await tryKey({ ...given, database })
+      if (tried.state === 'locked') return fail(tried.message, tried.hint)
+      return ok(tried.root ? 'opens the vault' : 'strong enough')
     },
   },
 ]
