@@ -1,4 +1,5 @@
 import type { IncidentRow } from '../db/incidents.ts'
+import { CageError } from '../errors.ts'
 import { printable } from '../log.ts'
 import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
@@ -13,11 +14,16 @@ export const incidentsCommand: Command = (yargs, terminal) =>
     (command) =>
       withDatabaseFlags(command)
         .option('agent', { type: 'string', requiresArg: true, describe: `Only of one. ${AGENT_HELP}` })
-        .option('reveal', { type: 'string', requiresArg: true, describe: 'Show what this one found; the audit tells' })
+        .option('reveal', { type: 'string', describe: 'Show what the incident of this id found; the audit tells' })
         .option('json', { type: 'boolean', describe: 'Write JSON' })
         .example('$0 incidents --agent lg-7a3f9c2d', 'of one agent')
         .example('$0 incidents --reveal pii-0a1b2c3d4e5f', 'what it was'),
     async ({ agent, reveal, json: asJson, ...flags }) => {
+      if (reveal === '') {
+        throw new CageError('usage', '--reveal needs the id of an incident', {
+          hint: '"iron-cage incidents" lists them; then "iron-cage incidents --reveal pii-0a1b2c3d4e5f"',
+        })
+      }
       const client = connect(flags, terminal)
       if (reveal !== undefined) {
         const path = `/api/pii/incidents/${encodeURIComponent(reveal)}/original`

@@ -117,6 +117,14 @@ const usage: Record<string, Row> = {
     code: 2,
     err: text('iron-cage: --budget needs a value', '  hint: run the command with --help'),
   },
+  'an incident to reveal, but not which': {
+    run: ['incidents', '--reveal'],
+    code: 2,
+    err: text(
+      'iron-cage: --reveal needs the id of an incident',
+      '  hint: "iron-cage incidents" lists them; then "iron-cage incidents --reveal pii-0a1b2c3d4e5f"',
+    ),
+  },
   'a flag that came twice': {
     run: ['config', 'check', '--budget', '5', '--budget', '50'],
     code: 2,
