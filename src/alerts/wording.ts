@@ -1,6 +1,6 @@
 /** What an alert says, from its event alone. Pure. */
 import type { AlertKind, EventOf, EventType, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
-import { type ConfiguredScope, showUsd } from '../money.ts'
+import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
 import type { Digest } from './storm.ts'
 
 export interface Wording {
@@ -37,7 +37,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'budget_warning',
         budget,
         title: `Budget warning${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%). Nothing is paid beyond the limit.`,
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%).${overshoot(spent_usd, limit_usd) || ' No call is sent that does not fit into the rest.'}`,
       }
     }
     case 'budget.exhausted': {
@@ -47,7 +47,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'budget_exhausted',
         budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${call}`,
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}`,
       }
     }
     case 'circuit.opened':
@@ -116,6 +116,13 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
 
 const whoseBudget = (budget: ConfiguredScope | undefined): string =>
   budget ? ` — ${{ run: 'this run', server: 'the whole server' }[budget]}` : ''
+
+/** Of a bill that no hold could foresee. Empty within the limit. */
+function overshoot(spent: Usd, limit: Usd): string {
+  const over = fromUsd(spent) - fromUsd(limit)
+  if (over <= 0) return ''
+  return ` That is ${showUsd(toUsd(over))} above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.`
+}
 
 /** One alert for many findings. */
 export function wordDigest({ counts, seconds }: Digest): Wording {

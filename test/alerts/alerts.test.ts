@@ -8,7 +8,11 @@ test('a budget warning becomes an alert that names the amounts', async () => {
   await using world = openWorld()
   world.record(budgetWarned)
   expect(raised(world)).toEqual([
-    ['budget_warning', 'Budget warning', '$45.07 of $50.00 spent (90.1%). Nothing is paid beyond the limit.'],
+    [
+      'budget_warning',
+      'Budget warning',
+      '$45.07 of $50.00 spent (90.1%). No call is sent that does not fit into the rest.',
+    ],
   ])
   const [alert] = world.state.read().alerts
   expect(alert).toMatchObject({
@@ -19,6 +23,20 @@ test('a budget warning becomes an alert that names the amounts', async () => {
     delivered: [],
     source_seq: world.events[0]!.seq,
   })
+})
+
+test('spending above the limit is told by how much and why', async () => {
+  await using world = openWorld()
+  const data = { spent_usd: '6', limit_usd: '5', needed_usd: null }
+  const warned = { spent_usd: '6', limit_usd: '5', threshold: 0.9, used_percent: 120, suggested_increase_usd: '3' }
+  world.record({ ...budgetWarned, type: 'budget.warned', data: warned })
+  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: 'a', message: '', data })
+  const why =
+    'That is $1.00 above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.'
+  expect(raised(world)).toEqual([
+    ['budget_warning', 'Budget warning', `$6.00 of $5.00 spent (120.0%). ${why}`],
+    ['budget_exhausted', 'Budget exhausted', `$6.00 of $5.00 spent. ${why}`],
+  ])
 })
 
 test('an exhausted budget tells what did not fit', async () => {
