@@ -18,7 +18,7 @@ import { SecretsPanel } from './panels/secrets.tsx'
 import { StateTag, StatusPanel } from './panels/status.tsx'
 import { Action, Empty } from './parts/parts.tsx'
 import { ReportPage, reportedAgent } from './report.tsx'
-import { session } from './session.ts'
+import { session, signOut } from './session.ts'
 import { SignIn } from './sign-in.tsx'
 import {
   agent,
@@ -158,6 +158,7 @@ function Header({ current, onPresent }: { current: AgentView | undefined; onPres
       <button type="button" class="btn ghost" title="Larger type (p)" onClick={onPresent}>
         Present
       </button>
+      <Action label="Sign out" kind="ghost" act={signOut} />
       {current && <AgentButtons current={current} />}
     </header>
   )

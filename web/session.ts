@@ -56,6 +56,12 @@ export async function signIn(username: string, password: string): Promise<void> 
   session.value = 'open'
 }
 
+/** Ends the session here and on the server. Throws ApiError when the server does not answer; then nothing has ended. */
+export async function signOut(): Promise<void> {
+  await send('POST', '/api/auth/logout')
+  closeSession()
+}
+
 export function closeSession(): void {
   sessionStorage.removeItem(KEY)
   session.value = 'none'

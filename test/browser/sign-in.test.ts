@@ -7,6 +7,25 @@ import { openTestRuntime } from '../support/runtime.ts'
 
 const pictures = resolve(import.meta.dirname, '../../test-output')
 
+test('somebody who signs out is out, also with the tokens of that session', async () => {
+  const cage = await openTestRuntime()
+  await using browser = await openBrowser()
+  const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
+  await page.getByText('No agent yet').waitFor()
+  const kept = await page.evaluate(() => sessionStorage.getItem('iron-cage-session'))
+  const { access_token, refresh_token } = JSON.parse(kept!) as Record<string, string>
+  expect((await cage.get('/api/auth/me', access_token)).status).toBe(200)
+
+  await page.getByRole('button', { name: 'Sign out' }).click()
+  await page.getByLabel('Password').waitFor()
+  expect(await page.evaluate(() => sessionStorage.length)).toBe(0)
+  expect((await cage.get('/api/auth/me', access_token)).status).toBe(401)
+  expect((await cage.post('/api/auth/refresh', { refresh_token })).status).toBe(401)
+  await page.reload()
+  await page.getByLabel('Password').waitFor()
+  expect(faults).toEqual([])
+})
+
 test('somebody with a password signs in, sees the dashboard, and is out when removed', async () => {
   const cage = await openTestRuntime()
   const { access_token: operator } = await cage.login()
