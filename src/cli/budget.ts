@@ -1,13 +1,22 @@
 /**
- * An agent's budget and the ledger below it. Each command is sent to the server, or done on the file when none serves
+ * Budgets and the ledger below them. Each command is sent to the server, or done on the file when none serves
  * it: when a server does not start any more, its money must still be looked at and put right.
  */
 import type { Argv } from 'yargs'
 import { check } from '../api/body.ts'
-import { type Amounts, amountsOf } from '../api/budgets.ts'
+import {
+  type Amounts,
+  amountsOf,
+  type Budgets,
+  budgetsOf,
+  type ConfiguredBudgets,
+  configuredBudgets,
+  newLimit,
+} from '../api/budgets.ts'
 import { CALLS, type ShownCall, shownCall } from '../api/calls.ts'
 import { parseTypedAmount } from '../config/amount.ts'
-import { addUsd, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
+import { CageError } from '../errors.ts'
+import { type ConfiguredScope, fromUsd, type Nanodollars, showUsd, type Usd } from '../money.ts'
 import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 import { AGENT_HELP, agentIdOf, findAgentId } from './agent-id.ts'
@@ -18,31 +27,43 @@ import { isUnserved, type Stored, withStored } from './stored.ts'
 import type { Command, Terminal } from './terminal.ts'
 
 export const budgetCommand: Command = (yargs, terminal) =>
-  yargs.command('budget', "Look at an agent's budget or change it; also without a running server", (budget) =>
+  yargs.command('budget', 'Look at a budget or change it; also without a running server', (budget) =>
     budget
       .command(
-        'get <id>',
-        'Show limit and spending',
-        (command) => withAgent(command).example('$0 budget get lg-7a3f9c2d --json', 'for a script'),
-        async ({ id, json: asJson, ...flags }) => show(await perform(flags, terminal, id), asJson, terminal),
+        'get [id]',
+        "Show limit and spending of an agent, or the whole server's and each run's",
+        (command) =>
+          withDatabaseFlags(command)
+            .positional('id', {
+              type: 'string',
+              describe: `${AGENT_HELP} (default: what holds beside the agents' own)`,
+            })
+            .option('json', { type: 'boolean', describe: 'Write JSON' })
+            .example('$0 budget get lg-7a3f9c2d --json', 'for a script'),
+        async ({ id, json: asJson, ...flags }) => {
+          if (id !== undefined) return show(await perform(flags, terminal, id), asJson, terminal)
+          showConfigured(await performConfigured(flags, terminal), asJson, terminal)
+        },
       )
       .command(
-        'set <id> <usd>',
+        'set [id] [usd]',
         'Set a new limit',
-        (command) => withAmount(withAgent(command)).example('$0 budget set lg-7a3f9c2d 75', '$75.00 from now on'),
-        async ({ id, usd, json: asJson, ...flags }) => {
-          const limit = parseTypedAmount(usd, 'the new limit')
-          show(await perform(flags, terminal, id, changed({ limit_usd: limit })), asJson, terminal)
-        },
+        (command) =>
+          withLimit(command)
+            .example('$0 budget set lg-7a3f9c2d 75', '$75.00 from now on')
+            .example('$0 budget set --server 100', '$100.00 for all agents together'),
+        ({ json: asJson, ...flags }) =>
+          changeLimit(flags, terminal, asJson, (typed) => ({ limit_usd: parseTypedAmount(typed, 'the new limit') })),
       )
       .command(
-        'add <id> <usd>',
+        'add [id] [usd]',
         'Raise the limit',
-        (command) => withAmount(withAgent(command)).example('$0 budget add lg-7a3f9c2d 25', '$25.00 more'),
-        async ({ id, usd, json: asJson, ...flags }) => {
-          const more = parseTypedAmount(usd, 'the increase')
-          show(await perform(flags, terminal, id, changed({ add_usd: more })), asJson, terminal)
-        },
+        (command) =>
+          withLimit(command)
+            .example('$0 budget add lg-7a3f9c2d 25', '$25.00 more')
+            .example('$0 budget add --server 25', '$25.00 more for all agents together'),
+        ({ json: asJson, ...flags }) =>
+          changeLimit(flags, terminal, asJson, (typed) => ({ add_usd: parseTypedAmount(typed, 'the increase') })),
       )
       .command(
         'calls <id>',
@@ -100,8 +121,43 @@ const withAgent = (command: Argv) =>
     .positional('id', { type: 'string', demandOption: true, describe: AGENT_HELP })
     .option('json', { type: 'boolean', describe: 'Write JSON' })
 
+const AMOUNT_HELP = "US dollars: 25, 25.00 or '$25'"
+
 const withAmount = <T>(command: Argv<T>) =>
-  command.positional('usd', { type: 'string', demandOption: true, describe: "US dollars: 25, 25.00 or '$25'" })
+  command.positional('usd', { type: 'string', demandOption: true, describe: AMOUNT_HELP })
+
+/** Of an agent, by words; of the server or of each run, by a flag. */
+const withLimit = (command: Argv) =>
+  withDatabaseFlags(command)
+    .positional('id', { type: 'string', describe: AGENT_HELP })
+    .positional('usd', { type: 'string', describe: AMOUNT_HELP })
+    .option('server', { type: 'string', requiresArg: true, describe: 'The limit of all agents together' })
+    .option('run', { type: 'string', requiresArg: true, describe: 'The limit of each run' })
+    .option('json', { type: 'boolean', describe: 'Write JSON' })
+
+interface LimitFlags extends ClientFlags {
+  id?: string | undefined
+  usd?: string | undefined
+  server?: string | undefined
+  run?: string | undefined
+}
+
+/** Throws CageError `usage` unless just one budget is meant. */
+async function changeLimit(
+  { id, usd, server, run, ...flags }: LimitFlags,
+  terminal: Terminal,
+  asJson: boolean | undefined,
+  changeOf: (typed: string) => LimitChange,
+): Promise<void> {
+  const meant = [id, server, run].filter((word) => word !== undefined)
+  if (meant.length !== 1 || (id === undefined) !== (usd === undefined)) {
+    throw new CageError('usage', 'one budget is changed: <id> <usd>, --server <usd> or --run <usd>')
+  }
+  if (id !== undefined) return show(await perform(flags, terminal, id, changed(changeOf(usd!))), asJson, terminal)
+  const scope = server === undefined ? 'run' : 'server'
+  const change = changeOf(meant[0]!)
+  showConfigured(await performConfigured(flags, terminal, { scope, change }), asJson, terminal)
+}
 
 const withCall = <T>(command: Argv<T>) =>
   command.positional('call', { type: 'string', demandOption: true, describe: 'The call, as "budget calls" lists it' })
@@ -111,7 +167,10 @@ const parseCost = (text: string, where: string): Usd => (text === '0.00' ? '0' :
 
 interface Balance extends Amounts {
   agent_id: string
+  budgets: Budgets
 }
+
+type LimitChange = { limit_usd: Usd } | { add_usd: Usd }
 
 /** One change, for the server and for the file. */
 interface Wish {
@@ -124,16 +183,40 @@ interface Wish {
 
 const BY = 'command line'
 
-const changed = (change: { limit_usd: Usd } | { add_usd: Usd }): Wish => ({
+const changed = (change: LimitChange): Wish => ({
   method: 'PATCH',
   path: '/budget',
   body: change,
-  perform: ({ ledger }, id) => {
-    const { limit } = ledger.balance(id)
-    const next = 'limit_usd' in change ? change.limit_usd : addUsd(toUsd(limit), change.add_usd)
-    ledger.setLimit(id, fromUsd(next), BY)
-  },
+  perform: ({ ledger }, id) => ledger.setLimit(id, limitAfter(ledger.balance(id).limit, change), BY),
 })
+
+const limitAfter = (present: Nanodollars, change: LimitChange): Nanodollars =>
+  newLimit(
+    present,
+    'limit_usd' in change ? { limit_usd: fromUsd(change.limit_usd) } : { add_usd: fromUsd(change.add_usd) },
+  )
+
+/** The budgets that are no agent's own, after the change if there is one. */
+async function performConfigured(
+  flags: ClientFlags,
+  terminal: Terminal,
+  wish?: { scope: ConfiguredScope; change: LimitChange },
+): Promise<ConfiguredBudgets> {
+  const { config } = loadFlags(flags, terminal)
+  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
+    return withStored(config, ({ ledger }) => {
+      if (wish) {
+        const { scope, change } = wish
+        ledger.setConfiguredLimit(scope, limitAfter(ledger.configuredLimit(scope), change), BY)
+      }
+      return configuredBudgets(ledger)
+    })
+  }
+  const client = connect(flags, terminal)
+  return wish
+    ? client.send<ConfiguredBudgets>('PATCH', `/api/budgets/${wish.scope}`, wish.change)
+    : client.send<ConfiguredBudgets>('GET', '/api/budgets')
+}
 
 const corrected = (callId: string, cost: Usd, reason: string): Wish => ({
   method: 'POST',
@@ -160,26 +243,36 @@ async function perform(flags: ClientFlags, terminal: Terminal, named: string, wi
     return withStored(config, (stored) => {
       const id = storedId(stored, named)
       wish?.perform(stored, id, redactor)
-      return { agent_id: id, ...amountsOf(stored.ledger.balance(id)) }
+      const budgets = budgetsOf(stored.ledger, { agentId: id, runId: null })
+      return { agent_id: id, ...amountsOf(stored.ledger.balance(id)), budgets }
     })
   }
   const client = connect(flags, terminal)
   const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
-  const { agent, budget } = wish
+  const { agent, budget, budgets } = wish
     ? await client.send<AgentStatus>(wish.method, path + wish.path, wish.body)
     : await client.send<AgentStatus>('GET', `${path}/status`)
   const { limit_usd, spent_usd, held_usd, remaining_usd } = budget
-  return { agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd }
+  return { agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd, budgets }
 }
 
 function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal): void {
-  const { agent_id, limit_usd, spent_usd, held_usd, remaining_usd } = balance
+  if (asJson) return terminal.out(json(balance))
+  const { agent_id, budgets } = balance
+  for (const { scope, ...amounts } of budgets) terminal.out(line(scope === 'agent' ? agent_id : scope, amounts))
+}
+
+function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | undefined, terminal: Terminal): void {
+  if (asJson) return terminal.out(json(budgets))
+  const { server, run } = budgets
+  if (server) terminal.out(line('server', server))
+  if (run) terminal.out(`each run  ${showUsd(run.limit_usd)}`)
+  if (!server && !run) terminal.err("there are no budgets but the agents' own")
+}
+
+function line(whose: string, { limit_usd, spent_usd, held_usd, remaining_usd }: Amounts): string {
   const held = held_usd === '0' ? '' : `, ${showUsd(held_usd)} held`
-  terminal.out(
-    asJson
-      ? json(balance)
-      : `${agent_id}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`,
-  )
+  return `${whose}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`
 }
 
 const storedId = ({ state }: Stored, named: string): string => findAgentId(Object.values(state.read().agents), named)

@@ -231,9 +231,11 @@ describe('a limit for a day', () => {
     world.clock.pass(1)
     await world.pay('0.4')
     expect(world.balance()).toEqual({ spent: '0.4', held: '0' })
-    expect(world.of('budget.period_began').map(({ data }) => [data.starts_at, data.spent_before_usd])).toEqual([
-      ['2026-01-01T23:00:00.000Z', '0'],
-      ['2026-01-02T23:00:00.000Z', '1'],
+    const began = world.of('budget.period_began')
+    expect(began.map(({ agent_id, data }) => [agent_id, data.starts_at, data.spent_before_usd])).toEqual([
+      [AGENT, '2026-01-01T23:00:00.000Z', '0'],
+      [AGENT, '2026-01-02T23:00:00.000Z', '1'],
+      [null, '2026-01-02T23:00:00.000Z', '1'],
     ])
     // The server's was there anew as well.
     expect(world.ledger.balances({ agentId: AGENT, runId: null })).toMatchObject([

@@ -50,7 +50,7 @@ describe('users', () => {
     [['users', 'add', 'alice'], '', 2, 'got 0'],
     [['users', 'add', 'operator'], `${password}\n`, 2, 'a user cannot be called "operator"'],
     [['users', 'add', 'a@b.example'], `${password}\n`, 2, 'the name holds personal data'],
-    [['users', 'add', 'alice', '--password', password], '', 2, 'unknown argument: password'],
+    [['users', 'add', 'alice', '--password', password], '', 2, 'unknown flag --password'],
     [['users', 'add', 'alice', '--role', 'owner'], '', 2, 'invalid values'],
     [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],
     [['users', 'remove', 'alice'], '', 7, 'no server runs'],
