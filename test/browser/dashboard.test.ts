@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { figures } from '../../src/state/figures.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
+import { openTestRuntime } from '../support/runtime.ts'
 import { button, doneOnScreen, openShow, pictures, stateOnScreen } from '../support/show.ts'
 
 /** So long stays the agent at each lead of whose work nothing is to be seen: it must neither end nor find anything. */
@@ -85,6 +86,21 @@ describe('the buttons', () => {
     await banner.waitFor({ state: 'detached' })
     await expect.poll(() => agent().limit_usd).toBe('75')
     await page.getByText('/ $75.00').waitFor()
+  })
+
+  test("approve the server's increase when that is what is spent, and the next call is paid", async () => {
+    const cage = await openTestRuntime({ budget: { server_usd: '2', per_run_usd: '5' } })
+    const agent = cage.addAgent()
+    const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
+    onTestFinished(() => page.context().close())
+    expect((await agent.chat({ max_tokens: 5 })).status).toBe(200)
+    expect((await agent.chat({ max_tokens: 2_000 })).status).toBe(402)
+    const alert = page.locator('[data-alert=budget_exhausted]')
+    await alert.getByText('Budget exhausted — the whole server').waitFor()
+    await alert.getByRole('button', { name: 'Approve $1 for the server' }).click()
+    await page.locator('[data-figure=limits]', { hasText: 'server $0.005 of $3.00' }).waitFor()
+    expect((await agent.chat({ max_tokens: 2_000 })).status).toBe(200)
+    expect(faults).toEqual([])
   })
 
   test('tell why something could not be done', async () => {
