@@ -20,8 +20,8 @@ type Agent = keyof typeof AGENTS
 /** Keeps how often it has begun, and spends a dollar. */
 const SPEND = `import iron_cage
 begun = iron_cage.restore(0)
-print('goes on at', begun, flush=True)
 iron_cage.checkpoint(begun + 1)
+print('goes on at', begun, flush=True)
 iron_cage.record_cost('work', 1)
 import time
 time.sleep(3600)
