@@ -44,7 +44,7 @@ export function domainEnd(window: TextWindow, begin: number): number {
     position = next
   }
   // `jane@example[dot]com`
-  if (labels === 0) return length > 0 ? spelledDomainEnd(window, begin) : -1
+  if (labels === 0) return length > 0 && mayBeginDot(window.at(position)) ? spelledDomainEnd(window, begin) : -1
   return length > 0 && isTopLevel(window.text, label, position, onlyLetters) ? position : end
 }
 
@@ -77,6 +77,11 @@ export function spelledDomainEnd(window: TextWindow, begin: number): number {
 
 function isLabelCharacter(code: number): boolean {
   return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
+}
+
+/** What `dotEnd` goes on from. */
+function mayBeginDot(code: number): boolean {
+  return code === 0x20 || code === 0x2e || code === 0x5f || isOpening(code)
 }
 
 /** The end of a dot, spelled or not, or -1. */

@@ -12,8 +12,9 @@ export function localStart(text: string, end: number, floor: number): number {
   if (start > 0 && text.charCodeAt(start - 1) === 0x5c && kindOf(text.charCodeAt(start)) & LETTER)
     start += /^(?:u[\da-f]{4}|[bfnrt])?/i.exec(text.slice(start, start + 5))?.[0].length ?? 0
   for (let i = end - 1; i > start; i--) {
+    if (!isIdeographic(text.charCodeAt(i - 1))) continue
     const code = text.charCodeAt(i)
-    if (code < 0x80 && kindOf(code) & LETTER && isIdeographic(text.charCodeAt(i - 1))) {
+    if (code < 0x80 && kindOf(code) & LETTER) {
       start = i
       break
     }

@@ -33,10 +33,6 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
   }
   if (length > GROUP_MAX) return null
   const next = window.at(start + length)
-  const split = (kindOf(next) & IGNORED) !== 0
-  const grouped = split || goesOn(window, next, start + length)
-  const first = window.text.charCodeAt(start) & 15
-
   if (detects.secret && next === 0x3a && length >= 8 && length <= 10) {
     const match = findBotToken(window, start, start + length)
     if (match || window.cut) return match
@@ -46,6 +42,9 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     if (match || window.cut) return match
   }
   if (followsDigit(window, start)) return null
+  const split = (kindOf(next) & IGNORED) !== 0
+  const grouped = split || goesOn(window, next, start + length)
+  const first = window.text.charCodeAt(start) & 15
   if (detects.credit_card && (length >= 12 || split || (length === 4 && grouped && first > 0))) {
     const match = findCreditCard(window, start)
     if (match || window.cut) return match
