@@ -52,18 +52,16 @@ export function parseAmount(text: string): Nanodollars | undefined {
 /** A sum that is full at nine million dollars stays there: what counts money must never be stopped by it. */
 export const addUsd = (a: Usd, b: Usd): Usd => toUsd(Math.max(-MAX_NANOS, Math.min(MAX_NANOS, fromUsd(a) + fromUsd(b))))
 
-/** For people: two decimals from a cent up, more when the amount is smaller: "$5.29", "$0.0235", "$0.000137". */
+/** For people: two decimals from a dollar up and for whole cents, else three digits: "$5.29", "$0.23", "$0.0235", "$0.000137". */
 export function showUsd(usd: Usd): string {
   const nanos = fromUsd(usd)
   const sign = nanos < 0 ? '-' : ''
   const absolute = Math.abs(nanos)
-  if (absolute === 0 || absolute >= NANOS_PER_USD / 100) {
-    const cents = Math.round(absolute / (NANOS_PER_USD / 100))
-    return `${sign}$${Math.floor(cents / 100)}.${String(cents % 100).padStart(2, '0')}`
-  }
-  return `${sign}$${Number((absolute / NANOS_PER_USD).toPrecision(3))
-    .toFixed(9)
-    .replace(/0+$/, '')}`
+  const dollars =
+    absolute < NANOS_PER_USD
+      ? Number((absolute / NANOS_PER_USD).toPrecision(3))
+      : Math.round(absolute / (NANOS_PER_USD / 100)) / 100
+  return `${sign}$${dollars.toFixed(9).replace(/0{1,7}$/, '')}`
 }
 
 /** What is proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */

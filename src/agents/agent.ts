@@ -192,8 +192,7 @@ export class Agent {
         if (this.#stoppedBy) decision = this.#decide(exit)
       }
       if (decision.next === 'end') {
-        const refusal = decision.state === 'crash_loop' ? this.#refusedKey() : ''
-        this.#tellExit(exit, { ...decision, reason: decision.reason + refusal })
+        this.#tellExit(exit, { ...decision, reason: decision.reason + this.#background(decision) })
         return this.#end(exit, decision.state)
       }
       this.#crashes = decision.crashes
@@ -333,6 +332,12 @@ export class Agent {
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.balance(id).limit)
     this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard }), () => runs.insert(row))
+  }
+
+  /** What would be asked next about such an end. */
+  #background({ state, reason }: { state: FinalState; reason: string }): string {
+    if (state === 'crash_loop') return this.#refusedKey()
+    return reason.includes('ModuleNotFoundError') ? `; it ran on ${this.facts.command.program}` : ''
   }
 
   /** What a run crashed of whose call was refused for its key. */

@@ -82,24 +82,24 @@ function checkReadable(script: string): void {
   }
 }
 
-/** The one the user named, else that of the active virtual environment, else .venv beside the script, else python3. */
+/** The one the user named, else that of the active virtual environment, else .venv or venv beside the script, else python3. */
 function findPython({ script, python: named, environment, cwd }: CommandChoice): string {
   const { VIRTUAL_ENV } = environment
-  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), pythonIn(join(dirname(script), '.venv')), 'python3']
+  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(dirname(script)), 'python3']
   const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
   for (const place of places) {
     const found = place.includes('/') ? executableOrNone(place) : findOnPath(place, environment)
     if (found) return found
   }
   const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
-  const near = [dirname(script), cwd]
-    .flatMap((folder) => ['.venv', 'venv'].map((name) => pythonIn(join(folder, name))))
-    .find(isExecutable)
+  const near = [dirname(script), cwd].flatMap(pythonsNear).find(isExecutable)
   throw new CageError('interpreter_not_found', `no Python can be run: tried ${tried}`, {
     facts: { path: places.at(-1) },
     hint: near && `there is one here: --python ${near}`,
   })
 }
+
+const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) => pythonIn(join(folder, name)))
 
 const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 

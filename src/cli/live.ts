@@ -53,7 +53,9 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   const print = (event: RuntimeEvent) => {
     if (shows?.(event) === false) return
     if (asJson) json.event(event)
-    else if (isShown(event.level, config.log.level)) write(`${textLine(event, terminal)}\n`)
+    // What an alert tells was printed when it happened.
+    else if (event.type !== 'alert.raised' && isShown(event.level, config.log.level))
+      write(`${textLine(event, terminal)}\n`)
   }
   const printLines = (block: readonly string[]) => {
     // Data on stdout: whoever reads JSON lines wants nothing else there.

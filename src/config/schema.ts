@@ -54,7 +54,7 @@ const agent = z.strictObject({
     .optional(),
   /** Whose secrets the agent gets. (Default: development.) */
   environment: z.enum(['development', 'staging', 'production']).default('development'),
-  /** The interpreter. (Default: the active virtual environment, else .venv beside the script, else python3.) */
+  /** The interpreter. (Default: the active virtual environment, else .venv or venv beside the script, else python3.) */
   python: path.optional(),
   /** Arguments after the script. (Default: none.) */
   args: z.array(z.string()).default([]),

@@ -41,13 +41,15 @@ describe('the interpreter of a Python script', () => {
     expect(choose(script, { python: 'mine', environment: { PATH: `/nowhere:${dirname(mine)}` } }).program).toBe(mine)
   })
 
-  it('else that of the active virtual environment, else .venv beside the script, else python3', () => {
+  it('else that of the active virtual environment, else .venv or venv beside the script, else python3', () => {
     const script = file('agent.py')
     const onPath = file('bin/python3', 0o755)
     const environment = { PATH: dirname(onPath), VIRTUAL_ENV: join(folder, 'active') }
     expect(choose(script, { environment }).program).toBe(onPath)
-    const beside = file('.venv/bin/python', 0o755)
-    expect(choose(script, { environment }).program).toBe(beside)
+    for (const name of ['venv', '.venv']) {
+      const beside = file(`${name}/bin/python`, 0o755)
+      expect(choose(script, { environment }).program).toBe(beside)
+    }
     const active = file('active/bin/python', 0o755)
     expect(choose(script, { environment }).program).toBe(active)
   })
@@ -60,10 +62,10 @@ describe('the interpreter of a Python script', () => {
   it('when there is none, every place is named where one was looked for', () => {
     const script = file('project/agent.py')
     const environment = { VIRTUAL_ENV: join(folder, 'active') }
-    const [active, beside] = [join(folder, 'active/bin/python'), join(folder, 'project/.venv/bin/python')]
+    const usual = ['active', 'project/.venv', 'project/venv'].map((name) => join(folder, name, 'bin/python'))
     const hint = 'install Python 3, or name one that is there: --python .venv/bin/python'
     for (const [part, tried] of [
-      [{ environment }, `${active}, ${beside}, python3 on PATH`],
+      [{ environment }, `${usual.join(', ')}, python3 on PATH`],
       [{ python: 'python4' }, 'python4 on PATH'],
       [{ python: './no/python' }, resolve('no/python')],
     ] as const) {

@@ -93,7 +93,7 @@ describe('an agent that crashes', () => {
 
   it.each([
     ['syntax_error.py', 'SyntaxError'],
-    ['import_error.py', "ModuleNotFoundError: No module named 'no_such_module'"],
+    ['import_error.py', "ModuleNotFoundError: No module named 'no_such_module'; it ran on /"],
   ])(
     'of a program that cannot be loaded, %s, is told with its reason, and is not started again',
     async (script, why) => {

@@ -102,7 +102,7 @@ export const machineChecks: readonly Check[] = [
 
 const run = promisify(execFile)
 
-/** As an agent's would be chosen, but for a .venv beside a script. */
+/** As an agent's would be chosen, but for a virtual environment beside a script. */
 function pythonOf({ loaded, terminal }: Subject): string {
   const { VIRTUAL_ENV } = terminal.env.variables
   return loaded.config.agent.python ?? (VIRTUAL_ENV ? join(VIRTUAL_ENV, 'bin', 'python') : 'python3')
