@@ -50,11 +50,14 @@ export interface Fitting {
 /** Whether a master key is the right one. Changes nothing. */
 export async function tryKey({ masterKey, masterKeyProblem, database }: KeyTrial): Promise<Fitting | Locked> {
   if (masterKeyProblem !== undefined) return unreadable(masterKeyProblem)
-  if (masterKey === undefined) return locked('no_key', 'there is no master key', `${KEYGEN_HINT}, then start again`)
+  const stored = database && metaTable(database).get('vault')
+  if (masterKey === undefined) {
+    const hint = stored === undefined ? KEYGEN_HINT : 'set IRON_CAGE_MASTER_KEY_FILE to the key that sealed this vault'
+    return locked('no_key', 'there is no master key', `${hint}, then start again`)
+  }
   const weakness = weaknessOf(masterKey)
   if (weakness) return locked('weak_key', `the master key is too weak: ${weakness}`, KEYGEN_HINT)
   const keys = new Keys(masterKey)
-  const stored = database && metaTable(database).get('vault')
   if (stored !== undefined) {
     const root = await RootKey.open(keys, stored)
     return root ? { state: 'fits', keys, root } : WRONG_KEY

@@ -200,6 +200,15 @@ describe('the doctor', () => {
       what: 'the master key is not the one that this vault was sealed with',
       fix: expect.stringMatching(/^start with the right key/),
     })
+    expect(await look({})).toEqual({ status: 'ok', what: 'none, and no secrets either' })
+    patient.change(
+      "INSERT INTO secrets (id, name, environment, version, masked, parameters, salt, nonce, ciphertext, created_at, updated_at) VALUES ('s', 'OPENAI_API_KEY', 'development', 1, '', '', x'', x'', x'', '', '')",
+    )
+    expect(await look({})).toEqual({
+      status: 'warn',
+      what: 'none here, so 1 secret stays locked',
+      fix: 'set IRON_CAGE_MASTER_KEY_FILE to the key that sealed this vault, then start again',
+    })
     const missing = join(patient.folder, 'mastr.key')
     expect(await look({ IRON_CAGE_MASTER_KEY_FILE: missing })).toEqual({
       status: 'fail',

@@ -8,7 +8,6 @@ import { systemClock } from '../../clock.ts'
 import { auditTable } from '../../db/audit.ts'
 import { readDatabase } from '../../db/database.ts'
 import { dataKeyPath } from '../../db/seal.ts'
-import { KEYGEN_HINT } from '../../vault/master-key.ts'
 import { tryKey } from '../../vault/unlock.ts'
 import { type Check, type Finding, fail, ok, type Subject, warn } from './check.ts'
 
@@ -112,11 +111,13 @@ export const fileChecks: readonly Check[] = [
     name: 'Master key',
     look: async (subject) => {
       const given = subject.terminal.env.readMasterKey()
-      if (given.masterKey === undefined && given.masterKeyProblem === undefined) return lookAtLockedSecrets(subject)
       const { path } = subject.loaded.config.db
       using database = existsSync(path) ? readDatabase(path) : undefined
       const tried = await tryKey({ ...given, database })
-      if (tried.state === 'locked') return fail(tried.message, tried.hint)
+      if (tried.state === 'locked') {
+        const isGiven = given.masterKey !== undefined || given.masterKeyProblem !== undefined
+        return isGiven ? fail(tried.message, tried.hint) : lookAtLockedSecrets(subject, tried.hint)
+      }
       return ok(tried.root ? 'opens the vault' : 'strong enough')
     },
   },
@@ -135,10 +136,11 @@ function lookAtModes({ loaded, terminal }: Subject): Finding {
     : fail(`others can read ${open.join(', ')}`, `chmod 600 ${open.join(' ')}`)
 }
 
-const lookAtLockedSecrets = (subject: Subject): Finding =>
+const lookAtLockedSecrets = (subject: Subject, hint: string): Finding =>
   withDatabase(subject, (client) => {
     const count = client.prepare('SELECT count(*) FROM secrets').pluck().get() as number
-    return count === 0 ? ok('none, and no secrets either') : warn(`none, so ${count} secrets stay locked`, KEYGEN_HINT)
+    if (count === 0) return ok('none, and no secrets either')
+    return warn(`none here, so ${count === 1 ? '1 secret stays' : `${count} secrets stay`} locked`, hint)
   })
 
 type Client = ReturnType<typeof readDatabase>['orm']['$client']
