@@ -237,8 +237,14 @@ function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapsho
       : keepNewest({ ...agents, [event.agent_id]: newAgent(event.agent_id, event) })
   }
   if (!agent) return agents
-  const changed = applyToRun(applyToAgent(agent, event), event)
+  const changed = applyToRun(applyToBurn(agent, applyToAgent(agent, event), event.at), event)
   return changed === agent ? agents : { ...agents, [agent.id]: changed }
+}
+
+/** An agent that tells no progress has a point for everything that it pays. */
+function applyToBurn(before: AgentView, agent: AgentView, at: string): AgentView {
+  if (agent.progress || agent.spent_usd === before.spent_usd) return agent
+  return { ...agent, burn: addBurnPoint(agent.burn, burnPoint(agent, at, agent.burn.at(-1)!.done + 1)) }
 }
 
 /** A call of an earlier run may be told late; it is none of the present one. */
@@ -285,11 +291,8 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
       const { done, total, unit, label } = event.data
       const progress = { done, total, unit, label, first_at: agent.progress?.first_at ?? event.at, last_at: event.at }
       const moved = done !== agent.progress?.done
-      return {
-        ...agent,
-        progress,
-        burn: moved ? addBurnPoint(agent.burn, burnPoint(agent, event.at, done)) : agent.burn,
-      }
+      const burn = agent.progress ? agent.burn : agent.burn.slice(0, 1)
+      return { ...agent, progress, burn: moved ? addBurnPoint(burn, burnPoint(agent, event.at, done)) : burn }
     }
     case 'unit.completed': {
       const { outcome, degraded, latency_ms } = event.data

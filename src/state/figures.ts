@@ -24,10 +24,10 @@ export interface Figures {
   used_percent: number
   /** "$0.23 avg/lead" */
   average: string | null
-  /** "Projection: $23.00 total" */
+  /** "Projection: $23.00 total"; where the work has no known end "Projection: limit in 12 m 30 s, at $0.45/min" */
   projection: string | null
   projection_usd: Usd | null
-  /** "$15.62 spent + 56 leads × $0.73 (average of the last 10)" */
+  /** "$15.62 spent + 56 leads × $0.73 (average of the last 10)"; "$5.63 left ÷ $0.45/min (average of the last 22 s)" */
   projection_method: string | null
   budget_status: 'under_budget' | 'approaching_limit' | 'exhausted'
   /** "212 leads/hour" */
@@ -55,7 +55,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   const finished = outcomes.succeeded + outcomes.failed
   const spent = spentOfLimit(agent)
   const usedPercent = percentOf(fromUsd(spent), fromUsd(agent.limit_usd))
-  const projection = project(agent)
+  const projection = project(agent) ?? projectTime(agent, nowMs)
   const blockedSaved = Object.values(agent.by_service).reduce((sum, service) => addUsd(sum, service.saved_usd), '0')
   const saved = addUsd(blockedSaved, agent.downgraded_saved_usd)
   const latency = Object.keys(agent.unit_latency).length > 0 ? agent.unit_latency : agent.call_latency
@@ -73,7 +73,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     average: progress?.done
       ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}`
       : null,
-    projection: projection ? `Projection: ${showUsd(projection.usd)} total` : null,
+    projection: projection ? `Projection: ${projection.text}` : null,
     projection_usd: projection?.usd ?? null,
     projection_method: projection?.method ?? null,
     budget_status: agent.exhausted
@@ -138,11 +138,18 @@ function showProgress({ done, total, unit }: NonNullable<AgentView['progress']>)
 
 const percentOf = (part: number, whole: number): number => (whole > 0 ? (part / whole) * 100 : part > 0 ? 100 : 0)
 
+interface Projection {
+  /** Of the whole work; null where that has no known end. */
+  usd: Usd | null
+  text: string
+  method: string
+}
+
 /**
  * What the whole work will cost: what is spent, plus the remaining units at the average of the last PROJECTION_WINDOW.
  * A trailing window follows a change of price per unit within ten units, where an overall average lags behind.
  */
-function project(agent: AgentView): { usd: Usd; method: string } | null {
+function project(agent: AgentView): Projection | null {
   const { progress, burn } = agent
   const last = burn.at(-1)
   if (!progress?.total || !last || progress.done === 0) return null
@@ -155,7 +162,24 @@ function project(agent: AgentView): { usd: Usd; method: string } | null {
   const nanos = Math.min(fromUsd(agent.spent_usd) + Math.round(perUnit * remaining), 9_000_000 * NANOS_PER_USD)
   return {
     usd: toUsd(nanos),
+    text: `${showUsd(toUsd(nanos))} total`,
     method: `${showUsd(agent.spent_usd)} spent + ${remaining} ${progress.unit} × ${showUsd(toUsd(Math.round(perUnit)))} (average of the last ${units})`,
+  }
+}
+
+/** When the limit is reached at the pace of the last PROJECTION_WINDOW payments, pauses included. */
+function projectTime(agent: AgentView, nowMs: number): Projection | null {
+  const { burn, ended_at, limit_usd, spent_usd, progress } = agent
+  const from = burn.at(-1 - PROJECTION_WINDOW) ?? burn[0]!
+  const nanos = fromUsd(spent_usd) - fromUsd(from.spent_usd)
+  const ms = nowMs - Date.parse(from.at)
+  if (progress?.total || ended_at !== null || nanos <= 0 || ms <= 0) return null
+  const left = Math.max(0, fromUsd(limit_usd) - fromUsd(spentOfLimit(agent)))
+  const pace = `${showUsd(toUsd(Math.round((nanos / ms) * 60_000)))}/min`
+  return {
+    usd: null,
+    text: `limit in ${showDuration((left / nanos) * ms)}, at ${pace}`,
+    method: `${showUsd(toUsd(left))} left ÷ ${pace} (average of the last ${showDuration(ms)})`,
   }
 }
 

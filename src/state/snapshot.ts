@@ -74,7 +74,7 @@ export interface AgentView {
   by_service: Record<string, ServiceView>
   /** What calls on cheaper models saved against the baseline model. */
   downgraded_saved_usd: Usd
-  /** Spending over the work done, at most BURN_POINTS_KEPT points, evenly thinned. */
+  /** Spending over the work done, or over payments while no progress is told; at most BURN_POINTS_KEPT, evenly thinned. */
   burn: BurnPoint[]
 
   progress: {

@@ -30,7 +30,7 @@ interface Pending {
 }
 
 /** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
-const SNAPSHOT_VERSION = 5
+const SNAPSHOT_VERSION = 6
 const SAVE_EVERY_EVENTS = 2_000
 /** However young: agents that print without end fill no disk. */
 const EVENTS_KEPT = 1_000_000

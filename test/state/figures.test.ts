@@ -126,6 +126,41 @@ describe('the figures of the demo', () => {
     })
   })
 
+  test('of an agent that tells no progress say when the limit is reached, at the pace of the last payments', () => {
+    let snapshot = emptySnapshot()
+    const add = (seconds: number, event: object) => {
+      const at = new Date(BEGAN + seconds * 1_000).toISOString()
+      const facts = { level: 'INFO', agent_id: AGENT, message: '', seq: snapshot.seq + 1, at }
+      snapshot = applyEvent(snapshot, { ...facts, ...event } as RuntimeEvent)
+    }
+    const shownAt = (seconds: number) => {
+      const { projection, projection_usd, projection_method } = figures(
+        snapshot.agents[AGENT]!,
+        BEGAN + seconds * 1_000,
+      )
+      return [projection, projection_usd, projection_method]
+    }
+    add(0, { type: 'agent.started', data: { name: 'a', limit_usd: '5', detect: [], restart: 0, pid: 1 } })
+    expect(shownAt(5)).toEqual([null, null, null])
+    const data = { model: 'gpt-4', cost_usd: '0.1', baseline_usd: null, input_tokens: 1, output_tokens: 1 }
+    for (let call = 1; call <= 20; call++) {
+      add(call * 6, { type: 'call.completed', data: { ...data, latency_ms: 900 } })
+    }
+    // Ten calls of ten cents within a minute; three dollars are left.
+    const method = '$3.00 left ÷ $1.00/min (average of the last 1 m 0 s)'
+    expect(shownAt(120)).toEqual(['Projection: limit in 3 m 0 s, at $1.00/min', null, method])
+    // A pause slows the pace down.
+    expect(shownAt(180)[0]).toBe('Projection: limit in 6 m 0 s, at $0.50/min')
+    expect(snapshot.agents[AGENT]!.burn).toHaveLength(21)
+    // Work that is told begins a curve of its own.
+    add(180, { type: 'progress.updated', data: { done: 1, total: 10, unit: 'leads', label: null } })
+    expect(snapshot.agents[AGENT]!.burn.map(({ done, spent_usd }) => [done, spent_usd])).toEqual([
+      [0, '0'],
+      [1, '2'],
+    ])
+    expect(shownAt(180)[0]).toBe('Projection: $20.00 total')
+  })
+
   test('of an agent that was down for a tenth of its life', () => {
     const { snapshot, now } = lived(23)
     expect(figures({ ...snapshot.agents[AGENT]!, down_ms: (now - BEGAN) / 10 }, now).uptime_share).toBe('90%')

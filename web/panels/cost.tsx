@@ -56,7 +56,7 @@ export function CostPanel(props: { agent: AgentView; figures: Figures; limits: r
           {limits}
         </p>
       )}
-      <BurnChart agent={agent} projectionUsd={figures.projection_usd} />
+      <BurnChart agent={agent} lifeMs={figures.uptime_ms} projectionUsd={figures.projection_usd} />
       <div class="split">
         {costs(agent).map(({ name, usd }, index) => (
           <div key={name}>

@@ -1,24 +1,34 @@
-/** Spending over the work done, with the lines that matter: warning and limit. A table says the same to a screen reader. */
+/**
+ * Spending over the work done, or over time while no progress is told, with the lines that matter: warning and limit.
+ * A table says the same to a screen reader.
+ */
 import { fromUsd, showUsd } from '../../src/money.ts'
-import type { AgentView } from '../../src/state/snapshot.ts'
+import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
 
 const WIDTH = 640
 const HEIGHT = 220
 const TOP = 14
 const WARN_SHARE = 0.9
 
-export function BurnChart({ agent, projectionUsd }: { agent: AgentView; projectionUsd: string | null }) {
+interface BurnChartProps {
+  agent: AgentView
+  /** Milliseconds since it began. */
+  lifeMs: number
+  projectionUsd: string | null
+}
+
+export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
   const limit = Math.max(1, fromUsd(agent.limit_usd))
   const spent = fromUsd(agent.spent_usd)
-  const last = agent.burn.at(-1)!
+  const { points: burn, share } = curveOf(agent, lifeMs)
+  const last = burn.at(-1)!
   const most = Math.max(limit, spent) * 1.06
-  const total = Math.max(agent.progress?.total ?? 0, last.done, 1)
-  const x = (done: number) => (done / total) * WIDTH
+  const x = (point: BurnPoint) => share(point) * WIDTH
   const y = (nanos: number) => HEIGHT - (nanos / most) * (HEIGHT - TOP)
-  const points = agent.burn.map(({ done, spent_usd }) => `${x(done).toFixed(1)} ${y(fromUsd(spent_usd)).toFixed(1)}`)
+  const points = burn.map((point) => `${x(point).toFixed(1)} ${y(fromUsd(point.spent_usd)).toFixed(1)}`)
   const line = `M${points.join('L')}`
-  const ahead = projectionUsd && last.done < total ? `M${points.at(-1)}L${WIDTH} ${y(fromUsd(projectionUsd))}` : ''
-  const crossed = agent.burn.find(({ spent_usd }) => fromUsd(spent_usd) >= limit * WARN_SHARE)
+  const ahead = projectionUsd && x(last) < WIDTH ? `M${points.at(-1)}L${WIDTH} ${y(fromUsd(projectionUsd))}` : ''
+  const crossed = burn.find(({ spent_usd }) => fromUsd(spent_usd) >= limit * WARN_SHARE)
   return (
     <figure class="chart">
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
@@ -29,14 +39,12 @@ export function BurnChart({ agent, projectionUsd }: { agent: AgentView; projecti
         </g>
         <path class="limit" d={`M0 ${y(limit)}H${WIDTH}`} />
         <path class="warning" d={`M0 ${y(limit * WARN_SHARE)}H${WIDTH}`} />
-        <path class="area" d={`${line}L${x(last.done)} ${HEIGHT}L0 ${HEIGHT}Z`} />
+        <path class="area" d={`${line}L${x(last)} ${HEIGHT}L0 ${HEIGHT}Z`} />
         <path class="ahead" d={ahead} />
         <path class="spent" d={line} />
       </svg>
-      <Mark at={{ left: x(last.done) / WIDTH, top: y(fromUsd(last.spent_usd)) / HEIGHT }} tone="now" />
-      {crossed && (
-        <Mark at={{ left: x(crossed.done) / WIDTH, top: y(fromUsd(crossed.spent_usd)) / HEIGHT }} tone="warned" />
-      )}
+      <Mark at={{ left: share(last), top: y(fromUsd(last.spent_usd)) / HEIGHT }} tone="now" />
+      {crossed && <Mark at={{ left: share(crossed), top: y(fromUsd(crossed.spent_usd)) / HEIGHT }} tone="warned" />}
       <span class="tip limit-tip" style={{ top: `${(y(limit) / HEIGHT) * 100}%` }}>
         limit {showUsd(agent.limit_usd)}
       </span>
@@ -44,11 +52,11 @@ export function BurnChart({ agent, projectionUsd }: { agent: AgentView; projecti
         90%
       </span>
       <table class="twin">
-        <caption>Spending over the work done</caption>
+        <caption>Spending over {agent.progress ? 'the work done' : 'time'}</caption>
         <tbody>
           {agent.burn.map(({ done, spent_usd, at }) => (
             <tr key={`${done} ${at}`}>
-              <td>{done}</td>
+              <td>{agent.progress ? done : at}</td>
               <td>{showUsd(spent_usd)}</td>
             </tr>
           ))}
@@ -56,6 +64,20 @@ export function BurnChart({ agent, projectionUsd }: { agent: AgentView; projecti
       </table>
     </figure>
   )
+}
+
+/** The points of the curve, and where each stands between its beginning (0) and its end (1). */
+function curveOf(agent: AgentView, lifeMs: number): { points: BurnPoint[]; share: (point: BurnPoint) => number } {
+  const { burn, progress } = agent
+  const last = burn.at(-1)!
+  if (progress) {
+    const total = Math.max(progress.total ?? 0, last.done, 1)
+    return { points: burn, share: ({ done }) => done / total }
+  }
+  const begin = Date.parse(agent.started_at)
+  const end = Math.max(begin + lifeMs, Date.parse(last.at))
+  const now = { ...last, at: new Date(end).toISOString() }
+  return { points: [...burn, now], share: ({ at }) => (Date.parse(at) - begin) / Math.max(1, end - begin) }
 }
 
 /** Round whatever the chart's proportions, unlike a circle in a stretched drawing. */
