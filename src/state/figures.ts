@@ -22,7 +22,7 @@ export interface Figures {
   /** "10.6% used" */
   used: string
   used_percent: number
-  /** "$0.23 avg/lead" */
+  /** "$0.23 avg/lead"; of calls while no progress is told, as the throughput is */
   average: string | null
   /** "Projection: $23.00 total"; where the work has no known end "Projection: limit in 12 m 30 s, at $0.45/min" */
   projection: string | null
@@ -51,7 +51,7 @@ export interface Figures {
 /** `nowMs`: server time in milliseconds since 1970. */
 export function figures(agent: AgentView, nowMs: number): Figures {
   const { progress, outcomes } = agent
-  const unit = progress ? singular(progress.unit) : 'unit'
+  const { done, unit } = workOf(agent)
   const finished = outcomes.succeeded + outcomes.failed
   const spent = spentOfLimit(agent)
   const usedPercent = percentOf(fromUsd(spent), fromUsd(agent.limit_usd))
@@ -70,9 +70,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     spent: `${showUsd(spent)} / ${showUsd(agent.limit_usd)}`,
     used: `${usedPercent.toFixed(1)}% used`,
     used_percent: usedPercent,
-    average: progress?.done
-      ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / progress.done)))} avg/${unit}`
-      : null,
+    average: done ? `${showUsd(toUsd(Math.round(fromUsd(agent.spent_usd) / done)))} avg/${singular(unit)}` : null,
     projection: projection ? `Projection: ${projection.text}` : null,
     projection_usd: projection?.usd ?? null,
     projection_method: projection?.method ?? null,
@@ -232,11 +230,15 @@ const isApproaching = (agent: AgentView, projection: Usd | null): boolean =>
   agent.warned || (projection !== null && !agent.period && fromUsd(projection) > fromUsd(agent.limit_usd))
 
 function throughput(agent: AgentView): string | null {
-  if (!agent.progress?.done) return null
-  const hours = (Date.parse(agent.progress.last_at) - Date.parse(agent.started_at)) / 3_600_000
-  if (hours <= 0) return null
-  return `${Math.round(agent.progress.done / hours).toLocaleString('en-US')} ${agent.progress.unit}/hour`
+  const { done, unit, last_at } = workOf(agent)
+  const hours = (Date.parse(last_at) - Date.parse(agent.started_at)) / 3_600_000
+  if (!done || hours <= 0) return null
+  return `${Math.round(done / hours).toLocaleString('en-US')} ${unit}/hour`
 }
+
+/** The units that an agent tells, else its calls. */
+const workOf = ({ progress, calls, burn }: AgentView): { done: number; unit: string; last_at: string } =>
+  progress ?? { done: calls.completed, unit: 'calls', last_at: burn.at(-1)!.at }
 
 function cacheHits(agent: AgentView): string | null {
   const services = Object.values(agent.by_service)

@@ -149,6 +149,10 @@ describe('the figures of the demo', () => {
     // Ten calls of ten cents within a minute; three dollars are left.
     const method = '$3.00 left ÷ $1.00/min (average of the last 1 m 0 s)'
     expect(shownAt(120)).toEqual(['Projection: limit in 3 m 0 s, at $1.00/min', null, method])
+    expect(figures(snapshot.agents[AGENT]!, BEGAN)).toMatchObject({
+      average: '$0.10 avg/call',
+      throughput: '600 calls/hour',
+    })
     // A pause slows the pace down.
     expect(shownAt(180)[0]).toBe('Projection: limit in 6 m 0 s, at $0.50/min')
     expect(snapshot.agents[AGENT]!.burn).toHaveLength(21)

@@ -36,7 +36,7 @@ export function CostPanel(props: { agent: AgentView; figures: Figures; limits: r
           <br />
           {figures.projection && (
             <>
-              {figures.projection} <span class={`icon ${tone}`}>{mark}</span>
+              {figures.projection} {figures.projection_usd && <span class={`icon ${tone}`}>{mark}</span>}
             </>
           )}
         </p>

@@ -17,7 +17,7 @@ export function PerformancePanel(props: {
   nowMs: number
 }) {
   const { agent, figures, circuits, nowMs } = props
-  const [rate, unit] = (figures.throughput ?? '– units/hour').split(' ')
+  const [rate, unit] = (figures.throughput ?? '– calls/hour').split(' ')
   return (
     <Panel name="performance" title="Performance">
       <div class="trio">
