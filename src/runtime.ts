@@ -25,7 +25,8 @@ import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
-import { isStorageFault, openDatabase } from './db/database.ts'
+import { openDatabase } from './db/database.ts'
+import { isStorageFault } from './db/storage-fault.ts'
 import { CageError } from './errors.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { newToken } from './ids.ts'
@@ -190,7 +191,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const ledger = openLedger(config.budget, { database, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
-    ledger.announce()
+    ledger.accounts.announce()
     const incidents = new Incidents(database, state, (id, value) => vault.sealOriginal(id, value))
     const checkpoints = checkpointTable(database)
     const circuits = new Circuits({

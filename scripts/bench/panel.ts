@@ -77,7 +77,7 @@ async function usableAfter(opened: Browser, { dashboardLink }: Runtime): Promise
 function keepRecording({ state, ledger }: Runtime): () => void {
   const id = newAgentId('bench')
   const about = { level: 'INFO', agent_id: id } as const
-  ledger.openAccount(id, 50e9)
+  ledger.accounts.openAccount(id, 50e9)
   state.record({
     ...about,
     type: 'agent.started',

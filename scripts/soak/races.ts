@@ -43,10 +43,10 @@ async function raceOnce(
   summary: RaceSummary,
 ): Promise<number> {
   const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1], perRun, server })
-  ledger.openAccount('a-1', agent!)
+  ledger.accounts.openAccount('a-1', agent!)
   const spender = { agentId: 'a-1', runId: 'run-1' }
   const look = () => {
-    for (const { limit, spent, held } of ledger.balances(spender)) {
+    for (const { limit, spent, held } of ledger.accounts.balances(spender)) {
       summary.overspentNanos = Math.max(summary.overspentNanos, spent + held - limit)
     }
   }
@@ -69,7 +69,7 @@ async function raceOnce(
     look()
   }
   await Promise.all(Array.from({ length: CALLS }, (_, number) => call(number)))
-  summary.held += ledger.balances(spender).filter(({ held }) => held !== 0).length
+  summary.held += ledger.accounts.balances(spender).filter(({ held }) => held !== 0).length
   const rows = database.orm.$client.prepare("SELECT count(*) FROM calls WHERE state = 'charged'").pluck().get()
   if (rows !== admitted) throw new Error(`${admitted} calls were paid, and ${rows} rows tell of it`)
   ledger.close()

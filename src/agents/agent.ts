@@ -330,7 +330,7 @@ export class Agent {
     const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
     const times = { pid_started: started ?? null, started_at: isoTime(clock.now()) }
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
-    const limit_usd = toUsd(ledger.balance(id).limit)
+    const limit_usd = toUsd(ledger.accounts.balance(id).limit)
     this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard }), () => runs.insert(row))
   }
 

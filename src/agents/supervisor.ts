@@ -113,7 +113,7 @@ export class Supervisor {
     const { config, ledger } = this.#options
     const facts = this.#factsOf(spec)
     const agent = new Agent(facts, this.#parts)
-    ledger.openAccount(facts.id, fromUsd(spec.limitUsd ?? config.budget.limit_usd))
+    ledger.accounts.openAccount(facts.id, fromUsd(spec.limitUsd ?? config.budget.limit_usd))
     this.#agents.set(facts.id, agent)
     try {
       await agent.start()

@@ -8,8 +8,8 @@
  * - At least once: a server that is killed between the delivery and its row sends it again, under the same id.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import { isStorageFault } from '../db/database.ts'
 import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import type { AlertKind, NewEvent } from '../events.ts'
 import { showSeconds } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'

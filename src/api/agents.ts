@@ -76,7 +76,7 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
       const change = await readJson(context, BUDGET_CHANGE)
-      ledger.setLimit(id, newLimit(ledger.balance(id).limit, change), context.get('identity').name)
+      ledger.accounts.setLimit(id, newLimit(ledger.accounts.balance(id).limit, change), context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
 }
@@ -133,13 +133,13 @@ export function statusOf({ state, ledger }: Pick<AgentParts, 'state' | 'ledger'>
     agent,
     figures: figures(agent, state.now()),
     budget: budgetOf(ledger, agent),
-    budgets: budgetsOf(ledger, { agentId: id, runId: hasRun(agent, state.read()) ? agent.run_id : null }),
-    period: ledger.period(),
+    budgets: budgetsOf(ledger.accounts, { agentId: id, runId: hasRun(agent, state.read()) ? agent.run_id : null }),
+    period: ledger.accounts.period(),
   }
 }
 
 export function budgetOf(ledger: Ledger, agent: AgentView): BudgetStatus {
-  const balance = ledger.balance(agent.id)
+  const balance = ledger.accounts.balance(agent.id)
   const { limit, spent } = balance
   return {
     ...amountsOf(balance),

@@ -2,7 +2,8 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
-import type { Ledger, Spender } from '../budget/ledger.ts'
+import type { Accounts, Spender } from '../budget/accounts.ts'
+import type { Ledger } from '../budget/ledger.ts'
 import { CageError } from '../errors.ts'
 import { type BudgetScope, type ConfiguredScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { amount, readJson } from './body.ts'
@@ -18,8 +19,8 @@ export interface Amounts {
 /** Every budget that pays for somebody's calls, the agent's own first: all must pass. */
 export type Budgets = ({ scope: BudgetScope } & Amounts)[]
 
-export const budgetsOf = (ledger: Ledger, spender: Spender): Budgets =>
-  ledger.balances(spender).map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) }))
+export const budgetsOf = (accounts: Accounts, spender: Spender): Budgets =>
+  accounts.balances(spender).map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) }))
 
 /** What `/api/budgets` answers. */
 export interface ConfiguredBudgets {
@@ -33,12 +34,14 @@ export interface ConfiguredBudgets {
 
 export function budgetRoutes({ ledger }: { ledger: Ledger }, guard: Guard): Hono<Env> {
   return new Hono<Env>()
-    .get('/', guard('viewer'), (context) => context.json(configuredBudgets(ledger)))
+    .get('/', guard('viewer'), (context) => context.json(configuredBudgets(ledger.accounts)))
     .patch('/:scope', guard('admin', 'budget.change'), async (context) => {
       const change = await readJson(context, BUDGET_CHANGE)
       const scope = scopeOf(context.req.param('scope'))
-      ledger.setConfiguredLimit(scope, newLimit(ledger.configuredLimit(scope), change), context.get('identity').name)
-      return context.json(configuredBudgets(ledger))
+      const { accounts } = ledger
+      const limit = newLimit(accounts.configuredLimit(scope), change)
+      accounts.setConfiguredLimit(scope, limit, context.get('identity').name)
+      return context.json(configuredBudgets(accounts))
     })
 }
 
@@ -55,13 +58,13 @@ export function newLimit(present: Nanodollars, change: z.output<typeof BUDGET_CH
   throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
 }
 
-export function configuredBudgets(ledger: Ledger): ConfiguredBudgets {
-  const server = ledger.serverBalance()
-  const run = ledger.runLimit
+export function configuredBudgets(accounts: Accounts): ConfiguredBudgets {
+  const server = accounts.serverBalance()
+  const run = accounts.runLimit
   return {
     server: server ? amountsOf(server) : null,
     run: run === undefined ? null : { limit_usd: toUsd(run) },
-    period: ledger.period(),
+    period: accounts.period(),
   }
 }
 

@@ -24,7 +24,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
       const runId = newRunId()
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
-      ledger.openPart(runId, limit ?? ledger.balance(agentId).limit, within)
+      ledger.accounts.openPart(runId, limit ?? ledger.accounts.balance(agentId).limit, within)
       return context.json({ agent_id: agentId, run_id: runId, token: runTokens.issue({ agentId, runId, name, lives }) })
     })
     .post('/end', async (context) => {
@@ -34,7 +34,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
       if (runId !== null) {
         if (runId === agent.run_id) throw new CageError('conflict', 'a run that has a process ends with it')
         runTokens.revoke(runId)
-        ledger.closePart(runId)
+        ledger.accounts.closePart(runId)
       } else {
         if (ended === 'completed') checkpoints.forget(name)
         const exit = { exitCode: null, signal: null }

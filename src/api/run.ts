@@ -154,14 +154,14 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
 /** Of the part of its work that asks, where that has a limit of its own; of the agent otherwise. */
 function budgetOfRun({ state, ledger }: RunParts, run: AgentIdentity['run']): BudgetStatus {
   const whole = budgetOf(ledger, getAgent(state, run.agentId))
-  const part = ledger.balances(run).find(({ scope }) => scope === 'part')
+  const part = ledger.accounts.balances(run).find(({ scope }) => scope === 'part')
   if (!part) return whole
   const { limit, spent } = part
   return {
     ...amountsOf(part),
-    remaining_usd: toUsd(ledger.available(run)),
+    remaining_usd: toUsd(ledger.accounts.available(run)),
     used_percent: limit > 0 ? (spent / limit) * 100 : 100,
-    warned: whole.warned || spent >= limit * ledger.warnAt,
+    warned: whole.warned || spent >= limit * ledger.accounts.warnAt,
   }
 }
 

@@ -92,7 +92,7 @@ export const ROTATION = z.strictObject({
 /** An agent without a process: it is there as long as its token works. */
 function openClient({ state, ledger, safety, environment }: TokenParts, name: string, limit: Nanodollars): AgentId {
   const id = newAgentId(name)
-  ledger.openAccount(id, limit)
+  ledger.accounts.openAccount(id, limit)
   state.record({
     type: 'agent.started',
     level: 'OK',

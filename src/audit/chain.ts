@@ -15,7 +15,8 @@
  */
 import { type Clock, isoTime } from '../clock.ts'
 import { type AuditRow, type AuditTable, auditTable } from '../db/audit.ts'
-import { type Database, isStorageFault } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
 import { type Clean, cleanTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'

@@ -6,8 +6,9 @@
 import { createHash } from 'node:crypto'
 import { type Clock, isoTime } from '../clock.ts'
 import type { ServiceConfig } from '../config/schema.ts'
-import { type Database, isStorageFault } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
 import type { Tier } from '../events.ts'
 

@@ -187,7 +187,7 @@ const changed = (change: LimitChange): Wish => ({
   method: 'PATCH',
   path: '/budget',
   body: change,
-  perform: ({ ledger }, id) => ledger.setLimit(id, limitAfter(ledger.balance(id).limit, change), BY),
+  perform: ({ ledger: { accounts } }, id) => accounts.setLimit(id, limitAfter(accounts.balance(id).limit, change), BY),
 })
 
 const limitAfter = (present: Nanodollars, change: LimitChange): Nanodollars =>
@@ -204,12 +204,12 @@ async function performConfigured(
 ): Promise<ConfiguredBudgets> {
   const { config } = loadFlags(flags, terminal)
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    return withStored(config, ({ ledger }) => {
+    return withStored(config, ({ ledger: { accounts } }) => {
       if (wish) {
         const { scope, change } = wish
-        ledger.setConfiguredLimit(scope, limitAfter(ledger.configuredLimit(scope), change), BY)
+        accounts.setConfiguredLimit(scope, limitAfter(accounts.configuredLimit(scope), change), BY)
       }
-      return configuredBudgets(ledger)
+      return configuredBudgets(accounts)
     })
   }
   const client = connect(flags, terminal)
@@ -243,8 +243,8 @@ async function perform(flags: ClientFlags, terminal: Terminal, named: string, wi
     return withStored(config, (stored) => {
       const id = storedId(stored, named)
       wish?.perform(stored, id, redactor)
-      const budgets = budgetsOf(stored.ledger, { agentId: id, runId: null })
-      return { agent_id: id, ...amountsOf(stored.ledger.balance(id)), budgets }
+      const budgets = budgetsOf(stored.ledger.accounts, { agentId: id, runId: null })
+      return { agent_id: id, ...amountsOf(stored.ledger.accounts.balance(id)), budgets }
     })
   }
   const client = connect(flags, terminal)
@@ -288,7 +288,7 @@ async function listCalls(flags: ClientFlags, terminal: Terminal, named: string, 
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
     return withStored(config, (stored) => {
       const id = storedId(stored, named)
-      stored.ledger.balance(id)
+      stored.ledger.accounts.balance(id)
       return stored.calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
     })
   }

@@ -1,5 +1,5 @@
 /** What is written in one turn of the event loop shares a transaction: a commit costs more than the rows in it. */
-import { isStorageFault } from './database.ts'
+import { isStorageFault } from './storage-fault.ts'
 
 interface Waiting {
   work: () => void

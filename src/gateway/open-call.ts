@@ -84,7 +84,7 @@ export class OpenCall {
         text: format.textOf(call.body),
         demands: call.demands,
       },
-      parts.ledger.available(call.caller),
+      parts.ledger.accounts.available(call.caller),
       parts.clamp,
     )
     const hold = await parts.ledger.hold(
@@ -144,7 +144,7 @@ export class OpenCall {
 
   /** What is left of the agent's budget. */
   get remaining(): Usd {
-    return toUsd(this.#parts.ledger.available(this.#hold))
+    return toUsd(this.#parts.ledger.accounts.available(this.#hold))
   }
 
   /**

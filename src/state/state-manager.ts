@@ -11,9 +11,10 @@
  * - A listener that throws harms nobody else.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import { type Database, isStorageFault } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { type EventQuery, type EventTable, eventTable } from '../db/events.ts'
 import { type MetaTable, metaTable } from '../db/meta.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
 import { applyEvent } from './apply-event.ts'
 import { type Clean, cleanTexts } from './clean.ts'

@@ -4,8 +4,9 @@
  * not match any more, and a row that does not match gives out nothing.
  */
 import { createHmac } from 'node:crypto'
-import { type Database, isStorageFault } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { type SecretRow, type SecretTable, secretTable } from '../db/secrets.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { RootKey } from './root-key.ts'

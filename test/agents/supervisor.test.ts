@@ -315,7 +315,7 @@ describe('the budget', () => {
     await overspend(agents, id)
     await agents.supervisor.whenEnded(id)
     await expect(agents.supervisor.restart(id)).rejects.toMatchObject({ code: 'budget_exceeded' })
-    agents.ledger.setLimit(id, 10_000_000_000, 'ann')
+    agents.ledger.accounts.setLimit(id, 10_000_000_000, 'ann')
     await agents.supervisor.restart(id)
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'running', limit_usd: '10' })
   })

@@ -103,5 +103,5 @@ test('a restarted server shows what the one before it showed', async () => {
   const shown = before.runtime.state.read().agents[agent.id]
   const after = await openTestRuntime({ folder: before.folder })
   expect(after.runtime.state.read().agents[agent.id]).toEqual(shown)
-  expect(after.runtime.ledger.balance(agent.id)).toMatchObject({ spent: 15_000_000, held: 0 })
+  expect(after.runtime.ledger.accounts.balance(agent.id)).toMatchObject({ spent: 15_000_000, held: 0 })
 })

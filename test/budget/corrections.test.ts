@@ -19,7 +19,7 @@ function openLedger(limit = '10', database = openDatabase({ path: ':memory:' }))
     ledger,
     calls: callTable(database),
     begin: () => {
-      ledger.openAccount(AGENT, fromUsd(limit))
+      ledger.accounts.openAccount(AGENT, fromUsd(limit))
       state.record(startedEvent(AGENT, limit))
     },
     hold: (usd: string) =>
@@ -47,7 +47,7 @@ function openLedger(limit = '10', database = openDatabase({ path: ':memory:' }))
     spent: () => {
       const rows = database.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
       const view = state.read().agents[AGENT]!
-      const [agent, server] = ledger.balances({ agentId: AGENT, runId: null })
+      const [agent, server] = ledger.accounts.balances({ agentId: AGENT, runId: null })
       const all = [
         rows,
         agent!.spent,
@@ -164,7 +164,7 @@ describe('a call that a killed server left open', () => {
     killed.state.close()
     const world = openLedger('10', database)
     expect(world.ledger.recover()).toBe(1)
-    return { ...world, callId, balance: () => world.ledger.balance(AGENT) }
+    return { ...world, callId, balance: () => world.ledger.accounts.balance(AGENT) }
   }
 
   test.each([

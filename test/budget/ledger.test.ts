@@ -12,7 +12,7 @@ const AGENT = 'lg-7a3f9c2d'
 function openLedger(limit: string, database = openDatabase({ path: ':memory:' })) {
   const world = openWorld(database)
   const ledger = new Ledger({ ...world, warnAt: [0.9] })
-  ledger.openAccount(AGENT, fromUsd(limit))
+  ledger.accounts.openAccount(AGENT, fromUsd(limit))
   return {
     ...world,
     ledger,
@@ -73,7 +73,7 @@ describe('a hold', () => {
     })
     let samples = 0
     while (admitted + refused < 200 && samples < 100_000) {
-      const { limit, spent, held } = ledger.balance(AGENT)
+      const { limit, spent, held } = ledger.accounts.balance(AGENT)
       expect(spent + held).toBeLessThanOrEqual(limit)
       samples += 1
       await (samples % 50 === 0 ? turn() : undefined)
@@ -81,13 +81,13 @@ describe('a hold', () => {
     await Promise.all(calls)
     expect({ admitted, refused }).toEqual({ admitted: 2, refused: 198 })
     expect(samples).toBeGreaterThan(20)
-    expect(ledger.balance(AGENT)).toEqual({ limit: fromUsd('0.01'), spent: fromUsd('0.008'), held: 0 })
+    expect(ledger.accounts.balance(AGENT)).toEqual({ limit: fromUsd('0.01'), spent: fromUsd('0.008'), held: 0 })
   })
 
   test('counts at once, and has its row in the database before the caller has it', async () => {
     const world = openLedger('1')
     const holding = world.hold(5)
-    expect(world.ledger.balance(AGENT)).toMatchObject({ held: 5 })
+    expect(world.ledger.accounts.balance(AGENT)).toMatchObject({ held: 5 })
     await holding
     expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
   })
@@ -102,7 +102,7 @@ describe('a hold', () => {
       ledger.hold({ ...one, callId: 'call-c' }),
     ])
     expect(holds.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+    expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
     expect(world.rows()).toHaveLength(2)
   })
 
@@ -112,13 +112,13 @@ describe('a hold', () => {
     ledger.charge(first, { cost: 3 })
     expect(() => ledger.charge(first, { cost: 3 })).toThrow('has ended already')
     expect(() => ledger.release(first)).toThrow('has ended already')
-    expect(ledger.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
+    expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
   })
 
   test('is charged in full also above what it held', async () => {
     const { ledger, hold } = openLedger('1')
     ledger.charge(await hold(5), { cost: 500 })
-    expect(ledger.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
+    expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
   })
 
   test('waits for held money and takes it the moment it comes back', async () => {
@@ -135,9 +135,9 @@ describe('a hold', () => {
     const second = hold(10)
     clock.pass(2_000)
     // Any change wakes it: it looks at the clock again.
-    ledger.setLimit(AGENT, 10, 'a test')
+    ledger.accounts.setLimit(AGENT, 10, 'a test')
     await expect(second).rejects.toMatchObject({ code: 'budget_held', retryAfterS: 1 })
-    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+    expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
   })
 
   test('that waits is given up when its caller leaves', async () => {
@@ -147,7 +147,7 @@ describe('a hold', () => {
     const second = hold(10, caller.signal)
     caller.abort()
     await expect(second).rejects.toMatchObject({ code: 'budget_held' })
-    expect(ledger.balance(AGENT)).toMatchObject({ held: 10 })
+    expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
   })
 
   test('of an agent without a budget is refused', async () => {
@@ -160,7 +160,7 @@ describe('a hold', () => {
     const { hold, ledger } = openLedger('0')
     await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect((await hold(0)).most).toBe(0)
-    expect(ledger.balance(AGENT)).toEqual({ limit: 0, spent: 0, held: 0 })
+    expect(ledger.accounts.balance(AGENT)).toEqual({ limit: 0, spent: 0, held: 0 })
   })
 })
 
@@ -168,9 +168,9 @@ describe('a new limit', () => {
   test('below what is spent and held refuses the next call at once', async () => {
     const { ledger, hold } = openLedger('1')
     const running = await hold(fromUsd('0.5'))
-    ledger.setLimit(AGENT, fromUsd('0.4'), 'a test')
+    ledger.accounts.setLimit(AGENT, fromUsd('0.4'), 'a test')
     await expect(hold(fromUsd('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
-    expect(ledger.available({ agentId: AGENT, runId: null })).toBe(0)
+    expect(ledger.accounts.available({ agentId: AGENT, runId: null })).toBe(0)
     ledger.charge(running, { cost: fromUsd('0.5') })
     await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
   })
@@ -179,7 +179,7 @@ describe('a new limit', () => {
     const { ledger, hold } = openLedger('0.00000001')
     await hold(10)
     const waiting = hold(10)
-    ledger.setLimit(AGENT, 20, 'a test')
+    ledger.accounts.setLimit(AGENT, 20, 'a test')
     expect((await waiting).most).toBe(10)
   })
 
@@ -191,7 +191,7 @@ describe('a new limit', () => {
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(of('budget.exhausted')).toHaveLength(1)
-    ledger.setLimit(AGENT, 200, 'a test')
+    ledger.accounts.setLimit(AGENT, 200, 'a test')
     recordEnd(world, ledger.charge(await hold(100), { cost: 100 }))
     expect(of('budget.warned')).toHaveLength(2)
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
@@ -201,14 +201,14 @@ describe('a new limit', () => {
   test('is told with who wanted it, and is there after a restart', () => {
     const database = openDatabase({ path: ':memory:' })
     const { ledger, of, state } = openLedger('1', database)
-    ledger.setLimit(AGENT, fromUsd('2.5'), 'operator')
+    ledger.accounts.setLimit(AGENT, fromUsd('2.5'), 'operator')
     expect(of('budget.raised').map(({ message, data }) => [message, data])).toEqual([
       ['Budget raised from $1.00 to $2.50 by operator', { from_usd: '1', limit_usd: '2.5', by: 'operator' }],
     ])
     state.close()
     const again = openWorld(database)
     const restarted = new Ledger({ ...again, warnAt: [0.9] })
-    expect(restarted.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
+    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
   })
 })
 
@@ -234,7 +234,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
           expect(taken !== undefined).toBe(spent + held + amount <= limit)
           if (taken) open.push(taken)
         } else if (does === 'limit') {
-          ledger.setLimit(AGENT, amount, 'a test')
+          ledger.accounts.setLimit(AGENT, amount, 'a test')
           limit = amount
         } else {
           const ending = open.splice(amount % Math.max(1, open.length), 1)[0]
@@ -244,7 +244,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
           spent += settled.cost
         }
         const stillHeld = open.reduce((sum, { most }) => sum + most, 0)
-        expect(ledger.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
+        expect(ledger.accounts.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
       }
       expect(rows().reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(spent)
       database.close()
@@ -264,7 +264,7 @@ describe('a restarted ledger', () => {
     const restarted = new Ledger({ ...openWorld(database), warnAt: [0.9] })
     expect(restarted.recover()).toBe(1)
     expect(restarted.recover()).toBe(0)
-    expect(restarted.balance(AGENT)).toEqual({ limit: fromUsd('1'), spent: 70, held: 200 })
+    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('1'), spent: 70, held: 200 })
     expect(world.rows().map(({ state }) => state)).toEqual(['charged', 'unresolved'])
   })
 })

@@ -181,7 +181,7 @@ function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
     ...world,
     ledger,
     begin: () => {
-      ledger.openAccount(AGENT, fromUsd(limit))
+      ledger.accounts.openAccount(AGENT, fromUsd(limit))
       state.record(startedEvent(AGENT, limit))
     },
     hold: (usd: string) =>
@@ -207,7 +207,7 @@ function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
       return callId
     },
     balance: () => {
-      const { spent, held } = ledger.balance(AGENT)
+      const { spent, held } = ledger.accounts.balance(AGENT)
       return { spent: toUsd(spent), held: toUsd(held) }
     },
     view: () => state.read().agents[AGENT]!,
@@ -238,7 +238,7 @@ describe('a limit for a day', () => {
       [null, '2026-01-02T23:00:00.000Z', '1'],
     ])
     // The server's was there anew as well.
-    expect(world.ledger.balances({ agentId: AGENT, runId: null })).toMatchObject([
+    expect(world.ledger.accounts.balances({ agentId: AGENT, runId: null })).toMatchObject([
       { scope: 'agent', spent: fromUsd('0.4') },
       { scope: 'server', spent: fromUsd('0.4') },
     ])
@@ -277,7 +277,7 @@ describe('a limit for a day', () => {
     const request = { callId, agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null } as const
     const waiting = world.ledger.hold({ ...request, most: fromUsd('0.5') })
     world.toMidnight()
-    world.ledger.balance(AGENT)
+    world.ledger.accounts.balance(AGENT)
     expect((await waiting).most).toBe(fromUsd('0.5'))
   })
 
@@ -344,7 +344,7 @@ describe('a limit for a day', () => {
     )
     const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
     const later = new Ledger({ ...world, warnAt: [0.9], period })
-    later.balance(AGENT)
+    later.accounts.balance(AGENT)
     world.clock.pass(20)
     expect(await told).toBe('2026-01-02T23:00:00.000Z')
     later.close()

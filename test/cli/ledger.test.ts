@@ -18,7 +18,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
   const database = openDatabase({ path: join(place.folder, 'iron_state.db') })
   const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault: console.error })
   const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [0.9] })
-  ledger.openAccount(AGENT, fromUsd('50'))
+  ledger.accounts.openAccount(AGENT, fromUsd('50'))
   state.record(startedEvent(AGENT, '50'))
   const hold = (usd: string) =>
     ledger.hold({

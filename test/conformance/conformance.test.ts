@@ -173,7 +173,7 @@ class Stage {
   async spendAll(): Promise<void> {
     await this.answers('plain', { text: ['Hello.'] })
     const { ledger } = this.cage.runtime
-    ledger.setLimit(this.agentId, ledger.balance(this.agentId).spent, 'a test')
+    ledger.accounts.setLimit(this.agentId, ledger.accounts.balance(this.agentId).spent, 'a test')
     this.attempts = 0
     this.cage.provider.requests.length = 0
   }

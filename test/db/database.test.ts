@@ -6,13 +6,14 @@ import { getTableColumns, is, Table } from 'drizzle-orm'
 import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { callTable } from '../../src/db/calls.ts'
-import { isStorageFault, openDatabase } from '../../src/db/database.ts'
+import { openDatabase } from '../../src/db/database.ts'
 import { eventTable } from '../../src/db/events.ts'
 import { metaTable } from '../../src/db/meta.ts'
 import { start } from '../../src/db/migrations/0001-start.ts'
 import { alerts } from '../../src/db/migrations/0002-alerts.ts'
 import { apiTokens } from '../../src/db/migrations/0003-api-tokens.ts'
 import * as schema from '../../src/db/schema.ts'
+import { isStorageFault } from '../../src/db/storage-fault.ts'
 
 function temporaryFile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-db-'))

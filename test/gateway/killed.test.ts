@@ -74,7 +74,7 @@ test.each([
     // What was never answered stays held, and what was is spent: nobody can spend it again.
     const spent = rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
     const held = count('unresolved') * fromUsd('0.008')
-    expect(restarted.runtime.ledger.balance(AGENT)).toEqual({ limit: fromUsd(LIMIT), spent, held })
+    expect(restarted.runtime.ledger.accounts.balance(AGENT)).toEqual({ limit: fromUsd(LIMIT), spent, held })
     // The events tell of the same money as the rows.
     expect(restarted.runtime.state.read().agents[AGENT]?.spent_usd).toBe(String(spent / 1e9))
     expect(restarted.database.pragma('integrity_check', { simple: true })).toBe('ok')

@@ -16,7 +16,7 @@ const tokens = (completion_tokens: number) => answer({ usage: { prompt_tokens: 1
 function watchBalance(cage: TestRuntime, agent: TestAgent) {
   const samples = { count: 0, worst: Number.NEGATIVE_INFINITY, stop: () => clearInterval(everyTurn) }
   const sample = () => {
-    const { limit, spent, held } = cage.runtime.ledger.balance(agent.id)
+    const { limit, spent, held } = cage.runtime.ledger.accounts.balance(agent.id)
     samples.count += 1
     samples.worst = Math.max(samples.worst, spent + held - limit)
   }
@@ -111,7 +111,9 @@ describe('many calls at once', () => {
     expect(rows.length).toBeGreaterThanOrEqual(cage.provider.requests.length)
     expect(rows.filter(({ state }) => state === 'charged').length).toBeGreaterThanOrEqual(cage.provider.requests.length)
     expect(rows.every(({ state, cost_nanos }) => (state === 'charged') === cost_nanos > 0)).toBe(true)
-    expect(rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(cage.runtime.ledger.balance(agent.id).spent)
+    expect(rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(
+      cage.runtime.ledger.accounts.balance(agent.id).spent,
+    )
     expect(cage.of('call.completed').length + cage.of('call.failed').length).toBe(rows.length)
   })
 

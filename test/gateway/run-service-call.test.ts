@@ -42,7 +42,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
   const world = openWorld(database)
   const { state, clock } = world
   const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
-  ledger.openAccount(AGENT, fromUsd(limit))
+  ledger.accounts.openAccount(AGENT, fromUsd(limit))
   state.record({
     type: 'agent.started',
     level: 'INFO',
@@ -104,7 +104,7 @@ const called = (road: Road) => road.of('service.called').map(({ data }) => data)
 
 /** No money is held, and no row waits for its end. */
 function expectSettled(road: Road, spent: string): void {
-  expect(road.ledger.balance(AGENT)).toMatchObject({ spent: fromUsd(spent), held: 0 })
+  expect(road.ledger.accounts.balance(AGENT)).toMatchObject({ spent: fromUsd(spent), held: 0 })
   expect(road.rows().filter((row) => (row as { state: string }).state === 'held')).toEqual([])
 }
 
@@ -390,10 +390,10 @@ describe('when the service fails', () => {
     const road = await openRoad({ breaker: { failures: 1 }, fallback: { placeholder: {} } }, '0.1')
     await road.call()
     await expect(road.call()).rejects.toMatchObject({ code: 'budget_exceeded' })
-    road.ledger.setLimit(AGENT, fromUsd('0.2'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, fromUsd('0.2'), 'admin')
     road.fake.behave(answers(500))
     await road.call()
-    road.ledger.setLimit(AGENT, fromUsd('0.1'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, fromUsd('0.1'), 'admin')
     expect((await road.call()).headers['x-iron-cage-tier']).toBe('3')
   })
 
@@ -433,9 +433,9 @@ describe('when the service fails', () => {
     road.clock.pass(60_000)
     road.fake.behave(answers(404))
     expect((await road.call()).status).toBe(404)
-    road.ledger.setLimit(AGENT, 0, 'admin')
+    road.ledger.accounts.setLimit(AGENT, 0, 'admin')
     await expect(road.call()).rejects.toMatchObject({ code: 'budget_exceeded' })
-    road.ledger.setLimit(AGENT, fromUsd('1'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, fromUsd('1'), 'admin')
     road.fake.behave(answers(200))
     expect((await road.call()).status).toBe(200)
     expect(road.of('circuit.closed')).toHaveLength(1)

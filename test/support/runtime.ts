@@ -97,7 +97,7 @@ export class TestRuntime {
   addAgent({ limit = '10', name = 'worker' }: { limit?: string; name?: string } = {}): TestAgent {
     const id = newAgentId(name)
     const runId = newRunId()
-    this.runtime.ledger.openAccount(id, fromUsd(limit))
+    this.runtime.ledger.accounts.openAccount(id, fromUsd(limit))
     this.runtime.state.record({
       type: 'agent.started',
       level: 'OK',
@@ -294,7 +294,7 @@ export class TestAgent {
 
   /** Limit, spent and held, as decimal strings. */
   balance(): { limit: string; spent: string; held: string } {
-    const { limit, spent, held } = this.#cage.runtime.ledger.balance(this.id)
+    const { limit, spent, held } = this.#cage.runtime.ledger.accounts.balance(this.id)
     return { limit: toUsd(limit), spent: toUsd(spent), held: toUsd(held) }
   }
 

@@ -23,7 +23,7 @@ const runtime = await openRuntime({
   version: '0.0.0-test',
 })
 const agentId = 'w-0badcafe'
-runtime.ledger.openAccount(agentId, fromUsd(limit))
+runtime.ledger.accounts.openAccount(agentId, fromUsd(limit))
 runtime.state.record({
   type: 'agent.started',
   level: 'OK',

@@ -159,24 +159,28 @@ describe('a new value', () => {
     expect(new Set(cage.of('secret.reloaded').map(({ agent_id }) => agent_id))).toEqual(new Set(ids))
   })
 
-  test.each(['own', 'default', 'exec'])('never harms an agent that does this with SIGUSR1: %s', async (what) => {
-    const cage = await openCage()
-    await create(cage)
-    const id = await start(cage, 'keep_key.py', what)
-    await printed(cage, what === 'exec' ? 'became a shell' : 'ends in v1')
-    const pid = pidOf(cage, id)
-    await rotate(cage, value(2))
-    expect(outcome(await cage.event('secret.rotated'))).toEqual([0, 1])
-    expect((await cage.event('secret.reload_failed')).data.reason).toBe('no_answer')
-    if (what === 'own') await printed(cage, 'own handler')
-    expect(cage.of('alert.raised').map(({ data }) => data.kind)).toEqual(['restart_required', 'secret_rotated'])
-    await rotate(cage, value(3))
-    await seen(cage, 'secret.rotated', ({ seq }) => seq > cage.of('secret.rotated')[0]!.seq)
-    const heard = cage.of('agent.output').filter(({ data }) => data.text === 'own handler')
-    // Once only: it did not answer.
-    expect(heard).toHaveLength(what === 'own' ? 1 : 0)
-    expect(pidOf(cage, id)).toBe(pid)
-    expect(cage.of('agent.exited')).toEqual([])
+  test('never harms an agent, whatever that does with SIGUSR1', async () => {
+    await Promise.all(
+      ['own', 'default', 'exec'].map(async (what) => {
+        const cage = await openCage()
+        await create(cage)
+        const id = await start(cage, 'keep_key.py', what)
+        await printed(cage, what === 'exec' ? 'became a shell' : 'ends in v1')
+        const pid = pidOf(cage, id)
+        await rotate(cage, value(2))
+        expect(outcome(await cage.event('secret.rotated')), what).toEqual([0, 1])
+        expect((await cage.event('secret.reload_failed')).data.reason, what).toBe('no_answer')
+        if (what === 'own') await printed(cage, 'own handler')
+        expect(cage.of('alert.raised').map(({ data }) => data.kind)).toEqual(['restart_required', 'secret_rotated'])
+        await rotate(cage, value(3))
+        await seen(cage, 'secret.rotated', ({ seq }) => seq > cage.of('secret.rotated')[0]!.seq)
+        const heard = cage.of('agent.output').filter(({ data }) => data.text === 'own handler')
+        // Once only: it did not answer.
+        expect(heard, what).toHaveLength(what === 'own' ? 1 : 0)
+        expect(pidOf(cage, id), what).toBe(pid)
+        expect(cage.of('agent.exited'), what).toEqual([])
+      }),
+    )
   })
 
   test('sends no signal to a program without our shim', async () => {

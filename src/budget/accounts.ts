@@ -1,0 +1,391 @@
+/**
+ * The accounts: what may be spent, was spent, and is held, for each budget there is, and who pays whose calls.
+ *
+ * - Every call is paid by its agent's budget and, where the configuration has them, by its run's and by the whole
+ *   server's, and by those of the parts of its work that it is made in.
+ * - The limits of runs and of the server begin as the configuration says and are changed live like an agent's own. What
+ *   they were changed to holds until the configuration says something else than it did then.
+ * - A charge counts in the period in which it is made, a hold in each in which it is open. While the server runs,
+ *   periods only go forward, whatever the wall clock does.
+ * - A limit warns once and ends once, in each period and for each new value.
+ */
+import { type Clock, isoTime } from '../clock.ts'
+import { type BudgetTable, budgetTable } from '../db/budgets.ts'
+import { type CallTable, callTable } from '../db/calls.ts'
+import type { Database } from '../db/database.ts'
+import { type MetaTable, metaTable } from '../db/meta.ts'
+import { CageError } from '../errors.ts'
+import type { BudgetPeriod, RuntimeEvent } from '../events.ts'
+import type { AgentId, RunId } from '../ids.ts'
+import { type BudgetScope, type ConfiguredScope, fromUsd, type Nanodollars, toUsd, type Usd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { Account, type Balance } from './account.ts'
+import { exhaustedEvent, openedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
+import { type Period, type PeriodRule, periodsOf } from './period.ts'
+
+/** Timers count no further than 24 days. */
+const LONGEST_TIMER_MS = 86_400_000
+
+/** Who spends; `runId` is null for a client that is not supervised, which no run's budget concerns. */
+export interface Spender {
+  agentId: AgentId
+  runId: RunId | null
+}
+
+export interface AccountsOptions {
+  database: Database
+  state: StateManager
+  clock: Clock
+  /** Shares of the limit, 0–1, at which to warn. */
+  warnAt: readonly number[]
+  /** Limit of each run. (Default: none.) */
+  perRun?: Nanodollars | undefined
+  /** Limit of all agents together. (Default: none.) */
+  server?: Nanodollars | undefined
+  /** The agents' limits and the server's hold for a day or a month each; a run's never does. (Default: for ever.) */
+  period?: PeriodRule | undefined
+}
+
+export class Accounts {
+  readonly #state: StateManager
+  readonly #clock: Clock
+  /** Share of a limit, 0–1, at which to warn. */
+  readonly warnAt: number
+  readonly #calls: CallTable
+  readonly #budgets: BudgetTable
+  readonly #meta: MetaTable
+  readonly #agents = new Map<AgentId, Account>()
+  /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
+  readonly #runs = new Map<RunId, Account>()
+  /** Parts of an agent's work that have a limit of their own, by the run they count as. */
+  readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
+  /** What the configuration says. */
+  readonly #configured: Readonly<Record<ConfiguredScope, Nanodollars | undefined>>
+  #perRun: Nanodollars | undefined
+  readonly #server: Account | undefined
+  readonly #periodAt: ((now: number) => Period) | undefined
+  #period: Period | undefined
+  #turning: NodeJS.Timeout | undefined
+  readonly #unsubscribe: () => void
+
+  constructor({ database, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
+    this.#state = state
+    this.#clock = clock
+    this.warnAt = Math.min(1, ...warnAt)
+    this.#calls = callTable(database)
+    this.#budgets = budgetTable(database)
+    this.#meta = metaTable(database)
+    this.#configured = { run: perRun, server }
+    this.#perRun = this.#limitAtStart('run')
+    this.#periodAt = period && periodsOf(period)
+    this.#period = this.#periodAt?.(clock.now())
+    const limit = this.#limitAtStart('server')
+    this.#server = limit === undefined ? undefined : new Account('server', limit, this.#totals())
+    this.#unsubscribe = state.subscribe((event) => this.#watch(event))
+    this.#turnLater()
+  }
+
+  /** Tells, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
+  announce(): void {
+    this.now()
+    const { server_budget, run_limit_usd } = this.#state.read()
+    const [server, perRun] = [this.#server, this.#perRun]
+    if (!server && perRun === undefined && !server_budget && run_limit_usd === null) return
+    const data = {
+      server: server
+        ? {
+            limit_usd: toUsd(server.limit),
+            spent_usd: toUsd(server.spentBefore + server.spent),
+            period: this.#periodOf(server),
+          }
+        : null,
+      run_limit_usd: perRun === undefined ? null : toUsd(perRun),
+    }
+    const limits = { run: perRun, server: server?.limit }
+    const changed = CONFIGURED.filter((scope) => limits[scope] !== this.#configured[scope])
+    const configured = Object.fromEntries(changed.map((scope) => [scope, toUsd(this.#configured[scope]!)]))
+    this.#state.record(openedEvent(data, configured), () => {
+      for (const scope of CONFIGURED) this.#keep(scope, limits[scope])
+    })
+  }
+
+  /** Gives an agent its limit. */
+  openAccount(agentId: AgentId, limit: Nanodollars): void {
+    this.now()
+    this.#budgets.put({
+      agent_id: agentId,
+      limit_nanos: limit,
+      warned_limit_nanos: null,
+      exhausted_limit_nanos: null,
+      period_starts_at: this.#periodStart ?? null,
+    })
+    this.#agents.delete(agentId)
+  }
+
+  /** The agent's own budget, in this period. Throws CageError `not_found` for an agent without one. */
+  balance(agentId: AgentId): Balance {
+    this.now()
+    const { limit, spent, held } = this.#agent(agentId)
+    return { limit, spent, held }
+  }
+
+  /** Every budget that pays for this spender's calls, the agent's own first. */
+  balances(spender: Spender): (Balance & { scope: BudgetScope })[] {
+    this.now()
+    return this.payersOf(spender).map(({ scope, limit, spent, held }) => ({ scope, limit, spent, held }))
+  }
+
+  /**
+   * Gives a part of an agent's work a limit of its own, for as long as it lasts. `within`: the run, or the part, that it
+   * is a part of, whose budgets pay for it as well.
+   */
+  openPart(runId: RunId, limit: Nanodollars, within: RunId | null): void {
+    const account = new Account('part', limit, { spent: 0, spentBefore: 0, held: 0 })
+    this.#parts.set(runId, { account, within })
+  }
+
+  /** Calls of it that are on their way end as they began. */
+  closePart(runId: RunId): void {
+    this.#parts.delete(runId)
+  }
+
+  /** When the present period began and ends, ISO 8601; null where limits hold for ever. */
+  period(): { starts_at: string; ends_at: string } | null {
+    this.now()
+    if (!this.#period) return null
+    return { starts_at: isoTime(this.#period.startsAt), ends_at: isoTime(this.#period.endsAt) }
+  }
+
+  /** The most a new call of this spender could hold now. */
+  available(spender: Spender): Nanodollars {
+    this.now()
+    return Math.max(0, Math.min(...this.payersOf(spender).map(({ available }) => available)))
+  }
+
+  /** Sets a new limit; calls that wait ask again at once. `by`: who wanted it. */
+  setLimit(agentId: AgentId, limit: Nanodollars, by: string): void {
+    this.now()
+    const account = this.#agent(agentId)
+    const from = account.limit
+    account.setLimit(limit)
+    this.#state.record(raisedEvent({ agentId }, from, limit, by), () => this.#save(agentId, account))
+  }
+
+  /** The limit of each run; undefined where there is none. */
+  get runLimit(): Nanodollars | undefined {
+    return this.#perRun
+  }
+
+  /** The whole server's budget, in this period; undefined where there is none. */
+  serverBalance(): Balance | undefined {
+    this.now()
+    if (!this.#server) return undefined
+    const { limit, spent, held } = this.#server
+    return { limit, spent, held }
+  }
+
+  /** Sets the limit of the server, or of every run, as `setLimit` does. Throws CageError `conflict` where there is none. */
+  setConfiguredLimit(budget: ConfiguredScope, limit: Nanodollars, by: string): void {
+    const from = this.configuredLimit(budget)
+    if (budget === 'server') this.#server!.setLimit(limit)
+    else {
+      this.#perRun = limit
+      for (const run of this.#runs.values()) run.setLimit(limit)
+    }
+    this.#state.record(raisedEvent({ budget }, from, limit, by), () => this.#keep(budget, limit))
+  }
+
+  /** Throws CageError `conflict` where there is none: what was spent without a limit is not counted against one. */
+  configuredLimit(budget: ConfiguredScope): Nanodollars {
+    this.now()
+    const limit = budget === 'server' ? this.#server?.limit : this.#perRun
+    if (limit !== undefined) return limit
+    const [what, key] = budget === 'server' ? ['the server has', 'server_usd'] : ['runs have', 'per_run_usd']
+    throw new CageError('conflict', `${what} no limit that could be changed`, {
+      facts: { budget },
+      hint: `give it one with budget.${key} in the configuration and start the server again`,
+    })
+  }
+
+  /** The budgets of which each must pass this spender's call, the agent's own first. */
+  payersOf({ agentId, runId: innermost }: Spender): Account[] {
+    const parts: Account[] = []
+    let runId = innermost
+    for (let part = this.#partOf(runId); part; part = this.#partOf(runId)) {
+      parts.push(part.account)
+      runId = part.within
+    }
+    const accounts = [this.#agent(agentId), ...parts]
+    if (runId !== null && this.#perRun !== undefined) accounts.push(this.#run(runId, this.#perRun))
+    if (this.#server) accounts.push(this.#server)
+    return accounts
+  }
+
+  /** Of a run that has a budget here. */
+  hasRun(runId: RunId): boolean {
+    return this.#runs.has(runId)
+  }
+
+  /** What was charged then counts in the present period. */
+  countsNow({ scope }: Account, chargedAt: string): boolean {
+    return scope === 'run' || chargedAt >= (this.#periodStart ?? '')
+  }
+
+  /** Tells an agent, once, that a budget is used up. `needed`: by the call that was refused; null when all is spent. */
+  exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
+    const { scope } = account
+    if (scope === 'part' || account.exhausted.has(agentId)) return
+    account.exhausted.add(agentId)
+    this.#state.record(exhaustedEvent(agentId, scope, account, needed), () => this.#saveOwn(agentId, account))
+  }
+
+  /** Wall time in ms, but not before the present period, which was turned to the one it lies in. */
+  now(): number {
+    const now = this.#clock.now()
+    if (this.#period && this.#periodAt && now >= this.#period.endsAt) {
+      this.#period = this.#periodAt(now)
+      this.#server?.beginPeriod()
+      for (const account of this.#agents.values()) account.beginPeriod()
+      for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
+      if (this.#server) this.#tellPeriod(null, this.#server)
+      this.#turnLater()
+    }
+    return Math.max(now, this.#period?.startsAt ?? now)
+  }
+
+  close(): void {
+    clearTimeout(this.#turning)
+    this.#unsubscribe()
+  }
+
+  #partOf(runId: RunId | null) {
+    return runId === null ? undefined : this.#parts.get(runId)
+  }
+
+  #agent(agentId: AgentId): Account {
+    const known = this.#agents.get(agentId)
+    if (known) return known
+    const row = this.#budgets.find(agentId)
+    if (!row) throw new CageError('not_found', `agent ${agentId} has no budget`, { facts: { agent_id: agentId } })
+    const { limit_nanos: limit, warned_limit_nanos, exhausted_limit_nanos, period_starts_at } = row
+    const account = new Account('agent', limit, this.#totals(agentId))
+    this.#agents.set(agentId, account)
+    if (this.#periodStart !== undefined && period_starts_at !== this.#periodStart) {
+      this.#tellPeriod(agentId, account)
+    } else {
+      account.isWarned = warned_limit_nanos === limit
+      if (exhausted_limit_nanos === limit) account.exhausted.add(agentId)
+    }
+    return account
+  }
+
+  #run(runId: RunId, limit: Nanodollars): Account {
+    const known = this.#runs.get(runId)
+    if (known) return known
+    const account = new Account('run', limit, { spent: 0, spentBefore: 0, held: 0 }, runId)
+    this.#runs.set(runId, account)
+    return account
+  }
+
+  /** The configuration's word, or the one that came after it. */
+  #limitAtStart(scope: ConfiguredScope): Nanodollars | undefined {
+    const configured = this.#configured[scope]
+    const kept = this.#meta.get(keyOf(scope))
+    if (configured === undefined || kept === undefined) return configured
+    const { configured_usd, limit_usd } = JSON.parse(kept) as Kept
+    return configured_usd === toUsd(configured) && limit_usd !== null ? fromUsd(limit_usd) : configured
+  }
+
+  #keep(scope: ConfiguredScope, limit: Nanodollars | undefined): void {
+    const usd = (nanos: Nanodollars | undefined) => (nanos === undefined ? null : toUsd(nanos))
+    const kept: Kept = { configured_usd: usd(this.#configured[scope]), limit_usd: usd(limit) }
+    this.#meta.put(keyOf(scope), JSON.stringify(kept))
+  }
+
+  #totals(agentId?: AgentId) {
+    return this.#calls.totals({ agentId, since: this.#periodStart })
+  }
+
+  #save(agentId: AgentId, { limit, isWarned, exhausted }: Account): void {
+    this.#budgets.put({
+      agent_id: agentId,
+      limit_nanos: limit,
+      warned_limit_nanos: isWarned ? limit : null,
+      exhausted_limit_nanos: exhausted.has(agentId) ? limit : null,
+      period_starts_at: this.#periodStart ?? null,
+    })
+  }
+
+  get #periodStart(): string | undefined {
+    return this.#period && isoTime(this.#period.startsAt)
+  }
+
+  /** So that the screen shows a new period also when nobody calls. */
+  #turnLater(): void {
+    clearTimeout(this.#turning)
+    if (!this.#period) return
+    const ms = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
+    this.#turning = setTimeout(() => {
+      this.now()
+      this.#turnLater()
+    }, ms).unref()
+  }
+
+  /** `agentId`: null for the server's own. */
+  #tellPeriod(agentId: AgentId | null, account: Account): void {
+    const period = this.#periodOf(account)
+    if (!period) return
+    this.#state.record(periodBeganEvent(agentId, period), () => {
+      if (agentId !== null) this.#save(agentId, account)
+    })
+  }
+
+  #periodOf({ spentBefore }: Account): BudgetPeriod | null {
+    const period = this.period()
+    return period && { ...period, spent_before_usd: toUsd(spentBefore) }
+  }
+
+  /** A listener, so that the warning follows the call that caused it in the order of events. */
+  #watch(event: RuntimeEvent): void {
+    const { agent_id: agentId } = event
+    if (agentId === null) return
+    if (event.type === 'agent.started' && event.data.restart === 0 && this.#period) {
+      this.#tellPeriod(agentId, this.#agent(agentId))
+    }
+    if (!COSTS.has(event.type) || !this.#agents.has(agentId)) return
+    const runId = this.#state.read().agents[agentId]?.run_id ?? null
+    for (const account of this.payersOf({ agentId, runId })) this.#watchThresholds(agentId, account)
+  }
+
+  #watchThresholds(agentId: AgentId, account: Account): void {
+    const { scope, spent, limit } = account
+    if (scope !== 'part' && spent > 0 && spent >= limit * this.warnAt && !account.isWarned) {
+      account.isWarned = true
+      this.#state.record(warnedEvent(agentId, scope, account, this.warnAt), () => this.#saveOwn(agentId, account))
+    }
+    if (spent > 0 && spent >= limit) this.exhaust(agentId, account, null)
+  }
+
+  #saveOwn(agentId: AgentId, account: Account): void {
+    if (account.scope === 'agent') this.#save(agentId, account)
+  }
+}
+
+const CONFIGURED = ['run', 'server'] as const satisfies ConfiguredScope[]
+
+/** A limit as it was last, and what the configuration said then. */
+interface Kept {
+  configured_usd: Usd | null
+  limit_usd: Usd | null
+}
+
+const keyOf = (scope: ConfiguredScope): string => `budget.${scope}`
+
+/** Events after which more has been spent. */
+const COSTS: ReadonlySet<RuntimeEvent['type']> = new Set([
+  'call.completed',
+  'call.failed',
+  'service.called',
+  'call.corrected',
+  'call.resolved',
+])
