@@ -8,8 +8,8 @@ import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd } from '../money.ts'
-import { type Figures, type Limit, showDuration, showLimits } from '../state/figures.ts'
-import type { AgentView, CircuitView } from '../state/snapshot.ts'
+import { curveOf, type Figures, type Limit, showDuration, showLimits } from '../state/figures.ts'
+import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
 import type { ShownCall } from './calls.ts'
 
 export interface ReportFacts {
@@ -92,7 +92,7 @@ function costSection({ agent, figures: shown, budgets, costs }: ReportFacts): Ht
   return html`<section>
 <h2>Cost</h2>
 ${limits === null ? '' : html`<p class="dim">${limits}</p>`}
-${burnChart(agent)}
+${burnChart(agent, shown.uptime_ms)}
 <div class="columns">
 ${costTable('By model', costs.by_model, 'calls')}
 ${costTable('By service', costs.by_service, 'calls')}
@@ -117,16 +117,18 @@ ${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td
 
 const CHART = { width: 720, height: 180 }
 
-/** Spending over the work done, under the line of the limit; the table beside it is the calls below. */
-function burnChart(agent: AgentView): Html | '' {
-  const last = agent.burn.at(-1)
-  if (!last || last.done === 0) return ''
+/** Spending over the work done or over time, under the line of the limit; the table beside it is the calls below. */
+function burnChart(agent: AgentView, lifeMs: number): Html | '' {
+  const { over, points, share } = curveOf(agent, lifeMs)
+  const { done } = points.at(-1)!
+  if (done === 0) return ''
   const limit = Math.max(1, fromUsd(agent.limit_usd))
   const most = Math.max(limit, fromUsd(agent.spent_usd)) * 1.08
-  const x = (done: number) => ((done / last.done) * CHART.width).toFixed(1)
+  const x = (point: BurnPoint) => (share(point) * CHART.width).toFixed(1)
   const y = (nanos: number) => (CHART.height - (nanos / most) * CHART.height).toFixed(1)
-  const line = agent.burn.map(({ done, spent_usd }) => `${x(done)} ${y(fromUsd(spent_usd))}`).join('L')
-  return html`<svg class="burn" viewBox="0 0 ${CHART.width} ${CHART.height}" role="img" aria-label="Spending over the work done: ${showUsd(agent.spent_usd)} after ${last.done}">
+  const line = points.map((point) => `${x(point)} ${y(fromUsd(point.spent_usd))}`).join('L')
+  const after = over === 'time' ? showDuration(lifeMs) : done
+  return html`<svg class="burn" viewBox="0 0 ${CHART.width} ${CHART.height}" role="img" aria-label="Spending over ${over}: ${showUsd(agent.spent_usd)} after ${after}">
 <path class="area" d="M${line}L${CHART.width} ${CHART.height}L0 ${CHART.height}Z"/>
 <path class="limit" d="M0 ${y(limit)}H${CHART.width}"/>
 <path class="spent" d="M${line}"/>

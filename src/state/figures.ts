@@ -5,7 +5,7 @@
 import type { BudgetView } from '../events.ts'
 import { addUsd, type BudgetScope, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
 import { percentile } from './apply-event.ts'
-import type { AgentView, CircuitView, Snapshot } from './snapshot.ts'
+import type { AgentView, BurnPoint, CircuitView, Snapshot } from './snapshot.ts'
 
 /** How many of the last units a projection looks at. */
 const PROJECTION_WINDOW = 10
@@ -179,6 +179,31 @@ function projectTime(agent: AgentView, nowMs: number): Projection | null {
     text: `limit in ${showDuration((left / nanos) * ms)}, at ${pace}`,
     method: `${showUsd(toUsd(left))} left ÷ ${pace} (average of the last ${showDuration(ms)})`,
   }
+}
+
+/** What an agent spent, to be drawn. */
+export interface Curve {
+  over: 'the work done' | 'time'
+  points: readonly BurnPoint[]
+  /** Where a point stands between the beginning (0) and the end (1). */
+  share: (point: BurnPoint) => number
+}
+
+/**
+ * Over the work done, or over time while no progress is told. `lifeMs`: how long it has lived. `work`: the whole of it,
+ * as far as that is known. (Default: what is done.)
+ */
+export function curveOf({ burn, progress, started_at }: AgentView, lifeMs: number, work = 0): Curve {
+  const last = burn.at(-1)!
+  if (progress) {
+    const whole = Math.max(work, last.done, 1)
+    return { over: 'the work done', points: burn, share: ({ done }) => done / whole }
+  }
+  const begin = Date.parse(started_at)
+  const end = Math.max(begin + lifeMs, Date.parse(last.at))
+  const now = { ...last, at: new Date(end).toISOString() }
+  const share = ({ at }: BurnPoint) => (Date.parse(at) - begin) / Math.max(1, end - begin)
+  return { over: 'time', points: [...burn, now], share }
 }
 
 /** One of the budgets that must all pass an agent's calls. */

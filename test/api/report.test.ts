@@ -238,3 +238,16 @@ test('the status tells every budget that pays, and the projection how it is made
   const { starts_at, ends_at } = status.period as { starts_at: string; ends_at: string }
   expect([starts_at, ends_at].map((at) => at.slice(7))).toEqual(['-01T00:00:00.000Z', '-01T00:00:00.000Z'])
 })
+
+test('the document draws spending over time until the agent tells how far it is', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const { access_token } = await cage.login()
+  const document = async () => (await cage.get(`/api/agents/${agent.id}/report?format=html`, access_token)).text
+  expect(await document()).not.toContain('Spending over')
+  await agent.chat({ max_tokens: 5 })
+  expect(await document()).toMatch(/aria-label="Spending over time: \$0\.005 after \d+ s"/)
+  const data = { done: 1, total: 10, unit: 'leads', label: null }
+  cage.runtime.state.record({ type: 'progress.updated', level: 'INFO', agent_id: agent.id, message: '1 / 10', data })
+  expect(await document()).toContain('aria-label="Spending over the work done: $0.005 after 1"')
+})

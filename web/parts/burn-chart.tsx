@@ -3,6 +3,7 @@
  * A table says the same to a screen reader.
  */
 import { fromUsd, showUsd } from '../../src/money.ts'
+import { curveOf } from '../../src/state/figures.ts'
 import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
 
 const WIDTH = 640
@@ -20,7 +21,7 @@ interface BurnChartProps {
 export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
   const limit = Math.max(1, fromUsd(agent.limit_usd))
   const spent = fromUsd(agent.spent_usd)
-  const { points: burn, share } = curveOf(agent, lifeMs)
+  const { over, points: burn, share } = curveOf(agent, lifeMs, agent.progress?.total ?? 0)
   const last = burn.at(-1)!
   const most = Math.max(limit, spent) * 1.06
   const x = (point: BurnPoint) => share(point) * WIDTH
@@ -52,11 +53,11 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
         90%
       </span>
       <table class="twin">
-        <caption>Spending over {agent.progress ? 'the work done' : 'time'}</caption>
+        <caption>Spending over {over}</caption>
         <tbody>
           {agent.burn.map(({ done, spent_usd, at }) => (
             <tr key={`${done} ${at}`}>
-              <td>{agent.progress ? done : at}</td>
+              <td>{over === 'time' ? at : done}</td>
               <td>{showUsd(spent_usd)}</td>
             </tr>
           ))}
@@ -64,20 +65,6 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
       </table>
     </figure>
   )
-}
-
-/** The points of the curve, and where each stands between its beginning (0) and its end (1). */
-function curveOf(agent: AgentView, lifeMs: number): { points: BurnPoint[]; share: (point: BurnPoint) => number } {
-  const { burn, progress } = agent
-  const last = burn.at(-1)!
-  if (progress) {
-    const total = Math.max(progress.total ?? 0, last.done, 1)
-    return { points: burn, share: ({ done }) => done / total }
-  }
-  const begin = Date.parse(agent.started_at)
-  const end = Math.max(begin + lifeMs, Date.parse(last.at))
-  const now = { ...last, at: new Date(end).toISOString() }
-  return { points: [...burn, now], share: ({ at }) => (Date.parse(at) - begin) / Math.max(1, end - begin) }
 }
 
 /** Round whatever the chart's proportions, unlike a circle in a stretched drawing. */
