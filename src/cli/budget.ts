@@ -15,12 +15,13 @@ import {
 } from '../api/budgets.ts'
 import { CALLS, type ShownCall, shownCall } from '../api/calls.ts'
 import { parseTypedAmount } from '../config/amount.ts'
+import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { type ConfiguredScope, fromUsd, type Nanodollars, showUsd, type Usd } from '../money.ts'
 import { forLogs, policyOf } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 import { AGENT_HELP, agentIdOf, findAgentId } from './agent-id.ts'
-import { type AgentStatus, type ClientFlags, connect } from './client.ts'
+import { type AgentStatus, type Client, type ClientFlags, connect } from './client.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
 import { isUnserved, type Stored, withStored } from './stored.ts'
@@ -183,6 +184,19 @@ interface Wish {
 
 const BY = 'command line'
 
+/** The same work in two ways: on the file when no server serves it, else through the server. */
+async function atServerOrFile<T>(
+  flags: ClientFlags,
+  terminal: Terminal,
+  work: { file: (stored: Stored, config: Config) => T; server: (client: Client) => Promise<T> },
+): Promise<T> {
+  const { config } = loadFlags(flags, terminal)
+  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
+    return withStored(config, (stored) => work.file(stored, config))
+  }
+  return work.server(connect(flags, terminal))
+}
+
 const changed = (change: LimitChange): Wish => ({
   method: 'PATCH',
   path: '/budget',
@@ -202,20 +216,17 @@ async function performConfigured(
   terminal: Terminal,
   wish?: { scope: ConfiguredScope; change: LimitChange },
 ): Promise<ConfiguredBudgets> {
-  const { config } = loadFlags(flags, terminal)
-  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    return withStored(config, ({ ledger: { accounts } }) => {
+  return atServerOrFile(flags, terminal, {
+    file: ({ ledger: { accounts } }) => {
       if (wish) {
         const { scope, change } = wish
         accounts.setConfiguredLimit(scope, limitAfter(accounts.configuredLimit(scope), change), BY)
       }
       return configuredBudgets(accounts)
-    })
-  }
-  const client = connect(flags, terminal)
-  return wish
-    ? client.send<ConfiguredBudgets>('PATCH', `/api/budgets/${wish.scope}`, wish.change)
-    : client.send<ConfiguredBudgets>('GET', '/api/budgets')
+    },
+    server: (client) =>
+      wish ? client.send('PATCH', `/api/budgets/${wish.scope}`, wish.change) : client.send('GET', '/api/budgets'),
+  })
 }
 
 const corrected = (callId: string, cost: Usd, reason: string): Wish => ({
@@ -237,23 +248,26 @@ const resolved = (callId: string, cost: Usd | null | undefined): Wish => ({
 
 /** The balance after the change; without a change, as it is. */
 async function perform(flags: ClientFlags, terminal: Terminal, named: string, wish?: Wish): Promise<Balance> {
-  const { config } = loadFlags(flags, terminal)
-  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    const redactor = new Redactor(forLogs(policyOf(config.safety)))
-    return withStored(config, (stored) => {
+  return atServerOrFile(flags, terminal, {
+    file: (stored, { safety }) => {
+      const { accounts } = stored.ledger
       const id = storedId(stored, named)
-      wish?.perform(stored, id, redactor)
-      const budgets = budgetsOf(stored.ledger.accounts, { agentId: id, runId: null })
-      return { agent_id: id, ...amountsOf(stored.ledger.accounts.balance(id)), budgets }
-    })
-  }
-  const client = connect(flags, terminal)
-  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
-  const { agent, budget, budgets } = wish
-    ? await client.send<AgentStatus>(wish.method, path + wish.path, wish.body)
-    : await client.send<AgentStatus>('GET', `${path}/status`)
-  const { limit_usd, spent_usd, held_usd, remaining_usd } = budget
-  return { agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd, budgets }
+      wish?.perform(stored, id, new Redactor(forLogs(policyOf(safety))))
+      return {
+        agent_id: id,
+        ...amountsOf(accounts.balance(id)),
+        budgets: budgetsOf(accounts, { agentId: id, runId: null }),
+      }
+    },
+    server: async (client) => {
+      const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
+      const { agent, budget, budgets } = wish
+        ? await client.send<AgentStatus>(wish.method, path + wish.path, wish.body)
+        : await client.send<AgentStatus>('GET', `${path}/status`)
+      const { limit_usd, spent_usd, held_usd, remaining_usd } = budget
+      return { agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd, budgets }
+    },
+  })
 }
 
 function show(balance: Balance, asJson: boolean | undefined, terminal: Terminal): void {
@@ -280,21 +294,22 @@ const storedId = ({ state }: Stored, named: string): string => findAgentId(Objec
 type Filter = { [name in 'state' | 'kind' | 'from' | 'to' | 'limit']: string | undefined }
 
 async function listCalls(flags: ClientFlags, terminal: Terminal, named: string, filter: Filter): Promise<ShownCall[]> {
-  const { config } = loadFlags(flags, terminal)
   const query = Object.fromEntries(Object.entries(filter).filter(([, value]) => value !== undefined)) as Record<
     string,
     string
   >
-  if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
-    return withStored(config, (stored) => {
+  return atServerOrFile(flags, terminal, {
+    file: (stored) => {
       const id = storedId(stored, named)
       stored.ledger.accounts.balance(id)
       return stored.calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
-    })
-  }
-  const client = connect(flags, terminal)
-  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}/calls?${new URLSearchParams(query)}`
-  return (await client.send<{ calls: ShownCall[] }>('GET', path)).calls
+    },
+    server: async (client) => {
+      const id = encodeURIComponent(await agentIdOf(client, named))
+      const path = `/api/agents/${id}/calls?${new URLSearchParams(query)}`
+      return (await client.send<{ calls: ShownCall[] }>('GET', path)).calls
+    },
+  })
 }
 
 function showCalls(calls: readonly ShownCall[], asJson: boolean | undefined, terminal: Terminal): void {

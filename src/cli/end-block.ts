@@ -2,7 +2,7 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { AgentState, EventData } from '../events.ts'
 import { fromUsd, suggestedIncrease, toUsd } from '../money.ts'
-import { tree } from './print.ts'
+import { type TreeEntry, tree } from './print.ts'
 
 export interface EndFacts {
   agentId: string
@@ -11,21 +11,17 @@ export interface EndFacts {
   state: AgentState | undefined
   /** The last time that a budget was exhausted, if one ever was. */
   exhausted: EventData['budget.exhausted'] | undefined
-  /** Opens the dashboard; undefined when the server ends as well. */
-  dashboardLink: string | undefined
+  /** Opens the dashboard; null when the server ends as well. */
+  dashboardLink: string | null
 }
 
 export function endBlock({ agentId, loaded, state, exhausted, dashboardLink }: EndFacts): string[] {
   const database = databaseFlag(loaded)
-  const entries: [string, string | undefined][] = [
+  return tree(`${agentId} has ended`, [
     ['Report', `iron-cage report ${agentId}${database}`],
-    ...(state === 'budget_stopped' && exhausted ? goOn(agentId, database, exhausted, dashboardLink !== undefined) : []),
+    ...(state === 'budget_stopped' && exhausted ? goOn(agentId, database, exhausted, dashboardLink !== null) : []),
     ['Dashboard', dashboardLink],
-  ]
-  return tree(
-    `${agentId} has ended`,
-    entries.filter((entry): entry is [string, string] => entry[1] !== undefined),
-  )
+  ])
 }
 
 /** An agent keeps its id and its ledger as long as its server runs, and its checkpoint beyond that. */
@@ -34,7 +30,7 @@ function goOn(
   database: string,
   exhausted: EventData['budget.exhausted'],
   serverRuns: boolean,
-): [string, string][] {
+): TreeEntry[] {
   const { budget, limit_usd } = exhausted
   if (!serverRuns && !budget) return [['Go on', startAgain(', with what it may spend now as --budget')]]
   const more = toUsd(suggestedIncrease(fromUsd(limit_usd)))

@@ -71,7 +71,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     terminal.exitCode = codeOf(last)
     const { state } = last.data
     // A server that has ended as well has no dashboard any more.
-    const link = await linkOf(client).catch(() => undefined)
+    const link = await linkOf(client).catch(() => null)
     live.print(endBlock({ agentId: id, loaded, state, exhausted, dashboardLink: link }))
   } finally {
     await live.close()

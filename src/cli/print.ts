@@ -38,14 +38,18 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
+/** What `tree` prints below its title; without a value nothing. */
+export type TreeEntry = readonly [name: string, value: string | null]
+
 /** A title, and names with values below it; an entry without a name goes on with the one before. */
-export function tree(title: string, entries: readonly (readonly [name: string, value: string])[]): string[] {
-  const width = Math.max(0, ...entries.map(([name]) => name.length))
+export function tree(title: string, entries: readonly TreeEntry[]): string[] {
+  const told = entries.flatMap(([name, value]) => (value === null ? [] : [{ name, value }]))
+  const width = Math.max(0, ...told.map(({ name }) => name.length))
   return [
     printable(title),
-    ...entries.map(
-      ([name, value], index) =>
-        `  ${!name ? '│ ' : index < entries.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
+    ...told.map(
+      ({ name, value }, index) =>
+        `  ${!name ? '│ ' : index < told.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
     ),
   ]
 }

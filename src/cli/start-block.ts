@@ -4,7 +4,7 @@ import { showUsd, type Usd } from '../money.ts'
 import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import type { Vault } from '../vault/vault.ts'
-import { tree } from './print.ts'
+import { type TreeEntry, tree } from './print.ts'
 import { VERSION } from './version.ts'
 
 export interface StartFacts {
@@ -29,25 +29,21 @@ export interface KeyPlaces {
 
 /** What is started, what guards it, and what nothing guards it against. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
-  const entries: [string, string | null][] = [
+  return tree(`Iron Cage ${VERSION}`, [
     ['Script', facts.script],
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
-    ...limitsBeside(config.budget, facts.limits).map((line): [string, string] => ['', line]),
+    ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
     ['Fallback', fallbacks(config.services)],
     ['Not guarded', 'prompt injection: not monitored'],
     ['', 'an agent with a key of its own that ignores its environment: not caught'],
-    ...unseen(config).map((type): [string, string] => ['', `${type}: not monitored`]),
+    ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
     ['Configuration', file ?? assumed(config, origins)],
     ['Log', facts.logPath],
     ['Dashboard', facts.dashboardLink],
-  ]
-  return tree(
-    `Iron Cage ${VERSION}`,
-    entries.filter((entry): entry is [string, string] => entry[1] !== null),
-  )
+  ])
 }
 
 /** Without a file: what nobody has said and many would want to say. */

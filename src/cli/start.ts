@@ -33,7 +33,7 @@ export const startCommand: Command = (yargs, terminal) =>
           loaded,
           state: runtime.state.read().agents[agentId]?.state,
           exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
-          dashboardLink: serverStays ? runtime.dashboardLink() : undefined,
+          dashboardLink: serverStays ? runtime.dashboardLink() : null,
         })
       }
       await runAgent({ ...joining, reload: load, keep, report }, terminal).catch((error: unknown) => {

@@ -48,7 +48,7 @@ export const statusCommand: Command = (yargs, terminal) =>
   )
 
 function agentLines(agent: AgentView, shown: Figures, budgets: readonly Limit[]): string[] {
-  const entries: [string, string | null][] = [
+  return tree(`${agent.id}  ${agent.name}  ${agent.state}`, [
     ['script', agent.script],
     ['why', agent.reason],
     ['process', agent.pid === null ? null : String(agent.pid)],
@@ -61,11 +61,7 @@ function agentLines(agent: AgentView, shown: Figures, budgets: readonly Limit[])
     ['pace', [shown.throughput, shown.p95 && `P95: ${shown.p95}`].filter(Boolean).join(', ') || null],
     ['calls', `${agent.calls.completed} completed, ${agent.calls.failed} failed`],
     ['safety', `${agent.safety_mode}, ${shown.leaks_stopped} found`],
-  ]
-  return tree(
-    `${agent.id}  ${agent.name}  ${agent.state}`,
-    entries.filter((entry): entry is [string, string] => entry[1] !== null),
-  )
+  ])
 }
 
 const circuitEntry = ({ name, state, trips, blocked, reason }: CircuitView): [string, string] => [
