@@ -29,6 +29,8 @@ export interface DisconnectSummary {
   paidUnseen: number
   /** How far spent plus held was above the limit at the worst sample, in US dollars; below 0 when it never was. */
   worstOverspend: number
+  /** When the last client had been gone for a second. */
+  heldAfterOneSecond: number
   heldInTheEnd: number
   faults: string[]
 }
@@ -68,10 +70,11 @@ export async function disconnectRounds(
     await drawLimitClose(cage, count)
     await allUpTo(count)
     await sleep(1_000)
-    for (const until = Date.now() + SETTLES_WITHIN_MS; isHolding(cage) && Date.now() < until; ) await sleep(20)
+    const heldAfterOneSecond = held(cage)
+    for (const until = Date.now() + SETTLES_WITHIN_MS; held(cage) > 0 && Date.now() < until; ) await sleep(20)
     watch.stopped = true
     await watching
-    return await look(cage, provider, { calls: count, ends, worstOverspend: watch.worst })
+    return await look(cage, provider, { calls: count, ends, worstOverspend: watch.worst, heldAfterOneSecond })
   } finally {
     watch.stopped = true
     await cage.close()
@@ -80,7 +83,7 @@ export async function disconnectRounds(
   }
 }
 
-const isHolding = (cage: Cage): boolean => cage.rows().some(({ state }) => state === 'held')
+const held = (cage: Cage): number => cage.rows().filter(({ state }) => state === 'held').length
 
 /** What the provider does, by the number of tokens. */
 const BEHAVIOURS: ((tokens: number) => Script)[] = [
@@ -137,7 +140,7 @@ async function watchBalance(cage: Cage, watch: { worst: number; stopped: boolean
 async function look(
   cage: Cage,
   provider: FakeProvider,
-  known: Pick<DisconnectSummary, 'calls' | 'ends' | 'worstOverspend'>,
+  known: Pick<DisconnectSummary, 'calls' | 'ends' | 'worstOverspend' | 'heldAfterOneSecond'>,
 ): Promise<DisconnectSummary> {
   const faults: string[] = []
   const rows = cage.rows()

@@ -163,16 +163,12 @@ export class Supervisor {
 
   /** An agent runs, or waits to be started again. */
   get hasLive(): boolean {
-    return [...this.#agents.values()].some(({ isLive }) => isLive)
+    return this.#living !== undefined
   }
 
   /** Resolves when no agent runs, nor waits to be started again. */
   async whenAllEnded(): Promise<void> {
-    for (;;) {
-      const living = [...this.#agents.values()].find((agent) => agent.isLive)
-      if (!living) return
-      await living.ended
-    }
+    for (let living = this.#living; living; living = this.#living) await living.ended
   }
 
   /** Ends all agents, the last started first, and starts no more. */
@@ -265,6 +261,10 @@ export class Supervisor {
       providerKeys: settings.provider_keys,
       providerKeyNames,
     })
+  }
+
+  get #living(): Agent | undefined {
+    return [...this.#agents.values()].find(({ isLive }) => isLive)
   }
 
   #get(agentId: AgentId): Agent {

@@ -32,6 +32,7 @@ import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
 const UNUSABLE_MS = 250
 /** How long a call may wait for money that running calls hold, in ms. */
 const WAIT_FOR_HELD_MS = 2_000
+
 export interface HoldRequest extends Spender {
   callId: CallId
   kind: CallKind
