@@ -28,17 +28,18 @@ const plainWidth = {
 }
 
 /** undici without its fetch, mocks, caches and HTTP/2, which nobody calls: two thirds of the time that it takes to load. */
-const undiciAgentOnly = {
-  name: 'undici-agent-only',
+const undiciPoolsOnly = {
+  name: 'undici-pools-only',
   setup: ({ onResolve, onLoad }) => {
     onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h2\.js$/ }, () => ({ contents: '' }))
-    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'undici-agent-only' }))
-    onLoad({ filter: /.*/, namespace: 'undici-agent-only' }, () => ({
+    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'undici-pools-only' }))
+    onLoad({ filter: /.*/, namespace: 'undici-pools-only' }, () => ({
       contents: `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
         import api from 'undici/lib/api/index.js'
         import Agent from 'undici/lib/dispatcher/agent.js'
+        import Pool from 'undici/lib/dispatcher/pool.js'
         Object.assign(Dispatcher.prototype, api)
-        export { Agent }`,
+        export { Agent, Pool }`,
       resolveDir: root,
     }))
   },
@@ -51,7 +52,7 @@ export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
     bundle: true,
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
-    plugins: [englishOnly, plainWidth, undiciAgentOnly, ...plugins],
+    plugins: [englishOnly, plainWidth, undiciPoolsOnly, ...plugins],
     logLevel: 'warning',
     ...options,
   })

@@ -8,7 +8,16 @@ export type RunId = string & { readonly __id?: 'run' }
 /** One LLM or service call, e.g. "call-19aa0b1c2d3e4f5a6b7c8". */
 export type CallId = string & { readonly __id?: 'call' }
 
-const hex = (bytes: number): string => randomBytes(bytes).toString('hex')
+const POOL_BYTES = 4_096
+let pool = Buffer.alloc(0)
+
+/** To ask the system for random bytes costs as much for four thousand as for three. */
+function hex(bytes: number): string {
+  if (pool.length < bytes) pool = randomBytes(POOL_BYTES)
+  const taken = pool.toString('hex', 0, bytes)
+  pool = pool.subarray(bytes)
+  return taken
+}
 
 /** Initials of the script's first two words and 8 hex digits: lead_gen_agent.py → "lg-7a3f9c2d". */
 export function newAgentId(script: string): AgentId {

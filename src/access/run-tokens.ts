@@ -1,5 +1,5 @@
 /** Run tokens: what an agent proves itself with while its run lasts. Kept as hashes, in memory: they die with the run. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type AgentId, newToken, type RunId } from '../ids.ts'
 
 export interface TokenRun {
@@ -33,4 +33,4 @@ export class RunTokens {
 }
 
 /** Tokens are 256 random bits: a plain hash is as good as a slow one, and a look-up by it tells nothing by its time. */
-export const hashOf = (token: string): string => createHash('sha256').update(token).digest('hex')
+export const hashOf = (token: string): string => hash('sha256', token)

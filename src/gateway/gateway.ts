@@ -183,7 +183,7 @@ function redactText(text: string, redactor: Redactor): string {
 
 /** Nobody would redact it across its pieces. */
 function streamedAgain({ body }: Answer): CageError {
-  body.on('error', () => undefined).destroy()
+  body.drop()
   return new CageError('bad_request', 'what the provider has stored is not streamed again', {
     hint: 'ask for it without "stream"',
   })

@@ -346,5 +346,5 @@ const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
 /** From here on an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000
 
-const grouped = new Intl.NumberFormat('en-US')
-const count = (tokens: number): string => grouped.format(tokens)
+/** 12,345 */
+const count = (tokens: number): string => String(tokens).replace(/\B(?=(\d{3})+$)/g, ',')

@@ -39,7 +39,7 @@ export async function sendWithKey(
   if (answer.status < 300) keys.accepted(key.value)
   const other = answer.status === 401 ? keys.insteadOf(key.value) : undefined
   if (other === undefined) return answer
-  answer.body.on('error', () => undefined).destroy()
+  answer.body.drop()
   const second = await send(carry({ ...key, value: other }))
   if (second.status < 300) keys.accepted(other, key.value)
   return second

@@ -1,21 +1,20 @@
 /** Whole replies and headers of replies. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Readable } from 'node:stream'
 import { CageError } from '../errors.ts'
 import type { Clean } from '../state/clean.ts'
+import type { AnswerBody } from './answer-body.ts'
 import { isObject, isTooDeep, type JsonObject } from './json.ts'
-import { readBytes } from './read-bytes.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */
 const REPLY_AT_MOST_BYTES = 64 * 1024 * 1024
 
 /** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
-export async function readAll(body: Readable, provider: string): Promise<Buffer> {
+export async function readAll(body: AnswerBody, provider: string): Promise<Buffer> {
   try {
-    return await readBytes(body, REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
+    return await body.whole(REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
   } catch (error) {
-    body.destroy()
+    body.drop()
     throw asUpstreamError(error, provider)
   }
 }

@@ -81,7 +81,7 @@ async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): P
 
 /** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */
 function redirected({ status, body }: Answer, { name }: Provider): CageError {
-  body.on('error', () => undefined).destroy()
+  body.drop()
   return new CageError(
     'provider_reply_invalid',
     `${name} answered with a redirect (${status}), which is not followed`,

@@ -2,7 +2,6 @@
  * A streamed answer: the provider's frames in, the client's frames out, redacted, one at a time and without a buffer
  * between. A stream that breaks is never passed off as finished.
  */
-import { finished, type Readable } from 'node:stream'
 import { createParser } from 'eventsource-parser'
 import { CageError } from '../errors.ts'
 import type { CallRedactor } from './call-redactor.ts'
@@ -40,17 +39,9 @@ export async function relayStream(
     }
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
-    if (reader.isFinished) giveBack(answer.body)
-    // Nobody reads it any more, and its error would end the process.
-    else answer.body.on('error', () => undefined).destroy()
+    if (reader.isFinished) void answer.body.giveBack(GIVE_BACK_MS)
+    else answer.body.drop()
   }
-}
-
-/** Lets a finished answer end by itself, so that its connection serves the next call; not for long. */
-function giveBack(body: Readable): void {
-  const timer = setTimeout(() => body.destroy(), GIVE_BACK_MS)
-  finished(body, () => clearTimeout(timer))
-  body.resume()
 }
 
 export const showFrame = ({ event, data }: Sse): string =>
@@ -73,8 +64,7 @@ async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<S
   const decoder = new TextDecoder()
   let bytes = 0
   try {
-    // Left open when we have seen the last frame: see `giveBack`.
-    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    for await (const chunk of body) {
       bytes += chunk.length
       if (bytes > STREAM_AT_MOST_BYTES) isTooLong = true
       else parser.feed(decoder.decode(chunk, { stream: true }))

@@ -3,10 +3,10 @@
  * compression, and an abort that reaches the socket. A provider's key goes to that provider's address and nowhere else.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Readable } from 'node:stream'
-import { Agent, type Dispatcher } from 'undici'
+import { Pool } from 'undici'
 import type { Config, ProviderConfig } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
+import { AnswerBody, type Source } from './answer-body.ts'
 import { ClientGone } from './client.ts'
 import { anthropic } from './providers/anthropic.ts'
 import { openai } from './providers/openai.ts'
@@ -15,7 +15,7 @@ import type { Provider } from './providers/provider.ts'
 export interface Answer {
   status: number
   headers: IncomingHttpHeaders
-  body: Readable
+  body: AnswerBody
 }
 
 /** One attempt at a request; `body` undefined for one without. */
@@ -31,7 +31,7 @@ export interface Attempt {
 
 export class Upstream {
   readonly #providers: ReadonlyMap<string, Provider>
-  readonly #pools = new Map<string, Dispatcher>()
+  readonly #pools = new Map<string, Pool>()
 
   constructor(configured: Config['providers']) {
     this.#providers = new Map(
@@ -47,37 +47,54 @@ export class Upstream {
   }
 
   /** Throws CageError `provider_unreachable` or `provider_timeout`, and ClientGone when the client left. */
-  async send({ provider, method, path, headers, body, signal }: Attempt): Promise<Answer> {
+  send({ provider, method, path, headers, body, signal }: Attempt): Promise<Answer> {
     const { baseUrl, settings } = provider
-    try {
-      const {
-        statusCode,
-        headers: answerHeaders,
-        body: answerBody,
-      } = await this.#pool(provider).request({
-        origin: baseUrl.origin,
-        path: baseUrl.pathname.replace(/\/$/, '') + path,
-        method,
-        headers,
-        body: body ?? null,
-        signal,
-        headersTimeout: settings.first_byte_timeout_s * 1000,
-        bodyTimeout: settings.idle_timeout_s * 1000,
-      })
-      return { status: statusCode, headers: answerHeaders, body: answerBody }
-    } catch (error) {
-      throw asUpstreamError(error, provider.name)
+    const options = {
+      path: baseUrl.pathname.replace(/\/$/, '') + path,
+      method,
+      headers,
+      body: body ?? null,
+      headersTimeout: settings.first_byte_timeout_s * 1000,
+      bodyTimeout: settings.idle_timeout_s * 1000,
     }
+    return new Promise((resolve, reject) => {
+      let source: Source | undefined
+      let answerBody: AnswerBody | undefined
+      const leave = () => source?.abort(signal.reason)
+      signal.addEventListener('abort', leave)
+      this.#pool(provider).dispatch(options, {
+        onRequestStart(controller) {
+          source = controller
+          if (signal.aborted) leave()
+        },
+        onResponseStart(controller, status, answerHeaders) {
+          // What is below only tells that an answer will come.
+          if (status < 200) return
+          answerBody = new AnswerBody(controller)
+          resolve({ status, headers: answerHeaders, body: answerBody })
+        },
+        onResponseData: (_controller, chunk) => answerBody?.push(chunk),
+        onResponseEnd() {
+          signal.removeEventListener('abort', leave)
+          answerBody?.end()
+        },
+        onResponseError(_controller, error) {
+          signal.removeEventListener('abort', leave)
+          reject(asUpstreamError(error, provider.name))
+          answerBody?.end(error)
+        },
+      })
+    })
   }
 
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
   }
 
-  #pool({ name, settings }: Provider): Dispatcher {
+  #pool({ name, baseUrl, settings }: Provider): Pool {
     const known = this.#pools.get(name)
     if (known) return known
-    const pool = new Agent({
+    const pool = new Pool(baseUrl.origin, {
       allowH2: false,
       connect: { timeout: settings.connect_timeout_s * 1000 },
       connections: 512,

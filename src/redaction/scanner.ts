@@ -253,15 +253,14 @@ interface Plan {
   triggers: Uint8Array
 }
 
-const plans = new Map<string, Plan>()
+const plans = new WeakMap<readonly PiiType[], Plan>()
 
 function planFor(types: readonly PiiType[]): Plan {
-  const key = types.join()
-  let plan = plans.get(key)
+  let plan = plans.get(types)
   if (!plan) {
     const detects = Object.fromEntries(PII_TYPES.map((type) => [type, types.includes(type)])) as Detects
     plan = { detects, triggers: triggersFor(detects) }
-    plans.set(key, plan)
+    plans.set(types, plan)
   }
   return plan
 }

@@ -1,9 +1,9 @@
 /** Streamed answers: cut anywhere, broken anywhere, and never passed off as finished when they are not. */
-import { Readable } from 'node:stream'
 import { createParser } from 'eventsource-parser'
 import type { Dispatcher } from 'undici'
 import { describe, expect, test, vi } from 'vitest'
 import { configSchema } from '../../src/config/schema.ts'
+import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import type { Client } from '../../src/gateway/client.ts'
@@ -51,6 +51,14 @@ function textOf(text: string): string {
     .join('')
 }
 
+/** An answer that came in these pieces. */
+function bodyOf(pieces: readonly Buffer[]): AnswerBody {
+  const body = new AnswerBody({ pause() {}, resume() {}, abort() {} })
+  for (const piece of pieces) body.push(piece)
+  body.end()
+  return body
+}
+
 const isFinished = (text: string): boolean => text.includes('[DONE]') || text.includes('message_stop')
 
 describe('a stream cut anywhere', () => {
@@ -73,7 +81,7 @@ describe('a stream cut anywhere', () => {
     } as unknown as Client
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
-    const body = Readable.from(pieces, { objectMode: true })
+    const body = bodyOf(pieces)
     await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client, async () => undefined)
     return out
   }
@@ -152,7 +160,7 @@ describe('a stream cut anywhere', () => {
       out = ''
       const redactor = new CallRedactor(parts, call)
       const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
-      const body = Readable.from([bytes.subarray(0, length)])
+      const body = bodyOf([bytes.subarray(0, length)])
       await relayStream(
         { status: 200, headers: {}, body },
         dialect,

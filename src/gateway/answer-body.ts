@@ -1,0 +1,97 @@
+/**
+ * The body of a provider's answer: chunks as they come from the connection, read once, whole or one by one. Without a
+ * stream of Node's between: every call reads one, and the stream costs more than all else about it.
+ */
+import type { Dispatcher } from 'undici'
+
+/** So much may wait for a slow reader before the provider is made to wait as well. */
+const WAITING_AT_MOST_BYTES = 64 * 1024
+
+/** The connection that a body comes from. */
+export type Source = Pick<Dispatcher.DispatchController, 'pause' | 'resume' | 'abort'>
+
+export class AnswerBody {
+  readonly #source: Source
+  #waiting: Buffer[] = []
+  #waitingBytes = 0
+  /** Set when nothing more comes; `error`: because it broke off. */
+  #end: { error: Error | undefined } | undefined
+  /** Tells the reader that there is more, or nothing more. */
+  #wake: (() => void) | undefined
+
+  constructor(source: Source) {
+    this.#source = source
+  }
+
+  /** The connection's: more has come. */
+  push(chunk: Buffer): void {
+    this.#waiting.push(chunk)
+    this.#waitingBytes += chunk.length
+    if (this.#waitingBytes > WAITING_AT_MOST_BYTES) this.#source.pause()
+    this.#wake?.()
+  }
+
+  /** The connection's: nothing more comes. */
+  end(error?: Error): void {
+    this.#end ??= { error }
+    this.#wake?.()
+  }
+
+  /** Each chunk as it comes. Throws the error that it broke off with, after all that had come. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    for (;;) {
+      yield* this.#take()
+      if (this.#waiting.length > 0) continue
+      if (this.#end) break
+      await this.#more()
+    }
+    if (this.#end.error) throw this.#end.error
+  }
+
+  /** All of it. Throws the error that it broke off with, and `tooMuch` for more than `limit` bytes. */
+  async whole(limit: number, tooMuch: () => Error): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    let bytes = 0
+    for (;;) {
+      for (const chunk of this.#take()) {
+        chunks.push(chunk)
+        bytes += chunk.length
+      }
+      if (bytes > limit) throw tooMuch()
+      if (this.#end) break
+      await this.#more()
+    }
+    if (this.#end.error) throw this.#end.error
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+  }
+
+  /** Nobody wants the rest: the connection is closed. */
+  drop(): void {
+    if (!this.#end) this.#source.abort(new Error('nobody reads the rest'))
+  }
+
+  /** Lets the rest, if there is any, go by for up to `ms`, so that the connection serves the next call. */
+  async giveBack(ms: number): Promise<void> {
+    const timer = setTimeout(() => this.drop(), ms)
+    while (!this.#end) {
+      this.#take()
+      await this.#more()
+    }
+    clearTimeout(timer)
+  }
+
+  #take(): Buffer[] {
+    const taken = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    // May push at once.
+    this.#source.resume()
+    return taken
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve
+    })
+  }
+}
