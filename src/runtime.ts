@@ -114,7 +114,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   try {
     const redactor = new Redactor(policyOf(config.safety))
     const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
-    const clean = withheldOnFault((text) => logRedactor.redact(text).text)
+    const clean = withheldOnFault((text) => logRedactor.clean(text))
     const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
     if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({

@@ -44,7 +44,7 @@ export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
         agentId,
         callId: context.req.param('call'),
         cost,
-        reason: logRedactor.redact(reason).text,
+        reason: logRedactor.clean(reason),
         by: context.get('identity').name,
       })
       return context.json({ ...statusOf(parts, agentId), correction_id })

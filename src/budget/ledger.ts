@@ -230,7 +230,12 @@ export class Ledger {
     const { callId, agentId, runId, kind, target, model, most, startedAt } = hold
     const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
     try {
-      await this.#database.together(() => this.#calls.insertHeld({ ...row, held_nanos: most, started_at: startedAt }))
+      await new Promise<void>((resolve, reject) =>
+        this.#database.together(
+          () => this.#calls.insertHeld({ ...row, held_nanos: most, started_at: startedAt }),
+          (error) => (error === undefined ? resolve() : reject(error)),
+        ),
+      )
       return hold
     } catch (error) {
       this.#open.delete(callId)

@@ -117,7 +117,7 @@ export function isExact(price: Price, usage: Usage): boolean {
     !usage.unknownTokens &&
     (price.audioInput !== undefined || !usage.audioInput) &&
     (price.audioOutput !== undefined || !usage.audioOutput) &&
-    useLines(price, usage).every(([count, rate]) => count === 0 || rate !== undefined) &&
+    useLines(price, usage).every(([, rate]) => rate !== undefined) &&
     (usage.terms ?? []).every((term) => !termOf(price, term).isEstimate)
   )
 }
@@ -139,16 +139,11 @@ export function knownPart(price: Price, usage: Usage): Usage {
 /** The rates that `costOf` uses, for the call's row: picodollars per token and per use, and the list they are from. */
 export function appliedRates(price: Price, usage: Usage): Record<string, number | string> {
   const { times, per } = factorOf(price, usage)
-  const lines = [...tokenLines(price, usage), ...useLines(price, usage)].map(
-    ([count, rate, name, isAlways]): [string, number | undefined] => [
-      name,
-      isAlways || count > 0 ? (rate ?? DEAREST_USE) : undefined,
-    ],
-  )
+  const lines = [...tokenLines(price, usage), ...useLines(price, usage)]
   return {
     source: price.source,
     ...(price.date && { date: price.date }),
-    ...Object.fromEntries(lines.filter((line): line is [string, number] => line[1] !== undefined)),
+    ...Object.fromEntries(lines.map(([, rate, name]) => [name, rate ?? DEAREST_USE])),
     ...(times === per ? {} : { terms: (usage.terms ?? []).join('+'), factor: `${times}/${per}` }),
   }
 }
@@ -198,40 +193,42 @@ const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MostU
 /** Picodollars for a search that has no price: the dearest that is published. */
 const DEAREST_USE = 25_000_000_000
 
-type Line = [count: number, rate: number, name: string, isAlways: boolean]
+type Line<R = number> = [count: number, rate: R, name: string]
 
+/** What is counted in tokens: the usual kinds always, others when they were used. */
 function tokenLines(price: Price, usage: Usage): Line[] {
   const { input, cachedInput, cacheWrite, cacheWriteHour, output, unknownTokens = 0 } = usage
   const at = (rate: Rate) => rateAt(rate, input)
-  const dearest = Math.max(
-    ...[price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour, price.output].map(at),
-    ...[price.audioInput, price.audioOutput].map((rate) => (rate ? at(rate) : 0)),
-  )
+  const dearest = () =>
+    Math.max(
+      ...[price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour, price.output].map(at),
+      ...[price.audioInput, price.audioOutput].map((rate) => (rate ? at(rate) : 0)),
+    )
   const uncached = input - cachedInput - cacheWrite - cacheWriteHour
   // What was cached is taken for text: audio is the dearer of the two.
   const audioInput = Math.min(usage.audioInput ?? 0, uncached)
   const audioOutput = Math.min(usage.audioOutput ?? 0, output)
-  return [
-    [uncached - audioInput, at(price.input), 'input', true],
-    [cachedInput, at(price.cachedInput), 'cached_input', true],
-    [cacheWrite, at(price.cacheWrite), 'cache_write', true],
-    [cacheWriteHour, at(price.cacheWriteHour), 'cache_write_hour', true],
-    [output - audioOutput, at(price.output), 'output', true],
-    [audioInput, price.audioInput ? at(price.audioInput) : dearest, 'audio_input', false],
-    [audioOutput, price.audioOutput ? at(price.audioOutput) : dearest, 'audio_output', false],
-    [unknownTokens, dearest, 'unknown_tokens', false],
+  const lines: Line[] = [
+    [uncached - audioInput, at(price.input), 'input'],
+    [cachedInput, at(price.cachedInput), 'cached_input'],
+    [cacheWrite, at(price.cacheWrite), 'cache_write'],
+    [cacheWriteHour, at(price.cacheWriteHour), 'cache_write_hour'],
+    [output - audioOutput, at(price.output), 'output'],
   ]
+  if (audioInput > 0) lines.push([audioInput, price.audioInput ? at(price.audioInput) : dearest(), 'audio_input'])
+  if (audioOutput > 0) lines.push([audioOutput, price.audioOutput ? at(price.audioOutput) : dearest(), 'audio_output'])
+  if (unknownTokens > 0) lines.push([unknownTokens, dearest(), 'unknown_tokens'])
+  return lines
 }
 
-function useLines(
-  price: Price,
-  usage: Usage,
-): [count: number, rate: number | undefined, name: string, isAlways: false][] {
-  return [
-    [usage.webSearches ?? 0, price.webSearch, 'web_search', false],
-    [usage.previewSearches ?? 0, price.previewSearch, 'preview_search', false],
-    [usage.fileSearches ?? 0, price.fileSearch, 'file_search', false],
-  ]
+/** What was used; rate undefined where it has no price. */
+function useLines(price: Price, usage: Usage): Line<number | undefined>[] {
+  const { webSearches = 0, previewSearches = 0, fileSearches = 0 } = usage
+  const lines: Line<number | undefined>[] = []
+  if (webSearches > 0) lines.push([webSearches, price.webSearch, 'web_search'])
+  if (previewSearches > 0) lines.push([previewSearches, price.previewSearch, 'preview_search'])
+  if (fileSearches > 0) lines.push([fileSearches, price.fileSearch, 'file_search'])
+  return lines
 }
 
 const termOf = ({ terms = {} }: Price, term: string): Factor =>

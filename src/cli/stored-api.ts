@@ -89,7 +89,7 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
     const onFault = (fault: unknown) => {
       throw fault
     }
-    return errorResponse(context, error, onFault, (text) => logRedactor.redact(text).text)
+    return errorResponse(context, error, onFault, (text) => logRedactor.clean(text))
   })
   return {
     send: async <Body>(method: string, path: string, body?: unknown) => {

@@ -26,10 +26,10 @@ export interface Database extends Seal {
   /** Runs `work` in one transaction and returns what it returns; all or nothing. */
   transaction<T>(work: () => T): T
   /**
-   * Runs `work` at the end of this turn of the event loop, in one transaction with what else wants so, and resolves when
-   * it is committed. Rejects with what `work` itself threw, or when nothing can be committed.
+   * Runs `write` at the end of this turn of the event loop, in one transaction with what else wants so, and calls `ended`
+   * right after the commit: with the error when `write` itself threw, or nothing could be committed.
    */
-  together(work: () => void): Promise<void>
+  together(write: () => void, ended: (error?: unknown) => void): void
   close(): void
 }
 
@@ -80,7 +80,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     orm: drizzle({ client }),
     ...openSeal(path),
     transaction,
-    together: (work) => turn.add(work),
+    together: (write, ended) => turn.add(write, ended),
     close: () => client.close(),
   }
 }

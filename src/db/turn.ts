@@ -1,48 +1,42 @@
 /** What is written in one turn of the event loop shares a transaction: a commit costs more than the rows in it. */
 import { isStorageFault } from './storage-fault.ts'
 
-interface Waiting {
-  work: () => void
-  resolve: () => void
-  reject: (error: unknown) => void
+interface Share {
+  write: () => void
+  ended: (error?: unknown) => void
 }
 
 export class Turn {
   readonly #transaction: (work: () => void) => void
-  #waiting: Waiting[] = []
+  #shares: Share[] = []
 
   constructor(transaction: (work: () => void) => void) {
     this.#transaction = transaction
   }
 
-  add(work: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#waiting.push({ work, resolve, reject }) === 1) setImmediate(() => this.#commit())
-    })
+  /** `ended` is called right after the commit, or with what was thrown when nothing of this share is written. */
+  add(write: () => void, ended: (error?: unknown) => void): void {
+    if (this.#shares.push({ write, ended }) === 1) setImmediate(() => this.#end())
   }
 
-  #commit(): void {
-    const all = this.#waiting
-    this.#waiting = []
-    const error = this.#write(all)
+  #end(): void {
+    const shares = this.#shares
+    this.#shares = []
+    const error = this.#write(shares)
     // A row that cannot be written does not take its neighbours with it; a disk that takes nothing takes none of them.
-    if (error === undefined || isStorageFault(error)) settle(all, error)
-    else for (const one of all) settle([one], this.#write([one]))
+    if (error === undefined || isStorageFault(error)) for (const { ended } of shares) ended(error)
+    else for (const share of shares) share.ended(this.#write([share]))
   }
 
   /** Returns what was thrown; nothing is written then. */
-  #write(all: readonly Waiting[]): unknown {
+  #write(shares: readonly Share[]): unknown {
     try {
       this.#transaction(() => {
-        for (const { work } of all) work()
+        for (const { write } of shares) write()
       })
       return undefined
     } catch (error) {
       return error
     }
   }
-}
-
-function settle(all: readonly Waiting[], error: unknown): void {
-  for (const { resolve, reject } of all) error === undefined ? resolve() : reject(error)
 }

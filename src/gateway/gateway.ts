@@ -130,10 +130,12 @@ const DROPPED =
 
 /** The client's headers but its key, which is chosen when the request is sent. */
 function passedOn(request: IncomingMessage): Record<string, string> {
-  const passed = Object.entries(request.headers)
-    .filter(([header, value]) => value !== undefined && !DROPPED.test(header))
-    .map(([header, value]): [string, string] => [header, String(value)])
-  return { ...Object.fromEntries(passed), 'accept-encoding': 'identity' }
+  const passed: Record<string, string> = {}
+  for (const [header, value] of Object.entries(request.headers)) {
+    if (value !== undefined && !DROPPED.test(header)) passed[header] = String(value)
+  }
+  passed['accept-encoding'] = 'identity'
+  return passed
 }
 
 /** Routes that cost nothing: lists of models, counting tokens. */

@@ -23,10 +23,10 @@ const replyTooLarge = (provider: string): CageError =>
   new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${REPLY_AT_MOST_BYTES} bytes`)
 
 /** Throws CageError `provider_reply_invalid` for what is no JSON object. */
-export function parseReply(bytes: Buffer, provider: string): JsonObject {
+export function parseReply(text: string, provider: string): JsonObject {
   let reply: unknown
   try {
-    reply = JSON.parse(bytes.toString('utf8'))
+    reply = JSON.parse(text)
   } catch (error) {
     throw new CageError('provider_reply_invalid', `the reply of ${provider} is not JSON`, { cause: error })
   }
@@ -45,9 +45,10 @@ const PASSED =
  * The provider's headers that clients read, less personal data. Lengths and encodings are those of what we send, so they
  * are not passed.
  */
-export const passedHeaders = (headers: IncomingHttpHeaders, clean: Clean): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(headers)
-      .filter(([name, value]) => value !== undefined && PASSED.test(name))
-      .map(([name, value]) => [name, clean(String(value))]),
-  )
+export function passedHeaders(headers: IncomingHttpHeaders, clean: Clean): Record<string, string> {
+  const passed: Record<string, string> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined && PASSED.test(name)) passed[name] = clean(String(value))
+  }
+  return passed
+}

@@ -59,8 +59,9 @@ async function passWhole(
 ): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
-  const reply = parseReply(bytes, provider.name)
-  await open.charge(format.usageOf(reply), bytes.toString('utf8'), sent.status)
+  const text = bytes.toString('utf8')
+  const reply = parseReply(text, provider.name)
+  await open.charge(format.usageOf(reply), text, sent.status)
   const safe = format.redactReply(reply, redactor.whole)
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)

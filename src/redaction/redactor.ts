@@ -35,9 +35,15 @@ export function toSpans(text: string): { spans: { type: string; start: number; e
   return { spans: findPii(text).map(({ type, start, end }) => ({ type: type.toUpperCase(), start, end })) }
 }
 
+/** Longer texts than this hardly come twice. */
+const SHORT = 160
+const REMEMBERED = 1_000
+
 export class Redactor {
   #policy: Policy
   #known: KnownValues | undefined
+  /** Short texts in which there is nothing. */
+  readonly #clean = new Set<string>()
 
   constructor(policy: Policy) {
     this.#policy = policy
@@ -46,11 +52,13 @@ export class Redactor {
   /** From now on; a stream that has begun goes on as it began. */
   follow(policy: Policy): void {
     this.#policy = policy
+    this.#clean.clear()
   }
 
   /** Values that are secret from now on, in place of those told before, whatever the policy looks for. */
   know(values: readonly string[]): void {
     this.#known = KnownValues.of(values)
+    this.#clean.clear()
   }
 
   /** Whether the policy wants these texts looked at. */
@@ -63,6 +71,17 @@ export class Redactor {
     const stream = this.stream()
     const redacted = stream.end(text)
     return { text: redacted, findings: stream.findings }
+  }
+
+  /** The text alone. Names of models, headers, messages come again and again: they are looked at once. */
+  clean(text: string): string {
+    if (this.#clean.has(text)) return text
+    const { text: safe } = this.redact(text)
+    if (safe === text && text.length <= SHORT) {
+      if (this.#clean.size === REMEMBERED) this.#clean.clear()
+      this.#clean.add(text)
+    }
+    return safe
   }
 
   /** Redacts one text in pieces. Every text needs a stream of its own. */

@@ -496,7 +496,7 @@ function addBurnPoint(points: BurnPoint[], point: BurnPoint): BurnPoint[] {
   const [before, last] = kept.slice(-2)
   const isEarly = kept.length < BURN_POINTS_KEPT / 2 || !second || !third || !before || !last
   const moves = !isEarly && last.done - before.done < third.done - second.done
-  return [...(moves ? kept.slice(0, -1) : kept), point]
+  return moves ? kept.with(-1, point) : [...kept, point]
 }
 
 const BUCKET_BASE = Math.log(1.05)
@@ -521,7 +521,9 @@ export function percentile(histogram: Histogram, share: number): number | null {
 }
 
 function keepLast<T>(items: readonly T[], item: T, most: number): T[] {
-  return items.length < most ? [...items, item] : [...items.slice(items.length - most + 1), item]
+  const kept = items.slice(1 - most)
+  kept.push(item)
+  return kept
 }
 
 function keepNewest(agents: Snapshot['agents']): Snapshot['agents'] {

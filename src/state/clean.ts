@@ -16,12 +16,14 @@ function cleaned(value: unknown, clean: Clean): unknown {
   if (typeof value === 'number') return Math.abs(value) < SHORTEST_NUMBER ? value : numberOrText(value, clean)
   if (Array.isArray(value)) return value.map((item) => cleaned(item, clean))
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => [
-      PLAIN_WORD.test(name) ? name : clean(name),
-      NEVER_PERSONAL.test(name) && typeof item === 'string' && item.length <= LONGEST_ID ? item : cleaned(item, clean),
-    ]),
-  )
+  let isChanged = false
+  const safe = Object.entries(value).map(([name, item]): [string, unknown] => {
+    const isOurs = typeof item === 'string' && item.length <= LONGEST_ID && NEVER_PERSONAL.test(name)
+    const entry: [string, unknown] = [PLAIN_WORD.test(name) ? name : clean(name), isOurs ? item : cleaned(item, clean)]
+    isChanged ||= entry[0] !== name || entry[1] !== item
+    return entry
+  })
+  return isChanged ? Object.fromEntries(safe) : value
 }
 
 /** Names of fields, of providers, of states: most of what an event holds is not worth a look. */

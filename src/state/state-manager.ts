@@ -115,7 +115,7 @@ export class StateManager {
   recordSoon(event: NewEvent, alongside?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#enqueue(event, alongside, reject)
-      if (this.#turn.push(resolve) === 1) setImmediate(() => this.#endTurn())
+      if (this.#turn.push(resolve) === 1) this.#writeTogether()
     })
   }
 
@@ -155,29 +155,46 @@ export class StateManager {
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })
   }
 
-  #endTurn(): void {
+  /** At the end of this turn, in one transaction with what other parts write in it. */
+  #writeTogether(): void {
+    let written: RuntimeEvent[] = []
+    this.#options.database.together(
+      () => {
+        written = this.#retry ? [] : this.#insertFirst(this.#pending.length)
+      },
+      (error) => this.#endTurn(error === undefined ? written : []),
+    )
+  }
+
+  /** `written`: the first that waited; what could not be written with others is tried by itself. */
+  #endTurn(written: readonly RuntimeEvent[]): void {
     const waiting = this.#turn
     this.#turn = []
+    this.#pending.splice(0, written.length)
     try {
-      if (!this.#retry) this.#drain()
+      if (!this.#retry) this.#drain(written)
     } catch (error) {
       this.#options.onFault(error, 'an event that a listener recorded cannot be written')
     }
     for (const resolve of waiting) resolve()
   }
 
-  /** One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order. */
-  #drain(): void {
+  /**
+   * One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order.
+   * `written`: events whose rows are committed, and that nobody was told of. (Default: none.)
+   */
+  #drain(written: readonly RuntimeEvent[] = []): void {
     if (this.#draining) return
     this.#draining = true
     try {
-      while (this.#pending.length > 0) {
-        const written = this.#write(this.#pending.length)
-        if (!written) return
-        for (const event of written) {
+      for (let events: readonly RuntimeEvent[] | undefined = written; ; ) {
+        for (const event of events) {
           this.#snapshot = applyEvent(this.#snapshot, event)
           for (const listener of this.#listeners) this.#tell(listener, event)
         }
+        if (this.#pending.length === 0) break
+        events = this.#write(this.#pending.length)
+        if (!events) return
       }
     } finally {
       this.#draining = false
@@ -194,17 +211,13 @@ export class StateManager {
 
   /** The first `count` of those that wait; undefined when the disk refuses, and then they wait on. */
   #write(count: number): RuntimeEvent[] | undefined {
-    const { seq } = this.#snapshot
-    const batch = this.#pending.slice(0, count)
     try {
-      const written = this.#options.database.transaction(() =>
-        batch.map((pending, index) => this.#insert(pending, seq + 1 + index)),
-      )
+      const written = this.#options.database.transaction(() => this.#insertFirst(count))
       this.#pending.splice(0, count)
       return written
     } catch (error) {
       if (isStorageFault(error)) {
-        this.#options.onFault(error, `cannot write ${batch[0]!.event.type}; trying again`)
+        this.#options.onFault(error, `cannot write ${this.#pending[0]!.event.type}; trying again`)
         this.#retry = setTimeout(() => {
           this.#retry = undefined
           this.#drain()
@@ -217,6 +230,11 @@ export class StateManager {
       reject(error)
       return []
     }
+  }
+
+  #insertFirst(count: number): RuntimeEvent[] {
+    const { seq } = this.#snapshot
+    return this.#pending.slice(0, count).map((pending, index) => this.#insert(pending, seq + 1 + index))
   }
 
   #insert({ event, at, alongside }: Pending, seq: number): RuntimeEvent {
