@@ -76,7 +76,7 @@ export const lostJsonLine = (lost: number, clock: Clock): string =>
 /** Characters that may wait to be written; a line that comes above is lost and counted. */
 const MAX_WAITING = 8 * 1024 * 1024
 /** Pause after a write, so that many lines go out in few writes: each takes a thread of its own and wakes this one. */
-const GATHER_MS = 20
+const GATHER_MS = 50
 /** Pause before a pipe that takes nothing at the moment is asked again. */
 const RETRY_MS = 20
 
