@@ -1,0 +1,92 @@
+/** The body of an answer, from the connection to whoever reads it. */
+import { expect, test } from 'vitest'
+import { AnswerBody } from '../../src/gateway/answer-body.ts'
+
+const KIB = Buffer.alloc(1024, 'a')
+const tooMuch = () => new Error('too much')
+
+/** A body, and what its connection was told. */
+function open() {
+  const told: string[] = []
+  const body = new AnswerBody({
+    pause: () => void told.push('pause'),
+    resume: () => void told.push('resume'),
+    abort: (error) => void told.push(`abort: ${error?.message}`),
+  })
+  return { body, told }
+}
+
+test('is whole when the connection says so, whatever its pieces', async () => {
+  const { body } = open()
+  body.push(Buffer.from('one '))
+  const whole = body.whole(100, tooMuch)
+  body.push(Buffer.from('two '))
+  await Promise.resolve()
+  body.push(Buffer.from('three'))
+  body.end()
+  expect((await whole).toString()).toBe('one two three')
+})
+
+test('of exactly as many bytes as may be is read, one more is too much', async () => {
+  const read = (limit: number) => {
+    const { body } = open()
+    body.push(KIB)
+    body.end()
+    return body.whole(limit, tooMuch)
+  }
+  expect(await read(1024)).toHaveLength(1024)
+  await expect(read(1023)).rejects.toThrow('too much')
+})
+
+test('that is empty ends at once', async () => {
+  const { body } = open()
+  body.end()
+  expect(await body.whole(0, tooMuch)).toHaveLength(0)
+})
+
+test('that broke off is no body, but its pieces come before the error', async () => {
+  const { body } = open()
+  body.push(Buffer.from('begun'))
+  body.end(new Error('the line broke'))
+  const seen: string[] = []
+  const reading = (async () => {
+    for await (const chunk of body) seen.push(chunk.toString())
+  })()
+  await expect(reading).rejects.toThrow('the line broke')
+  expect(seen).toEqual(['begun'])
+  await expect(body.whole(100, tooMuch)).rejects.toThrow('the line broke')
+})
+
+test('makes the connection wait for a slow reader, and go on when it has read', async () => {
+  const { body, told } = open()
+  for (let pieces = 0; pieces < 64; pieces++) body.push(KIB)
+  expect(told).toEqual([])
+  body.push(KIB)
+  expect(told).toEqual(['pause'])
+  body.end()
+  for await (const _ of body) break
+  expect(told).toEqual(['pause', 'resume'])
+})
+
+test('that nobody wants any more closes its connection, once it has ended never', async () => {
+  const unwanted = open()
+  unwanted.body.drop()
+  expect(unwanted.told).toEqual(['abort: nobody reads the rest'])
+  const ended = open()
+  ended.body.end()
+  ended.body.drop()
+  expect(ended.told).toEqual([])
+})
+
+test('that was given back goes by to its end, or is closed when it has none', async () => {
+  const ending = open()
+  const gone = ending.body.giveBack(60_000)
+  for (let pieces = 0; pieces < 200; pieces++) ending.body.push(KIB)
+  ending.body.end()
+  await gone
+  expect(ending.told.filter((word) => word.startsWith('abort'))).toEqual([])
+
+  const endless = open()
+  void endless.body.giveBack(1)
+  await expect.poll(() => endless.told).toContain('abort: nobody reads the rest')
+})
