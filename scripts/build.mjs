@@ -8,6 +8,7 @@ const startedAt = performance.now()
 // Beside dist/ and into its place at the end: a program that runs from it keeps its files, and a failed build harms nothing.
 const made = `${root}dist.${process.pid}`
 mkdirSync(made)
+process.once('exit', () => rmSync(made, { recursive: true, force: true }))
 
 await Promise.all([
   bundleProgram({

@@ -1,6 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableColumns, is, Table } from 'drizzle-orm'
 import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
@@ -14,12 +13,7 @@ import { alerts } from '../../src/db/migrations/0002-alerts.ts'
 import { apiTokens } from '../../src/db/migrations/0003-api-tokens.ts'
 import * as schema from '../../src/db/schema.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
-
-function temporaryFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-db-'))
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-  return join(folder, 'below', 'state.db')
-}
+import { temporaryFile } from '../support/temporary-file.ts'
 
 function open(path = ':memory:') {
   const database = openDatabase({ path })
@@ -29,7 +23,7 @@ function open(path = ':memory:') {
 
 describe('a database', () => {
   test('is made where it should be, for this user only, and is found again', () => {
-    const path = temporaryFile()
+    const path = temporaryFile('below/state.db')
     const first = openDatabase({ path })
     metaTable(first).put('greeting', 'hello')
     first.close()
@@ -40,8 +34,7 @@ describe('a database', () => {
   })
 
   test('keeps every row of its ledger when that gets room for corrections', () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'iron-cage-db-')), 'state.db')
-    onTestFinished(() => rmSync(join(path, '..'), { recursive: true, force: true }))
+    const path = temporaryFile()
     const old = new Sqlite(path)
     for (const migration of [start, alerts, apiTokens]) old.exec(migration)
     old.pragma('user_version = 3')
@@ -95,9 +88,8 @@ describe('a database', () => {
     ],
     ['is a folder', (path: string) => void rmSync(path, { force: true })],
   ])('that %s is refused by name and left alone', (name, spoil) => {
-    const folder = mkdtempSync(join(tmpdir(), 'iron-cage-db-'))
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
-    const path = name === 'is a folder' ? folder : join(folder, 'state.db')
+    const file = temporaryFile()
+    const path = name === 'is a folder' ? dirname(file) : file
     if (name !== 'is a folder') spoil(path)
     const before = name === 'is a folder' ? undefined : readFileSync(path)
     expect(() => openDatabase({ path })).toThrow(

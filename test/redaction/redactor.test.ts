@@ -54,6 +54,18 @@ describe('Redactor', () => {
     )
     expect(findings.map(({ value }) => value)).toEqual(['c@badexample.com', 'f@example.com.evil.org'])
   })
+
+  test('cleans a text that was clean before as the policy and the secrets are now', () => {
+    const one = redactor()
+    const text = 'host 192.0.2.1, key tr0ub4dor-and-3'
+    expect(one.clean(text)).toBe(text)
+    one.know(['tr0ub4dor-and-3'])
+    expect(one.clean(text)).toBe('host 192.0.2.1, key [SECRET_REDACTED]')
+    one.know([])
+    expect(one.clean(text)).toBe(text)
+    one.follow({ ...DEFAULT_POLICY, detect: ['ip'] })
+    expect(one.clean(text)).toBe('host [IP_REDACTED], key tr0ub4dor-and-3')
+  })
 })
 
 test('toSpans speaks as `scan --jsonl` does', () => {

@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { openDatabase } from '../../src/db/database.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { HandClock } from '../breaker/support.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 
@@ -60,12 +58,6 @@ const progressed = (done: number): NewEvent => ({
   message: `${done} leads`,
   data: { done, total: 100, unit: 'leads', label: null },
 })
-
-function temporaryFile(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-state-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  return join(folder, 'state.db')
-}
 
 describe('recording an event', () => {
   test('writes its row before memory changes, and tells listeners after both', () => {

@@ -1,0 +1,64 @@
+/** What is written in one turn of the event loop, in a real file. */
+import Sqlite from 'better-sqlite3'
+import { expect, test } from 'vitest'
+import { Turn } from '../../src/db/turn.ts'
+import { temporaryFile } from '../support/temporary-file.ts'
+
+/** A turn over a table of one column, how often something was committed to it, and what became of each share. */
+function openTurn() {
+  const path = temporaryFile()
+  const client = new Sqlite(path)
+  client.pragma('journal_mode = WAL')
+  client.pragma('busy_timeout = 0')
+  client.exec('CREATE TABLE words (word TEXT UNIQUE)')
+  const insert = client.prepare('INSERT INTO words VALUES (?)')
+  const transaction = client.transaction((work: () => void) => work())
+  let commits = 0
+  const turn = new Turn((work) => {
+    transaction.immediate(work)
+    commits += 1
+  })
+  return {
+    path,
+    words: () => client.prepare('SELECT word FROM words ORDER BY rowid').pluck().all(),
+    commits: () => commits,
+    /** Resolves with the error, undefined when it was committed. */
+    write: (...words: string[]) =>
+      new Promise<unknown>((resolve) => {
+        turn.add(() => {
+          for (const word of words) insert.run(word)
+        }, resolve)
+      }),
+  }
+}
+
+test('shares one commit, whoever writes it, in the order in which it came', async () => {
+  const { write, words, commits } = openTurn()
+  const ended = [write('hold'), write('event', 'row'), write('hold again')]
+  expect(words()).toEqual([])
+  expect(await Promise.all(ended)).toEqual([undefined, undefined, undefined])
+  expect(words()).toEqual(['hold', 'event', 'row', 'hold again'])
+  expect(commits()).toBe(1)
+})
+
+test('that fails by one share is written without it, and that one not by half', async () => {
+  const { write, words } = openTurn()
+  const ended = await Promise.all([write('one'), write('two', 'one'), write('three')])
+  expect(ended.map((error) => (error as Error | undefined)?.message)).toEqual([
+    undefined,
+    expect.stringContaining('UNIQUE'),
+    undefined,
+  ])
+  expect(words()).toEqual(['one', 'three'])
+})
+
+test('that the disk refuses is refused to all at once, and the next one is tried anew', async () => {
+  const { path, write, words } = openTurn()
+  const other = new Sqlite(path)
+  other.exec('BEGIN IMMEDIATE')
+  const refused = { code: 'SQLITE_BUSY' }
+  expect(await Promise.all([write('one'), write('two')])).toMatchObject([refused, refused])
+  other.exec('COMMIT')
+  expect(await write('three')).toBeUndefined()
+  expect(words()).toEqual(['three'])
+})
