@@ -15,7 +15,10 @@ export interface RotatedSecret extends SecretView {
   rotation?: Pick<EventData['secret.rotated'], 'reloaded' | 'restart_required'>
 }
 
-/** Gives the secret its value and tells each agent's answer; resolves when all have answered or were given up. */
+/**
+ * Gives the secret its value and tells each agent's answer; resolves when all have answered or were given up, or when the
+ * server has ended, as one does with its agent.
+ */
 export async function rotateTelling(
   client: Client,
   { id, name, environment }: SecretView,
@@ -27,7 +30,11 @@ export async function rotateTelling(
   if (before === undefined) return secret
   let after: number = before
   for (const until = Date.now() + GIVE_UP_MS; Date.now() < until; await wait(ASK_EVERY_MS)) {
-    const { events } = await client.send<{ events: RuntimeEvent[] }>('GET', `/api/events?after=${after}&limit=500`)
+    const events = await eventsAfter(client, after)
+    if (!events) {
+      tell('The server ended before it told which agents have it')
+      return secret
+    }
     for (const event of events) {
       after = event.seq
       if (!isOfRotation(event) || event.data.name !== name || event.data.environment !== environment) continue
@@ -38,6 +45,16 @@ export async function rotateTelling(
     }
   }
   return secret
+}
+
+/** Undefined when the server has ended. */
+async function eventsAfter(client: Client, seq: number): Promise<RuntimeEvent[] | undefined> {
+  try {
+    return (await client.send<{ events: RuntimeEvent[] }>('GET', `/api/events?after=${seq}&limit=500`)).events
+  } catch (error) {
+    if ((error as CageError).code === 'server_unreachable') return undefined
+    throw error
+  }
 }
 
 /** Undefined when commands work on the file: then there is nobody to be told. */

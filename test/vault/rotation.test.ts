@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { type Client, connectToDatabase } from '../../src/cli/client.ts'
 import { rotateTelling } from '../../src/cli/rotation-progress.ts'
 import type { EventOf, EventType } from '../../src/events.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
@@ -141,6 +142,23 @@ describe('a new value', () => {
     const audit = cage.database.prepare('SELECT operation, agent_id, success FROM secret_audit_log ORDER BY seq').all()
     expect(audit).toContainEqual({ operation: 'reloaded', agent_id: id, success: 1 })
     expect(audit).toContainEqual({ operation: 'reload_failed', agent_id: expect.any(String), success: 0 })
+  })
+
+  test('was given, though its server ends with its agent before it can tell', async () => {
+    const cage = await openCage()
+    await create(cage)
+    const server = connectToDatabase(cage.runtime.config.db.path)
+    const client: Client = {
+      async send<Body>(...request: Parameters<Client['send']>) {
+        const answer = await server.send<Body>(...request)
+        if (request[0] === 'PUT') await cage.close()
+        return answer
+      },
+    }
+    const told: string[] = []
+    const secret = cage.runtime.vault.find('A_KEY', 'development')!
+    expect(await rotateTelling(client, secret, value(2), (line) => told.push(line))).toMatchObject({ version: 2 })
+    expect(told).toEqual(['The server ended before it told which agents have it'])
   })
 
   test('reaches every agent that listens, in the same process', async () => {
