@@ -11,10 +11,11 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
 }
 
+let last = { ms: 0, iso: new Date(0).toISOString() }
+
 /** ISO 8601 UTC with milliseconds. */
 export function isoTime(ms: number): string {
   // Of most times several are written: that of a call is in its row, its event, and the log.
   if (ms !== last.ms) last = { ms, iso: new Date(ms).toISOString() }
   return last.iso
 }
-let last = { ms: 0, iso: new Date(0).toISOString() }

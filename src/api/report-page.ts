@@ -8,7 +8,7 @@ import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd } from '../money.ts'
-import { curveOf, type Figures, type Limit, showDuration, showLimits } from '../state/figures.ts'
+import { curveOf, type Figures, type Limit, showCount, showDuration, showLimits } from '../state/figures.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
 import type { ShownCall } from './calls.ts'
 
@@ -110,7 +110,7 @@ function costTable(caption: string, costs: readonly Cost[], unit: string): Html 
   if (costs.length === 0) return ''
   const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), '0')
   return html`<table><caption>${caption}</caption><tbody>
-${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${calls.toLocaleString('en-US')} ${unit}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
+${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${showCount(calls)} ${unit}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
 <tr class="sum"><td>in all</td><td></td><td class="number">${showUsd(sum)}</td></tr>
 </tbody></table>`
 }
@@ -177,7 +177,7 @@ function callsSection({ agent, calls, costs }: ReportFacts): Html {
   const all = Object.values(costs.rows).reduce((sum, count) => sum + count, 0)
   return html`<section>
 <h2>Calls</h2>
-<p class="dim">${calls.length < all ? `The last ${calls.length.toLocaleString('en-US')} of ${all.toLocaleString('en-US')}; all of them: ` : 'As a table for other programs: '}<code>iron-cage report ${agent.id} --format csv</code></p>
+<p class="dim">${calls.length < all ? `The last ${showCount(calls.length)} of ${showCount(all)}; all of them: ` : 'As a table for other programs: '}<code>iron-cage report ${agent.id} --format csv</code></p>
 <table class="wide calls">
 <thead><tr><th>when</th><th>to</th><th>ended</th><th class="number">held</th><th class="number">charged</th><th class="number">tokens in / out</th><th class="number">took</th><th>answer</th></tr></thead><tbody>
 ${calls.map(
@@ -203,9 +203,7 @@ function answerOf({ status, redactions, tier }: TracedCall): string {
 
 function tokens(usage: unknown): string {
   const { input_tokens: input, output_tokens: output } = (usage ?? {}) as Record<string, unknown>
-  return typeof input === 'number' && typeof output === 'number'
-    ? `${input.toLocaleString('en-US')} / ${output.toLocaleString('en-US')}`
-    : ''
+  return typeof input === 'number' && typeof output === 'number' ? `${showCount(input)} / ${showCount(output)}` : ''
 }
 
 const moment = (at: string): string => at.slice(0, 19).replace('T', ' ')

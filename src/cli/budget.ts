@@ -234,7 +234,7 @@ const corrected = (callId: string, cost: Usd, reason: string): Wish => ({
   path: `/calls/${encodeURIComponent(callId)}/correct`,
   body: { cost_usd: cost, reason },
   perform: ({ ledger }, agentId, redactor) =>
-    void ledger.correct({ agentId, callId, cost: fromUsd(cost), reason: redactor.redact(reason).text, by: BY }),
+    void ledger.correct({ agentId, callId, cost: fromUsd(cost), reason: redactor.clean(reason), by: BY }),
 })
 
 /** `cost`: null releases the call, undefined charges what is held. */

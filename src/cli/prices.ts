@@ -7,6 +7,7 @@ import { nearest } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError, PriceUnknownError } from '../errors.ts'
 import { toUsd, type Usd } from '../money.ts'
+import { showCount } from '../state/figures.ts'
 import { loadFlags, withConfigFlags } from './flags.ts'
 import { json, table, tree } from './print.ts'
 import type { Command } from './terminal.ts'
@@ -132,7 +133,7 @@ function asLines(price: Price): [name: string, value: string][] {
       term,
       `× ${per === 1 ? times : `${times}/${per}`}${isEstimate ? ' (not published: charged as an estimate)' : ''}`,
     ]),
-    ['context', price.contextWindow === null ? 'not known' : `${grouped.format(price.contextWindow)} tokens`],
+    ['context', price.contextWindow === null ? 'not known' : `${showCount(price.contextWindow)} tokens`],
     ['source', sourceOf(price)],
   ]
 }
@@ -164,7 +165,7 @@ const stepData = ({ start, rate }: Rate['tiers'][number]): object => ({ input_to
 const rateText = ({ base, tiers }: Rate): string =>
   [
     usdPerMillion(base),
-    ...tiers.map(({ start, rate }) => `${usdPerMillion(rate)} above ${grouped.format(start)} tokens of input`),
+    ...tiers.map(({ start, rate }) => `${usdPerMillion(rate)} above ${showCount(start)} tokens of input`),
   ].join(', ')
 
 const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
@@ -173,5 +174,3 @@ const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices
 const usdPerMillion = (picos: number): Usd => toUsd(picos * 1_000)
 
 const usdPerUse = (picos: number): Usd => toUsd(Math.ceil(picos / 1_000))
-
-const grouped = new Intl.NumberFormat('en-US')

@@ -18,7 +18,7 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
   const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
   if (error.code === 'internal' && log) cause.push(`log: ${log.path}`)
   return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
-    .map((line) => redactor.redact(printable(line)).text)
+    .map((line) => redactor.clean(printable(line)))
     .join('\n')
 }
 

@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { Clean } from '../state/clean.ts'
+import { showCount } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import { ClientGone } from './client.ts'
@@ -212,7 +213,7 @@ export class OpenCall {
         type: 'call.completed',
         level: this.#isOverrun(settled.cost) ? 'WARN' : 'INFO',
         agent_id: call.caller.agentId,
-        message: `${call.model} · ${count(usage.input)} in ${count(usage.output)} out · ${showUsd(cost)}${remark}`,
+        message: `${call.model} · ${showCount(usage.input)} in ${showCount(usage.output)} out · ${showUsd(cost)}${remark}`,
         data: {
           call_id: call.id,
           provider: call.provider.name,
@@ -345,6 +346,3 @@ const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
 
 /** From here on an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000
-
-/** 12,345 */
-const count = (tokens: number): string => String(tokens).replace(/\B(?=(\d{3})+$)/g, ',')

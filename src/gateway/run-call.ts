@@ -101,7 +101,7 @@ async function passStream(
 /** The provider's own error reaches the client as it is, less personal data. */
 function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
-  const body = redactor.redact(refusal.body.toString('utf8')).text
+  const body = redactor.clean(refusal.body.toString('utf8'))
   client.send(refusal.status, { ...passedHeaders(refusal.headers, clean), ...ourHeaders(open) }, body)
 }
 

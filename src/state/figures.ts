@@ -116,6 +116,9 @@ export function circuitFigures({ state, forced, opened_at, cooldown_ms, ...circu
 /** "leads" → "lead". */
 export const singular = (unit: string): string => (unit.length > 1 && unit.endsWith('s') ? unit.slice(0, -1) : unit)
 
+/** 12,345; whole numbers only. */
+export const showCount = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ',')
+
 /** "2.1s"; below a tenth of a second "85ms". */
 export const showSeconds = (ms: number | null): string | null =>
   ms === null ? null : ms < 100 ? `${Math.round(ms)}ms` : `${(ms / 1000).toFixed(1)}s`
@@ -258,7 +261,7 @@ function throughput(agent: AgentView): string | null {
   const { done, unit, last_at } = workOf(agent)
   const hours = (Date.parse(last_at) - Date.parse(agent.started_at)) / 3_600_000
   if (!done || hours <= 0) return null
-  return `${Math.round(done / hours).toLocaleString('en-US')} ${unit}/hour`
+  return `${showCount(Math.round(done / hours))} ${unit}/hour`
 }
 
 /** The units that an agent tells, else its calls. */

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
-import { figures, showDuration, showSeconds, singular } from '../../src/state/figures.ts'
+import { figures, showCount, showDuration, showSeconds, singular } from '../../src/state/figures.ts'
 import { emptySnapshot, type Snapshot } from '../../src/state/snapshot.ts'
 
 const AGENT = 'lg-7a3f9c2d'
@@ -196,4 +196,9 @@ test.each([
   ['work', 'work'],
 ])('one of %s is a %s', (unit, one) => {
   expect(singular(unit)).toBe(one)
+})
+
+test('a count is shown as the language does, however long', () => {
+  for (const count of [0, 7, 999, 1_000, 12_345, 100_000, 1_234_567, 9_007_199_254_740_991, -1, -999, -1_000, -123_456])
+    expect(showCount(count)).toBe(count.toLocaleString('en-US'))
 })

@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
+import { showCount } from '../../src/state/figures.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'
@@ -74,7 +75,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       title="Event log"
       aside={
         <>
-          <span class="dim count">{rows.length.toLocaleString('en-US')}</span>
+          <span class="dim count">{showCount(rows.length)}</span>
           <input
             id="search"
             type="search"
