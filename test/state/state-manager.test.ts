@@ -174,6 +174,24 @@ describe('events of one turn of the event loop', () => {
     expect(state.read().agents[AGENT]?.progress?.done).toBe(3)
   })
 
+  test('are in memory only with their rows, when another part of the turn keeps all of it from being written', async () => {
+    const { state, rows, database } = openState()
+    state.record(started)
+    const seen: unknown[] = []
+    state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length }))
+    const recorded = state.recordSoon(progressed(1))
+    const full = Object.assign(new Error('the disk is full'), { code: 'SQLITE_FULL' })
+    database.together(
+      () => {
+        throw full
+      },
+      (error) => seen.push(error),
+    )
+    await recorded
+    expect(seen).toEqual([{ seq: 2, rows: 2 }, full])
+    expect(state.read().seq).toBe(2)
+  })
+
   test('are stored when the state is closed before the turn ends', async () => {
     const { state, rows } = openState()
     const recorded = state.recordSoon(started)
