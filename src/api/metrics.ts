@@ -21,7 +21,8 @@ export function metricsRoutes({ state, viewers }: MetricsParts, guard: Guard): H
   /** Of the process: memory, processor time, delay of the event loop. Measured from the first time that anybody asks. */
   let own: Registry | undefined
   return new Hono<Env>().get('/', guard('viewer'), async (context) => {
-    const prometheus = await import('prom-client')
+    // By its default alone: a bundle has no other name for what CommonJS exports.
+    const { default: prometheus } = await import('prom-client')
     if (!own) {
       own = new prometheus.Registry()
       prometheus.collectDefaultMetrics({ register: own })

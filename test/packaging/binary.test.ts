@@ -17,6 +17,7 @@ import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
+import { callEveryRoute, serveBuilt } from '../support/every-route.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
 const built = join(work, 'built')
@@ -69,6 +70,14 @@ describe('the executable', () => {
     expect(out).toContain('Success                             98% (98/100)')
     expect(out).toMatch(/Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 \(cached data\)/)
     expect(out).not.toContain('piileaker.com')
+  })
+
+  test('answers every route of its OpenAPI document', async () => {
+    const folder = emptyFolder()
+    const env = { PATH: tools, HOME: folder }
+    const answered = await callEveryRoute(await serveBuilt([join(folder, 'iron-cage')], folder, env))
+    expect(answered.get('GET /metrics')).toBe(200)
+    expect([...answered].filter(([, status]) => status >= 500)).toEqual([])
   })
 
   test('tells its version without laying out anything', async () => {
