@@ -221,7 +221,7 @@ export interface EventData {
     by: string
   }
 
-  /** Personal data was found. Never the value. */
+  /** Personal data of one type was found in one text. Never the value. */
   'pii.found': {
     incident_id: string
     pii_type: PiiType
@@ -235,6 +235,10 @@ export interface EventData {
     end: number
     /** The unit of work the agent was at, when it said so. */
     unit: string | null
+    /** How many there were, when more than one: the fields above are of the first. */
+    count?: number
+    /** How many of them have an incident; the others were only counted. */
+    incidents?: number
   }
 
   /** The vault can be used from now on: the master key is right. */

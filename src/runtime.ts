@@ -225,7 +225,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       redact: (text, agentId) => {
         if (!redactor.covers('logs')) return text
         const { text: safe, findings } = logRedactor.redact(text)
-        for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'output' })
+        incidents.recordAll(findings, { agentId, callId: null, place: 'output' })
         return safe
       },
     })

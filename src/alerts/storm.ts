@@ -40,7 +40,8 @@ export class Storm {
       window.single++
       return false
     }
-    window.counts.set(finding.data.pii_type, (window.counts.get(finding.data.pii_type) ?? 0) + 1)
+    const { pii_type, count = 1 } = finding.data
+    window.counts.set(pii_type, (window.counts.get(pii_type) ?? 0) + count)
     window.last = finding
     if (!window.timer) {
       const leftMs = Math.max(0, window.startedAt + WINDOW_MS - this.#clock.monotonic())

@@ -1,6 +1,7 @@
 /** What an alert says, from its event alone. Pure. */
 import type { AlertKind, EventOf, EventType, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
 import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
+import { showCount } from '../state/figures.ts'
 import type { Digest } from './storm.ts'
 
 export interface Wording {
@@ -131,7 +132,7 @@ export function wordDigest({ counts, seconds }: Digest): Wording {
   return {
     kind: 'pii_found',
     title: `Personal data found ${total} more times`,
-    detail: `Within ${seconds} s: ${byType}. The incidents list each one.`,
+    detail: `Within ${seconds} s: ${byType}. The incidents list them.`,
   }
 }
 
@@ -166,11 +167,11 @@ const PLACES = {
 const ACTIONS: Record<SafetyMode, string> = { redact: 'redacted', block: 'blocked', warn: 'left in place' }
 
 function wordFinding({ data }: EventOf<'pii.found'>): Wording {
-  const { pii_type, place, unit, risk, action } = data
+  const { pii_type, place, unit, risk, action, count = 1 } = data
   const where = unit === null ? PLACES[place] : `${PLACES[place]} of ${unit}`
   return {
     kind: 'pii_found',
-    title: `Personal data found — ${PII_NAMES[pii_type]}`,
+    title: `Personal data found — ${PII_NAMES[pii_type]}${count === 1 ? '' : ` (${showCount(count)} times)`}`,
     detail: `In ${where}, ${ACTIONS[action]} (risk ${risk}).`,
   }
 }

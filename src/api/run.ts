@@ -22,7 +22,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
   /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
   const clean = (agentId: string, text: string): string => {
     const { text: safe, findings } = logRedactor.redact(text)
-    for (const finding of findings) incidents.record(finding, { agentId, callId: null, place: 'log' })
+    incidents.recordAll(findings, { agentId, callId: null, place: 'log' })
     return safe
   }
   const cleanOrNull = (agentId: string, text: string | null | undefined) => (text ? clean(agentId, text) : null)

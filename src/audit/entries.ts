@@ -20,8 +20,7 @@ const system = { role: 'system', actor: 'iron-cage' } as const
 export function entryOf(event: RuntimeEvent): Entry | undefined {
   switch (event.type) {
     case 'pii.found': {
-      const { incident_id, pii_type, risk, action, place, call_id, value_hash, start, end } = event.data
-      const details = { pii_type, risk, action, place, call_id, value_hash, start, end }
+      const { incident_id, unit: _unit, ...details } = event.data
       return { role: 'agent', actor: event.agent_id ?? '', action: 'pii.found', target: incident_id, details }
     }
     case 'budget.raised': {

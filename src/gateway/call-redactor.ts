@@ -1,10 +1,11 @@
 /**
  * The redactor on the road of one call: one continuous state for each channel of a reply (a choice, a tool call, a
- * content block), an incident for each finding, and the memory of whether the policy wants the reply blocked.
+ * content block), what was found, and the memory of whether the policy wants the reply blocked.
  * Fails closed: when redaction itself fails, nothing of the reply leaves.
  */
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
+import { Findings } from '../redaction/findings.ts'
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
@@ -17,13 +18,21 @@ export interface RedactionParts {
   incidents: Incidents
 }
 
+interface Channel {
+  stream: StreamRedactor
+  place: TextPlace
+}
+
 export class CallRedactor implements RedactPieces {
   /** Findings so far. */
   count = 0
   readonly #parts: RedactionParts
   readonly #call: LlmCall
-  readonly #channels = new Map<string, { stream: StreamRedactor; place: TextPlace; noted: number }>()
+  readonly #channels = new Map<string, Channel>()
   readonly #blocked = new Set<PiiType>()
+  /** What was found since `report`. */
+  readonly #found = new Map<TextPlace, Findings>()
+  #hasReported = false
 
   constructor(parts: RedactionParts, call: LlmCall) {
     this.#parts = parts
@@ -40,7 +49,7 @@ export class CallRedactor implements RedactPieces {
 
   push(channel: string, piece: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return piece
-    const open = this.#channels.get(channel) ?? { stream: this.#parts.redactor.stream(), place, noted: 0 }
+    const open = this.#channels.get(channel) ?? { stream: this.#parts.redactor.stream(), place }
     this.#channels.set(channel, open)
     const safe = failClosed(() => open.stream.push(piece))
     this.#noteNew(open)
@@ -60,7 +69,17 @@ export class CallRedactor implements RedactPieces {
     return tail
   }
 
-  /** Ends what is open, for what was found and never told; its text goes nowhere. Must not throw: it ends a failure. */
+  /** Records what was found so far. */
+  report(): void {
+    const { caller, id: callId } = this.#call
+    for (const [place, found] of this.#found) {
+      this.#parts.incidents.recordAll(found, { agentId: caller.agentId, callId, place })
+    }
+    this.#found.clear()
+    this.#hasReported = true
+  }
+
+  /** Ends what is open, for what was found and is not recorded; its text goes nowhere. */
   close(): void {
     for (const channel of [...this.#channels.keys()]) {
       try {
@@ -69,6 +88,7 @@ export class CallRedactor implements RedactPieces {
         // The fault that broke the redactor was told when it first threw.
       }
     }
+    this.report()
   }
 
   /** Throws PiiBlockedError when the policy wants this reply blocked. */
@@ -80,19 +100,19 @@ export class CallRedactor implements RedactPieces {
     return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
-  #noteNew(open: { stream: StreamRedactor; place: TextPlace; noted: number }): void {
-    const { findings } = open.stream
-    if (findings.length === open.noted) return
-    this.#note(findings.slice(open.noted), open.place)
-    open.noted = findings.length
+  /** The first finding of a stream is shown at once; the others together, when it ends. */
+  #noteNew({ stream, place }: Channel): void {
+    if (stream.findings.length === 0) return
+    this.#note(stream.findings.splice(0), place)
+    if (!this.#hasReported) this.report()
   }
 
   #note(findings: readonly Finding[], place: TextPlace): void {
-    for (const finding of findings) {
-      this.count += 1
-      if (finding.action === 'block') this.#blocked.add(finding.type)
-      this.#parts.incidents.record(finding, { agentId: this.#call.caller.agentId, callId: this.#call.id, place })
-    }
+    this.count += findings.length
+    for (const { action, type } of findings) if (action === 'block') this.#blocked.add(type)
+    const found = this.#found.get(place) ?? new Findings()
+    this.#found.set(place, found)
+    found.add(findings)
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
+import { Findings } from '../redaction/findings.ts'
 import { changeTexts } from '../redaction/json.ts'
 import type { LlmCall } from './call.ts'
 import { failClosed, type RedactionParts } from './call-redactor.ts'
@@ -12,16 +13,17 @@ import { isObject, type Json, type JsonObject } from './json.ts'
 /** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
 export function redactRequest({ redactor, incidents }: RedactionParts, call: LlmCall): LlmCall {
   if (!redactor.covers('requests')) return call
+  const { agentId } = call.caller
   const blocked = new Set<PiiType>()
+  const found = new Findings()
   const redact = (text: string): string => {
     const { text: safe, findings } = redactor.redact(text)
-    for (const finding of findings) {
-      if (finding.action === 'block') blocked.add(finding.type)
-      incidents.record(finding, { agentId: call.caller.agentId, callId: call.id, place: 'request' })
-    }
+    for (const { action, type } of findings) if (action === 'block') blocked.add(type)
+    found.add(incidents.newInRequest(findings, agentId))
     return safe
   }
   const body = failClosed(() => redactBody(call.body, redact), 'the request')
+  incidents.recordAll(found, { agentId, callId: call.id, place: 'request' })
   if (blocked.size > 0) throw new PiiBlockedError([...blocked], 'request')
   return { ...call, body }
 }

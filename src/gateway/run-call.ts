@@ -32,10 +32,12 @@ async function passCall(parts: RoadParts, call: LlmCall, client: Client, hasNext
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
     const headers = { ...passedHeaders(sent.headers, parts.clean), ...ourHeaders(open) }
-    await pass(open, sent, headers, redactor, client).catch((error) => {
-      report(sent.permit, error)
-      throw error
-    })
+    await pass(open, sent, headers, redactor, client)
+      .catch((error) => {
+        report(sent.permit, error)
+        throw error
+      })
+      .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
     const asksAnother = hasNext && !client.hasBegun && isOutage(error)
@@ -63,6 +65,7 @@ async function passWhole(
   const reply = parseReply(text, provider.name)
   await open.charge(format.usageOf(reply), text, sent.status)
   const safe = format.redactReply(reply, redactor.whole)
+  redactor.report()
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)
   client.send(
@@ -87,15 +90,12 @@ async function passStream(
   const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
   client.begin(sent.status, { ...headers, 'cache-control': 'no-cache' })
-  try {
-    await relayStream(sent, provider.name, reader, redactor, client, async () => {
-      await open.charge(reader.usage(), reader.deliveredText, sent.status)
-      await open.completed(sent.status, redactor.count)
-    })
-    client.end()
-  } finally {
-    redactor.close()
-  }
+  await relayStream(sent, provider.name, reader, redactor, client, async () => {
+    await open.charge(reader.usage(), reader.deliveredText, sent.status)
+    redactor.report()
+    await open.completed(sent.status, redactor.count)
+  })
+  client.end()
 }
 
 /** The provider's own error reaches the client as it is, less personal data. */

@@ -1,5 +1,6 @@
 /**
- * Incidents: one row and one event for each finding. The value is kept sealed, and only while the vault is open. Its keyed
+ * Incidents: a row for each finding, and one event for all findings of a type in one text; of a text with very many, the
+ * first have a row and the others are counted. The value is kept sealed, and only while the vault is open. Its keyed
  * hash makes the same value recognisable within this database and tells nothing outside it: the key is not in the
  * database (`db/seal.ts`).
  */
@@ -7,10 +8,11 @@ import { createHmac } from 'node:crypto'
 import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
-import type { EventData, PiiType } from '../events.ts'
+import type { EventData, NewEvent, PiiType } from '../events.ts'
 import { newIncidentId } from '../ids.ts'
-import { singular } from '../state/figures.ts'
+import { showCount, singular } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { Findings } from './findings.ts'
 import type { Finding } from './match.ts'
 
 export interface FindingOrigin {
@@ -30,6 +32,12 @@ const PLACES = {
 /** As many findings in requests are remembered. */
 const MOST_REQUESTS = 10_000
 
+interface NewIncident {
+  finding: Finding
+  id: string
+  hash: string
+}
+
 export type SealOriginal = (incidentId: string, value: string) => Buffer | undefined
 
 export class Incidents {
@@ -47,61 +55,92 @@ export class Incidents {
     this.#key = database.deriveKey('incident hash')
   }
 
-  record(
-    { type, risk, action, start, end, value, replacement }: Finding,
-    { agentId, callId, place }: FindingOrigin,
-  ): void {
-    const hash = createHmac('sha256', this.#key).update(value).digest('hex')
-    if (place === 'request' && this.#isKnown(`${agentId} ${action} ${hash}`)) return
-    const id = newIncidentId()
-    const original = this.#sealOriginal(id, value)
-    const unit = this.#unitOf(agentId)
-    const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
-    const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
-    this.#state.record(
-      {
-        type: 'pii.found',
-        level: severityOf(type) === 'CRITICAL' ? 'CRIT' : 'WARN',
-        agent_id: agentId,
-        message: `${type.toUpperCase()} in ${where} → ${what}`,
-        data: {
-          incident_id: id,
-          pii_type: type,
-          risk,
-          action,
-          place,
-          call_id: callId,
-          value_hash: hash,
-          start,
-          end,
-          unit,
-        },
-      },
-      () =>
-        this.#table.insert({
-          id,
-          at: isoTime(this.#state.now()),
-          agent_id: agentId,
-          call_id: callId,
-          type,
-          severity: severityOf(type),
-          action,
-          place,
-          value_hash: hash,
-          start,
-          end,
-          original: original ? 'sealed' : 'not_kept',
-          sealed_original: original ?? null,
-        }),
+  /**
+   * Records what was found in one text or reply, all in one transaction: an event for each type of finding, with how
+   * many there were, and an incident for each finding that was kept.
+   */
+  recordAll(findings: Iterable<Finding> | Findings, origin: FindingOrigin): void {
+    const found = findings instanceof Findings ? findings : new Findings(findings)
+    if (found.isEmpty) return
+    this.#state.recordAll(
+      [...found.counts].map(([type, count]) => {
+        const rows = found.kept
+          .filter((finding) => finding.type === type)
+          .map((finding) => ({ finding, id: newIncidentId(), hash: this.#hashOf(finding) }))
+        return {
+          event: this.#eventOf(rows[0]!, count, rows.length, origin),
+          alongside: () => {
+            for (const row of rows) this.#insert(row, origin)
+          },
+        }
+      }),
     )
   }
 
-  /** Each request holds the whole conversation again: what is in it is one incident, not one a call. */
+  /**
+   * Those that are new: each request holds the whole conversation again, and what is in it is one incident, not one a
+   * call.
+   */
+  newInRequest(findings: readonly Finding[], agentId: string): Finding[] {
+    return findings.filter((finding) => !this.#isKnown(`${agentId} ${finding.action} ${this.#hashOf(finding)}`))
+  }
+
   #isKnown(request: string): boolean {
     if (this.#requests.has(request)) return true
     if (this.#requests.size >= MOST_REQUESTS) this.#requests.clear()
     this.#requests.add(request)
     return false
+  }
+
+  #hashOf({ value }: Finding): string {
+    return createHmac('sha256', this.#key).update(value).digest('hex')
+  }
+
+  #eventOf({ finding, id, hash }: NewIncident, count: number, kept: number, origin: FindingOrigin): NewEvent {
+    const { type, risk, action, start, end, replacement } = finding
+    const { agentId, callId, place } = origin
+    const unit = this.#unitOf(agentId)
+    const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
+    const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
+    return {
+      type: 'pii.found',
+      level: severityOf(type) === 'CRITICAL' ? 'CRIT' : 'WARN',
+      agent_id: agentId,
+      message: `${type.toUpperCase()} in ${where} → ${what}${count === 1 ? '' : ` (${showCount(count)} times)`}`,
+      data: {
+        incident_id: id,
+        pii_type: type,
+        risk,
+        action,
+        place,
+        call_id: callId,
+        value_hash: hash,
+        start,
+        end,
+        unit,
+        ...(count === 1 ? {} : { count, incidents: kept }),
+      },
+    }
+  }
+
+  #insert({ finding, id, hash }: NewIncident, { agentId, callId, place }: FindingOrigin): void {
+    const { type, action, start, end, value } = finding
+    const original = this.#sealOriginal(id, value)
+    this.#table.insert({
+      id,
+      at: isoTime(this.#state.now()),
+      agent_id: agentId,
+      call_id: callId,
+      type,
+      severity: severityOf(type),
+      action,
+      place,
+      value_hash: hash,
+      start,
+      end,
+      original: original ? 'sealed' : 'not_kept',
+      sealed_original: original ?? null,
+    })
   }
 
   /** "lead 67": the unit of work the agent is at, when it reports progress. */

@@ -343,10 +343,10 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
     case 'budget.raised':
       return { ...agent, limit_usd: event.data.limit_usd, warned: false, exhausted: false }
     case 'pii.found': {
-      const { pii_type, action, unit } = event.data
+      const { pii_type, action, unit, count = 1 } = event.data
       return {
         ...agent,
-        pii: { ...agent.pii, [pii_type]: (agent.pii[pii_type] ?? 0) + 1 },
+        pii: { ...agent.pii, [pii_type]: (agent.pii[pii_type] ?? 0) + count },
         last_pii: { pii_type, action, at: event.at, unit },
       }
     }

@@ -108,6 +108,12 @@ export class StateManager {
     if (!this.#retry) this.#drain()
   }
 
+  /** The same for several things that happened at once, in one transaction. */
+  recordAll(happened: readonly { event: NewEvent; alongside?: () => void }[]): void {
+    for (const { event, alongside } of happened) this.#enqueue(event, alongside)
+    if (!this.#retry) this.#drain()
+  }
+
   /**
    * The same at the end of this turn of the event loop, in one transaction with all else that happened in it. Resolves
    * when that was tried: as with `record`, a fault of the disk is nothing to whoever records.

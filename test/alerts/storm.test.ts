@@ -21,7 +21,7 @@ test('five hundred findings within a minute are ten alerts and one digest', asyn
   expect(world.state.read().alerts[0]).toMatchObject({
     level: 'CRIT',
     agent_id: 'lg-7a3f9c2d',
-    detail: 'Within 60 s: e-mail address 490. The incidents list each one.',
+    detail: 'Within 60 s: e-mail address 490. The incidents list them.',
   })
 })
 

@@ -1,0 +1,29 @@
+/** What was found in one text or one reply, however much it is. */
+import type { PiiType } from '../events.ts'
+import type { Finding } from './match.ts'
+
+/** As many findings are kept whole; the others are counted. */
+export const MAX_FINDINGS_KEPT = 100
+
+export class Findings {
+  /** How many there were of each type. */
+  readonly counts = new Map<PiiType, number>()
+  /** The first of them, with at least one of each type. */
+  readonly kept: Finding[] = []
+
+  constructor(findings: Iterable<Finding> = []) {
+    this.add(findings)
+  }
+
+  get isEmpty(): boolean {
+    return this.counts.size === 0
+  }
+
+  add(findings: Iterable<Finding>): void {
+    for (const finding of findings) {
+      const count = this.counts.get(finding.type) ?? 0
+      if (count === 0 || this.kept.length < MAX_FINDINGS_KEPT) this.kept.push(finding)
+      this.counts.set(finding.type, count + 1)
+    }
+  }
+}
