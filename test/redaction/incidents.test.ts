@@ -36,18 +36,21 @@ test('nothing found is nothing recorded', () => {
   expect(world.state.read()).toEqual(emptySnapshot())
 })
 
-test.each([false, true])('all findings of a reply count, and few of them make an event (streamed: %s)', async (stream) => {
-  const cage = await openTestRuntime()
-  const agent = cage.addAgent()
-  cage.provider.does(answer({ text: addresses(1_000).match(/[\s\S]{1,50}/g)! }))
-  const reply = await agent.chat({ stream, max_tokens: 1_000 })
-  expect(reply.text).not.toContain('@')
-  const events = cage.of('pii.found')
-  expect(events.length).toBe(stream ? 2 : 1)
-  expect(events.reduce((sum, { data }) => sum + (data.count ?? 1), 0)).toBe(1_000)
-  expect(cage.runtime.state.read().agents[agent.id]?.pii).toEqual({ email: 1_000 })
-  // Recorded before the call, as they happened.
-  expect(cage.events.map(({ type }) => type).lastIndexOf('pii.found')).toBeLessThan(
-    cage.events.findIndex(({ type }) => type === 'call.completed'),
-  )
-})
+test.each([false, true])(
+  'all findings of a reply count, and few of them make an event (streamed: %s)',
+  async (stream) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    cage.provider.does(answer({ text: addresses(1_000).match(/[\s\S]{1,50}/g)! }))
+    const reply = await agent.chat({ stream, max_tokens: 1_000 })
+    expect(reply.text).not.toContain('@')
+    const events = cage.of('pii.found')
+    expect(events.length).toBe(stream ? 2 : 1)
+    expect(events.reduce((sum, { data }) => sum + (data.count ?? 1), 0)).toBe(1_000)
+    expect(cage.runtime.state.read().agents[agent.id]?.pii).toEqual({ email: 1_000 })
+    // Recorded before the call, as they happened.
+    expect(cage.events.map(({ type }) => type).lastIndexOf('pii.found')).toBeLessThan(
+      cage.events.findIndex(({ type }) => type === 'call.completed'),
+    )
+  },
+)
