@@ -29,6 +29,7 @@ environment .venv-test scripts/test-requirements.txt
 environment .venv-test-oldest scripts/test-requirements-oldest.txt
 environment .venv-test-litellm scripts/test-requirements-litellm.txt
 environment .venv-test-crewai scripts/test-requirements-crewai.txt
+environment .venv-test-schemathesis scripts/test-requirements-schemathesis.txt
 
 if ! command -v chromium > /dev/null && ! command -v google-chrome > /dev/null && [ -z "${CHROMIUM:-}" ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then

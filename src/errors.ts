@@ -39,6 +39,7 @@ export const ERRORS = {
     hint: 'call from the dashboard itself, or add the origin to server.cors_origins',
   },
   not_found: { status: 404, exit: 5, hint: 'list what there is with "iron-cage ps"' },
+  method_not_allowed: { status: 405, exit: 2, hint: 'use a method that the header Allow names' },
   conflict: { status: 409, exit: 6, hint: 'look at the present state with "iron-cage status"' },
   already_running: { status: 409, exit: 6, hint: 'stop that server, or choose another --db' },
   port_taken: { status: 409, exit: 6, hint: 'choose another port with --port' },

@@ -166,12 +166,29 @@ export function api(parts: ServerParts & MetricsParts): Hono<Env> {
     .route('/metrics', metricsRoutes(parts, guarded))
     .route('/api', stateRoutes(parts, guarded))
     .notFound((context) => {
-      throw new CageError('not_found', `there is no ${context.req.method} ${context.req.path}`, {
-        hint: 'see GET /api/health',
-      })
+      const { method, path } = context.req
+      const methods = methodsOf(routes, path)
+      if (methods.length === 0) throw new CageError('not_found', `there is no ${method} ${path}`, { hint: ROUTES_HINT })
+      context.header('allow', methods.join(', '))
+      throw new CageError('method_not_allowed', `${path} knows ${methods.join(', ')}, not ${method}`)
     })
     .onError((error, context) => errorResponse(context, error, parts.onFault, parts.clean))
   return routes
+}
+
+const ROUTES_HINT = 'GET /api/openapi.json lists every route'
+
+/** The methods that a path has a route for; a path that is one word for word is nobody's id. */
+function methodsOf({ routes, router }: Hono<Env>, path: string): string[] {
+  const methods = [...new Set(routes.map(({ method }) => method))].filter((method) => method !== 'ALL')
+  const fitting = methods.flatMap((method) =>
+    router
+      .match(method, path)[0]
+      .map(([[, route]]) => route)
+      .filter((route) => route.method === method),
+  )
+  const own = fitting.filter((route) => route.path === path)
+  return [...new Set((own.length > 0 ? own : fitting).map(({ method }) => method))]
 }
 
 /** Any page in the browser can be refused thousands of times a second: so many are told a minute. */
