@@ -27,6 +27,7 @@ import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
 import { openDatabase } from './db/database.ts'
 import { isStorageFault } from './db/storage-fault.ts'
+import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { newToken } from './ids.ts'
@@ -92,9 +93,8 @@ export interface Runtime {
 export function keyNamesOf(
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
 ): Record<string, string | undefined> {
-  const usual: Record<string, string> = { openai: 'OPENAI_API_KEY', anthropic: 'ANTHROPIC_API_KEY' }
   return Object.fromEntries(
-    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? usual[name]]),
+    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? ownDialect(name)?.keyVariable]),
   )
 }
 

@@ -16,6 +16,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['access', 'audit'],
   ['state'],
   ['db', 'config'],
+  ['dialects'],
   ['log', 'process-table', 'package-folder'],
   ['events', 'errors', 'ids', 'money', 'clock'],
 ]
@@ -76,6 +77,15 @@ describe('the house', () => {
     expect(knowing).toEqual(['src/main.ts'])
   })
 
+  test('nothing outside its folder and the list of dialects names a dialect, but for examples in help texts', () => {
+    const examples =
+      /^src\/(cli|dialects|redaction\/issuers|vault\/secret|api\/route-table|config\/)|price-list|service-terms/
+    const naming = sourcesBelow('src').filter((file) =>
+      /['"`]?\b(openai|anthropic)\b/i.test(withoutComments(code(file))),
+    )
+    expect(naming.filter((file) => !examples.test(file))).toEqual([])
+  })
+
   test('nothing but the StateManager is called a manager, and nobody helps, handles or processes', () => {
     const vague = /(?<!State)Manager|Helper|Handler|Processor|Util(?:s|ity)?\b/
     const named = sourcesBelow('src').flatMap((file) => {
@@ -121,6 +131,8 @@ function importsOf(file: string): Import[] {
 
 const specifiersOf = (source: string): string[] =>
   [...source.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'([^']+)'/g)].map((match) => match[1]!)
+
+const withoutComments = (source: string): string => source.replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*/g, '')
 
 const code = (file: string): string => readFileSync(join(root, file), 'utf8')
 

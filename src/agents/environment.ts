@@ -4,6 +4,7 @@
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
+import { DIALECTS } from '../dialects/dialects.ts'
 import type { AgentId } from '../ids.ts'
 
 export type Environment = Record<string, string>
@@ -29,16 +30,10 @@ export interface EnvironmentFacts {
 export function agentEnvironment(facts: EnvironmentFacts): Environment {
   const { parent, added, secrets, agentId, runToken, serverUrl, shimFolder, providerKeys, providerKeyNames } = facts
   const gateway = `${serverUrl}/gateway/${runToken}`
-  const openai = `${gateway}/openai/v1`
-  const anthropic = `${gateway}/anthropic`
   const own = inherited(parent, { ...added, ...secrets })
   return {
     ...own,
-    OPENAI_BASE_URL: openai,
-    OPENAI_API_BASE: openai,
-    ANTHROPIC_BASE_URL: anthropic,
-    ANTHROPIC_API_URL: anthropic,
-    ANTHROPIC_API_BASE: anthropic,
+    ...gatewayVariables(gateway),
     // A shielded agent never holds a real key; its clients still insist on having one.
     ...(providerKeys === 'shield' ? Object.fromEntries([...providerKeyNames].map((name) => [name, runToken])) : {}),
     IRON_CAGE_URL: serverUrl,
@@ -51,11 +46,14 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
   }
 }
 
-const OURS =
-  /^(IRON_CAGE_.*|OPENAI_BASE_URL|OPENAI_API_BASE|ANTHROPIC_(BASE_URL|API_URL|API_BASE)|NO_PROXY|no_proxy|PYTHONPATH|PYTHONUNBUFFERED)$/
+/** What sends the clients of each dialect to the gateway. */
+const gatewayVariables = (gateway: string): Environment =>
+  Object.assign({}, ...Object.values(DIALECTS).map(({ name, agentVariables }) => agentVariables(`${gateway}/${name}`)))
+
+const OURS = new Set(['NO_PROXY', 'no_proxy', 'PYTHONPATH', 'PYTHONUNBUFFERED', ...Object.keys(gatewayVariables(''))])
 
 /** Would a secret of this name turn an agent away from the gateway, or take our own place otherwise? */
-export const isReserved = (name: string): boolean => OURS.test(name)
+export const isReserved = (name: string): boolean => name.startsWith('IRON_CAGE_') || OURS.has(name)
 
 /** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */
 function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {

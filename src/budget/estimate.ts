@@ -4,49 +4,11 @@
  * A byte-level tokenizer never makes more tokens than there are bytes, so the length of the request in bytes bounds its
  * input without looking at it. The exact tokenizer is loaded and asked only when that bound does not fit the money left.
  */
+import type { Demands } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Price } from './price.ts'
 import { type MostUses, mostOf, outputTokensFor } from './prices.ts'
-
-/** What a request asks for that the length of its text does not tell. */
-export interface Demands {
-  /** The provider reads more than the request holds: stored answers, files, documents, the web. */
-  isInputUnseen: boolean
-  images: number
-  /** How many bytes of the request are images. */
-  imageBytes: number
-  /** Tokens of one image at most. */
-  imageTokens: number
-  audioInput: boolean
-  audioOutput: boolean
-  /** Service tiers and the like that were asked for, as `Usage.terms`. */
-  terms: readonly string[]
-  /** Searches that are made and paid for in any case. */
-  searches: number
-  /** Tools that the provider runs by itself, between which the model reads everything again; null without any. */
-  serverTools: ServerTools | null
-}
-
-export interface ServerTools {
-  /** How many there are that each have a limit of their own. */
-  count: number
-  /** The limit of each; null when the client did not say. */
-  uses: number | null
-}
-
-/** A request that is nothing but its text. */
-export const TEXT_ONLY: Demands = {
-  isInputUnseen: false,
-  images: 0,
-  imageBytes: 0,
-  imageTokens: 0,
-  audioInput: false,
-  audioOutput: false,
-  terms: [],
-  searches: 0,
-  serverTools: null,
-}
 
 /** What the bound needs to know of a call. */
 export interface CallSize {

@@ -6,35 +6,18 @@
  * The rules are:
  * - Everything is counted in integers, picodollars, and rounded up once, at the end, to a nanodollar.
  * - Parts of a usage are within the whole: cached and audio tokens within `input`, audio within `output`. Reasoning is
- *   output. Readers of usage (`gateway/providers`) bring every vendor's counting into this shape.
+ *   output. Readers of usage (`dialects/`) bring every vendor's counting into this shape.
  * - What is used but has no price is charged at the dearest rate there is, and `isExact` says that it is an estimate.
  */
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
+import type { Usage } from '../dialects/dialect.ts'
 import { PriceUnknownError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
 import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
-
-/** What one call used. `input` is everything read, `output` everything written: cached and audio tokens are within. */
-export interface Usage {
-  input: number
-  cachedInput: number
-  cacheWrite: number
-  cacheWriteHour: number
-  output: number
-  audioInput?: number
-  audioOutput?: number
-  webSearches?: number
-  previewSearches?: number
-  fileSearches?: number
-  /** Tokens that the provider counts in a field nobody here knows; beside the others. */
-  unknownTokens?: number
-  /** On which terms the call was served, where they are not the standard: "flex", "priority", "fast" … */
-  terms?: readonly string[]
-}
 
 export class Prices {
   readonly #overrides: Config['prices']

@@ -1,5 +1,6 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
+import { DIALECTS } from '../dialects/dialects.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
@@ -101,7 +102,8 @@ function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): st
 }
 
 function guarded({ safety, services }: Config): string {
-  const calls = ['calls to OpenAI and Anthropic', ...Object.keys(services)].join(', ')
+  const providers = Object.values(DIALECTS).map(({ label }) => label)
+  const calls = [`calls to ${providers.join(' and ')}`, ...Object.keys(services)].join(', ')
   const detected = safety.detect.map(named).join(', ') || 'nothing'
   const places = safety.scope.map((place) => place.replace('_', ' ')).join(', ') || 'nowhere'
   return `${calls}; ${detected} in ${places} (${safety.mode})`

@@ -4,6 +4,7 @@
  * An `error` here is what was expected, to be read after "expected " (`problems.ts` writes the sentence).
  */
 import * as z from 'zod'
+import { DEFAULT_DIALECT, DIALECT_NAMES, type DialectName, dialectNameOf } from '../dialects/dialects.ts'
 import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, parseAmount, toUsd } from '../money.ts'
 import { isLinkLocal } from './addresses.ts'
@@ -273,8 +274,13 @@ const alerts = z.strictObject({
 const otherProvider = provider.extend({
   base_url: url,
   /** How it speaks. (Default: openai.) */
-  dialect: z.enum(['openai', 'anthropic']).default('openai'),
+  dialect: z.enum(DIALECT_NAMES).default(DEFAULT_DIALECT),
 })
+
+const ownProviders = Object.fromEntries(DIALECT_NAMES.map((name) => [name, provider.prefault({})])) as Record<
+  DialectName,
+  z.ZodPrefault<typeof provider>
+>
 
 const serviceName = z
   .string()
@@ -284,12 +290,12 @@ export const configSchema = z.strictObject({
   agent: agent.prefault({}),
   budget: budget.prefault({}),
   safety: safety.prefault({}),
-  /** `openai` and `anthropic` are always there; others by a name of their own. */
+  /** One for each dialect is always there, by the dialect's name; others by a name of their own. */
   providers: z
-    .object({ openai: provider.prefault({}), anthropic: provider.prefault({}) })
+    .object(ownProviders)
     .catchall(otherProvider)
     .superRefine((providers: Readonly<Record<string, ProviderConfig>>, context) => {
-      const speech = (name: string) => providers[name]?.dialect ?? (name === 'anthropic' ? 'anthropic' : 'openai')
+      const speech = (name: string) => dialectNameOf(name, providers[name]?.dialect)
       for (const [name, { fallback }] of Object.entries(providers)) {
         for (const [index, other] of fallback.entries()) {
           if (Object.hasOwn(providers, other.provider) && speech(other.provider) === speech(name)) continue

@@ -3,6 +3,8 @@
  * content block), what was found, and the memory of whether the policy wants the reply blocked.
  * Fails closed: when redaction itself fails, nothing of the reply leaves.
  */
+
+import type { RedactPieces, TextPlace } from '../dialects/dialect.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import { Findings } from '../redaction/findings.ts'
@@ -11,7 +13,6 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
-import type { RedactPieces, TextPlace } from './providers/provider.ts'
 
 export interface RedactionParts {
   redactor: Redactor

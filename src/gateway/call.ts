@@ -1,8 +1,8 @@
 /** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
-import type { Demands } from '../budget/estimate.ts'
+import type { Demands, Format } from '../dialects/dialect.ts'
+import type { JsonObject } from '../dialects/json.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
-import type { JsonObject } from './json.ts'
-import type { Format, Provider } from './providers/provider.ts'
+import type { Provider } from './provider.ts'
 
 /** Who is calling; `runId` is null for a client that is not supervised. */
 export interface Caller {
@@ -13,7 +13,8 @@ export interface Caller {
 /** The key that came with a request; what is sent in its place is chosen when it is sent (`provider-key.ts`). */
 export interface SentKey {
   value: string | undefined
-  header: 'authorization' | 'x-api-key'
+  /** The headers that carry a key the way this one came. */
+  headers: (key: string) => Record<string, string>
 }
 
 export interface LlmCall {

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
+import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import type { Caller, SentKey } from './call.ts'
 
@@ -66,7 +67,10 @@ export function identifyCaller(
 
 /** The key a client sent, and in which dialect's way. */
 export function readSentKey({ headers }: IncomingMessage): SentKey {
-  const apiKey = headers['x-api-key']?.toString()
-  if (apiKey !== undefined) return { value: apiKey, header: 'x-api-key' }
-  return { value: headers.authorization?.replace(/^bearer\s+/i, ''), header: 'authorization' }
+  // The default dialect's header last: many clients send one there beside their own.
+  for (const { keyOf, authenticate } of Object.values(DIALECTS).toReversed()) {
+    const value = keyOf(headers)
+    if (value !== undefined) return { value, headers: authenticate }
+  }
+  return { value: undefined, headers: DIALECTS[DEFAULT_DIALECT].authenticate }
 }

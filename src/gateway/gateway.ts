@@ -1,25 +1,26 @@
 /**
  * The gateway: the HTTP side of calls. What lives here: routes in, errors out, in the provider's own shape. The road of
- * a call is `run-call.ts`, of a service call `run-service-call.ts`; `providers/` speaks the dialects.
+ * a call is `run-call.ts`, of a service call `run-service-call.ts`; `dialects/` holds how providers speak.
  *
  * An agent's clients call /gateway/<run token>/openai/v1/…, …/anthropic/…, …/services/<name>/…; clients that nobody
  * supervises call /gateway/openai/v1/… with an API token as their key (`caller.ts`). Raw node:http on
  * purpose: every layer between two sockets is latency, and streams need the sockets themselves.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Dialect, Format } from '../dialects/dialect.ts'
+import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
+import { parseBody } from '../dialects/json.ts'
+import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
-import { changeTexts } from '../redaction/json.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { ProviderKeys } from '../vault/provider-keys.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, readSentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
-import { parseBody } from './json.ts'
 import { OpenStreams } from './open-streams.ts'
+import type { Provider } from './provider.ts'
 import { type Asking, chooseKey, sendWithKey } from './provider-key.ts'
-import { openai } from './providers/openai.ts'
-import type { Dialect, Format, Provider } from './providers/provider.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
@@ -39,7 +40,7 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   const streams = new OpenStreams()
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
-    const exchange: Exchange = { request, client, dialect: openai, call: undefined }
+    const exchange: Exchange = { request, client, dialect: DIALECTS[DEFAULT_DIALECT], call: undefined }
     try {
       await answer(parts, streams, exchange)
     } catch (thrown) {
@@ -64,13 +65,13 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   const address = readAddress(request.url!)
   const { name, path } = address
   const provider = address.isService ? undefined : parts.upstream.find(name)
-  exchange.dialect = provider?.dialect ?? openai
+  exchange.dialect = provider?.dialect ?? exchange.dialect
   const caller = identifyCaller(address, request, parts)
   await parts.keys.loaded
   if (address.isService) return runService(parts, { caller, name, path }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
-      hint: 'use openai, anthropic, one of the configuration, or services/<name>',
+      hint: `use ${DIALECT_NAMES.join(', ')}, one of the configuration, or services/<name>`,
     })
   }
   const { dialect } = provider
@@ -162,7 +163,11 @@ async function passFree(
   const answer = await sendWithKey(parts, asking, send)
   if (isStream(answer.headers)) throw streamedAgain(answer)
   const bytes = await readAll(answer.body, provider.name)
-  client.send(answer.status, passedHeaders(answer.headers, clean), redactText(bytes.toString('utf8'), redactor))
+  client.send(
+    answer.status,
+    passedHeaders(answer.headers, provider.dialect, clean),
+    redactText(bytes.toString('utf8'), redactor),
+  )
 }
 
 /** JSON stays JSON, however its texts are escaped. What is none is one text. */

@@ -6,8 +6,10 @@
 import { type Bound, boundCall, countTokens } from '../budget/estimate.ts'
 import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
 import type { Price } from '../budget/price.ts'
-import { appliedRates, costOf, isExact, knownPart, type Prices, type Usage } from '../budget/prices.ts'
+import { appliedRates, costOf, isExact, knownPart, type Prices } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
+import { withoutImages } from '../dialects/demands.ts'
+import type { ReportedUsage, StreamReader, Usage } from '../dialects/dialect.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { Clean } from '../state/clean.ts'
@@ -15,8 +17,6 @@ import { showCount } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import { ClientGone } from './client.ts'
-import { withoutImages } from './providers/demands.ts'
-import type { ReportedUsage, StreamReader } from './providers/provider.ts'
 
 export interface MoneyParts {
   /** For what is stored or told beside a reply: takes out everything that is detected, and never throws. */

@@ -5,7 +5,7 @@
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { ProviderKeys } from '../vault/provider-keys.ts'
-import type { LlmCall, SentKey } from './call.ts'
+import type { LlmCall } from './call.ts'
 import type { Answer } from './upstream.ts'
 
 export interface KeyParts {
@@ -21,7 +21,8 @@ export type Asking = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
 interface ChosenKey {
   /** Empty for a server that may need none. */
   value: string
-  header: SentKey['header']
+  /** The headers that carry it. */
+  headers: (key: string) => Record<string, string>
 }
 
 /**
@@ -62,7 +63,7 @@ export function chooseKey(
   )
   const isOwn = sent && !/^(run|ic)_/.test(sent) && !isOthers && settings.api_key_secret === undefined
   // The provider gets a client's key the way the client sent it.
-  if (isOwn) return { value: keys.presentOf(sent), header: sentKey.header }
+  if (isOwn) return { value: keys.presentOf(sent), headers: sentKey.headers }
   const variable = providerKeyNames[name]
   const value = keyOf(variable)
   if (value === undefined && variable && keys.isLockedUp(variable, environment)) {
@@ -71,11 +72,8 @@ export function chooseKey(
       hint: state.read().vault.hint ?? undefined,
     })
   }
-  if (value || settings.dialect !== undefined) {
-    return { value: value ?? '', header: dialect.name === 'openai' ? 'authorization' : 'x-api-key' }
-  }
+  if (value || settings.dialect !== undefined) return { value: value ?? '', headers: dialect.authenticate }
   throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
 }
 
-const carry = ({ value, header }: ChosenKey): Record<string, string> =>
-  value === '' ? {} : { [header]: header === 'authorization' ? `Bearer ${value}` : value }
+const carry = ({ value, headers }: ChosenKey): Record<string, string> => (value === '' ? {} : headers(value))

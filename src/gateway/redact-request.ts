@@ -2,13 +2,14 @@
  * The texts of a request, redacted before it is priced and sent, when the policy covers requests. All dialects at once:
  * what people and tools said stands in few fields. Images, ids and signed thoughts are left as they are.
  */
+
+import { isObject, type Json, type JsonObject } from '../dialects/json.ts'
+import { changeTexts } from '../dialects/texts.ts'
 import { PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import { Findings } from '../redaction/findings.ts'
-import { changeTexts } from '../redaction/json.ts'
 import type { LlmCall } from './call.ts'
 import { failClosed, type RedactionParts } from './call-redactor.ts'
-import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
 export function redactRequest({ redactor, incidents }: RedactionParts, call: LlmCall): LlmCall {

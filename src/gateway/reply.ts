@@ -1,9 +1,10 @@
 /** Whole replies and headers of replies. */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Dialect } from '../dialects/dialect.ts'
+import { isObject, isTooDeep, type JsonObject } from '../dialects/json.ts'
 import { CageError } from '../errors.ts'
 import type { Clean } from '../state/clean.ts'
 import type { AnswerBody } from './answer-body.ts'
-import { isObject, isTooDeep, type JsonObject } from './json.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */
@@ -38,17 +39,20 @@ export function parseReply(text: string, provider: string): JsonObject {
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
   headers['content-type']?.startsWith('text/event-stream') ?? false
 
-const PASSED =
-  /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|openai-.+|x-ratelimit-.+|anthropic-.+)$/
+const PASSED = /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.+)$/
 
 /**
  * The provider's headers that clients read, less personal data. Lengths and encodings are those of what we send, so they
  * are not passed.
  */
-export function passedHeaders(headers: IncomingHttpHeaders, clean: Clean): Record<string, string> {
+export function passedHeaders(
+  headers: IncomingHttpHeaders,
+  { replyHeaders }: Dialect,
+  clean: Clean,
+): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && PASSED.test(name)) passed[name] = clean(String(value))
+    if (value !== undefined && (PASSED.test(name) || replyHeaders.test(name))) passed[name] = clean(String(value))
   }
   return passed
 }

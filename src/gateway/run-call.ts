@@ -31,7 +31,7 @@ async function passCall(parts: RoadParts, call: LlmCall, client: Client, hasNext
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
-    const headers = { ...passedHeaders(sent.headers, parts.clean), ...ourHeaders(open) }
+    const headers = { ...passedHeaders(sent.headers, call.provider.dialect, parts.clean), ...ourHeaders(open) }
     await pass(open, sent, headers, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
@@ -102,7 +102,11 @@ async function passStream(
 function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
   const body = redactor.clean(refusal.body.toString('utf8'))
-  client.send(refusal.status, { ...passedHeaders(refusal.headers, clean), ...ourHeaders(open) }, body)
+  client.send(
+    refusal.status,
+    { ...passedHeaders(refusal.headers, open.call.provider.dialect, clean), ...ourHeaders(open) },
+    body,
+  )
 }
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({

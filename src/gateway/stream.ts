@@ -3,10 +3,10 @@
  * between. A stream that breaks is never passed off as finished.
  */
 import { createParser } from 'eventsource-parser'
+import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import type { CallRedactor } from './call-redactor.ts'
 import type { Client } from './client.ts'
-import type { Sse, StreamReader } from './providers/provider.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** A single frame larger than this is no frame. */

@@ -5,12 +5,11 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Pool } from 'undici'
 import type { Config, ProviderConfig } from '../config/schema.ts'
+import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
 import { ClientGone } from './client.ts'
-import { anthropic } from './providers/anthropic.ts'
-import { openai } from './providers/openai.ts'
-import type { Provider } from './providers/provider.ts'
+import type { Provider } from './provider.ts'
 
 export interface Answer {
   status: number
@@ -36,7 +35,7 @@ export class Upstream {
   constructor(configured: Config['providers']) {
     this.#providers = new Map(
       Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
-        const dialect = DIALECTS[settings.dialect ?? (name === 'anthropic' ? 'anthropic' : 'openai')]
+        const dialect = dialectOf(name, settings.dialect)
         return [name, { name, dialect, settings, baseUrl: new URL(settings.base_url ?? dialect.defaultBaseUrl) }]
       }),
     )
@@ -104,8 +103,6 @@ export class Upstream {
     return pool
   }
 }
-
-const DIALECTS = { openai, anthropic }
 
 /** A fault of the connection in our words. */
 export function asUpstreamError(error: unknown, provider: string): Error {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { costOf, isExact, Prices } from '../../src/budget/prices.ts'
-import type { JsonObject } from '../../src/gateway/json.ts'
-import { anthropic } from '../../src/gateway/providers/anthropic.ts'
-import { openai } from '../../src/gateway/providers/openai.ts'
-import type { Format, ReportedUsage } from '../../src/gateway/providers/provider.ts'
+import { anthropic } from '../../src/dialects/anthropic/dialect.ts'
+import type { Format, ReportedUsage } from '../../src/dialects/dialect.ts'
+import type { JsonObject } from '../../src/dialects/json.ts'
+import { openai } from '../../src/dialects/openai/dialect.ts'
 import { toUsd } from '../../src/money.ts'
 import { GOLDEN, GOLDEN_DAY, type GoldenRow } from './golden.ts'
 

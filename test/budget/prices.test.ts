@@ -2,17 +2,10 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Price } from '../../src/budget/price.ts'
 import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
-import {
-  appliedRates,
-  costOf,
-  fromConfig,
-  mostOf,
-  outputTokensFor,
-  Prices,
-  type Usage,
-} from '../../src/budget/prices.ts'
+import { appliedRates, costOf, fromConfig, mostOf, outputTokensFor, Prices } from '../../src/budget/prices.ts'
 import type { Rate } from '../../src/budget/rate.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import type { Usage } from '../../src/dialects/dialect.ts'
 import fc from '../support/fast-check.ts'
 
 /** Picodollars a token. */

@@ -1,19 +1,17 @@
 /** What an agent could do past the cage, and what could come between the cage and its providers. */
+import { DIALECTS, ownDialect } from '../../dialects/dialects.ts'
 import { type Check, fail, ok, type Subject, warn } from './check.ts'
 
-const DEFAULT_URLS: Readonly<Record<string, string>> = {
-  openai: 'https://api.openai.com/v1',
-  anthropic: 'https://api.anthropic.com',
-}
-const KEYS = /^(OPENAI|ANTHROPIC|AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
+const OWN_KEYS = new Set<string>(Object.values(DIALECTS).map(({ keyVariable }) => keyVariable))
+const OTHER_KEYS = /^(AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
 
 export const exposureChecks: readonly Check[] = [
   {
     name: 'Own keys',
     look: ({ loaded, terminal }) => {
-      const keys = Object.keys(terminal.env.variables).filter((name) => KEYS.test(name))
+      const keys = Object.keys(terminal.env.variables).filter((name) => OWN_KEYS.has(name) || OTHER_KEYS.test(name))
       const isShielded = loaded.config.agent.provider_keys === 'shield'
-      const seen = isShielded ? keys.filter((name) => !/^(OPENAI|ANTHROPIC)_/.test(name)) : keys
+      const seen = isShielded ? keys.filter((name) => !OWN_KEYS.has(name)) : keys
       if (seen.length === 0) return ok('an agent finds no key of a provider in its environment')
       return warn(
         `an agent finds ${seen.join(', ')} and could call past the cage`,
@@ -43,11 +41,11 @@ export const exposureChecks: readonly Check[] = [
   {
     name: 'Base addresses',
     look: ({ loaded, terminal }) => {
-      const names = ['OPENAI_BASE_URL', 'OPENAI_API_BASE', 'ANTHROPIC_BASE_URL', 'ANTHROPIC_API_URL']
-      const { openai, anthropic } = loaded.config.providers
-      const lost = names
+      const { providers } = loaded.config
+      const lost = Object.values(DIALECTS)
+        .filter(({ name }) => !providers[name]?.base_url)
+        .flatMap(({ agentVariables }) => Object.keys(agentVariables('')))
         .filter((name) => terminal.env.variables[name])
-        .filter((name) => !(name.startsWith('OPENAI') ? openai : anthropic).base_url)
       return lost.length === 0
         ? ok('none in the environment that the configuration does not know')
         : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
@@ -69,7 +67,7 @@ export const exposureChecks: readonly Check[] = [
 async function lookAtProviders({ loaded, online }: Subject) {
   if (!online) return ok('not asked; --online does')
   const addresses = Object.entries(loaded.config.providers).map(
-    ([name, { base_url }]) => [name, base_url ?? DEFAULT_URLS[name]!] as const,
+    ([name, { base_url }]) => [name, base_url ?? ownDialect(name)!.defaultBaseUrl] as const,
   )
   const silent: string[] = []
   await Promise.all(

@@ -1,11 +1,21 @@
 /** Anthropic. */
 import type { ErrorCode } from '../../errors.ts'
-import { messages } from './anthropic-messages.ts'
-import type { Dialect, Route } from './provider.ts'
+import type { Dialect, Route } from '../dialect.ts'
+import { messages } from './messages.ts'
 
 export const anthropic: Dialect = {
   name: 'anthropic',
+  label: 'Anthropic',
   defaultBaseUrl: 'https://api.anthropic.com',
+  keyVariable: 'ANTHROPIC_API_KEY',
+  agentVariables: (address) => ({
+    ANTHROPIC_BASE_URL: address,
+    ANTHROPIC_API_URL: address,
+    ANTHROPIC_API_BASE: address,
+  }),
+  keyOf: (headers) => headers['x-api-key']?.toString(),
+  authenticate: (key) => ({ 'x-api-key': key }),
+  replyHeaders: /^anthropic-/,
   pathPrefix: '/v1',
 
   route(method, path): Route {

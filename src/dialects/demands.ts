@@ -2,9 +2,10 @@
  * What a request asks for beside its text: images, audio, files, the provider's own tools. One walk over the content,
  * for all formats: each names such a part by its `type`.
  */
-import { type Demands, TEXT_ONLY } from '../../budget/estimate.ts'
-import { CageError } from '../../errors.ts'
-import { isObject, type Json, type JsonObject } from '../json.ts'
+
+import { CageError } from '../errors.ts'
+import { type Demands, TEXT_ONLY } from './dialect.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** Looks through messages or input items. `imageTokens`: what one image costs at most. */
 export function readContent(content: Json | undefined, imageTokens: number): Demands {

@@ -1,6 +1,7 @@
 /** Reading what a provider says it used. What it says of tokens is never passed over: a field nobody knows counts. */
-import { isObject, type Json, type JsonObject } from '../json.ts'
-import { tokenCount } from './provider.ts'
+
+import { tokenCount } from './dialect.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
 
 /** Looks up counts in a usage, and remembers whether one was absurd. */
 export class UsageReader {

@@ -1,8 +1,6 @@
 /** OpenAI's Responses API: typed events, several output items of several parts each. */
 import { CageError } from '../../errors.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
-import { readContent, serverTools, withoutImages } from './demands.ts'
-import { asReported, imageTokens } from './openai-usage.ts'
+import { readContent, serverTools, withoutImages } from '../demands.ts'
 import {
   type Format,
   parseFrame,
@@ -11,8 +9,10 @@ import {
   type Sse,
   type StreamReader,
   type TextPlace,
-} from './provider.ts'
-import { tierTerms, UsageReader } from './usage.ts'
+} from '../dialect.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { tierTerms, UsageReader } from '../usage.ts'
+import { asReported, imageTokens } from './usage.ts'
 
 export const responses: Format = {
   readCall(body) {

@@ -1,20 +1,70 @@
 /**
- * A dialect is how a family of providers speaks: its routes and its errors. Each route on which calls are made has a
- * format: how requests, replies, usage and streams are written there. The road knows only these two interfaces.
- * `openai.ts` and `anthropic.ts` are the dialects there are; `openai-*.ts` and `anthropic-*.ts` are their formats.
+ * A dialect is how a family of providers speaks: its address, its keys, its routes and its errors. Each route on which
+ * calls are made has a format: how requests, replies, usage and streams are written there. Everything else knows only
+ * these two interfaces; a dialect is a folder beside this file, and `dialects.ts` is the list of them.
+ *
+ * Dialects are knowledge without state: they import nothing but each other's shared parts and errors, so that
+ * configuration, agents, budget and gateway can all use them.
  */
-import type { Demands } from '../../budget/estimate.ts'
-import type { Usage } from '../../budget/prices.ts'
-import type { ProviderConfig } from '../../config/schema.ts'
-import { CageError } from '../../errors.ts'
-import { isObject, type Json, type JsonObject } from '../json.ts'
+import type { IncomingHttpHeaders } from 'node:http'
+import { CageError } from '../errors.ts'
+import { isObject, type Json, type JsonObject } from './json.ts'
 
-/** Who answers calls. */
-export interface Provider {
-  name: string
-  dialect: Dialect
-  baseUrl: URL
-  settings: ProviderConfig
+/** What a request asks for that the length of its text does not tell. */
+export interface Demands {
+  /** The provider reads more than the request holds: stored answers, files, documents, the web. */
+  isInputUnseen: boolean
+  images: number
+  /** How many bytes of the request are images. */
+  imageBytes: number
+  /** Tokens of one image at most. */
+  imageTokens: number
+  audioInput: boolean
+  audioOutput: boolean
+  /** Service tiers and the like that were asked for, as `Usage.terms`. */
+  terms: readonly string[]
+  /** Searches that are made and paid for in any case. */
+  searches: number
+  /** Tools that the provider runs by itself, between which the model reads everything again; null without any. */
+  serverTools: ServerTools | null
+}
+
+export interface ServerTools {
+  /** How many there are that each have a limit of their own. */
+  count: number
+  /** The limit of each; null when the client did not say. */
+  uses: number | null
+}
+
+/** A request that is nothing but its text. */
+export const TEXT_ONLY: Demands = {
+  isInputUnseen: false,
+  images: 0,
+  imageBytes: 0,
+  imageTokens: 0,
+  audioInput: false,
+  audioOutput: false,
+  terms: [],
+  searches: 0,
+  serverTools: null,
+}
+
+/** What one call used. `input` is everything read, `output` everything written: cached and audio tokens are within. */
+export interface Usage {
+  input: number
+  cachedInput: number
+  cacheWrite: number
+  cacheWriteHour: number
+  output: number
+  audioInput?: number
+  audioOutput?: number
+  webSearches?: number
+  previewSearches?: number
+  fileSearches?: number
+  /** Tokens that the provider counts in a field nobody here knows; beside the others. */
+  unknownTokens?: number
+  /** On which terms the call was served, where they are not the standard: "flex", "priority", "fast" … */
+  terms?: readonly string[]
 }
 
 /** A format: calls, parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
@@ -85,8 +135,20 @@ export interface Format {
 }
 
 export interface Dialect {
-  readonly name: 'openai' | 'anthropic'
+  readonly name: string
+  /** For people, e.g. "OpenAI". */
+  readonly label: string
   readonly defaultBaseUrl: string
+  /** Environment variable in which its clients look for a key, and the name of the secret that holds ours. */
+  readonly keyVariable: string
+  /** Environment variables that send its clients to `address`, this dialect's place at the gateway. */
+  agentVariables(address: string): Record<string, string>
+  /** The key among a client's headers; undefined where there is none. */
+  keyOf(headers: IncomingHttpHeaders): string | undefined
+  /** The headers that carry a key. */
+  authenticate(key: string): Record<string, string>
+  /** Further headers of a reply that its clients read, beside those that all have. */
+  readonly replyHeaders: RegExp
   /** Version prefix of the provider's paths, put before every path. */
   readonly pathPrefix: string
   /** What a route is, by its path without version, e.g. "/chat/completions". */

@@ -1,8 +1,9 @@
 /** OpenAI's embeddings: text in, vectors out; only the input costs. */
-import { TEXT_ONLY } from '../../budget/estimate.ts'
+
+import type { Format, StreamReader } from '../dialect.ts'
+import { TEXT_ONLY } from '../dialect.ts'
 import { isObject, requireModel } from '../json.ts'
-import { readChatUsage } from './openai-chat.ts'
-import type { Format, StreamReader } from './provider.ts'
+import { readChatUsage } from './chat-completions.ts'
 
 export const embeddings: Format = {
   readCall: (body) => ({

@@ -1,8 +1,6 @@
 /** OpenAI's old completions: a prompt in, text out. */
-import { TEXT_ONLY } from '../../budget/estimate.ts'
+
 import { CageError } from '../../errors.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
-import { readChatUsage } from './openai-chat.ts'
 import {
   type Format,
   parseFrame,
@@ -10,9 +8,12 @@ import {
   type ReportedUsage,
   type Sse,
   type StreamReader,
+  TEXT_ONLY,
   tokenCount,
-} from './provider.ts'
-import { tierTerms } from './usage.ts'
+} from '../dialect.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { tierTerms } from '../usage.ts'
+import { readChatUsage } from './chat-completions.ts'
 
 /** What the API gives when a request does not say how much it wants. */
 const UNSTATED_TOKENS = 16

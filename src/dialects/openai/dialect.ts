@@ -1,10 +1,10 @@
 /** OpenAI, and everything that speaks like it. */
 import { ERRORS } from '../../errors.ts'
-import { chatCompletions } from './openai-chat.ts'
-import { completions } from './openai-completions.ts'
-import { embeddings } from './openai-embeddings.ts'
-import { responses } from './openai-responses.ts'
-import type { Dialect, Format, Route } from './provider.ts'
+import type { Dialect, Format, Route } from '../dialect.ts'
+import { chatCompletions } from './chat-completions.ts'
+import { completions } from './completions.ts'
+import { embeddings } from './embeddings.ts'
+import { responses } from './responses.ts'
 
 const CALLS: Readonly<Record<string, Format>> = {
   '/chat/completions': chatCompletions,
@@ -15,7 +15,13 @@ const CALLS: Readonly<Record<string, Format>> = {
 
 export const openai: Dialect = {
   name: 'openai',
+  label: 'OpenAI',
   defaultBaseUrl: 'https://api.openai.com/v1',
+  keyVariable: 'OPENAI_API_KEY',
+  agentVariables: (address) => ({ OPENAI_BASE_URL: `${address}/v1`, OPENAI_API_BASE: `${address}/v1` }),
+  keyOf: ({ authorization }) => authorization?.replace(/^bearer\s+/i, ''),
+  authenticate: (key) => ({ authorization: `Bearer ${key}` }),
+  replyHeaders: /^openai-/,
   pathPrefix: '',
 
   route(method, path): Route {

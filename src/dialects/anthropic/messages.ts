@@ -1,9 +1,8 @@
 /** Anthropic's messages. */
-import type { ServerTools } from '../../budget/estimate.ts'
+
 import { CageError } from '../../errors.ts'
-import { changeTexts } from '../../redaction/json.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
-import { readContent, serverTools } from './demands.ts'
+import { readContent, serverTools } from '../demands.ts'
+import type { ServerTools } from '../dialect.ts'
 import {
   type Format,
   parseFrame,
@@ -13,8 +12,10 @@ import {
   type StreamReader,
   type TextPlace,
   tokenCount,
-} from './provider.ts'
-import { tierTerms, UsageReader } from './usage.ts'
+} from '../dialect.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { changeTexts } from '../texts.ts'
+import { tierTerms, UsageReader } from '../usage.ts'
 
 export const messages: Format = {
   readCall: (body) => ({

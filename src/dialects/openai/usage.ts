@@ -1,7 +1,8 @@
 /** What OpenAI's formats count alike. */
+
+import type { ReportedUsage } from '../dialect.ts'
 import type { Json } from '../json.ts'
-import type { ReportedUsage } from './provider.ts'
-import { tierTerms, type UsageReader } from './usage.ts'
+import { tierTerms, type UsageReader } from '../usage.ts'
 
 interface Counts {
   /** Here the input includes what was cached, and what was written to a cache. */
