@@ -1,10 +1,13 @@
 /** The stage of the show: the outside world, where alerts arrive, and the state every show begins in. */
+import { resolve } from 'node:path'
+import { cacheOwner } from '../src/breaker/service-cache.ts'
 import type { Config } from '../src/config/schema.ts'
+import { packageFolder } from '../src/package-folder.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { type Inbox, openInbox } from './inbox.ts'
 import { type OperatedRuntime, seatOperator } from './operator.ts'
 import { type Lead, linkedinProfile, linkedinRequest, startWorld, type World, type WorldOptions } from './world.ts'
-import { DEMO_AGENT, demoConfig } from './world-config.ts'
+import { DEMO_AGENT, DEMO_ENVIRONMENT, demoConfig } from './world-config.ts'
 
 export interface Stage extends AsyncDisposable {
   world: World
@@ -44,12 +47,14 @@ function prepare(
   { checkpoints, circuits, state, cache }: Parameters<Stage['prepare']>[0],
   leads: readonly Lead[],
 ): void {
+  const script = `${packageFolder()}demo/lead_gen_agent.py`
+  const owner = cacheOwner({ id: '', name: DEMO_AGENT, script: resolve(script), environment: DEMO_ENVIRONMENT })
   checkpoints.forget(DEMO_AGENT)
   for (const name of Object.keys(state.read().circuits)) circuits.reset(name, 'the demo')
   for (const lead of leads) {
     cache.put(
       'linkedin_api',
-      { method: 'GET', path: linkedinRequest(lead), body: Buffer.alloc(0) },
+      { owner, method: 'GET', path: linkedinRequest(lead), headers: {}, body: Buffer.alloc(0) },
       { status: 200, contentType: 'application/json', body: Buffer.from(JSON.stringify(linkedinProfile(lead))) },
     )
   }

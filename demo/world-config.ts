@@ -9,6 +9,7 @@ const CACHE_TTL_S = 30 * 86_400
 
 /** Checkpoints are kept under it. */
 export const DEMO_AGENT = 'lead_gen_agent'
+export const DEMO_ENVIRONMENT = 'production'
 
 export interface DemoSettings {
   world: World
@@ -26,7 +27,7 @@ export function demoConfig(
     ...given,
     agent: {
       name: DEMO_AGENT,
-      environment: 'production',
+      environment: DEMO_ENVIRONMENT,
       // For a vault that cannot be opened; what is in the vault wins over it.
       env: { OPENAI_API_KEY: DEMO_KEYS[0], DEMO_PACE_MS: String(paceMs) },
     },

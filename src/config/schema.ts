@@ -205,6 +205,8 @@ const price = z.strictObject({
   confirm: z.boolean().optional(),
 })
 
+const httpMethod = z.string().regex(/^[A-Z]{1,20}$/, { error: 'a method in capitals such as POST' })
+
 const service = z.strictObject({
   base_url: url,
   /** What a successful live answer costs. (Default: 0.) */
@@ -214,8 +216,16 @@ const service = z.strictObject({
   breaker: breaker.prefault({}),
   fallback: z
     .strictObject({
-      /** Answer with the last good answer to the same request, not older than ttl_s. (Default: off; ttl_s: a day.) */
-      cache: z.strictObject({ ttl_s: seconds(31_536_000).default(86_400) }).optional(),
+      /**
+       * Answer with the last good answer to the same request of the same agent, not older than ttl_s. Answers to other
+       * methods, which may do something, only when they are listed. (Default: off; ttl_s: a day; methods: GET, HEAD.)
+       */
+      cache: z
+        .strictObject({
+          ttl_s: seconds(31_536_000).default(86_400),
+          methods: z.array(httpMethod).default(['GET', 'HEAD']),
+        })
+        .optional(),
       /** Answer with this JSON. (Default: off.) */
       placeholder: z.json().optional(),
     })

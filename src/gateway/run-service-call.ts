@@ -11,8 +11,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { type CircuitSettings, type Circuits, settingsOf } from '../breaker/circuits.ts'
-import { type FallbackAnswer, fallbackTier, findFallback, type ServiceCache, TIER_WORDS } from '../breaker/fallback.ts'
+import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../breaker/fallback.ts'
 import { retry } from '../breaker/retry.ts'
+import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../breaker/service-cache.ts'
 import type { Hold, HoldRequest, Ledger, Settled } from '../budget/ledger.ts'
 import type { Clock } from '../clock.ts'
 import type { ServiceConfig } from '../config/schema.ts'
@@ -71,7 +72,7 @@ export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Pr
   const open = openCall(parts, call)
   const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
   const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone
-  const fallback = isOutage(live) ? findFallback(parts.cache, call.service, open.service, call) : undefined
+  const fallback = isOutage(live) ? findFallback(parts.cache, call.service, open.service, open.request) : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
   recordCalled(parts, call, open, live, fallback, settled)
   if (fallback) recordFallback(parts, call, live, fallback)
@@ -83,13 +84,16 @@ export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Pr
 interface OpenServiceCall {
   id: CallId
   service: ServiceConfig
+  /** As the cache knows it. */
+  request: ServiceRequest
   url: URL
   cost: Nanodollars
   /** Monotonic ms. */
   startedAt: number
 }
 
-function openCall({ services, clock }: ServiceParts, { service: name, path }: ServiceCall): OpenServiceCall {
+function openCall({ services, state, clock }: ServiceParts, call: ServiceCall): OpenServiceCall {
+  const { service: name, path } = call
   const service = Object.hasOwn(services, name) ? services[name] : undefined
   if (!service) {
     throw new CageError('not_found', `no service is called "${name}"`, {
@@ -100,6 +104,8 @@ function openCall({ services, clock }: ServiceParts, { service: name, path }: Se
   return {
     id: newCallId(),
     service,
+    // Whoever makes calls is among the agents (`untilRunning`).
+    request: { ...call, owner: cacheOwner(state.read().agents[call.caller.agentId]!) },
     url: joinUrl(service.base_url, path),
     cost: fromUsd(service.cost_per_call_usd),
     startedAt: clock.monotonic(),
@@ -223,7 +229,7 @@ function recordCalled(
     },
     () => {
       settled?.write()
-      if (live.answer && open.service.fallback.cache) keep(cache, call, live.answer)
+      if (live.answer) keep(cache, call.service, open, live.answer)
     },
   )
 }
@@ -245,10 +251,15 @@ function sentence(
   return parts.join(' · ')
 }
 
-/** Only what came plain: an encoding is not kept with the answer. */
-function keep(cache: ServiceCache, call: ServiceCall, { status, headers, body }: LiveAnswer): void {
-  if ((headers['content-encoding'] ?? 'identity') !== 'identity') return
-  cache.put(call.service, call, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
+function keep(
+  cache: ServiceCache,
+  name: string,
+  { service, request }: OpenServiceCall,
+  { status, headers, body }: LiveAnswer,
+): void {
+  const isWanted = service.fallback.cache?.methods.includes(request.method)
+  if (!isWanted || !mayStore(request.headers, headers)) return
+  cache.put(name, request, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
 }
 
 function recordFallback(

@@ -1,10 +1,19 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { expect, test } from 'vitest'
-import { fallbackTier, findFallback, ServiceCache, type ServiceRequest } from '../../src/breaker/fallback.ts'
+import { fallbackTier, findFallback } from '../../src/breaker/fallback.ts'
+import { cacheOwner, mayStore, ServiceCache, type ServiceRequest } from '../../src/breaker/service-cache.ts'
 import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
 import { openDatabase } from '../../src/db/database.ts'
+import { newToken } from '../../src/ids.ts'
 import { HandClock } from './support.ts'
 
-const get = (path: string, body = ''): ServiceRequest => ({ method: 'GET', path, body: Buffer.from(body) })
+const get = (path: string, body = '', headers = {}): ServiceRequest => ({
+  owner: 'alice',
+  method: 'GET',
+  path,
+  headers,
+  body: Buffer.from(body),
+})
 
 const answer = (body: string, status = 200) => ({ status, contentType: 'text/plain', body: Buffer.from(body) })
 
@@ -24,6 +33,59 @@ test('the same request gets the last good answer, byte for byte', () => {
   cache.put('linkedin_api', get('/a?b=1'), answer('old'))
   cache.put('linkedin_api', get('/a?b=1'), answer('\u0000é\n'))
   expect(cache.get('linkedin_api', get('/a?b=1'), 60)).toEqual(answer('\u0000é\n'))
+})
+
+test('another caller, another credential and another representation are another request', () => {
+  const { cache } = openCache()
+  const mine = get('/me', '', { 'x-user-key': 'alice', authorization: 'Bearer a', cookie: 'a=1' })
+  cache.put('s', mine, answer('private'))
+  for (const other of [
+    { ...mine, owner: 'bob' },
+    { ...mine, headers: { ...mine.headers, 'x-user-key': 'bob' } },
+    { ...mine, headers: { ...mine.headers, authorization: 'Bearer b' } },
+    { ...mine, headers: { ...mine.headers, cookie: undefined } },
+    { ...mine, headers: { ...mine.headers, 'accept-language': 'de' } },
+  ]) {
+    expect(cache.get('s', other, 60)).toBeUndefined()
+  }
+  const same = { ...mine.headers, 'user-agent': 'another', traceparent: '00-1', 'x-token': newToken('run') }
+  expect(cache.get('s', { ...mine, headers: same }, 60)).toEqual(answer('private'))
+})
+
+test('an earlier start of the same script is the same caller; another script, name or environment is not', () => {
+  const agent = { id: 'ag-1', name: 'agent', script: '/a/agent.py', environment: 'staging' }
+  expect(cacheOwner({ ...agent, id: 'ag-2' })).toBe(cacheOwner(agent))
+  const others = [
+    { ...agent, script: '/b/agent.py' },
+    { ...agent, name: 'other' },
+    { ...agent, environment: 'production' },
+    { ...agent, script: '' },
+    { ...agent, script: '', id: 'ag-2' },
+  ]
+  expect(new Set([agent, ...others].map(cacheOwner)).size).toBe(6)
+})
+
+test.each<[request: IncomingHttpHeaders, answer: IncomingHttpHeaders, may: boolean]>([
+  [{}, {}, true],
+  [{}, { 'cache-control': 'max-age=60, public' }, true],
+  [{}, { 'cache-control': 'Private, max-age=60' }, false],
+  [{}, { 'cache-control': 'no-store' }, false],
+  [{}, { 'cache-control': 'no-cache="set-cookie"' }, false],
+  [{ 'cache-control': 'no-store' }, {}, false],
+  [{}, { vary: 'Accept-Encoding, X-User-Key, Authorization' }, true],
+  [{}, { vary: 'User-Agent' }, false],
+  [{}, { vary: '*' }, false],
+  [{}, { 'content-encoding': 'gzip' }, false],
+])('whether an answer is stored is up to client and service: %j, %j: %s', (request, answer, may) => {
+  expect(mayStore(request, answer)).toBe(may)
+})
+
+test('a method that may do something is answered from the cache only where the configuration says so', () => {
+  const { cache } = openCache()
+  const post = { ...get('/mails'), method: 'POST' }
+  cache.put('s', post, answer('sent', 201))
+  expect(findFallback(cache, 's', serviceWith({ cache: {} }), post)).toBeUndefined()
+  expect(findFallback(cache, 's', serviceWith({ cache: { methods: ['POST'] } }), post)).toMatchObject({ status: 201 })
 })
 
 test('another service, method, path, query or body is another request', () => {

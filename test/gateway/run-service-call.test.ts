@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { Agent } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Circuits } from '../../src/breaker/circuits.ts'
-import { ServiceCache } from '../../src/breaker/fallback.ts'
+import { cacheOwner, ServiceCache } from '../../src/breaker/service-cache.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openDatabase } from '../../src/db/database.ts'
@@ -36,7 +36,7 @@ const AGENT = 'lg-7a3f9c2d'
 const RUN = 'run-5f0c2b9e41d3'
 
 /** A service that costs ten cents, never retried unless the test says so. */
-async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
+async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): Promise<Road> {
   const fake = await startFakeService()
   const database = openDatabase({ path: ':memory:' })
   const world = openWorld(database)
@@ -74,8 +74,8 @@ async function openRoad(input: ServiceInput = {}, limit = '50'): Promise<Road> {
     state,
     clock,
     dispatcher,
-    keys: { find: () => undefined },
-    serviceKeyNames: {},
+    keys: { find: () => key },
+    serviceKeyNames: { linkedin_api: 'LINKEDIN_KEY' },
   }
   return {
     ...world,
@@ -191,6 +191,19 @@ describe('a live call', () => {
     })
     expect(JSON.stringify(road.fake.seen)).not.toContain(token)
   })
+
+  test.each(['run', 'ic', 'code', 'ticket', 'refresh'] as const)(
+    "never sends a token of ours (%s_…), which does not take the place of the service's own key either",
+    async (prefix) => {
+      const road = await openRoad({}, '50', 'key-of-the-service')
+      const token = newToken(prefix)
+      const headers = { authorization: `Bearer ${token}`, 'x-api-key': token, cookie: `a=${token}` }
+      expect((await road.call({ headers })).status).toBe(200)
+      expect(road.fake.seen[0]?.headers.authorization).toBe('Bearer key-of-the-service')
+      expect(JSON.stringify(road.fake.seen)).not.toContain(token)
+      await expect(road.call({ path: `/a?key=${token}` })).rejects.toMatchObject({ code: 'bad_request' })
+    },
+  )
 
   test('that the budget cannot pay is not sent and leaves no trace at the service', async () => {
     const road = await openRoad({}, '0.05')
@@ -455,6 +468,21 @@ describe('when the service fails', () => {
 })
 
 describe('the cache', () => {
+  test("gives nobody another caller's answer, and repeats no action", async () => {
+    const road = await openRoad({ fallback: CACHE, breaker: { failures: 100 } })
+    road.fake.behave(answers(200, { private: 'of alice' }))
+    const alice = { 'x-user-key': 'alice' }
+    await road.call({ headers: alice })
+    await road.call({ method: 'POST', path: '/mails', body: Buffer.from('{}') })
+    await road.call({ path: '/secret', headers: { 'cache-control': 'no-store' } })
+    road.fake.behave(answers(503, { down: true }))
+    const down = { status: 503, headers: { 'x-iron-cage-tier': '1' } }
+    expect(await road.call({ headers: alice })).toMatchObject({ status: 200, headers: { 'x-iron-cage-tier': '2' } })
+    expect(await road.call({ headers: { 'x-user-key': 'bob' } })).toMatchObject(down)
+    expect(await road.call({ method: 'POST', path: '/mails', body: Buffer.from('{}') })).toMatchObject(down)
+    expect(await road.call({ path: '/secret' })).toMatchObject(down)
+  })
+
   test('is filled by good answers only', async () => {
     const road = await openRoad({ fallback: CACHE, breaker: { failures: 1 } })
     road.fake.behave(answers(404))
@@ -484,7 +512,13 @@ describe('the cache', () => {
     const { database, clock } = road
     new ServiceCache({ database, clock }).put(
       'linkedin_api',
-      { method: 'GET', path: '/companies?domain=acme.com', body: Buffer.alloc(0) },
+      {
+        owner: cacheOwner(road.state.read().agents[AGENT]!),
+        method: 'GET',
+        path: '/companies?domain=acme.com',
+        headers: {},
+        body: Buffer.alloc(0),
+      },
       { status: 203, contentType: 'image/png', body },
     )
     road.fake.behave(resets)

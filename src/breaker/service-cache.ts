@@ -1,0 +1,141 @@
+/**
+ * The last good answer of each service to each request. Answers are rows, so they survive a restart. The cache is a
+ * courtesy: what cannot be read is a miss.
+ *
+ * The rules are:
+ * - An answer is for who got it: the same caller, with the same headers. Only headers that no service answers by are left
+ *   out of the comparison, so that nobody gets what another's credentials opened.
+ * - What the service or the client says must not be stored is not.
+ */
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { isAbsolute } from 'node:path'
+import { type Clock, isoTime } from '../clock.ts'
+import type { Database } from '../db/database.ts'
+import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
+import { CageError } from '../errors.ts'
+import { OWN_TOKEN } from '../ids.ts'
+
+/** A longer answer is not kept. */
+const MAX_BODY_BYTES = 1_048_576
+/** Of each service; older answers go first. */
+const MAX_ANSWERS = 10_000
+const MAX_BYTES = 256 * 1_048_576
+
+/** What makes two requests to a service the same. */
+export interface ServiceRequest {
+  /** Whose request it is (`cacheOwner`). */
+  owner: string
+  method: string
+  /** Path and query on the service, e.g. "/search?name=acme". */
+  path: string
+  headers: IncomingHttpHeaders
+  body: Uint8Array
+}
+
+export interface ServiceAnswer {
+  status: number
+  contentType: string
+  body: Buffer
+}
+
+/**
+ * Whose answers an agent is given: its own, and those of earlier starts of the same script under the same name and
+ * environment. A client that is not supervised has no script; it is known by its id.
+ */
+export const cacheOwner = (agent: { id: string; name: string; script: string; environment: string }): string =>
+  JSON.stringify(
+    isAbsolute(agent.script) ? [agent.environment, agent.name, agent.script] : [agent.environment, agent.id],
+  )
+
+/** Whether an answer may be stored, by what client and service say of it (RFC 9111, 5.2). */
+export function mayStore(request: IncomingHttpHeaders, answer: IncomingHttpHeaders): boolean {
+  // An encoding is not kept with the answer.
+  if ((answer['content-encoding'] ?? 'identity') !== 'identity') return false
+  if (directives(request['cache-control']).includes('no-store')) return false
+  if (directives(answer['cache-control']).some((name) => UNSTORED.has(name))) return false
+  return directives(answer.vary).every((name) => name === 'accept-encoding' || isCompared(name))
+}
+
+/** Names in a list of directives or headers, in small letters, without their values. */
+const directives = (header: string | undefined): string[] =>
+  (header ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((directive) => directive.split('=', 1)[0]!.trim())
+    .filter(Boolean)
+
+const UNSTORED = new Set(['no-store', 'private', 'no-cache'])
+
+/** Headers that change from request to request, or speak of the connection, the client or us: no answer depends on them. */
+const NOT_COMPARED =
+  /^(\*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-length|accept-encoding|user-agent|date|cache-control|pragma|x-iron-cage-.+|traceparent|tracestate|baggage|sentry-trace|x-request-id|x-correlation-id|x-amzn-trace-id|x-cloud-trace-context|x-b3-.+)$/
+
+const isCompared = (name: string): boolean => !NOT_COMPARED.test(name)
+
+export class ServiceCache {
+  readonly #table: ServiceCacheTable
+  readonly #clock: Clock
+  readonly #bytesKept: number
+  /** How long each kept answer is, by service and request, the oldest first: SQLite would have to read them all. */
+  readonly #kept = new Map<string, { bytes: number; answers: Map<string, number> }>()
+
+  /** `bytesKept`: of each service. (Default: 256 MiB.) */
+  constructor({ database, clock, bytesKept = MAX_BYTES }: { database: Database; clock: Clock; bytesKept?: number }) {
+    this.#table = serviceCacheTable(database)
+    this.#clock = clock
+    this.#bytesKept = bytesKept
+    for (const { service, key, bytes } of this.#table.sizes()) this.#count(service, key, bytes)
+  }
+
+  /** The last good answer to the same request, unless it is older than `ttlS` seconds. */
+  get(service: string, request: ServiceRequest, ttlS: number): ServiceAnswer | undefined {
+    try {
+      const row = this.#table.find(service, requestKey(request))
+      if (!row || this.#clock.now() - Date.parse(row.stored_at) > ttlS * 1000) return undefined
+      return { status: row.status, contentType: row.content_type, body: row.body }
+    } catch (error) {
+      if (!isStorageFault(error) && !(error instanceof CageError)) throw error
+      return undefined
+    }
+  }
+
+  /** Keeps a good answer in place of the one before; passes over what is no complete 2xx or too long. */
+  put(service: string, request: ServiceRequest, { status, contentType, body }: ServiceAnswer): void {
+    const isWhole = status >= 200 && status < 300 && status !== 206
+    if (!isWhole || body.length > MAX_BODY_BYTES) return
+    const key = requestKey(request)
+    const stored_at = isoTime(this.#clock.now())
+    this.#table.put({ service, request_key: key, status, content_type: contentType, body, stored_at })
+    const kept = this.#count(service, key, body.length)
+    for (const [oldest, bytes] of kept.answers) {
+      if (kept.answers.size <= MAX_ANSWERS && kept.bytes <= this.#bytesKept) break
+      this.#table.remove(service, oldest)
+      kept.answers.delete(oldest)
+      kept.bytes -= bytes
+    }
+  }
+
+  #count(service: string, key: string, bytes: number) {
+    const kept = this.#kept.get(service) ?? { bytes: 0, answers: new Map<string, number>() }
+    this.#kept.set(service, kept)
+    kept.bytes += bytes - (kept.answers.get(key) ?? 0)
+    // The newest is the last.
+    kept.answers.delete(key)
+    kept.answers.set(key, bytes)
+    return kept
+  }
+}
+
+/** Hashed whole: a query or a header may hold a key of the service. */
+function requestKey({ owner, method, path, headers, body }: ServiceRequest): string {
+  const compared = Object.entries(headers)
+    // A token of ours says who asks, which is the owner.
+    .filter(([name, value]) => value !== undefined && isCompared(name) && !OWN_TOKEN.test(String(value)))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+  return createHash('sha256')
+    .update(JSON.stringify([owner, method, path, compared]))
+    .update(body)
+    .digest('hex')
+}
