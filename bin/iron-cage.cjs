@@ -5,9 +5,9 @@
 // Before anything else: without a listener Node opens a debugger for whoever sends this signal.
 process.on('SIGUSR1', function () {})
 var version = process.versions.node.split('.').map(Number)
-if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
+if (version[0] < 22 || (version[0] === 22 && version[1] < 21)) {
   console.error(
-    'iron-cage: needs Node 22.19 or newer, this is Node ' + process.versions.node + ' (' + process.execPath + ').\n' +
+    'iron-cage: needs Node 22.21 or newer, this is Node ' + process.versions.node + ' (' + process.execPath + ').\n' +
       '  In a checkout, "npx iron-cage" uses the Node that "npm ci" brought; elsewhere install Node 24.'
   )
   process.exit(2)

@@ -40,3 +40,13 @@ if ! command -v chromium > /dev/null && ! command -v google-chrome > /dev/null &
     exit 1
   fi
 fi
+
+if ! command -v javac > /dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    echo "Installing a JDK (once) …"
+    apt-get update -qq && apt-get install -y -qq openjdk-17-jdk-headless > /dev/null
+  else
+    echo "tests need a JDK, 11 or newer: install one (Debian: apt-get install openjdk-17-jdk-headless)" >&2
+    exit 1
+  fi
+fi

@@ -40,6 +40,7 @@ export const ERRORS = {
   },
   not_found: { status: 404, exit: 5, hint: 'list what there is with "iron-cage ps"' },
   method_not_allowed: { status: 405, exit: 2, hint: 'use a method that the header Allow names' },
+  websocket_unsupported: { status: 426, exit: 2, hint: 'make the call over HTTP; streams are server-sent events' },
   conflict: { status: 409, exit: 6, hint: 'look at the present state with "iron-cage status"' },
   already_running: { status: 409, exit: 6, hint: 'stop that server, or choose another --db' },
   port_taken: { status: 409, exit: 6, hint: 'choose another port with --port' },

@@ -271,7 +271,12 @@ async function listenOnAll(
 ): Promise<Server[]> {
   const open = async (address: string, at: number): Promise<Server> => {
     const server = createServer(
-      { keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true, maxHeaderSize: MOST_HEADER_BYTES },
+      {
+        keepAliveTimeout: KEEP_ALIVE_MS,
+        noDelay: true,
+        maxHeaderSize: MOST_HEADER_BYTES,
+        shouldUpgradeCallback: isLiveView,
+      },
       onRequest,
     )
     server.on('upgrade', onUpgrade)
@@ -292,6 +297,13 @@ async function listenOnAll(
   }
   return servers
 }
+
+/**
+ * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110 (7.8)
+ * says: Java's HttpClient and curl offer h2c with ordinary calls.
+ */
+const isLiveView = ({ url, headers }: IncomingMessage): boolean =>
+  /^websocket$/i.test(headers.upgrade ?? '') && url?.split('?', 1)[0] === '/ws'
 
 function listen(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -66,6 +66,11 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   const { name, path } = address
   const provider = address.isService ? undefined : parts.upstream.find(name)
   exchange.dialect = provider?.dialect ?? exchange.dialect
+  if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
+    throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
+      hint: 'Realtime and Responses over a WebSocket are not supported: set your client to HTTP',
+    })
+  }
   const caller = identifyCaller(address, request, parts)
   await parts.keys.loaded
   if (address.isService) return runService(parts, { caller, name, path }, request, client)
@@ -108,6 +113,7 @@ function refuse({ onFault, clean }: GatewayParts, { client, dialect, call }: Exc
     // Both SDKs obey: a refusal that time does not mend is answered once.
     ...(retry ? {} : { 'x-should-retry': 'false' }),
     ...(error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
+    ...(status === 426 ? { connection: 'upgrade', upgrade: 'HTTP/1.1' } : {}),
   }
   client.send(status, headers, JSON.stringify(dialect.errorBody(error, requestId)))
 }
@@ -125,16 +131,22 @@ function readCall(format: Format, bytes: Buffer): Pick<LlmCall, 'body'> & Return
   return { body, ...format.readCall(body) }
 }
 
-/** Not the provider's business: hop by hop, ours, or replaced. */
+/**
+ * Not the provider's business: of the connection, ours, replaced, or another meaning than that of the method, path and
+ * body that were read here.
+ */
 const DROPPED =
-  /^(authorization|x-api-key|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+)$/
+  /^(authorization|x-api-key|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|content-encoding|content-type|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+|x-iron-cage-.+|x-http-method|x-http-method-override|x-method-override|x-original-.+|x-rewrite-.+)$/
 
 /** The client's headers but its key, which is chosen when the request is sent. */
-function passedOn(request: IncomingMessage): Record<string, string> {
+function passedOn({ headers, method }: IncomingMessage): Record<string, string> {
+  const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
   const passed: Record<string, string> = {}
-  for (const [header, value] of Object.entries(request.headers)) {
-    if (value !== undefined && !DROPPED.test(header)) passed[header] = String(value)
+  for (const [header, value] of Object.entries(headers)) {
+    if (value !== undefined && !DROPPED.test(header) && !ofConnection.has(header)) passed[header] = String(value)
   }
+  // What is sent is what was parsed, written anew.
+  if (method === 'POST') passed['content-type'] = 'application/json'
   passed['accept-encoding'] = 'identity'
   return passed
 }

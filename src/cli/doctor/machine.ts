@@ -12,7 +12,7 @@ import { packageFolder } from '../../package-folder.ts'
 import { readProcessTable } from '../../process-table.ts'
 import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
-const LEAST_NODE = '22.19'
+const LEAST_NODE = '22.21'
 /** Before it, SQLite could lose the newest pages of a WAL. */
 const LEAST_SQLITE = '3.51.3'
 const LEAST_PYTHON = '3.9'
