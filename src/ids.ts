@@ -51,10 +51,3 @@ export const newUserId = (): string => `user-${hex(6)}`
 export const newSessionId = (): string => `session-${hex(16)}`
 export const newSecretId = (): string => `secret-${hex(8)}`
 export const newIncidentId = (): string => `pii-${hex(6)}`
-
-/** 256 random bits, URL-safe. Stored only as SHA-256. */
-export const newToken = (prefix: 'run' | 'code' | 'ticket' | 'refresh' | 'ic'): string =>
-  `${prefix}_${randomBytes(32).toString('base64url')}`
-
-/** A token of ours, anywhere in a text. */
-export const OWN_TOKEN = /(?<![A-Za-z0-9])(?:run|code|ticket|refresh|ic)_[\w-]{43}/

@@ -30,16 +30,16 @@ import { isStorageFault } from './db/storage-fault.ts'
 import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
 import { Upstream } from './gateway/upstream.ts'
-import { newToken } from './ids.ts'
 import { type Log, openLog } from './log.ts'
 import { packageFolder } from './package-folder.ts'
 import { ancestorsWith } from './process-table.ts'
 import { Incidents } from './redaction/incidents.ts'
-import { forLogs, policyOf } from './redaction/policy.ts'
+import { forLogs, policyOf, SECRETS_ONLY } from './redaction/policy.ts'
 import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
 import { withheldOnFault } from './state/clean.ts'
 import { StateManager } from './state/state-manager.ts'
+import { newToken } from './tokens.ts'
 import { ProviderKeys } from './vault/provider-keys.ts'
 import { Rotation } from './vault/rotation.ts'
 import { Vault } from './vault/vault.ts'
@@ -98,6 +98,13 @@ export function keyNamesOf(
   )
 }
 
+/** Secrets of the server itself that have no form of their own. */
+function knownSecretsOf({ alerts }: Config, masterKey: string | undefined): string[] {
+  const mailPassword = alerts.email && decodeURIComponent(new URL(alerts.email.smtp_url).password)
+  const values = [masterKey, mailPassword, ...alerts.webhooks.map(({ secret }) => secret)]
+  return values.filter((value) => value !== undefined)
+}
+
 /**
  * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`; whatever was opened by then
  * is closed again.
@@ -114,8 +121,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   try {
     const redactor = new Redactor(policyOf(config.safety))
     const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
+    const secretsRedactor = new Redactor(SECRETS_ONLY)
     const clean = withheldOnFault((text) => logRedactor.clean(text))
-    const cleanEvents = (text: string) => (redactor.covers('logs') ? clean(text) : text)
+    /** For what agents do: all the policy detects, or secrets alone where its scope leaves out logs. */
+    const eventRedactor = () => (redactor.covers('logs') ? logRedactor : secretsRedactor)
+    const cleanEvents = (text: string) => eventRedactor().clean(text)
     if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
     const log = openLog({
       dir: config.log.dir,
@@ -163,10 +173,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => state.close())
 
     const { masterKey, masterKeyProblem } = options
+    const ownValues = knownSecretsOf(config, masterKey)
     const onValues = (values: readonly string[]) => {
-      redactor.know(values)
-      logRedactor.know(values)
+      for (const each of [redactor, logRedactor, secretsRedactor]) each.know([...ownValues, ...values])
     }
+    onValues([])
     const vault = await Vault.open({ database, state, audit, clock, masterKey, masterKeyProblem, onValues })
     opened.push(() => vault.close())
     const pids = vault.isLocked ? [] : ancestorsWith('IRON_CAGE_MASTER_KEY')
@@ -223,8 +234,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       shimFolder: `${packageFolder()}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       redact: (text, agentId) => {
-        if (!redactor.covers('logs')) return text
-        const { text: safe, findings } = logRedactor.redact(text)
+        const { text: safe, findings } = eventRedactor().redact(text)
         incidents.recordAll(findings, { agentId, callId: null, place: 'output' })
         return safe
       },

@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['db', 'config'],
   ['dialects'],
   ['log', 'process-table', 'package-folder'],
-  ['events', 'errors', 'ids', 'money', 'clock'],
+  ['events', 'errors', 'ids', 'tokens', 'money', 'clock'],
 ]
 
 /** Parts of the last group build on each other in this order only. */

@@ -1,6 +1,7 @@
 /** Run tokens: what an agent proves itself with while its run lasts. Kept as hashes, in memory: they die with the run. */
 import { hash } from 'node:crypto'
-import { type AgentId, newToken, type RunId } from '../ids.ts'
+import type { AgentId, RunId } from '../ids.ts'
+import { newToken } from '../tokens.ts'
 
 export interface TokenRun {
   agentId: AgentId

@@ -17,7 +17,8 @@ import type { Database } from '../db/database.ts'
 import { type SessionRow, type SessionTable, sessionTable } from '../db/sessions.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
-import { newSessionId, newToken } from '../ids.ts'
+import { newSessionId } from '../ids.ts'
+import { ACCESS_TOKEN_HEADER, newToken } from '../tokens.ts'
 import type { Identity } from './roles.ts'
 import { hashOf } from './run-tokens.ts'
 import type { User, UserRole, Users } from './users.ts'
@@ -120,8 +121,8 @@ export class Sessions {
   async identify(token: string): Promise<Identity> {
     if (hashOf(token) === this.#operatorHash) return { ...OPERATOR, session: 'operator' }
     const claims = await jwtVerify(token, this.#key, {
-      algorithms: ['HS256'],
-      typ: 'at+jwt',
+      algorithms: [ACCESS_TOKEN_HEADER.alg],
+      typ: ACCESS_TOKEN_HEADER.typ,
       audience: 'iron-cage',
       requiredClaims: ['sub', 'exp'],
       currentDate: new Date(this.#clock.now()),
@@ -185,7 +186,7 @@ export class Sessions {
     }
     this.#put(row)
     const accessToken = await new SignJWT({ role })
-      .setProtectedHeader({ alg: 'HS256', typ: 'at+jwt' })
+      .setProtectedHeader(ACCESS_TOKEN_HEADER)
       .setSubject(id)
       .setAudience('iron-cage')
       .setExpirationTime(Math.floor(this.#clock.now() / 1000) + ACCESS_S)

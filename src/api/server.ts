@@ -204,7 +204,7 @@ function tellRefusals({ state, clock }: ServerParts): (request: IncomingMessage,
     minute = now
     told += 1
     if (told > TOLD_A_MINUTE) return
-    const path = url.split('?', 1)[0]!.slice(0, 200).replaceAll(TOKEN, '$1_…')
+    const path = url.split('?', 1)[0]!.replaceAll(TOKEN, '$1_…').slice(0, 200)
     state.record({
       type: 'auth.failed',
       level: 'WARN',

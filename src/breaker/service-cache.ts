@@ -15,7 +15,7 @@ import type { Database } from '../db/database.ts'
 import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
-import { OWN_TOKEN } from '../ids.ts'
+import { holdsOwnToken } from '../tokens.ts'
 
 /** A longer answer is not kept. */
 const MAX_BODY_BYTES = 1_048_576
@@ -132,7 +132,7 @@ export class ServiceCache {
 function requestKey({ owner, method, path, headers, body }: ServiceRequest): string {
   const compared = Object.entries(headers)
     // A token of ours says who asks, which is the owner.
-    .filter(([name, value]) => value !== undefined && isCompared(name) && !OWN_TOKEN.test(String(value)))
+    .filter(([name, value]) => value !== undefined && isCompared(name) && !holdsOwnToken(String(value)))
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')
     .update(JSON.stringify([owner, method, path, compared]))

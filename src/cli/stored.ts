@@ -8,8 +8,8 @@ import type { Config } from '../config/schema.ts'
 import { type CallTable, callTable } from '../db/calls.ts'
 import { type Database, openDatabase } from '../db/database.ts'
 import { CageError } from '../errors.ts'
-import { newToken } from '../ids.ts'
 import { StateManager } from '../state/state-manager.ts'
+import { newToken } from '../tokens.ts'
 
 export interface Stored {
   database: Database

@@ -7,7 +7,7 @@ import type { Dispatcher } from 'undici'
 import { parseRetryAfter } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import { OWN_TOKEN } from '../ids.ts'
+import { holdsOwnToken } from '../tokens.ts'
 
 export interface ServiceAttempt {
   dispatcher: Dispatcher
@@ -192,7 +192,7 @@ export function joinUrl(baseUrl: string, path: string): URL {
   const below = base.pathname.replace(/\/+$/, '')
   const url = URL.parse(`${base.origin}${below}/${path.replace(/^\//, '')}`)
   const isInside = url?.origin === base.origin && url.pathname.startsWith(`${below}/`)
-  if (isInside && !hasDotSegment(url.pathname) && !OWN_TOKEN.test(url.href)) return url
+  if (isInside && !hasDotSegment(url.pathname) && !holdsOwnToken(url.href)) return url
   throw new CageError('bad_request', 'the path does not stay within the service')
 }
 
@@ -209,7 +209,7 @@ function hasDotSegment(pathname: string): boolean {
 /** What opens our own doors stays here, in whatever header it came; the service's own key then takes its place. */
 function forwardedHeaders({ headers, key }: ServiceAttempt): Record<string, string | string[]> {
   const kept = endToEnd(headers)
-  const tokens = Object.entries(kept).filter(([, value]) => OWN_TOKEN.test(String(value)))
+  const tokens = Object.entries(kept).filter(([, value]) => holdsOwnToken(String(value)))
   for (const name of ['host', 'expect', ...tokens.map(([name]) => name)]) delete kept[name]
   // An answer is cached as it came, so it should come plain.
   return { ...(key && { authorization: `Bearer ${key}` }), ...kept, 'accept-encoding': 'identity' }

@@ -1,6 +1,7 @@
 /** What is looked for in a text and what is done about it. */
 import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
+import { holdsOwnToken } from '../tokens.ts'
 import { emailAddress, emailDomain } from './email-domain.ts'
 
 export type Scope = Config['safety']['scope'][number]
@@ -39,6 +40,9 @@ export const policyOf = ({ allow_domains, allow_values, ...safety }: Config['saf
 /** Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies. */
 export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact', modes: {} })
 
+/** Where logs are not in the policy's scope: known values and tokens of ours are taken out all the same. */
+export const SECRETS_ONLY: Policy = { ...DEFAULT_POLICY, detect: [] }
+
 export type Risk = 'HIGH' | 'MEDIUM'
 
 export const RISKS: Readonly<Record<PiiType, Risk>> = {
@@ -62,9 +66,10 @@ export const REPLACEMENTS: Readonly<Record<PiiType, string>> = {
   secret: '[SECRET_REDACTED]',
 }
 
-/** What happens to a finding of a type. */
-export function actionFor(policy: Policy, type: PiiType): SafetyMode {
-  return policy.modes[type] ?? policy.mode
+/** What happens to a finding. A token of ours is never left in place. */
+export function actionFor(policy: Policy, type: PiiType, value: string): SafetyMode {
+  const action = policy.modes[type] ?? policy.mode
+  return action === 'warn' && type === 'secret' && holdsOwnToken(value) ? 'redact' : action
 }
 
 /** Whether a value is left alone. A secret never is: one in a configuration would be another one in clear. */

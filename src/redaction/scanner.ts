@@ -18,6 +18,7 @@ import type { KnownValues } from './known-values.ts'
 import { LOCAL_MAX } from './local-part.ts'
 import type { Match } from './match.ts'
 import { type Detects, findNumber } from './number.ts'
+import { findAccessToken, findOwnToken } from './own-token.ts'
 import {
   findDataCenterKey,
   findDottedToken,
@@ -193,8 +194,10 @@ export class Scanner {
         return this.#detectMark(position)
       case LETTER_A:
         return findSecretOfA(window, position)
-      case LETTER_J:
-        return findWebToken(window, position)
+      case LETTER_J: {
+        const own = findAccessToken(window, position)
+        return own || window.cut || !this.#detects.secret ? own : findWebToken(window, position)
+      }
       case LETTER_T:
         return findWordAt(window, position)
       default:
@@ -221,7 +224,10 @@ export class Scanner {
   #detectMark(position: number): Match | null {
     const window = this.#window
     const code = window.text.charCodeAt(position)
-    if (code === 0x2e) {
+    if (code === 0x5f) {
+      const own = findOwnToken(window, position)
+      if (own || window.cut || !this.#detects.secret) return own
+    } else if (code === 0x2e) {
       const match = findDottedToken(window, position)
       if (match || window.cut) return match
     } else if (code === 0x2d) {
@@ -276,10 +282,12 @@ function triggersFor(detects: Detects): Uint8Array {
     for (const code of [0x54, 0x74]) triggers[code] = LETTER_T
   }
   if (detects.ip || detects.secret) triggers[0x3a] = COLON
+  // Tokens of ours are looked for in any case.
+  triggers[0x5f] = MARK
+  triggers[0x4a] = LETTER_J
   if (detects.secret) {
-    for (const code of [0x2d, 0x5f, 0x2e]) triggers[code] = MARK
+    for (const code of [0x2d, 0x2e]) triggers[code] = MARK
     triggers[0x41] = LETTER_A
-    triggers[0x4a] = LETTER_J
   }
   return triggers
 }

@@ -80,7 +80,7 @@ export class StreamRedactor {
       end,
       value,
       risk: RISKS[type],
-      action: actionFor(policy, type),
+      action: actionFor(policy, type, value),
       replacement: REPLACEMENTS[type],
     }
   }

@@ -1,4 +1,5 @@
 /** The net below everything that is written and shown: whatever a part lets through, no event and no audit row holds it. */
+import { holdsOwnToken } from '../tokens.ts'
 
 /** Ours, and digits: a redactor would have to be right about every one of them. */
 const NEVER_PERSONAL = /(?:^id|_id|_hash|_usd|_at)$/
@@ -18,7 +19,8 @@ function cleaned(value: unknown, clean: Clean): unknown {
   if (typeof value !== 'object' || value === null) return value
   let isChanged = false
   const safe = Object.entries(value).map(([name, item]): [string, unknown] => {
-    const isOurs = typeof item === 'string' && item.length <= LONGEST_ID && NEVER_PERSONAL.test(name)
+    const isOurs =
+      typeof item === 'string' && item.length <= LONGEST_ID && NEVER_PERSONAL.test(name) && !holdsOwnToken(item)
     const entry: [string, unknown] = [PLAIN_WORD.test(name) ? name : clean(name), isOurs ? item : cleaned(item, clean)]
     isChanged ||= entry[0] !== name || entry[1] !== item
     return entry

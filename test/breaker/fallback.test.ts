@@ -4,7 +4,7 @@ import { fallbackTier, findFallback } from '../../src/breaker/fallback.ts'
 import { cacheOwner, mayStore, ServiceCache, type ServiceRequest } from '../../src/breaker/service-cache.ts'
 import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
 import { openDatabase } from '../../src/db/database.ts'
-import { newToken } from '../../src/ids.ts'
+import { newToken } from '../../src/tokens.ts'
 import { HandClock } from './support.ts'
 
 const get = (path: string, body = '', headers = {}): ServiceRequest => ({

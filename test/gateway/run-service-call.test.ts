@@ -8,8 +8,8 @@ import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { runServiceCall, type ServiceCall, type ServiceParts } from '../../src/gateway/run-service-call.ts'
 import { joinUrl } from '../../src/gateway/service-attempt.ts'
-import { newToken } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
+import { newToken } from '../../src/tokens.ts'
 import {
   answers,
   breaks,
