@@ -282,8 +282,14 @@ export interface EventData {
   'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
   'alert.failed': { alert_id: string; channel: string; error: string }
 
-  /** `role` and `actor`: who it was, as far as that was proved. */
-  'auth.failed': { reason: string; route: string; role?: 'admin' | 'viewer' | 'agent'; actor?: string }
+  /** `role` and `actor`: who it was, as far as that was proved. `count`: how many it sums up. (Default: 1.) */
+  'auth.failed': {
+    reason: string
+    route: string
+    role?: 'admin' | 'viewer' | 'agent'
+    actor?: string
+    count?: number
+  }
 
   /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
   'audit.broken': { problem: string; row: number | null }

@@ -53,7 +53,7 @@ export class Backoff {
     if (failures) failures.count -= 1
   }
 
-  /** Forgets every failure. */
+  /** The attempt that was begun did not fail, and earlier ones are forgotten. */
   forget(key: string): void {
     this.#failures.delete(hashOf(key))
   }

@@ -38,6 +38,9 @@ export function openDoor(port: number, allowedHosts: readonly string[], corsOrig
   }
 }
 
+/** The dashboard's pages, word for word: whatever else leads somewhere is no link to them. */
+const PAGE = /^\/(index\.html|reports\/[\w-]+)?$/
+
 /** A page elsewhere may link to the dashboard; it may not reach anything else, or show it in a frame. */
 function isLink({ method, url = '/', headers }: IncomingMessage): boolean {
   return (
@@ -45,7 +48,7 @@ function isLink({ method, url = '/', headers }: IncomingMessage): boolean {
     headers['sec-fetch-mode'] === 'navigate' &&
     (headers['sec-fetch-dest'] ?? 'document') === 'document' &&
     headers.upgrade === undefined &&
-    !/^\/+(api|agent|gateway|secrets|ws)\b/.test(url)
+    PAGE.test(url.split('?', 1)[0]!)
   )
 }
 

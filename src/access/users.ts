@@ -2,12 +2,14 @@
  * People who sign in with a name and a password. A change of role or password and a removal end every session of that
  * person at once (`onChange`): what was allowed before is not allowed a second longer.
  */
+import { isIPv6 } from 'node:net'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { type UserRow, type UserTable, userTable } from '../db/users.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
 import { Backoff } from './backoff.ts'
+import { isLoopback } from './localhost.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
 
 /** What may be shown of a user. */
@@ -16,6 +18,7 @@ export type UserRole = User['role']
 
 /** Names that the audit uses for somebody else. */
 const TAKEN_NAMES: readonly string[] = ['operator', 'iron-cage', 'unknown', 'nobody', 'system']
+const MAX_PROVEN = 10_000
 const NAME = /^[a-z0-9][a-z0-9._-]{0,39}$/
 
 export class Users {
@@ -24,8 +27,11 @@ export class Users {
   /** By id. The file is this process's alone, so memory and rows are the same. */
   readonly #rows: Map<string, UserRow>
   readonly #listeners = new Set<(userId: string) => void>()
+  /** Keys are a name and where it is typed, so that nobody keeps anybody out who signs in from elsewhere. */
   readonly #byName: Backoff
   readonly #byAddress: Backoff
+  /** Names that were right, where: others' failures there do not concern them. */
+  readonly #provenAt = new Set<string>()
 
   constructor({ database, clock }: { database: Database; clock: Clock }) {
     this.#clock = clock
@@ -104,7 +110,8 @@ export class Users {
 
   /**
    * Whose name and password these are. A name that nobody has takes as long and fails alike. Throws CageError
-   * `unauthorized`, or `too_many_attempts` after failures of this name or from this address.
+   * `unauthorized`, or `too_many_attempts` after failures of this name from this address, or from an address where this
+   * name was never right.
    */
   async signIn({
     username,
@@ -116,32 +123,44 @@ export class Users {
     address: string
   }): Promise<User> {
     const name = username.toLowerCase()
-    this.#byAddress.begin(address)
+    const source = sourceOf(address)
+    const key = `${name} ${source}`
+    const isProven = this.#provenAt.has(key)
+    const takeBack = () => isProven || this.#byAddress.takeBack(source)
+    if (!isProven) this.#byAddress.begin(source)
     try {
-      this.#byName.begin(name)
+      this.#byName.begin(key)
     } catch (error) {
-      this.#byAddress.takeBack(address)
+      takeBack()
       throw error
     }
     const row = this.#named(name)
     const isRight = await verifyPassword(row?.password_hash, password).catch((error: unknown) => {
       // It was not looked at.
-      this.#byName.takeBack(name)
-      this.#byAddress.takeBack(address)
+      this.#byName.takeBack(key)
+      takeBack()
       throw error
     })
     // Removed or changed meanwhile: that holds.
     if (!row || !isRight || this.#rows.get(row.id) !== row) {
       throw new CageError('unauthorized', 'no user has this name and password', { hint: 'check both and try again' })
     }
-    this.#byName.forget(name)
-    this.#byAddress.takeBack(address)
+    this.#byName.forget(key)
+    takeBack()
+    this.#prove(key)
     return shown(row)
   }
 
   /** Told when a user is not what he or she was. */
   onChange(listener: (userId: string) => void): void {
     this.#listeners.add(listener)
+  }
+
+  /** The latest are kept. */
+  #prove(key: string): void {
+    this.#provenAt.delete(key)
+    this.#provenAt.add(key)
+    if (this.#provenAt.size > MAX_PROVEN) this.#provenAt.delete(this.#provenAt.values().next().value!)
   }
 
   #row(idOrName: string): UserRow {
@@ -173,6 +192,17 @@ export class Users {
   #tell(userId: string): void {
     for (const listener of this.#listeners) listener(userId)
   }
+}
+
+/** Whoever has one address of this machine, or of a network of IPv6 (64 bits), has all of them. */
+function sourceOf(address: string): string {
+  const plain = address.replace(/^::ffff:/, '')
+  if (isLoopback(plain)) return 'localhost'
+  if (!isIPv6(plain)) return plain
+  const [head = '', tail] = plain.split('::')
+  const groups = head.split(':').filter(Boolean)
+  const after = tail?.split(':').filter(Boolean) ?? []
+  return [...groups, ...Array(8 - groups.length - after.length).fill('0'), ...after].slice(0, 4).join(':')
 }
 
 const shown = ({ password_hash: _hash, ...row }: UserRow): User => row

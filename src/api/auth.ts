@@ -5,31 +5,28 @@ import type { Sessions, SessionTokens } from '../access/sessions.ts'
 import type { Users } from '../access/users.ts'
 import type { Audit } from '../audit/chain.ts'
 import { asCageError, CageError } from '../errors.ts'
-import type { StateManager } from '../state/state-manager.ts'
 import { readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import type { Refusals } from './refusals.ts'
 
 export interface AuthParts {
   sessions: Sessions
   users: Users
-  state: StateManager
+  refusals: Refusals
   audit: Audit
 }
+
+/** Nobody has proved anything yet. */
+const MAX_PROOF_BYTES = 8_192
 
 /**
  * Sessions: by the one-time code of the terminal's link or by name and password; refreshing, leaving, tickets for the
  * WebSocket. Who signs in, and that somebody tried in vain, is in the audit.
  */
-export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: Guard): Hono<Env> {
+export function authRoutes({ sessions, users, refusals, audit }: AuthParts, guard: Guard): Hono<Env> {
   const tellFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
-    const route = `${context.req.method} ${context.req.routePath}`
-    state.record({
-      type: 'auth.failed',
-      level: 'WARN',
-      message: `Refused ${route}: ${reason}`,
-      data: { reason, route },
-    })
+    refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })
     throw error
   }
   const enter = async (context: Context, attempt: () => Promise<SessionTokens>, action: string) => {
@@ -40,16 +37,16 @@ export function authRoutes({ sessions, users, state, audit }: AuthParts, guard: 
   }
   return new Hono<Env>()
     .post('/exchange', async (context) => {
-      const { code } = await readJson(context, EXCHANGE)
+      const { code } = await readJson(context, EXCHANGE, MAX_PROOF_BYTES)
       return enter(context, async () => sessions.exchange(code), 'auth.sign_in')
     })
     .post('/login', async (context) => {
-      const { username, password } = await readJson(context, LOGIN)
+      const { username, password } = await readJson(context, LOGIN, MAX_PROOF_BYTES)
       const attempt = { username, password, address: getConnInfo(context).remote.address ?? 'unknown' }
       return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
     })
     .post('/refresh', async (context) => {
-      const { refresh_token } = await readJson(context, REFRESH)
+      const { refresh_token } = await readJson(context, REFRESH, MAX_PROOF_BYTES)
       return enter(context, async () => sessions.refresh(refresh_token), 'auth.refresh')
     })
     .post('/logout', guard('viewer', 'auth.sign_out'), (context) => {

@@ -5,18 +5,18 @@ import { CageError } from '../errors.ts'
 import { type Nanodollars, parseAmount } from '../money.ts'
 
 /** Larger than any checkpoint. */
-const BODY_AT_MOST_BYTES = 2 * 1024 * 1024
+const MAX_BODY_BYTES = 2 * 1024 * 1024
 
 /** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
- * `body_too_large`. */
-export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promise<T> {
+ * `body_too_large`. `maxBytes`: (Default: 2 MiB.) */
+export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxBytes = MAX_BODY_BYTES): Promise<T> {
   const type = context.req.header('content-type') ?? ''
-  if (!/^application\/json\b/.test(type)) {
+  if (!/^application\/json[ \t]*(;|$)/i.test(type)) {
     throw new CageError('bad_request', `the body must be application/json, got "${type || 'nothing'}"`)
   }
   let body: unknown
   try {
-    body = JSON.parse(await readText(context))
+    body = JSON.parse(await readText(context, maxBytes))
   } catch (error) {
     if (error instanceof CageError) throw error
     throw new CageError('bad_request', 'the body is not JSON', { cause: error })
@@ -28,14 +28,12 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>): Promi
 export const readQuery = <T>(context: Context, schema: z.ZodType<T>): T =>
   check(schema, context.req.query(), 'the query')
 
-async function readText({ req }: Context): Promise<string> {
+async function readText({ req }: Context, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   for await (const chunk of req.raw.body ?? []) {
     bytes += chunk.length
-    if (bytes > BODY_AT_MOST_BYTES) {
-      throw new CageError('body_too_large', `the body is larger than ${BODY_AT_MOST_BYTES} bytes`)
-    }
+    if (bytes > maxBytes) throw new CageError('body_too_large', `the body is larger than ${maxBytes} bytes`)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')

@@ -9,7 +9,7 @@ import type { RunTokens } from '../access/run-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
 import type { Audit } from '../audit/chain.ts'
 import { asCageError, CageError } from '../errors.ts'
-import type { StateManager } from '../state/state-manager.ts'
+import type { Refusals } from './refusals.ts'
 
 export interface Env {
   Variables: { identity: Identity }
@@ -19,7 +19,7 @@ export interface GuardParts {
   sessions: Sessions
   runTokens: RunTokens
   apiTokens: ApiTokens
-  state: StateManager
+  refusals: Refusals
   audit: Audit
 }
 
@@ -30,7 +30,7 @@ export type Guard = (role: Need, action?: string) => MiddlewareHandler<Env> & { 
 export type Need = Role | 'any'
 
 /** Throws CageError `unauthorized` or `forbidden`, and records it; `database_unusable` when an action has no row. */
-export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardParts): Guard {
+export function guard({ sessions, runTokens, apiTokens, refusals, audit }: GuardParts): Guard {
   const identify = async (header: string | undefined): Promise<Identity> => {
     const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]
     if (!token) throw new CageError('unauthorized', 'this needs an Authorization header with a bearer token')
@@ -52,13 +52,7 @@ export function guard({ sessions, runTokens, apiTokens, state, audit }: GuardPar
         context.set('identity', identity)
       } catch (error) {
         const reason = error instanceof CageError ? error.message : 'unknown'
-        const route = `${context.req.method} ${context.req.routePath}`
-        state.record({
-          type: 'auth.failed',
-          level: 'WARN',
-          message: `Refused ${route}: ${reason}`,
-          data: { reason, route, ...(identity && who(identity)) },
-        })
+        refusals.record({ message: reason, reason, route: routeOf(context), who: identity && who(identity) })
         throw error
       }
       const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)

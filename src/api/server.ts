@@ -23,6 +23,7 @@ import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
 import { type MetricsParts, metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
+import { Refusals } from './refusals.ts'
 import { reportRoutes } from './report.ts'
 import { runRoutes } from './run.ts'
 import type { RunParts } from './run-of.ts'
@@ -40,7 +41,7 @@ export interface ServerParts
     TokenParts,
     UserParts,
     Omit<SecretParts, 'rotation'>,
-    AuthParts {
+    Omit<AuthParts, 'refusals'> {
   sessions: Sessions
   assets: Assets
   version: string
@@ -71,8 +72,9 @@ const CLOSE_MS = 2_000
 /** Throws CageError `port_taken` naming the address. */
 export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const live = new LiveView(parts)
-  const routes = api({ ...parts, viewers: () => live.viewers })
-  const tell = tellRefusals(parts)
+  const refusals = new Refusals(parts)
+  const routes = api({ ...parts, refusals, viewers: () => live.viewers })
+  const tell = recordRefusals(refusals)
   const onGateway = gateway(parts, tell)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
@@ -121,6 +123,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     close: async () => {
       live.close()
       await Promise.all(servers.map(closeServer))
+      refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.
       await Promise.all(running)
     },
@@ -128,7 +131,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 }
 
 /** Every route below /api and /agent, in the order in which they are tried. */
-export function api(parts: ServerParts & MetricsParts): Hono<Env> {
+export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }): Hono<Env> {
   const guarded = guard(parts)
   const agents = agentRoutes(parts, guarded)
   const calls = callRoutes(parts, guarded)
@@ -191,28 +194,14 @@ function methodsOf({ routes, router }: Hono<Env>, path: string): string[] {
   return [...new Set((own.length > 0 ? own : fitting).map(({ method }) => method))]
 }
 
-/** Any page in the browser can be refused thousands of times a second: so many are told a minute. */
-const TOLD_A_MINUTE = 60
 const TOKEN = /\b(run|code|ticket|refresh|ic)_[\w-]+/g
 
-function tellRefusals({ state, clock }: ServerParts): (request: IncomingMessage, error: CageError) => void {
-  let minute = 0
-  let told = 0
-  return ({ method, url = '/' }, error) => {
-    const now = Math.floor(clock.monotonic() / 60_000)
-    if (now !== minute) told = 0
-    minute = now
-    told += 1
-    if (told > TOLD_A_MINUTE) return
+const recordRefusals =
+  (refusals: Refusals) =>
+  ({ method, url = '/' }: IncomingMessage, { message, code }: CageError): void => {
     const path = url.split('?', 1)[0]!.replaceAll(TOKEN, '$1_…').slice(0, 200)
-    state.record({
-      type: 'auth.failed',
-      level: 'WARN',
-      message: `Refused ${method} ${path}: ${error.message}`,
-      data: { reason: error.code, route: `${method} ${path}` },
-    })
+    refusals.record({ message, reason: code, route: `${method} ${path}` })
   }
-}
 
 /** Node leaves out headers above a count without a word; nothing may depend on which. Throws CageError `bad_request`. */
 function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
@@ -222,7 +211,7 @@ function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
 }
 
 function refuseAtDoor(
-  tell: ReturnType<typeof tellRefusals>,
+  tell: ReturnType<typeof recordRefusals>,
   request: IncomingMessage,
   response: ServerResponse,
   thrown: unknown,

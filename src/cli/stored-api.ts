@@ -12,6 +12,7 @@ import { allAgents } from '../api/agents.ts'
 import { callRoutes } from '../api/calls.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
+import { Refusals } from '../api/refusals.ts'
 import { reportRoutes } from '../api/report.ts'
 import { secretRoutes } from '../api/secrets.ts'
 import { tokenRoutes } from '../api/tokens.ts'
@@ -71,7 +72,7 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
   const apiTokens = new ApiTokens(parts)
   const logRedactor = new Redactor(forLogs(policyOf(safety)))
   const access = { ...parts, users, sessions, apiTokens, logRedactor, safety, environment: agent.environment }
-  const guarded = guard({ ...access, runTokens: new RunTokens() })
+  const guarded = guard({ ...access, runTokens: new RunTokens(), refusals: new Refusals(parts) })
   const routes = new Hono<Env>()
     .get('/api/agents', guarded('viewer'), (context) => context.json(allAgents(stored.state)))
     .route('/api/users', userRoutes(access, guarded))

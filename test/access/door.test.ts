@@ -1,5 +1,6 @@
 /** Who is let in: the name a request gives this server, and the page it comes from. On every way in. */
 import { mkdtempSync, rmSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -166,6 +167,32 @@ describe.each(WAYS)('by way of %s', (way) => {
     }
     expect(refused).toEqual([])
   })
+})
+
+test('a page of another site leads nobody to anything but the pages of the dashboard, however it writes the path', async () => {
+  const cage = await openTestRuntime()
+  const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
+  const statusOf = (path: string) =>
+    new Promise<number | undefined>((done, failed) =>
+      // As it is: other clients would write the path anew.
+      httpRequest({ host: '127.0.0.1', port: new URL(cage.url).port, path, headers }, (reply) =>
+        done(reply.resume().statusCode),
+      )
+        .on('error', failed)
+        .end(),
+    )
+  for (const path of ['/', '/?x=1', '/index.html', '/reports/lg-7a3f9c2d'])
+    expect([path, await statusOf(path)]).toEqual([path, 200])
+  const elsewhere = [
+    '/api/health',
+    '/./api/health',
+    '/x/../api/health',
+    '/%61pi/health',
+    '//api/health',
+    '/metrics',
+    '/secrets',
+  ]
+  for (const path of elsewhere) expect([path, await statusOf(path)]).toEqual([path, 403])
 })
 
 test('refusals are told without tokens, and so many a minute: a page can cause thousands', async () => {

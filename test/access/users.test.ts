@@ -151,6 +151,38 @@ describe('a sign-in', () => {
     expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
   })
 
+  test('with the right password from elsewhere passes while somebody guesses', async () => {
+    const { users } = await openUsers()
+    for (let failure = 0; failure < 5; failure++) await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
+    await expect(users.signIn(right)).rejects.toMatchObject({ code: 'too_many_attempts' })
+    expect(await users.signIn({ ...right, address: '10.0.0.7' })).toMatchObject({ username: 'alice' })
+  })
+
+  test('of somebody who signed in there before passes whatever others do at that address', async () => {
+    const { users } = await openUsers()
+    expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
+    for (let index = 0; index < 20; index++) {
+      await expect(users.signIn({ ...wrong, username: `name-${index}` })).rejects.toMatchObject(refused)
+    }
+    await expect(users.signIn({ ...wrong, username: 'bob' })).rejects.toMatchObject({ code: 'too_many_attempts' })
+    expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
+  })
+
+  test.each([
+    ['127.0.0.1', ['127.0.0.2', '::1', '::ffff:127.9.9.9', '127.255.0.1', '127.0.0.1']],
+    ['2001:db8:0:1::1', ['2001:db8::1:ffff:0:0:1', '2001:db8:0:1::2', '2001:db8:0:1:2:3:4:5']],
+  ])('from %s has failed as often as from any address of the same source', async (first, others) => {
+    const { users } = await openUsers()
+    const addresses = [first, ...others]
+    for (let failure = 0; failure < 5; failure++) {
+      const attempt = { ...wrong, address: addresses[failure % addresses.length]! }
+      await expect(users.signIn(attempt)).rejects.toMatchObject(refused)
+    }
+    for (const address of addresses) {
+      await expect(users.signIn({ ...right, address })).rejects.toMatchObject({ code: 'too_many_attempts' })
+    }
+  })
+
   test('that is on its way when the password changes fails', async () => {
     const { users } = await openUsers()
     const attempt = users.signIn(right)

@@ -170,7 +170,7 @@ describe('the schemas of bodies', () => {
     const folder = resolve(import.meta.dirname, '../../src/api')
     const source = (file: string) => readFileSync(join(folder, file), 'utf8')
     const read = readdirSync(folder).flatMap((file) =>
-      [...source(file).matchAll(/read(?:Json|Query)\(context, ([^)]+)\)/g)].map(([, schema]) => schema!),
+      [...source(file).matchAll(/read(?:Json|Query)\(context, ([^,)]+)/g)].map(([, schema]) => schema!),
     )
     const named = [...source('route-table.ts').matchAll(/\b(?:body|query): (\w+)/g)].map(([, schema]) => schema!)
     expect(read.toSorted()).toEqual(named.toSorted())

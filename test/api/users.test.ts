@@ -170,6 +170,18 @@ describe('signing in', () => {
   })
 })
 
+test('a body that proves who somebody is may not be as large as others', async () => {
+  const { cage } = await openWithPeople()
+  for (const [route, field] of [
+    ['login', 'username'],
+    ['refresh', 'refresh_token'],
+    ['exchange', 'code'],
+  ]) {
+    const { status } = await cage.post(`/api/auth/${route}`, { [field!]: 'x'.repeat(10_000) })
+    expect([route, status]).toEqual([route, 413])
+  }
+})
+
 test('every row of the audit tells the role and who it was', async () => {
   const { cage, operator, signIn } = await openWithPeople()
   const { access_token: alice } = await signIn('alice')
