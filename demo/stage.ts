@@ -49,7 +49,7 @@ function prepare(
 ): void {
   const script = `${packageFolder()}demo/lead_gen_agent.py`
   const owner = cacheOwner({ id: '', name: DEMO_AGENT, script: resolve(script), environment: DEMO_ENVIRONMENT })
-  checkpoints.forget(DEMO_AGENT)
+  checkpoints.forget({ name: DEMO_AGENT })
   for (const name of Object.keys(state.read().circuits)) circuits.reset(name, 'the demo')
   for (const lead of leads) {
     cache.put(

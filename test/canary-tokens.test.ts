@@ -108,7 +108,7 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
     python: PYTHON,
     env: { KEPT_BY_TEST: kept },
     args: [...Object.values(tokens), MASTER_KEY, hookSecret],
-    restart: { enabled: true, max: 1, window_s: 60 },
+    restart: { enabled: true, max: 1, window_s: 60, without_progress: 0 },
   })
   await cage.runtime.supervisor.whenEnded(agentId)
   const environment = JSON.parse(readFileSync(kept, 'utf8')) as Record<string, string>
@@ -120,7 +120,7 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
   await until(() => frames.some((frame) => frame.includes(`"seq":${seq}`)), 'the last event is on the screen')
   await until(() => receiver.requests.length > 0 && mailbox.messages.length > 0, 'alerts have arrived')
 
-  const run = { agentId, runId: 'run-0123456789ab', name: 'tell_everything' }
+  const run = { agentId, runId: 'run-0123456789ab', name: 'tell_everything', script: '' }
   const roles = { nobody: undefined, viewer: tokens.viewer, admin: tokens.admin, client: tokens.client }
   const answers: (readonly [string, string])[] = []
   for (const [role, token] of [

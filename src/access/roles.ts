@@ -17,8 +17,14 @@ export interface PersonIdentity {
 export interface AgentIdentity {
   role: 'agent'
   name: string
-  /** `runId` is null for a client that is not supervised. */
-  run: { agentId: AgentId; runId: RunId | null; name: string }
+  /** `runId` is null for a client that is not supervised, and `script` is empty. */
+  run: {
+    agentId: AgentId
+    runId: RunId | null
+    name: string
+    script: string
+    onRefused?: ((error: CageError) => void) | undefined
+  }
 }
 
 /** What a role may also do. An agent is no viewer: it sees itself only. */

@@ -1,13 +1,17 @@
 /** Run tokens: what an agent proves itself with while its run lasts. Kept as hashes, in memory: they die with the run. */
 import { hash } from 'node:crypto'
+import type { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import { newToken } from '../tokens.ts'
 
 export interface TokenRun {
   agentId: AgentId
   runId: RunId
-  /** The agent's name. */
+  /** The agent's name, and the script that it runs. */
   name: string
+  script: string
+  /** Called with each refusal of ours that the run is answered with. (Default: nobody.) */
+  onRefused?: (error: CageError) => void
   /** Whether the token it was asked with still works: a part of a run does not outlive it. (Default: there is none.) */
   lives?: () => boolean
 }

@@ -6,10 +6,10 @@
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { CheckpointTable } from '../db/checkpoints.ts'
+import type { CheckpointOwner, CheckpointTable } from '../db/checkpoints.ts'
 import type { RunTable } from '../db/runs.ts'
-import { CageError } from '../errors.ts'
-import type { EventData, NewEvent } from '../events.ts'
+import { CageError, type ErrorCode } from '../errors.ts'
+import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -28,11 +28,29 @@ import type { Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { readLines } from './output.ts'
 import { type AgentProcess, spawnAgent } from './process.ts'
-import { type Decision, type Exit, type FinalState, restartPolicy, type StopReason } from './restart-policy.ts'
+import { ProgressWatch } from './progress.ts'
+import {
+  type Decision,
+  type Exit,
+  type FinalState,
+  type Life,
+  NO_HISTORY,
+  type RestartHistory,
+  restartPolicy,
+  type StopReason,
+} from './restart-policy.ts'
+
+/** What a run token stands for. */
+export interface IssuedRun extends CheckpointOwner {
+  agentId: AgentId
+  runId: RunId
+  /** Called with each refusal of ours that the run is answered with. */
+  onRefused: (error: CageError) => void
+}
 
 /** Who an agent is on its way to the gateway: the token that is in its URLs. */
 export interface RunTokens {
-  issue(run: { agentId: AgentId; runId: RunId; name: string }): string
+  issue(run: IssuedRun): string
   revoke(runId: RunId): void
 }
 
@@ -61,6 +79,8 @@ export interface AgentFacts {
   name: string
   /** Absolute path, as it may be shown. */
   script: string
+  /** Whose checkpoint it goes on from. */
+  owner: CheckpointOwner
   command: Command
   /** Absolute path of the folder it runs in. */
   cwd: string
@@ -79,6 +99,20 @@ interface Run {
 /** How long the pipes of an ended process may stay open, held by a survivor, in ms. */
 const DRAIN_MS = 1_000
 
+/** What a next life would be refused as well. */
+const LASTING_REFUSALS: ReadonlySet<ErrorCode> = new Set([
+  'budget_exceeded',
+  'price_unknown',
+  'pii_blocked',
+  'provider_key_missing',
+  'body_too_large',
+  'bad_request',
+  'forbidden',
+])
+
+/** An error of Node's stands above its stack. */
+const LAST_LINES = 30
+
 const NO_EXIT: Exit = { exitCode: null, signal: null }
 
 export class Agent {
@@ -88,10 +122,13 @@ export class Agent {
   /** Of the last run, and when it began, monotonic ms: told and judged after it. */
   #runId: RunId = newRunId()
   #startedAt = 0
-  /** The last line on stderr of the present run. */
-  #lastWords: string | undefined
+  /** The end of what the present run wrote on stderr. */
+  #lastLines: string[] = []
+  /** Our refusal of the last call, while it was the last answer. */
+  #refusal: ErrorCode | undefined
+  #progress: ProgressWatch
+  #history: RestartHistory = NO_HISTORY
   #restarts = 0
-  #crashes: readonly number[] = []
   #isLive = false
   #isPaused = false
   #stoppedBy: StopReason | null = null
@@ -104,19 +141,26 @@ export class Agent {
   constructor(facts: AgentFacts, parts: AgentParts) {
     this.facts = facts
     this.#parts = parts
+    this.#progress = this.#watchProgress()
   }
 
   /** Starts the first run; later ones follow by themselves. Rejects when the system cannot spawn. */
   async start(): Promise<void> {
     this.#isLive = true
     this.#stoppedBy = null
-    this.#crashes = []
+    this.#forgive()
     const begun = this.#begin()
     this.#ended = begun.then(
       (run) => this.#live(run),
       () => this.#end(NO_EXIT, 'failed'),
     )
     await begun
+  }
+
+  /** Takes note of an event of this agent. */
+  see(event: RuntimeEvent): void {
+    const isProgress = this.#progress.see(event)
+    if (isProgress || event.type === 'call.completed') this.#refusal = undefined
   }
 
   /** Runs, or will run again by itself. */
@@ -195,7 +239,7 @@ export class Agent {
         this.#tellExit(exit, { ...decision, reason: decision.reason + this.#background(decision) })
         return this.#end(exit, decision.state)
       }
-      this.#crashes = decision.crashes
+      this.#history = decision.history
       this.#restarts += 1
       exit = await this.#runAgain()
     }
@@ -217,9 +261,15 @@ export class Agent {
     const id = newRunId()
     this.#runId = id
     this.#startedAt = clock.monotonic()
-    this.#lastWords = undefined
+    this.#lastLines = []
+    this.#refusal = undefined
     const { environment: of, provider_keys: providerKeys } = this.facts.settings
-    const token = runTokens.issue({ agentId, runId: id, name })
+    const token = runTokens.issue({
+      ...this.facts.owner,
+      agentId,
+      runId: id,
+      onRefused: (error) => this.#wasRefused(error),
+    })
     try {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
       const environment = environmentFor(this.facts, token, own)
@@ -259,18 +309,42 @@ export class Agent {
     if (this.#startAgain) {
       this.#startAgain = false
       this.#stoppedBy = null
-      return { next: 'restart', afterMs: 0, crashes: [], reason: 'restarted by the operator' }
+      this.#forgive()
+      return { next: 'restart', afterMs: 0, history: NO_HISTORY, reason: 'restarted by the operator' }
     }
-    const { enabled, max, window_s } = this.facts.settings.restart
-    const endedAt = this.#parts.clock.monotonic()
-    const life = {
+    const { enabled, max, window_s, without_progress: withoutProgress } = this.facts.settings.restart
+    const settings = { enabled, max, windowMs: window_s * 1000, withoutProgress }
+    return restartPolicy(this.#lifeOf(exit), this.#history, settings)
+  }
+
+  #lifeOf(exit: Exit): Life {
+    return {
       ...exit,
-      lastWords: this.#lastWords,
       startedAt: this.#startedAt,
-      endedAt,
+      endedAt: this.#parts.clock.monotonic(),
       stoppedBy: this.#stoppedBy,
+      progressed: this.#progress.endLife(this.#checkpoint),
+      refusal: this.#refusal,
+      lastError: lastErrorOf(this.#lastLines),
     }
-    return restartPolicy(life, this.#crashes, { enabled, max, windowMs: window_s * 1000 })
+  }
+
+  /** Whoever starts it anew has looked at it. */
+  #forgive(): void {
+    this.#history = NO_HISTORY
+    this.#progress = this.#watchProgress()
+  }
+
+  #watchProgress(): ProgressWatch {
+    return new ProgressWatch(this.#checkpoint)
+  }
+
+  get #checkpoint(): string | undefined {
+    return this.#parts.checkpoints.digest(this.facts.owner)
+  }
+
+  #wasRefused({ code }: CageError): void {
+    if (LASTING_REFUSALS.has(code)) this.#refusal = code
   }
 
   /** Waits before a restart, unless it was or is stopped. */
@@ -316,12 +390,16 @@ export class Agent {
     const listen = (stream: 'stdout' | 'stderr') =>
       readLines(process[stream], redactLine, clock, {
         onLine: (text, truncated) => {
-          if (stream === 'stderr' && text.trim() !== '') this.#lastWords = text
+          if (stream === 'stderr') this.#noteError(text)
           this.#record(outputEvent(stream, text, truncated))
         },
         onDropped: (lines) => this.#record(droppedEvent(stream, lines)),
       })
     return Promise.all([listen('stdout'), listen('stderr')])
+  }
+
+  #noteError(line: string): void {
+    if (this.#lastLines.push(line) > LAST_LINES) this.#lastLines.shift()
   }
 
   #tellStart({ pid, started }: AgentProcess): void {
@@ -357,11 +435,18 @@ export class Agent {
     const end = { ended_at: isoTime(clock.now()), exit_code: exit.exitCode, signal: exit.signal }
     this.#record(exitedEvent(this.facts.name, runId, exit, outcome), () => {
       runs.end(runId, end)
-      if (outcome.state === 'completed') checkpoints.forget(this.facts.name)
+      if (outcome.state === 'completed') checkpoints.forget(this.facts.owner)
     })
   }
 
   #record(event: NewEvent, alongside?: () => void): void {
     this.#parts.state.record({ ...event, agent_id: this.facts.id }, alongside)
   }
+}
+
+/** Python writes the error last; Node writes its stack and version after it. */
+function lastErrorOf(lines: readonly string[]): string | undefined {
+  const written = lines.filter((line) => line.trim() !== '')
+  const last = written.at(-1)
+  return last?.startsWith('Node.js v') ? written.findLast((line) => /^\w*Error\b/.test(line)) : last
 }

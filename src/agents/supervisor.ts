@@ -13,6 +13,7 @@
  * - Nobody is called stopped while the process table shows one of its family; survivors are named.
  * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
  */
+import { hash } from 'node:crypto'
 import { basename, extname, isAbsolute, resolve } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
@@ -214,6 +215,7 @@ export class Supervisor {
   #obey(event: RuntimeEvent): void {
     const agent = event.agent_id === null ? undefined : this.#agents.get(event.agent_id)
     if (!agent) return
+    agent.see(event)
     if (event.type === 'budget.exhausted' && this.#options.config.budget.on_exhausted === 'stop') {
       void agent.stop('budget')
     }
@@ -233,10 +235,14 @@ export class Supervisor {
       cwd,
       environment: { ...inherited, ...settings.env },
     })
+    const name = settings.name ?? clean(basename(script, extname(script)))
+    const shown = clean(script)
     return {
       id: newAgentId(script),
-      name: settings.name ?? clean(basename(script, extname(script))),
-      script: clean(script),
+      name,
+      script: shown,
+      // Paths that look alike without personal data are not the same.
+      owner: { name, script: shown === script ? script : `${shown} ${hash('sha256', script)}` },
       command,
       cwd,
       settings,

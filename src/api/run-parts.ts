@@ -19,16 +19,17 @@ import { type RunParts, runOf } from './run-of.ts'
 export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
   return new Hono<Env>()
     .post('/begin', async (context) => {
-      const { agentId, runId: within, name } = runOf(context)
+      const { agentId, runId: within, name, script, onRefused } = runOf(context)
       const { budget_usd: limit } = await readJson(context, PART_BEGIN)
       const runId = newRunId()
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
       ledger.accounts.openPart(runId, limit ?? ledger.accounts.balance(agentId).limit, within)
-      return context.json({ agent_id: agentId, run_id: runId, token: runTokens.issue({ agentId, runId, name, lives }) })
+      const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives })
+      return context.json({ agent_id: agentId, run_id: runId, token })
     })
     .post('/end', async (context) => {
-      const { agentId, runId, name } = runOf(context)
+      const { agentId, runId, name, script } = runOf(context)
       const { state: ended, reason } = await readJson(context, PART_END)
       const agent = getAgent(state, agentId)
       if (runId !== null) {
@@ -36,7 +37,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
         runTokens.revoke(runId)
         ledger.accounts.closePart(runId)
       } else {
-        if (ended === 'completed') checkpoints.forget(name)
+        if (ended === 'completed') checkpoints.forget({ name, script })
         const exit = { exitCode: null, signal: null }
         state.record({ ...exitedEvent(name, agent.run_id, exit, { state: ended, reason }), agent_id: agentId })
       }

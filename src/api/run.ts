@@ -4,7 +4,7 @@ import * as z from 'zod'
 import type { AgentIdentity } from '../access/roles.ts'
 import { isoTime } from '../clock.ts'
 import { changeTexts } from '../dialects/texts.ts'
-import { CageError } from '../errors.ts'
+import { asCageError, CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import { figures } from '../state/figures.ts'
@@ -29,6 +29,10 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
 
   return new Hono<Env>()
     .use(guard('agent'))
+    .use(async (context, next) => {
+      await next()
+      if (context.error) runOf(context).onRefused?.(asCageError(context.error))
+    })
     .get('/', (context) => {
       const { agentId, runId, name } = runOf(context)
       const agent = getAgent(state, agentId)
@@ -80,14 +84,14 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       return context.body(null, 204)
     })
     .get('/checkpoint', (context) => {
-      const { name } = runOf(context)
-      const found = checkpoints.get(name)
-      if (!found) throw new CageError('not_found', `${name} has no checkpoint`)
+      const run = runOf(context)
+      const found = checkpoints.get(run)
+      if (!found) throw new CageError('not_found', `${run.name} has no checkpoint`)
       return context.json(found)
     })
     .put('/checkpoint', async (context) => {
       const { data } = await readJson(context, CHECKPOINT)
-      return context.json({ version: checkpoints.put(runOf(context).name, data, isoTime(state.now())) })
+      return context.json({ version: checkpoints.put(runOf(context), data, isoTime(state.now())) })
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)

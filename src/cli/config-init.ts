@@ -29,7 +29,7 @@ safety:
   # environment: development  # Whose secrets it gets: development, staging or production.
   # stop_grace_s: 5           # Time between the request to stop and the kill.
   # provider_keys: inject     # Or shield: the agent never holds a real key of a provider.
-  # restart: { enabled: true, max: 5, window_s: 60 }          # After crashes: so many within so many seconds.
+  # restart: { enabled: true, max: 5, window_s: 60, without_progress: 2 }  # After crashes.
 
 # providers:
   # openai: { base_url: https://api.openai.com/v1, retries: 2 }

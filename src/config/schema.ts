@@ -49,7 +49,7 @@ const host = text(1, 253).regex(/^[a-zA-Z0-9.:_-]+$/, { error: 'a host name or a
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of an environment variable' })
 
 const agent = z.strictObject({
-  /** Shown everywhere; checkpoints are kept under it. (Default: the script's name.) */
+  /** Shown everywhere; checkpoints are kept under it and the script's path. (Default: the script's name.) */
   name: text(1, 80)
     .regex(/^\P{Cc}*$/u, { error: 'text without control characters' })
     .optional(),
@@ -67,9 +67,14 @@ const agent = z.strictObject({
     .strictObject({
       /** Start the agent again after a crash. (Default: true.) */
       enabled: z.boolean().default(true),
-      /** So many quick crashes within window_s end in crash_loop. (Default: 5 in 60 s.) */
+      /** So many crashes within window_s end in crash_loop. (Default: 5 in 60 s.) */
       max: wholeNumber(1, 100).default(5),
       window_s: seconds(86_400).default(60),
+      /**
+       * Restarts in a row after lives that saved no new checkpoint, finished no new unit and got no further in their
+       * progress; one more such life ends in crash_loop, however long each was. (Default: 2.)
+       */
+      without_progress: wholeNumber(0, 1000).default(2),
     })
     .prefault({}),
   /** Time between SIGTERM and SIGKILL. (Default: 5.) */

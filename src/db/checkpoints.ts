@@ -1,9 +1,10 @@
-import { eq, sql } from 'drizzle-orm'
+import { hash } from 'node:crypto'
+import { and, eq, sql } from 'drizzle-orm'
 import { CageError } from '../errors.ts'
 import type { Database } from './database.ts'
 import { checkpoints } from './schema.ts'
 
-const MOST_BYTES = 1_048_576
+const MAX_BYTES = 1_048_576
 
 export interface Checkpoint {
   version: number
@@ -11,47 +12,75 @@ export interface Checkpoint {
   data: unknown
 }
 
+/** Whose checkpoint it is: two scripts of one name have one each. `script`: its path; empty for who has none. */
+export interface CheckpointOwner {
+  name: string
+  script: string
+}
+
 export type CheckpointTable = ReturnType<typeof checkpointTable>
 
-/** What agents saved to go on from, sealed, by the agent's name: there after a crash, a restart, another run. */
-export function checkpointTable({ orm, seal, unseal }: Database) {
+/** What agents saved to go on from, sealed, by the agent's name and script: there after a crash, a restart, another run. */
+export function checkpointTable({ orm, seal, unseal, transaction }: Database) {
+  const isOf = ({ name, script }: CheckpointOwner) =>
+    and(eq(checkpoints.agent_name, name), eq(checkpoints.script, script))
+  const read = (owner: CheckpointOwner): { version: number; json: Buffer } | undefined => {
+    const row = orm.select().from(checkpoints).where(isOf(owner)).get()
+    return row && { version: row.version, json: unseal(Buffer.from(row.data, 'base64'), aboutCheckpoint(owner.name)) }
+  }
+
   return {
     /** Throws CageError `database_unusable` when it cannot be opened. */
-    get(agentName: string): Checkpoint | undefined {
-      const row = orm.select().from(checkpoints).where(eq(checkpoints.agent_name, agentName)).get()
-      if (!row) return undefined
-      const json = unseal(Buffer.from(row.data, 'base64'), aboutCheckpoint(agentName)).toString('utf8')
-      return { version: row.version, data: JSON.parse(json) }
+    get(owner: CheckpointOwner): Checkpoint | undefined {
+      const found = read(owner)
+      return found && { version: found.version, data: JSON.parse(found.json.toString('utf8')) }
+    },
+
+    /** Tells one content from another; undefined when there is none that can be read. */
+    digest(owner: CheckpointOwner): string | undefined {
+      try {
+        const found = read(owner)
+        return found && hash('sha256', found.json)
+      } catch {
+        return undefined
+      }
     },
 
     /**
      * Replaces the checkpoint and returns its version, counted from 1. `savedAt`: ISO 8601 UTC.
      * Throws CageError `body_too_large` above 1 MiB of JSON.
      */
-    put(agentName: string, data: unknown, savedAt: string): number {
+    put(owner: CheckpointOwner, data: unknown, savedAt: string): number {
       const json = JSON.stringify(data)
       const bytes = Buffer.byteLength(json)
-      if (bytes > MOST_BYTES) {
-        throw new CageError('body_too_large', `the checkpoint has ${bytes} bytes, at most ${MOST_BYTES} are kept`, {
-          facts: { bytes, most_bytes: MOST_BYTES },
+      if (bytes > MAX_BYTES) {
+        throw new CageError('body_too_large', `the checkpoint has ${bytes} bytes, at most ${MAX_BYTES} are kept`, {
+          facts: { bytes, max_bytes: MAX_BYTES },
           hint: 'save only what is needed to go on',
         })
       }
-      const sealed = seal(Buffer.from(json), aboutCheckpoint(agentName)).toString('base64')
-      const { version } = orm
-        .insert(checkpoints)
-        .values({ agent_name: agentName, version: 1, data: sealed, saved_at: savedAt })
-        .onConflictDoUpdate({
-          target: checkpoints.agent_name,
-          set: { version: sql`${checkpoints.version} + 1`, data: sealed, saved_at: savedAt },
-        })
-        .returning({ version: checkpoints.version })
-        .get()
-      return version
+      const { name, script } = owner
+      const sealed = seal(Buffer.from(json), aboutCheckpoint(name)).toString('base64')
+      // In a transaction: SQLite does not shorten its write-ahead log after a statement that returns a row by itself.
+      return transaction(
+        () =>
+          orm
+            .insert(checkpoints)
+            .values({ agent_name: name, script, version: 1, data: sealed, saved_at: savedAt })
+            .onConflictDoUpdate({
+              target: [checkpoints.agent_name, checkpoints.script],
+              set: { version: sql`${checkpoints.version} + 1`, data: sealed, saved_at: savedAt },
+            })
+            .returning({ version: checkpoints.version })
+            .get().version,
+      )
     },
 
-    forget: (agentName: string): void =>
-      void orm.delete(checkpoints).where(eq(checkpoints.agent_name, agentName)).run(),
+    /** Without a script: those of all scripts of that name. */
+    forget({ name, script }: Partial<CheckpointOwner> & Pick<CheckpointOwner, 'name'>): void {
+      const which = script === undefined ? eq(checkpoints.agent_name, name) : isOf({ name, script })
+      orm.delete(checkpoints).where(which).run()
+    },
   }
 }
 

@@ -15,6 +15,7 @@ import { ledger } from './migrations/0004-ledger.ts'
 import { audit } from './migrations/0005-audit.ts'
 import { vault } from './migrations/0006-vault.ts'
 import { users } from './migrations/0007-users.ts'
+import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
 import { openSeal, type Seal } from './seal.ts'
 import { Turn } from './turn.ts'
 
@@ -34,7 +35,10 @@ export interface Database extends Seal {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit, vault, users]
+const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit, vault, users, checkpointScripts]
+
+/** Several times of what autocheckpoint lets it grow to. */
+const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
 
 export interface DatabaseOptions {
   path: string
@@ -60,6 +64,8 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     client.pragma('cache_size = -8000')
     // A checkpoint copies at most this many pages between two calls.
     client.pragma('wal_autocheckpoint = 1000')
+    // The write-ahead log gives back what a burst took.
+    client.pragma(`journal_size_limit = ${MAX_IDLE_WAL_BYTES}`)
     const problem = client.pragma('quick_check(1)', { simple: true })
     if (problem !== 'ok') throw new Error(String(problem))
     if (path !== ':memory:') chmodSync(path, 0o600)

@@ -116,12 +116,18 @@ export const secrets = sqliteTable('secrets', {
   deleted_at: text(),
 })
 
-export const checkpoints = sqliteTable('checkpoints', {
-  agent_name: text().primaryKey(),
-  version: integer().notNull(),
-  data: text().notNull(),
-  saved_at: text().notNull(),
-})
+export const checkpoints = sqliteTable(
+  'checkpoints',
+  {
+    agent_name: text().notNull(),
+    /** Path of the script; empty for a client without one. */
+    script: text().notNull(),
+    version: integer().notNull(),
+    data: text().notNull(),
+    saved_at: text().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.agent_name, table.script] })],
+)
 
 export const serviceCache = sqliteTable(
   'service_cache',

@@ -1,6 +1,7 @@
 /** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
 import type { Demands, Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
+import type { CageError } from '../errors.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { Provider } from './provider.ts'
 
@@ -8,6 +9,8 @@ import type { Provider } from './provider.ts'
 export interface Caller {
   agentId: AgentId
   runId: RunId | null
+  /** Called with each refusal of ours that it is answered with. */
+  onRefused?: ((error: CageError) => void) | undefined
 }
 
 /** The key that came with a request; what is sent in its place is chosen when it is sent (`provider-key.ts`). */

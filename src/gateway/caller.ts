@@ -46,7 +46,7 @@ export function identifyCaller(
 ): Caller {
   if (token !== undefined) {
     const run = runTokens.find(token)
-    if (run) return { agentId: run.agentId, runId: run.runId }
+    if (run) return { agentId: run.agentId, runId: run.runId, onRefused: run.onRefused }
     throw new CageError('unauthorized', 'this run token is not known, or its run has ended', {
       hint: 'start the agent again',
     })

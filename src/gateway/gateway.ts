@@ -40,13 +40,20 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   const streams = new OpenStreams()
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
-    const exchange: Exchange = { request, client, dialect: DIALECTS[DEFAULT_DIALECT], call: undefined }
+    const exchange: Exchange = {
+      request,
+      client,
+      dialect: DIALECTS[DEFAULT_DIALECT],
+      caller: undefined,
+      call: undefined,
+    }
     try {
       await answer(parts, streams, exchange)
     } catch (thrown) {
       if (thrown instanceof ClientGone) return
       const error = asCageError(thrown)
       if (error.code === 'unauthorized' || error.code === 'forbidden') onRefused(request, error)
+      exchange.caller?.onRefused?.(error)
       refuse(parts, exchange, error)
     }
   }
@@ -57,6 +64,7 @@ interface Exchange {
   readonly request: IncomingMessage
   readonly client: Client
   dialect: Dialect
+  caller: Caller | undefined
   call: LlmCall | undefined
 }
 
@@ -72,6 +80,7 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
     })
   }
   const caller = identifyCaller(address, request, parts)
+  exchange.caller = caller
   await parts.keys.loaded
   if (address.isService) return runService(parts, { caller, name, path }, request, client)
   if (!provider) {

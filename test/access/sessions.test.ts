@@ -246,7 +246,7 @@ describe('a ticket', () => {
 })
 
 describe('a run token', () => {
-  const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker' }
+  const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
 
   test('is of its run until that ends, and no other token is', () => {
     const tokens = new RunTokens()
@@ -275,7 +275,7 @@ describe('a role', () => {
     ['agent', 'viewer', false],
     ['agent', 'admin', false],
   ] as [Role, Role, boolean][])('of %s that needs %s is let through: %s', (role, needed, passes) => {
-    const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker' }
+    const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
     const identity = role === 'agent' ? { role, name: 'x', run } : { role, name: 'x', session: 's' }
     const ask = () => requireRole(identity, needed)
     if (passes) expect(ask).not.toThrow()

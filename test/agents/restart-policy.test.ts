@@ -1,51 +1,71 @@
 import { describe, expect, it } from 'vitest'
 import { exitCodeOf } from '../../src/agents/exit-code.ts'
-import { type Exit, type Life, type RestartSettings, restartPolicy } from '../../src/agents/restart-policy.ts'
+import {
+  type Exit,
+  type Life,
+  NO_HISTORY,
+  type RestartSettings,
+  restartPolicy,
+} from '../../src/agents/restart-policy.ts'
 
-const settings: RestartSettings = { enabled: true, max: 5, windowMs: 60_000 }
+const settings: RestartSettings = { enabled: true, max: 5, windowMs: 60_000, withoutProgress: 2 }
 const life = (part: Partial<Life>): Life => ({
   exitCode: 1,
   signal: null,
   startedAt: 0,
   endedAt: 100,
   stoppedBy: null,
+  progressed: false,
+  refusal: undefined,
+  lastError: undefined,
   ...part,
 })
 
-describe('a program that Python cannot load', () => {
-  const lastWords = "ModuleNotFoundError: No module named 'openai'"
-
-  it('is not started again, and its reason is told', () => {
-    expect(restartPolicy(life({ lastWords }), [], settings)).toEqual({
-      next: 'end',
-      state: 'failed',
-      reason: `exit code 1: ${lastWords}`,
-    })
+describe('what the next life would meet as well is no crash', () => {
+  it.each([
+    { lastError: "ModuleNotFoundError: No module named 'openai'" },
+    { lastError: "ImportError: cannot import name 'x'", endedAt: 61_000 },
+    { lastError: 'SyntaxError: invalid syntax' },
+    { lastError: "Error [ERR_MODULE_NOT_FOUND]: Cannot find package 'openai'" },
+    { lastError: "Error: Cannot find module 'openai'" },
+  ])('a program that cannot be loaded: %o', (part) => {
+    const reason = `exit code 1: ${part.lastError}`
+    expect(restartPolicy(life(part), NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
   })
 
-  it.each([{ lastWords: 'ValueError: ImportError' }, { lastWords, exitCode: 42 }, { lastWords, endedAt: 10_000 }])(
-    'is something else than one that ends by %o',
-    (part) => {
-      expect(restartPolicy(life(part), [], settings).next).toBe('restart')
-    },
-  )
+  it('a call that we refused', () => {
+    const reason = 'exit code 1 after its call was refused (price_unknown)'
+    const refused = life({ refusal: 'price_unknown' })
+    expect(restartPolicy(refused, NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
+  })
+
+  it.each([
+    { lastError: 'ValueError: ImportError' },
+    { lastError: 'ImportError: no', exitCode: 42 },
+    { lastError: 'SyntaxError: of a text that it was to run', endedAt: 10_000 },
+  ])('something else is one: %o', (part) => {
+    expect(restartPolicy(life(part), NO_HISTORY, settings).next).toBe('restart')
+  })
 })
 
-/** Crashes a program again and again, each time after `livesMs`, and tells the waits and the end. */
-function crashEvery(livesMs: number, times: number, use = settings) {
+/** Crashes a program again and again, each time after `livesMs`, and returns the waits and the end. */
+function crashEvery(livesMs: number, times: number, progressed: (run: number) => boolean, use = settings) {
   const waits: number[] = []
-  let crashes: readonly number[] = []
+  let history = NO_HISTORY
   let now = 0
   for (let run = 0; run < times; run += 1) {
-    const decision = restartPolicy(life({ startedAt: now, endedAt: now + livesMs }), crashes, use)
+    const ended = life({ startedAt: now, endedAt: now + livesMs, progressed: progressed(run) })
+    const decision = restartPolicy(ended, history, use)
     now += livesMs
-    if (decision.next === 'end') return { waits, state: decision.state }
-    crashes = decision.crashes
+    if (decision.next === 'end') return { lives: run + 1, waits, ...decision }
+    history = decision.history
     waits.push(decision.afterMs)
     now += decision.afterMs
   }
-  return { waits, state: undefined }
+  return { lives: times, waits, state: undefined, reason: undefined }
 }
+const always = () => true
+const never = () => false
 
 describe('restartPolicy', () => {
   it.each([
@@ -55,12 +75,15 @@ describe('restartPolicy', () => {
     { stoppedBy: 'pii', state: 'blocked' },
   ] as const)('stopped by $stoppedBy is $state and stays so, whatever the exit code', ({ stoppedBy, state }) => {
     for (const exitCode of [0, 1, 143]) {
-      expect(restartPolicy(life({ stoppedBy, exitCode }), [], settings)).toMatchObject({ next: 'end', state })
+      expect(restartPolicy(life({ stoppedBy, exitCode }), NO_HISTORY, settings)).toMatchObject({ next: 'end', state })
     }
   })
 
   it('exit code 0 is completed', () => {
-    expect(restartPolicy(life({ exitCode: 0 }), [], settings)).toMatchObject({ next: 'end', state: 'completed' })
+    expect(restartPolicy(life({ exitCode: 0 }), NO_HISTORY, settings)).toMatchObject({
+      next: 'end',
+      state: 'completed',
+    })
   })
 
   it.each<Exit>([
@@ -69,41 +92,66 @@ describe('restartPolicy', () => {
     { exitCode: null, signal: 'SIGSEGV' },
     { exitCode: null, signal: null, fault: 'spawn EAGAIN' },
   ])('a failure is restarted within five seconds: %o', (exit) => {
-    const decision = restartPolicy(life(exit), [], settings)
+    const decision = restartPolicy(life(exit), NO_HISTORY, settings)
     expect(decision).toMatchObject({ next: 'restart' })
     expect(decision.next === 'restart' && decision.afterMs).toBeLessThan(1_000)
   })
 
-  it('five quick crashes are a crash loop, with growing waits before', () => {
-    expect(crashEvery(100, 50)).toEqual({ waits: [250, 500, 1_000, 2_000], state: 'crash_loop' })
-    expect(crashEvery(2_000, 50)).toEqual({ waits: [250, 500, 1_000, 2_000], state: 'crash_loop' })
+  it.each([
+    { what: 'at once', livesMs: 100 },
+    { what: 'after 61 s', livesMs: 61_000 },
+    { what: 'once a week', livesMs: 604_800_000 },
+  ])('a program that fails $what and gets nowhere has three lives', ({ livesMs }) => {
+    const { lives, waits, state, reason } = crashEvery(livesMs, 50, never)
+    expect({ lives, state, reason }).toEqual({
+      lives: 3,
+      state: 'crash_loop',
+      reason: 'exit code 1; 3 lives without progress',
+    })
+    expect(Math.max(...waits)).toBeLessThanOrEqual(500)
   })
 
-  it('a crash each 30 s is restarted for ever, soon each time', () => {
-    const { waits, state } = crashEvery(30_000, 200)
+  it('progress forgives the lives without it, and nothing else does', () => {
+    const everyThird = (run: number) => run % 3 === 2
+    expect(crashEvery(61_000, 200, everyThird)).toMatchObject({ lives: 200, state: undefined })
+    expect(crashEvery(61_000, 200, (run) => run === 0)).toMatchObject({ lives: 4, state: 'crash_loop' })
+  })
+
+  it('how many restarts without progress there are can be chosen, also none', () => {
+    const of = (withoutProgress: number) => crashEvery(61_000, 50, never, { ...settings, withoutProgress })
+    expect(of(0)).toMatchObject({ lives: 1, reason: 'exit code 1; a life without progress' })
+    expect(of(7)).toMatchObject({ lives: 8 })
+  })
+
+  it('one that could not be started has not lived, and is tried as often as any crash', () => {
+    const fault = life({ exitCode: null, fault: 'spawn EAGAIN' })
+    expect(restartPolicy(fault, { crashes: [], fruitless: 2 }, settings)).toMatchObject({ history: { fruitless: 2 } })
+    expect(restartPolicy(fault, { crashes: [1, 2, 3, 4], fruitless: 0 }, settings)).toMatchObject({
+      state: 'crash_loop',
+      reason: 'could not be started: spawn EAGAIN; 5 crashes within 60 s',
+    })
+  })
+
+  it('five quick crashes are a crash loop in spite of progress, with growing waits before', () => {
+    const quick = { waits: [250, 500, 1_000, 2_000], state: 'crash_loop', reason: 'exit code 1; 5 crashes within 60 s' }
+    expect(crashEvery(100, 50, always)).toMatchObject(quick)
+    expect(crashEvery(2_000, 50, always)).toMatchObject(quick)
+  })
+
+  it('a program that makes progress and crashes each 30 s is restarted for ever, soon each time', () => {
+    const { waits, state } = crashEvery(30_000, 200, always)
     expect(state).toBeUndefined()
     expect(Math.max(...waits)).toBeLessThanOrEqual(1_000)
   })
 
   it('waits never get longer than four seconds', () => {
-    const { waits } = crashEvery(10, 50, { enabled: true, max: 100, windowMs: 86_400_000 })
+    const { waits } = crashEvery(10, 50, always, { ...settings, max: 100, windowMs: 86_400_000 })
     expect(Math.max(...waits)).toBe(4_000)
-  })
-
-  it('a minute of health forgives what was before', () => {
-    const long = { ...settings, windowMs: 3_600_000 }
-    const crashes = [1, 2, 3, 4]
-    expect(restartPolicy(life({ startedAt: 5, endedAt: 60_004 }), crashes, long).next).toBe('end')
-    expect(restartPolicy(life({ startedAt: 5, endedAt: 60_005 }), crashes, long)).toMatchObject({
-      next: 'restart',
-      afterMs: 250,
-      crashes: [60_005],
-    })
   })
 
   it('with restarts off a failure is the end', () => {
     const off = { ...settings, enabled: false }
-    expect(restartPolicy(life({ exitCode: 3 }), [], off)).toEqual({
+    expect(restartPolicy(life({ exitCode: 3 }), NO_HISTORY, off)).toEqual({
       next: 'end',
       state: 'failed',
       reason: 'exit code 3; restarts are off',

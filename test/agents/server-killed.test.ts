@@ -78,7 +78,7 @@ it('an agent without our mark in its environment dies as well, with its group', 
 
 it('an agent that waited for its restart is told to have ended, too', async () => {
   const folder = newFolder()
-  const ids = await killServer(folder, ['crash_after.py'], undefined, { DIES_AT_WAIT_MS: '1000' })
+  const ids = await killServer(folder, ['crash_after.py'], undefined, { DIES_AT_WAIT_MS: '500' })
   const agents = openAgents({ folder })
   expect(agents.state.read().agents[ids[0]!]!.state).toBe('starting')
   await agents.supervisor.endLeftovers()

@@ -5,8 +5,9 @@ import { checkpointTable } from '../../src/db/checkpoints.ts'
 import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
-import { type Agents, openAgents, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
+import { type Agents, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
+const AT = '2026-11-21T12:00:00.000Z'
 const NO_RESTART = { agent: { restart: { enabled: false } } }
 /** For those that ignore SIGTERM. */
 const STUBBORN = { agent: { stop_grace_s: 0.5 } }
@@ -66,12 +67,48 @@ describe('an agent that crashes', () => {
     })
   })
 
-  it('at once, whatever the cause, is started five times and then no more, with one alarm', async () => {
+  it('and gets nowhere has three lives, with one alarm', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0.1'] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'crash_loop', exitCode: 1, signal: null })
-    expect(agents.count('agent.started')).toBe(5)
+    expect(agents.count('agent.started')).toBe(3)
     expect(agents.events.filter(({ level }) => level === 'CRIT').map(({ type }) => type)).toEqual(['agent.exited'])
+    expect(agents.state.read().agents[id]!.reason).toBe('exit code 1; 3 lives without progress')
+  })
+
+  it('at once, whatever it has done, is started five times and then no more', async () => {
+    const agents = openAgents()
+    agents.state.subscribe(({ type, agent_id, seq }) => {
+      if (type === 'agent.started') agents.state.record(progressed(agent_id!, seq))
+    })
+    const id = await agents.start('crash_after.py', { args: ['0.1'] })
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'crash_loop' })
+    expect(agents.count('agent.started')).toBe(5)
+    expect(agents.state.read().agents[id]!.reason).toBe('exit code 1; 5 crashes within 60 s')
+  })
+
+  it('again and again goes on as long as each life leaves a new checkpoint', async () => {
+    const agents = openAgents({ config: { agent: { restart: { max: 100 } } } })
+    const checkpoints = checkpointTable(agents.database)
+    const owner = { name: 'crash_after', script: program('crash_after.py') }
+    checkpoints.put(owner, 0, AT)
+    let lives = 0
+    agents.state.subscribe(({ type }) => {
+      if (type !== 'agent.started') return
+      lives += 1
+      checkpoints.put(owner, Math.min(lives, 4), AT)
+    })
+    await agents.supervisor.whenEnded(await agents.start('crash_after.py', { args: ['0'] }))
+    expect(lives).toBe(4 + 3)
+  })
+
+  it('has its three lives again when an operator starts it again', async () => {
+    const agents = openAgents()
+    const id = await agents.start('crash_after.py', { args: ['0'] })
+    await agents.supervisor.whenEnded(id)
+    await agents.supervisor.restart(id)
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'crash_loop' })
+    expect(agents.count('agent.started')).toBe(6)
   })
 
   it.each([
@@ -87,7 +124,7 @@ describe('an agent that crashes', () => {
       })
       const id = await agents.start('crash_after.py', { args: ['0.1'] })
       await agents.supervisor.whenEnded(id)
-      expect(agents.state.read().agents[id]!.reason).toBe(`exit code 1; 5 crashes within 60 s${told}`)
+      expect(agents.state.read().agents[id]!.reason).toBe(`exit code 1; 3 lives without progress${told}`)
     },
   )
 
@@ -108,10 +145,10 @@ describe('an agent that crashes', () => {
   it('is not started again when it is stopped while it waits for that', async () => {
     const agents = openAgents()
     const id = await agents.start('crash_after.py', { args: ['0'] })
-    await agents.event('agent.exited', ({ data }) => data.restart_in_ms === 1_000)
+    await agents.event('agent.exited', ({ data }) => data.restart_in_ms === 500)
     await agents.supervisor.stop(id)
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 1, signal: null })
-    expect(agents.count('agent.started')).toBe(3)
+    expect(agents.count('agent.started')).toBe(2)
     expect(agents.state.read().agents[id]!.state).toBe('stopped')
   })
 })
@@ -122,11 +159,11 @@ describe('stop', () => {
     const id = await agents.start('crash_after.py', { args: ['0'] })
     let hasWaited = false
     agents.state.subscribe((event) => {
-      if (event.type !== 'agent.exited' || event.data.restart_in_ms !== 1_000) return
+      if (event.type !== 'agent.exited' || event.data.restart_in_ms !== 500) return
       // Set before the agent's own, for as long: were it waited for, this one would be over first.
       setTimeout(() => {
         hasWaited = true
-      }, 1_000).unref()
+      }, 500).unref()
       void agents.supervisor.stop(id, 'budget')
     })
     expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'budget_stopped' })
@@ -403,11 +440,12 @@ describe('what an agent finds', () => {
   it('its checkpoint is there after a crash and gone after exit code 0', async () => {
     const agents = openAgents({ config: NO_RESTART })
     const checkpoints = checkpointTable(agents.database)
-    checkpoints.put('exit_with', { lead: 40 }, '2026-11-21T12:00:00.000Z')
+    const owner = { name: 'exit_with', script: program('exit_with.py') }
+    checkpoints.put(owner, { lead: 40 }, AT)
     await agents.supervisor.whenEnded(await agents.start('exit_with.py', { args: ['1'] }))
-    expect(checkpoints.get('exit_with')).toEqual({ version: 1, data: { lead: 40 } })
+    expect(checkpoints.get(owner)).toEqual({ version: 1, data: { lead: 40 } })
     await agents.supervisor.whenEnded(await agents.start('exit_with.py', { args: ['0'] }))
-    expect(checkpoints.get('exit_with')).toBeUndefined()
+    expect(checkpoints.get(owner)).toBeUndefined()
   })
 })
 
@@ -456,6 +494,14 @@ describe('what an agent prints', () => {
       { stream: 'stdout', text: 'after' },
     ])
   })
+})
+
+const progressed = (agent_id: string, done: number): NewEvent => ({
+  type: 'progress.updated',
+  level: 'DEBUG',
+  agent_id,
+  message: `${done} leads`,
+  data: { done, total: null, unit: 'leads', label: null },
 })
 
 const failedCall = (agent_id: string, status: number, code: string): NewEvent => ({

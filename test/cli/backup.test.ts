@@ -8,6 +8,8 @@ import { backUp, restore } from '../../src/cli/backup.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 
+const OWNER = { name: 'agent', script: '/agents/agent.py' }
+
 class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-backup-'))
   readonly db = join(this.folder, 'iron_state.db')
@@ -31,13 +33,13 @@ class Site {
   /** A server that kept a checkpoint and ended. */
   async serve(checkpoint: string): Promise<void> {
     const runtime = await this.open()
-    runtime.checkpoints.put('agent', checkpoint, '2026-01-01T00:00:00.000Z')
+    runtime.checkpoints.put(OWNER, checkpoint, '2026-01-01T00:00:00.000Z')
     await runtime.close('enough')
   }
 
   async checkpoint(): Promise<string> {
     const runtime = await this.open()
-    const found = runtime.checkpoints.get('agent')
+    const found = runtime.checkpoints.get(OWNER)
     await runtime.close('enough')
     return String(found?.data)
   }
@@ -47,7 +49,7 @@ describe('a backup', () => {
   test('made while the server runs is whole, verified, for this user only, and one file with its keys', async () => {
     const site = new Site()
     const runtime = await site.open()
-    runtime.checkpoints.put('agent', 'lead 40', '2026-01-01T00:00:00.000Z')
+    runtime.checkpoints.put(OWNER, 'lead 40', '2026-01-01T00:00:00.000Z')
     const made = await backUp(site.db, site.copy)
     expect(made).toMatchObject({ file: site.copy, audit_rows: expect.any(Number) })
     expect(made.with).toEqual(['audit-key', 'audit-head', 'data-key'].map((name) => `${site.copy}.${name}`))

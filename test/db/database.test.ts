@@ -11,6 +11,10 @@ import { metaTable } from '../../src/db/meta.ts'
 import { start } from '../../src/db/migrations/0001-start.ts'
 import { alerts } from '../../src/db/migrations/0002-alerts.ts'
 import { apiTokens } from '../../src/db/migrations/0003-api-tokens.ts'
+import { ledger } from '../../src/db/migrations/0004-ledger.ts'
+import { audit } from '../../src/db/migrations/0005-audit.ts'
+import { vault } from '../../src/db/migrations/0006-vault.ts'
+import { users } from '../../src/db/migrations/0007-users.ts'
 import * as schema from '../../src/db/schema.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
@@ -50,6 +54,26 @@ describe('a database', () => {
     const again = new Sqlite(path, { readonly: true })
     expect(again.prepare('SELECT * FROM calls').all()).toEqual(before.map((row) => ({ ...(row as object), ...added })))
     again.close()
+  })
+
+  test('keeps the checkpoint of a name for the script that ran under it when that was saved', () => {
+    const path = temporaryFile()
+    const old = new Sqlite(path)
+    for (const migration of [start, alerts, apiTokens, ledger, audit, vault, users]) old.exec(migration)
+    old.pragma('user_version = 7')
+    const run = (id: string, script: string, at: string) =>
+      `INSERT INTO runs VALUES ('${id}', 'lg-1', 'agent', '${script}', 'production', 0, 1, NULL, '${at}', NULL, NULL, NULL);`
+    old.exec(run('run-1', '/a/agent.py', '2026-01-01') + run('run-2', '/b/agent.py', '2026-01-02'))
+    old.exec(run('run-3', '/c/agent.py', '2026-01-04'))
+    old.exec(
+      `INSERT INTO checkpoints VALUES ('agent', 3, 'sealed', '2026-01-03'), ('client', 1, 'sealed', '2026-01-03')`,
+    )
+    old.close()
+    const { orm } = open(path)
+    expect(orm.select().from(schema.checkpoints).all()).toMatchObject([
+      { agent_name: 'agent', script: '/b/agent.py', version: 3, data: 'sealed' },
+      { agent_name: 'client', script: '', version: 1 },
+    ])
   })
 
   test('has the tables and columns that the code reads', () => {

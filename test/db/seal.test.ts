@@ -42,12 +42,13 @@ describe('what is sealed', () => {
   test('is lost with its key, which is said and not taken for nothing', () => {
     const path = temporaryFile()
     const first = openDatabase({ path })
-    checkpointTable(first).put('worker', { done: 7 }, '2026-01-01T00:00:00.000Z')
+    const owner = { name: 'worker', script: '/agents/worker.py' }
+    checkpointTable(first).put(owner, { done: 7 }, '2026-01-01T00:00:00.000Z')
     first.close()
     rmSync(dataKeyPath(path))
     const second = openDatabase({ path })
     onTestFinished(() => second.close())
-    expect(() => checkpointTable(second).get('worker')).toThrow(unusable)
+    expect(() => checkpointTable(second).get(owner)).toThrow(unusable)
   })
 
   test('needs a key file that holds a key', () => {

@@ -96,6 +96,7 @@ export class TestRuntime {
   /** An agent that runs as far as anyone can tell. */
   addAgent({ limit = '10', name = 'worker' }: { limit?: string; name?: string } = {}): TestAgent {
     const id = newAgentId(name)
+    const script = `/agents/${name}.py`
     const runId = newRunId()
     this.runtime.ledger.accounts.openAccount(id, fromUsd(limit))
     this.runtime.state.record({
@@ -106,7 +107,7 @@ export class TestRuntime {
       data: {
         run_id: runId,
         name,
-        script: `/agents/${name}.py`,
+        script,
         environment: 'development',
         pid: process.pid,
         restart: 0,
@@ -115,7 +116,7 @@ export class TestRuntime {
         detect: this.runtime.config.safety.detect,
       },
     })
-    return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name }))
+    return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name, script }))
   }
 
   /** Rows of the ledger, oldest first. */

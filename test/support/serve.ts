@@ -41,5 +41,5 @@ runtime.state.record({
     detect: ['email'],
   },
 })
-const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'worker' })
+const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'worker', script: '/agents/worker.py' })
 process.stdout.write(`${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/openai/v1/chat/completions\n`)

@@ -56,7 +56,7 @@ const pidOf = (cage: TestRuntime, id: string) => cage.runtime.state.read().agent
 /** Another token of the agent's present run. */
 function tokenOf(cage: TestRuntime, agentId: string): string {
   const { run_id: runId, name } = cage.runtime.state.read().agents[agentId]!
-  return cage.runtime.runTokens.issue({ agentId, runId, name })
+  return cage.runtime.runTokens.issue({ agentId, runId, name, script: '' })
 }
 
 const outcome = ({ data }: EventOf<'secret.rotated'>) => [data.reloaded, data.restart_required]
