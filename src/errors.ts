@@ -60,6 +60,12 @@ export const ERRORS = {
     hint: 'wait until some of the streams that are open have ended',
     retry: true,
   },
+  too_many_connections: {
+    status: 503,
+    exit: 7,
+    hint: 'close connections that are not used, or let the server have more descriptors ("ulimit -n")',
+    retry: true,
+  },
   circuit_open: { status: 503, exit: 9, hint: 'wait for the cooldown or reset the circuit on the dashboard' },
   provider_unreachable: { status: 502, exit: 9, hint: "check the provider's base_url and the network" },
   provider_timeout: {

@@ -18,6 +18,7 @@ import { auditRoutes } from './audit.ts'
 import { type AuthParts, authRoutes } from './auth.ts'
 import { budgetRoutes } from './budgets.ts'
 import { type CallParts, callRoutes } from './calls.ts'
+import { Connections, maxConnections } from './connections.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
@@ -79,9 +80,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
+  const connections = new Connections(maxConnections())
   let door: Door
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+    if (connections.isRefused(request)) return
     try {
       requireFewHeaders(request)
       door.check(request)
@@ -110,7 +113,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     }
   }
 
-  const servers = await listenOnAll(addressesOf(parts.host), parts.port, onRequest, onUpgrade)
+  const servers = await listenOnAll(addressesOf(parts.host), parts.port, (server) => {
+    connections.watch(server)
+    server.on('request', onRequest)
+    server.on('upgrade', onUpgrade)
+  })
   const { port } = servers[0]!.address() as AddressInfo
   // Nobody's name is "every address".
   const isNamed = !isLoopback(parts.host) && !['0.0.0.0', '::'].includes(parts.host)
@@ -251,24 +258,20 @@ function addressesOf(host: string): string[] {
   return [...new Set([...(host === 'localhost' ? [] : [host]), '127.0.0.1', '::1'])]
 }
 
-/** On the same port everywhere. */
+/** On the same port everywhere; each with what `equip` gives it. */
 async function listenOnAll(
   [first, ...others]: readonly string[],
   port: number,
-  onRequest: (request: IncomingMessage, response: ServerResponse) => void,
-  onUpgrade: (request: IncomingMessage, socket: Duplex, head: Buffer) => void,
+  equip: (server: Server) => void,
 ): Promise<Server[]> {
   const open = async (address: string, at: number): Promise<Server> => {
-    const server = createServer(
-      {
-        keepAliveTimeout: KEEP_ALIVE_MS,
-        noDelay: true,
-        maxHeaderSize: MOST_HEADER_BYTES,
-        shouldUpgradeCallback: isLiveView,
-      },
-      onRequest,
-    )
-    server.on('upgrade', onUpgrade)
+    const server = createServer({
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      noDelay: true,
+      maxHeaderSize: MOST_HEADER_BYTES,
+      shouldUpgradeCallback: isLiveView,
+    })
+    equip(server)
     await listen(server, address, at)
     return server
   }
