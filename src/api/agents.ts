@@ -1,15 +1,16 @@
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { AgentSpec, Supervisor } from '../agents/supervisor.ts'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Config, configSchema } from '../config/schema.ts'
+import type { PastAgentListed } from '../db/past-agents.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
 import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
 import { type Figures, figures, hasRun } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { amount, check, readJson } from './body.ts'
+import { amount, check, readJson, readQuery } from './body.ts'
 import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, newLimit } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 
@@ -48,6 +49,7 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
       const { agentId } = await supervisor.start(newAgent(parts, await readJson(context, NEW_AGENT)))
       return context.json(statusOf(parts, agentId), 201)
     })
+    .get('/past', guard('viewer'), (context) => context.json(listPastAgents(state, context)))
     .get('/:id', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
     .get('/:id/status', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
     .get('/:id/metrics', guard('viewer'), (context) =>
@@ -70,6 +72,7 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
     })
     .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
+      if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
       await supervisor.restart(id)
       return context.json(statusOf(parts, id))
     })
@@ -114,15 +117,32 @@ function newAgent(
   return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
+export const PAST_AGENTS = z.object({
+  named: z.string().optional().describe('Its name, the file of its script, or the beginning of its id.'),
+  before: z.string().optional().describe('Only those that started earlier than this time, ISO 8601 UTC.'),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+})
+
+/** What an agent has spent would not be known to its next life. */
+const tooLongAgo = (id: string): CageError =>
+  new CageError('agent_not_running', `${id} ended too long ago to go on`, {
+    facts: { agent_id: id },
+    hint: 'start its script as another agent',
+  })
+
+/** What `/api/agents/past` answers. */
+export const listPastAgents = (state: StateManager, context: Context): { agents: PastAgentListed[] } => ({
+  agents: state.pastAgents.list(readQuery(context, PAST_AGENTS)),
+})
+
 /** What `/api/agents` answers. */
 export const allAgents = (state: StateManager): { agents: AgentView[] } => ({
   agents: Object.values(state.read().agents),
 })
 
-/** Throws CageError `not_found`. */
+/** Also one of long ago. Throws CageError `not_found`. */
 export function getAgent(state: StateManager, id: string): AgentView {
-  const { agents } = state.read()
-  const agent = Object.hasOwn(agents, id) ? agents[id] : undefined
+  const agent = state.findAgent(id)
   if (!agent) throw new CageError('not_found', `there is no agent "${id}"`, { facts: { agent_id: id } })
   return agent
 }

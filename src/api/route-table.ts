@@ -6,7 +6,7 @@ import type * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
 import type { SessionTokens } from '../access/sessions.ts'
 import type { SecretView } from '../vault/secret.ts'
-import { type AgentStatus, NEW_AGENT } from './agents.ts'
+import { type AgentStatus, NEW_AGENT, PAST_AGENTS } from './agents.ts'
 import { AUDIT_PAGE } from './audit.ts'
 import { EXCHANGE, LOGIN, REFRESH } from './auth.ts'
 import { BUDGET_CHANGE, type ConfiguredBudgets } from './budgets.ts'
@@ -102,6 +102,12 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
     description: 'Programs that are supervised: how they are, what they may spend, starting and stopping them.',
     routes: {
       'GET /api/agents': { summary: 'Lists all agents.', answer: { agents: 'Every agent as it is.' } },
+      'GET /api/agents/past': {
+        summary:
+          'Lists agents that have made room for later ones, the latest first; their other routes answer as before.',
+        query: PAST_AGENTS,
+        answer: { agents: 'Each with id, name, script, state, started_at; the last started_at is the next before.' },
+      },
       'POST /api/agents': {
         summary:
           "Starts a script as an agent. Beside the fields named here, what the configuration may say under agent; what is left out is as the server's configuration says.",

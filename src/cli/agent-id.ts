@@ -14,15 +14,21 @@ export const AGENT_HELP = 'The agent: its id, the beginning of it, or its name'
 
 /** Throws what `findAgentId` throws. */
 export async function agentIdOf(client: Client, named: string): Promise<string> {
-  const { agents } = await client.send<{ agents: AgentView[] }>('GET', '/api/agents')
-  return findAgentId(agents, named)
+  const { agents } = await client.send<{ agents: Named[] }>('GET', '/api/agents')
+  const id = findAgentId(agents, named)
+  if (agents.some((agent) => agent.id === id)) return id
+  const query = new URLSearchParams({ named, limit: '1000' })
+  const past = await client.send<{ agents: Named[] }>('GET', `/api/agents/past?${query}`)
+  return findAgentId(past.agents, named)
 }
+
+type Named = Pick<AgentView, 'id' | 'name' | 'script' | 'state' | 'started_at'>
 
 /**
  * Of those with the same name one that runs comes first. A word that fits no agent is returned as it is: an agent of
  * long ago is known by its id only. Throws CageError `usage` when several fit.
  */
-export function findAgentId(agents: readonly AgentView[], named: string): string {
+export function findAgentId(agents: readonly Named[], named: string): string {
   const called = agents.filter(({ name, script }) => name === named || basename(script) === named)
   const ranked = [
     agents.filter(({ id }) => id === named),

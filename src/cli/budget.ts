@@ -289,7 +289,12 @@ function line(whose: string, { limit_usd, spent_usd, held_usd, remaining_usd }: 
   return `${whose}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`
 }
 
-const storedId = ({ state }: Stored, named: string): string => findAgentId(Object.values(state.read().agents), named)
+function storedId({ state }: Stored, named: string): string {
+  const present = Object.values(state.read().agents)
+  const id = findAgentId(present, named)
+  if (present.some((agent) => agent.id === id)) return id
+  return findAgentId(state.pastAgents.list({ named, limit: 1_000 }), named)
+}
 
 type Filter = { [name in 'state' | 'kind' | 'from' | 'to' | 'limit']: string | undefined }
 

@@ -1,9 +1,12 @@
+import type { PastAgentListed } from '../db/past-agents.ts'
 import { figures } from '../state/figures.ts'
-import { connect } from './client.ts'
+import { type Client, connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { json, table } from './print.ts'
 import type { SnapshotAnswer } from './status.ts'
 import type { Command } from './terminal.ts'
+
+const PAGE = 1_000
 
 export const psCommand: Command = (yargs, terminal) =>
   yargs.command(
@@ -12,17 +15,31 @@ export const psCommand: Command = (yargs, terminal) =>
     (command) =>
       withDatabaseFlags(command)
         .option('json', { type: 'boolean', describe: 'Write JSON' })
+        .option('all', { type: 'boolean', describe: 'Also those that made room for later ones' })
         .example('$0 ps --json', 'everything that is known of each'),
-    async ({ json: asJson, ...flags }) => {
+    async ({ json: asJson, all, ...flags }) => {
       const client = connect(flags, terminal)
       const { snapshot, server_time } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
       const agents = Object.values(snapshot.agents)
-      if (asJson) return terminal.out(json(agents))
+      const past = all ? await pastAgents(client) : []
+      if (asJson) return terminal.out(json([...agents, ...past]))
       if (agents.length === 0) return terminal.err('no agent has run here yet')
       const rows = agents.map((agent) => {
         const { spent, progress } = figures(agent, Date.parse(server_time))
         return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
       })
+      for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])
       table([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows]).forEach(terminal.out)
     },
   )
+
+/** The latest first. */
+async function pastAgents(client: Client): Promise<PastAgentListed[]> {
+  const all: PastAgentListed[] = []
+  for (let before = ''; ; before = `&before=${all.at(-1)!.started_at}`) {
+    const path = `/api/agents/past?limit=${PAGE}${before}`
+    const { agents } = await client.send<{ agents: PastAgentListed[] }>('GET', path)
+    all.push(...agents)
+    if (agents.length < PAGE) return all
+  }
+}

@@ -8,7 +8,7 @@ import { RunTokens } from '../access/run-tokens.ts'
 import { readServerFile } from '../access/server-file.ts'
 import { Sessions } from '../access/sessions.ts'
 import { Users } from '../access/users.ts'
-import { allAgents } from '../api/agents.ts'
+import { allAgents, listPastAgents } from '../api/agents.ts'
 import { callRoutes } from '../api/calls.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
@@ -75,6 +75,7 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
   const guarded = guard({ ...access, runTokens: new RunTokens(), refusals: new Refusals(parts) })
   const routes = new Hono<Env>()
     .get('/api/agents', guarded('viewer'), (context) => context.json(allAgents(stored.state)))
+    .get('/api/agents/past', guarded('viewer'), (context) => context.json(listPastAgents(stored.state, context)))
     .route('/api/users', userRoutes(access, guarded))
     .route('/api/tokens', tokenRoutes(access, guarded))
     .route('/api/agents', callRoutes(access, guarded))

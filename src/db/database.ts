@@ -16,6 +16,7 @@ import { audit } from './migrations/0005-audit.ts'
 import { vault } from './migrations/0006-vault.ts'
 import { users } from './migrations/0007-users.ts'
 import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
+import { pastAgents } from './migrations/0009-past-agents.ts'
 import { openSeal, type Seal } from './seal.ts'
 import { Turn } from './turn.ts'
 
@@ -35,7 +36,17 @@ export interface Database extends Seal {
 }
 
 /** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [start, alerts, apiTokens, ledger, audit, vault, users, checkpointScripts]
+const MIGRATIONS: readonly string[] = [
+  start,
+  alerts,
+  apiTokens,
+  ledger,
+  audit,
+  vault,
+  users,
+  checkpointScripts,
+  pastAgents,
+]
 
 /** Several times of what autocheckpoint lets it grow to. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024

@@ -1,6 +1,6 @@
 /** The tables as drizzle sees them. The migrations make them; a test holds the two together. */
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
-import type { AlertKind, Level } from '../events.ts'
+import type { AgentState, AlertKind, Level } from '../events.ts'
 
 export const events = sqliteTable('events', {
   seq: integer().primaryKey(),
@@ -26,6 +26,18 @@ export const runs = sqliteTable('runs', {
   ended_at: text(),
   exit_code: integer(),
   signal: text(),
+})
+
+/** Agents that the snapshot has no place for any more: `state/past-agents.ts`. */
+export const pastAgents = sqliteTable('past_agents', {
+  id: text().primaryKey(),
+  name: text().notNull(),
+  script: text().notNull(),
+  state: text().$type<AgentState>().notNull(),
+  started_at: text().notNull(),
+  /** The last event that is in the view. */
+  seq: integer().notNull(),
+  view: text({ mode: 'json' }).notNull(),
 })
 
 export const budgets = sqliteTable('budgets', {

@@ -227,14 +227,15 @@ const newCircuit = (name: string): CircuitView => ({
   reason: null,
 })
 
-function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
+/** Also used for agents that are in no snapshot any more. */
+export function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
   if (event.type === 'config.loaded' && event.data.safety) return guardedBy(agents, event.data.safety)
   if (!event.agent_id) return agents
   const agent = own(agents, event.agent_id)
   if (event.type === 'agent.started') {
     return agent
       ? { ...agents, [agent.id]: { ...agent, ...restarted(agent, event) } }
-      : keepNewest({ ...agents, [event.agent_id]: newAgent(event.agent_id, event) })
+      : keepNewest({ ...agents, [event.agent_id]: newAgent(event.agent_id, event.at, event.data) })
   }
   if (!agent) return agents
   const changed = applyToRun(applyToBurn(agent, applyToAgent(agent, event), event.at), event)
@@ -355,8 +356,8 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
   }
 }
 
-function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
-  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect } = event.data
+export function newAgent(id: string, at: string, data: EventOf<'agent.started'>['data']): AgentView {
+  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect } = data
   return {
     id,
     name,
@@ -369,7 +370,7 @@ function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
     exit_code: null,
     signal: null,
     restarts: 0,
-    started_at: event.at,
+    started_at: at,
     paused_at: null,
     ended_at: null,
     down_ms: 0,
@@ -384,7 +385,7 @@ function newAgent(id: string, event: EventOf<'agent.started'>): AgentView {
     by_model: {},
     by_service: {},
     downgraded_saved_usd: '0',
-    burn: [{ at: event.at, done: 0, spent_usd: '0' }],
+    burn: [{ at: at, done: 0, spent_usd: '0' }],
     progress: null,
     outcomes: { succeeded: 0, failed: 0, degraded: 0 },
     calls: { completed: 0, failed: 0 },

@@ -18,7 +18,8 @@ import { isStorageFault } from '../db/storage-fault.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
 import { applyEvent } from './apply-event.ts'
 import { type Clean, cleanTexts } from './clean.ts'
-import { emptySnapshot, type Snapshot } from './snapshot.ts'
+import { PastAgents } from './past-agents.ts'
+import { type AgentView, emptySnapshot, type Snapshot } from './snapshot.ts'
 
 export type Listener = (event: RuntimeEvent) => void
 
@@ -58,6 +59,8 @@ export class StateManager {
   readonly #options: StateOptions
   readonly #events: EventTable
   readonly #meta: MetaTable
+  /** Those that the snapshot has no place for. */
+  readonly pastAgents: PastAgents
   readonly #listeners = new Set<Listener>()
   readonly #writers = new Set<Listener>()
   readonly #pending: Pending[] = []
@@ -76,6 +79,7 @@ export class StateManager {
     this.#eventsKept = options.eventsKept ?? EVENTS_KEPT
     this.#events = eventTable(options.database)
     this.#meta = metaTable(options.database)
+    this.pastAgents = new PastAgents(options.database)
     this.#snapshot = this.#load()
     this.#savedSeq = this.#snapshot.seq
   }
@@ -83,6 +87,12 @@ export class StateManager {
   /** The present state. Never changed in place: a reference stays what it was. */
   read(): Snapshot {
     return this.#snapshot
+  }
+
+  /** An agent, also one that the snapshot has no place for any more. */
+  findAgent(id: string): AgentView | undefined {
+    const { agents } = this.#snapshot
+    return Object.hasOwn(agents, id) ? agents[id] : this.pastAgents.get(id)
   }
 
   /** Server time in milliseconds since 1970. */
@@ -195,7 +205,7 @@ export class StateManager {
     try {
       for (let events: readonly RuntimeEvent[] | undefined = written; ; ) {
         for (const event of events) {
-          this.#snapshot = applyEvent(this.#snapshot, event)
+          this.#snapshot = this.#apply(this.#snapshot, event)
           for (const listener of this.#listeners) this.#tell(listener, event)
         }
         if (this.#pending.length === 0) break
@@ -253,6 +263,12 @@ export class StateManager {
     return written
   }
 
+  #apply(before: Snapshot, event: RuntimeEvent): Snapshot {
+    const after = applyEvent(before, event)
+    if (after.agents !== before.agents || event.agent_id !== null) this.pastAgents.note(before, after, event)
+    return after
+  }
+
   #tell(listener: Listener, event: RuntimeEvent): void {
     try {
       listener(event)
@@ -270,7 +286,7 @@ export class StateManager {
     let state = { ...emptySnapshot(), ...(version === SNAPSHOT_VERSION && snapshot) }
     for (;;) {
       const page = this.#events.find({ after: state.seq, limit: REPLAY_PAGE })
-      state = page.reduce(applyEvent, state)
+      state = page.reduce((before, event) => this.#apply(before, event), state)
       if (page.length < REPLAY_PAGE) return state
     }
   }
@@ -280,11 +296,13 @@ export class StateManager {
       const retainFrom = isoTime(this.now() - this.#options.retentionDays * DAY_MS)
       this.#options.database.transaction(() => {
         this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
+        this.pastAgents.write()
         // The last event stays: the next seq is counted from it.
         this.#events.prune(this.#snapshot.seq - 1, retainFrom)
         this.#events.pruneUpTo(this.#snapshot.seq - this.#eventsKept)
       })
       this.#savedSeq = this.#snapshot.seq
+      this.pastAgents.written()
     } catch (error) {
       this.#options.onFault(error, 'cannot save the snapshot')
     }

@@ -1,0 +1,14 @@
+/** Agents that the snapshot has no place for any more, each as it was shown last. */
+export const pastAgents = `
+CREATE TABLE past_agents (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL,
+  script TEXT NOT NULL,
+  state TEXT NOT NULL,
+  started_at TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  view TEXT NOT NULL
+) STRICT;
+CREATE INDEX past_agents_started ON past_agents (started_at);
+CREATE INDEX runs_agent ON runs (agent_id);
+`

@@ -1,0 +1,47 @@
+import { and, desc, eq, like, lt, or } from 'drizzle-orm'
+import type { Database } from './database.ts'
+import { pastAgents, runs } from './schema.ts'
+
+/** `view`: the agent as it was shown last. */
+export type PastAgentRow = typeof pastAgents.$inferSelect
+/** What lists show. */
+export type PastAgentListed = Pick<PastAgentRow, 'id' | 'name' | 'script' | 'state' | 'started_at'>
+
+export interface PastAgentQuery {
+  /** Its name, the file of its script, or the beginning of its id. (Default: all.) */
+  named?: string | undefined
+  /** Only those that started earlier than this, ISO 8601 UTC. */
+  before?: string | undefined
+  limit: number
+}
+
+export type PastAgentTable = ReturnType<typeof pastAgentTable>
+
+export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
+  return {
+    get: (id: string): PastAgentRow | undefined => orm.select().from(pastAgents).where(eq(pastAgents.id, id)).get(),
+
+    put(row: PastAgentRow): void {
+      orm.insert(pastAgents).values(row).onConflictDoUpdate({ target: pastAgents.id, set: row }).run()
+    },
+
+    /** The latest first. */
+    find: ({ named, before, limit }: PastAgentQuery): PastAgentListed[] => {
+      const { id, name, script, state, started_at } = pastAgents
+      // Ids and names have no signs that LIKE reads otherwise, but for "_", which is one of any.
+      const fits =
+        named === undefined ? undefined : or(eq(name, named), like(id, `${named}%`), like(script, `%/${named}`))
+      return orm
+        .select({ id, name, script, state, started_at })
+        .from(pastAgents)
+        .where(and(fits, before === undefined ? undefined : lt(started_at, before)))
+        .orderBy(desc(started_at))
+        .limit(limit)
+        .all()
+    },
+
+    /** The lives of an agent's process, the first one first. */
+    runsOf: (agentId: string) =>
+      orm.select().from(runs).where(eq(runs.agent_id, agentId)).orderBy(runs.started_at).all(),
+  }
+}

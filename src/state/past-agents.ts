@@ -1,0 +1,106 @@
+/**
+ * Agents that the snapshot has no place for any more. They are kept as they were shown last, and what is told of them
+ * later (a correction, a call that is resolved) changes them as it would in the snapshot. They are written together with
+ * the snapshot that leaves them out, so that after a kill the replayed events find either both or neither.
+ */
+import { budgetTable } from '../db/budgets.ts'
+import { callTable } from '../db/calls.ts'
+import type { Database } from '../db/database.ts'
+import { type PastAgentListed, type PastAgentQuery, type PastAgentTable, pastAgentTable } from '../db/past-agents.ts'
+import type { RuntimeEvent } from '../events.ts'
+import { toUsd } from '../money.ts'
+import { applyToAgents, newAgent } from './apply-event.ts'
+import type { AgentView, Snapshot } from './snapshot.ts'
+
+interface PastAgent {
+  /** The last event that is in it. */
+  seq: number
+  view: AgentView
+}
+
+export class PastAgents {
+  readonly #database: Database
+  readonly #table: PastAgentTable
+  /** Not written yet. */
+  readonly #changed = new Map<string, PastAgent>()
+
+  constructor(database: Database) {
+    this.#database = database
+    this.#table = pastAgentTable(database)
+  }
+
+  get(id: string): AgentView | undefined {
+    return this.#find(id)?.view ?? this.#rebuild(id)
+  }
+
+  /** The latest first; those that are not written yet as well. */
+  list(query: PastAgentQuery): PastAgentListed[] {
+    this.write()
+    return this.#table.find(query)
+  }
+
+  /** What an event did to agents that are not, or no longer, in the snapshot. */
+  note(before: Snapshot, { agents }: Snapshot, event: RuntimeEvent): void {
+    const { agent_id: id, seq } = event
+    if (event.type === 'agent.started') {
+      for (const [each, view] of Object.entries(before.agents)) {
+        if (!Object.hasOwn(agents, each)) this.#changed.set(each, { seq, view })
+      }
+    }
+    if (id === null || Object.hasOwn(agents, id)) return
+    const past = this.#find(id)
+    if (!past || past.seq >= seq) return
+    const view = applyToAgents({ [id]: past.view }, event)[id]!
+    if (view !== past.view) this.#changed.set(id, { seq, view })
+  }
+
+  /** Writes what has changed; to be called in the transaction that stores the snapshot. */
+  write(): void {
+    for (const { seq, view } of this.#changed.values()) {
+      const { id, name, script, state, started_at } = view
+      this.#table.put({ id, name, script, state, started_at, seq, view })
+    }
+  }
+
+  /** What was written is committed. */
+  written(): void {
+    this.#changed.clear()
+  }
+
+  #find(id: string): PastAgent | undefined {
+    const row = this.#changed.get(id) ?? this.#table.get(id)
+    return row && { seq: row.seq, view: row.view as AgentView }
+  }
+
+  /** Of one that left the snapshot before there was a table for it: what its runs and the ledger tell. */
+  #rebuild(id: string): AgentView | undefined {
+    const runs = this.#table.runsOf(id)
+    const budget = budgetTable(this.#database).find(id)
+    const [first, last] = [runs[0], runs.at(-1)]
+    if (!first || !last || !budget) return undefined
+    const { name, script, environment, pid } = first
+    const { spent, spentBefore } = callTable(this.#database).totals({ agentId: id })
+    const isDone = last.exit_code === 0
+    const started = {
+      run_id: last.id,
+      name,
+      script,
+      environment,
+      pid,
+      restart: 0,
+      limit_usd: toUsd(budget.limit_nanos),
+      safety_mode: 'redact',
+      detect: [],
+    } as const
+    return {
+      ...newAgent(id, first.started_at, { ...started, detect: [] }),
+      state: isDone ? 'completed' : 'failed',
+      pid: null,
+      exit_code: last.exit_code,
+      signal: last.signal,
+      restarts: last.restart,
+      ended_at: last.ended_at ?? last.started_at,
+      spent_usd: toUsd(spent + spentBefore),
+    }
+  }
+}
