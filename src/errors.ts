@@ -66,6 +66,12 @@ export const ERRORS = {
     hint: 'close connections that are not used, or let the server have more descriptors ("ulimit -n")',
     retry: true,
   },
+  rate_limited: {
+    status: 429,
+    exit: 9,
+    hint: 'wait as long as Retry-After says, or raise the limit at the provider',
+    retry: true,
+  },
   circuit_open: { status: 503, exit: 9, hint: 'wait for the cooldown or reset the circuit on the dashboard' },
   provider_unreachable: { status: 502, exit: 9, hint: "check the provider's base_url and the network" },
   provider_timeout: {

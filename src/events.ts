@@ -116,6 +116,8 @@ export interface EventData {
     cost_usd: Usd
     estimated: boolean
     latency_ms: number
+    /** How long of that it waited because the provider had asked for it (Retry-After). */
+    waited_ms?: number
     first_byte_ms: number | null
     status: number
     redactions: number
@@ -134,6 +136,7 @@ export interface EventData {
     cost_usd: Usd
     estimated: boolean
     latency_ms: number
+    waited_ms?: number
     retryable: boolean
     /** Which circuit refused it; nothing was sent then. */
     circuit?: string

@@ -16,6 +16,7 @@ import { loadAssets } from './api/assets.ts'
 import { startServer } from './api/server.ts'
 import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
+import { RateLimits } from './breaker/rate-limits.ts'
 import { ServiceCache } from './breaker/service-cache.ts'
 import { type Ledger, openLedger } from './budget/ledger.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
@@ -210,6 +211,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       clock,
       configured: [...Object.keys(config.providers), ...Object.keys(config.services)],
     })
+    const rateLimits = new RateLimits(clock)
     const cache = new ServiceCache({ database, clock })
     const alerts = new Alerts({ database, state, clock, config: config.alerts, onFault })
     opened.push(() => alerts.close())
@@ -248,6 +250,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       ledger,
       clock,
       circuits,
+      rateLimits,
       cache,
       alerts,
       checkpoints,

@@ -13,6 +13,8 @@
  * - Times are monotonic milliseconds. Nothing here owns a timer: time passes when somebody calls.
  */
 
+import { MAX_RETRY_AFTER_MS } from './retry.ts'
+
 export interface BreakerSettings {
   /** Consecutive failures that open the circuit, unless there is a rate. */
   failures: number
@@ -60,8 +62,6 @@ export interface Step {
 
 /** Either a ticket, or how long to stay away in ms. */
 export type Admission = Step & ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
-
-const DAY_MS = 86_400_000
 
 export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0, recent: [] }
 
@@ -165,6 +165,5 @@ function open(
   }
 }
 
-/** What others ask for is obeyed within a day; nonsense is not. */
 const clampRetryAfter = (ms: number | undefined): number =>
-  ms === undefined || Number.isNaN(ms) ? 0 : Math.min(DAY_MS, Math.max(0, ms))
+  ms === undefined || Number.isNaN(ms) ? 0 : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))

@@ -2,13 +2,15 @@
  * The one place where an attempt is repeated. Only before the first byte of an answer reached the caller, which
  * `isRetryable` has to know, and never longer than the caller's signal lives.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** The first wait, in ms; each further one may be twice as long. */
 const BASE_MS = 100
 /** The longest wait, in ms. */
 const MOST_MS = 2_000
-const DAY_MS = 86_400_000
+/** What others ask for is obeyed for at most an hour: more is nonsense, or can be asked for again. */
+export const MAX_RETRY_AFTER_MS = 3_600_000
 
 export interface RetryOptions {
   /** Further attempts after the first. */
@@ -44,14 +46,26 @@ export function waitMs(done: number, asked = 0, chance = Math.random()): number 
 }
 
 /**
- * Reads a `Retry-After` header, seconds or a date, as ms from `nowMs` (wall time): at least 0, at most a day.
- * Returns undefined for everything else.
+ * How long an answer asks to be left alone, in ms from `nowMs` (wall time): at least 0, at most an hour. Reads
+ * `retry-after-ms`, and `retry-after` in seconds or as a date. Undefined when it does not say so in any of these ways.
  */
-export function parseRetryAfter(header: string | undefined, nowMs: number): number | undefined {
-  const text = header?.trim() ?? ''
-  if (/^\d+(\.\d+)?$/.test(text)) return Math.min(DAY_MS, Number(text) * 1000)
+export function parseRetryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
+  const inMs = headers['retry-after-ms']?.toString().trim() ?? ''
+  if (/^\d+(\.\d+)?$/.test(inMs)) return clamped(Number(inMs))
+  const text = headers['retry-after']?.trim() ?? ''
+  if (/^\d+(\.\d+)?$/.test(text)) return clamped(Number(text) * 1000)
   // Date.parse takes almost anything for a date ("-5" is a month), so the form is checked first.
   if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined
   const atMs = Date.parse(text)
-  return Number.isNaN(atMs) ? undefined : Math.min(DAY_MS, Math.max(0, atMs - nowMs))
+  return Number.isNaN(atMs) ? undefined : clamped(atMs - nowMs)
+}
+
+const clamped = (ms: number): number => Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))
+
+/** The headers without a wait longer than anybody should make a client wait. */
+export function withClampedRetryAfter<T extends Record<string, string | string[]>>(headers: T): T {
+  const asked = parseRetryAfter(headers as IncomingHttpHeaders, Date.now())
+  if (asked !== MAX_RETRY_AFTER_MS) return headers
+  const { 'retry-after-ms': _ms, ...others } = headers
+  return { ...others, 'retry-after': String(MAX_RETRY_AFTER_MS / 1000) } as unknown as T
 }

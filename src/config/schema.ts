@@ -151,6 +151,7 @@ const breaker = z.strictObject({
   cooldown_s: seconds(86_400).default(60),
 })
 
+const rateLimitExpected = 'seconds, a number from 0 to 600'
 const provider = z.strictObject({
   /** (Default: the provider's own.) */
   base_url: url.optional(),
@@ -164,6 +165,15 @@ const provider = z.strictObject({
   idle_timeout_s: seconds(3600).default(120),
   /** Further attempts before the first byte. (Default: 2.) */
   retries: wholeNumber(0, 10).default(2),
+  /**
+   * How long a call may wait, in all, where the provider answers 429, 503 or 529 with Retry-After; then its answer is
+   * passed on. 0 passes it on at once. (Default: 60.)
+   */
+  rate_limit_wait_s: z
+    .number({ error: rateLimitExpected })
+    .min(0, { error: rateLimitExpected })
+    .max(600, { error: rateLimitExpected })
+    .default(60),
   /** Of the provider's circuit, and of each of its models. (Default: 5 failures, 60 s.) */
   breaker: breaker.prefault({}),
   /**

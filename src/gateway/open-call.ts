@@ -54,6 +54,8 @@ export class OpenCall {
   readonly body: string
   /** True from the moment in which the provider may have got the request: from then on it may cost money. */
   wasSent = false
+  /** How long it waited because the provider asked for it, in ms. */
+  waitedMs = 0
   /** The answer that is being streamed, for what was delivered of it. */
   reader: StreamReader | undefined
   readonly #parts: MoneyParts
@@ -126,6 +128,10 @@ export class OpenCall {
 
   sawFirstByte(): void {
     this.#firstByteMs ??= this.#elapsedMs()
+  }
+
+  get hasFirstByte(): boolean {
+    return this.#firstByteMs !== null
   }
 
   /** The limit that was put on the answer, in tokens; null when the client's own stands. */
@@ -226,6 +232,7 @@ export class OpenCall {
           baseline_usd: baselineUsd,
           estimated,
           latency_ms: this.#elapsedMs(),
+          ...this.#waited(),
           first_byte_ms: this.#firstByteMs,
           status,
           redactions,
@@ -294,6 +301,7 @@ export class OpenCall {
           cost_usd: toUsd(settled.cost),
           estimated: this.#charged?.estimated ?? false,
           latency_ms: this.#elapsedMs(),
+          ...this.#waited(),
           retryable,
           ...more,
           ...settled.paidBy,
@@ -328,6 +336,10 @@ export class OpenCall {
     const price = await prices.get(this.call.provider.name, baseline).catch(() => null)
     const nanos = price ? costOf(price, usage) : 0
     return nanos > cost ? toUsd(nanos) : null
+  }
+
+  #waited(): { waited_ms?: number } {
+    return this.waitedMs === 0 ? {} : { waited_ms: this.waitedMs }
   }
 
   #elapsedMs(): number {

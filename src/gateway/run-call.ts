@@ -2,6 +2,7 @@
  * THE ROAD. One call of an agent's client to a provider, from the parsed request to the recorded cost. A new feature is
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
+import { withClampedRetryAfter } from '../breaker/retry.ts'
 import type { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -10,6 +11,7 @@ import { type MoneyParts, OpenCall } from './open-call.ts'
 import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
+import { isLost, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 import { untilRunning } from './until-running.ts'
@@ -20,14 +22,31 @@ export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = redactRequest(parts, call) //                           when the policy covers requests
-  await withOtherModels(parts, safe, (one, hasNext) => passCall(parts, one, client, hasNext))
+  await withOtherModels(parts, safe, (one, hasNext) =>
+    withFurtherAttempts(one, client.signal, (again, hasAnother) =>
+      passCall(parts, again, client, { hasNext, hasAnother }),
+    ),
+  )
 }
 
-/** One model's call. `hasNext`: when it cannot answer, the client is not told: throws an Outage. */
-async function passCall(parts: RoadParts, call: LlmCall, client: Client, hasNext: boolean): Promise<void> {
+/** What is done when a call comes to no answer, in place of giving the client the error. */
+interface Otherwise {
+  /** Another attempt is made: throws a LostAttempt. */
+  hasAnother: boolean
+  /** Another model is asked: throws an Outage. */
+  hasNext: boolean
+}
+
+/** One attempt of one model. */
+async function passCall(
+  parts: RoadParts,
+  call: LlmCall,
+  client: Client,
+  { hasNext, hasAnother }: Otherwise,
+): Promise<void> {
   const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
   try {
-    const sent = await send(parts, open, client.signal) //             circuit, key, provider
+    const sent = await send(parts, open, client.signal, hasNext) //    turn, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
@@ -40,11 +59,13 @@ async function passCall(parts: RoadParts, call: LlmCall, client: Client, hasNext
       .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
-    const asksAnother = hasNext && !client.hasBegun && isOutage(error)
+    const isAgain = hasAnother && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
+    const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
       if (!asksAnother) return passRefusal(parts, open, error, client)
       open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
+    if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
     throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
   }
 }
@@ -102,15 +123,13 @@ async function passStream(
 function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
   const body = redactor.clean(refusal.body.toString('utf8'))
-  client.send(
-    refusal.status,
-    { ...passedHeaders(refusal.headers, open.call.provider.dialect, clean), ...ourHeaders(open) },
-    body,
-  )
+  const headers = withClampedRetryAfter(passedHeaders(refusal.headers, open.call.provider.dialect, clean))
+  client.send(refusal.status, { ...headers, ...ourHeaders(open) }, body)
 }
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,
+  ...(open.waitedMs === 0 ? {} : { 'x-iron-cage-waited-ms': String(open.waitedMs) }),
   ...(open.call.insteadOf === undefined
     ? {}
     : { 'x-iron-cage-tier': '2', 'x-iron-cage-model': encodeURI(`${open.call.provider.name}/${open.call.model}`) }),

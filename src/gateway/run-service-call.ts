@@ -12,7 +12,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { type CircuitSettings, type Circuits, settingsOf } from '../breaker/circuits.ts'
 import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../breaker/fallback.ts'
-import { retry } from '../breaker/retry.ts'
+import { retry, withClampedRetryAfter } from '../breaker/retry.ts'
 import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../breaker/service-cache.ts'
 import type { Hold, HoldRequest, Ledger, Settled } from '../budget/ledger.ts'
 import type { Clock } from '../clock.ts'
@@ -287,7 +287,9 @@ function asReply(
   return {
     status: answer.status,
     headers: {
-      ...('headers' in answer ? endToEnd(answer.headers) : { 'content-type': answer.contentType }),
+      ...('headers' in answer
+        ? withClampedRetryAfter(endToEnd(answer.headers))
+        : { 'content-type': answer.contentType }),
       'x-iron-cage-tier': String(tier),
       'x-iron-cage-call-id': id,
       'x-iron-cage-cost-usd': toUsd(settled?.cost ?? 0),

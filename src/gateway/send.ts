@@ -1,20 +1,23 @@
 /**
  * Getting an answer out of a provider: the circuits, the attempts, the key. What counts for the circuits is decided here
  * and nowhere else on the road of a call: faults of the connection, timeouts, broken answers and most 5xx count against
- * the provider, 429 and "overloaded" against its model; a 4xx of the caller's own making and a client that left do not.
+ * the provider, "overloaded" against its model; a 4xx of the caller's own making and a client that left do not. A rate
+ * limit counts against nobody: it is waited for (`breaker/rate-limits.ts`).
  */
 import { type Circuits, type Permit, settingsOf } from '../breaker/circuits.ts'
+import type { Place, RateLimits } from '../breaker/rate-limits.ts'
 import { parseRetryAfter, retry } from '../breaker/retry.ts'
 import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
 import type { OpenCall } from './open-call.ts'
 import type { Provider } from './provider.ts'
-import { type KeyParts, sendWithKey } from './provider-key.ts'
+import { chooseKey, type KeyParts, sendWithKey } from './provider-key.ts'
 import { readAll } from './reply.ts'
 import type { Answer, Upstream } from './upstream.ts'
 
 export interface SendParts extends KeyParts {
   circuits: Circuits
+  rateLimits: RateLimits
   upstream: Upstream
   /** Takes personal data out of the name of a model. */
   clean: (text: string) => string
@@ -31,12 +34,19 @@ export class ProviderRefusal extends Error {
   readonly status: number
   readonly headers: Answer['headers']
   readonly body: Buffer
+  /** When to come again, in ms from now, as far as the provider said so. */
+  readonly retryAfterMs: number | undefined
+  /** The same where the model's calls wait for it; undefined when it is no rate limit, or longer than any call waits. */
+  readonly waitMs: number | undefined
 
-  constructor({ status, headers }: Answer, body: Buffer) {
+  constructor({ status, headers }: Answer, body: Buffer, maxWaitMs: number) {
     super(`the provider answered ${status}`)
     this.status = status
     this.headers = headers
     this.body = body
+    this.retryAfterMs = parseRetryAfter(headers, Date.now())
+    const isWait = this.retryAfterMs && this.retryAfterMs <= maxWaitMs && RATE_LIMITED.has(status)
+    this.waitMs = isWait ? this.retryAfterMs : undefined
   }
 
   /** The provider's fault, or its wish to be left alone; not the caller's own mistake. */
@@ -45,15 +55,46 @@ export class ProviderRefusal extends Error {
   }
 }
 
-/** Sends the call, again where that is harmless. Throws ProviderRefusal, CircuitOpenError, CageError `provider_*`, ClientGone. */
-export function send(parts: SendParts, open: OpenCall, signal: AbortSignal): Promise<SentCall> {
-  return retry(() => attempt(parts, open, signal), {
-    retries: open.call.provider.settings.retries,
+/** Where another model can be asked, so long is waited for this one, in ms. */
+const SHORT_WAIT_MS = 2_000
+
+/**
+ * Sends the call, again where that is harmless. `hasNext`: another model can be asked instead. Throws ProviderRefusal,
+ * CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
+ */
+export function send(parts: SendParts, open: OpenCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
+  const { provider, model, caller } = open.call
+  const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
+  const name = `${provider.name}/${model} ${chooseKey(parts, open.call).value}`
+  const place = parts.rateLimits.place(name, caller.agentId, hasNext ? Math.min(SHORT_WAIT_MS, maxWaitMs) : maxWaitMs)
+  return retry(() => attemptInTurn(parts, open, place, signal), {
+    retries: provider.settings.retries,
     signal,
-    // What may have reached the provider may be charged by it: not twice.
-    isRetryable: (error) => (error instanceof ProviderRefusal ? error.isRetryable : wasNotSent(error)),
+    // What may have reached the provider may be charged by it: that is another call (`retry-call.ts`).
+    isRetryable: (error) =>
+      error instanceof ProviderRefusal ? error.isRetryable && error.waitMs === undefined : wasNotSent(error),
     retryAfterMs: askedToWaitMs,
   })
+}
+
+/** One attempt, and another whenever the provider has said when to come again, for as long as a call may wait. */
+async function attemptInTurn(parts: SendParts, open: OpenCall, place: Place, signal: AbortSignal): Promise<SentCall> {
+  for (let refusal: unknown; ; ) {
+    try {
+      await place.wait(signal)
+    } catch (error) {
+      // Its own words rather than ours.
+      throw signal.aborted ? error : (refusal ?? error)
+    }
+    try {
+      return await attempt(parts, open, signal)
+    } catch (error) {
+      if (!(error instanceof ProviderRefusal) || error.waitMs === undefined || !place.pause(error.waitMs)) throw error
+      refusal = error
+    } finally {
+      open.waitedMs = place.waitedMs
+    }
+  }
 }
 
 async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): Promise<SentCall> {
@@ -71,7 +112,8 @@ async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): P
     open.wasSent = false
     if (answer.status < 400) throw redirected(answer, provider)
     // A refusal whose text breaks off has refused all the same.
-    throw new ProviderRefusal(answer, await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0)))
+    const words = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
+    throw new ProviderRefusal(answer, words, provider.settings.rate_limit_wait_s * 1000)
   } catch (error) {
     if (wasNotSent(error)) open.wasSent = false
     report(permit, error)
@@ -95,24 +137,25 @@ function redirected({ status, body }: Answer, { name }: Provider): CageError {
 export function report(permit: CallPermit, error: unknown): void {
   const asked = askedToWaitMs(error)
   const { message } = error as Error
-  if (error instanceof ProviderRefusal && OF_MODEL.has(error.status)) permit.modelFailed(message, asked)
+  if (error instanceof ProviderRefusal && (error.status === 429 || error.waitMs !== undefined)) permit.ignored()
+  else if (error instanceof ProviderRefusal && OF_MODEL.has(error.status)) permit.modelFailed(message, asked)
   else if (error instanceof ProviderRefusal ? error.isRetryable : isConnectionFault(error)) {
     permit.failed(message, asked)
   } else permit.ignored()
 }
 
-/** Too many requests, overloaded: providers count and answer these by model. */
-const OF_MODEL = new Set([429, 503, 529])
+/** With Retry-After it is a wait. */
+const RATE_LIMITED = new Set([429, 503, 529])
+/** Overloaded: providers count and answer these by model. */
+const OF_MODEL = new Set([503, 529])
 
 const isConnectionFault = (error: unknown): boolean =>
   error instanceof CageError && error.code.startsWith('provider_') && !(error instanceof ClientGone)
 
 const wasNotSent = (error: unknown): boolean => error instanceof CageError && error.facts.sent === false
 
-const askedToWaitMs = (error: unknown): number | undefined => {
-  const header = error instanceof ProviderRefusal ? error.headers['retry-after'] : undefined
-  return parseRetryAfter(header, Date.now())
-}
+const askedToWaitMs = (error: unknown): number | undefined =>
+  error instanceof ProviderRefusal ? error.retryAfterMs : undefined
 
 /** The right to make one attempt, of the provider's circuit and of that of its model. */
 export interface CallPermit extends Permit {

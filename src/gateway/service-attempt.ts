@@ -143,7 +143,7 @@ function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer
     isRepeatable: IDEMPOTENT.has(method) || status === 429 || status === 503,
     isDue: false,
     refusal,
-    retryAfterMs: parseRetryAfter(headers['retry-after'], clock.now()),
+    retryAfterMs: parseRetryAfter(headers, clock.now()),
   })
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseRetryAfter, retry, waitMs } from '../../src/breaker/retry.ts'
+import { parseRetryAfter, retry, waitMs, withClampedRetryAfter } from '../../src/breaker/retry.ts'
 
 const signal = new AbortController().signal
 
@@ -74,11 +74,11 @@ describe('a Retry-After header', () => {
     ['1800', 1_800_000],
     ['1.5', 1_500],
     [' 7 ', 7_000],
-    ['9999999999', 86_400_000],
-    ['9'.repeat(400), 86_400_000],
+    ['9999999999', 3_600_000],
+    ['9'.repeat(400), 3_600_000],
     ['Fri, 02 Jan 2026 03:05:05 GMT', 60_000],
     ['Fri, 02 Jan 2026 03:00:00 GMT', 0],
-    ['Fri, 02 Jan 9026 03:00:00 GMT', 86_400_000],
+    ['Fri, 02 Jan 9026 03:00:00 GMT', 3_600_000],
     ['-5', undefined],
     ['1e9', undefined],
     ['0x10', undefined],
@@ -87,5 +87,21 @@ describe('a Retry-After header', () => {
     ['Abc, 99 Xyz 2026 03:05:05 GMT', undefined],
     [undefined, undefined],
   ]
-  test.each(rows)('"%s" means %s ms', (header, ms) => expect(parseRetryAfter(header, now)).toBe(ms))
+  test.each(rows)('"%s" means %s ms', (header, ms) => expect(parseRetryAfter({ 'retry-after': header }, now)).toBe(ms))
+
+  test('gives way to one in milliseconds', () => {
+    expect(parseRetryAfter({ 'retry-after': '2', 'retry-after-ms': '1250' }, now)).toBe(1_250)
+    expect(parseRetryAfter({ 'retry-after': '2', 'retry-after-ms': 'soon' }, now)).toBe(2_000)
+  })
+
+  test('that is absurd is not passed on as it is', () => {
+    expect(withClampedRetryAfter({ 'retry-after': '9999999999', 'x-a': '1' })).toEqual({
+      'retry-after': '3600',
+      'x-a': '1',
+    })
+    expect(withClampedRetryAfter({ 'retry-after-ms': '1e5', 'retry-after': '7' })).toEqual({
+      'retry-after-ms': '1e5',
+      'retry-after': '7',
+    })
+  })
 })

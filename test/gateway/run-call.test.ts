@@ -356,7 +356,7 @@ describe('what is sent', () => {
 
 describe('a provider that refuses', () => {
   test.each([400, 401, 403, 404, 422, 429, 500, 503, 529])('with %i costs nothing and is passed on', async (status) => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ provider: { rate_limit_wait_s: 0 } })
     const agent = cage.addAgent()
     const body = { error: { message: 'not today', type: 'x' } }
     cage.provider.does(sends(status, { ...JSON_TYPE, 'x-request-id': 'req_7', 'retry-after': '3' }, body))
@@ -403,17 +403,62 @@ describe('a provider that refuses', () => {
     expect(onlyRow(cage)).toMatchObject({ state: 'released', cost: 0 })
   })
 
-  test('is not asked again when the connection broke after the request was sent, for it may be paid', async () => {
-    const cage = await openTestRuntime({ provider: { retries: 2 } })
+  test.each([
+    { what: 'broke', fails: resets, status: 502, code: 'provider_unreachable' },
+    { what: 'stayed silent', fails: hangs, status: 504, code: 'provider_timeout' },
+  ])(
+    'after a request whose connection $what is asked again, and each attempt is held and paid for itself',
+    async (row) => {
+      const cage = await openTestRuntime({ provider: { retries: 2, first_byte_timeout_s: 1 } })
+      const agent = cage.addAgent()
+      cage.provider.does(row.fails)
+      const reply = await agent.chat({ model: 'plain' })
+      expect([reply.status, codeOf(reply)]).toEqual([row.status, row.code])
+      expect(cage.provider.requests).toHaveLength(3)
+      expect(cage.rows()).toHaveLength(3)
+      for (const { cost_nanos: cost, held_nanos: held, ...charged } of cage.rows()) {
+        expect(charged).toMatchObject({ state: 'charged', estimated: 1, code: null })
+        expect(cost).toBeGreaterThan(0)
+        expect(cost).toBeLessThanOrEqual(held)
+      }
+      cage.provider.doesOnce(row.fails)
+      cage.provider.does(answer())
+      expect((await agent.chat({ model: 'plain' })).status).toBe(200)
+      expect(cage.rows()).toHaveLength(5)
+    },
+  )
+
+  test('with a rate limit is left alone for so long, and its circuits stay closed', async () => {
+    const cage = await openTestRuntime()
     const agent = cage.addAgent()
-    cage.provider.does(resets)
-    const reply = await agent.chat({ model: 'plain' })
-    expect([reply.status, codeOf(reply)]).toEqual([502, 'provider_unreachable'])
-    expect(cage.provider.requests).toHaveLength(1)
-    const { cost, held, ...row } = onlyRow(cage)
-    expect(row).toMatchObject({ state: 'charged', estimated: true, code: null })
-    expect(cost).toBeGreaterThan(0)
-    expect(cost).toBeLessThanOrEqual(held)
+    for (let i = 0; i < 12; i++) cage.provider.doesOnce(sends(429, { ...JSON_TYPE, 'retry-after-ms': '300' }, {}))
+    const replies = await Promise.all(Array.from({ length: 20 }, () => agent.chat()))
+    expect(replies.map(({ status }) => status)).toEqual(Array(20).fill(200))
+    expect(cage.provider.requests).toHaveLength(32)
+    expect(replies.filter(({ headers }) => Number(headers['x-iron-cage-waited-ms']) >= 300)).toHaveLength(12)
+    expect(cage.of('call.completed').filter(({ data }) => data.waited_ms)).toHaveLength(12)
+    expect(cage.of('circuit.opened')).toEqual([])
+  })
+
+  test('with a rate limit that lasts is passed on, with its own words', async () => {
+    const cage = await openTestRuntime({ provider: { rate_limit_wait_s: 0.5 } })
+    const body = { error: { message: 'Rate limit reached for penny' } }
+    cage.provider.does(sends(429, { ...JSON_TYPE, 'retry-after-ms': '200' }, body))
+    const agent = cage.addAgent()
+    for (let i = 0; i < 6; i++) {
+      const reply = await agent.chat()
+      expect([reply.status, reply.json()]).toEqual([429, body])
+    }
+    expect(cage.of('circuit.opened')).toEqual([])
+    expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
+  })
+
+  test('with an absurd Retry-After is asked again as if it had said nothing, and the client is not told it', async () => {
+    const cage = await openTestRuntime({ provider: { retries: 1 } })
+    cage.provider.does(sends(429, { ...JSON_TYPE, 'retry-after': '1000000000' }, {}))
+    const reply = await cage.addAgent().chat()
+    expect([reply.status, reply.headers['retry-after']]).toEqual([429, '3600'])
+    expect(cage.provider.requests).toHaveLength(2)
   })
 
   test('to be reached is asked again, and costs nothing', async () => {
@@ -467,8 +512,7 @@ describe('a provider that refuses', () => {
     for (let call = 0; call < 5; call++) expect((await agent.chat()).status).toBe(500)
     const refused = await agent.chat()
     expect([refused.status, codeOf(refused)]).toEqual([503, 'circuit_open'])
-    // What others ask for is obeyed within a day.
-    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(86_400)
+    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(3_600)
     expect(cage.provider.requests).toHaveLength(5)
     expect(cage.rows().map(({ state }) => state)).toEqual(Array(6).fill('released'))
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })

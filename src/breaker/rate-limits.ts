@@ -1,0 +1,140 @@
+/**
+ * Rate limits are waits, not outages: when a provider says when to come again, the calls of that model wait here until
+ * then, in the order in which they came. One call's wait is bounded, and so is how many wait.
+ */
+import type { Clock } from '../clock.ts'
+import { CageError } from '../errors.ts'
+
+/** Calls of one model that wait at once. */
+export const MAX_WAITING = 1_024
+/** What comes this soon after a wait has begun belongs to the burst that was refused, and is sent like the rest of it. */
+const SAME_BURST_MS = 250
+/** When a wait is over its calls go out a few at a time, in so many steps: all at once they might all be refused again. */
+const RELEASES = 10
+const RELEASE_EVERY_MS = 10
+
+interface Waiting {
+  /** In the order in which they came. */
+  ordinal: number
+  /** Whose call it is. */
+  agentId: string
+  /** Monotonic ms. */
+  deadline: number
+  release: () => void
+  reject: (error: unknown) => void
+}
+
+interface Queue {
+  /** Monotonic ms. */
+  readonly since: number
+  until: number
+  /** In the order in which they are released. */
+  waiting: Waiting[]
+  timer: NodeJS.Timeout | undefined
+}
+
+/** One call's place in the queue of its model. */
+export interface Place {
+  /**
+   * Resolves when the call may be sent: at once unless the calls of its model wait. Throws CageError `rate_limited` when that
+   * would be too long or too many wait already, and the signal's reason when the client left.
+   */
+  wait(signal: AbortSignal): Promise<void>
+  /** The provider asks to be left alone for so long. False when the call cannot wait that long: then nobody waits for it. */
+  pause(ms: number): boolean
+  /** How long the call has waited, in ms. */
+  readonly waitedMs: number
+}
+
+export class RateLimits {
+  readonly #clock: Clock
+  readonly #queues = new Map<string, Queue>()
+  #ordinals = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** `name`: provider, model and key, whatever the provider counts by. `maxWaitMs`: how long the call may wait in all. */
+  place(name: string, agentId: string, maxWaitMs: number): Place {
+    const ordinal = this.#ordinals++
+    let leftMs = maxWaitMs
+    let wasRefused = false
+    return {
+      wait: async (signal) => {
+        const queue = this.#queues.get(name)
+        const startedAt = this.#clock.monotonic()
+        if (!queue || (!wasRefused && startedAt - queue.since < SAME_BURST_MS)) return
+        try {
+          await this.#wait(queue, { ordinal, agentId, deadline: startedAt + leftMs }, signal)
+        } finally {
+          leftMs -= this.#clock.monotonic() - startedAt
+        }
+      },
+      pause: (ms) => {
+        if (ms > leftMs) return false
+        wasRefused = true
+        this.#pause(name, ms)
+        return true
+      },
+      get waitedMs() {
+        return Math.round(maxWaitMs - leftMs)
+      },
+    }
+  }
+
+  #wait(queue: Queue, call: Omit<Waiting, 'release' | 'reject'>, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    this.#requireRoom(queue, call)
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        remove(queue.waiting, waiting)
+        reject(signal.reason)
+      }
+      const settled = (act: () => void) => () => {
+        signal.removeEventListener('abort', leave)
+        act()
+      }
+      const waiting: Waiting = { ...call, release: settled(resolve), reject: (error) => settled(() => reject(error))() }
+      signal.addEventListener('abort', leave, { once: true })
+      const after = queue.waiting.findLastIndex(({ ordinal }) => ordinal < call.ordinal)
+      queue.waiting.splice(after + 1, 0, waiting)
+    })
+  }
+
+  /** An agent may have as many places as it leaves to all others. */
+  #requireRoom({ until, waiting }: Queue, { agentId, deadline }: Pick<Waiting, 'agentId' | 'deadline'>): void {
+    const own = waiting.filter((other) => other.agentId === agentId).length
+    if (until > deadline || own >= MAX_WAITING - waiting.length) throw this.#limited(until)
+  }
+
+  #pause(name: string, ms: number): void {
+    const now = this.#clock.monotonic()
+    const queue = this.#queues.get(name) ?? { since: now, until: 0, waiting: [], timer: undefined }
+    this.#queues.set(name, queue)
+    queue.until = Math.max(queue.until, now + ms)
+    clearTimeout(queue.timer)
+    queue.timer = setTimeout(() => this.#release(name, queue, RELEASES), queue.until - now)
+    const late = queue.waiting.filter(({ deadline }) => deadline < queue.until)
+    queue.waiting = queue.waiting.filter(({ deadline }) => deadline >= queue.until)
+    for (const { reject } of late) reject(this.#limited(queue.until))
+  }
+
+  #release(name: string, queue: Queue, left: number): void {
+    for (const { release } of queue.waiting.splice(0, Math.ceil(queue.waiting.length / left))) release()
+    if (queue.waiting.length === 0) this.#queues.delete(name)
+    else queue.timer = setTimeout(() => this.#release(name, queue, Math.max(1, left - 1)), RELEASE_EVERY_MS)
+  }
+
+  #limited(until: number): CageError {
+    const seconds = Math.max(1, Math.ceil((until - this.#clock.monotonic()) / 1000))
+    return new CageError('rate_limited', `the provider asked for a wait, for another ${seconds} s`, {
+      retryAfterS: seconds,
+    })
+  }
+}
+
+function remove<T>(list: T[], item: T): void {
+  const index = list.indexOf(item)
+  if (index >= 0) list.splice(index, 1)
+}
