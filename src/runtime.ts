@@ -9,7 +9,6 @@ import { RunTokens } from './access/run-tokens.ts'
 import { takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
 import { Users } from './access/users.ts'
-import { isReserved } from './agents/environment.ts'
 import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
@@ -197,7 +196,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const keyNames = new Set(Object.values(providerKeyNames).filter((name) => name !== undefined))
     const keys = new ProviderKeys({ vault, state, clock, names: [...keyNames], variables: environment, onFault })
     opened.push(() => keys.close())
-    const rotation = new Rotation({ vault, state, clock, isReserved, providerKeyNames: keyNames })
+    const rotation = new Rotation({ vault, state, clock, providerKeyNames: keyNames })
     opened.push(() => rotation.close())
 
     const ledger = openLedger(config.budget, { database, state, clock })

@@ -4,8 +4,8 @@
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { DIALECTS } from '../dialects/dialects.ts'
 import type { AgentId } from '../ids.ts'
+import { gatewayVariables } from '../vault/reserved-names.ts'
 
 export type Environment = Record<string, string>
 
@@ -45,15 +45,6 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
     PYTHONUNBUFFERED: '1',
   }
 }
-
-/** What sends the clients of each dialect to the gateway. */
-const gatewayVariables = (gateway: string): Environment =>
-  Object.assign({}, ...Object.values(DIALECTS).map(({ name, agentVariables }) => agentVariables(`${gateway}/${name}`)))
-
-const OURS = new Set(['NO_PROXY', 'no_proxy', 'PYTHONPATH', 'PYTHONUNBUFFERED', ...Object.keys(gatewayVariables(''))])
-
-/** Would a secret of this name turn an agent away from the gateway, or take our own place otherwise? */
-export const isReserved = (name: string): boolean => name.startsWith('IRON_CAGE_') || OURS.has(name)
 
 /** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */
 function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {

@@ -21,6 +21,7 @@ import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { whyReserved } from './reserved-names.ts'
 import type { Requester } from './secret-audit.ts'
 import type { Vault } from './vault.ts'
 
@@ -45,8 +46,6 @@ export interface RotationOptions {
   vault: Pick<Vault, 'isLocked' | 'list' | 'revealEnvironment'>
   state: StateManager
   clock: Clock
-  /** Variables that are ours: no secret takes their place. */
-  isReserved: (name: string) => boolean
   /** The variables that hold keys of providers. */
   providerKeyNames: ReadonlySet<string>
   /** How long a run may take to acknowledge, in ms. (Default: 5000.) */
@@ -154,8 +153,9 @@ export class Rotation {
 
   /** May a run not have this secret? */
   isWithheld({ providerKeys }: Pick<SecretRun, 'providerKeys'>, name: string): boolean {
-    const { isReserved, providerKeyNames } = this.#options
-    return isReserved(name) || (providerKeys === 'shield' && providerKeyNames.has(name))
+    const { providerKeyNames } = this.#options
+    // An older version let secrets have any name.
+    return whyReserved(name) !== undefined || (providerKeys === 'shield' && providerKeyNames.has(name))
   }
 
   /** May a run have this secret? Throws CageError `agent_not_running` for a run that is over. */

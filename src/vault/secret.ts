@@ -1,12 +1,13 @@
 /** What a secret may be called, what it may hold, and what is shown of it. Pure. */
 import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
+import { whyReserved } from './reserved-names.ts'
 
 const MOST_NAME = 128
 const MOST_BYTES = 65_536
 
 /**
- * A secret is an environment variable of an agent, so its name must be one; ours are not for setting.
+ * A secret is an environment variable of an agent, so its name must be one, and none that programs obey.
  * Throws CageError `bad_request`.
  */
 export function requireName(name: string): void {
@@ -15,8 +16,12 @@ export function requireName(name: string): void {
       hint: `write it as OPENAI_API_KEY, with at most ${MOST_NAME} characters and no digit in front`,
     })
   }
-  if (/^IRON_CAGE_/i.test(name)) {
-    throw new CageError('bad_request', `${name} is a name of Iron Cage itself`, { hint: 'choose another name' })
+  const why = whyReserved(name)
+  if (why) {
+    throw new CageError('bad_request', `${name} ${why}, so no secret is called so`, {
+      facts: { name },
+      hint: 'choose another name; a setting that is no secret belongs under agent.env in the configuration',
+    })
   }
 }
 

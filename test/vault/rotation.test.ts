@@ -1,8 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Client, connectToDatabase } from '../../src/cli/client.ts'
 import { rotateTelling } from '../../src/cli/rotation-progress.ts'
+import { systemClock } from '../../src/clock.ts'
 import type { EventOf, EventType } from '../../src/events.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
+import { Rotation } from '../../src/vault/rotation.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'
@@ -83,13 +85,20 @@ describe('an agent starts', () => {
     const cage = await openCage({ agent: { provider_keys: 'shield' } })
     await create(cage)
     await create(cage, 'OPENAI_API_KEY', 'sk-real-and-long-enough')
-    await create(cage, 'PYTHONPATH', '/somewhere/else/altogether')
     const id = await start(cage, 'keep_key.py')
     await printed(cage, 'ends in v1')
     const answer = await cage.get('/api/run/secrets', tokenOf(cage, id))
     expect(answer.json()).toEqual({ revision: 0, secrets: { A_KEY: value(1) } })
     await rotate(cage, 'sk-another-and-long-enough', 'OPENAI_API_KEY')
     expect(outcome(await cage.event('secret.rotated'))).toEqual([0, 0])
+  })
+
+  test('but none of a name that programs obey, which older versions let it have', async () => {
+    const { vault, state } = (await openCage()).runtime
+    const rotation = new Rotation({ vault, state, clock: systemClock, providerKeyNames: new Set() })
+    onTestFinished(() => rotation.close())
+    const isWithheld = (name: string) => rotation.isWithheld({ providerKeys: 'inject' }, name)
+    expect(['LD_PRELOAD', 'PYTHONPATH', 'A_KEY'].map(isWithheld)).toEqual([true, true, false])
   })
 
   test('without its secrets while the vault is locked, which is told', async () => {

@@ -1,0 +1,29 @@
+/** Names that no secret may have, because of what a variable of that name does to every program. Pure. */
+import { DIALECTS } from '../dialects/dialects.ts'
+
+/** What sends the clients of each dialect to the gateway, by name. `gateway`: its address with the run token. */
+export const gatewayVariables = (gateway: string): Record<string, string> =>
+  Object.assign({}, ...Object.values(DIALECTS).map(({ name, agentVariables }) => agentVariables(`${gateway}/${name}`)))
+
+const OURS = new Set(['NO_PROXY', 'no_proxy', 'PYTHONPATH', 'PYTHONUNBUFFERED', ...Object.keys(gatewayVariables(''))])
+
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [
+    /^(LD|DYLD|BASH|MALLOC|PERL5|GIT_CONFIG)_\w+$|^(PYTHON|PERL|RUBY)[A-Z0-9]+$|^(PATH|HOME|SHELL|IFS|ENV|CDPATH|BASHOPTS|SHELLOPTS|PS4|PROMPT_COMMAND|GCONV_PATH|LOCPATH|GLIBC_TUNABLES|NODE_OPTIONS|NODE_PATH|CLASSPATH|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|JDK_JAVA_OPTIONS|VIRTUAL_ENV|GIT_SSH|GIT_SSH_COMMAND|GIT_ASKPASS|GIT_EXEC_PATH)$/,
+    'decides which code programs run',
+  ],
+  [/^(HTTP|HTTPS|ALL|FTP|WS|WSS|NO|SOCKS|SOCKS5)_PROXY$/i, 'decides where connections go'],
+  [
+    /^(SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS|NODE_TLS_REJECT_UNAUTHORIZED|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS)$/,
+    'decides whom connections trust',
+  ],
+]
+/** LD_SDK_KEY is somebody's key, not the loader's. */
+const CREDENTIAL = /_(KEY|TOKEN|SECRET|PASSWORD)$/
+
+/** Why a secret cannot have this name, to be read after it; undefined when it can. */
+export function whyReserved(name: string): string | undefined {
+  if (/^IRON_CAGE_/i.test(name) || OURS.has(name)) return 'is set by Iron Cage itself'
+  if (CREDENTIAL.test(name)) return undefined
+  return REASONS.find(([names]) => names.test(name))?.[1]
+}
