@@ -89,6 +89,7 @@ export const ERRORS = {
     exit: 127,
     hint: 'install Python 3, or name one that is there: --python .venv/bin/python',
   },
+  start_failed: { status: 503, exit: 126, hint: 'free what the system ran out of, then start it again' },
   not_executable: { status: 400, exit: 126, hint: 'make the file executable or give it a .py or .js ending' },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
   vault_locked: {

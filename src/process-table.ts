@@ -5,7 +5,7 @@
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { constants } from 'node:os'
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { AgentId } from './ids.ts'
 
@@ -25,11 +25,11 @@ const READ_AT_ONCE = 64
 
 /** Every process that lives. A zombie does not. */
 export const readProcessTable = (source: 'proc' | 'ps' = isLinux ? 'proc' : 'ps'): Promise<ProcessRow[]> =>
-  source === 'proc' ? readProc() : readPs(['-A'])
+  patiently(() => (source === 'proc' ? readProc() : readPs(['-A'])))
 
 /** When a process started, or undefined when there is none with this pid. */
 export async function processStarted(pid: number): Promise<string | undefined> {
-  const row = isLinux ? readStat(pid) : (await readPs(['-p', String(pid)]))[0]
+  const row = await patiently(async () => (isLinux ? readStat(pid) : (await readPs(['-p', String(pid)]))[0]))
   return row?.started
 }
 
@@ -37,7 +37,9 @@ export async function processStarted(pid: number): Promise<string | undefined> {
  * The processes that were given this agent's id, wherever they went since: other session, other parent.
  * Only Linux lets us look; elsewhere there are none.
  */
-export async function findByAgentId(agentId: AgentId): Promise<Set<number>> {
+export const findByAgentId = (agentId: AgentId): Promise<Set<number>> => patiently(() => findMarked(agentId))
+
+async function findMarked(agentId: AgentId): Promise<Set<number>> {
   const found = new Set<number>()
   if (!isLinux) return found
   const mark = `\0IRON_CAGE_AGENT_ID=${agentId}\0`
@@ -48,11 +50,18 @@ export async function findByAgentId(agentId: AgentId): Promise<Set<number>> {
   return found
 }
 
-/** Would the process run code of its own for this signal? Only Linux lets us look; elsewhere it is taken for granted. */
+/**
+ * Would the process run code of its own for this signal? Only Linux lets us look; elsewhere it is taken for granted. Who
+ * cannot look just now is answered no: the signal kills whoever does not expect it.
+ */
 export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
   if (!isLinux) return true
-  const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readProcFile(pid, 'status') ?? '')?.[1] ?? '0'
-  return ((BigInt(`0x${caught}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
+  try {
+    const caught = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readProcFile(pid, 'status') ?? '')?.[1] ?? '0'
+    return ((BigInt(`0x${caught}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n
+  } catch {
+    return false
+  }
 }
 
 /**
@@ -100,10 +109,28 @@ function readStat(pid: number): ProcessRow | undefined {
 function readProcFile(pid: number, name: 'stat' | 'status' | 'environ'): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1')
-  } catch {
+  } catch (error) {
+    if (isShortage(error)) throw error
     return undefined
   }
 }
+
+/** Whoever has no descriptor left sees no process, which does not mean that there is none: it asks again. */
+async function patiently<T>(read: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await read()
+    } catch (error) {
+      if (!isShortage(error)) throw error
+      await setTimeout(RETRY_MS)
+    }
+  }
+}
+
+const SHORTAGES = new Set(['EMFILE', 'ENFILE', 'EAGAIN', 'ENOMEM'])
+const RETRY_MS = 100
+
+const isShortage = (error: unknown): boolean => SHORTAGES.has(String((error as NodeJS.ErrnoException).code))
 
 let knownBootId: string | undefined
 
@@ -116,8 +143,11 @@ async function readPs(which: string[]): Promise<ProcessRow[]> {
   const columns = ['-o', 'pid=,ppid=,pgid=,state=,lstart=']
   // The time it writes must not depend on who asks.
   const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
-  // It exits with 1 when no process matches.
-  const { stdout } = await promisify(execFile)('ps', [...which, ...columns], { env }).catch(() => ({ stdout: '' }))
+  const { stdout } = await promisify(execFile)('ps', [...which, ...columns], { env }).catch((error) => {
+    if (isShortage(error)) throw error
+    // It exits with 1 when no process matches.
+    return { stdout: '' }
+  })
   return stdout.split('\n').flatMap((line) => {
     const match = /^\s*(\d+)\s+(\d+)\s+(\d+)\s+(\S+)\s+(.+?)\s*$/.exec(line)
     if (!match || match[4]!.startsWith('Z')) return []

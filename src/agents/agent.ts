@@ -8,7 +8,7 @@ import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { CheckpointOwner, CheckpointTable } from '../db/checkpoints.ts'
 import type { RunTable } from '../db/runs.ts'
-import { CageError, type ErrorCode } from '../errors.ts'
+import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
@@ -250,7 +250,8 @@ export class Agent {
     try {
       run = await this.#begin()
     } catch (error) {
-      return { ...NO_EXIT, fault: (error as Error).message }
+      const { facts, message } = asCageError(error)
+      return { ...NO_EXIT, fault: String(facts.fault ?? message) }
     }
     return this.#untilExit(run)
   }

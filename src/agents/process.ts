@@ -18,10 +18,11 @@
  * events, it is 12 ms more than from a bare spawn to its first byte (65 ms and 53 ms on a busy machine).
  * A shell hands on only variables with a shell's names: one called "a.b" does not reach the agent where sh is dash.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
+import { CageError } from '../errors.ts'
 import type { AgentId } from '../ids.ts'
 import { catchesSignal, processStarted } from '../process-table.ts'
 import type { Command } from './command.ts'
@@ -55,40 +56,83 @@ export interface Launch {
   agentId: AgentId
 }
 
-/** Rejects with the system's error when it cannot spawn. The process waits at the gate until `release`. */
+/**
+ * The process waits at the gate until `release`. Throws CageError `start_failed` when the system has no room for another
+ * process, `bad_request` when it takes no such arguments or environment.
+ */
 export async function spawnAgent({ command, cwd, environment, agentId }: Launch): Promise<AgentProcess> {
-  const child = spawn('/bin/sh', ['-c', GATE, 'sh', command.program, ...command.args], {
-    cwd,
-    env: environment,
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
-  // A process that died at the gate closes it; its exit tells of that.
-  child.stdin.on('error', () => {})
   const exit = Promise.withResolvers<Exit>()
-  child.once('exit', (exitCode, signal) => exit.resolve({ exitCode, signal }))
-  await once(child, 'spawn')
+  const child = await spawnShell(
+    ['-c', GATE, 'sh', command.program, ...command.args],
+    { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'] },
+    (exitCode, signal) => exit.resolve({ exitCode, signal }),
+  )
   const pid = child.pid!
   try {
     const watchdog = await spawnWatchdog(pid, agentId)
     const started = await processStarted(pid)
     return new AgentProcess({ pid, started, exit, child, watchdog, agentId })
   } catch (error) {
-    child.stdin.end()
+    // A shell at the gate reads its end.
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy()
     throw error
   }
 }
 
+/** `stdout` and `stderr` are there when they were asked for. */
+type Shell = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
+
+/** Resolves with the child when it runs. Throws as `spawnAgent` does. */
+async function spawnShell(
+  args: readonly string[],
+  options: SpawnOptions,
+  onExit: (exitCode: number | null, signal: NodeJS.Signals | null) => void = () => {},
+): Promise<Shell> {
+  try {
+    const child = spawn('/bin/sh', args, { ...options, detached: true })
+    const spawned = once(child, 'spawn')
+    // One that was not spawned has no pipes, and emits an error that ends this program when nobody listens.
+    child.on('error', () => {})
+    child.once('exit', onExit)
+    // A process that died at once has closed it; its exit says so.
+    child.stdin?.on('error', () => {})
+    await spawned
+    return child as Shell
+  } catch (error) {
+    throw cannotStart(error as NodeJS.ErrnoException)
+  }
+}
+
+const SHORTAGES: Readonly<Record<string, string>> = {
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files in the whole system',
+  EAGAIN: 'too many processes',
+  ENOMEM: 'not enough memory',
+}
+const TAKEN_BY_NONE: Readonly<Record<string, string>> = {
+  E2BIG: 'its arguments and its environment are too large together, or one of them is',
+  ERR_INVALID_ARG_VALUE: 'an argument or a variable of its environment holds a NUL character',
+}
+
+/** Not with the system's own message, which may quote the value of a variable. */
+function cannotStart(cause: NodeJS.ErrnoException): CageError {
+  const { code = 'unknown' } = cause
+  const refused = TAKEN_BY_NONE[code]
+  const fault = `${refused ?? SHORTAGES[code] ?? 'the system refuses another process'} (${code})`
+  return new CageError(refused ? 'bad_request' : 'start_failed', `the agent cannot be started: ${fault}`, {
+    facts: { fault },
+    hint: refused && 'look at its arguments, at agent.env and at the secrets of its environment',
+    cause,
+  })
+}
+
 async function spawnWatchdog(pid: number, agentId: AgentId): Promise<Writable> {
-  const watchdog = spawn('/bin/sh', ['-c', WATCHDOG, 'sh', String(pid), agentId], {
+  const { stdin } = await spawnShell(['-c', WATCHDOG, 'sh', String(pid), agentId], {
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     cwd: '/',
-    detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
   })
-  watchdog.stdin.on('error', () => {})
-  await once(watchdog, 'spawn')
-  return watchdog.stdin
+  return stdin
 }
 
 interface AgentProcessParts {
