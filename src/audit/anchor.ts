@@ -45,12 +45,12 @@ export class Anchor implements Witness {
   #writing: Promise<void> | undefined
   #isFrozen = false
 
-  /** Makes key and head when there are no rows and no key yet. Throws CageError `audit_broken` when there are rows
-   * without a key. */
-  static open(databasePath: string, hasRows: boolean, source: AnchorSource): Anchor {
+  /** Makes key and head for an audit that has not begun. Throws CageError `audit_broken` when it has, and there is no
+   * key. */
+  static open(databasePath: string, hasBegun: boolean, source: AnchorSource): Anchor {
     const key = readKey(databasePath)
     if (key) return new Anchor(databasePath, key, readHead(databasePath, key), source)
-    if (hasRows) throw keyMissing(databasePath)
+    if (hasBegun) throw keyMissing(databasePath)
     const bytes = randomBytes(32)
     const made = createSecretKey(bytes)
     writeFileSync(headPath(databasePath), headText(made, BEGINNING), { mode: 0o600 })

@@ -16,6 +16,7 @@
 import { type Clock, isoTime } from '../clock.ts'
 import { type AuditRow, type AuditTable, auditTable } from '../db/audit.ts'
 import type { Database } from '../db/database.ts'
+import { type MetaTable, metaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
 import { type Clean, cleanTexts } from '../state/clean.ts'
@@ -37,12 +38,15 @@ export interface AuditOptions {
   onFault: (error: unknown, what: string) => void
 }
 
+/** Says, beside the rows, that there are some: a table that was emptied together with its files is not a new one. */
+const BEGUN = 'audit.begun'
 /** Rows that are looked at when the server starts: some fifteen milliseconds. */
 const TAIL_ROWS = 1_000
 
 export class Audit {
   readonly #database: Database
   readonly #table: AuditTable
+  readonly #meta: MetaTable
   readonly #clock: Clock
   readonly #anchor: Anchor
   readonly #clean: Clean | undefined
@@ -52,15 +56,18 @@ export class Audit {
   readonly atStart: Verdict
 
   /** Checks the end of the chain and writes every event that belongs into it from now on. Throws CageError `audit_broken`
-   * when there are rows and their key is gone. */
+   * when there are rows, or were some, and their key is gone. */
   constructor({ database, state, clock, clean, onBroken, onFault }: AuditOptions) {
     this.#database = database
     this.#table = auditTable(database)
     this.#clock = clock
     this.#clean = clean
     this.#onBroken = onBroken
-    const last = this.#table.last()
-    this.#anchor = Anchor.open(database.path, last !== undefined, { read: () => this.head, onFault })
+    this.#meta = metaTable(database)
+    const hasRows = this.#table.last() !== undefined
+    const hasBegun = this.#meta.get(BEGUN) !== undefined
+    if (hasRows && !hasBegun) this.#meta.put(BEGUN, '1')
+    this.#anchor = Anchor.open(database.path, hasRows || hasBegun, { read: () => this.head, onFault })
     this.atStart = verifyTail(this.#table, this.#anchor, TAIL_ROWS)
     if (!this.atStart.ok) this.#anchor.freeze()
     this.#stop = state.writeAlongside((event) => {
@@ -116,6 +123,7 @@ export class Audit {
     }
     const row = { seq: seq + 1, at, role, actor, action, target, details: JSON.stringify(details), previous }
     this.#table.insert({ ...row, hash: hashOf(this.#anchor.key, row) })
+    if (seq === 0) this.#meta.put(BEGUN, '1')
     this.#anchor.moved()
   }
 }

@@ -87,7 +87,9 @@ function judgeEnd(table: AuditTable, { seq, hash }: Head, told: Head | null): Ve
   if (witnessed && !witnessed.hash.equals(told.hash)) {
     return bad(told.seq, `row ${told.seq} is another than the head file has seen`)
   }
-  const gone = table.missingTriggers()
-  if (gone.length > 0) return bad(null, `what keeps rows from being changed was removed: ${gone.join(', ')}`)
+  const changed = table.changedTriggers()
+  if (changed.length > 0) {
+    return bad(null, `what keeps rows from being changed was removed or replaced: ${changed.join(', ')}`)
+  }
   return { ok: true, rows: seq, head: hash.toString('hex') }
 }

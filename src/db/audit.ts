@@ -1,13 +1,16 @@
 import type Sqlite from 'better-sqlite3'
 import { asc, desc, gt, lt } from 'drizzle-orm'
 import type { Database } from './database.ts'
+import { audit as statements } from './migrations/0005-audit.ts'
 import { audit } from './schema.ts'
 
 export type AuditRow = typeof audit.$inferSelect
 export type AuditTable = ReturnType<typeof auditTable>
 
-/** What stops everybody from changing rows; `verify` says when one is gone. */
-const TRIGGERS = ['audit_is_appended_only', 'audit_is_never_deleted', 'audit_is_never_updated']
+/** What stops everybody from changing rows, by name, word for word; `verify` says when one is not there. */
+const TRIGGERS = new Map(
+  [...statements.matchAll(/CREATE TRIGGER (\w+) [^;]+;[^;]*END(?=;)/g)].map(([sql, name]) => [name!, sql]),
+)
 
 /** Append-only: there is no statement here that changes a row. */
 export function auditTable({ orm }: Pick<Database, 'orm'>) {
@@ -37,11 +40,15 @@ export function auditTable({ orm }: Pick<Database, 'orm'>) {
         .limit(limit)
         .all(),
 
-    /** Triggers that should be there and are not. */
-    missingTriggers(): string[] {
-      const there = client.prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit'")
-      const names = new Set(there.pluck().all())
-      return TRIGGERS.filter((name) => !names.has(name))
+    /** Names of triggers that are gone, are other than they were made, or that nobody made here. */
+    changedTriggers(): string[] {
+      const there = client
+        .prepare<[], { name: string; sql: string }>(
+          "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'audit' ORDER BY name",
+        )
+        .all()
+      const gone = [...TRIGGERS.keys()].filter((name) => !there.some((trigger) => trigger.name === name))
+      return [...gone, ...there.filter(({ name, sql }) => TRIGGERS.get(name) !== sql).map(({ name }) => name)]
     },
   }
 }

@@ -6,6 +6,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
+import { getTableName } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
 import { start } from './migrations/0001-start.ts'
@@ -17,6 +18,7 @@ import { vault } from './migrations/0006-vault.ts'
 import { users } from './migrations/0007-users.ts'
 import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
 import { pastAgents } from './migrations/0009-past-agents.ts'
+import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 import { Turn } from './turn.ts'
 
@@ -57,7 +59,10 @@ export interface DatabaseOptions {
   synchronous?: 'normal' | 'full'
 }
 
-/** Throws CageError `database_unusable` when the file cannot be opened, is no database, is damaged, or is too new. */
+/**
+ * Throws CageError `database_unusable` when the file cannot be opened, is no database, is damaged, or is too new;
+ * `audit_broken` when the table of the audit was dropped.
+ */
 export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions): Database {
   let client: Sqlite.Database | undefined
   try {
@@ -81,6 +86,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     if (problem !== 'ok') throw new Error(String(problem))
     if (path !== ':memory:') chmodSync(path, 0o600)
     migrate(client)
+    requireTables(client)
   } catch (error) {
     client?.close()
     if (error instanceof CageError) throw error
@@ -102,19 +108,40 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   }
 }
 
-/** A database that is only looked at, also while a server writes it. Throws CageError `database_unusable`. */
+/**
+ * A database that is only looked at, also while a server writes it. Throws CageError `database_unusable`, or
+ * `audit_broken` when the table of the audit is gone.
+ */
 export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
+  let client: Sqlite.Database | undefined
   try {
-    const client = new Sqlite(path, { readonly: true })
-    if ((client.pragma('user_version', { simple: true }) as number) === MIGRATIONS.length) {
-      return { orm: drizzle({ client }), [Symbol.dispose]: () => void client.close() }
+    client = new Sqlite(path, { readonly: true })
+    if ((client.pragma('user_version', { simple: true }) as number) !== MIGRATIONS.length) {
+      throw new Error('another version of Iron Cage wrote it; start the server once')
     }
-    client.close()
-    throw new Error('another version of Iron Cage wrote it; start the server once')
+    requireTables(client)
+    const opened = client
+    return { orm: drizzle({ client: opened }), [Symbol.dispose]: () => void opened.close() }
   } catch (error) {
+    client?.close()
+    if (error instanceof CageError) throw error
     const why = (error as Error).message
     throw new CageError('database_unusable', `cannot read ${path}: ${why}`, { facts: { path }, cause: error })
   }
+}
+
+/** Throws CageError `audit_broken` or `database_unusable` naming the tables that somebody has dropped. */
+function requireTables(client: Sqlite.Database): void {
+  const there = new Set(client.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all())
+  const tables = Object.values(schema).map((table) => getTableName(table))
+  const gone = tables.filter((name) => !there.has(name))
+  if (gone.length === 0) return
+  const code = gone.includes('audit') ? 'audit_broken' : 'database_unusable'
+  const what = gone.length === 1 ? `the table ${gone[0]} is` : `the tables ${gone.join(', ')} are`
+  throw new CageError(code, `${what} gone from ${client.name}: a table is never removed by Iron Cage`, {
+    facts: { path: client.name, tables: gone.join(',') },
+    hint: 'keep a copy of the file, and put it back from a backup with "iron-cage restore"',
+  })
 }
 
 function migrate(client: Sqlite.Database): void {

@@ -182,6 +182,54 @@ describe('the audit chain', () => {
     })
   })
 
+  test.each([
+    [
+      'replaced by one of the same name that does nothing',
+      `DROP TRIGGER audit_is_never_deleted;
+       CREATE TRIGGER audit_is_never_deleted BEFORE DELETE ON audit BEGIN SELECT 1; END;`,
+      'audit_is_never_deleted',
+    ],
+    [
+      'added that drops what is written',
+      'CREATE TRIGGER more BEFORE INSERT ON audit BEGIN SELECT RAISE(IGNORE); END;',
+      'more',
+    ],
+  ])('shows a trigger %s', async (_what, sql, name) => {
+    const path = written(3)
+    const client = new Sqlite(path)
+    client.exec(sql)
+    client.close()
+    expect(await verify(path)).toMatchObject({ ok: false, row: null, problem: expect.stringContaining(`: ${name}`) })
+  })
+
+  test('emptied together with both its files is not taken for a new one', async () => {
+    const path = written(20)
+    tamper(path, (client) => client.exec('DELETE FROM audit'))
+    rmSync(keyPath(path))
+    rmSync(headPath(path))
+    expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
+    await expect(verify(path)).rejects.toMatchObject({ code: 'audit_broken' })
+    // The start that failed has made no new ones.
+    expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
+  })
+
+  test('whose table was dropped is told as what it is, and so is another table', async () => {
+    const path = written(3)
+    const drop = (table: string) => {
+      const client = new Sqlite(path)
+      client.exec(`DROP TABLE ${table}`)
+      client.close()
+    }
+    drop('alerts')
+    const unusable = { code: 'database_unusable', message: expect.stringContaining('the table alerts is gone') }
+    expect(() => open(path)).toThrow(expect.objectContaining(unusable))
+    drop('audit')
+    expect(() => open(path)).toThrow(
+      expect.objectContaining({ code: 'audit_broken', message: expect.stringMatching(/^the tables .*audit/) }),
+    )
+    await expect(verify(path)).rejects.toMatchObject({ code: 'audit_broken' })
+  })
+
   test('shows an older copy of the file', async () => {
     const path = written(10)
     copyFileSync(path, `${path}.old`)
