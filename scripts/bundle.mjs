@@ -78,6 +78,7 @@ export const programFiles = () => [
   'demo/lead_gen_agent.py',
   'demo/leads.csv',
   ...filesBelow('python/iron_cage'),
+  ...filesBelow('python/iron_sandbox').filter((path) => path.endsWith('.py')),
   ...filesBelow('python/shim'),
 ]
 

@@ -30,7 +30,7 @@ afterAll(() => rm(work, { recursive: true, force: true }))
 describe('the npm package', () => {
   test('holds the program, the dashboard, the SDK, the demo and types, and nothing else', () => {
     const kinds = files.map((path) =>
-      path.replace(/chunk-.+\.mjs$/, 'chunk.mjs').replace(/^python\/iron_cage\/.+\.py$/, 'python/iron_cage/*.py'),
+      path.replace(/chunk-.+\.mjs$/, 'chunk.mjs').replace(/^(python\/iron_(?:cage|sandbox))\/.+\.py$/, '$1/*.py'),
     )
     expect([...new Set(kinds)].sort()).toEqual([
       'LICENSE',
@@ -53,6 +53,7 @@ describe('the npm package', () => {
       'python/README.md',
       'python/iron_cage/*.py',
       'python/iron_cage/py.typed',
+      'python/iron_sandbox/*.py',
       'python/shim/sitecustomize.py',
     ])
   })

@@ -1,0 +1,130 @@
+"""The listener of seccomp: system calls of processes behind the walls that wait for an answer from outside.
+
+What a call points at is read from the process's memory once, and what is decided from it is done here, with a socket of
+ours that takes the place of theirs. So a process that changes its memory meanwhile gains nothing. Calls that are only
+reported are let go on as they are.
+"""
+
+import errno
+import fcntl
+import os
+import struct
+
+_RECEIVE, _SEND, _VALID, _ADD_FD, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
+_CONTINUE = 1
+_REPLACE = 1
+# Wakes the listener on the processor of the caller (Linux 6.6): half the time of a call.
+_SYNC_WAKE_UP = 1
+_AT_FDCWD = 0xFFFFFF9C
+_O_CLOEXEC = 0o2000000
+_MAX_PATH = 4096
+_PAGE = 4096
+
+
+class Gone(Exception):
+    """The process has ended, or takes its call back, before it got an answer."""
+
+
+class Call:
+    """One call that waits: ``number``, and ``args`` as the process gave them."""
+
+    __slots__ = ("_listener", "_id", "pid", "number", "args")
+
+    def __init__(self, listener, content):
+        self._listener = listener
+        self._id, self.pid, _flags, self.number, _arch, _ip = struct.unpack_from("=QIIiIQ", content)
+        self.args = struct.unpack_from("=6Q", content, 32)
+
+    def read(self, address, length):
+        """Bytes of the process's memory. Raises Gone."""
+        try:
+            memory = os.open("/proc/%d/mem" % self.pid, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                content = os.pread(memory, length, address)
+            finally:
+                os.close(memory)
+        except OSError as error:
+            if error.errno in (errno.EIO, errno.EFAULT):
+                return b""
+            raise Gone from None
+        self._require_valid()
+        return content
+
+    def path(self, address, folder):
+        """The absolute path that a call names, seen from a folder's descriptor. Raises Gone."""
+        content = self.read(address, min(_MAX_PATH, _PAGE - address % _PAGE))
+        if b"\0" not in content:
+            content += self.read(address + len(content), _MAX_PATH)
+        name = os.fsdecode(content.partition(b"\0")[0])
+        if name.startswith("/"):
+            return os.path.normpath(name)
+        at = "cwd" if folder & 0xFFFFFFFF == _AT_FDCWD else "fd/%d" % (folder & 0xFFFFFFFF)
+        try:
+            return os.path.normpath(os.path.join(os.readlink("/proc/%d/%s" % (self.pid, at)), name))
+        except OSError:
+            raise Gone from None
+
+    def descriptor_flags(self, descriptor):
+        """O_NONBLOCK, O_CLOEXEC … of a socket of the process; None when it is no socket. Raises Gone."""
+        try:
+            if not os.readlink("/proc/%d/fd/%d" % (self.pid, descriptor)).startswith("socket:"):
+                return None
+            with open("/proc/%d/fdinfo/%d" % (self.pid, descriptor)) as file:
+                text = file.read()
+        except OSError:
+            return None
+        self._require_valid()
+        return int(text.partition("flags:")[2].split(None, 1)[0], 8)
+
+    def go_on(self):
+        """Lets the kernel do what was asked."""
+        self._answer(0, 0, _CONTINUE)
+
+    def refuse(self, code):
+        """Answers with an error."""
+        self._answer(0, -code, 0)
+
+    def succeed(self):
+        """Answers 0."""
+        self._answer(0, 0, 0)
+
+    def replace(self, descriptor, own, flags):
+        """Puts our file ``own`` where the process has ``descriptor``. Raises Gone."""
+        content = bytearray(struct.pack("=QIIII", self._id, _REPLACE, own, descriptor, flags & _O_CLOEXEC))
+        try:
+            fcntl.ioctl(self._listener, _ADD_FD, content, True)
+        except OSError:
+            raise Gone from None
+
+    def _answer(self, value, error, flags):
+        try:
+            fcntl.ioctl(self._listener, _SEND, bytearray(struct.pack("=QqiI", self._id, value, error, flags)), True)
+        except OSError:
+            pass  # It has ended meanwhile.
+
+    def _require_valid(self):
+        try:
+            fcntl.ioctl(self._listener, _VALID, struct.pack("=Q", self._id))
+        except OSError:
+            raise Gone from None
+
+
+def prepare(listener):
+    """Makes answers faster where the kernel can."""
+    try:
+        # The flags are the argument itself.
+        fcntl.ioctl(listener, _SET_FLAGS, _SYNC_WAKE_UP)
+    except OSError:
+        pass
+
+
+def receive(listener):
+    """The next call that waits; None when it was taken back."""
+    content = bytearray(80)
+    try:
+        fcntl.ioctl(listener, _RECEIVE, content, True)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINTR):
+            return None
+        raise
+    return Call(listener, content)

@@ -1,0 +1,118 @@
+"""What this machine can do, found out by doing it in a process that ends right after."""
+
+import os
+import sys
+
+from . import _kernel, _landlock, _namespaces, _privileges, _seccomp, _view
+from ._kernel import WallError, mount
+
+_FIX_NAMESPACES = (
+    "allow user namespaces: on Ubuntu 24.04 or newer give this Python an AppArmor profile with `userns,` (or set"
+    " kernel.apparmor_restrict_unprivileged_userns=0), elsewhere raise user.max_user_namespaces; a container needs"
+    " a seccomp profile that allows unshare and mount"
+)
+_FIX_LANDLOCK = "use Linux 5.13 or newer, with landlock in the kernel's list of security modules (lsm=landlock,…)"
+_FIX_SECCOMP = "use Linux 5.9 or newer, and a container that allows seccomp filters"
+_NO_LINUX = "needs Linux on x86-64 or aarch64"
+
+
+def explain():
+    """As ``iron_sandbox.explain``."""
+    kernel = os.uname()
+    if not _kernel.SUPPORTED:
+        levels = dict.fromkeys(("observe", "standard", "strict"), _NO_LINUX)
+        what = {"landlock_abi": 0, "levels": levels, "hide": _NO_LINUX, "fix": "run agents in a Linux VM", "gaps": []}
+        return {"kernel": kernel.release, "machine": kernel.machine, **what}
+    abi = _landlock.abi()
+    no_filter = _try(_install_filter)
+    no_landlock = None if abi else "no Landlock in this kernel"
+    no_namespaces = _try(_enter_all)
+    no_mounts = _try(_enter_mounts)
+    fixes = ((no_filter, _FIX_SECCOMP), (no_landlock, _FIX_LANDLOCK), (no_namespaces, _FIX_NAMESPACES))
+    return {
+        "kernel": kernel.release,
+        "machine": kernel.machine,
+        "landlock_abi": abi,
+        "levels": {
+            "observe": no_filter,
+            "standard": no_filter or no_landlock,
+            "strict": no_filter or no_landlock or no_namespaces,
+        },
+        "hide": no_mounts,
+        "fix": next((fix for fault, fix in fixes if fault), None),
+        "gaps": _gaps(abi),
+    }
+
+
+def print_explanation(as_json):
+    """Writes ``explain()`` to stdout, for people or as JSON. Returns the exit code."""
+    what = explain()
+    if as_json:
+        import json
+
+        sys.stdout.write(json.dumps(what) + "\n")
+        return 0
+    lines = ["Linux %s, %s, Landlock ABI %d" % (what["kernel"], what["machine"], what["landlock_abi"])]
+    lines += ["%-9s %s" % (level, fault or "yes") for level, fault in what["levels"].items()]
+    lines += ["%-9s %s" % ("hide", what["hide"] or "yes")]
+    lines += ["fix: " + what["fix"]] if what["fix"] else []
+    lines += ["standard does not stop: " + gap for gap in what["gaps"]]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _gaps(abi):
+    gaps = ["stat and chmod of the user's own files", "the list of processes"]
+    if abi < 6:
+        gaps.append("signals to other processes of the user (Landlock ABI 6, Linux 6.12)")
+    if abi < 3:
+        gaps.append("truncating files that may only be read (Landlock ABI 3, Linux 6.2)")
+    return gaps
+
+
+def _try(function):
+    """None when it works in a process of its own, else why not."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            function()
+        except WallError as error:
+            os.write(writing, str(error).encode())
+        except OSError as error:
+            os.write(writing, (error.strerror or str(error)).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        fault = file.read()
+    os.waitpid(child, 0)
+    return fault or None
+
+
+def _install_filter():
+    _privileges.forbid_new()
+    os.close(_seccomp.install(_seccomp.program(True, notify=_seccomp.NOTIFIED[:1]), True))
+
+
+def _enter_mounts():
+    _namespaces.enter(_namespaces.MOUNTS)
+    _view.isolate()
+
+
+def _enter_all():
+    _namespaces.enter(_namespaces.ALL)
+    _namespaces.raise_loopback()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            _view.isolate()
+            mount("proc", "/proc", "proc", 0)
+        except OSError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    fault = os.read(reading, 1000)
+    if fault:
+        raise WallError("own process ids", 1, fault.decode())

@@ -1,0 +1,153 @@
+"""The inner side of a launch: init, and below it the process that puts the walls on and becomes the program."""
+
+import _signal
+import os
+import select
+import struct
+
+from . import _landlock, _limits, _namespaces, _privileges, _seccomp, _view
+from ._channel import ADOPTED, EXIT, FAULT, LISTENER, SEEN, SEND_SIGNAL
+from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, prctl, syscall
+
+_CLOSE_ON_EXEC = 4
+_MEMORY_MB = 256
+CANNOT_RUN, NOT_FOUND = 126, 127
+
+
+def be_init(policy, body, channel, signals):
+    """Enters the namespaces of the cage, starts the program and ends with it. Never returns."""
+    with _Faults(channel):
+        has_own_users = policy.level == "strict" and _enter_strict(policy, channel)
+        signals = signals.again()
+        init = os.getpid()
+        program = os.fork()
+        if program == 0:
+            with _Faults(channel):
+                _become(policy, body, channel, signals, has_own_users, init)
+        _watch(program, channel, signals)
+
+
+class _Faults:
+    """Reports what goes wrong to the guard, and ends this process."""
+
+    def __init__(self, channel):
+        self._channel = channel
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, _kind, error, _trace):
+        if isinstance(error, SystemExit):
+            os._exit(error.code or 0)
+        code = NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN
+        self._channel.send(FAULT, bytes([code]) + str(error or "the program did not begin").encode()[:2000])
+        os._exit(code)
+
+
+def _enter_strict(policy, channel):
+    has_own_users = _namespaces.enter(_namespaces.ALL)
+    _namespaces.raise_loopback()
+    _fork_into_own_ids(channel)
+    _view.isolate()
+    size = policy.limits.get("file_mb", _MEMORY_MB)
+    _view.build(policy.read, policy.write, policy.home, policy.temporary, size)
+    _view.mask(policy.hide)
+    return has_own_users
+
+
+def _fork_into_own_ids(channel):
+    """Goes on as process 1. Its parent is the guard once the process between them has ended: the guard says when."""
+    if os.fork():
+        os._exit(0)
+    if channel.receive()[0] != ADOPTED:
+        os._exit(1)
+    # Asked for before, it would be forgotten with the change of namespaces, or mean the process between.
+    prctl("init", PR_SET_PDEATHSIG, _signal.SIGKILL)
+
+
+def _watch(program, channel, signals):
+    waiting = select.poll()
+    waiting.register(channel.fileno(), select.POLLIN)
+    waiting.register(signals.reading, select.POLLIN)
+    while True:
+        for descriptor, _ in waiting.poll():
+            if descriptor == signals.reading:
+                for number in signals.take():
+                    if number != _signal.SIGCHLD:
+                        channel.send(SEEN, bytes([number]))
+            else:
+                letter, content, _ = channel.receive()
+                if letter == SEND_SIGNAL:
+                    _send(program, content[0])
+                elif letter == b"":
+                    _send(program, _signal.SIGKILL)
+                    os._exit(1)
+        status = _reap(program)
+        if status is not None:
+            channel.send(EXIT, struct.pack("i", status))
+            os._exit(0)
+
+
+def _reap(program):
+    """Takes the status of what has ended; returns the program's own, if it is among them."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return None
+        if pid == 0:
+            return None
+        if pid == program:
+            return status
+
+
+def _send(program, number):
+    """SIGUSR1 and SIGUSR2 only to a program that has a use for them: others would die."""
+    if number in (_signal.SIGUSR1, _signal.SIGUSR2) and not _catches(program, number):
+        return
+    try:
+        os.kill(program, number)
+    except OSError:
+        pass  # It has ended meanwhile.
+
+
+def _catches(pid, number):
+    try:
+        with open("/proc/%d/status" % pid) as file:
+            caught = file.read().partition("SigCgt:")[2].split(None, 1)[0]
+    except (OSError, IndexError):
+        return False
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def _become(policy, body, channel, signals, has_own_users, init):
+    """Puts the walls on this process, in the order in which one does not stand in the way of the next."""
+    if policy.level == "standard" and policy.hide:
+        has_own_users = _namespaces.enter(_namespaces.MOUNTS)
+        _view.isolate()
+        _view.mask(policy.hide)
+    # After a change of namespaces, which forgets it.
+    prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)
+    if os.getppid() != init:
+        os._exit(1)
+    _limits.apply(policy.limits, has_own_users)
+    _privileges.forbid_new()
+    if policy.is_enforced:
+        _privileges.drop(keep_for_root=not has_own_users)
+        _landlock.restrict(policy.read, policy.write, policy.is_limited)
+    allow = policy.allow
+    # An empty network may be used as one likes.
+    is_empty = policy.level == "strict"
+    code = _seccomp.program(
+        policy.is_enforced,
+        udp=not policy.is_limited or "udp" in allow,
+        unix="unix" in allow,
+        listen=is_empty or not policy.is_limited or "listen" in allow,
+        notify=_seccomp.NOTIFIED,
+    )
+    syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)
+    listener = _seccomp.install(code, True)
+    channel.send(LISTENER, descriptor=listener)
+    os.close(listener)
+    signals.restore()
+    body()

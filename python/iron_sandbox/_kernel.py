@@ -1,0 +1,102 @@
+"""What Python's standard library does not offer of the kernel: system calls by number, and the constants the walls share.
+
+Only what an interpreter loads in a few milliseconds is imported here and in every module that a launch needs.
+"""
+
+import ctypes
+import os
+
+MACHINE = os.uname().machine
+SUPPORTED = os.uname().sysname == "Linux" and MACHINE in ("x86_64", "aarch64")
+_IS_X86 = MACHINE == "x86_64"
+
+# Numbers below 424 differ between the two; later ones are the same everywhere.
+NR_SECCOMP = 317 if _IS_X86 else 277
+NR_PIVOT_ROOT = 155 if _IS_X86 else 41
+NR_CAPSET = 126 if _IS_X86 else 91
+NR_CLOSE_RANGE = 436
+NR_MOUNT_SETATTR = 442
+NR_LANDLOCK_CREATE_RULESET = 444
+NR_LANDLOCK_ADD_RULE = 445
+NR_LANDLOCK_RESTRICT_SELF = 446
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+PR_SET_PDEATHSIG = 1
+PR_CAPBSET_DROP = 24
+PR_SET_SECUREBITS = 28
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class WallError(OSError):
+    """A wall that was asked for cannot be built on this machine.
+
+    ``wall`` is its name; ``errno`` and ``strerror`` are the system's.
+    """
+
+    def __init__(self, wall, errno, strerror=None):
+        super().__init__(errno, strerror or os.strerror(errno))
+        self.wall = wall
+
+    def __str__(self):
+        return "%s: %s" % (self.wall, self.strerror)
+
+
+def syscall(wall, number, *args):
+    """Returns what system call ``number`` returns. Raises WallError naming ``wall``."""
+    result = _libc.syscall(ctypes.c_long(number), *[_argument(arg) for arg in args])
+    return _checked(wall, result)
+
+
+def prctl(wall, option, *args):
+    """Returns what prctl returns. Raises WallError naming ``wall``."""
+    padded = list(args) + [0] * (4 - len(args))
+    return _checked(wall, _libc.prctl(option, *[_argument(arg) for arg in padded]))
+
+
+def unshare(flags):
+    """Moves this process (children, for process ids) into new namespaces. Raises WallError."""
+    _checked("namespaces", _libc.unshare(ctypes.c_int(flags)))
+
+
+def mount(source, target, kind, flags, data=None):
+    """``mount(2)``; texts or None. Raises WallError."""
+    encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
+    result = _libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3])
+    return _checked("mount of %s" % target, result)
+
+
+def unmount(target, flags):
+    """``umount2(2)``. Raises WallError."""
+    _checked("unmount of %s" % target, _libc.umount2(os.fsencode(target), ctypes.c_int(flags)))
+
+
+def buffer(content):
+    """Bytes at a fixed address, for a pointer argument; keep the object until the call has returned."""
+    return ctypes.create_string_buffer(content, len(content))
+
+
+def address(held):
+    """The address of what ``buffer`` returned."""
+    return ctypes.addressof(held)
+
+
+def _argument(arg):
+    return ctypes.c_long(arg) if isinstance(arg, int) else arg
+
+
+def _checked(wall, result):
+    if result < 0:
+        raise WallError(wall, ctypes.get_errno())
+    return result

@@ -1,0 +1,176 @@
+"""Starts a program behind walls: a guard outside, an init inside, and below it the program.
+
+    guard    outside every wall: the process that the caller knows. Passes signals on, decides about connections
+             (``_broker.py``), ends as the program ends
+    init     ends with the guard, and everything ends with it; process 1 where the cage has process ids of its own
+    program  walls are put on in its own process, the last thing before it becomes the program (``_inside.py``)
+
+The rules are:
+- A wall that cannot be built is a refusal: the program is not started, and the guard says which one and why.
+- A signal to the process group reaches the program by itself; one to the guard alone is passed on, once.
+- Whichever of the three is killed, the other two end.
+"""
+
+import _signal
+import os
+import select
+import struct
+import sys
+import time
+
+from . import _inside
+from ._broker import Broker
+from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, Signals, open_pair
+from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from ._reports import Reports
+
+# A signal to the group has reached init by then.
+_GROUP_SECONDS = 0.2
+
+
+def launch(policy, body, report=None):
+    """Runs ``body()`` in a process behind the walls of ``policy``, and ends as it does. Never returns.
+
+    ``body`` becomes the program (``os.exec…``) or ends by SystemExit. ``report``: a descriptor for lines of
+    ``_reports.py``.
+    """
+    signals = Signals()
+    prctl("guard", PR_SET_CHILD_SUBREAPER, 1)
+    ours, theirs = open_pair()
+    if policy.level != "strict":
+        os.mkdir(policy.temporary, 0o700)
+    guard = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    child = os.fork()
+    if child == 0:
+        # Else it would never see the end of the guard.
+        ours.close()
+        prctl("init", PR_SET_PDEATHSIG, _signal.SIGKILL)
+        if os.getppid() == guard:
+            _inside.be_init(policy, body, theirs, signals)
+        os._exit(1)
+    theirs.close()
+    status = _Guard(policy, ours, signals, Reports(report), child).watch()
+    if policy.level != "strict":
+        _remove(policy.temporary)
+    _end_like(status)
+
+
+class _Guard:
+    """Outside: waits for the program's end, and does what those inside cannot."""
+
+    def __init__(self, policy, channel, signals, reports, child):
+        self._policy = policy
+        self._child = child
+        self._channel = channel
+        self._signals = signals
+        self._reports = reports
+        self._broker = None
+        self._status = None
+        self._poll = select.poll()
+        self._poll.register(channel.fileno(), select.POLLIN)
+        self._poll.register(signals.reading, select.POLLIN)
+        # By number: when it is passed on, unless it turns out that the whole group got it.
+        self._undecided = {}
+        self._seen_inside = {}
+
+    def watch(self):
+        """Returns the program's wait status."""
+        while self._status is None:
+            for descriptor, events in self._poll.poll(self._timeout_ms()):
+                self._attend(descriptor, events)
+            self._pass_on()
+            self._reports.flush()
+        self._reports.flush(everything=True)
+        return self._status
+
+    def _timeout_ms(self):
+        now = time.monotonic()
+        waits = [max(0, int((at - now) * 1000) + 1) for at in self._undecided.values()]
+        if self._reports.is_waiting:
+            waits.append(1000)
+        return min(waits) if waits else None
+
+    def _attend(self, descriptor, events):
+        broker = self._broker
+        if descriptor == self._channel.fileno():
+            self._hear()
+        elif descriptor == self._signals.reading:
+            for number in self._signals.take():
+                self._note(number)
+        elif descriptor == broker.listener:
+            if events & select.POLLIN:
+                broker.answer_next()
+                for conversation in broker.conversations:
+                    self._poll.register(conversation, select.POLLIN)
+            else:
+                # Nobody is left who could ask.
+                self._poll.unregister(descriptor)
+        else:
+            broker.converse(descriptor)
+            if descriptor not in broker.conversations:
+                self._poll.unregister(descriptor)
+
+    def _hear(self):
+        letter, content, descriptor = self._channel.receive()
+        if letter == LISTENER:
+            self._broker = Broker(descriptor, self._policy, self._reports)
+            self._poll.register(descriptor, select.POLLIN)
+        elif letter == SEEN:
+            if self._undecided.pop(content[0], None) is None:
+                self._seen_inside[content[0]] = time.monotonic()
+        elif letter == EXIT:
+            (self._status,) = struct.unpack("i", content)
+        elif letter == FAULT:
+            self._status = content[0] << 8
+            os.write(2, b"iron_sandbox: the program was not started: " + content[1:] + b"\n")
+        else:
+            # Init was killed, and everything with it.
+            self._status = _signal.SIGKILL
+
+    def _note(self, number):
+        if number == _signal.SIGCHLD:
+            self._reap()
+        elif number in (_signal.SIGUSR1, _signal.SIGUSR2):
+            # Nobody sends them to a group: whoever does not expect one dies of it.
+            self._channel.send(SEND_SIGNAL, bytes([number]))
+        elif number in PASSED_ON and time.monotonic() - self._seen_inside.pop(number, 0.0) > _GROUP_SECONDS:
+            self._undecided.setdefault(number, time.monotonic() + _GROUP_SECONDS)
+
+    def _reap(self):
+        """Also those who lost their parent: they are this process's own then."""
+        try:
+            while True:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self._child:
+                    self._channel.send(ADOPTED)
+        except ChildProcessError:
+            pass
+
+    def _pass_on(self):
+        for number, at in list(self._undecided.items()):
+            if time.monotonic() >= at:
+                del self._undecided[number]
+                self._channel.send(SEND_SIGNAL, bytes([number]))
+
+
+def _remove(folder):
+    from shutil import rmtree
+
+    rmtree(folder, ignore_errors=True)
+
+
+def _end_like(status):
+    """Ends this process with an exit code, or by a signal, as the program did."""
+    if os.WIFSIGNALED(status):
+        import resource
+
+        number = os.WTERMSIG(status)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if number != _signal.SIGKILL:
+            _signal.signal(number, _signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    os._exit(os.WEXITSTATUS(status))

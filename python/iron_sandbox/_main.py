@@ -1,0 +1,110 @@
+"""The command line: ``python -m iron_sandbox [options] -- program [arguments]``. Read by hand: argparse takes longer to
+load than everything else together."""
+
+import os
+import sys
+
+from ._policy import Policy, PolicyError
+
+USAGE = """\
+usage: python -m iron_sandbox [options] -- program [arguments]
+       python -m iron_sandbox --explain [--json]
+
+  --level LEVEL      observe, standard or strict (default: strict)
+  --read PATH        what the program may read and execute besides the system and itself
+  --write PATH       what it may read and change
+  --hide PATH        what it may not see although it lies in one of these
+  --connect H:P      a host and port it may connect to; limits the network (strict is limited always)
+  --limit-network    limits the network although nothing is listed
+  --allow WHAT       unix, udp or listen: what its sockets may be used for besides connecting by TCP
+  --memory-mb N  --processes N  --cpu-s N  --open-files N  --file-mb N
+  --report-fd N      a descriptor that gets a line of JSON for what is refused
+  --same-python      the program is this Python; what follows -- are its arguments"""
+
+_LISTS = ("read", "write", "hide", "connect", "allow")
+_NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd")
+_USAGE_FAULT, _NOT_FOUND = 2, 127
+
+
+def main(words):
+    """Runs the command; ends the process as the program ends, or with 2 (usage), 126 (refused), 127 (not found)."""
+    try:
+        options, command = _parse(words)
+        if options.get("explain"):
+            from ._explain import print_explanation
+
+            return print_explanation("json" in options)
+        policy, program, args = _prepare(options, command)
+    except PolicyError as error:
+        sys.stderr.write("iron_sandbox: %s\n" % error)
+        return _USAGE_FAULT
+    if program is None:
+        sys.stderr.write("iron_sandbox: %s: not found\n" % command[0])
+        return _NOT_FOUND
+    from ._launch import launch
+
+    return launch(policy, lambda: _execute(policy, program, args), options.get("report-fd"))
+
+
+def _parse(words):
+    options = {"level": "strict"}
+    words = list(words)
+    while words and words[0] != "--":
+        word = words.pop(0)
+        name = word[2:]
+        if word in ("--help", "-h"):
+            raise PolicyError(USAGE)
+        if word in ("--explain", "--json", "--limit-network", "--same-python"):
+            options[name] = True
+        elif word.startswith("--") and name in (*_LISTS, *_NUMBERS, "level"):
+            if not words:
+                raise PolicyError("%s: expected a value" % word)
+            value = words.pop(0)
+            if name in _LISTS:
+                options.setdefault(name, []).append(value)
+            else:
+                options[name] = _number(word, value) if name in _NUMBERS else value
+        else:
+            raise PolicyError("unknown option %s\n%s" % (word, USAGE))
+    return options, words[1:]
+
+
+def _number(word, value):
+    if not value.isdigit():
+        raise PolicyError("%s: expected a whole number, got %r" % (word, value))
+    return int(value)
+
+
+def _prepare(options, command):
+    if "same-python" in options:
+        command = [sys.executable, *command]
+    if not command:
+        raise PolicyError("no program is named\n" + USAGE)
+    limits = {name.replace("-", "_"): options[name] for name in _NUMBERS[:-1] if name in options}
+    connect = options.get("connect", [] if "limit-network" in options else None)
+    lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "allow")}
+    policy = Policy(options["level"], connect=connect, limits=limits, **lists)
+    program = _find(command[0])
+    if program is not None:
+        policy.read.append(os.getcwd())
+        policy.complete(program, os.environ)
+    return policy, program, command
+
+
+def _find(name):
+    if "/" in name:
+        return os.path.abspath(name)
+    for folder in os.environ.get("PATH", os.defpath).split(":"):
+        path = os.path.join(folder or ".", name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    return None
+
+
+def _execute(policy, program, args):
+    os.execve(program, args, policy.environment(os.environ))
+
+
+def command():
+    """The installed command ``iron-sandbox``."""
+    sys.exit(main(sys.argv[1:]))

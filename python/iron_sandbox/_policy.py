@@ -1,0 +1,176 @@
+"""What a cage lets through: its level, paths, connections and limits, and what every program needs of the system."""
+
+import os
+import sys
+
+from ._limits import NAMES as LIMITS
+from ._names import RESOLVER_OPTIONS
+
+LEVELS = ("observe", "standard", "strict")
+ALLOWABLE = ("unix", "udp", "listen")
+
+_SYSTEM = (
+    "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /nix/store /proc"
+    " /sys/devices/system /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage"
+).split()
+# Not all of it: shadow, sudoers, keys of the machine.
+_SETTINGS = (
+    "alternatives ca-certificates ca-certificates.conf crypto-policies debian_version default/locale fonts"
+    " gai.conf group host.conf hostname hosts inputrc java java-17-openjdk java-21-openjdk ld.so.cache ld.so.conf"
+    " ld.so.conf.d ld.so.preload locale.alias locale.conf localtime lsb-release machine-id magic magic.mime mime.types"
+    " networks nsswitch.conf os-release passwd pip.conf pki/ca-trust pki/tls/cert.pem pki/tls/certs pki/tls/openssl.cnf profile"
+    " profile.d protocols python3 python3.9 python3.10 python3.11 python3.12 python3.13 python3.14 redhat-release"
+    " resolv.conf rpc services shells ssl/cert.pem ssl/certs ssl/openssl.cnf terminfo timezone"
+).split()
+_DEVICES = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/shm".split()
+# Variables that name files a program reads.
+_NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+_NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
+
+
+class PolicyError(ValueError):
+    """A cage that is described wrongly; the message says what was expected."""
+
+
+class Policy:
+    """``connect``: None observes the network, a list of "host:port" limits it; strict is always limited."""
+
+    def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None):
+        if level not in LEVELS:
+            raise PolicyError("level: expected one of %s, got %r" % (", ".join(LEVELS), level))
+        self.level = level
+        self.allow = _checked_allow(allow)
+        self.limits = _checked_limits(limits or {})
+        self.read = [_absolute(path) for path in read]
+        self.write = [_absolute(path) for path in write]
+        self.hide = [_absolute(path) for path in hide]
+        self.is_enforced = level != "observe"
+        self.is_limited = self.is_enforced and (connect is not None or level == "strict")
+        self._connect = _endpoints(connect or ())
+        self.home = os.path.expanduser("~")
+        # Of the program alone: a folder of its own, or the whole of an empty /tmp.
+        self.temporary = "/tmp" if level == "strict" else "/tmp/iron-sandbox-" + os.urandom(8).hex()
+        self.write.append(self.temporary)
+
+    def environment(self, given):
+        """The variables of the program: those ``given``, its own temporary folder, and its process id as it sees it."""
+        own = dict(given, TMPDIR=self.temporary, IRON_SANDBOX_LEVEL=self.level, IRON_SANDBOX_PID=str(os.getpid()))
+        if self.is_limited:
+            name, option = RESOLVER_OPTIONS
+            own[name] = option
+        return own
+
+    def may_connect(self, host, port):
+        """May a limited network connect there? ``host``: a name or an address."""
+        return (host, port) in self._connect
+
+    def may_open(self, path, writing):
+        """Do the paths of this policy cover it? As the kernel would say it, but for links in the middle."""
+        if _is_below(path, self.hide):
+            return False
+        if _is_below(path, self.write):
+            return True
+        if not writing and _is_below(path, self.read):
+            return True
+        real = os.path.realpath(path)
+        return real != path and self.may_open(real, writing)
+
+    def complete(self, program, environment):
+        """Adds what ``program`` and every other one needs of the system. ``program``: absolute path."""
+        self.read += _SYSTEM + ["/etc/" + name for name in _SETTINGS]
+        self.read += _interpreter(program)
+        for name in _NAMED_FILES:
+            self.read += [os.path.abspath(environment[name])] if environment.get(name) else []
+        for name in _NAMED_PATHS:
+            self.read += [os.path.abspath(path) for path in environment.get(name, "").split(":") if path]
+        # Python adds it to the path of every program.
+        self.read += [path for path in _folders(os.path.join(self.home, ".local/lib")) if "/python" in path]
+        self.write += _DEVICES
+        self.read, self.write = _without_home(self.read, self.home), _without_home(self.write, self.home)
+
+
+def _interpreter(program):
+    """The program with what lies beside it, when it is one of an installation: <prefix>/bin/<program>."""
+    found = [program]
+    for path in (program, os.path.realpath(program)):
+        folder, name = os.path.split(path)
+        prefix = os.path.dirname(folder)
+        found.append(path)
+        if os.path.basename(folder) == "bin" and name.startswith(("python", "pypy", "node", "deno", "bun")):
+            found.append(prefix)
+            found += _editable(prefix)
+    if os.path.realpath(program) == os.path.realpath(sys.executable):
+        found += [sys.prefix, sys.base_prefix, sys.exec_prefix]
+    return found
+
+
+def _editable(prefix):
+    """What an environment has installed in place: folders that its .pth files name."""
+    found = []
+    for version in _folders(os.path.join(prefix, "lib")):
+        packages = os.path.join(version, "site-packages")
+        try:
+            names = [name for name in os.listdir(packages) if name.endswith(".pth")]
+        except OSError:
+            continue
+        for name in names:
+            with open(os.path.join(packages, name), encoding="utf-8", errors="replace") as file:
+                found += [line.strip() for line in file if line.startswith("/")]
+    return found
+
+
+def _folders(path):
+    try:
+        return [os.path.join(path, name) for name in os.listdir(path)]
+    except OSError:
+        return []
+
+
+def _without_home(paths, home):
+    """Without the user's home and what is above it: that would be everything."""
+    return [path for path in dict.fromkeys(paths) if not _is_below(home, [path]) and path != "/"]
+
+
+def _is_below(path, folders):
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def _absolute(path):
+    return os.path.abspath(os.path.expanduser(os.fspath(path)))
+
+
+def _endpoints(texts):
+    """(host, port) pairs; names of this machine's own list also by address, since the C library answers for those."""
+    found = {_endpoint(text) for text in texts}
+    try:
+        with open("/etc/hosts", encoding="utf-8", errors="replace") as file:
+            lines = [line.partition("#")[0].lower().split() for line in file]
+    except OSError:
+        lines = []
+    addresses = [(line[0], line[1:]) for line in lines if len(line) > 1]
+    for host, port in list(found):
+        found |= {(address, port) for address, names in addresses if host in names}
+    return found
+
+
+def _endpoint(text):
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise PolicyError("connect: expected host:port, got %r" % text)
+    return host.strip("[]").lower(), int(port)
+
+
+def _checked_allow(allow):
+    for word in allow:
+        if word not in ALLOWABLE:
+            raise PolicyError("allow: expected some of %s, got %r" % (", ".join(ALLOWABLE), word))
+    return tuple(allow)
+
+
+def _checked_limits(limits):
+    for name, value in limits.items():
+        if name not in LIMITS:
+            raise PolicyError("limits: expected some of %s, got %r" % (", ".join(LIMITS), name))
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise PolicyError("limits: expected a whole number from 1 for %s, got %r" % (name, value))
+    return dict(limits)

@@ -1,0 +1,70 @@
+"""What was refused, or would have been: a line of JSON each, to whoever started the cage.
+
+``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``. The first time at once; what
+comes again and again is summed up, at most MAX_LINES_PER_SECOND.
+"""
+
+import os
+import time
+
+MAX_LINES_PER_SECOND = 20
+_MAX_TARGETS = 256
+_MAX_TARGET = 300
+
+
+class Reports:
+    def __init__(self, descriptor):
+        """``descriptor``: where to write; None for nowhere."""
+        self._descriptor = descriptor
+        self._seen = set()
+        self._waiting = {}
+        self._second = 0
+        self._lines = 0
+        self._flushed = 0.0
+
+    def tell(self, action, target, refused):
+        """Reports one attempt."""
+        if self._descriptor is None:
+            return
+        key = (action, target[:_MAX_TARGET], refused)
+        if key not in self._seen and len(self._seen) < _MAX_TARGETS and self._may_write():
+            self._seen.add(key)
+            self._write(key, 1)
+            return
+        if key not in self._waiting and len(self._waiting) >= _MAX_TARGETS:
+            key = (action, "others", refused)
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+
+    @property
+    def is_waiting(self):
+        """There is something for ``flush`` to do within a second."""
+        return bool(self._waiting)
+
+    def flush(self, everything=False):
+        """Writes what was summed up; ``everything``: nothing may be left."""
+        if not everything and time.monotonic() - self._flushed < 1:
+            return
+        self._flushed = time.monotonic()
+        for key in list(self._waiting):
+            if not everything and not self._may_write():
+                return
+            self._seen.add(key)
+            self._write(key, self._waiting.pop(key))
+
+    def _may_write(self):
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= MAX_LINES_PER_SECOND
+
+    def _write(self, key, count):
+        # Loaded at the first report: a start is faster without.
+        from json import dumps
+
+        action, target, refused = key
+        line = dumps({"action": action, "target": target, "refused": refused, "count": count})
+        try:
+            os.write(self._descriptor, line.encode() + b"\n")
+        except OSError:
+            self._descriptor = None  # Nobody listens any more.

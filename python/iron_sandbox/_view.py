@@ -1,0 +1,143 @@
+"""What a process sees of the files of the machine: everything but a few (``mask``), or nothing but what is listed (``build``).
+
+Needs a mount namespace. What is not in the list is not there: neither to be read, nor to be found, nor to be changed.
+"""
+
+import os
+
+from ._kernel import NR_MOUNT_SETATTR, NR_PIVOT_ROOT, WallError, buffer, mount, syscall, unmount
+
+_NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
+_ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
+_AT_FDCWD, _AT_RECURSIVE, _MNT_DETACH = -100, 0x8000, 2
+_OLD = "/.machine"
+# Where the new root is put together; it may be any folder.
+_BASE = "/tmp"
+_NODES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+def isolate():
+    """Keeps what is mounted from here on to this mount namespace."""
+    mount(None, "/", None, _REC | _PRIVATE)
+
+
+def mask(paths):
+    """Makes files unreadable and folders empty, although what is above them may be used. Needs ``isolate``."""
+    for path in paths:
+        if os.path.isdir(path):
+            mount("none", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "size=4k,mode=000")
+            _restrict(path, _ATTR_RDONLY)
+        elif os.path.exists(path):
+            # A device on a mount without devices: it can be opened by nobody.
+            mount("/dev/null", path, None, _BIND)
+            _restrict(path, _ATTR_RDONLY | _ATTR_NODEV)
+
+
+def build(read, write, home, temporary, size_mb):
+    """Makes a root of these paths only, each where it is. Needs ``isolate`` and own process ids.
+
+    ``home``: a folder that is empty at first; ``temporary``: the folder for temporary files, which is empty too. Both are
+    in memory, at most ``size_mb`` each.
+    """
+    working = os.getcwd()
+    read, write = ([path for path in paths if os.path.lexists(path)] for paths in (read, write))
+    mount("cage", _BASE, "tmpfs", _NOSUID | _NODEV, "size=4m,mode=755")
+    os.mkdir(_BASE + _OLD)
+    syscall("root of files", NR_PIVOT_ROOT, buffer(_BASE.encode() + b"\0"), buffer((_BASE + _OLD).encode() + b"\0"))
+    os.chdir("/")
+    in_memory = "size=%dm,mode=" % size_mb
+    _Root().make("/proc")
+    mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+    root = _Root()
+    for path, mode in ((home, "700"), (temporary, "1777")):
+        root.make(path)
+        mount("cage", path, "tmpfs", _NOSUID | _NODEV, in_memory + mode)
+    _devices(root)
+    writable = {path for path in write if not path.startswith("/dev/")}
+    readable = {path for path in read if path != "/proc"} - writable
+    # What is above comes first, so that it does not cover what is below.
+    for path in sorted(readable | writable, key=lambda path: (path.count("/"), path)):
+        if path not in (home, temporary):
+            root.show(path, path in writable)
+    unmount(_OLD, _MNT_DETACH)
+    os.rmdir(_OLD)
+    _restrict("/", _ATTR_RDONLY, recursive=False)
+    try:
+        os.chdir(working)
+    except OSError:
+        raise WallError("root of files", 2, "%s is not among the paths that the program may use" % working) from None
+
+
+class _Root:
+    """The new root while the old one is still below it."""
+
+    def make(self, path):
+        """Makes a folder, with its links on the way as they are outside. Returns the real path."""
+        at = ""
+        parts = [part for part in path.split("/") if part]
+        links = 0
+        while parts:
+            part = parts.pop(0)
+            here = "%s/%s" % (at, part)
+            if part == "..":
+                at = os.path.dirname(at)
+                continue
+            if os.path.islink(_OLD + here) and not os.path.lexists(here):
+                os.symlink(os.readlink(_OLD + here), here)
+            if os.path.islink(here):
+                links += 1
+                if links > 40:
+                    raise WallError("root of files", 40)
+                target = os.readlink(here)
+                parts = [part for part in target.split("/") if part not in ("", ".")] + parts
+                at = "" if target.startswith("/") else at
+                continue
+            if not os.path.isdir(here):
+                os.mkdir(here, 0o755)
+            at = here
+        return at or "/"
+
+    def show(self, path, writable):
+        """Puts a file or folder of the machine where it is outside."""
+        target = self._follow(path)
+        if target is None:
+            return
+        # No link is left in it: one would lead into the new root.
+        source = _OLD + target
+        if os.path.isdir(source):
+            self.make(target)
+        elif not os.path.lexists(target):
+            os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        mount(source, target, None, _BIND | _REC)
+        _restrict(target, _ATTR_NOSUID | _ATTR_NODEV | (0 if writable else _ATTR_RDONLY))
+
+    def _follow(self, path):
+        """Makes the links that a path is reached by, and returns what it leads to; None when that is not there."""
+        for _ in range(40):
+            here = "%s/%s" % (self.make(os.path.dirname(path)).rstrip("/"), os.path.basename(path))
+            if not os.path.islink(_OLD + here):
+                return here if os.path.exists(_OLD + here) else None
+            target = os.readlink(_OLD + here)
+            if not os.path.lexists(here):
+                os.symlink(target, here)
+            path = os.path.normpath(os.path.join(os.path.dirname(here), target))
+        return None
+
+
+def _devices(root):
+    root.make("/dev/shm")
+    for name in _NODES:
+        if os.path.exists("%s/dev/%s" % (_OLD, name)):
+            os.close(os.open("/dev/" + name, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            mount("%s/dev/%s" % (_OLD, name), "/dev/" + name, None, _BIND)
+    mount("cage", "/dev/shm", "tmpfs", _NOSUID | _NODEV, "size=64m,mode=1777")
+    for name, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(target, "/dev/" + name)
+
+
+def _restrict(path, attributes, recursive=True):
+    """Takes rights away from a mount, and from those below it."""
+    wanted = buffer(attributes.to_bytes(8, "little") + bytes(24))
+    flags = _AT_RECURSIVE if recursive else 0
+    name = buffer(os.fsencode(path) + b"\0")
+    syscall("mount of %s" % path, NR_MOUNT_SETATTR, _AT_FDCWD, name, flags, wanted, 32)

@@ -1,0 +1,169 @@
+"""A machine in small for the probes: a gateway, other servers, a secret in a home, a server to be attacked.
+
+``python stage.py`` prints the table of docs/sandbox.md; ``--write`` puts it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator
+
+PYTHON = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PYTHON))
+import iron_sandbox  # noqa: E402
+
+PROBES = Path(__file__).with_name("probes.py")
+DOCUMENT = PYTHON.parent / "docs" / "sandbox.md"
+#: As the columns of the table.
+LEVELS = ("off", "observe", "standard", "standard, connect", "strict")
+BEGIN, END = "<!-- probes: python python/tests/sandbox/stage.py --write -->", "<!-- end of probes -->"
+
+
+def serve(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    own = socket.socket(family, kind)
+    own.bind(address)
+    if kind == socket.SOCK_STREAM:
+        own.listen(200)
+    return own
+
+
+@contextlib.contextmanager
+def stage(user: int | None) -> Iterator[dict[str, Any]]:
+    """Opens everything and yields what the probes are told."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
+        folder.chmod(0o755)
+        mark = "iron-sandbox-probe-%s" % os.urandom(4).hex()
+        home, work = folder / "home", folder / "home" / "work"
+        work.mkdir(parents=True)
+        for name, text in {"secret": "hush", "deletable": "", ".bashrc": ""}.items():
+            (home / name).write_text(text)
+        (work / "state.db").write_text("ledger")
+        shared = Path("/dev/shm") / mark
+        shared.write_text("theirs")
+        stack.callback(shared.unlink)
+        ours = {
+            "gateway": serve(socket.AF_INET, ("127.0.0.1", 0)),
+            "other": serve(socket.AF_INET, ("127.0.0.1", 0)),
+            "elsewhere": serve(socket.AF_INET, ("127.0.0.2", 0)),
+            "other6": serve(socket.AF_INET6, ("::1", 0)),
+            "udp": serve(socket.AF_INET, ("127.0.0.1", 0), socket.SOCK_DGRAM),
+        }
+        ports = {name: own.getsockname()[1] for name, own in ours.items()}
+        ours["elsewhere, gateway's port"] = serve(socket.AF_INET, ("127.0.0.2", ports["gateway"]))
+        ours["unix"] = serve(socket.AF_UNIX, str(folder / "socket"))
+        ours["abstract"] = serve(socket.AF_UNIX, "\0" + mark)
+        for own in ours.values():
+            stack.callback(own.close)
+        echo(ours["udp"])
+        libc = ctypes.CDLL(None)
+        key = 0x1C000000 | int.from_bytes(os.urandom(3), "big")
+        segment = libc.shmget(key, 4096, 0o1600)
+        stack.callback(libc.shmctl, segment, 0, None)
+        with open(home / "secret") as held:
+            # Not known to /proc by another name than its own.
+            server = stack.enter_context(
+                subprocess.Popen(["sleep", "600"], env={"MASTER": "key"}, pass_fds=[held.fileno()], user=user)
+            )
+            stack.callback(server.kill)
+            facts = {"server_fd": held.fileno(), "database": str(work / "state.db"), "abstract": mark, "shared": key}
+            facts.update(work=str(work), secret=str(home / "secret"), server=server.pid, unix=str(folder / "socket"))
+            facts.update(ports, mark=mark, mark_seconds="600.%d" % server.pid)
+            threading.Thread(target=reach, args=(work / "reach-me",), daemon=True).start()
+            yield facts
+
+
+def echo(own: socket.socket) -> None:
+    def answer() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                _, who = own.recvfrom(100)
+                own.sendto(b"y", who)
+
+    threading.Thread(target=answer, daemon=True).start()
+
+
+def reach(path: Path) -> None:
+    """Connects to the ports that the probes write here."""
+    while path.parent.exists():
+        with contextlib.suppress(OSError, ValueError):
+            port = int(path.read_text())
+            path.unlink()
+            time.sleep(0.1)
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        time.sleep(0.02)
+
+
+def try_level(level: str, user: int | None = None) -> list[list[Any]]:
+    """[title, harms, open | blocked, how] of each probe. ``user``: as another user than this one."""
+    with stage(user) as facts:
+        facts.update(strict=level == "strict", sees_server=level != "strict")
+        gateway = "127.0.0.1:%d" % facts["gateway"]
+        home = os.path.dirname(facts["secret"])
+        python = "/usr/bin/python3" if user is not None else sys.executable
+        if user is not None:
+            for path in [home, *Path(home).rglob("*")]:
+                os.chown(path, user, user)
+        probes = shutil.copy(PROBES, facts["work"])
+        command = [python, probes, json.dumps(facts)]
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home}
+        if level != "off":
+            words = ["--level", level.partition(",")[0], "--write", facts["work"]]
+            if level in ("standard, connect", "strict"):
+                words += ["--connect", gateway]
+            if level != "observe":
+                words += ["--hide", facts["database"]]
+            command = [python, "-m", "iron_sandbox", *words, "--", *command]
+            environment["PYTHONPATH"] = str(PYTHON)
+        done = subprocess.run(
+            command, env=environment, cwd=facts["work"], user=user, capture_output=True, text=True, timeout=120,
+            stdin=subprocess.DEVNULL, close_fds=True,
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+        results = json.loads(done.stdout)
+        left = leftovers(facts["mark_seconds"])
+        for pid in left:
+            os.kill(pid, 9)
+        return results + [["a program that ran from the cage lives on after it", True, "open" if left else "blocked", ""]]
+
+
+def leftovers(seconds: str) -> list[int]:
+    found = []
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and seconds.encode() in Path("/proc", name, "cmdline").read_bytes():
+                found.append(int(name))
+    return found
+
+
+def table() -> str:
+    columns = {level: try_level(level) for level in LEVELS}
+    rows = ["| tried from inside | %s |" % " | ".join(LEVELS), "|---|%s" % ("---|" * len(LEVELS))]
+    for index, (title, harms, _, _) in enumerate(columns["off"]):
+        cells = []
+        for level in LEVELS:
+            _, _, what, how = columns[level][index]
+            cells.append(("**open**" if harms else "open") if what == "open" else "– %s" % how)
+        rows.append("| %s | %s |" % (title, " | ".join(cells)))
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    written = table()
+    if "--write" in sys.argv:
+        before, _, rest = DOCUMENT.read_text().partition(BEGIN)
+        DOCUMENT.write_text("%s%s\n\n%s\n\n%s%s" % (before, BEGIN, written, END, rest.partition(END)[2]))
+    else:
+        print(written)

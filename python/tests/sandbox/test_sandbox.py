@@ -1,0 +1,402 @@
+"""Programs behind walls: what they cannot do, and what works as it does without."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import stage
+
+import iron_sandbox
+from iron_sandbox import _names, _policy, _seccomp
+
+PYTHON = stage.PYTHON
+CONFINED = ("standard", "strict")
+LEVELS = ("observe", *CONFINED)
+#: Who else is there, and a Python that this user may run.
+NOBODY, SYSTEM_PYTHON = 65534, "/usr/bin/python3"
+FAULTS = {level: fault for level, fault in iron_sandbox.explain()["levels"].items() if fault}
+
+
+def launch(level, *program, words=(), **options):
+    """Starts a program in a cage with the command line; options are those of Popen."""
+    command = [sys.executable, "-m", "iron_sandbox", "--level", level, *words, "--", *program]
+    environment = {**os.environ, "PYTHONPATH": str(PYTHON), **options.pop("env", {})}
+    return subprocess.Popen(command, env=environment, **options)
+
+
+def finish(process, timeout=60):
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def script(text):
+    return [sys.executable, "-c", text]
+
+
+def captured(level, *program, words=(), **options):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return finish(launch(level, *program, words=words, **pipes, **options))
+
+
+def wait_until(question, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if question():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came true")
+
+
+@unittest.skipUnless(sys.platform == "linux", "walls are Linux's")
+class Cage(unittest.TestCase):
+    def setUp(self):
+        # Where the walls cannot be built the launcher refuses, and test_explain shows why.
+        self.assertEqual(FAULTS, {})
+        folder = tempfile.TemporaryDirectory(dir="/var/tmp")
+        self.addCleanup(folder.cleanup)
+        self.work = folder.name
+
+
+class Probes(Cage):
+    def assert_as_documented(self, level, results):
+        index = 1 + stage.LEVELS.index(level)
+        lines = stage.DOCUMENT.read_text().partition(stage.BEGIN)[2].partition(stage.END)[0].splitlines()
+        documented = {line.split(" | ")[0][2:]: line.rstrip(" |").split(" | ")[index] for line in lines if line[:2] == "| "}
+        self.assertGreater(len(results), 100)
+        for title, _, what, how in results:
+            is_open = "open" in documented[title]
+            self.assertEqual(what == "open", is_open, "%s at %s: %s %s" % (title, level, what, how))
+
+    def test_nothing_that_harms_is_open_in_strict(self):
+        results = stage.try_level("strict")
+        self.assertEqual([title for title, harms, what, _ in results if harms and what == "open"], [])
+        self.assert_as_documented("strict", results)
+
+    def test_standard_is_as_documented(self):
+        self.assert_as_documented("standard", stage.try_level("standard"))
+
+    def test_standard_with_a_limited_network_is_as_documented(self):
+        self.assert_as_documented("standard, connect", stage.try_level("standard, connect"))
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "needs root to become another user")
+    def test_a_user_without_privileges_has_the_same_walls(self):
+        for level in ("standard", "strict"):
+            results = stage.try_level(level, user=NOBODY)
+            self.assert_as_documented(level, results)
+
+
+class Programs(Cage):
+    def test_exit_codes_and_signals_are_the_programs_own(self):
+        for level in LEVELS:
+            self.assertEqual(captured(level, "/bin/sh", "-c", "exit 42")[0], 42)
+            self.assertEqual(captured(level, "/bin/sh", "-c", "kill -9 $$")[0], -signal.SIGKILL)
+            self.assertEqual(captured(level, "/bin/sh", "-c", "kill -TERM $$")[0], -signal.SIGTERM)
+
+    def test_a_program_that_is_not_there_is_127_and_a_wall_that_cannot_be_built_126(self):
+        self.assertEqual(captured("strict", "no-such-program")[0], 127)
+        code, _, err = captured("strict", "/bin/true", words=["--hide", "/etc/hostname"], env={"PATH": ""})
+        self.assertEqual((code, err), (0, ""))
+        (Path(self.work) / "file").write_text("#!/no/such/interpreter\n")
+        os.chmod(self.work + "/file", 0o755)
+        code, _, err = captured("standard", self.work + "/file", words=["--read", self.work])
+        self.assertEqual(code, 127, err)
+
+    def test_a_wrong_word_is_named(self):
+        for words in (["--levle", "x"], ["--level", "x"], ["--connect", "nowhere"], ["--memory-mb", "much"]):
+            command = [sys.executable, "-m", "iron_sandbox", *words, "--", "/bin/true"]
+            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(PYTHON)}, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn(words[-1], done.stderr + words[0] if words[0] == "--levle" else done.stderr)
+
+    def test_a_signal_reaches_the_program_once_whether_its_group_gets_it_or_the_guard_alone(self):
+        count = (
+            "import signal, sys, time\nseen = []\n"
+            "signal.signal(signal.SIGTERM, lambda *_: seen.append(1))\n"
+            "signal.signal(signal.SIGUSR1, lambda *_: print('usr1', len(seen), flush=True))\n"
+            "print('ready', flush=True)\nwhile True: time.sleep(1)"
+        )
+        for level in LEVELS:
+            for send in (os.kill, os.killpg):
+                process = launch(level, *script(count), stdout=subprocess.PIPE, text=True, start_new_session=True)
+                self.assertEqual(process.stdout.readline(), "ready\n")
+                send(process.pid, signal.SIGTERM)
+                # Long enough for a second one.
+                time.sleep(0.6)
+                os.kill(process.pid, signal.SIGUSR1)
+                self.assertEqual(process.stdout.readline(), "usr1 1\n", (level, send))
+                process.kill()
+                finish(process)
+
+    def test_sigusr1_is_no_harm_to_a_program_without_a_use_for_it(self):
+        for level in LEVELS:
+            process = launch(level, "/bin/sh", "-c", "echo ready; sleep 0.5; exit 7", stdout=subprocess.PIPE, text=True)
+            self.assertEqual(process.stdout.readline(), "ready\n")
+            os.kill(process.pid, signal.SIGUSR1)
+            self.assertEqual(finish(process)[0], 7)
+
+    def test_all_end_with_the_guard_however_and_whenever_it_is_killed(self):
+        for turn in range(24):
+            seconds = "700.%d%02d" % (os.getpid(), turn)
+            words = ["--write", self.work, "--hide", self.work + "/hidden"]
+            process = launch(LEVELS[turn % 3], "sleep", seconds, words=words, stderr=subprocess.DEVNULL)
+            # From before the first fork to after the last.
+            time.sleep(turn * 0.006)
+            process.kill()
+            process.wait()
+            wait_until(lambda: not stage.leftovers(seconds))
+
+    def test_a_strict_cage_ends_with_those_that_ran_away_from_it(self):
+        seconds = "701.%d" % os.getpid()
+        run_away = "setsid sleep %s & exec setsid sh -c 'sleep %s & exit 5'" % (seconds, seconds)
+        self.assertEqual(captured("strict", "/bin/sh", "-c", run_away)[0], 5)
+        wait_until(lambda: not stage.leftovers(seconds))
+
+    def test_the_temporary_folder_is_the_programs_own_and_gone_after_it(self):
+        for level in LEVELS:
+            code, out, err = captured(level, *script("import tempfile; print(tempfile.mkdtemp())"))
+            self.assertEqual(code, 0, err)
+            self.assertFalse(Path(out.strip()).exists())
+
+    def test_what_python_programs_use_works(self):
+        works = (
+            "import asyncio, multiprocessing, sqlite3, ssl, subprocess, sys, tempfile, threading\n"
+            "asyncio.run(asyncio.sleep(0))\n"
+            "with multiprocessing.Pool(2) as pool: assert pool.map(abs, [1, -2]) == [1, 2]\n"
+            "thread = threading.Thread(target=int); thread.start(); thread.join()\n"
+            "sqlite3.connect('state.sqlite').execute('create table t (x)')\n"
+            "ssl.create_default_context()\n"
+            "assert subprocess.run([sys.executable, '-c', 'print(1)'], capture_output=True).stdout == b'1\\n'\n"
+            "open('written', 'w').write('x'); print('done')"
+        )
+        for level in LEVELS:
+            words = ["--write", self.work]
+            code, out, err = captured(level, *script(works), words=words, cwd=self.work)
+            self.assertEqual((code, out), (0, "done\n"), err)
+            os.unlink(os.path.join(self.work, "state.sqlite"))
+
+    def test_links_on_the_way_to_a_path_are_there_in_strict_too(self):
+        real, link = Path(self.work, "real"), Path(self.work, "link")
+        real.mkdir()
+        (real / "file").write_text("text")
+        link.symlink_to(real)
+        code, out, err = captured("strict", "/bin/cat", str(link / "file"), words=["--read", str(link / "file")])
+        self.assertEqual((code, out), (0, "text"), err)
+
+    def test_nothing_is_granted_by_a_home_folder_or_what_is_above_it(self):
+        Path(self.work, "secret").write_text("hush")
+        for level in CONFINED:
+            for path in (self.work, "/", "/var"):
+                words = ["--write", path]
+                code, out, _ = captured(level, "/bin/cat", self.work + "/secret", words=words, env={"HOME": self.work})
+                self.assertEqual((code, out), (1, ""))
+
+
+class Network(Cage):
+    SERVER = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler); print(s.server_port, flush=True); s.serve_forever()"
+
+    def setUp(self):
+        super().setUp()
+        server = subprocess.Popen(script(self.SERVER), cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(server.communicate)
+        self.addCleanup(server.kill)
+        self.port = int(server.stdout.readline())
+        Path(self.work, "page").write_text("hello")
+
+    def fetch(self, level, url, *connect):
+        words = ["--limit-network"] + [word for place in connect for word in ("--connect", place)]
+        text = "import urllib.request; print(urllib.request.urlopen(%r, timeout=10).read().decode())" % url
+        return captured(level, *script(text), words=words)
+
+    def test_a_listed_place_is_reached_and_no_other(self):
+        url = "http://127.0.0.1:%d/page" % self.port
+        for level in CONFINED:
+            self.assertEqual(self.fetch(level, url, "127.0.0.1:%d" % self.port)[:2], (0, "hello\n"))
+            code, _, err = self.fetch(level, url)
+            self.assertEqual(code, 1)
+            self.assertIn("Permission denied", err)
+
+    def test_a_name_is_reached_by_its_name(self):
+        for level in CONFINED:
+            place = "localhost:%d" % self.port
+            self.assertEqual(self.fetch(level, "http://%s/page" % place, place)[:2], (0, "hello\n"))
+
+    def test_programs_that_do_not_wait_are_served_too(self):
+        text = (
+            "import asyncio\n"
+            "async def ask(_):\n"
+            "  reader, writer = await asyncio.open_connection('127.0.0.1', %d)\n"
+            "  writer.write(b'GET /page HTTP/1.0\\r\\n\\r\\n'); return (await reader.read())[-5:]\n"
+            "async def all(): return await asyncio.gather(*map(ask, range(20)))\n"
+            "print(set(asyncio.run(all())))" % self.port
+        )
+        for level in CONFINED:
+            code, out, err = captured(level, *script(text), words=["--connect", "127.0.0.1:%d" % self.port])
+            self.assertEqual((code, out), (0, "{b'hello'}\n"), err)
+
+    def test_what_was_tried_is_reported_with_its_name(self):
+        text = (
+            "import socket\n"
+            "for name, port in [('api.openai.com', 443), ('192.0.2.1', 80)]:\n"
+            "  try: socket.create_connection((name, port), 2)\n"
+            "  except OSError as error: print(error.errno)\n"
+            "try: open('/etc/shadow')\n"
+            "except OSError: pass\n"
+            "try: open('/usr/new', 'w')\n"
+            "except OSError: pass"
+        )
+        for level in CONFINED:
+            done = iron_sandbox.run(script(text), level=level, connect=[], capture_output=True, text=True)
+            self.assertEqual(done.stdout, "13\n13\n", done.stderr)
+            expected = [("connect", "api.openai.com:443"), ("connect", "192.0.2.1:80")]
+            expected += [("read", "/etc/shadow"), ("write", "/usr/new")]
+            found = [(denied["action"], denied["target"]) for denied in done.denied]
+            self.assertEqual([line for line in found if line in expected], expected)
+            self.assertTrue(all(denied["refused"] for denied in done.denied))
+
+    def test_what_is_tried_again_and_again_is_summed_up(self):
+        text = "for _ in range(5000):\n  try: open('/etc/shadow')\n  except OSError: pass"
+        done = iron_sandbox.run(script(text), level="standard", capture_output=True)
+        lines = [denied for denied in done.denied if denied["target"] == "/etc/shadow"]
+        self.assertEqual(sum(line["count"] for line in lines), 5000)
+        self.assertLess(len(lines), 30)
+
+    def test_observe_stops_nothing_and_reports_it(self):
+        text = "import socket; socket.create_connection(('127.0.0.1', %d)); open('/etc/shadow')" % self.port
+        done = iron_sandbox.run(script(text), level="observe", capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0 if os.access("/etc/shadow", os.R_OK) else 1)
+        self.assertIn({"action": "connect", "target": "127.0.0.1:%d" % self.port, "refused": False, "count": 1}, done.denied)
+        self.assertIn({"action": "read", "target": "/etc/shadow", "refused": False, "count": 1}, done.denied)
+
+
+class Limits(Cage):
+    """Each ends by itself: what runs here shares its machine."""
+
+    def test_a_memory_hog_ends(self):
+        hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
+        for level in LEVELS:
+            code, _, err = captured(level, *script(hog), words=["--memory-mb", "200"])
+            self.assertEqual((code, "MemoryError" in err), (1, True))
+
+    def test_who_burns_the_processor_ends(self):
+        for level in LEVELS:
+            code, _, _ = captured(level, *script("while True: pass"), words=["--cpu-s", "1"])
+            self.assertIn(code, (-signal.SIGXCPU, -signal.SIGKILL))
+
+    def test_who_fills_the_disk_ends(self):
+        fill = "file = open('big', 'wb')\nfor _ in range(64): file.write(bytes(1 << 20)); file.flush()"
+        for level in LEVELS:
+            words = ["--write", self.work, "--file-mb", "8"]
+            code, _, err = captured(level, *script(fill), words=words, cwd=self.work)
+            self.assertEqual((code in (1, -signal.SIGXFSZ)), True, err)
+            self.assertLessEqual(os.path.getsize(self.work + "/big"), 8 << 20)
+
+    def test_who_opens_files_without_end_is_stopped(self):
+        code, _, err = captured("strict", *script("held = [open('/dev/null') for _ in range(200)]"), words=["--open-files", "64"])
+        self.assertEqual((code, "Too many open files" in err), (1, True))
+
+    @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "the kernel counts processes of users")
+    def test_a_fork_bomb_ends(self):
+        bomb = (
+            "import os, time\nmade = 0\ntry:\n"
+            "  for _ in range(400):\n"
+            "    if os.fork() == 0: os.closerange(0, 3); time.sleep(30); os._exit(0)\n"
+            "    made += 1\n"
+            "except BlockingIOError: print('refused after', made < 60)"
+        )
+        for level in CONFINED:
+            command = [SYSTEM_PYTHON, "-m", "iron_sandbox", "--level", level, "--processes", "50", "--", SYSTEM_PYTHON]
+            done = subprocess.run(
+                [*command, "-c", bomb], env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PYTHON)}, cwd="/",
+                user=NOBODY, capture_output=True, text=True, timeout=60, start_new_session=True,
+            )
+            self.assertEqual(done.stdout, "refused after True\n", done.stderr)
+            # What it made before: standard alone ends its program only.
+            for name in os.listdir("/proc"):
+                try:
+                    if name.isdigit() and b"made = 0" in Path("/proc", name, "cmdline").read_bytes():
+                        os.kill(int(name), signal.SIGKILL)
+                except OSError:
+                    pass
+
+    def test_limits_cannot_be_raised(self):
+        text = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))"
+        for level in CONFINED:
+            code, _, err = captured(level, *script(text), words=["--open-files", "64"])
+            self.assertEqual((code, "not allowed to raise" in err), (1, True))
+
+
+class Functions(Cage):
+    def test_a_function_returns_plain_data_and_reaches_nothing(self):
+        held = open("/etc/hostname")
+        self.addCleanup(held.close)
+
+        @iron_sandbox.confined()
+        def look(name):
+            faults = []
+            for attempt in (lambda: open("/etc/shadow"), lambda: os.read(held.fileno(), 1), lambda: os.kill(os.getppid(), 0)):
+                try:
+                    attempt()
+                    faults.append("open")
+                except OSError as error:
+                    faults.append(type(error).__name__)
+            return {"name": name, "faults": faults}
+
+        answer = look("x")
+        self.assertEqual(answer["name"], "x")
+        self.assertEqual(answer["faults"][:2], ["FileNotFoundError", "OSError"])
+
+    def test_what_it_raises_is_told_by_kind(self):
+        @iron_sandbox.confined(level="standard")
+        def fail():
+            raise KeyError("x")
+
+        with self.assertRaises(iron_sandbox.SandboxError) as caught:
+            fail()
+        self.assertEqual(caught.exception.kind, "KeyError")
+
+    def test_one_that_is_killed_is_an_error(self):
+        @iron_sandbox.confined(limits={"cpu_s": 1})
+        def burn():
+            while True:
+                pass
+
+        with self.assertRaises(iron_sandbox.SandboxError):
+            burn()
+
+
+class Texts(unittest.TestCase):
+    def test_names_get_an_address_each_and_keep_it(self):
+        names = _names.Names()
+        question = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03api\x06openai\x03com\x00\x00\x01\x00\x01"
+        answer = names.answer(question)
+        address = ".".join(str(octet) for octet in answer[-4:])
+        self.assertEqual(names.name_of(address), "api.openai.com")
+        self.assertEqual(names.answer(question), answer)
+        for broken in (b"", question[:20], b"\0" * 12, b"\x12\x34\x81\x80" + question[4:]):
+            self.assertIsNone(names.answer(broken))
+
+    def test_a_policy_says_what_it_expected(self):
+        for options in ({"connect": ["x"]}, {"allow": ["everything"]}, {"limits": {"memory_mb": 0}}, {"limits": {"x": 1}}):
+            with self.assertRaises(iron_sandbox.PolicyError):
+                _policy.Policy("strict", **options)
+
+    def test_the_filter_is_made_for_this_machine(self):
+        self.assertEqual(len(_seccomp.program(True)) % 8, 0)
+        self.assertLess(len(_seccomp.program(True, notify=_seccomp.NOTIFIED)) // 8, 256)
+
+    def test_explain_names_every_level(self):
+        explained = iron_sandbox.explain()
+        self.assertEqual(list(explained["levels"]), ["observe", "standard", "strict"])
+        self.assertEqual(json.loads(json.dumps(explained)), explained)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    unittest.main()
