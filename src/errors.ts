@@ -26,6 +26,11 @@ export const ERRORS = {
   invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
   unauthorized: { status: 401, exit: 4, hint: 'open the link that "iron-cage start" printed, or send a valid token' },
+  foreign_process: {
+    status: 401,
+    exit: 4,
+    hint: 'call from the agent or a process it started; for other programs make a token with "iron-cage tokens create"',
+  },
   too_many_attempts: { status: 429, exit: 4, hint: 'wait as long as Retry-After says, then try again' },
   forbidden: { status: 403, exit: 4, hint: 'use an identity whose role allows it' },
   host_refused: {

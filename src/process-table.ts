@@ -3,7 +3,7 @@
  * started, because pids are used again.
  */
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -48,6 +48,80 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
     if (environment !== undefined && `\0${environment}`.includes(mark)) found.add(pid)
   }
   return found
+}
+
+/** Which processes are an agent's. */
+export interface FamilyFacts {
+  agentId: AgentId
+  /** The first process's pid, which is also the id of the group; undefined when it is not known to be ours any more. */
+  group: number | undefined
+  /** Start time of the first process. */
+  started: string | undefined
+}
+
+/**
+ * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment.
+ * `seen`: pid → start time of those that belong to it whatever has become of their parents. (Default: none.)
+ */
+export async function readFamily(
+  { agentId, group, started }: FamilyFacts,
+  seen: ReadonlyMap<number, string> = new Map(),
+): Promise<ProcessRow[]> {
+  const marked = await findByAgentId(agentId)
+  const table = await readProcessTable()
+  const first = table.find(({ pid }) => pid === group)
+  // The pid may belong to a later process, and the group with it.
+  const isOurs = (row: ProcessRow) => row.pgid === group && (!first || first.started === started)
+  const members = new Map<number, ProcessRow>()
+  for (const row of table) {
+    if (isOurs(row) || marked.has(row.pid) || seen.get(row.pid) === row.started) members.set(row.pid, row)
+  }
+  addDescendants(members, table)
+  members.delete(process.pid)
+  return [...members.values()]
+}
+
+function addDescendants(members: Map<number, ProcessRow>, table: readonly ProcessRow[]): void {
+  for (let before = -1; before !== members.size; ) {
+    before = members.size
+    for (const row of table) if (members.has(row.ppid)) members.set(row.pid, row)
+  }
+}
+
+/**
+ * Of these sockets, named by their inodes, those that a process has open. Undefined where it does not let us look; Linux
+ * only. The latest descriptors first: a connection that was just made is found at once.
+ */
+export async function socketsOf(pid: number, inodes: ReadonlySet<string>): Promise<Set<string> | undefined> {
+  const found = new Set<string>()
+  let descriptors: string[]
+  try {
+    descriptors = readdirSync(`/proc/${pid}/fd`)
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (['EACCES', 'EPERM'].includes(code)) return undefined
+    if (['ENOENT', 'ESRCH'].includes(code)) return found
+    throw error
+  }
+  for (const [index, descriptor] of descriptors.reverse().entries()) {
+    if (index % DESCRIPTORS_AT_ONCE === DESCRIPTORS_AT_ONCE - 1) await setImmediate()
+    const inode = /^socket:\[(\d+)\]$/.exec(readDescriptor(pid, descriptor))?.[1]
+    if (inode !== undefined && inodes.has(inode)) found.add(inode)
+    if (found.size === inodes.size) break
+  }
+  return found
+}
+
+/** How many descriptors are read before others on the event loop get their turn. */
+const DESCRIPTORS_AT_ONCE = 512
+
+/** What it points at; empty when it is closed by now. */
+function readDescriptor(pid: number, descriptor: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${descriptor}`)
+  } catch {
+    return ''
+  }
 }
 
 /**

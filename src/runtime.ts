@@ -5,6 +5,7 @@
 import { Agent as HttpAgent } from 'undici'
 import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
+import { Peers } from './access/peers.ts'
 import { RunTokens } from './access/run-tokens.ts'
 import { takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
@@ -219,7 +220,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const dispatcher = new HttpAgent({ connections: 128 })
     opened.push(() => dispatcher.destroy())
 
-    const runTokens = new RunTokens()
+    const peers = new Peers()
+    const runTokens = new RunTokens(peers)
     const apiTokens = new ApiTokens({ database, clock })
     const supervisor = new Supervisor({
       state,
@@ -287,6 +289,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       onFault,
     })
     opened.push(() => server.close())
+    await peers.tryToLook(server.port)
     taken.publish(server.url)
     state.record({
       type: 'server.started',

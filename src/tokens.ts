@@ -28,11 +28,9 @@ export const isRandom = (text: string): boolean => /[a-z]/.test(text) && /[A-Z]/
 export const ACCESS_TOKEN_HEADER = { alg: 'HS256', typ: 'at+jwt' } as const
 export const ACCESS_TOKEN_START = `${Buffer.from(JSON.stringify(ACCESS_TOKEN_HEADER)).toString('base64url')}.`
 
-const RANDOM = `(?=[\\w-]{0,42}[a-z])(?=[\\w-]{0,42}[A-Z])[\\w-]{${TOKEN_LENGTH}}`
-const LONG_KINDS = TOKEN_KINDS.filter((kind) => kind !== 'ic').join('|')
-/** "ic_" comes by chance in a long Base64 text, so one side of the token must be its end. */
-const OWN_TOKEN = new RegExp(
-  `(?:${LONG_KINDS})_${RANDOM}|(?<![\\w-])ic_${RANDOM}|ic_${RANDOM}(?![\\w-])|${ACCESS_TOKEN_START.replace('.', '\\.')}[\\w-]`,
+/** Of each kind the last letter, of which no two have the same. */
+export const KINDS_BY_LAST_LETTER = new Map<number, TokenKind>(
+  TOKEN_KINDS.map((kind) => [kind.charCodeAt(kind.length - 1), kind]),
 )
 
 /**
@@ -40,11 +38,40 @@ const OWN_TOKEN = new RegExp(
  * `Basic …`, the value of an authorization header.
  */
 export function holdsOwnToken(text: string): boolean {
-  if (OWN_TOKEN.test(text)) return true
-  if (text.includes('%') && OWN_TOKEN.test(withoutPercents(text))) return true
+  if (holdsPlainToken(text)) return true
+  if (text.includes('%') && holdsPlainToken(withoutPercents(text))) return true
   const basic = /^basic +([\w+/=-]+)$/i.exec(text)?.[1]
-  return basic !== undefined && OWN_TOKEN.test(Buffer.from(basic, 'base64').toString('latin1'))
+  return basic !== undefined && holdsPlainToken(Buffer.from(basic, 'base64').toString('latin1'))
 }
+
+/** The same for tokens as they are: some 20 µs for 100 KB of text. */
+export function holdsPlainToken(text: string): boolean {
+  for (let mark = text.indexOf('_'); mark >= 0; mark = text.indexOf('_', mark + 1))
+    if (isTokenAt(text, mark)) return true
+  return text.includes(ACCESS_TOKEN_START)
+}
+
+function isTokenAt(text: string, mark: number): boolean {
+  const kind = KINDS_BY_LAST_LETTER.get(text.charCodeAt(mark - 1))
+  if (kind === undefined || !text.startsWith(kind, mark - kind.length)) return false
+  const end = mark + 1 + TOKEN_LENGTH
+  for (let i = mark + 1; i < end; i++) if (!isTokenCharacter(text.charCodeAt(i))) return false
+  return (
+    isRandom(text.slice(mark + 1, end)) && isWhole(kind, text.charCodeAt(mark - kind.length - 1), text.charCodeAt(end))
+  )
+}
+
+/** "ic_" comes by chance in a long Base64 text, so there one side must be the token's end. */
+export const isWhole = (kind: TokenKind, before: number, after: number): boolean =>
+  kind !== 'ic' || !isTokenCharacter(before) || !isTokenCharacter(after)
+
+/** Of base64url. False for NaN, which stands before and after a text. */
+export const isTokenCharacter = (code: number): boolean =>
+  (code >= 0x61 && code <= 0x7a) ||
+  (code >= 0x41 && code <= 0x5a) ||
+  (code >= 0x30 && code <= 0x39) ||
+  code === 0x5f ||
+  code === 0x2d
 
 /** ASCII only, which is all that a token has; what is no escape stays. */
 const withoutPercents = (text: string): string =>

@@ -47,19 +47,23 @@ class Link:
     token: a run token (``run_…``) or an API token (``ic_…``).
     server: answers its requests. (Default: whoever listens at ``url``.)
     agent_id: None where nobody told.
+    gateway: where its calls go, below ``url``. (Default: an address that holds a run token.)
     """
 
-    __slots__ = ("_server", "agent_id", "token", "url")
+    __slots__ = ("_server", "agent_id", "gateway", "token", "url")
 
-    def __init__(self, url: str, token: str, server: Server | None = None, agent_id: str | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, server: Server | None = None, agent_id: str | None = None, gateway: str | None = None
+    ) -> None:
         self.url = url.rstrip("/")
         self.token = token
         self._server = server
         self.agent_id = agent_id
+        self.gateway = gateway
 
-    def with_token(self, token: str, agent_id: str) -> Link:
-        """The same server, as somebody else."""
-        return Link(self.url, token, self._server, agent_id)
+    def with_token(self, token: str, agent_id: str, gateway: str | None = None) -> Link:
+        """The same server, as somebody else. ``gateway``: the path that its calls go to."""
+        return Link(self.url, token, self._server, agent_id, gateway and self.url + gateway)
 
     @property
     def server(self) -> Server:
@@ -94,23 +98,32 @@ class Link:
         return json.loads(answer.body) if answer.body else None
 
     def gateway_url(self, name: str) -> str:
-        """The address of a provider or, as ``services/<name>``, of a service. A run token is part of it."""
+        """The address of a provider or, as ``services/<name>``, of a service."""
         from urllib.parse import quote
 
+        if self.gateway:
+            return f"{self.gateway}/{quote(name)}"
         run = f"/{quote(self.token, safe='')}" if not self.token.startswith("ic_") else ""
         return f"{self.url}/gateway{run}/{quote(name)}"
 
     def client_options(self, provider: str) -> dict[str, str]:
         """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others.
 
-        The key is an API token where that is how the server knows us, else the agent's own, if it has one; the server
-        has its own otherwise, but no client is made without any.
         """
         if provider not in ("openai", "anthropic"):
             raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
         url = self.gateway_url(provider)
-        own = None if self.token.startswith("ic_") else os.environ.get(f"{provider.upper()}_API_KEY")
-        return {"base_url": f"{url}/v1" if provider == "openai" else url, "api_key": own or self.token}
+        key = self.client_key(os.environ.get(f"{provider.upper()}_API_KEY"))
+        return {"base_url": f"{url}/v1" if provider == "openai" else url, "api_key": key}
+
+    def client_key(self, own: str | None) -> str:
+        """The key of a client: ``own``, unless that is none of a provider, or our token is how the server knows us.
+
+        The server has a key of its own where a token is sent, but no client is made without any.
+        """
+        if self.token.startswith("ic_") or not own or own.startswith("run_"):
+            return self.token
+        return own
 
 
 class Frame:
@@ -172,4 +185,9 @@ def environment_link() -> Link:
             code="server_unreachable",
             hint='start it with "iron-cage start <script>", or set IRON_CAGE_URL and IRON_CAGE_TOKEN',
         )
-    return Link(url, os.environ.get("IRON_CAGE_TOKEN", ""))
+    return supervised_link(url, os.environ.get("IRON_CAGE_TOKEN"), os.environ.get("IRON_CAGE_GATEWAY_URL"))
+
+
+def supervised_link(url: str, token: str | None, gateway: str | None) -> Link:
+    """As ``iron-cage start`` says it; a ``gateway`` of another server is none."""
+    return Link(url, token or "", gateway=gateway if gateway and gateway.startswith(url) else None)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 
-from ._current import Frame, Link, entered, environment_link, opened, surrounding_runtime
+from ._current import Frame, Link, entered, environment_link, opened, supervised_link, surrounding_runtime
 from ._errors import IronCageError, refusal_in
 
 TYPE_CHECKING = False
@@ -256,7 +256,7 @@ class AgentRuntime:
 
     def _begin_part(self, around: Link, limit: str | None) -> Link:
         begun = around.call("POST", "/begin", {} if limit is None else {"budget_usd": limit})
-        return around.with_token(begun["token"], begun["agent_id"])
+        return around.with_token(begun["token"], begun["agent_id"], begun.get("gateway"))
 
     def _warn_of_laxer(self, around: Link) -> None:
         mode = around.call("GET", "").get("safety_mode")
@@ -336,7 +336,9 @@ def _link_outside() -> Link | None:
             return None
         if not _outside:
             return environment_link()
-        return Link(_outside["IRON_CAGE_URL"] or "", _outside["IRON_CAGE_TOKEN"] or "")
+        return supervised_link(
+            _outside["IRON_CAGE_URL"] or "", _outside["IRON_CAGE_TOKEN"], _outside["IRON_CAGE_GATEWAY_URL"]
+        )
 
 
 def _add(runtime: AgentRuntime, is_in_main_thread: bool) -> None:
@@ -377,21 +379,18 @@ def environment_of(link: Link) -> dict[str, str | None]:
     def outside(name: str) -> str | None:
         return _outside[name] if _outside else os.environ.get(name)
 
-    def key(name: str) -> str | None:
-        # A client is not made without any key. Tokens of ours are not passed on to a provider.
-        return link.token if link.token.startswith("ic_") else outside(name) or link.token
-
     def unproxied(name: str) -> str:
         return ",".join(filter(None, [outside(name), "127.0.0.1,localhost,::1"]))
 
     return {
         "OPENAI_BASE_URL": openai,
         "OPENAI_API_BASE": openai,
-        "OPENAI_API_KEY": key("OPENAI_API_KEY"),
+        "OPENAI_API_KEY": link.client_key(outside("OPENAI_API_KEY")),
         "ANTHROPIC_BASE_URL": anthropic,
         "ANTHROPIC_API_URL": anthropic,
         "ANTHROPIC_API_BASE": anthropic,
-        "ANTHROPIC_API_KEY": key("ANTHROPIC_API_KEY"),
+        "ANTHROPIC_API_KEY": link.client_key(outside("ANTHROPIC_API_KEY")),
+        "IRON_CAGE_GATEWAY_URL": link.gateway,
         "IRON_CAGE_URL": link.url,
         "IRON_CAGE_TOKEN": link.token,
         "IRON_CAGE_AGENT_ID": link.agent_id or outside("IRON_CAGE_AGENT_ID"),

@@ -59,10 +59,14 @@ def _follow_secrets():
     # As they were handed over: what the program has changed since is its own affair.
     handed = dict(os.environ)
     one_at_a_time = _thread.allocate_lock()
+    # The server looks which process a connection belongs to, so this one stays open until there is more to tell.
+    said = []
 
     def take_over():
         try:
             with one_at_a_time:
+                while said:
+                    said.pop().close()
                 import json
 
                 answer = json.loads(_ask(server, token, "GET", "/api/run/secrets"))
@@ -82,7 +86,7 @@ def _follow_secrets():
 
     _signal.signal(_signal.SIGUSR1, on_signal)
     try:
-        _tell(server, token, "POST", "/api/run/secrets/ack", _report(None)).close()
+        said.append(_tell(server, token, "POST", "/api/run/secrets/ack", _report(None)))
     except OSError:
         pass  # A server that is gone sends no signals either.
 

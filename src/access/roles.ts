@@ -1,6 +1,7 @@
 /** Who may do what. Every route names the role it needs; `requireRole` is the one place that decides. */
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
+import type { RunProcess } from './peers.ts'
 
 export type Role = 'admin' | 'viewer' | 'agent'
 
@@ -23,6 +24,7 @@ export interface AgentIdentity {
     runId: RunId | null
     name: string
     script: string
+    process?: RunProcess | undefined
     onRefused?: ((error: CageError) => void) | undefined
   }
 }

@@ -48,10 +48,20 @@ export interface IssuedRun extends CheckpointOwner {
   onRefused: (error: CageError) => void
 }
 
-/** Who an agent is on its way to the gateway: the token that is in its URLs. */
+/** Who an agent is on its way to the gateway: the token of its run, which is bound to the run's processes. */
 export interface RunTokens {
   issue(run: IssuedRun): string
+  bind(runId: RunId, process: { agentId: AgentId; pid: number; started: string | undefined }): void
+  /** What stands for the run in addresses. */
+  addressOf(runId: RunId, token: string): string
   revoke(runId: RunId): void
+}
+
+/** By what an agent's clients are known. */
+export interface RunProof {
+  token: string
+  /** What stands for the run in the gateway's addresses. */
+  address: string
 }
 
 /** The secrets of an agent's environment (`vault/rotation.ts`). */
@@ -68,7 +78,7 @@ export interface AgentParts {
   secrets: Secrets
   /** Makes a line of output fit to be stored and shown. */
   redact: (text: string, agentId: AgentId) => string
-  environmentFor: (facts: AgentFacts, runToken: string, secrets: Environment) => Environment
+  environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
   /** What `agent.started` tells of the configuration. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
 }
@@ -273,9 +283,11 @@ export class Agent {
     })
     try {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
-      const environment = environmentFor(this.facts, token, own)
+      const address = runTokens.addressOf(id, token)
+      const environment = environmentFor(this.facts, { token, address }, own)
       const process = await spawnAgent({ command, cwd, environment, agentId })
       const run: Run = { id, process, output: this.#listen(process) }
+      runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
       this.#run = run
       this.#isPaused = false
       this.#tellStart(process)

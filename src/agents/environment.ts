@@ -4,6 +4,7 @@
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
+import { DIALECTS } from '../dialects/dialects.ts'
 import type { AgentId } from '../ids.ts'
 import { gatewayVariables } from '../vault/reserved-names.ts'
 
@@ -18,6 +19,8 @@ export interface EnvironmentFacts {
   secrets: Readonly<Record<string, string>>
   agentId: AgentId
   runToken: string
+  /** What stands for the run in the gateway's addresses: its id, or its token. */
+  runAddress: string
   /** Where the server listens, e.g. "http://127.0.0.1:8080". */
   serverUrl: string
   /** The folder that holds our sitecustomize.py. */
@@ -28,14 +31,15 @@ export interface EnvironmentFacts {
 }
 
 export function agentEnvironment(facts: EnvironmentFacts): Environment {
-  const { parent, added, secrets, agentId, runToken, serverUrl, shimFolder, providerKeys, providerKeyNames } = facts
-  const gateway = `${serverUrl}/gateway/${runToken}`
+  const { parent, added, secrets, agentId, runToken, runAddress, serverUrl, shimFolder } = facts
+  const gateway = `${serverUrl}/gateway`
   const own = inherited(parent, { ...added, ...secrets })
   return {
     ...own,
-    ...gatewayVariables(gateway),
-    // A shielded agent never holds a real key; its clients still insist on having one.
-    ...(providerKeys === 'shield' ? Object.fromEntries([...providerKeyNames].map((name) => [name, runToken])) : {}),
+    ...(facts.providerKeys === 'shield'
+      ? { ...gatewayVariables(gateway), ...shieldedKeys(facts) }
+      : gatewayVariables(`${gateway}/${runAddress}`)),
+    IRON_CAGE_GATEWAY_URL: `${gateway}/${runAddress}`,
     IRON_CAGE_URL: serverUrl,
     IRON_CAGE_AGENT_ID: agentId,
     IRON_CAGE_TOKEN: runToken,
@@ -44,6 +48,12 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
     PYTHONPATH: [shimFolder, own.PYTHONPATH].filter(Boolean).join(delimiter),
     PYTHONUNBUFFERED: '1',
   }
+}
+
+/** A shielded agent never holds a real key. In its place its clients send who they are, so no address has to. */
+const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): Environment => {
+  const usual = Object.values(DIALECTS).map(({ keyVariable }) => keyVariable)
+  return Object.fromEntries([...usual, ...providerKeyNames].map((name) => [name, runToken]))
 }
 
 /** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */

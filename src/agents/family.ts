@@ -4,22 +4,13 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import type { AgentId } from '../ids.ts'
-import { findByAgentId, type ProcessRow, readProcessTable } from '../process-table.ts'
+import { type FamilyFacts, type ProcessRow, readFamily } from '../process-table.ts'
 
 /** How long the killed may take to leave the process table, in ms. */
 const GONE_MS = 5_000
 /** Between two looks at the table, doubled from the first to the last. */
 const FIRST_LOOK_MS = 20
 const LAST_LOOK_MS = 160
-
-export interface FamilyFacts {
-  agentId: AgentId
-  /** The first process's pid, which is also the id of the group; undefined when it is not known to be ours any more. */
-  group: number | undefined
-  /** Start time of the first process. */
-  started: string | undefined
-}
 
 export class Family {
   readonly #facts: FamilyFacts
@@ -58,17 +49,7 @@ export class Family {
 
   /** Reads the process table anew. */
   async look(): Promise<void> {
-    const marked = await findByAgentId(this.#facts.agentId)
-    const table = await readProcessTable()
-    const group = this.#groupIn(table)
-    const members = new Map<number, ProcessRow>()
-    for (const row of table) {
-      const isMember = row.pgid === group || marked.has(row.pid) || this.#seen.get(row.pid) === row.started
-      if (isMember) members.set(row.pid, row)
-    }
-    addDescendants(members, table)
-    members.delete(process.pid)
-    this.#members = [...members.values()]
+    this.#members = await readFamily(this.#facts, this.#seen)
     for (const { pid, started } of this.#members) this.#seen.set(pid, started)
   }
 
@@ -78,20 +59,6 @@ export class Family {
     const isInGroup = ({ pgid }: ProcessRow) => pgid === group
     if (group !== undefined && this.#members.some(isInGroup)) sendSignal(-group, signal)
     for (const row of this.#members) if (!isInGroup(row)) sendSignal(row.pid, signal)
-  }
-
-  /** Undefined also when the pid belongs to a later process, and the group with it. */
-  #groupIn(table: readonly ProcessRow[]): number | undefined {
-    const { group, started } = this.#facts
-    const first = table.find(({ pid }) => pid === group)
-    return first && first.started !== started ? undefined : group
-  }
-}
-
-function addDescendants(members: Map<number, ProcessRow>, table: readonly ProcessRow[]): void {
-  for (let before = -1; before !== members.size; ) {
-    before = members.size
-    for (const row of table) if (members.has(row.ppid)) members.set(row.pid, row)
   }
 }
 

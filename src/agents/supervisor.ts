@@ -28,7 +28,7 @@ import { fromUsd, type Usd } from '../money.ts'
 import { processStarted } from '../process-table.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { Agent, type AgentFacts, type AgentParts, type RunTokens, type Secrets } from './agent.ts'
+import { Agent, type AgentFacts, type AgentParts, type RunProof, type RunTokens, type Secrets } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment, type Environment } from './environment.ts'
@@ -250,18 +250,15 @@ export class Supervisor {
     }
   }
 
-  #environmentFor(
-    { id: agentId, settings, inherited }: AgentFacts,
-    runToken: string,
-    secrets: Environment,
-  ): Environment {
+  #environmentFor({ id: agentId, settings, inherited }: AgentFacts, run: RunProof, secrets: Environment): Environment {
     const { serverUrl, shimFolder, providerKeyNames } = this.#options
     return agentEnvironment({
       parent: inherited,
       added: settings.env,
       secrets,
       agentId,
-      runToken,
+      runToken: run.token,
+      runAddress: run.address,
       serverUrl: serverUrl(),
       shimFolder,
       providerKeys: settings.provider_keys,

@@ -4,6 +4,7 @@
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { ApiTokens } from '../access/api-tokens.ts'
+import type { Connection } from '../access/peers.ts'
 import { type Identity, type Role, requireRole } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
@@ -29,12 +30,13 @@ export type Guard = (role: Need, action?: string) => MiddlewareHandler<Env> & { 
 /** `any`: a good token of whoever it may be. */
 export type Need = Role | 'any'
 
-/** Throws CageError `unauthorized` or `forbidden`, and records it; `database_unusable` when an action has no row. */
+/** Throws CageError `unauthorized`, `foreign_process` or `forbidden`, and records it; `database_unusable` when an action has no row. */
 export function guard({ sessions, runTokens, apiTokens, refusals, audit }: GuardParts): Guard {
-  const identify = async (header: string | undefined): Promise<Identity> => {
+  const identify = async (context: Context): Promise<Identity> => {
+    const header = context.req.header('authorization')
     const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]
     if (!token) throw new CageError('unauthorized', 'this needs an Authorization header with a bearer token')
-    const run = runTokens.find(token)
+    const run = await runTokens.identify(token, connectionOf(context))
     if (run) return { role: 'agent', name: run.agentId, run }
     const row = apiTokens.find(token)
     if (row?.agent_id)
@@ -47,7 +49,7 @@ export function guard({ sessions, runTokens, apiTokens, refusals, audit }: Guard
     async (context, next) => {
       let identity: Identity | undefined
       try {
-        identity = await identify(context.req.header('authorization'))
+        identity = await identify(context)
         if (role !== 'any') requireRole(identity, role)
         context.set('identity', identity)
       } catch (error) {
@@ -66,6 +68,10 @@ export function guard({ sessions, runTokens, apiTokens, refusals, audit }: Guard
   // `needs` is for whoever describes the routes.
   return (role, named) => Object.assign(letIn(role, named), { needs: role })
 }
+
+/** Undefined where no network is between, as in commands that work on the database file. */
+const connectionOf = ({ env }: Context): Connection =>
+  (env as { incoming?: { socket: Connection } } | undefined)?.incoming?.socket ?? {}
 
 /** Two tokens may have the same name. */
 export function who(identity: Identity): { role: Role; actor: string } {

@@ -352,7 +352,12 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
       'POST /api/run/begin': {
         summary: 'Begins a part of the work, with a token and, if wanted, a limit of its own.',
         body: PART_BEGIN,
-        answer: { agent_id: 'Id of the agent.', run_id: 'Id of the part.', token: 'Its run token.' },
+        answer: {
+          agent_id: 'Id of the agent.',
+          run_id: 'Id of the part.',
+          token: 'Its run token.',
+          gateway: 'The path that its calls go to.',
+        },
       },
       'POST /api/run/end': {
         summary: 'Ends a part of the work with its token; with an API token, all of it.',
@@ -418,7 +423,7 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
 /** What is at this port but none of the router's: told in words. */
 export const BESIDE: Readonly<Record<string, string>> = {
   Gateway:
-    "What an agent's clients call, in their provider's own API and error shape: /gateway/{run token}/openai/v1/…, /gateway/{run token}/anthropic/…, /gateway/{run token}/services/{name}/…. Clients that are not supervised use /gateway/openai/v1/… and /gateway/anthropic/… with an API token as bearer or x-api-key. Answers carry x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
+    "What an agent's clients call, in their provider's own API and error shape: /gateway/{run}/openai/v1/…, /gateway/{run}/anthropic/…, /gateway/{run}/services/{name}/…, where {run} is the run's id for its own processes, or its token. With a run token or, for clients that are not supervised, an API token as bearer or x-api-key: /gateway/openai/v1/… and /gateway/anthropic/…. Answers carry x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
   'Live view':
     'WebSocket GET /ws?ticket=&after=, with a ticket of POST /api/auth/ws-ticket. Frames are JSON: {"type":"snapshot","server_time","seq","data"} first, or the events missed when after is recent enough; then {"type":"events","server_time","events":[…]} in the order of seq. A viewer sends nothing.',
 }

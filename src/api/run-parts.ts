@@ -13,20 +13,21 @@ import type { Env } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
 
 /**
- * `POST /begin` {budget_usd?} → {agent_id, run_id, token}: a run token of the same agent, within whatever limits whoever
- * asks. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
+ * `POST /begin` {budget_usd?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
+ * whoever asks, and the path that its calls go to. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
  */
 export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
   return new Hono<Env>()
     .post('/begin', async (context) => {
-      const { agentId, runId: within, name, script, onRefused } = runOf(context)
+      const { agentId, runId: within, name, script, onRefused, process } = runOf(context)
       const { budget_usd: limit } = await readJson(context, PART_BEGIN)
       const runId = newRunId()
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
       ledger.accounts.openPart(runId, limit ?? ledger.accounts.balance(agentId).limit, within)
-      const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives })
-      return context.json({ agent_id: agentId, run_id: runId, token })
+      const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives, process })
+      const gateway = `/gateway/${process ? runTokens.addressOf(runId, token) : token}`
+      return context.json({ agent_id: agentId, run_id: runId, token, gateway })
     })
     .post('/end', async (context) => {
       const { agentId, runId, name, script } = runOf(context)

@@ -1,9 +1,10 @@
 /** Who is calling, and what for: the address and the credentials of a request to the gateway. */
 import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
-import type { RunTokens } from '../access/run-tokens.ts'
+import { ended, type RunTokens, type TokenRun } from '../access/run-tokens.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
+import { holdsOwnToken } from '../tokens.ts'
 import type { Caller, SentKey } from './call.ts'
 
 export interface CallerParts {
@@ -13,8 +14,8 @@ export interface CallerParts {
 
 /** What the address says. */
 export interface Address {
-  /** The run token in the path; undefined for a client that is not supervised. */
-  token: string | undefined
+  /** The run in the path, by its token or its id; undefined for a client that sends its token as key. */
+  run: string | undefined
   /** A provider, or a service when `isService`. */
   name: string
   isService: boolean
@@ -22,36 +23,46 @@ export interface Address {
   path: string
 }
 
-/** `/gateway/<run token>/<name>/…` or `/gateway/<name>/…`. Throws CageError `not_found`. */
+/** `/gateway/<run>/<name>/…` or `/gateway/<name>/…`. Throws CageError `not_found`. */
 export function readAddress(url: string): Address {
-  const match = /^\/gateway(?:\/(run_[^/?]+))?(\/services)?\/([^/?]+)([^?]*)(\?.*)?$/.exec(url)
+  const match = /^\/gateway(?:\/(run_[^/?]+|run-[0-9a-f]{12}))?(\/services)?\/([^/?]+)([^?]*)(\?.*)?$/.exec(url)
   if (!match) {
     throw new CageError('not_found', 'there is nothing at this address of the gateway', {
       hint: "use the base URL from the agent's environment",
     })
   }
-  const [, token, services, name, path, query = ''] = match
+  const [, run, services, name, path, query = ''] = match
   const isService = services !== undefined
-  return { token, name: name!, isService, path: (isService ? path! : withoutVersions(path!)) + query }
+  return { run, name: name!, isService, path: (isService ? path! : withoutVersions(path!)) + query }
 }
 
 /** Clients put /v1 there never, once or twice, and sometimes a slash too many. */
 const withoutVersions = (path: string): string => path.replace(/^(\/+v1(?=\/|$))+/, '').replace(/^\/+/, '/')
 
-/** Throws CageError `unauthorized`, or `forbidden` for a token that makes no calls. */
-export function identifyCaller(
-  { token }: Address,
+/**
+ * Who is calling: a run by its token, in the address or as key; one of a run's processes, where the address has its id; or
+ * a client that nobody supervises, by its API token. Rejects with CageError `unauthorized`, `foreign_process`, or
+ * `forbidden` for a token that makes no calls.
+ */
+export async function identifyCaller(
+  { run: named }: Address,
   request: IncomingMessage,
   { runTokens, apiTokens }: CallerParts,
-): Caller {
-  if (token !== undefined) {
-    const run = runTokens.find(token)
-    if (run) return { agentId: run.agentId, runId: run.runId, onRefused: run.onRefused }
-    throw new CageError('unauthorized', 'this run token is not known, or its run has ended', {
-      hint: 'start the agent again',
-    })
-  }
-  const row = apiTokens.find(readSentKey(request).value ?? '')
+): Promise<Caller> {
+  const { socket } = request
+  const sent = sentKeys(request).map(({ value }) => value)
+  if (named?.startsWith('run-')) return callerOf(await runTokens.identifyById(named, socket, sent))
+  const token = named ?? sent.find((key) => key.startsWith('run_'))
+  if (token === undefined) return clientOf(apiTokens, sent)
+  const run = await runTokens.identify(token, socket)
+  if (!run) throw ended()
+  return callerOf(run)
+}
+
+const callerOf = ({ agentId, runId, onRefused }: TokenRun): Caller => ({ agentId, runId, onRefused })
+
+function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
+  const row = sent.map((key) => apiTokens.find(key)).find((found) => found !== undefined)
   if (!row) {
     throw new CageError('unauthorized', 'a client that is not supervised needs an API token as its key', {
       hint: 'make one with "iron-cage tokens create"',
@@ -65,12 +76,17 @@ export function identifyCaller(
   return { agentId: row.agent_id, runId: null }
 }
 
-/** The key a client sent, and in which dialect's way. */
-export function readSentKey({ headers }: IncomingMessage): SentKey {
-  // The default dialect's header last: many clients send one there beside their own.
-  for (const { keyOf, authenticate } of Object.values(DIALECTS).toReversed()) {
-    const value = keyOf(headers)
-    if (value !== undefined) return { value, headers: authenticate }
-  }
-  return { value: undefined, headers: DIALECTS[DEFAULT_DIALECT].authenticate }
+/** The key that a client has for its provider, and in which dialect's way it came. A token of ours is none. */
+export function readSentKey(request: IncomingMessage): SentKey {
+  const key = sentKeys(request).find(({ value }) => !holdsOwnToken(value))
+  return key ?? { value: undefined, headers: DIALECTS[DEFAULT_DIALECT].authenticate }
 }
+
+/** The default dialect's header last: many clients send one there beside their own. */
+const sentKeys = ({ headers }: IncomingMessage): (SentKey & { value: string })[] =>
+  Object.values(DIALECTS)
+    .toReversed()
+    .flatMap(({ keyOf, authenticate }) => {
+      const value = keyOf(headers)
+      return value === undefined ? [] : [{ value, headers: authenticate }]
+    })

@@ -11,9 +11,11 @@ import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
 import { parseBody } from '../dialects/json.ts'
 import { changeTexts } from '../dialects/texts.ts'
-import { asCageError, CageError } from '../errors.ts'
+import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
-import type { Redactor } from '../redaction/redactor.ts'
+import { SECRETS_ONLY } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
+import { holdsOwnToken, holdsPlainToken } from '../tokens.ts'
 import type { ProviderKeys } from '../vault/provider-keys.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, readSentKey } from './caller.ts'
@@ -52,12 +54,15 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
     } catch (thrown) {
       if (thrown instanceof ClientGone) return
       const error = asCageError(thrown)
-      if (error.code === 'unauthorized' || error.code === 'forbidden') onRefused(request, error)
+      if (REFUSALS.has(error.code)) onRefused(request, error)
       exchange.caller?.onRefused?.(error)
       refuse(parts, exchange, error)
     }
   }
 }
+
+/** Of whoever did not prove to be one who may call. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_process', 'forbidden'])
 
 /** One request and what is known of it so far, for the shape of an error. */
 interface Exchange {
@@ -71,7 +76,7 @@ interface Exchange {
 async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Exchange): Promise<void> {
   const { request, client } = exchange
   const address = readAddress(request.url!)
-  const { name, path } = address
+  const { name } = address
   const provider = address.isService ? undefined : parts.upstream.find(name)
   exchange.dialect = provider?.dialect ?? exchange.dialect
   if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
@@ -79,9 +84,10 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
       hint: 'Realtime and Responses over a WebSocket are not supported: set your client to HTTP',
     })
   }
-  const caller = identifyCaller(address, request, parts)
+  const caller = await identifyCaller(address, request, parts)
   exchange.caller = caller
   await parts.keys.loaded
+  const path = withoutTokenParameters(address.path)
   if (address.isService) return runService(parts, { caller, name, path }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
@@ -93,7 +99,7 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   if (request.method === 'HEAD') return client.send(200, {}, '')
   const route = dialect.route(request.method ?? '', pathOf(path))
   if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
-  const body = await readBody(request, parts.maxBodyBytes)
+  const body = withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
   const headers = passedOn(request)
@@ -152,13 +158,37 @@ function passedOn({ headers, method }: IncomingMessage): Record<string, string> 
   const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
   const passed: Record<string, string> = {}
   for (const [header, value] of Object.entries(headers)) {
-    if (value !== undefined && !DROPPED.test(header) && !ofConnection.has(header)) passed[header] = String(value)
+    if (value === undefined || DROPPED.test(header) || ofConnection.has(header)) continue
+    if (!holdsOwnToken(String(value))) passed[header] = String(value)
   }
   // What is sent is what was parsed, written anew.
   if (method === 'POST') passed['content-type'] = 'application/json'
   passed['accept-encoding'] = 'identity'
   return passed
 }
+
+/** Some clients put their key into the query. Throws CageError `bad_request` for a path with a token of ours in it. */
+function withoutTokenParameters(pathAndQuery: string): string {
+  if (!holdsOwnToken(pathAndQuery)) return pathAndQuery
+  const [path = '', ...query] = pathAndQuery.split('?')
+  if (holdsOwnToken(path)) throw new CageError('bad_request', 'there is a token of Iron Cage in the path')
+  const kept = query
+    .join('?')
+    .split('&')
+    .filter((parameter) => !holdsOwnToken(parameter))
+  return [path, ...(kept.length > 0 ? [kept.join('&')] : [])].join('?')
+}
+
+/** Whatever the policy's scope: what opens our own doors is sent to nobody. What is put in its place is as good in JSON. */
+function withoutTokens(body: Buffer, { agentId }: Caller, { incidents }: RoadParts): Buffer {
+  const text = body.toString('latin1')
+  if (!holdsPlainToken(text)) return body
+  const { text: safe, findings } = OWN_TOKENS.redact(text)
+  incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
+  return Buffer.from(safe, 'latin1')
+}
+
+const OWN_TOKENS = new Redactor(SECRETS_ONLY)
 
 /** Routes that cost nothing: lists of models, counting tokens. */
 async function passFree(
@@ -223,7 +253,7 @@ async function runService(
   request: IncomingMessage,
   client: Client,
 ): Promise<void> {
-  const body = await readBody(request, parts.maxBodyBytes)
+  const body = withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const reply = await runServiceCall(parts, {
     caller,
     service: name,

@@ -47,8 +47,8 @@ export async function sendWithKey(
 }
 
 /**
- * The key of the client, else the server's own for this provider. Tokens of ours stay here, and so does the key of
- * another provider: a client that was pointed at this one still carries it. Throws as `sendWithKey`.
+ * The key of the client, else the server's own for this provider. The key of another provider stays here: a client that
+ * was pointed at this one still carries it. Throws as `sendWithKey`.
  */
 export function chooseKey(
   { state, keys, providerKeyNames }: KeyParts,
@@ -61,7 +61,7 @@ export function chooseKey(
   const isOthers = Object.entries(providerKeyNames).some(
     ([other, key]) => other !== name && sent && keyOf(key) === sent,
   )
-  const isOwn = sent && !/^(run|ic)_/.test(sent) && !isOthers && settings.api_key_secret === undefined
+  const isOwn = sent && !isOthers && settings.api_key_secret === undefined
   // The provider gets a client's key the way the client sent it.
   if (isOwn) return { value: keys.presentOf(sent), headers: sentKey.headers }
   const variable = providerKeyNames[name]

@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { Peers } from '../../src/access/peers.ts'
 import { type Role, requireRole } from '../../src/access/roles.ts'
 import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
@@ -249,7 +250,7 @@ describe('a run token', () => {
   const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
 
   test('is of its run until that ends, and no other token is', () => {
-    const tokens = new RunTokens()
+    const tokens = new RunTokens(new Peers())
     const token = tokens.issue(run)
     const again = tokens.issue(run)
     const other = tokens.issue({ ...run, runId: 'run-2' })

@@ -9,6 +9,7 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
     secrets: {},
     agentId: 'lg-7a3f9c2d',
     runToken: 'run_abc',
+    runAddress: 'run-0123456789ab',
     serverUrl: 'http://127.0.0.1:8080',
     shimFolder: '/shim',
     providerKeys: 'inject',
@@ -18,14 +19,15 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
 
 describe('agentEnvironment', () => {
   it('gives exactly this to an agent of an empty shell', () => {
-    const openai = 'http://127.0.0.1:8080/gateway/run_abc/openai/v1'
-    const anthropic = 'http://127.0.0.1:8080/gateway/run_abc/anthropic'
+    const openai = 'http://127.0.0.1:8080/gateway/run-0123456789ab/openai/v1'
+    const anthropic = 'http://127.0.0.1:8080/gateway/run-0123456789ab/anthropic'
     expect(environment()).toEqual({
       OPENAI_BASE_URL: openai,
       OPENAI_API_BASE: openai,
       ANTHROPIC_BASE_URL: anthropic,
       ANTHROPIC_API_URL: anthropic,
       ANTHROPIC_API_BASE: anthropic,
+      IRON_CAGE_GATEWAY_URL: 'http://127.0.0.1:8080/gateway/run-0123456789ab',
       IRON_CAGE_URL: 'http://127.0.0.1:8080',
       IRON_CAGE_AGENT_ID: 'lg-7a3f9c2d',
       IRON_CAGE_TOKEN: 'run_abc',
@@ -86,5 +88,9 @@ describe('agentEnvironment', () => {
     const own = environment({ parent, secrets: { ANTHROPIC_API_KEY: 'ant-real' }, providerKeys: 'shield' })
     expect(own).toMatchObject({ OPENAI_API_KEY: 'run_abc', ANTHROPIC_API_KEY: 'run_abc', GROQ_API_KEY: 'run_abc' })
     expect(JSON.stringify(own)).not.toContain('real')
+    // The key says who calls, so the address need not, also where it could hold nothing but the token.
+    const token = environment({ providerKeys: 'shield', runAddress: 'run_abc' })
+    expect(token).toMatchObject({ OPENAI_BASE_URL: 'http://127.0.0.1:8080/gateway/openai/v1' })
+    expect(token).toMatchObject({ ANTHROPIC_BASE_URL: 'http://127.0.0.1:8080/gateway/anthropic' })
   })
 })

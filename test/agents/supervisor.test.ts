@@ -414,10 +414,11 @@ describe('what an agent finds', () => {
     const [folder, variables] = agents.lines()
     expect(folder).toBe(agents.folder)
     const environment = JSON.parse(variables!)
-    const token = `run_${(await agents.event('agent.started')).data.run_id}`
+    const { run_id } = (await agents.event('agent.started')).data
     expect(environment).toMatchObject({
-      OPENAI_BASE_URL: `http://127.0.0.1:8080/gateway/${token}/openai/v1`,
-      IRON_CAGE_TOKEN: token,
+      OPENAI_BASE_URL: `http://127.0.0.1:8080/gateway/${run_id}/openai/v1`,
+      IRON_CAGE_GATEWAY_URL: `http://127.0.0.1:8080/gateway/${run_id}`,
+      IRON_CAGE_TOKEN: `run_${run_id}`,
       IRON_CAGE_AGENT_ID: id,
       MINE: 'kept',
     })

@@ -55,6 +55,7 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
     secrets: {},
     agentId: 'worker-1',
     runToken,
+    runAddress: runToken,
     serverUrl,
     shimFolder: resolve(root, 'python/shim'),
     providerKeys: 'inject',

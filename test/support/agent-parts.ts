@@ -57,6 +57,10 @@ class TokenList implements RunTokens {
     this.valid.push(run)
     return `run_${run.runId}`
   }
+  bind(): void {}
+  addressOf(runId: RunId): string {
+    return runId
+  }
   revoke(runId: RunId): void {
     this.valid = this.valid.filter((run) => run.runId !== runId)
   }

@@ -1,0 +1,138 @@
+/**
+ * A run's token is the run's own: whoever else has it gets nothing, while everything that the run has started may use it.
+ * Real processes against a real server; the test itself is the stranger.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { Peers } from '../../src/access/peers.ts'
+import { python } from '../support/agent-parts.ts'
+import { program } from '../support/agents.ts'
+import { sends } from '../support/provider.ts'
+import { openTestRuntime, send, type TestRuntime, until } from '../support/runtime.ts'
+
+interface Started {
+  cage: TestRuntime
+  agentId: string
+  runId: string
+  /** What the agent has printed, by first word. */
+  said: (word: string) => string | undefined
+  token: string
+}
+
+async function startAgent(script: string, agent: Record<string, unknown> = {}): Promise<Started> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-binding-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const cage = await openTestRuntime()
+  cage.provider.does(sends(200, { 'content-type': 'application/json' }, { data: [] }))
+  const { runTokens, supervisor } = cage.runtime
+  let token = ''
+  const issue = runTokens.issue.bind(runTokens)
+  runTokens.issue = (run) => {
+    token = issue(run)
+    return token
+  }
+  const settings = { python, env: { FOLDER_OF_TEST: folder }, ...agent }
+  const { agentId } = await supervisor.start({ script: program(script), ...settings })
+  const lines = () => cage.of('agent.output').map(({ data }) => data.text)
+  const said = (word: string) =>
+    lines()
+      .find((line) => line.startsWith(`${word} `) || line === word)
+      ?.slice(word.length + 1)
+  return { cage, agentId, runId: cage.runtime.state.read().agents[agentId]!.run_id, said, token }
+}
+
+/** What is answered to this process, which is none of the run's. */
+async function answersTo({ cage, runId, token }: Started): Promise<Record<string, unknown>> {
+  const bearer = { authorization: `Bearer ${token}` }
+  const routes = {
+    'the run API': ['/api/run', bearer],
+    'its secrets': ['/api/run/secrets', bearer],
+    'secrets by the other road': ['/api/secrets', bearer],
+    'the token in the address': [`/gateway/${token}/openai/v1/models`, {}],
+    'the token as key': ['/gateway/openai/v1/models', bearer],
+    'the token as the other key': ['/gateway/anthropic/v1/models', { 'x-api-key': token }],
+    'the id in the address': [`/gateway/${runId}/openai/v1/models`, {}],
+    'the id in the address, the token as key': [`/gateway/${runId}/openai/v1/models`, bearer],
+    'a service': [`/gateway/${runId}/services/crm/people`, {}],
+  } as const
+  const answers = Object.entries(routes).map(async ([name, [path, headers]]) => {
+    const { status, json } = await send(cage.url + path, { method: 'GET', headers })
+    return [name, [status, (json().error as { code?: unknown } | undefined)?.code]] as const
+  })
+  return Object.fromEntries(await Promise.all(answers))
+}
+
+describe('where the caller’s process can be looked at', () => {
+  test('a run is answered in whatever process it works, and nobody else with its token', async () => {
+    const started = await startAgent('call_as_others.py')
+    const { cage, said } = started
+    await until(() => said('done') !== undefined, 'the agent has called from all of its processes')
+    const good = '[200, 200]'
+    expect([said('itself'), said('child'), said('orphan'), said('session')]).toEqual([good, good, good, good])
+    expect(said('pool')).toBe(Array(6).fill(good).join(' '))
+    expect(said('nobody')).toBe('[401, 401]')
+
+    const before = cage.of('auth.failed').length
+    const answers = await answersTo(started)
+    for (const [name, answer] of Object.entries(answers)) expect(answer, name).toEqual([401, 'foreign_process'])
+    const failed = cage.of('auth.failed').slice(before)
+    expect(failed).toHaveLength(Object.keys(answers).length)
+    for (const { message } of failed) expect(message).toContain(`the processes of ${started.runId} alone`)
+    expect(JSON.stringify(cage.events)).not.toContain(started.token)
+    expect(cage.provider.requests.filter(({ url }) => !url.endsWith('/models'))).toEqual([])
+  })
+
+  test('with the run ends its token, for everybody', async () => {
+    const started = await startAgent('call_as_others.py')
+    await until(() => started.said('done') !== undefined, 'the agent has begun')
+    await started.cage.runtime.supervisor.stop(started.agentId)
+    for (const [name, answer] of Object.entries(await answersTo(started))) {
+      expect(answer, name).toEqual([401, 'unauthorized'])
+    }
+  })
+
+  test('neither the environment of an injected agent nor that of a shielded one has a token in an address', async () => {
+    for (const provider_keys of ['inject', 'shield'] as const) {
+      const { cage, said, token, runId } = await startAgent('call_as_others.py', { provider_keys })
+      await until(() => said('done') !== undefined, 'the agent has called')
+      expect(said('itself')).toBe('[200, 200]')
+      const address = `${cage.url}/gateway/${provider_keys === 'inject' ? `${runId}/` : ''}openai/v1`
+      expect(said('address')).toBe(address)
+      expect(cage.provider.requests.length).toBeGreaterThan(0)
+      for (const { url, headers } of cage.provider.requests) {
+        expect(JSON.stringify([url, headers])).not.toContain(token)
+        expect(headers.authorization).toBe('Bearer sk-of-the-server')
+      }
+    }
+  })
+})
+
+describe('a look', () => {
+  test('is made once for a connection', async () => {
+    const { cage, agentId, runId } = await startAgent('call_as_others.py')
+    const peers = new Peers()
+    await peers.tryToLook(Number(new URL(cage.url).port))
+    expect(peers.canLook).toBe(true)
+    const { pid } = cage.runtime.state.read().agents[agentId]!
+    const run = { agentId, pid: pid!, started: runId }
+    const connection = { localAddress: '127.0.0.1', localPort: 1, remoteAddress: '127.0.0.1', remotePort: 2 }
+    const first = peers.of(connection, run)
+    expect(peers.of(connection, run)).toBe(first)
+    expect(await first).toBe('foreign')
+    expect(peers.of(connection, run)).toBe('foreign')
+  })
+
+  test('finds nobody behind a connection from another machine', async () => {
+    const { cage } = await startAgent('call_as_others.py')
+    const peers = new Peers()
+    await peers.tryToLook(Number(new URL(cage.url).port))
+    const connection = { localAddress: '10.0.0.1', localPort: 1, remoteAddress: '203.0.113.7', remotePort: 2 }
+    expect(await peers.of(connection, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+  })
+
+  test('is not made where looking at ourselves has failed', () => {
+    expect(new Peers().of({}, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+  })
+})

@@ -1,0 +1,72 @@
+"""Calls its server from all kinds of processes, and prints how each was answered."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ROUTES = (os.environ["IRON_CAGE_URL"] + "/api/run", os.environ["OPENAI_BASE_URL"] + "/models")
+TOKEN = os.environ["IRON_CAGE_TOKEN"]
+
+
+def statuses():
+    found = []
+    for route in ROUTES:
+        request = urllib.request.Request(route, headers={"Authorization": "Bearer " + TOKEN})
+        try:
+            found.append(urllib.request.urlopen(request).status)
+        except urllib.error.HTTPError as error:
+            found.append(error.code)
+    return found
+
+
+def in_a_pool(_number):
+    return statuses()
+
+
+def elsewhere(leave):
+    """Twice forked, so that it has no parent here; `leave` is done in between."""
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        leave()
+        if os.fork() == 0:
+            os.write(writer, str(statuses()).encode())
+        os._exit(0)
+    os.wait()
+    os.close(writer)
+    return os.read(reader, 100).decode()
+
+
+def without_its_environment():
+    """A new session and an environment of nothing: only what was given as arguments is left."""
+    program = "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[3:]); "
+    program += "import call_as_others; open(sys.argv[2], 'w').write(str(call_as_others.statuses()))"
+    fifo = os.path.join(os.environ["FOLDER_OF_TEST"], "answer")
+    os.mkfifo(fifo)
+    names = ("IRON_CAGE_URL", "OPENAI_BASE_URL", "IRON_CAGE_TOKEN", "FOLDER_OF_TEST")
+    given = [f"{name}={os.environ[name]}" for name in names]
+    if os.fork() == 0:
+        os.setsid()
+        here = os.path.dirname(os.path.abspath(__file__))
+        subprocess.Popen([sys.executable, "-c", program, here, fifo, *given], env={}, start_new_session=True)
+        os._exit(0)
+    os.wait()
+    with open(fifo) as file:
+        return file.read()
+
+
+if __name__ == "__main__":
+    print("address", os.environ["OPENAI_BASE_URL"])
+    print("itself", statuses())
+    child = [sys.executable, "-c", "import call_as_others; print(call_as_others.statuses())"]
+    print("child", subprocess.run(child, cwd=os.path.dirname(__file__), capture_output=True, text=True).stdout.strip())
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        print("pool", *pool.map(in_a_pool, range(6)))
+    print("orphan", elsewhere(lambda: None))
+    print("session", elsewhere(os.setsid))
+    print("nobody", without_its_environment())
+    print("done", flush=True)
+    time.sleep(600)
