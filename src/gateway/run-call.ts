@@ -3,6 +3,7 @@
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
 import { withClampedRetryAfter } from '../breaker/retry.ts'
+import { namedLimit } from '../budget/output-limits.ts'
 import type { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -11,7 +12,7 @@ import { type MoneyParts, OpenCall } from './open-call.ts'
 import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
-import { isLost, LostAttempt, withFurtherAttempts } from './retry-call.ts'
+import { type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 import { untilRunning } from './until-running.ts'
@@ -23,16 +24,14 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = redactRequest(parts, call) //                           when the policy covers requests
   await withOtherModels(parts, safe, (one, hasNext) =>
-    withFurtherAttempts(one, client.signal, (again, hasAnother) =>
-      passCall(parts, again, client, { hasNext, hasAnother }),
+    withFurtherAttempts(one, client.signal, (again, further) =>
+      passCall(parts, again, client, { ...further, hasNext }),
     ),
   )
 }
 
 /** What is done when a call comes to no answer, in place of giving the client the error. */
-interface Otherwise {
-  /** Another attempt is made: throws a LostAttempt. */
-  hasAnother: boolean
+interface Otherwise extends Further {
   /** Another model is asked: throws an Outage. */
   hasNext: boolean
 }
@@ -42,7 +41,7 @@ async function passCall(
   parts: RoadParts,
   call: LlmCall,
   client: Client,
-  { hasNext, hasAnother }: Otherwise,
+  { hasNext, hasAttempt, hasLimit }: Otherwise,
 ): Promise<void> {
   const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
   try {
@@ -59,9 +58,10 @@ async function passCall(
       .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
-    const isAgain = hasAnother && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
+    const isAgain = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
     const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
+      if (hasLimit) refuseLimit(parts, open, error)
       if (!asksAnother) return passRefusal(parts, open, error, client)
       open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
@@ -117,6 +117,17 @@ async function passStream(
     await open.completed(sent.status, redactor.count)
   })
   client.end()
+}
+
+/** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
+function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRefusal): void {
+  const { clampedTo, call } = open
+  if (clampedTo === null || refusal.status !== 400) return
+  const named = namedLimit(refusal.body.toString('utf8'), clampedTo)
+  if (named === undefined) return
+  if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
+  open.refused(refusal.status, true)
+  throw new LimitRefused(named.tokens, { cause: refusal })
 }
 
 /** The provider's own error reaches the client as it is, less personal data. */
