@@ -370,6 +370,11 @@ export const configSchema = z.strictObject({
       format: z.enum(['text', 'json']).default('text'),
       /** Where the log files are. (Default: ./iron_logs.) */
       dir: path.default('./iron_logs'),
+      /**
+       * What one agent may print into the log in a day, beside the lines that are shown; further ones are counted, and the
+       * last ones before its end always are shown. (Default: 64 MiB.)
+       */
+      max_agent_output_bytes: wholeNumber(0, 1_099_511_627_776).default(67_108_864),
       /** Log files and events older than this are deleted. (Default: 7.) */
       retention_days: wholeNumber(1, 3650).default(7),
     })
