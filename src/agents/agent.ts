@@ -335,7 +335,10 @@ export class Agent {
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
     for (const reading of output) reading.hurry()
     // At the end of a turn: what a stalled server has not read yet is read first.
-    const giveUp = setTimeout(() => setImmediate(() => output.forEach((reading) => reading.close())), DRAIN_MS)
+    const close = () => {
+      for (const reading of output) reading.close()
+    }
+    const giveUp = setTimeout(() => setImmediate(close), DRAIN_MS)
     await Promise.all(output.map(({ ended }) => ended))
     clearTimeout(giveUp)
     this.#findings.flush()
