@@ -1,14 +1,15 @@
 /**
- * The redactor on the road of one call: one continuous state for each channel of a reply (a choice, a tool call, a
- * content block), what was found, and the memory of whether the policy wants the reply blocked.
- * Fails closed: when redaction itself fails, nothing of the reply leaves.
+ * The redactor on the road of one call: one continuous state for each text of a reply, what was found, and the memory of
+ * whether the policy wants the reply blocked. Fails closed: when redaction itself fails, nothing of the reply leaves.
  */
-
-import type { RedactPieces, TextPlace } from '../dialects/dialect.ts'
+import type { Redactions, TextPlace } from '../dialects/dialect.ts'
+import type { Json } from '../dialects/json.ts'
+import { type Fields, type Leaf, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Incidents } from '../redaction/incidents.ts'
+import { redactJoined } from '../redaction/joined.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
@@ -19,46 +20,86 @@ export interface RedactionParts {
   incidents: Incidents
 }
 
+/** Whose reply it is. `id` is null for what is no metered call. */
+export interface RedactedCall {
+  id: LlmCall['id'] | null
+  caller: LlmCall['caller']
+}
+
 interface Channel {
   stream: StreamRedactor
   place: TextPlace
 }
 
-export class CallRedactor implements RedactPieces {
+export class CallRedactor implements Redactions {
   /** Findings so far. */
   count = 0
   readonly #parts: RedactionParts
-  readonly #call: LlmCall
+  readonly #call: RedactedCall
   readonly #channels = new Map<string, Channel>()
+  /** The ends of texts that may still go on, by channel. */
+  readonly #before = new Map<string, string>()
   readonly #blocked = new Set<PiiType>()
+  /** What was found, for texts that are repeated. */
+  readonly #seen = new Set<string>()
   /** What was found since `report`. */
   readonly #found = new Map<TextPlace, Findings>()
   #hasReported = false
 
-  constructor(parts: RedactionParts, call: LlmCall) {
+  constructor(parts: RedactionParts, call: RedactedCall) {
     this.#parts = parts
     this.#call = call
   }
 
-  /** Redacts one whole text. */
-  readonly whole = (text: string, place: TextPlace): string => {
+  /** A whole reply with every text redacted; the same value when nothing changed. */
+  reply<T extends Json>(value: T, fields: Fields): T {
+    const walk = new TextWalk(fields, {
+      text: (text, { kind, place, label }) =>
+        kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
+      joined: (parts, place) => this.joined(parts, place),
+      tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
+    })
+    return failClosed(() => walk.change(value))
+  }
+
+  whole(text: string, place: TextPlace, label?: string): string {
+    if (!this.#isCovered(place)) return text
+    const { text: safe, findings } = failClosed(() => this.#redact(text, label))
+    if (findings.length > 0) this.#note(findings, place)
+    return safe
+  }
+
+  known(text: string, place: TextPlace): string {
+    if (!this.#isCovered(place)) return text
+    if (this.#isSecretAlone(text)) return this.whole(text, place)
+    const { text: safe, findings } = failClosed(() => this.#parts.redactor.redactKnown(text))
+    if (findings.length > 0) this.#note(findings, place)
+    return safe
+  }
+
+  again(text: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return text
     const { text: safe, findings } = failClosed(() => this.#parts.redactor.redact(text))
-    this.#note(findings, place)
+    const unseen = findings.filter((finding) => !this.#seen.has(nameOf(finding)))
+    if (unseen.length > 0) this.#note(unseen, place)
     return safe
   }
 
   push(channel: string, piece: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return piece
-    const open = this.#channels.get(channel) ?? { stream: this.#parts.redactor.stream(), place }
-    this.#channels.set(channel, open)
-    const safe = failClosed(() => open.stream.push(piece))
+    let open = this.#channels.get(channel)
+    if (!open) {
+      open = { stream: this.#parts.redactor.stream(this.#before.get(channel)), place }
+      this.#channels.set(channel, open)
+    }
+    const { stream } = open
+    const safe = failClosed(() => stream.push(piece))
     this.#noteNew(open)
     return safe
   }
 
-  again(text: string, place: TextPlace): string {
-    return this.#isCovered(place) ? failClosed(() => this.#parts.redactor.redact(text).text) : text
+  began(channel: string, text: string): void {
+    if (!this.#channels.has(channel)) this.#before.set(channel, text.slice(-CONTEXT_CHARACTERS))
   }
 
   end(channel: string): string {
@@ -66,8 +107,25 @@ export class CallRedactor implements RedactPieces {
     if (!open) return ''
     this.#channels.delete(channel)
     const tail = failClosed(() => open.stream.end())
+    this.#before.set(channel, open.stream.context)
     this.#noteNew(open)
     return tail
+  }
+
+  next(channel: string, text: string, { kind, place, label }: Leaf): string {
+    if (!this.#isCovered(place)) return text
+    const before = this.#before.get(channel)
+    if (before === text && kind !== 'text') return this.again(text, place)
+    this.#before.set(channel, text.slice(-CONTEXT_CHARACTERS))
+    const safe = kind === 'blob' ? this.known(text, place) : this.whole(text, place, label)
+    return before === undefined || safe !== text ? safe : this.#unlessCompleting(before, text, place)
+  }
+
+  joined(parts: readonly string[], place: TextPlace): string[] | undefined {
+    if (!this.#isCovered(place)) return undefined
+    const joined = failClosed(() => redactJoined(this.#parts.redactor, parts))
+    if (joined) this.#note(joined.findings, place)
+    return joined?.parts
   }
 
   /** Records what was found so far. */
@@ -86,7 +144,7 @@ export class CallRedactor implements RedactPieces {
       try {
         this.end(channel)
       } catch {
-        // The fault that broke the redactor was told when it first threw.
+        // The fault that broke the redactor was reported when it first threw.
       }
     }
     this.report()
@@ -101,6 +159,40 @@ export class CallRedactor implements RedactPieces {
     return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
+  /** Behind its label a value may be seen for what it is: a number is a phone number where "phone" stands before it. */
+  #redact(text: string, label: string | undefined): ReturnType<Redactor['redact']> {
+    const { redactor } = this.#parts
+    if (label === undefined || text.length > LABELED_CHARACTERS) return redactor.redact(text)
+    const prefix = `${label}: `
+    const { text: safe, findings } = redactor.redact(prefix + text)
+    if (findings.length === 0) return { text, findings }
+    if (!safe.startsWith(prefix)) return redactor.redact(text)
+    const moved = findings.map((finding) => ({
+      ...finding,
+      start: finding.start - prefix.length,
+      end: finding.end - prefix.length,
+    }))
+    return { text: safe.slice(prefix.length), findings: moved }
+  }
+
+  /** A key has the shape of what only its maker can read. */
+  #isSecretAlone(text: string): boolean {
+    if (text.length > LABELED_CHARACTERS) return false
+    const { findings } = failClosed(() => this.#parts.redactor.redact(text))
+    return findings.some(({ start, end }) => start === 0 && end === text.length)
+  }
+
+  /** The text, unless it completes what the one before began. Numbers that follow each other say nothing together. */
+  #unlessCompleting(before: string, text: string, place: TextPlace): string {
+    const { findings } = failClosed(() => this.#parts.redactor.redact(before + text))
+    const completed = findings.find(
+      ({ start, end, value }) => start < before.length && end > before.length && /\p{L}/u.test(value),
+    )
+    if (!completed) return text
+    this.#note([completed], place)
+    return completed.action === 'warn' ? text : completed.replacement
+  }
+
   /** The first finding of a stream is shown at once; the others together, when it ends. */
   #noteNew({ stream, place }: Channel): void {
     if (stream.findings.length === 0) return
@@ -110,17 +202,29 @@ export class CallRedactor implements RedactPieces {
 
   #note(findings: readonly Finding[], place: TextPlace): void {
     this.count += findings.length
-    for (const { action, type } of findings) if (action === 'block') this.#blocked.add(type)
+    for (const finding of findings) {
+      if (finding.action === 'block') this.#blocked.add(finding.type)
+      if (this.#seen.size < MAX_SEEN) this.#seen.add(nameOf(finding))
+    }
     const found = this.#found.get(place) ?? new Findings()
     this.#found.set(place, found)
     found.add(findings)
   }
 }
 
+const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
+
+/** As much of a text is looked at together with the next. */
+const CONTEXT_CHARACTERS = 1_024
+/** Longer texts say themselves what they are. */
+const LABELED_CHARACTERS = 512
+const MAX_SEEN = 1_000
+
 export function failClosed<T>(redact: () => T, what = 'the reply'): T {
   try {
     return redact()
   } catch (error) {
+    if (error instanceof CageError) throw error
     throw new CageError('redaction_failed', `${what} could not be checked for personal data, so it was withheld`, {
       cause: error,
     })

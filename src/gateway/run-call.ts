@@ -85,7 +85,7 @@ async function passWhole(
   const text = bytes.toString('utf8')
   const reply = parseReply(text, provider.name)
   await open.charge(format.usageOf(reply), text, sent.status)
-  const safe = format.redactReply(reply, redactor.whole)
+  const safe = redactor.reply(reply, provider.dialect.fields)
   redactor.report()
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)

@@ -38,6 +38,7 @@ export function toSpans(text: string): { spans: { type: string; start: number; e
 /** Longer texts than this hardly come twice. */
 const SHORT = 160
 const REMEMBERED = 1_000
+const NO_TYPES: PiiType[] = []
 
 export class Redactor {
   #policy: Policy
@@ -66,26 +67,35 @@ export class Redactor {
     return this.#policy.scope.includes(scope)
   }
 
-  /** The text without what the policy takes out, and everything that was found, with offsets in the given text. */
+  /**
+   * The text without what the policy takes out, and everything that was found, with offsets in the given text. Names of
+   * models, headers, ids and messages come again and again: those without a finding are looked at once.
+   */
   redact(text: string): { text: string; findings: Finding[] } {
+    if (this.#clean.has(text)) return { text, findings: [] }
     const stream = this.stream()
     const redacted = stream.end(text)
-    return { text: redacted, findings: stream.findings }
-  }
-
-  /** The text alone. Names of models, headers, messages come again and again: they are looked at once. */
-  clean(text: string): string {
-    if (this.#clean.has(text)) return text
-    const { text: safe } = this.redact(text)
-    if (safe === text && text.length <= SHORT) {
+    if (stream.findings.length === 0 && text.length <= SHORT) {
       if (this.#clean.size === REMEMBERED) this.#clean.clear()
       this.#clean.add(text)
     }
-    return safe
+    return { text: redacted, findings: stream.findings }
   }
 
-  /** Redacts one text in pieces. Every text needs a stream of its own. */
-  stream(): StreamRedactor {
-    return new StreamRedactor(this.#policy, this.#known)
+  /** The text alone. */
+  clean(text: string): string {
+    return this.redact(text).text
+  }
+
+  /** Redacts one text in pieces. Every text needs a stream of its own. `before`: what has left of it. (Default: nothing.) */
+  stream(before = ''): StreamRedactor {
+    return new StreamRedactor(this.#policy, this.#known, before)
+  }
+
+  /** As `redact`, for what has no text in it: only values that are known to be secret are looked for. */
+  redactKnown(text: string): { text: string; findings: Finding[] } {
+    if (!this.#known) return { text, findings: [] }
+    const stream = new StreamRedactor({ ...this.#policy, detect: NO_TYPES }, this.#known)
+    return { text: stream.end(text), findings: stream.findings }
   }
 }
