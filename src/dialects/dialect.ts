@@ -97,8 +97,11 @@ export interface Redactions {
   began(channel: string, text: string): void
   /** What is held back of a channel. Its text may go on later; what began before is not completed then. */
   end(channel: string): string
-  /** A whole text where others came before: none of them is completed by the next. */
-  next(channel: string, text: string, leaf: Leaf): string
+  /**
+   * A whole text where others came before, of which it completes none. `isRepeated`: it was judged before and what is in
+   * it counts once. (Default: false.)
+   */
+  next(channel: string, text: string, leaf: Leaf, isRepeated?: boolean): string
   /** Texts that clients read as one; undefined when nothing goes over a border. */
   joined(parts: readonly string[], place: TextPlace): string[] | undefined
 }
@@ -155,12 +158,16 @@ export interface Dialect {
   keyOf(headers: IncomingHttpHeaders): string | undefined
   /** The headers that carry a key. */
   authenticate(key: string): Record<string, string>
+  /** Headers of a request that its servers know, beside those that all do. */
+  readonly requestHeaders: RegExp
   /** Further headers of a reply that its clients read, beside those that all have. */
   readonly replyHeaders: RegExp
   /** Version prefix of the provider's paths, put before every path. */
   readonly pathPrefix: string
   /** What its fields are, in requests and replies of all its routes. */
   readonly fields: Fields
+  /** Types of what a provider signs: clients give it back as it came, and a changed one is refused. */
+  readonly signed: ReadonlySet<string>
   /** What a route is, by its path without version, e.g. "/chat/completions". */
   route(method: string, path: string): Route
   /** Our error as the provider would say it. */

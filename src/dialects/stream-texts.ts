@@ -9,6 +9,9 @@ import { alone, type Fields, type Leaf, pathOf, type Step, TextWalk } from './te
 /** A frame for the rest of a text. `like`: what the dialect said of the frame of its last piece. `rest`: the text alone. */
 export type MakeFrame<Like> = (like: Like, rest: Json) => Sse
 
+/** Shorter ones may be equal by chance, and belong together. */
+const MIN_REPEATED = 4
+
 interface OpenText<Like> {
   item: string
   steps: readonly Step[]
@@ -68,8 +71,9 @@ export class StreamTexts<Like> {
   }
 
   /** Texts that repeat what came in pieces. */
-  again<T extends Json>(value: T): T {
+  again<T extends Json>(value: T, item: string): T {
     this.#mode = 'again'
+    this.#item = item
     return this.#walk.change(value)
   }
 
@@ -87,22 +91,22 @@ export class StreamTexts<Like> {
   }
 
   #text(text: string, leaf: Leaf): string {
-    if (this.#mode === 'again') return this.#redact.again(text, leaf.place)
     const { steps } = this.#walk
-    if (this.#mode === 'pieces' && leaf.kind === 'text') return this.#piece(text, leaf.place, steps)
     const name = steps.at(-1)
     if (leaf.kind === 'word' && name !== 'type') this.#words++
     const isTop = steps.length === 1 && typeof name === 'string' && this.#item === ''
     if (isTop && this.#last.get(name) === text) return text
-    const safe = this.#redact.next(`${this.#item}/${pathOf(steps)}`, text, leaf)
-    if (isTop && safe === text) this.#last.set(name, text)
+    const channel = `${this.#item}/${pathOf(steps)}`
+    const isPiece = leaf.kind === 'text' || (leaf.kind === 'word' && this.#open.has(channel))
+    if (this.#mode === 'pieces' && isPiece) return this.#piece(channel, text, leaf.place)
+    const safe = this.#redact.next(channel, text, leaf, this.#mode === 'again')
+    if (isTop && safe === text && text.length >= MIN_REPEATED) this.#last.set(name, text)
     return safe
   }
 
-  #piece(text: string, place: TextPlace, steps: readonly Step[]): string {
-    const channel = `${this.#item}/${pathOf(steps)}`
+  #piece(channel: string, text: string, place: TextPlace): string {
     const safe = this.#redact.push(channel, text, place)
-    this.#open.set(channel, { item: this.#item, steps: [...steps], like: this.#like! })
+    this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], like: this.#like! })
     this.delivered += safe
     this.#heard++
     if (safe !== '') this.#said++

@@ -14,6 +14,8 @@ export interface Fields {
   opaque: Readonly<Record<string, Shape>>
   /** Fields below which stands what a tool is given. */
   tools: ReadonlySet<string>
+  /** Types of objects that stay as they are when their signature is one. (Default: none.) */
+  signed?: ReadonlySet<string>
 }
 
 /**
@@ -52,6 +54,8 @@ export class TextWalk {
   readonly #fields: Fields
   readonly #visitor: TextVisitor
   #place: TextPlace = 'reply'
+  #isSigned = false
+  #names = 0
 
   constructor(fields: Fields, visitor: TextVisitor) {
     this.#fields = fields
@@ -61,8 +65,14 @@ export class TextWalk {
   /** The value with its texts changed; the same value where nothing was. Throws RangeError for one that is too deep. */
   change<T extends Json>(value: T, place: TextPlace = 'reply'): T {
     this.#place = place
+    this.#names = 0
     this.steps.length = 0
     return this.#any(value, '') as T
+  }
+
+  /** How many fields the value had that was changed last. */
+  get names(): number {
+    return this.#names
   }
 
   #any(value: Json, name: string): Json {
@@ -71,11 +81,17 @@ export class TextWalk {
     if (typeof value !== 'object' || value === null) return value
     if (this.steps.length > MAX_DEPTH) throw new RangeError('the value is nested too deeply')
     if (Array.isArray(value)) return this.#list(value, name)
-    return isRawNumber(value) ? this.#number(value, JSON.stringify(value), name) : this.#object(value)
+    if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
+    const outer = this.#isSigned
+    this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, this.#fields.signed)
+    const safe = this.#object(value)
+    this.#isSigned = outer
+    return safe
   }
 
   #string(text: string, name: string): string {
     if (text === '') return text
+    if (this.#isSigned) return this.#visit(text, 'blob', name)
     const shape = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
     const kind = shape !== undefined && SHAPES[shape](text) ? (shape === 'word' ? 'word' : 'blob') : 'text'
     return this.#visit(text, kind, name)
@@ -130,8 +146,9 @@ export class TextWalk {
     for (const name in value) {
       const item = value[name]
       if (item === undefined) continue
+      this.#names++
       const safeName = this.#fields.names.has(name) ? name : this.#visit(name, 'name', '')
-      const safe = this.#field(name, item)
+      const safe = this.#field(name, safeName, item)
       if (copy === undefined && (safe !== item || safeName !== name)) {
         copy = Object.entries(value).slice(0, count) as [string, Json][]
       }
@@ -141,10 +158,10 @@ export class TextWalk {
     return copy ? fromEntries(copy) : value
   }
 
-  #field(name: string, item: Json): Json {
+  #field(name: string, safeName: string, item: Json): Json {
     const outer = this.#place
     if (this.#fields.tools.has(name)) this.#place = 'tool_arguments'
-    this.steps.push(name)
+    this.steps.push(safeName)
     const isShown = !TOKENS.has(name) || !this.#hidesTokens(item)
     const safe = isShown ? this.#any(item, name) : Array.isArray(item) ? [] : null
     this.steps.pop()
@@ -174,11 +191,14 @@ const NO_FIELDS: Fields = { names: new Set(), opaque: {}, tools: new Set() }
 export function alone(steps: readonly Step[], text: string): Json {
   return steps.reduceRight<Json>((inner, step) => {
     if (typeof step === 'string') return { [step]: inner }
-    if (!step.carry || !isObject(inner)) return [inner]
-    const { index, type } = step.carry
-    return [{ ...(index !== undefined && { index }), ...(typeof type === 'string' && { type }), ...inner }]
+    return [step.carry && isObject(inner) ? Object.assign(kept(step.carry), inner) : inner]
   }, text)
 }
+
+const kept = ({ index, type }: JsonObject): JsonObject => ({
+  ...(index !== undefined && { index }),
+  ...(typeof type === 'string' && { type }),
+})
 
 /** The same text for the same steps; an item of a list is known by its index. */
 export const pathOf = (steps: readonly Step[]): string =>
@@ -186,6 +206,9 @@ export const pathOf = (steps: readonly Step[]): string =>
 
 const indexOf = ({ index }: JsonObject, at: number): number =>
   typeof index === 'number' && Number.isInteger(index) ? index : at
+
+const isSigned = ({ type, signature, data }: JsonObject, types: ReadonlySet<string>): boolean =>
+  types.has(String(type)) && [signature, data].some((seal) => typeof seal === 'string' && SHAPES.sealed(seal))
 
 /** The shortest datum, a bank's routing number or a social security number, has as many. */
 const MIN_DIGITS = 9

@@ -14,6 +14,7 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
+import { Series } from './series.ts'
 
 export interface RedactionParts {
   redactor: Redactor
@@ -37,8 +38,8 @@ export class CallRedactor implements Redactions {
   readonly #parts: RedactionParts
   readonly #call: RedactedCall
   readonly #channels = new Map<string, Channel>()
-  /** The ends of texts that may still go on, by channel. */
-  readonly #before = new Map<string, string>()
+  /** What has left of each channel. */
+  readonly #series = new Map<string, Series>()
   readonly #blocked = new Set<PiiType>()
   /** What was found, for texts that are repeated. */
   readonly #seen = new Set<string>()
@@ -51,20 +52,35 @@ export class CallRedactor implements Redactions {
     this.#call = call
   }
 
-  /** A whole reply with every text redacted; the same value when nothing changed. */
-  reply<T extends Json>(value: T, fields: Fields): T {
+  /** A body of a reply, which may be no JSON, with every text redacted; the same text when nothing changed. */
+  body(text: string, fields: Fields): string {
+    let value: Json
+    try {
+      value = JSON.parse(text)
+    } catch {
+      return this.whole(text, 'reply')
+    }
+    return this.reply(text, value, fields)
+  }
+
+  /** The same for one that was parsed to `value` already. */
+  reply(text: string, value: Json, fields: Fields): string {
     const walk = new TextWalk(fields, {
       text: (text, { kind, place, label }) =>
         kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
       joined: (parts, place) => this.joined(parts, place),
       tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
     })
-    return failClosed(() => walk.change(value))
+    return failClosed(() => {
+      const safe = walk.change(value)
+      // A name that is there twice was read once.
+      return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
+    })
   }
 
   whole(text: string, place: TextPlace, label?: string): string {
     if (!this.#isCovered(place)) return text
-    const { text: safe, findings } = failClosed(() => this.#redact(text, label))
+    const { text: safe, findings } = failClosed(() => this.#parts.redactor.redact(text, label))
     if (findings.length > 0) this.#note(findings, place)
     return safe
   }
@@ -89,7 +105,10 @@ export class CallRedactor implements Redactions {
     if (!this.#isCovered(place)) return piece
     let open = this.#channels.get(channel)
     if (!open) {
-      open = { stream: this.#parts.redactor.stream(this.#before.get(channel)), place }
+      open = {
+        stream: this.#parts.redactor.stream(this.#series.get(channel)?.joined),
+        place,
+      }
       this.#channels.set(channel, open)
     }
     const { stream } = open
@@ -99,7 +118,7 @@ export class CallRedactor implements Redactions {
   }
 
   began(channel: string, text: string): void {
-    if (!this.#channels.has(channel)) this.#before.set(channel, text.slice(-CONTEXT_CHARACTERS))
+    if (!this.#channels.has(channel)) this.#seriesOf(channel).goOnFrom(text)
   }
 
   end(channel: string): string {
@@ -107,18 +126,19 @@ export class CallRedactor implements Redactions {
     if (!open) return ''
     this.#channels.delete(channel)
     const tail = failClosed(() => open.stream.end())
-    this.#before.set(channel, open.stream.context)
+    this.#seriesOf(channel).goOnFrom(open.stream.context)
     this.#noteNew(open)
     return tail
   }
 
-  next(channel: string, text: string, { kind, place, label }: Leaf): string {
+  next(channel: string, text: string, { kind, place, label }: Leaf, isRepeated = false): string {
     if (!this.#isCovered(place)) return text
-    const before = this.#before.get(channel)
-    if (before === text && kind !== 'text') return this.again(text, place)
-    this.#before.set(channel, text.slice(-CONTEXT_CHARACTERS))
-    const safe = kind === 'blob' ? this.known(text, place) : this.whole(text, place, label)
-    return before === undefined || safe !== text ? safe : this.#unlessCompleting(before, text, place)
+    const series = this.#seriesOf(channel)
+    if (series.isLast(text)) return series.lastSafe
+    const alone =
+      kind === 'blob' ? this.known(text, place) : isRepeated ? this.again(text, place) : this.whole(text, place, label)
+    series.lastSafe = this.#unlessCompleting(series.add(text), alone, text, place)
+    return series.lastSafe
   }
 
   joined(parts: readonly string[], place: TextPlace): string[] | undefined {
@@ -155,42 +175,39 @@ export class CallRedactor implements Redactions {
     if (this.#blocked.size > 0) throw new PiiBlockedError([...this.#blocked])
   }
 
+  #seriesOf(channel: string): Series {
+    let series = this.#series.get(channel)
+    if (!series) {
+      series = new Series()
+      this.#series.set(channel, series)
+    }
+    return series
+  }
+
   #isCovered(place: TextPlace): boolean {
     return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
-  /** Behind its label a value may be seen for what it is: a number is a phone number where "phone" stands before it. */
-  #redact(text: string, label: string | undefined): ReturnType<Redactor['redact']> {
-    const { redactor } = this.#parts
-    if (label === undefined || text.length > LABELED_CHARACTERS) return redactor.redact(text)
-    const prefix = `${label}: `
-    const { text: safe, findings } = redactor.redact(prefix + text)
-    if (findings.length === 0) return { text, findings }
-    if (!safe.startsWith(prefix)) return redactor.redact(text)
-    const moved = findings.map((finding) => ({
-      ...finding,
-      start: finding.start - prefix.length,
-      end: finding.end - prefix.length,
-    }))
-    return { text: safe.slice(prefix.length), findings: moved }
-  }
-
   /** A key has the shape of what only its maker can read. */
   #isSecretAlone(text: string): boolean {
-    if (text.length > LABELED_CHARACTERS) return false
+    if (text.length > KEY_CHARACTERS) return false
     const { findings } = failClosed(() => this.#parts.redactor.redact(text))
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
-  /** The text, unless it completes what the one before began. Numbers that follow each other say nothing together. */
-  #unlessCompleting(before: string, text: string, place: TextPlace): string {
-    const { findings } = failClosed(() => this.#parts.redactor.redact(before + text))
-    const completed = findings.find(
-      ({ start, end, value }) => start < before.length && end > before.length && /\p{L}/u.test(value),
-    )
-    if (!completed) return text
-    this.#note([completed], place)
-    return completed.action === 'warn' ? text : completed.replacement
+  /** The safe text, unless it completes what texts before it began. Numbers that follow each other say nothing together. */
+  #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
+    if (safe !== text) return safe
+    for (const one of before) {
+      const { findings } = failClosed(() => this.#parts.redactor.redact(one + text))
+      const completed = findings.find(
+        ({ start, end, value }) => start < one.length && end > one.length && /\p{L}/u.test(value),
+      )
+      if (!completed) continue
+      this.#note([completed], place)
+      return completed.action === 'warn' ? text : completed.replacement
+    }
+    return text
   }
 
   /** The first finding of a stream is shown at once; the others together, when it ends. */
@@ -212,12 +229,19 @@ export class CallRedactor implements Redactions {
   }
 }
 
+/** How many names of fields stand in JSON; too many where a text looks like one. */
+function namesIn(text: string): number {
+  let count = 0
+  for (const _name of text.matchAll(NAME_END)) count++
+  return count
+}
+
+const NAME_END = /(?<!\\)"\s*:/g
+
 const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 
-/** As much of a text is looked at together with the next. */
-const CONTEXT_CHARACTERS = 1_024
-/** Longer texts say themselves what they are. */
-const LABELED_CHARACTERS = 512
+/** No key is longer. */
+const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000
 
 export function failClosed<T>(redact: () => T, what = 'the reply'): T {

@@ -16,6 +16,7 @@ import { type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } 
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 import { untilRunning } from './until-running.ts'
+import type { Answer } from './upstream.ts'
 
 export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
@@ -49,8 +50,7 @@ async function passCall(
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
-    const headers = { ...passedHeaders(sent.headers, call.provider.dialect, parts.clean), ...ourHeaders(open) }
-    await pass(open, sent, headers, redactor, client)
+    await pass(open, sent, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
         throw error
@@ -70,47 +70,30 @@ async function passCall(
   }
 }
 
-type Headers = Record<string, string>
-
 /** Charge, redact, record, answer. */
-async function passWhole(
-  open: OpenCall,
-  sent: SentCall,
-  headers: Headers,
-  redactor: CallRedactor,
-  client: Client,
-): Promise<void> {
+async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
   const text = bytes.toString('utf8')
   const reply = parseReply(text, provider.name)
   await open.charge(format.usageOf(reply), text, sent.status)
-  const safe = redactor.reply(reply, provider.dialect.fields)
+  const headers = headersOf(open, sent, redactor)
+  const safe = redactor.reply(text, reply, provider.dialect.fields)
   redactor.report()
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)
-  client.send(
-    sent.status,
-    { ...headers, ...costHeaders(open, redactor) },
-    redactor.count > 0 ? JSON.stringify(safe) : bytes,
-  )
+  client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe === text ? bytes : safe)
 }
 
 /**
  * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
  * After its first byte an error is a frame, and what was delivered is charged.
  */
-async function passStream(
-  open: OpenCall,
-  sent: SentCall,
-  headers: Headers,
-  redactor: CallRedactor,
-  client: Client,
-): Promise<void> {
+async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
-  client.begin(sent.status, { ...headers, 'cache-control': 'no-cache' })
+  client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   await relayStream(sent, provider.name, reader, redactor, client, async () => {
     await open.charge(reader.usage(), reader.deliveredText, sent.status)
     redactor.report()
@@ -131,12 +114,21 @@ function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRef
 }
 
 /** The provider's own error reaches the client as it is, less personal data. */
-function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
+function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
-  const body = redactor.clean(refusal.body.toString('utf8'))
-  const headers = withClampedRetryAfter(passedHeaders(refusal.headers, open.call.provider.dialect, clean))
-  client.send(refusal.status, { ...headers, ...ourHeaders(open) }, body)
+  const { dialect } = open.call.provider
+  const redactor = new CallRedactor(parts, open.call)
+  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor))
+  const body = redactor.body(refusal.body.toString('utf8'), dialect.fields)
+  redactor.report()
+  redactor.requireUnblocked()
+  client.send(refusal.status, headers, body)
 }
+
+const headersOf = (open: OpenCall, { headers }: Pick<Answer, 'headers'>, redactor: CallRedactor) => ({
+  ...passedHeaders(headers, open.call.provider.dialect, redactor),
+  ...ourHeaders(open),
+})
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,

@@ -12,7 +12,10 @@ export function redactJoined(
 ): { parts: string[]; findings: Finding[] } | undefined {
   const borders: number[] = []
   let length = 0
-  for (const part of parts) borders.push((length += part.length))
+  for (const part of parts) {
+    length += part.length
+    borders.push(length)
+  }
   const { findings } = redactor.redact(parts.join(''))
   const crossing = findings.filter(({ start, end }) => borders.some((border) => start < border && border < end))
   if (crossing.length === 0) return undefined

@@ -38,6 +38,8 @@ export function toSpans(text: string): { spans: { type: string; start: number; e
 /** Longer texts than this hardly come twice. */
 const SHORT = 160
 const REMEMBERED = 1_000
+/** Longer texts say themselves what they are. */
+const LABELED = 512
 const NO_TYPES: PiiType[] = []
 
 export class Redactor {
@@ -70,8 +72,12 @@ export class Redactor {
   /**
    * The text without what the policy takes out, and everything that was found, with offsets in the given text. Names of
    * models, headers, ids and messages come again and again: those without a finding are looked at once.
+   *
+   * `label`: the name of the text's field, where it may say what the text is: behind "phone" ten digits are a number to
+   * call. (Default: it has none.)
    */
-  redact(text: string): { text: string; findings: Finding[] } {
+  redact(text: string, label?: string): { text: string; findings: Finding[] } {
+    if (label !== undefined && text.length <= LABELED) return this.#redactLabeled(text, label)
     if (this.#clean.has(text)) return { text, findings: [] }
     const stream = this.stream()
     const redacted = stream.end(text)
@@ -80,6 +86,18 @@ export class Redactor {
       this.#clean.add(text)
     }
     return { text: redacted, findings: stream.findings }
+  }
+
+  #redactLabeled(text: string, label: string): { text: string; findings: Finding[] } {
+    const prefix = `${label}: `
+    const { text: safe, findings } = this.redact(prefix + text)
+    if (findings.length === 0) return { text, findings }
+    if (!safe.startsWith(prefix)) return this.redact(text)
+    const moved = findings.map((finding) => {
+      const [start, end] = [finding.start - prefix.length, finding.end - prefix.length]
+      return { ...finding, start, end }
+    })
+    return { text: safe.slice(prefix.length), findings: moved }
   }
 
   /** The text alone. */

@@ -16,7 +16,9 @@ export const anthropic: Dialect = {
   }),
   keyOf: (headers) => headers['x-api-key']?.toString(),
   fields,
+  signed: new Set(['thinking', 'redacted_thinking']),
   authenticate: (key) => ({ 'x-api-key': key }),
+  requestHeaders: /^anthropic-/,
   replyHeaders: /^anthropic-/,
   pathPrefix: '/v1',
 

@@ -124,7 +124,7 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
 const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
-/** What a frame for the rest of a text is made of: the event of its last piece without the text. */
+/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
 interface Like {
   name: string | null
   event: JsonObject
@@ -146,7 +146,7 @@ class MessageStream implements StreamReader {
     this.#texts = new StreamTexts(redact, fields, ({ name, event, kind }, rest) => {
       const { delta, ...others } = rest as JsonObject
       const said = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
-      return asFrame(name, { ...event, ...others, ...(said as JsonObject) })
+      return asFrame(name, { ...this.#head(event), ...others, ...(said as JsonObject) })
     })
   }
 
@@ -197,8 +197,7 @@ class MessageStream implements StreamReader {
   }
 
   #whole(frame: Sse, event: JsonObject, item = String(event.type)): Sse {
-    const safe = this.#texts.whole(event, item)
-    return safe === event ? frame : asFrame(frame.event, safe)
+    return asFrame(frame.event, this.#texts.whole(event, item))
   }
 
   /** Mostly empty; what is said in it goes on in the deltas of its block. */
@@ -219,24 +218,26 @@ class MessageStream implements StreamReader {
     if (WHOLE_DELTAS.has(String(kind))) {
       return [...(kind === 'signature_delta' ? this.#texts.end(block) : []), this.#whole(frame, event, `${block}:`)]
     }
-    const head = this.#texts.whole(others, `${block}:`)
-    if (delta === undefined) return [asFrame(frame.event, head)]
+    if (delta === undefined) return [asFrame(frame.event, this.#head(others))]
     const safeKind = kind === undefined ? undefined : this.#texts.whole(kind, `${block}:kind`)
-    const said = this.#texts.pieces({ delta }, block, { name: frame.event, event: head, kind: safeKind })
-    if (said === undefined) return []
-    const isChanged = head !== others || (said as JsonObject).delta !== delta
-    return [isChanged ? asFrame(frame.event, { ...head, ...(said as JsonObject) }) : frame]
+    const said = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
+    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(said as JsonObject) })]
+  }
+
+  /** What stands beside the text of an event. */
+  #head(event: JsonObject): JsonObject {
+    return this.#texts.whole(event, `${blockOf(event)}:`)
   }
 
   /** Kinds of events that nobody has met may be pieces of a text as well. */
   #unknown(frame: Sse, { type, ...others }: JsonObject): Sse[] {
-    const head: JsonObject = { type: this.#texts.whole(type ?? null, 'type') }
+    const head: JsonObject = { type: type ?? null }
     const said = this.#texts.pieces(others, `${type}/${blockOf(others)}`, {
       name: frame.event,
       event: head,
       kind: undefined,
     })
-    return said === undefined ? [] : [asFrame(frame.event, { ...head, ...(said as JsonObject) })]
+    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(head), ...(said as JsonObject) })]
   }
 }
 

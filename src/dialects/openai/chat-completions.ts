@@ -107,7 +107,7 @@ const PARTS = [
 
 /** What a frame for the rest of a text is made of. */
 interface Chunk {
-  /** All of a chunk but its choices. */
+  /** All of a chunk but its choices, as it came. */
   head: JsonObject
   index: number
 }
@@ -123,7 +123,7 @@ export class ChatStream implements StreamReader {
 
   constructor(redact: Redactions, wantsUsage: boolean) {
     this.#texts = new StreamTexts(redact, fields, ({ head, index }, rest) =>
-      asFrame({ ...head, choices: [{ index, ...(rest as JsonObject), finish_reason: null }] }),
+      this.#frame(head, [{ index, ...(rest as JsonObject), finish_reason: null }]),
     )
     this.#wantsUsage = wantsUsage
   }
@@ -149,12 +149,16 @@ export class ChatStream implements StreamReader {
     if (!Array.isArray(choices)) return [asFrame(this.#texts.whole(chunk))]
     // Asked for by us, not by the client.
     if (choices.length === 0 && isObject(usage) && !this.#wantsUsage) return []
-    const head = this.#texts.whole(others)
     const frames: Sse[] = []
-    const kept = choices.flatMap((choice) => this.#choice(choice, head, frames))
+    const kept = choices.flatMap((choice) => this.#choice(choice, others, frames))
     if (choices.length > 0 && kept.length === 0) return frames
-    const told = this.#wantsUsage && usage !== undefined ? { usage: this.#texts.whole(usage, 'usage') } : {}
-    return [...frames, asFrame({ ...head, choices: kept, ...told })]
+    const reported = this.#wantsUsage && usage !== undefined ? { usage: this.#texts.whole(usage, 'usage') } : {}
+    return [...frames, this.#frame(others, kept, reported)]
+  }
+
+  /** What a client does not get is not looked at: only what leaves is what it can join. */
+  #frame(head: JsonObject, choices: Json[], more: JsonObject = {}): Sse {
+    return asFrame({ ...this.#texts.whole(head), choices, ...more })
   }
 
   /** What is left to say of a choice; what is held back of it leaves before its end. */
@@ -167,15 +171,12 @@ export class ChatStream implements StreamReader {
     const said = Object.fromEntries(Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined))
     const safe = this.#texts.pieces(said as JsonObject, item, { head, index })
     // Tokens beside a text would tell what is held back of it.
-    const rest = { ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) }
-    if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest, ...(safe as JsonObject) }]
-    const tails = this.#texts.end(item)
-    if (tails.length === 0) return [{ ...rest, ...(safe as JsonObject | undefined) }]
-    if (safe !== undefined && delta !== undefined) {
-      frames.push(asFrame({ ...head, choices: [{ index, ...(safe as JsonObject), finish_reason: null }] }))
-    }
-    frames.push(...tails)
-    return [{ ...rest, delta: {} }]
+    const rest = () => ({ ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) })
+    if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest(), ...(safe as JsonObject) }]
+    const isSaying = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)
+    if (isSaying) frames.push(this.#frame(head, [{ index, ...(safe as JsonObject), finish_reason: null }]))
+    frames.push(...this.#texts.end(item))
+    return [{ ...rest(), ...(text === undefined ? { delta: {} } : { text: '' }) }]
   }
 }
 

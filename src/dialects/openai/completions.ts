@@ -1,8 +1,7 @@
 /** OpenAI's old completions: a prompt in, text out. */
 
-import { CageError } from '../../errors.ts'
 import { type Format, TEXT_ONLY } from '../dialect.ts'
-import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { isObject, type Json, positiveInteger, requireModel } from '../json.ts'
 import { tierTerms } from '../usage.ts'
 import { ChatStream, readChatUsage } from './chat-completions.ts'
 

@@ -22,7 +22,9 @@ export const openai: Dialect = {
   agentVariables: (address) => ({ OPENAI_BASE_URL: `${address}/v1`, OPENAI_API_BASE: `${address}/v1` }),
   keyOf: ({ authorization }) => authorization?.replace(/^bearer\s+/i, ''),
   fields,
+  signed: new Set(),
   authenticate: (key) => ({ authorization: `Bearer ${key}` }),
+  requestHeaders: /^openai-/,
   replyHeaders: /^openai-/,
   pathPrefix: '',
 

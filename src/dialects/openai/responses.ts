@@ -109,7 +109,7 @@ const WHOLE =
 /** Sound: each piece is base64 by itself. */
 const SOUND = /^(output_)?audio$/
 
-/** What a frame for the rest of a text is made of: the event of its last piece without the text. */
+/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
 interface Like {
   name: string | null
   event: JsonObject
@@ -126,7 +126,7 @@ class ResponseStream implements StreamReader {
 
   constructor(redact: Redactions) {
     this.#texts = new StreamTexts(redact, fields, ({ name, event }, rest) =>
-      this.#number(name, { ...event, ...(rest as JsonObject) }),
+      this.#number(name, { ...this.#others(event), ...(rest as JsonObject) }),
     )
   }
 
@@ -142,40 +142,46 @@ class ResponseStream implements StreamReader {
     const event = parseFrame(frame)
     const type = String(event.type)
     if (type === 'error') throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    if (LAST.has(type)) return this.#last(frame, event)
+    if (LAST.has(type)) return this.#last(type, frame, event)
     const kind = DELTA.exec(type)?.[1]
     if (kind !== undefined) return this.#delta(kind, frame, event)
     if (!WHOLE.test(type)) return this.#unknown(frame, event)
     const done = /^response\.(.+)\.done$/.exec(type)?.[1]
     if (type.endsWith('.added')) this.#rememberAdded(event)
     const tail = done === undefined ? [] : this.#texts.end(itemOf(done, event))
-    return [...tail, this.#number(frame.event, this.#texts.again(event))]
+    return [...tail, this.#number(frame.event, this.#texts.again(event, itemOf(type, event)))]
   }
 
   #delta(kind: string, frame: Sse, { delta, ...event }: JsonObject): Sse[] {
     const item = itemOf(kind, event)
     this.#begin(item, event)
-    const others = this.#texts.whole('logprobs' in event ? { ...event, logprobs: [] } : event, `${item}:`)
-    if (delta === undefined) return [this.#number(frame.event, others)]
+    if (delta === undefined) return [this.#number(frame.event, this.#others(event))]
     const said = SOUND.test(kind)
       ? { delta: this.#texts.whole(delta, item) }
-      : this.#texts.pieces({ delta }, item, { name: frame.event, event: others }, placeOf(kind))
-    return said === undefined ? [] : [this.#number(frame.event, { ...others, ...(said as JsonObject) })]
+      : this.#texts.pieces({ delta }, item, { name: frame.event, event }, placeOf(kind))
+    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(event), ...(said as JsonObject) })]
+  }
+
+  /** What stands beside the text of an event. */
+  #others(event: JsonObject): JsonObject {
+    return this.#texts.whole(
+      'logprobs' in event ? { ...event, logprobs: [] } : event,
+      `${itemOf(String(event.type), event)}:`,
+    )
   }
 
   /** Kinds of events that nobody has met may be pieces of a text as well. */
   #unknown(frame: Sse, event: JsonObject): Sse[] {
     const { type, sequence_number, ...others } = event
     const head = { type, ...(sequence_number !== undefined && { sequence_number }) } as JsonObject
-    const safe = { ...head, ...this.#texts.whole({ type: String(type) }) }
-    const said = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: safe })
-    return said === undefined ? [] : [this.#number(frame.event, { ...safe, ...(said as JsonObject) })]
+    const said = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: head })
+    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(head), ...(said as JsonObject) })]
   }
 
-  #last(frame: Sse, event: JsonObject): Sse[] {
+  #last(type: string, frame: Sse, event: JsonObject): Sse[] {
     this.isFinished = true
     if (isObject(event.response)) this.#usage = readResponseUsage(event.response)
-    return [...this.#texts.end(), this.#number(frame.event, this.#texts.again(event))]
+    return [...this.#texts.end(), this.#number(frame.event, this.#texts.again(event, type))]
   }
 
   /** What an item is added with, its deltas go on with. */
