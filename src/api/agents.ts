@@ -5,6 +5,7 @@ import type { Ledger } from '../budget/ledger.ts'
 import { type Config, configSchema } from '../config/schema.ts'
 import type { PastAgentListed } from '../db/past-agents.ts'
 import { CageError } from '../errors.ts'
+import type { AgentId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
 import { type Figures, figures, hasRun } from '../state/figures.ts'
@@ -50,34 +51,36 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
       return context.json(statusOf(parts, agentId), 201)
     })
     .get('/past', guard('viewer'), (context) => context.json(listPastAgents(state, context)))
-    .get('/:id', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
-    .get('/:id/status', guard('viewer'), (context) => context.json(statusOf(parts, context.req.param('id'))))
+    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(parts, await agentIdOf(parts, context))))
+    .get('/:id/status', guard('viewer'), async (context) =>
+      context.json(statusOf(parts, await agentIdOf(parts, context))),
+    )
     .get('/:id/metrics', guard('viewer'), (context) =>
       context.json(figures(getAgent(state, context.req.param('id')), state.now())),
     )
     .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       await supervisor.stop(id, 'operator')
       return context.json(statusOf(parts, id))
     })
     .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       await supervisor.pause(id, context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
     .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       await supervisor.resume(id, context.get('identity').name)
       return context.json(statusOf(parts, id))
     })
     .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
       await supervisor.restart(id)
       return context.json(statusOf(parts, id))
     })
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       const change = await readJson(context, BUDGET_CHANGE)
       ledger.accounts.setLimit(id, newLimit(ledger.accounts.balance(id).limit, change), context.get('identity').name)
       return context.json(statusOf(parts, id))
@@ -145,6 +148,16 @@ export function getAgent(state: StateManager, id: string): AgentView {
   const agent = state.findAgent(id)
   if (!agent) throw new CageError('not_found', `there is no agent "${id}"`, { facts: { agent_id: id } })
   return agent
+}
+
+/** The agent that a route names, with its budget at hand. Throws CageError `not_found`. */
+export async function agentIdOf(
+  { state, ledger }: Pick<AgentParts, 'state' | 'ledger'>,
+  { req }: Context,
+): Promise<AgentId> {
+  const { id } = getAgent(state, req.param('id')!)
+  await ledger.accounts.load(id)
+  return id
 }
 
 export function statusOf({ state, ledger }: Pick<AgentParts, 'state' | 'ledger'>, id: string): AgentStatus {

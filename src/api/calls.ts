@@ -7,7 +7,7 @@ import type { CallRow, CallTable } from '../db/calls.ts'
 import { toUsd, type Usd } from '../money.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { getAgent, statusOf } from './agents.ts'
+import { agentIdOf, getAgent, statusOf } from './agents.ts'
 import { amount, readJson, readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 
@@ -32,13 +32,13 @@ export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCal
 export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
   const { state, ledger, calls, logRedactor } = parts
   return new Hono<Env>()
-    .get('/:id/calls', guard('viewer'), (context) => {
+    .get('/:id/calls', guard('viewer'), async (context) => {
       const { id } = getAgent(state, context.req.param('id'))
-      const rows = calls.find({ agentId: id, ...readQuery(context, CALLS) })
+      const rows = await calls.find({ agentId: id, ...readQuery(context, CALLS) })
       return context.json({ calls: rows.map(shownCall) })
     })
     .post('/:id/calls/:call/correct', guard('admin'), async (context) => {
-      const { id: agentId } = getAgent(state, context.req.param('id'))
+      const agentId = await agentIdOf(parts, context)
       const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
       const correction_id = ledger.correct({
         agentId,
@@ -50,7 +50,7 @@ export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
       return context.json({ ...statusOf(parts, agentId), correction_id })
     })
     .post('/:id/calls/:call/resolve', guard('admin'), async (context) => {
-      const { id: agentId } = getAgent(state, context.req.param('id'))
+      const agentId = await agentIdOf(parts, context)
       const resolution = await readJson(context, RESOLUTION)
       ledger.resolve({
         agentId,

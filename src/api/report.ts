@@ -2,6 +2,7 @@
  * What an agent did and cost: as JSON, as a document to read and print, or each row of its ledger as CSV; and what all
  * of them cost together.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
@@ -9,11 +10,11 @@ import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
-import type { EventType } from '../events.ts'
+import type { EventType, RuntimeEvent } from '../events.ts'
 import { figures, limitsOf } from '../state/figures.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { type AgentStatus, getAgent, statusOf } from './agents.ts'
+import { type AgentStatus, agentIdOf, getAgent, statusOf } from './agents.ts'
 import { readQuery } from './body.ts'
 import { type CallParts, type ShownCall, shownCall } from './calls.ts'
 import type { Env, Guard } from './guard.ts'
@@ -25,7 +26,8 @@ export interface AgentReport extends AgentStatus {
   circuits: CircuitView[]
 }
 
-const PAGE = 1_000
+/** A few ms of reading and writing. */
+const PAGE = 500
 
 export interface ReportParts extends CallParts {
   database: Database
@@ -38,7 +40,7 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
       context.json({ server_time: isoTime(state.now()), costs: await costReport(calls, {}) }),
     )
     .get('/api/agents/:id/report', guard('viewer'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const id = await agentIdOf(parts, context)
       const { format } = readQuery(context, REPORT_FORMAT)
       if (format === 'json') return context.json(await agentReport(parts, id))
       if (format === 'html') return context.html(reportPage(await reportFacts(parts, id)))
@@ -46,8 +48,9 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
       context.header('content-disposition', `attachment; filename="${id}.csv"`)
       return stream(context, async (body) => {
         await body.write(`${CSV_HEADER}\r\n`)
-        for (let before: string | undefined; !body.aborted; ) {
-          const page = calls.find({ agentId: id, limit: PAGE, before })
+        // A client that reads fast never makes it wait, and others are to have their turn.
+        for (let before: string | undefined; !body.aborted; await nextTurn()) {
+          const page = await calls.find({ agentId: id, limit: PAGE, before })
           await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
           if (page.length < PAGE) return
           before = page.at(-1)!.id
@@ -85,12 +88,10 @@ const MOMENTS_OF_A_KIND = 50
 async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts> {
   const { state, calls, database } = parts
   const costs = await costReport(calls, { agentId: id })
+  const rows = (await calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
+  const { moments, traces } = await lookBack(state, id, rows)
   const agent = getAgent(state, id)
   const nowMs = state.now()
-  const moments = MOMENTS.flatMap((type) => state.findEvents({ type, limit: MOMENTS_OF_A_KIND }))
-    .filter((event) => event.agent_id === id || (event.agent_id === null && event.at >= agent.started_at))
-    .sort((a, b) => a.seq - b.seq)
-  const rows = calls.find({ agentId: id, limit: CALLS_SHOWN })
   return {
     at: isoTime(nowMs),
     agent,
@@ -99,24 +100,42 @@ async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts>
     costs,
     circuits: Object.values(state.read().circuits),
     incidents: incidentTable(database).find({ agentId: id, limit: CALLS_SHOWN }),
-    moments,
-    calls: traced(rows.map(shownCall), state, id),
+    moments: moments.reverse(),
+    // Events are kept for a week, the ledger for good: of an older call only its row is shown.
+    calls: rows.map((call) => ({ ...call, ...(traces.get(call.id) ?? NO_TRACE) })),
   }
 }
 
-/** Events are kept for a week, the ledger for good: of an older call only its row is told. */
-function traced(calls: readonly ShownCall[], state: StateManager, agentId: string): TracedCall[] {
-  const told = new Map<string, Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>>()
-  for (const type of ['call.completed', 'call.failed', 'service.called'] as const) {
-    for (const event of state.findEvents({ type, agentId, limit: CALLS_SHOWN })) {
-      const { call_id, latency_ms, redactions = null, tier = null } = event.data as TraceData
-      told.set(call_id, { latency_ms, redactions, tier })
+const CALL_EVENTS = ['call.completed', 'call.failed', 'service.called'] as const satisfies EventType[]
+type Trace = Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>
+const NO_TRACE: Trace = { latency_ms: null, redactions: null, tier: null }
+
+/** From the newest event to the agent's first: its moments, newest first, and what events tell of these calls. */
+async function lookBack(state: StateManager, id: string, calls: readonly ShownCall[]) {
+  const moments: RuntimeEvent[] = []
+  const traces = new Map<string, Trace>()
+  const wanted = new Set(calls.map((call) => call.id))
+  const left = new Map<string, number>(MOMENTS.map((type) => [type, MOMENTS_OF_A_KIND]))
+  const oldest = calls.at(-1)?.started_at ?? ''
+  const types = new Set<string>([...MOMENTS, ...CALL_EVENTS])
+  for await (const events of state.eventsSince(id, types)) {
+    for (const event of events) {
+      const places = left.get(event.type)
+      if (places === undefined) {
+        const { call_id, latency_ms, redactions = null, tier = null } = event.data as TraceData
+        if (wanted.delete(call_id)) traces.set(call_id, { latency_ms, redactions, tier })
+      } else if (places > 0 && (event.agent_id === id || event.agent_id === null)) {
+        left.set(event.type, places - 1)
+        moments.push(event)
+      }
+    }
+    // Earlier ones tell nothing of what is shown.
+    const isTraced = wanted.size === 0 || (events.at(-1)?.at ?? oldest) < oldest
+    for (const type of [...MOMENTS.filter((kind) => left.get(kind) === 0), ...(isTraced ? CALL_EVENTS : [])]) {
+      types.delete(type)
     }
   }
-  return calls.map((call) => ({
-    ...call,
-    ...(told.get(call.id) ?? { latency_ms: null, redactions: null, tier: null }),
-  }))
+  return { moments, traces }
 }
 
 interface TraceData {

@@ -29,9 +29,9 @@ export function stateRoutes({ state, database, circuits, alerts, vault }: StateP
       const snapshot = state.read()
       return context.json({ seq: snapshot.seq, server_time: isoTime(state.now()), snapshot })
     })
-    .get('/events', guard('viewer'), (context) => {
+    .get('/events', guard('viewer'), async (context) => {
       const { agent_id: agentId, ...query } = readQuery(context, EVENTS)
-      const events = state.findEvents({ ...query, agentId })
+      const events = await state.searchEvents({ ...query, agentId })
       return context.json({ events, next: events.length === query.limit ? events.at(-1)!.seq : null })
     })
     .get('/circuits', guard('viewer'), (context) => context.json({ circuits: Object.values(state.read().circuits) }))

@@ -11,7 +11,7 @@
  */
 import { type Clock, isoTime } from '../clock.ts'
 import { type BudgetTable, budgetTable } from '../db/budgets.ts'
-import { type CallTable, callTable } from '../db/calls.ts'
+import { type CallTable, callTable, type Totals } from '../db/calls.ts'
 import type { Database } from '../db/database.ts'
 import { type MetaTable, metaTable } from '../db/meta.ts'
 import { CageError } from '../errors.ts'
@@ -57,6 +57,7 @@ export class Accounts {
   readonly #agents = new Map<AgentId, Account>()
   /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
   readonly #runs = new Map<RunId, Account>()
+  readonly #loading = new Map<AgentId, Promise<void>>()
   /** Parts of an agent's work that have a limit of their own, by the run they count as. */
   readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
   /** What the configuration says. */
@@ -120,6 +121,26 @@ export class Accounts {
       period_starts_at: this.#periodStart ?? null,
     })
     this.#agents.delete(agentId)
+    this.#agent(agentId)
+  }
+
+  /**
+   * Adds up what an agent has spent; undefined when that was done since the start. Whoever cannot wait need not: its
+   * budget is then added up at once, which takes longer the more calls there are.
+   */
+  load(agentId: AgentId): Promise<void> | undefined {
+    if (this.#agents.has(agentId)) return undefined
+    const loading = this.#loading.get(agentId) ?? this.#load(agentId).finally(() => this.#loading.delete(agentId))
+    this.#loading.set(agentId, loading)
+    return loading
+  }
+
+  async #load(agentId: AgentId): Promise<void> {
+    if (!this.#budgets.find(agentId)) return
+    const since = this.#periodStart
+    const totals = await this.#calls.totalsInTurns({ agentId, since })
+    // Somebody did not wait, or what is to be added up is another by now.
+    if (!this.#agents.has(agentId) && since === this.#periodStart) this.#agent(agentId, totals)
   }
 
   /** The agent's own budget, in this period. Throws CageError `not_found` for an agent without one. */
@@ -262,13 +283,13 @@ export class Accounts {
     return runId === null ? undefined : this.#parts.get(runId)
   }
 
-  #agent(agentId: AgentId): Account {
+  #agent(agentId: AgentId, totals?: Totals): Account {
     const known = this.#agents.get(agentId)
     if (known) return known
     const row = this.#budgets.find(agentId)
     if (!row) throw new CageError('not_found', `agent ${agentId} has no budget`, { facts: { agent_id: agentId } })
     const { limit_nanos: limit, warned_limit_nanos, exhausted_limit_nanos, period_starts_at } = row
-    const account = new Account('agent', limit, this.#totals(agentId))
+    const account = new Account('agent', limit, totals ?? this.#totals(agentId))
     this.#agents.set(agentId, account)
     if (this.#periodStart !== undefined && period_starts_at !== this.#periodStart) {
       this.#tellPeriod(agentId, account)

@@ -126,6 +126,8 @@ export class Ledger {
    * CageError `database_unusable` when the row cannot be written. Nothing is held when it throws.
    */
   async hold(request: HoldRequest, signal?: AbortSignal): Promise<Hold> {
+    const loading = this.accounts.load(request.agentId)
+    if (loading) await loading
     const deadline = this.#clock.monotonic() + WAIT_FOR_HELD_MS
     const payers = this.accounts.payersOf(request)
     for (;;) {

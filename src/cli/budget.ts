@@ -188,7 +188,7 @@ const BY = 'command line'
 async function atServerOrFile<T>(
   flags: ClientFlags,
   terminal: Terminal,
-  work: { file: (stored: Stored, config: Config) => T; server: (client: Client) => Promise<T> },
+  work: { file: (stored: Stored, config: Config) => T | Promise<T>; server: (client: Client) => Promise<T> },
 ): Promise<T> {
   const { config } = loadFlags(flags, terminal)
   if (terminal.env.serverUrl === undefined && (await isUnserved(config))) {
@@ -304,10 +304,10 @@ async function listCalls(flags: ClientFlags, terminal: Terminal, named: string, 
     string
   >
   return atServerOrFile(flags, terminal, {
-    file: (stored) => {
+    file: async (stored) => {
       const id = storedId(stored, named)
       stored.ledger.accounts.balance(id)
-      return stored.calls.find({ agentId: id, ...check(CALLS, query, 'the query') }).map(shownCall)
+      return (await stored.calls.find({ agentId: id, ...check(CALLS, query, 'the query') })).map(shownCall)
     },
     server: async (client) => {
       const id = encodeURIComponent(await agentIdOf(client, named))

@@ -1,4 +1,5 @@
-import { and, desc, eq, gt, gte, lt, sql, sum } from 'drizzle-orm'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { and, desc, eq, gt, gte, lt, lte, sql, sum } from 'drizzle-orm'
 import type { Nanodollars } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
@@ -45,8 +46,18 @@ export type CostRow = Pick<
   'agent_id' | 'id' | 'kind' | 'target' | 'model' | 'state' | 'held_nanos' | 'cost_nanos'
 > & { counted_at: string }
 
+/** `spentBefore`: before the time that was asked for. */
+export interface Totals {
+  spent: Nanodollars
+  spentBefore: Nanodollars
+  held: Nanodollars
+}
+
 /** How much of whom is asked for: one agent, or everybody. */
 export type Scope = { agentId?: string }
+
+/** A few ms of reading, also on a busy machine. */
+const MAX_WINDOW_ROWS = 1_000
 
 export type CallTable = ReturnType<typeof callTable>
 
@@ -60,6 +71,16 @@ export function callTable({ orm }: Database) {
     `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
        status = :status, code = :code, ended_at = :ended_at
      WHERE agent_id = :agent_id AND id = :id AND state = 'held'`,
+  )
+  const totalsPage = orm.$client.prepare<
+    { agentId: string; after: string; since: string; limit: number },
+    { spent: number | null; spent_before: number | null; held: number | null; rows: number; last: string }
+  >(
+    `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
+       sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
+       sum(CASE WHEN state IN ('held', 'unresolved') THEN held_nanos ELSE 0 END) AS held,
+       count(*) AS rows, max(id) AS last
+     FROM (SELECT * FROM calls WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
   )
 
   return {
@@ -84,11 +105,7 @@ export function callTable({ orm }: Database) {
         .get(),
 
     /** What one agent, or all, have spent: since a time and before it; and what calls without an end hold. */
-    totals({ agentId, since }: Scope & { since?: string }): {
-      spent: Nanodollars
-      spentBefore: Nanodollars
-      held: Nanodollars
-    } {
+    totals({ agentId, since }: Scope & { since?: string }): Totals {
       const row = orm
         .select({
           all: sum(calls.cost_nanos).mapWith(Number),
@@ -102,6 +119,21 @@ export function callTable({ orm }: Database) {
         .get()
       const spentBefore = row?.before ?? 0
       return { spent: (row?.all ?? 0) - spentBefore, spentBefore, held: row?.held ?? 0 }
+    },
+
+    /**
+     * The same of one agent, some rows at a time: others work meanwhile. Only while nothing of this agent is written.
+     */
+    async totalsInTurns({ agentId, since }: { agentId: string; since: string | undefined }): Promise<Totals> {
+      const totals: Totals = { spent: 0, spentBefore: 0, held: 0 }
+      for (let after = ''; ; await nextTurn()) {
+        const page = totalsPage.get({ agentId, after, since: since ?? '', limit: MAX_WINDOW_ROWS })!
+        totals.spent += page.spent ?? 0
+        totals.spentBefore += page.spent_before ?? 0
+        totals.held += page.held ?? 0
+        if (page.rows < MAX_WINDOW_ROWS) return totals
+        after = page.last
+      }
     },
 
     /** Marks what a killed server left open, and returns those rows. */
@@ -142,24 +174,37 @@ export function callTable({ orm }: Database) {
       return total(eq(calls.id, id)) + total(eq(calls.corrects, id))
     },
 
-    /** An agent's rows of the ledger, newest first. */
-    find({ agentId, state, kind, from, to, before, limit }: CallQuery): CallRow[] {
-      return orm
-        .select()
-        .from(calls)
-        .where(
-          and(
-            eq(calls.agent_id, agentId),
-            state === undefined ? undefined : eq(calls.state, state),
-            kind === undefined ? undefined : eq(calls.kind, kind),
-            from === undefined ? undefined : gte(calls.started_at, from),
-            to === undefined ? undefined : lt(calls.started_at, to),
-            before === undefined ? undefined : lt(calls.id, before),
-          ),
+    /**
+     * An agent's rows of the ledger, newest first. Looks at MAX_WINDOW_ROWS rows at a time and lets others work between, as
+     * few of very many may be asked for.
+     */
+    async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
+      const found: CallRow[] = []
+      let beyond = before === undefined ? undefined : lt(calls.id, before)
+      for (;;) {
+        const next = and(eq(calls.agent_id, agentId), beyond)
+        const newestFirst = orm.select({ id: calls.id }).from(calls).where(next).orderBy(desc(calls.id))
+        const end = newestFirst.limit(1).offset(MAX_WINDOW_ROWS).get()
+        const fits = and(
+          next,
+          end && gt(calls.id, end.id),
+          state === undefined ? undefined : eq(calls.state, state),
+          kind === undefined ? undefined : eq(calls.kind, kind),
+          from === undefined ? undefined : gte(calls.started_at, from),
+          to === undefined ? undefined : lt(calls.started_at, to),
         )
-        .orderBy(desc(calls.id))
-        .limit(limit)
-        .all()
+        const page = orm
+          .select()
+          .from(calls)
+          .where(fits)
+          .orderBy(desc(calls.id))
+          .limit(limit - found.length)
+          .all()
+        found.push(...page)
+        if (!end || found.length === limit) return found
+        beyond = lte(calls.id, end.id)
+        await nextTurn()
+      }
     },
 
     /** A page of what a report adds up, in the order of the table; `after`: the last row of the page before. */

@@ -1,4 +1,5 @@
-import { and, asc, desc, eq, gt, inArray, lt, lte, max } from 'drizzle-orm'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { and, asc, desc, eq, gt, inArray, lt, lte, max, min } from 'drizzle-orm'
 import type { Level, RuntimeEvent } from '../events.ts'
 import type { Database } from './database.ts'
 import { events } from './schema.ts'
@@ -15,6 +16,9 @@ export interface EventQuery {
   limit: number
 }
 
+/** A few ms of reading, also on a busy machine. */
+const MAX_WINDOW = 1_000
+
 export type EventTable = ReturnType<typeof eventTable>
 
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
@@ -24,32 +28,85 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
      VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
   )
 
+  /** `above`, `below`: neither is in it. */
+  const page = (
+    { agentId, level, type, limit }: Pick<EventQuery, 'agentId' | 'level' | 'limit'> & { type?: readonly string[] },
+    { above, below }: { above: number | undefined; below: number | undefined },
+    isOldestFirst: boolean,
+  ): RuntimeEvent[] => {
+    const rows = orm
+      .select()
+      .from(events)
+      .where(
+        and(
+          above === undefined ? undefined : gt(events.seq, above),
+          below === undefined ? undefined : lt(events.seq, below),
+          agentId === undefined ? undefined : eq(events.agent_id, agentId),
+          level === undefined ? undefined : inArray(events.level, level),
+          type === undefined ? undefined : inArray(events.type, [...type]),
+        ),
+      )
+      .orderBy(isOldestFirst ? asc(events.seq) : desc(events.seq))
+      .limit(limit)
+      .all()
+    return rows as RuntimeEvent[]
+  }
+  const edges = () =>
+    orm
+      .select({ first: min(events.seq), last: max(events.seq) })
+      .from(events)
+      .get()
+  const find = ({ type, after, before, ...query }: EventQuery): RuntimeEvent[] =>
+    page(
+      { ...query, ...(type !== undefined && { type: [type] }) },
+      { above: after, below: before },
+      after !== undefined,
+    )
+
   return {
     insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
 
-    lastSeq: (): number =>
-      orm
-        .select({ seq: max(events.seq) })
-        .from(events)
-        .get()?.seq ?? 0,
+    lastSeq: (): number => edges()?.last ?? 0,
 
-    find({ after, before, agentId, level, type, limit }: EventQuery): RuntimeEvent[] {
-      const rows = orm
-        .select()
+    /** The first event of an agent. */
+    firstOf: (agentId: string): number | undefined =>
+      orm
+        .select({ seq: min(events.seq) })
         .from(events)
-        .where(
-          and(
-            after === undefined ? undefined : gt(events.seq, after),
-            before === undefined ? undefined : lt(events.seq, before),
-            agentId === undefined ? undefined : eq(events.agent_id, agentId),
-            level === undefined ? undefined : inArray(events.level, level),
-            type === undefined ? undefined : eq(events.type, type),
-          ),
-        )
-        .orderBy(after === undefined ? desc(events.seq) : asc(events.seq))
-        .limit(limit)
-        .all()
-      return rows as RuntimeEvent[]
+        .where(eq(events.agent_id, agentId))
+        .get()?.seq ?? undefined,
+
+    find,
+
+    /** The same for queries that may have to look at very many events: others work meanwhile. */
+    async search(query: EventQuery): Promise<RuntimeEvent[]> {
+      if (query.type === undefined && query.level === undefined) return find(query)
+      const { first, last } = edges() ?? {}
+      const isOldestFirst = query.after !== undefined
+      let above = Math.max(query.after ?? 0, (first ?? 0) - 1)
+      let below = Math.min(query.before ?? Number.MAX_SAFE_INTEGER, (last ?? 0) + 1)
+      const found: RuntimeEvent[] = []
+      for (; below - above > 1 && found.length < query.limit; await nextTurn()) {
+        const window = isOldestFirst
+          ? { after: above, before: Math.min(below, above + MAX_WINDOW + 1) }
+          : { after: Math.max(above, below - MAX_WINDOW - 1), before: below }
+        const { type, level, agentId } = query
+        const limit = query.limit - found.length
+        const wanted = { level, agentId, limit, ...(type !== undefined && { type: [type] }) }
+        found.push(...page(wanted, { above: window.after, below: window.before }, isOldestFirst))
+        if (isOldestFirst) above = window.before - 1
+        else below = window.after + 1
+      }
+      return found
+    },
+
+    /** Events of these types after a `seq`, newest first, some at a time: others work meanwhile. */
+    async *newestFirst(types: ReadonlySet<string>, after: number): AsyncGenerator<RuntimeEvent[]> {
+      for (let below = (edges()?.last ?? 0) + 1; below - after > 1; await nextTurn()) {
+        const above = Math.max(after, below - MAX_WINDOW - 1)
+        yield page({ type: [...types], limit: MAX_WINDOW }, { above, below }, false)
+        below = above + 1
+      }
     },
 
     /** Forgets events up to `seq`, however young. */

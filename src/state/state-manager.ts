@@ -110,6 +110,10 @@ export class StateManager {
    * Never throws for a fault of the disk.
    */
   record(event: NewEvent, alongside?: () => void): void {
+    if (event.type === 'agent.output' && this.#pending.length >= OUTPUT_WAITING) {
+      this.#lostLines += 1
+      return
+    }
     this.#enqueue(event, alongside)
     if (!this.#retry) this.#drain()
   }
@@ -146,9 +150,19 @@ export class StateManager {
     return () => this.#writers.delete(write)
   }
 
-  /** Stored events, for pages of the log. */
+  /** Stored events that are found at once: without a type or a level, or among few. */
   findEvents(query: EventQuery): RuntimeEvent[] {
     return this.#events.find(query)
+  }
+
+  /** Stored events, for pages of the log. */
+  searchEvents(query: EventQuery): Promise<RuntimeEvent[]> {
+    return this.#events.search(query)
+  }
+
+  /** Stored events of these types since an agent began, of everybody, newest first. */
+  eventsSince(agentId: string, types: ReadonlySet<string>): AsyncGenerator<RuntimeEvent[]> {
+    return this.#events.newestFirst(types, (this.#events.firstOf(agentId) ?? this.#snapshot.seq + 1) - 1)
   }
 
   /** Writes what waits, saves the snapshot, and forgets its listeners. */
@@ -162,10 +176,6 @@ export class StateManager {
   }
 
   #enqueue(event: NewEvent, alongside: (() => void) | undefined, reject?: (error: unknown) => void): void {
-    if (event.type === 'agent.output' && this.#pending.length >= OUTPUT_WAITING) {
-      this.#lostLines += 1
-      return
-    }
     const { clean } = this.#options
     const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })

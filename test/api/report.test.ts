@@ -1,4 +1,6 @@
 /** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
+import { join } from 'node:path'
+import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CostReport, costReport } from '../../src/budget/report.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -8,6 +10,7 @@ import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
 import { answers, startFakeService } from '../breaker/support.ts'
 import { answer, resets, sends, streams } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
+import { turnsDuring } from '../support/turns.ts'
 
 const sum = (amounts: string[]): string => amounts.reduce(addUsd, '0')
 const costs = (parts: { cost_usd: string }[]): string => sum(parts.map(({ cost_usd }) => cost_usd))
@@ -250,4 +253,29 @@ test('the document draws spending over time until the agent tells how far it is'
   const data = { done: 1, total: 10, unit: 'leads', label: null }
   cage.runtime.state.record({ type: 'progress.updated', level: 'INFO', agent_id: agent.id, message: '1 / 10', data })
   expect(await document()).toContain('aria-label="Spending over the work done: $0.005 after 1"')
+})
+
+test('a report of very many calls gives others their turn all the time, in each form', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const { access_token } = await cage.login()
+  const insert = new Sqlite(join(cage.folder, 'state.db'))
+  const row = insert.prepare(
+    `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
+     VALUES (?, ?, 'llm', 'openai', 'penny', 'charged', 5, 0, '2026-01-01', '2026-01-01')`,
+  )
+  insert.transaction(() => {
+    for (let number = 0; number < 20_000; number++) row.run(agent.id, `call-${String(number).padStart(9, '0')}`)
+  })()
+  insert.close()
+  for (const [format, least] of [
+    ['csv', 20_000 / 500],
+    ['html', 20_000 / 500],
+    ['json', 20_000 / 500],
+  ] as const) {
+    const path = `/api/agents/${agent.id}/report?format=${format}`
+    const { turns, result } = await turnsDuring(() => cage.get(path, access_token))
+    expect([format, result.status]).toEqual([format, 200])
+    expect(turns, format).toBeGreaterThan(least)
+  }
 })

@@ -193,7 +193,7 @@ describe('the rows of the ledger', () => {
     expect(calls.totals({ agentId: 'nobody' })).toEqual({ spent: 0, spentBefore: 0, held: 0 })
   })
 
-  test('that a killed server left open keep their hold and say why', () => {
+  test('that a killed server left open keep their hold and say why', async () => {
     const calls = callTable(open())
     calls.insertHeld(held('call-1'))
     calls.insertHeld(held('call-2'))
@@ -201,7 +201,7 @@ describe('the rows of the ledger', () => {
     calls.markUnresolved('2026-01-02T04:00:00.000Z')
     calls.markUnresolved('2026-01-02T05:00:00.000Z')
     expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
-    expect(calls.find({ agentId: 'lg-1', limit: 9 })).toEqual(
+    expect(await calls.find({ agentId: 'lg-1', limit: 9 })).toEqual(
       expect.arrayContaining([
         expect.objectContaining({
           id: 'call-2',

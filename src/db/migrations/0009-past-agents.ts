@@ -10,5 +10,4 @@ CREATE TABLE past_agents (
   view TEXT NOT NULL
 ) STRICT;
 CREATE INDEX past_agents_started ON past_agents (started_at);
-CREATE INDEX runs_agent ON runs (agent_id);
 `

@@ -1,7 +1,6 @@
 /** Anthropic. */
 import type { ErrorCode } from '../../errors.ts'
 import type { Dialect, Route } from '../dialect.ts'
-import { fields } from './fields.ts'
 import { messages } from './messages.ts'
 
 export const anthropic: Dialect = {
@@ -15,10 +14,7 @@ export const anthropic: Dialect = {
     ANTHROPIC_API_BASE: address,
   }),
   keyOf: (headers) => headers['x-api-key']?.toString(),
-  fields,
-  signed: new Set(['thinking', 'redacted_thinking']),
   authenticate: (key) => ({ 'x-api-key': key }),
-  requestHeaders: /^anthropic-/,
   replyHeaders: /^anthropic-/,
   pathPrefix: '/v1',
 

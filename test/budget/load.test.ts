@@ -1,0 +1,93 @@
+/** What an agent has spent is added up in turns, so that others do not wait for a long ledger. */
+import { expect, onTestFinished, test } from 'vitest'
+import { openLedger } from '../../src/budget/ledger.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { callTable } from '../../src/db/calls.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { HandClock } from '../breaker/support.ts'
+import { turnsDuring } from '../support/turns.ts'
+
+const ROWS = 12_345
+
+function open(budget: object = {}) {
+  const clock = new HandClock()
+  const database = openDatabase({ path: ':memory:' })
+  const onFault = (error: unknown) => {
+    throw error
+  }
+  const state = new StateManager({ database, clock, retentionDays: 7, onFault })
+  const start = () => openLedger(configSchema.parse({ budget }).budget, { database, state, clock })
+  const before = start()
+  for (const agentId of ['w-1', 'w-2']) before.accounts.openAccount(agentId, 1_000_000)
+  before.close()
+  onTestFinished(() => {
+    state.close()
+    database.close()
+  })
+  /** As after a restart. */
+  const restart = () => {
+    const ledger = start()
+    onTestFinished(() => ledger.close())
+    return ledger
+  }
+  return { clock, database, restart }
+}
+
+/** So many calls of one nanodollar each, the last three of them open. */
+function fill({ database }: ReturnType<typeof open>, agentId: string, endedAt: (number: number) => string): void {
+  const insert = database.orm.$client.prepare(
+    `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
+     VALUES (?, ?, 'llm', 'openai', 'penny', ?, 5, ?, '2026-01-01', ?)`,
+  )
+  database.transaction(() => {
+    for (let number = 0; number < ROWS; number++) {
+      const isOpen = number >= ROWS - 3
+      const id = `call-${String(number).padStart(9, '0')}`
+      insert.run(agentId, id, isOpen ? 'unresolved' : 'charged', isOpen ? 0 : 1, endedAt(number))
+    }
+  })
+}
+
+test.each([{}, { period: { every: 'day', time_zone: 'UTC' } }])(
+  'the same is added up in turns as at once, with %j',
+  async (budget) => {
+    const world = open(budget)
+    const today = new Date(world.clock.now()).toISOString()
+    for (const agentId of ['w-1', 'w-2']) {
+      fill(world, agentId, (number) => (number % 2 ? today : '2020-01-01T00:00:00.000Z'))
+    }
+    const { accounts } = world.restart()
+    const { turns } = await turnsDuring(async () => accounts.load('w-1'))
+    expect(turns).toBeGreaterThan(10)
+    expect(accounts.load('w-1')).toBeUndefined()
+    expect(accounts.balance('w-1')).toEqual(accounts.balance('w-2'))
+    expect(accounts.balance('w-1').held).toBe(15)
+    const { spent, spentBefore } = callTable(world.database).totals({ agentId: 'w-1' })
+    expect(spent + spentBefore).toBe(ROWS - 3)
+  },
+)
+
+test('whoever does not wait is right as well, and what is charged meanwhile counts once', async () => {
+  const world = open()
+  fill(world, 'w-1', () => '2026-01-01')
+  const ledger = world.restart()
+  const loading = ledger.accounts.load('w-1')
+  expect(ledger.accounts.balance('w-1').spent).toBe(ROWS - 3)
+  const most = 100
+  const request = {
+    agentId: 'w-1',
+    runId: null,
+    callId: 'call-new',
+    kind: 'llm',
+    target: 'openai',
+    model: 'm',
+    most,
+  } as const
+  const hold = await ledger.hold(request)
+  ledger.charge(hold, { cost: 70 }).write()
+  await loading
+  expect(ledger.accounts.balance('w-1')).toMatchObject({ spent: ROWS - 3 + 70, held: 15 })
+  expect(ledger.accounts.load('nobody')).toBeInstanceOf(Promise)
+  await expect(ledger.accounts.load('nobody')).resolves.toBeUndefined()
+})

@@ -1,0 +1,83 @@
+/** Looking for a few rows among very many lets others work, and finds the same as looking at all at once. */
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { callTable } from '../../src/db/calls.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { type EventQuery, eventTable } from '../../src/db/events.ts'
+import { turnsDuring } from '../support/turns.ts'
+
+const ROWS = 10_000
+const id = (number: number) => `call-${String(number).padStart(9, '0')}`
+
+function filled() {
+  const database = openDatabase({ path: ':memory:' })
+  onTestFinished(() => database.close())
+  const call = database.orm.$client.prepare(
+    `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
+     VALUES (?, ?, 'llm', 'openai', 'penny', ?, 5, 1, '2026-01-01', '2026-01-01')`,
+  )
+  const event = database.orm.$client.prepare(
+    "INSERT INTO events (seq, at, agent_id, level, type, message, data) VALUES (?, '2026-01-01', ?, ?, ?, 'x', '{}')",
+  )
+  database.transaction(() => {
+    for (let number = 1; number <= ROWS; number++) {
+      const isRare = number % 2_500 === 0
+      call.run(number % 3 ? 'w-1' : 'w-2', id(number), isRare ? 'unresolved' : 'charged')
+      // Some are forgotten.
+      if (number > 100)
+        event.run(number, number % 2 ? 'w-1' : null, isRare ? 'CRIT' : 'INFO', isRare ? 'audit.broken' : 'agent.output')
+    }
+  })
+  return database
+}
+
+describe('calls', () => {
+  test('of a rare state are found in turns, newest first, page by page', async () => {
+    const calls = callTable(filled())
+    const { turns, result } = await turnsDuring(() => calls.find({ agentId: 'w-1', state: 'unresolved', limit: 9 }))
+    expect(result.map((row) => row.id)).toEqual([10_000, 5_000, 2_500].map(id))
+    expect(turns).toBeGreaterThan(5)
+    const page = await calls.find({ agentId: 'w-1', state: 'unresolved', limit: 1, before: id(10_000) })
+    expect(page.map((row) => row.id)).toEqual([id(5_000)])
+  })
+
+  test('are all there, once each, also across the borders of what is looked at together', async () => {
+    const calls = callTable(filled())
+    const all: string[] = []
+    for (let before: string | undefined; ; before = all.at(-1)) {
+      const page = await calls.find({ agentId: 'w-1', limit: 777, before })
+      all.push(...page.map((row) => row.id))
+      if (page.length < 777) break
+    }
+    const whole = Array.from({ length: ROWS }, (_, index) => ROWS - index).filter((number) => number % 3)
+    expect(all).toEqual(whole.map(id))
+  })
+})
+
+describe('events', () => {
+  test.each<EventQuery>([
+    { type: 'audit.broken', limit: 9 },
+    { type: 'audit.broken', limit: 2 },
+    { type: 'audit.broken', after: 2_500, limit: 9 },
+    { type: 'audit.broken', after: 0, limit: 3 },
+    { level: ['CRIT'], before: 7_500, limit: 9 },
+    { level: ['INFO'], type: 'agent.output', agentId: 'w-1', before: 4_000, limit: 1_500 },
+    { type: 'agent.output', after: 9_990, limit: 100 },
+    { type: 'agent.output', after: 20_000, limit: 100 },
+    { type: 'nothing.happened', limit: 9 },
+    { after: 9_000, limit: 9 },
+  ])('of %j are the same in turns as at once', async (query) => {
+    const events = eventTable(filled())
+    const { turns, result } = await turnsDuring(() => events.search(query))
+    expect(result).toEqual(events.find(query))
+    if (result.length < query.limit && (query.after ?? 0) === 0 && query.before === undefined)
+      expect(turns).toBeGreaterThan(5)
+  })
+
+  test('of some types since a time come newest first, and each once', async () => {
+    const seen: number[] = []
+    for await (const events of eventTable(filled()).newestFirst(new Set(['audit.broken']), 3_000)) {
+      seen.push(...events.map(({ seq }) => seq))
+    }
+    expect(seen).toEqual([10_000, 7_500, 5_000])
+  })
+})
