@@ -255,7 +255,9 @@ class AgentRuntime:
         return self._begin_part(agent, None)
 
     def _begin_part(self, around: Link, limit: str | None) -> Link:
-        begun = around.call("POST", "/begin", {} if limit is None else {"budget_usd": limit})
+        # With it the server binds the part to this process, and no address needs to hold a token.
+        asked = {"pid": os.getpid()} if limit is None else {"pid": os.getpid(), "budget_usd": limit}
+        begun = around.call("POST", "/begin", asked)
         return around.with_token(begun["token"], begun["agent_id"], begun.get("gateway"))
 
     def _warn_of_laxer(self, around: Link) -> None:

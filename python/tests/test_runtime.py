@@ -91,6 +91,20 @@ def test_a_block_has_a_server_of_its_own_a_hard_budget_redaction_and_leaves_noth
     assert not list(folder.glob("iron_state*"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no server can see which process calls it")
+def test_no_address_holds_a_token_and_a_child_calls_as_the_block_does(provider: Server) -> None:
+    ask = "import iron_cage; print(iron_cage.ChatClient().complete('penny', [{'role': 'user', 'content': 'Hi'}]).text)"
+    with AgentRuntime(budget=1):
+        for address in (os.environ["OPENAI_BASE_URL"], os.environ["ANTHROPIC_BASE_URL"], iron_cage.service_url("crm")):
+            assert "/gateway/run-" in address
+            assert os.environ["IRON_CAGE_TOKEN"] not in address
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+        child = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, env=environment, start_new_session=True)
+        assert (child.stdout, child.stderr) == ("Write to [EMAIL_REDACTED]\n", "")
+        assert call() == "Write to [EMAIL_REDACTED]"
+    assert [request.headers["authorization"] for request in provider.requests] == ["Bearer sk-of-the-test"] * 2
+
+
 def test_an_exception_stops_the_server_and_the_dashboard_says_failed(folder: Path) -> None:
     with pytest.raises(ZeroDivisionError), AgentRuntime(budget=1, name="broken", db=folder / "kept.db"):
         1 / 0

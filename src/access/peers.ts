@@ -80,6 +80,18 @@ export class Peers {
     return looking
   }
 
+  /** The process with this pid, when it is the one at the other end. Never rejects. */
+  async claim(connection: Connection, agentId: AgentId, pid: number): Promise<RunProcess | undefined> {
+    if (!this.#canLook) return undefined
+    try {
+      const socket = (await findSockets([connection])).get(connection)
+      const started = await processStarted(pid)
+      return socket && started && (await isOpenIn(pid, socket.inode)) ? { agentId, pid, started } : undefined
+    } catch {
+      return undefined
+    }
+  }
+
   #look(connection: Connection, process: RunProcess): Promise<Peer> {
     return new Promise((resolve) => {
       // The first begins; who comes while it looks waits for the next reading.

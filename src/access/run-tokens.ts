@@ -46,6 +46,11 @@ export class RunTokens {
     for (const run of this.#byHash.values()) if (run.runId === runId) run.process = process
   }
 
+  /** The process that a run without any can be bound to: the caller, who says what its pid is; undefined where it is not so. */
+  processOf(connection: Connection, agentId: AgentId, pid: number): Promise<RunProcess | undefined> {
+    return this.#peers.claim(connection, agentId, pid)
+  }
+
   /** Ends every token of a run at once. */
   revoke(runId: RunId): void {
     this.#byId.delete(runId)

@@ -70,7 +70,7 @@ export function guard({ sessions, runTokens, apiTokens, refusals, audit }: Guard
 }
 
 /** Undefined where no network is between, as in commands that work on the database file. */
-const connectionOf = ({ env }: Context): Connection =>
+export const connectionOf = ({ env }: Context): Connection =>
   (env as { incoming?: { socket: Connection } } | undefined)?.incoming?.socket ?? {}
 
 /** Two tokens may have the same name. */

@@ -9,23 +9,24 @@ import { CageError } from '../errors.ts'
 import { newRunId } from '../ids.ts'
 import { getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
-import type { Env } from './guard.ts'
+import { connectionOf, type Env } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
 
 /**
- * `POST /begin` {budget_usd?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
+ * `POST /begin` {budget_usd?, pid?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
  * whoever asks, and the path that its calls go to. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
  */
 export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
   return new Hono<Env>()
     .post('/begin', async (context) => {
-      const { agentId, runId: within, name, script, onRefused, process } = runOf(context)
-      const { budget_usd: limit } = await readJson(context, PART_BEGIN)
+      const { agentId, runId: within, name, script, onRefused, process: own } = runOf(context)
+      const { budget_usd: limit, pid } = await readJson(context, PART_BEGIN)
+      const process = own ?? (pid && (await runTokens.processOf(connectionOf(context), agentId, pid)))
       const runId = newRunId()
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
       ledger.accounts.openPart(runId, limit ?? ledger.accounts.balance(agentId).limit, within)
-      const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives, process })
+      const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives, process: process || undefined })
       const gateway = `/gateway/${process ? runTokens.addressOf(runId, token) : token}`
       return context.json({ agent_id: agentId, run_id: runId, token, gateway })
     })
@@ -48,7 +49,15 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
 
 const bearerOf = ({ req }: Context): string => req.header('authorization')!.replace(/^bearer +/i, '')
 
-export const PART_BEGIN = z.strictObject({ budget_usd: amount.optional() })
+export const PART_BEGIN = z.strictObject({
+  budget_usd: amount.optional(),
+  pid: z
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe('The process that asks: where that can be seen, the part is its own.'),
+})
 
 export const PART_END = z.strictObject({
   state: z.enum(['completed', 'failed']),

@@ -2,11 +2,15 @@
  * A run's token is the run's own: whoever else has it gets nothing, while everything that the run has started may use it.
  * Real processes against a real server; the test itself is the stranger.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Peers } from '../../src/access/peers.ts'
+import { processStarted } from '../../src/process-table.ts'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'
 import { sends } from '../support/provider.ts'
@@ -130,6 +134,38 @@ describe('a look', () => {
     await peers.tryToLook(Number(new URL(cage.url).port))
     const connection = { localAddress: '10.0.0.1', localPort: 1, remoteAddress: '203.0.113.7', remotePort: 2 }
     expect(await peers.of(connection, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+  })
+
+  test.each([
+    ['127.0.0.1', '127.0.0.1'],
+    ['::1', '::1'],
+    ['127.0.0.1', '::ffff:127.0.0.1'],
+  ])('finds the process behind a connection to %s that was made to %s', async (host, address) => {
+    const server = createServer().listen(0, host)
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const peers = new Peers()
+    const ours = host === '127.0.0.1' ? server : createServer().listen(0, '127.0.0.1')
+    if (ours !== server) await once(ours, 'listening')
+    await peers.tryToLook((ours.address() as AddressInfo).port)
+    if (ours !== server) ours.close()
+    const client = `import socket, time
+s = socket.socket(socket.AF_INET6 if ":" in "${address}" else socket.AF_INET)
+s.connect(("${address}", ${port}))
+s.sendall(b"!")
+time.sleep(600)`
+    const child = spawn(python, ['-c', client], { stdio: 'ignore' })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const socket = await new Promise<Socket>((found) => {
+      server.on('connection', (each: Socket) => each.once('data', () => found(each)))
+    })
+    onTestFinished(() => void socket.destroy())
+    const process = { agentId: 'lg-1', pid: child.pid!, started: await processStarted(child.pid!) }
+    expect(await peers.of(socket, process)).toBe('own')
+    expect(await peers.of(socket, { ...process, pid: 1 })).toBe('foreign')
+    expect(await peers.claim(socket, 'lg-1', child.pid!)).toEqual(process)
+    expect(await peers.claim(socket, 'lg-1', globalThis.process.pid)).toBeUndefined()
   })
 
   test('is not made where looking at ourselves has failed', () => {
