@@ -12,7 +12,7 @@ export const IGNORED = 16
 /** ASCII that stands for itself wherever it is: it begins no escape. */
 export const LITERAL = 32
 /** So many of them in a row are passed over. A bound keeps the text held back short. */
-export const INVISIBLE_MAX = 4
+export const INVISIBLE_MAX = 8
 
 const KINDS = new Uint8Array(65_536)
 
@@ -31,17 +31,36 @@ export function isGluing(code: number): boolean {
   return (kindOf(code) & LETTER) !== 0 && !isIdeographic(code)
 }
 
+export function isCapital(code: number): boolean {
+  return code >= 0x41 && code <= 0x5a
+}
+
+/** A letter or digit that glues what stands next to it to a word. */
+export function isWordCharacter(code: number): boolean {
+  return (kindOf(code) & DIGIT) !== 0 || isGluing(code)
+}
+
 export function isAlphanumeric(code: number): boolean {
   return (kindOf(code) & (LETTER | DIGIT)) !== 0
 }
 
-/** The ASCII character a look-alike stands for: full-width forms, typographic dashes, exotic spaces. */
+/**
+ * The ASCII character a look-alike stands for: full-width forms, hyphens, the one dot leader, exotic spaces. En and em dashes
+ * stand for themselves: they separate words, where a hyphen joins them.
+ */
 export function plain(code: number): number {
   if (code < 0x80) return code === 0x09 ? 0x20 : code
   if (code >= 0xff01 && code <= 0xff5e) return code - 0xfee0
-  if ((code >= 0x2010 && code <= 0x2015) || code === 0x2212 || code === 0xfe63) return 0x2d
+  if (code === 0x2010 || code === 0x2011 || code === 0x2212 || code === 0xfe63) return 0x2d
   if (code === 0xa0 || code === 0x3000 || code === 0x202f || (code >= 0x2000 && code <= 0x200a)) return 0x20
+  if (code === 0x2800) return 0x20
+  if (code === 0x2024) return 0x2e
   return code === 0xfe6b ? 0x40 : code
+}
+
+/** Figure dash, en dash, em dash and horizontal bar. */
+export function isDash(code: number): boolean {
+  return code >= 0x2012 && code <= 0x2015
 }
 
 function mark(kind: number, first: number, last = first): void {
@@ -67,10 +86,26 @@ mark(LETTER | LOCAL | RUN, 0xfe70, 0xfefe)
 mark(LETTER | LOCAL | RUN, 0xff21, 0xff3a)
 mark(LETTER | LOCAL | RUN, 0xff41, 0xff5a)
 mark(LETTER | LOCAL | RUN, 0xff66, 0xffdc)
-markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b")
+markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b\u2024")
+// Arabic-Indic digits; like full-width ones their last four bits are their value.
+for (const zero of [0x660, 0x6f0]) for (let code = zero; code < zero + 10; code++) KINDS[code] = DIGIT | LOCAL | RUN
 markEach(RUN, '\\&#;')
 mark(LITERAL, 0x20, 0x7e)
 for (const begin of '%\\&') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
-for (const invisible of '\u00ad\u180e\u200b\u200c\u200d\u2060\ufeff') {
-  KINDS[invisible.charCodeAt(0)] = IGNORED | RUN
-}
+/** Beside the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace. */
+const INVISIBLE: [first: number, last: number][] = [
+  [0x08, 0x08],
+  [0xad, 0xad],
+  [0x34f, 0x34f],
+  [0x61c, 0x61c],
+  [0x180b, 0x180e],
+  [0x200b, 0x200f],
+  [0x202a, 0x202e],
+  [0x2060, 0x206f],
+  [0xfe00, 0xfe0f],
+  [0xfeff, 0xfeff],
+  // Tags (U+E0000 to U+E007F) as two code units. Emoji have such a second unit too, but another first one.
+  [0xdb40, 0xdb40],
+  [0xdc00, 0xdc7f],
+]
+for (const [first, last] of INVISIBLE) for (let code = first; code <= last; code++) KINDS[code] = IGNORED | RUN

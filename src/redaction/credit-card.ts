@@ -1,4 +1,4 @@
-/** Credit card numbers: a prefix and length of a known network, and the Luhn check digit. */
+/** Credit card numbers: a prefix and length of a known network and the Luhn check digit, or the word right before. */
 import { beginsAlone, DigitReader, endsAlone, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
@@ -7,6 +7,9 @@ const CARD_WORD =
   /card|visa|master|maestro|amex|american express|diners|discover|jcb|credit|debit|\bpan\b|\bcc\b|payment/
 /** What has to stand right before a number of no network we know. */
 const CARD_LABEL = /(?:card|visa|maestro|amex|\bpan\b)[^\d]{0,16}$/
+/** Right before a number whose check digit is wrong: people invent them, and mistype them. */
+const CARD_NUMBER =
+  /(?:\bcards?|\bvisa|\bmaestro|\bmastercard|\bamex)(?:[ _-]?(?:number|no\.?|num|#))?(?: is)?["']?[ :=#]{0,3}["']?$/
 
 /** The most digits a card has. */
 const LONGEST = 19
@@ -34,22 +37,51 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
     end = digits.takeAll(next)
     const length = digits.count - before
     if (group === 1) second = length
-    if (second === 4 ? length !== 4 && group < 4 : second !== 6 || group > 2) return null
+    if (second === 4 ? length !== 4 && group < 4 && !isShortAmex(group, length) : second !== 6 || group > 2) return null
     if (digits.count < 14) continue
     const match = accept(window, start, end)
     if (match) return match
+    if (length === 3) return null
   }
   return null
 }
 
+/** American Express in groups of four: the last has three. */
+function isShortAmex(group: number, length: number): boolean {
+  const two = digits.number(0, 2)
+  return group === 3 && length === 3 && (two === 34 || two === 37)
+}
+
 function accept(window: TextWindow, start: number, end: number): Match | null {
-  if (digits.count > LONGEST || !passesLuhn() || !endsAlone(window, end)) return null
+  if (digits.count > LONGEST || !endsAlone(window, end)) return null
+  const isCard = passesLuhn() ? isCardNumber(window, start) : isCalledCard(window, start)
+  return isCard ? { type: 'credit_card', start, end } : null
+}
+
+function isCardNumber(window: TextWindow, start: number): boolean {
   const context = textBefore(window, start, 64)
   // `card4111…`: the word is glued to the number.
-  if (!beginsAlone(window, start) && !/(?:card|pan|cc|visa)$/.test(context)) return null
+  if (!beginsAlone(window, start) && !/(?:card|pan|cc|visa)$/.test(context)) return false
   const evidence = network()
-  const isCard = evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
-  return isCard ? { type: 'credit_card', start, end } : null
+  return evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
+}
+
+/** Published test numbers without their check digit: with another one they are how an invalid card is shown. */
+const TEST_STEMS = new Set(
+  (
+    '411111111111111 401288888888188 424242424242424 400000000000000 455673758689985 555555555555444 510510510510510 ' +
+    '520082828282821 222300304840001 37828224631000 37144963539843 601111111111111 601100099013942 305693090259 ' +
+    '3056930902590 3852000002323 353011133330000 356600202036050 620000000000000'
+  ).split(' '),
+)
+
+/** As long as most cards, no test number, and called one. */
+function isCalledCard(window: TextWindow, start: number): boolean {
+  const { values, count } = digits
+  if (count < 15 || count > 16 || !beginsAlone(window, start)) return false
+  if (!CARD_NUMBER.test(textBefore(window, start, 40))) return false
+  const stem = values.subarray(0, count - 1)
+  return stem.some((digit) => digit !== values[0]) && !TEST_STEMS.has(stem.join(''))
 }
 
 /** Whether a network issues such numbers: 'clear' by prefix and length; 'rare' and 'unknown' need a word as well. */

@@ -1,6 +1,17 @@
 /** What the detectors of numbers share: reading digits and separators, and whether a number stands alone. */
-import { DIGIT, IGNORED, INVISIBLE_MAX, isAlphanumeric, isGluing, kindOf, LITERAL, plain } from './characters.ts'
-import { escapeBefore } from './escapes.ts'
+import {
+  DIGIT,
+  IGNORED,
+  INVISIBLE_MAX,
+  isAlphanumeric,
+  isDash,
+  isGluing,
+  isWordCharacter,
+  kindOf,
+  LITERAL,
+  plain,
+} from './characters.ts'
+import { endsColor, escapeBefore } from './escapes.ts'
 import type { TextWindow } from './text-window.ts'
 
 /** Reads the digits of a number group by group. A detector keeps one and begins every number with `begin`. */
@@ -106,7 +117,8 @@ export type Separator = '' | ' ' | '-' | '.' | '/' | ' - '
 
 /** A plus is the space of a form in a URL. */
 export function separatorOf(code: number): Separator {
-  return code >= 0x20 && code <= 0x2f ? (SEPARATORS[code - 0x20] as Separator) : ''
+  if (code >= 0x20 && code <= 0x2f) return SEPARATORS[code - 0x20] as Separator
+  return isDash(code) ? '-' : ''
 }
 
 /** From the space to the slash. */
@@ -130,16 +142,21 @@ export function beginsAlone(window: TextWindow, start: number): boolean {
   }
 }
 
+/** No letter or digit of the same word stands before. */
+export function beginsWord(window: TextWindow, start: number): boolean {
+  return !isWordCharacter(window.before(start)) || endsEscape(window, start)
+}
+
 /** Another number stands before, with a space between: together they are a row of figures. */
 export function followsFigure(window: TextWindow, start: number): boolean {
   return plain(window.before(start)) === 0x20 && (kindOf(window.before(start - 1)) & DIGIT) !== 0
 }
 
-/** The character before is the end of `\n`, `%20` or `\u0020`. */
+/** The character before is the end of `\n`, `%20`, `\u0020` or of a terminal's colour. */
 export function endsEscape(window: TextWindow, start: number): boolean {
   const last = window.before(start)
   if (window.before(start - 1) === 0x5c) return last === 0x6e || last === 0x72 || last === 0x74
-  return escapeBefore(window.text, start) > 0
+  return escapeBefore(window.text, start) > 0 || (last === 0x6d && endsColor(window.text, start))
 }
 
 /** Nothing after a number makes it part of something longer. */

@@ -21,23 +21,27 @@ export function domainEnd(window: TextWindow, begin: number): number {
   let label = begin
   let length = 0
   let onlyLetters = true
-  let last = 0
+  let previous = 0
   let position = begin
+  /** The first hyphen in the label. Where the label is the last, it is the sentence's: no ending has one. */
+  let hyphen = 0
   while (position - begin < DOMAIN_MAX) {
     const next = window.read(position)
     const code = window.code
-    if (code === 0x2e) {
+    if (code === 0x2e || (isIdeographicStop(code) && labels === 0)) {
       if (length === 0) return end
       if (++labels > 1 && isTopLevel(window.text, label, position, onlyLetters)) end = position
       label = next
       length = 0
+      hyphen = 0
       onlyLetters = true
     } else if (code === 0x2d ? length > 0 : isAlphanumeric(code)) {
       // `mail@example.com谢谢`: another script begins another word.
-      if (isIdeographic(code) && labels > 0 && length > 0 && last < 0x80) break
-      onlyLetters &&= (kindOf(code) & LETTER) !== 0
+      if (isIdeographic(code) && labels > 0 && length > 0 && previous < 0x80) break
+      if (code === 0x2d && hyphen === 0) hyphen = position
+      if (hyphen === 0) onlyLetters &&= (kindOf(code) & LETTER) !== 0
       length++
-      last = code
+      previous = code
     } else {
       break
     }
@@ -45,7 +49,13 @@ export function domainEnd(window: TextWindow, begin: number): number {
   }
   // `jane@example[dot]com`
   if (labels === 0) return length > 0 && mayBeginDot(window.at(position)) ? spelledDomainEnd(window, begin) : -1
-  return length > 0 && isTopLevel(window.text, label, position, onlyLetters) ? position : end
+  const last = hyphen > 0 && !window.text.startsWith('xn--', label) ? hyphen : position
+  return length > 0 && isTopLevel(window.text, label, last, onlyLetters) ? last : end
+}
+
+/** A domain may be written with it; behind a domain it ends the sentence. */
+function isIdeographicStop(code: number): boolean {
+  return code === 0x3002 || code === 0xff61
 }
 
 /** Whether the label at [start, end) could be a top-level domain: letters only, not the ending of a file. */

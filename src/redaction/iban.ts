@@ -1,6 +1,6 @@
 /** IBANs: country, length of that country, and remainder 1 modulo 97. */
-import { isAlphanumeric } from './characters.ts'
-import { endsEscape } from './digits.ts'
+import { isWordCharacter } from './characters.ts'
+import { beginsWord } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -19,10 +19,13 @@ for (const entry of (
 /** The characters of a candidate as numbers: digits are themselves, letters 10 to 35. */
 const values = new Uint8Array(40)
 
-/** The IBAN whose two check digits begin at `digits`, after the two letters of the country. */
+/**
+ * The IBAN whose two check digits begin at `digits`, after the two letters of the country. Separators may stand anywhere,
+ * one at a time: length and remainder decide.
+ */
 export function findIban(window: TextWindow, digits: number): Match | null {
-  const start = digits - 2
-  if (start < window.floor || (isAlphanumeric(window.before(start)) && !endsEscape(window, start))) return null
+  const start = window.before(digits) === 0x20 ? digits - 3 : digits - 2
+  if (start < window.floor || !beginsWord(window, start)) return null
   const length = LENGTHS[countryKey(window.text.charCodeAt(start), window.text.charCodeAt(start + 1))]
   if (!length) return null
   window.candidate = start
@@ -31,8 +34,8 @@ export function findIban(window: TextWindow, digits: number): Match | null {
     let next = window.read(end)
     let value = letterOrDigit(window.code)
     if (value < 0) {
-      const isSeparator = window.code === 0x20 || window.code === 0x2d
-      if (!isSeparator || count % 4 !== 0) return null
+      const isSeparator = window.code === 0x20 || window.code === 0x2d || window.code === 0x2e
+      if (!isSeparator || count < 2) return null
       next = window.read(next)
       value = letterOrDigit(window.code)
       if (value < 0) return null
@@ -40,7 +43,7 @@ export function findIban(window: TextWindow, digits: number): Match | null {
     values[count] = value
     end = next
   }
-  return !isAlphanumeric(window.at(end)) && remainder(length) === 1 ? { type: 'iban', start, end } : null
+  return !isWordCharacter(window.at(end)) && remainder(length) === 1 ? { type: 'iban', start, end } : null
 }
 
 function letterOrDigit(code: number): number {

@@ -1,7 +1,7 @@
 /** IP addresses: any valid IPv4 in dots, any valid IPv6. Versions, times, hardware addresses and `a::b` are left alone. */
-import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
-import { endsEscape, textBefore } from './digits.ts'
-import { hexValue } from './escapes.ts'
+import { DIGIT, isAlphanumeric, isWordCharacter, kindOf, LETTER } from './characters.ts'
+import { beginsWord, textBefore } from './digits.ts'
+import { escapeBefore, hexValue } from './escapes.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -18,7 +18,7 @@ export function findIpv4(window: TextWindow, start: number): Match | null {
   const end = ipv4End(window, start)
   if (end < 0) return null
   const next = window.at(end)
-  if (isAlphanumeric(next) || next === 0x5f) return null
+  if (isWordCharacter(next) || (next === 0x5f && isAlphanumeric(window.at(end + 1)))) return null
   // `1.2.3.4-beta` is a version, `10.0.0.1-10.0.0.9` a range.
   if ((next === 0x2d || next === 0x2b) && kindOf(window.at(end + 1)) & LETTER) return null
   if (next === 0x2e && kindOf(window.at(end + 1)) & DIGIT) return null
@@ -28,10 +28,11 @@ export function findIpv4(window: TextWindow, start: number): Match | null {
 
 function mayBeginIpv4(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (before === 0x2e || before === 0x5f) return false
+  if (before === 0x2e) return false
+  if (before === 0x5f) return !isAlphanumeric(window.before(start - 1))
   if (before === 0x3a) return window.before(start - 1) !== 0x3a
   if (before === 0x2d) return !(kindOf(window.before(start - 1)) & LETTER)
-  return !isAlphanumeric(before) || endsEscape(window, start)
+  return beginsWord(window, start)
 }
 
 /** The end of four numbers of 0 to 255 without leading zeros and with dots (or `[.]`) between, or -1. */
@@ -64,14 +65,27 @@ function dotEnd(window: TextWindow, position: number): number {
 /** The IPv6 address whose first colon is at `colon`. */
 export function findIpv6(window: TextWindow, colon: number): Match | null {
   let start = colon
-  while (colon - start < 5 && start > window.floor && hexValue(window.before(start)) >= 0) start--
+  // An escape before it may end in hexadecimal digits: `\u003c2001:db8::1`.
+  while (colon - start < 5 && start > window.floor && hexValue(window.before(start)) >= 0) {
+    if (start < colon && escapeBefore(window.text, start) > 0) break
+    start--
+  }
   window.candidate = start
-  const before = window.before(start)
-  if (colon - start > 4 || isAlphanumeric(before) || before === 0x3a || before === 0x2e || before === 0x5f) return null
+  if (colon - start > 4 || !mayBeginIpv6(window, start)) return null
   const end = ipv6End(window, start)
   if (end < 0) return null
   return { type: 'ip', start, end: zoneEnd(window, end) }
 }
+
+function mayBeginIpv6(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before === 0x3a) return LABEL.test(window.text.slice(Math.max(0, start - 24), start))
+  if (before === 0x5f) return !isAlphanumeric(window.before(start - 1))
+  return before !== 0x2e && beginsWord(window, start)
+}
+
+/** `address:2001:db8::1`: a word that is no group of an address. */
+const LABEL = /(?:^|[^\w:])(?=\w*[g-z_])[a-z_]+:$/i
 
 function ipv6End(window: TextWindow, start: number): number {
   let groups = 0
@@ -106,23 +120,27 @@ function ipv6End(window: TextWindow, start: number): number {
     if (++groups > 8) return -1
   }
   const next = window.at(position)
-  if (isAlphanumeric(next) || next === 0x5f || (next === 0x3a && window.at(position + 1) === 0x3a)) return -1
+  if (isWordCharacter(next) || (next === 0x5f && isAlphanumeric(window.at(position + 1)))) return -1
+  if (next === 0x3a && window.at(position + 1) === 0x3a) return -1
   if ((next === 0x3a || next === 0x2e) && isAlphanumeric(window.at(position + 1))) return -1
   if (gap ? groups > 7 || groups === 0 : groups !== 8) return -1
   // Words of hexadecimal letters around `::` are code; pairs without a gap are hardware addresses.
-  return digits === 0 || (pairs && !gap) || (gap && position - start < 4 && start > 0 && isCode(window, start))
-    ? -1
-    : position
+  return digits === 0 || (pairs && !gap) || (gap && position - start < 6 && isCode(window, start)) ? -1 : position
 }
 
+/** A step or an operator: `rows[1::6]`, `[:, 1::6]`, `f(a::b)`; but `http://[1::6]/` is an address. */
 function isCode(window: TextWindow, start: number): boolean {
-  const before = window.before(start)
-  return before === 0x3c || before === 0x28 || before === 0x26
+  const at = window.before(start) === 0x20 ? start - 1 : start
+  const before = window.before(at)
+  if (before === 0x5b) return window.before(at - 1) !== 0x2f
+  return before === 0x3c || before === 0x28 || before === 0x26 || before === 0x2c
 }
 
 /** `fe80::1%eth0` */
 function zoneEnd(window: TextWindow, end: number): number {
   if (window.at(end) !== 0x25) return end
+  // `%20` behind it in a URL is a space.
+  if (window.read(end) > end + 1) return end
   let position = end + 1
   while (position - end <= 16 && isAlphanumeric(window.at(position))) position++
   return position === end + 1 ? end : position

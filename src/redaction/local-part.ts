@@ -1,6 +1,6 @@
 /** The part of an e-mail address before the at sign, read backwards from it. */
-import { IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL } from './characters.ts'
-import { escapeBefore, escapedCode } from './escapes.ts'
+import { DIGIT, IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL } from './characters.ts'
+import { endsColor, escapeBefore, escapedCode } from './escapes.ts'
 
 /** The longest local part looked at, in raw characters (64 are legal; escapes take more). */
 export const LOCAL_MAX = 96
@@ -11,6 +11,11 @@ export function localStart(text: string, end: number, floor: number): number {
   // `\njane@` and `\u2028jane@`: what follows the backslash is not the name's.
   if (start > 0 && text.charCodeAt(start - 1) === 0x5c && kindOf(text.charCodeAt(start)) & LETTER)
     start += /^(?:u[\da-f]{4}|[bfnrt])?/i.exec(text.slice(start, start + 5))?.[0].length ?? 0
+  // `\x1b[1;32mjane@`: nor is what ends a colour.
+  if (kindOf(text.charCodeAt(start)) & DIGIT) {
+    const color = /^\d{1,3}m/.exec(text.slice(start, start + 4))?.[0].length ?? 0
+    if (color > 0 && endsColor(text, start + color)) start += color
+  }
   for (let i = end - 1; i > start; i--) {
     if (!isIdeographic(text.charCodeAt(i - 1))) continue
     const code = text.charCodeAt(i)

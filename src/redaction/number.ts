@@ -1,16 +1,17 @@
 /** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
 import type { PiiType } from '../events.ts'
-import { DIGIT, IGNORED, INVISIBLE_MAX, isGluing, kindOf, LETTER, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, isCapital, isGluing, kindOf, LETTER, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'
 import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
+import { findHexToken } from './issued-secret.ts'
 import type { Match } from './match.ts'
-import { findPhone, findSpacedPhone } from './phone.ts'
-import { findBotToken } from './secret.ts'
+import { findLabelledPhone, findPhone, findSpacedPhone } from './phone.ts'
 import { findSpacedSsn, findSsn } from './ssn.ts'
 import type { TextWindow } from './text-window.ts'
+import { findAppToken, findBotToken, findRefreshToken } from './token-forms.ts'
 
 /** A longer group of digits is nothing we know. */
 const GROUP_MAX = 19
@@ -23,18 +24,18 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
   if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
   // Two digits of an escape: the number begins behind them. Behind a letter it will be looked at by itself.
   if (before === 0x25 && kindOf(window.text.charCodeAt(position + 1)) & LETTER) return null
-  const start = before === 0x25 ? position + 2 : position
+  const start = before === 0x25 ? position + 2 : position + jsonEscapeLength(window, position)
   window.candidate = start
   const length = groupLength(window, start)
   if (length === 0) return null
-  if (detects.iban && length >= 2 && kindOf(window.before(start)) & LETTER) {
+  if (detects.iban && length >= 2 && mayFollowCountry(window, start)) {
     const match = findIban(window, start)
     if (match || window.cut) return match
   }
   if (length > GROUP_MAX) return null
   const next = window.at(start + length)
-  if (detects.secret && next === 0x3a && length >= 8 && length <= 10) {
-    const match = findBotToken(window, start, start + length)
+  if (detects.secret) {
+    const match = findNumberedSecret(window, start, length, next)
     if (match || window.cut) return match
   }
   if (detects.ip && length <= 3 && (next === 0x2e || next === 0x5b)) {
@@ -62,8 +63,34 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
     const phone = detects.phone ? findSpacedPhone(window, start) : null
     if (phone || window.cut) return phone
   }
-  if (detects.phone && (split || mayBePhone(window, start, first, length, grouped))) return findPhone(window, start)
-  return null
+  if (!detects.phone) return null
+  if (split || mayBePhone(window, start, first, length, grouped)) return findPhone(window, start)
+  const mayBeNational = length >= 8 ? length <= 12 : grouped && length < 6
+  return mayBeNational && mayFollowLabel(window, start) ? findLabelledPhone(window, start) : null
+}
+
+/** Tokens that begin with a number. */
+function findNumberedSecret(window: TextWindow, start: number, length: number, next: number): Match | null {
+  if (kindOf(window.before(start)) & LETTER) return findHexToken(window, start)
+  if (next === 0x3a && length >= 8 && length <= 10) return findBotToken(window, start, start + length)
+  if (next === 0x7c && length >= 15 && length <= 16) return findAppToken(window, start, start + length)
+  return next === 0x2f && length === 1 && window.text.charCodeAt(start) === 0x31
+    ? findRefreshToken(window, start)
+    : null
+}
+
+/** Four digits of `\u0022`: the number begins behind them. */
+function jsonEscapeLength(window: TextWindow, position: number): number {
+  if (window.before(position) !== 0x75 || window.before(position - 1) !== 0x5c) return 0
+  window.at(position + 3)
+  return /^00[2-7]\d/.test(window.text.slice(position, position + 4)) ? 4 : 0
+}
+
+/** A letter stands before, or two capitals and a space: it may be the country of an IBAN. */
+function mayFollowCountry(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before !== 0x20) return (kindOf(before) & LETTER) !== 0
+  return isCapital(window.before(start - 1)) && isCapital(window.before(start - 2))
 }
 
 /** The character before belongs to the same number, so the number was looked at where it begins. */
@@ -76,7 +103,7 @@ function continuesNumber(window: TextWindow, position: number): boolean {
 /** `2.`, `2-`, `2+` or `2(` before it, plain or escaped: it is the rest of something that began with another number. */
 function followsDigit(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (isJoint(before)) return (kindOf(window.before(start - 1)) & DIGIT) !== 0
+  if (isJoint(before)) return (kindOf(window.before(start - 1)) & DIGIT) !== 0 && !endsEscape(window, start - 1)
   if (!mayEndEscape(before)) return false
   const length = escapeBefore(window.text, start)
   return length > 0 && isJoint(escapedCode) && (kindOf(window.before(start - length)) & DIGIT) !== 0
@@ -111,11 +138,28 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */
 function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
   const lead = plain(window.before(start))
-  if (lead === 0x2b || lead === 0x42 || lead === 0x62) return true
-  if (first === 0) return length >= 2 && (length > 2 || grouped) && (window.at(start + 1) & 15) <= 1
-  if (length === 10) return true
+  if (lead === 0x2b || lead === 0x42 || lead === 0x62 || length === 10) return true
+  if (first === 0) return length > 2 || (length === 2 && grouped)
   if (first === 1 && length === 11) return true
   if (!grouped) return false
   // An area code follows the one, and begins with 2 or more.
   return length === 3 || (first === 1 && (length === 1 || (length === 4 && (window.at(start + 1) & 15) > 1)))
+}
+
+/** A label may end before a number: in a letter and perhaps a colon, bracket or quote. */
+function mayFollowLabel(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before === 0x20) {
+    const end = window.before(start - 1)
+    return (kindOf(end) & LETTER) !== 0 || end === 0x3a || end === 0x2e || end === 0x29 || end === 0xff1a
+  }
+  return !(
+    before < 0x80 &&
+    before !== 0x3a &&
+    before !== 0x28 &&
+    before !== 0x22 &&
+    before !== 0x27 &&
+    before !== 0x3d &&
+    before !== 0x3e
+  )
 }

@@ -2,49 +2,72 @@
  * Phone numbers. North American ones by their form and valid area and exchange codes, bare ten digits only where a word
  * says phone; international ones by `+`, `00` or `011`, a country code in use and a length that country has.
  */
-import { DIGIT, isAlphanumeric, kindOf, plain } from './characters.ts'
+import { DIGIT, isAlphanumeric, isCapital, kindOf, plain } from './characters.ts'
 import { nationalLengths } from './country-codes.ts'
 import {
   beginsAlone,
+  beginsWord,
   DigitReader,
   endsAlone,
   endsEscape,
   endsWord,
   followsFigure,
-  labelBefore,
+  type Separator,
   textBefore,
 } from './digits.ts'
 import { escapeBefore, escapedCode, NONE } from './escapes.ts'
 import type { Match } from './match.ts'
+import { findNationalPhone } from './national-phone.ts'
+import { extensionEnd, readWord } from './phone-extension.ts'
+import { isPhoneNear, phoneLabel } from './phone-words.ts'
 import type { TextWindow } from './text-window.ts'
 
-const PHONE_WORD =
-  /phone|\btel\b|\btel[.:_]|tele|tél|call|cell|mobil|fax|\bdial|\bring\b|\btext\b|sms|whats ?app|wa\.me|reach|contact|hotline|helpline|\bline\b|\bph\b|pager|\bgsm\b|msisdn|voicemail|(?:my|his|her|their|your) (?:[a-z]+ )?number|number is|móvil|llam|celular|handy|rufnummer|appel|ligue|फोन/
-/** Between the word and the number: it belongs to something else. */
-const OTHER_WORD =
-  /\b(?:id|npi|order|account|acct|case|invoice|ref|isbn|serial|ticket|part|sku|policy|member|mrn|ein|zip|code)\b[^\d]{0,12}$/
 /** Right behind a number. */
 const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice']
-/** How close the word has to be to a number that could be anything. */
-const CLOSE = 48
-
 const digits = new DigitReader()
 
 /** The number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
 export function findPhone(window: TextWindow, digit: number): Match | null {
   const lead = readLead(window, digit)
+  const match = findWithLead(window, digit, lead)
+  if (match || window.cut) return match
+  if (lead.bracket) {
+    // `(415-733-2671)`: the bracket is around the number, not around its area code.
+    const within = findWithLead(window, digit, { ...lead, start: lead.plus ? lead.start + 1 : digit, bracket: false })
+    if (within || window.cut) return within
+  }
+  return lead.plus ? null : findLabelledPhone(window, digit)
+}
+
+/** A number as it is dialed at home, right behind its label; a bracket before it belongs to it. */
+export function findLabelledPhone(window: TextWindow, digit: number): Match | null {
+  const start = window.before(digit) === 0x28 && digit > window.floor ? digit - 1 : digit
+  window.candidate = start
+  return findNationalPhone(window, digit, start)
+}
+
+function findWithLead(window: TextWindow, digit: number, lead: Lead): Match | null {
   window.candidate = lead.start
   if (!isFreeBefore(window, lead)) return null
-  digits.begin(window)
-  const end = lead.plus
-    ? countryNumberEnd(window, digit, lead.bracket)
-    : window.at(digit) === 0x30
-      ? prefixedEnd(window, digit, lead)
-      : northAmericanEnd(window, digit, lead)
+  const end = numberEnd(window, digit, lead)
   if (end < 0) return null
   const withExtension = extensionEnd(window, end)
   const isFreeAfter = withExtension > end || (lead.plus ? endsWord(plain(window.at(end))) : endsAlone(window, end))
   return isFreeAfter ? { type: 'phone', start: lead.start, end: withExtension } : null
+}
+
+function numberEnd(window: TextWindow, digit: number, lead: Lead): number {
+  digits.begin(window)
+  if (lead.plus) return countryNumberEnd(window, digit, lead.bracket)
+  if ((window.at(digit) & 15) === 0) {
+    const end = prefixedEnd(window, digit, lead)
+    if (end >= 0 || window.cut) return end
+  } else if ((window.at(digit) & 15) === 1 && !lead.bracket) {
+    const end = northAmericanEnd(window, digit, lead, true)
+    if (end >= 0 || window.cut) return end
+  }
+  digits.count = 0
+  return northAmericanEnd(window, digit, lead, false)
 }
 
 interface Lead {
@@ -61,7 +84,7 @@ function readLead(window: TextWindow, digit: number): Lead {
   let before = readBefore(window, digit)
   if (codeBefore === 0x2b && before >= window.floor) {
     // `a+4155550132` and `1+1` are sums.
-    lead.plus = !isAlphanumeric(window.before(before)) || endsEscape(window, before)
+    lead.plus = beginsWord(window, before)
     if (lead.plus) {
       lead.start = before
       before = readBefore(window, before)
@@ -86,20 +109,18 @@ function readBefore(window: TextWindow, end: number): number {
 /** A bracket may follow a word (`fax(415)…`), and so may a hyphen when the word says phone. */
 function isFreeBefore(window: TextWindow, { start, bracket, isEscaped }: Lead): boolean {
   if (isEscaped || beginsAlone(window, start)) return true
-  if (bracket) return !(kindOf(window.before(start)) & DIGIT)
+  if (bracket) return !(kindOf(window.before(start)) & DIGIT) || endsEscape(window, start)
   return (
     plain(window.before(start)) === 0x2d &&
     /(?:tel|phone|fax|office|home|work|cell|mobile)-$/.test(textBefore(window, start, 8))
   )
 }
 
-/** [1] area exchange number, or -1. */
-function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number {
+/** [1] area exchange number, or -1. `country`: the first digit is the country's. */
+function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country: boolean): number {
   let position = digit
   let bracket = lead.bracket
-  let country = false
-  if (!bracket && window.at(digit) === 0x31) {
-    country = true
+  if (country) {
     position = digits.separator(digit + 1)
     const inside = window.read(position)
     if (window.code === 0x28) {
@@ -124,10 +145,20 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead): number
   const separated = exchange > area && number > afterExchange
   // Groups between spaces after another number are a row of figures.
   if (separated && form === ' ' && !bracket && followsFigure(window, lead.start)) return -1
-  if (hasAreaCode() && (digits.values[3] as number) > 1) {
-    return separated || bracket || isPhoneNear(window, lead.start) || isNamedBehind(window, end) ? end : -1
-  }
-  return separated && !country && isPhoneNear(window, lead.start) ? end : -1
+  if (separated && (bracket || isClearForm(form, digits.form, country))) return end
+  return isWanted(window, lead.start, end, bracket, separated) ? end : -1
+}
+
+/** Written as phones are, a number counts also where no exchange has its code: examples are made of such. */
+function isClearForm(first: Separator, second: Separator, country: boolean): boolean {
+  return first === '-' && second === '-' ? true : !country && first === '.' && second === '.'
+}
+
+/** Other forms need codes that exist, and bare digits a word as well; without such codes they need their label. */
+function isWanted(window: TextWindow, start: number, end: number, bracket: boolean, separated: boolean): boolean {
+  if (hasAreaCode() && (digits.values[3] as number) > 1)
+    return separated || bracket || isPhoneNear(window, start) || isNamedBehind(window, end)
+  return separated ? isPhoneNear(window, start) : phoneLabel(window, start) !== null
 }
 
 function hasAreaCode(): boolean {
@@ -153,10 +184,6 @@ function vanityEnd(
   const end = word + length
   while (position < end && (isCapital(window.at(position)) || isPlainDigit(window.at(position)))) position++
   return position === end && !isAlphanumeric(window.at(end)) ? end : -1
-}
-
-function isCapital(code: number): boolean {
-  return code >= 0x41 && code <= 0x5a
 }
 
 function isPlainDigit(code: number): boolean {
@@ -190,6 +217,7 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
   let end = -1
   let position = begin
   let open = bracket
+  let isAround = bracket
   for (;;) {
     const before = digits.count
     const after = digits.takeAll(position)
@@ -198,11 +226,15 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
     // `+49 (0)30`: the zero is dialled at home only.
     if (open && groups > 1 && digits.count === before + 1 && digits.values[before] === 0) digits.count = before
     const left = digitsLeft()
-    if (left === 0) end = after
-    else if (end > 0 || left < 0) break
+    if (left === 0) {
+      // A bracket before the plus that is still open is around all of the number.
+      if (isAround) return -1
+      end = after
+    } else if (end > 0 || left < 0) break
     let next = after
     if (open && plain(window.at(next)) === 0x29) {
       open = false
+      isAround = false
       next++
     }
     next = digits.separator(next)
@@ -245,41 +277,8 @@ export function findSpacedPhone(window: TextWindow, start: number): Match | null
   return isPhoneNear(window, start) ? { type: 'phone', start, end } : null
 }
 
-function isPhoneNear(window: TextWindow, start: number): boolean {
-  const text = labelBefore(window, start, CLOSE)
-  return PHONE_WORD.test(text) && !OTHER_WORD.test(text)
-}
-
 /** `2125550142 fax`, `2125550142 (cell)` */
 function isNamedBehind(window: TextWindow, end: number): boolean {
   if (window.at(end) !== 0x20) return false
   return readWord(window, window.at(end + 1) === 0x28 ? end + 2 : end + 1, KINDS_OF_LINE) > 0
-}
-
-/** The end including an extension (`ext. 44`, `x44`, `;ext=44`), or the same position. */
-function extensionEnd(window: TextWindow, end: number): number {
-  let position = end
-  if (window.at(position) === 0x3b || window.at(position) === 0x2c) position++
-  if (window.at(position) === 0x20) position++
-  position = readWord(window, position, EXTENSION_WORDS)
-  if (position < 0) return end
-  const mark = window.at(position)
-  if (mark === 0x2e || mark === 0x3d || mark === 0x3a) position++
-  if (window.at(position) === 0x20) position++
-  const first = position
-  while (position - first < 7 && kindOf(window.at(position)) & DIGIT) position++
-  return position > first && position - first < 7 && !isAlphanumeric(window.at(position)) ? position : end
-}
-
-const EXTENSION_WORDS = ['x', 'ext', 'extn', 'extension']
-
-/** The end of the word at a position when it is one of the given, or -1. */
-function readWord(window: TextWindow, start: number, words: string[]): number {
-  let word = ''
-  for (let position = start; ; position++) {
-    const lower = window.at(position) | 0x20
-    if (lower < 0x61 || lower > 0x7a) return words.includes(word) ? position : -1
-    word += String.fromCharCode(lower)
-    if (!words.some((known) => known.startsWith(word))) return -1
-  }
 }

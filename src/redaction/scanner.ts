@@ -14,25 +14,27 @@ import type { PiiType } from '../events.ts'
 import { DIGIT, kindOf, plain, RUN } from './characters.ts'
 import { findEmail } from './email.ts'
 import { findIpv6 } from './ip-address.ts'
+import { findAnchoredSecret, findMarkedSecret } from './issued-secret.ts'
 import type { KnownValues } from './known-values.ts'
 import { LOCAL_MAX } from './local-part.ts'
 import type { Match } from './match.ts'
+import { findFlagSecret, findNamedSecret } from './named-secret.ts'
 import { type Detects, findNumber } from './number.ts'
 import { findAccessToken, findOwnToken } from './own-token.ts'
+import { findPrivateKey } from './private-key.ts'
+import type { SecretMatch, Tail } from './secret.ts'
+import { tailEnd } from './secret-tail.ts'
+import { findBracketed, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
+import { TextWindow } from './text-window.ts'
 import {
   findDataCenterKey,
   findDottedToken,
-  findMarkedSecret,
-  findPrivateKey,
-  findSecretOfA,
-  findUrlPassword,
+  findServiceKey,
+  findSessionToken,
+  findTildeSecret,
   findWebToken,
-  type SecretMatch,
-  type Tail,
-  tailEnd,
-} from './secret.ts'
-import { findBracketed, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
-import { TextWindow } from './text-window.ts'
+} from './token-forms.ts'
+import { findUrlPassword } from './url-password.ts'
 
 export const PII_TYPES: readonly PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
 
@@ -44,10 +46,18 @@ const AT_SIGN = 2
 const ESCAPE = 3
 const COLON = 4
 const MARK = 5
-const LETTER_A = 6
-const LETTER_J = 7
-const LETTER_T = 8
-const BRACKET = 9
+const ANCHOR = 6
+const BRACKET = 7
+const ASSIGNMENT = 8
+/** Counts behind an a only. */
+const LETTER_T = 9
+/** Counts behind a quote only. */
+const COMMA = 10
+const LETTER_J = 11
+
+function isQuote(code: number): boolean {
+  return code === 0x22 || code === 0x27
+}
 
 export class Scanner {
   readonly #detects: Detects
@@ -122,13 +132,17 @@ export class Scanner {
           continue
         }
       }
-      const trigger = triggers[code]
-      if (trigger === 0 || (trigger === LETTER_T && (text.charCodeAt(position - 1) | 0x20) !== 0x61)) {
+      const trigger = triggers[code] as number
+      if (
+        trigger === 0 ||
+        (trigger === LETTER_T && (text.charCodeAt(position - 1) | 0x20) !== 0x61) ||
+        (trigger === COMMA && !isQuote(text.charCodeAt(position - 1)))
+      ) {
         position++
         continue
       }
       window.candidate = position
-      const match = this.#detect(trigger as number, position)
+      const match = this.#detect(trigger, position)
       if (match && this.#known && !window.cut) {
         window.candidate = match.start
         match.end = this.#known.extend(window, match.start, match.end)
@@ -192,14 +206,15 @@ export class Scanner {
         return this.#detectColon(position)
       case MARK:
         return this.#detectMark(position)
-      case LETTER_A:
-        return findSecretOfA(window, position)
-      case LETTER_J: {
-        const own = findAccessToken(window, position)
-        return own || window.cut || !this.#detects.secret ? own : findWebToken(window, position)
-      }
+      case ANCHOR:
+        return findAnchoredSecret(window, position)
+      case LETTER_J:
+        return this.#detectLetterJ(position)
       case LETTER_T:
         return findWordAt(window, position)
+      case ASSIGNMENT:
+      case COMMA:
+        return findNamedSecret(window, position)
       default:
         return findBracketed(window, position)
     }
@@ -212,31 +227,36 @@ export class Scanner {
 
   #detectColon(position: number): Match | null {
     const window = this.#window
-    const next = window.at(position + 1)
-    if (next === 0x20 || next === 0x0a) return null
     if (this.#detects.secret) {
-      const match = findUrlPassword(window, position)
+      const match = findUrlPassword(window, position) ?? (window.cut ? null : findNamedSecret(window, position))
       if (match || window.cut) return match
     }
     return this.#detects.ip ? findIpv6(window, position) : null
   }
 
+  #detectLetterJ(position: number): Match | null {
+    const window = this.#window
+    const own = findAccessToken(window, position)
+    if (own || window.cut || !this.#detects.secret) return own
+    const match = findAnchoredSecret(window, position) ?? (window.cut ? null : findWebToken(window, position))
+    return match || window.cut ? match : findServiceKey(window, position)
+  }
+
   #detectMark(position: number): Match | null {
     const window = this.#window
-    const code = window.text.charCodeAt(position)
-    if (code === 0x5f) {
-      const own = findOwnToken(window, position)
-      if (own || window.cut || !this.#detects.secret) return own
-    } else if (code === 0x2e) {
-      const match = findDottedToken(window, position)
-      if (match || window.cut) return match
-    } else if (code === 0x2d) {
-      const match = findPrivateKey(window, position)
-      if (match || window.cut) return match
-      const key = findDataCenterKey(window, position)
-      if (key || window.cut) return key
-    }
-    return findMarkedSecret(window, position)
+    const match = this.#detectByMark(window.text.charCodeAt(position), position)
+    return match || window.cut || !this.#detects.secret ? match : findMarkedSecret(window, position)
+  }
+
+  #detectByMark(mark: number, position: number): Match | null {
+    const window = this.#window
+    if (mark === 0x5f) return findOwnToken(window, position)
+    if (mark === 0x2e) return findDottedToken(window, position)
+    if (mark === 0x7e) return findTildeSecret(window, position)
+    if (mark === 0x21) return findSessionToken(window, position)
+    if (mark !== 0x2d) return null
+    const match = findPrivateKey(window, position) ?? (window.cut ? null : findDataCenterKey(window, position))
+    return match || window.cut ? match : findFlagSecret(window, position)
   }
 }
 
@@ -247,6 +267,8 @@ function holdFrom(text: string, length: number, floor: number): number {
   // Half of a surrogate pair waits for the other.
   if (start > floor && (text.charCodeAt(start - 1) & 0xfc00) === 0xd800) return start - 1
   while (start > limit && kindOf(text.charCodeAt(start - 1)) & RUN) start--
+  // The second half of an emoji may look like that of a tag.
+  if (start > floor && (text.charCodeAt(start) & 0xfc00) === 0xdc00) start--
   // `+`, `(` and `(+` may lead a phone number.
   if (start > floor && plain(text.charCodeAt(start - 1)) === 0x2b) start--
   if (start > floor && plain(text.charCodeAt(start - 1)) === 0x28) start--
@@ -274,7 +296,7 @@ function planFor(types: readonly PiiType[]): Plan {
 function triggersFor(detects: Detects): Uint8Array {
   const triggers = new Uint8Array(65_536)
   for (let code = 0x30; code <= 0x39; code++) triggers[code] = NUMBER
-  for (let code = 0xff10; code <= 0xff19; code++) triggers[code] = NUMBER
+  for (const zero of [0xff10, 0x660, 0x6f0]) triggers.fill(NUMBER, zero, zero + 10)
   if (detects.email) {
     for (const code of [0x40, 0xff20, 0xfe6b]) triggers[code] = AT_SIGN
     for (const code of [0x25, 0x26, 0x5c]) triggers[code] = ESCAPE
@@ -286,8 +308,10 @@ function triggersFor(detects: Detects): Uint8Array {
   triggers[0x5f] = MARK
   triggers[0x4a] = LETTER_J
   if (detects.secret) {
-    for (const code of [0x2d, 0x2e]) triggers[code] = MARK
-    triggers[0x41] = LETTER_A
+    for (const code of [0x2d, 0x2e, 0x7e, 0x21]) triggers[code] = MARK
+    for (const code of [0x41, 0x47, 0x4b, 0x56]) triggers[code] = ANCHOR
+    for (const code of [0x3d, 0x3e]) triggers[code] = ASSIGNMENT
+    triggers[0x2c] = COMMA
   }
   return triggers
 }

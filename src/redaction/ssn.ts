@@ -1,11 +1,14 @@
-/** US social security numbers: 3-2-4 digits of an area, group and serial that can be issued. */
+/** US social security numbers: 3-2-4 digits of an area, group and serial that can be issued, and any behind their label. */
 
 import { isAlphanumeric } from './characters.ts'
-import { beginsAlone, DigitReader, endsAlone, labelBefore, textBefore } from './digits.ts'
+import { beginsAlone, DigitReader, endsAlone, labelBefore, type Separator, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const SSN_WORD = /ssn|social[ _-]?sec|soc\.? sec|my social|segur[oa] social|\bss ?(?:#|no\b|number)|\btin\b|taxpayer id/
+/** Right before the number. */
+const SSN_LABEL =
+  /(?:\bssn|\bitin|social[ _-]?security(?:[ _-]?(?:number|num|no\.?|#))?)\)?(?:[ _](?:number|no\.?|is))*["']?[ :=#]{0,3}["']?$/
 /** Right behind the number. */
 const SSN_BEHIND = /^ (?:is )?\(?(?:my |his |her |the )?(?:ssn|social)/i
 const BEHIND_MAX = 14
@@ -14,7 +17,10 @@ const CLOSE = 48
 
 const digits = new DigitReader()
 
-/** The number whose first digit is at `start`. With hyphens it is one by its form; else a word must say so. */
+/**
+ * The number whose first digit is at `start`. With hyphens it is one by its form; else a word must say so. Right behind
+ * its label it is one in any form and also when its area was never issued: numbers of taxpayers (ITIN) begin with 9.
+ */
 export function findSsn(window: TextWindow, start: number): Match | null {
   window.candidate = start
   digits.begin(window)
@@ -26,13 +32,21 @@ export function findSsn(window: TextWindow, start: number): Match | null {
   const afterGroup = digits.take(group, 2)
   if (afterGroup < 0) return null
   const serial = digits.separator(afterGroup)
-  if (digits.form !== form) return null
+  const isUniform = digits.form === form
   const end = digits.take(serial, 4)
-  if (end < 0 || digits.isDigitAt(end) || !isIssuable()) return null
+  if (end < 0 || digits.isDigitAt(end) || digits.number(0, 9) === 0) return null
   if (!beginsAlone(window, start) || !endsAlone(window, end)) return null
-  if (form === '-') return { type: 'ssn', start, end }
-  const context = form === '' ? labelBefore(window, start, CLOSE) : textBefore(window, start)
-  return SSN_WORD.test(context) || isNamedBehind(window, end) ? { type: 'ssn', start, end } : null
+  const isCertain =
+    isUniform && isIssuable() && (form === '-' || isCalledSsn(window, start, form) || isNamedBehind(window, end))
+  return isCertain || isLabelled(window, start) ? { type: 'ssn', start, end } : null
+}
+
+function isCalledSsn(window: TextWindow, start: number, form: Separator): boolean {
+  return SSN_WORD.test(form === '' ? labelBefore(window, start, CLOSE) : textBefore(window, start))
+}
+
+function isLabelled(window: TextWindow, start: number): boolean {
+  return SSN_LABEL.test(labelBefore(window, start, CLOSE))
 }
 
 /** `219 09 9998 (SSN)` */

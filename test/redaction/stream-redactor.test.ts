@@ -15,6 +15,8 @@ const PIECES = [
   '212 555 0187 1 +1 +44 20 7946 0958 0044 011 219-09-9998 536 90 4399 4242 4242424242424242 DE89 2125550187 123456789',
   'DE89370400440532013000 192.0.2.1 10 255 2001:db8:: ::1 fe80 %eth0 v1.2.3.4 12:30:45 1990-01-02 1-800- FLOWERS x44 ext',
   `${'sk'}- proj- Ab3dEf6hIj9kLm2nOp5q ${'ghp'}_ ${'AKIA'} IOSFODNN7QWERTYU eyJ hbGciOiJIUzI1NiJ9 .eyJzdWIiOiIx SG. _authToken=`,
+  'password DB_PASSWORD= "token": => := <secret> </secret> Authorization: Basic --api-key curl -u value="c0rrect-h0rse" hunter2x9 ` api key',
+  `Tel: Phone ( ) 555 123 4567 07700 900123 — – \u0022 \x1b[32m \\u001b[0m 。 ․ \u{e0041} \u2064 ٤٤ dapi JQQJ99 Q~ 00D ! | 1//0`,
   'postgres:// https:// app: s3cr3t @db.example.com MIIEpAIBAAKC -us30 343ea45721923ed956e2b38c31db76aa 7213808860 :AAH1bjqp',
 ]
   .join(' ')

@@ -1,0 +1,55 @@
+/**
+ * Phone numbers as a country's people dial them at home: `020 7946 0958`, `06 12 34 56 78`, `(030) 901820`. Their forms are
+ * as many as countries, so a label decides: right behind a word that means a phone any eight to twelve digits count, behind
+ * a verb (`call`) only those that begin with the zero of a long-distance call.
+ */
+import { kindOf, LETTER, plain } from './characters.ts'
+import { beginsAlone, DigitReader, endsAlone } from './digits.ts'
+import type { Match } from './match.ts'
+import { extensionEnd } from './phone-extension.ts'
+import { phoneLabel } from './phone-words.ts'
+import type { TextWindow } from './text-window.ts'
+
+const MIN_DIGITS = 8
+const MAX_DIGITS = 12
+/** With its zero. */
+const MIN_DIALED = 9
+const MAX_GROUPS = 6
+
+const digits = new DigitReader()
+
+/** The number whose first digit is at `digit`; `start` is there, or at a bracket before it. */
+export function findNationalPhone(window: TextWindow, digit: number, start: number): Match | null {
+  digits.begin(window)
+  const end = groupsEnd(window, digit, start < digit)
+  const { count } = digits
+  if (end < 0 || count < MIN_DIGITS || count > MAX_DIGITS || digits.isDigitAt(end)) return null
+  const isDialed = digits.values[0] === 0 && count >= MIN_DIALED
+  const label = phoneLabel(window, start)
+  if (label === null || (label === 'call' && !isDialed) || !(endsAlone(window, end) || extensionEnd(window, end) > end))
+    return null
+  if (start === digit && !beginsAlone(window, start)) return null
+  return { type: 'phone', start, end: extensionEnd(window, end) }
+}
+
+/** The end of groups of digits with one separator between any two and perhaps brackets around the first, or -1. */
+function groupsEnd(window: TextWindow, begin: number, bracket: boolean): number {
+  let open = bracket
+  let end = begin
+  for (let groups = 0; groups < MAX_GROUPS; groups++) {
+    const before = digits.count
+    const after = digits.takeAll(end)
+    if (digits.count === before) return -1
+    end = after
+    let next = end
+    if (open && plain(window.at(next)) === 0x29) {
+      open = false
+      next++
+      end = next
+    }
+    next = digits.separator(next)
+    if (!digits.isDigitAt(next) || next === after || digits.count >= MAX_DIGITS) break
+    end = next
+  }
+  return open || kindOf(window.at(end)) & LETTER ? -1 : end
+}

@@ -1,0 +1,37 @@
+/** Private keys in PEM. */
+
+import { belongs, type SecretMatch } from './secret.ts'
+import type { TextWindow } from './text-window.ts'
+
+const KEY_BEGIN = /^-----BEGIN [A-Z\d ]{0,30}PRIVATE KEY(?: BLOCK)?-----/
+const KEY_END = /-----END [A-Z\d ]{1,40}-----$/
+
+/** A private key in PEM, from the first hyphen of its first line. */
+export function findPrivateKey(window: TextWindow, start: number): SecretMatch | null {
+  if (window.before(start) === 0x2d) return null
+  window.candidate = start
+  const opening = '-----BEGIN '
+  for (let i = 0; i < opening.length; i++) if (window.at(start + i) !== opening.charCodeAt(i)) return null
+  let hyphens = 0
+  let end = start + opening.length
+  for (; hyphens < 5; end++) {
+    if (window.at(end) === 0x2d) hyphens++
+    else if (hyphens > 0 || end - start > 64) return null
+  }
+  if (!KEY_BEGIN.test(window.text.slice(start, end))) return null
+  // The line break may be an escape: `\n` or `\\n`.
+  while (end - start < 90 && /[\s\\nr]/.test(String.fromCharCode(window.at(end)))) end++
+  for (let i = end; i < end + 4; i++) if (!belongs(window.at(i), '+/=')) return null
+  return { type: 'secret', start, end: end + 4, tail: 'key_block' }
+}
+
+/** Up to the END line, or the first character that no key has. */
+export function keyBlockEnd(text: string, from: number): number {
+  if (KEY_END.test(text.slice(Math.max(0, from - 56), from))) return from
+  for (let end = from; end < text.length; end++) {
+    const code = text.charCodeAt(end)
+    if (!(belongs(code, '+/=-:,\\') || code === 0x20 || (code >= 0x09 && code <= 0x0d))) return end
+    if (code === 0x2d && KEY_END.test(text.slice(Math.max(0, end - 56), end + 1))) return end + 1
+  }
+  return text.length
+}

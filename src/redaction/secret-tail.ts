@@ -1,0 +1,40 @@
+/** How a secret goes on that is certain: its rest is swallowed as it comes. */
+import { keyBlockEnd } from './private-key.ts'
+import { belongs, type Tail } from './secret.ts'
+import type { TextWindow } from './text-window.ts'
+
+/** Where the rest of a secret ends that is certain up to `from`. May be the end of a text that goes on. */
+export function tailEnd(window: TextWindow, from: number, tail: Tail): number {
+  if (tail === 'key_block') return keyBlockEnd(window.text, from)
+  return 'quote' in tail ? valueEnd(window, from, tail.quote) : wordEnd(window, from, tail.also)
+}
+
+/** A dot belongs to the secret when the secret goes on behind it. */
+function wordEnd(window: TextWindow, from: number, also: string): number {
+  let end = from
+  for (;;) {
+    const code = window.at(end)
+    if (!belongs(code, also) || (code === 0x2e && !belongs(window.at(end + 1), also.replace('.', '')))) return end
+    end++
+  }
+}
+
+/** What ends a value without quotes, beside blanks and control characters. */
+const DELIMITERS = new Set([...'"\'`,;&<>()[]{}|\\'].map((character) => character.charCodeAt(0)))
+
+/** The end of a value: at its quote, or at what separates values where it has none (`quote` 0). At most `limit`. */
+export function valueEnd(window: TextWindow, from: number, quote: number, limit = Number.POSITIVE_INFINITY): number {
+  let end = from
+  for (; end < limit; end++) {
+    const code = window.at(end)
+    if (code <= 0x20 || code === 0x7f) break
+    if (quote === 0 ? DELIMITERS.has(code) : code === quote || (code === 0x5c && endsAtBackslash(window, end))) break
+  }
+  return end
+}
+
+/** A backslash before a quote or as the beginning of `\n` ends a value that was quoted inside another text. */
+function endsAtBackslash(window: TextWindow, backslash: number): boolean {
+  const next = window.at(backslash + 1)
+  return next === 0x22 || next === 0x27 || next === 0x6e || next === 0x72 || next === 0x5c
+}

@@ -1,0 +1,103 @@
+/** Whether characters look like a secret: what stands in documentation in its place, and how random it is. */
+import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
+
+/** What stands in documentation where the body of a key would be. */
+const PLACEHOLDER = /(.)\1{4}|x{4}|your|example|placeholder|_token|replace|dummy|here$/i
+
+/** For the body of a key whose issuer is known by its prefix. */
+export function isPlaceholder(body: string): boolean {
+  return (
+    PLACEHOLDER.test(body) || new Set(body).size < 5 || !/[A-Z\d]/.test(body) || /^\d+$/.test(body) || isWords(body)
+  )
+}
+
+/** `requiredCharacteristicTypes`: letters only, in words by their capitals. */
+function isWords(text: string): boolean {
+  if (!/^[A-Za-z_-]+$/.test(text)) return false
+  const words = text.match(/[A-Z]?[a-z]+|[A-Z]+/g) ?? []
+  return text.length / words.length >= 4
+}
+
+/** How a value is written, and what the name it is assigned to promises. */
+export interface ValueKind {
+  /** 'password': people choose them. 'token': machines do. 'weak': the name may mean something else. */
+  kind: 'password' | 'token' | 'weak'
+  /** In quotes, or where nothing but a value can stand: it is no expression of a program. */
+  isLiteral: boolean
+}
+
+const MIN_LENGTH = { password: 6, token: 10, weak: 20 } as const
+/** Bits for each character. */
+const MIN_ENTROPY = { password: 2.2, token: 2.8, weak: 3.3 } as const
+/** Changes between letters and digits that a name of a variable hardly has. */
+const MIN_CHANGES = { password: 1, token: 2, weak: 4 } as const
+/** The same of a value that could be an expression. */
+const MIN_CHANGES_BARE = 3
+/** The same of a value that could be a path of names. */
+const MIN_CHANGES_PATH = 6
+/** So many different marks in one word are no expression of a program. */
+const MIN_MARKS = 5
+const MIN_MARKS_BARE = 8
+/** A long value of hexadecimal digits is real, whatever digits it counts through. */
+const LONG_HEX = /^[\da-f]{32,}$/i
+
+/** What people write in place of a password. */
+const STAND_IN =
+  /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345(?!6789\d*[a-z].*\d[a-z])|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
+/** A part that is filled in. */
+const TEMPLATE = /[$#]\{[\w.$()[\]'"]+\}|\{\{[\w. ]+\}\}|%\(\w+\)|%s/
+/** Templates, variables, calls, paths, addresses, dates and numbers with units: values, but no secrets. */
+const OTHER_VALUE =
+  /^(?:[$%#@&]?[{[(<]|\$|%[\w(]|[.~]{0,2}\/(?!.*[+=])|[a-z][a-z\d+.-]*:\/\/|arn:|\d{4}-\d\d-\d\d|[\d.,:+-]+[a-z%]{0,3}$|v?\d+\.\d+|(?:os|process|env|config|settings|self|this|sha\d+-|data|urn)[.:])|[\])]$|\.(?:js|ts|py|json|ya?ml|txt|md|pem|crt|key|cer|p12|pub|html?|xml|env|com|org|net|io|local|internal)$/i
+const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
+
+/** Whether a value that is assigned to a name of a secret is one. */
+export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): boolean {
+  if (value.length < MIN_LENGTH[kind] || OTHER_VALUE.test(value) || TEMPLATE.test(value)) return false
+  if (LONG_HEX.test(value)) return entropy(value) >= MIN_ENTROPY.token
+  // The bearer tokens of Twitter begin with so many of them.
+  if (STAND_IN.test(value.replace(/^A{16,}/, '')) || UUID.test(value)) return UUID.test(value) && kind === 'token'
+  const { changes, digits, letters, marks, isName } = shapeOf(value)
+  if (letters === 0 || entropy(value) < MIN_ENTROPY[kind]) return false
+  if (marks >= (isLiteral ? MIN_MARKS : MIN_MARKS_BARE)) return true
+  if (digits === 0) return false
+  const bare = isName && !isLiteral ? (value.includes('.') ? MIN_CHANGES_PATH : MIN_CHANGES_BARE) : 0
+  return changes >= Math.max(bare, MIN_CHANGES[kind])
+}
+
+interface Shape {
+  letters: number
+  digits: number
+  /** Times a letter and a digit stand side by side. */
+  changes: number
+  /** Different characters that are neither. */
+  marks: number
+  /** It could be the name of a variable, or a path of such. */
+  isName: boolean
+}
+
+function shapeOf(value: string): Shape {
+  const shape: Shape = { letters: 0, digits: 0, changes: 0, marks: 0, isName: /^[A-Za-z_$][\w$.-]*$/.test(value) }
+  const marks = new Set<number>()
+  let before = 0
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i)
+    const kind = kindOf(code)
+    if (!isAlphanumeric(code)) marks.add(code)
+    else if (kind & DIGIT) shape.digits++
+    else shape.letters++
+    if ((kind & DIGIT && before & LETTER) || (kind & LETTER && before & DIGIT)) shape.changes++
+    before = kind
+  }
+  shape.marks = marks.size
+  return shape
+}
+
+/** Shannon's, in bits for each character. */
+function entropy(text: string): number {
+  const counts = new Map<string, number>()
+  for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1)
+  let bits = 0
+  for (const count of counts.values()) bits -= (count / text.length) * Math.log2(count / text.length)
+  return bits
+}

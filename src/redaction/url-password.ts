@@ -1,0 +1,79 @@
+/** Passwords in URLs: `scheme://user:password@host`. */
+import type { SecretMatch } from './secret.ts'
+import type { TextWindow } from './text-window.ts'
+
+/** The longest user looked at, and the longest password with its host. */
+const USER_MAX = 96
+const REST_MAX = 160
+
+/** What stands in documentation where a password would be. */
+const STAND_IN =
+  /^(?:.{1,3}|my?pass(?:word|wd)?|pass(?:word|wd)?|pwd|secret|(.)\1*|<.*>|%\w*%|[[{$(].*)$|your|replace|example|change.?me|placeholder/i
+/** The host behind an at sign that belongs to no path. */
+const HOST = /^[\w.-]+(?:[:/?#].*)?$/s
+
+/** The password of a URL, from the colon of its scheme. It may hold any of `@ : / # ?` as long as a host follows. */
+export function findUrlPassword(window: TextWindow, colon: number): SecretMatch | null {
+  if (window.at(colon + 1) !== 0x2f || window.at(colon + 2) !== 0x2f) return null
+  window.candidate = colon
+  const user = colon + 3
+  const separator = userEnd(window, user)
+  if (window.at(separator) !== 0x3a || isPort(window, separator + 1)) return null
+  const start = separator + 1
+  const end = passwordEnd(window, start)
+  if (end <= start) return null
+  const password = window.text.slice(start, end)
+  if (password === window.text.slice(user, separator) || STAND_IN.test(password)) return null
+  return { type: 'secret', start, end, tail: null }
+}
+
+function userEnd(window: TextWindow, start: number): number {
+  let end = start
+  for (; end - start < USER_MAX; end++) {
+    const code = window.at(end)
+    if (endsUrl(code) || code === 0x40 || code === 0x3a || code === 0x2f) break
+  }
+  return end
+}
+
+/** Blanks, quotes, brackets of Markdown and HTML, a backslash. */
+function endsUrl(code: number): boolean {
+  return (
+    code <= 0x20 || code === 0x22 || code === 0x27 || code === 0x60 || code === 0x3c || code === 0x3e || code === 0x5c
+  )
+}
+
+/** The last at sign before the path; where none is there, the last one behind which a host stands. Or -1. */
+function passwordEnd(window: TextWindow, start: number): number {
+  let last = -1
+  let inAuthority = -1
+  let path = false
+  let end = start
+  for (; end - start < REST_MAX; end++) {
+    const code = window.at(end)
+    if (endsUrl(code)) break
+    if (code === 0x40) {
+      last = end
+      if (!path) inAuthority = end
+    } else if (code === 0x2f || code === 0x3f || code === 0x23) {
+      if (inAuthority >= 0) return inAuthority
+      path = true
+    }
+  }
+  if (inAuthority >= 0 || last < 0) return inAuthority
+  return HOST.test(window.text.slice(last + 1, end)) ? last : -1
+}
+
+/** `http://localhost:8080/` */
+function isPort(window: TextWindow, start: number): boolean {
+  let end = start
+  while (end - start < 6 && window.at(end) >= 0x30 && window.at(end) <= 0x39) end++
+  const next = window.at(end)
+  return (
+    end > start && (next <= 0x20 || next === 0x2f || next === 0x3f || next === 0x23 || endsUrl(next) || isClosing(next))
+  )
+}
+
+function isClosing(code: number): boolean {
+  return code === 0x29 || code === 0x5d || code === 0x7d || code === 0x2c || code === 0x3b || code === 0x2e
+}

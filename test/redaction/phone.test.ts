@@ -1,0 +1,76 @@
+import { describe, expect, test } from 'vitest'
+import { found } from '../support/found.ts'
+
+const EXAMPLES: [text: string, ...values: string[]][] = [
+  ['call (555) 123-4567', 'phone:(555) 123-4567'],
+  ['Bob, 555-123-4567', 'phone:555-123-4567'],
+  ['123-456-7890', 'phone:123-456-7890'],
+  ['Use 555.123.4567 during office hours', 'phone:555.123.4567'],
+  ['1-555-123-1234 and 012-345-6789', 'phone:1-555-123-1234', 'phone:012-345-6789'],
+  ['Call 123-456 7890', 'phone:123-456 7890'],
+  ['my phone number is 1234567890', 'phone:1234567890'],
+  ['phone 5551234567, toll-free: 8005551234', 'phone:5551234567', 'phone:8005551234'],
+  ['{"phone": "1234567890", "home_phone": "5551234567"}', 'phone:1234567890', 'phone:5551234567'],
+]
+
+const IN_BRACKETS: [text: string, ...values: string[]][] = [
+  ['Jane (415-733-2671) will call', 'phone:415-733-2671'],
+  ['the office (415.733.2671, ask for Ji)', 'phone:415.733.2671'],
+  ['Jane (415 733 2671, NY)', 'phone:415 733 2671'],
+  ['(1-415-733-2671) [Jane](415-733-2671)', 'phone:1-415-733-2671', 'phone:415-733-2671'],
+  ['print(415-733-2671)', 'phone:415-733-2671'],
+  ['q=%20(415) 555-0132%20', 'phone:(415) 555-0132'],
+]
+
+const NATIONAL: [text: string, ...values: string[]][] = [
+  ['Tel: 020 7946 0958', 'phone:020 7946 0958'],
+  ['Telefon: 030 12345678', 'phone:030 12345678'],
+  ['Appelez-moi au 06 12 34 56 78', 'phone:06 12 34 56 78'],
+  ['phone: 0171/1234567', 'phone:0171/1234567'],
+  ['Tel.: (030) 901820 12', 'phone:(030) 901820 12'],
+  ['my mobile is 07700 900123', 'phone:07700 900123'],
+  ['WhatsApp 0412 345 678', 'phone:0412 345 678'],
+  ['"phone_number": "98765 43210"', 'phone:98765 43210'],
+  ['Telefone: (11) 98456-5666', 'phone:(11) 98456-5666'],
+  ['電話: 03-1234-5678 手机号：13812345678', 'phone:03-1234-5678', 'phone:13812345678'],
+  ['call 03 331 6005 ext 3456', 'phone:03 331 6005 ext 3456'],
+  ['Тел.: 8 912 345 67 89', 'phone:8 912 345 67 89'],
+  ['My phone number is 004917612345678', 'phone:004917612345678'],
+  ['电话是+8613812345678，电话是+81 3-1234-5678', 'phone:+8613812345678', 'phone:+81 3-1234-5678'],
+  ['العربية +٤٤٣٣٣٣٣٣٣٣٣٣', 'phone:+٤٤٣٣٣٣٣٣٣٣٣٣'],
+]
+
+const NO_PHONES = [
+  // A phone word inside another word, or said of programs.
+  'the value is typically 2147483647 on 32-bit systems; automatically retried until 2147483647',
+  'check_call(["truncate", "-s", "5368709120"]); cancelled job 2345678901; reached 2147483647 rows',
+  'function call limit: 4294967295, an API call took 2147483647 ns, historically 2025550123 units',
+  '{"tool_call_id": 4155550123, "call_id": 7188675309, "contact_id": 4155550123}',
+  'recall 0.98, n=2345678901; smartphones sold 2025550123; microphone 2025550123 Hz',
+  // Bare digits without a word: orders, timestamps.
+  'order 5551234567, 1705314600, seq 1234567890, 555 123 4567',
+  'rows 100 200 3000, 123 456 7890, 2024-01-15 10:20, 1.555.123.1234',
+  'seven digits: phone 555-1234, line 12345678, on 020 7946 0958',
+  'called at 1705314600123, part 1123-456-7890, 123-456-78901',
+]
+
+describe('phone numbers', () => {
+  test.each(EXAMPLES)(
+    'are found whatever their exchange where their form or a word is clear: %j',
+    (text, ...values) => {
+      expect(found(text)).toEqual(values)
+    },
+  )
+
+  test.each(IN_BRACKETS)('are found inside brackets: %j', (text, ...values) => {
+    expect(found(text)).toEqual(values)
+  })
+
+  test.each(NATIONAL)('are found as people dial them at home, behind a label: %j', (text, ...values) => {
+    expect(found(text)).toEqual(values)
+  })
+
+  test.each(NO_PHONES)('are no other numbers: %j', (text) => {
+    expect(found(text)).toEqual([])
+  })
+})
