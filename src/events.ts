@@ -126,6 +126,14 @@ export interface EventData {
     /** The run whose budget paid, too. Left out where runs have none, here and below. */
     run_id?: string
   }
+  /** A call that did not say how much it wants, or more than any model gives, was limited. `asked_tokens`: null when it did not. */
+  'call.clamped': {
+    call_id: string
+    provider: string
+    model: string
+    asked_tokens: number | null
+    max_tokens: number
+  }
   /** An LLM call ended without a complete answer. `cost_usd` is what was charged all the same. */
   'call.failed': {
     call_id: string

@@ -236,10 +236,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       parentEnvironment: environment,
       shimFolder: `${packageFolder()}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
-      redact: (text, agentId) => {
-        const { text: safe, findings } = eventRedactor().redact(text)
-        incidents.recordAll(findings, { agentId, callId: null, place: 'output' })
-        return safe
+      output: {
+        redact: (text) => eventRedactor().redact(text),
+        found: (findings, agentId) => incidents.recordAll(findings, { agentId, callId: null, place: 'output' }),
+        log: (text, facts) => log.info(text, facts),
       },
     })
     // Before anybody could start another.

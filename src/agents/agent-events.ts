@@ -61,7 +61,17 @@ export function outputEvent(stream: 'stdout' | 'stderr', text: string, truncated
   return { type: 'agent.output', level: 'INFO', message: text, data }
 }
 
-export function droppedEvent(stream: 'stdout' | 'stderr', lines: number): NewEvent {
-  const text = `${lines} ${lines === 1 ? 'line' : 'lines'} dropped: more than can be kept`
-  return { type: 'agent.output', level: 'WARN', message: text, data: { stream, text } }
+/** Lines that came too fast to be shown. */
+export function unshownEvent(
+  stream: 'stdout' | 'stderr',
+  { logged, dropped }: { logged: number; dropped: number },
+): NewEvent {
+  const parts = [
+    ...(logged > 0 ? [`${countOf(logged)} in the log file only`] : []),
+    ...(dropped > 0 ? [`${countOf(dropped)} dropped, more than log.max_agent_output_bytes a day`] : []),
+  ]
+  const text = parts.join('; ')
+  return { type: 'agent.output', level: dropped > 0 ? 'WARN' : 'INFO', message: text, data: { stream, text } }
 }
+
+const countOf = (lines: number): string => `${lines} ${lines === 1 ? 'line' : 'lines'}`

@@ -12,21 +12,26 @@ import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
+import type { Findings } from '../redaction/findings.ts'
+import type { Finding } from '../redaction/match.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import {
-  droppedEvent,
   type ExitOutcome,
   exitedEvent,
   outputEvent,
   startedEvent,
   stoppedEvent,
   survivedEvent,
+  unshownEvent,
 } from './agent-events.ts'
 import type { Command } from './command.ts'
+import { DayQuota } from './day-quota.ts'
 import type { Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
-import { readLines } from './output.ts'
+import { FindingBatch } from './finding-batch.ts'
+import { LineReader, type OutputSink, type Reading, readLines } from './output.ts'
+import type { OutputPace } from './output-pace.ts'
 import { type AgentProcess, spawnAgent } from './process.ts'
 import { ProgressWatch } from './progress.ts'
 import {
@@ -76,11 +81,24 @@ export interface AgentParts {
   clock: Clock
   runTokens: RunTokens
   secrets: Secrets
-  /** Makes a line of output fit to be stored and shown. */
-  redact: (text: string, agentId: AgentId) => string
+  /** Where what agents print goes. */
+  output: OutputParts
   environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
   /** What `agent.started` tells of the configuration. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
+}
+
+/** Where what agents print goes. */
+export interface OutputParts {
+  pace: OutputPace
+  /** Makes a line fit to be stored and shown. */
+  redact: (text: string) => { text: string; findings: readonly Finding[] }
+  /** What was found in lines of an agent, at most once a second. */
+  found: (findings: Findings, agentId: AgentId) => void
+  /** Writes a line into the log file alone. */
+  log: (text: string, facts: { agent_id: AgentId; stream: 'stdout' | 'stderr' }) => void
+  /** What an agent may write there in a day. */
+  maxBytes: number
 }
 
 /** What one agent is. */
@@ -102,8 +120,8 @@ export interface AgentFacts {
 interface Run {
   id: RunId
   process: AgentProcess
-  /** When all it printed has been told. */
-  output: Promise<unknown>
+  /** Its stdout and stderr. */
+  output: readonly Reading[]
 }
 
 /** How long the pipes of an ended process may stay open, held by a survivor, in ms. */
@@ -139,6 +157,8 @@ export class Agent {
   #progress: ProgressWatch
   #history: RestartHistory = NO_HISTORY
   #restarts = 0
+  readonly #findings: FindingBatch
+  readonly #dayLog: DayQuota
   #isLive = false
   #isPaused = false
   #stoppedBy: StopReason | null = null
@@ -152,6 +172,9 @@ export class Agent {
     this.facts = facts
     this.#parts = parts
     this.#progress = this.#watchProgress()
+    const { output, clock } = parts
+    this.#findings = new FindingBatch((findings) => output.found(findings, facts.id), clock)
+    this.#dayLog = new DayQuota(output.maxBytes, clock)
   }
 
   /** Starts the first run; later ones follow by themselves. Rejects when the system cannot spawn. */
@@ -310,10 +333,15 @@ export class Agent {
     this.#parts.secrets.ended(id)
     const survivors = await process.end(this.#graceMs, this.#parts.clock)
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
+    for (const reading of output) reading.hurry()
     // At the end of a turn: what a stalled server has not read yet is read first.
-    const giveUp = setTimeout(() => setImmediate(() => process.closeOutput()), DRAIN_MS)
-    await output
+    const close = () => {
+      for (const reading of output) reading.close()
+    }
+    const giveUp = setTimeout(() => setImmediate(close), DRAIN_MS)
+    await Promise.all(output.map(({ ended }) => ended))
     clearTimeout(giveUp)
+    this.#findings.flush()
     this.#run = undefined
     return exit
   }
@@ -397,18 +425,32 @@ export class Agent {
     })
   }
 
-  #listen(process: AgentProcess): Promise<unknown> {
-    const { redact, clock } = this.#parts
-    const redactLine = (text: string) => redact(text, this.facts.id)
-    const listen = (stream: 'stdout' | 'stderr') =>
-      readLines(process[stream], redactLine, clock, {
-        onLine: (text, truncated) => {
-          if (stream === 'stderr') this.#noteError(text)
-          this.#record(outputEvent(stream, text, truncated))
-        },
-        onDropped: (lines) => this.#record(droppedEvent(stream, lines)),
-      })
-    return Promise.all([listen('stdout'), listen('stderr')])
+  #listen(process: AgentProcess): Reading[] {
+    const { clock, output } = this.#parts
+    return (['stdout', 'stderr'] as const).map((stream) =>
+      readLines(process[stream], new LineReader(this.#sinkOf(stream), clock), output.pace),
+    )
+  }
+
+  #sinkOf(stream: 'stdout' | 'stderr'): OutputSink {
+    const { output, state } = this.#parts
+    const { id } = this.facts
+    return {
+      redact: (line) => {
+        const { text, findings } = output.redact(line)
+        this.#findings.add(findings)
+        return text
+      },
+      show: (lines) => {
+        if (stream === 'stderr') for (const { text } of lines) this.#noteError(text)
+        state.recordAll(
+          lines.map(({ text, truncated }) => ({ event: { ...outputEvent(stream, text, truncated), agent_id: id } })),
+        )
+      },
+      hasRoom: (bytes) => this.#dayLog.take(bytes),
+      log: (text) => output.log(text, { agent_id: id, stream }),
+      note: (lines) => this.#record(unshownEvent(stream, lines)),
+    }
   }
 
   #noteError(line: string): void {

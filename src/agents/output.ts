@@ -3,99 +3,160 @@
  * a hundred megabytes a second.
  *
  * The rules are:
- * - The pipe is always drained, so the agent never waits for us; what is too much is counted, told and forgotten.
- * - Memory is bounded by one line: LONGEST_LINE_BYTES and a margin.
- * - A line is cleaned first (a colour code must not hide a datum), redacted second, cut last (a cut must not hide one).
+ * - So many lines a second are shown, as events. What comes faster goes to the log file alone, up to what an agent may
+ *   write there in a day; the rest is counted. The last lines always are shown: they say why it ended.
+ * - Reading has its share of the event loop (`output-pace.ts`). Who prints faster than that waits at its pipe.
+ * - Memory is bounded by one line and by what is held until it is known whether it is among the last.
+ * - A line is cleaned first (a color code must not hide a datum), redacted second, cut last (a cut must not hide one).
  */
 import type { Readable } from 'node:stream'
 import type { Clock } from '../clock.ts'
+import type { OutputPace } from './output-pace.ts'
 
-const LONGEST_LINE_BYTES = 16_384
+const MAX_LINE_BYTES = 16_384
 /** Read beyond the longest line and dropped again after redaction: a datum at the cut is seen whole, or not at all. */
 const MARGIN = 512
-/** What one stream may say in a second. */
-const LINES_PER_SECOND = 200
-const BYTES_PER_SECOND = 65_536
+/** What is shown of one stream in a second. */
+const MAX_LINES_PER_SECOND = 200
+const MAX_BYTES_PER_SECOND = 65_536
 const SECOND_MS = 1_000
+/** What waits to be shown: so many lines, and about so many bytes. */
+const MAX_HELD_LINES = 50
+const MAX_HELD_BYTES = 65_536
+/** Lines that are shown together. */
+const BATCH_LINES = 32
 
 const NEWLINE = 10
 
-export interface OutputListener {
-  /** One line, clean and redacted. */
-  onLine(text: string, truncated: boolean): void
-  /** So many lines were too much and are not shown. */
-  onDropped(lines: number): void
+export interface Line {
+  text: string
+  /** Its end is missing. */
+  truncated: boolean
 }
 
-/** Resolves when the stream has ended and its last line was told. */
-export function readLines(
-  stream: Readable,
-  redact: (text: string) => string,
-  clock: Clock,
-  listener: OutputListener,
-): Promise<void> {
-  const lines = new LineReader(redact, clock, listener)
-  stream.on('data', (chunk: Buffer) => lines.push(chunk))
-  // A broken pipe is only the end of it: `close` follows.
-  stream.on('error', () => {})
-  return new Promise((resolve) => {
-    stream.once('close', () => {
-      lines.end()
-      resolve()
-    })
-  })
+export interface OutputSink {
+  /** Makes a line fit to be stored and shown. A line for which it throws is withheld. */
+  redact(text: string): string
+  /** Lines to be shown, in order. */
+  show(lines: Line[]): void
+  /** Whether the log file still has room for so many bytes of this agent; they count as written then. */
+  hasRoom(bytes: number): boolean
+  /** A line for the log file alone. */
+  log(text: string): void
+  /** So many lines went to the log file alone, or were dropped, since this was last called. */
+  note(lines: { logged: number; dropped: number }): void
+}
+
+/** The reading of one stream. */
+export interface Reading {
+  /** Resolves when the stream has ended and its last line was shown. */
+  ended: Promise<void>
+  /** The agent has ended: what is left in its pipe is read without rests. */
+  hurry(): void
+  /** Gives the stream up: whoever survives may hold it for ever. */
+  close(): void
+}
+
+export function readLines(stream: Readable, lines: LineReader, pace: OutputPace): Reading {
+  let isUrgent = false
+  let unread: Buffer | null = null
+  const take = async (chunk: Buffer) => {
+    lines.add(chunk)
+    while (!(await pace.run((isTimeUp) => lines.work(isTimeUp), isUrgent))) {
+      // Until all of it is read.
+    }
+  }
+  const read = async () => {
+    for await (const chunk of chunksOf(stream)) await take(chunk)
+    if (unread) await take(unread)
+    lines.end()
+  }
+  return {
+    ended: read(),
+    hurry: () => {
+      isUrgent = true
+    },
+    close: () => {
+      unread = stream.read()
+      stream.destroy()
+    },
+  }
+}
+
+/** A broken pipe is only the end of it. */
+async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield* stream
+  } catch {
+    // Nothing more comes.
+  }
+}
+
+interface RawLine {
+  bytes: Buffer
+  truncated: boolean
 }
 
 export class LineReader {
-  readonly #redact: (text: string) => string
-  readonly #listener: OutputListener
+  readonly #sink: OutputSink
   readonly #clock: Clock
+  /** What is to be worked through, and from where. */
+  #chunk: Buffer = Buffer.alloc(0)
+  #at = 0
   /** The line that has begun. */
   #pieces: Buffer[] = []
   #length = 0
   #isTruncated = false
-  /** The beginning of the present line was too much, so its rest is not shown either. */
-  #isLineDropped = false
-  /** In the present second. */
+  /** Ended lines that are not shown yet. */
+  #held: RawLine[] = []
+  #heldBytes = 0
+  #batch: Line[] = []
+  /** Shown in the present second. */
   #second = Number.NEGATIVE_INFINITY
   #lines = 0
   #bytes = 0
+  #logged = 0
   #dropped = 0
   #timer: NodeJS.Timeout | undefined
 
-  constructor(redact: (text: string) => string, clock: Clock, listener: OutputListener) {
-    this.#redact = redact
-    this.#listener = listener
+  constructor(sink: OutputSink, clock: Clock) {
+    this.#sink = sink
     this.#clock = clock
   }
 
-  push(chunk: Buffer): void {
+  /** The next bytes, when `work` is done with those before. */
+  add(chunk: Buffer): void {
+    this.#chunk = chunk
+    this.#at = 0
+  }
+
+  /** Works through what was added until the time is up. Returns true when all of it is done. */
+  work(isTimeUp: () => boolean = () => false): boolean {
     if (this.#clock.monotonic() - this.#second >= SECOND_MS) this.#beginSecond()
-    for (let start = 0; start < chunk.length; ) {
-      if (this.#isSpent()) {
-        this.#dropRest(chunk, start)
-        return
-      }
-      const newline = chunk.indexOf(NEWLINE, start)
-      if (!this.#isLineDropped) this.#keep(chunk.subarray(start, newline === -1 ? chunk.length : newline))
-      if (newline === -1) return
-      this.#endLine()
-      start = newline + 1
-    }
+    while (this.#at < this.#chunk.length && !isTimeUp()) this.#readOn()
+    this.#showBatch()
+    return this.#at >= this.#chunk.length
   }
 
-  /** Tells the last line, which may lack its newline, and what was dropped. */
+  /** Shows the last lines, of which the very last may lack its newline. */
   end(): void {
-    if (this.#length > 0 || this.#isLineDropped) this.#endLine()
-    this.#tellDropped()
+    if (this.#length > 0) this.#endLine()
+    this.#note()
+    while (this.#held.length > 0) this.#show(this.#takeHeld())
+    this.#showBatch()
   }
 
-  #isSpent(): boolean {
-    return this.#lines >= LINES_PER_SECOND || this.#bytes >= BYTES_PER_SECOND
+  /** Up to the next newline. */
+  #readOn(): void {
+    const newline = this.#chunk.indexOf(NEWLINE, this.#at)
+    const end = newline === -1 ? this.#chunk.length : newline
+    this.#keep(this.#chunk.subarray(this.#at, end))
+    this.#at = end + 1
+    if (newline !== -1) this.#endLine()
   }
 
   #keep(piece: Buffer): void {
-    const room = LONGEST_LINE_BYTES + MARGIN - this.#length
+    const room = MAX_LINE_BYTES + MARGIN - this.#length
     if (piece.length > room) this.#isTruncated = true
     if (room <= 0 || piece.length === 0) return
     const kept = piece.subarray(0, room)
@@ -104,48 +165,76 @@ export class LineReader {
   }
 
   #endLine(): void {
-    const bytes = Buffer.concat(this.#pieces)
-    const truncated = this.#isTruncated
-    const dropped = this.#isLineDropped
+    // A copy: what is held must not keep whole chunks.
+    this.#held.push({ bytes: Buffer.concat(this.#pieces), truncated: this.#isTruncated })
+    this.#heldBytes += this.#length
     this.#pieces = []
     this.#length = 0
     this.#isTruncated = false
-    this.#isLineDropped = false
-    if (dropped) {
-      this.#drop(1)
-      return
+    this.#showWhatMay()
+    while (this.#held.length > MAX_HELD_LINES || this.#heldBytes > MAX_HELD_BYTES) this.#pass(this.#takeHeld())
+    if (this.#held.length > 0) this.#timer ??= setTimeout(() => this.#onTimer(), SECOND_MS)
+  }
+
+  #takeHeld(): RawLine {
+    const line = this.#held.shift()!
+    this.#heldBytes -= line.bytes.length
+    return line
+  }
+
+  #showWhatMay(): void {
+    while (this.#held.length > 0 && this.#lines < MAX_LINES_PER_SECOND && this.#bytes < MAX_BYTES_PER_SECOND) {
+      this.#show(this.#takeHeld())
     }
+  }
+
+  #show(line: RawLine): void {
     this.#lines += 1
-    this.#bytes += bytes.length
-    const text = redactOrWithhold(clean(bytes.toString('utf8')), this.#redact)
-    this.#listener.onLine(truncated ? text.slice(0, -MARGIN).toWellFormed() : text, truncated)
+    this.#bytes += line.bytes.length
+    this.#batch.push({ text: this.#textOf(line), truncated: line.truncated })
+    if (this.#batch.length >= BATCH_LINES) this.#showBatch()
   }
 
-  /** Only counts the lines that end in the rest of the chunk. A plain loop: this is where a flood ends up. */
-  #dropRest(chunk: Buffer, start: number): void {
-    let lines = 0
-    for (let at = start; at < chunk.length; at += 1) if (chunk[at] === NEWLINE) lines += 1
-    this.#isLineDropped = chunk.at(-1) !== NEWLINE
-    if (lines > 0) this.#drop(lines)
+  #showBatch(): void {
+    if (this.#batch.length > 0) this.#sink.show(this.#batch)
+    this.#batch = []
   }
 
-  #drop(lines: number): void {
-    this.#dropped += lines
-    this.#timer ??= setTimeout(() => this.#beginSecond(), SECOND_MS)
+  /** A line that came too fast to be shown. */
+  #pass(line: RawLine): void {
+    if (this.#sink.hasRoom(line.bytes.length)) {
+      this.#sink.log(this.#textOf(line))
+      this.#logged += 1
+    } else this.#dropped += 1
+  }
+
+  #textOf({ bytes, truncated }: RawLine): string {
+    const text = redactOrWithhold(clean(bytes.toString('utf8')), (said) => this.#sink.redact(said))
+    return truncated ? text.slice(0, -MARGIN).toWellFormed() : text
+  }
+
+  #onTimer(): void {
+    this.#beginSecond()
+    this.#showBatch()
+    if (this.#held.length > 0) this.#timer = setTimeout(() => this.#onTimer(), SECOND_MS)
   }
 
   #beginSecond(): void {
-    this.#tellDropped()
+    this.#showBatch()
+    this.#note()
     this.#second = this.#clock.monotonic()
     this.#lines = 0
     this.#bytes = 0
+    this.#showWhatMay()
   }
 
-  #tellDropped(): void {
+  #note(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    if (this.#dropped > 0) this.#listener.onDropped(this.#dropped)
+    const [logged, dropped] = [this.#logged, this.#dropped]
+    this.#logged = 0
     this.#dropped = 0
+    if (logged > 0 || dropped > 0) this.#sink.note({ logged, dropped })
   }
 }
 

@@ -193,12 +193,6 @@ export class AgentProcess {
     return this.#exit.promise
   }
 
-  /** Gives up what it prints: a survivor may hold the pipes for ever. */
-  closeOutput(): void {
-    this.stdout.destroy()
-    this.stderr.destroy()
-  }
-
   /**
    * Ends the whole family, also one whose first process has exited, and returns the pids that survived even SIGKILL.
    * Asked again, it answers the same.

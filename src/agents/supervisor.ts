@@ -28,12 +28,21 @@ import { fromUsd, type Usd } from '../money.ts'
 import { processStarted } from '../process-table.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { Agent, type AgentFacts, type AgentParts, type RunProof, type RunTokens, type Secrets } from './agent.ts'
+import {
+  Agent,
+  type AgentFacts,
+  type AgentParts,
+  type OutputParts,
+  type RunProof,
+  type RunTokens,
+  type Secrets,
+} from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment, type Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Family } from './family.ts'
+import { OutputPace } from './output-pace.ts'
 import type { StopReason } from './restart-policy.ts'
 
 export interface SupervisorOptions {
@@ -46,8 +55,8 @@ export interface SupervisorOptions {
   secrets: Secrets
   /** The variables that hold keys of providers. */
   providerKeyNames: ReadonlySet<string>
-  /** Makes a line of an agent's output fit to be stored and shown; a line for which it throws is withheld. */
-  redact: (text: string, agentId: AgentId) => string
+  /** Where what agents print goes; a line for which `redact` throws is withheld. */
+  output: Pick<OutputParts, 'redact' | 'found' | 'log'>
   /** Takes personal data out of the script's path, and of the name that comes from it. (Default: nothing is taken out.) */
   clean?: (text: string) => string
   /** The environment that iron-cage was started in. */
@@ -78,7 +87,7 @@ export class Supervisor {
   #isClosing = false
 
   constructor(options: SupervisorOptions) {
-    const { config, state, ledger, database, clock, runTokens, secrets, redact } = options
+    const { config, state, ledger, database, clock, runTokens, secrets, output } = options
     this.#options = options
     this.#runs = runTable(database)
     this.#parts = {
@@ -89,7 +98,7 @@ export class Supervisor {
       clock,
       runTokens,
       secrets,
-      redact,
+      output: { ...output, pace: new OutputPace(clock), maxBytes: config.log.max_agent_output_bytes },
       environmentFor: (...given) => this.#environmentFor(...given),
       guard: {
         // Asked at each start: the policy may have been read again.

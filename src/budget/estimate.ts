@@ -34,12 +34,16 @@ export interface Bound {
   toolUses: number | null
 }
 
-/** No model of today answers with more in one go. */
-const MOST_OUTPUT_TOKENS = 131_072
+/** What a model whose longest answer is not known is taken to answer with at most. */
+const MAX_OUTPUT_TOKENS = 131_072
 /** The largest context window of today. */
 const UNKNOWN_WINDOW_TOKENS = 2_000_000
-/** What a call that did not say how much it wants is taken to want at most. */
-const UNSTATED_OUTPUT_TOKENS = 16_384
+/** A limit that is written for a model of which nothing is known: few answer with less. */
+const UNKNOWN_OUTPUT_TOKENS = 4_096
+/** A call that did not say how much it wants gets this share of what is left, so that others can run beside it … */
+const SHARE = 10
+/** … but so many tokens while half of what is left pays for them. */
+const MIN_OUTPUT_TOKENS = 2_048
 /** How often the provider's own tools run at most, where the client did not say: Anthropic's own loop ends there. */
 const UNSTATED_TOOL_USES = 10
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
@@ -48,8 +52,9 @@ const FRAMING_TOKENS = 64
 const COUNT_AT_MOST_BYTES = 262_144
 
 /**
- * Bounds a call. With `clamp`, a call that did not say how much it wants may take half of what is left at
- * most, so that one such call never holds the whole budget. Throws CageError `price_unknown` for audio without a price.
+ * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the longest answer of its model
+ * costs more than a tenth of what is left; without, no limit is written. Throws CageError `price_unknown` for audio
+ * without a price.
  */
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
   const { demands } = size
@@ -71,21 +76,36 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
 }
 
 function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
-  const longest = Math.min(MOST_OUTPUT_TOKENS, price.contextWindow ?? MOST_OUTPUT_TOKENS)
-  const { maxOutputTokens, answers } = size
+  const { maxOutputTokens: stated, answers } = size
   const uses = usesOf(size, toolUses)
-  if (maxOutputTokens !== null) {
-    const output = Math.min(maxOutputTokens, longest)
-    const clampTo = output < maxOutputTokens ? output : null
+  const bound = (output: number, clampTo: number | null): Bound => {
     const most = mostOf(price, inputTokens, atMost(output * answers), uses)
     return { most, inputTokens, clampTo, toolUses: null }
   }
-  const wanted = Math.min(UNSTATED_OUTPUT_TOKENS, longest)
-  const affordable = Math.floor(outputTokensFor(price, inputTokens, Math.floor(available / 2), uses) / answers)
-  const output = Math.max(1, Math.min(wanted, affordable))
-  const most = mostOf(price, inputTokens, atMost(output * answers), uses)
-  // Written into the request wherever the model could answer with more than is held.
-  return { most, inputTokens, clampTo: output < longest ? output : null, toolUses: null }
+  const isClamped = Number.isFinite(available)
+  const longest = price.longestAnswer ?? price.contextWindow
+  const ceiling = Math.max(price.outputLimit ?? 0, longest ?? MAX_OUTPUT_TOKENS)
+  if (stated !== null) {
+    if (stated <= ceiling || !isClamped) return bound(stated, null)
+    const limit = price.outputLimit ?? ceiling
+    return bound(limit, limit)
+  }
+  const affordable = (money: number) =>
+    Math.floor(outputTokensFor(price, inputTokens, Math.floor(money), uses) / answers)
+  const share = affordable(available / SHARE)
+  // Without a limit the provider answers with as much as the model can.
+  const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
+  if (!isClamped || isFree || (longest !== null && longest <= share)) return bound(longest ?? MAX_OUTPUT_TOKENS, null)
+  const wanted = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(available / 2)))
+  const limit = Math.max(1, Math.min(wanted, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
+  return bound(limit, limit)
+}
+
+/** What the window leaves for an answer: providers refuse a limit above it. Most texts have four bytes a token, few two. */
+function roomFor({ contextWindow }: Price, { bytes, demands }: CallSize): number {
+  if (contextWindow === null) return Number.POSITIVE_INFINITY
+  const room = contextWindow - Math.ceil((bytes - demands.imageBytes) / 2) - demands.images * demands.imageTokens
+  return room >= 1 ? room : Number.POSITIVE_INFINITY
 }
 
 /**

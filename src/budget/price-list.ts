@@ -7,6 +7,7 @@
  */
 import type { ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
 import packageJson from '../../package.json' with { type: 'json' }
+import { outputLimit } from './output-limits.ts'
 import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
@@ -25,8 +26,24 @@ export async function listed(provider: string, model: string, atMs: number): Pro
   const { calcPrice } = await import('@pydantic/genai-prices')
   const at = new Date(atMs)
   const found = calcPrice({}, model, { providerId: provider, timestamp: at })
-  return found ? toPrice(found, provider, at) : undefined
+  const price = found ? toPrice(found, provider, at) : undefined
+  if (!found || !price) return undefined
+  return { ...price, ...(await outputOf(provider, [model, found.model.id], price.contextWindow)) }
 }
+
+/** What a model answers with at most. The vendor's own figures are certain but for small windows, which are shared. */
+async function outputOf(
+  provider: string,
+  names: readonly string[],
+  window: number | null,
+): Promise<Pick<Price, 'outputLimit' | 'longestAnswer'>> {
+  const limit = await outputLimit(provider, names)
+  if (limit === undefined) return {}
+  const isCertain = provider === 'openai' && (window === null || window > SMALL_WINDOW)
+  return { outputLimit: limit, ...(isCertain && { longestAnswer: limit }) }
+}
+
+const SMALL_WINDOW = 8_192
 
 export interface ListedModel {
   provider: string

@@ -19,10 +19,14 @@ import { listed } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
 import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 
+const MAX_KNOWN = 1_000
+
 export class Prices {
   readonly #overrides: Config['prices']
   readonly #clock: Pick<Clock, 'now'>
   readonly #known = new Map<string, Price>()
+  /** The most tokens of an answer, by provider and model, as a provider named it when it refused more. */
+  readonly #named = new Map<string, number>()
   #minute = 0
 
   constructor(overrides: Config['prices'], clock: Pick<Clock, 'now'>) {
@@ -37,11 +41,20 @@ export class Prices {
     const key = `${provider}/${model}`
     const known = this.#known.get(key)
     if (known) return known
-    const price = this.#override(provider, model) ?? (await listed(provider, model, now))
-    if (!price) throw new PriceUnknownError(provider, model)
+    const found = this.#override(provider, model) ?? (await listed(provider, model, now))
+    if (!found) throw new PriceUnknownError(provider, model)
+    const named = this.#named.get(key)
+    const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
     // Model names come from agents: what they make up must not fill the memory.
-    if (this.#known.size < 1_000) this.#known.set(key, price)
+    if (this.#known.size < MAX_KNOWN) this.#known.set(key, price)
     return price
+  }
+
+  /** From now on no limit above `tokens` is written for a model: its provider has refused more. */
+  learnOutputLimit(provider: string, model: string, tokens: number): void {
+    const key = `${provider}/${model}`
+    if (this.#named.size < MAX_KNOWN) this.#named.set(key, tokens)
+    this.#known.delete(key)
   }
 
   /** Prices of the list begin on a day, and some hold for hours of the day. */
@@ -75,6 +88,8 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     previewSearch: search,
     terms: termsOf(provider, model),
     contextWindow: price.context_window ?? null,
+    outputLimit: price.max_output_tokens,
+    longestAnswer: price.max_output_tokens,
     source: 'config',
   }
 }

@@ -13,7 +13,7 @@ budget:
   limit_usd: 10               # The most an agent can spend, in US dollars.
   # warn_at: [0.9]            # Shares of the limit at which to warn, once each.
   # on_exhausted: stop        # Or refuse: the agent goes on without paid calls.
-  # clamp_max_tokens: true    # Lower max_tokens to what the budget still pays for.
+  # clamp_max_tokens: true    # Limit calls that do not say how much they want, where a tenth of the rest pays for no more.
   # per_run_usd: 5            # Also: the most for one run, from a start to its end. No default.
   # server_usd: 50            # Also: the most for all agents together. No default.
 

@@ -109,7 +109,10 @@ const budget = z.strictObject({
   warn_at: z.array(share).min(1).default([0.9]),
   /** What a spent budget does to the agent. (Default: stop.) */
   on_exhausted: z.enum(['stop', 'refuse']).default('stop'),
-  /** Lower a call's max_tokens to what the budget can still pay. (Default: true.) */
+  /**
+   * Limit a call that does not say how much it wants, where the longest answer of its model costs more than a tenth of
+   * what is left. false writes no limit into any call; one that cannot be paid is refused. (Default: true.)
+   */
   clamp_max_tokens: z.boolean().default(true),
   /** Model that cheaper calls are compared with in "vs baseline". (Default: none.) */
   baseline: text(1, 200).optional(),
@@ -216,6 +219,8 @@ const price = z.strictObject({
     .optional(),
   /** Tokens that the model can read and write in one call. (Default: 2,000,000 where it matters.) */
   context_window: wholeNumber(1, 100_000_000).optional(),
+  /** Tokens that the model answers with at most. (Default: not known.) */
+  max_output_tokens: wholeNumber(1, 100_000_000).optional(),
   /** The price is meant, although it is more than twenty times above or below the list. (Default: false.) */
   confirm: z.boolean().optional(),
 })
@@ -365,6 +370,11 @@ export const configSchema = z.strictObject({
       format: z.enum(['text', 'json']).default('text'),
       /** Where the log files are. (Default: ./iron_logs.) */
       dir: path.default('./iron_logs'),
+      /**
+       * What one agent may print into the log in a day, beside the lines that are shown; further ones are counted, and the
+       * last ones before its end always are shown. (Default: 64 MiB.)
+       */
+      max_agent_output_bytes: wholeNumber(0, 1_099_511_627_776).default(67_108_864),
       /** Log files and events older than this are deleted. (Default: 7.) */
       retention_days: wholeNumber(1, 3650).default(7),
     })

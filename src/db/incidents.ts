@@ -8,8 +8,13 @@ export type IncidentRow = Omit<StoredRow, 'sealed_original'>
 
 export function incidentTable({ orm }: Database) {
   const { sealed_original: _sealed, ...shown } = getTableColumns(piiIncidents)
+  // A hundred of them share a turn: as SQL, since the query builder's own part is more work than SQLite's.
+  const columns = Object.keys(getTableColumns(piiIncidents))
+  const insert = orm.$client.prepare(
+    `INSERT INTO pii_incidents (${columns.map((name) => `"${name}"`).join(', ')}) VALUES (${columns.map((name) => `:${name}`).join(', ')})`,
+  )
   return {
-    insert: (row: StoredRow): void => void orm.insert(piiIncidents).values(row).run(),
+    insert: (row: StoredRow): void => void insert.run(row),
 
     /** Newest first. */
     find: ({ agentId, limit }: { agentId: string | undefined; limit: number }): IncidentRow[] =>

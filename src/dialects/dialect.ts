@@ -9,6 +9,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
+import type { Fields, Leaf } from './texts.ts'
 
 /** What a request asks for that the length of its text does not tell. */
 export interface Demands {
@@ -82,15 +83,27 @@ export interface ReportedUsage {
 /** Where a piece of text stands, which decides about the policy's scope. */
 export type TextPlace = 'reply' | 'tool_arguments'
 
-/** Gives the text that may leave. `channel` names one continuous text: a choice, a tool call, a content block. */
-export type Redact = (text: string, place: TextPlace) => string
-
-/** Redacts continuous texts piece by piece; `end` gives what was still held back. */
-export interface RedactPieces {
-  push(channel: string, piece: string, place: TextPlace): string
-  end(channel: string): string
-  /** Redacts a text that was judged in pieces before and is told once more. */
+/** What takes personal data out of the texts of one answer. Texts are in a `place`, and the policy may not cover it. */
+export interface Redactions {
+  /** One whole text. `label`: the name of its field, where it may say what the text is, e.g. "phone". */
+  whole(text: string, place: TextPlace, label?: string): string
+  /** What holds no text: only values that are known to be secret are looked for. */
+  known(text: string, place: TextPlace): string
+  /** A text that was judged before and is repeated: what is in it counts once. */
   again(text: string, place: TextPlace): string
+  /** One piece of the continuous text `channel`. What may still become a datum is held back. */
+  push(channel: string, piece: string, place: TextPlace): string
+  /** What has left of a channel's text before its first piece. */
+  began(channel: string, text: string): void
+  /** What is held back of a channel. Its text may go on later; what began before is not completed then. */
+  end(channel: string): string
+  /**
+   * A whole text where others came before, of which it completes none. `isRepeated`: it was judged before and what is in
+   * it counts once. (Default: false.)
+   */
+  next(channel: string, text: string, leaf: Leaf, isRepeated?: boolean): string
+  /** Texts that clients read as one; undefined when nothing goes over a border. */
+  joined(parts: readonly string[], place: TextPlace): string[] | undefined
 }
 
 export interface Sse {
@@ -129,9 +142,7 @@ export interface Format {
   /** All text of a request without its images, for the tokenizer; null where none is exact. */
   textOf(body: JsonObject): (() => string) | null
   usageOf(reply: JsonObject): ReportedUsage | undefined
-  /** The reply with every text redacted; the same object when nothing changed. */
-  redactReply(reply: JsonObject, redact: Redact): JsonObject
-  readStream(redact: RedactPieces, wantsUsage: boolean): StreamReader
+  readStream(redact: Redactions, wantsUsage: boolean): StreamReader
 }
 
 export interface Dialect {
@@ -147,10 +158,16 @@ export interface Dialect {
   keyOf(headers: IncomingHttpHeaders): string | undefined
   /** The headers that carry a key. */
   authenticate(key: string): Record<string, string>
+  /** Headers of a request that its servers know, beside those that all do. */
+  readonly requestHeaders: RegExp
   /** Further headers of a reply that its clients read, beside those that all have. */
   readonly replyHeaders: RegExp
   /** Version prefix of the provider's paths, put before every path. */
   readonly pathPrefix: string
+  /** What its fields are, in requests and replies of all its routes. */
+  readonly fields: Fields
+  /** Types of what a provider signs: clients give it back as it came, and a changed one is refused. */
+  readonly signed: ReadonlySet<string>
   /** What a route is, by its path without version, e.g. "/chat/completions". */
   route(method: string, path: string): Route
   /** Our error as the provider would say it. */

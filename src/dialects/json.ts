@@ -23,9 +23,9 @@ export function parseBody(bytes: Buffer): JsonObject {
 }
 
 /** Deeper than any call or answer nests. What is much deeper can be parsed, but to write it again overflows the stack. */
-const MOST_DEPTH = 500
+export const MAX_DEPTH = 500
 
-export const isTooDeep = (value: unknown, left = MOST_DEPTH): boolean =>
+export const isTooDeep = (value: unknown, left = MAX_DEPTH): boolean =>
   typeof value === 'object' &&
   value !== null &&
   (left === 0 || Object.values(value).some((item) => isTooDeep(item, left - 1)))
@@ -38,6 +38,7 @@ declare global {
   interface JSON {
     parse(text: string, reviver: WithSource): unknown
     rawJSON(text: string): object
+    isRawJSON(value: unknown): boolean
   }
 }
 
@@ -45,6 +46,9 @@ const keepLongNumbers: WithSource = (_key, value, { source }) =>
   typeof value === 'number' && source !== undefined && source !== String(value) && Number.isFinite(value)
     ? JSON.rawJSON(source)
     : value
+
+/** A number that keeps its digits. */
+export const isRawNumber = (value: object): boolean => JSON.isRawJSON(value)
 
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

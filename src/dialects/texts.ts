@@ -1,16 +1,271 @@
-/** JSON with every text in it changed; the names of fields stay. A number is changed when its digits are. */
-export function changeTexts<T>(value: T, change: (text: string) => string): T {
-  return changed(value, change) as T
+/**
+ * JSON that others wrote, with every text in it looked at: strings, the names of fields, numbers and lists of bytes that
+ * spell something, texts in several parts. What passes unread is the short list of a dialect's opaque fields, and these
+ * only while their value has the shape for which they are on the list.
+ */
+import type { TextPlace } from './dialect.ts'
+import { isObject, isRawNumber, type Json, type JsonObject, MAX_DEPTH } from './json.ts'
+
+/** What a dialect says of its fields, by name, wherever they stand. */
+export interface Fields {
+  /** Names of the dialect itself: they are not changed, and say nothing about the value below them. */
+  names: ReadonlySet<string>
+  /** Fields that hold no prose, with the shape that a value has to have for that. */
+  opaque: Readonly<Record<string, Shape>>
+  /** Fields below which stands what a tool is given. */
+  tools: ReadonlySet<string>
+  /** Types of objects that stay as they are when their signature is one. (Default: none.) */
+  signed?: ReadonlySet<string>
 }
 
-function changed(value: unknown, change: (text: string) => string): unknown {
-  if (typeof value === 'string') return change(value)
-  if (typeof value === 'number') {
-    const text = String(value)
-    const safe = change(text)
-    return safe === text ? value : safe
+/**
+ * `word`: one identifier, e.g. an id, the name of a model or a time. It is read, but is no piece of a longer text.
+ * `sealed`: what only its maker can read; a changed one would be refused. `media`: an image, sound or document in base64.
+ * Of the last two only values that are known to be secret are looked for.
+ */
+export type Shape = 'word' | 'sealed' | 'media'
+
+export type Kind = 'text' | 'word' | 'blob' | 'number' | 'name'
+
+/** Where a text stands. */
+export interface Leaf {
+  kind: Kind
+  place: TextPlace
+  /** The field's name, where it may say what the value is, e.g. "phone". */
+  label: string | undefined
+}
+
+/** What becomes of the texts. */
+export interface TextVisitor {
+  /** The text that takes its place. */
+  text(text: string, leaf: Leaf): string
+  /** Texts that clients read as one, in their order; undefined when nothing goes over a border. (Default: not asked.) */
+  joined?(parts: readonly string[], place: TextPlace): string[] | undefined
+  /** The texts of tokens, which repeat the text beside them; true when they may not be shown. (Default: not asked.) */
+  tokens?(joined: readonly string[], place: TextPlace): boolean
+}
+
+/** One step from a value to what stands in it: the name of a field, or a place in a list. */
+export type Step = string | { at: number; carry: JsonObject | undefined }
+
+export class TextWalk {
+  /** The steps to the text that is looked at now. */
+  readonly steps: Step[] = []
+  readonly #fields: Fields
+  readonly #visitor: TextVisitor
+  #place: TextPlace = 'reply'
+  #isSigned = false
+  #names = 0
+
+  constructor(fields: Fields, visitor: TextVisitor) {
+    this.#fields = fields
+    this.#visitor = visitor
   }
-  if (Array.isArray(value)) return value.map((item) => changed(item, change))
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, changed(item, change)]))
+
+  /** The value with its texts changed; the same value where nothing was. Throws RangeError for one that is too deep. */
+  change<T extends Json>(value: T, place: TextPlace = 'reply'): T {
+    this.#place = place
+    this.#names = 0
+    this.steps.length = 0
+    return this.#any(value, '') as T
+  }
+
+  /** How many fields the value had that was changed last. */
+  get names(): number {
+    return this.#names
+  }
+
+  #any(value: Json, name: string): Json {
+    if (typeof value === 'string') return this.#string(value, name)
+    if (typeof value === 'number') return this.#number(value, String(value), name)
+    if (typeof value !== 'object' || value === null) return value
+    if (this.steps.length > MAX_DEPTH) throw new RangeError('the value is nested too deeply')
+    if (Array.isArray(value)) return this.#list(value, name)
+    if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
+    const outer = this.#isSigned
+    this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, this.#fields.signed)
+    const safe = this.#object(value)
+    this.#isSigned = outer
+    return safe
+  }
+
+  #string(text: string, name: string): string {
+    if (text === '') return text
+    if (this.#isSigned) return this.#visit(text, 'blob', name)
+    const shape = Object.hasOwn(this.#fields.opaque, name) ? this.#fields.opaque[name] : undefined
+    const kind = shape !== undefined && SHAPES[shape](text) ? (shape === 'word' ? 'word' : 'blob') : 'text'
+    return this.#visit(text, kind, name)
+  }
+
+  /** Fewer digits than the shortest datum has say nothing. */
+  #number(value: Json, digits: string, name: string): Json {
+    if (digits.length < MIN_DIGITS || (typeof value === 'number' && !Number.isInteger(value))) return value
+    const safe = this.#visit(digits, 'number', name)
+    return safe === digits ? value : safe
+  }
+
+  #list(items: Json[], name: string): Json {
+    const spelled = spelledBy(items)
+    if (spelled !== undefined) {
+      const safe = this.#visit(spelled, 'text', name)
+      return safe === spelled ? items : [...Buffer.from(safe)]
+    }
+    let copy: Json[] | undefined
+    const parts = this.#joined(items)
+    for (let at = 0; at < parts.length; at++) {
+      const item = parts[at]!
+      this.steps.push(isObject(item) ? { at: indexOf(item, at), carry: item } : { at, carry: undefined })
+      const safe = this.#any(item, name)
+      this.steps.pop()
+      if (safe === item && copy === undefined) continue
+      copy ??= parts.slice(0, at)
+      copy.push(safe)
+    }
+    return copy ?? parts
+  }
+
+  /** The parts of one text that stand beside each other, without what goes over their borders. */
+  #joined(items: Json[]): Json[] {
+    if (!this.#visitor.joined || items.length < 2) return items
+    const texts = items.map(textOfPart)
+    const parts = texts.filter((text) => text !== undefined)
+    if (parts.length < 2) return items
+    const safe = this.#visitor.joined(parts, this.#place)
+    if (!safe) return items
+    let next = 0
+    return items.map((item, at) => {
+      if (texts[at] === undefined) return item
+      const text = safe[next++]!
+      return isObject(item) ? { ...item, text } : text
+    })
+  }
+
+  #object(value: JsonObject): JsonObject {
+    let copy: [string, Json][] | undefined
+    let count = 0
+    for (const name in value) {
+      const item = value[name]
+      if (item === undefined) continue
+      this.#names++
+      const safeName = this.#fields.names.has(name) ? name : this.#visit(name, 'name', '')
+      const safe = this.#field(name, safeName, item)
+      if (copy === undefined && (safe !== item || safeName !== name)) {
+        copy = Object.entries(value).slice(0, count) as [string, Json][]
+      }
+      copy?.push([safeName, safe])
+      count++
+    }
+    return copy ? fromEntries(copy) : value
+  }
+
+  #field(name: string, safeName: string, item: Json): Json {
+    const outer = this.#place
+    if (this.#fields.tools.has(name)) this.#place = 'tool_arguments'
+    this.steps.push(safeName)
+    const isShown = !TOKENS.has(name) || !this.#hidesTokens(item)
+    const safe = isShown ? this.#any(item, name) : Array.isArray(item) ? [] : null
+    this.steps.pop()
+    this.#place = outer
+    return safe
+  }
+
+  #hidesTokens(value: Json): boolean {
+    const { tokens } = this.#visitor
+    if (!tokens || typeof value !== 'object' || value === null) return false
+    return tokens.call(this.#visitor, joinedTexts(value), this.#place)
+  }
+
+  #visit(text: string, kind: Kind, name: string): string {
+    const label = name === '' || this.#fields.names.has(name) ? undefined : name
+    return this.#visitor.text(text, { kind, place: this.#place, label })
+  }
+}
+
+/** JSON of no dialect with every text in it changed, the names of fields included. */
+export const changeTexts = <T extends Json>(value: T, change: (text: string) => string): T =>
+  new TextWalk(NO_FIELDS, { text: change }).change(value)
+
+const NO_FIELDS: Fields = { names: new Set(), opaque: {}, tools: new Set() }
+
+/** What was at `steps`, alone in what it stood in: a field is named as it was, an item of a list keeps index and type. */
+export function alone(steps: readonly Step[], text: string): Json {
+  return steps.reduceRight<Json>((inner, step) => {
+    if (typeof step === 'string') return { [step]: inner }
+    return [step.carry && isObject(inner) ? Object.assign(kept(step.carry), inner) : inner]
+  }, text)
+}
+
+const kept = ({ index, type }: JsonObject): JsonObject => ({
+  ...(index !== undefined && { index }),
+  ...(typeof type === 'string' && { type }),
+})
+
+/** The same text for the same steps; an item of a list is known by its index. */
+export const pathOf = (steps: readonly Step[]): string =>
+  steps.map((step) => (typeof step === 'string' ? step : `#${step.at}`)).join('/')
+
+const indexOf = ({ index }: JsonObject, at: number): number =>
+  typeof index === 'number' && Number.isInteger(index) ? index : at
+
+const isSigned = ({ type, signature, data }: JsonObject, types: ReadonlySet<string>): boolean =>
+  types.has(String(type)) && [signature, data].some((seal) => typeof seal === 'string' && SHAPES.sealed(seal))
+
+/** The shortest datum, a bank's routing number or a social security number, has as many. */
+const MIN_DIGITS = 9
+
+const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
+  word: (text) => text.length <= 256 && /^@?[A-Za-z0-9_][\w.:/+=-]*$/.test(text),
+  sealed: (text) => /^[A-Za-z0-9+/_-]{64,}={0,2}$/.test(text),
+  media: (text) => text.length >= 64 && MEDIA.test(text),
+}
+
+/** PNG, JPEG, GIF, RIFF, BMP, TIFF, PDF, MP3, Ogg, FLAC, MPEG-4, Matroska: how each begins, in base64. */
+const MEDIA =
+  /^(data:[\w.+/-]{1,80};base64,)?(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|JVBERi|SUQz|\/\/[uvs]|T2dnUw|ZkxhQw|AAAA[A-Za-z0-9+/]{4}ZnR5c|GkXfo)[A-Za-z0-9+/]*={0,2}$/
+
+/** Fields that repeat a text token by token. */
+const TOKENS: ReadonlySet<string> = new Set(['logprobs'])
+
+/** The text that a list of bytes spells; undefined for every other list. */
+function spelledBy(items: readonly Json[]): string | undefined {
+  if (items.length < MIN_BYTES || !items.every(isByte)) return undefined
+  return Buffer.from(items as number[]).toString('utf8')
+}
+
+/** "a@b.co" has as many. */
+const MIN_BYTES = 6
+
+const isByte = (item: Json): boolean => typeof item === 'number' && Number.isInteger(item) && item >= 0 && item <= 255
+
+const textOfPart = (item: Json): string | undefined => {
+  if (typeof item === 'string') return item
+  return isObject(item) && typeof item.text === 'string' ? item.text : undefined
+}
+
+/** All texts and bytes below fields of the same name, each as one text. */
+function joinedTexts(value: Json): string[] {
+  const joined = new Map<string, string>()
+  const add = (name: string, text: string) => joined.set(name, (joined.get(name) ?? '') + text)
+  const gather = (item: Json | undefined, name: string, depth: number): void => {
+    if (typeof item === 'string') add(name, item)
+    else if (depth > MAX_DEPTH || typeof item !== 'object' || item === null) return
+    else if (Array.isArray(item)) {
+      if (item.length > 0 && item.every(isByte)) add(name, Buffer.from(item as number[]).toString('latin1'))
+      else for (const one of item) gather(one, name, depth + 1)
+    } else for (const field in item) gather(item[field], field, depth + 1)
+  }
+  gather(value, '', 0)
+  return [...joined.values()]
+}
+
+/** Two names that became the same are numbered. */
+function fromEntries(entries: readonly [string, Json][]): JsonObject {
+  const taken = new Map<string, number>()
+  return Object.fromEntries(
+    entries.map(([name, item]) => {
+      const times = (taken.get(name) ?? 0) + 1
+      taken.set(name, times)
+      return [times === 1 ? name : `${name}_${times}`, item]
+    }),
+  )
 }

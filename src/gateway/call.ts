@@ -35,6 +35,8 @@ export interface LlmCall {
   body: JsonObject
   /** Most tokens of one answer; null when the client did not say. */
   maxOutputTokens: number | null
+  /** The most tokens that the provider allows for this call, when it refused a limit of ours and named it. */
+  outputLimit?: number
   /** How many answers are asked for. */
   answers: number
   /** The client asked for usage in the stream itself. */

@@ -10,7 +10,6 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
 import { parseBody } from '../dialects/json.ts'
-import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
 import { SECRETS_ONLY } from '../redaction/policy.ts'
@@ -22,11 +21,10 @@ import { type CallerParts, identifyCaller, readAddress, readSentKey } from './ca
 import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { Provider } from './provider.ts'
-import { type Asking, chooseKey, sendWithKey } from './provider-key.ts'
-import { isStream, passedHeaders, readAll } from './reply.ts'
+import { type Asking, chooseKey } from './provider-key.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
-import type { Answer, Attempt } from './upstream.ts'
+import { proxyUnmetered } from './unmetered.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   keys: ProviderKeys
@@ -103,8 +101,10 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   const body = withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
-  const headers = passedOn(request)
-  if (route === 'free') return passFree(parts, asking, path, headers, body, exchange)
+  const headers = passedOn(request, dialect)
+  if (route === 'free') {
+    return proxyUnmetered(parts, asking, { method: request.method!, path, headers, bytes: body }, client)
+  }
   exchange.call = {
     id: newCallId(),
     ...asking,
@@ -148,19 +148,19 @@ function readCall(format: Format, bytes: Buffer): Pick<LlmCall, 'body'> & Return
 }
 
 /**
- * Not the provider's business: of the connection, ours, replaced, or another meaning than that of the method, path and
- * body that were read here.
+ * What a provider is told beside the call, in all dialects. No header passes that is not known here or to the dialect: it
+ * could carry data, or another meaning than that of the method, path and body that were read here.
  */
-const DROPPED =
-  /^(authorization|x-api-key|host|connection|keep-alive|transfer-encoding|te|trailer|upgrade|proxy-.+|content-length|content-encoding|content-type|accept-encoding|cookie|origin|referer|sec-.+|expect|forwarded|x-forwarded-.+|x-iron-cage-.+|x-http-method|x-http-method-override|x-method-override|x-original-.+|x-rewrite-.+)$/
+const PASSED =
+  /^(accept|accept-language|user-agent|idempotency-key|x-request-id|x-client-request-id|x-stainless-.+|x-title|http-referer|x-app|traceparent|tracestate)$/
 
-/** The client's headers but its key, which is chosen when the request is sent. */
-function passedOn({ headers, method }: IncomingMessage): Record<string, string> {
+/** The client's headers for the provider but its key, which is chosen when the request is sent. */
+function passedOn({ headers, method }: IncomingMessage, { requestHeaders }: Dialect): Record<string, string> {
   const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
   const passed: Record<string, string> = {}
   for (const [header, value] of Object.entries(headers)) {
-    if (value === undefined || DROPPED.test(header) || ofConnection.has(header)) continue
-    if (!holdsOwnToken(String(value))) passed[header] = String(value)
+    if (value === undefined || ofConnection.has(header) || holdsOwnToken(String(value))) continue
+    if (PASSED.test(header) || requestHeaders.test(header)) passed[header] = String(value)
   }
   // What is sent is what was parsed, written anew.
   if (method === 'POST') passed['content-type'] = 'application/json'
@@ -190,63 +190,6 @@ function withoutTokens(body: Buffer, { agentId }: Caller, { incidents }: RoadPar
 }
 
 const OWN_TOKENS = new Redactor(SECRETS_ONLY)
-
-/** Routes that cost nothing: lists of models, counting tokens. */
-async function passFree(
-  parts: GatewayParts,
-  asking: Asking,
-  path: string,
-  headers: Record<string, string>,
-  body: Buffer,
-  { request, client }: Exchange,
-): Promise<void> {
-  const { upstream, redactor, clean } = parts
-  const { provider } = asking
-  const send = (key: Record<string, string>) =>
-    upstream.send({
-      provider,
-      headers: { ...headers, ...key },
-      method: request.method as Attempt['method'],
-      path: provider.dialect.pathPrefix + path,
-      // A response is cancelled and deleted without a word.
-      body: body.length > 0 ? JSON.stringify(parseBody(body)) : undefined,
-      signal: client.signal,
-    })
-  const answer = await sendWithKey(parts, asking, send)
-  if (isStream(answer.headers)) throw streamedAgain(answer)
-  const bytes = await readAll(answer.body, provider.name)
-  client.send(
-    answer.status,
-    passedHeaders(answer.headers, provider.dialect, clean),
-    redactText(bytes.toString('utf8'), redactor),
-  )
-}
-
-/** JSON stays JSON, however its texts are escaped. What is none is one text. */
-function redactText(text: string, redactor: Redactor): string {
-  let isChanged = false
-  const redact = (said: string): string => {
-    const { text: safe } = redactor.redact(said)
-    isChanged ||= safe !== said
-    return safe
-  }
-  let reply: unknown
-  try {
-    reply = JSON.parse(text)
-  } catch {
-    return redact(text)
-  }
-  const safe = changeTexts(reply, redact)
-  return isChanged ? JSON.stringify(safe) : text
-}
-
-/** Nobody would redact it across its pieces. */
-function streamedAgain({ body }: Answer): CageError {
-  body.drop()
-  return new CageError('bad_request', 'what the provider has stored is not streamed again', {
-    hint: 'ask for it without "stream"',
-  })
-}
 
 async function runService(
   parts: GatewayParts,

@@ -75,7 +75,7 @@ export class OpenCall {
     const startedAt = parts.clock.monotonic()
     const { format, provider } = call
     const { agentId, runId } = call.caller
-    const price = await parts.prices.get(provider.name, call.model)
+    const price = limited(await parts.prices.get(provider.name, call.model), call)
     const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null, null))
     const bound = await boundCall(
       price,
@@ -105,7 +105,9 @@ export class OpenCall {
     const { clampTo, toolUses } = bound
     const isAsSent = clampTo === null && toolUses === null
     const body = isAsSent ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo, toolUses))
-    return new OpenCall(parts, call, price, hold, body, bound, startedAt)
+    const open = new OpenCall(parts, call, price, hold, body, bound, startedAt)
+    if (clampTo !== null) open.#recordClamp(clampTo)
+    return open
   }
 
   private constructor(
@@ -204,6 +206,18 @@ export class OpenCall {
   /** No output is not believed of a long answer, where output costs anything. */
   #isSuspicious({ output }: Usage, delivered: string): boolean {
     return output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && this.#price.output.base > 0
+  }
+
+  #recordClamp(tokens: number): void {
+    const { id, provider, model, maxOutputTokens: asked, caller } = this.call
+    const why = asked === null ? 'a tenth of what is left pays for no more' : `it asked for ${showCount(asked)}`
+    this.#parts.state.record({
+      type: 'call.clamped',
+      level: 'INFO',
+      agent_id: caller.agentId,
+      message: `${model} may answer with ${showCount(tokens)} tokens at most: ${why}`,
+      data: { call_id: id, provider: provider.name, model, asked_tokens: asked, max_tokens: tokens },
+    })
   }
 
   /** Records a call that was answered. `charge` comes first. */
@@ -346,6 +360,10 @@ export class OpenCall {
     return Math.round(this.#parts.clock.monotonic() - this.#startedAt)
   }
 }
+
+/** A price with what the provider has said of this very call. */
+const limited = (price: Price, { outputLimit }: LlmCall): Price =>
+  outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
 
 function describe(error: unknown): Failure {
   if (error instanceof ClientGone) return { code: 'client_gone', message: error.message, status: 499, retryable: false }

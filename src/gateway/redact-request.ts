@@ -1,57 +1,82 @@
 /**
- * The texts of a request, redacted before it is priced and sent, when the policy covers requests. All dialects at once:
- * what people and tools said stands in few fields. Images, ids and signed thoughts are left as they are.
+ * What leaves for a provider, redacted before it is priced and sent, when the policy covers requests: every text of the
+ * body, the query and the headers, in metered and unmetered calls alike.
  */
-
-import { isObject, type Json, type JsonObject } from '../dialects/json.ts'
-import { changeTexts } from '../dialects/texts.ts'
+import type { Json, JsonObject } from '../dialects/json.ts'
+import { type Leaf, TextWalk } from '../dialects/texts.ts'
 import { PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import { Findings } from '../redaction/findings.ts'
+import { redactJoined } from '../redaction/joined.ts'
+import type { Finding } from '../redaction/match.ts'
 import type { LlmCall } from './call.ts'
-import { failClosed, type RedactionParts } from './call-redactor.ts'
+import { failClosed, type RedactedCall, type RedactionParts } from './call-redactor.ts'
+import type { Provider } from './provider.ts'
+
+/** The part of a request that its client wrote. */
+export interface Outgoing {
+  /** Path and query. */
+  path: string
+  headers: Record<string, string>
+  body: JsonObject | undefined
+}
 
 /** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
-export function redactRequest({ redactor, incidents }: RedactionParts, call: LlmCall): LlmCall {
-  if (!redactor.covers('requests')) return call
-  const { agentId } = call.caller
+export function redactRequest(parts: RedactionParts, call: LlmCall): LlmCall {
+  const { path, headers, body } = redactOutgoing(parts, call, call.provider, call)
+  return { ...call, path, headers, body: body! }
+}
+
+/** The same for what is no metered call. */
+export function redactOutgoing(
+  { redactor, incidents }: RedactionParts,
+  { id: callId, caller: { agentId } }: RedactedCall,
+  { dialect }: Provider,
+  { path, headers, body }: Outgoing,
+): Outgoing {
+  if (!redactor.covers('requests')) return { path, headers, body }
   const blocked = new Set<PiiType>()
   const found = new Findings()
-  const redact = (text: string): string => {
-    const { text: safe, findings } = redactor.redact(text)
+  const note = (findings: readonly Finding[]) => {
     for (const { action, type } of findings) if (action === 'block') blocked.add(type)
     found.add(incidents.newInRequest(findings, agentId))
+  }
+  const text = (said: string, leaf?: Leaf): string => {
+    const { text: safe, findings } =
+      leaf?.kind === 'blob' ? redactor.redactKnown(said) : redactor.redact(said, leaf?.label)
+    note(findings)
     return safe
   }
-  const body = failClosed(() => redactBody(call.body, redact), 'the request')
-  incidents.recordAll(found, { agentId, callId: call.id, place: 'request' })
-  if (blocked.size > 0) throw new PiiBlockedError([...blocked], 'request')
-  return { ...call, body }
-}
-
-/** Fields of a body in which something is said. */
-const SAID = ['messages', 'system', 'input', 'instructions', 'prompt', 'suffix']
-/** Fields below them that hold text. */
-const TEXTS = new Set([...SAID, 'content', 'text', 'arguments', 'output', 'refusal', 'reasoning_content'])
-/** Changed ones are refused by the provider that signed them. */
-const SIGNED = new Set(['thinking', 'redacted_thinking', 'reasoning'])
-
-function redactBody(body: JsonObject, redact: (text: string) => string): JsonObject {
-  const said = Object.entries(body).filter(([name]) => SAID.includes(name))
-  return {
-    ...body,
-    ...Object.fromEntries(said.map(([name, value]) => [name, redactSaid(value as Json, name, redact)])),
-  }
-}
-
-function redactSaid(value: Json, name: string, redact: (text: string) => string): Json {
-  if (typeof value === 'string') return TEXTS.has(name) ? redact(value) : value
-  if (Array.isArray(value)) return value.map((item) => redactSaid(item, name, redact))
-  if (!isObject(value) || SIGNED.has(String(value.type))) return value
-  // What a tool was given may be in any field.
-  if (value.type === 'tool_use' && value.input !== undefined)
-    return { ...value, input: changeTexts(value.input, redact) }
-  return Object.fromEntries(
-    Object.entries(value).map(([field, item]) => [field, item === undefined ? item : redactSaid(item, field, redact)]),
+  const walk = new TextWalk(
+    { ...dialect.fields, signed: dialect.signed },
+    {
+      text,
+      joined(parts) {
+        const joined = redactJoined(redactor, parts)
+        note(joined?.findings ?? [])
+        return joined?.parts
+      },
+    },
   )
+  const safe = failClosed(
+    () => ({
+      path: redactQuery(path, text),
+      headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, text(value)])),
+      body: body && (walk.change<Json>(body) as JsonObject),
+    }),
+    'the request',
+  )
+  incidents.recordAll(found, { agentId, callId, place: 'request' })
+  if (blocked.size > 0) throw new PiiBlockedError([...blocked], 'request')
+  return safe
+}
+
+/** A query is written as it was, unless something in it is taken out. */
+function redactQuery(pathAndQuery: string, redact: (text: string) => string): string {
+  const at = pathAndQuery.indexOf('?')
+  if (at < 0) return pathAndQuery
+  const query = [...new URLSearchParams(pathAndQuery.slice(at + 1))]
+  const safe = query.map(([name, value]) => [redact(name), redact(value)])
+  const isChanged = safe.some(([name, value], index) => name !== query[index]![0] || value !== query[index]![1])
+  return isChanged ? `${pathAndQuery.slice(0, at)}?${new URLSearchParams(safe as [string, string][])}` : pathAndQuery
 }

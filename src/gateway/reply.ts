@@ -1,9 +1,8 @@
 /** Whole replies and headers of replies. */
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Dialect } from '../dialects/dialect.ts'
+import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { isObject, isTooDeep, type JsonObject } from '../dialects/json.ts'
 import { CageError } from '../errors.ts'
-import type { Clean } from '../state/clean.ts'
 import type { AnswerBody } from './answer-body.ts'
 import { asUpstreamError } from './upstream.ts'
 
@@ -48,11 +47,12 @@ const PASSED = /^(content-type|x-request-id|request-id|retry-after|retry-after-m
 export function passedHeaders(
   headers: IncomingHttpHeaders,
   { replyHeaders }: Dialect,
-  clean: Clean,
+  redactor: Pick<Redactions, 'whole'>,
 ): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && (PASSED.test(name) || replyHeaders.test(name))) passed[name] = clean(String(value))
+    if (value !== undefined && (PASSED.test(name) || replyHeaders.test(name)))
+      passed[name] = redactor.whole(String(value), 'reply')
   }
   return passed
 }

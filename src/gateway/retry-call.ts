@@ -12,20 +12,49 @@ export class LostAttempt extends Error {
   override readonly name = 'LostAttempt'
 }
 
+/** The provider refused the limit that we had written, and named the most it allows. Nothing was paid. */
+export class LimitRefused extends Error {
+  override readonly name = 'LimitRefused'
+  readonly outputLimit: number
+  constructor(outputLimit: number, options: ErrorOptions) {
+    super(`the provider allows ${outputLimit} tokens of output`, options)
+    this.outputLimit = outputLimit
+  }
+}
+
 /** Is this the end of an attempt that came to no answer, and of whose fate nothing is known? */
 export const isLost = (error: unknown): boolean =>
   error instanceof CageError && LOST.has(error.code) && error.facts.sent === true
 
 const LOST: ReadonlySet<string> = new Set(['provider_timeout', 'provider_unreachable'])
 
-/** Attempts the call, with backoff, while that throws a LostAttempt. `hasAnother`: throw one rather than answer with it. */
+/** What may be thrown in place of an answer to the client. */
+export interface Further {
+  /** A LostAttempt: another attempt can be made. */
+  hasAttempt: boolean
+  /** A LimitRefused: the call can be made with another limit. */
+  hasLimit: boolean
+}
+
+/** Attempts the call: with backoff while that throws a LostAttempt, and once more with the limit of a LimitRefused. */
 export async function withFurtherAttempts(
   call: LlmCall,
   signal: AbortSignal,
-  attempt: (call: LlmCall, hasAnother: boolean) => Promise<void>,
+  attempt: (call: LlmCall, further: Further) => Promise<void>,
 ): Promise<void> {
   const { retries } = call.provider.settings
   let attempts = 0
-  const next = () => attempt(attempts === 0 ? call : { ...call, id: newCallId() }, attempts++ < retries)
-  await retry(next, { retries, signal, isRetryable: (error) => error instanceof LostAttempt })
+  let next = call
+  const once = async (): Promise<void> => {
+    const further = { hasAttempt: attempts++ < retries, hasLimit: next.outputLimit === undefined }
+    try {
+      await attempt(next, further)
+    } catch (error) {
+      next = { ...next, id: newCallId() }
+      if (!(error instanceof LimitRefused)) throw error
+      next = { ...next, outputLimit: error.outputLimit }
+      await once()
+    }
+  }
+  await retry(once, { retries, signal, isRetryable: (error) => error instanceof LostAttempt })
 }

@@ -3,6 +3,7 @@
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
 import { withClampedRetryAfter } from '../breaker/retry.ts'
+import { namedLimit } from '../budget/output-limits.ts'
 import type { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -11,10 +12,11 @@ import { type MoneyParts, OpenCall } from './open-call.ts'
 import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
-import { isLost, LostAttempt, withFurtherAttempts } from './retry-call.ts'
+import { type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 import { untilRunning } from './until-running.ts'
+import type { Answer } from './upstream.ts'
 
 export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
@@ -23,16 +25,14 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = redactRequest(parts, call) //                           when the policy covers requests
   await withOtherModels(parts, safe, (one, hasNext) =>
-    withFurtherAttempts(one, client.signal, (again, hasAnother) =>
-      passCall(parts, again, client, { hasNext, hasAnother }),
+    withFurtherAttempts(one, client.signal, (again, further) =>
+      passCall(parts, again, client, { ...further, hasNext }),
     ),
   )
 }
 
 /** What is done when a call comes to no answer, in place of giving the client the error. */
-interface Otherwise {
-  /** Another attempt is made: throws a LostAttempt. */
-  hasAnother: boolean
+interface Otherwise extends Further {
   /** Another model is asked: throws an Outage. */
   hasNext: boolean
 }
@@ -42,7 +42,7 @@ async function passCall(
   parts: RoadParts,
   call: LlmCall,
   client: Client,
-  { hasNext, hasAnother }: Otherwise,
+  { hasNext, hasAttempt, hasLimit }: Otherwise,
 ): Promise<void> {
   const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
   try {
@@ -50,8 +50,7 @@ async function passCall(
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? passStream : passWhole
-    const headers = { ...passedHeaders(sent.headers, call.provider.dialect, parts.clean), ...ourHeaders(open) }
-    await pass(open, sent, headers, redactor, client)
+    await pass(open, sent, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
         throw error
@@ -59,9 +58,10 @@ async function passCall(
       .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
-    const isAgain = hasAnother && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
+    const isAgain = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
     const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
+      if (hasLimit) refuseLimit(parts, open, error)
       if (!asksAnother) return passRefusal(parts, open, error, client)
       open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
@@ -70,47 +70,30 @@ async function passCall(
   }
 }
 
-type Headers = Record<string, string>
-
 /** Charge, redact, record, answer. */
-async function passWhole(
-  open: OpenCall,
-  sent: SentCall,
-  headers: Headers,
-  redactor: CallRedactor,
-  client: Client,
-): Promise<void> {
+async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
   const text = bytes.toString('utf8')
   const reply = parseReply(text, provider.name)
   await open.charge(format.usageOf(reply), text, sent.status)
-  const safe = format.redactReply(reply, redactor.whole)
+  const headers = headersOf(open, sent, redactor)
+  const safe = redactor.reply(text, reply, provider.dialect.fields)
   redactor.report()
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)
-  client.send(
-    sent.status,
-    { ...headers, ...costHeaders(open, redactor) },
-    redactor.count > 0 ? JSON.stringify(safe) : bytes,
-  )
+  client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe === text ? bytes : safe)
 }
 
 /**
  * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
  * After its first byte an error is a frame, and what was delivered is charged.
  */
-async function passStream(
-  open: OpenCall,
-  sent: SentCall,
-  headers: Headers,
-  redactor: CallRedactor,
-  client: Client,
-): Promise<void> {
+async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const reader = format.readStream(redactor, open.call.wantsUsage)
   open.reader = reader
-  client.begin(sent.status, { ...headers, 'cache-control': 'no-cache' })
+  client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   await relayStream(sent, provider.name, reader, redactor, client, async () => {
     await open.charge(reader.usage(), reader.deliveredText, sent.status)
     redactor.report()
@@ -119,13 +102,33 @@ async function passStream(
   client.end()
 }
 
-/** The provider's own error reaches the client as it is, less personal data. */
-function passRefusal({ redactor, clean }: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
-  open.refused(refusal.status, refusal.isRetryable)
-  const body = redactor.clean(refusal.body.toString('utf8'))
-  const headers = withClampedRetryAfter(passedHeaders(refusal.headers, open.call.provider.dialect, clean))
-  client.send(refusal.status, { ...headers, ...ourHeaders(open) }, body)
+/** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
+function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRefusal): void {
+  const { clampedTo, call } = open
+  if (clampedTo === null || refusal.status !== 400) return
+  const named = namedLimit(refusal.body.toString('utf8'), clampedTo)
+  if (named === undefined) return
+  if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
+  open.refused(refusal.status, true)
+  throw new LimitRefused(named.tokens, { cause: refusal })
 }
+
+/** The provider's own error reaches the client as it is, less personal data. */
+function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
+  open.refused(refusal.status, refusal.isRetryable)
+  const { dialect } = open.call.provider
+  const redactor = new CallRedactor(parts, open.call)
+  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor))
+  const body = redactor.body(refusal.body.toString('utf8'), dialect.fields)
+  redactor.report()
+  redactor.requireUnblocked()
+  client.send(refusal.status, headers, body)
+}
+
+const headersOf = (open: OpenCall, { headers }: Pick<Answer, 'headers'>, redactor: CallRedactor) => ({
+  ...passedHeaders(headers, open.call.provider.dialect, redactor),
+  ...ourHeaders(open),
+})
 
 const ourHeaders = (open: OpenCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,

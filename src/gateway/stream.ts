@@ -31,7 +31,10 @@ export async function relayStream(
 ): Promise<void> {
   try {
     for await (const frame of readFrames(answer, provider)) {
-      const frames = reader.read(frame)
+      const { event } = frame
+      const frames = reader.read(
+        event === null ? frame : { ...frame, event: redactor.next('event', event, EVENT_NAME) },
+      )
       redactor.requireUnblocked()
       if (reader.isFinished) await beforeLast()
       if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
@@ -43,6 +46,8 @@ export async function relayStream(
     else answer.body.drop()
   }
 }
+
+const EVENT_NAME = { kind: 'word', place: 'reply', label: undefined } as const
 
 export const showFrame = ({ event, data }: Sse): string =>
   `${event ? `event: ${event}\n` : ''}${data

@@ -89,6 +89,11 @@ export class Scanner {
     return this.#open !== null
   }
 
+  /** All text that is kept. */
+  get context(): string {
+    return this.#window.text
+  }
+
   /** Text between two positions, of which the first must not be before what was settled in the last call. */
   text(start: number, end: number): string {
     return this.#window.text.slice(start - this.#dropped, end - this.#dropped)

@@ -16,10 +16,19 @@ export class StreamRedactor {
   #sent = 0
   /** A secret that may go on. */
   #open: { match: Match; finding: Finding } | null = null
+  #before: string
 
-  constructor(policy: Policy, known?: KnownValues) {
+  /** `before`: what has left of this text already; what begins in it is taken out of the rest. (Default: nothing.) */
+  constructor(policy: Policy, known?: KnownValues, before = '') {
     this.#policy = policy
     this.#scanner = new Scanner(policy.detect, known)
+    this.#before = before
+    this.#sent = before.length
+  }
+
+  /** The end of the original text, as far back as something could begin in it that goes on. */
+  get context(): string {
+    return this.#scanner.context
   }
 
   /** Takes a piece in and returns the text that is certain by now; at most 320 characters are held back. */
@@ -37,10 +46,12 @@ export class StreamRedactor {
 
   #advance(chunk: string, final: boolean): string {
     const scanner = this.#scanner
-    const matches = scanner.scan(chunk, final)
+    const matches = scanner.scan(this.#before + chunk, final)
+    this.#before = ''
     this.#followOpen()
     let out = ''
     for (const match of matches) {
+      if (match.end <= this.#sent && !scanner.isOpen) continue
       const finding = this.#findingOf(match)
       if (!finding) continue
       if (finding.action !== 'warn') {
@@ -51,7 +62,7 @@ export class StreamRedactor {
       if (!scanner.isOpen || match !== matches.at(-1)) this.#close()
     }
     out += scanner.text(this.#sent, scanner.settled)
-    this.#sent = scanner.settled
+    this.#sent = Math.max(this.#sent, scanner.settled)
     return out
   }
 

@@ -110,10 +110,6 @@ export class StateManager {
    * Never throws for a fault of the disk.
    */
   record(event: NewEvent, alongside?: () => void): void {
-    if (event.type === 'agent.output' && this.#pending.length >= OUTPUT_WAITING) {
-      this.#lostLines += 1
-      return
-    }
     this.#enqueue(event, alongside)
     if (!this.#retry) this.#drain()
   }
@@ -176,6 +172,10 @@ export class StateManager {
   }
 
   #enqueue(event: NewEvent, alongside: (() => void) | undefined, reject?: (error: unknown) => void): void {
+    if (event.type === 'agent.output' && this.#pending.length >= OUTPUT_WAITING) {
+      this.#lostLines += 1
+      return
+    }
     const { clean } = this.#options
     const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })

@@ -1,36 +1,54 @@
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { LineReader } from '../../src/agents/output.ts'
-import type { Clock } from '../../src/clock.ts'
+import { type Line, LineReader, readLines } from '../../src/agents/output.ts'
+import { OutputPace } from '../../src/agents/output-pace.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 
 const SECOND = 1_000
 const LONGEST = 16_384
 
-/** A reader with a clock moved by hand; the timer that tells drops follows it. */
-function openReader(redact = (text: string) => text) {
+/** A reader with a clock moved by hand; its timer follows it. */
+function openReader({ redact = (text: string) => text, room = Number.POSITIVE_INFINITY } = {}) {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   let now = 0
   const clock: Clock = { now: () => now, monotonic: () => now }
-  const lines: { text: string; truncated: boolean }[] = []
-  const drops: number[] = []
-  const reader = new LineReader(redact, clock, {
-    onLine: (text, truncated) => lines.push({ text, truncated }),
-    onDropped: (count) => drops.push(count),
-  })
+  const lines: Line[] = []
+  const logged: string[] = []
+  const notes: { logged: number; dropped: number }[] = []
+  let left = room
+  const reader = new LineReader(
+    {
+      redact,
+      show: (shown) => lines.push(...shown),
+      hasRoom: (bytes) => {
+        left -= bytes
+        return left >= 0
+      },
+      log: (text) => logged.push(text),
+      note: (counts) => notes.push(counts),
+    },
+    clock,
+  )
   const tick = (ms: number) => {
     now += ms
     vi.advanceTimersByTime(ms)
   }
-  return { reader, lines, drops, tick, texts: () => lines.map(({ text }) => text) }
+  const push = (bytes: Buffer) => {
+    reader.add(bytes)
+    reader.work()
+  }
+  return { reader, push, lines, logged, notes, tick, texts: () => lines.map(({ text }) => text) }
 }
 
 /** The lines of some bytes, which must not depend on where the chunks are cut. */
 function linesOf(bytes: Buffer, redact?: (text: string) => string): string[] {
-  const whole = openReader(redact)
-  whole.reader.push(bytes)
+  const whole = openReader({ redact })
+  whole.push(bytes)
   whole.reader.end()
-  const single = openReader(redact)
-  for (const byte of bytes) single.reader.push(Buffer.of(byte))
+  const single = openReader({ redact })
+  for (const byte of bytes) single.push(Buffer.of(byte))
   single.reader.end()
   expect(single.lines).toEqual(whole.lines)
   return whole.texts()
@@ -67,8 +85,8 @@ describe('bytes become lines', () => {
 
 describe('a line that is too long', () => {
   it('is cut and marked, and the next one is whole', () => {
-    const { reader, lines } = openReader()
-    reader.push(Buffer.from(`${'x'.repeat(100_000)}\nafter\n`))
+    const { push, lines } = openReader()
+    push(Buffer.from(`${'x'.repeat(100_000)}\nafter\n`))
     expect(lines.map(({ text, truncated }) => [text.length, truncated])).toEqual([
       [LONGEST, true],
       [5, false],
@@ -76,16 +94,16 @@ describe('a line that is too long', () => {
   })
 
   it('just as long as allowed is whole', () => {
-    const { reader, lines } = openReader()
-    reader.push(Buffer.from(`${'x'.repeat(LONGEST)}\n`))
+    const { push, lines } = openReader()
+    push(Buffer.from(`${'x'.repeat(LONGEST)}\n`))
     expect(lines).toEqual([{ text: 'x'.repeat(LONGEST), truncated: false }])
   })
 
   it('shows no part of a datum at the cut, wherever it lies', () => {
     const redact = (text: string) => text.replaceAll('ann@acme.com', '[E]')
     for (let at = LONGEST - 20; at < LONGEST + 600; at += 1) {
-      const { reader, texts } = openReader(redact)
-      reader.push(Buffer.from(`${'x'.repeat(at)}ann@acme.com${'y'.repeat(2_000)}\n`))
+      const { push, texts } = openReader({ redact })
+      push(Buffer.from(`${'x'.repeat(at)}ann@acme.com${'y'.repeat(2_000)}\n`))
       expect(texts()[0], `at ${at}`).not.toContain('a')
     }
   })
@@ -93,68 +111,131 @@ describe('a line that is too long', () => {
   it('shows no part of the last datum when redaction makes the line shorter', () => {
     const redact = (text: string) => text.replaceAll('ann@acme.com', '')
     for (let shift = 0; shift < 12; shift += 1) {
-      const { reader, texts } = openReader(redact)
-      reader.push(Buffer.from(`${'x'.repeat(shift)}${'ann@acme.com'.repeat(10_000)}\n`))
+      const { push, texts } = openReader({ redact })
+      push(Buffer.from(`${'x'.repeat(shift)}${'ann@acme.com'.repeat(10_000)}\n`))
       expect(texts()[0], `shifted by ${shift}`).not.toContain('a')
     }
   })
 
   it('a gigabyte without a newline takes the memory of one line', () => {
-    const { reader, lines } = openReader()
+    const { push, lines } = openReader()
     const megabyte = Buffer.alloc(1_048_576, 'x')
     const before = process.memoryUsage().rss
-    for (let sent = 0; sent < 1_024; sent += 1) reader.push(megabyte)
-    reader.push(Buffer.from('\n'))
+    for (let sent = 0; sent < 1_024; sent += 1) push(megabyte)
+    push(Buffer.from('\n'))
     expect(process.memoryUsage().rss - before).toBeLessThan(32 * 1_048_576)
     expect(lines).toHaveLength(1)
   })
 })
 
-describe('a flood', () => {
-  const many = (count: number, text = 'line') => Buffer.from(`${text}\n`.repeat(count))
+describe('what comes too fast', () => {
+  const many = (count: number, from = 0) =>
+    Buffer.from(Array.from({ length: count }, (_, index) => `line ${from + index}\n`).join(''))
+  const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `line ${from + index}`)
 
-  it('two hundred lines a second are shown, the rest is counted and told', () => {
-    const { reader, lines, drops, tick } = openReader()
-    reader.push(many(1_000))
-    expect([lines.length, drops]).toEqual([200, []])
+  it('is in the log file but for two hundred lines a second, and the last lines are held to be shown', () => {
+    const { reader, push, texts, logged, notes, tick } = openReader()
+    push(many(1_000))
+    expect(texts()).toEqual(numbered(0, 200))
+    expect(logged).toEqual(numbered(200, 950))
     tick(SECOND)
-    expect(drops).toEqual([800])
-    reader.push(many(10))
-    expect(lines).toHaveLength(210)
-    tick(SECOND)
-    expect(drops).toEqual([800])
-  })
-
-  it('long lines count by their bytes', () => {
-    const { reader, lines, drops } = openReader()
-    reader.push(many(100, 'x'.repeat(10_000)))
+    expect(texts().slice(200)).toEqual(numbered(950, 1_000))
+    expect(notes).toEqual([{ logged: 750, dropped: 0 }])
+    push(many(10, 1_000))
     reader.end()
-    expect([lines.length, drops]).toEqual([7, [93]])
+    expect(texts().slice(250)).toEqual(numbered(1_000, 1_010))
+    expect(notes).toHaveLength(1)
   })
 
-  it('every line is shown or counted, wherever the chunks are cut', () => {
+  it('is dropped and counted when the log file has no more room for it, never the end of it', () => {
+    const { reader, push, texts, logged, notes } = openReader({ room: 50 })
+    push(many(1_000))
+    push(Buffer.from('Traceback (most recent call last):\n  File "agent.py"\nKeyError'))
+    reader.end()
+    expect(logged).toEqual(numbered(200, 206))
+    expect(notes).toEqual([{ logged: 6, dropped: 747 }])
+    expect(texts().slice(-3)).toEqual(['Traceback (most recent call last):', '  File "agent.py"', 'KeyError'])
+  })
+
+  it('is measured by its bytes as well, also what is held', () => {
+    const { reader, push, lines, logged } = openReader()
+    push(Buffer.from(`${'x'.repeat(10_000)}\n`.repeat(100)))
+    expect([lines.length, logged.length]).toEqual([7, 87])
+    reader.end()
+    expect(lines).toHaveLength(13)
+  })
+
+  it('is shown, logged or counted, each line once and in order, wherever the chunks are cut', () => {
     for (const size of [1, 3, 7, 64, 999]) {
-      const { reader, lines, drops, tick } = openReader()
-      const bytes = Buffer.from(Array.from({ length: 3_000 }, (_, index) => `line ${index}\n`).join(''))
+      const { reader, push, texts, logged, tick } = openReader()
+      const bytes = many(3_000)
       for (let at = 0; at < bytes.length; at += size) {
-        reader.push(bytes.subarray(at, at + size))
+        push(bytes.subarray(at, at + size))
         tick(size / 10)
       }
       reader.end()
-      const dropped = drops.reduce((sum, count) => sum + count, 0)
-      expect(lines.length + dropped, `chunks of ${size}`).toBe(3_000)
-      expect(lines.every(({ text }) => /^line \d+$/.test(text))).toBe(true)
-      expect(lines.length).toBeGreaterThan(200)
+      const order = (lines: string[]) => lines.map((line) => Number(line.slice('line '.length)))
+      expect([...order(texts()), ...order(logged)].sort((a, b) => a - b)).toEqual(numbered(0, 3_000).map((_, i) => i))
+      for (const lines of [order(texts()), order(logged)]) expect(lines).toEqual(lines.toSorted((a, b) => a - b))
+      expect(texts().length, `chunks of ${size}`).toBeGreaterThan(200)
     }
   })
 
-  it('the rest of a line whose beginning was dropped is not shown', () => {
-    const { reader, texts, drops, tick } = openReader()
-    reader.push(Buffer.concat([many(200), Buffer.from('begin')]))
-    tick(SECOND)
-    reader.push(Buffer.from('ning\nnext\n'))
-    reader.end()
-    expect(texts().slice(200)).toEqual(['next'])
-    expect(drops).toEqual([1])
+  it('is worked through in slices, of which none does more when its time is up', () => {
+    const { reader, texts } = openReader()
+    reader.add(many(30))
+    const answers = [...Array.from({ length: 10 }, () => false), true]
+    expect(reader.work(() => answers.shift()!)).toBe(false)
+    expect(texts()).toEqual(numbered(0, 10))
+    expect(reader.work()).toBe(true)
+    expect(texts()).toEqual(numbered(0, 30))
+  })
+})
+
+describe('the reading of a stream', () => {
+  /** Takes a while for each line. */
+  const slowSink = (ms: number, shown: string[]) => ({
+    redact: (text: string) => {
+      for (const until = performance.now() + ms; performance.now() < until; ) {
+        // Busy, as a redactor is.
+      }
+      return text
+    },
+    show: (lines: Line[]) => void shown.push(...lines.map(({ text }) => text)),
+    hasRoom: () => false,
+    log: () => {},
+    note: () => {},
+  })
+
+  it('takes a fifth of the time, and whoever writes faster waits', async () => {
+    const shown: string[] = []
+    const stream = new PassThrough({ highWaterMark: 1_024 })
+    const reading = readLines(stream, new LineReader(slowSink(1, shown), systemClock), new OutputPace(systemClock))
+    const startedAt = performance.now()
+    let waits = 0
+    for (let line = 0; line < 150; line += 1) {
+      if (stream.write(`${String(line).padEnd(100)}\n`)) continue
+      waits += 1
+      await once(stream, 'drain')
+    }
+    stream.end()
+    await reading.ended
+    expect(shown.map(Number)).toEqual(Array.from({ length: 150 }, (_, index) => index))
+    expect(waits).toBeGreaterThan(5)
+    // A fifth of it is the work itself.
+    expect(performance.now() - startedAt).toBeGreaterThan(500)
+  })
+
+  it('ends without rests when the agent has ended, and with what was still unread when it is given up', async () => {
+    const shown: string[] = []
+    const stream = new PassThrough()
+    const reading = readLines(stream, new LineReader(slowSink(0.1, shown), systemClock), new OutputPace(systemClock))
+    stream.write('one\n')
+    await vi.waitFor(() => expect(shown).toEqual(['one']))
+    stream.write('two\nKeyError')
+    reading.hurry()
+    reading.close()
+    await reading.ended
+    expect(shown).toEqual(['one', 'two', 'KeyError'])
   })
 })

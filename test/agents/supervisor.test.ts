@@ -462,13 +462,14 @@ describe('what an agent prints', () => {
     expect(agents.lines()).toEqual(['to [EMAIL_REDACTED]', '[line withheld: it could not be redacted]', 'last'])
   })
 
-  it('a hundred megabytes are drained and counted, in flat memory, while another agent is heard', async () => {
-    const agents = openAgents()
+  it('a hundred megabytes are in the log or counted, in flat memory, while another agent is heard', async () => {
+    const agents = openAgents({ config: { log: { max_agent_output_bytes: 1_048_576 } } })
     const other = await agents.start('count.py')
     await agents.printed('1')
     // The first flood may fill what is kept for reading, before any of it is collected; the second must find room there.
     await agents.supervisor.whenEnded(await agents.start('flood.py'))
     const before = process.memoryUsage().rss
+    agents.logged.length = 0
     const flood = await agents.start('flood.py')
     await agents.supervisor.whenEnded(flood)
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1_048_576)
@@ -478,9 +479,12 @@ describe('what an agent prints', () => {
         ? [event.data.text]
         : [],
     )
-    const dropped = ofFlood.map((text) => Number(/^(\d+) lines? dropped/.exec(text)?.[1] ?? 0))
-    const shown = dropped.filter((count) => count === 0).length
-    expect(shown + dropped.reduce((sum, count) => sum + count, 0)).toBe(1_000_000)
+    const sum = (what: RegExp) => ofFlood.reduce((total, text) => total + Number(what.exec(text)?.[1] ?? 0), 0)
+    const shown = ofFlood.filter((text) => text.startsWith('x')).length
+    const logged = sum(/(\d+) lines? in the log file only/)
+    expect(logged).toBe(agents.logged.length)
+    expect(logged).toBe(Math.floor(1_048_576 / 99))
+    expect(shown + logged + sum(/(\d+) lines? dropped/)).toBe(1_000_000)
     await agents.supervisor.stop(other)
     const counted = agents.lines().filter((text) => /^\d+$/.test(text))
     expect(counted).toEqual(counted.map((_, index) => String(index + 1)))

@@ -57,20 +57,42 @@ describe('the most a call can cost', () => {
     expect(most).toBeLessThan(fromUsd('0.3'))
   })
 
+  const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
+
   test.each([
-    { name: 'half of what is left', available: '1', contextWindow: null, clampTo: 500 },
-    { name: 'what most answers need', available: '100', contextWindow: null, clampTo: 16_384 },
-    { name: 'all that the model can say', available: '100', contextWindow: 8_192, clampTo: null },
-    { name: 'one token when nothing is left', available: '0', contextWindow: null, clampTo: 1 },
-  ])('of one that does not say how much it wants is $name', async ({ available, contextWindow, clampTo }) => {
-    const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
-    const bound = await boundCall(priceOf(1, 1_000, contextWindow), unsaid, fromUsd(available), true)
-    expect(bound).toMatchObject({ clampTo, most: fromUsd('0.001') * (clampTo ?? contextWindow ?? 0), toolUses: null })
+    { name: 'a tenth of what is left', available: '30', known: { contextWindow: 128_000 }, clampTo: 3_000 },
+    { name: 'what half of what is left pays for, where that is little', available: '1', known: {}, clampTo: 500 },
+    { name: 'enough for most answers, where a tenth is not', available: '10', known: {}, clampTo: 2_048 },
+    { name: 'never more than the model answers with', available: '80', known: { outputLimit: 4_000 }, clampTo: 4_000 },
+    { name: 'what most models give, where nothing is known', available: '100', known: {}, clampTo: 4_096 },
+    { name: 'what the window leaves', available: '50', known: { contextWindow: 5_500 }, bytes: 4_000, clampTo: 3_500 },
+    { name: 'all that the window holds', available: '100', known: { contextWindow: 8_192 }, held: 8_192 },
+    {
+      name: 'all that the model can say',
+      available: '50',
+      known: { outputLimit: 4_096, longestAnswer: 4_096 },
+      held: 4_096,
+    },
+    { name: 'one token when nothing is left', available: '0', known: {}, clampTo: 1 },
+  ])('of one that does not say how much it wants is $name', async (row) => {
+    const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
+    const price = { ...priceOf(0, 1_000), ...known }
+    const bound = await boundCall(price, { ...unsaid, bytes }, fromUsd(available), true)
+    expect(bound).toMatchObject({ clampTo, most: fromUsd('0.001') * held })
   })
 
-  test('of one that does not say how much it wants is not cut to the budget when that is not wanted', async () => {
-    const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
-    expect((await boundCall(priceOf(1, 1_000), unsaid, fromUsd('1'), false)).clampTo).toBe(16_384)
+  test.each([{ contextWindow: 8_192 }, { longestAnswer: 4_096 }, {}])(
+    'of one that does not say how much it wants is the longest answer, and nothing is written, when no limit is wanted (%j)',
+    async (known: Partial<Price>) => {
+      const bound = await boundCall({ ...priceOf(0, 1_000), ...known }, unsaid, fromUsd('1'), false)
+      const longest = known.longestAnswer ?? known.contextWindow ?? 131_072
+      expect(bound).toMatchObject({ clampTo: null, most: fromUsd('0.001') * longest })
+    },
+  )
+
+  test('of a model that costs nothing is nothing, and no limit is written', async () => {
+    const bound = await boundCall(priceOf(0, 0), { ...unsaid, answers: 3 }, fromUsd('1'), true)
+    expect(bound).toMatchObject({ clampTo: null, most: 0 })
   })
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { costOf, isExact, Prices } from '../../src/budget/prices.ts'
 import { anthropic } from '../../src/dialects/anthropic/dialect.ts'
-import type { Format, ReportedUsage } from '../../src/dialects/dialect.ts'
+import type { Format, Redactions, ReportedUsage } from '../../src/dialects/dialect.ts'
 import type { JsonObject } from '../../src/dialects/json.ts'
 import { openai } from '../../src/dialects/openai/dialect.ts'
 import { toUsd } from '../../src/money.ts'
@@ -49,7 +49,16 @@ function framesOf(path: string, reply: JsonObject): object[] | null {
 }
 
 function streamed(format: Format, frames: object[]): ReportedUsage | undefined {
-  const asItIs = { push: (_channel: string, text: string) => text, end: () => '', again: (text: string) => text }
+  const asItIs: Redactions = {
+    whole: (text) => text,
+    known: (text) => text,
+    again: (text) => text,
+    push: (_channel, text) => text,
+    next: (_channel, text) => text,
+    began: () => undefined,
+    end: () => '',
+    joined: () => undefined,
+  }
   const reader = format.readStream(asItIs, true)
   for (const frame of frames) reader.read({ event: null, data: JSON.stringify(frame) })
   return reader.usage()

@@ -17,29 +17,86 @@ function onlyRow(cage: TestRuntime) {
 
 const sent = (cage: TestRuntime) => JSON.parse(cage.provider.requests.at(-1)!.body) as Record<string, unknown>
 
-describe('a call that does not say how much it wants is limited, and told so', () => {
+describe('a call that does not say how much it wants', () => {
   const chat = { messages: [{ role: 'user', content: 'Hi' }] }
   test.each([
-    { path: '/chat/completions', body: { model: 'gpt-4o', ...chat }, field: 'max_completion_tokens' },
-    { path: '/chat/completions', body: { model: 'plain', ...chat }, field: 'max_tokens' },
-    { path: '/chat/completions', body: { model: 'o3', ...chat }, field: 'max_completion_tokens' },
-    { path: '/responses', body: { model: 'gpt-5', input: 'Hi' }, field: 'max_output_tokens' },
-  ])('$path of $body.model', async ({ path, body, field }) => {
+    { path: '/chat/completions', body: { model: 'plain', ...chat }, field: 'max_tokens', limit: 4_096, budget: '10' },
+    {
+      path: '/chat/completions',
+      body: { model: 'gpt-4o', ...chat },
+      field: 'max_completion_tokens',
+      limit: 9_984,
+      budget: '1',
+    },
+    {
+      path: '/chat/completions',
+      body: { model: 'gpt-3.5-turbo', ...chat },
+      field: 'max_completion_tokens',
+      limit: 2_048,
+      budget: '0.01',
+    },
+    {
+      path: '/responses',
+      body: { model: 'gpt-5', input: 'Hi' },
+      field: 'max_output_tokens',
+      limit: 99_996,
+      budget: '10',
+    },
+  ])('is limited where its longest answer costs more than a tenth of $budget: $path of $body.model', async (row) => {
+    const { path, body, field, limit, budget } = row
     const cage = await openTestRuntime()
-    const reply = await cage.addAgent().send('openai', 'POST', path, JSON.stringify(body))
-    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
-    expect(sent(cage)).toEqual({ ...body, [field]: 16_384 })
+    const reply = await cage.addAgent({ limit: budget }).send('openai', 'POST', path, JSON.stringify(body))
+    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe(String(limit))
+    expect(sent(cage)).toEqual({ ...body, [field]: limit })
+    expect(cage.of('call.clamped')).toMatchObject([
+      { data: { model: body.model, asked_tokens: null, max_tokens: limit } },
+    ])
   })
 
-  test('/messages', async () => {
-    const cage = await openTestRuntime()
-    const body = { model: 'claude-haiku-4-5', ...chat }
-    const reply = await cage.addAgent().send('anthropic', 'POST', '/v1/messages', JSON.stringify(body))
-    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
-    expect(sent(cage)).toEqual({ ...body, max_tokens: 16_384 })
+  test.each(['gpt-3.5-turbo', 'gpt-4-turbo', 'gpt-4o-2024-05-13', 'gpt-4o', 'o1', 'o3-mini', 'gpt-5', 'gpt-4'])(
+    'is sent as it is where that is not so, and held for its longest answer: %s',
+    async (model) => {
+      const cage = await openTestRuntime({ budget: { limit_usd: '1000' } })
+      const body = { model, ...chat }
+      const reply = await cage
+        .addAgent({ limit: '1000' })
+        .send('openai', 'POST', '/chat/completions', JSON.stringify(body))
+      expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBeUndefined()
+      expect(sent(cage)).toEqual(body)
+      expect(cage.of('call.clamped')).toEqual([])
+    },
+  )
+
+  test('is sent as it is when no limit is wanted, and refused when its longest answer cannot be paid', async () => {
+    const cage = await openTestRuntime({ budget: { clamp_max_tokens: false, on_exhausted: 'refuse' } })
+    const [rich, poor] = [cage.addAgent({ limit: '10' }), cage.addAgent({ limit: '1' })]
+    const body = JSON.stringify({ model: 'gpt-5', ...chat })
+    expect((await rich.send('openai', 'POST', '/chat/completions', body)).status).toBe(200)
+    expect(sent(cage)).toEqual(JSON.parse(body))
+    expect((await poor.send('openai', 'POST', '/chat/completions', body)).status).toBe(402)
+    expect(cage.provider.requests).toHaveLength(1)
   })
 
-  test('but not /completions, which answers with 16 tokens then, nor /embeddings', async () => {
+  test('and whose limit the provider refuses is sent once more with the one it names, which is remembered', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const message = 'max_tokens: 4096 > 1024, which is the maximum allowed number of output tokens for plain'
+    cage.provider.doesOnce(sends(400, { 'content-type': 'application/json' }, { error: { message } }))
+    const body = { model: 'plain', max_tokens: undefined, messages: [] }
+    expect((await agent.chat(body)).status).toBe(200)
+    expect((await agent.chat(body)).status).toBe(200)
+    expect(cage.provider.requests.map(({ body }) => JSON.parse(body).max_tokens)).toEqual([4_096, 1_024, 1_024])
+    expect(cage.rows().map(({ state }) => state)).toEqual(['released', 'charged', 'charged'])
+  })
+
+  test('and whose refusal names nothing gets that refusal', async () => {
+    const cage = await openTestRuntime()
+    cage.provider.does(sends(400, { 'content-type': 'application/json' }, { error: { message: 'too large' } }))
+    expect((await cage.addAgent().chat({ max_tokens: undefined })).status).toBe(400)
+    expect(cage.provider.requests).toHaveLength(1)
+  })
+
+  test('is not limited on /completions, which answers with 16 tokens then, nor /embeddings', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const completion = { model: 'gpt-3.5-turbo-instruct', prompt: 'Hi' }
@@ -54,7 +111,7 @@ describe('a call that does not say how much it wants is limited, and told so', (
     }
   })
 
-  test("and so are the provider's own tools", async () => {
+  test("is limited in the provider's own tools", async () => {
     const cage = await openTestRuntime()
     const body = { model: 'gpt-5-mini', input: 'Hi', max_output_tokens: 100, tools: [{ type: 'web_search' }] }
     const reply = await cage.addAgent().send('openai', 'POST', '/responses', JSON.stringify(body))

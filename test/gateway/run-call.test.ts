@@ -233,9 +233,9 @@ describe('what is sent', () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '100' })
     const reply = await agent.chat({ max_tokens: undefined })
-    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('16384')
-    expect(sent(cage)).toMatchObject({ max_tokens: 16_384 })
-    expect(onlyRow(cage).held).toBe(16_384 * 1_000_000)
+    expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe('4096')
+    expect(sent(cage)).toMatchObject({ max_tokens: 4_096 })
+    expect(onlyRow(cage).held).toBe(4_096 * 1_000_000)
   })
 
   test('is limited to half of what is left, so that one call never holds the whole budget', async () => {
@@ -263,13 +263,13 @@ describe('what is sent', () => {
   })
 
   test.each([
-    { model: 'gpt-4', window: 8_192 },
-    { model: 'gpt-4o', window: 128_000 },
-  ])('of a model with a window of $window ($model) never asks for more than that', async ({ model, window }) => {
+    { model: 'gpt-4', limit: 4_096 },
+    { model: 'gpt-4o', limit: 16_384 },
+  ])('of a billion tokens of $model is what the model answers with at most', async ({ model, limit }) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '1000' })
     await agent.chat({ model, max_tokens: 1e9 })
-    expect(sent(cage).max_tokens).toBe(window)
+    expect(sent(cage).max_tokens).toBe(limit)
   })
 
   test('holds fifty answers when fifty are asked for', async () => {

@@ -118,6 +118,7 @@ const PAYLOADS: Payloads = {
     baseline_usd: nullable(usd),
     run_id: runId,
   },
+  'call.clamped': { call_id: text, provider: name, model: name, asked_tokens: nullable(count), max_tokens: count },
   'call.failed': {
     call_id: text,
     provider: name,

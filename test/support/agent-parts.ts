@@ -15,8 +15,8 @@ export const python = execFileSync('python3', ['-c', 'import sys; print(sys.exec
 export interface AgentPartsOptions {
   databasePath: string
   /** Settings of the configuration file. */
-  config?: { agent?: object; budget?: object }
-  redact?: (text: string, agentId: AgentId) => string
+  config?: { agent?: object; budget?: object; log?: object }
+  redact?: (text: string) => string
   /** What the shell holds besides PATH. */
   environment?: Record<string, string>
 }
@@ -29,6 +29,8 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
   const database = openDatabase({ path: databasePath })
   const clock = systemClock
   const faults: string[] = []
+  /** Lines for the log file alone. */
+  const logged: string[] = []
   const onFault = (error: unknown, what: string) => faults.push(`${what}: ${error}`)
   const state = new StateManager({ database, clock, retentionDays: 7, onFault })
   const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
@@ -42,12 +44,16 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     runTokens: tokens,
     secrets: { forStart: async () => ({}), began: () => undefined, ended: () => undefined },
     providerKeyNames: new Set(),
-    redact,
+    output: {
+      redact: (text) => ({ text: redact(text), findings: [] }),
+      found: () => {},
+      log: (text) => logged.push(text),
+    },
     parentEnvironment: { PATH: process.env.PATH ?? '', ...environment },
     serverUrl: () => 'http://127.0.0.1:8080',
     shimFolder: join(import.meta.dirname, '..', '..', 'python', 'shim'),
   })
-  return { database, state, ledger, tokens, supervisor, faults }
+  return { database, state, ledger, tokens, supervisor, faults, logged }
 }
 
 /** Run tokens that can be told apart and counted. */

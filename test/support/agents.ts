@@ -47,6 +47,8 @@ export class Agents {
   readonly tokens: ReturnType<typeof agentParts>['tokens']
   /** Everything that happened since this was opened. */
   readonly events: RuntimeEvent[] = []
+  /** Lines that are in the log file alone. */
+  readonly logged: string[]
   readonly #faults: string[]
 
   constructor(folder: string, options: AgentsOptions) {
@@ -57,6 +59,7 @@ export class Agents {
     this.ledger = parts.ledger
     this.supervisor = parts.supervisor
     this.tokens = parts.tokens
+    this.logged = parts.logged
     this.#faults = parts.faults
     this.state.subscribe((event) => this.events.push(event))
   }

@@ -1,6 +1,7 @@
 /** Anthropic. */
 import type { ErrorCode } from '../../errors.ts'
 import type { Dialect, Route } from '../dialect.ts'
+import { fields } from './fields.ts'
 import { messages } from './messages.ts'
 
 export const anthropic: Dialect = {
@@ -14,7 +15,10 @@ export const anthropic: Dialect = {
     ANTHROPIC_API_BASE: address,
   }),
   keyOf: (headers) => headers['x-api-key']?.toString(),
+  fields,
+  signed: new Set(['thinking', 'redacted_thinking']),
   authenticate: (key) => ({ 'x-api-key': key }),
+  requestHeaders: /^anthropic-/,
   replyHeaders: /^anthropic-/,
   pathPrefix: '/v1',
 

@@ -6,16 +6,16 @@ import type { ServerTools } from '../dialect.ts'
 import {
   type Format,
   parseFrame,
-  type RedactPieces,
+  type Redactions,
   type ReportedUsage,
   type Sse,
   type StreamReader,
-  type TextPlace,
   tokenCount,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
-import { changeTexts } from '../texts.ts'
+import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
+import { fields } from './fields.ts'
 
 export const messages: Format = {
   readCall: (body) => ({
@@ -41,11 +41,6 @@ export const messages: Format = {
   textOf: () => null,
 
   usageOf: (reply) => (isObject(reply.usage) ? readUsage(reply.usage) : undefined),
-
-  redactReply(reply, redact) {
-    if (!Array.isArray(reply.content)) return reply
-    return { ...reply, content: reply.content.map((block) => redactBlock(block, redact)) }
-  },
 
   readStream: (redact) => new MessageStream(redact),
 }
@@ -129,35 +124,34 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
 const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
-type RedactText = (text: string, place: TextPlace) => string
-
-function redactBlock(block: Json, redact: RedactText): Json {
-  if (!isObject(block)) return block
-  if (typeof block.text === 'string') return { ...block, text: redact(block.text, 'reply') }
-  if (typeof block.thinking === 'string') return { ...block, thinking: redact(block.thinking, 'reply') }
-  if (block.type === 'tool_use' && block.input !== undefined)
-    return { ...block, input: changeTexts(block.input, (text) => redact(text, 'tool_arguments')) }
-  return block
+/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
+interface Like {
+  name: string | null
+  event: JsonObject
+  /** The kind of its delta; undefined for what is no delta. */
+  kind: Json | undefined
 }
 
-/** Which field of a delta holds its text. */
-const TEXT_FIELDS: Record<string, { field: string; place: TextPlace }> = {
-  text_delta: { field: 'text', place: 'reply' },
-  thinking_delta: { field: 'thinking', place: 'reply' },
-  input_json_delta: { field: 'partial_json', place: 'tool_arguments' },
-}
+/** Deltas that hold all of something. */
+const WHOLE_DELTAS = new Set(['signature_delta', 'citations_delta'])
 
 class MessageStream implements StreamReader {
   isFinished = false
-  deliveredText = ''
-  readonly #redact: RedactPieces
-  /** The kind of delta each open block carries. */
-  readonly #blocks = new Map<number, string>()
+  readonly #texts: StreamTexts<Like>
+  #started = ''
   #usage: JsonObject = {}
   #hasFinalUsage = false
 
-  constructor(redact: RedactPieces) {
-    this.#redact = redact
+  constructor(redact: Redactions) {
+    this.#texts = new StreamTexts(redact, fields, ({ name, event, kind }, rest) => {
+      const { delta, ...others } = rest as JsonObject
+      const said = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
+      return asFrame(name, { ...this.#head(event), ...others, ...(said as JsonObject) })
+    })
+  }
+
+  get deliveredText(): string {
+    return this.#started + this.#texts.delivered
   }
 
   usage(): ReportedUsage | undefined {
@@ -170,81 +164,83 @@ class MessageStream implements StreamReader {
     switch (event.type) {
       case 'message_start':
         this.#addUsage(isObject(event.message) ? event.message.usage : undefined)
-        return [frame]
+        return [this.#whole(frame, event)]
       case 'message_delta':
         // Cumulative: the last one counts.
         this.#addUsage(event.usage)
         this.#hasFinalUsage = isObject(event.usage) && tokenCount(event.usage.output_tokens) !== undefined
-        return [frame]
+        return [this.#whole(frame, event)]
       case 'message_stop':
         this.isFinished = true
-        return [frame]
+        return [...this.#texts.end(), this.#whole(frame, event)]
       case 'content_block_start':
-        return [this.#start(frame, event)]
+        this.#rememberStart(event)
+        return [this.#whole(frame, event, `start${blockOf(event)}`)]
       case 'content_block_delta':
         return this.#delta(frame, event)
       case 'content_block_stop':
-        return [...this.#tail(tokenCount(event.index) ?? 0), frame]
+        return [...this.#texts.end(blockOf(event)), this.#whole(frame, event)]
+      case 'ping':
+        return [this.#whole(frame, event)]
       case 'error':
         throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
       default:
-        return [frame]
+        return this.#unknown(frame, event)
     }
   }
 
   #addUsage(usage: Json | undefined): void {
     if (!isObject(usage)) return
-    // What a later frame leaves open was told before.
-    const told = Object.entries(usage).filter(([, value]) => value !== null)
-    this.#usage = { ...this.#usage, ...Object.fromEntries(told) }
+    // What a later frame leaves open was said before.
+    const said = Object.entries(usage).filter(([, value]) => value !== null)
+    this.#usage = { ...this.#usage, ...Object.fromEntries(said) }
   }
 
-  /** Mostly empty. A text goes on in the deltas of its block; the arguments of a tool are whole. */
-  #start(frame: Sse, event: JsonObject): Sse {
-    const { content_block: block } = event
-    if (!isObject(block)) return frame
-    const index = tokenCount(event.index) ?? 0
-    let changed = false
-    const content_block = redactBlock(block, (text, place) => {
-      if (text === '') return text
-      const goesOn = place === 'reply'
-      const channel = goesOn ? `block${index}` : `start${index}`
-      if (goesOn) this.#blocks.set(index, 'thinking' in block ? 'thinking_delta' : 'text_delta')
-      const safe = this.#redact.push(channel, text, place) + (goesOn ? '' : this.#redact.end(channel))
-      this.deliveredText += safe
-      changed ||= safe !== text
-      return safe
-    })
-    return changed ? { event: frame.event, data: JSON.stringify({ ...event, content_block }) } : frame
+  #whole(frame: Sse, event: JsonObject, item = String(event.type)): Sse {
+    return asFrame(frame.event, this.#texts.whole(event, item))
+  }
+
+  /** Mostly empty; what is said in it goes on in the deltas of its block. */
+  #rememberStart(event: JsonObject): void {
+    if (!isObject(event.content_block)) return
+    for (const [field, text] of Object.entries(event.content_block)) {
+      if (typeof text !== 'string' || text === '' || field === 'type') continue
+      this.#texts.began(blockOf(event), ['delta', field], text)
+      if (field === 'text' || field === 'thinking') this.#started += text
+    }
   }
 
   #delta(frame: Sse, event: JsonObject): Sse[] {
-    const { delta } = event
-    const kind = isObject(delta) && typeof delta.type === 'string' ? TEXT_FIELDS[delta.type] : undefined
-    const index = tokenCount(event.index) ?? 0
+    const { delta, ...others } = event
+    const kind = isObject(delta) ? delta.type : undefined
+    const block = blockOf(event)
     // What was thought is whole once it is signed.
-    if (isObject(delta) && delta.type === 'signature_delta') return [...this.#tail(index), frame]
-    if (!kind || !isObject(delta)) return [frame]
-    const text = delta[kind.field]
-    if (typeof text !== 'string') return [frame]
-    this.#blocks.set(index, delta.type as string)
-    const safe = this.#redact.push(`block${index}`, text, kind.place)
-    this.deliveredText += safe
-    if (safe === text) return [frame]
-    return safe
-      ? [{ event: frame.event, data: JSON.stringify({ ...event, delta: { ...delta, [kind.field]: safe } }) }]
-      : []
+    if (WHOLE_DELTAS.has(String(kind))) {
+      return [...(kind === 'signature_delta' ? this.#texts.end(block) : []), this.#whole(frame, event, `${block}:`)]
+    }
+    if (delta === undefined) return [asFrame(frame.event, this.#head(others))]
+    const safeKind = kind === undefined ? undefined : this.#texts.whole(kind, `${block}:kind`)
+    const said = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
+    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(said as JsonObject) })]
   }
 
-  /** What is still held back of a block leaves before its stop. */
-  #tail(index: number): Sse[] {
-    const type = this.#blocks.get(index)
-    if (!type) return []
-    this.#blocks.delete(index)
-    const tail = this.#redact.end(`block${index}`)
-    this.deliveredText += tail
-    if (!tail) return []
-    const delta = { type, [TEXT_FIELDS[type]!.field]: tail }
-    return [{ event: 'content_block_delta', data: JSON.stringify({ type: 'content_block_delta', index, delta }) }]
+  /** What stands beside the text of an event. */
+  #head(event: JsonObject): JsonObject {
+    return this.#texts.whole(event, `${blockOf(event)}:`)
+  }
+
+  /** Kinds of events that nobody has met may be pieces of a text as well. */
+  #unknown(frame: Sse, { type, ...others }: JsonObject): Sse[] {
+    const head: JsonObject = { type: type ?? null }
+    const said = this.#texts.pieces(others, `${type}/${blockOf(others)}`, {
+      name: frame.event,
+      event: head,
+      kind: undefined,
+    })
+    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(head), ...(said as JsonObject) })]
   }
 }
+
+const asFrame = (event: string | null, data: JsonObject): Sse => ({ event, data: JSON.stringify(data) })
+
+const blockOf = ({ index }: JsonObject): string => `block${tokenCount(index) ?? 0}`

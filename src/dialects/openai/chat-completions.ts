@@ -4,14 +4,16 @@ import { readContent, withoutImages } from '../demands.ts'
 import {
   type Format,
   parseFrame,
-  type RedactPieces,
+  type Redactions,
   type ReportedUsage,
   type Sse,
   type StreamReader,
   tokenCount,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
+import { fields } from './fields.ts'
 import { asReported, imageTokens } from './usage.ts'
 
 export const chatCompletions: Format = {
@@ -49,20 +51,6 @@ export const chatCompletions: Format = {
   textOf: (body) => () => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
 
   usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
-
-  redactReply(reply, redact) {
-    const { choices } = reply
-    if (!Array.isArray(choices)) return reply
-    return {
-      ...reply,
-      choices: choices.map((choice) => {
-        if (!isObject(choice) || !isObject(choice.message)) return choice
-        const message = redactMessage(choice.message, (_key, text, place) => redact(text, place))
-        // The tokens of a redacted text would tell it all the same.
-        return { ...choice, message, ...(choice.logprobs && message !== choice.message ? { logprobs: null } : {}) }
-      }),
-    }
-  },
 
   readStream: (redact, wantsUsage) => new ChatStream(redact, wantsUsage),
 }
@@ -117,55 +105,31 @@ const PARTS = [
   'completion_tokens_details.rejected_prediction_tokens',
 ]
 
-type RedactText = (key: string, text: string, place: 'reply' | 'tool_arguments') => string
-
-/** Every text of a message or of a delta. Returns the same object when nothing changed. */
-function redactMessage(message: JsonObject, redact: RedactText): JsonObject {
-  let changed = false
-  const clean = (key: string, text: string, place: 'reply' | 'tool_arguments'): string => {
-    const safe = redact(key, text, place)
-    changed ||= safe !== text
-    return safe
-  }
-  const next: JsonObject = { ...message }
-  for (const key of ['content', 'refusal', 'reasoning_content', 'reasoning']) {
-    const text = message[key]
-    if (typeof text === 'string') next[key] = clean(key, text, 'reply')
-    else if (Array.isArray(text)) next[key] = text.map((part, index) => cleanPart(part, `${key}${index}`, clean))
-  }
-  if (Array.isArray(message.tool_calls)) {
-    next.tool_calls = message.tool_calls.map((call, index) => {
-      if (!isObject(call) || !isObject(call.function) || typeof call.function.arguments !== 'string') return call
-      const key = `tool${tokenCount(call.index) ?? index}`
-      return {
-        ...call,
-        function: { ...call.function, arguments: clean(key, call.function.arguments, 'tool_arguments') },
-      }
-    })
-  }
-  if (isObject(message.function_call) && typeof message.function_call.arguments === 'string') {
-    const text = clean('function_call', message.function_call.arguments, 'tool_arguments')
-    next.function_call = { ...message.function_call, arguments: text }
-  }
-  return changed ? next : message
+/** What a frame for the rest of a text is made of. */
+interface Chunk {
+  /** All of a chunk but its choices, as it came. */
+  head: JsonObject
+  index: number
 }
 
-const cleanPart = (part: Json, key: string, clean: RedactText): Json =>
-  isObject(part) && typeof part.text === 'string' ? { ...part, text: clean(key, part.text, 'reply') } : part
-
-class ChatStream implements StreamReader {
+/** Reads streams of chat completions and of completions: choices whose texts come in pieces. */
+export class ChatStream implements StreamReader {
   isFinished = false
-  deliveredText = ''
-  readonly #redact: RedactPieces
+  readonly #texts: StreamTexts<Chunk>
   readonly #wantsUsage: boolean
-  readonly #channels = new Map<number, Set<string>>()
   #usage: ReportedUsage | undefined
   /** The service tier, which need not stand beside the usage. */
   #tier: Json | undefined
 
-  constructor(redact: RedactPieces, wantsUsage: boolean) {
-    this.#redact = redact
+  constructor(redact: Redactions, wantsUsage: boolean) {
+    this.#texts = new StreamTexts(redact, fields, ({ head, index }, rest) =>
+      this.#frame(head, [{ index, ...(rest as JsonObject), finish_reason: null }]),
+    )
     this.#wantsUsage = wantsUsage
+  }
+
+  get deliveredText(): string {
+    return this.#texts.delivered
   }
 
   usage(): ReportedUsage | undefined {
@@ -175,77 +139,49 @@ class ChatStream implements StreamReader {
   read(frame: Sse): Sse[] {
     if (frame.data === '[DONE]') {
       this.isFinished = true
-      return [...this.#endAll(), frame]
+      return [...this.#texts.end(), frame]
     }
     const chunk = parseFrame(frame)
-    if (chunk.error) {
-      throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    }
+    if (chunk.error) throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
     this.#tier = chunk.service_tier ?? this.#tier
     this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
-    const choices = Array.isArray(chunk.choices) ? chunk.choices : []
+    const { choices, usage, ...others } = chunk
+    if (!Array.isArray(choices)) return [asFrame(this.#texts.whole(chunk))]
     // Asked for by us, not by the client.
-    if (choices.length === 0 && isObject(chunk.usage) && !this.#wantsUsage) return []
+    if (choices.length === 0 && isObject(usage) && !this.#wantsUsage) return []
     const frames: Sse[] = []
-    const kept = choices.flatMap((choice): Json[] => {
-      if (!isObject(choice)) return [choice]
-      // Some servers say "message" in a stream too; its text must not slip by.
-      const { message, ...others } = choice
-      const said = isObject(choice.delta) ? choice.delta : message
-      if (!isObject(said)) return [others]
-      const index = tokenCount(choice.index) ?? 0
-      const ends = choice.finish_reason !== null && choice.finish_reason !== undefined
-      const delta = redactMessage(said, (key, text, place) => this.#push(index, key, text, place))
-      if (ends) {
-        frames.push(...this.#endChoice(index, chunk, delta))
-        return [{ ...others, delta: {}, ...('logprobs' in choice ? { logprobs: null } : {}) }]
-      }
-      // Tokens beside the text would tell what is held back.
-      return isSilent(said, delta) ? [] : [{ ...others, delta, ...('logprobs' in choice ? { logprobs: null } : {}) }]
-    })
+    const kept = choices.flatMap((choice) => this.#choice(choice, others, frames))
     if (choices.length > 0 && kept.length === 0) return frames
-    const { usage: _asked, ...rest } = chunk
-    frames.push({ event: null, data: JSON.stringify({ ...(this.#wantsUsage ? chunk : rest), choices: kept }) })
-    return frames
+    const reported = this.#wantsUsage && usage !== undefined ? { usage: this.#texts.whole(usage, 'usage') } : {}
+    return [...frames, this.#frame(others, kept, reported)]
   }
 
-  #push(choice: number, key: string, text: string, place: 'reply' | 'tool_arguments'): string {
-    const keys = this.#channels.get(choice) ?? new Set()
-    this.#channels.set(choice, keys.add(key))
-    const safe = this.#redact.push(`${choice}/${key}`, text, place)
-    this.deliveredText += safe
-    return safe
+  /** What a client does not get is not looked at: only what leaves is what it can join. */
+  #frame(head: JsonObject, choices: Json[], more: JsonObject = {}): Sse {
+    return asFrame({ ...this.#texts.whole(head), choices, ...more })
   }
 
-  /** What is still held back of a choice leaves before its finish_reason. */
-  #endChoice(index: number, chunk: JsonObject, last: JsonObject): Sse[] {
-    const deltas: JsonObject[] = Object.keys(last).length > 0 ? [last] : []
-    for (const key of this.#channels.get(index) ?? []) {
-      const tail = this.#redact.end(`${index}/${key}`)
-      this.deliveredText += tail
-      if (tail) deltas.push(deltaOf(key, tail))
-    }
-    this.#channels.delete(index)
-    const { usage: _usage, ...rest } = chunk
-    return deltas.map((delta) => ({
-      event: null,
-      data: JSON.stringify({ ...rest, choices: [{ index, delta, finish_reason: null }] }),
-    }))
-  }
-
-  #endAll(): Sse[] {
-    return [...this.#channels.keys()].flatMap((index) =>
-      this.#endChoice(index, { object: 'chat.completion.chunk' }, {}),
-    )
+  /** What is left to say of a choice; what is held back of it leaves before its end. */
+  #choice(choice: Json, head: JsonObject, frames: Sse[]): Json[] {
+    if (!isObject(choice)) return [this.#texts.whole(choice, 'choice')]
+    const index = tokenCount(choice.index) ?? 0
+    const item = `choice${index}`
+    const { delta, message, text, logprobs, ...others } = choice
+    // Some servers say "message" in a stream too.
+    const said = Object.fromEntries(Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined))
+    const safe = this.#texts.pieces(said as JsonObject, item, { head, index })
+    // Tokens beside a text would tell what is held back of it.
+    const rest = () => ({ ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) })
+    if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest(), ...(safe as JsonObject) }]
+    const isSaying = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)
+    if (isSaying) frames.push(this.#frame(head, [{ index, ...(safe as JsonObject), finish_reason: null }]))
+    frames.push(...this.#texts.end(item))
+    return [{ ...rest(), ...(text === undefined ? { delta: {} } : { text: '' }) }]
   }
 }
 
-function deltaOf(key: string, text: string): JsonObject {
-  if (key.startsWith('tool')) return { tool_calls: [{ index: Number(key.slice(4)), function: { arguments: text } }] }
-  if (key === 'function_call') return { function_call: { arguments: text } }
-  return { [key]: text }
-}
+const asFrame = (chunk: JsonObject): Sse => ({ event: null, data: JSON.stringify(chunk) })
 
-/** A delta that had text and whose whole text is held back now says nothing. */
-const isSilent = (before: JsonObject, after: JsonObject): boolean =>
-  before !== after && Object.keys(after).length === 1 && after.content === ''
+/** Some servers say "", false or "null" in every chunk. */
+const isEnd = (reason: Json | undefined): boolean =>
+  typeof reason === 'string' && reason !== 'null' && /^[a-z][a-z_]*$/i.test(reason)

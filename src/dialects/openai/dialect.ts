@@ -4,6 +4,7 @@ import type { Dialect, Format, Route } from '../dialect.ts'
 import { chatCompletions } from './chat-completions.ts'
 import { completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
+import { fields } from './fields.ts'
 import { responses } from './responses.ts'
 
 const CALLS: Readonly<Record<string, Format>> = {
@@ -20,7 +21,10 @@ export const openai: Dialect = {
   keyVariable: 'OPENAI_API_KEY',
   agentVariables: (address) => ({ OPENAI_BASE_URL: `${address}/v1`, OPENAI_API_BASE: `${address}/v1` }),
   keyOf: ({ authorization }) => authorization?.replace(/^bearer\s+/i, ''),
+  fields,
+  signed: new Set(),
   authenticate: (key) => ({ authorization: `Bearer ${key}` }),
+  requestHeaders: /^openai-/,
   replyHeaders: /^openai-/,
   pathPrefix: '',
 

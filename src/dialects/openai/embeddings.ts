@@ -22,8 +22,6 @@ export const embeddings: Format = {
   // As in a chat, without an answer.
   usageOf: ({ usage }) => (isObject(usage) ? readChatUsage({ completion_tokens: 0, ...usage }, undefined) : undefined),
 
-  redactReply: (reply) => reply,
-
   readStream(): StreamReader {
     throw new Error('embeddings are never streamed')
   },

@@ -4,14 +4,16 @@ import { readContent, serverTools, withoutImages } from '../demands.ts'
 import {
   type Format,
   parseFrame,
-  type RedactPieces,
+  type Redactions,
   type ReportedUsage,
   type Sse,
   type StreamReader,
   type TextPlace,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
+import { fields } from './fields.ts'
 import { asReported, imageTokens } from './usage.ts'
 
 export const responses: Format = {
@@ -52,8 +54,6 @@ export const responses: Format = {
   textOf: (body) => () => withoutImages([body.instructions, body.input, body.tools, body.text]),
 
   usageOf: readResponseUsage,
-
-  redactReply: (reply, redact) => redactResponse(reply, redact),
 
   readStream: (redact) => new ResponseStream(redact),
 }
@@ -101,54 +101,37 @@ const countOf = (items: Json | undefined, matches: (item: JsonObject) => boolean
 const isSearch = ({ action }: JsonObject): boolean =>
   !isObject(action) || !/^(open_page|find|find_in_page)$/.test(String(action.type))
 
-type RedactText = (text: string, place: TextPlace) => string
-
-/** Which fields hold text that a model wrote, and where that stands. */
-const TEXTS: Readonly<Record<string, TextPlace>> = {
-  text: 'reply',
-  output_text: 'reply',
-  refusal: 'reply',
-  delta: 'reply',
-  arguments: 'tool_arguments',
-  code: 'tool_arguments',
-  input: 'tool_arguments',
-}
-
-/** A response within a reply or an event; only its output was written by the model. */
-function redactResponse(response: JsonObject, redact: RedactText): JsonObject {
-  if (!Array.isArray(response.output)) return response
-  return { ...response, output: response.output.map((item) => redactItem(item, redact)) }
-}
-
-/** An output item, or a part of one, however deep. The tokens beside a text would tell it all the same. */
-function redactItem(value: Json, redact: RedactText): Json {
-  if (Array.isArray(value)) return value.map((item) => redactItem(item, redact))
-  if (!isObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([name, item]) => {
-      const place = TEXTS[name]
-      if (place && typeof item === 'string') return [name, redact(item, place)]
-      if (name === 'logprobs') return [name, []]
-      return [name, item === undefined ? item : redactItem(item, redact)]
-    }),
-  )
-}
-
 const LAST = new Set(['response.completed', 'response.incomplete', 'response.failed'])
 const DELTA = /^response\.(.+)\.delta$/
-const DONE = /^response\.(.+)\.done$/
+/** Events that repeat what came in pieces, or hold all of something. */
+const WHOLE =
+  /^response\.(.+\.)?(created|queued|in_progress|added|done|completed|searching|interpreting|generating|partial_image)$/
+/** Sound: each piece is base64 by itself. */
+const SOUND = /^(output_)?audio$/
+
+/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
+interface Like {
+  name: string | null
+  event: JsonObject
+}
 
 class ResponseStream implements StreamReader {
   isFinished = false
-  deliveredText = ''
-  readonly #redact: RedactPieces
-  /** The last delta of each text that is still open, to tell its rest in the same way. */
-  readonly #open = new Map<string, { frame: Sse; event: JsonObject }>()
+  readonly #texts: StreamTexts<Like>
+  /** The text with which an output item was added. */
+  readonly #added = new Map<Json, string>()
+  readonly #items = new Set<string>()
   #lastNumber = -1
   #usage: ReportedUsage | undefined
 
-  constructor(redact: RedactPieces) {
-    this.#redact = redact
+  constructor(redact: Redactions) {
+    this.#texts = new StreamTexts(redact, fields, ({ name, event }, rest) =>
+      this.#number(name, { ...this.#others(event), ...(rest as JsonObject) }),
+    )
+  }
+
+  get deliveredText(): string {
+    return this.#texts.delivered
   }
 
   usage(): ReportedUsage | undefined {
@@ -159,50 +142,63 @@ class ResponseStream implements StreamReader {
     const event = parseFrame(frame)
     const type = String(event.type)
     if (type === 'error') throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
-    if (LAST.has(type)) return this.#last(frame, event)
+    if (LAST.has(type)) return this.#last(type, frame, event)
     const kind = DELTA.exec(type)?.[1]
-    if (kind !== undefined && typeof event.delta === 'string') return this.#delta(kind, frame, event, event.delta)
-    const done = DONE.exec(type)?.[1]
-    const tail = done === undefined ? [] : this.#tail(channelOf(done, event))
-    return [...tail, this.#again(frame, event)]
+    if (kind !== undefined) return this.#delta(kind, frame, event)
+    if (!WHOLE.test(type)) return this.#unknown(frame, event)
+    const done = /^response\.(.+)\.done$/.exec(type)?.[1]
+    if (type.endsWith('.added')) this.#rememberAdded(event)
+    const tail = done === undefined ? [] : this.#texts.end(itemOf(done, event))
+    return [...tail, this.#number(frame.event, this.#texts.again(event, itemOf(type, event)))]
   }
 
-  #delta(kind: string, frame: Sse, event: JsonObject, text: string): Sse[] {
-    const channel = channelOf(kind, event)
-    this.#open.set(channel, { frame, event })
-    const safe = this.#redact.push(channel, text, placeOf(kind))
-    this.deliveredText += safe
-    return safe ? [this.#tell(frame, withDelta(event, safe))] : []
+  #delta(kind: string, frame: Sse, { delta, ...event }: JsonObject): Sse[] {
+    const item = itemOf(kind, event)
+    this.#begin(item, event)
+    if (delta === undefined) return [this.#number(frame.event, this.#others(event))]
+    const said = SOUND.test(kind)
+      ? { delta: this.#texts.whole(delta, item) }
+      : this.#texts.pieces({ delta }, item, { name: frame.event, event }, placeOf(kind))
+    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(event), ...(said as JsonObject) })]
   }
 
-  /** What is still held back of a text leaves before its end. */
-  #tail(channel: string): Sse[] {
-    const open = this.#open.get(channel)
-    if (!open) return []
-    this.#open.delete(channel)
-    const tail = this.#redact.end(channel)
-    this.deliveredText += tail
-    return tail ? [this.#tell(open.frame, withDelta(open.event, tail))] : []
+  /** What stands beside the text of an event. */
+  #others(event: JsonObject): JsonObject {
+    return this.#texts.whole(
+      'logprobs' in event ? { ...event, logprobs: [] } : event,
+      `${itemOf(String(event.type), event)}:`,
+    )
   }
 
-  #last(frame: Sse, event: JsonObject): Sse[] {
+  /** Kinds of events that nobody has met may be pieces of a text as well. */
+  #unknown(frame: Sse, event: JsonObject): Sse[] {
+    const { type, sequence_number, ...others } = event
+    const head = { type, ...(sequence_number !== undefined && { sequence_number }) } as JsonObject
+    const said = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: head })
+    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(head), ...(said as JsonObject) })]
+  }
+
+  #last(type: string, frame: Sse, event: JsonObject): Sse[] {
     this.isFinished = true
     if (isObject(event.response)) this.#usage = readResponseUsage(event.response)
-    const tails = [...this.#open.keys()].flatMap((channel) => this.#tail(channel))
-    return [...tails, this.#again(frame, event)]
+    return [...this.#texts.end(), this.#number(frame.event, this.#texts.again(event, type))]
   }
 
-  /** Events that tell whole texts once more: they were judged when they came in pieces. */
-  #again(frame: Sse, event: JsonObject): Sse {
-    const redact = (text: string, place: TextPlace) => this.#redact.again(text, place)
-    const response = isObject(event.response) ? redactResponse(event.response, redact) : undefined
-    const { response: _told, ...rest } = event
-    const safe = redactItem(rest, redact) as JsonObject
-    return this.#tell(frame, { ...safe, ...(response && { response }) })
+  /** What an item is added with, its deltas go on with. */
+  #rememberAdded({ item, part, output_index = 0 }: JsonObject): void {
+    const texts = [item, part].flatMap((added) => (added === undefined ? [] : textsOf(added)))
+    this.#added.set(output_index, (this.#added.get(output_index) ?? '') + texts.join(''))
+  }
+
+  #begin(item: string, { output_index = 0 }: JsonObject): void {
+    if (this.#items.has(item)) return
+    this.#items.add(item)
+    const text = this.#added.get(output_index)
+    if (text) this.#texts.began(item, ['delta'], text)
   }
 
   /** Numbers rise from event to event, also after a rest that the provider did not number. */
-  #tell({ event: name }: Sse, event: JsonObject): Sse {
+  #number(name: string | null, event: JsonObject): Sse {
     const { sequence_number: number } = event
     if (typeof number !== 'number') return { event: name, data: JSON.stringify(event) }
     this.#lastNumber = Math.max(this.#lastNumber + 1, number)
@@ -210,14 +206,21 @@ class ResponseStream implements StreamReader {
   }
 }
 
-/** One continuous text: the same kind of part, at the same place of the same item. */
-const channelOf = (kind: string, { item_id, output_index, content_index, summary_index }: JsonObject): string =>
-  `${kind}/${item_id ?? output_index ?? 0}/${content_index ?? summary_index ?? 0}`
+/**
+ * One continuous text: the same kind of part, at the same place of the same item. An item is known by its place in the
+ * output; some servers give it another id in every event.
+ */
+const itemOf = (kind: string, { output_index, content_index, summary_index }: JsonObject): string =>
+  `${kind}/${output_index ?? 0}/${content_index ?? summary_index ?? 0}`
 
 const placeOf = (kind: string): TextPlace => (/arguments|input|code/.test(kind) ? 'tool_arguments' : 'reply')
 
-const withDelta = (event: JsonObject, delta: string): JsonObject => ({
-  ...event,
-  delta,
-  ...('logprobs' in event ? { logprobs: [] } : {}),
-})
+const CONTINUED = new Set(['text', 'refusal', 'arguments', 'input', 'code'])
+
+/** Texts with which deltas go on. */
+function textsOf(value: Json, name = ''): string[] {
+  if (typeof value === 'string') return CONTINUED.has(name) ? [value] : []
+  if (Array.isArray(value)) return value.flatMap((item) => textsOf(item, name))
+  if (!isObject(value)) return []
+  return Object.entries(value).flatMap(([field, item]) => (item === undefined ? [] : textsOf(item, field)))
+}

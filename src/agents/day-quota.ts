@@ -1,0 +1,26 @@
+import type { Clock } from '../clock.ts'
+
+const DAY_MS = 86_400_000
+
+/** So much a day (UTC), as the log's files are. */
+export class DayQuota {
+  readonly #max: number
+  readonly #clock: Clock
+  #day = -1
+  #taken = 0
+
+  constructor(max: number, clock: Clock) {
+    this.#max = max
+    this.#clock = clock
+  }
+
+  /** Whether so much may still be taken today; it is, then. */
+  take(amount: number): boolean {
+    const day = Math.floor(this.#clock.now() / DAY_MS)
+    if (day !== this.#day) this.#taken = 0
+    this.#day = day
+    if (this.#taken + amount > this.#max) return false
+    this.#taken += amount
+    return true
+  }
+}

@@ -1,0 +1,53 @@
+/** Routes that cost nothing: lists of models, counting tokens, what the provider has stored. Redacted as calls are. */
+import { parseBody } from '../dialects/json.ts'
+import { CageError } from '../errors.ts'
+import { CallRedactor, type RedactionParts } from './call-redactor.ts'
+import type { Client } from './client.ts'
+import { type Asking, type KeyParts, sendWithKey } from './provider-key.ts'
+import { type Outgoing, redactOutgoing } from './redact-request.ts'
+import { isStream, passedHeaders, readAll } from './reply.ts'
+import type { Answer, Attempt, Upstream } from './upstream.ts'
+
+export interface UnmeteredParts extends RedactionParts, KeyParts {
+  upstream: Upstream
+}
+
+/** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */
+export async function proxyUnmetered(
+  parts: UnmeteredParts,
+  asking: Asking,
+  { method, path, headers, bytes }: Omit<Outgoing, 'body'> & { method: string; bytes: Buffer },
+  client: Client,
+): Promise<void> {
+  const { provider, caller } = asking
+  // A response is cancelled and deleted without a word.
+  const body = bytes.length > 0 ? parseBody(bytes) : undefined
+  const call = { id: null, caller }
+  const safe = redactOutgoing(parts, call, provider, { path, headers, body })
+  const answer = await sendWithKey(parts, asking, (key) =>
+    parts.upstream.send({
+      provider,
+      headers: { ...safe.headers, ...key },
+      method: method as Attempt['method'],
+      path: provider.dialect.pathPrefix + safe.path,
+      body: safe.body && JSON.stringify(safe.body),
+      signal: client.signal,
+    }),
+  )
+  if (isStream(answer.headers)) throw streamedAgain(answer)
+  const reply = await readAll(answer.body, provider.name)
+  const redactor = new CallRedactor(parts, call)
+  const passed = passedHeaders(answer.headers, provider.dialect, redactor)
+  const text = redactor.body(reply.toString('utf8'), provider.dialect.fields)
+  redactor.report()
+  redactor.requireUnblocked()
+  client.send(answer.status, passed, text)
+}
+
+/** Nobody would redact it across its pieces. */
+function streamedAgain({ body }: Answer): CageError {
+  body.drop()
+  return new CageError('bad_request', 'what the provider has stored is not streamed again', {
+    hint: 'ask for it without "stream"',
+  })
+}

@@ -1,0 +1,369 @@
+/**
+ * What is not known to be harmless does not pass: replies, streams, errors and requests of shapes that nobody thought of,
+ * through the real gateway. CANARIES in the environment sets the number of cases.
+ */
+import { createParser } from 'eventsource-parser'
+import { describe, expect, test } from 'vitest'
+import type { Json, JsonObject } from '../../src/dialects/json.ts'
+import { newMasterKey } from '../../src/vault/master-key.ts'
+import { cut, pick, plant, plantInStream, type Random, randomOf, textsIn } from '../support/canaries.ts'
+import { sends, streams } from '../support/provider.ts'
+import { openTestRuntime, type Reply, type TestAgent, type TestRuntime } from '../support/runtime.ts'
+
+const CASES = Number(process.env.CANARIES ?? 3_000)
+const SECRET = 'prod-secret-of-the-company-7788'
+const EMAIL = 'jane.roe@corp-canary.com'
+
+const usage = { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 }
+const counted = { input_tokens: 10, output_tokens: 5 }
+const CALL = { function: { name: 'look_up', arguments: '{"a":"b"}' }, id: 'call_1', type: 'function', index: 0 }
+
+/** One route: a request, a whole reply and the frames of a stream, as they are in an ordinary call. */
+interface Route {
+  provider: 'openai' | 'anthropic'
+  path: string
+  request: JsonObject
+  reply: JsonObject
+  frames?: JsonObject[]
+  end?: string
+}
+
+const chunk = (choice: JsonObject, more: JsonObject = {}): JsonObject => ({
+  id: 'chatcmpl-1',
+  object: 'chat.completion.chunk',
+  created: 1_700_000_000,
+  model: 'plain',
+  choices: [{ index: 0, finish_reason: null, ...choice }],
+  ...more,
+})
+
+const ROUTES: Route[] = [
+  {
+    provider: 'openai',
+    path: '/chat/completions',
+    request: {
+      model: 'plain',
+      max_tokens: 50,
+      messages: [
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: [{ type: 'text', text: 'Who?' }] },
+      ],
+      tools: [
+        { type: 'function', function: { name: 'look_up', description: 'Looks up.', parameters: { type: 'object' } } },
+      ],
+    },
+    reply: {
+      id: 'chatcmpl-1',
+      object: 'chat.completion',
+      created: 1_700_000_000,
+      model: 'plain',
+      system_fingerprint: 'fp_1',
+      choices: [
+        {
+          index: 0,
+          message: { role: 'assistant', content: 'Hello there.', refusal: null, tool_calls: [CALL], annotations: [] },
+          logprobs: { content: [{ token: 'Hello', bytes: [72, 101], logprob: -0.1, top_logprobs: [] }] },
+          finish_reason: 'stop',
+        },
+      ],
+      usage,
+    },
+    frames: [
+      chunk({ delta: { role: 'assistant', content: '' } }),
+      chunk({ delta: { content: 'Hello ' } }),
+      chunk({ delta: { content: 'there.' } }),
+      chunk({ delta: { reasoning_content: 'I think.' } }),
+      chunk({ delta: { tool_calls: [CALL] } }),
+      chunk({ delta: { tool_calls: [{ index: 0, function: { arguments: '"c"' } }] } }),
+      chunk({ delta: {}, finish_reason: 'stop' }),
+      chunk({ delta: { content: 'After.' } }),
+      { id: 'chatcmpl-1', object: 'chat.completion.chunk', model: 'plain', choices: [], usage },
+    ],
+    end: 'data: [DONE]\n\n',
+  },
+  {
+    provider: 'openai',
+    path: '/completions',
+    request: { model: 'plain', max_tokens: 50, prompt: 'Who?' },
+    reply: {
+      id: 'cmpl-1',
+      object: 'text_completion',
+      model: 'plain',
+      choices: [{ index: 0, text: 'Hello.', finish_reason: 'stop' }],
+      usage,
+    },
+    frames: [
+      {
+        id: 'cmpl-1',
+        object: 'text_completion',
+        model: 'plain',
+        choices: [{ index: 0, text: 'Hello ', finish_reason: null }],
+      },
+      {
+        id: 'cmpl-1',
+        object: 'text_completion',
+        model: 'plain',
+        choices: [{ index: 0, text: 'there.', finish_reason: 'stop' }],
+      },
+      { id: 'cmpl-1', object: 'text_completion', model: 'plain', choices: [], usage },
+    ],
+    end: 'data: [DONE]\n\n',
+  },
+  {
+    provider: 'openai',
+    path: '/responses',
+    request: {
+      model: 'plain',
+      max_output_tokens: 50,
+      input: [{ role: 'user', content: [{ type: 'input_text', text: 'Who?' }] }],
+    },
+    reply: {
+      id: 'resp_1',
+      object: 'response',
+      status: 'completed',
+      model: 'plain',
+      output: [
+        { id: 'rs_1', type: 'reasoning', summary: [{ type: 'summary_text', text: 'Thought.' }] },
+        { id: 'ws_1', type: 'web_search_call', status: 'completed', action: { type: 'search', query: 'who' } },
+        { id: 'fc_1', type: 'function_call', call_id: 'call_1', name: 'look_up', arguments: '{"a":1}' },
+        {
+          id: 'msg_1',
+          type: 'message',
+          role: 'assistant',
+          content: [{ type: 'output_text', text: 'Hello.', annotations: [] }],
+        },
+      ],
+      usage: counted,
+    },
+    frames: [
+      { type: 'response.created', sequence_number: 0, response: { id: 'resp_1', output: [] } },
+      {
+        type: 'response.output_item.added',
+        sequence_number: 1,
+        output_index: 0,
+        item: { id: 'msg_1', type: 'message', content: [] },
+      },
+      {
+        type: 'response.content_part.added',
+        sequence_number: 2,
+        output_index: 0,
+        content_index: 0,
+        item_id: 'msg_1',
+        part: { type: 'output_text', text: '' },
+      },
+      {
+        type: 'response.output_text.delta',
+        sequence_number: 3,
+        output_index: 0,
+        content_index: 0,
+        item_id: 'msg_1',
+        delta: 'Hello ',
+      },
+      {
+        type: 'response.output_text.delta',
+        sequence_number: 4,
+        output_index: 0,
+        content_index: 0,
+        item_id: 'msg_1',
+        delta: 'there.',
+      },
+      {
+        type: 'response.function_call_arguments.delta',
+        sequence_number: 5,
+        output_index: 1,
+        item_id: 'fc_1',
+        delta: '{"a":',
+      },
+      { type: 'response.mcp_call.in_progress', sequence_number: 6, output_index: 2, item_id: 'mcp_1' },
+      {
+        type: 'response.output_text.done',
+        sequence_number: 7,
+        output_index: 0,
+        content_index: 0,
+        item_id: 'msg_1',
+        text: 'Hello there.',
+      },
+    ],
+    end: `data: ${JSON.stringify({ type: 'response.completed', sequence_number: 8, response: { id: 'resp_1', output: [], usage: counted } })}\n\n`,
+  },
+  {
+    provider: 'openai',
+    path: '/embeddings',
+    request: { model: 'plain', input: ['Who?'] },
+    reply: {
+      object: 'list',
+      model: 'plain',
+      data: [{ object: 'embedding', index: 0, embedding: [0.1, -0.2] }],
+      usage: { prompt_tokens: 3, total_tokens: 3 },
+    },
+  },
+  {
+    provider: 'anthropic',
+    path: '/v1/messages',
+    request: {
+      model: 'plain',
+      max_tokens: 50,
+      system: [{ type: 'text', text: 'Be brief.' }],
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'Who?' }] }],
+      tools: [{ name: 'look_up', description: 'Looks up.', input_schema: { type: 'object' } }],
+    },
+    reply: {
+      id: 'msg_1',
+      type: 'message',
+      role: 'assistant',
+      model: 'plain',
+      content: [
+        { type: 'thinking', thinking: 'I think.', signature: Buffer.alloc(96, 's').toString('base64') },
+        {
+          type: 'text',
+          text: 'Hello.',
+          citations: [{ type: 'char_location', cited_text: 'Hello', document_index: 0 }],
+        },
+        { type: 'tool_use', id: 'toolu_1', name: 'look_up', input: { a: 'b' } },
+      ],
+      stop_reason: 'end_turn',
+      stop_sequence: null,
+      usage: counted,
+    },
+    frames: [
+      {
+        type: 'message_start',
+        message: { id: 'msg_1', type: 'message', role: 'assistant', model: 'plain', content: [], usage: counted },
+      },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      { type: 'ping' },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hello ' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'there.' } },
+      {
+        type: 'content_block_delta',
+        index: 0,
+        delta: { type: 'citations_delta', citation: { type: 'char_location', cited_text: 'x' } },
+      },
+      { type: 'content_block_stop', index: 0 },
+      {
+        type: 'content_block_start',
+        index: 1,
+        content_block: { type: 'tool_use', id: 'toolu_1', name: 'look_up', input: {} },
+      },
+      { type: 'content_block_delta', index: 1, delta: { type: 'input_json_delta', partial_json: '{"a":' } },
+      { type: 'content_block_stop', index: 1 },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn', stop_sequence: null }, usage: counted },
+    ],
+    end: `event: message_stop\ndata: {"type":"message_stop"}\n\n`,
+  },
+]
+
+const asFrames = (frames: readonly JsonObject[], random: Random): string =>
+  frames
+    .map((frame) => `${random() < 0.5 && frame.type ? `event: ${frame.type}\n` : ''}data: ${JSON.stringify(frame)}\n\n`)
+    .join('')
+
+function framesOf(text: string): Json[] {
+  const frames: Json[] = []
+  createParser({
+    onEvent: ({ event, data }) => frames.push(event ?? null, data.startsWith('{') ? JSON.parse(data) : data),
+  }).feed(text)
+  return frames
+}
+
+const seenIn = ({ headers, text }: Reply, isTyped = false): string[] => {
+  const isStream = headers['content-type']?.startsWith('text/event-stream')
+  let parsed: Json[] = []
+  try {
+    parsed = isStream ? framesOf(text) : [JSON.parse(text)]
+  } catch {
+    // No JSON: the text itself is all there is to see.
+  }
+  return [text, JSON.stringify(headers), ...textsIn(parsed, isTyped)]
+}
+
+/** Runs cases until one passes a canary on; the canary is chosen and planted by the number of the case. */
+async function leaks(run: (random: Random, canary: string, route: Route) => Promise<string[]>, canaries: string[]) {
+  const found: string[] = []
+  for (let number = 0; number < CASES / 4 && found.length < 5; number++) {
+    const random = randomOf(number)
+    const canary = pick(random, canaries)
+    const route = pick(random, ROUTES)
+    const seen = await run(random, canary, route)
+    const at = seen.find((text) => text.includes(canary))
+    if (at !== undefined) found.push(`case ${number} (${route.path}): ${at.slice(0, 600)}`)
+  }
+  return found
+}
+
+async function openCage(safety: object = {}): Promise<{ cage: TestRuntime; agent: TestAgent; canaries: string[] }> {
+  const cage = await openTestRuntime({
+    safety: { ...safety },
+    budget: { clamp_max_tokens: false },
+    masterKey: newMasterKey(),
+  })
+  await cage.runtime.vault.create(
+    { name: 'STRIPE_KEY', value: SECRET, environment: 'development' },
+    { role: 'admin', agentId: null, actor: 'test' },
+  )
+  const agent = cage.addAgent({ limit: '1000' })
+  return { cage, agent, canaries: [EMAIL, SECRET, agent.token] }
+}
+
+describe('no canary passes', () => {
+  test('in a whole reply', async () => {
+    const { cage, agent, canaries } = await openCage()
+    const found = await leaks(async (random, canary, { provider, path, request, reply }) => {
+      cage.provider.doesOnce(sends(200, { 'content-type': 'application/json' }, plant(random, reply, canary)))
+      return seenIn(await agent.send(provider, 'POST', path, JSON.stringify(request)))
+    }, canaries)
+    expect(found).toEqual([])
+  })
+
+  test('in a stream', async () => {
+    const { cage, agent, canaries } = await openCage()
+    const streamed = ROUTES.filter(({ frames }) => frames)
+    const found = await leaks(async (random, canary) => {
+      const { provider, path, request, frames, end } = pick(random, streamed)
+      const text = asFrames(plantInStream(random, frames!, canary), random) + end
+      cage.provider.doesOnce(streams(random() < 0.5 ? text : cut(random, text)))
+      const reply = await agent.send(provider, 'POST', path, JSON.stringify({ ...request, stream: true }))
+      return seenIn(reply, path === '/responses' || provider === 'anthropic')
+    }, canaries)
+    expect(found).toEqual([])
+  })
+
+  test('in an error, a stored reply, a header or what is no JSON', async () => {
+    const { cage, agent, canaries } = await openCage()
+    const found = await leaks(async (random, canary, { provider, path, request, reply }) => {
+      const error = { error: { message: 'Refused.', type: 'invalid_request_error', param: null, code: 'bad' } }
+      const body = pick<Json>(random, [error, reply])
+      const text = random() < 0.2 ? `<p>${canary}</p>` : JSON.stringify(plant(random, body, canary))
+      const escaped = random() < 0.3 ? text.replaceAll('@', '\\u0040') : text
+      const headers: Record<string, string> = random() < 0.3 ? { 'x-request-id': canary } : {}
+      const status = pick(random, [200, 400, 404, 418])
+      cage.provider.doesOnce(sends(status, { 'content-type': 'application/json', ...headers }, escaped))
+      if (provider === 'openai' && random() < 0.4) return seenIn(await agent.send('openai', 'GET', '/responses/resp_1'))
+      return seenIn(await agent.send(provider, 'POST', path, JSON.stringify(request)))
+    }, canaries)
+    expect(found).toEqual([])
+  })
+
+  test('in a request, when the policy covers requests', async () => {
+    const { cage, agent, canaries } = await openCage({ scope: ['replies', 'tool_arguments', 'logs', 'requests'] })
+    const found = await leaks(async (random, canary, { provider, path, request }) => {
+      const free = provider === 'openai' ? '/moderations' : '/v1/messages/count_tokens'
+      const sent = random() < 0.2 ? free : path
+      const query = random() < 0.2 ? `?note=${encodeURIComponent(canary)}` : ''
+      const headers: Record<string, string> = random() < 0.2 ? { 'x-title': canary, 'x-made-up': canary } : {}
+      await agent.send(provider, 'POST', sent + query, JSON.stringify(plant(random, request, canary)), {
+        'content-type': 'application/json',
+        authorization: 'Bearer sk-of-the-agent',
+        ...headers,
+      })
+      const received = cage.provider.requests.splice(0)
+      return received.flatMap(({ url, headers: got, body }) => [
+        decodeURIComponent(url),
+        JSON.stringify(got),
+        body,
+        ...textsIn([JSON.parse(body || '{}')]),
+      ])
+    }, canaries)
+    expect(found).toEqual([])
+  })
+})
