@@ -1,0 +1,124 @@
+import { describe, expect, test } from 'vitest'
+import type { Json } from '../../src/dialects/json.ts'
+import { alone, changeTexts, type Fields, type Leaf, pathOf, type Step, TextWalk } from '../../src/dialects/texts.ts'
+
+const PNG = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(60)]).toString('base64')
+const SEAL = Buffer.alloc(64, 'seal').toString('base64')
+
+const fields: Fields = {
+  names: new Set(['id', 'content', 'type', 'text', 'data', 'signature', 'thinking', 'arguments']),
+  opaque: { id: 'word', signature: 'sealed', data: 'sealed', url: 'media' },
+  tools: new Set(['arguments']),
+}
+
+/** Every text with where it stands. */
+function looked(value: Json, more: Partial<Fields> = {}): [text: string, leaf: Leaf][] {
+  const seen: [string, Leaf][] = []
+  const text = (one: string, leaf: Leaf) => {
+    seen.push([one, leaf])
+    return one
+  }
+  const walk = new TextWalk({ ...fields, ...more }, { text })
+  expect(walk.change(value)).toBe(value)
+  return seen
+}
+
+const kindsOf = (value: Json) => looked(value).map(([text, { kind }]) => [text, kind])
+
+describe('what is looked at', () => {
+  test('is every string, every number with enough digits, and every name that is not of the dialect', () => {
+    expect(kindsOf({ content: 'a', made_up: ['b', { deeper: 4_155_550_123 }], text: '', id: 7 })).toEqual([
+      ['a', 'text'],
+      ['made_up', 'name'],
+      ['b', 'text'],
+      ['deeper', 'name'],
+      ['4155550123', 'number'],
+    ])
+  })
+
+  test('is what a list of bytes spells', () => {
+    expect(kindsOf({ content: [...Buffer.from('a@b.co')] })).toEqual([['a@b.co', 'text']])
+    expect(kindsOf({ content: [1, 2, 3] })).toEqual([])
+    expect(kindsOf({ content: [0.25, -1, 300, 2, 3, 4, 5] })).toEqual([])
+  })
+
+  test.each([
+    [{ id: 'call_a1-b2.c:3' }, 'word'],
+    [{ id: 'two words' }, 'text'],
+    [{ id: 'jane@example.com' }, 'text'],
+    [{ id: 'x'.repeat(257) }, 'text'],
+    [{ signature: SEAL }, 'blob'],
+    [{ signature: 'short' }, 'text'],
+    [{ signature: `${SEAL} jane@example.com` }, 'text'],
+    [{ data: 'A'.repeat(63) }, 'text'],
+    [{ url: PNG }, 'blob'],
+    [{ url: `data:image/png;base64,${PNG}` }, 'blob'],
+    [{ url: `https://example.com/${PNG}` }, 'text'],
+    [{ url: Buffer.alloc(90, 'no image').toString('base64') }, 'text'],
+  ])('is no prose only while it has the shape: %j is %s', (value, kind) => {
+    expect(
+      looked(value)
+        .map(([, leaf]) => leaf.kind)
+        .at(-1),
+    ).toBe(kind)
+  })
+
+  test('carries the name of its field where that may say what it is, and whether a tool gets it', () => {
+    expect(
+      looked({ phone: '1', content: '2', arguments: { to: '3' } }).filter(([, { kind }]) => kind === 'text'),
+    ).toEqual([
+      ['1', { kind: 'text', place: 'reply', label: 'phone' }],
+      ['2', { kind: 'text', place: 'reply', label: undefined }],
+      ['3', { kind: 'text', place: 'tool_arguments', label: 'to' }],
+    ])
+  })
+
+  test('is no prose in what was signed, and prose in what only says so', () => {
+    const signed = new Set(['thinking'])
+    const kindOf = (signature: string) =>
+      looked({ type: 'thinking', thinking: 'a thought', signature }, { signed }).find(
+        ([text]) => text === 'a thought',
+      )![1].kind
+    expect(kindOf(SEAL)).toBe('blob')
+    expect(kindOf('s')).toBe('text')
+  })
+})
+
+describe('what is changed', () => {
+  const mask = (text: string) => text.replaceAll(/secret\d*/g, 'X')
+
+  test('is the text alone: everything else stays the same value', () => {
+    const value = { a: ['x', { b: 'the secret' }], c: { d: 1 } }
+    const safe = changeTexts(value, mask)
+    expect(safe).toEqual({ a: ['x', { b: 'the X' }], c: { d: 1 } })
+    expect(safe.c).toBe(value.c)
+  })
+
+  test('are names too, and two that become the same are numbered', () => {
+    expect(changeTexts({ secret1: 1, secret2: 2, other: 3 } as Json, mask)).toEqual({ X: 1, X_2: 2, other: 3 })
+  })
+
+  test('is a number whose digits are, and a list whose bytes are', () => {
+    const digits = (text: string) => (text === '4155550123' ? '[PHONE]' : mask(text))
+    expect(changeTexts({ n: 4_155_550_123 } as Json, digits)).toEqual({ n: '[PHONE]' })
+    expect(changeTexts([...Buffer.from('a secret')] as Json, mask)).toEqual([...Buffer.from('a X')])
+  })
+
+  test('keeps a field called __proto__ a field', () => {
+    const value = JSON.parse('{"__proto__":"secret","a":1}') as Json
+    expect(JSON.stringify(changeTexts(value, mask))).toBe('{"__proto__":"X","a":1}')
+  })
+
+  test('is refused where it is nested too deeply', () => {
+    let deep: Json = 'secret'
+    for (let level = 0; level < 600; level++) deep = [deep]
+    expect(() => changeTexts(deep, mask)).toThrow(RangeError)
+  })
+})
+
+test('a rest stands alone in what it stood in', () => {
+  const steps: Step[] = ['delta', 'tool_calls', { at: 1, carry: { index: 1, id: 'x', type: 'function' } }, 'arguments']
+  expect(alone(steps, 'rest')).toEqual({ delta: { tool_calls: [{ index: 1, type: 'function', arguments: 'rest' }] } })
+  expect(alone(['content', { at: 0, carry: undefined }], 'rest')).toEqual({ content: ['rest'] })
+  expect(pathOf(steps)).toBe('delta/tool_calls/#1/arguments')
+})
