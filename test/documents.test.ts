@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { DIALECTS } from '../src/dialects/dialects.ts'
 import { ERRORS } from '../src/errors.ts'
 
 const root = resolve(import.meta.dirname, '..')
@@ -66,4 +67,15 @@ describe('the README', () => {
       .filter((link) => !/^https?:/.test(link))
     expect(links.filter((link) => !existsSync(join(root, link)))).toEqual([])
   })
+})
+
+test('the page about redaction names every opaque field of every dialect with its shape, and no other', () => {
+  const page = readFileSync(join(root, 'docs/redaction.md'), 'utf8')
+  const named = [...page.matchAll(/^\| (\w+) \| (word|sealed|media) \| (.+) \|$/gm)].flatMap(
+    ([, name, shape, fields]) => [...fields!.matchAll(/`(\w+)`/g)].map(([, field]) => `${name} ${field} ${shape}`),
+  )
+  const wanted = Object.values(DIALECTS).flatMap(({ name, fields }) =>
+    Object.entries(fields.opaque).map(([field, shape]) => `${name} ${field} ${shape}`),
+  )
+  expect(named.sort()).toEqual(wanted.sort())
 })
