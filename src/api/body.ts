@@ -16,7 +16,9 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxByt
   }
   let body: unknown
   try {
-    body = JSON.parse(await readText(context, maxBytes))
+    const text = await readText(context, maxBytes)
+    requireShallow(text)
+    body = JSON.parse(text)
   } catch (error) {
     if (error instanceof CageError) throw error
     throw new CageError('bad_request', 'the body is not JSON', { cause: error })
@@ -38,6 +40,32 @@ async function readText({ req }: Context, maxBytes: number): Promise<string> {
   }
   return Buffer.concat(chunks).toString('utf8')
 }
+
+/** What reads JSON calls itself for each level of it. */
+const MAX_DEPTH = 200
+
+/** Throws CageError `bad_request`. */
+function requireShallow(text: string): void {
+  let depth = 0
+  let isInText = false
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (isInText) {
+      if (code === BACKSLASH) at++
+      else if (code === QUOTE) isInText = false
+    } else if (code === QUOTE) isInText = true
+    else if (code === OPEN_BRACKET || code === OPEN_BRACE) depth++
+    else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--
+    if (depth > MAX_DEPTH) throw new CageError('bad_request', `the body is nested more than ${MAX_DEPTH} levels deep`)
+  }
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
 
 /** Throws CageError `bad_request` naming each field. */
 export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T {

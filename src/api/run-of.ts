@@ -5,6 +5,7 @@ import type { AgentIdentity } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Circuits } from '../breaker/circuits.ts'
 import type { Ledger } from '../budget/ledger.ts'
+import type { Clock } from '../clock.ts'
 import type { CheckpointTable } from '../db/checkpoints.ts'
 import { CageError } from '../errors.ts'
 import type { ServiceParts } from '../gateway/run-service-call.ts'
@@ -16,6 +17,7 @@ import type { Rotation } from '../vault/rotation.ts'
 import type { Env } from './guard.ts'
 
 export interface RunParts {
+  clock: Clock
   state: StateManager
   ledger: Ledger
   checkpoints: CheckpointTable

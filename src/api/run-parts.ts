@@ -6,17 +6,32 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { exitedEvent } from '../agents/agent-events.ts'
 import { CageError } from '../errors.ts'
-import { newRunId } from '../ids.ts'
+import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import { connectionOf, type Env } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
+
+/** Of one agent. A part that nobody ended goes when there are more, the oldest first, and all go with their agent. */
+const MAX_PARTS = 1_000
 
 /**
  * `POST /begin` {budget_usd?, pid?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
  * whoever asks, and the path that its calls go to. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
  */
 export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
+  /** By agent, the oldest first. */
+  const open = new Map<AgentId, Set<RunId>>()
+  const end = (agentId: AgentId, runId: RunId) => {
+    open.get(agentId)?.delete(runId)
+    runTokens.revoke(runId)
+    ledger.accounts.closePart(runId)
+  }
+  state.subscribe(({ type, agent_id }) => {
+    if (type !== 'agent.exited' || agent_id === null) return
+    for (const runId of open.get(agent_id) ?? []) end(agent_id, runId)
+    open.delete(agent_id)
+  })
   return new Hono<Env>()
     .post('/begin', async (context) => {
       const { agentId, runId: within, name, script, onRefused, process: own } = runOf(context)
@@ -26,6 +41,9 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
       const around = bearerOf(context)
       const lives = () => (runTokens.find(around) ?? apiTokens.find(around)) !== undefined
       ledger.accounts.openPart(runId, limit ?? ledger.accounts.balance(agentId).limit, within)
+      const parts = open.get(agentId) ?? new Set()
+      open.set(agentId, parts.add(runId))
+      if (parts.size > MAX_PARTS) end(agentId, parts.values().next().value!)
       const token = runTokens.issue({ agentId, runId, name, script, onRefused, lives, process: process || undefined })
       const gateway = `/gateway/${process ? runTokens.addressOf(runId, token) : token}`
       return context.json({ agent_id: agentId, run_id: runId, token, gateway })
@@ -36,8 +54,7 @@ export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }:
       const agent = getAgent(state, agentId)
       if (runId !== null) {
         if (runId === agent.run_id) throw new CageError('conflict', 'a run that has a process ends with it')
-        runTokens.revoke(runId)
-        ledger.accounts.closePart(runId)
+        end(agentId, runId)
       } else {
         if (ended === 'completed') checkpoints.forget({ name, script })
         const exit = { exitCode: null, signal: null }

@@ -1,5 +1,5 @@
 /** Circuits that agents share for what their own code calls, as the gateway's are shared for what passes through it. */
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
 import type { CircuitSettings, Permit } from '../breaker/circuits.ts'
@@ -11,8 +11,16 @@ import { readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
 
-/** Permits that nobody reported on yet; the oldest go first. What they were for is a probe that gave no answer then. */
-const PERMITS_KEPT = 10_000
+/** Of one agent. Permits that nobody reported on yet go, the oldest first: that was a probe that gave no answer. */
+const MAX_PERMITS = 1_000
+/** Of one agent: each may open, and raise an alert. */
+const MAX_CIRCUITS = 20
+
+interface Used {
+  /** Circuits that are not of the configuration. */
+  names: Set<string>
+  permits: Map<string, Permit>
+}
 
 /**
  * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service of
@@ -23,7 +31,28 @@ export function circuitRoutes(
   { circuits, services, upstream, state }: RunParts,
   clean: (agentId: string, text: string) => string,
 ): Hono<Env> {
-  const permits = new Map<string, Permit>()
+  const used = new Map<string, Used>()
+  const usedBy = (agentId: string): Used => {
+    const known = used.get(agentId) ?? { names: new Set(), permits: new Map() }
+    used.set(agentId, known)
+    return known
+  }
+  state.subscribe((event) => {
+    if (event.type === 'agent.exited' && event.data.state !== 'starting') used.delete(event.agent_id!)
+  })
+  const nameIn = (context: Context<Env>, agentId: string): string => {
+    const name = clean(agentId, nameOf(context.req.param('name') ?? ''))
+    if (Object.hasOwn(services, name)) return name
+    const { names } = usedBy(agentId)
+    if (!names.has(name) && names.size >= MAX_CIRCUITS) {
+      throw new CageError('bad_request', `an agent has at most ${MAX_CIRCUITS} circuits, "${name}" is one more`, {
+        facts: { circuit: name },
+        hint: 'name them after what is called, not after what is asked; services of the configuration do not count',
+      })
+    }
+    names.add(name)
+    return name
+  }
   const settingsOf = (name: string, asked: z.output<typeof CIRCUIT_BEGIN>): CircuitSettings => {
     // An agent must not be able to cut off everybody's models.
     if (upstream.find(name)) {
@@ -44,17 +73,20 @@ export function circuitRoutes(
   }
   return new Hono<Env>()
     .post('/:name/begin', async (context) => {
-      const name = clean(runOf(context).agentId, nameOf(context.req.param('name')))
-      const permit = circuits.enter(name, settingsOf(name, await readJson(context, CIRCUIT_BEGIN)))
+      const { agentId } = runOf(context)
+      const asked = await readJson(context, CIRCUIT_BEGIN)
+      const name = nameIn(context, agentId)
+      const permit = circuits.enter(name, settingsOf(name, asked))
       const id = newRequestId()
+      const { permits } = usedBy(agentId)
       permits.set(id, permit)
-      if (permits.size > PERMITS_KEPT) permits.delete(permits.keys().next().value!)
+      if (permits.size > MAX_PERMITS) permits.delete(permits.keys().next().value!)
       return context.json({ permit: id })
     })
     .post('/:name/end', async (context) => {
       const { agentId } = runOf(context)
-      const name = clean(agentId, nameOf(context.req.param('name')))
       const end = await readJson(context, CIRCUIT_END)
+      const name = nameIn(context, agentId)
       const reason = clean(agentId, end.reason)
       if (end.outcome === 'fallback') {
         state.record({
@@ -66,6 +98,7 @@ export function circuitRoutes(
         })
         return context.body(null, 204)
       }
+      const { permits } = usedBy(agentId)
       const permit = permits.get(end.permit)
       permits.delete(end.permit)
       if (end.outcome === 'succeeded') permit?.succeeded()

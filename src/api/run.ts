@@ -1,37 +1,57 @@
 /** What a running agent's SDK calls, with its run token. */
+import { setImmediate } from 'node:timers/promises'
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { AgentIdentity } from '../access/roles.ts'
 import { isoTime } from '../clock.ts'
 import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
+import type { NewEvent } from '../events.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
+import { Findings } from '../redaction/findings.ts'
+import type { Finding } from '../redaction/match.ts'
+import type { Redactor } from '../redaction/redactor.ts'
 import { figures } from '../state/figures.ts'
+import { type AgentView, OTHER } from '../state/snapshot.ts'
 import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import { amountsOf } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
+import { RunRate } from './run-rate.ts'
 import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
 export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
-  const { state, ledger, checkpoints, redactor, logRedactor, incidents } = parts
-  /** What an agent writes is shown to people: it goes through the redactor like everything it says. */
-  const clean = (agentId: string, text: string): string => {
-    const { text: safe, findings } = logRedactor.redact(text)
-    incidents.recordAll(findings, { agentId, callId: null, place: 'log' })
-    return safe
+  const { state, ledger, checkpoints, redactor, logRedactor, incidents, clock } = parts
+  const rate = new RunRate(clock)
+  /**
+   * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
+   * texts of one report is recorded together.
+   */
+  const cleaned = <T>(agentId: string, build: (clean: Clean, cleanOrNull: CleanOrNull) => T): T => {
+    const found = new Findings()
+    const clean: Clean = (text) => {
+      const { text: safe, findings } = logRedactor.redact(text)
+      found.add(findings)
+      return safe
+    }
+    const built = build(clean, (text) => (text ? clean(text) : null))
+    incidents.recordAll(found, { agentId, callId: null, place: 'log' })
+    return built
   }
-  const cleanOrNull = (agentId: string, text: string | null | undefined) => (text ? clean(agentId, text) : null)
 
   return new Hono<Env>()
     .use(guard('agent'))
     .use(async (context, next) => {
       await next()
       if (context.error) runOf(context).onRefused?.(asCageError(context.error))
+    })
+    .use(async (context, next) => {
+      if (context.req.method !== 'GET') await rate.enter(runOf(context).agentId)
+      await next()
     })
     .get('/', (context) => {
       const { agentId, runId, name } = runOf(context)
@@ -52,35 +72,32 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: figures(agent, state.now()) })
     })
     .route('/', partRoutes(parts))
-    .route('/services', circuitRoutes(parts, clean))
+    .route(
+      '/services',
+      circuitRoutes(parts, (agentId, text) => cleaned(agentId, (clean) => clean(text))),
+    )
     .route('/secrets', secretRoutes(parts.rotation))
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
-      const { done, total = null, unit: given, label } = await readJson(context, PROGRESS)
-      const unit = clean(agentId, given)
-      state.record({
-        type: 'progress.updated',
-        level: 'DEBUG',
-        agent_id: agentId,
-        message: total === null ? `${done} ${unit}` : `${done} / ${total} ${unit}`,
-        data: { done, total, unit, label: cleanOrNull(agentId, label) },
-      })
+      const { done, total = null, unit: given, label } = await readJson(context, PROGRESS, MAX_REPORT_BYTES)
+      state.record(
+        cleaned(agentId, (clean, cleanOrNull) => {
+          const unit = clean(given)
+          return {
+            type: 'progress.updated',
+            level: 'DEBUG',
+            agent_id: agentId,
+            message: total === null ? `${done} ${unit}` : `${done} / ${total} ${unit}`,
+            data: { done, total, unit, label: cleanOrNull(label) },
+          }
+        }),
+      )
       return context.body(null, 204)
     })
     .post('/outcomes', async (context) => {
       const { agentId } = runOf(context)
-      const { outcome, degraded, label, unit: given, latency_ms = null, reason } = await readJson(context, OUTCOME)
-      const unit = clean(agentId, given)
-      const name = cleanOrNull(agentId, label)
-      const why = cleanOrNull(agentId, reason)
-      const took = latency_ms === null ? '' : ` · ${(latency_ms / 1000).toFixed(1)} s`
-      state.record({
-        type: 'unit.completed',
-        level: outcome === 'failed' ? 'ERROR' : 'OK',
-        agent_id: agentId,
-        message: `${name ?? unit} ${outcome}${degraded ? ' (degraded)' : ''}${took}${why ? ` · ${why}` : ''}`,
-        data: { outcome, degraded, unit, label: name, latency_ms, reason: why },
-      })
+      const report = await readJson(context, OUTCOME, MAX_REPORT_BYTES)
+      state.record({ ...cleaned(agentId, (...clean) => outcomeEvent(report, ...clean)), agent_id: agentId })
       return context.body(null, 204)
     })
     .get('/checkpoint', (context) => {
@@ -91,12 +108,16 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .put('/checkpoint', async (context) => {
       const { data } = await readJson(context, CHECKPOINT)
+      await rate.enter(runOf(context).agentId, JSON.stringify(data).length / CHECKPOINT_BYTES_PER_REPORT)
       return context.json({ version: checkpoints.put(runOf(context), data, isoTime(state.now())) })
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)
-      const { service: given, cost_usd: cost, description } = await readJson(context, CHARGE)
-      const service = clean(agentId, given)
+      const { service: given, cost_usd: cost, ...report } = await readJson(context, CHARGE, MAX_REPORT_BYTES)
+      const { service, about } = cleaned(agentId, (clean) => ({
+        service: serviceOf(getAgent(state, agentId), clean(given)),
+        about: report.description ? ` · ${clean(report.description)}` : '',
+      }))
       const callId = newCallId()
       const hold = await ledger.hold({
         callId,
@@ -113,7 +134,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
           type: 'service.called',
           level: 'INFO',
           agent_id: agentId,
-          message: `${service} reported ${showUsd(toUsd(cost))}${description ? ` · ${clean(agentId, description)}` : ''}`,
+          message: `${service} reported ${showUsd(toUsd(cost))}${about}`,
           data: {
             call_id: callId,
             service,
@@ -133,7 +154,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .post('/scan', async (context) => {
       const { text } = await readJson(context, SCAN)
-      const { text: redacted, findings } = redactor.redact(text)
+      const { text: redacted, findings } = await redactInTurns(redactor, text)
       return context.json({
         redacted,
         findings: findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })),
@@ -141,18 +162,80 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .post('/events', async (context) => {
       const { agentId } = runOf(context)
-      const { level, message, data } = await readJson(context, EVENT)
-      const text = clean(agentId, message)
-      const facts = data && { facts: changeTexts(data, (part) => clean(agentId, part)) }
-      state.record({
-        type: 'agent.output',
-        level,
-        agent_id: agentId,
-        message: text,
-        data: { stream: 'stdout', text, ...facts },
-      })
+      const { level, message, data } = await readJson(context, EVENT, MAX_REPORT_BYTES)
+      await rate.enter(agentId, requireSmall(data) / EVENT_BYTES_PER_REPORT)
+      state.record(
+        cleaned(agentId, (clean) => {
+          const text = clean(message)
+          const facts = data && { facts: changeTexts(data, clean) }
+          return {
+            type: 'agent.output',
+            level,
+            agent_id: agentId,
+            message: text,
+            data: { stream: 'stdout', text, ...facts },
+          }
+        }),
+      )
       return context.body(null, 204)
     })
+}
+
+type Clean = (text: string) => string
+type CleanOrNull = (text: string | null | undefined) => string | null
+
+function outcomeEvent(
+  { outcome, degraded, label, unit: given, latency_ms = null, reason }: z.output<typeof OUTCOME>,
+  clean: Clean,
+  cleanOrNull: CleanOrNull,
+): NewEvent {
+  const unit = clean(given)
+  const name = cleanOrNull(label)
+  const why = cleanOrNull(reason)
+  const took = latency_ms === null ? '' : ` · ${(latency_ms / 1000).toFixed(1)} s`
+  return {
+    type: 'unit.completed',
+    level: outcome === 'failed' ? 'ERROR' : 'OK',
+    message: `${name ?? unit} ${outcome}${degraded ? ' (degraded)' : ''}${took}${why ? ` · ${why}` : ''}`,
+    data: { outcome, degraded, unit, label: name, latency_ms, reason: why },
+  }
+}
+
+/** A report's body; what is longer holds something else than a report. */
+const MAX_REPORT_BYTES = 65_536
+const MAX_DATA_BYTES = 16_384
+/** Each of them counts as another report: an event stays in the log, a checkpoint takes the place of the last. */
+const EVENT_BYTES_PER_REPORT = 256
+const CHECKPOINT_BYTES_PER_REPORT = 16_384
+
+/** Returns how many bytes they are. Throws CageError `body_too_large`. */
+function requireSmall(data: unknown): number {
+  const bytes = data === undefined ? 0 : Buffer.byteLength(JSON.stringify(data))
+  if (bytes <= MAX_DATA_BYTES) return bytes
+  throw new CageError('body_too_large', `the data has ${bytes} bytes, an event holds at most ${MAX_DATA_BYTES}`, {
+    facts: { bytes, max_bytes: MAX_DATA_BYTES },
+    hint: 'write the data into a file, and its name into the event',
+  })
+}
+
+/** Services that one agent has reported by their names; further ones are one. */
+const MAX_SERVICES = 50
+
+function serviceOf({ by_service }: AgentView, name: string): string {
+  return Object.hasOwn(by_service, name) || Object.keys(by_service).length < MAX_SERVICES ? name : OTHER
+}
+
+/** Between two of these others get their turn. */
+const SCANNED_AT_ONCE = 32_768
+
+async function redactInTurns(redactor: Redactor, text: string): Promise<{ text: string; findings: Finding[] }> {
+  const stream = redactor.stream()
+  const parts: string[] = []
+  for (let at = 0; at < text.length; at += SCANNED_AT_ONCE) {
+    parts.push(stream.push(text.slice(at, at + SCANNED_AT_ONCE)))
+    await setImmediate()
+  }
+  return { text: parts.join('') + stream.end(), findings: stream.findings }
 }
 
 /** Of the part of its work that asks, where that has a limit of its own; of the agent otherwise. */
@@ -179,7 +262,8 @@ export const PROGRESS = z.object({
   label,
 })
 
-export const CHECKPOINT = z.object({ data: z.json() })
+/** Parsed JSON, which needs no further look. */
+export const CHECKPOINT = z.object({ data: z.unknown().refine((data) => data !== undefined, 'is missing') })
 
 export const SCAN = z.object({ text: z.string() })
 

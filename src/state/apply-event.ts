@@ -11,9 +11,12 @@ import {
   type AlertView,
   BURN_POINTS_KEPT,
   type BurnPoint,
+  CIRCUITS_KEPT,
   type CircuitView,
   EVENTS_KEPT,
   type Histogram,
+  MODELS_KEPT,
+  OTHER,
   type ServiceView,
   type Snapshot,
 } from './snapshot.ts'
@@ -23,7 +26,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
     ...snapshot,
     seq: event.seq,
     at: event.at,
-    recent: keepLast(snapshot.recent, event, EVENTS_KEPT),
+    recent: keepLast(snapshot.recent, withoutFacts(event), EVENTS_KEPT),
   }
   switch (event.type) {
     case 'server.started':
@@ -73,6 +76,13 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
   next.secrets = applyToSecrets(snapshot.secrets, event)
   next.agents = applyToAgents(snapshot.agents, event)
   return next
+}
+
+/** Two hundred of them would be megabytes in everybody's first frame. */
+function withoutFacts(event: RuntimeEvent): RuntimeEvent {
+  if (event.type !== 'agent.output' || !event.data.facts) return event
+  const { facts: _facts, ...data } = event.data
+  return { ...event, data }
 }
 
 function applyToAlert(
@@ -158,8 +168,9 @@ function applyToSecrets(secrets: Snapshot['secrets'], event: RuntimeEvent): Snap
 
 function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): Snapshot['circuits'] {
   const change = (name: string, update: (circuit: CircuitView) => Partial<CircuitView>) => {
-    const circuit = own(circuits, name) ?? newCircuit(name)
-    return { ...circuits, [name]: { ...circuit, ...update(circuit) } }
+    const known = own(circuits, name)
+    const circuit = known ?? newCircuit(name)
+    return { ...(known ? circuits : withRoom(circuits)), [name]: { ...circuit, ...update(circuit) } }
   }
   switch (event.type) {
     case 'circuit.opened':
@@ -207,6 +218,15 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
     default:
       return circuits
   }
+}
+
+/** Names come from agents. One that was never in trouble is missed least, then one that is closed. */
+function withRoom(circuits: Snapshot['circuits']): Snapshot['circuits'] {
+  const all = Object.values(circuits)
+  if (all.length < CIRCUITS_KEPT) return circuits
+  const closed = all.filter(({ state }) => state === 'closed')
+  const { [(closed.find(({ trips }) => trips === 0) ?? closed[0] ?? all[0]!).name]: _dropped, ...kept } = circuits
+  return kept
 }
 
 /** What is noted of a call whose client left. */
@@ -429,12 +449,13 @@ function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): Agen
 
 function addToModel(
   models: AgentView['by_model'],
-  model: string,
+  asked: string,
   cost: Usd,
   inputTokens: number,
   outputTokens: number,
   calls: 0 | 1,
 ): AgentView['by_model'] {
+  const model = own(models, asked) || Object.keys(models).length < MODELS_KEPT ? asked : OTHER
   const before = own(models, model)
   // A failed call that cost nothing leaves no trace among the costs.
   if (!before && calls === 0 && fromUsd(cost) === 0) return models

@@ -36,7 +36,7 @@ export interface Snapshot {
   vault: { state: 'open'; hint: null } | { state: 'locked'; hint: string }
   /** By id; without their values. */
   secrets: Record<string, SecretListed>
-  /** The last EVENTS_KEPT events, oldest first. Earlier ones: GET /api/events. */
+  /** The last EVENTS_KEPT events, oldest first, without the facts beside an agent's message. All: GET /api/events. */
   recent: RuntimeEvent[]
 }
 
@@ -161,6 +161,10 @@ export const AGENTS_KEPT = 50
 export const ALERTS_KEPT = 50
 export const EVENTS_KEPT = 200
 export const BURN_POINTS_KEPT = 240
+export const CIRCUITS_KEPT = 500
+/** Models of one agent; further ones are counted as OTHER. The ledger has them all. */
+export const MODELS_KEPT = 100
+export const OTHER = 'other'
 
 export const emptySnapshot = (): Snapshot => ({
   seq: 0,

@@ -108,7 +108,7 @@ describe('an agent without a process', () => {
     expect(cage.of('agent.exited')).toMatchObject([
       { agent_id: run.agent_id, message: 'notebook failed: ValueError', data: { state: 'failed', exit_code: null } },
     ])
-    expect((await chat(cage, run.token)).status).toBe(403)
+    expect((await chat(cage, run.token)).status).toBe(401)
   })
 
   test('leaves no checkpoint when it is done', async () => {
