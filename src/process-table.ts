@@ -33,9 +33,18 @@ export async function processStarted(pid: number): Promise<string | undefined> {
   return row?.started
 }
 
+/** Far above every limit that anybody sets, and different for each agent. */
+const FIRST_LOCK_LIMIT = 0x1ca6e_0000_0000
+
 /**
- * The processes that were given this agent's id, wherever they went since: other session, other parent.
- * Only Linux lets us look; elsewhere there are none.
+ * The limit of file locks that an agent is started with. It limits nothing: Linux has not counted locks since 2.6. But
+ * every process inherits it, whatever session, parent or environment it gives itself, and everybody can read it.
+ */
+export const lockLimitOf = (agentId: AgentId): number => FIRST_LOCK_LIMIT + Number.parseInt(agentId.slice(-8), 16)
+
+/**
+ * The processes that descend from this agent's first, wherever they went since: other session, other parent, an
+ * environment without its id. Only Linux lets us look; elsewhere there are none.
  */
 export const findByAgentId = (agentId: AgentId): Promise<Set<number>> => patiently(() => findMarked(agentId))
 
@@ -43,9 +52,11 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
   const found = new Set<number>()
   if (!isLinux) return found
   const mark = `\0IRON_CAGE_AGENT_ID=${agentId}\0`
+  const limit = new RegExp(`^Max file locks +${lockLimitOf(agentId)} `, 'm')
   for await (const pid of pids()) {
     const environment = readProcFile(pid, 'environ')
-    if (environment !== undefined && `\0${environment}`.includes(mark)) found.add(pid)
+    if (environment === undefined) continue
+    if (`\0${environment}`.includes(mark) || limit.test(readProcFile(pid, 'limits') ?? '')) found.add(pid)
   }
   return found
 }
@@ -180,7 +191,7 @@ function readStat(pid: number): ProcessRow | undefined {
 }
 
 /** Undefined when the process has ended, or belongs to somebody else. */
-function readProcFile(pid: number, name: 'stat' | 'status' | 'environ'): string | undefined {
+function readProcFile(pid: number, name: 'stat' | 'status' | 'environ' | 'limits'): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1')
   } catch (error) {

@@ -1,6 +1,6 @@
 /**
- * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment,
- * so that a `setsid` or a double fork does not get away. None is called ended before the process table shows it.
+ * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment or
+ * its mark among its limits, so that a `setsid` or a double fork does not get away. None is called ended before the process table shows it.
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'

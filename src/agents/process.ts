@@ -6,6 +6,8 @@
  *   `exec`: same pid, same start time, exact exit code. So nothing of an agent runs before its row is written and its
  *   watchdog stands, and a server killed in between leaves a shell that reads end of file and goes. The gate also sets
  *   SIGUSR1 to be ignored, which exec inherits, and tells the agent its own pid: whoever has another one is a child.
+ *   And it marks the agent and all its descendants by a limit that limits nothing (`lockLimitOf`): a daemon that has left
+ *   group, session, parent and environment behind is found by it. One that raises it again, which only root may, is not.
  * - **SIGUSR1** goes to the first process alone, asked for by `vault/rotation.ts` once that process has said that it
  *   listens. What it said may not hold any more (it may have become another program by exec): the system is asked too.
  * - **The watchdog.** A second, tiny shell in a session of its own holds the other end of a pipe of ours. However the
@@ -24,7 +26,7 @@ import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId } from '../ids.ts'
-import { catchesSignal, processStarted } from '../process-table.ts'
+import { catchesSignal, lockLimitOf, processStarted } from '../process-table.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import { Family, sendSignal } from './family.ts'
@@ -32,6 +34,8 @@ import type { Exit } from './restart-policy.ts'
 
 const GATE = `
 trap '' USR1
+ulimit -w "$1" 2>/dev/null || ulimit -x "$1" 2>/dev/null
+shift
 export IRON_CAGE_PID=$$
 read -r IRON_CAGE_GATE || exit
 unset IRON_CAGE_GATE
@@ -42,9 +46,9 @@ const WATCHDOG = `
 read -r ENDED && exit
 kill -s KILL -- "-$1"
 for round in 1 2; do
-  for file in $(grep -lsz "^IRON_CAGE_AGENT_ID=$2$" /proc/[0-9]*/environ); do
+  for file in $(grep -lsz "^IRON_CAGE_AGENT_ID=$2$" /proc/[0-9]*/environ; grep -ls "^Max file locks *$3 " /proc/[0-9]*/limits); do
     pid=\${file#/proc/}
-    kill -s KILL "\${pid%/environ}"
+    kill -s KILL "\${pid%/*}"
   done
 done`
 
@@ -63,7 +67,7 @@ export interface Launch {
 export async function spawnAgent({ command, cwd, environment, agentId }: Launch): Promise<AgentProcess> {
   const exit = Promise.withResolvers<Exit>()
   const child = await spawnShell(
-    ['-c', GATE, 'sh', command.program, ...command.args],
+    ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args],
     { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'] },
     (exitCode, signal) => exit.resolve({ exitCode, signal }),
   )
@@ -127,7 +131,7 @@ function cannotStart(cause: NodeJS.ErrnoException): CageError {
 }
 
 async function spawnWatchdog(pid: number, agentId: AgentId): Promise<Writable> {
-  const { stdin } = await spawnShell(['-c', WATCHDOG, 'sh', String(pid), agentId], {
+  const { stdin } = await spawnShell(['-c', WATCHDOG, 'sh', String(pid), agentId, String(lockLimitOf(agentId))], {
     env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
     cwd: '/',
     stdio: ['pipe', 'ignore', 'ignore'],

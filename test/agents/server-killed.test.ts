@@ -76,6 +76,17 @@ it('an agent without our mark in its environment dies as well, with its group', 
   expect(await untilNone(find)).toEqual([])
 })
 
+it.runIf(process.platform === 'linux')('a daemon that kept nothing of its agent dies with the server', async () => {
+  const folder = newFolder()
+  let daemon = 0
+  await killServer(folder, ['daemon_without_environment.py'], (events) => {
+    for (const { type, message } of events) if (type === 'agent.output') daemon = Number(message)
+    return daemon > 0
+  })
+  expect(await untilNone(async () => ((await processStarted(daemon)) === undefined ? [] : [daemon]))).toEqual([])
+  openAgents({ folder })
+})
+
 it('an agent that waited for its restart is told to have ended, too', async () => {
   const folder = newFolder()
   const ids = await killServer(folder, ['crash_after.py'], undefined, { DIES_AT_WAIT_MS: '500' })

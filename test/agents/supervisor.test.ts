@@ -5,6 +5,7 @@ import { checkpointTable } from '../../src/db/checkpoints.ts'
 import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
+import { processStarted } from '../../src/process-table.ts'
 import { type Agents, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
 const AT = '2026-11-21T12:00:00.000Z'
@@ -204,6 +205,16 @@ describe('stop', () => {
     await allAway(agents)
     await agents.supervisor.stop(id)
     expect((await agents.event('agent.stopped')).data).toEqual({ reason: 'operator', survivors: [] })
+  })
+
+  it.runIf(process.platform === 'linux')('reaches a daemon that kept nothing of what it was started with', async () => {
+    const agents = openAgents({ config: STUBBORN })
+    const id = await agents.start('daemon_without_environment.py')
+    const { data } = await agents.event('agent.output')
+    const daemon = Number(data.text)
+    expect(await processStarted(daemon)).toBeDefined()
+    await agents.supervisor.stop(id)
+    expect(await processStarted(daemon)).toBeUndefined()
   })
 
   it('asked by many at once happens once', async () => {
