@@ -96,6 +96,11 @@ export const ERRORS = {
   },
   start_failed: { status: 503, exit: 126, hint: 'free what the system ran out of, then start it again' },
   not_executable: { status: 400, exit: 126, hint: 'make the file executable or give it a .py or .js ending' },
+  sandbox_unavailable: {
+    status: 409,
+    exit: 126,
+    hint: 'see what this machine can do with "iron-cage doctor", or choose another level with --sandbox',
+  },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
   vault_locked: {
     status: 503,

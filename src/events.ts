@@ -72,6 +72,8 @@ export interface EventData {
     safety_mode: SafetyMode
     /** What is detected, so that the screen can say "not monitored" for the rest. */
     detect: PiiType[]
+    /** The walls around it; left out for a client that is not supervised. */
+    sandbox?: SandboxView
   }
   /** The process ended. `state` is what that makes of the agent; 'starting' when it will be started again. */
   'agent.exited': {
@@ -89,6 +91,12 @@ export interface EventData {
   'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown' | 'exit'; survivors: number[] }
   'agent.paused': { by: string }
   'agent.resumed': { by: string }
+  /** The agent connected to a provider directly: such calls pass by its budget and by redaction. */
+  'agent.bypassed': { provider: string; target: string; count: number }
+  /** The walls around an agent refused what it tried. `target`: a host with its port, or a path. */
+  'sandbox.denied': { action: SandboxAction; target: string; count: number }
+  /** What was not refused, but is reported: a connection past the gateway, at level observe also files. */
+  'sandbox.observed': { action: SandboxAction; target: string; count: number }
   /** One line the agent printed, or a message of its own with facts, after redaction. */
   'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
 
@@ -304,6 +312,18 @@ export interface EventData {
 
   /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
   'audit.broken': { problem: string; row: number | null }
+}
+
+export type SandboxLevel = 'off' | 'observe' | 'standard' | 'strict'
+export type SandboxAction = 'connect' | 'read' | 'write'
+
+/** The walls around a run of an agent. */
+export interface SandboxView {
+  level: SandboxLevel
+  /** Only listed places can be connected to. */
+  limited: boolean
+  /** Why there are none, or what they leave open that they could close elsewhere. */
+  why: string | null
 }
 
 /** The day or month that a limit is for, and all that was spent before it. */

@@ -2,18 +2,20 @@
  * The map of the product: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
  * other here, never by import of an instance; whoever opens, closes.
  */
+import { resolve } from 'node:path'
 import { Agent as HttpAgent } from 'undici'
 import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
 import { Peers } from './access/peers.ts'
 import { RunTokens } from './access/run-tokens.ts'
-import { takeDatabase } from './access/server-file.ts'
+import { serverFilePath, takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
 import { Users } from './access/users.ts'
 import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
 import { startServer } from './api/server.ts'
+import { headPath, keyPath } from './audit/anchor.ts'
 import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { RateLimits } from './breaker/rate-limits.ts'
@@ -27,6 +29,7 @@ import { watchFile } from './config/watch.ts'
 import { callTable } from './db/calls.ts'
 import { checkpointTable } from './db/checkpoints.ts'
 import { openDatabase } from './db/database.ts'
+import { dataKeyPath } from './db/seal.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
@@ -59,6 +62,8 @@ export interface RuntimeOptions {
   masterKey?: string | undefined
   /** Why there is no master key although one is named. */
   masterKeyProblem?: string | undefined
+  /** The file that it is from. */
+  masterKeyFile?: string | undefined
   version: string
   clock?: Clock
 }
@@ -97,6 +102,14 @@ export function keyNamesOf(
   return Object.fromEntries(
     Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? ownDialect(name)?.keyVariable]),
   )
+}
+
+/** What an agent has no business with, also where it may use the folder that it lies in. */
+function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
+  const { path } = config.db
+  const database = [path, `${path}-wal`, `${path}-shm`, serverFilePath(path)]
+  const keys = [keyPath(path), headPath(path), dataKeyPath(path), masterKeyFile]
+  return [...database, ...keys, config.log.dir, configFile].flatMap((file) => (file ? [resolve(file)] : []))
 }
 
 /** Secrets of the server itself that have no form of their own. */
@@ -234,6 +247,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       providerKeyNames: keyNames,
       clean,
       parentEnvironment: environment,
+      providerUrls: upstream.urls,
+      serverFiles: serverFilesOf(options),
       shimFolder: `${packageFolder()}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       output: {

@@ -12,7 +12,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['runtime'],
   ['api'],
   ['gateway', 'agents', 'alerts'],
-  ['redaction', 'budget', 'breaker', 'vault'],
+  ['redaction', 'budget', 'breaker', 'vault', 'sandbox'],
   ['access', 'audit'],
   ['state'],
   ['db', 'config'],

@@ -19,7 +19,7 @@ class Signals:
     """The signals that come to this process, in order, from now on; ``reading`` is ready when there are some."""
 
     def __init__(self, ignored=None):
-        """``ignored``: those that the program is to ignore. (Default: those that are ignored now.)"""
+        """``ignored``: those that the program is to ignore at first. (Default: those that are ignored now.)"""
         self.ignored = [n for n in PASSED_ON if _signal.getsignal(n) == _signal.SIG_IGN] if ignored is None else ignored
         self.reading, self._writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         for number in (*PASSED_ON, _signal.SIGCHLD):

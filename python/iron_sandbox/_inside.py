@@ -7,9 +7,10 @@ import struct
 
 from . import _landlock, _limits, _namespaces, _privileges, _seccomp, _view
 from ._channel import ADOPTED, EXIT, FAULT, LISTENER, SEEN, SEND_SIGNAL
-from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, prctl, syscall
+from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, WallError, prctl, syscall
 
 _CLOSE_ON_EXEC = 4
+_JSON = {True: "true", False: "false"}
 _MEMORY_MB = 256
 CANNOT_RUN, NOT_FOUND = 126, 127
 
@@ -122,10 +123,15 @@ def _catches(pid, number):
 
 def _become(policy, body, channel, signals, has_own_users, init):
     """Puts the walls on this process, in the order in which one does not stand in the way of the next."""
+    is_hidden = True
     if policy.level == "standard" and policy.hide:
-        has_own_users = _namespaces.enter(_namespaces.MOUNTS)
-        _view.isolate()
-        _view.mask(policy.hide)
+        try:
+            has_own_users = _namespaces.enter(_namespaces.MOUNTS)
+            _view.isolate()
+            _view.mask(policy.hide)
+        except WallError:
+            # Standard promises what works without namespaces; the caller learns of it.
+            is_hidden = False
     # After a change of namespaces, which forgets it.
     prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)
     if os.getppid() != init:
@@ -147,7 +153,9 @@ def _become(policy, body, channel, signals, has_own_users, init):
     )
     syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)
     listener = _seccomp.install(code, True)
-    channel.send(LISTENER, descriptor=listener)
+    facts = (policy.level, _landlock.abi(), _JSON[policy.is_limited], _JSON[is_hidden and policy.is_enforced])
+    standing = '{"level": "%s", "landlock_abi": %d, "limited": %s, "hidden": %s}' % facts
+    channel.send(LISTENER, standing.encode(), listener)
     os.close(listener)
     signals.restore()
     body()

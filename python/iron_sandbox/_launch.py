@@ -28,18 +28,18 @@ from ._reports import Reports
 _GROUP_SECONDS = 0.2
 
 
-def launch(policy, body, report=None):
+def launch(policy, body, report=None, ignored=None):
     """Runs ``body()`` in a process behind the walls of ``policy``, and ends as it does. Never returns.
 
     ``body`` becomes the program (``os.exec…``) or ends by SystemExit. ``report``: a descriptor for lines of
-    ``_reports.py``.
+    ``_reports.py``. ``ignored``: signals that the program ignores at first. (Default: as this process does.)
     """
-    signals = Signals()
+    signals = Signals(ignored)
     prctl("guard", PR_SET_CHILD_SUBREAPER, 1)
     ours, theirs = open_pair()
     if policy.level != "strict":
         os.mkdir(policy.temporary, 0o700)
-    guard = os.getpid()
+    guard = policy.guard = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -115,6 +115,7 @@ class _Guard:
     def _hear(self):
         letter, content, descriptor = self._channel.receive()
         if letter == LISTENER:
+            self._reports.tell_standing(content)
             self._broker = Broker(descriptor, self._policy, self._reports)
             self._poll.register(descriptor, select.POLLIN)
         elif letter == SEEN:
@@ -124,6 +125,7 @@ class _Guard:
             (self._status,) = struct.unpack("i", content)
         elif letter == FAULT:
             self._status = content[0] << 8
+            self._reports.tell_fault(content[1:].decode(errors="replace"))
             os.write(2, b"iron_sandbox: the program was not started: " + content[1:] + b"\n")
         else:
             # Init was killed, and everything with it.

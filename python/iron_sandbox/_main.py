@@ -1,7 +1,9 @@
 """The command line: ``python -m iron_sandbox [options] -- program [arguments]``. Read by hand: argparse takes longer to
 load than everything else together."""
 
+import _signal
 import os
+import resource
 import sys
 
 from ._policy import Policy, PolicyError
@@ -10,7 +12,7 @@ USAGE = """\
 usage: python -m iron_sandbox [options] -- program [arguments]
        python -m iron_sandbox --explain [--json]
 
-  --level LEVEL      observe, standard or strict (default: strict)
+  --level LEVEL      observe, standard, auto (the better of these two) or strict (default: strict)
   --read PATH        what the program may read and execute besides the system and itself
   --write PATH       what it may read and change
   --hide PATH        what it may not see although it lies in one of these
@@ -19,11 +21,13 @@ usage: python -m iron_sandbox [options] -- program [arguments]
   --allow WHAT       unix, udp or listen: what its sockets may be used for besides connecting by TCP
   --memory-mb N  --processes N  --cpu-s N  --open-files N  --file-mb N
   --report-fd N      a descriptor that gets a line of JSON for what is refused
-  --same-python      the program is this Python; what follows -- are its arguments"""
+  --locks N          marks every process of the program by this limit of file locks, which limits nothing
+  --same-python      the program is this Python; what follows -- are its arguments
+  --gate             the program begins when a line comes in, and not at all when the input ends before"""
 
 _LISTS = ("read", "write", "hide", "connect", "allow")
-_NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd")
-_USAGE_FAULT, _NOT_FOUND = 2, 127
+_NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd", "locks")
+_USAGE_FAULT, _REFUSED, _NOT_FOUND = 2, 126, 127
 
 
 def main(words):
@@ -41,9 +45,27 @@ def main(words):
     if program is None:
         sys.stderr.write("iron_sandbox: %s: not found\n" % command[0])
         return _NOT_FOUND
+    return _launch(policy, program, args, options)
+
+
+def _launch(policy, program, args, options):
     from ._launch import launch
 
-    return launch(policy, lambda: _execute(policy, program, args), options.get("report-fd"))
+    if "locks" in options:
+        # RLIMIT_LOCKS, which Python does not name. Inherited by all, the guard included.
+        resource.setrlimit(10, (options["locks"], options["locks"]))
+    report = options.get("report-fd")
+    # Whoever holds the gate sends it when the program has said that it listens.
+    ignored = [_signal.SIGUSR1] if "gate" in options else None
+    begin = _pass_gate if "gate" in options else _execute
+    try:
+        return launch(policy, lambda: begin(policy, program, args), report, ignored)
+    except OSError as error:
+        from ._reports import Reports
+
+        Reports(report).tell_fault(str(error))
+        sys.stderr.write("iron_sandbox: the program was not started: %s\n" % error)
+        return _REFUSED
 
 
 def _parse(words):
@@ -54,7 +76,7 @@ def _parse(words):
         name = word[2:]
         if word in ("--help", "-h"):
             raise PolicyError(USAGE)
-        if word in ("--explain", "--json", "--limit-network", "--same-python"):
+        if word in ("--explain", "--json", "--limit-network", "--same-python", "--gate"):
             options[name] = True
         elif word.startswith("--") and name in (*_LISTS, *_NUMBERS, "level"):
             if not words:
@@ -80,7 +102,7 @@ def _prepare(options, command):
         command = [sys.executable, *command]
     if not command:
         raise PolicyError("no program is named\n" + USAGE)
-    limits = {name.replace("-", "_"): options[name] for name in _NUMBERS[:-1] if name in options}
+    limits = {name.replace("-", "_"): options[name] for name in _NUMBERS[:-2] if name in options}
     connect = options.get("connect", [] if "limit-network" in options else None)
     lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "allow")}
     policy = Policy(options["level"], connect=connect, limits=limits, **lists)
@@ -99,6 +121,18 @@ def _find(name):
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return os.path.abspath(path)
     return None
+
+
+def _pass_gate(policy, program, args):
+    line = b""
+    while not line.endswith(b"\n"):
+        piece = os.read(0, 1)
+        if not piece:
+            raise SystemExit(0)
+        line += piece
+    nothing = os.open("/dev/null", os.O_RDONLY)
+    os.dup2(nothing, 0)
+    _execute(policy, program, args)
 
 
 def _execute(policy, program, args):

@@ -3,10 +3,13 @@
 import os
 import sys
 
+from . import _landlock
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
 
 LEVELS = ("observe", "standard", "strict")
+# The best of observe and standard that the machine can.
+AUTO = "auto"
 ALLOWABLE = ("unix", "udp", "listen")
 
 _SYSTEM = (
@@ -36,8 +39,10 @@ class Policy:
     """``connect``: None observes the network, a list of "host:port" limits it; strict is always limited."""
 
     def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None):
-        if level not in LEVELS:
-            raise PolicyError("level: expected one of %s, got %r" % (", ".join(LEVELS), level))
+        if level not in (*LEVELS, AUTO):
+            raise PolicyError("level: expected one of %s, got %r" % (", ".join((*LEVELS, AUTO)), level))
+        if level == AUTO:
+            level = "standard" if _landlock.abi() else "observe"
         self.level = level
         self.allow = _checked_allow(allow)
         self.limits = _checked_limits(limits or {})
@@ -49,12 +54,17 @@ class Policy:
         self._connect = _endpoints(connect or ())
         self.home = os.path.expanduser("~")
         # Of the program alone: a folder of its own, or the whole of an empty /tmp.
-        self.temporary = "/tmp" if level == "strict" else "/tmp/iron-sandbox-" + os.urandom(8).hex()
+        folder = os.environ.get("TMPDIR") or "/tmp"
+        self.temporary = "/tmp" if level == "strict" else os.path.join(folder, "iron-sandbox-" + os.urandom(8).hex())
         self.write.append(self.temporary)
+        # The process id outside; known when it is launched.
+        self.guard = 0
 
     def environment(self, given):
-        """The variables of the program: those ``given``, its own temporary folder, and its process id as it sees it."""
+        """The variables of the program: those ``given``, its own temporary folder, its process id as it sees it, and that
+        of the guard as the machine does."""
         own = dict(given, TMPDIR=self.temporary, IRON_SANDBOX_LEVEL=self.level, IRON_SANDBOX_PID=str(os.getpid()))
+        own["IRON_SANDBOX_GUARD"] = str(self.guard)
         if self.is_limited:
             name, option = RESOLVER_OPTIONS
             own[name] = option

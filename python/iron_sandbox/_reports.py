@@ -1,6 +1,7 @@
 """What was refused, or would have been: a line of JSON each, to whoever started the cage.
 
-``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``. The first time at once; what
+First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the walls stand, or ``{"fault": …}``
+when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``. The first time at once; what
 comes again and again is summed up, at most MAX_LINES_PER_SECOND.
 """
 
@@ -21,6 +22,16 @@ class Reports:
         self._second = 0
         self._lines = 0
         self._flushed = 0.0
+
+    def tell_standing(self, facts):
+        """Reports that the walls stand: ``{"standing": …}``. ``facts``: JSON, as bytes."""
+        self._write_line(b'{"standing": %s}' % facts)
+
+    def tell_fault(self, text):
+        """Reports why the program was not started: ``{"fault": text}``."""
+        from json import dumps
+
+        self._write_line(dumps({"fault": text}).encode())
 
     def tell(self, action, target, refused):
         """Reports one attempt."""
@@ -64,7 +75,12 @@ class Reports:
 
         action, target, refused = key
         line = dumps({"action": action, "target": target, "refused": refused, "count": count})
+        self._write_line(line.encode())
+
+    def _write_line(self, line):
+        if self._descriptor is None:
+            return
         try:
-            os.write(self._descriptor, line.encode() + b"\n")
+            os.write(self._descriptor, line + b"\n")
         except OSError:
             self._descriptor = None  # Nobody listens any more.

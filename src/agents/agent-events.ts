@@ -1,5 +1,6 @@
 /** How an agent's life is told: what is in its events, and the words for people. Pure. */
 import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
+import type { Attempt } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
 
 export function startedEvent(data: EventData['agent.started']): NewEvent {
@@ -75,3 +76,20 @@ export function unshownEvent(
 }
 
 const countOf = (lines: number): string => `${lines} ${lines === 1 ? 'line' : 'lines'}`
+
+const ATTEMPTS = { connect: 'to connect to', read: 'to read', write: 'to write' } as const
+const SEEN = { connect: 'connected past the gateway to', read: 'opened', write: 'opened for writing' } as const
+
+/** What the walls around an agent refused, or only saw. */
+export function attemptEvent(name: string, { action, target, count, refused }: Attempt): NewEvent {
+  const times = count > 1 ? ` (${count} times)` : ''
+  const data = { action, target, count }
+  return refused
+    ? { type: 'sandbox.denied', level: 'WARN', message: `${name} tried ${ATTEMPTS[action]} ${target}${times}`, data }
+    : { type: 'sandbox.observed', level: 'INFO', message: `${name} ${SEEN[action]} ${target}${times}`, data }
+}
+
+export function bypassedEvent(name: string, provider: string, { target, count }: Attempt): NewEvent {
+  const message = `${name} connected to ${provider} directly (${target}): such calls are not limited, priced or redacted`
+  return { type: 'agent.bypassed', level: 'CRIT', message, data: { provider, target, count } }
+}

@@ -14,9 +14,13 @@ import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import type { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
+import type { Cage } from '../sandbox/cage.ts'
+import type { Attempt, Reports } from '../sandbox/reports.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import {
+  attemptEvent,
+  bypassedEvent,
   type ExitOutcome,
   exitedEvent,
   outputEvent,
@@ -32,7 +36,7 @@ import type { AgentEnd } from './exit-code.ts'
 import { FindingBatch } from './finding-batch.ts'
 import { LineReader, type OutputSink, type Reading, readLines } from './output.ts'
 import type { OutputPace } from './output-pace.ts'
-import { type AgentProcess, spawnAgent } from './process.ts'
+import { type AgentProcess, type Launch, spawnAgent } from './process.ts'
 import { ProgressWatch } from './progress.ts'
 import {
   type Decision,
@@ -84,6 +88,15 @@ export interface AgentParts {
   /** Where what agents print goes. */
   output: OutputParts
   environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
+  /** The walls that an agent is started behind. Throws CageError `sandbox_unavailable`. */
+  cageFor: (facts: AgentFacts, environment: Environment) => Cage
+  /** What is at the places that an agent connects to, "host:port". */
+  places: {
+    /** Our own gateway, which is no way past it. */
+    isOwn: (target: string) => boolean
+    /** The name of the provider there. */
+    providerAt: (target: string) => Promise<string | undefined>
+  }
   /** What `agent.started` tells of the configuration. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
 }
@@ -107,6 +120,8 @@ export interface AgentFacts {
   name: string
   /** Absolute path, as it may be shown. */
   script: string
+  /** The path itself. */
+  path: string
   /** Whose checkpoint it goes on from. */
   owner: CheckpointOwner
   command: Command
@@ -308,7 +323,7 @@ export class Agent {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
       const address = runTokens.addressOf(id, token)
       const environment = environmentFor(this.facts, { token, address }, own)
-      const process = await spawnAgent({ command, cwd, environment, agentId })
+      const process = await this.#spawn({ command, cwd, environment, agentId })
       const run: Run = { id, process, output: this.#listen(process) }
       runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
       this.#run = run
@@ -323,6 +338,17 @@ export class Agent {
       runTokens.revoke(id)
       secrets.ended(id)
       throw error
+    }
+  }
+
+  /** Behind walls; without them where only the best was asked for and none can be built. */
+  async #spawn(launch: Launch): Promise<AgentProcess> {
+    const cage = this.#parts.cageFor(this.facts, launch.environment)
+    try {
+      return await spawnAgent({ ...launch, cage })
+    } catch (error) {
+      if (cage.level !== 'auto' || !(error instanceof CageError) || error.code !== 'sandbox_unavailable') throw error
+      return await spawnAgent({ ...launch, cage: { ...cage, launcher: null, why: String(error.facts.fault) } })
     }
   }
 
@@ -427,9 +453,11 @@ export class Agent {
 
   #listen(process: AgentProcess): Reading[] {
     const { clock, output } = this.#parts
-    return (['stdout', 'stderr'] as const).map((stream) =>
+    const printed = (['stdout', 'stderr'] as const).map((stream) =>
       readLines(process[stream], new LineReader(this.#sinkOf(stream), clock), output.pace),
     )
+    const { reports } = process
+    return reports ? [...printed, this.#listenToWalls(reports)] : printed
   }
 
   #sinkOf(stream: 'stdout' | 'stderr'): OutputSink {
@@ -453,18 +481,35 @@ export class Agent {
     }
   }
 
+  #listenToWalls(reports: Reports): Reading {
+    let recorded = Promise.resolve()
+    reports.listen((attempt) => {
+      recorded = recorded.then(() => this.#recordAttempt(attempt))
+    })
+    return { ended: reports.ended.then(() => recorded), hurry: () => {}, close: () => reports.close() }
+  }
+
+  async #recordAttempt(attempt: Attempt): Promise<void> {
+    const { name } = this.facts
+    const { isOwn, providerAt } = this.#parts.places
+    const hasConnected = attempt.action === 'connect' && !attempt.refused
+    if (hasConnected && isOwn(attempt.target)) return
+    const provider = hasConnected ? await providerAt(attempt.target) : undefined
+    this.#record(provider ? bypassedEvent(name, provider, attempt) : attemptEvent(name, attempt))
+  }
+
   #noteError(line: string): void {
     if (this.#lastLines.push(line) > LAST_LINES) this.#lastLines.shift()
   }
 
-  #tellStart({ pid, started }: AgentProcess): void {
+  #tellStart({ pid, started, sandbox }: AgentProcess): void {
     const { id, name, script } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
     const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
     const times = { pid_started: started ?? null, started_at: isoTime(clock.now()) }
     const row = { id: this.#runId, agent_id: id, ...run, ...times }
     const limit_usd = toUsd(ledger.accounts.balance(id).limit)
-    this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard }), () => runs.insert(row))
+    this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard, sandbox }), () => runs.insert(row))
   }
 
   /** What would be asked next about such an end. */

@@ -8,6 +8,8 @@
  *   SIGUSR1 to be ignored, which exec inherits, and tells the agent its own pid: whoever has another one is a child.
  *   And it marks the agent and all its descendants by a limit that limits nothing (`lockLimitOf`): a daemon that has left
  *   group, session, parent and environment behind is found by it. One that raises it again, which only root may, is not.
+ * - **Walls.** Where there are some (`sandbox/cage.ts`) their launcher stands in the place of that shell, gate included: the
+ *   pid is that of its guard, which passes signals on and ends as the agent ends.
  * - **SIGUSR1** goes to the first process alone, asked for by `vault/rotation.ts` once that process has said that it
  *   listens. What it said may not hold any more (it may have become another program by exec): the system is asked too.
  * - **The watchdog.** A second, tiny shell in a session of its own holds the other end of a pipe of ours. However the
@@ -25,13 +27,17 @@ import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import type { SandboxView } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { catchesSignal, lockLimitOf, processStarted } from '../process-table.ts'
+import { type Cage, unavailable } from '../sandbox/cage.ts'
+import { Reports } from '../sandbox/reports.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import { Family, sendSignal } from './family.ts'
 import type { Exit } from './restart-policy.ts'
 
+const SHELL = '/bin/sh'
 const GATE = `
 trap '' USR1
 ulimit -w "$1" 2>/dev/null || ulimit -x "$1" 2>/dev/null
@@ -58,42 +64,70 @@ export interface Launch {
   cwd: string
   environment: Environment
   agentId: AgentId
+  /** The walls around it. (Default: none.) */
+  cage?: Cage | undefined
 }
 
 /**
- * The process waits at the gate until `release`. Throws CageError `start_failed` when the system has no room for another
+ * The process waits at the gate until `release`; behind walls they stand by then. Throws CageError `sandbox_unavailable`
+ * when they cannot be built, `start_failed` when the system has no room for another
  * process, `bad_request` when it takes no such arguments or environment.
  */
-export async function spawnAgent({ command, cwd, environment, agentId }: Launch): Promise<AgentProcess> {
+export async function spawnAgent({ command, cwd, environment, agentId, cage }: Launch): Promise<AgentProcess> {
   const exit = Promise.withResolvers<Exit>()
-  const child = await spawnShell(
-    ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args],
-    { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe'] },
+  const gate = {
+    program: SHELL,
+    args: ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args],
+  }
+  const { program, args } = cage?.launcher ?? gate
+  const child = await spawnProgram(
+    program,
+    args,
+    { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe', cage?.launcher ? 'pipe' : 'ignore'] },
     (exitCode, signal) => exit.resolve({ exitCode, signal }),
   )
   const pid = child.pid!
+  const reports = cage?.launcher ? new Reports(child.stdio[3] as Readable) : undefined
   try {
     const watchdog = await spawnWatchdog(pid, agentId)
     const started = await processStarted(pid)
-    return new AgentProcess({ pid, started, exit, child, watchdog, agentId })
+    const sandbox = await sandboxOf(cage, reports)
+    return new AgentProcess({ pid, started, exit, child, watchdog, agentId, sandbox, reports })
   } catch (error) {
-    // A shell at the gate reads its end.
+    // Whoever is at the gate reads its end.
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy()
+    reports?.close()
     throw error
   }
+}
+
+async function sandboxOf(cage: Cage | undefined, reports: Reports | undefined): Promise<SandboxView> {
+  if (!reports) return { level: 'off', limited: false, why: cage?.why ?? null }
+  const standing = await reports.standing.catch((error: Error) => {
+    throw unavailable(cage!.level, error.message)
+  })
+  const { level, limited, hidden } = standing
+  const why =
+    level !== 'observe' && !hidden && cage!.hides.length > 0
+      ? `no mount namespaces, so it can reach ${cage!.hides[0]}: choose another place with --db`
+      : level === 'observe' && cage!.level === 'auto'
+        ? 'no Landlock in this kernel'
+        : null
+  return { level, limited, why }
 }
 
 /** `stdout` and `stderr` are there when they were asked for. */
 type Shell = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
 
 /** Resolves with the child when it runs. Throws as `spawnAgent` does. */
-async function spawnShell(
+async function spawnProgram(
+  program: string,
   args: readonly string[],
   options: SpawnOptions,
   onExit: (exitCode: number | null, signal: NodeJS.Signals | null) => void = () => {},
 ): Promise<Shell> {
   try {
-    const child = spawn('/bin/sh', args, { ...options, detached: true })
+    const child = spawn(program, args, { ...options, detached: true })
     const spawned = once(child, 'spawn')
     // One that was not spawned has no pipes, and emits an error that ends this program when nobody listens.
     child.on('error', () => {})
@@ -131,11 +165,15 @@ function cannotStart(cause: NodeJS.ErrnoException): CageError {
 }
 
 async function spawnWatchdog(pid: number, agentId: AgentId): Promise<Writable> {
-  const { stdin } = await spawnShell(['-c', WATCHDOG, 'sh', String(pid), agentId, String(lockLimitOf(agentId))], {
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
-    cwd: '/',
-    stdio: ['pipe', 'ignore', 'ignore'],
-  })
+  const { stdin } = await spawnProgram(
+    SHELL,
+    ['-c', WATCHDOG, 'sh', String(pid), agentId, String(lockLimitOf(agentId))],
+    {
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin' },
+      cwd: '/',
+      stdio: ['pipe', 'ignore', 'ignore'],
+    },
+  )
   return stdin
 }
 
@@ -146,6 +184,8 @@ interface AgentProcessParts {
   child: { stdin: Writable; stdout: Readable; stderr: Readable; kill(signal: NodeJS.Signals): boolean }
   watchdog: Writable
   agentId: AgentId
+  sandbox: SandboxView
+  reports: Reports | undefined
 }
 
 export class AgentProcess {
@@ -154,6 +194,10 @@ export class AgentProcess {
   readonly started: string | undefined
   readonly stdout: Readable
   readonly stderr: Readable
+  /** The walls around it. */
+  readonly sandbox: SandboxView
+  /** What it tries at them; undefined without walls. */
+  readonly reports: Reports | undefined
   readonly #gate: Writable
   readonly #kill: (signal: NodeJS.Signals) => boolean
   readonly #watchdog: Writable
@@ -161,11 +205,13 @@ export class AgentProcess {
   readonly #exit: PromiseWithResolvers<Exit>
   #ending: Promise<number[]> | undefined
 
-  constructor({ pid, started, exit, child, watchdog, agentId }: AgentProcessParts) {
+  constructor({ pid, started, exit, child, watchdog, agentId, sandbox, reports }: AgentProcessParts) {
     this.pid = pid
     this.started = started
     this.stdout = child.stdout
     this.stderr = child.stderr
+    this.sandbox = sandbox
+    this.reports = reports
     this.#gate = child.stdin
     this.#kill = (signal) => child.kill(signal)
     this.#watchdog = watchdog

@@ -25,7 +25,9 @@ import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { type AgentId, newAgentId } from '../ids.ts'
 import { fromUsd, type Usd } from '../money.ts'
-import { processStarted } from '../process-table.ts'
+import { lockLimitOf, processStarted } from '../process-table.ts'
+import { ProviderAddresses } from '../sandbox/bypass.ts'
+import { type Cage, cageFor } from '../sandbox/cage.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import {
@@ -65,6 +67,10 @@ export interface SupervisorOptions {
   serverUrl: () => string
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
+  /** Where each provider is, by name. */
+  providerUrls: Readonly<Record<string, string>>
+  /** Absolute paths of files and folders that are the server's own: an agent behind walls does not see them. */
+  serverFiles: readonly string[]
 }
 
 /** An agent to be started; what it leaves out of its settings is as the configuration says under `agent`. */
@@ -88,6 +94,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     const { config, state, ledger, database, clock, runTokens, secrets, output } = options
+    const providers = new ProviderAddresses(options.providerUrls)
     this.#options = options
     this.#runs = runTable(database)
     this.#parts = {
@@ -100,6 +107,11 @@ export class Supervisor {
       secrets,
       output: { ...output, pace: new OutputPace(clock), maxBytes: config.log.max_agent_output_bytes },
       environmentFor: (...given) => this.#environmentFor(...given),
+      cageFor: (facts, environment) => this.#cageFor(facts, environment),
+      places: {
+        isOwn: (target) => new URL(options.serverUrl()).host === target,
+        providerAt: (target) => providers.providerAt(target),
+      },
       guard: {
         // Asked at each start: the policy may have been read again.
         get safety_mode() {
@@ -115,10 +127,10 @@ export class Supervisor {
 
   /**
    * Starts an agent and resolves when it runs.
-   * Rejects with CageError `script_not_found`, `interpreter_not_found`, `not_executable` or `invalid_config` before
-   * anything ran.
+   * Rejects with CageError `script_not_found`, `interpreter_not_found`, `not_executable`, `invalid_config` or
+   * `sandbox_unavailable` before anything ran. `cage`: what it may use.
    */
-  async start(spec: AgentSpec): Promise<{ agentId: AgentId }> {
+  async start(spec: AgentSpec): Promise<{ agentId: AgentId; cage: Cage }> {
     if (this.#isClosing) throw new CageError('conflict', 'the server is closing and starts no agent any more')
     const { config, ledger } = this.#options
     const facts = this.#factsOf(spec)
@@ -131,7 +143,7 @@ export class Supervisor {
       this.#agents.delete(facts.id)
       throw error
     }
-    return { agentId: facts.id }
+    return { agentId: facts.id, cage: this.#cageFor(facts, facts.inherited) }
   }
 
   /** Ends an agent for good; resolves when the process table shows nothing of it. Nothing to do when it has ended. */
@@ -250,6 +262,7 @@ export class Supervisor {
       id: newAgentId(script),
       name,
       script: shown,
+      path: script,
       // Paths that look alike without personal data are not the same.
       owner: { name, script: shown === script ? script : `${shown} ${hash('sha256', script)}` },
       command,
@@ -272,6 +285,20 @@ export class Supervisor {
       shimFolder,
       providerKeys: settings.provider_keys,
       providerKeyNames,
+    })
+  }
+
+  #cageFor({ id, command, cwd, path: script, settings }: AgentFacts, environment: Environment): Cage {
+    const { serverUrl, serverFiles } = this.#options
+    return cageFor({
+      settings: settings.sandbox,
+      command,
+      script,
+      cwd,
+      environment,
+      serverUrl: serverUrl(),
+      serverFiles,
+      lockLimit: lockLimitOf(id),
     })
   }
 

@@ -25,6 +25,7 @@ export interface AgentFlags extends ServerFlags {
   name?: string
   python?: string
   providerKeys?: string
+  sandbox?: string
   restart?: boolean
 }
 
@@ -54,6 +55,7 @@ export const withAgentFlags = (yargs: Argv) =>
     .option('name', text("The agent's name (default: the script's)"))
     .option('python', text('Python interpreter'))
     .option('provider-keys', text('inject or shield (default: inject)'))
+    .option('sandbox', text('Walls around the agent: off, observe, standard, strict or auto (default: auto)'))
     .option('restart', { type: 'boolean', describe: 'Start the agent again after a crash; --no-restart does not' })
 
 const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = [
@@ -69,6 +71,7 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['name', ['agent', 'name'], '--name'],
   ['python', ['agent', 'python'], '--python'],
   ['providerKeys', ['agent', 'provider_keys'], '--provider-keys'],
+  ['sandbox', ['agent', 'sandbox', 'level'], '--sandbox'],
   ['restart', ['agent', 'restart', 'enabled'], '--no-restart'],
 ]
 

@@ -53,11 +53,14 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   try {
     await show.prepare?.(runtime)
     const { supervisor } = runtime
-    const { agentId } = await supervisor.start({ script: path })
+    const { agentId, cage } = await supervisor.start({ script: path })
     const dashboardLink = runtime.dashboardLink()
     const keys = { vault: runtime.vault, variables: terminal.env.variables }
     const limits = runtime.state.read()
-    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath: runtime.log.path, keys, limits }))
+    const view = limits.agents[agentId]?.sandbox
+    const sandbox = view ? { view, writes: cage.writes } : undefined
+    const logPath = runtime.log.path
+    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath, keys, limits, sandbox }))
     if (show.open) openBrowser(dashboardLink, terminal)
 
     reason = ENDED

@@ -1,6 +1,7 @@
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { DIALECTS } from '../dialects/dialects.ts'
+import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
@@ -17,6 +18,8 @@ export interface StartFacts {
   /** Where keys of providers are. */
   keys: KeyPlaces
   limits: Limits
+  /** The walls around the agent, and what it may write to; left out for a server without an agent. */
+  sandbox?: { view: SandboxView; writes: readonly string[] } | undefined
 }
 
 /** What holds beside the agents' own limits. */
@@ -38,13 +41,41 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
     ['Fallback', fallbacks(config.services)],
+    ...sandboxLines(facts.sandbox),
     ['Not guarded', 'prompt injection: not monitored'],
-    ['', 'an agent with a key of its own that ignores its environment: not caught'],
+    ...ownKeyLine(facts.sandbox?.view).map((line): TreeEntry => ['', line]),
     ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
     ['Configuration', file ?? assumed(config, origins)],
     ['Log', facts.logPath],
     ['Dashboard', facts.dashboardLink],
   ])
+}
+
+const SANDBOX: Record<SandboxView['level'], string> = {
+  off: 'off',
+  observe: 'observe: nothing is stopped, what it opens and connects to is reported',
+  standard: 'standard: files and processes restricted',
+  strict: 'strict: own files, processes and network',
+}
+
+/** How far the agent is kept from the machine, and what it may write to. */
+function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
+  if (!sandbox) return []
+  const { level, limited, why } = sandbox.view
+  const network = level !== 'standard' ? '' : limited ? ', network limited to what is listed' : ', network observed'
+  const lines: TreeEntry[] = [['Sandbox', `${SANDBOX[level]}${network}${why ? ` (${why})` : ''}`]]
+  if (level === 'standard' || level === 'strict') {
+    lines.push(['Writes', [...sandbox.writes, 'temporary files of its own'].join(', ')])
+  }
+  return lines
+}
+
+/** What becomes of calls that do not come to the gateway. */
+function ownKeyLine(sandbox: SandboxView | undefined): string[] {
+  if (sandbox?.limited) return []
+  const what = 'an agent with a key of its own that ignores its environment'
+  const isSeen = sandbox !== undefined && sandbox.level !== 'off'
+  return [`${what}: ${isSeen ? 'seen, not stopped (--sandbox strict stops it)' : 'not caught'}`]
 }
 
 /** Without a file: what nobody has said and many would want to say. */

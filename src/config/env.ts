@@ -26,7 +26,7 @@ export interface Environment {
   /** DISPLAY or WAYLAND_DISPLAY is set: a browser can be shown. */
   hasDisplay: boolean
   /** The key that opens the vault, without the end of its line; or why there is none although one is named. */
-  readMasterKey(): { masterKey?: string; masterKeyProblem?: string }
+  readMasterKey(): { masterKey?: string; masterKeyProblem?: string; masterKeyFile?: string }
   /** Everything but the master key, for a process that is started. */
   variables: Readonly<Record<string, string>>
 }
@@ -38,6 +38,7 @@ const SETTINGS = [
   ['IRON_CAGE_BUDGET', ['budget', 'limit_usd']],
   ['IRON_CAGE_SAFETY_MODE', ['safety', 'mode']],
   ['IRON_CAGE_ENV', ['agent', 'environment']],
+  ['IRON_CAGE_SANDBOX', ['agent', 'sandbox', 'level']],
   ['IRON_CAGE_LOG_LEVEL', ['log', 'level']],
 ] as const
 
@@ -79,7 +80,9 @@ function masterKeyReader(variables: NodeJS.ProcessEnv): Environment['readMasterK
     if (!file) return {}
     try {
       const text = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
-      return text === '' ? { masterKeyProblem: `${resolve(file)} is empty` } : { masterKey: text }
+      return text === ''
+        ? { masterKeyProblem: `${resolve(file)} is empty` }
+        : { masterKey: text, masterKeyFile: resolve(file) }
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
       const path = resolve(file)

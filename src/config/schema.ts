@@ -79,6 +79,40 @@ const agent = z.strictObject({
     .prefault({}),
   /** Time between SIGTERM and SIGKILL. (Default: 5.) */
   stop_grace_s: seconds(600).default(5),
+  /** Walls of the operating system around the agent (docs/sandbox.md). */
+  sandbox: z
+    .strictObject({
+      /**
+       * off; observe reports and stops nothing; standard restricts files and processes; strict has no network but what is
+       * listed. (Default: auto, which is standard or, where the machine cannot, observe or off.)
+       */
+      level: z.enum(['off', 'observe', 'standard', 'strict', 'auto']).default('auto'),
+      /** Paths it may read and execute besides the system, its interpreter and its script's folder. (Default: none.) */
+      read: z.array(path).default([]),
+      /** Paths it may write to besides its working folder. (Default: none.) */
+      write: z.array(path).default([]),
+      /** Places it may connect to, as "db.internal:5432"; listing some closes the others. (Default: all, but in strict.) */
+      connect: z
+        .array(
+          z.string().regex(/^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, {
+            error: 'a host and a port such as db.internal:5432',
+          }),
+        )
+        .default([]),
+      /** Sockets that are closed otherwise: unix, udp (in a limited network), listen (in a limited network). */
+      allow: z.array(z.enum(['unix', 'udp', 'listen'])).default([]),
+      /** Of each process, but for processes: with its threads, in all. (Default: none.) */
+      limits: z
+        .strictObject({
+          memory_mb: wholeNumber(16, 1_048_576).optional(),
+          processes: wholeNumber(1, 1_000_000).optional(),
+          cpu_s: wholeNumber(1, 31_536_000).optional(),
+          open_files: wholeNumber(16, 1_048_576).optional(),
+          file_mb: wholeNumber(1, 1_048_576).optional(),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
   /** inject: the agent gets the provider's key; shield: it gets its run token instead. (Default: inject.) */
   provider_keys: z.enum(['inject', 'shield']).default('inject'),
 })

@@ -41,6 +41,11 @@ export class Upstream {
     )
   }
 
+  /** Where each provider is, by name. */
+  get urls(): Record<string, string> {
+    return Object.fromEntries([...this.#providers].map(([name, { baseUrl }]) => [name, baseUrl.href]))
+  }
+
   find(name: string): Provider | undefined {
     return this.#providers.get(name)
   }

@@ -308,6 +308,16 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
       return { ...agent, state: 'paused', paused_at: event.at }
     case 'agent.resumed':
       return { ...agent, state: 'running', paused_at: null }
+    case 'sandbox.denied': {
+      const { denied } = agent.unauthorized
+      const { action, target, count } = event.data
+      return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + count, last: `${action} ${target}` } }
+    }
+    case 'agent.bypassed': {
+      const { bypassed } = agent.unauthorized
+      const last = `connect ${event.data.target}`
+      return { ...agent, unauthorized: { ...agent.unauthorized, bypassed: bypassed + event.data.count, last } }
+    }
     case 'progress.updated': {
       const { done, total, unit, label } = event.data
       const progress = { done, total, unit, label, first_at: agent.progress?.first_at ?? event.at, last_at: event.at }
@@ -396,6 +406,8 @@ export function newAgent(id: string, at: string, data: EventOf<'agent.started'>[
     down_ms: 0,
     safety_mode,
     detect,
+    sandbox: data.sandbox ?? null,
+    unauthorized: { denied: 0, bypassed: 0, last: null },
     limit_usd,
     spent_usd: '0',
     run_spent_usd: '0',
@@ -429,6 +441,7 @@ function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<A
     paused_at: null,
     ended_at: null,
     restarts: event.data.restart,
+    sandbox: event.data.sandbox ?? null,
     down_ms: agent.down_ms + downMs,
   }
 }

@@ -11,6 +11,7 @@ import type {
   PiiType,
   RuntimeEvent,
   SafetyMode,
+  SandboxView,
   SecretListed,
 } from '../events.ts'
 import type { ConfiguredScope, Usd } from '../money.ts'
@@ -60,6 +61,10 @@ export interface AgentView {
   down_ms: number
   safety_mode: SafetyMode
   detect: PiiType[]
+  /** The walls around it; null for a client that is not supervised. */
+  sandbox: SandboxView | null
+  /** What it tried and was refused, and how often it connected to a provider past the gateway. */
+  unauthorized: { denied: number; bypassed: number; last: string | null }
 
   limit_usd: Usd
   /** In all its life. */

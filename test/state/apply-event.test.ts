@@ -74,7 +74,11 @@ const PAYLOADS: Payloads = {
     limit_usd: usd,
     safety_mode: fc.constantFrom('redact', 'block', 'warn'),
     detect: fc.constant(['email' as const]),
+    sandbox: fc.constantFrom({ level: 'standard' as const, limited: false, why: null }, undefined),
   },
+  'agent.bypassed': { provider: name, target: text, count },
+  'sandbox.denied': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
+  'sandbox.observed': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
   'agent.exited': {
     run_id: text,
     exit_code: nullable(count),

@@ -19,12 +19,21 @@ export interface AgentPartsOptions {
   redact?: (text: string) => string
   /** What the shell holds besides PATH. */
   environment?: Record<string, string>
+  providerUrls?: Record<string, string>
+  serverFiles?: string[]
 }
 
 /** A supervisor and what it needs, all real. Agents run in the database's folder. */
-export function agentParts({ databasePath, config, redact = (text) => text, environment }: AgentPartsOptions) {
+export function agentParts({ databasePath, config, redact = (text) => text, environment, ...more }: AgentPartsOptions) {
   // Long, so that nobody is killed who was only slow to obey; what never obeys is given less.
-  const agent = { python, cwd: dirname(databasePath), stop_grace_s: 60, ...config?.agent }
+  // Walls have tests of their own; with TEST_SANDBOX these run behind some.
+  const agent = {
+    python,
+    sandbox: { level: process.env.TEST_SANDBOX ?? 'off' },
+    cwd: dirname(databasePath),
+    stop_grace_s: 60,
+    ...config?.agent,
+  }
   const checked = configSchema.parse({ ...config, agent })
   const database = openDatabase({ path: databasePath })
   const clock = systemClock
@@ -51,6 +60,8 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     },
     parentEnvironment: { PATH: process.env.PATH ?? '', ...environment },
     serverUrl: () => 'http://127.0.0.1:8080',
+    providerUrls: more.providerUrls ?? {},
+    serverFiles: more.serverFiles ?? [],
     shimFolder: join(import.meta.dirname, '..', '..', 'python', 'shim'),
   })
   return { database, state, ledger, tokens, supervisor, faults, logged }

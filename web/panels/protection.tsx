@@ -48,12 +48,28 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
                 .join(' · ')
             : 'none'}
         </Row>
-        {[...unwatched, 'Prompt injection', 'Unauthorized actions'].map((word) => (
+        <Row label="Unauthorized actions">
+          <UnauthorizedActions agent={agent} />
+        </Row>
+        {[...unwatched, 'Prompt injection'].map((word) => (
           <Row key={word} label={word}>
             <Tag tone="off">not monitored</Tag>
           </Row>
         ))}
       </div>
     </Panel>
+  )
+}
+
+/** What the walls of the operating system refused; where none stand, nobody looks. */
+function UnauthorizedActions({ agent: { sandbox, unauthorized } }: { agent: AgentView }) {
+  if (sandbox === null || sandbox.level === 'off') return <Tag tone="off">not monitored</Tag>
+  const { denied, bypassed, last } = unauthorized
+  const walls = sandbox.limited ? `${sandbox.level}, network limited` : `${sandbox.level}, network observed`
+  const counts = [`${denied} refused`, bypassed > 0 && `${bypassed} past the gateway`, last && `last: ${last}`]
+  return (
+    <>
+      {bypassed > 0 && <Tag tone="bad">HIGH</Tag>} {counts.filter(Boolean).join(' · ')} <small>{walls}</small>
+    </>
   )
 }

@@ -36,6 +36,11 @@ def finish(process, timeout=60):
     return process.returncode, out, err
 
 
+def finish_with(process, text):
+    out, _ = process.communicate(text, timeout=60)
+    return process.returncode, out
+
+
 def script(text):
     return [sys.executable, "-c", text]
 
@@ -107,6 +112,17 @@ class Programs(Cage):
         os.chmod(self.work + "/file", 0o755)
         code, _, err = captured("standard", self.work + "/file", words=["--read", self.work])
         self.assertEqual(code, 127, err)
+
+    def test_a_gate_holds_the_program_until_a_line_comes(self):
+        for level in LEVELS:
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+            words = ["--gate", "--report-fd", "1"]
+            process = launch(level, "/bin/sh", "-c", "echo in; cat", words=words, **pipes)
+            self.assertEqual(json.loads(process.stdout.readline())["standing"]["level"], level)
+            self.assertEqual(finish_with(process, "go\nnot for it\n"), (0, "in\n"))
+            process = launch(level, "/bin/sh", "-c", "echo in", words=words, **pipes)
+            process.stdout.readline()
+            self.assertEqual(finish_with(process, ""), (0, ""))
 
     def test_a_wrong_word_is_named(self):
         for words in (["--levle", "x"], ["--level", "x"], ["--connect", "nowhere"], ["--memory-mb", "much"]):

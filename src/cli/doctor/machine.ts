@@ -10,6 +10,8 @@ import { LIST, LIST_PUBLISHED } from '../../budget/price-list.ts'
 import { systemClock } from '../../clock.ts'
 import { packageFolder } from '../../package-folder.ts'
 import { readProcessTable } from '../../process-table.ts'
+import { findPython } from '../../sandbox/cage.ts'
+import { explainMachine } from '../../sandbox/machine.ts'
 import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
 const LEAST_NODE = '22.21'
@@ -42,6 +44,7 @@ export const machineChecks: readonly Check[] = [
   },
   { name: 'Python', look: (subject) => lookAtPython(subject) },
   { name: 'Python SDK', look: (subject) => lookAtSdk(subject) },
+  { name: 'Walls', look: (subject) => lookAtWalls(subject) },
   {
     name: 'Shell tools',
     look: async () => {
@@ -100,6 +103,8 @@ export const machineChecks: readonly Check[] = [
   },
 ]
 
+const LEVELS = ['observe', 'standard', 'strict'] as const
+
 const run = promisify(execFile)
 
 /** As an agent's would be chosen, but for a virtual environment beside a script. */
@@ -129,6 +134,33 @@ async function lookAtSdk(subject: Subject): Promise<Finding> {
   } catch {
     return fail('an agent cannot import iron_cage', 'unset what hides PYTHONPATH, such as PYTHONSAFEPATH or python -I')
   }
+}
+
+/** What agents can be kept from, and what is missing for more. */
+async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
+  const { level } = loaded.config.agent.sandbox
+  const refuse = level === 'off' || level === 'auto' ? warn : fail
+  if (process.platform !== 'linux') {
+    return refuse('none: they are those of the Linux kernel', 'run agents that you do not trust in a Linux VM')
+  }
+  const python = findPython(terminal.env.variables)
+  if (python === undefined) return refuse('none: there is no python3 to build them', 'install Python 3')
+  const { landlock_abi: abi, levels, hide, fix } = await explainMachine(python, terminal.env.variables)
+  const has = LEVELS.filter((name) => levels[name] === null)
+  const missing = LEVELS.filter((name) => levels[name] !== null).map((name) => `${name} cannot be had: ${levels[name]}`)
+  const gaps = [
+    ...missing,
+    ...(abi < 6 && has.includes('standard')
+      ? ['signals to your other processes are not stopped (Landlock ABI 6 is)']
+      : []),
+    ...(hide === null
+      ? []
+      : [`files of the server are not hidden in an agent's folder (${hide}): keep --db elsewhere`]),
+  ]
+  const what = `${has.join(', ') || 'none'} (Landlock ABI ${abi})`
+  if (gaps.length === 0) return ok(what)
+  const isMissing = level !== 'off' && level !== 'auto' && levels[level] !== null
+  return (isMissing ? fail : warn)(`${what}; ${gaps.join('; ')}`, fix ?? 'use a newer kernel')
 }
 
 /** A port that our own server has is as good as a free one. */

@@ -1,0 +1,22 @@
+/** What walls this machine can build, as its launcher found out by trying. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import * as z from 'zod'
+import { launching } from './cage.ts'
+
+const WHY_NOT = z.string().nullable()
+const EXPLANATION = z.object({
+  landlock_abi: z.number().int(),
+  /** Null where it can be had, else why not. */
+  levels: z.object({ observe: WHY_NOT, standard: WHY_NOT, strict: WHY_NOT }),
+  /** The same for hiding files that lie in a folder that may be used. */
+  hide: WHY_NOT,
+  fix: z.string().nullable(),
+})
+export type Explanation = z.output<typeof EXPLANATION>
+
+/** Throws when the Python cannot be run. */
+export async function explainMachine(python: string, env: NodeJS.ProcessEnv): Promise<Explanation> {
+  const { stdout } = await promisify(execFile)(python, [...launching(), '--explain', '--json'], { env })
+  return EXPLANATION.parse(JSON.parse(stdout))
+}

@@ -1,0 +1,83 @@
+import { describe, expect, test } from 'vitest'
+import { configSchema } from '../../src/config/schema.ts'
+import { type CageRequest, cageFor } from '../../src/sandbox/cage.ts'
+
+const python = '/venv/bin/python'
+const request = (sandbox: object, more: Partial<CageRequest> = {}): CageRequest => ({
+  settings: configSchema.parse({ agent: { sandbox } }).agent.sandbox,
+  command: { program: python, args: ['/project/agent.py', '--fast'] },
+  script: '/project/agent.py',
+  cwd: '/project',
+  environment: { HOME: '/home/me', PATH: '/usr/bin:/bin' },
+  serverUrl: 'http://127.0.0.1:8080',
+  serverFiles: [],
+  lockLimit: 7,
+  platform: 'linux',
+  ...more,
+})
+/** The values of an option of the launcher. */
+const valuesOf = (cage: ReturnType<typeof cageFor>, name: string): string[] => {
+  const { args } = cage.launcher!
+  return args.flatMap((word, index) => (word === name ? [args[index + 1]!] : []))
+}
+
+describe('an agent behind walls', () => {
+  test('may read its script and its folder and write in its working folder, by default at the best level', () => {
+    const cage = cageFor(request({}))
+    expect(cage.launcher!.program).toBe(python)
+    expect(valuesOf(cage, '--level')).toEqual(['auto'])
+    expect(valuesOf(cage, '--read')).toEqual(['/project', '/project/agent.py', expect.stringMatching(/\/python$/)])
+    expect([valuesOf(cage, '--write'), cage.writes]).toEqual([['/project'], ['/project']])
+    expect(valuesOf(cage, '--connect')).toEqual([])
+    expect(cage.launcher!.args.slice(-3)).toEqual(['--', '/project/agent.py', '--fast'])
+  })
+
+  test('is not given a home folder, nor what is above one', () => {
+    const cage = cageFor(request({ write: ['~', '~/out', '/home', '/', './own'] }, { cwd: '/home/me' }))
+    expect(cage.writes).toEqual(['/home/me/out', '/home/me/own'])
+  })
+
+  test('does not see files of the server where it may read or write, and only those', () => {
+    const serverFiles = ['/project/iron_state.db', '/elsewhere/iron_state.db', '/project-other/x']
+    expect(cageFor(request({}, { serverFiles })).hides).toEqual(['/project/iron_state.db'])
+  })
+
+  test('reaches the gateway and what is listed once its network is limited', () => {
+    const connect = ['db.internal:5432']
+    expect(valuesOf(cageFor(request({ level: 'strict' })), '--connect')).toEqual(['127.0.0.1:8080'])
+    expect(valuesOf(cageFor(request({ connect })), '--connect')).toEqual(['127.0.0.1:8080', 'db.internal:5432'])
+  })
+
+  test('that is no Python is launched by the python3 of its PATH', () => {
+    const cage = cageFor(
+      request({}, { command: { program: '/project/agent', args: [] }, environment: { PATH: process.env.PATH! } }),
+    )
+    expect(cage.launcher!.program).toMatch(/^\/.+\/python3$/)
+    expect(cage.launcher!.args.slice(-2)).toEqual(['--', '/project/agent'])
+  })
+
+  test('has its limits', () => {
+    const cage = cageFor(request({ limits: { memory_mb: 512, processes: 20 } }))
+    expect([valuesOf(cage, '--memory-mb'), valuesOf(cage, '--processes')]).toEqual([['512'], ['20']])
+  })
+})
+
+describe('where there are no walls', () => {
+  const agent = { command: { program: '/project/agent', args: [] } }
+
+  test.each([
+    ['a machine that is no Linux', { platform: 'darwin' as const }, /Linux/],
+    ['a machine without Python', { ...agent, environment: { PATH: '/nowhere' } }, /Python 3/],
+  ])('%s starts what asks for the best without any, and says why', (_name, more, why) => {
+    expect(cageFor(request({}, more))).toMatchObject({ launcher: null, why: expect.stringMatching(why) })
+    for (const level of ['observe', 'standard', 'strict']) {
+      expect(() => cageFor(request({ level }, more))).toThrow(
+        expect.objectContaining({ code: 'sandbox_unavailable', message: expect.stringMatching(why) }),
+      )
+    }
+  })
+
+  test('off is off', () => {
+    expect(cageFor(request({ level: 'off' }))).toMatchObject({ launcher: null, why: 'switched off' })
+  })
+})

@@ -1,0 +1,167 @@
+/**
+ * Agents behind real walls, as the supervisor starts them. What the walls stop is in python/tests/sandbox; here it is how
+ * they are lived with. With TEST_SANDBOX=strict (or standard, observe) all of test/agents runs behind some as well.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import type { RuntimeEvent } from '../../src/events.ts'
+import { python } from '../support/agent-parts.ts'
+import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
+
+const LEVELS = ['observe', 'standard', 'strict'] as const
+const CONFINED = ['standard', 'strict'] as const
+const behind = (level: string, more: object = {}, agent: object = {}) => ({
+  config: { agent: { restart: { enabled: false }, sandbox: { level, ...more }, ...agent } },
+})
+const isLinux = process.platform === 'linux'
+
+async function listen(): Promise<number> {
+  const server = createServer((socket) => socket.on('error', () => {}).end()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  return (server.address() as { port: number }).port
+}
+
+describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
+  test.each(['on_node.mjs', 'executable.sh'])('%s runs and ends as it does without', async (name) => {
+    const agents = openAgents(behind(level))
+    const id = await agents.start(name)
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
+    expect(agents.state.read().agents[id]!.sandbox).toMatchObject({ level, why: null })
+  })
+
+  test('an agent stands still while it is paused, and goes on after', async () => {
+    const agents = openAgents(behind(level))
+    const id = await agents.start('count.py')
+    await agents.event('agent.output')
+    agents.supervisor.pause(id, 'a test')
+    // What was printed before is read by the time that the second of these has passed.
+    await new Promise((done) => setTimeout(done, 300))
+    const paused = agents.count('agent.output')
+    await new Promise((done) => setTimeout(done, 300))
+    expect(agents.count('agent.output')).toBe(paused)
+    agents.supervisor.resume(id, 'a test')
+    await expect.poll(() => agents.count('agent.output')).toBeGreaterThan(paused)
+    await agents.supervisor.stop(id)
+    expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
+  })
+
+  test('nothing is left of its agents when the server is killed', async () => {
+    const folder = newFolder()
+    const server = spawn(
+      process.execPath,
+      [join(import.meta.dirname, '../support/agent-server.ts'), join(folder, 'state.db'), program('fork_setsid.py')],
+      { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, TEST_SANDBOX: level } },
+    )
+    onTestFinished(() => void server.kill('SIGKILL'))
+    const events: RuntimeEvent[] = []
+    for await (const line of createInterface(server.stdout)) {
+      events.push(JSON.parse(line) as RuntimeEvent)
+      if (events.filter(({ message }) => message === 'away').length === 20) break
+    }
+    server.kill('SIGKILL')
+    expect(await untilNone(() => processesOf(events.find(({ agent_id }) => agent_id)!.agent_id!))).toEqual([])
+    openAgents({ folder })
+  })
+})
+
+describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (level) => {
+  test('is refused, told and counted; what is granted is not', async () => {
+    const home = newFolder()
+    writeFileSync(join(home, 'credentials'), 'secret')
+    const port = await listen()
+    const agents = openAgents({
+      ...behind(level, { connect: [`127.0.0.1:${port}`] }),
+      environment: { HOME: home },
+    })
+    const args = [`127.0.0.1:${port}`, 'api.openai.com:443', `${home}/credentials`, '>./out', `>${home}/.bashrc`]
+    const id = await agents.start('reach_out.py', { args })
+    await agents.supervisor.whenEnded(id)
+    const [granted, provider, secret, own, hook] = agents.lines().map((line) => line.split(' ')[0])
+    expect([granted, own]).toEqual(['done', 'done'])
+    for (const refused of [provider, secret, hook]) expect(refused).toMatch(/PermissionError|FileNotFoundError/)
+    const denied = agents.events.flatMap((event) => (event.type === 'sandbox.denied' ? [event.message] : []))
+    expect(denied).toEqual(
+      expect.arrayContaining([
+        'reach_out tried to connect to api.openai.com:443',
+        `reach_out tried to read ${home}/credentials`,
+        `reach_out tried to write ${home}/.bashrc`,
+      ]),
+    )
+    const { unauthorized, sandbox } = agents.state.read().agents[id]!
+    expect(unauthorized.denied).toBe(agents.count('sandbox.denied'))
+    expect(sandbox).toEqual({ level, limited: true, why: null })
+  })
+
+  test("the server's database in the agent's folder is out of its reach", async () => {
+    const folder = newFolder()
+    mkdirSync(join(folder, 'iron_logs'))
+    writeFileSync(join(folder, 'iron_logs/log'), 'a line')
+    const serverFiles = ['state.db', 'iron_logs'].map((name) => join(folder, name))
+    const agents = openAgents({ ...behind(level), folder, serverFiles })
+    const id = await agents.start('reach_out.py', { args: ['./state.db', '>./state.db', './iron_logs/log', '>./out'] })
+    await agents.supervisor.whenEnded(id)
+    const refused = Array(3).fill('PermissionError')
+    expect(agents.lines().map((line) => line.split(' ')[0])).toEqual([...refused, 'done'])
+  })
+})
+
+describe.runIf(isLinux)('an agent whose network is observed', () => {
+  test.each(['observe', 'standard'])('is seen at %s when it calls a provider directly', async (level) => {
+    const [provider, other] = [await listen(), await listen()]
+    const agents = openAgents({
+      ...behind(level),
+      providerUrls: { openai: `http://localhost:${provider}/v1` },
+    })
+    const id = await agents.start('reach_out.py', { args: [`127.0.0.1:${provider}`, `127.0.0.1:${other}`] })
+    await agents.supervisor.whenEnded(id)
+    expect(agents.lines().map((line) => line.split(' ')[0])).toEqual(['done', 'done'])
+    const bypassed = agents.events.filter(({ type }) => type === 'agent.bypassed')
+    expect(bypassed.map(({ data }) => data)).toEqual([
+      { provider: 'openai', target: `127.0.0.1:${provider}`, count: 1 },
+    ])
+    expect(agents.events.flatMap((event) => (event.type === 'sandbox.observed' ? [event.data.target] : []))).toContain(
+      `127.0.0.1:${other}`,
+    )
+    expect(agents.state.read().agents[id]!.unauthorized).toMatchObject({ denied: 0, bypassed: 1 })
+  })
+})
+
+describe.runIf(isLinux)('where walls cannot be built', () => {
+  const root = resolve(import.meta.dirname, '../..')
+  /** On a machine that allows neither namespaces nor another listener: within a cage. */
+  const start = (level: string) => {
+    const folder = newFolder()
+    writeFileSync(join(folder, 'agent.py'), 'print("it runs")')
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const reads = [root, dirname(dirname(python))].flatMap((path) => ['--read', path])
+    const cage = ['-m', 'iron_sandbox', '--level', 'standard', ...reads, '--write', folder, '--']
+    const program = [process.execPath, join(root, 'bin/iron-cage.cjs'), 'start', 'agent.py', '--port', '0']
+    const env = { ...process.env, PYTHONPATH: join(root, 'python') }
+    return spawnSync(python, [...cage, ...program, '--python', python, '--sandbox', level], {
+      cwd: folder,
+      env,
+      encoding: 'utf8',
+    })
+  }
+
+  test.each(LEVELS)('%s is refused before anything runs, with what to do', (level) => {
+    const { status, stdout, stderr } = start(level)
+    expect(stderr).toContain(`the sandbox "${level}" cannot be had here`)
+    expect(stderr).toContain('iron-cage doctor')
+    expect(stdout).not.toContain('it runs')
+    expect(status).toBe(126)
+  })
+
+  test('the best there is is none, and the start block says why', () => {
+    const { status, stdout } = start('auto')
+    expect(stdout).toMatch(/Sandbox +off \(seccomp: .+\)/)
+    expect(stdout).toContain('it runs')
+    expect(status).toBe(0)
+  })
+})
