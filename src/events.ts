@@ -74,6 +74,8 @@ export interface EventData {
     detect: PiiType[]
     /** The walls around it; left out for a client that is not supervised. */
     sandbox?: SandboxView
+    /** Shares of the limit at which is warned. (Default: 0.9.) */
+    warn_at?: number[]
   }
   /** The process ended. `state` is what that makes of the agent; 'starting' when it will be started again. */
   'agent.exited': {
@@ -293,6 +295,8 @@ export interface EventData {
     title: string
     detail: string
     budget?: ConfiguredScope
+    /** The circuit it speaks of, if any. */
+    circuit?: string
     source_seq: number
   }
   /** Somebody wanted to see whether alerts arrive. */

@@ -98,7 +98,7 @@ export interface AgentParts {
     providerAt: (target: string) => Promise<string | undefined>
   }
   /** What `agent.started` tells of the configuration. */
-  guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect'>
+  guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect' | 'warn_at'>
 }
 
 /** Where what agents print goes. */

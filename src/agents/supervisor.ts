@@ -120,6 +120,7 @@ export class Supervisor {
         get detect() {
           return config.safety.detect
         },
+        warn_at: config.budget.warn_at,
       },
     }
     this.#unsubscribe = state.subscribe((event) => this.#obey(event))

@@ -105,7 +105,12 @@ export class Alerts {
     if (wording) this.#raise(wording, event.level, event.agent_id, event.seq)
   }
 
-  #raise({ kind, title, detail, budget }: Wording, level: Level, agentId: string | null, sourceSeq: number): void {
+  #raise(
+    { kind, title, detail, budget, circuit }: Wording,
+    level: Level,
+    agentId: string | null,
+    sourceSeq: number,
+  ): void {
     const alert = {
       id: newAlertId(),
       at: isoTime(this.#clock.now()),
@@ -122,7 +127,15 @@ export class Alerts {
         level,
         agent_id: agentId,
         message: `${title}: ${detail}`,
-        data: { alert_id: alert.id, kind, title, detail, ...(budget && { budget }), source_seq: sourceSeq },
+        data: {
+          alert_id: alert.id,
+          kind,
+          title,
+          detail,
+          ...(budget && { budget }),
+          ...(circuit !== undefined && { circuit }),
+          source_seq: sourceSeq,
+        },
       },
       () => this.#outbox.insert(alert),
     )

@@ -10,6 +10,8 @@ export interface Wording {
   detail: string
   /** Whose money it speaks of. (Default: the agent's own, if any.) */
   budget?: ConfiguredScope | undefined
+  /** The circuit it speaks of. (Default: none.) */
+  circuit?: string | undefined
 }
 
 /** The type of event that each kind of alert comes from; a webhook's `events` names those. */
@@ -143,6 +145,7 @@ function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
   const meanwhile = tier === null ? 'Calls are refused' : ANSWERS[tier]
   return {
     kind: 'circuit_opened',
+    circuit,
     title: `Circuit open — ${circuit}`,
     detail: `${failures} failures ${of === undefined ? 'in a row' : `in ${of} calls`} (${reason}). ${meanwhile}; next try in ${showDuration(cooldown_ms)}.`,
   }

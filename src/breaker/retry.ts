@@ -39,6 +39,12 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
   }
 }
 
+/** Is this the code of a fault in which no byte of the request reached anyone? */
+export const isBeforeSending = (code: string): boolean => BEFORE_SENDING.test(code)
+
+const BEFORE_SENDING =
+  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.+|CERT_.+|DEPTH_ZERO_.+|UNABLE_TO_.+|SELF_SIGNED_.+)$/
+
 /** Half of the wait is fixed and half by chance, so that callers who failed together do not come back together. */
 export function waitMs(done: number, asked = 0, chance = Math.random()): number {
   const backoffMs = Math.min(MOST_MS, BASE_MS * 2 ** done) * (0.5 + chance / 2)

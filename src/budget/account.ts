@@ -18,8 +18,8 @@ export class Account implements Balance {
   held: Nanodollars
   /** Spent in periods that are over. */
   spentBefore: Nanodollars
-  /** The warning was given for this limit and period. */
-  isWarned = false
+  /** The share of the limit of which was last warned, for this limit and period; 0 for none. */
+  warnedShare = 0
   /** The agents that were told that this limit is used up: each of them is told once. */
   readonly exhausted = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
@@ -86,7 +86,7 @@ export class Account implements Balance {
   }
 
   #renew(): void {
-    this.isWarned = false
+    this.warnedShare = 0
     this.exhausted.clear()
     this.#wake()
   }

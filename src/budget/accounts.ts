@@ -51,6 +51,7 @@ export class Accounts {
   readonly #clock: Clock
   /** Share of a limit, 0–1, at which to warn. */
   readonly warnAt: number
+  readonly #warnShares: readonly number[]
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
   readonly #meta: MetaTable
@@ -72,6 +73,7 @@ export class Accounts {
   constructor({ database, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
     this.#state = state
     this.#clock = clock
+    this.#warnShares = warnAt
     this.warnAt = Math.min(1, ...warnAt)
     this.#calls = callTable(database)
     this.#budgets = budgetTable(database)
@@ -294,7 +296,8 @@ export class Accounts {
     if (this.#periodStart !== undefined && period_starts_at !== this.#periodStart) {
       this.#tellPeriod(agentId, account)
     } else {
-      account.isWarned = warned_limit_nanos === limit
+      // Whatever was passed by then was warned of then.
+      if (warned_limit_nanos === limit) account.warnedShare = this.#shareReached(account)
       if (exhausted_limit_nanos === limit) account.exhausted.add(agentId)
     }
     return account
@@ -327,11 +330,11 @@ export class Accounts {
     return this.#calls.totals({ agentId, since: this.#periodStart })
   }
 
-  #save(agentId: AgentId, { limit, isWarned, exhausted }: Account): void {
+  #save(agentId: AgentId, { limit, warnedShare, exhausted }: Account): void {
     this.#budgets.put({
       agent_id: agentId,
       limit_nanos: limit,
-      warned_limit_nanos: isWarned ? limit : null,
+      warned_limit_nanos: warnedShare > 0 ? limit : null,
       exhausted_limit_nanos: exhausted.has(agentId) ? limit : null,
       period_starts_at: this.#periodStart ?? null,
     })
@@ -380,11 +383,17 @@ export class Accounts {
 
   #watchThresholds(agentId: AgentId, account: Account): void {
     const { scope, spent, limit } = account
-    if (scope !== 'part' && spent > 0 && spent >= limit * this.warnAt && !account.isWarned) {
-      account.isWarned = true
-      this.#state.record(warnedEvent(agentId, scope, account, this.warnAt), () => this.#saveOwn(agentId, account))
+    const share = this.#shareReached(account)
+    if (scope !== 'part' && share > account.warnedShare) {
+      account.warnedShare = share
+      this.#state.record(warnedEvent(agentId, scope, account, share), () => this.#saveOwn(agentId, account))
     }
     if (spent > 0 && spent >= limit) this.exhaust(agentId, account, null)
+  }
+
+  /** The highest of the shares at which to warn that is spent; 0 for none. */
+  #shareReached({ spent, limit }: Account): number {
+    return spent > 0 ? Math.max(0, ...this.#warnShares.filter((share) => spent >= limit * share)) : 0
   }
 
   #saveOwn(agentId: AgentId, account: Account): void {

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
 import type { SessionTokens } from '../access/sessions.ts'
 import type { Budgets } from '../api/budgets.ts'
+import { isBeforeSending } from '../breaker/retry.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Usd } from '../money.ts'
 import type { Figures } from '../state/figures.ts'
@@ -151,10 +152,7 @@ export async function readAnswer(url: string, response: Response): Promise<unkno
 function connectionError(url: string, timeoutMs: number, error: unknown): Error {
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
   const code = cause?.code
-  if (
-    code &&
-    ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
-  ) {
+  if (code && isBeforeSending(code)) {
     return new NotConnected(`no server answers at ${url} (${code})`)
   }
   const timedOut = (error as Error).name === 'TimeoutError'

@@ -66,8 +66,6 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
   return {
     insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
 
-    lastSeq: (): number => edges()?.last ?? 0,
-
     /** The first event of an agent. */
     firstOf: (agentId: string): number | undefined =>
       orm

@@ -4,7 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
-import { parseRetryAfter } from '../breaker/retry.ts'
+import { isBeforeSending, parseRetryAfter } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { holdsOwnToken } from '../tokens.ts'
@@ -175,16 +175,13 @@ function broken({ service, method }: ServiceAttempt, status: number | undefined,
     error,
     // A request that undici itself refuses says nothing about the service.
     isOutage: fault !== 'UND_ERR_INVALID_ARG' && fault !== 'UND_ERR_NOT_SUPPORTED',
-    isRepeatable: status === undefined && (IDEMPOTENT.has(method) || NEVER_SENT.has(fault)),
+    isRepeatable: status === undefined && (IDEMPOTENT.has(method) || isBeforeSending(fault)),
     isDue: isGood(status),
   })
 }
 
 /** Sent twice they do what they do once (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
-
-/** Faults before a connection: whatever the method, nothing was done. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
 
 /** The address on the service. Throws CageError `bad_request` when the path leads out of the base URL. */
 export function joinUrl(baseUrl: string, path: string): URL {

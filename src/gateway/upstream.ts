@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { Pool } from 'undici'
+import { isBeforeSending } from '../breaker/retry.ts'
 import type { Config, ProviderConfig } from '../config/schema.ts'
 import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
@@ -113,7 +114,7 @@ export class Upstream {
 export function asUpstreamError(error: unknown, provider: string): Error {
   if (error instanceof CageError || error instanceof ClientGone) return error
   const code = String((error as { code?: unknown }).code ?? (error as { name?: unknown }).name ?? '')
-  const facts = { provider, fault: code, sent: !BEFORE_SENDING.test(code) }
+  const facts = { provider, fault: code, sent: !isBeforeSending(code) }
   const what = TIMEOUTS[code]
   if (what) return new CageError('provider_timeout', `${provider} ${what}`, { facts, cause: error })
   return new CageError('provider_unreachable', `the connection to ${provider} failed (${code || 'unknown fault'})`, {
@@ -121,10 +122,6 @@ export function asUpstreamError(error: unknown, provider: string): Error {
     cause: error,
   })
 }
-
-/** Faults in which no byte of the request reached anyone. */
-const BEFORE_SENDING =
-  /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.+|CERT_.+|DEPTH_ZERO_.+|UNABLE_TO_.+|SELF_SIGNED_.+)$/
 
 const TIMEOUTS: Record<string, string> = {
   UND_ERR_CONNECT_TIMEOUT: 'could not be connected to in time',

@@ -42,7 +42,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
       if (event.data.budget === 'run') next.run_limit_usd = event.data.limit_usd
       break
     case 'alert.raised': {
-      const { alert_id, kind, title, detail, budget = null, source_seq } = event.data
+      const { alert_id, kind, title, detail, budget = null, circuit = null, source_seq } = event.data
       next.alerts = [
         {
           id: alert_id,
@@ -53,6 +53,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
           at: event.at,
           agent_id: event.agent_id,
           budget,
+          circuit,
           source_seq,
           acknowledged: false,
           delivered: [],
@@ -387,7 +388,7 @@ function applyToAgent(agent: AgentView, event: RuntimeEvent): AgentView {
 }
 
 export function newAgent(id: string, at: string, data: EventOf<'agent.started'>['data']): AgentView {
-  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect } = data
+  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect, warn_at = [0.9] } = data
   return {
     id,
     name,
@@ -408,6 +409,7 @@ export function newAgent(id: string, at: string, data: EventOf<'agent.started'>[
     detect,
     sandbox: data.sandbox ?? null,
     unauthorized: { denied: 0, bypassed: 0, last: null },
+    warn_at,
     limit_usd,
     spent_usd: '0',
     run_spent_usd: '0',

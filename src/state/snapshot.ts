@@ -65,6 +65,8 @@ export interface AgentView {
   sandbox: SandboxView | null
   /** What it tried and was refused, and how often it connected to a provider past the gateway. */
   unauthorized: { denied: number; bypassed: number; last: string | null }
+  /** Shares of the limit at which is warned. */
+  warn_at: number[]
 
   limit_usd: Usd
   /** In all its life. */
@@ -145,6 +147,8 @@ export interface AlertView {
   agent_id: string | null
   /** Whose money it speaks of, when it is not the agent's own. */
   budget: ConfiguredScope | null
+  /** The circuit it speaks of, if any. */
+  circuit: string | null
   source_seq: number
   acknowledged: boolean
   /** The channels it went out by. */

@@ -79,6 +79,8 @@ test('a circuit alerts once a trip, not once a failed probe', async () => {
   world.record({ type: 'circuit.closed', level: 'OK', message: '', data: { circuit: 'linkedin_api', by: 'probe' } })
   world.record(circuitOpened)
   expect(raised(world)).toHaveLength(2)
+  // By its name alone: a title may hold that of another one too.
+  expect(world.state.read().alerts.map(({ circuit }) => circuit)).toEqual(['linkedin_api', 'linkedin_api'])
 })
 
 test('a finding tells type, place and unit', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { parseRetryAfter, retry, waitMs, withClampedRetryAfter } from '../../src/breaker/retry.ts'
+import { isBeforeSending, parseRetryAfter, retry, waitMs, withClampedRetryAfter } from '../../src/breaker/retry.ts'
 
 const signal = new AbortController().signal
 
@@ -104,4 +104,17 @@ describe('a Retry-After header', () => {
       'retry-after': '7',
     })
   })
+})
+
+test.each([
+  ['ECONNREFUSED', true],
+  ['ENETUNREACH', true],
+  ['UND_ERR_CONNECT_TIMEOUT', true],
+  ['ERR_TLS_CERT_ALTNAME_INVALID', true],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', true],
+  ['ECONNRESET', false],
+  ['UND_ERR_HEADERS_TIMEOUT', false],
+  ['', false],
+])('after %j nothing was sent for certain: %s', (code, is) => {
+  expect(isBeforeSending(code)).toBe(is)
 })

@@ -268,3 +268,51 @@ describe('a restarted ledger', () => {
     expect(world.rows().map(({ state }) => state)).toEqual(['charged', 'unresolved'])
   })
 })
+
+describe('each share at which to warn', () => {
+  const open = (database = openDatabase({ path: ':memory:' })) => {
+    const world = openWorld(database)
+    return { ...world, ledger: new Ledger({ ...world, warnAt: [0.9, 0.5] }) }
+  }
+
+  /** Spends through the road's own steps, and returns the shares of which was warned so far. */
+  async function spend({ ledger, state, of }: ReturnType<typeof open>, cents: number) {
+    const most = cents * 10_000_000
+    const call = {
+      callId: newCallId(),
+      agentId: AGENT,
+      runId: null,
+      kind: 'llm',
+      target: 'openai',
+      model: 'gpt-4',
+      most,
+    } as const
+    const settled = ledger.charge(await ledger.hold(call), {
+      cost: most,
+      estimated: false,
+      status: 200,
+      code: null,
+      usage: {},
+      price: {},
+    })
+    recordEnd({ state } as ReturnType<typeof openLedger>, settled)
+    return of('budget.warned').map(({ data }) => data.threshold)
+  }
+
+  test('is warned of once, in turn, also after a restart', async () => {
+    const world = open()
+    world.ledger.accounts.openAccount(AGENT, fromUsd('1'))
+    expect(await spend(world, 40)).toEqual([])
+    expect(await spend(world, 11)).toEqual([0.5])
+    expect(await spend(world, 9)).toEqual([0.5])
+    const again = open(world.database)
+    expect(await spend(again, 5)).toEqual([])
+    expect(await spend(again, 26)).toEqual([0.9])
+  })
+
+  test('that is passed together with another is one warning, of the higher', async () => {
+    const world = open()
+    world.ledger.accounts.openAccount(AGENT, fromUsd('1'))
+    expect(await spend(world, 95)).toEqual([0.9])
+  })
+})

@@ -74,13 +74,11 @@ export function AlertActions({
   agent: AgentView | undefined
   circuits: readonly CircuitView[]
 }) {
-  const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.title.includes(name))
+  const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.circuit === name)
   return (
     <>
       {agent && alert.kind.startsWith('budget_') && <BudgetActions agent={agent} budget={alert.budget} />}
-      {circuit && alert.kind === 'circuit_opened' && (
-        <Action label="Force reset" act={() => resetCircuit(circuit.name)} />
-      )}
+      {circuit && <Action label="Force reset" act={() => resetCircuit(circuit.name)} />}
       <button type="button" class="btn ghost" onClick={() => openDetails(alert)}>
         Details
       </button>

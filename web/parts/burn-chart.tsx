@@ -9,7 +9,6 @@ import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
 const WIDTH = 640
 const HEIGHT = 220
 const TOP = 14
-const WARN_SHARE = 0.9
 
 interface BurnChartProps {
   agent: AgentView
@@ -29,7 +28,8 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
   const points = burn.map((point) => `${x(point).toFixed(1)} ${y(fromUsd(point.spent_usd)).toFixed(1)}`)
   const line = `M${points.join('L')}`
   const ahead = projectionUsd && x(last) < WIDTH ? `M${points.at(-1)}L${WIDTH} ${y(fromUsd(projectionUsd))}` : ''
-  const crossed = burn.find(({ spent_usd }) => fromUsd(spent_usd) >= limit * WARN_SHARE)
+  const shares = agent.warn_at.filter((warned) => warned < 1)
+  const crossings = shares.flatMap((warned) => burn.find(({ spent_usd }) => fromUsd(spent_usd) >= limit * warned) ?? [])
   return (
     <figure class="chart">
       <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
@@ -39,19 +39,25 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
           ))}
         </g>
         <path class="limit" d={`M0 ${y(limit)}H${WIDTH}`} />
-        <path class="warning" d={`M0 ${y(limit * WARN_SHARE)}H${WIDTH}`} />
+        {shares.map((warned) => (
+          <path key={warned} class="warning" d={`M0 ${y(limit * warned)}H${WIDTH}`} />
+        ))}
         <path class="area" d={`${line}L${x(last)} ${HEIGHT}L0 ${HEIGHT}Z`} />
         <path class="ahead" d={ahead} />
         <path class="spent" d={line} />
       </svg>
       <Mark at={{ left: share(last), top: y(fromUsd(last.spent_usd)) / HEIGHT }} tone="now" />
-      {crossed && <Mark at={{ left: share(crossed), top: y(fromUsd(crossed.spent_usd)) / HEIGHT }} tone="warned" />}
+      {crossings.map((point) => (
+        <Mark key={point.at} at={{ left: share(point), top: y(fromUsd(point.spent_usd)) / HEIGHT }} tone="warned" />
+      ))}
       <span class="tip limit-tip" style={{ top: `${(y(limit) / HEIGHT) * 100}%` }}>
         limit {showUsd(agent.limit_usd)}
       </span>
-      <span class="tip warn-tip" style={{ top: `${(y(limit * WARN_SHARE) / HEIGHT) * 100}%` }}>
-        90%
-      </span>
+      {shares.map((warned) => (
+        <span key={warned} class="tip warn-tip" style={{ top: `${(y(limit * warned) / HEIGHT) * 100}%` }}>
+          {Math.round(warned * 100)}%
+        </span>
+      ))}
       <table class="twin">
         <caption>Spending over {over}</caption>
         <tbody>
