@@ -274,7 +274,7 @@ export function jsonLog(options: {
       timestamp: false,
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
     },
-    { write },
+    { write: (line) => write(printableJson(line)) },
   )
   const say =
     (at: LogLevel) =>
@@ -327,6 +327,12 @@ export const printable = (text: string): string =>
   stripVTControlCharacters(text)
     .replace(/[\r\n\u2028\u2029]+/g, ' ')
     .replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '')
+
+/** JSON whose texts neither steer a terminal nor turn what it shows around: written as escapes, they are the same JSON. */
+export const printableJson = (json: string): string =>
+  json.replace(/[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
 
 const RESET = '\u001b[0m'
 const COLORS: Record<Level, string> = {

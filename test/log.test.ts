@@ -60,6 +60,14 @@ describe('the log file', () => {
     ])
   })
 
+  test('what would steer a terminal or turn its text around is an escape, and the same JSON', async () => {
+    const log = open()
+    log.event(output('a\u009b31mb\u202ec\u2066d\u2028e'))
+    await log.close()
+    expect(readFileSync(log.path, 'utf8')).toContain('a\\u009b31mb\\u202ec\\u2066d\\u2028e')
+    expect(lines('2026-11-21')).toMatchObject([{ message: 'a\u009b31mb\u202ec\u2066d\u2028e' }])
+  })
+
   test('OK and CRIT are INFO and ERROR in the file', async () => {
     const log = open()
     log.event({ ...output('a'), level: 'OK' })

@@ -5,7 +5,7 @@ import { CageError } from '../errors.ts'
 import { type Nanodollars, parseAmount } from '../money.ts'
 
 /** Larger than any checkpoint. */
-const MAX_BODY_BYTES = 2 * 1024 * 1024
+export const MAX_BODY_BYTES = 2 * 1024 * 1024
 
 /** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
  * `body_too_large`. `maxBytes`: (Default: 2 MiB.) */
@@ -17,7 +17,7 @@ export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxByt
   let body: unknown
   try {
     const text = await readText(context, maxBytes)
-    requireShallow(text)
+    requirePlain(text)
     body = JSON.parse(text)
   } catch (error) {
     if (error instanceof CageError) throw error
@@ -35,18 +35,23 @@ async function readText({ req }: Context, maxBytes: number): Promise<string> {
   let bytes = 0
   for await (const chunk of req.raw.body ?? []) {
     bytes += chunk.length
-    if (bytes > maxBytes) throw new CageError('body_too_large', `the body is larger than ${maxBytes} bytes`)
-    chunks.push(chunk)
+    // Who is cut off while it sends reads no refusal: a body that is only somewhat too large is read to its end.
+    if (bytes > MAX_BODY_BYTES && bytes > maxBytes) break
+    if (bytes <= maxBytes) chunks.push(chunk)
   }
+  if (bytes > maxBytes) throw new CageError('body_too_large', `the body is larger than ${maxBytes} bytes`)
   return Buffer.concat(chunks).toString('utf8')
 }
 
 /** What reads JSON calls itself for each level of it. */
 const MAX_DEPTH = 200
+/** A megabyte of empty lists takes longer to read than everybody else may wait. */
+const MAX_VALUES = 100_000
 
 /** Throws CageError `bad_request`. */
-function requireShallow(text: string): void {
+function requirePlain(text: string): void {
   let depth = 0
+  let values = 1
   let isInText = false
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
@@ -56,12 +61,15 @@ function requireShallow(text: string): void {
     } else if (code === QUOTE) isInText = true
     else if (code === OPEN_BRACKET || code === OPEN_BRACE) depth++
     else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--
+    else if (code === COMMA) values++
+    if (values > MAX_VALUES) throw new CageError('bad_request', `the body holds more than ${MAX_VALUES} values`)
     if (depth > MAX_DEPTH) throw new CageError('bad_request', `the body is nested more than ${MAX_DEPTH} levels deep`)
   }
 }
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const COMMA = 0x2c
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const OPEN_BRACE = 0x7b

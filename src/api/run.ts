@@ -15,7 +15,7 @@ import type { Redactor } from '../redaction/redactor.ts'
 import { figures } from '../state/figures.ts'
 import { type AgentView, OTHER } from '../state/snapshot.ts'
 import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
-import { amount, readJson, shortText } from './body.ts'
+import { amount, MAX_BODY_BYTES, readJson, shortText } from './body.ts'
 import { amountsOf } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
@@ -108,7 +108,8 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .put('/checkpoint', async (context) => {
       const { data } = await readJson(context, CHECKPOINT)
-      await rate.enter(runOf(context).agentId, JSON.stringify(data).length / CHECKPOINT_BYTES_PER_REPORT)
+      const bytes = Number(context.req.header('content-length') ?? MAX_BODY_BYTES)
+      await rate.enter(runOf(context).agentId, bytes / CHECKPOINT_BYTES_PER_REPORT)
       return context.json({ version: checkpoints.put(runOf(context), data, isoTime(state.now())) })
     })
     .post('/charges', async (context) => {
@@ -155,9 +156,9 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     .post('/scan', async (context) => {
       const { text } = await readJson(context, SCAN)
       const { text: redacted, findings } = await redactInTurns(redactor, text)
-      return context.json({
-        redacted,
-        findings: findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })),
+      const listed = await jsonInTurns(findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })))
+      return context.body(`{"redacted":${JSON.stringify(redacted)},"findings":${listed}}`, 200, {
+        'content-type': 'application/json',
       })
     })
     .post('/events', async (context) => {
@@ -179,6 +180,16 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       )
       return context.body(null, 204)
     })
+}
+
+/** A list as JSON. */
+async function jsonInTurns(items: readonly unknown[]): Promise<string> {
+  const parts: string[] = []
+  for (let at = 0; at < items.length; at += LISTED_AT_ONCE) {
+    parts.push(JSON.stringify(items.slice(at, at + LISTED_AT_ONCE)).slice(1, -1))
+    await setImmediate()
+  }
+  return `[${parts.join(',')}]`
 }
 
 type Clean = (text: string) => string
@@ -226,7 +237,8 @@ function serviceOf({ by_service }: AgentView, name: string): string {
 }
 
 /** Between two of these others get their turn. */
-const SCANNED_AT_ONCE = 32_768
+const SCANNED_AT_ONCE = 16_384
+const LISTED_AT_ONCE = 5_000
 
 async function redactInTurns(redactor: Redactor, text: string): Promise<{ text: string; findings: Finding[] }> {
   const stream = redactor.stream()

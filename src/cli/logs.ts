@@ -3,6 +3,7 @@ import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'
 import { eventsOf } from './follow.ts'
+import { jsonLine } from './print.ts'
 import type { Command } from './terminal.ts'
 
 export const logsCommand: Command = (yargs, terminal) =>
@@ -23,7 +24,7 @@ export const logsCommand: Command = (yargs, terminal) =>
       await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
       for await (const event of eventsOf(client, id, follow === true)) {
         if (!isShown(event.level, verbose ? 'debug' : 'info')) continue
-        terminal.out(asJson ? JSON.stringify(event) : textLine(event, terminal))
+        terminal.out(asJson ? jsonLine(event) : textLine(event, terminal))
       }
     },
   )

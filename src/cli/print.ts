@@ -1,6 +1,6 @@
 /** How results and errors look on a terminal. The one place where a CageError becomes text. */
 import type { CageError } from '../errors.ts'
-import { printable } from '../log.ts'
+import { printable, printableJson } from '../log.ts'
 import { DEFAULT_POLICY } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 
@@ -25,7 +25,10 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
 /** What was typed or stands in a file is told again, but no personal data: terminals are recorded. */
 const redactor = new Redactor(DEFAULT_POLICY)
 
-export const json = (value: unknown): string => JSON.stringify(value, null, 2)
+export const json = (value: unknown): string => printableJson(JSON.stringify(value, null, 2))
+
+/** The same in one line. */
+export const jsonLine = (value: unknown): string => printableJson(JSON.stringify(value))
 
 /** Columns as wide as their widest entry. */
 export function table(rows: readonly (readonly string[])[]): string[] {

@@ -2,7 +2,7 @@ import { createReadStream, statSync } from 'node:fs'
 import { CageError } from '../errors.ts'
 import type { PiiSpan } from '../redaction/match.ts'
 import { findPii, toSpans } from '../redaction/redactor.ts'
-import { json, table } from './print.ts'
+import { json, jsonLine, table } from './print.ts'
 import { afterDashes, type Command } from './terminal.ts'
 
 /** Where a finding is, for people; lines and columns from 1. */
@@ -99,7 +99,7 @@ async function* spanLines(input: AsyncIterable<Uint8Array>, source: string): Asy
   for await (const line of linesOf(input, source)) {
     number++
     if (line.trim() === '') continue
-    yield JSON.stringify(toSpans(textOf(line, `${source === '-' ? 'stdin' : source}:${number}`)))
+    yield jsonLine(toSpans(textOf(line, `${source === '-' ? 'stdin' : source}:${number}`)))
   }
 }
 

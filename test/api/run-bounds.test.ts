@@ -60,6 +60,15 @@ test.each([
   expect((await cage.post(route, brackets, token, method)).status).toBeLessThan(300)
 })
 
+test('JSON of more than a hundred thousand values is refused, a long text full of commas is not', async () => {
+  const cage = await openTestRuntime()
+  const { token } = cage.addAgent()
+  const put = async (data: unknown) => (await cage.post('/api/run/checkpoint', { data }, token, 'PUT')).status
+  expect(await put(Array.from({ length: 100_001 }, () => 0))).toBe(400)
+  expect(await put(Array.from({ length: 90_000 }, () => 0))).toBe(200)
+  expect(await put(','.repeat(200_000))).toBe(200)
+})
+
 test('a checkpoint without data is refused, null is data', async () => {
   const cage = await openTestRuntime()
   const { token } = cage.addAgent()

@@ -6,8 +6,11 @@ import {
   AGENTS_KEPT,
   ALERTS_KEPT,
   BURN_POINTS_KEPT,
+  CIRCUITS_KEPT,
   EVENTS_KEPT,
   emptySnapshot,
+  MODELS_KEPT,
+  OTHER,
   type Snapshot,
 } from '../../src/state/snapshot.ts'
 import fc from '../support/fast-check.ts'
@@ -372,6 +375,64 @@ describe('applying an event', () => {
     // Evenly: no stretch of the curve is a straight line.
     const gaps = burn.slice(1).map(({ done }, index) => done - burn[index]!.done)
     expect(Math.max(...gaps)).toBeLessThanOrEqual(64)
+  })
+})
+
+describe('names that agents make up', () => {
+  const replayed = (events: object[]) =>
+    events.reduce<Snapshot>(
+      (state, event, index) =>
+        applyEvent(state, {
+          level: 'INFO',
+          message: '',
+          ...event,
+          seq: index + 1,
+          at: '2026-01-01T00:00:00.000Z',
+        } as RuntimeEvent),
+      emptySnapshot(),
+    )
+
+  test('of models are counted by name up to a hundred, and by one name after that', () => {
+    const called = (model: string) => ({
+      type: 'call.completed',
+      agent_id: 'lg-1',
+      data: {
+        provider: 'openai',
+        model,
+        cost_usd: '0.01',
+        baseline_usd: null,
+        input_tokens: 1,
+        output_tokens: 1,
+        latency_ms: 1,
+      },
+    })
+    const { by_model } = replayed([
+      {
+        type: 'agent.started',
+        agent_id: 'lg-1',
+        data: { run_id: 'r', name: 'a', limit_usd: '1', detect: [], restart: 0, pid: 1 },
+      },
+      ...Array.from({ length: 130 }, (_, index) => called(`ft:gpt-4o::${index}`)),
+      called('ft:gpt-4o::0'),
+    ]).agents['lg-1']!
+    expect(Object.keys(by_model)).toHaveLength(MODELS_KEPT + 1)
+    expect(by_model[OTHER]).toMatchObject({ calls: 30, cost_usd: '0.3' })
+    expect(by_model['ft:gpt-4o::0']).toMatchObject({ calls: 2 })
+  })
+
+  test('of circuits are five hundred; one that was in trouble outlasts those that were not', () => {
+    const opened = { circuit: 'in_trouble', failures: 5, cooldown_ms: 1, reason: 'down', tier: null }
+    const { circuits } = replayed([
+      { type: 'circuit.opened', data: opened },
+      { type: 'circuit.closed', data: { circuit: 'in_trouble', by: 'probe' } },
+      ...Array.from({ length: 600 }, (_, index) => ({
+        type: 'fallback.used',
+        data: { service: `made_up_${index}`, tier: 3, why: '' },
+      })),
+    ])
+    expect(Object.keys(circuits)).toHaveLength(CIRCUITS_KEPT)
+    expect(circuits.in_trouble).toMatchObject({ trips: 1 })
+    expect([circuits.made_up_0, circuits.made_up_599]).toMatchObject([undefined, { name: 'made_up_599' }])
   })
 })
 
