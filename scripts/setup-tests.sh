@@ -1,23 +1,35 @@
 #!/usr/bin/env bash
-# Installs what the test suite needs beside npm packages, once: Python environments with the real clients, and a
-# browser. Says what it cannot install and how to do it by hand.
+# Installs what the test suite needs beside npm packages, once: a browser, a JDK, and Python environments with the real
+# clients. System packages are installed by root and in CI only; anybody else is told the one command to type, and the
+# suite goes on: tests that need what is missing fail and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+missing=()
+command -v chromium > /dev/null || command -v google-chrome > /dev/null || [ -n "${CHROMIUM:-}" ] ||
+  missing+=(chromium fonts-dejavu-core)
+command -v javac > /dev/null || missing+=(openjdk-17-jdk-headless)
+python3 -c 'import ensurepip' 2> /dev/null || missing+=(python3 python3-venv)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if command -v apt-get > /dev/null && { [ "$(id -u)" = 0 ] || [ -n "${CI:-}" ]; }; then
+    echo "Installing ${missing[*]} (once) …"
+    sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+    $sudo apt-get update -qq
+    $sudo apt-get install -y -qq "${missing[@]}" > /dev/null
+  else
+    echo "Some tests will fail without these packages. On Debian or Ubuntu: sudo apt-get install ${missing[*]}" >&2
+  fi
+fi
 
 # Makes a Python environment with what a requirements file names, unless it is there.
 environment() {
   local folder=$1 requirements=$2 wanted
   wanted=$(cksum < "$requirements")
   [ "$(cat "$folder/.installed" 2>/dev/null)" = "$wanted" ] && return
-  command -v python3 > /dev/null || { echo "tests need python3 (3.9 or newer): install it first" >&2; exit 1; }
   echo "Setting up $folder (once) …"
   rm -rf "$folder"
-  # virtualenv where venv is not packaged with Python (Debian splits it off).
-  python3 -m venv "$folder" 2> /dev/null || {
-    [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null || { echo "tests need Python's venv: apt-get install python3-venv" >&2; exit 1; }
-    apt-get update -qq && apt-get install -y -qq python3-venv > /dev/null
-    python3 -m venv "$folder"
-  }
+  python3 -m venv "$folder" || { echo "Tests that need $folder will fail: python3 and its venv are missing" >&2; return 0; }
   # uv needs half a minute for what takes pip more than three; pip for those whose registry only pip knows.
   "$folder/bin/pip" install --quiet --disable-pip-version-check uv || true
   "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
@@ -30,23 +42,3 @@ environment .venv-test-oldest scripts/test-requirements-oldest.txt
 environment .venv-test-litellm scripts/test-requirements-litellm.txt
 environment .venv-test-crewai scripts/test-requirements-crewai.txt
 environment .venv-test-schemathesis scripts/test-requirements-schemathesis.txt
-
-if ! command -v chromium > /dev/null && ! command -v google-chrome > /dev/null && [ -z "${CHROMIUM:-}" ]; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    echo "Installing Chromium (once) …"
-    apt-get update -qq && apt-get install -y -qq chromium fonts-dejavu-core > /dev/null
-  else
-    echo "tests need Chromium: install it (Debian: apt-get install chromium) or set CHROMIUM to its path" >&2
-    exit 1
-  fi
-fi
-
-if ! command -v javac > /dev/null; then
-  if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    echo "Installing a JDK (once) …"
-    apt-get update -qq && apt-get install -y -qq openjdk-17-jdk-headless > /dev/null
-  else
-    echo "tests need a JDK, 11 or newer: install one (Debian: apt-get install openjdk-17-jdk-headless)" >&2
-    exit 1
-  fi
-fi
