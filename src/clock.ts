@@ -11,6 +11,15 @@ export const systemClock: Clock = {
   monotonic: () => performance.now(),
 }
 
+/** The wall time of a clock, but never earlier than it was told before: what has expired stays so when it is set back. */
+export function forwardTime(clock: Clock): () => number {
+  let latest = 0
+  return () => {
+    latest = Math.max(latest, clock.now())
+    return latest
+  }
+}
+
 let last = { ms: 0, iso: new Date(0).toISOString() }
 
 /** ISO 8601 UTC with milliseconds. */

@@ -1,10 +1,10 @@
 /**
  * API tokens: for clients that nobody supervises (an IDE, a notebook, a script of an operator). 256 random bits with the
  * prefix `ic_`, shown once, kept as SHA-256. A token of the role agent makes calls as one agent, with that agent's budget.
- * Expiry and revocation hold from the next request on. A token that is replaced (`rotate`) works on for a while, so that
+ * Expiry holds from the next request on, also when the clock goes back; revocation ends calls that are running as well. A token that is replaced (`rotate`) works on for a while, so that
  * whoever has it can be given the new one.
  */
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, forwardTime, isoTime } from '../clock.ts'
 import { type ApiTokenRow, type ApiTokenTable, apiTokenTable } from '../db/api-tokens.ts'
 import type { Database } from '../db/database.ts'
 import { CageError } from '../errors.ts'
@@ -29,12 +29,15 @@ export type ApiToken = Omit<ApiTokenRow, 'hash'>
 
 export class ApiTokens {
   readonly #clock: Clock
+  readonly #forwardNow: () => number
+  readonly #revoked = new Set<(id: string) => void>()
   readonly #table: ApiTokenTable
   /** Every token that was not revoked, by hash: looked up at each request. */
   readonly #byHash: Map<string, ApiTokenRow>
 
   constructor({ database, clock }: { database: Database; clock: Clock }) {
     this.#clock = clock
+    this.#forwardNow = forwardTime(clock)
     this.#table = apiTokenTable(database)
     const living = this.#table.all().filter((row) => row.revoked_at === null)
     this.#byHash = new Map(living.map((row) => [row.hash, row]))
@@ -99,14 +102,20 @@ export class ApiTokens {
     return this.#table.all().map(shown)
   }
 
+  /** Calls `listener` with the id of each token that is revoked. */
+  onRevoked(listener: (id: string) => void): void {
+    this.#revoked.add(listener)
+  }
+
   /** Throws CageError `not_found`. */
   revoke(id: string): void {
     if (!this.#table.revoke(id, isoTime(this.#clock.now()))) throw unknown(id)
     for (const [hash, row] of this.#byHash) if (row.id === id) this.#byHash.delete(hash)
+    for (const listener of this.#revoked) listener(id)
   }
 
   #hasExpired({ expires_at }: ApiTokenRow): boolean {
-    return expires_at !== null && Date.parse(expires_at) <= this.#clock.now()
+    return expires_at !== null && Date.parse(expires_at) <= this.#forwardNow()
   }
 }
 

@@ -12,7 +12,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, forwardTime, isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { type SessionRow, type SessionTable, sessionTable } from '../db/sessions.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
@@ -33,6 +33,8 @@ const KEPT_EVERY_MS = 3_600_000
 const CODE_MS = 24 * 3_600_000
 /** How long a WebSocket ticket lasts, in ms. */
 const TICKET_MS = 30_000
+/** Of one session: a person has a few windows. */
+const MAX_TICKETS = 20
 
 export interface SessionTokens {
   access_token: string
@@ -55,6 +57,7 @@ export interface SessionOptions {
 
 export class Sessions {
   readonly #clock: Clock
+  readonly #forwardNow: () => number
   readonly #users: Users
   readonly #table: SessionTable
   readonly #key: Uint8Array
@@ -66,6 +69,7 @@ export class Sessions {
 
   constructor({ database, clock, users, operatorToken, signingKey = randomBytes(32) }: SessionOptions) {
     this.#clock = clock
+    this.#forwardNow = forwardTime(clock)
     this.#users = users
     this.#key = signingKey
     this.#operatorHash = hashOf(operatorToken)
@@ -125,7 +129,7 @@ export class Sessions {
       typ: ACCESS_TOKEN_HEADER.typ,
       audience: 'iron-cage',
       requiredClaims: ['sub', 'exp'],
-      currentDate: new Date(this.#clock.now()),
+      currentDate: new Date(this.#forwardNow()),
     }).catch(() => {
       throw ended()
     })
@@ -160,6 +164,7 @@ export class Sessions {
 
   /** A ticket opens one WebSocket: addresses are written to logs, so no longer-lived token goes there. */
   newTicket(session: string): string {
+    this.#dropTickets(session)
     const ticket = newToken('ticket')
     this.#tickets.set(hashOf(ticket), { session, until: this.#clock.monotonic() + TICKET_MS })
     return ticket
@@ -170,8 +175,15 @@ export class Sessions {
     const hash = hashOf(ticket)
     const found = this.#tickets.get(hash)
     this.#tickets.delete(hash)
-    for (const [old, { until }] of this.#tickets) if (until < this.#clock.monotonic()) this.#tickets.delete(old)
     return found && found.until >= this.#clock.monotonic() ? found.session : undefined
+  }
+
+  /** Those that are too old, and the oldest of a session that asks for very many. */
+  #dropTickets(session: string): void {
+    const now = this.#clock.monotonic()
+    for (const [hash, { until }] of this.#tickets) if (until < now) this.#tickets.delete(hash)
+    const own = [...this.#tickets].filter(([, ticket]) => ticket.session === session)
+    for (const [hash] of own.slice(0, Math.max(0, own.length - MAX_TICKETS + 1))) this.#tickets.delete(hash)
   }
 
   /** Nothing is awaited before the refresh token is a new one: of ten at once, one wins. */

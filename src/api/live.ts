@@ -11,7 +11,7 @@ import type { Sessions } from '../access/sessions.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
-import { EVENTS_KEPT } from '../state/snapshot.ts'
+import { EVENTS_KEPT, type Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 const FRAME_EVERY_MS = 50
@@ -22,6 +22,8 @@ const PING_EVERY_MS = 15_000
 const QUIET_MS = 2_000
 const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000
+/** A frame tells the server's time. */
+const MAX_FRAME_AGE_MS = 1_000
 const VIEWERS_AT_MOST = 2_000
 /** How long one that is shown out may take to say goodbye, in ms. */
 const GOODBYE_MS = 500
@@ -68,6 +70,8 @@ export class LiveView {
   readonly #pings: NodeJS.Timeout
   readonly #quiet: NodeJS.Timeout
   #wasSent = false
+  /** The last snapshot that was sent. */
+  #first: { seq: number; at: number; frame: Buffer } | undefined
 
   constructor({ state, sessions, apiTokens, clock }: LiveParts) {
     this.#clock = clock
@@ -131,12 +135,9 @@ export class LiveView {
     const isComplete =
       after <= snapshot.seq && snapshot.seq - after <= EVENTS_KEPT && missed.length === snapshot.seq - after
     viewer.from = snapshot.seq + 1
-    viewer.socket.send(
-      isComplete
-        ? this.#frame({ type: 'events', events: missed })
-        : this.#frame({ type: 'snapshot', seq: snapshot.seq, data: snapshot }),
-      { binary: false },
-    )
+    viewer.socket.send(isComplete ? this.#frame({ type: 'events', events: missed }) : this.#snapshotFrame(snapshot), {
+      binary: false,
+    })
   }
 
   #add(event: RuntimeEvent): void {
@@ -196,6 +197,17 @@ export class LiveView {
   #sayThatNothingHappened(): void {
     if (!this.#wasSent && this.#viewers.size > 0) this.#queue({ type: 'events', events: [] }, Number.POSITIVE_INFINITY)
     this.#wasSent = false
+  }
+
+  /** One for all who come while nothing happens: a hundred dashboards that open at once are not a hundred times the work. */
+  #snapshotFrame(snapshot: Snapshot): Buffer {
+    const now = this.#clock.monotonic()
+    const isFresh = this.#first?.seq === snapshot.seq && now - this.#first.at < MAX_FRAME_AGE_MS
+    if (!isFresh) {
+      const frame = this.#frame({ type: 'snapshot', seq: snapshot.seq, data: snapshot })
+      this.#first = { seq: snapshot.seq, at: now, frame }
+    }
+    return this.#first!.frame
   }
 
   #frame(content: Record<string, unknown>): Buffer {

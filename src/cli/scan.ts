@@ -56,6 +56,9 @@ export const scanCommand: Command = (yargs, terminal) =>
     },
   )
 
+/** Of a source, or of one of its lines with --jsonl: a device never ends. */
+const MAX_BYTES = 64 * 1024 * 1024
+
 /** Type, risk and place; never the value. */
 const row = ({ type, risk, source, line, column, start, end }: Located): string[] => [
   type.toUpperCase(),
@@ -86,8 +89,13 @@ function openFile(path: string): AsyncIterable<Uint8Array> {
 
 async function readAll(input: AsyncIterable<Uint8Array>, source: string): Promise<string> {
   const chunks: Uint8Array[] = []
+  let bytes = 0
   try {
-    for await (const chunk of input) chunks.push(chunk)
+    for await (const chunk of input) {
+      bytes += chunk.length
+      if (bytes > MAX_BYTES) throw tooLarge(source, 'cut it into smaller pieces')
+      chunks.push(chunk)
+    }
   } catch (error) {
     throw unreadable(source, error)
   }
@@ -109,6 +117,7 @@ async function* linesOf(input: AsyncIterable<Uint8Array>, source: string): Async
   let rest = ''
   try {
     for await (const chunk of input) {
+      if (rest.length > MAX_BYTES) throw tooLarge(source, 'give one JSON object a line')
       const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
       rest = lines.pop()!
       yield* lines
@@ -130,6 +139,9 @@ function textOf(line: string, place: string): string {
   if (typeof text === 'string') return text
   throw new CageError('bad_request', `${place}: expected a line such as {"text": "…"}`, { hint: 'correct that line' })
 }
+
+const tooLarge = (source: string, hint: string): CageError =>
+  new CageError('usage', `${source} has more than ${MAX_BYTES / 1024 / 1024} MiB at once`, { hint })
 
 const unreadable = (source: string, error: unknown): CageError =>
   error instanceof CageError

@@ -67,8 +67,10 @@ function readYaml(text: string, name: string): FileReading {
         scalar.value = scalar.source
       }
     },
-    Alias(_, alias) {
-      if (!alias.resolve(document)) add(alias.range?.[0] ?? 0, `there is no anchor &${alias.source} before this`)
+    Alias(_, alias, ancestors) {
+      const meant = alias.resolve(document)
+      if (!meant) add(alias.range?.[0] ?? 0, `there is no anchor &${alias.source} before this`)
+      else if (ancestors.includes(meant)) add(alias.range?.[0] ?? 0, `*${alias.source} is within what it stands for`)
     },
   })
   if (problems.length > 0) return { ok: false, problems }

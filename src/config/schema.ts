@@ -45,6 +45,14 @@ const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected })
 const piiType = z.enum(['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret'])
 const safetyMode = z.enum(['redact', 'block', 'warn'])
 const url = z.url({ protocol: /^https?$/, error: 'an http or https address' })
+/** Paths are put behind it: what follows a path would be lost, and a password is to be in the vault. */
+const baseUrl = url.refine(
+  (value) => {
+    const { username, password, search, hash } = URL.canParse(value) ? new URL(value) : new URL('http://x')
+    return username + password + search + hash === ''
+  },
+  { error: 'an address without user, query (?…) and fragment (#…)' },
+)
 const host = text(1, 253).regex(/^[a-zA-Z0-9.:_-]+$/, { error: 'a host name or an IP address' })
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of an environment variable' })
 
@@ -191,7 +199,7 @@ const breaker = z.strictObject({
 const rateLimitExpected = 'seconds, a number from 0 to 600'
 const provider = z.strictObject({
   /** (Default: the provider's own.) */
-  base_url: url.optional(),
+  base_url: baseUrl.optional(),
   /** The variable of the server's environment that holds its key. (Default: what the client sends.) */
   api_key_secret: variableName.optional(),
   /** (Default: 10.) */
@@ -262,7 +270,7 @@ const price = z.strictObject({
 const httpMethod = z.string().regex(/^[A-Z]{1,20}$/, { error: 'a method in capitals such as POST' })
 
 const service = z.strictObject({
-  base_url: url,
+  base_url: baseUrl,
   /** What a successful live answer costs. (Default: 0.) */
   cost_per_call_usd: usd.default('0'),
   /** Name of the secret that holds its key. (Default: what the agent sends.) */
@@ -336,7 +344,7 @@ const alerts = z.strictObject({
 
 /** Any other server that speaks as OpenAI or Anthropic do: Azure, Ollama, vLLM, OpenRouter, Groq, Mistral … */
 const otherProvider = provider.extend({
-  base_url: url,
+  base_url: baseUrl,
   /** How it speaks. (Default: openai.) */
   dialect: z.enum(DIALECT_NAMES).default(DEFAULT_DIALECT),
 })

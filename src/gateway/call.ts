@@ -9,6 +9,8 @@ import type { Provider } from './provider.ts'
 export interface Caller {
   agentId: AgentId
   runId: RunId | null
+  /** Of a client with an API token. */
+  tokenId?: string | undefined
   /** Called with each refusal of ours that it is answered with. */
   onRefused?: ((error: CageError) => void) | undefined
 }

@@ -73,7 +73,7 @@ function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
       hint: 'make one for a client with "iron-cage tokens create"',
     })
   }
-  return { agentId: row.agent_id, runId: null }
+  return { agentId: row.agent_id, runId: null, tokenId: row.id }
 }
 
 /** The key that a client has for its provider, and in which dialect's way it came. A token of ours is none. */

@@ -23,6 +23,15 @@ export class Client {
     return this.#response.headersSent
   }
 
+  onceClosed(listener: () => void): void {
+    this.#response.once('close', listener)
+  }
+
+  /** Ends the connection, whatever was answered so far. */
+  hangUp(): void {
+    this.#response.destroy()
+  }
+
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
     if (this.signal.aborted) return
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })

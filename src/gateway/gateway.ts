@@ -24,6 +24,7 @@ import type { Provider } from './provider.ts'
 import { type Asking, chooseKey } from './provider-key.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
+import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
@@ -38,6 +39,7 @@ export type OnRefused = (request: IncomingMessage, error: CageError) => void
 /** The listener for every request below /gateway/. Never throws. */
 export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   const streams = new OpenStreams()
+  const tokenCalls = new TokenCalls(parts.apiTokens)
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const client = new Client(response)
     const exchange: Exchange = {
@@ -48,7 +50,7 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
       call: undefined,
     }
     try {
-      await answer(parts, streams, exchange)
+      await answer(parts, { streams, tokenCalls }, exchange)
     } catch (thrown) {
       if (thrown instanceof ClientGone) return
       const error = asCageError(thrown)
@@ -71,7 +73,13 @@ interface Exchange {
   call: LlmCall | undefined
 }
 
-async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Exchange): Promise<void> {
+/** What is going on now. */
+interface Running {
+  streams: OpenStreams
+  tokenCalls: TokenCalls
+}
+
+async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
   const { request, client } = exchange
   const address = readAddress(request.url!)
   const { name } = address
@@ -84,6 +92,7 @@ async function answer(parts: GatewayParts, streams: OpenStreams, exchange: Excha
   }
   const caller = await identifyCaller(address, request, parts)
   exchange.caller = caller
+  if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await parts.keys.loaded
   await parts.ledger.accounts.load(caller.agentId)
   const path = withoutTokenParameters(address.path)

@@ -43,7 +43,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
       break
     case 'alert.raised': {
       const { alert_id, kind, title, detail, budget = null, circuit = null, source_seq } = event.data
-      next.alerts = [
+      next.alerts = keepAlerts([
         {
           id: alert_id,
           kind,
@@ -60,7 +60,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
           failed: [],
         },
         ...snapshot.alerts,
-      ].slice(0, ALERTS_KEPT)
+      ])
       break
     }
     case 'alert.acknowledged':
@@ -84,6 +84,17 @@ function withoutFacts(event: RuntimeEvent): RuntimeEvent {
   if (event.type !== 'agent.output' || !event.data.facts) return event
   const { facts: _facts, ...data } = event.data
   return { ...event, data }
+}
+
+/** Newest first. The oldest that is acknowledged goes, or else the oldest of the kind that has most: none floods the rest. */
+function keepAlerts(alerts: AlertView[]): AlertView[] {
+  if (alerts.length <= ALERTS_KEPT) return alerts
+  const counts = new Map<string, number>()
+  for (const { kind } of alerts) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  const most = Math.max(...counts.values())
+  const dropped =
+    alerts.findLast(({ acknowledged }) => acknowledged) ?? alerts.findLast(({ kind }) => counts.get(kind) === most)
+  return alerts.filter((alert) => alert !== dropped)
 }
 
 function applyToAlert(

@@ -237,6 +237,14 @@ describe('a ticket', () => {
     expect(sessions.takeTicket('ticket_made_up')).toBeUndefined()
   })
 
+  test('of a session that asks for very many makes room for later ones, and for no other session', async () => {
+    const { sessions } = await openSession()
+    const other = sessions.newTicket('session-2')
+    const tickets = Array.from({ length: 1_000 }, () => sessions.newTicket('session-1'))
+    expect(tickets.filter((ticket) => sessions.takeTicket(ticket) !== undefined)).toEqual(tickets.slice(-20))
+    expect(sessions.takeTicket(other)).toBe('session-2')
+  })
+
   test('ends with its session', async () => {
     const { sessions } = await openSession()
     const [ended, other] = [sessions.newTicket('session-1'), sessions.newTicket('session-2')]

@@ -265,6 +265,16 @@ const scans: Record<string, Row> = {
     err: '1 found\n',
   },
   nothing: { run: ['scan', '--text', 'Contact us'], code: 0, out: '', err: 'nothing found\n' },
+  'what never ends': {
+    run: ['scan', '/dev/zero'],
+    code: 2,
+    err: text('iron-cage: /dev/zero has more than 64 MiB at once', '  hint: cut it into smaller pieces'),
+  },
+  'a line that never ends': {
+    run: ['scan', '--jsonl', '/dev/zero'],
+    code: 2,
+    err: text('iron-cage: /dev/zero has more than 64 MiB at once', '  hint: give one JSON object a line'),
+  },
   'files and lines': {
     run: ['scan', 'a.txt', '-'],
     files: { 'a.txt': 'first\nSSN 123-45-6789\n' },

@@ -198,8 +198,23 @@ describe('a broken YAML file', () => {
       'a.yaml:2:18: server.cors_origins[0]: expected an origin such as https://example.com, without a path, got "https://a.example/app"',
     ],
     ['an anchor that is not there', 'budget: *shared\n', 'a.yaml:1:9: there is no anchor &shared before this'],
+    [
+      'an alias within what it stands for',
+      'services: &all\n  crm: { base_url: "http://l", fallback: { placeholder: *all } }\n',
+      'a.yaml:2:57: *all is within what it stands for',
+    ],
     ['an unknown tag', 'budget:\n  limit_usd: !secret 5\n', 'a.yaml:2:14: Unresolved tag: !secret'],
     ['tabs for blanks', 'budget:\n\tlimit_usd: 5\n', 'a.yaml:2:1: Tabs are not allowed as indentation'],
+    [
+      'an address with a query, which paths cannot be put behind',
+      'services:\n  crm: { base_url: "https://crm.example/v1?api-version=2" }\n',
+      'a.yaml:2:10: services.crm.base_url: expected an address without user, query (?…) and fragment (#…), got "https://crm.example/v1?api-version=2"',
+    ],
+    [
+      'an address with a user',
+      'providers:\n  groq: { base_url: "https://me:hunter2@groq.example/v1" }\n',
+      'a.yaml:2:11: providers.groq.base_url: expected an address without user, query (?…) and fragment (#…), got "https://me:(hidden)@groq.example/v1"',
+    ],
     [
       'a list that never ends',
       'budget: [1, 2\n',

@@ -180,7 +180,6 @@ test('what is secret is never shown', () => {
     join(cwd, 'iron-cage.yaml'),
     `
 agent: { env: { KEY: canary-1 } }
-services: { crm: { base_url: "https://user:canary-2@crm.example/v1" } }
 alerts:
   email: { to: a@b.example, from: c@d.example, smtp_url: "smtp://user:canary-3@mail.example:25" }
   webhooks:
@@ -191,7 +190,6 @@ alerts:
   expect(JSON.stringify(shown)).not.toContain('canary')
   expect(Object.fromEntries(shown.map(({ key, value }) => [key, value]))).toMatchObject({
     'agent.env.KEY': '(hidden)',
-    'services.crm.base_url': 'https://user:(hidden)@crm.example/v1',
     'alerts.email.smtp_url': 'smtp://user:(hidden)@mail.example:25',
     'alerts.webhooks[0].url': 'https://hooks.example/…',
     'alerts.webhooks[0].secret': '(hidden)',

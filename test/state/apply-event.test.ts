@@ -436,6 +436,23 @@ describe('names that agents make up', () => {
   })
 })
 
+test('a flood of alerts of one kind pushes out none of another kind, and those that were acknowledged go first', () => {
+  let state = emptySnapshot()
+  const add = (event: object) => {
+    const seq = state.seq + 1
+    state = applyEvent(state, { level: 'WARN', message: '', agent_id: null, seq, at: '', ...event } as RuntimeEvent)
+  }
+  const raise = (kind: string, alert_id: string) => add({ type: 'alert.raised', data: { kind, alert_id } })
+  raise('budget_exhausted', 'real-1')
+  raise('crash_loop', 'real-2')
+  raise('crash_loop', 'seen')
+  add({ type: 'alert.acknowledged', data: { alert_id: 'seen' } })
+  for (let number = 0; number < 300; number++) raise('circuit_opened', `made-up-${number}`)
+  expect(state.alerts).toHaveLength(ALERTS_KEPT)
+  expect(state.alerts.slice(-2).map(({ id }) => id)).toEqual(['real-2', 'real-1'])
+  expect(state.alerts[0]!.id).toBe('made-up-299')
+})
+
 describe('a percentile', () => {
   test('is right to within two and a half percent', () => {
     let state = emptySnapshot()

@@ -1,0 +1,24 @@
+/** Calls of clients that nobody supervises, by their token: one that is revoked ends what was begun with it. */
+import type { ApiTokens } from '../access/api-tokens.ts'
+import type { Client } from './client.ts'
+
+export class TokenCalls {
+  /** By the id of the token. */
+  readonly #running = new Map<string, Set<Client>>()
+
+  constructor(apiTokens: ApiTokens) {
+    apiTokens.onRevoked((id) => {
+      for (const client of this.#running.get(id) ?? []) client.hangUp()
+    })
+  }
+
+  /** Notes a call until its client is answered or gone. */
+  add(tokenId: string, client: Client): void {
+    const clients = this.#running.get(tokenId) ?? new Set()
+    this.#running.set(tokenId, clients.add(client))
+    client.onceClosed(() => {
+      clients.delete(client)
+      if (clients.size === 0) this.#running.delete(tokenId)
+    })
+  }
+}
