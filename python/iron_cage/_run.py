@@ -47,7 +47,8 @@ def outcome(
     """Says how one unit of work ended.
 
     degraded: it ended with less than it should have had, such as data from a cache.
-    label: which unit it was. unit: what it is one of, such as ``"lead"``.
+    label: which unit it was; a crash after a unit of a new label is one after progress. unit: what it is one of, such
+        as ``"lead"``.
     latency_ms: how long it took, in milliseconds.
     reason: why it failed.
 
@@ -59,16 +60,17 @@ def outcome(
 
 
 def event(message: str, level: Level = "INFO", **data: Any) -> None:
-    """Writes a line into the event log, with ``data`` beside it. Never raises."""
+    """Writes a line into the event log, with ``data`` beside it, at most 16 KB of JSON. Never raises."""
     _report("/events", {"level": level, "message": message, "data": data})
 
 
 def checkpoint(data: Any) -> None:
     """Keeps ``data`` for ``restore``, in place of what was kept before.
 
-    It outlives a crash and a restart of the agent, and is forgotten when the agent ends with exit code 0.
+    It outlives a crash and a restart of the agent, and is forgotten when the agent ends with exit code 0. It belongs to
+    the agent's name and the path of its script.
 
-    data: anything that JSON can hold, at most 1 MiB.
+    data: anything that JSON can hold, at most 1 MiB and 100,000 values.
 
     Raises TypeError when JSON cannot hold it, IronCageError when the server refuses it, ServerUnreachable.
     """
