@@ -174,11 +174,18 @@ export class TestRuntime {
     await until(async () => !(await isAnswered()), 'the server has closed its port')
   }
 
-  /** What the log tells of faults of our own. */
-  faults(): string[] {
+  /** All that is written of the log so far. */
+  log(): string {
     const folder = join(this.folder, 'logs')
     return readdirSync(folder)
-      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
+      .map((name) => readFileSync(join(folder, name), 'utf8'))
+      .join('')
+  }
+
+  /** What the log tells of faults of our own. */
+  faults(): string[] {
+    return this.log()
+      .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as { message: string; error?: unknown; type?: string })
       .filter(({ type, error }) => type === undefined && error !== undefined)
