@@ -116,7 +116,12 @@ class Broker:
         writing = bool(flags & _WRITING)
         path = call.path(at, folder)
         is_allowed = self._policy.may_open(path, writing)
+        is_there = os.path.lexists(path)
         call.go_on()
+        theirs = self._policy.counterpart(path)
+        if theirs is not None and not writing and not is_there:
+            # It looks into its home for what is in the user's.
+            path, is_allowed = theirs, self._policy.may_open(theirs, False)
         # Whoever looks for what is not there tries nothing that is forbidden.
         if not is_allowed and (os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path)))):
             self._reports.tell("write" if writing else "read", path, self._policy.is_enforced)

@@ -51,8 +51,10 @@ def _enter_strict(policy, channel):
     _fork_into_own_ids(channel)
     _view.isolate()
     size = policy.limits.get("file_mb", _MEMORY_MB)
-    _view.build(policy.read, policy.write, policy.home, policy.temporary, size)
+    _view.build(policy.read, policy.write, policy.temporary, size)
     _view.mask(policy.hide)
+    if policy.own_home.startswith(policy.temporary + "/"):
+        policy.make_own_home()
     return has_own_users
 
 

@@ -39,6 +39,8 @@ def launch(policy, body, report=None, ignored=None):
     ours, theirs = open_pair()
     if policy.level != "strict":
         os.mkdir(policy.temporary, 0o700)
+    if policy.is_enforced and policy.own_home != os.path.join("/tmp", ".iron-sandbox"):
+        policy.make_own_home()
     guard = policy.guard = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -83,7 +85,17 @@ class _Guard:
             self._pass_on()
             self._reports.flush()
         self._reports.flush(everything=True)
+        self._wait_for_init()
         return self._status
+
+    def _wait_for_init(self):
+        """With it ends everything that has process ids of its own; elsewhere those that ran away are not waited for."""
+        try:
+            while self._policy.level == "strict":
+                os.waitpid(-1, 0)
+            os.waitpid(self._child, 0)
+        except ChildProcessError:
+            pass
 
     def _timeout_ms(self):
         now = time.monotonic()

@@ -52,8 +52,7 @@ def _launch(policy, program, args, options):
     from ._launch import launch
 
     if "locks" in options:
-        # RLIMIT_LOCKS, which Python does not name. Inherited by all, the guard included.
-        resource.setrlimit(10, (options["locks"], options["locks"]))
+        _mark(options["locks"])
     report = options.get("report-fd")
     # Whoever holds the gate sends it when the program has said that it listens.
     ignored = [_signal.SIGUSR1] if "gate" in options else None
@@ -121,6 +120,14 @@ def _find(name):
         if os.path.isfile(path) and os.access(path, os.X_OK):
             return os.path.abspath(path)
     return None
+
+
+def _mark(locks):
+    """Inherited by all, the guard included. RLIMIT_LOCKS, which Python does not name."""
+    try:
+        resource.setrlimit(10, (locks, locks))
+    except ValueError:
+        pass  # Somebody has marked this process before: only root could change it.
 
 
 def _pass_gate(policy, program, args):

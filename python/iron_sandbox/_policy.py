@@ -28,6 +28,8 @@ _SETTINGS = (
 _DEVICES = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/shm".split()
 # Variables that name files a program reads.
 _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+# Where programs keep things below a home folder, when it is not where it usually is.
+_HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 
 
@@ -56,6 +58,11 @@ class Policy:
         # Of the program alone: a folder of its own, or the whole of an empty /tmp.
         folder = os.environ.get("TMPDIR") or "/tmp"
         self.temporary = "/tmp" if level == "strict" else os.path.join(folder, "iron-sandbox-" + os.urandom(8).hex())
+        # Programs keep things below their home folder, and the user's is closed: it has one in the first folder that it may
+        # write to, and finds there what it was granted of the user's.
+        work = next((path for path in self.write if not _is_below(self.home, [path])), self.temporary)
+        self.own_home = os.path.join(work, ".iron-sandbox")
+        self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
         self.write.append(self.temporary)
         # The process id outside; known when it is launched.
         self.guard = 0
@@ -65,10 +72,35 @@ class Policy:
         of the guard as the machine does."""
         own = dict(given, TMPDIR=self.temporary, IRON_SANDBOX_LEVEL=self.level, IRON_SANDBOX_PID=str(os.getpid()))
         own["IRON_SANDBOX_GUARD"] = str(self.guard)
+        if self.is_enforced:
+            own["HOME"] = self.own_home
+            # What the user has installed is found where it is.
+            own.setdefault("PYTHONUSERBASE", os.path.join(self.home, ".local"))
+            for name in _HOME_FOLDERS:
+                if not _is_below(own.get(name, ""), self.write):
+                    own.pop(name, None)
         if self.is_limited:
             name, option = RESOLVER_OPTIONS
             own[name] = option
         return own
+
+    def make_own_home(self):
+        """Makes the program's home folder. Raises OSError."""
+        os.makedirs(self.own_home, 0o700, exist_ok=True)
+        try:
+            with open(os.path.join(self.own_home, ".gitignore"), "x") as file:
+                file.write("*\n")
+        except FileExistsError:
+            pass
+        for path in self._granted:
+            link = self.own_home + path[len(self.home) :]
+            if not _is_below(link, self._granted) and not os.path.lexists(link) and not _is_below(self.own_home, [path]):
+                os.makedirs(os.path.dirname(link), exist_ok=True)
+                os.symlink(path, link)
+
+    def counterpart(self, path):
+        """The path in the user's home of one in the program's own; None for any other."""
+        return self.home + path[len(self.own_home) :] if _is_below(path, [self.own_home]) else None
 
     def may_connect(self, host, port):
         """May a limited network connect there? ``host``: a name or an address."""

@@ -33,11 +33,10 @@ def mask(paths):
             _restrict(path, _ATTR_RDONLY | _ATTR_NODEV)
 
 
-def build(read, write, home, temporary, size_mb):
+def build(read, write, temporary, size_mb):
     """Makes a root of these paths only, each where it is. Needs ``isolate`` and own process ids.
 
-    ``home``: a folder that is empty at first; ``temporary``: the folder for temporary files, which is empty too. Both are
-    in memory, at most ``size_mb`` each.
+    ``temporary``: the folder for temporary files, empty at first and in memory, at most ``size_mb``.
     """
     working = os.getcwd()
     read, write = ([path for path in paths if os.path.lexists(path)] for paths in (read, write))
@@ -45,19 +44,17 @@ def build(read, write, home, temporary, size_mb):
     os.mkdir(_BASE + _OLD)
     syscall("root of files", NR_PIVOT_ROOT, buffer(_BASE.encode() + b"\0"), buffer((_BASE + _OLD).encode() + b"\0"))
     os.chdir("/")
-    in_memory = "size=%dm,mode=" % size_mb
     _Root().make("/proc")
     mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
     root = _Root()
-    for path, mode in ((home, "700"), (temporary, "1777")):
-        root.make(path)
-        mount("cage", path, "tmpfs", _NOSUID | _NODEV, in_memory + mode)
+    root.make(temporary)
+    mount("cage", temporary, "tmpfs", _NOSUID | _NODEV, "size=%dm,mode=1777" % size_mb)
     _devices(root)
     writable = {path for path in write if not path.startswith("/dev/")}
     readable = {path for path in read if path != "/proc"} - writable
     # What is above comes first, so that it does not cover what is below.
     for path in sorted(readable | writable, key=lambda path: (path.count("/"), path)):
-        if path not in (home, temporary):
+        if path != temporary:
             root.show(path, path in writable)
     unmount(_OLD, _MNT_DETACH)
     os.rmdir(_OLD)

@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { resolve } from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
+import { launching } from '../../src/sandbox/cage.ts'
+import { python as launcher } from '../support/agent-parts.ts'
+import { freePort } from '../support/free-port.ts'
 import type { DialectName } from '../support/provider.ts'
 
 export interface ClientSpec {
@@ -167,6 +170,16 @@ export interface Outcome {
 const HANGS_MS = 60_000
 
 /** A running program. */
+/** With TEST_SANDBOX every client runs behind walls of that level, and reaches this port of this machine. */
+export const cagedPort = process.env.TEST_SANDBOX ? await freePort() : undefined
+
+function cageWords(): string[] {
+  const level = process.env.TEST_SANDBOX
+  if (!level) return []
+  const limited = level === 'strict' ? ['--connect', `127.0.0.1:${cagedPort}`] : []
+  return [launcher, ...launching(), '--level', level, '--read', root, ...limited, '--']
+}
+
 export class RunningProgram {
   /** Of its packages. */
   readonly versions: Readonly<Record<string, string>>
@@ -184,7 +197,9 @@ export class RunningProgram {
   /** Starts it in an environment that leads nowhere; each case brings its own. */
   static async start({ file, environment }: Program, variables: Record<string, string>): Promise<RunningProgram> {
     const interpreter = environment ? resolve(root, environment, 'bin/python') : process.execPath
-    const child = spawn(interpreter, [resolve(import.meta.dirname, 'clients', file)], { env: variables })
+    const command = [interpreter, resolve(import.meta.dirname, 'clients', file)]
+    const [program, ...words] = [...cageWords(), ...command]
+    const child = spawn(program!, words, { env: variables })
     let stderr = ''
     child.stderr.on('data', (chunk: Buffer) => {
       stderr = (stderr + chunk).slice(-4_000)

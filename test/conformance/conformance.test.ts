@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { agentEnvironment } from '../../src/agents/environment.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
-import { CLIENTS, type ClientSpec, type Extra, type Outcome, RunningProgram } from './clients.ts'
+import { CLIENTS, type ClientSpec, cagedPort, type Extra, type Outcome, RunningProgram } from './clients.ts'
 import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
 import { Table } from './table.ts'
 
@@ -39,6 +39,8 @@ const SERVERS_KEY = { openai: 'sk-of-the-server', anthropic: 'sk-ant-of-the-serv
 /** Names as each dialect has them, of no model. */
 const UNHEARD_OF = { openai: 'gpt-0-unheard-of', anthropic: 'claude-0-unheard-of' }
 const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5' }
+
+const atPort = cagedPort === undefined ? {} : { server: { port: cagedPort } }
 
 /** Ten tokens in and five out cost 75,000 nanodollars; ten embedded ones 2,500. */
 const PRICES = {
@@ -120,14 +122,14 @@ class Stage {
   }
 
   static async open(spec: ClientSpec, options: RuntimeOptions = {}): Promise<Stage> {
-    const cage = await openTestRuntime({ prices: PRICES, ...options })
+    const cage = await openTestRuntime({ prices: PRICES, ...atPort, ...options })
     const agent = cage.addAgent()
     return new Stage(cage, agent.id, spec, await programOf(spec), environmentOf(cage.url, agent.token))
   }
 
   /** Without a supervisor: an API token as the key, at an address that anybody may know. */
   static async openUnsupervised(spec: ClientSpec): Promise<Stage> {
-    const cage = await openTestRuntime({ prices: PRICES })
+    const cage = await openTestRuntime({ prices: PRICES, ...atPort })
     const { access_token } = await cage.login()
     const made = (await cage.post('/api/tokens', { name: 'notebook', budget_usd: '1' }, access_token)).json()
     const openai = `${cage.url}/gateway/openai/v1`

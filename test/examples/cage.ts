@@ -89,7 +89,7 @@ export class Cage implements AsyncDisposable {
     stdin = '',
     onOutput?: (soFar: string) => Promise<boolean>,
   ): Promise<Ended> {
-    const env = { PATH: process.env.PATH, HOME: this.#folder, LANG: 'C.UTF-8', ...KEYS, ...SILENT, ...more }
+    const env = { PATH: process.env.PATH, HOME: this.#folder, LANG: 'C.UTF-8', ...KEYS, ...SILENT, ...CAGED, ...more }
     const args = [join(root, 'bin/iron-cage.cjs'), ...words]
     return new Promise((done, fail) => {
       const child = execFile(process.execPath, args, { cwd: this.#folder, env, maxBuffer: 1e8 }, (_error, out, err) => {
@@ -126,6 +126,9 @@ const SILENT = {
   ANONYMIZED_TELEMETRY: 'False',
   LANGSMITH_TRACING: 'false',
 }
+
+/** With TEST_SANDBOX at that level instead of the default. */
+const CAGED: Record<string, string> = process.env.TEST_SANDBOX ? { IRON_CAGE_SANDBOX: process.env.TEST_SANDBOX } : {}
 
 interface Ended {
   code: number | null

@@ -59,6 +59,13 @@ def wait_until(question, seconds=20):
     raise AssertionError("it never came true")
 
 
+def is_program(pid):
+    try:
+        return Path("/proc/%d/cmdline" % pid).read_bytes().startswith(b"sleep\0")
+    except OSError:
+        return False
+
+
 @unittest.skipUnless(sys.platform == "linux", "walls are Linux's")
 class Cage(unittest.TestCase):
     def setUp(self):
@@ -162,8 +169,11 @@ class Programs(Cage):
             seconds = "700.%d%02d" % (os.getpid(), turn)
             words = ["--write", self.work, "--hide", self.work + "/hidden"]
             process = launch(LEVELS[turn % 3], "sleep", seconds, words=words, stderr=subprocess.DEVNULL)
-            # From before the first fork to after the last.
-            time.sleep(turn * 0.006)
+            # From before the first fork to after the last; then when the program runs.
+            if turn < 18:
+                time.sleep(turn * 0.008)
+            else:
+                wait_until(lambda: any(is_program(pid) for pid in stage.leftovers(seconds)))
             process.kill()
             process.wait()
             wait_until(lambda: not stage.leftovers(seconds))
@@ -179,6 +189,30 @@ class Programs(Cage):
             code, out, err = captured(level, *script("import tempfile; print(tempfile.mkdtemp())"))
             self.assertEqual(code, 0, err)
             self.assertFalse(Path(out.strip()).exists())
+
+    def test_a_program_has_a_home_of_its_own_with_what_it_was_granted_of_the_users(self):
+        home = Path(self.work, "home")
+        (home / ".models").mkdir(parents=True)
+        (home / ".models" / "one").write_text("text")
+        (home / "secret").write_text("hush")
+        work = Path(self.work, "work")
+        work.mkdir()
+        text = (
+            "import os; home = os.path.expanduser('~'); print(home); os.makedirs(home + '/.local/share/x', exist_ok=True)\n"
+            "print(open(home + '/.models/one').read(), os.path.exists(home + '/secret'))\n"
+            "try: open(home + '/secret')\n"
+            "except OSError as error: print(error.errno)"
+        )
+        for level in CONFINED:
+            options = {"env": {**os.environ, "HOME": str(home)}, "capture_output": True, "text": True}
+            # The first is where it works.
+            code = "import os, sys, json, iron_sandbox; done = iron_sandbox.run([sys.executable, '-c', sys.argv[1]], level=%r, read=[os.environ['HOME'] + '/.models'], write=[sys.argv[2]], capture_output=True, text=True); print(json.dumps([done.stdout, done.stderr, done.denied]))" % level
+            options["env"]["PYTHONPATH"] = str(PYTHON)
+            done = subprocess.run([sys.executable, "-c", code, text, str(work)], **options)
+            out, err, denied = json.loads(done.stdout)
+            self.assertEqual(out.splitlines(), [str(work / ".iron-sandbox"), "text False", "2"], err)
+            self.assertIn(str(home / "secret"), [attempt["target"] for attempt in denied])
+            self.assertTrue((work / ".iron-sandbox" / ".local" / "share" / "x").is_dir())
 
     def test_what_python_programs_use_works(self):
         works = (
