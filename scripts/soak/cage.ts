@@ -76,6 +76,16 @@ export class Cage {
     return this.#server!.pid!
   }
 
+  /** http://127.0.0.1:port */
+  get url(): string {
+    return this.#url
+  }
+
+  /** The client's API token. */
+  get callToken(): string {
+    return this.#callToken
+  }
+
   /** kill -9; resolves when the process is gone. */
   async kill(): Promise<void> {
     const server = this.#server

@@ -12,11 +12,22 @@ export function parseBody(bytes: Buffer): JsonObject {
   const text = bytes.toString('utf8')
   let value: unknown
   try {
-    // Numbers too long for a double keep their digits.
-    value = LONG_NUMBER.test(text) ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
+    value = parseJson(text, LONG_NUMBER.test(text))
   } catch (error) {
-    throw new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
+    throw notJson(error)
   }
+  return requireBody(value)
+}
+
+/** JSON of any kind. `hasLongNumbers`: numbers too long for a double keep their digits. Throws SyntaxError. */
+export const parseJson = (text: string, hasLongNumbers: boolean): unknown =>
+  hasLongNumbers ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
+
+export const notJson = (error: unknown): CageError =>
+  new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
+
+/** Throws CageError `bad_request` for what is no object, or nested too deeply. */
+export function requireBody(value: unknown): JsonObject {
   if (!isObject(value)) throw new CageError('bad_request', "the request's body is not a JSON object")
   if (isTooDeep(value)) throw new CageError('bad_request', "the request's body is nested too deeply")
   return value

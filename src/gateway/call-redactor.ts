@@ -4,6 +4,7 @@
  */
 import type { Redactions, TextPlace } from '../dialects/dialect.ts'
 import type { Json } from '../dialects/json.ts'
+import { writeLargeJson } from '../dialects/large-json.ts'
 import { type Fields, type Leaf, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
@@ -14,12 +15,22 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
+import { RedactAhead, type TextRedactor } from './redact-large.ts'
 import { Series } from './series.ts'
 
 export interface RedactionParts {
   redactor: Redactor
   incidents: Incidents
 }
+
+/** What of them a walk over texts needs. */
+export interface WalkParts {
+  redactor: TextRedactor
+  incidents: Pick<Incidents, 'recordAll' | 'newInRequest'>
+}
+
+/** For a walk that only collects: nothing was found yet. */
+export const NO_INCIDENTS: WalkParts['incidents'] = { recordAll: () => undefined, newInRequest: () => [] }
 
 /** Whose reply it is. `id` is null for what is no metered call. */
 export interface RedactedCall {
@@ -35,7 +46,7 @@ interface Channel {
 export class CallRedactor implements Redactions {
   /** Findings so far. */
   count = 0
-  readonly #parts: RedactionParts
+  readonly #parts: WalkParts
   readonly #call: RedactedCall
   readonly #channels = new Map<string, Channel>()
   /** What has left of each channel. */
@@ -47,7 +58,7 @@ export class CallRedactor implements Redactions {
   readonly #found = new Map<TextPlace, Findings>()
   #hasReported = false
 
-  constructor(parts: RedactionParts, call: RedactedCall) {
+  constructor(parts: WalkParts, call: RedactedCall) {
     this.#parts = parts
     this.#call = call
   }
@@ -63,14 +74,32 @@ export class CallRedactor implements Redactions {
     return this.reply(text, value, fields)
   }
 
-  /** The same for one that was parsed to `value` already. */
-  reply(text: string, value: Json, fields: Fields): string {
-    const walk = new TextWalk(fields, {
+  /** A large reply with every text redacted, written anew; nobody waits for it. */
+  async largeReply(value: Json, fields: Fields): Promise<Buffer> {
+    const ahead = new RedactAhead(this.#parts.redactor)
+    const collector = new CallRedactor({ redactor: ahead, incidents: NO_INCIDENTS }, this.#call)
+    failClosed(() => collector.#walk(fields).change(value))
+    await ahead.work().catch((error) => failClosed(() => raise(error)))
+    const answering = new CallRedactor({ ...this.#parts, redactor: ahead }, this.#call)
+    const safe = failClosed(() => answering.#walk(fields).change(value))
+    this.count += answering.count
+    for (const type of answering.#blocked) this.#blocked.add(type)
+    answering.report()
+    return writeLargeJson(safe)
+  }
+
+  #walk(fields: Fields): TextWalk {
+    return new TextWalk(fields, {
       text: (text, { kind, place, label }) =>
         kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
       joined: (parts, place) => this.joined(parts, place),
       tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
     })
+  }
+
+  /** The same for one that was parsed to `value` already. */
+  reply(text: string, value: Json, fields: Fields): string {
+    const walk = this.#walk(fields)
     return failClosed(() => {
       const safe = walk.change(value)
       // A name that is there twice was read once.
@@ -247,6 +276,10 @@ const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 /** No key is longer. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000
+
+function raise(error: unknown): never {
+  throw error
+}
 
 export function failClosed<T>(redact: () => T, what = 'the reply'): T {
   try {

@@ -35,6 +35,8 @@ export interface LlmCall {
   headers: Record<string, string>
   sentKey: SentKey
   body: JsonObject
+  /** The body is large: it is read and written in slices (`dialects/large-json.ts`). */
+  isLarge: boolean
   /** Most tokens of one answer; null when the client did not say. */
   maxOutputTokens: number | null
   /** The most tokens that the provider allows for this call, when it refused a limit of ours and named it. */

@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
-import { parseBody } from '../dialects/json.ts'
+import { LARGE_BYTES, Pace, parseAnyBody } from '../dialects/large-json.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
 import { SECRETS_ONLY } from '../redaction/policy.ts'
@@ -22,6 +22,7 @@ import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { Provider } from './provider.ts'
 import { type Asking, chooseKey } from './provider-key.ts'
+import { redactText } from './redact-large.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
@@ -107,7 +108,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   if (request.method === 'HEAD') return client.send(200, {}, '')
   const route = dialect.route(request.method ?? '', pathOf(path))
   if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
-  const body = withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
+  const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
   const headers = passedOn(request, dialect)
@@ -120,7 +121,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
     path: dialect.pathPrefix + path,
     headers,
     format: route,
-    ...readCall(route, body),
+    ...(await readCall(route, body)),
   }
   using _place = exchange.call.stream ? streams.take() : undefined
   await runCall(parts, exchange.call, client)
@@ -151,9 +152,12 @@ const unpriced = (method: string, provider: Provider, path: string): CageError =
     hint: 'a route that costs money nobody can count would be a hole in the budget',
   })
 
-function readCall(format: Format, bytes: Buffer): Pick<LlmCall, 'body'> & ReturnType<Format['readCall']> {
-  const body = parseBody(bytes)
-  return { body, ...format.readCall(body) }
+async function readCall(
+  format: Format,
+  bytes: Buffer,
+): Promise<Pick<LlmCall, 'body' | 'isLarge'> & ReturnType<Format['readCall']>> {
+  const body = await parseAnyBody(bytes)
+  return { body, isLarge: bytes.length >= LARGE_BYTES, ...format.readCall(body) }
 }
 
 /**
@@ -190,13 +194,25 @@ function withoutTokenParameters(pathAndQuery: string): string {
 }
 
 /** Whatever the policy's scope: what opens our own doors is sent to nobody. What is put in its place is as good in JSON. */
-function withoutTokens(body: Buffer, { agentId }: Caller, { incidents }: RoadParts): Buffer {
-  const text = body.toString('latin1')
-  if (!holdsPlainToken(text)) return body
-  const { text: safe, findings } = OWN_TOKENS.redact(text)
+async function withoutTokens(body: Buffer, { agentId }: Caller, { incidents }: RoadParts): Promise<Buffer> {
+  if (!(await holdsTokens(body))) return body
+  const { text, findings } = await redactText(OWN_TOKENS, body.toString('latin1'))
   incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
-  return Buffer.from(safe, 'latin1')
+  return Buffer.from(text, 'latin1')
 }
+
+async function holdsTokens(body: Buffer): Promise<boolean> {
+  const pace = new Pace()
+  for (let from = 0; from < body.length; from += LOOK_BYTES) {
+    if (holdsPlainToken(body.toString('latin1', from, from + LOOK_BYTES + LOOK_OVERLAP))) return true
+    await pace.rest()
+  }
+  return false
+}
+
+/** So much of a body is looked at in one go, and so much again with what follows: longer than any token. */
+const LOOK_BYTES = 256 * 1024
+const LOOK_OVERLAP = 256
 
 const OWN_TOKENS = new Redactor(SECRETS_ONLY)
 
@@ -206,7 +222,7 @@ async function runService(
   request: IncomingMessage,
   client: Client,
 ): Promise<void> {
-  const body = withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
+  const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const reply = await runServiceCall(parts, {
     caller,
     service: name,

@@ -10,6 +10,7 @@ import { appliedRates, costOf, isExact, knownPart, type Prices } from '../budget
 import type { Clock } from '../clock.ts'
 import { withoutImages } from '../dialects/demands.ts'
 import type { ReportedUsage, StreamReader, Usage } from '../dialects/dialect.ts'
+import { writeLargeJson } from '../dialects/large-json.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { Clean } from '../state/clean.ts'
@@ -51,7 +52,7 @@ interface Failure {
 export class OpenCall {
   readonly call: LlmCall
   /** The body to send, with usage asked for and output limited. */
-  readonly body: string
+  readonly body: string | Buffer
   /** True from the moment in which the provider may have got the request: from then on it may cost money. */
   wasSent = false
   /** How long it waited because the provider asked for it, in ms. */
@@ -76,7 +77,7 @@ export class OpenCall {
     const { format, provider } = call
     const { agentId, runId } = call.caller
     const price = limited(await parts.prices.get(provider.name, call.model), call)
-    const unclamped = JSON.stringify(format.prepare(call.body, call.stream, null, null))
+    const unclamped = await writeBody(call, null, null)
     const bound = await boundCall(
       price,
       {
@@ -104,7 +105,7 @@ export class OpenCall {
     )
     const { clampTo, toolUses } = bound
     const isAsSent = clampTo === null && toolUses === null
-    const body = isAsSent ? unclamped : JSON.stringify(format.prepare(call.body, call.stream, clampTo, toolUses))
+    const body = isAsSent ? unclamped : await writeBody(call, clampTo, toolUses)
     const open = new OpenCall(parts, call, price, hold, body, bound, startedAt)
     if (clampTo !== null) open.#recordClamp(clampTo)
     return open
@@ -115,7 +116,7 @@ export class OpenCall {
     call: LlmCall,
     price: Price,
     hold: Hold,
-    body: string,
+    body: string | Buffer,
     bound: Bound,
     startedAt: number,
   ) {
@@ -183,8 +184,9 @@ export class OpenCall {
 
   /** What was read, when the provider did not say, or not for the last time: what cannot be counted is taken for the most. */
   async #unsaidInput(reported: ReportedUsage | undefined): Promise<number> {
-    const { body, model, demands } = this.call
-    if (demands.serverTools || (demands.isInputUnseen && !reported)) return this.#bound.inputTokens
+    const { body, model, demands, isLarge } = this.call
+    // To count the tokens of so much would hold up everybody.
+    if (demands.serverTools || ((demands.isInputUnseen || isLarge) && !reported)) return this.#bound.inputTokens
     return (
       reported?.usage.input ?? (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
     )
@@ -359,6 +361,16 @@ export class OpenCall {
   #elapsedMs(): number {
     return Math.round(this.#parts.clock.monotonic() - this.#startedAt)
   }
+}
+
+/** The body to send. */
+function writeBody(
+  { format, body, stream, isLarge }: LlmCall,
+  clampTo: number | null,
+  toolUses: number | null,
+): string | Promise<Buffer> {
+  const prepared = format.prepare(body, stream, clampTo, toolUses)
+  return isLarge ? writeLargeJson(prepared) : JSON.stringify(prepared)
 }
 
 /** A price with what the provider has said of this very call. */

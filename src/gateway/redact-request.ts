@@ -10,8 +10,9 @@ import { Findings } from '../redaction/findings.ts'
 import { redactJoined } from '../redaction/joined.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { LlmCall } from './call.ts'
-import { failClosed, type RedactedCall, type RedactionParts } from './call-redactor.ts'
+import { failClosed, NO_INCIDENTS, type RedactedCall, type RedactionParts, type WalkParts } from './call-redactor.ts'
 import type { Provider } from './provider.ts'
+import { RedactAhead } from './redact-large.ts'
 
 /** The part of a request that its client wrote. */
 export interface Outgoing {
@@ -22,14 +23,28 @@ export interface Outgoing {
 }
 
 /** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
-export function redactRequest(parts: RedactionParts, call: LlmCall): LlmCall {
-  const { path, headers, body } = redactOutgoing(parts, call, call.provider, call)
+export async function redactRequest(parts: RedactionParts, call: LlmCall): Promise<LlmCall> {
+  const { path, headers, body } = await redactOutgoing(parts, call, call.provider, call, call.isLarge)
   return { ...call, path, headers, body: body! }
 }
 
-/** The same for what is no metered call. */
-export function redactOutgoing(
-  { redactor, incidents }: RedactionParts,
+/** The same for what is no metered call. `isLarge`: in slices, so that nobody else waits. */
+export async function redactOutgoing(
+  parts: WalkParts,
+  call: RedactedCall,
+  provider: Provider,
+  outgoing: Outgoing,
+  isLarge: boolean,
+): Promise<Outgoing> {
+  if (!isLarge) return redactNow(parts, call, provider, outgoing)
+  const redactor = new RedactAhead(parts.redactor)
+  redactNow({ redactor, incidents: NO_INCIDENTS }, call, provider, outgoing)
+  await redactor.work()
+  return redactNow({ ...parts, redactor }, call, provider, outgoing)
+}
+
+function redactNow(
+  { redactor, incidents }: WalkParts,
   { id: callId, caller: { agentId } }: RedactedCall,
   { dialect }: Provider,
   { path, headers, body }: Outgoing,

@@ -2,6 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { isObject, isTooDeep, type JsonObject } from '../dialects/json.ts'
+import { parseLargeJson, TooManyParts } from '../dialects/large-json.ts'
 import { CageError } from '../errors.ts'
 import type { AnswerBody } from './answer-body.ts'
 import { asUpstreamError } from './upstream.ts'
@@ -28,12 +29,31 @@ export function parseReply(text: string, provider: string): JsonObject {
   try {
     reply = JSON.parse(text)
   } catch (error) {
-    throw new CageError('provider_reply_invalid', `the reply of ${provider} is not JSON`, { cause: error })
+    throw replyInvalid(provider, 'is not JSON', error)
   }
-  if (isTooDeep(reply)) throw new CageError('provider_reply_invalid', `the reply of ${provider} is nested too deeply`)
-  if (isObject(reply)) return reply
-  throw new CageError('provider_reply_invalid', `the reply of ${provider} is not a JSON object`)
+  return requireReply(reply, provider)
 }
+
+/** The same for a large one, in slices. */
+export async function parseLargeReply(bytes: Buffer, provider: string): Promise<JsonObject> {
+  const reply = await parseLargeJson(bytes, true).catch((error) => {
+    throw replyInvalid(
+      provider,
+      error instanceof TooManyParts ? 'has more parts than any answer' : 'is not JSON',
+      error,
+    )
+  })
+  return requireReply(reply, provider)
+}
+
+function requireReply(reply: unknown, provider: string): JsonObject {
+  if (isTooDeep(reply)) throw replyInvalid(provider, 'is nested too deeply')
+  if (isObject(reply)) return reply
+  throw replyInvalid(provider, 'is not a JSON object')
+}
+
+const replyInvalid = (provider: string, what: string, cause?: unknown): CageError =>
+  new CageError('provider_reply_invalid', `the reply of ${provider} ${what}`, { cause })
 
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
   headers['content-type']?.startsWith('text/event-stream') ?? false

@@ -4,6 +4,7 @@
  */
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
+import { LARGE_BYTES } from '../dialects/large-json.ts'
 import type { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -11,7 +12,7 @@ import type { Client } from './client.ts'
 import { type MoneyParts, OpenCall } from './open-call.ts'
 import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
-import { isStream, parseReply, passedHeaders, readAll } from './reply.ts'
+import { isStream, parseLargeReply, parseReply, passedHeaders, readAll } from './reply.ts'
 import { type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
@@ -23,7 +24,7 @@ export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
-  const safe = redactRequest(parts, call) //                           when the policy covers requests
+  const safe = await redactRequest(parts, call) //                     when the policy covers requests
   await withOtherModels(parts, safe, (one, hasNext) =>
     withFurtherAttempts(one, client.signal, (again, further) =>
       passCall(parts, again, client, { ...further, hasNext }),
@@ -75,10 +76,12 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
   const text = bytes.toString('utf8')
-  const reply = parseReply(text, provider.name)
+  const isLarge = bytes.length >= LARGE_BYTES
+  const reply = isLarge ? await parseLargeReply(bytes, provider.name) : parseReply(text, provider.name)
   await open.charge(format.usageOf(reply), text, sent.status)
   const headers = headersOf(open, sent, redactor)
-  const safe = redactor.reply(text, reply, provider.dialect.fields)
+  const { fields } = provider.dialect
+  const safe = isLarge ? await redactor.largeReply(reply, fields) : redactor.reply(text, reply, fields)
   redactor.report()
   redactor.requireUnblocked()
   await open.completed(sent.status, redactor.count)

@@ -1,5 +1,5 @@
 /** Routes that cost nothing: lists of models, counting tokens, what the provider has stored. Redacted as calls are. */
-import { parseBody } from '../dialects/json.ts'
+import { LARGE_BYTES, parseAnyBody, writeLargeJson } from '../dialects/large-json.ts'
 import { CageError } from '../errors.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
@@ -21,16 +21,18 @@ export async function proxyUnmetered(
 ): Promise<void> {
   const { provider, caller } = asking
   // A response is cancelled and deleted without a word.
-  const body = bytes.length > 0 ? parseBody(bytes) : undefined
+  const body = bytes.length > 0 ? await parseAnyBody(bytes) : undefined
   const call = { id: null, caller }
-  const safe = redactOutgoing(parts, call, provider, { path, headers, body })
+  const isLarge = bytes.length >= LARGE_BYTES
+  const safe = await redactOutgoing(parts, call, provider, { path, headers, body }, isLarge)
+  const sent = safe.body && (isLarge ? await writeLargeJson(safe.body) : JSON.stringify(safe.body))
   const answer = await sendWithKey(parts, asking, (key) =>
     parts.upstream.send({
       provider,
       headers: { ...safe.headers, ...key },
       method: method as Attempt['method'],
       path: provider.dialect.pathPrefix + safe.path,
-      body: safe.body && JSON.stringify(safe.body),
+      body: sent,
       signal: client.signal,
     }),
   )

@@ -25,7 +25,7 @@ export interface Attempt {
   /** Below the base URL, with query. */
   path: string
   headers: Record<string, string>
-  body: string | undefined
+  body: string | Buffer | undefined
   signal: AbortSignal
 }
 

@@ -19,6 +19,21 @@ export class Findings {
     return this.counts.size === 0
   }
 
+  /** How many there were. */
+  get total(): number {
+    let total = 0
+    for (const count of this.counts.values()) total += count
+    return total
+  }
+
+  /** Adds those of another text. */
+  merge({ counts, kept }: Findings): void {
+    this.add(kept)
+    const keptOf = new Map<PiiType, number>()
+    for (const { type } of kept) keptOf.set(type, (keptOf.get(type) ?? 0) + 1)
+    for (const [type, count] of counts) this.counts.set(type, this.counts.get(type)! + count - keptOf.get(type)!)
+  }
+
   add(findings: Iterable<Finding>): void {
     for (const finding of findings) {
       const count = this.counts.get(finding.type) ?? 0

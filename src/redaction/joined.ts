@@ -7,7 +7,7 @@ import type { Redactor } from './redactor.ts'
  * nothing does. What is within one part stays.
  */
 export function redactJoined(
-  redactor: Redactor,
+  redactor: Pick<Redactor, 'redact'>,
   parts: readonly string[],
 ): { parts: string[]; findings: Finding[] } | undefined {
   const borders: number[] = []
@@ -17,12 +17,31 @@ export function redactJoined(
     borders.push(length)
   }
   const { findings } = redactor.redact(parts.join(''))
-  const crossing = findings.filter(({ start, end }) => borders.some((border) => start < border && border < end))
+  const crossing = findings.filter(({ start, end }) => {
+    const next = firstAbove(borders, start)
+    return next < borders.length && borders[next]! < end
+  })
   if (crossing.length === 0) return undefined
+  const [starts, ends] = [crossing.map(({ start }) => start), crossing.map(({ end }) => end)]
   return {
     findings: crossing,
-    parts: parts.map((part, index) => without(crossing, part, borders[index]! - part.length)),
+    parts: parts.map((part, index) => {
+      const from = borders[index]! - part.length
+      const first = firstAbove(ends, from)
+      return without(crossing.slice(first, firstAbove(starts, from + part.length - 1)), part, from)
+    }),
   }
+}
+
+/** Where in an ascending list the first number above another stands. */
+function firstAbove(numbers: readonly number[], than: number): number {
+  let [low, high] = [0, numbers.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (numbers[middle]! > than) high = middle
+    else low = middle + 1
+  }
+  return low
 }
 
 /** A part, which begins at `from`, without these findings. */
