@@ -1,0 +1,57 @@
+/** Large requests and replies go the same way as small ones, in slices. */
+import { expect, test } from 'vitest'
+import { answer, sends } from '../support/provider.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+
+const LONG = 'Grüße \\ "漢字" 🎉 '.repeat(60_000)
+const scope = ['replies', 'tool_arguments', 'logs', 'requests']
+
+test('a large request is sent as its client wrote it', async () => {
+  const cage = await openTestRuntime()
+  const body = {
+    model: 'penny',
+    max_tokens: 4,
+    seed: 1,
+    messages: [{ role: 'user', content: LONG }],
+    'x y': [1.5, null],
+  }
+  expect((await cage.addAgent().chat(JSON.stringify(body))).status).toBe(200)
+  expect(cage.provider.requests[0]!.body === JSON.stringify(body)).toBe(true)
+})
+
+test('what the policy takes out of a large request is taken out', async () => {
+  const cage = await openTestRuntime({ safety: { scope } })
+  const people = Array.from({ length: 20_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
+  const messages = [{ role: 'user', content: `${LONG}${people}` }]
+  expect((await cage.addAgent().chat({ messages })).status).toBe(200)
+  const [sent] = JSON.parse(cage.provider.requests[0]!.body).messages
+  expect(sent.content === LONG + Array(20_000).fill('[EMAIL_REDACTED]').join(' ')).toBe(true)
+  expect(cage.of('pii.found')).toMatchObject([{ data: { place: 'request', count: 20_000 } }])
+})
+
+test.each(['redact', 'warn', 'block'])('a large reply is redacted like a small one (%s)', async (mode) => {
+  const cage = await openTestRuntime({ safety: { mode } })
+  const people = Array.from({ length: 1_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
+  cage.provider.does(answer({ text: LONG + people }))
+  const reply = await cage.addAgent().chat()
+  const events = cage.of('pii.found')
+  expect(events).toMatchObject([{ data: { action: mode, count: 1_000 } }])
+  if (mode === 'block') return expect(reply.status).toBe(422)
+  const { choices } = reply.json() as { choices: { message: { content: string } }[] }
+  const shown = mode === 'warn' ? people : Array(1_000).fill('[EMAIL_REDACTED]').join(' ')
+  expect(choices[0]!.message.content === LONG + shown).toBe(true)
+  expect(reply.headers['x-iron-cage-redactions']).toBe('1000')
+})
+
+test('what has more parts than any call is refused before it is held or sent, and such a reply is none', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const parts = `[${Array(300_000).fill('[]').join()}]`
+  const refused = await agent.chat(`{"model":"penny","max_tokens":4,"messages":${parts}}`)
+  expect([refused.status, (refused.json().error as { code: string }).code]).toEqual([413, 'body_too_large'])
+  expect(cage.provider.requests).toEqual([])
+  expect(cage.rows()).toEqual([])
+  cage.provider.does(sends(200, { 'content-type': 'application/json' }, `{"choices":${parts}}`))
+  const none = await agent.chat()
+  expect([none.status, (none.json().error as { code: string }).code]).toEqual([502, 'provider_reply_invalid'])
+})
