@@ -172,9 +172,13 @@ class _Guard:
 
 
 def _remove(folder):
-    from shutil import rmtree
+    try:
+        os.rmdir(folder)
+    except OSError:
+        # Loaded for those that leave something behind.
+        from shutil import rmtree
 
-    rmtree(folder, ignore_errors=True)
+        rmtree(folder, ignore_errors=True)
 
 
 def _end_like(status):

@@ -18,6 +18,7 @@ import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
+import { describeSandbox } from './start-block.ts'
 import type { SnapshotAnswer } from './status.ts'
 import type { Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
@@ -54,6 +55,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
         ['Script', script],
         ['Agent', id],
         ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
+        ['Sandbox', started.agent.sandbox && describeSandbox(started.agent.sandbox)],
         ['Dashboard', dashboardLink],
       ]),
     )

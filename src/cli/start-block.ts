@@ -58,12 +58,17 @@ const SANDBOX: Record<SandboxView['level'], string> = {
   strict: 'strict: own files, processes and network',
 }
 
-/** How far the agent is kept from the machine, and what it may write to. */
+/** How far an agent is kept from the machine. */
+export function describeSandbox({ level, limited, why }: SandboxView): string {
+  const network = level !== 'standard' ? '' : limited ? ', network limited to what is listed' : ', network observed'
+  return `${SANDBOX[level]}${network}${why ? ` (${why})` : ''}`
+}
+
+/** What an agent may do to the machine, and what it may write to. */
 function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   if (!sandbox) return []
-  const { level, limited, why } = sandbox.view
-  const network = level !== 'standard' ? '' : limited ? ', network limited to what is listed' : ', network observed'
-  const lines: TreeEntry[] = [['Sandbox', `${SANDBOX[level]}${network}${why ? ` (${why})` : ''}`]]
+  const { level } = sandbox.view
+  const lines: TreeEntry[] = [['Sandbox', describeSandbox(sandbox.view)]]
   if (level === 'standard' || level === 'strict') {
     lines.push(['Writes', [...sandbox.writes, 'temporary files of its own'].join(', ')])
   }
