@@ -31,10 +31,7 @@ export async function relayStream(
 ): Promise<void> {
   try {
     for await (const frame of readFrames(answer, provider)) {
-      const { event } = frame
-      const frames = reader.read(
-        event === null ? frame : { ...frame, event: redactor.next('event', event, EVENT_NAME) },
-      )
+      const frames = reader.read(frame).map((one) => withSafeName(one, redactor))
       redactor.requireUnblocked()
       if (reader.isFinished) await beforeLast()
       if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
@@ -46,6 +43,9 @@ export async function relayStream(
     else answer.body.drop()
   }
 }
+
+const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>
+  frame.event === null ? frame : { ...frame, event: redactor.next('event', frame.event, EVENT_NAME) }
 
 const EVENT_NAME = { kind: 'word', place: 'reply', label: undefined } as const
 
