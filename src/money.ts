@@ -18,23 +18,42 @@ export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
 
 export const NANOS_PER_USD = 1_000_000_000
 
+const BIG_NANOS_PER_USD = BigInt(NANOS_PER_USD)
+
+/** What a person may type. */
 const MAX_NANOS = 9_000_000 * NANOS_PER_USD
 
-/** Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". */
-export function toUsd(nanos: Nanodollars): Usd {
-  const absolute = Math.abs(nanos)
-  const whole = Math.floor(absolute / NANOS_PER_USD)
-  const fraction = String(absolute % NANOS_PER_USD)
-    .padStart(9, '0')
-    .replace(/0+$/, '')
-  return `${nanos < 0 ? '-' : ''}${whole}${fraction && `.${fraction}`}`
+/**
+ * Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". Also what is beyond a safe integer:
+ * clients ask for calls that would cost millions.
+ */
+export function toUsd(nanos: Nanodollars | bigint): Usd {
+  if (typeof nanos === 'number' && Number.isSafeInteger(nanos)) {
+    const absolute = Math.abs(nanos)
+    return asUsd(nanos < 0, Math.floor(absolute / NANOS_PER_USD), absolute % NANOS_PER_USD)
+  }
+  const exact = BigInt(nanos)
+  const absolute = exact < 0n ? -exact : exact
+  return asUsd(exact < 0n, absolute / BIG_NANOS_PER_USD, absolute % BIG_NANOS_PER_USD)
 }
 
-/** Parses a decimal string that this program wrote. Throws RangeError on anything else. */
+function asUsd(isNegative: boolean, whole: number | bigint, fraction: number | bigint): Usd {
+  const digits = String(fraction).padStart(9, '0').replace(/0+$/, '')
+  return `${isNegative ? '-' : ''}${whole}${digits && `.${digits}`}`
+}
+
+/** Parses a decimal string that this program wrote; the nearest number above 9 million dollars. Throws RangeError on anything else. */
 export function fromUsd(usd: Usd): Nanodollars {
   const match = /^(-?)(\d{1,7})(?:\.(\d{1,9}))?$/.exec(usd)
-  if (!match) throw new RangeError(`not an amount of US dollars: "${usd}"`)
+  if (!match) return Number(bigFromUsd(usd))
   const nanos = Number(match[2]) * NANOS_PER_USD + Number((match[3] ?? '').padEnd(9, '0'))
+  return match[1] ? -nanos : nanos
+}
+
+function bigFromUsd(usd: Usd): bigint {
+  const match = /^(-?)(\d{1,30})(?:\.(\d{1,9}))?$/.exec(usd)
+  if (!match) throw new RangeError(`not an amount of US dollars: "${usd}"`)
+  const nanos = BigInt(match[2]!) * BIG_NANOS_PER_USD + BigInt((match[3] ?? '').padEnd(9, '0'))
   return match[1] ? -nanos : nanos
 }
 
@@ -49,8 +68,12 @@ export function parseAmount(text: string): Nanodollars | undefined {
   return nanos <= MAX_NANOS ? nanos : undefined
 }
 
-/** A sum that is full at nine million dollars stays there: what counts money must never be stopped by it. */
-export const addUsd = (a: Usd, b: Usd): Usd => toUsd(Math.max(-MAX_NANOS, Math.min(MAX_NANOS, fromUsd(a) + fromUsd(b))))
+/** Adds exactly, whatever the sum. */
+export function addUsd(a: Usd, b: Usd): Usd {
+  const [left, right] = [fromUsd(a), fromUsd(b)]
+  const isExact = [left, right, left + right].every(Number.isSafeInteger)
+  return toUsd(isExact ? left + right : bigFromUsd(a) + bigFromUsd(b))
+}
 
 /** For people: two decimals from a dollar up and for whole cents, else three digits: "$5.29", "$0.23", "$0.0235", "$0.000137". */
 export function showUsd(usd: Usd): string {

@@ -39,10 +39,18 @@ describe('money', () => {
     expect(toUsd(pairs)).toBe('0.1375')
   })
 
-  test('beyond nine million dollars stays there: a counter that is full must not stop what it counts', () => {
-    expect(addUsd('9000000', '9000000')).toBe('9000000')
-    expect(addUsd('-9000000', '-1')).toBe('-9000000')
-    expect(addUsd(addUsd('9000000', '8999999.999999999'), '-1')).toBe('8999999')
+  test('beyond nine million dollars is exact as well: nothing that counts is full', () => {
+    expect(addUsd('9000000', '9000000')).toBe('18000000')
+    expect(addUsd('-9000000', '-1')).toBe('-9000001')
+    expect(addUsd(addUsd('9000000', '8999999.999999999'), '-1')).toBe('17999998.999999999')
+    expect(addUsd('12345678901234567890.000000001', '0.1')).toBe('12345678901234567890.100000001')
+    expect(addUsd('12345678901234567890.000000001', '-12345678901234567890')).toBe('0.000000001')
+  })
+
+  test('of more than a number can count is written, read and shown', () => {
+    expect(toUsd(2 ** 70)).toBe('1180591620717.411303424')
+    expect(fromUsd('90000000000')).toBe(9e19)
+    expect(showUsd('90000000000.5')).toBe('$90000000000.50')
   })
 
   test.each([

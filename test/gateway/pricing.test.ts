@@ -215,3 +215,13 @@ test.each([
   expect(cage.provider.requests).toEqual([])
   expect(cage.rows()).toEqual([])
 })
+
+test.each([
+  ['/chat/completions', { model: 'gpt-4o', n: 1e15, messages: [{ role: 'user', content: 'Hi' }] }],
+  ['/responses', { model: 'gpt-5-mini', input: 'Hi', max_tool_calls: 1e15, tools: [{ type: 'web_search' }] }],
+])('more than a number can count is too much for any budget (%s)', async (path, body) => {
+  const cage = await openTestRuntime()
+  const reply = await cage.addAgent().send('openai', 'POST', path, JSON.stringify(body))
+  expect([reply.status, reply.json()]).toEqual([402, { error: expect.objectContaining({ code: 'budget_exceeded' }) }])
+  expect(cage.provider.requests).toEqual([])
+})
