@@ -57,6 +57,7 @@ export const ERRORS = {
   },
   budget_held: { status: 429, exit: 3, hint: 'try again when running calls have ended', retry: true },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
+  model_refused: { status: 403, exit: 9, hint: 'look at its bill, then at "iron-cage models list"' },
   pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
   redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log tells why' },
   too_many_streams: {
@@ -238,9 +239,10 @@ export class BudgetHeldError extends CageError {
 
 export class PriceUnknownError extends CageError {
   override readonly name = 'PriceUnknownError'
-  constructor(provider: string, model: string) {
+  constructor(provider: string, model: string, hint?: string) {
     super('price_unknown', `no price is known for "${model}" of ${provider}, so the call was not sent`, {
-      facts: { provider, model },
+      facts: { provider, model, field: 'model' },
+      hint: hint ?? `add "${provider}/${model}" under "prices" in the configuration`,
     })
   }
 }

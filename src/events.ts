@@ -28,6 +28,7 @@ export type AlertKind =
   | 'pii_found'
   | 'budget_warning'
   | 'budget_exhausted'
+  | 'model_refused'
   | 'crash_loop'
   | 'blocked'
   | 'audit_broken'
@@ -162,6 +163,34 @@ export interface EventData {
     falls_back?: true
     run_id?: string
   }
+
+  /**
+   * A call was refused before any money was held for it. `calls`: how many equal ones within a minute, when it is said once
+   * more; `model` is null where none was read.
+   */
+  'call.refused': {
+    call_id: string
+    provider: string
+    model: string | null
+    code: string
+    status: number
+    calls: number
+  }
+  /** A model charged much more than was held for a call; nothing more is sent to it until an admin trusts it. */
+  'model.refused': {
+    /** "provider/model". */
+    name: string
+    provider: string
+    model: string
+    call_id: string
+    agent_id: string
+    /** What the call could cost within the limits that it was sent with. */
+    bound_usd: Usd
+    /** What the provider says it costs; what was charged stands in the ledger. */
+    claimed_usd: Usd
+  }
+  /** An admin trusts a model, or all models of a provider, to obey the limits that they are sent. */
+  'model.trusted': { name: string; by: string }
 
   /** A service was called (or its circuit answered for it). */
   'service.called': {

@@ -23,6 +23,7 @@ import { ServiceCache } from './breaker/service-cache.ts'
 import { type Ledger, openLedger } from './budget/ledger.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import { Prices } from './budget/prices.ts'
+import { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
@@ -33,6 +34,7 @@ import { dataKeyPath } from './db/seal.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
+import { UnchargedCalls } from './gateway/uncharged.ts'
 import { Upstream } from './gateway/upstream.ts'
 import { type Log, openLog } from './log.ts'
 import { packageFolder } from './package-folder.ts'
@@ -77,6 +79,8 @@ export interface Runtime {
   readonly state: StateManager
   readonly supervisor: Supervisor
   readonly ledger: Ledger
+  /** Which models obey their limits. */
+  readonly trust: Trust
   readonly vault: Vault
   readonly circuits: Circuits
   readonly cache: ServiceCache
@@ -217,6 +221,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => ledger.close())
     ledger.recover()
     ledger.accounts.announce()
+    const uncharged = new UnchargedCalls({ state, calls: callTable(database), clean })
+    opened.push(() => uncharged.close())
+    const trust = new Trust({ database, state, clock })
     const incidents = new Incidents(database, state, (id, value) => vault.sealOriginal(id, value))
     const checkpoints = checkpointTable(database)
     const circuits = new Circuits({
@@ -286,7 +293,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       agentSettings: config.agent,
       environment: config.agent.environment,
       calls: callTable(database),
-      prices: new Prices(config.prices, clock),
+      prices: new Prices(config, clock),
+      trust,
+      uncharged,
       baseline: config.budget.baseline ?? null,
       clamp: config.budget.clamp_max_tokens,
       keys,
@@ -338,6 +347,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       state,
       supervisor,
       ledger,
+      trust,
       vault,
       circuits,
       cache,

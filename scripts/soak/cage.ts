@@ -56,7 +56,7 @@ export class Cage {
   }
 
   /** Starts the server, and the first time gives the client its token and its limit. */
-  async start(limitUsd = '9000000'): Promise<void> {
+  async start(limitUsd = '9000000', isTrusted = true): Promise<void> {
     const server = spawn(process.execPath, [program, 'serve', '--config', this.#config], {
       cwd: this.#folder,
       env: { ...process.env, OPENAI_API_KEY: 'sk-of-the-server' },
@@ -67,6 +67,8 @@ export class Cage {
     this.#url = file.url.replace('localhost', '127.0.0.1')
     this.#adminToken = file.token
     if (this.#callToken) return
+    // These providers obey; those that do not have a soak of their own.
+    if (isTrusted) await this.api('POST', '/api/models/openai/trust', {})
     const created = await this.api('POST', '/api/tokens', { name: 'soak', budget_usd: limitUsd })
     this.#callToken = created.token as string
     this.#agentId = created.agent_id as string

@@ -5,7 +5,7 @@ import type { AlertKind } from '../events.ts'
 import type { Channel } from './outbox.ts'
 
 /** What is worth a mail; the rest is seen on the dashboard and sent to webhooks. */
-const KINDS: readonly AlertKind[] = ['budget_warning', 'budget_exhausted', 'crash_loop', 'test']
+const KINDS: readonly AlertKind[] = ['budget_warning', 'budget_exhausted', 'model_refused', 'crash_loop', 'test']
 
 export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts']['email']>): Channel {
   return {

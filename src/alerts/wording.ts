@@ -20,6 +20,7 @@ export const SOURCES: Record<AlertKind, EventType> = {
   pii_found: 'pii.found',
   budget_warning: 'budget.warned',
   budget_exhausted: 'budget.exhausted',
+  model_refused: 'model.refused',
   crash_loop: 'agent.exited',
   blocked: 'agent.stopped',
   audit_broken: 'audit.broken',
@@ -55,6 +56,14 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
     }
     case 'circuit.opened':
       return wordTrip(event)
+    case 'model.refused': {
+      const { name, call_id, bound_usd, claimed_usd } = event.data
+      return {
+        kind: 'model_refused',
+        title: `Model refused — ${name}`,
+        detail: `Call ${call_id} could cost ${showUsd(bound_usd)}; ${showUsd(claimed_usd)} are claimed for it. Nothing more is sent to ${name}. Look at its bill; "iron-cage models trust ${name}" lets it go on.`,
+      }
+    }
     case 'pii.found':
       return wordFinding(event)
     case 'agent.exited':

@@ -218,6 +218,25 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
       'POST /api/circuits/:name/open': { summary: 'Opens a circuit by hand.', answer: CIRCUIT },
     },
   },
+  Models: {
+    description: 'Which models obey the limits that their calls are sent with.',
+    routes: {
+      'GET /api/models': {
+        summary: "Lists what is known of models, but of the vendors' own servers only what is refused or dearer.",
+        answer: { models: 'Name, state (new, trusted or refused), since when, factor of holds, and overrun or null.' },
+      },
+      'POST /api/models/:name/trust': {
+        summary: 'Trusts "provider/model", or all models of a provider; one that is refused is called again.',
+        answer: {
+          name: 'Name.',
+          state: 'trusted.',
+          since: 'ISO 8601 UTC.',
+          factor: 'Of later holds.',
+          overrun: 'Null.',
+        },
+      },
+    },
+  },
   Alerts: {
     description: 'What needs somebody, on the dashboard and by e-mail and webhooks.',
     routes: {

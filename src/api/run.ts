@@ -7,6 +7,7 @@ import { isoTime } from '../clock.ts'
 import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
+import { untilRunning } from '../gateway/until-running.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
@@ -114,6 +115,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)
+      await untilRunning(state, { agentId, runId }, context.req.raw.signal)
       const { service: given, cost_usd: cost, ...report } = await readJson(context, CHARGE, MAX_REPORT_BYTES)
       const { service, about } = cleaned(agentId, (clean) => ({
         service: serviceOf(getAgent(state, agentId), clean(given)),

@@ -2,11 +2,13 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Alerts } from '../alerts/alerts.ts'
 import type { Circuits } from '../breaker/circuits.ts'
+import type { Trust } from '../budget/trust.ts'
 import { isoTime } from '../clock.ts'
 import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
 import { CageError } from '../errors.ts'
 import type { Level } from '../events.ts'
+import type { Upstream } from '../gateway/upstream.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Vault } from '../vault/vault.ts'
 import { readQuery } from './body.ts'
@@ -19,10 +21,13 @@ export interface StateParts {
   circuits: Circuits
   alerts: Alerts
   vault: Vault
+  trust: Trust
+  upstream: Upstream
 }
 
 /** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
-export function stateRoutes({ state, database, circuits, alerts, vault }: StateParts, guard: Guard): Hono<Env> {
+export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
+  const { state, database, circuits, alerts, vault } = parts
   const incidents = incidentTable(database)
   return new Hono<Env>()
     .get('/snapshot', guard('viewer'), (context) => {
@@ -44,6 +49,11 @@ export function stateRoutes({ state, database, circuits, alerts, vault }: StateP
       const name = context.req.param('name')
       circuits.open(name, context.get('identity').name)
       return context.json(state.read().circuits[name])
+    })
+    .get('/models', guard('viewer'), (context) => context.json({ models: parts.trust.list() }))
+    .post('/models/:name/trust', guard('admin', 'model.trust'), (context) => {
+      const name = context.req.param('name')
+      return context.json(parts.trust.trust(name, addressOf(parts, name), context.get('identity').name))
     })
     .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
     .post('/alerts/test', guard('admin', 'alert.test'), (context) => {
@@ -67,6 +77,17 @@ export function stateRoutes({ state, database, circuits, alerts, vault }: StateP
       if (!sealed) throw noOriginal(id, sealed === null)
       return context.json({ id, original: vault.openOriginal(id, sealed, requester(context.get('identity'))) })
     })
+}
+
+/** Of the provider of "provider/model". Throws CageError `not_found`. */
+function addressOf({ upstream }: StateParts, name: string): string {
+  const [provider] = name.split('/', 1)
+  const known = upstream.find(provider!)
+  if (known) return known.baseUrl.href
+  throw new CageError('not_found', `there is no provider "${provider}"`, {
+    facts: { provider },
+    hint: 'list models with "iron-cage models list", and providers with "iron-cage config show"',
+  })
 }
 
 const noOriginal = (id: string, isKnown: boolean): CageError =>

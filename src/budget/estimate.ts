@@ -22,10 +22,19 @@ export interface CallSize {
   text: (() => string) | null
   demands: Demands
   model: string
+  /** Tokens that the server reads beside the request: a template, a system prompt of its own. (Default: 0.) */
+  addedTokens?: number
 }
 
 export interface Bound {
   most: Nanodollars
+  /** The most that the model can cost in one call, whatever limit it was given. */
+  largest: Nanodollars
+  /** No call of this model reads or writes more tokens than that. */
+  largestInput: number
+  largestOutput: number
+  /** Tokens of all answers within the limit that is sent. */
+  outputTokens: number
   /** Tokens of input at most; what is charged of a request that cannot be seen when nobody says what was read. */
   inputTokens: number
   /** Written into the request when the client did not say how much it wants, or more than any model gives. */
@@ -44,6 +53,8 @@ const UNKNOWN_OUTPUT_TOKENS = 4_096
 const SHARE = 10
 /** … but so many tokens while half of what is left pays for them. */
 const MIN_OUTPUT_TOKENS = 2_048
+/** Searches of a model that makes them of its own accord and counts them afterwards. */
+const MAX_OWN_SEARCHES = 50
 /** How often the provider's own tools run at most, where the client did not say: Anthropic's own loop ends there. */
 const UNSTATED_TOOL_USES = 10
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
@@ -53,37 +64,42 @@ const COUNT_AT_MOST_BYTES = 262_144
 
 /**
  * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the longest answer of its model
- * costs more than a tenth of what is left; without, no limit is written. Throws CageError `price_unknown` for audio
- * without a price.
+ * costs more than a tenth of what is left; without, no limit is written. Throws CageError `price_unknown` for audio and
+ * images without a price.
  */
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
-  const { demands } = size
-  requireAudioPrice(price, size)
+  const { demands, addedTokens = 0 } = size
+  requireMediaPrice(price, size)
   const bound = (inputTokens: number) =>
     boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
   // In place of their bytes: a small file can be a large image, and a large one is scaled down.
   const images = demands.images * demands.imageTokens
   const textBytes = size.bytes - demands.imageBytes
-  const byBytes = textBytes + images
+  const byBytes = textBytes + images + addedTokens
   if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : Number.POSITIVE_INFINITY)
-  if (demands.isInputUnseen) return bound(Math.max(byBytes, windowOf(price)))
+  // What is cited was read somewhere else.
+  if (demands.isInputUnseen || price.citation) return bound(Math.max(byBytes, windowOf(price)))
   const loose = bound(byBytes)
   // Audio has more bytes than tokens, and no tokenizer.
   const isCounted = COUNTED.test(size.model) && textBytes <= COUNT_AT_MOST_BYTES && !demands.audioInput
   if (loose.most <= available || !size.text || !isCounted) return loose
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
-  return bound(Math.min(textBytes, counted) + images)
+  return bound(Math.min(textBytes, counted) + images + addedTokens)
 }
 
 function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
   const { maxOutputTokens: stated, answers } = size
-  const uses = usesOf(size, toolUses)
+  const uses = usesOf(price, size, toolUses)
+  const longest = price.longestAnswer ?? price.contextWindow
   const bound = (output: number, clampTo: number | null): Bound => {
-    const most = mostOf(price, inputTokens, atMost(output * answers), uses)
-    return { most, inputTokens, clampTo, toolUses: null }
+    const outputTokens = atMost(output * answers)
+    const most = mostOf(price, inputTokens, outputTokens, uses)
+    const largestInput = Math.max(inputTokens, windowOf(price))
+    const largestOutput = atMost(Math.max(output, price.outputLimit ?? longest ?? MAX_OUTPUT_TOKENS) * answers)
+    const largest = Math.max(most, mostOf(price, largestInput, largestOutput, uses))
+    return { most, largest, largestInput, largestOutput, outputTokens, inputTokens, clampTo, toolUses: null }
   }
   const isClamped = Number.isFinite(available)
-  const longest = price.longestAnswer ?? price.contextWindow
   const ceiling = Math.max(price.outputLimit ?? 0, longest ?? MAX_OUTPUT_TOKENS)
   if (stated !== null) {
     if (stated <= ceiling || !isClamped) return bound(stated, null)
@@ -123,10 +139,11 @@ function boundTools(price: Price, size: CallSize, bytes: number, available: Nano
   return { ...boundFor(each), toolUses: each }
 }
 
-const usesOf = ({ demands }: CallSize, toolUses: number): MostUses => ({
+const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MostUses => ({
   audioInput: demands.audioInput,
   audioOutput: demands.audioOutput,
-  searches: demands.searches + toolUses,
+  searches: demands.searches + toolUses + (price.citation ? MAX_OWN_SEARCHES : 0),
+  besideTokens: price.citation || price.reasoning ? windowOf(price) : 0,
   terms: demands.terms,
 })
 
@@ -135,13 +152,20 @@ const atMost = (tokens: number): number => Math.min(tokens, Number.MAX_SAFE_INTE
 
 const windowOf = (price: Price): number => price.contextWindow ?? UNKNOWN_WINDOW_TOKENS
 
-function requireAudioPrice(price: Price, { demands, model }: CallSize): void {
-  const { audioInput, audioOutput } = demands
-  if ((!audioInput || price.audioInput) && (!audioOutput || price.audioOutput)) return
-  throw new CageError('price_unknown', `no price is known for the audio of "${model}", so the call was not sent`, {
-    facts: { model },
-    hint: 'add audio_input_per_mtok and audio_output_per_mtok under "prices" in the configuration',
-  })
+function requireMediaPrice(price: Price, { demands, model }: CallSize): void {
+  const { audioInput, audioOutput, imageOutput } = demands
+  if ((audioInput && !price.audioInput) || (audioOutput && !price.audioOutput)) {
+    throw new CageError('price_unknown', `no price is known for the audio of "${model}", so the call was not sent`, {
+      facts: { model },
+      hint: 'add audio_input_per_mtok and audio_output_per_mtok under "prices" in the configuration',
+    })
+  }
+  if (imageOutput && !price.imageOutput) {
+    throw new CageError('price_unknown', `no price is known for images by "${model}", so the call was not sent`, {
+      facts: { model, field: 'modalities' },
+      hint: 'leave "image" out of "modalities", or add image_output_per_mtok under "prices" in the configuration',
+    })
+  }
 }
 
 /** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */

@@ -6,6 +6,7 @@ import { InvalidConfigError, type Key, keyText, type Problem } from '../config/p
 import type { Config } from '../config/schema.ts'
 import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
+import { meantBy, type PriceConfig } from './prices.ts'
 
 /** A price may be so many times above or below the list's. */
 const MOST_TIMES = 20
@@ -25,19 +26,19 @@ const RATES = [
 
 /** Throws InvalidConfigError naming every price that jumps. `placeOf`: where a key was given, e.g. "iron-cage.yaml:7". */
 export async function requirePlausiblePrices(
-  { prices, providers }: Pick<Config, 'prices' | 'providers'>,
+  config: PriceConfig,
   placeOf: (key: string) => string,
   atMs: number,
 ): Promise<void> {
   const problems: Problem[] = []
-  for (const [model, override] of Object.entries(prices)) {
-    const price = override.confirm ? undefined : await listedAnywhere(Object.keys(providers), model, atMs)
+  for (const [name, override] of Object.entries(config.prices)) {
+    const price = override.confirm ? undefined : await listedFor(meantBy(config, name), atMs)
     if (!price) continue
-    for (const [name, part] of RATES) {
-      const usd = override[name]
+    for (const [kind, part] of RATES) {
+      const usd = override[kind]
       const list = price[part]?.base
       if (usd === undefined || !list || isNear(usd * 1_000_000, list)) continue
-      const key: Key = ['prices', model, name]
+      const key: Key = ['prices', name, kind]
       problems.push({
         place: placeOf(keyText(key)),
         key: keyText(key),
@@ -50,8 +51,8 @@ export async function requirePlausiblePrices(
 
 const isNear = (picos: number, list: number): boolean => picos <= list * MOST_TIMES && picos * MOST_TIMES >= list
 
-/** Prices of the configuration name no provider. */
-async function listedAnywhere(providers: readonly string[], model: string, atMs: number): Promise<Price | undefined> {
+/** At the first of the providers that it may mean which lists it. */
+async function listedFor({ providers, model }: ReturnType<typeof meantBy>, atMs: number): Promise<Price | undefined> {
   for (const provider of providers) {
     const price = await listed(provider, model, atMs)
     if (price) return price

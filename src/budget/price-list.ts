@@ -5,11 +5,11 @@
  * A tier of the list begins above `start` tokens of input, cached or not, and then holds for the whole call, output
  * included: so the vendors charge, and so the list's own calculator counts.
  */
-import type { ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
+import type { MatchLogic, ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
 import packageJson from '../../package.json' with { type: 'json' }
 import { outputLimit } from './output-limits.ts'
 import type { Price } from './price.ts'
-import { flatRate, picosPerUse, type Rate, toPicos } from './rate.ts'
+import { flatRate, picosPerUse, type Rate, rateAt, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 
 /** The version is pinned there, so it is the one that is installed and bundled (`prices.test.ts` compares). */
@@ -26,7 +26,10 @@ export async function listed(provider: string, model: string, atMs: number): Pro
   const { calcPrice } = await import('@pydantic/genai-prices')
   const at = new Date(atMs)
   const found = calcPrice({}, model, { providerId: provider, timestamp: at })
-  const price = found ? toPrice(found, provider, at) : undefined
+  const price =
+    found && (found.model.id === model || isSpelling(found.model.match, model))
+      ? toPrice(found, provider, at)
+      : undefined
   if (!found || !price) return undefined
   return { ...price, ...(await outputOf(provider, [model, found.model.id], price.contextWindow)) }
 }
@@ -64,21 +67,88 @@ export async function listedModels(provider: string, atMs: number): Promise<List
   })
 }
 
+/**
+ * Whether the list means this name: exactly, or as a dated, numbered or fine-tuned spelling of one that it has. The list's
+ * own search is looser: it ignores case and spaces, and "gpt-5-nano-" begins the names of models not made yet.
+ */
+function isSpelling(match: MatchLogic, model: string): boolean {
+  if ('or' in match) return match.or.some((one) => isSpelling(one, model))
+  if ('and' in match) return match.and.every((one) => isSpelling(one, model))
+  if ('regex' in match) return new RegExp(match.regex).test(model)
+  if ('equals' in match) return model === match.equals || withDashes(model) === match.equals
+  if ('starts_with' in match) return model.startsWith(match.starts_with) && isVersion(model, match.starts_with)
+  if ('ends_with' in match) return model.endsWith(match.ends_with) && VENDOR_PATH.test(beforeOf(model, match.ends_with))
+  return VENDOR_PATH.test(beforeOf(model, match.contains)) && isVersion(model, match.contains)
+}
+
+const beforeOf = (model: string, name: string): string => model.slice(0, Math.max(0, model.lastIndexOf(name)))
+
+/** Is what follows `name` in `model` a version of it? */
+function isVersion(model: string, name: string): boolean {
+  const at = model.lastIndexOf(name)
+  if (at < 0) return false
+  const rest = model.slice(at + name.length)
+  return name.startsWith('ft:')
+    ? FINE_TUNED.test(rest)
+    : name.endsWith('.ft-')
+      ? /^[\w-]*$/.test(rest)
+      : VERSION.test(rest)
+}
+
+/** "us.anthropic.", "publishers/google/models/" before a name. */
+const VENDOR_PATH = /^([a-z0-9-]+[./])*$/
+/** "-2024-08-06", "-20241022-v1:0", "@20250514", "-preview-05-06", "-001", "-latest". A single digit is another model. */
+const VERSION = /^[-@]?((\d{2,8}|v\d+(\.\d+)*(:\d+)?|latest|preview|exp|instruct|chat)([-@]|$))*$/
+/** "-0125:acme::abc" */
+const FINE_TUNED = /^[-\d]*(:[\w-]*){0,3}$/
+
+/** "-20240806" as "-2024-08-06". */
+const withDashes = (model: string): string => model.replace(/-(20\d\d)(\d\d)(\d\d)$/, '-$1-$2-$3')
+
+/** Every kind of price that is counted here. A model with another kind has a price that cannot be counted, so none. */
+const COUNTED_KINDS: ReadonlySet<string> = new Set([
+  'input_mtok',
+  'input_image_mtok',
+  'input_video_mtok',
+  'input_audio_mtok',
+  'cache_read_mtok',
+  'cache_audio_read_mtok',
+  'cache_image_read_mtok',
+  'cache_write_mtok',
+  'cache_write_1h_mtok',
+  'output_mtok',
+  'output_audio_mtok',
+  'output_image_mtok',
+  'output_video_mtok',
+  'output_reasoning_mtok',
+  'output_citation_mtok',
+  'web_searches_kcount',
+  'storage_searches_kcount',
+  'requests_kcount',
+])
+
 function toPrice({ model, model_price: prices }: PriceCalculation, provider: string, at: Date): Price | undefined {
-  const input = toRate(prices.input_mtok)
+  if (Object.keys(prices).some((kind) => !COUNTED_KINDS.has(kind))) return undefined
+  // No usage counts images or films that were read by themselves.
+  const input = dearest([prices.input_mtok, prices.input_image_mtok, prices.input_video_mtok].map(toRate))
   // A model without an input price is not one we can count.
-  if (!input) return undefined
+  if (!input || prices.input_mtok === undefined) return undefined
   const cacheWrite = toRate(prices.cache_write_mtok) ?? input
   const webSearch = perThousand(prices.web_searches_kcount)
   return {
     input,
-    cachedInput: toRate(prices.cache_read_mtok) ?? input,
+    cachedInput: dearest([prices.cache_read_mtok, prices.cache_image_read_mtok].map(toRate)) ?? input,
+    cachedAudio: toRate(prices.cache_audio_read_mtok),
     cacheWrite,
     cacheWriteHour: toRate(prices.cache_write_1h_mtok) ?? cacheWrite,
     // Embeddings have no output.
     output: toRate(prices.output_mtok) ?? flatRate(0),
     audioInput: toRate(prices.input_audio_mtok),
     audioOutput: toRate(prices.output_audio_mtok),
+    imageOutput: dearest([prices.output_image_mtok, prices.output_video_mtok].map(toRate)),
+    reasoning: toRate(prices.output_reasoning_mtok),
+    citation: toRate(prices.output_citation_mtok),
+    request: perThousand(prices.requests_kcount),
     webSearch,
     previewSearch: provider === 'openai' && /^gpt-4/.test(model.id) ? PREVIEW_SEARCH : webSearch,
     fileSearch: perThousand(prices.storage_searches_kcount),
@@ -88,6 +158,10 @@ function toPrice({ model, model_price: prices }: PriceCalculation, provider: str
     date: at.toISOString().slice(0, 10),
   }
 }
+
+/** The dearest of several; rates with steps are dearer than those without. */
+const dearest = (rates: readonly (Rate | undefined)[]): Rate | undefined =>
+  rates.reduce((most, rate) => (most && (!rate || rateAt(most, 0) >= rateAt(rate, 0)) ? most : rate), undefined)
 
 function toRate(price: ModelPrice[string]): Rate | undefined {
   if (price === undefined) return undefined

@@ -11,6 +11,15 @@ export interface Price {
   /** Undefined where audio has no price. */
   audioInput?: Rate
   audioOutput?: Rate
+  /** Audio that was cached, where it costs more than text that was. */
+  cachedAudio?: Rate
+  /** Images and films in the answer; undefined where they cost what text does. */
+  imageOutput?: Rate
+  /** What some providers count beside the output: reasoning, and what was read of the sources it cites. */
+  reasoning?: Rate
+  citation?: Rate
+  /** Picodollars for the call itself. (Default: 0.) */
+  request?: number
   /** Picodollars for one search; undefined where it has no price. */
   webSearch?: number
   /** The same with the older tool, or with a model that always searches. */

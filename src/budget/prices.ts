@@ -12,6 +12,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Usage } from '../dialects/dialect.ts'
+import { ownDialect } from '../dialects/dialects.ts'
 import { PriceUnknownError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Price } from './price.ts'
@@ -22,15 +23,15 @@ import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 const MAX_KNOWN = 1_000
 
 export class Prices {
-  readonly #overrides: Config['prices']
+  readonly #config: PriceConfig
   readonly #clock: Pick<Clock, 'now'>
   readonly #known = new Map<string, Price>()
   /** The most tokens of an answer, by provider and model, as a provider named it when it refused more. */
   readonly #named = new Map<string, number>()
   #minute = 0
 
-  constructor(overrides: Config['prices'], clock: Pick<Clock, 'now'>) {
-    this.#overrides = overrides
+  constructor(config: PriceConfig, clock: Pick<Clock, 'now'>) {
+    this.#config = config
     this.#clock = clock
   }
 
@@ -42,7 +43,7 @@ export class Prices {
     const known = this.#known.get(key)
     if (known) return known
     const found = this.#override(provider, model) ?? (await listed(provider, model, now))
-    if (!found) throw new PriceUnknownError(provider, model)
+    if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
     // Model names come from agents: what they make up must not fill the memory.
@@ -65,11 +66,57 @@ export class Prices {
   }
 
   #override(provider: string, model: string): Price | undefined {
-    // The name comes from an agent: "constructor" is on every object.
-    const override = Object.hasOwn(this.#overrides, model) ? this.#overrides[model] : undefined
+    const override = overrideOf(this.#config, provider, model)
     return override && fromConfig(override, provider, model)
   }
 }
+
+export interface PriceConfig {
+  prices: Config['prices']
+  /** By name; only the names matter here. */
+  providers: Readonly<Record<string, unknown>>
+}
+type Override = Config['prices'][string]
+
+/**
+ * What the configuration says a model costs at one provider. A key is "provider/model"; a model alone means the vendors'
+ * own providers, and another one only where that is the only other: what is free on one's own machine is not free
+ * elsewhere.
+ */
+function overrideOf(config: PriceConfig, provider: string, model: string): Override | undefined {
+  return (
+    own(config.prices, `${provider}/${model}`) ??
+    (takesBareNames(config, provider) && !isOfProvider(config, model) ? own(config.prices, model) : undefined)
+  )
+}
+
+/** The name comes from an agent: "constructor" is on every object. */
+const own = (prices: Config['prices'], key: string): Override | undefined =>
+  Object.hasOwn(prices, key) ? prices[key] : undefined
+
+const takesBareNames = ({ providers }: PriceConfig, provider: string): boolean => {
+  const others = Object.keys(providers).filter((name) => !ownDialect(name))
+  return ownDialect(provider) !== undefined || others.length === 1
+}
+
+/** Does a key begin with a provider? Names of models have slashes as well. */
+const isOfProvider = ({ providers }: PriceConfig, key: string): boolean =>
+  key.includes('/') && Object.hasOwn(providers, key.slice(0, key.indexOf('/')))
+
+/** The providers whose calls a key of `prices` is for, and the model's name there. */
+export function meantBy(config: PriceConfig, key: string): { providers: string[]; model: string } {
+  if (isOfProvider(config, key)) {
+    const at = key.indexOf('/')
+    return { providers: [key.slice(0, at)], model: key.slice(at + 1) }
+  }
+  return { providers: Object.keys(config.providers).filter((name) => takesBareNames(config, name)), model: key }
+}
+
+/** What to write for a model whose price stands there without its provider; undefined where none does. */
+const hintFor = ({ prices }: PriceConfig, provider: string, model: string): string | undefined =>
+  own(prices, model)
+    ? `the price of "${model}" is for the vendors' own providers: write "${provider}/${model}" under "prices" in the configuration`
+    : undefined
 
 /** A price of the configuration. Kinds of input that it leaves out cost what input costs. */
 export function fromConfig(price: Config['prices'][string], provider: string, model: string): Price {
@@ -84,6 +131,8 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     output: flatRate(price.output_per_mtok),
     audioInput: given(flatRate, price.audio_input_per_mtok),
     audioOutput: given(flatRate, price.audio_output_per_mtok),
+    imageOutput: given(flatRate, price.image_output_per_mtok),
+    request: given(picosPerUse, price.calls_per_thousand),
     webSearch: search,
     previewSearch: search,
     terms: termsOf(provider, model),
@@ -113,26 +162,16 @@ export function costOf(price: Price, usage: Usage): Nanodollars {
 export function isExact(price: Price, usage: Usage): boolean {
   return (
     !usage.unknownTokens &&
-    (price.audioInput !== undefined || !usage.audioInput) &&
-    (price.audioOutput !== undefined || !usage.audioOutput) &&
+    PRICED_KINDS.every((kind) => price[kind] !== undefined || !usage[kind]) &&
+    // What of the output was images, when nobody says.
+    (price.imageOutput === undefined || usage.imageOutput !== undefined || usage.output === 0) &&
     useLines(price, usage).every(([, rate]) => rate !== undefined) &&
     (usage.terms ?? []).every((term) => !termOf(price, term).isEstimate)
   )
 }
 
-/** The part of a usage that has a price: the rest is an estimate, which must not cost more than the call was held for. */
-export function knownPart(price: Price, usage: Usage): Usage {
-  return {
-    ...usage,
-    unknownTokens: 0,
-    audioInput: price.audioInput && usage.audioInput,
-    audioOutput: price.audioOutput && usage.audioOutput,
-    webSearches: price.webSearch === undefined ? 0 : usage.webSearches,
-    previewSearches: price.previewSearch === undefined ? 0 : usage.previewSearches,
-    fileSearches: price.fileSearch === undefined ? 0 : usage.fileSearches,
-    terms: usage.terms?.filter((term) => !termOf(price, term).isEstimate),
-  }
-}
+/** Kinds of tokens that a price may lack. */
+const PRICED_KINDS = ['audioInput', 'audioOutput', 'reasoning', 'citation'] as const
 
 /** The rates that `costOf` uses, for the call's row: picodollars per token and per use, and the list they are from. */
 export function appliedRates(price: Price, usage: Usage): Record<string, number | string> {
@@ -152,10 +191,12 @@ export interface MostUses {
   audioOutput: boolean
   /** Searches of any kind. */
   searches: number
+  /** Tokens that are counted beside input and output. */
+  besideTokens: number
   terms: readonly string[]
 }
 
-export const PLAIN: MostUses = { audioInput: false, audioOutput: false, searches: 0, terms: [] }
+export const PLAIN: MostUses = { audioInput: false, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
 
 /** The most that `inputTokens` (however cached) and `outputTokens` can cost. */
 export function mostOf(price: Price, inputTokens: number, outputTokens: number, uses: MostUses = PLAIN): Nanodollars {
@@ -172,8 +213,13 @@ export function mostOf(price: Price, inputTokens: number, outputTokens: number, 
   const output = highestOutput(price, inputTokens, uses)
   const search = Math.max(price.webSearch ?? DEAREST_USE, price.previewSearch ?? DEAREST_USE, price.fileSearch ?? 0)
   const { times, per } = highestFactor(price, uses.terms)
-  const tokens = BigInt(inputTokens) * BigInt(highest) + BigInt(outputTokens) * BigInt(output)
-  return roundUp(tokens * times + BigInt(uses.searches) * BigInt(search) * per, 1000n * per)
+  const beside = highestRate([price.reasoning, price.citation], inputTokens)
+  const tokens =
+    BigInt(inputTokens) * BigInt(highest) +
+    BigInt(outputTokens) * BigInt(output) +
+    BigInt(uses.besideTokens) * BigInt(beside)
+  const each = BigInt(uses.searches) * BigInt(search) + BigInt(price.request ?? 0)
+  return roundUp(tokens * times + each * per, 1000n * per)
 }
 
 /** How many output tokens `money` pays for after the input is paid; never negative. */
@@ -186,7 +232,7 @@ export function outputTokensFor(price: Price, inputTokens: number, money: Nanodo
 }
 
 const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MostUses): number =>
-  highestRate([price.output, audioOutput ? price.audioOutput : undefined], inputTokens)
+  highestRate([price.output, price.imageOutput, audioOutput ? price.audioOutput : undefined], inputTokens)
 
 /** Picodollars for a search that has no price: the dearest that is published. */
 const DEAREST_USE = 25_000_000_000
@@ -196,23 +242,32 @@ type Line<R = number> = [count: number, rate: R, name: string]
 /** What is counted in tokens: the usual kinds always, others when they were used. */
 function tokenLines(price: Price, usage: Usage): Line[] {
   const { input, cachedInput, cacheWrite, cacheWriteHour, output, unknownTokens = 0 } = usage
+  const { reasoning = 0, citation = 0 } = usage
   const at = (rate: Rate) => rateAt(rate, input)
   const dearest = () =>
     Math.max(
       ...[price.input, price.cachedInput, price.cacheWrite, price.cacheWriteHour, price.output].map(at),
-      ...[price.audioInput, price.audioOutput].map((rate) => (rate ? at(rate) : 0)),
+      ...[price.audioInput, price.audioOutput, price.imageOutput, price.reasoning, price.citation].map((rate) =>
+        rate ? at(rate) : 0,
+      ),
     )
   const uncached = input - cachedInput - cacheWrite - cacheWriteHour
   // What was cached is taken for text: audio is the dearer of the two.
   const audioInput = Math.min(usage.audioInput ?? 0, uncached)
   const audioOutput = Math.min(usage.audioOutput ?? 0, output)
+  // All of it may be images where nobody says how much of it is.
+  const imageOutput = price.imageOutput ? Math.min(usage.imageOutput ?? output, output - audioOutput) : 0
+  const cached = audioInput > 0 && price.cachedAudio ? [price.cachedInput, price.cachedAudio] : [price.cachedInput]
   const lines: Line[] = [
     [uncached - audioInput, at(price.input), 'input'],
-    [cachedInput, at(price.cachedInput), 'cached_input'],
+    [cachedInput, Math.max(...cached.map(at)), 'cached_input'],
     [cacheWrite, at(price.cacheWrite), 'cache_write'],
     [cacheWriteHour, at(price.cacheWriteHour), 'cache_write_hour'],
-    [output - audioOutput, at(price.output), 'output'],
+    [output - audioOutput - imageOutput, at(price.output), 'output'],
   ]
+  if (price.imageOutput && imageOutput > 0) lines.push([imageOutput, at(price.imageOutput), 'image_output'])
+  if (reasoning > 0) lines.push([reasoning, price.reasoning ? at(price.reasoning) : dearest(), 'reasoning'])
+  if (citation > 0) lines.push([citation, price.citation ? at(price.citation) : dearest(), 'citation'])
   if (audioInput > 0) lines.push([audioInput, price.audioInput ? at(price.audioInput) : dearest(), 'audio_input'])
   if (audioOutput > 0) lines.push([audioOutput, price.audioOutput ? at(price.audioOutput) : dearest(), 'audio_output'])
   if (unknownTokens > 0) lines.push([unknownTokens, dearest(), 'unknown_tokens'])
@@ -226,6 +281,7 @@ function useLines(price: Price, usage: Usage): Line<number | undefined>[] {
   if (webSearches > 0) lines.push([webSearches, price.webSearch, 'web_search'])
   if (previewSearches > 0) lines.push([previewSearches, price.previewSearch, 'preview_search'])
   if (fileSearches > 0) lines.push([fileSearches, price.fileSearch, 'file_search'])
+  if (price.request !== undefined) lines.push([1, price.request, 'request'])
   return lines
 }
 

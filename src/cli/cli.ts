@@ -27,6 +27,7 @@ const COMMANDS: Commands = {
   report: async () => (await import('./report-command.ts')).reportCommand,
   alerts: async () => (await import('./alerts.ts')).alertsCommand,
   circuits: async () => (await import('./circuits.ts')).circuitsCommand,
+  models: async () => (await import('./models.ts')).modelsCommand,
   budget: async () => (await import('./budget.ts')).budgetCommand,
   tokens: async () => (await import('./tokens.ts')).tokensCommand,
   secrets: async () => (await import('./secrets.ts')).secretsCommand,

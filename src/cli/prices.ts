@@ -1,10 +1,9 @@
 import type { Price } from '../budget/price.ts'
 import { listedModels } from '../budget/price-list.ts'
-import { fromConfig, Prices } from '../budget/prices.ts'
+import { fromConfig, meantBy, type PriceConfig, Prices } from '../budget/prices.ts'
 import type { Rate } from '../budget/rate.ts'
 import { systemClock } from '../clock.ts'
 import { nearest } from '../config/problems.ts'
-import type { Config } from '../config/schema.ts'
 import { CageError, PriceUnknownError } from '../errors.ts'
 import { toUsd, type Usd } from '../money.ts'
 import { showCount } from '../state/figures.ts'
@@ -36,16 +35,15 @@ export const pricesCommand: Command = (yargs, terminal) =>
         .example('$0 prices --search sonnet', 'models with "sonnet" in their names'),
     async ({ model, provider, search, json: asJson, ...flags }) => {
       const { config } = loadFlags(flags, terminal)
-      const overrides = config.prices
       const providers = provider === undefined ? Object.keys(config.providers) : [provider]
-      const all = await everyPrice(providers, overrides)
+      const all = await everyPrice(providers, config)
       if (model === undefined) {
         const found = all.filter((priced) => priced.model.includes((search ?? '').toLowerCase()))
         if (found.length === 0) throw nothingFound(`no model with "${search ?? ''}" in its name has a price`)
         if (asJson) return terminal.out(json(found.map(asData)))
         return table([HEADINGS, ...found.map(asRow)]).forEach(terminal.out)
       }
-      const found = await findPrice(providers, model, overrides)
+      const found = await findPrice(providers, model, config)
       if (!found) {
         const names = all.map((priced) => priced.model)
         const near = nearest(model, names) ?? names.find((name) => name.startsWith(model))
@@ -61,28 +59,30 @@ export const pricesCommand: Command = (yargs, terminal) =>
 async function findPrice(
   providers: readonly string[],
   model: string,
-  overrides: Config['prices'],
+  config: PriceConfig,
 ): Promise<Priced | undefined> {
-  const prices = new Prices(overrides, systemClock)
+  const prices = new Prices(config, systemClock)
   for (const provider of providers) {
     const price = await prices.get(provider, model).catch((error: unknown) => {
       if (error instanceof PriceUnknownError) return undefined
       throw error
     })
-    if (price) return { provider: price.source === 'config' ? 'any provider' : provider, model, price }
+    if (price) return { provider, model, price }
   }
   return undefined
 }
 
 /** The list's models, and those of the configuration in their place. */
-async function everyPrice(providers: readonly string[], overrides: Config['prices']): Promise<Priced[]> {
+async function everyPrice(providers: readonly string[], config: PriceConfig): Promise<Priced[]> {
   const listed = await Promise.all(providers.map((provider) => listedModels(provider, systemClock.now())))
-  const own = Object.entries(overrides).map(([model, override]) => ({
-    provider: 'any provider',
-    model,
-    price: fromConfig(override, '', model),
-  }))
-  return [...own, ...listed.flat().filter(({ model }) => !Object.hasOwn(overrides, model))]
+  const own = Object.entries(config.prices).flatMap(([key, override]) => {
+    const { providers: meant, model } = meantBy(config, key)
+    return meant
+      .filter((provider) => providers.includes(provider))
+      .map((provider) => ({ provider, model, price: fromConfig(override, provider, model) }))
+  })
+  const isOverridden = (one: Priced) => own.some((ours) => ours.provider === one.provider && ours.model === one.model)
+  return [...own, ...listed.flat().filter((one) => !isOverridden(one))]
 }
 
 const nothingFound = (message: string, near?: string): CageError =>
@@ -109,12 +109,16 @@ const RATES = [
   ['output', 'output'],
   ['audio_input', 'audioInput'],
   ['audio_output', 'audioOutput'],
+  ['image_output', 'imageOutput'],
+  ['reasoning', 'reasoning'],
+  ['citation', 'citation'],
 ] as const satisfies readonly (readonly [string, keyof Price])[]
 
 const USES = [
   ['web_search', 'webSearch'],
   ['preview_search', 'previewSearch'],
   ['file_search', 'fileSearch'],
+  ['call', 'request'],
 ] as const satisfies readonly (readonly [string, keyof Price])[]
 
 /** For people: each price with its steps, each use, each service tier. */

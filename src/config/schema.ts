@@ -240,7 +240,10 @@ const perMillionTokens = z
   .refine((value) => value === 0 || value >= 0.001, {
     error: 'dollars per million tokens (this looks like a price per token)',
   })
-const searchesExpected = 'dollars per thousand searches, a number from 0 to 10000'
+const perThousand = (what: string) => {
+  const error = `dollars per thousand ${what}, a number from 0 to 10000`
+  return z.number({ error }).min(0, { error }).max(10_000, { error })
+}
 const price = z.strictObject({
   input_per_mtok: perMillionTokens,
   /** (Default: as input_per_mtok.) */
@@ -253,12 +256,12 @@ const price = z.strictObject({
   /** (Default: a call with audio is refused.) */
   audio_input_per_mtok: perMillionTokens.optional(),
   audio_output_per_mtok: perMillionTokens.optional(),
+  /** Images that a model answers with. (Default: a call that asks for images is refused.) */
+  image_output_per_mtok: perMillionTokens.optional(),
+  /** Dollars for a thousand calls, beside their tokens. (Default: 0.) */
+  calls_per_thousand: perThousand('calls').optional(),
   /** Dollars for a thousand searches of the provider's own search tool. (Default: 25, and the charge is an estimate.) */
-  web_search_per_thousand: z
-    .number({ error: searchesExpected })
-    .min(0, { error: searchesExpected })
-    .max(10_000, { error: searchesExpected })
-    .optional(),
+  web_search_per_thousand: perThousand('searches').optional(),
   /** Tokens that the model can read and write in one call. (Default: 2,000,000 where it matters.) */
   context_window: wholeNumber(1, 100_000_000).optional(),
   /** Tokens that the model answers with at most. (Default: not known.) */
@@ -302,6 +305,7 @@ const service = z.strictObject({
 const alertingEvents: readonly EventType[] = [
   'budget.warned',
   'budget.exhausted',
+  'model.refused',
   'circuit.opened',
   'pii.found',
   'agent.exited',
@@ -377,7 +381,10 @@ export const configSchema = z.strictObject({
       }
     })
     .prefault({}),
-  /** Prices per million tokens that override the list, by model. (Default: none.) */
+  /**
+   * Prices per million tokens that override the list, by "provider/model". A model alone means the vendors' own providers,
+   * and another one only where it is the only other. (Default: none.)
+   */
   prices: z.record(text(1, 200), price).default({}),
   /** Outside APIs the agent's tools use, by name. (Default: none.) */
   services: z.record(serviceName, service).default({}),

@@ -27,6 +27,11 @@ export type Correction = Pick<
   'agent_id' | 'id' | 'run_id' | 'target' | 'model' | 'cost_nanos' | 'started_at' | 'ended_at' | 'corrects' | 'reason'
 >
 
+export type UnchargedRow = Pick<
+  CallRow,
+  'id' | 'agent_id' | 'run_id' | 'target' | 'model' | 'status' | 'code' | 'started_at'
+>
+
 export interface CallQuery {
   agentId: string
   state?: CallRow['state']
@@ -87,6 +92,21 @@ export function callTable({ orm }: Database) {
     insertHeld: (
       row: Pick<CallRow, 'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'held_nanos' | 'started_at'>,
     ): void => void insert.run(row),
+
+    /** A call that cost nothing, and for which nothing was held. */
+    insertUncharged: (row: UnchargedRow): void =>
+      void orm
+        .insert(calls)
+        .values({ ...row, kind: 'llm', state: 'released', held_nanos: 0, cost_nanos: 0, ended_at: row.started_at })
+        .run(),
+
+    /** Says how many calls such a row stands for. */
+    countUncharged: (agentId: string, id: string, count: number): void =>
+      void orm
+        .update(calls)
+        .set({ usage: { calls: count } })
+        .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
+        .run(),
 
     /** Ends a held call. Returns false when it had ended already. */
     end: (row: CallEnd): boolean =>

@@ -10,16 +10,17 @@ import { isObject, type Json, type JsonObject } from './json.ts'
 /** Looks through messages or input items. `imageTokens`: what one image costs at most. */
 export function readContent(content: Json | undefined, imageTokens: number): Demands {
   const found = { ...TEXT_ONLY, imageTokens }
-  walk(content, found)
+  walk(content, found, true)
   return found
 }
 
 type Found = { -readonly [Name in keyof Demands]: Demands[Name] }
 
-function walk(value: Json | undefined, found: Found): void {
+/** `isPart`: what stands here is a message, an item or a part of one, not what a tool was given. */
+function walk(value: Json | undefined, found: Found, isPart: boolean): void {
   if (typeof value !== 'object' || value === null) return
   if (Array.isArray(value)) {
-    for (const item of value) walk(item, found)
+    for (const item of value) walk(item, found, isPart)
     return
   }
   const image = imageOf(value)
@@ -28,9 +29,28 @@ function walk(value: Json | undefined, found: Found): void {
     found.imageBytes += image.length
   }
   if (value.type === 'input_audio' || isEarlierSpeech(value)) found.audioInput = true
-  if (isStored(value)) found.isInputUnseen = true
-  for (const name in value) walk(value[name], found)
+  // Films, sound and pages by address have other names at every server: what is behind them is not seen here.
+  const isUnknown = isPart && typeof value.type === 'string' && !KNOWN_PART.test(value.type)
+  if (isStored(value) || isUnknown) found.isInputUnseen = true
+  for (const name in value) walk(value[name], found, isPart && PARTS_IN.has(name))
 }
+
+/** Where parts stand within parts; anything else is what a tool was given, or text. */
+const PARTS_IN: ReadonlySet<string> = new Set(['content', 'output', 'summary', 'source'])
+
+/** Parts whose tokens stand in the request, or are counted here. */
+const KNOWN_PART = new RegExp(
+  `^(${[
+    'text|input_text|output_text|refusal|reasoning_text|summary_text|message|reasoning|thinking|redacted_thinking|think',
+    'image_url|input_image|image|computer_screenshot|input_audio|file|input_file|document|reference|tool_reference',
+    'tool_use|tool_result|server_tool_use|mcp_tool_use|mcp_tool_result|[a-z_]+_tool_result|search_result',
+    '(custom_)?(function|tool)(_call)?(_output)?|(local_)?shell_call(_output)?|apply_patch_call(_output)?',
+    'computer_call(_output)?|web_search_call|file_search_call|code_interpreter_call|image_generation_call',
+    'mcp_(call|list_tools|approval_request|approval_response)|item_reference|compaction|container_upload',
+    'base64|url|content|ephemeral|char_location|page_location|content_block_location|web_search_result(_location)?',
+    '[a-z_]+_result(_block)?|web_search_result|code_execution_output|bash_code_execution_output',
+  ].join('|')})$`,
+)
 
 /**
  * The text of an image's data or address, wherever it is from: none costs more than the largest. Its bytes are no
@@ -80,22 +100,30 @@ export const withoutImages = (value: unknown): string =>
 
 /** Tools that the provider runs by itself: they cost tokens, and some a price per use. */
 const SERVER_TOOL = /^(web_search|web_fetch|file_search|mcp)/
-/** Tools whose use costs what no reply tells. */
-const UNPRICED = /^(code_interpreter|code_execution|image_generation|advisor)/
+/** Tools that the client runs, or that only name others. */
+const CLIENT_TOOL =
+  /^(function|custom|local_shell|shell$|apply_patch|computer|text_editor|bash|memory|tool_search|namespace)/
 
 /** The provider's own tools among a request's. Throws CageError `price_unknown` for one that nobody can count. */
 export function serverTools(tools: Json | undefined): JsonObject[] {
   return (Array.isArray(tools) ? tools : []).filter((tool): tool is JsonObject => {
     if (!isObject(tool) || typeof tool.type !== 'string') return false
     const { type, environment } = tool
+    if (SERVER_TOOL.test(type)) return true
     const isHosted = type === 'shell' && isObject(environment) && /^container/.test(String(environment.type))
-    if (UNPRICED.test(type) || isHosted) throw unpricedTool(type)
-    return SERVER_TOOL.test(type)
+    if (isHosted || !CLIENT_TOOL.test(type)) throw unpricedTool(type)
+    return false
   })
 }
 
+/** Throws CageError `price_unknown` where a request has any tool that its client does not run. */
+export function requireClientTools(tools: Json | undefined): void {
+  const [tool] = serverTools(tools)
+  if (tool) throw unpricedTool(String(tool.type))
+}
+
 const unpricedTool = (tool: string): CageError =>
-  new CageError('price_unknown', `the tool "${tool}" costs money that no reply tells, so the call was not sent`, {
-    facts: { tool },
+  new CageError('price_unknown', `what the tool "${tool}" costs is not known here, so the call was not sent`, {
+    facts: { tool, field: 'tools' },
     hint: `leave "${tool}" out of "tools"`,
   })

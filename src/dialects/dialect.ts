@@ -9,6 +9,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
+import type { RouteRule } from './routes.ts'
 import type { Fields, Leaf } from './texts.ts'
 
 /** What a request asks for that the length of its text does not tell. */
@@ -22,6 +23,9 @@ export interface Demands {
   imageTokens: number
   audioInput: boolean
   audioOutput: boolean
+  imageOutput: boolean
+  /** Fields of the request of which nobody here knows what they cost (`request-fields.ts`). */
+  unknownFields: readonly string[]
   /** Service tiers and the like that were asked for, as `Usage.terms`. */
   terms: readonly string[]
   /** Searches that are made and paid for in any case. */
@@ -45,6 +49,8 @@ export const TEXT_ONLY: Demands = {
   imageTokens: 0,
   audioInput: false,
   audioOutput: false,
+  imageOutput: false,
+  unknownFields: [],
   terms: [],
   searches: 0,
   serverTools: null,
@@ -59,6 +65,11 @@ export interface Usage {
   output: number
   audioInput?: number
   audioOutput?: number
+  /** Images within the output; undefined where the provider does not say. */
+  imageOutput?: number
+  /** Beside input and output: reasoning, and what was read of the sources that are cited. */
+  reasoning?: number
+  citation?: number
   webSearches?: number
   previewSearches?: number
   fileSearches?: number
@@ -68,12 +79,14 @@ export interface Usage {
   terms?: readonly string[]
 }
 
-/** A format: calls, parsed and priced. `free`: passed on. `unpriced`: costs money nobody can count, so it is refused. */
-export type Route = Format | 'free' | 'unpriced'
+/** A format: calls, parsed and priced. `unmetered`: costs nothing, passed on. `blocked`: on no list, so it is refused. */
+export type Route = Format | 'unmetered' | 'blocked'
 
 /** What a provider says it used; undefined where it said nothing usable. */
 export interface ReportedUsage {
   usage: Usage
+  /** What the provider says the call costs, in nanodollars; undefined where it does not. */
+  cost?: number
   /** A figure was absurd and was replaced. */
   isRepaired: boolean
   /** False while a stream still counts. */
@@ -123,6 +136,22 @@ export interface StreamReader {
   readonly deliveredText: string
 }
 
+/** What is written into a request before it is sent. */
+export interface Limits {
+  stream: boolean
+  /** The most tokens of one answer; null leaves the client's own, and none where it gave none. */
+  clampTo: number | null
+  /** The most uses of each of the provider's own tools; null leaves them as they are. */
+  toolUses: number | null
+  /**
+   * It goes to the vendor's own models, which refuse a request with the limit in two fields. At other servers it stands in
+   * every field that servers of this dialect read: some read one, some another.
+   */
+  isVendors: boolean
+  /** The one field that this model takes the limit in, where it has refused the others. */
+  onlyLimit: string | undefined
+}
+
 /** How calls of one route are written: their requests, replies and streams. */
 export interface Format {
   /** Model, streaming and size of a parsed body. Throws CageError `bad_request`. */
@@ -134,11 +163,10 @@ export interface Format {
     wantsUsage: boolean
     demands: Demands
   }
-  /**
-   * Changes the body to what is sent: usage asked for in streams, output limited to `clampTo` tokens, each of the
-   * provider's own tools to `toolUses`; null leaves it as it is.
-   */
-  prepare(body: JsonObject, stream: boolean, clampTo: number | null, toolUses: number | null): JsonObject
+  /** Changes the body to what is sent: usage asked for in streams, the limits written. */
+  prepare(body: JsonObject, limits: Limits): JsonObject
+  /** The one field that takes the limit, where a refusal speaks of that. (Default: there is but one.) */
+  onlyLimitIn?(refusal: string): string | undefined
   /** All text of a request without its images, for the tokenizer; null where none is exact. */
   textOf(body: JsonObject): (() => string) | null
   usageOf(reply: JsonObject): ReportedUsage | undefined
@@ -168,8 +196,8 @@ export interface Dialect {
   readonly fields: Fields
   /** Types of what a provider signs: clients give it back as it came, and a changed one is refused. */
   readonly signed: ReadonlySet<string>
-  /** What a route is, by its path without version, e.g. "/chat/completions". */
-  route(method: string, path: string): Route
+  /** What is called or passed on; everything else is refused. */
+  readonly routes: readonly RouteRule[]
   /** Our error as the provider would say it. */
   errorBody(error: CageError, requestId: string): JsonObject
   /** The frame that ends a broken stream. */

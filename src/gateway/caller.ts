@@ -19,7 +19,7 @@ export interface Address {
   /** A provider, or a service when `isService`. */
   name: string
   isService: boolean
-  /** After the name, with query; without version for a provider. */
+  /** After the name, as it came, with query. */
   path: string
 }
 
@@ -33,11 +33,8 @@ export function readAddress(url: string): Address {
   }
   const [, run, services, name, path, query = ''] = match
   const isService = services !== undefined
-  return { run, name: name!, isService, path: (isService ? path! : withoutVersions(path!)) + query }
+  return { run, name: name!, isService, path: path! + query }
 }
-
-/** Clients put /v1 there never, once or twice, and sometimes a slash too many. */
-const withoutVersions = (path: string): string => path.replace(/^(\/+v1(?=\/|$))+/, '').replace(/^\/+/, '/')
 
 /**
  * Who is calling: a run by its token, in the address or as key; one of a run's processes, where the address has its id; or

@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
 import { LARGE_BYTES, Pace, parseAnyBody } from '../dialects/large-json.ts'
+import { findRoute, normalizePath } from '../dialects/routes.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { newCallId, newRequestId } from '../ids.ts'
 import { SECRETS_ONLY } from '../redaction/policy.ts'
@@ -21,14 +22,17 @@ import { type CallerParts, identifyCaller, readAddress, readSentKey } from './ca
 import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { Provider } from './provider.ts'
+import { isVendors } from './provider.ts'
 import { type Asking, chooseKey } from './provider-key.ts'
 import { redactText } from './redact-large.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
+import type { UnchargedCalls } from './uncharged.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
 export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
+  uncharged: UnchargedCalls
   keys: ProviderKeys
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
@@ -48,6 +52,7 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
       client,
       dialect: DIALECTS[DEFAULT_DIALECT],
       caller: undefined,
+      provider: undefined,
       call: undefined,
     }
     try {
@@ -57,6 +62,7 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
       const error = asCageError(thrown)
       if (REFUSALS.has(error.code)) onRefused(request, error)
       exchange.caller?.onRefused?.(error)
+      recordRefused(parts, exchange, error)
       refuse(parts, exchange, error)
     }
   }
@@ -71,6 +77,7 @@ interface Exchange {
   readonly client: Client
   dialect: Dialect
   caller: Caller | undefined
+  provider: Provider | undefined
   call: LlmCall | undefined
 }
 
@@ -85,6 +92,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   const address = readAddress(request.url!)
   const { name } = address
   const provider = address.isService ? undefined : parts.upstream.find(name)
+  exchange.provider = provider
   exchange.dialect = provider?.dialect ?? exchange.dialect
   if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
     throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
@@ -96,8 +104,8 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await parts.keys.loaded
   await parts.ledger.accounts.load(caller.agentId)
-  const path = withoutTokenParameters(address.path)
-  if (address.isService) return runService(parts, { caller, name, path }, request, client)
+  const given = withoutTokenParameters(address.path)
+  if (address.isService) return runService(parts, { caller, name, path: given }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
       hint: `use ${DIALECT_NAMES.join(', ')}, one of the configuration, or services/<name>`,
@@ -106,25 +114,36 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   const { dialect } = provider
   // Claude Code asks so whether anybody is there.
   if (request.method === 'HEAD') return client.send(200, {}, '')
-  const route = dialect.route(request.method ?? '', pathOf(path))
-  if (route === 'unpriced') throw unpriced(request.method ?? '', provider, pathOf(path))
+  const path = normalizePath(pathOf(given))
+  const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
+  if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
   const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
   const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
   const headers = passedOn(request, dialect)
-  if (route === 'free') {
-    return proxyUnmetered(parts, asking, { method: request.method!, path, headers, bytes: body }, client)
+  const target = path + given.slice(pathOf(given).length)
+  if (route === 'unmetered') {
+    return proxyUnmetered(parts, asking, { method: request.method!, path: target, headers, bytes: body }, client)
   }
   exchange.call = {
     id: newCallId(),
     ...asking,
-    path: dialect.pathPrefix + path,
+    path: dialect.pathPrefix + target,
     headers,
     format: route,
+    trace: { hasRow: false },
     ...(await readCall(route, body)),
   }
   using _place = exchange.call.stream ? streams.take() : undefined
   await runCall(parts, exchange.call, client)
+}
+
+/** A call that never came to a hold has its row all the same. */
+function recordRefused({ uncharged }: GatewayParts, { caller, provider, call }: Exchange, error: CageError): void {
+  if (!caller || !provider || call?.trace.hasRow) return
+  const { code, message, row } = error
+  const model = call?.model ?? null
+  uncharged.record({ caller, provider: provider.name, model, code, status: row.status, refusal: message })
 }
 
 function refuse({ onFault, clean }: GatewayParts, { client, dialect, call }: Exchange, thrown: CageError): void {
@@ -146,10 +165,10 @@ function refuse({ onFault, clean }: GatewayParts, { client, dialect, call }: Exc
 
 const pathOf = (pathAndQuery: string): string => pathAndQuery.split('?', 1)[0]!
 
-const unpriced = (method: string, provider: Provider, path: string): CageError =>
+const blocked = (method: string, provider: Provider, path: string): CageError =>
   new CageError('price_unknown', `${method} ${path} of ${provider.name} has no price, so it was not sent`, {
     facts: { provider: provider.name, path },
-    hint: 'a route that costs money nobody can count would be a hole in the budget',
+    hint: 'only routes that are priced or free here are passed on: chat, responses, messages, embeddings and what reads them',
   })
 
 async function readCall(

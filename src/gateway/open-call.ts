@@ -3,39 +3,34 @@
  * record. Whatever goes wrong between, `failed` brings the call to its end: a hold ends exactly once, a call is recorded
  * exactly once, and what was charged is never taken back.
  */
-import { type Bound, boundCall, countTokens } from '../budget/estimate.ts'
-import type { Hold, Ledger, Settled } from '../budget/ledger.ts'
+import { countTokens } from '../budget/estimate.ts'
+import type { Settled } from '../budget/ledger.ts'
 import type { Price } from '../budget/price.ts'
-import { appliedRates, costOf, isExact, knownPart, type Prices } from '../budget/prices.ts'
+import { appliedRates, costOf, mostOf } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
 import { withoutImages } from '../dialects/demands.ts'
 import type { ReportedUsage, StreamReader, Usage } from '../dialects/dialect.ts'
-import { writeLargeJson } from '../dialects/large-json.ts'
 import { asCageError } from '../errors.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
-import type { Clean } from '../state/clean.ts'
 import { showCount } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
+import { type Claim, claimOf, type Said } from './claim.ts'
 import { ClientGone } from './client.ts'
+import { holdCall, type PricedCall, type PricingParts } from './priced-call.ts'
 
-export interface MoneyParts {
-  /** For what is stored or told beside a reply: takes out everything that is detected, and never throws. */
-  clean: Clean
+export interface MoneyParts extends PricingParts {
   state: StateManager
-  ledger: Ledger
-  prices: Prices
   clock: Clock
   /** The model that cheaper ones are compared with; null for none. (config.budget.baseline) */
   baseline: string | null
-  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
-  clamp: boolean
 }
 
 interface Charged {
   settled: Settled
   usage: Usage
   estimated: boolean
+  isOverrun: boolean
 }
 
 /** How a call that failed is told. */
@@ -59,73 +54,28 @@ export class OpenCall {
   waitedMs = 0
   /** The answer that is being streamed, for what was delivered of it. */
   reader: StreamReader | undefined
+  /** The model that the answer names; undefined where it names none. */
+  answeredBy: string | undefined
   readonly #parts: MoneyParts
-  readonly #price: Price
-  readonly #hold: Hold
-  readonly #bound: Bound
+  readonly #priced: PricedCall
   readonly #startedAt: number
   #firstByteMs: number | null = null
   #charged: Charged | undefined
   #isRecorded = false
 
-  /**
-   * Prices the call and holds the most it can cost. Throws PriceUnknownError, BudgetExceededError, BudgetHeldError, or
-   * CageError `database_unusable`; nothing is held then and nothing was sent.
-   */
+  /** Throws what `holdCall` throws; nothing is held then and nothing was sent. */
   static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<OpenCall> {
     const startedAt = parts.clock.monotonic()
-    const { format, provider } = call
-    const { agentId, runId } = call.caller
-    const price = limited(await parts.prices.get(provider.name, call.model), call)
-    const unclamped = await writeBody(call, null, null)
-    const bound = await boundCall(
-      price,
-      {
-        bytes: Buffer.byteLength(unclamped),
-        maxOutputTokens: call.maxOutputTokens,
-        answers: call.answers,
-        model: call.model,
-        text: format.textOf(call.body),
-        demands: call.demands,
-      },
-      parts.ledger.accounts.available(call.caller),
-      parts.clamp,
-    )
-    const hold = await parts.ledger.hold(
-      {
-        callId: call.id,
-        agentId,
-        runId,
-        kind: 'llm',
-        target: provider.name,
-        model: parts.clean(call.model),
-        most: bound.most,
-      },
-      signal,
-    )
-    const { clampTo, toolUses } = bound
-    const isAsSent = clampTo === null && toolUses === null
-    const body = isAsSent ? unclamped : await writeBody(call, clampTo, toolUses)
-    const open = new OpenCall(parts, call, price, hold, body, bound, startedAt)
-    if (clampTo !== null) open.#recordClamp(clampTo)
+    const open = new OpenCall(parts, call, await holdCall(parts, call, signal), startedAt)
+    if (open.clampedTo !== null) open.#recordClamp(open.clampedTo)
     return open
   }
 
-  private constructor(
-    parts: MoneyParts,
-    call: LlmCall,
-    price: Price,
-    hold: Hold,
-    body: string | Buffer,
-    bound: Bound,
-    startedAt: number,
-  ) {
+  private constructor(parts: MoneyParts, call: LlmCall, priced: PricedCall, startedAt: number) {
     this.#parts = parts
     this.call = call
-    this.#price = price
-    this.#hold = hold
-    this.body = body
-    this.#bound = bound
+    this.#priced = priced
+    this.body = priced.body
     this.#startedAt = startedAt
   }
 
@@ -137,14 +87,32 @@ export class OpenCall {
     return this.#firstByteMs !== null
   }
 
+  /** The same reader, which looks for the model that answers. */
+  watched(reader: StreamReader): StreamReader {
+    return {
+      read: (frame) => {
+        const name = this.answeredBy === undefined ? MODEL_IN_FRAME.exec(frame.data)?.[1] : undefined
+        if (name !== undefined) this.answeredBy = name
+        return reader.read(frame)
+      },
+      usage: () => reader.usage(),
+      get isFinished() {
+        return reader.isFinished
+      },
+      get deliveredText() {
+        return reader.deliveredText
+      },
+    }
+  }
+
   /** The limit that was put on the answer, in tokens; null when the client's own stands. */
   get clampedTo(): number | null {
-    return this.#bound.clampTo
+    return this.#priced.bound.clampTo
   }
 
   /** The limit of uses that was put on each of the provider's own tools. */
   get clampedToolUses(): number | null {
-    return this.#bound.toolUses
+    return this.#priced.bound.toolUses
   }
 
   /** What the call cost, once it is charged. */
@@ -154,39 +122,58 @@ export class OpenCall {
 
   /** What is left of the agent's budget. */
   get remaining(): Usd {
-    return toUsd(this.#parts.ledger.accounts.available(this.#hold))
+    return toUsd(this.#parts.ledger.accounts.available(this.#priced.hold))
   }
 
   /**
    * Charges what the provider says it used, or what was delivered when it did not say: then request and `delivered` are
-   * counted by tokenizer, at most the hold, never nothing.
+   * counted by tokenizer, at most the hold, never nothing. `isBroken`: the answer has no end, and nothing is learned of
+   * how the model obeys.
    */
-  async charge(reported: ReportedUsage | undefined, delivered: string, status: number): Promise<void> {
-    const { model, demands } = this.call
+  async charge(
+    reported: ReportedUsage | undefined,
+    delivered: string,
+    status: number,
+    isBroken = false,
+  ): Promise<void> {
+    const isTold = reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)
     // Searches that no reply tells of are made all the same.
-    const searches = demands.searches > 0 ? { previewSearches: demands.searches } : {}
-    if (reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)) {
-      const usage = { ...searches, ...reported.usage }
-      this.#settle(this.#costOf(usage), usage, reported.isRepaired || !isExact(this.#price, usage), status)
-      return
-    }
-    const usage: Usage = {
+    const { searches } = this.call.demands
+    const unsaid = searches > 0 ? { previewSearches: searches } : {}
+    const said: Said = isTold
+      ? { ...reported, usage: { ...unsaid, ...reported.usage }, isTold }
+      : { usage: { ...unsaid, ...(await this.#unsaidUsage(reported, delivered)) }, isTold: false }
+    const answeredBy = await this.#otherPrice()
+    const claim = claimOf(this.call, this.#priced, said, delivered, answeredBy)
+    this.#settle(claim, status, isBroken)
+  }
+
+  /** The price of the model that answered, where it is another one with a price; null where that is not known. */
+  async #otherPrice(): Promise<Price | null | undefined> {
+    const { answeredBy, call } = this
+    if (answeredBy === undefined || answeredBy === call.model) return undefined
+    const price = await this.#parts.prices.get(call.provider.name, answeredBy).catch(() => null)
+    // A price that was configured is what this name costs here, whatever the server calls it.
+    return this.#priced.price.source === 'config' && price?.source !== 'config' ? undefined : price
+  }
+
+  /** What was used, as far as it can be known when the provider did not say. */
+  async #unsaidUsage(reported: ReportedUsage | undefined, delivered: string): Promise<Usage> {
+    const { model } = this.call
+    return {
       ...NOTHING_CACHED,
-      ...searches,
       ...reported?.usage,
       ...this.#unsaidSearches(),
       input: await this.#unsaidInput(reported),
       output: Math.max(reported?.usage.output ?? 0, await countTokens(delivered, model)),
     }
-    const cost = Math.min(this.#hold.most, costOf(this.#price, usage))
-    this.#settle(Math.max(1, cost), usage, true, status)
   }
 
   /** What was read, when the provider did not say, or not for the last time: what cannot be counted is taken for the most. */
   async #unsaidInput(reported: ReportedUsage | undefined): Promise<number> {
     const { body, model, demands, isLarge } = this.call
     // To count the tokens of so much would hold up everybody.
-    if (demands.serverTools || ((demands.isInputUnseen || isLarge) && !reported)) return this.#bound.inputTokens
+    if (demands.serverTools || ((demands.isInputUnseen || isLarge) && !reported)) return this.#priced.bound.inputTokens
     return (
       reported?.usage.input ?? (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
     )
@@ -195,19 +182,14 @@ export class OpenCall {
   /** The provider's own tools ran as often as they might have. */
   #unsaidSearches(): Pick<Usage, 'webSearches'> {
     const { serverTools } = this.call.demands
-    return serverTools ? { webSearches: serverTools.count * (serverTools.uses ?? this.#bound.toolUses ?? 0) } : {}
-  }
-
-  /** What has a price is charged in full; an estimate of the rest is not more than the call could cost. */
-  #costOf(usage: Usage): Nanodollars {
-    const whole = costOf(this.#price, usage)
-    if (isExact(this.#price, usage)) return whole
-    return Math.max(costOf(this.#price, knownPart(this.#price, usage)), Math.min(this.#hold.most, whole))
+    return serverTools
+      ? { webSearches: serverTools.count * (serverTools.uses ?? this.#priced.bound.toolUses ?? 0) }
+      : {}
   }
 
   /** No output is not believed of a long answer, where output costs anything. */
   #isSuspicious({ output }: Usage, delivered: string): boolean {
-    return output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && this.#price.output.base > 0
+    return output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && this.#priced.price.output.base > 0
   }
 
   #recordClamp(tokens: number): void {
@@ -224,16 +206,16 @@ export class OpenCall {
 
   /** Records a call that was answered. `charge` comes first. */
   async completed(status: number, redactions: number): Promise<void> {
-    const { settled, usage, estimated } = this.#charged!
+    const { settled, usage, estimated, isOverrun } = this.#charged!
     const baselineUsd = await this.#baselineOf(usage, settled.cost)
     const { call } = this
     const cost = toUsd(settled.cost)
-    const remark = this.#isOverrun(settled.cost) ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
+    const remark = isOverrun ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
     this.#isRecorded = true
     const recorded = this.#parts.state.recordSoon(
       {
         type: 'call.completed',
-        level: this.#isOverrun(settled.cost) ? 'WARN' : 'INFO',
+        level: isOverrun ? 'WARN' : 'INFO',
         agent_id: call.caller.agentId,
         message: `${call.model} · ${showCount(usage.input)} in ${showCount(usage.output)} out · ${showUsd(cost)}${remark}`,
         data: {
@@ -274,7 +256,7 @@ export class OpenCall {
 
   /** Ends a call that the provider refused: it cost nothing. */
   refused(status: number, retryable: boolean): void {
-    const settled = this.#parts.ledger.release(this.#hold, { status, code: 'provider_refused' })
+    const settled = this.#release({ status, code: 'provider_refused' })
     this.#recordFailure(settled, {
       code: 'provider_refused',
       message: `${this.call.provider.name} answered ${status}`,
@@ -291,11 +273,11 @@ export class OpenCall {
     if (this.#isRecorded) return
     const failure = { ...describe(error), ...(fallsBack && { falls_back: true as const }) }
     if (!this.#charged && !this.wasSent) {
-      const settled = this.#parts.ledger.release(this.#hold, { status: failure.status, code: failure.code })
+      const settled = this.#release({ status: failure.status, code: failure.code })
       this.#recordFailure(settled, failure)
       return
     }
-    if (!this.#charged) await this.charge(this.reader?.usage(), this.reader?.deliveredText ?? '', failure.status)
+    if (!this.#charged) await this.charge(this.reader?.usage(), this.reader?.deliveredText ?? '', failure.status, true)
     this.#recordFailure(this.#charged!.settled, failure)
   }
 
@@ -327,22 +309,29 @@ export class OpenCall {
     )
   }
 
-  #settle(cost: Nanodollars, usage: Usage, estimated: boolean, status: number): void {
-    const code = this.#isOverrun(cost) ? 'overrun' : null
-    const settled = this.#parts.ledger.charge(this.#hold, {
+  #release(end: { status: number; code: string }): Settled {
+    const { hold, admission } = this.#priced
+    const settled = this.#parts.ledger.release(hold, end)
+    admission.end()
+    return settled
+  }
+
+  #settle(claim: Claim, status: number, isBroken: boolean): void {
+    const { hold, admission, bound } = this.#priced
+    const { cost, claimed, usage, price, estimated, isOverrun } = claim
+    const settled = this.#parts.ledger.charge(hold, {
       cost,
       estimated,
       status,
-      code,
+      code: isOverrun ? 'overrun' : null,
       usage,
-      price: appliedRates(this.#price, usage),
+      price: { ...appliedRates(price, usage), ...claim.remarks },
     })
-    this.#charged = { settled, usage, estimated }
-  }
-
-  /** The provider says more than the bound allows: it is charged, for the money is gone, and shown. */
-  #isOverrun(cost: Nanodollars): boolean {
-    return cost > this.#hold.most
+    this.#charged = { settled, usage, estimated, isOverrun }
+    const { id: callId, caller, answers } = this.call
+    const slack = mostOf(price, 0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS)) - mostOf(price, 0, 0)
+    const answered = { agentId: caller.agentId, callId, bound: Math.max(1, bound.most), slack, claimed }
+    admission.end(isBroken && !isOverrun ? undefined : answered)
   }
 
   /** What the same usage costs on the baseline model, when this was a cheaper one; null otherwise. */
@@ -363,20 +352,6 @@ export class OpenCall {
   }
 }
 
-/** The body to send. */
-function writeBody(
-  { format, body, stream, isLarge }: LlmCall,
-  clampTo: number | null,
-  toolUses: number | null,
-): string | Promise<Buffer> {
-  const prepared = format.prepare(body, stream, clampTo, toolUses)
-  return isLarge ? writeLargeJson(prepared) : JSON.stringify(prepared)
-}
-
-/** A price with what the provider has said of this very call. */
-const limited = (price: Price, { outputLimit }: LlmCall): Price =>
-  outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
-
 function describe(error: unknown): Failure {
   if (error instanceof ClientGone) return { code: 'client_gone', message: error.message, status: 499, retryable: false }
   const { code, message, row, facts } = asCageError(error)
@@ -385,6 +360,14 @@ function describe(error: unknown): Failure {
 }
 
 const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
+
+/** Also within the response or message of a first event. */
+const MODEL_IN_FRAME = /^[^[]{0,2000}?"model"\s*:\s*"([^"\\]{1,200})"/
+
+/** An end mark, and a token that was begun: of each answer. */
+const SLACK_TOKENS = 2
+/** More answers do not make more slack. */
+const MAX_ANSWERS = 100
 
 /** From here on an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000

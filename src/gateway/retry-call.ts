@@ -22,6 +22,11 @@ export class LimitRefused extends Error {
   }
 }
 
+/** The provider refused a field that we had added, and takes the call without it. Nothing was paid. */
+export class FieldRefused extends Error {
+  override readonly name = 'FieldRefused'
+}
+
 /** Is this the end of an attempt that came to no answer, and of whose fate nothing is known? */
 export const isLost = (error: unknown): boolean =>
   error instanceof CageError && LOST.has(error.code) && error.facts.sent === true
@@ -34,25 +39,28 @@ export interface Further {
   hasAttempt: boolean
   /** A LimitRefused: the call can be made with another limit. */
   hasLimit: boolean
+  /** A FieldRefused: the call can be made without a field. */
+  hasField: boolean
 }
 
-/** Attempts the call: with backoff while that throws a LostAttempt, and once more with the limit of a LimitRefused. */
+/** Attempts the call: with backoff while that throws a LostAttempt, and once more with the limit of a LimitRefused, or without the field of a FieldRefused. */
 export async function withFurtherAttempts(
   call: LlmCall,
   signal: AbortSignal,
   attempt: (call: LlmCall, further: Further) => Promise<void>,
 ): Promise<void> {
   const { retries } = call.provider.settings
-  let attempts = 0
+  let [attempts, hasField] = [0, true]
   let next = call
   const once = async (): Promise<void> => {
-    const further = { hasAttempt: attempts++ < retries, hasLimit: next.outputLimit === undefined }
+    const further = { hasAttempt: attempts++ < retries, hasLimit: next.outputLimit === undefined, hasField }
     try {
       await attempt(next, further)
     } catch (error) {
       next = { ...next, id: newCallId() }
-      if (!(error instanceof LimitRefused)) throw error
-      next = { ...next, outputLimit: error.outputLimit }
+      if (error instanceof LimitRefused) next = { ...next, outputLimit: error.outputLimit }
+      else if (error instanceof FieldRefused) hasField = false
+      else throw error
       await once()
     }
   }

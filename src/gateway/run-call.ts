@@ -5,6 +5,7 @@
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
 import { LARGE_BYTES } from '../dialects/large-json.ts'
+import { modelOf } from '../dialects/usage.ts'
 import type { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
@@ -13,7 +14,7 @@ import { type MoneyParts, OpenCall } from './open-call.ts'
 import { isOutage, Outage, withOtherModels } from './other-model.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseLargeReply, parseReply, passedHeaders, readAll } from './reply.ts'
-import { type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
+import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayStream, showFrame } from './stream.ts'
 import { untilRunning } from './until-running.ts'
@@ -43,9 +44,10 @@ async function passCall(
   parts: RoadParts,
   call: LlmCall,
   client: Client,
-  { hasNext, hasAttempt, hasLimit }: Otherwise,
+  { hasNext, hasAttempt, hasLimit, hasField }: Otherwise,
 ): Promise<void> {
   const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
+  call.trace.hasRow = true
   try {
     const sent = await send(parts, open, client.signal, hasNext) //    turn, circuit, key, provider
     open.sawFirstByte()
@@ -63,6 +65,7 @@ async function passCall(
     const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
       if (hasLimit) refuseLimit(parts, open, error)
+      if (hasField) refuseField(open, error)
       if (!asksAnother) return passRefusal(parts, open, error, client)
       open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
@@ -78,6 +81,7 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
   const text = bytes.toString('utf8')
   const isLarge = bytes.length >= LARGE_BYTES
   const reply = isLarge ? await parseLargeReply(bytes, provider.name) : parseReply(text, provider.name)
+  open.answeredBy = modelOf(reply)
   await open.charge(format.usageOf(reply), text, sent.status)
   const headers = headersOf(open, sent, redactor)
   const { fields } = provider.dialect
@@ -94,7 +98,7 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
  */
 async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
-  const reader = format.readStream(redactor, open.call.wantsUsage)
+  const reader = open.watched(format.readStream(redactor, open.call.wantsUsage))
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   await relayStream(sent, provider.name, reader, redactor, client, async () => {
@@ -115,6 +119,20 @@ function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRef
   open.refused(refusal.status, true)
   throw new LimitRefused(named.tokens, { cause: refusal })
 }
+
+/** Throws FieldRefused, and ends the call, when the provider refused a field in which we wrote the limit once more. */
+function refuseField(open: OpenCall, refusal: ProviderRefusal): void {
+  const { provider, model, format } = open.call
+  if (refusal.status !== 400 && refusal.status !== 422) return
+  const field = format.onlyLimitIn?.(refusal.body.toString('utf8'))
+  if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_ONLY_LIMITS) return
+  provider.onlyLimits.set(model, field)
+  open.refused(refusal.status, true)
+  throw new FieldRefused(`${provider.name} takes the limit in ${field} alone`, { cause: refusal })
+}
+
+/** Names come from agents. */
+const MAX_ONLY_LIMITS = 1_000
 
 /** The provider's own error reaches the client as it is, less personal data. */
 function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {

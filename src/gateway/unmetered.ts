@@ -6,10 +6,13 @@ import type { Client } from './client.ts'
 import { type Asking, type KeyParts, sendWithKey } from './provider-key.ts'
 import { type Outgoing, redactOutgoing } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
+import type { UnchargedCalls } from './uncharged.ts'
+import { untilRunning } from './until-running.ts'
 import type { Answer, Attempt, Upstream } from './upstream.ts'
 
 export interface UnmeteredParts extends RedactionParts, KeyParts {
   upstream: Upstream
+  uncharged: UnchargedCalls
 }
 
 /** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */
@@ -20,6 +23,7 @@ export async function proxyUnmetered(
   client: Client,
 ): Promise<void> {
   const { provider, caller } = asking
+  await untilRunning(parts.state, caller, client.signal)
   // A response is cancelled and deleted without a word.
   const body = bytes.length > 0 ? await parseAnyBody(bytes) : undefined
   const call = { id: null, caller }
@@ -36,6 +40,8 @@ export async function proxyUnmetered(
       signal: client.signal,
     }),
   )
+  const { status } = answer
+  parts.uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
   if (isStream(answer.headers)) throw streamedAgain(answer)
   const reply = await readAll(answer.body, provider.name)
   const redactor = new CallRedactor(parts, call)

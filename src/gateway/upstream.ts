@@ -37,7 +37,9 @@ export class Upstream {
     this.#providers = new Map(
       Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
         const dialect = dialectOf(name, settings.dialect)
-        return [name, { name, dialect, settings, baseUrl: new URL(settings.base_url ?? dialect.defaultBaseUrl) }]
+        const baseUrl = new URL(settings.base_url ?? dialect.defaultBaseUrl)
+        const isOfficial = baseUrl.origin === new URL(dialect.defaultBaseUrl).origin
+        return [name, { name, dialect, settings, baseUrl, isOfficial, onlyLimits: new Map() }]
       }),
     )
   }

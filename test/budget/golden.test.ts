@@ -4,6 +4,7 @@ import { anthropic } from '../../src/dialects/anthropic/dialect.ts'
 import type { Format, Redactions, ReportedUsage } from '../../src/dialects/dialect.ts'
 import type { JsonObject } from '../../src/dialects/json.ts'
 import { openai } from '../../src/dialects/openai/dialect.ts'
+import { findRoute } from '../../src/dialects/routes.ts'
 import { toUsd } from '../../src/money.ts'
 import { GOLDEN, GOLDEN_DAY, type GoldenRow } from './golden.ts'
 
@@ -16,7 +17,10 @@ async function priced(
   reported: ReportedUsage | undefined,
 ) {
   if (!reported?.isFinal) return { usd: null, isEstimate: false }
-  const price = await new Prices({}, { now: () => Date.parse(`${day ?? GOLDEN_DAY}T12:00:00Z`) }).get(provider, model)
+  const price = await new Prices(
+    { prices: {}, providers: {} },
+    { now: () => Date.parse(`${day ?? GOLDEN_DAY}T12:00:00Z`) },
+  ).get(provider, model)
   return {
     usd: toUsd(costOf(price, reported.usage)),
     isEstimate: reported.isRepaired || !isExact(price, reported.usage),
@@ -69,7 +73,7 @@ test('the golden table has at least sixty rows', () => {
 })
 
 describe.each(GOLDEN)('$path of $provider costs what the vendor charges', ({ provider, path, rows }) => {
-  const format = DIALECTS[provider].route('POST', path) as Format
+  const format = findRoute(DIALECTS[provider].routes, 'POST', path, true) as Format
 
   test.each(rows)('$name: $worked', async (row) => {
     const reply = row.reply as JsonObject

@@ -1124,7 +1124,7 @@ const MESSAGES: readonly GoldenRow[] = [
   },
   {
     name: 'without prices for a cache',
-    model: 'claude-2.1',
+    model: 'claude-2',
     reply: { usage: { input_tokens: 100, cache_read_input_tokens: 50, output_tokens: 10 } },
     worked: '100 × 8 + 50 × 8 + 10 × 24 a million',
     usd: '0.00144',

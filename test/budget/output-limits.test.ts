@@ -66,7 +66,7 @@ test.each([
   ['perplexity', 'perplexity/'],
   ['cohere', ''],
 ])('no limit for a model of %s is above what it gives', async (provider, prefix) => {
-  const prices = new Prices({}, systemClock)
+  const prices = new Prices({ prices: {}, providers: {} }, systemClock)
   const known = (await listedModels(provider, Date.now())).flatMap(({ model }) => {
     const limit = LIMITS[prefix + model]?.max_output_tokens ?? LIMITS[model]?.max_output_tokens
     return limit === undefined ? [] : [{ model, limit }]

@@ -108,13 +108,13 @@ describe('a price of the list', () => {
     const installed = JSON.parse(readFileSync('node_modules/@pydantic/genai-prices/package.json', 'utf8')) as {
       version: string
     }
-    const found = await new Prices({}, { now: () => NOON }).get('openai', 'gpt-4o')
+    const found = await new Prices({ prices: {}, providers: {} }, { now: () => NOON }).get('openai', 'gpt-4o')
     expect([found.source, found.date]).toEqual([`genai-prices ${installed.version}`, '2026-11-21'])
   })
 
   test('is that of the moment, also in a program that runs for months', async () => {
     let now = Date.parse('2026-07-29T23:59:59Z')
-    const prices = new Prices({}, { now: () => now })
+    const prices = new Prices({ prices: {}, providers: {} }, { now: () => now })
     expect((await prices.get('openai', 'gpt-5.6-terra')).input.base).toBe(2_500_000)
     now += 1_000
     expect((await prices.get('openai', 'gpt-5.6-terra')).input.base).toBe(2_000_000)
@@ -131,12 +131,12 @@ describe('a price of the list', () => {
     ['openai', 'omni-moderation-latest'],
     ['nobody', 'gpt-4o'],
   ])('of %s is not guessed for %s, which it does not map', async (provider, model) => {
-    const prices = new Prices({}, { now: () => NOON })
+    const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     await expect(prices.get(provider, model)).rejects.toMatchObject({ code: 'price_unknown' })
   })
 
   test('that the list has for another provider is told apart', async () => {
-    const prices = new Prices({}, { now: () => NOON })
+    const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     expect((await prices.get('groq', 'llama-3.3-70b-versatile')).input.base).toBe(590_000)
   })
 })
@@ -212,7 +212,10 @@ describe('a price of the configuration', () => {
 
 describe('what is stored with a call', () => {
   test('are the rates that applied, per token and per use, the tier, and the list', async () => {
-    const found = await new Prices({}, { now: () => Date.parse('2026-11-21') }).get('openai', 'gpt-5.4')
+    const found = await new Prices({ prices: {}, providers: {} }, { now: () => Date.parse('2026-11-21') }).get(
+      'openai',
+      'gpt-5.4',
+    )
     const usage = used({ input: 300_000, output: 10, webSearches: 1, terms: ['flex'] })
     expect(appliedRates(found, usage)).toEqual({
       source: found.source,

@@ -45,7 +45,7 @@ test.each([
       const number = Number(messages[0]!.content)
       await sleep(number % 10)
       return stream
-        ? streams(chatFrames({ text: Array(30).fill('word ') }).split(/(?<=\n\n)/), 'hangs')(response)
+        ? streams(chatFrames({ text: Array(8).fill('word ') }).split(/(?<=\n\n)/), 'hangs')(response)
         : answer({ usage: { prompt_tokens: 0, completion_tokens: 4 } })(response, received)
     })
     const { server, url } = await startServer(folder, provider)

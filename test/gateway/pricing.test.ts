@@ -20,7 +20,13 @@ const sent = (cage: TestRuntime) => JSON.parse(cage.provider.requests.at(-1)!.bo
 describe('a call that does not say how much it wants', () => {
   const chat = { messages: [{ role: 'user', content: 'Hi' }] }
   test.each([
-    { path: '/chat/completions', body: { model: 'plain', ...chat }, field: 'max_tokens', limit: 4_096, budget: '10' },
+    {
+      path: '/responses',
+      body: { model: 'plain', input: 'Hi' },
+      field: 'max_output_tokens',
+      limit: 4_096,
+      budget: '10',
+    },
     {
       path: '/chat/completions',
       body: { model: 'gpt-4o', ...chat },
@@ -96,18 +102,32 @@ describe('a call that does not say how much it wants', () => {
     expect(cage.provider.requests).toHaveLength(1)
   })
 
-  test('is not limited on /completions, which answers with 16 tokens then, nor /embeddings', async () => {
+  test.each([
+    [{ max_completion_tokens: 1 }, { max_completion_tokens: 1, max_tokens: 1 }],
+    [{ max_tokens: 7 }, { max_completion_tokens: 7, max_tokens: 7 }],
+    [
+      { max_tokens: 7, max_completion_tokens: 9 },
+      { max_tokens: 9, max_completion_tokens: 9 },
+    ],
+  ])('has its own limit (%j) written in every field that a server may read', async (given, written) => {
+    const cage = await openTestRuntime({ others: { deepseek: {} } })
+    const body = { model: 'plain', ...chat, ...given }
+    const reply = await cage.addAgent().send('deepseek', 'POST', '/chat/completions', JSON.stringify(body))
+    expect([reply.status, sent(cage)]).toEqual([200, { ...body, ...written }])
+  })
+
+  test('/completions is sent the 16 that it is held for, /embeddings nothing', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const completion = { model: 'gpt-3.5-turbo-instruct', prompt: 'Hi' }
     const embedding = { model: 'text-embedding-3-small', input: 'Hi' }
-    for (const [path, body] of [
-      ['/completions', completion],
-      ['/embeddings', embedding],
+    for (const [path, body, limits] of [
+      ['/completions', completion, { max_tokens: 16 }],
+      ['/embeddings', embedding, {}],
     ] as const) {
       const reply = await agent.send('openai', 'POST', path, JSON.stringify(body))
       expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBeUndefined()
-      expect(sent(cage)).toEqual(body)
+      expect(sent(cage)).toEqual({ ...body, ...limits })
     }
   })
 
@@ -153,20 +173,28 @@ describe('what is charged', () => {
     })
   })
 
-  test('of tokens nobody knows is an estimate, and at most what was held', async () => {
-    const cage = await openTestRuntime()
-    cage.provider.does(replies({ usage: { ...usage, smell_tokens: 90_000_000 } }))
-    await cage.addAgent().chat(body)
-    const { cost, held, isEstimate, code } = onlyRow(cage)
-    expect({ cost, isEstimate, code }).toEqual({ cost: held, isEstimate: true, code: null })
-    expect((await cage.event('call.completed')).data.estimated).toBe(true)
-  })
+  test.each([
+    // 1,000 × $10 a million beside the $0.00075 of the rest; then a window of 128,000.
+    { smell: 1_000, cost: '0.01075', claimed: undefined },
+    { smell: 90_000_000, cost: '1.28075', claimed: '900.00075' },
+  ])(
+    'of $smell tokens nobody knows is an estimate at the dearest rate, and no more than a model can read',
+    async ({ smell, cost, claimed }) => {
+      const cage = await openTestRuntime()
+      cage.provider.does(replies({ usage: { ...usage, smell_tokens: smell } }))
+      await cage.addAgent().chat(body)
+      const { price, ...row } = onlyRow(cage)
+      expect(row).toMatchObject({ cost, isEstimate: true, code: 'overrun' })
+      expect(price?.claimed_usd).toBe(claimed)
+      expect((await cage.event('call.completed')).data.estimated).toBe(true)
+    },
+  )
 
   test('of tokens that have a price is charged in full, also when it is more than what was held', async () => {
     const cage = await openTestRuntime()
-    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 1_000_000, smell_tokens: 5 } }))
+    cage.provider.does(replies({ usage: { ...usage, prompt_tokens: 100_000, smell_tokens: 5 } }))
     await cage.addAgent().chat(body)
-    expect(onlyRow(cage)).toMatchObject({ cost: '2.5005', isEstimate: true, code: 'overrun' })
+    expect(onlyRow(cage)).toMatchObject({ cost: '0.25055', isEstimate: true, code: 'overrun' })
   })
 
   test('when nothing is said of a request that holds less than is read, is the most that could be read', async () => {

@@ -209,7 +209,10 @@ describe('usage that cannot be', () => {
     expect(agent.balance()).toEqual({ limit: '10', spent, held: '0' })
     expect(cage.of('call.completed')[0]).toMatchObject({ level: 'WARN', data: { cost_usd: spent } })
     expect(cage.of('budget.exhausted')).toHaveLength(tokens > 10_000 ? 1 : 0)
-    expect((await agent.chat()).status).toBe(tokens > 10_000 ? 402 : 200)
+    expect([(await agent.chat()).status, (await agent.chat({ model: 'dime' })).status]).toEqual([
+      403,
+      tokens > 10_000 ? 402 : 200,
+    ])
   })
 
   test('is estimated whatever special words of the tokenizer the texts hold', async () => {
@@ -324,7 +327,9 @@ describe('what is sent', () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     await agent.chat('{"model":"penny","max_tokens":100000,"max_tokens":3,"model":"penny","messages":[],"n":9,"n":1}')
-    expect(cage.provider.requests[0]?.body).toBe('{"model":"penny","max_tokens":3,"messages":[],"n":1}')
+    expect(cage.provider.requests[0]?.body).toBe(
+      '{"model":"penny","max_tokens":3,"messages":[],"n":1,"max_completion_tokens":3}',
+    )
     expect(onlyRow(cage).held).toBe(3_000_000)
   })
 
@@ -333,7 +338,7 @@ describe('what is sent', () => {
     const agent = cage.addAgent()
     const body = '{"model":"penny","max_tokens":3,"messages":[],"seed":12345678901234567890,"x":{"y":[1.50,null,"é"]}}'
     await agent.chat(body)
-    expect(cage.provider.requests[0]?.body).toBe(body.replace('1.50', '1.50'))
+    expect(cage.provider.requests[0]?.body).toBe(body.replace(/}$/, ',"max_completion_tokens":3}'))
   })
 
   test.each(['', '[]', 'null', '"text"', '{"model":', '{"model":"penny"}}', 'nope'])(

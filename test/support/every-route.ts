@@ -80,6 +80,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, n
     'users/{id}': (await created('/api/users', { username: 'ada', password: 'correct horse battery' })).id,
     'alerts/{id}': ((await ask('POST', '/api/alerts/test')).json() as { alert_id: string }).alert_id,
     'circuits/{name}': 'openai',
+    'models/{name}': 'openai',
     'budgets/{scope}': 'server',
   }
   const document = (await ask('GET', '/api/openapi.json')).json() as {

@@ -95,6 +95,8 @@ export class FakeProvider {
 export interface Saying {
   /** The answer, in the pieces in which it is streamed. (Default: 'Hello.') */
   text?: string | string[]
+  /** Which model it says has answered. (Default: 'test'.) */
+  model?: string | undefined
   /** The `usage` of the dialect, sent as it is; null sends null, undefined leaves it out. (Default: 10 in, 5 out.) */
   usage?: unknown
 }
@@ -117,7 +119,7 @@ export function whole(dialect: DialectName, saying: Saying = {}): string {
         id: 'chatcmpl-1',
         object: 'chat.completion',
         created: 1_700_000_000,
-        model: 'test',
+        model: saying.model ?? 'test',
         choices: [{ index: 0, message: { role: 'assistant', content: text, refusal: null }, finish_reason: 'stop' }],
         usage: usageOf(saying, 'openai'),
       })
@@ -125,7 +127,7 @@ export function whole(dialect: DialectName, saying: Saying = {}): string {
         id: 'msg_1',
         type: 'message',
         role: 'assistant',
-        model: 'test',
+        model: saying.model ?? 'test',
         content: [{ type: 'text', text }],
         stop_reason: 'end_turn',
         stop_sequence: null,
@@ -136,7 +138,7 @@ export function whole(dialect: DialectName, saying: Saying = {}): string {
 /** A streamed chat completion, with the usage-only chunk before [DONE] unless `usage` is undefined. */
 export function chatFrames(saying: Saying = {}): string {
   const chunk = (choices: object[], extra: object = {}) =>
-    `data: ${json({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'test', choices, ...extra })}\n\n`
+    `data: ${json({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1_700_000_000, model: saying.model ?? 'test', choices, ...extra })}\n\n`
   const delta = (fields: object, finish_reason: string | null = null) =>
     chunk([{ index: 0, delta: fields, finish_reason }])
   const usage = usageOf(saying, 'openai')
@@ -154,7 +156,7 @@ export function messageFrames(saying: Saying = {}): string {
   const frame = (event: { type: string; [key: string]: unknown }) => `event: ${event.type}\ndata: ${json(event)}\n\n`
   const usage = usageOf(saying, 'anthropic')
   const input = (usage as { input_tokens?: unknown } | undefined)?.input_tokens ?? 10
-  const message = { id: 'msg_1', type: 'message', role: 'assistant', model: 'test', content: [] }
+  const message = { id: 'msg_1', type: 'message', role: 'assistant', model: saying.model ?? 'test', content: [] }
   return [
     frame({ type: 'message_start', message: { ...message, usage: { input_tokens: input, output_tokens: 1 } } }),
     frame({ type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } }),

@@ -11,7 +11,9 @@ import Sqlite from 'better-sqlite3'
 import { Agent as Connections, type Dispatcher, request } from 'undici'
 import { expect, onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
-import { configSchema } from '../../src/config/schema.ts'
+import { type Config, configSchema } from '../../src/config/schema.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { metaTable } from '../../src/db/meta.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { newAgentId, newRunId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
@@ -41,6 +43,8 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   masterKey?: string
   /** The folder of an earlier runtime, to see what is there after a restart. */
   folder?: string
+  /** It is not known that the providers obey their limits, as of any server but the vendors' own. */
+  isUnknown?: boolean
   /** Messages in the log that this test provokes. */
   faults?: RegExp
 }
@@ -119,8 +123,17 @@ export class TestRuntime {
     return new TestAgent(this, id, runId, this.runtime.runTokens.issue({ agentId: id, runId, name, script }))
   }
 
-  /** Rows of the ledger, oldest first. */
+  /** Rows of the ledger for which money was held, oldest first. */
   rows(): CallRow[] {
+    return this.#allRows().filter(({ state, held_nanos }) => state !== 'released' || held_nanos > 0)
+  }
+
+  /** Rows of calls that were refused before a hold, or that were free. */
+  uncharged(): CallRow[] {
+    return this.#allRows().filter(({ state, held_nanos }) => state === 'released' && held_nanos === 0)
+  }
+
+  #allRows(): CallRow[] {
     return this.database.prepare('SELECT * FROM calls ORDER BY started_at, id').all() as CallRow[]
   }
 
@@ -203,6 +216,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     environment,
     masterKey,
     folder: given,
+    isUnknown,
     faults,
     ...sections
   } = options
@@ -221,11 +235,13 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
         ]),
       ),
     },
-    prices: { ...PRICES, ...prices },
+    // Of all of them: a name alone is for the vendors' own.
+    prices: pricesOf({ ...PRICES, ...prices }, Object.keys(others ?? {})),
     server: { port: 0, ...sections.server },
     log: { dir: join(folder, 'logs'), level: 'error', ...sections.log },
     db: { path: join(folder, 'state.db'), ...sections.db },
   })
+  if (!isUnknown && !given) trustProviders(config)
   const runtime = await openRuntime({
     config,
     configFile: null,
@@ -336,4 +352,22 @@ export async function until(is: () => boolean | Promise<boolean>, what: string):
   for (const deadline = Date.now() + 60_000; !(await is()); await sleep(5)) {
     if (Date.now() > deadline) throw new Error(`${what}: not within a minute`)
   }
+}
+
+const pricesOf = (prices: Json, providers: readonly string[]): Json =>
+  Object.assign(
+    {},
+    prices,
+    ...Object.entries(prices).flatMap(([model, price]) => providers.map((name) => ({ [`${name}/${model}`]: price }))),
+  ) as Json
+
+/** As "iron-cage models trust" leaves it. */
+function trustProviders({ db, providers }: Config): void {
+  const database = openDatabase(db)
+  const meta = metaTable(database)
+  for (const [name, { base_url }] of Object.entries(providers)) {
+    const entry = { name, address: new URL(base_url!).href, state: 'trusted', factor: 1, overrun: null, fields: [] }
+    meta.put(`trust.${name}`, JSON.stringify({ ...entry, since: '2026-01-01T00:00:00.000Z' }))
+  }
+  database.close()
 }

@@ -22,6 +22,7 @@ const runtime = await openRuntime({
   environment: {},
   version: '0.0.0-test',
 })
+runtime.trust.trust('openai', `${providerUrl}/v1`, 'the test')
 const agentId = 'w-0badcafe'
 runtime.ledger.accounts.openAccount(agentId, fromUsd(limit))
 runtime.state.record({

@@ -1,6 +1,6 @@
 /** Anthropic. */
 import type { ErrorCode } from '../../errors.ts'
-import type { Dialect, Route } from '../dialect.ts'
+import type { Dialect } from '../dialect.ts'
 import { fields } from './fields.ts'
 import { messages } from './messages.ts'
 
@@ -22,12 +22,12 @@ export const anthropic: Dialect = {
   replyHeaders: /^anthropic-/,
   pathPrefix: '/v1',
 
-  route(method, path): Route {
-    if (method === 'POST' && path === '/messages') return messages
-    if (method === 'POST' && path === '/messages/count_tokens') return 'free'
-    if (method === 'GET' && /^\/models(\/[^/]+)?$/.test(path)) return 'free'
-    return 'unpriced'
-  },
+  routes: [
+    { method: 'POST', path: '/messages', route: messages },
+    { method: 'POST', path: '/messages/count_tokens', route: 'unmetered' },
+    { method: 'GET', path: '/models', route: 'unmetered' },
+    { method: 'GET', path: '/models/{model}', route: 'unmetered' },
+  ],
 
   errorBody: (error, requestId) => ({
     type: 'error',

@@ -13,6 +13,7 @@ import {
   tokenCount,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { fieldsOf, readFields } from '../request-fields.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -27,11 +28,12 @@ export const messages: Format = {
     demands: {
       ...readContent([body.system ?? null, body.messages ?? null], IMAGE_TOKENS),
       terms: [...tierTerms(body.speed), ...geoTerms(body.inference_geo)],
+      unknownFields: readFields(body, FIELDS),
       serverTools: readServerTools(body),
     },
   }),
 
-  prepare: (body, _stream, clampTo, toolUses) => ({
+  prepare: (body, { clampTo, toolUses }) => ({
     ...body,
     ...(clampTo === null ? {} : { max_tokens: clampTo }),
     ...(toolUses === null ? {} : { tools: withUses(body.tools, toolUses) }),
@@ -44,6 +46,12 @@ export const messages: Format = {
 
   readStream: (redact) => new MessageStream(redact),
 }
+
+const FIELDS = fieldsOf(
+  ...['messages', 'system', 'max_tokens', 'stop_sequences', 'tools', 'tool_choice', 'mcp_servers', 'container'],
+  ...['context_management', 'output_config', 'output_format', 'speed', 'inference_geo', 'cache_control'],
+  ...['anthropic_version', 'anthropic_beta', 'betas'],
+)
 
 /**
  * The most that one image costs: 4,784 tokens on models that see up to 2,576 pixels, 1,568 on those before (Anthropic's
@@ -88,6 +96,7 @@ function readUsage(usage: JsonObject): ReportedUsage | undefined {
   read.ignore('output_tokens_details.thinking_tokens')
   const compacted = readIterations(usage.iterations)
   const unknownTokens = read.unknownTokens() + compacted.unknownTokens
+  const cost = read.cost()
   const terms = [...tierTerms(usage.service_tier), ...tierTerms(usage.speed), ...geoTerms(usage.inference_geo)]
   return {
     // Here the input excludes what was read from and written to the cache.
@@ -101,6 +110,7 @@ function readUsage(usage: JsonObject): ReportedUsage | undefined {
       ...(unknownTokens > 0 && { unknownTokens }),
       ...(terms.length > 0 && { terms }),
     },
+    ...(cost !== undefined && { cost }),
     isFinal: true,
     isRepaired: read.isRepaired,
   }

@@ -1,8 +1,9 @@
 /** OpenAI's chat completions, and everything that is written like them. */
 import { CageError } from '../../errors.ts'
-import { readContent, withoutImages } from '../demands.ts'
+import { readContent, requireClientTools, withoutImages } from '../demands.ts'
 import {
   type Format,
+  type Limits,
   parseFrame,
   type Redactions,
   type ReportedUsage,
@@ -11,6 +12,7 @@ import {
   tokenCount,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { fieldsOf, readFields, unpricedField } from '../request-fields.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -21,6 +23,8 @@ export const chatCompletions: Format = {
     const { stream, stream_options } = body
     const model = requireModel(body)
     const answers = positiveInteger(body, 'n') ?? 1
+    const modalities = readModalities(body.modalities)
+    requireClientTools(body.tools)
     return {
       model,
       stream: stream === true,
@@ -30,7 +34,9 @@ export const chatCompletions: Format = {
       wantsUsage: isObject(stream_options) && stream_options.include_usage === true,
       demands: {
         ...readContent(body.messages, imageTokens(model)),
-        audioOutput: Array.isArray(body.modalities) && body.modalities.includes('audio'),
+        audioOutput: modalities.includes('audio'),
+        imageOutput: modalities.includes('image'),
+        unknownFields: readFields(body, FIELDS),
         terms: tierTerms(body.service_tier),
         // These models search before they answer; the reply does not say so.
         searches: body.web_search_options || SEARCH_MODEL.test(model) ? answers : 0,
@@ -38,15 +44,15 @@ export const chatCompletions: Format = {
     }
   },
 
-  prepare(body, stream, clampTo) {
-    return {
-      ...body,
-      ...(clampTo === null ? {} : clampedLimits(body, clampTo)),
-      ...(stream
-        ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
-        : {}),
-    }
-  },
+  prepare: (body, { stream, ...limits }) => ({
+    ...body,
+    ...writtenLimits(body, limits),
+    ...(stream
+      ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
+      : {}),
+  }),
+
+  onlyLimitIn,
 
   textOf: (body) => () => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
 
@@ -57,18 +63,50 @@ export const chatCompletions: Format = {
 
 const SEARCH_MODEL = /-search-(preview|api)/
 
+const FIELDS = fieldsOf(
+  ...['messages', 'n', 'max_tokens', 'max_completion_tokens', 'modalities', 'audio', 'tools', 'tool_choice'],
+  ...['functions', 'function_call', 'parallel_tool_calls', 'prediction', 'response_format', 'verbosity'],
+  'web_search_options',
+)
+
+/** Throws CageError `price_unknown` for a kind of answer that has no price. */
+function readModalities(modalities: Json | undefined): Json[] {
+  if (!Array.isArray(modalities)) return []
+  if (modalities.every((one) => one === 'text' || one === 'audio' || one === 'image')) return modalities
+  throw unpricedField('modalities', 'ask for text, audio or images')
+}
+
 const LIMITS = ['max_completion_tokens', 'max_tokens'] as const
-/** OpenAI's reasoning models know the first name only; other servers ignore it, and would answer without a limit. */
+/** OpenAI's own; those that reason know the first name only. */
 const OPENAI_MODEL = /^(ft:)?(gpt-(?!oss)|chatgpt-|o\d|codex-)/
 
 const greater = (a: number | null, b: number | null): number | null =>
   a !== null && b !== null ? Math.max(a, b) : (a ?? b)
 
-/** Every limit the client gave, lowered where it is above; one of ours when it gave none. */
-function clampedLimits(body: JsonObject, clampTo: number): JsonObject {
+/**
+ * Every limit the client gave, lowered where it is above; one of ours when it gave none. OpenAI's models know both names
+ * and refuse a request that has both; other servers ignore the one that they do not know.
+ */
+function writtenLimits(body: JsonObject, { clampTo, isVendors, onlyLimit }: Omit<Limits, 'stream'>): JsonObject {
+  const most = clampTo ?? Number.POSITIVE_INFINITY
   const given = LIMITS.filter((name) => typeof body[name] === 'number')
-  if (given.length === 0) return { [OPENAI_MODEL.test(String(body.model)) ? LIMITS[0] : LIMITS[1]]: clampTo }
-  return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, clampTo)]))
+  if (given.length === 0 && clampTo === null) return {}
+  const wanted = given.length > 0 ? Math.max(...given.map((name) => body[name] as number)) : most
+  if (onlyLimit !== undefined)
+    return Object.fromEntries(LIMITS.map((name) => [name, name === onlyLimit ? Math.min(wanted, most) : undefined]))
+  if (!(isVendors && OPENAI_MODEL.test(String(body.model))))
+    return Object.fromEntries(LIMITS.map((name) => [name, Math.min(wanted, most)]))
+  if (given.length === 0) return { [LIMITS[0]]: most }
+  return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, most)]))
+}
+
+/** The field to keep when a server refuses a limit in two, by its words; undefined when it speaks of something else. */
+function onlyLimitIn(refusal: string): string | undefined {
+  const isRefused = /not supported|unsupported|not permitted|extra_forbidden|unrecognized|unknown|same time/i.test(
+    refusal,
+  )
+  if (!isRefused || !/max_(completion_)?tokens/.test(refusal)) return undefined
+  return /\bmax_tokens\b/.test(refusal) ? 'max_completion_tokens' : 'max_tokens'
 }
 
 /** Usage as chat completions and completions tell it. `tier`: the reply's service_tier. */
@@ -90,6 +128,11 @@ export function readChatUsage(usage: Json | undefined, tier: Json | undefined): 
     cacheWrite: read.count('prompt_tokens_details.cache_write_tokens'),
     audioInput: read.count('prompt_tokens_details.audio_tokens'),
     audioOutput: read.count('completion_tokens_details.audio_tokens'),
+    imageOutput: read.find('completion_tokens_details.image_tokens'),
+    // As Perplexity counts: beside the completion.
+    reasoning: read.count('reasoning_tokens'),
+    citation: read.count('citation_tokens'),
+    webSearches: read.count('num_search_queries'),
     total: read.count('total_tokens'),
   })
 }

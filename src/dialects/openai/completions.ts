@@ -2,11 +2,14 @@
 
 import { type Format, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type Json, positiveInteger, requireModel } from '../json.ts'
+import { fieldsOf, readFields } from '../request-fields.ts'
 import { tierTerms } from '../usage.ts'
 import { ChatStream, readChatUsage } from './chat-completions.ts'
 
 /** What the API gives when a request does not say how much it wants. */
 const UNSTATED_TOKENS = 16
+
+const FIELDS = fieldsOf('prompt', 'suffix', 'max_tokens', 'n', 'best_of')
 
 export const completions: Format = {
   readCall(body) {
@@ -20,13 +23,14 @@ export const completions: Format = {
       // best_of answers are written, and paid for, to choose n of them.
       answers: Math.max(positiveInteger(body, 'n') ?? 1, positiveInteger(body, 'best_of') ?? 1) * prompts,
       wantsUsage: isObject(body.stream_options) && body.stream_options.include_usage === true,
-      demands: { ...TEXT_ONLY, terms: tierTerms(body.service_tier) },
+      demands: { ...TEXT_ONLY, terms: tierTerms(body.service_tier), unknownFields: readFields(body, FIELDS) },
     }
   },
 
-  prepare: (body, stream, clampTo) => ({
+  prepare: (body, { stream, clampTo }) => ({
     ...body,
-    ...(clampTo === null ? {} : { max_tokens: clampTo }),
+    // Written also where it is what OpenAI would take: another server answers at length.
+    max_tokens: Math.min(positiveInteger(body, 'max_tokens') ?? UNSTATED_TOKENS, clampTo ?? Number.POSITIVE_INFINITY),
     ...(stream
       ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
       : {}),

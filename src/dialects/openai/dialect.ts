@@ -1,18 +1,11 @@
 /** OpenAI, and everything that speaks like it. */
 import { ERRORS } from '../../errors.ts'
-import type { Dialect, Format, Route } from '../dialect.ts'
+import type { Dialect } from '../dialect.ts'
 import { chatCompletions } from './chat-completions.ts'
 import { completions } from './completions.ts'
 import { embeddings } from './embeddings.ts'
 import { fields } from './fields.ts'
 import { responses } from './responses.ts'
-
-const CALLS: Readonly<Record<string, Format>> = {
-  '/chat/completions': chatCompletions,
-  '/responses': responses,
-  '/completions': completions,
-  '/embeddings': embeddings,
-}
 
 export const openai: Dialect = {
   name: 'openai',
@@ -28,16 +21,22 @@ export const openai: Dialect = {
   replyHeaders: /^openai-/,
   pathPrefix: '',
 
-  route(method, path): Route {
-    if (method === 'POST' && Object.hasOwn(CALLS, path)) return CALLS[path]!
-    if (method === 'GET' && /^\/models(\/[^/]+)?$/.test(path)) return 'free'
-    if (method === 'POST' && path === '/moderations') return 'free'
+  routes: [
+    { method: 'POST', path: '/chat/completions', route: chatCompletions },
+    { method: 'POST', path: '/responses', route: responses },
+    { method: 'POST', path: '/completions', route: completions },
+    { method: 'POST', path: '/embeddings', route: embeddings },
+    { method: 'GET', path: '/models', route: 'unmetered' },
+    { method: 'GET', path: '/models/{model}', route: 'unmetered' },
+    // Mistral charges for it.
+    { method: 'POST', path: '/moderations', route: 'unmetered', onlyVendors: true },
     // A stored response was paid for when it was made; to count costs nothing, but to compact does.
-    if (/^((GET|DELETE) \/responses\/[^/]+|GET \/responses\/[^/]+\/input_items)$/.test(`${method} ${path}`))
-      return 'free'
-    if (method === 'POST' && /^\/responses\/([^/]+\/cancel|input_tokens)$/.test(path)) return 'free'
-    return 'unpriced'
-  },
+    { method: 'GET', path: '/responses/{id}', route: 'unmetered' },
+    { method: 'DELETE', path: '/responses/{id}', route: 'unmetered' },
+    { method: 'GET', path: '/responses/{id}/input_items', route: 'unmetered' },
+    { method: 'POST', path: '/responses/{id}/cancel', route: 'unmetered' },
+    { method: 'POST', path: '/responses/input_tokens', route: 'unmetered', onlyVendors: true },
+  ],
 
   errorBody: (error, requestId) => ({
     error: {

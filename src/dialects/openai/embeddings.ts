@@ -3,7 +3,10 @@
 import type { Format, StreamReader } from '../dialect.ts'
 import { TEXT_ONLY } from '../dialect.ts'
 import { isObject, requireModel } from '../json.ts'
+import { fieldsOf, readFields } from '../request-fields.ts'
 import { readChatUsage } from './chat-completions.ts'
+
+const FIELDS = fieldsOf('input', 'dimensions', 'encoding_format', 'input_type', 'truncate', 'task')
 
 export const embeddings: Format = {
   readCall: (body) => ({
@@ -12,7 +15,12 @@ export const embeddings: Format = {
     maxOutputTokens: 1,
     answers: 1,
     wantsUsage: true,
-    demands: TEXT_ONLY,
+    demands: {
+      ...TEXT_ONLY,
+      // An image or a page by its address.
+      isInputUnseen: Array.isArray(body.input) && body.input.some(isObject),
+      unknownFields: readFields(body, FIELDS),
+    },
   }),
 
   prepare: (body) => body,

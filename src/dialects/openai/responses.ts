@@ -11,6 +11,7 @@ import {
   type TextPlace,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { fieldsOf, readFields } from '../request-fields.ts'
 import { StreamTexts } from '../stream-texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
@@ -38,6 +39,7 @@ export const responses: Format = {
         isInputUnseen:
           content.isInputUnseen ||
           [body.previous_response_id, body.conversation, body.prompt].some((stored) => stored != null),
+        unknownFields: readFields(body, FIELDS),
         terms: tierTerms(body.service_tier),
         serverTools:
           serverTools(body.tools).length > 0 ? { count: 1, uses: positiveInteger(body, 'max_tool_calls') } : null,
@@ -45,7 +47,7 @@ export const responses: Format = {
     }
   },
 
-  prepare: (body, _stream, clampTo, toolUses) => ({
+  prepare: (body, { clampTo, toolUses }) => ({
     ...body,
     ...(clampTo === null ? {} : { max_output_tokens: clampTo }),
     ...(toolUses === null ? {} : { max_tool_calls: toolUses }),
@@ -57,6 +59,12 @@ export const responses: Format = {
 
   readStream: (redact) => new ResponseStream(redact),
 }
+
+const FIELDS = fieldsOf(
+  ...['input', 'instructions', 'max_output_tokens', 'max_tool_calls', 'tools', 'tool_choice', 'parallel_tool_calls'],
+  ...['previous_response_id', 'conversation', 'prompt', 'background', 'include', 'text', 'truncation'],
+  ...['context_management', 'client_metadata'],
+)
 
 /** Usage as a response tells it; searches stand in its output. */
 export function readResponseUsage({
@@ -80,6 +88,7 @@ export function readResponseUsage({
     cacheWrite: read.count('input_tokens_details.cache_write_tokens'),
     audioInput: read.count('input_tokens_details.audio_tokens'),
     audioOutput: read.count('output_tokens_details.audio_tokens'),
+    imageOutput: read.find('output_tokens_details.image_tokens'),
     total: read.count('total_tokens'),
     [isPreview ? 'previewSearches' : 'webSearches']: searches,
     fileSearches: countOf(items, (item) => item.type === 'file_search_call'),

@@ -14,6 +14,11 @@ interface Counts {
   audioOutput: number
   /** As the provider adds it up; 0 when it does not. */
   total: number
+  /** Undefined where nothing is said of images. */
+  imageOutput?: number | undefined
+  /** Beside input and output, and within the total. */
+  reasoning?: number
+  citation?: number
   webSearches?: number
   previewSearches?: number
   fileSearches?: number
@@ -21,12 +26,13 @@ interface Counts {
 
 /** The counts in our shape: parts within the whole, and what is in the total but in no count as unknown. */
 export function asReported(read: UsageReader, tier: Json | undefined, counts: Counts): ReportedUsage {
-  const { total, ...told } = counts
-  const { input, output } = told
+  const { total, imageOutput, ...told } = counts
+  const { input, output, reasoning = 0, citation = 0 } = told
+  const cost = read.cost()
   // More than was read cannot have been cached: then nothing was.
   const isAbsurd = told.cachedInput > input
   const cachedInput = isAbsurd ? 0 : told.cachedInput
-  const unknownTokens = Math.max(0, total - input - output) + read.unknownTokens()
+  const unknownTokens = Math.max(0, total - input - output - reasoning - citation) + read.unknownTokens()
   const terms = tierTerms(tier)
   return {
     usage: {
@@ -36,9 +42,11 @@ export function asReported(read: UsageReader, tier: Json | undefined, counts: Co
       cachedInput,
       cacheWrite: Math.min(told.cacheWrite, input - cachedInput),
       cacheWriteHour: 0,
+      ...(imageOutput !== undefined && { imageOutput }),
       ...(unknownTokens > 0 && { unknownTokens }),
       ...(terms.length > 0 && { terms }),
     },
+    ...(cost !== undefined && { cost }),
     isFinal: true,
     isRepaired: read.isRepaired || isAbsurd,
   }

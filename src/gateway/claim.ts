@@ -1,0 +1,113 @@
+/**
+ * What an answer costs: what the provider says it used, and says it costs, held against what can be.
+ *
+ * The rules are:
+ * - What is said is charged, the larger of tokens and amount, also above the hold: the money is gone.
+ * - No call reads more than the model's window, or writes more than the longest answer: what is said beyond that is not
+ *   charged, and shown. So one absurd figure does not take the whole budget with it.
+ * - Nobody writes less than what was delivered. An answer that is longer than its limit counts by its length.
+ * - What is estimated when nothing was said is never more than the hold.
+ */
+
+import type { Price } from '../budget/price.ts'
+import { costOf, isExact } from '../budget/prices.ts'
+import type { Usage } from '../dialects/dialect.ts'
+import { type Nanodollars, toUsd } from '../money.ts'
+import type { LlmCall } from './call.ts'
+import type { PricedCall } from './priced-call.ts'
+
+export interface Said {
+  usage: Usage
+  /** In nanodollars, where the provider names an amount. */
+  cost?: number
+  isRepaired?: boolean
+  /** By the provider; else it is an estimate. */
+  isTold: boolean
+}
+
+export interface Claim {
+  /** What is charged. */
+  cost: Nanodollars
+  /** What was said, however absurd. */
+  claimed: Nanodollars
+  usage: Usage
+  /** That of the model that answered, where that is the dearer one. */
+  price: Price
+  estimated: boolean
+  /** More than the call could cost within its limits. */
+  isOverrun: boolean
+  /** For the call's row: what of it is not by the list. */
+  remarks: Record<string, string>
+}
+
+/** `other`: the price of the model that answered in place of the one that was asked; null where that has none. */
+export function claimOf(
+  call: LlmCall,
+  { price: asked, bound, hold, admission, bytes }: PricedCall,
+  said: Said,
+  delivered: string,
+  other: Price | null | undefined,
+): Claim {
+  const wrote = deliveredTokens(call, bytes, delivered)
+  const isLonger = wrote > bound.outputTokens
+  const usage = isLonger && wrote > said.usage.output ? { ...said.usage, output: wrote } : said.usage
+  const price = other && costOf(other, usage) > costOf(asked, usage) ? other : asked
+  const told = Math.min(said.cost ?? 0, Number.MAX_SAFE_INTEGER)
+  const claimed = Math.max(costOf(price, usage), told)
+  const likely = costOf(price, likelyPart(usage, bound))
+  const most = Math.max(likely, Math.min(told, bound.largest))
+  const cost = said.isTold || isLonger ? Math.min(claimed, most) : Math.min(claimed, hold.most)
+  const isEstimate =
+    !said.isTold || said.isRepaired || usage !== said.usage || !isExact(price, usage) || cost !== costOf(asked, usage)
+  return {
+    // An answer for which nobody says anything is not free.
+    cost: said.isTold ? cost : Math.max(1, cost),
+    claimed: said.isTold || isLonger ? claimed : cost,
+    usage,
+    price,
+    estimated: isEstimate || other === null,
+    isOverrun: (said.isTold || isLonger) && claimed > Math.max(1, bound.most * admission.factor),
+    remarks: {
+      ...(told > costOf(price, usage) && { told_usd: toUsd(told) }),
+      ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
+    },
+  }
+}
+
+/** The part of a usage that one call can have. */
+function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['bound']): Usage {
+  const input = Math.min(usage.input, largestInput)
+  const cachedInput = Math.min(usage.cachedInput, input)
+  const cacheWrite = Math.min(usage.cacheWrite, input - cachedInput)
+  const at = (most: number, count: number | undefined) => (count === undefined ? undefined : Math.min(count, most))
+  return {
+    ...usage,
+    input,
+    cachedInput,
+    cacheWrite,
+    cacheWriteHour: Math.min(usage.cacheWriteHour, input - cachedInput - cacheWrite),
+    output: Math.min(usage.output, largestOutput),
+    ...(usage.unknownTokens && { unknownTokens: at(largestInput, usage.unknownTokens) }),
+    ...(usage.reasoning && { reasoning: at(largestInput, usage.reasoning) }),
+    ...(usage.citation && { citation: at(largestInput, usage.citation) }),
+    ...(usage.webSearches && { webSearches: at(MAX_SEARCHES, usage.webSearches) }),
+    ...(usage.previewSearches && { previewSearches: at(MAX_SEARCHES, usage.previewSearches) }),
+    ...(usage.fileSearches && { fileSearches: at(MAX_SEARCHES, usage.fileSearches) }),
+  } as Usage
+}
+
+/** No call searches more often. */
+const MAX_SEARCHES = 1_000
+
+/**
+ * At least so many tokens were written. A token is rarely more than sixteen characters, in JSON not more than
+ * twenty-four; what stands beside the text (numbers of tokens, pictures, the request once more) is no text.
+ */
+function deliveredTokens({ stream, body, demands }: LlmCall, bytes: number, delivered: string): number {
+  if (stream) return Math.floor(delivered.length / 16)
+  if (demands.audioOutput || demands.imageOutput || body.logprobs || body.top_logprobs || body.include) return 0
+  return Math.max(0, Math.floor((delivered.length - bytes - MAX_ENVELOPE) / 24))
+}
+
+/** Characters of a whole answer that are not its text. */
+const MAX_ENVELOPE = 8_192

@@ -1,0 +1,119 @@
+/**
+ * What a call may cost at the provider it goes to, and the money held for that: price, limits, trust, hold. What is sent
+ * is what was bounded here.
+ */
+import { type Bound, boundCall } from '../budget/estimate.ts'
+import type { Hold, Ledger } from '../budget/ledger.ts'
+import type { Price } from '../budget/price.ts'
+import type { Prices } from '../budget/prices.ts'
+import type { Admission, Trust } from '../budget/trust.ts'
+import type { Limits } from '../dialects/dialect.ts'
+import { writeLargeJson } from '../dialects/large-json.ts'
+import type { Clean } from '../state/clean.ts'
+import type { LlmCall } from './call.ts'
+import { isVendors } from './provider.ts'
+
+export interface PricingParts {
+  /** Takes personal data out of the name of a model. */
+  clean: Clean
+  ledger: Ledger
+  prices: Prices
+  trust: Trust
+  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
+  clamp: boolean
+}
+
+export interface PricedCall {
+  price: Price
+  bound: Bound
+  hold: Hold
+  /** Must be ended with the call. */
+  admission: Admission
+  /** The body to send, with usage asked for and output limited. */
+  body: string | Buffer
+  /** UTF-8 bytes of it. */
+  bytes: number
+}
+
+/** Templates and system prompts that a server of others puts before a request. */
+const ADDED_TOKENS = 512
+
+/**
+ * Prices the call and holds the most it can cost, as soon as it is admitted. Throws PriceUnknownError, CageError
+ * `model_refused`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; nothing is held then and
+ * nothing was sent.
+ */
+export async function holdCall(parts: PricingParts, call: LlmCall, signal: AbortSignal): Promise<PricedCall> {
+  const price = limited(await parts.prices.get(call.provider.name, call.model), call)
+  const admission = await parts.trust.enter(subjectOf(parts, call), signal)
+  try {
+    return { price, admission, ...(await holdAdmitted(parts, call, price, admission, signal)) }
+  } catch (error) {
+    admission.end()
+    throw error
+  }
+}
+
+/** A price with what the provider has said of this very call. */
+const limited = (price: Price, { outputLimit }: LlmCall): Price =>
+  outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
+
+const subjectOf = ({ clean }: PricingParts, { provider, model, demands }: LlmCall) => ({
+  provider: provider.name,
+  model: clean(model),
+  address: provider.baseUrl.href,
+  isOfficial: provider.isOfficial,
+  unknownFields: demands.unknownFields,
+})
+
+async function holdAdmitted(
+  { ledger, clean, clamp }: PricingParts,
+  call: LlmCall,
+  price: Price,
+  admission: Admission,
+  signal: AbortSignal,
+): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
+  const { format, provider, stream, model } = call
+  const asIs = { stream, clampTo: null, toolUses: null, isVendors: isVendors(provider), onlyLimit: onlyLimitOf(call) }
+  const unclamped = await writeBody(call, asIs)
+  const bytes = Buffer.byteLength(unclamped)
+  const bound = await boundCall(
+    price,
+    {
+      bytes,
+      maxOutputTokens: call.maxOutputTokens,
+      answers: call.answers,
+      model,
+      text: format.textOf(call.body),
+      demands: call.demands,
+      addedTokens: isVendors(provider) ? 0 : ADDED_TOKENS,
+    },
+    ledger.accounts.available(call.caller),
+    clamp,
+  )
+  const most = mostToHold(bound, admission, ledger.accounts.available(call.caller))
+  const { agentId, runId } = call.caller
+  const whose = { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: clean(model) } as const
+  const hold = await ledger.hold({ ...whose, most }, signal)
+  const { clampTo, toolUses } = bound
+  const isAsSent = clampTo === null && toolUses === null
+  const body = isAsSent ? unclamped : await writeBody(call, { ...asIs, clampTo, toolUses })
+  return { bound, hold, body, bytes }
+}
+
+function writeBody({ format, body, isLarge }: LlmCall, limits: Limits): string | Promise<Buffer> {
+  const prepared = format.prepare(body, limits)
+  return isLarge ? writeLargeJson(prepared) : JSON.stringify(prepared)
+}
+
+/**
+ * A model that may not obey its limit is held at the most it can cost. Where that is more than is free all that is free is
+ * held, so that a small budget can begin at all: it is one call, and the next of this model waits for it.
+ */
+function mostToHold({ most, largest }: Bound, { isTrusted, factor }: Admission, available: number): number {
+  const bound = Math.ceil(most * factor)
+  return isTrusted ? bound : Math.max(bound, Math.min(largest, available))
+}
+
+/** The one field that this model takes the limit in, as far as its refusals have said. */
+const onlyLimitOf = ({ provider, model }: LlmCall): string | undefined => provider.onlyLimits.get(model)

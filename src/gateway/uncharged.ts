@@ -1,0 +1,109 @@
+/**
+ * Calls that cost nothing: those that were refused before any money was held, and those of routes that are free. Each has
+ * its row in the ledger. Equal ones of one minute share a row, which counts them, so that a flood of refusals fills no
+ * disk; the first is written at once.
+ */
+import { isoTime } from '../clock.ts'
+import type { CallTable } from '../db/calls.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
+import { type CallId, newCallId } from '../ids.ts'
+import type { Clean } from '../state/clean.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Caller } from './call.ts'
+
+/** Equal calls share a row for so long, in ms. */
+const WINDOW_MS = 60_000
+/** Rows that are open at a time. */
+const MAX_OPEN = 1_000
+
+export interface UnchargedCall {
+  caller: Caller
+  provider: string
+  /** Null where none was read. */
+  model: string | null
+  /** Why it cost nothing: the code of the refusal, or "unmetered". */
+  code: string
+  status: number
+  /** The refusal in a sentence; null for a call that was passed on. */
+  refusal: string | null
+}
+
+interface OpenRow {
+  id: CallId
+  call: UnchargedCall
+  count: number
+  timer: NodeJS.Timeout
+}
+
+export class UnchargedCalls {
+  readonly #state: StateManager
+  readonly #calls: CallTable
+  readonly #clean: Clean
+  readonly #open = new Map<string, OpenRow>()
+
+  constructor({ state, calls, clean }: { state: StateManager; calls: CallTable; clean: Clean }) {
+    this.#state = state
+    this.#calls = calls
+    this.#clean = clean
+  }
+
+  record(call: UnchargedCall): void {
+    const key = [call.caller.agentId, call.provider, call.code].join(' ')
+    const known = this.#open.get(key)
+    if (known) {
+      known.count += 1
+      return
+    }
+    if (this.#open.size >= MAX_OPEN) this.close()
+    const id = newCallId()
+    const timer = setTimeout(() => this.#end(key), WINDOW_MS).unref()
+    this.#open.set(key, { id, call, count: 1, timer })
+    const at = isoTime(this.#state.now())
+    const { caller, provider: target, code, status } = call
+    const model = call.model === null ? null : this.#clean(call.model)
+    const row = { id, agent_id: caller.agentId, run_id: caller.runId, target, model, status, code, started_at: at }
+    this.#write(call, id, 1, () => this.#calls.insertUncharged(row))
+  }
+
+  /** Writes how often each was made. */
+  close(): void {
+    for (const key of [...this.#open.keys()]) this.#end(key)
+  }
+
+  #end(key: string): void {
+    const { id, call, count, timer } = this.#open.get(key)!
+    this.#open.delete(key)
+    clearTimeout(timer)
+    if (count === 1) return
+    this.#write(call, id, count, () => this.#calls.countUncharged(call.caller.agentId, id, count))
+  }
+
+  #write(
+    { caller, provider, model, code, status, refusal }: UnchargedCall,
+    id: CallId,
+    calls: number,
+    row: () => void,
+  ) {
+    if (refusal === null) return unlessFull(row)
+    const often = calls === 1 ? '' : ` (${calls} times within a minute)`
+    this.#state.record(
+      {
+        type: 'call.refused',
+        level: 'WARN',
+        agent_id: caller.agentId,
+        message: `Refused${often}: ${refusal}`,
+        data: { call_id: id, provider, model, code, status, calls },
+      },
+      row,
+    )
+  }
+}
+
+/** What cost nothing and was answered is not worth a fault of ours. */
+function unlessFull(write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    if (!isStorageFault(error)) throw error
+  }
+}

@@ -1,0 +1,49 @@
+/** What `scripts/soak/hard-budget.ts` does for long, for short: a provider that obeys no limit, lies and answers with other models. */
+import { expect, test } from 'vitest'
+import { answerOf, callLiars, HONEST, LIARS, PRICE } from '../../scripts/soak/liars.ts'
+import { fromUsd } from '../../src/money.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+
+test.each([
+  { limit: '100', what: 'with money for everything' },
+  { limit: '1', what: 'with less than one of its answers can cost' },
+])('a provider that obeys no limit overruns once with each model, $what', async ({ limit }) => {
+  const prices = Object.fromEntries([...LIARS, HONEST].map((model) => [model, PRICE]))
+  const cage = await openTestRuntime({
+    isUnknown: true,
+    others: { vllm: {} },
+    prices,
+    budget: { on_exhausted: 'refuse' },
+  })
+  cage.provider.does((response, received) => {
+    const { type, body } = answerOf(received)
+    response.writeHead(200, { 'content-type': type })
+    response.end(body)
+  })
+  const agent = cage.addAgent({ limit })
+  const summary = await callLiars(
+    {
+      async call(path, body) {
+        const reply = await agent.send('vllm', 'POST', path, JSON.stringify(body))
+        const code = reply.status === 200 ? undefined : (reply.json() as { error: { code: string } }).error.code
+        return { status: reply.status, code }
+      },
+      balance: () => cage.runtime.ledger.accounts.balance(agent.id),
+      rows: () => cage.rows(),
+      requests: () => cage.provider.requests,
+    },
+    300,
+    50,
+  )
+  for (const model of LIARS) {
+    expect(summary.sent[model] ?? 0).toBeLessThanOrEqual(1)
+    expect(summary.overruns[model]).toBe(summary.sent[model])
+  }
+  expect(summary.overruns[HONEST]).toBeUndefined()
+  if (limit === '100') {
+    expect(summary.overspent).toBeLessThanOrEqual(0)
+    expect(summary.sent).toMatchObject({ 'liar-1': 1, 'liar-2': 1, 'liar-3': 1, 'liar-4': 1, [HONEST]: 60 })
+  }
+  // No more than one answer in full for each of them.
+  expect(summary.spent).toBeLessThan(fromUsd('6'))
+})
