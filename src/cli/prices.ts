@@ -77,12 +77,15 @@ async function everyPrice(providers: readonly string[], config: PriceConfig): Pr
   const listed = await Promise.all(providers.map((provider) => listedModels(provider, systemClock.now())))
   const own = Object.entries(config.prices).flatMap(([key, override]) => {
     const { providers: meant, model } = meantBy(config, key)
-    return meant
-      .filter((provider) => providers.includes(provider))
-      .map((provider) => ({ provider, model, price: fromConfig(override, provider, model) }))
+    const asked = meant.filter((provider) => providers.includes(provider))
+    return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, asked[0]!, model) }]
   })
-  const isOverridden = (one: Priced) => own.some((ours) => ours.provider === one.provider && ours.model === one.model)
-  return [...own, ...listed.flat().filter((one) => !isOverridden(one))]
+  const isOverridden = ({ provider, model }: Priced) =>
+    own.some((one) => one.model === model && one.asked.includes(provider))
+  return [
+    ...own.map(({ asked, model, price }) => ({ provider: asked.join(', '), model, price })),
+    ...listed.flat().filter((one) => !isOverridden(one)),
+  ]
 }
 
 const nothingFound = (message: string, near?: string): CageError =>

@@ -35,7 +35,7 @@ test('a price of the configuration is shown as such, also in JSON', async () => 
   )
   const { out } = await place.run(['prices', 'mine', '--json'])
   expect(JSON.parse(out)).toMatchObject({
-    provider: 'any provider',
+    provider: 'openai',
     model: 'mine',
     usd_per_million_tokens: {
       input: { base: '2.5', above: [] },
