@@ -76,7 +76,9 @@ export function circuitRoutes(
       const { agentId } = runOf(context)
       const asked = await readJson(context, CIRCUIT_BEGIN)
       const name = nameIn(context, agentId)
-      const permit = circuits.enter(name, settingsOf(name, asked))
+      // What one agent says of a service of the configuration must not cut it off for all.
+      const circuit = Object.hasOwn(services, name) ? `${name}@${agentId}` : name
+      const permit = circuits.enter(circuit, settingsOf(name, asked))
       const id = newRequestId()
       const { permits } = usedBy(agentId)
       permits.set(id, permit)

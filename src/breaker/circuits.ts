@@ -45,6 +45,11 @@ export interface Permit {
   ignored(): void
 }
 
+/** Names of models and services come from agents: further ones have no circuit, and that of their provider guards them. */
+const MAX_CIRCUITS = 200
+
+const UNGUARDED: Permit = { succeeded: () => undefined, failed: () => undefined, ignored: () => undefined }
+
 export class Circuits {
   readonly #state: StateManager
   readonly #clock: Clock
@@ -61,6 +66,7 @@ export class Circuits {
 
   /** Lets one attempt through. Throws CircuitOpenError, which says when to come again. */
   enter(name: string, settings: CircuitSettings): Permit {
+    if (!this.#hasRoom(name)) return UNGUARDED
     const admission = admit(this.#get(name), settings, this.#clock.monotonic())
     this.#take(name, admission, settings)
     const { ticket } = admission
@@ -111,6 +117,12 @@ export class Circuits {
       facts: { circuit: name },
       hint: 'list what there is with "iron-cage circuits list"',
     })
+  }
+
+  #hasRoom(name: string): boolean {
+    if (this.#circuits.size < MAX_CIRCUITS || this.#circuits.has(name) || this.#configured.has(name)) return true
+    const closed = [...this.#circuits].find(([, { state }]) => state === 'closed')
+    return closed !== undefined && this.#circuits.delete(closed[0])
   }
 
   #get(name: string): Circuit {

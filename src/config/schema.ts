@@ -208,6 +208,8 @@ const provider = z.strictObject({
   first_byte_timeout_s: seconds(3600).default(600),
   /** Silence in the middle of an answer. (Default: 120.) */
   idle_timeout_s: seconds(3600).default(120),
+  /** A whole call, from its arrival to the last byte of its answer, waits included. (Default: 3600.) */
+  total_timeout_s: seconds(86_400).default(3600),
   /** Further attempts before the first byte. (Default: 2.) */
   retries: wholeNumber(0, 10).default(2),
   /**

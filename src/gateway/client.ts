@@ -5,15 +5,27 @@ import { CageError } from '../errors.ts'
 export class Client {
   readonly #response: ServerResponse
   readonly #gone = new AbortController()
+  #timer: NodeJS.Timeout | undefined
 
   constructor(response: ServerResponse) {
     this.#response = response
     response.once('close', () => {
+      clearTimeout(this.#timer)
       if (!response.writableFinished) this.#gone.abort(new ClientGone())
     })
   }
 
-  /** Fires when the client hangs up before it has its answer. */
+  /** Ends the call when it takes longer than `ms` in all: the signal fires with this error. */
+  limit(ms: number, error: () => Error): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#gone.abort(error()), ms).unref()
+  }
+
+  get isGone(): boolean {
+    return this.#gone.signal.reason instanceof ClientGone
+  }
+
+  /** Fires when the client hangs up before it has its answer, or the call has taken too long. */
   get signal(): AbortSignal {
     return this.#gone.signal
   }
@@ -33,7 +45,7 @@ export class Client {
   }
 
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
-    if (this.signal.aborted) return
+    if (this.isGone) return
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     this.#response.end(body)
   }

@@ -134,7 +134,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
     trace: { hasRow: false },
     ...(await readCall(route, body)),
   }
-  using _place = exchange.call.stream ? streams.take() : undefined
+  using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
   await runCall(parts, exchange.call, client)
 }
 

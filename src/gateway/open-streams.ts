@@ -1,27 +1,20 @@
 /** How many answers stream at once. Each has two sockets, a redactor with what it holds back, and a timer. */
 import { CageError } from '../errors.ts'
+import { Places } from './places.ts'
 
 /** Four times what one machine's agents were ever measured with; at about 100 KB each they fit into 100 MB. */
 export const MOST_OPEN_STREAMS = 1_024
 
 export class OpenStreams {
-  #open = 0
+  readonly #places = new Places(MOST_OPEN_STREAMS)
 
-  /** Takes one place until it is disposed of. Throws CageError `too_many_streams` when all are taken. */
-  take(): Disposable {
-    if (this.#open >= MOST_OPEN_STREAMS) {
-      throw new CageError('too_many_streams', `${MOST_OPEN_STREAMS} streams are open, and one more was not opened`, {
-        facts: { most: MOST_OPEN_STREAMS },
-        retryAfterS: 1,
-      })
-    }
-    this.#open += 1
-    let isTaken = true
-    return {
-      [Symbol.dispose]: () => {
-        if (isTaken) this.#open -= 1
-        isTaken = false
-      },
-    }
+  /** Takes one place until it is disposed of. Throws CageError `too_many_streams` when the agent may have no more. */
+  take(agentId: string): Disposable {
+    const giveBack = this.#places.tryTake(agentId)
+    if (giveBack) return { [Symbol.dispose]: giveBack }
+    throw new CageError('too_many_streams', `${agentId} has as many open streams as are left for all others`, {
+      facts: { agent_id: agentId, most: MOST_OPEN_STREAMS },
+      retryAfterS: 1,
+    })
   }
 }

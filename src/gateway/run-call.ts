@@ -6,7 +6,7 @@ import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
 import { LARGE_BYTES } from '../dialects/large-json.ts'
 import { modelOf } from '../dialects/usage.ts'
-import type { CageError } from '../errors.ts'
+import { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
@@ -24,12 +24,25 @@ export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
+  limitTime(call, client) //                                           no call goes on for ever
   await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = await redactRequest(parts, call) //                     when the policy covers requests
   await withOtherModels(parts, safe, (one, hasNext) =>
     withFurtherAttempts(one, client.signal, (again, further) =>
       passCall(parts, again, client, { ...further, hasNext }),
     ),
+  )
+}
+
+function limitTime({ provider: { name, settings } }: LlmCall, client: Client): void {
+  const seconds = settings.total_timeout_s
+  client.limit(
+    seconds * 1000,
+    () =>
+      new CageError('provider_timeout', `the call to ${name} took longer than ${seconds} s in all`, {
+        facts: { provider: name, timeout_s: seconds },
+        hint: "raise the provider's total_timeout_s in the configuration if such calls are wanted",
+      }),
   )
 }
 
@@ -169,5 +182,5 @@ const costHeaders = (open: OpenCall, redactor: CallRedactor): Record<string, str
 
 /** Ends a streamed answer that broke: an error frame in the dialect, and nothing that looks like an end. */
 export function endBrokenStream(call: LlmCall, error: CageError, client: Client): void {
-  if (!client.signal.aborted) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
+  if (!client.isGone) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
 }

@@ -103,7 +103,8 @@ async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): P
   const permit = enterCircuits(circuits, provider, parts.clean(open.call.model))
   try {
     open.wasSent = true
-    const request = { provider, method: 'POST', path, body: open.body, signal } as const
+    const { agentId } = open.call.caller
+    const request = { provider, agentId, method: 'POST', path, body: open.body, signal } as const
     const answer = await sendWithKey(parts, open.call, (key) =>
       upstream.send({ ...request, headers: { ...headers, ...key } }),
     )

@@ -33,6 +33,7 @@ export async function proxyUnmetered(
   const answer = await sendWithKey(parts, asking, (key) =>
     parts.upstream.send({
       provider,
+      agentId: caller.agentId,
       headers: { ...safe.headers, ...key },
       method: method as Attempt['method'],
       path: provider.dialect.pathPrefix + safe.path,

@@ -10,6 +10,7 @@ import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
 import { ClientGone } from './client.ts'
+import { Places } from './places.ts'
 import type { Provider } from './provider.ts'
 
 export interface Answer {
@@ -21,6 +22,8 @@ export interface Answer {
 /** One attempt at a request; `body` undefined for one without. */
 export interface Attempt {
   provider: Provider
+  /** Who has the connection meanwhile. */
+  agentId: string
   method: 'GET' | 'POST' | 'DELETE'
   /** Below the base URL, with query. */
   path: string
@@ -29,9 +32,17 @@ export interface Attempt {
   signal: AbortSignal
 }
 
+/** To one provider, shared by all agents. */
+const MAX_CONNECTIONS = 512
+
+interface Connections {
+  pool: Pool
+  places: Places
+}
+
 export class Upstream {
   readonly #providers: ReadonlyMap<string, Provider>
-  readonly #pools = new Map<string, Pool>()
+  readonly #connections = new Map<string, Connections>()
 
   constructor(configured: Config['providers']) {
     this.#providers = new Map(
@@ -54,8 +65,10 @@ export class Upstream {
   }
 
   /** Throws CageError `provider_unreachable` or `provider_timeout`, and ClientGone when the client left. */
-  send({ provider, method, path, headers, body, signal }: Attempt): Promise<Answer> {
+  async send({ provider, agentId, method, path, headers, body, signal }: Attempt): Promise<Answer> {
     const { baseUrl, settings } = provider
+    const { pool, places } = this.#connectionsTo(provider)
+    const giveBack = await places.take(agentId, signal)
     const options = {
       path: baseUrl.pathname.replace(/\/$/, '') + path,
       method,
@@ -69,7 +82,7 @@ export class Upstream {
       let answerBody: AnswerBody | undefined
       const leave = () => source?.abort(signal.reason)
       signal.addEventListener('abort', leave)
-      this.#pool(provider).dispatch(options, {
+      pool.dispatch(options, {
         onRequestStart(controller) {
           source = controller
           if (signal.aborted) leave()
@@ -82,10 +95,12 @@ export class Upstream {
         },
         onResponseData: (_controller, chunk) => answerBody?.push(chunk),
         onResponseEnd() {
+          giveBack()
           signal.removeEventListener('abort', leave)
           answerBody?.end()
         },
         onResponseError(_controller, error) {
+          giveBack()
           signal.removeEventListener('abort', leave)
           reject(asUpstreamError(error, provider.name))
           answerBody?.end(error)
@@ -95,20 +110,21 @@ export class Upstream {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()))
+    await Promise.all([...this.#connections.values()].map(({ pool }) => pool.destroy()))
   }
 
-  #pool({ name, baseUrl, settings }: Provider): Pool {
-    const known = this.#pools.get(name)
+  #connectionsTo({ name, baseUrl, settings }: Provider): Connections {
+    const known = this.#connections.get(name)
     if (known) return known
     const pool = new Pool(baseUrl.origin, {
       allowH2: false,
       connect: { timeout: settings.connect_timeout_s * 1000 },
-      connections: 512,
+      connections: MAX_CONNECTIONS,
       pipelining: 1,
     })
-    this.#pools.set(name, pool)
-    return pool
+    const connections = { pool, places: new Places(MAX_CONNECTIONS) }
+    this.#connections.set(name, connections)
+    return connections
   }
 }
 

@@ -53,6 +53,20 @@ describe('a circuit for what an agent calls itself', () => {
     expect((await begin(cage, token)).headers['retry-after']).toBe('7')
   })
 
+  test('of a service in the configuration is the own one of the agent that reports: the others go on', async () => {
+    const services = { serp_api: { base_url: 'http://127.0.0.1:9', retries: 0, breaker: { failures: 2 } } }
+    const cage = await openTestRuntime({ services })
+    const [hostile, other] = [cage.addAgent(), cage.addAgent()]
+    for (let i = 0; i < 5; i++) {
+      const { permit } = (await begin(cage, hostile.token)).json()
+      await cage.post(`${URL}/end`, { permit, outcome: 'failed', retry_after_s: 86_400 }, hostile.token)
+    }
+    expect((await begin(cage, hostile.token)).status).toBe(503)
+    expect((await begin(cage, other.token)).status).toBe(200)
+    // It is called, and cannot be reached.
+    expect((await other.service('serp_api', '/')).status).toBe(502)
+  })
+
   test('is never that of a provider: an agent cannot cut off the others', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()

@@ -205,3 +205,17 @@ test('what is told of a circuit: trips, the last of them, calls blocked and save
   expect(closed.last_trip_at).toBe(openedAt)
   expect(circuitFigures(closed, world.clock.now()).countdown_s).toBeNull()
 })
+
+test('names that are made up have no end, circuits have: further ones are let through, and those of the configuration stay', () => {
+  const world = openWorld()
+  const circuits = new Circuits({ ...world, configured: ['openai'] })
+  const fail = (name: string) => {
+    for (let i = 0; i < settings.failures; i++) circuits.enter(name, settings).failed('answered 503')
+  }
+  for (let i = 0; i < 300; i++) fail(`openai/ft:gpt-4o-mini:o::${i}`)
+  expect(world.of('circuit.opened')).toHaveLength(200)
+  circuits.enter('openai/ft:gpt-4o-mini:o::299', settings).succeeded()
+  fail('openai')
+  expect(() => circuits.enter('openai', settings)).toThrow(CircuitOpenError)
+  expect(() => circuits.enter('openai/ft:gpt-4o-mini:o::0', settings)).toThrow(CircuitOpenError)
+})

@@ -66,24 +66,42 @@ test('a body that nests deeper than any call is refused, and one that does not i
   expect((await agent.chat(nested(400))).status).toBe(200)
 })
 
-test('one stream more than there may be is refused for now, and let in when others have ended', async () => {
+test('one agent has half of all streams at most, and another one gets in beside it', async () => {
   const cage = await openTestRuntime({ budget: { limit_usd: 10_000 } })
-  const agent = cage.addAgent({ limit: '10000' })
+  const [greedy, other] = [cage.addAgent({ limit: '10000' }), cage.addAgent({ limit: '10' })]
   cage.provider.does(hangs)
-  const clients = Array.from({ length: MOST_OPEN_STREAMS }, () => new AbortController())
-  const open = clients.map(({ signal }) => agent.open({}, signal).catch(() => undefined))
-  // Not all arrive: a provider gets 512 connections, and the rest waits for one.
-  await expect.poll(() => agent.balance().held, { timeout: 60_000 }).toBe(toUsd(MOST_OPEN_STREAMS * 4_000_000))
+  const share = MOST_OPEN_STREAMS / 2
+  const clients = Array.from({ length: share }, () => new AbortController())
+  const open = clients.map(({ signal }) => greedy.open({}, signal).catch(() => undefined))
+  // Not all arrive: an agent gets half of a provider's connections, and the rest waits for one.
+  await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe(toUsd(share * 4_000_000))
 
-  const refused = await agent.chat({ stream: true })
+  const refused = await greedy.chat({ stream: true })
   expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
   expect(refused.json()).toMatchObject({ error: { code: 'too_many_streams' } })
   expect(refused.headers['x-should-retry']).toBeUndefined()
-  expect(agent.balance().held).toBe(toUsd(MOST_OPEN_STREAMS * 4_000_000))
+  expect(greedy.balance().held).toBe(toUsd(share * 4_000_000))
+  cage.provider.does(streams(chatFrames()))
+  expect((await other.chat({ stream: true })).status).toBe(200)
 
   for (const client of clients) client.abort()
   await Promise.all(open)
-  await expect.poll(() => agent.balance().held, { timeout: 60_000 }).toBe('0')
-  cage.provider.does(streams(chatFrames()))
-  expect((await agent.chat({ stream: true })).status).toBe(200)
+  await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe('0')
+  expect((await greedy.chat({ stream: true })).status).toBe(200)
+})
+
+test('an answer that never ends is ended, and charged for what came', async () => {
+  const cage = await openTestRuntime({ provider: { total_timeout_s: 1, idle_timeout_s: 60, retries: 2 } })
+  const agent = cage.addAgent()
+  let timer: NodeJS.Timeout | undefined
+  cage.provider.does((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    timer = setInterval(() => response.write(': still here\n\n'), 100)
+    response.once('close', () => clearInterval(timer))
+  })
+  const reply = await agent.chat({ stream: true })
+  expect(reply.text).toContain('took longer than 1 s in all')
+  expect(reply.text).not.toContain('[DONE]')
+  expect(cage.rows()).toMatchObject([{ state: 'charged', estimated: 1 }])
+  expect(cage.provider.requests).toHaveLength(1)
 })

@@ -1,0 +1,44 @@
+import { expect, test } from 'vitest'
+import { Places } from '../../src/gateway/places.ts'
+
+const never = new AbortController().signal
+
+/** As many places as an agent gets. */
+function takeAll(places: Places, agentId: string): (() => void)[] {
+  const taken: (() => void)[] = []
+  for (let place = places.tryTake(agentId); place; place = places.tryTake(agentId)) taken.push(place)
+  return taken
+}
+
+test('no agent has more places than it leaves to all others, and there is always one for the next', () => {
+  const places = new Places(512)
+  const agents = ['a', 'b', 'c', 'd', 'e'].map((agentId) => takeAll(places, agentId).length)
+  expect(agents).toEqual([256, 128, 64, 32, 16])
+})
+
+test('a place that is given back goes to who waits for it longest and may have it', async () => {
+  const places = new Places(4)
+  const [first, second] = takeAll(places, 'a')
+  const order: string[] = []
+  const wait = (agentId: string) => places.take(agentId, never).then(() => order.push(agentId))
+  const waiting = [wait('a'), wait('a')]
+  places.tryTake('b')
+  first!()
+  first!()
+  await waiting[0]
+  expect(order).toEqual(['a'])
+  second!()
+  await waiting[1]
+  expect(order).toEqual(['a', 'a'])
+})
+
+test('who leaves waits no longer', async () => {
+  const places = new Places(2)
+  const [place] = takeAll(places, 'a')
+  const gone = new AbortController()
+  const left = places.take('a', gone.signal)
+  gone.abort(new Error('left'))
+  await expect(left).rejects.toThrow('left')
+  place!()
+  expect(places.tryTake('a')).toBeDefined()
+})
