@@ -8,7 +8,7 @@ import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
 import { Peers } from './access/peers.ts'
 import { RunTokens } from './access/run-tokens.ts'
-import { serverFilePath, takeDatabase } from './access/server-file.ts'
+import { claimDatabase, serverFilePath, takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
 import { Users } from './access/users.ts'
 import { Supervisor } from './agents/supervisor.ts'
@@ -160,6 +160,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => taken.release())
     const database = openDatabase(config.db)
     opened.push(() => database.close())
+    opened.push(await claimDatabase(database))
     const users = new Users({ database, clock })
     requireLocalOrInvited(config.server, users.count)
     const state = new StateManager({

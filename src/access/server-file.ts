@@ -5,7 +5,10 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import type { Database } from '../db/database.ts'
+import { metaTable } from '../db/meta.ts'
+import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
 import { processStarted } from '../process-table.ts'
 
@@ -74,6 +77,41 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   }
 }
 
+/** In the database: which process serves this very file, as device and inode. A copy of the file is another one. */
+const CLAIM = 'server'
+
+interface Claim {
+  pid: number
+  pid_started: string
+  file: string
+}
+
+/**
+ * Takes the database in itself too: the server file can be removed, and the database may have another name (a link).
+ * Returns a function that gives it back, before the database is closed. Throws CageError `already_running`.
+ */
+export async function claimDatabase(database: Database): Promise<() => void> {
+  const meta = metaTable(database)
+  const { dev, ino } = statSync(database.path, { bigint: true })
+  const file = `${dev}:${ino}`
+  const held = JSON.parse(meta.get(CLAIM) || 'null') as Claim | null
+  if (held?.file === file && (await processStarted(held.pid)) === held.pid_started) {
+    throw taken(database.path, { pid: held.pid, url: undefined })
+  }
+  const started = (await processStarted(process.pid)) ?? ''
+  meta.put(CLAIM, JSON.stringify({ pid: process.pid, pid_started: started, file } satisfies Claim))
+  // Whoever comes by another name sees the file itself, not what waits beside it.
+  database.orm.$client.pragma('wal_checkpoint(PASSIVE)')
+  return () => {
+    try {
+      meta.put(CLAIM, '')
+    } catch (error) {
+      // A process that is gone holds nothing.
+      if (!isStorageFault(error)) throw error
+    }
+  }
+}
+
 function linked(from: string, to: string): boolean {
   try {
     linkSync(from, to)
@@ -111,7 +149,7 @@ function readOrNothing(path: string): string | undefined {
   }
 }
 
-const taken = (databasePath: string, owner: ServerFile | undefined): CageError =>
+const taken = (databasePath: string, owner: { pid: number; url: string | undefined } | undefined): CageError =>
   new CageError(
     'already_running',
     `${databasePath} is served by process ${owner?.pid ?? 'unknown'} at ${owner?.url || 'an address not known yet'}`,

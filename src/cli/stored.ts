@@ -1,6 +1,6 @@
 /** What the database file holds, for commands that also work while no server runs. */
 import { existsSync } from 'node:fs'
-import { readServerFile, takeDatabase } from '../access/server-file.ts'
+import { claimDatabase, readServerFile, takeDatabase } from '../access/server-file.ts'
 import { Audit } from '../audit/chain.ts'
 import { type Ledger, openLedger } from '../budget/ledger.ts'
 import { systemClock } from '../clock.ts'
@@ -33,24 +33,37 @@ export async function withStored<T>(config: Config, use: (stored: Stored) => T |
   const taken = await takeDatabase(path, newToken('ic'))
   try {
     const database = openDatabase({ path })
-    const faults: unknown[] = []
-    const onFault = (error: unknown) => faults.push(error)
-    const parts = { database, clock: systemClock, onFault }
-    const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
-    const audit = new Audit({ ...parts, state, onBroken: onFault })
-    const ledger = openLedger(config.budget, { ...parts, state })
     try {
-      ledger.recover()
-      const result = await use({ database, state, audit, ledger, calls: callTable(database) })
-      if (faults.length === 0) return result
-      throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
+      const release = await claimDatabase(database)
+      try {
+        return await useDatabase(config, database, use)
+      } finally {
+        release()
+      }
     } finally {
-      ledger.close()
-      await audit.close()
-      state.close()
       database.close()
     }
   } finally {
     taken.release()
+  }
+}
+
+async function useDatabase<T>(config: Config, database: Database, use: (stored: Stored) => T | Promise<T>): Promise<T> {
+  const { path } = config.db
+  const faults: unknown[] = []
+  const onFault = (error: unknown) => faults.push(error)
+  const parts = { database, clock: systemClock, onFault }
+  const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
+  const audit = new Audit({ ...parts, state, onBroken: onFault })
+  const ledger = openLedger(config.budget, { ...parts, state })
+  try {
+    ledger.recover()
+    const result = await use({ database, state, audit, ledger, calls: callTable(database) })
+    if (faults.length === 0) return result
+    throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
+  } finally {
+    ledger.close()
+    await audit.close()
+    state.close()
   }
 }

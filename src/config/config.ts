@@ -6,7 +6,7 @@
  * - All problems are told at once, each with its place, its key, what was expected and what came.
  * - A file that is there is used or refused, never skipped.
  */
-import { statSync } from 'node:fs'
+import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
 import { isAbsolute, join, relative } from 'node:path'
 import { parseTypedAmount } from './amount.ts'
 import { type FileReading, placed, readConfigFile } from './file.ts'
@@ -63,6 +63,9 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
     throw new InvalidConfigError(problemsOf(result.error.issues, value, placeOf))
   }
 
+  // What is kept beside the database is beside the file itself, whatever links lead to it.
+  result.data.db.path = linkTarget(result.data.db.path)
+
   const origins: Record<string, string> = {}
   for (const { key } of leaves(result.data)) {
     origins[keyText(key)] = originOf(key, (fileName, at) =>
@@ -70,6 +73,12 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
     )
   }
   return { config: result.data, origins, file: path ?? null }
+}
+
+function linkTarget(path: string): string {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
+  // One that leads nowhere is told when it is opened.
+  return isLink && existsSync(path) ? realpathSync(path) : path
 }
 
 /** Every value of a configuration with its key, in the order of the schema. A list of plain values is one value. */

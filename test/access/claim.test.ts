@@ -1,0 +1,82 @@
+/** One server a database, by whatever name it is opened, and also when the file that says so was removed. */
+import { execFile } from 'node:child_process'
+import { copyFileSync, linkSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { claimDatabase } from '../../src/access/server-file.ts'
+import { loadConfig, type Setting } from '../../src/config/config.ts'
+import { readEnvironment } from '../../src/config/env.ts'
+import { openDatabase } from '../../src/db/database.ts'
+import { metaTable } from '../../src/db/meta.ts'
+import { openTestRuntime } from '../support/runtime.ts'
+
+const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
+const running = { code: 'already_running', message: expect.stringContaining(`process ${process.pid}`) }
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'iron-cage-claim-'))
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }))
+  return made
+}
+
+function open(path: string) {
+  const database = openDatabase({ path })
+  onTestFinished(() => database.close())
+  return database
+}
+
+describe('a database that is served', () => {
+  test('is not served a second time when its server file is removed', async () => {
+    const cage = await openTestRuntime()
+    rmSync(join(cage.folder, 'state.db.server'))
+    await expect(openTestRuntime({ folder: cage.folder })).rejects.toMatchObject(running)
+    expect((await cage.get('/api/health')).status).toBe(200)
+  })
+
+  test('is not served a second time by another name', async () => {
+    const cage = await openTestRuntime()
+    const other = folder()
+    linkSync(join(cage.folder, 'state.db'), join(other, 'state.db'))
+    // In a process of its own: SQLite sees through the name within one.
+    const words = [BIN, 'serve', '--port', '0', '--db', join(other, 'state.db')]
+    const second = promisify(execFile)(process.execPath, words, { cwd: other, env: { HOME: other } })
+    await expect(second).rejects.toMatchObject({ code: 6, stderr: running.message })
+  })
+
+  test('may be copied, and the copy served', async () => {
+    const cage = await openTestRuntime()
+    const other = folder()
+    for (const end of ['', '.audit-key', '.audit-head', '-wal']) {
+      copyFileSync(join(cage.folder, `state.db${end}`), join(other, `state.db${end}`))
+    }
+    const copy = await openTestRuntime({ folder: other })
+    expect((await copy.get('/api/health')).status).toBe(200)
+  })
+
+  test('is free again when it is given back, or its process is gone', async () => {
+    const path = join(folder(), 'state.db')
+    const database = open(path)
+    const release = await claimDatabase(database)
+    await expect(claimDatabase(open(path))).rejects.toMatchObject(running)
+    release()
+    const again = await claimDatabase(open(path))
+    const claim = JSON.parse(metaTable(database).get('server')!)
+    metaTable(database).put('server', JSON.stringify({ ...claim, pid_started: 'long ago' }))
+    await expect(claimDatabase(open(path))).resolves.toBeTypeOf('function')
+    again()
+  })
+})
+
+test('a link to a database is the database it leads to, with what is kept beside it', () => {
+  const [real, linked] = [folder(), folder()]
+  open(join(real, 'state.db'))
+  symlinkSync(join(real, 'state.db'), join(linked, 'state.db'))
+  const load = (db: string) => {
+    const flags: Setting[] = [{ key: ['db', 'path'], value: db, origin: '--db' }]
+    return loadConfig({ flags, env: readEnvironment({}), cwd: linked })
+  }
+  expect(load(join(linked, 'state.db')).config.db.path).toBe(join(real, 'state.db'))
+  expect(load(join(linked, 'none.db')).config.db.path).toBe(join(linked, 'none.db'))
+})
