@@ -78,10 +78,13 @@ function pairedKind(window: TextWindow, sign: number): ValueKind['kind'] | null 
 
 /** Words that say what a variable holds, between its name and the sign: `var token string = …`. */
 const TYPES = new Set(['string', 'str', 'char', 'text', 'const', 'auto'])
+/** Their first and last letters, and those of `value`: spares looking most words up. */
+const ENDS_OF_WORDS = new Uint8Array(1024)
+for (const word of [...TYPES, 'value', 'val']) ENDS_OF_WORDS[endsKey(word, 0, word.length)] = 1
 
-/** Of those words and of `value`. */
-const FIRST_LETTERS = new Uint8Array(65_536)
-for (const letter of 'vsctaVSCTA') FIRST_LETTERS[letter.charCodeAt(0)] = 1
+function endsKey(text: string, start: number, end: number): number {
+  return ((text.charCodeAt(start) & 31) << 5) | (text.charCodeAt(end - 1) & 31)
+}
 
 /** The name that stands before a sign of assignment, '' when none can. */
 function nameBefore(window: TextWindow, sign: number): string {
@@ -92,7 +95,7 @@ function nameBefore(window: TextWindow, sign: number): string {
   let start = nameStart(text, end, floor)
   if (code === 0x3e && previous !== 0x3d && previous !== 0x2d && text.charCodeAt(start - 1) !== 0x3c) return ''
   if (!isPromising) {
-    if (end - start < 3 || end - start > 6 || FIRST_LETTERS[text.charCodeAt(start)] !== 1) return ''
+    if (end - start < 3 || end - start > 6 || ENDS_OF_WORDS[endsKey(text, start, end)] === 0) return ''
     const word = text.slice(start, end).toLowerCase()
     if (IS_VALUE.test(word)) return word
     if (!TYPES.has(word)) return ''
@@ -109,7 +112,7 @@ function nameBefore(window: TextWindow, sign: number): string {
 /** Back over the rest of the sign, blanks, and what closes a name: quotes, brackets, escapes of them. */
 function nameEnd(text: string, from: number, floor: number): number {
   let end = from
-  if (end > floor && belongs(text.charCodeAt(end - 1), '_')) return end
+  if (end > floor && NAME_CHARACTERS[text.charCodeAt(end - 1)] === LAST_OF_NAME) return end
   while (end > floor && from - end < 4 && isSign(text.charCodeAt(end - 1))) end--
   const signs = end
   while (end > floor && signs - end < BLANKS_MAX && isBlank(text.charCodeAt(end - 1))) end--
@@ -147,8 +150,11 @@ function nameStart(text: string, end: number, floor: number): number {
   return start
 }
 
+/** A name may also end in it; a dot or hyphen before a sign belongs to the sign. */
+const LAST_OF_NAME = 2
 const NAME_CHARACTERS = new Uint8Array(65_536)
-for (let code = 0; code < 128; code++) NAME_CHARACTERS[code] = belongs(code, '_-.') ? 1 : 0
+for (let code = 0; code < 128; code++)
+  NAME_CHARACTERS[code] = belongs(code, '_-') ? LAST_OF_NAME : code === 0x2e ? 1 : 0
 /** The beginnings of parts that names of secrets have, read backwards, five bits a letter. */
 const PARTS = new Uint8Array(0x8000)
 for (const part of [

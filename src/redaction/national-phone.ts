@@ -20,6 +20,7 @@ const digits = new DigitReader()
 
 /** The number whose first digit is at `digit`; `start` is there, or at a bracket before it. */
 export function findNationalPhone(window: TextWindow, digit: number, start: number): Match | null {
+  if (!mayFollowLabel(window, start)) return null
   digits.begin(window)
   const end = groupsEnd(window, digit, start < digit)
   const { count } = digits
@@ -30,6 +31,24 @@ export function findNationalPhone(window: TextWindow, digit: number, start: numb
     return null
   if (start === digit && !beginsAlone(window, start)) return null
   return { type: 'phone', start, end: extensionEnd(window, end) }
+}
+
+/** A label may end before a number: in a letter and perhaps a colon, bracket or quote. */
+function mayFollowLabel(window: TextWindow, start: number): boolean {
+  const before = window.before(start)
+  if (before === 0x20) {
+    const end = window.before(start - 1)
+    return (kindOf(end) & LETTER) !== 0 || end === 0x3a || end === 0x2e || end === 0x29 || end === 0xff1a
+  }
+  return !(
+    before < 0x80 &&
+    before !== 0x3a &&
+    before !== 0x28 &&
+    before !== 0x22 &&
+    before !== 0x27 &&
+    before !== 0x3d &&
+    before !== 0x3e
+  )
 }
 
 /** The end of groups of digits with one separator between any two and perhaps brackets around the first, or -1. */

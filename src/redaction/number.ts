@@ -66,7 +66,7 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
   if (!detects.phone) return null
   if (split || mayBePhone(window, start, first, length, grouped)) return findPhone(window, start)
   const mayBeNational = length >= 8 ? length <= 12 : grouped && length < 6
-  return mayBeNational && mayFollowLabel(window, start) ? findLabelledPhone(window, start) : null
+  return mayBeNational ? findLabelledPhone(window, start) : null
 }
 
 /** Tokens that begin with a number. */
@@ -103,7 +103,8 @@ function continuesNumber(window: TextWindow, position: number): boolean {
 /** `2.`, `2-`, `2+` or `2(` before it, plain or escaped: it is the rest of something that began with another number. */
 function followsDigit(window: TextWindow, start: number): boolean {
   const before = window.before(start)
-  if (isJoint(before)) return (kindOf(window.before(start - 1)) & DIGIT) !== 0 && !endsEscape(window, start - 1)
+  if (isJoint(before))
+    return (kindOf(window.before(start - 1)) & DIGIT) !== 0 && escapeBefore(window.text, start - 1) === 0
   if (!mayEndEscape(before)) return false
   const length = escapeBefore(window.text, start)
   return length > 0 && isJoint(escapedCode) && (kindOf(window.before(start - length)) & DIGIT) !== 0
@@ -144,22 +145,4 @@ function mayBePhone(window: TextWindow, start: number, first: number, length: nu
   if (!grouped) return false
   // An area code follows the one, and begins with 2 or more.
   return length === 3 || (first === 1 && (length === 1 || (length === 4 && (window.at(start + 1) & 15) > 1)))
-}
-
-/** A label may end before a number: in a letter and perhaps a colon, bracket or quote. */
-function mayFollowLabel(window: TextWindow, start: number): boolean {
-  const before = window.before(start)
-  if (before === 0x20) {
-    const end = window.before(start - 1)
-    return (kindOf(end) & LETTER) !== 0 || end === 0x3a || end === 0x2e || end === 0x29 || end === 0xff1a
-  }
-  return !(
-    before < 0x80 &&
-    before !== 0x3a &&
-    before !== 0x28 &&
-    before !== 0x22 &&
-    before !== 0x27 &&
-    before !== 0x3d &&
-    before !== 0x3e
-  )
 }

@@ -126,6 +126,10 @@ export class Scanner {
     window.cut = false
     let position = this.#settled
     while (position < length) {
+      if (starts === undefined) {
+        while (position < length && triggers[text.charCodeAt(position)] === 0) position++
+        if (position === length) break
+      }
       const code = text.charCodeAt(position)
       if (starts?.[code] === 1) {
         const end = this.#known!.endFrom(window, position)
@@ -249,6 +253,8 @@ export class Scanner {
 
   #detectMark(position: number): Match | null {
     const window = this.#window
+    // In a secret something stands behind its mark.
+    if (window.text.charCodeAt(position + 1) <= 0x20) return null
     const match = this.#detectByMark(window.text.charCodeAt(position), position)
     return match || window.cut || !this.#detects.secret ? match : findMarkedSecret(window, position)
   }

@@ -25,14 +25,30 @@ const CONTINUED = /(?:^|_)(?:api_?key|secret_?key|access_?key|auth_?key|password
 const ABOUT =
   /_(?:ids?|name|type|url|uri|path|file|dir|count|limit|length|len|size|hash|digest|expir\w*|ttl|date|time|at|in|version|status|state|scopes?|field|prefix|suffix|index|usage|hint|label|arn|ref|format|pattern|checksum|fingerprint|sha\d*|md5)$/
 
+/** What was said of names: the same come again and again. */
+const KINDS = new Map<string, Kind | null>()
+const MAX_KINDS = 1_000
+
 /** What kind of secret is assigned to a name, or null. */
 export function secretKind(name: string): Kind | null {
-  const words = name
-    .replace(/([a-z\d])([A-Z])/g, '$1_$2')
-    .toLowerCase()
+  const known = KINDS.get(name)
+  if (known !== undefined) return known
+  if (KINDS.size === MAX_KINDS) KINDS.clear()
+  const kind = kindOfWords(wordsOf(name))
+  KINDS.set(name, kind)
+  return kind
+}
+
+/** `adafruitToken_2` as `adafruit_token`. */
+function wordsOf(name: string): string {
+  const words = name.replace(/([a-z\d])([A-Z])/g, '$1_$2').toLowerCase()
+  return words
     .replace(/[^a-z\d]+/g, '_')
     .replace(/_$/, '')
     .replace(ENDINGS, '')
+}
+
+function kindOfWords(words: string): Kind | null {
   if (PASSWORD.test(words)) return 'password'
   if (KEY.test(words)) return 'token'
   if (PUBLIC.test(words)) return null

@@ -43,7 +43,7 @@ const LONG_HEX = /^[\da-f]{32,}$/i
 
 /** What people write in place of a password. */
 const STAND_IN =
-  /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345(?!6789\d*[a-z].*\d[a-z])|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
+  /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
 /** A part that is filled in. */
 const TEMPLATE = /[$#]\{[\w.$()[\]'"]+\}|\{\{[\w. ]+\}\}|%\(\w+\)|%s/
 /** Templates, variables, calls, paths, addresses, dates and numbers with units: values, but no secrets. */
@@ -53,16 +53,17 @@ const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 
 /** Whether a value that is assigned to a name of a secret is one. */
 export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): boolean {
-  if (value.length < MIN_LENGTH[kind] || OTHER_VALUE.test(value) || TEMPLATE.test(value)) return false
-  if (LONG_HEX.test(value)) return entropy(value) >= MIN_ENTROPY.token
-  // The bearer tokens of Twitter begin with so many of them.
-  if (STAND_IN.test(value.replace(/^A{16,}/, '')) || UUID.test(value)) return UUID.test(value) && kind === 'token'
+  if (value.length < MIN_LENGTH[kind]) return false
   const { changes, digits, letters, marks, isName } = shapeOf(value)
-  if (letters === 0 || entropy(value) < MIN_ENTROPY[kind]) return false
-  if (marks >= (isLiteral ? MIN_MARKS : MIN_MARKS_BARE)) return true
-  if (digits === 0) return false
+  const hasManyMarks = marks >= (isLiteral ? MIN_MARKS : MIN_MARKS_BARE)
+  if (letters === 0 || (digits === 0 && !hasManyMarks)) return false
+  if (OTHER_VALUE.test(value) || TEMPLATE.test(value)) return false
+  if (LONG_HEX.test(value)) return entropy(value) >= MIN_ENTROPY.token
+  if (UUID.test(value)) return kind === 'token'
+  // The bearer tokens of Twitter begin with so many of them.
+  if (STAND_IN.test(value.replace(/^A{16,}/, '')) || entropy(value) < MIN_ENTROPY[kind]) return false
   const bare = isName && !isLiteral ? (value.includes('.') ? MIN_CHANGES_PATH : MIN_CHANGES_BARE) : 0
-  return changes >= Math.max(bare, MIN_CHANGES[kind])
+  return hasManyMarks || changes >= Math.max(bare, MIN_CHANGES[kind])
 }
 
 interface Shape {
