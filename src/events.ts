@@ -4,6 +4,9 @@
  * Messages and payloads never hold a secret or a personal datum. Free of Node: the browser uses this file too.
  */
 import type { ConfiguredScope, Usd } from './money.ts'
+import type { PiiType } from './pii-types.ts'
+
+export type { PiiType } from './pii-types.ts'
 
 export type Level = 'DEBUG' | 'INFO' | 'OK' | 'WARN' | 'ERROR' | 'CRIT'
 
@@ -21,7 +24,6 @@ export type AgentState =
 
 export type CircuitState = 'closed' | 'open' | 'half_open'
 export type SafetyMode = 'redact' | 'block' | 'warn'
-export type PiiType = 'email' | 'phone' | 'ssn' | 'credit_card' | 'iban' | 'ip' | 'secret'
 /** What an alert speaks of. */
 export type AlertKind =
   | 'circuit_opened'

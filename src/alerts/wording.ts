@@ -1,6 +1,8 @@
 /** What an alert says, from its event alone. Pure. */
-import type { AlertKind, EventOf, EventType, PiiType, RuntimeEvent, SafetyMode } from '../events.ts'
+
+import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
 import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
+import { PII } from '../pii-types.ts'
 import { showCount } from '../state/figures.ts'
 import type { Digest } from './storm.ts'
 
@@ -139,7 +141,7 @@ function overshoot(spent: Usd, limit: Usd): string {
 /** One alert for many findings. */
 export function wordDigest({ counts, seconds }: Digest): Wording {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
-  const byType = [...counts].map(([type, count]) => `${PII_NAMES[type]} ${count}`).join(', ')
+  const byType = [...counts].map(([type, count]) => `${PII[type].name} ${count}`).join(', ')
   return {
     kind: 'pii_found',
     title: `Personal data found ${total} more times`,
@@ -160,15 +162,6 @@ function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
   }
 }
 
-const PII_NAMES: Record<PiiType, string> = {
-  email: 'e-mail address',
-  phone: 'phone number',
-  ssn: 'social security number',
-  credit_card: 'card number',
-  iban: 'IBAN',
-  ip: 'IP address',
-  secret: 'secret',
-}
 const PLACES = {
   reply: 'a reply',
   tool_arguments: 'tool arguments',
@@ -183,7 +176,7 @@ function wordFinding({ data }: EventOf<'pii.found'>): Wording {
   const where = unit === null ? PLACES[place] : `${PLACES[place]} of ${unit}`
   return {
     kind: 'pii_found',
-    title: `Personal data found — ${PII_NAMES[pii_type]}${count === 1 ? '' : ` (${showCount(count)} times)`}`,
+    title: `Personal data found — ${PII[pii_type].name}${count === 1 ? '' : ` (${showCount(count)} times)`}`,
     detail: `In ${where}, ${ACTIONS[action]} (risk ${risk}).`,
   }
 }

@@ -19,7 +19,8 @@ budget:
 
 safety:
   mode: redact                # What happens to personal data: redact, block (refuse and stop) or warn.
-  # detect: [email, phone, ssn, credit_card, iban, secret]    # And ip.
+  # detect: [email, phone, ssn, credit_card, iban, secret]    # And ip, national_id, document_number,
+                              # date_of_birth, crypto_wallet, mac.
   # modes: { phone: warn }    # By type. No default.
   # allow_domains: []         # E-mail addresses of these domains stay, such as [company.com].
   # scope: [replies, tool_arguments, logs]                    # And requests: what your agent sends.

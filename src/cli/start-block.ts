@@ -3,6 +3,7 @@ import type { Config } from '../config/schema.ts'
 import { DIALECTS } from '../dialects/dialects.ts'
 import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
+import { DEFAULT_PII_TYPES } from '../pii-types.ts'
 import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import type { Vault } from '../vault/vault.ts'
@@ -145,9 +146,8 @@ function guarded({ safety, services }: Config): string {
   return `${calls}; ${detected} in ${places} (${safety.mode})`
 }
 
-const DETECTABLE = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret'] as const
-
-const unseen = ({ safety }: Config): string[] => DETECTABLE.filter((type) => !safety.detect.includes(type)).map(named)
+const unseen = ({ safety }: Config): string[] =>
+  DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(named)
 
 const named = (type: string): string => type.replace('_', ' ')
 

@@ -7,6 +7,7 @@ import * as z from 'zod'
 import { DEFAULT_DIALECT, DIALECT_NAMES, type DialectName, dialectNameOf } from '../dialects/dialects.ts'
 import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, parseAmount, toUsd } from '../money.ts'
+import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { isLinkLocal } from './addresses.ts'
 
 const amountExpected = 'an amount of US dollars such as 50 or "50.00"'
@@ -42,7 +43,7 @@ const seconds = (most: number) => {
 const shareExpected = 'a share above 0 and at most 1, such as 0.9'
 const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected }).lte(1, { error: shareExpected })
 
-const piiType = z.enum(['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret'])
+const piiType = z.enum(PII_TYPES)
 const safetyMode = z.enum(['redact', 'block', 'warn'])
 const url = z.url({ protocol: /^https?$/, error: 'an http or https address' })
 /** Paths are put behind it: what follows a path would be lost, and a password is to be in the vault. */
@@ -165,7 +166,7 @@ const safety = z
     /** What happens to personal data: replace it, refuse the reply and stop, or only tell. (Default: redact.) */
     mode: safetyMode.default('redact'),
     /** (Default: all but ip.) */
-    detect: z.array(piiType).default(['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret']),
+    detect: z.array(piiType).default(DEFAULT_PII_TYPES),
     /** Per type, e.g. { phone: warn }. (Default: mode for all.) */
     modes: z.partialRecord(piiType, safetyMode).default({}),
     /** E-mail addresses of these domains are left alone. (Default: none.) */

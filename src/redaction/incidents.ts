@@ -10,6 +10,7 @@ import type { Database } from '../db/database.ts'
 import { incidentTable } from '../db/incidents.ts'
 import type { EventData, NewEvent, PiiType } from '../events.ts'
 import { newIncidentId } from '../ids.ts'
+import { PII } from '../pii-types.ts'
 import { showCount, singular } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Findings } from './findings.ts'
@@ -150,4 +151,4 @@ export class Incidents {
   }
 }
 
-const severityOf = (type: PiiType): 'CRITICAL' | 'WARN' => (type === 'phone' || type === 'ip' ? 'WARN' : 'CRITICAL')
+const severityOf = (type: PiiType): 'CRITICAL' | 'WARN' => (PII[type].risk === 'MEDIUM' ? 'WARN' : 'CRITICAL')

@@ -1,5 +1,5 @@
 import type { PiiType, SafetyMode } from '../events.ts'
-import type { Risk } from './policy.ts'
+import type { Risk } from '../pii-types.ts'
 
 /** Something found in a text: half-open offsets in UTF-16 code units. */
 export interface Match {

@@ -224,6 +224,9 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
 /** `name = value` on a line of its own, as in a file of settings. */
 const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?[\w.-]+["']?[ \t]*[:=]+$/
 
+/** So many different marks are no expression of a program. */
+const MIN_MARKS = 8
+
 /** A value of a line of settings that has marks in it which would end any other. */
 function lineValueAt(window: TextWindow, start: number): SecretMatch | null {
   const sign = window.candidate
@@ -231,7 +234,9 @@ function lineValueAt(window: TextWindow, start: number): SecretMatch | null {
   const end = valueEnd(window, start, 0x22, start + VALUE_MAX)
   const next = window.at(end)
   const isLine = end - start < VALUE_MAX && (next === 0 || next === 0x0a || next === 0x0d || next === 0x22)
-  if (!isLine || !isSecretValue(window.text.slice(start, end), { kind: 'token', isLiteral: false })) return null
+  const value = window.text.slice(start, end)
+  const marks = new Set(value.replace(/[A-Za-z\d]/g, '')).size
+  if (!isLine || marks < MIN_MARKS || !isSecretValue(value, { kind: 'token', isLiteral: false })) return null
   return { type: 'secret', start, end, tail: null }
 }
 

@@ -1,5 +1,5 @@
 /** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
-import type { PiiType } from '../events.ts'
+import type { PiiType } from '../pii-types.ts'
 import { DIGIT, IGNORED, INVISIBLE_MAX, isCapital, isGluing, kindOf, LETTER, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { endsEscape, followsFigure, separatorOf } from './digits.ts'
@@ -8,10 +8,13 @@ import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
 import { findHexToken } from './issued-secret.ts'
 import type { Match } from './match.ts'
+import { findNationalId } from './national-id.ts'
+import { findDateOfBirth, findDocumentNumber } from './personal-details.ts'
 import { findLabelledPhone, findPhone, findSpacedPhone } from './phone.ts'
 import { findSpacedSsn, findSsn } from './ssn.ts'
 import type { TextWindow } from './text-window.ts'
 import { findAppToken, findBotToken, findRefreshToken } from './token-forms.ts'
+import { findWallet } from './wallet.ts'
 
 /** A longer group of digits is nothing we know. */
 const GROUP_MAX = 19
@@ -20,6 +23,24 @@ export type Detects = Readonly<Record<PiiType, boolean>>
 
 /** What begins with the digit at `position`. */
 export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
+  const match = findCommonNumber(window, position, detects)
+  return match || window.cut ? match : findRareNumber(window, position, detects)
+}
+
+/** Types that are looked for on request. What any other could be is not theirs. */
+function findRareNumber(window: TextWindow, digit: number, detects: Detects): Match | null {
+  if (kindOf(window.before(digit)) & (DIGIT | IGNORED)) return null
+  const length = groupLength(window, digit)
+  const wallet = detects.crypto_wallet ? findWallet(window, digit) : null
+  if (wallet || window.cut) return wallet
+  const id = detects.national_id ? findNationalId(window, digit, length) : null
+  if (id || window.cut) return id
+  const birth = detects.date_of_birth ? findDateOfBirth(window, digit, length) : null
+  if (birth || window.cut || !detects.document_number || length < 2) return birth
+  return findDocumentNumber(window, digit)
+}
+
+function findCommonNumber(window: TextWindow, position: number, detects: Detects): Match | null {
   const before = window.before(position)
   if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
   // Two digits of an escape: the number begins behind them. Behind a letter it will be looked at by itself.

@@ -1,6 +1,7 @@
 /** What is looked for in a text and what is done about it. */
 import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
+import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import { emailAddress, emailDomain } from './email-domain.ts'
 
@@ -11,7 +12,7 @@ export interface Policy {
   mode: SafetyMode
   /** What happens to findings of a type: its own choice before `mode`. (Default: none.) */
   modes: Partial<Record<PiiType, SafetyMode>>
-  /** The types looked for. (Default: all but ip: addresses of documentation and code are everywhere in agents' text.) */
+  /** The types looked for. (Default: those of `pii-types.ts` that are by default.) */
   detect: PiiType[]
   /** E-mail addresses of these domains and their subdomains are left alone. (Default: none.) */
   allowDomains: string[]
@@ -24,7 +25,7 @@ export interface Policy {
 export const DEFAULT_POLICY: Policy = {
   mode: 'redact',
   modes: {},
-  detect: ['email', 'phone', 'ssn', 'credit_card', 'iban', 'secret'],
+  detect: DEFAULT_PII_TYPES,
   allowDomains: [],
   allowValues: [],
   scope: ['replies', 'tool_arguments', 'logs'],
@@ -43,28 +44,13 @@ export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact',
 /** Where logs are not in the policy's scope: known values and tokens of ours are taken out all the same. */
 export const SECRETS_ONLY: Policy = { ...DEFAULT_POLICY, detect: [] }
 
-export type Risk = 'HIGH' | 'MEDIUM'
-
-export const RISKS: Readonly<Record<PiiType, Risk>> = {
-  email: 'HIGH',
-  ssn: 'HIGH',
-  credit_card: 'HIGH',
-  iban: 'HIGH',
-  secret: 'HIGH',
-  phone: 'MEDIUM',
-  ip: 'MEDIUM',
-}
-
 /** What a text shows in place of a value. */
-export const REPLACEMENTS: Readonly<Record<PiiType, string>> = {
-  email: '[EMAIL_REDACTED]',
-  phone: '[PHONE_REDACTED]',
-  ssn: '[SSN_REDACTED]',
-  credit_card: '[CREDIT_CARD_REDACTED]',
-  iban: '[IBAN_REDACTED]',
-  ip: '[IP_REDACTED]',
-  secret: '[SECRET_REDACTED]',
-}
+export const replacementOf = (type: PiiType): string => REPLACEMENTS[type]
+
+const REPLACEMENTS = Object.fromEntries(PII_TYPES.map((type) => [type, `[${type.toUpperCase()}_REDACTED]`])) as Record<
+  PiiType,
+  string
+>
 
 /** What happens to a finding. A token of ours is never left in place. */
 export function actionFor(policy: Policy, type: PiiType, value: string): SafetyMode {

@@ -7,15 +7,16 @@
  */
 import { CageError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
+import { PII, PII_TYPES } from '../pii-types.ts'
 import { KnownValues } from './known-values.ts'
 import type { Finding, PiiSpan } from './match.ts'
-import { type Policy, RISKS, type Scope } from './policy.ts'
-import { PII_TYPES, Scanner } from './scanner.ts'
+import type { Policy, Scope } from './policy.ts'
+import { Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
 
 /** What there is in a text, in order, of the given types. (Default: all types.) */
 export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {
-  return new Scanner(types).scan(text, true).map(({ type, start, end }) => ({ type, start, end, risk: RISKS[type] }))
+  return new Scanner(types).scan(text, true).map(({ type, start, end }) => ({ type, start, end, risk: PII[type].risk }))
 }
 
 /**

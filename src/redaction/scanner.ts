@@ -10,13 +10,14 @@
  *   local part, prefix or lead of one whose trigger has not arrived.
  * - No detector looks further back than KEPT characters, so that much is kept of what is settled.
  */
-import type { PiiType } from '../events.ts'
+import { PII_TYPES, type PiiType } from '../pii-types.ts'
 import { DIGIT, kindOf, plain, RUN } from './characters.ts'
 import { findEmail } from './email.ts'
 import { findIpv6 } from './ip-address.ts'
 import { findAnchoredSecret, findMarkedSecret } from './issued-secret.ts'
 import type { KnownValues } from './known-values.ts'
 import { LOCAL_MAX } from './local-part.ts'
+import { findMac } from './mac-address.ts'
 import type { Match } from './match.ts'
 import { findFlagSecret, findNamedSecret } from './named-secret.ts'
 import { type Detects, findNumber } from './number.ts'
@@ -35,8 +36,6 @@ import {
   findWebToken,
 } from './token-forms.ts'
 import { findUrlPassword } from './url-password.ts'
-
-export const PII_TYPES: readonly PiiType[] = ['email', 'phone', 'ssn', 'credit_card', 'iban', 'ip', 'secret']
 
 /** How much of a settled text is kept for looking back: the longest local part and the words before it, with room. */
 const KEPT = 160
@@ -236,11 +235,13 @@ export class Scanner {
 
   #detectColon(position: number): Match | null {
     const window = this.#window
-    if (this.#detects.secret) {
+    const { secret, mac, ip } = this.#detects
+    if (secret) {
       const match = findUrlPassword(window, position) ?? (window.cut ? null : findNamedSecret(window, position))
       if (match || window.cut) return match
     }
-    return this.#detects.ip ? findIpv6(window, position) : null
+    const address = mac ? findMac(window, position) : null
+    return address || window.cut || !ip ? address : findIpv6(window, position)
   }
 
   #detectLetterJ(position: number): Match | null {
@@ -255,7 +256,10 @@ export class Scanner {
     const window = this.#window
     // In a secret something stands behind its mark.
     if (window.text.charCodeAt(position + 1) <= 0x20) return null
-    const match = this.#detectByMark(window.text.charCodeAt(position), position)
+    const code = window.text.charCodeAt(position)
+    const mac = this.#detects.mac && code === 0x2d ? findMac(window, position) : null
+    if (mac || window.cut || (!this.#detects.secret && code !== 0x5f)) return mac
+    const match = this.#detectByMark(code, position)
     return match || window.cut || !this.#detects.secret ? match : findMarkedSecret(window, position)
   }
 
@@ -314,7 +318,8 @@ function triggersFor(detects: Detects): Uint8Array {
     for (const code of [0x28, 0x5b, 0x7b, 0x3c]) triggers[code] = BRACKET
     for (const code of [0x54, 0x74]) triggers[code] = LETTER_T
   }
-  if (detects.ip || detects.secret) triggers[0x3a] = COLON
+  if (detects.ip || detects.secret || detects.mac) triggers[0x3a] = COLON
+  if (detects.mac) triggers[0x2d] = MARK
   // Tokens of ours are looked for in any case.
   triggers[0x5f] = MARK
   triggers[0x4a] = LETTER_J

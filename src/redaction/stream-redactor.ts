@@ -1,7 +1,8 @@
 /** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
+import { PII } from '../pii-types.ts'
 import type { KnownValues } from './known-values.ts'
 import type { Finding, Match } from './match.ts'
-import { actionFor, isAllowed, type Policy, REPLACEMENTS, RISKS } from './policy.ts'
+import { actionFor, isAllowed, type Policy, replacementOf } from './policy.ts'
 import { Scanner } from './scanner.ts'
 
 /** As much of a value as a finding carries: more than any key has. */
@@ -90,9 +91,9 @@ export class StreamRedactor {
       start,
       end,
       value,
-      risk: RISKS[type],
+      risk: PII[type].risk,
       action: actionFor(policy, type, value),
-      replacement: REPLACEMENTS[type],
+      replacement: replacementOf(type),
     }
   }
 }

@@ -93,7 +93,7 @@ const LEFT_ALONE: string[] = [
   '000-12-3456 666-12-3456 912-34-5678 536-00-4399 536-90-0000 536904399 1-219-09-9998-3',
   '4111 1111 1111 1112; 9876543210987654; 0000000000000000; IMEI 490154203237518; 4111111111111111.5',
   'DE88 3704 0044 0532 0130 00; GB00NWBK60161331926819; AB12CDEF34567890',
-  'v1.2.3.4, version 1.2.3.4, 1.2.3.4.5, 256.100.50.25, Chrome/120.0.0.0, 3.14.15.926, std::vector, a::b, 00:1A:2B:3C:4D:5E',
+  'v1.2.3.4, version 1.2.3.4, 1.2.3.4.5, 256.100.50.25, Chrome/120.0.0.0, 3.14.15.926, std::vector, a::b',
   'AKIA is a prefix, sk-is one too, ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, sk-estimator-html-representation-fallback',
   'token = os.environ["API_TOKEN"]; https://user:password@example.com; data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB',
   '-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkq\n-----END PUBLIC KEY-----',

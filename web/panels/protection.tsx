@@ -1,25 +1,17 @@
-import type { PiiType } from '../../src/events.ts'
+import { PII, PII_TYPES, type PiiType } from '../../src/pii-types.ts'
 import type { Figures } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { ago, Panel, Row, Tag } from '../parts/parts.tsx'
 
-const TYPES: { type: PiiType; word: string; risk: 'HIGH' | 'MEDIUM' }[] = [
-  { type: 'email', word: 'E-mail', risk: 'HIGH' },
-  { type: 'phone', word: 'Phone', risk: 'MEDIUM' },
-  { type: 'ssn', word: 'SSN', risk: 'HIGH' },
-  { type: 'credit_card', word: 'Credit card', risk: 'HIGH' },
-  { type: 'iban', word: 'IBAN', risk: 'HIGH' },
-  { type: 'secret', word: 'Keys and tokens', risk: 'HIGH' },
-  { type: 'ip', word: 'IP address', risk: 'MEDIUM' },
-]
+const titleOf = (type: PiiType): string => PII[type].title
 
 const MODES = { redact: 'Redacting', block: 'Blocking', warn: 'Only noting' } as const
 
 export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; figures: Figures; nowMs: number }) {
-  const watched = TYPES.filter(({ type }) => agent.detect.includes(type))
-  const found = watched.filter(({ type }) => agent.pii[type])
-  const quiet = watched.filter(({ type }) => !agent.pii[type]).map(({ word }) => word)
-  const unwatched = TYPES.filter(({ type }) => !agent.detect.includes(type)).map(({ word }) => word)
+  const watched = PII_TYPES.filter((type) => agent.detect.includes(type))
+  const found = watched.filter((type) => agent.pii[type])
+  const quiet = watched.filter((type) => !agent.pii[type]).map(titleOf)
+  const unwatched = PII_TYPES.filter((type) => !agent.detect.includes(type)).map(titleOf)
   const isOn = agent.safety_mode !== 'warn'
   return (
     <Panel
@@ -35,9 +27,9 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
         {figures.leaks_stopped} <small>{isOn ? 'leaks stopped' : 'found, left in place'}</small>
       </div>
       <div class="rows">
-        {found.map(({ type, word, risk }) => (
-          <Row key={type} label={word}>
-            <Tag tone={risk === 'HIGH' ? 'bad' : 'warn'}>{risk}</Tag> {agent.pii[type]}
+        {found.map((type) => (
+          <Row key={type} label={titleOf(type)}>
+            <Tag tone={PII[type].risk === 'HIGH' ? 'bad' : 'warn'}>{PII[type].risk}</Tag> {agent.pii[type]}
           </Row>
         ))}
         {quiet.length > 0 && <Row label={quiet.join(', ')}>0</Row>}
@@ -51,7 +43,7 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
         <Row label="Unauthorized actions">
           <UnauthorizedActions agent={agent} />
         </Row>
-        {[...unwatched, 'Prompt injection'].map((word) => (
+        {[unwatched.join(', '), 'Prompt injection'].filter(Boolean).map((word) => (
           <Row key={word} label={word}>
             <Tag tone="off">not monitored</Tag>
           </Row>

@@ -1,0 +1,199 @@
+/**
+ * Numbers that a state gives to a person, by their form and check digits; US numbers are in `ssn.ts`. Where the form is
+ * nothing but digits, a label has to stand right before them: figures are everywhere.
+ */
+import { isAlphanumeric } from './characters.ts'
+import { beginsWord, labelBefore } from './digits.ts'
+import type { Match } from './match.ts'
+import type { TextWindow } from './text-window.ts'
+
+interface Form {
+  /** Letters before the first digit, and digits until something else comes. Spares looking at most numbers. */
+  letters: number
+  digits: number
+  pattern: RegExp
+  isValid: (digits: number[], text: string) => boolean
+  /** Only behind a label. */
+  label?: true
+}
+
+const LABEL =
+  /(?:\b(?:cpf|pesel|tckn|t\.?c\.? ?kimlik|nhs|bsn|burgerservicenummer|aadhaar|aadhar|sin|social insurance|fødselsnummer|personnummer|steuer-?id|identifikationsnummer|tax id|rut|nino|national (?:id|insurance)|id[ _-]?(?:number|no\.?))\b|身份证)[^\d]{0,16}$/
+const LABEL_MAX = 40
+const TEXT_MAX = 24
+
+const weighted = (digits: number[], weights: number[]): number =>
+  weights.reduce((sum, weight, i) => sum + weight * (digits[i] ?? 0), 0)
+const isVaried = (digits: number[]): boolean => digits.some((digit) => digit !== digits[0])
+
+/** The day and month at a position of a number. */
+function isDate(digits: number[], day: number, month: number): boolean {
+  const at = (i: number) => (digits[i] ?? 0) * 10 + (digits[i + 1] ?? 0)
+  const inMonth = at(month) % 20
+  return at(day) >= 1 && at(day) <= 31 && inMonth >= 1 && inMonth <= 12
+}
+
+function isLuhn(digits: number[]): boolean {
+  const sum = digits.toReversed().reduce((total, digit, i) => {
+    const value = i % 2 === 1 ? digit * 2 : digit
+    return total + (value > 9 ? value - 9 : value)
+  }, 0)
+  return isVaried(digits) && sum % 10 === 0
+}
+
+/** Brazil. */
+function isCpf(digits: number[]): boolean {
+  const check = (count: number) => {
+    const rest =
+      (weighted(
+        digits,
+        Array.from({ length: count }, (_, i) => count + 1 - i),
+      ) *
+        10) %
+      11
+    return rest % 10 === digits[count]
+  }
+  return digits.length === 11 && isVaried(digits) && check(9) && check(10)
+}
+
+/** Spain: the letter is the number modulo 23; X, Y and Z of foreigners stand for 0, 1 and 2. */
+function isDni(_: number[], text: string): boolean {
+  const plain = text.replace(/[\s.-]/g, '').toUpperCase()
+  const number = Number(plain.slice(0, -1).replace(/^[XYZ]/, (letter) => String('XYZ'.indexOf(letter))))
+  return 'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23] === plain.at(-1)
+}
+
+/** Italy. */
+function isCodiceFiscale(_: number[], text: string): boolean {
+  const ODD = [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23]
+  const worth = (character: string) => {
+    const code = character.charCodeAt(0)
+    return code < 0x40 ? code - 0x30 : code - 0x41
+  }
+  const characters = [...text.toUpperCase()]
+  const sum = characters
+    .slice(0, 15)
+    .reduce((total, character, i) => total + (i % 2 === 0 ? (ODD[worth(character)] ?? 0) : worth(character)), 0)
+  return sum % 26 === worth(characters[15] ?? '')
+}
+
+/** China: modulo 11, an X is 10. */
+function isResidentId(digits: number[], text: string): boolean {
+  const check = '10X98765432'[weighted(digits, [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]) % 11]
+  return isDate(digits, 12, 10) && check === text.at(-1)?.toUpperCase()
+}
+
+/** France: the last two digits are 97 less the rest modulo 97. */
+function isNir(digits: number[]): boolean {
+  const number = Number(digits.slice(0, 13).join(''))
+  return 97 - (number % 97) === (digits[13] ?? 0) * 10 + (digits[14] ?? 0)
+}
+
+/** Switzerland: the check digit of EAN-13. */
+const isAhv = (digits: number[]): boolean => weighted(digits, [1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1]) % 10 === 0
+
+/** Poland. */
+const isPesel = (digits: number[]): boolean =>
+  isDate(digits, 4, 2) && weighted(digits, [1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1]) % 10 === 0
+
+/** Turkey. */
+function isTckn(digits: number[]): boolean {
+  const tenth = (weighted(digits, [7, -1, 7, -1, 7, -1, 7, -1, 7]) + 100) % 10
+  return digits[0] !== 0 && tenth === digits[9] && weighted(digits, Array(10).fill(1)) % 10 === digits[10]
+}
+
+/** Norway. */
+const isFodselsnummer = (digits: number[]): boolean =>
+  weighted(digits, [3, 7, 6, 1, 8, 9, 4, 5, 2, 1]) % 11 === 0 &&
+  weighted(digits, [5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1]) % 11 === 0
+
+/** Germany: ISO 7064 modulo 11, 10. */
+function isSteuerId(digits: number[]): boolean {
+  const product = digits.slice(0, 10).reduce((rest, digit) => (((rest + digit) % 10 || 10) * 2) % 11, 10)
+  return digits[0] !== 0 && (11 - product) % 10 === digits[10]
+}
+
+/** Finland: the last character is the number modulo 31. */
+function isHetu(digits: number[], text: string): boolean {
+  const number = Number(digits.slice(0, 9).join(''))
+  return isDate(digits, 0, 2) && '0123456789ABCDEFHJKLMNPRSTUVWXY'[number % 31] === text.at(-1)
+}
+
+/** South Korea. */
+const isRrn = (digits: number[]): boolean =>
+  isDate(digits, 4, 2) && (11 - (weighted(digits, [2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5]) % 11)) % 10 === digits[12]
+
+/** Singapore. */
+function isNric(digits: number[], text: string): boolean {
+  const sum = weighted(digits, [2, 7, 6, 5, 4, 3, 2]) + (/^[TG]/i.test(text) ? 4 : 0)
+  return (/^[ST]/i.test(text) ? 'JZIHGFEDCBA' : 'XWUTRQPNMLK')[sum % 11] === text.at(-1)?.toUpperCase()
+}
+
+/** United Kingdom's health service. */
+const isNhs = (digits: number[]): boolean =>
+  isVaried(digits) && (11 - (weighted(digits, [10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11)) % 11 === digits[9]
+
+/** The Netherlands. */
+const isBsn = (digits: number[]): boolean =>
+  isVaried(digits) && weighted(digits, [9, 8, 7, 6, 5, 4, 3, 2, -1]) % 11 === 0
+
+const isOneOfEleven = (digits: number[]): boolean =>
+  [isCpf, isPesel, isTckn, isFodselsnummer, isSteuerId].some((isValid) => isValid(digits))
+
+const FORMS: Form[] = [
+  { letters: 0, digits: 3, pattern: /^\d{3}\.\d{3}\.\d{3}-\d{2}/, isValid: isCpf },
+  { letters: 0, digits: 3, pattern: /^756\.\d{4}\.\d{4}\.\d{2}/, isValid: isAhv },
+  { letters: 0, digits: 3, pattern: /^\d{3}([ -])\d{3}\1\d{4}/, isValid: isNhs, label: true },
+  { letters: 0, digits: 3, pattern: /^\d{3}([ -])\d{3}\1\d{3}/, isValid: isLuhn, label: true },
+  { letters: 0, digits: 4, pattern: /^\d{4}([ -])\d{4}\1\d{4}/, isValid: isVaried, label: true },
+  { letters: 0, digits: 8, pattern: /^\d{8}-?[A-Z]/, isValid: isDni },
+  { letters: 1, digits: 7, pattern: /^[XYZ]\d{7}-?[A-Z]/, isValid: isDni },
+  { letters: 1, digits: 7, pattern: /^[STFG]\d{7}[A-Z]/, isValid: isNric },
+  { letters: 6, digits: 2, pattern: /^[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]/i, isValid: isCodiceFiscale },
+  { letters: 0, digits: 17, pattern: /^\d{17}X/i, isValid: isResidentId },
+  { letters: 0, digits: 18, pattern: /^\d{18}/, isValid: isResidentId },
+  { letters: 0, digits: 15, pattern: /^[12]\d{14}/, isValid: isNir },
+  { letters: 0, digits: 1, pattern: /^[12] \d\d (?:0[1-9]|1[0-2]) \d\d \d{3} \d{3} \d\d/, isValid: isNir },
+  { letters: 0, digits: 6, pattern: /^\d{6}-[1-4]\d{6}/, isValid: isRrn },
+  { letters: 0, digits: 6, pattern: /^\d{6}[-+A]\d{3}[\dA-Y]/, isValid: isHetu },
+  { letters: 0, digits: 6, pattern: /^\d{6}[-+]\d{4}/, isValid: (digits) => isDate(digits, 4, 2) && isLuhn(digits) },
+  { letters: 2, digits: 6, pattern: /^[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z]\d{6}[A-D]/, isValid: () => true },
+  { letters: 0, digits: 11, pattern: /^\d{11}/, isValid: isOneOfEleven, label: true },
+  { letters: 0, digits: 10, pattern: /^\d{10}/, isValid: isNhs, label: true },
+  { letters: 0, digits: 9, pattern: /^\d{9}/, isValid: (digits) => isBsn(digits) || isLuhn(digits), label: true },
+  { letters: 0, digits: 12, pattern: /^\d{12}/, isValid: isVaried, label: true },
+]
+const LETTERS_MAX = 6
+const FORMS_BY_SHAPE = new Map<number, Form[]>()
+for (const form of FORMS) {
+  const key = form.letters * 32 + form.digits
+  FORMS_BY_SHAPE.set(key, [...(FORMS_BY_SHAPE.get(key) ?? []), form])
+}
+
+/** The number whose first group of so many digits is at `digit`. */
+export function findNationalId(window: TextWindow, digit: number, length: number): Match | null {
+  let start = digit
+  while (digit - start <= LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
+  const forms = FORMS_BY_SHAPE.get((digit - start) * 32 + length)
+  if (!forms || !beginsWord(window, start)) return null
+  window.candidate = start
+  let end = digit
+  while (end - start < TEXT_MAX && isOfNumber(window.at(end))) end++
+  const text = window.text.slice(start, end)
+  for (const { pattern, isValid, label } of forms) {
+    const found = pattern.exec(text)?.[0]
+    if (!found || isAlphanumeric(text.charCodeAt(found.length))) continue
+    const digits = [...found].filter((character) => character >= '0' && character <= '9').map(Number)
+    if (!isValid(digits, found) || (label && !LABEL.test(labelBefore(window, start, LABEL_MAX)))) continue
+    return { type: 'national_id', start, end: start + found.length }
+  }
+  return null
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
+}
+
+function isOfNumber(code: number): boolean {
+  return code < 0x80 && (isAlphanumeric(code) || code === 0x20 || code === 0x2b || code === 0x2d || code === 0x2e)
+}

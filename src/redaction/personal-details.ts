@@ -1,0 +1,87 @@
+/** Dates of birth and numbers of documents: they are what they are only right behind their label. */
+import { isAlphanumeric } from './characters.ts'
+import { beginsWord, labelBefore } from './digits.ts'
+import type { Match } from './match.ts'
+import type { TextWindow } from './text-window.ts'
+
+/** What may stand between a label and its value. */
+const LINK = '(?:[ _-]?(?:number|num|no\\.?|nr\\.?|id|#|号码|番号))?["\')]?(?: is|:| was)?[\\s:：=>("\'#]{0,4}$'
+const BIRTH = new RegExp(
+  '(?:\\bdob|d\\.o\\.b\\.?|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\\bborn(?: on)?|geburtsdatum|\\bgeb\\.|geboren am|' +
+    'n[ée]e? le|date de naissance|fecha de nacimiento|data di nascita|data de nascimento|geboortedatum|生年月日|出生日期)' +
+    LINK,
+)
+const DOCUMENT = new RegExp(
+  "(?:passport|passeport|reisepass|pasaporte|passaporto|passaporte|护照|旅券|driv(?:er|ing)['’]?s?[ _-]?licen[cs]e|\\bdl|" +
+    'führerschein|permis de conduire|(?:personal)?ausweis|(?:national |identity |id )card|medicare|medical record|\\bmrn)' +
+    LINK,
+)
+const LABEL_MAX = 48
+
+const MONTHS = '(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\\.?'
+const DATE = new RegExp(
+  '^(?:(?:19|20)\\d\\d([-/.])(?:0?[1-9]|1[0-2])\\1(?:0?[1-9]|[12]\\d|3[01])|' +
+    '(?:0?[1-9]|[12]\\d|3[01])([-/.])(?:0?[1-9]|[12]\\d|3[01])\\2(?:(?:19|20)\\d\\d|\\d\\d)|' +
+    `(?:0?[1-9]|[12]\\d|3[01])(?:st|nd|rd|th)? (?:of )?${MONTHS},? (?:19|20)\\d\\d)(?![\\dA-Za-z])`,
+  'i',
+)
+const DATE_MAX = 28
+/** `March 12, 1985`: the month before the first digit. */
+const MONTH_BEFORE = new RegExp(`${MONTHS} $`, 'i')
+const DAY_AND_YEAR = /^(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,? (?:19|20)\d\d(?![\dA-Za-z])/
+
+/** The date of birth whose first group of so many digits is at `digit`; a month written before it stays. */
+export function findDateOfBirth(window: TextWindow, digit: number, length: number): Match | null {
+  if (!mayBeginDate(window, digit, length)) return null
+  const month = MONTH_BEFORE.exec(window.text.slice(Math.max(window.floor, digit - 11), digit))
+  const labelEnd = digit - (month?.[0].length ?? 0)
+  if (!beginsWord(window, labelEnd) || !BIRTH.test(labelBefore(window, labelEnd, LABEL_MAX))) return null
+  window.candidate = digit
+  let end = digit
+  while (end - digit < DATE_MAX && isOfDate(window.at(end))) end++
+  const date = (month ? DAY_AND_YEAR : DATE).exec(window.text.slice(digit, end))
+  return date ? { type: 'date_of_birth', start: digit, end: digit + date[0].length } : null
+}
+
+/** A year or day and a sign and a digit, or a day and a letter or comma. */
+function mayBeginDate(window: TextWindow, digit: number, length: number): boolean {
+  if (length > 2 && length !== 4) return false
+  const next = window.at(digit + length)
+  const second = window.at(digit + length + 1)
+  if (next === 0x2d || next === 0x2e || next === 0x2f) return second >= 0x30 && second <= 0x39
+  if (length === 4) return false
+  return next === 0x2c || isLetter(next) || (next === 0x20 && isAlphanumeric(second))
+}
+
+function isOfDate(code: number): boolean {
+  return code < 0x80 && (isAlphanumeric(code) || code === 0x20 || (code >= 0x2c && code <= 0x2f))
+}
+
+/** Before the first digit of a document's number. */
+const LETTERS_MAX = 3
+const NUMBER_MAX = 20
+const DIGITS_MIN = 5
+
+/** The number of a passport, licence or card of identity whose first digit is at `digit`. */
+export function findDocumentNumber(window: TextWindow, digit: number): Match | null {
+  const first = window.text.charCodeAt(digit + DIGITS_MIN - 1)
+  if (first <= 0x20) return null
+  let start = digit
+  while (digit - start < LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
+  if (!beginsWord(window, start) || !DOCUMENT.test(labelBefore(window, start, LABEL_MAX))) return null
+  window.candidate = start
+  let end = digit
+  let digits = 0
+  for (; end - start < NUMBER_MAX; end++) {
+    const code = window.at(end)
+    if (code >= 0x30 && code <= 0x39) digits++
+    else if (!isLetter(code) && !(code === 0x2d && isAlphanumeric(window.at(end + 1)))) break
+  }
+  if (end - start < 6 || end - start === NUMBER_MAX || digits < DIGITS_MIN || isAlphanumeric(window.at(end)))
+    return null
+  return { type: 'document_number', start, end }
+}
+
+function isLetter(code: number): boolean {
+  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
+}
