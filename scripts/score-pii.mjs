@@ -200,8 +200,13 @@ function add(count, { gold, pred, P, R }) {
   count.right += P * pred
 }
 
-const ratesOf = ({ gold, found, predicted, right }) => ({ recall: found / gold, precision: right / predicted })
-const percent = (rate) => (100 * rate).toFixed(1)
+function ratesOf({ gold, found, predicted, right }) {
+  return { recall: found / gold, precision: right / predicted }
+}
+
+function percent(rate) {
+  return (100 * rate).toFixed(1)
+}
 
 function shown(count) {
   const { recall, precision } = ratesOf(count)

@@ -46,7 +46,8 @@ class Budget:
 class Finding:
     """One personal datum in a scanned text. The datum is ``text[start:end]``."""
 
-    #: ``email``, ``phone``, ``ssn``, ``credit_card``, ``iban``, ``ip`` or ``secret``.
+    #: ``email``, ``phone``, ``ssn``, ``credit_card``, ``iban``, ``secret``, ``ip``, ``national_id``, ``document_number``,
+    #: ``date_of_birth``, ``crypto_wallet`` or ``mac``.
     type: str
     start: int
     end: int
