@@ -120,6 +120,7 @@ _CLASSES: dict[str, type[IronCageError]] = {
     "agent_not_running": AccessDenied,
     "host_refused": AccessDenied,
     "price_unknown": PriceUnknown,
+    "model_refused": PriceUnknown,
     "vault_locked": VaultLocked,
     "server_unreachable": ServerUnreachable,
 }
@@ -208,6 +209,7 @@ _ONLY_OURS = frozenset(
         "budget_exceeded",
         "budget_held",
         "circuit_open",
+        "model_refused",
         "pii_blocked",
         "price_unknown",
         "provider_key_missing",

@@ -2,10 +2,20 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Price } from '../../src/budget/price.ts'
 import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
-import { appliedRates, costOf, fromConfig, mostOf, outputTokensFor, Prices } from '../../src/budget/prices.ts'
+import {
+  appliedRates,
+  costOf,
+  fromConfig,
+  isExact,
+  mostOf,
+  outputTokensFor,
+  PLAIN,
+  Prices,
+} from '../../src/budget/prices.ts'
 import type { Rate } from '../../src/budget/rate.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import type { Usage } from '../../src/dialects/dialect.ts'
+import { toUsd } from '../../src/money.ts'
 import fc from '../support/fast-check.ts'
 
 /** Picodollars a token. */
@@ -122,6 +132,11 @@ describe('a price of the list', () => {
 
   test.each([
     ['openai', 'gpt-4o-2030-01-01'],
+    ['openai', 'gpt-5-nano-pro'],
+    ['openai', ' gpt-4o-mini '],
+    ['openai', 'GPT-4O'],
+    ['anthropic', 'claude-sonnet-5-9'],
+    ['deepseek', 'deepseek-chat-pro'],
     ['openai', 'ft:gpt-4.1-2025-04-14:acme::x'],
     ['openai', 'openai/gpt-4o'],
     ['openai', 'claude-sonnet-4-5'],
@@ -133,6 +148,47 @@ describe('a price of the list', () => {
   ])('of %s is not guessed for %s, which it does not map', async (provider, model) => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     await expect(prices.get(provider, model)).rejects.toMatchObject({ code: 'price_unknown' })
+  })
+
+  test.each([
+    ['openai', 'gpt-5-nano-2025-08-07'],
+    ['openai', 'ft:gpt-4o-2024-08-06:acme::x'],
+    ['anthropic', 'claude-haiku-4-5-20251001'],
+    ['anthropic', 'claude-3-5-sonnet-latest'],
+    ['google', 'gemini-2.5-pro-preview-05-06'],
+    ['together', 'meta-llama/Llama-3.3-70B-Instruct-Turbo'],
+    ['cohere', 'c4ai-aya-expanse-32b'],
+  ])('of %s is that of a dated, numbered or fine-tuned spelling, here %s', async (provider, model) => {
+    const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
+    expect((await prices.get(provider, model)).source).toMatch(/^genai-prices /)
+  })
+
+  test.each([
+    // $1 and $1 a million, and $12 for a thousand calls.
+    { provider: 'perplexity', model: 'sonar', more: { input: 100, output: 50 }, usd: '0.01215', isEstimate: false },
+    // 2,000 × $120, and 1,000 × $12 a million.
+    { provider: 'google', model: 'gemini-3-pro-image', more: { output: 3_000, imageOutput: 2_000 }, usd: '0.252' },
+    // Nobody says what of it was images.
+    { provider: 'google', model: 'gemini-3-pro-image', more: { output: 3_000 }, usd: '0.36', isEstimate: true },
+    // 1,000 × $3 and 10,000 × $2 a million, and three searches at half a cent.
+    {
+      provider: 'perplexity',
+      model: 'sonar-deep-research',
+      more: { reasoning: 1_000, citation: 10_000, webSearches: 3 },
+      usd: '0.038',
+    },
+  ])('of $model has all of its kinds', async ({ provider, model, more, usd, isEstimate = false }) => {
+    const price = await new Prices({ prices: {}, providers: {} }, { now: () => NOON }).get(provider, model)
+    const usage = used(more)
+    expect([toUsd(costOf(price, usage)), !isExact(price, usage)]).toEqual([usd, isEstimate])
+    const { input = 0, output = 0, webSearches = 0 } = usage
+    const uses = { ...PLAIN, searches: webSearches, besideTokens: 11_000 }
+    expect(mostOf(price, input, output, uses)).toBeGreaterThanOrEqual(costOf(price, usage))
+  })
+
+  test('that is by something nobody counts is none', async () => {
+    const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
+    await expect(prices.get('mistral', 'mistral-ocr-latest')).rejects.toMatchObject({ code: 'price_unknown' })
   })
 
   test('that the list has for another provider is told apart', async () => {
@@ -171,6 +227,29 @@ describe('a price of the configuration', () => {
     })
     const short = fromConfig({ input_per_mtok: 2, cache_write_per_mtok: 3, output_per_mtok: 8 }, 'openai', 'mine')
     expect(short).toMatchObject({ cachedInput: flat(2_000_000), cacheWriteHour: flat(3_000_000), webSearch: undefined })
+  })
+
+  test.each([
+    { providers: ['openai', 'anthropic', 'ollama'], has: ['openai', 'anthropic', 'ollama'] },
+    { providers: ['openai', 'anthropic', 'ollama', 'openrouter'], has: ['openai', 'anthropic'] },
+  ])('without a provider is for the vendors, and for another where that is the only one: $providers', async (row) => {
+    const config = {
+      prices: { mine: { input_per_mtok: 0, output_per_mtok: 0 } },
+      providers: Object.fromEntries(row.providers.map((name) => [name, {}])),
+    }
+    const prices = new Prices(config, { now: Date.now })
+    const has = await Promise.all(
+      row.providers.map((name) =>
+        prices.get(name, 'mine').then(
+          () => [name],
+          (error: { hint: string }) => {
+            expect(error.hint).toContain(`write "${name}/mine" under "prices"`)
+            return []
+          },
+        ),
+      ),
+    )
+    expect(has.flat()).toEqual(row.has)
   })
 
   const jumps = (prices: Record<string, object>) =>

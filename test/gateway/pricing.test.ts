@@ -116,6 +116,27 @@ describe('a call that does not say how much it wants', () => {
     expect([reply.status, sent(cage)]).toEqual([200, { ...body, ...written }])
   })
 
+  test.each([
+    ['mistral', { loc: ['body', 'max_completion_tokens'], type: 'extra_forbidden' }, 'max_tokens'],
+    ['azure', "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", 'max_completion_tokens'],
+  ])(
+    'is sent once more to a server that refuses one of the fields, and then as it likes it: %s',
+    async (name, why, field) => {
+      const cage = await openTestRuntime({ others: { [name]: {} } })
+      const agent = cage.addAgent()
+      cage.provider.doesOnce(sends(422, { 'content-type': 'application/json' }, { error: { message: why } }))
+      const body = JSON.stringify({ model: 'plain', ...chat, max_tokens: 7 })
+      for (let call = 0; call < 2; call++) {
+        expect((await agent.send(name, 'POST', '/chat/completions', body)).status).toBe(200)
+      }
+      const written = cage.provider.requests.map(({ body }) =>
+        Object.keys(JSON.parse(body)).filter((key) => /max_/.test(key)),
+      )
+      expect(written).toEqual([['max_tokens', 'max_completion_tokens'], [field], [field]])
+      expect(cage.rows().map(({ state }) => state)).toEqual(['released', 'charged', 'charged'])
+    },
+  )
+
   test('/completions is sent the 16 that it is held for, /embeddings nothing', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
