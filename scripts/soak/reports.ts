@@ -3,14 +3,13 @@
  * events, of one agent; while each report of it is made, a calm client asks for the server's health all the time. Prints
  * how long each took and how long that client waited. Exits 1 when it waited longer than MAX_WAIT_MS.
  */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
 import { openDatabase } from '../../src/db/database.ts'
+import { type Served, serve } from './serve.ts'
 
 const count = Number(process.argv[2] ?? 1_000_000)
 /** What the program promises, and as much for a machine that does other things as well. */
@@ -44,28 +43,6 @@ function fill(agentId: string): void {
   close()
 }
 
-interface Served {
-  url: string
-  token: string
-  stop: () => Promise<void>
-}
-
-async function serve(): Promise<Served> {
-  const program = resolve(import.meta.dirname, '../../dist/iron-cage.mjs')
-  const words = ['serve', '--until-stdin-ends', '--config', join(folder, 'iron-cage.yaml')]
-  const child = spawn(process.execPath, [program, ...words], { cwd: folder, stdio: ['pipe', 'ignore', 'inherit'] })
-  const ended = once(child, 'exit')
-  const file = `${path}.server`
-  const read = () => (existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Served) : undefined)
-  while (!read()?.url) await sleep(20)
-  const { url, token } = read()!
-  const stop = async () => {
-    child.stdin.end()
-    await ended
-  }
-  return { url: url.replace('localhost', '127.0.0.1'), token, stop }
-}
-
 /** Asks for the health until `signal` fires; returns every wait, in ms. */
 async function healthWaits(url: string, signal: AbortSignal): Promise<number[]> {
   const waits: number[] = []
@@ -96,11 +73,7 @@ async function measure(name: string, url: string, work: () => Promise<string>): 
 }
 
 try {
-  writeFileSync(
-    join(folder, 'iron-cage.yaml'),
-    JSON.stringify({ db: { path }, server: { port: 0 }, log: { level: 'error' } }),
-  )
-  const first = await serve()
+  const first = await serve(folder)
   const ask = async (served: Served, way: string, body?: object): Promise<string> => {
     const headers = { authorization: `Bearer ${served.token}`, 'content-type': 'application/json' }
     const method = body ? 'POST' : 'GET'
@@ -120,7 +93,7 @@ try {
   console.log(`${count} calls and events written in ${((performance.now() - began) / 1000).toFixed(0)} s`)
 
   const started = performance.now()
-  const served = await serve()
+  const served = await serve(folder)
   console.log(`started in ${((performance.now() - started) / 1000).toFixed(1)} s`)
   const look = (name: string, way: string) =>
     measure(name, served.url, async () => `${((await ask(served, way)).length / 1e6).toFixed(1)} MB`)
