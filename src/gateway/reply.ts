@@ -56,7 +56,7 @@ const replyInvalid = (provider: string, what: string, cause?: unknown): CageErro
   new CageError('provider_reply_invalid', `the reply of ${provider} ${what}`, { cause })
 
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
-  headers['content-type']?.startsWith('text/event-stream') ?? false
+  /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
 
 const PASSED = /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.+)$/
 

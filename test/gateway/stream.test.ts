@@ -520,3 +520,13 @@ test('a stream that was not asked for, and one that does not come, are passed on
   expect((await agent.chat({ stream: true })).json()).toEqual({ choices: [], usage: null })
   expect(cage.rows().every(({ state, cost_nanos }) => state === 'charged' && cost_nanos > 0)).toBe(true)
 })
+
+test('a stream is one in whatever letters its type is written', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  cage.provider.does(
+    sends(200, { 'content-type': 'Text/Event-Stream' }, chatFrames({ text: ['ceo@', 'piileaker.com'] })),
+  )
+  const reply = await agent.chat({ stream: true })
+  expect(textOf(reply.text)).toBe('[EMAIL_REDACTED]')
+})
