@@ -63,7 +63,6 @@ class Policy:
         work = next((path for path in self.write if not _is_below(self.home, [path])), self.temporary)
         self.own_home = os.path.join(work, ".iron-sandbox")
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
-        self.write.append(self.temporary)
         # The process id outside; known when it is launched.
         self.guard = 0
 
@@ -129,6 +128,8 @@ class Policy:
         self.read += [path for path in _folders(os.path.join(self.home, ".local/lib")) if "/python" in path]
         self.write += _DEVICES
         self.read, self.write = _without_home(self.read, self.home), _without_home(self.write, self.home)
+        # Its own, also where that is the home folder.
+        self.write.append(self.temporary)
 
 
 def _interpreter(program):

@@ -56,13 +56,12 @@ def build(read, write, temporary, size_mb):
     for path in sorted(readable | writable, key=lambda path: (path.count("/"), path)):
         if path != temporary:
             root.show(path, path in writable)
+    # Empty when it is not among the paths.
+    root.make(working)
     unmount(_OLD, _MNT_DETACH)
     os.rmdir(_OLD)
     _restrict("/", _ATTR_RDONLY, recursive=False)
-    try:
-        os.chdir(working)
-    except OSError:
-        raise WallError("root of files", 2, "%s is not among the paths that the program may use" % working) from None
+    os.chdir(working)
 
 
 class _Root:

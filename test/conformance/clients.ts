@@ -217,7 +217,10 @@ export class RunningProgram {
 
   async run(wanted: { case: string; model: string; environment: Record<string, string> }): Promise<Outcome> {
     const answer = Promise.race([once(this.#lines, 'line'), this.#exited])
-    this.#process.stdin!.write(`${JSON.stringify(wanted)}\n`)
+    // Behind walls it has a home folder of its own.
+    const { HOME, ...elsewhere } = wanted.environment
+    const environment = cagedPort === undefined ? wanted.environment : elsewhere
+    this.#process.stdin!.write(`${JSON.stringify({ ...wanted, environment })}\n`)
     // A client that hangs must not answer the next question with this one's answer.
     const overdue = setTimeout(() => this.#process.kill('SIGKILL'), HANGS_MS)
     const [line] = await answer.finally(() => clearTimeout(overdue))

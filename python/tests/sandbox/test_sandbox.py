@@ -186,9 +186,11 @@ class Programs(Cage):
 
     def test_the_temporary_folder_is_the_programs_own_and_gone_after_it(self):
         for level in LEVELS:
-            code, out, err = captured(level, *script("import tempfile; print(tempfile.mkdtemp())"))
-            self.assertEqual(code, 0, err)
-            self.assertFalse(Path(out.strip()).exists())
+            for home in (self.work, "/tmp"):
+                text = "import tempfile; print(tempfile.mkdtemp())"
+                code, out, err = captured(level, *script(text), env={"HOME": home})
+                self.assertEqual(code, 0, err)
+                self.assertFalse(Path(out.strip()).exists())
 
     def test_a_program_has_a_home_of_its_own_with_what_it_was_granted_of_the_users(self):
         home = Path(self.work, "home")
@@ -243,8 +245,8 @@ class Programs(Cage):
         Path(self.work, "secret").write_text("hush")
         for level in CONFINED:
             for path in (self.work, "/", "/var"):
-                words = ["--write", path]
-                code, out, _ = captured(level, "/bin/cat", self.work + "/secret", words=words, env={"HOME": self.work})
+                options = {"words": ["--write", path], "env": {"HOME": self.work}, "cwd": self.work}
+                code, out, _ = captured(level, "/bin/cat", self.work + "/secret", **options)
                 self.assertEqual((code, out), (1, ""))
 
 
