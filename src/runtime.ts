@@ -45,7 +45,7 @@ import { Redactor, requireImpersonal } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
 import { withheldOnFault } from './state/clean.ts'
 import { StateManager } from './state/state-manager.ts'
-import { newToken } from './tokens.ts'
+import { holdsOwnToken, newToken } from './tokens.ts'
 import { ProviderKeys } from './vault/provider-keys.ts'
 import { Rotation } from './vault/rotation.ts'
 import { Vault } from './vault/vault.ts'
@@ -225,7 +225,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const uncharged = new UnchargedCalls({ state, calls: callTable(database), clean })
     opened.push(() => uncharged.close())
     const trust = new Trust({ database, state, clock })
-    const incidents = new Incidents(database, state, (id, value) => vault.sealOriginal(id, value))
+    // Secrets of our own are nobody's to look at later, not even an admin's.
+    const isOwnSecret = (value: string) => holdsOwnToken(value) || ownValues.some((own) => value.includes(own))
+    const incidents = new Incidents(database, state, (id, value) =>
+      isOwnSecret(value) ? undefined : vault.sealOriginal(id, value),
+    )
     const checkpoints = checkpointTable(database)
     const circuits = new Circuits({
       state,
@@ -241,7 +245,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const dispatcher = new HttpAgent({ connections: 128 })
     opened.push(() => dispatcher.destroy())
 
-    const peers = new Peers()
+    const peers = new Peers(clock)
     const runTokens = new RunTokens(peers)
     const apiTokens = new ApiTokens({ database, clock })
     const supervisor = new Supervisor({

@@ -135,6 +135,14 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
     const { text } = await cage.get(route, own)
     answers.push([`a run ${route}`, /^\/(api\/)?(run\/)?secrets/.test(route) ? text.replaceAll(STRIPE_KEY, '') : text])
   }
+  // Whose token was found is nobody's to know, not even an admin's.
+  const { incidents } = (await cage.get('/api/pii/incidents?limit=1000', tokens.admin)).json() as {
+    incidents: { id: string }[]
+  }
+  expect(incidents.length).toBeGreaterThan(10)
+  for (const { id } of incidents) {
+    answers.push(['an original', (await cage.get(`/api/pii/incidents/${id}/original`, tokens.admin)).text])
+  }
   const seen = [
     ...answers,
     ['a frame', frames.join('\n')] as const,

@@ -14,6 +14,8 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
+import { setTimeout } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
 import { processStarted, readFamily, socketsOf } from '../process-table.ts'
 import { type Connection, findSockets, type PeerSocket } from './socket-table.ts'
@@ -36,6 +38,10 @@ interface Look {
   resolve: (peer: Peer) => void
 }
 
+/** After a look that found a stranger, which is the dearest, the next one waits so many times as long as it took. */
+const REST = 4
+const MAX_REST_MS = 100
+
 /** Members of a family that were seen with connections; the oldest are forgotten first. */
 const MAX_MEMBERS = 64
 
@@ -43,8 +49,14 @@ export class Peers {
   readonly #peers = new WeakMap<Connection, Map<RunProcess, Peer | Promise<Peer>>>()
   /** Of each run, pid → start time. */
   readonly #members = new WeakMap<RunProcess, Map<number, string>>()
+  readonly #clock: Clock
   #waiting: Look[] = []
+  #isLooking = false
   #canLook = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** Whether the process behind a connection can be found on this machine at all. */
   get canLook(): boolean {
@@ -94,41 +106,41 @@ export class Peers {
 
   #look(connection: Connection, process: RunProcess): Promise<Peer> {
     return new Promise((resolve) => {
-      // The first begins; who comes while it looks waits for the next reading.
-      if (this.#waiting.push({ connection, process, resolve }) === 1) void this.#lookAtAll()
+      // Who comes while others are looked at waits for the next reading.
+      this.#waiting.push({ connection, process, resolve })
+      if (!this.#isLooking) void this.#lookAtAll()
     })
   }
 
   /** Never rejects. */
   async #lookAtAll(): Promise<void> {
+    this.#isLooking = true
     while (this.#waiting.length > 0) {
-      const looks = [...this.#waiting]
-      const runs = Map.groupBy(looks, ({ process }) => process)
-      try {
-        const sockets = await findSockets(new Set(looks.map(({ connection }) => connection)))
-        for (const [process, ofRun] of runs) await this.#lookAtRun(process, ofRun, sockets)
-      } catch {
-        for (const { resolve } of looks) resolve('foreign')
-      }
-      this.#waiting.splice(0, looks.length)
+      const looks = this.#waiting.splice(0)
+      const began = this.#clock.monotonic()
+      const peers = await this.#peersOf(looks).catch(() => new Map<Look, Peer>())
+      for (const look of looks) look.resolve(peers.get(look) ?? 'foreign')
+      const isQuiet = looks.every((look) => peers.has(look) && peers.get(look) !== 'foreign')
+      if (!isQuiet) await setTimeout(Math.min((this.#clock.monotonic() - began) * REST, MAX_REST_MS))
     }
+    this.#isLooking = false
   }
 
-  async #lookAtRun(
-    process: RunProcess,
-    looks: readonly Look[],
-    sockets: ReadonlyMap<Connection, PeerSocket>,
-  ): Promise<void> {
-    const open = new Map<string, Look[]>()
+  async #peersOf(looks: readonly Look[]): Promise<Map<Look, Peer>> {
+    const peers = new Map<Look, Peer>()
+    const sockets = await findSockets(new Set(looks.map(({ connection }) => connection)))
+    const open: (Look & { inode: string })[] = []
     for (const look of looks) {
       const socket = sockets.get(look.connection)
       const peer = withoutProcess(socket, look.connection)
-      if (peer !== undefined) look.resolve(peer)
-      else open.set(socket!.inode, [...(open.get(socket!.inode) ?? []), look])
+      if (peer !== undefined) peers.set(look, peer)
+      else open.push(Object.assign(look, { inode: socket!.inode }))
     }
-    if (open.size === 0) return
-    const answers = await this.#ownersIn(process, new Set(open.keys()))
-    for (const [inode, of] of open) for (const { resolve } of of) resolve(answers.get(inode) ?? 'foreign')
+    for (const [process, ofRun] of Map.groupBy(open, ({ process }) => process)) {
+      const owners = await this.#ownersIn(process, new Set(ofRun.map(({ inode }) => inode)))
+      for (const look of ofRun) peers.set(look, owners.get(look.inode) ?? 'foreign')
+    }
+    return peers
   }
 
   /** Of these sockets those that the run's processes have open. Who had connections before is looked at first. */

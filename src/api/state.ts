@@ -92,9 +92,13 @@ function addressOf({ upstream }: StateParts, name: string): string {
 
 const noOriginal = (id: string, isKnown: boolean): CageError =>
   isKnown
-    ? new CageError('not_found', `what was found is not kept of ${id}: the vault was locked then`, {
-        hint: 'originals are kept from now on while the vault is open',
-      })
+    ? new CageError(
+        'not_found',
+        `what was found is not kept of ${id}: the vault was locked then, or it was a secret of Iron Cage itself`,
+        {
+          hint: 'originals are kept from now on while the vault is open',
+        },
+      )
     : new CageError('not_found', `there is no incident "${id}"`, { hint: 'list them with "iron-cage incidents"' })
 
 const seq = z.coerce.number().int().min(0)

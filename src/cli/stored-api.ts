@@ -73,7 +73,7 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
   const apiTokens = new ApiTokens(parts)
   const logRedactor = new Redactor(forLogs(policyOf(safety)))
   const access = { ...parts, users, sessions, apiTokens, logRedactor, safety, environment: agent.environment }
-  const guarded = guard({ ...access, runTokens: new RunTokens(new Peers()), refusals: new Refusals(parts) })
+  const guarded = guard({ ...access, runTokens: new RunTokens(new Peers(systemClock)), refusals: new Refusals(parts) })
   const routes = new Hono<Env>()
     .get('/api/agents', guarded('viewer'), (context) => context.json(allAgents(stored.state)))
     .get('/api/agents/past', guarded('viewer'), (context) => context.json(listPastAgents(stored.state, context)))

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Peers } from '../../src/access/peers.ts'
+import { systemClock } from '../../src/clock.ts'
 import { processStarted } from '../../src/process-table.ts'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'
@@ -88,6 +89,15 @@ describe('where the caller’s process can be looked at', () => {
     expect(cage.provider.requests.filter(({ url }) => !url.endsWith('/models'))).toEqual([])
   })
 
+  test('however many strangers come at once, none is answered and the run is', async () => {
+    const { cage, token, said } = await startAgent('call_as_others.py')
+    const headers = { authorization: `Bearer ${token}` }
+    const strangers = Array.from({ length: 100 }, () => send(`${cage.url}/api/run`, { method: 'GET', headers }))
+    expect(new Set((await Promise.all(strangers)).map(({ status }) => status))).toEqual(new Set([401]))
+    await until(() => said('done') !== undefined, 'the agent has called from all of its processes')
+    expect([said('itself'), said('session')]).toEqual(['[200, 200]', '[200, 200]'])
+  })
+
   test('with the run ends its token, for everybody', async () => {
     const started = await startAgent('call_as_others.py')
     await until(() => started.said('done') !== undefined, 'the agent has begun')
@@ -116,7 +126,7 @@ describe('where the caller’s process can be looked at', () => {
 describe('a look', () => {
   test('is made once for a connection', async () => {
     const { cage, agentId, runId } = await startAgent('call_as_others.py')
-    const peers = new Peers()
+    const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))
     expect(peers.canLook).toBe(true)
     const { pid } = cage.runtime.state.read().agents[agentId]!
@@ -130,7 +140,7 @@ describe('a look', () => {
 
   test('finds nobody behind a connection from another machine', async () => {
     const { cage } = await startAgent('call_as_others.py')
-    const peers = new Peers()
+    const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))
     const connection = { localAddress: '10.0.0.1', localPort: 1, remoteAddress: '203.0.113.7', remotePort: 2 }
     expect(await peers.of(connection, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
@@ -145,7 +155,7 @@ describe('a look', () => {
     onTestFinished(() => void server.close())
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const peers = new Peers()
+    const peers = new Peers(systemClock)
     const ours = host === '127.0.0.1' ? server : createServer().listen(0, '127.0.0.1')
     if (ours !== server) await once(ours, 'listening')
     await peers.tryToLook((ours.address() as AddressInfo).port)
@@ -169,6 +179,6 @@ time.sleep(600)`
   })
 
   test('is not made where looking at ourselves has failed', () => {
-    expect(new Peers().of({}, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+    expect(new Peers(systemClock).of({}, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
   })
 })

@@ -5,6 +5,7 @@ import { type Role, requireRole } from '../../src/access/roles.ts'
 import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
+import { systemClock } from '../../src/clock.ts'
 import { openDatabase } from '../../src/db/database.ts'
 import { sessionTable } from '../../src/db/sessions.ts'
 import { HandClock } from '../breaker/support.ts'
@@ -258,7 +259,7 @@ describe('a run token', () => {
   const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
 
   test('is of its run until that ends, and no other token is', () => {
-    const tokens = new RunTokens(new Peers())
+    const tokens = new RunTokens(new Peers(systemClock))
     const token = tokens.issue(run)
     const again = tokens.issue(run)
     const other = tokens.issue({ ...run, runId: 'run-2' })

@@ -1,4 +1,8 @@
 /** What an agent could do past the cage, and what could come between the cage and its providers. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { Peers } from '../../access/peers.ts'
+import { systemClock } from '../../clock.ts'
 import { DIALECTS, ownDialect } from '../../dialects/dialects.ts'
 import { type Check, fail, ok, type Subject, warn } from './check.ts'
 
@@ -60,8 +64,23 @@ export const exposureChecks: readonly Check[] = [
         : warn(`${host} is reachable from elsewhere, without encryption`, 'set server.host to 127.0.0.1')
     },
   },
+  { name: 'Run tokens', look: lookAtOurselves },
   { name: 'Providers', look: lookAtProviders },
 ]
+
+/** Whether the server will see which process calls it. */
+async function lookAtOurselves() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const peers = new Peers(systemClock)
+  await peers.tryToLook((server.address() as AddressInfo).port)
+  server.close()
+  return peers.canLook
+    ? ok("an agent's token works for its own processes alone")
+    : warn('nobody can see here which process calls: whoever has the token of an agent that runs can use it', LINUX)
+}
+
+const LINUX = 'start with --provider-keys shield, so that it is in no address; on Linux it is bound to the run'
 
 /** Any answer is a good one: it takes name, route and certificate. */
 async function lookAtProviders({ loaded, online }: Subject) {
