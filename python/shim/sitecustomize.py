@@ -59,14 +59,10 @@ def _follow_secrets():
     # As they were handed over: what the program has changed since is its own affair.
     handed = dict(os.environ)
     one_at_a_time = _thread.allocate_lock()
-    # The server looks which process a connection belongs to, so this one stays open until there is more to tell.
-    said = []
 
     def take_over():
         try:
             with one_at_a_time:
-                while said:
-                    said.pop().close()
                 import json
 
                 answer = json.loads(_ask(server, token, "GET", "/api/run/secrets"))
@@ -86,7 +82,8 @@ def _follow_secrets():
 
     _signal.signal(_signal.SIGUSR1, on_signal)
     try:
-        said.append(_tell(server, token, "POST", "/api/run/secrets/ack", _report(None)))
+        # Answered, not only sent: the server looks which process has the connection, and this one may become another.
+        _ask(server, token, "POST", "/api/run/secrets/ack", _report(None))
     except OSError:
         pass  # A server that is gone sends no signals either.
 
@@ -100,27 +97,17 @@ def _report(revision):
 # Plain HTTP to the same machine. What Python has for it takes longer to load than an agent's whole start.
 
 
-def _tell(server, token, method, path, body=""):
-    """Sends a request; the answer can be read from the socket that is returned."""
+def _ask(server, token, method, path, body=""):
     from _socket import socket
 
     host, _, port = server.rpartition("/")[2].rpartition(":")
+    head = "%s %s HTTP/1.0\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n" % (method, path, host, port, token)
+    content = "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body) if body else ""
     connection = socket()
     try:
         connection.settimeout(5)
         connection.connect((host, int(port)))
-        head = "%s %s HTTP/1.0\r\nHost: %s:%s\r\nAuthorization: Bearer %s\r\n" % (method, path, host, port, token)
-        content = "Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body) if body else ""
         connection.sendall((head + content + "\r\n" + body).encode())
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _ask(server, token, method, path, body=""):
-    connection = _tell(server, token, method, path, body)
-    try:
         answer = b""
         while True:
             piece = connection.recv(65536)
