@@ -2,8 +2,8 @@
  * Which process is at the other end of a connection: whether a run's token comes from the run itself.
  *
  * The rules are:
- * - A run's own processes are its group, what descends from it, and what carries its agent's id in the environment: also a
- *   pool's workers and what has left the session.
+ * - A run's own processes are its group, what descends from it, and what carries its agent's marks: also a pool's workers,
+ *   and a daemon that has left session and environment behind.
  * - One look for each new connection and run, kept with the connection: a call on a kept connection costs a look-up in a
  *   map. Looks wait for each other: all that came meanwhile share the next reading of the system's tables.
  * - Only Linux lets us look, and only at the processes of our own user. Another user's process is a foreign one, but for

@@ -40,22 +40,27 @@ def elsewhere(leave):
     return os.read(reader, 100).decode()
 
 
+def as_daemon(writer, parent):
+    while os.getppid() == parent:
+        time.sleep(0.01)
+    os.write(writer, str(statuses()).encode())
+
+
 def without_its_environment():
     """A new session and an environment of nothing: only what was given as arguments is left."""
-    program = "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[3:]); "
-    program += "import call_as_others; open(sys.argv[2], 'w').write(str(call_as_others.statuses()))"
-    fifo = os.path.join(os.environ["FOLDER_OF_TEST"], "answer")
-    os.mkfifo(fifo)
-    names = ("IRON_CAGE_URL", "OPENAI_BASE_URL", "IRON_CAGE_TOKEN", "FOLDER_OF_TEST")
-    given = [f"{name}={os.environ[name]}" for name in names]
+    program = "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[4:]); "
+    program += "import call_as_others; call_as_others.as_daemon(int(sys.argv[2]), int(sys.argv[3]))"
+    names = ("IRON_CAGE_URL", "OPENAI_BASE_URL", "IRON_CAGE_TOKEN")
+    reader, writer = os.pipe()
     if os.fork() == 0:
         os.setsid()
-        here = os.path.dirname(os.path.abspath(__file__))
-        subprocess.Popen([sys.executable, "-c", program, here, fifo, *given], env={}, start_new_session=True)
+        words = [os.path.dirname(os.path.abspath(__file__)), str(writer), str(os.getpid())]
+        words += [f"{name}={os.environ[name]}" for name in names]
+        subprocess.Popen([sys.executable, "-c", program, *words], env={}, start_new_session=True, pass_fds=[writer])
         os._exit(0)
     os.wait()
-    with open(fifo) as file:
-        return file.read()
+    os.close(writer)
+    return os.read(reader, 100).decode()
 
 
 if __name__ == "__main__":
@@ -67,6 +72,6 @@ if __name__ == "__main__":
         print("pool", *pool.map(in_a_pool, range(6)))
     print("orphan", elsewhere(lambda: None))
     print("session", elsewhere(os.setsid))
-    print("nobody", without_its_environment())
+    print("daemon", without_its_environment())
     print("done", flush=True)
     time.sleep(600)
