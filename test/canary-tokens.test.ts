@@ -85,7 +85,9 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
   await using mailbox = await openMailbox()
   await using receiver = await openReceiver()
   const hookSecret = 'hook-secret-Zx8Qw3Lk9Rt2Vb7N'
+  const folder = newFolder()
   const cage = await openTestRuntime({
+    agent: { sandbox: { write: [folder] } },
     masterKey: MASTER_KEY,
     safety,
     log: { level: 'debug' },
@@ -102,7 +104,7 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
   await once(socket, 'open')
   onTestFinished(() => socket.terminate())
 
-  const kept = join(newFolder(), 'environment.json')
+  const kept = join(folder, 'environment.json')
   const { agentId } = await cage.runtime.supervisor.start({
     script: program('tell_everything.py'),
     python: PYTHON,
@@ -162,11 +164,12 @@ test.each(['text', 'json'])(
     const provider = await FakeProvider.open()
     onTestFinished(() => provider.close())
     const place = openPlace()
+    const folder = newFolder()
     place.write(
       'iron-cage.yaml',
-      `providers: { openai: { base_url: "${provider.url}/v1" } }\nprices: { penny: { input_per_mtok: 0, output_per_mtok: 1 } }\n`,
+      `agent: { sandbox: { write: ["${folder}"] } }\nproviders: { openai: { base_url: "${provider.url}/v1" } }\nprices: { penny: { input_per_mtok: 0, output_per_mtok: 1 } }\n`,
     )
-    const kept = join(newFolder(), 'environment.json')
+    const kept = join(folder, 'environment.json')
     const ended = await place.run(
       [
         'start',
