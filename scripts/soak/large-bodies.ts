@@ -4,12 +4,13 @@
  *
  *   node scripts/soak/large-bodies.ts
  */
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { FakeProvider, sends } from '../../test/support/provider.ts'
+import type { FakeProvider } from '../../test/support/provider.ts'
 import { Cage } from './cage.ts'
 
 const MIB = 1024 * 1024
@@ -33,7 +34,26 @@ repeat(() => timed('health', '/api/health'), 5)
 repeat(() => timed('call', '/gateway/openai/v1/chat/completions', small), 5)
 `
 
-const chat = (messages: string): string => `{"model":"penny","max_tokens":1,"messages":${messages}}`
+/** Answers every call in two words, those of the attack with what it is given, on a thread of its own. */
+const PROVIDER = `
+const { parentPort } = require('node:worker_threads')
+const { createServer } = require('node:http')
+const choice = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'ok' } }
+const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
+const ok = JSON.stringify({ id: '1', object: 'chat.completion', choices: [choice], usage })
+let large = ok
+parentPort.on('message', (answer) => { large = Buffer.from(answer ?? ok); parentPort.postMessage('ready') })
+const server = createServer(async (request, response) => {
+  let size = 0
+  let isAttack = false
+  for await (const chunk of request) { size += chunk.length; isAttack ||= size > 400 || chunk.includes('attack') }
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end(isAttack ? large : ok)
+})
+server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
+`
+
+const chat = (messages: string): string => `{"model":"penny","max_tokens":100000,"messages":${messages}}`
 const list = (count: number, item: string | ((index: number) => string)): string =>
   `[${Array.from({ length: count }, (_, index) => (typeof item === 'string' ? item : item(index))).join()}]`
 const said = (text: string): string => `[{"role":"user","content":${JSON.stringify(text)}}]`
@@ -53,7 +73,7 @@ const REQUESTS: Record<string, () => string> = {
 }
 
 const reply = (content: string): string =>
-  `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}`
+  `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":100000,"total_tokens":100001}}`
 const people = (count: number): string =>
   JSON.stringify(Array.from({ length: count }, (_, index) => `person${index}@customers-of-acme.com`).join('\n'))
 
@@ -69,8 +89,9 @@ const REPLIES: Record<string, () => string> = {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-bodies-'))
-const provider = await FakeProvider.open()
-const cage = new Cage(folder, provider, { prices: {} })
+const provider = new Worker(PROVIDER, { eval: true })
+const [port] = (await once(provider, 'message')) as [number]
+const cage = new Cage(folder, { url: `http://127.0.0.1:${port}` } as FakeProvider)
 await cage.start()
 const { url, callToken: token } = cage
 const others = new Worker(OTHERS, { eval: true, workerData: { url, token } })
@@ -103,11 +124,8 @@ console.log(
 console.log('| body | status | longest stall | p99 of calls | memory after |\n|---|---|---|---|---|')
 
 async function attack(name: string, body: string, answer: string | undefined): Promise<void> {
-  const large = Buffer.from(answer ?? reply('"ok"'))
-  provider.does((response, received) => {
-    const isAttack = received.body.length > 200 || received.body.includes('attack')
-    sends(200, { 'content-type': 'application/json' }, isAttack ? large.toString() : reply('"ok"'))(response)
-  })
+  provider.postMessage(answer)
+  await once(provider, 'message')
   await took()
   const status = await send(body).catch((error: Error) => error.message)
   await sleep(500)
@@ -124,5 +142,5 @@ for (const [name, make] of Object.entries(REPLIES)) await attack(`reply: ${name}
 
 await others.terminate()
 await cage.kill()
-await provider.close()
+await provider.terminate()
 rmSync(folder, { recursive: true, force: true })
