@@ -12,8 +12,6 @@ import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
-import type { Findings } from '../redaction/findings.ts'
-import type { Finding } from '../redaction/match.ts'
 import type { Cage } from '../sandbox/cage.ts'
 import type { Attempt, Reports } from '../sandbox/reports.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -23,19 +21,15 @@ import {
   bypassedEvent,
   type ExitOutcome,
   exitedEvent,
-  outputEvent,
   startedEvent,
   stoppedEvent,
   survivedEvent,
-  unshownEvent,
 } from './agent-events.ts'
+import { AgentOutput, type OutputParts } from './agent-output.ts'
 import type { Command } from './command.ts'
-import { DayQuota } from './day-quota.ts'
 import type { Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
-import { FindingBatch } from './finding-batch.ts'
-import { LineReader, type OutputSink, type Reading, readLines } from './output.ts'
-import type { OutputPace } from './output-pace.ts'
+import type { Reading } from './output.ts'
 import { type AgentProcess, type Launch, spawnAgent } from './process.ts'
 import { ProgressWatch } from './progress.ts'
 import {
@@ -101,19 +95,6 @@ export interface AgentParts {
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect' | 'warn_at'>
 }
 
-/** Where what agents print goes. */
-export interface OutputParts {
-  pace: OutputPace
-  /** Makes a line fit to be stored and shown. */
-  redact: (text: string) => { text: string; findings: readonly Finding[] }
-  /** What was found in lines of an agent, at most once a second. */
-  found: (findings: Findings, agentId: AgentId) => void
-  /** Writes a line into the log file alone. */
-  log: (text: string, facts: { agent_id: AgentId; stream: 'stdout' | 'stderr' }) => void
-  /** What an agent may write there in a day. */
-  maxBytes: number
-}
-
 /** What one agent is. */
 export interface AgentFacts {
   id: AgentId
@@ -153,9 +134,6 @@ const LASTING_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'forbidden',
 ])
 
-/** An error of Node's stands above its stack. */
-const LAST_LINES = 30
-
 const NO_EXIT: Exit = { exitCode: null, signal: null }
 
 export class Agent {
@@ -165,15 +143,12 @@ export class Agent {
   /** Of the last run, and when it began, monotonic ms: told and judged after it. */
   #runId: RunId = newRunId()
   #startedAt = 0
-  /** The end of what the present run wrote on stderr. */
-  #lastLines: string[] = []
   /** Our refusal of the last call, while it was the last answer. */
   #refusal: ErrorCode | undefined
   #progress: ProgressWatch
   #history: RestartHistory = NO_HISTORY
   #restarts = 0
-  readonly #findings: FindingBatch
-  readonly #dayLog: DayQuota
+  readonly #output: AgentOutput
   #isLive = false
   #isPaused = false
   #stoppedBy: StopReason | null = null
@@ -187,9 +162,7 @@ export class Agent {
     this.facts = facts
     this.#parts = parts
     this.#progress = this.#watchProgress()
-    const { output, clock } = parts
-    this.#findings = new FindingBatch((findings) => output.found(findings, facts.id), clock)
-    this.#dayLog = new DayQuota(output.maxBytes, clock)
+    this.#output = new AgentOutput(facts.id, parts)
   }
 
   /** Starts the first run; later ones follow by themselves. Rejects when the system cannot spawn. */
@@ -310,7 +283,7 @@ export class Agent {
     const id = newRunId()
     this.#runId = id
     this.#startedAt = clock.monotonic()
-    this.#lastLines = []
+    this.#output.beginRun()
     this.#refusal = undefined
     const { environment: of, provider_keys: providerKeys } = this.facts.settings
     const token = runTokens.issue({
@@ -367,7 +340,7 @@ export class Agent {
     const giveUp = setTimeout(() => setImmediate(close), DRAIN_MS)
     await Promise.all(output.map(({ ended }) => ended))
     clearTimeout(giveUp)
-    this.#findings.flush()
+    this.#output.endRun()
     this.#run = undefined
     return exit
   }
@@ -392,7 +365,7 @@ export class Agent {
       stoppedBy: this.#stoppedBy,
       progressed: this.#progress.endLife(this.#checkpoint),
       refusal: this.#refusal,
-      lastError: lastErrorOf(this.#lastLines),
+      lastError: this.#output.lastError,
     }
   }
 
@@ -452,33 +425,9 @@ export class Agent {
   }
 
   #listen(process: AgentProcess): Reading[] {
-    const { clock, output } = this.#parts
-    const printed = (['stdout', 'stderr'] as const).map((stream) =>
-      readLines(process[stream], new LineReader(this.#sinkOf(stream), clock), output.pace),
-    )
+    const printed = this.#output.listen(process)
     const { reports } = process
     return reports ? [...printed, this.#listenToWalls(reports)] : printed
-  }
-
-  #sinkOf(stream: 'stdout' | 'stderr'): OutputSink {
-    const { output, state } = this.#parts
-    const { id } = this.facts
-    return {
-      redact: (line) => {
-        const { text, findings } = output.redact(line)
-        this.#findings.add(findings)
-        return text
-      },
-      show: (lines) => {
-        if (stream === 'stderr') for (const { text } of lines) this.#noteError(text)
-        state.recordAll(
-          lines.map(({ text, truncated }) => ({ event: { ...outputEvent(stream, text, truncated), agent_id: id } })),
-        )
-      },
-      hasRoom: (bytes) => this.#dayLog.take(bytes),
-      log: (text) => output.log(text, { agent_id: id, stream }),
-      note: (lines) => this.#record(unshownEvent(stream, lines)),
-    }
   }
 
   #listenToWalls(reports: Reports): Reading {
@@ -496,10 +445,6 @@ export class Agent {
     if (hasConnected && isOwn(attempt.target)) return
     const provider = hasConnected ? await providerAt(attempt.target) : undefined
     this.#record(provider ? bypassedEvent(name, provider, attempt) : attemptEvent(name, attempt))
-  }
-
-  #noteError(line: string): void {
-    if (this.#lastLines.push(line) > LAST_LINES) this.#lastLines.shift()
   }
 
   #tellStart({ pid, started, sandbox }: AgentProcess): void {
@@ -542,11 +487,4 @@ export class Agent {
   #record(event: NewEvent, alongside?: () => void): void {
     this.#parts.state.record({ ...event, agent_id: this.facts.id }, alongside)
   }
-}
-
-/** Python writes the error last; Node writes its stack and version after it. */
-function lastErrorOf(lines: readonly string[]): string | undefined {
-  const written = lines.filter((line) => line.trim() !== '')
-  const last = written.at(-1)
-  return last?.startsWith('Node.js v') ? written.findLast((line) => /^\w*Error\b/.test(line)) : last
 }

@@ -30,16 +30,9 @@ import { ProviderAddresses } from '../sandbox/bypass.ts'
 import { type Cage, cageFor } from '../sandbox/cage.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import {
-  Agent,
-  type AgentFacts,
-  type AgentParts,
-  type OutputParts,
-  type RunProof,
-  type RunTokens,
-  type Secrets,
-} from './agent.ts'
+import { Agent, type AgentFacts, type AgentParts, type RunProof, type RunTokens, type Secrets } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
+import type { OutputParts } from './agent-output.ts'
 import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment, type Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
