@@ -6,6 +6,8 @@
  * - The official servers are known to obey, and so is what an admin trusts. Any other model of any other provider is after
  *   a first answer within what was held for its limit; until then its calls go one at a time, each held at the most that
  *   the model can cost.
+ * - What the first answer read beyond its request (a template, a system prompt of the server's own) is no disobedience: it
+ *   is added to the input of later holds, up to a bound.
  * - A request with a field that nobody here knows is such a call again, until an answer with that field was within its hold.
  * - What was charged above a hold is posted. Up to a tenth of it, or the price of two tokens, is added to later holds of
  *   that model; with more the model is refused until an admin trusts it. A server that lies overruns once, by one call.
@@ -24,6 +26,8 @@ import type { StateManager } from '../state/state-manager.ts'
 
 /** A call that costs more than so many times its hold ends the trust. */
 const MAX_OVERRUN = 1.1
+/** Tokens that a server may read beside a request. */
+const MAX_ADDED_TOKENS = 4_096
 /** What an admin trusts again although it cost more is held at that from then on, up to so many times the bound. */
 const MAX_TRUSTED_FACTOR = 2
 /** Models that are kept; names are made up by agents. */
@@ -48,6 +52,8 @@ export interface Admission {
   readonly isTrusted: boolean
   /** What the hold is multiplied by: 1 to 1.1. */
   readonly factor: number
+  /** Tokens that the server is known to read beside a request. */
+  readonly addedTokens: number
   /** Ends it, once; more often changes nothing. `answered` is left out for a call of which nothing is learned. */
   end(answered?: Answered): void
 }
@@ -59,6 +65,8 @@ export interface Answered {
   bound: Nanodollars
   /** What a token or two cost, which servers count beside an answer: nobody is refused for these. */
   slack: Nanodollars
+  /** Tokens that were read beyond the bound, and what they cost. */
+  added: { tokens: number; cost: Nanodollars }
   /** What the provider says it cost. */
   claimed: Nanodollars
 }
@@ -79,6 +87,7 @@ export interface ModelTrust {
 interface Entry extends ModelTrust {
   address: string
   fields: string[]
+  addedTokens?: number
 }
 
 export class Trust {
@@ -103,7 +112,7 @@ export class Trust {
   /** What is known, in the order of names. */
   list(): ModelTrust[] {
     return [...this.#entries.values()]
-      .map(({ address: _address, fields: _fields, ...shown }) => shown)
+      .map(({ address: _address, fields: _fields, addedTokens: _added, ...shown }) => shown)
       .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
@@ -116,14 +125,14 @@ export class Trust {
     for (;;) {
       const entry = this.#entryOf(subject)
       if (entry?.state === 'refused') throw refused(entry)
-      const factor = entry?.factor ?? 1
+      const { factor = 1, addedTokens = 0 } = entry ?? {}
       if (this.#isTrusted(subject, entry)) {
-        return this.#admission(subject, { isTrusted: true, factor })
+        return this.#admission(subject, { isTrusted: true, factor, addedTokens })
       }
       const queue = this.#queueOf(name)
       if (!queue.isBusy) {
         queue.isBusy = true
-        return this.#admission(subject, { isTrusted: false, factor })
+        return this.#admission(subject, { isTrusted: false, factor, addedTokens })
       }
       await queue.turn(signal)
     }
@@ -151,7 +160,7 @@ export class Trust {
     for (const [queued, queue] of this.#queues) {
       if (queued === name || queued.startsWith(`${name}/`)) queue.wakeAll()
     }
-    const { address: _address, fields: _fields, ...shown } = entry
+    const { address: _address, fields: _fields, addedTokens: _added, ...shown } = entry
     return shown
   }
 
@@ -168,14 +177,14 @@ export class Trust {
     return entry?.address === subject.address ? entry : undefined
   }
 
-  #admission(subject: Subject, given: Pick<Admission, 'isTrusted' | 'factor'>): Admission {
+  #admission(subject: Subject, given: Omit<Admission, 'end'>): Admission {
     let isOpen = true
     return {
       ...given,
       end: (answered) => {
         if (!isOpen) return
         isOpen = false
-        if (answered) this.#learn(subject, given.factor, answered)
+        if (answered) this.#learn(subject, given, answered)
         if (given.isTrusted) return
         const name = nameOf(subject)
         const queue = this.#queueOf(name)
@@ -188,19 +197,25 @@ export class Trust {
     }
   }
 
-  #learn(subject: Subject, heldFactor: number, answered: Answered): void {
-    const { bound, slack, claimed } = answered
+  #learn(subject: Subject, given: Omit<Admission, 'end'>, answered: Answered): void {
+    const { bound, slack, added } = answered
     const known = this.#entryOf(subject)
     if (known?.state === 'refused') return
     const entry = known ?? this.#new(nameOf(subject), subject.address)
-    const held = bound * heldFactor
+    const held = bound * given.factor
+    const isOfInput = !given.isTrusted && added.tokens <= MAX_ADDED_TOKENS
+    const claimed = answered.claimed - (isOfInput ? added.cost : 0)
     if (claimed > Math.max(held * MAX_OVERRUN, held + slack)) return this.#refuse(subject, entry, answered)
     const factor = Math.max(entry.factor, claimed / bound)
     const fields = [...new Set([...entry.fields, ...subject.unknownFields])].slice(0, MAX_FIELDS)
+    const addedTokens = Math.max(
+      given.addedTokens,
+      isOfInput && added.tokens > 0 ? given.addedTokens + added.tokens : 0,
+    )
     const isSame = entry.state === 'trusted' && factor === entry.factor && fields.length === entry.fields.length
     // Of the official servers only what went wrong is worth a row.
     if (isSame || (subject.isOfficial && factor === 1)) return
-    this.#set({ ...entry, state: 'trusted', factor, fields })
+    this.#set({ ...entry, state: 'trusted', factor, fields, addedTokens })
   }
 
   #refuse({ provider, model }: Subject, entry: Entry, { agentId, callId, bound, claimed }: Answered): void {

@@ -329,8 +329,11 @@ export class OpenCall {
     })
     this.#charged = { settled, usage, estimated, isOverrun }
     const { id: callId, caller, answers } = this.call
-    const slack = mostOf(price, 0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS)) - mostOf(price, 0, 0)
-    const answered = { agentId: caller.agentId, callId, bound: Math.max(1, bound.most), slack, claimed }
+    const costOfTokens = (input: number, output: number) => mostOf(price, input, output) - mostOf(price, 0, 0)
+    const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
+    const tokens = Math.max(0, usage.input - bound.inputTokens)
+    const added = { tokens, cost: costOfTokens(tokens, 0) }
+    const answered = { agentId: caller.agentId, callId, bound: Math.max(1, bound.most), slack, added, claimed }
     admission.end(isBroken && !isOverrun ? undefined : answered)
   }
 

@@ -86,7 +86,7 @@ async function holdAdmitted(
       model,
       text: format.textOf(call.body),
       demands: call.demands,
-      addedTokens: isVendors(provider) ? 0 : ADDED_TOKENS,
+      addedTokens: admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS),
     },
     ledger.accounts.available(call.caller),
     clamp,

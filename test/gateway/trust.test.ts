@@ -110,6 +110,19 @@ describe('a model that is not known yet', () => {
     expect(cage.rows()[0]).toMatchObject({ held_nanos: 10_000_000, cost_nanos: 10_000 })
   })
 
+  test('may read more than its request has, which is held from then on', async () => {
+    const cage = await open({ prices: { mine: { ...mine, input_per_mtok: 10 } } })
+    const agent = cage.addAgent({ limit: '50' })
+    cage.provider.does(answer({ usage: { prompt_tokens: 3_000, completion_tokens: 1 } }))
+    for (let call = 0; call < 3; call++) expect((await chat(cage, agent)).status).toBe(200)
+    const [, second, third] = cage.rows()
+    expect([second!.held_nanos, third!.held_nanos]).toEqual([30_010_000, 30_010_000])
+    expect([second!.code, third!.code]).toEqual([null, null])
+    cage.provider.does(answer({ usage: { prompt_tokens: 90_000, completion_tokens: 1 } }))
+    await chat(cage, agent)
+    expect(codeOf(await chat(cage, agent))).toBe('model_refused')
+  })
+
   test('lets the next one in when a client that waited has left', async () => {
     const cage = await open()
     const agent = cage.addAgent()
