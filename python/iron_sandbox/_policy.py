@@ -97,6 +97,12 @@ class Policy:
                 os.makedirs(os.path.dirname(link), exist_ok=True)
                 os.symlink(path, link)
 
+    def has_own_temporary(self, path):
+        """Is it below a folder for temporary files that hides the machine's, and nothing that was granted?"""
+        if self.level != "strict" or not _is_below(path, [self.temporary]):
+            return False
+        return not _is_below(path, [granted for granted in self.read + self.write if granted != self.temporary])
+
     def counterpart(self, path):
         """The path in the user's home of one in the program's own; None for any other."""
         return self.home + path[len(self.own_home) :] if _is_below(path, [self.own_home]) else None
