@@ -1,7 +1,7 @@
 /**
  * Phone numbers as a country's people dial them at home: `020 7946 0958`, `06 12 34 56 78`, `(030) 901820`. Their forms are
- * as many as countries, so a label decides: right behind a word that means a phone any eight to twelve digits count, behind
- * a verb (`call`) only those that begin with the zero of a long-distance call.
+ * as many as countries, so a label decides: right behind a word that means a phone any eight to fifteen digits count, behind
+ * a verb (`call`) only those that begin with the zero of a long-distance call or with an area code in brackets.
  */
 import { kindOf, LETTER, plain } from './characters.ts'
 import { beginsAlone, DigitReader, endsAlone } from './digits.ts'
@@ -11,7 +11,7 @@ import { phoneLabel } from './phone-words.ts'
 import type { TextWindow } from './text-window.ts'
 
 const MIN_DIGITS = 8
-const MAX_DIGITS = 12
+const MAX_DIGITS = 15
 /** With its zero. */
 const MIN_DIALED = 9
 const MAX_GROUPS = 6
@@ -25,7 +25,7 @@ export function findNationalPhone(window: TextWindow, digit: number, start: numb
   const end = groupsEnd(window, digit, start < digit)
   const { count } = digits
   if (end < 0 || count < MIN_DIGITS || count > MAX_DIGITS || digits.isDigitAt(end)) return null
-  const isDialed = digits.values[0] === 0 && count >= MIN_DIALED
+  const isDialed = (digits.values[0] === 0 || start < digit) && count >= MIN_DIALED
   const label = phoneLabel(window, start)
   if (label === null || (label === 'call' && !isDialed) || !(endsAlone(window, end) || extensionEnd(window, end) > end))
     return null

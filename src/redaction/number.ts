@@ -36,8 +36,8 @@ function findRareNumber(window: TextWindow, digit: number, detects: Detects): Ma
   const id = detects.national_id ? findNationalId(window, digit, length) : null
   if (id || window.cut) return id
   const birth = detects.date_of_birth ? findDateOfBirth(window, digit, length) : null
-  if (birth || window.cut || !detects.document_number || length < 2) return birth
-  return findDocumentNumber(window, digit)
+  if (birth || window.cut || !detects.document_number) return birth
+  return findDocumentNumber(window, digit, length)
 }
 
 function findCommonNumber(window: TextWindow, position: number, detects: Detects): Match | null {

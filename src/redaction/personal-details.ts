@@ -43,14 +43,20 @@ export function findDateOfBirth(window: TextWindow, digit: number, length: numbe
   return date ? { type: 'date_of_birth', start: digit, end: digit + date[0].length } : null
 }
 
-/** A year or day and a sign and a digit, or a day and a letter or comma. */
+/** A year or day and a sign and a digit, a day and a month's first letter, or a day behind a month. */
 function mayBeginDate(window: TextWindow, digit: number, length: number): boolean {
   if (length > 2 && length !== 4) return false
   const next = window.at(digit + length)
   const second = window.at(digit + length + 1)
   if (next === 0x2d || next === 0x2e || next === 0x2f) return second >= 0x30 && second <= 0x39
   if (length === 4) return false
-  return next === 0x2c || isLetter(next) || (next === 0x20 && isAlphanumeric(second))
+  if (next === 0x20 && isLetter(second)) return 'jfmasond'.includes(String.fromCharCode(second | 0x20))
+  if (isLetter(next)) return 'snrt'.includes(String.fromCharCode(next | 0x20))
+  return (next === 0x2c || next === 0x20) && window.before(digit) === 0x20 && isEndOfMonth(window.before(digit - 1))
+}
+
+function isEndOfMonth(code: number): boolean {
+  return isLetter(code) || code === 0x2e
 }
 
 function isOfDate(code: number): boolean {
@@ -62,12 +68,11 @@ const LETTERS_MAX = 3
 const NUMBER_MAX = 20
 const DIGITS_MIN = 5
 
-/** The number of a passport, licence or card of identity whose first digit is at `digit`. */
-export function findDocumentNumber(window: TextWindow, digit: number): Match | null {
-  const first = window.text.charCodeAt(digit + DIGITS_MIN - 1)
-  if (first <= 0x20) return null
+/** The number of a passport, licence or card of identity whose first group of so many digits is at `digit`. */
+export function findDocumentNumber(window: TextWindow, digit: number, length: number): Match | null {
   let start = digit
   while (digit - start < LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
+  if (start === digit && length < DIGITS_MIN) return null
   if (!beginsWord(window, start) || !DOCUMENT.test(labelBefore(window, start, LABEL_MAX))) return null
   window.candidate = start
   let end = digit
