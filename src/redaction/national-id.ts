@@ -175,7 +175,8 @@ export function findNationalId(window: TextWindow, digit: number, length: number
   let start = digit
   while (digit - start <= LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
   const forms = FORMS_BY_SHAPE.get((digit - start) * 32 + length)
-  if (!forms || !beginsWord(window, start)) return null
+  if (!forms || (length < 5 && start === digit && !goesOn(window, digit + length)) || !beginsWord(window, start))
+    return null
   window.candidate = start
   let end = digit
   while (end - start < TEXT_MAX && isOfNumber(window.at(end))) end++
@@ -188,6 +189,14 @@ export function findNationalId(window: TextWindow, digit: number, length: number
     return { type: 'national_id', start, end: start + found.length }
   }
   return null
+}
+
+/** A separator and a digit follow a short group. */
+function goesOn(window: TextWindow, end: number): boolean {
+  const next = window.at(end)
+  if (next !== 0x20 && next !== 0x2d && next !== 0x2e) return false
+  const digit = window.at(end + 1)
+  return digit >= 0x30 && digit <= 0x39
 }
 
 function isLetter(code: number): boolean {

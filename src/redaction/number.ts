@@ -29,7 +29,8 @@ export function findNumber(window: TextWindow, position: number, detects: Detect
 
 /** Types that are looked for on request. What any other could be is not theirs. */
 function findRareNumber(window: TextWindow, digit: number, detects: Detects): Match | null {
-  if (kindOf(window.before(digit)) & (DIGIT | IGNORED)) return null
+  const before = window.before(digit)
+  if (kindOf(before) & (DIGIT | IGNORED) || (before === 0x2e && kindOf(window.before(digit - 1)) & DIGIT)) return null
   const length = groupLength(window, digit)
   const wallet = detects.crypto_wallet ? findWallet(window, digit) : null
   if (wallet || window.cut) return wallet

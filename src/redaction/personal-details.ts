@@ -47,12 +47,23 @@ export function findDateOfBirth(window: TextWindow, digit: number, length: numbe
 function mayBeginDate(window: TextWindow, digit: number, length: number): boolean {
   if (length > 2 && length !== 4) return false
   const next = window.at(digit + length)
-  const second = window.at(digit + length + 1)
-  if (next === 0x2d || next === 0x2e || next === 0x2f) return second >= 0x30 && second <= 0x39
+  if (next === 0x2d || next === 0x2e || next === 0x2f) return hasTwoMore(window, digit + length, next)
   if (length === 4) return false
+  const second = window.at(digit + length + 1)
   if (next === 0x20 && isLetter(second)) return 'jfmasond'.includes(String.fromCharCode(second | 0x20))
   if (isLetter(next)) return 'snrt'.includes(String.fromCharCode(next | 0x20))
   return (next === 0x2c || next === 0x20) && window.before(digit) === 0x20 && isEndOfMonth(window.before(digit - 1))
+}
+
+/** A sign, one or two digits, the same sign, and a digit. */
+function hasTwoMore(window: TextWindow, sign: number, mark: number): boolean {
+  let end = sign + 1
+  while (end - sign < 4 && isDigit(window.at(end))) end++
+  return end - sign > 1 && end - sign < 4 && window.at(end) === mark && isDigit(window.at(end + 1))
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
 }
 
 function isEndOfMonth(code: number): boolean {
