@@ -30,6 +30,9 @@ export interface Cost {
 /** A few ms of reading, also on a busy machine. */
 const PIECE_ROWS = 500
 
+/** Of models and of services: agents can make up names without end. */
+const MAX_NAMES = 200
+
 export async function costReport(calls: CallTable, scope: Scope): Promise<CostReport> {
   const rows = { held: 0, charged: 0, released: 0, unresolved: 0 }
   const [byAgent, byModel, byService, byHour] = [new Sums(), new Sums(), new Sums(), new Sums()]
@@ -55,8 +58,8 @@ export async function costReport(calls: CallTable, scope: Scope): Promise<CostRe
     held_usd: toUsd(held),
     rows,
     by_agent: byAgent.dearestFirst(),
-    by_model: byModel.dearestFirst(),
-    by_service: byService.dearestFirst(),
+    by_model: byModel.dearestFirst(MAX_NAMES),
+    by_service: byService.dearestFirst(MAX_NAMES),
     by_hour: byHour.inOrder(),
   }
 }
@@ -76,8 +79,17 @@ class Sums {
     return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map(shown)
   }
 
-  dearestFirst(): Cost[] {
-    return [...this.#byName.values()].sort((a, b) => b.cost - a.cost || (a.name < b.name ? -1 : 1)).map(shown)
+  /** `most`: further ones are summed up as one. (Default: all.) */
+  dearestFirst(most = Number.POSITIVE_INFINITY): Cost[] {
+    const all = [...this.#byName.values()].sort((a, b) => b.cost - a.cost || (a.name < b.name ? -1 : 1))
+    const sums = all.slice(0, most)
+    const rest = all.slice(most)
+    if (rest.length > 0) {
+      const calls = rest.reduce((sum, each) => sum + each.calls, 0)
+      const cost = rest.reduce((sum, each) => sum + each.cost, 0)
+      sums.push({ name: `${rest.length} others`, calls, cost })
+    }
+    return sums.map(shown)
   }
 }
 

@@ -279,3 +279,18 @@ test('a report of very many calls gives others their turn all the time, in each 
     expect(turns, format).toBeGreaterThan(least)
   }
 })
+
+test('a report sums up models beyond the two hundred dearest, and its parts still add up', async () => {
+  const database = openDatabase({ path: ':memory:' })
+  onTestFinished(() => database.close())
+  const insert = database.orm.$client.prepare(
+    `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
+     VALUES ('w-1', ?, 'llm', 'openai', ?, 'charged', 5, ?, '2026-01-01', '2026-01-01')`,
+  )
+  for (let number = 1; number <= 300; number++) insert.run(`call-${number}`, `ft:made-up:${number}`, number)
+  const { by_model, spent_usd } = await costReport(callTable(database), { agentId: 'w-1' })
+  expect(by_model).toHaveLength(201)
+  expect(by_model[0]).toMatchObject({ name: 'ft:made-up:300' })
+  expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(5_050) })
+  expect(costs(by_model)).toBe(spent_usd)
+})

@@ -33,7 +33,7 @@ test('a thousand idle connections to a server with 1,024 descriptors end nothing
   }
   writeFileSync(join(folder, 'begun'), '')
   const begun = () => readFileSync(join(folder, 'begun'), 'utf8').length
-  await ask('POST', '/api/agents', { script: join(folder, 'agent.py') })
+  await ask('POST', '/api/agents', { script: join(folder, 'agent.py'), sandbox: { level: 'off' } })
   await until(() => begun() === 1, 'the agent runs')
 
   const sockets: Socket[] = []
@@ -47,7 +47,11 @@ test('a thousand idle connections to a server with 1,024 descriptors end nothing
   }
   writeFileSync(join(folder, 'crash'), '')
   await until(() => begun() === 2, 'the agent runs again')
-  const second = await ask('POST', '/api/agents', { script: join(folder, 'agent.py'), name: 'second' })
+  const second = await ask('POST', '/api/agents', {
+    script: join(folder, 'agent.py'),
+    name: 'second',
+    sandbox: { level: 'off' },
+  })
   expect(second.status).toBe(201)
   expect((await ask('GET', '/api/health')).status).toBe(200)
   const { agents } = (await ask('GET', '/api/agents')).json() as { agents: { state: string }[] }

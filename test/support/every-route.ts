@@ -50,13 +50,8 @@ export async function serveBuilt(
   return { url: url.replace('localhost', '127.0.0.1'), token, folder }
 }
 
-/** Waits to be stopped; its token is in a file beside it. */
-const AGENT = `
-import os, pathlib, time
-pathlib.Path("token.part").write_text(os.environ["IRON_CAGE_TOKEN"])
-os.rename("token.part", "token")
-time.sleep(3600)
-`
+/** Waits to be stopped. */
+const AGENT = 'import time; time.sleep(3600)'
 
 /** Status of each operation by "METHOD /path". */
 export async function callEveryRoute(server: BuiltServer): Promise<Map<string, number>> {
@@ -70,8 +65,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, n
   const script = join(server.folder, 'agent.py')
   writeFileSync(script, AGENT)
   const agent = (await ask('POST', '/api/agents', { script })).json() as { agent: { id: string } }
-  await until(() => existsSync(join(server.folder, 'token')), 'the agent runs')
-  const runToken = readFileSync(join(server.folder, 'token'), 'utf8')
+  const client = (await ask('POST', '/api/tokens', { name: 'client' })).json() as { token: string }
   const values: Record<string, string> = {
     'agents/{id}': agent.agent.id,
     'agent/{id}': agent.agent.id,
@@ -91,7 +85,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, n
     const path = template.replace(/(\w+)\/\{\w+\}/g, (named, folder) => `${folder}/${values[named] ?? 'nothing'}`)
     const schema = operation.requestBody?.content['application/json']?.schema
     const body = schema && { ...(sample(schema) as Json), ...(template === '/api/agents' && { script }) }
-    const token = operation['x-role'] === 'agent' ? runToken : server.token
+    const token = operation['x-role'] === 'agent' ? client.token : server.token
     const { status } = await ask(method, path, body, token)
     answered.set(`${method} ${template}`, status)
   }
