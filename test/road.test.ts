@@ -125,16 +125,16 @@ describe('an unmodified agent in the cage', () => {
 
 describe('a budget', () => {
   test('stops the agent that spends it, start exits 3, and not a nanodollar more is spent', async () => {
-    // $0.03 and $0.06 a call: the third fits no more.
-    provider.does(answer({ usage: { prompt_tokens: 1000, completion_tokens: 1000, total_tokens: 2000 } }))
+    // $0.0003 and $0.06 a call: the third fits no more.
+    provider.does(answer({ usage: { prompt_tokens: 10, completion_tokens: 1000, total_tokens: 1010 } }))
     const before = provider.requests.length
-    const ended = await start('spender.py', ['--budget', '0.20'])
+    const ended = await start('spender.py', ['--budget', '0.13'])
 
     expect(ended.exitCode).toBe(3)
     expect(ended.stdout.match(/ answered$/gm)).toHaveLength(2)
     // The refused call reaches nobody, and its client does not try again by itself.
     expect(provider.requests.length - before).toBe(2)
-    expect(ended.query('SELECT sum(cost_nanos) AS nanos FROM calls')).toEqual([{ nanos: 180_000_000 }])
+    expect(ended.query('SELECT sum(cost_nanos) AS nanos FROM calls')).toEqual([{ nanos: 120_600_000 }])
     expect(ended.query("SELECT count(*) AS times FROM events WHERE type = 'budget.warned'")).toEqual([{ times: 1 }])
     expect(ended.stdout).toContain('Budget cannot pay a call of up to')
   })
