@@ -213,12 +213,25 @@ function withoutTokenParameters(pathAndQuery: string): string {
 }
 
 /** Whatever the policy's scope: what opens our own doors is sent to nobody. What is put in its place is as good in JSON. */
-async function withoutTokens(body: Buffer, { agentId }: Caller, { incidents }: RoadParts): Promise<Buffer> {
+async function withoutTokens(given: Buffer, { agentId }: Caller, { incidents }: RoadParts): Promise<Buffer> {
+  const body = await withoutEscapes(given)
   if (!(await holdsTokens(body))) return body
   const { text, findings } = await redactText(OWN_TOKENS, body.toString('latin1'))
   incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
   return Buffer.from(text, 'latin1')
 }
+
+/** JSON in which no letter is written as an escape: a token could be. What is no JSON stays as it is. */
+async function withoutEscapes(body: Buffer): Promise<Buffer> {
+  if (!body.includes('\\u00') || !LETTER_ESCAPE.test(body.toString('latin1'))) return body
+  try {
+    return Buffer.from(JSON.stringify(await parseAnyBody(body)))
+  } catch {
+    return body
+  }
+}
+
+const LETTER_ESCAPE = /\\u00[2-7]/
 
 async function holdsTokens(body: Buffer): Promise<boolean> {
   const pace = new Pace()

@@ -79,6 +79,19 @@ test('a token that a request held is an incident, once', async () => {
   ])
 })
 
+test('a token whose letters are escapes of JSON is found too', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const escaped = agent.token.replace('run', '\\u0072un')
+  const body = JSON.stringify({ ...polite, messages: [{ role: 'user', content: 'key TOKEN' }] }).replace(
+    'TOKEN',
+    escaped,
+  )
+  expect(JSON.parse(body).messages[0].content).toBe(`key ${agent.token}`)
+  await agent.chat(body)
+  expect(cage.provider.requests[0]!.body).toContain('key [SECRET_REDACTED]')
+})
+
 test('a path with a token in it goes nowhere', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
