@@ -3,7 +3,7 @@
  * `addAgent` gives it an agent that exists without a process, with a run token and clients that use it. When the test
  * ends, everything is closed, and looked through for what was left: open holds, faults in the log, an open port.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -241,7 +241,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     log: { dir: join(folder, 'logs'), level: 'error', ...sections.log },
     db: { path: join(folder, 'state.db'), ...sections.db },
   })
-  if (!isUnknown && !given) trustProviders(config)
+  if (!isUnknown && !existsSync(config.db.path)) trustProviders(config)
   const runtime = await openRuntime({
     config,
     configFile: null,
