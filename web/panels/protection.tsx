@@ -43,11 +43,16 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
         <Row label="Unauthorized actions">
           <UnauthorizedActions agent={agent} />
         </Row>
-        {[unwatched.join(', '), 'Prompt injection'].filter(Boolean).map((word) => (
-          <Row key={word} label={word}>
-            <Tag tone="off">not monitored</Tag>
+        {unwatched.length > 0 && (
+          <Row label={unwatched.length > 2 ? `${unwatched.length} more types` : unwatched.join(', ')}>
+            <span title={unwatched.join(', ')}>
+              <Tag tone="off">not monitored</Tag>
+            </span>
           </Row>
-        ))}
+        )}
+        <Row label="Prompt injection">
+          <Tag tone="off">not monitored</Tag>
+        </Row>
       </div>
     </Panel>
   )
@@ -57,11 +62,11 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
 function UnauthorizedActions({ agent: { sandbox, unauthorized } }: { agent: AgentView }) {
   if (sandbox === null || sandbox.level === 'off') return <Tag tone="off">not monitored</Tag>
   const { denied, bypassed, last } = unauthorized
-  const walls = sandbox.limited ? `${sandbox.level}, network limited` : `${sandbox.level}, network observed`
-  const counts = [`${denied} refused`, bypassed > 0 && `${bypassed} past the gateway`, last && `last: ${last}`]
+  const walls = `Sandbox ${sandbox.level}, network ${sandbox.limited ? 'limited' : 'observed'}`
+  const counts = [`${denied} refused`, bypassed > 0 && `${bypassed} past the gateway`]
   return (
-    <>
-      {bypassed > 0 && <Tag tone="bad">HIGH</Tag>} {counts.filter(Boolean).join(' · ')} <small>{walls}</small>
-    </>
+    <span title={[walls, last && `last: ${last}`].filter(Boolean).join('; ')}>
+      {bypassed > 0 && <Tag tone="bad">HIGH</Tag>} {counts.filter(Boolean).join(' · ')}
+    </span>
   )
 }
