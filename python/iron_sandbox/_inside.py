@@ -52,7 +52,7 @@ def _enter_strict(policy, channel):
     _view.isolate()
     size = policy.limits.get("file_mb", _MEMORY_MB)
     _view.build(policy.read, policy.write, policy.temporary, size)
-    _view.mask(policy.hide)
+    _view.mask(policy.hide, policy.write)
     if policy.own_home.startswith(policy.temporary + "/"):
         policy.make_own_home()
     return has_own_users
@@ -130,7 +130,7 @@ def _become(policy, body, channel, signals, has_own_users, init):
         try:
             has_own_users = _namespaces.enter(_namespaces.MOUNTS)
             _view.isolate()
-            _view.mask(policy.hide)
+            _view.mask(policy.hide, policy.write)
         except WallError:
             # Standard promises what works without namespaces; the caller learns of it.
             is_hidden = False

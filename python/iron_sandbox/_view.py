@@ -21,8 +21,12 @@ def isolate():
     mount(None, "/", None, _REC | _PRIVATE)
 
 
-def mask(paths):
-    """Makes files unreadable and folders empty, although what is above them may be used. Needs ``isolate``."""
+def mask(paths, write):
+    """Makes files unreadable and folders empty, although what is above them may be used. Needs ``isolate``.
+
+    ``write``: where the program may rename and remove.
+    """
+    _pin(paths, write)
     for path in paths:
         if os.path.isdir(path):
             mount("none", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "size=4k,mode=000")
@@ -31,6 +35,26 @@ def mask(paths):
             # A device on a mount without devices: it can be opened by nobody.
             mount("/dev/null", path, None, _BIND)
             _restrict(path, _ATTR_RDONLY | _ATTR_NODEV)
+
+
+def _pin(paths, write):
+    """Makes the folders above these paths mounts of their own, which can be neither moved nor removed.
+
+    Otherwise a folder is moved, another put in its place, and what was hidden in it is hidden to no later program.
+    """
+    write = [os.path.realpath(path).rstrip("/") + "/" for path in write]
+    folders = set()
+    for path in paths:
+        folder = os.path.realpath(os.path.dirname(path))
+        while folder != "/" and any(folder.startswith(place) for place in write):
+            if os.path.isdir(folder):
+                folders.add(folder)
+            folder = os.path.dirname(folder)
+    for folder in sorted(folders):
+        mount(folder, folder, None, _BIND | _REC)
+    if folders:
+        # Not by the way below the new mounts, where nothing is masked.
+        os.chdir(os.getcwd())
 
 
 def build(read, write, temporary, size_mb):

@@ -438,6 +438,14 @@ def _():
     os.rename(STAGE["database"] + ".away", STAGE["database"])
 
 
+@probe("move the folder above a file of the server's away")
+def _():
+    # Another could be put in its place, and this one read by the next agent.
+    folder = os.path.dirname(STAGE["nested"])
+    os.rename(folder, folder + ".away")
+    os.rename(folder + ".away", folder)
+
+
 @probe("make a device")
 def _():
     path = os.path.join(WORK, "device")

@@ -50,6 +50,8 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
         for name, text in {"secret": "hush", "deletable": "", ".bashrc": ""}.items():
             (home / name).write_text(text)
         (work / "state.db").write_text("ledger")
+        (work / "data").mkdir()
+        (work / "data" / "keys").write_text("key")
         shared = Path("/dev/shm") / mark
         shared.write_text("theirs")
         stack.callback(shared.unlink)
@@ -79,6 +81,7 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             stack.callback(server.kill)
             facts = {"server_fd": held.fileno(), "database": str(work / "state.db"), "abstract": mark, "shared": key}
             facts.update(work=str(work), secret=str(home / "secret"), server=server.pid, unix=str(folder / "socket"))
+            facts["nested"] = str(work / "data" / "keys")
             facts.update(ports, mark=mark, mark_seconds="600.%d" % server.pid)
             threading.Thread(target=reach, args=(work / "reach-me",), daemon=True).start()
             yield facts
@@ -123,7 +126,7 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
             if level in ("standard, connect", "strict"):
                 words += ["--connect", gateway]
             if level != "observe":
-                words += ["--hide", facts["database"]]
+                words += ["--hide", facts["database"], "--hide", facts["nested"]]
             command = [python, "-m", "iron_sandbox", *words, "--", *command]
             environment["PYTHONPATH"] = str(PYTHON)
         done = subprocess.run(

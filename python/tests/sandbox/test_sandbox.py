@@ -241,6 +241,17 @@ class Programs(Cage):
         code, out, err = captured("strict", "/bin/cat", str(link / "file"), words=["--read", str(link / "file")])
         self.assertEqual((code, out), (0, "text"), err)
 
+    def test_what_is_hidden_in_the_working_folder_is_hidden_by_every_path(self):
+        folder = Path(self.work, "data")
+        folder.mkdir()
+        (folder / "keys").write_text("key")
+        words = ["--write", self.work, "--write", str(folder), "--hide", str(folder / "keys")]
+        read = "for path in keys ../data/keys /proc/self/cwd/keys; do cat $path; done; echo mine > own && mv own .. && cat ../own"
+        for level in CONFINED:
+            with self.subTest(level=level):
+                code, out, err = captured(level, "/bin/sh", "-c", read, words=words, cwd=folder)
+                self.assertEqual((code, out), (0, "mine\n"), err)
+
     def test_nothing_is_granted_by_a_home_folder_or_what_is_above_it(self):
         Path(self.work, "secret").write_text("hush")
         for level in CONFINED:
