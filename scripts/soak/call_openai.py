@@ -22,7 +22,7 @@ async def main(enough: str) -> None:
         except Exception as error:
             failures.append(f"{type(error).__name__}: {error}")
 
-    print("begins", flush=True)
+    print("begins", os.getpid(), flush=True)
     loop = asyncio.get_running_loop()
     begun = loop.time()
     calls = []

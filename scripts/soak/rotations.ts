@@ -94,13 +94,14 @@ async function run(
   const lines: string[] = []
   const reloaded: EventOf<'secret.reloaded'>[] = []
   let restartsRequired = 0
-  const begins = Promise.withResolvers<void>()
+  const begins = Promise.withResolvers<number>()
   state.subscribe((event) => {
     if (event.type === 'secret.reloaded') reloaded.push(event)
     if (event.type === 'secret.reload_failed') restartsRequired += 1
     if (event.type !== 'agent.output') return
     lines.push(event.data.text)
-    if (event.data.text === 'begins') begins.resolve()
+    // Not the pid of the agent: behind walls that is their guard's.
+    if (event.data.text.startsWith('begins ')) begins.resolve(Number(event.data.text.slice('begins '.length)))
   })
   // A call may be refused for its key once: none that began before a rotation is open when the next one comes.
   using database = disposable(new Sqlite(join(folder, 'state.db'), { readonly: true }))
@@ -109,9 +110,8 @@ async function run(
   const enough = join(folder, 'enough')
   const script = join(root, 'scripts/soak/call_openai.py')
   const { agentId } = await supervisor.start({ script, args: [enough], limitUsd: '1000000' })
-  const pid = state.read().agents[agentId]!.pid!
   const ended = supervisor.whenEnded(agentId)
-  await Promise.race([begins.promise, ended])
+  const pid = await Promise.race([begins.promise, ended.then(() => Number.NaN)])
   const updatedAt: number[] = []
   for (let number = 1; number <= rotations; number++) {
     await Promise.race([seen[number - 1]!.promise, ended])

@@ -45,6 +45,7 @@ describe('the npm package', () => {
       'dist/types/events.d.ts',
       'dist/types/index.d.ts',
       'dist/types/money.d.ts',
+      'dist/types/pii-types.d.ts',
       'dist/types/state/snapshot.d.ts',
       'dist/web/index.html',
       'dist/web/main.js',
