@@ -105,8 +105,9 @@ const BEHAVIOURS: ((tokens: number) => Script)[] = [
 ]
 
 const usage = (tokens: number) => ({ prompt_tokens: 1, completion_tokens: tokens })
+/** No longer than was asked for: an answer that is would be charged by its length. */
 const frames = (tokens: number) =>
-  chatFrames({ text: Array<string>(20).fill('word '), usage: usage(tokens) }).split(/(?<=\n\n)/)
+  chatFrames({ text: Array<string>(Math.min(20, tokens)).fill('word '), usage: usage(tokens) }).split(/(?<=\n\n)/)
 
 /** Every second client leaves at some moment. */
 async function endOf(cage: Cage, tokens: number): Promise<string> {
@@ -143,7 +144,8 @@ async function look(
   known: Pick<DisconnectSummary, 'calls' | 'ends' | 'worstOverspend' | 'heldAfterOneSecond'>,
 ): Promise<DisconnectSummary> {
   const faults: string[] = []
-  const rows = cage.rows()
+  // Refused ones held nothing, and share a row.
+  const rows = cage.rows().filter(({ held_nanos }) => held_nanos > 0)
   const states: Record<string, number> = {}
   for (const { state } of rows) states[state] = (states[state] ?? 0) + 1
   const seen = new Set(provider.requests.map(({ body }) => tokensAsked(body)))
