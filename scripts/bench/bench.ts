@@ -129,18 +129,22 @@ async function runCage(provider: string, plan: Plan, nodeFlags: string[] = []): 
   writeFileSync(path('iron-cage.yaml'), `providers: { openai: { base_url: "${provider}/v1" } }\nserver: { port: 0 }\n`)
   const load = join(import.meta.dirname, 'load.ts')
   const serverFile = path('iron_state.db.server')
-  const cage = spawn(process.execPath, [...nodeFlags, program, 'start', load, '--budget', '100000', '--no-restart'], {
-    cwd: folder,
-    env: {
-      ...process.env,
-      BENCH_PLAN: JSON.stringify(plan),
-      BENCH_PROGRESS: path('progress.txt'),
-      BENCH_RESULT: path('result.json'),
-      BENCH_SERVER_FILE: serverFile,
+  const cage = spawn(
+    process.execPath,
+    [...nodeFlags, program, 'start', load, '--budget', '100000', '--no-restart', '--sandbox', 'off'],
+    {
+      cwd: folder,
+      env: {
+        ...process.env,
+        BENCH_PLAN: JSON.stringify(plan),
+        BENCH_PROGRESS: path('progress.txt'),
+        BENCH_RESULT: path('result.json'),
+        BENCH_SERVER_FILE: serverFile,
+      },
+      // Every call prints a line, as it does for a user; a file reads it without a share of our two cores.
+      stdio: ['ignore', openSync(path('terminal.txt'), 'w'), 'inherit'],
     },
-    // Every call prints a line, as it does for a user; a file reads it without a share of our two cores.
-    stdio: ['ignore', openSync(path('terminal.txt'), 'w'), 'inherit'],
-  })
+  )
   children.push(cage)
   const ended = once(cage, 'exit')
   await watch(await serverOf(serverFile))

@@ -10,7 +10,7 @@
  * - The home folder, and what is above it, are never granted as a whole.
  * - Files of the server are hidden where they lie in what an agent may use.
  */
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
@@ -68,7 +68,8 @@ export function cageFor(request: CageRequest): Cage {
   const granted = (paths: readonly string[]) => paths.filter((path) => !isHomeOrAbove(path, home))
   const given = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
   const writes = granted([request.cwd, ...given(settings.write)])
-  const reads = granted([dirname(request.script), request.script, ownFolder(), ...given(settings.read)])
+  const own = [dirname(request.script), request.script, ...packagesAbove(request.script)]
+  const reads = granted([...own, ownFolder(), ...given(settings.read)])
   const hides = request.serverFiles.filter((path) => [...writes, ...reads].some((folder) => isBelow(path, folder)))
   return { level, launcher: launcherOf(request, python, reads, writes, hides), why: null, writes, hides }
 }
@@ -78,6 +79,14 @@ export function unavailable(level: string, why: string): CageError {
   return new CageError('sandbox_unavailable', `the sandbox "${level}" cannot be had here: ${why}`, {
     facts: { level, fault: why },
   })
+}
+
+/** Node reads the package.json of each folder above a script, and does not start where one is there and refused. */
+function packagesAbove(script: string): string[] {
+  const folder = dirname(script)
+  const above = folder === dirname(folder) ? [] : packagesAbove(folder)
+  const file = join(folder, 'package.json')
+  return existsSync(file) ? [file, ...above] : above
 }
 
 /** What agents import from us, and the launcher. */

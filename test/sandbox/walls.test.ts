@@ -35,6 +35,18 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(agents.state.read().agents[id]!.sandbox).toMatchObject({ level, why: null })
   })
 
+  test('a script of Node in a package of its own starts, wherever its folder is', async () => {
+    const folder = newFolder()
+    const script = join(folder, 'package/agents/agent.mjs')
+    mkdirSync(dirname(script), { recursive: true })
+    writeFileSync(join(folder, 'package/package.json'), '{"type":"module"}')
+    writeFileSync(script, 'console.log("begins")')
+    mkdirSync(join(folder, 'work'))
+    const agents = openAgents(behind(level, {}, { cwd: join(folder, 'work') }))
+    const { agentId } = await agents.supervisor.start({ script })
+    expect(await agents.supervisor.whenEnded(agentId)).toMatchObject({ state: 'completed', exitCode: 0 })
+  })
+
   test('an agent stands still while it is paused, and goes on after', async () => {
     const agents = openAgents(behind(level))
     const id = await agents.start('count.py')
