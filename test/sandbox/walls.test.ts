@@ -37,7 +37,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
 
   test('a script of Node in a package of its own starts, wherever its folder is', async () => {
     const folder = newFolder()
-    const script = join(folder, 'package/agents/agent.mjs')
+    const script = join(folder, 'package/agents/agent.js')
     mkdirSync(dirname(script), { recursive: true })
     writeFileSync(join(folder, 'package/package.json'), '{"type":"module"}')
     writeFileSync(script, 'console.log("begins")')
