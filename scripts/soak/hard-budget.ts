@@ -10,6 +10,7 @@ import { Agent, request } from 'undici'
 import { configSchema } from '../../src/config/schema.ts'
 import { fromUsd } from '../../src/money.ts'
 import { openRuntime } from '../../src/runtime.ts'
+import { startedEvent } from '../../test/budget/support.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
 import { answerOf, callLiars, HONEST, LIARS, PRICE } from './liars.ts'
 
@@ -39,23 +40,7 @@ const database = new Sqlite(join(folder, 'state.db'), { readonly: true })
 const connections = new Agent({ connections: clients })
 const agentId = 's-0badcafe'
 runtime.ledger.accounts.openAccount(agentId, fromUsd('100'))
-runtime.state.record({
-  type: 'agent.started',
-  level: 'OK',
-  agent_id: agentId,
-  message: 'started',
-  data: {
-    run_id: 'run-1',
-    name: 'soak',
-    script: '/agents/soak.py',
-    environment: 'development',
-    pid: process.pid,
-    restart: 0,
-    limit_usd: '100',
-    safety_mode: 'redact',
-    detect: ['email'],
-  },
-})
+runtime.state.record(startedEvent(agentId, '100'))
 const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'soak', script: '/agents/soak.py' })
 const base = `${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/vllm`
 const startedAt = performance.now()

@@ -18,7 +18,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
 import { processStarted, readFamily, socketsOf } from '../process-table.ts'
-import { type Connection, findSockets, type PeerSocket } from './socket-table.ts'
+import { type Connection, findSockets, type PeerSocket, withoutMapping } from './socket-table.ts'
 
 export type { Connection }
 
@@ -189,7 +189,7 @@ function withoutProcess(socket: PeerSocket | undefined, { remoteAddress }: Conne
 }
 
 function isOfThisMachine(address = ''): boolean {
-  const plain = address.replace(/^::ffff:/i, '')
+  const plain = withoutMapping(address)
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
   return plain.startsWith('127.') || own.some((each) => each.address === plain)
 }

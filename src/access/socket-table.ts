@@ -78,7 +78,9 @@ const endsOf = (
 ): string =>
   `${words(bytes(withoutMapping(remoteAddress)))}:${portHex(remotePort)} ${words(bytes(withoutMapping(localAddress)))}:${portHex(localPort)}`
 
-const withoutMapping = (address: string): string => address.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '')
+/** An address as IPv4 where it is one written as IPv6, and without its zone. */
+export const withoutMapping = (address: string): string =>
+  address.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '')
 
 const portHex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0')
 

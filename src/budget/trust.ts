@@ -111,9 +111,7 @@ export class Trust {
 
   /** What is known, in the order of names. */
   list(): ModelTrust[] {
-    return [...this.#entries.values()]
-      .map(({ address: _address, fields: _fields, addedTokens: _added, ...shown }) => shown)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    return [...this.#entries.values()].map(shown).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   /**
@@ -160,8 +158,7 @@ export class Trust {
     for (const [queued, queue] of this.#queues) {
       if (queued === name || queued.startsWith(`${name}/`)) queue.wakeAll()
     }
-    const { address: _address, fields: _fields, addedTokens: _added, ...shown } = entry
-    return shown
+    return shown(entry)
   }
 
   #isTrusted({ provider, address, isOfficial, unknownFields }: Subject, entry: Entry | undefined): boolean {
@@ -261,6 +258,8 @@ export class Trust {
 }
 
 const PREFIX = 'trust.'
+
+const shown = ({ address: _address, fields: _fields, addedTokens: _added, ...rest }: Entry): ModelTrust => rest
 
 const nameOf = ({ provider, model }: Pick<Subject, 'provider' | 'model'>): string => `${provider}/${model}`
 

@@ -74,6 +74,16 @@ export class CallRedactor implements Redactions {
     return this.reply(text, value, fields)
   }
 
+  /** The same for one that was parsed to `value` already. */
+  reply(text: string, value: Json, fields: Fields): string {
+    const walk = this.#walk(fields)
+    return failClosed(() => {
+      const safe = walk.change(value)
+      // A name that is there twice was read once.
+      return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
+    })
+  }
+
   /** A large reply with every text redacted, written anew; nobody waits for it. */
   async largeReply(value: Json, fields: Fields): Promise<Buffer> {
     const ahead = new RedactAhead(this.#parts.redactor)
@@ -94,16 +104,6 @@ export class CallRedactor implements Redactions {
         kind === 'blob' ? this.known(text, place) : this.whole(text, place, label),
       joined: (parts, place) => this.joined(parts, place),
       tokens: (texts, place) => texts.some((text) => this.again(text, place) !== text),
-    })
-  }
-
-  /** The same for one that was parsed to `value` already. */
-  reply(text: string, value: Json, fields: Fields): string {
-    const walk = this.#walk(fields)
-    return failClosed(() => {
-      const safe = walk.change(value)
-      // A name that is there twice was read once.
-      return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
     })
   }
 
@@ -185,6 +185,12 @@ export class CallRedactor implements Redactions {
     }
     this.#found.clear()
     this.#hasReported = true
+  }
+
+  /** The end of an answer: records what was found. Throws PiiBlockedError when the policy wants it blocked. */
+  judge(): void {
+    this.report()
+    this.requireUnblocked()
   }
 
   /** Ends what is open, for what was found and is not recorded; its text goes nowhere. */

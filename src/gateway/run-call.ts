@@ -99,8 +99,7 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
   const headers = headersOf(open, sent, redactor)
   const { fields } = provider.dialect
   const safe = isLarge ? await redactor.largeReply(reply, fields) : redactor.reply(text, reply, fields)
-  redactor.report()
-  redactor.requireUnblocked()
+  redactor.judge()
   await open.completed(sent.status, redactor.count)
   client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe === text ? bytes : safe)
 }
@@ -154,8 +153,7 @@ function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal,
   const redactor = new CallRedactor(parts, open.call)
   const headers = withClampedRetryAfter(headersOf(open, refusal, redactor))
   const body = redactor.body(refusal.body.toString('utf8'), dialect.fields)
-  redactor.report()
-  redactor.requireUnblocked()
+  redactor.judge()
   client.send(refusal.status, headers, body)
 }
 

@@ -48,8 +48,7 @@ export async function proxyUnmetered(
   const redactor = new CallRedactor(parts, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)
   const text = redactor.body(reply.toString('utf8'), provider.dialect.fields)
-  redactor.report()
-  redactor.requireUnblocked()
+  redactor.judge()
   client.send(answer.status, passed, text)
 }
 
