@@ -62,7 +62,7 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
 }
 
 /** Which processes are an agent's. */
-export interface FamilyFacts {
+export interface ProcessTreeFacts {
   agentId: AgentId
   /** The first process's pid, which is also the id of the group; undefined when it is not known to be ours any more. */
   group: number | undefined
@@ -74,8 +74,8 @@ export interface FamilyFacts {
  * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment.
  * `seen`: pid → start time of those that belong to it whatever has become of their parents. (Default: none.)
  */
-export async function readFamily(
-  { agentId, group, started }: FamilyFacts,
+export async function readProcessTree(
+  { agentId, group, started }: ProcessTreeFacts,
   seen: ReadonlyMap<number, string> = new Map(),
 ): Promise<ProcessRow[]> {
   const marked = await findByAgentId(agentId)

@@ -41,9 +41,9 @@ import { packageFolder } from './package-folder.ts'
 import { ancestorsWith } from './process-table.ts'
 import { Incidents } from './redaction/incidents.ts'
 import { forLogs, policyOf, SECRETS_ONLY } from './redaction/policy.ts'
-import { Redactor, requireImpersonal } from './redaction/redactor.ts'
+import { assertNoPii, Redactor } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
-import { withheldOnFault } from './state/clean.ts'
+import { failClosed } from './state/clean.ts'
 import { StateManager } from './state/state-manager.ts'
 import { holdsOwnToken, newToken } from './tokens.ts'
 import { ProviderKeys } from './vault/provider-keys.ts'
@@ -140,11 +140,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const redactor = new Redactor(policyOf(config.safety))
     const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
     const secretsRedactor = new Redactor(SECRETS_ONLY)
-    const clean = withheldOnFault((text) => logRedactor.clean(text))
+    const clean = failClosed((text) => logRedactor.clean(text))
     /** For what agents do: all the policy detects, or secrets alone where its scope leaves out logs. */
     const eventRedactor = () => (redactor.covers('logs') ? logRedactor : secretsRedactor)
     const cleanEvents = (text: string) => eventRedactor().clean(text)
-    if (config.agent.name !== undefined) requireImpersonal(config.agent.name, logRedactor)
+    if (config.agent.name !== undefined) assertNoPii(config.agent.name, logRedactor)
     const log = openLog({
       dir: config.log.dir,
       level: config.log.level,

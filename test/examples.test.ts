@@ -12,7 +12,7 @@ import { type Example, folder, readExamples, tableOf } from './examples/example.
 const root = resolve(import.meta.dirname, '..')
 const examples = readExamples()
 /** They are run two at a time from the beginning on, and each test waits for its own. */
-const PATIENCE = { timeout: 900_000 }
+const RETRY_POLICY = { timeout: 900_000 }
 
 /** Not under `start`: they show how an agent is tested without a cage. */
 const isTest = ({ name }: Example) => name.startsWith('testing')
@@ -74,7 +74,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.allSettled(results.values())
   await cage[Symbol.asyncDispose]()
-}, PATIENCE.timeout)
+}, RETRY_POLICY.timeout)
 
 /** As the first lines say, in a place where nothing of ours is installed: `PYTHONPATH` stands for `pip install iron-cage`. */
 function runTests(environment: string, words: string[]): Promise<{ code: number | null; said: string }> {
@@ -94,7 +94,7 @@ function runTests(environment: string, words: string[]): Promise<{ code: number 
 }
 
 describe('an agent as beginners write it, without a word of the cage', () => {
-  test.each(TUTORIALS)('$name: personal data is taken out of what it prints', PATIENCE, async ({ name }) => {
+  test.each(TUTORIALS)('$name: personal data is taken out of what it prints', RETRY_POLICY, async ({ name }) => {
     const { printed, events } = (await results.get(name))!
     expect(printed).toContainEqual(
       expect.stringMatching(/^(Assistant: )?Write to Ann Berg, \[EMAIL_REDACTED\], please\.$/),
@@ -104,7 +104,7 @@ describe('an agent as beginners write it, without a word of the cage', () => {
     expect(events.filter(({ type }) => type === 'pii.found')).toHaveLength(1)
   })
 
-  test.each(TUTORIALS)('$name: cost is counted, and the budget ends it', PATIENCE, async ({ name, limit }) => {
+  test.each(TUTORIALS)('$name: cost is counted, and the budget ends it', RETRY_POLICY, async ({ name, limit }) => {
     const { code, err, spent, events } = (await results.get(name))!
     expect(code, err).toBe(3)
     expect(Number(spent)).toBeGreaterThan(0)
@@ -114,7 +114,7 @@ describe('an agent as beginners write it, without a word of the cage', () => {
 })
 
 describe('an example', () => {
-  test.each(examples.filter((one) => !isTest(one)))('$name does what it says', PATIENCE, async ({ name }) => {
+  test.each(examples.filter((one) => !isTest(one)))('$name does what it says', RETRY_POLICY, async ({ name }) => {
     const { code, err, printed, spent, events } = (await results.get(name))!
     const said = events.flatMap((event) => (event.type === 'agent.output' ? [event.data.text] : []))
     expect(code, [err, ...said].join('\n')).toBe(0)
@@ -122,11 +122,15 @@ describe('an example', () => {
     await expect(`${printed.join('\n')}\n`).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
   })
 
-  test.each(examples.filter(isTest))('$name passes without a cage', PATIENCE, async ({ name, environment, start }) => {
-    const { code, said } = await runTests(environment, start.slice(1))
-    expect(code, said).toBe(0)
-    await expect(said.replace(/ in [\d.]+s/g, '')).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
-  })
+  test.each(examples.filter(isTest))(
+    '$name passes without a cage',
+    RETRY_POLICY,
+    async ({ name, environment, start }) => {
+      const { code, said } = await runTests(environment, start.slice(1))
+      expect(code, said).toBe(0)
+      await expect(said.replace(/ in [\d.]+s/g, '')).toMatchFileSnapshot(`../${folder}/expected/${name}.txt`)
+    },
+  )
 
   test('is in the table of the README, with the versions it was run with', () => {
     expect(readFileSync(resolve(root, folder, 'README.md'), 'utf8')).toContain(tableOf(examples))

@@ -7,28 +7,32 @@ import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
 import { CageError } from '../errors.ts'
 
-export interface Door {
+export interface OriginGuard {
   /** Throws CageError `host_refused` or `origin_refused`. */
   check(request: IncomingMessage): void
   /** The origin of the request when it is one of `corsOrigins`: a page there may read the answer. */
-  guestOrigin(request: IncomingMessage): string | undefined
+  allowedCorsOrigin(request: IncomingMessage): string | undefined
 }
 
 /** `port`: the one that listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins. */
-export function openDoor(port: number, allowedHosts: readonly string[], corsOrigins: readonly string[]): Door {
+export function createOriginGuard(
+  port: number,
+  allowedHosts: readonly string[],
+  corsOrigins: readonly string[],
+): OriginGuard {
   const hosts = new Set([`localhost:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`, ...allowedHosts.map(lower)])
   const own = new Set([...hosts].map((host) => `http://${host}`))
   const guests = new Set(corsOrigins.map(lower))
-  const guestOrigin = ({ headers: { origin } }: IncomingMessage) =>
+  const allowedCorsOrigin = ({ headers: { origin } }: IncomingMessage) =>
     origin !== undefined && guests.has(origin.toLowerCase()) ? origin : undefined
   return {
-    guestOrigin,
+    allowedCorsOrigin,
     check(request) {
       const { host, origin, 'sec-fetch-site': site } = request.headers
       if (host === undefined || !hosts.has(host.toLowerCase())) {
         throw new CageError('host_refused', 'the request names another host than this server')
       }
-      if (guestOrigin(request) !== undefined) return
+      if (allowedCorsOrigin(request) !== undefined) return
       const isForeign = origin !== undefined && !own.has(origin.toLowerCase())
       const isFromElsewhere = site !== undefined && site !== 'same-origin' && site !== 'none' && !isLink(request)
       if (isForeign || isFromElsewhere) {

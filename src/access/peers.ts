@@ -17,7 +17,7 @@ import { networkInterfaces } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
-import { processStarted, readFamily, socketsOf } from '../process-table.ts'
+import { processStarted, readProcessTree, socketsOf } from '../process-table.ts'
 import { type Connection, findSockets, type PeerSocket, withoutMapping } from './socket-table.ts'
 
 export type { Connection }
@@ -42,7 +42,7 @@ interface Look {
 const REST = 4
 const MAX_REST_MS = 100
 
-/** Members of a family that were seen with connections; the oldest are forgotten first. */
+/** Members of a process tree that were seen with connections; the oldest are forgotten first. */
 const MAX_MEMBERS = 64
 
 export class Peers {
@@ -159,7 +159,7 @@ export class Peers {
     for (const [pid, started] of [...members].reverse()) if (pid !== run.pid) await lookAt(pid, started)
     if (answers.size === inodes.size) return answers
     const { agentId, pid: group, started } = run
-    for (const row of await readFamily({ agentId, group, started }, members)) await lookAt(row.pid, row.started)
+    for (const row of await readProcessTree({ agentId, group, started }, members)) await lookAt(row.pid, row.started)
     // One of the run's own does not let us see what it has open.
     if (isHidden) for (const inode of inodes) if (!answers.has(inode)) answers.set(inode, 'unknown')
     return answers

@@ -1,5 +1,5 @@
 /**
- * One process of an agent, from its spawn until the last member of its family (`family.ts`) is gone.
+ * One process of an agent, from its spawn until the last member of its process tree (`process-tree.ts`) is gone.
  *
  * The rules are:
  * - **The gate.** A process starts as a shell that waits for a line on its stdin and only then becomes the agent by
@@ -13,7 +13,7 @@
  * - **SIGUSR1** goes to the first process alone, asked for by `vault/rotation.ts` once that process has said that it
  *   listens. What it said may not hold any more (it may have become another program by exec): the system is asked too.
  * - **The watchdog.** A second, tiny shell in a session of its own holds the other end of a pipe of ours. However the
- *   server ends, `kill -9` included, that pipe closes and the watchdog kills the family. The road not taken is
+ *   server ends, `kill -9` included, that pipe closes and the watchdog kills the process tree. The road not taken is
  *   prctl(PR_SET_PDEATHSIG): not on macOS, only for the first process and not for its children; and `setpriv`, which
  *   sets it, is not installed everywhere.
  *
@@ -34,7 +34,7 @@ import { type Cage, unavailable } from '../sandbox/cage.ts'
 import { Reports } from '../sandbox/reports.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
-import { Family, sendSignal } from './family.ts'
+import { ProcessTree, sendSignal } from './process-tree.ts'
 import type { Exit } from './restart-policy.ts'
 
 const SHELL = '/bin/sh'
@@ -201,7 +201,7 @@ export class AgentProcess {
   readonly #gate: Writable
   readonly #kill: (signal: NodeJS.Signals) => boolean
   readonly #watchdog: Writable
-  readonly #family: Family
+  readonly #tree: ProcessTree
   readonly #exit: PromiseWithResolvers<Exit>
   #ending: Promise<number[]> | undefined
 
@@ -216,7 +216,7 @@ export class AgentProcess {
     this.#kill = (signal) => child.kill(signal)
     this.#watchdog = watchdog
     this.#exit = exit
-    this.#family = new Family({ group: pid, started, agentId })
+    this.#tree = new ProcessTree({ group: pid, started, agentId })
   }
 
   /** Lets the agent run. */
@@ -244,7 +244,7 @@ export class AgentProcess {
   }
 
   /**
-   * Ends the whole family, also one whose first process has exited, and returns the pids that survived even SIGKILL.
+   * Ends the whole process tree, also one whose first process has exited, and returns the pids that survived even SIGKILL.
    * Asked again, it answers the same.
    */
   end(graceMs: number, clock: Clock): Promise<number[]> {
@@ -253,7 +253,7 @@ export class AgentProcess {
   }
 
   async #end(graceMs: number, clock: Clock): Promise<number[]> {
-    const survivors = await this.#family.end(graceMs, clock)
+    const survivors = await this.#tree.end(graceMs, clock)
     this.#watchdog.end('ended\n')
     // Stuck inside the system: nobody can wait for it any longer.
     if (survivors.includes(this.pid)) this.#exit.resolve({ exitCode: null, signal: null })

@@ -3,14 +3,14 @@
  *
  *   supervisor.ts      all agents of this server: start, stop, pause, resume, restart; obeys budget and block
  *   agent.ts           one agent, run after run
- *   process.ts         one run's process: gate, watchdog, exact exit · family.ts: all its descendants, to their end
+ *   process.ts         one run's process: gate, watchdog, exact exit · process-tree.ts: all its descendants, to their end
  *   restart-policy.ts, exit-code.ts, environment.ts, agent-events.ts   what is decided and said; pure
  *   command.ts         which program runs a script · output.ts: bytes into lines · process-table.ts: what the system knows
  *
  * The rules are:
  * - Nothing runs before it could be refused: script, interpreter and folder are looked at first.
  * - Nothing runs without a row in `runs`, a budget and a watchdog.
- * - Nobody is called stopped while the process table shows one of its family; survivors are named.
+ * - Nobody is called stopped while the process table shows a member of its process tree; survivors are named.
  * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
  */
 import { hash } from 'node:crypto'
@@ -36,8 +36,8 @@ import type { OutputParts } from './agent-output.ts'
 import { chooseCommand, requireFolder } from './command.ts'
 import { agentEnvironment, type Environment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
-import { Family } from './family.ts'
 import { OutputPace } from './output-pace.ts'
+import { ProcessTree } from './process-tree.ts'
 import type { StopReason } from './restart-policy.ts'
 
 export interface SupervisorOptions {
@@ -210,8 +210,8 @@ export class Supervisor {
     const { agent_id: agentId, pid, pid_started } = run
     const started = pid_started ?? undefined
     const isStillOurs = started !== undefined && (await processStarted(pid)) === started
-    const family = new Family({ agentId, group: isStillOurs ? pid : undefined, started })
-    const survivors = await family.end(0, this.#options.clock)
+    const tree = new ProcessTree({ agentId, group: isStillOurs ? pid : undefined, started })
+    const survivors = await tree.end(0, this.#options.clock)
     if (survivors.length > 0) {
       this.#options.state.record({ ...survivedEvent(run.name, 'shutdown', survivors), agent_id: agentId })
     }

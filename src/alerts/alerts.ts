@@ -6,7 +6,7 @@
  * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that what was raised is
  *   sent, also after a crash (`outbox.ts`).
  * - One alert per cause: the ledger tells a threshold once a limit, a circuit alerts once a trip, a flood of findings
- *   becomes one digest (`storm.ts`).
+ *   becomes one digest (`alert-throttle.ts`).
  * - No alert holds the personal datum or the secret it speaks of, nor the addresses it goes to: every viewer sees it.
  */
 import { type Clock, isoTime } from '../clock.ts'
@@ -17,9 +17,9 @@ import { CageError } from '../errors.ts'
 import type { Level, RuntimeEvent } from '../events.ts'
 import { newAlertId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { AlertThrottle } from './alert-throttle.ts'
 import { emailChannel } from './email.ts'
-import { type Channel, Outbox, type Patience } from './outbox.ts'
-import { Storm } from './storm.ts'
+import { type Channel, Outbox, type RetryPolicy } from './outbox.ts'
 import { webhookChannels } from './webhook.ts'
 import { type Wording, wordAlert, wordDigest } from './wording.ts'
 
@@ -30,8 +30,8 @@ export interface AlertsOptions {
   config: Config['alerts']
   /** Told of faults that concern no single delivery. */
   onFault: (error: unknown, what: string) => void
-  /** How long and how often deliveries are tried. (Default: PATIENCE.) */
-  patience?: Patience
+  /** How long and how often deliveries are tried. (Default: RETRY_POLICY.) */
+  retryPolicy?: RetryPolicy
 }
 
 export class Alerts {
@@ -39,17 +39,17 @@ export class Alerts {
   readonly #clock: Clock
   readonly #table: OutboxTable
   readonly #outbox: Outbox
-  readonly #storm: Storm
+  readonly #throttle: AlertThrottle
   /** Trips of each circuit that were told. */
   readonly #trips = new Map<string, number>()
   readonly #unsubscribe: () => void
 
   /** Listens from now on, and takes up what an earlier server could not deliver. */
-  constructor({ database, state, clock, config, onFault, patience }: AlertsOptions) {
+  constructor({ database, state, clock, config, onFault, retryPolicy }: AlertsOptions) {
     this.#state = state
     this.#clock = clock
     this.#table = outboxTable(database)
-    this.#storm = new Storm(clock, (digest) =>
+    this.#throttle = new AlertThrottle(clock, (digest) =>
       this.#raise(wordDigest(digest), 'CRIT', digest.last.agent_id, digest.last.seq),
     )
     for (const { name, trips } of Object.values(state.read().circuits)) this.#trips.set(name, trips)
@@ -58,7 +58,7 @@ export class Alerts {
       ...(config.email ? [emailChannel(config.email)] : []),
       ...webhookChannels(config.webhooks, clock),
     ]
-    this.#outbox = new Outbox({ table: this.#table, state, clock, channels, onFault, patience })
+    this.#outbox = new Outbox({ table: this.#table, state, clock, channels, onFault, retryPolicy })
   }
 
   /** Notes that a person has seen an alert; a second time changes nothing. Throws CageError `not_found`. */
@@ -92,7 +92,7 @@ export class Alerts {
 
   /** Raises the digests that are being gathered and gives what is due two seconds to arrive; the rest stays stored. */
   async close(): Promise<void> {
-    this.#storm.close()
+    this.#throttle.close()
     this.#unsubscribe()
     await this.#outbox.close()
   }
@@ -100,7 +100,7 @@ export class Alerts {
   #watch(event: RuntimeEvent): void {
     if (event.type === 'alert.raised') this.#outbox.send(event.data.alert_id)
     if (event.type === 'circuit.opened' && (event.data.by !== undefined || !this.#isNewTrip(event.data.circuit))) return
-    if (event.type === 'pii.found' && this.#storm.takes(event)) return
+    if (event.type === 'pii.found' && this.#throttle.takes(event)) return
     const wording = wordAlert(event)
     if (wording) this.#raise(wording, event.level, event.agent_id, event.seq)
   }

@@ -32,7 +32,7 @@ export class Undeliverable extends Error {
   override readonly name = 'Undeliverable'
 }
 
-export interface Patience {
+export interface RetryPolicy {
   attempts: number
   /** Time for one attempt, in ms. */
   attemptMs: number
@@ -43,7 +43,7 @@ export interface Patience {
 }
 
 /** Eight attempts within 37 minutes. */
-export const PATIENCE: Patience = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
+export const RETRY_POLICY: RetryPolicy = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
 
 const BACKOFF_FACTOR = 3
 const MOST_AT_ONCE = 4
@@ -54,7 +54,7 @@ export interface OutboxOptions {
   clock: Clock
   channels: readonly Channel[]
   onFault: (error: unknown, what: string) => void
-  patience?: Patience
+  retryPolicy?: RetryPolicy
 }
 
 interface Delivery {
@@ -72,7 +72,7 @@ export class Outbox {
   readonly #clock: Clock
   readonly #channels: readonly Channel[]
   readonly #onFault: OutboxOptions['onFault']
-  readonly #patience: Patience
+  readonly #retryPolicy: RetryPolicy
   readonly #waiting = new Set<Delivery>()
   readonly #running = new Map<Channel, Promise<void>>()
   readonly #abort = new AbortController()
@@ -80,13 +80,13 @@ export class Outbox {
   #timer: NodeJS.Timeout | undefined
 
   /** Takes up what an earlier server left pending. */
-  constructor({ table, state, clock, channels, onFault, patience = PATIENCE }: OutboxOptions) {
+  constructor({ table, state, clock, channels, onFault, retryPolicy = RETRY_POLICY }: OutboxOptions) {
     this.#table = table
     this.#state = state
     this.#clock = clock
     this.#channels = channels
     this.#onFault = onFault
-    this.#patience = patience
+    this.#retryPolicy = retryPolicy
     this.#takeUp(table.findDeliveries('pending'))
   }
 
@@ -121,7 +121,7 @@ export class Outbox {
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#timer)
-    const deadline = setTimeout(() => this.#abort.abort(), this.#patience.closeMs)
+    const deadline = setTimeout(() => this.#abort.abort(), this.#retryPolicy.closeMs)
     while (this.#running.size > 0) await Promise.race(this.#running.values())
     clearTimeout(deadline)
   }
@@ -164,7 +164,7 @@ export class Outbox {
 
   async #attempt(delivery: Delivery): Promise<void> {
     const { alert, channel } = delivery
-    const deadline = AbortSignal.timeout(this.#patience.attemptMs)
+    const deadline = AbortSignal.timeout(this.#retryPolicy.attemptMs)
     const error: unknown = await channel
       .deliver(alert, AbortSignal.any([deadline, this.#abort.signal]))
       .then(() => undefined)
@@ -173,8 +173,8 @@ export class Outbox {
     // An attempt that our own closing cut off does not count.
     if (this.#abort.signal.aborted) return
     const attempts = delivery.attempts + 1
-    const why = deadline.aborted ? `no answer within ${showSeconds(this.#patience.attemptMs)}` : reasonOf(error)
-    if (error instanceof Undeliverable || attempts >= this.#patience.attempts) {
+    const why = deadline.aborted ? `no answer within ${showSeconds(this.#retryPolicy.attemptMs)}` : reasonOf(error)
+    if (error instanceof Undeliverable || attempts >= this.#retryPolicy.attempts) {
       this.#giveUp(alert, channel.name, attempts, why)
     } else {
       this.#tryLater({ ...delivery, attempts }, why)
@@ -219,7 +219,7 @@ export class Outbox {
 
   #tryLater(delivery: Delivery, why: string): void {
     const { alert, channel, attempts } = delivery
-    const waitMs = this.#patience.backoffMs * BACKOFF_FACTOR ** (attempts - 1)
+    const waitMs = this.#retryPolicy.backoffMs * BACKOFF_FACTOR ** (attempts - 1)
     this.#waiting.add({ ...delivery, dueAt: this.#clock.monotonic() + waitMs })
     try {
       this.#table.noteAttempt(alert.id, channel.name, attempts, why)

@@ -4,7 +4,7 @@ import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '..
 import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
 import { showCount } from '../state/figures.ts'
-import type { Digest } from './storm.ts'
+import type { Digest } from './alert-throttle.ts'
 
 export interface Wording {
   kind: AlertKind

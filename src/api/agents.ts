@@ -7,7 +7,7 @@ import type { PastAgentListed } from '../db/past-agents.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId } from '../ids.ts'
 import { toUsd } from '../money.ts'
-import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
+import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
 import { type Figures, figures, hasRun } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -111,7 +111,7 @@ function newAgent(
 ): AgentSpec {
   const defaults = { ...agentSettings, name: undefined, args: [], cwd: undefined }
   const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
-  if (settings.name !== undefined) requireImpersonal(settings.name, logRedactor)
+  if (settings.name !== undefined) assertNoPii(settings.name, logRedactor)
   if (mode !== safety.mode) {
     throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
       hint: 'leave the mode out, or run the agent with a server of its own (another --db and --port)',

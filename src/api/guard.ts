@@ -25,10 +25,10 @@ export interface GuardParts {
 }
 
 /** `action`: what the audit calls it. (Default: the route, when it is an admin's and changes anything.) */
-export type Guard = (role: Need, action?: string) => MiddlewareHandler<Env> & { needs: Need }
+export type Guard = (role: RequiredRole, action?: string) => MiddlewareHandler<Env> & { needs: RequiredRole }
 
 /** `any`: a good token of whoever it may be. */
-export type Need = Role | 'any'
+export type RequiredRole = Role | 'any'
 
 /** Throws CageError `unauthorized`, `foreign_process` or `forbidden`, and records it; `database_unusable` when an action has no row. */
 export function guard({ sessions, runTokens, apiTokens, refusals, audit }: GuardParts): Guard {
@@ -44,8 +44,8 @@ export function guard({ sessions, runTokens, apiTokens, refusals, audit }: Guard
     if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
     return sessions.identify(token)
   }
-  const letIn =
-    (role: Need, named: string | undefined): MiddlewareHandler<Env> =>
+  const authorize =
+    (role: RequiredRole, named: string | undefined): MiddlewareHandler<Env> =>
     async (context, next) => {
       let identity: Identity | undefined
       try {
@@ -66,7 +66,7 @@ export function guard({ sessions, runTokens, apiTokens, refusals, audit }: Guard
         audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
     }
   // `needs` is for whoever describes the routes.
-  return (role, named) => Object.assign(letIn(role, named), { needs: role })
+  return (role, named) => Object.assign(authorize(role, named), { needs: role })
 }
 
 /** Undefined where no network is between, as in commands that work on the database file. */

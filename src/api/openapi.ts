@@ -5,7 +5,7 @@
 import type { Hono } from 'hono'
 import * as z from 'zod'
 import { ERRORS, type ErrorCode } from '../errors.ts'
-import type { Env, Guard, Need } from './guard.ts'
+import type { Env, Guard, RequiredRole } from './guard.ts'
 import { BESIDE, RESOURCES, SAME_AS, type ToldRoute } from './route-table.ts'
 
 type Json = Record<string, unknown>
@@ -34,7 +34,7 @@ export function openApiDocument(routes: Routes, version: string): Json {
         description: `The same as ${method} ${template(original)}.`,
         'x-same-as': template(original),
       }),
-      ...operation(route, path, needOf(routes, method, path)),
+      ...operation(route, path, requiredRoleOf(routes, method, path)),
     }
   }
   if (untold.size > 0) throw new Error(`there is no ${[...untold].join(', no ')}`)
@@ -83,7 +83,7 @@ function originalOf(path: string): string {
 const template = (path: string): string => path.replaceAll(/:(\w+)/g, '{$1}')
 
 /** The role that a route's guard asks for, its own or one for all below a path; undefined: it is open. */
-function needOf(routes: Routes, method: string, path: string): Need | undefined {
+function requiredRoleOf(routes: Routes, method: string, path: string): RequiredRole | undefined {
   const guards = routes.filter(
     (route) =>
       (route.method === method && route.path === path) ||
@@ -95,7 +95,7 @@ function needOf(routes: Routes, method: string, path: string): Need | undefined 
 function operation(
   { summary, query, body, answer, status, types = [] }: ToldRoute,
   path: string,
-  need: Need | undefined,
+  need: RequiredRole | undefined,
 ): Json {
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({

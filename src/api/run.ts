@@ -7,7 +7,7 @@ import { isoTime } from '../clock.ts'
 import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
-import { untilRunning } from '../gateway/until-running.ts'
+import { waitUntilRunnable } from '../gateway/wait-until-runnable.ts'
 import { newCallId } from '../ids.ts'
 import { showUsd, toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
@@ -32,9 +32,9 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
    * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
    * texts of one report is recorded together.
    */
-  const cleaned = <T>(agentId: string, build: (clean: Clean, cleanOrNull: CleanOrNull) => T): T => {
+  const cleaned = <T>(agentId: string, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
     const found = new Findings()
-    const clean: Clean = (text) => {
+    const clean: Scrub = (text) => {
       const { text: safe, findings } = logRedactor.redact(text)
       found.add(findings)
       return safe
@@ -115,7 +115,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)
-      await untilRunning(state, { agentId, runId }, context.req.raw.signal)
+      await waitUntilRunnable(state, { agentId, runId }, context.req.raw.signal)
       const { service: given, cost_usd: cost, ...report } = await readJson(context, CHARGE, MAX_REPORT_BYTES)
       const { service, about } = cleaned(agentId, (clean) => ({
         service: serviceOf(getAgent(state, agentId), clean(given)),
@@ -194,13 +194,13 @@ async function jsonInTurns(items: readonly unknown[]): Promise<string> {
   return `[${parts.join(',')}]`
 }
 
-type Clean = (text: string) => string
-type CleanOrNull = (text: string | null | undefined) => string | null
+type Scrub = (text: string) => string
+type ScrubOrNull = (text: string | null | undefined) => string | null
 
 function outcomeEvent(
   { outcome, degraded, label, unit: given, latency_ms = null, reason }: z.output<typeof OUTCOME>,
-  clean: Clean,
-  cleanOrNull: CleanOrNull,
+  clean: Scrub,
+  cleanOrNull: ScrubOrNull,
 ): NewEvent {
   const unit = clean(given)
   const name = cleanOrNull(label)

@@ -5,7 +5,7 @@ import type { Audit } from '../audit/chain.ts'
 import type { Database } from '../db/database.ts'
 import { type SecretTable, secretTable } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
-import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
+import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import type { SecretView } from '../vault/secret.ts'
 import type { Requester } from '../vault/secret-audit.ts'
@@ -45,7 +45,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
     })
     .post('/', guard('admin'), async (context) => {
       const secret = await readJson(context, NEW_SECRET)
-      requireImpersonal(secret.name, logRedactor)
+      assertNoPii(secret.name, logRedactor)
       return context.json(await vault.create(secret, requesterOf(context)), 201)
     })
     .get('/audit', guard('viewer'), (context) => {

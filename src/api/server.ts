@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
-import { type Door, isLoopback, openDoor } from '../access/localhost.ts'
+import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
 import type { Sessions } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { type GatewayParts, gateway } from '../gateway/gateway.ts'
@@ -81,18 +81,18 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
   const connections = new Connections(maxConnections())
-  let door: Door
+  let originGuard: OriginGuard
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     if (connections.isRefused(request)) return
     try {
       requireFewHeaders(request)
-      door.check(request)
+      originGuard.check(request)
     } catch (error) {
       return refuseAtDoor(tell, request, response, error)
     }
-    const guest = door.guestOrigin(request)
-    if (guest !== undefined && letRead(guest, request, response)) return
+    const guest = originGuard.allowedCorsOrigin(request)
+    if (guest !== undefined && handleCors(guest, request, response)) return
     if (request.url?.startsWith('/gateway/')) {
       const call = onGateway(request, response).catch((error) => parts.onFault(error, 'a call broke the gateway'))
       running.add(call)
@@ -104,7 +104,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', () => socket.destroy())
     try {
-      door.check(request)
+      originGuard.check(request)
       live.upgrade(request, socket, head)
     } catch (thrown) {
       const error = asCageError(thrown)
@@ -122,7 +122,11 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   // Nobody's name is "every address".
   const isNamed = !isLoopback(parts.host) && !['0.0.0.0', '::'].includes(parts.host)
   const name = parts.host.includes(':') ? `[${parts.host}]` : parts.host
-  door = openDoor(port, [...parts.allowedHosts, ...(isNamed ? [`${name}:${port}`] : [])], parts.corsOrigins)
+  originGuard = createOriginGuard(
+    port,
+    [...parts.allowedHosts, ...(isNamed ? [`${name}:${port}`] : [])],
+    parts.corsOrigins,
+  )
   return {
     url: `http://${isNamed ? name : 'localhost'}:${port}`,
     port,
@@ -237,7 +241,7 @@ function refuseAtDoor(
  * Lets a page of a listed origin read the answer. True when the request was only its browser's question whether it may ask.
  * No credentials are allowed with it: there are no cookies, and tokens are sent on purpose.
  */
-function letRead(origin: string, request: IncomingMessage, response: ServerResponse): boolean {
+function handleCors(origin: string, request: IncomingMessage, response: ServerResponse): boolean {
   response.setHeader('access-control-allow-origin', origin)
   response.setHeader('access-control-expose-headers', '*')
   response.setHeader('vary', 'origin')

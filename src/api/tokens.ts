@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd } from '../money.ts'
-import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
+import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { amount, readJson } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
@@ -38,7 +38,7 @@ export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
     .get('/', guard('admin'), (context) => context.json({ tokens: apiTokens.list() }))
     .post('/', guard('admin', 'token.create'), async (context) => {
       const { name, role, budget_usd: limit, expires_in_s: expiresInS } = await readJson(context, NEW_TOKEN)
-      requireImpersonal(name, logRedactor)
+      assertNoPii(name, logRedactor)
       if (role !== 'agent' && limit !== undefined) {
         throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
       }

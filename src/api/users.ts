@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Users } from '../access/users.ts'
 import type { Audit } from '../audit/chain.ts'
-import { type Redactor, requireImpersonal } from '../redaction/redactor.ts'
+import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
 import { readJson } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
 
@@ -21,7 +21,7 @@ export function userRoutes({ users, audit, logRedactor }: UserParts, guard: Guar
     .get('/', guard('admin'), (context) => context.json({ users: users.list() }))
     .post('/', guard('admin', 'user.create'), async (context) => {
       const body = await readJson(context, NEW_USER)
-      requireImpersonal(body.username, logRedactor)
+      assertNoPii(body.username, logRedactor)
       const user = await users.add(body)
       const { id, username, role } = user
       audit.append({

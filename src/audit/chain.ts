@@ -19,7 +19,7 @@ import type { Database } from '../db/database.ts'
 import { type MetaTable, metaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { CageError } from '../errors.ts'
-import { type Clean, cleanTexts } from '../state/clean.ts'
+import { type Scrub, scrubTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Anchor } from './anchor.ts'
 import { type Entry, entryOf } from './entries.ts'
@@ -31,7 +31,7 @@ export interface AuditOptions {
   state: StateManager
   clock: Clock
   /** Takes personal data out of what is written. (Default: nothing is taken out.) */
-  clean?: Clean
+  clean?: Scrub
   /** Told once when rows disappear while the server runs. */
   onBroken: (problem: string) => void
   /** Told of faults of the disk when the head file is written. */
@@ -49,7 +49,7 @@ export class Audit {
   readonly #meta: MetaTable
   readonly #clock: Clock
   readonly #anchor: Anchor
-  readonly #clean: Clean | undefined
+  readonly #clean: Scrub | undefined
   readonly #onBroken: (problem: string) => void
   readonly #stop: () => void
   /** What the check of the last rows found at the start. */
@@ -70,7 +70,7 @@ export class Audit {
     this.#anchor = Anchor.open(database.path, hasRows || hasBegun, { read: () => this.head, onFault })
     this.atStart = verifyTail(this.#table, this.#anchor, TAIL_ROWS)
     if (!this.atStart.ok) this.#anchor.freeze()
-    this.#stop = state.writeAlongside((event) => {
+    this.#stop = state.onPersist((event) => {
       const entry = entryOf(event)
       if (entry) this.#insert(entry, event.at)
     })
@@ -114,7 +114,7 @@ export class Audit {
   }
 
   #insert(entry: Entry, at: string): void {
-    const { role, actor, action, target = null, details = {} } = this.#clean ? cleanTexts(entry, this.#clean) : entry
+    const { role, actor, action, target = null, details = {} } = this.#clean ? scrubTexts(entry, this.#clean) : entry
     const { seq, hash: previous } = this.head
     const { seq: told } = this.#anchor.told ?? BEGINNING
     if (seq < told && this.#anchor.freeze()) {

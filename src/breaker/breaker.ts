@@ -49,19 +49,19 @@ export type Result =
   | { is: 'ignored' }
 
 export type Change =
-  /** `again`: a probe failed, so a trip goes on. `of`: the failures are so many of the last calls, not in a row. */
-  | { to: 'open'; failures: number; of?: number; cooldownMs: number; reason: string; again: boolean }
+  /** `reopened`: a probe failed, so a trip goes on. `of`: the failures are so many of the last calls, not in a row. */
+  | { to: 'open'; failures: number; of?: number; cooldownMs: number; reason: string; reopened: boolean }
   | { to: 'half_open' }
   | { to: 'closed' }
 
-export interface Step {
+export interface Transition {
   circuit: Circuit
   /** In order; mostly none. */
   changes: readonly Change[]
 }
 
 /** Either a ticket, or how long to stay away in ms. */
-export type Admission = Step & ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
+export type Admission = Transition & ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
 
 export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0, recent: [] }
 
@@ -92,7 +92,7 @@ export function conclude(
   result: Result,
   settings: BreakerSettings,
   now: number,
-): Step {
+): Transition {
   if (ticket !== circuit.epoch || circuit.state === 'open') return { circuit, changes: [] }
   switch (result.is) {
     case 'succeeded':
@@ -126,12 +126,12 @@ function isTripped({ failures, recent }: Closed, settings: BreakerSettings): boo
 const failed = (recent: readonly boolean[]): number => recent.filter(Boolean).length
 
 /** Open from now on until `close`, whatever it was; results of calls that run are no longer asked for. */
-export function holdOpen(circuit: Circuit, now: number): Circuit {
+export function forceOpen(circuit: Circuit, now: number): Circuit {
   return { state: 'open', epoch: circuit.epoch + 1, failures: circuit.failures, openedAt: now, cooldownMs: null }
 }
 
 /** Closed from now on, whatever it was; results of calls that run are no longer asked for. */
-export function close(circuit: Circuit): Step {
+export function close(circuit: Circuit): Transition {
   return {
     circuit: { ...closedCircuit, epoch: circuit.epoch + 1 },
     changes: circuit.state === 'closed' ? [] : [{ to: 'closed' }],
@@ -152,16 +152,16 @@ function open(
   settings: BreakerSettings,
   openedAt: number,
   { reason, retryAfterMs }: { reason: string; retryAfterMs?: number | undefined },
-): Step {
-  const again = circuit.state === 'half_open'
+): Transition {
+  const reopened = circuit.state === 'half_open'
   const isRate = settings.rate !== undefined && circuit.state === 'closed'
   // What closed it counts already; a probe that failed is one more.
-  const failures = isRate ? failed(circuit.recent) : again ? circuit.failures + 1 : circuit.failures
+  const failures = isRate ? failed(circuit.recent) : reopened ? circuit.failures + 1 : circuit.failures
   const cooldownMs = Math.max(settings.cooldownMs, clampRetryAfter(retryAfterMs))
   const of = isRate ? { of: circuit.recent.length } : {}
   return {
     circuit: { state: 'open', epoch: circuit.epoch + 1, failures, openedAt, cooldownMs },
-    changes: [{ to: 'open', failures, ...of, cooldownMs, reason, again }],
+    changes: [{ to: 'open', failures, ...of, cooldownMs, reason, reopened }],
   }
 }
 

@@ -16,9 +16,9 @@ import {
   close,
   closedCircuit,
   conclude,
-  holdOpen,
+  forceOpen,
   type Result,
-  type Step,
+  type Transition,
 } from './breaker.ts'
 import { TIER_WORDS } from './fallback.ts'
 
@@ -100,7 +100,7 @@ export class Circuits {
     this.#requireKnown(name)
     const before = this.#get(name)
     if (before.state === 'open' && before.cooldownMs === null) return
-    this.#keep(name, holdOpen(before, this.#clock.monotonic()))
+    this.#keep(name, forceOpen(before, this.#clock.monotonic()))
     this.#state.record({
       type: 'circuit.opened',
       level: 'WARN',
@@ -136,7 +136,7 @@ export class Circuits {
     else this.#circuits.set(name, circuit)
   }
 
-  #take(name: string, { circuit, changes }: Step, settings: CircuitSettings): void {
+  #take(name: string, { circuit, changes }: Transition, settings: CircuitSettings): void {
     this.#keep(name, circuit)
     for (const change of changes) this.#state.record(changeEvent(name, change, settings.fallbackTier))
   }
@@ -145,14 +145,14 @@ export class Circuits {
 function changeEvent(name: string, change: Change, tier: Tier | null): NewEvent {
   switch (change.to) {
     case 'open': {
-      const { failures, of, cooldownMs, reason, again } = change
+      const { failures, of, cooldownMs, reason, reopened } = change
       const count = `${failures} ${failures === 1 ? 'failure' : 'failures'}${of === undefined ? '' : ` in ${of} calls`}`
-      const why = again ? `again, ${reason}` : `after ${count}`
+      const why = reopened ? `again, ${reason}` : `after ${count}`
       const fallback = tier === null ? 'no fallback' : `fallback tier ${tier} (${TIER_WORDS[tier]})`
       return {
         type: 'circuit.opened',
         // A trip that goes on is no new alarm.
-        level: again ? 'WARN' : 'CRIT',
+        level: reopened ? 'WARN' : 'CRIT',
         message: `Circuit OPEN for ${name} ${why} · ${fallback}`,
         data: {
           circuit: name,
@@ -191,7 +191,7 @@ function restored({ state, opened_at, cooldown_ms, forced }: CircuitView, clock:
     case 'half_open':
       return { state, epoch: 0, failures: 0, probeUntil: null }
     case 'open': {
-      if (forced) return holdOpen(closedCircuit, clock.monotonic())
+      if (forced) return forceOpen(closedCircuit, clock.monotonic())
       const passedMs = opened_at === null ? cooldown_ms : Math.max(0, clock.now() - Date.parse(opened_at))
       return { state, epoch: 0, failures: 0, openedAt: clock.monotonic() - passedMs, cooldownMs: cooldown_ms }
     }

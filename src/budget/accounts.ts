@@ -85,7 +85,7 @@ export class Accounts {
     const limit = this.#limitAtStart('server')
     this.#server = limit === undefined ? undefined : new Account('server', limit, this.#totals())
     this.#unsubscribe = state.subscribe((event) => this.#watch(event))
-    this.#turnLater()
+    this.#schedulePeriodEnd()
   }
 
   /** Tells, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
@@ -271,7 +271,7 @@ export class Accounts {
       for (const account of this.#agents.values()) account.beginPeriod()
       for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
       if (this.#server) this.#tellPeriod(null, this.#server)
-      this.#turnLater()
+      this.#schedulePeriodEnd()
     }
     return Math.max(now, this.#period?.startsAt ?? now)
   }
@@ -345,13 +345,13 @@ export class Accounts {
   }
 
   /** So that the screen shows a new period also when nobody calls. */
-  #turnLater(): void {
+  #schedulePeriodEnd(): void {
     clearTimeout(this.#turning)
     if (!this.#period) return
     const ms = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
     this.#turning = setTimeout(() => {
       this.now()
-      this.#turnLater()
+      this.#schedulePeriodEnd()
     }, ms).unref()
   }
 

@@ -58,7 +58,7 @@ export interface Charge {
   code?: string | null
 }
 
-/** An ended hold whose row is still to be written, together with its event: `state.record(event, settled.write)`. */
+/** An ended hold whose row is still to be written together with its event: `state.record(event, settled.write)`. */
 export interface Settled {
   cost: Nanodollars
   paidBy: PaidBy
@@ -233,7 +233,7 @@ export class Ledger {
     const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
     try {
       await new Promise<void>((resolve, reject) =>
-        this.#database.together(
+        this.#database.groupCommit(
           () => this.#calls.insertHeld({ ...row, held_nanos: most, started_at: startedAt }),
           (error) => (error === undefined ? resolve() : reject(error)),
         ),

@@ -236,7 +236,7 @@ export class Trust {
     if (!this.#entries.has(entry.name) && this.#entries.size >= MAX_MODELS) return
     this.#entries.set(entry.name, entry)
     // What the disk does not take is learned once more after a restart.
-    this.#database.together(
+    this.#database.groupCommit(
       () => this.#keep(entry),
       () => undefined,
     )

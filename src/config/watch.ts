@@ -2,9 +2,9 @@
 import { unwatchFile, watchFile as watchStat } from 'node:fs'
 
 /** How often the file is looked at, in ms. */
-const LOOK_MS = 250
+const POLL_INTERVAL_MS = 250
 /** Editors write in several steps. */
-const CALM_MS = 200
+const DEBOUNCE_MS = 200
 
 /**
  * Calls `onChange` when the file was written, replaced or removed and nothing more has happened for a moment. The file is
@@ -15,9 +15,9 @@ export function watchFile(path: string, onChange: () => void): () => void {
   let timer: NodeJS.Timeout | undefined
   const look = () => {
     clearTimeout(timer)
-    timer = setTimeout(onChange, CALM_MS).unref()
+    timer = setTimeout(onChange, DEBOUNCE_MS).unref()
   }
-  watchStat(path, { persistent: false, interval: LOOK_MS }, look)
+  watchStat(path, { persistent: false, interval: POLL_INTERVAL_MS }, look)
   return () => {
     clearTimeout(timer)
     unwatchFile(path, look)

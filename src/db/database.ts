@@ -9,6 +9,7 @@ import Sqlite from 'better-sqlite3'
 import { getTableName } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
+import { GroupCommit } from './group-commit.ts'
 import { start } from './migrations/0001-start.ts'
 import { alerts } from './migrations/0002-alerts.ts'
 import { apiTokens } from './migrations/0003-api-tokens.ts'
@@ -20,7 +21,6 @@ import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
 import { pastAgents } from './migrations/0009-past-agents.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
-import { Turn } from './turn.ts'
 
 export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 
@@ -33,7 +33,7 @@ export interface Database extends Seal {
    * Runs `write` at the end of this turn of the event loop, in one transaction with what else wants so, and calls `ended`
    * right after the commit: with the error when `write` itself threw, or nothing could be committed.
    */
-  together(write: () => void, ended: (error?: unknown) => void): void
+  groupCommit(write: () => void, ended: (error?: unknown) => void): void
   close(): void
 }
 
@@ -97,13 +97,13 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   }
   const transactions = client.transaction((work: () => unknown) => work())
   const transaction = <T>(work: () => T) => transactions.immediate(work) as T
-  const turn = new Turn(transaction)
+  const commits = new GroupCommit(transaction)
   return {
     path,
     orm: drizzle({ client }),
     ...openSeal(path),
     transaction,
-    together: (write, ended) => turn.add(write, ended),
+    groupCommit: (write, ended) => commits.add(write, ended),
     close: () => client.close(),
   }
 }

@@ -66,13 +66,13 @@ export class AnswerBody {
   }
 
   /** Nobody wants the rest: the connection is closed. */
-  drop(): void {
+  cancel(): void {
     if (!this.#end) this.#source.abort(new Error('nobody reads the rest'))
   }
 
   /** Lets the rest, if there is any, go by for up to `ms`, so that the connection serves the next call. */
-  async giveBack(ms: number): Promise<void> {
-    const timer = setTimeout(() => this.drop(), ms)
+  async drain(ms: number): Promise<void> {
+    const timer = setTimeout(() => this.cancel(), ms)
     while (!this.#end) {
       this.#take()
       await this.#more()

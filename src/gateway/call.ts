@@ -50,5 +50,5 @@ export interface LlmCall {
   /** Shared by all attempts at it. `hasRow`: one of them is in the ledger. */
   readonly trace: { hasRow: boolean }
   /** The model that the client asked for and that could not answer; undefined for what it asked for itself. */
-  insteadOf?: { provider: string; model: string; why: string }
+  fallbackFrom?: { provider: string; model: string; why: string }
 }

@@ -23,7 +23,7 @@ import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import type { Provider } from './provider.ts'
 import { isVendors } from './provider.ts'
-import { type Asking, chooseKey } from './provider-key.ts'
+import { chooseKey, type KeyRequest } from './provider-key.ts'
 import { redactText } from './redact-large.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
@@ -118,7 +118,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
   const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
-  const asking: Asking = { caller, provider, sentKey: readSentKey(request) }
+  const asking: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
   const headers = passedOn(request, dialect)
   const target = path + given.slice(pathOf(given).length)

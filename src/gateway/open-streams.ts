@@ -10,8 +10,8 @@ export class OpenStreams {
 
   /** Takes one place until it is disposed of. Throws CageError `too_many_streams` when the agent may have no more. */
   take(agentId: string): Disposable {
-    const giveBack = this.#places.tryTake(agentId)
-    if (giveBack) return { [Symbol.dispose]: giveBack }
+    const release = this.#places.tryTake(agentId)
+    if (release) return { [Symbol.dispose]: release }
     throw new CageError('too_many_streams', `${agentId} has as many open streams as are left for all others`, {
       facts: { agent_id: agentId, most: MOST_OPEN_STREAMS },
       retryAfterS: 1,

@@ -27,7 +27,7 @@ export class Places {
     return () => {
       if (!isTaken) return
       isTaken = false
-      this.#giveBack(agentId)
+      this.#release(agentId)
     }
   }
 
@@ -56,7 +56,7 @@ export class Places {
     })
   }
 
-  #giveBack(agentId: string): void {
+  #release(agentId: string): void {
     this.#taken -= 1
     const own = this.#own.get(agentId)! - 1
     if (own === 0) this.#own.delete(agentId)

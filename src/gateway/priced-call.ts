@@ -9,13 +9,13 @@ import type { Prices } from '../budget/prices.ts'
 import type { Admission, Trust } from '../budget/trust.ts'
 import type { Limits } from '../dialects/dialect.ts'
 import { writeLargeJson } from '../dialects/large-json.ts'
-import type { Clean } from '../state/clean.ts'
+import type { Scrub } from '../state/clean.ts'
 import type { LlmCall } from './call.ts'
 import { isVendors } from './provider.ts'
 
 export interface PricingParts {
   /** Takes personal data out of the name of a model. */
-  clean: Clean
+  clean: Scrub
   ledger: Ledger
   prices: Prices
   trust: Trust

@@ -16,7 +16,7 @@ export interface KeyParts {
 }
 
 /** Who asks whom, with which key. */
-export type Asking = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
+export type KeyRequest = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
 
 interface ChosenKey {
   /** Empty for a server that may need none. */
@@ -31,16 +31,16 @@ interface ChosenKey {
  */
 export async function sendWithKey(
   parts: KeyParts,
-  asking: Asking,
+  asking: KeyRequest,
   send: (headers: Record<string, string>) => Promise<Answer>,
 ): Promise<Answer> {
   const { keys } = parts
   const key = chooseKey(parts, asking)
   const answer = await send(carry(key))
   if (answer.status < 300) keys.accepted(key.value)
-  const other = answer.status === 401 ? keys.insteadOf(key.value) : undefined
+  const other = answer.status === 401 ? keys.alternateKeyFor(key.value) : undefined
   if (other === undefined) return answer
-  answer.body.drop()
+  answer.body.cancel()
   const second = await send(carry({ ...key, value: other }))
   if (second.status < 300) keys.accepted(other, key.value)
   return second
@@ -52,7 +52,7 @@ export async function sendWithKey(
  */
 export function chooseKey(
   { state, keys, providerKeyNames }: KeyParts,
-  { caller, provider, sentKey }: Asking,
+  { caller, provider, sentKey }: KeyRequest,
 ): ChosenKey {
   const { name, dialect, settings } = provider
   const environment = state.read().agents[caller.agentId]?.environment ?? ''
@@ -63,10 +63,10 @@ export function chooseKey(
   )
   const isOwn = sent && !isOthers && settings.api_key_secret === undefined
   // The provider gets a client's key the way the client sent it.
-  if (isOwn) return { value: keys.presentOf(sent), headers: sentKey.headers }
+  if (isOwn) return { value: keys.currentKeyFor(sent), headers: sentKey.headers }
   const variable = providerKeyNames[name]
   const value = keyOf(variable)
-  if (value === undefined && variable && keys.isLockedUp(variable, environment)) {
+  if (value === undefined && variable && keys.isSealed(variable, environment)) {
     throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
       facts: { provider: name },
       hint: state.read().vault.hint ?? undefined,

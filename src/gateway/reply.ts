@@ -15,7 +15,7 @@ export async function readAll(body: AnswerBody, provider: string): Promise<Buffe
   try {
     return await body.whole(REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
   } catch (error) {
-    body.drop()
+    body.cancel()
     throw asUpstreamError(error, provider)
   }
 }

@@ -10,24 +10,24 @@ import { CageError } from '../errors.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
-import { type MoneyParts, OpenCall } from './open-call.ts'
-import { isOutage, Outage, withOtherModels } from './other-model.ts'
+import { MeteredCall, type MoneyParts } from './metered-call.ts'
+import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseLargeReply, parseReply, passedHeaders, readAll } from './reply.ts'
 import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
-import { relayStream, showFrame } from './stream.ts'
-import { untilRunning } from './until-running.ts'
+import { relayFrames, showFrame } from './stream.ts'
 import type { Answer } from './upstream.ts'
+import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
   limitTime(call, client) //                                           no call goes on for ever
-  await untilRunning(parts.state, call.caller, client.signal) //       is the agent running and not paused
+  await waitUntilRunnable(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = await redactRequest(parts, call) //                     when the policy covers requests
-  await withOtherModels(parts, safe, (one, hasNext) =>
+  await withModelFallback(parts, safe, (one, hasNext) =>
     withFurtherAttempts(one, client.signal, (again, further) =>
       passCall(parts, again, client, { ...further, hasNext }),
     ),
@@ -59,13 +59,13 @@ async function passCall(
   client: Client,
   { hasNext, hasAttempt, hasLimit, hasField }: Otherwise,
 ): Promise<void> {
-  const open = await OpenCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
+  const open = await MeteredCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
   call.trace.hasRow = true
   try {
     const sent = await send(parts, open, client.signal, hasNext) //    turn, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
-    const pass = isStream(sent.headers) ? passStream : passWhole
+    const pass = isStream(sent.headers) ? relayStream : relayReply
     await pass(open, sent, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
@@ -88,7 +88,7 @@ async function passCall(
 }
 
 /** Charge, redact, record, answer. */
-async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+async function relayReply(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
   const text = bytes.toString('utf8')
@@ -108,12 +108,12 @@ async function passWhole(open: OpenCall, sent: SentCall, redactor: CallRedactor,
  * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
  * After its first byte an error is a frame, and what was delivered is charged.
  */
-async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+async function relayStream(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const reader = open.watched(format.readStream(redactor, open.call.wantsUsage))
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
-  await relayStream(sent, provider.name, reader, redactor, client, async () => {
+  await relayFrames(sent, provider.name, reader, redactor, client, async () => {
     await open.charge(reader.usage(), reader.deliveredText, sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)
@@ -122,7 +122,7 @@ async function passStream(open: OpenCall, sent: SentCall, redactor: CallRedactor
 }
 
 /** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
-function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRefusal): void {
+function refuseLimit({ prices }: RoadParts, open: MeteredCall, refusal: ProviderRefusal): void {
   const { clampedTo, call } = open
   if (clampedTo === null || refusal.status !== 400) return
   const named = namedLimit(refusal.body.toString('utf8'), clampedTo)
@@ -133,7 +133,7 @@ function refuseLimit({ prices }: RoadParts, open: OpenCall, refusal: ProviderRef
 }
 
 /** Throws FieldRefused, and ends the call, when the provider refused a field in which we wrote the limit once more. */
-function refuseField(open: OpenCall, refusal: ProviderRefusal): void {
+function refuseField(open: MeteredCall, refusal: ProviderRefusal): void {
   const { provider, model, format } = open.call
   if (refusal.status !== 400 && refusal.status !== 422) return
   const field = format.onlyLimitIn?.(refusal.body.toString('utf8'))
@@ -147,7 +147,7 @@ function refuseField(open: OpenCall, refusal: ProviderRefusal): void {
 const MAX_ONLY_LIMITS = 1_000
 
 /** The provider's own error reaches the client as it is, less personal data. */
-function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal, client: Client): void {
+function passRefusal(parts: RoadParts, open: MeteredCall, refusal: ProviderRefusal, client: Client): void {
   open.refused(refusal.status, refusal.isRetryable)
   const { dialect } = open.call.provider
   const redactor = new CallRedactor(parts, open.call)
@@ -157,22 +157,22 @@ function passRefusal(parts: RoadParts, open: OpenCall, refusal: ProviderRefusal,
   client.send(refusal.status, headers, body)
 }
 
-const headersOf = (open: OpenCall, { headers }: Pick<Answer, 'headers'>, redactor: CallRedactor) => ({
+const headersOf = (open: MeteredCall, { headers }: Pick<Answer, 'headers'>, redactor: CallRedactor) => ({
   ...passedHeaders(headers, open.call.provider.dialect, redactor),
   ...ourHeaders(open),
 })
 
-const ourHeaders = (open: OpenCall): Record<string, string> => ({
+const ourHeaders = (open: MeteredCall): Record<string, string> => ({
   'x-iron-cage-call-id': open.call.id,
   ...(open.waitedMs === 0 ? {} : { 'x-iron-cage-waited-ms': String(open.waitedMs) }),
-  ...(open.call.insteadOf === undefined
+  ...(open.call.fallbackFrom === undefined
     ? {}
     : { 'x-iron-cage-tier': '2', 'x-iron-cage-model': encodeURI(`${open.call.provider.name}/${open.call.model}`) }),
   ...(open.clampedTo === null ? {} : { 'x-iron-cage-clamped-max-tokens': String(open.clampedTo) }),
   ...(open.clampedToolUses === null ? {} : { 'x-iron-cage-clamped-tool-uses': String(open.clampedToolUses) }),
 })
 
-const costHeaders = (open: OpenCall, redactor: CallRedactor): Record<string, string> => ({
+const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, string> => ({
   'x-iron-cage-cost-usd': open.cost,
   'x-iron-cage-remaining-usd': open.remaining,
   'x-iron-cage-redactions': String(redactor.count),

@@ -25,7 +25,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { ProviderKeys } from '../vault/provider-keys.ts'
 import type { Caller } from './call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
-import { untilRunning } from './until-running.ts'
+import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 export interface ServiceParts {
   /** config.services */
@@ -68,7 +68,7 @@ export interface ServiceReply {
  * neither the service nor a fallback answers, and the signal's reason when the agent left.
  */
 export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Promise<ServiceReply> {
-  await untilRunning(parts.state, call.caller, call.signal)
+  await waitUntilRunnable(parts.state, call.caller, call.signal)
   const open = openCall(parts, call)
   const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
   const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone
@@ -104,7 +104,7 @@ function openCall({ services, state, clock }: ServiceParts, call: ServiceCall): 
   return {
     id: newCallId(),
     service,
-    // Whoever makes calls is among the agents (`untilRunning`).
+    // Whoever makes calls is among the agents (`waitUntilRunnable`).
     request: { ...call, owner: cacheOwner(state.read().agents[call.caller.agentId]!) },
     url: joinUrl(service.base_url, path),
     cost: fromUsd(service.cost_per_call_usd),
@@ -113,13 +113,13 @@ function openCall({ services, state, clock }: ServiceParts, call: ServiceCall): 
 }
 
 /** What became of the attempts. Without a hold nothing was sent. */
-type Live = { hold: Hold | undefined } & (
+type AttemptOutcome = { hold: Hold | undefined } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
 
 /** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
-async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<Live> {
+async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
   const { dispatcher, clock } = parts
   let hold: Hold | undefined
@@ -183,7 +183,11 @@ const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenService
 })
 
 /** Ends the hold. Undefined when nothing was held. */
-function settle(ledger: Ledger, { hold, answer, failure }: Live, { cost }: OpenServiceCall): Settled | undefined {
+function settle(
+  ledger: Ledger,
+  { hold, answer, failure }: AttemptOutcome,
+  { cost }: OpenServiceCall,
+): Settled | undefined {
   if (!hold) return undefined
   const isDue = answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
   const end = { status: answer?.status ?? statusOf(failure), code: answer ? null : codeOf(failure) }
@@ -191,7 +195,7 @@ function settle(ledger: Ledger, { hold, answer, failure }: Live, { cost }: OpenS
 }
 
 /** True when the service failed, and not the agent. */
-const isOutage = ({ failure }: Live): boolean =>
+const isOutage = ({ failure }: AttemptOutcome): boolean =>
   failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
 
 const refusalOf = (failure: unknown): LiveAnswer | undefined =>
@@ -201,7 +205,7 @@ function recordCalled(
   { state, cache, clock }: ServiceParts,
   call: ServiceCall,
   open: OpenServiceCall,
-  live: Live,
+  live: AttemptOutcome,
   fallback: FallbackAnswer | undefined,
   settled: Settled | undefined,
 ): void {
@@ -237,7 +241,7 @@ function recordCalled(
 /** "linkedin_api answered 200 · $0.10", "linkedin_api not called, circuit open · cached data · $0.10 saved". */
 function sentence(
   { service, status, tier, blocked, cost_usd, saved_usd }: EventData['service.called'],
-  live: Live,
+  live: AttemptOutcome,
 ): string {
   const what = live.answer
     ? `answered ${status}`
@@ -265,7 +269,7 @@ function keep(
 function recordFallback(
   { state }: ServiceParts,
   { caller, service }: ServiceCall,
-  { failure }: Live,
+  { failure }: AttemptOutcome,
   { tier }: FallbackAnswer,
 ): void {
   const why = reasonOf(failure)

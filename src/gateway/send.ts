@@ -9,7 +9,7 @@ import type { Place, RateLimits } from '../breaker/rate-limits.ts'
 import { parseRetryAfter, retry } from '../breaker/retry.ts'
 import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
-import type { OpenCall } from './open-call.ts'
+import type { MeteredCall } from './metered-call.ts'
 import type { Provider } from './provider.ts'
 import { chooseKey, type KeyParts, sendWithKey } from './provider-key.ts'
 import { readAll } from './reply.ts'
@@ -62,7 +62,7 @@ const SHORT_WAIT_MS = 2_000
  * Sends the call, again where that is harmless. `hasNext`: another model can be asked instead. Throws ProviderRefusal,
  * CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
  */
-export function send(parts: SendParts, open: OpenCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
+export function send(parts: SendParts, open: MeteredCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
   const { provider, model, caller } = open.call
   const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
   const name = `${provider.name}/${model} ${chooseKey(parts, open.call).value}`
@@ -78,7 +78,12 @@ export function send(parts: SendParts, open: OpenCall, signal: AbortSignal, hasN
 }
 
 /** One attempt, and another whenever the provider has said when to come again, for as long as a call may wait. */
-async function attemptInTurn(parts: SendParts, open: OpenCall, place: Place, signal: AbortSignal): Promise<SentCall> {
+async function attemptInTurn(
+  parts: SendParts,
+  open: MeteredCall,
+  place: Place,
+  signal: AbortSignal,
+): Promise<SentCall> {
   for (let refusal: unknown; ; ) {
     try {
       await place.wait(signal)
@@ -97,7 +102,7 @@ async function attemptInTurn(parts: SendParts, open: OpenCall, place: Place, sig
   }
 }
 
-async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): Promise<SentCall> {
+async function attempt(parts: SendParts, open: MeteredCall, signal: AbortSignal): Promise<SentCall> {
   const { circuits, upstream } = parts
   const { provider, path, headers } = open.call
   const permit = enterCircuits(circuits, provider, parts.clean(open.call.model))
@@ -124,7 +129,7 @@ async function attempt(parts: SendParts, open: OpenCall, signal: AbortSignal): P
 
 /** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */
 function redirected({ status, body }: Answer, { name }: Provider): CageError {
-  body.drop()
+  body.cancel()
   return new CageError(
     'provider_reply_invalid',
     `${name} answered with a redirect (${status}), which is not followed`,

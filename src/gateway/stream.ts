@@ -12,7 +12,7 @@ import { type Answer, asUpstreamError } from './upstream.ts'
 /** A single frame larger than this is no frame. */
 const FRAME_AT_MOST_CHARACTERS = 4 * 1024 * 1024
 /** What may still come after the last frame is the end of the response, in ms. */
-const GIVE_BACK_MS = 1_000
+const DRAIN_TIMEOUT_MS = 1_000
 /** No answer of a model is longer. */
 const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
 
@@ -21,7 +21,7 @@ const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
  * Resolves when the dialect's last frame was passed on; throws ClientGone, PiiBlockedError, or CageError `provider_*`
  * when the stream broke before it.
  */
-export async function relayStream(
+export async function relayFrames(
   answer: Answer,
   provider: string,
   reader: StreamReader,
@@ -39,8 +39,8 @@ export async function relayStream(
     }
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
-    if (reader.isFinished) void answer.body.giveBack(GIVE_BACK_MS)
-    else answer.body.drop()
+    if (reader.isFinished) void answer.body.drain(DRAIN_TIMEOUT_MS)
+    else answer.body.cancel()
   }
 }
 

@@ -7,7 +7,7 @@ import { isoTime } from '../clock.ts'
 import type { CallTable } from '../db/calls.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { type CallId, newCallId } from '../ids.ts'
-import type { Clean } from '../state/clean.ts'
+import type { Scrub } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 
@@ -38,10 +38,10 @@ interface OpenRow {
 export class UnchargedCalls {
   readonly #state: StateManager
   readonly #calls: CallTable
-  readonly #clean: Clean
+  readonly #clean: Scrub
   readonly #open = new Map<string, OpenRow>()
 
-  constructor({ state, calls, clean }: { state: StateManager; calls: CallTable; clean: Clean }) {
+  constructor({ state, calls, clean }: { state: StateManager; calls: CallTable; clean: Scrub }) {
     this.#state = state
     this.#calls = calls
     this.#clean = clean

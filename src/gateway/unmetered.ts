@@ -3,12 +3,12 @@ import { LARGE_BYTES, parseAnyBody, writeLargeJson } from '../dialects/large-jso
 import { CageError } from '../errors.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
-import { type Asking, type KeyParts, sendWithKey } from './provider-key.ts'
+import { type KeyParts, type KeyRequest, sendWithKey } from './provider-key.ts'
 import { type Outgoing, redactOutgoing } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import type { UnchargedCalls } from './uncharged.ts'
-import { untilRunning } from './until-running.ts'
 import type { Answer, Attempt, Upstream } from './upstream.ts'
+import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 export interface UnmeteredParts extends RedactionParts, KeyParts {
   upstream: Upstream
@@ -18,12 +18,12 @@ export interface UnmeteredParts extends RedactionParts, KeyParts {
 /** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */
 export async function proxyUnmetered(
   parts: UnmeteredParts,
-  asking: Asking,
+  asking: KeyRequest,
   { method, path, headers, bytes }: Omit<Outgoing, 'body'> & { method: string; bytes: Buffer },
   client: Client,
 ): Promise<void> {
   const { provider, caller } = asking
-  await untilRunning(parts.state, caller, client.signal)
+  await waitUntilRunnable(parts.state, caller, client.signal)
   // A response is cancelled and deleted without a word.
   const body = bytes.length > 0 ? await parseAnyBody(bytes) : undefined
   const call = { id: null, caller }
@@ -54,7 +54,7 @@ export async function proxyUnmetered(
 
 /** Nobody would redact it across its pieces. */
 function streamedAgain({ body }: Answer): CageError {
-  body.drop()
+  body.cancel()
   return new CageError('bad_request', 'what the provider has stored is not streamed again', {
     hint: 'ask for it without "stream"',
   })

@@ -68,7 +68,7 @@ export class Upstream {
   async send({ provider, agentId, method, path, headers, body, signal }: Attempt): Promise<Answer> {
     const { baseUrl, settings } = provider
     const { pool, places } = this.#connectionsTo(provider)
-    const giveBack = await places.take(agentId, signal)
+    const release = await places.take(agentId, signal)
     const options = {
       path: baseUrl.pathname.replace(/\/$/, '') + path,
       method,
@@ -95,12 +95,12 @@ export class Upstream {
         },
         onResponseData: (_controller, chunk) => answerBody?.push(chunk),
         onResponseEnd() {
-          giveBack()
+          release()
           signal.removeEventListener('abort', leave)
           answerBody?.end()
         },
         onResponseError(_controller, error) {
-          giveBack()
+          release()
           signal.removeEventListener('abort', leave)
           reject(asUpstreamError(error, provider.name))
           answerBody?.end(error)

@@ -61,7 +61,8 @@ export function actionFor(policy: Policy, type: PiiType, value: string): SafetyM
 /** Whether a value is left alone. A secret never is: one in a configuration would be another one in clear. */
 export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, value: string): boolean {
   if (type === 'secret' || (allowDomains.length === 0 && allowValues.length === 0)) return false
-  if (type !== 'email') return allowValues.some((allowed) => inShort(allowed) === inShort(value))
+  if (type !== 'email')
+    return allowValues.some((allowed) => normalizeForCompare(allowed) === normalizeForCompare(value))
   const domain = emailDomain(value)
   return (
     allowValues.some((allowed) => allowed.toLowerCase() === emailAddress(value)) ||
@@ -70,7 +71,7 @@ export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, 
 }
 
 /** Letters and digits: "+1 (415) 733-2671" and "14157332671" are the same. */
-const inShort = (value: string): string =>
+const normalizeForCompare = (value: string): string =>
   value
     .normalize('NFKC')
     .replace(/[^\p{L}\p{N}]/gu, '')

@@ -23,7 +23,7 @@ export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): Pi
  * For names that people choose: they are keys, stored and shown everywhere, so they cannot be changed silently.
  * Throws CageError `bad_request`.
  */
-export function requireImpersonal(name: string, redactor: Redactor): void {
+export function assertNoPii(name: string, redactor: Redactor): void {
   const types = redactor.redact(name).findings.map(({ type }) => type)
   if (types.length === 0) return
   throw new CageError('bad_request', `the name holds personal data (${types.join(', ')})`, {

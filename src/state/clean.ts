@@ -5,14 +5,14 @@ import { holdsOwnToken } from '../tokens.ts'
 const NEVER_PERSONAL = /(?:^id|_id|_hash|_usd|_at)$/
 
 /** Replaces personal data in a text. */
-export type Clean = (text: string) => string
+export type Scrub = (text: string) => string
 
 /** Every text in a value, also names of fields and numbers, less what is ours by its name. */
-export function cleanTexts<T>(value: T, clean: Clean): T {
-  return cleaned(value, withheldOnFault(clean)) as T
+export function scrubTexts<T>(value: T, clean: Scrub): T {
+  return cleaned(value, failClosed(clean)) as T
 }
 
-function cleaned(value: unknown, clean: Clean): unknown {
+function cleaned(value: unknown, clean: Scrub): unknown {
   if (typeof value === 'string') return PLAIN_WORD.test(value) ? value : clean(value)
   if (typeof value === 'number') return Math.abs(value) < SHORTEST_NUMBER ? value : numberOrText(value, clean)
   if (Array.isArray(value)) return value.map((item) => cleaned(item, clean))
@@ -34,14 +34,14 @@ const SHORTEST_NUMBER = 1_000_000
 /** A SHA-256 in hex. */
 const LONGEST_ID = 64
 
-function numberOrText(value: number, clean: Clean): number | string {
+function numberOrText(value: number, clean: Scrub): number | string {
   const text = String(value)
   const safe = clean(text)
   return safe === text ? value : safe
 }
 
 /** What cannot be looked at is not shown. */
-export function withheldOnFault(clean: Clean): Clean {
+export function failClosed(clean: Scrub): Scrub {
   return (text) => {
     try {
       return clean(text)

@@ -4,7 +4,7 @@
  * The rules are:
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
  *   `applyEvent`, then tells the listeners; all in the order of `seq`, also when a listener records.
- * - What waits is written in one transaction: a commit costs more than the rows in it. `recordSoon` lets an event wait
+ * - What waits is written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an event wait
  *   for those of the same turn of the event loop. One that cannot be written does not take its neighbours with it.
  * - An event tells what has happened already, so it may not get lost: while the disk refuses, events wait in order and
  *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
@@ -17,7 +17,7 @@ import { type MetaTable, metaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
 import { applyEvent } from './apply-event.ts'
-import { type Clean, cleanTexts } from './clean.ts'
+import { type Scrub, scrubTexts } from './clean.ts'
 import { PastAgents } from './past-agents.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from './snapshot.ts'
 
@@ -52,7 +52,7 @@ export interface StateOptions {
   /** Told of faults of the disk and of listeners. */
   onFault: (error: unknown, what: string) => void
   /** Takes personal data out of every event before it is anywhere. (Default: nothing is taken out.) */
-  clean?: Clean
+  clean?: Scrub
 }
 
 export class StateManager {
@@ -124,7 +124,7 @@ export class StateManager {
    * The same at the end of this turn of the event loop, in one transaction with all else that happened in it. Resolves
    * when that was tried: as with `record`, a fault of the disk is nothing to whoever records.
    */
-  recordSoon(event: NewEvent, alongside?: () => void): Promise<void> {
+  recordBatched(event: NewEvent, alongside?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#enqueue(event, alongside, reject)
       if (this.#turn.push(resolve) === 1) this.#writeTogether()
@@ -141,7 +141,7 @@ export class StateManager {
    * Calls `write` with each event in the transaction that stores it, to write rows of its own: when it throws, nothing
    * is stored. Returns the way out.
    */
-  writeAlongside(write: Listener): () => void {
+  onPersist(write: Listener): () => void {
     this.#writers.add(write)
     return () => this.#writers.delete(write)
   }
@@ -177,14 +177,14 @@ export class StateManager {
       return
     }
     const { clean } = this.#options
-    const safe = clean ? { ...event, ...cleanTexts({ message: event.message, data: event.data }, clean) } : event
+    const safe = clean ? { ...event, ...scrubTexts({ message: event.message, data: event.data }, clean) } : event
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })
   }
 
   /** At the end of this turn, in one transaction with what other parts write in it. */
   #writeTogether(): void {
     let written: RuntimeEvent[] = []
-    this.#options.database.together(
+    this.#options.database.groupCommit(
       () => {
         written = this.#retry ? [] : this.#insertFirst(this.#pending.length)
       },

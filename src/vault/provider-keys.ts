@@ -69,19 +69,19 @@ export class ProviderKeys {
   }
 
   /** True when the key is in the vault and cannot be had. */
-  isLockedUp(name: string, environment: string): boolean {
+  isSealed(name: string, environment: string): boolean {
     const { vault } = this.#options
     return vault.isLocked && vault.find(name, environment) !== undefined
   }
 
   /** What a key has been replaced by; the key itself when it was not. */
-  presentOf(key: string): string {
+  currentKeyFor(key: string): string {
     return this.#options.vault.currentOf(key)?.value ?? key
   }
 
   /** What to try in place of a key that the provider refused: the present one, or the one before one on trial. */
-  insteadOf(key: string): string | undefined {
-    const present = this.presentOf(key)
+  alternateKeyFor(key: string): string | undefined {
+    const present = this.currentKeyFor(key)
     if (present !== key) return present
     const trial = this.#trials.get(key)
     return trial && this.#options.clock.monotonic() < trial.until ? trial.former : undefined

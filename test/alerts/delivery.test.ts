@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
-import { PATIENCE } from '../../src/alerts/outbox.ts'
+import { RETRY_POLICY } from '../../src/alerts/outbox.ts'
 import {
   budgetWarned,
   circuitOpened,
@@ -144,9 +144,9 @@ test('a receiver that answers 500 for ever ends in a dead letter, which can be s
 })
 
 test('eight attempts are spread over more than half an hour', () => {
-  const waits = Array.from({ length: PATIENCE.attempts - 1 }, (_, index) => PATIENCE.backoffMs * 3 ** index)
+  const waits = Array.from({ length: RETRY_POLICY.attempts - 1 }, (_, index) => RETRY_POLICY.backoffMs * 3 ** index)
   const minutes = waits.reduce((sum, wait) => sum + wait, 0) / 60_000
-  expect(PATIENCE.attempts).toBe(8)
+  expect(RETRY_POLICY.attempts).toBe(8)
   expect(minutes).toBeGreaterThan(30)
   expect(minutes).toBeLessThan(40)
 })
@@ -156,7 +156,7 @@ test('a hanging SMTP server holds up neither records nor webhooks', async () => 
   await using receiver = await openReceiver()
   await using world = openWorld(
     { ...email(`smtp://${hanging.host}`), webhooks: [{ url: receiver.url }] },
-    { patience: { ...QUICK, attemptMs: 600_000, closeMs: 10 } },
+    { retryPolicy: { ...QUICK, attemptMs: 600_000, closeMs: 10 } },
   )
   for (let i = 0; i < 2; i++) world.record(budgetWarned)
   await world.seen('alert.delivered', 2)
@@ -169,7 +169,7 @@ test('a hanging SMTP server holds up neither records nor webhooks', async () => 
 test('a hanging SMTP server runs into the deadline of each attempt', async () => {
   await using hanging = await openHanging()
   await using world = openWorld(email(`smtp://${hanging.host}`), {
-    patience: { ...QUICK, attempts: 1, attemptMs: 1_000 },
+    retryPolicy: { ...QUICK, attempts: 1, attemptMs: 1_000 },
   })
   world.record(budgetWarned)
   const { data } = await world.seen('alert.failed')
@@ -181,7 +181,7 @@ test('a webhook that hangs is given up, and its connection is closed', async () 
   await using hanging = await openHanging()
   await using world = openWorld(
     { webhooks: [{ url: `http://${hanging.host}/` }] },
-    { patience: { ...QUICK, attempts: 2, attemptMs: 1_000 } },
+    { retryPolicy: { ...QUICK, attempts: 2, attemptMs: 1_000 } },
   )
   world.record(piiFound())
   expect((await world.seen('alert.failed')).data.error).toBe('no answer within 1.0s')
@@ -190,13 +190,13 @@ test('a webhook that hangs is given up, and its connection is closed', async () 
 })
 
 test('a mail server that is not there, or refuses, is told without its words', async () => {
-  const patience = { ...QUICK, attempts: 1 }
-  await using nobody = openWorld(email('smtp://127.0.0.1:1'), { patience })
+  const retryPolicy = { ...QUICK, attempts: 1 }
+  await using nobody = openWorld(email('smtp://127.0.0.1:1'), { retryPolicy })
   nobody.record(budgetWarned)
   expect((await nobody.seen('alert.failed')).data.error).toBe('the SMTP server cannot be used (ESOCKET)')
 
   await using mailbox = await openMailbox({ refuse: 'no such user ops@company.com' })
-  await using refused = openWorld(email(mailbox.url), { patience })
+  await using refused = openWorld(email(mailbox.url), { retryPolicy })
   refused.record(budgetWarned)
   expect((await refused.seen('alert.failed')).data.error).toBe('the SMTP server answered 550')
 })
@@ -205,15 +205,15 @@ test('what an ended server could not deliver, the next one delivers', async () =
   using file = databaseFile()
   await using receiver = await openReceiver([503])
   const webhooks = [{ url: receiver.url }]
-  const patience = { ...QUICK, backoffMs: 3_600_000 }
+  const retryPolicy = { ...QUICK, backoffMs: 3_600_000 }
   {
-    await using world = openWorld({ webhooks }, { path: file.path, patience })
+    await using world = openWorld({ webhooks }, { path: file.path, retryPolicy })
     world.record(piiFound())
     world.record(circuitOpened)
     await receiver.got(2)
   }
   receiver.answerWith(200)
-  await using world = openWorld({ webhooks }, { path: file.path, patience })
+  await using world = openWorld({ webhooks }, { path: file.path, retryPolicy })
   await world.seen('alert.delivered', 2)
   expect(receiver.requests).toHaveLength(4)
   expect(receiver.requests.slice(2).map(({ body }) => JSON.parse(body).kind)).toEqual(['pii_found', 'circuit_opened'])
@@ -225,10 +225,10 @@ test('what was delivered is not delivered again after a restart, and a channel t
   await using receiver = await openReceiver()
   await using hanging = await openHanging()
   {
-    const patience = { ...QUICK, closeMs: 10 }
+    const retryPolicy = { ...QUICK, closeMs: 10 }
     await using world = openWorld(
       { ...email(`smtp://${hanging.host}`), webhooks: [{ url: receiver.url }] },
-      { path: file.path, patience },
+      { path: file.path, retryPolicy },
     )
     world.record(budgetWarned)
     await world.seen('alert.delivered')
@@ -246,13 +246,13 @@ test('what was delivered is not delivered again after a restart, and a channel t
 
 test('closing lets a running delivery end, and ends a hanging one in time', async () => {
   await using mailbox = await openMailbox()
-  const world = openWorld(email(mailbox.url), { patience: { ...QUICK, closeMs: 600_000 } })
+  const world = openWorld(email(mailbox.url), { retryPolicy: { ...QUICK, closeMs: 600_000 } })
   world.record(budgetWarned)
   await world.alerts.close()
   expect(mailbox.messages).toHaveLength(1)
 
   await using hanging = await openHanging()
-  const stuck = openWorld(email(`smtp://${hanging.host}`), { patience: { ...PATIENCE, attempts: 1 } })
+  const stuck = openWorld(email(`smtp://${hanging.host}`), { retryPolicy: { ...RETRY_POLICY, attempts: 1 } })
   stuck.record(budgetWarned)
   await stuck.alerts.close()
   expect(count(stuck, 'alert.failed')).toBe(0)
@@ -276,7 +276,7 @@ test('a line break in a title starts no header', async () => {
 test('redirects are not followed', async () => {
   await using target = await openReceiver()
   await using receiver = await openReceiver([302], { location: target.url })
-  await using world = openWorld({ webhooks: [{ url: receiver.url }] }, { patience: { ...QUICK, attempts: 1 } })
+  await using world = openWorld({ webhooks: [{ url: receiver.url }] }, { retryPolicy: { ...QUICK, attempts: 1 } })
   world.record(piiFound())
   expect((await world.seen('alert.failed')).data.error).toBe('it answered 302')
   expect(target.requests).toHaveLength(0)

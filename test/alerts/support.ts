@@ -3,7 +3,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import { Alerts } from '../../src/alerts/alerts.ts'
-import type { Patience } from '../../src/alerts/outbox.ts'
+import type { RetryPolicy } from '../../src/alerts/outbox.ts'
 import { systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { type Database, openDatabase } from '../../src/db/database.ts'
@@ -13,7 +13,7 @@ import { StateManager } from '../../src/state/state-manager.ts'
 type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
 
 /** Quick retries: what takes 37 minutes outside ends within a second here. An attempt that goes well takes its time. */
-export const QUICK: Patience = { attempts: 4, attemptMs: 600_000, backoffMs: 5, closeMs: 2_000 }
+export const QUICK: RetryPolicy = { attempts: 4, attemptMs: 600_000, backoffMs: 5, closeMs: 2_000 }
 
 export interface World extends AsyncDisposable {
   state: StateManager
@@ -29,7 +29,7 @@ export interface World extends AsyncDisposable {
 
 export function openWorld(
   input: AlertsInput = {},
-  { patience = QUICK, path = ':memory:' }: { patience?: Patience; path?: string } = {},
+  { retryPolicy = QUICK, path = ':memory:' }: { retryPolicy?: RetryPolicy; path?: string } = {},
 ): World {
   const faults: unknown[] = []
   const onFault = (error: unknown) => void faults.push(error)
@@ -42,7 +42,7 @@ export function openWorld(
     events.push(event)
     for (const look of waiting) look()
   })
-  const alerts = new Alerts({ database, state, clock: systemClock, config, onFault, patience })
+  const alerts = new Alerts({ database, state, clock: systemClock, config, onFault, retryPolicy })
   return {
     state,
     alerts,

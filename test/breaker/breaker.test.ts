@@ -7,7 +7,7 @@ import {
   close,
   closedCircuit,
   conclude,
-  holdOpen,
+  forceOpen,
   type Result,
   type Ticket,
 } from '../../src/breaker/breaker.ts'
@@ -47,7 +47,9 @@ const ignore: Result = { is: 'ignored' }
 test('consecutive failures open it, and it refuses until the cooldown is over', () => {
   const bench = new Bench()
   bench.trip()
-  expect(bench.changes).toEqual([{ to: 'open', failures: 3, cooldownMs: 1_000, reason: 'answered 500', again: false }])
+  expect(bench.changes).toEqual([
+    { to: 'open', failures: 3, cooldownMs: 1_000, reason: 'answered 500', reopened: false },
+  ])
   bench.now += 999
   expect(admit(bench.circuit, settings, bench.now)).toMatchObject({ waitMs: 1 })
   bench.now += 1
@@ -68,7 +70,7 @@ test('a good probe closes it, a bad one opens it again for a whole cooldown', ()
   bench.trip()
   bench.now += 1_000
   bench.end(bench.enter(), fail())
-  expect(bench.changes.at(-1)).toMatchObject({ to: 'open', failures: 4, again: true })
+  expect(bench.changes.at(-1)).toMatchObject({ to: 'open', failures: 4, reopened: true })
   bench.now += 999
   expect(bench.enter()).toBeUndefined()
   bench.now += 1
@@ -99,7 +101,7 @@ test('a probe that hangs counts as failed at its deadline, and its late answer c
   const hung = bench.enter()
   bench.now += 200
   expect(bench.enter()).toBeUndefined()
-  expect(bench.changes.at(-1)).toMatchObject({ to: 'open', reason: 'the probe gave no answer in time', again: true })
+  expect(bench.changes.at(-1)).toMatchObject({ to: 'open', reason: 'the probe gave no answer in time', reopened: true })
   bench.end(hung, succeed)
   expect(bench.circuit.state).toBe('open')
   bench.now += 1_000
@@ -167,7 +169,7 @@ describe('where a rate decides', () => {
 test('what a person has opened stays open whatever passes, and counts no results, until it is closed', () => {
   const bench = new Bench()
   const early = bench.enter()
-  bench.circuit = holdOpen(bench.circuit, bench.now)
+  bench.circuit = forceOpen(bench.circuit, bench.now)
   bench.now += 86_400_000 * 365
   expect(admit(bench.circuit, settings, bench.now)).toMatchObject({ waitMs: 1_000, changes: [] })
   bench.end(early, succeed)

@@ -11,7 +11,7 @@ import {
   close,
   closedCircuit,
   conclude,
-  holdOpen,
+  forceOpen,
   type Result,
 } from '../../src/breaker/breaker.ts'
 
@@ -60,7 +60,7 @@ function* steps({ world, path }: Walk, settings: BreakerSettings): Generator<Wal
   }
   yield go(pass(world), 'a tick')
   yield go(relative({ circuit: close(circuit).circuit, callers }, circuit.epoch), 'reset')
-  yield go(relative({ circuit: holdOpen(circuit, NOW), callers }, circuit.epoch), 'held open')
+  yield go(relative({ circuit: forceOpen(circuit, NOW), callers }, circuit.epoch), 'held open')
   if (callers.includes('idle')) {
     const admission = admit(circuit, settings, NOW)
     const isIn = admission.ticket !== undefined

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Received } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
-import { plays, type Turn } from './provider.ts'
+import { type GroupCommit, plays } from './provider.ts'
 
 /** What holds no personal data arrives as it was sent: same events, same order, same fields, in both directions. */
 
-const TURN: Turn = {
+const TURN: GroupCommit = {
   thinking: ['Two towns, ', 'two ', 'calls.'],
   text: ['One ', 'moment ', 'please.'],
   calls: [

@@ -70,23 +70,23 @@ test('makes the connection wait for a slow reader, and go on when it has read', 
 
 test('that nobody wants any more closes its connection, once it has ended never', async () => {
   const unwanted = open()
-  unwanted.body.drop()
+  unwanted.body.cancel()
   expect(unwanted.told).toEqual(['abort: nobody reads the rest'])
   const ended = open()
   ended.body.end()
-  ended.body.drop()
+  ended.body.cancel()
   expect(ended.told).toEqual([])
 })
 
 test('that was given back goes by to its end, or is closed when it has none', async () => {
   const ending = open()
-  const gone = ending.body.giveBack(60_000)
+  const gone = ending.body.drain(60_000)
   for (let pieces = 0; pieces < 200; pieces++) ending.body.push(KIB)
   ending.body.end()
   await gone
   expect(ending.told.filter((word) => word.startsWith('abort'))).toEqual([])
 
   const endless = open()
-  void endless.body.giveBack(1)
+  void endless.body.drain(1)
   await expect.poll(() => endless.told).toContain('abort: nobody reads the rest')
 })

@@ -9,7 +9,7 @@ import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import type { Client } from '../../src/gateway/client.ts'
-import { relayStream } from '../../src/gateway/stream.ts'
+import { relayFrames } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { policyOf } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
@@ -82,7 +82,7 @@ describe('a stream cut anywhere', () => {
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const body = bodyOf(pieces)
-    await relayStream({ status: 200, headers: {}, body }, dialect, reader, redactor, client, async () => undefined)
+    await relayFrames({ status: 200, headers: {}, body }, dialect, reader, redactor, client, async () => undefined)
     return out
   }
 
@@ -161,7 +161,7 @@ describe('a stream cut anywhere', () => {
       const redactor = new CallRedactor(parts, call)
       const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
       const body = bodyOf([bytes.subarray(0, length)])
-      await relayStream(
+      await relayFrames(
         { status: 200, headers: {}, body },
         dialect,
         reader,

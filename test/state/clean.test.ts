@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
-import { cleanTexts } from '../../src/state/clean.ts'
+import { scrubTexts } from '../../src/state/clean.ts'
 
 const redactor = new Redactor(DEFAULT_POLICY)
-const clean = <T>(value: T): T => cleanTexts(value, (text) => redactor.redact(text).text)
+const clean = <T>(value: T): T => scrubTexts(value, (text) => redactor.redact(text).text)
 const EMAIL = 'jane@northwind-traders.com'
 
 describe('the net below events and audit rows', () => {
@@ -43,6 +43,6 @@ describe('the net below events and audit rows', () => {
     const broken = () => {
       throw new Error('no')
     }
-    expect(cleanTexts({ text: 'long enough' }, broken)).toEqual({ text: '[withheld: it could not be redacted]' })
+    expect(scrubTexts({ text: 'long enough' }, broken)).toEqual({ text: '[withheld: it could not be redacted]' })
   })
 })

@@ -140,7 +140,7 @@ describe('events of one turn of the event loop', () => {
     state.record(started)
     const seen: unknown[] = []
     state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length, memory: state.read().seq }))
-    const recorded = [state.recordSoon(progressed(1)), state.recordSoon(progressed(2))]
+    const recorded = [state.recordBatched(progressed(1)), state.recordBatched(progressed(2))]
     expect(seen).toEqual([])
     await Promise.all(recorded)
     expect(seen).toEqual([
@@ -152,7 +152,7 @@ describe('events of one turn of the event loop', () => {
   test('are written before one that is recorded at once', async () => {
     const { state, rows } = openState()
     state.record(started)
-    const recorded = state.recordSoon(progressed(1))
+    const recorded = state.recordBatched(progressed(1))
     state.record(printed('at once'))
     expect(rows().map(({ type }) => type)).toEqual(['agent.started', 'progress.updated', 'agent.output'])
     await recorded
@@ -163,11 +163,11 @@ describe('events of one turn of the event loop', () => {
     const { state, rows } = openState()
     state.record(started)
     const recorded = await Promise.allSettled([
-      state.recordSoon(progressed(1)),
-      state.recordSoon(progressed(2), () => {
+      state.recordBatched(progressed(1)),
+      state.recordBatched(progressed(2), () => {
         throw new Error('our own mistake')
       }),
-      state.recordSoon(progressed(3)),
+      state.recordBatched(progressed(3)),
     ])
     expect(recorded.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect(rows().map(({ seq }) => seq)).toEqual([1, 2, 3])
@@ -179,9 +179,9 @@ describe('events of one turn of the event loop', () => {
     state.record(started)
     const seen: unknown[] = []
     state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length }))
-    const recorded = state.recordSoon(progressed(1))
+    const recorded = state.recordBatched(progressed(1))
     const full = Object.assign(new Error('the disk is full'), { code: 'SQLITE_FULL' })
-    database.together(
+    database.groupCommit(
       () => {
         throw full
       },
@@ -194,7 +194,7 @@ describe('events of one turn of the event loop', () => {
 
   test('are stored when the state is closed before the turn ends', async () => {
     const { state, rows } = openState()
-    const recorded = state.recordSoon(started)
+    const recorded = state.recordBatched(started)
     state.close()
     expect(rows()).toHaveLength(1)
     await recorded

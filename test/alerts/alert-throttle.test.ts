@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { type Digest, Storm } from '../../src/alerts/storm.ts'
+import { AlertThrottle, type Digest } from '../../src/alerts/alert-throttle.ts'
 import type { EventOf } from '../../src/events.ts'
 import { openWorld, piiFound, type World } from './support.ts'
 
@@ -50,12 +50,12 @@ test('a digest that is being gathered is raised when the server closes', async (
 test('a finding that comes after the minute but before its digest is in the digest', () => {
   let now = 0
   const digests: Digest[] = []
-  const storm = new Storm({ now: () => now, monotonic: () => now }, (digest) => digests.push(digest))
+  const throttle = new AlertThrottle({ now: () => now, monotonic: () => now }, (digest) => digests.push(digest))
   const finding = { ...piiFound(), seq: 1, at: '' } as EventOf<'pii.found'>
-  for (let i = 0; i < 11; i++) storm.takes(finding)
+  for (let i = 0; i < 11; i++) throttle.takes(finding)
   now = 60_001
-  expect(storm.takes(finding)).toBe(true)
+  expect(throttle.takes(finding)).toBe(true)
   vi.advanceTimersByTime(60_000)
   expect(digests.map(({ counts }) => [...counts])).toEqual([[['email', 2]]])
-  expect(storm.takes(finding)).toBe(false)
+  expect(throttle.takes(finding)).toBe(false)
 })

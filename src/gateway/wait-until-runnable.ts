@@ -11,7 +11,7 @@ const ON_ITS_WAY_MS = 1_000
  * was paused, so that a pause costs a supervised agent no call. Throws CageError `agent_paused` or `agent_not_running`,
  * and the signal's reason when the client left.
  */
-export async function untilRunning(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {
+export async function waitUntilRunnable(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {
   if (wasOnItsWay(state, caller)) await untilUnpaused(state, caller, signal)
   const { agentId } = caller
   const facts = { agent_id: agentId }

@@ -23,7 +23,7 @@ interface Window {
   timer?: NodeJS.Timeout
 }
 
-export class Storm {
+export class AlertThrottle {
   readonly #clock: Clock
   readonly #raise: (digest: Digest) => void
   readonly #windows = new Map<string | null, Window>()

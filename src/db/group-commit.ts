@@ -6,7 +6,7 @@ interface Share {
   ended: (error?: unknown) => void
 }
 
-export class Turn {
+export class GroupCommit {
   readonly #transaction: (work: () => void) => void
   #shares: Share[] = []
 

@@ -44,7 +44,7 @@ interface Failure {
   falls_back?: true
 }
 
-export class OpenCall {
+export class MeteredCall {
   readonly call: LlmCall
   /** The body to send, with usage asked for and output limited. */
   readonly body: string | Buffer
@@ -64,9 +64,9 @@ export class OpenCall {
   #isRecorded = false
 
   /** Throws what `holdCall` throws; nothing is held then and nothing was sent. */
-  static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<OpenCall> {
+  static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<MeteredCall> {
     const startedAt = parts.clock.monotonic()
-    const open = new OpenCall(parts, call, await holdCall(parts, call, signal), startedAt)
+    const open = new MeteredCall(parts, call, await holdCall(parts, call, signal), startedAt)
     if (open.clampedTo !== null) open.#recordClamp(open.clampedTo)
     return open
   }
@@ -212,7 +212,7 @@ export class OpenCall {
     const cost = toUsd(settled.cost)
     const remark = isOverrun ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
     this.#isRecorded = true
-    const recorded = this.#parts.state.recordSoon(
+    const recorded = this.#parts.state.recordBatched(
       {
         type: 'call.completed',
         level: isOverrun ? 'WARN' : 'INFO',
@@ -239,11 +239,11 @@ export class OpenCall {
       },
       settled.write,
     )
-    if (call.insteadOf) this.#recordFallback(call.insteadOf)
+    if (call.fallbackFrom) this.#recordFallback(call.fallbackFrom)
     await recorded
   }
 
-  #recordFallback({ provider, model, why }: NonNullable<LlmCall['insteadOf']>): void {
+  #recordFallback({ provider, model, why }: NonNullable<LlmCall['fallbackFrom']>): void {
     const { call } = this
     this.#parts.state.record({
       type: 'fallback.used',

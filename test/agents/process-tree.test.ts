@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, it, onTestFinished } from 'vitest'
-import { Family } from '../../src/agents/family.ts'
+import { ProcessTree } from '../../src/agents/process-tree.ts'
 import { systemClock } from '../../src/clock.ts'
 import { processStarted, readProcessTable } from '../../src/process-table.ts'
 
@@ -33,18 +33,18 @@ it('a process that is not there has no start time', async () => {
 
 it('a group whose first process started at another time is not ours and is left alone', async () => {
   const { pid, started } = await startSleep()
-  const family = new Family({ agentId: 'no-00000001', group: pid, started: 'long ago' })
-  expect(await family.end(0, systemClock)).toEqual([])
+  const tree = new ProcessTree({ agentId: 'no-00000001', group: pid, started: 'long ago' })
+  expect(await tree.end(0, systemClock)).toEqual([])
   expect(await processStarted(pid)).toBe(started)
 })
 
 // Only root can start a process that somebody else may not kill.
 it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor', async () => {
   const { pid, started } = await startSleep(1_000)
-  const family = new Family({ agentId: 'no-00000002', group: pid, started })
+  const tree = new ProcessTree({ agentId: 'no-00000002', group: pid, started })
   process.seteuid?.(65_534)
   try {
-    expect(await family.end(0, systemClock)).toEqual([pid])
+    expect(await tree.end(0, systemClock)).toEqual([pid])
   } finally {
     process.seteuid?.(0)
   }

@@ -4,21 +4,21 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
-import { type FamilyFacts, type ProcessRow, readFamily } from '../process-table.ts'
+import { type ProcessRow, type ProcessTreeFacts, readProcessTree } from '../process-table.ts'
 
 /** How long the killed may take to leave the process table, in ms. */
 const GONE_MS = 5_000
-/** Between two looks at the table, doubled from the first to the last. */
-const FIRST_LOOK_MS = 20
-const LAST_LOOK_MS = 160
+/** Between two reads of the process table, doubled from the first to the last. */
+const FIRST_POLL_MS = 20
+const MAX_POLL_MS = 160
 
-export class Family {
-  readonly #facts: FamilyFacts
+export class ProcessTree {
+  readonly #facts: ProcessTreeFacts
   /** pid → start time: a child stays known when its parent dies and it is given another. */
   readonly #seen = new Map<number, string>()
   #members: ProcessRow[] = []
 
-  constructor(facts: FamilyFacts) {
+  constructor(facts: ProcessTreeFacts) {
     this.#facts = facts
   }
 
@@ -29,27 +29,27 @@ export class Family {
   async end(graceMs: number, clock: Clock): Promise<number[]> {
     const killAt = clock.monotonic() + graceMs
     let giveUpAt = Number.POSITIVE_INFINITY
-    let lookAfterMs = FIRST_LOOK_MS
-    await this.look()
+    let pollMs = FIRST_POLL_MS
+    await this.refresh()
     if (graceMs > 0) this.signal('SIGTERM')
     // A paused process takes SIGTERM only when it goes on.
     this.signal('SIGCONT')
     while (this.#members.length > 0 && clock.monotonic() < giveUpAt) {
       if (clock.monotonic() >= killAt) {
-        // At every look, since a member may have forked before it died.
+        // At every read, since a member may have forked before it died.
         this.signal('SIGKILL')
         giveUpAt = Math.min(giveUpAt, clock.monotonic() + GONE_MS)
       }
-      await setTimeout(lookAfterMs)
-      lookAfterMs = Math.min(lookAfterMs * 2, LAST_LOOK_MS)
-      await this.look()
+      await setTimeout(pollMs)
+      pollMs = Math.min(pollMs * 2, MAX_POLL_MS)
+      await this.refresh()
     }
     return this.#members.map(({ pid }) => pid)
   }
 
-  /** Reads the process table anew. */
-  async look(): Promise<void> {
-    this.#members = await readFamily(this.#facts, this.#seen)
+  /** Reads the process table again. */
+  async refresh(): Promise<void> {
+    this.#members = await readProcessTree(this.#facts, this.#seen)
     for (const { pid, started } of this.#members) this.#seen.set(pid, started)
   }
 

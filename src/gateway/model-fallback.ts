@@ -24,7 +24,7 @@ const OUTAGES: ReadonlySet<string> = new Set(['circuit_open', 'provider_unreacha
 /**
  * Attempts the call, and while that throws an Outage, the others. `hasNext`: throw an Outage rather than answer with it.
  */
-export async function withOtherModels(
+export async function withModelFallback(
   parts: SendParts,
   call: LlmCall,
   attempt: (call: LlmCall, hasNext: boolean) => Promise<void>,
@@ -36,12 +36,12 @@ export async function withOtherModels(
       return await attempt(one, next !== undefined)
     } catch (error) {
       if (!next || !(error instanceof Outage)) throw error
-      one = insteadOf(parts, call, next, error.message)
+      one = asFallback(parts, call, next, error.message)
     }
   }
 }
 
-function insteadOf({ upstream }: SendParts, call: LlmCall, other: { provider: string; model: string }, why: string) {
+function asFallback({ upstream }: SendParts, call: LlmCall, other: { provider: string; model: string }, why: string) {
   // The configuration was refused where one is missing or speaks otherwise.
   const provider = upstream.find(other.provider)!
   const body = { ...call.body, model: other.model }
@@ -55,7 +55,7 @@ function insteadOf({ upstream }: SendParts, call: LlmCall, other: { provider: st
     // What a client tells its provider, its key above all, is not told to another.
     headers: isSame ? call.headers : Object.fromEntries(COMMON.map((name) => [name, call.headers[name] ?? '*/*'])),
     sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
-    insteadOf: { provider: call.provider.name, model: call.model, why },
+    fallbackFrom: { provider: call.provider.name, model: call.model, why },
   } satisfies LlmCall
 }
 

@@ -1,12 +1,12 @@
 /** Who gets past the first gate of the road, and when. */
 import { describe, expect, test } from 'vitest'
 import type { EventType } from '../../src/events.ts'
-import { untilRunning } from '../../src/gateway/until-running.ts'
+import { waitUntilRunnable } from '../../src/gateway/wait-until-runnable.ts'
 import { openWorld } from '../breaker/support.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 const RUN = 'run_0'
-const supervised = { agentId: AGENT, runId: RUN } as Parameters<typeof untilRunning>[1]
+const supervised = { agentId: AGENT, runId: RUN } as Parameters<typeof waitUntilRunnable>[1]
 
 function openGate() {
   const world = openWorld()
@@ -41,7 +41,7 @@ describe('a call that arrives right after its agent was paused', () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
     clock.pass(900)
-    const passage = untilRunning(state, supervised, new AbortController().signal)
+    const passage = waitUntilRunnable(state, supervised, new AbortController().signal)
     expect(await stillWaits(passage)).toBe(true)
     clock.pass(600_000)
     tell('agent.resumed')
@@ -51,7 +51,7 @@ describe('a call that arrives right after its agent was paused', () => {
   test('is refused when the agent ends meanwhile', async () => {
     const { state, tell } = openGate()
     tell('agent.paused')
-    const passage = untilRunning(state, supervised, new AbortController().signal)
+    const passage = waitUntilRunnable(state, supervised, new AbortController().signal)
     const end = {
       exit_code: null,
       signal: 'SIGTERM',
@@ -68,7 +68,7 @@ describe('a call that arrives right after its agent was paused', () => {
     const { state, tell } = openGate()
     tell('agent.paused')
     const client = new AbortController()
-    const passage = untilRunning(state, supervised, client.signal)
+    const passage = waitUntilRunnable(state, supervised, client.signal)
     client.abort(new Error('gone'))
     await expect(passage).rejects.toThrow('gone')
   })
@@ -79,7 +79,7 @@ describe('a call of a paused agent is refused', () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
     clock.pass(1_001)
-    await expect(untilRunning(state, supervised, new AbortController().signal)).rejects.toMatchObject({
+    await expect(waitUntilRunnable(state, supervised, new AbortController().signal)).rejects.toMatchObject({
       code: 'agent_paused',
       facts: { agent_id: AGENT },
     })
@@ -89,7 +89,7 @@ describe('a call of a paused agent is refused', () => {
     const { state, tell } = openGate()
     tell('agent.paused')
     const token = { agentId: AGENT, runId: null } as typeof supervised
-    await expect(untilRunning(state, token, new AbortController().signal)).rejects.toMatchObject({
+    await expect(waitUntilRunnable(state, token, new AbortController().signal)).rejects.toMatchObject({
       code: 'agent_paused',
     })
   })

@@ -1,11 +1,11 @@
 /** What is written in one turn of the event loop, in a real file. */
 import Sqlite from 'better-sqlite3'
 import { expect, test } from 'vitest'
-import { Turn } from '../../src/db/turn.ts'
+import { GroupCommit } from '../../src/db/group-commit.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
-/** A turn over a table of one column, how often something was committed to it, and what became of each share. */
-function openTurn() {
+/** A group commit over a table of one column, how often something was committed to it, and what became of each share. */
+function openGroupCommit() {
   const path = temporaryFile()
   const client = new Sqlite(path)
   client.pragma('journal_mode = WAL')
@@ -13,19 +13,19 @@ function openTurn() {
   client.exec('CREATE TABLE words (word TEXT UNIQUE)')
   const insert = client.prepare('INSERT INTO words VALUES (?)')
   const transaction = client.transaction((work: () => void) => work())
-  let commits = 0
-  const turn = new Turn((work) => {
+  let committed = 0
+  const commits = new GroupCommit((work) => {
     transaction.immediate(work)
-    commits += 1
+    committed += 1
   })
   return {
     path,
     words: () => client.prepare('SELECT word FROM words ORDER BY rowid').pluck().all(),
-    commits: () => commits,
+    commits: () => committed,
     /** Resolves with the error, undefined when it was committed. */
     write: (...words: string[]) =>
       new Promise<unknown>((resolve) => {
-        turn.add(() => {
+        commits.add(() => {
           for (const word of words) insert.run(word)
         }, resolve)
       }),
@@ -33,7 +33,7 @@ function openTurn() {
 }
 
 test('shares one commit, whoever writes it, in the order in which it came', async () => {
-  const { write, words, commits } = openTurn()
+  const { write, words, commits } = openGroupCommit()
   const ended = [write('hold'), write('event', 'row'), write('hold again')]
   expect(words()).toEqual([])
   expect(await Promise.all(ended)).toEqual([undefined, undefined, undefined])
@@ -42,7 +42,7 @@ test('shares one commit, whoever writes it, in the order in which it came', asyn
 })
 
 test('that fails by one share is written without it, and that one not by half', async () => {
-  const { write, words } = openTurn()
+  const { write, words } = openGroupCommit()
   const ended = await Promise.all([write('one'), write('two', 'one'), write('three')])
   expect(ended.map((error) => (error as Error | undefined)?.message)).toEqual([
     undefined,
@@ -53,7 +53,7 @@ test('that fails by one share is written without it, and that one not by half', 
 })
 
 test('that the disk refuses is refused to all at once, and the next one is tried anew', async () => {
-  const { path, write, words } = openTurn()
+  const { path, write, words } = openGroupCommit()
   const other = new Sqlite(path)
   other.exec('BEGIN IMMEDIATE')
   const refused = { code: 'SQLITE_BUSY' }
