@@ -10,14 +10,14 @@ import type { Lead, WorldOptions } from './world.ts'
 /** After about so many leads LinkedIn may be asked again. */
 const LEADS_AWAY = 10
 /** In whole seconds, and so many that a busy machine is at the next lead before they are over. */
-const LEAST_RETRY_AFTER_S = 3
+const MIN_RETRY_AFTER_S = 3
 /** So that even the fastest machine uses up no warning's worth of money on cached profiles while those seconds last. */
-const LEAST_PACE_MS = 80
+const MIN_PACE_MS = 80
 /** A lead with a cached profile costs three long readings in place of LinkedIn's fee and a short one. */
 const CACHED_COSTS_MORE = fromUsd('0.50')
 
 /** The least time a lead takes, in ms, from what was asked for. */
-export const recoveryPace = (askedMs: number): number => Math.max(askedMs, LEAST_PACE_MS)
+export const recoveryPace = (askedMs: number): number => Math.max(askedMs, MIN_PACE_MS)
 
 export function recoveringWorld(
   leads: readonly Lead[],
@@ -26,7 +26,7 @@ export function recoveringWorld(
   const down = leads.find(({ trigger }) => trigger === 'linkedin_down')
   return {
     ...(down && { recoverFromLead: down.id + 1 }),
-    retryAfterS: Math.max(LEAST_RETRY_AFTER_S, Math.round((LEADS_AWAY * paceMs) / 1000)),
+    retryAfterS: Math.max(MIN_RETRY_AFTER_S, Math.round((LEADS_AWAY * paceMs) / 1000)),
   }
 }
 

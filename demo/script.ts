@@ -22,7 +22,7 @@ import { readLeads } from './world.ts'
 
 /** A hundred leads in a hundred seconds. */
 const DEFAULT_PACE = '3600'
-const MOST_PACE = 360_000
+const MAX_PACE = 360_000
 const DATABASE = './iron_demo.db'
 /** About what real services take. */
 const LATENCY_MS = 40
@@ -119,8 +119,8 @@ function withOwnDatabase(loaded: LoadedConfig): LoadedConfig {
 function parsePace(pace: string): number {
   if (pace === 'max') return 0
   const leadsAnHour = Number(pace)
-  if (/^\d+$/.test(pace) && leadsAnHour >= 1 && leadsAnHour <= MOST_PACE) return Math.round(3_600_000 / leadsAnHour)
-  throw new CageError('usage', `--pace: expected leads an hour from 1 to ${MOST_PACE}, or max; got "${pace}"`, {
+  if (/^\d+$/.test(pace) && leadsAnHour >= 1 && leadsAnHour <= MAX_PACE) return Math.round(3_600_000 / leadsAnHour)
+  throw new CageError('usage', `--pace: expected leads an hour from 1 to ${MAX_PACE}, or max; got "${pace}"`, {
     hint: 'try --pace 3600',
   })
 }

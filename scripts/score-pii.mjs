@@ -2,7 +2,7 @@
  * Measures the redactor on labelled text: `npm run score:pii -- <folder>`.
  * The folder brings dev.jsonl and hard_dev.jsonl with score.mjs, tokens_dev.jsonl with stream_check.mjs, bench_1mb.txt, and
  * in peers/ the cases of other projects' suites. Prints their tables and the speed; exits 1 when quality is below the floor. Speed is printed only, it is the machine's
- * too; measuring it ends after MEASURE_MOST.
+ * too; measuring it ends after MAX_MEASURE_MS.
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -116,14 +116,14 @@ const HOSTILE = [
   ],
 ]
 /** How many times the ordinary megabyte one of them may take, and how many times itself when it is twice as long. */
-const HOSTILE_MOST = 10
-const DOUBLED_MOST = 2.2
+const MAX_HOSTILE_FACTOR = 10
+const MAX_DOUBLING_FACTOR = 2.2
 /** So often it is measured at least: a single time says little. */
-const ROUNDS_LEAST = 2
+const MIN_ROUNDS = 2
 /** Milliseconds of the processor that are measured at least. */
-const LEAST_SPENT = 30
+const MIN_SPENT_MS = 30
 /** Milliseconds that all measuring may take. On a busy machine the last texts are not measured. */
-const MEASURE_MOST = 75_000
+const MAX_MEASURE_MS = 75_000
 
 const folder = process.argv[2]
 if (!folder) {
@@ -239,7 +239,7 @@ function run(script, ...parameters) {
 }
 
 function measureSpeed(text) {
-  const end = performance.now() + MEASURE_MOST
+  const end = performance.now() + MAX_MEASURE_MS
   const messages = []
   // Copies, so that no message is a slice that shares the memory of the whole.
   for (let i = 0; i < text.length; i += 2000) messages.push(Buffer.from(text.slice(i, i + 2000)).toString())
@@ -272,12 +272,13 @@ function measureHostile(piece, ordinary, share) {
   // The first look at a text compiles what it needs.
   for (const text of Object.values(texts)) findPii(text)
   const times = { ordinary: 0, once: 0, twice: 0 }
-  const isFine = () => times.once <= HOSTILE_MOST * times.ordinary && times.twice <= DOUBLED_MOST * times.once
+  const isFine = () =>
+    times.once <= MAX_HOSTILE_FACTOR * times.ordinary && times.twice <= MAX_DOUBLING_FACTOR * times.once
   let rounds = 0
   do {
     for (const [name, text] of Object.entries(texts)) times[name] += spent(() => findPii(text))
     rounds++
-  } while (performance.now() < end && (rounds < ROUNDS_LEAST || !isFine()))
+  } while (performance.now() < end && (rounds < MIN_ROUNDS || !isFine()))
   const ratio = (one, other) => `${(times[one] / times[other]).toFixed(1)} ×`
   return `${ratio('once', 'ordinary')}, twice as long ${ratio('twice', 'once')}${isFine() ? '' : '   too slow'}`
 }
@@ -293,7 +294,7 @@ function spent(work) {
   do {
     work()
     times++
-  } while (used() < LEAST_SPENT)
+  } while (used() < MIN_SPENT_MS)
   return used() / times
 }
 

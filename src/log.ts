@@ -163,7 +163,7 @@ const DAY_MS = 86_400_000
 
 /** A file is full from here on; so many full ones are kept beside today's. */
 const FULL_BYTES = 64 * 1024 * 1024
-const FULL_KEPT = 10
+const MAX_FULL_FILES = 10
 
 /** The file of the day; what is older than the retention, or more than is kept, is removed when a file begins. */
 class DayFile {
@@ -247,7 +247,7 @@ class DayFile {
     const oldest = dayOf(this.#clock.now() - this.#retentionDays * DAY_MS)
     const files = this.#files()
     const full = files.filter(({ number }) => number > 0)
-    const tooMany = new Set(full.slice(0, Math.max(0, full.length - FULL_KEPT)))
+    const tooMany = new Set(full.slice(0, Math.max(0, full.length - MAX_FULL_FILES)))
     for (const file of files) {
       if (file.day < oldest || tooMany.has(file)) rmSync(join(this.#dir, file.name), { force: true })
     }

@@ -10,7 +10,7 @@ type Frame =
   | { type: 'events'; server_time: string; events: RuntimeEvent[] }
 
 const FIRST_WAIT_MS = 250
-const MOST_WAIT_MS = 4_000
+const MAX_WAIT_MS = 4_000
 /** A connection on which nothing comes for so long is dead, whatever the network says. */
 const DEAD_MS = 10_000
 /** Round trip of the last ticket, in ms. */
@@ -32,7 +32,7 @@ async function connectAgainAndAgain(): Promise<void> {
   let waitMs = FIRST_WAIT_MS
   while (session.value === 'open') {
     const worked = await connectOnce().catch(() => false)
-    waitMs = worked ? FIRST_WAIT_MS : Math.min(MOST_WAIT_MS, waitMs * 2)
+    waitMs = worked ? FIRST_WAIT_MS : Math.min(MAX_WAIT_MS, waitMs * 2)
     if (session.value === 'open') await new Promise((resolve) => setTimeout(resolve, waitMs))
   }
 }

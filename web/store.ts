@@ -59,7 +59,7 @@ export const openAlerts = computed(() => alerts.value.filter(({ acknowledged }) 
 export const fresh = signal<AlertView[]>([])
 /** The event log: everything heard since the page was opened, and older pages that were asked for; oldest first. */
 export const log = signal<RuntimeEvent[]>([])
-const LOG_KEPT = 100_000
+const MAX_LOG_ROWS = 100_000
 /** Dropped at once, so that a full log is not searched anew with every frame. */
 const LOG_SPARE = 5_000
 
@@ -77,7 +77,7 @@ export function takeEvents(events: readonly RuntimeEvent[], serverTime: string):
   fresh.value = [...next.alerts.filter(({ id }) => raised.has(id)), ...fresh.value]
   if (events.length > 0) {
     const all = [...log.value, ...events]
-    log.value = all.length > LOG_KEPT + LOG_SPARE ? all.slice(-LOG_KEPT) : all
+    log.value = all.length > MAX_LOG_ROWS + LOG_SPARE ? all.slice(-MAX_LOG_ROWS) : all
   }
   snapshot.value = next
 }

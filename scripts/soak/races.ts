@@ -58,7 +58,7 @@ async function raceOnce(
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',
-      most: COST,
+      maxCost: COST,
     } as const
     const hold = await ledger.hold(request).catch(() => undefined)
     look()

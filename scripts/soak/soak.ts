@@ -24,8 +24,8 @@ const SLOW_MS = 400
 const SAMPLE_MS = 5_000
 /** Caches and pools fill first; growth is counted from here on. */
 const WARM_SHARE = 0.25
-const MOST_GROWTH = 0.05
-const MOST_DELAY_MS = 20
+const MAX_GROWTH = 0.05
+const MAX_DELAY_MS = 20
 
 const minutes = Number(process.argv[2] ?? 30)
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-soak-'))
@@ -154,8 +154,8 @@ try {
   console.log(
     `left: ${held[0]!.held} holds, ${more('Timeout')} timers, ${more('ProcessWrap')} children, ${left.length} processes`,
   )
-  if (growth > MOST_GROWTH) faults.push('memory grows')
-  if (p99 > MOST_DELAY_MS) faults.push('the event loop is held up')
+  if (growth > MAX_GROWTH) faults.push('memory grows')
+  if (p99 > MAX_DELAY_MS) faults.push('the event loop is held up')
   if (held[0]!.held > 0) faults.push('holds are left')
   if (more('Timeout') > 0 || more('ProcessWrap') > 0) faults.push('timers or children are left')
   if (left.length > 0) faults.push(`processes are left: ${left.join(', ')}`)

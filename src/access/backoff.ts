@@ -7,10 +7,10 @@ import { CageError } from '../errors.ts'
 import { hashOf } from './run-tokens.ts'
 
 const FIRST_WAIT_MS = 1_000
-const MOST_WAIT_MS = 60_000
+const MAX_WAIT_MS = 60_000
 /** Failures are forgotten after so long a silence, in ms. */
 const FORGET_MS = 15 * 60_000
-const KEYS_AT_MOST = 10_000
+const MAX_KEYS = 10_000
 
 interface Failures {
   count: number
@@ -35,7 +35,7 @@ export class Backoff {
     const known = this.#failures.get(hash)
     const past = known && now - known.at < FORGET_MS ? known : { count: 0, at: now }
     const over = past.count - this.#free
-    const waitMs = over < 0 ? 0 : Math.min(MOST_WAIT_MS, FIRST_WAIT_MS * 2 ** over) - (now - past.at)
+    const waitMs = over < 0 ? 0 : Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** over) - (now - past.at)
     if (waitMs > 0) {
       throw new CageError('too_many_attempts', 'too many attempts to sign in failed', {
         retryAfterS: Math.ceil(waitMs / 1000),
@@ -44,7 +44,7 @@ export class Backoff {
     // The latest last, so that the oldest goes when there are too many.
     this.#failures.delete(hash)
     this.#failures.set(hash, { count: past.count + 1, at: now })
-    if (this.#failures.size > KEYS_AT_MOST) this.#failures.delete(this.#failures.keys().next().value!)
+    if (this.#failures.size > MAX_KEYS) this.#failures.delete(this.#failures.keys().next().value!)
   }
 
   /** The attempt that was begun did not fail. */

@@ -10,7 +10,7 @@ const MEMORY_KIB = 19_456
 const PASSES = 2
 const AT_ONCE = 2
 /** Some three seconds of work: whoever comes later waits at home. */
-const WAITING_AT_MOST = 64
+const MAX_WAITING = 64
 
 /** In characters. */
 export const PASSWORD_LENGTH = { least: 8, most: 256 }
@@ -48,7 +48,7 @@ const typed = (password: string): string => password.normalize('NFKC')
 /** Throws CageError `too_many_attempts` when too many wait already. */
 async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   if (running >= AT_ONCE) {
-    if (waiting.length >= WAITING_AT_MOST) {
+    if (waiting.length >= MAX_WAITING) {
       throw new CageError('too_many_attempts', 'too many passwords are being checked', { retryAfterS: 3 })
     }
     // Whoever ends hands over its place.

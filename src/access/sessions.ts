@@ -28,7 +28,7 @@ const ACCESS_S = 900
 /** How long a session lasts without being used, in ms. */
 const IDLE_MS = 12 * 3_600_000
 /** A session that is watched with is written so often, in ms. */
-const KEPT_EVERY_MS = 3_600_000
+const FLUSH_INTERVAL_MS = 3_600_000
 /** How long a one-time code may wait to be used, in ms: a demo is prepared the evening before. */
 const CODE_MS = 24 * 3_600_000
 /** How long a WebSocket ticket lasts, in ms. */
@@ -141,7 +141,7 @@ export class Sessions {
   /** Whoever watches uses the session. False when it has ended, or is none. */
   keep(session: string): boolean {
     const row = this.#sessions.get(session)
-    if (row && Date.parse(row.used_at) + KEPT_EVERY_MS < this.#clock.now()) {
+    if (row && Date.parse(row.used_at) + FLUSH_INTERVAL_MS < this.#clock.now()) {
       this.#put({ ...row, used_at: isoTime(this.#clock.now()) })
     }
     return row !== undefined

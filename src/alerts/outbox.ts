@@ -46,7 +46,7 @@ export interface RetryPolicy {
 export const RETRY_POLICY: RetryPolicy = { attempts: 8, attemptMs: 10_000, backoffMs: 2_000, closeMs: 2_000 }
 
 const BACKOFF_FACTOR = 3
-const MOST_AT_ONCE = 4
+const MAX_CONCURRENT = 4
 
 export interface OutboxOptions {
   table: OutboxTable
@@ -144,7 +144,7 @@ export class Outbox {
     for (const delivery of this.#waiting) {
       if (delivery.dueAt > now) nextAt = Math.min(nextAt, delivery.dueAt)
       // What is due but has no place is looked at again when a delivery ends.
-      else if (this.#running.size < MOST_AT_ONCE && !this.#running.has(delivery.channel)) this.#start(delivery)
+      else if (this.#running.size < MAX_CONCURRENT && !this.#running.has(delivery.channel)) this.#start(delivery)
     }
     clearTimeout(this.#timer)
     if (nextAt === Number.POSITIVE_INFINITY || this.#closing) return

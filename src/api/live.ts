@@ -11,7 +11,7 @@ import type { Sessions } from '../access/sessions.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
-import { EVENTS_KEPT, type Snapshot } from '../state/snapshot.ts'
+import { MAX_RECENT_EVENTS, type Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 const FRAME_EVERY_MS = 50
@@ -24,7 +24,7 @@ const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000
 /** A frame tells the server's time. */
 const MAX_FRAME_AGE_MS = 1_000
-const VIEWERS_AT_MOST = 2_000
+const MAX_VIEWERS = 2_000
 /** How long one that is shown out may take to say goodbye, in ms. */
 const GOODBYE_MS = 500
 
@@ -97,7 +97,7 @@ export class LiveView {
     const { searchParams, pathname } = new URL(request.url ?? '/', 'http://localhost')
     const session = pathname === '/ws' ? this.#sessions.takeTicket(searchParams.get('ticket') ?? '') : undefined
     if (!session) throw new CageError('unauthorized', 'this ticket is not known, was used already, or is too old')
-    if (this.#viewers.size >= VIEWERS_AT_MOST) return refuseUpgrade(socket, 503)
+    if (this.#viewers.size >= MAX_VIEWERS) return refuseUpgrade(socket, 503)
     const after = Number(searchParams.get('after') ?? Number.NaN)
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#welcome(webSocket, session, after))
   }
@@ -133,7 +133,7 @@ export class LiveView {
     const snapshot = this.#state.read()
     const missed = Number.isInteger(after) ? snapshot.recent.filter((event) => event.seq > after) : []
     const isComplete =
-      after <= snapshot.seq && snapshot.seq - after <= EVENTS_KEPT && missed.length === snapshot.seq - after
+      after <= snapshot.seq && snapshot.seq - after <= MAX_RECENT_EVENTS && missed.length === snapshot.seq - after
     viewer.from = snapshot.seq + 1
     viewer.socket.send(isComplete ? this.#frame({ type: 'events', events: missed }) : this.#snapshotFrame(snapshot), {
       binary: false,

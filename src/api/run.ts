@@ -129,7 +129,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
         kind: 'reported',
         target: service,
         model: null,
-        most: cost,
+        maxCost: cost,
       })
       const settled = ledger.charge(hold, { cost })
       state.record(

@@ -64,9 +64,9 @@ export interface RunningServer {
 /** Longest an idle client connection is kept, in ms; above what SDKs keep theirs, so that they close first. */
 const KEEP_ALIVE_MS = 75_000
 /** Clients send about twenty, and browsers no more. */
-const MOST_HEADERS = 200
+const MAX_HEADERS = 200
 /** In bytes, all names and values together; a cookie of the dashboard's neighbours on localhost fits. */
-const MOST_HEADER_BYTES = 32_768
+const MAX_HEADER_BYTES = 32_768
 /** How long calls that run may take to end when the server closes, in ms. */
 const CLOSE_MS = 2_000
 
@@ -217,8 +217,8 @@ const recordRefusals =
 /** Node leaves out headers above a count without a word; nothing may depend on which. Throws CageError `bad_request`. */
 function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
   const count = rawHeaders.length / 2
-  if (count <= MOST_HEADERS) return
-  throw new CageError('bad_request', `the request has ${count} headers, more than ${MOST_HEADERS}`)
+  if (count <= MAX_HEADERS) return
+  throw new CageError('bad_request', `the request has ${count} headers, more than ${MAX_HEADERS}`)
 }
 
 function refuseAtDoor(
@@ -272,7 +272,7 @@ async function listenOnAll(
     const server = createServer({
       keepAliveTimeout: KEEP_ALIVE_MS,
       noDelay: true,
-      maxHeaderSize: MOST_HEADER_BYTES,
+      maxHeaderSize: MAX_HEADER_BYTES,
       shouldUpgradeCallback: isLiveView,
     })
     equip(server)

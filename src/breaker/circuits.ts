@@ -27,13 +27,13 @@ export interface CircuitSettings extends BreakerSettings {
   fallbackTier: Tier | null
 }
 
-/** How a breaker is configured, for calls that may take `longestMs`. */
+/** How a breaker is configured, for calls that may take `maxCallMs`. */
 export function settingsOf(
   { failures, failure_rate: rate, cooldown_s }: BreakerConfig,
-  longestMs: number,
+  maxCallMs: number,
   fallbackTier: Tier | null,
 ): CircuitSettings {
-  return { failures, rate, cooldownMs: cooldown_s * 1000, probeMs: longestMs, fallbackTier }
+  return { failures, rate, cooldownMs: cooldown_s * 1000, probeMs: maxCallMs, fallbackTier }
 }
 
 /** The right to make one attempt. Say what became of it, once: later reports change nothing. */

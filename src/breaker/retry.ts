@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** The first wait, in ms; each further one may be twice as long. */
 const BASE_MS = 100
 /** The longest wait, in ms. */
-const MOST_MS = 2_000
+const MAX_BACKOFF_MS = 2_000
 /** What others ask for is obeyed for at most an hour: more is nonsense, or can be asked for again. */
 export const MAX_RETRY_AFTER_MS = 3_600_000
 
@@ -47,8 +47,8 @@ const BEFORE_SENDING =
 
 /** Half of the wait is fixed and half by chance, so that callers who failed together do not come back together. */
 export function waitMs(done: number, asked = 0, chance = Math.random()): number {
-  const backoffMs = Math.min(MOST_MS, BASE_MS * 2 ** done) * (0.5 + chance / 2)
-  return asked <= MOST_MS ? Math.max(backoffMs, asked) : backoffMs
+  const backoffMs = Math.min(MAX_BACKOFF_MS, BASE_MS * 2 ** done) * (0.5 + chance / 2)
+  return asked <= MAX_BACKOFF_MS ? Math.max(backoffMs, asked) : backoffMs
 }
 
 /**

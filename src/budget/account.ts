@@ -48,13 +48,13 @@ export class Account implements Balance {
     return this.unspent - this.held
   }
 
-  hold(most: Nanodollars): void {
-    this.held += most
+  hold(maxCost: Nanodollars): void {
+    this.held += maxCost
   }
 
   /** Ends a hold by what it cost. */
-  settle(most: Nanodollars, cost: Nanodollars): void {
-    this.held -= most
+  settle(maxCost: Nanodollars, cost: Nanodollars): void {
+    this.held -= maxCost
     this.spent += cost
     this.#wake()
   }

@@ -24,7 +24,7 @@ import { exhaustedEvent, openedEvent, periodBeganEvent, raisedEvent, warnedEvent
 import { type Period, type PeriodRule, periodsOf } from './period.ts'
 
 /** Timers count no further than 24 days. */
-const LONGEST_TIMER_MS = 86_400_000
+const MAX_TIMER_MS = 86_400_000
 
 /** Who spends; `runId` is null for a client that is not supervised, which no run's budget concerns. */
 export interface Spender {
@@ -348,7 +348,7 @@ export class Accounts {
   #schedulePeriodEnd(): void {
     clearTimeout(this.#turning)
     if (!this.#period) return
-    const ms = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
+    const ms = Math.min(MAX_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
     this.#turning = setTimeout(() => {
       this.now()
       this.#schedulePeriodEnd()

@@ -8,7 +8,7 @@ import type { Demands } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Price } from './price.ts'
-import { type MostUses, mostOf, outputTokensFor } from './prices.ts'
+import { type MaxUses, maxCostOf, outputTokensFor } from './prices.ts'
 
 /** What the bound needs to know of a call. */
 export interface CallSize {
@@ -27,7 +27,7 @@ export interface CallSize {
 }
 
 export interface Bound {
-  most: Nanodollars
+  maxCost: Nanodollars
   /** The most that the model can cost in one call, whatever limit it was given. */
   largest: Nanodollars
   /** No call of this model reads or writes more tokens than that. */
@@ -43,7 +43,7 @@ export interface Bound {
   toolUses: number | null
 }
 
-/** What a model whose longest answer is not known is taken to answer with at most. */
+/** What a model whose maxAnswer answer is not known is taken to answer with at most. */
 const MAX_OUTPUT_TOKENS = 131_072
 /** The largest context window of today. */
 const UNKNOWN_WINDOW_TOKENS = 2_000_000
@@ -60,10 +60,10 @@ const UNSTATED_TOOL_USES = 10
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
 const FRAMING_TOKENS = 64
 /** Longer texts are estimated from their length: the tokenizer would hold up the event loop. */
-const COUNT_AT_MOST_BYTES = 262_144
+const MAX_COUNTED_BYTES = 262_144
 
 /**
- * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the longest answer of its model
+ * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the maxAnswer answer of its model
  * costs more than a tenth of what is left; without, no limit is written. Throws CageError `price_unknown` for audio and
  * images without a price.
  */
@@ -81,8 +81,8 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   if (demands.isInputUnseen || price.citation) return bound(Math.max(byBytes, windowOf(price)))
   const loose = bound(byBytes)
   // Audio has more bytes than tokens, and no tokenizer.
-  const isCounted = COUNTED.test(size.model) && textBytes <= COUNT_AT_MOST_BYTES && !demands.audioInput
-  if (loose.most <= available || !size.text || !isCounted) return loose
+  const isCounted = COUNTED.test(size.model) && textBytes <= MAX_COUNTED_BYTES && !demands.audioInput
+  if (loose.maxCost <= available || !size.text || !isCounted) return loose
   const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
   return bound(Math.min(textBytes, counted) + images + addedTokens)
 }
@@ -90,17 +90,17 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
 function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
   const { maxOutputTokens: stated, answers } = size
   const uses = usesOf(price, size, toolUses)
-  const longest = price.longestAnswer ?? price.contextWindow
+  const maxAnswer = price.maxAnswerTokens ?? price.contextWindow
   const bound = (output: number, clampTo: number | null): Bound => {
     const outputTokens = atMost(output * answers)
-    const most = mostOf(price, inputTokens, outputTokens, uses)
+    const maxCost = maxCostOf(price, inputTokens, outputTokens, uses)
     const largestInput = Math.max(inputTokens, windowOf(price))
-    const largestOutput = atMost(Math.max(output, price.outputLimit ?? longest ?? MAX_OUTPUT_TOKENS) * answers)
-    const largest = Math.max(most, mostOf(price, largestInput, largestOutput, uses))
-    return { most, largest, largestInput, largestOutput, outputTokens, inputTokens, clampTo, toolUses: null }
+    const largestOutput = atMost(Math.max(output, price.outputLimit ?? maxAnswer ?? MAX_OUTPUT_TOKENS) * answers)
+    const largest = Math.max(maxCost, maxCostOf(price, largestInput, largestOutput, uses))
+    return { maxCost, largest, largestInput, largestOutput, outputTokens, inputTokens, clampTo, toolUses: null }
   }
   const isClamped = Number.isFinite(available)
-  const ceiling = Math.max(price.outputLimit ?? 0, longest ?? MAX_OUTPUT_TOKENS)
+  const ceiling = Math.max(price.outputLimit ?? 0, maxAnswer ?? MAX_OUTPUT_TOKENS)
   if (stated !== null) {
     if (stated <= ceiling || !isClamped) return bound(stated, null)
     const limit = price.outputLimit ?? ceiling
@@ -111,7 +111,8 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
   const share = affordable(available / SHARE)
   // Without a limit the provider answers with as much as the model can.
   const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
-  if (!isClamped || isFree || (longest !== null && longest <= share)) return bound(longest ?? MAX_OUTPUT_TOKENS, null)
+  if (!isClamped || isFree || (maxAnswer !== null && maxAnswer <= share))
+    return bound(maxAnswer ?? MAX_OUTPUT_TOKENS, null)
   const wanted = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(available / 2)))
   const limit = Math.max(1, Math.min(wanted, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
   return bound(limit, limit)
@@ -135,11 +136,11 @@ function boundTools(price: Price, size: CallSize, bytes: number, available: Nano
     boundWith(price, size, atMost(window * (1 + each * count)), available, atMost(each * count))
   if (uses !== null) return boundFor(uses)
   let each = UNSTATED_TOOL_USES
-  while (each > 1 && boundFor(each).most > available / 2) each -= 1
+  while (each > 1 && boundFor(each).maxCost > available / 2) each -= 1
   return { ...boundFor(each), toolUses: each }
 }
 
-const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MostUses => ({
+const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MaxUses => ({
   audioInput: demands.audioInput,
   audioOutput: demands.audioOutput,
   searches: demands.searches + toolUses + (price.citation ? MAX_OWN_SEARCHES : 0),
@@ -170,7 +171,7 @@ function requireMediaPrice(price: Price, { demands, model }: CallSize): void {
 
 /** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */
 export async function countTokens(text: string, model: string): Promise<number> {
-  if (text.length > COUNT_AT_MOST_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
+  if (text.length > MAX_COUNTED_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
   const tokenizer = OLD_VOCABULARY.test(model)
     ? await import('gpt-tokenizer/encoding/cl100k_base')
     : await import('gpt-tokenizer/encoding/o200k_base')

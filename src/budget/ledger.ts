@@ -40,7 +40,7 @@ export interface HoldRequest extends Spender {
   target: string
   model: string | null
   /** The most this call can cost. */
-  most: Nanodollars
+  maxCost: Nanodollars
 }
 
 /** Money set aside for one running call. */
@@ -135,7 +135,7 @@ export class Ledger {
       if (!(outcome instanceof Account)) return this.#written(outcome, payers)
       const leftMs = deadline - this.#clock.monotonic()
       if (leftMs <= 0 || signal?.aborted) {
-        const { agentId, most: needed } = request
+        const { agentId, maxCost: needed } = request
         throw new BudgetHeldError({ budget: outcome.scope, agentId, needed, held: outcome.held })
       }
       await accountChange(payers, leftMs, signal)
@@ -210,38 +210,38 @@ export class Ledger {
    */
   #tryHold(request: HoldRequest, payers: readonly Account[]): Hold | Account {
     const now = this.accounts.now()
-    const { agentId, callId, most } = request
-    const refusing = payers.find(({ unspent }) => most > unspent)
+    const { agentId, callId, maxCost } = request
+    const refusing = payers.find(({ unspent }) => maxCost > unspent)
     if (refusing) {
       const { scope: budget, limit, spent } = refusing
       const until = budget === 'run' || budget === 'part' ? null : (this.accounts.period()?.ends_at ?? null)
-      const error = new BudgetExceededError({ budget, agentId, limit, spent, needed: most, until })
-      this.accounts.exhaust(agentId, refusing, most)
+      const error = new BudgetExceededError({ budget, agentId, limit, spent, needed: maxCost, until })
+      this.accounts.exhaust(agentId, refusing, maxCost)
       throw error
     }
-    const full = payers.find(({ available }) => most > available)
+    const full = payers.find(({ available }) => maxCost > available)
     if (full) return full
     if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
-    for (const account of payers) account.hold(most)
+    for (const account of payers) account.hold(maxCost)
     this.#open.set(callId, payers)
     return { ...request, startedAt: isoTime(now) }
   }
 
   /** The hold, when its row is committed. */
   async #written(hold: Hold, payers: readonly Account[]): Promise<Hold> {
-    const { callId, agentId, runId, kind, target, model, most, startedAt } = hold
+    const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
     const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
     try {
       await new Promise<void>((resolve, reject) =>
         this.#database.groupCommit(
-          () => this.#calls.insertHeld({ ...row, held_nanos: most, started_at: startedAt }),
+          () => this.#calls.insertHeld({ ...row, held_nanos: maxCost, started_at: startedAt }),
           (error) => (error === undefined ? resolve() : reject(error)),
         ),
       )
       return hold
     } catch (error) {
       this.#open.delete(callId)
-      for (const account of payers) account.settle(most, 0)
+      for (const account of payers) account.settle(maxCost, 0)
       if (!isStorageFault(error)) throw error
       this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
       throw unusable(error)
@@ -253,7 +253,7 @@ export class Ledger {
     if (!payers) throw new Error(`the hold of ${hold.callId} has ended already`)
     const endedAt = isoTime(this.accounts.now())
     this.#open.delete(hold.callId)
-    for (const account of payers) account.settle(hold.most, charge.cost)
+    for (const account of payers) account.settle(hold.maxCost, charge.cost)
     const row: CallEnd = {
       agent_id: hold.agentId,
       id: hold.callId,

@@ -9,7 +9,7 @@ import { listed } from './price-list.ts'
 import { meantBy, type PriceConfig } from './prices.ts'
 
 /** A price may be so many times above or below the list's. */
-const MOST_TIMES = 20
+const MAX_FACTOR = 20
 
 type Override = Config['prices'][string]
 
@@ -42,14 +42,14 @@ export async function requirePlausiblePrices(
       problems.push({
         place: placeOf(keyText(key)),
         key: keyText(key),
-        what: `expected at most ${MOST_TIMES} times more or less than ${list / 1_000_000} (${price.source}), or "confirm: true" beside it, got ${usd}`,
+        what: `expected at most ${MAX_FACTOR} times more or less than ${list / 1_000_000} (${price.source}), or "confirm: true" beside it, got ${usd}`,
       })
     }
   }
   if (problems.length > 0) throw new InvalidConfigError(problems)
 }
 
-const isNear = (picos: number, list: number): boolean => picos <= list * MOST_TIMES && picos * MOST_TIMES >= list
+const isNear = (picos: number, list: number): boolean => picos <= list * MAX_FACTOR && picos * MAX_FACTOR >= list
 
 /** At the first of the providers that it may mean which lists it. */
 async function listedFor({ providers, model }: ReturnType<typeof meantBy>, atMs: number): Promise<Price | undefined> {

@@ -39,11 +39,11 @@ async function outputOf(
   provider: string,
   names: readonly string[],
   window: number | null,
-): Promise<Pick<Price, 'outputLimit' | 'longestAnswer'>> {
+): Promise<Pick<Price, 'outputLimit' | 'maxAnswerTokens'>> {
   const limit = await outputLimit(provider, names)
   if (limit === undefined) return {}
   const isCertain = provider === 'openai' && (window === null || window > SMALL_WINDOW)
-  return { outputLimit: limit, ...(isCertain && { longestAnswer: limit }) }
+  return { outputLimit: limit, ...(isCertain && { maxAnswerTokens: limit }) }
 }
 
 const SMALL_WINDOW = 8_192
@@ -161,7 +161,10 @@ function toPrice({ model, model_price: prices }: PriceCalculation, provider: str
 
 /** The dearest of several; rates with steps are dearer than those without. */
 const dearest = (rates: readonly (Rate | undefined)[]): Rate | undefined =>
-  rates.reduce((most, rate) => (most && (!rate || rateAt(most, 0) >= rateAt(rate, 0)) ? most : rate), undefined)
+  rates.reduce(
+    (dearest, rate) => (dearest && (!rate || rateAt(dearest, 0) >= rateAt(rate, 0)) ? dearest : rate),
+    undefined,
+  )
 
 function toRate(price: ModelPrice[string]): Rate | undefined {
   if (price === undefined) return undefined

@@ -32,7 +32,7 @@ export interface Price {
   /** The most tokens it answers with, when known: no limit of ours is above it. */
   outputLimit?: number
   /** The same where it is also certain that no answer is longer. */
-  longestAnswer?: number
+  maxAnswerTokens?: number
   /** Where the price is from: the list with its version, or "config". */
   source: string
   /** The day whose prices these are, as "2026-11-21"; prices of the configuration have none. */

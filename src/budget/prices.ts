@@ -138,7 +138,7 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     terms: termsOf(provider, model),
     contextWindow: price.context_window ?? null,
     outputLimit: price.max_output_tokens,
-    longestAnswer: price.max_output_tokens,
+    maxAnswerTokens: price.max_output_tokens,
     source: 'config',
   }
 }
@@ -185,8 +185,8 @@ export function appliedRates(price: Price, usage: Usage): Record<string, number 
   }
 }
 
-/** What a call may ask for beside plain tokens, each at most; for `mostOf`. */
-export interface MostUses {
+/** What a call may ask for beside plain tokens, each at most; for `maxCostOf`. */
+export interface MaxUses {
   audioInput: boolean
   audioOutput: boolean
   /** Searches of any kind. */
@@ -196,10 +196,10 @@ export interface MostUses {
   terms: readonly string[]
 }
 
-export const PLAIN: MostUses = { audioInput: false, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
+export const PLAIN: MaxUses = { audioInput: false, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
 
 /** The most that `inputTokens` (however cached) and `outputTokens` can cost. */
-export function mostOf(price: Price, inputTokens: number, outputTokens: number, uses: MostUses = PLAIN): Nanodollars {
+export function maxCostOf(price: Price, inputTokens: number, outputTokens: number, uses: MaxUses = PLAIN): Nanodollars {
   const highest = highestRate(
     [
       price.input,
@@ -223,15 +223,15 @@ export function mostOf(price: Price, inputTokens: number, outputTokens: number, 
 }
 
 /** How many output tokens `money` pays for after the input is paid; never negative. */
-export function outputTokensFor(price: Price, inputTokens: number, money: Nanodollars, uses: MostUses = PLAIN): number {
-  const left = money - mostOf(price, inputTokens, 0, uses)
+export function outputTokensFor(price: Price, inputTokens: number, money: Nanodollars, uses: MaxUses = PLAIN): number {
+  const left = money - maxCostOf(price, inputTokens, 0, uses)
   const { times, per } = highestFactor(price, uses.terms)
   const rate = BigInt(highestOutput(price, inputTokens, uses)) * times
   if (rate === 0n || money === Number.POSITIVE_INFINITY) return Number.MAX_SAFE_INTEGER
   return left <= 0 ? 0 : Number((BigInt(left) * 1000n * per) / rate)
 }
 
-const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MostUses): number =>
+const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MaxUses): number =>
   highestRate([price.output, price.imageOutput, audioOutput ? price.audioOutput : undefined], inputTokens)
 
 /** Picodollars for a search that has no price: the dearest that is published. */

@@ -57,9 +57,9 @@ export async function costReport(calls: CallTable, scope: Scope): Promise<CostRe
     spent_usd: toUsd(spent),
     held_usd: toUsd(held),
     rows,
-    by_agent: byAgent.dearestFirst(),
-    by_model: byModel.dearestFirst(MAX_NAMES),
-    by_service: byService.dearestFirst(MAX_NAMES),
+    by_agent: byAgent.byCost(),
+    by_model: byModel.byCost(MAX_NAMES),
+    by_service: byService.byCost(MAX_NAMES),
     by_hour: byHour.inOrder(),
   }
 }
@@ -79,11 +79,11 @@ class Sums {
     return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map(shown)
   }
 
-  /** `most`: further ones are summed up as one. (Default: all.) */
-  dearestFirst(most = Number.POSITIVE_INFINITY): Cost[] {
+  /** `count`: further ones are summed up as one. (Default: all.) */
+  byCost(count = Number.POSITIVE_INFINITY): Cost[] {
     const all = [...this.#byName.values()].sort((a, b) => b.cost - a.cost || (a.name < b.name ? -1 : 1))
-    const sums = all.slice(0, most)
-    const rest = all.slice(most)
+    const sums = all.slice(0, count)
+    const rest = all.slice(count)
     if (rest.length > 0) {
       const calls = rest.reduce((sum, each) => sum + each.calls, 0)
       const cost = rest.reduce((sum, each) => sum + each.cost, 0)

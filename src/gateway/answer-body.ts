@@ -5,7 +5,7 @@
 import type { Dispatcher } from 'undici'
 
 /** So much may wait for a slow reader before the provider is made to wait as well. */
-const WAITING_AT_MOST_BYTES = 64 * 1024
+const MAX_BUFFERED_BYTES = 64 * 1024
 
 /** The connection that a body comes from. */
 export type Source = Pick<Dispatcher.DispatchController, 'pause' | 'resume' | 'abort'>
@@ -27,7 +27,7 @@ export class AnswerBody {
   push(chunk: Buffer): void {
     this.#waiting.push(chunk)
     this.#waitingBytes += chunk.length
-    if (this.#waitingBytes > WAITING_AT_MOST_BYTES) this.#source.pause()
+    if (this.#waitingBytes > MAX_BUFFERED_BYTES) this.#source.pause()
     this.#wake?.()
   }
 

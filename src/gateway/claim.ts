@@ -55,8 +55,8 @@ export function claimOf(
   const told = Math.min(said.cost ?? 0, Number.MAX_SAFE_INTEGER)
   const claimed = Math.max(costOf(price, usage), told)
   const likely = costOf(price, likelyPart(usage, bound))
-  const most = Math.max(likely, Math.min(told, bound.largest))
-  const cost = said.isTold || isLonger ? Math.min(claimed, most) : Math.min(claimed, hold.most)
+  const maxCost = Math.max(likely, Math.min(told, bound.largest))
+  const cost = said.isTold || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
   const isEstimate =
     !said.isTold || said.isRepaired || usage !== said.usage || !isExact(price, usage) || cost !== costOf(asked, usage)
   return {
@@ -66,7 +66,7 @@ export function claimOf(
     usage,
     price,
     estimated: isEstimate || other === null,
-    isOverrun: (said.isTold || isLonger) && claimed > Math.max(1, bound.most * admission.factor),
+    isOverrun: (said.isTold || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
     remarks: {
       ...(told > costOf(price, usage) && { told_usd: toUsd(told) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
@@ -79,7 +79,7 @@ function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['b
   const input = Math.min(usage.input, largestInput)
   const cachedInput = Math.min(usage.cachedInput, input)
   const cacheWrite = Math.min(usage.cacheWrite, input - cachedInput)
-  const at = (most: number, count: number | undefined) => (count === undefined ? undefined : Math.min(count, most))
+  const at = (max: number, count: number | undefined) => (count === undefined ? undefined : Math.min(count, max))
   return {
     ...usage,
     input,

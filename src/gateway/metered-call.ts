@@ -6,7 +6,7 @@
 import { countTokens } from '../budget/estimate.ts'
 import type { Settled } from '../budget/ledger.ts'
 import type { Price } from '../budget/price.ts'
-import { appliedRates, costOf, mostOf } from '../budget/prices.ts'
+import { appliedRates, costOf, maxCostOf } from '../budget/prices.ts'
 import type { Clock } from '../clock.ts'
 import { withoutImages } from '../dialects/demands.ts'
 import type { ReportedUsage, StreamReader, Usage } from '../dialects/dialect.ts'
@@ -329,11 +329,11 @@ export class MeteredCall {
     })
     this.#charged = { settled, usage, estimated, isOverrun }
     const { id: callId, caller, answers } = this.call
-    const costOfTokens = (input: number, output: number) => mostOf(price, input, output) - mostOf(price, 0, 0)
+    const costOfTokens = (input: number, output: number) => maxCostOf(price, input, output) - maxCostOf(price, 0, 0)
     const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
     const tokens = Math.max(0, usage.input - bound.inputTokens)
     const added = { tokens, cost: costOfTokens(tokens, 0) }
-    const answered = { agentId: caller.agentId, callId, bound: Math.max(1, bound.most), slack, added, claimed }
+    const answered = { agentId: caller.agentId, callId, bound: Math.max(1, bound.maxCost), slack, added, claimed }
     admission.end(isBroken && !isOverrun ? undefined : answered)
   }
 

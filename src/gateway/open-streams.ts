@@ -3,17 +3,17 @@ import { CageError } from '../errors.ts'
 import { Places } from './places.ts'
 
 /** Four times what one machine's agents were ever measured with; at about 100 KB each they fit into 100 MB. */
-export const MOST_OPEN_STREAMS = 1_024
+export const MAX_OPEN_STREAMS = 1_024
 
 export class OpenStreams {
-  readonly #places = new Places(MOST_OPEN_STREAMS)
+  readonly #places = new Places(MAX_OPEN_STREAMS)
 
   /** Takes one place until it is disposed of. Throws CageError `too_many_streams` when the agent may have no more. */
   take(agentId: string): Disposable {
     const release = this.#places.tryTake(agentId)
     if (release) return { [Symbol.dispose]: release }
     throw new CageError('too_many_streams', `${agentId} has as many open streams as are left for all others`, {
-      facts: { agent_id: agentId, most: MOST_OPEN_STREAMS },
+      facts: { agent_id: agentId, max: MAX_OPEN_STREAMS },
       retryAfterS: 1,
     })
   }

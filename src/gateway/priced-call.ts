@@ -91,10 +91,10 @@ async function holdAdmitted(
     ledger.accounts.available(call.caller),
     clamp,
   )
-  const most = mostToHold(bound, admission, ledger.accounts.available(call.caller))
+  const maxCost = maxToHold(bound, admission, ledger.accounts.available(call.caller))
   const { agentId, runId } = call.caller
   const whose = { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: clean(model) } as const
-  const hold = await ledger.hold({ ...whose, most }, signal)
+  const hold = await ledger.hold({ ...whose, maxCost }, signal)
   const { clampTo, toolUses } = bound
   const isAsSent = clampTo === null && toolUses === null
   const body = isAsSent ? unclamped : await writeBody(call, { ...asIs, clampTo, toolUses })
@@ -110,8 +110,8 @@ function writeBody({ format, body, isLarge }: LlmCall, limits: Limits): string |
  * A model that may not obey its limit is held at the most it can cost. Where that is more than is free all that is free is
  * held, so that a small budget can begin at all: it is one call, and the next of this model waits for it.
  */
-function mostToHold({ most, largest }: Bound, { isTrusted, factor }: Admission, available: number): number {
-  const bound = Math.ceil(most * factor)
+function maxToHold({ maxCost, largest }: Bound, { isTrusted, factor }: Admission, available: number): number {
+  const bound = Math.ceil(maxCost * factor)
   return isTrusted ? bound : Math.max(bound, Math.min(largest, available))
 }
 

@@ -8,12 +8,12 @@ import type { AnswerBody } from './answer-body.ts'
 import { asUpstreamError } from './upstream.ts'
 
 /** No answer of a model is larger. */
-const REPLY_AT_MOST_BYTES = 64 * 1024 * 1024
+const MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 /** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
 export async function readAll(body: AnswerBody, provider: string): Promise<Buffer> {
   try {
-    return await body.whole(REPLY_AT_MOST_BYTES, () => replyTooLarge(provider))
+    return await body.whole(MAX_REPLY_BYTES, () => replyTooLarge(provider))
   } catch (error) {
     body.cancel()
     throw asUpstreamError(error, provider)
@@ -21,7 +21,7 @@ export async function readAll(body: AnswerBody, provider: string): Promise<Buffe
 }
 
 const replyTooLarge = (provider: string): CageError =>
-  new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${REPLY_AT_MOST_BYTES} bytes`)
+  new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${MAX_REPLY_BYTES} bytes`)
 
 /** Throws CageError `provider_reply_invalid` for what is no JSON object. */
 export function parseReply(text: string, provider: string): JsonObject {

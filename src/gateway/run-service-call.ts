@@ -179,7 +179,7 @@ const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenService
   kind: 'service',
   target: service,
   model: null,
-  most: cost,
+  maxCost: cost,
 })
 
 /** Ends the hold. Undefined when nothing was held. */

@@ -93,14 +93,14 @@ export const isGood = (status: number | undefined): boolean => status !== undefi
 
 const isRedirect = (status: number): boolean => status >= 300 && status < 400 && status !== 304
 
-const MOST_REPLY_BYTES = 16 * 1024 * 1024
+const MAX_REPLY_BYTES = 16 * 1024 * 1024
 
 async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncIterable<Buffer>): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of body) {
     size += chunk.length
-    if (size > MOST_REPLY_BYTES) throw tooLarge(attempt, status)
+    if (size > MAX_REPLY_BYTES) throw tooLarge(attempt, status)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
@@ -108,14 +108,10 @@ async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncI
 
 /** The service works, so this counts against nobody. */
 function tooLarge({ service }: ServiceAttempt, status: number): AttemptFailed {
-  const error = new CageError(
-    'provider_reply_invalid',
-    `${service} answered with more than ${MOST_REPLY_BYTES} bytes`,
-    {
-      facts: { service, limit_bytes: MOST_REPLY_BYTES },
-      hint: 'ask the service for less at a time',
-    },
-  )
+  const error = new CageError('provider_reply_invalid', `${service} answered with more than ${MAX_REPLY_BYTES} bytes`, {
+    facts: { service, limit_bytes: MAX_REPLY_BYTES },
+    hint: 'ask the service for less at a time',
+  })
   return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false, isDue: isGood(status) })
 }
 

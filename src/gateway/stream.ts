@@ -10,11 +10,11 @@ import type { Client } from './client.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** A single frame larger than this is no frame. */
-const FRAME_AT_MOST_CHARACTERS = 4 * 1024 * 1024
+const MAX_FRAME_CHARACTERS = 4 * 1024 * 1024
 /** What may still come after the last frame is the end of the response, in ms. */
 const DRAIN_TIMEOUT_MS = 1_000
 /** No answer of a model is longer. */
-const STREAM_AT_MOST_BYTES = 64 * 1024 * 1024
+const MAX_STREAM_BYTES = 64 * 1024 * 1024
 
 /**
  * Passes an answer on to the client as it comes; `beforeLast` runs when the last frame is here and has not left yet.
@@ -64,14 +64,14 @@ async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<S
     onError: ({ type }) => {
       isTooLong ||= type === 'max-buffer-size-exceeded'
     },
-    maxBufferSize: FRAME_AT_MOST_CHARACTERS,
+    maxBufferSize: MAX_FRAME_CHARACTERS,
   })
   const decoder = new TextDecoder()
   let bytes = 0
   try {
     for await (const chunk of body) {
       bytes += chunk.length
-      if (bytes > STREAM_AT_MOST_BYTES) isTooLong = true
+      if (bytes > MAX_STREAM_BYTES) isTooLong = true
       else parser.feed(decoder.decode(chunk, { stream: true }))
       if (isTooLong)
         throw new CageError('provider_reply_invalid', `the stream of ${provider} is too long to be an answer`)

@@ -12,7 +12,7 @@ const CARD_NUMBER =
   /(?:\bcards?|\bvisa|\bmaestro|\bmastercard|\bamex)(?:[ _-]?(?:number|no\.?|num|#))?(?: is)?["']?[ :=#]{0,3}["']?$/
 
 /** The most digits a card has. */
-const LONGEST = 19
+const MAX_DIGITS = 19
 
 const digits = new DigitReader()
 
@@ -29,7 +29,7 @@ function findGrouped(window: TextWindow, start: number, firstEnd: number): Match
   let end = firstEnd
   let form = ''
   let second = 0
-  for (let group = 1; group < 5 && digits.count < LONGEST; group++) {
+  for (let group = 1; group < 5 && digits.count < MAX_DIGITS; group++) {
     const before = digits.count
     const next = digits.separator(end)
     if (group === 1) form = digits.form
@@ -53,7 +53,7 @@ function isShortAmex(group: number, length: number): boolean {
 }
 
 function accept(window: TextWindow, start: number, end: number): Match | null {
-  if (digits.count > LONGEST || !endsAlone(window, end)) return null
+  if (digits.count > MAX_DIGITS || !endsAlone(window, end)) return null
   const isCard = passesLuhn() ? isCardNumber(window, start) : isCalledCard(window, start)
   return isCard ? { type: 'credit_card', start, end } : null
 }

@@ -3,7 +3,7 @@ import type { PiiType } from '../events.ts'
 import type { Finding } from './match.ts'
 
 /** As many findings are kept whole; the others are counted. */
-export const MAX_FINDINGS_KEPT = 100
+export const MAX_FINDINGS = 100
 
 export class Findings {
   /** How many there were of each type. */
@@ -37,7 +37,7 @@ export class Findings {
   add(findings: Iterable<Finding>): void {
     for (const finding of findings) {
       const count = this.counts.get(finding.type) ?? 0
-      if (count === 0 || this.kept.length < MAX_FINDINGS_KEPT) this.kept.push(finding)
+      if (count === 0 || this.kept.length < MAX_FINDINGS) this.kept.push(finding)
       this.counts.set(finding.type, count + 1)
     }
   }

@@ -31,7 +31,7 @@ const PLACES = {
 } as const
 
 /** As many findings in requests are remembered. */
-const MOST_REQUESTS = 10_000
+const MAX_REQUESTS = 10_000
 
 interface NewIncident {
   finding: Finding
@@ -88,7 +88,7 @@ export class Incidents {
 
   #isKnown(request: string): boolean {
     if (this.#requests.has(request)) return true
-    if (this.#requests.size >= MOST_REQUESTS) this.#requests.clear()
+    if (this.#requests.size >= MAX_REQUESTS) this.#requests.clear()
     this.#requests.add(request)
     return false
   }

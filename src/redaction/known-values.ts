@@ -6,9 +6,9 @@
 import type { TextWindow } from './text-window.ts'
 
 /** Shorter ones are words. */
-const SHORTEST = 8
+const MIN_LENGTH = 8
 /** A line of a longer value, e.g. of a private key, counts by itself: output is looked at line by line. */
-const SHORTEST_LINE = 16
+const MIN_LINE_LENGTH = 16
 
 export class KnownValues {
   /** 1 for each first character. */
@@ -18,7 +18,7 @@ export class KnownValues {
 
   /** Undefined when none of the values is long enough. */
   static of(values: readonly string[]): KnownValues | undefined {
-    const forms = new Set(values.filter((value) => value.length >= SHORTEST).flatMap(formsOf))
+    const forms = new Set(values.filter((value) => value.length >= MIN_LENGTH).flatMap(formsOf))
     return forms.size === 0 ? undefined : new KnownValues([...forms])
   }
 
@@ -60,6 +60,6 @@ export class KnownValues {
 
 /** As it is, as JSON has it, and its lines, but for those that frame every key alike. */
 function formsOf(value: string): string[] {
-  const lines = value.split(/\r?\n/).filter((line) => line.length >= SHORTEST_LINE && !line.startsWith('-----'))
+  const lines = value.split(/\r?\n/).filter((line) => line.length >= MIN_LINE_LENGTH && !line.startsWith('-----'))
   return [value, JSON.stringify(value).slice(1, -1), ...lines]
 }

@@ -8,7 +8,7 @@ import type { TextWindow } from './text-window.ts'
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 const BECH32 = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
-const LONGEST = 64
+const MAX_LENGTH = 64
 
 /** The address whose first digit is at `digit`: `0x…`, `1…`, `3…` or `bc1…`. */
 export function findWallet(window: TextWindow, digit: number): Match | null {
@@ -20,9 +20,9 @@ export function findWallet(window: TextWindow, digit: number): Match | null {
   if (!beginsWord(window, start)) return null
   window.candidate = start
   let end = digit
-  while (end - start < LONGEST && window.at(end) < 0x80 && isAlphanumeric(window.at(end))) end++
+  while (end - start < MAX_LENGTH && window.at(end) < 0x80 && isAlphanumeric(window.at(end))) end++
   const length = end - start
-  if (length < 26 || length === LONGEST) return null
+  if (length < 26 || length === MAX_LENGTH) return null
   const address = window.text.slice(start, end)
   const isValid = isBech32 ? isBech32Address(address) : length < 36 && isBase58Address(address)
   return isValid ? { type: 'crypto_wallet', start, end } : null

@@ -5,17 +5,17 @@
 import type { BudgetView, EventOf, RuntimeEvent, SecretListed } from '../events.ts'
 import { addUsd, fromUsd, toUsd, type Usd } from '../money.ts'
 import {
-  AGENTS_KEPT,
   type AgentView,
-  ALERTS_KEPT,
   type AlertView,
-  BURN_POINTS_KEPT,
   type BurnPoint,
-  CIRCUITS_KEPT,
   type CircuitView,
-  EVENTS_KEPT,
   type Histogram,
-  MODELS_KEPT,
+  MAX_AGENTS,
+  MAX_ALERTS,
+  MAX_BURN_POINTS,
+  MAX_CIRCUITS,
+  MAX_MODELS,
+  MAX_RECENT_EVENTS,
   OTHER,
   type ServiceView,
   type Snapshot,
@@ -26,7 +26,7 @@ export function applyEvent(snapshot: Snapshot, event: RuntimeEvent): Snapshot {
     ...snapshot,
     seq: event.seq,
     at: event.at,
-    recent: keepLast(snapshot.recent, withoutFacts(event), EVENTS_KEPT),
+    recent: keepLast(snapshot.recent, withoutFacts(event), MAX_RECENT_EVENTS),
   }
   switch (event.type) {
     case 'server.started':
@@ -88,7 +88,7 @@ function withoutFacts(event: RuntimeEvent): RuntimeEvent {
 
 /** Newest first. The oldest that is acknowledged goes, or else the oldest of the kind that has most: none floods the rest. */
 function keepAlerts(alerts: AlertView[]): AlertView[] {
-  if (alerts.length <= ALERTS_KEPT) return alerts
+  if (alerts.length <= MAX_ALERTS) return alerts
   const counts = new Map<string, number>()
   for (const { kind } of alerts) counts.set(kind, (counts.get(kind) ?? 0) + 1)
   const most = Math.max(...counts.values())
@@ -235,7 +235,7 @@ function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEvent): S
 /** Names come from agents. One that was never in trouble is missed least, then one that is closed. */
 function withRoom(circuits: Snapshot['circuits']): Snapshot['circuits'] {
   const all = Object.values(circuits)
-  if (all.length < CIRCUITS_KEPT) return circuits
+  if (all.length < MAX_CIRCUITS) return circuits
   const closed = all.filter(({ state }) => state === 'closed')
   const { [(closed.find(({ trips }) => trips === 0) ?? closed[0] ?? all[0]!).name]: _dropped, ...kept } = circuits
   return kept
@@ -481,7 +481,7 @@ function addToModel(
   outputTokens: number,
   calls: 0 | 1,
 ): AgentView['by_model'] {
-  const model = own(models, asked) || Object.keys(models).length < MODELS_KEPT ? asked : OTHER
+  const model = own(models, asked) || Object.keys(models).length < MAX_MODELS ? asked : OTHER
   const before = own(models, model)
   // A failed call that cost nothing leaves no trace among the costs.
   if (!before && calls === 0 && fromUsd(cost) === 0) return models
@@ -539,10 +539,10 @@ const burnPoint = (agent: AgentView, at: string, done: number): BurnPoint => ({ 
  * the early ones are from each other, so that the curve is even over its whole length.
  */
 function addBurnPoint(points: BurnPoint[], point: BurnPoint): BurnPoint[] {
-  const kept = points.length < BURN_POINTS_KEPT ? points : points.filter((_, index) => index % 2 === 0)
+  const kept = points.length < MAX_BURN_POINTS ? points : points.filter((_, index) => index % 2 === 0)
   const [, second, third] = kept
   const [before, last] = kept.slice(-2)
-  const isEarly = kept.length < BURN_POINTS_KEPT / 2 || !second || !third || !before || !last
+  const isEarly = kept.length < MAX_BURN_POINTS / 2 || !second || !third || !before || !last
   const moves = !isEarly && last.done - before.done < third.done - second.done
   return moves ? kept.with(-1, point) : [...kept, point]
 }
@@ -576,7 +576,7 @@ function keepLast<T>(items: readonly T[], item: T, most: number): T[] {
 
 function keepNewest(agents: Snapshot['agents']): Snapshot['agents'] {
   const all = Object.values(agents)
-  if (all.length <= AGENTS_KEPT) return agents
+  if (all.length <= MAX_AGENTS) return agents
   const oldestEnded = all.find((agent) => agent.ended_at !== null)
   if (!oldestEnded) return agents
   const { [oldestEnded.id]: _dropped, ...kept } = agents

@@ -14,13 +14,13 @@ export function scrubTexts<T>(value: T, clean: Scrub): T {
 
 function cleaned(value: unknown, clean: Scrub): unknown {
   if (typeof value === 'string') return PLAIN_WORD.test(value) ? value : clean(value)
-  if (typeof value === 'number') return Math.abs(value) < SHORTEST_NUMBER ? value : numberOrText(value, clean)
+  if (typeof value === 'number') return Math.abs(value) < MIN_NUMBER ? value : numberOrText(value, clean)
   if (Array.isArray(value)) return value.map((item) => cleaned(item, clean))
   if (typeof value !== 'object' || value === null) return value
   let isChanged = false
   const safe = Object.entries(value).map(([name, item]): [string, unknown] => {
     const isOurs =
-      typeof item === 'string' && item.length <= LONGEST_ID && NEVER_PERSONAL.test(name) && !holdsOwnToken(item)
+      typeof item === 'string' && item.length <= MAX_ID_LENGTH && NEVER_PERSONAL.test(name) && !holdsOwnToken(item)
     const entry: [string, unknown] = [PLAIN_WORD.test(name) ? name : clean(name), isOurs ? item : cleaned(item, clean)]
     isChanged ||= entry[0] !== name || entry[1] !== item
     return entry
@@ -30,9 +30,9 @@ function cleaned(value: unknown, clean: Scrub): unknown {
 
 /** Names of fields, of providers, of states: most of what an event holds is not worth a look. */
 const PLAIN_WORD = /^(?:[a-z_]{0,40}|.{0,5})$/
-const SHORTEST_NUMBER = 1_000_000
+const MIN_NUMBER = 1_000_000
 /** A SHA-256 in hex. */
-const LONGEST_ID = 64
+const MAX_ID_LENGTH = 64
 
 function numberOrText(value: number, clean: Scrub): number | string {
   const text = String(value)

@@ -27,17 +27,17 @@ export interface Snapshot {
   server_budget: BudgetView | null
   /** What each run may spend; null without a limit. */
   run_limit_usd: Usd | null
-  /** By agent id, oldest first; at most AGENTS_KEPT. */
+  /** By agent id, oldest first; at most MAX_AGENTS. */
   agents: Record<string, AgentView>
   /** By the name of the provider or service. */
   circuits: Record<string, CircuitView>
-  /** What a person should see, newest first; at most ALERTS_KEPT. */
+  /** What a person should see, newest first; at most MAX_ALERTS. */
   alerts: AlertView[]
   /** `hint`: what opens a locked vault. */
   vault: { state: 'open'; hint: null } | { state: 'locked'; hint: string }
   /** By id; without their values. */
   secrets: Record<string, SecretListed>
-  /** The last EVENTS_KEPT events, oldest first, without the facts beside an agent's message. All: GET /api/events. */
+  /** The last MAX_RECENT_EVENTS events, oldest first, without the facts beside an agent's message. All: GET /api/events. */
   recent: RuntimeEvent[]
 }
 
@@ -81,7 +81,7 @@ export interface AgentView {
   by_service: Record<string, ServiceView>
   /** What calls on cheaper models saved against the baseline model. */
   downgraded_saved_usd: Usd
-  /** Spending over the work done, or over payments while no progress is told; at most BURN_POINTS_KEPT, evenly thinned. */
+  /** Spending over the work done, or over payments while no progress is told; at most MAX_BURN_POINTS, evenly thinned. */
   burn: BurnPoint[]
 
   progress: {
@@ -166,13 +166,13 @@ export interface BurnPoint {
 /** Counts per bucket; bucket i holds values v with floor(log(v) / log(1.05)) = i, so a percentile is right to ±2.5 %. */
 export type Histogram = Record<string, number>
 
-export const AGENTS_KEPT = 50
-export const ALERTS_KEPT = 50
-export const EVENTS_KEPT = 200
-export const BURN_POINTS_KEPT = 240
-export const CIRCUITS_KEPT = 500
+export const MAX_AGENTS = 50
+export const MAX_ALERTS = 50
+export const MAX_RECENT_EVENTS = 200
+export const MAX_BURN_POINTS = 240
+export const MAX_CIRCUITS = 500
 /** Models of one agent; further ones are counted as OTHER. The ledger has them all. */
-export const MODELS_KEPT = 100
+export const MAX_MODELS = 100
 export const OTHER = 'other'
 
 export const emptySnapshot = (): Snapshot => ({

@@ -35,7 +35,7 @@ interface Pending {
 const SNAPSHOT_VERSION = 6
 const SAVE_EVERY_EVENTS = 2_000
 /** However young: agents that print without end fill no disk. */
-const EVENTS_KEPT = 1_000_000
+const MAX_STORED_EVENTS = 1_000_000
 /** Lines of output that wait for the disk; further ones are counted and lost. */
 const OUTPUT_WAITING = 1_000
 const RETRY_MS = 500
@@ -76,7 +76,7 @@ export class StateManager {
   /** Rebuilds the state that the rows tell. */
   constructor(options: StateOptions) {
     this.#options = options
-    this.#eventsKept = options.eventsKept ?? EVENTS_KEPT
+    this.#eventsKept = options.eventsKept ?? MAX_STORED_EVENTS
     this.#events = eventTable(options.database)
     this.#meta = metaTable(options.database)
     this.pastAgents = new PastAgents(options.database)

@@ -14,7 +14,7 @@ export interface LiveSecret {
 }
 
 /** As many former values are known; the oldest are forgotten first. */
-const MOST_FORMER = 1_000
+const MAX_FORMER = 1_000
 
 export class LiveValues {
   readonly #byId = new Map<string, LiveSecret>()
@@ -52,7 +52,7 @@ export class LiveValues {
   retire(value: string, id: string): void {
     if ([...this.#byId.values()].some((live) => live.value === value && live.id !== id)) return
     this.#former.set(value, id)
-    if (this.#former.size > MOST_FORMER) this.#former.delete(this.#former.keys().next().value!)
+    if (this.#former.size > MAX_FORMER) this.#former.delete(this.#former.keys().next().value!)
     this.#tell()
   }
 

@@ -4,16 +4,16 @@ import { randomBytes } from 'node:crypto'
 /** 32 random bytes as 43 characters of base64url. */
 export const newMasterKey = (): string => randomBytes(32).toString('base64url')
 
-const LEAST_CHARACTERS = 32
-const LEAST_DISTINCT = 12
+const MIN_CHARACTERS = 32
+const MIN_DISTINCT = 12
 
 /**
  * Why a key is too weak; undefined for a good one. A key is asked for, not a pass phrase: Argon2id slows guessing down,
  * it does not make a short key long.
  */
 export function weaknessOf(key: string): string | undefined {
-  if (key.length < LEAST_CHARACTERS) return `it has ${key.length} characters, fewer than ${LEAST_CHARACTERS}`
-  if (new Set(key).size < LEAST_DISTINCT) return 'it is made of a few characters only'
+  if (key.length < MIN_CHARACTERS) return `it has ${key.length} characters, fewer than ${MIN_CHARACTERS}`
+  if (new Set(key).size < MIN_DISTINCT) return 'it is made of a few characters only'
   if (isRepeated(key)) return 'it repeats itself'
   if (stepsOf(key) > key.length / 2) return 'its characters stand in order'
   return undefined

@@ -3,17 +3,17 @@ import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { whyReserved } from './reserved-names.ts'
 
-const MOST_NAME = 128
-const MOST_BYTES = 65_536
+const MAX_NAME_LENGTH = 128
+const MAX_BYTES = 65_536
 
 /**
  * A secret is an environment variable of an agent, so its name must be one, and none that programs obey.
  * Throws CageError `bad_request`.
  */
 export function requireName(name: string): void {
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.length > MOST_NAME) {
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.length > MAX_NAME_LENGTH) {
     throw new CageError('bad_request', 'a secret is called like an environment variable: letters, digits and _', {
-      hint: `write it as OPENAI_API_KEY, with at most ${MOST_NAME} characters and no digit in front`,
+      hint: `write it as OPENAI_API_KEY, with at most ${MAX_NAME_LENGTH} characters and no digit in front`,
     })
   }
   const why = whyReserved(name)
@@ -36,7 +36,7 @@ function problemOf(value: string): string | undefined {
   if (value === '') return 'is empty'
   if (value.includes('\0')) return 'holds a NUL character, which no environment variable can'
   if (!value.isWellFormed()) return 'is not text in UTF-8'
-  if (Buffer.byteLength(value) > MOST_BYTES) return `has more than ${MOST_BYTES} bytes`
+  if (Buffer.byteLength(value) > MAX_BYTES) return `has more than ${MAX_BYTES} bytes`
   return undefined
 }
 

@@ -6,7 +6,7 @@ import { OutputPace } from '../../src/agents/output-pace.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 
 const SECOND = 1_000
-const LONGEST = 16_384
+const MAX_LENGTH = 16_384
 
 /** A reader with a clock moved by hand; its timer follows it. */
 function openReader({ redact = (text: string) => text, room = Number.POSITIVE_INFINITY } = {}) {
@@ -88,20 +88,20 @@ describe('a line that is too long', () => {
     const { push, lines } = openReader()
     push(Buffer.from(`${'x'.repeat(100_000)}\nafter\n`))
     expect(lines.map(({ text, truncated }) => [text.length, truncated])).toEqual([
-      [LONGEST, true],
+      [MAX_LENGTH, true],
       [5, false],
     ])
   })
 
   it('just as long as allowed is whole', () => {
     const { push, lines } = openReader()
-    push(Buffer.from(`${'x'.repeat(LONGEST)}\n`))
-    expect(lines).toEqual([{ text: 'x'.repeat(LONGEST), truncated: false }])
+    push(Buffer.from(`${'x'.repeat(MAX_LENGTH)}\n`))
+    expect(lines).toEqual([{ text: 'x'.repeat(MAX_LENGTH), truncated: false }])
   })
 
   it('shows no part of a datum at the cut, wherever it lies', () => {
     const redact = (text: string) => text.replaceAll('ann@acme.com', '[E]')
-    for (let at = LONGEST - 20; at < LONGEST + 600; at += 1) {
+    for (let at = MAX_LENGTH - 20; at < MAX_LENGTH + 600; at += 1) {
       const { push, texts } = openReader({ redact })
       push(Buffer.from(`${'x'.repeat(at)}ann@acme.com${'y'.repeat(2_000)}\n`))
       expect(texts()[0], `at ${at}`).not.toContain('a')

@@ -342,7 +342,7 @@ describe('the budget', () => {
   /** A call that costs more than there is. */
   const overspend = async (agents: Agents, id: AgentId) => {
     const call = { callId: 'call-1', agentId: id, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
-    await expect(agents.ledger.hold({ ...call, most: 6_000_000_000 })).rejects.toMatchObject({
+    await expect(agents.ledger.hold({ ...call, maxCost: 6_000_000_000 })).rejects.toMatchObject({
       code: 'budget_exceeded',
     })
   }

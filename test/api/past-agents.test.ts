@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { AGENTS_KEPT } from '../../src/state/snapshot.ts'
+import { MAX_AGENTS } from '../../src/state/snapshot.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
 function folder(): string {
@@ -21,7 +21,7 @@ async function openWithPast(place: string) {
   const progress = { done: 7, total: 10, unit: 'leads' }
   expect((await cage.post('/api/run/progress', progress, first.token)).status).toBe(204)
   end(cage, first.id)
-  for (let number = 0; number < AGENTS_KEPT; number++) end(cage, cage.addAgent().id)
+  for (let number = 0; number < MAX_AGENTS; number++) end(cage, cage.addAgent().id)
   expect(Object.keys(cage.runtime.state.read().agents)).not.toContain(first.id)
   return { cage, first }
 }

@@ -30,12 +30,12 @@ function openLedger(limit = '10', database = openDatabase({ path: ':memory:' }))
         kind: 'llm',
         target: 'openai',
         model: 'gpt-4',
-        most: fromUsd(usd),
+        maxCost: fromUsd(usd),
       }),
     pay: async (usd: string) => {
       const callId = newCallId()
       const request = { agentId: AGENT, runId: 'run-1', kind: 'llm', target: 'openai', model: 'gpt-4' } as const
-      const hold = await ledger.hold({ ...request, callId, most: fromUsd(usd) })
+      const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) })
       state.record(completedEvent(AGENT, usd), ledger.charge(hold, { cost: fromUsd(usd) }).write)
       return callId
     },
@@ -193,7 +193,7 @@ describe('a call that a killed server left open', () => {
     const world = await afterCrash()
     const waiting = world.hold('8')
     world.resolve(world.callId, null)
-    expect((await waiting).most).toBe(fromUsd('8'))
+    expect((await waiting).maxCost).toBe(fromUsd('8'))
   })
 
   test('can be corrected only when it is resolved', async () => {

@@ -41,7 +41,7 @@ describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
     const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, fromUsd('50'), true)
     // 1,000 × $2 + 3 × 100 × $8 a million
-    expect(bound).toMatchObject({ most: fromUsd('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
+    expect(bound).toMatchObject({ maxCost: fromUsd('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
   })
 
   test('is looked at with the tokenizer only when the bytes do not fit', async () => {
@@ -51,13 +51,13 @@ describe('the most a call can cost', () => {
       return 'word '.repeat(200)
     }
     const price = priceOf(1_000, 0)
-    expect((await boundCall(price, { ...size, text }, fromUsd('1'), true)).most).toBe(fromUsd('1'))
+    expect((await boundCall(price, { ...size, text }, fromUsd('1'), true)).maxCost).toBe(fromUsd('1'))
     expect(asked).toBe(0)
     // About 200 tokens and the framing.
-    const { most } = await boundCall(price, { ...size, text }, fromUsd('0.999'), true)
+    const { maxCost } = await boundCall(price, { ...size, text }, fromUsd('0.999'), true)
     expect(asked).toBe(1)
-    expect(most).toBeGreaterThanOrEqual(fromUsd('0.2'))
-    expect(most).toBeLessThan(fromUsd('0.3'))
+    expect(maxCost).toBeGreaterThanOrEqual(fromUsd('0.2'))
+    expect(maxCost).toBeLessThan(fromUsd('0.3'))
   })
 
   const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
@@ -73,7 +73,7 @@ describe('the most a call can cost', () => {
     {
       name: 'all that the model can say',
       available: '50',
-      known: { outputLimit: 4_096, longestAnswer: 4_096 },
+      known: { outputLimit: 4_096, maxAnswerTokens: 4_096 },
       held: 4_096,
     },
     { name: 'one token when nothing is left', available: '0', known: {}, clampTo: 1 },
@@ -81,21 +81,21 @@ describe('the most a call can cost', () => {
     const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
     const price = { ...priceOf(0, 1_000), ...known }
     const bound = await boundCall(price, { ...unsaid, bytes }, fromUsd(available), true)
-    expect(bound).toMatchObject({ clampTo, most: fromUsd('0.001') * held })
+    expect(bound).toMatchObject({ clampTo, maxCost: fromUsd('0.001') * held })
   })
 
-  test.each([{ contextWindow: 8_192 }, { longestAnswer: 4_096 }, {}])(
+  test.each([{ contextWindow: 8_192 }, { maxAnswerTokens: 4_096 }, {}])(
     'of one that does not say how much it wants is the longest answer, and nothing is written, when no limit is wanted (%j)',
     async (known: Partial<Price>) => {
       const bound = await boundCall({ ...priceOf(0, 1_000), ...known }, unsaid, fromUsd('1'), false)
-      const longest = known.longestAnswer ?? known.contextWindow ?? 131_072
-      expect(bound).toMatchObject({ clampTo: null, most: fromUsd('0.001') * longest })
+      const longest = known.maxAnswerTokens ?? known.contextWindow ?? 131_072
+      expect(bound).toMatchObject({ clampTo: null, maxCost: fromUsd('0.001') * longest })
     },
   )
 
   test('of a model that costs nothing is nothing, and no limit is written', async () => {
     const bound = await boundCall(priceOf(0, 0), { ...unsaid, answers: 3 }, fromUsd('1'), true)
-    expect(bound).toMatchObject({ clampTo: null, most: 0 })
+    expect(bound).toMatchObject({ clampTo: null, maxCost: 0 })
   })
 })
 
@@ -135,7 +135,7 @@ describe('counting tokens', () => {
 test('a tokenizer is not asked about a model whose own is not known', async () => {
   const text = () => 'word '.repeat(200)
   const foreign = { ...size, model: 'llama-3.3-70b', text, maxOutputTokens: 1 }
-  expect((await boundCall(priceOf(1_000, 0), foreign, fromUsd('0.5'), true)).most).toBe(fromUsd('1'))
+  expect((await boundCall(priceOf(1_000, 0), foreign, fromUsd('0.5'), true)).maxCost).toBe(fromUsd('1'))
 })
 
 describe('an image', () => {
@@ -149,7 +149,7 @@ describe('an image', () => {
         max_tokens: 10,
         messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url } }] }],
       }),
-      most: 1_445,
+      maxTokens: 1_445,
     },
     {
       name: 'a response',
@@ -159,7 +159,7 @@ describe('an image', () => {
         max_output_tokens: 10,
         input: [{ role: 'user', content: [{ type: 'input_image', image_url }] }],
       }),
-      most: 1_445,
+      maxTokens: 1_445,
     },
     {
       name: 'a message',
@@ -174,31 +174,31 @@ describe('an image', () => {
           },
         ],
       }),
-      most: 4_784,
+      maxTokens: 4_784,
     },
   ]
 
   test.each(formats)(
     'in $name costs at most what the vendor says, whatever its bytes',
-    async ({ format, body, most }) => {
+    async ({ format, body, maxTokens }) => {
       const { size } = sizeOf(format, body(PICTURE))
       expect(size.demands).toMatchObject({
         images: 1,
         imageBytes: PICTURE.length,
-        imageTokens: most,
+        imageTokens: maxTokens,
         isInputUnseen: false,
       })
       // $1 a token: it does not fit by its half a million bytes.
-      const { most: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('10000'), true)
-      expect(held).toBeGreaterThanOrEqual(fromUsd(String(most)))
-      expect(held).toBeLessThan(fromUsd(String(most + 400)))
+      const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('10000'), true)
+      expect(held).toBeGreaterThanOrEqual(fromUsd(String(maxTokens)))
+      expect(held).toBeLessThan(fromUsd(String(maxTokens + 400)))
     },
   )
 
-  test.each(formats)('of a few bytes in $name counts as a large one', async ({ format, body, most }) => {
+  test.each(formats)('of a few bytes in $name counts as a large one', async ({ format, body, maxTokens }) => {
     const { size } = sizeOf(format, body('data:,x'))
-    const { most: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('1000000'), true)
-    expect(held).toBeGreaterThanOrEqual(fromUsd(String(most)))
+    const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('1000000'), true)
+    expect(held).toBeGreaterThanOrEqual(fromUsd(String(maxTokens)))
   })
 
   test.each([
@@ -249,7 +249,7 @@ describe('what a request names without holding it is bounded by the context wind
   ])('%s', async (_name, path, body) => {
     const { size } = sizeOf(path === '/messages' ? anthropicFormat(path) : openaiFormat(path), body)
     const bound = await boundCall(priceOf(1, 0, 100_000), size, fromUsd('50'), true)
-    expect(bound.most).toBe(fromUsd('0.1'))
+    expect(bound.maxCost).toBe(fromUsd('0.1'))
   })
 
   test('but not a document of plain text', () => {
@@ -267,7 +267,7 @@ describe('tools that the provider runs by itself', () => {
     const { size } = sizeOf(openaiFormat('/responses'), body({ max_tool_calls: 3 }))
     const bound = await boundCall(price, size, fromUsd('50'), true)
     // Four windows of input, 100 tokens of output, three searches.
-    expect(bound).toMatchObject({ most: fromUsd('0.431'), inputTokens: 400_000, clampTo: null, toolUses: null })
+    expect(bound).toMatchObject({ maxCost: fromUsd('0.431'), inputTokens: 400_000, clampTo: null, toolUses: null })
   })
 
   test.each([
@@ -325,13 +325,13 @@ describe('audio', () => {
 
   test('with a price is held at it, only where it is asked for', async () => {
     const price = { ...priceOf(1, 1), audioInput: rate(100), audioOutput: rate(200) }
-    const most = async (body: object) => {
+    const maxCost = async (body: object) => {
       const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-audio', max_tokens: 1_000, ...body })
-      return (await boundCall(price, { ...size, bytes: 1_000 }, fromUsd('50'), true)).most
+      return (await boundCall(price, { ...size, bytes: 1_000 }, fromUsd('50'), true)).maxCost
     }
-    expect(await most({ messages: [] })).toBe(fromUsd('0.002'))
-    expect(await most(spoken)).toBe(fromUsd('0.101'))
-    expect(await most({ ...spoken, modalities: ['audio'] })).toBe(fromUsd('0.3'))
+    expect(await maxCost({ messages: [] })).toBe(fromUsd('0.002'))
+    expect(await maxCost(spoken)).toBe(fromUsd('0.101'))
+    expect(await maxCost({ ...spoken, modalities: ['audio'] })).toBe(fromUsd('0.3'))
   })
 })
 
@@ -400,7 +400,7 @@ test('nothing that a provider may charge within what was asked for is more than 
           ],
         }
         const { size } = sizeOf(openaiFormat('/chat/completions'), body)
-        const { most, clampTo } = await boundCall(price, size, available, true)
+        const { maxCost, clampTo } = await boundCall(price, size, available, true)
 
         // What the vendor may say of such a request: no token that is not in its text and images, no answer above its limit.
         const [read, cached, written, hour, heard, wrote, spoke] = says.shares as number[]
@@ -424,7 +424,7 @@ test('nothing that a provider may charge within what was asked for is more than 
           ...(asked.searches && { previewSearches: asked.answers }),
           ...(asked.tier && !says.isTierRefused && { terms: [asked.tier] }),
         }
-        expect(costOf(price, usage)).toBeLessThanOrEqual(most)
+        expect(costOf(price, usage)).toBeLessThanOrEqual(maxCost)
       },
     ),
     { numRuns: 1_000 },

@@ -16,9 +16,9 @@ function openLedger(limit: string, database = openDatabase({ path: ':memory:' })
   return {
     ...world,
     ledger,
-    hold: (most: Nanodollars, signal?: AbortSignal) =>
+    hold: (maxCost: Nanodollars, signal?: AbortSignal) =>
       ledger.hold(
-        { callId: newCallId(), agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4', most },
+        { callId: newCallId(), agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4', maxCost },
         signal,
       ),
     rows: () =>
@@ -95,7 +95,7 @@ describe('a hold', () => {
   test('whose row cannot be written is let go again and never reaches the caller; its neighbours have theirs', async () => {
     const world = openLedger('1')
     const { ledger } = world
-    const one = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null, most: 5 } as const
+    const one = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null, maxCost: 5 } as const
     const holds = await Promise.allSettled([
       ledger.hold({ ...one, callId: 'call-a' }),
       ledger.hold({ ...one, callId: 'call-b', target: undefined as unknown as string }),
@@ -126,7 +126,7 @@ describe('a hold', () => {
     const first = await hold(10)
     const second = hold(10)
     ledger.release(first)
-    expect((await second).most).toBe(10)
+    expect((await second).maxCost).toBe(10)
   })
 
   test('that waits two seconds in vain is refused as held, and holds nothing', async () => {
@@ -152,14 +152,14 @@ describe('a hold', () => {
 
   test('of an agent without a budget is refused', async () => {
     const { ledger } = openLedger('1')
-    const request = { callId: 'call-1', runId: null, kind: 'llm', target: 'openai', model: null, most: 1 } as const
+    const request = { callId: 'call-1', runId: null, kind: 'llm', target: 'openai', model: null, maxCost: 1 } as const
     await expect(ledger.hold({ ...request, agentId: 'nobody' })).rejects.toMatchObject({ code: 'not_found' })
   })
 
   test('on a budget of nothing is refused, and one of nothing is given', async () => {
     const { hold, ledger } = openLedger('0')
     await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
-    expect((await hold(0)).most).toBe(0)
+    expect((await hold(0)).maxCost).toBe(0)
     expect(ledger.accounts.balance(AGENT)).toEqual({ limit: 0, spent: 0, held: 0 })
   })
 })
@@ -180,7 +180,7 @@ describe('a new limit', () => {
     await hold(10)
     const waiting = hold(10)
     ledger.accounts.setLimit(AGENT, 20, 'a test')
-    expect((await waiting).most).toBe(10)
+    expect((await waiting).maxCost).toBe(10)
   })
 
   test('warns and ends anew', async () => {
@@ -227,7 +227,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
       let spent = 0
       let limit = 3_000
       for (const { does, amount } of steps) {
-        const held = open.reduce((sum, { most }) => sum + most, 0)
+        const held = open.reduce((sum, { maxCost }) => sum + maxCost, 0)
         if (does === 'hold') {
           // A signal that has fired: who does not fit does not wait.
           const taken = await hold(amount, AbortSignal.abort()).catch(() => undefined)
@@ -243,7 +243,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
           settled.write()
           spent += settled.cost
         }
-        const stillHeld = open.reduce((sum, { most }) => sum + most, 0)
+        const stillHeld = open.reduce((sum, { maxCost }) => sum + maxCost, 0)
         expect(ledger.accounts.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
       }
       expect(rows().reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(spent)
@@ -277,7 +277,7 @@ describe('each share at which to warn', () => {
 
   /** Spends through the road's own steps, and returns the shares of which was warned so far. */
   async function spend({ ledger, state, of }: ReturnType<typeof open>, cents: number) {
-    const most = cents * 10_000_000
+    const maxCost = cents * 10_000_000
     const call = {
       callId: newCallId(),
       agentId: AGENT,
@@ -285,10 +285,10 @@ describe('each share at which to warn', () => {
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',
-      most,
+      maxCost,
     } as const
     const settled = ledger.charge(await ledger.hold(call), {
-      cost: most,
+      cost: maxCost,
       estimated: false,
       status: 200,
       code: null,

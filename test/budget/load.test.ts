@@ -74,7 +74,7 @@ test('whoever does not wait is right as well, and what is charged meanwhile coun
   const ledger = world.restart()
   const loading = ledger.accounts.load('w-1')
   expect(ledger.accounts.balance('w-1').spent).toBe(ROWS - 3)
-  const most = 100
+  const maxCost = 100
   const request = {
     agentId: 'w-1',
     runId: null,
@@ -82,7 +82,7 @@ test('whoever does not wait is right as well, and what is charged meanwhile coun
     kind: 'llm',
     target: 'openai',
     model: 'm',
-    most,
+    maxCost,
   } as const
   const hold = await ledger.hold(request)
   ledger.charge(hold, { cost: 70 }).write()

@@ -193,7 +193,7 @@ function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
           kind: 'llm',
           target: 'openai',
           model: 'gpt-4',
-          most: fromUsd(usd),
+          maxCost: fromUsd(usd),
         },
         AbortSignal.abort(),
       ),
@@ -201,7 +201,7 @@ function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
     pay: async (usd: string) => {
       const callId = newCallId()
       const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
-      const hold = await ledger.hold({ ...request, callId, most: fromUsd(usd) }, AbortSignal.abort())
+      const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) }, AbortSignal.abort())
       const settled = ledger.charge(hold, { cost: fromUsd(usd) })
       state.record(completedEvent(AGENT, usd), settled.write)
       return callId
@@ -275,10 +275,10 @@ describe('a limit for a day', () => {
     await world.hold('0.4')
     const callId = newCallId()
     const request = { callId, agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null } as const
-    const waiting = world.ledger.hold({ ...request, most: fromUsd('0.5') })
+    const waiting = world.ledger.hold({ ...request, maxCost: fromUsd('0.5') })
     world.toMidnight()
     world.ledger.accounts.balance(AGENT)
-    expect((await waiting).most).toBe(fromUsd('0.5'))
+    expect((await waiting).maxCost).toBe(fromUsd('0.5'))
   })
 
   test('does not come again when somebody sets the clock back over midnight', async () => {

@@ -22,8 +22,8 @@ function openBudgets({ agent = '100', run, server }: Limits, database = openData
   const ledger = new Ledger({ ...world, warnAt: [0.9], perRun: limit(run), server: limit(server) })
   ledger.accounts.announce()
   const { state } = world
-  const hold = (agentId: string, runId: string | null, most: Nanodollars, signal: AbortSignal | undefined) =>
-    ledger.hold({ callId: newCallId(), agentId, runId, kind: 'llm', target: 'openai', model: 'gpt-4', most }, signal)
+  const hold = (agentId: string, runId: string | null, maxCost: Nanodollars, signal: AbortSignal | undefined) =>
+    ledger.hold({ callId: newCallId(), agentId, runId, kind: 'llm', target: 'openai', model: 'gpt-4', maxCost }, signal)
   return {
     ...world,
     ledger,
@@ -114,14 +114,14 @@ describe('a call', () => {
     })
     const waiting = world.waitFor('a-2', 'run-2', '0.5')
     world.ledger.release(first)
-    expect((await waiting).most).toBe(fromUsd('0.5'))
+    expect((await waiting).maxCost).toBe(fromUsd('0.5'))
     expect(world.ledger.accounts.available({ agentId: 'a-1', runId: 'run-1' })).toBe(fromUsd('0.5'))
   })
 
   test('of a client without a run is not the business of a run', async () => {
     const world = openBudgets({ run: '1', server: '5' })
     world.begin('a-1')
-    expect((await world.hold('a-1', null, '3')).most).toBe(fromUsd('3'))
+    expect((await world.hold('a-1', null, '3')).maxCost).toBe(fromUsd('3'))
     expect(world.spent('a-1', null).map(([scope]) => scope)).toEqual(['agent', 'server'])
   })
 })
@@ -365,7 +365,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
         } else {
           const [hold] = open.splice(does.which % Math.max(1, open.length), 1)
           if (!hold) continue
-          const cost = Math.floor(hold.most * does.share)
+          const cost = Math.floor(hold.maxCost * does.share)
           world.ledger.charge(hold, { cost }).write()
           paid.push({ ...hold, cost })
         }
@@ -375,7 +375,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
               const isOf = (call: { agentId: string; runId: string | null }) =>
                 scope === 'server' || (scope === 'agent' ? call.agentId === agentId : call.runId === runId)
               expect(spent).toBe(paid.filter(isOf).reduce((sum, { cost }) => sum + cost, 0))
-              expect(held).toBe(open.filter(isOf).reduce((sum, { most }) => sum + most, 0))
+              expect(held).toBe(open.filter(isOf).reduce((sum, { maxCost }) => sum + maxCost, 0))
               // A limit may be lowered below what counts already, and nothing is added then.
               const name = `${scope} ${scope === 'agent' ? agentId : scope === 'run' ? runId : ''}`
               expect(spent + held).toBeLessThanOrEqual(Math.max(limit, counted.get(name) ?? 0))

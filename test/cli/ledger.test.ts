@@ -28,7 +28,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',
-      most: fromUsd(usd),
+      maxCost: fromUsd(usd),
     })
   const first = await hold('2')
   state.record(completedEvent(AGENT, '2'), ledger.charge(first, { cost: fromUsd('2') }).write)

@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { MOST_OPEN_STREAMS } from '../../src/gateway/open-streams.ts'
+import { MAX_OPEN_STREAMS } from '../../src/gateway/open-streams.ts'
 import { toUsd } from '../../src/money.ts'
 import { chatFrames, hangs, streams } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
@@ -70,7 +70,7 @@ test('one agent has half of all streams at most, and another one gets in beside 
   const cage = await openTestRuntime({ budget: { limit_usd: 10_000 } })
   const [greedy, other] = [cage.addAgent({ limit: '10000' }), cage.addAgent({ limit: '10' })]
   cage.provider.does(hangs)
-  const share = MOST_OPEN_STREAMS / 2
+  const share = MAX_OPEN_STREAMS / 2
   const clients = Array.from({ length: share }, () => new AbortController())
   const open = clients.map(({ signal }) => greedy.open({}, signal).catch(() => undefined))
   // Not all arrive: an agent gets half of a provider's connections, and the rest waits for one.

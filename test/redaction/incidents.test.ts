@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest'
-import { MAX_FINDINGS_KEPT } from '../../src/redaction/findings.ts'
+import { MAX_FINDINGS } from '../../src/redaction/findings.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
@@ -20,12 +20,10 @@ test('a text full of addresses is one event with their number, and an incident f
   const { findings } = new Redactor(DEFAULT_POLICY).redact(`${addresses(20_000)}\nCall +1 415 555 0178.`)
   incidents.recordAll(findings, origin)
   expect(world.of('pii.found').map(({ message, data }) => [message, data.count, data.incidents])).toEqual([
-    ['EMAIL in reply → [EMAIL_REDACTED] (20,000 times)', 20_000, MAX_FINDINGS_KEPT],
+    ['EMAIL in reply → [EMAIL_REDACTED] (20,000 times)', 20_000, MAX_FINDINGS],
     ['PHONE in reply → [PHONE_REDACTED]', undefined, undefined],
   ])
-  expect(world.database.orm.$client.prepare('select count(*) from pii_incidents').pluck().get()).toBe(
-    MAX_FINDINGS_KEPT + 1,
-  )
+  expect(world.database.orm.$client.prepare('select count(*) from pii_incidents').pluck().get()).toBe(MAX_FINDINGS + 1)
   expect(transaction).toHaveBeenCalledTimes(1)
 })
 

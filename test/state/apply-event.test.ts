@@ -3,13 +3,13 @@ import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events
 import { applyEvent, percentile } from '../../src/state/apply-event.ts'
 import { figures, limitsOf } from '../../src/state/figures.ts'
 import {
-  AGENTS_KEPT,
-  ALERTS_KEPT,
-  BURN_POINTS_KEPT,
-  CIRCUITS_KEPT,
-  EVENTS_KEPT,
   emptySnapshot,
-  MODELS_KEPT,
+  MAX_AGENTS,
+  MAX_ALERTS,
+  MAX_BURN_POINTS,
+  MAX_CIRCUITS,
+  MAX_MODELS,
+  MAX_RECENT_EVENTS,
   OTHER,
   type Snapshot,
 } from '../../src/state/snapshot.ts'
@@ -380,15 +380,15 @@ describe('applying an event', () => {
     for (let done = 1; done <= 5_000; done++) {
       add({ type: 'progress.updated', agent_id: 'lg-299', data: { done, total: 5_000, unit: 'leads', label: null } })
     }
-    expect(state.recent).toHaveLength(EVENTS_KEPT)
+    expect(state.recent).toHaveLength(MAX_RECENT_EVENTS)
     expect(state.recent.map(({ seq }) => seq)).toEqual(
-      Array.from({ length: EVENTS_KEPT }, (_, index) => state.seq - EVENTS_KEPT + 1 + index),
+      Array.from({ length: MAX_RECENT_EVENTS }, (_, index) => state.seq - MAX_RECENT_EVENTS + 1 + index),
     )
-    expect(Object.keys(state.agents)).toHaveLength(AGENTS_KEPT)
-    expect(state.alerts).toHaveLength(ALERTS_KEPT)
+    expect(Object.keys(state.agents)).toHaveLength(MAX_AGENTS)
+    expect(state.alerts).toHaveLength(MAX_ALERTS)
     expect(state.alerts[0]?.id).toBe('lg-299')
     const { burn } = state.agents['lg-299']!
-    expect(burn.length).toBeLessThanOrEqual(BURN_POINTS_KEPT)
+    expect(burn.length).toBeLessThanOrEqual(MAX_BURN_POINTS)
     expect([burn[0]?.done, burn.at(-1)?.done]).toEqual([0, 5_000])
     // Evenly: no stretch of the curve is a straight line.
     const gaps = burn.slice(1).map(({ done }, index) => done - burn[index]!.done)
@@ -433,7 +433,7 @@ describe('names that agents make up', () => {
       ...Array.from({ length: 130 }, (_, index) => called(`ft:gpt-4o::${index}`)),
       called('ft:gpt-4o::0'),
     ]).agents['lg-1']!
-    expect(Object.keys(by_model)).toHaveLength(MODELS_KEPT + 1)
+    expect(Object.keys(by_model)).toHaveLength(MAX_MODELS + 1)
     expect(by_model[OTHER]).toMatchObject({ calls: 30, cost_usd: '0.3' })
     expect(by_model['ft:gpt-4o::0']).toMatchObject({ calls: 2 })
   })
@@ -448,7 +448,7 @@ describe('names that agents make up', () => {
         data: { service: `made_up_${index}`, tier: 3, why: '' },
       })),
     ])
-    expect(Object.keys(circuits)).toHaveLength(CIRCUITS_KEPT)
+    expect(Object.keys(circuits)).toHaveLength(MAX_CIRCUITS)
     expect(circuits.in_trouble).toMatchObject({ trips: 1 })
     expect([circuits.made_up_0, circuits.made_up_599]).toMatchObject([undefined, { name: 'made_up_599' }])
   })
@@ -466,7 +466,7 @@ test('a flood of alerts of one kind pushes out none of another kind, and those t
   raise('crash_loop', 'seen')
   add({ type: 'alert.acknowledged', data: { alert_id: 'seen' } })
   for (let number = 0; number < 300; number++) raise('circuit_opened', `made-up-${number}`)
-  expect(state.alerts).toHaveLength(ALERTS_KEPT)
+  expect(state.alerts).toHaveLength(MAX_ALERTS)
   expect(state.alerts.slice(-2).map(({ id }) => id)).toEqual(['real-2', 'real-1'])
   expect(state.alerts[0]!.id).toBe('made-up-299')
 })

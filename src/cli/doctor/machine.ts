@@ -14,11 +14,11 @@ import { findPython } from '../../sandbox/cage.ts'
 import { explainMachine } from '../../sandbox/machine.ts'
 import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
-const LEAST_NODE = '22.21'
+const MIN_NODE = '22.21'
 /** Before it, SQLite could lose the newest pages of a WAL. */
-const LEAST_SQLITE = '3.51.3'
-const LEAST_PYTHON = '3.9'
-const LEAST_FREE_MB = 200
+const MIN_SQLITE = '3.51.3'
+const MIN_PYTHON = '3.9'
+const MIN_FREE_MB = 200
 const OLD_LIST_DAYS = 180
 
 export const machineChecks: readonly Check[] = [
@@ -26,9 +26,9 @@ export const machineChecks: readonly Check[] = [
     name: 'Node',
     look: () => {
       const version = process.versions.node
-      return isAtLeast(version, LEAST_NODE)
+      return isAtLeast(version, MIN_NODE)
         ? ok(version)
-        : fail(`${version} is older than ${LEAST_NODE}`, 'install Node 24')
+        : fail(`${version} is older than ${MIN_NODE}`, 'install Node 24')
     },
   },
   {
@@ -37,7 +37,7 @@ export const machineChecks: readonly Check[] = [
       const database = new Sqlite(':memory:')
       const version = database.prepare('SELECT sqlite_version()').pluck().get() as string
       database.close()
-      return isAtLeast(version, LEAST_SQLITE)
+      return isAtLeast(version, MIN_SQLITE)
         ? ok(version)
         : fail(`${version} can lose what was written last`, 'install the dependencies again with npm ci')
     },
@@ -86,9 +86,9 @@ export const machineChecks: readonly Check[] = [
     look: ({ loaded }) => {
       const { bavail, bsize } = statfsSync(dirname(resolve(loaded.config.db.path)))
       const free = Math.floor((bavail * bsize) / 1e6)
-      return free >= LEAST_FREE_MB
+      return free >= MIN_FREE_MB
         ? ok(`${free} MB free`)
-        : fail(`${free} MB free`, `make room: a full disk stops every call; ${LEAST_FREE_MB} MB are enough for long`)
+        : fail(`${free} MB free`, `make room: a full disk stops every call; ${MIN_FREE_MB} MB are enough for long`)
     },
   },
   {
@@ -118,9 +118,9 @@ async function lookAtPython(subject: Subject): Promise<Finding> {
   const question = ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])']
   try {
     const version = (await run(python, question, { env: subject.terminal.env.variables })).stdout.trim()
-    return isAtLeast(version, LEAST_PYTHON)
+    return isAtLeast(version, MIN_PYTHON)
       ? ok(`${version} (${python})`)
-      : fail(`${python} is ${version}, older than ${LEAST_PYTHON}`, 'name a newer one with --python')
+      : fail(`${python} is ${version}, older than ${MIN_PYTHON}`, 'name a newer one with --python')
   } catch (error) {
     return fail(`${python} does not run (${(error as NodeJS.ErrnoException).code})`, 'install Python 3, or --python')
   }
