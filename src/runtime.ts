@@ -27,11 +27,9 @@ import { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
-import { callTable } from './db/calls.ts'
-import { checkpointTable } from './db/checkpoints.ts'
-import { openDatabase } from './db/database.ts'
 import { dataKeyPath } from './db/seal.ts'
 import { isStorageFault } from './db/storage-fault.ts'
+import { openStore, type Store } from './db/store.ts'
 import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
 import { UnchargedCalls } from './gateway/uncharged.ts'
@@ -84,7 +82,7 @@ export interface Runtime {
   readonly vault: Vault
   readonly circuits: Circuits
   readonly cache: ServiceCache
-  readonly checkpoints: ReturnType<typeof checkpointTable>
+  readonly checkpoints: Store['checkpoints']
   /** What agents prove themselves with. */
   readonly runTokens: RunTokens
   readonly log: Log
@@ -158,13 +156,13 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const operatorToken = newToken('ic')
     const taken = await takeDatabase(config.db.path, operatorToken)
     opened.push(() => taken.release())
-    const database = openDatabase(config.db)
-    opened.push(() => database.close())
-    opened.push(await claimDatabase(database))
-    const users = new Users({ database, clock })
+    const store = openStore(config.db)
+    opened.push(() => store.close())
+    opened.push(await claimDatabase(store))
+    const users = new Users({ store, clock })
     requireLocalOrInvited(config.server, users.count)
     const state = new StateManager({
-      database,
+      store,
       clock,
       retentionDays: config.log.retention_days,
       onFault,
@@ -180,7 +178,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
         data: { problem, row },
       })
     const audit = new Audit({
-      database,
+      store,
       state,
       clock,
       clean,
@@ -197,7 +195,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       for (const each of [redactor, logRedactor, secretsRedactor]) each.know([...ownValues, ...values])
     }
     onValues([])
-    const vault = await Vault.open({ database, state, audit, clock, masterKey, masterKeyProblem, onValues })
+    const vault = await Vault.open({ store, state, audit, clock, masterKey, masterKeyProblem, onValues })
     opened.push(() => vault.close())
     const pids = vault.isLocked ? [] : ancestorsWith('IRON_CAGE_MASTER_KEY')
     if (pids.length > 0) {
@@ -209,7 +207,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       })
     }
     const signingKey = vault.keyFor('sessions')
-    const sessions = new Sessions({ database, clock, users, operatorToken, signingKey })
+    const sessions = new Sessions({ store, clock, users, operatorToken, signingKey })
     const providerKeyNames = keyNamesOf(config.providers)
     const serviceKeyNames = keyNamesOf(config.services)
     const keyNames = new Set(Object.values(providerKeyNames).filter((name) => name !== undefined))
@@ -218,27 +216,27 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const rotation = new Rotation({ vault, state, clock, providerKeyNames: keyNames })
     opened.push(() => rotation.close())
 
-    const ledger = openLedger(config.budget, { database, state, clock })
+    const ledger = openLedger(config.budget, { store, state, clock })
     opened.push(() => ledger.close())
     ledger.recover()
     ledger.accounts.announce()
-    const uncharged = new UnchargedCalls({ state, calls: callTable(database), clean })
+    const uncharged = new UnchargedCalls({ state, calls: store.calls, clean })
     opened.push(() => uncharged.close())
-    const trust = new Trust({ database, state, clock })
+    const trust = new Trust({ store, state, clock })
     // Secrets of our own are nobody's to look at later, not even an admin's.
     const isOwnSecret = (value: string) => holdsOwnToken(value) || ownValues.some((own) => value.includes(own))
-    const incidents = new Incidents(database, state, (id, value) =>
+    const incidents = new Incidents(store, state, (id, value) =>
       isOwnSecret(value) ? undefined : vault.sealOriginal(id, value),
     )
-    const checkpoints = checkpointTable(database)
+    const checkpoints = store.checkpoints
     const circuits = new Circuits({
       state,
       clock,
       configured: [...Object.keys(config.providers), ...Object.keys(config.services)],
     })
     const rateLimits = new RateLimits(clock)
-    const cache = new ServiceCache({ database, clock })
-    const alerts = new Alerts({ database, state, clock, config: config.alerts, onFault })
+    const cache = new ServiceCache({ store, clock })
+    const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
     opened.push(() => alerts.close())
     const upstream = new Upstream(config.providers)
     opened.push(() => upstream.close())
@@ -247,11 +245,11 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
 
     const peers = new Peers(clock)
     const runTokens = new RunTokens(peers)
-    const apiTokens = new ApiTokens({ database, clock })
+    const apiTokens = new ApiTokens({ store, clock })
     const supervisor = new Supervisor({
       state,
       ledger,
-      database,
+      store,
       clock,
       config,
       runTokens,
@@ -274,7 +272,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const server = await startServer({
       state,
       audit,
-      database,
+      store,
       ledger,
       clock,
       circuits,
@@ -297,7 +295,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       safety: config.safety,
       agentSettings: config.agent,
       environment: config.agent.environment,
-      calls: callTable(database),
+      calls: store.calls,
       prices: new Prices(config, clock),
       trust,
       uncharged,

@@ -73,6 +73,15 @@ describe('the house', () => {
     expect(readers).toEqual(['src/config/env.ts'])
   })
 
+  test('the statements of each table are made once, in db/store.ts', () => {
+    const factories = sourcesBelow('src/db').flatMap((file) =>
+      [...code(file).matchAll(/^export function (\w+Table)\(/gm)].map((match) => match[1]!),
+    )
+    const isCalled = new RegExp(`(?<!function )\\b(?:${factories.join('|')})\\(`)
+    expect(factories.length).toBeGreaterThan(10)
+    expect(sourcesBelow('src').filter((file) => isCalled.test(code(file)))).toEqual(['src/db/store.ts'])
+  })
+
   test('nothing in src knows that there is a demo, but for the entry that offers its command', () => {
     const knowing = sourcesBelow('src').filter((file) => importsOf(file).some(({ to }) => to.startsWith('demo/')))
     expect(knowing).toEqual(['src/main.ts'])

@@ -1,7 +1,7 @@
 /** Two hundred calls at once on the last cent, at the ledger itself: two of $0.004 are paid, whichever budget is tight. */
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
-import { type Database, openDatabase } from '../../src/db/database.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
@@ -21,28 +21,28 @@ export interface RaceSummary {
 
 export async function raceRounds(repetitions: number): Promise<RaceSummary> {
   const summary: RaceSummary = { overspentNanos: 0, held: 0, admitted: [] }
-  const database = openDatabase({ path: ':memory:' })
-  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault: rethrow })
+  const store = openStore({ path: ':memory:' })
+  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: rethrow })
   for (let race = 0; race < repetitions; race++) {
     const limits = [WIDE, WIDE, WIDE].with(race % 3, TIGHT)
-    const admitted = await raceOnce(database, state, limits, summary)
+    const admitted = await raceOnce(store, state, limits, summary)
     if (!summary.admitted.includes(admitted)) summary.admitted.push(admitted)
     // The server's limit is for ever; the next race begins with an empty ledger.
-    database.orm.$client.exec('DELETE FROM calls')
+    store.orm.$client.exec('DELETE FROM calls')
   }
   state.close()
-  database.close()
+  store.close()
   return summary
 }
 
 /** `limits`: the agent's, the run's, the server's. Returns how many calls were paid. */
 async function raceOnce(
-  database: Database,
+  store: Store,
   state: StateManager,
   [agent, perRun, server]: readonly Nanodollars[],
   summary: RaceSummary,
 ): Promise<number> {
-  const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [1], perRun, server })
+  const ledger = new Ledger({ store, state, clock: systemClock, warnAt: [1], perRun, server })
   ledger.accounts.openAccount('a-1', agent!)
   const spender = { agentId: 'a-1', runId: 'run-1' }
   const look = () => {
@@ -70,7 +70,7 @@ async function raceOnce(
   }
   await Promise.all(Array.from({ length: CALLS }, (_, number) => call(number)))
   summary.held += ledger.accounts.balances(spender).filter(({ held }) => held !== 0).length
-  const rows = database.orm.$client.prepare("SELECT count(*) FROM calls WHERE state = 'charged'").pluck().get()
+  const rows = store.orm.$client.prepare("SELECT count(*) FROM calls WHERE state = 'charged'").pluck().get()
   if (rows !== admitted) throw new Error(`${admitted} calls were paid, and ${rows} rows tell of it`)
   ledger.close()
   return admitted

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { request } from 'undici'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { type Served, serve } from './serve.ts'
 
 const count = Number(process.argv[2] ?? 1_000_000)
@@ -19,7 +19,7 @@ const path = join(folder, 'state.db')
 const START = Date.UTC(2026, 0, 1)
 
 function fill(agentId: string): void {
-  const { orm, transaction, close } = openDatabase({ path })
+  const { orm, transaction, close } = openStore({ path })
   const call = orm.$client.prepare(
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, price, usage, status, started_at, ended_at)
      VALUES (?, ?, 'llm', 'openai', 'gpt-4o-mini', 'charged', 900000, 450000, '{"input":1}', '{"input_tokens":100,"output_tokens":20}', 200, ?, ?)`,

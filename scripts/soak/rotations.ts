@@ -104,8 +104,8 @@ async function run(
     if (event.data.text.startsWith('begins ')) begins.resolve(Number(event.data.text.slice('begins '.length)))
   })
   // A call may be refused for its key once: none that began before a rotation is open when the next one comes.
-  using database = disposable(new Sqlite(join(folder, 'state.db'), { readonly: true }))
-  const openSince = database.prepare("SELECT count(*) FROM calls WHERE state = 'held' AND started_at <= ?").pluck()
+  using store = disposable(new Sqlite(join(folder, 'state.db'), { readonly: true }))
+  const openSince = store.prepare("SELECT count(*) FROM calls WHERE state = 'held' AND started_at <= ?").pluck()
   let rotatedAt = ''
   const enough = join(folder, 'enough')
   const script = join(root, 'scripts/soak/call_openai.py')
@@ -149,5 +149,4 @@ async function run(
   }
 }
 
-const disposable = (database: Sqlite.Database) =>
-  Object.assign(database, { [Symbol.dispose]: () => void database.close() })
+const disposable = (store: Sqlite.Database) => Object.assign(store, { [Symbol.dispose]: () => void store.close() })

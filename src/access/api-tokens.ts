@@ -5,8 +5,8 @@
  * whoever has it can be given the new one.
  */
 import { type Clock, forwardTime, isoTime } from '../clock.ts'
-import { type ApiTokenRow, type ApiTokenTable, apiTokenTable } from '../db/api-tokens.ts'
-import type { Database } from '../db/database.ts'
+import type { ApiTokenRow, ApiTokenTable } from '../db/api-tokens.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newApiTokenId } from '../ids.ts'
 import { newToken } from '../tokens.ts'
@@ -35,10 +35,10 @@ export class ApiTokens {
   /** Every token that was not revoked, by hash: looked up at each request. */
   readonly #byHash: Map<string, ApiTokenRow>
 
-  constructor({ database, clock }: { database: Database; clock: Clock }) {
+  constructor({ store, clock }: { store: Pick<Store, 'apiTokens'>; clock: Clock }) {
     this.#clock = clock
     this.#forwardNow = forwardTime(clock)
-    this.#table = apiTokenTable(database)
+    this.#table = store.apiTokens
     const living = this.#table.all().filter((row) => row.revoked_at === null)
     this.#byHash = new Map(living.map((row) => [row.hash, row]))
   }

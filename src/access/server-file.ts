@@ -6,9 +6,8 @@
 
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import type { Database } from '../db/database.ts'
-import { metaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { processStarted } from '../process-table.ts'
 
@@ -90,18 +89,18 @@ interface Claim {
  * Takes the database in itself too: the server file can be removed, and the database may have another name (a link).
  * Returns a function that gives it back, before the database is closed. Throws CageError `already_running`.
  */
-export async function claimDatabase(database: Database): Promise<() => void> {
-  const meta = metaTable(database)
-  const { dev, ino } = statSync(database.path, { bigint: true })
+export async function claimDatabase(store: Store): Promise<() => void> {
+  const meta = store.meta
+  const { dev, ino } = statSync(store.path, { bigint: true })
   const file = `${dev}:${ino}`
   const held = JSON.parse(meta.get(CLAIM) || 'null') as Claim | null
   if (held?.file === file && (await processStarted(held.pid)) === held.pid_started) {
-    throw taken(database.path, { pid: held.pid, url: undefined })
+    throw taken(store.path, { pid: held.pid, url: undefined })
   }
   const started = (await processStarted(process.pid)) ?? ''
   meta.put(CLAIM, JSON.stringify({ pid: process.pid, pid_started: started, file } satisfies Claim))
   // Whoever comes by another name sees the file itself, not what waits beside it.
-  database.orm.$client.pragma('wal_checkpoint(PASSIVE)')
+  store.orm.$client.pragma('wal_checkpoint(PASSIVE)')
   return () => {
     try {
       meta.put(CLAIM, '')

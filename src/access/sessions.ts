@@ -13,9 +13,9 @@
 import { randomBytes } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
 import { type Clock, forwardTime, isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { type SessionRow, type SessionTable, sessionTable } from '../db/sessions.ts'
+import type { SessionRow, SessionTable } from '../db/sessions.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { newSessionId } from '../ids.ts'
 import { ACCESS_TOKEN_HEADER, newToken } from '../tokens.ts'
@@ -46,7 +46,7 @@ export interface SessionTokens {
 }
 
 export interface SessionOptions {
-  database: Database
+  store: Pick<Store, 'sessions'>
   clock: Clock
   users: Users
   /** The command line's token, known to this machine's user by the server file. */
@@ -67,13 +67,13 @@ export class Sessions {
   readonly #sessions: Map<string, SessionRow>
   readonly #ended = new Set<(session: string) => void>()
 
-  constructor({ database, clock, users, operatorToken, signingKey = randomBytes(32) }: SessionOptions) {
+  constructor({ store, clock, users, operatorToken, signingKey = randomBytes(32) }: SessionOptions) {
     this.#clock = clock
     this.#forwardNow = forwardTime(clock)
     this.#users = users
     this.#key = signingKey
     this.#operatorHash = hashOf(operatorToken)
-    this.#table = sessionTable(database)
+    this.#table = store.sessions
     this.#sessions = new Map(this.#table.all().map((row) => [row.id, row]))
     this.#endIdle()
     users.onChange((userId) => {

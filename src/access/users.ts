@@ -4,8 +4,8 @@
  */
 import { isIPv6 } from 'node:net'
 import { type Clock, isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { type UserRow, type UserTable, userTable } from '../db/users.ts'
+import type { Store } from '../db/store.ts'
+import type { UserRow, UserTable } from '../db/users.ts'
 import { CageError } from '../errors.ts'
 import { newUserId } from '../ids.ts'
 import { Backoff } from './backoff.ts'
@@ -33,9 +33,9 @@ export class Users {
   /** Names that were right, where: others' failures there do not concern them. */
   readonly #provenAt = new Set<string>()
 
-  constructor({ database, clock }: { database: Database; clock: Clock }) {
+  constructor({ store, clock }: { store: Pick<Store, 'users'>; clock: Clock }) {
     this.#clock = clock
-    this.#table = userTable(database)
+    this.#table = store.users
     this.#rows = new Map(this.#table.all().map((row) => [row.id, row]))
     this.#byName = new Backoff(clock, 5)
     // Several people may share an address; on localhost all do.

@@ -18,9 +18,8 @@ import { basename, extname, isAbsolute, resolve } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { checkpointTable } from '../db/checkpoints.ts'
-import type { Database } from '../db/database.ts'
-import { type RunRow, type RunTable, runTable } from '../db/runs.ts'
+import type { RunRow, RunTable } from '../db/runs.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { type AgentId, newAgentId } from '../ids.ts'
@@ -44,7 +43,7 @@ export interface SupervisorOptions {
   config: Config
   state: StateManager
   ledger: Ledger
-  database: Database
+  store: Store
   clock: Clock
   runTokens: RunTokens
   secrets: Secrets
@@ -86,15 +85,15 @@ export class Supervisor {
   #isClosing = false
 
   constructor(options: SupervisorOptions) {
-    const { config, state, ledger, database, clock, runTokens, secrets, output } = options
+    const { config, state, ledger, store, clock, runTokens, secrets, output } = options
     const providers = new ProviderAddresses(options.providerUrls)
     this.#options = options
-    this.#runs = runTable(database)
+    this.#runs = store.runs
     this.#parts = {
       state,
       ledger,
       runs: this.#runs,
-      checkpoints: checkpointTable(database),
+      checkpoints: store.checkpoints,
       clock,
       runTokens,
       secrets,

@@ -11,8 +11,8 @@
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Database } from '../db/database.ts'
-import { type OutboxTable, outboxTable } from '../db/outbox.ts'
+import type { OutboxTable } from '../db/outbox.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { Level, RuntimeEvent } from '../events.ts'
 import { newAlertId } from '../ids.ts'
@@ -24,7 +24,7 @@ import { webhookChannels } from './webhook.ts'
 import { type Wording, wordAlert, wordDigest } from './wording.ts'
 
 export interface AlertsOptions {
-  database: Database
+  store: Pick<Store, 'outbox'>
   state: StateManager
   clock: Clock
   config: Config['alerts']
@@ -45,10 +45,10 @@ export class Alerts {
   readonly #unsubscribe: () => void
 
   /** Listens from now on, and takes up what an earlier server could not deliver. */
-  constructor({ database, state, clock, config, onFault, retryPolicy }: AlertsOptions) {
+  constructor({ store, state, clock, config, onFault, retryPolicy }: AlertsOptions) {
     this.#state = state
     this.#clock = clock
-    this.#table = outboxTable(database)
+    this.#table = store.outbox
     this.#throttle = new AlertThrottle(clock, (digest) =>
       this.#raise(wordDigest(digest), 'CRIT', digest.last.agent_id, digest.last.seq),
     )

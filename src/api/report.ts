@@ -8,8 +8,7 @@ import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { incidentTable } from '../db/incidents.ts'
+import type { Store } from '../db/store.ts'
 import type { EventType, RuntimeEvent } from '../events.ts'
 import { figures, limitsOf } from '../state/figures.ts'
 import type { CircuitView } from '../state/snapshot.ts'
@@ -30,7 +29,7 @@ export interface AgentReport extends AgentStatus {
 const PAGE = 500
 
 export interface ReportParts extends CallParts {
-  database: Database
+  store: Store
 }
 
 export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
@@ -86,7 +85,7 @@ const MOMENTS = [
 const MOMENTS_OF_A_KIND = 50
 
 async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts> {
-  const { state, calls, database } = parts
+  const { state, calls, store } = parts
   const costs = await costReport(calls, { agentId: id })
   const rows = (await calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
   const { moments, traces } = await lookBack(state, id, rows)
@@ -99,7 +98,7 @@ async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts>
     budgets: limitsOf(agent, state.read()),
     costs,
     circuits: Object.values(state.read().circuits),
-    incidents: incidentTable(database).find({ agentId: id, limit: CALLS_SHOWN }),
+    incidents: store.incidents.find({ agentId: id, limit: CALLS_SHOWN }),
     moments: moments.reverse(),
     // Events are kept for a week, the ledger for good: of an older call only its row is shown.
     calls: rows.map((call) => ({ ...call, ...(traces.get(call.id) ?? NO_TRACE) })),

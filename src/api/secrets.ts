@@ -2,8 +2,8 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
 import type { Audit } from '../audit/chain.ts'
-import type { Database } from '../db/database.ts'
-import { type SecretTable, secretTable } from '../db/secrets.ts'
+import type { SecretTable } from '../db/secrets.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
 import type { Rotation } from '../vault/rotation.ts'
@@ -18,7 +18,7 @@ export interface SecretParts {
   vault: Vault
   /** What agents may have. */
   rotation: Pick<Rotation, 'isEntitled'>
-  database: Database
+  store: Store
   audit: Audit
   logRedactor: Redactor
 }
@@ -33,7 +33,7 @@ export interface SecretParts {
  */
 export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
   const { vault, logRedactor, rotation } = parts
-  const table: SecretTable = secretTable(parts.database)
+  const table: SecretTable = parts.store.secrets
   return new Hono<Env>()
     .get('/', guard('any'), (context) => {
       const { environment, name, deleted } = readQuery(context, SECRET_LIST)

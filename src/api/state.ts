@@ -4,8 +4,7 @@ import type { Alerts } from '../alerts/alerts.ts'
 import type { Circuits } from '../breaker/circuits.ts'
 import type { Trust } from '../budget/trust.ts'
 import { isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { incidentTable } from '../db/incidents.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { Level } from '../events.ts'
 import type { Upstream } from '../gateway/upstream.ts'
@@ -17,7 +16,7 @@ import { requester } from './secrets.ts'
 
 export interface StateParts {
   state: StateManager
-  database: Database
+  store: Store
   circuits: Circuits
   alerts: Alerts
   vault: Vault
@@ -27,8 +26,8 @@ export interface StateParts {
 
 /** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
 export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
-  const { state, database, circuits, alerts, vault } = parts
-  const incidents = incidentTable(database)
+  const { state, store, circuits, alerts, vault } = parts
+  const incidents = store.incidents
   return new Hono<Env>()
     .get('/snapshot', guard('viewer'), (context) => {
       const snapshot = state.read()

@@ -14,10 +14,10 @@
  *   file cannot be told from the past. Exports kept elsewhere, and the head that the log tells at each start, can.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import { type AuditRow, type AuditTable, auditTable } from '../db/audit.ts'
-import type { Database } from '../db/database.ts'
-import { type MetaTable, metaTable } from '../db/meta.ts'
+import type { AuditRow, AuditTable } from '../db/audit.ts'
+import type { MetaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { type Scrub, scrubTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -27,7 +27,7 @@ import { BEGINNING, type Head, hashOf } from './hash.ts'
 import { type Verdict, verifyChain, verifyTail } from './verify.ts'
 
 export interface AuditOptions {
-  database: Database
+  store: Pick<Store, 'audit' | 'meta' | 'path' | 'transaction'>
   state: StateManager
   clock: Clock
   /** Takes personal data out of what is written. (Default: nothing is taken out.) */
@@ -44,7 +44,7 @@ const BEGUN = 'audit.begun'
 const TAIL_ROWS = 1_000
 
 export class Audit {
-  readonly #database: Database
+  readonly #store: AuditOptions['store']
   readonly #table: AuditTable
   readonly #meta: MetaTable
   readonly #clock: Clock
@@ -57,17 +57,17 @@ export class Audit {
 
   /** Checks the end of the chain and writes every event that belongs into it from now on. Throws CageError `audit_broken`
    * when there are rows, or were some, and their key is gone. */
-  constructor({ database, state, clock, clean, onBroken, onFault }: AuditOptions) {
-    this.#database = database
-    this.#table = auditTable(database)
+  constructor({ store, state, clock, clean, onBroken, onFault }: AuditOptions) {
+    this.#store = store
+    this.#table = store.audit
     this.#clock = clock
     this.#clean = clean
     this.#onBroken = onBroken
-    this.#meta = metaTable(database)
+    this.#meta = store.meta
     const hasRows = this.#table.last() !== undefined
     const hasBegun = this.#meta.get(BEGUN) !== undefined
     if (hasRows && !hasBegun) this.#meta.put(BEGUN, '1')
-    this.#anchor = Anchor.open(database.path, hasRows || hasBegun, { read: () => this.head, onFault })
+    this.#anchor = Anchor.open(store.path, hasRows || hasBegun, { read: () => this.head, onFault })
     this.atStart = verifyTail(this.#table, this.#anchor, TAIL_ROWS)
     if (!this.atStart.ok) this.#anchor.freeze()
     this.#stop = state.onPersist((event) => {
@@ -84,7 +84,7 @@ export class Audit {
   /** Writes one row, now. Throws CageError `database_unusable` when it cannot be written: what it tells must not be done. */
   append(entry: Entry): void {
     try {
-      this.#database.transaction(() => this.#insert(entry, isoTime(this.#clock.now())))
+      this.#store.transaction(() => this.#insert(entry, isoTime(this.#clock.now())))
     } catch (error) {
       if (!isStorageFault(error)) throw error
       throw new CageError('database_unusable', `the audit cannot be written, so ${entry.action} was not done`, {

@@ -11,9 +11,9 @@ import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { isAbsolute } from 'node:path'
 import { type Clock, isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { type ServiceCacheTable, serviceCacheTable } from '../db/service-cache.ts'
+import type { ServiceCacheTable } from '../db/service-cache.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { holdsOwnToken } from '../tokens.ts'
 
@@ -82,8 +82,12 @@ export class ServiceCache {
   readonly #kept = new Map<string, { bytes: number; answers: Map<string, number> }>()
 
   /** `bytesKept`: of each service. (Default: 256 MiB.) */
-  constructor({ database, clock, bytesKept = MAX_BYTES }: { database: Database; clock: Clock; bytesKept?: number }) {
-    this.#table = serviceCacheTable(database)
+  constructor({
+    store,
+    clock,
+    bytesKept = MAX_BYTES,
+  }: { store: Pick<Store, 'serviceCache'>; clock: Clock; bytesKept?: number }) {
+    this.#table = store.serviceCache
     this.#clock = clock
     this.#bytesKept = bytesKept
     for (const { service, key, bytes } of this.#table.sizes()) this.#count(service, key, bytes)

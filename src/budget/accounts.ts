@@ -10,10 +10,10 @@
  * - A limit warns once and ends once, in each period and for each new value.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import { type BudgetTable, budgetTable } from '../db/budgets.ts'
-import { type CallTable, callTable, type Totals } from '../db/calls.ts'
-import type { Database } from '../db/database.ts'
-import { type MetaTable, metaTable } from '../db/meta.ts'
+import type { BudgetTable } from '../db/budgets.ts'
+import type { CallTable, Totals } from '../db/calls.ts'
+import type { MetaTable } from '../db/meta.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { BudgetPeriod, RuntimeEvent } from '../events.ts'
 import type { AgentId, RunId } from '../ids.ts'
@@ -33,7 +33,7 @@ export interface Spender {
 }
 
 export interface AccountsOptions {
-  database: Database
+  store: Store
   state: StateManager
   clock: Clock
   /** Shares of the limit, 0–1, at which to warn. */
@@ -70,14 +70,14 @@ export class Accounts {
   #turning: NodeJS.Timeout | undefined
   readonly #unsubscribe: () => void
 
-  constructor({ database, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
+  constructor({ store, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
     this.#state = state
     this.#clock = clock
     this.#warnShares = warnAt
     this.warnAt = Math.min(1, ...warnAt)
-    this.#calls = callTable(database)
-    this.#budgets = budgetTable(database)
-    this.#meta = metaTable(database)
+    this.#calls = store.calls
+    this.#budgets = store.budgets
+    this.#meta = store.meta
     this.#configured = { run: perRun, server }
     this.#perRun = this.#limitAtStart('run')
     this.#periodAt = period && periodsOf(period)

@@ -17,9 +17,9 @@
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { type CallEnd, type CallKind, type CallRow, type CallTable, callTable } from '../db/calls.ts'
-import type { Database } from '../db/database.ts'
+import type { CallEnd, CallKind, CallRow, CallTable } from '../db/calls.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import { type AgentId, type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
@@ -88,7 +88,7 @@ export interface Resolution {
 /** The ledger as the configuration wants it. */
 export function openLedger(
   budget: Config['budget'],
-  parts: Pick<AccountsOptions, 'database' | 'state' | 'clock'>,
+  parts: Pick<AccountsOptions, 'store' | 'state' | 'clock'>,
 ): Ledger {
   const { warn_at: warnAt, per_run_usd, server_usd, period } = budget
   const limit = (usd: Usd | undefined) => (usd === undefined ? undefined : fromUsd(usd))
@@ -98,7 +98,7 @@ export function openLedger(
 export class Ledger {
   /** The budgets that pay. */
   readonly accounts: Accounts
-  readonly #database: Database
+  readonly #store: Store
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #calls: CallTable
@@ -107,12 +107,12 @@ export class Ledger {
   #unusableUntil = 0
 
   constructor(options: AccountsOptions) {
-    const { database, state, clock } = options
+    const { store, state, clock } = options
     this.accounts = new Accounts(options)
-    this.#database = database
+    this.#store = store
     this.#state = state
     this.#clock = clock
-    this.#calls = callTable(database)
+    this.#calls = store.calls
   }
 
   /** Turns what a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
@@ -233,7 +233,7 @@ export class Ledger {
     const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
     try {
       await new Promise<void>((resolve, reject) =>
-        this.#database.groupCommit(
+        this.#store.groupCommit(
           () => this.#calls.insertHeld({ ...row, held_nanos: maxCost, started_at: startedAt }),
           (error) => (error === undefined ? resolve() : reject(error)),
         ),

@@ -17,8 +17,8 @@
  * would then be held by five parallel calls of a dear model.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { type MetaTable, metaTable } from '../db/meta.ts'
+import type { MetaTable } from '../db/meta.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, CallId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
@@ -93,16 +93,16 @@ interface Entry extends ModelTrust {
 export class Trust {
   readonly #state: StateManager
   readonly #clock: Pick<Clock, 'now'>
-  readonly #database: Database
+  readonly #store: Store
   readonly #meta: MetaTable
   readonly #entries = new Map<string, Entry>()
   readonly #queues = new Map<string, Queue>()
 
-  constructor({ database, state, clock }: { database: Database; state: StateManager; clock: Pick<Clock, 'now'> }) {
+  constructor({ store, state, clock }: { store: Store; state: StateManager; clock: Pick<Clock, 'now'> }) {
     this.#state = state
     this.#clock = clock
-    this.#database = database
-    this.#meta = metaTable(database)
+    this.#store = store
+    this.#meta = store.meta
     for (const { value } of this.#meta.find(PREFIX)) {
       const entry = JSON.parse(value) as Entry
       this.#entries.set(entry.name, entry)
@@ -236,7 +236,7 @@ export class Trust {
     if (!this.#entries.has(entry.name) && this.#entries.size >= MAX_MODELS) return
     this.#entries.set(entry.name, entry)
     // What the disk does not take is learned once more after a restart.
-    this.#database.groupCommit(
+    this.#store.groupCommit(
       () => this.#keep(entry),
       () => undefined,
     )

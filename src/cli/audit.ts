@@ -3,8 +3,7 @@ import { statSync } from 'node:fs'
 import { readWitness } from '../audit/anchor.ts'
 import { exportLines } from '../audit/export.ts'
 import { verifyChain } from '../audit/verify.ts'
-import { auditTable } from '../db/audit.ts'
-import { readDatabase } from '../db/database.ts'
+import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { type ConfigFlags, loadFlags, withDatabaseFlags } from './flags.ts'
 import { json } from './print.ts'
@@ -23,8 +22,8 @@ export const auditCommand: Command = (yargs, terminal) =>
         async ({ json: asJson, ...flags }) => {
           const path = databasePath(flags, terminal)
           const witness = readWitness(path)
-          using database = readDatabase(path)
-          const verdict = await verifyChain(auditTable(database), witness)
+          using store = readStore(path)
+          const verdict = await verifyChain(store.audit, witness)
           if (asJson) terminal.out(json(verdict))
           if (!verdict.ok) throw new CageError('audit_broken', verdict.problem, { facts: { row: verdict.row } })
           if (!asJson) terminal.out(`${verdict.rows} rows, each as it was written; head ${verdict.head}`)
@@ -42,8 +41,8 @@ export const auditCommand: Command = (yargs, terminal) =>
             })
             .example('$0 audit export > audit.jsonl', 'to keep elsewhere'),
         async (flags) => {
-          using database = readDatabase(databasePath(flags, terminal))
-          for await (const line of exportLines(auditTable(database))) terminal.out(line)
+          using store = readStore(databasePath(flags, terminal))
+          for await (const line of exportLines(store.audit)) terminal.out(line)
         },
       )
       .demandCommand(1, 'audit needs one of: verify, export'),

@@ -23,9 +23,8 @@ import { takeDatabase } from '../access/server-file.ts'
 import { headPath, keyPath, readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
 import { isoTime, systemClock } from '../clock.ts'
-import { auditTable } from '../db/audit.ts'
-import { readDatabase } from '../db/database.ts'
 import { dataKeyPath } from '../db/seal.ts'
+import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
 import { loadFlags, withDatabaseFlags } from './flags.ts'
@@ -129,10 +128,10 @@ async function copyOnline(path: string, draft: string): Promise<void> {
 
 /** Returns how many rows the audit has. */
 async function verify(path: string): Promise<number> {
-  using database = readDatabase(path)
-  const problem = database.orm.$client.pragma('integrity_check(1)', { simple: true })
+  using store = readStore(path)
+  const problem = store.orm.$client.pragma('integrity_check(1)', { simple: true })
   if (problem !== 'ok') throw new CageError('database_unusable', `${path} is damaged: ${problem}`, { facts: { path } })
-  const verdict = await verifyChain(auditTable(database), readWitness(path))
+  const verdict = await verifyChain(store.audit, readWitness(path))
   if (!verdict.ok) throw new CageError('audit_broken', verdict.problem, { facts: { path, row: verdict.row } })
   return verdict.rows
 }

@@ -7,8 +7,7 @@ import { resolve } from 'node:path'
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
 import type { LoadedConfig } from '../config/config.ts'
-import { readDatabase } from '../db/database.ts'
-import { eventTable } from '../db/events.ts'
+import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
@@ -109,8 +108,8 @@ const isFinal = (exit: EventOf<'agent.exited'> | undefined): exit is EventOf<'ag
 
 /** How it ended, out of the file of a server that ended in the same moment. Throws CageError `server_unreachable`. */
 function storedExit(database: string, agentId: string): EventOf<'agent.exited'> {
-  using file = readDatabase(database)
-  const [last] = eventTable(file).find({ agentId, type: 'agent.exited', limit: 1 })
+  using file = readStore(database)
+  const [last] = file.events.find({ agentId, type: 'agent.exited', limit: 1 })
   if (last?.type === 'agent.exited' && isFinal(last)) return last
   throw new CageError('server_unreachable', `the server ended, and nobody knows how ${agentId} did`)
 }

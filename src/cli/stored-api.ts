@@ -98,7 +98,7 @@ function clientOfFile({ safety, agent }: Config, stored: Stored, vault?: Vault):
     send: async <Body>(method: string, path: string, body?: unknown) => {
       const headers = { authorization: `Bearer ${operatorToken}`, 'content-type': 'application/json' }
       const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
-      return (await readAnswer(stored.database.path, await routes.request(path, request))) as Body
+      return (await readAnswer(stored.store.path, await routes.request(path, request))) as Body
     },
   }
 }

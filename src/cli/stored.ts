@@ -5,14 +5,14 @@ import { Audit } from '../audit/chain.ts'
 import { type Ledger, openLedger } from '../budget/ledger.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import { type CallTable, callTable } from '../db/calls.ts'
-import { type Database, openDatabase } from '../db/database.ts'
+import type { CallTable } from '../db/calls.ts'
+import { openStore, type Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { StateManager } from '../state/state-manager.ts'
 import { newToken } from '../tokens.ts'
 
 export interface Stored {
-  database: Database
+  store: Store
   state: StateManager
   audit: Audit
   ledger: Ledger
@@ -32,33 +32,33 @@ export async function withStored<T>(config: Config, use: (stored: Stored) => T |
   const { path } = config.db
   const taken = await takeDatabase(path, newToken('ic'))
   try {
-    const database = openDatabase({ path })
+    const store = openStore({ path })
     try {
-      const release = await claimDatabase(database)
+      const release = await claimDatabase(store)
       try {
-        return await useDatabase(config, database, use)
+        return await useDatabase(config, store, use)
       } finally {
         release()
       }
     } finally {
-      database.close()
+      store.close()
     }
   } finally {
     taken.release()
   }
 }
 
-async function useDatabase<T>(config: Config, database: Database, use: (stored: Stored) => T | Promise<T>): Promise<T> {
+async function useDatabase<T>(config: Config, store: Store, use: (stored: Stored) => T | Promise<T>): Promise<T> {
   const { path } = config.db
   const faults: unknown[] = []
   const onFault = (error: unknown) => faults.push(error)
-  const parts = { database, clock: systemClock, onFault }
+  const parts = { store, clock: systemClock, onFault }
   const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
   const audit = new Audit({ ...parts, state, onBroken: onFault })
   const ledger = openLedger(config.budget, { ...parts, state })
   try {
     ledger.recover()
-    const result = await use({ database, state, audit, ledger, calls: callTable(database) })
+    const result = await use({ store, state, audit, ledger, calls: store.calls })
     if (faults.length === 0) return result
     throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
   } finally {

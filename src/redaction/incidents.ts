@@ -6,8 +6,7 @@
  */
 import { createHmac } from 'node:crypto'
 import { isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { incidentTable } from '../db/incidents.ts'
+import type { Store } from '../db/store.ts'
 import type { EventData, NewEvent, PiiType } from '../events.ts'
 import { newIncidentId } from '../ids.ts'
 import { PII } from '../pii-types.ts'
@@ -43,17 +42,17 @@ export type SealOriginal = (incidentId: string, value: string) => Buffer | undef
 
 export class Incidents {
   readonly #state: StateManager
-  readonly #table: ReturnType<typeof incidentTable>
+  readonly #table: Store['incidents']
   readonly #key: Buffer
   readonly #sealOriginal: SealOriginal
   readonly #requests = new Set<string>()
 
   /** `sealOriginal`: what the row keeps of a value; undefined for nothing. (Default: nothing.) */
-  constructor(database: Database, state: StateManager, sealOriginal: SealOriginal = () => undefined) {
+  constructor(store: Store, state: StateManager, sealOriginal: SealOriginal = () => undefined) {
     this.#state = state
     this.#sealOriginal = sealOriginal
-    this.#table = incidentTable(database)
-    this.#key = database.deriveKey('incident hash')
+    this.#table = store.incidents
+    this.#key = store.deriveKey('incident hash')
   }
 
   /**

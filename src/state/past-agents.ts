@@ -3,10 +3,9 @@
  * later (a correction, a call that is resolved) changes them as it would in the snapshot. They are written together with
  * the snapshot that leaves them out, so that after a kill the replayed events find either both or neither.
  */
-import { budgetTable } from '../db/budgets.ts'
-import { callTable } from '../db/calls.ts'
-import type { Database } from '../db/database.ts'
-import { type PastAgentListed, type PastAgentQuery, type PastAgentTable, pastAgentTable } from '../db/past-agents.ts'
+
+import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past-agents.ts'
+import type { Store } from '../db/store.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { toUsd } from '../money.ts'
 import { applyToAgents, newAgent } from './apply-event.ts'
@@ -19,14 +18,14 @@ interface PastAgent {
 }
 
 export class PastAgents {
-  readonly #database: Database
+  readonly #store: Store
   readonly #table: PastAgentTable
   /** Not written yet. */
   readonly #changed = new Map<string, PastAgent>()
 
-  constructor(database: Database) {
-    this.#database = database
-    this.#table = pastAgentTable(database)
+  constructor(store: Store) {
+    this.#store = store
+    this.#table = store.pastAgents
   }
 
   get(id: string): AgentView | undefined {
@@ -75,11 +74,11 @@ export class PastAgents {
   /** Of one that left the snapshot before there was a table for it: what its runs and the ledger tell. */
   #rebuild(id: string): AgentView | undefined {
     const runs = this.#table.runsOf(id)
-    const budget = budgetTable(this.#database).find(id)
+    const budget = this.#store.budgets.find(id)
     const [first, last] = [runs[0], runs.at(-1)]
     if (!first || !last || !budget) return undefined
     const { name, script, environment, pid } = first
-    const { spent, spentBefore } = callTable(this.#database).totals({ agentId: id })
+    const { spent, spentBefore } = this.#store.calls.totals({ agentId: id })
     const isDone = last.exit_code === 0
     const started = {
       run_id: last.id,

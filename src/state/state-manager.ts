@@ -11,10 +11,10 @@
  * - A listener that throws harms nobody else.
  */
 import { type Clock, isoTime } from '../clock.ts'
-import type { Database } from '../db/database.ts'
-import { type EventQuery, type EventTable, eventTable } from '../db/events.ts'
-import { type MetaTable, metaTable } from '../db/meta.ts'
+import type { EventQuery, EventTable } from '../db/events.ts'
+import type { MetaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
 import { applyEvent } from './apply-event.ts'
 import { type Scrub, scrubTexts } from './clean.ts'
@@ -43,7 +43,7 @@ const REPLAY_PAGE = 5_000
 const DAY_MS = 86_400_000
 
 export interface StateOptions {
-  database: Database
+  store: Store
   clock: Clock
   /** How long events are kept; the ledger and the incidents stay. */
   retentionDays: number
@@ -77,9 +77,9 @@ export class StateManager {
   constructor(options: StateOptions) {
     this.#options = options
     this.#eventsKept = options.eventsKept ?? MAX_STORED_EVENTS
-    this.#events = eventTable(options.database)
-    this.#meta = metaTable(options.database)
-    this.pastAgents = new PastAgents(options.database)
+    this.#events = options.store.events
+    this.#meta = options.store.meta
+    this.pastAgents = new PastAgents(options.store)
     this.#snapshot = this.#load()
     this.#savedSeq = this.#snapshot.seq
   }
@@ -184,7 +184,7 @@ export class StateManager {
   /** At the end of this turn, in one transaction with what other parts write in it. */
   #writeTogether(): void {
     let written: RuntimeEvent[] = []
-    this.#options.database.groupCommit(
+    this.#options.store.groupCommit(
       () => {
         written = this.#retry ? [] : this.#insertFirst(this.#pending.length)
       },
@@ -238,7 +238,7 @@ export class StateManager {
   /** The first `count` of those that wait; undefined when the disk refuses, and then they wait on. */
   #write(count: number): RuntimeEvent[] | undefined {
     try {
-      const written = this.#options.database.transaction(() => this.#insertFirst(count))
+      const written = this.#options.store.transaction(() => this.#insertFirst(count))
       this.#pending.splice(0, count)
       return written
     } catch (error) {
@@ -304,7 +304,7 @@ export class StateManager {
   #save(): void {
     try {
       const retainFrom = isoTime(this.now() - this.#options.retentionDays * DAY_MS)
-      this.#options.database.transaction(() => {
+      this.#options.store.transaction(() => {
         this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
         this.pastAgents.write()
         // The last event stays: the next seq is counted from it.

@@ -4,9 +4,9 @@
  * not match any more, and a row that does not match gives out nothing.
  */
 import { createHmac } from 'node:crypto'
-import type { Database } from '../db/database.ts'
-import { type SecretRow, type SecretTable, secretTable } from '../db/secrets.ts'
+import type { SecretRow, SecretTable } from '../db/secrets.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { RootKey } from './root-key.ts'
@@ -16,7 +16,7 @@ import { valueIn } from './secret-row.ts'
 import { brokenEvent } from './vault-events.ts'
 
 export interface BoundRowsOptions {
-  database: Database
+  store: Store
   state: StateManager
   audit: SecretAudit
 }
@@ -34,7 +34,7 @@ export class BoundRows {
   /** No row is whole before `check` has read the audit, or the row was committed here. */
   constructor(options: BoundRowsOptions, keys: Keys, root: RootKey) {
     this.#options = options
-    this.#table = secretTable(options.database)
+    this.#table = options.store.secrets
     this.#keys = keys
     this.#hashKey = root.keyFor('vault rows')
   }
@@ -91,7 +91,7 @@ export class BoundRows {
   /** Throws CageError `database_unusable`. */
   transaction(work: () => void): void {
     try {
-      this.#options.database.transaction(work)
+      this.#options.store.transaction(work)
     } catch (error) {
       if (!isStorageFault(error)) throw error
       throw new CageError('database_unusable', 'the vault cannot be written, so nothing was changed', { cause: error })

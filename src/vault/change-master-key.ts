@@ -2,9 +2,7 @@
  * Another master key: everything sealed is sealed anew, in one transaction. A program that is killed on the way leaves all
  * of the old or all of the new.
  */
-import { incidentTable } from '../db/incidents.ts'
-import { metaTable } from '../db/meta.ts'
-import { type SecretRow, secretTable } from '../db/secrets.ts'
+import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
 import { weaknessOf } from './master-key.ts'
@@ -26,15 +24,11 @@ export async function changeMasterKey(
   const keys = new Keys(masterKey)
   const root = RootKey.random()
   const sealedRoot = await root.sealedUnder(keys)
-  const sealedAnew = await Promise.all(
-    secretTable(options.database)
-      .all()
-      .map((row) => sealAnew(row, old, keys)),
-  )
+  const sealedAnew = await Promise.all(options.store.secrets.all().map((row) => sealAnew(row, old, keys)))
   const rows = new BoundRows(options, keys, root)
-  const incidents = incidentTable(options.database)
+  const incidents = options.store.incidents
   rows.transaction(() => {
-    metaTable(options.database).put('vault', sealedRoot)
+    options.store.meta.put('vault', sealedRoot)
     rows.commit(sealedAnew, 'reseal', by)
     for (const { id, sealed } of incidents.originals()) {
       const value = unsealOriginal(old.root, id, sealed)

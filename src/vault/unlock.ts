@@ -1,7 +1,5 @@
 /** From the master key to an open vault, or to the reason why it stays locked and what to do. */
-import type { Database } from '../db/database.ts'
-import { metaTable } from '../db/meta.ts'
-import { secretTable } from '../db/secrets.ts'
+import type { Store } from '../db/store.ts'
 import type { EventData } from '../events.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
 import { KEYGEN_HINT, weaknessOf } from './master-key.ts'
@@ -31,13 +29,13 @@ export interface UnlockOptions extends BoundRowsOptions {
 export async function unlock(options: UnlockOptions): Promise<Unlocked | Locked> {
   const tried = await tryKey(options)
   if (tried.state === 'locked') return tried
-  const { keys, root = await newRootKey(options.database, keys) } = tried
+  const { keys, root = await newRootKey(options.store, keys) } = tried
   return { state: 'open', keys, root, rows: new BoundRows(options, keys, root) }
 }
 
 export interface KeyTrial extends Pick<UnlockOptions, 'masterKey' | 'masterKeyProblem'> {
   /** (Default: there is none yet.) */
-  database?: Pick<Database, 'orm'> | undefined
+  store?: Pick<Store, 'meta' | 'secrets'> | undefined
 }
 
 /** `root`: what the key opens; undefined when nothing was sealed yet. */
@@ -48,9 +46,9 @@ export interface Fitting {
 }
 
 /** Whether a master key is the right one. Changes nothing. */
-export async function tryKey({ masterKey, masterKeyProblem, database }: KeyTrial): Promise<Fitting | Locked> {
+export async function tryKey({ masterKey, masterKeyProblem, store }: KeyTrial): Promise<Fitting | Locked> {
   if (masterKeyProblem !== undefined) return unreadable(masterKeyProblem)
-  const stored = database && metaTable(database).get('vault')
+  const stored = store?.meta.get('vault')
   if (masterKey === undefined) {
     const hint = stored === undefined ? KEYGEN_HINT : 'set IRON_CAGE_MASTER_KEY_FILE to the key that sealed this vault'
     return locked('no_key', 'there is no master key', `${hint}, then start again`)
@@ -62,13 +60,13 @@ export async function tryKey({ masterKey, masterKeyProblem, database }: KeyTrial
     const root = await RootKey.open(keys, stored)
     return root ? { state: 'fits', keys, root } : WRONG_KEY
   }
-  if (database && secretTable(database).all().length > 0) return ROOT_KEY_GONE
+  if (store && store.secrets.all().length > 0) return ROOT_KEY_GONE
   return { state: 'fits', keys, root: undefined }
 }
 
-async function newRootKey(database: Database, keys: Keys): Promise<RootKey> {
+async function newRootKey(store: Store, keys: Keys): Promise<RootKey> {
   const root = RootKey.random()
-  metaTable(database).put('vault', await root.sealedUnder(keys))
+  store.meta.put('vault', await root.sealedUnder(keys))
   return root
 }
 

@@ -17,8 +17,8 @@
 import type { Audit } from '../audit/chain.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { Database } from '../db/database.ts'
-import { type SecretRow, type SecretTable, secretTable } from '../db/secrets.ts'
+import type { SecretRow, SecretTable } from '../db/secrets.ts'
+import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { brokenRow } from './bound-rows.ts'
@@ -37,7 +37,7 @@ export type SecretEnvironment = Config['agent']['environment']
 export type VaultState = { state: 'open' } | Locked
 
 export interface VaultOptions {
-  database: Database
+  store: Store
   state: StateManager
   audit: Audit
   clock: Clock
@@ -76,7 +76,7 @@ export class Vault {
 
   private constructor(options: VaultOptions, audit: SecretAudit, lock: Unlocked | Locked) {
     this.#options = options
-    this.#table = secretTable(options.database)
+    this.#table = options.store.secrets
     this.#audit = audit
     this.#live = new LiveValues(options.onValues)
     this.#lock = lock

@@ -8,8 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { claimDatabase } from '../../src/access/server-file.ts'
 import { loadConfig, type Setting } from '../../src/config/config.ts'
 import { readEnvironment } from '../../src/config/env.ts'
-import { openDatabase } from '../../src/db/database.ts'
-import { metaTable } from '../../src/db/meta.ts'
+import { openStore } from '../../src/db/store.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
@@ -22,9 +21,9 @@ function folder(): string {
 }
 
 function open(path: string) {
-  const database = openDatabase({ path })
-  onTestFinished(() => database.close())
-  return database
+  const store = openStore({ path })
+  onTestFinished(() => store.close())
+  return store
 }
 
 describe('a database that is served', () => {
@@ -57,13 +56,13 @@ describe('a database that is served', () => {
 
   test('is free again when it is given back, or its process is gone', async () => {
     const path = join(folder(), 'state.db')
-    const database = open(path)
-    const release = await claimDatabase(database)
+    const store = open(path)
+    const release = await claimDatabase(store)
     await expect(claimDatabase(open(path))).rejects.toMatchObject(running)
     release()
     const again = await claimDatabase(open(path))
-    const claim = JSON.parse(metaTable(database).get('server')!)
-    metaTable(database).put('server', JSON.stringify({ ...claim, pid_started: 'long ago' }))
+    const claim = JSON.parse(store.meta.get('server')!)
+    store.meta.put('server', JSON.stringify({ ...claim, pid_started: 'long ago' }))
     await expect(claimDatabase(open(path))).resolves.toBeTypeOf('function')
     again()
   })

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Users } from '../../src/access/users.ts'
 import { systemClock } from '../../src/clock.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 
 const WAYS = ['a route', 'the gateway', 'the dashboard', 'the upgrade'] as const
@@ -298,9 +298,9 @@ test('a cookie is nobody, and none is ever set', async () => {
 
 describe('an address that other machines reach', () => {
   const addUser = (folder: string) => {
-    const database = openDatabase({ path: join(folder, 'state.db') })
-    const users = new Users({ database, clock: systemClock })
-    return users.add({ username: 'alice', role: 'admin', password: 'correct horse' }).then(() => database.close())
+    const store = openStore({ path: join(folder, 'state.db') })
+    const users = new Users({ store, clock: systemClock })
+    return users.add({ username: 'alice', role: 'admin', password: 'correct horse' }).then(() => store.close())
   }
   const folderFor = () => {
     const folder = mkdtempSync(join(tmpdir(), 'iron-cage-door-'))

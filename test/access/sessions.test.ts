@@ -6,8 +6,7 @@ import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
 import { systemClock } from '../../src/clock.ts'
-import { openDatabase } from '../../src/db/database.ts'
-import { sessionTable } from '../../src/db/sessions.ts'
+import { openStore } from '../../src/db/store.ts'
 import { HandClock } from '../breaker/support.ts'
 
 const MINUTE = 60_000
@@ -17,10 +16,10 @@ const operatorToken = 'ic_of_the_command_line'
 
 function openParts() {
   const clock = new HandClock()
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  const users = new Users({ database, clock })
-  return { clock, database, users, sessions: new Sessions({ database, clock, users, operatorToken }) }
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  const users = new Users({ store, clock })
+  return { clock, store, users, sessions: new Sessions({ store, clock, users, operatorToken }) }
 }
 
 async function openSession() {
@@ -193,12 +192,12 @@ describe('a refresh token', () => {
     parts.clock.pass(12 * HOUR + 1)
     const last = new Sessions({ ...parts, operatorToken })
     expect(() => last.refresh(renewed.refresh_token)).toThrow(expect.objectContaining(refused))
-    expect(sessionTable(parts.database).all()).toEqual([])
+    expect(parts.store.sessions.all()).toEqual([])
   })
 
   test('is no row, and neither is the access token', async () => {
-    const { database, tokens } = await openSession()
-    const rows = JSON.stringify(sessionTable(database).all())
+    const { store, tokens } = await openSession()
+    const rows = JSON.stringify(store.sessions.all())
     expect(rows).not.toContain(tokens.refresh_token.slice(0, 50))
     expect(rows).not.toContain(tokens.access_token)
   })

@@ -2,8 +2,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
-import { openDatabase } from '../../src/db/database.ts'
-import { userTable } from '../../src/db/users.ts'
+import { openStore } from '../../src/db/store.ts'
 import { HandClock } from '../breaker/support.ts'
 
 const MINUTE = 60_000
@@ -12,12 +11,12 @@ const address = '127.0.0.1'
 
 async function openUsers() {
   const clock = new HandClock()
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  const users = new Users({ database, clock })
-  const sessions = new Sessions({ database, clock, users, operatorToken: 'ic_x' })
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  const users = new Users({ store, clock })
+  const sessions = new Sessions({ store, clock, users, operatorToken: 'ic_x' })
   const alice = await users.add({ username: 'Alice', role: 'admin', password })
-  return { clock, database, users, sessions, alice }
+  return { clock, store, users, sessions, alice }
 }
 
 const wrong = { username: 'alice', password: 'wrong horse battery', address }
@@ -26,21 +25,21 @@ const refused = { code: 'unauthorized', message: 'no user has this name and pass
 
 describe('a user', () => {
   test('is found by id and by name, in any case, also after a restart', async () => {
-    const { users, alice, database, clock } = await openUsers()
+    const { users, alice, store, clock } = await openUsers()
     expect(alice).toMatchObject({ id: expect.stringMatching(/^user-[0-9a-f]{12}$/), username: 'alice', role: 'admin' })
     expect([users.get('ALICE'), users.get(alice.id)]).toEqual([alice, alice])
-    const again = new Users({ database, clock })
+    const again = new Users({ store, clock })
     expect(again.list()).toEqual([alice])
     expect(await again.signIn(right)).toEqual(alice)
   })
 
   test('is kept with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
-    const { database, users } = await openUsers()
+    const { store, users } = await openUsers()
     await users.add({ username: 'bob', role: 'viewer', password })
-    const [alice, bob] = userTable(database).all()
+    const [alice, bob] = store.users.all()
     expect(alice?.password_hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/)
     expect(alice?.password_hash).not.toBe(bob?.password_hash)
-    expect(JSON.stringify(userTable(database).all())).not.toContain(password)
+    expect(JSON.stringify(store.users.all())).not.toContain(password)
     expect(JSON.stringify(users.list())).not.toMatch(/argon2|hash/)
   })
 

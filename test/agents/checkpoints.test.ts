@@ -2,16 +2,15 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { checkpointTable } from '../../src/db/checkpoints.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 
 const of = (name: string) => ({ name, script: `/agents/${name}.py` })
 const AT = '2026-11-21T12:00:00.000Z'
 
 function openCheckpoints() {
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  return checkpointTable(database)
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  return store.checkpoints
 }
 
 it('a checkpoint comes back as it was saved, and each one has the next version', () => {
@@ -64,9 +63,9 @@ it('a hundred large ones leave a short write-ahead log', () => {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-checkpoints-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
   const path = join(folder, 'state.db')
-  const database = openDatabase({ path })
-  onTestFinished(() => database.close())
-  const checkpoints = checkpointTable(database)
+  const store = openStore({ path })
+  onTestFinished(() => store.close())
+  const checkpoints = store.checkpoints
   for (let version = 1; version <= 100; version += 1) checkpoints.put(of('large'), 'x'.repeat(1_000_000), AT)
   expect(statSync(`${path}-wal`).size).toBeLessThan(17 * 1_048_576)
 })

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, it, onTestFinished } from 'vitest'
-import { runTable } from '../../src/db/runs.ts'
 import { runs } from '../../src/db/schema.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
@@ -60,7 +59,7 @@ it('when the server is killed its agents die with it, also those that ran from t
       reason: 'the server ended before it',
     })
   }
-  expect(runTable(agents.database).findOpen()).toEqual([])
+  expect(agents.store.runs.findOpen()).toEqual([])
   await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({
     code: 'agent_not_running',
     hint: expect.stringMatching(/^start its script as another agent: "iron-cage start \/.+\.py"$/),
@@ -98,7 +97,7 @@ it('an agent that waited for its restart is told to have ended, too', async () =
 
 /** A run of a killed server, whose row says that `pid` was started at `started`. */
 function insertRun(agents: ReturnType<typeof openAgents>, agentId: AgentId, pid: number, started: string): void {
-  runTable(agents.database).insert({
+  agents.store.runs.insert({
     id: `run-${agentId}`,
     agent_id: agentId,
     name: 'forever',
@@ -124,8 +123,8 @@ it('a leftover is known by pid and start time, and ended', async () => {
   insertRun(agents, 'lo-00000001', leftover.pid, (await processStarted(leftover.pid))!)
   await agents.supervisor.endLeftovers()
   expect(leftover.process.signalCode ?? (await once(leftover.process, 'exit'))[1]).toBe('SIGKILL')
-  expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal: null }])
-  expect(runTable(agents.database).findOpen()).toEqual([])
+  expect(agents.store.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal: null }])
+  expect(agents.store.runs.findOpen()).toEqual([])
 })
 
 it('a process that only has the pid of a leftover is left alone', async () => {
@@ -134,7 +133,7 @@ it('a process that only has the pid of a leftover is left alone', async () => {
   insertRun(agents, 'lo-00000002', stranger.pid, 'long ago')
   await agents.supervisor.endLeftovers()
   expect(await processStarted(stranger.pid)).toBeDefined()
-  expect(runTable(agents.database).findOpen()).toEqual([])
+  expect(agents.store.runs.findOpen()).toEqual([])
 })
 
 it('a child of a leftover is known by the id of the agent, although its parent is gone', async () => {

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { checkpointTable } from '../../src/db/checkpoints.ts'
 import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
@@ -26,7 +25,7 @@ describe('an agent that ends by itself', () => {
     const id = await agents.start('exit_with.py', { args: [String(code)] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state, exitCode: code, signal: null })
     expect(agents.state.read().agents[id]).toMatchObject({ state, exit_code: code, signal: null, pid: null })
-    expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ agent_id: id, exit_code: code }])
+    expect(agents.store.orm.select().from(runs).all()).toMatchObject([{ agent_id: id, exit_code: code }])
   })
 
   it.each([
@@ -37,7 +36,7 @@ describe('an agent that ends by itself', () => {
     const agents = openAgents({ config: NO_RESTART })
     const id = await agents.start('die_of.py', { args: [String(number)] })
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: null, signal })
-    expect(agents.database.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal }])
+    expect(agents.store.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal }])
   })
 
   it('children that it leaves behind end with it, wherever they went', async () => {
@@ -90,7 +89,7 @@ describe('an agent that crashes', () => {
 
   it('again and again goes on as long as each life leaves a new checkpoint', async () => {
     const agents = openAgents({ config: { agent: { restart: { max: 100 } } } })
-    const checkpoints = checkpointTable(agents.database)
+    const checkpoints = agents.store.checkpoints
     const owner = { name: 'crash_after', script: program('crash_after.py') }
     checkpoints.put(owner, 0, AT)
     let lives = 0
@@ -451,7 +450,7 @@ describe('what an agent finds', () => {
 
   it('its checkpoint is there after a crash and gone after exit code 0', async () => {
     const agents = openAgents({ config: NO_RESTART })
-    const checkpoints = checkpointTable(agents.database)
+    const checkpoints = agents.store.checkpoints
     const owner = { name: 'exit_with', script: program('exit_with.py') }
     checkpoints.put(owner, { lead: 40 }, AT)
     await agents.supervisor.whenEnded(await agents.start('exit_with.py', { args: ['1'] }))

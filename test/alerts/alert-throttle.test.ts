@@ -44,7 +44,7 @@ test('a digest that is being gathered is raised when the server closes', async (
   await world.alerts.close()
   expect(titles(world).at(-1)).toBe('Personal data found 2 more times')
   world.state.close()
-  world.database.close()
+  world.store.close()
 })
 
 test('a finding that comes after the minute but before its digest is in the digest', () => {

@@ -257,9 +257,9 @@ test('closing lets a running delivery end, and ends a hanging one in time', asyn
   await stuck.alerts.close()
   expect(count(stuck, 'alert.failed')).toBe(0)
   await hanging.left()
-  for (const { state, database } of [world, stuck]) {
+  for (const { state, store } of [world, stuck]) {
     state.close()
-    database.close()
+    store.close()
   }
 })
 

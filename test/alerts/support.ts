@@ -6,7 +6,7 @@ import { Alerts } from '../../src/alerts/alerts.ts'
 import type { RetryPolicy } from '../../src/alerts/outbox.ts'
 import { systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
-import { type Database, openDatabase } from '../../src/db/database.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
@@ -18,7 +18,7 @@ export const QUICK: RetryPolicy = { attempts: 4, attemptMs: 600_000, backoffMs: 
 export interface World extends AsyncDisposable {
   state: StateManager
   alerts: Alerts
-  database: Database
+  store: Store
   faults: unknown[]
   /** Everything recorded since the start of this world. */
   events: RuntimeEvent[]
@@ -34,19 +34,19 @@ export function openWorld(
   const faults: unknown[] = []
   const onFault = (error: unknown) => void faults.push(error)
   const config: Config['alerts'] = configSchema.parse({ alerts: input }).alerts
-  const database = openDatabase({ path })
-  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
+  const store = openStore({ path })
+  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
   const events: RuntimeEvent[] = []
   const waiting = new Set<() => void>()
   state.subscribe((event) => {
     events.push(event)
     for (const look of waiting) look()
   })
-  const alerts = new Alerts({ database, state, clock: systemClock, config, onFault, retryPolicy })
+  const alerts = new Alerts({ store, state, clock: systemClock, config, onFault, retryPolicy })
   return {
     state,
     alerts,
-    database,
+    store,
     faults,
     events,
     record: (event) => state.record(event),
@@ -58,7 +58,7 @@ export function openWorld(
     async [Symbol.asyncDispose]() {
       await alerts.close()
       state.close()
-      database.close()
+      store.close()
     },
   }
 }

@@ -4,8 +4,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CostReport, costReport } from '../../src/budget/report.ts'
 import { systemClock } from '../../src/clock.ts'
-import { callTable } from '../../src/db/calls.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
 import { answers, startFakeService } from '../breaker/support.ts'
 import { answer, resets, sends, streams } from '../support/provider.ts'
@@ -187,11 +186,11 @@ describe('rows of the ledger', () => {
 })
 
 test('a long ledger is added up in pieces, and to the same sum', async () => {
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  const calls = callTable(database)
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  const calls = store.calls
   const started_at = '2026-01-02T03:04:05.000Z'
-  database.transaction(() => {
+  store.transaction(() => {
     for (let number = 0; number < 2_100; number++) {
       const [id, agent_id] = [`call-${String(number).padStart(5, '0')}`, `a-${number % 3}`]
       const call = { id, agent_id, run_id: null, target: 'openai', held_nanos: 9, started_at }
@@ -281,14 +280,14 @@ test('a report of very many calls gives others their turn all the time, in each 
 })
 
 test('a report sums up models beyond the two hundred dearest, and its parts still add up', async () => {
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  const insert = database.orm.$client.prepare(
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  const insert = store.orm.$client.prepare(
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
      VALUES ('w-1', ?, 'llm', 'openai', ?, 'charged', 5, ?, '2026-01-01', '2026-01-01')`,
   )
   for (let number = 1; number <= 300; number++) insert.run(`call-${number}`, `ft:made-up:${number}`, number)
-  const { by_model, spent_usd } = await costReport(callTable(database), { agentId: 'w-1' })
+  const { by_model, spent_usd } = await costReport(store.calls, { agentId: 'w-1' })
   expect(by_model).toHaveLength(201)
   expect(by_model[0]).toMatchObject({ name: 'ft:made-up:300' })
   expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(5_050) })

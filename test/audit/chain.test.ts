@@ -8,8 +8,7 @@ import { Audit } from '../../src/audit/chain.ts'
 import { hashOf } from '../../src/audit/hash.ts'
 import { type Verdict, verifyChain } from '../../src/audit/verify.ts'
 import { systemClock } from '../../src/clock.ts'
-import { auditTable } from '../../src/db/audit.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { until } from '../support/runtime.ts'
 
@@ -30,27 +29,27 @@ interface Open {
 }
 
 function open(path: string): Open {
-  const database = openDatabase({ path })
+  const store = openStore({ path })
   const onFault = (error: unknown) => {
     throw error
   }
-  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
+  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
   const broken: string[] = []
-  const audit = new Audit({ database, state, clock: systemClock, onFault, onBroken: (problem) => broken.push(problem) })
+  const audit = new Audit({ store, state, clock: systemClock, onFault, onBroken: (problem) => broken.push(problem) })
   let isOpen = true
   const close = () => {
     if (!isOpen) return
     isOpen = false
     void audit.close()
     state.close()
-    database.close()
+    store.close()
   }
   onTestFinished(async () => {
     // A head that is on its way to the disk is written to its end, with the database open.
     if (isOpen) await audit.close()
     close()
   })
-  return { audit, state, broken, client: database.orm.$client, close }
+  return { audit, state, broken, client: store.orm.$client, close }
 }
 
 const stop = (number: number) =>
@@ -79,11 +78,11 @@ function tamper(path: string, change: (client: Sqlite.Database) => void): void {
 }
 
 async function verify(path: string): Promise<Verdict> {
-  const database = openDatabase({ path })
+  const store = openStore({ path })
   try {
-    return await verifyChain(auditTable(database), readWitness(path))
+    return await verifyChain(store.audit, readWitness(path))
   } finally {
-    database.close()
+    store.close()
   }
 }
 
@@ -361,9 +360,9 @@ const MAX_TIMES_WRITING = 1.5
 test('fifty thousand rows are verified in at most one and a half times the processor time of writing them', async () => {
   const path = written(0)
   const { key } = readWitness(path)
-  const database = openDatabase({ path })
-  onTestFinished(() => database.close())
-  const table = auditTable(database)
+  const store = openStore({ path })
+  onTestFinished(() => store.close())
+  const table = store.audit
   let previous: Buffer = Buffer.alloc(32)
   // Time of the processor: whatever else the machine does, it does not count.
   let before = process.cpuUsage()
@@ -371,7 +370,7 @@ test('fifty thousand rows are verified in at most one and a half times the proce
     const { user, system } = process.cpuUsage(before)
     return (user + system) / 1e6
   }
-  database.transaction(() => {
+  store.transaction(() => {
     for (let seq = 1; seq <= 50_000; seq++) {
       const row = { seq, at: '2026-01-01T00:00:00.000Z', previous, ...stop(seq), details: `{"number":${seq}}` }
       previous = hashOf(key, row)

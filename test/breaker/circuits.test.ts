@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { CircuitOpenError } from '../../src/errors.ts'
 import { circuitFigures } from '../../src/state/figures.ts'
 import { openWorld, type World } from './support.ts'
@@ -105,9 +105,9 @@ test('there is nothing to reset under a name nobody has called', () => {
 })
 
 test('an open circuit is open after a restart, for what is left of its cooldown', () => {
-  const database = openDatabase({ path: ':memory:' })
-  trip(new Circuits(openWorld(database)), 1_800_000)
-  const restarted = openWorld(database)
+  const store = openStore({ path: ':memory:' })
+  trip(new Circuits(openWorld(store)), 1_800_000)
+  const restarted = openWorld(store)
   restarted.clock.pass(600_000)
   const circuits = new Circuits(restarted)
   expect(refusal(circuits).retryAfterS).toBe(1_200)
@@ -117,21 +117,21 @@ test('an open circuit is open after a restart, for what is left of its cooldown'
 })
 
 test('a wall clock that went back during the restart costs one cooldown at most', () => {
-  const database = openDatabase({ path: ':memory:' })
-  trip(new Circuits(openWorld(database)))
-  const restarted = openWorld(database)
+  const store = openStore({ path: ':memory:' })
+  trip(new Circuits(openWorld(store)))
+  const restarted = openWorld(store)
   restarted.clock.setWall(-86_400_000)
   expect(refusal(new Circuits(restarted)).retryAfterS).toBe(60)
 })
 
 test('a circuit that was half-open is probed by the first caller after a restart', () => {
-  const database = openDatabase({ path: ':memory:' })
-  const before = openWorld(database)
+  const store = openStore({ path: ':memory:' })
+  const before = openWorld(store)
   const circuits = new Circuits(before)
   trip(circuits)
   before.clock.pass(60_000)
   circuits.enter('linkedin_api', settings)
-  const restarted = openWorld(database)
+  const restarted = openWorld(store)
   const again = new Circuits(restarted)
   const probe = again.enter('linkedin_api', settings)
   expect(refusal(again).retryAfterS).toBe(30)
@@ -141,14 +141,14 @@ test('a circuit that was half-open is probed by the first caller after a restart
 
 describe('a circuit opened by a person', () => {
   test('passes nobody until a person closes it, also after a restart, and is no trip', () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openWorld(database)
+    const store = openStore({ path: ':memory:' })
+    const world = openWorld(store)
     const circuits = new Circuits({ ...world, configured: ['linkedin_api'] })
     circuits.open('linkedin_api', 'admin')
     circuits.open('linkedin_api', 'admin')
     expect(story(world)).toEqual(['WARN Circuit OPEN for linkedin_api: opened by admin, until it is reset'])
     expect(world.state.read().circuits.linkedin_api).toMatchObject({ state: 'open', forced: true, trips: 0 })
-    const restarted = openWorld(database)
+    const restarted = openWorld(store)
     restarted.clock.pass(86_400_000 * 3)
     const again = new Circuits(restarted)
     expect(refusal(again).retryAfterS).toBe(60)

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { fallbackTier, findFallback } from '../../src/breaker/fallback.ts'
 import { cacheOwner, mayStore, ServiceCache, type ServiceRequest } from '../../src/breaker/service-cache.ts'
 import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { serviceCacheTable } from '../../src/db/service-cache.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newToken } from '../../src/tokens.ts'
 import { HandClock } from './support.ts'
 
@@ -18,9 +19,9 @@ const get = (path: string, body = '', headers = {}): ServiceRequest => ({
 const answer = (body: string, status = 200) => ({ status, contentType: 'text/plain', body: Buffer.from(body) })
 
 function openCache() {
-  const database = openDatabase({ path: ':memory:' })
+  const store = openStore({ path: ':memory:' })
   const clock = new HandClock()
-  return { database, clock, cache: new ServiceCache({ database, clock }) }
+  return { store, clock, cache: new ServiceCache({ store, clock }) }
 }
 
 function serviceWith(fallback: object): ServiceConfig {
@@ -125,14 +126,14 @@ test('an empty answer is an answer; refusals, parts and what is longer than 1 Mi
 })
 
 test('no key of a service in a query is written down', () => {
-  const { cache, database } = openCache()
+  const { cache, store } = openCache()
   cache.put('linkedin_api', get('/a?api_key=canary-secret'), answer('yes'))
-  expect(JSON.stringify(database.orm.$client.prepare('SELECT * FROM service_cache').all())).not.toContain('canary')
+  expect(JSON.stringify(store.orm.$client.prepare('SELECT * FROM service_cache').all())).not.toContain('canary')
 })
 
 test('what is too much goes, of one service and the oldest first; what is stored again is new', () => {
-  const { database, clock } = openCache()
-  const cache = new ServiceCache({ database, clock, bytesKept: 4 })
+  const { store, clock } = openCache()
+  const cache = new ServiceCache({ store, clock, bytesKept: 4 })
   const keys = (service: string) =>
     ['a', 'b', 'c', 'd', 'e'].filter((name) => cache.get(service, get(`/${name}`), 60) !== undefined).join('')
   cache.put('two', get('/a'), answer('x'))
@@ -142,29 +143,29 @@ test('what is too much goes, of one service and the oldest first; what is stored
   cache.put('one', get('/e'), answer('xxx'))
   expect(keys('one'), 'a longer answer takes the place of several').toBe('ae')
   // One that is opened again counts what is there.
-  const again = new ServiceCache({ database, clock, bytesKept: 4 })
+  const again = new ServiceCache({ store, clock, bytesKept: 4 })
   again.put('one', get('/b'), answer('x'))
   expect(keys('one')).toBe('b')
 })
 
 test('a cache that goes on filling stays bounded', () => {
-  const { cache, database } = openCache()
-  database.transaction(() => {
+  const { cache, store } = openCache()
+  store.transaction(() => {
     for (let i = 0; i < 10_600; i++) cache.put('s', get(`/${i}`), answer('x'))
   })
-  const rows = database.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get() as number
+  const rows = store.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get() as number
   expect(rows).toBe(10_000)
   expect(cache.get('s', get('/10599'), 60)).toBeDefined()
   expect(cache.get('s', get('/0'), 60)).toBeUndefined()
 })
 
 test('long answers are bounded by their bytes together, and the newest stay', () => {
-  const database = openDatabase({ path: ':memory:' })
+  const store = openStore({ path: ':memory:' })
   const clock = new HandClock()
-  const cache = new ServiceCache({ database, clock, bytesKept: 5_000_000 })
+  const cache = new ServiceCache({ store, clock, bytesKept: 5_000_000 })
   const long = 'x'.repeat(1_000_000)
   for (let i = 0; i < 40; i++) cache.put('s', get(`/${i}`), answer(long))
-  const bytes = database.orm.$client.prepare('SELECT sum(length(body)) FROM service_cache').pluck().get() as number
+  const bytes = store.orm.$client.prepare('SELECT sum(length(body)) FROM service_cache').pluck().get() as number
   expect(bytes).toBeLessThan(5_001_000)
   expect(cache.get('s', get('/39'), 60)).toBeDefined()
   expect(cache.get('s', get('/0'), 60)).toBeUndefined()
@@ -189,11 +190,11 @@ test('the cache answers before the placeholder, the placeholder before nothing',
 })
 
 test('a cache that cannot be read is a miss', () => {
-  const { cache, database } = openCache()
+  const { cache, store } = openCache()
   const fault = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' })
   const broken = new ServiceCache({
     clock: new HandClock(),
-    database: { ...database, orm: withFaultyReads(database.orm, fault) },
+    store: { serviceCache: serviceCacheTable({ ...store, orm: withFaultyReads(store.orm, fault) }) },
   })
   cache.put('s', get('/a'), answer('yes'))
   expect(broken.get('s', get('/a'), 60)).toBeUndefined()

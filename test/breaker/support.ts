@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
 import type { Clock } from '../../src/clock.ts'
-import { type Database, openDatabase } from '../../src/db/database.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
@@ -34,17 +34,17 @@ export class HandClock implements Clock {
 
 export interface World {
   clock: HandClock
-  database: Database
+  store: Store
   state: StateManager
   events: RuntimeEvent[]
   /** The events of one type, in order. */
   of<T extends EventType>(type: T): EventOf<T>[]
 }
 
-export function openWorld(database: Database = openDatabase({ path: ':memory:' })): World {
+export function openWorld(store: Store = openStore({ path: ':memory:' })): World {
   const clock = new HandClock()
   const state = new StateManager({
-    database,
+    store,
     clock,
     retentionDays: 7,
     onFault: (error) => {
@@ -55,7 +55,7 @@ export function openWorld(database: Database = openDatabase({ path: ':memory:' }
   state.subscribe((event) => events.push(event))
   return {
     clock,
-    database,
+    store,
     state,
     events,
     of: <T extends EventType>(type: T) => events.filter((event): event is EventOf<T> => event.type === type),

@@ -1,8 +1,7 @@
 /** What a person puts right: a cost that was another, and calls that a killed server left open. */
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
-import { callTable } from '../../src/db/calls.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -10,14 +9,14 @@ import { completedEvent, startedEvent } from './support.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 
-function openLedger(limit = '10', database = openDatabase({ path: ':memory:' })) {
-  const world = openWorld(database)
+function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
+  const world = openWorld(store)
   const ledger = new Ledger({ ...world, warnAt: [0.9], server: fromUsd('100') })
   const { state } = world
   return {
     ...world,
     ledger,
-    calls: callTable(database),
+    calls: store.calls,
     begin: () => {
       ledger.accounts.openAccount(AGENT, fromUsd(limit))
       state.record(startedEvent(AGENT, limit))
@@ -45,7 +44,7 @@ function openLedger(limit = '10', database = openDatabase({ path: ':memory:' }))
       ledger.resolve({ agentId: AGENT, callId, cost: typeof usd === 'string' ? fromUsd(usd) : usd, by: 'a test' }),
     /** The same sum wherever it stands. */
     spent: () => {
-      const rows = database.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
+      const rows = store.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
       const view = state.read().agents[AGENT]!
       const [agent, server] = ledger.accounts.balances({ agentId: AGENT, runId: null })
       const all = [
@@ -128,18 +127,18 @@ describe('a correction', () => {
   })
 
   test('is in the sums after a restart', async () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openLedger('10', database)
+    const store = openStore({ path: ':memory:' })
+    const world = openLedger('10', store)
     world.begin()
     world.correct(await world.pay('2'), '1.999999999')
     world.state.close()
-    expect(openLedger('10', database).spent()).toBe('1.999999999')
+    expect(openLedger('10', store).spent()).toBe('1.999999999')
   })
 
   test('the table takes a negative cost from nobody else, and none that holds', async () => {
-    const { database } = openLedger()
+    const { store } = openLedger()
     const insert = (kind: string, corrects: string | null, held: number) => () =>
-      database.orm.$client
+      store.orm.$client
         .prepare(
           `INSERT INTO calls (agent_id, id, kind, target, state, held_nanos, cost_nanos, started_at, corrects)
            VALUES ('a', ?, ?, 'openai', 'charged', ?, -5, '2026', ?)`,
@@ -156,13 +155,13 @@ describe('a correction', () => {
 describe('a call that a killed server left open', () => {
   /** A ledger after a crash in the middle of one call of $3. */
   async function afterCrash() {
-    const database = openDatabase({ path: ':memory:' })
-    const killed = openLedger('10', database)
+    const store = openStore({ path: ':memory:' })
+    const killed = openLedger('10', store)
     killed.begin()
     await killed.pay('1')
     const { callId } = await killed.hold('3')
     killed.state.close()
-    const world = openLedger('10', database)
+    const world = openLedger('10', store)
     expect(world.ledger.recover()).toBe(1)
     return { ...world, callId, balance: () => world.ledger.accounts.balance(AGENT) }
   }

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -9,8 +9,8 @@ import fc from '../support/fast-check.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 
-function openLedger(limit: string, database = openDatabase({ path: ':memory:' })) {
-  const world = openWorld(database)
+function openLedger(limit: string, store = openStore({ path: ':memory:' })) {
+  const world = openWorld(store)
   const ledger = new Ledger({ ...world, warnAt: [0.9] })
   ledger.accounts.openAccount(AGENT, fromUsd(limit))
   return {
@@ -22,7 +22,7 @@ function openLedger(limit: string, database = openDatabase({ path: ':memory:' })
         signal,
       ),
     rows: () =>
-      database.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY state').all() as {
+      store.orm.$client.prepare('SELECT state, held_nanos, cost_nanos FROM calls ORDER BY state').all() as {
         state: string
         held_nanos: number
         cost_nanos: number
@@ -199,14 +199,14 @@ describe('a new limit', () => {
   })
 
   test('is told with who wanted it, and is there after a restart', () => {
-    const database = openDatabase({ path: ':memory:' })
-    const { ledger, of, state } = openLedger('1', database)
+    const store = openStore({ path: ':memory:' })
+    const { ledger, of, state } = openLedger('1', store)
     ledger.accounts.setLimit(AGENT, fromUsd('2.5'), 'operator')
     expect(of('budget.raised').map(({ message, data }) => [message, data])).toEqual([
       ['Budget raised from $1.00 to $2.50 by operator', { from_usd: '1', limit_usd: '2.5', by: 'operator' }],
     ])
     state.close()
-    const again = openWorld(database)
+    const again = openWorld(store)
     const restarted = new Ledger({ ...again, warnAt: [0.9] })
     expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
   })
@@ -222,7 +222,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
-      const { ledger, hold, rows, database } = openLedger('0.000003')
+      const { ledger, hold, rows, store } = openLedger('0.000003')
       const open: Hold[] = []
       let spent = 0
       let limit = 3_000
@@ -247,7 +247,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
         expect(ledger.accounts.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
       }
       expect(rows().reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(spent)
-      database.close()
+      store.close()
     }),
     { numRuns: 30 },
   )
@@ -255,13 +255,13 @@ test('whatever is held, charged, released and set in whatever order, the balance
 
 describe('a restarted ledger', () => {
   test('keeps what was spent, and holds what was never answered as unresolved', async () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openLedger('1', database)
+    const store = openStore({ path: ':memory:' })
+    const world = openLedger('1', store)
     recordEnd(world, world.ledger.charge(await world.hold(100), { cost: 70 }))
     await world.hold(200)
     world.state.close()
 
-    const restarted = new Ledger({ ...openWorld(database), warnAt: [0.9] })
+    const restarted = new Ledger({ ...openWorld(store), warnAt: [0.9] })
     expect(restarted.recover()).toBe(1)
     expect(restarted.recover()).toBe(0)
     expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('1'), spent: 70, held: 200 })
@@ -270,8 +270,8 @@ describe('a restarted ledger', () => {
 })
 
 describe('each share at which to warn', () => {
-  const open = (database = openDatabase({ path: ':memory:' })) => {
-    const world = openWorld(database)
+  const open = (store = openStore({ path: ':memory:' })) => {
+    const world = openWorld(store)
     return { ...world, ledger: new Ledger({ ...world, warnAt: [0.9, 0.5] }) }
   }
 
@@ -305,7 +305,7 @@ describe('each share at which to warn', () => {
     expect(await spend(world, 40)).toEqual([])
     expect(await spend(world, 11)).toEqual([0.5])
     expect(await spend(world, 9)).toEqual([0.5])
-    const again = open(world.database)
+    const again = open(world.store)
     expect(await spend(again, 5)).toEqual([])
     expect(await spend(again, 26)).toEqual([0.9])
   })

@@ -2,8 +2,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { openLedger } from '../../src/budget/ledger.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { callTable } from '../../src/db/calls.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { HandClock } from '../breaker/support.ts'
 import { turnsDuring } from '../support/turns.ts'
@@ -12,18 +11,18 @@ const ROWS = 12_345
 
 function open(budget: object = {}) {
   const clock = new HandClock()
-  const database = openDatabase({ path: ':memory:' })
+  const store = openStore({ path: ':memory:' })
   const onFault = (error: unknown) => {
     throw error
   }
-  const state = new StateManager({ database, clock, retentionDays: 7, onFault })
-  const start = () => openLedger(configSchema.parse({ budget }).budget, { database, state, clock })
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault })
+  const start = () => openLedger(configSchema.parse({ budget }).budget, { store, state, clock })
   const before = start()
   for (const agentId of ['w-1', 'w-2']) before.accounts.openAccount(agentId, 1_000_000)
   before.close()
   onTestFinished(() => {
     state.close()
-    database.close()
+    store.close()
   })
   /** As after a restart. */
   const restart = () => {
@@ -31,16 +30,16 @@ function open(budget: object = {}) {
     onTestFinished(() => ledger.close())
     return ledger
   }
-  return { clock, database, restart }
+  return { clock, store, restart }
 }
 
 /** So many calls of one nanodollar each, the last three of them open. */
-function fill({ database }: ReturnType<typeof open>, agentId: string, endedAt: (number: number) => string): void {
-  const insert = database.orm.$client.prepare(
+function fill({ store }: ReturnType<typeof open>, agentId: string, endedAt: (number: number) => string): void {
+  const insert = store.orm.$client.prepare(
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
      VALUES (?, ?, 'llm', 'openai', 'penny', ?, 5, ?, '2026-01-01', ?)`,
   )
-  database.transaction(() => {
+  store.transaction(() => {
     for (let number = 0; number < ROWS; number++) {
       const isOpen = number >= ROWS - 3
       const id = `call-${String(number).padStart(9, '0')}`
@@ -63,7 +62,7 @@ test.each([{}, { period: { every: 'day', time_zone: 'UTC' } }])(
     expect(accounts.load('w-1')).toBeUndefined()
     expect(accounts.balance('w-1')).toEqual(accounts.balance('w-2'))
     expect(accounts.balance('w-1').held).toBe(15)
-    const { spent, spentBefore } = callTable(world.database).totals({ agentId: 'w-1' })
+    const { spent, spentBefore } = world.store.calls.totals({ agentId: 'w-1' })
     expect(spent + spentBefore).toBe(ROWS - 3)
   },
 )

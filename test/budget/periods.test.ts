@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { periodsOf } from '../../src/budget/period.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import { figures, spentOfLimit } from '../../src/state/figures.ts'
@@ -172,8 +172,8 @@ describe('a period', () => {
 const AGENT = 'lg-7a3f9c2d'
 
 /** It is 2026-01-02 04:04:05 in Warsaw. */
-function openDaily(limit = '1', database = openDatabase({ path: ':memory:' })) {
-  const world = openWorld(database)
+function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
+  const world = openWorld(store)
   const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
   const ledger = new Ledger({ ...world, warnAt: [0.9], period, server: fromUsd('1.5') })
   const { state, clock } = world
@@ -292,13 +292,13 @@ describe('a limit for a day', () => {
     // What is charged now counts today, and its row says so to a server that starts later.
     await world.pay('0.1')
     const today = '2026-01-02T23:00:00.000Z'
-    const dates = world.database.orm.$client.prepare('SELECT ended_at FROM calls').pluck().all()
+    const dates = world.store.orm.$client.prepare('SELECT ended_at FROM calls').pluck().all()
     expect(dates).toEqual([today, today])
   })
 
   test('is the same in the ledger, the snapshot and the figures, and after a restart', async () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openDaily('1', database)
+    const store = openStore({ path: ':memory:' })
+    const world = openDaily('1', store)
     world.begin()
     await world.pay('0.9')
     world.toMidnight()
@@ -309,7 +309,7 @@ describe('a limit for a day', () => {
     world.ledger.close()
     world.state.close()
 
-    const restarted = openDaily('1', database)
+    const restarted = openDaily('1', store)
     restarted.clock.setWall(world.clock.now() - restarted.clock.now())
     // It was opened on the day before, as its clock begins there; the time that came since turns the day.
     expect(restarted.balance().spent).toBe('0.25')

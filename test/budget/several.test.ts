@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { raceRounds } from '../../scripts/soak/races.ts'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
 import { limitsOf, showLimits } from '../../src/state/figures.ts'
@@ -16,8 +16,8 @@ interface Limits {
   server?: string
 }
 
-function openBudgets({ agent = '100', run, server }: Limits, database = openDatabase({ path: ':memory:' })) {
-  const world = openWorld(database)
+function openBudgets({ agent = '100', run, server }: Limits, store = openStore({ path: ':memory:' })) {
+  const world = openWorld(store)
   const limit = (usd: string | undefined) => (usd === undefined ? undefined : fromUsd(usd))
   const ledger = new Ledger({ ...world, warnAt: [0.9], perRun: limit(run), server: limit(server) })
   ledger.accounts.announce()
@@ -79,7 +79,7 @@ describe('a call', () => {
       await expect(refused).rejects.toMatchObject({ hint: expect.stringMatching(hint) })
       // Nothing is held anywhere, and no row was written.
       expect(world.spent('a-1', 'run-1').map(([, spent, held]) => [spent, held])).toEqual(Array(3).fill(['0', '0']))
-      expect(world.database.orm.$client.prepare('SELECT * FROM calls').all()).toEqual([])
+      expect(world.store.orm.$client.prepare('SELECT * FROM calls').all()).toEqual([])
       expect(world.of('budget.exhausted').map(({ data }) => data.budget ?? 'agent')).toEqual([budget])
       expect(world.state.read().agents['a-1']?.exhausted).toBe(budget === 'agent')
     },
@@ -147,8 +147,8 @@ describe("a run's budget", () => {
 
 describe("the server's budget", () => {
   test('counts what all agents spend, and after a restart what they have spent', async () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openBudgets({ server: '1' }, database)
+    const store = openStore({ path: ':memory:' })
+    const world = openBudgets({ server: '1' }, store)
     world.begin('a-1')
     world.begin('a-2')
     world.end(await world.hold('a-1', 'run-1', '0.4'), '0.4')
@@ -156,7 +156,7 @@ describe("the server's budget", () => {
     await world.hold('a-2', 'run-2', '0.1')
     world.state.close()
 
-    const restarted = openBudgets({ server: '1' }, database)
+    const restarted = openBudgets({ server: '1' }, store)
     restarted.ledger.recover()
     expect(restarted.spent('a-1', null)).toEqual([
       ['agent', '0.4', '0'],
@@ -242,9 +242,9 @@ describe('a limit of the configuration', () => {
     ['gives way when the configuration says something else', '2', '2'],
     ['is gone when the configuration has none', undefined, undefined],
   ] as const)('that was changed %s after a restart', (_what, configured, expected) => {
-    const database = openDatabase({ path: ':memory:' })
+    const store = openStore({ path: ':memory:' })
     const start = (usd: string | undefined) => {
-      const world = openBudgets({ server: usd, run: usd }, database)
+      const world = openBudgets({ server: usd, run: usd }, store)
       world.begin('a-1')
       const limits = world.ledger.accounts.balances({ agentId: 'a-1', runId: 'run-1' }).map(({ limit }) => toUsd(limit))
       expect(limits.slice(1)).toEqual(world.shown('a-1').map(([, , limit]) => limit))
@@ -265,9 +265,9 @@ describe('a limit of the configuration', () => {
   })
 
   test('that was changed is told with what the configuration says', () => {
-    const database = openDatabase({ path: ':memory:' })
-    openBudgets({ server: '1', run: '2' }, database).ledger.accounts.setConfiguredLimit('server', fromUsd('5'), 'ann')
-    const { of } = openBudgets({ server: '1', run: '2' }, database)
+    const store = openStore({ path: ':memory:' })
+    openBudgets({ server: '1', run: '2' }, store).ledger.accounts.setConfiguredLimit('server', fromUsd('5'), 'ann')
+    const { of } = openBudgets({ server: '1', run: '2' }, store)
     expect(of('budget.opened').map(({ message }) => message)).toEqual([
       "The server's budget: $0.00 / $5.00 (changed; the configuration says $1.00) · Each run's budget: $2.00",
     ])
@@ -276,8 +276,8 @@ describe('a limit of the configuration', () => {
 
 describe('the screen', () => {
   test('shows of each limit what the ledger counts, also of late calls, corrections and after a restart', async () => {
-    const database = openDatabase({ path: ':memory:' })
-    const world = openBudgets({ run: '5', server: '9' }, database)
+    const store = openStore({ path: ':memory:' })
+    const world = openBudgets({ run: '5', server: '9' }, store)
     const same = (runId: string) => {
       const budgets = world.ledger.accounts.balances({ agentId: 'a-1', runId }).slice(1)
       expect(world.shown('a-1')).toEqual(budgets.map(({ scope, spent, limit }) => [scope, toUsd(spent), toUsd(limit)]))
@@ -299,7 +299,7 @@ describe('the screen', () => {
       ['server', '1.65', '9'],
     ])
     world.state.close()
-    expect(openBudgets({ run: '5', server: '9' }, database).shown('a-1')).toContainEqual(['server', '1.65', '9'])
+    expect(openBudgets({ run: '5', server: '9' }, store).shown('a-1')).toContainEqual(['server', '1.65', '9'])
   })
 
   test.each([
@@ -384,7 +384,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
           }
         }
       }
-      world.database.close()
+      world.store.close()
     }),
     { numRuns: 20 },
   )

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
@@ -15,9 +15,9 @@ const AGENT = 'lg-7a3f9c2d'
 /** What a server left that was killed: $2 charged, and two calls of $3 without an end. */
 async function afterCrash(): Promise<{ place: Place; charged: string; open: [string, string] }> {
   const place = openPlace()
-  const database = openDatabase({ path: join(place.folder, 'iron_state.db') })
-  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault: console.error })
-  const ledger = new Ledger({ database, state, clock: systemClock, warnAt: [0.9] })
+  const store = openStore({ path: join(place.folder, 'iron_state.db') })
+  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: console.error })
+  const ledger = new Ledger({ store, state, clock: systemClock, warnAt: [0.9] })
   ledger.accounts.openAccount(AGENT, fromUsd('50'))
   state.record(startedEvent(AGENT, '50'))
   const hold = (usd: string) =>
@@ -35,7 +35,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
   const open: [string, string] = [(await hold('3')).callId, (await hold('3')).callId]
   ledger.close()
   state.close()
-  database.close()
+  store.close()
   return { place, charged: first.callId, open }
 }
 

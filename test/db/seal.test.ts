@@ -2,9 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { checkpointTable } from '../../src/db/checkpoints.ts'
-import { openDatabase } from '../../src/db/database.ts'
 import { dataKeyPath, openSeal } from '../../src/db/seal.ts'
+import { openStore } from '../../src/db/store.ts'
 
 function temporaryFile(): string {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-seal-'))
@@ -41,14 +40,14 @@ describe('what is sealed', () => {
 
   test('is lost with its key, which is said and not taken for nothing', () => {
     const path = temporaryFile()
-    const first = openDatabase({ path })
+    const first = openStore({ path })
     const owner = { name: 'worker', script: '/agents/worker.py' }
-    checkpointTable(first).put(owner, { done: 7 }, '2026-01-01T00:00:00.000Z')
+    first.checkpoints.put(owner, { done: 7 }, '2026-01-01T00:00:00.000Z')
     first.close()
     rmSync(dataKeyPath(path))
-    const second = openDatabase({ path })
+    const second = openStore({ path })
     onTestFinished(() => second.close())
-    expect(() => checkpointTable(second).get(owner)).toThrow(unusable)
+    expect(() => second.checkpoints.get(owner)).toThrow(unusable)
   })
 
   test('needs a key file that holds a key', () => {

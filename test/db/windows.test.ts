@@ -1,24 +1,23 @@
 /** Looking for a few rows among very many lets others work, and finds the same as looking at all at once. */
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { callTable } from '../../src/db/calls.ts'
-import { openDatabase } from '../../src/db/database.ts'
-import { type EventQuery, eventTable } from '../../src/db/events.ts'
+import type { EventQuery } from '../../src/db/events.ts'
+import { openStore } from '../../src/db/store.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 10_000
 const id = (number: number) => `call-${String(number).padStart(9, '0')}`
 
 function filled() {
-  const database = openDatabase({ path: ':memory:' })
-  onTestFinished(() => database.close())
-  const call = database.orm.$client.prepare(
+  const store = openStore({ path: ':memory:' })
+  onTestFinished(() => store.close())
+  const call = store.orm.$client.prepare(
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
      VALUES (?, ?, 'llm', 'openai', 'penny', ?, 5, 1, '2026-01-01', '2026-01-01')`,
   )
-  const event = database.orm.$client.prepare(
+  const event = store.orm.$client.prepare(
     "INSERT INTO events (seq, at, agent_id, level, type, message, data) VALUES (?, '2026-01-01', ?, ?, ?, 'x', '{}')",
   )
-  database.transaction(() => {
+  store.transaction(() => {
     for (let number = 1; number <= ROWS; number++) {
       const isRare = number % 2_500 === 0
       call.run(number % 3 ? 'w-1' : 'w-2', id(number), isRare ? 'unresolved' : 'charged')
@@ -27,12 +26,12 @@ function filled() {
         event.run(number, number % 2 ? 'w-1' : null, isRare ? 'CRIT' : 'INFO', isRare ? 'audit.broken' : 'agent.output')
     }
   })
-  return database
+  return store
 }
 
 describe('calls', () => {
   test('of a rare state are found in turns, newest first, page by page', async () => {
-    const calls = callTable(filled())
+    const calls = filled().calls
     const { turns, result } = await turnsDuring(() => calls.find({ agentId: 'w-1', state: 'unresolved', limit: 9 }))
     expect(result.map((row) => row.id)).toEqual([10_000, 5_000, 2_500].map(id))
     expect(turns).toBeGreaterThan(5)
@@ -41,7 +40,7 @@ describe('calls', () => {
   })
 
   test('are all there, once each, also across the borders of what is looked at together', async () => {
-    const calls = callTable(filled())
+    const calls = filled().calls
     const all: string[] = []
     for (let before: string | undefined; ; before = all.at(-1)) {
       const page = await calls.find({ agentId: 'w-1', limit: 777, before })
@@ -66,7 +65,7 @@ describe('events', () => {
     { type: 'nothing.happened', limit: 9 },
     { after: 9_000, limit: 9 },
   ])('of %j are the same in turns as at once', async (query) => {
-    const events = eventTable(filled())
+    const events = filled().events
     const { turns, result } = await turnsDuring(() => events.search(query))
     expect(result).toEqual(events.find(query))
     if (result.length < query.limit && (query.after ?? 0) === 0 && query.before === undefined)
@@ -75,7 +74,7 @@ describe('events', () => {
 
   test('of some types since a time come newest first, and each once', async () => {
     const seen: number[] = []
-    for await (const events of eventTable(filled()).newestFirst(new Set(['audit.broken']), 3_000)) {
+    for await (const events of filled().events.newestFirst(new Set(['audit.broken']), 3_000)) {
       seen.push(...events.map(({ seq }) => seq))
     }
     expect(seen).toEqual([10_000, 7_500, 5_000])

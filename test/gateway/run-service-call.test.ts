@@ -5,7 +5,7 @@ import { Circuits } from '../../src/breaker/circuits.ts'
 import { cacheOwner, ServiceCache } from '../../src/breaker/service-cache.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { runServiceCall, type ServiceCall, type ServiceParts } from '../../src/gateway/run-service-call.ts'
 import { joinUrl } from '../../src/gateway/service-attempt.ts'
 import { fromUsd } from '../../src/money.ts'
@@ -38,10 +38,10 @@ const RUN = 'run-5f0c2b9e41d3'
 /** A service that costs ten cents, never retried unless the test says so. */
 async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): Promise<Road> {
   const fake = await startFakeService()
-  const database = openDatabase({ path: ':memory:' })
-  const world = openWorld(database)
+  const store = openStore({ path: ':memory:' })
+  const world = openWorld(store)
   const { state, clock } = world
-  const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
+  const ledger = new Ledger({ store, state, clock, warnAt: [0.9] })
   ledger.accounts.openAccount(AGENT, fromUsd(limit))
   state.record({
     type: 'agent.started',
@@ -69,7 +69,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
   const parts: ServiceParts = {
     services,
     circuits: new Circuits({ state, clock }),
-    cache: new ServiceCache({ database, clock }),
+    cache: new ServiceCache({ store, clock }),
     ledger,
     state,
     clock,
@@ -94,7 +94,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
         ...overrides,
       }),
     rows: () =>
-      database.orm.$client
+      store.orm.$client
         .prepare('SELECT kind, target, state, held_nanos, cost_nanos, status, code FROM calls ORDER BY id')
         .all(),
   }
@@ -495,7 +495,7 @@ describe('the cache', () => {
   test('of a service without one keeps nothing', async () => {
     const road = await openRoad()
     await road.call()
-    expect(road.database.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get()).toBe(0)
+    expect(road.store.orm.$client.prepare('SELECT count(*) FROM service_cache').pluck().get()).toBe(0)
   })
 
   test('does not keep an answer whose encoding it could not give back', async () => {
@@ -509,8 +509,8 @@ describe('the cache', () => {
   test('answers after a restart, and with what others put into it', async () => {
     const road = await openRoad({ fallback: CACHE })
     const body = randomBytes(1000)
-    const { database, clock } = road
-    new ServiceCache({ database, clock }).put(
+    const { store, clock } = road
+    new ServiceCache({ store, clock }).put(
       'linkedin_api',
       {
         owner: cacheOwner(road.state.read().agents[AGENT]!),

@@ -66,7 +66,7 @@ describe('a stream cut anywhere', () => {
   const { safety } = configSchema.parse({})
   const parts = {
     redactor: new Redactor(policyOf(safety)),
-    incidents: new Incidents(world.database, world.state),
+    incidents: new Incidents(world.store, world.state),
   }
   const call = { id: 'call-1', caller: { agentId: 'lg-7a3f9c2d', runId: 'run-1' } } as LlmCall
 

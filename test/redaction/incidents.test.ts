@@ -15,21 +15,21 @@ const origin = { agentId: 'lg-1', callId: 'call-1', place: 'reply' } as const
 
 test('a text full of addresses is one event with their number, and an incident for each of the first ones', () => {
   const world = openWorld()
-  const transaction = vi.spyOn(world.database, 'transaction')
-  const incidents = new Incidents(world.database, world.state)
+  const transaction = vi.spyOn(world.store, 'transaction')
+  const incidents = new Incidents(world.store, world.state)
   const { findings } = new Redactor(DEFAULT_POLICY).redact(`${addresses(20_000)}\nCall +1 415 555 0178.`)
   incidents.recordAll(findings, origin)
   expect(world.of('pii.found').map(({ message, data }) => [message, data.count, data.incidents])).toEqual([
     ['EMAIL in reply → [EMAIL_REDACTED] (20,000 times)', 20_000, MAX_FINDINGS],
     ['PHONE in reply → [PHONE_REDACTED]', undefined, undefined],
   ])
-  expect(world.database.orm.$client.prepare('select count(*) from pii_incidents').pluck().get()).toBe(MAX_FINDINGS + 1)
+  expect(world.store.orm.$client.prepare('select count(*) from pii_incidents').pluck().get()).toBe(MAX_FINDINGS + 1)
   expect(transaction).toHaveBeenCalledTimes(1)
 })
 
 test('nothing found is nothing recorded', () => {
   const world = openWorld()
-  new Incidents(world.database, world.state).recordAll([], origin)
+  new Incidents(world.store, world.state).recordAll([], origin)
   expect(world.events).toEqual([])
   expect(world.state.read()).toEqual(emptySnapshot())
 })

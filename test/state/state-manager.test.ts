@@ -1,6 +1,6 @@
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
@@ -12,19 +12,19 @@ const AGENT = 'lg-7a3f9c2d'
 
 function openState({ path = ':memory:', retentionDays = 7, eventsKept = 1_000_000 } = {}) {
   const clock = new HandClock()
-  const database = openDatabase({ path })
+  const store = openStore({ path })
   const faults: string[] = []
   const open = () =>
     new StateManager({
-      database,
+      store,
       clock,
       retentionDays,
       eventsKept,
       onFault: (_error, what) => faults.push(what),
     })
   const rows = () =>
-    database.orm.$client.prepare('SELECT seq, type FROM events ORDER BY seq').all() as { seq: number; type: string }[]
-  return { clock, database, faults, state: open(), open, rows }
+    store.orm.$client.prepare('SELECT seq, type FROM events ORDER BY seq').all() as { seq: number; type: string }[]
+  return { clock, store, faults, state: open(), open, rows }
 }
 
 const started: NewEvent = {
@@ -175,13 +175,13 @@ describe('events of one turn of the event loop', () => {
   })
 
   test('are in memory only with their rows, when another part of the turn keeps all of it from being written', async () => {
-    const { state, rows, database } = openState()
+    const { state, rows, store } = openState()
     state.record(started)
     const seen: unknown[] = []
     state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length }))
     const recorded = state.recordBatched(progressed(1))
     const full = Object.assign(new Error('the disk is full'), { code: 'SQLITE_FULL' })
-    database.groupCommit(
+    store.groupCommit(
       () => {
         throw full
       },
@@ -204,7 +204,7 @@ describe('events of one turn of the event loop', () => {
 describe('a database that somebody else has locked', () => {
   test('lets events wait in order, stops nobody, and takes them when it is free', async () => {
     const path = temporaryFile()
-    const { state, rows, faults, database } = openState({ path })
+    const { state, rows, faults, store } = openState({ path })
     state.record(started)
     const other = new Sqlite(path)
     other.exec('BEGIN IMMEDIATE')
@@ -226,13 +226,13 @@ describe('a database that somebody else has locked', () => {
     expect(state.isBehind).toBe(false)
     expect(state.read().agents[AGENT]?.progress?.done).toBe(20)
     state.close()
-    database.close()
+    store.close()
   })
 })
 
 test('what agents print waits for the disk up to a bound, and a line tells how much was lost', async () => {
   const path = temporaryFile()
-  const { state, rows, database } = openState({ path })
+  const { state, rows, store } = openState({ path })
   state.record(started)
   const other = new Sqlite(path)
   other.exec('BEGIN IMMEDIATE')
@@ -248,7 +248,7 @@ test('what agents print waits for the disk up to a bound, and a line tells how m
   expect(rows().filter(({ type }) => type === 'progress.updated')).toHaveLength(1)
   expect(rows()).toHaveLength(1 + 1_000 + 1 + 1)
   state.close()
-  database.close()
+  store.close()
 })
 
 test('the oldest events go when there are too many, however young', () => {

@@ -5,7 +5,7 @@ import { Supervisor } from '../../src/agents/supervisor.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import type { AgentId, RunId } from '../../src/ids.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
@@ -35,20 +35,20 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     ...config?.agent,
   }
   const checked = configSchema.parse({ ...config, agent })
-  const database = openDatabase({ path: databasePath })
+  const store = openStore({ path: databasePath })
   const clock = systemClock
   const faults: string[] = []
   /** Lines for the log file alone. */
   const logged: string[] = []
   const onFault = (error: unknown, what: string) => faults.push(`${what}: ${error}`)
-  const state = new StateManager({ database, clock, retentionDays: 7, onFault })
-  const ledger = new Ledger({ database, state, clock, warnAt: [0.9] })
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault })
+  const ledger = new Ledger({ store, state, clock, warnAt: [0.9] })
   const tokens = new TokenList()
   const supervisor = new Supervisor({
     config: checked,
     state,
     ledger,
-    database,
+    store,
     clock,
     runTokens: tokens,
     secrets: { forStart: async () => ({}), began: () => undefined, ended: () => undefined },
@@ -64,7 +64,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     serverFiles: more.serverFiles ?? [],
     shimFolder: join(import.meta.dirname, '..', '..', 'python', 'shim'),
   })
-  return { database, state, ledger, tokens, supervisor, faults, logged }
+  return { store, state, ledger, tokens, supervisor, faults, logged }
 }
 
 /** Run tokens that can be told apart and counted. */

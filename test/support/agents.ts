@@ -10,7 +10,7 @@ import { setTimeout } from 'node:timers/promises'
 import { afterEach, expect } from 'vitest'
 import type { AgentSpec, Supervisor } from '../../src/agents/supervisor.ts'
 import type { Ledger } from '../../src/budget/ledger.ts'
-import type { Database } from '../../src/db/database.ts'
+import type { Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
 import { findByAgentId } from '../../src/process-table.ts'
@@ -40,7 +40,7 @@ afterEach(async () => {
 export class Agents {
   /** Where the agents run, and the database is. */
   readonly folder: string
-  readonly database: Database
+  readonly store: Store
   readonly state: StateManager
   readonly ledger: Ledger
   readonly supervisor: Supervisor
@@ -54,7 +54,7 @@ export class Agents {
   constructor(folder: string, options: AgentsOptions) {
     const parts = agentParts({ ...options, databasePath: join(folder, 'state.db') })
     this.folder = folder
-    this.database = parts.database
+    this.store = parts.store
     this.state = parts.state
     this.ledger = parts.ledger
     this.supervisor = parts.supervisor
@@ -107,7 +107,7 @@ export class Agents {
     await this.supervisor.close()
     const ids = Object.keys(this.state.read().agents)
     this.state.close()
-    this.database.close()
+    this.store.close()
     rmSync(this.folder, { recursive: true })
     for (const id of ids) expect(await untilNone(() => processesOf(id)), `processes of ${id}`).toEqual([])
     expect(this.tokens.valid, 'run tokens').toEqual([])

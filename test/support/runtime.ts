@@ -12,8 +12,7 @@ import { Agent as Connections, type Dispatcher, request } from 'undici'
 import { expect, onTestFinished } from 'vitest'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
-import { openDatabase } from '../../src/db/database.ts'
-import { metaTable } from '../../src/db/meta.ts'
+import { openStore } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { newAgentId, newRunId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
@@ -363,11 +362,11 @@ const pricesOf = (prices: Json, providers: readonly string[]): Json =>
 
 /** As "iron-cage models trust" leaves it. */
 function trustProviders({ db, providers }: Config): void {
-  const database = openDatabase(db)
-  const meta = metaTable(database)
+  const store = openStore(db)
+  const meta = store.meta
   for (const [name, { base_url }] of Object.entries(providers)) {
     const entry = { name, address: new URL(base_url!).href, state: 'trusted', factor: 1, overrun: null, fields: [] }
     meta.put(`trust.${name}`, JSON.stringify({ ...entry, since: '2026-01-01T00:00:00.000Z' }))
   }
-  database.close()
+  store.close()
 }

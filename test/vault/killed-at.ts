@@ -5,7 +5,7 @@
  */
 import { Audit } from '../../src/audit/chain.ts'
 import { systemClock } from '../../src/clock.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { Vault } from '../../src/vault/vault.ts'
 
@@ -13,12 +13,12 @@ const [path = '', oldKey = '', newKey = '', nth = '1'] = process.argv.slice(2)
 const onFault = (error: unknown) => {
   throw error
 }
-const database = openDatabase({ path })
-const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
-const audit = new Audit({ database, state, clock: systemClock, onBroken: onFault, onFault })
-const vault = await Vault.open({ database, state, audit, clock: systemClock, masterKey: oldKey, loads: false })
+const store = openStore({ path })
+const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
+const audit = new Audit({ store, state, clock: systemClock, onBroken: onFault, onFault })
+const vault = await Vault.open({ store, state, audit, clock: systemClock, masterKey: oldKey, loads: false })
 
-const { $client: client } = database.orm
+const { $client: client } = store.orm
 let written = 0
 client.function('row_written', () => {
   written += 1

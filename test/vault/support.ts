@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { Audit } from '../../src/audit/chain.ts'
 import { systemClock } from '../../src/clock.ts'
-import { type Database, openDatabase } from '../../src/db/database.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
@@ -17,7 +17,7 @@ export const ADMIN: Requester = { role: 'admin', actor: 'operator', agentId: nul
 
 export interface OpenVault {
   vault: Vault
-  database: Database
+  store: Store
   state: StateManager
   audit: Audit
   events: RuntimeEvent[]
@@ -33,11 +33,11 @@ export function newPath(): string {
 }
 
 export async function openVault(path = newPath(), masterKey: string | null = KEY): Promise<OpenVault> {
-  const database = openDatabase({ path })
+  const store = openStore({ path })
   const faults: unknown[] = []
   const onFault = (error: unknown) => faults.push(error)
-  const state = new StateManager({ database, clock: systemClock, retentionDays: 7, onFault })
-  const audit = new Audit({ database, state, clock: systemClock, onBroken: onFault, onFault })
+  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
+  const audit = new Audit({ store, state, clock: systemClock, onBroken: onFault, onFault })
   const events: RuntimeEvent[] = []
   state.subscribe((event) => events.push(event))
   let values: readonly string[] = []
@@ -45,7 +45,7 @@ export async function openVault(path = newPath(), masterKey: string | null = KEY
     values = told
   }
   const vault = await Vault.open({
-    database,
+    store,
     state,
     audit,
     clock: systemClock,
@@ -60,9 +60,9 @@ export async function openVault(path = newPath(), masterKey: string | null = KEY
     vault.close()
     state.close()
     await audit.close()
-    database.close()
+    store.close()
     if (faults.length > 0) throw faults[0]
   }
   onTestFinished(close)
-  return { vault, database, state, audit, events, values: () => values, close }
+  return { vault, store, state, audit, events, values: () => values, close }
 }

@@ -126,7 +126,7 @@ describe('a secret', () => {
 
 describe('the audit of the vault', () => {
   test('tells who did what, also what failed, and each value that an agent was given', async () => {
-    const { vault, database, audit } = await openVault()
+    const { vault, store, audit } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     await vault.create({ name: 'B', environment: 'development', value: 'value-of-b' }, ADMIN)
     const agent = { role: 'agent', actor: 'lg-1', agentId: 'lg-1' } as const
@@ -138,7 +138,7 @@ describe('the audit of the vault', () => {
     )
     await vault.delete(id, ADMIN)
     await vault.reveal(id, ADMIN).catch(() => undefined)
-    const rows = database.orm.$client
+    const rows = store.orm.$client
       .prepare(
         'SELECT secret_name, operation, requester_role, agent_id, success, error_message FROM secret_audit_log ORDER BY seq',
       )
@@ -156,16 +156,16 @@ describe('the audit of the vault', () => {
   })
 
   test('is written or nothing is done: no row, no secret', async () => {
-    const { vault, database, events } = await openVault()
+    const { vault, store, events } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     const told = events.length
-    database.orm.$client.exec("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'full'); END")
+    store.orm.$client.exec("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'full'); END")
     await expect(vault.create({ name: 'B', environment: 'development', value: 'v' }, ADMIN)).rejects.toThrow('full')
     await expect(vault.update(id, 'new', ADMIN)).rejects.toThrow('full')
     await expect(vault.reveal(id, ADMIN)).rejects.toThrow('full')
     await expect(vault.revealEnvironment('development', ADMIN)).rejects.toThrow('full')
     await expect(vault.delete(id, ADMIN)).rejects.toThrow('full')
-    database.orm.$client.exec('DROP TRIGGER full')
+    store.orm.$client.exec('DROP TRIGGER full')
     expect(events).toHaveLength(told)
     expect(vault.list()).toMatchObject([{ name: 'A', version: 1 }])
     expect(await vault.reveal(id, ADMIN)).toBe('value-of-a')
@@ -227,10 +227,10 @@ describe('a master key', () => {
     const gone = await before.vault.create({ name: 'B', environment: 'development', value: 'other-value' }, ADMIN)
     await before.vault.delete(gone.id, ADMIN)
     const original = before.vault.sealOriginal('pii-1', 'jane@example.org')!
-    insertIncident(before.database.orm.$client, original)
+    insertIncident(before.store.orm.$client, original)
 
     // Killed on the way: whatever is written before the end of the transaction is not there afterwards.
-    const { $client: client } = before.database.orm
+    const { $client: client } = before.store.orm
     for (let rowsWritten = 0; rowsWritten < 2; rowsWritten++) {
       client.exec(`CREATE TEMP TABLE written (n)`)
       client.exec(
@@ -250,13 +250,13 @@ describe('a master key', () => {
     const old = await openVault(path, KEY)
     expect(old.vault.state).toMatchObject({ why: 'wrong_key' })
     await old.close()
-    const { vault, database, events } = await openVault(path, OTHER_KEY)
+    const { vault, store, events } = await openVault(path, OTHER_KEY)
     expect(await vault.reveal(id, ADMIN)).toBe('second-value')
     await vault.rollBack(id, ADMIN)
     expect(await vault.reveal(id, ADMIN)).toBe('first-value')
     await vault.restore(gone.id, ADMIN)
     expect(await vault.reveal(gone.id, ADMIN)).toBe('other-value')
-    const { sealed_original: sealed } = database.orm.$client
+    const { sealed_original: sealed } = store.orm.$client
       .prepare('SELECT sealed_original FROM pii_incidents')
       .get() as {
       sealed_original: Buffer
@@ -306,10 +306,10 @@ test('a program killed with SIGKILL at any row of a change of the master key lea
 describe('a row of the vault', () => {
   test('is refused with any one bit changed, two thousand times', async () => {
     const path = newPath()
-    const { vault, database, events } = await openVault(path)
+    const { vault, store, events } = await openVault(path)
     const { id } = await vault.create({ name: 'OPENAI_API_KEY', environment: 'production', value: CANARY }, ADMIN)
     await vault.update(id, `${CANARY}-2`, ADMIN)
-    const { $client: client } = database.orm
+    const { $client: client } = store.orm
     const row = client.prepare('SELECT * FROM secrets').get() as Record<string, unknown>
     const columns = Object.entries(row).filter(([name, value]) => name !== 'id' && value !== null)
     const flips = columns.flatMap(([name, value]) => everyFlip(name, value))
@@ -351,7 +351,7 @@ describe('a row of the vault', () => {
       ADMIN,
     )
     await before.vault.update(two.id, 'the-third-value-of-two-is', ADMIN)
-    const { $client: client } = before.database.orm
+    const { $client: client } = before.store.orm
     const value = client.prepare(`SELECT "${column}" FROM secrets WHERE id = ?`).pluck()
     client
       .prepare(`UPDATE secrets SET "${column}" = ? WHERE id = ?`)
@@ -382,7 +382,7 @@ describe('a row of the vault', () => {
       { name: 'DEAD', environment: 'development', value: 'value-that-died' },
       ADMIN,
     )
-    const { $client: client } = before.database.orm
+    const { $client: client } = before.store.orm
     const past = client.prepare('SELECT * FROM secrets WHERE id = ?').get(old.id) as Record<string, unknown>
     await before.vault.update(old.id, 'the-value-of-today', ADMIN)
     await before.vault.delete(dead.id, ADMIN)
@@ -411,7 +411,7 @@ describe('a row of the vault', () => {
       { name: 'A', environment: 'development', value: 'the-leaked-value' },
       ADMIN,
     )
-    const { $client: client } = before.database.orm
+    const { $client: client } = before.store.orm
     const past = client.prepare('SELECT * FROM secrets').get() as Record<string, unknown>
     const details = client.prepare("SELECT details FROM audit WHERE action = 'secret.create'").pluck().get()
     await before.vault.update(id, 'the-value-of-today', ADMIN)
@@ -427,14 +427,14 @@ describe('a row of the vault', () => {
     const path = newPath()
     const before = await openVault(path)
     await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
-    before.database.orm.$client.exec("DELETE FROM meta WHERE key = 'vault'")
+    before.store.orm.$client.exec("DELETE FROM meta WHERE key = 'vault'")
     await before.close()
     const { vault } = await openVault(path)
     expect(vault.state).toMatchObject({ state: 'locked', why: 'broken' })
   })
 })
 
-test('no value is in the database, its log or any file beside it, after all that can be done with it', async () => {
+test('no value is in the store, its log or any file beside it, after all that can be done with it', async () => {
   const path = newPath()
   const { vault, events, close } = await openVault(path)
   const { id } = await vault.create({ name: 'CANARY', environment: 'development', value: CANARY }, ADMIN)

@@ -5,9 +5,8 @@ import { readServerFile, serverFilePath } from '../../access/server-file.ts'
 import { headPath, keyPath, readWitness } from '../../audit/anchor.ts'
 import { verifyChain } from '../../audit/verify.ts'
 import { systemClock } from '../../clock.ts'
-import { auditTable } from '../../db/audit.ts'
-import { readDatabase } from '../../db/database.ts'
 import { dataKeyPath } from '../../db/seal.ts'
+import { readStore } from '../../db/store.ts'
 import { tryKey } from '../../vault/unlock.ts'
 import { type Check, type Finding, fail, ok, type Subject, warn } from './check.ts'
 
@@ -86,8 +85,8 @@ export const fileChecks: readonly Check[] = [
       const { path } = loaded.config.db
       if (!existsSync(path)) return NO_DATABASE
       const witness = readWitness(path)
-      using database = readDatabase(path)
-      const verdict = await verifyChain(auditTable(database), witness)
+      using store = readStore(path)
+      const verdict = await verifyChain(store.audit, witness)
       return verdict.ok
         ? ok(`${verdict.rows} rows, each as it was written`)
         : fail(verdict.problem, 'keep a copy of the files; compare with a backup or an export (docs/audit.md)')
@@ -112,8 +111,8 @@ export const fileChecks: readonly Check[] = [
     look: async (subject) => {
       const given = subject.terminal.env.readMasterKey()
       const { path } = subject.loaded.config.db
-      using database = existsSync(path) ? readDatabase(path) : undefined
-      const tried = await tryKey({ ...given, database })
+      using store = existsSync(path) ? readStore(path) : undefined
+      const tried = await tryKey({ ...given, store })
       if (tried.state === 'locked') {
         const isGiven = given.masterKey !== undefined || given.masterKeyProblem !== undefined
         return isGiven ? fail(tried.message, tried.hint) : lookAtLockedSecrets(subject, tried.hint)
@@ -143,11 +142,11 @@ const lookAtLockedSecrets = (subject: Subject, hint: string): Finding =>
     return warn(`none here, so ${count === 1 ? '1 secret stays' : `${count} secrets stay`} locked`, hint)
   })
 
-type Client = ReturnType<typeof readDatabase>['orm']['$client']
+type Client = ReturnType<typeof readStore>['orm']['$client']
 
 function withDatabase({ loaded }: Subject, look: (client: Client, path: string) => Finding): Finding {
   const { path } = loaded.config.db
   if (!existsSync(path)) return NO_DATABASE
-  using database = readDatabase(path)
-  return look(database.orm.$client, path)
+  using store = readStore(path)
+  return look(store.orm.$client, path)
 }

@@ -1,0 +1,61 @@
+/**
+ * What is kept: the database file with the statements of all its tables, each made once. Parts are given the store and
+ * use the tables they need; two ways write to several of them at a time: `transaction` now, `groupCommit` at the end of the
+ * turn.
+ */
+import { apiTokenTable } from './api-tokens.ts'
+import { auditTable } from './audit.ts'
+import { budgetTable } from './budgets.ts'
+import { callTable } from './calls.ts'
+import { checkpointTable } from './checkpoints.ts'
+import { type Database, type DatabaseOptions, openDatabase, readDatabase } from './database.ts'
+import { eventTable } from './events.ts'
+import { incidentTable } from './incidents.ts'
+import { metaTable } from './meta.ts'
+import { outboxTable } from './outbox.ts'
+import { pastAgentTable } from './past-agents.ts'
+import { runTable } from './runs.ts'
+import { secretTable } from './secrets.ts'
+import { serviceCacheTable } from './service-cache.ts'
+import { sessionTable } from './sessions.ts'
+import { userTable } from './users.ts'
+
+export interface Store extends Database, ReturnType<typeof tablesOf> {}
+
+/** Must be closed. Throws CageError `database_unusable` or `audit_broken`, as `openDatabase`. */
+export function openStore(options: DatabaseOptions): Store {
+  const database = openDatabase(options)
+  return { ...database, ...tablesOf(database) }
+}
+
+/** The part of a store that is only looked at, also while a server writes it. Throws as `readDatabase`. */
+export interface ReadStore extends Pick<Store, 'orm' | 'audit' | 'events' | 'meta' | 'secrets'>, Disposable {}
+
+export function readStore(path: string): ReadStore {
+  const database = readDatabase(path)
+  return {
+    ...database,
+    audit: auditTable(database),
+    events: eventTable(database),
+    meta: metaTable(database),
+    secrets: secretTable(database),
+  }
+}
+
+const tablesOf = (database: Database) => ({
+  apiTokens: apiTokenTable(database),
+  audit: auditTable(database),
+  budgets: budgetTable(database),
+  calls: callTable(database),
+  checkpoints: checkpointTable(database),
+  events: eventTable(database),
+  incidents: incidentTable(database),
+  meta: metaTable(database),
+  outbox: outboxTable(database),
+  pastAgents: pastAgentTable(database),
+  runs: runTable(database),
+  secrets: secretTable(database),
+  serviceCache: serviceCacheTable(database),
+  sessions: sessionTable(database),
+  users: userTable(database),
+})
