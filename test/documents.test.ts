@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import manifest from '../package.json' with { type: 'json' }
+import { generateDocs } from '../scripts/docs.ts'
 import { DIALECTS } from '../src/dialects/dialects.ts'
 import { ERRORS } from '../src/errors.ts'
 
@@ -13,6 +14,12 @@ const help = (...command: string[]) =>
 
 /** What stands between two headings. */
 const section = (title: string): string => readme.split(`### ${title}\n`)[1]!.split(/\n##+ /)[0]!
+
+test('the generated parts of docs/ are what "npm run docs" writes', async () => {
+  for (const [file, text] of await generateDocs()) {
+    expect(readFileSync(join(root, 'docs', file), 'utf8'), `docs/${file} is out of date: npm run docs`).toBe(text)
+  }
+})
 
 describe('the README', () => {
   test('has every error with its status, exit code and hint, and no other', () => {

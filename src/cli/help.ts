@@ -2,8 +2,8 @@ import { ERRORS } from '../errors.ts'
 import { table } from './print.ts'
 import type { Command } from './terminal.ts'
 
-/** What every exit code stands for; the codes of the table of errors are named beside theirs. */
-const EXIT_CODES: readonly (readonly [code: number | string, meaning: string])[] = [
+/** What every exit code means; "help exit-codes" adds the error codes that end with each. */
+export const EXIT_CODES: readonly (readonly [code: number | string, meaning: string])[] = [
   [0, 'fine'],
   [1, 'failed, or works only in part'],
   [2, 'usage, or a configuration that is not right'],

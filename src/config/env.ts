@@ -31,7 +31,8 @@ export interface Environment {
   variables: Readonly<Record<string, string>>
 }
 
-const SETTINGS = [
+/** Variables that set a key of the configuration. */
+export const SETTINGS = [
   ['IRON_CAGE_PORT', ['server', 'port']],
   ['IRON_CAGE_HOST', ['server', 'host']],
   ['IRON_CAGE_DB', ['db', 'path']],
@@ -41,6 +42,16 @@ const SETTINGS = [
   ['IRON_CAGE_SANDBOX', ['agent', 'sandbox', 'level']],
   ['IRON_CAGE_LOG_LEVEL', ['log', 'level']],
 ] as const
+
+/** The other variables that are read; docs/configuration.md lists both. */
+export const VARIABLES = {
+  IRON_CAGE_CONFIG: 'Path of the configuration file.',
+  IRON_CAGE_MASTER_KEY_FILE: 'File with the master key of the secrets vault.',
+  IRON_CAGE_MASTER_KEY: 'The master key itself; the file is safer.',
+  IRON_CAGE_URL: 'Server that commands connect to, instead of the one that uses the database.',
+  IRON_CAGE_TOKEN: 'Token for that server.',
+  NO_COLOR: 'Disables colored output when set.',
+} as const
 
 export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Environment {
   const settings: Setting[] = []

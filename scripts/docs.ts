@@ -1,0 +1,255 @@
+/**
+ * Writes the generated parts of docs/: `npm run docs`. Each part stands between `<!-- generated: name -->` and
+ * `<!-- end -->` and is made from what the program itself uses. test/documents.test.ts fails when a file differs.
+ */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import * as z from 'zod'
+import { readServerFile } from '../src/access/server-file.ts'
+import { runCli } from '../src/cli/cli.ts'
+import { EXIT_CODES } from '../src/cli/help.ts'
+import { SETTINGS, VARIABLES } from '../src/config/env.ts'
+import { configSchema } from '../src/config/schema.ts'
+import { ERRORS } from '../src/errors.ts'
+import { openRuntime } from '../src/index.ts'
+
+const docs = resolve(import.meta.dirname, '../docs')
+
+type Json = Readonly<Record<string, unknown>>
+
+const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
+  'api.md': { routes: routeTables },
+  'commands.md': { commands: commandHelp },
+  'configuration.md': { keys: configurationKeys, variables: environmentVariables },
+  'errors.md': { errors: errorTable, 'exit codes': exitCodeTable },
+}
+
+/** Every file with a generated part, by its path below docs/, as it should be. Throws Error when a part has no place. */
+export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
+  const files = new Map<string, string>()
+  for (const [file, parts] of Object.entries(PARTS)) {
+    let text = readFileSync(join(docs, file), 'utf8')
+    for (const [name, generate] of Object.entries(parts)) {
+      const [before, rest] = split(text, `<!-- generated: ${name} -->\n`, file)
+      const [, after] = split(rest, '<!-- end -->', file)
+      text = `${before}<!-- generated: ${name} -->\n\n${await generate()}\n\n<!-- end -->${after}`
+    }
+    files.set(file, text)
+  }
+  return files
+}
+
+function split(text: string, mark: string, file: string): [before: string, after: string] {
+  const at = text.indexOf(mark)
+  if (at < 0) throw new Error(`docs/${file} has no ${mark.trim()}`)
+  return [text.slice(0, at), text.slice(at + mark.length)]
+}
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n')
+
+const cell = (text: string): string => text.replaceAll(/(?<!\\)\|/g, '\\|').replaceAll('\n', ' ')
+
+const code = (text: string): string => `\`${text}\``
+
+/** One table for each section of the configuration. */
+function configurationKeys(): string {
+  const { properties } = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }) as {
+    properties: Record<string, Json>
+  }
+  return Object.entries(properties)
+    .map(([section, schema]) => {
+      const rows = keysBelow(schema, section).map(({ key, schema: { description = '', ...type }, isRequired }) => [
+        code(key),
+        typeOf(type),
+        isRequired ? 'required' : shownDefault(type),
+        String(description),
+      ])
+      return `### ${section}\n\n${schema.description}\n\n${table(['key', 'type', 'default', 'description'], rows)}`
+    })
+    .join('\n\n')
+}
+
+interface ConfigKey {
+  /** `<name>` stands for a name that the user chooses, `[]` for an entry of a list. */
+  key: string
+  schema: Json
+  isRequired: boolean
+}
+
+function keysBelow(schema: Json, path: string): ConfigKey[] {
+  const {
+    properties,
+    additionalProperties,
+    items,
+    required = [],
+  } = schema as {
+    properties?: Record<string, Json>
+    additionalProperties?: Json
+    items?: Json
+    required?: readonly string[]
+  }
+  if (additionalProperties?.properties) return keysBelow(additionalProperties, `${path}.<name>`)
+  if (items?.properties) return keysBelow(items, `${path}[]`)
+  return Object.entries(properties ?? {}).flatMap(([name, below]) => {
+    const key = `${path}.${name}`
+    return [{ key, schema: below, isRequired: required.includes(name) }, ...keysBelow(below, key)]
+  })
+}
+
+const shownDefault = ({ default: value }: Json): string =>
+  value === undefined || JSON.stringify(value) === '{}' ? '' : code(JSON.stringify(value).replaceAll('"', ''))
+
+interface TypeFacts {
+  title?: string
+  enum?: readonly string[]
+  type?: string | readonly string[]
+  format?: string
+  anyOf?: readonly Json[]
+  items?: Json
+  properties?: Json
+  additionalProperties?: Json
+  minimum?: number
+  exclusiveMinimum?: number
+  maximum?: number
+}
+
+function typeOf(schema: Json): string {
+  const facts = schema as TypeFacts
+  const { minimum, exclusiveMinimum, maximum } = facts
+  if (facts.title) return facts.title
+  if (facts.enum) return facts.enum.map(code).join(', ')
+  if (facts.anyOf) return [...new Set(facts.anyOf.map(typeOf))].join(' or ')
+  if (facts.items) return facts.items.properties ? 'list of objects' : `list of ${typeOf(facts.items)}`
+  if (facts.properties) return 'object'
+  if (facts.additionalProperties) return `map of ${typeOf(facts.additionalProperties)}`
+  if (facts.format === 'uri') return 'URL'
+  if (facts.type === undefined) return 'any JSON'
+  const least = minimum?.toLocaleString('en-US') ?? (exclusiveMinimum !== undefined && `above ${exclusiveMinimum}`)
+  const range = least && maximum !== undefined ? [`${least} to ${maximum.toLocaleString('en-US')}`] : []
+  return [[facts.type].flat().join(' or '), ...range].join(', ')
+}
+
+function environmentVariables(): string {
+  const settings = SETTINGS.map(([name, key]) => [name, `Sets ${code(key.join('.'))}.`] as const)
+  return table(
+    ['variable', 'description'],
+    [...settings, ...Object.entries(VARIABLES)].map(([name, description]) => [code(name), description]),
+  )
+}
+
+function errorTable(): string {
+  return table(
+    ['code', 'HTTP', 'exit', 'what to do'],
+    Object.entries(ERRORS).map(([name, { status, exit, hint }]) => [code(name), String(status), String(exit), hint]),
+  )
+}
+
+function exitCodeTable(): string {
+  return table(
+    ['exit code', 'meaning'],
+    EXIT_CODES.map(([exit, meaning]) => [String(exit), meaning]),
+  )
+}
+
+/** The help of every command and subcommand, as the program prints it. */
+async function commandHelp(): Promise<string> {
+  const blocks: string[] = []
+  const visit = async (words: readonly string[]): Promise<void> => {
+    const help = await helpOf(words)
+    const heading = words.length > 1 ? `### iron-cage ${words.join(' ')}` : `## iron-cage ${words.join(' ')}`.trim()
+    blocks.push(`${heading}\n\n\`\`\`text\n${help}\n\`\`\``)
+    for (const name of subcommandsIn(help, words)) await visit([...words, name])
+  }
+  await visit([])
+  return blocks.join('\n\n')
+}
+
+const subcommandsIn = (help: string, words: readonly string[]): string[] => {
+  const prefix = ['  iron-cage', ...words, ''].join(' ')
+  return (help.split('Commands:\n')[1] ?? '')
+    .split('\n')
+    .flatMap((line) => (line.startsWith(prefix) ? [/^[a-z-]+/.exec(line.slice(prefix.length))?.[0] ?? ''] : []))
+    .filter(Boolean)
+}
+
+/** What yargs writes on the console, without its last line's end. */
+async function helpOf(words: readonly string[]): Promise<string> {
+  const { log } = console
+  const lines: string[] = []
+  console.log = (line: string) => void lines.push(line)
+  try {
+    const demo = async () => (await import('../demo/script.ts')).demoCommand
+    await runCli([...words, '--help'], { demo })
+  } finally {
+    console.log = log
+  }
+  return lines.join('\n').replaceAll(/ +$/gm, '').trimEnd()
+}
+
+interface Operation {
+  tags: readonly [string]
+  summary: string
+  description?: string
+  'x-role': string
+  'x-same-as'?: string
+  parameters?: readonly { name: string; in: string; required: boolean }[]
+  requestBody?: { content: Record<string, { schema: Json }> }
+}
+
+interface Document {
+  tags: readonly { name: string; description: string }[]
+  paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+}
+
+/** A table of routes for each tag of the OpenAPI document; a second path of a route is left to the text. */
+async function routeTables(): Promise<string> {
+  const { tags, paths } = await openApiDocument()
+  const operations = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ ...operation, route: `${method.toUpperCase()} ${path}` })),
+  )
+  return tags
+    .map(({ name, description }) => {
+      const rows = operations
+        .filter((operation) => operation.tags[0] === name && !operation['x-same-as'])
+        .map((operation) => [code(operation.route), operation['x-role'], operation.summary, inputOf(operation)])
+      const head = ['route', 'role', 'description', 'query or body']
+      return [`### ${name}`, description, ...(rows.length > 0 ? [table(head, rows)] : [])].join('\n\n')
+    })
+    .join('\n\n')
+}
+
+/** Names of the fields that a client may send; `?` after those that may be left out. */
+function inputOf({ parameters = [], requestBody }: Operation): string {
+  const query = parameters.filter((one) => one.in === 'query').map(({ name, required }) => ({ name, required }))
+  const schema = requestBody?.content['application/json']?.schema ?? {}
+  const shapes = (schema.anyOf ?? schema.oneOf ?? [schema]) as readonly { properties?: Json; required?: string[] }[]
+  const body = shapes.map(({ properties = {}, required = [] }) =>
+    Object.keys(properties).map((name) => ({ name, required: required.includes(name) })),
+  )
+  const list = (fields: readonly { name: string; required: boolean }[]) =>
+    fields.map(({ name, required }) => code(required ? name : `${name}?`)).join(' ')
+  return [query, ...body]
+    .filter((fields) => fields.length > 0)
+    .map(list)
+    .join(' or ')
+}
+
+async function openApiDocument(): Promise<Document> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-docs-'))
+  const db = join(folder, 'docs.db')
+  const config = { server: { port: 0 }, db: { path: db }, log: { dir: join(folder, 'logs') } }
+  try {
+    await using runtime = await openRuntime({ config, cwd: folder })
+    const { token } = (await readServerFile(db))!
+    const response = await fetch(`${runtime.url}/api/openapi.json`, { headers: { authorization: `Bearer ${token}` } })
+    return (await response.json()) as Document
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+if (import.meta.main) {
+  for (const [file, text] of await generateDocs()) writeFileSync(join(docs, file), text)
+}
