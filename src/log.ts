@@ -9,7 +9,6 @@
  */
 import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, write } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as wait } from 'node:timers/promises'
 import { promisify, stripVTControlCharacters } from 'node:util'
 import pino from 'pino'
 import { type Clock, isoTime } from './clock.ts'
@@ -56,6 +55,7 @@ export function openLog({ dir, level, retentionDays, fullBytes = FULL_BYTES, red
   const lines = new LineWriter({
     descriptor: () => file.descriptorOfToday(),
     lostLine: (lost) => lostJsonLine(lost, clock),
+    clock,
   })
   return {
     ...jsonLog({ level, redact, clock, write: (line) => lines.write(line) }),
@@ -81,6 +81,7 @@ const GATHER_MS = 50
 const RETRY_MS = 20
 
 export interface LineWriterOptions {
+  clock: Clock
   /** Asked before each write. */
   descriptor: () => number
   /** The line, with its newline, that stands for so many lost ones. */
@@ -135,24 +136,24 @@ export class LineWriter {
       try {
         // Lines are lost when no more may wait: after those that did.
         const text = lines.join('') + (lost > 0 ? this.#options.lostLine(lost) : '')
-        await writeAll(this.#options.descriptor(), Buffer.from(text))
+        await this.#writeAll(this.#options.descriptor(), Buffer.from(text))
       } catch (error) {
         this.#lost += lost + lines.length
         this.#options.onFault?.(error as NodeJS.ErrnoException)
       }
-      if (!this.#closed) await wait(GATHER_MS)
+      if (!this.#closed) await this.#options.clock.sleep(GATHER_MS)
     }
     this.#writing = undefined
   }
-}
 
-async function writeAll(descriptor: number, bytes: Buffer): Promise<void> {
-  for (let written = 0; written < bytes.length; ) {
-    try {
-      written += (await writeSome(descriptor, bytes, written)).bytesWritten
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
-      await wait(RETRY_MS)
+  async #writeAll(descriptor: number, bytes: Buffer): Promise<void> {
+    for (let written = 0; written < bytes.length; ) {
+      try {
+        written += (await writeSome(descriptor, bytes, written)).bytesWritten
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error
+        await this.#options.clock.sleep(RETRY_MS)
+      }
     }
   }
 }

@@ -220,7 +220,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => ledger.close())
     ledger.recover()
     ledger.accounts.announce()
-    const uncharged = new UnchargedCalls({ state, calls: store.calls, clean })
+    const uncharged = new UnchargedCalls({ state, calls: store.calls, clean, clock })
     opened.push(() => uncharged.close())
     const trust = new Trust({ store, state, clock })
     // Secrets of our own are nobody's to look at later, not even an admin's.
@@ -238,7 +238,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const cache = new ServiceCache({ store, clock })
     const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
     opened.push(() => alerts.close())
-    const upstream = new Upstream(config.providers)
+    const upstream = new Upstream(config.providers, clock)
     opened.push(() => upstream.close())
     const dispatcher = new HttpAgent({ connections: 128 })
     opened.push(() => dispatcher.destroy())
@@ -337,7 +337,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     })
     const load = options.reload
     const reload = load && reloadOf({ config, file, load, redactor, logRedactor, state })
-    if (file !== null && reload) opened.push(watchFile(file, () => reload(false)))
+    if (file !== null && reload) opened.push(watchFile(file, clock, () => reload(false)))
     opened.push(() =>
       state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
     )

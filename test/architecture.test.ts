@@ -34,6 +34,16 @@ const SHARED_WITH_BROWSER = [
   'src/state/figures.ts',
 ]
 
+/** Who may read or await real time, and why. */
+const BESIDE_THE_CLOCK: Readonly<Record<string, string>> = {
+  'src/clock.ts': 'is the clock',
+  'src/main.ts': 'sets the garbage collector of this process, two real seconds after its start',
+  'src/ids.ts': 'ids of calls lie on the disk in the order in which they were really made',
+  'src/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
+  'src/dialects/large-json.ts': 'lets others have their turn after so much real work',
+  'src/cli/': 'a command is a process of its own, with a person waiting for it',
+}
+
 interface Import {
   from: string
   to: string
@@ -71,6 +81,14 @@ describe('the house', () => {
   test('only config/env.ts reads the environment of the process', () => {
     const readers = sourcesBelow('src').filter((file) => /process\.env\b/.test(code(file)))
     expect(readers).toEqual(['src/config/env.ts'])
+  })
+
+  test('nothing reads the time or sets a timer beside the clock that it is given', () => {
+    const beside = /\bDate\.now\b|\bperformance\.now\b|\bsetTimeout\b|\bsetInterval\b|\bAbortSignal\.timeout\b/
+    const found = sourcesBelow('src').filter((file) => beside.test(withoutComments(code(file))))
+    const allowed = Object.keys(BESIDE_THE_CLOCK)
+    expect(found.filter((file) => !allowed.some((prefix) => file.startsWith(prefix)))).toEqual([])
+    expect(allowed.filter((prefix) => !found.some((file) => file.startsWith(prefix)))).toEqual([])
   })
 
   test('the statements of each table are made once, in db/store.ts', () => {

@@ -2,6 +2,7 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, st
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { systemClock } from '../src/clock.ts'
 import type { RuntimeEvent } from '../src/events.ts'
 import { LineWriter, type LogOptions, openLog, textLine } from '../src/log.ts'
 
@@ -23,7 +24,7 @@ const open = (options: Partial<LogOptions> = {}) =>
     level: 'info',
     retentionDays: 7,
     redact: (text) => text.replaceAll('ceo@acme.com', '[EMAIL_REDACTED]'),
-    clock: { now: () => now, monotonic: () => now },
+    clock: { ...systemClock, now: () => now },
     ...options,
   })
 const lines = (day: string) =>
@@ -169,7 +170,7 @@ describe('writing lines', () => {
   test('ten thousand lines arrive in order', async () => {
     const path = join(folder, 'lines')
     const descriptor = openSync(path, 'w')
-    const writer = new LineWriter({ descriptor: () => descriptor, lostLine })
+    const writer = new LineWriter({ clock: systemClock, descriptor: () => descriptor, lostLine })
     const expected = Array.from({ length: 10_000 }, (_, index) => `line ${index}\n`)
     for (const line of expected) writer.write(line)
     await writer.close()
@@ -180,7 +181,7 @@ describe('writing lines', () => {
   test('a flood is bounded, and a line tells how much was lost', async () => {
     const path = join(folder, 'flood')
     const descriptor = openSync(path, 'w')
-    const writer = new LineWriter({ descriptor: () => descriptor, lostLine })
+    const writer = new LineWriter({ clock: systemClock, descriptor: () => descriptor, lostLine })
     const megabyte = `${'x'.repeat(1024 * 1024 - 1)}\n`
     for (let count = 0; count < 20; count++) writer.write(megabyte)
     await writer.close()
@@ -197,6 +198,7 @@ describe('writing lines', () => {
       let descriptor = full
       const failed = Promise.withResolvers<string | undefined>()
       const writer = new LineWriter({
+        clock: systemClock,
         descriptor: () => descriptor,
         lostLine,
         onFault: ({ code }) => failed.resolve(code),

@@ -14,7 +14,6 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
 import { processStarted, readProcessTree, socketsOf } from '../process-table.ts'
@@ -121,7 +120,7 @@ export class Peers {
       const peers = await this.#peersOf(looks).catch(() => new Map<Look, Peer>())
       for (const look of looks) look.resolve(peers.get(look) ?? 'foreign')
       const isQuiet = looks.every((look) => peers.has(look) && peers.get(look) !== 'foreign')
-      if (!isQuiet) await setTimeout(Math.min((this.#clock.monotonic() - began) * REST, MAX_REST_MS))
+      if (!isQuiet) await this.#clock.sleep(Math.min((this.#clock.monotonic() - began) * REST, MAX_REST_MS))
     }
     this.#isLooking = false
   }

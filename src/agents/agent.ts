@@ -337,9 +337,9 @@ export class Agent {
     const close = () => {
       for (const reading of output) reading.close()
     }
-    const giveUp = setTimeout(() => setImmediate(close), DRAIN_MS)
+    const giveUp = this.#parts.clock.after(DRAIN_MS, () => setImmediate(close))
     await Promise.all(output.map(({ ended }) => ended))
-    clearTimeout(giveUp)
+    giveUp.cancel()
     this.#output.endRun()
     this.#run = undefined
     return exit
@@ -391,9 +391,9 @@ export class Agent {
   #wait(ms: number): Promise<void> {
     return new Promise((resolve) => {
       if (this.#stoppedBy) return resolve()
-      const timer = setTimeout(resolve, ms)
+      const timer = this.#parts.clock.after(ms, resolve)
       this.#wake = () => {
-        clearTimeout(timer)
+        timer.cancel()
         resolve()
       }
     })

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 
@@ -11,7 +11,7 @@ export class FindingBatch {
   readonly #clock: Clock
   #findings = new Findings()
   #recordedAt = Number.NEGATIVE_INFINITY
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
   constructor(record: (findings: Findings) => void, clock: Clock) {
     this.#record = record
@@ -23,12 +23,12 @@ export class FindingBatch {
     if (findings.length === 0) return
     this.#findings.add(findings)
     const restMs = this.#recordedAt + INTERVAL_MS - this.#clock.monotonic()
-    this.#timer ??= setTimeout(() => this.flush(), Math.max(0, restMs))
+    this.#timer ??= this.#clock.after(Math.max(0, restMs), () => this.flush())
   }
 
   /** Records what there is now. */
   flush(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
     if (this.#findings.isEmpty) return
     const findings = this.#findings

@@ -2,7 +2,7 @@
  * How fast agents' output is read: all of it together takes a fifth of the event loop, in slices after which others get
  * their turn, so that nobody who prints without end is felt by anybody but itself.
  */
-import { setImmediate, setTimeout } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 
 /** How long one slice may take, in ms. */
@@ -37,7 +37,7 @@ export class OutputPace {
     try {
       await before
       const restMs = this.#freeAt - this.#clock.monotonic()
-      if (restMs >= MIN_REST_MS) await setTimeout(restMs)
+      if (restMs >= MIN_REST_MS) await this.#clock.sleep(restMs)
       return this.#work(slice)
     } finally {
       resolve()

@@ -10,7 +10,7 @@
  * - A line is cleaned first (a color code must not hide a datum), redacted second, cut last (a cut must not hide one).
  */
 import type { Readable } from 'node:stream'
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { OutputPace } from './output-pace.ts'
 
 const MAX_LINE_BYTES = 16_384
@@ -117,7 +117,7 @@ export class LineReader {
   #bytes = 0
   #logged = 0
   #dropped = 0
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
   constructor(sink: OutputSink, clock: Clock) {
     this.#sink = sink
@@ -173,7 +173,7 @@ export class LineReader {
     this.#isTruncated = false
     this.#showWhatMay()
     while (this.#held.length > MAX_HELD_LINES || this.#heldBytes > MAX_HELD_BYTES) this.#pass(this.#takeHeld())
-    if (this.#held.length > 0) this.#timer ??= setTimeout(() => this.#onTimer(), SECOND_MS)
+    if (this.#held.length > 0) this.#timer ??= this.#clock.after(SECOND_MS, () => this.#onTimer())
   }
 
   #takeHeld(): RawLine {
@@ -216,7 +216,7 @@ export class LineReader {
   #onTimer(): void {
     this.#beginSecond()
     this.#showBatch()
-    if (this.#held.length > 0) this.#timer = setTimeout(() => this.#onTimer(), SECOND_MS)
+    if (this.#held.length > 0) this.#timer = this.#clock.after(SECOND_MS, () => this.#onTimer())
   }
 
   #beginSecond(): void {
@@ -229,7 +229,7 @@ export class LineReader {
   }
 
   #note(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
     const [logged, dropped] = [this.#logged, this.#dropped]
     this.#logged = 0

@@ -2,7 +2,6 @@
  * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment or
  * its mark among its limits, so that a `setsid` or a double fork does not get away. None is called ended before the process table shows it.
  */
-import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { type ProcessRow, type ProcessTreeFacts, readProcessTree } from '../process-table.ts'
 
@@ -40,7 +39,7 @@ export class ProcessTree {
         this.signal('SIGKILL')
         giveUpAt = Math.min(giveUpAt, clock.monotonic() + GONE_MS)
       }
-      await setTimeout(pollMs)
+      await clock.sleep(pollMs)
       pollMs = Math.min(pollMs * 2, MAX_POLL_MS)
       await this.refresh()
     }

@@ -86,7 +86,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     const { config, state, ledger, store, clock, runTokens, secrets, output } = options
-    const providers = new ProviderAddresses(options.providerUrls)
+    const providers = new ProviderAddresses(options.providerUrls, clock)
     this.#options = options
     this.#runs = store.runs
     this.#parts = {

@@ -1,5 +1,5 @@
 /** Keeps a flood of findings from becoming a flood of alerts: what comes after the first few is gathered into one digest. */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { EventOf, PiiType } from '../events.ts'
 
 /** So many findings of one agent within WINDOW_MS are alerts of their own. */
@@ -20,7 +20,7 @@ interface Window {
   single: number
   counts: Map<PiiType, number>
   last: EventOf<'pii.found'>
-  timer?: NodeJS.Timeout
+  timer?: Timer
 }
 
 export class AlertThrottle {
@@ -45,7 +45,7 @@ export class AlertThrottle {
     window.last = finding
     if (!window.timer) {
       const leftMs = Math.max(0, window.startedAt + WINDOW_MS - this.#clock.monotonic())
-      window.timer = setTimeout(() => this.#end(finding.agent_id), leftMs).unref()
+      window.timer = this.#clock.after(leftMs, () => this.#end(finding.agent_id)).unref()
     }
     return true
   }
@@ -68,7 +68,7 @@ export class AlertThrottle {
   #end(agentId: string | null): void {
     const window = this.#windows.get(agentId)
     this.#windows.delete(agentId)
-    clearTimeout(window?.timer)
+    window?.timer?.cancel()
     if (!window?.timer) return
     const seconds = Math.max(1, Math.round((this.#clock.monotonic() - window.startedAt) / 1000))
     this.#raise({ counts: window.counts, seconds, last: window.last })

@@ -7,7 +7,7 @@
  * - Nobody waits for a delivery. Four run at once, one per channel, so that a hanging channel holds up only itself.
  * - At least once: a server that is killed between the delivery and its row sends it again, under the same id.
  */
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { AlertKind, NewEvent } from '../events.ts'
@@ -77,7 +77,7 @@ export class Outbox {
   readonly #running = new Map<Channel, Promise<void>>()
   readonly #abort = new AbortController()
   #closing = false
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
   /** Takes up what an earlier server left pending. */
   constructor({ table, state, clock, channels, onFault, retryPolicy = RETRY_POLICY }: OutboxOptions) {
@@ -120,10 +120,10 @@ export class Outbox {
   /** Lets what is due end, for a short time; what did not stays pending for the next server. */
   async close(): Promise<void> {
     this.#closing = true
-    clearTimeout(this.#timer)
-    const deadline = setTimeout(() => this.#abort.abort(), this.#retryPolicy.closeMs)
+    this.#timer?.cancel()
+    const deadline = this.#clock.after(this.#retryPolicy.closeMs, () => this.#abort.abort())
     while (this.#running.size > 0) await Promise.race(this.#running.values())
-    clearTimeout(deadline)
+    deadline.cancel()
   }
 
   #takeUp(rows: readonly DeliveryRow[]): void {
@@ -146,9 +146,9 @@ export class Outbox {
       // What is due but has no place is looked at again when a delivery ends.
       else if (this.#running.size < MAX_CONCURRENT && !this.#running.has(delivery.channel)) this.#start(delivery)
     }
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     if (nextAt === Number.POSITIVE_INFINITY || this.#closing) return
-    this.#timer = setTimeout(() => this.#startDue(), Math.ceil(nextAt - now)).unref()
+    this.#timer = this.#clock.after(Math.ceil(nextAt - now), () => this.#startDue()).unref()
   }
 
   #start(delivery: Delivery): void {
@@ -164,16 +164,20 @@ export class Outbox {
 
   async #attempt(delivery: Delivery): Promise<void> {
     const { alert, channel } = delivery
-    const deadline = AbortSignal.timeout(this.#retryPolicy.attemptMs)
+    const deadline = new AbortController()
+    const timer = this.#clock.after(this.#retryPolicy.attemptMs, () => deadline.abort()).unref()
     const error: unknown = await channel
-      .deliver(alert, AbortSignal.any([deadline, this.#abort.signal]))
+      .deliver(alert, AbortSignal.any([deadline.signal, this.#abort.signal]))
       .then(() => undefined)
       .catch((reason: unknown) => reason ?? new Error('failed without a reason'))
+    timer.cancel()
     if (error === undefined) return this.#finish(delivery)
     // An attempt that our own closing cut off does not count.
     if (this.#abort.signal.aborted) return
     const attempts = delivery.attempts + 1
-    const why = deadline.aborted ? `no answer within ${showSeconds(this.#retryPolicy.attemptMs)}` : reasonOf(error)
+    const why = deadline.signal.aborted
+      ? `no answer within ${showSeconds(this.#retryPolicy.attemptMs)}`
+      : reasonOf(error)
     if (error instanceof Undeliverable || attempts >= this.#retryPolicy.attempts) {
       this.#giveUp(alert, channel.name, attempts, why)
     } else {

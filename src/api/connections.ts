@@ -3,8 +3,10 @@
  * one to its provider as well, and agents and the database need theirs. Whoever connects when all are taken gets the place
  * of one that is not used; when every one is, a refusal.
  */
+
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { errorBody } from './error-response.ts'
@@ -35,6 +37,7 @@ interface Use {
 
 export class Connections {
   readonly #max: number
+  readonly #clock: Clock
   /** Without any request so far, and between two requests: the oldest first. */
   readonly #fresh = new Set<Duplex>()
   readonly #idle = new Set<Duplex>()
@@ -42,8 +45,9 @@ export class Connections {
   readonly #refused = new Set<Duplex>()
 
   /** `max`: of all servers together. */
-  constructor(max: number) {
+  constructor(max: number, clock: Clock) {
     this.#max = max
+    this.#clock = clock
   }
 
   /** Counts the server's connections from now on; its listeners for requests are to come after this. */
@@ -85,7 +89,7 @@ export class Connections {
     socket.end(
       `HTTP/1.1 ${error.row.status} Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     )
-    setTimeout(() => socket.destroy(), REFUSED_MS).unref()
+    this.#clock.after(REFUSED_MS, () => socket.destroy()).unref()
   }
 
   /** `response`: none for an upgrade, which lasts as long as its connection. */

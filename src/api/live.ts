@@ -8,7 +8,7 @@ import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Sessions } from '../access/sessions.ts'
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, every, isoTime, type Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { MAX_RECENT_EVENTS, type Snapshot } from '../state/snapshot.ts'
@@ -62,13 +62,11 @@ export class LiveView {
   readonly #clock: Clock
   readonly #server = new WebSocketServer({ noServer: true, maxPayload: 1024, perMessageDeflate: false })
   readonly #viewers = new Set<Viewer>()
-  readonly #unsubscribe: (() => void)[]
+  readonly #endings: (() => void)[]
   #waiting: RuntimeEvent[] = []
   /** In order. */
   readonly #outbox: Sending[] = []
-  #timer: NodeJS.Timeout | undefined
-  readonly #pings: NodeJS.Timeout
-  readonly #quiet: NodeJS.Timeout
+  #timer: Timer | undefined
   #wasSent = false
   /** The last snapshot that was sent. */
   #first: { seq: number; at: number; frame: Buffer } | undefined
@@ -78,14 +76,12 @@ export class LiveView {
     this.#state = state
     this.#sessions = sessions
     this.#apiTokens = apiTokens
-    this.#unsubscribe = [
+    this.#endings = [
       state.subscribe((event) => this.#add(event)),
       sessions.onEnd((session) => this.#closeSession(session)),
+      every(clock, PING_EVERY_MS, () => this.#ping()),
+      every(clock, QUIET_MS, () => this.#sayThatNothingHappened()),
     ]
-    this.#pings = setInterval(() => this.#ping(), PING_EVERY_MS)
-    this.#pings.unref()
-    this.#quiet = setInterval(() => this.#sayThatNothingHappened(), QUIET_MS)
-    this.#quiet.unref()
   }
 
   get viewers(): number {
@@ -103,10 +99,8 @@ export class LiveView {
   }
 
   close(): void {
-    for (const unsubscribe of this.#unsubscribe) unsubscribe()
-    clearInterval(this.#pings)
-    clearInterval(this.#quiet)
-    clearTimeout(this.#timer)
+    for (const end of this.#endings) end()
+    this.#timer?.cancel()
     this.#queueWaiting()
     while (this.#outbox.length > 0) this.#sendSome()
     for (const { socket } of this.#viewers) socket.close(1001, 'the server stops')
@@ -143,11 +137,11 @@ export class LiveView {
   #add(event: RuntimeEvent): void {
     if (this.#viewers.size === 0) return
     this.#waiting.push(event)
-    this.#timer ??= setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+    this.#timer ??= this.#clock.after(FRAME_EVERY_MS, () => this.#flush())
   }
 
   #flush(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
     this.#queueWaiting()
     for (const viewer of this.#viewers) if (viewer.behindSince !== undefined) this.#lookAfter(viewer)
@@ -179,7 +173,7 @@ export class LiveView {
     if (behindSince !== undefined || first < from || !this.#viewers.has(viewer)) return
     if (socket.bufferedAmount <= BEHIND_BYTES) return socket.send(frame, { binary: false })
     viewer.behindSince = this.#clock.monotonic()
-    this.#timer ??= setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+    this.#timer ??= this.#clock.after(FRAME_EVERY_MS, () => this.#flush())
   }
 
   /** Of one that is behind. */
@@ -191,7 +185,7 @@ export class LiveView {
     }
     if (this.#clock.monotonic() - behindSince! > STUCK_MS) socket.terminate()
     // Also when nothing happens any more.
-    this.#timer ??= setTimeout(() => this.#flush(), FRAME_EVERY_MS)
+    this.#timer ??= this.#clock.after(FRAME_EVERY_MS, () => this.#flush())
   }
 
   #sayThatNothingHappened(): void {
@@ -239,7 +233,7 @@ export class LiveView {
   #showOut(viewer: Viewer): void {
     this.#viewers.delete(viewer)
     viewer.socket.close(4401, 'the session has ended')
-    setTimeout(() => viewer.socket.terminate(), GOODBYE_MS).unref()
+    this.#clock.after(GOODBYE_MS, () => viewer.socket.terminate()).unref()
   }
 }
 

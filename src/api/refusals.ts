@@ -3,7 +3,7 @@
  * token and from any page of a browser, so the first few are recorded one by one and the rest as a number, however long
  * it lasts: nobody fills the disk with them or pushes out what else happened.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 export interface Refusal {
@@ -30,7 +30,7 @@ interface Flow {
   refilledAt: number
   count: number
   countMs: number
-  timer: NodeJS.Timeout | undefined
+  timer: Timer | undefined
   last: Refusal
 }
 
@@ -53,7 +53,7 @@ export class Refusals {
     }
     flow.count += 1
     flow.last = refusal
-    flow.timer ??= setTimeout(() => this.#summarize(flow), flow.countMs).unref()
+    flow.timer ??= this.#clock.after(flow.countMs, () => this.#summarize(flow)).unref()
   }
 
   /** Records what was counted so far. */
@@ -76,7 +76,7 @@ export class Refusals {
 
   #summarize(flow: Flow): void {
     const { count, last } = flow
-    clearTimeout(flow.timer)
+    flow.timer?.cancel()
     Object.assign(flow, { count: 0, timer: undefined, countMs: Math.min(MAX_COUNT_MS, flow.countMs * 2) })
     if (count === 0) return
     const requests = count === 1 ? 'request' : 'requests'

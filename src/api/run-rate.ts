@@ -1,5 +1,4 @@
 /** How fast one agent may report. Who is faster waits for its answer, as whoever prints faster waits at its pipe. */
-import { setTimeout } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 
@@ -35,7 +34,7 @@ export class RunRate {
     }
     this.#paidAt.set(agentId, paidAt)
     if (this.#paidAt.size > MAX_REMEMBERED) this.#forgetRested(now)
-    if (waitMs > 0) await setTimeout(waitMs)
+    if (waitMs > 0) await this.#clock.sleep(waitMs)
   }
 
   #forgetRested(now: number): void {

@@ -2,6 +2,7 @@
  * The HTTP server: one port, on both loopback addresses and where else the configuration says. The order of the lines in `onRequest` and in `api` is the order
  * that runs: the door, the gateway, the dashboard's files, the API.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -9,6 +10,7 @@ import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
 import type { Sessions } from '../access/sessions.ts'
+import type { Clock } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { type GatewayParts, gateway } from '../gateway/gateway.ts'
 import { newRequestId } from '../ids.ts'
@@ -80,7 +82,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
-  const connections = new Connections(maxConnections())
+  const connections = new Connections(maxConnections(), parts.clock)
   let originGuard: OriginGuard
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -113,7 +115,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     }
   }
 
-  const servers = await listenOnAll(addressesOf(parts.host), parts.port, (server) => {
+  const servers = await listenOnAll(addressesOf(parts.host), parts.port, parts.clock, (server) => {
     connections.watch(server)
     server.on('request', onRequest)
     server.on('upgrade', onUpgrade)
@@ -133,7 +135,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     viewers: () => live.viewers,
     close: async () => {
       live.close()
-      await Promise.all(servers.map(closeServer))
+      await Promise.all(servers.map((server) => closeServer(server, parts.clock)))
       refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.
       await Promise.all(running)
@@ -266,6 +268,7 @@ function addressesOf(host: string): string[] {
 async function listenOnAll(
   [first, ...others]: readonly string[],
   port: number,
+  clock: Clock,
   equip: (server: Server) => void,
 ): Promise<Server[]> {
   const open = async (address: string, at: number): Promise<Server> => {
@@ -287,7 +290,7 @@ async function listenOnAll(
     } catch (error) {
       // A machine without IPv6 has nobody to take the port away there either.
       if (address === '::1' && error instanceof CageError && error.facts.fault !== 'EADDRINUSE') continue
-      await Promise.all(servers.map(closeServer))
+      await Promise.all(servers.map((server) => closeServer(server, clock)))
       throw error
     }
   }
@@ -317,11 +320,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   })
 }
 
-function closeServer(server: Server): Promise<void> {
+function closeServer(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_MS)
+    const timer = clock.after(CLOSE_MS, () => server.closeAllConnections())
     server.close(() => {
-      clearTimeout(timer)
+      timer.cancel()
       resolve()
     })
     server.closeIdleConnections()

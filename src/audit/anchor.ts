@@ -11,9 +11,11 @@
  * - It carries a MAC of its own; without the key nobody can write a head.
  * - The head file is made before the key file, so that a key without a head means that somebody removed the head.
  */
+
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { open, rename, rm, writeFile } from 'node:fs/promises'
+import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { BEGINNING, type Head } from './hash.ts'
 
@@ -26,6 +28,7 @@ export interface AnchorSource {
   /** The head as it is in the table now. */
   read: () => Head
   onFault: (error: unknown, what: string) => void
+  clock: Clock
 }
 
 /** The key and the told head of a chain; `head` is null when its file is gone or is not of this key. */
@@ -41,7 +44,7 @@ export class Anchor implements Witness {
   readonly #path: string
   readonly #source: AnchorSource
   #told: Head | null
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #writing: Promise<void> | undefined
   #isFrozen = false
 
@@ -73,27 +76,29 @@ export class Anchor implements Witness {
   /** A row was appended. */
   moved(): void {
     if (this.#isFrozen || this.#timer) return
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined
-      if (this.#writing) this.moved()
-      else this.#writing = this.#write()
-    }, WRITE_AFTER_MS).unref()
+    this.#timer = this.#source.clock
+      .after(WRITE_AFTER_MS, () => {
+        this.#timer = undefined
+        if (this.#writing) this.moved()
+        else this.#writing = this.#write()
+      })
+      .unref()
   }
 
   /** The chain is broken: what was told stays. False when it was frozen before. */
   freeze(): boolean {
     const wasFrozen = this.#isFrozen
     this.#isFrozen = true
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     this.#timer = undefined
     return !wasFrozen
   }
 
   /** Nothing is appended any more. Done when it returns, unless a write is on its way, which must not come last. */
   async close(): Promise<void> {
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     if (this.#writing) await this.#writing
-    clearTimeout(this.#timer)
+    this.#timer?.cancel()
     if (this.#isFrozen) return
     this.#isFrozen = true
     try {

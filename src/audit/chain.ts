@@ -67,7 +67,7 @@ export class Audit {
     const hasRows = this.#table.last() !== undefined
     const hasBegun = this.#meta.get(BEGUN) !== undefined
     if (hasRows && !hasBegun) this.#meta.put(BEGUN, '1')
-    this.#anchor = Anchor.open(store.path, hasRows || hasBegun, { read: () => this.head, onFault })
+    this.#anchor = Anchor.open(store.path, hasRows || hasBegun, { read: () => this.head, onFault, clock })
     this.atStart = verifyTail(this.#table, this.#anchor, TAIL_ROWS)
     if (!this.atStart.ok) this.#anchor.freeze()
     this.#stop = state.onPersist((event) => {

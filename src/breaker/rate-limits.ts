@@ -2,7 +2,7 @@
  * Rate limits are waits, not outages: when a provider says when to come again, the calls of that model wait here until
  * then, in the order in which they came. One call's wait is bounded, and so is how many wait.
  */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 
 /** Calls of one model that wait at once. */
@@ -30,7 +30,7 @@ interface Queue {
   until: number
   /** In the order in which they are released. */
   waiting: Waiting[]
-  timer: NodeJS.Timeout | undefined
+  timer: Timer | undefined
 }
 
 /** One call's place in the queue of its model. */
@@ -113,8 +113,8 @@ export class RateLimits {
     const queue = this.#queues.get(name) ?? { since: now, until: 0, waiting: [], timer: undefined }
     this.#queues.set(name, queue)
     queue.until = Math.max(queue.until, now + ms)
-    clearTimeout(queue.timer)
-    queue.timer = setTimeout(() => this.#release(name, queue, RELEASES), queue.until - now)
+    queue.timer?.cancel()
+    queue.timer = this.#clock.after(queue.until - now, () => this.#release(name, queue, RELEASES))
     const late = queue.waiting.filter(({ deadline }) => deadline < queue.until)
     queue.waiting = queue.waiting.filter(({ deadline }) => deadline >= queue.until)
     for (const { reject } of late) reject(this.#limited(queue.until))
@@ -123,7 +123,7 @@ export class RateLimits {
   #release(name: string, queue: Queue, left: number): void {
     for (const { release } of queue.waiting.splice(0, Math.ceil(queue.waiting.length / left))) release()
     if (queue.waiting.length === 0) this.#queues.delete(name)
-    else queue.timer = setTimeout(() => this.#release(name, queue, Math.max(1, left - 1)), RELEASE_EVERY_MS)
+    else queue.timer = this.#clock.after(RELEASE_EVERY_MS, () => this.#release(name, queue, Math.max(1, left - 1)))
   }
 
   #limited(until: number): CageError {

@@ -3,7 +3,7 @@
  * `isRetryable` has to know, and never longer than the caller's signal lives.
  */
 import type { IncomingHttpHeaders } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
 
 /** The first wait, in ms; each further one may be twice as long. */
 const BASE_MS = 100
@@ -15,6 +15,7 @@ export const MAX_RETRY_AFTER_MS = 3_600_000
 export interface RetryOptions {
   /** Further attempts after the first. */
   retries: number
+  clock: Clock
   signal: AbortSignal
   isRetryable: (error: unknown) => boolean
   /**
@@ -26,7 +27,7 @@ export interface RetryOptions {
 
 /** Returns the first result, or throws the last error. An abort ends a wait at once and throws the signal's reason. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
-  const { retries, signal, isRetryable, retryAfterMs } = options
+  const { retries, clock, signal, isRetryable, retryAfterMs } = options
   for (let done = 0; ; done++) {
     signal.throwIfAborted()
     try {
@@ -34,7 +35,7 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
     } catch (error) {
       if (done >= retries || signal.aborted || !isRetryable(error)) throw error
       // Rejects by an abort only, which the next round throws as the signal's own reason.
-      await sleep(waitMs(done, retryAfterMs?.(error)), undefined, { signal }).catch(() => undefined)
+      await clock.sleep(waitMs(done, retryAfterMs?.(error)), signal).catch(() => undefined)
     }
   }
 }
@@ -69,8 +70,8 @@ export function parseRetryAfter(headers: IncomingHttpHeaders, nowMs: number): nu
 const clamped = (ms: number): number => Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))
 
 /** The headers without a wait longer than anybody should make a client wait. */
-export function withClampedRetryAfter<T extends Record<string, string | string[]>>(headers: T): T {
-  const asked = parseRetryAfter(headers as IncomingHttpHeaders, Date.now())
+export function withClampedRetryAfter<T extends Record<string, string | string[]>>(headers: T, nowMs: number): T {
+  const asked = parseRetryAfter(headers as IncomingHttpHeaders, nowMs)
   if (asked !== MAX_RETRY_AFTER_MS) return headers
   const { 'retry-after-ms': _ms, ...others } = headers
   return { ...others, 'retry-after': String(MAX_RETRY_AFTER_MS / 1000) } as unknown as T

@@ -1,4 +1,5 @@
 /** One budget: a limit, what counts against it, and who waits for it. Nothing here waits or writes. */
+import type { Clock } from '../clock.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { BudgetScope, Nanodollars } from '../money.ts'
 
@@ -99,15 +100,15 @@ export class Account implements Balance {
 }
 
 /** Resolves when one of the accounts changes, after `ms`, or when `signal` fires. */
-export function accountChange(accounts: readonly Account[], ms: number, signal: AbortSignal | undefined) {
+export function accountChange(accounts: readonly Account[], clock: Clock, ms: number, signal: AbortSignal | undefined) {
   return new Promise<void>((resolve) => {
     const done = () => {
-      clearTimeout(timer)
+      timer.cancel()
       signal?.removeEventListener('abort', done)
       for (const leave of leaving) leave()
       resolve()
     }
-    const timer = setTimeout(done, ms)
+    const timer = clock.after(ms, done)
     signal?.addEventListener('abort', done, { once: true })
     const leaving = accounts.map((account) => account.onceChanged(done))
   })

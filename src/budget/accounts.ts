@@ -9,7 +9,7 @@
  *   periods only go forward, whatever the wall clock does.
  * - A limit warns once and ends once, in each period and for each new value.
  */
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { BudgetTable } from '../db/budgets.ts'
 import type { CallTable, Totals } from '../db/calls.ts'
 import type { MetaTable } from '../db/meta.ts'
@@ -67,7 +67,7 @@ export class Accounts {
   readonly #server: Account | undefined
   readonly #periodAt: ((now: number) => Period) | undefined
   #period: Period | undefined
-  #turning: NodeJS.Timeout | undefined
+  #turning: Timer | undefined
   readonly #unsubscribe: () => void
 
   constructor({ store, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
@@ -277,7 +277,7 @@ export class Accounts {
   }
 
   close(): void {
-    clearTimeout(this.#turning)
+    this.#turning?.cancel()
     this.#unsubscribe()
   }
 
@@ -346,13 +346,15 @@ export class Accounts {
 
   /** So that the screen shows a new period also when nobody calls. */
   #schedulePeriodEnd(): void {
-    clearTimeout(this.#turning)
+    this.#turning?.cancel()
     if (!this.#period) return
     const ms = Math.min(MAX_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
-    this.#turning = setTimeout(() => {
-      this.now()
-      this.#schedulePeriodEnd()
-    }, ms).unref()
+    this.#turning = this.#clock
+      .after(ms, () => {
+        this.now()
+        this.#schedulePeriodEnd()
+      })
+      .unref()
   }
 
   /** `agentId`: null for the server's own. */

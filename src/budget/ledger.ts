@@ -138,7 +138,7 @@ export class Ledger {
         const { agentId, maxCost: needed } = request
         throw new BudgetHeldError({ budget: outcome.scope, agentId, needed, held: outcome.held })
       }
-      await accountChange(payers, leftMs, signal)
+      await accountChange(payers, this.#clock, leftMs, signal)
     }
   }
 

@@ -43,6 +43,7 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   const asJson = config.log.format === 'json'
   const output = openOutput(terminal.outDescriptor)
   const lines = new LineWriter({
+    clock: systemClock,
     descriptor: () => output,
     lostLine: (lost) =>
       asJson ? lostJsonLine(lost, systemClock) : `… ${lost} lines were not shown: the log has them\n`,

@@ -1,5 +1,6 @@
 /** Tells when a configuration file may have changed. What changed is found by reading it again. */
 import { unwatchFile, watchFile as watchStat } from 'node:fs'
+import type { Clock, Timer } from '../clock.ts'
 
 /** How often the file is looked at, in ms. */
 const POLL_INTERVAL_MS = 250
@@ -11,15 +12,15 @@ const DEBOUNCE_MS = 200
  * looked at again and again: to watch its folder would wake us at every write to the database, which usually lies there
  * too. Returns the way out.
  */
-export function watchFile(path: string, onChange: () => void): () => void {
-  let timer: NodeJS.Timeout | undefined
+export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
+  let timer: Timer | undefined
   const look = () => {
-    clearTimeout(timer)
-    timer = setTimeout(onChange, DEBOUNCE_MS).unref()
+    timer?.cancel()
+    timer = clock.after(DEBOUNCE_MS, onChange).unref()
   }
   watchStat(path, { persistent: false, interval: POLL_INTERVAL_MS }, look)
   return () => {
-    clearTimeout(timer)
+    timer?.cancel()
     unwatchFile(path, look)
   }
 }

@@ -3,6 +3,7 @@
  * stream of Node's between: every call reads one, and the stream costs more than all else about it.
  */
 import type { Dispatcher } from 'undici'
+import type { Clock } from '../clock.ts'
 
 /** So much may wait for a slow reader before the provider is made to wait as well. */
 const MAX_BUFFERED_BYTES = 64 * 1024
@@ -12,6 +13,7 @@ export type Source = Pick<Dispatcher.DispatchController, 'pause' | 'resume' | 'a
 
 export class AnswerBody {
   readonly #source: Source
+  readonly #clock: Clock
   #waiting: Buffer[] = []
   #waitingBytes = 0
   /** Set when nothing more comes; `error`: because it broke off. */
@@ -19,8 +21,9 @@ export class AnswerBody {
   /** Tells the reader that there is more, or nothing more. */
   #wake: (() => void) | undefined
 
-  constructor(source: Source) {
+  constructor(source: Source, clock: Clock) {
     this.#source = source
+    this.#clock = clock
   }
 
   /** The connection's: more has come. */
@@ -72,12 +75,12 @@ export class AnswerBody {
 
   /** Lets the rest, if there is any, go by for up to `ms`, so that the connection serves the next call. */
   async drain(ms: number): Promise<void> {
-    const timer = setTimeout(() => this.cancel(), ms)
+    const timer = this.#clock.after(ms, () => this.cancel())
     while (!this.#end) {
       this.#take()
       await this.#more()
     }
-    clearTimeout(timer)
+    timer.cancel()
   }
 
   #take(): Buffer[] {

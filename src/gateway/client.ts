@@ -1,24 +1,27 @@
 /** The client's side of a call: its socket, seen as what the road needs of it. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 
 export class Client {
   readonly #response: ServerResponse
+  readonly #clock: Clock
   readonly #gone = new AbortController()
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
 
-  constructor(response: ServerResponse) {
+  constructor(response: ServerResponse, clock: Clock) {
     this.#response = response
+    this.#clock = clock
     response.once('close', () => {
-      clearTimeout(this.#timer)
+      this.#timer?.cancel()
       if (!response.writableFinished) this.#gone.abort(new ClientGone())
     })
   }
 
   /** Ends the call when it takes longer than `ms` in all: the signal fires with this error. */
   limit(ms: number, error: () => Error): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#gone.abort(error()), ms).unref()
+    this.#timer?.cancel()
+    this.#timer = this.#clock.after(ms, () => this.#gone.abort(error())).unref()
   }
 
   get isGone(): boolean {

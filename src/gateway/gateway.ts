@@ -46,7 +46,7 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   const streams = new OpenStreams()
   const tokenCalls = new TokenCalls(parts.apiTokens)
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const client = new Client(response)
+    const client = new Client(response, parts.clock)
     const exchange: Exchange = {
       request,
       client,

@@ -2,7 +2,9 @@
  * A call whose attempt was lost: it may have reached the provider, and no byte of an answer came back. Each further
  * attempt is a call of its own, priced, held and charged for itself, since the provider may charge each of them.
  */
+
 import { retry } from '../breaker/retry.ts'
+import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import type { LlmCall } from './call.ts'
@@ -46,6 +48,7 @@ export interface Further {
 /** Attempts the call: with backoff while that throws a LostAttempt, and once more with the limit of a LimitRefused, or without the field of a FieldRefused. */
 export async function withFurtherAttempts(
   call: LlmCall,
+  clock: Clock,
   signal: AbortSignal,
   attempt: (call: LlmCall, further: Further) => Promise<void>,
 ): Promise<void> {
@@ -64,5 +67,5 @@ export async function withFurtherAttempts(
       await once()
     }
   }
-  await retry(once, { retries, signal, isRetryable: (error) => error instanceof LostAttempt })
+  await retry(once, { retries, clock, signal, isRetryable: (error) => error instanceof LostAttempt })
 }

@@ -28,7 +28,7 @@ export async function runCall(parts: RoadParts, call: LlmCall, client: Client): 
   await waitUntilRunnable(parts.state, call.caller, client.signal) //       is the agent running and not paused
   const safe = await redactRequest(parts, call) //                     when the policy covers requests
   await withModelFallback(parts, safe, (one, hasNext) =>
-    withFurtherAttempts(one, client.signal, (again, further) =>
+    withFurtherAttempts(one, parts.clock, client.signal, (again, further) =>
       passCall(parts, again, client, { ...further, hasNext }),
     ),
   )
@@ -151,7 +151,7 @@ function passRefusal(parts: RoadParts, open: MeteredCall, refusal: ProviderRefus
   open.refused(refusal.status, refusal.isRetryable)
   const { dialect } = open.call.provider
   const redactor = new CallRedactor(parts, open.call)
-  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor))
+  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor), parts.clock.now())
   const body = redactor.body(refusal.body.toString('utf8'), dialect.fields)
   redactor.judge()
   client.send(refusal.status, headers, body)

@@ -77,7 +77,7 @@ export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Pr
   recordCalled(parts, call, open, live, fallback, settled)
   if (fallback) recordFallback(parts, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
-  return asReply(answer, fallback?.tier ?? 1, open.id, settled)
+  return asReply(answer, fallback?.tier ?? 1, open.id, settled, parts.clock.now())
 }
 
 /** What is known of a call before it is sent. */
@@ -148,6 +148,7 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
   try {
     const answer = await retry(attempt, {
       retries: open.service.retries,
+      clock,
       signal: call.signal,
       isRetryable: (error) => error instanceof AttemptFailed && error.facts.isRepeatable,
       retryAfterMs: (error) => (error instanceof AttemptFailed ? error.facts.retryAfterMs : undefined),
@@ -287,12 +288,13 @@ function asReply(
   tier: Tier,
   id: CallId,
   settled: Settled | undefined,
+  nowMs: number,
 ): ServiceReply {
   return {
     status: answer.status,
     headers: {
       ...('headers' in answer
-        ? withClampedRetryAfter(endToEnd(answer.headers))
+        ? withClampedRetryAfter(endToEnd(answer.headers), nowMs)
         : { 'content-type': answer.contentType }),
       'x-iron-cage-tier': String(tier),
       'x-iron-cage-call-id': id,

@@ -4,9 +4,11 @@
  * the provider, "overloaded" against its model; a 4xx of the caller's own making and a client that left do not. A rate
  * limit counts against nobody: it is waited for (`breaker/rate-limits.ts`).
  */
+
 import { type Circuits, type Permit, settingsOf } from '../breaker/circuits.ts'
 import type { Place, RateLimits } from '../breaker/rate-limits.ts'
 import { parseRetryAfter, retry } from '../breaker/retry.ts'
+import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { ClientGone } from './client.ts'
 import type { MeteredCall } from './metered-call.ts'
@@ -19,6 +21,7 @@ export interface SendParts extends KeyParts {
   circuits: Circuits
   rateLimits: RateLimits
   upstream: Upstream
+  clock: Clock
   /** Takes personal data out of the name of a model. */
   clean: (text: string) => string
 }
@@ -39,12 +42,12 @@ export class ProviderRefusal extends Error {
   /** The same where the model's calls wait for it; undefined when it is no rate limit, or longer than any call waits. */
   readonly waitMs: number | undefined
 
-  constructor({ status, headers }: Answer, body: Buffer, maxWaitMs: number) {
+  constructor({ status, headers }: Answer, body: Buffer, { maxWaitMs, nowMs }: { maxWaitMs: number; nowMs: number }) {
     super(`the provider answered ${status}`)
     this.status = status
     this.headers = headers
     this.body = body
-    this.retryAfterMs = parseRetryAfter(headers, Date.now())
+    this.retryAfterMs = parseRetryAfter(headers, nowMs)
     const isWait = this.retryAfterMs && this.retryAfterMs <= maxWaitMs && RATE_LIMITED.has(status)
     this.waitMs = isWait ? this.retryAfterMs : undefined
   }
@@ -69,6 +72,7 @@ export function send(parts: SendParts, open: MeteredCall, signal: AbortSignal, h
   const place = parts.rateLimits.place(name, caller.agentId, hasNext ? Math.min(SHORT_WAIT_MS, maxWaitMs) : maxWaitMs)
   return retry(() => attemptInTurn(parts, open, place, signal), {
     retries: provider.settings.retries,
+    clock: parts.clock,
     signal,
     // What may have reached the provider may be charged by it: that is another call (`retry-call.ts`).
     isRetryable: (error) =>
@@ -119,7 +123,8 @@ async function attempt(parts: SendParts, open: MeteredCall, signal: AbortSignal)
     if (answer.status < 400) throw redirected(answer, provider)
     // A refusal whose text breaks off has refused all the same.
     const words = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
-    throw new ProviderRefusal(answer, words, provider.settings.rate_limit_wait_s * 1000)
+    const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
+    throw new ProviderRefusal(answer, words, { maxWaitMs, nowMs: parts.clock.now() })
   } catch (error) {
     if (wasNotSent(error)) open.wasSent = false
     report(permit, error)

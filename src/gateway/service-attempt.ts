@@ -61,7 +61,7 @@ interface AttemptFacts {
 export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswer> {
   const { url, signal, timeoutMs } = attempt
   const deadline = new AbortController()
-  const timer = setTimeout(() => deadline.abort(), timeoutMs)
+  const timer = attempt.clock.after(timeoutMs, () => deadline.abort())
   let status: number | undefined
   try {
     const { statusCode, headers, body } = await attempt.dispatcher.request({
@@ -85,7 +85,7 @@ export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswe
     if (signal.aborted) throw signal.reason
     throw deadline.signal.aborted ? timedOut(attempt, status) : broken(attempt, status, error)
   } finally {
-    clearTimeout(timer)
+    timer.cancel()
   }
 }
 

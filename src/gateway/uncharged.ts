@@ -3,7 +3,7 @@
  * its row in the ledger. Equal ones of one minute share a row, which counts them, so that a flood of refusals fills no
  * disk; the first is written at once.
  */
-import { isoTime } from '../clock.ts'
+import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { CallTable } from '../db/calls.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import { type CallId, newCallId } from '../ids.ts'
@@ -32,19 +32,21 @@ interface OpenRow {
   id: CallId
   call: UnchargedCall
   count: number
-  timer: NodeJS.Timeout
+  timer: Timer
 }
 
 export class UnchargedCalls {
   readonly #state: StateManager
   readonly #calls: CallTable
   readonly #clean: Scrub
+  readonly #clock: Clock
   readonly #open = new Map<string, OpenRow>()
 
-  constructor({ state, calls, clean }: { state: StateManager; calls: CallTable; clean: Scrub }) {
+  constructor({ state, calls, clean, clock }: { state: StateManager; calls: CallTable; clean: Scrub; clock: Clock }) {
     this.#state = state
     this.#calls = calls
     this.#clean = clean
+    this.#clock = clock
   }
 
   record(call: UnchargedCall): void {
@@ -56,7 +58,7 @@ export class UnchargedCalls {
     }
     if (this.#open.size >= MAX_OPEN) this.close()
     const id = newCallId()
-    const timer = setTimeout(() => this.#end(key), WINDOW_MS).unref()
+    const timer = this.#clock.after(WINDOW_MS, () => this.#end(key)).unref()
     this.#open.set(key, { id, call, count: 1, timer })
     const at = isoTime(this.#state.now())
     const { caller, provider: target, code, status } = call
@@ -73,7 +75,7 @@ export class UnchargedCalls {
   #end(key: string): void {
     const { id, call, count, timer } = this.#open.get(key)!
     this.#open.delete(key)
-    clearTimeout(timer)
+    timer.cancel()
     if (count === 1) return
     this.#write(call, id, count, () => this.#calls.countUncharged(call.caller.agentId, id, count))
   }

@@ -2,9 +2,11 @@
  * Sends calls to providers. One connection pool each, three timeouts (connect, first byte, silence), no redirects, no
  * compression, and an abort that reaches the socket. A provider's key goes to that provider's address and nowhere else.
  */
+
 import type { IncomingHttpHeaders } from 'node:http'
 import { Pool } from 'undici'
 import { isBeforeSending } from '../breaker/retry.ts'
+import type { Clock } from '../clock.ts'
 import type { Config, ProviderConfig } from '../config/schema.ts'
 import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
@@ -43,8 +45,10 @@ interface Connections {
 export class Upstream {
   readonly #providers: ReadonlyMap<string, Provider>
   readonly #connections = new Map<string, Connections>()
+  readonly #clock: Clock
 
-  constructor(configured: Config['providers']) {
+  constructor(configured: Config['providers'], clock: Clock) {
+    this.#clock = clock
     this.#providers = new Map(
       Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
         const dialect = dialectOf(name, settings.dialect)
@@ -78,6 +82,7 @@ export class Upstream {
       bodyTimeout: settings.idle_timeout_s * 1000,
     }
     return new Promise((resolve, reject) => {
+      const clock = this.#clock
       let source: Source | undefined
       let answerBody: AnswerBody | undefined
       const leave = () => source?.abort(signal.reason)
@@ -90,7 +95,7 @@ export class Upstream {
         onResponseStart(controller, status, answerHeaders) {
           // What is below only tells that an answer will come.
           if (status < 200) return
-          answerBody = new AnswerBody(controller)
+          answerBody = new AnswerBody(controller, clock)
           resolve({ status, headers: answerHeaders, body: answerBody })
         },
         onResponseData: (_controller, chunk) => answerBody?.push(chunk),

@@ -1,25 +1,27 @@
 /** Is a place that an agent connected to one of a provider? Then its calls pass by budget and redaction. */
 import { lookup } from 'node:dns/promises'
-import { setTimeout } from 'node:timers/promises'
+import type { Clock } from '../clock.ts'
 
 const REMEMBERED_MS = 60_000
 const MAX_LOOKUP_MS = 2_000
 
 export class ProviderAddresses {
   readonly #urls: Readonly<Record<string, string>>
+  readonly #clock: Clock
   #known: Promise<ReadonlyMap<string, string>> | undefined
   #until = 0
 
   /** `urls`: by the provider's name. */
-  constructor(urls: Readonly<Record<string, string>>) {
+  constructor(urls: Readonly<Record<string, string>>, clock: Clock) {
     this.#urls = urls
+    this.#clock = clock
   }
 
   /** The provider at `target`, "address:port" or "name:port"; undefined for any other place. */
   async providerAt(target: string): Promise<string | undefined> {
-    if (this.#known === undefined || performance.now() > this.#until) {
+    if (this.#known === undefined || this.#clock.monotonic() > this.#until) {
       this.#known = this.#resolve()
-      this.#until = performance.now() + REMEMBERED_MS
+      this.#until = this.#clock.monotonic() + REMEMBERED_MS
     }
     return (await this.#known).get(target)
   }
@@ -32,7 +34,7 @@ export class ProviderAddresses {
       found.set(`${hostname}:${at}`, name)
       const bare = hostname.replace(/^\[|\]$/g, '')
       // Offline, slow, or a name that is none: nobody can have connected to it.
-      const late = setTimeout(MAX_LOOKUP_MS, [], { ref: false })
+      const late = new Promise<[]>((resolve) => this.#clock.after(MAX_LOOKUP_MS, () => resolve([])).unref())
       const addresses = await Promise.race([lookup(bare, { all: true }), late]).catch(() => [])
       for (const { address, family } of addresses) {
         found.set(family === 6 ? `[${address}]:${at}` : `${address}:${at}`, name)

@@ -10,7 +10,7 @@
  *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
  * - A listener that throws harms nobody else.
  */
-import { type Clock, isoTime } from '../clock.ts'
+import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { EventQuery, EventTable } from '../db/events.ts'
 import type { MetaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
@@ -71,7 +71,7 @@ export class StateManager {
   #turn: (() => void)[] = []
   #lostLines = 0
   #draining = false
-  #retry: NodeJS.Timeout | undefined
+  #retry: Timer | undefined
 
   /** Rebuilds the state that the rows tell. */
   constructor(options: StateOptions) {
@@ -163,12 +163,16 @@ export class StateManager {
 
   /** Writes what waits, saves the snapshot, and forgets its listeners. */
   close(): void {
-    clearTimeout(this.#retry)
-    this.#retry = undefined
+    this.#stopRetry()
     this.#drain()
-    clearTimeout(this.#retry)
+    this.#stopRetry()
     if (this.#pending.length === 0) this.#save()
     this.#listeners.clear()
+  }
+
+  #stopRetry(): void {
+    this.#retry?.cancel()
+    this.#retry = undefined
   }
 
   #enqueue(event: NewEvent, alongside: (() => void) | undefined, reject?: (error: unknown) => void): void {
@@ -244,10 +248,10 @@ export class StateManager {
     } catch (error) {
       if (isStorageFault(error)) {
         this.#options.onFault(error, `cannot write ${this.#pending[0]!.event.type}; trying again`)
-        this.#retry = setTimeout(() => {
+        this.#retry = this.#options.clock.after(RETRY_MS, () => {
           this.#retry = undefined
           this.#drain()
-        }, RETRY_MS)
+        })
         return undefined
       }
       if (count > 1) return this.#write(1)

@@ -16,7 +16,7 @@
  * - A shielded agent never gets the key of a provider, neither at its start nor later: only the gateway knows it.
  * - Calls do not wait for any of this: the gateway swaps a replaced key by itself (`provider-keys.ts`).
  */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
@@ -70,7 +70,7 @@ interface Rotated {
   waiting: Set<RunId>
   reloaded: number
   givenUp: number
-  timer: NodeJS.Timeout | undefined
+  timer: Timer | undefined
 }
 
 const PATIENCE_MS = 5_000
@@ -166,7 +166,7 @@ export class Rotation {
 
   close(): void {
     this.#unsubscribe()
-    for (const { timer } of this.#open) clearTimeout(timer)
+    for (const { timer } of this.#open) timer?.cancel()
   }
 
   #rotate(name: string, environment: string): void {
@@ -183,7 +183,7 @@ export class Rotation {
       waiting: new Set(concerned.map(({ run }) => run.runId)),
       reloaded: 0,
       givenUp: 0,
-      timer: setTimeout(() => this.#giveUp(rotated), patienceMs),
+      timer: clock.after(patienceMs, () => this.#giveUp(rotated)),
     }
     this.#open.add(rotated)
     for (const follower of concerned) {
@@ -235,7 +235,7 @@ export class Rotation {
 
   #finishIfAnswered(rotated: Rotated): void {
     if (rotated.waiting.size > 0 || !this.#open.delete(rotated)) return
-    clearTimeout(rotated.timer)
+    rotated.timer?.cancel()
     const { name, environment, reloaded, givenUp } = rotated
     const restarts = givenUp === 0 ? '' : `, ${givenUp} ${givenUp === 1 ? 'needs' : 'need'} a restart`
     this.#options.state.record({

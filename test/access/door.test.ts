@@ -197,7 +197,7 @@ test('a page of another site leads nobody to anything but the pages of the dashb
 
 test('refusals are told without tokens, and so many a minute: a page can cause thousands', async () => {
   let ahead = 0
-  const clock = { now: () => Date.now(), monotonic: () => 1_000_000 + ahead }
+  const clock = { ...systemClock, monotonic: () => 1_000_000 + ahead }
   const cage = await openTestRuntime({ clock })
   const agent = cage.addAgent()
   const refuse = (path: string) => send(cage.url + path, { method: 'GET', headers: { origin: 'http://evil.com' } })

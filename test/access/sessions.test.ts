@@ -7,7 +7,7 @@ import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
-import { HandClock } from '../breaker/support.ts'
+import { TestClock } from '../support/clock.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -15,7 +15,7 @@ const HOUR = 60 * MINUTE
 const operatorToken = 'ic_of_the_command_line'
 
 function openParts() {
-  const clock = new HandClock()
+  const clock = new TestClock()
   const store = openStore({ path: ':memory:' })
   onTestFinished(() => store.close())
   const users = new Users({ store, clock })
@@ -47,7 +47,7 @@ describe('a one-time code', () => {
   test('is too old after a day', async () => {
     const { sessions, clock } = await openSession()
     const code = sessions.newCode()
-    clock.pass(24 * HOUR + 1)
+    clock.advance(24 * HOUR + 1)
     expect(() => sessions.exchange(code)).toThrow(expect.objectContaining(refused))
   })
 
@@ -61,9 +61,9 @@ describe('an access token', () => {
   test('tells who it is for fifteen minutes', async () => {
     const { sessions, tokens, clock } = await openSession()
     expect(tokens.expires_in).toBe(900)
-    clock.pass(14 * MINUTE)
+    clock.advance(14 * MINUTE)
     expect(await sessions.identify(tokens.access_token)).toMatchObject({ role: 'admin', name: 'operator' })
-    clock.pass(MINUTE + 1_000)
+    clock.advance(MINUTE + 1_000)
     await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
   })
 
@@ -189,7 +189,7 @@ describe('a refresh token', () => {
     const renewed = await next.refresh(tokens.refresh_token)
     expect(await next.identify(renewed.access_token)).toMatchObject({ role: 'admin', name: 'operator' })
     // Too old to be taken up again, it is no row either.
-    parts.clock.pass(12 * HOUR + 1)
+    parts.clock.advance(12 * HOUR + 1)
     const last = new Sessions({ ...parts, operatorToken })
     expect(() => last.refresh(renewed.refresh_token)).toThrow(expect.objectContaining(refused))
     expect(parts.store.sessions.all()).toEqual([])
@@ -212,11 +212,11 @@ describe('a refresh token', () => {
 
   test('lasts as long as it is used within twelve hours', async () => {
     const { sessions, tokens, clock } = await openSession()
-    clock.pass(11 * HOUR)
+    clock.advance(11 * HOUR)
     const renewed = await sessions.refresh(tokens.refresh_token)
-    clock.pass(11 * HOUR)
+    clock.advance(11 * HOUR)
     const again = await sessions.refresh(renewed.refresh_token)
-    clock.pass(12 * HOUR + 1)
+    clock.advance(12 * HOUR + 1)
     expect(() => sessions.refresh(again.refresh_token)).toThrow(expect.objectContaining(refused))
   })
 
@@ -232,7 +232,7 @@ describe('a ticket', () => {
     const [first, second] = [sessions.newTicket('session-1'), sessions.newTicket('session-1')]
     expect(sessions.takeTicket(first)).toBe('session-1')
     expect(sessions.takeTicket(first)).toBeUndefined()
-    clock.pass(30_001)
+    clock.advance(30_001)
     expect(sessions.takeTicket(second)).toBeUndefined()
     expect(sessions.takeTicket('ticket_made_up')).toBeUndefined()
   })

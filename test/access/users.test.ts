@@ -3,14 +3,14 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
 import { openStore } from '../../src/db/store.ts'
-import { HandClock } from '../breaker/support.ts'
+import { TestClock } from '../support/clock.ts'
 
 const MINUTE = 60_000
 const password = 'correct horse battery'
 const address = '127.0.0.1'
 
 async function openUsers() {
-  const clock = new HandClock()
+  const clock = new TestClock()
   const store = openStore({ path: ':memory:' })
   onTestFinished(() => store.close())
   const users = new Users({ store, clock })
@@ -117,10 +117,10 @@ describe('a sign-in', () => {
       const early = { code: 'too_many_attempts', retryAfterS: waitS }
       // Not even the right password is looked at.
       await expect(users.signIn({ ...right, username })).rejects.toMatchObject(early)
-      clock.pass(waitS * 1000)
+      clock.advance(waitS * 1000)
       await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
     }
-    clock.pass(15 * MINUTE)
+    clock.advance(15 * MINUTE)
     await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
     await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
   })

@@ -1,37 +1,30 @@
-import { expect, it, onTestFinished, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import { DayQuota } from '../../src/agents/day-quota.ts'
 import { FindingBatch } from '../../src/agents/finding-batch.ts'
-import type { Clock } from '../../src/clock.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'
+import { TestClock } from '../support/clock.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const found = new Redactor(DEFAULT_POLICY).redact('to jane@example.org').findings
 
 it('what is found is recorded at once, and then once a second with all that was found meanwhile', () => {
-  vi.useFakeTimers()
-  onTestFinished(() => void vi.useRealTimers())
-  let now = 0
-  const clock: Clock = { now: () => now, monotonic: () => now }
+  const clock = new TestClock()
   const recorded: number[] = []
   const batch = new FindingBatch((findings) => recorded.push(findings.counts.get('email')!), clock)
-  const pass = (ms: number) => {
-    now += ms
-    vi.advanceTimersByTime(ms)
-  }
   batch.add(found)
-  pass(1)
+  clock.advance(1)
   expect(recorded).toEqual([1])
   for (let line = 0; line < 500; line += 1) batch.add(found)
-  pass(990)
+  clock.advance(990)
   expect(recorded).toEqual([1])
-  pass(10)
+  clock.advance(10)
   expect(recorded).toEqual([1, 500])
   batch.add(found)
   batch.flush()
-  pass(5_000)
+  clock.advance(5_000)
   expect(recorded).toEqual([1, 500, 1])
 })
 
@@ -54,9 +47,9 @@ it('an agent that prints thousands of addresses is few events, with every addres
 })
 
 it('a quota is for a day', () => {
-  let now = 0
-  const quota = new DayQuota(10, { now: () => now, monotonic: () => now })
+  const clock = new TestClock()
+  const quota = new DayQuota(10, clock)
   expect([quota.take(6), quota.take(6), quota.take(4), quota.take(1)]).toEqual([true, false, true, false])
-  now += 86_400_000
+  clock.advance(86_400_000)
   expect(quota.take(10)).toBe(true)
 })

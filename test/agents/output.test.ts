@@ -1,19 +1,17 @@
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { type Line, LineReader, readLines } from '../../src/agents/output.ts'
 import { OutputPace } from '../../src/agents/output-pace.ts'
-import { type Clock, systemClock } from '../../src/clock.ts'
+import { systemClock } from '../../src/clock.ts'
+import { TestClock } from '../support/clock.ts'
 
 const SECOND = 1_000
 const MAX_LENGTH = 16_384
 
-/** A reader with a clock moved by hand; its timer follows it. */
+/** A reader with a clock moved by hand. */
 function openReader({ redact = (text: string) => text, room = Number.POSITIVE_INFINITY } = {}) {
-  vi.useFakeTimers()
-  onTestFinished(() => void vi.useRealTimers())
-  let now = 0
-  const clock: Clock = { now: () => now, monotonic: () => now }
+  const clock = new TestClock()
   const lines: Line[] = []
   const logged: string[] = []
   const notes: { logged: number; dropped: number }[] = []
@@ -31,10 +29,7 @@ function openReader({ redact = (text: string) => text, room = Number.POSITIVE_IN
     },
     clock,
   )
-  const tick = (ms: number) => {
-    now += ms
-    vi.advanceTimersByTime(ms)
-  }
+  const tick = (ms: number) => clock.advance(ms)
   const push = (bytes: Buffer) => {
     reader.add(bytes)
     reader.work()

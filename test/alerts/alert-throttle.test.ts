@@ -1,22 +1,22 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { AlertThrottle, type Digest } from '../../src/alerts/alert-throttle.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import type { EventOf } from '../../src/events.ts'
+import { TestClock } from '../support/clock.ts'
 import { openWorld, piiFound, type World } from './support.ts'
-
-beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance', 'Date'] }))
-afterEach(() => void vi.useRealTimers())
 
 const titles = ({ events }: World) =>
   events.filter((event) => event.type === 'alert.raised').map(({ data }) => data.title)
 const SINGLE = 'Personal data found — e-mail address'
 
 test('five hundred findings within a minute are ten alerts and one digest', async () => {
-  await using world = openWorld()
+  const clock = new TestClock()
+  await using world = openWorld({}, { clock })
   for (let i = 0; i < 500; i++) world.record(piiFound())
   expect(titles(world)).toEqual(Array(10).fill(SINGLE))
-  vi.advanceTimersByTime(60_000)
+  clock.advance(60_000)
   expect(titles(world)).toEqual([...Array(10).fill(SINGLE), 'Personal data found 490 more times'])
-  vi.advanceTimersByTime(600_000)
+  clock.advance(600_000)
   expect(titles(world)).toHaveLength(11)
   expect(world.state.read().alerts[0]).toMatchObject({
     level: 'CRIT',
@@ -26,15 +26,16 @@ test('five hundred findings within a minute are ten alerts and one digest', asyn
 })
 
 test('findings that come slowly, and those of another agent, are alerts of their own', async () => {
-  await using world = openWorld()
+  const clock = new TestClock()
+  await using world = openWorld({}, { clock })
   for (let i = 0; i < 30; i++) {
     world.record(piiFound())
-    vi.advanceTimersByTime(7_000)
+    clock.advance(7_000)
   }
-  vi.advanceTimersByTime(60_000)
+  clock.advance(60_000)
   for (let i = 0; i < 10; i++) world.record(piiFound())
   for (let i = 0; i < 10; i++) world.record({ ...piiFound(), agent_id: 'other' })
-  vi.advanceTimersByTime(600_000)
+  clock.advance(600_000)
   expect(new Set(titles(world))).toEqual(new Set([SINGLE]))
 })
 
@@ -48,14 +49,19 @@ test('a digest that is being gathered is raised when the server closes', async (
 })
 
 test('a finding that comes after the minute but before its digest is in the digest', () => {
-  let now = 0
+  const clock = new TestClock()
+  const late: Clock = {
+    ...systemClock,
+    monotonic: () => clock.monotonic(),
+    after: (ms, run) => clock.after(ms + 10, run),
+  }
   const digests: Digest[] = []
-  const throttle = new AlertThrottle({ now: () => now, monotonic: () => now }, (digest) => digests.push(digest))
+  const throttle = new AlertThrottle(late, (digest) => digests.push(digest))
   const finding = { ...piiFound(), seq: 1, at: '' } as EventOf<'pii.found'>
   for (let i = 0; i < 11; i++) throttle.takes(finding)
-  now = 60_001
+  clock.advance(60_001)
   expect(throttle.takes(finding)).toBe(true)
-  vi.advanceTimersByTime(60_000)
+  clock.advance(60_000)
   expect(digests.map(({ counts }) => [...counts])).toEqual([[['email', 2]]])
   expect(throttle.takes(finding)).toBe(false)
 })

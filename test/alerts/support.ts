@@ -4,7 +4,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import { SMTPServer } from 'smtp-server'
 import { Alerts } from '../../src/alerts/alerts.ts'
 import type { RetryPolicy } from '../../src/alerts/outbox.ts'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
@@ -27,22 +27,28 @@ export interface World extends AsyncDisposable {
   seen<T extends EventType>(type: T, count?: number): Promise<EventOf<T>>
 }
 
+export interface WorldOptions {
+  retryPolicy?: RetryPolicy
+  path?: string
+  clock?: Clock
+}
+
 export function openWorld(
   input: AlertsInput = {},
-  { retryPolicy = QUICK, path = ':memory:' }: { retryPolicy?: RetryPolicy; path?: string } = {},
+  { retryPolicy = QUICK, path = ':memory:', clock = systemClock }: WorldOptions = {},
 ): World {
   const faults: unknown[] = []
   const onFault = (error: unknown) => void faults.push(error)
   const config: Config['alerts'] = configSchema.parse({ alerts: input }).alerts
   const store = openStore({ path })
-  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault })
   const events: RuntimeEvent[] = []
   const waiting = new Set<() => void>()
   state.subscribe((event) => {
     events.push(event)
     for (const look of waiting) look()
   })
-  const alerts = new Alerts({ store, state, clock: systemClock, config, onFault, retryPolicy })
+  const alerts = new Alerts({ store, state, clock, config, onFault, retryPolicy })
   return {
     state,
     alerts,

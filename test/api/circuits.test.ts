@@ -1,11 +1,13 @@
 /** Circuits that agents' own code shares, through the API. */
+
 import { describe, expect, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
 const URL = '/api/run/services/serp_api'
 
 /** Stands still, so that the whole cooldown is left. */
-const clock = { now: Date.now, monotonic: () => 1_000 }
+const clock = { ...systemClock, monotonic: () => 1_000 }
 
 const begin = (cage: TestRuntime, token: string, body: object = { failures: 2, cooldown_s: 60 }) =>
   cage.post(`${URL}/begin`, body, token)

@@ -1,14 +1,16 @@
 /** How many connections the server keeps, and whose it closes when there are too many. */
+
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Connections, maxConnections } from '../../src/api/connections.ts'
+import { systemClock } from '../../src/clock.ts'
 
 /** A server that answers what does not end with "slow", and keeps the answers to the rest. */
 async function open(max: number) {
   const server: Server = createServer()
-  const connections = new Connections(max)
+  const connections = new Connections(max, systemClock)
   const open: ServerResponse[] = []
   connections.watch(server)
   server.on('request', (request, response) => {

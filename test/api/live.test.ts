@@ -1,7 +1,9 @@
 /** The live view: a snapshot, then every event, to everyone who keeps up. */
+
 import { once } from 'node:events'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
@@ -175,7 +177,7 @@ describe('a viewer', () => {
 describe('a viewer that does not read', () => {
   let ahead = 0
   /** Stands still while a flood is written, however long that takes. */
-  const clock = { now: () => Date.now(), monotonic: () => 1_000 + ahead }
+  const clock = { ...systemClock, monotonic: () => 1_000 + ahead }
 
   /** Says 64 KB at a time until the server holds more than a megabyte for somebody who does not read. */
   async function flood(cage: TestRuntime, agentId: string, reader: Viewer, megabytes: number): Promise<void> {

@@ -1,35 +1,34 @@
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Refusals } from '../../src/api/refusals.ts'
 import type { NewEvent } from '../../src/events.ts'
 import type { StateManager } from '../../src/state/state-manager.ts'
+import { TestClock } from '../support/clock.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 
 const MINUTE = 60_000
 const refusal = { message: 'the session has ended', reason: 'unauthorized', route: 'GET /api/agents' }
 
 function open() {
-  vi.useFakeTimers()
+  const clock = new TestClock()
   const events: NewEvent[] = []
   const state = { record: (event: NewEvent) => events.push(event) } as unknown as StateManager
-  const refusals = new Refusals({ state, clock: { now: Date.now, monotonic: () => performance.now() } })
-  return { refusals, events, counted: () => events.map(({ data }) => (data as { count?: number }).count ?? 1) }
+  const refusals = new Refusals({ state, clock })
+  return { refusals, events, clock, counted: () => events.map(({ data }) => (data as { count?: number }).count ?? 1) }
 }
-
-afterEach(() => vi.useRealTimers())
 
 describe('refusals of those who have no token', () => {
   test('are recorded one by one at first, then as a number, in ever longer intervals', () => {
-    const { refusals, events, counted } = open()
+    const { refusals, events, counted, clock } = open()
     for (let number = 0; number < 1_000; number++) refusals.record(refusal)
     expect(counted()).toEqual(Array(60).fill(1))
-    vi.advanceTimersByTime(MINUTE)
+    clock.advance(MINUTE)
     expect(events.at(-1)).toMatchObject({
       message: 'Refused 940 more requests, the last one GET /api/agents: the session has ended',
       data: { reason: 'unauthorized', route: 'GET /api/agents', count: 940 },
     })
     for (let minute = 0; minute < 24 * 60; minute++) {
       for (let number = 0; number < 100; number++) refusals.record(refusal)
-      vi.advanceTimersByTime(MINUTE)
+      clock.advance(MINUTE)
     }
     refusals.close()
     // One more a minute, and one number an hour after the first hour.
@@ -38,9 +37,9 @@ describe('refusals of those who have no token', () => {
   })
 
   test('are recorded one by one again after an hour of silence', () => {
-    const { refusals, counted } = open()
+    const { refusals, counted, clock } = open()
     for (let number = 0; number < 100; number++) refusals.record(refusal)
-    vi.advanceTimersByTime(60 * MINUTE)
+    clock.advance(60 * MINUTE)
     for (let number = 0; number < 60; number++) refusals.record(refusal)
     expect(counted()).toEqual([...Array(60).fill(1), 40, ...Array(60).fill(1)])
   })

@@ -214,7 +214,7 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
 test('the status tells every budget that pays, and the projection how it is made', async () => {
   const budget = { per_run_usd: '5', server_usd: '20', period: { every: 'month' } }
   // In the middle of a month: at its end the period would begin anew.
-  const clock = { now: () => Date.parse('2026-11-15T12:00:00Z'), monotonic: systemClock.monotonic }
+  const clock = { ...systemClock, now: () => Date.parse('2026-11-15T12:00:00Z') }
   const cage = await openTestRuntime({ budget, clock })
   const agent = cage.addAgent({ limit: '10' })
   const { access_token } = await cage.login()

@@ -1,8 +1,10 @@
 /** Every route of the router, and who may use it. The list is the router's own, so a new route is in it. */
+
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
 import { api } from '../../src/api/server.ts'
+import { systemClock } from '../../src/clock.ts'
 import { openWorld } from '../breaker/support.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 
@@ -145,7 +147,7 @@ describe('the router', () => {
 
   test('lets nobody in with a token that has expired, was revoked, or is of another server', async () => {
     let ahead = 0
-    const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
+    const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
     const [cage, other] = [await openTestRuntime({ clock }), await openTestRuntime()]
     const expired = await tokensOf(cage, { expires_in_s: 60 })
     ahead += 16 * 60_000

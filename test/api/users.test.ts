@@ -1,10 +1,12 @@
 /** People and tokens by HTTP: made, changed, taken away; what that does to those who are in already; what the audit tells. */
+
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { systemClock } from '../../src/clock.ts'
 import { openTestRuntime, type RuntimeOptions, send, type TestRuntime } from '../support/runtime.ts'
 
 const password = 'correct horse battery'
@@ -147,7 +149,7 @@ describe('a person', () => {
 
 describe('signing in', () => {
   test('in vain too often waits, and says for how long; both are recorded without the password', async () => {
-    const clock = { now: Date.now, monotonic: () => 1_000 }
+    const clock = { ...systemClock, monotonic: () => 1_000 }
     const { cage } = await openWithPeople({ clock })
     const guess = () => cage.post('/api/auth/login', { username: 'alice', password: 'wrong horse battery' })
     for (let failure = 0; failure < 5; failure++) expect((await guess()).status).toBe(401)
@@ -240,7 +242,7 @@ test('no password and no token is in any file: database, its journal, logs', asy
 describe('a token', () => {
   test('that is replaced works on for a day, and its successor as long as it did', async () => {
     let ahead = 0
-    const clock = { now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
+    const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
     const cage = await openTestRuntime({ clock })
     const { access_token } = await cage.login()
     const body = { name: 'notebook', role: 'agent', budget_usd: '20', expires_in_s: 10 * 86_400 }

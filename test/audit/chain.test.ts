@@ -2,14 +2,15 @@ import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync,
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { headPath, keyPath, readWitness } from '../../src/audit/anchor.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { hashOf } from '../../src/audit/hash.ts'
 import { type Verdict, verifyChain } from '../../src/audit/verify.ts'
-import { systemClock } from '../../src/clock.ts'
+import { type Clock, systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
+import { TestClock } from '../support/clock.ts'
 import { until } from '../support/runtime.ts'
 
 const TRIGGERS = ['audit_is_never_updated', 'audit_is_never_deleted', 'audit_is_appended_only']
@@ -28,14 +29,14 @@ interface Open {
   close(): void
 }
 
-function open(path: string): Open {
+function open(path: string, clock: Clock = systemClock): Open {
   const store = openStore({ path })
   const onFault = (error: unknown) => {
     throw error
   }
-  const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault })
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault })
   const broken: string[] = []
-  const audit = new Audit({ store, state, clock: systemClock, onFault, onBroken: (problem) => broken.push(problem) })
+  const audit = new Audit({ store, state, clock, onFault, onBroken: (problem) => broken.push(problem) })
   let isOpen = true
   const close = () => {
     if (!isOpen) return
@@ -389,13 +390,12 @@ test('fifty thousand rows are verified in at most one and a half times the proce
 })
 
 test('a server that closes while the head is being written leaves the last head and nothing else', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
+  const clock = new TestClock()
   const path = temporaryFile()
-  const { audit, close } = open(path)
+  const { audit, close } = open(path, clock)
   audit.append(stop(1))
   // The head's time has come: its file is on the way to the disk from here on.
-  vi.advanceTimersByTime(1_000)
+  clock.advance(1_000)
   audit.append(stop(2))
   const closed = audit.close()
   const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number

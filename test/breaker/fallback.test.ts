@@ -6,7 +6,7 @@ import { configSchema, type ServiceConfig } from '../../src/config/schema.ts'
 import { serviceCacheTable } from '../../src/db/service-cache.ts'
 import { openStore } from '../../src/db/store.ts'
 import { newToken } from '../../src/tokens.ts'
-import { HandClock } from './support.ts'
+import { TestClock } from '../support/clock.ts'
 
 const get = (path: string, body = '', headers = {}): ServiceRequest => ({
   owner: 'alice',
@@ -20,7 +20,7 @@ const answer = (body: string, status = 200) => ({ status, contentType: 'text/pla
 
 function openCache() {
   const store = openStore({ path: ':memory:' })
-  const clock = new HandClock()
+  const clock = new TestClock()
   return { store, clock, cache: new ServiceCache({ store, clock }) }
 }
 
@@ -101,9 +101,9 @@ test('another service, method, path, query or body is another request', () => {
 test('an answer older than its time to live is not given', () => {
   const { cache, clock } = openCache()
   cache.put('linkedin_api', get('/a'), answer('yes'))
-  clock.pass(60_000)
+  clock.advance(60_000)
   expect(cache.get('linkedin_api', get('/a'), 60)).toBeDefined()
-  clock.pass(1)
+  clock.advance(1)
   expect(cache.get('linkedin_api', get('/a'), 60)).toBeUndefined()
 })
 
@@ -161,7 +161,7 @@ test('a cache that goes on filling stays bounded', () => {
 
 test('long answers are bounded by their bytes together, and the newest stay', () => {
   const store = openStore({ path: ':memory:' })
-  const clock = new HandClock()
+  const clock = new TestClock()
   const cache = new ServiceCache({ store, clock, bytesKept: 5_000_000 })
   const long = 'x'.repeat(1_000_000)
   for (let i = 0; i < 40; i++) cache.put('s', get(`/${i}`), answer(long))
@@ -193,7 +193,7 @@ test('a cache that cannot be read is a miss', () => {
   const { cache, store } = openCache()
   const fault = Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR' })
   const broken = new ServiceCache({
-    clock: new HandClock(),
+    clock: new TestClock(),
     store: { serviceCache: serviceCacheTable({ ...store, orm: withFaultyReads(store.orm, fault) }) },
   })
   cache.put('s', get('/a'), answer('yes'))

@@ -1,16 +1,12 @@
-import { afterEach, expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { MAX_WAITING, type Place, RateLimits } from '../../src/breaker/rate-limits.ts'
-import { HandClock } from './support.ts'
-
-afterEach(() => void vi.useRealTimers())
+import { TestClock } from '../support/clock.ts'
 
 const never = new AbortController().signal
 const MINUTE = 60_000
 
-/** Timers and the clock move together, by hand. */
 function open() {
-  vi.useFakeTimers()
-  const clock = new HandClock()
+  const clock = new TestClock()
   const limits = new RateLimits(clock)
   const released: string[] = []
   return {
@@ -23,10 +19,7 @@ function open() {
         () => released.push(name),
         (error) => released.push(`${name}: ${error.code ?? error.message}`),
       ),
-    pass: async (ms: number) => {
-      clock.pass(ms)
-      await vi.advanceTimersByTimeAsync(ms)
-    },
+    pass: (ms: number) => clock.advanceAsync(ms),
   }
 }
 

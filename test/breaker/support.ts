@@ -3,37 +3,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
-import type { Clock } from '../../src/clock.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-
-export class HandClock implements Clock {
-  #wall = Date.parse('2026-01-02T03:04:05Z')
-  #monotonic = 1_000
-
-  now(): number {
-    return this.#wall
-  }
-
-  monotonic(): number {
-    return this.#monotonic
-  }
-
-  /** Time passes. */
-  pass(ms: number): void {
-    this.#wall += ms
-    this.#monotonic += ms
-  }
-
-  /** Somebody sets the wall clock; no time passes. */
-  setWall(byMs: number): void {
-    this.#wall += byMs
-  }
-}
+import { TestClock } from '../support/clock.ts'
 
 export interface World {
-  clock: HandClock
+  clock: TestClock
   store: Store
   state: StateManager
   events: RuntimeEvent[]
@@ -42,7 +18,7 @@ export interface World {
 }
 
 export function openWorld(store: Store = openStore({ path: ':memory:' })): World {
-  const clock = new HandClock()
+  const clock = new TestClock()
   const state = new StateManager({
     store,
     clock,

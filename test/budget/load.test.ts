@@ -4,13 +4,13 @@ import { openLedger } from '../../src/budget/ledger.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-import { HandClock } from '../breaker/support.ts'
+import { TestClock } from '../support/clock.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 12_345
 
 function open(budget: object = {}) {
-  const clock = new HandClock()
+  const clock = new TestClock()
   const store = openStore({ path: ':memory:' })
   const onFault = (error: unknown) => {
     throw error

@@ -211,7 +211,7 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
       return { spent: toUsd(spent), held: toUsd(held) }
     },
     view: () => state.read().agents[AGENT]!,
-    toMidnight: () => clock.pass(Date.parse('2026-01-02T23:00:00Z') - clock.now()),
+    toMidnight: () => clock.advance(Date.parse('2026-01-02T23:00:00Z') - clock.now()),
   }
 }
 
@@ -226,9 +226,9 @@ describe('a limit for a day', () => {
       message: `${AGENT} needs up to $0.10 but has $0.00 of $1.00 left until 2026-01-02T23:00:00.000Z`,
     })
     world.toMidnight()
-    world.clock.pass(-1)
+    world.clock.advance(-1)
     await expect(world.pay('0.1')).rejects.toMatchObject({ code: 'budget_exceeded' })
-    world.clock.pass(1)
+    world.clock.advance(1)
     await world.pay('0.4')
     expect(world.balance()).toEqual({ spent: '0.4', held: '0' })
     const began = world.of('budget.period_began')
@@ -337,7 +337,7 @@ describe('a limit for a day', () => {
     world.begin()
     await world.pay('1')
     world.toMidnight()
-    world.clock.pass(-20)
+    world.clock.advance(-20)
     // Its timer was set long ago; a new ledger sets it anew.
     const told = new Promise<string>((resolve) =>
       world.state.subscribe((event) => event.type === 'budget.period_began' && resolve(event.data.starts_at)),
@@ -345,7 +345,7 @@ describe('a limit for a day', () => {
     const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
     const later = new Ledger({ ...world, warnAt: [0.9], period })
     later.accounts.balance(AGENT)
-    world.clock.pass(20)
+    world.clock.advance(20)
     expect(await told).toBe('2026-01-02T23:00:00.000Z')
     later.close()
   })

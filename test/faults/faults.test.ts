@@ -2,11 +2,13 @@
  * The machine fails, and the program tells it, goes on with what runs, and recovers by itself where it can. In bounded
  * time: nothing here waits for a clock.
  */
+
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 import { untilUnharmedBySigusr1 } from '../support/agents.ts'
@@ -88,7 +90,7 @@ describe('what runs goes on, what is new is refused with a reason, and it recove
 
 test('a clock that goes back an hour ends no session, no call and no circuit, and loses no event', async () => {
   let offsetMs = 0
-  const clock = { now: () => Date.now() + offsetMs, monotonic: () => performance.now() }
+  const clock = { ...systemClock, now: () => Date.now() + offsetMs }
   const cage = await openTestRuntime({ clock, folder: newFolder() })
   const agent = cage.addAgent()
   const { access_token } = await cage.login()

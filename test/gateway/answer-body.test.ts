@@ -1,6 +1,8 @@
 /** The body of an answer, from the connection to whoever reads it. */
+
 import { expect, test } from 'vitest'
 import { AnswerBody } from '../../src/gateway/answer-body.ts'
+import { TestClock } from '../support/clock.ts'
 
 const KIB = Buffer.alloc(1024, 'a')
 const tooMuch = () => new Error('too much')
@@ -8,12 +10,13 @@ const tooMuch = () => new Error('too much')
 /** A body, and what its connection was told. */
 function open() {
   const told: string[] = []
-  const body = new AnswerBody({
+  const clock = new TestClock()
+  const source = {
     pause: () => void told.push('pause'),
     resume: () => void told.push('resume'),
-    abort: (error) => void told.push(`abort: ${error?.message}`),
-  })
-  return { body, told }
+    abort: (error?: Error) => void told.push(`abort: ${error?.message}`),
+  }
+  return { body: new AnswerBody(source, clock), told, clock }
 }
 
 test('is whole when the connection says so, whatever its pieces', async () => {
@@ -87,6 +90,9 @@ test('that was given back goes by to its end, or is closed when it has none', as
   expect(ending.told.filter((word) => word.startsWith('abort'))).toEqual([])
 
   const endless = open()
-  void endless.body.drain(1)
-  await expect.poll(() => endless.told).toContain('abort: nobody reads the rest')
+  void endless.body.drain(1_000)
+  endless.clock.advance(999)
+  expect(endless.told).not.toContain('abort: nobody reads the rest')
+  endless.clock.advance(1)
+  expect(endless.told).toContain('abort: nobody reads the rest')
 })

@@ -1,7 +1,9 @@
 /** Streamed answers: cut anywhere, broken anywhere, and never passed off as finished when they are not. */
+
 import { createParser } from 'eventsource-parser'
 import type { Dispatcher } from 'undici'
 import { describe, expect, test, vi } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { messages } from '../../src/dialects/anthropic/messages.ts'
 import { chatCompletions } from '../../src/dialects/openai/chat-completions.ts'
@@ -53,7 +55,7 @@ function textOf(text: string): string {
 
 /** An answer that came in these pieces. */
 function bodyOf(pieces: readonly Buffer[]): AnswerBody {
-  const body = new AnswerBody({ pause() {}, resume() {}, abort() {} })
+  const body = new AnswerBody({ pause() {}, resume() {}, abort() {} }, systemClock)
   for (const piece of pieces) body.push(piece)
   body.end()
   return body

@@ -40,10 +40,10 @@ describe('a call that arrives right after its agent was paused', () => {
   test('waits, and goes on when the agent does', async () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
-    clock.pass(900)
+    clock.advance(900)
     const passage = waitUntilRunnable(state, supervised, new AbortController().signal)
     expect(await stillWaits(passage)).toBe(true)
-    clock.pass(600_000)
+    clock.advance(600_000)
     tell('agent.resumed')
     await passage
   })
@@ -78,7 +78,7 @@ describe('a call of a paused agent is refused', () => {
   test('when it was sent after the process was stopped', async () => {
     const { state, clock, tell } = openGate()
     tell('agent.paused')
-    clock.pass(1_001)
+    clock.advance(1_001)
     await expect(waitUntilRunnable(state, supervised, new AbortController().signal)).rejects.toMatchObject({
       code: 'agent_paused',
       facts: { agent_id: AGENT },

@@ -5,13 +5,13 @@ import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
-import { HandClock } from '../breaker/support.ts'
+import { TestClock } from '../support/clock.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
 const AGENT = 'lg-7a3f9c2d'
 
 function openState({ path = ':memory:', retentionDays = 7, eventsKept = 1_000_000 } = {}) {
-  const clock = new HandClock()
+  const clock = new TestClock()
   const store = openStore({ path })
   const faults: string[] = []
   const open = () =>
@@ -262,10 +262,10 @@ test('the oldest events go when there are too many, however young', () => {
 })
 
 describe('a restart', () => {
-  const history = (state: StateManager, clock: HandClock, count: number) => {
+  const history = (state: StateManager, clock: TestClock, count: number) => {
     state.record(started)
     for (let done = 1; done <= count; done++) {
-      clock.pass(700)
+      clock.advance(700)
       state.record(progressed(done))
     }
   }
@@ -295,7 +295,7 @@ describe('a restart', () => {
   test('after old events were forgotten shows the same snapshot, and counts on', () => {
     const { state, open, clock, rows } = openState({ retentionDays: 1 })
     history(state, clock, 50)
-    clock.pass(3 * 86_400_000)
+    clock.advance(3 * 86_400_000)
     state.close()
     expect(rows()).toHaveLength(1)
     const again = open()

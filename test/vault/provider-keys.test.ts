@@ -1,7 +1,7 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
-import { HandClock } from '../breaker/support.ts'
+import { TestClock } from '../support/clock.ts'
 import { answer, FakeProvider, type Script, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 
@@ -171,9 +171,9 @@ describe('a new key that the provider refuses', () => {
 
   test.each([
     ['after it was accepted once', async (cage: TestRuntime) => void (await cage.addAgent().chat({}, bearer(SECOND)))],
-    ['after its trial', async (_: TestRuntime, clock: HandClock) => void clock.pass(300_000)],
+    ['after its trial', async (_: TestRuntime, clock: TestClock) => void clock.advance(300_000)],
   ])('stays %s', async (_when, before) => {
-    const clock = new HandClock()
+    const clock = new TestClock()
     const cage = await openCage({ clock })
     await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
     await before(cage, clock)

@@ -1,0 +1,82 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { type Clock, sleepOn, type Timer } from '../../src/clock.ts'
+
+interface Due {
+  at: number
+  run: () => void
+}
+
+/** Time moved by hand, with all that is due in it. */
+export class TestClock implements Clock {
+  #wall: number
+  #monotonic = 1_000
+  readonly #timers = new Set<Due>()
+
+  constructor(wall: number | string = '2026-01-02T03:04:05Z') {
+    this.#wall = new Date(wall).getTime()
+  }
+
+  now(): number {
+    return this.#wall
+  }
+
+  monotonic(): number {
+    return this.#monotonic
+  }
+
+  after(ms: number, run: () => void): Timer {
+    const due = { at: this.#monotonic + Math.max(0, ms), run }
+    this.#timers.add(due)
+    const timer: Timer = { cancel: () => void this.#timers.delete(due), unref: () => timer }
+    return timer
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return sleepOn(this, ms, signal)
+  }
+
+  /** How many timers are set. */
+  get timers(): number {
+    return this.#timers.size
+  }
+
+  /** Time passes: what becomes due runs, each at its own time. */
+  advance(ms: number): void {
+    const until = this.#monotonic + ms
+    for (let next = this.#next(until); next; next = this.#next(until)) this.#fire(next)
+    this.#move(until)
+  }
+
+  /** The same, and what awaits a timer goes on before the next one fires. */
+  async advanceAsync(ms: number): Promise<void> {
+    const until = this.#monotonic + ms
+    await turn()
+    for (let next = this.#next(until); next; next = this.#next(until)) {
+      this.#fire(next)
+      await turn()
+    }
+    this.#move(until)
+  }
+
+  /** Somebody sets the wall clock; no time passes. */
+  setWall(byMs: number): void {
+    this.#wall += byMs
+  }
+
+  #next(until: number): Due | undefined {
+    let next: Due | undefined
+    for (const due of this.#timers) if (due.at <= until && (!next || due.at < next.at)) next = due
+    return next
+  }
+
+  #fire(due: Due): void {
+    this.#move(due.at)
+    this.#timers.delete(due)
+    due.run()
+  }
+
+  #move(to: number): void {
+    this.#wall += to - this.#monotonic
+    this.#monotonic = to
+  }
+}
