@@ -1,6 +1,6 @@
 import type { IncidentRow } from '../db/incidents.ts'
 import { CageError } from '../errors.ts'
-import { printable } from '../log.ts'
+import { printable } from '../log/printable.ts'
 import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'

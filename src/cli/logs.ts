@@ -1,4 +1,5 @@
-import { isShown, textLine } from '../log.ts'
+import { isShown } from '../log/level.ts'
+import { textLine } from '../log/terminal-line.ts'
 import { AGENT_HELP, agentIdOf } from './agent-id.ts'
 import { connect } from './client.ts'
 import { withDatabaseFlags } from './flags.ts'

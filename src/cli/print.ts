@@ -1,6 +1,6 @@
 /** How results and errors look on a terminal. The one place where a CageError becomes text. */
 import type { CageError } from '../errors.ts'
-import { printable, printableJson } from '../log.ts'
+import { printable, printableJson } from '../log/printable.ts'
 import { DEFAULT_POLICY } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
 

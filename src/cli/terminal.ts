@@ -1,7 +1,7 @@
 /** Where a command reads and writes: data to `out`, messages to `err`. */
 import type { Argv } from 'yargs'
 import { type Environment, readEnvironment } from '../config/env.ts'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 
 export interface Terminal {
   /** Writes one line of data. */

@@ -1,10 +1,10 @@
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { systemClock } from '../src/clock.ts'
-import type { RuntimeEvent } from '../src/events.ts'
-import { LineWriter, type LogOptions, openLog, textLine } from '../src/log.ts'
+import { systemClock } from '../../src/clock.ts'
+import type { RuntimeEvent } from '../../src/events.ts'
+import { type LogOptions, openLog } from '../../src/log/log.ts'
 
 let folder: string
 beforeEach(() => {
@@ -120,7 +120,7 @@ describe('the log file', () => {
   })
 
   test('a full file goes on in another, all of it is kept for a while, and the oldest go', async () => {
-    const log = open({ fullBytes: 1_000 })
+    const log = open({ maxFileBytes: 1_000 })
     const line = (number: number) => `line ${number} ${'x'.repeat(900)}`
     for (let number = 1; number <= 27; number++) {
       log.info(line(number))
@@ -133,7 +133,7 @@ describe('the log file', () => {
     expect(readdirSync(dir())).toHaveLength(11)
     expect(kept('.13')).toEqual(['25', '26'])
     expect(readdirSync(dir())).not.toContain('iron-cage-2026-11-21.3.log')
-    const again = open({ fullBytes: 1 })
+    const again = open({ maxFileBytes: 1 })
     again.info('after a restart')
     await again.close()
     expect(readdirSync(dir())).toContain('iron-cage-2026-11-21.14.log')
@@ -161,104 +161,6 @@ describe('the log file', () => {
   test('a folder that cannot be made is told with the setting', () => {
     writeFileSync(join(folder, 'logs'), 'a file')
     expect(() => open()).toThrow(expect.objectContaining({ code: 'invalid_config', facts: { 'log.dir': dir() } }))
-  })
-})
-
-describe('writing lines', () => {
-  const lostLine = (lost: number) => `${lost} lost\n`
-
-  test('ten thousand lines arrive in order', async () => {
-    const path = join(folder, 'lines')
-    const descriptor = openSync(path, 'w')
-    const writer = new LineWriter({ clock: systemClock, descriptor: () => descriptor, lostLine })
-    const expected = Array.from({ length: 10_000 }, (_, index) => `line ${index}\n`)
-    for (const line of expected) writer.write(line)
-    await writer.close()
-    closeSync(descriptor)
-    expect(readFileSync(path, 'utf8')).toBe(expected.join(''))
-  })
-
-  test('a flood is bounded, and a line tells how much was lost', async () => {
-    const path = join(folder, 'flood')
-    const descriptor = openSync(path, 'w')
-    const writer = new LineWriter({ clock: systemClock, descriptor: () => descriptor, lostLine })
-    const megabyte = `${'x'.repeat(1024 * 1024 - 1)}\n`
-    for (let count = 0; count < 20; count++) writer.write(megabyte)
-    await writer.close()
-    closeSync(descriptor)
-    expect(readFileSync(path, 'utf8')).toBe(`${megabyte.repeat(8)}12 lost\n`)
-  })
-
-  test.runIf(process.platform === 'linux')(
-    'what a full disk takes away is counted once there is room again',
-    async () => {
-      const path = join(folder, 'recovered')
-      const room = openSync(path, 'w')
-      const full = openSync('/dev/full', 'w')
-      let descriptor = full
-      const failed = Promise.withResolvers<string | undefined>()
-      const writer = new LineWriter({
-        clock: systemClock,
-        descriptor: () => descriptor,
-        lostLine,
-        onFault: ({ code }) => failed.resolve(code),
-      })
-      writer.write('one\n')
-      writer.write('two\n')
-      expect(await failed.promise).toBe('ENOSPC')
-      descriptor = room
-      writer.write('three\n')
-      await writer.close()
-      closeSync(full)
-      closeSync(room)
-      expect(readFileSync(path, 'utf8')).toBe('three\n2 lost\n')
-    },
-  )
-})
-
-describe('a line on the terminal', () => {
-  // Local time: the test says in which zone it is.
-  const time = new Date('2026-11-21T14:23:45.000Z').toTimeString().slice(0, 8)
-
-  test('has local time, a level padded to five, and the message', () => {
-    expect(textLine(output('lead 23 done'), { color: false })).toBe(`[${time}] INFO  lead 23 done`)
-    expect(textLine({ ...output('spent'), level: 'ERROR' }, { color: false })).toBe(`[${time}] ERROR spent`)
-  })
-
-  test('is coloured by level only when it may be', () => {
-    expect(textLine({ ...output('x'), level: 'WARN' }, { color: true })).toBe(`[${time}] \u001b[33mWARN \u001b[0m x`)
-  })
-
-  test('a decision comes with its facts below', () => {
-    const event: RuntimeEvent = {
-      ...output(''),
-      level: 'WARN',
-      type: 'budget.warned',
-      message: 'Budget at 90.1 %',
-      data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
-    }
-    expect(textLine(event, { color: false }).split('\n')).toEqual([
-      `[${time}] WARN  Budget at 90.1 %`,
-      '  ├─ Spent: $45.07 of $50.00 (90.1%)',
-      '  └─ Suggested: approve $25.00 more',
-    ])
-  })
-
-  test.each([
-    ['probe', 'the probe'],
-    ['operator', 'an operator'],
-  ] as const)('a circuit that closes by %s tells so, and what follows', (by, who) => {
-    const closed: RuntimeEvent = { ...output('closed'), type: 'circuit.closed', data: { circuit: 'linkedin_api', by } }
-    expect(textLine(closed, { color: false }).split('\n').slice(1)).toEqual([
-      `  ├─ By: ${who}`,
-      '  └─ Calls: live again, failures counted from zero',
-    ])
-  })
-
-  test('what an agent prints cannot move the cursor, forge a line or hide text', () => {
-    const nasty = 'a\u001b[2J\u001b]0;title\u0007b\r\n[00:00:00] INFO  forged\u0008\u202ec\u009b31m'
-    const line = textLine(output(nasty), { color: false })
-    expect(line).toBe(`[${time}] INFO  ab [00:00:00] INFO  forgedc`)
   })
 })
 

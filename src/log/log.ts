@@ -1,0 +1,53 @@
+/**
+ * The log: one JSON line per event and message in <dir>/iron-cage-YYYY-MM-DD.log, and the same events as lines for a
+ * terminal. A file that is full goes on as iron-cage-YYYY-MM-DD.1.log, .2.log, …; days and files beyond what is kept go.
+ *
+ * The rules are:
+ * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
+ * - Writing never waits and never throws. A full disk or a flood loses lines, and a line tells how many.
+ * - Days are UTC in the file's name and times, local on the terminal.
+ */
+import type { Clock } from '../clock.ts'
+import { DayFile, MAX_FILE_BYTES } from './day-file.ts'
+import { jsonLog, type LineLog, lostJsonLine } from './json-lines.ts'
+import type { LogLevel } from './level.ts'
+import { LineWriter } from './line-writer.ts'
+
+/** The log file of a server. Whoever opens it closes it. */
+export interface Log extends LineLog {
+  /** Today's file. */
+  readonly path: string
+  /** Writes out what is still in memory. */
+  close(): Promise<void>
+}
+
+export interface LogOptions {
+  dir: string
+  level: LogLevel
+  retentionDays: number
+  /** From here on a file goes on in another. (Default: 64 MiB.) */
+  maxFileBytes?: number
+  /** Removes personal data from a message. */
+  redact: (text: string) => string
+  clock: Clock
+}
+
+/** Throws CageError `invalid_config` when the folder or today's file cannot be written. */
+export function openLog({ dir, level, retentionDays, maxFileBytes = MAX_FILE_BYTES, redact, clock }: LogOptions): Log {
+  const file = new DayFile(dir, retentionDays, clock, maxFileBytes)
+  const lines = new LineWriter({
+    descriptor: () => file.descriptorOfToday(),
+    lostLine: (lost) => lostJsonLine(lost, clock),
+    clock,
+  })
+  return {
+    ...jsonLog({ level, redact, clock, write: (line) => lines.write(line) }),
+    get path() {
+      return file.path
+    },
+    async close() {
+      await lines.close()
+      file.close()
+    },
+  }
+}

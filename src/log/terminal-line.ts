@@ -1,0 +1,69 @@
+import type { Level, RuntimeEvent } from '../events.ts'
+import { showUsd } from '../money.ts'
+import { printable } from './printable.ts'
+
+/** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
+export function textLine(event: RuntimeEvent, { color }: { color: boolean }): string {
+  const level = event.level.padEnd(5)
+  const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level
+  const below = details(event).map(
+    (detail, index, all) => `\n  ${index < all.length - 1 ? '├─' : '└─'} ${printable(detail)}`,
+  )
+  return `[${localTime(event.at)}] ${shown} ${printable(event.message)}${below.join('')}`
+}
+
+const RESET = '\u001b[0m'
+const COLORS: Record<Level, string> = {
+  DEBUG: '\u001b[2m',
+  INFO: '\u001b[36m',
+  OK: '\u001b[32m',
+  WARN: '\u001b[33m',
+  ERROR: '\u001b[31m',
+  CRIT: '\u001b[1;31m',
+}
+
+const localTime = (at: string): string => {
+  const date = new Date(at)
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
+}
+
+/** What a person wants to know at once about the few events that call for a decision. */
+function details(event: RuntimeEvent): string[] {
+  switch (event.type) {
+    case 'budget.warned':
+      return [
+        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)} (${event.data.used_percent.toFixed(1)}%)`,
+        `Suggested: approve ${showUsd(event.data.suggested_increase_usd)} more`,
+      ]
+    case 'budget.exhausted':
+      return [
+        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)}`,
+        ...(event.data.needed_usd === null ? [] : [`Refused: a call of up to ${showUsd(event.data.needed_usd)}`]),
+      ]
+    case 'circuit.opened':
+      return [
+        `Reason: ${event.data.reason}`,
+        `Failures: ${event.data.failures} ${event.data.of === undefined ? 'in a row' : `in ${event.data.of} calls`}`,
+        event.data.by === undefined ? `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s` : 'Probe: none',
+        ...(event.data.tier === null ? [] : [`Fallback: tier ${event.data.tier}`]),
+      ]
+    case 'circuit.half_opened':
+      return [
+        'Probe: one call goes out, all others are refused until its answer',
+        'Next: CLOSED if it succeeds, else OPEN',
+      ]
+    case 'circuit.closed':
+      return [
+        `By: ${event.data.by === 'probe' ? 'the probe' : 'an operator'}`,
+        'Calls: live again, failures counted from zero',
+      ]
+    case 'pii.found':
+      return [
+        `Type: ${event.data.pii_type} (${event.data.risk})`,
+        `Place: ${event.data.place.replace('_', ' ')}${event.data.unit === null ? '' : `, ${event.data.unit}`}`,
+        `Action: ${event.data.action}`,
+      ]
+    default:
+      return []
+  }
+}

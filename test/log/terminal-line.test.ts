@@ -1,0 +1,59 @@
+import { describe, expect, test } from 'vitest'
+import type { RuntimeEvent } from '../../src/events.ts'
+import { textLine } from '../../src/log/terminal-line.ts'
+
+const output = (text: string): RuntimeEvent => ({
+  seq: 7,
+  at: '2026-11-21T14:23:45.000Z',
+  agent_id: 'lg-7a3f9c2d',
+  level: 'INFO',
+  type: 'agent.output',
+  message: text,
+  data: { stream: 'stdout', text },
+})
+
+describe('a line on the terminal', () => {
+  // Local time: the test says in which zone it is.
+  const time = new Date('2026-11-21T14:23:45.000Z').toTimeString().slice(0, 8)
+
+  test('has local time, a level padded to five, and the message', () => {
+    expect(textLine(output('lead 23 done'), { color: false })).toBe(`[${time}] INFO  lead 23 done`)
+    expect(textLine({ ...output('spent'), level: 'ERROR' }, { color: false })).toBe(`[${time}] ERROR spent`)
+  })
+
+  test('is coloured by level only when it may be', () => {
+    expect(textLine({ ...output('x'), level: 'WARN' }, { color: true })).toBe(`[${time}] \u001b[33mWARN \u001b[0m x`)
+  })
+
+  test('a decision comes with its facts below', () => {
+    const event: RuntimeEvent = {
+      ...output(''),
+      level: 'WARN',
+      type: 'budget.warned',
+      message: 'Budget at 90.1 %',
+      data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
+    }
+    expect(textLine(event, { color: false }).split('\n')).toEqual([
+      `[${time}] WARN  Budget at 90.1 %`,
+      '  ├─ Spent: $45.07 of $50.00 (90.1%)',
+      '  └─ Suggested: approve $25.00 more',
+    ])
+  })
+
+  test.each([
+    ['probe', 'the probe'],
+    ['operator', 'an operator'],
+  ] as const)('a circuit that closes by %s tells so, and what follows', (by, who) => {
+    const closed: RuntimeEvent = { ...output('closed'), type: 'circuit.closed', data: { circuit: 'linkedin_api', by } }
+    expect(textLine(closed, { color: false }).split('\n').slice(1)).toEqual([
+      `  ├─ By: ${who}`,
+      '  └─ Calls: live again, failures counted from zero',
+    ])
+  })
+
+  test('what an agent prints cannot move the cursor, forge a line or hide text', () => {
+    const nasty = 'a\u001b[2J\u001b]0;title\u0007b\r\n[00:00:00] INFO  forged\u0008\u202ec\u009b31m'
+    const line = textLine(output(nasty), { color: false })
+    expect(line).toBe(`[${time}] INFO  ab [00:00:00] INFO  forgedc`)
+  })
+})
