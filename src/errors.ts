@@ -21,7 +21,7 @@ export const ERRORS = {
   invalid_config: {
     status: 400,
     exit: 2,
-    hint: 'correct the value; "iron-cage config show" tells where each one comes from',
+    hint: 'correct the value; "iron-cage config show" shows where each one comes from',
   },
   invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
@@ -59,7 +59,7 @@ export const ERRORS = {
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
   model_refused: { status: 403, exit: 9, hint: 'look at its bill, then at "iron-cage models list"' },
   pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
-  redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log tells why' },
+  redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log says why' },
   too_many_streams: {
     status: 503,
     exit: 9,
@@ -150,7 +150,7 @@ export class CageError extends Error {
     return ERRORS[this.code]
   }
 
-  /** The same error with every text in it changed, for those to whom it is told. */
+  /** The same error with every text in it changed, for whoever receives it. */
   withTexts(change: (text: string) => string): CageError {
     const facts = Object.entries(this.facts).map(([name, value]) => [
       name,

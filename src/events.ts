@@ -90,7 +90,7 @@ export interface EventData {
     restart_in_ms: number | null
   }
   /**
-   * The agent's processes were told to end; `reason`: who wanted it, 'exit' for those that its own exit left behind.
+   * The agent's processes were asked to end; `reason`: who wanted it, 'exit' for those that its own exit left behind.
    * A second one follows when processes survived even SIGKILL, and names them.
    */
   'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown' | 'exit'; survivors: number[] }

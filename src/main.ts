@@ -24,7 +24,7 @@ const demo = async () => (await import('../demo/script.ts')).demoCommand
 
 // A closed pipe ends the program as it would end any other; `start` stops its agent first.
 process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
-// What cannot be told there any more is no reason to end, and stands in the log as well.
+// Output that can no longer be written is no reason to end; the log has it too.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
 // Nobody knows in what state we are: end at once; the watchdogs of the agents end those.
@@ -33,7 +33,7 @@ process.on('uncaughtException', async (error) => {
   if (isEnding) process.exit(ERRORS.internal.exit)
   isEnding = true
   terminal.err(errorText(asCageError(error), terminal.log))
-  terminal.log?.error('Iron Cage ended by an error nobody foresaw', { error })
+  terminal.log?.error('Iron Cage ended by an unexpected error', { error })
   await terminal.log?.close()
   process.exit(ERRORS.internal.exit)
 })

@@ -15,7 +15,7 @@ export interface ProcessRow {
   ppid: number
   /** Its group. */
   pgid: number
-  /** When it started, as the system tells it; together with the pid it never comes again. */
+  /** When it started, as the system reports it; together with the pid it never comes again. */
   started: string
 }
 
@@ -186,7 +186,7 @@ function readStat(pid: number): ProcessRow | undefined {
   if (stat === undefined) return undefined
   const [state, ppid, pgid, ...rest] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   if (state === 'Z' || state === 'X') return undefined
-  // The 22nd field of the line; it counts from the system's start, which the boot id tells from any other.
+  // The 22nd field of the line; it counts from the system's start, which the boot id identifies.
   return { pid, ppid: Number(ppid), pgid: Number(pgid), started: `${bootId()}:${rest[16]}` }
 }
 

@@ -88,7 +88,7 @@ export interface Runtime {
   readonly log: Log
   /**
    * Reads the configuration again: what it says of safety holds from now on, the rest after a restart. What is wrong
-   * with it is told as an event, and nothing changes then.
+   * with it is recorded as an event, and nothing changes then.
    */
   reload(): void
   /** Dashboards that watch now. */

@@ -38,7 +38,7 @@ import {
   staleMs,
 } from './store.ts'
 
-/** From here on a silence is told. */
+/** A silence longer than this is shown, in ms. */
 const STALE_MS = 4_000
 /** Toasts of no urgency go by themselves. */
 const TOAST_MS = 8_000
@@ -76,7 +76,7 @@ function Dashboard() {
       {isStale && (
         <div class="banner bad" role="status">
           <b>Stale since {Math.round(staleMs.value / 1000)} s</b>
-          <span>The server does not answer. What you see is how it was; it is tried again all the time.</span>
+          <span>The server does not answer. Showing the last known state. Reconnecting…</span>
         </div>
       )}
       {current && !isStale && <BudgetBanner current={current} />}

@@ -6,5 +6,5 @@ import { openSession } from './session.ts'
 
 render(<App />, document.body)
 await openSession()
-// The page of a report is not live: it tells how things stand when it is opened.
+// The page of a report is not live: it shows the state at the time it is opened.
 if (!reportedAgent()) stayConnected()

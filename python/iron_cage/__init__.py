@@ -5,7 +5,7 @@ it calls, ``iron_cage.testing`` has a cage in memory for tests.
 
 Standard library only. Importing this package costs a few milliseconds: everything heavy is loaded at its first use.
 
-An agent that ``iron-cage start`` runs finds this package on its path, and two variables that tell it where it is:
+An agent that ``iron-cage start`` runs finds this package on its path, and two variables that say where it runs:
 ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN``. Without them there is no cage: ``progress``, ``outcome``, ``event``,
 ``checkpoint`` and ``record_cost`` quietly do nothing and ``restore`` returns its default, so that the same agent also
 runs bare.

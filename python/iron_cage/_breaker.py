@@ -229,7 +229,7 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
                 try:
                     return await function(*args, **arguments)  # type: ignore[misc]
                 except on as error:
-                    await _in_thread(lambda: _tell_fallback(name, error))
+                    await _in_thread(lambda: _report_fallback(name, error))
                     found: Any = answer(*args, **arguments) if callable(answer) else answer
                     return await found if isinstance(found, Awaitable) else found
 
@@ -240,7 +240,7 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
             try:
                 return function(*args, **arguments)
             except on as error:
-                _tell_fallback(name, error)
+                _report_fallback(name, error)
                 return answer(*args, **arguments) if callable(answer) else answer
 
         return plain
@@ -248,7 +248,7 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
     return guard
 
 
-def _tell_fallback(function: str, error: BaseException) -> None:
+def _report_fallback(function: str, error: BaseException) -> None:
     if not is_caged():
         return
     named = error.circuit if isinstance(error, CircuitOpen) else None

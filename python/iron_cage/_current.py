@@ -46,7 +46,7 @@ class Link:
     url: where it listens.
     token: a run token (``run_…``) or an API token (``ic_…``).
     server: answers its requests. (Default: whoever listens at ``url``.)
-    agent_id: None where nobody told.
+    agent_id: None when it is unknown.
     gateway: where its calls go, below ``url``. (Default: an address that holds a run token.)
     """
 

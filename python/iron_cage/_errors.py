@@ -16,7 +16,7 @@ class IronCageError(Exception):
     status: the HTTP status, None when there was no answer.
     hint: what to do next, as part of the message too.
     request_id: what to look for in the server's log.
-    facts: what the server told beside the message.
+    facts: what the server sent beside the message.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ def _seconds(text: str) -> float | None:
 
 
 def refusal_in(error: BaseException | None) -> IronCageError | None:
-    """The refusal that a provider's client tells of by an exception of its own, perhaps wrapped by a framework's.
+    """The refusal behind an exception of a provider's client, which a framework may have wrapped in its own.
 
     Nothing of theirs is imported. An exception of openai and anthropic has the ``body`` of the answer, also of the last
     event of a stream; one of httpx and requests has the ``response``. A provider's own refusal, such as a wrong key, is

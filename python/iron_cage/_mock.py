@@ -30,7 +30,7 @@ _TOKEN = "run_mock"
 
 @dataclass(frozen=True)
 class MockEvent:
-    """One thing that an agent told, or that happened to it."""
+    """One thing that an agent reported, or that happened to it."""
 
     #: As on the server: ``progress.updated``, ``unit.completed``, ``agent.output``, ``service.called``,
     #: ``fallback.used``, ``pii.found``, ``call.completed``, ``call.failed``, ``circuit.opened``.
@@ -70,7 +70,7 @@ class MockRuntime(AgentRuntime):
 
     @property
     def events(self) -> list[MockEvent]:
-        """What the agent told and what happened to it, oldest first."""
+        """What the agent reported and what happened to it, oldest first."""
         return self._mock.events
 
     @property
@@ -216,14 +216,14 @@ class MockServer:
             cost = Decimal(content["cost_usd"])
             self._require(account, cost)
             self._charge(account, cost)
-            self._tell("service.called", service=content["service"], cost_usd=content["cost_usd"])
+            self._record("service.called", service=content["service"], cost_usd=content["cost_usd"])
             return {"budget": account.as_json()}
         service = re.fullmatch(r"POST /services/([\w.-]+)/(begin|end)", route)
         if service is not None:
             return self._service(service[1], service[2], content)
-        told = {"POST /progress": "progress.updated", "POST /outcomes": "unit.completed", "POST /events": "agent.output"}
-        if route in told:
-            self._tell(told[route], **content)
+        reports = {"POST /progress": "progress.updated", "POST /outcomes": "unit.completed", "POST /events": "agent.output"}
+        if route in reports:
+            self._record(reports[route], **content)
             return None
         raise IronCageError(f"a mocked cage does not answer {route}", code="not_found", status=404)
 
@@ -235,7 +235,7 @@ class MockServer:
             self._permits[permit] = (circuit, ticket, content)
             return {"permit": permit}
         if content["outcome"] == "fallback":
-            self._tell("fallback.used", service=name, why=content["reason"])
+            self._record("fallback.used", service=name, why=content["reason"])
             return None
         circuit, ticket, settings = self._permits[content["permit"]]
         self._conclude(circuit, ticket, content["outcome"], settings["failures"], settings["cooldown_s"])
@@ -245,7 +245,7 @@ class MockServer:
         was_open = circuit.state == "open"
         circuit.conclude(ticket, outcome, failures, cooldown_s, self.now)
         if circuit.state == "open" and not was_open:
-            self._tell("circuit.opened", circuit=circuit.name)
+            self._record("circuit.opened", circuit=circuit.name)
 
     def _call_model(self, path: str, content: Any) -> Answer:
         match = re.fullmatch(r"/gateway/([^/]+)/(openai|anthropic)/(?:v1/)?(chat/completions|messages)", path)
@@ -258,7 +258,7 @@ class MockServer:
 
         def note(text: str | None, cost_usd: Decimal, code: str | None = None) -> None:
             self.llm.calls.append(MockCall(provider, model, messages, text, cost_usd, code))
-            self._tell("call.failed" if code else "call.completed", model=model, cost_usd=str(cost_usd), code=code)
+            self._record("call.failed" if code else "call.completed", model=model, cost_usd=str(cost_usd), code=code)
 
         circuit = self.circuit(provider)
         try:
@@ -281,7 +281,7 @@ class MockServer:
         redacted, found = redact(text)
         self.findings += [_found(one) for one in found]
         for kind in sorted({kind for kind, _, _ in found}):
-            self._tell("pii.found", pii_type=kind, action=self.mode)
+            self._record("pii.found", pii_type=kind, action=self.mode)
         if found and self.mode == "block":
             types = ",".join(sorted({kind for kind, _, _ in found}))
             note(None, cost, "pii_blocked")
@@ -316,7 +316,7 @@ class MockServer:
         for one in account.all:
             one.spent += cost
 
-    def _tell(self, type: str, /, **data: Any) -> None:
+    def _record(self, type: str, /, **data: Any) -> None:
         self.events.append(MockEvent(type, data))
 
     def _metrics(self) -> dict[str, Any]:
@@ -359,7 +359,7 @@ def _found(found: tuple[str, int, int]) -> Finding:
 
 
 def _finding(found: tuple[str, int, int], text: str) -> dict[str, Any]:
-    """As the server tells it: positions in UTF-16 units."""
+    """As the server reports it: positions in UTF-16 units."""
     kind, start, end = found
 
     def units(offset: int) -> int:

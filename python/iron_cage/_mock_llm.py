@@ -40,7 +40,7 @@ class MockCall:
 
 @dataclass
 class MockLLM:
-    """A model that answers what it was told to, in that order, and then with ``default`` for ever.
+    """A model that gives the queued answers in order, and ``default`` after the last.
 
     default: a text, or a function of the list of messages.
     cost_usd: what a call costs that says nothing else, in US dollars.
@@ -60,7 +60,7 @@ class MockLLM:
         tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
         times: int = 1,
     ) -> MockLLM:
-        """Answers the next ``times`` calls so. Returns itself, so that several can be told in a row."""
+        """Answers the next ``times`` calls so. Returns itself, so that calls can be chained."""
         cost = None if cost_usd is None else Decimal(str(cost_usd))
         self._queue += [MockReply(answer, cost, tuple(tool_calls))] * times
         return self
@@ -72,7 +72,7 @@ class MockLLM:
 
     @property
     def pending(self) -> int:
-        """Answers that were told and not given yet."""
+        """Answers that are queued and not given yet."""
         return len(self._queue)
 
     @property

@@ -1,4 +1,4 @@
-"""What an agent tells its cage and asks it, over the server's ``/api/run`` routes.
+"""What an agent reports to its cage and asks it, over the server's ``/api/run`` routes.
 
 The rules: without a cage nothing here breaks an agent that merely reports. ``progress``, ``outcome`` and ``event`` never
 raise, whatever happens to the server: they warn once. The others raise, because their answer matters.

@@ -318,7 +318,7 @@ def safety_mode(pii_detection: PiiDetection) -> str:
 
 
 def raise_refusal_of(error: BaseException | None) -> None:
-    """Raises our exception for a refusal that some client's exception, or one beneath it, tells of; returns otherwise."""
+    """Raises our exception when a client's exception, or one that caused it, is a refusal of ours; returns otherwise."""
     if not isinstance(error, Exception) or isinstance(error, IronCageError):
         return
     refusal = refusal_in(error)

@@ -74,7 +74,7 @@ class Metrics:
     spent_usd: Decimal
     #: Pieces of personal data that were found, by type: ``{"email": 2}``.
     pii: dict[str, int]
-    #: Units of work that succeeded and failed, as the agent told them with ``outcome``.
+    #: Units of work that succeeded and failed, as the agent reported them with ``outcome``.
     succeeded: int
     failed: int
     #: ``calls``, ``cost_usd``, ``input_tokens`` and ``output_tokens`` by model.

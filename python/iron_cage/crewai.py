@@ -22,7 +22,8 @@ from crewai.events.types.llm_events import LLMCallCompletedEvent, LLMCallFailedE
 from crewai.events.types.task_events import TaskCompletedEvent, TaskFailedEvent, TaskStartedEvent
 from crewai.events.types.tool_usage_events import ToolUsageErrorEvent, ToolUsageFinishedEvent
 
-from ._run import event, outcome, progress
+from ._run import event as record_event
+from ._run import outcome, progress
 
 __all__ = ["IronCageListener"]
 
@@ -30,7 +31,7 @@ __all__ = ["IronCageListener"]
 class IronCageListener(BaseEventListener):
     """Writes what CrewAI does into the agent's event log. Make one and keep it; it listens from then on.
 
-    Names of crews and tasks, roles of agents, models and tokens are told; never a prompt, an answer or an argument of a
+    Names of crews and tasks, roles of agents, models and tokens are reported; never a prompt, an answer or an argument of a
     tool. Without a cage it does nothing, and it never breaks a crew.
     """
 
@@ -45,63 +46,63 @@ class IronCageListener(BaseEventListener):
         on = crewai_event_bus.on
 
         @on(CrewKickoffStartedEvent)
-        def crew_started(source: Any, told: CrewKickoffStartedEvent) -> None:
+        def crew_started(source: Any, event: CrewKickoffStartedEvent) -> None:
             # Several crews of one program are one work.
             with self._lock:
                 self._tasks += len(source.tasks)
-            event(f"crew {told.crew_name} started", kind="crew.started", crew=told.crew_name, tasks=len(source.tasks))
+            record_event(f"crew {event.crew_name} started", kind="crew.started", crew=event.crew_name, tasks=len(source.tasks))
 
         @on(CrewKickoffCompletedEvent)
-        def crew_completed(source: Any, told: CrewKickoffCompletedEvent) -> None:
-            event(f"crew {told.crew_name} done", kind="crew.ended", crew=told.crew_name, tokens=told.total_tokens)
+        def crew_completed(source: Any, event: CrewKickoffCompletedEvent) -> None:
+            record_event(f"crew {event.crew_name} done", kind="crew.ended", crew=event.crew_name, tokens=event.total_tokens)
 
         @on(CrewKickoffFailedEvent)
-        def crew_failed(source: Any, told: CrewKickoffFailedEvent) -> None:
-            event(f"crew {told.crew_name} failed", "ERROR", kind="crew.failed", crew=told.crew_name)
+        def crew_failed(source: Any, event: CrewKickoffFailedEvent) -> None:
+            record_event(f"crew {event.crew_name} failed", "ERROR", kind="crew.failed", crew=event.crew_name)
 
         @on(TaskStartedEvent)
-        def task_started(source: Any, told: TaskStartedEvent) -> None:
-            event(f"task {_name(source)} started", "DEBUG", kind="task.started", task=_name(source), role=_role(source))
+        def task_started(source: Any, event: TaskStartedEvent) -> None:
+            record_event(f"task {_name(source)} started", "DEBUG", kind="task.started", task=_name(source), role=_role(source))
 
         @on(TaskCompletedEvent)
-        def task_completed(source: Any, told: TaskCompletedEvent) -> None:
+        def task_completed(source: Any, event: TaskCompletedEvent) -> None:
             with self._lock:
                 self._done += 1
                 done, total = self._done, self._tasks
-            event(f"task {_name(source)} done", kind="task.ended", task=_name(source), role=_role(source))
+            record_event(f"task {_name(source)} done", kind="task.ended", task=_name(source), role=_role(source))
             outcome("succeeded", label=_name(source), unit="task")
             progress(done, max(done, total), "tasks", _name(source))
 
         @on(TaskFailedEvent)
-        def task_failed(source: Any, told: TaskFailedEvent) -> None:
-            event(f"task {_name(source)} failed", "ERROR", kind="task.failed", task=_name(source), role=_role(source))
+        def task_failed(source: Any, event: TaskFailedEvent) -> None:
+            record_event(f"task {_name(source)} failed", "ERROR", kind="task.failed", task=_name(source), role=_role(source))
             outcome("failed", label=_name(source), unit="task")
 
         @on(LLMCallCompletedEvent)
-        def model_answered(source: Any, told: LLMCallCompletedEvent) -> None:
-            usage = told.usage or {}
+        def model_answered(source: Any, event: LLMCallCompletedEvent) -> None:
+            usage = event.usage or {}
             tokens_in = usage.get("prompt_tokens") or usage.get("input_tokens") or 0
             tokens_out = usage.get("completion_tokens") or usage.get("output_tokens") or 0
-            event(
-                f"{told.model} answered: {tokens_in} tokens in, {tokens_out} out",
+            record_event(
+                f"{event.model} answered: {tokens_in} tokens in, {tokens_out} out",
                 kind="llm.ended",
-                model=told.model,
+                model=event.model,
                 input_tokens=tokens_in,
                 output_tokens=tokens_out,
             )
 
         @on(LLMCallFailedEvent)
-        def model_failed(source: Any, told: LLMCallFailedEvent) -> None:
-            event(f"{told.model} failed", "ERROR", kind="llm.failed", model=told.model)
+        def model_failed(source: Any, event: LLMCallFailedEvent) -> None:
+            record_event(f"{event.model} failed", "ERROR", kind="llm.failed", model=event.model)
 
         @on(ToolUsageFinishedEvent)
-        def tool_done(source: Any, told: ToolUsageFinishedEvent) -> None:
-            took = round((told.finished_at - told.started_at).total_seconds() * 1000)
-            event(f"tool {told.tool_name} done", kind="tool.ended", tool=told.tool_name, latency_ms=took)
+        def tool_done(source: Any, event: ToolUsageFinishedEvent) -> None:
+            took = round((event.finished_at - event.started_at).total_seconds() * 1000)
+            record_event(f"tool {event.tool_name} done", kind="tool.ended", tool=event.tool_name, latency_ms=took)
 
         @on(ToolUsageErrorEvent)
-        def tool_failed(source: Any, told: ToolUsageErrorEvent) -> None:
-            event(f"tool {told.tool_name} failed", "ERROR", kind="tool.failed", tool=told.tool_name)
+        def tool_failed(source: Any, event: ToolUsageErrorEvent) -> None:
+            record_event(f"tool {event.tool_name} failed", "ERROR", kind="tool.failed", tool=event.tool_name)
 
 
 def _name(task: Any) -> str:

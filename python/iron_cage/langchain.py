@@ -145,7 +145,7 @@ class IronCageCallbackHandler(BaseCallbackHandler):
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **known: Any) -> None:
         self._fails("retriever.failed", run_id, error)
 
-    # Chains: only the outermost is told; of those within, the models and tools tell.
+    # Chains: only the outermost is reported; those within show up as their models and tools.
 
     def on_chain_start(
         self,
@@ -203,7 +203,7 @@ class IronCageCallbackHandler(BaseCallbackHandler):
         event(f"{running.name} failed: {why}", "ERROR", kind=kind, name=running.name, error=why)
 
     def _notice_retry(self, running: _Running, known: dict[str, Any]) -> None:
-        """``with_retry`` tells of its attempts by a tag only."""
+        """``with_retry`` marks its attempts by a tag only."""
         for tag in known.get("tags") or ():
             if tag.startswith(_ATTEMPT) and tag[len(_ATTEMPT) :] != "1":
                 self._retries(running.name, int(tag[len(_ATTEMPT) :]))

@@ -4,7 +4,7 @@
 only has the files on its path: ``pytest_plugins = ["iron_cage.testing"]`` in ``conftest.py``):
 
 - ``iron_cage``: a ``MockRuntime`` that the test runs inside of
-- ``mock_llm``: its model, told what to answer by ``mock_llm.reply("…")`` and ``mock_llm.fail(503)``
+- ``mock_llm``: its model, which answers what is queued with ``mock_llm.reply("…")`` and ``mock_llm.fail(503)``
 - ``budget``: its limit in US dollars, 100; override the fixture or mark the test to choose another
 
 ::
@@ -16,7 +16,7 @@ only has the files on its path: ``pytest_plugins = ["iron_cage.testing"]`` in ``
             my_agent()                                       # uses openai, langchain, ... as it is
         assert len(mock_llm.calls) == 2
 
-The assertions take real exceptions, those of the providers' clients too, and tell in a failure what they saw, but never
+The assertions take real exceptions, those of the providers' clients too, and show in a failure what they saw, but never
 personal data or a secret.
 """
 
@@ -133,7 +133,7 @@ def assert_pii_detected(where: MockRuntime | str, *types: str) -> None:
 def assert_no_secrets_leaked(*things: Any, secrets: Iterable[str] = ()) -> None:
     """Passes when nothing that looks like a key or token, and none of ``secrets``, is in ``things``.
 
-    things: texts, exceptions, anything that JSON or ``repr`` shows, and runtimes: what was told to them and what their
+    things: texts, exceptions, anything that JSON or ``repr`` shows, and runtimes: what was reported to them and what their
         agents were answered.
     """
     known = [secret for secret in secrets if secret]

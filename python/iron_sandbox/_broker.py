@@ -67,13 +67,13 @@ class Broker:
             # Not of the internet: an end of a connection, or a socket of a file, which the filter lets through or not.
             return call.go_on() if port is None else call.refuse(errno.EACCES)
         if not self._policy.is_limited:
-            self._reports.tell("connect", _show(host, port), False)
+            self._reports.add("connect", _show(host, port), False)
             return call.go_on()
         if port == _DOMAIN_PORT:
             return self._open_conversation(call, descriptor)
         name = self._names.name_of(host) or host
         if not self._policy.may_connect(name, port):
-            self._reports.tell("connect", _show(name, port), True)
+            self._reports.add("connect", _show(name, port), True)
             return call.refuse(errno.EACCES)
         flags = call.descriptor_flags(descriptor)
         if flags is None:
@@ -128,7 +128,7 @@ class Broker:
             path, is_allowed = theirs, self._policy.may_open(theirs, False)
         # Whoever looks for what is not there tries nothing that is forbidden.
         if not is_allowed and (os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path)))):
-            self._reports.tell("write" if writing else "read", path, self._policy.is_enforced)
+            self._reports.add("write" if writing else "read", path, self._policy.is_enforced)
 
 
 def _parse(content):

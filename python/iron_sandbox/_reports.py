@@ -33,7 +33,7 @@ class Reports:
 
         self._write_line(dumps({"fault": text}).encode())
 
-    def tell(self, action, target, refused):
+    def add(self, action, target, refused):
         """Reports one attempt."""
         if self._descriptor is None:
             return

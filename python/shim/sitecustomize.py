@@ -6,7 +6,7 @@
   not left on ``sys.path``, and a failure in here is a warning on stderr.
 - The folder with ``iron_cage`` goes to the END of ``sys.path``: an SDK that the user installed wins.
 - At the start only what Python has loaded anyway, and a socket: this runs in every child process too.
-- Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has told the server that it
+- Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has reported to the server that it
   listens: nobody else must ever get that signal, for it kills whoever does not expect it. A program that has a use of
   its own for SIGUSR1, now or later, keeps it; then we do not answer, and the server says that a restart is required.
 
@@ -45,7 +45,7 @@ def _run_next_sitecustomize(shim):
 
 
 def _follow_secrets():
-    """Takes rotated secrets into os.environ whenever SIGUSR1 comes, and tells the server so."""
+    """Takes rotated secrets into os.environ whenever SIGUSR1 comes, and reports it to the server."""
     # The gate sets it to the pid of the process that becomes the agent; a child has another one.
     if os.environ.get("IRON_SANDBOX_PID", os.environ.get("IRON_CAGE_PID")) != str(os.getpid()):
         return

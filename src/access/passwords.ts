@@ -1,5 +1,5 @@
 /**
- * Passwords: Argon2id, computed on a thread of its own, at most two at once, as each takes 19 MiB. What is stored tells its
+ * Passwords: Argon2id, computed on a thread of its own, at most two at once, as each takes 19 MiB. What is stored names its
  * parameters (PHC text), so that they may grow later. Nobody else sees a password, and none is ever written.
  */
 import { randomBytes } from 'node:crypto'

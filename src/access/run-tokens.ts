@@ -108,5 +108,5 @@ const foreign = ({ agentId, runId }: TokenRun): CageError =>
     facts: { agent_id: agentId, run_id: runId },
   })
 
-/** Tokens are 256 random bits: a plain hash is as good as a slow one, and a look-up by it tells nothing by its time. */
+/** Tokens are 256 random bits: a plain hash is as good as a slow one, and the time of a look-up reveals nothing. */
 export const hashOf = (token: string): string => hash('sha256', token)

@@ -13,7 +13,7 @@ import { processStarted } from '../process-table.ts'
 
 export interface ServerFile {
   pid: number
-  /** When the process started, as the system tells it. */
+  /** When the process started, as the system reports it. */
   pid_started: string
   url: string
   /** Admin token of this start. */
@@ -34,7 +34,7 @@ export async function readServerFile(databasePath: string): Promise<ServerFile |
 }
 
 export interface TakenDatabase {
-  /** Tells where the server listens. */
+  /** Records where the server listens. */
   publish(url: string): void
   release(): void
 }

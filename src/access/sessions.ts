@@ -156,7 +156,7 @@ export class Sessions {
     if (wasThere) stored(() => this.#table.remove(session))
   }
 
-  /** Told when a session ends, so that its sockets can be closed. Returns the way out. */
+  /** Calls `listener` when a session ends, so that its sockets can be closed. Returns an unsubscribe function. */
   onEnd(listener: (session: string) => void): () => void {
     this.#ended.add(listener)
     return () => this.#ended.delete(listener)

@@ -104,7 +104,7 @@ export class Users {
   remove(idOrName: string): void {
     const { id } = this.#row(idOrName)
     this.#rows.delete(id)
-    this.#tell(id)
+    this.#notify(id)
     this.#table.remove(id)
   }
 
@@ -185,11 +185,11 @@ export class Users {
   /** In memory and for the sessions first: what the disk refuses still holds until the next start. */
   #change(row: UserRow, change: Partial<UserRow>): void {
     this.#rows.set(row.id, { ...row, ...change })
-    this.#tell(row.id)
+    this.#notify(row.id)
     this.#table.change(row.id, change)
   }
 
-  #tell(userId: string): void {
+  #notify(userId: string): void {
     for (const listener of this.#listeners) listener(userId)
   }
 }

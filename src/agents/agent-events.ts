@@ -1,4 +1,4 @@
-/** How an agent's life is told: what is in its events, and the words for people. Pure. */
+/** The events of an agent's life and their messages. Pure. */
 import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
 import type { Attempt } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'

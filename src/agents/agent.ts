@@ -91,7 +91,7 @@ export interface AgentParts {
     /** The name of the provider there. */
     providerAt: (target: string) => Promise<string | undefined>
   }
-  /** What `agent.started` tells of the configuration. */
+  /** What `agent.started` records of the configuration. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect' | 'warn_at'>
 }
 
@@ -140,7 +140,7 @@ export class Agent {
   readonly facts: AgentFacts
   readonly #parts: AgentParts
   #run: Run | undefined
-  /** Of the last run, and when it began, monotonic ms: told and judged after it. */
+  /** Of the last run, and when it began, monotonic ms: reported and judged after it. */
   #runId: RunId = newRunId()
   #startedAt = 0
   /** Our refusal of the last call, while it was the last answer. */
@@ -206,7 +206,7 @@ export class Agent {
   }
 
   /**
-   * Ends the present run, if any, and starts another with a clean history; `agent.started` tells when.
+   * Ends the present run, if any, and starts another with a clean history; `agent.started` records when.
    * Throws CageError `conflict` while it is being stopped.
    */
   async restart(): Promise<void> {
@@ -239,7 +239,7 @@ export class Agent {
     const { process } = this.#requireRun()
     if (!this.#isPaused) return
     this.#isPaused = false
-    // Told first: the agent's next call must find it running.
+    // Recorded first: the agent's next call must find it running.
     const message = `${this.facts.name} resumed by ${by}`
     this.#record({ type: 'agent.resumed', level: 'INFO', message, data: { by } })
     process.resume()
@@ -325,7 +325,7 @@ export class Agent {
     }
   }
 
-  /** Resolves when nothing of the run is left and all it printed is told. */
+  /** Resolves when nothing of the run is left and all it printed is recorded. */
   async #untilExit({ id, process, output }: Run): Promise<Exit> {
     const exit = await process.exited
     this.#parts.runTokens.revoke(id)

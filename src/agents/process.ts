@@ -5,7 +5,7 @@
  * - **The gate.** A process starts as a shell that waits for a line on its stdin and only then becomes the agent by
  *   `exec`: same pid, same start time, exact exit code. So nothing of an agent runs before its row is written and its
  *   watchdog stands, and a server killed in between leaves a shell that reads end of file and goes. The gate also sets
- *   SIGUSR1 to be ignored, which exec inherits, and tells the agent its own pid: whoever has another one is a child.
+ *   SIGUSR1 to be ignored, which exec inherits, and gives the agent its own pid: whoever has another one is a child.
  *   And it marks the agent and all its descendants by a limit that limits nothing (`lockLimitOf`): a daemon that has left
  *   group, session, parent and environment behind is found by it. One that raises it again, which only root may, is not.
  * - **Walls.** Where there are some (`sandbox/cage.ts`) their launcher stands in the place of that shell, gate included: the
@@ -18,7 +18,7 @@
  *   sets it, is not installed everywhere.
  *
  * Cost of a start, medians on two cores: the gate nothing that can be measured (21.7 ms until an empty Python has ended,
- * 23.3 ms without), the watchdog 2–3 ms and a megabyte. From `Supervisor.start` to the first line told, with shim, rows and
+ * 23.3 ms without), the watchdog 2–3 ms and a megabyte. From `Supervisor.start` to the first recorded line, with shim, rows and
  * events, it is 12 ms more than from a bare spawn to its first byte (65 ms and 53 ms on a busy machine).
  * A shell hands on only variables with a shell's names: one called "a.b" does not reach the agent where sh is dash.
  */
@@ -190,7 +190,7 @@ interface AgentProcessParts {
 
 export class AgentProcess {
   readonly pid: number
-  /** Start time as the system tells it; undefined when the process died at once. */
+  /** Start time as the system reports it; undefined when the process died at once. */
   readonly started: string | undefined
   readonly stdout: Readable
   readonly stderr: Readable

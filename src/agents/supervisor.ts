@@ -1,5 +1,5 @@
 /**
- * Agents: the programs we run. This folder starts them, watches them, ends them, and tells all of it as events.
+ * Agents: the programs we run. This folder starts, watches and ends them, and records all of it as events.
  *
  *   supervisor.ts      all agents of this server: start, stop, pause, resume, restart; obeys budget and block
  *   agent.ts           one agent, run after run

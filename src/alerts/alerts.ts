@@ -5,7 +5,7 @@
  * - Alerts are raised by listening, never by the parts themselves: nothing on the road waits for one.
  * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that what was raised is
  *   sent, also after a crash (`outbox.ts`).
- * - One alert per cause: the ledger tells a threshold once a limit, a circuit alerts once a trip, a flood of findings
+ * - One alert per cause: the ledger reports a threshold once per limit, a circuit alerts once per trip, a flood of findings
  *   becomes one digest (`alert-throttle.ts`).
  * - No alert holds the personal datum or the secret it speaks of, nor the addresses it goes to: every viewer sees it.
  */
@@ -28,7 +28,7 @@ export interface AlertsOptions {
   state: StateManager
   clock: Clock
   config: Config['alerts']
-  /** Told of faults that concern no single delivery. */
+  /** Receives faults that concern no single delivery. */
   onFault: (error: unknown, what: string) => void
   /** How long and how often deliveries are tried. (Default: RETRY_POLICY.) */
   retryPolicy?: RetryPolicy
@@ -40,7 +40,7 @@ export class Alerts {
   readonly #table: OutboxTable
   readonly #outbox: Outbox
   readonly #throttle: AlertThrottle
-  /** Trips of each circuit that were told. */
+  /** Trips of each circuit that were reported. */
   readonly #trips = new Map<string, number>()
   readonly #unsubscribe: () => void
 

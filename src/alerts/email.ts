@@ -21,7 +21,7 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
           to,
           subject: subjectOf(alert),
           text: textOf(alert),
-          // The same for each attempt, so that a mailbox can tell a second copy.
+          // The same for each attempt, so that a mailbox can recognize a second copy.
           messageId: `<${alert.id}@iron-cage>`,
           signal,
         })
@@ -39,7 +39,7 @@ const subjectOf = ({ title, agent_id }: AlertRow): string =>
 const textOf = ({ id, at, agent_id, title, detail }: AlertRow): string =>
   [title, '', detail, '', `Agent: ${agent_id ?? 'none'}`, `At: ${at}`, `Alert: ${id}`, ''].join('\n')
 
-/** The server's own words may repeat addresses, so only its status and the kind of the fault are told. */
+/** The server's own message may repeat addresses, so only its status and the kind of fault are reported. */
 function reasonOf(cause: unknown): string {
   const { code, responseCode } = cause as { code?: string; responseCode?: number }
   if (responseCode) return `the SMTP server answered ${responseCode}`

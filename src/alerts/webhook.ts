@@ -73,7 +73,7 @@ const payloadOf = ({ id, at, agent_id, kind, level, title, detail }: AlertRow) =
 const slackText = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
-/** The id is the same for each attempt, so that the receiver can tell a second copy. */
+/** The id is the same for each attempt, so that the receiver can recognize a second copy. */
 function signatureHeaders(secret: string, id: string, now: number, body: string): Record<string, string> {
   const timestamp = String(Math.floor(now / 1000))
   // The scheme writes its keys as "whsec_" and base64; any other text is the key itself.

@@ -8,8 +8,7 @@ export const errorBody = (error: CageError, requestId: string) => ({
   error: { code: error.code, message: error.message, hint: error.hint, facts: error.facts, request_id: requestId },
 })
 
-/** An error's code becomes its status. `onFault` is told of what we did not foresee; `clean`: what came is told again only
- * without personal data. */
+/** An error's code becomes its status. `onFault` receives unexpected errors; `clean` redacts what is quoted. */
 export function errorResponse(
   context: Context,
   thrown: unknown,

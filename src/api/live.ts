@@ -22,7 +22,7 @@ const PING_EVERY_MS = 15_000
 const QUIET_MS = 2_000
 const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000
-/** A frame tells the server's time. */
+/** Interval of the frame that carries the server's time, in ms. */
 const MAX_FRAME_AGE_MS = 1_000
 const MAX_VIEWERS = 2_000
 /** How long one that is shown out may take to say goodbye, in ms. */

@@ -62,7 +62,7 @@ function snapshotMetrics(
   gauge('vault_open', '1 while the vault is open', [], [[{}, snapshot.vault.state === 'open' ? 1 : 0]])
   gauge(
     'agent_info',
-    'Always 1; tells the name, environment and state of an agent',
+    'Always 1; the labels hold the name, environment and state of an agent',
     ['agent', 'name', 'environment', 'state'],
     agents.map(({ id, name, environment, state }) => [{ agent: id, name, environment, state }, 1]),
   )

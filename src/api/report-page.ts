@@ -29,7 +29,7 @@ export interface ReportFacts {
   calls: readonly TracedCall[]
 }
 
-/** A row of the ledger with what its event tells beside it. */
+/** A row of the ledger with what its event adds. */
 export interface TracedCall extends ShownCall {
   latency_ms: number | null
   redactions: number | null

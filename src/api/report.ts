@@ -109,7 +109,7 @@ const CALL_EVENTS = ['call.completed', 'call.failed', 'service.called'] as const
 type Trace = Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>
 const NO_TRACE: Trace = { latency_ms: null, redactions: null, tier: null }
 
-/** From the newest event to the agent's first: its moments, newest first, and what events tell of these calls. */
+/** From the newest event to the agent's first: its moments, newest first, and what events add to these calls. */
 async function lookBack(state: StateManager, id: string, calls: readonly ShownCall[]) {
   const moments: RuntimeEvent[] = []
   const traces = new Map<string, Trace>()
@@ -128,7 +128,7 @@ async function lookBack(state: StateManager, id: string, calls: readonly ShownCa
         moments.push(event)
       }
     }
-    // Earlier ones tell nothing of what is shown.
+    // Earlier events concern nothing that is shown.
     const isTraced = wanted.size === 0 || (events.at(-1)?.at ?? oldest) < oldest
     for (const type of [...MOMENTS.filter((kind) => left.get(kind) === 0), ...(isTraced ? CALL_EVENTS : [])]) {
       types.delete(type)

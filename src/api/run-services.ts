@@ -25,7 +25,7 @@ interface Used {
 /**
  * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service of
  * the configuration has its settings from there. `POST /:name/end` {permit, outcome, reason?, retry_after_s?} → 204 says
- * what became of it; {outcome: "fallback", reason?} tells that something else answered.
+ * what became of it; {outcome: "fallback", reason?} reports that something else answered.
  */
 export function circuitRoutes(
   { circuits, services, upstream, state }: RunParts,

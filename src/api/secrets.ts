@@ -82,7 +82,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
 
 const requesterOf = (context: Context<Env>): Requester => requester(context.get('identity'))
 
-/** Who asks, as the vault's audit tells it. */
+/** Who asks, as the vault's audit records it. */
 export const requester = (identity: Identity): Requester => ({
   ...who(identity),
   agentId: identity.role === 'agent' ? identity.run.agentId : null,

@@ -77,8 +77,8 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
   const live = new LiveView(parts)
   const refusals = new Refusals(parts)
   const routes = api({ ...parts, refusals, viewers: () => live.viewers })
-  const tell = recordRefusals(refusals)
-  const onGateway = gateway(parts, tell)
+  const recordRefusal = recordRefusals(refusals)
+  const onGateway = gateway(parts, recordRefusal)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
@@ -91,7 +91,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       requireFewHeaders(request)
       originGuard.check(request)
     } catch (error) {
-      return refuseAtDoor(tell, request, response, error)
+      return refuseRequest(recordRefusal, request, response, error)
     }
     const guest = originGuard.allowedCorsOrigin(request)
     if (guest !== undefined && handleCors(guest, request, response)) return
@@ -110,7 +110,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
       live.upgrade(request, socket, head)
     } catch (thrown) {
       const error = asCageError(thrown)
-      tell(request, error)
+      recordRefusal(request, error)
       refuseUpgrade(socket, error.row.status)
     }
   }
@@ -223,14 +223,14 @@ function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
   throw new CageError('bad_request', `the request has ${count} headers, more than ${MAX_HEADERS}`)
 }
 
-function refuseAtDoor(
-  tell: ReturnType<typeof recordRefusals>,
+function refuseRequest(
+  recordRefusal: ReturnType<typeof recordRefusals>,
   request: IncomingMessage,
   response: ServerResponse,
   thrown: unknown,
 ): void {
   const error = asCageError(thrown)
-  tell(request, error)
+  recordRefusal(request, error)
   response.writeHead(error.row.status, {
     ...SECURITY_HEADERS,
     'content-type': 'application/json',

@@ -45,7 +45,7 @@ export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
       const agentId = role === 'agent' ? openClient(parts, name, limit ?? DEFAULT_BUDGET) : null
       const createdBy = context.get('identity').name
       const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy })
-      // Without this row its value is told to nobody.
+      // Without this row its value is given to nobody.
       const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
       audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
       return context.json(created, 201)

@@ -5,7 +5,7 @@
  * The rules are:
  * - The head may lag behind the table, never lead: it is written after the rows are committed and their bytes are on the
  *   disk. Rows of the last second before a kill are in the chain but not in the head, so the loss of just those rows
- *   could not be told from a kill a moment earlier. Nothing else is lost.
+ *   could not be distinguished from a kill a moment earlier. Nothing else is lost.
  * - It is written a second after the first new row, by a thread, to a new file that then takes the old one's name: one
  *   write for however many rows, and never half a file.
  * - It carries a MAC of its own; without the key nobody can write a head.
@@ -31,11 +31,11 @@ export interface AnchorSource {
   clock: Clock
 }
 
-/** The key and the told head of a chain; `head` is null when its file is gone or is not of this key. */
+/** The key and the witnessed head of a chain; `head` is null when its file is gone or is not of this key. */
 export interface Witness {
   /** A KeyObject: made once, it hashes seven times as fast as bytes. */
   readonly key: KeyObject
-  readonly told: Head | null
+  readonly witnessed: Head | null
 }
 
 export class Anchor implements Witness {
@@ -43,7 +43,7 @@ export class Anchor implements Witness {
   readonly #databasePath: string
   readonly #path: string
   readonly #source: AnchorSource
-  #told: Head | null
+  #witnessed: Head | null
   #timer: Timer | undefined
   #writing: Promise<void> | undefined
   #isFrozen = false
@@ -61,16 +61,16 @@ export class Anchor implements Witness {
     return new Anchor(databasePath, made, BEGINNING, source)
   }
 
-  private constructor(databasePath: string, key: KeyObject, told: Head | null, source: AnchorSource) {
+  private constructor(databasePath: string, key: KeyObject, witnessed: Head | null, source: AnchorSource) {
     this.key = key
     this.#databasePath = databasePath
     this.#path = headPath(databasePath)
-    this.#told = told
+    this.#witnessed = witnessed
     this.#source = source
   }
 
-  get told(): Head | null {
-    return this.#told
+  get witnessed(): Head | null {
+    return this.#witnessed
   }
 
   /** A row was appended. */
@@ -85,7 +85,7 @@ export class Anchor implements Witness {
       .unref()
   }
 
-  /** The chain is broken: what was told stays. False when it was frozen before. */
+  /** The chain is broken: the witnessed head stays. False when it was frozen before. */
   freeze(): boolean {
     const wasFrozen = this.#isFrozen
     this.#isFrozen = true
@@ -103,7 +103,7 @@ export class Anchor implements Witness {
     this.#isFrozen = true
     try {
       const head = this.#source.read()
-      if (head.seq === this.#told?.seq) return
+      if (head.seq === this.#witnessed?.seq) return
       // The database is closed after this, which brings all of it to the disk.
       writeFileSync(`${this.#path}.next`, headText(this.key, head), { mode: 0o600, flush: true })
       renameSync(`${this.#path}.next`, this.#path)
@@ -120,7 +120,7 @@ export class Anchor implements Witness {
       await writeFile(`${this.#path}.next`, headText(this.key, head), { mode: 0o600 })
       if (this.#isFrozen) return await rm(`${this.#path}.next`)
       await rename(`${this.#path}.next`, this.#path)
-      this.#told = head
+      this.#witnessed = head
     } catch (error) {
       this.#source.onFault(error, 'cannot write the head of the audit')
     } finally {
@@ -133,7 +133,7 @@ export class Anchor implements Witness {
 export function readWitness(databasePath: string): Witness {
   const key = readKey(databasePath)
   if (!key) throw keyMissing(databasePath)
-  return { key, told: readHead(databasePath, key) }
+  return { key, witnessed: readHead(databasePath, key) }
 }
 
 /** Committed is not yet on the disk: a power cut must not leave a head that leads. Without a WAL all is there already. */

@@ -6,12 +6,12 @@
  * - Rows are only ever appended, numbered from 1 without a gap. Each holds the hash of the one before and an own hash:
  *   HMAC-SHA256 with a key that is not in the database (`<database>.audit-key`), over all fields, each with its length
  *   before it, so that no two rows give the same bytes.
- * - What an event tells is written in the transaction of the event. What an admin asks for is written before it is done:
+ * - The row of an event is written in the transaction of the event. What an admin asks for is written before it is done:
  *   no row, no action (`append` throws).
  * - The head and the count are also in `<database>.audit-head`. Once the chain was found broken that file stays as it
  *   is: it is the evidence. The server goes on and goes on appending; `verify` keeps failing.
  * - Whoever holds the key file can forge the chain, and whoever puts back an old database together with its old head
- *   file cannot be told from the past. Exports kept elsewhere, and the head that the log tells at each start, can.
+ *   file cannot be distinguished from the past. Exports kept elsewhere, and the head that is logged at each start, show it.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { AuditRow, AuditTable } from '../db/audit.ts'
@@ -32,9 +32,9 @@ export interface AuditOptions {
   clock: Clock
   /** Takes personal data out of what is written. (Default: nothing is taken out.) */
   clean?: Scrub
-  /** Told once when rows disappear while the server runs. */
+  /** Called once when rows disappear while the server runs. */
   onBroken: (problem: string) => void
-  /** Told of faults of the disk when the head file is written. */
+  /** Receives disk errors when the head file is written. */
   onFault: (error: unknown, what: string) => void
 }
 
@@ -81,7 +81,7 @@ export class Audit {
     return this.#table.last() ?? BEGINNING
   }
 
-  /** Writes one row, now. Throws CageError `database_unusable` when it cannot be written: what it tells must not be done. */
+  /** Writes one row, now. Throws CageError `database_unusable` when it cannot be written: what it records must not be done. */
   append(entry: Entry): void {
     try {
       this.#store.transaction(() => this.#insert(entry, isoTime(this.#clock.now())))
@@ -98,7 +98,7 @@ export class Audit {
     return verifyChain(this.#table, this.#anchor)
   }
 
-  /** True when this is a row of ours, as it was written; whether it is the last one, only `verify` can tell. */
+  /** True when this is a row of ours, as it was written; only `verify` knows whether it is the last one. */
   isAsWritten(row: AuditRow): boolean {
     return row.hash.equals(hashOf(this.#anchor.key, row))
   }
@@ -116,10 +116,10 @@ export class Audit {
   #insert(entry: Entry, at: string): void {
     const { role, actor, action, target = null, details = {} } = this.#clean ? scrubTexts(entry, this.#clean) : entry
     const { seq, hash: previous } = this.head
-    const { seq: told } = this.#anchor.told ?? BEGINNING
-    if (seq < told && this.#anchor.freeze()) {
+    const { seq: witnessed } = this.#anchor.witnessed ?? BEGINNING
+    if (seq < witnessed && this.#anchor.freeze()) {
       // Not within the transaction that is being written.
-      queueMicrotask(() => this.#onBroken(`rows ${seq + 1} to ${told} have disappeared`))
+      queueMicrotask(() => this.#onBroken(`rows ${seq + 1} to ${witnessed} have disappeared`))
     }
     const row = { seq: seq + 1, at, role, actor, action, target, details: JSON.stringify(details), previous }
     this.#table.insert({ ...row, hash: hashOf(this.#anchor.key, row) })

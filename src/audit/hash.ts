@@ -1,4 +1,4 @@
-/** What the hash of a row is made of. `docs/audit.md` tells the same to those who verify without us. */
+/** What the hash of a row is made of. `docs/audit.md` describes it for those who verify without us. */
 import { createHmac, type KeyObject } from 'node:crypto'
 import type { AuditRow } from '../db/audit.ts'
 

@@ -31,26 +31,26 @@ const PAGE = 2_000
 const BELOW_ALL = Number.MIN_SAFE_INTEGER
 
 /** Looks at the whole chain, a page at a time. */
-export async function verifyChain(table: AuditTable, { key, told }: Witness): Promise<Verdict> {
+export async function verifyChain(table: AuditTable, { key, witnessed }: Witness): Promise<Verdict> {
   let head = BEGINNING
   for (let after = BELOW_ALL; ; after = head.seq) {
     const page = table.after(after, PAGE)
     const bad = firstBad(page, head, key)
     if (bad) return bad
     head = page.at(-1) ?? head
-    // `told` is older than the rows: those that are appended meanwhile are ahead of it, never behind.
-    if (page.length < PAGE) return judgeEnd(table, head, told)
+    // `witnessed` is older than the rows: those that are appended meanwhile are ahead of it, never behind.
+    if (page.length < PAGE) return judgeEnd(table, head, witnessed)
     await othersTurn()
   }
 }
 
 /** Looks at the last rows only, in bounded time; what lies before them is taken as it is. */
-export function verifyTail(table: AuditTable, { key, told }: Witness, rows: number): Verdict {
+export function verifyTail(table: AuditTable, { key, witnessed }: Witness, rows: number): Verdict {
   const last = table.last()?.seq ?? 0
   const isWhole = last <= rows
   const page = table.after(isWhole ? BELOW_ALL : last - rows - 1, rows + 1)
   const head = isWhole ? BEGINNING : page.shift()!
-  return firstBad(page, head, key) ?? judgeEnd(table, page.at(-1) ?? head, told)
+  return firstBad(page, head, key) ?? judgeEnd(table, page.at(-1) ?? head, witnessed)
 }
 
 /** Of rows in order, the first of which follows `head`. */
@@ -74,18 +74,19 @@ function problemOf(row: AuditRow, head: Head, key: KeyObject): string | undefine
   return undefined
 }
 
-/** Every row that was looked at is good; are they all, and the ones that were told? */
-function judgeEnd(table: AuditTable, { seq, hash }: Head, told: Head | null): Verdict {
+/** Every row that was looked at is good; are they all, and the ones that were witnessed? */
+function judgeEnd(table: AuditTable, { seq, hash }: Head, witnessed: Head | null): Verdict {
   const bad = (row: number | null, problem: string): Broken => ({ ok: false, rows: seq, row, problem })
-  if (!told) return bad(null, 'the head file is gone, or was not written with this key')
-  if (seq < told.seq) {
-    const missing = seq + 1 < told.seq ? `rows ${seq + 1} to ${told.seq} are missing` : `row ${told.seq} is missing`
+  if (!witnessed) return bad(null, 'the head file is gone, or was not written with this key')
+  if (seq < witnessed.seq) {
+    const missing =
+      seq + 1 < witnessed.seq ? `rows ${seq + 1} to ${witnessed.seq} are missing` : `row ${witnessed.seq} is missing`
     const how = seq === 0 ? 'the table was emptied' : 'the end was cut off, or this is an older copy of the file'
     return bad(seq + 1, `${missing}: ${how}`)
   }
-  const [witnessed] = told.seq > 0 ? table.after(told.seq - 1, 1) : []
-  if (witnessed && !witnessed.hash.equals(told.hash)) {
-    return bad(told.seq, `row ${told.seq} is another than the head file has seen`)
+  const [row] = witnessed.seq > 0 ? table.after(witnessed.seq - 1, 1) : []
+  if (row && !row.hash.equals(witnessed.hash)) {
+    return bad(witnessed.seq, `row ${witnessed.seq} is another than the head file has seen`)
   }
   const changed = table.changedTriggers()
   if (changed.length > 0) {

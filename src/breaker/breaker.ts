@@ -1,6 +1,6 @@
 /**
  * Circuits: what keeps a failing provider or service from being called, and what is answered meanwhile.
- * breaker.ts decides (this file, pure), circuits.ts holds every circuit by name and tells what happened, retry.ts
+ * breaker.ts decides (this file, pure), circuits.ts holds every circuit by name and records what happened, retry.ts
  * repeats attempts, fallback.ts answers in place of a service. The roads in `gateway/` are the users.
  *
  * The rules are:
@@ -45,7 +45,7 @@ export type Result =
   | { is: 'succeeded' }
   /** `retryAfterMs`: how long the other side asked to be left alone. */
   | { is: 'failed'; reason: string; retryAfterMs?: number | undefined }
-  /** Tells nothing about the other side: the caller's own mistake, or the caller left. */
+  /** Says nothing about the other side: the caller's own mistake, or the caller left. */
   | { is: 'ignored' }
 
 export type Change =

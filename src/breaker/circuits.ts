@@ -1,6 +1,6 @@
 /**
  * Every circuit by the name of its provider, provider and model ("openai/gpt-4"), or service. The one place where circuits change: each change is recorded
- * as an event, and what the events told is where a restarted server begins.
+ * as an event, and a restarted server begins from these events.
  */
 import type { Clock } from '../clock.ts'
 import type { BreakerConfig } from '../config/schema.ts'
@@ -23,7 +23,7 @@ import {
 import { TIER_WORDS } from './fallback.ts'
 
 export interface CircuitSettings extends BreakerSettings {
-  /** The first tier that answers while the circuit is open; null without a fallback. Told to people only. */
+  /** The first tier that answers while the circuit is open; null without a fallback. Only shown to people. */
   fallbackTier: Tier | null
 }
 
@@ -56,7 +56,7 @@ export class Circuits {
   readonly #circuits = new Map<string, Circuit>()
   readonly #configured: ReadonlySet<string>
 
-  /** Begins with what the state tells. `configured`: providers and services, whether anybody has called them or not. */
+  /** Begins with the recorded state. `configured`: providers and services, whether anybody has called them or not. */
   constructor({ state, clock, configured = [] }: { state: StateManager; clock: Clock; configured?: Iterable<string> }) {
     this.#state = state
     this.#clock = clock

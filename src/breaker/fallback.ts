@@ -6,7 +6,7 @@ import type { ServiceConfig } from '../config/schema.ts'
 import type { Tier } from '../events.ts'
 import type { ServiceAnswer, ServiceCache, ServiceRequest } from './service-cache.ts'
 
-/** How people are told where an answer came from. */
+/** The phrases for where an answer came from. */
 export const TIER_WORDS: Readonly<Record<Tier, string>> = { 1: 'live', 2: 'cached data', 3: 'placeholder' }
 
 export interface FallbackAnswer extends ServiceAnswer {

@@ -21,7 +21,7 @@ export class Account implements Balance {
   spentBefore: Nanodollars
   /** The share of the limit of which was last warned, for this limit and period; 0 for none. */
   warnedShare = 0
-  /** The agents that were told that this limit is used up: each of them is told once. */
+  /** The agents that were notified that this limit is used up: each is notified once. */
   readonly exhausted = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 
@@ -80,7 +80,7 @@ export class Account implements Balance {
     this.#renew()
   }
 
-  /** Calls `listener` once at the next change. Returns the way out. */
+  /** Calls `listener` once at the next change. Returns an unsubscribe function. */
   onceChanged(listener: () => void): () => void {
     this.#waiting.add(listener)
     return () => this.#waiting.delete(listener)

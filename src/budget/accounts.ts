@@ -88,7 +88,7 @@ export class Accounts {
     this.#schedulePeriodEnd()
   }
 
-  /** Tells, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
+  /** Records, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
   announce(): void {
     this.now()
     const { server_budget, run_limit_usd } = this.#state.read()
@@ -254,7 +254,7 @@ export class Accounts {
     return scope === 'run' || chargedAt >= (this.#periodStart ?? '')
   }
 
-  /** Tells an agent, once, that a budget is used up. `needed`: by the call that was refused; null when all is spent. */
+  /** Notifies an agent, once, that a budget is used up. `needed`: by the call that was refused; null when all is spent. */
   exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
     const { scope } = account
     if (scope === 'part' || account.exhausted.has(agentId)) return

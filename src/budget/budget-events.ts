@@ -1,4 +1,4 @@
-/** What the ledger tells, as events. Pure. */
+/** The events of the ledger. Pure. */
 import type { CallRow } from '../db/calls.ts'
 import type { EventData, NewEvent } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
@@ -40,13 +40,13 @@ export function openedEvent(
   configured: Partial<Record<ConfiguredScope, Usd>>,
 ): NewEvent {
   const { server, run_limit_usd } = data
-  const told = (scope: ConfiguredScope, what: string) => {
+  const changed = (scope: ConfiguredScope, what: string) => {
     const usd = configured[scope]
     return `${CONFIGURED_NAMES[scope]}: ${what}${usd === undefined ? '' : ` (changed; the configuration says ${showUsd(usd)})`}`
   }
   const parts = [
-    server && told('server', `${showUsd(server.spent_usd)} / ${showUsd(server.limit_usd)}`),
-    run_limit_usd !== null && told('run', showUsd(run_limit_usd)),
+    server && changed('server', `${showUsd(server.spent_usd)} / ${showUsd(server.limit_usd)}`),
+    run_limit_usd !== null && changed('run', showUsd(run_limit_usd)),
   ]
   return {
     type: 'budget.opened',
@@ -56,7 +56,7 @@ export function openedEvent(
   }
 }
 
-/** Whoever gave a part of an agent's work its limit hears of it by the refusal; nobody else is told. */
+/** Whoever gave a part of an agent's work its limit learns of it by the refusal; nobody else is notified. */
 export type ToldScope = Exclude<BudgetScope, 'part'>
 
 export function warnedEvent(

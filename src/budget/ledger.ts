@@ -10,7 +10,7 @@
  *   cannot be committed is let go again. Holds of one turn of the event loop share a commit.
  * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. What a killed server left open is
  *   unresolved and stays held until a person says what became of it.
- * - Memory is charged at once; the row follows with the event that tells of it, in one transaction (`Settled.write`).
+ * - Memory is charged at once; the row follows with its event, in one transaction (`Settled.write`).
  * - A charge is posted in full, also above its hold: the money is gone.
  * - What has ended is never edited: a correction is a row of its own and counts when its call did.
  * - No row is dated before the period it counts in.
@@ -169,8 +169,8 @@ export class Ledger {
     for (const account of payers) account.correct(difference, this.accounts.countsNow(account, chargedAt))
     const { run_id, target, model } = call
     const entry = { agent_id: agentId, id, run_id, target, model, corrects: callId, reason }
-    const told = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
-    this.#state.record(correctedEvent(told), () =>
+    const correction = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
+    this.#state.record(correctedEvent(correction), () =>
       this.#calls.insertCorrection({
         ...entry,
         cost_nanos: difference,

@@ -133,8 +133,8 @@ function asLines(price: Price): [name: string, value: string][] {
     }),
     ...USES.flatMap(([name, part]): [string, string][] => {
       const picos = price[part]
-      const isTold = part === 'previewSearch' && picos === price.webSearch
-      return picos === undefined || isTold ? [] : [[name.replaceAll('_', ' '), `${usdPerUse(picos)} each`]]
+      const isDuplicate = part === 'previewSearch' && picos === price.webSearch
+      return picos === undefined || isDuplicate ? [] : [[name.replaceAll('_', ' '), `${usdPerUse(picos)} each`]]
     }),
     ...Object.entries(price.terms ?? {}).map(([term, { times, per, isEstimate }]): [string, string] => [
       term,

@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - Parts receive values; nothing but `env.ts` looks into the environment.
- * - All problems are told at once, each with its place, its key, what was expected and what came.
+ * - All problems are reported at once, each with its line, its key, what was expected and what came.
  * - A file that is there is used or refused, never skipped.
  */
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
@@ -77,7 +77,7 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
 
 function linkTarget(path: string): string {
   const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
-  // One that leads nowhere is told when it is opened.
+  // One that leads nowhere is reported when it is opened.
   return isLink && existsSync(path) ? realpathSync(path) : path
 }
 

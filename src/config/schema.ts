@@ -30,7 +30,7 @@ function amountOfNumber(value: number): number | undefined {
 }
 
 const text = (least: number, most: number) => {
-  // Only when it is told: the first number that is written like this takes longer than all of the schema.
+  // Only when it is reported: the first number that is written like this takes longer than all of the schema.
   const error = () => `text of ${least} to ${most.toLocaleString('en-US')} characters`
   return z.string({ error }).min(least, { error }).max(most, { error })
 }

@@ -1,4 +1,4 @@
-/** Tells when a configuration file may have changed. What changed is found by reading it again. */
+/** Reports that a configuration file may have changed. What changed is found by reading it again. */
 import { unwatchFile, watchFile as watchStat } from 'node:fs'
 import type { Clock, Timer } from '../clock.ts'
 
@@ -10,7 +10,7 @@ const DEBOUNCE_MS = 200
 /**
  * Calls `onChange` when the file was written, replaced or removed and nothing more has happened for a moment. The file is
  * looked at again and again: to watch its folder would wake us at every write to the database, which usually lies there
- * too. Returns the way out.
+ * too. Returns an unsubscribe function.
  */
 export function watchFile(path: string, clock: Clock, onChange: () => void): () => void {
   let timer: Timer | undefined

@@ -36,7 +36,7 @@ export function checkpointTable({ orm, seal, unseal, transaction }: Database) {
       return found && { version: found.version, data: JSON.parse(found.json.toString('utf8')) }
     },
 
-    /** Tells one content from another; undefined when there is none that can be read. */
+    /** A hash of the content; undefined when there is none that can be read. */
     digest(owner: CheckpointOwner): string | undefined {
       try {
         const found = read(owner)

@@ -20,7 +20,7 @@ export const runs = sqliteTable('runs', {
   environment: text().notNull(),
   restart: integer().notNull(),
   pid: integer().notNull(),
-  /** Start time of the process as the system tells it: pids are used again, this pair is not. */
+  /** Start time of the process as the system reports it: pids are used again, this pair is not. */
   pid_started: text(),
   started_at: text().notNull(),
   ended_at: text(),

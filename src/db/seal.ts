@@ -1,6 +1,6 @@
 /**
  * What is kept word for word and is none of our business (answers of services, checkpoints of agents) is sealed: a copy of
- * the database, in a backup or a bug report, tells nothing of it. The key is in `<database>.data-key`, for this user only,
+ * the database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, for this user only,
  * made when first needed; who can read both files can read everything, as the agent itself can.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'

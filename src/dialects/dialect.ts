@@ -12,7 +12,7 @@ import { isObject, type Json, type JsonObject } from './json.ts'
 import type { RouteRule } from './routes.ts'
 import type { Fields, Leaf } from './texts.ts'
 
-/** What a request asks for that the length of its text does not tell. */
+/** What a request asks for that the length of its text does not show. */
 export interface Demands {
   /** The provider reads more than the request holds: stored answers, files, documents, the web. */
   isInputUnseen: boolean

@@ -18,7 +18,7 @@ export class AnswerBody {
   #waitingBytes = 0
   /** Set when nothing more comes; `error`: because it broke off. */
   #end: { error: Error | undefined } | undefined
-  /** Tells the reader that there is more, or nothing more. */
+  /** Wakes the reader: there is more, or nothing more. */
   #wake: (() => void) | undefined
 
   constructor(source: Source, clock: Clock) {

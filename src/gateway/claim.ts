@@ -22,7 +22,7 @@ export interface Said {
   cost?: number
   isRepaired?: boolean
   /** By the provider; else it is an estimate. */
-  isTold: boolean
+  isReported: boolean
 }
 
 export interface Claim {
@@ -52,23 +52,27 @@ export function claimOf(
   const isLonger = wrote > bound.outputTokens
   const usage = isLonger && wrote > said.usage.output ? { ...said.usage, output: wrote } : said.usage
   const price = other && costOf(other, usage) > costOf(asked, usage) ? other : asked
-  const told = Math.min(said.cost ?? 0, Number.MAX_SAFE_INTEGER)
-  const claimed = Math.max(costOf(price, usage), told)
+  const reported = Math.min(said.cost ?? 0, Number.MAX_SAFE_INTEGER)
+  const claimed = Math.max(costOf(price, usage), reported)
   const likely = costOf(price, likelyPart(usage, bound))
-  const maxCost = Math.max(likely, Math.min(told, bound.largest))
-  const cost = said.isTold || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
+  const maxCost = Math.max(likely, Math.min(reported, bound.largest))
+  const cost = said.isReported || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
   const isEstimate =
-    !said.isTold || said.isRepaired || usage !== said.usage || !isExact(price, usage) || cost !== costOf(asked, usage)
+    !said.isReported ||
+    said.isRepaired ||
+    usage !== said.usage ||
+    !isExact(price, usage) ||
+    cost !== costOf(asked, usage)
   return {
     // An answer for which nobody says anything is not free.
-    cost: said.isTold ? cost : Math.max(1, cost),
-    claimed: said.isTold || isLonger ? claimed : cost,
+    cost: said.isReported ? cost : Math.max(1, cost),
+    claimed: said.isReported || isLonger ? claimed : cost,
     usage,
     price,
     estimated: isEstimate || other === null,
-    isOverrun: (said.isTold || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
+    isOverrun: (said.isReported || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
     remarks: {
-      ...(told > costOf(price, usage) && { told_usd: toUsd(told) }),
+      ...(reported > costOf(price, usage) && { reported_usd: toUsd(reported) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
     },
   }

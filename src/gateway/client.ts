@@ -100,7 +100,7 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
     let size = 0
     request.on('data', (chunk: Buffer) => {
       size += chunk.length
-      // The rest goes by: the client must still be told.
+      // The rest goes by: the client must still get an answer.
       if (size <= limit) return void chunks.push(chunk)
       chunks.length = 0
       reject(tooLarge(limit))

@@ -38,7 +38,7 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
   onFault: (error: unknown, what: string) => void
 }
 
-/** Told of whoever could not prove who they are, or may not make calls. */
+/** Receives whoever could not prove who they are, or may not make calls. */
 export type OnRefused = (request: IncomingMessage, error: CageError) => void
 
 /** The listener for every request below /gateway/. Never throws. */
@@ -180,7 +180,7 @@ async function readCall(
 }
 
 /**
- * What a provider is told beside the call, in all dialects. No header passes that is not known here or to the dialect: it
+ * What a provider receives beside the call, in all dialects. No header passes that is not known here or to the dialect: it
  * could carry data, or another meaning than that of the method, path and body that were read here.
  */
 const PASSED =

@@ -33,7 +33,7 @@ interface Charged {
   isOverrun: boolean
 }
 
-/** How a call that failed is told. */
+/** How a failed call is recorded. */
 interface Failure {
   code: string
   message: string
@@ -136,13 +136,13 @@ export class MeteredCall {
     status: number,
     isBroken = false,
   ): Promise<void> {
-    const isTold = reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)
-    // Searches that no reply tells of are made all the same.
+    const isReported = reported?.isFinal && !this.#isSuspicious(reported.usage, delivered)
+    // Searches that no reply reports are made all the same.
     const { searches } = this.call.demands
     const unsaid = searches > 0 ? { previewSearches: searches } : {}
-    const said: Said = isTold
-      ? { ...reported, usage: { ...unsaid, ...reported.usage }, isTold }
-      : { usage: { ...unsaid, ...(await this.#unsaidUsage(reported, delivered)) }, isTold: false }
+    const said: Said = isReported
+      ? { ...reported, usage: { ...unsaid, ...reported.usage }, isReported }
+      : { usage: { ...unsaid, ...(await this.#unsaidUsage(reported, delivered)) }, isReported: false }
     const answeredBy = await this.#otherPrice()
     const claim = claimOf(this.call, this.#priced, said, delivered, answeredBy)
     this.#settle(claim, status, isBroken)

@@ -52,7 +52,7 @@ function asFallback({ upstream }: SendParts, call: LlmCall, other: { provider: s
     id: newCallId(),
     body,
     provider,
-    // What a client tells its provider, its key above all, is not told to another.
+    // What a client sends its provider, its key above all, is not sent to another.
     headers: isSame ? call.headers : Object.fromEntries(COMMON.map((name) => [name, call.headers[name] ?? '*/*'])),
     sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
     fallbackFrom: { provider: call.provider.name, model: call.model, why },

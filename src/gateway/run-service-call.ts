@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - What counts against the service: no connection, no answer in time, a broken answer, 5xx and 429. Any other refusal
- *   is the agent's own affair; it goes back as it came, costs nothing and tells nothing about the service.
+ *   is the agent's own affair; it goes back as it came, costs nothing and says nothing about the service.
  * - The price of a call is due when a 2xx begins, also when its body then breaks.
  * - Redirects are not followed: the agent's key goes to the configured address and nowhere else.
  */

@@ -144,7 +144,7 @@ function redirected({ status, body }: Answer, { name }: Provider): CageError {
   )
 }
 
-/** Tells the circuits how a call failed. */
+/** Reports to the circuits how a call failed. */
 export function report(permit: CallPermit, error: unknown): void {
   const asked = askedToWaitMs(error)
   const { message } = error as Error

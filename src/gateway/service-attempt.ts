@@ -43,7 +43,7 @@ export class AttemptFailed extends Error {
 }
 
 interface AttemptFacts {
-  /** What the agent is told when nothing else answers. */
+  /** What the agent receives when nothing else answers. */
   error: CageError
   /** Counts against the service, and a fallback may answer. */
   isOutage: boolean
@@ -135,7 +135,7 @@ function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer
   return new AttemptFailed(`answered ${status}`, {
     error: new CageError('provider_unreachable', `${service} answered ${status}`, { facts: { service, status } }),
     isOutage: true,
-    // 429 and 503 tell that nothing was done.
+    // 429 and 503 mean that nothing was done.
     isRepeatable: IDEMPOTENT.has(method) || status === 429 || status === 503,
     isDue: false,
     refusal,

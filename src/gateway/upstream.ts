@@ -93,7 +93,7 @@ export class Upstream {
           if (signal.aborted) leave()
         },
         onResponseStart(controller, status, answerHeaders) {
-          // What is below only tells that an answer will come.
+          // Informational statuses only announce that an answer will come.
           if (status < 200) return
           answerBody = new AnswerBody(controller, clock)
           resolve({ status, headers: answerHeaders, body: answerBody })

@@ -150,7 +150,7 @@ function applyToVault(vault: Snapshot['vault'], event: RuntimeEvent): Snapshot['
 
 function applyToSecrets(secrets: Snapshot['secrets'], event: RuntimeEvent): Snapshot['secrets'] {
   switch (event.type) {
-    // What its table says, also when the events that told of it are forgotten.
+    // What its table says, also when its events are forgotten.
     case 'vault.opened':
     case 'vault.locked':
       return Object.fromEntries(event.data.secrets.map((secret) => [secret.id, secret]))
@@ -274,13 +274,13 @@ export function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): 
   return changed === agent ? agents : { ...agents, [agent.id]: changed }
 }
 
-/** An agent that tells no progress has a point for everything that it pays. */
+/** An agent that reports no progress has a point for everything that it pays. */
 function applyToBurn(before: AgentView, agent: AgentView, at: string): AgentView {
   if (agent.progress || agent.spent_usd === before.spent_usd) return agent
   return { ...agent, burn: addBurnPoint(agent.burn, burnPoint(agent, at, agent.burn.at(-1)!.done + 1)) }
 }
 
-/** A call of an earlier run may be told late; it is none of the present one. */
+/** A call of an earlier run may be recorded late; it is none of the present one. */
 function applyToRun(agent: AgentView, event: RuntimeEvent): AgentView {
   const add = (runId: string | undefined, usd: Usd) =>
     runId === agent.run_id ? { ...agent, run_spent_usd: addUsd(agent.run_spent_usd, usd) } : agent

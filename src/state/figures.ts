@@ -22,7 +22,7 @@ export interface Figures {
   /** "10.6% used" */
   used: string
   used_percent: number
-  /** "$0.23 avg/lead"; of calls while no progress is told, as the throughput is */
+  /** "$0.23 avg/lead"; of calls while no progress is reported, as the throughput is */
   average: string | null
   /** "Projection: $23.00 total"; where the work has no known end "Projection: limit in 12 m 30 s, at $0.45/min" */
   projection: string | null
@@ -193,7 +193,7 @@ export interface Curve {
 }
 
 /**
- * Over the work done, or over time while no progress is told. `lifeMs`: how long it has lived. `work`: the whole of it,
+ * Over the work done, or over time while no progress is reported. `lifeMs`: how long it has lived. `work`: the whole of it,
  * as far as that is known. (Default: what is done.)
  */
 export function curveOf({ burn, progress, started_at }: AgentView, lifeMs: number, work = 0): Curve {
@@ -249,7 +249,7 @@ export const hasRun = ({ pid, ended_at }: AgentView, { server }: Pick<Snapshot, 
 /** What counts against the limit. */
 export function spentOfLimit({ spent_usd, period }: BudgetView): Usd {
   if (!period) return spent_usd
-  // A call that ended before midnight may be told after it: for that moment less is known than was spent before.
+  // A call that ended before midnight may be recorded after it: for that moment less is known than was spent before.
   return toUsd(Math.max(0, fromUsd(spent_usd) - fromUsd(period.spent_before_usd)))
 }
 
@@ -264,7 +264,7 @@ function throughput(agent: AgentView): string | null {
   return `${showCount(Math.round(done / hours))} ${unit}/hour`
 }
 
-/** The units that an agent tells, else its calls. */
+/** The units that an agent reports, else its calls. */
 const workOf = ({ progress, calls, burn }: AgentView): { done: number; unit: string; last_at: string } =>
   progress ?? { done: calls.completed, unit: 'calls', last_at: burn.at(-1)!.at }
 

@@ -1,5 +1,5 @@
 /**
- * Agents that the snapshot has no place for any more. They are kept as they were shown last, and what is told of them
+ * Agents that the snapshot has no place for any more. They are kept as they were shown last, and what is recorded of them
  * later (a correction, a call that is resolved) changes them as it would in the snapshot. They are written together with
  * the snapshot that leaves them out, so that after a kill the replayed events find either both or neither.
  */
@@ -71,7 +71,7 @@ export class PastAgents {
     return row && { seq: row.seq, view: row.view as AgentView }
   }
 
-  /** Of one that left the snapshot before there was a table for it: what its runs and the ledger tell. */
+  /** Of one that left the snapshot before there was a table for it: what its runs and the ledger hold. */
   #rebuild(id: string): AgentView | undefined {
     const runs = this.#table.runsOf(id)
     const budget = this.#store.budgets.find(id)

@@ -81,7 +81,7 @@ export interface AgentView {
   by_service: Record<string, ServiceView>
   /** What calls on cheaper models saved against the baseline model. */
   downgraded_saved_usd: Usd
-  /** Spending over the work done, or over payments while no progress is told; at most MAX_BURN_POINTS, evenly thinned. */
+  /** Spending over the work done, or over payments while no progress is reported; at most MAX_BURN_POINTS, evenly thinned. */
   burn: BurnPoint[]
 
   progress: {

@@ -3,10 +3,10 @@
  *
  * The rules are:
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
- *   `applyEvent`, then tells the listeners; all in the order of `seq`, also when a listener records.
+ *   `applyEvent`, then notifies the listeners; all in the order of `seq`, also when a listener records.
  * - What waits is written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an event wait
  *   for those of the same turn of the event loop. One that cannot be written does not take its neighbours with it.
- * - An event tells what has happened already, so it may not get lost: while the disk refuses, events wait in order and
+ * - An event records what has already happened, so it must not get lost: while the disk refuses, events wait in order and
  *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
  * - A listener that throws harms nobody else.
  */
@@ -27,7 +27,7 @@ interface Pending {
   event: NewEvent
   at: string
   alongside: (() => void) | undefined
-  /** Told of a fault that is not the disk's. (Default: it is thrown.) */
+  /** Receives a fault that is not the disk's. (Default: it is thrown.) */
   reject: ((error: unknown) => void) | undefined
 }
 
@@ -49,7 +49,7 @@ export interface StateOptions {
   retentionDays: number
   /** So many at most. (Default: a million.) */
   eventsKept?: number
-  /** Told of faults of the disk and of listeners. */
+  /** Receives faults of the disk and of listeners. */
   onFault: (error: unknown, what: string) => void
   /** Takes personal data out of every event before it is anywhere. (Default: nothing is taken out.) */
   clean?: Scrub
@@ -73,7 +73,7 @@ export class StateManager {
   #draining = false
   #retry: Timer | undefined
 
-  /** Rebuilds the state that the rows tell. */
+  /** Rebuilds the state from the rows. */
   constructor(options: StateOptions) {
     this.#options = options
     this.#eventsKept = options.eventsKept ?? MAX_STORED_EVENTS
@@ -131,7 +131,7 @@ export class StateManager {
     })
   }
 
-  /** Calls `listener` after each event, in order. Returns the way out. */
+  /** Calls `listener` after each event, in order. Returns an unsubscribe function. */
   subscribe(listener: Listener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -139,7 +139,7 @@ export class StateManager {
 
   /**
    * Calls `write` with each event in the transaction that stores it, to write rows of its own: when it throws, nothing
-   * is stored. Returns the way out.
+   * is stored. Returns an unsubscribe function.
    */
   onPersist(write: Listener): () => void {
     this.#writers.add(write)
@@ -211,7 +211,7 @@ export class StateManager {
 
   /**
    * One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order.
-   * `written`: events whose rows are committed, and that nobody was told of. (Default: none.)
+   * `written`: events whose rows are committed, and that no listener has seen. (Default: none.)
    */
   #drain(written: readonly RuntimeEvent[] = []): void {
     if (this.#draining) return
@@ -220,7 +220,7 @@ export class StateManager {
       for (let events: readonly RuntimeEvent[] | undefined = written; ; ) {
         for (const event of events) {
           this.#snapshot = this.#apply(this.#snapshot, event)
-          for (const listener of this.#listeners) this.#tell(listener, event)
+          for (const listener of this.#listeners) this.#notify(listener, event)
         }
         if (this.#pending.length === 0) break
         events = this.#write(this.#pending.length)
@@ -283,7 +283,7 @@ export class StateManager {
     return after
   }
 
-  #tell(listener: Listener, event: RuntimeEvent): void {
+  #notify(listener: Listener, event: RuntimeEvent): void {
     try {
       listener(event)
     } catch (error) {

@@ -1,5 +1,5 @@
 /**
- * The rows of secrets, bound to the audit: a keyed hash of the whole row is in the row of the audit that tells of its last
+ * The rows of secrets, bound to the audit: a keyed hash of the whole row is in the row of the audit that records its last
  * change. Both are written together or not at all; a row that was edited, moved, removed or put back from the past does
  * not match any more, and a row that does not match gives out nothing.
  */
@@ -28,8 +28,8 @@ export class BoundRows {
   readonly #hashKey: Uint8Array
   /** By id, the hash that the last change of a secret gave its row; undefined when the audit was edited there. */
   readonly #hashes = new Map<string, string | undefined>()
-  /** What was told to be broken, by id: once is enough. */
-  readonly #told = new Set<string>()
+  /** The ids that were reported as broken: once is enough. */
+  readonly #reported = new Set<string>()
 
   /** No row is whole before `check` has read the audit, or the row was committed here. */
   constructor(options: BoundRowsOptions, keys: Keys, root: RootKey) {
@@ -39,7 +39,7 @@ export class BoundRows {
     this.#hashKey = root.keyFor('vault rows')
   }
 
-  /** What the audit tells of every row, held against the rows. */
+  /** What the audit records of every row, compared with the rows. */
   check(): void {
     const missing = new Map<string, string>()
     for (const [id, { name, rowHash }] of this.#options.audit.lastChanges(this.#table)) {
@@ -58,7 +58,7 @@ export class BoundRows {
     return row.parameters === PARAMETERS && this.#hashes.get(row.id) === this.#hashOf(row)
   }
 
-  /** Tells it, once, and gives the error to throw. */
+  /** Reports it once, and returns the error to throw. */
   broken(row: SecretRow): CageError {
     const error = brokenRow(row)
     this.#tellBroken(row.id, error.message)
@@ -73,7 +73,7 @@ export class BoundRows {
     return value
   }
 
-  /** Writes rows and what the audit tells of them, or nothing. Throws CageError `database_unusable`. */
+  /** Writes rows and their audit rows, or nothing. Throws CageError `database_unusable`. */
   commit(rows: readonly SecretRow[], operation: Change, by: Requester): void {
     const hashes = rows.map((row) => this.#hashOf(row))
     this.transaction(() =>
@@ -84,7 +84,7 @@ export class BoundRows {
     )
     rows.forEach((row, index) => {
       this.#hashes.set(row.id, hashes[index])
-      this.#told.delete(row.id)
+      this.#reported.delete(row.id)
     })
   }
 
@@ -99,8 +99,8 @@ export class BoundRows {
   }
 
   #tellBroken(id: string, problem: string): void {
-    if (this.#told.has(id)) return
-    this.#told.add(id)
+    if (this.#reported.has(id)) return
+    this.#reported.add(id)
     this.#options.state.record(brokenEvent(id, problem))
   }
 

@@ -23,7 +23,7 @@ export class LiveValues {
   readonly #former = new Map<string, string>()
   readonly #onValues: ((values: readonly string[]) => void) | undefined
 
-  /** `onValues`: told all values that are or were secret, whenever these change. */
+  /** `onValues`: receives all values that are or were secret, whenever these change. */
   constructor(onValues: ((values: readonly string[]) => void) | undefined) {
     this.#onValues = onValues
   }
@@ -45,7 +45,7 @@ export class LiveValues {
     this.#byId.set(id, live)
     this.#byName.set(nameKey(name, environment), live)
     this.#former.delete(value)
-    this.#tell()
+    this.#notify()
   }
 
   /** A former value, unless another secret uses it. */
@@ -53,14 +53,14 @@ export class LiveValues {
     if ([...this.#byId.values()].some((live) => live.value === value && live.id !== id)) return
     this.#former.set(value, id)
     if (this.#former.size > MAX_FORMER) this.#former.delete(this.#former.keys().next().value!)
-    this.#tell()
+    this.#notify()
   }
 
   /** The secret is not used any more. */
   forget(id: string): void {
     this.#retireCurrent(id)
     this.#byId.delete(id)
-    this.#tell()
+    this.#notify()
   }
 
   clear(): void {
@@ -76,7 +76,7 @@ export class LiveValues {
     this.retire(current.value, id)
   }
 
-  #tell(): void {
+  #notify(): void {
     this.#onValues?.([...[...this.#byId.values()].map(({ value }) => value), ...this.#former.keys()])
   }
 }

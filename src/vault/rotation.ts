@@ -90,7 +90,7 @@ export class Rotation {
   }
 
   /**
-   * The secrets a run starts with, by name. None while the vault is locked, which is told as an event: the agent runs all
+   * The secrets a run starts with, by name. None while the vault is locked, which is recorded as an event: the agent runs all
    * the same. Throws what the vault throws for a secret that cannot be read. `ended` must follow.
    */
   async forStart(run: SecretRun): Promise<Record<string, string>> {

@@ -1,5 +1,5 @@
 /**
- * What the audit tells of secrets: one row for each secret that is changed or given out, one for each attempt that fails.
+ * The audit rows of secrets: one row for each secret that is changed or given out, one for each attempt that fails.
  * The row of a change holds the hash of the secret's row, and is where the hash is read from at the next start.
  */
 import type { Audit } from '../audit/chain.ts'

@@ -1,4 +1,4 @@
-/** How the vault's life is told: what is in its events, and the words for people. Pure. */
+/** The events of the vault and their messages. Pure. */
 import type { SecretRow } from '../db/secrets.ts'
 import type { EventData, NewEvent } from '../events.ts'
 

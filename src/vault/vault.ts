@@ -2,11 +2,11 @@
  * The vault: secrets by name and environment, each sealed under a key of its own. This folder seals and gives out; who may
  * ask is decided where requests come in, what an agent does with a new value in `rotation.ts`. The class here is what
  * everyone uses; it stands on `unlock.ts` (the master key), `secret-row.ts` (values in a row), `bound-rows.ts` and
- * `secret-audit.ts` (rows and what the audit tells of them), `live-values.ts` (values in memory).
+ * `secret-audit.ts` (rows and their audit rows), `live-values.ts` (values in memory).
  *
  * The rules are:
  * - No audit row, no secret: what changes or gives out a value is committed together with its row of the audit, or not at all.
- * - The row of the audit that tells of a change holds a keyed hash of the whole row of the secret. So an edited, moved,
+ * - The audit row of a change holds a keyed hash of the whole row of the secret. So an edited, moved,
  *   removed or older row is seen when the vault is opened and at every look at it; who also wants to remove the row of the
  *   audit has `audit verify` against him.
  * - The master key seals one random key (`root-key.ts`): opening it is the check of the master key, and row hashes and
@@ -47,7 +47,7 @@ export interface VaultOptions {
   masterKeyProblem?: string | undefined
   /** Bring every value into memory. (Default: yes; one command does not need it.) */
   loads?: boolean
-  /** Told all values that are or were secret since the start, whenever these change. */
+  /** Receives all values that are or were secret since the start, whenever these change. */
   onValues?: (values: readonly string[]) => void
 }
 
@@ -63,7 +63,7 @@ export class Vault {
   loaded: Promise<void> = Promise.resolve()
   #lock: Unlocked | Locked
 
-  /** Never throws for a key that is missing, weak or wrong, or for rows that were tampered with: `state` tells. */
+  /** Never throws for a key that is missing, weak or wrong, or for rows that were tampered with: see `state`. */
   static async open(options: VaultOptions): Promise<Vault> {
     const audit = new SecretAudit(options.audit)
     const lock = await unlock({ ...options, audit })
@@ -256,7 +256,7 @@ export class Vault {
     return this.#lock.state === 'open' ? sealOriginal(this.#lock.root, incidentId, Buffer.from(value)) : undefined
   }
 
-  /** Opens what `sealOriginal` sealed; a row of the audit tells who looked. Throws CageError `vault_locked`, `vault_broken`. */
+  /** Opens what `sealOriginal` sealed; an audit row records who looked. Throws CageError `vault_locked`, `vault_broken`. */
   openOriginal(incidentId: string, sealed: Uint8Array, { role, actor }: Requester): string {
     const { root } = this.#requireOpen()
     this.#options.audit.append({ role, actor, action: 'incident.read', target: incidentId })
@@ -283,7 +283,7 @@ export class Vault {
     this.#live.clear()
   }
 
-  /** Brings every value into memory, two derivations at a time. Broken ones are told and left out. */
+  /** Brings every value into memory, two derivations at a time. Broken ones are reported and left out. */
   async #load(): Promise<void> {
     const lock = this.#lock
     if (lock.state === 'locked') return

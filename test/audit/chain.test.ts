@@ -322,7 +322,7 @@ describe('the audit chain', () => {
     const killed = join(mkdtempSync(join(tmpdir(), 'iron-cage-audit-')), 'state.db')
     onTestFinished(() => rmSync(dirname(killed), { recursive: true, force: true }))
     for (const end of ['', '-wal', '.audit-key', '.audit-head']) copyFileSync(`${path}${end}`, `${killed}${end}`)
-    expect(readWitness(killed).told).toMatchObject({ seq: 3 })
+    expect(readWitness(killed).witnessed).toMatchObject({ seq: 3 })
     expect(await verify(killed)).toMatchObject({ ok: true, rows: 8 })
     const next = open(killed)
     expect(next.audit.atStart).toMatchObject({ ok: true, rows: 8 })

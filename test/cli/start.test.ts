@@ -234,7 +234,7 @@ test('serve shows the dashboard link and ends on a signal with 0', async () => {
   expect(await run.ended).toMatchObject({ code: 0 })
 })
 
-test('an error nobody foresaw ends the server with one line, and the log has the rest', async () => {
+test('an unexpected error ends the server with one line, and the log has the rest', async () => {
   const place = openPlace()
   const fault = 'process.on("SIGUSR2", () => { throw new TypeError("boom") })'
   const env = { NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(fault)}` }

@@ -218,7 +218,7 @@ const configurations: Record<string, Row> = {
       'iron-cage: the configuration has 2 problems',
       '  iron-cage.yaml:1:1: bugdet: there is no such key; did you mean budget?',
       '  iron-cage.yaml:3:3: server.port: expected a whole number from 0 to 65535, got "many"',
-      '  hint: correct the value; "iron-cage config show" tells where each one comes from',
+      '  hint: correct the value; "iron-cage config show" shows where each one comes from',
     ),
   },
   'a broken file for a program': {
@@ -234,7 +234,7 @@ const configurations: Record<string, Row> = {
     err: text(
       'iron-cage: the configuration is wrong',
       '  iron-cage.yaml:1:11: safety.mode: expected one of redact, block, warn, got "off"',
-      '  hint: correct the value; "iron-cage config show" tells where each one comes from',
+      '  hint: correct the value; "iron-cage config show" shows where each one comes from',
     ),
   },
   'every value with its origin': {

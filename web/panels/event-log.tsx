@@ -109,7 +109,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       }
     >
       {rows.length === 0 ? (
-        <p class="dim empty">{search ? `Nothing holds “${search}”.` : 'Nothing yet.'}</p>
+        <p class="dim empty">{search ? `No events match “${search}”.` : 'No events yet.'}</p>
       ) : (
         <VirtualList
           label="Events, newest first"

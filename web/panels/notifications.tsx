@@ -26,7 +26,7 @@ export function NotificationsPanel(props: {
     <Panel name="notifications" title="Notifications" aside={<span class="dim">{open.length || ''}</span>}>
       <div class="scroll">
         {alerts.length === 0 && (
-          <p class="dim empty">Nothing to tell. Warnings, findings and open circuits come here.</p>
+          <p class="dim empty">No notifications. Warnings, findings and open circuits appear here.</p>
         )}
         {[...open, ...alerts.filter(({ acknowledged }) => acknowledged)].map((alert) => (
           <article

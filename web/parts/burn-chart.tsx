@@ -1,5 +1,5 @@
 /**
- * Spending over the work done, or over time while no progress is told, with the lines that matter: warning and limit.
+ * Spending over the work done, or over time while no progress is reported, with the lines that matter: warning and limit.
  * A table says the same to a screen reader.
  */
 import { fromUsd, showUsd } from '../../src/money.ts'

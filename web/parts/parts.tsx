@@ -91,7 +91,7 @@ export function Action(props: {
 
 const CONFIRM_MS = 4_000
 
-/** What to tell a person, with what to do next. */
+/** A message for a person, with what to do next. */
 export const faultText = (error: unknown): string =>
   error instanceof ApiError ? [error.message, error.hint].filter(Boolean).join('. ') : String(error)
 

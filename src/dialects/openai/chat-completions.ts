@@ -109,7 +109,7 @@ function onlyLimitIn(refusal: string): string | undefined {
   return /\bmax_tokens\b/.test(refusal) ? 'max_completion_tokens' : 'max_tokens'
 }
 
-/** Usage as chat completions and completions tell it. `tier`: the reply's service_tier. */
+/** Usage as chat completions and completions report it. `tier`: the reply's service_tier. */
 export function readChatUsage(usage: Json | undefined, tier: Json | undefined): ReportedUsage | undefined {
   if (!isObject(usage)) return undefined
   const read = new UsageReader(usage)
@@ -213,7 +213,7 @@ export class ChatStream implements StreamReader {
     // Some servers say "message" in a stream too.
     const said = Object.fromEntries(Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined))
     const safe = this.#texts.pieces(said as JsonObject, item, { head, index })
-    // Tokens beside a text would tell what is held back of it.
+    // Tokens beside a text would reveal what is held back of it.
     const rest = () => ({ ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) })
     if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest(), ...(safe as JsonObject) }]
     const isSaying = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)

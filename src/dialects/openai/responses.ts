@@ -66,7 +66,7 @@ const FIELDS = fieldsOf(
   ...['context_management', 'client_metadata'],
 )
 
-/** Usage as a response tells it; searches stand in its output. */
+/** Usage as a response reports it; searches stand in its output. */
 export function readResponseUsage({
   usage,
   service_tier,

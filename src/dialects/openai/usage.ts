@@ -26,21 +26,21 @@ interface Counts {
 
 /** The counts in our shape: parts within the whole, and what is in the total but in no count as unknown. */
 export function asReported(read: UsageReader, tier: Json | undefined, counts: Counts): ReportedUsage {
-  const { total, imageOutput, ...told } = counts
-  const { input, output, reasoning = 0, citation = 0 } = told
+  const { total, imageOutput, ...reported } = counts
+  const { input, output, reasoning = 0, citation = 0 } = reported
   const cost = read.cost()
   // More than was read cannot have been cached: then nothing was.
-  const isAbsurd = told.cachedInput > input
-  const cachedInput = isAbsurd ? 0 : told.cachedInput
+  const isAbsurd = reported.cachedInput > input
+  const cachedInput = isAbsurd ? 0 : reported.cachedInput
   const unknownTokens = Math.max(0, total - input - output - reasoning - citation) + read.unknownTokens()
   const terms = tierTerms(tier)
   return {
     usage: {
-      ...Object.fromEntries(Object.entries(told).filter(([, count]) => count > 0)),
+      ...Object.fromEntries(Object.entries(reported).filter(([, count]) => count > 0)),
       input,
       output,
       cachedInput,
-      cacheWrite: Math.min(told.cacheWrite, input - cachedInput),
+      cacheWrite: Math.min(reported.cacheWrite, input - cachedInput),
       cacheWriteHour: 0,
       ...(imageOutput !== undefined && { imageOutput }),
       ...(unknownTokens > 0 && { unknownTokens }),
