@@ -15,7 +15,7 @@ export interface LineWriterOptions {
   descriptor: () => number
   /** The line, with its newline, that stands for so many lost ones. */
   lostLine: (lost: number) => string
-  /** Told why a write failed; its lines are lost. (Default: nobody.) */
+  /** Receives why a write failed; its lines are lost. (Default: nobody.) */
   onFault?: (error: NodeJS.ErrnoException) => void
 }
 

@@ -4,7 +4,7 @@
  *
  * The rules are:
  * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
- * - Writing never waits and never throws. A full disk or a flood loses lines, and a line tells how many.
+ * - Writing never waits and never throws. A full disk or a flood loses lines, and a line says how many.
  * - Days are UTC in the file's name and times, local on the terminal.
  */
 import type { Clock } from '../clock.ts'
