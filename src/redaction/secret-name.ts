@@ -3,9 +3,9 @@ import type { ValueKind } from './secret-value.ts'
 
 type Kind = ValueKind['kind']
 
-/** What may follow the word: `secret_key_base`, `token4`, `password_prod`. */
+/** What may follow the word: `secret_key_base`, `token4`, `password_prod`. Digits one by one: a run has one way to be read. */
 const ENDINGS =
-  /(?:_(?:value|val|str|string|text|plain|raw|base|prod|production|dev|test|staging|live|secure|super|sec|default|old|new|current|primary|secondary|main|b64|base64|encoded|\d+)|\d+)+$/
+  /(?:_(?:value|val|str|string|text|plain|raw|base|prod|production|dev|test|staging|live|secure|super|sec|default|old|new|current|primary|secondary|main|b64|base64|encoded)|_?\d)+$/
 /** Keys and tokens that nobody keeps secret. */
 const PUBLIC = new RegExp(
   '(?:csrf|xsrf|authenticity|public|publishable|primary|foreign|page|continuation|' +
