@@ -1,8 +1,8 @@
 /**
- * API tokens: for clients that nobody supervises (an IDE, a notebook, a script of an operator). 256 random bits with the
- * prefix `ic_`, shown once, kept as SHA-256. A token of the role agent makes calls as one agent, with that agent's budget.
- * Expiry holds from the next request on, also when the clock goes back; revocation ends calls that are running as well. A token that is replaced (`rotate`) works on for a while, so that
- * whoever has it can be given the new one.
+ * API tokens for clients without supervision (an IDE, a notebook, an operator's script): 256 random bits with the prefix
+ * `ic_`, shown once, stored as SHA-256. A token with the role agent makes calls as one agent, within that agent's budget.
+ * Expiry applies from the next request on, even when the clock goes back; revocation also ends running calls. After
+ * `rotate` the old token keeps working for a while, so that its holder can be given the new one.
  */
 import { type Clock, forwardTime, isoTime } from '../clock.ts'
 import type { ApiTokenRow, ApiTokenTable } from '../db/api-tokens.ts'
@@ -16,15 +16,15 @@ import { hashOf } from './run-tokens.ts'
 export interface NewApiToken {
   name: string
   role: Role
-  /** The agent as which it makes calls; for the role agent, and no other. */
+  /** The agent that its calls belong to. Only for the role agent. */
   agentId: AgentId | null
   /** (Default: never.) */
   expiresInS?: number | undefined
-  /** Name of whoever makes it. */
+  /** Name of its creator. */
   createdBy: string
 }
 
-/** What may be shown of a token at any time. */
+/** The fields of a token that may always be shown. */
 export type ApiToken = Omit<ApiTokenRow, 'hash'>
 
 export class ApiTokens {
@@ -32,7 +32,7 @@ export class ApiTokens {
   readonly #forwardNow: () => number
   readonly #revoked = new Set<(id: string) => void>()
   readonly #table: ApiTokenTable
-  /** Every token that was not revoked, by hash: looked up at each request. */
+  /** Tokens that are not revoked, by hash; read at each request. */
   readonly #byHash: Map<string, ApiTokenRow>
 
   constructor({ store, clock }: { store: Pick<Store, 'apiTokens'>; clock: Clock }) {
@@ -43,7 +43,7 @@ export class ApiTokens {
     this.#byHash = new Map(living.map((row) => [row.hash, row]))
   }
 
-  /** The token itself is in the answer this once. */
+  /** Creates a token. Only this result holds its value. */
   create({ name, role, agentId, expiresInS, createdBy }: NewApiToken): ApiToken & { token: string } {
     const token = newToken('ic')
     const now = this.#clock.now()
@@ -64,8 +64,8 @@ export class ApiTokens {
   }
 
   /**
-   * A new token in place of this one: same name, role and agent, and as long a life from now on. The old one ends in
-   * `overlapS` seconds, or earlier if it would have. Throws CageError `not_found`.
+   * Replaces a token by one with the same name, role, agent and lifetime. The old one expires in `overlapS` seconds, or
+   * earlier if it would have expired anyway. Throws CageError `not_found`.
    */
   rotate(id: string, { overlapS, createdBy }: { overlapS: number; createdBy: string }): ApiToken & { token: string } {
     const old = [...this.#byHash.values()].find((row) => row.id === id && !this.#hasExpired(row))
@@ -86,23 +86,23 @@ export class ApiTokens {
     return created
   }
 
-  /** The token's row while it works; undefined for anything else. */
+  /** Returns the row of a valid token, else undefined. */
   find(token: string): ApiToken | undefined {
     const row = token.startsWith('ic_') ? this.#byHash.get(hashOf(token)) : undefined
     return row && !this.#hasExpired(row) ? shown(row) : undefined
   }
 
-  /** True while the token with this id works. */
+  /** True while the token with this id is valid. */
   works(id: string): boolean {
     return [...this.#byHash.values()].some((row) => row.id === id && !this.#hasExpired(row))
   }
 
-  /** Oldest first, revoked and expired ones too. */
+  /** All tokens, oldest first, including revoked and expired ones. */
   list(): ApiToken[] {
     return this.#table.all().map(shown)
   }
 
-  /** Calls `listener` with the id of each token that is revoked. */
+  /** Calls `listener` with the id of each revoked token. */
   onRevoked(listener: (id: string) => void): void {
     this.#revoked.add(listener)
   }

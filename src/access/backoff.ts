@@ -1,6 +1,6 @@
 /**
- * Backoff after failures, by key: some are free, then each doubles the wait. An attempt counts from its beginning, so that
- * a hundred at once are not a hundred guesses. Kept in memory, under hashes, for a while and for so many keys only.
+ * Backoff after failures, by key: the first few are free, then each doubles the wait. An attempt counts when it begins, so
+ * that a hundred concurrent attempts are not a hundred guesses. Kept in memory, under hashed keys, bounded in time and size.
  */
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
@@ -8,7 +8,7 @@ import { hashOf } from './run-tokens.ts'
 
 const FIRST_WAIT_MS = 1_000
 const MAX_WAIT_MS = 60_000
-/** Failures are forgotten after so long a silence, in ms. */
+/** Failures are forgotten after this long without another one, in ms. */
 const FORGET_MS = 15 * 60_000
 const MAX_KEYS = 10_000
 
@@ -22,13 +22,13 @@ export class Backoff {
   readonly #free: number
   readonly #failures = new Map<string, Failures>()
 
-  /** `free`: failures without a wait. */
+  /** `free`: number of failures without a wait. */
   constructor(clock: Clock, free: number) {
     this.#clock = clock
     this.#free = free
   }
 
-  /** Counts a failure, to be taken back when it was none. Throws CageError `too_many_attempts`, and counts nothing then. */
+  /** Counts an attempt as a failure until it succeeds. Throws CageError `too_many_attempts`, which counts nothing. */
   begin(key: string): void {
     const hash = hashOf(key)
     const now = this.#clock.monotonic()
@@ -41,19 +41,19 @@ export class Backoff {
         retryAfterS: Math.ceil(waitMs / 1000),
       })
     }
-    // The latest last, so that the oldest goes when there are too many.
+    // Reinserted last, so that the oldest key is evicted first.
     this.#failures.delete(hash)
     this.#failures.set(hash, { count: past.count + 1, at: now })
     if (this.#failures.size > MAX_KEYS) this.#failures.delete(this.#failures.keys().next().value!)
   }
 
-  /** The attempt that was begun did not fail. */
+  /** Undoes `attempt`: it did not fail. */
   takeBack(key: string): void {
     const failures = this.#failures.get(hashOf(key))
     if (failures) failures.count -= 1
   }
 
-  /** The attempt that was begun did not fail, and earlier ones are forgotten. */
+  /** Undoes `attempt` and forgets earlier failures. */
   forget(key: string): void {
     this.#failures.delete(hashOf(key))
   }

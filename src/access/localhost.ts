@@ -1,7 +1,7 @@
 /**
- * The door. A server on localhost is reachable by every page the user's browser has open, so every request, also an
- * upgrade, must name this server as its Host (no DNS rebinding) and must not come from another site's page, also not from
- * one on another port of this machine.
+ * The origin guard. Every page in the user's browser can reach a server on localhost. So each request, upgrades included,
+ * must name this server as its Host (against DNS rebinding) and must not come from a page of another origin, not even one
+ * on another port of this machine.
  */
 import type { IncomingMessage } from 'node:http'
 import { isIP } from 'node:net'
@@ -10,11 +10,11 @@ import { CageError } from '../errors.ts'
 export interface OriginGuard {
   /** Throws CageError `host_refused` or `origin_refused`. */
   check(request: IncomingMessage): void
-  /** The origin of the request when it is one of `corsOrigins`: a page there may read the answer. */
+  /** The origin of the request if it is one of `corsOrigins`, whose pages may read the response. */
   allowedCorsOrigin(request: IncomingMessage): string | undefined
 }
 
-/** `port`: the one that listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins. */
+/** `port`: where the server listens. `allowedHosts`: further exact Host values. `corsOrigins`: further exact origins. */
 export function createOriginGuard(
   port: number,
   allowedHosts: readonly string[],
@@ -42,10 +42,10 @@ export function createOriginGuard(
   }
 }
 
-/** The dashboard's pages, word for word: whatever else leads somewhere is no link to them. */
+/** The exact paths of the dashboard's pages; links from elsewhere may lead only here. */
 const PAGE = /^\/(index\.html|reports\/[\w-]+)?$/
 
-/** A page elsewhere may link to the dashboard; it may not reach anything else, or show it in a frame. */
+/** True for a link from another site to the dashboard: a navigation, not a frame and not a request for anything else. */
 function isLink({ method, url = '/', headers }: IncomingMessage): boolean {
   return (
     method === 'GET' &&
@@ -58,13 +58,13 @@ function isLink({ method, url = '/', headers }: IncomingMessage): boolean {
 
 const lower = (text: string): string => text.toLowerCase()
 
-/** True when only this machine reaches a server that listens there. */
+/** True when `host` is reachable from this machine only. */
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 /**
- * Other machines are let in when the operator says so and when there is somebody who can prove who he or she is. Throws
- * CageError `invalid_config` naming what is missing.
+ * Requires that the operator allowed remote access and that a user or token exists to sign in with. Throws CageError
+ * `invalid_config` naming what is missing.
  */
 export function requireLocalOrInvited(server: { host: string; allow_remote: boolean }, userCount: number): void {
   if (isLoopback(server.host)) return

@@ -1,6 +1,6 @@
 /**
- * Passwords: Argon2id, computed on a thread of its own, at most two at once, as each takes 19 MiB. What is stored names its
- * parameters (PHC text), so that they may grow later. Nobody else sees a password, and none is ever written.
+ * Passwords: Argon2id, computed on a thread of its own, at most two at once, as each takes 19 MiB. The stored hash
+ * names its parameters (PHC string), so that they can be raised later. Passwords are never stored or logged.
  */
 import { randomBytes } from 'node:crypto'
 import { hash, verify } from '@node-rs/argon2'
@@ -9,7 +9,7 @@ import { CageError } from '../errors.ts'
 const MEMORY_KIB = 19_456
 const PASSES = 2
 const AT_ONCE = 2
-/** Some three seconds of work: whoever comes later waits at home. */
+/** Some three seconds of work; further requests are refused. */
 const MAX_WAITING = 64
 
 /** In characters. */
@@ -32,26 +32,26 @@ export async function hashPassword(password: string): Promise<string> {
   return inTurn(() => hash(typed(password), { memoryCost: MEMORY_KIB, timeCost: PASSES, parallelism: 1 }))
 }
 
-/** `stored`: what `hashPassword` gave; undefined, for a user that there is not, takes as long and is false. */
+/** `stored`: result of `hashPassword`; undefined for an unknown user, which takes as long and returns false. */
 export function verifyPassword(stored: string | undefined, password: string): Promise<boolean> {
   return inTurn(async () => (await verify(stored ?? NOBODYS, typed(password))) && stored !== undefined)
 }
 
 const base64 = (bytes: number): string => randomBytes(bytes).toString('base64').replaceAll('=', '')
 
-/** What no password gives. */
+/** A hash that no password matches. */
 const NOBODYS = `$argon2id$v=19$m=${MEMORY_KIB},t=${PASSES},p=1$${base64(16)}$${base64(32)}`
 
-/** The same characters may be typed as different bytes. */
+/** Unicode normalization: the same characters can be typed as different bytes. */
 const typed = (password: string): string => password.normalize('NFKC')
 
-/** Throws CageError `too_many_attempts` when too many wait already. */
+/** Throws CageError `too_many_attempts` when too many are waiting. */
 async function inTurn<T>(work: () => Promise<T>): Promise<T> {
   if (running >= AT_ONCE) {
     if (waiting.length >= MAX_WAITING) {
       throw new CageError('too_many_attempts', 'too many passwords are being checked', { retryAfterS: 3 })
     }
-    // Whoever ends hands over its place.
+    // The slot goes to the next in line.
     await new Promise<void>((resolve) => waiting.push(resolve))
   } else {
     running += 1

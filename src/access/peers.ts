@@ -1,15 +1,15 @@
 /**
- * Which process is at the other end of a connection: whether a run's token comes from the run itself.
+ * Finds the process at the other end of a connection, to check that a run's token is used by that run.
  *
  * The rules are:
- * - A run's own processes are its group, what descends from it, and what carries its agent's marks: also a pool's workers,
- *   and a daemon that has left session and environment behind.
- * - One look for each new connection and run, kept with the connection: a call on a kept connection costs a look-up in a
- *   map. Looks wait for each other: all that came meanwhile share the next reading of the system's tables.
- * - Only Linux lets us look, and only at the processes of our own user. Another user's process is a foreign one, but for
- *   root's, which could take the token from us anyway. What connects from another machine, or from a container with a
- *   network of its own, is in no table: it is `unknown`, and so is everybody where the first look, at ourselves, failed.
- * - Where looking is possible, what is not found is foreign: a caller that has hung up already, or a fault of the system.
+ * - A run's processes are its process group, all descendants, and whatever carries its agent's marks: pool workers and
+ *   daemons that left session and environment included.
+ * - One lookup per connection and run, cached with the connection, so that a call on a kept-alive connection costs a map
+ *   access. Lookups are batched: those that arrive during a read of the system's tables share the next one.
+ * - Only Linux allows this, and only for processes of our own user. Other users' processes are foreign, except root's,
+ *   which could read the token anyway. Callers on other machines, or in containers with a network of their own, are in no
+ *   table: they are `unknown`, as is everybody where the self-test failed.
+ * - Where lookups work, a caller that is not found is foreign: it has hung up already, or the system failed.
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
@@ -37,7 +37,7 @@ interface Look {
   resolve: (peer: Peer) => void
 }
 
-/** After a look that found a stranger, which is the dearest, the next one waits so many times as long as it took. */
+/** After a lookup that found a foreign process, the most expensive kind, the next one waits this multiple of its duration. */
 const REST = 4
 const MAX_REST_MS = 100
 
@@ -46,7 +46,7 @@ const MAX_MEMBERS = 64
 
 export class Peers {
   readonly #peers = new WeakMap<Connection, Map<RunProcess, Peer | Promise<Peer>>>()
-  /** Of each run, pid → start time. */
+  /** Per run: pid → start time. */
   readonly #members = new WeakMap<RunProcess, Map<number, string>>()
   readonly #clock: Clock
   #waiting: Look[] = []
@@ -57,12 +57,12 @@ export class Peers {
     this.#clock = clock
   }
 
-  /** Whether the process behind a connection can be found on this machine at all. */
+  /** Whether lookups work on this machine. */
   get canLook(): boolean {
     return this.#canLook
   }
 
-  /** Looks for ourselves behind a connection to `port` of this machine, which is ours. Never rejects. */
+  /** Self-test: looks up this process behind a connection to our own `port`. Never rejects. */
   async tryToLook(port: number): Promise<void> {
     if (process.platform !== 'linux') return
     const socket = connect(port, '127.0.0.1')
@@ -78,7 +78,7 @@ export class Peers {
     }
   }
 
-  /** Who is at the other end, as seen from this run. At once on a connection that was looked at before. */
+  /** Classifies the caller as seen from this run; immediate for a cached connection. */
   of(connection: Connection, run: RunProcess): Peer | Promise<Peer> {
     if (!this.#canLook) return 'unknown'
     const known = this.#peers.get(connection) ?? new Map<RunProcess, Peer | Promise<Peer>>()
@@ -91,7 +91,7 @@ export class Peers {
     return looking
   }
 
-  /** The process with this pid, when it is the one at the other end. Never rejects. */
+  /** Returns the process with this pid if it is the caller. Never rejects. */
   async claim(connection: Connection, agentId: AgentId, pid: number): Promise<RunProcess | undefined> {
     if (!this.#canLook) return undefined
     try {
@@ -105,7 +105,7 @@ export class Peers {
 
   #look(connection: Connection, process: RunProcess): Promise<Peer> {
     return new Promise((resolve) => {
-      // Who comes while others are looked at waits for the next reading.
+      // Callers that arrive during a read wait for the next one.
       this.#waiting.push({ connection, process, resolve })
       if (!this.#isLooking) void this.#lookAtAll()
     })
@@ -142,7 +142,7 @@ export class Peers {
     return peers
   }
 
-  /** Of these sockets those that the run's processes have open. Who had connections before is looked at first. */
+  /** Returns which of these sockets the run's processes hold. Processes that had connections before are checked first. */
   async #ownersIn(run: RunProcess, inodes: Set<string>): Promise<Map<string, Peer>> {
     const answers = new Map<string, Peer>()
     let isHidden = false
@@ -159,7 +159,7 @@ export class Peers {
     if (answers.size === inodes.size) return answers
     const { agentId, pid: group, started } = run
     for (const row of await readProcessTree({ agentId, group, started }, members)) await lookAt(row.pid, row.started)
-    // One of the run's own does not let us see what it has open.
+    // A process of the run does not let us read its descriptors.
     if (isHidden) for (const inode of inodes) if (!answers.has(inode)) answers.set(inode, 'unknown')
     return answers
   }
@@ -178,7 +178,7 @@ export class Peers {
   }
 }
 
-/** What is certain before any process is looked at; undefined for nothing. */
+/** What is certain without looking at any process; undefined if nothing is. */
 function withoutProcess(socket: PeerSocket | undefined, { remoteAddress }: Connection): Peer | undefined {
   if (socket === undefined) return isOfThisMachine(remoteAddress) ? 'foreign' : 'unknown'
   if (socket.inode === '0') return 'foreign'

@@ -1,24 +1,24 @@
-/** Who may do what. Every route names the role it needs; `requireRole` is the one place that decides. */
+/** Roles. Every route names the role it requires; `requireRole` alone decides. */
 import { CageError } from '../errors.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { RunProcess } from './peers.ts'
 
 export type Role = 'admin' | 'viewer' | 'agent'
 
-/** Who is asking, as far as it was proved. */
+/** The authenticated caller. */
 export type Identity = PersonIdentity | AgentIdentity
 
 export interface PersonIdentity {
   role: 'admin' | 'viewer'
   name: string
-  /** What ends when the identity ends: a session or a token. */
+  /** The session or token that the identity ends with. */
   session: string
 }
 
 export interface AgentIdentity {
   role: 'agent'
   name: string
-  /** `runId` is null for a client that is not supervised, and `script` is empty. */
+  /** `runId` is null and `script` empty for a client without supervision. */
   run: {
     agentId: AgentId
     runId: RunId | null
@@ -29,7 +29,7 @@ export interface AgentIdentity {
   }
 }
 
-/** What a role may also do. An agent is no viewer: it sees itself only. */
+/** The roles that each role includes. An agent is no viewer: it sees only itself. */
 const INCLUDES: Record<Role, readonly Role[]> = {
   admin: ['admin', 'viewer'],
   viewer: ['viewer'],

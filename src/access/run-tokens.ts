@@ -1,8 +1,8 @@
 /**
- * Run tokens: what an agent proves itself with while its run lasts. Kept as hashes, in memory: they die with the run.
+ * Run tokens: the credentials of an agent for one run. Kept as hashes in memory; they end with the run.
  *
- * A run that has processes is bound to them: its token is worth nothing to anybody else who got hold of it, as far as the
- * system lets us look (`peers.ts`). Therefore an address may name such a run by its id alone, which is no secret.
+ * A run with processes is bound to them: its token is useless to any other process, as far as the system can tell them
+ * apart (`peers.ts`). Therefore a URL may name such a run by its id alone, which is no secret.
  */
 import { hash } from 'node:crypto'
 import { CageError } from '../errors.ts'
@@ -13,14 +13,14 @@ import type { Connection, Peer, Peers, RunProcess } from './peers.ts'
 export interface TokenRun {
   agentId: AgentId
   runId: RunId
-  /** The agent's name, and the script that it runs. */
+  /** The agent's name and its script. */
   name: string
   script: string
-  /** Called with each refusal of ours that the run is answered with. (Default: nobody.) */
+  /** Called with each error that the run is answered with. (Default: nobody.) */
   onRefused?: (error: CageError) => void
   /** The run's first process. (Default: there is none, and the token alone is the proof.) */
   process?: RunProcess | undefined
-  /** Whether the token it was asked with still works: a part of a run does not outlive it. (Default: there is none.) */
+  /** Whether the token that created this part of a run is still valid: the part does not outlive it. (Default: none.) */
   lives?: () => boolean
 }
 
@@ -33,7 +33,7 @@ export class RunTokens {
     this.#peers = peers
   }
 
-  /** A new token, shown this once. */
+  /** Creates a token, shown only this once. */
   issue(run: TokenRun): string {
     const token = newToken('run')
     this.#byHash.set(hashOf(token), run)
@@ -41,12 +41,12 @@ export class RunTokens {
     return token
   }
 
-  /** From now on the run's tokens are its processes' alone. Before any of them runs a line of the agent. */
+  /** Binds the run's tokens to its processes. Called before any of them runs a line of the agent. */
   bind(runId: RunId, process: RunProcess): void {
     for (const run of this.#byHash.values()) if (run.runId === runId) run.process = process
   }
 
-  /** The process that a run without any can be bound to: the caller, who says what its pid is; undefined where it is not so. */
+  /** The process to bind a run without one to: the caller, if it really has the pid it claims; else undefined. */
   processOf(connection: Connection, agentId: AgentId, pid: number): Promise<RunProcess | undefined> {
     return this.#peers.claim(connection, agentId, pid)
   }
@@ -57,22 +57,22 @@ export class RunTokens {
     for (const [hash, run] of this.#byHash) if (run.runId === runId) this.#byHash.delete(hash)
   }
 
-  /** The run whose token this is; undefined for anything else. Says nothing about who sent it. */
+  /** The run of this token, else undefined. Does not check who sent it. */
   find(token: string): TokenRun | undefined {
     return living(token.startsWith('run_') ? this.#byHash.get(hashOf(token)) : undefined)
   }
 
   /**
-   * What stands for a run in an address of the gateway: its id where who calls can be looked at, so that no token is in a
-   * URL, which clients log; else the token.
+   * The segment that stands for a run in a gateway URL: its id where callers can be looked up, since clients log URLs; else
+   * the token.
    */
   addressOf(runId: RunId, token: string): string {
     return this.#peers.canLook ? runId : token
   }
 
   /**
-   * The run whose token came over a connection; undefined for what is no token of a run.
-   * Rejects with CageError `foreign_process` when the caller is a process of this machine and none of the run's.
+   * Returns the run of a token that came over this connection; undefined if it is no run token.
+   * Rejects with CageError `foreign_process` when the caller is a process of this machine outside the run.
    */
   async identify(token: string, connection: Connection): Promise<TokenRun | undefined> {
     const run = this.find(token)
@@ -81,8 +81,8 @@ export class RunTokens {
   }
 
   /**
-   * The run with this id, when the connection is one of its own processes'. Who cannot be looked at (a container with a
-   * network of its own) needs the run's token among its `keys`.
+   * Returns the run with this id if the connection belongs to one of its processes. A caller that cannot be looked up (a
+   * container with a network of its own) needs the run's token among its `keys`.
    * Rejects with CageError `unauthorized` when there is no such run, `foreign_process`.
    */
   async identifyById(runId: RunId, connection: Connection, keys: readonly string[]): Promise<TokenRun> {

@@ -1,7 +1,7 @@
 /**
  * The server file, `<database>.server`: says which process serves a database and how the command line on this machine
- * reaches it. It is also the lock: one server a database. A file whose process is gone, or whose pid belongs to another
- * process by now (its start time differs), is left over from a killed server and is replaced.
+ * reaches it. It is also the lock: one server per database. A file whose process is gone, or whose pid now belongs
+ * to another process (its start time differs), was left by a killed server and is replaced.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -22,7 +22,7 @@ export interface ServerFile {
 
 export const serverFilePath = (databasePath: string): string => `${databasePath}.server`
 
-/** The file of a server that runs; undefined when none does. */
+/** Reads the file of a running server; undefined when none runs. */
 export async function readServerFile(databasePath: string): Promise<ServerFile | undefined> {
   let file: ServerFile
   try {
@@ -52,7 +52,7 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   const write = (url: string) => writeFileSync(draft, content(url), { mode: 0o600 })
   try {
     write('')
-    // A link fails where there is a file, and a complete one appears at once.
+    // link() fails if the file exists, and makes a complete one appear atomically.
     while (!linked(draft, path)) await removeLeftover(databasePath)
   } catch (error) {
     if (error instanceof CageError) throw error
@@ -66,7 +66,7 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   return {
     publish: (url) => {
       if (!isOurs()) throw taken(databasePath, undefined)
-      // Complete at once, here too: half a file would be taken for a leftover.
+      // Atomic here too: half a file would be taken for a leftover.
       write(url)
       renameSync(draft, path)
     },
@@ -76,7 +76,7 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   }
 }
 
-/** In the database: which process serves this very file, as device and inode. A copy of the file is another one. */
+/** Stored in the database: which process serves this file, by device and inode, so that a copy is not locked. */
 const CLAIM = 'server'
 
 interface Claim {
@@ -86,8 +86,8 @@ interface Claim {
 }
 
 /**
- * Takes the database in itself too: the server file can be removed, and the database may have another name (a link).
- * Returns a function that gives it back, before the database is closed. Throws CageError `already_running`.
+ * Locks the database from within, too: the server file can be removed, and a link gives the database another name.
+ * Returns a function that unlocks it, to be called before the database is closed. Throws CageError `already_running`.
  */
 export async function claimDatabase(store: Store): Promise<() => void> {
   const meta = store.meta
@@ -99,13 +99,13 @@ export async function claimDatabase(store: Store): Promise<() => void> {
   }
   const started = (await processStarted(process.pid)) ?? ''
   meta.put(CLAIM, JSON.stringify({ pid: process.pid, pid_started: started, file } satisfies Claim))
-  // Whoever comes by another name sees the file itself, not what waits beside it.
+  // A server that opens the file under another name does not see the write-ahead log.
   store.orm.$client.pragma('wal_checkpoint(PASSIVE)')
   return () => {
     try {
       meta.put(CLAIM, '')
     } catch (error) {
-      // A process that is gone holds nothing.
+      // A lock of a process that is gone does not count.
       if (!isStorageFault(error)) throw error
     }
   }
@@ -121,7 +121,7 @@ function linked(from: string, to: string): boolean {
   }
 }
 
-/** Removes the file of a server that is gone, and no other's. Throws CageError `already_running`. */
+/** Removes the file only if its server is gone. Throws CageError `already_running`. */
 async function removeLeftover(databasePath: string): Promise<void> {
   const path = serverFilePath(databasePath)
   const before = readOrNothing(path)
@@ -131,7 +131,7 @@ async function removeLeftover(databasePath: string): Promise<void> {
   const aside = `${path}.${randomBytes(4).toString('hex')}`
   try {
     renameSync(path, aside)
-    // Another one that starts may have removed it before us, and taken its place: that one has it.
+    // Another server may have removed and replaced it first: that one holds the lock.
     if (readOrNothing(aside) !== before) linked(aside, path)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error

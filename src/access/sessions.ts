@@ -1,14 +1,14 @@
 /**
- * Sessions of people on the dashboard and of the command line. A one-time code from the terminal, or a name with its
- * password, becomes a session: a short-lived access token (JWT) and a refresh token that changes at each use.
+ * Sessions of people on the dashboard and of the command line. A one-time code from the terminal, or a user name with its
+ * password, is exchanged for a session: a short-lived access token (JWT) and a refresh token that rotates at each use.
  *
  * The rules are:
- * - A session can be ended at once: the JWT alone is not enough, its session must still be there, and the role is the
- *   user's of now, not the token's of then.
- * - A refresh token works once. One that was used already may be stolen, and nobody knows which of the two that hold it is
- *   the thief: the session ends for both.
- * - Sessions are rows, so that a restart signs nobody out: where the vault is locked, what was signed at an earlier start is
- *   refused, and the refresh token gets a new one.
+ * - A session can be ended immediately: a JWT is valid only while its session exists, and the role is the user's current
+ *   one, not the one at signing.
+ * - A refresh token works once. A reused one may be stolen, and the thief cannot be distinguished from the owner: the session ends
+ *   for both.
+ * - Sessions are stored, so that a restart signs nobody out. With a locked vault, access tokens signed before the restart
+ *   are refused, and the refresh token gets a new one.
  */
 import { randomBytes } from 'node:crypto'
 import { jwtVerify, SignJWT } from 'jose'
@@ -27,13 +27,13 @@ import type { User, UserRole, Users } from './users.ts'
 const ACCESS_S = 900
 /** How long a session lasts without being used, in ms. */
 const IDLE_MS = 12 * 3_600_000
-/** A session that is watched with is written so often, in ms. */
+/** How often the last use of a session with an open WebSocket is stored, in ms. */
 const FLUSH_INTERVAL_MS = 3_600_000
-/** How long a one-time code may wait to be used, in ms: a demo is prepared the evening before. */
+/** Lifetime of a one-time code, in ms: long enough to prepare a demo the evening before. */
 const CODE_MS = 24 * 3_600_000
-/** How long a WebSocket ticket lasts, in ms. */
+/** Lifetime of a WebSocket ticket, in ms. */
 const TICKET_MS = 30_000
-/** Of one session at once: a show on many screens opens as many in the same second. */
+/** Open tickets per session: many screens of one session connect in the same second. */
 const MAX_TICKETS = 2_000
 
 export interface SessionTokens {
@@ -49,9 +49,9 @@ export interface SessionOptions {
   store: Pick<Store, 'sessions'>
   clock: Clock
   users: Users
-  /** The command line's token, known to this machine's user by the server file. */
+  /** The command line's token, which this machine's user reads from the server file. */
   operatorToken: string
-  /** Signs access tokens; 32 bytes, of the vault. (Default: made at each start, when the vault is locked.) */
+  /** Signs access tokens; 32 bytes from the vault. (Default: random at each start, for a locked vault.) */
   signingKey?: Uint8Array | undefined
 }
 
@@ -81,7 +81,7 @@ export class Sessions {
     })
   }
 
-  /** A code for the one-time link. */
+  /** Creates a code for the one-time link. */
   newCode(): string {
     const code = newToken('code')
     this.#codes.set(hashOf(code), this.#clock.monotonic() + CODE_MS)
@@ -101,13 +101,13 @@ export class Sessions {
     return this.#renew(newSessionId(), null)
   }
 
-  /** A session of somebody who has proved who he or she is. */
+  /** Opens a session for an authenticated person. */
   open(user: User): Promise<SessionTokens> {
     this.#endIdle()
     return this.#renew(newSessionId(), user.id)
   }
 
-  /** A refresh token works once. Throws CageError `unauthorized`. */
+  /** Exchanges a refresh token, which works once. Throws CageError `unauthorized`. */
   refresh(refreshToken: string): Promise<SessionTokens> {
     const id = REFRESH_TOKEN.exec(refreshToken)?.[1]
     const session = id === undefined ? undefined : this.#sessions.get(id)
@@ -121,7 +121,7 @@ export class Sessions {
     return this.#renew(session.id, session.user_id)
   }
 
-  /** Throws CageError `unauthorized` for anything that is not a living session's access token or the operator's. */
+  /** Throws CageError `unauthorized` for anything but the operator's token or the access token of an open session. */
   async identify(token: string): Promise<Identity> {
     if (hashOf(token) === this.#operatorHash) return { ...OPERATOR, session: 'operator' }
     const claims = await jwtVerify(token, this.#key, {
@@ -138,7 +138,7 @@ export class Sessions {
     return { ...this.#owner(session.user_id), session: session.id }
   }
 
-  /** Whoever watches uses the session. False when it has ended, or is none. */
+  /** Marks the session as used. Returns false when it has ended or does not exist. */
   keep(session: string): boolean {
     const row = this.#sessions.get(session)
     if (row && Date.parse(row.used_at) + FLUSH_INTERVAL_MS < this.#clock.now()) {
@@ -147,12 +147,12 @@ export class Sessions {
     return row !== undefined
   }
 
-  /** Ends a session, or what else tickets were given for; its tickets and sockets go with it. */
+  /** Ends a session, or another identity with tickets, and with it its tickets and sockets. */
   end(session: string): void {
     const wasThere = this.#sessions.delete(session)
     for (const [hash, ticket] of this.#tickets) if (ticket.session === session) this.#tickets.delete(hash)
     for (const listener of this.#ended) listener(session)
-    // At last: what the disk refuses still holds until the next start.
+    // Last: if the disk refuses, the session is still over until the next start.
     if (wasThere) stored(() => this.#table.remove(session))
   }
 
@@ -162,7 +162,7 @@ export class Sessions {
     return () => this.#ended.delete(listener)
   }
 
-  /** A ticket opens one WebSocket: addresses are written to logs, so no longer-lived token goes there. */
+  /** Creates a ticket for one WebSocket: URLs end up in logs, so no long-lived token belongs there. */
   newTicket(session: string): string {
     this.#dropTickets(session)
     const ticket = newToken('ticket')
@@ -170,7 +170,7 @@ export class Sessions {
     return ticket
   }
 
-  /** The session of a ticket, once; undefined for any other. */
+  /** Redeems a ticket: returns its session once, else undefined. */
   takeTicket(ticket: string): string | undefined {
     const hash = hashOf(ticket)
     const found = this.#tickets.get(hash)
@@ -178,7 +178,7 @@ export class Sessions {
     return found && found.until >= this.#clock.monotonic() ? found.session : undefined
   }
 
-  /** Those that are too old, and the oldest of a session that asks for very many. */
+  /** Drops expired tickets, and the oldest of a session that has too many. */
   #dropTickets(session: string): void {
     const now = this.#clock.monotonic()
     for (const [hash, { until }] of this.#tickets) if (until < now) this.#tickets.delete(hash)
@@ -186,7 +186,7 @@ export class Sessions {
     for (const [hash] of own.slice(0, Math.max(0, own.length - MAX_TICKETS + 1))) this.#tickets.delete(hash)
   }
 
-  /** Nothing is awaited before the refresh token is a new one: of ten at once, one wins. */
+  /** Synchronous up to the new refresh token: of ten concurrent uses one wins. */
   async #renew(id: string, userId: string | null): Promise<SessionTokens> {
     const { role, name } = this.#owner(userId)
     const refreshToken = `${newToken('refresh')}.${id}`
@@ -227,15 +227,15 @@ export class Sessions {
   }
 }
 
-/** Whoever is at the terminal of this machine. */
+/** The identity of the person at the terminal of this machine. */
 const OPERATOR = { role: 'admin', name: 'operator' } as const
 
-/** With the session's id, so that one that was used already is known as one. */
+/** Contains the session's id, so that reuse can be detected. */
 const REFRESH_TOKEN = /^refresh_[\w-]{43}\.(session-[0-9a-f]{32})$/
 
 const ended = (): CageError => new CageError('unauthorized', 'the session has ended')
 
-/** Throws CageError `database_unusable` where the disk is at fault. */
+/** Throws CageError `database_unusable` for disk errors. */
 function stored(write: () => void): void {
   try {
     write()

@@ -1,7 +1,6 @@
 /**
- * The system's table of TCP connections (`/proc/net/tcp`, Linux only): which socket is at the other end of a connection
- * that a process of this machine has made to us. The table is read on a thread, once for all that ask, and no further than
- * to the last of them.
+ * The system's table of TCP connections (`/proc/net/tcp`, Linux only): finds the client's socket of a connection made by a
+ * process of this machine. The table is read on a thread, once for a batch of lookups, and only up to the last match.
  */
 import { open } from 'node:fs/promises'
 import { isIPv4 } from 'node:net'
@@ -22,22 +21,22 @@ export interface PeerSocket {
   uid: number
 }
 
-/** The clients' sockets, in the table as it is now; without those that no process of this machine has. */
+/** The clients' sockets, without those that belong to no process of this machine. */
 export async function findSockets(connections: Iterable<Connection>): Promise<Map<Connection, PeerSocket>> {
   const found = new Map<Connection, PeerSocket>()
   const known = [...connections].filter(isKnown)
   const v4 = known.filter(({ remoteAddress }) => isIPv4(withoutMapping(remoteAddress)))
   await lookUp('/proc/net/tcp', new Map(v4.map((each) => [endsOf(each, bytesOf), each])), found)
-  // A client may use a socket of the newer kind for the older address.
+  // A client may use an IPv6 socket for an IPv4 address.
   const left = known.filter((each) => !found.has(each))
   await lookUp('/proc/net/tcp6', new Map(left.map((each) => [endsOf(each, mappedBytesOf), each])), found)
   return found
 }
 
-/** `rows`: by how their ends are written. Takes out what it has found. */
+/** `rows`: by the text of their endpoints. Removes what it finds. */
 async function lookUp<C>(path: string, rows: Map<string, C>, found: Map<C, PeerSocket>): Promise<void> {
   if (rows.size === 0) return
-  // A machine without the newer kind has no table of it.
+  // A machine without IPv6 has no such table.
   await using file = await open(path).catch(() => undefined)
   if (!file) return
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES)
@@ -57,7 +56,7 @@ async function lookUp<C>(path: string, rows: Map<string, C>, found: Map<C, PeerS
   }
 }
 
-/** The system gives a page at a time. */
+/** The kernel returns one page per read. */
 const CHUNK_BYTES = 16_384
 
 /** `sl local remote` and then `st tx:rx tr:when retransmits uid timeout inode …`, see proc_net_tcp.txt of the kernel. */
@@ -71,20 +70,20 @@ type KnownConnection = { [Field in keyof Connection]-?: NonNullable<Connection[F
 const isKnown = (connection: Connection): connection is KnownConnection =>
   Boolean(connection.localAddress && connection.localPort && connection.remoteAddress && connection.remotePort)
 
-/** The row of the client's socket has the client first. */
+/** The row of the client's socket names the client first. */
 const endsOf = (
   { localAddress, localPort, remoteAddress, remotePort }: KnownConnection,
   bytes: (address: string) => number[],
 ): string =>
   `${words(bytes(withoutMapping(remoteAddress)))}:${portHex(remotePort)} ${words(bytes(withoutMapping(localAddress)))}:${portHex(localPort)}`
 
-/** An address as IPv4 where it is one written as IPv6, and without its zone. */
+/** The address without its zone, as IPv4 if it is IPv4-mapped. */
 export const withoutMapping = (address: string): string =>
   address.replace(/^::ffff:(?=[\d.]+$)/i, '').replace(/%.*$/, '')
 
 const portHex = (port: number): string => port.toString(16).toUpperCase().padStart(4, '0')
 
-/** Four bytes at a time, as a number of this machine. Where that has the other byte order nothing is found. */
+/** Four bytes at a time in host byte order. On a big-endian machine nothing is found. */
 function words(bytes: readonly number[]): string {
   let hex = ''
   for (let i = 0; i < bytes.length; i += 4)

@@ -1,6 +1,6 @@
 /**
- * People who sign in with a name and a password. A change of role or password and a removal end every session of that
- * person at once (`onChange`): what was allowed before is not allowed a second longer.
+ * People who sign in with a name and a password. Changing a role or password, or removing a user, ends all sessions of that
+ * user immediately (`onChange`).
  */
 import { isIPv6 } from 'node:net'
 import { type Clock, isoTime } from '../clock.ts'
@@ -12,11 +12,11 @@ import { Backoff } from './backoff.ts'
 import { isLoopback } from './localhost.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
 
-/** What may be shown of a user. */
+/** The fields of a user that may be shown. */
 export type User = Omit<UserRow, 'password_hash'>
 export type UserRole = User['role']
 
-/** Names that the audit uses for somebody else. */
+/** Reserved: the audit uses these names for other actors. */
 const TAKEN_NAMES: readonly string[] = ['operator', 'iron-cage', 'unknown', 'nobody', 'system']
 const MAX_PROVEN = 10_000
 const NAME = /^[a-z0-9][a-z0-9._-]{0,39}$/
@@ -24,13 +24,13 @@ const NAME = /^[a-z0-9][a-z0-9._-]{0,39}$/
 export class Users {
   readonly #clock: Clock
   readonly #table: UserTable
-  /** By id. The file is this process's alone, so memory and rows are the same. */
+  /** By id. Only this process writes the file, so memory and rows agree. */
   readonly #rows: Map<string, UserRow>
   readonly #listeners = new Set<(userId: string) => void>()
-  /** Keys are a name and where it is typed, so that nobody keeps anybody out who signs in from elsewhere. */
+  /** Keyed by name and address, so that nobody can lock out a user who signs in from elsewhere. */
   readonly #byName: Backoff
   readonly #byAddress: Backoff
-  /** Names that were right, where: others' failures there do not concern them. */
+  /** Names that signed in successfully, by address: failures of others there do not slow them down. */
   readonly #provenAt = new Set<string>()
 
   constructor({ store, clock }: { store: Pick<Store, 'users'>; clock: Clock }) {
@@ -38,7 +38,7 @@ export class Users {
     this.#table = store.users
     this.#rows = new Map(this.#table.all().map((row) => [row.id, row]))
     this.#byName = new Backoff(clock, 5)
-    // Several people may share an address; on localhost all do.
+    // Several people can share an address; on localhost all do.
     this.#byAddress = new Backoff(clock, 20)
   }
 
@@ -61,7 +61,7 @@ export class Users {
     return shown(this.#row(idOrName))
   }
 
-  /** Throws CageError `bad_request` for a name or password that cannot be, `conflict` for a name that is there already. */
+  /** Throws CageError `bad_request` for an invalid name or password, `conflict` for a name that exists. */
   async add({ username, role, password }: { username: string; role: UserRole; password: string }): Promise<User> {
     const name = username.toLowerCase()
     if (!NAME.test(name) || TAKEN_NAMES.includes(name) || name.startsWith('user-')) {
@@ -71,7 +71,7 @@ export class Users {
     }
     this.#requireFree(name)
     const password_hash = await hashPassword(password)
-    // Hashing took its time.
+    // Checked again: hashing takes time.
     this.#requireFree(name)
     const now = isoTime(this.#clock.now())
     const row: UserRow = {
@@ -87,7 +87,7 @@ export class Users {
     return shown(row)
   }
 
-  /** Throws CageError `not_found`, or `bad_request` for a password that cannot be. */
+  /** Throws CageError `not_found`, or `bad_request` for an invalid password. */
   async changePassword(idOrName: string, password: string): Promise<void> {
     const { id } = this.#row(idOrName)
     const password_hash = await hashPassword(password)
@@ -109,9 +109,9 @@ export class Users {
   }
 
   /**
-   * Whose name and password these are. A name that nobody has takes as long and fails alike. Throws CageError
-   * `unauthorized`, or `too_many_attempts` after failures of this name from this address, or from an address where this
-   * name was never right.
+   * Returns the user with this name and password. An unknown name takes as long and fails the same way. Throws CageError
+   * `unauthorized`, or `too_many_attempts` after failures of this name from this address, or of any name from an address
+   * where this one never signed in.
    */
   async signIn({
     username,
@@ -136,12 +136,12 @@ export class Users {
     }
     const row = this.#named(name)
     const isRight = await verifyPassword(row?.password_hash, password).catch((error: unknown) => {
-      // It was not looked at.
+      // The password was not checked.
       this.#byName.takeBack(key)
       takeBack()
       throw error
     })
-    // Removed or changed meanwhile: that holds.
+    // Removed or changed in the meantime.
     if (!row || !isRight || this.#rows.get(row.id) !== row) {
       throw new CageError('unauthorized', 'no user has this name and password', { hint: 'check both and try again' })
     }
@@ -151,12 +151,12 @@ export class Users {
     return shown(row)
   }
 
-  /** Told when a user is not what he or she was. */
+  /** Calls `listener` with the id of each user that was changed or removed. */
   onChange(listener: (userId: string) => void): void {
     this.#listeners.add(listener)
   }
 
-  /** The latest are kept. */
+  /** Keeps the most recent ones. */
   #prove(key: string): void {
     this.#provenAt.delete(key)
     this.#provenAt.add(key)
@@ -182,7 +182,7 @@ export class Users {
     })
   }
 
-  /** In memory and for the sessions first: what the disk refuses still holds until the next start. */
+  /** Memory and sessions first: if the disk refuses, the change still holds until the next start. */
   #change(row: UserRow, change: Partial<UserRow>): void {
     this.#rows.set(row.id, { ...row, ...change })
     this.#notify(row.id)
@@ -194,7 +194,7 @@ export class Users {
   }
 }
 
-/** Whoever has one address of this machine, or of a network of IPv6 (64 bits), has all of them. */
+/** All addresses of this machine count as one, and all of an IPv6 network (64 bits). */
 function sourceOf(address: string): string {
   const plain = address.replace(/^::ffff:/, '')
   if (isLoopback(plain)) return 'localhost'
