@@ -1,6 +1,6 @@
-"""The anthropic package, streaming.
+"""Streaming with the anthropic package.
 
-Shows: no line here knows of the cage; what the stream cost is on the dashboard when it has ended.
+Shows: the code needs no change; the cost of the stream is on the dashboard when it ends.
 Start: iron-cage start python/examples/anthropic_stream.py --budget 1
 Needs: anthropic; ANTHROPIC_API_KEY
 """

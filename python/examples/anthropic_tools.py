@@ -1,6 +1,6 @@
-"""The anthropic package with a tool that asks a person's calendar.
+"""Tool use with the anthropic package: a tool looks up a calendar.
 
-Shows: personal data in the arguments of tools is taken out as well; the tool never sees the address.
+Shows: personal data in tool arguments is redacted too; the tool never sees the address.
 Start: iron-cage start python/examples/anthropic_tools.py --budget 1
 Needs: anthropic; ANTHROPIC_API_KEY
 """

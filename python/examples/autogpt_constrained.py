@@ -1,6 +1,6 @@
-"""An agent with a goal that has no end, and limits of its own: steps, commands, and a share of the budget.
+"""An open-ended agent with limits of its own: steps, commands and a share of the budget.
 
-Shows: the agent asks what is left and stops by itself, well before the cage would stop it; what was forbidden is logged.
+Shows: the agent checks its remaining budget and stops well before the limit; forbidden commands are logged.
 Start: iron-cage start python/examples/autogpt_constrained.py --budget 0.05
 Needs: openai; OPENAI_API_KEY
 """

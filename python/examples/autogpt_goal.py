@@ -1,4 +1,4 @@
-"""An agent that is given a goal and works on it by itself until it says that it is done.
+"""An agent that works on a goal by itself until it declares it done.
 
 Shows: thought, command, result in a loop; every step is a unit of work on the dashboard.
 Start: iron-cage start python/examples/autogpt_goal.py --budget 1

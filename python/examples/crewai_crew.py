@@ -1,6 +1,6 @@
 """A crew of two: one plans an article, the other writes it.
 
-Shows: IronCageListener makes tasks the progress on the dashboard and calls of models lines of the event log.
+Shows: IronCageListener reports tasks as progress and model calls as lines of the event log.
 Start: iron-cage start python/examples/crewai_crew.py --budget 1
 Needs: crewai; OPENAI_API_KEY
 """

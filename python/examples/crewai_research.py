@@ -1,6 +1,6 @@
-"""A researcher with a tool: a lookup in a collection of one's own.
+"""A researcher with a search tool over a document collection.
 
-Shows: tools of a crew and their calls of models under one budget; nobody answers from memory what can be looked up.
+Shows: the tools of a crew and its model calls share one budget; answers come from the documents, not from memory.
 Start: iron-cage start python/examples/crewai_research.py --budget 1
 Needs: crewai; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""A work in stages, each with a share of the budget; a stage that would cost too much is left out.
+"""Work in stages, each with a share of the budget; a stage that does not fit is skipped.
 
-Shows: current_budget() before and after each crew; what was spent on what is an event of its own.
+Shows: current_budget() before and after each crew; what each stage cost is an event.
 Start: iron-cage start python/examples/crewai_staged_budgets.py --budget 0.02
 Needs: crewai; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""A prompt, a model and a parser in one chain, asked three things at once.
+"""A prompt, a model and a parser in one chain, run on three inputs in a batch.
 
-Shows: IronCageChain is a runnable like any other (`|`, batch); its calls are in the event log, its tokens counted.
+Shows: IronCageChain is a runnable like any other (`|`, batch); its calls are logged and its tokens counted.
 Start: iron-cage start python/examples/langchain_chain.py --budget 1
 Needs: langchain-openai; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""A conversation that remembers.
+"""A conversation with memory.
 
-Shows: IronCageChain with a list as its memory; questions and final answers are kept in it.
+Shows: IronCageChain with a list as its memory, which keeps questions and final answers.
 Start: iron-cage start python/examples/langchain_memory.py --budget 1
 Needs: langchain-openai; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""Questions answered from a text of one's own.
+"""Retrieval-augmented answers from a document.
 
-Shows: embeddings and answers are both counted; the retriever's work is in the event log too.
+Shows: embeddings and answers both count toward the budget; the retriever is in the event log too.
 Start: iron-cage start python/examples/langchain_rag.py --budget 1
 Needs: langchain-openai numpy; OPENAI_API_KEY
 """

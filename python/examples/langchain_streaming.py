@@ -1,6 +1,6 @@
-"""An answer shown while it comes.
+"""An answer printed while it streams.
 
-Shows: streams pass the cage piece by piece; personal data is taken out of them on the way, even when it is cut in two.
+Shows: streams are redacted as they arrive, even when personal data is split across chunks.
 Start: iron-cage start python/examples/langchain_streaming.py --budget 1
 Needs: langchain-anthropic; ANTHROPIC_API_KEY
 """

@@ -1,6 +1,6 @@
-"""An invoice read into a typed object.
+"""An invoice parsed into a typed object.
 
-Shows: structured output through the cage; the object is the chain's answer.
+Shows: structured output through the gateway; the chain returns the object.
 Start: iron-cage start python/examples/langchain_structured.py --budget 1
 Needs: langchain-openai; OPENAI_API_KEY
 """

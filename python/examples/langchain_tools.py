@@ -1,6 +1,6 @@
-"""LangChain's own agent with two tools, watched from outside.
+"""LangChain's built-in agent with two tools and a callback handler.
 
-Shows: an agent that knows nothing of the cage; one callback handler makes its steps lines of the event log.
+Shows: an agent without any changes; one callback handler adds its steps to the event log.
 Start: iron-cage start python/examples/langchain_tools.py --budget 1
 Needs: langchain langchain-openai; OPENAI_API_KEY
 """

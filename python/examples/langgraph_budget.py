@@ -1,7 +1,7 @@
-"""A graph that takes the long way while there is money, and the short way after that.
+"""A graph that takes the thorough route while the budget lasts, then the short one.
 
-Shows: current_budget() chooses the edge; a node that the budget refuses gives what `otherwise` says, and the graph ends
-well. (Refusals end in an answer with budget.on_exhausted: refuse in iron-cage.yaml; by default the agent is stopped.)
+Shows: current_budget() chooses the edge; a node whose call is refused falls back, and the graph ends normally.
+(This needs budget.on_exhausted: refuse in iron-cage.yaml; by default the agent is stopped.)
 Start: iron-cage start python/examples/langgraph_budget.py --budget 0.05
 Needs: langgraph langchain-openai; OPENAI_API_KEY
 """

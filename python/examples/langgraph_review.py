@@ -1,4 +1,4 @@
-"""A writer and a critic in a loop, until the critic is content.
+"""A writer and a critic in a loop, until the critic approves.
 
 Shows: nodes wrapped with iron_cage.langgraph.node are steps in the event log; progress is on the dashboard.
 Start: iron-cage start python/examples/langgraph_review.py --budget 1

@@ -1,4 +1,4 @@
-"""The same question to two providers, and a model of the second where the first one fails.
+"""The same question to two providers, with a fallback to the second provider's model.
 
 Shows: one budget for all providers; fallbacks between them with LangChain's own means.
 Start: iron-cage start python/examples/multi_provider.py --budget 1

@@ -1,6 +1,6 @@
-"""Ten questions at once with asyncio, each answer streamed.
+"""Ten concurrent questions with asyncio, each answer streamed.
 
-Shows: concurrent streams are held against one budget; progress of the whole work on the dashboard.
+Shows: concurrent streams are reserved against one budget; overall progress is on the dashboard.
 Start: iron-cage start python/examples/openai_async.py --budget 1
 Needs: openai; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""The openai package with a tool, in a plain loop.
+"""Tool use with the openai package, in a plain loop.
 
-Shows: no line here knows of the cage; money, redaction and the stop work all the same.
+Shows: the code needs no change; the budget, redaction and stopping work all the same.
 Start: iron-cage start python/examples/openai_tools.py --budget 1
 Needs: openai; OPENAI_API_KEY
 """

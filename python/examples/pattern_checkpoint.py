@@ -1,6 +1,6 @@
-"""An agent that crashes in the middle of its work and goes on from there.
+"""An agent that crashes halfway and resumes from its checkpoint.
 
-Shows: checkpoint() and restore(); the cage starts a crashed agent again, and nothing is paid twice.
+Shows: checkpoint() and restore(); a crashed agent is restarted, and nothing is paid for twice.
 Start: iron-cage start python/examples/pattern_checkpoint.py --budget 1
 Needs: nothing; OPENAI_API_KEY
 """

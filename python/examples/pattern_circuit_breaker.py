@@ -1,7 +1,7 @@
-"""An outside service that is down, and an agent that stops asking it and works with what it has.
+"""An agent that stops calling an outside service that is down, and continues without it.
 
-Shows: CircuitBreaker stops calling what fails, for all agents of a server at once, and the dashboard shows the circuit;
-fallback answers in its place.
+Shows: CircuitBreaker stops calls to a failing service, for all agents of a server, and the dashboard shows the circuit;
+fallback answers instead.
 Start: iron-cage start python/examples/pattern_circuit_breaker.py --budget 1
 Needs: nothing; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""A good model while the budget lasts, a cheap one from its warning on.
+"""A good model until the budget warning, a cheaper one after it.
 
-Shows: current_budget().warned turns true at 90 % (budget.warn_at); the work is finished within the limit.
+Shows: current_budget().warned becomes true at 90 % (budget.warn_at); the work finishes within the limit.
 Start: iron-cage start python/examples/pattern_cost_downgrade.py --budget 0.05
 Needs: nothing; OPENAI_API_KEY
 """

@@ -1,6 +1,6 @@
-"""Personal data: found before it is sent, taken out of what comes back.
+"""Personal data: detected before it is sent, redacted from replies.
 
-Shows: scan() on a text of one's own, and the redaction that every reply passes; what was found is told, never its value.
+Shows: scan() on your own text, and the redaction of every reply; findings are reported without their value.
 Start: iron-cage start python/examples/pattern_pii.py --budget 1
 Needs: openai; OPENAI_API_KEY
 """

@@ -1,7 +1,7 @@
-"""Parts of one agent, each with a limit of its own within the agent's budget.
+"""Parts of one agent, each with its own limit within the agent's budget.
 
-Shows: @protect_agent on a function. A part that is spent is refused, and the rest of the agent goes on. Without
-`iron-cage start`, as plain `python3 pattern_protect.py`, the functions start a cage by themselves.
+Shows: @protect_agent on a function. A part whose budget is exhausted is refused, and the rest continues. Without
+`iron-cage start`, as plain `python3 pattern_protect.py`, the functions start a server by themselves.
 Start: iron-cage start python/examples/pattern_protect.py --budget 1
 Needs: openai; OPENAI_API_KEY
 """

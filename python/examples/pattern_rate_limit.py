@@ -1,6 +1,6 @@
-"""Calls at a steady pace, no matter how many workers want to call.
+"""Calls at a steady rate, regardless of the number of workers.
 
-Shows: a limiter of the agent's own in front of the model (20 calls a second, 4 at once); all of it in one event log.
+Shows: the agent's own limiter in front of the model (20 calls a second, 4 at once); everything in one event log.
 Start: iron-cage start python/examples/pattern_rate_limit.py --budget 1
 Needs: openai; OPENAI_API_KEY
 """

@@ -1,7 +1,7 @@
-"""A key that is replaced while the agent works.
+"""An API key that is rotated while the agent runs.
 
-Shows: a secret of the vault is a variable of the agent's environment; whoever looks it up at each use has the new value
-at once, without a restart.
+Shows: a secret is a variable of the agent's environment; code that reads it at each use gets the new value at once,
+without a restart.
   Before:            iron-cage keygen --out master.key; export IRON_CAGE_MASTER_KEY_FILE=$PWD/master.key
                      iron-cage secrets set CRM_KEY
   While it waits:    iron-cage secrets rotate CRM_KEY        (in another terminal)

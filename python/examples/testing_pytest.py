@@ -1,6 +1,6 @@
-"""An agent on the openai package and its tests with pytest.
+"""An agent that uses the openai package, and its tests with pytest.
 
-Shows: the fixtures of iron_cage.testing; listen=True answers clients of other packages; failures and circuits on demand.
+Shows: the fixtures of iron_cage.testing; listen=True serves other clients; failures and circuits on demand.
 Start: python3 -m pytest -q -p iron_cage.testing python/examples/testing_pytest.py
 Needs: pytest openai
 """

@@ -1,6 +1,6 @@
-"""An agent and its tests in one file, with what Python has by itself.
+"""An agent and its tests in one file, with the standard library only.
 
-Shows: MockRuntime is a cage in memory: no server, no network, no cent. The agent is the real one, unchanged.
+Shows: MockRuntime is an in-memory runtime: no server, no network, no cost. The agent is the real one, unchanged.
 Start: python3 -m unittest -v python/examples/testing_unittest.py
 Needs: nothing
 """
