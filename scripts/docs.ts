@@ -7,11 +7,13 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { readServerFile } from '../src/access/server-file.ts'
+import { agentEnvironment } from '../src/agents/environment.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { EXIT_CODES } from '../src/cli/help.ts'
 import { SETTINGS, VARIABLES } from '../src/config/env.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { ERRORS } from '../src/errors.ts'
+import type { AgentId } from '../src/ids.ts'
 import { openRuntime } from '../src/index.ts'
 
 const docs = resolve(import.meta.dirname, '../docs')
@@ -19,6 +21,7 @@ const docs = resolve(import.meta.dirname, '../docs')
 type Json = Readonly<Record<string, unknown>>
 
 const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
+  'agents.md': { 'agent variables': agentVariables },
   'api.md': { routes: routeTables },
   'commands.md': { commands: commandHelp },
   'configuration.md': { keys: configurationKeys, variables: environmentVariables },
@@ -136,6 +139,18 @@ function environmentVariables(): string {
   return table(
     ['variable', 'description'],
     [...settings, ...Object.entries(VARIABLES)].map(([name, description]) => [code(name), description]),
+  )
+}
+
+/** What `agentEnvironment` adds, for an agent in "inject" mode. */
+function agentVariables(): string {
+  const none = { parent: {}, added: {}, secrets: {}, providerKeys: 'inject', providerKeyNames: [] } as const
+  const run = { agentId: '<agent id>' as AgentId, runToken: '<run token>', runAddress: '<run>' }
+  const server = { serverUrl: 'http://127.0.0.1:8080', shimFolder: '<the Python SDK>' }
+  const variables = Object.entries(agentEnvironment({ ...none, ...run, ...server }))
+  return table(
+    ['variable', 'value'],
+    variables.map(([name, value]) => [code(name), code(value)]),
   )
 }
 

@@ -159,9 +159,9 @@ describe('iron-cage audit', () => {
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'pipe'],
       })
-    expect(python('audit.jsonl')).toBe('3 rows, each as it was written\n')
+    expect(python('audit.jsonl')).toBe('3 rows, chain intact\n')
     place.write('edited.jsonl', exported.out.replace('"operator"', '"nobody"'))
-    expect(() => python('edited.jsonl')).toThrow('row 2 is not as it was written')
+    expect(() => python('edited.jsonl')).toThrow('row 2 does not match its hash')
     place.write('cut.jsonl', `${lines.slice(0, 3).join('\n')}\n`)
     expect(() => python('cut.jsonl')).toThrow('rows 3 to 3 are missing')
   })
