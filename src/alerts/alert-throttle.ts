@@ -1,20 +1,20 @@
-/** Keeps a flood of findings from becoming a flood of alerts: what comes after the first few is gathered into one digest. */
+/** Turns a flood of findings into a few alerts and one digest of the rest. */
 import type { Clock, Timer } from '../clock.ts'
 import type { EventOf, PiiType } from '../events.ts'
 
-/** So many findings of one agent within WINDOW_MS are alerts of their own. */
+/** Findings of one agent within WINDOW_MS that get an alert of their own. */
 const SINGLE_ALERTS = 10
 const WINDOW_MS = 60_000
 
 export interface Digest {
-  /** How many findings of each type were gathered. */
+  /** Findings by type. */
   counts: Map<PiiType, number>
-  /** In how many seconds. */
+  /** Length of the window in seconds. */
   seconds: number
   last: EventOf<'pii.found'>
 }
 
-/** The findings of one agent, from the first one on for WINDOW_MS. */
+/** The findings of one agent in the WINDOW_MS after the first. */
 interface Window {
   startedAt: number
   single: number
@@ -33,7 +33,7 @@ export class AlertThrottle {
     this.#raise = raise
   }
 
-  /** True when a finding goes into a digest; false when it deserves an alert of its own. */
+  /** Returns true when the finding goes into a digest, false when it gets an alert of its own. */
   takes(finding: EventOf<'pii.found'>): boolean {
     const window = this.#window(finding)
     if (window.single < SINGLE_ALERTS) {
@@ -50,7 +50,7 @@ export class AlertThrottle {
     return true
   }
 
-  /** Raises every digest that is being gathered. */
+  /** Raises all open digests. */
   close(): void {
     for (const agentId of [...this.#windows.keys()]) this.#end(agentId)
   }
@@ -58,7 +58,7 @@ export class AlertThrottle {
   #window(finding: EventOf<'pii.found'>): Window {
     const now = this.#clock.monotonic()
     const open = this.#windows.get(finding.agent_id)
-    // One with a timer is open until its digest is raised.
+    // A window with a timer is open until its digest is raised.
     if (open && (open.timer || now - open.startedAt < WINDOW_MS)) return open
     const window: Window = { startedAt: now, single: 0, counts: new Map(), last: finding }
     this.#windows.set(finding.agent_id, window)

@@ -1,13 +1,13 @@
 /**
- * What a person should see: some events become alerts, shown on the dashboard and sent by e-mail and webhook.
+ * Alerts: events that a person should see, shown on the dashboard and sent by e-mail and webhook.
  *
  * The rules are:
- * - Alerts are raised by listening, never by the parts themselves: nothing on the road waits for one.
+ * - Alerts are raised by a listener of events, never by the code that records them: no call waits for an alert.
  * - An alert's rows (itself and one per channel) are written in the transaction of its event, so that what was raised is
  *   sent, also after a crash (`outbox.ts`).
  * - One alert per cause: the ledger reports a threshold once per limit, a circuit alerts once per trip, a flood of findings
  *   becomes one digest (`alert-throttle.ts`).
- * - No alert holds the personal datum or the secret it speaks of, nor the addresses it goes to: every viewer sees it.
+ * - No alert holds the personal data or the secret it is about, nor its recipients: every viewer sees it.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -30,7 +30,7 @@ export interface AlertsOptions {
   config: Config['alerts']
   /** Receives faults that concern no single delivery. */
   onFault: (error: unknown, what: string) => void
-  /** How long and how often deliveries are tried. (Default: RETRY_POLICY.) */
+  /** How often and how long deliveries are attempted. (Default: RETRY_POLICY.) */
   retryPolicy?: RetryPolicy
 }
 
@@ -44,7 +44,7 @@ export class Alerts {
   readonly #trips = new Map<string, number>()
   readonly #unsubscribe: () => void
 
-  /** Listens from now on, and takes up what an earlier server could not deliver. */
+  /** Starts listening, and resumes what an earlier server could not deliver. */
   constructor({ store, state, clock, config, onFault, retryPolicy }: AlertsOptions) {
     this.#state = state
     this.#clock = clock
@@ -61,7 +61,7 @@ export class Alerts {
     this.#outbox = new Outbox({ table: this.#table, state, clock, channels, onFault, retryPolicy })
   }
 
-  /** Notes that a person has seen an alert; a second time changes nothing. Throws CageError `not_found`. */
+  /** Acknowledges an alert; idempotent. Throws CageError `not_found`. */
   acknowledge(alertId: string, by: string): void {
     const alert = this.#find(alertId)
     if (alert.acknowledged_at) return
@@ -77,7 +77,7 @@ export class Alerts {
     )
   }
 
-  /** Sends an alert that says nothing by every channel; returns its id and the channels. */
+  /** Sends a test alert to every channel; returns its id and the channels. */
   test(by: string): { alertId: string; channels: string[] } {
     const message = `${by} tests the alerts`
     this.#state.record({ type: 'alert.tested', level: 'INFO', message, data: { by } })
@@ -85,12 +85,12 @@ export class Alerts {
     return { alertId: id, channels: this.#outbox.channels }
   }
 
-  /** Tries the given-up deliveries of an alert again; returns how many. Throws CageError `not_found`. */
+  /** Retries the failed deliveries of an alert; returns how many. Throws CageError `not_found`. */
   resend(alertId: string): number {
     return this.#outbox.resend(this.#find(alertId).id)
   }
 
-  /** Raises the digests that are being gathered and gives what is due two seconds to arrive; the rest stays stored. */
+  /** Raises the open digests and gives due deliveries two seconds; the rest stays stored. */
   async close(): Promise<void> {
     this.#throttle.close()
     this.#unsubscribe()

@@ -4,7 +4,7 @@ import type { AlertRow } from '../db/outbox.ts'
 import type { AlertKind } from '../events.ts'
 import type { Channel } from './outbox.ts'
 
-/** What is worth a mail; the rest is seen on the dashboard and sent to webhooks. */
+/** The alerts that are sent by e-mail; all of them reach the dashboard and the webhooks. */
 const KINDS: readonly AlertKind[] = ['budget_warning', 'budget_exhausted', 'model_refused', 'crash_loop', 'test']
 
 export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts']['email']>): Channel {
@@ -12,9 +12,9 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
     name: 'e-mail',
     kinds: KINDS,
     async deliver(alert, signal) {
-      // Loaded at first use: most servers never send one.
+      // Loaded on first use: most servers never send an e-mail.
       const { createTransport } = await import('nodemailer')
-      // A server that hangs may also never close its side, so we do not wait for that.
+      // A hanging server may never close its side, so this is not awaited.
       await createTransport({ url: smtp_url, socketCloseTimeout: 0 })
         .sendMail({
           from,
@@ -32,7 +32,7 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
   }
 }
 
-/** nodemailer writes a line break in a header as a blank, so no title can start a header of its own. */
+/** nodemailer replaces line breaks in headers by blanks, so no title can inject a header. */
 const subjectOf = ({ title, agent_id }: AlertRow): string =>
   `[Iron Cage] ${title}${agent_id ? ` (${agent_id})` : ''}`.slice(0, 200)
 

@@ -1,10 +1,10 @@
 /**
- * The outbox: brings each alert to each of its channels, from stored rows.
+ * The outbox delivers each alert to each of its channels, from stored rows.
  *
  * The rules are:
  * - A row is written with the alert and stays `pending` until the other side has taken it (`delivered`) or the attempts
  *   are used up (`failed`: the dead letter, which `resend` tries again).
- * - Nobody waits for a delivery. Four run at once, one per channel, so that a hanging channel holds up only itself.
+ * - Nothing waits for a delivery. Four run at a time, one per channel, so that a hanging channel delays only itself.
  * - At least once: a server that is killed between the delivery and its row sends it again, under the same id.
  */
 import { type Clock, isoTime, type Timer } from '../clock.ts'
@@ -14,11 +14,11 @@ import type { AlertKind, NewEvent } from '../events.ts'
 import { showSeconds } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
-/** Where alerts go. */
+/** A destination of alerts. */
 export interface Channel {
   /** Its name in rows and events. Holds no address of a person and no secret. */
   readonly name: string
-  /** The kinds of alerts it gets. */
+  /** The kinds of alerts it receives. */
   readonly kinds: readonly AlertKind[]
   /**
    * Resolves when the other side has taken the alert; stops its work when `signal` fires. Throws an Error whose message
@@ -27,7 +27,7 @@ export interface Channel {
   deliver(alert: AlertRow, signal: AbortSignal): Promise<void>
 }
 
-/** Thrown by a channel when trying again is of no use. */
+/** Thrown by a channel when retrying cannot help. */
 export class Undeliverable extends Error {
   override readonly name = 'Undeliverable'
 }
@@ -38,7 +38,7 @@ export interface RetryPolicy {
   attemptMs: number
   /** Time between the first two attempts, in ms; three times as long after each further one. */
   backoffMs: number
-  /** Time that `close` gives to what is due, in ms. */
+  /** Time that `close` gives due deliveries, in ms. */
   closeMs: number
 }
 
@@ -79,7 +79,7 @@ export class Outbox {
   #closing = false
   #timer: Timer | undefined
 
-  /** Takes up what an earlier server left pending. */
+  /** Resumes what an earlier server left pending. */
   constructor({ table, state, clock, channels, onFault, retryPolicy = RETRY_POLICY }: OutboxOptions) {
     this.#table = table
     this.#state = state
@@ -90,12 +90,12 @@ export class Outbox {
     this.#takeUp(table.findDeliveries('pending'))
   }
 
-  /** Their names. */
+  /** Names of the channels. */
   get channels(): string[] {
     return this.#channels.map(({ name }) => name)
   }
 
-  /** Writes the rows of an alert. Belongs into the transaction of its event. */
+  /** Inserts the rows of an alert, in the transaction of its event. */
   insert(alert: Omit<AlertRow, 'acknowledged_at' | 'acknowledged_by'>): void {
     const channels = this.#channels.filter(({ kinds }) => kinds.includes(alert.kind))
     this.#table.insert(
@@ -109,7 +109,7 @@ export class Outbox {
     this.#takeUp(this.#table.findDeliveries('pending', alertId))
   }
 
-  /** Tries the given-up deliveries of an alert again; returns how many. */
+  /** Retries the failed deliveries of an alert; returns how many. */
   resend(alertId: string): number {
     const failed = this.#table.findDeliveries('failed', alertId)
     this.#table.reopen(alertId)
@@ -117,7 +117,7 @@ export class Outbox {
     return failed.length
   }
 
-  /** Lets what is due end, for a short time; what did not stays pending for the next server. */
+  /** Gives due deliveries a short time to end; the others stay pending for the next server. */
   async close(): Promise<void> {
     this.#closing = true
     this.#timer?.cancel()
@@ -143,7 +143,7 @@ export class Outbox {
     let nextAt = Number.POSITIVE_INFINITY
     for (const delivery of this.#waiting) {
       if (delivery.dueAt > now) nextAt = Math.min(nextAt, delivery.dueAt)
-      // What is due but has no place is looked at again when a delivery ends.
+      // Due deliveries without a free slot are considered again when one ends.
       else if (this.#running.size < MAX_CONCURRENT && !this.#running.has(delivery.channel)) this.#start(delivery)
     }
     this.#timer?.cancel()
@@ -172,7 +172,7 @@ export class Outbox {
       .catch((reason: unknown) => reason ?? new Error('failed without a reason'))
     timer.cancel()
     if (error === undefined) return this.#finish(delivery)
-    // An attempt that our own closing cut off does not count.
+    // An attempt that `close` aborted does not count.
     if (this.#abort.signal.aborted) return
     const attempts = delivery.attempts + 1
     const why = deadline.signal.aborted

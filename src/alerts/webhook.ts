@@ -3,7 +3,7 @@
  *
  * The rules are:
  * - Nothing is sent to a link-local or metadata address, also when a name resolves to one; redirects are not followed.
- * - Of the answer only the status counts; its body is never read.
+ * - Only the status of the response counts; its body is never read.
  */
 import { createHash, createHmac } from 'node:crypto'
 import dns from 'node:dns'
@@ -25,7 +25,7 @@ export const webhookChannels = (webhooks: readonly WebhookConfig[], clock: Clock
     deliver: (alert, signal) => post(webhook, alert, clock.now(), signal),
   }))
 
-/** Names the host, never the path: that is a secret at Slack. Two on one host differ by a hash of the address. */
+/** Names the host, never the path, which is a secret at Slack. Two on one host differ by a hash of the URL. */
 function nameOf({ url }: WebhookConfig, all: readonly WebhookConfig[]): string {
   const { host } = new URL(url)
   const alone = all.filter((other) => new URL(other.url).host === host).length === 1
@@ -39,7 +39,7 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
     'user-agent': 'iron-cage',
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
-  // An agent per delivery: destroying it ends the connection, whatever the other side still wants to send.
+  // One HTTP agent per delivery: destroying it ends the connection, whatever the receiver still sends.
   const agent = new Agent({ allowH2: false, connect: { lookup: safeLookup } })
   try {
     const { origin, pathname, search } = new URL(url)
@@ -57,7 +57,7 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
   }
 }
 
-/** The public shape. */
+/** The public payload. */
 const payloadOf = ({ id, at, agent_id, kind, level, title, detail }: AlertRow) => ({
   text: slackText(`${title}\n${detail}${agent_id ? `\nAgent ${agent_id}` : ''}`),
   kind,
@@ -69,7 +69,7 @@ const payloadOf = ({ id, at, agent_id, kind, level, title, detail }: AlertRow) =
   alert_id: id,
 })
 
-/** Slack reads `<…>` as links and mentions; an agent's words must not call a whole channel. */
+/** Slack reads `<…>` as links and mentions; an agent's text must not notify a whole channel. */
 const slackText = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 
@@ -82,7 +82,7 @@ function signatureHeaders(secret: string, id: string, now: number, body: string)
   return { 'webhook-id': id, 'webhook-timestamp': timestamp, 'webhook-signature': `v1,${signature}` }
 }
 
-/** The schema judged an address written as digits; what a name resolves to is judged here, at each delivery. */
+/** The schema checks literal IP addresses; what a name resolves to is checked here, at each delivery. */
 const safeLookup: LookupFunction = (hostname, options, callback) => {
   dns.lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error) return callback(error, '')

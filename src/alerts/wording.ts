@@ -1,4 +1,4 @@
-/** What an alert says, from its event alone. Pure. */
+/** The text of an alert, from its event alone. Pure. */
 
 import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
 import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
@@ -10,9 +10,9 @@ export interface Wording {
   kind: AlertKind
   title: string
   detail: string
-  /** Whose money it speaks of. (Default: the agent's own, if any.) */
+  /** The budget it is about. (Default: the agent's own, if any.) */
   budget?: ConfiguredScope | undefined
-  /** The circuit it speaks of. (Default: none.) */
+  /** The circuit it is about. (Default: none.) */
   circuit?: string | undefined
 }
 
@@ -34,7 +34,7 @@ export const SOURCES: Record<AlertKind, EventType> = {
 }
 export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
 
-/** The alert that an event deserves, or undefined. */
+/** Returns the alert of an event, or undefined. */
 export function wordAlert(event: RuntimeEvent): Wording | undefined {
   switch (event.type) {
     case 'budget.warned': {
@@ -131,7 +131,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
 const whoseBudget = (budget: ConfiguredScope | undefined): string =>
   budget ? ` — ${{ run: 'this run', server: 'the whole server' }[budget]}` : ''
 
-/** Of a bill that no hold could foresee. Empty within the limit. */
+/** For a charge above the limit that no hold could foresee. Empty within the limit. */
 function overshoot(spent: Usd, limit: Usd): string {
   const over = fromUsd(spent) - fromUsd(limit)
   if (over <= 0) return ''

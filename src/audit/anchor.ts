@@ -1,5 +1,5 @@
 /**
- * What is known of the chain outside the database: its key (`<database>.audit-key`) and its head (`<database>.audit-head`),
+ * What is stored of the chain outside the database: its key (`<database>.audit-key`) and its head (`<database>.audit-head`),
  * both for this user only.
  *
  * The rules are:
@@ -8,7 +8,7 @@
  *   could not be distinguished from a kill a moment earlier. Nothing else is lost.
  * - It is written a second after the first new row, by a thread, to a new file that then takes the old one's name: one
  *   write for however many rows, and never half a file.
- * - It carries a MAC of its own; without the key nobody can write a head.
+ * - The head has a MAC of its own; nobody can write one without the key.
  * - The head file is made before the key file, so that a key without a head means that somebody removed the head.
  */
 
@@ -25,7 +25,7 @@ export const headPath = (databasePath: string): string => `${databasePath}.audit
 const WRITE_AFTER_MS = 1_000
 
 export interface AnchorSource {
-  /** The head as it is in the table now. */
+  /** Reads the current head from the table. */
   read: () => Head
   onFault: (error: unknown, what: string) => void
   clock: Clock
@@ -48,8 +48,7 @@ export class Anchor implements Witness {
   #writing: Promise<void> | undefined
   #isFrozen = false
 
-  /** Makes key and head for an audit that has not begun. Throws CageError `audit_broken` when it has, and there is no
-   * key. */
+  /** Creates key and head of a new audit. Throws CageError `audit_broken` when the audit has rows but no key. */
   static open(databasePath: string, hasBegun: boolean, source: AnchorSource): Anchor {
     const key = readKey(databasePath)
     if (key) return new Anchor(databasePath, key, readHead(databasePath, key), source)
@@ -73,7 +72,7 @@ export class Anchor implements Witness {
     return this.#witnessed
   }
 
-  /** A row was appended. */
+  /** Called after a row was appended. */
   moved(): void {
     if (this.#isFrozen || this.#timer) return
     this.#timer = this.#source.clock
@@ -94,7 +93,7 @@ export class Anchor implements Witness {
     return !wasFrozen
   }
 
-  /** Nothing is appended any more. Done when it returns, unless a write is on its way, which must not come last. */
+  /** Writes the final head. Synchronous, unless a write is in progress, which must not overtake it. */
   async close(): Promise<void> {
     this.#timer?.cancel()
     if (this.#writing) await this.#writing
@@ -104,7 +103,7 @@ export class Anchor implements Witness {
     try {
       const head = this.#source.read()
       if (head.seq === this.#witnessed?.seq) return
-      // The database is closed after this, which brings all of it to the disk.
+      // The database is closed next, which syncs it to the disk.
       writeFileSync(`${this.#path}.next`, headText(this.key, head), { mode: 0o600, flush: true })
       renameSync(`${this.#path}.next`, this.#path)
     } catch (error) {
@@ -129,14 +128,14 @@ export class Anchor implements Witness {
   }
 }
 
-/** What an offline look at a database needs. Throws CageError `audit_broken` when there is no key. */
+/** The witness for verifying a database offline. Throws CageError `audit_broken` when there is no key. */
 export function readWitness(databasePath: string): Witness {
   const key = readKey(databasePath)
   if (!key) throw keyMissing(databasePath)
   return { key, witnessed: readHead(databasePath, key) }
 }
 
-/** Committed is not yet on the disk: a power cut must not leave a head that leads. Without a WAL all is there already. */
+/** A commit is not yet a sync: after a power cut the head must not be ahead. Without a WAL everything is synced already. */
 async function flush(walPath: string): Promise<void> {
   const file = await open(walPath, 'r+').catch(() => undefined)
   try {

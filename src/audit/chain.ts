@@ -1,15 +1,15 @@
 /**
- * The audit: who did what, in one table that nobody can quietly edit. `chain.ts` writes it, `entries.ts` says which
- * events belong into it, `verify.ts` finds what was done to it, `anchor.ts` keeps its head outside the database.
+ * The audit: who did what, in one tamper-evident table. `chain.ts` writes it, `entries.ts` selects the events that belong
+ * in it, `verify.ts` finds tampering, `anchor.ts` keeps its head outside the database.
  *
  * The rules are:
- * - Rows are only ever appended, numbered from 1 without a gap. Each holds the hash of the one before and an own hash:
- *   HMAC-SHA256 with a key that is not in the database (`<database>.audit-key`), over all fields, each with its length
- *   before it, so that no two rows give the same bytes.
- * - The row of an event is written in the transaction of the event. What an admin asks for is written before it is done:
- *   no row, no action (`append` throws).
- * - The head and the count are also in `<database>.audit-head`. Once the chain was found broken that file stays as it
- *   is: it is the evidence. The server goes on and goes on appending; `verify` keeps failing.
+ * - Rows are only appended, numbered from 1 without gaps. Each holds the hash of the row before and its own: HMAC-SHA256
+ *   over all fields, each prefixed with its length so that no two rows encode to the same bytes. The key is not in the
+ *   database but in `<database>.audit-key`.
+ * - The row of an event is written in the transaction of the event. An action of an admin is recorded
+ *   before it is carried out: no row, no action (`append` throws).
+ * - The head and the count are also in `<database>.audit-head`. Once the chain is found broken that file is frozen as
+ *   evidence. The server continues and keeps appending; `verify` keeps failing.
  * - Whoever holds the key file can forge the chain, and whoever puts back an old database together with its old head
  *   file cannot be distinguished from the past. Exports kept elsewhere, and the head that is logged at each start, show it.
  */
@@ -30,7 +30,7 @@ export interface AuditOptions {
   store: Pick<Store, 'audit' | 'meta' | 'path' | 'transaction'>
   state: StateManager
   clock: Clock
-  /** Takes personal data out of what is written. (Default: nothing is taken out.) */
+  /** Redacts what is written. (Default: nothing is redacted.) */
   clean?: Scrub
   /** Called once when rows disappear while the server runs. */
   onBroken: (problem: string) => void
@@ -38,9 +38,9 @@ export interface AuditOptions {
   onFault: (error: unknown, what: string) => void
 }
 
-/** Says, beside the rows, that there are some: a table that was emptied together with its files is not a new one. */
+/** Marks that the audit has rows: a table that was emptied along with its files is not a new one. */
 const BEGUN = 'audit.begun'
-/** Rows that are looked at when the server starts: some fifteen milliseconds. */
+/** Rows that are verified at the start: some fifteen milliseconds. */
 const TAIL_ROWS = 1_000
 
 export class Audit {
@@ -52,10 +52,10 @@ export class Audit {
   readonly #clean: Scrub | undefined
   readonly #onBroken: (problem: string) => void
   readonly #stop: () => void
-  /** What the check of the last rows found at the start. */
+  /** Result of verifying the last rows at the start. */
   readonly atStart: Verdict
 
-  /** Checks the end of the chain and writes every event that belongs into it from now on. Throws CageError `audit_broken`
+  /** Verifies the end of the chain, then appends every event that belongs in it. Throws CageError `audit_broken`
    * when there are rows, or were some, and their key is gone. */
   constructor({ store, state, clock, clean, onBroken, onFault }: AuditOptions) {
     this.#store = store
@@ -76,12 +76,12 @@ export class Audit {
     })
   }
 
-  /** The last row's number and hash; zeros when there is none. */
+  /** Number and hash of the last row; zeros when there is none. */
   get head(): Head {
     return this.#table.last() ?? BEGINNING
   }
 
-  /** Writes one row, now. Throws CageError `database_unusable` when it cannot be written: what it records must not be done. */
+  /** Appends a row synchronously. Throws CageError `database_unusable`: then the action must not be carried out. */
   append(entry: Entry): void {
     try {
       this.#store.transaction(() => this.#insert(entry, isoTime(this.#clock.now())))
@@ -93,12 +93,12 @@ export class Audit {
     }
   }
 
-  /** Looks at every row, in pieces that let others work. */
+  /** Verifies every row, in slices that yield to the event loop. */
   verify(): Promise<Verdict> {
     return verifyChain(this.#table, this.#anchor)
   }
 
-  /** True when this is a row of ours, as it was written; only `verify` knows whether it is the last one. */
+  /** True for an unchanged row of this chain; only `verify` knows whether it is the last one. */
   isAsWritten(row: AuditRow): boolean {
     return row.hash.equals(hashOf(this.#anchor.key, row))
   }
@@ -107,7 +107,7 @@ export class Audit {
     return this.#table.find(query)
   }
 
-  /** Writes the head file for the last time; before the database is closed. */
+  /** Writes the head file for the last time. Call before the database is closed. */
   async close(): Promise<void> {
     this.#stop()
     await this.#anchor.close()
@@ -118,7 +118,7 @@ export class Audit {
     const { seq, hash: previous } = this.head
     const { seq: witnessed } = this.#anchor.witnessed ?? BEGINNING
     if (seq < witnessed && this.#anchor.freeze()) {
-      // Not within the transaction that is being written.
+      // Not inside the current transaction.
       queueMicrotask(() => this.#onBroken(`rows ${seq + 1} to ${witnessed} have disappeared`))
     }
     const row = { seq: seq + 1, at, role, actor, action, target, details: JSON.stringify(details), previous }

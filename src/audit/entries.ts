@@ -1,17 +1,17 @@
-/** What an entry of the audit is, and which events belong into it, as what. Pure. */
+/** The entries of the audit, and which events become one. Pure. */
 import type { AuditRow } from '../db/audit.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
 
-/** Who did what to whom. */
+/** Who did what, and to what. */
 export interface Entry {
   role: AuditRow['role']
   /** A person's or token's name, an agent's id, "iron-cage". */
   actor: string
   /** noun.verb, e.g. "agent.stop". */
   action: string
-  /** Id or name of what it was done to. */
+  /** Id or name of the object. */
   target?: string | null
-  /** What else is to be known. Never a secret or a personal datum. */
+  /** Further facts. Never a secret or personal data. */
   details?: Readonly<Record<string, unknown>>
 }
 
@@ -43,7 +43,7 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
       return { role, actor, action: event.type, details }
     }
     case 'agent.stopped': {
-      // The operator's own stop was asked for at the API, and has its row from there.
+      // A stop by the operator came through the API, which recorded it.
       const { reason, survivors } = event.data
       if (reason !== 'budget' && reason !== 'pii') return undefined
       return { ...system, action: event.type, target: event.agent_id, details: { reason, survivors } }
@@ -51,7 +51,7 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
     case 'config.loaded':
     case 'config.refused':
       return { ...system, action: event.type, details: event.data }
-    // What is done to secrets is written by the vault, in the transaction that does it.
+    // Operations on secrets are recorded by the vault, in their transaction.
     case 'vault.opened':
     case 'vault.locked': {
       const { secrets, ...facts } = event.data
@@ -72,7 +72,7 @@ export function entryOf(event: RuntimeEvent): Entry | undefined {
   }
 }
 
-/** As the vault writes them (`secret_audit_log` reads them). */
+/** The vault's actions (read by `secret_audit_log`). */
 const detailsOf = (
   { agent_id, data }: EventOf<'secret.rotated' | 'secret.reloaded' | 'secret.reload_failed'>,
   success: boolean,

@@ -1,8 +1,8 @@
-/** The audit as lines of JSON: what it is and how to check it first, then every row, exactly as it was hashed. */
+/** Exports the audit as JSON lines: first a header that says how to verify it, then every row exactly as hashed. */
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { AuditRow } from '../db/audit.ts'
 
-/** Where rows come from: the audit of a server, or a file that is only read. */
+/** A source of rows: the audit of a server, or a file opened read-only. */
 export interface Rows {
   find(query: { after: number; limit: number }): AuditRow[]
 }

@@ -1,15 +1,15 @@
-/** What the hash of a row is made of. `docs/audit.md` describes it for those who verify without us. */
+/** The hash of a row. `docs/audit.md` specifies it for independent verification. */
 import { createHmac, type KeyObject } from 'node:crypto'
 import type { AuditRow } from '../db/audit.ts'
 
 /** The end of a chain: the number and the hash of its last row. */
 export interface Head {
-  /** Also how many rows there are. */
+  /** Also the number of rows. */
   seq: number
   hash: Buffer
 }
 
-/** Of a chain without rows, and what the first row has as the previous hash. */
+/** Head of an empty chain, and the previous hash of the first row. */
 export const BEGINNING: Head = { seq: 0, hash: Buffer.alloc(32) }
 
 const NAME = Buffer.from('iron-cage audit 1')

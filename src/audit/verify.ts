@@ -1,4 +1,4 @@
-/** Finds out whether the chain is as it was written, and if not, which row is the first that is not. */
+/** Verifies the chain and finds the first row that is not as it was written. */
 import type { KeyObject } from 'node:crypto'
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { AuditRow, AuditTable } from '../db/audit.ts'
@@ -9,28 +9,28 @@ export type Verdict = Sound | Broken
 
 interface Sound {
   ok: true
-  /** How many rows there are. */
+  /** Number of rows. */
   rows: number
-  /** Hash of the last one, in hex. */
+  /** Hash of the last row, in hex. */
   head: string
 }
 
 interface Broken {
   ok: false
-  /** How many good rows come before. */
+  /** Number of good rows before the bad one. */
   rows: number
-  /** Number of the first bad row, also of one that is missing; null when it is not about a row. */
+  /** Number of the first bad or missing row; null when the problem concerns no row. */
   row: number | null
   /** One sentence. */
   problem: string
 }
 
-/** A page takes a few milliseconds. */
+/** Rows per page: a few milliseconds each. */
 const PAGE = 2_000
-/** Below every row, also those that nobody but an intruder numbers so. */
+/** Below every row number, including numbers that only an intruder would use. */
 const BELOW_ALL = Number.MIN_SAFE_INTEGER
 
-/** Looks at the whole chain, a page at a time. */
+/** Verifies the whole chain, page by page. */
 export async function verifyChain(table: AuditTable, { key, witnessed }: Witness): Promise<Verdict> {
   let head = BEGINNING
   for (let after = BELOW_ALL; ; after = head.seq) {
@@ -38,13 +38,13 @@ export async function verifyChain(table: AuditTable, { key, witnessed }: Witness
     const bad = firstBad(page, head, key)
     if (bad) return bad
     head = page.at(-1) ?? head
-    // `witnessed` is older than the rows: those that are appended meanwhile are ahead of it, never behind.
+    // `witnessed` was read before the rows: rows appended since are ahead of it, never behind.
     if (page.length < PAGE) return judgeEnd(table, head, witnessed)
     await othersTurn()
   }
 }
 
-/** Looks at the last rows only, in bounded time; what lies before them is taken as it is. */
+/** Verifies only the last `rows` rows, in bounded time, and trusts what lies before them. */
 export function verifyTail(table: AuditTable, { key, witnessed }: Witness, rows: number): Verdict {
   const last = table.last()?.seq ?? 0
   const isWhole = last <= rows
@@ -53,7 +53,7 @@ export function verifyTail(table: AuditTable, { key, witnessed }: Witness, rows:
   return firstBad(page, head, key) ?? judgeEnd(table, page.at(-1) ?? head, witnessed)
 }
 
-/** Of rows in order, the first of which follows `head`. */
+/** Checks consecutive rows, the first of which follows `head`. */
 function firstBad(rows: readonly AuditRow[], head: Head, key: KeyObject): Broken | undefined {
   for (const row of rows) {
     const problem = problemOf(row, head, key)
@@ -74,7 +74,7 @@ function problemOf(row: AuditRow, head: Head, key: KeyObject): string | undefine
   return undefined
 }
 
-/** Every row that was looked at is good; are they all, and the ones that were witnessed? */
+/** All rows read are good: checks that none is missing at the end and that they are the witnessed ones. */
 function judgeEnd(table: AuditTable, { seq, hash }: Head, witnessed: Head | null): Verdict {
   const bad = (row: number | null, problem: string): Broken => ({ ok: false, rows: seq, row, problem })
   if (!witnessed) return bad(null, 'the head file is gone, or was not written with this key')

@@ -1,15 +1,15 @@
 /**
- * Circuits: what keeps a failing provider or service from being called, and what is answered meanwhile.
+ * Circuit breakers: they keep failing providers and services from being called, and provide fallbacks meanwhile.
  * breaker.ts decides (this file, pure), circuits.ts holds every circuit by name and records what happened, retry.ts
- * repeats attempts, fallback.ts answers in place of a service. The roads in `gateway/` are the users.
+ * repeats attempts, fallback.ts answers in place of a service. Used by `gateway/`.
  *
  * The rules are:
- * - closed → open at so many consecutive failures, or at a share of the last calls that failed; open → half_open when
- *   the cooldown is over and somebody calls; half_open → closed or open by what becomes of one probe call.
- * - What a person has opened stays open until a person closes it.
- * - At most one probe at a time. A probe has a deadline: after it the circuit is open again, whoever forgot to report.
- * - Every change of state begins a new epoch, and a ticket is the epoch a call was admitted in. A result of an earlier
- *   epoch changes nothing, so that calls begun before a trip can neither close the circuit nor prolong the trip.
+ * - closed → open after a number of consecutive failures, or at a failure rate over the last calls; open → half_open at
+ *   the first call after the cooldown; half_open → closed or open by the result of one probe call.
+ * - A circuit opened by a person stays open until a person closes it.
+ * - At most one probe at a time. A probe has a deadline, after which the circuit is open again even if nobody reported.
+ * - Every transition begins a new epoch, and a ticket is the epoch in which a call was admitted. Results from an earlier
+ *   epoch are ignored, so that calls begun before a trip can neither close the circuit nor prolong the trip.
  * - Times are monotonic milliseconds. Nothing here owns a timer: time passes when somebody calls.
  */
 
@@ -18,23 +18,23 @@ import { MAX_RETRY_AFTER_MS } from './retry.ts'
 export interface BreakerSettings {
   /** Consecutive failures that open the circuit, unless there is a rate. */
   failures: number
-  /** It opens when this share of the last so many calls failed; before there were so many, it does not. */
+  /** Opens when this share of the last `calls` calls failed, once there were that many. */
   rate?: { share: number; calls: number } | undefined
-  /** How long an open circuit refuses, in ms, unless the other side asks for longer. */
+  /** Cooldown of an open circuit in ms, unless the other side asks for longer. */
   cooldownMs: number
   /** How long a probe may take, in ms; not less than the time limit of the call itself. */
   probeMs: number
 }
 
-/** What a circuit does when nobody says otherwise. */
+/** Default settings. */
 export const BREAKER_DEFAULTS = { failures: 5, cooldownMs: 60_000 } as const
 
-/** `recent`: did the last calls fail, oldest first; kept where a rate decides. */
+/** `recent`: whether the last calls failed, oldest first; only with a rate. */
 export type Circuit = { readonly epoch: number } & (
   | { readonly state: 'closed'; readonly failures: number; readonly recent: readonly boolean[] }
-  /** `cooldownMs` is null when a person has opened it: until a person closes it. */
+  /** `cooldownMs` is null when a person opened it. */
   | { readonly state: 'open'; readonly failures: number; readonly openedAt: number; readonly cooldownMs: number | null }
-  /** `probeUntil` is null while nobody probes: the next caller does. */
+  /** `probeUntil` is null until a caller probes. */
   | { readonly state: 'half_open'; readonly failures: number; readonly probeUntil: number | null }
 )
 
@@ -43,29 +43,29 @@ export type Ticket = Circuit['epoch']
 
 export type Result =
   | { is: 'succeeded' }
-  /** `retryAfterMs`: how long the other side asked to be left alone. */
+  /** `retryAfterMs`: the wait that the other side asked for. */
   | { is: 'failed'; reason: string; retryAfterMs?: number | undefined }
   /** Says nothing about the other side: the caller's own mistake, or the caller left. */
   | { is: 'ignored' }
 
 export type Change =
-  /** `reopened`: a probe failed, so a trip goes on. `of`: the failures are so many of the last calls, not in a row. */
+  /** `reopened`: a probe failed, so a trip goes on. `of`: the failures are among this many calls, not consecutive. */
   | { to: 'open'; failures: number; of?: number; cooldownMs: number; reason: string; reopened: boolean }
   | { to: 'half_open' }
   | { to: 'closed' }
 
 export interface Transition {
   circuit: Circuit
-  /** In order; mostly none. */
+  /** In order; usually empty. */
   changes: readonly Change[]
 }
 
-/** Either a ticket, or how long to stay away in ms. */
+/** Either a ticket, or how long to wait in ms. */
 export type Admission = Transition & ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
 
 export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0, recent: [] }
 
-/** May a call begin now? */
+/** Decides whether a call may begin now. */
 export function admit(circuit: Circuit, settings: BreakerSettings, now: number): Admission {
   switch (circuit.state) {
     case 'closed':
@@ -85,7 +85,7 @@ export function admit(circuit: Circuit, settings: BreakerSettings, now: number):
   }
 }
 
-/** What becomes of the circuit by the result of the call that was admitted with `ticket`. */
+/** Applies the result of the call that was admitted with `ticket`. */
 export function conclude(
   circuit: Circuit,
   ticket: Ticket,
@@ -125,12 +125,12 @@ function isTripped({ failures, recent }: Closed, settings: BreakerSettings): boo
 
 const failed = (recent: readonly boolean[]): number => recent.filter(Boolean).length
 
-/** Open from now on until `close`, whatever it was; results of calls that run are no longer asked for. */
+/** Opens the circuit until `close`; results of running calls are ignored. */
 export function forceOpen(circuit: Circuit, now: number): Circuit {
   return { state: 'open', epoch: circuit.epoch + 1, failures: circuit.failures, openedAt: now, cooldownMs: null }
 }
 
-/** Closed from now on, whatever it was; results of calls that run are no longer asked for. */
+/** Closes the circuit; results of running calls are ignored. */
 export function close(circuit: Circuit): Transition {
   return {
     circuit: { ...closedCircuit, epoch: circuit.epoch + 1 },
@@ -155,7 +155,7 @@ function open(
 ): Transition {
   const reopened = circuit.state === 'half_open'
   const isRate = settings.rate !== undefined && circuit.state === 'closed'
-  // What closed it counts already; a probe that failed is one more.
+  // A failed probe is one more failure of the same trip.
   const failures = isRate ? failed(circuit.recent) : reopened ? circuit.failures + 1 : circuit.failures
   const cooldownMs = Math.max(settings.cooldownMs, clampRetryAfter(retryAfterMs))
   const of = isRate ? { of: circuit.recent.length } : {}

@@ -1,6 +1,6 @@
 /**
- * Every circuit by the name of its provider, provider and model ("openai/gpt-4"), or service. The one place where circuits change: each change is recorded
- * as an event, and a restarted server begins from these events.
+ * All circuits, by the name of a provider, a provider and model ("openai/gpt-4"), or a service. The only place where
+ * circuits change: each change is recorded as an event, and a restarted server begins from these events.
  */
 import type { Clock } from '../clock.ts'
 import type { BreakerConfig } from '../config/schema.ts'
@@ -27,7 +27,7 @@ export interface CircuitSettings extends BreakerSettings {
   fallbackTier: Tier | null
 }
 
-/** How a breaker is configured, for calls that may take `maxCallMs`. */
+/** The settings of a configured breaker, for calls that may take `maxCallMs`. */
 export function settingsOf(
   { failures, failure_rate: rate, cooldown_s }: BreakerConfig,
   maxCallMs: number,
@@ -36,16 +36,16 @@ export function settingsOf(
   return { failures, rate, cooldownMs: cooldown_s * 1000, probeMs: maxCallMs, fallbackTier }
 }
 
-/** The right to make one attempt. Say what became of it, once: later reports change nothing. */
+/** The right to make one attempt. Its outcome is reported once; later reports are ignored. */
 export interface Permit {
   succeeded(): void
-  /** `reason`: a few words for people, without secrets. `retryAfterMs`: what the other side asked for. */
+  /** `reason`: a few words for people, without secrets. `retryAfterMs`: the wait that the other side asked for. */
   failed(reason: string, retryAfterMs?: number): void
   /** Counts for nothing: the caller's own mistake, or the caller left. */
   ignored(): void
 }
 
-/** Names of models and services come from agents: further ones have no circuit, and that of their provider guards them. */
+/** Names of models and services come from agents: beyond this many, only the provider's circuit guards them. */
 const MAX_CIRCUITS = 200
 
 const UNGUARDED: Permit = { succeeded: () => undefined, failed: () => undefined, ignored: () => undefined }
@@ -56,7 +56,7 @@ export class Circuits {
   readonly #circuits = new Map<string, Circuit>()
   readonly #configured: ReadonlySet<string>
 
-  /** Begins with the recorded state. `configured`: providers and services, whether anybody has called them or not. */
+  /** Restores the recorded state. `configured`: all providers and services of the configuration. */
   constructor({ state, clock, configured = [] }: { state: StateManager; clock: Clock; configured?: Iterable<string> }) {
     this.#state = state
     this.#clock = clock
@@ -64,7 +64,7 @@ export class Circuits {
     for (const view of Object.values(state.read().circuits)) this.#circuits.set(view.name, restored(view, clock))
   }
 
-  /** Lets one attempt through. Throws CircuitOpenError, which says when to come again. */
+  /** Admits one attempt. Throws CircuitOpenError, which holds the time to wait. */
   enter(name: string, settings: CircuitSettings): Permit {
     if (!this.#hasRoom(name)) return UNGUARDED
     const admission = admit(this.#get(name), settings, this.#clock.monotonic())
@@ -84,7 +84,7 @@ export class Circuits {
     }
   }
 
-  /** Closes a circuit at once. `by`: who wanted it. Throws CageError `not_found` for a name nobody has called. */
+  /** Closes a circuit immediately. `by`: who asked. Throws CageError `not_found` for a name that was never called. */
   reset(name: string, by: string): void {
     this.#requireKnown(name)
     const { circuit, changes } = close(this.#get(name))
@@ -93,8 +93,8 @@ export class Circuits {
   }
 
   /**
-   * Opens a circuit until somebody resets it. Throws CageError `not_found` for a name that is neither configured nor
-   * was called.
+   * Opens a circuit until a person resets it. Throws CageError `not_found` for a name that is not configured and was
+   * never called.
    */
   open(name: string, by: string): void {
     this.#requireKnown(name)
@@ -129,7 +129,7 @@ export class Circuits {
     return this.#circuits.get(name) ?? closedCircuit
   }
 
-  /** One that was never in trouble is not kept: names of models come from agents. */
+  /** A circuit without failures is not stored: names of models come from agents. */
   #keep(name: string, circuit: Circuit): void {
     const { state, epoch, failures } = circuit
     if (state === 'closed' && epoch === 0 && failures === 0 && circuit.recent.length === 0) this.#circuits.delete(name)
@@ -151,7 +151,7 @@ function changeEvent(name: string, change: Change, tier: Tier | null): NewEvent 
       const fallback = tier === null ? 'no fallback' : `fallback tier ${tier} (${TIER_WORDS[tier]})`
       return {
         type: 'circuit.opened',
-        // A trip that goes on is no new alarm.
+        // A trip that continues is no new alert.
         level: reopened ? 'WARN' : 'CRIT',
         message: `Circuit OPEN for ${name} ${why} · ${fallback}`,
         data: {
@@ -183,7 +183,7 @@ const closedEvent = (name: string, by: 'probe' | 'operator', why: string): NewEv
   data: { circuit: name, by },
 })
 
-/** The only use of wall time: monotonic time does not outlive a process. A clock that jumped costs at most one cooldown. */
+/** The only use of wall time, since monotonic time ends with the process. A clock jump costs at most one cooldown. */
 function restored({ state, opened_at, cooldown_ms, forced }: CircuitView, clock: Clock): Circuit {
   switch (state) {
     case 'closed':

@@ -1,5 +1,5 @@
 /**
- * What is answered when a service is not: the last good answer to the same request (tier 2, `service-cache.ts`), else a
+ * Fallbacks of a service: the last good response to the same request (tier 2, `service-cache.ts`), else a
  * placeholder (tier 3), else nothing.
  */
 import type { ServiceConfig } from '../config/schema.ts'
@@ -13,12 +13,12 @@ export interface FallbackAnswer extends ServiceAnswer {
   tier: 2 | 3
 }
 
-/** The first tier that can answer for a service in place of the service; null without a fallback. */
+/** The first fallback tier of a service; null without a fallback. */
 export function fallbackTier({ fallback }: ServiceConfig): 2 | 3 | null {
   return fallback.cache ? 2 : fallback.placeholder !== undefined ? 3 : null
 }
 
-/** The best answer there is without the service. */
+/** Returns the best available fallback. */
 export function findFallback(
   cache: ServiceCache,
   service: string,

@@ -1,15 +1,15 @@
 /**
- * The one place where an attempt is repeated. Only before the first byte of an answer reached the caller, which
- * `isRetryable` has to know, and never longer than the caller's signal lives.
+ * The only place where an attempt is retried: only before the first byte of a response reached the caller, which
+ * `isRetryable` must know, and never after the caller's signal was aborted.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../clock.ts'
 
-/** The first wait, in ms; each further one may be twice as long. */
+/** First backoff in ms, doubled for each further attempt. */
 const BASE_MS = 100
-/** The longest wait, in ms. */
+/** Longest backoff in ms. */
 const MAX_BACKOFF_MS = 2_000
-/** What others ask for is obeyed for at most an hour: more is nonsense, or can be asked for again. */
+/** A requested wait counts for an hour at most: longer ones are nonsense, or will be asked for again. */
 export const MAX_RETRY_AFTER_MS = 3_600_000
 
 export interface RetryOptions {
@@ -19,13 +19,13 @@ export interface RetryOptions {
   signal: AbortSignal
   isRetryable: (error: unknown) => boolean
   /**
-   * How long the other side asked to wait, in ms. Obeyed up to two seconds; a longer wish is the circuit's to keep, and
-   * the attempts go on so that the circuit learns of it. (Default: nothing was asked.)
+   * The wait that the other side asked for, in ms. Respected up to two seconds; a longer one is the circuit's to enforce,
+   * and attempts continue so that the circuit learns of it. (Default: none.)
    */
   retryAfterMs?: (error: unknown) => number | undefined
 }
 
-/** Returns the first result, or throws the last error. An abort ends a wait at once and throws the signal's reason. */
+/** Returns the first result or throws the last error. An abort ends the wait and throws the signal's reason. */
 export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions): Promise<T> {
   const { retries, clock, signal, isRetryable, retryAfterMs } = options
   for (let done = 0; ; done++) {
@@ -34,34 +34,34 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
       return await attempt()
     } catch (error) {
       if (done >= retries || signal.aborted || !isRetryable(error)) throw error
-      // Rejects by an abort only, which the next round throws as the signal's own reason.
+      // Rejects only on abort; the next iteration throws the signal's reason.
       await clock.sleep(waitMs(done, retryAfterMs?.(error)), signal).catch(() => undefined)
     }
   }
 }
 
-/** Is this the code of a fault in which no byte of the request reached anyone? */
+/** True for errors before any byte of the request was sent. */
 export const isBeforeSending = (code: string): boolean => BEFORE_SENDING.test(code)
 
 const BEFORE_SENDING =
   /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT|ERR_TLS_.+|CERT_.+|DEPTH_ZERO_.+|UNABLE_TO_.+|SELF_SIGNED_.+)$/
 
-/** Half of the wait is fixed and half by chance, so that callers who failed together do not come back together. */
+/** Half fixed, half jitter, so that callers that failed together do not return together. */
 export function waitMs(done: number, asked = 0, chance = Math.random()): number {
   const backoffMs = Math.min(MAX_BACKOFF_MS, BASE_MS * 2 ** done) * (0.5 + chance / 2)
   return asked <= MAX_BACKOFF_MS ? Math.max(backoffMs, asked) : backoffMs
 }
 
 /**
- * How long an answer asks to be left alone, in ms from `nowMs` (wall time): at least 0, at most an hour. Reads
- * `retry-after-ms`, and `retry-after` in seconds or as a date. Undefined when it does not say so in any of these ways.
+ * The wait that a response asks for, in ms from `nowMs` (wall time): from 0 to an hour. Reads `retry-after-ms`, and
+ * `retry-after` in seconds or as a date. Undefined without any of these.
  */
 export function parseRetryAfter(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
   const inMs = headers['retry-after-ms']?.toString().trim() ?? ''
   if (/^\d+(\.\d+)?$/.test(inMs)) return clamped(Number(inMs))
   const text = headers['retry-after']?.trim() ?? ''
   if (/^\d+(\.\d+)?$/.test(text)) return clamped(Number(text) * 1000)
-  // Date.parse takes almost anything for a date ("-5" is a month), so the form is checked first.
+  // Date.parse accepts almost anything ("-5" is a month), so the format is checked first.
   if (!/^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/.test(text)) return undefined
   const atMs = Date.parse(text)
   return Number.isNaN(atMs) ? undefined : clamped(atMs - nowMs)
@@ -69,7 +69,7 @@ export function parseRetryAfter(headers: IncomingHttpHeaders, nowMs: number): nu
 
 const clamped = (ms: number): number => Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms))
 
-/** The headers without a wait longer than anybody should make a client wait. */
+/** The headers without a wait that no client should be asked for. */
 export function withClampedRetryAfter<T extends Record<string, string | string[]>>(headers: T, nowMs: number): T {
   const asked = parseRetryAfter(headers as IncomingHttpHeaders, nowMs)
   if (asked !== MAX_RETRY_AFTER_MS) return headers

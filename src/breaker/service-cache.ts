@@ -1,11 +1,11 @@
 /**
- * The last good answer of each service to each request. Answers are rows, so they survive a restart. The cache is a
- * courtesy: what cannot be read is a miss.
+ * The last good response of each service to each request. Responses are rows, so they survive a restart. Best effort: what
+ * cannot be read is a miss.
  *
  * The rules are:
- * - An answer is for who got it: the same caller, with the same headers. Only headers that no service answers by are left
- *   out of the comparison, so that nobody gets what another's credentials opened.
- * - What the service or the client says must not be stored is not.
+ * - A response is reused only for the same caller with the same headers, except headers that no service varies by. So
+ *   nobody gets what another caller's credentials returned.
+ * - `no-store` and `private`, of service or client, are honored.
  */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -17,13 +17,13 @@ import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { holdsOwnToken } from '../tokens.ts'
 
-/** A longer answer is not kept. */
+/** A longer response is not stored. */
 const MAX_BODY_BYTES = 1_048_576
-/** Of each service; older answers go first. */
+/** Per service; the oldest responses are evicted first. */
 const MAX_ANSWERS = 10_000
 const MAX_BYTES = 256 * 1_048_576
 
-/** What makes two requests to a service the same. */
+/** The identity of a request to a service. */
 export interface ServiceRequest {
   /** Whose request it is (`cacheOwner`). */
   owner: string
@@ -41,24 +41,24 @@ export interface ServiceAnswer {
 }
 
 /**
- * Whose answers an agent is given: its own, and those of earlier starts of the same script under the same name and
- * environment. A client that is not supervised has no script; it is known by its id.
+ * Whose responses an agent may reuse: its own, and those of earlier starts of the same script with the same name and
+ * environment. A client without supervision has no script and is known by its id.
  */
 export const cacheOwner = (agent: { id: string; name: string; script: string; environment: string }): string =>
   JSON.stringify(
     isAbsolute(agent.script) ? [agent.environment, agent.name, agent.script] : [agent.environment, agent.id],
   )
 
-/** Whether an answer may be stored, by what client and service say of it (RFC 9111, 5.2). */
+/** Whether a response may be stored, by the cache directives of client and service (RFC 9111, 5.2). */
 export function mayStore(request: IncomingHttpHeaders, answer: IncomingHttpHeaders): boolean {
-  // An encoding is not kept with the answer.
+  // The encoding is not stored with the response.
   if ((answer['content-encoding'] ?? 'identity') !== 'identity') return false
   if (directives(request['cache-control']).includes('no-store')) return false
   if (directives(answer['cache-control']).some((name) => UNSTORED.has(name))) return false
   return directives(answer.vary).every((name) => name === 'accept-encoding' || isCompared(name))
 }
 
-/** Names in a list of directives or headers, in small letters, without their values. */
+/** Names in a list of directives or headers, in lower case, without values. */
 const directives = (header: string | undefined): string[] =>
   (header ?? '')
     .toLowerCase()
@@ -68,7 +68,7 @@ const directives = (header: string | undefined): string[] =>
 
 const UNSTORED = new Set(['no-store', 'private', 'no-cache'])
 
-/** Headers that change from request to request, or speak of the connection, the client or us: no answer depends on them. */
+/** Headers that vary per request, or describe the connection, the client or us: no response depends on them. */
 const NOT_COMPARED =
   /^(\*|host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|expect|content-length|accept-encoding|user-agent|date|cache-control|pragma|x-iron-cage-.+|traceparent|tracestate|baggage|sentry-trace|x-request-id|x-correlation-id|x-amzn-trace-id|x-cloud-trace-context|x-b3-.+)$/
 
@@ -78,10 +78,10 @@ export class ServiceCache {
   readonly #table: ServiceCacheTable
   readonly #clock: Clock
   readonly #bytesKept: number
-  /** How long each kept answer is, by service and request, the oldest first: SQLite would have to read them all. */
+  /** Size of each stored response, by service and request, oldest first: SQLite would have to read them all. */
   readonly #kept = new Map<string, { bytes: number; answers: Map<string, number> }>()
 
-  /** `bytesKept`: of each service. (Default: 256 MiB.) */
+  /** `bytesKept`: limit per service. (Default: 256 MiB.) */
   constructor({
     store,
     clock,
@@ -93,7 +93,7 @@ export class ServiceCache {
     for (const { service, key, bytes } of this.#table.sizes()) this.#count(service, key, bytes)
   }
 
-  /** The last good answer to the same request, unless it is older than `ttlS` seconds. */
+  /** The last good response to the same request, unless it is older than `ttlS` seconds. */
   get(service: string, request: ServiceRequest, ttlS: number): ServiceAnswer | undefined {
     try {
       const row = this.#table.find(service, requestKey(request))
@@ -105,7 +105,7 @@ export class ServiceCache {
     }
   }
 
-  /** Keeps a good answer in place of the one before; passes over what is no complete 2xx or too long. */
+  /** Stores a response in place of the previous one; ignores what is not a complete 2xx, or too long. */
   put(service: string, request: ServiceRequest, { status, contentType, body }: ServiceAnswer): void {
     const isWhole = status >= 200 && status < 300 && status !== 206
     if (!isWhole || body.length > MAX_BODY_BYTES) return
@@ -125,17 +125,17 @@ export class ServiceCache {
     const kept = this.#kept.get(service) ?? { bytes: 0, answers: new Map<string, number>() }
     this.#kept.set(service, kept)
     kept.bytes += bytes - (kept.answers.get(key) ?? 0)
-    // The newest is the last.
+    // The newest entry is the last.
     kept.answers.delete(key)
     kept.answers.set(key, bytes)
     return kept
   }
 }
 
-/** Hashed whole: a query or a header may hold a key of the service. */
+/** Hashed as a whole: the query or a header may hold a key of the service. */
 function requestKey({ owner, method, path, headers, body }: ServiceRequest): string {
   const compared = Object.entries(headers)
-    // A token of ours says who asks, which is the owner.
+    // Our own token identifies the caller, which is the owner already.
     .filter(([name, value]) => value !== undefined && isCompared(name) && !holdsOwnToken(String(value)))
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return createHash('sha256')
