@@ -1,6 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Clock, sleepOn, type Timer } from '../../src/clock.ts'
 
+/** More timers than this in one go are one that sets itself without end. */
+const MAX_TIMERS = 1_000_000
+
 interface Due {
   at: number
   run: () => void
@@ -11,6 +14,7 @@ export class TestClock implements Clock {
   #wall: number
   #monotonic = 1_000
   readonly #timers = new Set<Due>()
+  #fired = 0
 
   constructor(wall: number | string = '2026-01-02T03:04:05Z') {
     this.#wall = new Date(wall).getTime()
@@ -42,6 +46,7 @@ export class TestClock implements Clock {
 
   /** Time passes: what becomes due runs, each at its own time. */
   advance(ms: number): void {
+    if (ms < 0) throw new RangeError(`time does not go back, and ${ms} ms were asked for: setWall sets the wall clock`)
     const until = this.#monotonic + ms
     for (let next = this.#next(until); next; next = this.#next(until)) this.#fire(next)
     this.#move(until)
@@ -72,6 +77,8 @@ export class TestClock implements Clock {
   #fire(due: Due): void {
     this.#move(due.at)
     this.#timers.delete(due)
+    this.#fired += 1
+    if (this.#fired > MAX_TIMERS) throw new Error('a timer sets itself again and again')
     due.run()
   }
 
