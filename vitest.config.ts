@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/build.ts'],
+    // What is built runs as it was built.
+    server: { deps: { external: [/\/dist\//] } },
     reporters: ['default', './test/support/retried.ts'],
     // Two cores: real processes, browsers and servers run beside the tests.
     maxWorkers: 2,

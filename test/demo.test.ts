@@ -11,11 +11,11 @@ import { openStage } from '../demo/stage.ts'
 import { readLeads, type WorldRequest } from '../demo/world.ts'
 import { configSchema } from '../src/config/schema.ts'
 import type { RuntimeEvent } from '../src/events.ts'
-import { openRuntime } from '../src/runtime.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { figures } from '../src/state/figures.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
 import { newMasterKey } from '../src/vault/master-key.ts'
+import { openRuntime } from './support/built.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const leads = readLeads(join(root, 'demo/leads.csv'))

@@ -1,6 +1,7 @@
 /**
- * node scripts/soak/hard-budget.ts [calls, 10,000 by default] [clients, 50]: a provider that obeys no limit, counts as it
- * likes and answers with other models. Exits 1 when a model overran more than once, or the budget was overspent.
+ * node scripts/soak/hard-budget.ts [calls, 10,000 by default] [clients, 50]: needs a build. A provider that obeys no
+ * limit, counts as it likes and answers with other models. Exits 1 when a model overran more than once, or the budget
+ * was overspent.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,8 +10,8 @@ import Sqlite from 'better-sqlite3'
 import { Agent, request } from 'undici'
 import { configSchema } from '../../src/config/schema.ts'
 import { fromUsd } from '../../src/money.ts'
-import { openRuntime } from '../../src/runtime.ts'
 import { startedEvent } from '../../test/budget/support.ts'
+import { openRuntime } from '../../test/support/built.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
 import { answerOf, callLiars, HONEST, LIARS, PRICE } from './liars.ts'
 

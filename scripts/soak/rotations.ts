@@ -10,8 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { configSchema } from '../../src/config/schema.ts'
 import type { EventOf } from '../../src/events.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import type { Runtime } from '../../src/runtime.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
+import { openRuntime } from '../../test/support/built.ts'
 import { answer, FakeProvider, sends } from '../../test/support/provider.ts'
 
 const root = resolve(import.meta.dirname, '../..')

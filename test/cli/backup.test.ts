@@ -6,7 +6,8 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { backUp, restore } from '../../src/cli/backup.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import type { Runtime } from '../../src/runtime.ts'
+import { openRuntime } from '../support/built.ts'
 
 const OWNER = { name: 'agent', script: '/agents/agent.py' }
 

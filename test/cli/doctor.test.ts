@@ -10,7 +10,7 @@ import type { Finding } from '../../src/cli/doctor/check.ts'
 import { isAtLeast } from '../../src/cli/doctor/check.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openRuntime } from '../../src/runtime.ts'
+import { openRuntime } from '../support/built.ts'
 
 interface Answer {
   code: number

@@ -16,6 +16,7 @@ import { Incidents } from '../../src/redaction/incidents.ts'
 import { policyOf } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { StreamRedactor } from '../../src/redaction/stream-redactor.ts'
+import { openRuntime } from '../../src/runtime.ts'
 import { openWorld } from '../breaker/support.ts'
 import {
   answer,
@@ -378,7 +379,7 @@ describe('personal data in a stream', () => {
   })
 
   test.each(DIALECTS)('that cannot be looked for (%s) withholds the rest', async (dialect) => {
-    const cage = await openTestRuntime()
+    const cage = await openTestRuntime({ open: openRuntime })
     cage.provider.does(answer({ text }))
     const failing = vi.spyOn(StreamRedactor.prototype, 'push').mockImplementation(() => {
       throw new Error('a detector is broken')

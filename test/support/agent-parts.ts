@@ -23,18 +23,19 @@ export interface AgentPartsOptions {
   serverFiles?: string[]
 }
 
+/** Settings of agents that run in the database's folder. */
+export const agentSettings = (databasePath: string) => ({
+  python,
+  // Walls have tests of their own; with TEST_SANDBOX these run behind some.
+  sandbox: { level: process.env.TEST_SANDBOX ?? 'off' },
+  cwd: dirname(databasePath),
+  // Long, so that nobody is killed who was only slow to obey; what never obeys is given less.
+  stop_grace_s: 60,
+})
+
 /** A supervisor and what it needs, all real. Agents run in the database's folder. */
 export function agentParts({ databasePath, config, redact = (text) => text, environment, ...more }: AgentPartsOptions) {
-  // Long, so that nobody is killed who was only slow to obey; what never obeys is given less.
-  // Walls have tests of their own; with TEST_SANDBOX these run behind some.
-  const agent = {
-    python,
-    sandbox: { level: process.env.TEST_SANDBOX ?? 'off' },
-    cwd: dirname(databasePath),
-    stop_grace_s: 60,
-    ...config?.agent,
-  }
-  const checked = configSchema.parse({ ...config, agent })
+  const checked = configSchema.parse({ ...config, agent: { ...agentSettings(databasePath), ...config?.agent } })
   const store = openStore({ path: databasePath })
   const clock = systemClock
   const faults: string[] = []

@@ -3,10 +3,10 @@
  * Prints every event as a line of JSON. With DIES_AT_WAIT_MS it kills itself when an agent begins to wait so long for its
  * restart: nobody else is sure to be quick enough.
  */
-import { agentParts } from './agent-parts.ts'
+import { openAgentServer } from './built.ts'
 
 const [databasePath, ...programs] = process.argv.slice(2)
-const { supervisor, state } = agentParts({ databasePath: databasePath! })
+const { supervisor, state } = await openAgentServer(databasePath!)
 state.subscribe((event) => {
   console.log(JSON.stringify(event))
   const waitMs = event.type === 'agent.exited' ? event.data.restart_in_ms : null

@@ -16,7 +16,8 @@ import { openStore } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { newAgentId, newRunId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import type { Runtime } from '../../src/runtime.ts'
+import { openRuntime } from './built.ts'
 import { FakeProvider } from './provider.ts'
 
 /** Models whose cost is easy to see: output only, $0.001 a token, $0.10 a token. */
@@ -44,6 +45,8 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   folder?: string
   /** It is not known that the providers obey their limits, as of any server but the vendors' own. */
   isUnknown?: boolean
+  /** The sources', for a test that breaks one of their classes on purpose. (Default: what is built.) */
+  open?: typeof openRuntime
   /** Messages in the log that this test provokes. */
   faults?: RegExp
 }
@@ -216,6 +219,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     masterKey,
     folder: given,
     isUnknown,
+    open = openRuntime,
     faults,
     ...sections
   } = options
@@ -241,7 +245,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     db: { path: join(folder, 'state.db'), ...sections.db },
   })
   if (!isUnknown && !existsSync(config.db.path)) trustProviders(config)
-  const runtime = await openRuntime({
+  const runtime = await open({
     config,
     configFile: null,
     environment: { OPENAI_API_KEY: 'sk-of-the-server', ANTHROPIC_API_KEY: 'sk-ant-of-the-server', ...environment },

@@ -7,7 +7,7 @@
 import { join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
 import { fromUsd } from '../../src/money.ts'
-import { openRuntime } from '../../src/runtime.ts'
+import { openRuntime } from './built.ts'
 
 const [folder = '', providerUrl = '', limit = '1'] = process.argv.slice(2)
 const runtime = await openRuntime({

@@ -8,9 +8,10 @@ import { onTestFinished } from 'vitest'
 import { openStage, type StageOptions } from '../../demo/stage.ts'
 import { readLeads } from '../../demo/world.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import type { Runtime } from '../../src/runtime.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { openPage } from './browser.ts'
+import { openRuntime } from './built.ts'
 import { freePort } from './free-port.ts'
 
 const root = resolve(import.meta.dirname, '../..')

@@ -1,12 +1,12 @@
 /**
- * A supervisor that runs out of descriptors: `without-descriptors.ts <database> <program that ends after a while>`, to be
+ * A server that runs out of descriptors: `without-descriptors.ts <database> <program that ends after a while>`, to be
  * started with a low limit. Prints what became of the agent that runs already, and of one that is started meanwhile.
  */
 import { closeSync, openSync } from 'node:fs'
-import { agentParts } from './agent-parts.ts'
+import { openAgentServer } from './built.ts'
 
 const [databasePath, script = '', innocent = ''] = process.argv.slice(2)
-const { supervisor, state } = agentParts({ databasePath: databasePath! })
+const { supervisor, state, close } = await openAgentServer(databasePath!)
 const failed = Promise.withResolvers<void>()
 const again = Promise.withResolvers<void>()
 state.subscribe((event) => {
@@ -34,4 +34,4 @@ for (const descriptor of taken) closeSync(descriptor)
 await again.promise
 const states = supervisor.list().map(({ state }) => state)
 console.log(JSON.stringify({ refused, agentId, other, states }))
-await supervisor.close()
+await close('the test has ended')
