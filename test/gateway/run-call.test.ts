@@ -437,7 +437,13 @@ describe('a provider that refuses', () => {
   test('with a rate limit is left alone for so long, and its circuits stay closed', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
-    for (let i = 0; i < 12; i++) cage.provider.doesOnce(sends(429, { ...JSON_TYPE, 'retry-after-ms': '300' }, {}))
+    for (let i = 0; i < 12; i++) {
+      cage.provider.doesOnce(async (response, received) => {
+        // Who comes later waits with them.
+        await cage.provider.arrived(20)
+        return sends(429, { ...JSON_TYPE, 'retry-after-ms': '300' }, {})(response, received)
+      })
+    }
     const replies = await Promise.all(Array.from({ length: 20 }, () => agent.chat()))
     expect(replies.map(({ status }) => status)).toEqual(Array(20).fill(200))
     expect(cage.provider.requests).toHaveLength(32)
