@@ -6,11 +6,14 @@
  * - The official servers are known to obey, and so is what an admin trusts. Any other model of any other provider is after
  *   a first answer within what was held for its limit; until then its calls go one at a time, each held at the most that
  *   the model can cost.
+ * - After that as many of its calls are on their way at once as it has answered within their limits, and one more: a first
+ *   answer may have been short by itself. The others wait for their turn.
  * - What the first answer read beyond its request (a template, a system prompt of the server's own) is no disobedience: it
  *   is added to the input of later holds, up to a bound.
  * - A request with a field that nobody here knows is such a call again, until an answer with that field was within its hold.
  * - What was charged above a hold is posted. Up to a tenth of it, or the price of two tokens, is added to later holds of
- *   that model; with more the model is refused until an admin trusts it. A server that lies overruns once, by one call.
+ *   that model; with more the model is refused until an admin trusts it, and its other calls that are on their way are
+ *   ended. A server that lies overruns once, by one call, and by what it had answered already when that was seen.
  * - What is known is kept with the address of the provider: behind another one is another server.
  *
  * The road not taken: to hold every call at the most that its model can cost. It is safe as well, and a budget of $10
@@ -34,6 +37,8 @@ const MAX_TRUSTED_FACTOR = 2
 const MAX_MODELS = 5_000
 /** Unknown fields that are kept of one model. */
 const MAX_FIELDS = 100
+/** Answers within their limits that are counted: more calls than this are never on their way to one provider. */
+const MAX_OBEYED = 1_024
 
 /** Whom a call goes to. */
 export interface Subject {
@@ -57,6 +62,9 @@ export interface Admission {
   /** Ends it, once; more often changes nothing. `answered` is left out for a call of which nothing is learned. */
   end(answered?: Answered): void
 }
+
+/** Ends a call, for this reason. */
+type Cancel = (reason: CageError) => void
 
 export interface Answered {
   agentId: AgentId
@@ -87,6 +95,8 @@ export interface ModelTrust {
 interface Entry extends ModelTrust {
   address: string
   fields: string[]
+  /** Answers within their limits so far; null where an admin's word stands for them. */
+  obeyed: number | null
   addedTokens?: number
 }
 
@@ -96,7 +106,10 @@ export class Trust {
   readonly #store: Store
   readonly #meta: MetaTable
   readonly #entries = new Map<string, Entry>()
-  readonly #queues = new Map<string, Queue>()
+  /** Calls of models that are not known yet, by name; one at a time. */
+  readonly #first = new Map<string, Line>()
+  /** Calls of models that have obeyed so far. */
+  readonly #later = new Map<string, Line>()
 
   constructor({ store, state, clock }: { store: Store; state: StateManager; clock: Pick<Clock, 'now'> }) {
     this.#state = state
@@ -104,7 +117,7 @@ export class Trust {
     this.#store = store
     this.#meta = store.meta
     for (const { value } of this.#meta.find(PREFIX)) {
-      const entry = JSON.parse(value) as Entry
+      const entry: Entry = { obeyed: null, ...JSON.parse(value) }
       this.#entries.set(entry.name, entry)
     }
   }
@@ -115,24 +128,20 @@ export class Trust {
   }
 
   /**
-   * Admits a call, as soon as it is its turn. Throws CageError `model_refused`, and the signal's reason when the client
-   * left.
+   * Admits a call, as soon as it is its turn. `cancel`: ends it when its model is refused meanwhile. Throws CageError
+   * `model_refused`, and the signal's reason when the client left.
    */
-  async enter(subject: Subject, signal: AbortSignal): Promise<Admission> {
-    const name = nameOf(subject)
+  async enter(subject: Subject, signal: AbortSignal, cancel: Cancel): Promise<Admission> {
     for (;;) {
       const entry = this.#entryOf(subject)
       if (entry?.state === 'refused') throw refused(entry)
+      const isTrusted = this.#isTrusted(subject, entry)
       const { factor = 1, addedTokens = 0 } = entry ?? {}
-      if (this.#isTrusted(subject, entry)) {
-        return this.#admission(subject, { isTrusted: true, factor, addedTokens })
-      }
-      const queue = this.#queueOf(name)
-      if (!queue.isBusy) {
-        queue.isBusy = true
-        return this.#admission(subject, { isTrusted: false, factor, addedTokens })
-      }
-      await queue.turn(signal)
+      const given = { isTrusted, factor, addedTokens }
+      if (isTrusted && this.#isVouchedFor(subject, entry)) return this.#admission(subject, given)
+      const line = this.#lineOf(subject, isTrusted)
+      if (line.running.size < this.#roomOf(subject, isTrusted)) return this.#admission(subject, given, line, cancel)
+      await line.turn(signal)
     }
   }
 
@@ -144,7 +153,13 @@ export class Trust {
     const known = this.#entries.get(name)
     const overrun = known?.overrun ? Number(known.overrun.claimed_usd) / Number(known.overrun.bound_usd) : 1
     const factor = overrun <= MAX_TRUSTED_FACTOR ? Math.max(overrun, known?.factor ?? 1) : 1
-    const entry: Entry = { ...this.#new(name, address), state: 'trusted', factor, fields: known?.fields ?? [] }
+    const entry: Entry = {
+      ...this.#new(name, address),
+      state: 'trusted',
+      factor,
+      fields: known?.fields ?? [],
+      obeyed: null,
+    }
     this.#state.record(
       {
         type: 'model.trusted',
@@ -155,17 +170,33 @@ export class Trust {
       () => this.#keep(entry),
     )
     this.#entries.set(name, entry)
-    for (const [queued, queue] of this.#queues) {
-      if (queued === name || queued.startsWith(`${name}/`)) queue.wakeAll()
+    for (const [queued, line] of [...this.#first, ...this.#later]) {
+      if (queued === name || queued.startsWith(`${name}/`)) line.wake(Number.POSITIVE_INFINITY)
     }
     return shown(entry)
   }
 
   #isTrusted({ provider, address, isOfficial, unknownFields }: Subject, entry: Entry | undefined): boolean {
-    if (isOfficial) return true
-    const whole = this.#entries.get(provider)
-    if (whole?.state === 'trusted' && whole.address === address) return true
+    if (isOfficial || this.#isWholeTrusted(provider, address)) return true
     return entry?.state === 'trusted' && unknownFields.every((field) => entry.fields.includes(field))
+  }
+
+  /** As many of its calls may go at once as there are. */
+  #isVouchedFor({ provider, address, isOfficial }: Subject, entry: Entry | undefined): boolean {
+    return isOfficial || entry?.obeyed === null || this.#isWholeTrusted(provider, address)
+  }
+
+  #isWholeTrusted(provider: string, address: string): boolean {
+    const whole = this.#entries.get(provider)
+    return whole?.state === 'trusted' && whole.address === address
+  }
+
+  /** How many calls may be on their way at once. */
+  #roomOf(subject: Subject, isTrusted: boolean): number {
+    const entry = this.#entryOf(subject)
+    // Whoever waits is refused, or waits no longer.
+    if (entry?.state === 'refused' || this.#isTrusted(subject, entry) !== isTrusted) return Number.POSITIVE_INFINITY
+    return isTrusted ? (entry?.obeyed ?? 0) + 1 : 1
   }
 
   /** Behind another address is another server. */
@@ -174,22 +205,23 @@ export class Trust {
     return entry?.address === subject.address ? entry : undefined
   }
 
-  #admission(subject: Subject, given: Omit<Admission, 'end'>): Admission {
+  #admission(
+    subject: Subject,
+    given: Omit<Admission, 'end'>,
+    line?: Line,
+    cancel: Cancel = () => undefined,
+  ): Admission {
     let isOpen = true
+    line?.running.add(cancel)
     return {
       ...given,
       end: (answered) => {
         if (!isOpen) return
         isOpen = false
+        line?.running.delete(cancel)
         if (answered) this.#learn(subject, given, answered)
-        if (given.isTrusted) return
-        const name = nameOf(subject)
-        const queue = this.#queueOf(name)
-        queue.isBusy = false
-        if (this.#entryOf(subject)?.state === 'refused' || this.#isTrusted(subject, this.#entryOf(subject))) {
-          this.#queues.delete(name)
-          queue.wakeAll()
-        } else if (!queue.wakeNext()) this.#queues.delete(name)
+        line?.wake(this.#roomOf(subject, given.isTrusted) - line.running.size)
+        if (line?.isEmpty) (given.isTrusted ? this.#later : this.#first).delete(nameOf(subject))
       },
     }
   }
@@ -211,8 +243,12 @@ export class Trust {
     )
     const isSame = entry.state === 'trusted' && factor === entry.factor && fields.length === entry.fields.length
     // Of the official servers only what went wrong is worth a row.
-    if (isSame || (subject.isOfficial && factor === 1)) return
-    this.#set({ ...entry, state: 'trusted', factor, fields, addedTokens })
+    if (subject.isOfficial && factor === 1) return
+    const obeyed = entry.obeyed === null ? null : Math.min(entry.obeyed + 1, MAX_OBEYED)
+    const next: Entry = { ...entry, state: 'trusted', factor, fields, addedTokens, obeyed }
+    // A row for each answer would be too many: after a restart it is up to half of them.
+    if (isSame && !isPowerOfTwo(obeyed)) this.#entries.set(next.name, next)
+    else if (!isSame || obeyed !== entry.obeyed) this.#set(next)
   }
 
   #refuse({ provider, model }: Subject, entry: Entry, { agentId, callId, bound, claimed }: Answered): void {
@@ -229,6 +265,10 @@ export class Trust {
       },
       () => this.#keep(next),
     )
+    // They are charged like calls whose client leaves: what they cost nobody hears any more.
+    const name = nameOf({ provider, model })
+    const running = [...(this.#first.get(name)?.running ?? []), ...(this.#later.get(name)?.running ?? [])]
+    for (const cancel of running) cancel(refused(next))
   }
 
   #set(entry: Entry): void {
@@ -247,19 +287,29 @@ export class Trust {
   }
 
   #new(name: string, address: string): Entry {
-    return { name, address, state: 'new', since: isoTime(this.#clock.now()), factor: 1, overrun: null, fields: [] }
+    const since = isoTime(this.#clock.now())
+    return { name, address, state: 'new', since, factor: 1, overrun: null, fields: [], obeyed: 0 }
   }
 
-  #queueOf(name: string): Queue {
-    const queue = this.#queues.get(name) ?? new Queue()
-    this.#queues.set(name, queue)
-    return queue
+  #lineOf(subject: Subject, isTrusted: boolean): Line {
+    const lines = isTrusted ? this.#later : this.#first
+    const line = lines.get(nameOf(subject)) ?? new Line()
+    lines.set(nameOf(subject), line)
+    return line
   }
 }
 
 const PREFIX = 'trust.'
 
-const shown = ({ address: _address, fields: _fields, addedTokens: _added, ...rest }: Entry): ModelTrust => rest
+const shown = ({
+  address: _address,
+  fields: _fields,
+  addedTokens: _added,
+  obeyed: _obeyed,
+  ...rest
+}: Entry): ModelTrust => rest
+
+const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
 
 const nameOf = ({ provider, model }: Pick<Subject, 'provider' | 'model'>): string => `${provider}/${model}`
 
@@ -273,9 +323,10 @@ const refused = ({ name, overrun }: Entry): CageError =>
     },
   )
 
-/** Calls of which one goes at a time, first come first served. */
-class Queue {
-  isBusy = false
+/** Calls of which so many go at a time, first come first served. */
+class Line {
+  /** What ends each of those that are on their way. */
+  readonly running = new Set<Cancel>()
   readonly #waiting = new Set<() => void>()
 
   /** Resolves when it may be this one's turn. Rejects with the signal's reason when the client left. */
@@ -296,14 +347,12 @@ class Queue {
     })
   }
 
-  /** Returns false when nobody waits. */
-  wakeNext(): boolean {
-    const [next] = this.#waiting
-    next?.()
-    return next !== undefined
+  get isEmpty(): boolean {
+    return this.running.size === 0 && this.#waiting.size === 0
   }
 
-  wakeAll(): void {
-    for (const wake of [...this.#waiting]) wake()
+  /** Wakes as many as there is room for. */
+  wake(room: number): void {
+    for (const wake of [...this.#waiting].slice(0, Math.max(0, room))) wake()
   }
 }

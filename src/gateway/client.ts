@@ -21,14 +21,19 @@ export class Client {
   /** Ends the call when it takes longer than `ms` in all: the signal fires with this error. */
   limit(ms: number, error: () => Error): void {
     this.#timer?.cancel()
-    this.#timer = this.#clock.after(ms, () => this.#gone.abort(error())).unref()
+    this.#timer = this.#clock.after(ms, () => this.cancel(error())).unref()
+  }
+
+  /** Ends the call: the signal fires with this error, which is its answer as long as none has begun. */
+  cancel(error: Error): void {
+    this.#gone.abort(error)
   }
 
   get isGone(): boolean {
     return this.#gone.signal.reason instanceof ClientGone
   }
 
-  /** Fires when the client hangs up before it has its answer, or the call has taken too long. */
+  /** Fires when the client hangs up before it has its answer, and when the call is cancelled. */
   get signal(): AbortSignal {
     return this.#gone.signal
   }

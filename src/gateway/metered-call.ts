@@ -16,7 +16,7 @@ import { showCount } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import { type Claim, claimOf, type Said } from './claim.ts'
-import { ClientGone } from './client.ts'
+import { type Client, ClientGone } from './client.ts'
 import { holdCall, type PricedCall, type PricingParts } from './priced-call.ts'
 
 export interface MoneyParts extends PricingParts {
@@ -64,9 +64,13 @@ export class MeteredCall {
   #isRecorded = false
 
   /** Throws what `holdCall` throws; nothing is held then and nothing was sent. */
-  static async begin(parts: MoneyParts, call: LlmCall, signal: AbortSignal): Promise<MeteredCall> {
+  static async begin(
+    parts: MoneyParts,
+    call: LlmCall,
+    client: Pick<Client, 'signal' | 'cancel'>,
+  ): Promise<MeteredCall> {
     const startedAt = parts.clock.monotonic()
-    const open = new MeteredCall(parts, call, await holdCall(parts, call, signal), startedAt)
+    const open = new MeteredCall(parts, call, await holdCall(parts, call, client), startedAt)
     if (open.clampedTo !== null) open.#recordClamp(open.clampedTo)
     return open
   }

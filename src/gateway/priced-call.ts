@@ -11,6 +11,7 @@ import type { Limits } from '../dialects/dialect.ts'
 import { writeLargeJson } from '../dialects/large-json.ts'
 import type { Scrub } from '../state/clean.ts'
 import type { LlmCall } from './call.ts'
+import type { Client } from './client.ts'
 import { isVendors } from './provider.ts'
 
 export interface PricingParts {
@@ -43,11 +44,15 @@ const ADDED_TOKENS = 512
  * `model_refused`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; nothing is held then and
  * nothing was sent.
  */
-export async function holdCall(parts: PricingParts, call: LlmCall, signal: AbortSignal): Promise<PricedCall> {
+export async function holdCall(
+  parts: PricingParts,
+  call: LlmCall,
+  client: Pick<Client, 'signal' | 'cancel'>,
+): Promise<PricedCall> {
   const price = limited(await parts.prices.get(call.provider.name, call.model), call)
-  const admission = await parts.trust.enter(subjectOf(parts, call), signal)
+  const admission = await parts.trust.enter(subjectOf(parts, call), client.signal, (reason) => client.cancel(reason))
   try {
-    return { price, admission, ...(await holdAdmitted(parts, call, price, admission, signal)) }
+    return { price, admission, ...(await holdAdmitted(parts, call, price, admission, client.signal)) }
   } catch (error) {
     admission.end()
     throw error

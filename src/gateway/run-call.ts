@@ -59,7 +59,7 @@ async function passCall(
   client: Client,
   { hasNext, hasAttempt, hasLimit, hasField }: Otherwise,
 ): Promise<void> {
-  const open = await MeteredCall.begin(parts, call, client.signal) //     price it, hold the most it can cost
+  const open = await MeteredCall.begin(parts, call, client) //     price it, hold the most it can cost
   call.trace.hasRow = true
   try {
     const sent = await send(parts, open, client.signal, hasNext) //    turn, circuit, key, provider

@@ -1,7 +1,7 @@
 /** Providers of which nobody knows whether they obey the limits of their calls, and such as do not. */
 import { describe, expect, test } from 'vitest'
 import { addUsd, toUsd } from '../../src/money.ts'
-import { answer, sends } from '../support/provider.ts'
+import { answer, hangs, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type TestRuntime } from '../support/runtime.ts'
 
 const told = (completion_tokens: number) => ({ prompt_tokens: 10, completion_tokens })
@@ -88,18 +88,9 @@ describe('a model that is not known yet', () => {
     const agent = cage.addAgent({ limit: '50' })
     await Promise.all(Array.from({ length: 3 }, () => chat(cage, agent)))
     expect([most, held]).toEqual([1, ['1.31072', '1.31072', '1.31072']])
-    // From now on five at once: none is answered before all are there.
-    cage.provider.does(async (response, received) => {
-      await cage.provider.arrived(8)
-      return answer({ usage: told(1) })(response, received)
-    })
-    await Promise.all(Array.from({ length: 5 }, () => chat(cage, agent)))
-    expect(
-      cage
-        .rows()
-        .map(({ held_nanos }) => toUsd(held_nanos))
-        .slice(3),
-    ).toEqual(Array(5).fill('0.00001'))
+    // From now on each is held at its own limit.
+    await chat(cage, agent)
+    expect(toUsd(cage.rows().at(-1)!.held_nanos)).toBe('0.00001')
   })
 
   test('is called by a budget that is smaller than the most it can cost, which is held whole', async () => {
@@ -166,6 +157,74 @@ test('what is charged up to a tenth above a hold is posted, and held from then o
   cage.provider.does(answer({ usage: told(116) }))
   await chat(cage, agent, body)
   expect(codeOf(await chat(cage, agent, body))).toBe('model_refused')
+})
+
+describe('a model that has obeyed so far', () => {
+  test('is called by as many at once as it has answered within their limits, and one more', async () => {
+    const cage = await open()
+    const agent = cage.addAgent({ limit: '50' })
+    cage.provider.does(answer({ usage: told(1) }))
+    for (let call = 0; call < 3; call++) await chat(cage, agent)
+    const { promise: gate, resolve: release } = Promise.withResolvers<void>()
+    cage.provider.does(async (response, received) => {
+      if ((JSON.parse(received.body) as { model: string }).model === 'mine') await gate
+      return answer({ usage: told(1) })(response, received)
+    })
+    const calls = Array.from({ length: 20 }, () => chat(cage, agent))
+    await cage.provider.arrived(7)
+    // What comes after them all has been answered, and none of them but four is there.
+    expect((await chat(cage, agent, { model: 'plain' })).status).toBe(200)
+    expect(cage.provider.requests).toHaveLength(3 + 4 + 1)
+    release()
+    expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(20).fill(200))
+  })
+
+  test('is called by as many at once as there are when an admin says so, also those that wait', async () => {
+    const cage = await open()
+    cage.provider.does(async (response, received) => {
+      await cage.provider.arrived(60)
+      return answer({ usage: told(1) })(response, received)
+    })
+    const calls = Array.from({ length: 60 }, () => chat(cage))
+    await cage.provider.arrived(1)
+    const { access_token } = await cage.login()
+    await cage.post('/api/models/deepseek%2Fmine/trust', {}, access_token)
+    expect((await Promise.all(calls)).map(({ status }) => status)).toEqual(Array(60).fill(200))
+  })
+
+  test('and lies then overruns once: its other call is ended, and those that wait are refused', async () => {
+    const cage = await open()
+    const agent = cage.addAgent({ limit: '5' })
+    cage.provider.does(answer({ usage: told(1) }))
+    await chat(cage, agent)
+    cage.provider.doesOnce(async (response, received) => {
+      await cage.provider.arrived(3)
+      return answer({ usage: told(60_000) })(response, received)
+    })
+    cage.provider.doesOnce(hangs)
+    const replies = await Promise.all(Array.from({ length: 50 }, () => chat(cage, agent)))
+    expect(cage.provider.requests).toHaveLength(3)
+    expect(await cage.provider.requests[2]!.hungUp).toBe(true)
+    expect(replies.filter(({ status }) => status === 200)).toHaveLength(1)
+    expect(replies.filter(({ status }) => status === 403).map(codeOf)).toEqual(Array(49).fill('model_refused'))
+    expect(cage.rows().filter(({ code }) => code === 'overrun')).toHaveLength(1)
+    expect(agent.balance()).toMatchObject({ held: '0' })
+    expect(cage.of('model.refused')).toHaveLength(1)
+  })
+
+  test('is known after a restart by up to half of what it had answered', async () => {
+    const first = await open()
+    first.provider.does(answer({ usage: told(1) }))
+    for (let call = 0; call < 5; call++) await chat(first)
+    const { folder } = first
+    const address = first.provider.url
+    await first.close()
+    const cage = await open({ folder, others: { deepseek: { base_url: `${address}/deepseek/v1` } } })
+    const entry = cage.database.prepare("SELECT value FROM meta WHERE key = 'trust.deepseek/mine'").get() as {
+      value: string
+    }
+    expect(JSON.parse(entry.value)).toMatchObject({ state: 'trusted', obeyed: 4 })
+  })
 })
 
 describe('what the reply says beside its tokens', () => {
