@@ -438,10 +438,10 @@ describe('a provider that refuses', () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let i = 0; i < 12; i++) {
-      cage.provider.doesOnce(async (response, received) => {
+      cage.provider.doesOnce(async (response) => {
         // Who comes later waits with them.
         await cage.provider.arrived(20)
-        return sends(429, { ...JSON_TYPE, 'retry-after-ms': '300' }, {})(response, received)
+        return sends(429, { ...JSON_TYPE, 'retry-after-ms': '300' }, {})(response)
       })
     }
     const replies = await Promise.all(Array.from({ length: 20 }, () => agent.chat()))

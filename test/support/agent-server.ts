@@ -3,7 +3,7 @@
  * Prints every event as a line of JSON. With DIES_AT_WAIT_MS it kills itself when an agent begins to wait so long for its
  * restart: nobody else is sure to be quick enough.
  */
-import { openAgentServer } from './built.ts'
+import { openAgentServer } from './open-agent-server.ts'
 
 const [databasePath, ...programs] = process.argv.slice(2)
 const { supervisor, state } = await openAgentServer(databasePath!)

@@ -3,7 +3,7 @@
  * started with a low limit. Prints what became of the agent that runs already, and of one that is started meanwhile.
  */
 import { closeSync, openSync } from 'node:fs'
-import { openAgentServer } from './built.ts'
+import { openAgentServer } from './open-agent-server.ts'
 
 const [databasePath, script = '', innocent = ''] = process.argv.slice(2)
 const { supervisor, state, close } = await openAgentServer(databasePath!)
