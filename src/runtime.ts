@@ -20,10 +20,10 @@ import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { RateLimits } from './breaker/rate-limits.ts'
 import { ServiceCache } from './breaker/service-cache.ts'
-import { type Ledger, openLedger } from './budget/ledger.ts'
+import type { Ledger } from './budget/ledger.ts'
+import { openMoney } from './budget/open-money.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
-import { Prices } from './budget/prices.ts'
-import { Trust } from './budget/trust.ts'
+import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
@@ -216,13 +216,12 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const rotation = new Rotation({ vault, state, clock, providerKeyNames: keyNames })
     opened.push(() => rotation.close())
 
-    const ledger = openLedger(config.budget, { store, state, clock })
+    const money = openMoney(config, { store, state, clock })
+    const { ledger, trust } = money
     opened.push(() => ledger.close())
-    ledger.recover()
-    ledger.accounts.announce()
+    ledger.begin()
     const uncharged = new UnchargedCalls({ state, calls: store.calls, clean, clock })
     opened.push(() => uncharged.close())
-    const trust = new Trust({ store, state, clock })
     // Secrets of our own are nobody's to look at later, not even an admin's.
     const isOwnSecret = (value: string) => holdsOwnToken(value) || ownValues.some((own) => value.includes(own))
     const incidents = new Incidents(store, state, (id, value) =>
@@ -296,11 +295,9 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       agentSettings: config.agent,
       environment: config.agent.environment,
       calls: store.calls,
-      prices: new Prices(config, clock),
+      money,
       trust,
       uncharged,
-      baseline: config.budget.baseline ?? null,
-      clamp: config.budget.clamp_max_tokens,
       keys,
       providerKeyNames,
       serviceKeyNames,

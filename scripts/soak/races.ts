@@ -2,13 +2,31 @@
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
-import { fromUsd, type Nanodollars } from '../../src/money.ts'
+import type { NewEvent } from '../../src/events.ts'
+import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 const CALLS = 200
 const COST = fromUsd('0.004')
 const TIGHT = fromUsd('0.01')
 const WIDE = fromUsd('1000')
+const COMPLETED: NewEvent = {
+  type: 'service.called',
+  level: 'INFO',
+  agent_id: 'a-1',
+  message: 'paid',
+  data: {
+    call_id: 'call-1',
+    service: 'crm',
+    ok: true,
+    status: 200,
+    tier: 1,
+    blocked: false,
+    cost_usd: toUsd(COST),
+    saved_usd: '0',
+    latency_ms: 1,
+  },
+}
 
 export interface RaceSummary {
   /** The most that spent and held were above a limit, looked at after every hold and every charge. */
@@ -65,8 +83,9 @@ async function raceOnce(
     if (!hold) return
     admitted += 1
     for (let turn = 0; turn < number % 7; turn++) await undefined
-    ledger.charge(hold, { cost: COST }).write()
+    const charged = ledger.charge(hold, { cost: COST }, COMPLETED)
     look()
+    await charged
   }
   await Promise.all(Array.from({ length: CALLS }, (_, number) => call(number)))
   summary.held += ledger.accounts.balances(spender).filter(({ held }) => held !== 0).length

@@ -5,6 +5,7 @@ import type { AgentIdentity } from '../access/roles.ts'
 import type { RunTokens } from '../access/run-tokens.ts'
 import type { Circuits } from '../breaker/circuits.ts'
 import type { Ledger } from '../budget/ledger.ts'
+import type { Money } from '../budget/open-money.ts'
 import type { Clock } from '../clock.ts'
 import type { CheckpointTable } from '../db/checkpoints.ts'
 import { CageError } from '../errors.ts'
@@ -20,6 +21,7 @@ export interface RunParts {
   clock: Clock
   state: StateManager
   ledger: Ledger
+  money: Money
   checkpoints: CheckpointTable
   redactor: Redactor
   /** For what is written and shown: takes out everything that is detected. */

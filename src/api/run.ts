@@ -7,9 +7,8 @@ import { isoTime } from '../clock.ts'
 import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
-import { waitUntilRunnable } from '../gateway/wait-until-runnable.ts'
-import { newCallId } from '../ids.ts'
-import { showUsd, toUsd } from '../money.ts'
+import { reportCharge } from '../gateway/report-charge.ts'
+import { toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
@@ -26,7 +25,7 @@ import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
 export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
-  const { state, ledger, checkpoints, redactor, logRedactor, incidents, clock } = parts
+  const { state, checkpoints, redactor, logRedactor, incidents, clock } = parts
   const rate = new RunRate(clock)
   /**
    * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
@@ -115,44 +114,18 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
     })
     .post('/charges', async (context) => {
       const { agentId, runId } = runOf(context)
-      await waitUntilRunnable(state, { agentId, runId }, context.req.raw.signal)
       const { service: given, cost_usd: cost, ...report } = await readJson(context, CHARGE, MAX_REPORT_BYTES)
-      const { service, about } = cleaned(agentId, (clean) => ({
+      const { service, description } = cleaned(agentId, (clean) => ({
         service: serviceOf(getAgent(state, agentId), clean(given)),
-        about: report.description ? ` · ${clean(report.description)}` : '',
+        description: report.description && clean(report.description),
       }))
-      const callId = newCallId()
-      const hold = await ledger.hold({
-        callId,
-        agentId,
-        runId,
-        kind: 'reported',
-        target: service,
-        model: null,
-        maxCost: cost,
+      await reportCharge(parts, {
+        caller: { agentId, runId },
+        service,
+        cost,
+        description,
+        signal: context.req.raw.signal,
       })
-      const settled = ledger.charge(hold, { cost })
-      state.record(
-        {
-          type: 'service.called',
-          level: 'INFO',
-          agent_id: agentId,
-          message: `${service} reported ${showUsd(toUsd(cost))}${about}`,
-          data: {
-            call_id: callId,
-            service,
-            ok: true,
-            status: 200,
-            tier: 1,
-            blocked: false,
-            cost_usd: toUsd(cost),
-            saved_usd: '0',
-            latency_ms: 0,
-            ...settled.paidBy,
-          },
-        },
-        settled.write,
-      )
       return context.json({ budget: budgetOfRun(parts, runOf(context)) })
     })
     .post('/scan', async (context) => {

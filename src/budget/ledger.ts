@@ -3,14 +3,14 @@
  * must pass it.
  *
  * The rules are:
- * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `#tryHold` looks at
- *   all budgets and holds in all of them without an await between. A call waits only after that, and asks again from the
+ * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `hold` looks at all
+ *   budgets and holds in all of them without an await between. A call waits only after that, and asks again from the
  *   start.
  * - A hold counts from the moment it is decided, and its row is committed before anything is sent. No row, no call: what
  *   cannot be committed is let go again. Holds of one turn of the event loop share a commit.
  * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. What a killed server left open is
  *   unresolved and stays held until a person says what became of it.
- * - Memory is charged at once; the row follows with its event, in one transaction (`Settled.write`).
+ * - Ending a hold records itself: memory is charged at once, and the row is committed with the event that tells of it.
  * - A charge is posted in full, also above its hold: the money is gone.
  * - What has ended is never edited: a correction is a row of its own and counts when its call did.
  * - No row is dated before the period it counts in.
@@ -21,10 +21,11 @@ import type { CallEnd, CallKind, CallRow, CallTable } from '../db/calls.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
+import type { NewEvent } from '../events.ts'
 import { type AgentId, type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { Account, accountChange } from './account.ts'
+import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
 import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
 
@@ -46,6 +47,8 @@ export interface HoldRequest extends Spender {
 /** Money set aside for one running call. */
 export interface Hold extends HoldRequest {
   readonly startedAt: string
+  /** Which run's budget pays too, for the event of its end. */
+  readonly paidBy: PaidBy
 }
 
 /** How a call ended, for its row. */
@@ -56,13 +59,6 @@ export interface Charge {
   usage?: unknown
   status?: number | null
   code?: string | null
-}
-
-/** An ended hold whose row is still to be written together with its event: `state.record(event, settled.write)`. */
-export interface Settled {
-  cost: Nanodollars
-  paidBy: PaidBy
-  write: () => void
 }
 
 /** What a call costs after all. */
@@ -115,6 +111,12 @@ export class Ledger {
     this.#calls = store.calls
   }
 
+  /** As a server begins: what a killed one left open is unresolved, and the limits are announced. */
+  begin(): void {
+    this.recover()
+    this.accounts.announce()
+  }
+
   /** Turns what a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
   recover(): number {
     return this.#calls.markUnresolved(isoTime(this.#clock.now())).length
@@ -131,25 +133,30 @@ export class Ledger {
     const deadline = this.#clock.monotonic() + WAIT_FOR_HELD_MS
     const payers = this.accounts.payersOf(request)
     for (;;) {
-      const outcome = this.#tryHold(request, payers)
-      if (!(outcome instanceof Account)) return this.#written(outcome, payers)
+      // No await from here to `#take`: two calls must never see the same money.
+      const full = this.#fullAccount(request, payers)
+      if (!full) return this.#written(this.#take(request, payers), payers)
       const leftMs = deadline - this.#clock.monotonic()
       if (leftMs <= 0 || signal?.aborted) {
         const { agentId, maxCost: needed } = request
-        throw new BudgetHeldError({ budget: outcome.scope, agentId, needed, held: outcome.held })
+        throw new BudgetHeldError({ budget: full.scope, agentId, needed, held: full.held })
       }
       await accountChange(payers, this.#clock, leftMs, signal)
     }
   }
 
-  /** Ends a hold by what the call really cost. Synchronous, and the money counts at once. */
-  charge(hold: Hold, charge: Charge): Settled {
-    return this.#settle(hold, 'charged', charge)
+  /**
+   * Ends a hold by what the call really cost, and records it: the money counts at once, the row is committed with `event`
+   * and with what `alongside` writes. Resolves when that was tried, as `StateManager.recordBatched`; throws for a hold that
+   * has ended already.
+   */
+  charge(hold: Hold, charge: Charge, event: NewEvent, alongside?: () => void): Promise<void> {
+    return this.#settle(hold, 'charged', charge, event, alongside)
   }
 
-  /** Ends a hold of a call that cost nothing. */
-  release(hold: Hold, end: Omit<Charge, 'cost'> = {}): Settled {
-    return this.#settle(hold, 'released', { ...end, cost: 0 })
+  /** Ends a hold of a call that cost nothing, in the same way. */
+  release(hold: Hold, end: Omit<Charge, 'cost'>, event: NewEvent, alongside?: () => void): Promise<void> {
+    return this.#settle(hold, 'released', { ...end, cost: 0 }, event, alongside)
   }
 
   /**
@@ -169,8 +176,8 @@ export class Ledger {
     for (const account of payers) account.correct(difference, this.accounts.countsNow(account, chargedAt))
     const { run_id, target, model } = call
     const entry = { agent_id: agentId, id, run_id, target, model, corrects: callId, reason }
-    const correction = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
-    this.#state.record(correctedEvent(correction), () =>
+    const told = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
+    this.#state.record(correctedEvent(told), () =>
       this.#calls.insertCorrection({
         ...entry,
         cost_nanos: difference,
@@ -205,12 +212,11 @@ export class Ledger {
   }
 
   /**
-   * The hold, or the account that could pay but for what running calls hold. Must not await: two calls must never see
-   * the same money.
+   * The first account that could pay but for what running calls hold; undefined when all can. Throws
+   * BudgetExceededError where one cannot, whatever becomes of the calls that run.
    */
-  #tryHold(request: HoldRequest, payers: readonly Account[]): Hold | Account {
-    const now = this.accounts.now()
-    const { agentId, callId, maxCost } = request
+  #fullAccount({ agentId, maxCost }: HoldRequest, payers: readonly Account[]): Account | undefined {
+    this.accounts.now()
     const refusing = payers.find(({ unspent }) => maxCost > unspent)
     if (refusing) {
       const { scope: budget, limit, spent } = refusing
@@ -219,12 +225,15 @@ export class Ledger {
       this.accounts.exhaust(agentId, refusing, maxCost)
       throw error
     }
-    const full = payers.find(({ available }) => maxCost > available)
-    if (full) return full
+    return payers.find(({ available }) => maxCost > available)
+  }
+
+  /** Holds in all of them. */
+  #take(request: HoldRequest, payers: readonly Account[]): Hold {
     if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
-    for (const account of payers) account.hold(maxCost)
-    this.#open.set(callId, payers)
-    return { ...request, startedAt: isoTime(now) }
+    for (const account of payers) account.hold(request.maxCost)
+    this.#open.set(request.callId, payers)
+    return { ...request, startedAt: isoTime(this.accounts.now()), paidBy: paidBy(payers) }
   }
 
   /** The hold, when its row is committed. */
@@ -248,7 +257,7 @@ export class Ledger {
     }
   }
 
-  #settle(hold: Hold, state: CallEnd['state'], charge: Charge): Settled {
+  #settle(hold: Hold, state: CallEnd['state'], charge: Charge, event: NewEvent, alongside?: () => void): Promise<void> {
     const payers = this.#open.get(hold.callId)
     if (!payers) throw new Error(`the hold of ${hold.callId} has ended already`)
     const endedAt = isoTime(this.accounts.now())
@@ -266,7 +275,10 @@ export class Ledger {
       code: charge.code ?? null,
       ended_at: endedAt,
     }
-    return { cost: charge.cost, paidBy: paidBy(payers), write: () => void this.#calls.end(row) }
+    return this.#state.recordBatched(event, () => {
+      this.#calls.end(row)
+      alongside?.()
+    })
   }
 
   /** The row of a call. */

@@ -8,9 +8,10 @@
  * - Nobody writes less than what was delivered. An answer that is longer than its limit counts by its length.
  * - What is estimated when nothing was said is never more than the hold.
  */
-
+import type { Bound } from '../budget/estimate.ts'
 import type { Price } from '../budget/price.ts'
-import { costOf, isExact } from '../budget/prices.ts'
+import { costOf, isExact, maxCostOf } from '../budget/prices.ts'
+import type { Answered } from '../budget/trust.ts'
 import type { Usage } from '../dialects/dialect.ts'
 import { type Nanodollars, toUsd } from '../money.ts'
 import type { LlmCall } from './call.ts'
@@ -77,6 +78,21 @@ export function claimOf(
     },
   }
 }
+
+/** What the answer shows of how the model obeys its limits, for its trust. */
+export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bound, claim: Claim): Answered {
+  const { price, usage, claimed } = claim
+  const costOfTokens = (input: number, output: number) => maxCostOf(price, input, output) - maxCostOf(price, 0, 0)
+  const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
+  const tokens = Math.max(0, usage.input - bound.inputTokens)
+  const added = { tokens, cost: costOfTokens(tokens, 0) }
+  return { agentId: caller.agentId, callId, bound: Math.max(1, bound.maxCost), slack, added, claimed }
+}
+
+/** An end mark, and a token that was begun: of each answer. */
+const SLACK_TOKENS = 2
+/** More answers do not make more slack. */
+const MAX_ANSWERS = 100
 
 /** The part of a usage that one call can have. */
 function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['bound']): Usage {

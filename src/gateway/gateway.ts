@@ -103,7 +103,7 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   exchange.caller = caller
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await parts.keys.loaded
-  await parts.ledger.accounts.load(caller.agentId)
+  await parts.money.ledger.accounts.load(caller.agentId)
   const given = withoutTokenParameters(address.path)
   if (address.isService) return runService(parts, { caller, name, path: given }, request, client)
   if (!provider) {

@@ -3,25 +3,26 @@
  * is what was bounded here.
  */
 import { type Bound, boundCall } from '../budget/estimate.ts'
-import type { Hold, Ledger } from '../budget/ledger.ts'
+import type { Hold } from '../budget/ledger.ts'
+import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
-import type { Prices } from '../budget/prices.ts'
-import type { Admission, Trust } from '../budget/trust.ts'
+import type { Admission } from '../budget/trust.ts'
+import type { Clock } from '../clock.ts'
 import type { Limits } from '../dialects/dialect.ts'
 import { writeLargeJson } from '../dialects/large-json.ts'
 import type { Scrub } from '../state/clean.ts'
+import type { StateManager } from '../state/state-manager.ts'
 import type { LlmCall } from './call.ts'
 import type { Client } from './client.ts'
 import { isVendors } from './provider.ts'
 
-export interface PricingParts {
+/** What calls are priced, held and ended with. */
+export interface Meter {
+  state: StateManager
+  clock: Clock
+  money: Money
   /** Takes personal data out of the name of a model. */
   clean: Scrub
-  ledger: Ledger
-  prices: Prices
-  trust: Trust
-  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
-  clamp: boolean
 }
 
 export interface PricedCall {
@@ -45,14 +46,16 @@ const ADDED_TOKENS = 512
  * nothing was sent.
  */
 export async function holdCall(
-  parts: PricingParts,
+  meter: Meter,
   call: LlmCall,
   client: Pick<Client, 'signal' | 'cancel'>,
 ): Promise<PricedCall> {
-  const price = limited(await parts.prices.get(call.provider.name, call.model), call)
-  const admission = await parts.trust.enter(subjectOf(parts, call), client.signal, (reason) => client.cancel(reason))
+  const price = limited(await meter.money.prices.get(call.provider.name, call.model), call)
+  const admission = await meter.money.trust.enter(subjectOf(meter, call), client.signal, (reason) =>
+    client.cancel(reason),
+  )
   try {
-    return { price, admission, ...(await holdAdmitted(parts, call, price, admission, client.signal)) }
+    return { price, admission, ...(await holdAdmitted(meter, call, price, admission, client.signal)) }
   } catch (error) {
     admission.end()
     throw error
@@ -63,7 +66,7 @@ export async function holdCall(
 const limited = (price: Price, { outputLimit }: LlmCall): Price =>
   outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
 
-const subjectOf = ({ clean }: PricingParts, { provider, model, demands }: LlmCall) => ({
+const subjectOf = ({ clean }: Meter, { provider, model, demands }: LlmCall) => ({
   provider: provider.name,
   model: clean(model),
   address: provider.baseUrl.href,
@@ -72,7 +75,7 @@ const subjectOf = ({ clean }: PricingParts, { provider, model, demands }: LlmCal
 })
 
 async function holdAdmitted(
-  { ledger, clean, clamp }: PricingParts,
+  { money: { ledger, clamp }, clean }: Meter,
   call: LlmCall,
   price: Price,
   admission: Admission,

@@ -2,16 +2,19 @@
  * THE ROAD. One call of an agent's client to a provider, from the parsed request to the recorded cost. A new feature is
  * a new part with one line on it, or a listener of events; rarely a condition inside.
  */
+
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
 import { LARGE_BYTES } from '../dialects/large-json.ts'
 import { modelOf } from '../dialects/usage.ts'
 import { CageError } from '../errors.ts'
+import { watchModel } from './answering-model.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor, type RedactionParts } from './call-redactor.ts'
 import type { Client } from './client.ts'
-import { MeteredCall, type MoneyParts } from './metered-call.ts'
+import { MeteredCall } from './metered-call.ts'
 import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
+import type { Meter } from './priced-call.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, parseLargeReply, parseReply, passedHeaders, readAll } from './reply.ts'
 import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
@@ -20,7 +23,7 @@ import { relayFrames, showFrame } from './stream.ts'
 import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-export interface RoadParts extends MoneyParts, RedactionParts, SendParts {}
+export interface RoadParts extends Meter, RedactionParts, SendParts {}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
@@ -77,17 +80,17 @@ async function passCall(
     const isAgain = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
     const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
-      if (hasLimit) refuseLimit(parts, open, error)
-      if (hasField) refuseField(open, error)
-      if (!asksAnother) return passRefusal(parts, open, error, client)
-      open.refused(error.status, error.isRetryable)
+      if (hasLimit) await refuseLimit(parts, open, error)
+      if (hasField) await refuseField(open, error)
+      if (!asksAnother) return await passRefusal(parts, open, error, client)
+      await open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
     if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
     throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
   }
 }
 
-/** Charge, redact, record, answer. */
+/** What it costs, redact, charge with its record, answer. */
 async function relayReply(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
   const bytes = await readAll(sent.body, provider.name)
@@ -95,7 +98,7 @@ async function relayReply(open: MeteredCall, sent: SentCall, redactor: CallRedac
   const isLarge = bytes.length >= LARGE_BYTES
   const reply = isLarge ? await parseLargeReply(bytes, provider.name) : parseReply(text, provider.name)
   open.answeredBy = modelOf(reply)
-  await open.charge(format.usageOf(reply), text, sent.status)
+  await open.assess(format.usageOf(reply), text, sent.status)
   const headers = headersOf(open, sent, redactor)
   const { fields } = provider.dialect
   const safe = isLarge ? await redactor.largeReply(reply, fields) : redactor.reply(text, reply, fields)
@@ -110,11 +113,13 @@ async function relayReply(open: MeteredCall, sent: SentCall, redactor: CallRedac
  */
 async function relayStream(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
   const { format, provider } = open.call
-  const reader = open.watched(format.readStream(redactor, open.call.wantsUsage))
+  const reader = watchModel(format.readStream(redactor, open.call.wantsUsage), (model) => {
+    open.answeredBy = model
+  })
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   await relayFrames(sent, provider.name, reader, redactor, client, async () => {
-    await open.charge(reader.usage(), reader.deliveredText, sent.status)
+    await open.assess(reader.usage(), reader.deliveredText, sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)
   })
@@ -122,24 +127,28 @@ async function relayStream(open: MeteredCall, sent: SentCall, redactor: CallReda
 }
 
 /** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
-function refuseLimit({ prices }: RoadParts, open: MeteredCall, refusal: ProviderRefusal): void {
+async function refuseLimit(
+  { money: { prices } }: RoadParts,
+  open: MeteredCall,
+  refusal: ProviderRefusal,
+): Promise<void> {
   const { clampedTo, call } = open
   if (clampedTo === null || refusal.status !== 400) return
   const named = namedLimit(refusal.body.toString('utf8'), clampedTo)
   if (named === undefined) return
   if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
-  open.refused(refusal.status, true)
+  await open.refused(refusal.status, true)
   throw new LimitRefused(named.tokens, { cause: refusal })
 }
 
 /** Throws FieldRefused, and ends the call, when the provider refused a field in which we wrote the limit once more. */
-function refuseField(open: MeteredCall, refusal: ProviderRefusal): void {
+async function refuseField(open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
   const { provider, model, format } = open.call
   if (refusal.status !== 400 && refusal.status !== 422) return
   const field = format.onlyLimitIn?.(refusal.body.toString('utf8'))
   if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_ONLY_LIMITS) return
   provider.onlyLimits.set(model, field)
-  open.refused(refusal.status, true)
+  await open.refused(refusal.status, true)
   throw new FieldRefused(`${provider.name} takes the limit in ${field} alone`, { cause: refusal })
 }
 
@@ -147,8 +156,13 @@ function refuseField(open: MeteredCall, refusal: ProviderRefusal): void {
 const MAX_ONLY_LIMITS = 1_000
 
 /** The provider's own error reaches the client as it is, less personal data. */
-function passRefusal(parts: RoadParts, open: MeteredCall, refusal: ProviderRefusal, client: Client): void {
-  open.refused(refusal.status, refusal.isRetryable)
+async function passRefusal(
+  parts: RoadParts,
+  open: MeteredCall,
+  refusal: ProviderRefusal,
+  client: Client,
+): Promise<void> {
+  await open.refused(refusal.status, refusal.isRetryable)
   const { dialect } = open.call.provider
   const redactor = new CallRedactor(parts, open.call)
   const headers = withClampedRetryAfter(headersOf(open, refusal, redactor), parts.clock.now())

@@ -14,11 +14,12 @@ import { type CircuitSettings, type Circuits, settingsOf } from '../breaker/circ
 import { type FallbackAnswer, fallbackTier, findFallback, TIER_WORDS } from '../breaker/fallback.ts'
 import { retry, withClampedRetryAfter } from '../breaker/retry.ts'
 import { cacheOwner, mayStore, type ServiceCache, type ServiceRequest } from '../breaker/service-cache.ts'
-import type { Hold, HoldRequest, Ledger, Settled } from '../budget/ledger.ts'
+import type { Hold, HoldRequest } from '../budget/ledger.ts'
+import type { Money } from '../budget/open-money.ts'
 import type { Clock } from '../clock.ts'
 import type { ServiceConfig } from '../config/schema.ts'
 import { CageError, CircuitOpenError } from '../errors.ts'
-import type { EventData, Tier } from '../events.ts'
+import type { EventData, NewEvent, Tier } from '../events.ts'
 import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -32,7 +33,7 @@ export interface ServiceParts {
   services: Readonly<Record<string, ServiceConfig>>
   circuits: Circuits
   cache: ServiceCache
-  ledger: Ledger
+  money: Money
   state: StateManager
   clock: Clock
   keys: Pick<ProviderKeys, 'find'>
@@ -71,13 +72,13 @@ export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Pr
   await waitUntilRunnable(parts.state, call.caller, call.signal)
   const open = openCall(parts, call)
   const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
-  const settled = settle(parts.ledger, live, open) //      before the answer is judged: the money is gone
   const fallback = isOutage(live) ? findFallback(parts.cache, call.service, open.service, open.request) : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
-  recordCalled(parts, call, open, live, fallback, settled)
+  const cost = isDue(live) ? open.cost : 0
+  await endCall(parts, call, open, live, fallback, cost) // charged or released, and recorded
   if (fallback) recordFallback(parts, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
-  return asReply(answer, fallback?.tier ?? 1, open.id, settled, parts.clock.now())
+  return asReply(answer, fallback?.tier ?? 1, open.id, cost, parts.clock.now())
 }
 
 /** What is known of a call before it is sent. */
@@ -126,7 +127,7 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
   const attempt = async (): Promise<LiveAnswer> => {
     const permit = parts.circuits.enter(call.service, settings)
     try {
-      hold ??= await parts.ledger.hold(holdRequest(call, open), call.signal)
+      hold ??= await parts.money.ledger.hold(holdRequest(call, open), call.signal)
       const answer = await attemptService({
         ...call,
         dispatcher,
@@ -183,17 +184,9 @@ const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenService
   maxCost: cost,
 })
 
-/** Ends the hold. Undefined when nothing was held. */
-function settle(
-  ledger: Ledger,
-  { hold, answer, failure }: AttemptOutcome,
-  { cost }: OpenServiceCall,
-): Settled | undefined {
-  if (!hold) return undefined
-  const isDue = answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
-  const end = { status: answer?.status ?? statusOf(failure), code: answer ? null : codeOf(failure) }
-  return isDue ? ledger.charge(hold, { ...end, cost }) : ledger.release(hold, end)
-}
+/** True when a 2xx began, also one whose body then broke. */
+const isDue = ({ answer, failure }: AttemptOutcome): boolean =>
+  answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
 
 /** True when the service failed, and not the agent. */
 const isOutage = ({ failure }: AttemptOutcome): boolean =>
@@ -202,42 +195,45 @@ const isOutage = ({ failure }: AttemptOutcome): boolean =>
 const refusalOf = (failure: unknown): LiveAnswer | undefined =>
   failure instanceof AttemptFailed ? failure.facts.refusal : undefined
 
-function recordCalled(
-  { state, cache, clock }: ServiceParts,
+/** Ends the hold, where there is one, and records the call. */
+async function endCall(
+  { state, money: { ledger }, cache, clock }: ServiceParts,
   call: ServiceCall,
   open: OpenServiceCall,
   live: AttemptOutcome,
   fallback: FallbackAnswer | undefined,
-  settled: Settled | undefined,
-): void {
-  const blocked = !live.hold
-  const status = fallback?.status ?? live.answer?.status ?? statusOf(live.failure)
+  cost: Nanodollars,
+): Promise<void> {
+  const { hold, answer, failure } = live
+  const status = fallback?.status ?? answer?.status ?? statusOf(failure)
   const data: EventData['service.called'] = {
     call_id: open.id,
     service: call.service,
     ok: isGood(status),
     status,
-    tier: fallback?.tier ?? (live.answer ? 1 : null),
-    blocked,
-    cost_usd: toUsd(settled?.cost ?? 0),
-    saved_usd: toUsd(blocked ? open.cost : 0),
+    tier: fallback?.tier ?? (answer ? 1 : null),
+    blocked: !hold,
+    cost_usd: toUsd(cost),
+    saved_usd: toUsd(hold ? 0 : open.cost),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
-    ...settled?.paidBy,
+    ...hold?.paidBy,
   }
-  state.record(
-    {
-      type: 'service.called',
-      level: data.ok ? 'INFO' : 'WARN',
-      agent_id: call.caller.agentId,
-      message: sentence(data, live),
-      data,
-    },
-    () => {
-      settled?.write()
-      if (live.answer) keep(cache, call.service, open, live.answer)
-    },
-  )
+  const event = { ...calledEvent(data, live), agent_id: call.caller.agentId }
+  if (!hold) return state.record(event)
+  const end = { status: answer?.status ?? statusOf(failure), code: answer ? null : codeOf(failure) }
+  const keepAnswer = () => {
+    if (answer) keep(cache, call.service, open, answer)
+  }
+  if (isDue(live)) await ledger.charge(hold, { ...end, cost }, event, keepAnswer)
+  else await ledger.release(hold, end, event, keepAnswer)
 }
+
+const calledEvent = (data: EventData['service.called'], live: AttemptOutcome): NewEvent => ({
+  type: 'service.called',
+  level: data.ok ? 'INFO' : 'WARN',
+  message: sentence(data, live),
+  data,
+})
 
 /** "linkedin_api answered 200 · $0.10", "linkedin_api not called, circuit open · cached data · $0.10 saved". */
 function sentence(
@@ -287,7 +283,7 @@ function asReply(
   answer: LiveAnswer | FallbackAnswer,
   tier: Tier,
   id: CallId,
-  settled: Settled | undefined,
+  cost: Nanodollars,
   nowMs: number,
 ): ServiceReply {
   return {
@@ -298,7 +294,7 @@ function asReply(
         : { 'content-type': answer.contentType }),
       'x-iron-cage-tier': String(tier),
       'x-iron-cage-call-id': id,
-      'x-iron-cage-cost-usd': toUsd(settled?.cost ?? 0),
+      'x-iron-cage-cost-usd': toUsd(cost),
     },
     body: answer.body,
   }

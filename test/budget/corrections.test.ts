@@ -35,7 +35,7 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
       const callId = newCallId()
       const request = { agentId: AGENT, runId: 'run-1', kind: 'llm', target: 'openai', model: 'gpt-4' } as const
       const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) })
-      state.record(completedEvent(AGENT, usd), ledger.charge(hold, { cost: fromUsd(usd) }).write)
+      await ledger.charge(hold, { cost: fromUsd(usd) }, completedEvent(AGENT, usd))
       return callId
     },
     correct: (callId: string, usd: string) =>

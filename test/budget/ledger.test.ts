@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
+import type { NewEvent } from '../../src/events.ts'
 import { newCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -30,28 +31,22 @@ function openLedger(limit: string, store = openStore({ path: ':memory:' })) {
   }
 }
 
-/** Records an end as the road does: the event and the row in one transaction. */
-function recordEnd({ state }: ReturnType<typeof openLedger>, settled: { cost: Nanodollars; write: () => void }): void {
-  state.record(
-    {
-      type: 'call.failed',
-      level: 'WARN',
-      agent_id: AGENT,
-      message: 'ended',
-      data: {
-        call_id: 'call-1',
-        provider: 'openai',
-        model: 'gpt-4',
-        code: 'x',
-        status: 500,
-        cost_usd: '0',
-        estimated: false,
-        latency_ms: 1,
-        retryable: false,
-      },
-    },
-    settled.write,
-  )
+const ENDED: NewEvent = {
+  type: 'call.failed',
+  level: 'WARN',
+  agent_id: AGENT,
+  message: 'ended',
+  data: {
+    call_id: 'call-1',
+    provider: 'openai',
+    model: 'gpt-4',
+    code: 'x',
+    status: 500,
+    cost_usd: '0',
+    estimated: false,
+    latency_ms: 1,
+    retryable: false,
+  },
 }
 
 describe('a hold', () => {
@@ -69,7 +64,7 @@ describe('a hold', () => {
       }
       admitted += 1
       for (let turn = 0; turn < 20; turn++) await undefined
-      recordEnd(world, ledger.charge(hold, { cost }))
+      await ledger.charge(hold, { cost }, ENDED)
     })
     let samples = 0
     while (admitted + refused < 200 && samples < 100_000) {
@@ -109,15 +104,15 @@ describe('a hold', () => {
   test('ends once: whoever ends it again is told so', async () => {
     const { ledger, hold } = openLedger('1')
     const first = await hold(5)
-    ledger.charge(first, { cost: 3 })
-    expect(() => ledger.charge(first, { cost: 3 })).toThrow('has ended already')
-    expect(() => ledger.release(first)).toThrow('has ended already')
+    void ledger.charge(first, { cost: 3 }, ENDED)
+    expect(() => ledger.charge(first, { cost: 3 }, ENDED)).toThrow('has ended already')
+    expect(() => ledger.release(first, {}, ENDED)).toThrow('has ended already')
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
   })
 
   test('is charged in full also above what it held', async () => {
     const { ledger, hold } = openLedger('1')
-    ledger.charge(await hold(5), { cost: 500 })
+    void ledger.charge(await hold(5), { cost: 500 }, ENDED)
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
   })
 
@@ -125,7 +120,7 @@ describe('a hold', () => {
     const { ledger, hold } = openLedger('0.00000001')
     const first = await hold(10)
     const second = hold(10)
-    ledger.release(first)
+    void ledger.release(first, {}, ENDED)
     expect((await second).maxCost).toBe(10)
   })
 
@@ -170,7 +165,7 @@ describe('a new limit', () => {
     ledger.accounts.setLimit(AGENT, fromUsd('0.4'), 'a test')
     await expect(hold(fromUsd('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(ledger.accounts.available({ agentId: AGENT, runId: null })).toBe(0)
-    ledger.charge(running, { cost: fromUsd('0.5') })
+    void ledger.charge(running, { cost: fromUsd('0.5') }, ENDED)
     await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
   })
 
@@ -185,13 +180,13 @@ describe('a new limit', () => {
   test('warns and ends anew', async () => {
     const world = openLedger('0.0000001')
     const { ledger, hold, of } = world
-    recordEnd(world, ledger.charge(await hold(95), { cost: 95 }))
+    await ledger.charge(await hold(95), { cost: 95 }, ENDED)
     expect(of('budget.warned')).toHaveLength(1)
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(of('budget.exhausted')).toHaveLength(1)
     ledger.accounts.setLimit(AGENT, 200, 'a test')
-    recordEnd(world, ledger.charge(await hold(100), { cost: 100 }))
+    await ledger.charge(await hold(100), { cost: 100 }, ENDED)
     expect(of('budget.warned')).toHaveLength(2)
     await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(of('budget.exhausted')).toHaveLength(2)
@@ -221,7 +216,7 @@ test('whatever is held, charged, released and set in whatever order, the balance
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
-      const { ledger, hold, rows, store } = openLedger('0.000003')
+      const { ledger, hold, rows, state, store } = openLedger('0.000003')
       const open: Hold[] = []
       let spent = 0
       let limit = 3_000
@@ -238,13 +233,15 @@ test('whatever is held, charged, released and set in whatever order, the balance
         } else {
           const ending = open.splice(amount % Math.max(1, open.length), 1)[0]
           if (!ending) continue
-          const settled = does === 'charge' ? ledger.charge(ending, { cost: amount }) : ledger.release(ending)
-          settled.write()
-          spent += settled.cost
+          if (does === 'charge') {
+            void ledger.charge(ending, { cost: amount }, ENDED)
+            spent += amount
+          } else void ledger.release(ending, {}, ENDED)
         }
         const stillHeld = open.reduce((sum, { maxCost }) => sum + maxCost, 0)
         expect(ledger.accounts.balance(AGENT)).toEqual({ limit, spent, held: stillHeld })
       }
+      state.close()
       expect(rows().reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)).toBe(spent)
       store.close()
     }),
@@ -256,7 +253,7 @@ describe('a restarted ledger', () => {
   test('keeps what was spent, and holds what was never answered as unresolved', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openLedger('1', store)
-    recordEnd(world, world.ledger.charge(await world.hold(100), { cost: 70 }))
+    await world.ledger.charge(await world.hold(100), { cost: 70 }, ENDED)
     await world.hold(200)
     world.state.close()
 
@@ -275,7 +272,7 @@ describe('each share at which to warn', () => {
   }
 
   /** Spends through the road's own steps, and returns the shares of which was warned so far. */
-  async function spend({ ledger, state, of }: ReturnType<typeof open>, cents: number) {
+  async function spend({ ledger, of }: ReturnType<typeof open>, cents: number) {
     const maxCost = cents * 10_000_000
     const call = {
       callId: newCallId(),
@@ -286,15 +283,7 @@ describe('each share at which to warn', () => {
       model: 'gpt-4',
       maxCost,
     } as const
-    const settled = ledger.charge(await ledger.hold(call), {
-      cost: maxCost,
-      estimated: false,
-      status: 200,
-      code: null,
-      usage: {},
-      price: {},
-    })
-    recordEnd({ state } as ReturnType<typeof openLedger>, settled)
+    await ledger.charge(await ledger.hold(call), { cost: maxCost }, ENDED)
     return of('budget.warned').map(({ data }) => data.threshold)
   }
 

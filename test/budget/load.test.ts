@@ -6,6 +6,7 @@ import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
 import { turnsDuring } from '../support/turns.ts'
+import { completedEvent } from './support.ts'
 
 const ROWS = 12_345
 
@@ -84,7 +85,7 @@ test('whoever does not wait is right as well, and what is charged meanwhile coun
     maxCost,
   } as const
   const hold = await ledger.hold(request)
-  ledger.charge(hold, { cost: 70 }).write()
+  await ledger.charge(hold, { cost: 70 }, completedEvent('w-1', '0.00000007'))
   await loading
   expect(ledger.accounts.balance('w-1')).toMatchObject({ spent: ROWS - 3 + 70, held: 15 })
   expect(ledger.accounts.load('nobody')).toBeInstanceOf(Promise)

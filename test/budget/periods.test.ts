@@ -202,8 +202,7 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
       const callId = newCallId()
       const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
       const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) }, AbortSignal.abort())
-      const settled = ledger.charge(hold, { cost: fromUsd(usd) })
-      state.record(completedEvent(AGENT, usd), settled.write)
+      await ledger.charge(hold, { cost: fromUsd(usd) }, completedEvent(AGENT, usd))
       return callId
     },
     balance: () => {
@@ -264,7 +263,7 @@ describe('a limit for a day', () => {
     world.toMidnight()
     expect(world.balance()).toEqual({ spent: '0', held: '0.7' })
     await expect(world.hold('0.31')).rejects.toMatchObject({ code: 'budget_held' })
-    world.state.record(completedEvent(AGENT, '0.6'), world.ledger.charge(overnight, { cost: fromUsd('0.6') }).write)
+    await world.ledger.charge(overnight, { cost: fromUsd('0.6') }, completedEvent(AGENT, '0.6'))
     expect(world.balance()).toEqual({ spent: '0.6', held: '0' })
   })
 

@@ -35,10 +35,8 @@ function openBudgets({ agent = '100', run, server }: Limits, store = openStore({
     hold: (agentId: string, runId: string | null, usd: string) =>
       hold(agentId, runId, fromUsd(usd), AbortSignal.abort()),
     waitFor: (agentId: string, runId: string | null, usd: string) => hold(agentId, runId, fromUsd(usd), undefined),
-    end: (held: Hold, usd: string) => {
-      const settled = ledger.charge(held, { cost: fromUsd(usd) })
-      state.record(completedEvent(held.agentId, usd, settled.paidBy), settled.write)
-    },
+    end: (held: Hold, usd: string) =>
+      ledger.charge(held, { cost: fromUsd(usd) }, completedEvent(held.agentId, usd, held.paidBy)),
     /** What the screen shows beside the agent's own. */
     shown: (agentId: string) =>
       limitsOf(state.read().agents[agentId]!, state.read())
@@ -94,7 +92,7 @@ describe('a call', () => {
       ['run', '0', '2'],
       ['server', '0', '2'],
     ])
-    world.end(held, '1.5')
+    await world.end(held, '1.5')
     expect(world.spent('a-1', 'run-1')).toEqual([
       ['agent', '1.5', '0'],
       ['run', '1.5', '0'],
@@ -113,7 +111,7 @@ describe('a call', () => {
       facts: { budget: 'server' },
     })
     const waiting = world.waitFor('a-2', 'run-2', '0.5')
-    world.ledger.release(first)
+    void world.ledger.release(first, {}, completedEvent('a-1', '0'))
     expect((await waiting).maxCost).toBe(fromUsd('0.5'))
     expect(world.ledger.accounts.available({ agentId: 'a-1', runId: 'run-1' })).toBe(fromUsd('0.5'))
   })
@@ -130,16 +128,16 @@ describe("a run's budget", () => {
   test('begins anew with the next run, while that of the agent goes on', async () => {
     const world = openBudgets({ agent: '3', run: '2' })
     world.begin('a-1')
-    world.end(await world.hold('a-1', 'run-1', '2'), '2')
+    await world.end(await world.hold('a-1', 'run-1', '2'), '2')
     await expect(world.hold('a-1', 'run-1', '0.1')).rejects.toMatchObject({ facts: { budget: 'run' } })
-    world.end(await world.hold('a-1', 'run-2', '1'), '1')
+    await world.end(await world.hold('a-1', 'run-2', '1'), '1')
     await expect(world.hold('a-1', 'run-2', '0.1')).rejects.toMatchObject({ facts: { budget: 'agent' } })
   })
 
   test('is not that of another run, and a late call of one that has ended is still its own', async () => {
     const world = openBudgets({ run: '1' })
     world.begin('a-1')
-    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
     await world.hold('a-1', 'run-2', '1')
     await expect(world.hold('a-1', 'run-1', '0.01')).rejects.toMatchObject({ facts: { budget: 'run', spent_usd: '1' } })
   })
@@ -151,8 +149,8 @@ describe("the server's budget", () => {
     const world = openBudgets({ server: '1' }, store)
     world.begin('a-1')
     world.begin('a-2')
-    world.end(await world.hold('a-1', 'run-1', '0.4'), '0.4')
-    world.end(await world.hold('a-2', 'run-2', '0.3'), '0.3')
+    await world.end(await world.hold('a-1', 'run-1', '0.4'), '0.4')
+    await world.end(await world.hold('a-2', 'run-2', '0.3'), '0.3')
     await world.hold('a-2', 'run-2', '0.1')
     world.state.close()
 
@@ -170,7 +168,7 @@ describe("the server's budget", () => {
     const world = openBudgets({ server: '1' })
     world.begin('a-1')
     world.begin('a-2')
-    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
     for (const agent of ['a-1', 'a-2', 'a-2', 'a-1']) {
       await expect(world.hold(agent, null, '0.01')).rejects.toMatchObject({ facts: { budget: 'server' } })
     }
@@ -189,7 +187,7 @@ describe('a limit of the configuration', () => {
     await world.hold('a-1', 'run-1', '0.8')
     const waiting = world.waitFor('a-1', 'run-1', '0.5')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('1.3'), 'ann')
-    world.end(await waiting, '0.5')
+    await world.end(await waiting, '0.5')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('0.4'), 'ann')
     await expect(world.hold('a-1', 'run-1', '0.01')).rejects.toMatchObject({
       code: 'budget_exceeded',
@@ -205,9 +203,9 @@ describe('a limit of the configuration', () => {
   test('is told and warned of anew when it is another one', async () => {
     const world = openBudgets({ server: '1' })
     world.begin('a-1')
-    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('2'), 'ann')
-    world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
     for (const type of ['budget.warned', 'budget.exhausted'] as const) {
       expect(world.of(type).map(({ data }) => [data.budget, data.limit_usd])).toEqual([
         ['server', '1'],
@@ -285,12 +283,12 @@ describe('the screen', () => {
     world.begin('a-1')
     const late = await world.hold('a-1', 'run-1', '1')
     const first = await world.hold('a-1', 'run-1', '1')
-    world.end(first, '0.7')
+    await world.end(first, '0.7')
     same('run-1')
     world.state.record(startedEvent('a-1', '100', 'run-2'))
     same('run-2')
-    world.end(late, '0.9')
-    world.end(await world.hold('a-1', 'run-2', '1'), '0.25')
+    await world.end(late, '0.9')
+    await world.end(await world.hold('a-1', 'run-2', '1'), '0.25')
     same('run-2')
     world.ledger.correct({ agentId: 'a-1', callId: first.callId, cost: fromUsd('0.5'), reason: 'invoice', by: 'ann' })
     same('run-2')
@@ -366,7 +364,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
           const [hold] = open.splice(does.which % Math.max(1, open.length), 1)
           if (!hold) continue
           const cost = Math.floor(hold.maxCost * does.share)
-          world.ledger.charge(hold, { cost }).write()
+          void world.end(hold, toUsd(cost))
           paid.push({ ...hold, cost })
         }
         for (const agentId of ['a-1', 'a-2', 'a-3']) {

@@ -31,7 +31,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
       maxCost: fromUsd(usd),
     })
   const first = await hold('2')
-  state.record(completedEvent(AGENT, '2'), ledger.charge(first, { cost: fromUsd('2') }).write)
+  await ledger.charge(first, { cost: fromUsd('2') }, completedEvent(AGENT, '2'))
   const open: [string, string] = [(await hold('3')).callId, (await hold('3')).callId]
   ledger.close()
   state.close()

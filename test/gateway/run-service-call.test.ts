@@ -3,7 +3,8 @@ import { Agent } from 'undici'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Circuits } from '../../src/breaker/circuits.ts'
 import { cacheOwner, ServiceCache } from '../../src/breaker/service-cache.ts'
-import { Ledger } from '../../src/budget/ledger.ts'
+import type { Ledger } from '../../src/budget/ledger.ts'
+import { openMoney } from '../../src/budget/open-money.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import { runServiceCall, type ServiceCall, type ServiceParts } from '../../src/gateway/run-service-call.ts'
@@ -41,7 +42,8 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
   const store = openStore({ path: ':memory:' })
   const world = openWorld(store)
   const { state, clock } = world
-  const ledger = new Ledger({ store, state, clock, warnAt: [0.9] })
+  const money = openMoney(configSchema.parse({}), { store, state, clock })
+  const { ledger } = money
   ledger.accounts.openAccount(AGENT, fromUsd(limit))
   state.record({
     type: 'agent.started',
@@ -70,7 +72,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
     services,
     circuits: new Circuits({ state, clock }),
     cache: new ServiceCache({ store, clock }),
-    ledger,
+    money,
     state,
     clock,
     dispatcher,

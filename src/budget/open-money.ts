@@ -1,0 +1,33 @@
+/** What decides about money: who may spend how much, what a call costs, and whose word for it is believed. */
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Store } from '../db/store.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { type Ledger, openLedger } from './ledger.ts'
+import { Prices } from './prices.ts'
+import { Trust } from './trust.ts'
+
+export interface Money {
+  ledger: Ledger
+  prices: Prices
+  /** Which models obey their limits. */
+  trust: Trust
+  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
+  clamp: boolean
+  /** The model that cheaper ones are compared with; null for none. (config.budget.baseline) */
+  baseline: string | null
+}
+
+/** As the configuration wants it. `ledger.close()` ends it. */
+export function openMoney(
+  config: Pick<Config, 'budget' | 'prices' | 'providers'>,
+  { store, state, clock }: { store: Store; state: StateManager; clock: Clock },
+): Money {
+  return {
+    ledger: openLedger(config.budget, { store, state, clock }),
+    prices: new Prices(config, clock),
+    trust: new Trust({ store, state, clock }),
+    clamp: config.budget.clamp_max_tokens,
+    baseline: config.budget.baseline ?? null,
+  }
+}

@@ -1,0 +1,56 @@
+/** The road of a cost that an agent's own code reports: held and charged as a call is, from the same budgets. */
+import type { Hold } from '../budget/ledger.ts'
+import type { Money } from '../budget/open-money.ts'
+import type { NewEvent } from '../events.ts'
+import { newCallId } from '../ids.ts'
+import { type Nanodollars, showUsd, toUsd } from '../money.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Caller } from './call.ts'
+import { waitUntilRunnable } from './wait-until-runnable.ts'
+
+export interface ReportedCharge {
+  caller: Caller
+  /** What was paid, and for what, without personal data. */
+  service: string
+  cost: Nanodollars
+  description: string | undefined
+  /** Fires when the agent hangs up. */
+  signal: AbortSignal
+}
+
+/**
+ * Throws CageError `agent_paused` or `agent_not_running`, and what `Ledger.hold` throws; nothing is charged then.
+ */
+export async function reportCharge(
+  { state, money: { ledger } }: { state: StateManager; money: Pick<Money, 'ledger'> },
+  charge: ReportedCharge,
+): Promise<void> {
+  const { caller, service, cost, signal } = charge
+  await waitUntilRunnable(state, caller, signal)
+  const { agentId, runId } = caller
+  const whose = { callId: newCallId(), agentId, runId, kind: 'reported', target: service, model: null } as const
+  const hold = await ledger.hold({ ...whose, maxCost: cost }, signal)
+  await ledger.charge(hold, { cost }, reportedEvent(hold, charge))
+}
+
+const reportedEvent = (
+  { callId, agentId, paidBy }: Hold,
+  { service, cost, description }: ReportedCharge,
+): NewEvent => ({
+  type: 'service.called',
+  level: 'INFO',
+  agent_id: agentId,
+  message: `${service} reported ${showUsd(toUsd(cost))}${description ? ` · ${description}` : ''}`,
+  data: {
+    call_id: callId,
+    service,
+    ok: true,
+    status: 200,
+    tier: 1,
+    blocked: false,
+    cost_usd: toUsd(cost),
+    saved_usd: '0',
+    latency_ms: 0,
+    ...paidBy,
+  },
+})
