@@ -32,6 +32,11 @@ const SHARED_WITH_BROWSER = [
   'src/state/snapshot.ts',
   'src/state/apply-event.ts',
   'src/state/figures.ts',
+  'src/state/histogram.ts',
+  'src/state/own.ts',
+  ...['agent-life', 'agent-spending', 'agent-work', 'agents', 'alerts', 'budgets', 'burn', 'circuits', 'vault'].map(
+    (slice) => `src/state/slices/${slice}.ts`,
+  ),
 ]
 
 /** Who may read or await real time, and why. */

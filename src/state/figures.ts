@@ -4,7 +4,7 @@
  */
 import type { BudgetView } from '../events.ts'
 import { addUsd, type BudgetScope, fromUsd, NANOS_PER_USD, showUsd, toUsd, type Usd } from '../money.ts'
-import { percentile } from './apply-event.ts'
+import { percentile } from './histogram.ts'
 import type { AgentView, BurnPoint, CircuitView, Snapshot } from './snapshot.ts'
 
 /** How many of the last units a projection looks at. */

@@ -8,7 +8,8 @@ import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past
 import type { Store } from '../db/store.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { toUsd } from '../money.ts'
-import { applyToAgents, newAgent } from './apply-event.ts'
+import { newAgent } from './slices/agent-life.ts'
+import { applyToAgents } from './slices/agents.ts'
 import type { AgentView, Snapshot } from './snapshot.ts'
 
 interface PastAgent {

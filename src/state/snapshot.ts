@@ -15,6 +15,7 @@ import type {
   SecretListed,
 } from '../events.ts'
 import type { ConfiguredScope, Usd } from '../money.ts'
+import type { Histogram } from './histogram.ts'
 
 export interface Snapshot {
   /** The last event that is in it; 0 when there is none. */
@@ -162,9 +163,6 @@ export interface BurnPoint {
   done: number
   spent_usd: Usd
 }
-
-/** Counts per bucket; bucket i holds values v with floor(log(v) / log(1.05)) = i, so a percentile is right to ±2.5 %. */
-export type Histogram = Record<string, number>
 
 export const MAX_AGENTS = 50
 export const MAX_ALERTS = 50

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
-import { applyEvent, percentile } from '../../src/state/apply-event.ts'
+import { applyEvent } from '../../src/state/apply-event.ts'
 import { figures, limitsOf } from '../../src/state/figures.ts'
+import { percentile } from '../../src/state/histogram.ts'
 import {
   emptySnapshot,
   MAX_AGENTS,

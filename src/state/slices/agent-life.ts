@@ -1,0 +1,92 @@
+/** An agent's process: whether it runs, why not, and what it tried that it may not. */
+import type { EventOf, RuntimeEvent } from '../../events.ts'
+import type { AgentView } from '../snapshot.ts'
+
+export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
+  switch (event.type) {
+    case 'agent.exited': {
+      const { exit_code, signal, state, reason } = event.data
+      return { ...agent, state, reason, exit_code, signal, pid: null, paused_at: null, ended_at: event.at }
+    }
+    case 'agent.stopped':
+      return agent.pid === null ? agent : { ...agent, state: 'stopping', reason: event.data.reason }
+    case 'agent.paused':
+      return { ...agent, state: 'paused', paused_at: event.at }
+    case 'agent.resumed':
+      return { ...agent, state: 'running', paused_at: null }
+    case 'sandbox.denied': {
+      const { denied } = agent.unauthorized
+      const { action, target, count } = event.data
+      return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + count, last: `${action} ${target}` } }
+    }
+    case 'agent.bypassed': {
+      const { bypassed } = agent.unauthorized
+      const last = `connect ${event.data.target}`
+      return { ...agent, unauthorized: { ...agent.unauthorized, bypassed: bypassed + event.data.count, last } }
+    }
+    default:
+      return agent
+  }
+}
+
+export function newAgent(id: string, at: string, data: EventOf<'agent.started'>['data']): AgentView {
+  const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect, warn_at = [0.9] } = data
+  return {
+    id,
+    name,
+    script,
+    environment,
+    state: 'running',
+    reason: null,
+    run_id,
+    pid,
+    exit_code: null,
+    signal: null,
+    restarts: 0,
+    started_at: at,
+    paused_at: null,
+    ended_at: null,
+    down_ms: 0,
+    safety_mode,
+    detect,
+    sandbox: data.sandbox ?? null,
+    unauthorized: { denied: 0, bypassed: 0, last: null },
+    warn_at,
+    limit_usd,
+    spent_usd: '0',
+    run_spent_usd: '0',
+    period: null,
+    warned: false,
+    exhausted: false,
+    by_model: {},
+    by_service: {},
+    downgraded_saved_usd: '0',
+    burn: [{ at: at, done: 0, spent_usd: '0' }],
+    progress: null,
+    outcomes: { succeeded: 0, failed: 0, degraded: 0 },
+    calls: { completed: 0, failed: 0 },
+    call_latency: {},
+    unit_latency: {},
+    pii: {},
+    last_pii: null,
+  }
+}
+
+/** What a further run of it changes. */
+export function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<AgentView> {
+  const downMs = agent.ended_at ? Math.max(0, Date.parse(event.at) - Date.parse(agent.ended_at)) : 0
+  return {
+    state: 'running',
+    reason: null,
+    run_id: event.data.run_id,
+    run_spent_usd: '0',
+    pid: event.data.pid,
+    exit_code: null,
+    signal: null,
+    paused_at: null,
+    ended_at: null,
+    restarts: event.data.restart,
+    sandbox: event.data.sandbox ?? null,
+    down_ms: agent.down_ms + downMs,
+  }
+}

@@ -1,0 +1,155 @@
+/** What an agent's calls cost, and how much of its limits is left. */
+import type { EventOf, RuntimeEvent } from '../../events.ts'
+import { addUsd, fromUsd, toUsd, type Usd } from '../../money.ts'
+import { observe } from '../histogram.ts'
+import { own } from '../own.ts'
+import { type AgentView, MAX_MODELS, OTHER, type ServiceView } from '../snapshot.ts'
+import { correctedPeriod } from './budgets.ts'
+import { addBurnPoint, burnPoint } from './burn.ts'
+
+export const applyToSpending = (agent: AgentView, event: RuntimeEvent): AgentView =>
+  applyToRun(applyToBurn(agent, applyToBudget(applyToCalls(agent, event), event), event.at), event)
+
+function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
+  switch (event.type) {
+    case 'call.completed':
+      return callCompleted(agent, event)
+    case 'call.failed':
+      return {
+        ...agent,
+        spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
+        by_model: addToModel(agent.by_model, event.data.model, event.data.cost_usd, 0, 0, 0),
+        calls: { ...agent.calls, failed: agent.calls.failed + 1 },
+      }
+    case 'service.called':
+      return {
+        ...agent,
+        spent_usd: addUsd(agent.spent_usd, event.data.cost_usd),
+        by_service: {
+          ...agent.by_service,
+          [event.data.service]: addToService(own(agent.by_service, event.data.service), event),
+        },
+      }
+    case 'call.corrected': {
+      const { difference_usd } = event.data
+      return { ...addCost(agent, event.data, difference_usd), period: correctedPeriod(agent.period, event) }
+    }
+    case 'call.resolved':
+      return addCost(agent, event.data, event.data.cost_usd)
+    default:
+      return agent
+  }
+}
+
+function applyToBudget(agent: AgentView, event: RuntimeEvent): AgentView {
+  switch (event.type) {
+    // A run's budget or the server's leaves the agent's own as it is.
+    case 'budget.warned':
+      return event.data.budget ? agent : { ...agent, warned: true }
+    case 'budget.exhausted':
+      return event.data.budget ? agent : { ...agent, exhausted: true }
+    case 'budget.period_began':
+      return agent.period?.starts_at === event.data.starts_at
+        ? agent
+        : { ...agent, period: event.data, warned: false, exhausted: false }
+    case 'budget.raised':
+      return { ...agent, limit_usd: event.data.limit_usd, warned: false, exhausted: false }
+    default:
+      return agent
+  }
+}
+
+/** An agent that reports no progress has a point for everything that it pays. */
+function applyToBurn(before: AgentView, agent: AgentView, at: string): AgentView {
+  if (agent.progress || agent.spent_usd === before.spent_usd) return agent
+  return { ...agent, burn: addBurnPoint(agent.burn, burnPoint(agent, at, agent.burn.at(-1)!.done + 1)) }
+}
+
+/** A call of an earlier run may be recorded late; it is none of the present one. */
+function applyToRun(agent: AgentView, event: RuntimeEvent): AgentView {
+  const add = (runId: string | undefined, usd: Usd) =>
+    runId === agent.run_id ? { ...agent, run_spent_usd: addUsd(agent.run_spent_usd, usd) } : agent
+  switch (event.type) {
+    case 'call.completed':
+    case 'call.failed':
+    case 'service.called':
+      return add(event.data.run_id, event.data.cost_usd)
+    case 'call.corrected':
+      return add(event.data.run_id, event.data.difference_usd)
+    default:
+      return agent
+  }
+}
+
+function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): AgentView {
+  const { model, cost_usd, baseline_usd, input_tokens, output_tokens, latency_ms } = event.data
+  return {
+    ...agent,
+    spent_usd: addUsd(agent.spent_usd, cost_usd),
+    by_model: addToModel(agent.by_model, model, cost_usd, input_tokens, output_tokens, 1),
+    downgraded_saved_usd: baseline_usd
+      ? toUsd(fromUsd(agent.downgraded_saved_usd) + Math.max(0, fromUsd(baseline_usd) - fromUsd(cost_usd)))
+      : agent.downgraded_saved_usd,
+    calls: { ...agent.calls, completed: agent.calls.completed + 1 },
+    call_latency: observe(agent.call_latency, latency_ms),
+  }
+}
+
+function addToModel(
+  models: AgentView['by_model'],
+  asked: string,
+  cost: Usd,
+  inputTokens: number,
+  outputTokens: number,
+  calls: 0 | 1,
+): AgentView['by_model'] {
+  const model = own(models, asked) || Object.keys(models).length < MAX_MODELS ? asked : OTHER
+  const before = own(models, model)
+  // A failed call that cost nothing leaves no trace among the costs.
+  if (!before && calls === 0 && fromUsd(cost) === 0) return models
+  return {
+    ...models,
+    [model]: {
+      calls: (before?.calls ?? 0) + calls,
+      cost_usd: addUsd(before?.cost_usd ?? '0', cost),
+      input_tokens: (before?.input_tokens ?? 0) + inputTokens,
+      output_tokens: (before?.output_tokens ?? 0) + outputTokens,
+    },
+  }
+}
+
+/** Counts money that is no new call, where its call was counted. */
+function addCost(agent: AgentView, { target, model }: { target: string; model: string | null }, cost: Usd): AgentView {
+  const spent_usd = addUsd(agent.spent_usd, cost)
+  if (model !== null) return { ...agent, spent_usd, by_model: addToModel(agent.by_model, model, cost, 0, 0, 0) }
+  const service = own(agent.by_service, target) ?? NO_SERVICE_CALLS
+  const changed = { ...service, cost_usd: addUsd(service.cost_usd, cost) }
+  return { ...agent, spent_usd, by_service: { ...agent.by_service, [target]: changed } }
+}
+
+const NO_SERVICE_CALLS: ServiceView = {
+  calls: 0,
+  cost_usd: '0',
+  live: 0,
+  cached: 0,
+  placeholder: 0,
+  failed: 0,
+  blocked: 0,
+  saved_usd: '0',
+}
+
+const TIERS = { 1: 'live', 2: 'cached', 3: 'placeholder' } as const
+
+function addToService(before: ServiceView | undefined, event: EventOf<'service.called'>): ServiceView {
+  const { tier, blocked, cost_usd, saved_usd } = event.data
+  const service = before ?? NO_SERVICE_CALLS
+  const answered = tier === null ? 'failed' : TIERS[tier]
+  return {
+    ...service,
+    calls: service.calls + 1,
+    cost_usd: addUsd(service.cost_usd, cost_usd),
+    [answered]: service[answered] + 1,
+    blocked: service.blocked + (blocked ? 1 : 0),
+    saved_usd: addUsd(service.saved_usd, saved_usd),
+  }
+}

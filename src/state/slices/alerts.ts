@@ -1,0 +1,57 @@
+import type { EventOf, RuntimeEvent } from '../../events.ts'
+import { type AlertView, MAX_ALERTS } from '../snapshot.ts'
+
+export function applyToAlerts(alerts: AlertView[], event: RuntimeEvent): AlertView[] {
+  switch (event.type) {
+    case 'alert.raised':
+      return keepAlerts([newAlert(event), ...alerts])
+    case 'alert.acknowledged':
+    case 'alert.delivered':
+    case 'alert.failed':
+      return alerts.map((alert) => (alert.id === event.data.alert_id ? applyToAlert(alert, event) : alert))
+    default:
+      return alerts
+  }
+}
+
+function newAlert(event: EventOf<'alert.raised'>): AlertView {
+  const { alert_id, kind, title, detail, budget = null, circuit = null, source_seq } = event.data
+  return {
+    id: alert_id,
+    kind,
+    level: event.level,
+    title,
+    detail,
+    at: event.at,
+    agent_id: event.agent_id,
+    budget,
+    circuit,
+    source_seq,
+    acknowledged: false,
+    delivered: [],
+    failed: [],
+  }
+}
+
+/** Newest first. The oldest that is acknowledged goes, or else the oldest of the kind that has most: none floods the rest. */
+function keepAlerts(alerts: AlertView[]): AlertView[] {
+  if (alerts.length <= MAX_ALERTS) return alerts
+  const counts = new Map<string, number>()
+  for (const { kind } of alerts) counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  const most = Math.max(...counts.values())
+  const dropped =
+    alerts.findLast(({ acknowledged }) => acknowledged) ?? alerts.findLast(({ kind }) => counts.get(kind) === most)
+  return alerts.filter((alert) => alert !== dropped)
+}
+
+function applyToAlert(
+  alert: AlertView,
+  event: EventOf<'alert.acknowledged' | 'alert.delivered' | 'alert.failed'>,
+): AlertView {
+  if (event.type === 'alert.acknowledged') return { ...alert, acknowledged: true }
+  const { channel } = event.data
+  const failed = alert.failed.filter((other) => other.channel !== channel)
+  return event.type === 'alert.delivered'
+    ? { ...alert, delivered: [...alert.delivered, channel], failed }
+    : { ...alert, failed: [...failed, { channel, error: event.data.error }] }
+}
