@@ -3,10 +3,12 @@
  * Only the outside world is simulated (`stage.ts`); every number on screen is computed from what happened.
  */
 import { resolve } from 'node:path'
-import { loadFlags } from '../src/cli/flags.ts'
-import { reportLines } from '../src/cli/report.ts'
+import { Command } from '@commander-js/extra-typings'
+import { type CliCommand, examples } from '../src/cli/command.ts'
+import { loadFlags, type ServerFlags } from '../src/cli/flags.ts'
+import { reportLines } from '../src/cli/report-lines.ts'
 import { runAgent } from '../src/cli/run-agent.ts'
-import type { Command } from '../src/cli/terminal.ts'
+import type { Terminal } from '../src/cli/terminal.ts'
 import type { LoadedConfig } from '../src/config/config.ts'
 import { CageError, ERRORS } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
@@ -51,63 +53,69 @@ const SHOWN = new Set<EventType>([
   'alert.failed',
 ])
 
-export const demoCommand: Command = (yargs, terminal) =>
-  yargs.command(
-    'demo',
-    'Watch an agent work through 100 leads, offline and without any key',
-    (command) =>
-      command
-        .option('pace', { type: 'string', default: DEFAULT_PACE, describe: 'Leads an hour, or max' })
-        .option('budget', { type: 'string', default: '50', requiresArg: true, describe: 'Hard limit in US dollars' })
-        .option('port', { type: 'string', requiresArg: true, describe: 'Port to listen on (default: 8080)' })
-        .option('db', { type: 'string', requiresArg: true, describe: `Database file (default: ${DATABASE})` })
-        .option('once', { type: 'boolean', describe: 'Exit when the agent has ended' })
-        .option('check', {
-          type: 'boolean',
-          describe: 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖',
-        })
-        .option('recovery', {
-          type: 'boolean',
-          describe: 'LinkedIn comes back: its circuit opens, half opens for one call, and closes',
-        })
-        .option('open', { type: 'boolean', describe: 'Open the dashboard in a browser' })
-        .example('$0 demo', 'a hundred seconds, then the dashboard stays')
-        .example('$0 demo --recovery', 'the same, but LinkedIn is back about ten leads later')
-        .example('$0 demo --pace max --once', 'as fast as it goes'),
-    async ({ pace, check, recovery, open, ...flags }) => {
-      const askedMs = check ? 0 : parsePace(pace)
-      const paceMs = recovery ? recoveryPace(askedMs) : askedMs
-      const once = check || flags.once === true
-      const leads = readLeads(`${packageFolder()}demo/leads.csv`)
-      const loaded = withOwnDatabase(loadFlags(flags, terminal))
-      const latencyMs = askedMs === 0 ? 0 : LATENCY_MS
-      const outage = recovery ? recoveringWorld(leads, paceMs) : {}
-      await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })
-      const path = `${packageFolder()}demo/lead_gen_agent.py`
-      let rehearsal: Rehearsal | undefined
-      await runAgent(
-        {
-          loaded: { ...loaded, config: stage.config },
-          script: 'demo/lead_gen_agent.py',
-          path,
-          keep: !once,
-          open,
-          prepare: async (runtime) => {
-            await stage.prepare(runtime)
-            if (check) rehearsal = rehearse(runtime, recovery ? RECOVERY : THE_SHOW)
-          },
-          masterKey: demoMasterKey(resolve(stage.config.db.path)),
-          shows: ({ type }) => SHOWN.has(type),
-          report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once),
-        },
-        terminal,
-      )
-      if (!rehearsal) return
-      const { lines, isGood } = rehearsal.checked()
-      for (const line of lines) terminal.out(line)
-      if (!isGood) terminal.exitCode = ERRORS.internal.exit
+export const demoCommand: CliCommand = (terminal) =>
+  new Command('demo')
+    .description('Watch an agent work through 100 leads, offline and without any key')
+    .option('--pace <leads>', 'Leads an hour, or max', DEFAULT_PACE)
+    .option('--budget <usd>', 'Hard limit in US dollars', '50')
+    .option('--port <port>', 'Port to listen on (default: 8080)')
+    .option('--db <file>', `Database file (default: ${DATABASE})`)
+    .option('--once', 'Exit when the agent has ended')
+    .option('--check', 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖')
+    .option('--recovery', 'LinkedIn comes back: its circuit opens, half opens for one call, and closes')
+    .option('--open', 'Open the dashboard in a browser')
+    .addHelpText(
+      'after',
+      examples(
+        ['demo', 'a hundred seconds, then the dashboard stays'],
+        ['demo --recovery', 'the same, but LinkedIn is back about ten leads later'],
+        ['demo --pace max --once', 'as fast as it goes'],
+      ),
+    )
+    .action((flags) => runDemo(flags, terminal))
+
+interface DemoFlags extends ServerFlags {
+  pace: string
+  budget: string
+  once?: boolean
+  check?: boolean
+  recovery?: boolean
+  open?: boolean
+}
+
+async function runDemo({ pace, check, recovery, open, ...flags }: DemoFlags, terminal: Terminal): Promise<void> {
+  const askedMs = check ? 0 : parsePace(pace)
+  const paceMs = recovery ? recoveryPace(askedMs) : askedMs
+  const once = check || flags.once === true
+  const leads = readLeads(`${packageFolder()}demo/leads.csv`)
+  const loaded = withOwnDatabase(loadFlags(flags, terminal))
+  const latencyMs = askedMs === 0 ? 0 : LATENCY_MS
+  const outage = recovery ? recoveringWorld(leads, paceMs) : {}
+  await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })
+  const path = `${packageFolder()}demo/lead_gen_agent.py`
+  let rehearsal: Rehearsal | undefined
+  await runAgent(
+    {
+      loaded: { ...loaded, config: stage.config },
+      script: 'demo/lead_gen_agent.py',
+      path,
+      keep: !once,
+      open,
+      prepare: async (runtime) => {
+        await stage.prepare(runtime)
+        if (check) rehearsal = rehearse(runtime, recovery ? RECOVERY : THE_SHOW)
+      },
+      masterKey: demoMasterKey(resolve(stage.config.db.path)),
+      shows: ({ type }) => SHOWN.has(type),
+      report: (runtime, agentId) => report(runtime, agentId, stage.inbox, once),
     },
+    terminal,
   )
+  if (!rehearsal) return
+  const { lines, isGood } = rehearsal.checked()
+  for (const line of lines) terminal.out(line)
+  if (!isGood) terminal.exitCode = ERRORS.internal.exit
+}
 
 /** The demo's vault must not be in the way of a vault with another key, nor its events among others. */
 function withOwnDatabase(loaded: LoadedConfig): LoadedConfig {

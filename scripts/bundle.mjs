@@ -15,18 +15,6 @@ const englishOnly = {
     })),
 }
 
-/** yargs would measure its help by all emoji of Unicode, a third of the time of a short command. Ours has none. */
-const plainWidth = {
-  name: 'plain-width',
-  setup: ({ onResolve, onLoad }) => {
-    onResolve({ filter: /^string-width$/ }, () => ({ path: 'string-width', namespace: 'plain-width' }))
-    onLoad({ filter: /.*/, namespace: 'plain-width' }, () => ({
-      contents: `import { stripVTControlCharacters } from 'node:util'
-        export default (text) => stripVTControlCharacters(text).length`,
-    }))
-  },
-}
-
 /** undici without its fetch, mocks, caches and HTTP/2, which nobody calls: two thirds of the time that it takes to load. */
 const undiciPoolsOnly = {
   name: 'undici-pools-only',
@@ -52,7 +40,7 @@ export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
     bundle: true,
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
-    plugins: [englishOnly, plainWidth, undiciPoolsOnly, ...plugins],
+    plugins: [englishOnly, undiciPoolsOnly, ...plugins],
     logLevel: 'warning',
     ...options,
   })

@@ -9,7 +9,8 @@ import * as z from 'zod'
 import { readServerFile } from '../src/access/server-file.ts'
 import { agentEnvironment } from '../src/agents/environment.ts'
 import { runCli } from '../src/cli/cli.ts'
-import { EXIT_CODES } from '../src/cli/help.ts'
+import { EXIT_CODES } from '../src/cli/commands/help.ts'
+import { processTerminal } from '../src/cli/terminal.ts'
 import { SETTINGS, VARIABLES } from '../src/config/env.ts'
 import { configSchema } from '../src/config/schema.ts'
 import { ERRORS } from '../src/errors.ts'
@@ -175,31 +176,19 @@ async function commandHelp(): Promise<string> {
     const help = await helpOf(words)
     const heading = words.length > 1 ? `### iron-cage ${words.join(' ')}` : `## iron-cage ${words.join(' ')}`.trim()
     blocks.push(`${heading}\n\n\`\`\`text\n${help}\n\`\`\``)
-    for (const name of subcommandsIn(help, words)) await visit([...words, name])
+    for (const name of subcommandsIn(help)) await visit([...words, name])
   }
   await visit([])
   return blocks.join('\n\n')
 }
 
-const subcommandsIn = (help: string, words: readonly string[]): string[] => {
-  const prefix = ['  iron-cage', ...words, ''].join(' ')
-  return (help.split('Commands:\n')[1] ?? '')
-    .split('\n')
-    .flatMap((line) => (line.startsWith(prefix) ? [/^[a-z-]+/.exec(line.slice(prefix.length))?.[0] ?? ''] : []))
-    .filter(Boolean)
-}
+const subcommandsIn = (help: string): string[] =>
+  [...(help.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!)
 
-/** What yargs writes on the console, without its last line's end. */
 async function helpOf(words: readonly string[]): Promise<string> {
-  const { log } = console
   const lines: string[] = []
-  console.log = (line: string) => void lines.push(line)
-  try {
-    const demo = async () => (await import('../demo/script.ts')).demoCommand
-    await runCli([...words, '--help'], { demo })
-  } finally {
-    console.log = log
-  }
+  const demo = async () => (await import('../demo/script.ts')).demoCommand
+  await runCli([...words, '--help'], { demo }, { ...processTerminal(), out: (line) => void lines.push(line) })
   return lines.join('\n').replaceAll(/ +$/gm, '').trimEnd()
 }
 

@@ -14,12 +14,10 @@ import type { Clock } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { type GatewayParts, gateway } from '../gateway/gateway.ts'
 import { newRequestId } from '../ids.ts'
-import { type AgentParts, agentRoutes } from './agents.ts'
+import { type AgentControlParts, agentControlRoutes } from './agent-control.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { type AuthParts, authRoutes } from './auth.ts'
-import { budgetRoutes } from './budgets.ts'
-import { type CallParts, callRoutes } from './calls.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
@@ -27,22 +25,18 @@ import { LiveView, refuseUpgrade } from './live.ts'
 import { type MetricsParts, metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { Refusals } from './refusals.ts'
-import { reportRoutes } from './report.ts'
 import { runRoutes } from './run.ts'
 import type { RunParts } from './run-of.ts'
 import { type SecretParts, secretRoutes } from './secrets.ts'
 import { type StateParts, stateRoutes } from './state.ts'
-import { type TokenParts, tokenRoutes } from './tokens.ts'
-import { type UserParts, userRoutes } from './users.ts'
+import { type StoreRouteParts, storeRoutes } from './store-routes.ts'
 
 export interface ServerParts
   extends GatewayParts,
-    AgentParts,
-    CallParts,
+    AgentControlParts,
+    StoreRouteParts,
     StateParts,
     RunParts,
-    TokenParts,
-    UserParts,
     Omit<SecretParts, 'rotation'>,
     Omit<AuthParts, 'refusals'> {
   sessions: Sessions
@@ -146,8 +140,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 /** Every route below /api and /agent, in the order in which they are tried. */
 export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }): Hono<Env> {
   const guarded = guard(parts)
-  const agents = agentRoutes(parts, guarded)
-  const calls = callRoutes(parts, guarded)
+  const agentControl = agentControlRoutes(parts, guarded)
   const secrets = secretRoutes(parts, guarded)
   const routes: Hono<Env> = new Hono<Env>()
     .use(async (context, next) => {
@@ -167,14 +160,9 @@ export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }):
       context.json(openApiDocument(routes.routes, parts.version)),
     )
     .route('/api/auth', authRoutes(parts, guarded))
-    .route('/api/agents', agents)
-    .route('/agent', agents)
-    .route('/api/agents', calls)
-    .route('/agent', calls)
-    .route('/api/budgets', budgetRoutes(parts, guarded))
-    .route('/', reportRoutes(parts, guarded))
-    .route('/api/tokens', tokenRoutes(parts, guarded))
-    .route('/api/users', userRoutes(parts, guarded))
+    .route('/', storeRoutes(parts, guarded))
+    .route('/api/agents', agentControl)
+    .route('/agent', agentControl)
     .route('/api/run', runRoutes(parts, guarded))
     .route('/api/secrets', secrets)
     .route('/secrets', secrets)

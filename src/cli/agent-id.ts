@@ -1,6 +1,6 @@
 /**
- * How people name an agent: by its id, the beginning of it, its name, or the file of its script. Servers are asked by id
- * only, so that the audit of what was done names one agent for good.
+ * Finds the agent that somebody means by its id, a prefix of the id, its name, or the file of its script. Requests carry
+ * the id only, so that the audit names exactly one agent.
  */
 import { basename } from 'node:path'
 import { CageError } from '../errors.ts'
@@ -9,10 +9,10 @@ import type { AgentView } from '../state/snapshot.ts'
 import type { Client } from './client.ts'
 import { table } from './print.ts'
 
-/** Of an argument that is one. */
-export const AGENT_HELP = 'The agent: its id, the beginning of it, or its name'
+/** Describes an argument that names an agent. */
+export const AGENT_HELP = 'The agent: its id, a unique prefix of it, or its name'
 
-/** Throws what `findAgentId` throws. */
+/** Returns the id of the agent that is meant, also of one that has left the snapshot. Throws what `findAgentId` throws. */
 export async function agentIdOf(client: Client, named: string): Promise<string> {
   const { agents } = await client.send<{ agents: Named[] }>('GET', '/api/agents')
   const id = findAgentId(agents, named)
@@ -25,8 +25,8 @@ export async function agentIdOf(client: Client, named: string): Promise<string> 
 type Named = Pick<AgentView, 'id' | 'name' | 'script' | 'state' | 'started_at'>
 
 /**
- * Of those with the same name one that runs comes first. A word that fits no agent is returned as it is: an agent of
- * long ago is known by its id only. Throws CageError `usage` when several fit.
+ * Of agents with the same name a running one is preferred. A word that matches no agent is returned unchanged, because
+ * an agent of long ago is known by its id only. Throws CageError `usage` when several match.
  */
 export function findAgentId(agents: readonly Named[], named: string): string {
   const called = agents.filter(({ name, script }) => name === named || basename(script) === named)
@@ -36,11 +36,11 @@ export function findAgentId(agents: readonly Named[], named: string): string {
     called,
     agents.filter(({ id }) => named !== '' && id.startsWith(named)),
   ]
-  const meant = ranked.find((fitting) => fitting.length > 0) ?? []
+  const meant = ranked.find((matching) => matching.length > 0) ?? []
   if (meant.length > 1) {
     const candidates = table(meant.map(({ id, name, state, started_at }) => [id, name, state, started_at]))
-    throw new CageError('usage', [`"${named}" fits ${meant.length} agents`, ...candidates].join('\n'), {
-      hint: 'name the one that is meant by its id',
+    throw new CageError('usage', [`"${named}" matches ${meant.length} agents`, ...candidates].join('\n'), {
+      hint: 'use the id of the one you mean',
     })
   }
   return meant[0]?.id ?? named

@@ -1,10 +1,10 @@
 /**
- * A copy of the database with what it needs to be opened and verified, and the way back.
+ * A copy of the database with the files that are needed to open and verify it, and how it is restored.
  *
  * The rules are:
- * - The head of the audit is read before the copy is made, so it never tells of rows that the copy does not have.
- * - Nothing has its final name before it was looked at: a backup that is there is a good one.
- * - What is replaced is kept, under a name that is told.
+ * - The head of the audit is read before the copy is made, so it never names rows that the copy does not have.
+ * - Nothing gets its final name before it was verified: a backup that exists is a good one.
+ * - What is replaced is kept, under a name that is printed.
  */
 import {
   chmodSync,
@@ -27,90 +27,58 @@ import { dataKeyPath } from '../db/seal.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
-import { loadFlags, withDatabaseFlags } from './flags.ts'
-import { json } from './print.ts'
-import type { Command } from './terminal.ts'
 
-/** What lies beside a database and belongs to it. */
-const BESIDE = [keyPath, headPath, dataKeyPath] as const
-/** What is in neither: told, so that nobody finds out when it is needed. */
+/** The paths of the files beside a database that belong to it. */
+const COMPANIONS = [keyPath, headPath, dataKeyPath] as const
+/** What a backup leaves out; printed, so that nobody finds out too late. */
 const NOT_IN_IT = ['the master key', 'the configuration file', 'the logs']
 
-interface Copy {
+export interface Backup {
   file: string
   bytes: number
   audit_rows: number
-  /** Further files, each beside it. */
+  /** Further files of the backup, beside it. */
   with: string[]
   not_in_it: string[]
 }
 
-export const backupCommand: Command = (yargs, terminal) =>
-  yargs.command(
-    'backup <file>',
-    'Copy the database and its keys to a new file, also while the server runs, and verify the copy',
-    (command) =>
-      withDatabaseFlags(command)
-        .positional('file', { type: 'string', demandOption: true, describe: 'Where to; must not be there yet' })
-        .option('json', { type: 'boolean', describe: 'Write JSON' })
-        .example('$0 backup /backups/iron-cage-monday.db', 'to bring back with restore'),
-    async ({ file, json: asJson, ...flags }) => {
-      const copy = await backUp(loadFlags(flags, terminal).config.db.path, resolve(terminal.cwd, file))
-      if (asJson) return terminal.out(json(copy))
-      terminal.out(
-        `${copy.file}: ${copy.bytes} bytes, whole; ${copy.audit_rows} rows of the audit, as they were written`,
-      )
-      terminal.out(`with it: ${copy.with.join(', ') || 'nothing'}; whoever has these files can read what is sealed`)
-      terminal.out(`not in it: ${copy.not_in_it.join(', ')}`)
-    },
-  )
+export interface Restored {
+  /** The database. */
+  file: string
+  audit_rows: number
+  /** Where the files are that were replaced. */
+  kept: string[]
+}
 
-export const restoreCommand: Command = (yargs, terminal) =>
-  yargs.command(
-    'restore <file>',
-    'Put a backup in the place of the database, while no server runs; what was there is kept',
-    (command) =>
-      withDatabaseFlags(command)
-        .positional('file', { type: 'string', demandOption: true, describe: 'What backup wrote' })
-        .option('json', { type: 'boolean', describe: 'Write JSON' })
-        .example('$0 restore /backups/iron-cage-monday.db', ''),
-    async ({ file, json: asJson, ...flags }) => {
-      const restored = await restore(resolve(terminal.cwd, file), loadFlags(flags, terminal).config.db.path)
-      if (asJson) return terminal.out(json(restored))
-      terminal.out(`${restored.file} is ${file}: ${restored.audit_rows} rows of the audit, as they were written`)
-      if (restored.kept.length > 0) terminal.out(`kept: ${restored.kept.join(', ')}`)
-    },
-  )
-
-/** Throws CageError `not_found`, `conflict`, `database_unusable` or `audit_broken`; leaves nothing behind then. */
-export async function backUp(path: string, file: string): Promise<Copy> {
+/** Copies the database `path` to `file`. Throws CageError `not_found`, `conflict`, `database_unusable` or `audit_broken`, and leaves nothing behind then. */
+export async function backUp(path: string, file: string): Promise<Backup> {
   if (!existsSync(path)) throw new CageError('not_found', `there is no database ${path}`, { hint: 'name it with --db' })
-  for (const taken of [file, ...BESIDE.map((beside) => beside(file))]) {
-    if (existsSync(taken)) throw new CageError('conflict', `${taken} is there already`, { hint: 'choose a new name' })
+  for (const taken of [file, ...COMPANIONS.map((companion) => companion(file))]) {
+    if (existsSync(taken)) throw new CageError('conflict', `${taken} exists already`, { hint: 'choose a new name' })
   }
   const draft = `${file}.part`
-  const beside = BESIDE.filter((of) => existsSync(of(path)))
+  const companions = COMPANIONS.filter((of) => existsSync(of(path)))
   try {
     mkdirSync(dirname(file), { recursive: true })
-    for (const of of beside) writeFileSync(of(draft), readFileSync(of(path)), { mode: 0o600 })
+    for (const of of companions) writeFileSync(of(draft), readFileSync(of(path)), { mode: 0o600 })
     writeFileSync(draft, '', { mode: 0o600 })
     await copyOnline(path, draft)
     const auditRows = await verify(draft)
-    for (const of of [...beside, (name: string) => name]) renameSync(of(draft), of(file))
+    for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(file))
     return {
       file,
       bytes: statSync(file).size,
       audit_rows: auditRows,
-      with: beside.map((of) => of(file)),
+      with: companions.map((of) => of(file)),
       not_in_it: NOT_IN_IT,
     }
   } catch (error) {
-    for (const of of [...BESIDE, (name: string) => name]) rmSync(of(draft), { force: true })
+    for (const of of [...COMPANIONS, (name: string) => name]) rmSync(of(draft), { force: true })
     throw asUnusable(error, `cannot back up ${path}`)
   }
 }
 
-/** SQLite's own way, which goes on while a server writes. The copy is one file, without a WAL. */
+/** Uses SQLite's online backup, which works while a server writes. The copy is one file, without a WAL. */
 async function copyOnline(path: string, draft: string): Promise<void> {
   const source = new Sqlite(path, { readonly: true })
   try {
@@ -126,7 +94,7 @@ async function copyOnline(path: string, draft: string): Promise<void> {
   }
 }
 
-/** Returns how many rows the audit has. */
+/** Returns the number of audit rows. */
 async function verify(path: string): Promise<number> {
   using store = readStore(path)
   const problem = store.orm.$client.pragma('integrity_check(1)', { simple: true })
@@ -136,38 +104,35 @@ async function verify(path: string): Promise<number> {
   return verdict.rows
 }
 
-/** Throws CageError `already_running` while a server runs, `not_found`, `database_unusable` or `audit_broken`. */
-export async function restore(
-  file: string,
-  path: string,
-): Promise<{ file: string; audit_rows: number; kept: string[] }> {
+/** Replaces the database `path` by the backup `file`. Throws CageError `already_running` while a server runs, `not_found`, `database_unusable` or `audit_broken`. */
+export async function restore(file: string, path: string): Promise<Restored> {
   if (!existsSync(file)) throw new CageError('not_found', `there is no backup ${file}`, { hint: 'check the path' })
   if (resolve(file) === resolve(path)) throw new CageError('conflict', `${file} is the database itself`)
   mkdirSync(dirname(resolve(path)), { recursive: true })
   const taken = await takeDatabase(path, newToken('ic'))
   const draft = `${path}.restoring`
-  const beside = BESIDE.filter((of) => existsSync(of(file)))
+  const companions = COMPANIONS.filter((of) => existsSync(of(file)))
   try {
-    for (const of of [...beside, (name: string) => name]) {
+    for (const of of [...companions, (name: string) => name]) {
       copyFileSync(of(file), of(draft))
       chmodSync(of(draft), 0o600)
     }
     const auditRows = await verify(draft)
     const kept = setAside(path)
-    for (const of of [...beside, (name: string) => name]) renameSync(of(draft), of(path))
+    for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(path))
     return { file: path, audit_rows: auditRows, kept }
   } catch (error) {
-    for (const of of [...BESIDE, (name: string) => name]) rmSync(of(draft), { force: true })
+    for (const of of [...COMPANIONS, (name: string) => name]) rmSync(of(draft), { force: true })
     throw asUnusable(error, `cannot restore ${file}`)
   } finally {
     taken.release()
   }
 }
 
-/** Renames the database and all that belongs to it, as it is: it may be what somebody wants to look at. */
+/** Renames the database and its companions unchanged: somebody may want to examine them. Returns the new names. */
 function setAside(path: string): string[] {
   const name = `${path}.replaced-${isoTime(systemClock.now()).replace(/[:.]/g, '-')}`
-  const all = [(of: string) => of, (of: string) => `${of}-wal`, (of: string) => `${of}-shm`, ...BESIDE]
+  const all = [(of: string) => of, (of: string) => `${of}-wal`, (of: string) => `${of}-shm`, ...COMPANIONS]
   return all
     .filter((of) => existsSync(of(path)))
     .map((of) => {

@@ -7,7 +7,7 @@ import { isBeforeSending } from '../breaker/retry.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Usd } from '../money.ts'
 import type { Figures } from '../state/figures.ts'
-import type { AgentView } from '../state/snapshot.ts'
+import type { AgentView, Snapshot } from '../state/snapshot.ts'
 import { type ConfigFlags, loadFlags } from './flags.ts'
 import { savedAccessToken } from './saved-tokens.ts'
 import type { Terminal } from './terminal.ts'
@@ -22,6 +22,12 @@ export interface AgentStatus {
   figures: Figures
   budget: { limit_usd: Usd; spent_usd: Usd; held_usd: Usd; remaining_usd: Usd; used_percent: number }
   budgets: Budgets
+}
+
+/** What `GET /api/snapshot` answers. */
+export interface SnapshotResponse {
+  server_time: string
+  snapshot: Snapshot
 }
 
 export interface Client {

@@ -1,5 +1,5 @@
-/** The flags that are settings of the configuration, and how a command loads it. */
-import type { Argv } from 'yargs'
+/** The flags that override settings of the configuration, the commands that have them, and how a command loads it. */
+import { Command } from '@commander-js/extra-typings'
 import { type LoadedConfig, loadConfig, type Setting } from '../config/config.ts'
 import { wholeNumber } from '../config/env.ts'
 import type { Key } from '../config/problems.ts'
@@ -29,34 +29,42 @@ export interface AgentFlags extends ServerFlags {
   restart?: boolean
 }
 
-/** Values are read as text and checked with the configuration, so that a flag, a variable and a file fail alike. */
-const text = (describe: string) => ({ type: 'string', requiresArg: true, describe }) as const
+// Every value is text here and is checked with the configuration, so that a flag, a variable and a file fail alike.
 
-export const withConfigFlags = (yargs: Argv) =>
-  yargs.option('config', text('Configuration file (default: iron-cage.yaml or .toml here or beside the script)'))
+export const commandWithConfig = (name: string) =>
+  new Command(name).option(
+    '--config <file>',
+    'Configuration file (default: iron-cage.yaml or .toml in this folder or beside the script)',
+  )
 
-/** For commands that need to know which server or database is meant. */
-export const withDatabaseFlags = (yargs: Argv) =>
-  withConfigFlags(yargs).option('db', text('Database file of the server (default: ./iron_state.db)'))
+/** For commands that talk to a server or use its database. */
+export const commandWithDatabase = (name: string) =>
+  commandWithConfig(name).option('--db <file>', 'Database file of the server (default: ./iron_state.db)')
 
-export const withServerFlags = (yargs: Argv) =>
-  withDatabaseFlags(yargs)
-    .option('host', text('Address to listen on (default: 127.0.0.1)'))
-    .option('port', text('Port to listen on (default: 8080)'))
-    .option('allow-remote', { type: 'boolean', describe: 'Let --host be an address that other machines reach' })
-    .option('verbose', { type: 'boolean', describe: 'Show and log details as well' })
-    .option('log-format', text('How events are printed: text or json (default: text)'))
+/** For commands that run a server. */
+export const commandWithServer = (name: string) =>
+  commandWithDatabase(name)
+    .option('--host <address>', 'Address to listen on (default: 127.0.0.1)')
+    .option('--port <port>', 'Port to listen on (default: 8080)')
+    .option('--allow-remote', 'Allow --host to be an address that other machines can reach')
+    .option('--verbose', 'Show and log details as well')
+    .option('--log-format <format>', 'How events are printed: text or json (default: text)')
 
-export const withAgentFlags = (yargs: Argv) =>
-  withServerFlags(yargs)
-    .option('budget', text("Hard limit in US dollars: 50, 50.00 or '$50' (default: 100)"))
-    .option('safety-mode', text('What happens to personal data: redact, block or warn (default: redact)'))
-    .option('env', text('development, staging or production (default: development)'))
-    .option('name', text("The agent's name (default: the script's)"))
-    .option('python', text('Python interpreter'))
-    .option('provider-keys', text('inject or shield (default: inject)'))
-    .option('sandbox', text('Walls around the agent: off, observe, standard, strict or auto (default: auto)'))
-    .option('restart', { type: 'boolean', describe: 'Start the agent again after a crash; --no-restart does not' })
+/** For commands that run an agent. */
+export const commandWithAgent = (name: string) =>
+  commandWithServer(name)
+    .option('--budget <usd>', "Hard limit in US dollars: 50, 50.00 or '$50' (default: 100)")
+    .option('--safety-mode <mode>', 'What happens to personal data: redact, block or warn (default: redact)')
+    .option('--env <name>', 'development, staging or production (default: development)')
+    .option('--name <name>', "The agent's name (default: the script's)")
+    .option('--python <path>', 'Python interpreter')
+    .option('--provider-keys <how>', 'inject or shield (default: inject)')
+    .option('--sandbox <level>', 'Walls around the agent: off, observe, standard, strict or auto (default: auto)')
+    .option('--restart', 'Restart the agent after a crash (default)')
+    .option('--no-restart', 'Do not restart the agent after a crash')
+
+/** Reads the value of a flag as a number; NaN when it is none. */
+export const decimal = (text: string): number => (text.trim() === '' ? Number.NaN : Number(text))
 
 const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = [
   ['host', ['server', 'host'], '--host'],
@@ -72,10 +80,10 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['python', ['agent', 'python'], '--python'],
   ['providerKeys', ['agent', 'provider_keys'], '--provider-keys'],
   ['sandbox', ['agent', 'sandbox', 'level'], '--sandbox'],
-  ['restart', ['agent', 'restart', 'enabled'], '--no-restart'],
+  ['restart', ['agent', 'restart', 'enabled'], '--restart'],
 ]
 
-/** Throws what `loadConfig` throws. `args`: what follows the script. */
+/** `args`: the agent's own arguments. Throws what `loadConfig` throws. */
 export function loadFlags(
   flags: AgentFlags,
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
@@ -84,10 +92,8 @@ export function loadFlags(
   const settings: Setting[] = []
   for (const [flag, key, origin] of SETTINGS) {
     const value = flags[flag]
-    // Left out, or --no-verbose, which changes nothing.
-    if (value !== undefined && !(flag === 'verbose' && value === false)) {
-      settings.push({ key, origin, value: settingValue(flag, value) })
-    }
+    if (value === undefined) continue
+    settings.push({ key, origin: value === false ? `--no-${flag}` : origin, value: settingValue(flag, value) })
   }
   if (args.length > 0) settings.push({ key: ['agent', 'args'], value: [...args], origin: 'the command line' })
   return loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })

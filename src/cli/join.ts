@@ -12,13 +12,12 @@ import { CageError } from '../errors.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
 import { openBrowser } from './browser.ts'
-import { type AgentStatus, type Client, connectToDatabase } from './client.ts'
+import { type AgentStatus, type Client, connectToDatabase, type SnapshotResponse } from './client.ts'
 import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
 import { describeSandbox } from './start-block.ts'
-import type { SnapshotAnswer } from './status.ts'
 import type { Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 
@@ -98,7 +97,7 @@ function newAgent({ config, origins }: LoadedConfig, path: string, { env, cwd }:
 }
 
 async function linkOf(client: Client): Promise<string> {
-  const { snapshot } = await client.send<SnapshotAnswer>('GET', '/api/snapshot')
+  const { snapshot } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
   const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
   return `${snapshot.server?.url ?? ''}/#code=${code}`
 }

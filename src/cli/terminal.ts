@@ -1,5 +1,4 @@
 /** Where a command reads and writes: data to `out`, messages to `err`. */
-import type { Argv } from 'yargs'
 import { type Environment, readEnvironment } from '../config/env.ts'
 import type { Log } from '../log/log.ts'
 
@@ -8,28 +7,22 @@ export interface Terminal {
   out(line: string): void
   /** Writes one line of a message. */
   err(line: string): void
-  /** The descriptor behind `out`, for what is written while a server works (`live.ts`). */
+  /** The file descriptor of `out`, for non-blocking writes while a server runs (`live.ts`). */
   outDescriptor: number
   input: AsyncIterable<Uint8Array>
-  /** A person may be typing at `input`. */
+  /** Whether `input` is a terminal that a person may type at. */
   inputIsTerminal: boolean
-  /** Whether a person's keys come one by one and are not shown. */
+  /** Turns raw mode on or off: in raw mode each key arrives at once and is not echoed. */
   setRawInput(raw: boolean): void
-  /** `out` is a terminal that may be coloured. */
+  /** Whether `out` is a terminal that shows colors. */
   color: boolean
   env: Environment
   cwd: string
-  /** The log of the server that this command runs, for errors nobody foresaw. */
+  /** The log of the server that this command runs, for unexpected errors. */
   log?: Log
   /** What the program exits with when the command ends without an error. */
   exitCode: number
 }
-
-/** Adds one command to the command line; its handler writes to `terminal`, sets its exit code, throws CageErrors. */
-export type Command = (yargs: Argv, terminal: Terminal) => Argv
-
-/** What a command line has after `--`, as it was typed. */
-export const afterDashes = (args: object): string[] => (args as { '--'?: string[] })['--'] ?? []
 
 export function processTerminal(): Terminal {
   const env = readEnvironment()

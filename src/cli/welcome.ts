@@ -1,6 +1,6 @@
 import { VERSION } from './version.ts'
 
-/** What `iron-cage` alone says: the three things one can do next. */
+/** What `iron-cage` prints without a command: three things to try next. */
 export const welcome: readonly string[] = [
   `Iron Cage ${VERSION}: a hard budget, no personal data and one screen for your AI agent.`,
   '',
@@ -8,5 +8,5 @@ export const welcome: readonly string[] = [
   '  iron-cage start agent.py --budget 5     run your own agent, which cannot spend more than $5',
   '  iron-cage doctor                        is this machine ready, and what would not be guarded',
   '',
-  'iron-cage --help names every command.',
+  'iron-cage --help lists every command.',
 ]

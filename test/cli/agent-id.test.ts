@@ -36,13 +36,13 @@ test.each([
   ['the beginning of several ids', 'le-7a', ['le-7a3f9c2d', 'le-7a11aaaa']],
 ])('%s is refused, and each one that fits is listed', (_, named, ids) => {
   expect(() => findAgentId(AGENTS, named)).toThrow(
-    expect.objectContaining({ code: 'usage', hint: 'name the one that is meant by its id' }),
+    expect.objectContaining({ code: 'usage', hint: 'use the id of the one you mean' }),
   )
   try {
     findAgentId(AGENTS, named)
   } catch (error) {
     const [what, ...candidates] = (error as Error).message.split('\n')
-    expect(what).toBe(`"${named}" fits ${ids.length} agents`)
+    expect(what).toBe(`"${named}" matches ${ids.length} agents`)
     expect(candidates.map((line) => line.split(' ')[0])).toEqual(ids)
   }
 })

@@ -32,7 +32,7 @@ describe('iron-cage alerts', () => {
     expect((await run('list')).out).toMatch(/alert-\S+ .* Test +(e-mail|webhook)/)
     const [alert] = JSON.parse((await run('list', '--json')).out) as { id: string; failed: unknown[] }[]
     expect(alert!.failed).toEqual([])
-    expect(await run('resend', alert!.id)).toMatchObject({ code: 0, out: 'nothing of it was given up\n' })
+    expect(await run('resend', alert!.id)).toMatchObject({ code: 0, out: 'no delivery of it was given up\n' })
   })
 
   test('say what to configure when there is no channel, and that there is no such alert', async () => {

@@ -76,7 +76,8 @@ test('just one budget is changed at a time, by an amount', async () => {
     ['--server', '5', '--run', '5'],
     ['5', '--server', '5'],
   ]
-  for (const wrong of words) expect(await budget('add', ...wrong), wrong.join(' ')).toMatch(/^exit 2: .*one budget is/)
+  for (const wrong of words)
+    expect(await budget('add', ...wrong), wrong.join(' ')).toMatch(/^exit 2: .*exactly one budget/)
   expect(await budget('set', '--server', '0')).toMatch(/^exit 2: .* came as "0"/)
   expect(await budget('set', '--run', '5e1')).toMatch(/^exit 2: .*"5e1" is not an amount/)
   expect(await budget('get')).toBe('server  $0.00 / $50.00, $50.00 left\neach run  $20.00\n')
@@ -92,7 +93,7 @@ test('one that the configuration does not give cannot be changed, and it is said
   await end()
   expect(await budget('add', '--run', '5')).toMatch(/^exit 6: .*no limit that could be changed\n.*budget\.per_run_usd/s)
   const { code, out, err } = await place.run(['budget', 'get'])
-  expect([code, out, err]).toEqual([0, '', "there are no budgets but the agents' own\n"])
+  expect([code, out, err]).toEqual([0, '', "there are no budgets besides the agents' own\n"])
 }, 300_000)
 
 const SPEND = `import json, os, time, urllib.request

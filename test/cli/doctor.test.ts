@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import type { Finding } from '../../src/cli/doctor/check.ts'
-import { isAtLeast } from '../../src/cli/doctor/check.ts'
+import type { Finding } from '../../src/cli/commands/doctor/check.ts'
+import { isAtLeast } from '../../src/cli/commands/doctor/check.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openRuntime } from '../support/built.ts'
@@ -88,7 +88,7 @@ describe('the doctor', () => {
     const answer = await patient.see()
     expect(answer).toMatchObject({ code: 0 })
     expect(answer.out.filter((line) => /^[✔!] /.test(line)).length).toBeGreaterThan(20)
-    expect(answer.out.at(-1)).toMatch(/^\d\d checks: \d+ fine, \d+ to know, 0 wrong$/)
+    expect(answer.out.at(-1)).toMatch(/^\d\d checks: \d+ ok, \d+ warnings, 0 failed$/)
   })
 
   test('finds what a server left behind well', async () => {

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { resolve } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runCli } from '../../src/cli/cli.ts'
+import { processTerminal } from '../../src/cli/terminal.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { openPlace, type RunOptions } from './support.ts'
 
@@ -28,94 +29,112 @@ const usage: Record<string, Row> = {
       '  iron-cage start agent.py --budget 5     run your own agent, which cannot spend more than $5',
       '  iron-cage doctor                        is this machine ready, and what would not be guarded',
       '',
-      'iron-cage --help names every command.',
+      'iron-cage --help lists every command.',
     ),
     err: '',
   },
   'a flag but no command': {
     run: ['--port', '1'],
     code: 2,
-    err: text('iron-cage: a command is missing', '  hint: run the command with --help'),
+    err: text("iron-cage: unknown option '--port'", '  hint: "iron-cage --help" lists its arguments and flags'),
   },
   'a misspelt command gets a suggestion': {
     run: ['strat', 'agent.py'],
     code: 2,
     err: text(
-      'iron-cage: there is no command "strat agent.py"; did you mean start?',
-      '  hint: run the command with --help',
+      "iron-cage: unknown command 'strat'",
+      '  (Did you mean start?)',
+      '  hint: "iron-cage --help" lists its arguments and flags',
     ),
   },
   'a command that is nothing we know': {
     run: ['frobnicate'],
     code: 2,
-    err: text('iron-cage: there is no command "frobnicate"', '  hint: run the command with --help'),
+    err: text("iron-cage: unknown command 'frobnicate'", '  hint: "iron-cage --help" lists its arguments and flags'),
   },
   'a misspelt second word gets a suggestion': {
     run: ['config', 'shwo'],
     code: 2,
     err: text(
-      'iron-cage: there is no command "config shwo"; did you mean show?',
-      '  hint: run the command with --help',
+      "iron-cage: unknown command 'shwo'",
+      '  (Did you mean show?)',
+      '  hint: "iron-cage config --help" lists its arguments and flags',
     ),
   },
   'an unknown flag': {
     run: ['ps', '--colour'],
     code: 2,
-    err: text('iron-cage: unknown flag --colour', '  hint: run the command with --help'),
+    err: text("iron-cage: unknown option '--colour'", '  hint: "iron-cage ps --help" lists its arguments and flags'),
   },
   'a misspelt flag gets a suggestion': {
     run: ['start', 'agent.py', '--buget', '5'],
     code: 2,
     err: text(
-      'iron-cage: unknown flag --buget; did you mean --budget?',
+      "iron-cage: unknown option '--buget'",
+      '  (Did you mean --budget?)',
       "  hint: put the agent's own arguments after --",
     ),
   },
   'a misspelt flag with its value, of a command below another': {
-    run: ['budget', 'get', 'lg-7a3f9c2d', '--jsno=yes'],
+    run: ['budget', 'get', 'lg-7a3f9c2d', '--jsno'],
     code: 2,
-    err: text('iron-cage: unknown flag --jsno; did you mean --json?', '  hint: run the command with --help'),
+    err: text(
+      "iron-cage: unknown option '--jsno'",
+      '  (Did you mean --json?)',
+      '  hint: "iron-cage budget get --help" lists its arguments and flags',
+    ),
   },
   'a misspelt flag that says no': {
     run: ['config', 'check', '--no-restrat'],
     code: 2,
     err: text(
-      'iron-cage: unknown flag --no-restrat; did you mean --no-restart?',
-      '  hint: run the command with --help',
+      "iron-cage: unknown option '--no-restrat'",
+      '  (Did you mean --no-restart?)',
+      '  hint: "iron-cage config check --help" lists its arguments and flags',
     ),
   },
   'a flag of two words': {
     run: ['config', 'check', '--safty-mode', 'block'],
     code: 2,
     err: text(
-      'iron-cage: unknown flag --safty-mode; did you mean --safety-mode?',
-      '  hint: run the command with --help',
+      "iron-cage: unknown option '--safty-mode'",
+      '  (Did you mean --safety-mode?)',
+      '  hint: "iron-cage config check --help" lists its arguments and flags',
     ),
   },
   'a flag with one dash': {
     run: ['config', 'check', '-budget', '5'],
     code: 2,
-    err: text('iron-cage: unknown flag -budget; did you mean --budget?', '  hint: run the command with --help'),
+    err: text("iron-cage: unknown option '-budget'", '  hint: type the flag with two dashes: --budget'),
   },
   'a word too many': {
     run: ['stop', 'lg-7a3f9c2d', 'at once'],
     code: 2,
-    err: text('iron-cage: unknown argument: at once', '  hint: run the command with --help'),
+    err: text(
+      "iron-cage: too many arguments for 'stop'. Expected 1 argument but got 2: lg-7a3f9c2d, at once.",
+      '  hint: "iron-cage stop --help" lists its arguments and flags',
+    ),
   },
   'a flag of the agent without --': {
     run: ['start', 'agent.py', '--leads', 'leads.csv'],
     code: 2,
-    err: text('iron-cage: unknown flag --leads', "  hint: put the agent's own arguments after --"),
+    err: text("iron-cage: unknown option '--leads'", "  hint: put the agent's own arguments after --"),
   },
   'start without a script': {
     run: ['start'],
     code: 2,
-    err: text('iron-cage: "start" is not complete', '  hint: "iron-cage help start" tells what belongs to it'),
+    err: text(
+      "iron-cage: missing required argument 'script'",
+      '  hint: "iron-cage start --help" lists its arguments and flags',
+    ),
   },
   'a flag without its value': {
     run: ['start', 'agent.py', '--budget'],
     code: 2,
-    err: text('iron-cage: --budget needs a value', '  hint: run the command with --help'),
+    err: text(
+      "iron-cage: option '--budget <usd>' argument missing",
+      '  hint: "iron-cage start --help" lists its arguments and flags',
+    ),
   },
   'an incident to reveal, but not which': {
     run: ['incidents', '--reveal'],
@@ -128,7 +147,20 @@ const usage: Record<string, Row> = {
   'a flag that came twice': {
     run: ['config', 'check', '--budget', '5', '--budget', '50'],
     code: 2,
-    err: text('iron-cage: --budget is there more than once', '  hint: run the command with --help'),
+    err: text('iron-cage: --budget was given more than once', '  hint: run the command with --help'),
+  },
+  'a flag that is followed by another instead of its value': {
+    run: ['config', 'check', '--db', '--json'],
+    code: 2,
+    err: text('iron-cage: --db needs a value, but --json follows', '  hint: run the command with --help'),
+  },
+  'a group of commands alone': {
+    run: ['audit'],
+    code: 2,
+    err: text(
+      'iron-cage: audit needs one of: verify, export',
+      '  hint: "iron-cage audit --help" lists its arguments and flags',
+    ),
   },
   'the version': { run: ['version'], code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' },
   'the version for a program': {
@@ -188,7 +220,7 @@ const configurations: Record<string, Row> = {
   'a file to begin with': {
     run: ['config', 'init'],
     code: 0,
-    out: 'wrote iron-cage.yaml; "iron-cage config show" tells what holds now\n',
+    out: 'wrote iron-cage.yaml; "iron-cage config show" shows what applies now\n',
     err: '',
   },
   'no file over one that is there': {
@@ -361,31 +393,27 @@ for (const [topic, rows] of Object.entries({ usage, budgets, configurations, sca
 }
 
 describe('help', () => {
-  /** As a process would print it; yargs writes help by itself. */
   async function helpOf(...words: string[]): Promise<string> {
-    const printed: string[] = []
-    const log = vi.spyOn(console, 'log').mockImplementation((text: string) => void printed.push(text))
-    try {
-      expect(await runCli([...words, '--help'])).toBe(0)
-    } finally {
-      log.mockRestore()
-    }
-    return printed.join('\n')
+    const lines: string[] = []
+    expect(await runCli([...words, '--help'], {}, { ...processTerminal(), out: (line) => void lines.push(line) })).toBe(
+      0,
+    )
+    return lines.join('\n')
   }
   const namesIn = (help: string): string[] =>
-    [...help.matchAll(/^ {2}iron-cage ((?:[a-z]+ )*[a-z]+)/gm)].map(([, name]) => name!)
+    [...(help.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!)
 
   test('it lists every command, and each has a page with an example', async () => {
-    const commands = namesIn((await helpOf()).split('Examples:')[0]!)
+    const commands = namesIn(await helpOf())
     expect(commands.length).toBeGreaterThan(25)
     const without: string[] = []
-    for (const command of commands.filter((name) => name !== 'help')) {
-      const page = await helpOf(command)
-      const below = namesIn(page.split('Examples:')[0]!).filter((name) => name.startsWith(`${command} `))
+    for (const command of commands) {
+      const below = namesIn(await helpOf(command))
       // Of a group of commands at least one shows how it is typed.
       const pages: string[] = []
-      for (const name of below.length > 0 ? below : [command]) pages.push(await helpOf(...name.split(' ')))
-      if (!pages.some((text) => text.includes('Examples:'))) without.push(command)
+      for (const name of below) pages.push(await helpOf(command, name))
+      if (below.length === 0) pages.push(await helpOf(command))
+      if (!pages.some((page) => page.includes(`  iron-cage ${command}`))) without.push(command)
     }
     expect(without).toEqual([])
   })
@@ -422,7 +450,7 @@ describe('completion', () => {
       const place = openPlace()
       const { code, out } = await place.run(['completion', shell])
       expect(code).toBe(0)
-      expect(out).toContain(`SHELL=${shell} iron-cage --get-yargs-completions`)
+      expect(out).toContain(`iron-cage complete ${shell} `)
       if (shell !== 'bash') return
       // What bash itself makes of it.
       place.write(
@@ -438,9 +466,17 @@ describe('completion', () => {
     ['a command', ['iron-cage', 'bu'], 'budget'],
     ['a second word', ['iron-cage', 'config', ''], 'init'],
     ['a flag', ['iron-cage', 'start', '--b'], '--budget'],
+    ['a word out of a few', ['iron-cage', 'completion', ''], 'zsh'],
   ])('%s is completed', async (_what, words, expected) => {
-    const { out } = await openPlace().run(['--get-yargs-completions', ...words], { env: { SHELL: 'bash' } })
+    const { out } = await openPlace().run(['complete', 'bash', ...words])
     expect(out.split('\n')).toContain(expected)
+  })
+
+  test('zsh and fish get a description beside each word', async () => {
+    const place = openPlace()
+    const complete = (shell: string) => place.run(['complete', shell, 'iron-cage', 'audit', ''])
+    expect((await complete('zsh')).out).toMatch(/^verify:Check that /)
+    expect((await complete('fish')).out).toMatch(/^verify\tCheck that /)
   })
 })
 
@@ -451,7 +487,7 @@ describe('a backup', () => {
     expect(await place.run(['start', 'hello.py', '--port', '0'])).toMatchObject({ code: 0 })
     const made = await place.run(['backup', 'copy.db'])
     expect(made).toMatchObject({ code: 0, err: '' })
-    expect(made.out).toMatch(/^\S+copy\.db: \d+ bytes, whole; \d+ rows of the audit, as they were written\nwith it: /)
+    expect(made.out).toMatch(/^\S+copy\.db: \d+ bytes, verified; \d+ audit rows, unchanged\nwith it: /)
     expect(made.out).toContain('not in it: the master key, the configuration file, the logs')
     expect(await place.run(['backup', 'copy.db'])).toMatchObject({ code: 6, out: '' })
     const back = await place.run(['restore', 'copy.db'])

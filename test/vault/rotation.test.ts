@@ -1,6 +1,6 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Client, connectToDatabase } from '../../src/cli/client.ts'
-import { rotateTelling } from '../../src/cli/rotation-progress.ts'
+import { rotateAndReport } from '../../src/cli/commands/secrets/rotation-progress.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { EventOf, EventType } from '../../src/events.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
@@ -141,7 +141,7 @@ describe('a new value', () => {
     }
     const told: string[] = []
     const secret = cage.runtime.vault.find('A_KEY', 'development')!
-    const rotated = await rotateTelling(client, secret, value(2), (line) => told.push(line))
+    const rotated = await rotateAndReport(client, secret, value(2), (line) => told.push(line))
     expect(rotated).toMatchObject({ version: 2, rotation: { reloaded: 1, restart_required: 1 } })
     expect(told).toEqual([
       expect.stringMatching(/^keep_key has the new A_KEY, after \d+ ms$/),
@@ -166,8 +166,8 @@ describe('a new value', () => {
     }
     const told: string[] = []
     const secret = cage.runtime.vault.find('A_KEY', 'development')!
-    expect(await rotateTelling(client, secret, value(2), (line) => told.push(line))).toMatchObject({ version: 2 })
-    expect(told).toEqual(['The server ended before it told which agents have it'])
+    expect(await rotateAndReport(client, secret, value(2), (line) => told.push(line))).toMatchObject({ version: 2 })
+    expect(told).toEqual(['The server ended before all agents had answered'])
   })
 
   test('reaches every agent that listens, in the same process', async () => {

@@ -1,0 +1,90 @@
+import { Hono } from 'hono'
+import * as z from 'zod'
+import type { AgentSpec, Supervisor } from '../agents/supervisor.ts'
+import { type Config, configSchema } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
+import { toUsd } from '../money.ts'
+import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
+import { type AgentParts, agentIdOf, statusOf } from './agents.ts'
+import { amount, check, readJson } from './body.ts'
+import type { Env, Guard } from './guard.ts'
+
+export interface AgentControlParts extends AgentParts {
+  supervisor: Supervisor
+  /** What agents are guarded by. */
+  safety: Config['safety']
+  /** What the configuration says of agents. */
+  agentSettings: Config['agent']
+  logRedactor: Redactor
+}
+
+/** Starts agents and acts on running ones, below /api/agents. */
+export function agentControlRoutes(parts: AgentControlParts, guard: Guard): Hono<Env> {
+  const { state, supervisor } = parts
+  return new Hono<Env>()
+    .post('/', guard('admin', 'agent.start'), async (context) => {
+      const { agentId } = await supervisor.start(newAgent(parts, await readJson(context, NEW_AGENT)))
+      return context.json(statusOf(parts, agentId), 201)
+    })
+    .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
+      const id = await agentIdOf(parts, context)
+      await supervisor.stop(id, 'operator')
+      return context.json(statusOf(parts, id))
+    })
+    .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
+      const id = await agentIdOf(parts, context)
+      await supervisor.pause(id, context.get('identity').name)
+      return context.json(statusOf(parts, id))
+    })
+    .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
+      const id = await agentIdOf(parts, context)
+      await supervisor.resume(id, context.get('identity').name)
+      return context.json(statusOf(parts, id))
+    })
+    .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
+      const id = await agentIdOf(parts, context)
+      if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
+      await supervisor.restart(id)
+      return context.json(statusOf(parts, id))
+    })
+}
+
+/**
+ * Beside these: what the configuration may say under `agent`, by the same names. What is left out is as the server's
+ * configuration says, but name, arguments and folder: those were meant for its own agent.
+ */
+export const NEW_AGENT = z.looseObject({
+  script: z.string().min(1).max(4096).describe("Path of a script on the server's machine, best absolute."),
+  budget_usd: amount.optional().describe('Hard limit. (Default: budget.limit_usd.)'),
+  inherits: z
+    .record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/))
+    .optional()
+    .describe("The environment that it inherits, as a whole. (Default: the server's.)"),
+  safety_mode: z
+    .enum(['redact', 'block', 'warn'])
+    .optional()
+    .describe('What it has to be guarded by; the server refuses when it guards otherwise. (Default: as it guards.)'),
+})
+
+/** Throws CageError `bad_request`, or `conflict` when another safety mode is wanted than the server's. */
+function newAgent(
+  { safety, agentSettings, logRedactor }: AgentControlParts,
+  { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
+): AgentSpec {
+  const defaults = { ...agentSettings, name: undefined, args: [], cwd: undefined }
+  const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
+  if (settings.name !== undefined) assertNoPii(settings.name, logRedactor)
+  if (mode !== safety.mode) {
+    throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
+      hint: 'leave the mode out, or run the agent with a server of its own (another --db and --port)',
+    })
+  }
+  return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
+}
+
+/** What an agent has spent would not be known to its next life. */
+const tooLongAgo = (id: string): CageError =>
+  new CageError('agent_not_running', `${id} ended too long ago to go on`, {
+    facts: { agent_id: id },
+    hint: 'start its script as another agent',
+  })

@@ -1,0 +1,18 @@
+/** What commands are made of: their type, groups of them, and the examples below their help. */
+import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
+import { table } from './print.ts'
+import type { Terminal } from './terminal.ts'
+
+/** Makes one command. Its action writes to `terminal`, sets its exit code and throws CageErrors. */
+export type CliCommand = (terminal: Terminal) => CommandUnknownOpts
+
+/** A command that only has commands below it, in this order. */
+export function group(name: string, description: string, commands: readonly CliCommand[], terminal: Terminal) {
+  const parent = new Command(name).description(description).helpCommand(false)
+  for (const command of commands) parent.addCommand(command(terminal))
+  return parent
+}
+
+/** The examples of a command's help; each is typed after "iron-cage". */
+export const examples = (...rows: (readonly [typed: string, effect: string])[]): string =>
+  ['', 'Examples:', ...table(rows.map(([typed, effect]) => [`  iron-cage ${typed}`, effect]))].join('\n')

@@ -1,0 +1,12 @@
+import { type CliCommand, group } from '../../command.ts'
+import { listCommand } from './list.ts'
+import { resendCommand } from './resend.ts'
+import { testCommand } from './test.ts'
+
+export const alertsCommand: CliCommand = (terminal) =>
+  group(
+    'alerts',
+    'List alerts, test their delivery, send one again',
+    [listCommand, testCommand, resendCommand],
+    terminal,
+  )

@@ -1,0 +1,31 @@
+import type { AlertView } from '../../../state/snapshot.ts'
+import { type Client, connect } from '../../client.ts'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { json, table } from '../../print.ts'
+
+export const listCommand: CliCommand = (terminal) =>
+  commandWithDatabase('list')
+    .description('List the alerts, newest first, with the channels that delivered them')
+    .option('--json', 'Print JSON')
+    .action(async ({ json: asJson, ...flags }) => {
+      const alerts = await listAlerts(connect(flags, terminal))
+      if (asJson) return terminal.out(json(alerts))
+      if (alerts.length === 0) return terminal.err('there are no alerts')
+      table([HEADER, ...alerts.map(rowOf)]).forEach(terminal.out)
+    })
+
+export const listAlerts = async (client: Client): Promise<AlertView[]> =>
+  (await client.send<{ alerts: AlertView[] }>('GET', '/api/alerts')).alerts
+
+const HEADER = ['ALERT', 'AT', 'LEVEL', 'TITLE', 'SENT BY', 'NOT SENT BY', 'SEEN']
+
+const rowOf = ({ id, at, level, title, delivered, failed, acknowledged }: AlertView): string[] => [
+  id,
+  at,
+  level,
+  title,
+  delivered.join(', ') || '-',
+  failed.map(({ channel }) => channel).join(', ') || '-',
+  acknowledged ? 'yes' : 'no',
+]

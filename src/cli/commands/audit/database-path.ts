@@ -1,0 +1,12 @@
+import { statSync } from 'node:fs'
+import { CageError } from '../../../errors.ts'
+import type { ClientFlags } from '../../client.ts'
+import { loadFlags } from '../../flags.ts'
+import type { Terminal } from '../../terminal.ts'
+
+/** Throws CageError `not_found` when there is no database. */
+export function databasePath(flags: ClientFlags, terminal: Terminal): string {
+  const { path } = loadFlags(flags, terminal).config.db
+  if (statSync(path, { throwIfNoEntry: false })) return path
+  throw new CageError('not_found', `there is no database ${path}`, { hint: 'name it with --db' })
+}

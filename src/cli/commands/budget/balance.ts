@@ -1,0 +1,40 @@
+/** What the commands of `budget` print, and how they read amounts. */
+import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
+import { parseTypedAmount } from '../../../config/amount.ts'
+import { showUsd, type Usd } from '../../../money.ts'
+import { agentIdOf } from '../../agent-id.ts'
+import type { AgentStatus, Client } from '../../client.ts'
+import { json } from '../../print.ts'
+import type { Terminal } from '../../terminal.ts'
+
+export const USD_HELP = "US dollars: 25, 25.00 or '$25'"
+
+export const CALL_HELP = 'The call, as "budget calls" shows it'
+
+/** A cost may be zero only when written as 0.00: a bare 0 is what a shell makes of an unquoted $0.12. */
+export const parseCost = (text: string, name: string): Usd => (text === '0.00' ? '0' : parseTypedAmount(text, name))
+
+/** The path of the agent that is meant. Throws what `agentIdOf` throws. */
+export const agentPath = async (client: Client, named: string): Promise<string> =>
+  `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
+
+/** An agent's own budget, then every budget that its calls must fit into. */
+export function showBalance({ agent, budget, budgets }: AgentStatus, asJson: boolean | undefined, terminal: Terminal) {
+  const { limit_usd, spent_usd, held_usd, remaining_usd } = budget
+  if (asJson) return terminal.out(json({ agent_id: agent.id, limit_usd, spent_usd, held_usd, remaining_usd, budgets }))
+  for (const { scope, ...amounts } of budgets) terminal.out(line(scope === 'agent' ? agent.id : scope, amounts))
+}
+
+/** The budgets of the configuration: of the server and of each run. */
+export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | undefined, terminal: Terminal): void {
+  if (asJson) return terminal.out(json(budgets))
+  const { server, run } = budgets
+  if (server) terminal.out(line('server', server))
+  if (run) terminal.out(`each run  ${showUsd(run.limit_usd)}`)
+  if (!server && !run) terminal.err("there are no budgets besides the agents' own")
+}
+
+function line(owner: string, { limit_usd, spent_usd, held_usd, remaining_usd }: Amounts): string {
+  const held = held_usd === '0' ? '' : `, ${showUsd(held_usd)} held`
+  return `${owner}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`
+}

@@ -1,0 +1,26 @@
+import type { CircuitView } from '../../../state/snapshot.ts'
+import { connect } from '../../client.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { json } from '../../print.ts'
+
+/** `circuits reset` and `circuits open`. */
+export const changeCommand =
+  (verb: 'reset' | 'open', description: string): CliCommand =>
+  (terminal) =>
+    commandWithDatabase(verb)
+      .description(description)
+      .argument('<name>', 'As "circuits list" shows it')
+      .option('--json', 'Print JSON')
+      .addHelpText(
+        'after',
+        examples(
+          [`circuits ${verb} linkedin_api`, 'of a service'],
+          [`circuits ${verb} openai/gpt-4`, 'of one model of a provider'],
+        ),
+      )
+      .action(async (name, { json: asJson, ...flags }) => {
+        const client = connect(flags, terminal)
+        const circuit = await client.send<CircuitView>('POST', `/api/circuits/${encodeURIComponent(name)}/${verb}`)
+        terminal.out(asJson ? json(circuit) : `${name}  ${circuit?.state ?? 'closed'}`)
+      })

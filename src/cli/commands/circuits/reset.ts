@@ -1,0 +1,3 @@
+import { changeCommand } from './change.ts'
+
+export const resetCommand = changeCommand('reset', 'Close a circuit at once')

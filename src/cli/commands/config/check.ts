@@ -1,0 +1,24 @@
+import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
+import { systemClock } from '../../../clock.ts'
+import { InvalidConfigError } from '../../../config/problems.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithAgent, loadFlags } from '../../flags.ts'
+import { json } from '../../print.ts'
+
+export const checkCommand: CliCommand = (terminal) =>
+  commandWithAgent('check')
+    .description('Check the configuration; exits 2 and lists every problem when something is wrong')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['config check --config iron-cage.toml', 'check a file before it is used']))
+    .action(async ({ json: asJson, ...flags }) => {
+      try {
+        const { config, origins, file } = loadFlags(flags, terminal)
+        await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', systemClock.now())
+        terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)
+      } catch (error) {
+        if (asJson && error instanceof InvalidConfigError) {
+          terminal.out(json({ ok: false, problems: error.problems }))
+        }
+        throw error
+      }
+    })

@@ -1,0 +1,7 @@
+import { type CliCommand, group } from '../../command.ts'
+import { checkCommand } from './check.ts'
+import { initCommand } from './init.ts'
+import { showCommand } from './show.ts'
+
+export const configCommand: CliCommand = (terminal) =>
+  group('config', 'Show, check or create the configuration', [showCommand, checkCommand, initCommand], terminal)

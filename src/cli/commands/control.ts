@@ -1,0 +1,26 @@
+/** `stop`, `pause`, `resume`, `restart`: each asks the server, and prints the state that the agent is in then. */
+import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
+import { type AgentStatus, connect } from '../client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { json } from '../print.ts'
+
+const controlCommand =
+  (verb: 'stop' | 'pause' | 'resume' | 'restart', description: string): CliCommand =>
+  (terminal) =>
+    commandWithDatabase(verb)
+      .description(description)
+      .argument('<id>', AGENT_HELP)
+      .option('--json', 'Print JSON')
+      .addHelpText('after', examples([`${verb} lg-7a3f9c2d`, 'by its id'], [`${verb} lead_gen_agent`, 'by its name']))
+      .action(async (named, { json: asJson, ...flags }) => {
+        const client = connect(flags, terminal)
+        const id = await agentIdOf(client, named)
+        const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/${verb}`)
+        terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
+      })
+
+export const stopCommand = controlCommand('stop', 'Stop an agent and every process that it started')
+export const pauseCommand = controlCommand('pause', 'Suspend an agent; its calls are refused until it is resumed')
+export const resumeCommand = controlCommand('resume', 'Resume a paused agent')
+export const restartCommand = controlCommand('restart', 'Start an agent again, stopping it first if it runs')

@@ -1,0 +1,37 @@
+/** What a check is: a question about this machine or this database, and what to do when the answer is bad. */
+import type { LoadedConfig } from '../../../config/config.ts'
+import type { Terminal } from '../../terminal.ts'
+
+export interface Subject {
+  loaded: LoadedConfig
+  terminal: Terminal
+  /** Ask providers as well. */
+  online: boolean
+}
+
+export interface Check {
+  name: string
+  /** What it throws is a failure as well. */
+  look(subject: Subject): Finding | Promise<Finding>
+}
+
+/** `warn`: it works, and somebody should know. */
+export interface Finding {
+  status: 'ok' | 'warn' | 'fail'
+  what: string
+  /** What to type or change. */
+  fix?: string
+}
+
+export const ok = (what: string): Finding => ({ status: 'ok', what })
+export const warn = (what: string, fix: string): Finding => ({ status: 'warn', what, fix })
+export const fail = (what: string, fix: string): Finding => ({ status: 'fail', what, fix })
+
+/** "24.21.0" is at least "22.19". */
+export function isAtLeast(version: string, least: string): boolean {
+  const [have, want] = [version, least].map((text) => text.split('.').map(Number))
+  for (const [index, part] of want!.entries()) {
+    if ((have![index] ?? 0) !== part) return (have![index] ?? 0) > part
+  }
+  return true
+}

@@ -1,0 +1,63 @@
+/** `iron-cage doctor`: checks everything that is known to go wrong, in this order, and says how to fix it. */
+import { configSchema } from '../../../config/schema.ts'
+import { asCageError } from '../../../errors.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase, loadFlags, type ServerFlags } from '../../flags.ts'
+import { json } from '../../print.ts'
+import type { Terminal } from '../../terminal.ts'
+import { type Check, type Finding, fail, ok, type Subject } from './check.ts'
+import { exposureChecks } from './exposure.ts'
+import { fileChecks } from './files.ts'
+import { machineChecks } from './machine.ts'
+
+const CHECKS: readonly Check[] = [...machineChecks, ...fileChecks, ...exposureChecks]
+const MARKS = { ok: '✔', warn: '!', fail: '✖' } as const
+
+export const doctorCommand: CliCommand = (terminal) =>
+  commandWithDatabase('doctor')
+    .description('Check whether this machine is ready and what would not be guarded; exits 1 when something is wrong')
+    .option('--port <port>', 'Port to listen on (default: 8080)')
+    .option('--online', 'Check that the providers answer as well')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['doctor', 'with or without a running server']))
+    .action(async ({ online, json: asJson, ...flags }) => {
+      const results = await examine(flags, online === true, terminal)
+      if (results.some(({ status }) => status === 'fail')) terminal.exitCode = 1
+      if (asJson) terminal.out(json({ ok: terminal.exitCode === 0, checks: results }))
+      else for (const line of resultLines(results)) terminal.out(line)
+    })
+
+type Result = { name: string } & Finding
+
+/** A broken configuration is one failed check; the others then use the defaults. */
+async function examine(flags: ServerFlags, online: boolean, terminal: Terminal): Promise<Result[]> {
+  let configuration: Finding
+  let subject: Subject = { loaded: { config: configSchema.parse({}), origins: {}, file: null }, terminal, online }
+  try {
+    subject = { ...subject, loaded: loadFlags(flags, terminal) }
+    configuration = ok(subject.loaded.file ?? 'no file; defaults, flags and environment')
+  } catch (error) {
+    configuration = failureOf(error)
+  }
+  const results: Result[] = [{ name: 'Configuration', ...configuration }]
+  for (const { name, look } of CHECKS) {
+    const finding = Promise.resolve(subject).then(look).catch(failureOf)
+    results.push({ name, ...(await finding) })
+  }
+  return results
+}
+
+function failureOf(error: unknown): Finding {
+  const { code, message, hint, cause } = asCageError(error)
+  return fail(code === 'internal' ? String((cause as Error | undefined)?.message ?? message) : message, hint)
+}
+
+function resultLines(results: readonly Result[]): string[] {
+  const count = (status: Finding['status']) => results.filter((result) => result.status === status).length
+  const width = Math.max(...results.map(({ name }) => name.length))
+  const lines = results.flatMap(({ name, status, what, fix }) => [
+    `${MARKS[status]} ${name.padEnd(width)}  ${what}`,
+    ...(fix === undefined ? [] : [`  ${''.padEnd(width)}  fix: ${fix}`]),
+  ])
+  return [...lines, `${results.length} checks: ${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`]
+}

@@ -1,0 +1,102 @@
+/** What an agent could do past the cage, and what could come between the cage and its providers. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import { Peers } from '../../../access/peers.ts'
+import { systemClock } from '../../../clock.ts'
+import { DIALECTS, ownDialect } from '../../../dialects/dialects.ts'
+import { type Check, fail, ok, type Subject, warn } from './check.ts'
+
+const OWN_KEYS = new Set<string>(Object.values(DIALECTS).map(({ keyVariable }) => keyVariable))
+const OTHER_KEYS = /^(AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
+
+export const exposureChecks: readonly Check[] = [
+  {
+    name: 'Own keys',
+    look: ({ loaded, terminal }) => {
+      const keys = Object.keys(terminal.env.variables).filter((name) => OWN_KEYS.has(name) || OTHER_KEYS.test(name))
+      const isShielded = loaded.config.agent.provider_keys === 'shield'
+      const seen = isShielded ? keys.filter((name) => !OWN_KEYS.has(name)) : keys
+      if (seen.length === 0) return ok('an agent finds no key of a provider in its environment')
+      return warn(
+        `an agent finds ${seen.join(', ')} and could call past the cage`,
+        isShielded ? 'start without these variables' : 'start with --provider-keys shield, or without these variables',
+      )
+    },
+  },
+  {
+    name: 'User',
+    look: () =>
+      process.getuid?.() === 0
+        ? warn('agents run as root and can read and change everything', 'start as a user of its own')
+        : ok('not root; an agent can read what this user can'),
+  },
+  {
+    name: 'Proxies',
+    look: ({ terminal }) => {
+      const set = Object.keys(terminal.env.variables).filter((name) => /^(https?|all)_proxy$/i.test(name))
+      return set.length === 0
+        ? ok('none')
+        : warn(
+            `${set.join(', ')}: the cage calls providers directly, not through it`,
+            'set providers.<name>.base_url to an address that is reachable without a proxy',
+          )
+    },
+  },
+  {
+    name: 'Base addresses',
+    look: ({ loaded, terminal }) => {
+      const { providers } = loaded.config
+      const lost = Object.values(DIALECTS)
+        .filter(({ name }) => !providers[name]?.base_url)
+        .flatMap(({ agentVariables }) => Object.keys(agentVariables('')))
+        .filter((name) => terminal.env.variables[name])
+      return lost.length === 0
+        ? ok('none in the environment that the configuration does not know')
+        : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
+    },
+  },
+  {
+    name: 'Listening',
+    look: ({ loaded }) => {
+      const { host } = loaded.config.server
+      return ['127.0.0.1', 'localhost', '::1'].includes(host)
+        ? ok('to this machine only')
+        : warn(`${host} is reachable from elsewhere, without encryption`, 'set server.host to 127.0.0.1')
+    },
+  },
+  { name: 'Run tokens', look: lookAtOurselves },
+  { name: 'Providers', look: lookAtProviders },
+]
+
+/** Whether the server will see which process calls it. */
+async function lookAtOurselves() {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const peers = new Peers(systemClock)
+  await peers.tryToLook((server.address() as AddressInfo).port)
+  server.close()
+  return peers.canLook
+    ? ok("an agent's token works for its own processes alone")
+    : warn('nobody can see here which process calls: whoever has the token of an agent that runs can use it', LINUX)
+}
+
+const LINUX = 'start with --provider-keys shield, so that it is in no address; on Linux it is bound to the run'
+
+/** Any answer is a good one: it takes name, route and certificate. */
+async function lookAtProviders({ loaded, online }: Subject) {
+  if (!online) return ok('not asked; --online does')
+  const addresses = Object.entries(loaded.config.providers).map(
+    ([name, { base_url }]) => [name, base_url ?? ownDialect(name)!.defaultBaseUrl] as const,
+  )
+  const silent: string[] = []
+  await Promise.all(
+    addresses.map(([name, url]) =>
+      fetch(url, { signal: AbortSignal.timeout(10_000), redirect: 'manual' }).catch(({ cause, message }) =>
+        silent.push(`${name} at ${new URL(url).host} (${cause?.code ?? message})`),
+      ),
+    ),
+  )
+  return silent.length === 0
+    ? ok(`${addresses.map(([name]) => name).join(', ')} answer`)
+    : fail(`no answer from ${silent.join(', ')}`, 'check the network, and providers.….base_url')
+}

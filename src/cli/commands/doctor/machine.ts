@@ -1,0 +1,180 @@
+/** Is there on this machine what the program and its agents need? */
+import { execFile } from 'node:child_process'
+import { accessSync, constants, statfsSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import Sqlite from 'better-sqlite3'
+import { readServerFile } from '../../../access/server-file.ts'
+import { LIST, LIST_PUBLISHED } from '../../../budget/price-list.ts'
+import { systemClock } from '../../../clock.ts'
+import { packageFolder } from '../../../package-folder.ts'
+import { readProcessTable } from '../../../process-table.ts'
+import { findPython } from '../../../sandbox/cage.ts'
+import { explainMachine } from '../../../sandbox/machine.ts'
+import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
+
+const MIN_NODE = '22.21'
+/** Before it, SQLite could lose the newest pages of a WAL. */
+const MIN_SQLITE = '3.51.3'
+const MIN_PYTHON = '3.9'
+const MIN_FREE_MB = 200
+const OLD_LIST_DAYS = 180
+
+export const machineChecks: readonly Check[] = [
+  {
+    name: 'Node',
+    look: () => {
+      const version = process.versions.node
+      return isAtLeast(version, MIN_NODE)
+        ? ok(version)
+        : fail(`${version} is older than ${MIN_NODE}`, 'install Node 24')
+    },
+  },
+  {
+    name: 'SQLite',
+    look: () => {
+      const database = new Sqlite(':memory:')
+      const version = database.prepare('SELECT sqlite_version()').pluck().get() as string
+      database.close()
+      return isAtLeast(version, MIN_SQLITE)
+        ? ok(version)
+        : fail(`${version} can lose what was written last`, 'install the dependencies again with npm ci')
+    },
+  },
+  { name: 'Python', look: (subject) => lookAtPython(subject) },
+  { name: 'Python SDK', look: (subject) => lookAtSdk(subject) },
+  { name: 'Walls', look: (subject) => lookAtWalls(subject) },
+  {
+    name: 'Shell tools',
+    look: async () => {
+      const missing: string[] = []
+      for (const tool of ['sh', 'grep']) {
+        const script = ['-c', `command -v ${tool}`]
+        await run('/bin/sh', script, { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } }).catch(() => missing.push(tool))
+      }
+      return missing.length === 0
+        ? ok('sh and grep are there for the watchdog of each agent')
+        : fail(`${missing.join(', ')} not found`, 'install them: without a watchdog agents outlive a killed server')
+    },
+  },
+  {
+    name: 'Process table',
+    look: async () => {
+      const isThere = (await readProcessTable()).some(({ pid }) => pid === process.pid)
+      return isThere
+        ? ok('readable')
+        : fail('this program is not in it', 'give this user a /proc, or ps, that shows its own processes')
+    },
+  },
+  { name: 'Port on 127.0.0.1', look: (subject) => lookAtPort(subject, '127.0.0.1') },
+  { name: 'Port on [::1]', look: (subject) => lookAtPort(subject, '::1') },
+  {
+    name: 'Folder',
+    look: ({ loaded }) => {
+      const folder = dirname(resolve(loaded.config.db.path))
+      try {
+        accessSync(folder, constants.W_OK)
+        return ok(`${folder} can be written to`)
+      } catch {
+        return fail(`cannot write to ${folder}`, 'choose another place with --db')
+      }
+    },
+  },
+  {
+    name: 'Disk',
+    look: ({ loaded }) => {
+      const { bavail, bsize } = statfsSync(dirname(resolve(loaded.config.db.path)))
+      const free = Math.floor((bavail * bsize) / 1e6)
+      return free >= MIN_FREE_MB
+        ? ok(`${free} MB free`)
+        : fail(`${free} MB free`, `make room: a full disk stops every call; ${MIN_FREE_MB} MB are enough for long`)
+    },
+  },
+  {
+    name: 'Price list',
+    look: () => {
+      const days = Math.floor((systemClock.now() - Date.parse(LIST_PUBLISHED)) / 86_400_000)
+      if (days < 0) return warn(`${LIST} is of ${LIST_PUBLISHED}, which is to come`, 'set the clock of this machine')
+      return days <= OLD_LIST_DAYS
+        ? ok(`${LIST}, ${days} days old`)
+        : warn(`${LIST} is ${days} days old`, 'update Iron Cage, or set what you use under "prices"')
+    },
+  },
+]
+
+const LEVELS = ['observe', 'standard', 'strict'] as const
+
+const run = promisify(execFile)
+
+/** As an agent's would be chosen, but for a virtual environment beside a script. */
+function pythonOf({ loaded, terminal }: Subject): string {
+  const { VIRTUAL_ENV } = terminal.env.variables
+  return loaded.config.agent.python ?? (VIRTUAL_ENV ? join(VIRTUAL_ENV, 'bin', 'python') : 'python3')
+}
+
+async function lookAtPython(subject: Subject): Promise<Finding> {
+  const python = pythonOf(subject)
+  const question = ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])']
+  try {
+    const version = (await run(python, question, { env: subject.terminal.env.variables })).stdout.trim()
+    return isAtLeast(version, MIN_PYTHON)
+      ? ok(`${version} (${python})`)
+      : fail(`${python} is ${version}, older than ${MIN_PYTHON}`, 'name a newer one with --python')
+  } catch (error) {
+    return fail(`${python} does not run (${(error as NodeJS.ErrnoException).code})`, 'install Python 3, or --python')
+  }
+}
+
+async function lookAtSdk(subject: Subject): Promise<Finding> {
+  const environment = { ...subject.terminal.env.variables, PYTHONPATH: `${packageFolder()}python/shim` }
+  try {
+    await run(pythonOf(subject), ['-c', 'import iron_cage'], { env: environment })
+    return ok('an agent can import iron_cage')
+  } catch {
+    return fail('an agent cannot import iron_cage', 'unset what hides PYTHONPATH, such as PYTHONSAFEPATH or python -I')
+  }
+}
+
+/** What agents can be kept from, and what is missing for more. */
+async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
+  const { level } = loaded.config.agent.sandbox
+  const refuse = level === 'off' || level === 'auto' ? warn : fail
+  if (process.platform !== 'linux') {
+    return refuse('none: they are those of the Linux kernel', 'run agents that you do not trust in a Linux VM')
+  }
+  const python = findPython(terminal.env.variables)
+  if (python === undefined) return refuse('none: there is no python3 to build them', 'install Python 3')
+  const { landlock_abi: abi, levels, hide, fix } = await explainMachine(python, terminal.env.variables)
+  const has = LEVELS.filter((name) => levels[name] === null)
+  const missing = LEVELS.filter((name) => levels[name] !== null).map((name) => `${name} cannot be had: ${levels[name]}`)
+  const gaps = [
+    ...missing,
+    ...(abi < 6 && has.includes('standard')
+      ? ['signals to your other processes are not stopped (Landlock ABI 6 is)']
+      : []),
+    ...(hide === null
+      ? []
+      : [`files of the server are not hidden in an agent's folder (${hide}): keep --db elsewhere`]),
+  ]
+  const what = `${has.join(', ') || 'none'} (Landlock ABI ${abi})`
+  if (gaps.length === 0) return ok(what)
+  const isMissing = level !== 'off' && level !== 'auto' && levels[level] !== null
+  return (isMissing ? fail : warn)(`${what}; ${gaps.join('; ')}`, fix ?? 'use a newer kernel')
+}
+
+/** A port that our own server has is as good as a free one. */
+async function lookAtPort({ loaded }: Subject, host: string): Promise<Finding> {
+  const { port } = loaded.config.server
+  const server = await readServerFile(loaded.config.db.path)
+  const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+  if (server?.url && Number(new URL(server.url).port) === port) return ok(`${name} is our own server's`)
+  const fault = await new Promise<string | undefined>((answer) => {
+    const probe = createServer().once('error', (error: NodeJS.ErrnoException) => answer(error.code))
+    probe.listen({ host, port, ipv6Only: true }, () => probe.close(() => answer(undefined)))
+  })
+  if (fault === undefined) return ok(`${name} is free`)
+  if (fault === 'EADDRINUSE') return fail(`${name} is taken by another program`, 'choose another with --port')
+  if (host === '::1') return warn(`${name} cannot be used (${fault})`, 'nothing, unless this machine should have IPv6')
+  return fail(`${name} cannot be used (${fault})`, 'choose another with --port')
+}

@@ -1,0 +1,65 @@
+import type { IncidentRow } from '../../db/incidents.ts'
+import { CageError } from '../../errors.ts'
+import { printable } from '../../log/printable.ts'
+import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
+import { type Client, connect } from '../client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { json, table } from '../print.ts'
+import type { Terminal } from '../terminal.ts'
+
+export const incidentsCommand: CliCommand = (terminal) =>
+  commandWithDatabase('incidents')
+    .description('List where personal data was found; the data itself is shown one incident at a time')
+    .option('--agent <id>', `Of one agent only. ${AGENT_HELP}`)
+    .option('--reveal [id]', 'Show the data that this incident found; this is recorded in the audit')
+    .option('--json', 'Print JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['incidents --agent lg-7a3f9c2d', 'of one agent'],
+        ['incidents --reveal pii-0a1b2c3d4e5f', 'the data that was found'],
+      ),
+    )
+    .action(async ({ agent, reveal, json: asJson, ...flags }) => {
+      if (reveal === true || reveal === '') {
+        throw new CageError('usage', '--reveal needs the id of an incident', {
+          hint: '"iron-cage incidents" lists them; then "iron-cage incidents --reveal pii-0a1b2c3d4e5f"',
+        })
+      }
+      const client = connect(flags, terminal)
+      await (reveal === undefined ? list(client, agent, asJson, terminal) : show(client, reveal, asJson, terminal))
+    })
+
+async function show(client: Client, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {
+  const path = `/api/pii/incidents/${encodeURIComponent(id)}/original`
+  const found = await client.send<{ id: string; original: string }>('GET', path)
+  terminal.out(asJson ? json(found) : printable(found.original))
+}
+
+async function list(client: Client, agent: string | undefined, asJson: boolean | undefined, terminal: Terminal) {
+  const query = new URLSearchParams({
+    limit: '1000',
+    ...(agent !== undefined && { agent_id: await agentIdOf(client, agent) }),
+  })
+  const { incidents } = await client.send<{ incidents: IncidentRow[] }>('GET', `/api/pii/incidents?${query}`)
+  if (asJson) return terminal.out(json(incidents))
+  if (incidents.length === 0) return terminal.err('no personal data was found')
+  table([HEADER, ...incidents.map(rowOf)]).forEach(terminal.out)
+}
+
+const HEADER = ['ID', 'TIME', 'AGENT', 'TYPE', 'SEVERITY', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']
+
+/** SAME AS: the start of the value's hash, which is enough to recognize equal values. */
+const rowOf = (row: IncidentRow): string[] => [
+  row.id,
+  row.at,
+  row.agent_id,
+  row.type.toUpperCase(),
+  row.severity,
+  row.action,
+  row.place.replace('_', ' '),
+  `${row.start}–${row.end}`,
+  row.value_hash.slice(0, 8),
+  row.original.replace('_', ' '),
+]

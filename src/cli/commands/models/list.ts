@@ -1,0 +1,29 @@
+import type { ModelTrust } from '../../../budget/trust.ts'
+import { showUsd } from '../../../money.ts'
+import { connect } from '../../client.ts'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { json, table } from '../../print.ts'
+
+export const listCommand: CliCommand = (terminal) =>
+  commandWithDatabase('list')
+    .description("List what is known of models on servers that are not the vendor's own")
+    .option('--json', 'Print JSON')
+    .action(async ({ json: asJson, ...flags }) => {
+      const { models } = await connect(flags, terminal).send<{ models: ModelTrust[] }>('GET', '/api/models')
+      if (asJson) return terminal.out(json(models))
+      if (models.length === 0) return terminal.err("nothing is known: only the vendors' own servers were called")
+      table([HEADER, ...models.map(rowOf)]).forEach(terminal.out)
+    })
+
+const HEADER = ['MODEL', 'STATE', 'SINCE', 'HELD AT', 'OVERRUN']
+
+const rowOf = ({ name, state, since, factor, overrun }: ModelTrust): string[] => [
+  name,
+  state,
+  since,
+  `× ${Number(factor.toFixed(3))}`,
+  overrun
+    ? `${overrun.call_id}: ${showUsd(overrun.claimed_usd)} for a call of up to ${showUsd(overrun.bound_usd)}`
+    : '-',
+]

@@ -1,0 +1,23 @@
+import type { ModelTrust } from '../../../budget/trust.ts'
+import { connect } from '../../client.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { json } from '../../print.ts'
+
+export const trustCommand: CliCommand = (terminal) =>
+  commandWithDatabase('trust')
+    .description('Trust a model, or all models of a provider, to respect the limits of their calls')
+    .argument('<name>', 'provider/model, or a provider')
+    .option('--json', 'Print JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['models trust openrouter/openai/gpt-4o', 'after checking its bill'],
+        ['models trust vllm', 'a server of your own: its first calls then need not run one at a time'],
+      ),
+    )
+    .action(async (name, { json: asJson, ...flags }) => {
+      const client = connect(flags, terminal)
+      const model = await client.send<ModelTrust>('POST', `/api/models/${encodeURIComponent(name)}/trust`)
+      terminal.out(asJson ? json(model) : `${model.name}  ${model.state}`)
+    })

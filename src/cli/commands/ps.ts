@@ -1,0 +1,40 @@
+import type { PastAgentListed } from '../../db/past-agents.ts'
+import { figures } from '../../state/figures.ts'
+import { type Client, connect, type SnapshotResponse } from '../client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { json, table } from '../print.ts'
+
+const PAGE = 1_000
+
+export const psCommand: CliCommand = (terminal) =>
+  commandWithDatabase('ps')
+    .description('List the agents')
+    .option('--json', 'Print JSON')
+    .option('--all', 'Include old agents that are no longer on the dashboard')
+    .addHelpText('after', examples(['ps --json', 'everything that is known of each']))
+    .action(async ({ json: asJson, all, ...flags }) => {
+      const client = connect(flags, terminal)
+      const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
+      const agents = Object.values(snapshot.agents)
+      const past = all ? await pastAgents(client) : []
+      if (asJson) return terminal.out(json([...agents, ...past]))
+      if (agents.length === 0) return terminal.err('no agent has run here yet')
+      const rows = agents.map((agent) => {
+        const { spent, progress } = figures(agent, Date.parse(server_time))
+        return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
+      })
+      for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])
+      table([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows]).forEach(terminal.out)
+    })
+
+/** Newest first. */
+async function pastAgents(client: Client): Promise<PastAgentListed[]> {
+  const all: PastAgentListed[] = []
+  for (let before = ''; ; before = `&before=${all.at(-1)!.started_at}`) {
+    const path = `/api/agents/past?limit=${PAGE}${before}`
+    const { agents } = await client.send<{ agents: PastAgentListed[] }>('GET', path)
+    all.push(...agents)
+    if (agents.length < PAGE) return all
+  }
+}

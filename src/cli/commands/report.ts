@@ -1,0 +1,74 @@
+import { Option } from '@commander-js/extra-typings'
+import type { ShownCall } from '../../api/calls.ts'
+import { type AgentReport, CSV_HEADER, csvLine } from '../../api/report.ts'
+import type { CostReport } from '../../budget/report.ts'
+import { CageError } from '../../errors.ts'
+import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
+import type { Client } from '../client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { withClient } from '../offline-client.ts'
+import { json } from '../print.ts'
+import { costLines, reportLines } from '../report-lines.ts'
+import type { Terminal } from '../terminal.ts'
+
+const FORMATS = ['text', 'json', 'csv', 'html'] as const
+type Format = (typeof FORMATS)[number]
+const PAGE = 1_000
+
+export const reportCommand: CliCommand = (terminal) =>
+  commandWithDatabase('report')
+    .description('Report what one agent or all of them did and cost; also without a running server')
+    .argument('[id]', `${AGENT_HELP} (default: all agents together)`)
+    .addOption(
+      new Option('--format <format>', 'Text, JSON, an HTML page to print, or the rows of the ledger as CSV')
+        .choices(FORMATS)
+        .default('text' as const),
+    )
+    .addHelpText('after', examples(['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger']))
+    .action((id, { format, ...flags }) =>
+      withClient(flags, terminal, (client) =>
+        id === undefined ? reportAll(client, format, terminal) : reportAgent(client, id, format, terminal),
+      ),
+    )
+
+async function reportAll(client: Client, format: Format, terminal: Terminal): Promise<void> {
+  if (format === 'csv' || format === 'html') {
+    throw new CageError('usage', `this format needs an agent: report <id> --format ${format}`)
+  }
+  const { costs } = await client.send<{ costs: CostReport }>('GET', '/api/report')
+  if (format === 'json') return terminal.out(json(costs))
+  costLines(costs).forEach(terminal.out)
+}
+
+async function reportAgent(client: Client, named: string, format: Format, terminal: Terminal): Promise<void> {
+  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
+  if (format === 'csv') return printCsv(client, path, terminal)
+  if (format === 'html') return terminal.out(await client.send<string>('GET', `${path}/report?format=html`))
+  const report = await client.send<AgentReport>('GET', `${path}/report`)
+  if (format === 'json') return terminal.out(json(report))
+  reportLines({ ...report, footer: {} }).forEach(terminal.out)
+}
+
+async function printCsv(client: Client, path: string, terminal: Terminal): Promise<void> {
+  let isFirst = true
+  for await (const page of pagesOf(client, path)) {
+    // Only after the first response, so that nothing is written for an unknown agent.
+    if (isFirst) terminal.out(CSV_HEADER)
+    isFirst = false
+    for (const call of page) terminal.out(csvLine(call))
+  }
+}
+
+/** Newest first; at least one page. */
+async function* pagesOf(client: Client, path: string): AsyncGenerator<ShownCall[]> {
+  for (let before = ''; ; ) {
+    const { calls } = await client.send<{ calls: ShownCall[] }>(
+      'GET',
+      `${path}/calls?limit=${PAGE}${before && `&before=${before}`}`,
+    )
+    yield calls
+    if (calls.length < PAGE) return
+    before = calls.at(-1)!.id
+  }
+}

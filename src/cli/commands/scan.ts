@@ -1,0 +1,167 @@
+import { createReadStream, statSync } from 'node:fs'
+import { Command, Option } from '@commander-js/extra-typings'
+import { CageError } from '../../errors.ts'
+import type { PiiSpan } from '../../redaction/match.ts'
+import { findPii, toSpans } from '../../redaction/redactor.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { json, jsonLine, table } from '../print.ts'
+import type { Terminal } from '../terminal.ts'
+
+/** A finding with its position for people: line and column from 1. */
+interface Located extends PiiSpan {
+  source: string
+  line: number
+  column: number
+}
+
+export const scanCommand: CliCommand = (terminal) =>
+  new Command('scan')
+    .description('Find personal data and secrets in texts; exits 1 when there are any')
+    .argument('[files...]', 'Files; - is standard input')
+    .option('--text <text>', 'A text instead of files')
+    .addOption(
+      new Option('--jsonl', 'Read {"text"} lines, write one {"spans"} line for each, exit 0').conflicts([
+        'json',
+        'text',
+      ]),
+    )
+    .option('--json', 'Print the findings as JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['scan --text "Contact ceo@example.com"', 'EMAIL, HIGH'],
+        ['scan --jsonl < records.jsonl', 'spans of each record'],
+      ),
+    )
+    .action(async (files, { text, jsonl, json: asJson }) => {
+      if (text !== undefined && files.length > 0) {
+        throw new CageError('usage', 'scan takes files or --text, not both', { hint: 'iron-cage scan --help' })
+      }
+      if (text === undefined && files.length === 0 && terminal.inputIsTerminal) {
+        throw new CageError('usage', 'scan needs a file, - or --text', { hint: 'iron-cage scan --help' })
+      }
+      const sources = files.length > 0 ? files : ['-']
+      if (jsonl) return printSpans(sources, terminal)
+      const findings = text === undefined ? await locateAll(sources, terminal) : locate('text', text)
+      if (asJson) terminal.out(json({ findings }))
+      else {
+        for (const line of table(findings.map(row))) terminal.out(line)
+        terminal.err(findings.length === 0 ? 'nothing found' : `${findings.length} found`)
+      }
+      terminal.exitCode = findings.length > 0 ? 1 : 0
+    })
+
+async function printSpans(sources: readonly string[], terminal: Terminal): Promise<void> {
+  for (const source of sources) {
+    for await (const line of spanLines(open(source, terminal), source)) terminal.out(line)
+  }
+}
+
+async function locateAll(sources: readonly string[], terminal: Terminal): Promise<Located[]> {
+  const findings: Located[] = []
+  for (const source of sources) {
+    const text = await readAll(open(source, terminal), source)
+    findings.push(...locate(nameOf(source), text))
+  }
+  return findings
+}
+
+const open = (source: string, { input }: Terminal): AsyncIterable<Uint8Array> =>
+  source === '-' ? input : openFile(source)
+
+const nameOf = (source: string): string => (source === '-' ? 'stdin' : source)
+
+/** The most that is read of one source, or of one line with --jsonl: a device never ends. */
+const MAX_BYTES = 64 * 1024 * 1024
+
+/** Type, risk and position; never the value. */
+const row = ({ type, risk, source, line, column, start, end }: Located): string[] => [
+  type.toUpperCase(),
+  risk,
+  `${source}:${line}:${column}`,
+  `${end - start} characters`,
+]
+
+function locate(source: string, text: string): Located[] {
+  let line = 1
+  let lineStart = 0
+  let at = 0
+  return findPii(text).map((span) => {
+    for (let next = text.indexOf('\n', at); next !== -1 && next < span.start; next = text.indexOf('\n', at)) {
+      line++
+      lineStart = at = next + 1
+    }
+    return { source, ...span, line, column: span.start - lineStart + 1 }
+  })
+}
+
+function openFile(path: string): AsyncIterable<Uint8Array> {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) throw new CageError('not_found', `there is no file ${path}`, { hint: 'check the path' })
+  if (found.isDirectory()) throw new CageError('usage', `${path} is a folder`, { hint: 'name the files in it' })
+  return createReadStream(path)
+}
+
+async function readAll(input: AsyncIterable<Uint8Array>, source: string): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  try {
+    for await (const chunk of input) {
+      bytes += chunk.length
+      if (bytes > MAX_BYTES) throw tooLarge(source, 'cut it into smaller pieces')
+      chunks.push(chunk)
+    }
+  } catch (error) {
+    throw unreadable(source, error)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function* spanLines(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string> {
+  let number = 0
+  for await (const line of linesOf(input, source)) {
+    number++
+    if (line.trim() === '') continue
+    yield jsonLine(toSpans(textOf(line, `${nameOf(source)}:${number}`)))
+  }
+}
+
+/** Not node:readline: it ends a line at U+2028, which JSON may contain. */
+async function* linesOf(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  try {
+    for await (const chunk of input) {
+      if (rest.length > MAX_BYTES) throw tooLarge(source, 'give one JSON object a line')
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+      rest = lines.pop()!
+      yield* lines
+    }
+  } catch (error) {
+    throw unreadable(source, error)
+  }
+  if (rest) yield rest
+}
+
+function textOf(line: string, place: string): string {
+  let record: unknown
+  try {
+    record = JSON.parse(line)
+  } catch {
+    record = undefined
+  }
+  const text = (record as { text?: unknown } | null | undefined)?.text
+  if (typeof text === 'string') return text
+  throw new CageError('bad_request', `${place}: expected a line such as {"text": "…"}`, { hint: 'correct that line' })
+}
+
+const tooLarge = (source: string, hint: string): CageError =>
+  new CageError('usage', `${source} has more than ${MAX_BYTES / 1024 / 1024} MiB at once`, { hint })
+
+const unreadable = (source: string, error: unknown): CageError =>
+  error instanceof CageError
+    ? error
+    : new CageError('usage', `cannot read ${source}: ${(error as Error).message}`, {
+        cause: error,
+        hint: 'check the path and its permissions',
+      })

@@ -1,0 +1,23 @@
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { withOfflineStore, withOfflineVault } from '../../offline-store.ts'
+import { readSecret } from '../../secret-input.ts'
+
+export const changeMasterKeyCommand: CliCommand = (terminal) =>
+  commandWithDatabase('change-master-key')
+    .description('Encrypt every secret under another master key, all or none (the server must be stopped)')
+    .option('--from-file <file>', 'File that holds the new key')
+    .addHelpText(
+      'after',
+      examples(['secrets change-master-key --from-file new.key', 'while IRON_CAGE_MASTER_KEY_FILE names the old key']),
+    )
+    .action(async ({ fromFile, ...flags }) => {
+      const key = await readSecret({ what: 'New master key', fromFile }, terminal)
+      const { config } = loadFlags(flags, terminal)
+      const count = await withOfflineStore(config, (offline) =>
+        withOfflineVault(offline, terminal, (vault) =>
+          vault.changeMasterKey(key, { role: 'admin', actor: 'operator', agentId: null }),
+        ),
+      )
+      terminal.err(`${count} secrets are sealed under the new key; start the server with it from now on`)
+    })

@@ -1,0 +1,21 @@
+import type { CliCommand } from '../../command.ts'
+import { json, table } from '../../print.ts'
+import { commandWithEnvironment, SECRETS, type SecretsResponse, secretRow, withVault } from './vault-client.ts'
+
+export const listCommand: CliCommand = (terminal) =>
+  commandWithEnvironment('list')
+    .description('List the secrets of every environment, or of one, masked')
+    .option('--deleted', 'Include those that can be restored')
+    .action(async ({ json: asJson, deleted, ...flags }) => {
+      const query = new URLSearchParams({
+        ...(flags.env !== undefined && { environment: flags.env }),
+        ...(deleted && { deleted: 'true' }),
+      })
+      const { secrets, vault } = await withVault(flags, terminal, (client) =>
+        client.send<SecretsResponse>('GET', `${SECRETS}?${query}`),
+      )
+      if (asJson) terminal.out(json(secrets))
+      else table(secrets.map(secretRow)).forEach(terminal.out)
+      if (vault.state === 'locked') terminal.err(`the vault is locked: ${vault.message}; ${vault.hint}`)
+      else if (secrets.length === 0) terminal.err('there are no secrets yet; add one with "iron-cage secrets set"')
+    })

@@ -1,0 +1,36 @@
+import type { SecretView } from '../../../vault/secret.ts'
+import type { Client } from '../../client.ts'
+import type { CliCommand } from '../../command.ts'
+import {
+  commandWithEnvironment,
+  SECRET_HELP,
+  SECRETS,
+  type SecretsResponse,
+  secretPath,
+  showChange,
+  unknownSecret,
+  withVault,
+} from './vault-client.ts'
+
+export const restoreCommand: CliCommand = (terminal) =>
+  commandWithEnvironment('restore')
+    .description('Restore the secret of this name that was deleted last')
+    .argument('<name>', SECRET_HELP)
+    .action(async (name, { json: asJson, ...flags }) => {
+      const secret = await withVault(flags, terminal, async (client, environment) => {
+        const path = secretPath(await lastDeleted(client, name, environment))
+        return client.send<SecretView>('POST', `${path}/restore`, {})
+      })
+      showChange(secret, 'was restored', asJson, terminal)
+    })
+
+/** Throws CageError `not_found`. */
+async function lastDeleted(client: Client, name: string, environment: string): Promise<SecretView> {
+  const query = new URLSearchParams({ name, environment, deleted: 'true' })
+  const { secrets } = await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)
+  const [last] = secrets
+    .filter(({ deleted_at }) => deleted_at !== null)
+    .toSorted((one, other) => other.deleted_at!.localeCompare(one.deleted_at!))
+  if (!last) throw unknownSecret(name, environment)
+  return last
+}

@@ -1,0 +1,46 @@
+import type { SecretView } from '../../../vault/secret.ts'
+import type { Client } from '../../client.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import {
+  commandWithEnvironment,
+  findSecret,
+  readValue,
+  SECRET_HELP,
+  SECRETS,
+  secretPath,
+  showChange,
+  withVault,
+} from './vault-client.ts'
+
+export const setCommand: CliCommand = (terminal) =>
+  commandWithEnvironment('set')
+    .description('Store a secret, or replace the value of one that exists')
+    .argument('<name>', SECRET_HELP)
+    .option('--from-file <file>', 'Read the value from this file')
+    .addHelpText(
+      'after',
+      examples(
+        ['secrets set OPENAI_API_KEY', 'asks for the value'],
+        ['secrets set OPENAI_API_KEY --env production < key.txt', 'reads it from standard input'],
+      ),
+    )
+    .action(async (name, { fromFile, json: asJson, ...flags }) => {
+      const value = await readValue(fromFile, terminal)
+      const { secret, change } = await withVault(
+        flags,
+        terminal,
+        (client, environment) => setSecret(client, name, environment, value),
+        { createsDatabase: true },
+      )
+      showChange(secret, change, asJson, terminal)
+    })
+
+async function setSecret(client: Client, name: string, environment: string, value: string) {
+  const known = await findSecret(client, name, environment)
+  return known
+    ? { secret: await client.send<SecretView>('PUT', secretPath(known), { value }), change: 'has a new value' }
+    : {
+        secret: await client.send<SecretView>('POST', SECRETS, { name, environment, value }),
+        change: 'is in the vault',
+      }
+}

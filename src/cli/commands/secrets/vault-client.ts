@@ -1,0 +1,83 @@
+/**
+ * What the commands of `secrets` share. A value is typed, piped in or read from a file, never given as an argument: every
+ * process of this machine could read it there.
+ */
+import { CageError } from '../../../errors.ts'
+import type { SecretView } from '../../../vault/secret.ts'
+import type { Vault } from '../../../vault/vault.ts'
+import type { Client, ClientFlags } from '../../client.ts'
+import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json } from '../../print.ts'
+import { readSecret } from '../../secret-input.ts'
+import type { Terminal } from '../../terminal.ts'
+
+export interface SecretFlags extends ClientFlags {
+  env?: string
+}
+
+/** For commands on secrets of one environment. */
+export const commandWithEnvironment = (name: string) =>
+  commandWithDatabase(name).option('--env <name>', 'development, staging or production').option('--json', 'Print JSON')
+
+export const SECRET_HELP = 'The environment variable that holds it in an agent'
+
+/** Calls `use` with a client that can reach the vault, and the environment that is meant. */
+export function withVault<T>(
+  flags: SecretFlags,
+  terminal: Terminal,
+  use: (client: Client, environment: string) => Promise<T>,
+  { createsDatabase = false } = {},
+): Promise<T> {
+  const { environment } = loadFlags(flags, terminal).config.agent
+  return withClient(flags, terminal, (client) => use(client, environment), { opensVault: true, createsDatabase })
+}
+
+export const readValue = (fromFile: string | undefined, terminal: Terminal): Promise<string> =>
+  readSecret({ what: 'Value', fromFile }, terminal)
+
+/** What `GET /api/secrets` answers. */
+export interface SecretsResponse {
+  secrets: SecretView[]
+  vault: Vault['state']
+}
+
+export const SECRETS = '/api/secrets'
+
+export const secretPath = ({ id }: SecretView): string => `${SECRETS}/${id}`
+
+export async function findSecret(client: Client, name: string, environment: string): Promise<SecretView | undefined> {
+  const query = new URLSearchParams({ name, environment })
+  return (await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)).secrets[0]
+}
+
+/** Throws CageError `not_found`. */
+export async function getSecret(client: Client, name: string, environment: string): Promise<SecretView> {
+  const secret = await findSecret(client, name, environment)
+  if (!secret) throw unknownSecret(name, environment)
+  return secret
+}
+
+export const unknownSecret = (name: string, environment: string): CageError =>
+  new CageError('not_found', `there is no secret ${name} of ${environment}`, {
+    hint: 'list them with "iron-cage secrets list", or name another environment with --env',
+  })
+
+/** `change`: what happened to the secret, such as "was deleted". */
+export function showChange(secret: SecretView, change: string, asJson: boolean | undefined, terminal: Terminal): void {
+  if (asJson) return terminal.out(json(secret))
+  terminal.err(`${secret.name} of ${secret.environment} ${change} (version ${secret.version})`)
+}
+
+export const secretRow = (secret: SecretView): string[] => [
+  secret.name,
+  secret.environment,
+  secret.masked,
+  `version ${secret.version}`,
+  lastChange(secret),
+]
+
+function lastChange({ created_at, rotated_at, deleted_at }: SecretView): string {
+  if (deleted_at !== null) return `deleted ${deleted_at}`
+  return rotated_at !== null ? `rotated ${rotated_at}` : `since ${created_at}`
+}

@@ -1,0 +1,63 @@
+import type { LoadedConfig } from '../../config/config.ts'
+import { openRuntime } from '../../runtime.ts'
+import { openBrowser } from '../browser.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithServer, loadFlags } from '../flags.ts'
+import { listenForEnd, openLive } from '../live.ts'
+import { startBlock } from '../start-block.ts'
+import type { Terminal } from '../terminal.ts'
+import { VERSION } from '../version.ts'
+
+export const serveCommand: CliCommand = (terminal) =>
+  commandWithServer('serve')
+    .description('Run the server and its dashboard without an agent')
+    .option(
+      '--until-stdin-ends',
+      'Stop when standard input ends, as it does when the program that started this one is gone',
+    )
+    .option('--open', 'Open the dashboard in a browser')
+    .addHelpText('after', examples(['serve --port 9090', 'on another port']))
+    .action(({ open, untilStdinEnds, ...flags }) =>
+      serve({ load: () => loadFlags(flags, terminal), open, untilStdinEnds }, terminal),
+    )
+
+interface ServeOptions {
+  /** Reads the configuration: once at the start, and again on a reload. */
+  load: () => LoadedConfig
+  open: boolean | undefined
+  untilStdinEnds: boolean | undefined
+}
+
+async function serve({ load, open, untilStdinEnds }: ServeOptions, terminal: Terminal): Promise<void> {
+  const loaded = load()
+  const end = listenForEnd(terminal)
+  if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()
+  const environment = terminal.env.variables
+  const runtime = await openRuntime({
+    config: loaded.config,
+    origins: loaded.origins,
+    configFile: loaded.file,
+    reload: load,
+    environment,
+    ...terminal.env.readMasterKey(),
+    version: VERSION,
+  })
+  end.onReload = () => runtime.reload()
+  terminal.log = runtime.log
+  const live = openLive(runtime, terminal, { onClosed: () => end.ask('the output was closed') })
+  let reason = 'could not show the server'
+  try {
+    const dashboardLink = runtime.dashboardLink()
+    const keys = { vault: runtime.vault, variables: environment }
+    const limits = runtime.state.read()
+    live.begin(
+      startBlock(loaded, { script: null, agentId: null, dashboardLink, logPath: runtime.log.path, keys, limits }),
+    )
+    if (open) openBrowser(dashboardLink, terminal)
+    reason = await end.asked
+  } finally {
+    await runtime.close(reason)
+    await live.close()
+    end.dispose()
+  }
+}

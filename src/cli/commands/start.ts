@@ -1,0 +1,52 @@
+import { dirname, resolve } from 'node:path'
+import { readServerFile } from '../../access/server-file.ts'
+import type { LoadedConfig } from '../../config/config.ts'
+import { CageError } from '../../errors.ts'
+import type { Runtime } from '../../runtime.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { endBlock } from '../end-block.ts'
+import { commandWithAgent, loadFlags } from '../flags.ts'
+import { joinServer } from '../join.ts'
+import { runAgent } from '../run-agent.ts'
+
+export const startCommand: CliCommand = (terminal) =>
+  commandWithAgent('start')
+    .description(
+      "Run an agent in the cage, in the running server or in one of its own; exits with the agent's own code",
+    )
+    .argument('<script>', 'Python or Node script, or a program')
+    .argument('[args...]', "The agent's own arguments, after --")
+    .option('--keep', 'Keep the server running after the agent has ended')
+    .option('--open', 'Open the dashboard in a browser')
+    .addHelpText(
+      'after',
+      examples(
+        ['start agent.py --budget 50', 'with a hard limit of $50'],
+        ['start agent.py --safety-mode block -- --leads leads.csv', 'with arguments for the agent'],
+      ),
+    )
+    .action(async (script, args, { keep, open, ...flags }) => {
+      const path = resolve(terminal.cwd, script)
+      const load = () => loadFlags(flags, terminal, { scriptDir: dirname(path), args })
+      const loaded = load()
+      const agent = { loaded, script, path, open }
+      if (await readServerFile(loaded.config.db.path)) return joinServer(agent, terminal)
+      const report = (runtime: Runtime, agentId: string, serverStays: boolean) =>
+        reportOf(runtime, agentId, loaded, serverStays)
+      await runAgent({ ...agent, reload: load, keep, report }, terminal).catch((error: unknown) => {
+        // Another terminal has started a server meanwhile.
+        if (error instanceof CageError && error.code === 'already_running') return joinServer(agent, terminal)
+        throw error
+      })
+    })
+
+function reportOf(runtime: Runtime, agentId: string, loaded: LoadedConfig, serverStays: boolean): string[] {
+  const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
+  return endBlock({
+    agentId,
+    loaded,
+    state: runtime.state.read().agents[agentId]?.state,
+    exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
+    dashboardLink: serverStays ? runtime.dashboardLink() : null,
+  })
+}

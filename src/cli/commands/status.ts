@@ -1,0 +1,66 @@
+import { type Figures, figures, type Limit, limitsOf, showLimits } from '../../state/figures.ts'
+import type { AgentView, CircuitView } from '../../state/snapshot.ts'
+import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
+import { type AgentStatus, type Client, connect, type SnapshotResponse } from '../client.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithDatabase } from '../flags.ts'
+import { json, tree } from '../print.ts'
+import type { Terminal } from '../terminal.ts'
+
+export const statusCommand: CliCommand = (terminal) =>
+  commandWithDatabase('status')
+    .description('Show the server, its agents and circuits, or one agent')
+    .argument('[id]', AGENT_HELP)
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['status lg-7a3f9c2d', 'one agent in full']))
+    .action((named, { json: asJson, ...flags }) => {
+      const client = connect(flags, terminal)
+      return named === undefined ? showServer(client, asJson, terminal) : showAgent(client, named, asJson, terminal)
+    })
+
+async function showAgent(client: Client, named: string, asJson: boolean | undefined, terminal: Terminal) {
+  const id = await agentIdOf(client, named)
+  const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+  if (asJson) return terminal.out(json(status))
+  agentLines(status.agent, status.figures, status.budgets).forEach(terminal.out)
+}
+
+async function showServer(client: Client, asJson: boolean | undefined, terminal: Terminal) {
+  const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
+  const agents = Object.values(snapshot.agents).map((agent) => ({
+    agent,
+    figures: figures(agent, Date.parse(server_time)),
+    budgets: limitsOf(agent, snapshot),
+  }))
+  const circuits = Object.values(snapshot.circuits)
+  const { server } = snapshot
+  if (asJson) return terminal.out(json({ server, agents, circuits }))
+  terminal.out(server ? `server  ${server.url}  version ${server.version}  since ${server.started_at}` : 'server')
+  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+  if (server) terminal.out(`open    ${server.url}/#code=${code}`)
+  if (agents.length === 0) terminal.err('no agent has run here yet')
+  for (const { agent, figures: shown, budgets } of agents) agentLines(agent, shown, budgets).forEach(terminal.out)
+  if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
+}
+
+function agentLines(agent: AgentView, shown: Figures, budgets: readonly Limit[]): string[] {
+  return tree(`${agent.id}  ${agent.name}  ${agent.state}`, [
+    ['script', agent.script],
+    ['why', agent.reason],
+    ['process', agent.pid === null ? null : String(agent.pid)],
+    ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],
+    ['budget', `${shown.spent}, ${shown.used}`],
+    ['', showLimits(budgets)],
+    ['cost', [shown.average, shown.projection].filter(Boolean).join(', ') || null],
+    ['progress', shown.progress],
+    ['success', shown.success],
+    ['pace', [shown.throughput, shown.p95 && `P95: ${shown.p95}`].filter(Boolean).join(', ') || null],
+    ['calls', `${agent.calls.completed} completed, ${agent.calls.failed} failed`],
+    ['safety', `${agent.safety_mode}, ${shown.leaks_stopped} found`],
+  ])
+}
+
+const circuitEntry = ({ name, state, trips, blocked, reason }: CircuitView): [string, string] => [
+  name,
+  `${state}, ${trips} trips, ${blocked} blocked${state === 'closed' || !reason ? '' : `, ${reason}`}`,
+]

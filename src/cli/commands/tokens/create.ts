@@ -1,0 +1,37 @@
+import { parseTypedAmount } from '../../../config/amount.ts'
+import { CageError } from '../../../errors.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase, decimal } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json } from '../../print.ts'
+import { saveToken } from '../../saved-tokens.ts'
+import type { NewToken } from './new-token.ts'
+
+const DAY_S = 86_400
+const MAX_DAYS = 3650
+
+export const createCommand: CliCommand = (terminal) =>
+  commandWithDatabase('create')
+    .alias('generate')
+    .description('Create a token with a budget of its own; its value is shown only once')
+    .option('--name <name>', 'Whose token it is', 'client')
+    .option('--budget <usd>', 'Hard limit in US dollars', '100')
+    .option('--days <days>', 'Days until it expires (default: never)', decimal)
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['tokens create --name notebook --budget 20', 'then use it as OPENAI_API_KEY']))
+    .action(async ({ name, budget, days, json: asJson, ...flags }) => {
+      const body = { name, budget_usd: parseTypedAmount(budget, '--budget'), expires_in_s: secondsOf(days) }
+      const created = await withClient(flags, terminal, (client) => client.send<NewToken>('POST', '/api/tokens', body))
+      const path = saveToken(created, terminal)
+      if (asJson) return terminal.out(json(created))
+      terminal.out(created.token)
+      terminal.err(`saved to ${path}; calls go to <server>/gateway/openai/v1 or /gateway/anthropic`)
+    })
+
+function secondsOf(days: number | undefined): number | undefined {
+  if (days === undefined) return undefined
+  if (days > 0 && days <= MAX_DAYS) return Math.round(days * DAY_S)
+  throw new CageError('usage', `--days: expected a number of days up to ${MAX_DAYS}, got ${days}`, {
+    hint: 'try --days 30',
+  })
+}

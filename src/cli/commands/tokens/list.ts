@@ -1,0 +1,26 @@
+import type { ApiToken } from '../../../access/api-tokens.ts'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json, table } from '../../print.ts'
+
+export const listCommand: CliCommand = (terminal) =>
+  commandWithDatabase('list')
+    .description('List the tokens, without their values')
+    .option('--json', 'Print JSON')
+    .action(async ({ json: asJson, ...flags }) => {
+      const { tokens } = await withClient(flags, terminal, (client) =>
+        client.send<{ tokens: ApiToken[] }>('GET', '/api/tokens'),
+      )
+      if (asJson) return terminal.out(json(tokens))
+      table(tokens.map(rowOf)).forEach(terminal.out)
+      if (tokens.length === 0) terminal.err('there are no tokens yet; create one with "iron-cage tokens create"')
+    })
+
+const rowOf = ({ id, name, role, agent_id, expires_at, revoked_at }: ApiToken): string[] => [
+  id,
+  name,
+  role,
+  agent_id ?? '–',
+  revoked_at ? `revoked ${revoked_at}` : expires_at ? `until ${expires_at}` : 'never expires',
+]

@@ -1,0 +1,35 @@
+import { CageError } from '../../../errors.ts'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase, decimal } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json } from '../../print.ts'
+import { saveToken } from '../../saved-tokens.ts'
+import { type NewToken, TOKEN_HELP, tokenPath } from './new-token.ts'
+
+const HOUR_S = 3_600
+const MAX_OVERLAP_HOURS = 720
+
+export const rotateCommand: CliCommand = (terminal) =>
+  commandWithDatabase('rotate')
+    .description('Replace a token, which keeps working for a while; the new value is shown only once')
+    .argument('<id>', TOKEN_HELP)
+    .option('--overlap-hours <hours>', 'How long the old token keeps working; 0 ends it at once', decimal, 24)
+    .option('--json', 'Print JSON')
+    .action(async (id, { overlapHours, json: asJson, ...flags }) => {
+      const overlap_s = overlapOf(overlapHours)
+      const created = await withClient(flags, terminal, (client) =>
+        client.send<NewToken>('POST', `${tokenPath(id)}/rotate`, { overlap_s }),
+      )
+      const path = saveToken(created, terminal)
+      if (asJson) return terminal.out(json(created))
+      terminal.out(created.token)
+      const old = overlap_s === 0 ? 'has ended' : `works for another ${overlapHours} h`
+      terminal.err(`saved to ${path}; the old token, ${id}, ${old}`)
+    })
+
+function overlapOf(hours: number): number {
+  if (hours >= 0 && hours <= MAX_OVERLAP_HOURS) return Math.round(hours * HOUR_S)
+  throw new CageError('usage', `--overlap-hours: expected a number of hours up to ${MAX_OVERLAP_HOURS}, got ${hours}`, {
+    hint: 'try --overlap-hours 24',
+  })
+}

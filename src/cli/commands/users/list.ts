@@ -1,0 +1,19 @@
+import type { User } from '../../../access/users.ts'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json, table } from '../../print.ts'
+
+export const listCommand: CliCommand = (terminal) =>
+  commandWithDatabase('list')
+    .description('List the users')
+    .option('--json', 'Print JSON')
+    .action(async ({ json: asJson, ...flags }) => {
+      const { users } = await withClient(flags, terminal, (client) =>
+        client.send<{ users: User[] }>('GET', '/api/users'),
+      )
+      if (asJson) return terminal.out(json(users))
+      const rows = users.map(({ username, role, created_at }) => [username, role, `since ${created_at}`])
+      table(rows).forEach(terminal.out)
+      if (users.length === 0) terminal.err('there are no users yet; add one with "iron-cage users add"')
+    })

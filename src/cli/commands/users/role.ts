@@ -1,0 +1,15 @@
+import { Argument } from '@commander-js/extra-typings'
+import type { CliCommand } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { ROLES, USERNAME_HELP, userPath } from './user.ts'
+
+export const roleCommand: CliCommand = (terminal) =>
+  commandWithDatabase('role')
+    .description('Make a user admin or viewer and end all sessions of that user')
+    .argument('<username>', USERNAME_HELP)
+    .addArgument(new Argument('<role>', 'The new role').choices(ROLES))
+    .action(async (username, role, flags) => {
+      await withClient(flags, terminal, (client) => client.send('PATCH', userPath(username), { role }))
+      terminal.err(`${username} is ${role} from now on and must sign in again`)
+    })

@@ -1,0 +1,16 @@
+import { Command } from '@commander-js/extra-typings'
+import { isSingleExecutable } from '../../package-folder.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { json } from '../print.ts'
+import { VERSION } from '../version.ts'
+
+export const versionCommand: CliCommand = (terminal) =>
+  new Command('version')
+    .description('Show the version')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['version --json', 'with the version of Node and the platform']))
+    .action(({ json: asJson }) => {
+      const platform = `${process.platform}-${process.arch}`
+      const facts = { version: VERSION, node: process.versions.node, platform, single_executable: isSingleExecutable() }
+      terminal.out(asJson ? json(facts) : `iron-cage ${VERSION}`)
+    })

@@ -1,0 +1,91 @@
+/**
+ * The client of commands that also work while no server runs: they ask the running server, or the same routes in process,
+ * on the database file. Whoever may write the file is its operator.
+ */
+import { Hono } from 'hono'
+import { ApiTokens } from '../access/api-tokens.ts'
+import { Peers } from '../access/peers.ts'
+import { RunTokens } from '../access/run-tokens.ts'
+import { readServerFile } from '../access/server-file.ts'
+import { Sessions } from '../access/sessions.ts'
+import { Users } from '../access/users.ts'
+import { errorResponse } from '../api/error-response.ts'
+import { type Env, guard } from '../api/guard.ts'
+import { Refusals } from '../api/refusals.ts'
+import { secretRoutes } from '../api/secrets.ts'
+import { storeRoutes } from '../api/store-routes.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import { CageError } from '../errors.ts'
+import { forLogs, policyOf } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
+import { newToken } from '../tokens.ts'
+import type { Vault } from '../vault/vault.ts'
+import { type Client, type ClientFlags, connect, readAnswer } from './client.ts'
+import { loadFlags } from './flags.ts'
+import { isOffline, type OfflineStore, withOfflineStore, withOfflineVault } from './offline-store.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface OfflineOptions {
+  /** Create the database when there is none. (Default: then a server is needed.) */
+  createsDatabase?: boolean
+  /** Open the vault, which takes a moment. (Default: there are no routes for secrets.) */
+  opensVault?: boolean
+}
+
+/** Throws what `connect` and `withOfflineStore` throw. */
+export async function withClient<T>(
+  flags: ClientFlags,
+  terminal: Terminal,
+  use: (client: Client) => Promise<T>,
+  { createsDatabase = false, opensVault = false }: OfflineOptions = {},
+): Promise<T> {
+  if (terminal.env.serverUrl !== undefined) return use(connect(flags, terminal))
+  const { config } = loadFlags(flags, terminal)
+  const works = createsDatabase ? !(await readServerFile(config.db.path)) : await isOffline(config)
+  if (!works) return use(connect(flags, terminal))
+  return withOfflineStore(config, (offline) =>
+    opensVault
+      ? withOfflineVault(offline, terminal, (vault) => use(clientOf(config, offline, vault)))
+      : use(clientOf(config, offline)),
+  )
+}
+
+/** No agent runs, so none may have a secret. */
+const NO_AGENTS = { isEntitled: () => false }
+
+function clientOf({ safety, agent }: Config, offline: OfflineStore, vault?: Vault): Client {
+  const parts = { ...offline, clock: systemClock }
+  const users = new Users(parts)
+  const operatorToken = newToken('ic')
+  const sessions = new Sessions({ ...parts, users, operatorToken })
+  const apiTokens = new ApiTokens(parts)
+  const logRedactor = new Redactor(forLogs(policyOf(safety)))
+  const runTokens = new RunTokens(new Peers(systemClock))
+  const access = { ...parts, users, sessions, apiTokens, logRedactor, safety, environment: agent.environment }
+  const guarded = guard({ ...access, runTokens, refusals: new Refusals(parts) })
+  const routes = new Hono<Env>().route('/', storeRoutes(access, guarded))
+  if (vault) routes.route('/api/secrets', secretRoutes({ ...access, vault, rotation: NO_AGENTS }, guarded))
+  routes.notFound(needsServer)
+  routes.onError((error, context) => errorResponse(context, error, rethrow, (text) => logRedactor.clean(text)))
+  return clientOfRoutes(routes, offline.store.path, operatorToken)
+}
+
+function needsServer({ req }: { req: { method: string; path: string } }): never {
+  throw new CageError('not_found', `there is no ${req.method} ${req.path} without a server`, {
+    hint: 'start one with "iron-cage serve"',
+  })
+}
+
+/** Without a server there is no log for unexpected errors. */
+function rethrow(fault: unknown): never {
+  throw fault
+}
+
+const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): Client => ({
+  send: async <Body>(method: string, route: string, body?: unknown) => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
+    return (await readAnswer(path, await routes.request(route, request))) as Body
+  },
+})

@@ -1,0 +1,85 @@
+/** Opens the database of a runtime for commands that also work while no server runs. */
+import { existsSync } from 'node:fs'
+import { claimDatabase, readServerFile, takeDatabase } from '../access/server-file.ts'
+import { Audit } from '../audit/chain.ts'
+import { type Ledger, openLedger } from '../budget/ledger.ts'
+import { systemClock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { CallTable } from '../db/calls.ts'
+import { openStore, type Store } from '../db/store.ts'
+import { CageError } from '../errors.ts'
+import { StateManager } from '../state/state-manager.ts'
+import { newToken } from '../tokens.ts'
+import { Vault } from '../vault/vault.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface OfflineStore {
+  store: Store
+  state: StateManager
+  audit: Audit
+  ledger: Ledger
+  calls: CallTable
+}
+
+/** True when there is a database and no server uses it. */
+export const isOffline = async ({ db }: Config): Promise<boolean> =>
+  existsSync(db.path) && !(await readServerFile(db.path))
+
+/**
+ * Calls `use` with the opened store; creates the database when there is none. Takes the database as a server does, so
+ * that none can start meanwhile, and marks what a killed server left open as unresolved. Throws CageError
+ * `already_running` or `database_unusable`.
+ */
+export async function withOfflineStore<T>(config: Config, use: (offline: OfflineStore) => T | Promise<T>): Promise<T> {
+  const { path } = config.db
+  const taken = await takeDatabase(path, newToken('ic'))
+  try {
+    const store = openStore({ path })
+    try {
+      const release = await claimDatabase(store)
+      try {
+        return await useStore(config, store, use)
+      } finally {
+        release()
+      }
+    } finally {
+      store.close()
+    }
+  } finally {
+    taken.release()
+  }
+}
+
+async function useStore<T>(config: Config, store: Store, use: (offline: OfflineStore) => T | Promise<T>): Promise<T> {
+  const { path } = config.db
+  const faults: unknown[] = []
+  const onFault = (error: unknown) => faults.push(error)
+  const parts = { store, clock: systemClock, onFault }
+  const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
+  const audit = new Audit({ ...parts, state, onBroken: onFault })
+  const ledger = openLedger(config.budget, { ...parts, state })
+  try {
+    ledger.recover()
+    const result = await use({ store, state, audit, ledger, calls: store.calls })
+    if (faults.length === 0) return result
+    throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
+  } finally {
+    ledger.close()
+    await audit.close()
+    state.close()
+  }
+}
+
+/** Calls `use` with the vault of the store; without a master key it is locked. */
+export async function withOfflineVault<T>(
+  offline: OfflineStore,
+  { env }: Terminal,
+  use: (vault: Vault) => Promise<T>,
+): Promise<T> {
+  const vault = await Vault.open({ ...offline, clock: systemClock, loads: false, ...env.readMasterKey() })
+  try {
+    return await use(vault)
+  } finally {
+    vault.close()
+  }
+}
