@@ -105,6 +105,13 @@ describe('the house', () => {
     expect(sourcesBelow('src').filter((file) => isCalled.test(code(file)))).toEqual(['src/db/store.ts'])
   })
 
+  test('who opens the whole program in a test opens what is built, but to break a class of the sources on purpose', () => {
+    const opening = [...sourcesBelow('test'), ...sourcesBelow('scripts/soak')].filter((file) =>
+      /import \{[^}]*\bopenRuntime\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
+    )
+    expect(opening).toEqual(['test/gateway/run-call.test.ts', 'test/gateway/stream.test.ts'])
+  })
+
   test('nothing in src knows that there is a demo, but for the entry that offers its command', () => {
     const knowing = sourcesBelow('src').filter((file) => importsOf(file).some(({ to }) => to.startsWith('demo/')))
     expect(knowing).toEqual(['src/main.ts'])

@@ -92,6 +92,15 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, n
   return answered
 }
 
+/** What failed, and what was asked for and not given. */
+export const badlyAnswered = (answered: ReadonlyMap<string, number>): Record<string, number> =>
+  Object.fromEntries(
+    [...answered].filter(([route, status]) => status >= 500 || (route.startsWith('GET ') && status !== 200)),
+  )
+
+/** Nothing was found, so there is no original of it; secrets are for agents that Iron Cage runs. */
+export const REFUSED_READS = { 'GET /api/pii/incidents/{id}/original': 404, 'GET /api/run/secrets': 403 }
+
 /** What makes something comes first and what ends something last, so that the others find it. */
 function inOrder(paths: Record<string, Record<string, Operation>>): [string, string, Operation][] {
   const all = Object.entries(paths).flatMap(([path, operations]) =>
