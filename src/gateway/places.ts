@@ -1,6 +1,7 @@
 /**
  * A bounded number of places that agents share fairly: none has more than it leaves free for all others, so there is
- * always one for who comes next. Whoever cannot have one waits, in the order in which they came.
+ * always one for who comes next. Whoever cannot have one waits, in the order in which they came; those who wait are
+ * shared in the same way.
  */
 interface Waiting {
   agentId: string
@@ -9,12 +10,15 @@ interface Waiting {
 
 export class Places {
   readonly #max: number
+  readonly #maxWaiting: number
   #taken = 0
   readonly #own = new Map<string, number>()
   readonly #waiting = new Set<Waiting>()
 
-  constructor(max: number) {
+  /** `maxWaiting`: how many may wait for a place. (Default: none.) */
+  constructor(max: number, maxWaiting = 0) {
     this.#max = max
+    this.#maxWaiting = maxWaiting
   }
 
   /** Takes a place if the agent may have one. Returns what gives it back, once; undefined when it may not. */
@@ -31,10 +35,10 @@ export class Places {
     }
   }
 
-  /** The same, but waits for one. Rejects with the signal's reason when that fires. */
-  take(agentId: string, signal: AbortSignal): Promise<() => void> {
+  /** The same, but waits for one. Rejects with the signal's reason when that fires; undefined when it may not wait either. */
+  take(agentId: string, signal: AbortSignal): Promise<(() => void) | undefined> {
     const taken = this.tryTake(agentId)
-    if (taken) return Promise.resolve(taken)
+    if (taken || !this.#mayWait(agentId)) return Promise.resolve(taken)
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(waiting)
@@ -54,6 +58,11 @@ export class Places {
       signal.addEventListener('abort', leave, { once: true })
       this.#waiting.add(waiting)
     })
+  }
+
+  #mayWait(agentId: string): boolean {
+    const own = [...this.#waiting].filter((waiting) => waiting.agentId === agentId).length
+    return own < this.#maxWaiting - this.#waiting.size
   }
 
   #release(agentId: string): void {

@@ -111,9 +111,11 @@ async function attempt(parts: SendParts, open: MeteredCall, signal: AbortSignal)
   const { provider, path, headers } = open.call
   const permit = enterCircuits(circuits, provider, parts.clean(open.call.model))
   try {
-    open.wasSent = true
     const { agentId } = open.call.caller
-    const request = { provider, agentId, method: 'POST', path, body: open.body, signal } as const
+    const onSending = () => {
+      open.wasSent = true
+    }
+    const request = { provider, agentId, method: 'POST', path, body: open.body, signal, onSending } as const
     const answer = await sendWithKey(parts, open.call, (key) =>
       upstream.send({ ...request, headers: { ...headers, ...key } }),
     )

@@ -32,10 +32,14 @@ export interface Attempt {
   headers: Record<string, string>
   body: string | Buffer | undefined
   signal: AbortSignal
+  /** Called when there is a connection: from now on the provider may get the request. */
+  onSending?: () => void
 }
 
 /** To one provider, shared by all agents. */
 const MAX_CONNECTIONS = 512
+/** Calls that wait for one of them: each holds its request in memory. */
+const MAX_WAITING = 2_048
 
 interface Connections {
   pool: Pool
@@ -68,11 +72,15 @@ export class Upstream {
     return this.#providers.get(name)
   }
 
-  /** Throws CageError `provider_unreachable` or `provider_timeout`, and ClientGone when the client left. */
-  async send({ provider, agentId, method, path, headers, body, signal }: Attempt): Promise<Answer> {
+  /**
+   * Throws CageError `provider_unreachable`, `provider_timeout` or `too_many_streams`, and ClientGone when the client left.
+   */
+  async send({ provider, agentId, method, path, headers, body, signal, onSending }: Attempt): Promise<Answer> {
     const { baseUrl, settings } = provider
     const { pool, places } = this.#connectionsTo(provider)
     const release = await places.take(agentId, signal)
+    if (!release) throw tooManyWaiting(provider.name, agentId)
+    onSending?.()
     const options = {
       path: baseUrl.pathname.replace(/\/$/, '') + path,
       method,
@@ -127,11 +135,18 @@ export class Upstream {
       connections: MAX_CONNECTIONS,
       pipelining: 1,
     })
-    const connections = { pool, places: new Places(MAX_CONNECTIONS) }
+    const connections = { pool, places: new Places(MAX_CONNECTIONS, MAX_WAITING) }
     this.#connections.set(name, connections)
     return connections
   }
 }
+
+const tooManyWaiting = (provider: string, agentId: string): CageError =>
+  new CageError('too_many_streams', `${agentId} has as many calls waiting for ${provider} as are left for all others`, {
+    facts: { agent_id: agentId, provider, max: MAX_WAITING, sent: false },
+    hint: 'make fewer calls at once',
+    retryAfterS: 1,
+  })
 
 /** A fault of the connection in our words. */
 export function asUpstreamError(error: unknown, provider: string): Error {

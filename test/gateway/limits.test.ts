@@ -87,6 +87,8 @@ test('one agent has half of all streams at most, and another one gets in beside 
   for (const client of clients) client.abort()
   await Promise.all(open)
   await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe('0')
+  // Of those who left before they had a connection nobody heard: they cost nothing.
+  expect(cage.rows().filter(({ state }) => state === 'charged').length).toBeLessThanOrEqual(256 + 1)
   expect((await greedy.chat({ stream: true })).status).toBe(200)
 })
 

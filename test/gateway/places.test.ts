@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Places } from '../../src/gateway/places.ts'
 
@@ -17,7 +18,7 @@ test('no agent has more places than it leaves to all others, and there is always
 })
 
 test('a place that is given back goes to who waits for it longest and may have it', async () => {
-  const places = new Places(4)
+  const places = new Places(4, 8)
   const [first, second] = takeAll(places, 'a')
   const order: string[] = []
   const wait = (agentId: string) => places.take(agentId, never).then(() => order.push(agentId))
@@ -32,8 +33,24 @@ test('a place that is given back goes to who waits for it longest and may have i
   expect(order).toEqual(['a', 'a'])
 })
 
+test('no agent has more calls waiting than it leaves to all others, and who may not wait is refused at once', async () => {
+  const places = new Places(2, 8)
+  takeAll(places, 'a')
+  takeAll(places, 'b')
+  const gone = new AbortController()
+  const waiting = async (agentId: string) => {
+    for (let count = 0; ; count++) {
+      const place = places.take(agentId, gone.signal).catch(() => 'left')
+      if ((await Promise.race([place, nextTurn('waits')])) === undefined) return count
+    }
+  }
+  expect([await waiting('a'), await waiting('b'), await waiting('c')]).toEqual([4, 2, 1])
+  gone.abort()
+  expect(await Promise.race([places.take('a', never), nextTurn('waits')])).toBe('waits')
+})
+
 test('who leaves waits no longer', async () => {
-  const places = new Places(2)
+  const places = new Places(2, 8)
   const [place] = takeAll(places, 'a')
   const gone = new AbortController()
   const left = places.take('a', gone.signal)
