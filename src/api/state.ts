@@ -42,7 +42,8 @@ export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
     .post('/circuits/:name/reset', guard('admin', 'circuit.reset'), (context) => {
       const name = context.req.param('name')
       circuits.reset(name, context.get('identity').name)
-      return context.json(state.read().circuits[name])
+      // One that was never called is in no snapshot.
+      return context.json(state.read().circuits[name] ?? { name, state: 'closed' })
     })
     .post('/circuits/:name/open', guard('admin', 'circuit.open'), (context) => {
       const name = context.req.param('name')
