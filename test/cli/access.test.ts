@@ -118,6 +118,19 @@ os.waitpid(pid, 0)
 sys.stdout.write(shown.decode())
 `
 
+describe('tokens create', () => {
+  test('--role viewer makes a token that reads the API and has no budget', async () => {
+    const place = openPlace()
+    const { url } = await serve(place)
+    const made = await place.run(['tokens', 'create', '--name', 'prometheus', '--role', 'viewer'])
+    expect(made.err).toContain('its role is viewer')
+    const authorization = `Bearer ${made.out.trim()}`
+    expect((await fetch(`${url}/metrics`, { headers: { authorization } })).status).toBe(200)
+    const refused = await place.run(['tokens', 'create', '--role', 'admin', '--budget', '5'])
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('only a token of the role agent') })
+  })
+})
+
 describe('login', () => {
   const env = (url: string) => ({ IRON_CAGE_URL: url })
 

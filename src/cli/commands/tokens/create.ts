@@ -1,3 +1,4 @@
+import { Option } from '@commander-js/extra-typings'
 import { parseTypedAmount } from '../../../config/amount.ts'
 import { CageError } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
@@ -15,17 +16,31 @@ export const createCommand: CliCommand = (terminal) =>
     .alias('generate')
     .description('Create a token with a budget of its own; its value is shown only once')
     .option('--name <name>', 'Whose token it is', 'client')
-    .option('--budget <usd>', 'Hard limit in US dollars', '100')
+    .addOption(
+      new Option('--role <role>', 'agent calls the gateway; viewer and admin call the API')
+        .choices(['agent', 'viewer', 'admin'] as const)
+        .default('agent' as const),
+    )
+    .option('--budget <usd>', 'Hard limit in US dollars, for the role agent (default: 100)')
     .option('--days <days>', 'Days until it expires (default: never)', decimal)
     .option('--json', 'Print JSON')
-    .addHelpText('after', examples(['tokens create --name notebook --budget 20', 'then use it as OPENAI_API_KEY']))
-    .action(async ({ name, budget, days, json: asJson, ...flags }) => {
-      const body = { name, budget_usd: parseTypedAmount(budget, '--budget'), expires_in_s: secondsOf(days) }
+    .addHelpText(
+      'after',
+      examples(
+        ['tokens create --name notebook --budget 20', 'then use it as OPENAI_API_KEY'],
+        ['tokens create --name prometheus --role viewer', 'reads /metrics and the API'],
+      ),
+    )
+    .action(async ({ name, role, budget, days, json: asJson, ...flags }) => {
+      const budget_usd = budget === undefined ? undefined : parseTypedAmount(budget, '--budget')
+      const body = { name, role, budget_usd, expires_in_s: secondsOf(days) }
       const created = await withClient(flags, terminal, (client) => client.send<NewToken>('POST', '/api/tokens', body))
       const path = saveToken(created, terminal)
       if (asJson) return terminal.out(json(created))
       terminal.out(created.token)
-      terminal.err(`saved to ${path}; calls go to <server>/gateway/openai/v1 or /gateway/anthropic`)
+      const use =
+        role === 'agent' ? 'calls go to <server>/gateway/openai/v1 or /gateway/anthropic' : `its role is ${role}`
+      terminal.err(`saved to ${path}; ${use}`)
     })
 
 function secondsOf(days: number | undefined): number | undefined {
