@@ -1,6 +1,6 @@
 /**
  * Writes the generated parts of docs/: `npm run docs`. Each part stands between `<!-- generated: name -->` and
- * `<!-- end -->` and is made from what the program itself uses. test/documents.test.ts fails when a file differs.
+ * `<!-- end -->` and is made from what the program itself uses. test/documents fails when a file differs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -182,13 +182,16 @@ async function commandHelp(): Promise<string> {
   return blocks.join('\n\n')
 }
 
-const subcommandsIn = (help: string): string[] =>
-  [...(help.split('\nCommands:\n')[1] ?? '').matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!)
+export const subcommandsIn = (help: string): string[] =>
+  [...(help.split('\nCommands:\n')[1] ?? '').split('\n\n')[0]!.matchAll(/^ {2}([a-z-]+)/gm)].map(([, name]) => name!)
 
-async function helpOf(words: readonly string[]): Promise<string> {
+/** What `--help` prints after these words. Throws Error when there is no such command. */
+export async function helpOf(words: readonly string[]): Promise<string> {
   const lines: string[] = []
+  const out = (line: string) => void lines.push(line)
   const demo = async () => (await import('../demo/script.ts')).demoCommand
-  await runCli([...words, '--help'], { demo }, { ...processTerminal(), out: (line) => void lines.push(line) })
+  const code = await runCli([...words, '--help'], { demo }, { ...processTerminal(), out, err: out })
+  if (code !== 0) throw new Error(lines.join('\n'))
   return lines.join('\n').replaceAll(/ +$/gm, '').trimEnd()
 }
 

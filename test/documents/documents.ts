@@ -50,8 +50,7 @@ function blockLines(text: string): string[] {
   const fenced = [...text.matchAll(FENCE)].flatMap(([, language, body]) => {
     if (language === 'sh') return body!.split('\n')
     if (language === 'ini') return [...body!.matchAll(/^ExecStart=(.+)$/gm)].map(([, line]) => line!)
-    const examples = language === 'text' ? (body!.split('\nExamples:\n')[1] ?? '') : ''
-    return [...examples.matchAll(/^ {2}(iron-cage .+?)(?: {2,}.*)?$/gm)].map(([, line]) => line!)
+    return language === 'text' ? examplesOf(body!) : []
   })
   const indented = [...text.replaceAll(FENCE, '').matchAll(/(?<=\n\n)(?: {4}\S.*\n)+/g)].flatMap(([block]) =>
     block.split('\n').map((line) => line.trim()),
@@ -59,15 +58,19 @@ function blockLines(text: string): string[] {
   return [...fenced, ...indented].filter(Boolean)
 }
 
+/** The left column of a help text's examples, from the program's name on. */
+const examplesOf = (help: string): string[] =>
+  [...(help.split('\nExamples:\n')[1] ?? '').matchAll(/(iron-cage .+?)\)?(?: {2}.*)?$/gm)].map(([, line]) => line!)
+
 const withoutBlocks = (text: string): string => text.replaceAll(FENCE, '').replaceAll(/(?<=\n\n)(?: {4}\S.*\n)+/g, '')
 
 const withoutComment = (line: string): string => line.replace(/(^| +)# .*$/, '')
 
-/** Words of one command; a quoted one without its quotes. Assignments before it, `export` and `> file` are left out. */
+/** Words of one command; a quoted one without its quotes. Assignments before it, `export` and redirections are left out. */
 function shellWords(command: string): string[] {
-  const words = [...command.replace(/ > \S+$/, '').matchAll(/"([^"]*)"|'([^']*)'|((?:\$\([^)]*\)|[^\s"'])+)/g)].map(
-    ([, double, single, plain]) => double ?? single ?? plain!,
-  )
+  const words = [
+    ...command.replace(/ (>>?|[|<]) .+$/, '').matchAll(/"([^"]*)"|'([^']*)'|((?:\$\([^)]*\)|[^\s"'])+)/g),
+  ].map(([, double, single, plain]) => double ?? single ?? plain!)
   const start = words.findIndex((word) => word !== 'export' && !/^\w+=/.test(word))
   return start < 0 ? [] : words.slice(start)
 }
