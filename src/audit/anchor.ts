@@ -6,15 +6,16 @@
  * - The head may lag behind the table, never lead: it is written after the rows are committed and their bytes are on the
  *   disk. Rows of the last second before a kill are in the chain but not in the head, so the loss of just those rows
  *   could not be distinguished from a kill a moment earlier. Nothing else is lost.
- * - It is written a second after the first new row, by a thread, to a new file that then takes the old one's name: one
- *   write for however many rows, and never half a file.
+ * - It is written a second after the first new row: one write for however many rows. It stays the same file, which the
+ *   walls hide from agents that may write in its folder, and always has the same length: a write of less than a sector
+ *   is done whole or not at all, and a reader of that moment reads again.
  * - The head has a MAC of its own; nobody can write one without the key.
  * - The head file is made before the key file, so that a key without a head means that somebody removed the head.
  */
 
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { open, rename, rm, writeFile } from 'node:fs/promises'
+import { closeSync, constants, fdatasyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { BEGINNING, type Head } from './hash.ts'
@@ -23,6 +24,10 @@ export const keyPath = (databasePath: string): string => `${databasePath}.audit-
 export const headPath = (databasePath: string): string => `${databasePath}.audit-head`
 
 const WRITE_AFTER_MS = 1_000
+/** Less than a sector; a sequence number of sixteen digits fits. */
+const HEAD_BYTES = 256
+/** What is read while it is written has a MAC that does not fit. */
+const MAX_READS = 5
 
 export interface AnchorSource {
   /** Reads the current head from the table. */
@@ -104,8 +109,7 @@ export class Anchor implements Witness {
       const head = this.#source.read()
       if (head.seq === this.#witnessed?.seq) return
       // The database is closed next, which syncs it to the disk.
-      writeFileSync(`${this.#path}.next`, headText(this.key, head), { mode: 0o600, flush: true })
-      renameSync(`${this.#path}.next`, this.#path)
+      writeInPlace(this.#path, headText(this.key, head), { flush: true })
     } catch (error) {
       this.#source.onFault(error, 'cannot write the head of the audit')
     }
@@ -116,9 +120,8 @@ export class Anchor implements Witness {
     try {
       const head = this.#source.read()
       await flush(`${this.#databasePath}-wal`)
-      await writeFile(`${this.#path}.next`, headText(this.key, head), { mode: 0o600 })
-      if (this.#isFrozen) return await rm(`${this.#path}.next`)
-      await rename(`${this.#path}.next`, this.#path)
+      if (this.#isFrozen) return
+      writeInPlace(this.#path, headText(this.key, head), { flush: false })
       this.#witnessed = head
     } catch (error) {
       this.#source.onFault(error, 'cannot write the head of the audit')
@@ -167,8 +170,15 @@ const keyMissing = (databasePath: string): CageError =>
   })
 
 function readHead(databasePath: string, key: KeyObject): Head | null {
+  for (let attempt = 1; ; attempt++) {
+    const head = tryReadHead(headPath(databasePath), key)
+    if (head || attempt === MAX_READS) return head
+  }
+}
+
+function tryReadHead(path: string, key: KeyObject): Head | null {
   try {
-    const { seq, hash, mac } = JSON.parse(readFileSync(headPath(databasePath), 'utf8')) as Record<string, unknown>
+    const { seq, hash, mac } = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>
     if (typeof seq !== 'number' || typeof hash !== 'string' || typeof mac !== 'string') return null
     const head = { seq, hash: Buffer.from(hash, 'hex') }
     const expected = macOf(key, head)
@@ -179,8 +189,20 @@ function readHead(databasePath: string, key: KeyObject): Head | null {
   }
 }
 
-const headText = (key: KeyObject, head: Head): string =>
-  `${JSON.stringify({ seq: head.seq, hash: head.hash.toString('hex'), mac: macOf(key, head).toString('hex') })}\n`
+/** Makes the file where it is gone. Without `flush` it is short enough for the event loop. */
+function writeInPlace(path: string, text: string, { flush }: { flush: boolean }): void {
+  const file = openSync(path, constants.O_WRONLY | constants.O_CREAT, 0o600)
+  try {
+    writeSync(file, text, 0)
+    if (flush) fdatasyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+/** JSON may end with spaces. */
+const headText = (key: KeyObject, { seq, hash }: Head): string =>
+  `${JSON.stringify({ seq, hash: hash.toString('hex'), mac: macOf(key, { seq, hash }).toString('hex') }).padEnd(HEAD_BYTES - 1)}\n`
 
 const macOf = (key: KeyObject, { seq, hash }: Head): Buffer =>
   createHmac('sha256', key)

@@ -389,6 +389,23 @@ test('fifty thousand rows are verified in at most one and a half times the proce
   expect(share).toBeLessThan(MAX_TIMES_WRITING)
 })
 
+test('the head stays the same file, which was hidden from agents at their start, and has one length', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const path = temporaryFile()
+  const { audit, close } = open(path)
+  const [before, told] = [statSync(headPath(path)), () => readWitness(path).told?.seq]
+  for (const number of [1, 2]) {
+    audit.append(stop(number))
+    vi.advanceTimersByTime(1_000)
+    await expect.poll(told).toBe(number)
+  }
+  await audit.close()
+  close()
+  const { ino, size } = statSync(headPath(path))
+  expect({ ino, size }).toEqual({ ino: before.ino, size: before.size })
+})
+
 test('a server that closes while the head is being written leaves the last head and nothing else', async () => {
   const clock = new TestClock()
   const path = temporaryFile()
