@@ -3,7 +3,7 @@
  * beside this one. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait:
  * a busy or full disk is an error at once, and the parts that must not lose anything retry without blocking the loop.
  */
-import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableName } from 'drizzle-orm'
@@ -53,6 +53,8 @@ const MIGRATIONS: readonly string[] = [
 /** Several times of what autocheckpoint lets it grow to. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
 
+export const journalPath = (path: string): string => `${path}-journal`
+
 export interface DatabaseOptions {
   path: string
   /** `full` survives a power cut as well as a kill. (Default: normal.) */
@@ -67,6 +69,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
   let client: Sqlite.Database | undefined
   try {
     if (path !== ':memory:') {
+      requireNoJournal(path)
       mkdirSync(dirname(path), { recursive: true })
       // Before SQLite opens it: what it makes beside a new file gets the same mode.
       closeSync(openSync(path, 'a', 0o600))
@@ -115,6 +118,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
 export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   let client: Sqlite.Database | undefined
   try {
+    requireNoJournal(path)
     client = new Sqlite(path, { readonly: true })
     if ((client.pragma('user_version', { simple: true }) as number) !== MIGRATIONS.length) {
       throw new Error('another version of Iron Cage wrote it; start the server once')
@@ -128,6 +132,19 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
     const why = (error as Error).message
     throw new CageError('database_unusable', `cannot read ${path}: ${why}`, { facts: { path }, cause: error })
   }
+}
+
+/**
+ * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else: whoever
+ * may write beside the database could change it. Throws CageError `database_unusable`.
+ */
+function requireNoJournal(path: string): void {
+  const journal = journalPath(path)
+  if (!existsSync(journal)) return
+  throw new CageError('database_unusable', `${journal} is there, which no Iron Cage writes`, {
+    facts: { path: journal },
+    hint: 'somebody has put it there: move it away, then start again',
+  })
 }
 
 /** Throws CageError `audit_broken` or `database_unusable` naming the tables that somebody has dropped. */

@@ -5,7 +5,7 @@ import { getTableColumns, is, Table } from 'drizzle-orm'
 import { getTableConfig, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { callTable } from '../../src/db/calls.ts'
-import { openDatabase } from '../../src/db/database.ts'
+import { openDatabase, readDatabase } from '../../src/db/database.ts'
 import { eventTable } from '../../src/db/events.ts'
 import { metaTable } from '../../src/db/meta.ts'
 import { start } from '../../src/db/migrations/0001-start.ts'
@@ -35,6 +35,16 @@ describe('a database', () => {
     const again = open(path)
     expect(metaTable(again).get('greeting')).toBe('hello')
     expect(metaTable(again).get('constructor')).toBeUndefined()
+  })
+
+  test('is not opened where somebody has put a journal beside it, which would be written into it first', () => {
+    const path = temporaryFile()
+    openDatabase({ path }).close()
+    writeFileSync(`${path}-journal`, 'x')
+    for (const use of [() => openDatabase({ path }), () => readDatabase(path)]) {
+      expect(use).toThrow(expect.objectContaining({ code: 'database_unusable', facts: { path: `${path}-journal` } }))
+    }
+    expect(readFileSync(`${path}-journal`, 'utf8')).toBe('x')
   })
 
   test('keeps every row of its ledger when that gets room for corrections', () => {
