@@ -23,6 +23,11 @@ export const ERRORS = {
     exit: 2,
     hint: 'correct the value; "iron-cage config show" shows where each one comes from',
   },
+  config_untrusted: {
+    status: 403,
+    exit: 4,
+    hint: 'read the file; then "iron-cage config trust <file>", or move it away',
+  },
   invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
   unauthorized: { status: 401, exit: 4, hint: 'open the link that "iron-cage start" printed, or send a valid token' },

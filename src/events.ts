@@ -102,6 +102,8 @@ export interface EventData {
   'sandbox.denied': { action: SandboxAction; target: string; count: number }
   /** What was not refused, but is reported: a connection past the gateway, at level observe also files. */
   'sandbox.observed': { action: SandboxAction; target: string; count: number }
+  /** The agent left a file that other programs read and obey, as a git hook; it was moved aside when the agent had ended. */
+  'sandbox.planted': { path: string; moved_to: string }
   /** One line the agent printed, or a message of its own with facts, after redaction. */
   'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
 

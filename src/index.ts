@@ -3,6 +3,7 @@
  * exported here is all that is promised; its types stand on no other package.
  */
 import { VERSION } from './cli/version.ts'
+import { AgentFolders } from './config/agent-folders.ts'
 import { loadConfig, type Setting } from './config/config.ts'
 import { readEnvironment } from './config/env.ts'
 import type { RuntimeEvent } from './events.ts'
@@ -57,7 +58,7 @@ export interface RunningAgent {
 }
 
 /**
- * Throws CageError `invalid_config`, `already_running`, `port_taken` or `database_unusable`; whatever was opened by then
+ * Throws CageError `invalid_config`, `config_untrusted`, `already_running`, `port_taken` or `database_unusable`; whatever was opened by then
  * is closed again.
  */
 export async function openRuntime({
@@ -67,6 +68,7 @@ export async function openRuntime({
 }: OpenOptions = {}): Promise<Runtime> {
   const env = readEnvironment()
   const loaded = loadConfig({ flags: settingsOf(config), configFile, env, cwd })
+  if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
   const { state, supervisor, ...runtime } = await openParts({
     config: loaded.config,
     configFile: loaded.file,

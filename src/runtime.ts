@@ -25,8 +25,10 @@ import { openMoney } from './budget/open-money.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
 import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { AgentFolders } from './config/agent-folders.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
+import { journalPath } from './db/database.ts'
 import { dataKeyPath } from './db/seal.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
@@ -109,7 +111,7 @@ export function keyNamesOf(
 /** What an agent has no business with, also where it may use the folder that it lies in. */
 function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
   const { path } = config.db
-  const database = [path, `${path}-wal`, `${path}-shm`, serverFilePath(path)]
+  const database = [path, `${path}-wal`, `${path}-shm`, journalPath(path), serverFilePath(path)]
   const keys = [keyPath(path), headPath(path), dataKeyPath(path), masterKeyFile]
   return [...database, ...keys, config.log.dir, configFile].flatMap((file) => (file ? [resolve(file)] : []))
 }
@@ -245,6 +247,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     const peers = new Peers(clock)
     const runTokens = new RunTokens(peers)
     const apiTokens = new ApiTokens({ store, clock })
+    const agentFolders = new AgentFolders(environment.HOME)
     const supervisor = new Supervisor({
       state,
       ledger,
@@ -258,6 +261,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
       parentEnvironment: environment,
       providerUrls: upstream.urls,
       serverFiles: serverFilesOf(options),
+      agentFolders,
       shimFolder: `${packageFolder()}python/shim`,
       serverUrl: () => `http://127.0.0.1:${server.port}`,
       output: {
@@ -338,7 +342,10 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() =>
       state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
     )
-    opened.push(() => supervisor.close())
+    opened.push(async () => {
+      await supervisor.close()
+      agentFolders.close()
+    })
 
     return {
       config,

@@ -13,10 +13,12 @@ is given; ``strict`` has an empty network but for ``connect``, own process ids a
 A wall that cannot be built is an error, never a silent step down. ``explain()`` says what this machine can do.
 """
 
-from ._policy import PolicyError
-
 __version__ = "0.1.0"
 __all__ = ["PolicyError", "SandboxError", "confined", "explain", "run"]
+
+
+class PolicyError(ValueError):
+    """A cage that is described wrongly; the message says what was expected."""
 
 
 class SandboxError(Exception):
@@ -28,14 +30,16 @@ class SandboxError(Exception):
 
 
 def run(command, **options):
-    """Runs a program behind walls until it ends, and returns a ``subprocess.CompletedProcess`` with a list ``denied``.
+    """Runs a program behind walls until it ends, and returns a ``subprocess.CompletedProcess`` with lists ``denied`` and
+    ``planted``.
 
     ``command``: program and arguments. ``level`` (default ``strict``), ``read``, ``write``, ``hide`` (paths), ``connect``
     ("host:port"; default None: strict connects nowhere, standard is observed), ``allow`` (``unix``, ``udp``, ``listen``),
     ``limits`` (``memory_mb``, ``processes``, ``cpu_s``, ``open_files``, ``file_mb``). ``cwd``, ``env``, ``input``,
     ``capture_output``, ``text``, ``timeout`` (seconds) and ``check`` are those of ``subprocess.run``.
 
-    ``denied``: dicts of ``action`` (connect, read, write), ``target``, ``refused``, ``count``. Exit code 126: a wall could
+    ``denied``: dicts of ``action`` (connect, read, write), ``target``, ``refused``, ``count``. ``planted``: files that other
+    programs would have run (git's hooks, tasks of editors, or what is in ``hide``), as (path, where it is now). Exit code 126: a wall could
     not be built (stderr says which); 127: there is no such program. Raises PolicyError, subprocess.TimeoutExpired,
     subprocess.CalledProcessError.
     """
@@ -58,7 +62,8 @@ def confined(**options):
 
 def explain():
     """What this machine can do: a dict of ``kernel``, ``machine``, ``landlock_abi``, ``levels`` (None, or why not), ``hide``
-    (the same for files below a writable folder), ``fix`` and ``gaps`` (what stays open at standard).
+    (the same for files below a writable folder), ``groups`` (of cpu, memory and pids those that are limited for all
+    processes of a program together), ``fix`` and ``gaps`` (what stays open at standard).
     """
     from ._explain import explain as _explain
 

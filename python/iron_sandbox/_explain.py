@@ -3,7 +3,7 @@
 import os
 import sys
 
-from . import _kernel, _landlock, _namespaces, _privileges, _seccomp, _view
+from . import _groups, _kernel, _landlock, _namespaces, _privileges, _seccomp, _view
 from ._kernel import WallError, mount
 
 _FIX_NAMESPACES = (
@@ -13,6 +13,10 @@ _FIX_NAMESPACES = (
 )
 _FIX_LANDLOCK = "use Linux 5.13 or newer, with landlock in the kernel's list of security modules (lsm=landlock,…)"
 _FIX_SECCOMP = "use Linux 5.9 or newer, and a container that allows seccomp filters"
+_FIX_GROUPS = (
+    "for limits of an agent as a whole start it where this user may make control groups: systemd-run --user --scope"
+    " -p Delegate=yes iron-cage …; a container needs a writable /sys/fs/cgroup"
+)
 _NO_LINUX = "needs Linux on x86-64 or aarch64"
 
 
@@ -21,14 +25,16 @@ def explain():
     kernel = os.uname()
     if not _kernel.SUPPORTED:
         levels = dict.fromkeys(("observe", "standard", "strict"), _NO_LINUX)
-        what = {"landlock_abi": 0, "levels": levels, "hide": _NO_LINUX, "fix": "run agents in a Linux VM", "gaps": []}
+        what = {"landlock_abi": 0, "levels": levels, "hide": _NO_LINUX, "groups": [], "fix": "run agents in a Linux VM", "gaps": []}
         return {"kernel": kernel.release, "machine": kernel.machine, **what}
     abi = _landlock.abi()
     no_filter = _try(_install_filter)
     no_landlock = None if abi else "no Landlock in this kernel"
     no_namespaces = _try(_enter_all)
     no_mounts = _try(_enter_mounts)
-    fixes = ((no_filter, _FIX_SECCOMP), (no_landlock, _FIX_LANDLOCK), (no_namespaces, _FIX_NAMESPACES))
+    groups = _try_groups()
+    no_groups = None if len(groups) == len(_groups.CONTROLLERS) else "some are missing"
+    fixes = ((no_filter, _FIX_SECCOMP), (no_landlock, _FIX_LANDLOCK), (no_namespaces, _FIX_NAMESPACES), (no_groups, _FIX_GROUPS))
     return {
         "kernel": kernel.release,
         "machine": kernel.machine,
@@ -39,8 +45,9 @@ def explain():
             "strict": no_filter or no_landlock or no_namespaces,
         },
         "hide": no_mounts,
+        "groups": groups,
         "fix": next((fix for fault, fix in fixes if fault), None),
-        "gaps": _gaps(abi),
+        "gaps": _gaps(abi, no_mounts, groups),
     }
 
 
@@ -54,15 +61,20 @@ def print_explanation(as_json):
         return 0
     lines = ["Linux %s, %s, Landlock ABI %d" % (what["kernel"], what["machine"], what["landlock_abi"])]
     lines += ["%-9s %s" % (level, fault or "yes") for level, fault in what["levels"].items()]
-    lines += ["%-9s %s" % ("hide", what["hide"] or "yes")]
+    lines += ["%-9s %s" % ("hide", what["hide"] or "yes"), "%-9s %s" % ("groups", ", ".join(what["groups"]) or "none")]
     lines += ["fix: " + what["fix"]] if what["fix"] else []
     lines += ["standard does not stop: " + gap for gap in what["gaps"]]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def _gaps(abi):
-    gaps = ["stat and chmod of the user's own files", "the list of processes"]
+def _gaps(abi, no_mounts, groups):
+    gaps = ["stat of the user's own files", "the list of processes"]
+    if no_mounts:
+        gaps.append("chmod of the user's own files, and what is hidden or kept in a folder that may be written to (mount namespaces)")
+    missing = [name for name in _groups.CONTROLLERS if name not in groups]
+    if missing:
+        gaps.append("using up the machine: %s of all processes together (control groups)" % ", ".join(missing))
     if abi < 6:
         gaps.append("signals to other processes of the user (Landlock ABI 6, Linux 6.12)")
     if abi < 3:
@@ -88,6 +100,28 @@ def _try(function):
         fault = file.read()
     os.waitpid(child, 0)
     return fault or None
+
+
+def _try_groups():
+    """The controllers that hold for a process that is moved into a group of its own."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            group = _groups.Group.open({})
+            inside = os.fork()
+            if inside == 0:
+                os.write(writing, ",".join(group.join()).encode())
+                os._exit(0)
+            os.waitpid(inside, 0)
+            group.end()
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, encoding="utf-8") as file:
+        names = file.read()
+    os.waitpid(child, 0)
+    return names.split(",") if names else []
 
 
 def _install_filter():

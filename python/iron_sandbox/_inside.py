@@ -15,7 +15,7 @@ _MEMORY_MB = 256
 CANNOT_RUN, NOT_FOUND = 126, 127
 
 
-def be_init(policy, body, channel, signals):
+def be_init(policy, body, channel, signals, group):
     """Enters the namespaces of the cage, starts the program and ends with it. Never returns."""
     with _Faults(channel):
         has_own_users = policy.level == "strict" and _enter_strict(policy, channel)
@@ -24,7 +24,7 @@ def be_init(policy, body, channel, signals):
         program = os.fork()
         if program == 0:
             with _Faults(channel):
-                _become(policy, body, channel, signals, has_own_users, init)
+                _become(policy, body, channel, signals, group, has_own_users, init)
         _watch(program, channel, signals)
 
 
@@ -52,7 +52,7 @@ def _enter_strict(policy, channel):
     _view.isolate()
     size = policy.limits.get("file_mb", _MEMORY_MB)
     _view.build(policy.read, policy.write, policy.temporary, size)
-    _view.mask(policy.hide, policy.write)
+    _view.mask(policy.hide, policy.keep, policy.write)
     if policy.own_home.startswith(policy.temporary + "/"):
         policy.make_own_home()
     return has_own_users
@@ -123,14 +123,15 @@ def _catches(pid, number):
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
-def _become(policy, body, channel, signals, has_own_users, init):
+def _become(policy, body, channel, signals, group, has_own_users, init):
     """Puts the walls on this process, in the order in which one does not stand in the way of the next."""
     is_hidden = True
-    if policy.level == "standard" and policy.hide:
+    if policy.level == "standard":
         try:
             has_own_users = _namespaces.enter(_namespaces.MOUNTS)
             _view.isolate()
-            _view.mask(policy.hide, policy.write)
+            _view.narrow(policy.write)
+            _view.mask(policy.hide, policy.keep, policy.write)
         except WallError:
             # Standard promises what works without namespaces; the caller learns of it.
             is_hidden = False
@@ -138,6 +139,7 @@ def _become(policy, body, channel, signals, has_own_users, init):
     prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)
     if os.getppid() != init:
         os._exit(1)
+    controllers = group.join()
     _limits.apply(policy.limits, has_own_users)
     _privileges.forbid_new()
     if policy.is_enforced:
@@ -155,8 +157,14 @@ def _become(policy, body, channel, signals, has_own_users, init):
     )
     syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)
     listener = _seccomp.install(code, True)
-    facts = (policy.level, _landlock.abi(), _JSON[policy.is_limited], _JSON[is_hidden and policy.is_enforced])
-    standing = '{"level": "%s", "landlock_abi": %d, "limited": %s, "hidden": %s}' % facts
+    standing = '{"level": "%s", "landlock_abi": %d, "limited": %s, "hidden": %s, "groups": [%s], "freezer": %s}' % (
+        policy.level,
+        _landlock.abi(),
+        _JSON[policy.is_limited],
+        _JSON[is_hidden and policy.is_enforced],
+        ", ".join('"%s"' % name for name in controllers),
+        '"%s"' % group.freezer if group.freezer else "null",
+    )
     channel.send(LISTENER, standing.encode(), listener)
     os.close(listener)
     signals.restore()

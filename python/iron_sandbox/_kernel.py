@@ -14,6 +14,8 @@ _IS_X86 = MACHINE == "x86_64"
 NR_SECCOMP = 317 if _IS_X86 else 277
 NR_PIVOT_ROOT = 155 if _IS_X86 else 41
 NR_CAPSET = 126 if _IS_X86 else 91
+NR_OPEN_TREE = 428
+NR_MOVE_MOUNT = 429
 NR_CLOSE_RANGE = 436
 NR_MOUNT_SETATTR = 442
 NR_LANDLOCK_CREATE_RULESET = 444
@@ -37,6 +39,10 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# Numbers of the machine's width, pointers among them.
+_libc.syscall.argtypes = [ctypes.c_long] * 7
+_libc.syscall.restype = ctypes.c_long
+_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
 class WallError(OSError):
@@ -55,14 +61,13 @@ class WallError(OSError):
 
 def syscall(wall, number, *args):
     """Returns what system call ``number`` returns. Raises WallError naming ``wall``."""
-    result = _libc.syscall(ctypes.c_long(number), *[_argument(arg) for arg in args])
-    return _checked(wall, result)
+    numbers = [arg if isinstance(arg, int) else address(arg) for arg in args]
+    return _checked(wall, _libc.syscall(number, *numbers, *[0] * (6 - len(numbers))))
 
 
 def prctl(wall, option, *args):
     """Returns what prctl returns. Raises WallError naming ``wall``."""
-    padded = list(args) + [0] * (4 - len(args))
-    return _checked(wall, _libc.prctl(option, *[_argument(arg) for arg in padded]))
+    return _checked(wall, _libc.prctl(option, *args, *[0] * (4 - len(args))))
 
 
 def unshare(flags):
@@ -88,12 +93,8 @@ def buffer(content):
 
 
 def address(held):
-    """The address of what ``buffer`` returned."""
-    return ctypes.addressof(held)
-
-
-def _argument(arg):
-    return ctypes.c_long(arg) if isinstance(arg, int) else arg
+    """The address of what ``buffer`` returned; 0 for None."""
+    return 0 if held is None else ctypes.addressof(held)
 
 
 def _checked(wall, result):

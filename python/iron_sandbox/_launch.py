@@ -18,14 +18,15 @@ import struct
 import sys
 import time
 
-from . import _inside
-from ._broker import Broker
 from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, Signals, open_pair
+from ._groups import Group
 from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
-from ._reports import Reports
+from ._planted import Planted
 
 # A signal to the group has reached init by then.
 _GROUP_SECONDS = 0.2
+# Who has not ended by then is stuck in the kernel.
+_END_SECONDS = 5
 
 
 def launch(policy, body, report=None, ignored=None):
@@ -42,6 +43,8 @@ def launch(policy, body, report=None, ignored=None):
     if policy.is_enforced and policy.own_home != os.path.join("/tmp", ".iron-sandbox"):
         policy.make_own_home()
     guard = policy.guard = os.getpid()
+    group = Group.open(policy.limits)
+    planted = Planted(policy.hide + policy.keep if policy.is_enforced else [])
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
@@ -50,10 +53,18 @@ def launch(policy, body, report=None, ignored=None):
         ours.close()
         prctl("init", PR_SET_PDEATHSIG, _signal.SIGKILL)
         if os.getppid() == guard:
-            _inside.be_init(policy, body, theirs, signals)
+            from ._inside import be_init
+
+            be_init(policy, body, theirs, signals, group)
         os._exit(1)
     theirs.close()
-    status = _Guard(policy, ours, signals, Reports(report), child).watch()
+    # Each side loads what it needs while the other does.
+    from ._reports import Reports
+
+    reports = Reports(report)
+    status = _Guard(policy, ours, signals, reports, child, group).watch()
+    for path, aside in planted.move_aside():
+        reports.add_planted(path, aside)
     if policy.level != "strict":
         _remove(policy.temporary)
     _end_like(status)
@@ -62,7 +73,11 @@ def launch(policy, body, report=None, ignored=None):
 class _Guard:
     """Outside: waits for the program's end, and does what those inside cannot."""
 
-    def __init__(self, policy, channel, signals, reports, child):
+    def __init__(self, policy, channel, signals, reports, child, group):
+        from ._broker import Broker
+
+        self._make_broker = Broker
+        self._group = group
         self._policy = policy
         self._child = child
         self._channel = channel
@@ -85,17 +100,25 @@ class _Guard:
             self._pass_on()
             self._reports.flush()
         self._reports.flush(everything=True)
-        self._wait_for_init()
+        self._end_all()
         return self._status
 
-    def _wait_for_init(self):
-        """With it ends everything that has process ids of its own; elsewhere those that ran away are not waited for."""
+    def _end_all(self):
+        """What the program has left ends with it: an orphan, wherever it ran to, is a child of this process by now."""
+        end = time.monotonic() + _END_SECONDS
+        while time.monotonic() < end and self._has_children():
+            for child in _children():
+                _kill(child)
+            time.sleep(0.001)
+        self._group.end()
+
+    def _has_children(self):
         try:
-            while self._policy.level == "strict":
-                os.waitpid(-1, 0)
-            os.waitpid(self._child, 0)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+            return True
         except ChildProcessError:
-            pass
+            return False
 
     def _timeout_ms(self):
         now = time.monotonic()
@@ -128,7 +151,7 @@ class _Guard:
         letter, content, descriptor = self._channel.receive()
         if letter == LISTENER:
             self._reports.tell_standing(content)
-            self._broker = Broker(descriptor, self._policy, self._reports)
+            self._broker = self._make_broker(descriptor, self._policy, self._reports)
             self._poll.register(descriptor, select.POLLIN)
         elif letter == SEEN:
             if self._undecided.pop(content[0], None) is None:
@@ -169,6 +192,27 @@ class _Guard:
             if time.monotonic() >= at:
                 del self._undecided[number]
                 self._channel.send(SEND_SIGNAL, bytes([number]))
+
+
+def _children():
+    """Of this process, as the kernel lists them."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name) as file:
+                    if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
+                        found.append(int(name))
+            except OSError:
+                pass  # It has ended meanwhile.
+    return found
+
+
+def _kill(pid):
+    try:
+        os.kill(pid, _signal.SIGKILL)
+    except OSError:
+        pass  # It has ended meanwhile.
 
 
 def _remove(folder):

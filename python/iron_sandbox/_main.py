@@ -1,4 +1,4 @@
-"""The command line: ``python -m iron_sandbox [options] -- program [arguments]``. Read by hand: argparse takes longer to
+"""The command line: ``iron-sandbox [options] -- program [arguments]``. Read by hand: argparse takes longer to
 load than everything else together."""
 
 import _signal
@@ -6,11 +6,13 @@ import os
 import resource
 import sys
 
-from ._policy import Policy, PolicyError
+from . import PolicyError
+from ._groups import warm_up
+from ._policy import Policy
 
 USAGE = """\
-usage: python -m iron_sandbox [options] -- program [arguments]
-       python -m iron_sandbox --explain [--json]
+usage: iron-sandbox [options] -- program [arguments]
+       iron-sandbox --explain [--json]
 
   --level LEVEL      observe, standard, auto (the better of these two) or strict (default: strict)
   --read PATH        what the program may read and execute besides the system and itself
@@ -27,18 +29,28 @@ usage: python -m iron_sandbox [options] -- program [arguments]
 
 _LISTS = ("read", "write", "hide", "connect", "allow")
 _NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd", "locks")
+_UNSAFE_MODULES = (
+    "python -m takes modules from %s, where the program may leave some: use the command iron-sandbox, or"
+    " python -P -m iron_sandbox (before Python 3.11: python -I -m iron_sandbox)"
+)
 _USAGE_FAULT, _REFUSED, _NOT_FOUND = 2, 126, 127
 
 
-def main(words):
-    """Runs the command; ends the process as the program ends, or with 2 (usage), 126 (refused), 127 (not found)."""
+def main(words, modules_from=None):
+    """Runs the command; ends the process as the program ends, or with 2 (usage), 126 (refused), 127 (not found).
+
+    ``modules_from``: a folder that this Python takes modules from, which the program may not write to.
+    """
     try:
         options, command = _parse(words)
         if options.get("explain"):
             from ._explain import print_explanation
 
             return print_explanation("json" in options)
+        warm_up()
         policy, program, args = _prepare(options, command)
+        if modules_from is not None and policy.is_enforced and policy.may_open(modules_from, True):
+            raise PolicyError(_UNSAFE_MODULES % modules_from)
     except PolicyError as error:
         sys.stderr.write("iron_sandbox: %s\n" % error)
         return _USAGE_FAULT

@@ -3,9 +3,10 @@
 import os
 import sys
 
-from . import _landlock
+from . import PolicyError, _landlock
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
+from ._planted import kept_in
 
 LEVELS = ("observe", "standard", "strict")
 # The best of observe and standard that the machine can.
@@ -33,10 +34,6 @@ _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STAT
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 
 
-class PolicyError(ValueError):
-    """A cage that is described wrongly; the message says what was expected."""
-
-
 class Policy:
     """``connect``: None observes the network, a list of "host:port" limits it; strict is always limited."""
 
@@ -51,6 +48,8 @@ class Policy:
         self.read = [_absolute(path) for path in read]
         self.write = [_absolute(path) for path in write]
         self.hide = [_absolute(path) for path in hide]
+        # Not to be changed, but where it is listed itself.
+        self.keep = [path for folder in self.write for path in self._kept_in(folder)]
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
@@ -65,6 +64,10 @@ class Policy:
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
         # The process id outside; known when it is launched.
         self.guard = 0
+
+    def _kept_in(self, folder):
+        listed = [path for path in self.write if path != folder and _is_below(path, [folder])]
+        return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
     def environment(self, given):
         """The variables of the program: those ``given``, its own temporary folder, its process id as it sees it, and that

@@ -1,8 +1,9 @@
 """What was refused, or would have been: a line of JSON each, to whoever started the cage.
 
 First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the walls stand, or ``{"fault": …}``
-when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``. The first time at once; what
-comes again and again is summed up, at most MAX_LINES_PER_SECOND.
+when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``.
+The first time at once; what comes again and again is summed up, at most MAX_LINES_PER_SECOND. At its end ``{"planted": path,
+"aside": path}`` (``_planted.py``).
 """
 
 import os
@@ -32,6 +33,12 @@ class Reports:
         from json import dumps
 
         self._write_line(dumps({"fault": text}).encode())
+
+    def add_planted(self, path, aside):
+        """Reports a file that was put where other programs look: ``{"planted": path, "aside": where it is now}``."""
+        from json import dumps
+
+        self._write_line(dumps({"planted": path, "aside": aside}).encode())
 
     def add(self, action, target, refused):
         """Reports one attempt."""

@@ -45,7 +45,9 @@ def run(command, *, level="strict", read=(), write=(), hide=(), connect=None, al
                 raise
         report.seek(0)
         done = subprocess.CompletedProcess(command, process.returncode, out, err)
-        done.denied = [line for line in map(json.loads, report) if "action" in line]
+        lines = [json.loads(line) for line in report]
+        done.denied = [line for line in lines if "action" in line]
+        done.planted = [(line["planted"], line["aside"]) for line in lines if "planted" in line]
     if check:
         done.check_returncode()
     return done

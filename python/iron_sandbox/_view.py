@@ -3,13 +3,26 @@
 Needs a mount namespace. What is not in the list is not there: neither to be read, nor to be found, nor to be changed.
 """
 
+import errno
 import os
 
-from ._kernel import NR_MOUNT_SETATTR, NR_PIVOT_ROOT, WallError, buffer, mount, syscall, unmount
+from ._kernel import (
+    NR_MOUNT_SETATTR,
+    NR_MOVE_MOUNT,
+    NR_OPEN_TREE,
+    NR_PIVOT_ROOT,
+    WallError,
+    buffer,
+    mount,
+    syscall,
+    unmount,
+)
 
 _NOSUID, _NODEV, _NOEXEC, _BIND, _REC, _PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
-_AT_FDCWD, _AT_RECURSIVE, _MNT_DETACH = -100, 0x8000, 2
+_AT_FDCWD, _AT_RECURSIVE, _AT_NO_FOLLOW, _MNT_DETACH = -100, 0x8000, 0x100, 2
+_OPEN_TREE_CLONE, _MOVE_FROM_DESCRIPTOR = 1, 4
+_MAX_LINKS = 40
 _OLD = "/.machine"
 # Where the new root is put together; it may be any folder.
 _BASE = "/tmp"
@@ -21,13 +34,47 @@ def isolate():
     mount(None, "/", None, _REC | _PRIVATE)
 
 
-def mask(paths, write):
-    """Makes files unreadable and folders empty, although what is above them may be used. Needs ``isolate``.
+def narrow(write):
+    """Makes everything read-only but the folders ``write``, and gives shared memory of its own. Needs ``isolate``."""
+    # Devices and /proc are no files: they are written as before.
+    folders = [path for path in map(os.path.realpath, write) if os.path.isdir(path) and not path.startswith("/dev/")]
+    for path in sorted(set(folders)):
+        mount(path, path, None, _BIND | _REC)
+    for place in _mounts():
+        if not any((place + "/").startswith(path + "/") for path in folders):
+            try:
+                _restrict(place, _ATTR_RDONLY, recursive=False)
+            except WallError as error:
+                # Covered by another mount, or out of this user's reach.
+                if error.errno not in (errno.ENOENT, errno.EACCES, errno.EINVAL):
+                    raise
+    if os.path.isdir("/dev/shm"):
+        mount("cage", "/dev/shm", "tmpfs", _NOSUID | _NODEV, "size=64m,mode=1777")
+    _reenter()
+
+
+def _reenter():
+    """Lets the working folder be in the new mounts, no longer below them."""
+    os.chdir(os.getcwd())
+
+
+def _mounts():
+    with open("/proc/self/mountinfo", "rb") as file:
+        return {os.fsdecode(line.split()[4].decode("unicode_escape").encode("latin-1")) for line in file}
+
+
+def mask(hide, keep, write):
+    """Makes the files ``hide`` unreadable and such folders empty, and ``keep`` read-only, although what is above them may be
+    used. Needs ``isolate``. Those that are not there are left out.
 
     ``write``: where the program may rename and remove.
     """
-    _pin(paths, write)
-    for path in paths:
+    keep = [path for path in keep if os.path.exists(path)]
+    _pin(hide + keep, write)
+    for path in keep:
+        mount(path, path, None, _BIND | _REC)
+        _restrict(path, _ATTR_RDONLY)
+    for path in hide:
         if os.path.isdir(path):
             mount("none", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "size=4k,mode=000")
             _restrict(path, _ATTR_RDONLY)
@@ -38,23 +85,58 @@ def mask(paths, write):
 
 
 def _pin(paths, write):
-    """Makes the folders above these paths mounts of their own, which can be neither moved nor removed.
+    """Makes the folders and links on the way to these paths mounts of their own, which can be neither moved nor removed.
 
-    Otherwise a folder is moved, another put in its place, and what was hidden in it is hidden to no later program.
+    Otherwise one is moved, another put in its place, and what was hidden in it is hidden to no later program.
     """
     write = [os.path.realpath(path).rstrip("/") + "/" for path in write]
-    folders = set()
+    folders, links = set(), set()
     for path in paths:
-        folder = os.path.realpath(os.path.dirname(path))
-        while folder != "/" and any(folder.startswith(place) for place in write):
-            if os.path.isdir(folder):
-                folders.add(folder)
-            folder = os.path.dirname(folder)
+        for place in _way(path):
+            if any(place.startswith(folder) for folder in write):
+                (links if os.path.islink(place) else folders).add(place)
     for folder in sorted(folders):
         mount(folder, folder, None, _BIND | _REC)
+    for link in sorted(links):
+        _pin_link(link)
     if folders:
-        # Not by the way below the new mounts, where nothing is masked.
-        os.chdir(os.getcwd())
+        _reenter()
+
+
+def _way(path):
+    """The folders and links that a path leads through, each by its real name; the path itself where it is a link."""
+    at, parts, links = "", [part for part in path.split("/") if part], 0
+    while parts:
+        part = parts.pop(0)
+        if part == "..":
+            at = os.path.dirname(at)
+            continue
+        here = "%s/%s" % (at, part)
+        try:
+            target = os.readlink(here)
+        except OSError:
+            at = here
+            if parts and os.path.isdir(here):
+                yield here
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            return
+        yield here
+        parts = [word for word in target.split("/") if word not in ("", ".")] + parts
+        at = "" if target.startswith("/") else at
+
+
+def _pin_link(path):
+    """A link that is mounted on itself: ``mount`` would follow it."""
+    name = buffer(os.fsencode(path) + b"\0")
+    wall = "link %s" % path
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_NO_FOLLOW
+    tree = syscall(wall, NR_OPEN_TREE, _AT_FDCWD, name, flags)
+    try:
+        syscall(wall, NR_MOVE_MOUNT, tree, buffer(b"\0"), _AT_FDCWD, name, _MOVE_FROM_DESCRIPTOR)
+    finally:
+        os.close(tree)
 
 
 def build(read, write, temporary, size_mb):
@@ -91,8 +173,17 @@ def build(read, write, temporary, size_mb):
 class _Root:
     """The new root while the old one is still below it."""
 
+    def __init__(self):
+        # By path as it was asked for: most are in few folders.
+        self._made = {}
+
     def make(self, path):
         """Makes a folder, with its links on the way as they are outside. Returns the real path."""
+        if path not in self._made:
+            self._made[path] = self._make(path)
+        return self._made[path]
+
+    def _make(self, path):
         at = ""
         parts = [part for part in path.split("/") if part]
         links = 0
@@ -106,8 +197,8 @@ class _Root:
                 os.symlink(os.readlink(_OLD + here), here)
             if os.path.islink(here):
                 links += 1
-                if links > 40:
-                    raise WallError("root of files", 40)
+                if links > _MAX_LINKS:
+                    raise WallError("root of files", errno.ELOOP)
                 target = os.readlink(here)
                 parts = [part for part in target.split("/") if part not in ("", ".")] + parts
                 at = "" if target.startswith("/") else at
@@ -133,11 +224,14 @@ class _Root:
 
     def _follow(self, path):
         """Makes the links that a path is reached by, and returns what it leads to; None when that is not there."""
-        for _ in range(40):
-            here = "%s/%s" % (self.make(os.path.dirname(path)).rstrip("/"), os.path.basename(path))
-            if not os.path.islink(_OLD + here):
-                return here if os.path.exists(_OLD + here) else None
-            target = os.readlink(_OLD + here)
+        for _ in range(_MAX_LINKS):
+            folder, name = os.path.split(path)
+            here = "%s/%s" % (self.make(folder).rstrip("/"), name)
+            try:
+                target = os.readlink(_OLD + here)
+            except OSError as error:
+                # No link.
+                return here if error.errno == errno.EINVAL else None
             if not os.path.lexists(here):
                 os.symlink(target, here)
             path = os.path.normpath(os.path.join(os.path.dirname(here), target))

@@ -1,6 +1,6 @@
 /** The events of an agent's life and their messages. Pure. */
 import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
-import type { Attempt } from '../sandbox/reports.ts'
+import type { Attempt, Planted } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
 
 export function startedEvent(data: EventData['agent.started']): NewEvent {
@@ -87,6 +87,11 @@ export function attemptEvent(name: string, { action, target, count, refused }: A
   return refused
     ? { type: 'sandbox.denied', level: 'WARN', message: `${name} tried ${ATTEMPTS[action]} ${target}${times}`, data }
     : { type: 'sandbox.observed', level: 'INFO', message: `${name} ${SEEN[action]} ${target}${times}`, data }
+}
+
+export function plantedEvent(name: string, { planted, aside }: Planted): NewEvent {
+  const message = `${name} left ${planted}, which other programs read and obey: moved to ${aside}`
+  return { type: 'sandbox.planted', level: 'WARN', message, data: { path: planted, moved_to: aside } }
 }
 
 export function bypassedEvent(name: string, provider: string, { target, count }: Attempt): NewEvent {

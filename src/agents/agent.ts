@@ -5,6 +5,7 @@
 
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
+import type { AgentFolders } from '../config/agent-folders.ts'
 import type { Config } from '../config/schema.ts'
 import type { CheckpointOwner, CheckpointTable } from '../db/checkpoints.ts'
 import type { RunTable } from '../db/runs.ts'
@@ -21,6 +22,7 @@ import {
   bypassedEvent,
   type ExitOutcome,
   exitedEvent,
+  plantedEvent,
   startedEvent,
   stoppedEvent,
   survivedEvent,
@@ -84,6 +86,8 @@ export interface AgentParts {
   environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
   /** The walls that an agent is started behind. Throws CageError `sandbox_unavailable`. */
   cageFor: (facts: AgentFacts, environment: Environment) => Cage
+  /** Where agents behind walls may write is written down before they do. */
+  agentFolders: Pick<AgentFolders, 'open' | 'hide'> | undefined
   /** What is at the places that an agent connects to, "host:port". */
   places: {
     /** Our own gateway, which is no way past it. */
@@ -317,8 +321,12 @@ export class Agent {
   /** Behind walls; without them where only the best was asked for and none can be built. */
   async #spawn(launch: Launch): Promise<AgentProcess> {
     const cage = this.#parts.cageFor(this.facts, launch.environment)
+    const { agentFolders } = this.#parts
     try {
-      return await spawnAgent({ ...launch, cage })
+      if (cage.launcher && cage.level !== 'observe') agentFolders?.open(cage.writes)
+      const process = await spawnAgent({ ...launch, cage })
+      if (process.isServerHidden) agentFolders?.hide(cage.writes, cage.hides)
+      return process
     } catch (error) {
       if (cage.level !== 'auto' || !(error instanceof CageError) || error.code !== 'sandbox_unavailable') throw error
       return await spawnAgent({ ...launch, cage: { ...cage, launcher: null, why: String(error.facts.fault) } })
@@ -432,8 +440,10 @@ export class Agent {
 
   #listenToWalls(reports: Reports): Reading {
     let recorded = Promise.resolve()
-    reports.listen((attempt) => {
-      recorded = recorded.then(() => this.#recordAttempt(attempt))
+    reports.listen((report) => {
+      recorded = recorded.then(() =>
+        'planted' in report ? this.#record(plantedEvent(this.facts.name, report)) : this.#recordAttempt(report),
+      )
     })
     return { ended: reports.ended.then(() => recorded), hurry: () => {}, close: () => reports.close() }
   }

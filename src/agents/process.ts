@@ -24,6 +24,7 @@
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
@@ -31,7 +32,7 @@ import type { SandboxView } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { catchesSignal, lockLimitOf, processStarted } from '../process-table.ts'
 import { type Cage, unavailable } from '../sandbox/cage.ts'
-import { Reports } from '../sandbox/reports.ts'
+import { Reports, type Standing } from '../sandbox/reports.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
 import { ProcessTree, sendSignal } from './process-tree.ts'
@@ -91,8 +92,8 @@ export async function spawnAgent({ command, cwd, environment, agentId, cage }: L
   try {
     const watchdog = await spawnWatchdog(pid, agentId)
     const started = await processStarted(pid)
-    const sandbox = await sandboxOf(cage, reports)
-    return new AgentProcess({ pid, started, exit, child, watchdog, agentId, sandbox, reports })
+    const walls = await sandboxOf(cage, reports)
+    return new AgentProcess({ pid, started, exit, child, watchdog, agentId, ...walls, reports })
   } catch (error) {
     // Whoever is at the gate reads its end.
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy()
@@ -101,8 +102,12 @@ export async function spawnAgent({ command, cwd, environment, agentId, cage }: L
   }
 }
 
-async function sandboxOf(cage: Cage | undefined, reports: Reports | undefined): Promise<SandboxView> {
-  if (!reports) return { level: 'off', limited: false, why: cage?.why ?? null }
+/** `standing` is undefined without walls. */
+async function sandboxOf(
+  cage: Cage | undefined,
+  reports: Reports | undefined,
+): Promise<{ sandbox: SandboxView; standing: Standing | undefined }> {
+  if (!reports) return { sandbox: { level: 'off', limited: false, why: cage?.why ?? null }, standing: undefined }
   const standing = await reports.standing.catch((error: Error) => {
     throw unavailable(cage!.level, error.message)
   })
@@ -113,7 +118,7 @@ async function sandboxOf(cage: Cage | undefined, reports: Reports | undefined): 
       : level === 'observe' && cage!.level === 'auto'
         ? 'no Landlock in this kernel'
         : null
-  return { level, limited, why }
+  return { sandbox: { level, limited, why }, standing }
 }
 
 /** `stdout` and `stderr` are there when they were asked for. */
@@ -185,6 +190,7 @@ interface AgentProcessParts {
   watchdog: Writable
   agentId: AgentId
   sandbox: SandboxView
+  standing: Standing | undefined
   reports: Reports | undefined
 }
 
@@ -196,8 +202,12 @@ export class AgentProcess {
   readonly stderr: Readable
   /** The walls around it. */
   readonly sandbox: SandboxView
+  /** The server's files are hidden from it. */
+  readonly isServerHidden: boolean
   /** What it tries at them; undefined without walls. */
   readonly reports: Reports | undefined
+  /** The file that stops its control group. */
+  readonly #freezer: string | null
   readonly #gate: Writable
   readonly #kill: (signal: NodeJS.Signals) => boolean
   readonly #watchdog: Writable
@@ -205,13 +215,15 @@ export class AgentProcess {
   readonly #exit: PromiseWithResolvers<Exit>
   #ending: Promise<number[]> | undefined
 
-  constructor({ pid, started, exit, child, watchdog, agentId, sandbox, reports }: AgentProcessParts) {
+  constructor({ pid, started, exit, child, watchdog, agentId, sandbox, standing, reports }: AgentProcessParts) {
     this.pid = pid
     this.started = started
     this.stdout = child.stdout
     this.stderr = child.stderr
     this.sandbox = sandbox
     this.reports = reports
+    this.isServerHidden = standing?.hidden ?? false
+    this.#freezer = standing?.freezer ?? null
     this.#gate = child.stdin
     this.#kill = (signal) => child.kill(signal)
     this.#watchdog = watchdog
@@ -224,13 +236,23 @@ export class AgentProcess {
     this.#gate.end('go\n')
   }
 
-  /** Stops the process group where it is. */
+  /** Stops the process group where it is, and the whole family where it has a control group. */
   pause(): void {
     sendSignal(-this.pid, 'SIGSTOP')
+    this.#freeze('1')
   }
 
   resume(): void {
+    this.#freeze('0')
     sendSignal(-this.pid, 'SIGCONT')
+  }
+
+  #freeze(state: '0' | '1'): void {
+    try {
+      if (this.#freezer !== null) writeFileSync(this.#freezer, state)
+    } catch {
+      // The group ended with the agent.
+    }
   }
 
   /** Sends SIGUSR1 to the first process, unless it is gone or would die of it. */
@@ -253,6 +275,8 @@ export class AgentProcess {
   }
 
   async #end(graceMs: number, clock: Clock): Promise<number[]> {
+    // What is frozen takes no SIGTERM.
+    this.#freeze('0')
     const survivors = await this.#tree.end(graceMs, clock)
     this.#watchdog.end('ended\n')
     // Stuck inside the system: nobody can wait for it any longer.

@@ -17,6 +17,7 @@ import { hash } from 'node:crypto'
 import { basename, extname, isAbsolute, resolve } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
+import type { AgentFolders } from '../config/agent-folders.ts'
 import type { Config } from '../config/schema.ts'
 import type { RunRow, RunTable } from '../db/runs.ts'
 import type { Store } from '../db/store.ts'
@@ -63,6 +64,8 @@ export interface SupervisorOptions {
   providerUrls: Readonly<Record<string, string>>
   /** Absolute paths of files and folders that are the server's own: an agent behind walls does not see them. */
   serverFiles: readonly string[]
+  /** Written down before an agent may write there. (Default: nobody asks later.) */
+  agentFolders?: Pick<AgentFolders, 'open' | 'hide'>
 }
 
 /** An agent to be started; what it leaves out of its settings is as the configuration says under `agent`. */
@@ -100,6 +103,7 @@ export class Supervisor {
       output: { ...output, pace: new OutputPace(clock), maxBytes: config.log.max_agent_output_bytes },
       environmentFor: (...given) => this.#environmentFor(...given),
       cageFor: (facts, environment) => this.#cageFor(facts, environment),
+      agentFolders: options.agentFolders,
       places: {
         isOwn: (target) => new URL(options.serverUrl()).host === target,
         providerAt: (target) => providers.providerAt(target),

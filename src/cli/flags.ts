@@ -1,5 +1,6 @@
 /** The flags that override settings of the configuration, the commands that have them, and how a command loads it. */
 import { Command } from '@commander-js/extra-typings'
+import { AgentFolders } from '../config/agent-folders.ts'
 import { type LoadedConfig, loadConfig, type Setting } from '../config/config.ts'
 import { wholeNumber } from '../config/env.ts'
 import type { Key } from '../config/problems.ts'
@@ -83,7 +84,7 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['restart', ['agent', 'restart', 'enabled'], '--restart'],
 ]
 
-/** `args`: the agent's own arguments. Throws what `loadConfig` throws. */
+/** `args`: the agent's own arguments. Throws what `loadConfig` throws, and `config_untrusted`. */
 export function loadFlags(
   flags: AgentFlags,
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
@@ -96,7 +97,9 @@ export function loadFlags(
     settings.push({ key, origin: value === false ? `--no-${flag}` : origin, value: settingValue(flag, value) })
   }
   if (args.length > 0) settings.push({ key: ['agent', 'args'], value: [...args], origin: 'the command line' })
-  return loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })
+  const loaded = loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })
+  if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
+  return loaded
 }
 
 function settingValue(flag: keyof AgentFlags, value: string | boolean): unknown {

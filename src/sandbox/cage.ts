@@ -12,6 +12,7 @@
  */
 import { accessSync, constants, existsSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
+import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { packageFolder } from '../package-folder.ts'
@@ -45,7 +46,7 @@ export interface Cage {
   why: string | null
   /** Absolute paths that the agent may write to, besides a folder of its own for temporary files. */
   writes: string[]
-  /** Files of the server that lie in what it may use. */
+  /** Files of the server that are there and lie in what it may use. */
   hides: string[]
 }
 
@@ -70,8 +71,11 @@ export function cageFor(request: CageRequest): Cage {
   const writes = granted([request.cwd, ...given(settings.write)])
   const own = [dirname(request.script), request.script, ...packagesAbove(request.script)]
   const reads = granted([...own, ownFolder(), ...given(settings.read)])
-  const hides = request.serverFiles.filter((path) => [...writes, ...reads].some((folder) => isBelow(path, folder)))
-  return { level, launcher: launcherOf(request, python, reads, writes, hides), why: null, writes, hides }
+  const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
+  // Also those that are not there: what an agent leaves by such a name is moved aside.
+  const hidden = [...request.serverFiles, ...configFilesIn(writes)].filter(isUsed)
+  const launcher = launcherOf(request, python, reads, writes, [...new Set(hidden)])
+  return { level, launcher, why: null, writes, hides: hidden.filter((path) => existsSync(path)) }
 }
 
 /** The error of a level that was asked for and cannot be had; `why` as the launcher or this machine says it. */
@@ -88,6 +92,10 @@ function packagesAbove(script: string): string[] {
   const file = join(folder, 'package.json')
   return existsSync(file) ? [file, ...above] : above
 }
+
+/** What a later start in one of these folders would read. */
+const configFilesIn = (folders: readonly string[]): string[] =>
+  folders.flatMap((folder) => CONFIG_FILES.map((name) => join(folder, name)))
 
 /** What agents import from us, and the launcher. */
 const ownFolder = (): string => join(packageFolder(), 'python')

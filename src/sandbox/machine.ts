@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as z from 'zod'
 import { launching } from './cage.ts'
+import { CONTROLLER } from './reports.ts'
 
 const WHY_NOT = z.string().nullable()
 const EXPLANATION = z.object({
@@ -11,6 +12,8 @@ const EXPLANATION = z.object({
   levels: z.object({ observe: WHY_NOT, standard: WHY_NOT, strict: WHY_NOT }),
   /** The same for hiding files that lie in a folder that may be used. */
   hide: WHY_NOT,
+  /** What can be limited for all processes of an agent together. */
+  groups: z.array(CONTROLLER),
   fix: z.string().nullable(),
 })
 export type Explanation = z.output<typeof EXPLANATION>

@@ -3,6 +3,7 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import * as z from 'zod'
 
+export const CONTROLLER = z.enum(['cpu', 'memory', 'pids'])
 const STANDING = z.object({
   level: z.enum(['observe', 'standard', 'strict']),
   landlock_abi: z.number().int(),
@@ -10,6 +11,10 @@ const STANDING = z.object({
   limited: z.boolean(),
   /** Files of the server are hidden. */
   hidden: z.boolean(),
+  /** The controllers of its control group. */
+  groups: z.array(CONTROLLER),
+  /** The file that stops all of its control group (1) and lets it go on (0). */
+  freezer: z.string().nullable(),
 })
 const ATTEMPT = z.object({
   action: z.enum(['connect', 'read', 'write']),
@@ -17,11 +22,14 @@ const ATTEMPT = z.object({
   refused: z.boolean(),
   count: z.number().int().min(1),
 })
-const LINE = z.union([z.object({ standing: STANDING }), z.object({ fault: z.string() }), ATTEMPT])
+const PLANTED = z.object({ planted: z.string(), aside: z.string() })
+const LINE = z.union([z.object({ standing: STANDING }), z.object({ fault: z.string() }), PLANTED, ATTEMPT])
 
 export type Standing = z.output<typeof STANDING>
 /** What an agent tried: `target` is a host with its port, or a path; `count`: so many times since the last report. */
 export type Attempt = z.output<typeof ATTEMPT>
+/** A file that an agent put where other programs look for what to run; it is `aside` now. */
+export type Planted = z.output<typeof PLANTED>
 
 export class Reports {
   /** Rejects with the launcher's reason when the walls could not be built. */
@@ -29,8 +37,8 @@ export class Reports {
   /** When nothing more will come. */
   readonly ended: Promise<void>
   readonly #stream: Readable
-  readonly #waiting: Attempt[] = []
-  #onAttempt: ((attempt: Attempt) => void) | undefined
+  readonly #waiting: (Attempt | Planted)[] = []
+  #onReport: ((report: Attempt | Planted) => void) | undefined
 
   constructor(stream: Readable) {
     this.#stream = stream
@@ -45,7 +53,7 @@ export class Reports {
         if (line === undefined) return
         if ('standing' in line) standing.resolve(line.standing)
         else if ('fault' in line) standing.reject(new Error(line.fault))
-        else if (this.#onAttempt) this.#onAttempt(line)
+        else if (this.#onReport) this.#onReport(line)
         else this.#waiting.push(line)
       })
       .on('close', () => {
@@ -56,10 +64,10 @@ export class Reports {
     standing.promise.catch(() => {})
   }
 
-  /** Calls with every attempt, also those that came before. */
-  listen(onAttempt: (attempt: Attempt) => void): void {
-    this.#onAttempt = onAttempt
-    for (const attempt of this.#waiting.splice(0)) onAttempt(attempt)
+  /** Calls with every report, also those that came before. */
+  listen(onReport: (report: Attempt | Planted) => void): void {
+    this.#onReport = onReport
+    for (const report of this.#waiting.splice(0)) onReport(report)
   }
 
   close(): void {

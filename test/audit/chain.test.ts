@@ -390,15 +390,14 @@ test('fifty thousand rows are verified in at most one and a half times the proce
 })
 
 test('the head stays the same file, which was hidden from agents at their start, and has one length', async () => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
+  const clock = new TestClock()
   const path = temporaryFile()
-  const { audit, close } = open(path)
-  const [before, told] = [statSync(headPath(path)), () => readWitness(path).told?.seq]
+  const { audit, close } = open(path, clock)
+  const [before, witnessed] = [statSync(headPath(path)), () => readWitness(path).witnessed?.seq]
   for (const number of [1, 2]) {
     audit.append(stop(number))
-    vi.advanceTimersByTime(1_000)
-    await expect.poll(told).toBe(number)
+    clock.advance(1_000)
+    await expect.poll(witnessed).toBe(number)
   }
   await audit.close()
   close()

@@ -39,7 +39,11 @@ describe('an agent behind walls', () => {
 
   test('does not see files of the server where it may read or write, and only those', () => {
     const serverFiles = ['/project/iron_state.db', '/elsewhere/iron_state.db', '/project-other/x']
-    expect(cageFor(request({}, { serverFiles })).hides).toEqual(['/project/iron_state.db'])
+    const cage = cageFor(request({}, { serverFiles }))
+    const left = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml'].map((name) => `/project/${name}`)
+    expect(valuesOf(cage, '--hide')).toEqual(['/project/iron_state.db', ...left])
+    // Named to people are those that are there.
+    expect(cage.hides).toEqual([])
   })
 
   test('reaches the gateway and what is listed once its network is limited', () => {

@@ -4,12 +4,13 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
+import { launching } from '../../src/sandbox/cage.ts'
 import { python } from '../support/agent-parts.ts'
 import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
 
@@ -19,6 +20,13 @@ const behind = (level: string, more: object = {}, agent: object = {}) => ({
   config: { agent: { restart: { enabled: false }, sandbox: { level, ...more }, ...agent } },
 })
 const isLinux = process.platform === 'linux'
+/** A control group that can be stopped as one. */
+const hasGroups = isLinux && groupsOf().length > 0
+
+function groupsOf(): string[] {
+  const { stdout } = spawnSync(python, [...launching(), '--explain', '--json'], { encoding: 'utf8' })
+  return (JSON.parse(stdout) as { groups: string[] }).groups
+}
 
 async function listen(): Promise<number> {
   const server = createServer((socket) => socket.on('error', () => {}).end()).listen(0, '127.0.0.1')
@@ -63,6 +71,22 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
   })
 
+  test.runIf(hasGroups)('a pause holds what ran away from its process group as well', async () => {
+    const agents = openAgents(behind(level))
+    const id = await agents.start('leave_behind.py')
+    await agents.event('agent.output')
+    agents.supervisor.pause(id, 'a test')
+    await new Promise((done) => setTimeout(done, 300))
+    const paused = agents.count('agent.output')
+    await new Promise((done) => setTimeout(done, 300))
+    expect(agents.count('agent.output')).toBe(paused)
+    agents.supervisor.resume(id, 'a test')
+    await expect.poll(() => agents.count('agent.output')).toBeGreaterThan(paused)
+    agents.supervisor.pause(id, 'a test')
+    await agents.supervisor.stop(id)
+    expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
+  })
+
   test('nothing is left of its agents when the server is killed', async () => {
     const folder = newFolder()
     const server = spawn(
@@ -96,7 +120,7 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     await agents.supervisor.whenEnded(id)
     const [granted, provider, secret, own, hook] = agents.lines().map((line) => line.split(' ')[0])
     expect([granted, own]).toEqual(['done', 'done'])
-    for (const refused of [provider, secret, hook]) expect(refused).toMatch(/PermissionError|FileNotFoundError/)
+    for (const refused of [provider, secret, hook]) expect(refused).toMatch(/PermissionError|FileNotFoundError|OSError/)
     const denied = agents.events.flatMap((event) => (event.type === 'sandbox.denied' ? [event.message] : []))
     expect(denied).toEqual(
       expect.arrayContaining([
@@ -108,6 +132,19 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     const { unauthorized, sandbox } = agents.state.read().agents[id]!
     expect(unauthorized.denied).toBe(agents.count('sandbox.denied'))
     expect(sandbox).toEqual({ level, limited: true, why: null })
+  })
+
+  test('what other programs would obey is moved aside at its end, told and counted, and what it started ends', async () => {
+    const agents = openAgents(behind(level))
+    const names = ['iron-cage.yaml', '.vscode/tasks.json', 'own/iron-cage.yaml']
+    const id = await agents.start('leave_behind.py', { args: names })
+    await agents.supervisor.whenEnded(id)
+    const planted = agents.events.flatMap((event) => (event.type === 'sandbox.planted' ? [event.data] : []))
+    const moved = ['iron-cage.yaml', '.vscode'].map((name) => join(agents.folder, name))
+    expect(planted).toEqual(moved.map((path) => ({ path, moved_to: `${path}.planted` })))
+    for (const path of moved) expect([existsSync(path), existsSync(`${path}.planted`)]).toEqual([false, true])
+    expect(existsSync(join(agents.folder, 'own/iron-cage.yaml'))).toBe(true)
+    expect(agents.state.read().agents[id]!.unauthorized).toMatchObject({ last: `leave ${moved[1]}` })
   })
 
   test("the server's database in the agent's folder is out of its reach", async () => {
@@ -152,12 +189,10 @@ describe.runIf(isLinux)('where walls cannot be built', () => {
     writeFileSync(join(folder, 'agent.py'), 'print("it runs")')
     onTestFinished(() => rmSync(folder, { recursive: true }))
     const reads = [root, dirname(dirname(python))].flatMap((path) => ['--read', path])
-    const cage = ['-m', 'iron_sandbox', '--level', 'standard', ...reads, '--write', folder, '--']
+    const cage = [...launching(), '--level', 'standard', ...reads, '--write', folder, '--']
     const program = [process.execPath, join(root, 'bin/iron-cage.cjs'), 'start', 'agent.py', '--port', '0']
-    const env = { ...process.env, PYTHONPATH: join(root, 'python') }
     return spawnSync(python, [...cage, ...program, '--python', python, '--sandbox', level], {
       cwd: folder,
-      env,
       encoding: 'utf8',
     })
   }

@@ -83,6 +83,7 @@ const PAYLOADS: Payloads = {
   'agent.bypassed': { provider: name, target: text, count },
   'sandbox.denied': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
   'sandbox.observed': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
+  'sandbox.planted': { path: text, moved_to: text },
   'agent.exited': {
     run_id: text,
     exit_code: nullable(count),

@@ -446,6 +446,35 @@ def _():
     os.rename(folder + ".away", folder)
 
 
+@probe("replace a link on the way to a file of the server's")
+def _():
+    link = os.path.dirname(STAGE["linked"])
+    os.rename(link, link + ".away")
+    os.rename(link + ".away", link)
+
+
+@probe("read what is behind that link")
+def _():
+    read(STAGE["linked"])
+
+
+@probe("change a hook of git's, or its configuration")
+def _():
+    for name in ("hooks/pre-commit", "config"):
+        try:
+            with open(os.path.join(WORK, ".git", name), "a") as file:
+                return file.write("x")
+        except OSError as error:
+            last = error
+    raise last
+
+
+@probe("put another folder in the place of git's")
+def _():
+    os.rename(os.path.join(WORK, ".git"), os.path.join(WORK, "git"))
+    os.rename(os.path.join(WORK, "git"), os.path.join(WORK, ".git"))
+
+
 @probe("make a device")
 def _():
     path = os.path.join(WORK, "device")
@@ -792,6 +821,14 @@ def read_text(path):
         return file.read()
 
 
+def leave(name):
+    """Puts a file where others look; what comes of it is seen when the cage has ended."""
+    path = os.path.join(WORK, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as file:
+        file.write("x")
+
+
 def main():
     results = []
     for title, harms, function in PROBES:
@@ -801,6 +838,8 @@ def main():
         except BaseException as error:
             name = errno.errorcode.get(getattr(error, "errno", None) or 0)
             results.append([title, harms, "blocked", name or getattr(error, "strerror", None) or repr(error)])
+    for name in STAGE["left"]:
+        leave(name)
     json.dump(results, sys.stdout)
 
 

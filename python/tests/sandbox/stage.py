@@ -26,7 +26,21 @@ import iron_sandbox  # noqa: E402
 PROBES = Path(__file__).with_name("probes.py")
 DOCUMENT = PYTHON.parent / "docs" / "sandbox.md"
 #: As the columns of the table.
-LEVELS = ("off", "observe", "standard", "standard, connect", "strict")
+LEVELS = ("off", "observe", "standard", "standard, connect", "standard, no namespaces", "strict")
+#: As the server starts it: with no modules from the folder that it works in.
+LAUNCH = ["-I", "-S", "-c", "import sys; sys.path.insert(0, %r); from iron_sandbox._main import command; command()" % str(PYTHON)]
+#: What the probes leave for other programs, and whom it harms.
+LEFT = {"iron-cage.yaml": "the next start", ".vscode/tasks.json": "an editor", ".git/commondir": "git"}
+#: Runs a command where no namespaces can be had, without privileges.
+NO_NAMESPACES = """
+import ctypes, os, sys
+user, group = os.getuid(), os.getgid()
+if ctypes.CDLL(None).unshare(0x10000000): raise OSError("user namespaces are needed to take them away")
+for name, text in (("setgroups", "deny"), ("uid_map", "65534 %d 1" % user), ("gid_map", "65534 %d 1" % group)):
+    open("/proc/self/" + name, "w").write(text)
+open("/proc/sys/user/max_user_namespaces", "w").write("0")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 BEGIN, END = "<!-- probes: python python/tests/sandbox/stage.py --write -->", "<!-- end of probes -->"
 
 
@@ -52,6 +66,12 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
         (work / "state.db").write_text("ledger")
         (work / "data").mkdir()
         (work / "data" / "keys").write_text("key")
+        (home / "kept").mkdir()
+        (home / "kept" / "keys").write_text("key")
+        (work / "link").symlink_to(home / "kept")
+        (work / ".git" / "hooks").mkdir(parents=True)
+        (work / ".git" / "hooks" / "pre-commit").write_text("")
+        (work / ".git" / "config").write_text("")
         shared = Path("/dev/shm") / mark
         shared.write_text("theirs")
         stack.callback(shared.unlink)
@@ -81,7 +101,7 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             stack.callback(server.kill)
             facts = {"server_fd": held.fileno(), "database": str(work / "state.db"), "abstract": mark, "shared": key}
             facts.update(work=str(work), secret=str(home / "secret"), server=server.pid, unix=str(folder / "socket"))
-            facts["nested"] = str(work / "data" / "keys")
+            facts.update(nested=str(work / "data" / "keys"), linked=str(work / "link" / "keys"), left=list(LEFT))
             facts.update(ports, mark=mark, mark_seconds="600.%d" % server.pid)
             threading.Thread(target=reach, args=(work / "reach-me",), daemon=True).start()
             yield facts
@@ -126,9 +146,11 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
             if level in ("standard, connect", "strict"):
                 words += ["--connect", gateway]
             if level != "observe":
-                words += ["--hide", facts["database"], "--hide", facts["nested"]]
-            command = [python, "-m", "iron_sandbox", *words, "--", *command]
-            environment["PYTHONPATH"] = str(PYTHON)
+                hidden = (facts["database"], facts["nested"], facts["linked"], facts["work"] + "/iron-cage.yaml")
+                words += [word for path in hidden for word in ("--hide", path)]
+            command = [python, *LAUNCH, *words, "--", *command]
+            if level == "standard, no namespaces":
+                command = [python, "-c", NO_NAMESPACES, *command]
         done = subprocess.run(
             command, env=environment, cwd=facts["work"], user=user, capture_output=True, text=True, timeout=120,
             stdin=subprocess.DEVNULL, close_fds=True,
@@ -136,17 +158,22 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
         if done.returncode:
             raise RuntimeError(done.stderr)
         results = json.loads(done.stdout)
-        left = leftovers(facts["mark_seconds"])
+        left = running(facts["mark_seconds"])
         for pid in left:
             os.kill(pid, 9)
-        return results + [["a program that ran from the cage lives on after it", True, "open" if left else "blocked", ""]]
+        for name, whom in LEFT.items():
+            is_there = os.path.lexists(os.path.join(facts["work"], name))
+            results.append(["leave %s for %s" % (name, whom), True, *(("open", "") if is_there else ("blocked", "moved aside"))])
+        lives = ("open", "") if left else ("blocked", "killed")
+        return results + [["a program that ran from the cage lives on after it", True, *lives]]
 
 
-def leftovers(seconds: str) -> list[int]:
+def running(mark: str) -> list[int]:
+    """The processes with ``mark`` in their command line."""
     found = []
     for name in os.listdir("/proc"):
         with contextlib.suppress(OSError):
-            if name.isdigit() and seconds.encode() in Path("/proc", name, "cmdline").read_bytes():
+            if name.isdigit() and mark.encode() in Path("/proc", name, "cmdline").read_bytes():
                 found.append(int(name))
     return found
 

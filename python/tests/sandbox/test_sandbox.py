@@ -24,11 +24,10 @@ NOBODY, SYSTEM_PYTHON = 65534, "/usr/bin/python3"
 FAULTS = {level: fault for level, fault in iron_sandbox.explain()["levels"].items() if fault}
 
 
-def launch(level, *program, words=(), **options):
+def launch(level, *program, words=(), python=sys.executable, **options):
     """Starts a program in a cage with the command line; options are those of Popen."""
-    command = [sys.executable, "-m", "iron_sandbox", "--level", level, *words, "--", *program]
-    environment = {**os.environ, "PYTHONPATH": str(PYTHON), **options.pop("env", {})}
-    return subprocess.Popen(command, env=environment, **options)
+    command = [python, *stage.LAUNCH, "--level", level, *words, "--", *program]
+    return subprocess.Popen(command, env={**os.environ, **options.pop("env", {})}, **options)
 
 
 def finish(process, timeout=60):
@@ -96,6 +95,10 @@ class Probes(Cage):
 
     def test_standard_with_a_limited_network_is_as_documented(self):
         self.assert_as_documented("standard, connect", stage.try_level("standard, connect"))
+
+    def test_standard_without_namespaces_is_as_documented(self):
+        level = "standard, no namespaces"
+        self.assert_as_documented(level, stage.try_level(level))
 
     @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "needs root to become another user")
     def test_a_user_without_privileges_has_the_same_walls(self):
@@ -173,16 +176,20 @@ class Programs(Cage):
             if turn < 18:
                 time.sleep(turn * 0.008)
             else:
-                wait_until(lambda: any(is_program(pid) for pid in stage.leftovers(seconds)))
+                wait_until(lambda: any(is_program(pid) for pid in stage.running(seconds)))
             process.kill()
             process.wait()
-            wait_until(lambda: not stage.leftovers(seconds))
+            wait_until(lambda: not stage.running(seconds))
 
-    def test_a_strict_cage_ends_with_those_that_ran_away_from_it(self):
+    def test_a_cage_ends_with_those_that_ran_away_from_it(self):
         seconds = "701.%d" % os.getpid()
         run_away = "setsid sleep %s & exec setsid sh -c 'sleep %s & exit 5'" % (seconds, seconds)
-        self.assertEqual(captured("strict", "/bin/sh", "-c", run_away)[0], 5)
-        wait_until(lambda: not stage.leftovers(seconds))
+        for level in LEVELS:
+            for as_root in (True, False) if os.geteuid() == 0 else (False,):
+                user = {} if as_root or os.geteuid() else {"user": NOBODY, "cwd": "/", "env": {"HOME": "/"}}
+                code, _, err = captured(level, "/bin/sh", "-c", run_away, python=SYSTEM_PYTHON, **user)
+                self.assertEqual(code, 5, err)
+                self.assertEqual(stage.running(seconds), [])
 
     def test_the_temporary_folder_is_the_programs_own_and_gone_after_it(self):
         for level in LEVELS:
@@ -259,6 +266,73 @@ class Programs(Cage):
                 options = {"words": ["--write", path], "env": {"HOME": self.work}, "cwd": self.work}
                 code, out, _ = captured(level, "/bin/cat", self.work + "/secret", **options)
                 self.assertEqual((code, out), (1, ""))
+
+
+class Folders(Cage):
+    """What a program leaves in a folder where other programs look."""
+
+    def leave(self, level, text, **options):
+        done = iron_sandbox.run(["/bin/sh", "-c", text], level=level, write=[self.work], cwd=self.work, capture_output=True, text=True, **options)
+        return done.stderr, [(os.path.relpath(path, self.work), os.path.relpath(aside, self.work)) for path, aside in done.planted]
+
+    def test_what_others_would_run_is_moved_aside_and_the_rest_is_left(self):
+        hide = [self.work + "/" + name for name in ("iron-cage.yaml", "iron-cage.toml")]
+        text = "mkdir -p .vscode .git/hooks; touch .vscode/tasks.json .git/hooks/pre-commit .git/commondir iron-cage.yaml own .envrc"
+        for level in CONFINED:
+            err, planted = self.leave(level, text, hide=hide)
+            names = (".vscode", ".envrc", ".git/hooks", ".git/commondir", "iron-cage.yaml")
+            self.assertEqual(sorted(planted), sorted((name, name + ".planted") for name in names), err)
+            self.assertTrue(os.path.exists(self.work + "/own"))
+            for name in names:
+                self.assertFalse(os.path.lexists(os.path.join(self.work, name)))
+                subprocess.run(["rm", "-r", os.path.join(self.work, name + ".planted")], check=True)
+
+    def test_a_repository_that_runs_nothing_is_left_and_one_that_does_is_not(self):
+        harmless = "[core]\n\trepositoryformatversion = 0\n[remote \"origin\"]\n\turl = https://example.com/x\n[branch \"main\"]\n\tmerge = refs/heads/main\n"
+        for config in ("", harmless):
+            text = "mkdir -p .git/hooks; touch .git/hooks/pre-push.sample; printf '%%s' '%s' > .git/config" % config
+            self.assertEqual(self.leave("standard", text), ("", []))
+            subprocess.run(["rm", "-r", self.work + "/.git"], check=True)
+        aside = [(".git/config", ".git/config.planted")]
+        for line in ("[core]\nfsmonitor = x", "[core]\nhooksPath = x", "[include]\npath = x", "[alias]\ns = !x", "[core] pager = x", "[core]\nurl = \\\nx\\\n", "x" * 70000):
+            text = "mkdir .git; cat > .git/config; chmod 500 .git"
+            self.assertEqual(self.leave("standard", text, input=harmless + line), ("", aside))
+            subprocess.run(["rm", "-r", self.work + "/.git"], check=True)
+
+    def test_a_link_or_a_file_in_the_place_of_gits_folder_is_moved_and_not_what_it_leads_to(self):
+        other = Path(self.work, "other")
+        (other / "hooks").mkdir(parents=True)
+        (other / "hooks" / "pre-commit").touch()
+        for text in ("ln -s other .git", "echo gitdir: other > .git"):
+            self.assertEqual(self.leave("standard", text), ("", [(".git", ".git.planted")]))
+            self.assertTrue((other / "hooks" / "pre-commit").exists())
+            os.unlink(self.work + "/.git.planted")
+
+    def test_what_is_there_can_be_read_and_not_changed_unless_it_is_listed(self):
+        for name in (".git/hooks", ".vscode"):
+            os.makedirs(os.path.join(self.work, name))
+        Path(self.work, ".git/config").write_text("[core]")
+        text = "cat .git/config; echo x > .git/config; touch .git/hooks/x; mv .git git; touch .vscode/x && echo own; touch .git/index && mv .git/index .git/x && rm .git/x"
+        for level in CONFINED:
+            code, out, err = captured(level, "/bin/sh", "-c", text, words=["--write", self.work, "--write", self.work + "/.vscode"], cwd=self.work)
+            self.assertEqual((code, out), (0, "[core]own\n"), err)
+            self.assertEqual(os.listdir(self.work + "/.git/hooks"), [])
+            self.assertTrue(os.path.exists(self.work + "/.vscode/x"))
+
+    def test_modules_are_not_taken_from_a_folder_that_the_program_may_write_to(self):
+        environment = {**os.environ, "PYTHONPATH": str(PYTHON)}
+        options = {"env": environment, "cwd": self.work, "capture_output": True, "text": True}
+        words = ["-m", "iron_sandbox", "--write", self.work, "--", "/bin/echo", "runs"]
+        done = subprocess.run([sys.executable, *words], **options)
+        self.assertEqual((done.returncode, "iron-sandbox, or python -P" in done.stderr), (2, True), done.stderr)
+        options["env"]["PYTHONSAFEPATH"] = "1"
+        if sys.version_info >= (3, 11):
+            self.assertEqual(subprocess.run([sys.executable, *words], **options).stdout, "runs\n")
+        # And not from any other before this is known.
+        del options["env"]["PYTHONSAFEPATH"]
+        Path(self.work, "struct.py").write_text("raise SystemExit('planted')")
+        done = subprocess.run([sys.executable, "-m", "iron_sandbox", "--", "/bin/echo", "runs"], **options)
+        self.assertEqual(done.stdout, "runs\n", done.stderr)
 
 
 class Network(Cage):
@@ -374,25 +448,78 @@ class Limits(Cage):
             "except BlockingIOError: print('refused after', made < 60)"
         )
         for level in CONFINED:
-            command = [SYSTEM_PYTHON, "-m", "iron_sandbox", "--level", level, "--processes", "50", "--", SYSTEM_PYTHON]
+            command = [SYSTEM_PYTHON, *stage.LAUNCH, "--level", level, "--processes", "50", "--", SYSTEM_PYTHON]
             done = subprocess.run(
-                [*command, "-c", bomb], env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(PYTHON)}, cwd="/",
+                [*command, "-c", bomb], env={"PATH": "/usr/bin:/bin"}, cwd="/",
                 user=NOBODY, capture_output=True, text=True, timeout=60, start_new_session=True,
             )
             self.assertEqual(done.stdout, "refused after True\n", done.stderr)
-            # What it made before: standard alone ends its program only.
-            for name in os.listdir("/proc"):
-                try:
-                    if name.isdigit() and b"made = 0" in Path("/proc", name, "cmdline").read_bytes():
-                        os.kill(int(name), signal.SIGKILL)
-                except OSError:
-                    pass
+            self.assertEqual(stage.running("made = 0"), [])
 
     def test_limits_cannot_be_raised(self):
         text = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))"
         for level in CONFINED:
             code, _, err = captured(level, *script(text), words=["--open-files", "64"])
             self.assertEqual((code, "not allowed to raise" in err), (1, True))
+
+
+@unittest.skipUnless(iron_sandbox.explain()["groups"] == ["cpu", "memory", "pids"], "needs control groups")
+class Groups(Cage):
+    """What all processes of a program use together."""
+
+    def folders(self):
+        found = []
+        for folder, names, _ in os.walk("/sys/fs/cgroup"):
+            found += [os.path.join(folder, name) for name in names if name.startswith("iron-sandbox.")]
+        return found
+
+    def test_processes_that_use_memory_together_end_at_the_limit(self):
+        # Less than 100 MB of each, and more of all together.
+        hog = (
+            "import os, sys, time\n"
+            "for _ in range(10):\n"
+            "  if os.fork() == 0: held = b'x' * (30 << 20); time.sleep(20); os._exit(0)\n"
+            "print(os.WTERMSIG(os.wait()[1]), flush=True); os._exit(0)"
+        )
+        for level in LEVELS:
+            code, out, err = captured(level, *script(hog), words=["--memory-mb", "100"])
+            # The kernel ends a child, or the program itself.
+            self.assertIn((code, out), ((0, "9\n"), (-signal.SIGKILL, "")), err)
+
+    def test_a_fork_bomb_of_root_ends_and_nothing_is_left_of_it(self):
+        mark = "fork-bomb-%d" % os.getpid()
+        bomb = "import os, time\ntry:\n  while True: os.fork()\nexcept OSError: time.sleep(0.2)  # %s" % mark
+        for level in LEVELS:
+            captured(level, *script(bomb), words=["--processes", "60"])
+            self.assertEqual(stage.running(mark), [])
+            self.assertEqual(self.folders(), [])
+
+    def test_a_group_that_a_killed_guard_left_is_removed_by_the_next_with_all_in_it(self):
+        seconds = "702.%d" % os.getpid()
+        process = launch("standard", "/bin/sh", "-c", "setsid sleep %s & exec sleep %s" % (seconds, seconds))
+        wait_until(lambda: sum(map(is_program, stage.running(seconds))) == 2)
+        self.assertNotEqual(self.folders(), [])
+        process.kill()
+        process.wait()
+        wait_until(lambda: len(stage.running(seconds)) == 1)
+        self.assertEqual(captured("standard", "/bin/true")[0], 0)
+        wait_until(lambda: stage.running(seconds) == [])
+        self.assertEqual(captured("standard", "/bin/true")[0], 0)
+        self.assertEqual(self.folders(), [])
+
+    def test_a_freezer_stops_all_of_it(self):
+        reading, writing = os.pipe()
+        process = launch("standard", *script("import time\nwhile True: print(1, flush=True); time.sleep(0.01)"), words=["--report-fd", str(writing)], pass_fds=[writing], stdout=subprocess.PIPE)
+        os.close(writing)
+        with open(reading) as reports:
+            freezer = json.loads(reports.readline())["standing"]["freezer"]
+            process.stdout.readline()
+            Path(freezer).write_text("1")
+            wait_until(lambda: "frozen 1" in Path(os.path.dirname(freezer), "cgroup.events").read_text())
+            Path(freezer).write_text("0")
+            process.stdout.readline()
+            process.kill()
+            process.communicate()
 
 
 class Functions(Cage):

@@ -19,6 +19,10 @@ export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
       const { action, target, count } = event.data
       return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + count, last: `${action} ${target}` } }
     }
+    case 'sandbox.planted': {
+      const { denied } = agent.unauthorized
+      return { ...agent, unauthorized: { ...agent.unauthorized, denied: denied + 1, last: `leave ${event.data.path}` } }
+    }
     case 'agent.bypassed': {
       const { bypassed } = agent.unauthorized
       const last = `connect ${event.data.target}`

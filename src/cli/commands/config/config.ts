@@ -2,6 +2,12 @@ import { type CliCommand, group } from '../../command.ts'
 import { checkCommand } from './check.ts'
 import { initCommand } from './init.ts'
 import { showCommand } from './show.ts'
+import { trustCommand } from './trust.ts'
 
 export const configCommand: CliCommand = (terminal) =>
-  group('config', 'Show, check or create the configuration', [showCommand, checkCommand, initCommand], terminal)
+  group(
+    'config',
+    'Show, check or create the configuration',
+    [showCommand, checkCommand, initCommand, trustCommand],
+    terminal,
+  )

@@ -12,6 +12,7 @@ import { packageFolder } from '../../../package-folder.ts'
 import { readProcessTable } from '../../../process-table.ts'
 import { findPython } from '../../../sandbox/cage.ts'
 import { explainMachine } from '../../../sandbox/machine.ts'
+import { CONTROLLER } from '../../../sandbox/reports.ts'
 import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
 const MIN_NODE = '22.21'
@@ -145,7 +146,7 @@ async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
   }
   const python = findPython(terminal.env.variables)
   if (python === undefined) return refuse('none: there is no python3 to build them', 'install Python 3')
-  const { landlock_abi: abi, levels, hide, fix } = await explainMachine(python, terminal.env.variables)
+  const { landlock_abi: abi, levels, hide, groups, fix } = await explainMachine(python, terminal.env.variables)
   const has = LEVELS.filter((name) => levels[name] === null)
   const missing = LEVELS.filter((name) => levels[name] !== null).map((name) => `${name} cannot be had: ${levels[name]}`)
   const gaps = [
@@ -156,6 +157,9 @@ async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
     ...(hide === null
       ? []
       : [`files of the server are not hidden in an agent's folder (${hide}): keep --db elsewhere`]),
+    ...(groups.length === CONTROLLER.options.length
+      ? []
+      : [`one agent can slow another down (control groups: ${groups.join(', ') || 'none'})`]),
   ]
   const what = `${has.join(', ') || 'none'} (Landlock ABI ${abi})`
   if (gaps.length === 0) return ok(what)

@@ -1,0 +1,223 @@
+"""Control groups: what all processes of a program may use together, and ending them at once. Taken where they can be had.
+
+Of version 2 where this user may make some (below a user's systemd, in a container that owns its tree, as root), of version 1
+where its hierarchies are writable. The guard stays outside; the group has its name, so that the next launch removes what a
+guard that was killed has left.
+"""
+
+import _signal
+import os
+import time
+
+CONTROLLERS = ("cpu", "memory", "pids")
+# Where nothing is asked for: more than a program needs, less than ends a machine.
+MAX_PROCESSES = 4096
+MAX_MEMORY_SHARE = 0.8
+# Half of what other programs have: an agent never slows down its server.
+_WEIGHT, _SHARES = 50, 512
+_PREFIX = "iron-sandbox."
+_REMOVE_SECONDS = 5
+
+
+class Group:
+    """The folders of one program, one in each hierarchy."""
+
+    def __init__(self, folders):
+        """``folders``: by controller; "" is that of version 2, whatever it controls."""
+        self._folders = folders
+        self._joins = [os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())]
+
+    @classmethod
+    def open(cls, limits):
+        """Makes one with ``limits`` (``_limits.NAMES``); without folders where none can be made."""
+        folders = {}
+        for controller, parent in _parents().items():
+            try:
+                _remove_stale(parent)
+                folder = os.path.join(parent, _name())
+                os.makedirs(folder, exist_ok=True)
+                _limit(folder, controller, limits)
+                folders[controller] = folder
+            except OSError:
+                pass  # A limit that is not in force is not among what ``join`` returns.
+        return cls(folders)
+
+    def join(self):
+        """Moves this process, and what it starts from now on, into it. Returns the controllers that hold there."""
+        for join in self._joins:
+            try:
+                os.write(join, b"0")
+            except OSError:
+                pass
+        own = _own_paths()
+        is_inside = {name: own.get(name, own.get("", "")).endswith(_name_of(folder)) for name, folder in self._folders.items()}
+        return [name for name in CONTROLLERS if is_inside.get(name)]
+
+    @property
+    def freezer(self):
+        """The file that stops all of it (1) and lets it go on (0); None where there is none."""
+        file = self._folders.get("", "/") + "/cgroup.freeze"
+        return file if os.path.exists(file) else None
+
+    def end(self):
+        """Kills what is left in it, and removes it."""
+        for join in self._joins:
+            os.close(join)
+        for folder in set(self._folders.values()):
+            _remove(folder, _REMOVE_SECONDS)
+
+
+def warm_up():
+    """Lets a thread wait for what the kernel waits for when the first process in a while changes its group."""
+    import _thread
+
+    _thread.start_new_thread(_join_own, ())
+
+
+def _join_own():
+    for folder in _own_folders().values():
+        try:
+            with open(folder + "/cgroup.procs", "wb", 0) as file:
+                file.write(b"0")
+            return
+        except OSError:
+            pass
+
+
+def _name():
+    """Unique, and says of which guard it is: another one may have its number later, or in another container."""
+    return _PREFIX + ".".join((os.readlink("/proc/self/ns/pid")[5:-1], str(os.getpid()), _started(os.getpid())))
+
+
+def _name_of(folder):
+    return "/" + os.path.basename(folder)
+
+
+def _started(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        return file.read().rpartition(")")[2].split()[19]
+
+
+def _remove_stale(parent):
+    here = _name().split(".")[1]
+    for name in os.listdir(parent):
+        if not name.startswith(_PREFIX + here + "."):
+            continue
+        _, _, pid, started = name.split(".")
+        try:
+            is_stale = _started(int(pid)) != started
+        except OSError:
+            is_stale = True
+        if is_stale:
+            _remove(os.path.join(parent, name), 0)
+
+
+def _remove(folder, seconds):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            _kill(folder)
+            os.rmdir(folder)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            # Those that are killed leave it a little later.
+            if time.monotonic() >= end:
+                return
+            time.sleep(0.005)
+
+
+def _kill(folder):
+    try:
+        with open(folder + "/cgroup.kill", "wb", 0) as file:
+            file.write(b"1")
+    except OSError:
+        with open(folder + "/cgroup.procs") as file:
+            for line in file:
+                try:
+                    os.kill(int(line), _signal.SIGKILL)
+                except OSError:
+                    pass  # It has ended meanwhile.
+
+
+def _own_paths():
+    """The group of this process, by controller."""
+    found = {}
+    with open("/proc/self/cgroup") as file:
+        for line in file:
+            _, names, path = line.rstrip("\n").split(":", 2)
+            found.update((name, path) for name in names.split(","))
+    return found
+
+
+def _own_folders():
+    """The folder of this process's group in each hierarchy that is mounted, by controller."""
+    own, found = _own_paths(), {}
+    with open("/proc/self/mountinfo") as file:
+        for line in file:
+            left, _, right = line.partition(" - ")
+            root, place = left.split()[3:5]
+            kind, _, options = right.split(None, 2)
+            names = [""] if kind == "cgroup2" else options.strip().split(",") if kind == "cgroup" else []
+            for name in names:
+                path = own.get(name)
+                if (name == "" or name in CONTROLLERS) and path is not None and path.startswith(root):
+                    found[name] = (place + "/" + path[len(root) :].lstrip("/")).rstrip("/")
+    return found
+
+
+def _parents():
+    """Where groups can be made, by controller."""
+    found = {name: folder for name, folder in _own_folders().items() if name and _is_ours(folder)}
+    unified = _own_folders().get("")
+    if unified is None:
+        return found
+    # A group with processes, as our own, cannot hand controllers on; one beside it can have them.
+    places = [place for place in (os.path.dirname(unified), unified) if _is_ours(place)]
+    for place in places:
+        controllers = [name for name in _handed_on(place) if name not in found]
+        if controllers:
+            return {**found, **dict.fromkeys(["", *controllers], place)}
+    return {**found, "": places[-1]} if places else found
+
+
+def _is_ours(folder):
+    return os.access(folder, os.W_OK | os.X_OK) and os.access(folder + "/cgroup.procs", os.W_OK)
+
+
+def _handed_on(folder):
+    """The controllers that the groups in a folder have, ours among them where they may be handed on."""
+    for name in CONTROLLERS:
+        try:
+            with open(folder + "/cgroup.subtree_control", "wb", 0) as file:
+                file.write(b"+" + name.encode())
+        except OSError:
+            pass
+    try:
+        with open(folder + "/cgroup.subtree_control") as file:
+            return [name for name in file.read().split() if name in CONTROLLERS]
+    except OSError:
+        return []
+
+
+def _limit(folder, controller, limits):
+    if controller == "cpu":
+        _set(folder, (("cpu.weight", _WEIGHT), ("cpu.shares", _SHARES)))
+    elif controller == "pids":
+        _set(folder, (("pids.max", limits.get("processes", MAX_PROCESSES)),))
+    elif controller == "memory":
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        wanted = limits["memory_mb"] << 20 if "memory_mb" in limits else int(machine * MAX_MEMORY_SHARE)
+        # What is swapped out would be no limit.
+        _set(folder, (("memory.max", wanted), ("memory.swap.max", 0)))
+        _set(folder, (("memory.limit_in_bytes", wanted), ("memory.memsw.limit_in_bytes", wanted)))
+
+
+def _set(folder, values):
+    """Those of the files that are there: the two versions name them differently."""
+    for name, value in values:
+        path = os.path.join(folder, name)
+        if os.path.exists(path):
+            with open(path, "w") as file:
+                file.write(str(value))

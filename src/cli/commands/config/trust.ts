@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { Command } from '@commander-js/extra-typings'
+import { AgentFolders } from '../../../config/agent-folders.ts'
+import { CONFIG_FILES } from '../../../config/config.ts'
+import { CageError } from '../../../errors.ts'
+import { type CliCommand, examples } from '../../command.ts'
+
+export const trustCommand: CliCommand = (terminal) =>
+  new Command('trust')
+    .description('Accept a configuration file that was created or changed while an agent could write to its folder')
+    .argument('[file]', 'The file (default: the one in this folder)')
+    .addHelpText('after', examples(['config trust iron-cage.yaml', 'after you have read it']))
+    .action((file) => {
+      const name = file ?? CONFIG_FILES.find((each) => existsSync(resolve(terminal.cwd, each))) ?? CONFIG_FILES[0]
+      const path = resolve(terminal.cwd, name)
+      if (!existsSync(path)) {
+        throw new CageError('not_found', `${name} does not exist`, { hint: 'name the configuration file to accept' })
+      }
+      new AgentFolders(terminal.env.variables.HOME).trust(path)
+      terminal.out(`${name} is trusted as long as it does not change`)
+    })
