@@ -1,7 +1,7 @@
 /**
  * node scripts/soak/hard-budget.ts [calls, 10,000 by default] [clients, 50]: needs a build. A provider that obeys no
- * limit, counts as it likes and answers with other models. Exits 1 when a model overran more than once, or the budget
- * was overspent.
+ * limit, counts as it likes and answers with other models. Exits 1 when a model overran more than once, one that obeyed
+ * at first more often than it had obeyed, or the budget was overspent.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,17 +13,18 @@ import { fromUsd } from '../../src/money.ts'
 import { startedEvent } from '../../test/budget/support.ts'
 import { openRuntime } from '../../test/support/built.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
-import { answerOf, callLiars, HONEST, LIARS, PRICE } from './liars.ts'
+import { callLiars, HONEST, LATE, LIARS, lyingProvider, MODELS, PRICE } from './liars.ts'
 
 const [calls = 10_000, clients = 50] = process.argv.slice(2).map(Number)
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-liars-'))
 const provider = await FakeProvider.open()
+const answerOf = lyingProvider()
 provider.does((response, received) => {
   const { type, body } = answerOf(received)
   response.writeHead(200, { 'content-type': type })
   response.end(body)
 })
-const prices = Object.fromEntries([...LIARS, HONEST].map((model) => [`vllm/${model}`, PRICE]))
+const prices = Object.fromEntries(MODELS.map((model) => [`vllm/${model}`, PRICE]))
 const runtime = await openRuntime({
   config: configSchema.parse({
     providers: { vllm: { base_url: `${provider.url}/v1`, retries: 0 } },
@@ -67,7 +68,8 @@ const summary = await callLiars(
 console.log(summary)
 console.log(`${((performance.now() - startedAt) / 1000).toFixed(1)} s`)
 const isHeld = LIARS.every((model) => summary.overruns[model] === 1 && summary.sent[model] === 1)
-process.exitCode = isHeld && !summary.overruns[HONEST] && summary.overspent <= 0 ? 0 : 1
+const isLateHeld = summary.overruns[LATE.model]! <= LATE.honestAnswers + 1
+process.exitCode = isHeld && isLateHeld && !summary.overruns[HONEST] && summary.overspent <= 0 ? 0 : 1
 database.close()
 await runtime.close('the soak has ended')
 await provider.close()

@@ -9,6 +9,9 @@ import type { Received } from '../../test/support/provider.ts'
 export const LIARS = ['liar-1', 'liar-2', 'liar-3', 'liar-4'] as const
 /** The same price, and it keeps its limits. */
 export const HONEST = 'honest'
+/** Keeps its limits in so many answers, and lies from then on as the first of them does. */
+export const LATE = { model: 'late-liar', honestAnswers: 20 } as const
+export const MODELS = [...LIARS, LATE.model, HONEST]
 export const PRICE = { input_per_mtok: 0, output_per_mtok: 10, context_window: 131_072 }
 export const LIE: Nanodollars = fromUsd('0.6')
 
@@ -32,10 +35,18 @@ const LIES = [
   { usage: { prompt_tokens: 1, completion_tokens: 1 }, text: 'word '.repeat(300_000) },
 ]
 
-/** What this provider answers to a request: the body of a whole answer, or of a stream. */
-export function answerOf({ url, body }: Received): { type: string; body: string } {
+/** What a provider of these models answers to each request: the body of a whole answer, or of a stream. */
+export function lyingProvider(): (received: Received) => { type: string; body: string } {
+  let lateAnswers = 0
+  return (received) => {
+    const { model } = JSON.parse(received.body) as { model: string }
+    const isLate = model === LATE.model && ++lateAnswers > LATE.honestAnswers
+    return answerOf(received, LIES[isLate ? 0 : LIARS.indexOf(model as (typeof LIARS)[number])])
+  }
+}
+
+function answerOf({ url, body }: Received, lie: Said | undefined): { type: string; body: string } {
   const { model, stream } = JSON.parse(body) as { model: string; stream?: boolean }
-  const lie = LIES[LIARS.indexOf(model as (typeof LIARS)[number])]
   const said = lie ?? { usage: { prompt_tokens: 10, completion_tokens: 1 }, text: 'Yes.' }
   const other = lie ? 'gpt-5-pro' : model
   if (url.includes('/responses')) return json(responseOf(said, other))
@@ -92,7 +103,6 @@ export interface LiarCage {
 
 /** `clients` at once make `calls` in all, of every model and in every way by turns. */
 export async function callLiars(cage: LiarCage, calls: number, clients: number): Promise<LiarSummary> {
-  const models = [...LIARS, HONEST]
   const summary: LiarSummary = { calls, ends: {}, sent: {}, overruns: {}, spent: 0, overspent: 0 }
   const count = (counts: Record<string, number>, key: string) => {
     counts[key] = (counts[key] ?? 0) + 1
@@ -100,8 +110,8 @@ export async function callLiars(cage: LiarCage, calls: number, clients: number):
   let next = 0
   const client = async () => {
     for (let number = next++; number < calls; number = next++) {
-      const model = models[number % models.length]!
-      const { path, body } = ASKING[Math.floor(number / models.length) % ASKING.length]!(model)
+      const model = MODELS[number % MODELS.length]!
+      const { path, body } = ASKING[Math.floor(number / MODELS.length) % ASKING.length]!(model)
       const { status, code } = await cage.call(path, body)
       count(summary.ends, `${model} ${status}${code === undefined ? '' : ` ${code}`}`)
       const { limit, spent, held } = cage.balance()
