@@ -3,6 +3,7 @@
  * (`state/state-manager.ts`); the dashboard receives the same events and runs the same `applyEvent`.
  * Messages and payloads never hold a secret or a personal datum. Free of Node: the browser uses this file too.
  */
+import type { AgentId, CallId, RunId } from './id-types.ts'
 import type { ConfiguredScope, Usd } from './money.ts'
 import type { PiiType } from './pii-types.ts'
 
@@ -64,7 +65,7 @@ export interface EventData {
 
   /** A run of an agent began. The first one carries `restart: 0`. */
   'agent.started': {
-    run_id: string
+    run_id: RunId
     name: string
     script: string
     environment: string
@@ -82,7 +83,7 @@ export interface EventData {
   }
   /** The process ended. `state` is what that makes of the agent; 'starting' when it will be started again. */
   'agent.exited': {
-    run_id: string
+    run_id: RunId
     exit_code: number | null
     signal: string | null
     state: AgentState
@@ -121,7 +122,7 @@ export interface EventData {
 
   /** An LLM call ended and was charged. `estimated`: the provider did not say what it used. */
   'call.completed': {
-    call_id: string
+    call_id: CallId
     provider: string
     model: string
     stream: boolean
@@ -139,11 +140,11 @@ export interface EventData {
     /** What the same call would have cost on the model the agent used before it downgraded. */
     baseline_usd: Usd | null
     /** The run whose budget paid, too. Left out where runs have none, here and below. */
-    run_id?: string
+    run_id?: RunId
   }
   /** A call that did not say how much it wants, or more than any model gives, was limited. `asked_tokens`: null when it did not. */
   'call.clamped': {
-    call_id: string
+    call_id: CallId
     provider: string
     model: string
     asked_tokens: number | null
@@ -151,7 +152,7 @@ export interface EventData {
   }
   /** An LLM call ended without a complete answer. `cost_usd` is what was charged all the same. */
   'call.failed': {
-    call_id: string
+    call_id: CallId
     provider: string
     model: string
     code: string
@@ -165,7 +166,7 @@ export interface EventData {
     circuit?: string
     /** Another model is asked instead. */
     falls_back?: true
-    run_id?: string
+    run_id?: RunId
   }
 
   /**
@@ -173,7 +174,7 @@ export interface EventData {
    * more; `model` is null where none was read.
    */
   'call.refused': {
-    call_id: string
+    call_id: CallId
     provider: string
     model: string | null
     code: string
@@ -186,8 +187,8 @@ export interface EventData {
     name: string
     provider: string
     model: string
-    call_id: string
-    agent_id: string
+    call_id: CallId
+    agent_id: AgentId
     /** What the call could cost within the limits that it was sent with. */
     bound_usd: Usd
     /** What the provider says it costs; what was charged stands in the ledger. */
@@ -198,7 +199,7 @@ export interface EventData {
 
   /** A service was called (or its circuit answered for it). */
   'service.called': {
-    call_id: string
+    call_id: CallId
     service: string
     ok: boolean
     status: number
@@ -209,7 +210,7 @@ export interface EventData {
     /** What a blocked call would have cost. */
     saved_usd: Usd
     latency_ms: number
-    run_id?: string
+    run_id?: RunId
   }
   /** A lower tier answered for a service, or another model for the one of a provider that was asked. */
   'fallback.used': { service: string; tier: Tier; why: string }
@@ -252,8 +253,8 @@ export interface EventData {
   'budget.period_began': BudgetPeriod
   /** A call costs something else than was charged; a row of the ledger holds the difference. `model`: null for services. */
   'call.corrected': {
-    call_id: string
-    correction_id: string
+    call_id: CallId
+    correction_id: CallId
     target: string
     model: string | null
     cost_usd: Usd
@@ -262,11 +263,11 @@ export interface EventData {
     charged_at: string
     reason: string
     by: string
-    run_id?: string
+    run_id?: RunId
   }
   /** A call that a killed server left open was charged or released by a person. */
   'call.resolved': {
-    call_id: string
+    call_id: CallId
     target: string
     model: string | null
     outcome: 'charged' | 'released'
@@ -283,7 +284,7 @@ export interface EventData {
     action: SafetyMode
     /** Where: a reply, tool arguments, a line of output. */
     place: 'reply' | 'tool_arguments' | 'request' | 'output' | 'log'
-    call_id: string | null
+    call_id: CallId | null
     value_hash: string
     start: number
     end: number
@@ -414,7 +415,7 @@ export type RuntimeEvent = {
     seq: number
     /** ISO 8601 UTC. */
     at: string
-    agent_id: string | null
+    agent_id: AgentId | null
     level: Level
     type: T
     /** One line for people. */
@@ -427,5 +428,5 @@ export type EventOf<T extends EventType> = Extract<RuntimeEvent, { type: T }>
 
 /** What a part hands to `StateManager.record`; the manager adds `seq` and `at`. */
 export type NewEvent = {
-  [T in EventType]: { type: T; level: Level; message: string; agent_id?: string | null; data: EventData[T] }
+  [T in EventType]: { type: T; level: Level; message: string; agent_id?: AgentId | null; data: EventData[T] }
 }[EventType]

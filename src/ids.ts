@@ -1,12 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { basename, extname } from 'node:path'
+import type { AgentId, CallId, RunId } from './id-types.ts'
 
-/** An agent, e.g. "lg-7a3f9c2d". Kept over its restarts. */
-export type AgentId = string & { readonly __id?: 'agent' }
-/** One life of an agent, e.g. "run-5f0c2b9e41d3". */
-export type RunId = string & { readonly __id?: 'run' }
-/** One LLM or service call, e.g. "call-19aa0b1c2d3e4f5a6b7c8". */
-export type CallId = string & { readonly __id?: 'call' }
+export type { AgentId, CallId, RunId } from './id-types.ts'
 
 const POOL_BYTES = 4_096
 let pool = Buffer.alloc(0)
@@ -28,10 +24,10 @@ export function newAgentId(script: string): AgentId {
     .slice(0, 2)
     .map((word) => word[0]!.toLowerCase())
     .join('')
-  return `${initials || 'ag'}-${hex(4)}`
+  return `${initials || 'ag'}-${hex(4)}` as AgentId
 }
 
-export const newRunId = (): RunId => `run-${hex(6)}`
+export const newRunId = (): RunId => `run-${hex(6)}` as RunId
 let lastCallMs = 0
 let callsInMs = 0
 
@@ -40,7 +36,7 @@ export function newCallId(): CallId {
   const ms = Date.now()
   callsInMs = ms === lastCallMs ? callsInMs + 1 : 0
   lastCallMs = ms
-  return `call-${ms.toString(16)}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}`
+  return `call-${ms.toString(16)}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}` as CallId
 }
 
 export const newRequestId = (): string => `req-${hex(8)}`
@@ -51,3 +47,10 @@ export const newUserId = (): string => `user-${hex(6)}`
 export const newSessionId = (): string => `session-${hex(16)}`
 export const newSecretId = (): string => `secret-${hex(8)}`
 export const newIncidentId = (): string => `pii-${hex(6)}`
+
+/** The agent that a caller names. Whether there is one by that id shows when it is looked up. */
+export const toAgentId = (text: string): AgentId => text as AgentId
+/** The run that a caller names. Whether there is one by that id shows when it is looked up. */
+export const toRunId = (text: string): RunId => text as RunId
+/** The call that a caller names. Whether there is one by that id shows when it is looked up. */
+export const toCallId = (text: string): CallId => text as CallId

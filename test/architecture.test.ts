@@ -18,15 +18,20 @@ const ORDER: readonly (readonly string[])[] = [
   ['db', 'config'],
   ['dialects'],
   ['log', 'process-table', 'package-folder'],
-  ['events', 'errors', 'ids', 'tokens', 'money', 'pii-types', 'clock'],
+  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'pii-types', 'clock'],
 ]
 
 /** Parts of the last group build on each other in this order only. */
-const LEAVES: Readonly<Record<string, readonly string[]>> = { events: ['money', 'pii-types'], errors: ['money'] }
+const LEAVES: Readonly<Record<string, readonly string[]>> = {
+  events: ['id-types', 'money', 'pii-types'],
+  errors: ['money'],
+  ids: ['id-types'],
+}
 
 /** Free of Node: the browser runs them too. They may import each other. */
 const SHARED_WITH_BROWSER = [
   'src/events.ts',
+  'src/id-types.ts',
   'src/money.ts',
   'src/pii-types.ts',
   'src/state/snapshot.ts',

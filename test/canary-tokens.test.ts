@@ -3,6 +3,7 @@
  * environment, logs each URL it calls, and dies with both in its traceback. Afterwards none of it is in a line of the
  * terminal, a log, an event, a frame, an alert, the database, or an answer to anybody beyond what the role may see.
  */
+
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,6 +11,7 @@ import { join, resolve } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { api } from '../src/api/server.ts'
+import { type AgentId, toRunId } from '../src/ids.ts'
 import { openMailbox, openReceiver } from './alerts/support.ts'
 import { openWorld } from './breaker/support.ts'
 import { openPlace } from './cli/support.ts'
@@ -58,7 +60,7 @@ const filesBelow = (folder: string): (readonly [string, string])[] =>
     .map(({ parentPath, name }) => [name, readFileSync(join(parentPath, name), 'latin1')] as const)
 
 /** Every route that anybody may read, with what stands for its parameters. */
-function readableRoutes(agentId: string): string[] {
+function readableRoutes(agentId: AgentId): string[] {
   const { routes } = api(openWorld() as unknown as Parameters<typeof api>[0])
   const paths = routes.filter(({ method }) => method === 'GET').map(({ path }) => path.replace(/:\w+/, agentId))
   return [...new Set(paths), '/api/events?limit=1000', '/api/agents?all=true', `/gateway/${agentId}/openai/v1/models`]
@@ -122,7 +124,7 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
   await until(() => frames.some((frame) => frame.includes(`"seq":${seq}`)), 'the last event is on the screen')
   await until(() => receiver.requests.length > 0 && mailbox.messages.length > 0, 'alerts have arrived')
 
-  const run = { agentId, runId: 'run-0123456789ab', name: 'tell_everything', script: '' }
+  const run = { agentId, runId: toRunId('run-0123456789ab'), name: 'tell_everything', script: '' }
   const roles = { nobody: undefined, viewer: tokens.viewer, admin: tokens.admin, client: tokens.client }
   const answers: (readonly [string, string])[] = []
   for (const [role, token] of [

@@ -11,6 +11,7 @@ import { openStage } from '../demo/stage.ts'
 import { readLeads, type WorldRequest } from '../demo/world.ts'
 import { configSchema } from '../src/config/schema.ts'
 import type { RuntimeEvent } from '../src/events.ts'
+import type { AgentId } from '../src/ids.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { figures } from '../src/state/figures.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
@@ -21,7 +22,7 @@ const root = resolve(import.meta.dirname, '..')
 const leads = readLeads(join(root, 'demo/leads.csv'))
 
 interface Show {
-  agentId: string
+  agentId: AgentId
   /** The state when so many leads were done. */
   at(done: number): Snapshot
   agentAt(done: number): AgentView

@@ -3,12 +3,14 @@
  * limit, counts as it likes and answers with other models. Exits 1 when a model overran more than once, one that obeyed
  * at first more often than it had obeyed, or the budget was overspent.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { Agent, request } from 'undici'
 import { configSchema } from '../../src/config/schema.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { startedEvent } from '../../test/budget/support.ts'
 import { openRuntime } from '../../test/support/built.ts'
@@ -40,10 +42,10 @@ const runtime = await openRuntime({
 })
 const database = new Sqlite(join(folder, 'state.db'), { readonly: true })
 const connections = new Agent({ connections: clients })
-const agentId = 's-0badcafe'
+const agentId = toAgentId('s-0badcafe')
 runtime.ledger.accounts.openAccount(agentId, fromUsd('100'))
 runtime.state.record(startedEvent(agentId, '100'))
-const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'soak', script: '/agents/soak.py' })
+const token = runtime.runTokens.issue({ agentId, runId: toRunId('run-1'), name: 'soak', script: '/agents/soak.py' })
 const base = `${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/vllm`
 const startedAt = performance.now()
 const summary = await callLiars(

@@ -1,8 +1,10 @@
 /** Two hundred calls at once on the last cent, at the ledger itself: two of $0.004 are paid, whichever budget is tight. */
+
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { NewEvent } from '../../src/events.ts'
+import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
@@ -13,10 +15,10 @@ const WIDE = fromUsd('1000')
 const COMPLETED: NewEvent = {
   type: 'service.called',
   level: 'INFO',
-  agent_id: 'a-1',
+  agent_id: toAgentId('a-1'),
   message: 'paid',
   data: {
-    call_id: 'call-1',
+    call_id: toCallId('call-1'),
     service: 'crm',
     ok: true,
     status: 200,
@@ -61,8 +63,8 @@ async function raceOnce(
   summary: RaceSummary,
 ): Promise<number> {
   const ledger = new Ledger({ store, state, clock: systemClock, warnAt: [1], perRun, server })
-  ledger.accounts.openAccount('a-1', agent!)
-  const spender = { agentId: 'a-1', runId: 'run-1' }
+  ledger.accounts.openAccount(toAgentId('a-1'), agent!)
+  const spender = { agentId: toAgentId('a-1'), runId: toRunId('run-1') }
   const look = () => {
     for (const { limit, spent, held } of ledger.accounts.balances(spender)) {
       summary.overspentNanos = Math.max(summary.overspentNanos, spent + held - limit)
@@ -72,7 +74,7 @@ async function raceOnce(
   const call = async (number: number) => {
     const request = {
       ...spender,
-      callId: `call-${number}`,
+      callId: toCallId(`call-${number}`),
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',

@@ -1,5 +1,7 @@
 /** The events of an agent's life and their messages. Pure. */
+
 import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
+import type { RunId } from '../ids.ts'
 import type { Attempt, Planted } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
 
@@ -46,7 +48,7 @@ export interface ExitOutcome {
   restartInMs?: number
 }
 
-export function exitedEvent(name: string, runId: string, { exitCode, signal }: Exit, outcome: ExitOutcome): NewEvent {
+export function exitedEvent(name: string, runId: RunId, { exitCode, signal }: Exit, outcome: ExitOutcome): NewEvent {
   const { state, reason, restartInMs } = outcome
   const when = restartInMs === undefined ? '' : ` in ${restartInMs} ms`
   return {

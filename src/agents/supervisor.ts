@@ -23,7 +23,7 @@ import type { RunRow, RunTable } from '../db/runs.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
-import { type AgentId, newAgentId } from '../ids.ts'
+import { type AgentId, newAgentId, type RunId } from '../ids.ts'
 import { fromUsd, type Usd } from '../money.ts'
 import { lockLimitOf, processStarted } from '../process-table.ts'
 import { ProviderAddresses } from '../sandbox/bypass.ts'
@@ -221,7 +221,7 @@ export class Supervisor {
     this.#tellLeftover(agentId, run.name, run.id)
   }
 
-  #tellLeftover(agentId: AgentId, name: string, runId: string): void {
+  #tellLeftover(agentId: AgentId, name: string, runId: RunId): void {
     const { state, clock } = this.#options
     const outcome = { state: 'failed', reason: 'the server ended before it' } as const
     const event = exitedEvent(name, runId, { exitCode: null, signal: null }, outcome)

@@ -9,12 +9,14 @@
  *   becomes one digest (`alert-throttle.ts`).
  * - No alert holds the personal data or the secret it is about, nor its recipients: every viewer sees it.
  */
+
 import { type Clock, isoTime } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { OutboxTable } from '../db/outbox.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { Level, RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import { newAlertId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { AlertThrottle } from './alert-throttle.ts'
@@ -108,7 +110,7 @@ export class Alerts {
   #raise(
     { kind, title, detail, budget, circuit }: Wording,
     level: Level,
-    agentId: string | null,
+    agentId: AgentId | null,
     sourceSeq: number,
   ): void {
     const alert = {

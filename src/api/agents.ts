@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Ledger } from '../budget/ledger.ts'
 import { CageError } from '../errors.ts'
-import type { AgentId } from '../ids.ts'
+import { type AgentId, toAgentId } from '../ids.ts'
 import { type Figures, figures, hasRun } from '../state/figures.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -44,7 +44,7 @@ export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
       context.json(statusOf(parts, await agentIdOf(parts, context))),
     )
     .get('/:id/metrics', guard('viewer'), (context) =>
-      context.json(figures(getAgent(state, context.req.param('id')), state.now())),
+      context.json(figures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
     )
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
       const id = await agentIdOf(parts, context)
@@ -61,7 +61,7 @@ export const PAST_AGENTS = z.object({
 })
 
 /** Also one of long ago. Throws CageError `not_found`. */
-export function getAgent(state: StateManager, id: string): AgentView {
+export function getAgent(state: StateManager, id: AgentId): AgentView {
   const agent = state.findAgent(id)
   if (!agent) throw new CageError('not_found', `there is no agent "${id}"`, { facts: { agent_id: id } })
   return agent
@@ -69,12 +69,12 @@ export function getAgent(state: StateManager, id: string): AgentView {
 
 /** The agent that a route names, with its budget at hand. Throws CageError `not_found`. */
 export async function agentIdOf({ state, ledger }: AgentParts, { req }: Context): Promise<AgentId> {
-  const { id } = getAgent(state, req.param('id')!)
+  const { id } = getAgent(state, toAgentId(req.param('id')!))
   await ledger.accounts.load(id)
   return id
 }
 
-export function statusOf({ state, ledger }: AgentParts, id: string): AgentStatus {
+export function statusOf({ state, ledger }: AgentParts, id: AgentId): AgentStatus {
   const agent = getAgent(state, id)
   return {
     agent,

@@ -1,9 +1,11 @@
 /** The ledger's rows: looking at them, correcting what was charged, resolving what a killed server left open. */
+
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Ledger } from '../budget/ledger.ts'
 import { isoTime } from '../clock.ts'
 import type { CallRow, CallTable } from '../db/calls.ts'
+import { toAgentId, toCallId } from '../ids.ts'
 import { toUsd, type Usd } from '../money.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -33,7 +35,7 @@ export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
   const { state, ledger, calls, logRedactor } = parts
   return new Hono<Env>()
     .get('/:id/calls', guard('viewer'), async (context) => {
-      const { id } = getAgent(state, context.req.param('id'))
+      const { id } = getAgent(state, toAgentId(context.req.param('id')))
       const rows = await calls.find({ agentId: id, ...readQuery(context, CALLS) })
       return context.json({ calls: rows.map(shownCall) })
     })
@@ -42,7 +44,7 @@ export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
       const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
       const correction_id = ledger.correct({
         agentId,
-        callId: context.req.param('call'),
+        callId: toCallId(context.req.param('call')),
         cost,
         reason: logRedactor.clean(reason),
         by: context.get('identity').name,
@@ -54,7 +56,7 @@ export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
       const resolution = await readJson(context, RESOLUTION)
       ledger.resolve({
         agentId,
-        callId: context.req.param('call'),
+        callId: toCallId(context.req.param('call')),
         cost: resolution.outcome === 'released' ? null : resolution.cost_usd,
         by: context.get('identity').name,
       })
@@ -73,7 +75,7 @@ export const CALLS = z.strictObject({
   kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),
   from: instant.optional(),
   to: instant.optional(),
-  before: z.string().optional().describe('Id of a call.'),
+  before: z.string().transform(toCallId).optional().describe('Id of a call.'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 

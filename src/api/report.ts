@@ -2,6 +2,7 @@
  * What an agent did and cost: as JSON, as a document to read and print, or each row of its ledger as CSV; and what all
  * of them cost together.
  */
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
@@ -10,6 +11,7 @@ import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
 import type { Store } from '../db/store.ts'
 import type { EventType, RuntimeEvent } from '../events.ts'
+import type { AgentId, CallId } from '../ids.ts'
 import { figures, limitsOf } from '../state/figures.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -48,7 +50,7 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
       return stream(context, async (body) => {
         await body.write(`${CSV_HEADER}\r\n`)
         // A client that reads fast never makes it wait, and others are to have their turn.
-        for (let before: string | undefined; !body.aborted; await nextTurn()) {
+        for (let before: CallId | undefined; !body.aborted; await nextTurn()) {
           const page = await calls.find({ agentId: id, limit: PAGE, before })
           await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
           if (page.length < PAGE) return
@@ -61,7 +63,7 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
 export const REPORT_FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
 
 /** The status as it is when the ledger has been read. */
-async function agentReport(parts: CallParts, id: string): Promise<AgentReport> {
+async function agentReport(parts: CallParts, id: AgentId): Promise<AgentReport> {
   const costs = await costReport(parts.calls, { agentId: id })
   return { ...statusOf(parts, id), costs, circuits: Object.values(parts.state.read().circuits) }
 }
@@ -84,7 +86,7 @@ const MOMENTS = [
 ] as const satisfies EventType[]
 const MOMENTS_OF_A_KIND = 50
 
-async function reportFacts(parts: ReportParts, id: string): Promise<ReportFacts> {
+async function reportFacts(parts: ReportParts, id: AgentId): Promise<ReportFacts> {
   const { state, calls, store } = parts
   const costs = await costReport(calls, { agentId: id })
   const rows = (await calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
@@ -110,7 +112,7 @@ type Trace = Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>
 const NO_TRACE: Trace = { latency_ms: null, redactions: null, tier: null }
 
 /** From the newest event to the agent's first: its moments, newest first, and what events add to these calls. */
-async function lookBack(state: StateManager, id: string, calls: readonly ShownCall[]) {
+async function lookBack(state: StateManager, id: AgentId, calls: readonly ShownCall[]) {
   const moments: RuntimeEvent[] = []
   const traces = new Map<string, Trace>()
   const wanted = new Set(calls.map((call) => call.id))
@@ -138,7 +140,7 @@ async function lookBack(state: StateManager, id: string, calls: readonly ShownCa
 }
 
 interface TraceData {
-  call_id: string
+  call_id: CallId
   latency_ms: number
   redactions?: number
   tier?: number | null

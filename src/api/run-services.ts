@@ -6,7 +6,7 @@ import type { CircuitSettings, Permit } from '../breaker/circuits.ts'
 import { TIER_WORDS } from '../breaker/fallback.ts'
 import { CageError } from '../errors.ts'
 import { circuitSettings } from '../gateway/run-service-call.ts'
-import { newRequestId } from '../ids.ts'
+import { type AgentId, newRequestId } from '../ids.ts'
 import { readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
 import { type RunParts, runOf } from './run-of.ts'
@@ -29,10 +29,10 @@ interface Used {
  */
 export function circuitRoutes(
   { circuits, services, upstream, state }: RunParts,
-  clean: (agentId: string, text: string) => string,
+  clean: (agentId: AgentId, text: string) => string,
 ): Hono<Env> {
   const used = new Map<string, Used>()
-  const usedBy = (agentId: string): Used => {
+  const usedBy = (agentId: AgentId): Used => {
     const known = used.get(agentId) ?? { names: new Set(), permits: new Map() }
     used.set(agentId, known)
     return known
@@ -40,7 +40,7 @@ export function circuitRoutes(
   state.subscribe((event) => {
     if (event.type === 'agent.exited' && event.data.state !== 'starting') used.delete(event.agent_id!)
   })
-  const nameIn = (context: Context<Env>, agentId: string): string => {
+  const nameIn = (context: Context<Env>, agentId: AgentId): string => {
     const name = clean(agentId, nameOf(context.req.param('name') ?? ''))
     if (Object.hasOwn(services, name)) return name
     const { names } = usedBy(agentId)

@@ -1,4 +1,5 @@
 /** What a running agent's SDK calls, with its run token. */
+
 import { setImmediate } from 'node:timers/promises'
 import { Hono } from 'hono'
 import * as z from 'zod'
@@ -8,6 +9,7 @@ import { changeTexts } from '../dialects/texts.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import { reportCharge } from '../gateway/report-charge.ts'
+import type { AgentId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
@@ -31,7 +33,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
    * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
    * texts of one report is recorded together.
    */
-  const cleaned = <T>(agentId: string, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
+  const cleaned = <T>(agentId: AgentId, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
     const found = new Findings()
     const clean: Scrub = (text) => {
       const { text: safe, findings } = logRedactor.redact(text)

@@ -8,6 +8,7 @@ import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { Level } from '../events.ts'
 import type { Upstream } from '../gateway/upstream.ts'
+import { toAgentId } from '../ids.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Vault } from '../vault/vault.ts'
 import { readQuery } from './body.ts'
@@ -107,7 +108,7 @@ const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const satisfi
 export const EVENTS = z.object({
   after: seq.optional(),
   before: seq.optional(),
-  agent_id: z.string().optional(),
+  agent_id: z.string().transform(toAgentId).optional(),
   level: z
     .string()
     .transform((text) => text.split(','))
@@ -119,6 +120,6 @@ export const EVENTS = z.object({
 })
 
 export const INCIDENTS = z.object({
-  agent_id: z.string().optional(),
+  agent_id: z.string().transform(toAgentId).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })

@@ -3,6 +3,7 @@
  * terminal, and what it does is shown here until it ends. Ctrl-C stops this agent and no other; a terminal that is
  * killed leaves it to its server.
  */
+
 import { resolve } from 'node:path'
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
@@ -10,6 +11,7 @@ import type { LoadedConfig } from '../config/config.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import { showUsd } from '../money.ts'
 import { openBrowser } from './browser.ts'
 import { type AgentStatus, type Client, connectToDatabase, type SnapshotResponse } from './client.ts'
@@ -106,7 +108,7 @@ const isFinal = (exit: EventOf<'agent.exited'> | undefined): exit is EventOf<'ag
   exit !== undefined && exit.data.restart_in_ms === null
 
 /** How it ended, out of the file of a server that ended in the same moment. Throws CageError `server_unreachable`. */
-function storedExit(database: string, agentId: string): EventOf<'agent.exited'> {
+function storedExit(database: string, agentId: AgentId): EventOf<'agent.exited'> {
   using file = readStore(database)
   const [last] = file.events.find({ agentId, type: 'agent.exited', limit: 1 })
   if (last?.type === 'agent.exited' && isFinal(last)) return last

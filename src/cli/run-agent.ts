@@ -1,7 +1,9 @@
 /** What `start` and the demo share: a server, one agent in it, its events on the terminal, its exit code as ours. */
+
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import { openRuntime, type Runtime } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
 import { listenForEnd, openLive } from './live.ts'
@@ -28,7 +30,7 @@ export interface AgentShow {
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
   /** Printed when the agent has ended; `serverStays`: the server goes on without it. */
-  report: (runtime: Runtime, agentId: string, serverStays: boolean) => string[]
+  report: (runtime: Runtime, agentId: AgentId, serverStays: boolean) => string[]
 }
 
 const ENDED = 'the agent has ended'

@@ -1,4 +1,5 @@
 import { eq } from 'drizzle-orm'
+import type { AgentId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { budgets } from './schema.ts'
 
@@ -7,7 +8,7 @@ export type BudgetTable = ReturnType<typeof budgetTable>
 
 export function budgetTable({ orm }: Database) {
   return {
-    find: (agentId: string): BudgetRow | undefined =>
+    find: (agentId: AgentId): BudgetRow | undefined =>
       orm.select().from(budgets).where(eq(budgets.agent_id, agentId)).get(),
 
     put(row: BudgetRow): void {

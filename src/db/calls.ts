@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { and, desc, eq, gt, gte, lt, lte, sql, sum } from 'drizzle-orm'
+import type { AgentId, CallId } from '../ids.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
@@ -10,8 +11,8 @@ export type CallKind = Exclude<CallRow['kind'], 'correction'>
 
 /** What a call's row gets when it ends. */
 export interface CallEnd {
-  agent_id: string
-  id: string
+  agent_id: AgentId
+  id: CallId
   state: 'charged' | 'released'
   cost_nanos: Nanodollars
   estimated: boolean
@@ -33,7 +34,7 @@ export type UnchargedRow = Pick<
 >
 
 export interface CallQuery {
-  agentId: string
+  agentId: AgentId
   state?: CallRow['state']
   kind?: CallRow['kind']
   /** Begun at this time or later, ISO 8601 UTC. */
@@ -41,7 +42,7 @@ export interface CallQuery {
   /** Begun before this time, ISO 8601 UTC. */
   to?: string
   /** The id of the last one of the page before. */
-  before?: string
+  before?: CallId
   limit: number
 }
 
@@ -59,7 +60,7 @@ export interface Totals {
 }
 
 /** How much of whom is asked for: one agent, or everybody. */
-export type Scope = { agentId?: string }
+export type Scope = { agentId?: AgentId }
 
 /** A few ms of reading, also on a busy machine. */
 const MAX_WINDOW_ROWS = 1_000
@@ -78,8 +79,8 @@ export function callTable({ orm }: Database) {
      WHERE agent_id = :agent_id AND id = :id AND state = 'held'`,
   )
   const totalsPage = orm.$client.prepare<
-    { agentId: string; after: string; since: string; limit: number },
-    { spent: number | null; spent_before: number | null; held: number | null; rows: number; last: string }
+    { agentId: AgentId; after: CallId; since: string; limit: number },
+    { spent: number | null; spent_before: number | null; held: number | null; rows: number; last: CallId }
   >(
     `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
        sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
@@ -101,7 +102,7 @@ export function callTable({ orm }: Database) {
         .run(),
 
     /** Says how many calls such a row stands for. */
-    countUncharged: (agentId: string, id: string, count: number): void =>
+    countUncharged: (agentId: AgentId, id: CallId, count: number): void =>
       void orm
         .update(calls)
         .set({ usage: { calls: count } })
@@ -117,7 +118,7 @@ export function callTable({ orm }: Database) {
         usage: JSON.stringify(row.usage),
       }).changes === 1,
 
-    get: (agentId: string, id: string): CallRow | undefined =>
+    get: (agentId: AgentId, id: CallId): CallRow | undefined =>
       orm
         .select()
         .from(calls)
@@ -144,9 +145,9 @@ export function callTable({ orm }: Database) {
     /**
      * The same of one agent, some rows at a time: others work meanwhile. Only while nothing of this agent is written.
      */
-    async totalsInTurns({ agentId, since }: { agentId: string; since: string | undefined }): Promise<Totals> {
+    async totalsInTurns({ agentId, since }: { agentId: AgentId; since: string | undefined }): Promise<Totals> {
       const totals: Totals = { spent: 0, spentBefore: 0, held: 0 }
-      for (let after = ''; ; await nextTurn()) {
+      for (let after = '' as CallId; ; await nextTurn()) {
         const page = totalsPage.get({ agentId, after, since: since ?? '', limit: MAX_WINDOW_ROWS })!
         totals.spent += page.spent ?? 0
         totals.spentBefore += page.spent_before ?? 0
@@ -184,7 +185,7 @@ export function callTable({ orm }: Database) {
         .run(),
 
     /** What a call costs with its corrections. */
-    costOf(agentId: string, id: string): Nanodollars {
+    costOf(agentId: AgentId, id: CallId): Nanodollars {
       const total = (one: ReturnType<typeof and>) =>
         orm
           .select({ cost: sum(calls.cost_nanos).mapWith(Number) })
@@ -230,7 +231,7 @@ export function callTable({ orm }: Database) {
     /** A page of what a report adds up, in the order of the table; `after`: the last row of the page before. */
     costs({ agentId, after, limit }: Scope & { after: CostRow | undefined; limit: number }): CostRow[] {
       const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
-      const last = [after?.agent_id ?? '', after?.id ?? ''] as const
+      const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
       return orm
         .select({
           agent_id,

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { and, asc, desc, eq, gt, inArray, lt, lte, max, min } from 'drizzle-orm'
 import type { Level, RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { events } from './schema.ts'
 
@@ -9,7 +10,7 @@ export interface EventQuery {
   after?: number
   /** Only events before this `seq`, newest first. Without `after` and `before`: the newest, newest first. */
   before?: number
-  agentId?: string
+  agentId?: AgentId
   level?: Level[]
   type?: string
   /** At most this many. */
@@ -67,7 +68,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
     insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
 
     /** The first event of an agent. */
-    firstOf: (agentId: string): number | undefined =>
+    firstOf: (agentId: AgentId): number | undefined =>
       orm
         .select({ seq: min(events.seq) })
         .from(events)

@@ -1,4 +1,5 @@
 import { desc, eq, getTableColumns, isNotNull } from 'drizzle-orm'
+import type { AgentId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { piiIncidents } from './schema.ts'
 
@@ -17,7 +18,7 @@ export function incidentTable({ orm }: Database) {
     insert: (row: StoredRow): void => void insert.run(row),
 
     /** Newest first. */
-    find: ({ agentId, limit }: { agentId: string | undefined; limit: number }): IncidentRow[] =>
+    find: ({ agentId, limit }: { agentId: AgentId | undefined; limit: number }): IncidentRow[] =>
       orm
         .select(shown)
         .from(piiIncidents)

@@ -1,4 +1,5 @@
 import { and, desc, eq, like, lt, or } from 'drizzle-orm'
+import type { AgentId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { pastAgents, runs } from './schema.ts'
 
@@ -19,7 +20,7 @@ export type PastAgentTable = ReturnType<typeof pastAgentTable>
 
 export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
   return {
-    get: (id: string): PastAgentRow | undefined => orm.select().from(pastAgents).where(eq(pastAgents.id, id)).get(),
+    get: (id: AgentId): PastAgentRow | undefined => orm.select().from(pastAgents).where(eq(pastAgents.id, id)).get(),
 
     put(row: PastAgentRow): void {
       orm.insert(pastAgents).values(row).onConflictDoUpdate({ target: pastAgents.id, set: row }).run()
@@ -41,7 +42,7 @@ export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
     },
 
     /** The lives of an agent's process, the first one first. */
-    runsOf: (agentId: string) =>
+    runsOf: (agentId: AgentId) =>
       orm.select().from(runs).where(eq(runs.agent_id, agentId)).orderBy(runs.started_at).all(),
   }
 }

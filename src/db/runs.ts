@@ -1,4 +1,5 @@
 import { and, eq, isNull } from 'drizzle-orm'
+import type { RunId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { runs } from './schema.ts'
 
@@ -12,7 +13,7 @@ export function runTable({ orm }: Database) {
     insert: (run: NewRun): void => void orm.insert(runs).values(run).run(),
 
     /** A run that has ended keeps its end. */
-    end(id: string, end: Pick<RunRow, 'ended_at' | 'exit_code' | 'signal'>): void {
+    end(id: RunId, end: Pick<RunRow, 'ended_at' | 'exit_code' | 'signal'>): void {
       orm
         .update(runs)
         .set(end)

@@ -1,11 +1,13 @@
 /** The tables as drizzle sees them. The migrations make them; a test holds the two together. */
+
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { AgentState, AlertKind, Level } from '../events.ts'
+import type { AgentId, CallId, RunId } from '../ids.ts'
 
 export const events = sqliteTable('events', {
   seq: integer().primaryKey(),
   at: text().notNull(),
-  agent_id: text(),
+  agent_id: text().$type<AgentId>(),
   level: text().notNull(),
   type: text().notNull(),
   message: text().notNull(),
@@ -13,8 +15,8 @@ export const events = sqliteTable('events', {
 })
 
 export const runs = sqliteTable('runs', {
-  id: text().primaryKey(),
-  agent_id: text().notNull(),
+  id: text().$type<RunId>().primaryKey(),
+  agent_id: text().$type<AgentId>().notNull(),
   name: text().notNull(),
   script: text().notNull(),
   environment: text().notNull(),
@@ -30,7 +32,7 @@ export const runs = sqliteTable('runs', {
 
 /** Agents that the snapshot has no place for any more: `state/past-agents.ts`. */
 export const pastAgents = sqliteTable('past_agents', {
-  id: text().primaryKey(),
+  id: text().$type<AgentId>().primaryKey(),
   name: text().notNull(),
   script: text().notNull(),
   state: text().$type<AgentState>().notNull(),
@@ -41,7 +43,7 @@ export const pastAgents = sqliteTable('past_agents', {
 })
 
 export const budgets = sqliteTable('budgets', {
-  agent_id: text().primaryKey(),
+  agent_id: text().$type<AgentId>().primaryKey(),
   limit_nanos: integer().notNull(),
   /** The limit for which the warning was given: a new limit warns anew. */
   warned_limit_nanos: integer(),
@@ -57,10 +59,10 @@ export const budgets = sqliteTable('budgets', {
 export const calls = sqliteTable(
   'calls',
   {
-    agent_id: text().notNull(),
+    agent_id: text().$type<AgentId>().notNull(),
     /** Begins with the time, so that rows are written side by side. */
-    id: text().notNull(),
-    run_id: text(),
+    id: text().$type<CallId>().notNull(),
+    run_id: text().$type<RunId>(),
     kind: text({ enum: ['llm', 'service', 'reported', 'correction'] }).notNull(),
     /** Provider or service. */
     target: text().notNull(),
@@ -78,7 +80,7 @@ export const calls = sqliteTable(
     /** When the cost was counted; of a correction, when that of its call was. */
     ended_at: text(),
     /** The call that a correction corrects. */
-    corrects: text(),
+    corrects: text().$type<CallId>(),
     /** Why a correction was made, in the words of whoever made it. */
     reason: text(),
   },
@@ -88,8 +90,8 @@ export const calls = sqliteTable(
 export const piiIncidents = sqliteTable('pii_incidents', {
   id: text().primaryKey(),
   at: text().notNull(),
-  agent_id: text().notNull(),
-  call_id: text(),
+  agent_id: text().$type<AgentId>().notNull(),
+  call_id: text().$type<CallId>(),
   type: text().notNull(),
   severity: text({ enum: ['CRITICAL', 'WARN'] }).notNull(),
   action: text({ enum: ['redact', 'block', 'warn'] }).notNull(),
@@ -157,7 +159,7 @@ export const serviceCache = sqliteTable(
 export const alerts = sqliteTable('alerts', {
   id: text().primaryKey(),
   at: text().notNull(),
-  agent_id: text(),
+  agent_id: text().$type<AgentId>(),
   kind: text().$type<AlertKind>().notNull(),
   level: text().$type<Level>().notNull(),
   title: text().notNull(),
@@ -188,7 +190,7 @@ export const apiTokens = sqliteTable('api_tokens', {
   id: text().primaryKey(),
   name: text().notNull(),
   role: text({ enum: ['admin', 'viewer', 'agent'] }).notNull(),
-  agent_id: text(),
+  agent_id: text().$type<AgentId>(),
   /** SHA-256 in hex: 256 random bits need no slower one. */
   hash: text().notNull(),
   created_at: text().notNull(),

@@ -1,9 +1,11 @@
 /** Who is calling, and what for: the address and the credentials of a request to the gateway. */
+
 import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import { ended, type RunTokens, type TokenRun } from '../access/run-tokens.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
+import { toRunId } from '../ids.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import type { Caller, SentKey } from './call.ts'
 
@@ -48,7 +50,7 @@ export async function identifyCaller(
 ): Promise<Caller> {
   const { socket } = request
   const sent = sentKeys(request).map(({ value }) => value)
-  if (named?.startsWith('run-')) return callerOf(await runTokens.identifyById(named, socket, sent))
+  if (named?.startsWith('run-')) return callerOf(await runTokens.identifyById(toRunId(named), socket, sent))
   const token = named ?? sent.find((key) => key.startsWith('run_'))
   if (token === undefined) return clientOf(apiTokens, sent)
   const run = await runTokens.identify(token, socket)

@@ -8,7 +8,7 @@ import { createHmac } from 'node:crypto'
 import { isoTime } from '../clock.ts'
 import type { Store } from '../db/store.ts'
 import type { EventData, NewEvent, PiiType } from '../events.ts'
-import { newIncidentId } from '../ids.ts'
+import { type AgentId, type CallId, newIncidentId } from '../ids.ts'
 import { PII } from '../pii-types.ts'
 import { showCount, singular } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -16,8 +16,8 @@ import { Findings } from './findings.ts'
 import type { Finding } from './match.ts'
 
 export interface FindingOrigin {
-  agentId: string
-  callId: string | null
+  agentId: AgentId
+  callId: CallId | null
   place: EventData['pii.found']['place']
 }
 
@@ -81,7 +81,7 @@ export class Incidents {
    * Those that are new: each request holds the whole conversation again, and what is in it is one incident, not one a
    * call.
    */
-  newInRequest(findings: readonly Finding[], agentId: string): Finding[] {
+  newInRequest(findings: readonly Finding[], agentId: AgentId): Finding[] {
     return findings.filter((finding) => !this.#isKnown(`${agentId} ${finding.action} ${this.#hashOf(finding)}`))
   }
 
@@ -144,7 +144,7 @@ export class Incidents {
   }
 
   /** "lead 67": the unit of work the agent is at, when it reports progress. */
-  #unitOf(agentId: string): string | null {
+  #unitOf(agentId: AgentId): string | null {
     const progress = this.#state.read().agents[agentId]?.progress
     return progress ? `${singular(progress.unit)} ${progress.done + 1}` : null
   }

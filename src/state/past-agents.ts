@@ -7,6 +7,7 @@
 import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past-agents.ts'
 import type { Store } from '../db/store.ts'
 import type { RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import { newAgent } from './slices/agent-life.ts'
 import { applyToAgents } from './slices/agents.ts'
@@ -29,7 +30,7 @@ export class PastAgents {
     this.#table = store.pastAgents
   }
 
-  get(id: string): AgentView | undefined {
+  get(id: AgentId): AgentView | undefined {
     return this.#find(id)?.view ?? this.#rebuild(id)
   }
 
@@ -67,13 +68,13 @@ export class PastAgents {
     this.#changed.clear()
   }
 
-  #find(id: string): PastAgent | undefined {
+  #find(id: AgentId): PastAgent | undefined {
     const row = this.#changed.get(id) ?? this.#table.get(id)
     return row && { seq: row.seq, view: row.view as AgentView }
   }
 
   /** Of one that left the snapshot before there was a table for it: what its runs and the ledger hold. */
-  #rebuild(id: string): AgentView | undefined {
+  #rebuild(id: AgentId): AgentView | undefined {
     const runs = this.#table.runsOf(id)
     const budget = this.#store.budgets.find(id)
     const [first, last] = [runs[0], runs.at(-1)]

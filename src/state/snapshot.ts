@@ -14,6 +14,7 @@ import type {
   SandboxView,
   SecretListed,
 } from '../events.ts'
+import type { AgentId, RunId } from '../id-types.ts'
 import type { ConfiguredScope, Usd } from '../money.ts'
 import type { Histogram } from './histogram.ts'
 
@@ -43,14 +44,14 @@ export interface Snapshot {
 }
 
 export interface AgentView {
-  id: string
+  id: AgentId
   name: string
   script: string
   environment: string
   state: AgentState
   /** Why it is in that state, for people. */
   reason: string | null
-  run_id: string
+  run_id: RunId
   pid: number | null
   exit_code: number | null
   signal: string | null
@@ -145,7 +146,7 @@ export interface AlertView {
   title: string
   detail: string
   at: string
-  agent_id: string | null
+  agent_id: AgentId | null
   /** Whose money it speaks of, when it is not the agent's own. */
   budget: ConfiguredScope | null
   /** The circuit it speaks of, if any. */

@@ -10,12 +10,14 @@
  *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
  * - A listener that throws harms nobody else.
  */
+
 import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { EventQuery, EventTable } from '../db/events.ts'
 import type { MetaTable } from '../db/meta.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 import { applyEvent } from './apply-event.ts'
 import { type Scrub, scrubTexts } from './clean.ts'
 import { PastAgents } from './past-agents.ts'
@@ -90,7 +92,7 @@ export class StateManager {
   }
 
   /** An agent, also one that the snapshot has no place for any more. */
-  findAgent(id: string): AgentView | undefined {
+  findAgent(id: AgentId): AgentView | undefined {
     const { agents } = this.#snapshot
     return Object.hasOwn(agents, id) ? agents[id] : this.pastAgents.get(id)
   }
@@ -157,7 +159,7 @@ export class StateManager {
   }
 
   /** Stored events of these types since an agent began, of everybody, newest first. */
-  eventsSince(agentId: string, types: ReadonlySet<string>): AsyncGenerator<RuntimeEvent[]> {
+  eventsSince(agentId: AgentId, types: ReadonlySet<string>): AsyncGenerator<RuntimeEvent[]> {
     return this.#events.newestFirst(types, (this.#events.firstOf(agentId) ?? this.#snapshot.seq + 1) - 1)
   }
 

@@ -2,10 +2,12 @@
  * The audit rows of secrets: one row for each secret that is changed or given out, one for each attempt that fails.
  * The row of a change holds the hash of the secret's row, and is where the hash is read from at the next start.
  */
+
 import type { Audit } from '../audit/chain.ts'
 import type { Entry } from '../audit/entries.ts'
 import type { SecretRow, SecretTable } from '../db/secrets.ts'
 import { asCageError } from '../errors.ts'
+import type { AgentId } from '../ids.ts'
 
 /** Who asks. */
 export interface Requester {
@@ -13,7 +15,7 @@ export interface Requester {
   /** A person's or token's name, an agent's id, "iron-cage". */
   actor: string
   /** The agent that asks, or for which it is asked. */
-  agentId: string | null
+  agentId: AgentId | null
 }
 
 export type Change = 'create' | 'update' | 'roll_back' | 'delete' | 'restore' | 'reseal'

@@ -1,6 +1,8 @@
 /** The events of the vault and their messages. Pure. */
+
 import type { SecretRow } from '../db/secrets.ts'
 import type { EventData, NewEvent } from '../events.ts'
+import type { AgentId } from '../ids.ts'
 
 export function openedEvent(secrets: EventData['vault.opened']['secrets']): NewEvent {
   const message = `The vault is open, with ${secrets.length} ${secrets.length === 1 ? 'secret' : 'secrets'}`
@@ -22,7 +24,7 @@ export function secretEvent(
   type: 'secret.created' | 'secret.read' | 'secret.updated' | 'secret.deleted' | 'secret.restored',
   { id: secret_id, name, environment, version, masked }: SecretRow,
   what: string,
-  agentId: string | null = null,
+  agentId: AgentId | null = null,
 ): NewEvent {
   const message = `${name} of ${environment} ${what}`
   return { type, level: 'INFO', agent_id: agentId, message, data: { secret_id, name, environment, version, masked } }

@@ -2,12 +2,14 @@
  * A run's token is the run's own: whoever else has it gets nothing, while everything that the run has started may use it.
  * Real processes against a real server; the test itself is the stranger.
  */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Peers } from '../../src/access/peers.ts'
 import { systemClock } from '../../src/clock.ts'
+import { type AgentId, type RunId, toAgentId } from '../../src/ids.ts'
 import { processStarted } from '../../src/process-table.ts'
 import { python } from '../support/agent-parts.ts'
 import { program } from '../support/agents.ts'
@@ -16,8 +18,8 @@ import { openTestRuntime, send, type TestRuntime, until } from '../support/runti
 
 interface Started {
   cage: TestRuntime
-  agentId: string
-  runId: string
+  agentId: AgentId
+  runId: RunId
   /** What the agent has printed, by first word. */
   said: (word: string) => string | undefined
   token: string
@@ -137,7 +139,7 @@ describe('a look', () => {
     const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))
     const connection = { localAddress: '10.0.0.1', localPort: 1, remoteAddress: '203.0.113.7', remotePort: 2 }
-    expect(await peers.of(connection, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+    expect(await peers.of(connection, { agentId: toAgentId('lg-1'), pid: 1, started: '0' })).toBe('unknown')
   })
 
   test.each([
@@ -165,14 +167,14 @@ time.sleep(600)`
       server.on('connection', (each: Socket) => each.once('data', () => found(each)))
     })
     onTestFinished(() => void socket.destroy())
-    const process = { agentId: 'lg-1', pid: child.pid!, started: await processStarted(child.pid!) }
+    const process = { agentId: toAgentId('lg-1'), pid: child.pid!, started: await processStarted(child.pid!) }
     expect(await peers.of(socket, process)).toBe('own')
     expect(await peers.of(socket, { ...process, pid: 1 })).toBe('foreign')
-    expect(await peers.claim(socket, 'lg-1', child.pid!)).toEqual(process)
-    expect(await peers.claim(socket, 'lg-1', globalThis.process.pid)).toBeUndefined()
+    expect(await peers.claim(socket, toAgentId('lg-1'), child.pid!)).toEqual(process)
+    expect(await peers.claim(socket, toAgentId('lg-1'), globalThis.process.pid)).toBeUndefined()
   })
 
   test('is not made where looking at ourselves has failed', () => {
-    expect(new Peers(systemClock).of({}, { agentId: 'lg-1', pid: 1, started: '0' })).toBe('unknown')
+    expect(new Peers(systemClock).of({}, { agentId: toAgentId('lg-1'), pid: 1, started: '0' })).toBe('unknown')
   })
 })

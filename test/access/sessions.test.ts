@@ -7,6 +7,7 @@ import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { TestClock } from '../support/clock.ts'
 
 const MINUTE = 60_000
@@ -255,18 +256,18 @@ describe('a ticket', () => {
 })
 
 describe('a run token', () => {
-  const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
+  const run = { agentId: toAgentId('lg-1'), runId: toRunId('run-1'), name: 'worker', script: '/agents/worker.py' }
 
   test('is of its run until that ends, and no other token is', () => {
     const tokens = new RunTokens(new Peers(systemClock))
     const token = tokens.issue(run)
     const again = tokens.issue(run)
-    const other = tokens.issue({ ...run, runId: 'run-2' })
+    const other = tokens.issue({ ...run, runId: toRunId('run-2') })
     expect(tokens.find(token)).toEqual(run)
     expect(tokens.find(token.slice(0, -1))).toBeUndefined()
     expect(tokens.find(hashOf(token))).toBeUndefined()
     expect(tokens.find('run_')).toBeUndefined()
-    tokens.revoke('run-1')
+    tokens.revoke(toRunId('run-1'))
     expect([tokens.find(token), tokens.find(again)]).toEqual([undefined, undefined])
     expect(tokens.find(other)?.runId).toBe('run-2')
   })
@@ -284,7 +285,7 @@ describe('a role', () => {
     ['agent', 'viewer', false],
     ['agent', 'admin', false],
   ] as [Role, Role, boolean][])('of %s that needs %s is let through: %s', (role, needed, passes) => {
-    const run = { agentId: 'lg-1', runId: 'run-1', name: 'worker', script: '/agents/worker.py' }
+    const run = { agentId: toAgentId('lg-1'), runId: toRunId('run-1'), name: 'worker', script: '/agents/worker.py' }
     const identity = role === 'agent' ? { role, name: 'x', run } : { role, name: 'x', session: 's' }
     const ask = () => requireRole(identity, needed)
     if (passes) expect(ask).not.toThrow()

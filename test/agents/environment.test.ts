@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { agentEnvironment, type EnvironmentFacts } from '../../src/agents/environment.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { whyReserved } from '../../src/vault/reserved-names.ts'
 
 const environment = (part: Partial<EnvironmentFacts> = {}) =>
@@ -7,7 +8,7 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
     parent: {},
     added: {},
     secrets: {},
-    agentId: 'lg-7a3f9c2d',
+    agentId: toAgentId('lg-7a3f9c2d'),
     runToken: 'run_abc',
     runAddress: 'run-0123456789ab',
     serverUrl: 'http://127.0.0.1:8080',

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { expect, it, onTestFinished } from 'vitest'
 import { ProcessTree } from '../../src/agents/process-tree.ts'
 import { systemClock } from '../../src/clock.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { processStarted, readProcessTable } from '../../src/process-table.ts'
 
 async function startSleep(uid?: number): Promise<{ pid: number; started: string }> {
@@ -33,7 +34,7 @@ it('a process that is not there has no start time', async () => {
 
 it('a group whose first process started at another time is not ours and is left alone', async () => {
   const { pid, started } = await startSleep()
-  const tree = new ProcessTree({ agentId: 'no-00000001', group: pid, started: 'long ago' })
+  const tree = new ProcessTree({ agentId: toAgentId('no-00000001'), group: pid, started: 'long ago' })
   expect(await tree.end(0, systemClock)).toEqual([])
   expect(await processStarted(pid)).toBe(started)
 })
@@ -41,7 +42,7 @@ it('a group whose first process started at another time is not ours and is left 
 // Only root can start a process that somebody else may not kill.
 it.runIf(process.getuid?.() === 0)('what cannot be killed is named as a survivor', async () => {
   const { pid, started } = await startSleep(1_000)
-  const tree = new ProcessTree({ agentId: 'no-00000002', group: pid, started })
+  const tree = new ProcessTree({ agentId: toAgentId('no-00000002'), group: pid, started })
   process.seteuid?.(65_534)
   try {
     expect(await tree.end(0, systemClock)).toEqual([pid])

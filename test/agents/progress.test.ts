@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { ProgressWatch } from '../../src/agents/progress.ts'
 import type { EventData, RuntimeEvent } from '../../src/events.ts'
+import { toAgentId } from '../../src/ids.ts'
 
-const at = { seq: 1, at: '2026-11-21T12:00:00.000Z', agent_id: 'lg-1', level: 'INFO', message: '' } as const
+const at = { seq: 1, at: '2026-11-21T12:00:00.000Z', agent_id: toAgentId('lg-1'), level: 'INFO', message: '' } as const
 
 const progress = (done: number): RuntimeEvent => ({
   ...at,

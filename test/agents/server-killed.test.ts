@@ -6,6 +6,7 @@ import { expect, it, onTestFinished } from 'vitest'
 import { runs } from '../../src/db/schema.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { processStarted } from '../../src/process-table.ts'
 import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
 
@@ -98,7 +99,7 @@ it('an agent that waited for its restart is told to have ended, too', async () =
 /** A run of a killed server, whose row says that `pid` was started at `started`. */
 function insertRun(agents: ReturnType<typeof openAgents>, agentId: AgentId, pid: number, started: string): void {
   agents.store.runs.insert({
-    id: `run-${agentId}`,
+    id: toRunId(`run-${agentId}`),
     agent_id: agentId,
     name: 'forever',
     script: '/forever.py',
@@ -120,7 +121,7 @@ async function startSleep(environment: Record<string, string> = {}): Promise<{ p
 it('a leftover is known by pid and start time, and ended', async () => {
   const agents = openAgents()
   const leftover = await startSleep()
-  insertRun(agents, 'lo-00000001', leftover.pid, (await processStarted(leftover.pid))!)
+  insertRun(agents, toAgentId('lo-00000001'), leftover.pid, (await processStarted(leftover.pid))!)
   await agents.supervisor.endLeftovers()
   expect(leftover.process.signalCode ?? (await once(leftover.process, 'exit'))[1]).toBe('SIGKILL')
   expect(agents.store.orm.select().from(runs).all()).toMatchObject([{ exit_code: null, signal: null }])
@@ -130,7 +131,7 @@ it('a leftover is known by pid and start time, and ended', async () => {
 it('a process that only has the pid of a leftover is left alone', async () => {
   const agents = openAgents()
   const stranger = await startSleep()
-  insertRun(agents, 'lo-00000002', stranger.pid, 'long ago')
+  insertRun(agents, toAgentId('lo-00000002'), stranger.pid, 'long ago')
   await agents.supervisor.endLeftovers()
   expect(await processStarted(stranger.pid)).toBeDefined()
   expect(agents.store.runs.findOpen()).toEqual([])
@@ -139,7 +140,7 @@ it('a process that only has the pid of a leftover is left alone', async () => {
 it('a child of a leftover is known by the id of the agent, although its parent is gone', async () => {
   const agents = openAgents()
   const child = await startSleep({ IRON_CAGE_AGENT_ID: 'lo-00000003' })
-  insertRun(agents, 'lo-00000003', 4_194_305, 'long ago')
+  insertRun(agents, toAgentId('lo-00000003'), 4_194_305, 'long ago')
   await agents.supervisor.endLeftovers()
   expect(child.process.signalCode ?? (await once(child.process, 'exit'))[1]).toBe('SIGKILL')
 })

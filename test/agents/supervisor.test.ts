@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
-import type { AgentId } from '../../src/ids.ts'
+import { type AgentId, toAgentId, toCallId } from '../../src/ids.ts'
 import { processStarted } from '../../src/process-table.ts'
 import { type Agents, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
@@ -235,7 +235,7 @@ describe('stop', () => {
   })
 
   it('does not know an agent that was never there', async () => {
-    await expect(openAgents().supervisor.stop('lg-00000000')).rejects.toMatchObject({ code: 'not_found' })
+    await expect(openAgents().supervisor.stop(toAgentId('lg-00000000'))).rejects.toMatchObject({ code: 'not_found' })
   })
 })
 
@@ -340,7 +340,14 @@ describe('restart by the operator', () => {
 describe('the budget', () => {
   /** A call that costs more than there is. */
   const overspend = async (agents: Agents, id: AgentId) => {
-    const call = { callId: 'call-1', agentId: id, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+    const call = {
+      callId: toCallId('call-1'),
+      agentId: id,
+      runId: null,
+      kind: 'llm',
+      target: 'openai',
+      model: 'gpt-4',
+    } as const
     await expect(agents.ledger.hold({ ...call, maxCost: 6_000_000_000 })).rejects.toMatchObject({
       code: 'budget_exceeded',
     })
@@ -511,7 +518,7 @@ describe('what an agent prints', () => {
   })
 })
 
-const progressed = (agent_id: string, done: number): NewEvent => ({
+const progressed = (agent_id: AgentId, done: number): NewEvent => ({
   type: 'progress.updated',
   level: 'DEBUG',
   agent_id,
@@ -519,13 +526,13 @@ const progressed = (agent_id: string, done: number): NewEvent => ({
   data: { done, total: null, unit: 'leads', label: null },
 })
 
-const failedCall = (agent_id: string, status: number, code: string): NewEvent => ({
+const failedCall = (agent_id: AgentId, status: number, code: string): NewEvent => ({
   type: 'call.failed',
   level: 'WARN',
   agent_id,
   message: 'gpt-4 failed',
   data: {
-    call_id: 'call-1',
+    call_id: toCallId('call-1'),
     provider: 'openai',
     model: 'gpt-4',
     code,

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { AlertThrottle, type Digest } from '../../src/alerts/alert-throttle.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import type { EventOf } from '../../src/events.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { TestClock } from '../support/clock.ts'
 import { openWorld, piiFound, type World } from './support.ts'
 
@@ -34,7 +35,7 @@ test('findings that come slowly, and those of another agent, are alerts of their
   }
   clock.advance(60_000)
   for (let i = 0; i < 10; i++) world.record(piiFound())
-  for (let i = 0; i < 10; i++) world.record({ ...piiFound(), agent_id: 'other' })
+  for (let i = 0; i < 10; i++) world.record({ ...piiFound(), agent_id: toAgentId('other') })
   clock.advance(600_000)
   expect(new Set(titles(world))).toEqual(new Set([SINGLE]))
 })

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { budgetWarned, circuitOpened, openWorld, piiFound } from './support.ts'
 
 const raised = (world: ReturnType<typeof openWorld>) =>
@@ -30,7 +31,7 @@ test('spending above the limit is told by how much and why', async () => {
   const data = { spent_usd: '6', limit_usd: '5', needed_usd: null }
   const warned = { spent_usd: '6', limit_usd: '5', threshold: 0.9, used_percent: 120, suggested_increase_usd: '3' }
   world.record({ ...budgetWarned, type: 'budget.warned', data: warned })
-  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: 'a', message: '', data })
+  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
   const why =
     'That is $1.00 above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.'
   expect(raised(world)).toEqual([
@@ -42,18 +43,18 @@ test('spending above the limit is told by how much and why', async () => {
 test('an exhausted budget tells what did not fit', async () => {
   await using world = openWorld()
   const data = { spent_usd: '49.95', limit_usd: '50', needed_usd: '0.12' }
-  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: 'a', message: '', data })
+  world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
   world.record({
     type: 'budget.exhausted',
     level: 'CRIT',
-    agent_id: 'a',
+    agent_id: toAgentId('a'),
     message: '',
     data: { ...data, needed_usd: null },
   })
   world.record({
     type: 'budget.exhausted',
     level: 'CRIT',
-    agent_id: 'a',
+    agent_id: toAgentId('a'),
     message: '',
     data: { ...data, budget: 'server', needed_usd: null },
   })
@@ -98,9 +99,15 @@ test('a finding tells type, place and unit', async () => {
 
 test('a crash loop and a block alert, other ends of a run do not', async () => {
   await using world = openWorld()
-  const exit = { run_id: 'run-1', exit_code: 1, signal: null, restart_in_ms: null }
+  const exit = { run_id: toRunId('run-1'), exit_code: 1, signal: null, restart_in_ms: null }
   const exited = (state: 'failed' | 'crash_loop' | 'completed', reason: string) =>
-    world.record({ type: 'agent.exited', level: 'ERROR', agent_id: 'a', message: '', data: { ...exit, state, reason } })
+    world.record({
+      type: 'agent.exited',
+      level: 'ERROR',
+      agent_id: toAgentId('a'),
+      message: '',
+      data: { ...exit, state, reason },
+    })
   exited('failed', 'exit code 1')
   exited('completed', 'exit code 0')
   exited('crash_loop', 'Crashed 5 times within 60 s')

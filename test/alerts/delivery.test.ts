@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { RETRY_POLICY } from '../../src/alerts/outbox.ts'
+import { toAgentId } from '../../src/ids.ts'
 import {
   budgetWarned,
   circuitOpened,
@@ -266,7 +267,7 @@ test('closing lets a running delivery end, and ends a hanging one in time', asyn
 test('a line break in a title starts no header', async () => {
   await using mailbox = await openMailbox()
   await using world = openWorld(email(mailbox.url))
-  world.record({ ...budgetWarned, agent_id: 'lg-1\r\nBcc: thief@evil.example\r\n\r\nHello' })
+  world.record({ ...budgetWarned, agent_id: toAgentId('lg-1\r\nBcc: thief@evil.example\r\n\r\nHello') })
   await world.seen('alert.delivered')
   const headers = mailbox.messages[0]!.split('\r\n\r\n')[0]!
   expect(headers).toContain('lg-1 Bcc: thief@evil.example')

@@ -1,4 +1,5 @@
 /** A state with alerts over a real database, and the places alerts go to: a real SMTP server, a real HTTP receiver. */
+
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { SMTPServer } from 'smtp-server'
@@ -8,6 +9,7 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { toAgentId, toCallId } from '../../src/ids.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
@@ -72,7 +74,7 @@ export function openWorld(
 export const budgetWarned: NewEvent = {
   type: 'budget.warned',
   level: 'WARN',
-  agent_id: 'lg-7a3f9c2d',
+  agent_id: toAgentId('lg-7a3f9c2d'),
   message: 'Budget at 90.1 %',
   data: {
     spent_usd: '45.07',
@@ -86,7 +88,7 @@ export const budgetWarned: NewEvent = {
 export const circuitOpened: NewEvent = {
   type: 'circuit.opened',
   level: 'CRIT',
-  agent_id: 'lg-7a3f9c2d',
+  agent_id: toAgentId('lg-7a3f9c2d'),
   message: 'Circuit OPEN for linkedin_api',
   data: {
     circuit: 'linkedin_api',
@@ -100,7 +102,7 @@ export const circuitOpened: NewEvent = {
 export const piiFound = (unit: string | null = 'lead 67'): NewEvent & { type: 'pii.found' } => ({
   type: 'pii.found',
   level: 'CRIT',
-  agent_id: 'lg-7a3f9c2d',
+  agent_id: toAgentId('lg-7a3f9c2d'),
   message: 'EMAIL in reply',
   data: {
     incident_id: 'pii-1',
@@ -108,7 +110,7 @@ export const piiFound = (unit: string | null = 'lead 67'): NewEvent & { type: 'p
     risk: 'HIGH',
     action: 'redact',
     place: 'reply',
-    call_id: 'call-1',
+    call_id: toCallId('call-1'),
     value_hash: 'c0ffee',
     start: 10,
     end: 26,

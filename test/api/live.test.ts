@@ -5,6 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
+import type { AgentId } from '../../src/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
 import { openTestRuntime, type TestRuntime, until } from '../support/runtime.ts'
@@ -53,7 +54,7 @@ class Viewer {
   }
 }
 
-const say = (cage: TestRuntime, agentId: string, text: string) =>
+const say = (cage: TestRuntime, agentId: AgentId, text: string) =>
   cage.runtime.state.record({
     type: 'agent.output',
     level: 'INFO',
@@ -180,7 +181,7 @@ describe('a viewer that does not read', () => {
   const clock = { ...systemClock, monotonic: () => 1_000 + ahead }
 
   /** Says 64 KB at a time until the server holds more than a megabyte for somebody who does not read. */
-  async function flood(cage: TestRuntime, agentId: string, reader: Viewer, megabytes: number): Promise<void> {
+  async function flood(cage: TestRuntime, agentId: AgentId, reader: Viewer, megabytes: number): Promise<void> {
     for (let said = 0; said < megabytes * 16; said += 8) {
       for (let line = 0; line < 8; line++) say(cage, agentId, 'x'.repeat(65_536))
       await reader.upToDate(cage)

@@ -1,9 +1,11 @@
 /** Parts of an agent's work, and agents without a process, through the API. */
+
 import { describe, expect, test } from 'vitest'
+import type { AgentId } from '../../src/ids.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 
 interface Begun {
-  agent_id: string
+  agent_id: AgentId
   run_id: string
   token: string
 }

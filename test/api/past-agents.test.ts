@@ -1,9 +1,11 @@
 /** Agents that the snapshot has no place for any more are as reachable as those that are in it. */
+
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { type AgentId, toRunId } from '../../src/ids.ts'
 import { MAX_AGENTS } from '../../src/state/snapshot.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
@@ -26,13 +28,20 @@ async function openWithPast(place: string) {
   return { cage, first }
 }
 
-const end = (cage: TestRuntime, agentId: string) =>
+const end = (cage: TestRuntime, agentId: AgentId) =>
   cage.runtime.state.record({
     type: 'agent.exited',
     level: 'OK',
     agent_id: agentId,
     message: 'ended',
-    data: { run_id: 'run-1', exit_code: 0, signal: null, state: 'completed', reason: 'done', restart_in_ms: null },
+    data: {
+      run_id: toRunId('run-1'),
+      exit_code: 0,
+      signal: null,
+      state: 'completed',
+      reason: 'done',
+      restart_in_ms: null,
+    },
   })
 
 describe('an agent that made room for later ones', () => {

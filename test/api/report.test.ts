@@ -1,10 +1,12 @@
 /** One number everywhere: what the CSV, the report, the API, the snapshot and the tables say adds up to the same string. */
+
 import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type CostReport, costReport } from '../../src/budget/report.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
+import { toAgentId, toCallId } from '../../src/ids.ts'
 import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
 import { answers, startFakeService } from '../breaker/support.ts'
 import { answer, resets, sends, streams } from '../support/provider.ts'
@@ -192,7 +194,10 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
   const started_at = '2026-01-02T03:04:05.000Z'
   store.transaction(() => {
     for (let number = 0; number < 2_100; number++) {
-      const [id, agent_id] = [`call-${String(number).padStart(5, '0')}`, `a-${number % 3}`]
+      const [id, agent_id] = [
+        toCallId(`call-${String(number).padStart(5, '0')}`),
+        toAgentId(`a-${number % 3}`),
+      ] as const
       const call = { id, agent_id, run_id: null, target: 'openai', held_nanos: 9, started_at }
       const end = { estimated: false, price: null, usage: null, status: 200, code: null, ended_at: started_at }
       calls.insertHeld({ ...call, kind: 'llm', model: `model-${number % 2}` })
@@ -207,7 +212,7 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
   expect(all.spent_usd).toBe(toUsd((2_099 * 2_100) / 2))
   expect(all.rows.charged).toBe(2_100)
   for (const parts of [all.by_agent, all.by_model, all.by_hour]) expect(costs(parts)).toBe(all.spent_usd)
-  const each = await Promise.all(all.by_agent.map(({ name }) => costReport(calls, { agentId: name })))
+  const each = await Promise.all(all.by_agent.map(({ name }) => costReport(calls, { agentId: toAgentId(name) })))
   expect(each.map(({ spent_usd }) => spent_usd)).toEqual(all.by_agent.map(({ cost_usd }) => cost_usd))
 })
 
@@ -287,7 +292,7 @@ test('a report sums up models beyond the two hundred dearest, and its parts stil
      VALUES ('w-1', ?, 'llm', 'openai', ?, 'charged', 5, ?, '2026-01-01', '2026-01-01')`,
   )
   for (let number = 1; number <= 300; number++) insert.run(`call-${number}`, `ft:made-up:${number}`, number)
-  const { by_model, spent_usd } = await costReport(store.calls, { agentId: 'w-1' })
+  const { by_model, spent_usd } = await costReport(store.calls, { agentId: toAgentId('w-1') })
   expect(by_model).toHaveLength(201)
   expect(by_model[0]).toMatchObject({ name: 'ft:made-up:300' })
   expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(5_050) })

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
 import { openStore } from '../../src/db/store.ts'
 import { CircuitOpenError } from '../../src/errors.ts'
+import { toCallId } from '../../src/ids.ts'
 import { circuitFigures } from '../../src/state/figures.ts'
 import { openWorld, type World } from './support.ts'
 
@@ -173,7 +174,7 @@ test('what is told of a circuit: trips, the last of them, calls blocked and save
       level: 'INFO',
       message: 'called',
       data: {
-        call_id: 'c',
+        call_id: toCallId('c'),
         service: 'linkedin_api',
         ok: true,
         status: 200,

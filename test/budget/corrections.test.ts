@@ -2,12 +2,12 @@
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import { type CallId, newCallId, toAgentId, toCallId, toRunId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 import { completedEvent, startedEvent } from './support.ts'
 
-const AGENT = 'lg-7a3f9c2d'
+const AGENT = toAgentId('lg-7a3f9c2d')
 
 function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
@@ -25,7 +25,7 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
       ledger.hold({
         callId: newCallId(),
         agentId: AGENT,
-        runId: 'run-1',
+        runId: toRunId('run-1'),
         kind: 'llm',
         target: 'openai',
         model: 'gpt-4',
@@ -33,14 +33,20 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
       }),
     pay: async (usd: string) => {
       const callId = newCallId()
-      const request = { agentId: AGENT, runId: 'run-1', kind: 'llm', target: 'openai', model: 'gpt-4' } as const
+      const request = {
+        agentId: AGENT,
+        runId: toRunId('run-1'),
+        kind: 'llm',
+        target: 'openai',
+        model: 'gpt-4',
+      } as const
       const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) })
       await ledger.charge(hold, { cost: fromUsd(usd) }, completedEvent(AGENT, usd))
       return callId
     },
-    correct: (callId: string, usd: string) =>
+    correct: (callId: CallId, usd: string) =>
       ledger.correct({ agentId: AGENT, callId, cost: fromUsd(usd), reason: 'the invoice', by: 'a test' }),
-    resolve: (callId: string, usd: string | null | undefined) =>
+    resolve: (callId: CallId, usd: string | null | undefined) =>
       ledger.resolve({ agentId: AGENT, callId, cost: typeof usd === 'string' ? fromUsd(usd) : usd, by: 'a test' }),
     /** The same sum wherever it stands. */
     spent: () => {
@@ -119,10 +125,10 @@ describe('a correction', () => {
     const correction = world.correct(paid, '2')
     expect(() => world.correct(open, '2')).toThrow(/has not ended/)
     expect(() => world.correct(correction, '2')).toThrow(/is a correction; correct .* once more/)
-    expect(() => world.correct('call-0', '2')).toThrow(/made no call "call-0"/)
-    expect(() => world.ledger.correct({ agentId: 'nobody', callId: paid, cost: 1, reason: '', by: '' })).toThrow(
-      /no budget/,
-    )
+    expect(() => world.correct(toCallId('call-0'), '2')).toThrow(/made no call "call-0"/)
+    expect(() =>
+      world.ledger.correct({ agentId: toAgentId('nobody'), callId: paid, cost: 1, reason: '', by: '' }),
+    ).toThrow(/no budget/)
     expect(world.of('call.corrected')).toHaveLength(1)
   })
 

@@ -3,12 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent } from '../../src/events.ts'
-import { newCallId } from '../../src/ids.ts'
+import { newCallId, toAgentId, toCallId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
 
-const AGENT = 'lg-7a3f9c2d'
+const AGENT = toAgentId('lg-7a3f9c2d')
 
 function openLedger(limit: string, store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
@@ -37,7 +37,7 @@ const ENDED: NewEvent = {
   agent_id: AGENT,
   message: 'ended',
   data: {
-    call_id: 'call-1',
+    call_id: toCallId('call-1'),
     provider: 'openai',
     model: 'gpt-4',
     code: 'x',
@@ -92,9 +92,9 @@ describe('a hold', () => {
     const { ledger } = world
     const one = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null, maxCost: 5 } as const
     const holds = await Promise.allSettled([
-      ledger.hold({ ...one, callId: 'call-a' }),
-      ledger.hold({ ...one, callId: 'call-b', target: undefined as unknown as string }),
-      ledger.hold({ ...one, callId: 'call-c' }),
+      ledger.hold({ ...one, callId: toCallId('call-a') }),
+      ledger.hold({ ...one, callId: toCallId('call-b'), target: undefined as unknown as string }),
+      ledger.hold({ ...one, callId: toCallId('call-c') }),
     ])
     expect(holds.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
@@ -146,8 +146,15 @@ describe('a hold', () => {
 
   test('of an agent without a budget is refused', async () => {
     const { ledger } = openLedger('1')
-    const request = { callId: 'call-1', runId: null, kind: 'llm', target: 'openai', model: null, maxCost: 1 } as const
-    await expect(ledger.hold({ ...request, agentId: 'nobody' })).rejects.toMatchObject({ code: 'not_found' })
+    const request = {
+      callId: toCallId('call-1'),
+      runId: null,
+      kind: 'llm',
+      target: 'openai',
+      model: null,
+      maxCost: 1,
+    } as const
+    await expect(ledger.hold({ ...request, agentId: toAgentId('nobody') })).rejects.toMatchObject({ code: 'not_found' })
   })
 
   test('on a budget of nothing is refused, and one of nothing is given', async () => {

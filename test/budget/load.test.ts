@@ -1,8 +1,10 @@
 /** What an agent has spent is added up in turns, so that others do not wait for a long ledger. */
+
 import { expect, onTestFinished, test } from 'vitest'
 import { openLedger } from '../../src/budget/ledger.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
+import { type AgentId, toAgentId, toCallId } from '../../src/ids.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
 import { turnsDuring } from '../support/turns.ts'
@@ -19,7 +21,7 @@ function open(budget: object = {}) {
   const state = new StateManager({ store, clock, retentionDays: 7, onFault })
   const start = () => openLedger(configSchema.parse({ budget }).budget, { store, state, clock })
   const before = start()
-  for (const agentId of ['w-1', 'w-2']) before.accounts.openAccount(agentId, 1_000_000)
+  for (const agentId of ['w-1', 'w-2'].map(toAgentId)) before.accounts.openAccount(agentId, 1_000_000)
   before.close()
   onTestFinished(() => {
     state.close()
@@ -35,7 +37,7 @@ function open(budget: object = {}) {
 }
 
 /** So many calls of one nanodollar each, the last three of them open. */
-function fill({ store }: ReturnType<typeof open>, agentId: string, endedAt: (number: number) => string): void {
+function fill({ store }: ReturnType<typeof open>, agentId: AgentId, endedAt: (number: number) => string): void {
   const insert = store.orm.$client.prepare(
     `INSERT INTO calls (agent_id, id, kind, target, model, state, held_nanos, cost_nanos, started_at, ended_at)
      VALUES (?, ?, 'llm', 'openai', 'penny', ?, 5, ?, '2026-01-01', ?)`,
@@ -54,40 +56,40 @@ test.each([{}, { period: { every: 'day', time_zone: 'UTC' } }])(
   async (budget) => {
     const world = open(budget)
     const today = new Date(world.clock.now()).toISOString()
-    for (const agentId of ['w-1', 'w-2']) {
+    for (const agentId of ['w-1', 'w-2'].map(toAgentId)) {
       fill(world, agentId, (number) => (number % 2 ? today : '2020-01-01T00:00:00.000Z'))
     }
     const { accounts } = world.restart()
-    const { turns } = await turnsDuring(async () => accounts.load('w-1'))
+    const { turns } = await turnsDuring(async () => accounts.load(toAgentId('w-1')))
     expect(turns).toBeGreaterThan(10)
-    expect(accounts.load('w-1')).toBeUndefined()
-    expect(accounts.balance('w-1')).toEqual(accounts.balance('w-2'))
-    expect(accounts.balance('w-1').held).toBe(15)
-    const { spent, spentBefore } = world.store.calls.totals({ agentId: 'w-1' })
+    expect(accounts.load(toAgentId('w-1'))).toBeUndefined()
+    expect(accounts.balance(toAgentId('w-1'))).toEqual(accounts.balance(toAgentId('w-2')))
+    expect(accounts.balance(toAgentId('w-1')).held).toBe(15)
+    const { spent, spentBefore } = world.store.calls.totals({ agentId: toAgentId('w-1') })
     expect(spent + spentBefore).toBe(ROWS - 3)
   },
 )
 
 test('whoever does not wait is right as well, and what is charged meanwhile counts once', async () => {
   const world = open()
-  fill(world, 'w-1', () => '2026-01-01')
+  fill(world, toAgentId('w-1'), () => '2026-01-01')
   const ledger = world.restart()
-  const loading = ledger.accounts.load('w-1')
-  expect(ledger.accounts.balance('w-1').spent).toBe(ROWS - 3)
+  const loading = ledger.accounts.load(toAgentId('w-1'))
+  expect(ledger.accounts.balance(toAgentId('w-1')).spent).toBe(ROWS - 3)
   const maxCost = 100
   const request = {
-    agentId: 'w-1',
+    agentId: toAgentId('w-1'),
     runId: null,
-    callId: 'call-new',
+    callId: toCallId('call-new'),
     kind: 'llm',
     target: 'openai',
     model: 'm',
     maxCost,
   } as const
   const hold = await ledger.hold(request)
-  await ledger.charge(hold, { cost: 70 }, completedEvent('w-1', '0.00000007'))
+  await ledger.charge(hold, { cost: 70 }, completedEvent(toAgentId('w-1'), '0.00000007'))
   await loading
-  expect(ledger.accounts.balance('w-1')).toMatchObject({ spent: ROWS - 3 + 70, held: 15 })
-  expect(ledger.accounts.load('nobody')).toBeInstanceOf(Promise)
-  await expect(ledger.accounts.load('nobody')).resolves.toBeUndefined()
+  expect(ledger.accounts.balance(toAgentId('w-1'))).toMatchObject({ spent: ROWS - 3 + 70, held: 15 })
+  expect(ledger.accounts.load(toAgentId('nobody'))).toBeInstanceOf(Promise)
+  await expect(ledger.accounts.load(toAgentId('nobody'))).resolves.toBeUndefined()
 })

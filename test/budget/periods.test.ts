@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { periodsOf } from '../../src/budget/period.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import { newCallId, toAgentId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import { figures, spentOfLimit } from '../../src/state/figures.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -169,7 +169,7 @@ describe('a period', () => {
   })
 })
 
-const AGENT = 'lg-7a3f9c2d'
+const AGENT = toAgentId('lg-7a3f9c2d')
 
 /** It is 2026-01-02 04:04:05 in Warsaw. */
 function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {

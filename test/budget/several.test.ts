@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { raceRounds } from '../../scripts/soak/races.ts'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import { type AgentId, newCallId, type RunId, toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
 import { limitsOf, showLimits } from '../../src/state/figures.ts'
 import { openWorld } from '../breaker/support.ts'
@@ -22,27 +22,27 @@ function openBudgets({ agent = '100', run, server }: Limits, store = openStore({
   const ledger = new Ledger({ ...world, warnAt: [0.9], perRun: limit(run), server: limit(server) })
   ledger.accounts.announce()
   const { state } = world
-  const hold = (agentId: string, runId: string | null, maxCost: Nanodollars, signal: AbortSignal | undefined) =>
+  const hold = (agentId: AgentId, runId: RunId | null, maxCost: Nanodollars, signal: AbortSignal | undefined) =>
     ledger.hold({ callId: newCallId(), agentId, runId, kind: 'llm', target: 'openai', model: 'gpt-4', maxCost }, signal)
   return {
     ...world,
     ledger,
-    begin: (agentId: string, runId = 'run-1') => {
+    begin: (agentId: AgentId, runId = toRunId('run-1')) => {
       ledger.accounts.openAccount(agentId, fromUsd(agent))
       state.record(startedEvent(agentId, agent, runId))
     },
     /** Who does not fit does not wait. */
-    hold: (agentId: string, runId: string | null, usd: string) =>
+    hold: (agentId: AgentId, runId: RunId | null, usd: string) =>
       hold(agentId, runId, fromUsd(usd), AbortSignal.abort()),
-    waitFor: (agentId: string, runId: string | null, usd: string) => hold(agentId, runId, fromUsd(usd), undefined),
+    waitFor: (agentId: AgentId, runId: RunId | null, usd: string) => hold(agentId, runId, fromUsd(usd), undefined),
     end: (held: Hold, usd: string) =>
       ledger.charge(held, { cost: fromUsd(usd) }, completedEvent(held.agentId, usd, held.paidBy)),
     /** What the screen shows beside the agent's own. */
-    shown: (agentId: string) =>
+    shown: (agentId: AgentId) =>
       limitsOf(state.read().agents[agentId]!, state.read())
         .slice(1)
         .map(({ scope, spent_usd, limit_usd }) => [scope, spent_usd, limit_usd]),
-    spent: (agentId: string, runId: string | null) =>
+    spent: (agentId: AgentId, runId: RunId | null) =>
       ledger.accounts.balances({ agentId, runId }).map(({ scope, spent, held }) => [scope, toUsd(spent), toUsd(held)]),
   }
 }
@@ -71,12 +71,14 @@ describe('a call', () => {
     'is refused by the budget of the %s when that is the one that cannot pay',
     async (budget, limits, message, hint) => {
       const world = openBudgets(limits)
-      world.begin('a-1')
-      const refused = world.hold('a-1', 'run-1', '2')
+      world.begin(toAgentId('a-1'))
+      const refused = world.hold(toAgentId('a-1'), toRunId('run-1'), '2')
       await expect(refused).rejects.toMatchObject({ code: 'budget_exceeded', message, facts: { budget } })
       await expect(refused).rejects.toMatchObject({ hint: expect.stringMatching(hint) })
       // Nothing is held anywhere, and no row was written.
-      expect(world.spent('a-1', 'run-1').map(([, spent, held]) => [spent, held])).toEqual(Array(3).fill(['0', '0']))
+      expect(world.spent(toAgentId('a-1'), toRunId('run-1')).map(([, spent, held]) => [spent, held])).toEqual(
+        Array(3).fill(['0', '0']),
+      )
       expect(world.store.orm.$client.prepare('SELECT * FROM calls').all()).toEqual([])
       expect(world.of('budget.exhausted').map(({ data }) => data.budget ?? 'agent')).toEqual([budget])
       expect(world.state.read().agents['a-1']?.exhausted).toBe(budget === 'agent')
@@ -85,15 +87,15 @@ describe('a call', () => {
 
   test('is held in all budgets and charged to all of them', async () => {
     const world = openBudgets({ run: '5', server: '5' })
-    world.begin('a-1')
-    const held = await world.hold('a-1', 'run-1', '2')
-    expect(world.spent('a-1', 'run-1')).toEqual([
+    world.begin(toAgentId('a-1'))
+    const held = await world.hold(toAgentId('a-1'), toRunId('run-1'), '2')
+    expect(world.spent(toAgentId('a-1'), toRunId('run-1'))).toEqual([
       ['agent', '0', '2'],
       ['run', '0', '2'],
       ['server', '0', '2'],
     ])
     await world.end(held, '1.5')
-    expect(world.spent('a-1', 'run-1')).toEqual([
+    expect(world.spent(toAgentId('a-1'), toRunId('run-1'))).toEqual([
       ['agent', '1.5', '0'],
       ['run', '1.5', '0'],
       ['server', '1.5', '0'],
@@ -102,44 +104,50 @@ describe('a call', () => {
 
   test('waits for what another agent holds of the server, and takes it when it comes back', async () => {
     const world = openBudgets({ server: '1' })
-    world.begin('a-1')
-    world.begin('a-2')
-    const first = await world.hold('a-1', 'run-1', '0.8')
-    await expect(world.hold('a-2', 'run-2', '0.5')).rejects.toMatchObject({
+    world.begin(toAgentId('a-1'))
+    world.begin(toAgentId('a-2'))
+    const first = await world.hold(toAgentId('a-1'), toRunId('run-1'), '0.8')
+    await expect(world.hold(toAgentId('a-2'), toRunId('run-2'), '0.5')).rejects.toMatchObject({
       code: 'budget_held',
       message: "a-2 needs up to $0.50 while running calls hold $0.80 of the server's budget",
       facts: { budget: 'server' },
     })
-    const waiting = world.waitFor('a-2', 'run-2', '0.5')
-    void world.ledger.release(first, {}, completedEvent('a-1', '0'))
+    const waiting = world.waitFor(toAgentId('a-2'), toRunId('run-2'), '0.5')
+    void world.ledger.release(first, {}, completedEvent(toAgentId('a-1'), '0'))
     expect((await waiting).maxCost).toBe(fromUsd('0.5'))
-    expect(world.ledger.accounts.available({ agentId: 'a-1', runId: 'run-1' })).toBe(fromUsd('0.5'))
+    expect(world.ledger.accounts.available({ agentId: toAgentId('a-1'), runId: toRunId('run-1') })).toBe(fromUsd('0.5'))
   })
 
   test('of a client without a run is not the business of a run', async () => {
     const world = openBudgets({ run: '1', server: '5' })
-    world.begin('a-1')
-    expect((await world.hold('a-1', null, '3')).maxCost).toBe(fromUsd('3'))
-    expect(world.spent('a-1', null).map(([scope]) => scope)).toEqual(['agent', 'server'])
+    world.begin(toAgentId('a-1'))
+    expect((await world.hold(toAgentId('a-1'), null, '3')).maxCost).toBe(fromUsd('3'))
+    expect(world.spent(toAgentId('a-1'), null).map(([scope]) => scope)).toEqual(['agent', 'server'])
   })
 })
 
 describe("a run's budget", () => {
   test('begins anew with the next run, while that of the agent goes on', async () => {
     const world = openBudgets({ agent: '3', run: '2' })
-    world.begin('a-1')
-    await world.end(await world.hold('a-1', 'run-1', '2'), '2')
-    await expect(world.hold('a-1', 'run-1', '0.1')).rejects.toMatchObject({ facts: { budget: 'run' } })
-    await world.end(await world.hold('a-1', 'run-2', '1'), '1')
-    await expect(world.hold('a-1', 'run-2', '0.1')).rejects.toMatchObject({ facts: { budget: 'agent' } })
+    world.begin(toAgentId('a-1'))
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '2'), '2')
+    await expect(world.hold(toAgentId('a-1'), toRunId('run-1'), '0.1')).rejects.toMatchObject({
+      facts: { budget: 'run' },
+    })
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-2'), '1'), '1')
+    await expect(world.hold(toAgentId('a-1'), toRunId('run-2'), '0.1')).rejects.toMatchObject({
+      facts: { budget: 'agent' },
+    })
   })
 
   test('is not that of another run, and a late call of one that has ended is still its own', async () => {
     const world = openBudgets({ run: '1' })
-    world.begin('a-1')
-    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
-    await world.hold('a-1', 'run-2', '1')
-    await expect(world.hold('a-1', 'run-1', '0.01')).rejects.toMatchObject({ facts: { budget: 'run', spent_usd: '1' } })
+    world.begin(toAgentId('a-1'))
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
+    await world.hold(toAgentId('a-1'), toRunId('run-2'), '1')
+    await expect(world.hold(toAgentId('a-1'), toRunId('run-1'), '0.01')).rejects.toMatchObject({
+      facts: { budget: 'run', spent_usd: '1' },
+    })
   })
 })
 
@@ -147,29 +155,29 @@ describe("the server's budget", () => {
   test('counts what all agents spend, and after a restart what they have spent', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openBudgets({ server: '1' }, store)
-    world.begin('a-1')
-    world.begin('a-2')
-    await world.end(await world.hold('a-1', 'run-1', '0.4'), '0.4')
-    await world.end(await world.hold('a-2', 'run-2', '0.3'), '0.3')
-    await world.hold('a-2', 'run-2', '0.1')
+    world.begin(toAgentId('a-1'))
+    world.begin(toAgentId('a-2'))
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '0.4'), '0.4')
+    await world.end(await world.hold(toAgentId('a-2'), toRunId('run-2'), '0.3'), '0.3')
+    await world.hold(toAgentId('a-2'), toRunId('run-2'), '0.1')
     world.state.close()
 
     const restarted = openBudgets({ server: '1' }, store)
     restarted.ledger.recover()
-    expect(restarted.spent('a-1', null)).toEqual([
+    expect(restarted.spent(toAgentId('a-1'), null)).toEqual([
       ['agent', '0.4', '0'],
       ['server', '0.7', '0.1'],
     ])
-    await expect(restarted.hold('a-1', null, '0.21')).rejects.toMatchObject({ code: 'budget_held' })
-    await restarted.hold('a-1', null, '0.2')
+    await expect(restarted.hold(toAgentId('a-1'), null, '0.21')).rejects.toMatchObject({ code: 'budget_held' })
+    await restarted.hold(toAgentId('a-1'), null, '0.2')
   })
 
   test('that is used up is told once to each agent that it stops, and warned of once', async () => {
     const world = openBudgets({ server: '1' })
-    world.begin('a-1')
-    world.begin('a-2')
-    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
-    for (const agent of ['a-1', 'a-2', 'a-2', 'a-1']) {
+    world.begin(toAgentId('a-1'))
+    world.begin(toAgentId('a-2'))
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
+    for (const agent of ['a-1', 'a-2', 'a-2', 'a-1'].map(toAgentId)) {
       await expect(world.hold(agent, null, '0.01')).rejects.toMatchObject({ facts: { budget: 'server' } })
     }
     expect(world.of('budget.exhausted').map(({ agent_id, data }) => [agent_id, data.budget])).toEqual([
@@ -183,13 +191,13 @@ describe("the server's budget", () => {
 describe('a limit of the configuration', () => {
   test('is raised while a call waits, which then goes on, and lowered below what is spent, when none does', async () => {
     const world = openBudgets({ server: '1' })
-    world.begin('a-1')
-    await world.hold('a-1', 'run-1', '0.8')
-    const waiting = world.waitFor('a-1', 'run-1', '0.5')
+    world.begin(toAgentId('a-1'))
+    await world.hold(toAgentId('a-1'), toRunId('run-1'), '0.8')
+    const waiting = world.waitFor(toAgentId('a-1'), toRunId('run-1'), '0.5')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('1.3'), 'ann')
     await world.end(await waiting, '0.5')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('0.4'), 'ann')
-    await expect(world.hold('a-1', 'run-1', '0.01')).rejects.toMatchObject({
+    await expect(world.hold(toAgentId('a-1'), toRunId('run-1'), '0.01')).rejects.toMatchObject({
       code: 'budget_exceeded',
       facts: { budget: 'server', limit_usd: '0.4', spent_usd: '0.5' },
     })
@@ -197,15 +205,15 @@ describe('a limit of the configuration', () => {
       [null, "The server's budget raised from $1.00 to $1.30 by ann", 'server'],
       [null, "The server's budget lowered from $1.30 to $0.40 by ann", 'server'],
     ])
-    expect(world.shown('a-1')).toEqual([['server', '0.5', '0.4']])
+    expect(world.shown(toAgentId('a-1'))).toEqual([['server', '0.5', '0.4']])
   })
 
   test('is told and warned of anew when it is another one', async () => {
     const world = openBudgets({ server: '1' })
-    world.begin('a-1')
-    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    world.begin(toAgentId('a-1'))
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
     world.ledger.accounts.setConfiguredLimit('server', fromUsd('2'), 'ann')
-    await world.end(await world.hold('a-1', 'run-1', '1'), '1')
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
     for (const type of ['budget.warned', 'budget.exhausted'] as const) {
       expect(world.of(type).map(({ data }) => [data.budget, data.limit_usd])).toEqual([
         ['server', '1'],
@@ -216,12 +224,14 @@ describe('a limit of the configuration', () => {
 
   test('for runs holds for those that run and those to come', async () => {
     const world = openBudgets({ run: '1' })
-    world.begin('a-1')
-    await world.hold('a-1', 'run-1', '1')
+    world.begin(toAgentId('a-1'))
+    await world.hold(toAgentId('a-1'), toRunId('run-1'), '1')
     world.ledger.accounts.setConfiguredLimit('run', fromUsd('3'), 'ann')
-    await world.hold('a-1', 'run-1', '2')
-    await world.hold('a-1', 'run-2', '3')
-    await expect(world.hold('a-1', 'run-2', '0.1')).rejects.toMatchObject({ facts: { budget: 'run' } })
+    await world.hold(toAgentId('a-1'), toRunId('run-1'), '2')
+    await world.hold(toAgentId('a-1'), toRunId('run-2'), '3')
+    await expect(world.hold(toAgentId('a-1'), toRunId('run-2'), '0.1')).rejects.toMatchObject({
+      facts: { budget: 'run' },
+    })
     expect(world.of('budget.raised').map(({ message }) => message)).toEqual([
       "Each run's budget raised from $1.00 to $3.00 by ann",
     ])
@@ -243,9 +253,11 @@ describe('a limit of the configuration', () => {
     const store = openStore({ path: ':memory:' })
     const start = (usd: string | undefined) => {
       const world = openBudgets({ server: usd, run: usd }, store)
-      world.begin('a-1')
-      const limits = world.ledger.accounts.balances({ agentId: 'a-1', runId: 'run-1' }).map(({ limit }) => toUsd(limit))
-      expect(limits.slice(1)).toEqual(world.shown('a-1').map(([, , limit]) => limit))
+      world.begin(toAgentId('a-1'))
+      const limits = world.ledger.accounts
+        .balances({ agentId: toAgentId('a-1'), runId: toRunId('run-1') })
+        .map(({ limit }) => toUsd(limit))
+      expect(limits.slice(1)).toEqual(world.shown(toAgentId('a-1')).map(([, , limit]) => limit))
       return { ...world, limits: limits.slice(1), end: () => [world.ledger.close(), world.state.close()] }
     }
     const first = start('1')
@@ -276,28 +288,40 @@ describe('the screen', () => {
   test('shows of each limit what the ledger counts, also of late calls, corrections and after a restart', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openBudgets({ run: '5', server: '9' }, store)
-    const same = (runId: string) => {
-      const budgets = world.ledger.accounts.balances({ agentId: 'a-1', runId }).slice(1)
-      expect(world.shown('a-1')).toEqual(budgets.map(({ scope, spent, limit }) => [scope, toUsd(spent), toUsd(limit)]))
+    const same = (runId: RunId) => {
+      const budgets = world.ledger.accounts.balances({ agentId: toAgentId('a-1'), runId }).slice(1)
+      expect(world.shown(toAgentId('a-1'))).toEqual(
+        budgets.map(({ scope, spent, limit }) => [scope, toUsd(spent), toUsd(limit)]),
+      )
     }
-    world.begin('a-1')
-    const late = await world.hold('a-1', 'run-1', '1')
-    const first = await world.hold('a-1', 'run-1', '1')
+    world.begin(toAgentId('a-1'))
+    const late = await world.hold(toAgentId('a-1'), toRunId('run-1'), '1')
+    const first = await world.hold(toAgentId('a-1'), toRunId('run-1'), '1')
     await world.end(first, '0.7')
-    same('run-1')
-    world.state.record(startedEvent('a-1', '100', 'run-2'))
-    same('run-2')
+    same(toRunId('run-1'))
+    world.state.record(startedEvent(toAgentId('a-1'), '100', toRunId('run-2')))
+    same(toRunId('run-2'))
     await world.end(late, '0.9')
-    await world.end(await world.hold('a-1', 'run-2', '1'), '0.25')
-    same('run-2')
-    world.ledger.correct({ agentId: 'a-1', callId: first.callId, cost: fromUsd('0.5'), reason: 'invoice', by: 'ann' })
-    same('run-2')
-    expect(world.shown('a-1')).toEqual([
+    await world.end(await world.hold(toAgentId('a-1'), toRunId('run-2'), '1'), '0.25')
+    same(toRunId('run-2'))
+    world.ledger.correct({
+      agentId: toAgentId('a-1'),
+      callId: first.callId,
+      cost: fromUsd('0.5'),
+      reason: 'invoice',
+      by: 'ann',
+    })
+    same(toRunId('run-2'))
+    expect(world.shown(toAgentId('a-1'))).toEqual([
       ['run', '0.25', '5'],
       ['server', '1.65', '9'],
     ])
     world.state.close()
-    expect(openBudgets({ run: '5', server: '9' }, store).shown('a-1')).toContainEqual(['server', '1.65', '9'])
+    expect(openBudgets({ run: '5', server: '9' }, store).shown(toAgentId('a-1'))).toContainEqual([
+      'server',
+      '1.65',
+      '9',
+    ])
   })
 
   test.each([
@@ -323,8 +347,8 @@ test('two hundred times two hundred calls on the last cent overspend nothing, wh
 })
 
 test('whatever agents, runs and people who change limits do in whatever order, no budget goes above its limit', async () => {
-  const agent = fc.constantFrom('a-1', 'a-2', 'a-3')
-  const run = fc.constantFrom('run-1', 'run-2', null)
+  const agent = fc.constantFrom('a-1', 'a-2', 'a-3').map(toAgentId)
+  const run = fc.constantFrom(toRunId('run-1'), toRunId('run-2'), null)
   const step = fc.oneof(
     {
       weight: 3,
@@ -350,9 +374,9 @@ test('whatever agents, runs and people who change limits do in whatever order, n
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60, size: 'max' }), async (steps) => {
       const world = openBudgets({ agent: '100', run: '90', server: '150' })
-      for (const id of ['a-1', 'a-2', 'a-3']) world.begin(id)
+      for (const id of ['a-1', 'a-2', 'a-3'].map(toAgentId)) world.begin(id)
       const open: Hold[] = []
-      const paid: { agentId: string; runId: string | null; cost: number }[] = []
+      const paid: { agentId: AgentId; runId: RunId | null; cost: number }[] = []
       const counted = new Map<string, Nanodollars>()
       for (const does of steps) {
         if (does.does === 'limit') {
@@ -367,10 +391,10 @@ test('whatever agents, runs and people who change limits do in whatever order, n
           void world.end(hold, toUsd(cost))
           paid.push({ ...hold, cost })
         }
-        for (const agentId of ['a-1', 'a-2', 'a-3']) {
-          for (const runId of ['run-1', 'run-2', null]) {
+        for (const agentId of ['a-1', 'a-2', 'a-3'].map(toAgentId)) {
+          for (const runId of [toRunId('run-1'), toRunId('run-2'), null]) {
             for (const { scope, limit, spent, held } of world.ledger.accounts.balances({ agentId, runId })) {
-              const isOf = (call: { agentId: string; runId: string | null }) =>
+              const isOf = (call: { agentId: AgentId; runId: RunId | null }) =>
                 scope === 'server' || (scope === 'agent' ? call.agentId === agentId : call.runId === runId)
               expect(spent).toBe(paid.filter(isOf).reduce((sum, { cost }) => sum + cost, 0))
               expect(held).toBe(open.filter(isOf).reduce((sum, { maxCost }) => sum + maxCost, 0))

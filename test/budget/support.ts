@@ -1,8 +1,10 @@
 /** Events as the other parts record them, for tests of the ledger alone. */
+
 import type { PaidBy } from '../../src/budget/budget-events.ts'
 import type { NewEvent } from '../../src/events.ts'
+import { type AgentId, toCallId, toRunId } from '../../src/ids.ts'
 
-export const startedEvent = (agent_id: string, limit_usd: string, run_id = 'run-1'): NewEvent => ({
+export const startedEvent = (agent_id: AgentId, limit_usd: string, run_id = toRunId('run-1')): NewEvent => ({
   type: 'agent.started',
   level: 'OK',
   agent_id,
@@ -20,13 +22,13 @@ export const startedEvent = (agent_id: string, limit_usd: string, run_id = 'run-
   },
 })
 
-export const completedEvent = (agent_id: string, cost_usd: string, paidBy: PaidBy = {}): NewEvent => ({
+export const completedEvent = (agent_id: AgentId, cost_usd: string, paidBy: PaidBy = {}): NewEvent => ({
   type: 'call.completed',
   level: 'INFO',
   agent_id,
   message: 'completed',
   data: {
-    call_id: 'call-1',
+    call_id: toCallId('call-1'),
     provider: 'openai',
     model: 'gpt-4',
     stream: false,

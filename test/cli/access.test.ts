@@ -1,9 +1,11 @@
 /** People, tokens and logins on the command line: on the database file, at a server on this machine, and at one elsewhere. */
+
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import type { AgentId } from '../../src/ids.ts'
 import { freePort } from '../support/free-port.ts'
 import { openPlace, type Place } from './support.ts'
 
@@ -214,7 +216,7 @@ describe('tokens', () => {
     expect(rotated.err).toContain(`${first!.id}, works for another 24 h`)
     const rows = JSON.parse((await place.run(['tokens', 'list', '--json'])).out) as {
       id: string
-      agent_id: string
+      agent_id: AgentId
       expires_at: string | null
     }[]
     expect(rows.map(({ agent_id }) => agent_id)).toEqual([rows[0]!.agent_id, rows[0]!.agent_id])

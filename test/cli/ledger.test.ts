@@ -4,13 +4,13 @@ import { expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
-import { newCallId } from '../../src/ids.ts'
+import { newCallId, toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { completedEvent, startedEvent } from '../budget/support.ts'
 import { openPlace, type Place } from './support.ts'
 
-const AGENT = 'lg-7a3f9c2d'
+const AGENT = toAgentId('lg-7a3f9c2d')
 
 /** What a server left that was killed: $2 charged, and two calls of $3 without an end. */
 async function afterCrash(): Promise<{ place: Place; charged: string; open: [string, string] }> {
@@ -24,7 +24,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
     ledger.hold({
       callId: newCallId(),
       agentId: AGENT,
-      runId: 'run-1',
+      runId: toRunId('run-1'),
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { agentEnvironment } from '../../src/agents/environment.ts'
+import { type AgentId, toAgentId } from '../../src/ids.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 import { CLIENTS, type ClientSpec, cagedPort, type Extra, type Outcome, RunningProgram } from './clients.ts'
@@ -55,7 +56,7 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
     parent: SHELL,
     added: {},
     secrets: {},
-    agentId: 'worker-1',
+    agentId: toAgentId('worker-1'),
     runToken,
     runAddress: runToken,
     serverUrl,
@@ -93,7 +94,7 @@ const isCall = (url: string): boolean => url.startsWith('/gateway/') && !/count_
 /** One client before a runtime of its own, supervised as far as it can tell. */
 class Stage {
   readonly cage: TestRuntime
-  readonly agentId: string
+  readonly agentId: AgentId
   /** Calls that came to the gateway, answered or not. */
   attempts = 0
   readonly #spec: ClientSpec
@@ -102,7 +103,7 @@ class Stage {
 
   private constructor(
     cage: TestRuntime,
-    agentId: string,
+    agentId: AgentId,
     spec: ClientSpec,
     program: RunningProgram,
     environment: Record<string, string>,
@@ -134,7 +135,7 @@ class Stage {
     const made = (await cage.post('/api/tokens', { name: 'notebook', budget_usd: '1' }, access_token)).json()
     const openai = `${cage.url}/gateway/openai/v1`
     const anthropic = `${cage.url}/gateway/anthropic`
-    return new Stage(cage, String(made.agent_id), spec, await programOf(spec), {
+    return new Stage(cage, toAgentId(String(made.agent_id)), spec, await programOf(spec), {
       OPENAI_BASE_URL: openai,
       OPENAI_API_BASE: openai,
       OPENAI_API_KEY: String(made.token),

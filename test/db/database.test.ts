@@ -17,6 +17,7 @@ import { vault } from '../../src/db/migrations/0006-vault.ts'
 import { users } from '../../src/db/migrations/0007-users.ts'
 import * as schema from '../../src/db/schema.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
+import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
 function open(path = ':memory:') {
@@ -59,7 +60,7 @@ describe('a database', () => {
     const before = old.prepare('SELECT * FROM calls').all()
     old.close()
     const calls = callTable(open(path))
-    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 5 })
+    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 7, spentBefore: 0, held: 5 })
     const added = { corrects: null, reason: null }
     const again = new Sqlite(path, { readonly: true })
     expect(again.prepare('SELECT * FROM calls').all()).toEqual(before.map((row) => ({ ...(row as object), ...added })))
@@ -168,9 +169,9 @@ describe('a database', () => {
 })
 
 describe('the rows of the ledger', () => {
-  const held = (id: string, held_nanos = 10) => ({
+  const held = (id: CallId, held_nanos = 10) => ({
     id,
-    agent_id: 'lg-1',
+    agent_id: toAgentId('lg-1'),
     run_id: null,
     kind: 'llm' as const,
     target: 'openai',
@@ -178,9 +179,9 @@ describe('the rows of the ledger', () => {
     held_nanos,
     started_at: '2026-01-02T03:04:05.000Z',
   })
-  const end = (id: string, cost_nanos: number) => ({
+  const end = (id: CallId, cost_nanos: number) => ({
     id,
-    agent_id: 'lg-1',
+    agent_id: toAgentId('lg-1'),
     state: 'charged' as const,
     cost_nanos,
     estimated: false,
@@ -193,25 +194,25 @@ describe('the rows of the ledger', () => {
 
   test('end once, and count what they cost', () => {
     const calls = callTable(open())
-    calls.insertHeld(held('call-1'))
-    calls.insertHeld(held('call-2'))
-    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 0, spentBefore: 0, held: 20 })
-    expect(calls.end(end('call-1', 7))).toBe(true)
-    expect(calls.end(end('call-1', 70))).toBe(false)
-    expect(calls.end(end('call-9', 70))).toBe(false)
-    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
-    expect(calls.totals({ agentId: 'nobody' })).toEqual({ spent: 0, spentBefore: 0, held: 0 })
+    calls.insertHeld(held(toCallId('call-1')))
+    calls.insertHeld(held(toCallId('call-2')))
+    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 0, spentBefore: 0, held: 20 })
+    expect(calls.end(end(toCallId('call-1'), 7))).toBe(true)
+    expect(calls.end(end(toCallId('call-1'), 70))).toBe(false)
+    expect(calls.end(end(toCallId('call-9'), 70))).toBe(false)
+    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
+    expect(calls.totals({ agentId: toAgentId('nobody') })).toEqual({ spent: 0, spentBefore: 0, held: 0 })
   })
 
   test('that a killed server left open keep their hold and say why', async () => {
     const calls = callTable(open())
-    calls.insertHeld(held('call-1'))
-    calls.insertHeld(held('call-2'))
-    calls.end(end('call-1', 7))
+    calls.insertHeld(held(toCallId('call-1')))
+    calls.insertHeld(held(toCallId('call-2')))
+    calls.end(end(toCallId('call-1'), 7))
     calls.markUnresolved('2026-01-02T04:00:00.000Z')
     calls.markUnresolved('2026-01-02T05:00:00.000Z')
-    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
-    expect(await calls.find({ agentId: 'lg-1', limit: 9 })).toEqual(
+    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 7, spentBefore: 0, held: 10 })
+    expect(await calls.find({ agentId: toAgentId('lg-1'), limit: 9 })).toEqual(
       expect.arrayContaining([
         expect.objectContaining({
           id: 'call-2',
@@ -222,16 +223,16 @@ describe('the rows of the ledger', () => {
       ]),
     )
     // The answer that comes after all changes nothing.
-    expect(calls.end(end('call-2', 5))).toBe(false)
+    expect(calls.end(end(toCallId('call-2'), 5))).toBe(false)
   })
 
   test('never take a call twice, a kind that is none, or money that is owed to us', () => {
     const calls = callTable(open())
-    calls.insertHeld(held('call-1'))
-    expect(() => calls.insertHeld(held('call-1'))).toThrow(/UNIQUE/)
-    expect(() => calls.insertHeld(held('call-2', -1))).toThrow(/CHECK/)
-    expect(() => calls.insertHeld({ ...held('call-3'), kind: 'gift' as never })).toThrow(/CHECK/)
-    expect(() => calls.end(end('call-1', -5))).toThrow(/CHECK/)
+    calls.insertHeld(held(toCallId('call-1')))
+    expect(() => calls.insertHeld(held(toCallId('call-1')))).toThrow(/UNIQUE/)
+    expect(() => calls.insertHeld(held(toCallId('call-2'), -1))).toThrow(/CHECK/)
+    expect(() => calls.insertHeld({ ...held(toCallId('call-3')), kind: 'gift' as never })).toThrow(/CHECK/)
+    expect(() => calls.end(end(toCallId('call-1'), -5))).toThrow(/CHECK/)
   })
 
   test('add up exactly, however many they are', () => {
@@ -239,11 +240,11 @@ describe('the rows of the ledger', () => {
     const calls = callTable(database)
     database.transaction(() => {
       for (let call = 0; call < 10_000; call++) {
-        calls.insertHeld(held(`call-${call}`, 138))
-        calls.end(end(`call-${call}`, 138))
+        calls.insertHeld(held(toCallId(`call-${call}`), 138))
+        calls.end(end(toCallId(`call-${call}`), 138))
       }
     })
-    expect(calls.totals({ agentId: 'lg-1' })).toEqual({ spent: 1_380_000, spentBefore: 0, held: 0 })
+    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 1_380_000, spentBefore: 0, held: 0 })
   })
 })
 

@@ -1,11 +1,13 @@
 /** Looking for a few rows among very many lets others work, and finds the same as looking at all at once. */
+
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { EventQuery } from '../../src/db/events.ts'
 import { openStore } from '../../src/db/store.ts'
+import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
 import { turnsDuring } from '../support/turns.ts'
 
 const ROWS = 10_000
-const id = (number: number) => `call-${String(number).padStart(9, '0')}`
+const id = (number: number) => toCallId(`call-${String(number).padStart(9, '0')}`)
 
 function filled() {
   const store = openStore({ path: ':memory:' })
@@ -32,18 +34,20 @@ function filled() {
 describe('calls', () => {
   test('of a rare state are found in turns, newest first, page by page', async () => {
     const calls = filled().calls
-    const { turns, result } = await turnsDuring(() => calls.find({ agentId: 'w-1', state: 'unresolved', limit: 9 }))
+    const { turns, result } = await turnsDuring(() =>
+      calls.find({ agentId: toAgentId('w-1'), state: 'unresolved', limit: 9 }),
+    )
     expect(result.map((row) => row.id)).toEqual([10_000, 5_000, 2_500].map(id))
     expect(turns).toBeGreaterThan(5)
-    const page = await calls.find({ agentId: 'w-1', state: 'unresolved', limit: 1, before: id(10_000) })
+    const page = await calls.find({ agentId: toAgentId('w-1'), state: 'unresolved', limit: 1, before: id(10_000) })
     expect(page.map((row) => row.id)).toEqual([id(5_000)])
   })
 
   test('are all there, once each, also across the borders of what is looked at together', async () => {
     const calls = filled().calls
-    const all: string[] = []
-    for (let before: string | undefined; ; before = all.at(-1)) {
-      const page = await calls.find({ agentId: 'w-1', limit: 777, before })
+    const all: CallId[] = []
+    for (let before: CallId | undefined; ; before = all.at(-1)) {
+      const page = await calls.find({ agentId: toAgentId('w-1'), limit: 777, before })
       all.push(...page.map((row) => row.id))
       if (page.length < 777) break
     }
@@ -59,12 +63,12 @@ describe('events', () => {
     { type: 'audit.broken', after: 2_500, limit: 9 },
     { type: 'audit.broken', after: 0, limit: 3 },
     { level: ['CRIT'], before: 7_500, limit: 9 },
-    { level: ['INFO'], type: 'agent.output', agentId: 'w-1', before: 4_000, limit: 1_500 },
+    { level: ['INFO'], type: 'agent.output', agentId: toAgentId('w-1'), before: 4_000, limit: 1_500 },
     { type: 'agent.output', after: 9_990, limit: 100 },
     { type: 'agent.output', after: 20_000, limit: 100 },
     { type: 'nothing.happened', limit: 9 },
     { after: 9_000, limit: 9 },
-  ])('of %j are the same in turns as at once', async (query) => {
+  ])('of %j are the same in turns as at once', async (query: EventQuery) => {
     const events = filled().events
     const { turns, result } = await turnsDuring(() => events.search(query))
     expect(result).toEqual(events.find(query))

@@ -1,4 +1,5 @@
 /** A server that is killed in the middle of its calls: nothing that a provider saw is without a row. */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -7,13 +8,14 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
+import { toAgentId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { answer, chatFrames, FakeProvider, streams } from '../support/provider.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 
 const LIMIT = '1'
 const CALLS = 50
-const AGENT = 'w-0badcafe'
+const AGENT = toAgentId('w-0badcafe')
 
 async function startServer(folder: string, provider: FakeProvider): Promise<{ server: ChildProcess; url: string }> {
   const script = join(import.meta.dirname, '..', 'support', 'serve.ts')

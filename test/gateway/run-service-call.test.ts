@@ -9,6 +9,7 @@ import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import { runServiceCall, type ServiceCall, type ServiceParts } from '../../src/gateway/run-service-call.ts'
 import { joinUrl } from '../../src/gateway/service-attempt.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { newToken } from '../../src/tokens.ts'
 import {
@@ -33,8 +34,8 @@ interface Road extends World {
   rows(): unknown[]
 }
 
-const AGENT = 'lg-7a3f9c2d'
-const RUN = 'run-5f0c2b9e41d3'
+const AGENT = toAgentId('lg-7a3f9c2d')
+const RUN = toRunId('run-5f0c2b9e41d3')
 
 /** A service that costs ten cents, never retried unless the test says so. */
 async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): Promise<Road> {

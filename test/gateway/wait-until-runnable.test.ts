@@ -1,11 +1,13 @@
 /** Who gets past the first gate of the road, and when. */
+
 import { describe, expect, test } from 'vitest'
 import type { EventType } from '../../src/events.ts'
 import { waitUntilRunnable } from '../../src/gateway/wait-until-runnable.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { openWorld } from '../breaker/support.ts'
 
-const AGENT = 'lg-7a3f9c2d'
-const RUN = 'run_0'
+const AGENT = toAgentId('lg-7a3f9c2d')
+const RUN = toRunId('run_0')
 const supervised = { agentId: AGENT, runId: RUN } as Parameters<typeof waitUntilRunnable>[1]
 
 function openGate() {

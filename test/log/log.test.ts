@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { type LogOptions, openLog } from '../../src/log/log.ts'
 
 let folder: string
@@ -36,7 +37,7 @@ const lines = (day: string) =>
 const output = (text: string): RuntimeEvent => ({
   seq: 7,
   at: '2026-11-21T14:23:45.000Z',
-  agent_id: 'lg-7a3f9c2d',
+  agent_id: toAgentId('lg-7a3f9c2d'),
   level: 'INFO',
   type: 'agent.output',
   message: text,

@@ -1,4 +1,5 @@
 import { expect, test, vi } from 'vitest'
+import { toAgentId, toCallId } from '../../src/ids.ts'
 import { MAX_FINDINGS } from '../../src/redaction/findings.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
@@ -11,7 +12,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 const addresses = (count: number): string =>
   Array.from({ length: count }, (_, index) => `person${index}@customers-of-acme.com`).join('\n')
 
-const origin = { agentId: 'lg-1', callId: 'call-1', place: 'reply' } as const
+const origin = { agentId: toAgentId('lg-1'), callId: toCallId('call-1'), place: 'reply' } as const
 
 test('a text full of addresses is one event with their number, and an incident for each of the first ones', () => {
   const world = openWorld()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
+import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { figures, limitsOf } from '../../src/state/figures.ts'
 import { percentile } from '../../src/state/histogram.ts'
@@ -54,7 +55,7 @@ const LISTED = fc.record({
 })
 
 const scope = fc.constantFrom('run' as const, 'server' as const, undefined)
-const runId = fc.constantFrom('run-1', 'run-2', undefined)
+const runId = fc.constantFrom(toRunId('run-1'), toRunId('run-2'), undefined)
 const PERIOD = fc.record({ starts_at: instant, ends_at: instant, spent_before_usd: usd })
 
 /** Every kind of event with every payload it may have. */
@@ -69,7 +70,7 @@ const PAYLOADS: Payloads = {
   },
   'config.refused': { file: nullable(text), reason: text },
   'agent.started': {
-    run_id: fc.constantFrom('run-1', 'run-2', ''),
+    run_id: fc.constantFrom('run-1', 'run-2', '').map(toRunId),
     name,
     script: text,
     environment: text,
@@ -85,7 +86,7 @@ const PAYLOADS: Payloads = {
   'sandbox.observed': { action: fc.constantFrom('connect', 'read', 'write'), target: text, count },
   'sandbox.planted': { path: text, moved_to: text },
   'agent.exited': {
-    run_id: text,
+    run_id: text.map(toRunId),
     exit_code: nullable(count),
     signal: nullable(text),
     state: fc.constantFrom('completed', 'failed', 'starting', 'crash_loop', 'budget_stopped', 'blocked', 'stopped'),
@@ -111,7 +112,7 @@ const PAYLOADS: Payloads = {
     reason: nullable(text),
   },
   'call.completed': {
-    call_id: text,
+    call_id: text.map(toCallId),
     provider: name,
     model: name,
     stream: fc.boolean(),
@@ -127,9 +128,15 @@ const PAYLOADS: Payloads = {
     baseline_usd: nullable(usd),
     run_id: runId,
   },
-  'call.clamped': { call_id: text, provider: name, model: name, asked_tokens: nullable(count), max_tokens: count },
+  'call.clamped': {
+    call_id: text.map(toCallId),
+    provider: name,
+    model: name,
+    asked_tokens: nullable(count),
+    max_tokens: count,
+  },
   'call.failed': {
-    call_id: text,
+    call_id: text.map(toCallId),
     provider: name,
     model: name,
     code: text,
@@ -141,7 +148,7 @@ const PAYLOADS: Payloads = {
     run_id: runId,
   },
   'service.called': {
-    call_id: text,
+    call_id: text.map(toCallId),
     service: name,
     ok: fc.boolean(),
     status: count,
@@ -162,7 +169,7 @@ const PAYLOADS: Payloads = {
   },
   'circuit.half_opened': { circuit: name },
   'call.refused': {
-    call_id: name,
+    call_id: name.map(toCallId),
     provider: name,
     model: fc.constant(null),
     code: name,
@@ -173,8 +180,8 @@ const PAYLOADS: Payloads = {
     name,
     provider: name,
     model: name,
-    call_id: name,
-    agent_id: name,
+    call_id: name.map(toCallId),
+    agent_id: name.map(toAgentId),
     bound_usd: fc.constant('0.1'),
     claimed_usd: fc.constant('1'),
   },
@@ -196,8 +203,8 @@ const PAYLOADS: Payloads = {
   },
   'budget.period_began': { starts_at: instant, ends_at: instant, spent_before_usd: usd },
   'call.corrected': {
-    call_id: text,
-    correction_id: text,
+    call_id: text.map(toCallId),
+    correction_id: text.map(toCallId),
     target: name,
     model: nullable(name),
     cost_usd: usd,
@@ -208,7 +215,7 @@ const PAYLOADS: Payloads = {
     run_id: runId,
   },
   'call.resolved': {
-    call_id: text,
+    call_id: text.map(toCallId),
     target: name,
     model: nullable(name),
     outcome: fc.constantFrom('charged', 'released'),
@@ -222,7 +229,7 @@ const PAYLOADS: Payloads = {
     risk: fc.constantFrom('HIGH', 'MEDIUM'),
     action: fc.constantFrom('redact', 'block', 'warn'),
     place: fc.constantFrom('reply', 'tool_arguments', 'output', 'log'),
-    call_id: nullable(text),
+    call_id: nullable(text.map(toCallId)),
     value_hash: text,
     start: count,
     end: count,

@@ -2,13 +2,14 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
-const AGENT = 'lg-7a3f9c2d'
+const AGENT = toAgentId('lg-7a3f9c2d')
 
 function openState({ path = ':memory:', retentionDays = 7, eventsKept = 1_000_000 } = {}) {
   const clock = new TestClock()
@@ -33,7 +34,7 @@ const started: NewEvent = {
   agent_id: AGENT,
   message: 'started',
   data: {
-    run_id: 'run-1',
+    run_id: toRunId('run-1'),
     name: 'worker',
     script: '/worker.py',
     environment: 'development',
@@ -317,12 +318,12 @@ describe('stored events', () => {
     const { state } = openState()
     state.record(started)
     for (let done = 1; done <= 9; done++) state.record(progressed(done))
-    state.record({ ...printed('hello'), agent_id: 'lg-other' })
+    state.record({ ...printed('hello'), agent_id: toAgentId('lg-other') })
     const seqs = (query: Parameters<typeof state.findEvents>[0]) => state.findEvents(query).map(({ seq }) => seq)
     expect(seqs({ after: 3, limit: 3 })).toEqual([4, 5, 6])
     expect(seqs({ before: 4, limit: 2 })).toEqual([3, 2])
     expect(seqs({ limit: 2 })).toEqual([11, 10])
-    expect(seqs({ agentId: 'lg-other', limit: 9 })).toEqual([11])
+    expect(seqs({ agentId: toAgentId('lg-other'), limit: 9 })).toEqual([11])
     expect(seqs({ level: ['OK', 'INFO'], limit: 9 })).toEqual([11, 1])
     expect(seqs({ type: 'agent.started', limit: 9 })).toEqual([1])
     expect(seqs({ after: 11, limit: 9 })).toEqual([])

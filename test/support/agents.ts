@@ -12,7 +12,7 @@ import type { AgentSpec, Supervisor } from '../../src/agents/supervisor.ts'
 import type { Ledger } from '../../src/budget/ledger.ts'
 import type { Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
-import type { AgentId } from '../../src/ids.ts'
+import { type AgentId, toAgentId } from '../../src/ids.ts'
 import { findByAgentId } from '../../src/process-table.ts'
 import type { StateManager } from '../../src/state/state-manager.ts'
 import { type AgentPartsOptions, agentParts } from './agent-parts.ts'
@@ -109,7 +109,7 @@ export class Agents {
     this.state.close()
     this.store.close()
     rmSync(this.folder, { recursive: true })
-    for (const id of ids) expect(await untilNone(() => processesOf(id)), `processes of ${id}`).toEqual([])
+    for (const id of ids) expect(await untilNone(() => processesOf(toAgentId(id))), `processes of ${id}`).toEqual([])
     expect(this.tokens.valid, 'run tokens').toEqual([])
     expect(this.#faults).toEqual([])
   }

@@ -14,7 +14,7 @@ import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
-import { newAgentId, newRunId } from '../../src/ids.ts'
+import { type AgentId, newAgentId, newRunId, type RunId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { openRuntime } from './built.ts'
@@ -55,8 +55,8 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
 export const patientClock: Clock = { ...systemClock, monotonic: () => 1_000 }
 
 export interface CallRow {
-  id: string
-  agent_id: string
+  id: AgentId
+  agent_id: AgentId
   state: 'held' | 'charged' | 'released' | 'unresolved'
   model: string | null
   held_nanos: number
@@ -263,14 +263,14 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
 }
 
 export class TestAgent {
-  readonly id: string
-  readonly runId: string
+  readonly id: AgentId
+  readonly runId: RunId
   readonly token: string
   readonly openai: string
   readonly anthropic: string
   readonly #cage: TestRuntime
 
-  constructor(cage: TestRuntime, id: string, runId: string, token: string) {
+  constructor(cage: TestRuntime, id: AgentId, runId: RunId, token: string) {
     this.#cage = cage
     this.id = id
     this.runId = runId

@@ -4,8 +4,10 @@
  *
  *   node test/support/serve.ts <folder> <provider url> <limit>
  */
+
 import { join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
 import { openRuntime } from './built.ts'
 
@@ -23,7 +25,7 @@ const runtime = await openRuntime({
   version: '0.0.0-test',
 })
 runtime.trust.trust('openai', `${providerUrl}/v1`, 'the test')
-const agentId = 'w-0badcafe'
+const agentId = toAgentId('w-0badcafe')
 runtime.ledger.accounts.openAccount(agentId, fromUsd(limit))
 runtime.state.record({
   type: 'agent.started',
@@ -31,7 +33,7 @@ runtime.state.record({
   agent_id: agentId,
   message: 'started',
   data: {
-    run_id: 'run-1',
+    run_id: toRunId('run-1'),
     name: 'worker',
     script: '/agents/worker.py',
     environment: 'development',
@@ -42,5 +44,5 @@ runtime.state.record({
     detect: ['email'],
   },
 })
-const token = runtime.runTokens.issue({ agentId, runId: 'run-1', name: 'worker', script: '/agents/worker.py' })
+const token = runtime.runTokens.issue({ agentId, runId: toRunId('run-1'), name: 'worker', script: '/agents/worker.py' })
 process.stdout.write(`${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/openai/v1/chat/completions\n`)

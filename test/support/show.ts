@@ -1,4 +1,5 @@
 /** The dashboard in a real browser, on a real runtime in which the demo's agent works. */
+
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -8,6 +9,7 @@ import { onTestFinished } from 'vitest'
 import { openStage, type StageOptions } from '../../demo/stage.ts'
 import { readLeads } from '../../demo/world.ts'
 import { configSchema } from '../../src/config/schema.ts'
+import type { AgentId } from '../../src/ids.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { openPage } from './browser.ts'
@@ -22,7 +24,7 @@ mkdirSync(pictures, { recursive: true })
 
 export interface Show {
   runtime: Runtime
-  agentId: string
+  agentId: AgentId
   page: Page
   faults: string[]
   agent(): AgentView

@@ -3,6 +3,7 @@ import { type Client, connectToDatabase } from '../../src/cli/client.ts'
 import { rotateAndReport } from '../../src/cli/commands/secrets/rotation-progress.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { EventOf, EventType } from '../../src/events.ts'
+import type { AgentId } from '../../src/ids.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import { Rotation } from '../../src/vault/rotation.ts'
 import type { Requester } from '../../src/vault/secret-audit.ts'
@@ -29,7 +30,7 @@ const create = (cage: TestRuntime, name = 'A_KEY', text = value(1)) =>
 const rotate = (cage: TestRuntime, text: string, name = 'A_KEY') =>
   cage.runtime.vault.update(cage.runtime.vault.find(name, 'development')!.id, text, ADMIN)
 
-async function start(cage: TestRuntime, script: string, ...args: string[]): Promise<string> {
+async function start(cage: TestRuntime, script: string, ...args: string[]): Promise<AgentId> {
   const { agentId } = await cage.runtime.supervisor.start({ script: program(script), args })
   return agentId
 }
@@ -53,10 +54,10 @@ async function seen<T extends EventType>(
 
 const printed = (cage: TestRuntime, text: string) => seen(cage, 'agent.output', ({ data }) => data.text === text)
 
-const pidOf = (cage: TestRuntime, id: string) => cage.runtime.state.read().agents[id]!.pid
+const pidOf = (cage: TestRuntime, id: AgentId) => cage.runtime.state.read().agents[id]!.pid
 
 /** Another token of the agent's present run. */
-function tokenOf(cage: TestRuntime, agentId: string): string {
+function tokenOf(cage: TestRuntime, agentId: AgentId): string {
   const { run_id: runId, name } = cage.runtime.state.read().agents[agentId]!
   return cage.runtime.runTokens.issue({ agentId, runId, name, script: '' })
 }

@@ -3,6 +3,7 @@ import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
+import { toAgentId } from '../../src/ids.ts'
 import { newMasterKey, weaknessOf } from '../../src/vault/master-key.ts'
 import { ADMIN, KEY, newPath, type OpenVault, OTHER_KEY, openVault } from './support.ts'
 
@@ -129,7 +130,7 @@ describe('the audit of the vault', () => {
     const { vault, store, audit } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     await vault.create({ name: 'B', environment: 'development', value: 'value-of-b' }, ADMIN)
-    const agent = { role: 'agent', actor: 'lg-1', agentId: 'lg-1' } as const
+    const agent = { role: 'agent', actor: 'lg-1', agentId: toAgentId('lg-1') } as const
     expect(await vault.revealEnvironment('development', agent)).toEqual(
       new Map([
         ['A', 'value-of-a'],

@@ -1,5 +1,6 @@
 /** An agent's process: whether it runs, why not, and what it tried that it may not. */
 import type { EventOf, RuntimeEvent } from '../../events.ts'
+import type { AgentId } from '../../id-types.ts'
 import type { AgentView } from '../snapshot.ts'
 
 export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
@@ -33,7 +34,7 @@ export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
   }
 }
 
-export function newAgent(id: string, at: string, data: EventOf<'agent.started'>['data']): AgentView {
+export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>['data']): AgentView {
   const { run_id, name, script, environment, pid, limit_usd, safety_mode, detect, warn_at = [0.9] } = data
   return {
     id,

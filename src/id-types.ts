@@ -1,0 +1,12 @@
+/**
+ * Ids, each a type of its own: a plain string, or the id of something else, does not compile where one is wanted. They
+ * are made in `ids.ts`, read from the database and from events, and looked up in the snapshot. Free of Node.
+ */
+declare const brand: unique symbol
+
+/** An agent, e.g. "lg-7a3f9c2d". Kept over its restarts. */
+export type AgentId = string & { readonly [brand]: 'agent' }
+/** One life of an agent, e.g. "run-5f0c2b9e41d3". */
+export type RunId = string & { readonly [brand]: 'run' }
+/** One LLM or service call, e.g. "call-19aa0b1c2d3e4f5a6b7c8". */
+export type CallId = string & { readonly [brand]: 'call' }
