@@ -89,7 +89,7 @@ mark(LETTER | LOCAL | RUN, 0xff66, 0xffdc)
 markEach(LOCAL | RUN, "._%+-'\uff0e\uff3f\uff0d\uff0b\u2024")
 // Arabic-Indic digits; like full-width ones their last four bits are their value.
 for (const zero of [0x660, 0x6f0]) for (let code = zero; code < zero + 10; code++) KINDS[code] = DIGIT | LOCAL | RUN
-markEach(RUN, '\\&#;')
+markEach(RUN, '\\&#;~')
 mark(LITERAL, 0x20, 0x7e)
 for (const begin of '%\\&') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
 /** Beside the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace. */

@@ -116,7 +116,7 @@ function dotEnd(window: TextWindow, start: number): number {
     : wordEnd(window, opening, 'dot ')
 }
 
-export function wordEnd(window: TextWindow, start: number, word: string): number {
+function wordEnd(window: TextWindow, start: number, word: string): number {
   for (let i = 0; i < word.length; i++) {
     const expected = word.charCodeAt(i)
     const code = window.at(start + i)

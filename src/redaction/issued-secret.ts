@@ -10,6 +10,8 @@ import type { TextWindow } from './text-window.ts'
 const ISSUERS_BY_START = new Map<string, Issuer[]>()
 /** For the last two characters before the mark: the lengths that starts have before it, as bits. Spares most look-ups. */
 const START_LENGTHS = new Uint16Array(128 * 128)
+/** The last character before the mark, and the mark. */
+const LASTS_BEFORE_MARK = new Set<number>()
 /** The letter of a prefix without a mark at which the scanner stops: a rare one. */
 const ANCHOR = /[AGJKV]/
 /** Issuers without a mark in their prefix, by that letter and the one behind it (0 where the prefix ends before). */
@@ -33,11 +35,22 @@ for (const issuer of ISSUERS) {
   ISSUERS_BY_START.set(start, [...(ISSUERS_BY_START.get(start) ?? []), issuer])
   const length = start.length - 1
   const key = pairKey(length > 1 ? start.charCodeAt(length - 2) : 0, start.charCodeAt(length - 1))
+  LASTS_BEFORE_MARK.add(pairKey(start.charCodeAt(length - 1), start.charCodeAt(length)))
   START_LENGTHS[key] = (START_LENGTHS[key] as number) | (1 << length)
 }
 
 function pairKey(first: number, second: number): number {
   return (first << 7) | second
+}
+
+/** A prefix has this character before its first mark. */
+export function mayEndStart(code: number, mark: number): boolean {
+  return LASTS_BEFORE_MARK.has(pairKey(code, mark))
+}
+
+/** A prefix without a mark has these two next to one another, or ends in the first. */
+export function isAnchorPair(anchor: number, next: number): boolean {
+  return ISSUERS_BY_ANCHOR.has(pairKey(anchor, next)) || ISSUERS_BY_ANCHOR.has(pairKey(anchor, 0))
 }
 
 /** The secret whose prefix has its first hyphen, underscore, dot or tilde at `mark`. */

@@ -23,8 +23,39 @@ export type Detects = Readonly<Record<PiiType, boolean>>
 
 /** What begins with the digit at `position`. */
 export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
+  const length = groupLength(window, position)
+  if (length < MIN_LONE && standsAlone(window, position, length)) return findInLone(window, position, length, detects)
   const match = findCommonNumber(window, position, detects)
   return match || window.cut ? match : findRareNumber(window, position, detects)
+}
+
+/** Fewer digits that nothing joins to others are part of a date or of a token, or nobody's. */
+const MIN_LONE = 5
+
+/** Most numbers in a text are short, and end a word or a sentence: no other digits follow that could belong to them. */
+function standsAlone(window: TextWindow, position: number, length: number): boolean {
+  const next = window.at(position + length)
+  if (next >= 0x80 || ENDS_NUMBER[next] === 0) return false
+  if (ENDS_NUMBER[next] === 1) return true
+  const second = window.at(position + length + 1)
+  // `GB82 WEST …`
+  return second < 0x80 && JOINS_BEHIND_BLANK[second] === 0 && !mayFollowCountry(window, position)
+}
+
+/** 1 where no number goes on behind a character, 2 where that depends on the next one. */
+const ENDS_NUMBER = new Uint8Array(128)
+for (const character of '\n\r",;\'`]}>=*!?{<_^$@#') ENDS_NUMBER[character.charCodeAt(0)] = 1
+for (const blank of ' .') ENDS_NUMBER[blank.charCodeAt(0)] = 2
+/** What goes on with a number behind a blank or a dot. */
+const JOINS_BEHIND_BLANK = new Uint8Array(128)
+for (const character of '\b0123456789 -.+/(%\\&\t') JOINS_BEHIND_BLANK[character.charCodeAt(0)] = 1
+
+function findInLone(window: TextWindow, position: number, length: number, detects: Detects): Match | null {
+  if (detects.secret && kindOf(window.before(position)) & LETTER) {
+    const token = findHexToken(window, position)
+    if (token || window.cut) return token
+  }
+  return detects.date_of_birth && length < 3 ? findDateOfBirth(window, position, length) : null
 }
 
 /** Types that are looked for on request. What any other could be is not theirs. */

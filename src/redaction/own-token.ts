@@ -13,6 +13,11 @@ import {
 import type { SecretMatch } from './secret.ts'
 import type { TextWindow } from './text-window.ts'
 
+/** The last letter of a kind of token. */
+export function mayEndTokenKind(code: number): boolean {
+  return KINDS_BY_LAST_LETTER.has(code)
+}
+
 /** The token whose underscore is at `mark`. */
 export function findOwnToken(window: TextWindow, mark: number): SecretMatch | null {
   const kind = KINDS_BY_LAST_LETTER.get(window.before(mark))

@@ -6,12 +6,14 @@ import type { TextWindow } from './text-window.ts'
 const KEY_BEGIN = /^-----BEGIN [A-Z\d ]{0,30}PRIVATE KEY(?: BLOCK)?-----/
 const KEY_END = /-----END [A-Z\d ]{1,40}-----$/
 
-/** A private key in PEM, from the first hyphen of its first line. */
-export function findPrivateKey(window: TextWindow, start: number): SecretMatch | null {
-  if (window.before(start) === 0x2d) return null
-  window.candidate = start
+/** A private key in PEM, from the last of the hyphens that its first line begins with. */
+export function findPrivateKey(window: TextWindow, hyphen: number): SecretMatch | null {
+  const start = hyphen - 4
+  if (start < window.floor || !window.text.startsWith('----', start) || window.before(start) === 0x2d) return null
   const opening = '-----BEGIN '
-  for (let i = 0; i < opening.length; i++) if (window.at(start + i) !== opening.charCodeAt(i)) return null
+  if (window.at(hyphen + 1) !== 0x42) return null
+  window.candidate = start
+  for (let i = 6; i < opening.length; i++) if (window.at(start + i) !== opening.charCodeAt(i)) return null
   let hyphens = 0
   let end = start + opening.length
   for (; hyphens < 5; end++) {

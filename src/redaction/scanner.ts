@@ -10,9 +10,10 @@
  *   local part, prefix or lead of one whose trigger has not arrived.
  * - No detector looks further back than KEPT characters, so that much is kept of what is settled.
  */
-import { PII_TYPES, type PiiType } from '../pii-types.ts'
-import { DIGIT, kindOf, plain, RUN } from './characters.ts'
+import type { PiiType } from '../pii-types.ts'
+import { kindOf, plain, RUN } from './characters.ts'
 import { findEmail } from './email.ts'
+import { hexValue } from './escapes.ts'
 import { findIpv6 } from './ip-address.ts'
 import { findAnchoredSecret, findMarkedSecret } from './issued-secret.ts'
 import type { KnownValues } from './known-values.ts'
@@ -20,12 +21,12 @@ import { LOCAL_MAX } from './local-part.ts'
 import { findMac } from './mac-address.ts'
 import type { Match } from './match.ts'
 import { findFlagSecret, findNamedSecret } from './named-secret.ts'
-import { type Detects, findNumber } from './number.ts'
+import { findNumber } from './number.ts'
 import { findAccessToken, findOwnToken } from './own-token.ts'
 import { findPrivateKey } from './private-key.ts'
 import type { SecretMatch, Tail } from './secret.ts'
 import { tailEnd } from './secret-tail.ts'
-import { findBracketed, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
+import { findBracketedAt, findSpacedAtSign, findWordAt, spelledHold } from './spelled-email.ts'
 import { TextWindow } from './text-window.ts'
 import {
   findDataCenterKey,
@@ -35,32 +36,18 @@ import {
   findTildeSecret,
   findWebToken,
 } from './token-forms.ts'
+import * as trigger from './triggers.ts'
+import { type Plan, pairOf, planFor } from './triggers.ts'
 import { findUrlPassword } from './url-password.ts'
 
 /** How much of a settled text is kept for looking back: the longest local part and the words before it, with room. */
 const KEPT = 160
 
-const NUMBER = 1
-const AT_SIGN = 2
-const ESCAPE = 3
-const COLON = 4
-const MARK = 5
-const ANCHOR = 6
-const BRACKET = 7
-const ASSIGNMENT = 8
-/** Counts behind an a only. */
-const LETTER_T = 9
-/** Counts behind a quote only. */
-const COMMA = 10
-const LETTER_J = 11
-
-function isQuote(code: number): boolean {
-  return code === 0x22 || code === 0x27
-}
+/** Where no value is known. */
+const NO_STARTS = new Uint8Array(65_536)
 
 export class Scanner {
-  readonly #detects: Detects
-  readonly #triggers: Uint8Array
+  readonly #plan: Plan
   readonly #window = new TextWindow()
   /** A secret whose end has not been seen. */
   #open: { match: Match; tail: Tail } | null = null
@@ -73,9 +60,7 @@ export class Scanner {
   /** `known`: values that are secret whatever they look like, and whatever the types. (Default: none.) */
   constructor(types: readonly PiiType[], known?: KnownValues) {
     this.#known = known
-    const plan = planFor(types)
-    this.#detects = plan.detects
-    this.#triggers = plan.triggers
+    this.#plan = planFor(types)
   }
 
   /** Up to where everything is decided, from the beginning of all text. */
@@ -118,67 +103,70 @@ export class Scanner {
 
   #findAll(matches: Match[]): void {
     const window = this.#window
-    const text = window.text
-    const triggers = this.#triggers
-    const starts = this.#known?.starts
-    const length = text.length
     window.cut = false
-    let position = this.#settled
-    while (position < length) {
-      if (starts === undefined) {
-        while (position < length && triggers[text.charCodeAt(position)] === 0) position++
-        if (position === length) break
-      }
-      const code = text.charCodeAt(position)
-      if (starts?.[code] === 1) {
-        const end = this.#known!.endFrom(window, position)
-        if (window.cut) return this.#settle(Math.min(position, holdFrom(text, position, window.floor)))
-        if (end > 0) {
-          matches.push({ type: 'secret', start: position + this.#dropped, end: end + this.#dropped })
-          window.floor = end
-          position = end
-          continue
-        }
-      }
-      const trigger = triggers[code] as number
-      if (
-        trigger === 0 ||
-        (trigger === LETTER_T && (text.charCodeAt(position - 1) | 0x20) !== 0x61) ||
-        (trigger === COMMA && !isQuote(text.charCodeAt(position - 1)))
-      ) {
-        position++
-        continue
-      }
-      window.candidate = position
-      const match = this.#detect(trigger, position)
-      if (match && this.#known && !window.cut) {
-        window.candidate = match.start
-        match.end = this.#known.extend(window, match.start, match.end)
-      }
-      if (window.cut) {
-        // Other detectors of this trigger may begin earlier than the one that was cut.
-        this.#settle(Math.min(window.candidate, holdFrom(text, position, window.floor)))
-        return
-      }
+    for (let position = this.#nextStop(this.#settled); position < window.text.length; ) {
+      const match = this.#matchAt(position)
+      // Other detectors of this trigger may begin earlier than the one that was cut.
+      if (window.cut)
+        return this.#settle(Math.min(window.candidate, holdFrom(window.text, position, window.floor)))
       if (match) {
         matches.push({ type: match.type, start: match.start + this.#dropped, end: match.end + this.#dropped })
         window.floor = match.end
-        position = match.end
+        this.#settled = match.end
         const tail = (match as SecretMatch).tail
         if (tail) {
           this.#open = { match: matches[matches.length - 1] as Match, tail }
-          this.#settled = position
           this.#swallowTail()
           if (this.#open) return
-          position = this.#settled
         }
+      }
+      position = this.#nextStop(match ? this.#settled : position + 1)
+    }
+    this.#settle(window.final ? window.text.length : holdFrom(window.text, window.text.length, window.floor))
+  }
+
+  /** The position of the next character at which something may be found, or the end. */
+  #nextStop(from: number): number {
+    const { triggers, behind, ahead } = this.#plan
+    const starts = this.#known?.starts ?? NO_STARTS
+    const text = this.#window.text
+    const length = text.length
+    let before = this.#window.before(from)
+    if (before >= 0x80) before = 0x7f
+    for (let position = from; position < length; position++) {
+      const code = text.charCodeAt(position)
+      if (code < 0x80) {
+        if (
+          (behind[(before << 7) | code] === 1 &&
+            (position + 1 === length || ahead[pairOf(code, text.charCodeAt(position + 1))] === 1)) ||
+          starts[code] === 1
+        )
+          return position
+        before = code
       } else {
-        position++
-        // A number is looked at where it begins.
-        if (trigger === NUMBER) while (position < length && kindOf(text.charCodeAt(position)) & DIGIT) position++
+        if (triggers[code] !== 0 || starts[code] === 1) return position
+        before = 0x7f
       }
     }
-    this.#settle(window.final ? length : holdFrom(text, length, window.floor))
+    return length
+  }
+
+  /** What is found at a stop. A known value comes before all types. */
+  #matchAt(position: number): Match | null {
+    const window = this.#window
+    const code = window.text.charCodeAt(position)
+    window.candidate = position
+    if (this.#known?.starts[code] === 1) {
+      const end = this.#known.endFrom(window, position)
+      if (window.cut) return null
+      if (end > 0) return { type: 'secret', start: position, end }
+    }
+    const match = this.#detect(this.#plan.triggers[code] as number, position)
+    if (match && this.#known && !window.cut) {
+      window.candidate = match.start
+      match.end = this.#known.extend(window, match.start, match.end)
+    }
+    return match
   }
 
   /** What was settled stays so. */
@@ -199,81 +187,87 @@ export class Scanner {
     window.cut = false
   }
 
-  #detect(trigger: number, position: number): Match | null {
+  #detect(kind: number, position: number): Match | null {
     const window = this.#window
-    switch (trigger) {
-      case NUMBER:
-        return findNumber(window, position, this.#detects)
-      case AT_SIGN:
+    switch (kind) {
+      case trigger.NUMBER:
+        return findNumber(window, position, this.#plan.detects)
+      case trigger.AT_SIGN:
         return this.#detectAtSign(position)
-      case ESCAPE: {
+      case trigger.ESCAPE: {
         const next = window.read(position)
         return next > position + 1 && window.code === 0x40 ? findEmail(window, position, next) : null
       }
-      case COLON:
-        return this.#detectColon(position)
-      case MARK:
-        return this.#detectMark(position)
-      case ANCHOR:
-        return findAnchoredSecret(window, position)
-      case LETTER_J:
+      case trigger.LETTER_T:
+        return this.#firstOf(findWordAt, findBracketedAt, position)
+      case trigger.LETTER_J:
         return this.#detectLetterJ(position)
-      case LETTER_T:
-        return findWordAt(window, position)
-      case ASSIGNMENT:
-      case COMMA:
+      case trigger.UNDERSCORE:
+        return this.#plan.detects.secret
+          ? this.#firstOf(findOwnToken, findMarkedSecret, position)
+          : findOwnToken(window, position)
+      case trigger.COLON:
+        return this.#detectColon(position)
+      case trigger.HYPHEN:
+        return this.#detectHyphen(position)
+      case trigger.DOT:
+        return this.#firstOf(findDottedToken, findMarkedSecret, position)
+      case trigger.TILDE:
+        return this.#firstOf(findTildeSecret, findMarkedSecret, position)
+      case trigger.EXCLAMATION:
+        return findSessionToken(window, position)
+      case trigger.ANCHOR:
+        return findAnchoredSecret(window, position)
+      case trigger.ASSIGNMENT:
         return findNamedSecret(window, position)
+      // The first character of a known value.
       default:
-        return findBracketed(window, position)
+        return null
     }
+  }
+
+  #firstOf(one: Detector, other: Detector, position: number): Match | null {
+    const match = one(this.#window, position)
+    return match || this.#window.cut ? match : other(this.#window, position)
   }
 
   #detectAtSign(position: number): Match | null {
     const match = findEmail(this.#window, position, position + 1)
-    return match || this.#window.cut ? match : findSpacedAtSign(this.#window, position)
+    return match || this.#window.cut ? match : this.#firstOf(findSpacedAtSign, findBracketedAt, position)
   }
 
   #detectColon(position: number): Match | null {
     const window = this.#window
-    const { secret, mac, ip } = this.#detects
-    if (secret) {
-      const match = findUrlPassword(window, position) ?? (window.cut ? null : findNamedSecret(window, position))
-      if (match || window.cut) return match
-    }
+    const { secret, mac, ip } = this.#plan.detects
+    const match = secret ? this.#firstOf(findUrlPassword, findNamedSecret, position) : null
+    if (match || window.cut) return match
+    // Groups of an address are hexadecimal, and an empty one has a colon on either side.
+    const next = window.at(position + 1)
+    if (next !== 0x3a && hexValue(next) < 0) return null
     const address = mac ? findMac(window, position) : null
     return address || window.cut || !ip ? address : findIpv6(window, position)
+  }
+
+  #detectHyphen(position: number): Match | null {
+    const window = this.#window
+    const { secret, mac } = this.#plan.detects
+    const before = window.before(position)
+    if (before === 0x2d) return findPrivateKey(window, position)
+    if (before <= 0x20 || before === 0x22 || before === 0x27) return findFlagSecret(window, position)
+    const address = mac && hexValue(before) >= 0 ? findMac(window, position) : null
+    return address || window.cut || !secret ? address : this.#firstOf(findDataCenterKey, findMarkedSecret, position)
   }
 
   #detectLetterJ(position: number): Match | null {
     const window = this.#window
     const own = findAccessToken(window, position)
-    if (own || window.cut || !this.#detects.secret) return own
-    const match = findAnchoredSecret(window, position) ?? (window.cut ? null : findWebToken(window, position))
+    if (own || window.cut || !this.#plan.detects.secret) return own
+    const match = this.#firstOf(findAnchoredSecret, findWebToken, position)
     return match || window.cut ? match : findServiceKey(window, position)
   }
-
-  #detectMark(position: number): Match | null {
-    const window = this.#window
-    // In a secret something stands behind its mark.
-    if (window.text.charCodeAt(position + 1) <= 0x20) return null
-    const code = window.text.charCodeAt(position)
-    const mac = this.#detects.mac && code === 0x2d ? findMac(window, position) : null
-    if (mac || window.cut || (!this.#detects.secret && code !== 0x5f)) return mac
-    const match = this.#detectByMark(code, position)
-    return match || window.cut || !this.#detects.secret ? match : findMarkedSecret(window, position)
-  }
-
-  #detectByMark(mark: number, position: number): Match | null {
-    const window = this.#window
-    if (mark === 0x5f) return findOwnToken(window, position)
-    if (mark === 0x2e) return findDottedToken(window, position)
-    if (mark === 0x7e) return findTildeSecret(window, position)
-    if (mark === 0x21) return findSessionToken(window, position)
-    if (mark !== 0x2d) return null
-    const match = findPrivateKey(window, position) ?? (window.cut ? null : findDataCenterKey(window, position))
-    return match || window.cut ? match : findFlagSecret(window, position)
-  }
 }
+
+type Detector = (window: TextWindow, position: number) => Match | null
 
 /** From where the end of a text could still become part of something whose trigger has not arrived. */
 function holdFrom(text: string, length: number, floor: number): number {
@@ -288,46 +282,4 @@ function holdFrom(text: string, length: number, floor: number): number {
   if (start > floor && plain(text.charCodeAt(start - 1)) === 0x2b) start--
   if (start > floor && plain(text.charCodeAt(start - 1)) === 0x28) start--
   return Math.min(start, spelledHold(text, length, floor))
-}
-
-/** What is looked for, and where the scanner has to stop for it. Made once for each choice of types. */
-interface Plan {
-  detects: Detects
-  triggers: Uint8Array
-}
-
-const plans = new WeakMap<readonly PiiType[], Plan>()
-
-function planFor(types: readonly PiiType[]): Plan {
-  let plan = plans.get(types)
-  if (!plan) {
-    const detects = Object.fromEntries(PII_TYPES.map((type) => [type, types.includes(type)])) as Detects
-    plan = { detects, triggers: triggersFor(detects) }
-    plans.set(types, plan)
-  }
-  return plan
-}
-
-function triggersFor(detects: Detects): Uint8Array {
-  const triggers = new Uint8Array(65_536)
-  for (let code = 0x30; code <= 0x39; code++) triggers[code] = NUMBER
-  for (const zero of [0xff10, 0x660, 0x6f0]) triggers.fill(NUMBER, zero, zero + 10)
-  if (detects.email) {
-    for (const code of [0x40, 0xff20, 0xfe6b]) triggers[code] = AT_SIGN
-    for (const code of [0x25, 0x26, 0x5c]) triggers[code] = ESCAPE
-    for (const code of [0x28, 0x5b, 0x7b, 0x3c]) triggers[code] = BRACKET
-    for (const code of [0x54, 0x74]) triggers[code] = LETTER_T
-  }
-  if (detects.ip || detects.secret || detects.mac) triggers[0x3a] = COLON
-  if (detects.mac) triggers[0x2d] = MARK
-  // Tokens of ours are looked for in any case.
-  triggers[0x5f] = MARK
-  triggers[0x4a] = LETTER_J
-  if (detects.secret) {
-    for (const code of [0x2d, 0x2e, 0x7e, 0x21]) triggers[code] = MARK
-    for (const code of [0x41, 0x47, 0x4b, 0x56]) triggers[code] = ANCHOR
-    for (const code of [0x3d, 0x3e]) triggers[code] = ASSIGNMENT
-    triggers[0x2c] = COMMA
-  }
-  return triggers
 }

@@ -7,7 +7,7 @@
  */
 import { isAlphanumeric } from './characters.ts'
 import { textBefore } from './digits.ts'
-import { isClosing, isOpening, spelledDomainEnd, wordEnd } from './email-domain.ts'
+import { isClosing, isOpening, spelledDomainEnd } from './email-domain.ts'
 import { LOCAL_MAX, localRun } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
@@ -24,27 +24,25 @@ const BEGUN_MARK = /^ ?[([{<]? ?(?:a|d|do|dot|\.)?[)\]}>]? ?$/i
 /** The longest of them. */
 const BEGUN_MAX = 8
 
-/** The address around a mark that begins with the bracket at `bracket`. */
-export function findBracketed(window: TextWindow, bracket: number): Match | null {
-  // Most brackets hold something else: a look at the next character, if it is there, spares the look back.
-  const first = window.text.charCodeAt(bracket + 1)
-  if (first !== 0x61 && first !== 0x41 && first !== 0x40 && first !== 0x20 && bracket + 1 < window.text.length)
-    return null
-  // Nor do most of the others hold an at: looking back comes last, and then what may be cut is asked again.
-  if (bracketedAtEnd(window, bracket) < 0 && !window.cut) return null
+/** The address around a mark in brackets, of which the t of its at, or its at sign, is at `position`. */
+export function findBracketedAt(window: TextWindow, position: number): Match | null {
+  const isSign = window.text.charCodeAt(position) === 0x40
+  const mark = isSign ? position : position - 1
+  const bracket = window.before(mark) === 0x20 ? mark - 2 : mark - 1
+  if (bracket < window.floor || !isOpening(window.text.charCodeAt(bracket))) return null
+  const domain = domainBehind(window, position + 1)
+  // Looking back comes last, and then what may be cut is asked again.
+  if (domain < 0 && !window.cut) return null
   window.cut = false
   const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
   if (!beginsName(window, nameEnd)) return null
-  const domain = bracketedAtEnd(window, bracket)
-  return domain < 0 ? null : findAround(window, nameEnd, domain, true)
+  const begin = domainBehind(window, position + 1)
+  return begin < 0 ? null : findAround(window, nameEnd, begin, true)
 }
 
-/** The end of an at, spelled or not, in the brackets that open at `bracket`, or -1. */
-function bracketedAtEnd(window: TextWindow, bracket: number): number {
-  const inner = window.at(bracket + 1) === 0x20 ? bracket + 2 : bracket + 1
-  const after = window.at(inner) === 0x40 ? inner + 1 : wordEnd(window, inner, 'at')
-  if (after < 0) return -1
-  const close = window.at(after) === 0x20 ? after + 1 : after
+/** Where a domain may begin behind the bracket that closes an at, or -1. */
+function domainBehind(window: TextWindow, end: number): number {
+  const close = window.at(end) === 0x20 ? end + 1 : end
   if (!isClosing(window.at(close))) return -1
   return window.at(close + 1) === 0x20 ? close + 2 : close + 1
 }

@@ -1,0 +1,136 @@
+/**
+ * Where the scanner stops. A character is a trigger behind certain characters and before certain others: most dots end
+ * sentences and most hyphens join words, and those cost no more than a letter does.
+ */
+import { PII_TYPES, type PiiType } from '../pii-types.ts'
+import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
+import { isClosing } from './email-domain.ts'
+import { hexValue, NONE } from './escapes.ts'
+import { isAnchorPair, mayEndStart } from './issued-secret.ts'
+import type { Detects } from './number.ts'
+import { mayEndTokenKind } from './own-token.ts'
+
+export const NUMBER = 1
+export const AT_SIGN = 2
+export const ESCAPE = 3
+export const COLON = 4
+export const HYPHEN = 5
+export const UNDERSCORE = 6
+export const DOT = 7
+export const TILDE = 8
+export const EXCLAMATION = 9
+export const ANCHOR = 10
+export const LETTER_J = 11
+export const LETTER_T = 12
+export const ASSIGNMENT = 13
+
+/** What is looked for, and where the scanner has to stop for it. Made once for each choice of types. */
+export interface Plan {
+  detects: Detects
+  /** The trigger that a character is, 0 for none. */
+  triggers: Uint8Array
+  /** 1 where a trigger stands behind a character that it counts behind, by `pairOf`. */
+  behind: Uint8Array
+  /** 1 where a character stands behind a trigger that counts before it, by `pairOf`. */
+  ahead: Uint8Array
+}
+
+/** Two neighbors as one number. All characters beyond ASCII count as one, which is DEL. */
+export function pairOf(first: number, second: number): number {
+  return ((first < 0x80 ? first : 0x7f) << 7) | (second < 0x80 ? second : 0x7f)
+}
+
+type Test = (neighbor: number, trigger: number) => boolean
+
+const any: Test = () => true
+const isWord: Test = (code) => code < 0x80 && isAlphanumeric(code)
+const isBeyondAscii = (code: number): boolean => code === 0x7f
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+const isVisible: Test = (code) => code > 0x20
+const isQuote: Test = (code) => code === 0x22 || code === 0x27
+
+const plans = new WeakMap<readonly PiiType[], Plan>()
+
+export function planFor(types: readonly PiiType[]): Plan {
+  let plan = plans.get(types)
+  if (!plan) {
+    const detects = Object.fromEntries(PII_TYPES.map((type) => [type, types.includes(type)])) as Detects
+    plan = {
+      detects,
+      triggers: new Uint8Array(65_536),
+      behind: new Uint8Array(0x4000),
+      ahead: new Uint8Array(0x4000),
+    }
+    addTriggers(plan)
+    plans.set(types, plan)
+  }
+  return plan
+}
+
+function addTriggers(plan: Plan): void {
+  const { email, ip, mac, secret } = plan.detects
+  add(plan, NUMBER, '0123456789', { behind: (code) => !(kindOf(code) & DIGIT) })
+  for (const zero of [0xff10, 0x660, 0x6f0]) plan.triggers.fill(NUMBER, zero, zero + 10)
+  // Tokens of ours are looked for in any case.
+  add(plan, UNDERSCORE, '_', {
+    behind: (code) => mayEndTokenKind(code) || (secret && mayEndStart(code, 0x5f)),
+    ahead: isVisible,
+  })
+  add(plan, LETTER_J, 'J', { behind: (code) => code === 0x79 || code === 0x51 })
+  if (email) addEmailTriggers(plan)
+  if (secret) addSecretTriggers(plan)
+  const isHex: Test = (code) => mac && hexValue(code) >= 0
+  if (ip || secret || mac) add(plan, COLON, ':', { ahead: (code) => isVisible(code, 0) || (secret && isBlank(code)) })
+  if (secret) add(plan, HYPHEN, '-', { behind: (code) => isHex(code, 0) || mayBeginHyphens(code), ahead: isVisible })
+  else if (mac) add(plan, HYPHEN, '-', { behind: isHex, ahead: isHex })
+}
+
+function addEmailTriggers(plan: Plan): void {
+  add(plan, AT_SIGN, '@', {})
+  for (const code of [0xff20, 0xfe6b]) plan.triggers[code] = AT_SIGN
+  // `%40`, `&#64;`, `&commat;`, `\u0040`
+  add(plan, ESCAPE, '%', { ahead: (code) => code === 0x34 })
+  add(plan, ESCAPE, '&', { ahead: (code) => code === 0x23 || code === 0x63 })
+  add(plan, ESCAPE, '\\', { ahead: (code) => code === 0x75 })
+  add(plan, LETTER_T, 'tT', {
+    behind: (code) => (code | 0x20) === 0x61,
+    ahead: (code) => code === 0x20 || code === 0x5f || isClosing(code),
+  })
+}
+
+function addSecretTriggers(plan: Plan): void {
+  add(plan, DOT, '.', { behind: isWord, ahead: (code) => isWord(code, 0) || code === 0x2d || code === 0x5f })
+  add(plan, TILDE, '~', { behind: isWord, ahead: isVisible })
+  add(plan, EXCLAMATION, '!', { behind: isWord, ahead: isVisible })
+  add(plan, ANCHOR, 'AGKV', { ahead: (code, anchor) => isAnchorPair(anchor, code) })
+  // `==`, `=>`, `=:`: the last sign counts.
+  add(plan, ASSIGNMENT, '=', { ahead: (code) => (isVisible(code, 0) || isBlank(code)) && !isLaterSign(code) })
+  add(plan, ASSIGNMENT, '>', { ahead: (code) => !isLaterSign(code) })
+  add(plan, ASSIGNMENT, ',', { behind: isQuote })
+}
+
+function isLaterSign(code: number): boolean {
+  return code === 0x3a || code === 0x3d || code === 0x3e
+}
+
+/** Before the first hyphen of a flag, the last of five of a private key, that of an issuer's prefix or of Mailchimp's key. */
+function mayBeginHyphens(code: number): boolean {
+  return code <= 0x20 || isQuote(code, 0) || code === 0x2d || hexValue(code) >= 0 || mayEndStart(code, 0x2d)
+}
+
+/** `behind`, `ahead`: what a neighbor must be. (Default: anything.) Beyond ASCII it may be anything as well. */
+function add(plan: Plan, trigger: number, characters: string, { behind = any, ahead = any }: Neighbors): void {
+  for (const character of characters) {
+    const code = character.charCodeAt(0)
+    plan.triggers[code] = trigger
+    for (let neighbor = NONE; neighbor < 0x80; neighbor++) {
+      if (behind(neighbor, code) || isBeyondAscii(neighbor)) plan.behind[pairOf(neighbor, code)] = 1
+      if (ahead(neighbor, code) || isBeyondAscii(neighbor)) plan.ahead[pairOf(code, neighbor)] = 1
+    }
+  }
+}
+
+interface Neighbors {
+  behind?: Test
+  ahead?: Test
+}
