@@ -2,15 +2,17 @@
  * Numbers that a state gives to a person, by their form and check digits; US numbers are in `ssn.ts`. Where the form is
  * nothing but digits, a label has to stand right before them: figures are everywhere.
  */
-import { isAlphanumeric } from './characters.ts'
-import { beginsWord, labelBefore } from './digits.ts'
+import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
+import { labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 interface Form {
-  /** Letters before the first digit, and digits until something else comes. Spares looking at most numbers. */
+  /** Letters before the first digit, digits until something else comes, and what that is. Spares looking at most numbers. */
   letters: number
   digits: number
+  /** '' for anything but one of the signs, 'A' for a letter as well. */
+  next: string
   pattern: RegExp
   isValid: (digits: number[], text: string) => boolean
   /** Only behind a label. */
@@ -141,66 +143,87 @@ const isOneOfEleven = (digits: number[]): boolean =>
   [isCpf, isPesel, isTckn, isFodselsnummer, isSteuerId].some((isValid) => isValid(digits))
 
 const FORMS: Form[] = [
-  { letters: 0, digits: 3, pattern: /^\d{3}\.\d{3}\.\d{3}-\d{2}/, isValid: isCpf },
-  { letters: 0, digits: 3, pattern: /^756\.\d{4}\.\d{4}\.\d{2}/, isValid: isAhv },
-  { letters: 0, digits: 3, pattern: /^\d{3}([ -])\d{3}\1\d{4}/, isValid: isNhs, label: true },
-  { letters: 0, digits: 3, pattern: /^\d{3}([ -])\d{3}\1\d{3}/, isValid: isLuhn, label: true },
-  { letters: 0, digits: 4, pattern: /^\d{4}([ -])\d{4}\1\d{4}/, isValid: isVaried, label: true },
-  { letters: 0, digits: 8, pattern: /^\d{8}-?[A-Z]/, isValid: isDni },
-  { letters: 1, digits: 7, pattern: /^[XYZ]\d{7}-?[A-Z]/, isValid: isDni },
-  { letters: 1, digits: 7, pattern: /^[STFG]\d{7}[A-Z]/, isValid: isNric },
-  { letters: 6, digits: 2, pattern: /^[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]/i, isValid: isCodiceFiscale },
-  { letters: 0, digits: 17, pattern: /^\d{17}X/i, isValid: isResidentId },
-  { letters: 0, digits: 18, pattern: /^\d{18}/, isValid: isResidentId },
-  { letters: 0, digits: 15, pattern: /^[12]\d{14}/, isValid: isNir },
-  { letters: 0, digits: 1, pattern: /^[12] \d\d (?:0[1-9]|1[0-2]) \d\d \d{3} \d{3} \d\d/, isValid: isNir },
-  { letters: 0, digits: 6, pattern: /^\d{6}-[1-4]\d{6}/, isValid: isRrn },
-  { letters: 0, digits: 6, pattern: /^\d{6}[-+A]\d{3}[\dA-Y]/, isValid: isHetu },
-  { letters: 0, digits: 6, pattern: /^\d{6}[-+]\d{4}/, isValid: (digits) => isDate(digits, 4, 2) && isLuhn(digits) },
-  { letters: 2, digits: 6, pattern: /^[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z]\d{6}[A-D]/, isValid: () => true },
-  { letters: 0, digits: 11, pattern: /^\d{11}/, isValid: isOneOfEleven, label: true },
-  { letters: 0, digits: 10, pattern: /^\d{10}/, isValid: isNhs, label: true },
-  { letters: 0, digits: 9, pattern: /^\d{9}/, isValid: (digits) => isBsn(digits) || isLuhn(digits), label: true },
-  { letters: 0, digits: 12, pattern: /^\d{12}/, isValid: isVaried, label: true },
+  { letters: 0, digits: 3, next: '.', pattern: /^\d{3}\.\d{3}\.\d{3}-\d{2}/, isValid: isCpf },
+  { letters: 0, digits: 3, next: '.', pattern: /^756\.\d{4}\.\d{4}\.\d{2}/, isValid: isAhv },
+  { letters: 0, digits: 3, next: ' -', pattern: /^\d{3}([ -])\d{3}\1\d{4}/, isValid: isNhs, label: true },
+  { letters: 0, digits: 3, next: ' -', pattern: /^\d{3}([ -])\d{3}\1\d{3}/, isValid: isLuhn, label: true },
+  { letters: 0, digits: 4, next: ' -', pattern: /^\d{4}([ -])\d{4}\1\d{4}/, isValid: isVaried, label: true },
+  { letters: 0, digits: 8, next: '-A', pattern: /^\d{8}-?[A-Z]/, isValid: isDni },
+  { letters: 1, digits: 7, next: '-A', pattern: /^[XYZ]\d{7}-?[A-Z]/, isValid: isDni },
+  { letters: 1, digits: 7, next: 'A', pattern: /^[STFG]\d{7}[A-Z]/, isValid: isNric },
+  {
+    letters: 6,
+    digits: 2,
+    next: 'A',
+    pattern: /^[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]/i,
+    isValid: isCodiceFiscale,
+  },
+  { letters: 0, digits: 17, next: 'A', pattern: /^\d{17}X/i, isValid: isResidentId },
+  { letters: 0, digits: 18, next: '', pattern: /^\d{18}/, isValid: isResidentId },
+  { letters: 0, digits: 15, next: '', pattern: /^[12]\d{14}/, isValid: isNir },
+  { letters: 0, digits: 1, next: ' ', pattern: /^[12] \d\d (?:0[1-9]|1[0-2]) \d\d \d{3} \d{3} \d\d/, isValid: isNir },
+  { letters: 0, digits: 6, next: '-', pattern: /^\d{6}-[1-4]\d{6}/, isValid: isRrn },
+  { letters: 0, digits: 6, next: '-+A', pattern: /^\d{6}[-+A]\d{3}[\dA-Y]/, isValid: isHetu },
+  {
+    letters: 0,
+    digits: 6,
+    next: '-+',
+    pattern: /^\d{6}[-+]\d{4}/,
+    isValid: (digits) => isDate(digits, 4, 2) && isLuhn(digits),
+  },
+  { letters: 2, digits: 6, next: 'A', pattern: /^[A-CEGHJ-PRSTW-Z][A-CEGHJ-NPRSTW-Z]\d{6}[A-D]/, isValid: () => true },
+  { letters: 0, digits: 11, next: '', pattern: /^\d{11}/, isValid: isOneOfEleven, label: true },
+  { letters: 0, digits: 10, next: '', pattern: /^\d{10}/, isValid: isNhs, label: true },
+  {
+    letters: 0,
+    digits: 9,
+    next: '',
+    pattern: /^\d{9}/,
+    isValid: (digits) => isBsn(digits) || isLuhn(digits),
+    label: true,
+  },
+  { letters: 0, digits: 12, next: '', pattern: /^\d{12}/, isValid: isVaried, label: true },
 ]
-const LETTERS_MAX = 6
-const FORMS_BY_SHAPE = new Map<number, Form[]>()
-for (const form of FORMS) {
-  const key = form.letters * 32 + form.digits
-  FORMS_BY_SHAPE.set(key, [...(FORMS_BY_SHAPE.get(key) ?? []), form])
+const FORMS_BY_SHAPE: (Form[] | undefined)[] = Array(256)
+for (const form of FORMS) (FORMS_BY_SHAPE[shapeKey(form.letters, form.digits)] ??= []).push(form)
+
+function shapeKey(letters: number, digits: number): number {
+  return letters * 32 + digits
 }
 
-/** The number whose first group of so many digits is at `digit`. */
-export function findNationalId(window: TextWindow, digit: number, length: number): Match | null {
-  let start = digit
-  while (digit - start <= LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
-  const forms = FORMS_BY_SHAPE.get((digit - start) * 32 + length)
-  if (!forms || (length < 5 && start === digit && !goesOn(window, digit + length)) || !beginsWord(window, start))
-    return null
+/** The number that begins with a word's `start`, whose first group of so many digits is at `digit`. */
+export function findNationalId(window: TextWindow, start: number, digit: number, length: number): Match | null {
+  const forms = FORMS_BY_SHAPE[shapeKey(digit - start, length)]
+  if (!forms) return null
   window.candidate = start
-  let end = digit
-  while (end - start < TEXT_MAX && isOfNumber(window.at(end))) end++
-  const text = window.text.slice(start, end)
-  for (const { pattern, isValid, label } of forms) {
-    const found = pattern.exec(text)?.[0]
-    if (!found || isAlphanumeric(text.charCodeAt(found.length))) continue
-    const digits = [...found].filter((character) => character >= '0' && character <= '9').map(Number)
-    if (!isValid(digits, found) || (label && !LABEL.test(labelBefore(window, start, LABEL_MAX)))) continue
-    return { type: 'national_id', start, end: start + found.length }
+  const next = window.at(digit + length)
+  // Short groups are everywhere: another must follow.
+  if (length < 5 && start === digit && !(kindOf(window.at(digit + length + 1)) & DIGIT)) return null
+  for (const form of forms) {
+    if (!mayGoOn(form, next)) continue
+    const end = matchForm(window, start, form)
+    if (end > 0) return { type: 'national_id', start, end }
+    if (window.cut) return null
   }
   return null
 }
 
-/** A separator and a digit follow a short group. */
-function goesOn(window: TextWindow, end: number): boolean {
-  const next = window.at(end)
-  if (next !== 0x20 && next !== 0x2d && next !== 0x2e) return false
-  const digit = window.at(end + 1)
-  return digit >= 0x30 && digit <= 0x39
+/** The character behind the first digits is one that the form has there. */
+function mayGoOn({ next }: Form, code: number): boolean {
+  if (isAlphanumeric(code)) return next.endsWith('A')
+  return next === '' || (code > 0 && next.includes(String.fromCharCode(code)))
 }
 
-function isLetter(code: number): boolean {
-  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
+/** The end of a number of this form, or -1. */
+function matchForm(window: TextWindow, start: number, { pattern, isValid, label }: Form): number {
+  let textEnd = start
+  while (textEnd - start < TEXT_MAX && isOfNumber(window.at(textEnd))) textEnd++
+  const text = window.text.slice(start, textEnd)
+  const found = pattern.exec(text)?.[0]
+  if (!found || isAlphanumeric(text.charCodeAt(found.length))) return -1
+  const digits = [...found].filter((character) => character >= '0' && character <= '9').map(Number)
+  if (!isValid(digits, found) || (label && !LABEL.test(labelBefore(window, start, LABEL_MAX)))) return -1
+  return start + found.length
 }
 
 function isOfNumber(code: number): boolean {

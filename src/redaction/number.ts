@@ -1,8 +1,8 @@
 /** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
 import type { PiiType } from '../pii-types.ts'
-import { DIGIT, IGNORED, INVISIBLE_MAX, isCapital, isGluing, kindOf, LETTER, plain } from './characters.ts'
+import { DIGIT, IGNORED, INVISIBLE_MAX, isCapital, isGluing, kindOf, LETTER, LITERAL, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
-import { endsEscape, followsFigure, separatorOf } from './digits.ts'
+import { beginsWord, endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'
 import { findIban } from './iban.ts'
 import { findIpv4 } from './ip-address.ts'
@@ -34,21 +34,30 @@ const MIN_LONE = 5
 
 /** Most numbers in a text are short, and end a word or a sentence: no other digits follow that could belong to them. */
 function standsAlone(window: TextWindow, position: number, length: number): boolean {
-  const next = window.at(position + length)
+  const end = position + length
+  const next = window.at(end)
   if (next >= 0x80 || ENDS_NUMBER[next] === 0) return false
   if (ENDS_NUMBER[next] === 1) return true
-  const second = window.at(position + length + 1)
+  const second = window.at(end + 1)
+  if (mayJoin(second) && (!isSeparator(second) || mayJoin(window.at(end + 2)))) return false
   // `GB82 WEST …`
-  return second < 0x80 && JOINS_BEHIND_BLANK[second] === 0 && !mayFollowCountry(window, position)
+  return !mayFollowCountry(window, position)
 }
 
-/** 1 where no number goes on behind a character, 2 where that depends on the next one. */
+/** 1 where no number goes on behind a character, 2 where that depends on the next ones. */
 const ENDS_NUMBER = new Uint8Array(128)
 for (const character of '\n\r",;\'`]}>=*!?{<_^$@#') ENDS_NUMBER[character.charCodeAt(0)] = 1
-for (const blank of ' .') ENDS_NUMBER[blank.charCodeAt(0)] = 2
-/** What goes on with a number behind a blank or a dot. */
-const JOINS_BEHIND_BLANK = new Uint8Array(128)
-for (const character of '\b0123456789 -.+/(%\\&\t') JOINS_BEHIND_BLANK[character.charCodeAt(0)] = 1
+for (const separator of ' .') ENDS_NUMBER[separator.charCodeAt(0)] = 2
+
+/** A number may go on with it behind a separator: with a digit, what is no digit yet (an escape), or another separator. */
+function mayJoin(code: number): boolean {
+  const kind = kindOf(code)
+  return (kind & (DIGIT | IGNORED)) !== 0 || !(kind & LITERAL) || isSeparator(code) || code === 0x28
+}
+
+function isSeparator(code: number): boolean {
+  return separatorOf(plain(code)) !== ''
+}
 
 function findInLone(window: TextWindow, position: number, length: number, detects: Detects): Match | null {
   if (detects.secret && kindOf(window.before(position)) & LETTER) {
@@ -62,14 +71,32 @@ function findInLone(window: TextWindow, position: number, length: number, detect
 function findRareNumber(window: TextWindow, digit: number, detects: Detects): Match | null {
   const before = window.before(digit)
   if (kindOf(before) & (DIGIT | IGNORED) || (before === 0x2e && kindOf(window.before(digit - 1)) & DIGIT)) return null
+  // All of them begin a word, with a few letters at most.
+  const start = wordStart(window, digit)
+  if (!beginsWord(window, start)) return null
   const length = groupLength(window, digit)
   const wallet = detects.crypto_wallet ? findWallet(window, digit) : null
   if (wallet || window.cut) return wallet
-  const id = detects.national_id ? findNationalId(window, digit, length) : null
+  const id = detects.national_id ? findNationalId(window, start, digit, length) : null
   if (id || window.cut) return id
-  const birth = detects.date_of_birth ? findDateOfBirth(window, digit, length) : null
+  const birth = detects.date_of_birth && start === digit ? findDateOfBirth(window, digit, length) : null
   if (birth || window.cut || !detects.document_number) return birth
-  return findDocumentNumber(window, digit, length)
+  return findDocumentNumber(window, start, digit, length)
+}
+
+/** The most letters before the first digit. */
+const LETTERS_MAX = 6
+
+/** Back over the letters before a digit, but for that of an escape. */
+function wordStart(window: TextWindow, digit: number): number {
+  let start = digit
+  while (digit - start <= LETTERS_MAX && start > window.floor && isLatin(window.before(start))) start--
+  if (start < digit && window.before(start) === 0x5c) return start + 1
+  return start < digit && endsEscape(window, digit) ? digit : start
+}
+
+function isLatin(code: number): boolean {
+  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
 }
 
 function findCommonNumber(window: TextWindow, position: number, detects: Detects): Match | null {
@@ -186,7 +213,7 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
   const second = window.at(end + 1)
   if (kindOf(second) & (DIGIT | IGNORED) || second === 0x28) return true
   // Two of them are one only as ` - ` or `. `.
-  return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ')
+  return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ') && mayJoin(window.at(end + 2))
 }
 
 /** The first group could begin a phone number: after a plus, an international prefix, or with groups of this size. */

@@ -79,12 +79,12 @@ const LETTERS_MAX = 3
 const NUMBER_MAX = 20
 const DIGITS_MIN = 5
 
-/** The number of a passport, licence or card of identity whose first group of so many digits is at `digit`. */
-export function findDocumentNumber(window: TextWindow, digit: number, length: number): Match | null {
-  let start = digit
-  while (digit - start < LETTERS_MAX && start > window.floor && isLetter(window.before(start))) start--
-  if (start === digit && length < DIGITS_MIN) return null
-  if (!beginsWord(window, start) || !DOCUMENT.test(labelBefore(window, start, LABEL_MAX))) return null
+/**
+ * The number of a passport, licence or card of identity that begins with a word's `start` and whose first group of so many
+ * digits is at `digit`.
+ */
+export function findDocumentNumber(window: TextWindow, start: number, digit: number, length: number): Match | null {
+  if (digit - start > LETTERS_MAX || (start === digit && length < DIGITS_MIN)) return null
   window.candidate = start
   let end = digit
   let digits = 0
@@ -95,7 +95,7 @@ export function findDocumentNumber(window: TextWindow, digit: number, length: nu
   }
   if (end - start < 6 || end - start === NUMBER_MAX || digits < DIGITS_MIN || isAlphanumeric(window.at(end)))
     return null
-  return { type: 'document_number', start, end }
+  return DOCUMENT.test(labelBefore(window, start, LABEL_MAX)) ? { type: 'document_number', start, end } : null
 }
 
 function isLetter(code: number): boolean {

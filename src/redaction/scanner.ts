@@ -107,8 +107,7 @@ export class Scanner {
     for (let position = this.#nextStop(this.#settled); position < window.text.length; ) {
       const match = this.#matchAt(position)
       // Other detectors of this trigger may begin earlier than the one that was cut.
-      if (window.cut)
-        return this.#settle(Math.min(window.candidate, holdFrom(window.text, position, window.floor)))
+      if (window.cut) return this.#settle(Math.min(window.candidate, holdFrom(window.text, position, window.floor)))
       if (match) {
         matches.push({ type: match.type, start: match.start + this.#dropped, end: match.end + this.#dropped })
         window.floor = match.end

@@ -41,6 +41,9 @@ export function findBotToken(window: TextWindow, start: number, colon: number): 
 /** `<24 to 26>.<6>.<27 and more>`, the token of a Discord bot, from its first dot. */
 export function findDottedToken(window: TextWindow, dot: number): SecretMatch | null {
   if (dot - window.floor < 17) return null
+  // Another dot follows, or the beginning of a personal token is so far back: sees most dots off.
+  const isPersonal = window.text.startsWith('pat', dot - 17) || window.text.startsWith('pat', dot - 18)
+  if (!isPersonal && window.at(dot + 7) !== 0x2e) return null
   let start = dot
   while (dot - start < 27 && start > window.floor && belongs(window.before(start), '')) start--
   const length = dot - start
