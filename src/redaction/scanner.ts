@@ -128,16 +128,16 @@ export class Scanner {
   #nextStop(from: number): number {
     const { triggers, behind, ahead } = this.#plan
     const starts = this.#known?.starts ?? NO_STARTS
-    const text = this.#window.text
-    const length = text.length
+    const codes = this.#window.codes
+    const length = this.#window.text.length
     let before = this.#window.before(from)
     if (before >= 0x80) before = 0x7f
     for (let position = from; position < length; position++) {
-      const code = text.charCodeAt(position)
+      const code = codes[position] as number
       if (code < 0x80) {
         if (
           (behind[(before << 7) | code] === 1 &&
-            (position + 1 === length || ahead[pairOf(code, text.charCodeAt(position + 1))] === 1)) ||
+            (position + 1 === length || ahead[pairOf(code, codes[position + 1] as number)] === 1)) ||
           starts[code] === 1
         )
           return position
@@ -153,7 +153,7 @@ export class Scanner {
   /** What is found at a stop. A known value comes before all types. */
   #matchAt(position: number): Match | null {
     const window = this.#window
-    const code = window.text.charCodeAt(position)
+    const code = window.codes[position] as number
     window.candidate = position
     if (this.#known?.starts[code] === 1) {
       const end = this.#known.endFrom(window, position)

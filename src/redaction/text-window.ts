@@ -8,8 +8,15 @@
 import { IGNORED, INVISIBLE_MAX, isAlphanumeric, kindOf, LITERAL, plain } from './characters.ts'
 import { ENTITY_MAX, entityCode, hexValue, isPlain, NONE } from './escapes.ts'
 
+/** More than nearly every text has. Longer ones get memory of their own. */
+const SCRATCH_LENGTH = 1 << 16
+
+const scratchBytes = Buffer.alloc(2 * SCRATCH_LENGTH)
+const scratch = new Uint16Array(scratchBytes.buffer, scratchBytes.byteOffset, SCRATCH_LENGTH)
+
 export class TextWindow {
-  text = ''
+  #text = ''
+  #codes: Uint16Array = scratch
   /** The end of the last finding; nothing may begin before it. */
   floor = 0
   final = true
@@ -20,16 +27,30 @@ export class TextWindow {
   /** What `read` saw: the character after decoding. */
   code = NONE
 
+  get text(): string {
+    return this.#text
+  }
+
+  set text(text: string) {
+    this.#text = text
+    this.#codes = codesOf(text)
+  }
+
+  /** The code units of the text, and behind them anything. Until the text of any other window is set. */
+  get codes(): Uint16Array {
+    return this.#codes
+  }
+
   /** The character at a position, or NONE. */
   at(index: number): number {
-    if (index < this.text.length) return this.text.charCodeAt(index)
+    if (index < this.#text.length) return this.#codes[index] as number
     if (!this.final) this.cut = true
     return NONE
   }
 
   /** The character before a position, NONE at the beginning. Looking back is free: enough is always kept. */
   before(index: number): number {
-    return index > 0 ? this.text.charCodeAt(index - 1) : NONE
+    return index > 0 ? (this.#codes[index - 1] as number) : NONE
   }
 
   /** Puts the next character into `code`, decoded and made plain, and returns the position after it. */
@@ -87,4 +108,14 @@ export class TextWindow {
     }
     return NONE
   }
+}
+
+/** Reading a character of an array takes a third of the time that reading one of a string does. */
+function codesOf(text: string): Uint16Array {
+  if (text.length <= SCRATCH_LENGTH) {
+    scratchBytes.write(text, 'utf16le')
+    return scratch
+  }
+  const bytes = Buffer.from(text, 'utf16le')
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, text.length)
 }

@@ -41,8 +41,8 @@ export function findBotToken(window: TextWindow, start: number, colon: number): 
 /** `<24 to 26>.<6>.<27 and more>`, the token of a Discord bot, from its first dot. */
 export function findDottedToken(window: TextWindow, dot: number): SecretMatch | null {
   if (dot - window.floor < 17) return null
-  // Another dot follows, or the beginning of a personal token is so far back: sees most dots off.
-  const isPersonal = window.text.startsWith('pat', dot - 17) || window.text.startsWith('pat', dot - 18)
+  // Most dots are seen off by what stands a few characters before or behind them.
+  const isPersonal = window.before(dot - 16) === 0x70 || window.before(dot - 17) === 0x70
   if (!isPersonal && window.at(dot + 7) !== 0x2e) return null
   let start = dot
   while (dot - start < 27 && start > window.floor && belongs(window.before(start), '')) start--
@@ -121,13 +121,12 @@ export function findServiceKey(window: TextWindow, j: number): SecretMatch | nul
 
 /** `<32 hexadecimal digits>-us<number>`, a key of Mailchimp, from its hyphen. */
 export function findDataCenterKey(window: TextWindow, hyphen: number): SecretMatch | null {
-  if (hyphen - window.floor < 31 || hexValue(window.before(hyphen)) < 0) return null
+  if (hyphen - window.floor < 31 || window.at(hyphen + 1) !== 0x75 || window.at(hyphen + 2) !== 0x73) return null
   let start = hyphen
   while (hyphen - start < 33 && start > window.floor && hexValue(window.before(start)) >= 0) start--
   const length = hyphen - start
   if (length < 31 || length > 32 || isAlphanumeric(window.before(start))) return null
   window.candidate = start
-  if (window.at(hyphen + 1) !== 0x75 || window.at(hyphen + 2) !== 0x73) return null
   let end = hyphen + 3
   while (end - hyphen < 5 && window.at(end) >= 0x30 && window.at(end) <= 0x39) end++
   return end === hyphen + 3 || isAlphanumeric(window.at(end)) ? null : { type: 'secret', start, end, tail: null }

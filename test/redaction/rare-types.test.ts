@@ -7,6 +7,7 @@ const FOUND: [text: string, ...values: string[]][] = [
   // National ids: by their form and check digits.
   ['CPF 111.444.777-35', 'national_id:111.444.777-35'],
   ['DNI 12345678Z, NIE X1234567L', 'national_id:12345678Z', 'national_id:X1234567L'],
+  ['{"ids":"\\n12345678Z\\nX1234567L"}', 'national_id:12345678Z', 'national_id:X1234567L'],
   ['NRIC S1234567D', 'national_id:S1234567D'],
   ['RSSMRA85T10A562S', 'national_id:RSSMRA85T10A562S'],
   ['身份证11010519491231002X', 'national_id:11010519491231002X'],

@@ -28,6 +28,11 @@ describe('Redactor', () => {
     ])
   })
 
+  test('finds what stands at the end of a long text', () => {
+    const prose = 'Nothing to see here. 中文 '.repeat(8000)
+    expect(redactor().redact(`${prose}nora@example.com`).text).toBe(`${prose}[EMAIL_REDACTED]`)
+  })
+
   test('a text without findings stays as it is', () => {
     expect(redactor().redact('Order 112-5550132-4155550 😀\n')).toEqual({
       text: 'Order 112-5550132-4155550 😀\n',

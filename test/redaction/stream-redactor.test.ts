@@ -134,6 +134,22 @@ describe('StreamRedactor', () => {
     expect(held).toBeLessThanOrEqual(320)
   })
 
+  test('streams whose pieces come in turns know nothing of one another', () => {
+    const [one, other] = [new Redactor(DEFAULT_POLICY).stream(), new Redactor(DEFAULT_POLICY).stream()]
+    let [shown, otherShown] = ['', '']
+    for (const character of 'nora@example.com! ') {
+      shown += one.push(character)
+      otherShown += other.push(character === '@' ? ' ' : character)
+    }
+    expect(shown + one.end()).toBe('[EMAIL_REDACTED]! ')
+    expect(otherShown + other.end()).toBe('nora example.com! ')
+  })
+
+  test('a tilde within a secret does not cut it', () => {
+    const text = `a ${'8Q~'.repeat(8)}b8Q~8Q~8Qx7 z`
+    expect(redactInChunks(DEFAULT_POLICY, text.split(''))).toEqual(new Redactor(DEFAULT_POLICY).redact(text))
+  })
+
   test('prose is held back by a word, not by a sentence', () => {
     const words = 'The quick brown fox jumps over the lazy dog, and nobody is redacted.'.split(/(?= )/)
     const stream = new Redactor(DEFAULT_POLICY).stream()
