@@ -185,7 +185,10 @@ const FORMS: Form[] = [
   { letters: 0, digits: 12, next: '', pattern: /^\d{12}/, isValid: isVaried, label: true },
 ]
 const FORMS_BY_SHAPE: (Form[] | undefined)[] = Array(256)
-for (const form of FORMS) (FORMS_BY_SHAPE[shapeKey(form.letters, form.digits)] ??= []).push(form)
+for (const form of FORMS) {
+  const key = shapeKey(form.letters, form.digits)
+  FORMS_BY_SHAPE[key] = [...(FORMS_BY_SHAPE[key] ?? []), form]
+}
 
 function shapeKey(letters: number, digits: number): number {
   return letters * 32 + digits
