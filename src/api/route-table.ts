@@ -47,33 +47,33 @@ export const SAME_AS: Readonly<Record<string, string>> = { '/agent': '/api/agent
 const BUDGET = 'limit_usd, spent_usd, held_usd, remaining_usd, used_percent, warned.'
 
 const STATUS = {
-  agent: 'The agent as it is.',
+  agent: 'The agent.',
   figures: 'Its figures, as the dashboard shows them.',
-  budget: `Its own: ${BUDGET}`,
-  budgets: 'Every budget that pays for its calls, its own first, each with its scope.',
-  period: 'The day or month that limits are for, {starts_at, ends_at}; null: they are for ever.',
+  budget: `The agent's own budget: ${BUDGET}`,
+  budgets: 'Every budget that its calls count toward, its own first, each with its scope.',
+  period: 'Current budget period, {starts_at, ends_at}; null if limits never reset.',
 } satisfies Record<keyof AgentStatus, string>
 
 const BUDGETS = {
-  server: 'What all agents together may spend: limit_usd, spent_usd, held_usd, remaining_usd; null without a limit.',
-  run: 'What each run may spend: limit_usd; null without a limit.',
-  period: "The day or month that the server's limit is for, {starts_at, ends_at}; null: it is for ever.",
+  server: 'Budget of all agents together: limit_usd, spent_usd, held_usd, remaining_usd; null without a limit.',
+  run: 'Limit of each run: limit_usd; null without a limit.',
+  period: "Current period of the server's limit, {starts_at, ends_at}; null if it never resets.",
 } satisfies Record<keyof ConfiguredBudgets, string>
 
 const TOKENS = {
   access_token: 'For Authorization: Bearer.',
   refresh_token: 'For POST /api/auth/refresh, once.',
-  expires_in: 'Seconds until the access token ends.',
-  role: 'Role of the person.',
-  name: 'Name of the person.',
+  expires_in: 'Seconds until the access token expires.',
+  role: 'Role of the user.',
+  name: 'Name of the user.',
 } satisfies Record<keyof SessionTokens, string>
 
 const SECRET = {
   id: 'Id, "secret-…".',
-  name: 'Name, also that of the variable that an agent gets.',
-  environment: 'The environment whose agents get it.',
-  masked: 'Its first and last characters.',
-  version: 'Counts its values.',
+  name: 'Name, and name of the environment variable in agents.',
+  environment: 'Environment whose agents get it.',
+  masked: 'First and last characters of the value.',
+  version: 'Number of the current value.',
   created_at: 'ISO 8601, UTC.',
   updated_at: 'ISO 8601, UTC.',
   rotated_at: 'ISO 8601, UTC, or null.',
@@ -84,15 +84,15 @@ const TOKEN = {
   id: 'Id, "token-…".',
   name: 'Name.',
   role: 'Role.',
-  agent_id: 'The agent as which it makes calls; null for other roles.',
+  agent_id: 'Agent that its calls count as; null for other roles.',
   created_at: 'ISO 8601, UTC.',
-  created_by: 'Name of who made it.',
+  created_by: 'Name of its creator.',
   expires_at: 'ISO 8601, UTC; null: never.',
   revoked_at: 'ISO 8601, UTC, or null.',
-  token: 'Its value. It is told here and never again.',
+  token: 'Value. It is returned only here.',
 } satisfies Record<keyof ApiToken | 'token', string>
 
-const COSTS = 'Sums of the ledger: spent_usd, held_usd, rows, by_agent, by_model, by_service, by_hour.'
+const COSTS = 'Totals of the ledger: spent_usd, held_usd, rows, by_agent, by_model, by_service, by_hour.'
 
 const USER = { id: 'Id.', username: 'Name.', role: 'admin or viewer.', created_at: 'ISO 8601, UTC.' }
 
@@ -100,48 +100,54 @@ const CIRCUIT = { name: 'Name.', state: 'closed, open or half_open.' }
 
 export const RESOURCES: Readonly<Record<string, Resource>> = {
   Agents: {
-    description: 'Programs that are supervised: how they are, what they may spend, starting and stopping them.',
+    description: 'Supervised programs: status, budget, and control.',
     routes: {
-      'GET /api/agents': { summary: 'Lists all agents.', answer: { agents: 'Every agent as it is.' } },
+      'GET /api/agents': { summary: 'Lists all agents.', answer: { agents: 'Agents.' } },
       'GET /api/agents/past': {
         summary:
-          'Lists agents that have made room for later ones, the latest first; their other routes answer as before.',
+          'Lists earlier agents that GET /api/agents no longer includes, newest first. Their other routes still work.',
         query: PAST_AGENTS,
-        answer: { agents: 'Each with id, name, script, state, started_at; the last started_at is the next before.' },
+        answer: {
+          agents:
+            'Each with id, name, script, state, started_at. The last started_at is the `before` of the next page.',
+        },
       },
       'POST /api/agents': {
         summary:
-          "Starts a script as an agent. Beside the fields named here, what the configuration may say under agent; what is left out is as the server's configuration says.",
+          'Starts a script as an agent. Also accepts every key of the configuration section `agent`; the defaults come from the server.',
         body: NEW_AGENT,
         answer: STATUS,
         status: 201,
       },
-      'GET /api/agents/:id': { summary: 'Shows an agent, its figures and its budgets.', answer: STATUS },
-      'GET /api/agents/:id/status': { summary: 'Shows the same as GET /api/agents/{id}.', answer: STATUS },
+      'GET /api/agents/:id': { summary: 'Returns an agent with its figures and budgets.', answer: STATUS },
+      'GET /api/agents/:id/status': { summary: 'Same as GET /api/agents/{id}.', answer: STATUS },
       'GET /api/agents/:id/metrics': {
-        summary: "Shows an agent's figures alone.",
+        summary: "Returns an agent's figures.",
         answer: {
           progress: 'Such as "23 / 100 leads (23%)".',
           spent: 'Such as "$5.29 / $50.00".',
-          used_percent: 'Share of the limit that is spent, 0 to 100.',
-          projection_usd: 'What the whole work will cost, or null.',
+          used_percent: 'Percentage of the limit that is spent, 0 to 100.',
+          projection_usd: 'Projected total cost, or null.',
           budget_status: 'under_budget, approaching_limit or exhausted.',
           throughput: 'Such as "212 leads/hour".',
-          uptime_ms: 'How long its process was there, in ms.',
-          saved_usd: 'What was not spent, by blocked and downgraded calls.',
+          uptime_ms: 'Time its process has been running, in ms.',
+          saved_usd: 'Amount saved by blocked and downgraded calls.',
         },
       },
-      'POST /api/agents/:id/stop': { summary: 'Stops an agent for good.', answer: STATUS },
-      'POST /api/agents/:id/pause': { summary: 'Pauses an agent; its calls are refused meanwhile.', answer: STATUS },
-      'POST /api/agents/:id/resume': { summary: 'Lets a paused agent go on.', answer: STATUS },
-      'POST /api/agents/:id/restart': { summary: "Starts an agent's script anew, as the same agent.", answer: STATUS },
+      'POST /api/agents/:id/stop': { summary: 'Stops an agent.', answer: STATUS },
+      'POST /api/agents/:id/pause': {
+        summary: 'Pauses an agent. Its calls are refused until it resumes.',
+        answer: STATUS,
+      },
+      'POST /api/agents/:id/resume': { summary: 'Resumes a paused agent.', answer: STATUS },
+      'POST /api/agents/:id/restart': { summary: 'Restarts an agent under the same id.', answer: STATUS },
       'PATCH /api/agents/:id/budget': {
-        summary: "Sets an agent's limit, or raises it; it holds from the next call on.",
+        summary: "Sets or raises an agent's limit, effective from the next call.",
         body: BUDGET_CHANGE,
         answer: STATUS,
       },
       'GET /api/agents/:id/report': {
-        summary: 'Reports what an agent did and cost: as JSON, as a document to print, or its calls as CSV.',
+        summary: 'Returns a report on an agent as JSON, as a printable document, or its calls as CSV.',
         query: REPORT_FORMAT,
         answer: { ...STATUS, costs: COSTS, circuits: 'Every circuit.' },
         types: ['text/html', 'text/csv'],
@@ -149,63 +155,68 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
     },
   },
   Budgets: {
-    description: "The limits that hold beside the agents' own: every call must fit into all of them.",
+    description: "Limits in addition to the agents' own. Every call must fit into all of them.",
     routes: {
-      'GET /api/budgets': { summary: "Shows the whole server's budget and the limit of each run.", answer: BUDGETS },
+      'GET /api/budgets': { summary: "Returns the server's budget and the limit of each run.", answer: BUDGETS },
       'PATCH /api/budgets/:scope': {
-        summary: 'Sets the limit of the server, or of each run, or raises it; it holds from the next call on.',
+        summary:
+          'Sets or raises the limit of the server (`server`) or of each run (`run`), effective from the next call.',
         body: BUDGET_CHANGE,
         answer: BUDGETS,
       },
     },
   },
   Calls: {
-    description: 'The rows of the ledger: each call with what was held and what it cost.',
+    description: 'Rows of the ledger: the amount reserved for each call, and its cost.',
     routes: {
       'GET /api/agents/:id/calls': {
-        summary: "Lists an agent's calls, the newest first.",
+        summary: "Lists an agent's calls, newest first.",
         query: CALLS,
-        answer: { calls: 'Rows, with held_usd and cost_usd; the id of the last one is the next before.' },
+        answer: { calls: 'Rows, with held_usd and cost_usd. The id of the last one is the `before` of the next page.' },
       },
       'POST /api/agents/:id/calls/:call/correct': {
-        summary: 'Corrects what a call cost, by a further row.',
+        summary: 'Corrects the cost of a call with an additional row.',
         body: CORRECTION,
         answer: { ...STATUS, correction_id: 'Id of the row.' },
       },
       'POST /api/agents/:id/calls/:call/resolve': {
-        summary: 'Says how a call ended that a killed server left open.',
+        summary: 'Resolves a call that a killed server left open.',
         body: RESOLUTION,
         answer: STATUS,
       },
       'GET /api/report': {
-        summary: 'Reports what all agents cost together.',
+        summary: 'Returns the total cost of all agents.',
         answer: { server_time: 'ISO 8601, UTC.', costs: COSTS },
       },
     },
   },
   State: {
-    description: 'What happened and how things stand.',
+    description: 'The current state, and the events that led to it.',
     routes: {
       'GET /api/snapshot': {
-        summary: 'Shows everything that the dashboard shows.',
-        answer: { seq: 'The last event in it.', server_time: 'ISO 8601, UTC.', snapshot: 'The snapshot.' },
+        summary: 'Returns everything that the dashboard shows.',
+        answer: {
+          seq: 'Number of the last event it includes.',
+          server_time: 'ISO 8601, UTC.',
+          snapshot: 'The snapshot.',
+        },
       },
       'GET /api/events': {
-        summary: 'Lists events, the newest first; after a number, the oldest first.',
+        summary: 'Lists events, newest first; with `after`, oldest first.',
         query: EVENTS,
-        answer: { events: 'Events.', next: 'The next before, or after; null: there is none.' },
+        answer: { events: 'Events.', next: '`before` or `after` of the next page; null at the end.' },
       },
       'GET /api/pii/incidents': {
-        summary: 'Lists personal data that was found, the newest first, with a preview that shows none of it.',
+        summary: 'Lists incidents, newest first, with a redacted preview.',
         query: INCIDENTS,
         answer: { incidents: 'Incidents.' },
       },
       'GET /api/pii/incidents/:id/original': {
-        summary: 'Shows what was found, where it was kept; that it was asked for is in the audit.',
-        answer: { id: 'Id of the incident.', original: 'What was found.' },
+        summary: 'Returns the detected value, if it was kept. The request is written to the audit log.',
+        answer: { id: 'Id of the incident.', original: 'Detected value.' },
       },
       'GET /metrics': {
-        summary: 'Tells the same numbers to Prometheus, as text.',
+        summary: 'Serves metrics in the Prometheus text format.',
         answer: {},
         types: ['text/plain'],
       },
@@ -214,130 +225,134 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
   Circuits: {
     description: 'Circuit breakers of providers and services.',
     routes: {
-      'GET /api/circuits': { summary: 'Lists all circuits.', answer: { circuits: 'Every circuit as it is.' } },
-      'POST /api/circuits/:name/reset': { summary: 'Closes a circuit at once.', answer: CIRCUIT },
-      'POST /api/circuits/:name/open': { summary: 'Opens a circuit by hand.', answer: CIRCUIT },
+      'GET /api/circuits': { summary: 'Lists all circuits.', answer: { circuits: 'Circuits.' } },
+      'POST /api/circuits/:name/reset': { summary: 'Closes a circuit.', answer: CIRCUIT },
+      'POST /api/circuits/:name/open': { summary: 'Opens a circuit until it is reset.', answer: CIRCUIT },
     },
   },
   Models: {
-    description: 'Which models obey the limits that their calls are sent with.',
+    description: 'Which models respect the limits of their calls.',
     routes: {
       'GET /api/models': {
-        summary: "Lists what is known of models, but of the vendors' own servers only what is refused or dearer.",
-        answer: { models: 'Name, state (new, trusted or refused), since when, factor of holds, and overrun or null.' },
+        summary:
+          "Lists what is known about models. Of the vendors' own servers, only models that are refused or cost more are listed.",
+        answer: {
+          models:
+            'Each with name, state (new, trusted or refused), since, factor of its reservations, and overrun or null.',
+        },
       },
       'POST /api/models/:name/trust': {
-        summary: 'Trusts "provider/model", or all models of a provider; one that is refused is called again.',
+        summary: 'Trusts "provider/model" or all models of a provider. A refused model can be called again.',
         answer: {
           name: 'Name.',
           state: 'trusted.',
           since: 'ISO 8601 UTC.',
-          factor: 'Of later holds.',
+          factor: 'Factor of later reservations.',
           overrun: 'Null.',
         },
       },
     },
   },
   Alerts: {
-    description: 'What needs somebody, on the dashboard and by e-mail and webhooks.',
+    description: 'Events that need attention, on the dashboard and by e-mail and webhook.',
     routes: {
       'GET /api/alerts': { summary: 'Lists alerts.', answer: { alerts: 'Alerts, each with its deliveries.' } },
       'POST /api/alerts/test': {
-        summary: 'Raises an alert to see that it arrives.',
-        answer: { alert_id: 'Its id.', channels: 'Where it is sent.' },
+        summary: 'Raises a test alert.',
+        answer: { alert_id: 'Its id.', channels: 'Channels it is sent to.' },
         status: 201,
       },
       'POST /api/alerts/:id/ack': { summary: 'Acknowledges an alert.', answer: null },
       'POST /api/alerts/:id/resend': {
-        summary: 'Tries deliveries again that were given up.',
-        answer: { resent: 'How many.' },
+        summary: 'Retries failed deliveries.',
+        answer: { resent: 'Number of deliveries.' },
       },
     },
   },
   Secrets: {
     description:
-      'The vault. People see values masked; a run token gets the values of its own environment, less what its agent is shielded from.',
+      'The secrets vault. Users see masked values. A run token gets the values of its own environment, except those its agent is shielded from.',
     routes: {
       'GET /api/secrets': {
-        summary: 'Lists secrets, masked; to an agent only those that it may have.',
+        summary: 'Lists masked secrets; for an agent, only its own.',
         query: SECRET_LIST,
-        answer: { secrets: 'Secrets.', vault: 'Whether the vault is open, and what to do when it is not.' },
+        answer: { secrets: 'Secrets.', vault: 'Whether the vault is open, and what to do if not.' },
       },
       'POST /api/secrets': { summary: 'Adds a secret.', body: NEW_SECRET, answer: SECRET, status: 201 },
       'GET /api/secrets/audit': {
-        summary: 'Lists who did what with secrets, the newest first.',
+        summary: 'Lists accesses to secrets and changes of them, newest first.',
         query: SECRET_AUDIT,
-        answer: { entries: 'Entries.', next: 'The next before; null: there is none.' },
+        answer: { entries: 'Entries.', next: '`before` of the next page; null at the end.' },
       },
       'GET /api/secrets/:id': {
-        summary: 'Shows a secret: masked to people, with its value to an admin who asks to reveal it and to an agent.',
+        summary: 'Returns a secret: masked, or with its value for agents and for admins with `reveal`.',
         query: SECRET_REVEAL,
-        answer: { ...SECRET, value: 'Its value, where it is revealed.' },
+        answer: { ...SECRET, value: 'Value, if revealed.' },
       },
-      'PUT /api/secrets/:id': { summary: 'Gives a secret another value.', body: NEW_VALUE, answer: SECRET },
-      'POST /api/secrets/:id/roll-back': { summary: 'Gives a secret the value that it had before.', answer: SECRET },
-      'POST /api/secrets/:id/restore': { summary: 'Takes a deleted secret back.', answer: SECRET },
-      'DELETE /api/secrets/:id': { summary: 'Deletes a secret; it can be restored.', answer: null },
+      'PUT /api/secrets/:id': { summary: 'Changes the value of a secret.', body: NEW_VALUE, answer: SECRET },
+      'POST /api/secrets/:id/roll-back': { summary: 'Restores the previous value of a secret.', answer: SECRET },
+      'POST /api/secrets/:id/restore': { summary: 'Restores a deleted secret.', answer: SECRET },
+      'DELETE /api/secrets/:id': { summary: 'Deletes a secret. It can be restored.', answer: null },
     },
   },
   Access: {
-    description: 'Sessions, people and API tokens.',
+    description: 'Sessions, users and API tokens.',
     routes: {
       'POST /api/auth/exchange': {
-        summary: "Opens a session with the one-time code of the terminal's link.",
+        summary: 'Opens a session with a one-time code from a sign-in link.',
         body: EXCHANGE,
         answer: TOKENS,
       },
-      'POST /api/auth/login': { summary: 'Opens a session with name and password.', body: LOGIN, answer: TOKENS },
+      'POST /api/auth/login': { summary: 'Opens a session with user name and password.', body: LOGIN, answer: TOKENS },
       'POST /api/auth/refresh': { summary: 'Renews the tokens of a session.', body: REFRESH, answer: TOKENS },
-      'POST /api/auth/logout': { summary: 'Ends the session that asks.', answer: null },
-      'GET /api/auth/me': { summary: 'Tells who asks.', answer: { role: 'Role.', name: 'Name.' } },
+      'POST /api/auth/logout': { summary: 'Ends the current session.', answer: null },
+      'GET /api/auth/me': { summary: 'Returns the identity of the caller.', answer: { role: 'Role.', name: 'Name.' } },
       'POST /api/auth/code': {
-        summary: 'Makes another one-time code for the dashboard.',
+        summary: 'Creates a one-time code for a sign-in link.',
         answer: { code: 'For POST /api/auth/exchange, once.' },
       },
       'POST /api/auth/ws-ticket': {
-        summary: 'Makes a ticket for the WebSocket.',
+        summary: 'Creates a ticket for the WebSocket.',
         answer: { ticket: 'For GET /ws, once, within 30 s.' },
       },
       'GET /api/tokens': { summary: 'Lists API tokens, without their values.', answer: { tokens: 'Tokens.' } },
       'POST /api/tokens': {
-        summary: 'Makes an API token; one of the role agent has an agent and a budget of its own.',
+        summary: 'Creates an API token. With the role agent, it has its own agent and budget.',
         body: NEW_TOKEN,
         answer: TOKEN,
         status: 201,
       },
       'POST /api/tokens/:id/rotate': {
-        summary: 'Makes a token in the place of another, which works on for the overlap.',
+        summary: 'Replaces a token. The old one stays valid for the overlap.',
         body: ROTATION,
         answer: TOKEN,
         status: 201,
       },
-      'DELETE /api/tokens/:id': { summary: 'Revokes a token at once.', answer: null },
-      'GET /api/users': { summary: 'Lists the people who may sign in.', answer: { users: 'People.' } },
-      'POST /api/users': { summary: 'Lets somebody sign in.', body: NEW_USER, answer: USER, status: 201 },
+      'DELETE /api/tokens/:id': { summary: 'Revokes a token.', answer: null },
+      'GET /api/users': { summary: 'Lists users.', answer: { users: 'Users.' } },
+      'POST /api/users': { summary: 'Creates a user.', body: NEW_USER, answer: USER, status: 201 },
       'PATCH /api/users/:id': {
-        summary: "Changes a person's role or password (at least one of both), and ends the person's sessions.",
+        summary: "Changes a user's role, password or both, and ends the user's sessions.",
         body: USER_CHANGE,
         answer: USER,
       },
-      'DELETE /api/users/:id': { summary: 'Lets somebody sign in no more.', answer: null },
+      'DELETE /api/users/:id': { summary: 'Deletes a user.', answer: null },
     },
   },
   Audit: {
-    description: 'The chain of what was done, by whom.',
+    description: 'The audit log.',
     routes: {
       'GET /api/audit': {
-        summary: 'Lists rows of the audit, the newest first; after a number, the oldest first.',
+        summary: 'Lists rows of the audit log, newest first; with `after`, oldest first.',
         query: AUDIT_PAGE,
-        answer: { rows: 'Rows.', next: 'The next before, or after; null: there is none.' },
+        answer: { rows: 'Rows.', next: '`before` or `after` of the next page; null at the end.' },
       },
       'GET /api/audit/verify': {
-        summary: 'Tells whether all rows are as they were written.',
-        answer: { ok: 'True when they are.' },
+        summary: 'Verifies the hash chain.',
+        answer: { ok: 'True if no row was changed.' },
       },
       'GET /api/audit/export': {
-        summary: 'Answers the whole audit, a row of JSON a line.',
+        summary: 'Exports the audit log, one JSON row per line.',
         answer: {},
         types: ['application/jsonl'],
       },
@@ -345,10 +360,10 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
   },
   'Own run': {
     description:
-      'What the SDK calls from within an agent: with the run token that the agent finds in IRON_CAGE_TOKEN, or an API token of the role agent.',
+      'Routes for the SDK inside an agent, with the run token in IRON_CAGE_TOKEN or an API token with the role agent.',
     routes: {
       'GET /api/run': {
-        summary: 'Tells an agent who it is and what it may spend.',
+        summary: 'Returns the identity and budget of the agent.',
         answer: {
           agent_id: 'Id of the agent.',
           run_id: 'Id of the run; null with an API token.',
@@ -359,7 +374,7 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
         },
       },
       'GET /api/run/metrics': {
-        summary: 'Tells an agent its own figures.',
+        summary: 'Returns the figures of the agent.',
         answer: {
           calls: 'Counts of LLM calls.',
           spent_usd: 'US dollars.',
@@ -370,72 +385,75 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
         },
       },
       'POST /api/run/begin': {
-        summary: 'Begins a part of the work, with a token and, if wanted, a limit of its own.',
+        summary: 'Begins a part of the work with its own token and, optionally, its own limit.',
         body: PART_BEGIN,
         answer: {
           agent_id: 'Id of the agent.',
           run_id: 'Id of the part.',
           token: 'Its run token.',
-          gateway: 'The path that its calls go to.',
+          gateway: 'Path for its calls.',
         },
       },
       'POST /api/run/end': {
-        summary: 'Ends a part of the work with its token; with an API token, all of it.',
+        summary: 'Ends a part of the work with its token; with an API token, the whole run.',
         body: PART_END,
         answer: null,
       },
       'POST /api/run/services/:name/begin': {
-        summary: 'Asks whether a service may be called now; refused while its circuit is open.',
+        summary: 'Requests permission to call a service. Refused while its circuit is open.',
         body: CIRCUIT_BEGIN,
-        answer: { permit: 'To end the call with.' },
+        answer: { permit: 'Permit for the matching end request.' },
       },
       'POST /api/run/services/:name/end': {
-        summary: "Says what became of a service's call.",
+        summary: 'Reports the outcome of a call to a service.',
         body: CIRCUIT_END,
         answer: null,
       },
       'GET /api/run/secrets': {
-        summary: 'Hands an agent that Iron Cage runs the secrets of its environment.',
-        answer: { revision: 'To acknowledge.', secrets: 'Values by name.' },
+        summary: 'Returns the secrets of the environment to a supervised agent.',
+        answer: { revision: 'Revision to acknowledge.', secrets: 'Values by name.' },
       },
       'POST /api/run/secrets/ack': {
-        summary: 'Says which secrets a process has; revision null: that it listens for SIGUSR1.',
+        summary: 'Acknowledges a revision of the secrets; with revision null, registers the process for SIGUSR1.',
         body: ACKNOWLEDGEMENT,
         answer: null,
       },
-      'POST /api/run/progress': { summary: 'Tells how much of the work is done.', body: PROGRESS, answer: null },
-      'POST /api/run/outcomes': { summary: 'Tells how a unit of the work ended.', body: OUTCOME, answer: null },
+      'POST /api/run/progress': { summary: 'Reports progress.', body: PROGRESS, answer: null },
+      'POST /api/run/outcomes': { summary: 'Reports how a unit of work ended.', body: OUTCOME, answer: null },
       'GET /api/run/checkpoint': {
-        summary: "Answers what the agent's last run kept.",
-        answer: { version: 'Counts what was kept.', data: 'What was kept.' },
+        summary: 'Returns the last checkpoint.',
+        answer: { version: 'Number of the checkpoint.', data: 'Data of the checkpoint.' },
       },
       'PUT /api/run/checkpoint': {
-        summary: 'Keeps something for the next run.',
+        summary: 'Stores a checkpoint for the next run.',
         body: CHECKPOINT,
-        answer: { version: 'Counts what was kept.' },
+        answer: { version: 'Number of the checkpoint.' },
       },
       'POST /api/run/charges': {
-        summary: 'Charges what something outside the gateway cost.',
+        summary: 'Charges a cost that did not pass through the gateway.',
         body: CHARGE,
         answer: { budget: BUDGET },
       },
       'POST /api/run/scan': {
-        summary: 'Finds personal data in a text.',
+        summary: 'Detects personal data in a text.',
         body: SCAN,
-        answer: { redacted: 'The text without it.', findings: 'Each with type, start, end and risk.' },
+        answer: { redacted: 'Redacted text.', findings: 'Each with type, start, end and risk.' },
       },
-      'POST /api/run/events': { summary: 'Writes a line into the event log.', body: EVENT, answer: null },
+      'POST /api/run/events': { summary: 'Adds a line to the event log.', body: EVENT, answer: null },
     },
   },
   Server: {
     description: 'The server itself.',
     routes: {
       'GET /api/health': {
-        summary: 'Tells whether all is well; 503 when it is not.',
+        summary: 'Returns the health of the server; 503 if it is degraded.',
         answer: { status: 'ok or degraded.', version: 'Version of the server.' },
       },
-      'GET /api/version': { summary: 'Tells the version.', answer: { version: 'Version of the server.' } },
-      'GET /api/openapi.json': { summary: 'Answers this document.', answer: { openapi: 'Version of the format.' } },
+      'GET /api/version': { summary: 'Returns the version.', answer: { version: 'Version of the server.' } },
+      'GET /api/openapi.json': {
+        summary: 'Returns the OpenAPI document.',
+        answer: { openapi: 'Version of the format.' },
+      },
     },
   },
 }
@@ -443,7 +461,7 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
 /** What is at this port but none of the router's: told in words. */
 export const BESIDE: Readonly<Record<string, string>> = {
   Gateway:
-    "What an agent's clients call, in their provider's own API and error shape: /gateway/{run}/openai/v1/…, /gateway/{run}/anthropic/…, /gateway/{run}/services/{name}/…, where {run} is the run's id for its own processes, or its token. With a run token or, for clients that are not supervised, an API token as bearer or x-api-key: /gateway/openai/v1/… and /gateway/anthropic/…. Answers carry x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
+    "The provider's own API and error shape, for an agent's clients: /gateway/{run}/openai/v1/…, /gateway/{run}/anthropic/…, /gateway/{run}/services/{name}/…, where {run} is the run's id (for its own processes) or its token. With a run token or an API token as bearer token or x-api-key: /gateway/openai/v1/… and /gateway/anthropic/…. Replies have the headers x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
   'Live view':
-    'WebSocket GET /ws?ticket=&after=, with a ticket of POST /api/auth/ws-ticket. Frames are JSON: {"type":"snapshot","server_time","seq","data"} first, or the events missed when after is recent enough; then {"type":"events","server_time","events":[…]} in the order of seq. A viewer sends nothing.',
+    'WebSocket GET /ws?ticket=&after=, with a ticket from POST /api/auth/ws-ticket. Frames are JSON: {"type":"snapshot","server_time","seq","data"} first, or the missed events if `after` is recent enough; then {"type":"events","server_time","events":[…]} ordered by seq. Viewers send nothing.',
 }

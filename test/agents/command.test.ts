@@ -63,7 +63,7 @@ describe('the interpreter of a Python script', () => {
     const script = file('project/agent.py')
     const environment = { VIRTUAL_ENV: join(folder, 'active') }
     const usual = ['active', 'project/.venv', 'project/venv'].map((name) => join(folder, name, 'bin/python'))
-    const hint = 'install Python 3, or name one that is there: --python .venv/bin/python'
+    const hint = 'install Python 3, or choose an interpreter: --python .venv/bin/python'
     for (const [part, tried] of [
       [{ environment }, `${usual.join(', ')}, python3 on PATH`],
       [{ python: 'python4' }, 'python4 on PATH'],

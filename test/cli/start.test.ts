@@ -245,7 +245,7 @@ test('an unexpected error ends the server with one line, and the log has the res
   const log = /Log +(\S+)/.exec(out)![1]!
   expect({ code, err }).toEqual({
     code: 1,
-    err: `iron-cage: something went wrong inside Iron Cage\n  why: boom\n  log: ${log}\n  hint: look into the log and report it\n`,
+    err: `iron-cage: something went wrong inside Iron Cage\n  why: boom\n  log: ${log}\n  hint: check the log and report it\n`,
   })
   expect(readFileSync(join(place.folder, log), 'utf8')).toMatch(/"error":"TypeError: boom\\n +at /)
 })
@@ -294,7 +294,7 @@ test('the commands of a running server say and do what the agent is and does', a
     code: 5,
     out: '',
     err: expect.stringMatching(
-      /^iron-cage: there is no agent "nobody"\n {2}request: req-\w+\n {2}hint: list what there is with "iron-cage ps"\n$/,
+      /^iron-cage: there is no agent "nobody"\n {2}request: req-\w+\n {2}hint: list agents with "iron-cage ps"\n$/,
     ),
   })
 
