@@ -8,14 +8,13 @@ import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
 import { Peers } from './access/peers.ts'
 import { RunTokens } from './access/run-tokens.ts'
-import { claimDatabase, serverFilePath, takeDatabase } from './access/server-file.ts'
+import { claimDatabase, takeDatabase } from './access/server-file.ts'
 import { Sessions } from './access/sessions.ts'
 import { Users } from './access/users.ts'
 import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
 import { startServer } from './api/server.ts'
-import { headPath, keyPath } from './audit/anchor.ts'
 import { Audit } from './audit/chain.ts'
 import { Circuits } from './breaker/circuits.ts'
 import { RateLimits } from './breaker/rate-limits.ts'
@@ -28,8 +27,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
 import type { Config } from './config/schema.ts'
 import { watchFile } from './config/watch.ts'
-import { journalPath } from './db/database.ts'
-import { dataKeyPath } from './db/seal.ts'
+import { databaseFiles } from './db/files.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
 import { ownDialect } from './dialects/dialects.ts'
@@ -111,9 +109,9 @@ export function keyNamesOf(
 /** What an agent has no business with, also where it may use the folder that it lies in. */
 function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
   const { path } = config.db
-  const database = [path, `${path}-wal`, `${path}-shm`, journalPath(path), serverFilePath(path)]
-  const keys = [keyPath(path), headPath(path), dataKeyPath(path), masterKeyFile]
-  return [...database, ...keys, config.log.dir, configFile].flatMap((file) => (file ? [resolve(file)] : []))
+  return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile].flatMap((file) =>
+    file ? [resolve(file)] : [],
+  )
 }
 
 /** Secrets of the server itself that have no form of their own. */

@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['db', 'config'],
   ['dialects'],
   ['log', 'process-table', 'package-folder'],
-  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'pii-types', 'clock'],
+  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'pii-types', 'clock', 'aes-gcm'],
 ]
 
 /** Parts of the last group build on each other in this order only. */
@@ -50,6 +50,7 @@ const BESIDE_THE_CLOCK: Readonly<Record<string, string>> = {
   'src/main.ts': 'sets the garbage collector of this process, two real seconds after its start',
   'src/ids.ts': 'ids of calls lie on the disk in the order in which they were really made',
   'src/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
+  'src/config/agent-folders.ts': 'compares with the times of files, which the system notes',
   'src/dialects/large-json.ts': 'lets others have their turn after so much real work',
   'src/cli/': 'a command is a process of its own, with a person waiting for it',
 }
@@ -115,6 +116,17 @@ describe('the house', () => {
       /import \{[^}]*\bopenRuntime\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
     )
     expect(opening).toEqual(['test/gateway/run-call.test.ts', 'test/gateway/stream.test.ts'])
+  })
+
+  test('one file encrypts', () => {
+    const encrypting = sourcesBelow('src').filter((file) => /create(?:C|Dec)ipheriv/.test(code(file)))
+    expect(encrypting).toEqual(['src/aes-gcm.ts'])
+  })
+
+  test('one file names the files beside a database', () => {
+    const beside = /['"`](?:\$\{\w*[pP]ath\})?(?:-wal|-shm|-journal|\.(?:audit-key|audit-head|data-key|server))['"`]/
+    const naming = sourcesBelow('src').filter((file) => beside.test(withoutComments(code(file))))
+    expect(naming).toEqual(['src/db/files.ts'])
   })
 
   test('nothing in src knows that there is a demo, but for the entry that offers its command', () => {

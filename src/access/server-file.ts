@@ -6,6 +6,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { serverFilePath } from '../db/files.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -19,8 +20,6 @@ export interface ServerFile {
   /** Admin token of this start. */
   token: string
 }
-
-export const serverFilePath = (databasePath: string): string => `${databasePath}.server`
 
 /** Reads the file of a running server; undefined when none runs. */
 export async function readServerFile(databasePath: string): Promise<ServerFile | undefined> {

@@ -17,11 +17,9 @@ import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqu
 import { closeSync, constants, fdatasyncSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Clock, Timer } from '../clock.ts'
+import { auditHeadPath, auditKeyPath, walPath } from '../db/files.ts'
 import { CageError } from '../errors.ts'
 import { BEGINNING, type Head } from './hash.ts'
-
-export const keyPath = (databasePath: string): string => `${databasePath}.audit-key`
-export const headPath = (databasePath: string): string => `${databasePath}.audit-head`
 
 const WRITE_AFTER_MS = 1_000
 /** Less than a sector; a sequence number of sixteen digits fits. */
@@ -60,15 +58,15 @@ export class Anchor implements Witness {
     if (hasBegun) throw keyMissing(databasePath)
     const bytes = randomBytes(32)
     const made = createSecretKey(bytes)
-    writeFileSync(headPath(databasePath), headText(made, BEGINNING), { mode: 0o600 })
-    writeFileSync(keyPath(databasePath), `${bytes.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+    writeFileSync(auditHeadPath(databasePath), headText(made, BEGINNING), { mode: 0o600 })
+    writeFileSync(auditKeyPath(databasePath), `${bytes.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
     return new Anchor(databasePath, made, BEGINNING, source)
   }
 
   private constructor(databasePath: string, key: KeyObject, witnessed: Head | null, source: AnchorSource) {
     this.key = key
     this.#databasePath = databasePath
-    this.#path = headPath(databasePath)
+    this.#path = auditHeadPath(databasePath)
     this.#witnessed = witnessed
     this.#source = source
   }
@@ -119,7 +117,7 @@ export class Anchor implements Witness {
   async #write(): Promise<void> {
     try {
       const head = this.#source.read()
-      await flush(`${this.#databasePath}-wal`)
+      await flush(walPath(this.#databasePath))
       if (this.#isFrozen) return
       writeInPlace(this.#path, headText(this.key, head), { flush: false })
       this.#witnessed = head
@@ -139,8 +137,8 @@ export function readWitness(databasePath: string): Witness {
 }
 
 /** A commit is not yet a sync: after a power cut the head must not be ahead. Without a WAL everything is synced already. */
-async function flush(walPath: string): Promise<void> {
-  const file = await open(walPath, 'r+').catch(() => undefined)
+async function flush(path: string): Promise<void> {
+  const file = await open(path, 'r+').catch(() => undefined)
   try {
     await file?.datasync()
   } finally {
@@ -151,27 +149,27 @@ async function flush(walPath: string): Promise<void> {
 function readKey(databasePath: string): KeyObject | undefined {
   let text: string
   try {
-    text = readFileSync(keyPath(databasePath), 'utf8')
+    text = readFileSync(auditKeyPath(databasePath), 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
     throw error
   }
   const key = Buffer.from(text.trim(), 'base64')
   if (key.length === 32) return createSecretKey(key)
-  throw new CageError('audit_broken', `${keyPath(databasePath)} does not hold a key`, { hint: PUT_BACK })
+  throw new CageError('audit_broken', `${auditKeyPath(databasePath)} does not hold a key`, { hint: PUT_BACK })
 }
 
 const PUT_BACK = 'put the key file back from a backup, or move the database away and begin a new one'
 
 const keyMissing = (databasePath: string): CageError =>
-  new CageError('audit_broken', `${databasePath} has an audit, but its key ${keyPath(databasePath)} is gone`, {
-    facts: { path: keyPath(databasePath) },
+  new CageError('audit_broken', `${databasePath} has an audit, but its key ${auditKeyPath(databasePath)} is gone`, {
+    facts: { path: auditKeyPath(databasePath) },
     hint: PUT_BACK,
   })
 
 function readHead(databasePath: string, key: KeyObject): Head | null {
   for (let attempt = 1; ; attempt++) {
-    const head = tryReadHead(headPath(databasePath), key)
+    const head = tryReadHead(auditHeadPath(databasePath), key)
     if (head || attempt === MAX_READS) return head
   }
 }

@@ -20,16 +20,14 @@ import {
 import { dirname, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { takeDatabase } from '../access/server-file.ts'
-import { headPath, keyPath, readWitness } from '../audit/anchor.ts'
+import { readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
 import { isoTime, systemClock } from '../clock.ts'
-import { dataKeyPath } from '../db/seal.ts'
+import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { newToken } from '../tokens.ts'
 
-/** The paths of the files beside a database that belong to it. */
-const COMPANIONS = [keyPath, headPath, dataKeyPath] as const
 /** What a backup leaves out; printed, so that nobody finds out too late. */
 const NOT_IN_IT = ['the master key', 'the configuration file', 'the logs']
 
@@ -132,8 +130,7 @@ export async function restore(file: string, path: string): Promise<Restored> {
 /** Renames the database and its companions unchanged: somebody may want to examine them. Returns the new names. */
 function setAside(path: string): string[] {
   const name = `${path}.replaced-${isoTime(systemClock.now()).replace(/[:.]/g, '-')}`
-  const all = [(of: string) => of, (of: string) => `${of}-wal`, (of: string) => `${of}-shm`, ...COMPANIONS]
-  return all
+  return [...SQLITE_FILES, ...COMPANIONS]
     .filter((of) => existsSync(of(path)))
     .map((of) => {
       renameSync(of(path), of(name))

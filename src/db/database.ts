@@ -3,12 +3,14 @@
  * beside this one. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait:
  * a busy or full disk is an error at once, and the parts that must not lose anything retry without blocking the loop.
  */
+
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { getTableName } from 'drizzle-orm'
 import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
+import { journalPath } from './files.ts'
 import { GroupCommit } from './group-commit.ts'
 import { start } from './migrations/0001-start.ts'
 import { alerts } from './migrations/0002-alerts.ts'
@@ -52,8 +54,6 @@ const MIGRATIONS: readonly string[] = [
 
 /** Several times of what autocheckpoint lets it grow to. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
-
-export const journalPath = (path: string): string => `${path}-journal`
 
 export interface DatabaseOptions {
   path: string

@@ -3,9 +3,11 @@
  * the database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, for this user only,
  * made when first needed; who can read both files can read everything, as the agent itself can.
  */
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { decrypt, encrypt, NONCE_BYTES } from '../aes-gcm.ts'
 import { CageError } from '../errors.ts'
+import { dataKeyPath } from './files.ts'
 
 export interface Seal {
   /** AES-256-GCM. `about`: where it belongs; it opens nowhere else. */
@@ -15,11 +17,6 @@ export interface Seal {
   /** A key of 32 bytes for another purpose. */
   deriveKey(purpose: string): Buffer
 }
-
-export const dataKeyPath = (databasePath: string): string => `${databasePath}.data-key`
-
-const NONCE = 12
-const TAG = 16
 
 export function openSeal(databasePath: string): Seal {
   let main: Buffer | undefined
@@ -33,24 +30,16 @@ export function openSeal(databasePath: string): Seal {
   return {
     deriveKey,
     seal(plain, about) {
-      const nonce = randomBytes(NONCE)
-      const cipher = createCipheriv('aes-256-gcm', deriveKey('seal'), nonce).setAAD(Buffer.from(about))
-      return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
+      const { nonce, ciphertext } = encrypt(deriveKey('seal'), plain, Buffer.from(about))
+      return Buffer.concat([nonce, ciphertext])
     },
     unseal(sealed, about) {
-      try {
-        const end = sealed.length - TAG
-        const cipher = createDecipheriv('aes-256-gcm', deriveKey('seal'), sealed.subarray(0, NONCE), {
-          authTagLength: TAG,
-        })
-        cipher.setAAD(Buffer.from(about)).setAuthTag(sealed.subarray(end))
-        return Buffer.concat([cipher.update(sealed.subarray(NONCE, end)), cipher.final()])
-      } catch (error) {
-        throw new CageError('database_unusable', `what is kept for ${about} cannot be opened`, {
-          hint: `put ${dataKeyPath(databasePath)} back as it was`,
-          cause: error,
-        })
-      }
+      const parts = { nonce: sealed.subarray(0, NONCE_BYTES), ciphertext: sealed.subarray(NONCE_BYTES) }
+      const plain = decrypt(deriveKey('seal'), parts, Buffer.from(about))
+      if (plain) return plain
+      throw new CageError('database_unusable', `what is kept for ${about} cannot be opened`, {
+        hint: `put ${dataKeyPath(databasePath)} back as it was`,
+      })
     },
   }
 }

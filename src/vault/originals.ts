@@ -1,6 +1,8 @@
 /** What was found in an incident, sealed for its row: it opens there and nowhere else. */
+
+import { NONCE_BYTES } from '../aes-gcm.ts'
 import type { RootKey } from './root-key.ts'
-import { type About, NONCE, seal, unseal } from './seal.ts'
+import { type About, seal, unseal } from './seal.ts'
 
 const PURPOSE = 'vault originals'
 
@@ -15,6 +17,6 @@ export function sealOriginal(root: RootKey, incidentId: string, value: Buffer): 
 /** Undefined for what is not as `sealOriginal` made it. */
 export function unsealOriginal(root: RootKey, incidentId: string, sealed: Uint8Array): Buffer | undefined {
   const bytes = Buffer.from(sealed)
-  const parts = { nonce: bytes.subarray(0, NONCE), ciphertext: bytes.subarray(NONCE) }
+  const parts = { nonce: bytes.subarray(0, NONCE_BYTES), ciphertext: bytes.subarray(NONCE_BYTES) }
   return unseal(root.keyFor(PURPOSE), parts, aboutOriginal(incidentId))
 }

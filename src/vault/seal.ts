@@ -8,8 +8,9 @@
  *   same bytes. A value opens only where it was sealed.
  * - Derivations run on threads, at most two at once: each takes 19 MiB and some twenty milliseconds of a core.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { hashRaw } from '@node-rs/argon2'
+import { decrypt, type Encrypted, encrypt } from '../aes-gcm.ts'
 
 /** Sealed with every value, so that nobody can make a later version of us use weaker ones. */
 export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
@@ -17,12 +18,9 @@ export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
 const ARGON2ID = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const
 const AT_ONCE = 2
 const SALT = 16
-/** In bytes. */
-export const NONCE = 12
-const TAG = 16
 
 /** What is kept of a value; the tag is the end of the ciphertext. */
-export interface Sealed {
+export interface Sealed extends Encrypted {
   nonce: Buffer
   ciphertext: Buffer
 }
@@ -32,24 +30,12 @@ export type About = readonly (string | number)[]
 
 export const newSalt = (): Buffer => randomBytes(SALT)
 
-export function seal(key: Uint8Array, plain: Uint8Array, about: About): Sealed {
-  const nonce = randomBytes(NONCE)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(withLengths(about))
-  return { nonce, ciphertext: Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]) }
-}
+export const seal = (key: Uint8Array, plain: Uint8Array, about: About): Sealed =>
+  encrypt(key, plain, withLengths(about))
 
 /** Undefined for what was not sealed with this key, or not for this place. */
-export function unseal(key: Uint8Array, { nonce, ciphertext }: Sealed, about: About): Buffer | undefined {
-  const end = ciphertext.length - TAG
-  if (nonce.length !== NONCE || end < 0) return undefined
-  const cipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG })
-  cipher.setAAD(withLengths(about)).setAuthTag(ciphertext.subarray(end))
-  try {
-    return Buffer.concat([cipher.update(ciphertext.subarray(0, end)), cipher.final()])
-  } catch {
-    return undefined
-  }
-}
+export const unseal = (key: Uint8Array, sealed: Encrypted, about: About): Buffer | undefined =>
+  decrypt(key, sealed, withLengths(about))
 
 /** Each part after its length in bytes (4 bytes, big-endian), in UTF-8; null as the length ffffffff. */
 export function withLengths(parts: readonly (string | number | Uint8Array | null)[]): Buffer {

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { api } from '../../src/api/server.ts'
-import { headPath, keyPath } from '../../src/audit/anchor.ts'
+import { auditHeadPath, auditKeyPath } from '../../src/db/files.ts'
 import { openWorld } from '../breaker/support.ts'
 import { openPlace } from '../cli/support.ts'
 import { answer } from '../support/provider.ts'
@@ -154,7 +154,7 @@ describe('iron-cage audit', () => {
     place.write('verify.py', /```python\n(.+?)```/s.exec(document)![1]!)
     place.write('audit.jsonl', exported.out)
     const python = (file: string) =>
-      execFileSync('python3', ['verify.py', file, keyPath(database), headPath(database)], {
+      execFileSync('python3', ['verify.py', file, auditKeyPath(database), auditHeadPath(database)], {
         cwd: place.folder,
         encoding: 'utf8',
         stdio: ['ignore', 'pipe', 'pipe'],
@@ -180,7 +180,7 @@ describe('iron-cage audit', () => {
     expect(bad.err).toContain('row 2 is not as it was written')
     const missing = await place.run(['audit', 'verify', '--db', 'nothing.db'])
     expect(missing).toMatchObject({ code: 5, err: expect.stringContaining('there is no database nothing.db') })
-    writeFileSync(keyPath(database), 'short\n')
+    writeFileSync(auditKeyPath(database), 'short\n')
     expect(await place.run(['audit', 'verify', '--db', database])).toMatchObject({
       code: 8,
       err: expect.stringContaining('does not hold a key'),

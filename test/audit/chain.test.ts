@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { headPath, keyPath, readWitness } from '../../src/audit/anchor.ts'
+import { readWitness } from '../../src/audit/anchor.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { hashOf } from '../../src/audit/hash.ts'
 import { type Verdict, verifyChain } from '../../src/audit/verify.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
+import { auditHeadPath, auditKeyPath } from '../../src/db/files.ts'
 import { openStore } from '../../src/db/store.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
@@ -205,8 +206,8 @@ describe('the audit chain', () => {
   test('emptied together with both its files is not taken for a new one', async () => {
     const path = written(20)
     tamper(path, (client) => client.exec('DELETE FROM audit'))
-    rmSync(keyPath(path))
-    rmSync(headPath(path))
+    rmSync(auditKeyPath(path))
+    rmSync(auditHeadPath(path))
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
     await expect(verify(path)).rejects.toMatchObject({ code: 'audit_broken' })
     // The start that failed has made no new ones.
@@ -264,11 +265,12 @@ describe('the audit chain', () => {
   })
 
   test.each([
-    ['a head file that is gone', (path: string) => rmSync(headPath(path))],
-    ['a head file of somebody else', (path: string) => copyFileSync(headPath(written(20)), headPath(path))],
+    ['a head file that is gone', (path: string) => rmSync(auditHeadPath(path))],
+    ['a head file of somebody else', (path: string) => copyFileSync(auditHeadPath(written(20)), auditHeadPath(path))],
     [
       'a head file that was edited',
-      (path: string) => writeFileSync(headPath(path), readFileSync(headPath(path), 'utf8').replace('20', '10')),
+      (path: string) =>
+        writeFileSync(auditHeadPath(path), readFileSync(auditHeadPath(path), 'utf8').replace('20', '10')),
     ],
   ])('shows %s', async (_what, change) => {
     const path = written(20)
@@ -278,13 +280,13 @@ describe('the audit chain', () => {
 
   test('written with another key is shown from its first row on', async () => {
     const path = written(20)
-    copyFileSync(keyPath(written(0)), keyPath(path))
+    copyFileSync(auditKeyPath(written(0)), auditKeyPath(path))
     expect(await verify(path)).toMatchObject({ ok: false, row: 1 })
   })
 
   test('without its key is not begun anew', () => {
     const path = written(3)
-    rmSync(keyPath(path))
+    rmSync(auditKeyPath(path))
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
   })
 
@@ -303,14 +305,14 @@ describe('the audit chain', () => {
 
   test('has key and head in files for this user only', () => {
     const path = written(1)
-    for (const file of [keyPath(path), headPath(path)]) expect(statSync(file).mode & 0o777).toBe(0o600)
+    for (const file of [auditKeyPath(path), auditHeadPath(path)]) expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
   test('tells its head to the file within a second or so, once for many rows', async () => {
     const path = temporaryFile()
     const { audit } = open(path)
     for (let number = 1; number <= 500; number++) audit.append(stop(number))
-    const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number
+    const told = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
     expect(told()).toBe(0)
     await until(() => told() === 500, 'the head file has the last row')
   })
@@ -393,7 +395,7 @@ test('the head stays the same file, which was hidden from agents at their start,
   const clock = new TestClock()
   const path = temporaryFile()
   const { audit, close } = open(path, clock)
-  const [before, witnessed] = [statSync(headPath(path)), () => readWitness(path).witnessed?.seq]
+  const [before, witnessed] = [statSync(auditHeadPath(path)), () => readWitness(path).witnessed?.seq]
   for (const number of [1, 2]) {
     audit.append(stop(number))
     clock.advance(1_000)
@@ -401,7 +403,7 @@ test('the head stays the same file, which was hidden from agents at their start,
   }
   await audit.close()
   close()
-  const { ino, size } = statSync(headPath(path))
+  const { ino, size } = statSync(auditHeadPath(path))
   expect({ ino, size }).toEqual({ ino: before.ino, size: before.size })
 })
 
@@ -414,7 +416,7 @@ test('a server that closes while the head is being written leaves the last head 
   clock.advance(1_000)
   audit.append(stop(2))
   const closed = audit.close()
-  const told = () => JSON.parse(readFileSync(headPath(path), 'utf8')).seq as number
+  const told = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
   expect(told()).toBeLessThan(2)
   await closed
   close()

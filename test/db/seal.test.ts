@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { dataKeyPath, openSeal } from '../../src/db/seal.ts'
+import { dataKeyPath } from '../../src/db/files.ts'
+import { openSeal } from '../../src/db/seal.ts'
 import { openStore } from '../../src/db/store.ts'
 
 function temporaryFile(): string {

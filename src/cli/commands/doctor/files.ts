@@ -1,11 +1,11 @@
 /** Are the database and what lies beside it whole, and for this user only? */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { readServerFile, serverFilePath } from '../../../access/server-file.ts'
-import { headPath, keyPath, readWitness } from '../../../audit/anchor.ts'
+import { readServerFile } from '../../../access/server-file.ts'
+import { readWitness } from '../../../audit/anchor.ts'
 import { verifyChain } from '../../../audit/verify.ts'
 import { systemClock } from '../../../clock.ts'
-import { dataKeyPath } from '../../../db/seal.ts'
+import { auditHeadPath, auditKeyPath, databaseFiles, dataKeyPath, serverFilePath } from '../../../db/files.ts'
 import { readStore } from '../../../db/store.ts'
 import { tryKey } from '../../../vault/unlock.ts'
 import { type Check, type Finding, fail, ok, type Subject, warn } from './check.ts'
@@ -73,7 +73,7 @@ export const fileChecks: readonly Check[] = [
     look: ({ loaded }) => {
       const { path } = loaded.config.db
       if (!existsSync(path)) return NO_DATABASE
-      const missing = [keyPath(path), headPath(path)].filter((file) => !existsSync(file))
+      const missing = [auditKeyPath(path), auditHeadPath(path)].filter((file) => !existsSync(file))
       return missing.length === 0
         ? ok('key and head are beside the database')
         : fail(`${missing.join(', ')} is gone`, 'put it back from a backup')
@@ -125,10 +125,7 @@ export const fileChecks: readonly Check[] = [
 function lookAtModes({ loaded, terminal }: Subject): Finding {
   const { path } = loaded.config.db
   const home = terminal.env.variables.HOME
-  const secrets = [
-    ...[path, `${path}-wal`, serverFilePath(path), keyPath(path), headPath(path), dataKeyPath(path)],
-    ...(home === undefined ? [] : [join(home, '.iron', 'tokens')]),
-  ]
+  const secrets = [...databaseFiles(path), ...(home === undefined ? [] : [join(home, '.iron', 'tokens')])]
   const open = secrets.filter((file) => ((statSync(file, { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0)
   return open.length === 0
     ? ok('database, keys and tokens are for this user only')
