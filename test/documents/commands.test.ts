@@ -79,6 +79,7 @@ test.each(quotedCommands())('$title', async ({ words: [program, ...words], isMen
 
 const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => Promise<void>>> = {
   'iron-cage': checkOwn,
+  'iron-sandbox': async (words) => checkSandboxFlags(words),
   npm: checkNpm,
   npx: async ([program, ...words], isMention) => {
     if (program === 'vitest') return checkFiles(words.slice(1))
