@@ -53,7 +53,9 @@ const server = createServer(async (request, response) => {
 server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 `
 
-const chat = (messages: string): string => `{"model":"penny","max_tokens":100000,"messages":${messages}}`
+/** More than any answer here is long: none is an overrun. */
+const MAX_TOKENS = 4_000_000
+const chat = (messages: string): string => `{"model":"penny","max_tokens":${MAX_TOKENS},"messages":${messages}}`
 const list = (count: number, item: string | ((index: number) => string)): string =>
   `[${Array.from({ length: count }, (_, index) => (typeof item === 'string' ? item : item(index))).join()}]`
 const said = (text: string): string => `[{"role":"user","content":${JSON.stringify(text)}}]`
@@ -73,7 +75,7 @@ const REQUESTS: Record<string, () => string> = {
 }
 
 const reply = (content: string): string =>
-  `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":100000,"total_tokens":100001}}`
+  `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":${MAX_TOKENS},"total_tokens":${MAX_TOKENS + 1}}}`
 const people = (count: number): string =>
   JSON.stringify(Array.from({ length: count }, (_, index) => `person${index}@customers-of-acme.com`).join('\n'))
 
@@ -91,9 +93,12 @@ const REPLIES: Record<string, () => string> = {
 const folder = mkdtempSync(join(tmpdir(), 'iron-cage-bodies-'))
 const provider = new Worker(PROVIDER, { eval: true })
 const [port] = (await once(provider, 'message')) as [number]
-const cage = new Cage(folder, { url: `http://127.0.0.1:${port}` } as FakeProvider)
+const cage = new Cage(folder, { url: `http://127.0.0.1:${port}` } as FakeProvider, {
+  budget: { clamp_max_tokens: false },
+})
 await cage.start()
 const { url, callToken: token } = cage
+const attacker = (await cage.api('POST', '/api/tokens', { name: 'attacker', budget_usd: '9000000' })).token
 const others = new Worker(OTHERS, { eval: true, workerData: { url, token } })
 const took = (): Promise<{ health: number[]; call: number[] }> =>
   new Promise((resolve) => {
@@ -106,7 +111,7 @@ const p99 = (times: number[]): number => times.sort((a, b) => a - b)[Math.floor(
 const send = (body: string): Promise<number> =>
   fetch(`${url}/gateway/openai/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${attacker}`, 'content-type': 'application/json' },
     body,
   }).then(async (response) => {
     await response.arrayBuffer()
