@@ -1,6 +1,6 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { bundleDashboard, bundleProgram, root } from './bundle.mjs'
+import { bundleDashboard, bundleProgram, bundleThread, root } from './bundle.mjs'
 
 const quiet = process.argv.includes('--quiet')
 const startedAt = performance.now()
@@ -29,6 +29,7 @@ await Promise.all([
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   }),
+  bundleThread({ outfile: `${made}/large-thread.mjs`, format: 'esm', sourcemap: true, sourcesContent: false }),
   bundleDashboard(`${made}/web`),
 ])
 rmSync(`${root}dist`, { recursive: true, force: true })

@@ -45,6 +45,10 @@ export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
     ...options,
   })
 
+/** The thread of large bodies, which is a program of its own: src/gateway/bodies/large-bodies.ts starts it by its file's name. */
+export const bundleThread = (options) =>
+  bundleProgram({ entryPoints: [`${root}src/gateway/bodies/large-thread.ts`], target: 'node22', ...options })
+
 export async function bundleDashboard(folder) {
   mkdirSync(folder, { recursive: true })
   await build({

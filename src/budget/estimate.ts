@@ -19,7 +19,7 @@ export interface CallSize {
   /** How many answers are asked for. */
   answers: number
   /** The text to count when it matters, without images; null where no exact tokenizer is known for the model. */
-  text: (() => string) | null
+  text: (() => string | Promise<string>) | null
   demands: Demands
   model: string
   /** Tokens that the server reads beside the request: a template, a system prompt of its own. (Default: 0.) */
@@ -83,7 +83,7 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   // Audio has more bytes than tokens, and no tokenizer.
   const isCounted = COUNTED.test(size.model) && textBytes <= MAX_COUNTED_BYTES && !demands.audioInput
   if (loose.maxCost <= available || !size.text || !isCounted) return loose
-  const counted = (await countTokens(size.text(), size.model)) + FRAMING_TOKENS
+  const counted = (await countTokens(await size.text(), size.model)) + FRAMING_TOKENS
   return bound(Math.min(textBytes, counted) + images + addedTokens)
 }
 
@@ -171,6 +171,7 @@ function requireMediaPrice(price: Price, { demands, model }: CallSize): void {
 
 /** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */
 export async function countTokens(text: string, model: string): Promise<number> {
+  if (text === '') return 0
   if (text.length > MAX_COUNTED_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
   const tokenizer = OLD_VOCABULARY.test(model)
     ? await import('gpt-tokenizer/encoding/cl100k_base')

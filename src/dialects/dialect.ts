@@ -154,21 +154,27 @@ export interface Limits {
 
 /** How calls of one route are written: their requests, replies and streams. */
 export interface Format {
+  /** Unique within its dialect. */
+  readonly name: string
   /** Model, streaming and size of a parsed body. Throws CageError `bad_request`. */
   readCall(body: JsonObject): {
     model: string
     stream: boolean
+    /** Most tokens of one answer; null when the client did not say. */
     maxOutputTokens: number | null
+    /** How many answers are asked for. */
     answers: number
+    /** The client asked for usage in the stream itself. */
     wantsUsage: boolean
+    /** What it asks for beside its text. */
     demands: Demands
   }
   /** Changes the body to what is sent: usage asked for in streams, the limits written. */
   prepare(body: JsonObject, limits: Limits): JsonObject
   /** The one field that takes the limit, where a refusal speaks of that. (Default: there is but one.) */
   onlyLimitIn?(refusal: string): string | undefined
-  /** All text of a request without its images, for the tokenizer; null where none is exact. */
-  textOf(body: JsonObject): (() => string) | null
+  /** All text of a request without its images, for the tokenizer. (Default: none is exact.) */
+  textOf?(body: JsonObject): string
   usageOf(reply: JsonObject): ReportedUsage | undefined
   readStream(redact: Redactions, wantsUsage: boolean): StreamReader
 }

@@ -4,6 +4,7 @@
  */
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
+import { ByteCollector } from './bodies/bytes.ts'
 
 /** So much may wait for a slow reader before the provider is made to wait as well. */
 const MAX_BUFFERED_BYTES = 64 * 1024
@@ -53,19 +54,17 @@ export class AnswerBody {
 
   /** All of it. Throws the error that it broke off with, and `tooMuch` for more than `limit` bytes. */
   async whole(limit: number, tooMuch: () => Error): Promise<Buffer> {
-    const chunks: Buffer[] = []
-    let bytes = 0
+    const collected = new ByteCollector(limit)
     for (;;) {
       for (const chunk of this.#take()) {
-        chunks.push(chunk)
-        bytes += chunk.length
+        if (collected.size + chunk.length > limit) throw tooMuch()
+        collected.push(chunk)
       }
-      if (bytes > limit) throw tooMuch()
       if (this.#end) break
       await this.#more()
     }
     if (this.#end.error) throw this.#end.error
-    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+    return collected.take()
   }
 
   /** Nobody wants the rest: the connection is closed. */

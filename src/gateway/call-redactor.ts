@@ -1,10 +1,10 @@
 /**
- * The redactor on the road of one call: one continuous state for each text of a reply, what was found, and the memory of
- * whether the policy wants the reply blocked. Fails closed: when redaction itself fails, nothing of the reply leaves.
+ * The redactor on the road of one call, of its request or of its reply: one continuous state for each text, what was
+ * found, and the memory of whether the policy wants it blocked. Fails closed: when redaction itself fails, nothing leaves.
  */
-import type { Redactions, TextPlace } from '../dialects/dialect.ts'
-import type { Json } from '../dialects/json.ts'
-import { writeLargeJson } from '../dialects/large-json.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Dialect, Redactions, TextPlace } from '../dialects/dialect.ts'
+import type { Json, JsonObject } from '../dialects/json.ts'
 import { type Fields, type Leaf, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
@@ -15,24 +15,31 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
-import { RedactAhead, type TextRedactor } from './redact-large.ts'
 import { Series } from './series.ts'
 
 export interface RedactionParts {
   redactor: Redactor
-  incidents: Incidents
-}
-
-/** What of them a walk over texts needs. */
-export interface WalkParts {
-  redactor: TextRedactor
   incidents: Pick<Incidents, 'recordAll' | 'newInRequest'>
+  /** As many findings are kept whole. (Default: as many as have an incident.) */
+  maxKept?: number
 }
 
-/** For a walk that only collects: nothing was found yet. */
-export const NO_INCIDENTS: WalkParts['incidents'] = { recordAll: () => undefined, newInRequest: () => [] }
+/** What is redacted. */
+export type Subject = 'reply' | 'request'
 
-/** Whose reply it is. `id` is null for what is no metered call. */
+type Place = TextPlace | 'request'
+
+/** What was found on another thread. */
+export interface Found {
+  count: number
+  blocked: PiiType[]
+  places: [place: Place, found: Pick<Findings, 'counts' | 'kept'>][]
+}
+
+/** As many at a time: each is hashed. */
+const COMPARED_AT_ONCE = 100
+
+/** Whose it is. `id` is null for what is no metered call. */
 export interface RedactedCall {
   id: LlmCall['id'] | null
   caller: LlmCall['caller']
@@ -40,14 +47,15 @@ export interface RedactedCall {
 
 interface Channel {
   stream: StreamRedactor
-  place: TextPlace
+  place: Place
 }
 
 export class CallRedactor implements Redactions {
   /** Findings so far. */
   count = 0
-  readonly #parts: WalkParts
+  readonly #parts: RedactionParts
   readonly #call: RedactedCall
+  readonly #subject: Subject
   readonly #channels = new Map<string, Channel>()
   /** What has left of each channel. */
   readonly #series = new Map<string, Series>()
@@ -55,12 +63,18 @@ export class CallRedactor implements Redactions {
   /** What was found, for texts that are repeated. */
   readonly #seen = new Set<string>()
   /** What was found since `report`. */
-  readonly #found = new Map<TextPlace, Findings>()
+  readonly #found = new Map<Place, Findings>()
   #hasReported = false
 
-  constructor(parts: WalkParts, call: RedactedCall) {
+  constructor(parts: RedactionParts, call: RedactedCall, subject: Subject = 'reply') {
     this.#parts = parts
     this.#call = call
+    this.#subject = subject
+  }
+
+  /** A request's body with every text redacted; the same one when nothing changed. */
+  request(body: JsonObject, { fields, signed }: Pick<Dialect, 'fields' | 'signed'>): JsonObject {
+    return this.#failClosed(() => this.#walk({ ...fields, signed }).change<Json>(body) as JsonObject)
   }
 
   /** A body of a reply, which may be no JSON, with every text redacted; the same text when nothing changed. */
@@ -77,25 +91,11 @@ export class CallRedactor implements Redactions {
   /** The same for one that was parsed to `value` already. */
   reply(text: string, value: Json, fields: Fields): string {
     const walk = this.#walk(fields)
-    return failClosed(() => {
+    return this.#failClosed(() => {
       const safe = walk.change(value)
       // A name that is there twice was read once.
       return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
     })
-  }
-
-  /** A large reply with every text redacted, written anew; nobody waits for it. */
-  async largeReply(value: Json, fields: Fields): Promise<Buffer> {
-    const ahead = new RedactAhead(this.#parts.redactor)
-    const collector = new CallRedactor({ redactor: ahead, incidents: NO_INCIDENTS }, this.#call)
-    failClosed(() => collector.#walk(fields).change(value))
-    await ahead.work().catch((error) => failClosed(() => raise(error)))
-    const answering = new CallRedactor({ ...this.#parts, redactor: ahead }, this.#call)
-    const safe = failClosed(() => answering.#walk(fields).change(value))
-    this.count += answering.count
-    for (const type of answering.#blocked) this.#blocked.add(type)
-    answering.report()
-    return writeLargeJson(safe)
   }
 
   #walk(fields: Fields): TextWalk {
@@ -109,22 +109,23 @@ export class CallRedactor implements Redactions {
 
   whole(text: string, place: TextPlace, label?: string): string {
     if (!this.#isCovered(place)) return text
-    const { text: safe, findings } = failClosed(() => this.#parts.redactor.redact(text, label))
+    const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text, label))
     if (findings.length > 0) this.#note(findings, place)
     return safe
   }
 
   known(text: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return text
-    if (this.#isSecretAlone(text)) return this.whole(text, place)
-    const { text: safe, findings } = failClosed(() => this.#parts.redactor.redactKnown(text))
+    // What a provider has signed comes back to it as it is.
+    if (this.#subject === 'reply' && this.#isSecretAlone(text)) return this.whole(text, place)
+    const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redactKnown(text))
     if (findings.length > 0) this.#note(findings, place)
     return safe
   }
 
   again(text: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return text
-    const { text: safe, findings } = failClosed(() => this.#parts.redactor.redact(text))
+    const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text))
     const unseen = findings.filter((finding) => !this.#seen.has(nameOf(finding)))
     if (unseen.length > 0) this.#note(unseen, place)
     return safe
@@ -141,7 +142,7 @@ export class CallRedactor implements Redactions {
       this.#channels.set(channel, open)
     }
     const { stream } = open
-    const safe = failClosed(() => stream.push(piece))
+    const safe = this.#failClosed(() => stream.push(piece))
     this.#noteNew(open)
     return safe
   }
@@ -154,7 +155,7 @@ export class CallRedactor implements Redactions {
     const open = this.#channels.get(channel)
     if (!open) return ''
     this.#channels.delete(channel)
-    const tail = failClosed(() => open.stream.end())
+    const tail = this.#failClosed(() => open.stream.end())
     this.#seriesOf(channel).goOnFrom(open.stream.context)
     this.#noteNew(open)
     return tail
@@ -172,7 +173,7 @@ export class CallRedactor implements Redactions {
 
   joined(parts: readonly string[], place: TextPlace): string[] | undefined {
     if (!this.#isCovered(place)) return undefined
-    const joined = failClosed(() => redactJoined(this.#parts.redactor, parts))
+    const joined = this.#failClosed(() => redactJoined(this.#parts.redactor, parts))
     if (joined) this.#note(joined.findings, place)
     return joined?.parts
   }
@@ -205,9 +206,38 @@ export class CallRedactor implements Redactions {
     this.report()
   }
 
-  /** Throws PiiBlockedError when the policy wants this reply blocked. */
+  /** Throws PiiBlockedError when the policy wants this blocked. */
   requireUnblocked(): void {
-    if (this.#blocked.size > 0) throw new PiiBlockedError([...this.#blocked])
+    if (this.#blocked.size > 0) throw new PiiBlockedError([...this.#blocked], this.#subject)
+  }
+
+  /** What was found so far, for `take`. */
+  found(): Found {
+    return { count: this.count, blocked: [...this.#blocked], places: [...this.#found] }
+  }
+
+  /** Adds what one on another thread has found. */
+  async take({ count, blocked, places }: Found): Promise<void> {
+    this.count += count
+    for (const type of blocked) this.#blocked.add(type)
+    for (const [place, { counts, kept }] of places) {
+      const unseen = place === 'request' ? await this.#unseen(kept) : kept
+      if (unseen.length === 0) continue
+      // Those that were not compared are new where most others are.
+      if (unseen.length > kept.length / 2) {
+        this.#foundAt(place).merge({ counts: without(counts, kept, unseen), kept: unseen })
+      } else this.#foundAt(place).add(unseen)
+    }
+  }
+
+  async #unseen(findings: readonly Finding[]): Promise<Finding[]> {
+    const unseen: Finding[] = []
+    for (let from = 0; from < findings.length; from += COMPARED_AT_ONCE) {
+      const some = findings.slice(from, from + COMPARED_AT_ONCE)
+      unseen.push(...this.#parts.incidents.newInRequest(some, this.#call.caller.agentId))
+      await nextTurn()
+    }
+    return unseen
   }
 
   #seriesOf(channel: string): Series {
@@ -220,13 +250,14 @@ export class CallRedactor implements Redactions {
   }
 
   #isCovered(place: TextPlace): boolean {
+    if (this.#subject === 'request') return this.#parts.redactor.covers('requests')
     return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
   /** A key has the shape of what only its maker can read. */
   #isSecretAlone(text: string): boolean {
     if (text.length > KEY_CHARACTERS) return false
-    const { findings } = failClosed(() => this.#parts.redactor.redact(text))
+    const { findings } = this.#failClosed(() => this.#parts.redactor.redact(text))
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
@@ -234,7 +265,7 @@ export class CallRedactor implements Redactions {
   #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
     if (safe !== text) return safe
     for (const one of before) {
-      const { findings } = failClosed(() => this.#parts.redactor.redact(one + text))
+      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(one + text))
       const completed = findings.find(
         ({ start, end, value }) => start < one.length && end > one.length && /\p{L}/u.test(value),
       )
@@ -252,16 +283,44 @@ export class CallRedactor implements Redactions {
     if (!this.#hasReported) this.report()
   }
 
-  #note(findings: readonly Finding[], place: TextPlace): void {
+  #note(findings: readonly Finding[], textPlace: Place): void {
     this.count += findings.length
     for (const finding of findings) {
       if (finding.action === 'block') this.#blocked.add(finding.type)
       if (this.#seen.size < MAX_SEEN) this.#seen.add(nameOf(finding))
     }
-    const found = this.#found.get(place) ?? new Findings()
-    this.#found.set(place, found)
-    found.add(findings)
+    const isRequest = this.#subject === 'request'
+    const unseen = isRequest ? this.#parts.incidents.newInRequest(findings, this.#call.caller.agentId) : findings
+    if (unseen.length > 0) this.#foundAt(isRequest ? 'request' : textPlace).add(unseen)
   }
+
+  #foundAt(place: Place): Findings {
+    const found = this.#found.get(place) ?? new Findings([], this.#parts.maxKept)
+    this.#found.set(place, found)
+    return found
+  }
+
+  #failClosed<T>(redact: () => T): T {
+    try {
+      return redact()
+    } catch (error) {
+      if (error instanceof CageError) throw error
+      const what = `the ${this.#subject} could not be checked for personal data, so it was withheld`
+      throw new CageError('redaction_failed', what, { cause: error })
+    }
+  }
+}
+
+/** How many there are but for those that were compared and are known. */
+function without(
+  counts: ReadonlyMap<PiiType, number>,
+  compared: readonly Finding[],
+  unseen: readonly Finding[],
+): Map<PiiType, number> {
+  const left = new Map(counts)
+  for (const { type } of compared) left.set(type, left.get(type)! - 1)
+  for (const { type } of unseen) left.set(type, left.get(type)! + 1)
+  return left
 }
 
 /** How many names of fields stand in JSON: each colon behind a quotation mark, which in a text is escaped. */
@@ -282,18 +341,3 @@ const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 /** No key is longer. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000
-
-function raise(error: unknown): never {
-  throw error
-}
-
-export function failClosed<T>(redact: () => T, what = 'the reply'): T {
-  try {
-    return redact()
-  } catch (error) {
-    if (error instanceof CageError) throw error
-    throw new CageError('redaction_failed', `${what} could not be checked for personal data, so it was withheld`, {
-      cause: error,
-    })
-  }
-}

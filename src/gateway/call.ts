@@ -1,8 +1,9 @@
 /** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
-import type { Demands, Format } from '../dialects/dialect.ts'
+import type { Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
 import type { CageError } from '../errors.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
+import type { RequestBody } from './bodies/request-body.ts'
 import type { Provider } from './provider.ts'
 
 /** Who is calling; `runId` is null for a client that is not supervised. */
@@ -22,31 +23,31 @@ export interface SentKey {
   headers: (key: string) => Record<string, string>
 }
 
-export interface LlmCall {
+/** What a request asks for, as far as its body says. */
+export interface CallFacts extends ReturnType<Format['readCall']> {
+  /** The answer may hold much beside its text: tokens with their probabilities, the request once more. */
+  hasAsides: boolean
+}
+
+/** Throws CageError `bad_request` or `price_unknown`. */
+export const readFacts = (format: Format, body: JsonObject): CallFacts => ({
+  ...format.readCall(body),
+  hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
+})
+
+export interface LlmCall extends CallFacts {
   id: CallId
   caller: Caller
   provider: Provider
   format: Format
-  model: string
-  stream: boolean
   /** Path and query below the provider's base URL, e.g. "/chat/completions". */
   path: string
   /** Headers for the provider but its key: the client's, less those that are not its business. */
   headers: Record<string, string>
   sentKey: SentKey
-  body: JsonObject
-  /** The body is large: it is read and written in slices (`dialects/large-json.ts`). */
-  isLarge: boolean
-  /** Most tokens of one answer; null when the client did not say. */
-  maxOutputTokens: number | null
+  body: RequestBody
   /** The most tokens that the provider allows for this call, when it refused a limit of ours and named it. */
   outputLimit?: number
-  /** How many answers are asked for. */
-  answers: number
-  /** The client asked for usage in the stream itself. */
-  wantsUsage: boolean
-  /** What it asks for beside its text. */
-  demands: Demands
   /** Shared by all attempts at it. `hasRow`: one of them is in the ledger. */
   readonly trace: { hasRow: boolean }
   /** The model that the client asked for and that could not answer; undefined for what it asked for itself. */

@@ -14,6 +14,7 @@ import { costOf, isExact, maxCostOf } from '../budget/prices.ts'
 import type { Answered } from '../budget/trust.ts'
 import type { Usage } from '../dialects/dialect.ts'
 import { type Nanodollars, toUsd } from '../money.ts'
+import type { Delivered } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import type { PricedCall } from './priced-call.ts'
 
@@ -46,7 +47,7 @@ export function claimOf(
   call: LlmCall,
   { price: asked, bound, hold, admission, bytes }: PricedCall,
   said: Said,
-  delivered: string,
+  delivered: Pick<Delivered, 'length'>,
   other: Price | null | undefined,
 ): Claim {
   const wrote = deliveredTokens(call, bytes, delivered)
@@ -123,9 +124,13 @@ const MAX_SEARCHES = 1_000
  * At least so many tokens were written. A token is rarely more than sixteen characters, in JSON not more than
  * twenty-four; what stands beside the text (numbers of tokens, pictures, the request once more) is no text.
  */
-function deliveredTokens({ stream, body, demands }: LlmCall, bytes: number, delivered: string): number {
+function deliveredTokens(
+  { stream, hasAsides, demands }: LlmCall,
+  bytes: number,
+  delivered: Pick<Delivered, 'length'>,
+): number {
   if (stream) return Math.floor(delivered.length / 16)
-  if (demands.audioOutput || demands.imageOutput || body.logprobs || body.top_logprobs || body.include) return 0
+  if (demands.audioOutput || demands.imageOutput || hasAsides) return 0
   return Math.max(0, Math.floor((delivered.length - bytes - MAX_ENVELOPE) / 24))
 }
 

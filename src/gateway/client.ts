@@ -2,6 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import { ByteCollector, free } from './bodies/bytes.ts'
 
 export class Client {
   readonly #response: ServerResponse
@@ -52,10 +53,12 @@ export class Client {
     this.#response.destroy()
   }
 
+  /** The body is the client's from now on. */
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
-    if (this.isGone) return
+    if (this.isGone) return free(body)
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     this.#response.end(body)
+    this.#response.once('finish', () => free(body))
   }
 
   /** Sends the headers of a streamed answer at once: its first byte must not wait for more. */
@@ -101,18 +104,20 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
   // By events: to iterate over a stream costs more than to read it.
   return new Promise((resolve, reject) => {
     if (declared > limit) return reject(tooLarge(limit))
-    const chunks: Buffer[] = []
-    let size = 0
+    const collected = new ByteCollector(limit)
+    let isOver = false
     request.on('data', (chunk: Buffer) => {
-      size += chunk.length
+      isOver ||= collected.size + chunk.length > limit
+      if (!isOver) return collected.push(chunk)
       // The rest goes by: the client must still get an answer.
-      if (size <= limit) return void chunks.push(chunk)
-      chunks.length = 0
+      collected.clear()
       reject(tooLarge(limit))
     })
-    request.on('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
-    const brokeOff = (cause?: Error) =>
+    request.on('end', () => resolve(collected.take()))
+    const brokeOff = (cause?: Error) => {
+      collected.clear()
       reject(new CageError('bad_request', "the request's body ended early", { cause: cause ?? request.errored }))
+    }
     request.on('error', brokeOff)
     request.on('close', () => request.readableEnded || brokeOff())
     if (request.destroyed) brokeOff()

@@ -9,29 +9,30 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
-import { LARGE_BYTES, Pace, parseAnyBody } from '../dialects/large-json.ts'
 import { findRoute, normalizePath } from '../dialects/routes.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
-import { newCallId, newRequestId } from '../ids.ts'
-import { SECRETS_ONLY } from '../redaction/policy.ts'
-import { Redactor } from '../redaction/redactor.ts'
-import { holdsOwnToken, holdsPlainToken } from '../tokens.ts'
+import { type AgentId, newCallId, newRequestId } from '../ids.ts'
+import type { Finding } from '../redaction/match.ts'
+import { holdsOwnToken } from '../tokens.ts'
 import type { ProviderKeys } from '../vault/provider-keys.ts'
+import { LARGE_BYTES } from './bodies/bytes.ts'
+import { LargeBodies } from './bodies/large-bodies.ts'
+import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { type CallerParts, identifyCaller, readAddress, readSentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
+import { withoutTokens } from './own-tokens.ts'
 import type { Provider } from './provider.ts'
 import { isVendors } from './provider.ts'
 import { chooseKey, type KeyRequest } from './provider-key.ts'
-import { redactText } from './redact-large.ts'
 import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
 import { runServiceCall, type ServiceParts } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
 import type { UnchargedCalls } from './uncharged.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
-export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
+export interface GatewayParts extends Omit<RoadParts, 'large'>, ServiceParts, CallerParts {
   uncharged: UnchargedCalls
   keys: ProviderKeys
   maxBodyBytes: number
@@ -42,7 +43,8 @@ export interface GatewayParts extends RoadParts, ServiceParts, CallerParts {
 export type OnRefused = (request: IncomingMessage, error: CageError) => void
 
 /** The listener for every request below /gateway/. Never throws. */
-export function gateway(parts: GatewayParts, onRefused: OnRefused) {
+export function gateway(given: GatewayParts, onRefused: OnRefused) {
+  const parts: Parts = { ...given, large: new LargeBodies(given.clock) }
   const streams = new OpenStreams()
   const tokenCalls = new TokenCalls(parts.apiTokens)
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -68,6 +70,8 @@ export function gateway(parts: GatewayParts, onRefused: OnRefused) {
   }
 }
 
+type Parts = GatewayParts & RoadParts
+
 /** Of whoever did not prove to be one who may call. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_process', 'forbidden'])
 
@@ -87,7 +91,7 @@ interface Running {
   tokenCalls: TokenCalls
 }
 
-async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
+async function answer(parts: Parts, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
   const { request, client } = exchange
   const address = readAddress(request.url!)
   const { name } = address
@@ -117,22 +121,24 @@ async function answer(parts: GatewayParts, { streams, tokenCalls }: Running, exc
   const path = normalizePath(pathOf(given))
   const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
-  const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
+  const bytes = await readBody(request, parts.maxBodyBytes)
   const asking: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
   chooseKey(parts, asking) // refuses here who has none: nothing is held yet
-  const headers = passedOn(request, dialect)
   const target = path + given.slice(pathOf(given).length)
-  if (route === 'unmetered') {
-    return proxyUnmetered(parts, asking, { method: request.method!, path: target, headers, bytes: body }, client)
-  }
+  const read = await readOutgoing(parts, bytes, { caller, dialect, signal: client.signal, route })
+  using _body = { [Symbol.dispose]: () => read.body?.free() }
+  const outgoing = { path: target, headers: passedOn(request, dialect), body: read.body }
+  if (route === 'unmetered')
+    return await proxyUnmetered(parts, asking, { method: request.method!, ...outgoing }, client)
   exchange.call = {
     id: newCallId(),
     ...asking,
+    ...outgoing,
+    ...read.facts!,
     path: dialect.pathPrefix + target,
-    headers,
+    body: read.body!,
     format: route,
     trace: { hasRow: false },
-    ...(await readCall(route, body)),
   }
   using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
   await runCall(parts, exchange.call, client)
@@ -171,12 +177,27 @@ const blocked = (method: string, provider: Provider, path: string): CageError =>
     hint: 'only routes that are priced or free here are passed on: chat, responses, messages, embeddings and what reads them',
   })
 
-async function readCall(
-  format: Format,
+/** The body of a request without our own tokens, and for a metered call what it asks for. */
+async function readOutgoing(
+  { large, incidents }: Parts,
   bytes: Buffer,
-): Promise<Pick<LlmCall, 'body' | 'isLarge'> & ReturnType<Format['readCall']>> {
-  const body = await parseAnyBody(bytes)
-  return { body, isLarge: bytes.length >= LARGE_BYTES, ...format.readCall(body) }
+  {
+    caller: { agentId },
+    dialect,
+    signal,
+    route,
+  }: { caller: Caller; dialect: Dialect; signal: AbortSignal; route: Format | 'unmetered' },
+): Promise<Partial<ReadRequest>> {
+  // A response is cancelled and deleted without a word.
+  if (bytes.length === 0 && route === 'unmetered') return {}
+  const format = route === 'unmetered' ? undefined : route
+  const read = await readRequest(large, bytes, { dialect, format, agentId, signal })
+  recordTokens(incidents, read.findings, agentId)
+  return read
+}
+
+function recordTokens(incidents: RoadParts['incidents'], findings: readonly Finding[], agentId: AgentId): void {
+  incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
 }
 
 /**
@@ -212,49 +233,13 @@ function withoutTokenParameters(pathAndQuery: string): string {
   return [path, ...(kept.length > 0 ? [kept.join('&')] : [])].join('?')
 }
 
-/** Whatever the policy's scope: what opens our own doors is sent to nobody. What is put in its place is as good in JSON. */
-async function withoutTokens(given: Buffer, { agentId }: Caller, { incidents }: RoadParts): Promise<Buffer> {
-  const body = await withoutEscapes(given)
-  if (!(await holdsTokens(body))) return body
-  const { text, findings } = await redactText(OWN_TOKENS, body.toString('latin1'))
-  incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
-  return Buffer.from(text, 'latin1')
-}
-
-/** JSON in which no letter is written as an escape: a token could be. What is no JSON stays as it is. */
-async function withoutEscapes(body: Buffer): Promise<Buffer> {
-  if (!body.includes('\\u00') || !LETTER_ESCAPE.test(body.toString('latin1'))) return body
-  try {
-    return Buffer.from(JSON.stringify(await parseAnyBody(body)))
-  } catch {
-    return body
-  }
-}
-
-const LETTER_ESCAPE = /\\u00[2-7]/
-
-async function holdsTokens(body: Buffer): Promise<boolean> {
-  const pace = new Pace()
-  for (let from = 0; from < body.length; from += LOOK_BYTES) {
-    if (holdsPlainToken(body.toString('latin1', from, from + LOOK_BYTES + LOOK_OVERLAP))) return true
-    await pace.rest()
-  }
-  return false
-}
-
-/** So much of a body is looked at in one go, and so much again with what follows: longer than any token. */
-const LOOK_BYTES = 256 * 1024
-const LOOK_OVERLAP = 256
-
-const OWN_TOKENS = new Redactor(SECRETS_ONLY)
-
 async function runService(
-  parts: GatewayParts,
+  parts: Parts,
   { caller, name, path }: { caller: Caller; name: string; path: string },
   request: IncomingMessage,
   client: Client,
 ): Promise<void> {
-  const body = await withoutTokens(await readBody(request, parts.maxBodyBytes), caller, parts)
+  const body = await serviceBody(parts, await readBody(request, parts.maxBodyBytes), caller, client.signal)
   const reply = await runServiceCall(parts, {
     caller,
     service: name,
@@ -265,4 +250,18 @@ async function runService(
     signal: client.signal,
   })
   client.send(reply.status, reply.headers, reply.body)
+}
+
+async function serviceBody(
+  { large, incidents }: Parts,
+  given: Buffer,
+  { agentId }: Caller,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const isLarge = given.length >= LARGE_BYTES
+  const { bytes, findings } = isLarge
+    ? await large.run('withoutTokens', { bytes: given }, { agentId, signal })
+    : withoutTokens(given)
+  recordTokens(incidents, findings, agentId)
+  return bytes
 }

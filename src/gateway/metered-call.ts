@@ -10,6 +10,7 @@ import type { Answered } from '../budget/trust.ts'
 import type { ReportedUsage, StreamReader } from '../dialects/dialect.ts'
 import type { NewEvent } from '../events.ts'
 import { toUsd, type Usd } from '../money.ts'
+import { type Delivered, deliveredText } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import {
   clampedEvent,
@@ -103,7 +104,7 @@ export class MeteredCall {
    */
   async assess(
     reported: ReportedUsage | undefined,
-    delivered: string,
+    delivered: Delivered,
     status: number,
     isBroken = false,
   ): Promise<void> {
@@ -141,7 +142,8 @@ export class MeteredCall {
     if (this.#hasEnded) return
     const failure: Failure = { ...failureOf(error), ...(fallsBack && { falls_back: true as const }) }
     if (!this.#assessed && !this.wasSent) return this.#release(failure)
-    if (!this.#assessed) await this.assess(this.reader?.usage(), this.reader?.deliveredText ?? '', failure.status, true)
+    const delivered = deliveredText(this.reader?.deliveredText ?? '')
+    if (!this.#assessed) await this.assess(this.reader?.usage(), delivered, failure.status, true)
     const assessed = this.#assessed!
     await this.#charge(assessed, this.#failed(failure, assessed.claim))
   }

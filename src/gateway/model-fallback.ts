@@ -36,27 +36,30 @@ export async function withModelFallback(
       return await attempt(one, next !== undefined)
     } catch (error) {
       if (!next || !(error instanceof Outage)) throw error
-      one = asFallback(parts, call, next, error.message)
+      one = await asFallback(parts, call, next, error.message)
     }
   }
 }
 
-function asFallback({ upstream }: SendParts, call: LlmCall, other: { provider: string; model: string }, why: string) {
+async function asFallback(
+  { upstream }: SendParts,
+  call: LlmCall,
+  other: { provider: string; model: string },
+  why: string,
+): Promise<LlmCall> {
   // The configuration was refused where one is missing or speaks otherwise.
   const provider = upstream.find(other.provider)!
-  const body = { ...call.body, model: other.model }
   const isSame = provider.name === call.provider.name
   return {
     ...call,
-    ...call.format.readCall(body),
+    ...(await call.body.withModel(call.format, other.model)),
     id: newCallId(),
-    body,
     provider,
     // What a client sends its provider, its key above all, is not sent to another.
     headers: isSame ? call.headers : Object.fromEntries(COMMON.map((name) => [name, call.headers[name] ?? '*/*'])),
     sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
     fallbackFrom: { provider: call.provider.name, model: call.model, why },
-  } satisfies LlmCall
+  }
 }
 
 const COMMON = ['content-type', 'accept', 'accept-encoding'] as const

@@ -8,10 +8,9 @@ import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
 import type { Admission } from '../budget/trust.ts'
 import type { Clock } from '../clock.ts'
-import type { Limits } from '../dialects/dialect.ts'
-import { writeLargeJson } from '../dialects/large-json.ts'
 import type { Scrub } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { free } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import type { Client } from './client.ts'
 import { isVendors } from './provider.ts'
@@ -75,43 +74,45 @@ const subjectOf = ({ clean }: Meter, { provider, model, demands }: LlmCall) => (
 })
 
 async function holdAdmitted(
-  { money: { ledger, clamp }, clean }: Meter,
+  meter: Meter,
   call: LlmCall,
   price: Price,
   admission: Admission,
   signal: AbortSignal,
 ): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
-  const { format, provider, stream, model } = call
+  const { body: request, format, provider, stream } = call
   const asIs = { stream, clampTo: null, toolUses: null, isVendors: isVendors(provider), onlyLimit: onlyLimitOf(call) }
-  const unclamped = await writeBody(call, asIs)
+  const unclamped = await request.write(format, asIs)
   const bytes = Buffer.byteLength(unclamped)
-  const bound = await boundCall(
-    price,
-    {
-      bytes,
-      maxOutputTokens: call.maxOutputTokens,
-      answers: call.answers,
-      model,
-      text: format.textOf(call.body),
-      demands: call.demands,
-      addedTokens: admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS),
-    },
-    ledger.accounts.available(call.caller),
-    clamp,
-  )
-  const maxCost = maxToHold(bound, admission, ledger.accounts.available(call.caller))
-  const { agentId, runId } = call.caller
-  const whose = { callId: call.id, agentId, runId, kind: 'llm', target: provider.name, model: clean(model) } as const
-  const hold = await ledger.hold({ ...whose, maxCost }, signal)
-  const { clampTo, toolUses } = bound
-  const isAsSent = clampTo === null && toolUses === null
-  const body = isAsSent ? unclamped : await writeBody(call, { ...asIs, clampTo, toolUses })
-  return { bound, hold, body, bytes }
+  let isSent = false
+  try {
+    const { bound, hold } = await holdBound(meter, call, { price, admission, bytes }, signal)
+    const { clampTo, toolUses } = bound
+    isSent = clampTo === null && toolUses === null
+    const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })
+    return { bound, hold, bytes, body }
+  } finally {
+    if (!isSent) free(unclamped)
+  }
 }
 
-function writeBody({ format, body, isLarge }: LlmCall, limits: Limits): string | Promise<Buffer> {
-  const prepared = format.prepare(body, limits)
-  return isLarge ? writeLargeJson(prepared) : JSON.stringify(prepared)
+async function holdBound(
+  { money: { ledger, clamp }, clean }: Meter,
+  { body, format, provider, model, maxOutputTokens, answers, demands, caller, id }: LlmCall,
+  { price, admission, bytes }: Pick<PricedCall, 'price' | 'admission' | 'bytes'>,
+  signal: AbortSignal,
+): Promise<Pick<PricedCall, 'bound' | 'hold'>> {
+  const addedTokens = admission.addedTokens + (isVendors(provider) ? 0 : ADDED_TOKENS)
+  const bound = await boundCall(
+    price,
+    { bytes, maxOutputTokens, answers, model, text: body.text(format), demands, addedTokens },
+    ledger.accounts.available(caller),
+    clamp,
+  )
+  const maxCost = maxToHold(bound, admission, ledger.accounts.available(caller))
+  const { agentId, runId } = caller
+  const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: clean(model) } as const
+  return { bound, hold: await ledger.hold({ ...whose, maxCost }, signal) }
 }
 
 /**

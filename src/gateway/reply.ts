@@ -1,8 +1,6 @@
 /** Whole replies and headers of replies. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
-import { isObject, isTooDeep, type JsonObject } from '../dialects/json.ts'
-import { parseLargeJson, TooManyParts } from '../dialects/large-json.ts'
 import { CageError } from '../errors.ts'
 import type { AnswerBody } from './answer-body.ts'
 import { asUpstreamError } from './upstream.ts'
@@ -22,38 +20,6 @@ export async function readAll(body: AnswerBody, provider: string): Promise<Buffe
 
 const replyTooLarge = (provider: string): CageError =>
   new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${MAX_REPLY_BYTES} bytes`)
-
-/** Throws CageError `provider_reply_invalid` for what is no JSON object. */
-export function parseReply(text: string, provider: string): JsonObject {
-  let reply: unknown
-  try {
-    reply = JSON.parse(text)
-  } catch (error) {
-    throw replyInvalid(provider, 'is not JSON', error)
-  }
-  return requireReply(reply, provider)
-}
-
-/** The same for a large one, in slices. */
-export async function parseLargeReply(bytes: Buffer, provider: string): Promise<JsonObject> {
-  const reply = await parseLargeJson(bytes, true).catch((error) => {
-    throw replyInvalid(
-      provider,
-      error instanceof TooManyParts ? 'has more parts than any answer' : 'is not JSON',
-      error,
-    )
-  })
-  return requireReply(reply, provider)
-}
-
-function requireReply(reply: unknown, provider: string): JsonObject {
-  if (isTooDeep(reply)) throw replyInvalid(provider, 'is nested too deeply')
-  if (isObject(reply)) return reply
-  throw replyInvalid(provider, 'is not a JSON object')
-}
-
-const replyInvalid = (provider: string, what: string, cause?: unknown): CageError =>
-  new CageError('provider_reply_invalid', `the reply of ${provider} ${what}`, { cause })
 
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
   /^text\/event-stream\b/i.test(headers['content-type'] ?? '')

@@ -5,25 +5,28 @@
 
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
-import { LARGE_BYTES } from '../dialects/large-json.ts'
-import { modelOf } from '../dialects/usage.ts'
 import { CageError } from '../errors.ts'
+import type { Redactor } from '../redaction/redactor.ts'
 import { watchModel } from './answering-model.ts'
+import { type AnswerParts, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
+import { free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
-import { CallRedactor, type RedactionParts } from './call-redactor.ts'
+import { CallRedactor } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { MeteredCall } from './metered-call.ts'
 import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
 import type { Meter } from './priced-call.ts'
-import { redactRequest } from './redact-request.ts'
-import { isStream, parseLargeReply, parseReply, passedHeaders, readAll } from './reply.ts'
+import { type RequestParts, redactRequest } from './redact-request.ts'
+import { isStream, passedHeaders, readAll } from './reply.ts'
 import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
 import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
 import { relayFrames, showFrame } from './stream.ts'
 import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-export interface RoadParts extends Meter, RedactionParts, SendParts {}
+export interface RoadParts extends Meter, RequestParts, AnswerParts, SendParts {
+  redactor: Redactor
+}
 
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
 export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
@@ -69,7 +72,7 @@ async function passCall(
     open.sawFirstByte()
     const redactor = new CallRedactor(parts, call)
     const pass = isStream(sent.headers) ? relayStream : relayReply
-    await pass(open, sent, redactor, client)
+    await pass(parts, open, sent, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
         throw error
@@ -87,31 +90,42 @@ async function passCall(
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
     if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
     throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
+  } finally {
+    free(open.body)
   }
 }
 
 /** What it costs, redact, charge with its record, answer. */
-async function relayReply(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
-  const { format, provider } = open.call
-  const bytes = await readAll(sent.body, provider.name)
-  const text = bytes.toString('utf8')
-  const isLarge = bytes.length >= LARGE_BYTES
-  const reply = isLarge ? await parseLargeReply(bytes, provider.name) : parseReply(text, provider.name)
-  open.answeredBy = modelOf(reply)
-  await open.assess(format.usageOf(reply), text, sent.status)
+async function relayReply(
+  parts: RoadParts,
+  open: MeteredCall,
+  sent: SentCall,
+  redactor: CallRedactor,
+  client: Client,
+): Promise<void> {
+  const { call } = open
+  const bytes = await readAll(sent.body, call.provider.name)
+  const reply = await readReply(parts, bytes, call)
+  open.answeredBy = reply.model
+  await open.assess(reply.usage, reply.delivered, sent.status)
   const headers = headersOf(open, sent, redactor)
-  const { fields } = provider.dialect
-  const safe = isLarge ? await redactor.largeReply(reply, fields) : redactor.reply(text, reply, fields)
+  const safe = await reply.redacted(redactor)
   redactor.judge()
   await open.completed(sent.status, redactor.count)
-  client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe === text ? bytes : safe)
+  client.send(sent.status, { ...headers, ...costHeaders(open, redactor) }, safe)
 }
 
 /**
  * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
  * After its first byte an error is a frame, and what was delivered is charged.
  */
-async function relayStream(open: MeteredCall, sent: SentCall, redactor: CallRedactor, client: Client): Promise<void> {
+async function relayStream(
+  _parts: RoadParts,
+  open: MeteredCall,
+  sent: SentCall,
+  redactor: CallRedactor,
+  client: Client,
+): Promise<void> {
   const { format, provider } = open.call
   const reader = watchModel(format.readStream(redactor, open.call.wantsUsage), (model) => {
     open.answeredBy = model
@@ -119,7 +133,7 @@ async function relayStream(open: MeteredCall, sent: SentCall, redactor: CallReda
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   await relayFrames(sent, provider.name, reader, redactor, client, async () => {
-    await open.assess(reader.usage(), reader.deliveredText, sent.status)
+    await open.assess(reader.usage(), deliveredText(reader.deliveredText), sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)
   })
@@ -134,7 +148,7 @@ async function refuseLimit(
 ): Promise<void> {
   const { clampedTo, call } = open
   if (clampedTo === null || refusal.status !== 400) return
-  const named = namedLimit(refusal.body.toString('utf8'), clampedTo)
+  const named = namedLimit(wordsOf(refusal), clampedTo)
   if (named === undefined) return
   if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
   await open.refused(refusal.status, true)
@@ -145,12 +159,15 @@ async function refuseLimit(
 async function refuseField(open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
   const { provider, model, format } = open.call
   if (refusal.status !== 400 && refusal.status !== 422) return
-  const field = format.onlyLimitIn?.(refusal.body.toString('utf8'))
+  const field = format.onlyLimitIn?.(wordsOf(refusal))
   if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_ONLY_LIMITS) return
   provider.onlyLimits.set(model, field)
   await open.refused(refusal.status, true)
   throw new FieldRefused(`${provider.name} takes the limit in ${field} alone`, { cause: refusal })
 }
+
+/** No limit is named in more. */
+const wordsOf = ({ body }: ProviderRefusal): string => body.toString('utf8', 0, LARGE_BYTES)
 
 /** Names come from agents. */
 const MAX_ONLY_LIMITS = 1_000
@@ -163,10 +180,11 @@ async function passRefusal(
   client: Client,
 ): Promise<void> {
   await open.refused(refusal.status, refusal.isRetryable)
-  const { dialect } = open.call.provider
+  const { provider, caller } = open.call
   const redactor = new CallRedactor(parts, open.call)
   const headers = withClampedRetryAfter(headersOf(open, refusal, redactor), parts.clock.now())
-  const body = redactor.body(refusal.body.toString('utf8'), dialect.fields)
+  const work = { agentId: caller.agentId, signal: client.signal }
+  const body = await redactAnswer(parts, refusal.body, provider, redactor, work)
   redactor.judge()
   client.send(refusal.status, headers, body)
 }

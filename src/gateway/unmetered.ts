@@ -1,16 +1,18 @@
 /** Routes that cost nothing: lists of models, counting tokens, what the provider has stored. Redacted as calls are. */
-import { LARGE_BYTES, parseAnyBody, writeLargeJson } from '../dialects/large-json.ts'
 import { CageError } from '../errors.ts'
-import { CallRedactor, type RedactionParts } from './call-redactor.ts'
+import type { Redactor } from '../redaction/redactor.ts'
+import { type AnswerParts, redactAnswer } from './bodies/answer.ts'
+import { CallRedactor } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type KeyParts, type KeyRequest, sendWithKey } from './provider-key.ts'
-import { type Outgoing, redactOutgoing } from './redact-request.ts'
+import { type Outgoing, type RequestParts, redactOutgoing } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import type { UnchargedCalls } from './uncharged.ts'
 import type { Answer, Attempt, Upstream } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-export interface UnmeteredParts extends RedactionParts, KeyParts {
+export interface UnmeteredParts extends RequestParts, AnswerParts, KeyParts {
+  redactor: Redactor
   upstream: Upstream
   uncharged: UnchargedCalls
 }
@@ -19,17 +21,14 @@ export interface UnmeteredParts extends RedactionParts, KeyParts {
 export async function proxyUnmetered(
   parts: UnmeteredParts,
   asking: KeyRequest,
-  { method, path, headers, bytes }: Omit<Outgoing, 'body'> & { method: string; bytes: Buffer },
+  { method, ...outgoing }: Outgoing & { method: string },
   client: Client,
 ): Promise<void> {
   const { provider, caller } = asking
   await waitUntilRunnable(parts.state, caller, client.signal)
-  // A response is cancelled and deleted without a word.
-  const body = bytes.length > 0 ? await parseAnyBody(bytes) : undefined
   const call = { id: null, caller }
-  const isLarge = bytes.length >= LARGE_BYTES
-  const safe = await redactOutgoing(parts, call, provider, { path, headers, body }, isLarge)
-  const sent = safe.body && (isLarge ? await writeLargeJson(safe.body) : JSON.stringify(safe.body))
+  const safe = await redactOutgoing(parts, call, provider, outgoing)
+  const sent = await safe.body?.write()
   const answer = await sendWithKey(parts, asking, (key) =>
     parts.upstream.send({
       provider,
@@ -47,7 +46,7 @@ export async function proxyUnmetered(
   const reply = await readAll(answer.body, provider.name)
   const redactor = new CallRedactor(parts, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)
-  const text = redactor.body(reply.toString('utf8'), provider.dialect.fields)
+  const text = await redactAnswer(parts, reply, provider, redactor, { agentId: caller.agentId, signal: client.signal })
   redactor.judge()
   client.send(answer.status, passed, text)
 }

@@ -4,6 +4,7 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Readable } from 'node:stream'
 import { Pool } from 'undici'
 import { isBeforeSending } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
@@ -11,6 +12,7 @@ import type { Config, ProviderConfig } from '../config/schema.ts'
 import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
+import { LARGE_BYTES, piecesOf } from './bodies/bytes.ts'
 import { ClientGone } from './client.ts'
 import { Places } from './places.ts'
 import type { Provider } from './provider.ts'
@@ -84,8 +86,7 @@ export class Upstream {
     const options = {
       path: baseUrl.pathname.replace(/\/$/, '') + path,
       method,
-      headers,
-      body: body ?? null,
+      ...asSent(headers, body),
       headersTimeout: settings.first_byte_timeout_s * 1000,
       bodyTimeout: settings.idle_timeout_s * 1000,
     }
@@ -147,6 +148,15 @@ const tooManyWaiting = (provider: string, agentId: string): CageError =>
     hint: 'make fewer calls at once',
     retryAfterS: 1,
   })
+
+/** A large body goes piece by piece, so that it may be freed as soon as the call has ended. */
+function asSent(headers: Record<string, string>, body: string | Buffer | undefined) {
+  if (typeof body === 'string' || body === undefined || body.length < LARGE_BYTES)
+    return { headers, body: body ?? null }
+  // undici takes whatever can be iterated over; its types name streams alone.
+  const pieces = piecesOf(body) as unknown as Readable
+  return { headers: { ...headers, 'content-length': String(body.length) }, body: pieces }
+}
 
 /** A fault of the connection in our words. */
 export function asUpstreamError(error: unknown, provider: string): Error {

@@ -1,7 +1,6 @@
 /** What an answer used: what the provider says, or what can be known where it does not say. */
-import { countTokens } from '../budget/estimate.ts'
-import { withoutImages } from '../dialects/demands.ts'
 import type { ReportedUsage, Usage } from '../dialects/dialect.ts'
+import type { Delivered } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import type { Said } from './claim.ts'
 import type { PricedCall } from './priced-call.ts'
@@ -11,7 +10,7 @@ export async function usageOf(
   call: LlmCall,
   priced: PricedCall,
   reported: ReportedUsage | undefined,
-  delivered: string,
+  delivered: Delivered,
 ): Promise<Said> {
   const isReported = reported?.isFinal && !isSuspicious(reported.usage, delivered, priced)
   // Searches that no reply reports are made all the same.
@@ -22,7 +21,7 @@ export async function usageOf(
 }
 
 /** No output is not believed of a long answer, where output costs anything. */
-const isSuspicious = ({ output }: Usage, delivered: string, { price }: PricedCall): boolean =>
+const isSuspicious = ({ output }: Usage, delivered: Delivered, { price }: PricedCall): boolean =>
   output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && price.output.base > 0
 
 /** From here on an answer is long. */
@@ -32,7 +31,7 @@ async function estimatedUsage(
   call: LlmCall,
   { bound }: PricedCall,
   reported: ReportedUsage | undefined,
-  delivered: string,
+  delivered: Delivered,
 ): Promise<Usage> {
   const { serverTools } = call.demands
   return {
@@ -41,7 +40,7 @@ async function estimatedUsage(
     // The provider's own tools ran as often as they might have.
     ...(serverTools && { webSearches: serverTools.count * (serverTools.uses ?? bound.toolUses ?? 0) }),
     input: await estimatedInput(call, bound, reported),
-    output: Math.max(reported?.usage.output ?? 0, await countTokens(delivered, call.model)),
+    output: Math.max(reported?.usage.output ?? 0, await delivered.tokens(call.model)),
   }
 }
 
@@ -49,11 +48,12 @@ const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
 
 /** What cannot be counted is taken for the most. */
 async function estimatedInput(
-  { body, model, demands, isLarge }: LlmCall,
+  { body, model, demands }: LlmCall,
   { inputTokens }: PricedCall['bound'],
   reported: ReportedUsage | undefined,
 ): Promise<number> {
-  // To count the tokens of so much would hold up everybody.
-  if (demands.serverTools || ((demands.isInputUnseen || isLarge) && !reported)) return inputTokens
-  return reported?.usage.input ?? (await countTokens(withoutImages(body), model)) + demands.images * demands.imageTokens
+  if (demands.serverTools || (demands.isInputUnseen && !reported)) return inputTokens
+  if (reported) return reported.usage.input
+  const tokens = await body.tokens(model)
+  return tokens === undefined ? inputTokens : tokens + demands.images * demands.imageTokens
 }

@@ -10,8 +10,10 @@ export class Findings {
   readonly counts = new Map<PiiType, number>()
   /** The first of them, with at least one of each type. */
   readonly kept: Finding[] = []
+  readonly #maxKept: number
 
-  constructor(findings: Iterable<Finding> = []) {
+  constructor(findings: Iterable<Finding> = [], maxKept = MAX_FINDINGS) {
+    this.#maxKept = maxKept
     this.add(findings)
   }
 
@@ -27,7 +29,7 @@ export class Findings {
   }
 
   /** Adds those of another text. */
-  merge({ counts, kept }: Findings): void {
+  merge({ counts, kept }: Pick<Findings, 'counts' | 'kept'>): void {
     this.add(kept)
     const keptOf = new Map<PiiType, number>()
     for (const { type } of kept) keptOf.set(type, (keptOf.get(type) ?? 0) + 1)
@@ -37,7 +39,7 @@ export class Findings {
   add(findings: Iterable<Finding>): void {
     for (const finding of findings) {
       const count = this.counts.get(finding.type) ?? 0
-      if (count === 0 || this.kept.length < MAX_FINDINGS) this.kept.push(finding)
+      if (count === 0 || this.kept.length < this.#maxKept) this.kept.push(finding)
       this.counts.set(finding.type, count + 1)
     }
   }

@@ -43,14 +43,31 @@ const REMEMBERED = 1_000
 const LABELED = 512
 const NO_TYPES: PiiType[] = []
 
+/** All that a redactor goes by, as plain data: another thread makes one like it. */
+export interface RedactorSettings {
+  policy: Policy
+  known: readonly string[]
+}
+
 export class Redactor {
   #policy: Policy
+  #values: readonly string[] = []
   #known: KnownValues | undefined
   /** Short texts in which there is nothing. */
   readonly #clean = new Set<string>()
 
+  static of({ policy, known }: RedactorSettings): Redactor {
+    const redactor = new Redactor(policy)
+    redactor.know(known)
+    return redactor
+  }
+
   constructor(policy: Policy) {
     this.#policy = policy
+  }
+
+  get settings(): RedactorSettings {
+    return { policy: this.#policy, known: this.#values }
   }
 
   /** From now on; a stream that has begun goes on as it began. */
@@ -61,6 +78,7 @@ export class Redactor {
 
   /** Values that are secret from now on, in place of those told before, whatever the policy looks for. */
   know(values: readonly string[]): void {
+    this.#values = values
     this.#known = KnownValues.of(values)
     this.#clean.clear()
   }

@@ -33,7 +33,7 @@ const UNLIMITED = { stream: false, clampTo: null, toolUses: null, isVendors: tru
 function sizeOf(format: Format, body: object) {
   const { model, maxOutputTokens, answers, demands } = format.readCall(body as JsonObject)
   const sent = JSON.stringify(format.prepare(body as JsonObject, UNLIMITED))
-  const text = format.textOf(body as JsonObject)
+  const text = format.textOf ? () => format.textOf!(body as JsonObject) : null
   return { format, size: { bytes: Buffer.byteLength(sent), maxOutputTokens, answers, text, demands, model } }
 }
 

@@ -57,3 +57,59 @@ test('what has more parts than any call is refused before it is held or sent, an
   const none = await agent.chat()
   expect([none.status, (none.json().error as { code: string }).code]).toEqual([502, 'provider_reply_invalid'])
 })
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+const EMAIL = 'jane.canary@northwind-traders.com'
+const PAD = 'x '.repeat(200_000)
+
+test('a token of ours in a large request reaches no provider, also where its letters are escapes', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const escaped = [...agent.token].map((letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join('')
+  for (const token of [agent.token, escaped]) {
+    const content = `"${PAD}${token}"`
+    expect(
+      (await agent.chat(`{"model":"penny","max_tokens":4,"messages":[{"role":"user","content":${content}}]}`)).status,
+    ).toBe(200)
+  }
+  expect(cage.provider.requests).toHaveLength(2)
+  for (const { body } of cage.provider.requests) {
+    expect(JSON.stringify(JSON.parse(body)).includes(agent.token.slice(5))).toBe(false)
+    expect(body.includes('[SECRET_REDACTED]')).toBe(true)
+  }
+})
+
+test('a large error and a large free answer are redacted', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  const refusal = JSON.stringify({ error: { message: `${PAD}write to ${EMAIL}` } })
+  cage.provider.does(sends(400, JSON_TYPE, refusal))
+  const refused = await agent.chat()
+  expect([refused.status, refused.text === refusal.replace(EMAIL, '[EMAIL_REDACTED]')]).toEqual([400, true])
+  cage.provider.does(sends(400, { 'content-type': 'text/html' }, PAD + EMAIL))
+  expect((await agent.chat()).text === `${PAD}[EMAIL_REDACTED]`).toBe(true)
+  cage.provider.does(sends(200, JSON_TYPE, JSON.stringify({ data: [{ id: PAD + EMAIL }] })))
+  const models = await agent.send('openai', 'GET', '/v1/models')
+  expect([models.status, models.text.includes(`${PAD}[EMAIL_REDACTED]`)]).toEqual([200, true])
+  expect(cage.of('pii.found')).toHaveLength(3)
+})
+
+test('another model answers a large request that the first one could not', async () => {
+  const cage = await openTestRuntime({ others: { openai: { fallback: [{ provider: 'openai', model: 'dime' }] } } })
+  cage.provider.doesOnce(sends(503, JSON_TYPE, '{"error":{"message":"overloaded"}}'))
+  const reply = await cage.addAgent().chat({ messages: [{ role: 'user', content: LONG }] })
+  expect(reply.status, reply.text).toBe(200)
+  expect(cage.provider.requests.map(({ body }) => JSON.parse(body).model)).toEqual(['penny', 'dime'])
+  expect(cage.provider.requests.every(({ body }) => JSON.parse(body).messages[0].content === LONG)).toBe(true)
+})
+
+test('of a large conversation that is sent again only what is new is an incident', async () => {
+  const cage = await openTestRuntime({ safety: { scope } })
+  const agent = cage.addAgent()
+  const people = Array.from({ length: 3_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
+  const send = (text: string) => agent.chat({ messages: [{ role: 'user', content: `${text} ${PAD}${people}` }] })
+  await send('Hello.')
+  await send('Hello.')
+  await send(`I am ${EMAIL}.`)
+  expect(cage.of('pii.found').map(({ data }) => data.count ?? 1)).toEqual([3_000, 1])
+})

@@ -19,6 +19,8 @@ import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
 
 export const messages: Format = {
+  name: 'messages',
+
   readCall: (body) => ({
     model: requireModel(body),
     stream: body.stream === true,
@@ -39,8 +41,7 @@ export const messages: Format = {
     ...(toolUses === null ? {} : { tools: withUses(body.tools, toolUses) }),
   }),
 
-  // Anthropic publishes no tokenizer; the bound by bytes stands.
-  textOf: () => null,
+  // No textOf: Anthropic publishes no tokenizer; the bound by bytes stands.
 
   usageOf: (reply) => (isObject(reply.usage) ? readUsage(reply.usage) : undefined),
 

@@ -19,6 +19,8 @@ import { fields } from './fields.ts'
 import { asReported, imageTokens } from './usage.ts'
 
 export const chatCompletions: Format = {
+  name: 'chat-completions',
+
   readCall(body) {
     const { stream, stream_options } = body
     const model = requireModel(body)
@@ -54,7 +56,7 @@ export const chatCompletions: Format = {
 
   onlyLimitIn,
 
-  textOf: (body) => () => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
+  textOf: (body) => withoutImages([body.messages, body.tools, body.functions, body.response_format]),
 
   usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
 

@@ -12,6 +12,8 @@ const UNSTATED_TOKENS = 16
 const FIELDS = fieldsOf('prompt', 'suffix', 'max_tokens', 'n', 'best_of')
 
 export const completions: Format = {
+  name: 'completions',
+
   readCall(body) {
     // A list of numbers is one prompt in tokens; every other list is a list of prompts, each answered by itself.
     const isList = Array.isArray(body.prompt) && !body.prompt.every((prompt) => typeof prompt === 'number')
@@ -36,7 +38,7 @@ export const completions: Format = {
       : {}),
   }),
 
-  textOf: (body) => () => JSON.stringify([body.prompt, body.suffix]),
+  textOf: (body) => JSON.stringify([body.prompt, body.suffix]),
 
   usageOf: (reply) => readChatUsage(reply.usage, reply.service_tier),
 

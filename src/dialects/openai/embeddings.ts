@@ -9,6 +9,8 @@ import { readChatUsage } from './chat-completions.ts'
 const FIELDS = fieldsOf('input', 'dimensions', 'encoding_format', 'input_type', 'truncate', 'task')
 
 export const embeddings: Format = {
+  name: 'embeddings',
+
   readCall: (body) => ({
     model: requireModel(body),
     stream: false,
@@ -25,7 +27,7 @@ export const embeddings: Format = {
 
   prepare: (body) => body,
 
-  textOf: (body) => () => JSON.stringify(body.input),
+  textOf: (body) => JSON.stringify(body.input),
 
   // As in a chat, without an answer.
   usageOf: ({ usage }) => (isObject(usage) ? readChatUsage({ completion_tokens: 0, ...usage }, undefined) : undefined),

@@ -18,6 +18,8 @@ import { fields } from './fields.ts'
 import { asReported, imageTokens } from './usage.ts'
 
 export const responses: Format = {
+  name: 'responses',
+
   readCall(body) {
     if (body.background === true) {
       throw new CageError('price_unknown', 'a response in the background ends when nobody counts, so it was not sent', {
@@ -53,7 +55,7 @@ export const responses: Format = {
     ...(toolUses === null ? {} : { max_tool_calls: toolUses }),
   }),
 
-  textOf: (body) => () => withoutImages([body.instructions, body.input, body.tools, body.text]),
+  textOf: (body) => withoutImages([body.instructions, body.input, body.tools, body.text]),
 
   usageOf: readResponseUsage,
 

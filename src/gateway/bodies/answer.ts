@@ -1,0 +1,93 @@
+/** Whole answers of providers, read and redacted here or, when they are large, on a thread of their own. */
+import { countTokens } from '../../budget/estimate.ts'
+import type { Dialect, ReportedUsage } from '../../dialects/dialect.ts'
+import type { DialectName } from '../../dialects/dialects.ts'
+import { modelOf } from '../../dialects/usage.ts'
+import type { Redactor } from '../../redaction/redactor.ts'
+import type { LlmCall } from '../call.ts'
+import type { CallRedactor } from '../call-redactor.ts'
+import { LARGE_BYTES } from './bytes.ts'
+import type { LargeBodies, WorkFor } from './large-bodies.ts'
+import type { Redacted } from './large-work.ts'
+import { parseReply } from './reply-json.ts'
+
+/** What was delivered of an answer, for where its provider does not say what it used. */
+export interface Delivered {
+  /** In characters. */
+  length: number
+  tokens(model: string): Promise<number>
+}
+
+export const deliveredText = (text: string): Delivered => ({
+  length: text.length,
+  tokens: (model) => countTokens(text, model),
+})
+
+/** A reply to a metered call. */
+export interface Reply {
+  model: string | undefined
+  usage: ReportedUsage | undefined
+  delivered: Delivered
+  /** It without what the policy takes out. Throws CageError `redaction_failed`. */
+  redacted(redactor: CallRedactor): Promise<string | Buffer>
+}
+
+export interface AnswerParts {
+  large: LargeBodies
+  redactor: Pick<Redactor, 'settings'>
+}
+
+/** Throws CageError `provider_reply_invalid`. Whoever has left meanwhile: it is paid for, and says how much. */
+export async function readReply(
+  parts: AnswerParts,
+  bytes: Buffer,
+  { format, provider, caller }: LlmCall,
+): Promise<Reply> {
+  const { name, dialect } = provider
+  if (bytes.length >= LARGE_BYTES) {
+    const named = { dialect: dialect.name as DialectName, format: format.name }
+    const args = { bytes, settings: parts.redactor.settings, provider: name, format: named }
+    const size = bytes.length
+    const { model, usage, characters, redacted } = await parts.large.run('readReply', args, {
+      agentId: caller.agentId,
+      signal: NEVER,
+    })
+    const delivered = { length: characters, tokens: () => Promise.resolve(Math.ceil(size / BYTES_PER_TOKEN)) }
+    return { model, usage, delivered, redacted: (redactor) => taken(redactor, redacted) }
+  }
+  const text = bytes.toString('utf8')
+  const reply = parseReply(text, name)
+  return {
+    model: modelOf(reply),
+    usage: format.usageOf(reply),
+    delivered: deliveredText(text),
+    redacted: async (redactor) => {
+      const safe = redactor.reply(text, reply, dialect.fields)
+      return safe === text ? bytes : safe
+    },
+  }
+}
+
+const NEVER = new AbortController().signal
+/** To count the tokens of so much would take too long. */
+const BYTES_PER_TOKEN = 4
+
+/** Any other answer, which may be no JSON. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
+export async function redactAnswer(
+  parts: AnswerParts,
+  bytes: Buffer,
+  { name, dialect }: { name: string; dialect: Dialect },
+  redactor: CallRedactor,
+  work: WorkFor,
+): Promise<string | Buffer> {
+  if (bytes.length < LARGE_BYTES) return redactor.body(bytes.toString('utf8'), dialect.fields)
+  const args = { bytes, settings: parts.redactor.settings, dialect: dialect.name as DialectName, provider: name }
+  const { redacted } = await parts.large.run('redactAnswer', args, work)
+  return taken(redactor, redacted)
+}
+
+async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {
+  if ('error' in redacted) throw redacted.error
+  await redactor.take(redacted.found)
+  return redacted.bytes
+}

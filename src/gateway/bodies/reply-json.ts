@@ -1,0 +1,24 @@
+/** Replies of providers as JSON. */
+import { isObject, isTooDeep, type JsonObject } from '../../dialects/json.ts'
+import { CageError } from '../../errors.ts'
+
+/** Throws CageError `provider_reply_invalid` for what is no JSON object. */
+export function parseReply(text: string, provider: string): JsonObject {
+  let reply: unknown
+  try {
+    reply = JSON.parse(text)
+  } catch (error) {
+    throw replyInvalid(provider, 'is not JSON', error)
+  }
+  return requireReply(reply, provider)
+}
+
+/** Throws CageError `provider_reply_invalid` for what is no object, or nested too deeply. */
+export function requireReply(reply: unknown, provider: string): JsonObject {
+  if (isTooDeep(reply)) throw replyInvalid(provider, 'is nested too deeply')
+  if (isObject(reply)) return reply
+  throw replyInvalid(provider, 'is not a JSON object')
+}
+
+export const replyInvalid = (provider: string, what: string, cause?: unknown): CageError =>
+  new CageError('provider_reply_invalid', `the reply of ${provider} ${what}`, { cause })

@@ -1,0 +1,151 @@
+/** The body of a request as the road needs it, parsed here or, when it is large, worked on by a thread of its own. */
+import { countTokens } from '../../budget/estimate.ts'
+import { withoutImages } from '../../dialects/demands.ts'
+import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
+import type { DialectName } from '../../dialects/dialects.ts'
+import { type JsonObject, parseBody } from '../../dialects/json.ts'
+import type { Finding } from '../../redaction/match.ts'
+import type { RedactorSettings } from '../../redaction/redactor.ts'
+import { type CallFacts, readFacts } from '../call.ts'
+import type { CallRedactor } from '../call-redactor.ts'
+import { parseWithoutTokens } from '../own-tokens.ts'
+import { free, LARGE_BYTES } from './bytes.ts'
+import type { LargeBodies, WorkFor } from './large-bodies.ts'
+import type { FormatName } from './large-work.ts'
+
+type Soon<T> = T | Promise<T>
+
+export interface RequestBody {
+  /** The same for another model, with what it asks for then. */
+  withModel(format: Format, model: string): Soon<CallFacts & { body: RequestBody }>
+  /** The same without what the policy takes out. */
+  redacted(redactor: CallRedactor, dialect: Dialect, settings: RedactorSettings): Soon<RequestBody>
+  /** What is sent; with a format its limits are written into it. (Default: nothing is.) */
+  write(format?: Format, limits?: Limits): Soon<string | Buffer>
+  /** The text to count tokens of; null where none is exact. */
+  text(format: Format): (() => Soon<string>) | null
+  /** Tokens of all of it; undefined where to count them would take too long. */
+  tokens(model: string): Promise<number | undefined>
+  /** Nobody needs it any more. */
+  free(): void
+}
+
+/** A request that was read: its body, what it asks for where a format was given, and which tokens of ours were in it. */
+export interface ReadRequest {
+  body: RequestBody
+  facts: CallFacts | undefined
+  findings: Finding[]
+}
+
+/** Throws CageError `bad_request`, `price_unknown`, and for a large one `body_too_large`. */
+export async function readRequest(
+  large: LargeBodies,
+  bytes: Buffer,
+  { dialect, format, ...work }: WorkFor & { dialect: Dialect; format: Format | undefined },
+): Promise<ReadRequest> {
+  if (bytes.length < LARGE_BYTES) {
+    const { value, findings } = parseWithoutTokens(bytes, parseBody)
+    return { body: new ParsedBody(value), facts: format && readFacts(format, value), findings }
+  }
+  const named = format && { dialect: dialect.name as DialectName, format: format.name }
+  const read = await large.run('readRequest', { bytes, model: undefined, format: named }, work)
+  return { ...read, body: new LargeBody(large, dialect, work, read.bytes, undefined) }
+}
+
+class ParsedBody implements RequestBody {
+  readonly #value: JsonObject
+
+  constructor(value: JsonObject) {
+    this.#value = value
+  }
+
+  withModel(format: Format, model: string): CallFacts & { body: RequestBody } {
+    const value = { ...this.#value, model }
+    return { ...readFacts(format, value), body: new ParsedBody(value) }
+  }
+
+  redacted(redactor: CallRedactor, dialect: Dialect): RequestBody {
+    return new ParsedBody(redactor.request(this.#value, dialect))
+  }
+
+  write(format?: Format, limits?: Limits): string {
+    return JSON.stringify(format && limits ? format.prepare(this.#value, limits) : this.#value)
+  }
+
+  text(format: Format): (() => string) | null {
+    return format.textOf ? () => format.textOf!(this.#value) : null
+  }
+
+  tokens(model: string): Promise<number> {
+    return countTokens(withoutImages(this.#value), model)
+  }
+
+  free(): void {}
+}
+
+/** Its bytes go to a thread and come back with each piece of work: at any time one of them has them. */
+class LargeBody implements RequestBody {
+  readonly #large: LargeBodies
+  readonly #dialect: Dialect
+  readonly #work: WorkFor
+  readonly #model: string | undefined
+  #bytes: Buffer
+
+  constructor(large: LargeBodies, dialect: Dialect, work: WorkFor, bytes: Buffer, model: string | undefined) {
+    this.#large = large
+    this.#dialect = dialect
+    this.#work = work
+    this.#bytes = bytes
+    this.#model = model
+  }
+
+  async withModel(format: Format, model: string): Promise<CallFacts & { body: RequestBody }> {
+    const { bytes, facts } = await this.#large.run(
+      'readRequest',
+      { ...this.#of(model), format: this.#name(format) },
+      this.#work,
+    )
+    return { ...facts!, body: new LargeBody(this.#large, this.#dialect, this.#work, bytes, model) }
+  }
+
+  async redacted(redactor: CallRedactor, { name }: Dialect, settings: RedactorSettings): Promise<RequestBody> {
+    const args = { bytes: this.#bytes, dialect: name as DialectName, settings }
+    const { bytes, found } = await this.#large.run('redactRequest', args, this.#work)
+    await redactor.take(found)
+    this.#bytes = bytes
+    return this
+  }
+
+  async write(format?: Format, limits?: Limits): Promise<Buffer> {
+    const into = format && limits && { format: this.#name(format), limits }
+    const { bytes, written } = await this.#large.run('writeRequest', { ...this.#of(this.#model), into }, this.#work)
+    this.#bytes = bytes
+    return written
+  }
+
+  text(format: Format): (() => Promise<string>) | null {
+    if (!format.textOf) return null
+    return async () => {
+      const args = { ...this.#of(this.#model), format: this.#name(format) }
+      const { bytes, text } = await this.#large.run('textOf', args, this.#work)
+      this.#bytes = bytes
+      return text
+    }
+  }
+
+  tokens(): Promise<undefined> {
+    return Promise.resolve(undefined)
+  }
+
+  free(): void {
+    free(this.#bytes)
+  }
+
+  #of(model: string | undefined) {
+    return { bytes: this.#bytes, model }
+  }
+
+  #name(format: Format): FormatName {
+    return { dialect: this.#dialect.name as DialectName, format: format.name }
+  }
+}

@@ -1,0 +1,56 @@
+/** What opens our own doors is sent to nobody, whatever the policy's scope. What is put in its place is as good in JSON. */
+import type { JsonObject } from '../dialects/json.ts'
+import { decoded, parseLargeJson } from '../dialects/large-json.ts'
+import type { CageError } from '../errors.ts'
+import type { Finding } from '../redaction/match.ts'
+import { SECRETS_ONLY } from '../redaction/policy.ts'
+import { Redactor } from '../redaction/redactor.ts'
+import { holdsPlainToken } from '../tokens.ts'
+import { encoded } from './bodies/bytes.ts'
+
+interface Cleaned {
+  /** The same without our tokens; undefined where there was none. */
+  safe: Buffer | undefined
+  findings: Finding[]
+}
+
+const OWN_TOKENS = new Redactor(SECRETS_ONLY)
+
+/** Any body without our tokens, in JSON also those with letters written as escapes. What is no JSON is taken as it is. */
+export function withoutTokens(bytes: Buffer): { bytes: Buffer; findings: Finding[] } {
+  const plain = (hasLetterEscapes(bytes) && rewritten(bytes)) || bytes
+  const { safe, findings } = redactTokens(plain)
+  return { bytes: safe ?? plain, findings }
+}
+
+function rewritten(bytes: Buffer): Buffer | undefined {
+  try {
+    return encoded(JSON.stringify(parseLargeJson(bytes)))
+  } catch (error) {
+    if ((error as CageError).code === 'bad_request') return undefined
+    throw error
+  }
+}
+
+/** Any bytes without our tokens. */
+function redactTokens(bytes: Buffer): Cleaned {
+  const text = decoded(bytes, 'latin1')
+  if (!holdsPlainToken(text)) return { safe: undefined, findings: [] }
+  const { text: safe, findings } = OWN_TOKENS.redact(text)
+  return { safe: Buffer.from(safe, 'latin1'), findings }
+}
+
+/** The same for JSON, in which letters may be written as escapes. Throws what `parse` throws. */
+export function parseWithoutTokens(
+  bytes: Buffer,
+  parse: (bytes: Buffer) => JsonObject,
+): Cleaned & { value: JsonObject } {
+  const value = parse(bytes)
+  const { safe, findings } = redactTokens(hasLetterEscapes(bytes) ? encoded(JSON.stringify(value)) : bytes)
+  return { value: safe ? parse(safe) : value, safe, findings }
+}
+
+const hasLetterEscapes = (bytes: Buffer): boolean =>
+  bytes.includes('\\u00') && LETTER_ESCAPE.test(decoded(bytes, 'latin1'))
+
+const LETTER_ESCAPE = /\\u00[2-7]/
