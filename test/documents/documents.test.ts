@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import manifest from '../../package.json' with { type: 'json' }
@@ -50,6 +50,23 @@ test('no sentence is in two documents', () => {
     }
   }
   expect([...homes].filter(([, paths]) => paths.size > 1).map(([sentence]) => sentence)).toEqual([])
+})
+
+test('no document has a word that the project has replaced', () => {
+  const words = /\b(tells?|told|ways? out|anew)\b/gi
+  const found = [...DOCUMENTS].flatMap(([path, text]) => (text.match(words) ?? []).map((word) => `${path}: ${word}`))
+  expect(found).toEqual([])
+})
+
+test('docs/architecture.md describes every folder of src, and no other', () => {
+  const rows = [
+    ...read('docs/architecture.md')
+      .split('## Folders')[1]!
+      .matchAll(/^\| (`src\/.+?) \|/gm),
+  ]
+  const described = rows.flatMap(([, names]) => [...names!.matchAll(/`src\/(\w+)`/g)].map(([, name]) => name!))
+  const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory())
+  expect(described.sort()).toEqual(folders.map(({ name }) => name).sort())
 })
 
 test('docs/configuration.md names every environment variable that is read', () => {
