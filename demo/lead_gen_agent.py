@@ -25,7 +25,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
@@ -72,7 +72,9 @@ def process(lead: Lead, tools: Tools, work: Work, started: float) -> str:
     findings: list[str] = []
     for number in range(1, readings + 1):
         messages = write_prompt(lead, linkedin["profile"], clearbit, findings, number, readings, reading)
-        findings.append(work.once(f"reading {number}", lambda: tools.ask(model, messages, reading.max_tokens)))
+        findings.append(
+            work.once(f"reading {number}", lambda prompt=messages: tools.ask(model, prompt, reading.max_tokens))
+        )
 
     answer = parse_answer(findings[-1])
     missing = [field for field in REQUIRED_FIELDS if field not in answer]
@@ -166,7 +168,7 @@ def langchain_tools() -> Tools | None:
         return None
     linkedin, clearbit = tool(search_linkedin), tool(enrich_clearbit)
 
-    @lru_cache(maxsize=None)
+    @cache
     def chat(model: str, max_tokens: int) -> ChatOpenAI:
         return ChatOpenAI(model=model, max_tokens=max_tokens, temperature=0)
 

@@ -20,7 +20,10 @@ CALLS = 20_000
 
 def import_ms(statement: str) -> float:
     code = f"import sys, time; sys.path.insert(0, {SDK!r}); t = time.perf_counter(); {statement}; print((time.perf_counter() - t) * 1e3)"
-    runs = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) for _ in range(15)]
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(15)
+    ]
     return statistics.median(runs)
 
 

@@ -36,7 +36,9 @@ def summarise(state: State) -> State:
 
 
 def is_there_money(state: State) -> str:
-    return "study" if len(state["notes"]) < 10 and current_budget().remaining_usd > ENOUGH_FOR_DEPTH_USD else "summarise"
+    return (
+        "study" if len(state["notes"]) < 10 and current_budget().remaining_usd > ENOUGH_FOR_DEPTH_USD else "summarise"
+    )
 
 
 graph = StateGraph(State)

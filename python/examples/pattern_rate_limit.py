@@ -34,6 +34,7 @@ class Pace:
 async def main() -> None:
     client = AsyncOpenAI()
     pace = Pace(per_second=20, at_once=4)
+
     async def translate(word: str) -> str:
         async with pace:
             reply = await client.chat.completions.create(

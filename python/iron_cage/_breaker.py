@@ -215,7 +215,7 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
     """
 
     def guard(function: Callable[P, R]) -> Callable[P, R]:
-        from functools import wraps
+        from functools import partial, wraps
 
         kind = kind_of(function)
         if kind in ("generator", "asyncgen"):
@@ -229,7 +229,7 @@ def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException]
                 try:
                     return await function(*args, **arguments)  # type: ignore[misc]
                 except on as error:
-                    await _in_thread(lambda: _report_fallback(name, error))
+                    await _in_thread(partial(_report_fallback, name, error))
                     found: Any = answer(*args, **arguments) if callable(answer) else answer
                     return await found if isinstance(found, Awaitable) else found
 

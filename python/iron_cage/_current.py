@@ -26,13 +26,9 @@ if TYPE_CHECKING:
     class Server(Protocol):
         """What an ``Endpoint`` can do, and a mocked server as well."""
 
-        def request(
-            self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-        ) -> Answer: ...
+        def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer: ...
 
-        def stream(
-            self, path: str, headers: Mapping[str, str], body: bytes
-        ) -> tuple[Answer, Iterator[bytes]]: ...
+        def stream(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, Iterator[bytes]]: ...
 
 
 _TIMEOUT_S = 10.0
@@ -53,7 +49,12 @@ class Link:
     __slots__ = ("_server", "agent_id", "gateway", "token", "url")
 
     def __init__(
-        self, url: str, token: str, server: Server | None = None, agent_id: str | None = None, gateway: str | None = None
+        self,
+        url: str,
+        token: str,
+        server: Server | None = None,
+        agent_id: str | None = None,
+        gateway: str | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.token = token
@@ -107,9 +108,7 @@ class Link:
         return f"{self.url}/gateway{run}/{quote(name)}"
 
     def client_options(self, provider: str) -> dict[str, str]:
-        """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others.
-
-        """
+        """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others."""
         if provider not in ("openai", "anthropic"):
             raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
         url = self.gateway_url(provider)

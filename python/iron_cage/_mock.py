@@ -221,7 +221,11 @@ class MockServer:
         service = re.fullmatch(r"POST /services/([\w.-]+)/(begin|end)", route)
         if service is not None:
             return self._service(service[1], service[2], content)
-        reports = {"POST /progress": "progress.updated", "POST /outcomes": "unit.completed", "POST /events": "agent.output"}
+        reports = {
+            "POST /progress": "progress.updated",
+            "POST /outcomes": "unit.completed",
+            "POST /events": "agent.output",
+        }
         if route in reports:
             self._record(reports[route], **content)
             return None
@@ -324,7 +328,9 @@ class MockServer:
         outcomes = [event.data["outcome"] for event in self.events if event.type == "unit.completed"]
         by_model: dict[str, dict[str, Any]] = {}
         for call in answered:
-            model = by_model.setdefault(call.model, {"calls": 0, "cost_usd": "0", "input_tokens": 0, "output_tokens": 0})
+            model = by_model.setdefault(
+                call.model, {"calls": 0, "cost_usd": "0", "input_tokens": 0, "output_tokens": 0}
+            )
             model["calls"] += 1
             model["cost_usd"] = str(Decimal(model["cost_usd"]) + call.cost_usd)
             model["input_tokens"] += 10

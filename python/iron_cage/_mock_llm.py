@@ -118,7 +118,9 @@ def openai_reply(
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": model,
-        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop", "logprobs": None}],
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop", "logprobs": None}
+        ],
         "usage": {
             "prompt_tokens": input_tokens,
             "completion_tokens": output_tokens,
@@ -172,7 +174,10 @@ def anthropic_stream(reply: dict[str, Any]) -> bytes:
     """The same, as it is streamed: server-sent events, a word each."""
     usage = reply["usage"]
     frames: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {**reply, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}}}
+        {
+            "type": "message_start",
+            "message": {**reply, "content": [], "stop_reason": None, "usage": {**usage, "output_tokens": 1}},
+        }
     ]
     for index, block in enumerate(reply["content"]):
         if block["type"] == "text":

@@ -9,14 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PATTERNS = (
-    ("secret", r"\b(?:sk-(?:ant-|proj-)?[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}|(?:run|ic)_[\w-]{20,})"),
+    (
+        "secret",
+        r"\b(?:sk-(?:ant-|proj-)?[\w-]{16,}|gh[pousr]_\w{20,}|AKIA[0-9A-Z]{16}|xox[abpr]-[\w-]{10,}|(?:run|ic)_[\w-]{20,})",
+    ),
     ("email", r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b"),
     ("iban", r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?\b"),
     ("credit_card", r"\b\d{4}([ -]?)\d{4}\1\d{4}\1\d{1,7}\b"),
     ("ssn", r"\b(?!000|666|9\d\d)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b"),
     ("phone", r"(?<![\w+.-])(?:\+\d{1,3}[ .-]?)?(?:\(\d{2,4}\)[ .-]?|\d{2,4}[ .-])\d{3,4}[ .-]\d{3,4}\b"),
 )
-_FINDER = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS).replace(r"\1", r"(?P=gap)").replace("([ -]?)", "(?P<gap>[ -]?)"))
+_FINDER = re.compile(
+    "|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS)
+    .replace(r"\1", r"(?P=gap)")
+    .replace("([ -]?)", "(?P<gap>[ -]?)")
+)
 
 
 def find(text: str) -> Iterator[tuple[str, int, int]]:

@@ -55,7 +55,14 @@ def outcome(
     Never raises.
     """
     whole_ms = None if latency_ms is None else round(latency_ms)
-    body = {"outcome": outcome, "degraded": degraded, "label": label, "unit": unit, "latency_ms": whole_ms, "reason": reason}
+    body = {
+        "outcome": outcome,
+        "degraded": degraded,
+        "label": label,
+        "unit": unit,
+        "latency_ms": whole_ms,
+        "reason": reason,
+    }
     _report("/outcomes", {name: value for name, value in body.items() if value is not None})
 
 

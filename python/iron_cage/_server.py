@@ -15,10 +15,6 @@ import time
 from ._current import Link
 from ._errors import IronCageError, ServerUnreachable
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 #: How long a server may take to stop before it is killed, in seconds. It ends running calls first.
 _STOP_S = 15.0
 _CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
@@ -60,7 +56,9 @@ class Server:
     def _start_with_folder(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
         folder = tempfile.mkdtemp(prefix="iron-cage-") if db is None else None
         try:
-            return cls._start(os.path.join(folder, "iron_state.db") if folder else str(db), folder, safety_mode, timeout_s)
+            return cls._start(
+                os.path.join(folder, "iron_state.db") if folder else str(db), folder, safety_mode, timeout_s
+            )
         except BaseException:
             if folder:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +67,9 @@ class Server:
     @classmethod
     def _start(cls, db: str, folder: str | None, safety_mode: str, timeout_s: float) -> Server:
         command = [*find_program(), "serve", "--port", "0", "--db", os.path.abspath(db), "--until-stdin-ends"]
-        environment = {name: value for name, value in os.environ.items() if name not in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN")}
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN")
+        }
         environment["IRON_CAGE_SAFETY_MODE"] = safety_mode
         # Without a configuration file of its own, nothing is left in the user's folder: the log is by the database.
         has_config = bool(environment.get("IRON_CAGE_CONFIG")) or any(map(os.path.exists, _CONFIG_FILES))
@@ -93,7 +93,10 @@ class Server:
             while True:
                 running = _server_file(db)
                 if running is not None and running["url"]:
-                    server.url, server._admin_token = running["url"].replace("//localhost:", "//127.0.0.1:"), running["token"]
+                    server.url, server._admin_token = (
+                        running["url"].replace("//localhost:", "//127.0.0.1:"),
+                        running["token"],
+                    )
                     return server
                 if process.poll() is not None:
                     output.seek(0)

@@ -50,11 +50,15 @@ class IronCageListener(BaseEventListener):
             # Several crews of one program are one work.
             with self._lock:
                 self._tasks += len(source.tasks)
-            record_event(f"crew {event.crew_name} started", kind="crew.started", crew=event.crew_name, tasks=len(source.tasks))
+            record_event(
+                f"crew {event.crew_name} started", kind="crew.started", crew=event.crew_name, tasks=len(source.tasks)
+            )
 
         @on(CrewKickoffCompletedEvent)
         def crew_completed(source: Any, event: CrewKickoffCompletedEvent) -> None:
-            record_event(f"crew {event.crew_name} done", kind="crew.ended", crew=event.crew_name, tokens=event.total_tokens)
+            record_event(
+                f"crew {event.crew_name} done", kind="crew.ended", crew=event.crew_name, tokens=event.total_tokens
+            )
 
         @on(CrewKickoffFailedEvent)
         def crew_failed(source: Any, event: CrewKickoffFailedEvent) -> None:
@@ -62,7 +66,9 @@ class IronCageListener(BaseEventListener):
 
         @on(TaskStartedEvent)
         def task_started(source: Any, event: TaskStartedEvent) -> None:
-            record_event(f"task {_name(source)} started", "DEBUG", kind="task.started", task=_name(source), role=_role(source))
+            record_event(
+                f"task {_name(source)} started", "DEBUG", kind="task.started", task=_name(source), role=_role(source)
+            )
 
         @on(TaskCompletedEvent)
         def task_completed(source: Any, event: TaskCompletedEvent) -> None:
@@ -75,7 +81,9 @@ class IronCageListener(BaseEventListener):
 
         @on(TaskFailedEvent)
         def task_failed(source: Any, event: TaskFailedEvent) -> None:
-            record_event(f"task {_name(source)} failed", "ERROR", kind="task.failed", task=_name(source), role=_role(source))
+            record_event(
+                f"task {_name(source)} failed", "ERROR", kind="task.failed", task=_name(source), role=_role(source)
+            )
             outcome("failed", label=_name(source), unit="task")
 
         @on(LLMCallCompletedEvent)

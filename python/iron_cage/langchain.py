@@ -304,9 +304,7 @@ class IronCageChain(Runnable[Any, Any]):
         async for piece in self.atransform(given(), config, **parameters):
             yield piece
 
-    def transform(
-        self, input: Iterator[Any], config: RunnableConfig | None = None, **parameters: Any
-    ) -> Iterator[Any]:
+    def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **parameters: Any) -> Iterator[Any]:
         with _refusals_raised():
             yield from self._transform_stream_with_config(input, self._pieces, self._heard(config), **parameters)
 

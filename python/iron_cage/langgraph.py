@@ -50,7 +50,9 @@ def node(
         if refusal is None or otherwise is None:
             raise_refusal_of(error)
             raise error
-        event(f"node {shown} was refused ({refusal.code}): going on without it", "WARN", kind="node.refused", node=shown)
+        event(
+            f"node {shown} was refused ({refusal.code}): going on without it", "WARN", kind="node.refused", node=shown
+        )
         return otherwise(given, refusal)
 
     if inspect.iscoroutinefunction(function):

@@ -25,7 +25,14 @@ def explain():
     kernel = os.uname()
     if not _kernel.SUPPORTED:
         levels = dict.fromkeys(("observe", "standard", "strict"), _NO_LINUX)
-        what = {"landlock_abi": 0, "levels": levels, "hide": _NO_LINUX, "groups": [], "fix": "run agents in a Linux VM", "gaps": []}
+        what = {
+            "landlock_abi": 0,
+            "levels": levels,
+            "hide": _NO_LINUX,
+            "groups": [],
+            "fix": "run agents in a Linux VM",
+            "gaps": [],
+        }
         return {"kernel": kernel.release, "machine": kernel.machine, **what}
     abi = _landlock.abi()
     no_filter = _try(_install_filter)
@@ -34,7 +41,12 @@ def explain():
     no_mounts = _try(_enter_mounts)
     groups = _try_groups()
     no_groups = None if len(groups) == len(_groups.CONTROLLERS) else "some are missing"
-    fixes = ((no_filter, _FIX_SECCOMP), (no_landlock, _FIX_LANDLOCK), (no_namespaces, _FIX_NAMESPACES), (no_groups, _FIX_GROUPS))
+    fixes = (
+        (no_filter, _FIX_SECCOMP),
+        (no_landlock, _FIX_LANDLOCK),
+        (no_namespaces, _FIX_NAMESPACES),
+        (no_groups, _FIX_GROUPS),
+    )
     return {
         "kernel": kernel.release,
         "machine": kernel.machine,
@@ -71,7 +83,9 @@ def print_explanation(as_json):
 def _gaps(abi, no_mounts, groups):
     gaps = ["stat of the user's own files", "the list of processes"]
     if no_mounts:
-        gaps.append("chmod of the user's own files, and what is hidden or kept in a folder that may be written to (mount namespaces)")
+        gaps.append(
+            "chmod of the user's own files, and what is hidden or kept in a folder that may be written to (mount namespaces)"
+        )
     missing = [name for name in _groups.CONTROLLERS if name not in groups]
     if missing:
         gaps.append("using up the machine: %s of all processes together (control groups)" % ", ".join(missing))

@@ -25,7 +25,9 @@ class Group:
     def __init__(self, folders):
         """``folders``: by controller; "" is that of version 2, whatever it controls."""
         self._folders = folders
-        self._joins = [os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())]
+        self._joins = [
+            os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())
+        ]
 
     @classmethod
     def open(cls, limits):
@@ -50,7 +52,9 @@ class Group:
             except OSError:
                 pass
         own = _own_paths()
-        is_inside = {name: own.get(name, own.get("", "")).endswith(_name_of(folder)) for name, folder in self._folders.items()}
+        is_inside = {
+            name: own.get(name, own.get("", "")).endswith(_name_of(folder)) for name, folder in self._folders.items()
+        }
         return [name for name in CONTROLLERS if is_inside.get(name)]
 
     @property

@@ -96,7 +96,11 @@ class Policy:
             pass
         for path in self._granted:
             link = self.own_home + path[len(self.home) :]
-            if not _is_below(link, self._granted) and not os.path.lexists(link) and not _is_below(self.own_home, [path]):
+            if (
+                not _is_below(link, self._granted)
+                and not os.path.lexists(link)
+                and not _is_below(self.own_home, [path])
+            ):
                 os.makedirs(os.path.dirname(link), exist_ok=True)
                 os.symlink(path, link)
 

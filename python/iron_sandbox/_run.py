@@ -11,7 +11,9 @@ from . import SandboxError
 from ._policy import Policy
 
 _FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_LAUNCH = "import sys; sys.path.insert(0, sys.argv.pop(1)); from iron_sandbox._main import main; sys.exit(main(sys.argv[1:]))"
+_LAUNCH = (
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from iron_sandbox._main import main; sys.exit(main(sys.argv[1:]))"
+)
 _MAX_RESULT = 64 << 20
 
 

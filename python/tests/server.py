@@ -47,7 +47,9 @@ class Server:
                 length = int(self.headers.get("content-length") or 0)
                 raw = self.rfile.read(length)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(self.command, self.path, headers, json.loads(raw) if raw else None, self.client_address)
+                request = Request(
+                    self.command, self.path, headers, json.loads(raw) if raw else None, self.client_address
+                )
                 outer.requests.append(request)
                 answer = outer.answer(request)
                 if isinstance(answer.body, bytes):

@@ -15,7 +15,7 @@ PYTHON = Path(__file__).resolve().parents[1]
 PACKAGE = PYTHON / "iron_cage"
 
 #: Uses everything whose types should come through: each line is what a type checker must say of it.
-TYPED = '''
+TYPED = """
 from typing import AsyncIterator, Iterator
 import iron_cage
 from iron_cage import AgentRuntime, CircuitBreaker, protect_agent
@@ -36,13 +36,13 @@ reveal_type(pieces_async)
 with AgentRuntime(budget="5") as runtime:
     reveal_type(runtime.budget.remaining)
 bare(5)
-'''
+"""
 REVEALED = (
-    'def (question: str, *, loud: bool =) -> int',
-    'def (question: str) -> Coroutine[Any, Any, int]',
-    'def (count: int) -> Iterator[str]',
-    'def (count: int) -> AsyncIterator[str]',
-    'decimal.Decimal',
+    "def (question: str, *, loud: bool =) -> int",
+    "def (question: str) -> Coroutine[Any, Any, int]",
+    "def (count: int) -> Iterator[str]",
+    "def (count: int) -> AsyncIterator[str]",
+    "decimal.Decimal",
     'error: Argument 1 to "bare" has incompatible type "int"; expected "str"',
 )
 

@@ -6,8 +6,9 @@ import asyncio
 import functools
 import inspect
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
-from typing import Any, AsyncIterator, Callable, Iterator
+from typing import Any
 
 import pytest
 

@@ -146,7 +146,12 @@ def test_leaked_secrets_are_found_and_not_told_again(iron_cage: MockRuntime) -> 
     ic.event("harmless")
     assert_no_secrets_leaked(iron_cage, "nothing", ValueError("no"), secrets=["hunter2"])
     ic.event(f"my key is {key}")
-    for leaky, secrets in ((iron_cage, ()), ({"key": key}, ()), (f"pass {'hunter2'}", ("hunter2",)), (ValueError(key), ())):
+    for leaky, secrets in (
+        (iron_cage, ()),
+        ({"key": key}, ()),
+        (f"pass {'hunter2'}", ("hunter2",)),
+        (ValueError(key), ()),
+    ):
         with pytest.raises(AssertionError) as caught:
             assert_no_secrets_leaked(leaky, secrets=secrets)
         assert key not in str(caught.value) and "hunter2" not in str(caught.value)

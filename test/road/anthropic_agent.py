@@ -1,4 +1,5 @@
 """An agent as anybody writes one: nothing in it knows of a cage."""
+
 from anthropic import Anthropic
 
 client = Anthropic()

@@ -1,4 +1,5 @@
 """An agent as anybody writes one: nothing in it knows of a cage."""
+
 from langchain_openai import ChatOpenAI
 
 model = ChatOpenAI(model="gpt-4o-mini", max_tokens=50)

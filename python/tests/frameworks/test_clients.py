@@ -14,7 +14,9 @@ FACTORIES = (openai_client, async_openai_client, anthropic_client, async_anthrop
 
 class Clients(CagedTestCase):
     def with_token(self, token: str) -> None:
-        patch = mock.patch.dict(os.environ, {"IRON_CAGE_TOKEN": token, "OPENAI_API_KEY": "sk-own", "ANTHROPIC_API_KEY": "sk-own"})
+        patch = mock.patch.dict(
+            os.environ, {"IRON_CAGE_TOKEN": token, "OPENAI_API_KEY": "sk-own", "ANTHROPIC_API_KEY": "sk-own"}
+        )
         patch.start()
         self.addCleanup(patch.stop)
 

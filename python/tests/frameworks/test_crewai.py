@@ -27,12 +27,19 @@ def double(number: int) -> int:
 def completion(message: dict[str, Any]) -> Answer:
     choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    return Answer(200, {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage})
+    return Answer(
+        200, {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+    )
 
 
 def crew(tools: Any = ()) -> Crew:
     agent = Agent(
-        role="Clerk", goal="Answer", backstory="A secret.", llm=LLM(model="gpt-4o-mini"), tools=list(tools), max_retry_limit=0
+        role="Clerk",
+        goal="Answer",
+        backstory="A secret.",
+        llm=LLM(model="gpt-4o-mini"),
+        tools=list(tools),
+        max_retry_limit=0,
     )
     task = Task(name="sum", description="A secret question.", expected_output="A number", agent=agent)
     return Crew(name="office", agents=[agent], tasks=[task])
@@ -73,7 +80,7 @@ class Listener(EventsTestCase):
 
     def test_failures_are_told_too(self) -> None:
         self.replies(*[Answer(400, {"error": {"message": "a secret", "type": "invalid_request_error"}})] * 9)
-        with self.assertRaises(Exception):
+        with self.assertRaises(Exception):  # noqa: B017  (which one is CrewAI's choice)
             crew().kickoff()
         crewai_event_bus.flush()
         failed = {message for message, level, _ in self.events() if level == "ERROR"}

@@ -5,9 +5,8 @@ import json
 import unittest
 from typing import Any
 
-from beside import Answer, EventsTestCase
-
 import openai
+from beside import Answer, EventsTestCase
 from langchain_core.chat_history import InMemoryChatMessageHistory
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
@@ -48,8 +47,13 @@ class Scripted(BaseChatModel):
         reply = self.replies.pop(0)
         for word in reply.content.split(" ") if reply.content else ():
             yield ChatGenerationChunk(message=AIMessageChunk(word))
-        calls = [tool_call_chunk(name=one["name"], args=json.dumps(one["args"]), id=one["id"], index=0) for one in reply.tool_calls]
-        yield ChatGenerationChunk(message=AIMessageChunk("", tool_call_chunks=calls, usage_metadata=USAGE, chunk_position="last"))
+        calls = [
+            tool_call_chunk(name=one["name"], args=json.dumps(one["args"]), id=one["id"], index=0)
+            for one in reply.tool_calls
+        ]
+        yield ChatGenerationChunk(
+            message=AIMessageChunk("", tool_call_chunks=calls, usage_metadata=USAGE, chunk_position="last")
+        )
 
     def bind_tools(self, tools: Any, **_: Any) -> Any:
         return self
@@ -93,7 +97,11 @@ class Chain(EventsTestCase):
         self.assertEqual(model.asked[0], [HumanMessage("cat in German")])
 
     def test_it_composes_on_both_sides(self) -> None:
-        chain = RunnableLambda(str.upper) | IronCageChain(llm=Scripted(replies=[says("a b"), says("c d")])) | StrOutputParser()
+        chain = (
+            RunnableLambda(str.upper)
+            | IronCageChain(llm=Scripted(replies=[says("a b"), says("c d")]))
+            | StrOutputParser()
+        )
         self.assertEqual(chain.invoke("why"), "a b")
         self.assertEqual(list(chain.stream("why")), ["c", "d", ""])
 
@@ -183,7 +191,9 @@ class Chain(EventsTestCase):
 
     def test_a_refusal_by_the_provider_stays_what_it_is(self) -> None:
         wrong = {"message": "wrong key", "code": "invalid_api_key", "type": "invalid_request_error"}
-        self.server.answer = lambda request: Answer(204) if "/api/run" in request.path else Answer(401, {"error": wrong})
+        self.server.answer = lambda request: (
+            Answer(204) if "/api/run" in request.path else Answer(401, {"error": wrong})
+        )
         chain = IronCageChain(llm=ChatOpenAI(model="gpt-4o-mini", base_url=f"{self.server.url}/v1", api_key="sk-x"))
         with self.assertRaises(openai.AuthenticationError):
             chain.invoke("?")
@@ -208,7 +218,9 @@ class Handler(EventsTestCase):
         self.assertGreaterEqual(first["latency_ms"], 0)
 
     def test_prompts_answers_and_arguments_are_not_told(self) -> None:
-        model = Scripted(replies=[wants("double", number=123456), says("a secret answer"), ValueError("a secret prompt")])
+        model = Scripted(
+            replies=[wants("double", number=123456), says("a secret answer"), ValueError("a secret prompt")]
+        )
         chain = IronCageChain(llm=model, tools=[double])
         chain.invoke("a secret prompt")
         with self.assertRaises(ValueError):

@@ -71,7 +71,9 @@ class Node(EventsTestCase):
 
         with self.assertRaises(iron_cage.BudgetExceeded):
             graph_of(node(ask)).invoke({"text": ""})
-        self.assertEqual(graph_of(node(ask, otherwise=otherwise)).invoke({"text": "hm"})["text"], "hm, but budget_exceeded")
+        self.assertEqual(
+            graph_of(node(ask, otherwise=otherwise)).invoke({"text": "hm"})["text"], "hm, but budget_exceeded"
+        )
         later = asyncio.run(graph_of(node(aask, otherwise=otherwise)).ainvoke({"text": "hm"}))
         self.assertEqual(later["text"], "hm, but budget_exceeded")
 

@@ -16,19 +16,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 PYTHON = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PYTHON))
-import iron_sandbox  # noqa: E402
 
 PROBES = Path(__file__).with_name("probes.py")
 DOCUMENT = PYTHON.parent / "docs" / "sandbox.md"
 #: As the columns of the table.
 LEVELS = ("off", "observe", "standard", "standard, connect", "standard, no namespaces", "strict")
 #: As the server starts it: with no modules from the folder that it works in.
-LAUNCH = ["-I", "-S", "-c", "import sys; sys.path.insert(0, %r); from iron_sandbox._main import command; command()" % str(PYTHON)]
+LAUNCH = [
+    "-I",
+    "-S",
+    "-c",
+    "import sys; sys.path.insert(0, %r); from iron_sandbox._main import command; command()" % str(PYTHON),
+]
 #: What the probes leave for other programs, and whom it harms.
 LEFT = {"iron-cage.yaml": "the next start", ".vscode/tasks.json": "an editor", ".git/commondir": "git"}
 #: Runs a command where no namespaces can be had, without privileges.
@@ -152,8 +157,15 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
             if level == "standard, no namespaces":
                 command = [python, "-c", NO_NAMESPACES, *command]
         done = subprocess.run(
-            command, env=environment, cwd=facts["work"], user=user, capture_output=True, text=True, timeout=120,
-            stdin=subprocess.DEVNULL, close_fds=True,
+            command,
+            env=environment,
+            cwd=facts["work"],
+            user=user,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            close_fds=True,
         )
         if done.returncode:
             raise RuntimeError(done.stderr)
@@ -163,7 +175,9 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
             os.kill(pid, 9)
         for name, whom in LEFT.items():
             is_there = os.path.lexists(os.path.join(facts["work"], name))
-            results.append(["leave %s for %s" % (name, whom), True, *(("open", "") if is_there else ("blocked", "moved aside"))])
+            results.append(
+                ["leave %s for %s" % (name, whom), True, *(("open", "") if is_there else ("blocked", "moved aside"))]
+            )
         lives = ("open", "") if left else ("blocked", "killed")
         return results + [["a program that ran from the cage lives on after it", True, *lives]]
 

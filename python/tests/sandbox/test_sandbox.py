@@ -79,7 +79,9 @@ class Probes(Cage):
     def assert_as_documented(self, level, results):
         index = 1 + stage.LEVELS.index(level)
         lines = stage.DOCUMENT.read_text().partition(stage.BEGIN)[2].partition(stage.END)[0].splitlines()
-        documented = {line.split(" | ")[0][2:]: line.rstrip(" |").split(" | ")[index] for line in lines if line[:2] == "| "}
+        documented = {
+            line.split(" | ")[0][2:]: line.rstrip(" |").split(" | ")[index] for line in lines if line[:2] == "| "
+        }
         self.assertGreater(len(results), 100)
         for title, _, what, how in results:
             is_open = "open" in documented[title]
@@ -137,7 +139,9 @@ class Programs(Cage):
     def test_a_wrong_word_is_named(self):
         for words in (["--levle", "x"], ["--level", "x"], ["--connect", "nowhere"], ["--memory-mb", "much"]):
             command = [sys.executable, "-m", "iron_sandbox", *words, "--", "/bin/true"]
-            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(PYTHON)}, capture_output=True, text=True)
+            done = subprocess.run(
+                command, env={**os.environ, "PYTHONPATH": str(PYTHON)}, capture_output=True, text=True
+            )
             self.assertEqual(done.returncode, 2)
             self.assertIn(words[-1], done.stderr + words[0] if words[0] == "--levle" else done.stderr)
 
@@ -176,10 +180,10 @@ class Programs(Cage):
             if turn < 18:
                 time.sleep(turn * 0.008)
             else:
-                wait_until(lambda: any(is_program(pid) for pid in stage.running(seconds)))
+                wait_until(lambda seconds=seconds: any(is_program(pid) for pid in stage.running(seconds)))
             process.kill()
             process.wait()
-            wait_until(lambda: not stage.running(seconds))
+            wait_until(lambda seconds=seconds: not stage.running(seconds))
 
     def test_a_cage_ends_with_those_that_ran_away_from_it(self):
         seconds = "701.%d" % os.getpid()
@@ -215,7 +219,10 @@ class Programs(Cage):
         for level in CONFINED:
             options = {"env": {**os.environ, "HOME": str(home)}, "capture_output": True, "text": True}
             # The first is where it works.
-            code = "import os, sys, json, iron_sandbox; done = iron_sandbox.run([sys.executable, '-c', sys.argv[1]], level=%r, read=[os.environ['HOME'] + '/.models'], write=[sys.argv[2]], capture_output=True, text=True); print(json.dumps([done.stdout, done.stderr, done.denied]))" % level
+            code = (
+                "import os, sys, json, iron_sandbox; done = iron_sandbox.run([sys.executable, '-c', sys.argv[1]], level=%r, read=[os.environ['HOME'] + '/.models'], write=[sys.argv[2]], capture_output=True, text=True); print(json.dumps([done.stdout, done.stderr, done.denied]))"
+                % level
+            )
             options["env"]["PYTHONPATH"] = str(PYTHON)
             done = subprocess.run([sys.executable, "-c", code, text, str(work)], **options)
             out, err, denied = json.loads(done.stdout)
@@ -272,8 +279,18 @@ class Folders(Cage):
     """What a program leaves in a folder where other programs look."""
 
     def leave(self, level, text, **options):
-        done = iron_sandbox.run(["/bin/sh", "-c", text], level=level, write=[self.work], cwd=self.work, capture_output=True, text=True, **options)
-        return done.stderr, [(os.path.relpath(path, self.work), os.path.relpath(aside, self.work)) for path, aside in done.planted]
+        done = iron_sandbox.run(
+            ["/bin/sh", "-c", text],
+            level=level,
+            write=[self.work],
+            cwd=self.work,
+            capture_output=True,
+            text=True,
+            **options,
+        )
+        return done.stderr, [
+            (os.path.relpath(path, self.work), os.path.relpath(aside, self.work)) for path, aside in done.planted
+        ]
 
     def test_what_others_would_run_is_moved_aside_and_the_rest_is_left(self):
         hide = [self.work + "/" + name for name in ("iron-cage.yaml", "iron-cage.toml")]
@@ -288,13 +305,21 @@ class Folders(Cage):
                 subprocess.run(["rm", "-r", os.path.join(self.work, name + ".planted")], check=True)
 
     def test_a_repository_that_runs_nothing_is_left_and_one_that_does_is_not(self):
-        harmless = "[core]\n\trepositoryformatversion = 0\n[remote \"origin\"]\n\turl = https://example.com/x\n[branch \"main\"]\n\tmerge = refs/heads/main\n"
+        harmless = '[core]\n\trepositoryformatversion = 0\n[remote "origin"]\n\turl = https://example.com/x\n[branch "main"]\n\tmerge = refs/heads/main\n'
         for config in ("", harmless):
             text = "mkdir -p .git/hooks; touch .git/hooks/pre-push.sample; printf '%%s' '%s' > .git/config" % config
             self.assertEqual(self.leave("standard", text), ("", []))
             subprocess.run(["rm", "-r", self.work + "/.git"], check=True)
         aside = [(".git/config", ".git/config.planted")]
-        for line in ("[core]\nfsmonitor = x", "[core]\nhooksPath = x", "[include]\npath = x", "[alias]\ns = !x", "[core] pager = x", "[core]\nurl = \\\nx\\\n", "x" * 70000):
+        for line in (
+            "[core]\nfsmonitor = x",
+            "[core]\nhooksPath = x",
+            "[include]\npath = x",
+            "[alias]\ns = !x",
+            "[core] pager = x",
+            "[core]\nurl = \\\nx\\\n",
+            "x" * 70000,
+        ):
             text = "mkdir .git; cat > .git/config; chmod 500 .git"
             self.assertEqual(self.leave("standard", text, input=harmless + line), ("", aside))
             subprocess.run(["rm", "-r", self.work + "/.git"], check=True)
@@ -314,7 +339,14 @@ class Folders(Cage):
         Path(self.work, ".git/config").write_text("[core]")
         text = "cat .git/config; echo x > .git/config; touch .git/hooks/x; mv .git git; touch .vscode/x && echo own; touch .git/index && mv .git/index .git/x && rm .git/x"
         for level in CONFINED:
-            code, out, err = captured(level, "/bin/sh", "-c", text, words=["--write", self.work, "--write", self.work + "/.vscode"], cwd=self.work)
+            code, out, err = captured(
+                level,
+                "/bin/sh",
+                "-c",
+                text,
+                words=["--write", self.work, "--write", self.work + "/.vscode"],
+                cwd=self.work,
+            )
             self.assertEqual((code, out), (0, "[core]own\n"), err)
             self.assertEqual(os.listdir(self.work + "/.git/hooks"), [])
             self.assertTrue(os.path.exists(self.work + "/.vscode/x"))
@@ -408,7 +440,9 @@ class Network(Cage):
         text = "import socket; socket.create_connection(('127.0.0.1', %d)); open('/etc/shadow')" % self.port
         done = iron_sandbox.run(script(text), level="observe", capture_output=True, text=True)
         self.assertEqual(done.returncode, 0 if os.access("/etc/shadow", os.R_OK) else 1)
-        self.assertIn({"action": "connect", "target": "127.0.0.1:%d" % self.port, "refused": False, "count": 1}, done.denied)
+        self.assertIn(
+            {"action": "connect", "target": "127.0.0.1:%d" % self.port, "refused": False, "count": 1}, done.denied
+        )
         self.assertIn({"action": "read", "target": "/etc/shadow", "refused": False, "count": 1}, done.denied)
 
 
@@ -435,10 +469,14 @@ class Limits(Cage):
             self.assertLessEqual(os.path.getsize(self.work + "/big"), 8 << 20)
 
     def test_who_opens_files_without_end_is_stopped(self):
-        code, _, err = captured("strict", *script("held = [open('/dev/null') for _ in range(200)]"), words=["--open-files", "64"])
+        code, _, err = captured(
+            "strict", *script("held = [open('/dev/null') for _ in range(200)]"), words=["--open-files", "64"]
+        )
         self.assertEqual((code, "Too many open files" in err), (1, True))
 
-    @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "the kernel counts processes of users")
+    @unittest.skipUnless(
+        os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "the kernel counts processes of users"
+    )
     def test_a_fork_bomb_ends(self):
         bomb = (
             "import os, time\nmade = 0\ntry:\n"
@@ -450,8 +488,14 @@ class Limits(Cage):
         for level in CONFINED:
             command = [SYSTEM_PYTHON, *stage.LAUNCH, "--level", level, "--processes", "50", "--", SYSTEM_PYTHON]
             done = subprocess.run(
-                [*command, "-c", bomb], env={"PATH": "/usr/bin:/bin"}, cwd="/",
-                user=NOBODY, capture_output=True, text=True, timeout=60, start_new_session=True,
+                [*command, "-c", bomb],
+                env={"PATH": "/usr/bin:/bin"},
+                cwd="/",
+                user=NOBODY,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                start_new_session=True,
             )
             self.assertEqual(done.stdout, "refused after True\n", done.stderr)
             self.assertEqual(stage.running("made = 0"), [])
@@ -509,7 +553,13 @@ class Groups(Cage):
 
     def test_a_freezer_stops_all_of_it(self):
         reading, writing = os.pipe()
-        process = launch("standard", *script("import time\nwhile True: print(1, flush=True); time.sleep(0.01)"), words=["--report-fd", str(writing)], pass_fds=[writing], stdout=subprocess.PIPE)
+        process = launch(
+            "standard",
+            *script("import time\nwhile True: print(1, flush=True); time.sleep(0.01)"),
+            words=["--report-fd", str(writing)],
+            pass_fds=[writing],
+            stdout=subprocess.PIPE,
+        )
         os.close(writing)
         with open(reading) as reports:
             freezer = json.loads(reports.readline())["standing"]["freezer"]
@@ -530,7 +580,11 @@ class Functions(Cage):
         @iron_sandbox.confined()
         def look(name):
             faults = []
-            for attempt in (lambda: open("/etc/shadow"), lambda: os.read(held.fileno(), 1), lambda: os.kill(os.getppid(), 0)):
+            for attempt in (
+                lambda: open("/etc/shadow"),
+                lambda: os.read(held.fileno(), 1),
+                lambda: os.kill(os.getppid(), 0),
+            ):
                 try:
                     attempt()
                     faults.append("open")
@@ -573,7 +627,12 @@ class Texts(unittest.TestCase):
             self.assertIsNone(names.answer(broken))
 
     def test_a_policy_says_what_it_expected(self):
-        for options in ({"connect": ["x"]}, {"allow": ["everything"]}, {"limits": {"memory_mb": 0}}, {"limits": {"x": 1}}):
+        for options in (
+            {"connect": ["x"]},
+            {"allow": ["everything"]},
+            {"limits": {"memory_mb": 0}},
+            {"limits": {"x": 1}},
+        ):
             with self.assertRaises(iron_sandbox.PolicyError):
                 _policy.Policy("strict", **options)
 

@@ -48,7 +48,9 @@ def as_daemon(writer, parent):
 
 def without_its_environment():
     """A new session and an environment of nothing: only what was given as arguments is left."""
-    program = "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[4:]); "
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); os.environ.update(a.split('=', 1) for a in sys.argv[4:]); "
+    )
     program += "import call_as_others; call_as_others.as_daemon(int(sys.argv[2]), int(sys.argv[3]))"
     names = ("IRON_CAGE_URL", "OPENAI_BASE_URL", "IRON_CAGE_TOKEN")
     reader, writer = os.pipe()

@@ -1,4 +1,5 @@
 """Runs itself again with an empty environment."""
+
 import os
 import sys
 import time

@@ -1,4 +1,5 @@
 """Prints 1, 2, 3 … every twentieth of a second."""
+
 import itertools
 import time
 

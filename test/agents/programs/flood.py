@@ -1,4 +1,5 @@
 """A hundred megabytes in lines of a hundred bytes, then the word."""
+
 import sys
 
 block = (b"x" * 99 + b"\n") * 10_000

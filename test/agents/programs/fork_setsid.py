@@ -1,4 +1,5 @@
 """Twenty children that leave group and session and ignore SIGTERM; half of them lose their parent as well."""
+
 import os
 import signal
 import sys

@@ -1,4 +1,5 @@
 """A line of so many megabytes, then a short one."""
+
 import sys
 
 megabyte = b"x" * 1_048_576

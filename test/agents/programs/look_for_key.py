@@ -1,4 +1,5 @@
 """Looks for the master key wherever a process of the same user can: its own environment and that of all ancestors."""
+
 import os
 import sys
 

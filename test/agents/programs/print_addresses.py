@@ -1,4 +1,5 @@
 """So many lines with an address each."""
+
 import sys
 
 for number in range(int(sys.argv[1])):

@@ -1,4 +1,5 @@
 """Writes the bytes it is given in hexadecimal."""
+
 import sys
 
 sys.stdout.buffer.write(bytes.fromhex(sys.argv[1]))

@@ -21,7 +21,10 @@ import openai  # noqa: E402
 client = openai.OpenAI()
 client.chat.completions.create(model="penny", max_tokens=4, messages=[{"role": "user", "content": "Say hello."}])
 
-told = {"message": str(os.environ), "data": {"url": os.environ["OPENAI_BASE_URL"], "customer_id": os.environ["IRON_CAGE_TOKEN"]}}
+told = {
+    "message": str(os.environ),
+    "data": {"url": os.environ["OPENAI_BASE_URL"], "customer_id": os.environ["IRON_CAGE_TOKEN"]},
+}
 request = urllib.request.Request(
     os.environ["IRON_CAGE_URL"] + "/api/run/events",
     json.dumps({**told, "message": told["message"][:3000]}).encode(),

@@ -1,4 +1,5 @@
 """Takes SIGTERM as it is meant: says goodbye and exits with 0."""
+
 import signal
 import sys
 import time

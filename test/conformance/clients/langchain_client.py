@@ -8,6 +8,7 @@ from lockstep import PIXEL, QUESTION, obey
 from lockstep import warmth as measure
 from pydantic import BaseModel
 
+
 def chat(name, **options):
     provider, model = name.split("/")
     return {"openai": ChatOpenAI, "anthropic": ChatAnthropic}[provider](model=model, max_tokens=50, **options)

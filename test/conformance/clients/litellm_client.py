@@ -15,7 +15,10 @@ def complete(model, messages=HELLO, **options):
 
 def plain(model):
     reply = complete(model)
-    return {"text": reply.choices[0].message.content, "usage": [reply.usage.prompt_tokens, reply.usage.completion_tokens]}
+    return {
+        "text": reply.choices[0].message.content,
+        "usage": [reply.usage.prompt_tokens, reply.usage.completion_tokens],
+    }
 
 
 def streamed(model):

@@ -11,7 +11,10 @@ TOOLS = [{"type": "function", "function": {"name": "warmth", "description": "How
 
 def plain(model):
     reply = OpenAI().chat.completions.create(model=model, messages=HELLO, max_tokens=50)
-    return {"text": reply.choices[0].message.content, "usage": [reply.usage.prompt_tokens, reply.usage.completion_tokens]}
+    return {
+        "text": reply.choices[0].message.content,
+        "usage": [reply.usage.prompt_tokens, reply.usage.completion_tokens],
+    }
 
 
 def streamed(model):
@@ -48,9 +51,7 @@ def streamed_tools(model):
     asked = [{"role": "user", "content": QUESTION}]
     calls = {}
     reasons = []
-    for chunk in OpenAI().chat.completions.create(
-        model=model, messages=asked, tools=TOOLS, max_tokens=50, stream=True
-    ):
+    for chunk in OpenAI().chat.completions.create(model=model, messages=asked, tools=TOOLS, max_tokens=50, stream=True):
         choice = chunk.choices[0]
         reasons += [choice.finish_reason] if choice.finish_reason else []
         for piece in choice.delta.tool_calls or []:
