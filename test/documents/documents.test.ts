@@ -1,8 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
 import manifest from '../../package.json' with { type: 'json' }
 import { generateDocs } from '../../scripts/docs.ts'
+import { configSchema } from '../../src/config/schema.ts'
 import { DIALECTS } from '../../src/dialects/dialects.ts'
 import { DOCUMENTS, root } from './documents.ts'
 
@@ -67,6 +69,19 @@ test('docs/architecture.md describes every folder of src, and no other', () => {
   const described = rows.flatMap(([, names]) => [...names!.matchAll(/`src\/(\w+)`/g)].map(([, name]) => name!))
   const folders = readdirSync(join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory())
   expect(described.sort()).toEqual(folders.map(({ name }) => name).sort())
+})
+
+test('every configuration that a document shows is valid', () => {
+  const shown = [...DOCUMENTS].flatMap(([path, text]) =>
+    [...text.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, yaml]) => ({ path, value: parse(yaml!) as object })),
+  )
+  const ours = shown.filter(({ value }) => Object.keys(value).every((key) => key in configSchema.shape))
+  expect(ours.length).toBeGreaterThan(2)
+  for (const { path, value } of ours) expect(configSchema.safeParse(value).error?.message, path).toBeUndefined()
+  // The other one is Prometheus' own.
+  expect(shown.filter((one) => !ours.includes(one)).map(({ value }) => Object.keys(value))).toEqual([
+    ['scrape_configs'],
+  ])
 })
 
 test('docs/configuration.md names every environment variable that is read', () => {
