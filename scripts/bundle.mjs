@@ -5,42 +5,13 @@ import { build } from 'esbuild'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** zod brings its messages in fifty languages; ours are English. */
-const englishOnly = {
-  name: 'english-only',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
-      contents: "export { default as en } from './en.js'",
-      resolveDir: `${root}node_modules/zod/v4/locales`,
-    })),
-}
-
-/** undici without its fetch, mocks, caches and HTTP/2, which nobody calls: two thirds of the time that it takes to load. */
-const undiciPoolsOnly = {
-  name: 'undici-pools-only',
-  setup: ({ onResolve, onLoad }) => {
-    onLoad({ filter: /undici[\\/]lib[\\/]dispatcher[\\/]client-h2\.js$/ }, () => ({ contents: '' }))
-    onResolve({ filter: /^undici$/ }, () => ({ path: 'undici', namespace: 'undici-pools-only' }))
-    onLoad({ filter: /.*/, namespace: 'undici-pools-only' }, () => ({
-      contents: `import Dispatcher from 'undici/lib/dispatcher/dispatcher.js'
-        import api from 'undici/lib/api/index.js'
-        import Agent from 'undici/lib/dispatcher/agent.js'
-        import Pool from 'undici/lib/dispatcher/pool.js'
-        Object.assign(Dispatcher.prototype, api)
-        export { Agent, Pool }`,
-      resolveDir: root,
-    }))
-  },
-}
-
 /** The program; `options` are esbuild's own. */
-export const bundleProgram = ({ plugins = [], define = {}, ...options }) =>
+export const bundleProgram = ({ define = {}, ...options }) =>
   build({
     entryPoints: [`${root}src/main.ts`],
     bundle: true,
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
-    plugins: [englishOnly, undiciPoolsOnly, ...plugins],
     logLevel: 'warning',
     ...options,
   })

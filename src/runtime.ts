@@ -3,7 +3,6 @@
  * other here, never by import of an instance; whoever opens, closes.
  */
 import { resolve } from 'node:path'
-import { Agent as HttpAgent } from 'undici'
 import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
 import { Peers } from './access/peers.ts'
@@ -34,6 +33,7 @@ import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
 import { UnchargedCalls } from './gateway/uncharged.ts'
 import { Upstream } from './gateway/upstream.ts'
+import { openAgent } from './http-pools.ts'
 import { type Log, openLog } from './log/log.ts'
 import { packageFolder } from './package-folder.ts'
 import { ancestorsWith } from './process-table.ts'
@@ -239,7 +239,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
     opened.push(() => alerts.close())
     const upstream = new Upstream(config.providers, clock)
     opened.push(() => upstream.close())
-    const dispatcher = new HttpAgent({ connections: 128 })
+    const dispatcher = openAgent({ connections: 128 })
     opened.push(() => dispatcher.destroy())
 
     const peers = new Peers(clock)

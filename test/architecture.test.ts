@@ -17,7 +17,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['state'],
   ['db', 'config'],
   ['dialects'],
-  ['log', 'process-table', 'package-folder'],
+  ['log', 'process-table', 'package-folder', 'http-pools'],
   ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'pii-types', 'clock', 'aes-gcm'],
 ]
 

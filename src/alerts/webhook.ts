@@ -8,11 +8,11 @@
 import { createHash, createHmac } from 'node:crypto'
 import dns from 'node:dns'
 import type { LookupFunction } from 'node:net'
-import { Agent } from 'undici'
 import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
 import type { AlertRow } from '../db/outbox.ts'
+import { openAgent } from '../http-pools.ts'
 import { type Channel, Undeliverable } from './outbox.ts'
 import { ALERT_KINDS, SOURCES } from './wording.ts'
 
@@ -40,7 +40,7 @@ async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number
     ...(secret ? signatureHeaders(secret, alert.id, now, body) : {}),
   }
   // One HTTP agent per delivery: destroying it ends the connection, whatever the receiver still sends.
-  const agent = new Agent({ allowH2: false, connect: { lookup: safeLookup } })
+  const agent = openAgent({ connect: { lookup: safeLookup } })
   try {
     const { origin, pathname, search } = new URL(url)
     const { statusCode } = await agent.request({

@@ -5,12 +5,13 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import { Pool } from 'undici'
+import type { Pool } from 'undici'
 import { isBeforeSending } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import type { Config, ProviderConfig } from '../config/schema.ts'
 import { dialectOf } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
+import { openPool } from '../http-pools.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
 import { LARGE_BYTES, piecesOf } from './bodies/bytes.ts'
 import { ClientGone } from './client.ts'
@@ -130,8 +131,7 @@ export class Upstream {
   #connectionsTo({ name, baseUrl, settings }: Provider): Connections {
     const known = this.#connections.get(name)
     if (known) return known
-    const pool = new Pool(baseUrl.origin, {
-      allowH2: false,
+    const pool = openPool(baseUrl.origin, {
       connect: { timeout: settings.connect_timeout_s * 1000 },
       connections: MAX_CONNECTIONS,
       pipelining: 1,
