@@ -106,7 +106,9 @@ export class StreamTexts<Like> {
 
   #piece(channel: string, text: string, place: TextPlace): string {
     const safe = this.#redact.push(channel, text, place)
-    this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], like: this.#like! })
+    const open = this.#open.get(channel)
+    if (open) open.like = this.#like!
+    else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], like: this.#like! })
     this.delivered += safe
     this.#heard++
     if (safe !== '') this.#said++

@@ -33,7 +33,8 @@ export function clampedEvent(
   const why = asked === null ? 'a tenth of what is left pays for no more' : `it asked for ${showCount(asked)}`
   return {
     type: 'call.clamped',
-    level: 'INFO',
+    // Each call of a long run may be, and its reply says so, too.
+    level: 'DEBUG',
     agent_id: caller.agentId,
     message: `${model} may answer with ${showCount(tokens)} tokens at most: ${why}`,
     data: { call_id: id, provider: provider.name, model, asked_tokens: asked, max_tokens: tokens },

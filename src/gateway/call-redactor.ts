@@ -65,6 +65,8 @@ export class CallRedactor implements Redactions {
   /** What was found since `report`. */
   readonly #found = new Map<Place, Findings>()
   #hasReported = false
+  /** Long texts were redacted on another thread, each by itself. */
+  #isCleaned = false
 
   constructor(parts: RedactionParts, call: RedactedCall, subject: Subject = 'reply') {
     this.#parts = parts
@@ -108,14 +110,14 @@ export class CallRedactor implements Redactions {
   }
 
   whole(text: string, place: TextPlace, label?: string): string {
-    if (!this.#isCovered(place)) return text
+    if (!this.#isCovered(place) || this.#isClean(text)) return text
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text, label))
     if (findings.length > 0) this.#note(findings, place)
     return safe
   }
 
   known(text: string, place: TextPlace): string {
-    if (!this.#isCovered(place)) return text
+    if (!this.#isCovered(place) || this.#isClean(text)) return text
     // What a provider has signed comes back to it as it is.
     if (this.#subject === 'reply' && this.#isSecretAlone(text)) return this.whole(text, place)
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redactKnown(text))
@@ -124,7 +126,7 @@ export class CallRedactor implements Redactions {
   }
 
   again(text: string, place: TextPlace): string {
-    if (!this.#isCovered(place)) return text
+    if (!this.#isCovered(place) || this.#isClean(text)) return text
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text))
     const unseen = findings.filter((finding) => !this.#seen.has(nameOf(finding)))
     if (unseen.length > 0) this.#note(unseen, place)
@@ -141,10 +143,42 @@ export class CallRedactor implements Redactions {
       }
       this.#channels.set(channel, open)
     }
+    if (this.#isClean(piece)) return this.#pushClean(channel, piece, place)
     const { stream } = open
     const safe = this.#failClosed(() => stream.push(piece))
     this.#noteNew(open)
     return safe
+  }
+
+  /** Of a piece that is clean by itself only both ends are read: together with what was before, and with what follows. */
+  #pushClean(channel: string, piece: string, place: TextPlace): string {
+    const parts = [piece.slice(0, EDGE_CHARACTERS), piece.slice(EDGE_CHARACTERS, -EDGE_CHARACTERS)] as const
+    this.#isCleaned = false
+    const start = this.push(channel, parts[0], place) + this.end(channel)
+    this.#seriesOf(channel).goOnFrom(parts[1])
+    const end = this.push(channel, piece.slice(-EDGE_CHARACTERS), place)
+    this.#isCleaned = true
+    return start + parts[1] + end
+  }
+
+  #isClean(text: string): boolean {
+    return this.#isCleaned && text.length >= CLEAN_CHARACTERS
+  }
+
+  /** True when another thread may clean texts before they are read here: it does not know in which place they stand. */
+  get canBeCleaned(): boolean {
+    return this.#isCovered('reply') && this.#isCovered('tool_arguments')
+  }
+
+  /** What `read` gives for a frame whose long texts were redacted on another thread, each by itself. */
+  async cleaned<T>(found: Found, read: () => T): Promise<T> {
+    await this.take(found)
+    this.#isCleaned = true
+    try {
+      return read()
+    } finally {
+      this.#isCleaned = false
+    }
   }
 
   began(channel: string, text: string): void {
@@ -172,7 +206,7 @@ export class CallRedactor implements Redactions {
   }
 
   joined(parts: readonly string[], place: TextPlace): string[] | undefined {
-    if (!this.#isCovered(place)) return undefined
+    if (!this.#isCovered(place) || parts.some((part) => this.#isClean(part))) return undefined
     const joined = this.#failClosed(() => redactJoined(this.#parts.redactor, parts))
     if (joined) this.#note(joined.findings, place)
     return joined?.parts
@@ -221,12 +255,13 @@ export class CallRedactor implements Redactions {
     this.count += count
     for (const type of blocked) this.#blocked.add(type)
     for (const [place, { counts, kept }] of places) {
-      const unseen = place === 'request' ? await this.#unseen(kept) : kept
+      const unseen = place === 'request' ? await this.#unseen(kept) : kept.filter((one) => !this.#seen.has(nameOf(one)))
       if (unseen.length === 0) continue
       // Those that were not compared are new where most others are.
       if (unseen.length > kept.length / 2) {
         this.#foundAt(place).merge({ counts: without(counts, kept, unseen), kept: unseen })
       } else this.#foundAt(place).add(unseen)
+      for (const finding of unseen) if (this.#seen.size < MAX_SEEN) this.#seen.add(nameOf(finding))
     }
   }
 
@@ -265,7 +300,7 @@ export class CallRedactor implements Redactions {
   #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
     if (safe !== text) return safe
     for (const one of before) {
-      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(one + text))
+      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(one + text.slice(0, EDGE_CHARACTERS)))
       const completed = findings.find(
         ({ start, end, value }) => start < one.length && end > one.length && /\p{L}/u.test(value),
       )
@@ -338,6 +373,10 @@ const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
 
 const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 
+/** No datum that goes over the border of a piece is longer. */
+const EDGE_CHARACTERS = 16 * 1024
+/** From here on a text is not read again when it was cleaned. */
+const CLEAN_CHARACTERS = 4 * EDGE_CHARACTERS
 /** No key is longer. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000

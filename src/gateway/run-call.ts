@@ -8,7 +8,7 @@ import { namedLimit } from '../budget/output-limits.ts'
 import { CageError } from '../errors.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import { watchModel } from './answering-model.ts'
-import { type AnswerParts, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
+import { type AnswerParts, cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
 import { free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
@@ -120,7 +120,7 @@ async function relayReply(
  * After its first byte an error is a frame, and what was delivered is charged.
  */
 async function relayStream(
-  _parts: RoadParts,
+  parts: RoadParts,
   open: MeteredCall,
   sent: SentCall,
   redactor: CallRedactor,
@@ -132,7 +132,8 @@ async function relayStream(
   })
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
-  await relayFrames(sent, provider.name, reader, redactor, client, async () => {
+  const clean = (data: Buffer) => cleanFrame(parts, data, open.call)
+  await relayFrames(sent, provider.name, { reader, redactor, clean }, client, async () => {
     await open.assess(reader.usage(), deliveredText(reader.deliveredText), sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)

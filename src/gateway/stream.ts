@@ -5,7 +5,8 @@
 import { createParser } from 'eventsource-parser'
 import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
-import type { CallRedactor } from './call-redactor.ts'
+import { encoded, free, LARGE_BYTES } from './bodies/bytes.ts'
+import type { CallRedactor, Found } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
@@ -24,14 +25,15 @@ const MAX_STREAM_BYTES = 64 * 1024 * 1024
 export async function relayFrames(
   answer: Answer,
   provider: string,
-  reader: StreamReader,
-  redactor: CallRedactor,
+  { reader, redactor, clean }: Frames,
   client: Client,
   beforeLast: () => Promise<void>,
 ): Promise<void> {
   try {
     for await (const frame of readFrames(answer, provider)) {
-      const frames = reader.read(frame).map((one) => withSafeName(one, redactor))
+      const isLarge = frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
+      const read = isLarge ? await readLarge(frame, { reader, redactor, clean }) : reader.read(frame)
+      const frames = read.map((one) => withSafeName(one, redactor))
       redactor.requireUnblocked()
       if (reader.isFinished) await beforeLast()
       if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
@@ -42,6 +44,21 @@ export async function relayFrames(
     if (reader.isFinished) void answer.body.drain(DRAIN_TIMEOUT_MS)
     else answer.body.cancel()
   }
+}
+
+/** How frames are read. */
+export interface Frames {
+  reader: StreamReader
+  redactor: CallRedactor
+  /** Redacts the long texts of a large frame's data on another thread. */
+  clean: (data: Buffer) => Promise<{ bytes: Buffer; found: Found }>
+}
+
+async function readLarge({ event, data }: Sse, { reader, redactor, clean }: Frames): Promise<Sse[]> {
+  const { bytes, found } = await clean(encoded(data))
+  const cleaned = bytes.toString('utf8')
+  free(bytes)
+  return redactor.cleaned(found, () => reader.read({ event, data: cleaned }))
 }
 
 const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>

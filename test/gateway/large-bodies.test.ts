@@ -1,6 +1,6 @@
 /** Large requests and replies go the same way as small ones, in slices. */
 import { expect, test } from 'vitest'
-import { answer, sends } from '../support/provider.ts'
+import { answer, chatFrames, messageFrames, sends, streams } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 const LONG = 'Grüße \\ "漢字" 🎉 '.repeat(60_000)
@@ -112,4 +112,48 @@ test('of a large conversation that is sent again only what is new is an incident
   await send('Hello.')
   await send(`I am ${EMAIL}.`)
   expect(cage.of('pii.found').map(({ data }) => data.count ?? 1)).toEqual([3_000, 1])
+})
+
+const framesOf = { openai: chatFrames, anthropic: messageFrames }
+const textOfFrames = (frames: string): string =>
+  frames
+    .split('\n')
+    .filter((line) => line.startsWith('data: {'))
+    .map((line) => JSON.parse(line.slice(6)))
+    .map(({ choices, delta }) => choices?.[0]?.delta?.content ?? delta?.text ?? '')
+    .join('')
+
+test.each(['openai', 'anthropic'] as const)(
+  'large frames of a stream are redacted within, at both ends and over their borders (%s)',
+  async (dialect) => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const said = [
+      `${EMAIL} ${PAD}jane.canary@north`,
+      `wind-traders.com ${PAD}${EMAIL}, ${PAD}ceo@acme-`,
+      'corporation.com',
+    ]
+    cage.provider.does(streams(framesOf[dialect]({ text: said })))
+    const reply = await agent.call(dialect, { stream: true })
+    const expected = said.join('').replaceAll(/\S+@\S+\.com/g, '[EMAIL_REDACTED]')
+    expect(textOfFrames(reply.text) === expected).toBe(true)
+    expect(cage.of('pii.found').reduce((sum, { data }) => sum + (data.count ?? 1), 0)).toBeGreaterThanOrEqual(2)
+  },
+)
+
+test('a stream with a large frame is blocked where the policy says so', async () => {
+  const cage = await openTestRuntime({ safety: { mode: 'block' } })
+  cage.provider.does(streams(chatFrames({ text: [PAD + EMAIL + PAD] })))
+  const blocked = await cage.addAgent().chat({ stream: true })
+  expect(blocked.text).toContain('pii_blocked')
+  expect(blocked.text).not.toContain('canary')
+})
+
+test('a stream with a frame of too many parts breaks', async () => {
+  const cage = await openTestRuntime()
+  const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: 'x' }, more: Array(500_000).fill([]) }] })
+  cage.provider.does(streams(`data: ${frame}\n\ndata: [DONE]\n\n`))
+  const broken = await cage.addAgent().chat({ stream: true })
+  expect(broken.text).toContain('provider_reply_invalid')
+  expect(broken.text).not.toContain('[DONE]')
 })

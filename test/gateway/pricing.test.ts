@@ -55,7 +55,7 @@ describe('a call that does not say how much it wants', () => {
     expect(reply.headers['x-iron-cage-clamped-max-tokens']).toBe(String(limit))
     expect(sent(cage)).toEqual({ ...body, [field]: limit })
     expect(cage.of('call.clamped')).toMatchObject([
-      { data: { model: body.model, asked_tokens: null, max_tokens: limit } },
+      { level: 'DEBUG', data: { model: body.model, asked_tokens: null, max_tokens: limit } },
     ])
   })
 

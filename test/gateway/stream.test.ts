@@ -73,6 +73,9 @@ describe('a stream cut anywhere', () => {
   }
   const call = { id: 'call-1', caller: { agentId: 'lg-7a3f9c2d', runId: 'run-1' } } as LlmCall
 
+  /** No frame here is large. */
+  const clean = () => Promise.reject(new Error('a small frame was taken for a large one'))
+
   /** What the client gets of a provider's bytes that arrive in these pieces. */
   async function relay(dialect: DialectName, pieces: readonly Buffer[]): Promise<string> {
     let out = ''
@@ -85,7 +88,13 @@ describe('a stream cut anywhere', () => {
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const body = bodyOf(pieces)
-    await relayFrames({ status: 200, headers: {}, body }, dialect, reader, redactor, client, async () => undefined)
+    await relayFrames(
+      { status: 200, headers: {}, body },
+      dialect,
+      { reader, redactor, clean },
+      client,
+      async () => undefined,
+    )
     return out
   }
 
@@ -167,8 +176,7 @@ describe('a stream cut anywhere', () => {
       await relayFrames(
         { status: 200, headers: {}, body },
         dialect,
-        reader,
-        redactor,
+        { reader, redactor, clean },
         client,
         async () => undefined,
       ).catch(() => undefined)

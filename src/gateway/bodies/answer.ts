@@ -3,6 +3,7 @@ import { countTokens } from '../../budget/estimate.ts'
 import type { Dialect, ReportedUsage } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'
+import type { CageError } from '../../errors.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
 import type { CallRedactor } from '../call-redactor.ts'
@@ -84,6 +85,18 @@ export async function redactAnswer(
   const args = { bytes, settings: parts.redactor.settings, dialect: dialect.name as DialectName, provider: name }
   const { redacted } = await parts.large.run('redactAnswer', args, work)
   return taken(redactor, redacted)
+}
+
+/** The data of a large frame, in which every text is redacted by itself. Throws CageError `redaction_failed`. */
+export async function cleanFrame(
+  parts: AnswerParts,
+  bytes: Buffer,
+  { provider: { name, dialect }, caller: { agentId } }: LlmCall,
+): Promise<Exclude<Redacted, { error: CageError }>> {
+  const args = { bytes, settings: parts.redactor.settings, dialect: dialect.name as DialectName, provider: name }
+  const { redacted } = await parts.large.run('redactAnswer', args, { agentId, signal: NEVER })
+  if ('error' in redacted) throw redacted.error
+  return redacted
 }
 
 async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {
