@@ -4,9 +4,14 @@
  */
 declare const brand: unique symbol
 
+/** What makes an id one of its kind. Exported because declarations of other modules name it. */
+export interface Brand<Kind extends string> {
+  readonly [brand]: Kind
+}
+
 /** An agent, e.g. "lg-7a3f9c2d". Kept over its restarts. */
-export type AgentId = string & { readonly [brand]: 'agent' }
+export type AgentId = string & Brand<'agent'>
 /** One life of an agent, e.g. "run-5f0c2b9e41d3". */
-export type RunId = string & { readonly [brand]: 'run' }
+export type RunId = string & Brand<'run'>
 /** One LLM or service call, e.g. "call-19aa0b1c2d3e4f5a6b7c8". */
-export type CallId = string & { readonly [brand]: 'call' }
+export type CallId = string & Brand<'call'>

@@ -51,7 +51,6 @@ const BESIDE_THE_CLOCK: Readonly<Record<string, string>> = {
   'src/ids.ts': 'ids of calls lie on the disk in the order in which they were really made',
   'src/process-table.ts': 'asks the system again for a descriptor, which no moved clock gives back',
   'src/config/agent-folders.ts': 'compares with the times of files, which the system notes',
-  'src/dialects/large-json.ts': 'lets others have their turn after so much real work',
   'src/cli/': 'a command is a process of its own, with a person waiting for it',
 }
 
