@@ -68,12 +68,15 @@ function configurationKeys(): string {
         code(key),
         typeOf(type),
         isRequired ? 'required' : shownDefault(type),
-        String(description),
+        linked(description),
       ])
-      return `### ${section}\n\n${schema.description}\n\n${table(['key', 'type', 'default', 'description'], rows)}`
+      return `### ${section}\n\n${linked(schema.description)}\n\n${table(['key', 'type', 'default', 'description'], rows)}`
     })
     .join('\n\n')
 }
+
+/** A description with its documents as links. */
+const linked = (description: unknown): string => String(description).replaceAll(/docs\/([\w-]+\.md)/g, '[$1]($1)')
 
 interface ConfigKey {
   /** `<name>` stands for a name that the user chooses, `[]` for an entry of a list. */

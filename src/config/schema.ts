@@ -132,7 +132,7 @@ const agent = z.strictObject({
         .describe('Resource limits. None are set by default.'),
     })
     .prefault({})
-    .describe('Operating-system sandbox around the agent; see [sandbox.md](sandbox.md).'),
+    .describe('Operating-system sandbox around the agent; see docs/sandbox.md.'),
   provider_keys: z
     .enum(['inject', 'shield'])
     .default('inject')
@@ -185,7 +185,7 @@ const safety = z
     detect: z
       .array(piiType)
       .default(DEFAULT_PII_TYPES)
-      .describe('Types of personal data to detect; see [detection.md](detection.md).'),
+      .describe('Types of personal data to detect; see docs/detection.md.'),
     modes: z
       .partialRecord(piiType, safetyMode)
       .default({})
@@ -430,7 +430,7 @@ export const configSchema = z.strictObject({
     .record(text(1, 200), price)
     .default({})
     .describe(
-      'Prices in US dollars per million tokens, by `provider/model`. They override the public price list; see [costs.md](costs.md).',
+      'Prices in US dollars per million tokens, by `provider/model`. They override the public price list; see docs/costs.md.',
     ),
   services: z.record(serviceName, service).default({}).describe("Outside APIs that the agent's tools call, by name."),
   alerts: alerts.prefault({}).describe('Alert delivery.'),
