@@ -24,7 +24,6 @@ Exceptions::
 
 from __future__ import annotations
 
-from ._current import current_runtime
 from ._errors import (
     AccessDenied,
     BudgetExceeded,
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
     from ._chat import ChatClient, Reply
     from ._mock import MockRuntime
     from ._protect import protect_agent
-    from ._runtime import AgentRuntime
+    from ._runtime import AgentRuntime, current_runtime
     from ._values import Budget, Finding, Metrics, ScanResult
     from .langchain import IronCageCallbackHandler as IronCageCallbackHandler
     from .langchain import IronCageChain as IronCageChain
@@ -108,6 +107,7 @@ _LOADED_LATER = {
     "Metrics": "._values",
     "MockRuntime": "._mock",
     "Reply": "._chat",
+    "current_runtime": "._runtime",
     "ScanResult": "._values",
     "fallback": "._breaker",
     "protect_agent": "._protect",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ._current import current_runtime
+from ._current import innermost
 from ._errors import IronCageError, error_from_answer
 from ._http import Answer, Endpoint
 
 if TYPE_CHECKING:
-    from ._current import Server
+    from ._link import Transport
 
 _RETRIES = 2
 _LONGEST_WAIT_S = 60.0
@@ -47,14 +47,14 @@ class ChatClient:
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, timeout_s: float = 120.0) -> None:
-        runtime = current_runtime() if base_url is None else None
+        runtime = innermost() if base_url is None else None
         url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
         if runtime is not None:
             options = runtime.client_options("openai")
             url, api_key = options["base_url"], api_key or options["api_key"]
         key = api_key or os.environ.get("OPENAI_API_KEY") or ""
         self._path = "/chat/completions"
-        self._server: Server = Endpoint(url, timeout_s=timeout_s)
+        self._server: Transport = Endpoint(url, timeout_s=timeout_s)
         if runtime is not None and runtime.link.is_mocked:
             self._server, self._path = runtime.link.server, url[len(runtime.link.url) :] + self._path
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}

@@ -12,117 +12,21 @@ from __future__ import annotations
 import os
 from contextvars import ContextVar
 
-from ._errors import ServerUnreachable, error_from_answer
-from ._http import Endpoint
+from ._link import environment_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from typing import Any, Protocol
+    from typing import Literal, Protocol
 
-    from ._http import Answer
-    from ._runtime import AgentRuntime
+    from ._link import Link
 
-    class Server(Protocol):
-        """What an ``Endpoint`` can do, and a mocked server as well."""
+    class Runtime(Protocol):
+        """What is known here of an ``AgentRuntime``, which enters itself."""
 
-        def request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer: ...
+        @property
+        def link(self) -> Link: ...
 
-        def stream(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[Answer, Iterator[bytes]]: ...
-
-
-_TIMEOUT_S = 10.0
-
-_endpoints: dict[str, Endpoint] = {}
-
-
-class Link:
-    """How a server is reached, and as whom.
-
-    url: where it listens.
-    token: a run token (``run_…``) or an API token (``ic_…``).
-    server: answers its requests. (Default: whoever listens at ``url``.)
-    agent_id: None when it is unknown.
-    gateway: where its calls go, below ``url``. (Default: an address that holds a run token.)
-    """
-
-    __slots__ = ("_server", "agent_id", "gateway", "token", "url")
-
-    def __init__(
-        self,
-        url: str,
-        token: str,
-        server: Server | None = None,
-        agent_id: str | None = None,
-        gateway: str | None = None,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self.token = token
-        self._server = server
-        self.agent_id = agent_id
-        self.gateway = gateway
-
-    def with_token(self, token: str, agent_id: str, gateway: str | None = None) -> Link:
-        """The same server, as somebody else. ``gateway``: the path that its calls go to."""
-        return Link(self.url, token, self._server, agent_id, gateway and self.url + gateway)
-
-    @property
-    def server(self) -> Server:
-        if self._server is not None:
-            return self._server
-        if self.url not in _endpoints:
-            _endpoints[self.url] = Endpoint(self.url, timeout_s=_TIMEOUT_S)
-        return _endpoints[self.url]
-
-    @property
-    def is_mocked(self) -> bool:
-        return self._server is not None
-
-    def call(self, method: str, path: str, body: Any = None, default: Callable[[Any], Any] | None = None) -> Any:
-        """Asks ``/api/run`` and below. Returns what the JSON of the answer says, None without any.
-
-        Raises IronCageError for a refusal, ServerUnreachable.
-        """
-        return self.ask(method, f"/api/run{path}", body, default)
-
-    def ask(self, method: str, path: str, body: Any = None, default: Callable[[Any], Any] | None = None) -> Any:
-        import json
-
-        headers = {"Authorization": f"Bearer {self.token}"}
-        content = None
-        if body is not None:
-            content = json.dumps(body, default=default, allow_nan=False).encode()
-            headers["Content-Type"] = "application/json"
-        answer = self.server.request(method, path, headers, content)
-        if answer.status >= 400:
-            raise error_from_answer(answer.status, answer.body, answer.headers)
-        return json.loads(answer.body) if answer.body else None
-
-    def gateway_url(self, name: str) -> str:
-        """The address of a provider or, as ``services/<name>``, of a service."""
-        from urllib.parse import quote
-
-        if self.gateway:
-            return f"{self.gateway}/{quote(name)}"
-        run = f"/{quote(self.token, safe='')}" if not self.token.startswith("ic_") else ""
-        return f"{self.url}/gateway{run}/{quote(name)}"
-
-    def client_options(self, provider: str) -> dict[str, str]:
-        """What a client of ``openai`` or ``anthropic`` is made with: ``base_url`` and ``api_key``. ValueError for others."""
-        if provider not in ("openai", "anthropic"):
-            raise ValueError(f"expected 'openai' or 'anthropic', got {provider!r}")
-        url = self.gateway_url(provider)
-        key = self.client_key(os.environ.get(f"{provider.upper()}_API_KEY"))
-        return {"base_url": f"{url}/v1" if provider == "openai" else url, "api_key": key}
-
-    def client_key(self, own: str | None) -> str:
-        """The key of a client: ``own``, unless that is none of a provider, or our token is how the server knows us.
-
-        The server has a key of its own where a token is sent, but no client is made without any.
-        """
-        if self.token.startswith("ic_") or not own or own.startswith("run_"):
-            return self.token
-        return own
+        def client_options(self, provider: Literal["openai", "anthropic"]) -> dict[str, str]: ...
 
 
 class Frame:
@@ -130,7 +34,7 @@ class Frame:
 
     __slots__ = ("outer", "runtime")
 
-    def __init__(self, runtime: AgentRuntime, outer: Frame | None) -> None:
+    def __init__(self, runtime: Runtime, outer: Frame | None) -> None:
         self.runtime = runtime
         self.outer = outer
 
@@ -138,19 +42,16 @@ class Frame:
 #: What this thread or task entered.
 entered: ContextVar[Frame | None] = ContextVar("iron_cage", default=None)
 #: Runtimes that are open in this process, in the order in which they were entered; with each, whether in the main thread.
-opened: list[tuple[AgentRuntime, bool]] = []
+opened: list[tuple[Runtime, bool]] = []
 
 
-def current_runtime() -> AgentRuntime | None:
-    """Returns the innermost runtime that the calling code is inside of; None outside of any.
-
-    A program that ``iron-cage start`` runs is in a cage without being inside a runtime.
-    """
-    runtime = surrounding_runtime()
+def innermost() -> Runtime | None:
+    """The innermost runtime that the calling code is inside of; None outside of any."""
+    runtime = surrounding()
     return opened[-1][0] if runtime is None and opened else runtime
 
 
-def surrounding_runtime() -> AgentRuntime | None:
+def surrounding() -> Runtime | None:
     """The runtime that pays for whatever the calling code enters next.
 
     A thread that entered none belongs to the one that the main thread is in, which waits for it as a rule; it has nothing
@@ -166,27 +67,10 @@ def surrounding_runtime() -> AgentRuntime | None:
 
 
 def is_caged() -> bool:
-    return current_runtime() is not None or bool(os.environ.get("IRON_CAGE_URL"))
+    return innermost() is not None or bool(os.environ.get("IRON_CAGE_URL"))
 
 
 def current_link() -> Link:
     """Raises ServerUnreachable when there is no cage."""
-    runtime = current_runtime()
+    runtime = innermost()
     return runtime.link if runtime is not None else environment_link()
-
-
-def environment_link() -> Link:
-    """The server that the environment names. Raises ServerUnreachable when it names none."""
-    url = os.environ.get("IRON_CAGE_URL")
-    if not url:
-        raise ServerUnreachable(
-            "this agent does not run under Iron Cage",
-            code="server_unreachable",
-            hint='start it with "iron-cage start <script>", or set IRON_CAGE_URL and IRON_CAGE_TOKEN',
-        )
-    return supervised_link(url, os.environ.get("IRON_CAGE_TOKEN"), os.environ.get("IRON_CAGE_GATEWAY_URL"))
-
-
-def supervised_link(url: str, token: str | None, gateway: str | None) -> Link:
-    """As ``iron-cage start`` says it; a ``gateway`` of another server is none."""
-    return Link(url, token or "", gateway=gateway if gateway and gateway.startswith(url) else None)

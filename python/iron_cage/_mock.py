@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from ._circuit import Circuit
-from ._current import Link
 from ._errors import CircuitOpen, IronCageError
 from ._http import Answer
+from ._link import Link
 from ._mock_llm import MockCall, MockLLM, anthropic_reply, anthropic_stream, openai_reply, openai_stream, text_of
 from ._mock_pii import redact
 from ._runtime import AgentRuntime

@@ -6,8 +6,16 @@ import atexit
 import threading
 from typing import overload
 
-from ._current import Frame, entered, surrounding_runtime
-from ._runtime import AgentRuntime, is_main_thread, is_supervised, limit_of, raise_refusal_of, safety_mode
+from ._current import Frame, entered
+from ._runtime import (
+    AgentRuntime,
+    is_main_thread,
+    is_supervised,
+    limit_of,
+    raise_refusal_of,
+    safety_mode,
+    surrounding_runtime,
+)
 from ._wrap import wrap
 
 TYPE_CHECKING = False

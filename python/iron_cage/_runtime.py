@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import threading
 
-from ._current import Frame, Link, entered, environment_link, opened, supervised_link, surrounding_runtime
+from ._current import Frame, entered, innermost, opened, surrounding
 from ._errors import IronCageError, refusal_in
+from ._link import Link, environment_link, supervised_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -295,6 +296,25 @@ class AgentRuntime:
             entered.set(frame.outer)
 
 
+def current_runtime() -> AgentRuntime | None:
+    """Returns the innermost runtime that the calling code is inside of; None outside of any.
+
+    A program that ``iron-cage start`` runs is in a cage without being inside a runtime.
+    """
+    return _as_entered(innermost())
+
+
+def surrounding_runtime() -> AgentRuntime | None:
+    """The runtime that pays for whatever the calling code enters next."""
+    return _as_entered(surrounding())
+
+
+def _as_entered(runtime: object) -> AgentRuntime | None:
+    """Nothing else enters itself."""
+    assert runtime is None or isinstance(runtime, AgentRuntime)
+    return runtime
+
+
 def is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
@@ -357,7 +377,8 @@ def _add(runtime: AgentRuntime, is_in_main_thread: bool) -> None:
 def _remove(runtime: AgentRuntime) -> None:
     with _process:
         opened[:] = [entry for entry in opened if entry[0] is not runtime]
-        _apply((opened[-1][0]._variables if opened else None) or _outside)
+        last = _as_entered(opened[-1][0] if opened else None)
+        _apply((last._variables if last else None) or _outside)
         if not opened:
             _outside.clear()
 

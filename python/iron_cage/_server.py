@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 
-from ._current import Link
 from ._errors import IronCageError, ServerUnreachable
+from ._link import Link
 
 #: How long a server may take to stop before it is killed, in seconds. It ends running calls first.
 _STOP_S = 15.0

@@ -13,7 +13,7 @@ from unittest import TestCase, mock
 
 # The package beside the tests, not an installed one. Tests import this module before it.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-import iron_cage._current  # noqa: E402
+import iron_cage._link  # noqa: E402
 import iron_cage._run  # noqa: E402
 
 
@@ -101,7 +101,7 @@ class CagedTestCase(TestCase):
         patch = mock.patch.dict(os.environ, environment)
         patch.start()
         self.addCleanup(patch.stop)
-        iron_cage._current._endpoints.clear()
+        iron_cage._link._endpoints.clear()
         iron_cage._run._warned = False
 
     def answer(self, status: int = 200, body: Any = None, **headers: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import types
@@ -28,6 +29,35 @@ class Package(unittest.TestCase):
         self.assertEqual(public, set(iron_cage.__all__))
         self.assertTrue(set(dir(iron_cage)) >= INTEGRATIONS)
         self.assertEqual(list(iron_cage.__all__), sorted(iron_cage.__all__))
+
+    def test_no_module_imports_itself_by_way_of_others_not_even_for_its_types(self) -> None:
+        modules = {file.stem: ast.parse(file.read_text()) for file in PACKAGE.glob("*.py")}
+        imports = {
+            name: {
+                node.module
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module in modules
+            }
+            for name, tree in modules.items()
+        }
+        # The package only hands on what its modules hold.
+        del imports["__init__"]
+        for name in imports:
+            reached: set[str] = set()
+            ahead = set(imports[name])
+            while ahead:
+                reached |= ahead
+                ahead = {further for module in ahead for further in imports[str(module)]} - reached
+            self.assertNotIn(name, reached)
+
+    def test_no_two_classes_have_one_name(self) -> None:
+        names = [
+            node.name
+            for file in PACKAGE.glob("*.py")
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.ClassDef)
+        ]
+        self.assertEqual(sorted(names), sorted(set(names)))
 
     def test_every_public_name_is_documented(self) -> None:
         for name in iron_cage.__all__:

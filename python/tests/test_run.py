@@ -203,7 +203,7 @@ class Connections(CagedTestCase):
         self.server.answer = lambda request: Answer(200, {"budget": BUDGET}, hang_up=True)
         for _ in range(5):
             iron_cage.current_budget()
-            ((_, _, idle),) = iron_cage._current._endpoints[self.server.url]._idle
+            ((_, _, idle),) = iron_cage._link._endpoints[self.server.url]._idle
             select.select([idle.sock], [], [], 300)  # until the hanging up has arrived
         self.assertEqual(len({request.client for request in self.server.requests}), 5)
 
@@ -255,7 +255,7 @@ class Connections(CagedTestCase):
             return Answer(204)
 
         self.server.answer = answer
-        iron_cage._current._endpoints[self.server.url] = iron_cage._http.Endpoint(self.server.url, timeout_s=0.1)
+        iron_cage._link._endpoints[self.server.url] = iron_cage._http.Endpoint(self.server.url, timeout_s=0.1)
         with self.assertRaisesRegex(iron_cage.ServerUnreachable, "no answer within 0.1 s") as caught:
             iron_cage.current_budget()
         self.assertEqual(caught.exception.url, self.server.url)

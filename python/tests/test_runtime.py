@@ -114,7 +114,7 @@ def test_an_exception_stops_the_server_and_the_dashboard_says_failed(folder: Pat
     assert servers_of(os.getpid()) == []
     with AgentRuntime(db="kept.db"):
         admin = json.loads((folder / "kept.db.server").read_text())
-        agents = iron_cage._current.Link(admin["url"], admin["token"]).ask("GET", "/api/agents")["agents"]
+        agents = iron_cage._link.Link(admin["url"], admin["token"]).ask("GET", "/api/agents")["agents"]
     facts = [(agent["name"], agent["state"], agent["reason"]) for agent in agents]
     assert ("broken", "failed", "ZeroDivisionError") in facts
 
@@ -247,7 +247,7 @@ def test_a_program_that_is_killed_takes_its_server_with_it(folder: Path) -> None
     program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert program.stdout is not None
     url = program.stdout.readline().strip()
-    server = iron_cage._current.Link(url, "")
+    server = iron_cage._link.Link(url, "")
     assert server.ask("GET", "/api/health")["status"] == "ok"
     program.send_signal(signal.SIGKILL)
     program.wait()
@@ -337,7 +337,7 @@ def test_circuits_are_the_servers_and_the_event_log_shows_a_fallback() -> None:
                 pass
         assert caught.value.circuit == "serp_api" and 0 < (caught.value.retry_after_s or 0) <= 60
         admin = json.loads(Path("circuits.db.server").read_text())
-        server = iron_cage._current.Link(admin["url"], admin["token"])
+        server = iron_cage._link.Link(admin["url"], admin["token"])
         assert [(one["name"], one["state"]) for one in server.ask("GET", "/api/circuits")["circuits"]] == [
             ("serp_api", "open")
         ]
