@@ -21,7 +21,7 @@ import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { bundleDashboard, bundleProgram, bundleThread, filesBelow, programFiles, root } from './bundle.mjs'
+import { bundleDashboard, bundleProgram, bundleThreads, filesBelow, programFiles, root } from './bundle.mjs'
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, quiet: { type: 'boolean' } } })
 const out = resolve(values.out ?? `${root}dist`)
@@ -31,7 +31,7 @@ const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
 try {
   await Promise.all([
     bundleForExecutable(work),
-    bundleThread({ outfile: `${work}/dist/large-thread.cjs`, format: 'cjs' }),
+    bundleThreads({ outdir: `${work}/dist`, outExtension: { '.js': '.cjs' }, format: 'cjs' }),
     bundleDashboard(`${work}/dist/web`),
   ])
   prepareBlob([

@@ -1,6 +1,6 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
 import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
-import { bundleDashboard, bundleProgram, bundleThread, root } from './bundle.mjs'
+import { bundleDashboard, bundleProgram, bundleThreads, root } from './bundle.mjs'
 
 const quiet = process.argv.includes('--quiet')
 const startedAt = performance.now()
@@ -18,7 +18,7 @@ await Promise.all([
     // No folder below: the program looks for its files beside the folder of its modules.
     chunkNames: 'chunk-[name]-[hash]',
     outExtension: { '.js': '.mjs' },
-    splitting: true, // keeps `await import()` of the tokenizer and the price list lazy
+    splitting: true, // keeps `await import()` of the price list lazy
     format: 'esm',
     target: 'node22',
     sourcemap: true,
@@ -29,7 +29,15 @@ await Promise.all([
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   }),
-  bundleThread({ outfile: `${made}/large-thread.mjs`, format: 'esm', sourcemap: true, sourcesContent: false }),
+  bundleThreads({
+    outdir: made,
+    chunkNames: 'chunk-thread-[name]-[hash]',
+    outExtension: { '.js': '.mjs' },
+    splitting: true, // one vocabulary of the tokenizer is loaded without the other
+    format: 'esm',
+    sourcemap: true,
+    sourcesContent: false,
+  }),
   bundleDashboard(`${made}/web`),
 ])
 rmSync(`${root}dist`, { recursive: true, force: true })

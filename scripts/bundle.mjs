@@ -16,9 +16,16 @@ export const bundleProgram = ({ define = {}, ...options }) =>
     ...options,
   })
 
-/** The thread of large bodies, which is a program of its own: src/gateway/bodies/large-bodies.ts starts it by its file's name. */
-export const bundleThread = (options) =>
-  bundleProgram({ entryPoints: [`${root}src/gateway/bodies/large-thread.ts`], target: 'node22', ...options })
+/** Threads, each a program of its own that `threadFile` of src/package-folder.ts finds by its name. */
+export const bundleThreads = (options) =>
+  bundleProgram({
+    entryPoints: ['gateway/bodies/large-thread.ts', 'budget/tokenizer-thread.ts'].map((path) => ({
+      in: `${root}src/${path}`,
+      out: path.slice(path.lastIndexOf('/') + 1, -'.ts'.length),
+    })),
+    target: 'node22',
+    ...options,
+  })
 
 export async function bundleDashboard(folder) {
   mkdirSync(folder, { recursive: true })

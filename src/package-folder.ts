@@ -35,6 +35,16 @@ export function packageFolder(): string {
 /** True in the single executable, which is no Node that runs scripts. */
 export const isSingleExecutable = isSea
 
+/**
+ * The program of a thread, by its source: in a checkout the source itself, else what the build makes of it beside the
+ * program.
+ */
+export function threadFile(source: URL): URL | string {
+  const name = source.pathname.slice(source.pathname.lastIndexOf('/') + 1, -'.ts'.length)
+  if (isSea()) return `${packageFolder()}dist/${name}.cjs`
+  return import.meta.url.endsWith('.ts') ? source : new URL(`./${name}.mjs`, import.meta.url)
+}
+
 function unpackExecutable(): string {
   const text = getAsset(MANIFEST, 'utf8')
   const manifest = JSON.parse(text) as Manifest

@@ -2,13 +2,14 @@
  * What a call can cost at most, before it is sent, and what it did cost when the provider did not say.
  *
  * A byte-level tokenizer never makes more tokens than there are bytes, so the length of the request in bytes bounds its
- * input without looking at it. The exact tokenizer is loaded and asked only when that bound does not fit the money left.
+ * input without looking at it. The exact tokenizer is asked only when that bound does not fit the money left.
  */
 import type { Demands } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import type { Price } from './price.ts'
 import { type MaxUses, maxCostOf, outputTokensFor } from './prices.ts'
+import { countTokens, MAX_COUNTED_BYTES } from './tokenizer.ts'
 
 /** What the bound needs to know of a call. */
 export interface CallSize {
@@ -59,8 +60,6 @@ const MAX_OWN_SEARCHES = 50
 const UNSTATED_TOOL_USES = 10
 /** Message framing that is in no text: role marks, tool schemas' wrapping. */
 const FRAMING_TOKENS = 64
-/** Longer texts are estimated from their length: the tokenizer would hold up the event loop. */
-const MAX_COUNTED_BYTES = 262_144
 
 /**
  * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the maxAnswer answer of its model
@@ -169,27 +168,5 @@ function requireMediaPrice(price: Price, { demands, model }: CallSize): void {
   }
 }
 
-/** Tokens of a text; exact for OpenAI's models, near for others. Loads the tokenizer at first use (~0.15 s). */
-export async function countTokens(text: string, model: string): Promise<number> {
-  if (text === '') return 0
-  if (text.length > MAX_COUNTED_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
-  const tokenizer = OLD_VOCABULARY.test(model)
-    ? await import('gpt-tokenizer/encoding/cl100k_base')
-    : await import('gpt-tokenizer/encoding/o200k_base')
-  let tokens = 0
-  for (const piece of text.split(LONG_RUN)) tokens += tokenizer.countTokens(piece, PLAIN_TEXT)
-  return tokens
-}
-
-/**
- * A run without a boundary, which is cut: the tokenizer's time grows with the square of its length, and 32,000 equal
- * letters took 1.3 s. A cut adds a token at most.
- */
-const LONG_RUN = /([\p{L}\p{M}]{64}|\s{64}|[^\s\p{L}\p{N}]{64})/u
-/** "<|endoftext|>" in a text is text; the tokenizer would throw. */
-const PLAIN_TEXT = { disallowedSpecial: new Set<string>() }
-
 /** Models whose tokenizer we have; for others a count would be a guess. */
 const COUNTED = /^(ft:)?(gpt-|chatgpt-|o\d|codex-|text-embedding)/
-/** Models before gpt-4o. */
-const OLD_VOCABULARY = /^(ft:)?(gpt-3\.5|gpt-4(?![o.])|text-embedding)/

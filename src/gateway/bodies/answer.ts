@@ -1,5 +1,5 @@
 /** Whole answers of providers, read and redacted here or, when they are large, on a thread of their own. */
-import { countTokens } from '../../budget/estimate.ts'
+import { countTokens } from '../../budget/tokenizer.ts'
 import type { Dialect, ReportedUsage } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'

@@ -7,11 +7,10 @@
  * - A thread knows nothing but what a piece of work brings along: policy, known secrets and the body itself.
  * - Large memory changes hands and is never copied: who gave it away sees nothing in it any more.
  */
-import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Clock, Timer } from '../../clock.ts'
 import { CageError } from '../../errors.ts'
-import { isSingleExecutable, packageFolder } from '../../package-folder.ts'
+import { threadFile } from '../../package-folder.ts'
 import { Places } from '../places.ts'
 import type { Done } from './large-thread.ts'
 import type { LargeWork } from './large-work.ts'
@@ -66,7 +65,10 @@ export class LargeBodies {
   }
 
   #start(): Worker {
-    const thread = new Worker(threadFile(), { env: {}, resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB } })
+    const thread = new Worker(threadFile(new URL('./large-thread.ts', import.meta.url)), {
+      env: {},
+      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
+    })
     thread.unref()
     // Whose work fails with it hears of its end.
     thread.on('error', () => undefined)
@@ -109,10 +111,4 @@ function passOn(thread: Worker, name: keyof LargeWork, args: unknown, signal: Ab
     const transfers: ArrayBuffer[] = []
     thread.postMessage({ name, args: pack(args, transfers) }, transfers)
   })
-}
-
-/** Beside the program: in a checkout this module's neighbor, else one of the files that the build makes. */
-function threadFile(): string | URL {
-  if (isSingleExecutable()) return join(packageFolder(), 'dist/large-thread.cjs')
-  return new URL(import.meta.url.endsWith('.ts') ? './large-thread.ts' : './large-thread.mjs', import.meta.url)
 }

@@ -1,5 +1,5 @@
 /** The body of a request as the road needs it, parsed here or, when it is large, worked on by a thread of its own. */
-import { countTokens } from '../../budget/estimate.ts'
+import { countTokens } from '../../budget/tokenizer.ts'
 import { withoutImages } from '../../dialects/demands.ts'
 import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
