@@ -3,21 +3,19 @@
  * other here, never by import of an instance; whoever opens, closes.
  */
 import { resolve } from 'node:path'
-import { ApiTokens } from './access/api-tokens.ts'
 import { requireLocalOrInvited } from './access/localhost.ts'
-import { Peers } from './access/peers.ts'
-import { RunTokens } from './access/run-tokens.ts'
+import { openAccess } from './access/open-access.ts'
+import type { RunTokens } from './access/run-tokens.ts'
 import { claimDatabase, takeDatabase } from './access/server-file.ts'
-import { Sessions } from './access/sessions.ts'
 import { Users } from './access/users.ts'
 import { Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
+import type { Rooms } from './api/rooms.ts'
 import { startServer } from './api/server.ts'
 import { Audit } from './audit/chain.ts'
-import { Circuits } from './breaker/circuits.ts'
-import { RateLimits } from './breaker/rate-limits.ts'
-import { ServiceCache } from './breaker/service-cache.ts'
+import type { Circuits } from './breaker/circuits.ts'
+import type { ServiceCache } from './breaker/service-cache.ts'
 import type { Ledger } from './budget/ledger.ts'
 import { openMoney } from './budget/open-money.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
@@ -29,24 +27,18 @@ import { watchFile } from './config/watch.ts'
 import { databaseFiles } from './db/files.ts'
 import { isStorageFault } from './db/storage-fault.ts'
 import { openStore, type Store } from './db/store.ts'
-import { ownDialect } from './dialects/dialects.ts'
 import { CageError } from './errors.ts'
-import { UnchargedCalls } from './gateway/uncharged.ts'
-import { Upstream } from './gateway/upstream.ts'
-import { openAgent } from './http-pools.ts'
+import { type Gateway, openGateway } from './gateway/open-gateway.ts'
 import { type Log, openLog } from './log/log.ts'
 import { packageFolder } from './package-folder.ts'
-import { ancestorsWith } from './process-table.ts'
 import { Incidents } from './redaction/incidents.ts'
-import { forLogs, policyOf, SECRETS_ONLY } from './redaction/policy.ts'
-import { assertNoPii, Redactor } from './redaction/redactor.ts'
+import { assertNoPii } from './redaction/redactor.ts'
 import { reloadOf } from './redaction/reload.ts'
-import { failClosed } from './state/clean.ts'
+import { Safety } from './redaction/safety.ts'
 import { StateManager } from './state/state-manager.ts'
-import { holdsOwnToken, newToken } from './tokens.ts'
-import { ProviderKeys } from './vault/provider-keys.ts'
-import { Rotation } from './vault/rotation.ts'
-import { Vault } from './vault/vault.ts'
+import { newToken } from './tokens.ts'
+import { closeVault, openVault, type Secrets } from './vault/open-vault.ts'
+import type { Vault } from './vault/vault.ts'
 
 export interface RuntimeOptions {
   config: Config
@@ -97,15 +89,6 @@ export interface Runtime {
   close(reason: string): Promise<void>
 }
 
-/** The name of each provider's or service's key, in the vault or in the environment. */
-export function keyNamesOf(
-  named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
-): Record<string, string | undefined> {
-  return Object.fromEntries(
-    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? ownDialect(name)?.keyVariable]),
-  )
-}
-
 /** What an agent has no business with, also where it may use the folder that it lies in. */
 function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
   const { path } = config.db
@@ -121,256 +104,210 @@ function knownSecretsOf({ alerts }: Config, masterKey: string | undefined): stri
   return values.filter((value) => value !== undefined)
 }
 
+/** Whatever was opened, with what closes it; closed in reverse. */
+class Opened {
+  /** Why the server stops. */
+  reason = 'could not start'
+  readonly #closers: (() => Promise<void> | void)[] = []
+
+  onClose(close: () => Promise<void> | void): void {
+    this.#closers.push(close)
+  }
+
+  /** Safe to call twice. */
+  async close(): Promise<void> {
+    while (this.#closers.length > 0) await this.#closers.pop()!()
+  }
+}
+
 /**
  * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`; whatever was opened by then
  * is closed again.
  */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
-  const { config, environment, version, clock = systemClock } = options
+  const { config, clock = systemClock } = options
   const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
   await requirePlausiblePrices(config, placeOf, clock.now())
-  const opened: (() => Promise<void> | void)[] = []
-  let reason = 'could not start'
-  const closeAll = async () => {
-    while (opened.length > 0) await opened.pop()!()
-  }
+  const opened = new Opened()
   try {
-    const redactor = new Redactor(policyOf(config.safety))
-    const logRedactor = new Redactor(forLogs(policyOf(config.safety)))
-    const secretsRedactor = new Redactor(SECRETS_ONLY)
-    const clean = failClosed((text) => logRedactor.clean(text))
-    /** For what agents do: all the policy detects, or secrets alone where its scope leaves out logs. */
-    const eventRedactor = () => (redactor.covers('logs') ? logRedactor : secretsRedactor)
-    const cleanEvents = (text: string) => eventRedactor().clean(text)
-    if (config.agent.name !== undefined) assertNoPii(config.agent.name, logRedactor)
-    const log = openLog({
-      dir: config.log.dir,
-      level: config.log.level,
-      retentionDays: config.log.retention_days,
-      redact: clean,
-      clock,
-    })
-    opened.push(() => log.close())
-    const onFault = (error: unknown, what: string) => log.error(what, { error })
-
-    const operatorToken = newToken('ic')
-    const taken = await takeDatabase(config.db.path, operatorToken)
-    opened.push(() => taken.release())
-    const store = openStore(config.db)
-    opened.push(() => store.close())
-    opened.push(await claimDatabase(store))
-    const users = new Users({ store, clock })
-    requireLocalOrInvited(config.server, users.count)
-    const state = new StateManager({
-      store,
-      clock,
-      retentionDays: config.log.retention_days,
-      onFault,
-      clean: cleanEvents,
-    })
-    state.subscribe((event) => log.event(event))
-
-    const tellBroken = (problem: string, row: number | null) =>
-      state.record({
-        type: 'audit.broken',
-        level: 'CRIT',
-        message: `The audit was tampered with: ${problem}`,
-        data: { problem, row },
-      })
-    const audit = new Audit({
-      store,
-      state,
-      clock,
-      clean,
-      onFault,
-      onBroken: (problem) => tellBroken(problem, null),
-    })
-    opened.push(() => audit.close())
-    // Before the audit: what still waits to be written belongs into it as well.
-    opened.push(() => state.close())
-
-    const { masterKey, masterKeyProblem } = options
-    const ownValues = knownSecretsOf(config, masterKey)
-    const onValues = (values: readonly string[]) => {
-      for (const each of [redactor, logRedactor, secretsRedactor]) each.know([...ownValues, ...values])
-    }
-    onValues([])
-    const vault = await Vault.open({ store, state, audit, clock, masterKey, masterKeyProblem, onValues })
-    opened.push(() => vault.close())
-    const pids = vault.isLocked ? [] : ancestorsWith('IRON_CAGE_MASTER_KEY')
-    if (pids.length > 0) {
-      state.record({
-        type: 'vault.exposed',
-        level: 'WARN',
-        message: `Agents can read the master key in the environment of process ${pids.join(', ')}, which started this one: name a file in IRON_CAGE_MASTER_KEY_FILE instead`,
-        data: { pids },
-      })
-    }
-    const signingKey = vault.keyFor('sessions')
-    const sessions = new Sessions({ store, clock, users, operatorToken, signingKey })
-    const providerKeyNames = keyNamesOf(config.providers)
-    const serviceKeyNames = keyNamesOf(config.services)
-    const keyNames = new Set(Object.values(providerKeyNames).filter((name) => name !== undefined))
-    const keys = new ProviderKeys({ vault, state, clock, names: [...keyNames], variables: environment, onFault })
-    opened.push(() => keys.close())
-    const rotation = new Rotation({ vault, state, clock, providerKeyNames: keyNames })
-    opened.push(() => rotation.close())
-
-    const money = openMoney(config, { store, state, clock })
-    const { ledger, trust } = money
-    opened.push(() => ledger.close())
-    ledger.begin()
-    const uncharged = new UnchargedCalls({ state, calls: store.calls, clean, clock })
-    opened.push(() => uncharged.close())
-    // Secrets of our own are nobody's to look at later, not even an admin's.
-    const isOwnSecret = (value: string) => holdsOwnToken(value) || ownValues.some((own) => value.includes(own))
-    const incidents = new Incidents(store, state, (id, value) =>
-      isOwnSecret(value) ? undefined : vault.sealOriginal(id, value),
-    )
-    const checkpoints = store.checkpoints
-    const circuits = new Circuits({
-      state,
-      clock,
-      configured: [...Object.keys(config.providers), ...Object.keys(config.services)],
-    })
-    const rateLimits = new RateLimits(clock)
-    const cache = new ServiceCache({ store, clock })
-    const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
-    opened.push(() => alerts.close())
-    const upstream = new Upstream(config.providers, clock)
-    opened.push(() => upstream.close())
-    const dispatcher = openAgent({ connections: 128 })
-    opened.push(() => dispatcher.destroy())
-
-    const peers = new Peers(clock)
-    const runTokens = new RunTokens(peers)
-    const apiTokens = new ApiTokens({ store, clock })
-    const agentFolders = new AgentFolders(environment.HOME)
-    const supervisor = new Supervisor({
-      state,
-      ledger,
-      store,
-      clock,
-      config,
-      runTokens,
-      secrets: rotation,
-      providerKeyNames: keyNames,
-      clean,
-      parentEnvironment: environment,
-      providerUrls: upstream.urls,
-      serverFiles: serverFilesOf(options),
-      agentFolders,
-      shimFolder: `${packageFolder()}python/shim`,
-      serverUrl: () => `http://127.0.0.1:${server.port}`,
-      output: {
-        redact: (text) => eventRedactor().redact(text),
-        found: (findings, agentId) => incidents.recordAll(findings, { agentId, callId: null, place: 'output' }),
-        log: (text, facts) => log.info(text, facts),
-      },
-    })
-    // Before anybody could start another.
-    await supervisor.endLeftovers()
-    const server = await startServer({
-      state,
-      audit,
-      store,
-      ledger,
-      clock,
-      circuits,
-      rateLimits,
-      cache,
-      alerts,
-      checkpoints,
-      incidents,
-      redactor,
-      logRedactor,
-      clean,
-      runTokens,
-      apiTokens,
-      sessions,
-      users,
-      supervisor,
-      upstream,
-      dispatcher,
-      services: config.services,
-      safety: config.safety,
-      agentSettings: config.agent,
-      environment: config.agent.environment,
-      calls: store.calls,
-      money,
-      trust,
-      uncharged,
-      keys,
-      providerKeyNames,
-      serviceKeyNames,
-      rotation,
-      vault,
-      maxBodyBytes: config.server.max_body_bytes,
-      assets: loadAssets(`${packageFolder()}dist/web`),
-      host: config.server.host,
-      port: config.server.port,
-      allowedHosts: config.server.allowed_hosts,
-      corsOrigins: config.server.cors_origins,
-      version,
-      onFault,
-    })
-    opened.push(() => server.close())
-    await peers.tryToLook(server.port)
-    taken.publish(server.url)
-    state.record({
-      type: 'server.started',
-      level: 'INFO',
-      message: `Iron Cage ${version} listens on ${server.url}`,
-      data: { version, url: server.url, pid: process.pid },
-    })
-    log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
-    if (!audit.atStart.ok) tellBroken(audit.atStart.problem, audit.atStart.row)
-    const file = options.configFile
-    state.record({
-      type: 'config.loaded',
-      level: 'DEBUG',
-      message: file
-        ? `Configuration read from ${file}`
-        : 'No configuration file; defaults, flags and environment apply',
-      data: { file },
-    })
-    const load = options.reload
-    const reload = load && reloadOf({ config, file, load, redactor, logRedactor, state })
-    if (file !== null && reload) opened.push(watchFile(file, clock, () => reload(false)))
-    opened.push(() =>
-      state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } }),
-    )
-    opened.push(async () => {
-      await supervisor.close()
-      agentFolders.close()
-    })
-
-    return {
-      config,
-      url: server.url,
-      dashboardLink: () => `${server.url}/#code=${sessions.newCode()}`,
-      state,
-      supervisor,
-      ledger,
-      trust,
-      vault,
-      circuits,
-      cache,
-      checkpoints,
-      runTokens,
-      log,
-      reload: () => reload?.(true),
-      viewers: server.viewers,
-      close: (why) => {
-        reason = why
-        return closeAll()
-      },
-    }
+    return await openAll({ ...options, clock }, opened)
   } catch (error) {
-    await closeAll()
+    await opened.close()
     throw isStorageFault(error) ? unusable(config.db.path, error) : error
   }
 }
+
+/** The table of contents: each part is opened with those before it. */
+async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opened): Promise<Runtime> {
+  const { config, clock, version } = options
+  const safety = openSafety(options)
+  const log = openLogFile(config, clock, safety)
+  opened.onClose(() => log.close())
+  const onFault = (error: unknown, what: string) => log.error(what, { error })
+
+  const operatorToken = newToken('ic')
+  const taken = await takeDatabase(config.db.path, operatorToken)
+  opened.onClose(() => taken.release())
+  const store = await openOwnStore(config, opened)
+  const users = new Users({ store, clock })
+  requireLocalOrInvited(config.server, users.count)
+
+  const retentionDays = config.log.retention_days
+  const state = new StateManager({ store, clock, retentionDays, onFault, clean: safety.scrubEvent })
+  state.subscribe((event) => log.event(event))
+  const onBroken = (problem: string, row: number | null = null) => recordBroken(state, problem, row)
+  const audit = new Audit({
+    store,
+    state,
+    clock,
+    clean: safety.scrub,
+    onFault,
+    onBroken: (problem) => onBroken(problem),
+  })
+  opened.onClose(() => audit.close())
+  // Before the audit: what still waits to be written belongs into it as well.
+  opened.onClose(() => state.close())
+
+  const { masterKey, masterKeyProblem, environment } = options
+  const onValues = (values: readonly string[]) => safety.know(values)
+  const keyed = { masterKey, masterKeyProblem, environment, onValues, onFault }
+  const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
+  opened.onClose(() => closeVault(secrets))
+  const access = openAccess({ store, clock, users, operatorToken, signingKey: secrets.vault.keyFor('sessions') })
+  const money = openMoney(config, { store, state, clock })
+  opened.onClose(() => money.ledger.close())
+  money.ledger.begin()
+  const incidents = openIncidents(store, state, safety, secrets)
+  const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
+  opened.onClose(() => alerts.close())
+  const rooms = { config, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const gateway = openGateway(config, { ...rooms, onFault })
+  opened.onClose(() => gateway.close())
+  const agentFolders = new AgentFolders(environment.HOME)
+  opened.onClose(() => agentFolders.close())
+  const supervisor = openSupervisor(options, { ...rooms, log, gateway, agentFolders }, () => server.port)
+  // Before anybody could start another.
+  await supervisor.endLeftovers()
+  const assets = loadAssets(`${packageFolder()}dist/web`)
+  const server = await startServer({ ...rooms, gateway, supervisor, assets, version, onFault })
+  opened.onClose(() => server.close())
+  await access.peers.tryToLook(server.port)
+  taken.publish(server.url)
+  recordStarted(state, options, server.url)
+  log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
+  if (!audit.atStart.ok) onBroken(audit.atStart.problem, audit.atStart.row)
+  const reload = watchConfiguration(options, { state, safety }, opened)
+  opened.onClose(() => recordStopped(state, opened.reason))
+  opened.onClose(() => supervisor.close())
+  return {
+    config,
+    url: server.url,
+    dashboardLink: () => `${server.url}/#code=${access.sessions.newCode()}`,
+    state,
+    supervisor,
+    ledger: money.ledger,
+    trust: money.trust,
+    vault: secrets.vault,
+    circuits: gateway.circuits,
+    cache: gateway.cache,
+    checkpoints: store.checkpoints,
+    runTokens: access.runTokens,
+    log,
+    reload: () => reload?.(true),
+    viewers: server.viewers,
+    close: (why) => {
+      opened.reason = why
+      return opened.close()
+    },
+  }
+}
+
+async function openOwnStore({ db }: Config, opened: Opened): Promise<Store> {
+  const store = openStore(db)
+  opened.onClose(() => store.close())
+  opened.onClose(await claimDatabase(store))
+  return store
+}
+
+/** Throws CageError `bad_request` for an agent's name that is personal data. */
+function openSafety({ config, masterKey }: RuntimeOptions): Safety {
+  const safety = new Safety(config.safety, knownSecretsOf(config, masterKey))
+  if (config.agent.name !== undefined) assertNoPii(config.agent.name, safety.logs)
+  return safety
+}
+
+const openLogFile = ({ log: { dir, level, retention_days } }: Config, clock: Clock, { scrub }: Safety): Log =>
+  openLog({ dir, level, retentionDays: retention_days, redact: scrub, clock })
+
+const openIncidents = (store: Store, state: StateManager, safety: Safety, { vault }: Secrets): Incidents =>
+  new Incidents(store, state, (id, value) => (safety.isOwnSecret(value) ? undefined : vault.sealOriginal(id, value)))
+
+type SupervisorRooms = Pick<Rooms, 'clock' | 'store' | 'state' | 'safety' | 'incidents' | 'money' | 'access'> & {
+  secrets: Secrets
+  log: Log
+  gateway: Gateway
+  agentFolders: AgentFolders
+}
+
+function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: () => number): Supervisor {
+  const { clock, store, state, safety, incidents, money, access, secrets, log, gateway, agentFolders } = rooms
+  return new Supervisor({
+    config: options.config,
+    state,
+    ledger: money.ledger,
+    store,
+    clock,
+    safety,
+    runTokens: access.runTokens,
+    secrets: secrets.rotation,
+    providerKeyNames: secrets.keyNames.ofProviders,
+    parentEnvironment: options.environment,
+    providerUrls: gateway.upstream.urls,
+    agentFolders,
+    serverFiles: serverFilesOf(options),
+    shimFolder: `${packageFolder()}python/shim`,
+    serverUrl: () => `http://127.0.0.1:${port()}`,
+    output: {
+      redact: (text) => safety.redactEvent(text),
+      found: (findings, agentId) => incidents.recordAll(findings, { agentId, callId: null, place: 'output' }),
+      log: (text, facts) => log.info(text, facts),
+    },
+  })
+}
+
+/** Returns a function that reads the configuration again, where there is one; also called when its file changes. */
+function watchConfiguration(
+  { config, configFile: file, reload: load, clock }: RuntimeOptions & { clock: Clock },
+  { state, safety }: { state: StateManager; safety: Safety },
+  opened: Opened,
+): ((isAsked: boolean) => void) | undefined {
+  const message = file
+    ? `Configuration read from ${file}`
+    : 'No configuration file; defaults, flags and environment apply'
+  state.record({ type: 'config.loaded', level: 'DEBUG', message, data: { file } })
+  const reload = load && reloadOf({ config, file, load, safety, state })
+  if (file !== null && reload) opened.onClose(watchFile(file, clock, () => reload(false)))
+  return reload
+}
+
+const recordBroken = (state: StateManager, problem: string, row: number | null): void =>
+  state.record({
+    type: 'audit.broken',
+    level: 'CRIT',
+    message: `The audit was tampered with: ${problem}`,
+    data: { problem, row },
+  })
+
+const recordStarted = (state: StateManager, { version }: RuntimeOptions, url: string): void =>
+  state.record({
+    type: 'server.started',
+    level: 'INFO',
+    message: `Iron Cage ${version} listens on ${url}`,
+    data: { version, url, pid: process.pid },
+  })
+
+const recordStopped = (state: StateManager, reason: string): void =>
+  state.record({ type: 'server.stopped', level: 'INFO', message: `Server stopped: ${reason}`, data: { reason } })
 
 const unusable = (path: string, cause: unknown): CageError =>
   new CageError('database_unusable', `cannot use ${path} as a database: ${(cause as Error).message}`, {

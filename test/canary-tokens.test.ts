@@ -10,13 +10,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { api } from '../src/api/server.ts'
 import { type AgentId, toRunId } from '../src/ids.ts'
 import { openMailbox, openReceiver } from './alerts/support.ts'
-import { openWorld } from './breaker/support.ts'
 import { openPlace } from './cli/support.ts'
 import { program } from './support/agents.ts'
 import { FakeProvider } from './support/provider.ts'
+import { listRoutes } from './support/rooms.ts'
 import { openTestRuntime, type TestRuntime, until } from './support/runtime.ts'
 
 const PYTHON = resolve(import.meta.dirname, '../.venv-test/bin/python')
@@ -60,8 +59,8 @@ const filesBelow = (folder: string): (readonly [string, string])[] =>
     .map(({ parentPath, name }) => [name, readFileSync(join(parentPath, name), 'latin1')] as const)
 
 /** Every route that anybody may read, with what stands for its parameters. */
-function readableRoutes(agentId: AgentId): string[] {
-  const { routes } = api(openWorld() as unknown as Parameters<typeof api>[0])
+async function readableRoutes(agentId: AgentId): Promise<string[]> {
+  const routes = await listRoutes()
   const paths = routes.filter(({ method }) => method === 'GET').map(({ path }) => path.replace(/:\w+/, agentId))
   return [...new Set(paths), '/api/events?limit=1000', '/api/agents?all=true', `/gateway/${agentId}/openai/v1/models`]
 }
@@ -131,11 +130,12 @@ test.each(POLICIES)('nothing of a token is anywhere under a policy %s', async (_
     ...Object.entries(roles),
     ['a run that has ended', environment.IRON_CAGE_TOKEN],
   ] as const) {
-    for (const route of readableRoutes(agentId)) answers.push([`${role} ${route}`, (await cage.get(route, token)).text])
+    for (const route of await readableRoutes(agentId))
+      answers.push([`${role} ${route}`, (await cage.get(route, token)).text])
   }
   // A run that lasts reads its own environment's secrets, and no more.
   const own = cage.runtime.runTokens.issue(run)
-  for (const route of readableRoutes(agentId)) {
+  for (const route of await readableRoutes(agentId)) {
     const { text } = await cage.get(route, own)
     answers.push([`a run ${route}`, /^\/(api\/)?(run\/)?secrets/.test(route) ? text.replaceAll(STRIPE_KEY, '') : text])
   }

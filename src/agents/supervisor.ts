@@ -26,6 +26,7 @@ import type { RuntimeEvent } from '../events.ts'
 import { type AgentId, newAgentId, type RunId } from '../ids.ts'
 import { fromUsd, type Usd } from '../money.ts'
 import { lockLimitOf, processStarted } from '../process-table.ts'
+import type { Safety } from '../redaction/safety.ts'
 import { ProviderAddresses } from '../sandbox/bypass.ts'
 import { type Cage, cageFor } from '../sandbox/cage.ts'
 import type { AgentView } from '../state/snapshot.ts'
@@ -52,8 +53,8 @@ export interface SupervisorOptions {
   providerKeyNames: ReadonlySet<string>
   /** Where what agents print goes; a line for which `redact` throws is withheld. */
   output: Pick<OutputParts, 'redact' | 'found' | 'log'>
-  /** Takes personal data out of the script's path, and of the name that comes from it. (Default: nothing is taken out.) */
-  clean?: (text: string) => string
+  /** What agents are guarded by; scrubs the script's path, and the name that comes from it. */
+  safety: Pick<Safety, 'mode' | 'detect' | 'scrub'>
   /** The environment that iron-cage was started in. */
   parentEnvironment: Readonly<Record<string, string>>
   /** Where the server listens, e.g. "http://127.0.0.1:8080"; asked when an agent starts. */
@@ -88,7 +89,7 @@ export class Supervisor {
   #isClosing = false
 
   constructor(options: SupervisorOptions) {
-    const { config, state, ledger, store, clock, runTokens, secrets, output } = options
+    const { config, state, ledger, store, clock, runTokens, secrets, output, safety } = options
     const providers = new ProviderAddresses(options.providerUrls, clock)
     this.#options = options
     this.#runs = store.runs
@@ -111,10 +112,10 @@ export class Supervisor {
       guard: {
         // Asked at each start: the policy may have been read again.
         get safety_mode() {
-          return config.safety.mode
+          return safety.mode
         },
         get detect() {
-          return config.safety.detect
+          return safety.detect
         },
         warn_at: config.budget.warn_at,
       },
@@ -241,7 +242,7 @@ export class Supervisor {
   }
 
   #factsOf({ script: given, limitUsd: _limit, inherits, ...chosen }: AgentSpec): AgentFacts {
-    const { config, parentEnvironment, clean = (text) => text } = this.#options
+    const { config, parentEnvironment, safety } = this.#options
     const settings = { ...config.agent, ...chosen }
     const inherited = inherits ?? parentEnvironment
     const script = resolve(given)
@@ -253,8 +254,8 @@ export class Supervisor {
       cwd,
       environment: { ...inherited, ...settings.env },
     })
-    const name = settings.name ?? clean(basename(script, extname(script)))
-    const shown = clean(script)
+    const name = settings.name ?? safety.scrub(basename(script, extname(script)))
+    const shown = safety.scrub(script)
     return {
       id: newAgentId(script),
       name,

@@ -1,51 +1,45 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { AgentSpec, Supervisor } from '../agents/supervisor.ts'
-import { type Config, configSchema } from '../config/schema.ts'
+import type { AgentSpec } from '../agents/supervisor.ts'
+import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
-import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
-import { type AgentParts, agentIdOf, statusOf } from './agents.ts'
+import { assertNoPii } from '../redaction/redactor.ts'
+import { agentIdOf, statusOf } from './agents.ts'
 import { amount, check, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import type { Rooms } from './rooms.ts'
 
-export interface AgentControlParts extends AgentParts {
-  supervisor: Supervisor
-  /** What agents are guarded by. */
-  safety: Config['safety']
-  /** What the configuration says of agents. */
-  agentSettings: Config['agent']
-  logRedactor: Redactor
-}
+type AgentRooms = Pick<Rooms, 'config' | 'state' | 'money' | 'safety' | 'supervisor'>
 
 /** Starts agents and acts on running ones, below /api/agents. */
-export function agentControlRoutes(parts: AgentControlParts, guard: Guard): Hono<Env> {
-  const { state, supervisor } = parts
+export function agentControlRoutes(rooms: AgentRooms, guard: Guard): Hono<Env> {
+  const { state, supervisor } = rooms
   return new Hono<Env>()
     .post('/', guard('admin', 'agent.start'), async (context) => {
-      const { agentId } = await supervisor.start(newAgent(parts, await readJson(context, NEW_AGENT)))
-      return context.json(statusOf(parts, agentId), 201)
+      const { agentId } = await supervisor.start(newAgent(rooms, await readJson(context, NEW_AGENT)))
+      return context.json(statusOf(rooms, agentId), 201)
     })
     .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       await supervisor.stop(id, 'operator')
-      return context.json(statusOf(parts, id))
+      return context.json(statusOf(rooms, id))
     })
     .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       await supervisor.pause(id, context.get('identity').name)
-      return context.json(statusOf(parts, id))
+      return context.json(statusOf(rooms, id))
     })
     .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       await supervisor.resume(id, context.get('identity').name)
-      return context.json(statusOf(parts, id))
+      return context.json(statusOf(rooms, id))
     })
     .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
       await supervisor.restart(id)
-      return context.json(statusOf(parts, id))
+      return context.json(statusOf(rooms, id))
     })
 }
 
@@ -68,12 +62,12 @@ export const NEW_AGENT = z.looseObject({
 
 /** Throws CageError `bad_request`, or `conflict` when another safety mode is wanted than the server's. */
 function newAgent(
-  { safety, agentSettings, logRedactor }: AgentControlParts,
+  { config, safety }: AgentRooms,
   { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
 ): AgentSpec {
-  const defaults = { ...agentSettings, name: undefined, args: [], cwd: undefined }
+  const defaults = { ...config.agent, name: undefined, args: [], cwd: undefined }
   const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
-  if (settings.name !== undefined) assertNoPii(settings.name, logRedactor)
+  if (settings.name !== undefined) assertNoPii(settings.name, safety.logs)
   if (mode !== safety.mode) {
     throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
       hint: 'leave the mode out, or run the agent with a server of its own (another --db and --port)',

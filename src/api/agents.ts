@@ -9,11 +9,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import { readJson, readQuery } from './body.ts'
 import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, newLimit } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
-
-export interface AgentParts {
-  state: StateManager
-  ledger: Ledger
-}
+import type { Rooms } from './rooms.ts'
 
 /** What `/api/agents/:id/status` answers: the agent as it is, and its figures as people read them. */
 export interface AgentStatus {
@@ -32,25 +28,28 @@ export interface BudgetStatus extends Amounts {
 }
 
 /** Agents and their budgets, below /api/agents; what needs a supervisor is in `agent-control.ts`. */
-export function agentRoutes(parts: AgentParts, guard: Guard): Hono<Env> {
-  const { state, ledger } = parts
+export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard): Hono<Env> {
+  const {
+    state,
+    money: { ledger },
+  } = rooms
   return new Hono<Env>()
     .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
     .get('/past', guard('viewer'), (context) =>
       context.json({ agents: state.pastAgents.list(readQuery(context, PAST_AGENTS)) }),
     )
-    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(parts, await agentIdOf(parts, context))))
+    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(rooms, await agentIdOf(rooms, context))))
     .get('/:id/status', guard('viewer'), async (context) =>
-      context.json(statusOf(parts, await agentIdOf(parts, context))),
+      context.json(statusOf(rooms, await agentIdOf(rooms, context))),
     )
     .get('/:id/metrics', guard('viewer'), (context) =>
       context.json(figures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
     )
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       const change = await readJson(context, BUDGET_CHANGE)
       ledger.accounts.setLimit(id, newLimit(ledger.accounts.balance(id).limit, change), context.get('identity').name)
-      return context.json(statusOf(parts, id))
+      return context.json(statusOf(rooms, id))
     })
 }
 
@@ -68,13 +67,16 @@ export function getAgent(state: StateManager, id: AgentId): AgentView {
 }
 
 /** The agent that a route names, with its budget at hand. Throws CageError `not_found`. */
-export async function agentIdOf({ state, ledger }: AgentParts, { req }: Context): Promise<AgentId> {
+export async function agentIdOf(
+  { state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>,
+  { req }: Context,
+): Promise<AgentId> {
   const { id } = getAgent(state, toAgentId(req.param('id')!))
   await ledger.accounts.load(id)
   return id
 }
 
-export function statusOf({ state, ledger }: AgentParts, id: AgentId): AgentStatus {
+export function statusOf({ state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>, id: AgentId): AgentStatus {
   const agent = getAgent(state, id)
   return {
     agent,

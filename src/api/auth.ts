@@ -1,20 +1,12 @@
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
-import type { Sessions, SessionTokens } from '../access/sessions.ts'
-import type { Users } from '../access/users.ts'
-import type { Audit } from '../audit/chain.ts'
+import type { SessionTokens } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Refusals } from './refusals.ts'
-
-export interface AuthParts {
-  sessions: Sessions
-  users: Users
-  refusals: Refusals
-  audit: Audit
-}
+import type { Rooms } from './rooms.ts'
 
 /** Nobody has proved anything yet. */
 const MAX_PROOF_BYTES = 8_192
@@ -23,7 +15,10 @@ const MAX_PROOF_BYTES = 8_192
  * Sessions: by the one-time code of the terminal's link or by name and password; refreshing, leaving, tickets for the
  * WebSocket. Who signs in, and that somebody tried in vain, is in the audit.
  */
-export function authRoutes({ sessions, users, refusals, audit }: AuthParts, guard: Guard): Hono<Env> {
+export function authRoutes(
+  { access: { sessions, users }, audit, refusals }: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals },
+  guard: Guard,
+): Hono<Env> {
   const tellFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })

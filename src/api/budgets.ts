@@ -3,11 +3,11 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
 import type { Accounts, Spender } from '../budget/accounts.ts'
-import type { Ledger } from '../budget/ledger.ts'
 import { CageError } from '../errors.ts'
 import { type BudgetScope, type ConfiguredScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { amount, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import type { Rooms } from './rooms.ts'
 
 export interface Amounts {
   limit_usd: string
@@ -32,7 +32,7 @@ export interface ConfiguredBudgets {
   period: { starts_at: string; ends_at: string } | null
 }
 
-export function budgetRoutes({ ledger }: { ledger: Ledger }, guard: Guard): Hono<Env> {
+export function budgetRoutes({ money: { ledger } }: Pick<Rooms, 'money'>, guard: Guard): Hono<Env> {
   return new Hono<Env>()
     .get('/', guard('viewer'), (context) => context.json(configuredBudgets(ledger.accounts)))
     .patch('/:scope', guard('admin', 'budget.change'), async (context) => {

@@ -2,24 +2,14 @@
 
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { Ledger } from '../budget/ledger.ts'
 import { isoTime } from '../clock.ts'
-import type { CallRow, CallTable } from '../db/calls.ts'
+import type { CallRow } from '../db/calls.ts'
 import { toAgentId, toCallId } from '../ids.ts'
 import { toUsd, type Usd } from '../money.ts'
-import type { Redactor } from '../redaction/redactor.ts'
-import type { StateManager } from '../state/state-manager.ts'
 import { agentIdOf, getAgent, statusOf } from './agents.ts'
 import { amount, readJson, readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
-
-export interface CallParts {
-  state: StateManager
-  ledger: Ledger
-  calls: CallTable
-  /** For reasons, which are written and shown. */
-  logRedactor: Redactor
-}
+import type { Rooms } from './rooms.ts'
 
 /** A row of the ledger as people read it: amounts in US dollars. */
 export type ShownCall = Omit<CallRow, 'held_nanos' | 'cost_nanos'> & { held_usd: Usd; cost_usd: Usd }
@@ -31,36 +21,36 @@ export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCal
 })
 
 /** Below /api/agents. */
-export function callRoutes(parts: CallParts, guard: Guard): Hono<Env> {
-  const { state, ledger, calls, logRedactor } = parts
+export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'safety'>, guard: Guard): Hono<Env> {
+  const { state, store, money, safety } = rooms
   return new Hono<Env>()
     .get('/:id/calls', guard('viewer'), async (context) => {
       const { id } = getAgent(state, toAgentId(context.req.param('id')))
-      const rows = await calls.find({ agentId: id, ...readQuery(context, CALLS) })
+      const rows = await store.calls.find({ agentId: id, ...readQuery(context, CALLS) })
       return context.json({ calls: rows.map(shownCall) })
     })
     .post('/:id/calls/:call/correct', guard('admin'), async (context) => {
-      const agentId = await agentIdOf(parts, context)
+      const agentId = await agentIdOf(rooms, context)
       const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
-      const correction_id = ledger.correct({
+      const correction_id = money.ledger.correct({
         agentId,
         callId: toCallId(context.req.param('call')),
         cost,
-        reason: logRedactor.clean(reason),
+        reason: safety.logs.clean(reason),
         by: context.get('identity').name,
       })
-      return context.json({ ...statusOf(parts, agentId), correction_id })
+      return context.json({ ...statusOf(rooms, agentId), correction_id })
     })
     .post('/:id/calls/:call/resolve', guard('admin'), async (context) => {
-      const agentId = await agentIdOf(parts, context)
+      const agentId = await agentIdOf(rooms, context)
       const resolution = await readJson(context, RESOLUTION)
-      ledger.resolve({
+      money.ledger.resolve({
         agentId,
         callId: toCallId(context.req.param('call')),
         cost: resolution.outcome === 'released' ? null : resolution.cost_usd,
         by: context.get('identity').name,
       })
-      return context.json(statusOf(parts, agentId))
+      return context.json(statusOf(rooms, agentId))
     })
 }
 

@@ -3,25 +3,14 @@
  * change is a row of the audit before it is done: when the row cannot be written, it is not done.
  */
 import type { Context, MiddlewareHandler } from 'hono'
-import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Connection } from '../access/peers.ts'
 import { type Identity, type Role, requireRole } from '../access/roles.ts'
-import type { RunTokens } from '../access/run-tokens.ts'
-import type { Sessions } from '../access/sessions.ts'
-import type { Audit } from '../audit/chain.ts'
 import { asCageError, CageError } from '../errors.ts'
 import type { Refusals } from './refusals.ts'
+import type { Rooms } from './rooms.ts'
 
 export interface Env {
   Variables: { identity: Identity }
-}
-
-export interface GuardParts {
-  sessions: Sessions
-  runTokens: RunTokens
-  apiTokens: ApiTokens
-  refusals: Refusals
-  audit: Audit
 }
 
 /** `action`: what the audit calls it. (Default: the route, when it is an admin's and changes anything.) */
@@ -31,7 +20,11 @@ export type Guard = (role: RequiredRole, action?: string) => MiddlewareHandler<E
 export type RequiredRole = Role | 'any'
 
 /** Throws CageError `unauthorized`, `foreign_process` or `forbidden`, and records it; `database_unusable` when an action has no row. */
-export function guard({ sessions, runTokens, apiTokens, refusals, audit }: GuardParts): Guard {
+export function guard({
+  access: { sessions, runTokens, apiTokens },
+  audit,
+  refusals,
+}: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals }): Guard {
   const identify = async (context: Context): Promise<Identity> => {
     const header = context.req.header('authorization')
     const token = /^bearer +(\S+)$/i.exec(header ?? '')?.[1]

@@ -13,6 +13,7 @@ import { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { MAX_RECENT_EVENTS, type Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import type { Rooms } from './rooms.ts'
 
 const FRAME_EVERY_MS = 50
 /** A send takes some 25 µs; so many are the most that a call may have to wait for. */
@@ -27,13 +28,6 @@ const MAX_FRAME_AGE_MS = 1_000
 const MAX_VIEWERS = 2_000
 /** How long one that is shown out may take to say goodbye, in ms. */
 const GOODBYE_MS = 500
-
-export interface LiveParts {
-  state: StateManager
-  sessions: Sessions
-  apiTokens: ApiTokens
-  clock: Clock
-}
 
 interface Viewer {
   socket: WebSocket
@@ -71,7 +65,7 @@ export class LiveView {
   /** The last snapshot that was sent. */
   #first: { seq: number; at: number; frame: Buffer } | undefined
 
-  constructor({ state, sessions, apiTokens, clock }: LiveParts) {
+  constructor({ state, access: { sessions, apiTokens }, clock }: Pick<Rooms, 'state' | 'access' | 'clock'>) {
     this.#clock = clock
     this.#state = state
     this.#sessions = sessions

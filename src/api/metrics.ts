@@ -11,13 +11,10 @@ import type { Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Env, Guard } from './guard.ts'
 
-export interface MetricsParts {
-  state: StateManager
-  /** How many dashboards are connected. */
-  viewers: () => number
-}
-
-export function metricsRoutes({ state, viewers }: MetricsParts, guard: Guard): Hono<Env> {
+export function metricsRoutes(
+  { state, viewers }: { state: StateManager; viewers: () => number },
+  guard: Guard,
+): Hono<Env> {
   /** Of the process: memory, processor time, delay of the event loop. Measured from the first time that anybody asks. */
   let own: Registry | undefined
   return new Hono<Env>().get('/', guard('viewer'), async (context) => {

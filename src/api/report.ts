@@ -9,7 +9,6 @@ import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
-import type { Store } from '../db/store.ts'
 import type { EventType, RuntimeEvent } from '../events.ts'
 import type { AgentId, CallId } from '../ids.ts'
 import { figures, limitsOf } from '../state/figures.ts'
@@ -17,9 +16,10 @@ import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type AgentStatus, agentIdOf, getAgent, statusOf } from './agents.ts'
 import { readQuery } from './body.ts'
-import { type CallParts, type ShownCall, shownCall } from './calls.ts'
+import { type ShownCall, shownCall } from './calls.ts'
 import type { Env, Guard } from './guard.ts'
 import { CALLS_SHOWN, type ReportFacts, reportPage, type TracedCall } from './report-page.ts'
+import type { Rooms } from './rooms.ts'
 
 /** What `/api/agents/:id/report` answers: its status, where its money went, and the circuits of all. */
 export interface AgentReport extends AgentStatus {
@@ -30,21 +30,22 @@ export interface AgentReport extends AgentStatus {
 /** A few ms of reading and writing. */
 const PAGE = 500
 
-export interface ReportParts extends CallParts {
-  store: Store
-}
+type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
 
-export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
-  const { state, calls } = parts
+export function reportRoutes(rooms: ReportRooms, guard: Guard): Hono<Env> {
+  const {
+    state,
+    store: { calls },
+  } = rooms
   return new Hono<Env>()
     .get('/api/report', guard('viewer'), async (context) =>
       context.json({ server_time: isoTime(state.now()), costs: await costReport(calls, {}) }),
     )
     .get('/api/agents/:id/report', guard('viewer'), async (context) => {
-      const id = await agentIdOf(parts, context)
+      const id = await agentIdOf(rooms, context)
       const { format } = readQuery(context, REPORT_FORMAT)
-      if (format === 'json') return context.json(await agentReport(parts, id))
-      if (format === 'html') return context.html(reportPage(await reportFacts(parts, id)))
+      if (format === 'json') return context.json(await agentReport(rooms, id))
+      if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))
       context.header('content-type', 'text/csv; charset=utf-8')
       context.header('content-disposition', `attachment; filename="${id}.csv"`)
       return stream(context, async (body) => {
@@ -63,9 +64,9 @@ export function reportRoutes(parts: ReportParts, guard: Guard): Hono<Env> {
 export const REPORT_FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
 
 /** The status as it is when the ledger has been read. */
-async function agentReport(parts: CallParts, id: AgentId): Promise<AgentReport> {
-  const costs = await costReport(parts.calls, { agentId: id })
-  return { ...statusOf(parts, id), costs, circuits: Object.values(parts.state.read().circuits) }
+async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {
+  const costs = await costReport(rooms.store.calls, { agentId: id })
+  return { ...statusOf(rooms, id), costs, circuits: Object.values(rooms.state.read().circuits) }
 }
 
 /** Kinds of events that are moments in an agent's life, or in that of everything it uses. */
@@ -86,10 +87,10 @@ const MOMENTS = [
 ] as const satisfies EventType[]
 const MOMENTS_OF_A_KIND = 50
 
-async function reportFacts(parts: ReportParts, id: AgentId): Promise<ReportFacts> {
-  const { state, calls, store } = parts
-  const costs = await costReport(calls, { agentId: id })
-  const rows = (await calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
+async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts> {
+  const { state, store } = rooms
+  const costs = await costReport(store.calls, { agentId: id })
+  const rows = (await store.calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
   const { moments, traces } = await lookBack(state, id, rows)
   const agent = getAgent(state, id)
   const nowMs = state.now()

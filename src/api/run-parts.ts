@@ -10,7 +10,7 @@ import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { getAgent } from './agents.ts'
 import { amount, readJson, shortText } from './body.ts'
 import { connectionOf, type Env } from './guard.ts'
-import { type RunParts, runOf } from './run-of.ts'
+import { type RunRooms, runOf } from './run-of.ts'
 
 /** Of one agent. A part that nobody ended goes when there are more, the oldest first, and all go with their agent. */
 const MAX_PARTS = 1_000
@@ -19,7 +19,8 @@ const MAX_PARTS = 1_000
  * `POST /begin` {budget_usd?, pid?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
  * whoever asks, and the path that its calls go to. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
  */
-export function partRoutes({ state, ledger, checkpoints, runTokens, apiTokens }: RunParts): Hono<Env> {
+export function partRoutes({ state, store: { checkpoints }, money: { ledger }, access }: RunRooms): Hono<Env> {
+  const { runTokens, apiTokens } = access
   /** By agent, the oldest first. */
   const open = new Map<AgentId, Set<RunId>>()
   const end = (agentId: AgentId, runId: RunId) => {

@@ -9,7 +9,7 @@ import { circuitSettings } from '../gateway/run-service-call.ts'
 import { type AgentId, newRequestId } from '../ids.ts'
 import { readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
-import { type RunParts, runOf } from './run-of.ts'
+import { type RunRooms, runOf } from './run-of.ts'
 
 /** Of one agent. Permits that nobody reported on yet go, the oldest first: that was a probe that gave no answer. */
 const MAX_PERMITS = 1_000
@@ -28,7 +28,7 @@ interface Used {
  * what became of it; {outcome: "fallback", reason?} reports that something else answered.
  */
 export function circuitRoutes(
-  { circuits, services, upstream, state }: RunParts,
+  { config: { services }, gateway: { circuits, upstream }, state }: RunRooms,
   clean: (agentId: AgentId, text: string) => string,
 ): Hono<Env> {
   const used = new Map<string, Used>()

@@ -20,14 +20,15 @@ import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, MAX_BODY_BYTES, readJson, shortText } from './body.ts'
 import { amountsOf } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
-import { type RunParts, runOf } from './run-of.ts'
+import { type RunRooms, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
 import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
-export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
-  const { state, checkpoints, redactor, logRedactor, incidents, clock } = parts
+export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
+  const { state, safety, incidents, clock } = rooms
+  const { checkpoints } = rooms.store
   const rate = new RunRate(clock)
   /**
    * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
@@ -36,7 +37,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
   const cleaned = <T>(agentId: AgentId, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
     const found = new Findings()
     const clean: Scrub = (text) => {
-      const { text: safe, findings } = logRedactor.redact(text)
+      const { text: safe, findings } = safety.logs.redact(text)
       found.add(findings)
       return safe
     }
@@ -64,7 +65,7 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
         name,
         state: agent.state,
         safety_mode: agent.safety_mode,
-        budget: budgetOfRun(parts, runOf(context)),
+        budget: budgetOfRun(rooms, runOf(context)),
       })
     })
     .get('/metrics', (context) => {
@@ -73,12 +74,12 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
       const { calls, spent_usd, pii, outcomes, by_model } = agent
       return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: figures(agent, state.now()) })
     })
-    .route('/', partRoutes(parts))
+    .route('/', partRoutes(rooms))
     .route(
       '/services',
-      circuitRoutes(parts, (agentId, text) => cleaned(agentId, (clean) => clean(text))),
+      circuitRoutes(rooms, (agentId, text) => cleaned(agentId, (clean) => clean(text))),
     )
-    .route('/secrets', secretRoutes(parts.rotation))
+    .route('/secrets', secretRoutes(rooms.secrets.rotation))
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
       const { done, total = null, unit: given, label } = await readJson(context, PROGRESS, MAX_REPORT_BYTES)
@@ -121,18 +122,18 @@ export function runRoutes(parts: RunParts, guard: Guard): Hono<Env> {
         service: serviceOf(getAgent(state, agentId), clean(given)),
         description: report.description && clean(report.description),
       }))
-      await reportCharge(parts, {
+      await reportCharge(rooms, {
         caller: { agentId, runId },
         service,
         cost,
         description,
         signal: context.req.raw.signal,
       })
-      return context.json({ budget: budgetOfRun(parts, runOf(context)) })
+      return context.json({ budget: budgetOfRun(rooms, runOf(context)) })
     })
     .post('/scan', async (context) => {
       const { text } = await readJson(context, SCAN)
-      const { text: redacted, findings } = await redactInTurns(redactor, text)
+      const { text: redacted, findings } = await redactInTurns(safety.replies, text)
       const listed = await jsonInTurns(findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })))
       return context.body(`{"redacted":${JSON.stringify(redacted)},"findings":${listed}}`, 200, {
         'content-type': 'application/json',
@@ -228,7 +229,7 @@ async function redactInTurns(redactor: Redactor, text: string): Promise<{ text: 
 }
 
 /** Of the part of its work that asks, where that has a limit of its own; of the agent otherwise. */
-function budgetOfRun({ state, ledger }: RunParts, run: AgentIdentity['run']): BudgetStatus {
+function budgetOfRun({ state, money: { ledger } }: RunRooms, run: AgentIdentity['run']): BudgetStatus {
   const whole = budgetOf(ledger, getAgent(state, run.agentId))
   const part = ledger.accounts.balances(run).find(({ scope }) => scope === 'part')
   if (!part) return whole

@@ -2,26 +2,24 @@ import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
 import type { Audit } from '../audit/chain.ts'
-import type { SecretTable } from '../db/secrets.ts'
-import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
-import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
+import { assertNoPii } from '../redaction/redactor.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import type { SecretView } from '../vault/secret.ts'
 import type { Requester } from '../vault/secret-audit.ts'
 import type { Vault } from '../vault/vault.ts'
 import { readJson, readQuery } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
+import type { Rooms } from './rooms.ts'
 import { supervisedRunOf } from './run-secrets.ts'
 
-export interface SecretParts {
+interface AgentSecrets {
   vault: Vault
   /** What agents may have. */
   rotation: Pick<Rotation, 'isEntitled'>
-  store: Store
-  audit: Audit
-  logRedactor: Redactor
 }
+
+type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
 
 /**
  * Secrets. People see them masked; `GET /:id?reveal=true` → the same with `value`, for admins; a run token gets the values
@@ -31,9 +29,9 @@ export interface SecretParts {
  * 201, `PUT /:id` {value}, `POST /:id/roll-back`, `POST /:id/restore` → the secret; `DELETE /:id` → 204, can be restored.
  * `GET /audit` {secret_name?, before?, limit?: 100} → {entries, next}, newest first.
  */
-export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
-  const { vault, logRedactor, rotation } = parts
-  const table: SecretTable = parts.store.secrets
+export function secretRoutes(rooms: SecretRooms, guard: Guard): Hono<Env> {
+  const { store, safety } = rooms
+  const { vault, rotation } = rooms.secrets
   return new Hono<Env>()
     .get('/', guard('any'), (context) => {
       const { environment, name, deleted } = readQuery(context, SECRET_LIST)
@@ -45,12 +43,12 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
     })
     .post('/', guard('admin'), async (context) => {
       const secret = await readJson(context, NEW_SECRET)
-      assertNoPii(secret.name, logRedactor)
+      assertNoPii(secret.name, safety.logs)
       return context.json(await vault.create(secret, requesterOf(context)), 201)
     })
     .get('/audit', guard('viewer'), (context) => {
       const { secret_name: secretName, before, limit } = readQuery(context, SECRET_AUDIT)
-      const entries = table.audit({ secretName, before, limit })
+      const entries = store.secrets.audit({ secretName, before, limit })
       return context.json({ entries, next: entries.length === limit ? entries.at(-1)!.id : null })
     })
     .get('/:id', guard('any'), async (context) => {
@@ -60,7 +58,7 @@ export function secretRoutes(parts: SecretParts, guard: Guard): Hono<Env> {
       const { reveal } = readQuery(context, SECRET_REVEAL)
       if (!isVisible(secret)) throw notEntitled(secret)
       if (role !== 'agent' && reveal !== 'true') return context.json(secret)
-      if (role === 'viewer') throw refused(parts.audit, requesterOf(context), secret)
+      if (role === 'viewer') throw refused(rooms.audit, requesterOf(context), secret)
       const value = await vault.reveal(secret.id, requesterOf(context))
       return context.json({ ...vault.get(secret.id), value })
     })
@@ -89,7 +87,7 @@ export const requester = (identity: Identity): Requester => ({
 })
 
 /** People see every name; an agent what it may have. */
-function visibleTo(context: Context<Env>, rotation: SecretParts['rotation']): (secret: SecretView) => boolean {
+function visibleTo(context: Context<Env>, rotation: AgentSecrets['rotation']): (secret: SecretView) => boolean {
   if (context.get('identity').role !== 'agent') return () => true
   const runId = supervisedRunOf(context)
   return (secret) => rotation.isEntitled(runId, secret)

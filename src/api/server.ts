@@ -9,44 +9,37 @@ import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
 import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
-import type { Sessions } from '../access/sessions.ts'
 import type { Clock } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
-import { type GatewayParts, gateway } from '../gateway/gateway.ts'
 import { newRequestId } from '../ids.ts'
-import { type AgentControlParts, agentControlRoutes } from './agent-control.ts'
+import { agentControlRoutes } from './agent-control.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
-import { type AuthParts, authRoutes } from './auth.ts'
+import { authRoutes } from './auth.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
-import { type MetricsParts, metricsRoutes } from './metrics.ts'
+import { metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { Refusals } from './refusals.ts'
+import type { Rooms } from './rooms.ts'
 import { runRoutes } from './run.ts'
-import type { RunParts } from './run-of.ts'
-import { type SecretParts, secretRoutes } from './secrets.ts'
-import { type StateParts, stateRoutes } from './state.ts'
-import { type StoreRouteParts, storeRoutes } from './store-routes.ts'
+import { secretRoutes } from './secrets.ts'
+import { stateRoutes } from './state.ts'
+import { storeRoutes } from './store-routes.ts'
 
-export interface ServerParts
-  extends GatewayParts,
-    AgentControlParts,
-    StoreRouteParts,
-    StateParts,
-    RunParts,
-    Omit<SecretParts, 'rotation'>,
-    Omit<AuthParts, 'refusals'> {
-  sessions: Sessions
+export interface ServerRooms extends Rooms {
   assets: Assets
   version: string
-  host: string
-  /** 0 for any free port. */
-  port: number
-  allowedHosts: readonly string[]
-  corsOrigins: readonly string[]
+  onFault: (error: unknown, what: string) => void
+}
+
+/** What the routes stand on beside these. */
+export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
+  refusals: Refusals
+  /** How many dashboards are connected. */
+  viewers: () => number
 }
 
 export interface RunningServer {
@@ -67,16 +60,16 @@ const MAX_HEADER_BYTES = 32_768
 const CLOSE_MS = 2_000
 
 /** Throws CageError `port_taken` naming the address. */
-export async function startServer(parts: ServerParts): Promise<RunningServer> {
-  const live = new LiveView(parts)
-  const refusals = new Refusals(parts)
-  const routes = api({ ...parts, refusals, viewers: () => live.viewers })
+export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
+  const { host } = rooms.config.server
+  const live = new LiveView(rooms)
+  const refusals = new Refusals(rooms)
+  const routes = api({ ...rooms, refusals, viewers: () => live.viewers })
   const recordRefusal = recordRefusals(refusals)
-  const onGateway = gateway(parts, recordRefusal)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
   /** Calls that are on their way. */
   const running = new Set<Promise<void>>()
-  const connections = new Connections(maxConnections(), parts.clock)
+  const connections = new Connections(maxConnections(), rooms.clock)
   let originGuard: OriginGuard
 
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
@@ -90,11 +83,13 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     const guest = originGuard.allowedCorsOrigin(request)
     if (guest !== undefined && handleCors(guest, request, response)) return
     if (request.url?.startsWith('/gateway/')) {
-      const call = onGateway(request, response).catch((error) => parts.onFault(error, 'a call broke the gateway'))
+      const call = rooms.gateway
+        .answer(request, response, recordRefusal)
+        .catch((error) => rooms.onFault(error, 'a call broke the gateway'))
       running.add(call)
       return void call.finally(() => running.delete(call))
     }
-    if (parts.assets(request, response)) return
+    if (rooms.assets(request, response)) return
     void onApi(request, response)
   }
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -109,19 +104,19 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     }
   }
 
-  const servers = await listenOnAll(addressesOf(parts.host), parts.port, parts.clock, (server) => {
+  const servers = await listenOnAll(addressesOf(host), rooms.config.server.port, rooms.clock, (server) => {
     connections.watch(server)
     server.on('request', onRequest)
     server.on('upgrade', onUpgrade)
   })
   const { port } = servers[0]!.address() as AddressInfo
   // Nobody's name is "every address".
-  const isNamed = !isLoopback(parts.host) && !['0.0.0.0', '::'].includes(parts.host)
-  const name = parts.host.includes(':') ? `[${parts.host}]` : parts.host
+  const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
+  const name = host.includes(':') ? `[${host}]` : host
   originGuard = createOriginGuard(
     port,
-    [...parts.allowedHosts, ...(isNamed ? [`${name}:${port}`] : [])],
-    parts.corsOrigins,
+    [...rooms.config.server.allowed_hosts, ...(isNamed ? [`${name}:${port}`] : [])],
+    rooms.config.server.cors_origins,
   )
   return {
     url: `http://${isNamed ? name : 'localhost'}:${port}`,
@@ -129,7 +124,7 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
     viewers: () => live.viewers,
     close: async () => {
       live.close()
-      await Promise.all(servers.map((server) => closeServer(server, parts.clock)))
+      await Promise.all(servers.map((server) => closeServer(server, rooms.clock)))
       refusals.close()
       // Their sockets are closed, but each still has a hold to end and a row to write.
       await Promise.all(running)
@@ -138,10 +133,10 @@ export async function startServer(parts: ServerParts): Promise<RunningServer> {
 }
 
 /** Every route below /api and /agent, in the order in which they are tried. */
-export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }): Hono<Env> {
-  const guarded = guard(parts)
-  const agentControl = agentControlRoutes(parts, guarded)
-  const secrets = secretRoutes(parts, guarded)
+export function api(rooms: ApiRooms): Hono<Env> {
+  const guarded = guard(rooms)
+  const agentControl = agentControlRoutes(rooms, guarded)
+  const secrets = secretRoutes(rooms, guarded)
   const routes: Hono<Env> = new Hono<Env>()
     .use(async (context, next) => {
       // Before the rest, so that errors have them too.
@@ -151,24 +146,24 @@ export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }):
     })
     .get('/api/health', (context) =>
       context.json(
-        { status: parts.state.isBehind ? 'degraded' : 'ok', version: parts.version },
-        parts.state.isBehind ? 503 : 200,
+        { status: rooms.state.isBehind ? 'degraded' : 'ok', version: rooms.version },
+        rooms.state.isBehind ? 503 : 200,
       ),
     )
-    .get('/api/version', (context) => context.json({ version: parts.version }))
+    .get('/api/version', (context) => context.json({ version: rooms.version }))
     .get('/api/openapi.json', guarded('viewer'), (context) =>
-      context.json(openApiDocument(routes.routes, parts.version)),
+      context.json(openApiDocument(routes.routes, rooms.version)),
     )
-    .route('/api/auth', authRoutes(parts, guarded))
-    .route('/', storeRoutes(parts, guarded))
+    .route('/api/auth', authRoutes(rooms, guarded))
+    .route('/', storeRoutes(rooms, guarded))
     .route('/api/agents', agentControl)
     .route('/agent', agentControl)
-    .route('/api/run', runRoutes(parts, guarded))
+    .route('/api/run', runRoutes(rooms, guarded))
     .route('/api/secrets', secrets)
     .route('/secrets', secrets)
-    .route('/api/audit', auditRoutes(parts.audit, guarded))
-    .route('/metrics', metricsRoutes(parts, guarded))
-    .route('/api', stateRoutes(parts, guarded))
+    .route('/api/audit', auditRoutes(rooms.audit, guarded))
+    .route('/metrics', metricsRoutes(rooms, guarded))
+    .route('/api', stateRoutes(rooms, guarded))
     .notFound((context) => {
       const { method, path } = context.req
       const methods = methodsOf(routes, path)
@@ -176,7 +171,7 @@ export function api(parts: ServerParts & MetricsParts & { refusals: Refusals }):
       context.header('allow', methods.join(', '))
       throw new CageError('method_not_allowed', `${path} knows ${methods.join(', ')}, not ${method}`)
     })
-    .onError((error, context) => errorResponse(context, error, parts.onFault, parts.clean))
+    .onError((error, context) => errorResponse(context, error, rooms.onFault, rooms.safety.scrub))
   return routes
 }
 

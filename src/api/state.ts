@@ -1,33 +1,23 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { Alerts } from '../alerts/alerts.ts'
-import type { Circuits } from '../breaker/circuits.ts'
-import type { Trust } from '../budget/trust.ts'
 import { isoTime } from '../clock.ts'
-import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { Level } from '../events.ts'
 import type { Upstream } from '../gateway/upstream.ts'
 import { toAgentId } from '../ids.ts'
-import type { StateManager } from '../state/state-manager.ts'
-import type { Vault } from '../vault/vault.ts'
 import { readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
+import type { Rooms } from './rooms.ts'
 import { requester } from './secrets.ts'
 
-export interface StateParts {
-  state: StateManager
-  store: Store
-  circuits: Circuits
-  alerts: Alerts
-  vault: Vault
-  trust: Trust
-  upstream: Upstream
-}
-
 /** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
-export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
-  const { state, store, circuits, alerts, vault } = parts
+export function stateRoutes(
+  rooms: Pick<Rooms, 'state' | 'store' | 'gateway' | 'alerts' | 'secrets' | 'money'>,
+  guard: Guard,
+): Hono<Env> {
+  const { state, store, alerts, money } = rooms
+  const { circuits, upstream } = rooms.gateway
+  const { vault } = rooms.secrets
   const incidents = store.incidents
   return new Hono<Env>()
     .get('/snapshot', guard('viewer'), (context) => {
@@ -51,10 +41,10 @@ export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
       circuits.open(name, context.get('identity').name)
       return context.json(state.read().circuits[name])
     })
-    .get('/models', guard('viewer'), (context) => context.json({ models: parts.trust.list() }))
+    .get('/models', guard('viewer'), (context) => context.json({ models: money.trust.list() }))
     .post('/models/:name/trust', guard('admin', 'model.trust'), (context) => {
       const name = context.req.param('name')
-      return context.json(parts.trust.trust(name, addressOf(parts, name), context.get('identity').name))
+      return context.json(money.trust.trust(name, addressOf(upstream, name), context.get('identity').name))
     })
     .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
     .post('/alerts/test', guard('admin', 'alert.test'), (context) => {
@@ -81,7 +71,7 @@ export function stateRoutes(parts: StateParts, guard: Guard): Hono<Env> {
 }
 
 /** Of the provider of "provider/model". Throws CageError `not_found`. */
-function addressOf({ upstream }: StateParts, name: string): string {
+function addressOf(upstream: Upstream, name: string): string {
   const [provider] = name.split('/', 1)
   const known = upstream.find(provider!)
   if (known) return known.baseUrl.href

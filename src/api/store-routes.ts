@@ -7,22 +7,23 @@ import { agentRoutes } from './agents.ts'
 import { budgetRoutes } from './budgets.ts'
 import { callRoutes } from './calls.ts'
 import type { Env, Guard } from './guard.ts'
-import { type ReportParts, reportRoutes } from './report.ts'
-import { type TokenParts, tokenRoutes } from './tokens.ts'
-import { type UserParts, userRoutes } from './users.ts'
+import { reportRoutes } from './report.ts'
+import type { Rooms } from './rooms.ts'
+import { tokenRoutes } from './tokens.ts'
+import { userRoutes } from './users.ts'
 
-export interface StoreRouteParts extends ReportParts, TokenParts, UserParts {}
+export type StoreRooms = Pick<Rooms, 'config' | 'store' | 'state' | 'audit' | 'money' | 'access' | 'safety'>
 
-export function storeRoutes(parts: StoreRouteParts, guarded: Guard): Hono<Env> {
-  const agents = agentRoutes(parts, guarded)
-  const calls = callRoutes(parts, guarded)
+export function storeRoutes(rooms: StoreRooms, guarded: Guard): Hono<Env> {
+  const agents = agentRoutes(rooms, guarded)
+  const calls = callRoutes(rooms, guarded)
   return new Hono<Env>()
     .route('/api/agents', agents)
     .route('/agent', agents)
     .route('/api/agents', calls)
     .route('/agent', calls)
-    .route('/api/budgets', budgetRoutes(parts, guarded))
-    .route('/', reportRoutes(parts, guarded))
-    .route('/api/tokens', tokenRoutes(parts, guarded))
-    .route('/api/users', userRoutes(parts, guarded))
+    .route('/api/budgets', budgetRoutes(rooms, guarded))
+    .route('/', reportRoutes(rooms, guarded))
+    .route('/api/tokens', tokenRoutes(rooms, guarded))
+    .route('/api/users', userRoutes(rooms, guarded))
 }

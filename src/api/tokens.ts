@@ -1,28 +1,14 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { ApiTokens } from '../access/api-tokens.ts'
-import type { Sessions } from '../access/sessions.ts'
-import type { Audit } from '../audit/chain.ts'
-import type { Ledger } from '../budget/ledger.ts'
-import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd } from '../money.ts'
-import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
-import type { StateManager } from '../state/state-manager.ts'
+import { assertNoPii } from '../redaction/redactor.ts'
 import { amount, readJson } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
+import type { Rooms } from './rooms.ts'
 
-export interface TokenParts {
-  apiTokens: ApiTokens
-  audit: Audit
-  logRedactor: Redactor
-  sessions: Sessions
-  state: StateManager
-  ledger: Ledger
-  safety: Config['safety']
-  environment: Config['agent']['environment']
-}
+type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
 const DEFAULT_BUDGET = 100_000_000_000 satisfies Nanodollars
 const YEAR_S = 31_536_000
@@ -32,17 +18,18 @@ const DAY_S = 86_400
  * API tokens. One of the role agent (the default) comes with an agent of its own and its budget. `POST /:id/rotate`
  * {overlap_s?: a day} → 201 with another in its place; the old one works on for the overlap.
  */
-export function tokenRoutes(parts: TokenParts, guard: Guard): Hono<Env> {
-  const { apiTokens, sessions, audit, logRedactor } = parts
+export function tokenRoutes(rooms: TokenRooms, guard: Guard): Hono<Env> {
+  const { audit, safety } = rooms
+  const { apiTokens, sessions } = rooms.access
   return new Hono<Env>()
     .get('/', guard('admin'), (context) => context.json({ tokens: apiTokens.list() }))
     .post('/', guard('admin', 'token.create'), async (context) => {
       const { name, role, budget_usd: limit, expires_in_s: expiresInS } = await readJson(context, NEW_TOKEN)
-      assertNoPii(name, logRedactor)
+      assertNoPii(name, safety.logs)
       if (role !== 'agent' && limit !== undefined) {
         throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
       }
-      const agentId = role === 'agent' ? openClient(parts, name, limit ?? DEFAULT_BUDGET) : null
+      const agentId = role === 'agent' ? openClient(rooms, name, limit ?? DEFAULT_BUDGET) : null
       const createdBy = context.get('identity').name
       const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy })
       // Without this row its value is given to nobody.
@@ -90,9 +77,9 @@ export const ROTATION = z.strictObject({
 })
 
 /** An agent without a process: it is there as long as its token works. */
-function openClient({ state, ledger, safety, environment }: TokenParts, name: string, limit: Nanodollars): AgentId {
+function openClient({ config, state, money, safety }: TokenRooms, name: string, limit: Nanodollars): AgentId {
   const id = newAgentId(name)
-  ledger.accounts.openAccount(id, limit)
+  money.ledger.accounts.openAccount(id, limit)
   state.record({
     type: 'agent.started',
     level: 'OK',
@@ -102,7 +89,7 @@ function openClient({ state, ledger, safety, environment }: TokenParts, name: st
       run_id: newRunId(),
       name,
       script: '(API token)',
-      environment,
+      environment: config.agent.environment,
       pid: null,
       restart: 0,
       limit_usd: toUsd(limit),

@@ -1,27 +1,23 @@
 import { Hono } from 'hono'
 import * as z from 'zod'
-import type { Users } from '../access/users.ts'
-import type { Audit } from '../audit/chain.ts'
-import { assertNoPii, type Redactor } from '../redaction/redactor.ts'
+import { assertNoPii } from '../redaction/redactor.ts'
 import { readJson } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
-
-export interface UserParts {
-  users: Users
-  audit: Audit
-  logRedactor: Redactor
-}
+import type { Rooms } from './rooms.ts'
 
 /**
  * People who sign in, for admins. `:id` may also be the name. `POST /` {username, password, role?: "viewer"} → 201,
  * `PATCH /:id` {role?, password?}: either ends the person's sessions, as `DELETE /:id` does.
  */
-export function userRoutes({ users, audit, logRedactor }: UserParts, guard: Guard): Hono<Env> {
+export function userRoutes(
+  { access: { users }, audit, safety }: Pick<Rooms, 'access' | 'audit' | 'safety'>,
+  guard: Guard,
+): Hono<Env> {
   return new Hono<Env>()
     .get('/', guard('admin'), (context) => context.json({ users: users.list() }))
     .post('/', guard('admin', 'user.create'), async (context) => {
       const body = await readJson(context, NEW_USER)
-      assertNoPii(body.username, logRedactor)
+      assertNoPii(body.username, safety.logs)
       const user = await users.add(body)
       const { id, username, role } = user
       audit.append({

@@ -3,12 +3,8 @@
  * on the database file. Whoever may write the file is its operator.
  */
 import { Hono } from 'hono'
-import { ApiTokens } from '../access/api-tokens.ts'
-import { Peers } from '../access/peers.ts'
-import { RunTokens } from '../access/run-tokens.ts'
+import { openAccess } from '../access/open-access.ts'
 import { readServerFile } from '../access/server-file.ts'
-import { Sessions } from '../access/sessions.ts'
-import { Users } from '../access/users.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
 import { Refusals } from '../api/refusals.ts'
@@ -17,8 +13,7 @@ import { storeRoutes } from '../api/store-routes.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
-import { forLogs, policyOf } from '../redaction/policy.ts'
-import { Redactor } from '../redaction/redactor.ts'
+import { Safety } from '../redaction/safety.ts'
 import { newToken } from '../tokens.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type Client, type ClientFlags, connect, readAnswer } from './client.ts'
@@ -54,20 +49,17 @@ export async function withClient<T>(
 /** No agent runs, so none may have a secret. */
 const NO_AGENTS = { isEntitled: () => false }
 
-function clientOf({ safety, agent }: Config, offline: OfflineStore, vault?: Vault): Client {
-  const parts = { ...offline, clock: systemClock }
-  const users = new Users(parts)
+function clientOf(config: Config, offline: OfflineStore, vault?: Vault): Client {
+  const clock = systemClock
   const operatorToken = newToken('ic')
-  const sessions = new Sessions({ ...parts, users, operatorToken })
-  const apiTokens = new ApiTokens(parts)
-  const logRedactor = new Redactor(forLogs(policyOf(safety)))
-  const runTokens = new RunTokens(new Peers(systemClock))
-  const access = { ...parts, users, sessions, apiTokens, logRedactor, safety, environment: agent.environment }
-  const guarded = guard({ ...access, runTokens, refusals: new Refusals(parts) })
-  const routes = new Hono<Env>().route('/', storeRoutes(access, guarded))
-  if (vault) routes.route('/api/secrets', secretRoutes({ ...access, vault, rotation: NO_AGENTS }, guarded))
+  const safety = new Safety(config.safety)
+  const access = openAccess({ store: offline.store, clock, operatorToken })
+  const rooms = { ...offline, config, clock, safety, access }
+  const guarded = guard({ ...rooms, refusals: new Refusals(rooms) })
+  const routes = new Hono<Env>().route('/', storeRoutes(rooms, guarded))
+  if (vault) routes.route('/api/secrets', secretRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }, guarded))
   routes.notFound(needsServer)
-  routes.onError((error, context) => errorResponse(context, error, rethrow, (text) => logRedactor.clean(text)))
+  routes.onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
   return clientOfRoutes(routes, offline.store.path, operatorToken)
 }
 

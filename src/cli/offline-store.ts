@@ -2,10 +2,9 @@
 import { existsSync } from 'node:fs'
 import { claimDatabase, readServerFile, takeDatabase } from '../access/server-file.ts'
 import { Audit } from '../audit/chain.ts'
-import { type Ledger, openLedger } from '../budget/ledger.ts'
+import { type Money, openMoney } from '../budget/open-money.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
-import type { CallTable } from '../db/calls.ts'
 import { openStore, type Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import { StateManager } from '../state/state-manager.ts'
@@ -17,8 +16,7 @@ export interface OfflineStore {
   store: Store
   state: StateManager
   audit: Audit
-  ledger: Ledger
-  calls: CallTable
+  money: Money
 }
 
 /** True when there is a database and no server uses it. */
@@ -57,14 +55,14 @@ async function useStore<T>(config: Config, store: Store, use: (offline: OfflineS
   const parts = { store, clock: systemClock, onFault }
   const state = new StateManager({ ...parts, retentionDays: config.log.retention_days })
   const audit = new Audit({ ...parts, state, onBroken: onFault })
-  const ledger = openLedger(config.budget, { ...parts, state })
+  const money = openMoney(config, { ...parts, state })
   try {
-    ledger.recover()
-    const result = await use({ store, state, audit, ledger, calls: store.calls })
+    money.ledger.recover()
+    const result = await use({ store, state, audit, money })
     if (faults.length === 0) return result
     throw new CageError('database_unusable', `cannot write to ${path}`, { cause: faults[0], facts: { path } })
   } finally {
-    ledger.close()
+    money.ledger.close()
     await audit.close()
     state.close()
   }

@@ -4,8 +4,8 @@ import { DIALECTS } from '../dialects/dialects.ts'
 import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { DEFAULT_PII_TYPES } from '../pii-types.ts'
-import { keyNamesOf } from '../runtime.ts'
 import type { Snapshot } from '../state/snapshot.ts'
+import { namesOf } from '../vault/open-vault.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type TreeEntry, tree } from './print.ts'
 import { VERSION } from './version.ts'
@@ -117,7 +117,7 @@ function limitsBeside(
 function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): string {
   const found: string[] = []
   const missing: { name: string; variable: string }[] = []
-  for (const [name, variable] of Object.entries(keyNamesOf(providers))) {
+  for (const [name, variable] of Object.entries(namesOf(providers))) {
     // A server of one's own may need none.
     if (variable === undefined) continue
     const isInVault = vault.find(variable, agent.environment) !== undefined

@@ -17,7 +17,7 @@ import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import type { LlmCall } from './call.ts'
 import { Series } from './series.ts'
 
-export interface RedactionParts {
+export interface CallRedaction {
   redactor: Redactor
   incidents: Pick<Incidents, 'recordAll' | 'newInRequest'>
   /** As many findings are kept whole. (Default: as many as have an incident.) */
@@ -53,7 +53,7 @@ interface Channel {
 export class CallRedactor implements Redactions {
   /** Findings so far. */
   count = 0
-  readonly #parts: RedactionParts
+  readonly #parts: CallRedaction
   readonly #call: RedactedCall
   readonly #subject: Subject
   readonly #channels = new Map<string, Channel>()
@@ -68,7 +68,7 @@ export class CallRedactor implements Redactions {
   /** Long texts were redacted on another thread, each by itself. */
   #isCleaned = false
 
-  constructor(parts: RedactionParts, call: RedactedCall, subject: Subject = 'reply') {
+  constructor(parts: CallRedaction, call: RedactedCall, subject: Subject = 'reply') {
     this.#parts = parts
     this.#call = call
     this.#subject = subject

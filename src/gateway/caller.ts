@@ -2,17 +2,13 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
-import { ended, type RunTokens, type TokenRun } from '../access/run-tokens.ts'
+import type { Access } from '../access/open-access.ts'
+import { ended, type TokenRun } from '../access/run-tokens.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import { toRunId } from '../ids.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import type { Caller, SentKey } from './call.ts'
-
-export interface CallerParts {
-  runTokens: RunTokens
-  apiTokens: ApiTokens
-}
 
 /** What the address says. */
 export interface Address {
@@ -46,7 +42,7 @@ export function readAddress(url: string): Address {
 export async function identifyCaller(
   { run: named }: Address,
   request: IncomingMessage,
-  { runTokens, apiTokens }: CallerParts,
+  { runTokens, apiTokens }: Pick<Access, 'runTokens' | 'apiTokens'>,
 ): Promise<Caller> {
   const { socket } = request
   const sent = sentKeys(request).map(({ value }) => value)

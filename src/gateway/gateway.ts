@@ -7,34 +7,42 @@
  * purpose: every layer between two sockets is latency, and streams need the sockets themselves.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Access } from '../access/open-access.ts'
 import type { Dialect, Format } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
 import { findRoute, normalizePath } from '../dialects/routes.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { type AgentId, newCallId, newRequestId } from '../ids.ts'
+import type { Incidents } from '../redaction/incidents.ts'
 import type { Finding } from '../redaction/match.ts'
 import { holdsOwnToken } from '../tokens.ts'
-import type { ProviderKeys } from '../vault/provider-keys.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
-import { LargeBodies } from './bodies/large-bodies.ts'
 import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
-import { type CallerParts, identifyCaller, readAddress, readSentKey } from './caller.ts'
+import { identifyCaller, readAddress, readSentKey } from './caller.ts'
 import { Client, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import { withoutTokens } from './own-tokens.ts'
 import type { Provider } from './provider.ts'
 import { isVendors } from './provider.ts'
-import { chooseKey, type KeyRequest } from './provider-key.ts'
-import { endBrokenStream, type RoadParts, runCall } from './run-call.ts'
-import { runServiceCall, type ServiceParts } from './run-service-call.ts'
+import type { KeyRequest, Keyring } from './provider-key.ts'
+import type { Redaction, Road } from './road.ts'
+import { endBrokenStream, runCall } from './run-call.ts'
+import { runServiceCall, type ServiceRoad } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
-import type { UnchargedCalls } from './uncharged.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
-export interface GatewayParts extends Omit<RoadParts, 'large'>, ServiceParts, CallerParts {
-  uncharged: UnchargedCalls
-  keys: ProviderKeys
+/** What the gateway is made of (`open-gateway.ts`). */
+export interface GatewayRooms {
+  access: Pick<Access, 'runTokens' | 'apiTokens'>
+  /** Calls to providers. */
+  road: Road
+  /** Calls to services. */
+  services: ServiceRoad
+  keyring: Keyring
+  /** Resolves when every key is in memory: no call is answered before. */
+  keysLoaded: Promise<void>
+  /** (config.server.max_body_bytes) */
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
 }
@@ -42,13 +50,14 @@ export interface GatewayParts extends Omit<RoadParts, 'large'>, ServiceParts, Ca
 /** Receives whoever could not prove who they are, or may not make calls. */
 export type OnRefused = (request: IncomingMessage, error: CageError) => void
 
-/** The listener for every request below /gateway/. Never throws. */
-export function gateway(given: GatewayParts, onRefused: OnRefused) {
-  const parts: Parts = { ...given, large: new LargeBodies(given.clock) }
+/** Answers a request below /gateway/. Never rejects. */
+export type AnswerCall = (request: IncomingMessage, response: ServerResponse, onRefused: OnRefused) => Promise<void>
+
+export function gateway(rooms: GatewayRooms): AnswerCall {
   const streams = new OpenStreams()
-  const tokenCalls = new TokenCalls(parts.apiTokens)
-  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const client = new Client(response, parts.clock)
+  const tokenCalls = new TokenCalls(rooms.access.apiTokens)
+  return async (request, response, onRefused) => {
+    const client = new Client(response, rooms.road.clock)
     const exchange: Exchange = {
       request,
       client,
@@ -58,19 +67,17 @@ export function gateway(given: GatewayParts, onRefused: OnRefused) {
       call: undefined,
     }
     try {
-      await answer(parts, { streams, tokenCalls }, exchange)
+      await answer(rooms, { streams, tokenCalls }, exchange)
     } catch (thrown) {
       if (thrown instanceof ClientGone) return
       const error = asCageError(thrown)
       if (REFUSALS.has(error.code)) onRefused(request, error)
       exchange.caller?.onRefused?.(error)
-      recordRefused(parts, exchange, error)
-      refuse(parts, exchange, error)
+      recordRefused(rooms, exchange, error)
+      refuse(rooms, exchange, error)
     }
   }
 }
-
-type Parts = GatewayParts & RoadParts
 
 /** Of whoever did not prove to be one who may call. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_process', 'forbidden'])
@@ -91,11 +98,12 @@ interface Running {
   tokenCalls: TokenCalls
 }
 
-async function answer(parts: Parts, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
+async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exchange: Exchange): Promise<void> {
+  const { road } = rooms
   const { request, client } = exchange
   const address = readAddress(request.url!)
   const { name } = address
-  const provider = address.isService ? undefined : parts.upstream.find(name)
+  const provider = address.isService ? undefined : road.upstream.find(name)
   exchange.provider = provider
   exchange.dialect = provider?.dialect ?? exchange.dialect
   if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
@@ -103,13 +111,13 @@ async function answer(parts: Parts, { streams, tokenCalls }: Running, exchange: 
       hint: 'Realtime and Responses over a WebSocket are not supported: set your client to HTTP',
     })
   }
-  const caller = await identifyCaller(address, request, parts)
+  const caller = await identifyCaller(address, request, rooms.access)
   exchange.caller = caller
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
-  await parts.keys.loaded
-  await parts.money.ledger.accounts.load(caller.agentId)
+  await rooms.keysLoaded
+  await road.money.ledger.accounts.load(caller.agentId)
   const given = withoutTokenParameters(address.path)
-  if (address.isService) return runService(parts, { caller, name, path: given }, request, client)
+  if (address.isService) return runService(rooms, { caller, name, path: given }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
       hint: `use ${DIALECT_NAMES.join(', ')}, one of the configuration, or services/<name>`,
@@ -121,15 +129,14 @@ async function answer(parts: Parts, { streams, tokenCalls }: Running, exchange: 
   const path = normalizePath(pathOf(given))
   const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
-  const bytes = await readBody(request, parts.maxBodyBytes)
+  const bytes = await readBody(request, rooms.maxBodyBytes)
   const asking: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
-  chooseKey(parts, asking) // refuses here who has none: nothing is held yet
+  rooms.keyring.choose(asking) // refuses here who has none: nothing is held yet
   const target = path + given.slice(pathOf(given).length)
-  const read = await readOutgoing(parts, bytes, { caller, dialect, signal: client.signal, route })
+  const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route })
   using _body = { [Symbol.dispose]: () => read.body?.free() }
   const outgoing = { path: target, headers: passedOn(request, dialect), body: read.body }
-  if (route === 'unmetered')
-    return await proxyUnmetered(parts, asking, { method: request.method!, ...outgoing }, client)
+  if (route === 'unmetered') return await proxyUnmetered(road, asking, { method: request.method!, ...outgoing }, client)
   exchange.call = {
     id: newCallId(),
     ...asking,
@@ -141,20 +148,28 @@ async function answer(parts: Parts, { streams, tokenCalls }: Running, exchange: 
     trace: { hasRow: false },
   }
   using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
-  await runCall(parts, exchange.call, client)
+  await runCall(road, exchange.call, client)
 }
 
 /** A call that never came to a hold has its row all the same. */
-function recordRefused({ uncharged }: GatewayParts, { caller, provider, call }: Exchange, error: CageError): void {
+function recordRefused(
+  { road: { uncharged } }: GatewayRooms,
+  { caller, provider, call }: Exchange,
+  error: CageError,
+): void {
   if (!caller || !provider || call?.trace.hasRow) return
   const { code, message, row } = error
   const model = call?.model ?? null
   uncharged.record({ caller, provider: provider.name, model, code, status: row.status, refusal: message })
 }
 
-function refuse({ onFault, clean }: GatewayParts, { client, dialect, call }: Exchange, thrown: CageError): void {
+function refuse(
+  { onFault, road: { safety } }: GatewayRooms,
+  { client, dialect, call }: Exchange,
+  thrown: CageError,
+): void {
   if (thrown.code === 'internal') onFault(thrown.cause, 'a call failed inside the gateway')
-  const error = thrown.withTexts(clean)
+  const error = thrown.withTexts(safety.scrub)
   if (call && client.hasBegun) return endBrokenStream(call, error, client)
   const requestId = call?.id ?? newRequestId()
   const { status, retry } = error.row
@@ -179,7 +194,7 @@ const blocked = (method: string, provider: Provider, path: string): CageError =>
 
 /** The body of a request without our own tokens, and for a metered call what it asks for. */
 async function readOutgoing(
-  { large, incidents }: Parts,
+  { large, incidents }: Redaction,
   bytes: Buffer,
   {
     caller: { agentId },
@@ -196,7 +211,7 @@ async function readOutgoing(
   return read
 }
 
-function recordTokens(incidents: RoadParts['incidents'], findings: readonly Finding[], agentId: AgentId): void {
+function recordTokens(incidents: Incidents, findings: readonly Finding[], agentId: AgentId): void {
   incidents.recordAll(incidents.newInRequest(findings, agentId), { agentId, callId: null, place: 'request' })
 }
 
@@ -234,13 +249,13 @@ function withoutTokenParameters(pathAndQuery: string): string {
 }
 
 async function runService(
-  parts: Parts,
+  { road, services, maxBodyBytes }: GatewayRooms,
   { caller, name, path }: { caller: Caller; name: string; path: string },
   request: IncomingMessage,
   client: Client,
 ): Promise<void> {
-  const body = await serviceBody(parts, await readBody(request, parts.maxBodyBytes), caller, client.signal)
-  const reply = await runServiceCall(parts, {
+  const body = await serviceBody(road.redaction, await readBody(request, maxBodyBytes), caller, client.signal)
+  const reply = await runServiceCall(services, {
     caller,
     service: name,
     method: request.method ?? 'GET',
@@ -253,7 +268,7 @@ async function runService(
 }
 
 async function serviceBody(
-  { large, incidents }: Parts,
+  { large, incidents }: Redaction,
   given: Buffer,
   { agentId }: Caller,
   signal: AbortSignal,

@@ -6,7 +6,8 @@
 import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import type { LlmCall } from './call.ts'
-import { ProviderRefusal, type SendParts } from './send.ts'
+import { ProviderRefusal } from './send.ts'
+import type { Upstream } from './upstream.ts'
 
 /** The call has ended without an answer, and another model may be asked. `cause`: why. */
 export class Outage extends Error {
@@ -25,7 +26,7 @@ const OUTAGES: ReadonlySet<string> = new Set(['circuit_open', 'provider_unreacha
  * Attempts the call, and while that throws an Outage, the others. `hasNext`: throw an Outage rather than answer with it.
  */
 export async function withModelFallback(
-  parts: SendParts,
+  upstream: Upstream,
   call: LlmCall,
   attempt: (call: LlmCall, hasNext: boolean) => Promise<void>,
 ): Promise<void> {
@@ -36,13 +37,13 @@ export async function withModelFallback(
       return await attempt(one, next !== undefined)
     } catch (error) {
       if (!next || !(error instanceof Outage)) throw error
-      one = await asFallback(parts, call, next, error.message)
+      one = await asFallback(upstream, call, next, error.message)
     }
   }
 }
 
 async function asFallback(
-  { upstream }: SendParts,
+  upstream: Upstream,
   call: LlmCall,
   other: { provider: string; model: string },
   why: string,

@@ -8,7 +8,7 @@ import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
 import type { Admission } from '../budget/trust.ts'
 import type { Clock } from '../clock.ts'
-import type { Scrub } from '../state/clean.ts'
+import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { free } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
@@ -20,8 +20,8 @@ export interface Meter {
   state: StateManager
   clock: Clock
   money: Money
-  /** Takes personal data out of the name of a model. */
-  clean: Scrub
+  /** Takes personal data out of the names of models. */
+  safety: Pick<Safety, 'scrub'>
 }
 
 export interface PricedCall {
@@ -65,9 +65,9 @@ export async function holdCall(
 const limited = (price: Price, { outputLimit }: LlmCall): Price =>
   outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
 
-const subjectOf = ({ clean }: Meter, { provider, model, demands }: LlmCall) => ({
+const subjectOf = ({ safety }: Meter, { provider, model, demands }: LlmCall) => ({
   provider: provider.name,
-  model: clean(model),
+  model: safety.scrub(model),
   address: provider.baseUrl.href,
   isOfficial: provider.isOfficial,
   unknownFields: demands.unknownFields,
@@ -97,7 +97,7 @@ async function holdAdmitted(
 }
 
 async function holdBound(
-  { money: { ledger, clamp }, clean }: Meter,
+  { money: { ledger, clamp }, safety }: Meter,
   { body, format, provider, model, maxOutputTokens, answers, demands, caller, id }: LlmCall,
   { price, admission, bytes }: Pick<PricedCall, 'price' | 'admission' | 'bytes'>,
   signal: AbortSignal,
@@ -111,7 +111,7 @@ async function holdBound(
   )
   const maxCost = maxToHold(bound, admission, ledger.accounts.available(caller))
   const { agentId, runId } = caller
-  const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: clean(model) } as const
+  const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: safety.scrub(model) } as const
   return { bound, hold: await ledger.hold({ ...whose, maxCost }, signal) }
 }
 

@@ -4,16 +4,9 @@
  */
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { ProviderKeys } from '../vault/provider-keys.ts'
+import type { Secrets } from '../vault/open-vault.ts'
 import type { LlmCall } from './call.ts'
 import type { Answer } from './upstream.ts'
-
-export interface KeyParts {
-  state: StateManager
-  keys: ProviderKeys
-  /** The name of each provider's key, in the vault or the server's environment. */
-  providerKeyNames: Readonly<Record<string, string | undefined>>
-}
 
 /** Who asks whom, with which key. */
 export type KeyRequest = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
@@ -25,55 +18,58 @@ interface ChosenKey {
   headers: (key: string) => Record<string, string>
 }
 
-/**
- * Sends with the right key; once more with another when the provider refuses this one and there is a reason to try.
- * Throws CageError `provider_key_missing` or `vault_locked`, and what `send` throws.
- */
-export async function sendWithKey(
-  parts: KeyParts,
-  asking: KeyRequest,
-  send: (headers: Record<string, string>) => Promise<Answer>,
-): Promise<Answer> {
-  const { keys } = parts
-  const key = chooseKey(parts, asking)
-  const answer = await send(carry(key))
-  if (answer.status < 300) keys.accepted(key.value)
-  const other = answer.status === 401 ? keys.alternateKeyFor(key.value) : undefined
-  if (other === undefined) return answer
-  answer.body.cancel()
-  const second = await send(carry({ ...key, value: other }))
-  if (second.status < 300) keys.accepted(other, key.value)
-  return second
-}
+export class Keyring {
+  readonly #state: StateManager
+  readonly #keys: Secrets['keys']
+  /** The name of each provider's key, in the vault or the server's environment. */
+  readonly #names: Secrets['keyNames']['providers']
 
-/**
- * The key of the client, else the server's own for this provider. The key of another provider stays here: a client that
- * was pointed at this one still carries it. Throws as `sendWithKey`.
- */
-export function chooseKey(
-  { state, keys, providerKeyNames }: KeyParts,
-  { caller, provider, sentKey }: KeyRequest,
-): ChosenKey {
-  const { name, dialect, settings } = provider
-  const environment = state.read().agents[caller.agentId]?.environment ?? ''
-  const keyOf = (variable: string | undefined) => variable && keys.find(variable, environment)
-  const { value: sent } = sentKey
-  const isOthers = Object.entries(providerKeyNames).some(
-    ([other, key]) => other !== name && sent && keyOf(key) === sent,
-  )
-  const isOwn = sent && !isOthers && settings.api_key_secret === undefined
-  // The provider gets a client's key the way the client sent it.
-  if (isOwn) return { value: keys.currentKeyFor(sent), headers: sentKey.headers }
-  const variable = providerKeyNames[name]
-  const value = keyOf(variable)
-  if (value === undefined && variable && keys.isSealed(variable, environment)) {
-    throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
-      facts: { provider: name },
-      hint: state.read().vault.hint ?? undefined,
-    })
+  constructor(state: StateManager, { keys, keyNames }: Pick<Secrets, 'keys' | 'keyNames'>) {
+    this.#state = state
+    this.#keys = keys
+    this.#names = keyNames.providers
   }
-  if (value || settings.dialect !== undefined) return { value: value ?? '', headers: dialect.authenticate }
-  throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
+
+  /**
+   * Sends with the right key; once more with another when the provider refuses this one and there is a reason to try.
+   * Throws CageError `provider_key_missing` or `vault_locked`, and what `send` throws.
+   */
+  async send(request: KeyRequest, send: (headers: Record<string, string>) => Promise<Answer>): Promise<Answer> {
+    const key = this.choose(request)
+    const answer = await send(carry(key))
+    if (answer.status < 300) this.#keys.accepted(key.value)
+    const other = answer.status === 401 ? this.#keys.alternateKeyFor(key.value) : undefined
+    if (other === undefined) return answer
+    answer.body.cancel()
+    const second = await send(carry({ ...key, value: other }))
+    if (second.status < 300) this.#keys.accepted(other, key.value)
+    return second
+  }
+
+  /**
+   * The key of the client, else the server's own for this provider. The key of another provider stays here: a client that
+   * was pointed at this one still carries it. Throws as `send`.
+   */
+  choose({ caller, provider, sentKey }: KeyRequest): ChosenKey {
+    const { name, dialect, settings } = provider
+    const environment = this.#state.read().agents[caller.agentId]?.environment ?? ''
+    const keyOf = (variable: string | undefined) => variable && this.#keys.find(variable, environment)
+    const { value: sent } = sentKey
+    const isOthers = Object.entries(this.#names).some(([other, key]) => other !== name && sent && keyOf(key) === sent)
+    const isOwn = sent && !isOthers && settings.api_key_secret === undefined
+    // The provider gets a client's key the way the client sent it.
+    if (isOwn) return { value: this.#keys.currentKeyFor(sent), headers: sentKey.headers }
+    const variable = this.#names[name]
+    const value = keyOf(variable)
+    if (value === undefined && variable && this.#keys.isSealed(variable, environment)) {
+      throw new CageError('vault_locked', `the key of ${name} is in the vault, which is locked`, {
+        facts: { provider: name },
+        hint: this.#state.read().vault.hint ?? undefined,
+      })
+    }
+    if (value || settings.dialect !== undefined) return { value: value ?? '', headers: dialect.authenticate }
+    throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
+  }
 }
 
 const carry = ({ value, headers }: ChosenKey): Record<string, string> => (value === '' ? {} : headers(value))

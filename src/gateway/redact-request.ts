@@ -6,7 +6,7 @@ import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { LlmCall } from './call.ts'
-import { CallRedactor, type RedactedCall, type RedactionParts } from './call-redactor.ts'
+import { type CallRedaction, CallRedactor, type RedactedCall } from './call-redactor.ts'
 import type { Provider } from './provider.ts'
 
 /** The part of a request that its client wrote. */
@@ -18,30 +18,30 @@ export interface Outgoing {
 }
 
 /** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
-export async function redactRequest(parts: RequestParts, call: LlmCall): Promise<LlmCall> {
-  const { path, headers, body } = await redactOutgoing(parts, call, call.provider, call)
+export async function redactRequest(redaction: RequestRedaction, call: LlmCall): Promise<LlmCall> {
+  const { path, headers, body } = await redactOutgoing(redaction, call, call.provider, call)
   return { ...call, path, headers, body: body! }
 }
 
-export interface RequestParts extends RedactionParts {
+export interface RequestRedaction extends CallRedaction {
   redactor: Redactor
   incidents: Incidents
 }
 
 /** The same for what is no metered call. */
 export async function redactOutgoing(
-  parts: RequestParts,
+  redaction: RequestRedaction,
   call: RedactedCall,
   { dialect }: Provider,
   { path, headers, body }: Outgoing,
 ): Promise<Outgoing> {
-  if (!parts.redactor.covers('requests')) return { path, headers, body }
-  const redactor = new CallRedactor(parts, call, 'request')
+  if (!redaction.redactor.covers('requests')) return { path, headers, body }
+  const redactor = new CallRedactor(redaction, call, 'request')
   const text = (said: string) => redactor.whole(said, 'reply')
   const safe = {
     path: redactQuery(path, text),
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, text(value)])),
-    body: await body?.redacted(redactor, dialect, parts.redactor.settings),
+    body: await body?.redacted(redactor, dialect, redaction.redactor.settings),
   }
   redactor.judge()
   return safe

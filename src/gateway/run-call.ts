@@ -6,36 +6,31 @@
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
 import { CageError } from '../errors.ts'
-import type { Redactor } from '../redaction/redactor.ts'
 import { watchModel } from './answering-model.ts'
-import { type AnswerParts, cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
+import { cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
 import { free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { MeteredCall } from './metered-call.ts'
 import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
-import type { Meter } from './priced-call.ts'
-import { type RequestParts, redactRequest } from './redact-request.ts'
+import { redactRequest } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
-import { ProviderRefusal, report, type SendParts, type SentCall, send } from './send.ts'
+import type { Road } from './road.ts'
+import { ProviderRefusal, report, type SentCall } from './send.ts'
 import { relayFrames, showFrame } from './stream.ts'
 import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-export interface RoadParts extends Meter, RequestParts, AnswerParts, SendParts {
-  redactor: Redactor
-}
-
 /** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
-export async function runCall(parts: RoadParts, call: LlmCall, client: Client): Promise<void> {
+export async function runCall(road: Road, call: LlmCall, client: Client): Promise<void> {
   limitTime(call, client) //                                           no call goes on for ever
-  await waitUntilRunnable(parts.state, call.caller, client.signal) //       is the agent running and not paused
-  const safe = await redactRequest(parts, call) //                     when the policy covers requests
-  await withModelFallback(parts, safe, (one, hasNext) =>
-    withFurtherAttempts(one, parts.clock, client.signal, (again, further) =>
-      passCall(parts, again, client, { ...further, hasNext }),
+  await waitUntilRunnable(road.state, call.caller, client.signal) //       is the agent running and not paused
+  const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
+  await withModelFallback(road.upstream, safe, (one, hasNext) =>
+    withFurtherAttempts(one, road.clock, client.signal, (again, further) =>
+      passCall(road, again, client, { ...further, hasNext }),
     ),
   )
 }
@@ -60,19 +55,19 @@ interface Otherwise extends Further {
 
 /** One attempt of one model. */
 async function passCall(
-  parts: RoadParts,
+  road: Road,
   call: LlmCall,
   client: Client,
   { hasNext, hasAttempt, hasLimit, hasField }: Otherwise,
 ): Promise<void> {
-  const open = await MeteredCall.begin(parts, call, client) //     price it, hold the most it can cost
+  const open = await MeteredCall.begin(road, call, client) //     price it, hold the most it can cost
   call.trace.hasRow = true
   try {
-    const sent = await send(parts, open, client.signal, hasNext) //    turn, circuit, key, provider
+    const sent = await road.sender.send(open, client.signal, hasNext) //    turn, circuit, key, provider
     open.sawFirstByte()
-    const redactor = new CallRedactor(parts, call)
+    const redactor = new CallRedactor(road.redaction, call)
     const pass = isStream(sent.headers) ? relayStream : relayReply
-    await pass(parts, open, sent, redactor, client)
+    await pass(road, open, sent, redactor, client)
       .catch((error) => {
         report(sent.permit, error)
         throw error
@@ -83,9 +78,9 @@ async function passCall(
     const isAgain = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
     const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
-      if (hasLimit) await refuseLimit(parts, open, error)
+      if (hasLimit) await refuseLimit(road, open, error)
       if (hasField) await refuseField(open, error)
-      if (!asksAnother) return await passRefusal(parts, open, error, client)
+      if (!asksAnother) return await passRefusal(road, open, error, client)
       await open.refused(error.status, error.isRetryable)
     } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
     if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
@@ -97,7 +92,7 @@ async function passCall(
 
 /** What it costs, redact, charge with its record, answer. */
 async function relayReply(
-  parts: RoadParts,
+  road: Road,
   open: MeteredCall,
   sent: SentCall,
   redactor: CallRedactor,
@@ -105,7 +100,7 @@ async function relayReply(
 ): Promise<void> {
   const { call } = open
   const bytes = await readAll(sent.body, call.provider.name)
-  const reply = await readReply(parts, bytes, call)
+  const reply = await readReply(road.redaction, bytes, call)
   open.answeredBy = reply.model
   await open.assess(reply.usage, reply.delivered, sent.status)
   const headers = headersOf(open, sent, redactor)
@@ -120,7 +115,7 @@ async function relayReply(
  * After its first byte an error is a frame, and what was delivered is charged.
  */
 async function relayStream(
-  parts: RoadParts,
+  road: Road,
   open: MeteredCall,
   sent: SentCall,
   redactor: CallRedactor,
@@ -132,7 +127,7 @@ async function relayStream(
   })
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
-  const clean = (data: Buffer) => cleanFrame(parts, data, open.call)
+  const clean = (data: Buffer) => cleanFrame(road.redaction, data, open.call)
   await relayFrames(sent, provider.name, { reader, redactor, clean }, client, async () => {
     await open.assess(reader.usage(), deliveredText(reader.deliveredText), sent.status)
     redactor.report()
@@ -142,11 +137,7 @@ async function relayStream(
 }
 
 /** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
-async function refuseLimit(
-  { money: { prices } }: RoadParts,
-  open: MeteredCall,
-  refusal: ProviderRefusal,
-): Promise<void> {
+async function refuseLimit({ money: { prices } }: Road, open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
   const { clampedTo, call } = open
   if (clampedTo === null || refusal.status !== 400) return
   const named = namedLimit(wordsOf(refusal), clampedTo)
@@ -174,18 +165,13 @@ const wordsOf = ({ body }: ProviderRefusal): string => body.toString('utf8', 0, 
 const MAX_ONLY_LIMITS = 1_000
 
 /** The provider's own error reaches the client as it is, less personal data. */
-async function passRefusal(
-  parts: RoadParts,
-  open: MeteredCall,
-  refusal: ProviderRefusal,
-  client: Client,
-): Promise<void> {
+async function passRefusal(road: Road, open: MeteredCall, refusal: ProviderRefusal, client: Client): Promise<void> {
   await open.refused(refusal.status, refusal.isRetryable)
   const { provider, caller } = open.call
-  const redactor = new CallRedactor(parts, open.call)
-  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor), parts.clock.now())
+  const redactor = new CallRedactor(road.redaction, open.call)
+  const headers = withClampedRetryAfter(headersOf(open, refusal, redactor), road.clock.now())
   const work = { agentId: caller.agentId, signal: client.signal }
-  const body = await redactAnswer(parts, refusal.body, provider, redactor, work)
+  const body = await redactAnswer(road.redaction, refusal.body, provider, redactor, work)
   redactor.judge()
   client.send(refusal.status, headers, body)
 }

@@ -23,12 +23,19 @@ import type { EventData, NewEvent, Tier } from '../events.ts'
 import { type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { ProviderKeys } from '../vault/provider-keys.ts'
+import type { Secrets } from '../vault/open-vault.ts'
 import type { Caller } from './call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-export interface ServiceParts {
+/** The keys of services by the names that they have in the vault or the server's environment. */
+export interface ServiceKeys {
+  keys: Pick<Secrets['keys'], 'find'>
+  keyNames: Pick<Secrets['keyNames'], 'services'>
+}
+
+/** What the road of a service call is made of. */
+export interface ServiceRoad {
   /** config.services */
   services: Readonly<Record<string, ServiceConfig>>
   circuits: Circuits
@@ -36,9 +43,8 @@ export interface ServiceParts {
   money: Money
   state: StateManager
   clock: Clock
-  keys: Pick<ProviderKeys, 'find'>
-  /** The name of each service's key, which is sent as bearer where the agent sends none. */
-  serviceKeyNames: Readonly<Record<string, string | undefined>>
+  /** Whose key is sent as bearer where the agent sends none. */
+  secrets: ServiceKeys
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
 }
@@ -68,17 +74,17 @@ export interface ServiceReply {
  * Thrown and recorded: `circuit_open`, `provider_unreachable`, `provider_timeout` and `provider_reply_invalid` when
  * neither the service nor a fallback answers, and the signal's reason when the agent left.
  */
-export async function runServiceCall(parts: ServiceParts, call: ServiceCall): Promise<ServiceReply> {
-  await waitUntilRunnable(parts.state, call.caller, call.signal)
-  const open = openCall(parts, call)
-  const live = await callLive(parts, call, open) //        circuit, hold, send; again within the policy
-  const fallback = isOutage(live) ? findFallback(parts.cache, call.service, open.service, open.request) : undefined
+export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Promise<ServiceReply> {
+  await waitUntilRunnable(road.state, call.caller, call.signal)
+  const open = openCall(road, call)
+  const live = await callLive(road, call, open) //        circuit, hold, send; again within the policy
+  const fallback = isOutage(live) ? findFallback(road.cache, call.service, open.service, open.request) : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
   const cost = isDue(live) ? open.cost : 0
-  await endCall(parts, call, open, live, fallback, cost) // charged or released, and recorded
-  if (fallback) recordFallback(parts, call, live, fallback)
+  await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
+  if (fallback) recordFallback(road, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
-  return asReply(answer, fallback?.tier ?? 1, open.id, cost, parts.clock.now())
+  return asReply(answer, fallback?.tier ?? 1, open.id, cost, road.clock.now())
 }
 
 /** What is known of a call before it is sent. */
@@ -93,7 +99,7 @@ interface OpenServiceCall {
   startedAt: number
 }
 
-function openCall({ services, state, clock }: ServiceParts, call: ServiceCall): OpenServiceCall {
+function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): OpenServiceCall {
   const { service: name, path } = call
   const service = Object.hasOwn(services, name) ? services[name] : undefined
   if (!service) {
@@ -120,21 +126,21 @@ type AttemptOutcome = { hold: Hold | undefined } & (
 )
 
 /** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
-async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
+async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
-  const { dispatcher, clock } = parts
+  const { dispatcher, clock } = road
   let hold: Hold | undefined
   const attempt = async (): Promise<LiveAnswer> => {
-    const permit = parts.circuits.enter(call.service, settings)
+    const permit = road.circuits.enter(call.service, settings)
     try {
-      hold ??= await parts.money.ledger.hold(holdRequest(call, open), call.signal)
+      hold ??= await road.money.ledger.hold(holdRequest(call, open), call.signal)
       const answer = await attemptService({
         ...call,
         dispatcher,
         clock,
         url: open.url,
         timeoutMs: open.service.timeout_s * 1000,
-        key: keyOf(parts, call),
+        key: keyOf(road, call),
       })
       if (isGood(answer.status)) permit.succeeded()
       return answer
@@ -161,8 +167,11 @@ async function callLive(parts: ServiceParts, call: ServiceCall, open: OpenServic
   }
 }
 
-function keyOf({ keys, serviceKeyNames, state }: ServiceParts, { service, caller }: ServiceCall): string | undefined {
-  const name = serviceKeyNames[service]
+function keyOf(
+  { secrets: { keys, keyNames }, state }: ServiceRoad,
+  { service, caller }: ServiceCall,
+): string | undefined {
+  const name = keyNames.services[service]
   return name && keys.find(name, state.read().agents[caller.agentId]?.environment ?? '')
 }
 
@@ -197,7 +206,7 @@ const refusalOf = (failure: unknown): LiveAnswer | undefined =>
 
 /** Ends the hold, where there is one, and records the call. */
 async function endCall(
-  { state, money: { ledger }, cache, clock }: ServiceParts,
+  { state, money: { ledger }, cache, clock }: ServiceRoad,
   call: ServiceCall,
   open: OpenServiceCall,
   live: AttemptOutcome,
@@ -264,7 +273,7 @@ function keep(
 }
 
 function recordFallback(
-  { state }: ServiceParts,
+  { state }: ServiceRoad,
   { caller, service }: ServiceCall,
   { failure }: AttemptOutcome,
   { tier }: FallbackAnswer,

@@ -10,21 +10,14 @@ import type { Place, RateLimits } from '../breaker/rate-limits.ts'
 import { parseRetryAfter, retry } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import type { Safety } from '../redaction/safety.ts'
+import type { Scrub } from '../state/clean.ts'
 import { ClientGone } from './client.ts'
 import type { MeteredCall } from './metered-call.ts'
 import type { Provider } from './provider.ts'
-import { chooseKey, type KeyParts, sendWithKey } from './provider-key.ts'
+import type { KeyRequest, Keyring } from './provider-key.ts'
 import { readAll } from './reply.ts'
-import type { Answer, Upstream } from './upstream.ts'
-
-export interface SendParts extends KeyParts {
-  circuits: Circuits
-  rateLimits: RateLimits
-  upstream: Upstream
-  clock: Clock
-  /** Takes personal data out of the name of a model. */
-  clean: (text: string) => string
-}
+import type { Answer, Attempt, Upstream } from './upstream.ts'
 
 /** A good answer whose end is still open: report it to the permit. */
 export interface SentCall extends Answer {
@@ -61,77 +54,110 @@ export class ProviderRefusal extends Error {
 /** Where another model can be asked, so long is waited for this one, in ms. */
 const SHORT_WAIT_MS = 2_000
 
-/**
- * Sends the call, again where that is harmless. `hasNext`: another model can be asked instead. Throws ProviderRefusal,
- * CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
- */
-export function send(parts: SendParts, open: MeteredCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
-  const { provider, model, caller } = open.call
-  const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
-  const name = `${provider.name}/${model} ${chooseKey(parts, open.call).value}`
-  const place = parts.rateLimits.place(name, caller.agentId, hasNext ? Math.min(SHORT_WAIT_MS, maxWaitMs) : maxWaitMs)
-  return retry(() => attemptInTurn(parts, open, place, signal), {
-    retries: provider.settings.retries,
-    clock: parts.clock,
-    signal,
-    // What may have reached the provider may be charged by it: that is another call (`retry-call.ts`).
-    isRetryable: (error) =>
-      error instanceof ProviderRefusal ? error.isRetryable && error.waitMs === undefined : wasNotSent(error),
-    retryAfterMs: askedToWaitMs,
-  })
-}
+/** Sends calls to their providers, for as long as and as often as that is right. */
+export class Sender {
+  readonly #keyring: Keyring
+  readonly #upstream: Upstream
+  readonly #circuits: Circuits
+  readonly #rateLimits: RateLimits
+  readonly #clock: Clock
+  readonly #scrub: Scrub
 
-/** One attempt, and another whenever the provider has said when to come again, for as long as a call may wait. */
-async function attemptInTurn(
-  parts: SendParts,
-  open: MeteredCall,
-  place: Place,
-  signal: AbortSignal,
-): Promise<SentCall> {
-  for (let refusal: unknown; ; ) {
-    try {
-      await place.wait(signal)
-    } catch (error) {
-      // Its own words rather than ours.
-      throw signal.aborted ? error : (refusal ?? error)
-    }
-    try {
-      return await attempt(parts, open, signal)
-    } catch (error) {
-      if (!(error instanceof ProviderRefusal) || error.waitMs === undefined || !place.pause(error.waitMs)) throw error
-      refusal = error
-    } finally {
-      open.waitedMs = place.waitedMs
-    }
+  constructor({ keyring, upstream, circuits, rateLimits, clock, safety }: SenderOptions) {
+    this.#keyring = keyring
+    this.#upstream = upstream
+    this.#circuits = circuits
+    this.#rateLimits = rateLimits
+    this.#clock = clock
+    this.#scrub = safety.scrub
   }
-}
 
-async function attempt(parts: SendParts, open: MeteredCall, signal: AbortSignal): Promise<SentCall> {
-  const { circuits, upstream } = parts
-  const { provider, path, headers } = open.call
-  const permit = enterCircuits(circuits, provider, parts.clean(open.call.model))
-  try {
-    const { agentId } = open.call.caller
-    const onSending = () => {
-      open.wasSent = true
-    }
-    const request = { provider, agentId, method: 'POST', path, body: open.body, signal, onSending } as const
-    const answer = await sendWithKey(parts, open.call, (key) =>
-      upstream.send({ ...request, headers: { ...headers, ...key } }),
-    )
-    if (answer.status < 300) return { ...answer, permit }
-    // Whatever else it is, it is no answer, and costs nothing.
-    open.wasSent = false
-    if (answer.status < 400) throw redirected(answer, provider)
-    // A refusal whose text breaks off has refused all the same.
-    const words = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
+  /**
+   * Sends the call, again where that is harmless. `hasNext`: another model can be asked instead. Throws ProviderRefusal,
+   * CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
+   */
+  send(open: MeteredCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
+    const { provider, model, caller } = open.call
     const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
-    throw new ProviderRefusal(answer, words, { maxWaitMs, nowMs: parts.clock.now() })
-  } catch (error) {
-    if (wasNotSent(error)) open.wasSent = false
-    report(permit, error)
-    throw error
+    const name = `${provider.name}/${model} ${this.#keyring.choose(open.call).value}`
+    const place = this.#rateLimits.place(name, caller.agentId, hasNext ? Math.min(SHORT_WAIT_MS, maxWaitMs) : maxWaitMs)
+    return retry(() => this.#attemptInTurn(open, place, signal), {
+      retries: provider.settings.retries,
+      clock: this.#clock,
+      signal,
+      // What may have reached the provider may be charged by it: that is another call (`retry-call.ts`).
+      isRetryable: (error) =>
+        error instanceof ProviderRefusal ? error.isRetryable && error.waitMs === undefined : wasNotSent(error),
+      retryAfterMs: askedToWaitMs,
+    })
   }
+
+  /** One attempt, and another whenever the provider has said when to come again, for as long as a call may wait. */
+  async #attemptInTurn(open: MeteredCall, place: Place, signal: AbortSignal): Promise<SentCall> {
+    for (let refusal: unknown; ; ) {
+      try {
+        await place.wait(signal)
+      } catch (error) {
+        // Its own words rather than ours.
+        throw signal.aborted ? error : (refusal ?? error)
+      }
+      try {
+        return await this.#attempt(open, signal)
+      } catch (error) {
+        if (!(error instanceof ProviderRefusal) || error.waitMs === undefined || !place.pause(error.waitMs)) throw error
+        refusal = error
+      } finally {
+        open.waitedMs = place.waitedMs
+      }
+    }
+  }
+
+  async #attempt(open: MeteredCall, signal: AbortSignal): Promise<SentCall> {
+    const { provider, path, headers } = open.call
+    const permit = enterCircuits(this.#circuits, provider, this.#scrub(open.call.model))
+    try {
+      const onSending = () => {
+        open.wasSent = true
+      }
+      const answer = await this.forward(open.call, {
+        method: 'POST',
+        path,
+        headers,
+        body: open.body,
+        signal,
+        onSending,
+      })
+      if (answer.status < 300) return { ...answer, permit }
+      // Whatever else it is, it is no answer, and costs nothing.
+      open.wasSent = false
+      if (answer.status < 400) throw redirected(answer, provider)
+      // A refusal whose text breaks off has refused all the same.
+      const words = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
+      const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
+      throw new ProviderRefusal(answer, words, { maxWaitMs, nowMs: this.#clock.now() })
+    } catch (error) {
+      if (wasNotSent(error)) open.wasSent = false
+      report(permit, error)
+      throw error
+    }
+  }
+
+  /** One request with the right key, whatever comes back. Throws as `Keyring.send` and `Upstream.send`. */
+  forward(request: KeyRequest, attempt: Omit<Attempt, 'provider' | 'agentId'>): Promise<Answer> {
+    const { provider, caller } = request
+    const to = { ...attempt, provider, agentId: caller.agentId }
+    return this.#keyring.send(request, (key) => this.#upstream.send({ ...to, headers: { ...attempt.headers, ...key } }))
+  }
+}
+
+export interface SenderOptions {
+  keyring: Keyring
+  upstream: Upstream
+  circuits: Circuits
+  rateLimits: RateLimits
+  clock: Clock
+  /** Takes personal data out of the names of models. */
+  safety: Pick<Safety, 'scrub'>
 }
 
 /** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */

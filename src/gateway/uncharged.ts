@@ -38,14 +38,14 @@ interface OpenRow {
 export class UnchargedCalls {
   readonly #state: StateManager
   readonly #calls: CallTable
-  readonly #clean: Scrub
+  readonly #scrub: Scrub
   readonly #clock: Clock
   readonly #open = new Map<string, OpenRow>()
 
-  constructor({ state, calls, clean, clock }: { state: StateManager; calls: CallTable; clean: Scrub; clock: Clock }) {
+  constructor({ state, calls, scrub, clock }: { state: StateManager; calls: CallTable; scrub: Scrub; clock: Clock }) {
     this.#state = state
     this.#calls = calls
-    this.#clean = clean
+    this.#scrub = scrub
     this.#clock = clock
   }
 
@@ -62,7 +62,7 @@ export class UnchargedCalls {
     this.#open.set(key, { id, call, count: 1, timer })
     const at = isoTime(this.#state.now())
     const { caller, provider: target, code, status } = call
-    const model = call.model === null ? null : this.#clean(call.model)
+    const model = call.model === null ? null : this.#scrub(call.model)
     const row = { id, agent_id: caller.agentId, run_id: caller.runId, target, model, status, code, started_at: at }
     this.#write(call, id, 1, () => this.#calls.insertUncharged(row))
   }

@@ -1,52 +1,44 @@
 /** Routes that cost nothing: lists of models, counting tokens, what the provider has stored. Redacted as calls are. */
 import { CageError } from '../errors.ts'
-import type { Redactor } from '../redaction/redactor.ts'
-import { type AnswerParts, redactAnswer } from './bodies/answer.ts'
+import { redactAnswer } from './bodies/answer.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { Client } from './client.ts'
-import { type KeyParts, type KeyRequest, sendWithKey } from './provider-key.ts'
-import { type Outgoing, type RequestParts, redactOutgoing } from './redact-request.ts'
+import type { KeyRequest } from './provider-key.ts'
+import { type Outgoing, redactOutgoing } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
-import type { UnchargedCalls } from './uncharged.ts'
-import type { Answer, Attempt, Upstream } from './upstream.ts'
+import type { Road } from './road.ts'
+import type { Answer, Attempt } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
-
-export interface UnmeteredParts extends RequestParts, AnswerParts, KeyParts {
-  redactor: Redactor
-  upstream: Upstream
-  uncharged: UnchargedCalls
-}
 
 /** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */
 export async function proxyUnmetered(
-  parts: UnmeteredParts,
+  { state, redaction, sender, uncharged }: Road,
   asking: KeyRequest,
   { method, ...outgoing }: Outgoing & { method: string },
   client: Client,
 ): Promise<void> {
   const { provider, caller } = asking
-  await waitUntilRunnable(parts.state, caller, client.signal)
+  await waitUntilRunnable(state, caller, client.signal)
   const call = { id: null, caller }
-  const safe = await redactOutgoing(parts, call, provider, outgoing)
+  const safe = await redactOutgoing(redaction, call, provider, outgoing)
   const sent = await safe.body?.write()
-  const answer = await sendWithKey(parts, asking, (key) =>
-    parts.upstream.send({
-      provider,
-      agentId: caller.agentId,
-      headers: { ...safe.headers, ...key },
-      method: method as Attempt['method'],
-      path: provider.dialect.pathPrefix + safe.path,
-      body: sent,
-      signal: client.signal,
-    }),
-  )
+  const answer = await sender.forward(asking, {
+    headers: safe.headers,
+    method: method as Attempt['method'],
+    path: provider.dialect.pathPrefix + safe.path,
+    body: sent,
+    signal: client.signal,
+  })
   const { status } = answer
-  parts.uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
+  uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
   if (isStream(answer.headers)) throw streamedAgain(answer)
   const reply = await readAll(answer.body, provider.name)
-  const redactor = new CallRedactor(parts, call)
+  const redactor = new CallRedactor(redaction, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)
-  const text = await redactAnswer(parts, reply, provider, redactor, { agentId: caller.agentId, signal: client.signal })
+  const text = await redactAnswer(redaction, reply, provider, redactor, {
+    agentId: caller.agentId,
+    signal: client.signal,
+  })
   redactor.judge()
   client.send(answer.status, passed, text)
 }

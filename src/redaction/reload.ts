@@ -3,43 +3,33 @@ import { changedKeys } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { forLogs, policyOf } from './policy.ts'
-import type { Redactor } from './redactor.ts'
+import type { Safety } from './safety.ts'
 
-export interface ReloadParts {
-  /** What the program works with. Its `safety` is changed in place: agents are told their policy from it. */
+export interface ReloadOptions {
+  /** As it was read at the start. */
   config: Config
   /** The file that was read at the start. */
   file: string | null
   /** Reads it once more, as at the start. */
   load: () => { config: Config; file: string | null }
-  redactor: Redactor
-  logRedactor: Redactor
+  safety: Safety
   state: StateManager
 }
 
 /**
- * Returns what reads again. What is wrong with the configuration is told, and nothing changes then; that nothing has
- * changed is told only to who asked.
+ * Returns a function that reads again. What is wrong with the configuration is recorded, and nothing changes then; that
+ * nothing has changed is recorded only when somebody asked.
  */
-export function reloadOf({
-  config,
-  file,
-  load,
-  redactor,
-  logRedactor,
-  state,
-}: ReloadParts): (isAsked: boolean) => void {
+export function reloadOf({ config, file, load, safety, state }: ReloadOptions): (isAsked: boolean) => void {
+  let present = config
   const read = (isAsked: boolean) => {
     const next = load()
     if (next.file !== file) throw new CageError('invalid_config', `${file} is not there any more`)
-    const changed = changedKeys(config, next.config)
+    const changed = changedKeys(present, next.config)
     if (changed.length === 0 && !isAsked) return
-    const { safety } = next.config
     const later = changed.filter((key) => !key.startsWith('safety.'))
-    redactor.follow(policyOf(safety))
-    logRedactor.follow(forLogs(policyOf(safety)))
-    Object.assign(config.safety, safety)
+    present = { ...present, safety: next.config.safety }
+    safety.apply(next.config.safety)
     state.record({
       type: 'config.loaded',
       level: later.length > 0 ? 'WARN' : 'INFO',

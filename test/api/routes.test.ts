@@ -3,13 +3,11 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
-import { api } from '../../src/api/server.ts'
 import { systemClock } from '../../src/clock.ts'
-import { openWorld } from '../breaker/support.ts'
+import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
 
-// Making the routes reads nothing but the tables; no request is answered here.
-const { routes } = api(openWorld() as unknown as Parameters<typeof api>[0])
+const routes = await listRoutes()
 
 interface Route {
   method: string

@@ -3,11 +3,10 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
-import { api } from '../../src/api/server.ts'
 import { auditHeadPath, auditKeyPath } from '../../src/db/files.ts'
-import { openWorld } from '../breaker/support.ts'
 import { openPlace } from '../cli/support.ts'
 import { answer } from '../support/provider.ts'
+import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, send, type TestRuntime } from '../support/runtime.ts'
 
 interface Row {
@@ -63,7 +62,7 @@ describe('the audit of a server', () => {
   test('has a row before each change that an admin can ask for, whatever the route', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
-    const { routes } = api(openWorld() as unknown as Parameters<typeof api>[0])
+    const routes = await listRoutes()
     const changing = routes.filter(
       ({ method, path }) =>
         !['ALL', 'GET'].includes(method) && !path.startsWith('/api/run') && !path.startsWith('/api/auth'),

@@ -7,7 +7,7 @@ import type { Ledger } from '../../src/budget/ledger.ts'
 import { openMoney } from '../../src/budget/open-money.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
-import { runServiceCall, type ServiceCall, type ServiceParts } from '../../src/gateway/run-service-call.ts'
+import { runServiceCall, type ServiceCall, type ServiceRoad } from '../../src/gateway/run-service-call.ts'
 import { joinUrl } from '../../src/gateway/service-attempt.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd } from '../../src/money.ts'
@@ -27,7 +27,7 @@ type ServiceInput = Partial<Record<keyof Config['services'][string], unknown>>
 
 interface Road extends World {
   fake: FakeService
-  parts: ServiceParts
+  parts: ServiceRoad
   ledger: Ledger
   call(overrides?: Partial<ServiceCall>): ReturnType<typeof runServiceCall>
   /** The ledger's rows, oldest first. */
@@ -69,7 +69,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
   const { services } = configSchema.parse({
     services: { linkedin_api: { base_url: `${fake.url}/v2`, cost_per_call_usd: '0.10', retries: 0, ...input } },
   })
-  const parts: ServiceParts = {
+  const parts: ServiceRoad = {
     services,
     circuits: new Circuits({ state, clock }),
     cache: new ServiceCache({ store, clock }),
@@ -77,8 +77,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
     state,
     clock,
     dispatcher,
-    keys: { find: () => key },
-    serviceKeyNames: { linkedin_api: 'LINKEDIN_KEY' },
+    secrets: { keys: { find: () => key }, keyNames: { services: { linkedin_api: 'LINKEDIN_KEY' } } },
   }
   return {
     ...world,

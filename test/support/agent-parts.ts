@@ -7,6 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { AgentId, RunId } from '../../src/ids.ts'
+import { Safety } from '../../src/redaction/safety.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 /** A real interpreter: version managers put a slow script in its place. */
@@ -54,6 +55,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     runTokens: tokens,
     secrets: { forStart: async () => ({}), began: () => undefined, ended: () => undefined },
     providerKeyNames: new Set(),
+    safety: new Safety(checked.safety),
     output: {
       redact: (text) => ({ text: redact(text), findings: [] }),
       found: () => {},

@@ -33,23 +33,23 @@ export interface Reply {
   redacted(redactor: CallRedactor): Promise<string | Buffer>
 }
 
-export interface AnswerParts {
+export interface AnswerRedaction {
   large: LargeBodies
   redactor: Pick<Redactor, 'settings'>
 }
 
 /** Throws CageError `provider_reply_invalid`. Whoever has left meanwhile: it is paid for, and says how much. */
 export async function readReply(
-  parts: AnswerParts,
+  redaction: AnswerRedaction,
   bytes: Buffer,
   { format, provider, caller }: LlmCall,
 ): Promise<Reply> {
   const { name, dialect } = provider
   if (bytes.length >= LARGE_BYTES) {
     const named = { dialect: dialect.name as DialectName, format: format.name }
-    const args = { bytes, settings: parts.redactor.settings, provider: name, format: named }
+    const args = { bytes, settings: redaction.redactor.settings, provider: name, format: named }
     const size = bytes.length
-    const { model, usage, characters, redacted } = await parts.large.run('readReply', args, {
+    const { model, usage, characters, redacted } = await redaction.large.run('readReply', args, {
       agentId: caller.agentId,
       signal: NEVER,
     })
@@ -75,26 +75,26 @@ const BYTES_PER_TOKEN = 4
 
 /** Any other answer, which may be no JSON. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
 export async function redactAnswer(
-  parts: AnswerParts,
+  redaction: AnswerRedaction,
   bytes: Buffer,
   { name, dialect }: { name: string; dialect: Dialect },
   redactor: CallRedactor,
   work: WorkFor,
 ): Promise<string | Buffer> {
   if (bytes.length < LARGE_BYTES) return redactor.body(bytes.toString('utf8'), dialect.fields)
-  const args = { bytes, settings: parts.redactor.settings, dialect: dialect.name as DialectName, provider: name }
-  const { redacted } = await parts.large.run('redactAnswer', args, work)
+  const args = { bytes, settings: redaction.redactor.settings, dialect: dialect.name as DialectName, provider: name }
+  const { redacted } = await redaction.large.run('redactAnswer', args, work)
   return taken(redactor, redacted)
 }
 
 /** The data of a large frame, in which every text is redacted by itself. Throws CageError `redaction_failed`. */
 export async function cleanFrame(
-  parts: AnswerParts,
+  redaction: AnswerRedaction,
   bytes: Buffer,
   { provider: { name, dialect }, caller: { agentId } }: LlmCall,
 ): Promise<Exclude<Redacted, { error: CageError }>> {
-  const args = { bytes, settings: parts.redactor.settings, dialect: dialect.name as DialectName, provider: name }
-  const { redacted } = await parts.large.run('redactAnswer', args, { agentId, signal: NEVER })
+  const args = { bytes, settings: redaction.redactor.settings, dialect: dialect.name as DialectName, provider: name }
+  const { redacted } = await redaction.large.run('redactAnswer', args, { agentId, signal: NEVER })
   if ('error' in redacted) throw redacted.error
   return redacted
 }

@@ -1,0 +1,39 @@
+/** Who may come in: people by password or link, clients by API token, agents by the token of their run. */
+import type { Clock } from '../clock.ts'
+import type { Store } from '../db/store.ts'
+import { ApiTokens } from './api-tokens.ts'
+import { Peers } from './peers.ts'
+import { RunTokens } from './run-tokens.ts'
+import { Sessions } from './sessions.ts'
+import { Users } from './users.ts'
+
+export interface Access {
+  users: Users
+  sessions: Sessions
+  apiTokens: ApiTokens
+  runTokens: RunTokens
+  /** The processes at the other ends of connections. */
+  peers: Peers
+}
+
+export interface AccessOptions {
+  store: Pick<Store, 'users' | 'sessions' | 'apiTokens'>
+  clock: Clock
+  /** Opens everything for whoever started the server. */
+  operatorToken: string
+  /** Sessions outlive a server that has one. (Default: they do not.) */
+  signingKey?: Uint8Array | undefined
+  /** (Default: those of the store.) */
+  users?: Users
+}
+
+export function openAccess({ store, clock, users = new Users({ store, clock }), ...own }: AccessOptions): Access {
+  const peers = new Peers(clock)
+  return {
+    users,
+    sessions: new Sessions({ store, clock, users, ...own }),
+    apiTokens: new ApiTokens({ store, clock }),
+    runTokens: new RunTokens(peers),
+    peers,
+  }
+}

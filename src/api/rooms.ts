@@ -1,0 +1,30 @@
+/** What the routes stand on. A route names the rooms that it uses: `Pick<Rooms, 'state' | 'money'>`. */
+import type { Access } from '../access/open-access.ts'
+import type { Supervisor } from '../agents/supervisor.ts'
+import type { Alerts } from '../alerts/alerts.ts'
+import type { Audit } from '../audit/chain.ts'
+import type { Money } from '../budget/open-money.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Store } from '../db/store.ts'
+import type { Gateway } from '../gateway/open-gateway.ts'
+import type { Incidents } from '../redaction/incidents.ts'
+import type { Safety } from '../redaction/safety.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Secrets } from '../vault/open-vault.ts'
+
+export interface Rooms {
+  config: Pick<Config, 'agent' | 'services' | 'server' | 'safety'>
+  clock: Clock
+  store: Store
+  state: StateManager
+  audit: Audit
+  safety: Safety
+  incidents: Incidents
+  money: Money
+  secrets: Pick<Secrets, 'vault' | 'rotation'>
+  access: Access
+  gateway: Pick<Gateway, 'answer' | 'upstream' | 'circuits'>
+  supervisor: Supervisor
+  alerts: Alerts
+}

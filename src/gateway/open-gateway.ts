@@ -1,0 +1,75 @@
+/** The gateway with all that calls pass on their way to providers and services. */
+import type { Access } from '../access/open-access.ts'
+import { Circuits } from '../breaker/circuits.ts'
+import { RateLimits } from '../breaker/rate-limits.ts'
+import { ServiceCache } from '../breaker/service-cache.ts'
+import type { Money } from '../budget/open-money.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Store } from '../db/store.ts'
+import { openAgent } from '../http-pools.ts'
+import type { Incidents } from '../redaction/incidents.ts'
+import type { Safety } from '../redaction/safety.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import type { Secrets } from '../vault/open-vault.ts'
+import { LargeBodies } from './bodies/large-bodies.ts'
+import { type AnswerCall, gateway } from './gateway.ts'
+import { Keyring } from './provider-key.ts'
+import { Sender } from './send.ts'
+import { UnchargedCalls } from './uncharged.ts'
+import { Upstream } from './upstream.ts'
+
+export interface Gateway {
+  answer: AnswerCall
+  /** The providers. */
+  upstream: Upstream
+  /** Of providers, their models, and services. */
+  circuits: Circuits
+  /** Good answers of services. */
+  cache: ServiceCache
+  close(): Promise<void>
+}
+
+export interface GatewayOptions {
+  store: Store
+  state: StateManager
+  clock: Clock
+  safety: Safety
+  incidents: Incidents
+  money: Money
+  secrets: Pick<Secrets, 'keys' | 'keyNames'>
+  access: Pick<Access, 'runTokens' | 'apiTokens'>
+  onFault: (error: unknown, what: string) => void
+}
+
+/** Connections to one service. */
+const MAX_SERVICE_CONNECTIONS = 128
+
+export function openGateway(
+  { providers, services, server }: Pick<Config, 'providers' | 'services' | 'server'>,
+  { store, state, clock, safety, incidents, money, secrets, access, onFault }: GatewayOptions,
+): Gateway {
+  const circuits = new Circuits({ state, clock, configured: [...Object.keys(providers), ...Object.keys(services)] })
+  const cache = new ServiceCache({ store, clock })
+  const upstream = new Upstream(providers, clock)
+  const dispatcher = openAgent({ connections: MAX_SERVICE_CONNECTIONS })
+  const uncharged = new UnchargedCalls({ state, calls: store.calls, scrub: safety.scrub, clock })
+  const keyring = new Keyring(state, secrets)
+  const sender = new Sender({ keyring, upstream, circuits, rateLimits: new RateLimits(clock), clock, safety })
+  const redaction = { redactor: safety.replies, incidents, large: new LargeBodies(clock) }
+  const answer = gateway({
+    access,
+    road: { state, clock, money, safety, redaction, sender, upstream, uncharged },
+    services: { services, circuits, cache, money, state, clock, secrets, dispatcher },
+    keyring,
+    keysLoaded: secrets.keys.loaded,
+    maxBodyBytes: server.max_body_bytes,
+    onFault,
+  })
+  const close = async () => {
+    await dispatcher.destroy()
+    await upstream.close()
+    uncharged.close()
+  }
+  return { answer, upstream, circuits, cache, close }
+}

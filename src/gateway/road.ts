@@ -1,0 +1,23 @@
+/** What the road of a call is made of: the rooms that it passes. */
+import type { Incidents } from '../redaction/incidents.ts'
+import type { Redactor } from '../redaction/redactor.ts'
+import type { LargeBodies } from './bodies/large-bodies.ts'
+import type { Meter } from './priced-call.ts'
+import type { Sender } from './send.ts'
+import type { UnchargedCalls } from './uncharged.ts'
+import type { Upstream } from './upstream.ts'
+
+export interface Road extends Meter {
+  redaction: Redaction
+  sender: Sender
+  upstream: Upstream
+  uncharged: UnchargedCalls
+}
+
+/** What requests and answers are redacted with. */
+export interface Redaction {
+  redactor: Redactor
+  incidents: Incidents
+  /** Threads for large ones. */
+  large: LargeBodies
+}

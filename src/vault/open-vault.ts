@@ -1,0 +1,92 @@
+/** The vault with all that gives out its secrets: to agents as they start and run, and to calls on their way. */
+import type { Audit } from '../audit/chain.ts'
+import type { Clock } from '../clock.ts'
+import type { Config } from '../config/schema.ts'
+import type { Store } from '../db/store.ts'
+import { ownDialect } from '../dialects/dialects.ts'
+import { ancestorsWith } from '../process-table.ts'
+import type { StateManager } from '../state/state-manager.ts'
+import { ProviderKeys } from './provider-keys.ts'
+import { Rotation } from './rotation.ts'
+import { Vault } from './vault.ts'
+
+export interface Secrets {
+  vault: Vault
+  /** What agents have of it. */
+  rotation: Rotation
+  /** What calls are sent with. */
+  keys: ProviderKeys
+  keyNames: KeyNames
+}
+
+/** The names of keys, in the vault or the server's environment, by provider and by service. */
+export interface KeyNames {
+  providers: Readonly<Record<string, string | undefined>>
+  services: Readonly<Record<string, string | undefined>>
+  /** The variables that hold keys of providers. */
+  ofProviders: ReadonlySet<string>
+}
+
+export interface SecretsOptions {
+  store: Store
+  state: StateManager
+  audit: Audit
+  clock: Clock
+  masterKey: string | undefined
+  /** Why there is no master key although one is named. */
+  masterKeyProblem: string | undefined
+  /** Where keys are that the vault does not have. */
+  environment: Readonly<Record<string, string>>
+  /** Called with all values that are or were secret since the start, whenever these change. */
+  onValues: (values: readonly string[]) => void
+  onFault: (error: unknown, what: string) => void
+}
+
+/** `closeVault` ends it. Never throws for a key that is missing, weak or wrong: the vault is locked then. */
+export async function openVault(
+  config: Pick<Config, 'providers' | 'services'>,
+  { environment, onFault, ...options }: SecretsOptions,
+): Promise<Secrets> {
+  const { state, clock } = options
+  const keyNames = keyNamesOf(config)
+  const vault = await Vault.open(options)
+  if (!vault.isLocked) recordExposure(state)
+  const names = [...keyNames.ofProviders]
+  return {
+    vault,
+    rotation: new Rotation({ vault, state, clock, providerKeyNames: keyNames.ofProviders }),
+    keys: new ProviderKeys({ vault, state, clock, names, variables: environment, onFault }),
+    keyNames,
+  }
+}
+
+export function closeVault({ vault, rotation, keys }: Secrets): void {
+  rotation.close()
+  keys.close()
+  vault.close()
+}
+
+export function keyNamesOf({ providers, services }: Pick<Config, 'providers' | 'services'>): KeyNames {
+  const ofProvider = namesOf(providers)
+  const known = Object.values(ofProvider).filter((name) => name !== undefined)
+  return { providers: ofProvider, services: namesOf(services), ofProviders: new Set(known) }
+}
+
+/** The name of the key of each provider or service, in the vault or in the environment. */
+export const namesOf = (
+  named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
+): Record<string, string | undefined> =>
+  Object.fromEntries(
+    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? ownDialect(name)?.keyVariable]),
+  )
+
+function recordExposure(state: StateManager): void {
+  const pids = ancestorsWith('IRON_CAGE_MASTER_KEY')
+  if (pids.length === 0) return
+  state.record({
+    type: 'vault.exposed',
+    level: 'WARN',
+    message: `Agents can read the master key in the environment of process ${pids.join(', ')}, which started this one: name a file in IRON_CAGE_MASTER_KEY_FILE instead`,
+    data: { pids },
+  })
+}

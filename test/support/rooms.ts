@@ -1,0 +1,78 @@
+/** The rooms that the API stands on, opened by hand: all real, on a database of their own. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openAccess } from '../../src/access/open-access.ts'
+import { Supervisor } from '../../src/agents/supervisor.ts'
+import { Alerts } from '../../src/alerts/alerts.ts'
+import { Refusals } from '../../src/api/refusals.ts'
+import { type ApiRooms, api } from '../../src/api/server.ts'
+import { Audit } from '../../src/audit/chain.ts'
+import { openMoney } from '../../src/budget/open-money.ts'
+import { systemClock as clock } from '../../src/clock.ts'
+import { configSchema } from '../../src/config/schema.ts'
+import { openStore } from '../../src/db/store.ts'
+import { openGateway } from '../../src/gateway/open-gateway.ts'
+import { Incidents } from '../../src/redaction/incidents.ts'
+import { Safety } from '../../src/redaction/safety.ts'
+import { StateManager } from '../../src/state/state-manager.ts'
+import { newToken } from '../../src/tokens.ts'
+import { closeVault, openVault } from '../../src/vault/open-vault.ts'
+
+/** Must be closed. `settings`: as in the configuration file. */
+export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRooms; close: () => Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-'))
+  const config = configSchema.parse(settings)
+  const safety = new Safety(config.safety)
+  const store = openStore({ path: join(folder, 'state.db') })
+  const onFault = (error: unknown) => {
+    throw error
+  }
+  const state = new StateManager({ store, clock, retentionDays: 7, onFault, clean: safety.scrubEvent })
+  const audit = new Audit({ store, state, clock, clean: safety.scrub, onFault, onBroken: onFault })
+  const access = openAccess({ store, clock, operatorToken: newToken('ic') })
+  const money = openMoney(config, { store, state, clock })
+  const onValues = (values: readonly string[]) => safety.know(values)
+  const keyed = { masterKey: undefined, masterKeyProblem: undefined, environment: {}, onValues, onFault }
+  const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
+  const incidents = new Incidents(store, state)
+  const alerts = new Alerts({ store, state, clock, config: config.alerts, onFault })
+  const base = { config, clock, store, state, audit, safety, incidents, money, secrets, access, alerts }
+  const gateway = openGateway(config, { ...base, onFault })
+  const supervisor = new Supervisor({
+    ...base,
+    ledger: money.ledger,
+    runTokens: access.runTokens,
+    secrets: secrets.rotation,
+    providerKeyNames: secrets.keyNames.ofProviders,
+    parentEnvironment: {},
+    providerUrls: gateway.upstream.urls,
+    serverFiles: [],
+    shimFolder: folder,
+    serverUrl: () => 'http://127.0.0.1:8080',
+    output: { redact: (text) => safety.redactEvent(text), found: () => undefined, log: () => undefined },
+  })
+  const refusals = new Refusals({ state, clock })
+  const rooms = { ...base, gateway, supervisor, refusals, viewers: () => 0, version: '0.0.0-test', onFault }
+  const close = async () => {
+    await supervisor.close()
+    refusals.close()
+    await gateway.close()
+    alerts.close()
+    money.ledger.close()
+    closeVault(secrets)
+    state.close()
+    await audit.close()
+    store.close()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  return { rooms, close }
+}
+
+/** Every route of the API, in the order in which they are tried. */
+export async function listRoutes(): Promise<ReturnType<typeof api>['routes']> {
+  const { rooms, close } = await openRooms()
+  const { routes } = api(rooms)
+  await close()
+  return routes
+}
