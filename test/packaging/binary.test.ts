@@ -18,6 +18,7 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
 import { badlyAnswered, callEveryRoute, REFUSED_READS, serveBuilt } from '../support/every-route.ts'
+import { callWithLargeBodies } from '../support/large-call.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
 const built = join(work, 'built')
@@ -77,6 +78,17 @@ describe('the executable', () => {
     const env = { PATH: tools, HOME: folder }
     const answered = await callEveryRoute(await serveBuilt([join(folder, 'iron-cage')], folder, env))
     expect(badlyAnswered(answered)).toEqual(REFUSED_READS)
+  })
+
+  test('redacts a call whose request and reply are large', async () => {
+    const folder = emptyFolder()
+    const { reply, sent } = await callWithLargeBodies([join(folder, 'iron-cage')], folder, tools)
+    expect([reply.status, reply.text.includes('[EMAIL_REDACTED]'), reply.text.includes('ann@')]).toEqual([
+      200,
+      true,
+      false,
+    ])
+    expect([sent.includes('[EMAIL_REDACTED]'), sent.includes('bob@')]).toEqual([true, false])
   })
 
   test('tells its version without laying out anything', async () => {
