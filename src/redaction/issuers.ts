@@ -27,10 +27,10 @@ const LETTERS_AND_DIGITS = [
 const HEXADECIMAL = [
   'key-32 sntryu_60 pul-40 sk_48 fc-32 e2b_40 shippo_live_40 shippo_test_40 s-s4t2ud-60 s-s4t2af-60', // Sentry, Pulumi, ElevenLabs, Firecrawl, 42
 ]
-/** With this length and no other: two letters are not much of a prefix. */
-const HEXADECIMAL_EXACT = ['SK32 AC32'] // Twilio
+/** With this length and no other. */
+const HEXADECIMAL_EXACT = ['SK32 AC32 sgp_40 sgp_local_40'] // Twilio, Sourcegraph
 const WITH_HYPHENS = [
-  'sk-20 pplx-30 xai-40 nvapi-40 csk-40 tgp_v1_40 lsv2_40 pcsk_40 tvly-20 sgp_40', // OpenAI, Anthropic, OpenRouter, xAI, NVIDIA, LangSmith, Pinecone
+  'sk-20 pplx-30 xai-40 nvapi-40 csk-40 tgp_v1_40 lsv2_40 pcsk_40 tvly-20', // OpenAI, Anthropic, OpenRouter, xAI, NVIDIA, LangSmith, Pinecone
   'xoxa-20 xoxb-20 xoxc-20 xoxd-20 xoxe-20 xoxo-20 xoxp-20 xoxr-20 xoxs-20 xapp-20', // Slack
   'github_pat_22 GOCSPX-24 sha256~43 pypi-40 PMAK-40 PMAT-30 figd_36 dckr_pat_24 dckr_oat_24', // GitHub, Google, OpenShift, PyPI, Postman, Docker
   'GR134894120 glffct-20 tskey-20 pat-na1-36 pat-eu1-36 A3-30 HRKU-AA40 CCIPAT_40 CCIPRJ_40', // GitLab, Tailscale, HubSpot, 1Password, Heroku, CircleCI
@@ -43,7 +43,7 @@ const WITH_DOTS = [
   'glpat-20 gldt-20 glrt-20 glcbt-20 glptt-40 glft-20 glsoat-20 glimt-25 glagent-50 gloas-64', // GitLab
 ]
 const BASE64 = [
-  'sntrys_30 ops_eyJ80 glc_30 eyJrIjoi60 fm1_40 fm1r_40 fm1a_40 fm2_40 fo1_40 ABSK80 bedrock-api-key-28', // Sentry, 1Password, Grafana, Fly, AWS
+  'sntrys_30 ops_eyJ80 glc_30 eyJrIjoi60 fm1_40 fm1r_40 fm1a_40 fm2_40 fo1_40 ABSK80', // Sentry, 1Password, Grafana, Fly, AWS
   'pscale_tkn_30 pscale_pw_30 pscale_oauth_30 dnkey-40 fio-u-50 tfp_40 duffel_test_40 duffel_live_40 xoxe.xoxp-40 xoxe.xoxb-40',
 ]
 
@@ -69,6 +69,9 @@ export const ISSUERS: Issuer[] = [
   { prefix: 'hooks.slack.com/', least: 40, also: '/' },
   { prefix: 'discord.com/api/webhooks/', least: 60, also: '/-_' },
   { prefix: 'webhook.office.com/webhookb2/', least: 60, also: '/-@' },
+  // In base64: bedrock.amazonaws.com
+  { prefix: 'bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t', least: 0, anyBody: true, also: '-_+/=.' },
+  { prefix: 'sgp_', least: 57, exact: true, also: '_' }, // Sourcegraph, with its instance
   { prefix: 'dapi', least: 32, hex: true, also: '-' }, // Databricks
   { prefix: 'AIza', least: 35, exact: true, also: '-_' }, // Google
   { prefix: 'EAA', least: 100, also: '' }, // Facebook

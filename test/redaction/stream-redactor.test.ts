@@ -146,7 +146,7 @@ describe('StreamRedactor', () => {
   })
 
   test('a tilde within a secret does not cut it', () => {
-    const text = `a ${'8Q~'.repeat(14)}b7 z`
+    const text = `a ${'8Q~'.repeat(10)}passport7 z`
     expect(redactInChunks(DEFAULT_POLICY, text.split(''))).toEqual(new Redactor(DEFAULT_POLICY).redact(text))
   })
 
