@@ -1,5 +1,5 @@
 /** Credit card numbers: a prefix and length of a known network and the Luhn check digit, or the word right before. */
-import { beginsAlone, DigitReader, endsAlone, textBefore } from './digits.ts'
+import { beginsAlone, DigitReader, endsAlone, followsWord, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -59,10 +59,11 @@ function accept(window: TextWindow, start: number, end: number): Match | null {
 }
 
 function isCardNumber(window: TextWindow, start: number): boolean {
+  const evidence = network()
+  if (evidence === 'unknown' && !followsWord(window, start)) return false
   const context = textBefore(window, start, 64)
   // `card4111…`: the word is glued to the number.
   if (!beginsAlone(window, start) && !/(?:card|pan|cc|visa)$/.test(context)) return false
-  const evidence = network()
   return evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
 }
 
@@ -79,7 +80,7 @@ const TEST_STEMS = new Set(
 function isCalledCard(window: TextWindow, start: number): boolean {
   const { values, count } = digits
   if (count < 15 || count > 16 || !beginsAlone(window, start)) return false
-  if (!CARD_NUMBER.test(textBefore(window, start, 40))) return false
+  if (!followsWord(window, start) || !CARD_NUMBER.test(textBefore(window, start, 40))) return false
   const stem = values.subarray(0, count - 1)
   return stem.some((digit) => digit !== values[0]) && !TEST_STEMS.has(stem.join(''))
 }

@@ -8,6 +8,7 @@ import {
   isGluing,
   isWordCharacter,
   kindOf,
+  LETTER,
   LITERAL,
   plain,
 } from './characters.ts'
@@ -176,6 +177,18 @@ export function endsAlone(window: TextWindow, end: number): boolean {
 /** The character after a number is no digit, letter or at sign. */
 export function endsWord(next: number): boolean {
   return next !== 0x40 && !(kindOf(next) & DIGIT) && !isGluing(next)
+}
+
+/** The most characters between a label and its number. */
+const MAX_LINK = 16
+
+/** A label may stand right before: no digit comes between, as one does in a row of figures. */
+export function followsWord(window: TextWindow, start: number): boolean {
+  for (let position = start; position > start - MAX_LINK; position--) {
+    const kind = kindOf(window.before(position))
+    if (kind & (LETTER | DIGIT)) return (kind & LETTER) !== 0
+  }
+  return false
 }
 
 /** How far back words that tell what a number is are looked for, at most. */

@@ -3,7 +3,7 @@
  * nothing but digits, a label has to stand right before them: figures are everywhere.
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
-import { labelBefore } from './digits.ts'
+import { followsWord, labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -202,8 +202,9 @@ export function findNationalId(window: TextWindow, start: number, digit: number,
   const next = window.at(digit + length)
   // Short groups are everywhere: another must follow.
   if (length < 5 && start === digit && !(kindOf(window.at(digit + length + 1)) & DIGIT)) return null
+  const isNamed = followsWord(window, start)
   for (const form of forms) {
-    if (!mayGoOn(form, next)) continue
+    if (!mayGoOn(form, next) || (form.label && !isNamed)) continue
     const end = matchForm(window, start, form)
     if (end > 0) return { type: 'national_id', start, end }
     if (window.cut) return null

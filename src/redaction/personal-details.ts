@@ -1,6 +1,6 @@
 /** Dates of birth and numbers of documents: they are what they are only right behind their label. */
 import { isAlphanumeric } from './characters.ts'
-import { beginsWord, labelBefore } from './digits.ts'
+import { beginsWord, followsWord, labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -33,9 +33,15 @@ const DAY_AND_YEAR = /^(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,? (?:19|20)\d\d(
 /** The date of birth whose first group of so many digits is at `digit`; a month written before it stays. */
 export function findDateOfBirth(window: TextWindow, digit: number, length: number): Match | null {
   if (!mayBeginDate(window, digit, length)) return null
+  if (!followsWord(window, digit)) return null
   const month = MONTH_BEFORE.exec(window.text.slice(Math.max(window.floor, digit - 11), digit))
   const labelEnd = digit - (month?.[0].length ?? 0)
-  if (!beginsWord(window, labelEnd) || !BIRTH.test(labelBefore(window, labelEnd, LABEL_MAX))) return null
+  if (
+    !followsWord(window, labelEnd) ||
+    !beginsWord(window, labelEnd) ||
+    !BIRTH.test(labelBefore(window, labelEnd, LABEL_MAX))
+  )
+    return null
   window.candidate = digit
   let end = digit
   while (end - digit < DATE_MAX && isOfDate(window.at(end))) end++
@@ -84,7 +90,8 @@ const DIGITS_MIN = 5
  * digits is at `digit`.
  */
 export function findDocumentNumber(window: TextWindow, start: number, digit: number, length: number): Match | null {
-  if (digit - start > LETTERS_MAX || (start === digit && length < DIGITS_MIN)) return null
+  if (digit - start > LETTERS_MAX || (start === digit && length < DIGITS_MIN) || !followsWord(window, start))
+    return null
   window.candidate = start
   let end = digit
   let digits = 0

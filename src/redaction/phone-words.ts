@@ -1,5 +1,5 @@
 /** The words that make a number a phone number, in the languages people label phones in. */
-import { labelBefore } from './digits.ts'
+import { followsWord, labelBefore } from './digits.ts'
 import type { TextWindow } from './text-window.ts'
 
 /** How close the word has to be to a number that could be anything. */
@@ -45,6 +45,7 @@ export function isPhoneNear(window: TextWindow, start: number): boolean {
 
 /** 'label' when a word that means nothing but a phone stands right before a number, 'call' when a verb does. */
 export function phoneLabel(window: TextWindow, start: number): 'label' | 'call' | null {
+  if (!followsWord(window, start)) return null
   const text = labelBefore(window, start, LABEL)
   if (PHONE_LABEL.test(text)) return 'label'
   return PHONE_CALL.test(text) || /(?:my|his|her|their|your) (?:[a-z]+ )?number is:? ?$/.test(text) ? 'call' : null

@@ -1,5 +1,5 @@
 /** Whether characters look like a secret: what stands in documentation in its place, and how random it is. */
-import { DIGIT, isAlphanumeric, kindOf, LETTER } from './characters.ts'
+import { DIGIT, kindOf, LETTER } from './characters.ts'
 
 /** What stands in documentation where the body of a key would be. */
 const PLACEHOLDER = /(.)\1{4}|x{4}|your|example|placeholder|_token|replace|dummy|here$/i
@@ -77,21 +77,32 @@ interface Shape {
   isName: boolean
 }
 
+/** In which value a mark was last seen: counting different ones needs no set then. */
+const SEEN_IN = new Float64Array(65_536)
+let values = 0
+
 function shapeOf(value: string): Shape {
-  const shape: Shape = { letters: 0, digits: 0, changes: 0, marks: 0, isName: /^[A-Za-z_$][\w$.-]*$/.test(value) }
-  const marks = new Set<number>()
+  const shape: Shape = { letters: 0, digits: 0, changes: 0, marks: 0, isName: !(kindOf(value.charCodeAt(0)) & DIGIT) }
+  values++
   let before = 0
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
-    const kind = kindOf(code)
-    if (!isAlphanumeric(code)) marks.add(code)
-    else if (kind & DIGIT) shape.digits++
-    else shape.letters++
-    if ((kind & DIGIT && before & LETTER) || (kind & LETTER && before & DIGIT)) shape.changes++
+    const kind = kindOf(code) & (LETTER | DIGIT)
+    if (kind === 0 && SEEN_IN[code] !== values) {
+      SEEN_IN[code] = values
+      shape.marks++
+      if (!isOfName(code, i)) shape.isName = false
+    } else if (kind & DIGIT) shape.digits++
+    else if (kind & LETTER) shape.letters++
+    if ((kind | before) === (LETTER | DIGIT)) shape.changes++
     before = kind
   }
-  shape.marks = marks.size
   return shape
+}
+
+/** `_` and `$` anywhere, a dot or hyphen behind the first character. */
+function isOfName(code: number, index: number): boolean {
+  return code === 0x5f || code === 0x24 || (index > 0 && (code === 0x2e || code === 0x2d))
 }
 
 /** Shannon's, in bits for each character. */

@@ -1,7 +1,7 @@
 /** US social security numbers: 3-2-4 digits of an area, group and serial that can be issued, and any behind their label. */
 
 import { isAlphanumeric } from './characters.ts'
-import { beginsAlone, DigitReader, endsAlone, labelBefore, type Separator, textBefore } from './digits.ts'
+import { beginsAlone, DigitReader, endsAlone, followsWord, labelBefore, type Separator, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -46,7 +46,7 @@ function isCalledSsn(window: TextWindow, start: number, form: Separator): boolea
 }
 
 function isLabelled(window: TextWindow, start: number): boolean {
-  return SSN_LABEL.test(labelBefore(window, start, CLOSE))
+  return followsWord(window, start) && SSN_LABEL.test(labelBefore(window, start, CLOSE))
 }
 
 /** `219 09 9998 (SSN)` */
