@@ -77,13 +77,19 @@ function isJsonEscape(text: string, start: number): boolean {
   return start >= 0 && text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
 }
 
-/** The longest colour sequence looked at, its escape character written out included. */
-const COLOR_MAX = 24
-const COLOR = /(?:\x1b|\\u001b|\\x1b|\\033|\\e)\[[\d;:]*m$/i
+/** The most characters between the bracket and the end of a colour sequence. */
+const COLOR_MAX = 16
+const COLOR_BEGIN = /(?:\\u001b|\\x1b|\\033|\\e)$/i
 
 /** A terminal's colour (`ESC[1;32m`) ends before a position, raw or as JSON and shells write it. */
 export function endsColor(text: string, end: number): boolean {
-  const before = text.charCodeAt(end - 2)
-  if (before !== 0x5b && !(before >= 0x30 && before <= 0x3b)) return false
-  return COLOR.test(text.slice(Math.max(0, end - COLOR_MAX), end))
+  let bracket = end - 2
+  while (end - bracket < COLOR_MAX && isOfColor(text.charCodeAt(bracket))) bracket--
+  if (text.charCodeAt(bracket) !== 0x5b) return false
+  return text.charCodeAt(bracket - 1) === 0x1b || COLOR_BEGIN.test(text.slice(Math.max(0, bracket - 6), bracket))
+}
+
+/** Digits, colon, semicolon. */
+function isOfColor(code: number): boolean {
+  return code >= 0x30 && code <= 0x3b
 }

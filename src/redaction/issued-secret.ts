@@ -75,7 +75,7 @@ const DATABRICKS = ISSUERS.filter(({ prefix }) => prefix === 'dapi')
 /** `dapi<32 hexadecimal digits>`, of which the first digit from 0 to 9 is at `digit`. */
 export function findHexToken(window: TextWindow, digit: number): SecretMatch | null {
   let start = digit
-  while (start > window.floor && digit - start < 32 && hexValue(window.before(start)) >= 0) start--
+  while (start > window.floor && digit - start < 32 && hexValue(window.before(start)) > 9) start--
   start -= 4
   if (start < window.floor || !window.text.startsWith('dapi', start) || !beginsSecret(window, start)) return null
   return matchAny(window, start, DATABRICKS)

@@ -12,7 +12,7 @@ import { isSecretValue, type ValueKind } from './secret-value.ts'
 import type { TextWindow } from './text-window.ts'
 
 /** The longest value looked at; longer ones are judged by so much of them. */
-const VALUE_MAX = 200
+const VALUE_MAX = 100
 const NAME_MAX = 64
 /** The most blanks on either side of the sign of assignment. */
 const BLANKS_MAX = 24
@@ -64,7 +64,8 @@ function findUserPassword(window: TextWindow, begin: number): SecretMatch | null
   const isPassword = isCurl
     ? password.length > 3 && !/^[$<{%]|\*{3}|^pass(?:word)?$|^x+$/i.test(password)
     : isSecretValue(password, { kind: 'token', isLiteral: true })
-  return isPassword ? { type: 'secret', start: start + colon + 1, end, tail: null } : null
+  const tail = end - start === VALUE_MAX ? { quote: quote || 0x20 } : null
+  return isPassword ? { type: 'secret', start: start + colon + 1, end, tail } : null
 }
 
 const IS_VALUE = /^val(?:ue)?$/i

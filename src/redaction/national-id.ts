@@ -3,7 +3,7 @@
  * nothing but digits, a label has to stand right before them: figures are everywhere.
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
-import { followsWord, labelBefore } from './digits.ts'
+import { followsFigure, followsWord, labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -11,7 +11,7 @@ interface Form {
   /** Letters before the first digit, digits until something else comes, and what that is. Spares looking at most numbers. */
   letters: number
   digits: number
-  /** '' for anything but one of the signs, 'A' for a letter as well. */
+  /** Some of the signs and 'A', a letter; '' for anything but a letter. */
   next: string
   pattern: RegExp
   isValid: (digits: number[], text: string) => boolean
@@ -184,27 +184,39 @@ const FORMS: Form[] = [
   },
   { letters: 0, digits: 12, next: '', pattern: /^\d{12}/, isValid: isVaried, label: true },
 ]
-const FORMS_BY_SHAPE: (Form[] | undefined)[] = Array(256)
-for (const form of FORMS) {
-  const key = shapeKey(form.letters, form.digits)
-  FORMS_BY_SHAPE[key] = [...(FORMS_BY_SHAPE[key] ?? []), form]
+/** Kinds of characters behind the first group: 0 for all that ends a number. */
+const SIGNS = ' -.+'
+const LETTER_OR_DIGIT = SIGNS.length + 1
+const NEXT_KINDS = LETTER_OR_DIGIT + 1
+
+function nextKind(code: number): number {
+  if (isAlphanumeric(code)) return LETTER_OR_DIGIT
+  return code === 0x20 || (code >= 0x2b && code <= 0x2e) ? SIGNS.indexOf(String.fromCharCode(code)) + 1 : 0
 }
 
-function shapeKey(letters: number, digits: number): number {
-  return letters * 32 + digits
+const FORMS_BY_SHAPE: (Form[] | undefined)[] = Array(256 * NEXT_KINDS)
+for (const form of FORMS) {
+  const kinds = [...form.next].map((next) => nextKind(next.charCodeAt(0)))
+  for (const kind of form.next === '' ? Array(LETTER_OR_DIGIT).keys() : kinds) {
+    const key = shapeKey(form.letters, form.digits, kind)
+    FORMS_BY_SHAPE[key] = [...(FORMS_BY_SHAPE[key] ?? []), form]
+  }
+}
+
+function shapeKey(letters: number, digits: number, kind: number): number {
+  return (letters * 32 + digits) * NEXT_KINDS + kind
 }
 
 /** The number that begins with a word's `start`, whose first group of so many digits is at `digit`. */
 export function findNationalId(window: TextWindow, start: number, digit: number, length: number): Match | null {
-  const forms = FORMS_BY_SHAPE[shapeKey(digit - start, length)]
-  if (!forms) return null
   window.candidate = start
   const next = window.at(digit + length)
-  // Short groups are everywhere: another must follow.
-  if (length < 5 && start === digit && !(kindOf(window.at(digit + length + 1)) & DIGIT)) return null
+  const forms = FORMS_BY_SHAPE[shapeKey(digit - start, length, nextKind(next))]
+  // Short groups are everywhere: another must follow, and between spaces none precede.
+  if (!forms || (length < 5 && start === digit && !isPartOfOne(window, digit, length))) return null
   const isNamed = followsWord(window, start)
   for (const form of forms) {
-    if (!mayGoOn(form, next) || (form.label && !isNamed)) continue
+    if (form.label && !isNamed) continue
     const end = matchForm(window, start, form)
     if (end > 0) return { type: 'national_id', start, end }
     if (window.cut) return null
@@ -212,10 +224,9 @@ export function findNationalId(window: TextWindow, start: number, digit: number,
   return null
 }
 
-/** The character behind the first digits is one that the form has there. */
-function mayGoOn({ next }: Form, code: number): boolean {
-  if (isAlphanumeric(code)) return next.endsWith('A')
-  return next === '' || (code > 0 && next.includes(String.fromCharCode(code)))
+function isPartOfOne(window: TextWindow, digit: number, length: number): boolean {
+  const end = digit + length
+  return (kindOf(window.at(end + 1)) & DIGIT) !== 0 && !(window.at(end) === 0x20 && followsFigure(window, digit))
 }
 
 /** The end of a number of this form, or -1. */

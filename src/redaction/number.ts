@@ -25,6 +25,8 @@ export type Detects = Readonly<Record<PiiType, boolean>>
 export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
   const length = groupLength(window, position)
   if (length < MIN_LONE && standsAlone(window, position, length)) return findInLone(window, position, length, detects)
+  // Short groups between spaces, behind another: a row of figures.
+  if (length < 3 && window.at(position + length) === 0x20 && followsFigure(window, position)) return null
   const match = findCommonNumber(window, position, detects)
   return match || window.cut ? match : findRareNumber(window, position, detects)
 }
@@ -137,7 +139,6 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
     if (match || window.cut) return match
   }
   if (length === 1 && next === 0x20 && grouped) {
-    if (followsFigure(window, start)) return null
     const ssn = detects.ssn ? findSpacedSsn(window, start) : null
     if (ssn || window.cut) return ssn
     const phone = detects.phone ? findSpacedPhone(window, start) : null

@@ -6,9 +6,9 @@ const PLACEHOLDER = /(.)\1{4}|x{4}|your|example|placeholder|_token|replace|dummy
 
 /** For the body of a key whose issuer is known by its prefix. */
 export function isPlaceholder(body: string): boolean {
-  return (
-    PLACEHOLDER.test(body) || new Set(body).size < 5 || !/[A-Z\d]/.test(body) || /^\d+$/.test(body) || isWords(body)
-  )
+  const { digits, different } = shapeOf(body)
+  if (different < 5 || digits === body.length || (digits === 0 && !/[A-Z]/.test(body))) return true
+  return PLACEHOLDER.test(body) || (digits === 0 && isWords(body))
 }
 
 /** `requiredCharacteristicTypes`: letters only, in words by their capitals. */
@@ -71,33 +71,36 @@ interface Shape {
   digits: number
   /** Times a letter and a digit stand side by side. */
   changes: number
-  /** Different characters that are neither. */
+  /** Different characters, and those of them that are neither. */
+  different: number
   marks: number
   /** It could be the name of a variable, or a path of such. */
   isName: boolean
 }
 
-/** In which value a mark was last seen: counting different ones needs no set then. */
+/** In which value a character was last seen: counting different ones needs no set then. */
 const SEEN_IN = new Float64Array(65_536)
 let values = 0
 
 function shapeOf(value: string): Shape {
-  const shape: Shape = { letters: 0, digits: 0, changes: 0, marks: 0, isName: !(kindOf(value.charCodeAt(0)) & DIGIT) }
   values++
-  let before = 0
+  let [letters, digits, changes, different, marks, before] = [0, 0, 0, 0, 0, 0]
+  let isName = !(kindOf(value.charCodeAt(0)) & DIGIT)
   for (let i = 0; i < value.length; i++) {
     const code = value.charCodeAt(i)
     const kind = kindOf(code) & (LETTER | DIGIT)
-    if (kind === 0 && SEEN_IN[code] !== values) {
-      SEEN_IN[code] = values
-      shape.marks++
-      if (!isOfName(code, i)) shape.isName = false
-    } else if (kind & DIGIT) shape.digits++
-    else if (kind & LETTER) shape.letters++
-    if ((kind | before) === (LETTER | DIGIT)) shape.changes++
+    if (kind === DIGIT) digits++
+    else if (kind === LETTER) letters++
+    if ((kind | before) === (LETTER | DIGIT)) changes++
     before = kind
+    if (SEEN_IN[code] === values) continue
+    SEEN_IN[code] = values
+    different++
+    if (kind !== 0) continue
+    marks++
+    isName &&= isOfName(code, i)
   }
-  return shape
+  return { letters, digits, changes, different, marks, isName }
 }
 
 /** `_` and `$` anywhere, a dot or hyphen behind the first character. */

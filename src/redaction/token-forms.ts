@@ -70,7 +70,8 @@ export function findTildeSecret(window: TextWindow, tilde: number): SecretMatch 
   const start = tilde - 5
   if (start < window.floor || window.before(tilde) !== 0x51 || !(kindOf(window.before(tilde - 1)) & DIGIT)) return null
   for (let i = start; i < tilde - 2; i++) if (!belongs(window.text.charCodeAt(i), '-_.~')) return null
-  if (!beginsSecret(window, start)) return null
+  // A tilde may be part of one, so none begins behind it.
+  if (window.before(start) === 0x7e || !beginsSecret(window, start)) return null
   window.candidate = start
   const end = tilde + 32
   for (let i = tilde + 1; i < end; i++) if (!belongs(window.at(i), '-_.~')) return null

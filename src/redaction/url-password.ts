@@ -37,10 +37,11 @@ function userEnd(window: TextWindow, start: number): number {
 }
 
 /** Blanks, quotes, brackets of Markdown and HTML, a backslash. */
+const ENDS_URL = new Uint8Array(65_536).fill(1, 0, 0x21)
+for (const character of '"\'`<>\\') ENDS_URL[character.charCodeAt(0)] = 1
+
 function endsUrl(code: number): boolean {
-  return (
-    code <= 0x20 || code === 0x22 || code === 0x27 || code === 0x60 || code === 0x3c || code === 0x3e || code === 0x5c
-  )
+  return ENDS_URL[code] === 1
 }
 
 /** The last at sign before the path; where none is there, the last one behind which a host stands. Or -1. */

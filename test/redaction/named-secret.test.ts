@@ -98,6 +98,7 @@ describe('a secret is known by the name it is assigned to', () => {
     const value = RANDOM.repeat(60)
     expect(found(`token = "${value}", next`)).toEqual([`secret:${value}`])
     expect(found(`TOKEN=${value} next`)).toEqual([`secret:${value}`])
+    expect(found(`curl -u admin:${value} next`)).toEqual([`secret:${value}`])
   })
 })
 

@@ -12,6 +12,7 @@ const FOUND: [text: string, ...values: string[]][] = [
   ['RSSMRA85T10A562S', 'national_id:RSSMRA85T10A562S'],
   ['身份证11010519491231002X', 'national_id:11010519491231002X'],
   ['AHV 756.9217.0769.85', 'national_id:756.9217.0769.85'],
+  ['row 12 756.9217.0769.85 13', 'national_id:756.9217.0769.85'],
   ['HETU 131052-308T', 'national_id:131052-308T'],
   ['personnummer 811218-9876', 'national_id:811218-9876'],
   ['NINO AB123456C', 'national_id:AB123456C'],
