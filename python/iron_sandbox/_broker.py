@@ -115,17 +115,19 @@ class Broker:
                 flags = int.from_bytes(call.read(flags, 8), "little")
         writing = bool(flags & _WRITING)
         path = call.path(at, folder)
-        is_allowed = self._policy.may_open(path, writing)
+        theirs = None if writing else self._policy.counterpart(path)
+        # The call waits meanwhile: nothing is looked up here that can be looked up after.
+        is_missing = theirs is not None and not os.path.lexists(path)
+        is_seen = None
         if self._policy.has_own_temporary(path):
             # What it sees there is not what is there outside.
             seen = os.path.dirname(path) if writing else path
-            is_allowed = os.path.lexists("/proc/%d/root%s" % (call.pid, seen))
-        is_there = os.path.lexists(path)
+            is_seen = os.path.lexists("/proc/%d/root%s" % (call.pid, seen))
         call.go_on()
-        theirs = self._policy.counterpart(path)
-        if theirs is not None and not writing and not is_there:
+        if is_missing:
             # It looks into its home for what is in the user's.
-            path, is_allowed = theirs, self._policy.may_open(theirs, False)
+            path, is_seen = theirs, None
+        is_allowed = self._policy.may_open(path, writing) if is_seen is None else is_seen
         # Whoever looks for what is not there tries nothing that is forbidden.
         if not is_allowed and (os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path)))):
             self._reports.add("write" if writing else "read", path, self._policy.is_enforced)

@@ -125,7 +125,8 @@ def _try_groups():
             group = _groups.Group.open({})
             inside = os.fork()
             if inside == 0:
-                os.write(writing, ",".join(group.join()).encode())
+                group.join()
+                os.write(writing, ",".join(group.controllers()).encode())
                 os._exit(0)
             os.waitpid(inside, 0)
             group.end()

@@ -13,8 +13,6 @@ CONTROLLERS = ("cpu", "memory", "pids")
 # Where nothing is asked for: more than a program needs, less than ends a machine.
 MAX_PROCESSES = 4096
 MAX_MEMORY_SHARE = 0.8
-# Half of what other programs have: an agent never slows down its server.
-_WEIGHT, _SHARES = 50, 512
 _PREFIX = "iron-sandbox."
 _REMOVE_SECONDS = 5
 
@@ -45,12 +43,15 @@ class Group:
         return cls(folders)
 
     def join(self):
-        """Moves this process, and what it starts from now on, into it. Returns the controllers that hold there."""
+        """Moves this process, and what it starts from now on, into it."""
         for join in self._joins:
             try:
                 os.write(join, b"0")
             except OSError:
-                pass
+                pass  # ``controllers`` is what holds.
+
+    def controllers(self):
+        """Those that hold for this process since it has joined."""
         own = _own_paths()
         is_inside = {
             name: own.get(name, own.get("", "")).endswith(_name_of(folder)) for name, folder in self._folders.items()
@@ -206,9 +207,8 @@ def _handed_on(folder):
 
 
 def _limit(folder, controller, limits):
-    if controller == "cpu":
-        _set(folder, (("cpu.weight", _WEIGHT), ("cpu.shares", _SHARES)))
-    elif controller == "pids":
+    # For the processor it counts as one program, however many processes it has: that needs no number.
+    if controller == "pids":
         _set(folder, (("pids.max", limits.get("processes", MAX_PROCESSES)),))
     elif controller == "memory":
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

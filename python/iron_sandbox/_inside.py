@@ -139,7 +139,6 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)
     if os.getppid() != init:
         os._exit(1)
-    controllers = group.join()
     _limits.apply(policy.limits, has_own_users)
     _privileges.forbid_new()
     if policy.is_enforced:
@@ -157,15 +156,16 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     )
     syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)
     listener = _seccomp.install(code, True)
-    standing = '{"level": "%s", "landlock_abi": %d, "limited": %s, "hidden": %s, "groups": [%s], "freezer": %s}' % (
+    standing = '{"level": "%s", "landlock_abi": %d, "limited": %s, "hidden": %s, "freezer": %s}' % (
         policy.level,
         _landlock.abi(),
         _JSON[policy.is_limited],
         _JSON[is_hidden and policy.is_enforced],
-        ", ".join('"%s"' % name for name in controllers),
         '"%s"' % group.freezer if group.freezer else "null",
     )
     channel.send(LISTENER, standing.encode(), listener)
     os.close(listener)
+    # Last: the kernel may take some time for it, in which whoever waits for these walls does the rest.
+    group.join()
     signals.restore()
     body()

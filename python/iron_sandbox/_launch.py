@@ -197,14 +197,25 @@ class _Guard:
 def _children():
     """Of this process, as the kernel lists them."""
     found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open("/proc/%s/stat" % name) as file:
-                    if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
-                        found.append(int(name))
-            except OSError:
-                pass  # It has ended meanwhile.
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            with open("/proc/self/task/%s/children" % thread) as file:
+                found += map(int, file.read().split())
+        except FileNotFoundError:
+            # A kernel without such lists, or a thread that has ended.
+            return _children_by_parent()
+    return found
+
+
+def _children_by_parent():
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % name) as file:
+                if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
+                    found.append(int(name))
+        except OSError:
+            pass  # It has ended meanwhile.
     return found
 
 

@@ -62,6 +62,7 @@ class Policy:
         work = next((path for path in self.write if not _is_below(self.home, [path])), self.temporary)
         self.own_home = os.path.join(work, ".iron-sandbox")
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
+        self._prefixes = None
         # The process id outside; known when it is launched.
         self.guard = 0
 
@@ -120,11 +121,14 @@ class Policy:
 
     def may_open(self, path, writing):
         """Do the paths of this policy cover it? As the kernel would say it, but for links in the middle."""
-        if _is_below(path, self.hide):
+        if self._prefixes is None:
+            # Asked at every file that is opened.
+            self._prefixes = [_prefixes(paths) for paths in (self.hide, self.write, self.read)]
+        hide, write, read = self._prefixes
+        below = path + "/"
+        if below.startswith(hide):
             return False
-        if _is_below(path, self.write):
-            return True
-        if not writing and _is_below(path, self.read):
+        if below.startswith(write) or (not writing and below.startswith(read)):
             return True
         real = os.path.realpath(path)
         return real != path and self.may_open(real, writing)
@@ -188,7 +192,11 @@ def _without_home(paths, home):
 
 
 def _is_below(path, folders):
-    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+    return (path + "/").startswith(_prefixes(folders))
+
+
+def _prefixes(folders):
+    return tuple(folder.rstrip("/") + "/" for folder in folders)
 
 
 def _absolute(path):

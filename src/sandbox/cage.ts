@@ -10,7 +10,7 @@
  * - The home folder, and what is above it, are never granted as a whole.
  * - Files of the server are hidden where they lie in what an agent may use.
  */
-import { accessSync, constants, existsSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
@@ -142,19 +142,34 @@ function launcherPython({ command, environment }: CageRequest): string | undefin
   return findPython(environment)
 }
 
-/** The absolute path of the python3 that PATH names first. */
+/** The first python3 of PATH, by its absolute path; a script in its place, as version managers put one there, only when all are. */
 export function findPython({ PATH = '' }: Readonly<Record<string, string>>): string | undefined {
-  return PATH.split(delimiter)
+  const found = PATH.split(delimiter)
     .filter(isAbsolute)
     .map((folder) => join(folder, 'python3'))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK)
-        return true
-      } catch {
-        return false
-      }
-    })
+    .filter(isExecutable)
+  // Such a script takes longer to find its Python than the walls take to build.
+  return found.find((path) => !isScript(path)) ?? found[0]
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isScript(path: string): boolean {
+  const start = Buffer.alloc(2)
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, start)
+  } finally {
+    closeSync(file)
+  }
+  return start.toString() === '#!'
 }
 
 function absolute(path: string, cwd: string, home: string | undefined): string {

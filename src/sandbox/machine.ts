@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as z from 'zod'
 import { launching } from './cage.ts'
-import { CONTROLLER } from './reports.ts'
 
+export const CONTROLLER = z.enum(['cpu', 'memory', 'pids'])
 const WHY_NOT = z.string().nullable()
 const EXPLANATION = z.object({
   landlock_abi: z.number().int(),

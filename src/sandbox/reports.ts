@@ -3,7 +3,6 @@ import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import * as z from 'zod'
 
-export const CONTROLLER = z.enum(['cpu', 'memory', 'pids'])
 const STANDING = z.object({
   level: z.enum(['observe', 'standard', 'strict']),
   landlock_abi: z.number().int(),
@@ -11,8 +10,6 @@ const STANDING = z.object({
   limited: z.boolean(),
   /** Files of the server are hidden. */
   hidden: z.boolean(),
-  /** The controllers of its control group. */
-  groups: z.array(CONTROLLER),
   /** The file that stops all of its control group (1) and lets it go on (0). */
   freezer: z.string().nullable(),
 })

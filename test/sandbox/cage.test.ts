@@ -1,6 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { configSchema } from '../../src/config/schema.ts'
-import { type CageRequest, cageFor } from '../../src/sandbox/cage.ts'
+import { type CageRequest, cageFor, findPython } from '../../src/sandbox/cage.ts'
 
 const python = '/venv/bin/python'
 const request = (sandbox: object, more: Partial<CageRequest> = {}): CageRequest => ({
@@ -58,6 +61,20 @@ describe('an agent behind walls', () => {
     )
     expect(cage.launcher!.program).toMatch(/^\/.+\/python3$/)
     expect(cage.launcher!.args.slice(-2)).toEqual(['--', '/project/agent'])
+  })
+
+  test('is launched by a Python, not by a script that looks for one, where both are there', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'iron-cage-python-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const place = (name: string, content: string) => {
+      mkdirSync(join(folder, name))
+      writeFileSync(join(folder, name, 'python3'), content, { mode: 0o755 })
+      return join(folder, name)
+    }
+    const [shims, bin] = [place('shims', '#!/bin/sh\n'), place('bin', '\x7fELF')]
+    expect(findPython({ PATH: `${shims}:${bin}` })).toBe(join(bin, 'python3'))
+    expect(findPython({ PATH: `/nowhere:${shims}` })).toBe(join(shims, 'python3'))
+    expect(findPython({ PATH: '/nowhere' })).toBeUndefined()
   })
 
   test('has its limits', () => {
