@@ -1,0 +1,136 @@
+/**
+ * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3]: needs a build. Beside an agent that calls fifty times a second another
+ * one uses up the processor, processes, memory or the disk; in turns with calm, behind walls of level standard and without
+ * any. Prints the medians of the calls' p50 and p99, and how the other one ended. Exits 1 when p99 behind walls is above MAX_RATIO times
+ * calm, unless this machine has no control groups.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { findPython } from '../../src/sandbox/cage.ts'
+import { CONTROLLER, explainMachine } from '../../src/sandbox/machine.ts'
+import { FakeProvider } from '../../test/support/provider.ts'
+import { Cage } from './cage.ts'
+
+const HOGS = ['processor', 'processes', 'memory', 'disk'] as const
+const LIMITS = { memory_mb: 1500, processes: 100, file_mb: 64 }
+const MAX_RATIO = 1.5
+/** Until an agent runs at full speed, in ms. */
+const WARM_MS = 1_500
+
+/** A hog ends by itself, late on a busy machine. */
+const MAX_END_MS = 30_000
+
+const [seconds = 6, rounds = 3] = process.argv.slice(2).map(Number)
+const program = (name: string) => resolve(import.meta.dirname, 'agents', name)
+
+interface Agent {
+  id: string
+  state: string
+  reason: string | null
+}
+
+interface Row {
+  p50: number
+  p99: number
+}
+
+interface Round {
+  calm: Row
+  busy: Row
+  /** The last that the other agent said, and how it ended. */
+  said: string
+}
+
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+
+/** Of the calls that ended between two times. */
+function between(file: string, from: number, until: number): Row {
+  const times = readFileSync(file, 'utf8')
+    .split('\n')
+    .map((line) => line.split(' ').map(Number) as [number, number])
+    .filter(([at]) => at >= from && at < until)
+    .map(([, ms]) => ms)
+    .sort((a, b) => a - b)
+  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
+  return { p50: at(0.5), p99: at(0.99) }
+}
+
+async function measure(folder: string, file: string): Promise<Row> {
+  const from = Date.now()
+  await sleep(seconds * 1_000)
+  return between(join(folder, file), from, Date.now())
+}
+
+/** Returns the largest ratio of p99. */
+async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), 'iron-cage-hogs-'))
+  const work = join(folder, 'work')
+  mkdirSync(work)
+  const sandbox = { level, ...(level === 'off' ? {} : { limits: LIMITS }) }
+  const agent = { restart: { enabled: false }, stop_grace_s: 1, sandbox }
+  const cage = new Cage(folder, provider, { agent })
+  const start = async (script: string, args: string[]): Promise<Agent> =>
+    (await cage.api('POST', '/api/agents', { script, args, cwd: work, budget_usd: '100000' })).agent as Agent
+  const besideHog = async (hog: string): Promise<Round> => {
+    const calm = await measure(work, 'times')
+    const { id } = await start(program('hog.py'), [hog, String(seconds + (2 * WARM_MS) / 1_000)])
+    await sleep(WARM_MS)
+    const busy = await measure(work, 'times')
+    const isRunning = async () => {
+      const { state } = (await cage.api('GET', `/api/agents/${id}/status`)).agent as Agent
+      return state === 'running'
+    }
+    for (const deadline = Date.now() + MAX_END_MS; (await isRunning()) && Date.now() < deadline; ) await sleep(200)
+    const [last] = cage.query(`SELECT message FROM events WHERE agent_id = '${id}' ORDER BY seq DESC LIMIT 1`)
+    const lines = cage.query(
+      `SELECT message FROM events WHERE agent_id = '${id}' AND type = 'agent.output' ORDER BY seq DESC LIMIT 2`,
+    )
+    const said = [...lines.reverse(), last].map((row) => (row as { message: string }).message).join('; ')
+    await sleep(WARM_MS)
+    return { calm, busy, said }
+  }
+  let worst = 0
+  try {
+    await cage.start()
+    const caller = await start(program('timed-calls.mjs'), ['times'])
+    while (!existsSync(join(work, 'times'))) {
+      const { state, reason } = (await cage.api('GET', `/api/agents/${caller.id}/status`)).agent as Agent
+      if (reason !== null) throw new Error(`the agent that calls is ${state}: ${reason}`)
+      await sleep(100)
+    }
+    await sleep(WARM_MS)
+    for (const hog of HOGS) {
+      const found: Round[] = []
+      for (let round = 0; round < rounds; round++) found.push(await besideHog(hog))
+      const of = (pick: (round: Round) => number) => median(found.map(pick))
+      const ratio = of(({ calm, busy }) => busy.p99 / calm.p99)
+      worst = Math.max(worst, ratio)
+      const figures = [of(({ calm }) => calm.p50), of(({ busy }) => busy.p50), of(({ calm }) => calm.p99)]
+      const cells = [...figures, of(({ busy }) => busy.p99), ratio].map((value) => value.toFixed(2).padStart(9))
+      console.log(`${level.padEnd(10)}${hog.padEnd(11)}${cells.join('')}   ${found.at(-1)!.said}`)
+    }
+  } finally {
+    await cage.close()
+    // What a killed server leaves is ended by its watchdogs.
+    await sleep(WARM_MS)
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+  return worst
+}
+
+const python = findPython(process.env as Record<string, string>)
+if (python === undefined) throw new Error('there is no python3')
+const { groups } = await explainMachine(python, process.env)
+const provider = await FakeProvider.open()
+try {
+  console.log(`control groups: ${groups.join(', ') || 'none'}; p50 and p99 of calls in ms`)
+  console.log('level     hog         p50 calm p50 busy p99 calm p99 busy    ratio   the hog ended')
+  const worst = await run('standard', provider)
+  await run('off', provider)
+  if (groups.length === CONTROLLER.options.length && worst > MAX_RATIO) process.exitCode = 1
+} finally {
+  await provider.close()
+}
