@@ -27,7 +27,7 @@ process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
 // Output that can no longer be written is no reason to end; the log has it too.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
-// Nobody knows in what state we are: end at once; the watchdogs of the agents end those.
+// The state is unknown: end at once; the watchdogs end the agents.
 let isEnding = false
 process.on('uncaughtException', async (error) => {
   if (isEnding) process.exit(ERRORS.internal.exit)

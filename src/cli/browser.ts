@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { Terminal } from './terminal.ts'
 
-/** Shows an address in the user's browser; where that is not possible, says so. */
+/** Opens an address in the user's browser; prints a message where that is not possible. */
 export function openBrowser(address: string, terminal: Terminal): void {
   const isMac = process.platform === 'darwin'
   const fail = () => terminal.err('iron-cage: no browser could be opened; open the dashboard link yourself')

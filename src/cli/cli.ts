@@ -80,8 +80,9 @@ export async function runCli(
 const withHelpLast = (argv: readonly string[]): readonly string[] =>
   argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv
 
-/** The command that is named first; all of them for help, completion and an unknown name. */
+/** The command that is named first; none for the version; all of them for help, completion and an unknown name. */
 function loadCommands([typed = '']: readonly string[], commands: Commands): Promise<CliCommand[]> {
+  if (typed === '--version') return Promise.resolve([])
   const name = ALIASES[typed] ?? typed
   const wanted = Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands)
   return Promise.all(wanted.map((load) => load()))

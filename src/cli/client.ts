@@ -1,4 +1,4 @@
-/** Talks to a running server: the one IRON_CAGE_URL names, else the one that serves the database of this folder. */
+/** The HTTP client of commands: of the server at IRON_CAGE_URL, otherwise of the one that uses the database of this folder. */
 import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
 import type { SessionTokens } from '../access/sessions.ts'
@@ -16,7 +16,7 @@ export interface ClientFlags extends ConfigFlags {
   db?: string
 }
 
-/** What `/api/agents/:id/status`, and each change of an agent, answers. */
+/** What `/api/agents/:id/status` and every change of an agent answer. */
 export interface AgentStatus {
   agent: AgentView
   figures: Figures
@@ -31,24 +31,24 @@ export interface SnapshotResponse {
 }
 
 export interface Client {
-  /** Answers with the body. Throws CageError `server_unreachable` after three tries, else what the server answered. */
+  /** Returns the body of the reply. Throws CageError `server_unreachable` after three attempts, and the error that the server answered. */
   send<Body>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Body>
 }
 
 const TRIES = 3
-/** Before the second and the third try. */
+/** The waits before the second and the third attempt. */
 const BACKOFF_MS = [200, 600]
-/** How long a server may take to listen, and how often that is looked at. */
-const READY_WITHIN_MS = 10_000
-const LOOK_EVERY_MS = 50
-/** Reading is quick; a stop is answered when the agent has ended, which may take its whole grace. */
+/** How long a server may take to listen. */
+const MAX_WAIT_MS = 10_000
+const POLL_INTERVAL_MS = 50
+/** Reads are quick; a stop is answered when the agent has ended, which may take its whole grace period. */
 const READ_TIMEOUT_MS = 30_000
 const CHANGE_TIMEOUT_MS = 660_000
 
-/** Finds the server at each try anew, so that one that is just starting is found. */
+/** Looks the server up at each attempt, so that one that is just starting is found. */
 export const connect = (flags: ClientFlags, terminal: Terminal): Client => clientOf(serverFinder(flags, terminal))
 
-/** Says to the server that IRON_CAGE_URL or the database names who wants to sign in: without any token. */
+/** Signs in to the server that IRON_CAGE_URL or the database names. Needs no token. */
 export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login): Promise<SignedIn> {
   const address = serverAddress(terminal)
   const database = address === undefined ? loadFlags(flags, terminal).config.db.path : ''
@@ -66,7 +66,7 @@ export interface SignedIn extends SessionTokens {
   url: string
 }
 
-/** Talks to the server of a database, whatever IRON_CAGE_URL says. */
+/** The client of the server that uses this database, whatever IRON_CAGE_URL is. */
 export const connectToDatabase = (path: string): Client => clientOf(() => serverOf(path))
 
 function clientOf(find: () => Promise<Server>): Client {
@@ -90,7 +90,7 @@ interface Server {
   token: string | undefined
 }
 
-/** Nothing was sent, so that it may be tried again. */
+/** Nothing was sent, so the request may be retried. */
 class NotConnected extends Error {}
 
 function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Server> {
@@ -104,7 +104,7 @@ function serverFinder(flags: ClientFlags, terminal: Terminal): () => Promise<Ser
   return async () => ({ url, token: terminal.env.serverToken ?? (await savedAccessToken(url, terminal, renew)) })
 }
 
-/** IRON_CAGE_URL. Throws CageError `invalid_config` when it is no address. */
+/** The value of IRON_CAGE_URL. Throws CageError `invalid_config` when it is no address. */
 function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
   if (serverUrl === undefined) return undefined
   if (/^https?:\/\/[^/]/.test(serverUrl) && URL.canParse(serverUrl)) return serverUrl.replace(/\/+$/, '')
@@ -113,14 +113,14 @@ function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
   })
 }
 
-/** Waits for a server that has taken the database and does not listen yet. */
+/** Waits for a server that has claimed the database but does not listen yet. */
 async function serverOf(database: string): Promise<Server> {
-  for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+  for (let waitedMs = 0; ; waitedMs += POLL_INTERVAL_MS) {
     const file = await readServerFile(database)
     if (!file) throw new NotConnected(`no server runs on ${database}`)
     if (file.url) return file
-    if (waitedMs >= READY_WITHIN_MS) throw new NotConnected(`the server of ${database} is not ready`)
-    await wait(LOOK_EVERY_MS)
+    if (waitedMs >= MAX_WAIT_MS) throw new NotConnected(`the server of ${database} is not ready`)
+    await wait(POLL_INTERVAL_MS)
   }
 }
 
@@ -141,20 +141,20 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
   } catch (error) {
     throw connectionError(url, timeoutMs, error)
   }
-  return readAnswer(url, response)
+  return readReply(url, response)
 }
 
-/** The body of an answer, a page as its text. Throws what it tells, and CageError `server_unreachable` for one that is not ours. */
-export async function readAnswer(url: string, response: Response): Promise<unknown> {
+/** Returns the body of a reply, a page as text. Throws the error that it holds, and CageError `server_unreachable` when it is not from Iron Cage. */
+export async function readReply(url: string, response: Response): Promise<unknown> {
   const isPage = response.headers.get('content-type')?.startsWith('text/html')
   const answer = response.ok && isPage ? await response.text() : await response.json().catch(() => undefined)
-  if (!response.ok) throw answeredError(url, response.status, answer)
-  // A server of something else may answer 200 as well, but not in JSON.
+  if (!response.ok) throw repliedError(url, response.status, answer)
+  // Another program's server may answer 200 as well, but not in JSON.
   if (answer === undefined && response.status !== 204) throw notOurs(url, response.status)
   return answer
 }
 
-/** A refused or unknown address was sent nothing; after any other fault the server may have acted already. */
+/** Nothing was sent to an address that is refused or unknown; after any other fault the server may have acted. */
 function connectionError(url: string, timeoutMs: number, error: unknown): Error {
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
   const code = cause?.code
@@ -167,7 +167,7 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
     timedOut
       ? `the server at ${url} did not answer within ${timeoutMs / 1000} s`
       : `the connection to ${url} broke (${code ?? cause?.message ?? (error as Error).message})`,
-    { cause: error, hint: 'look with "iron-cage status" whether it was done' },
+    { cause: error, hint: 'check with "iron-cage status" whether it was done' },
   )
 }
 
@@ -177,7 +177,7 @@ const unreachable = (error: NotConnected): CageError =>
 const notOurs = (url: string, status: number): CageError =>
   new CageError('server_unreachable', `what answers at ${url} is not Iron Cage (status ${status})`)
 
-function answeredError(url: string, status: number, answer: unknown): CageError {
+function repliedError(url: string, status: number, answer: unknown): CageError {
   const error = (answer as { error?: Record<string, unknown> } | undefined)?.error
   if (typeof error?.code !== 'string' || typeof error.message !== 'string') return notOurs(url, status)
   const known = Object.hasOwn(ERRORS, error.code) ? (error.code as ErrorCode) : undefined
@@ -187,7 +187,7 @@ function answeredError(url: string, status: number, answer: unknown): CageError 
   })
 }
 
-/** For a code that only a newer server knows. */
+/** For an error code that only a newer server has. */
 function codeOfStatus(status: number): ErrorCode {
   const codes: Record<number, ErrorCode> = { 401: 'unauthorized', 403: 'forbidden', 404: 'not_found', 409: 'conflict' }
   return codes[status] ?? (status < 500 ? 'bad_request' : 'internal')

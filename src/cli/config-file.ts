@@ -1,4 +1,4 @@
-/** The configuration file that `config init` writes: what people choose first, and the rest as comments with defaults. */
+/** The configuration file that `config init` writes: the most important settings, and the rest as comments with their defaults. */
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
@@ -6,8 +6,8 @@ import { CageError } from '../errors.ts'
 
 /** A line that is an option begins with "#" and its name; a sentence begins with "# " and a capital. */
 export const CONFIG_TEMPLATE = `# Iron Cage reads this file in the working directory, or beside the agent's script.
-# Flags win over environment variables, these over this file. "iron-cage config show" tells what holds and why.
-# What stands behind "#" is the default; take the "#" away to change it. A key that is not known is an error.
+# Flags win over environment variables, these over this file. "iron-cage config show" shows what applies and why.
+# Commented lines show the defaults; remove the "#" to change one. An unknown key is an error.
 
 budget:
   limit_usd: 10               # The most an agent can spend, in US dollars.
@@ -57,7 +57,7 @@ safety:
   # retention_days: 7
 `
 
-/** Throws CageError `conflict` when there is a configuration file already. Returns the path. */
+/** Returns the path. Throws CageError `conflict` when there is a configuration file already. */
 export function writeConfigFile(cwd: string): string {
   const there = CONFIG_FILES.find((name) => existsSync(join(cwd, name)))
   if (there) throw taken(there)
@@ -67,7 +67,7 @@ export function writeConfigFile(cwd: string): string {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw taken(name)
     throw new CageError('invalid_config', `cannot write ${name}: ${(error as Error).message}`, {
-      hint: 'go to a folder that you may write to',
+      hint: 'change to a folder that you may write to',
       cause: error,
     })
   }
@@ -75,6 +75,6 @@ export function writeConfigFile(cwd: string): string {
 }
 
 const taken = (name: string): CageError =>
-  new CageError('conflict', `there is ${name} already; it stays as it is`, {
-    hint: 'look at it with "iron-cage config show", or move it away',
+  new CageError('conflict', `${name} exists already and was not changed`, {
+    hint: 'see it with "iron-cage config show", or move it away',
   })

@@ -1,14 +1,14 @@
-/** What an agent of a running server did and does, event by event. */
+/** The events of an agent of a running server. */
 import { setTimeout as wait } from 'node:timers/promises'
 import type { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { Client } from './client.ts'
 
 const PAGE = 500
-/** How often a followed agent is asked for more. */
-const FOLLOW_MS = 250
+/** How often new events are polled. */
+const POLL_INTERVAL_MS = 250
 
-/** Stored events, and with `follow` those to come, until the agent or its server has ended. */
+/** Yields the stored events and, with `follow`, new ones until the agent or its server has ended. */
 export async function* eventsOf(client: Client, id: string, follow: boolean): AsyncGenerator<RuntimeEvent> {
   let after = 0
   let hasEnded = false
@@ -26,7 +26,7 @@ export async function* eventsOf(client: Client, id: string, follow: boolean): As
     }
     if (events.length === PAGE) continue
     if (!follow || hasEnded) return
-    await wait(FOLLOW_MS)
+    await wait(POLL_INTERVAL_MS)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * `start` while a server runs on the database: the agent is started there, with the environment and folder of this
- * terminal, and what it does is shown here until it ends. Ctrl-C stops this agent and no other; a terminal that is
- * killed leaves it to its server.
+ * terminal, and its events are printed here until it ends. Ctrl-C stops only this agent; when the terminal is killed, the
+ * agent keeps running in its server.
  */
 
 import { resolve } from 'node:path'
@@ -51,7 +51,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     const { id } = started.agent
     const dashboardLink = await linkOf(client)
     live.begin(
-      tree(`Iron Cage ${VERSION}, in the server that runs`, [
+      tree(`Iron Cage ${VERSION}, in the running server`, [
         ['Script', script],
         ['Agent', id],
         ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
@@ -60,7 +60,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
       ]),
     )
     if (open) openBrowser(dashboardLink, terminal)
-    // A server that ends meanwhile stops the agent as well.
+    // A server that ends stops the agent as well, so a failure is ignored.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
     let exit: EventOf<'agent.exited'> | undefined
     let exhausted: EventOf<'budget.exhausted'>['data'] | undefined
@@ -72,7 +72,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     const last = isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id)
     terminal.exitCode = codeOf(last)
     const { state } = last.data
-    // A server that has ended as well has no dashboard any more.
+    // A server that has ended as well has no dashboard.
     const link = await linkOf(client).catch(() => null)
     live.print(endBlock({ agentId: id, loaded, state, exhausted, dashboardLink: link }))
   } finally {
@@ -81,17 +81,17 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
   }
 }
 
-/** What the server needs to start the agent as this terminal would; paths are absolute. */
+/** What the server needs to start the agent as this terminal would, with absolute paths. */
 function newAgent({ config, origins }: LoadedConfig, path: string, { env, cwd }: Terminal): object {
   const { agent, budget, safety } = config
-  const chosen = (key: string) => (origins[key] ?? 'default') !== 'default'
+  const isSet = (key: string) => (origins[key] ?? 'default') !== 'default'
   return {
     ...agent,
     script: path,
     cwd: resolve(cwd, agent.cwd ?? '.'),
     python: agent.python?.includes('/') ? resolve(cwd, agent.python) : agent.python,
-    budget_usd: chosen('budget.limit_usd') ? budget.limit_usd : undefined,
-    safety_mode: chosen('safety.mode') ? safety.mode : undefined,
+    budget_usd: isSet('budget.limit_usd') ? budget.limit_usd : undefined,
+    safety_mode: isSet('safety.mode') ? safety.mode : undefined,
     inherits: Object.fromEntries(
       Object.entries(env.variables).filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')),
     ),
@@ -107,12 +107,12 @@ async function linkOf(client: Client): Promise<string> {
 const isFinal = (exit: EventOf<'agent.exited'> | undefined): exit is EventOf<'agent.exited'> =>
   exit !== undefined && exit.data.restart_in_ms === null
 
-/** How it ended, out of the file of a server that ended in the same moment. Throws CageError `server_unreachable`. */
+/** How it ended, from the database of a server that has ended as well. Throws CageError `server_unreachable`. */
 function storedExit(database: string, agentId: AgentId): EventOf<'agent.exited'> {
   using file = readStore(database)
   const [last] = file.events.find({ agentId, type: 'agent.exited', limit: 1 })
   if (last?.type === 'agent.exited' && isFinal(last)) return last
-  throw new CageError('server_unreachable', `the server ended, and nobody knows how ${agentId} did`)
+  throw new CageError('server_unreachable', `the server exited before the exit status of ${agentId} was recorded`)
 }
 
 const codeOf = ({ data }: EventOf<'agent.exited'>): number =>

@@ -1,6 +1,6 @@
 /**
- * What `start` and `serve` share: they show what happens while a server works, and end when a person wants it.
- * Nothing here may make the server wait: a stopped terminal (Ctrl-S) or a reader that does not read loses lines.
+ * What `start` and `serve` share: they print events while a server runs, and end on a signal.
+ * Nothing here may block the server: a stopped terminal (Ctrl-S) or a reader that does not read loses lines.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 import { constants as system } from 'node:os'
@@ -17,31 +17,31 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Live {
-  /** Prints the block that opens the show, then each event: those that waited for it, and all that come. */
+  /** Prints the first block, then every event: those that have waited and all that follow. */
   begin(block: readonly string[]): void
   /** Prints lines among the events. */
   print(lines: readonly string[]): void
-  /** Resolves when what was printed is out, or nobody has read it for a while. */
+  /** Resolves when everything is written, or after `CLOSE_TIMEOUT_MS` without a reader. */
   close(): Promise<void>
 }
 
 /** How long the end of the program waits for a reader that does not read, in ms. */
-const LAST_LINES_MS = 2_000
+const CLOSE_TIMEOUT_MS = 2_000
 
 export interface LiveOptions {
-  /** Nobody reads the output any more. */
+  /** Called when the reader of the output has gone. */
   onClosed: () => void
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: ((event: RuntimeEvent) => boolean) | undefined
 }
 
-/** A server whose events are shown. */
+/** A server whose events are printed. */
 export interface EventSource {
   state: Pick<StateManager, 'subscribe'>
   config: Pick<Config, 'log'>
 }
 
-/** Keeps the events of a server from now on. */
+/** Collects the events of a server from now on. */
 export function openLive({ state, config }: EventSource, terminal: Terminal, { onClosed, shows }: LiveOptions): Live {
   const asJson = config.log.format === 'json'
   const output = openOutput(terminal.outDescriptor)
@@ -57,12 +57,12 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   const print = (event: RuntimeEvent) => {
     if (shows?.(event) === false) return
     if (asJson) json.event(event)
-    // What an alert tells was printed when it happened.
+    // The event behind an alert was printed when it happened.
     else if (event.type !== 'alert.raised' && isShown(event.level, config.log.level))
       write(`${textLine(event, terminal)}\n`)
   }
   const printLines = (block: readonly string[]) => {
-    // Data on stdout: whoever reads JSON lines wants nothing else there.
+    // With JSON lines, standard output holds nothing else.
     for (const line of block) asJson ? terminal.err(line) : write(`${line}\n`)
   }
   const waiting: RuntimeEvent[] = []
@@ -77,15 +77,15 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
     print: printLines,
     async close() {
       unsubscribe()
-      await Promise.race([lines.close(), wait(LAST_LINES_MS, undefined, { ref: false })])
+      await Promise.race([lines.close(), wait(CLOSE_TIMEOUT_MS, undefined, { ref: false })])
       if (output !== terminal.outDescriptor) closeSync(output)
     },
   }
 }
 
 /**
- * A terminal or pipe opened anew for writes that never block: a thread that stands in one would keep the program from
- * ending. Where the system cannot open it, it is written to as it is.
+ * Reopens a terminal or pipe for non-blocking writes: a thread that is blocked in one would keep the program from ending.
+ * Where the system cannot reopen it, the descriptor is used as it is.
  */
 function openOutput(descriptor: number): number {
   if (!isatty(descriptor) && !fstatSync(descriptor).isFIFO()) return descriptor
@@ -97,21 +97,20 @@ function openOutput(descriptor: number): number {
 }
 
 export interface EndRequest {
-  /** Resolves with the reason when a person wants the program to end. */
+  /** Resolves with the reason when the program is asked to end. */
   readonly asked: Promise<string>
   ask(reason: string): void
-  /** Called when SIGHUP asks for it; without it SIGHUP ends. */
+  /** Called on SIGHUP without a terminal. (Default: SIGHUP ends the program.) */
   onReload: (() => void) | undefined
-  /** Signals mean again what they mean to any program. */
+  /** Restores the default effect of the signals. */
   dispose(): void
 }
 
 const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Listens for signals. A second one ends the process at once; the watchdogs of its agents then end those. SIGHUP ends as
- * well when there is a terminal, which has been closed then; a server without one is asked by it to read its
- * configuration again.
+ * Listens for signals. A second signal ends the process at once; the watchdogs then end its agents. With a terminal,
+ * SIGHUP means that it was closed and ends the program as well; without one it reloads the configuration.
  */
 export function listenForEnd(terminal: Terminal): EndRequest {
   const { promise, resolve } = Promise.withResolvers<string>()
@@ -123,7 +122,7 @@ export function listenForEnd(terminal: Terminal): EndRequest {
   const onSignal = (signal: NodeJS.Signals) => {
     if (signal === 'SIGHUP' && end.onReload && !isatty(terminal.outDescriptor)) return end.onReload()
     if (isAsked) process.exit(128 + system.signals[signal])
-    terminal.err(`iron-cage: ${signal}, stopping; once more ends at once`)
+    terminal.err(`iron-cage: ${signal}, stopping; repeat it to end at once`)
     ask(signal)
   }
   for (const signal of END_SIGNALS) process.on(signal, onSignal)

@@ -16,7 +16,7 @@ import { CageError } from '../errors.ts'
 import { Safety } from '../redaction/safety.ts'
 import { newToken } from '../tokens.ts'
 import type { Vault } from '../vault/vault.ts'
-import { type Client, type ClientFlags, connect, readAnswer } from './client.ts'
+import { type Client, type ClientFlags, connect, readReply } from './client.ts'
 import { loadFlags } from './flags.ts'
 import { isOffline, type OfflineStore, withOfflineStore, withOfflineVault } from './offline-store.ts'
 import type { Terminal } from './terminal.ts'
@@ -78,6 +78,6 @@ const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): Client 
   send: async <Body>(method: string, route: string, body?: unknown) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
-    return (await readAnswer(path, await routes.request(route, request))) as Body
+    return (await readReply(path, await routes.request(route, request))) as Body
   },
 })

@@ -6,7 +6,7 @@ import { Redactor } from '../redaction/redactor.ts'
 
 /**
  *     iron-cage: <what is wrong>
- *       <further lines, and facts that are not in them; for an internal error its cause and the log>
+ *       <further lines and facts; for an internal error its cause and the path of the log>
  *       hint: <what to type next>
  */
 export function errorText(error: CageError, log?: { readonly path: string }): string {
@@ -14,7 +14,7 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
   const facts = Object.entries(error.facts)
     .filter(([, value]) => value !== undefined && value !== null && !error.message.includes(String(value)))
     .map(([name, value]) => `${name}: ${value}`)
-  // Only what nobody foresaw has no better explanation than its cause.
+  // Only an unexpected error has no better explanation than its cause.
   const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
   if (error.code === 'internal' && log) cause.push(`log: ${log.path}`)
   return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
@@ -22,12 +22,12 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
     .join('\n')
 }
 
-/** What was typed or stands in a file is told again, but no personal data: terminals are recorded. */
+/** Messages repeat what was typed or read from a file, but without personal data: terminals are recorded. */
 const redactor = new Redactor(DEFAULT_POLICY)
 
 export const json = (value: unknown): string => printableJson(JSON.stringify(value, null, 2))
 
-/** The same in one line. */
+/** Like `json`, on one line. */
 export const jsonLine = (value: unknown): string => printableJson(JSON.stringify(value))
 
 /** Columns as wide as their widest entry. */
@@ -41,18 +41,18 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** What `tree` prints below its title; without a value nothing. */
+/** A line below the title of `tree`; with the value null it is left out. */
 export type TreeEntry = readonly [name: string, value: string | null]
 
-/** A title, and names with values below it; an entry without a name goes on with the one before. */
+/** A title with names and values below it; an entry without a name continues the one before. */
 export function tree(title: string, entries: readonly TreeEntry[]): string[] {
-  const told = entries.flatMap(([name, value]) => (value === null ? [] : [{ name, value }]))
-  const width = Math.max(0, ...told.map(({ name }) => name.length))
+  const shown = entries.flatMap(([name, value]) => (value === null ? [] : [{ name, value }]))
+  const width = Math.max(0, ...shown.map(({ name }) => name.length))
   return [
     printable(title),
-    ...told.map(
+    ...shown.map(
       ({ name, value }, index) =>
-        `  ${!name ? '│ ' : index < told.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
+        `  ${!name ? '│ ' : index < shown.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
     ),
   ]
 }

@@ -14,7 +14,7 @@ export interface ReportFacts {
   budgets?: readonly Limit[]
   /** Where the money went, from the ledger. (Default: the agent's own sums only.) */
   costs?: CostReport
-  /** Paths and addresses told at the end, by their label. */
+  /** Paths and addresses that are printed last, by their label. */
   footer: Readonly<Record<string, string>>
 }
 

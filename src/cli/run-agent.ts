@@ -1,4 +1,4 @@
-/** What `start` and the demo share: a server, one agent in it, its events on the terminal, its exit code as ours. */
+/** What `start` and the demo share: a server with one agent, whose events are printed and whose exit code is returned. */
 
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { LoadedConfig } from '../config/config.ts'
@@ -13,23 +13,23 @@ import { VERSION } from './version.ts'
 
 export interface AgentShow {
   loaded: LoadedConfig
-  /** Reads the configuration once more. (Default: it is never read again.) */
+  /** Reads the configuration again. (Default: it is read once.) */
   reload?: (() => LoadedConfig) | undefined
   /** As it was typed. */
   script: string
   /** Absolute. */
   path: string
-  /** Stay up after the agent has ended. */
+  /** Keep the server running after the agent has ended. */
   keep?: boolean | undefined
   /** Open the dashboard in a browser. */
   open?: boolean | undefined
-  /** Done before the agent starts. (Default: nothing.) */
+  /** Runs before the agent starts. (Default: nothing.) */
   prepare?: (runtime: Runtime) => Promise<void>
-  /** Opens the vault. (Default: the one that the environment names.) */
+  /** Opens the vault. (Default: the key that the environment names.) */
   masterKey?: string | undefined
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
-  /** Printed when the agent has ended; `serverStays`: the server goes on without it. */
+  /** Printed when the agent has ended; `serverStays`: the server keeps running. */
   report: (runtime: Runtime, agentId: AgentId, serverStays: boolean) => string[]
 }
 
@@ -73,7 +73,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const done = ended.then(() => {
       const serverStays = reason === ENDED && (show.keep === true || supervisor.hasLive)
       live.print(show.report(runtime, agentId, serverStays))
-      // Those that other terminals have started here are not ended with ours.
+      // Agents that other terminals have started in this server go on.
       return supervisor.whenAllEnded()
     })
     await Promise.race([asked, done])

@@ -1,5 +1,5 @@
 /**
- * `~/.iron/tokens`: what was given out once, for this user only (0600). One JSON object a line: API tokens as
+ * `~/.iron/tokens`: values that are shown only once, readable by this user only (0600). One JSON object per line: API tokens as
  * {id, name, token}, and one login for each server as {url, name, role, access_token, refresh_token, ends_at}.
  */
 import {
@@ -26,16 +26,16 @@ interface SavedLogin {
   role: string
   access_token: string
   refresh_token: string
-  /** When the access token ends, by this machine's clock. ISO 8601. */
+  /** When the access token expires, by this machine's clock. ISO 8601. */
   ends_at: string
 }
 
-/** Renewed so long before its end, in ms. */
-const EARLY_MS = 60_000
-/** A command that was killed leaves its lock, which counts for so long, in ms. */
-const LOCK_MS = 40_000
+/** How long before its end a login is renewed, in ms. */
+const RENEW_BEFORE_MS = 60_000
+/** A lock that is older was left by a killed command, in ms. */
+const MAX_LOCK_AGE_MS = 40_000
 
-/** Returns where. */
+/** Returns the path of the file. */
 export function saveToken({ id, name, token }: ApiToken & { token: string }, terminal: Terminal): string {
   const path = tokensPath(terminal)
   appendFileSync(path, `${JSON.stringify({ id, name, token })}\n`, { mode: 0o600 })
@@ -43,7 +43,7 @@ export function saveToken({ id, name, token }: ApiToken & { token: string }, ter
   return path
 }
 
-/** In place of an earlier login at the same server. Returns where. */
+/** Replaces an earlier login at the same server. Returns the path of the file. */
 export function saveLogin(url: string, tokens: SessionTokens, terminal: Terminal): string {
   const { name, role, access_token, refresh_token, expires_in } = tokens
   const ends_at = new Date(Date.now() + expires_in * 1000).toISOString()
@@ -60,7 +60,7 @@ export async function savedAccessToken(
   terminal: Terminal,
   renew: (refreshToken: string) => Promise<SessionTokens>,
 ): Promise<string | undefined> {
-  const lasts = ({ ends_at }: SavedLogin) => Date.parse(ends_at) - EARLY_MS > Date.now()
+  const lasts = ({ ends_at }: SavedLogin) => Date.parse(ends_at) - RENEW_BEFORE_MS > Date.now()
   const before = findLogin(url, terminal)
   if (!before || lasts(before)) return before?.access_token
   const release = await lock(`${tokensPath(terminal)}.lock`)
@@ -116,7 +116,7 @@ function readLines(path: string): (SavedLogin | { token: string })[] {
   })
 }
 
-/** Waits for whoever has it. Returns the way to give it back. */
+/** Waits until the lock is free. Returns a function that releases it. */
 async function lock(path: string): Promise<() => void> {
   for (;;) {
     try {
@@ -126,7 +126,7 @@ async function lock(path: string): Promise<() => void> {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
     }
     const since = statSync(path, { throwIfNoEntry: false })?.mtimeMs
-    if (since !== undefined && Date.now() - since > LOCK_MS) rmSync(path, { force: true })
+    if (since !== undefined && Date.now() - since > MAX_LOCK_AGE_MS) rmSync(path, { force: true })
     else await wait(50)
   }
 }

@@ -1,18 +1,18 @@
-/** Reads what nobody else may see: typed without being shown, from a pipe, or from a file; never from a flag. */
+/** Reads a secret: typed without echo, from a pipe, or from a file; never from a flag. */
 import { readFileSync } from 'node:fs'
 import { CageError } from '../errors.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface SecretSource {
-  /** What is asked for, e.g. "Password". */
+  /** The prompt, such as "Password". */
   what: string
   /** (Default: standard input, or the keyboard.) */
   fromFile?: string | undefined
-  /** Typed twice, since a mistake cannot be seen. (Default: once.) */
+  /** Have it typed twice, since a typing error cannot be seen. (Default: once.) */
   twice?: boolean
 }
 
-/** One line end at its end is not part of it. Throws CageError `usage`. */
+/** Returns the secret without a final line break. Throws CageError `usage`. */
 export async function readSecret({ what, fromFile, twice = false }: SecretSource, terminal: Terminal): Promise<string> {
   if (fromFile !== undefined) return withoutLineEnd(readSecretFile(fromFile))
   if (!terminal.inputIsTerminal) {
@@ -20,16 +20,16 @@ export async function readSecret({ what, fromFile, twice = false }: SecretSource
     for await (const chunk of terminal.input) chunks.push(chunk)
     return withoutLineEnd(Buffer.concat(chunks).toString('utf8'))
   }
-  // Before the question: an answer may come at once.
+  // Before the prompt: the reply may arrive at once.
   terminal.setRawInput(true)
   const lines = typedLines(terminal)
   try {
-    terminal.err(`${what} (not shown):`)
+    terminal.err(`${what} (hidden):`)
     const { value: secret = '' } = await lines.next()
     if (!twice) return secret
-    terminal.err('Once more:')
+    terminal.err('Repeat it:')
     if ((await lines.next()).value === secret) return secret
-    throw new CageError('usage', 'these were not the same', { hint: 'try again' })
+    throw new CageError('usage', 'the two inputs differ', { hint: 'try again' })
   } finally {
     terminal.setRawInput(false)
   }
@@ -48,13 +48,13 @@ function readSecretFile(path: string): string {
 
 const withoutLineEnd = (text: string): string => text.replace(/\r?\n$/, '')
 
-/** What is typed, line by line; a raw keyboard shows nothing, and sends every key. */
+/** The typed lines; in raw mode the terminal echoes nothing and sends every key. */
 async function* typedLines(terminal: Terminal): AsyncGenerator<string, undefined> {
   const decoder = new TextDecoder()
   let line: string[] = []
   for await (const chunk of terminal.input) {
     for (const key of decoder.decode(chunk, { stream: true })) {
-      if (key === '\x03') throw new CageError('usage', 'given up', { hint: 'run the command again' })
+      if (key === '\x03') throw new CageError('usage', 'cancelled', { hint: 'run the command again' })
       if (key === '\r' || key === '\n' || key === '\x04') {
         yield line.join('')
         line = []

@@ -11,19 +11,19 @@ import { type TreeEntry, tree } from './print.ts'
 import { VERSION } from './version.ts'
 
 export interface StartFacts {
-  /** As it was typed; null for a server without an agent. */
+  /** As typed; null for a server without an agent. */
   script: string | null
   agentId: string | null
   dashboardLink: string
   logPath: string
-  /** Where keys of providers are. */
+  /** Where the providers' keys are. */
   keys: KeyPlaces
   limits: Limits
-  /** The walls around the agent, and what it may write to; left out for a server without an agent. */
+  /** The sandbox of the agent and what it may write to; left out for a server without an agent. */
   sandbox?: { view: SandboxView; writes: readonly string[] } | undefined
 }
 
-/** What holds beside the agents' own limits. */
+/** The limits besides the agents' own. */
 type Limits = Pick<Snapshot, 'server_budget' | 'run_limit_usd'>
 
 export interface KeyPlaces {
@@ -32,7 +32,7 @@ export interface KeyPlaces {
   variables: Readonly<Record<string, string>>
 }
 
-/** What is started, what guards it, and what nothing guards it against. */
+/** What is started, what guards it, and what is not guarded. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
   return tree(`Iron Cage ${VERSION}`, [
     ['Script', facts.script],
@@ -46,7 +46,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Not guarded', 'prompt injection: not monitored'],
     ...ownKeyLine(facts.sandbox?.view).map((line): TreeEntry => ['', line]),
     ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
-    ['Configuration', file ?? assumed(config, origins)],
+    ['Configuration', file ?? withoutFile(config, origins)],
     ['Log', facts.logPath],
     ['Dashboard', facts.dashboardLink],
   ])
@@ -59,13 +59,13 @@ const SANDBOX: Record<SandboxView['level'], string> = {
   strict: 'strict: own files, processes and network',
 }
 
-/** How far an agent is kept from the machine. */
+/** Describes a sandbox level. */
 export function describeSandbox({ level, limited, why }: SandboxView): string {
   const network = level !== 'standard' ? '' : limited ? ', network limited to what is listed' : ', network observed'
   return `${SANDBOX[level]}${network}${why ? ` (${why})` : ''}`
 }
 
-/** What an agent may do to the machine, and what it may write to. */
+/** The sandbox and what the agent may write to. */
 function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   if (!sandbox) return []
   const { level } = sandbox.view
@@ -76,7 +76,7 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
   return lines
 }
 
-/** What becomes of calls that do not come to the gateway. */
+/** What happens to calls that bypass the gateway. */
 function ownKeyLine(sandbox: SandboxView | undefined): string[] {
   if (sandbox?.limited) return []
   const what = 'an agent with a key of its own that ignores its environment'
@@ -84,41 +84,41 @@ function ownKeyLine(sandbox: SandboxView | undefined): string[] {
   return [`${what}: ${isSeen ? 'seen, not stopped (--sandbox strict stops it)' : 'not caught'}`]
 }
 
-/** Without a file: what nobody has said and many would want to say. */
-function assumed({ safety, agent, server, db }: Config, origins: LoadedConfig['origins']): string {
+/** Without a file: the important settings that were not chosen. */
+function withoutFile({ safety, agent, server, db }: Config, origins: LoadedConfig['origins']): string {
   const settings = [
     ['safety.mode', safety.mode],
     ['agent.environment', agent.environment],
     ['server.port', server.port],
     ['db.path', db.path],
   ] as const
-  const told = settings.filter(([key]) => (origins[key] ?? 'default') === 'default').map((entry) => entry.join(' '))
-  const what = told.length > 0 ? `assumed ${told.join(', ')}` : 'flags and environment'
+  const assumed = settings.filter(([key]) => (origins[key] ?? 'default') === 'default').map((entry) => entry.join(' '))
+  const what = assumed.length > 0 ? `assumed ${assumed.join(', ')}` : 'flags and environment'
   return `no file: ${what} (iron-cage config init writes one)`
 }
 
 const budgetOrigin = (origin = 'default'): string =>
   origin === 'default' ? 'the default; choose one with --budget' : `from ${origin}`
 
-/** A limit that was changed while a server ran is another one than the file says. */
+/** A limit that was changed while a server ran differs from the configuration. */
 function limitsBeside(
   { server_usd, per_run_usd }: Config['budget'],
   { server_budget, run_limit_usd }: Limits,
 ): string[] {
   const line = (whose: string, limit: Usd, configured: Usd | undefined) =>
-    `${whose} ${showUsd(limit)}${limit === configured ? '' : ` (changed since; the configuration says ${showUsd(configured!)})`}`
+    `${whose} ${showUsd(limit)}${limit === configured ? '' : ` (changed; the configuration says ${showUsd(configured!)})`}`
   return [
     ...(server_budget ? [line('all agents together', server_budget.limit_usd, server_usd)] : []),
     ...(run_limit_usd === null ? [] : [line('each run', run_limit_usd, per_run_usd)]),
   ]
 }
 
-/** Which providers a call can be sent to. A provider without a key is no fault: the agent may call another. */
+/** Which providers have a key. A provider without one is no fault: the agent may call another. */
 function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): string {
   const found: string[] = []
   const missing: { name: string; variable: string }[] = []
   for (const [name, variable] of Object.entries(namesOf(providers))) {
-    // A server of one's own may need none.
+    // A self-hosted server may need none.
     if (variable === undefined) continue
     const isInVault = vault.find(variable, agent.environment) !== undefined
     if (isInVault && !vault.isLocked) found.push(`${name} from the vault`)

@@ -87,10 +87,10 @@ describe('users', () => {
         env: { PATH: process.env.PATH, HOME: place.folder },
       })
     const { stdout } = await type(`wrong\u007f\u007f\u007f\u007f\u007f${password}`, password)
-    expect(stdout).toContain('Password (not shown):')
+    expect(stdout).toContain('Password (hidden):')
     expect(stdout).toContain('alice may sign in as viewer')
     expect(stdout).not.toContain('horse')
-    expect((await type(password, 'something else')).stdout).toContain('these were not the same')
+    expect((await type(password, 'something else')).stdout).toContain('the two inputs differ')
   })
 })
 
@@ -104,7 +104,7 @@ pid, screen = pty.fork()
 if pid == 0:
     os.execv(node, [node, program, "users", "add", "alice"])
 shown = b""
-for question, answer in ((b"(not shown):", first), (b"Once more:", second)):
+for question, answer in ((b"(hidden):", first), (b"Repeat it:", second)):
     while question not in shown:
         shown += os.read(screen, 4096)
     os.write(screen, answer.encode() + b"\\r")

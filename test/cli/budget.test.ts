@@ -43,8 +43,8 @@ test('they are changed through a server and without one, and hold after a restar
   expect(await budget('add', '--server', '5')).toBe('server  $0.00 / $80.00, $80.00 left\neach run  $5.00\n')
 
   const { server } = await serve(place)
-  await server.shows('all agents together $80.00 (changed since; the configuration says $50.00)')
-  await server.shows('each run $5.00 (changed since; the configuration says $20.00)')
+  await server.shows('all agents together $80.00 (changed; the configuration says $50.00)')
+  await server.shows('each run $5.00 (changed; the configuration says $20.00)')
   expect(JSON.parse(await budget('get', '--json'))).toEqual({
     server: { limit_usd: '80', spent_usd: '0', held_usd: '0', remaining_usd: '80' },
     run: { limit_usd: '5' },
@@ -112,7 +112,7 @@ test('an agent that the server stops is told with what to type to raise that ver
   const { code, out } = await place.start(['start', 'spend.py', '--port', '0', '--budget', '5']).ended
   expect(code).toBe(3)
   expect(out).toContain("The server's budget cannot pay a call of up to $0.60: $0.60 / $1.00")
-  expect(out).toContain('Raise   iron-cage budget add --server 0.5\n')
-  expect(out).toMatch(/Go on +the same "iron-cage start …" once more; it begins/)
+  expect(out).toContain('Raise     iron-cage budget add --server 0.5\n')
+  expect(out).toMatch(/Continue +the same "iron-cage start …" again; it continues/)
   expect(await budgetOf(place)('add', '--server', '0.5')).toBe('server  $0.60 / $1.50, $0.90 left\n')
 }, 300_000)

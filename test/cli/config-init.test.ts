@@ -37,6 +37,6 @@ test('every option in its comments is one, and stands there with its default, bu
 test('a file that is there stays as it is', () => {
   const cwd = folder()
   writeFileSync(join(cwd, 'iron-cage.yml'), 'budget: { limit_usd: 3 }\n')
-  expect(() => writeConfigFile(cwd)).toThrow('there is iron-cage.yml already')
+  expect(() => writeConfigFile(cwd)).toThrow('iron-cage.yml exists already')
   expect(readFileSync(join(cwd, 'iron-cage.yml'), 'utf8')).toBe('budget: { limit_usd: 3 }\n')
 })

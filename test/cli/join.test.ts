@@ -28,12 +28,12 @@ async function serve(place: Place): Promise<Run> {
   return server
 }
 
-test("a second start runs its agent in the server that runs, shows its lines and exits with the agent's code", async () => {
+test("a second start runs its agent in the running server, shows its lines and exits with the agent's code", async () => {
   const place = prepare()
   await serve(place)
   const { code, out, err } = await place.run(['start', 'exit_7.mjs', '--no-restart', '--budget', '5', '--', '--n', '1'])
   expect({ code, err }).toEqual({ code: 7, err: '' })
-  expect(out).toMatch(/^Iron Cage \S+, in the server that runs\n {2}├─ Script +exit_7\.mjs\n {2}├─ Agent +e7-/)
+  expect(out).toMatch(/^Iron Cage \S+, in the running server\n {2}├─ Script +exit_7\.mjs\n {2}├─ Agent +e7-/)
   expect(out).toMatch(/├─ Budget +\$5\.00 hard limit\n/)
   expect(out).toMatch(/INFO {2}arguments \["--n","1"\]/)
   expect(out).toMatch(/ERROR exit_7 failed: exit code 7/)
@@ -48,7 +48,10 @@ test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them'
   await second.shows(/INFO {2}working/)
   expect((await place.run(['ps'])).out).toMatch(/first +running[\s\S]*second +running/)
   second.child.kill('SIGINT')
-  expect(await second.ended).toMatchObject({ code: 143, err: 'iron-cage: SIGINT, stopping; once more ends at once\n' })
+  expect(await second.ended).toMatchObject({
+    code: 143,
+    err: 'iron-cage: SIGINT, stopping; repeat it to end at once\n',
+  })
   expect(second.out).toMatch(/second stopped/)
   expect((await place.run(['ps'])).out).toMatch(/first +running[\s\S]*second +stopped/)
 })

@@ -96,10 +96,10 @@ describe('start', () => {
     place.write('spend.py', SPEND)
     const spend = (...more: string[]) => place.start(['start', 'spend.py', '--port', '0', '--budget', '1', ...more])
     const kept = spend('--keep')
-    await kept.shows(/ has ended\n.*Report.*\n.*Raise.*\n.*Go on.*\n.*Dashboard/)
+    await kept.shows(/ has ended\n.*Report.*\n.*Raise.*\n.*Continue.*\n.*Dashboard/)
     const id = agentId(kept)
     expect(kept.out).toContain(`Raise      iron-cage budget add ${id} 0.5\n`)
-    expect(kept.out).toContain(`Go on      iron-cage restart ${id}\n`)
+    expect(kept.out).toContain(`Continue   iron-cage restart ${id}\n`)
     expect(kept.out.match(/\/#code=\S+/g)).toHaveLength(2)
     expect(await place.run(['resume', id])).toMatchObject({
       code: 6,
@@ -115,9 +115,7 @@ describe('start', () => {
     const { code, out } = await spend().ended
     expect(code).toBe(3)
     expect(out).toContain('goes on at 2')
-    expect(out).toMatch(
-      /└─ Go on +the same "iron-cage start …" once more, with what it may spend now as --budget; it begins/,
-    )
+    expect(out).toMatch(/└─ Continue +the same "iron-cage start …" again, with a new --budget; it continues/)
   })
 
   test('never shows personal data the agent prints, neither live nor in the log', async () => {
@@ -143,7 +141,7 @@ describe('start', () => {
     run.child.kill('SIGINT')
     const { code, err, out } = await run.ended
     expect(code).toBe(0)
-    expect(err).toBe('iron-cage: SIGINT, stopping; once more ends at once\n')
+    expect(err).toBe('iron-cage: SIGINT, stopping; repeat it to end at once\n')
     expect(out).toMatch(/Server stopped: SIGINT\n$/)
   })
 

@@ -229,8 +229,8 @@ const configurations: Record<string, Row> = {
     code: 6,
     out: '',
     err: text(
-      'iron-cage: there is iron-cage.toml already; it stays as it is',
-      '  hint: look at it with "iron-cage config show", or move it away',
+      'iron-cage: iron-cage.toml exists already and was not changed',
+      '  hint: see it with "iron-cage config show", or move it away',
     ),
   },
   'a right file': {
