@@ -30,7 +30,10 @@ afterAll(() => rm(work, { recursive: true, force: true }))
 describe('the npm package', () => {
   test('holds the program, the dashboard, the SDK, the demo and types, and nothing else', () => {
     const kinds = files.map((path) =>
-      path.replace(/chunk-.+\.mjs$/, 'chunk.mjs').replace(/^(python\/iron_(?:cage|sandbox))\/.+\.py$/, '$1/*.py'),
+      path
+        .replace(/chunk-.+\.mjs$/, 'chunk.mjs')
+        .replace(/[\w-]+-thread\.mjs$/, 'thread.mjs')
+        .replace(/^(python\/iron_(?:cage|sandbox))\/.+\.py$/, '$1/*.py'),
     )
     expect([...new Set(kinds)].sort()).toEqual([
       'LICENSE',
@@ -41,7 +44,7 @@ describe('the npm package', () => {
       'dist/chunk.mjs',
       'dist/index.mjs',
       'dist/iron-cage.mjs',
-      'dist/large-thread.mjs',
+      'dist/thread.mjs',
       'dist/types/errors.d.ts',
       'dist/types/events.d.ts',
       'dist/types/id-types.d.ts',
