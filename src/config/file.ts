@@ -1,9 +1,11 @@
 /**
  * Reads a configuration file into plain data and knows where each key stands in it.
- * YAML is read as YAML 1.2 with few aliases allowed; TOML's reader keeps no positions, so they are searched for.
+ * YAML is read as YAML 1.2 with few aliases allowed. TOML is read by smol-toml, which is safe but keeps no positions; these
+ * are from toml-eslint-parser, whose syntax tree has one for every key.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { parse as parseToml, TomlError } from 'smol-toml'
+import { type AST, ParseError, parseTOML } from 'toml-eslint-parser'
 import { type ErrorCode, isMap, isNode, isScalar, LineCounter, type Node, type Pair, parseDocument, visit } from 'yaml'
 import type { Key, Problem } from './problems.ts'
 
@@ -122,7 +124,15 @@ function yamlOffset(root: unknown, key: Key): number | undefined {
 function readToml(text: string, name: string): FileReading {
   try {
     const value = parseToml(text)
-    return { ok: true, value, placeOf: (key) => tomlPlace(text, key) }
+    let places: readonly TomlPlace[] | undefined
+    return {
+      ok: true,
+      value,
+      placeOf: (key) => {
+        places ??= placesIn(text)
+        return deepest(places, key.map(String))
+      },
+    }
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const what = firstLine(error.message).replace(/^Invalid TOML document: /, '')
@@ -130,35 +140,50 @@ function readToml(text: string, name: string): FileReading {
   }
 }
 
-/** Looks for `key = …` below its [table], else for the table's own line; inside an inline table, for the line of that. */
-function tomlPlace(text: string, key: Key): Place | undefined {
-  const wanted = key.map(String)
-  let table: string[] = []
-  let best: { place: Place; depth: number } | undefined
-  const arrays = new Map<string, number>()
-  for (const [index, line] of text.split('\n').entries()) {
-    const header = /^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(#.*)?$/.exec(line)
-    if (header) {
-      table = tomlKeys(header[2]!)
-      if (header[1] === '[[') {
-        const count = arrays.get(table.join('\n')) ?? 0
-        arrays.set(table.join('\n'), count + 1)
-        table.push(String(count))
-      }
-    }
-    const entry = header ? undefined : /^\s*((?:"[^"]*"|'[^']*'|[\w-]+|\s*\.\s*)+?)\s*=/.exec(line)
-    if (!header && !entry) continue
-    const here = entry ? [...table, ...tomlKeys(entry[1]!)] : table
-    if (here.length > (best?.depth ?? 0) && here.every((segment, depth) => segment === wanted[depth])) {
-      best = { place: { line: index + 1, column: line.search(/\S/) + 1 }, depth: here.length }
-    }
-  }
-  return best?.place
+interface TomlPlace extends Place {
+  key: readonly string[]
 }
 
-/** `a."b.c".d` → a, b.c, d */
-const tomlKeys = (text: string): string[] =>
-  [...text.matchAll(/"([^"]*)"|'([^']*)'|([\w-]+)/g)].map(([, double, single, bare]) => double ?? single ?? bare ?? '')
+/** None when the two parsers disagree about the syntax: problems then name the file alone. */
+function placesIn(text: string): TomlPlace[] {
+  try {
+    return [...tomlPlaces(parseTOML(text).body[0].body, [])]
+  } catch (error) {
+    if (error instanceof ParseError) return []
+    throw error
+  }
+}
+
+/** Every table, key and entry of a list, in the order of the file. `above`: the key of what they are in. */
+function* tomlPlaces(
+  nodes: readonly (AST.TOMLTable | AST.TOMLKeyValue | AST.TOMLContentNode)[],
+  above: readonly string[],
+): Generator<TomlPlace> {
+  for (const [index, node] of nodes.entries()) {
+    const key = tomlKey(node, above, index)
+    yield { key, line: node.loc.start.line, column: node.loc.start.column + 1 }
+    const content = node.type === 'TOMLKeyValue' ? node.value : node
+    if (content.type === 'TOMLTable' || content.type === 'TOMLInlineTable') yield* tomlPlaces(content.body, key)
+    else if (content.type === 'TOMLArray') yield* tomlPlaces(content.elements, key)
+  }
+}
+
+/** `index`: of an entry of a list. */
+function tomlKey(node: AST.TOMLNode, above: readonly string[], index: number): string[] {
+  if (node.type === 'TOMLTable') return node.resolvedKey.map(String)
+  if (node.type !== 'TOMLKeyValue') return [...above, String(index)]
+  return [...above, ...node.key.keys.map((part) => (part.type === 'TOMLBare' ? part.name : part.value))]
+}
+
+/** Where a key is, otherwise what it is missing in; undefined when neither is in the file. */
+function deepest(places: readonly TomlPlace[], wanted: readonly string[]): Place | undefined {
+  let best: TomlPlace | undefined
+  for (const place of places) {
+    const isAround = place.key.every((segment, depth) => segment === wanted[depth])
+    if (isAround && place.key.length > (best?.key.length ?? 0)) best = place
+  }
+  return best && { line: best.line, column: best.column }
+}
 
 const firstLine = (text: string): string => text.split('\n')[0]!.replace(/:$/, '')
 

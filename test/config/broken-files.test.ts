@@ -294,7 +294,17 @@ describe('a broken TOML file', () => {
     [
       'an inline table',
       '[services]\ncrm = { base_url = "https://crm", retries = 99 }\n',
-      'a.toml:2:1: services.crm.retries: expected a whole number from 0 to 10, got 99',
+      'a.toml:2:35: services.crm.retries: expected a whole number from 0 to 10, got 99',
+    ],
+    [
+      'an entry of a list',
+      '[budget]\nwarn_at = [0.5,\n  2]\n',
+      'a.toml:3:3: budget.warn_at[1]: expected a share above 0 and at most 1, such as 0.9, got 2',
+    ],
+    [
+      'a key that stands in a text as well',
+      '[agent.env]\nNOTE = """\n[server]\nport = 1\n"""\n[server]\nport = 70000\n',
+      'a.toml:7:1: server.port: expected a whole number from 0 to 65535, got 70000',
     ],
     [
       'a missing key',
