@@ -41,14 +41,15 @@ const { createServer } = require('node:http')
 const choice = { index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'ok' } }
 const usage = { prompt_tokens: 1, completion_tokens: 1, total_tokens: 2 }
 const ok = JSON.stringify({ id: '1', object: 'chat.completion', choices: [choice], usage })
-let large = ok
+let large = Buffer.from(ok)
 parentPort.on('message', (answer) => { large = Buffer.from(answer ?? ok); parentPort.postMessage('ready') })
 const server = createServer(async (request, response) => {
   let size = 0
   let isAttack = false
   for await (const chunk of request) { size += chunk.length; isAttack ||= size > 400 || chunk.includes('attack') }
-  response.writeHead(200, { 'content-type': 'application/json' })
-  response.end(isAttack ? large : ok)
+  const answer = isAttack ? large : Buffer.from(ok)
+  response.writeHead(200, { 'content-type': answer[0] === 0x7b ? 'application/json' : 'text/event-stream' })
+  response.end(answer)
 })
 server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port))
 `
@@ -76,6 +77,11 @@ const REQUESTS: Record<string, () => string> = {
 
 const reply = (content: string): string =>
   `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":${MAX_TOKENS},"total_tokens":${MAX_TOKENS + 1}}}`
+const frames = (content: string): string => {
+  const frame = (choices: object[], usage?: object) => `data: ${JSON.stringify({ id: '1', choices, usage })}\n\n`
+  const usage = { prompt_tokens: 1, completion_tokens: MAX_TOKENS, total_tokens: MAX_TOKENS + 1 }
+  return `${frame([{ index: 0, delta: { content } }])}${frame([], usage)}data: [DONE]\n\n`
+}
 const people = (count: number): string =>
   JSON.stringify(Array.from({ length: count }, (_, index) => `person${index}@customers-of-acme.com`).join('\n'))
 
@@ -87,6 +93,7 @@ const REPLIES: Record<string, () => string> = {
   '20 MB of a@a@': () => reply(`"${'a@'.repeat(10_000_000)}"`),
   '20 MB of %40': () => reply(`"${'%40'.repeat(6_600_000)}"`),
   '1 million parts': () => reply(list(1_000_000, '{"type":"text","text":"hello"}')),
+  'a frame of 3.8 MB of digits': () => frames('4111 1111 1111 1112 '.repeat(190_000)),
   '40 MB of text': () => reply(`"${'lorem ipsum '.repeat(3_400_000)}"`),
 }
 
@@ -143,7 +150,11 @@ async function attack(name: string, body: string, answer: string | undefined): P
 }
 
 for (const [name, make] of Object.entries(REQUESTS)) await attack(`request: ${name}`, make(), undefined)
-for (const [name, make] of Object.entries(REPLIES)) await attack(`reply: ${name}`, chat(said('attack')), make())
+for (const [name, make] of Object.entries(REPLIES)) {
+  const answer = make()
+  const asked = chat(said('attack'))
+  await attack(`reply: ${name}`, answer.startsWith('data:') ? asked.replace('{', '{"stream":true,') : asked, answer)
+}
 
 await others.terminate()
 await cage.kill()
