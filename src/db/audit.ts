@@ -1,7 +1,7 @@
 import type Sqlite from 'better-sqlite3'
 import { asc, desc, gt, lt } from 'drizzle-orm'
 import type { Database } from './database.ts'
-import { audit as statements } from './migrations/0005-audit.ts'
+import { start } from './migrations/0007-start.ts'
 import { audit } from './schema.ts'
 
 export type AuditRow = typeof audit.$inferSelect
@@ -9,7 +9,7 @@ export type AuditTable = ReturnType<typeof auditTable>
 
 /** What stops everybody from changing rows, by name, word for word; `verify` says when one is not there. */
 const TRIGGERS = new Map(
-  [...statements.matchAll(/CREATE TRIGGER (\w+) [^;]+;[^;]*END(?=;)/g)].map(([sql, name]) => [name!, sql]),
+  [...start.matchAll(/CREATE TRIGGER (\w+) [^;]+;[^;]*END(?=;)/g)].map(([sql, name]) => [name!, sql]),
 )
 
 /** Append-only: there is no statement here that changes a row. */

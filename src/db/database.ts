@@ -12,13 +12,7 @@ import { type BetterSQLite3Database, drizzle } from 'drizzle-orm/better-sqlite3'
 import { CageError } from '../errors.ts'
 import { journalPath } from './files.ts'
 import { GroupCommit } from './group-commit.ts'
-import { start } from './migrations/0001-start.ts'
-import { alerts } from './migrations/0002-alerts.ts'
-import { apiTokens } from './migrations/0003-api-tokens.ts'
-import { ledger } from './migrations/0004-ledger.ts'
-import { audit } from './migrations/0005-audit.ts'
-import { vault } from './migrations/0006-vault.ts'
-import { users } from './migrations/0007-users.ts'
+import { start } from './migrations/0007-start.ts'
 import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
 import { pastAgents } from './migrations/0009-past-agents.ts'
 import * as schema from './schema.ts'
@@ -39,18 +33,11 @@ export interface Database extends Seal {
   close(): void
 }
 
-/** Numbered by position, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [
-  start,
-  alerts,
-  apiTokens,
-  ledger,
-  audit,
-  vault,
-  users,
-  checkpointScripts,
-  pastAgents,
-]
+/** What a database of version 0.1.0 says of itself, which is what a new one begins as. */
+const START_VERSION = 7
+/** What follows the start, forward only: never edit one that has shipped. */
+const MIGRATIONS: readonly string[] = [checkpointScripts, pastAgents]
+const VERSION = START_VERSION + MIGRATIONS.length
 
 /** Several times of what autocheckpoint lets it grow to. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
@@ -120,7 +107,7 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   try {
     requireNoJournal(path)
     client = new Sqlite(path, { readonly: true })
-    if ((client.pragma('user_version', { simple: true }) as number) !== MIGRATIONS.length) {
+    if ((client.pragma('user_version', { simple: true }) as number) !== VERSION) {
       throw new Error('another version of Iron Cage wrote it; start the server once')
     }
     requireTables(client)
@@ -163,17 +150,30 @@ function requireTables(client: Sqlite.Database): void {
 
 function migrate(client: Sqlite.Database): void {
   const version = client.pragma('user_version', { simple: true }) as number
-  if (version > MIGRATIONS.length) {
+  if (version > VERSION) {
     throw new CageError(
       'database_unusable',
-      `${client.name} was written by a newer Iron Cage (version ${version}, this one knows ${MIGRATIONS.length})`,
+      `${client.name} was written by a newer Iron Cage (version ${version}, this one knows ${VERSION})`,
       { hint: 'update Iron Cage, or choose another file with --db' },
     )
   }
-  MIGRATIONS.slice(version).forEach((sql, index) => {
-    client.transaction(() => {
-      client.exec(sql)
-      client.pragma(`user_version = ${version + index + 1}`)
-    })()
+  if (version > 0 && version < START_VERSION) {
+    throw new CageError(
+      'database_unusable',
+      `${client.name} was written before version 0.1.0, and is not brought over (version ${version})`,
+      { hint: 'start that version once to export what you need, and choose another file with --db' },
+    )
+  }
+  if (version === 0) apply(client, start, START_VERSION)
+  MIGRATIONS.forEach((sql, index) => {
+    const to = START_VERSION + index + 1
+    if (version < to) apply(client, sql, to)
   })
+}
+
+function apply(client: Sqlite.Database, sql: string, version: number): void {
+  client.transaction(() => {
+    client.exec(sql)
+    client.pragma(`user_version = ${version}`)
+  })()
 }

@@ -8,13 +8,7 @@ import { callTable } from '../../src/db/calls.ts'
 import { openDatabase, readDatabase } from '../../src/db/database.ts'
 import { eventTable } from '../../src/db/events.ts'
 import { metaTable } from '../../src/db/meta.ts'
-import { start } from '../../src/db/migrations/0001-start.ts'
-import { alerts } from '../../src/db/migrations/0002-alerts.ts'
-import { apiTokens } from '../../src/db/migrations/0003-api-tokens.ts'
-import { ledger } from '../../src/db/migrations/0004-ledger.ts'
-import { audit } from '../../src/db/migrations/0005-audit.ts'
-import { vault } from '../../src/db/migrations/0006-vault.ts'
-import { users } from '../../src/db/migrations/0007-users.ts'
+import { start } from '../../src/db/migrations/0007-start.ts'
 import * as schema from '../../src/db/schema.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
@@ -48,29 +42,10 @@ describe('a database', () => {
     expect(readFileSync(`${path}-journal`, 'utf8')).toBe('x')
   })
 
-  test('keeps every row of its ledger when that gets room for corrections', () => {
-    const path = temporaryFile()
-    const old = new Sqlite(path)
-    for (const migration of [start, alerts, apiTokens]) old.exec(migration)
-    old.pragma('user_version = 3')
-    old.exec(`
-      INSERT INTO budgets VALUES ('lg-1', 50000000000, NULL, NULL);
-      INSERT INTO calls VALUES ('lg-1', 'call-1', 'run-1', 'llm', 'openai', 'gpt-4', 'charged', 9, 7, 1, '{"a":1}', '{"input":1}', 200, 'overrun', '2026-01-01', '2026-01-02');
-      INSERT INTO calls (agent_id, id, kind, target, state, held_nanos, started_at) VALUES ('lg-1', 'call-2', 'service', 'crm', 'held', 5, '2026-01-03');`)
-    const before = old.prepare('SELECT * FROM calls').all()
-    old.close()
-    const calls = callTable(open(path))
-    expect(calls.totals({ agentId: toAgentId('lg-1') })).toEqual({ spent: 7, spentBefore: 0, held: 5 })
-    const added = { corrects: null, reason: null }
-    const again = new Sqlite(path, { readonly: true })
-    expect(again.prepare('SELECT * FROM calls').all()).toEqual(before.map((row) => ({ ...(row as object), ...added })))
-    again.close()
-  })
-
   test('keeps the checkpoint of a name for the script that ran under it when that was saved', () => {
     const path = temporaryFile()
     const old = new Sqlite(path)
-    for (const migration of [start, alerts, apiTokens, ledger, audit, vault, users]) old.exec(migration)
+    old.exec(start)
     old.pragma('user_version = 7')
     const run = (id: string, script: string, at: string) =>
       `INSERT INTO runs VALUES ('${id}', 'lg-1', 'agent', '${script}', 'production', 0, 1, NULL, '${at}', NULL, NULL, NULL);`
@@ -119,6 +94,15 @@ describe('a database', () => {
         const database = openDatabase({ path })
         database.orm.$client.pragma('user_version = 999')
         database.close()
+      },
+    ],
+    [
+      'was written before version 0.1.0',
+      (path: string) => {
+        const old = new Sqlite(path)
+        old.pragma('journal_mode = WAL')
+        old.pragma('user_version = 6')
+        old.close()
       },
     ],
     ['is a folder', (path: string) => void rmSync(path, { force: true })],
