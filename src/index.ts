@@ -4,11 +4,11 @@
  */
 import { VERSION } from './cli/version.ts'
 import { AgentFolders } from './config/agent-folders.ts'
+import { parseUsd } from './config/amount.ts'
 import { loadConfig, type Setting } from './config/config.ts'
 import { readEnvironment } from './config/env.ts'
 import type { RuntimeEvent } from './events.ts'
 import type { AgentId } from './ids.ts'
-import type { Usd } from './money.ts'
 import { openRuntime as openParts } from './runtime.ts'
 import type { Snapshot } from './state/snapshot.ts'
 
@@ -30,7 +30,7 @@ export interface Runtime {
   readonly url: string
   /** The dashboard's address with a new one-time code. */
   dashboardLink(): string
-  /** Throws CageError `script_not_found`, `interpreter_not_found` or `not_executable`. */
+  /** Rejects with CageError `invalid_amount`, `script_not_found`, `interpreter_not_found` or `not_executable`. */
   startAgent(script: string, options?: AgentOptions): Promise<RunningAgent>
   /** Everything the dashboard shows, now. */
   snapshot(): Snapshot
@@ -46,7 +46,7 @@ export interface AgentOptions {
   name?: string
   /** (Default: none.) */
   args?: readonly string[]
-  /** Hard limit in US dollars, as "5.00". (Default: `budget.limit_usd`.) */
+  /** Hard limit in US dollars, as "5.00" or "$5.00". (Default: `budget.limit_usd`.) */
   limitUsd?: string
 }
 
@@ -89,7 +89,7 @@ export async function openRuntime({
         script,
         ...(name !== undefined && { name }),
         ...(args !== undefined && { args: [...args] }),
-        ...(limitUsd !== undefined && { limitUsd: limitUsd as Usd }),
+        ...(limitUsd !== undefined && { limitUsd: parseUsd(limitUsd, 'limitUsd') }),
       })
       return running(agentId)
     },
