@@ -13,7 +13,7 @@ import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
 import type { Rooms } from './api/rooms.ts'
 import { startServer } from './api/server.ts'
-import { Audit } from './audit/chain.ts'
+import { Audit, type AuditOptions } from './audit/chain.ts'
 import type { Circuits } from './breaker/circuits.ts'
 import type { ServiceCache } from './breaker/service-cache.ts'
 import type { Ledger } from './budget/ledger.ts'
@@ -155,15 +155,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   const retentionDays = config.log.retention_days
   const state = new StateManager({ store, clock, retentionDays, onFault, clean: safety.scrubEvent })
   state.subscribe((event) => log.event(event))
-  const onBroken = (problem: string, row: number | null = null) => recordBroken(state, problem, row)
-  const audit = new Audit({
-    store,
-    state,
-    clock,
-    clean: safety.scrub,
-    onFault,
-    onBroken: (problem) => onBroken(problem),
-  })
+  const audit = openAudit({ store, state, clock, onFault }, safety)
   opened.onClose(() => audit.close())
   // Before the audit: what still waits to be written belongs into it as well.
   opened.onClose(() => state.close())
@@ -195,7 +187,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   taken.publish(server.url)
   recordStarted(state, options, server.url)
   log.info(`The audit ends with row ${audit.head.seq}, hash ${audit.head.hash.toString('hex')}`)
-  if (!audit.atStart.ok) onBroken(audit.atStart.problem, audit.atStart.row)
+  if (!audit.atStart.ok) recordBroken(state, audit.atStart.problem, audit.atStart.row)
   const reload = watchConfiguration(options, { state, safety }, opened)
   opened.onClose(() => recordStopped(state, opened.reason))
   opened.onClose(() => supervisor.close())
@@ -238,6 +230,10 @@ function openSafety({ config, masterKey }: RuntimeOptions): Safety {
 
 const openLogFile = ({ log: { dir, level, retention_days } }: Config, clock: Clock, { scrub }: Safety): Log =>
   openLog({ dir, level, retentionDays: retention_days, redact: scrub, clock })
+
+function openAudit(options: Omit<AuditOptions, 'clean' | 'onBroken'>, { scrub }: Safety): Audit {
+  return new Audit({ ...options, clean: scrub, onBroken: (problem) => recordBroken(options.state, problem, null) })
+}
 
 const openIncidents = (store: Store, state: StateManager, safety: Safety, { vault }: Secrets): Incidents =>
   new Incidents(store, state, (id, value) => (safety.isOwnSecret(value) ? undefined : vault.sealOriginal(id, value)))
