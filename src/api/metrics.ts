@@ -35,6 +35,7 @@ type Sample = [labels: Record<string, string>, value: number]
 /** Loaded when somebody asks for metrics: most never do. */
 type Prometheus = typeof import('prom-client')
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of metrics
 function snapshotMetrics(
   { Counter, Gauge, Registry }: Prometheus,
   snapshot: Snapshot,

@@ -26,6 +26,7 @@ import { RunRate } from './run-rate.ts'
 import { secretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of routes
 export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
   const { state, safety, incidents, clock } = rooms
   const { checkpoints } = rooms.store

@@ -67,6 +67,7 @@ const MAX_WINDOW_ROWS = 1_000
 
 export type CallTable = ReturnType<typeof callTable>
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
 export function callTable({ orm }: Database) {
   // Every call runs these two: as SQL, since the query builder's own part is more work than SQLite's.
   const insert = orm.$client.prepare(

@@ -22,6 +22,7 @@ const MAX_WINDOW = 1_000
 
 export type EventTable = ReturnType<typeof eventTable>
 
+// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
   // Every event runs it: as SQL, since the query builder's own part is more work than SQLite's.
   const insert = orm.$client.prepare(
