@@ -268,8 +268,10 @@ describe('what counts against the service', () => {
   test.each(rows)('$name', async ({ does, counts, status, code, cost = '0', timeoutS = 20 }) => {
     const road = await openRoad({ breaker: { failures: 1 }, timeout_s: timeoutS })
     road.fake.behave(does)
-    if (status) expect((await road.call()).status).toBe(status)
-    else await expect(road.call()).rejects.toMatchObject({ code })
+    const reply = road.call()
+    if (does === hangs) void road.fake.arrived(1).then(() => road.clock.advance(timeoutS * 1000))
+    if (status) expect((await reply).status).toBe(status)
+    else await expect(reply).rejects.toMatchObject({ code })
     expect(road.fake.seen).toHaveLength(1)
     expect(road.of('circuit.opened')).toHaveLength(counts ? 1 : 0)
     expect(called(road)).toMatchObject([{ ok: false, blocked: false, cost_usd: cost, saved_usd: '0' }])
