@@ -187,7 +187,7 @@ class Programs(Cage):
 
     def test_a_cage_ends_with_those_that_ran_away_from_it(self):
         seconds = "701.%d" % os.getpid()
-        run_away = "setsid sleep %s & exec setsid sh -c 'sleep %s & exit 5'" % (seconds, seconds)
+        run_away = "setsid sleep %s & exec setsid sh -c 'sleep %s & sleep 0.5; exit 5'" % (seconds, seconds)
         for level in LEVELS:
             for as_root in (True, False) if os.geteuid() == 0 else (False,):
                 user = {} if as_root or os.geteuid() else {"user": NOBODY, "cwd": "/", "env": {"HOME": "/"}}
