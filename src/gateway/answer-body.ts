@@ -1,15 +1,15 @@
 /**
- * The body of a provider's answer: chunks as they come from the connection, read once, whole or one by one. Without a
- * stream of Node's between: every call reads one, and the stream costs more than all else about it.
+ * The body of a provider's response: chunks as they arrive from the connection, read once, whole or one by one. No Node
+ * stream in between: every call reads a body, and a stream would cost more than everything else about the call.
  */
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import { ByteCollector } from './bodies/bytes.ts'
 
-/** So much may wait for a slow reader before the provider is made to wait as well. */
+/** Bytes buffered for a slow reader before the connection is paused. */
 const MAX_BUFFERED_BYTES = 64 * 1024
 
-/** The connection that a body comes from. */
+/** Controls the connection that a body arrives on. */
 export type Source = Pick<Dispatcher.DispatchController, 'pause' | 'resume' | 'abort'>
 
 export class AnswerBody {
@@ -17,9 +17,9 @@ export class AnswerBody {
   readonly #clock: Clock
   #waiting: Buffer[] = []
   #waitingBytes = 0
-  /** Set when nothing more comes; `error`: because it broke off. */
+  /** Set when the body is complete; `error`: the connection broke. */
   #end: { error: Error | undefined } | undefined
-  /** Wakes the reader: there is more, or nothing more. */
+  /** Wakes the reader when a chunk or the end arrives. */
   #wake: (() => void) | undefined
 
   constructor(source: Source, clock: Clock) {
@@ -27,7 +27,7 @@ export class AnswerBody {
     this.#clock = clock
   }
 
-  /** The connection's: more has come. */
+  /** Called by the connection when a chunk arrives. */
   push(chunk: Buffer): void {
     this.#waiting.push(chunk)
     this.#waitingBytes += chunk.length
@@ -35,13 +35,13 @@ export class AnswerBody {
     this.#wake?.()
   }
 
-  /** The connection's: nothing more comes. */
+  /** Called by the connection when the body ends. */
   end(error?: Error): void {
     this.#end ??= { error }
     this.#wake?.()
   }
 
-  /** Each chunk as it comes. Throws the error that it broke off with, after all that had come. */
+  /** Yields each chunk as it arrives. Throws the connection's error after the chunks that preceded it. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     for (;;) {
       yield* this.#take()
@@ -52,7 +52,7 @@ export class AnswerBody {
     if (this.#end.error) throw this.#end.error
   }
 
-  /** All of it. Throws the error that it broke off with, and `tooMuch` for more than `limit` bytes. */
+  /** Returns the whole body. Throws the connection's error, or `tooMuch` above `limit` bytes. */
   async whole(limit: number, tooMuch: () => Error): Promise<Buffer> {
     const collected = new ByteCollector(limit)
     for (;;) {
@@ -67,12 +67,12 @@ export class AnswerBody {
     return collected.take()
   }
 
-  /** Nobody wants the rest: the connection is closed. */
+  /** Closes the connection unless the body is complete. */
   cancel(): void {
-    if (!this.#end) this.#source.abort(new Error('nobody reads the rest'))
+    if (!this.#end) this.#source.abort(new Error('the rest of the body is not needed'))
   }
 
-  /** Lets the rest, if there is any, go by for up to `ms`, so that the connection serves the next call. */
+  /** Discards the rest of the body for up to `ms`, so that the connection can be reused. */
   async drain(ms: number): Promise<void> {
     const timer = this.#clock.after(ms, () => this.cancel())
     while (!this.#end) {
@@ -86,7 +86,7 @@ export class AnswerBody {
     const taken = this.#waiting
     this.#waiting = []
     this.#waitingBytes = 0
-    // May push at once.
+    // `resume` may push synchronously.
     this.#source.resume()
     return taken
   }

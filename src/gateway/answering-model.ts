@@ -1,7 +1,7 @@
-/** Which model a streamed answer names. */
+/** Finds which model a streamed response names. */
 import type { StreamReader } from '../dialects/dialect.ts'
 
-/** The same reader, which calls `onNamed` once, with the first model that a frame names. */
+/** Wraps a reader; calls `onNamed` once, with the first model that a frame names. */
 export function watchModel(reader: StreamReader, onNamed: (model: string) => void): StreamReader {
   let isNamed = false
   return {
@@ -23,5 +23,5 @@ export function watchModel(reader: StreamReader, onNamed: (model: string) => voi
   }
 }
 
-/** Also within the response or message of a first event. */
+/** Also matches within the response or message of a first event. */
 const MODEL_IN_FRAME = /^[^[]{0,2000}?"model"\s*:\s*"([^"\\]{1,200})"/

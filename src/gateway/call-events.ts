@@ -1,4 +1,4 @@
-/** What the road of a call records, as events. Pure. */
+/** The events that a call records. Pure. */
 import type { PaidBy } from '../budget/budget-events.ts'
 import { asCageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
@@ -8,43 +8,46 @@ import type { LlmCall } from './call.ts'
 import type { Claim } from './claim.ts'
 import { ClientGone } from './client.ts'
 
-/** How long a call took. */
+/** The duration of a call. */
 export interface Timing {
   latency_ms: number
-  /** Because the provider asked for it; left out for a call that did not wait. */
+  /** Time waited because the provider requested it; absent for a call that did not wait. */
   waited_ms?: number
 }
 
-/** How a call that failed is recorded. */
+/** How a failed call is recorded. */
 export interface Failure {
   code: string
   message: string
   status: number
   retryable: boolean
-  /** That of an open circuit. */
+  /** The open circuit that refused it. */
   circuit?: string
   falls_back?: true
 }
 
 export function clampedEvent(
-  { id, provider, model, maxOutputTokens: asked, caller }: LlmCall,
+  { id, provider, model, maxOutputTokens: requested, caller }: LlmCall,
   tokens: number,
 ): NewEvent {
-  const why = asked === null ? 'a tenth of what is left pays for no more' : `it asked for ${showCount(asked)}`
+  const why =
+    requested === null
+      ? 'a tenth of the remaining budget pays for no more'
+      : `the client requested ${showCount(requested)}`
   return {
     type: 'call.clamped',
-    // Each call of a long run may be, and its reply says so, too.
+    // DEBUG: this may apply to every call of a long run, and the reply's headers report it too.
     level: 'DEBUG',
     agent_id: caller.agentId,
-    message: `${model} may answer with ${showCount(tokens)} tokens at most: ${why}`,
-    data: { call_id: id, provider: provider.name, model, asked_tokens: asked, max_tokens: tokens },
+    message: `${model} is limited to ${showCount(tokens)} tokens: ${why}`,
+    data: { call_id: id, provider: provider.name, model, asked_tokens: requested, max_tokens: tokens },
   }
 }
 
 export interface Completion {
   claim: Claim
   paidBy: PaidBy
-  /** What the same would have cost on the baseline model; null where it is not compared. */
+  /** Cost of the same usage on the baseline model; null when not compared. */
   baselineUsd: Usd | null
   status: number
   redactions: number
@@ -58,7 +61,7 @@ export function completedEvent(
 ): NewEvent {
   const { usage, estimated, isOverrun } = claim
   const cost = toUsd(claim.cost)
-  const remark = isOverrun ? ' (more than it could cost)' : estimated ? ' (estimated)' : ''
+  const remark = isOverrun ? ' (above its maximum cost)' : estimated ? ' (estimated)' : ''
   return {
     type: 'call.completed',
     level: isOverrun ? 'WARN' : 'INFO',
@@ -84,7 +87,7 @@ export function completedEvent(
   }
 }
 
-/** `claim`: what is charged all the same; undefined for a call that cost nothing. */
+/** `claim`: what is charged despite the failure; undefined for a call that cost nothing. */
 export function failedEvent(
   call: LlmCall,
   { code, message, status, retryable, ...more }: Failure,

@@ -1,6 +1,6 @@
 /**
- * The redactor on the road of one call, of its request or of its reply: one continuous state for each text, what was
- * found, and the memory of whether the policy wants it blocked. Fails closed: when redaction itself fails, nothing leaves.
+ * The redactor of one call's request or reply: one continuous state per text, the findings, and whether the policy
+ * blocks them. Fails closed: when redaction itself fails, nothing is sent.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Dialect, Redactions, TextPlace } from '../dialects/dialect.ts'
@@ -20,7 +20,7 @@ import { Series } from './series.ts'
 export interface CallRedaction {
   redactor: Redactor
   incidents: Pick<Incidents, 'recordAll' | 'newInRequest'>
-  /** As many findings are kept whole. (Default: as many as have an incident.) */
+  /** Findings that are kept whole. (Default: as many as have an incident.) */
   maxKept?: number
 }
 
@@ -29,17 +29,17 @@ export type Subject = 'reply' | 'request'
 
 type Place = TextPlace | 'request'
 
-/** What was found on another thread. */
+/** The findings of another thread. */
 export interface Found {
   count: number
   blocked: PiiType[]
   places: [place: Place, found: Pick<Findings, 'counts' | 'kept'>][]
 }
 
-/** As many at a time: each is hashed. */
+/** Findings compared per slice: each is hashed. */
 const COMPARED_AT_ONCE = 100
 
-/** Whose it is. `id` is null for what is no metered call. */
+/** The call that is redacted. `id` is null when it is not metered. */
 export interface RedactedCall {
   id: LlmCall['id'] | null
   caller: LlmCall['caller']
@@ -57,15 +57,15 @@ export class CallRedactor implements Redactions {
   readonly #call: RedactedCall
   readonly #subject: Subject
   readonly #channels = new Map<string, Channel>()
-  /** What has left of each channel. */
+  /** What was sent on each channel. */
   readonly #series = new Map<string, Series>()
   readonly #blocked = new Set<PiiType>()
-  /** What was found, for texts that are repeated. */
+  /** Findings so far, for texts that are repeated. */
   readonly #seen = new Set<string>()
-  /** What was found since `report`. */
+  /** Findings since the last `report`. */
   readonly #found = new Map<Place, Findings>()
   #hasReported = false
-  /** Long texts were redacted on another thread, each by itself. */
+  /** Long texts were redacted on another thread, each separately. */
   #isCleaned = false
 
   constructor(parts: CallRedaction, call: RedactedCall, subject: Subject = 'reply') {
@@ -74,12 +74,12 @@ export class CallRedactor implements Redactions {
     this.#subject = subject
   }
 
-  /** A request's body with every text redacted; the same one when nothing changed. */
+  /** Returns a request's body with every text redacted; the same object when nothing changed. */
   request(body: JsonObject, { fields, signed }: Pick<Dialect, 'fields' | 'signed'>): JsonObject {
     return this.#failClosed(() => this.#walk({ ...fields, signed }).change<Json>(body) as JsonObject)
   }
 
-  /** A body of a reply, which may be no JSON, with every text redacted; the same text when nothing changed. */
+  /** Returns a reply's body, JSON or not, with every text redacted; the same text when nothing changed. */
   body(text: string, fields: Fields): string {
     let value: Json
     try {
@@ -90,12 +90,12 @@ export class CallRedactor implements Redactions {
     return this.reply(text, value, fields)
   }
 
-  /** The same for one that was parsed to `value` already. */
+  /** Like `body`, for a text that is already parsed to `value`. */
   reply(text: string, value: Json, fields: Fields): string {
     const walk = this.#walk(fields)
     return this.#failClosed(() => {
       const safe = walk.change(value)
-      // A name that is there twice was read once.
+      // With a duplicate name, only one of the two values was read.
       return safe === value && namesIn(text) === walk.names ? text : JSON.stringify(safe)
     })
   }
@@ -118,7 +118,7 @@ export class CallRedactor implements Redactions {
 
   known(text: string, place: TextPlace): string {
     if (!this.#isCovered(place) || this.#isClean(text)) return text
-    // What a provider has signed comes back to it as it is.
+    // What a provider has signed must return to it unchanged.
     if (this.#subject === 'reply' && this.#isSecretAlone(text)) return this.whole(text, place)
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redactKnown(text))
     if (findings.length > 0) this.#note(findings, place)
@@ -150,12 +150,12 @@ export class CallRedactor implements Redactions {
     return safe
   }
 
-  /** Of a piece that is clean by itself only both ends are read: together with what was before, and with what follows. */
+  /** Reads only both ends of a piece that is clean by itself: with the text before, and with the text that follows. */
   #pushClean(channel: string, piece: string, place: TextPlace): string {
     const parts = [piece.slice(0, EDGE_CHARACTERS), piece.slice(EDGE_CHARACTERS, -EDGE_CHARACTERS)] as const
     this.#isCleaned = false
     const start = this.push(channel, parts[0], place) + this.end(channel)
-    this.#seriesOf(channel).goOnFrom(parts[1])
+    this.#seriesOf(channel).continueFrom(parts[1])
     const end = this.push(channel, piece.slice(-EDGE_CHARACTERS), place)
     this.#isCleaned = true
     return start + parts[1] + end
@@ -165,12 +165,12 @@ export class CallRedactor implements Redactions {
     return this.#isCleaned && text.length >= CLEAN_CHARACTERS
   }
 
-  /** True when another thread may clean texts before they are read here: it does not know in which place they stand. */
+  /** True when another thread may clean texts before they are read here: it does not know where they stand. */
   get canBeCleaned(): boolean {
     return this.#isCovered('reply') && this.#isCovered('tool_arguments')
   }
 
-  /** What `read` gives for a frame whose long texts were redacted on another thread, each by itself. */
+  /** Returns the result of `read` for a frame whose long texts were redacted on another thread, each separately. */
   async cleaned<T>(found: Found, read: () => T): Promise<T> {
     await this.take(found)
     this.#isCleaned = true
@@ -182,7 +182,7 @@ export class CallRedactor implements Redactions {
   }
 
   began(channel: string, text: string): void {
-    if (!this.#channels.has(channel)) this.#seriesOf(channel).goOnFrom(text)
+    if (!this.#channels.has(channel)) this.#seriesOf(channel).continueFrom(text)
   }
 
   end(channel: string): string {
@@ -190,7 +190,7 @@ export class CallRedactor implements Redactions {
     if (!open) return ''
     this.#channels.delete(channel)
     const tail = this.#failClosed(() => open.stream.end())
-    this.#seriesOf(channel).goOnFrom(open.stream.context)
+    this.#seriesOf(channel).continueFrom(open.stream.context)
     this.#noteNew(open)
     return tail
   }
@@ -212,7 +212,7 @@ export class CallRedactor implements Redactions {
     return joined?.parts
   }
 
-  /** Records what was found so far. */
+  /** Records the findings so far. */
   report(): void {
     const { caller, id: callId } = this.#call
     for (const [place, found] of this.#found) {
@@ -222,42 +222,42 @@ export class CallRedactor implements Redactions {
     this.#hasReported = true
   }
 
-  /** The end of an answer: records what was found. Throws PiiBlockedError when the policy wants it blocked. */
+  /** Records the findings at the end of a response. Throws PiiBlockedError when the policy blocks them. */
   judge(): void {
     this.report()
     this.requireUnblocked()
   }
 
-  /** Ends what is open, for what was found and is not recorded; its text goes nowhere. */
+  /** Ends open channels, for findings that are not recorded yet; their text is discarded. */
   close(): void {
     for (const channel of [...this.#channels.keys()]) {
       try {
         this.end(channel)
       } catch {
-        // The fault that broke the redactor was reported when it first threw.
+        // The error that broke the redactor was reported when first thrown.
       }
     }
     this.report()
   }
 
-  /** Throws PiiBlockedError when the policy wants this blocked. */
+  /** Throws PiiBlockedError when the policy blocks a finding. */
   requireUnblocked(): void {
     if (this.#blocked.size > 0) throw new PiiBlockedError([...this.#blocked], this.#subject)
   }
 
-  /** What was found so far, for `take`. */
+  /** Returns the findings so far, for `take`. */
   found(): Found {
     return { count: this.count, blocked: [...this.#blocked], places: [...this.#found] }
   }
 
-  /** Adds what one on another thread has found. */
+  /** Adds the findings of another thread. */
   async take({ count, blocked, places }: Found): Promise<void> {
     this.count += count
     for (const type of blocked) this.#blocked.add(type)
     for (const [place, { counts, kept }] of places) {
       const unseen = place === 'request' ? await this.#unseen(kept) : kept.filter((one) => !this.#seen.has(nameOf(one)))
       if (unseen.length === 0) continue
-      // Those that were not compared are new where most others are.
+      // Findings that were not compared count as new if most others are.
       if (unseen.length > kept.length / 2) {
         this.#foundAt(place).merge({ counts: without(counts, kept, unseen), kept: unseen })
       } else this.#foundAt(place).add(unseen)
@@ -289,14 +289,14 @@ export class CallRedactor implements Redactions {
     return this.#parts.redactor.covers(place === 'reply' ? 'replies' : 'tool_arguments')
   }
 
-  /** A key has the shape of what only its maker can read. */
+  /** True for a text in the shape of a key, which only its issuer can read. */
   #isSecretAlone(text: string): boolean {
     if (text.length > KEY_CHARACTERS) return false
     const { findings } = this.#failClosed(() => this.#parts.redactor.redact(text))
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
-  /** The safe text, unless it completes what texts before it began. Numbers that follow each other say nothing together. */
+  /** Returns the safe text, unless it completes what earlier texts began. Consecutive numbers mean nothing together. */
   #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
     if (safe !== text) return safe
     for (const one of before) {
@@ -311,7 +311,7 @@ export class CallRedactor implements Redactions {
     return text
   }
 
-  /** The first finding of a stream is shown at once; the others together, when it ends. */
+  /** Reports the first finding of a stream at once; the others together at its end. */
   #noteNew({ stream, place }: Channel): void {
     if (stream.findings.length === 0) return
     this.#note(stream.findings.splice(0), place)
@@ -346,7 +346,7 @@ export class CallRedactor implements Redactions {
   }
 }
 
-/** How many there are but for those that were compared and are known. */
+/** Returns the counts without the findings that were compared and are known. */
 function without(
   counts: ReadonlyMap<PiiType, number>,
   compared: readonly Finding[],
@@ -358,7 +358,7 @@ function without(
   return left
 }
 
-/** How many names of fields stand in JSON: each colon behind a quotation mark, which in a text is escaped. */
+/** Counts the field names in JSON: colons behind a quotation mark, which is escaped within a text. */
 function namesIn(text: string): number {
   let count = 0
   for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
@@ -373,10 +373,10 @@ const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
 
 const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 
-/** No datum that goes over the border of a piece is longer. */
+/** Maximum length of data that spans two pieces. */
 const EDGE_CHARACTERS = 16 * 1024
-/** From here on a text is not read again when it was cleaned. */
+/** Length from which a cleaned text is not read again. */
 const CLEAN_CHARACTERS = 4 * EDGE_CHARACTERS
-/** No key is longer. */
+/** Maximum length of a key. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000

@@ -1,4 +1,4 @@
-/** One call in our own shape. A request becomes an `LlmCall` at the door; nothing downstream looks at raw input. */
+/** One call in our own shape. A request becomes an `LlmCall` on arrival; nothing downstream reads raw input. */
 import type { Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
 import type { CageError } from '../errors.ts'
@@ -6,26 +6,26 @@ import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { Provider } from './provider.ts'
 
-/** Who is calling; `runId` is null for a client that is not supervised. */
+/** The caller; `runId` is null for a client without supervision. */
 export interface Caller {
   agentId: AgentId
   runId: RunId | null
-  /** Of a client with an API token. */
+  /** For a client with an API token. */
   tokenId?: string | undefined
-  /** Called with each refusal of ours that it is answered with. */
+  /** Called with each error that we answer it with. */
   onRefused?: ((error: CageError) => void) | undefined
 }
 
-/** The key that came with a request; what is sent in its place is chosen when it is sent (`provider-key.ts`). */
+/** The key that came with a request; the key to send is chosen when it is sent (`provider-key.ts`). */
 export interface SentKey {
   value: string | undefined
-  /** The headers that carry a key the way this one came. */
+  /** Returns headers that carry a key the way this one came. */
   headers: (key: string) => Record<string, string>
 }
 
-/** What a request asks for, as far as its body says. */
+/** What a request asks for, according to its body. */
 export interface CallFacts extends ReturnType<Format['readCall']> {
-  /** The answer may hold much beside its text: tokens with their probabilities, the request once more. */
+  /** The response may hold much besides its text: tokens with their probabilities, a copy of the request. */
   hasAsides: boolean
 }
 
@@ -42,14 +42,14 @@ export interface LlmCall extends CallFacts {
   format: Format
   /** Path and query below the provider's base URL, e.g. "/chat/completions". */
   path: string
-  /** Headers for the provider but its key: the client's, less those that are not its business. */
+  /** Headers for the provider except its key: the client's, less those that are not forwarded. */
   headers: Record<string, string>
   sentKey: SentKey
   body: RequestBody
-  /** The most tokens that the provider allows for this call, when it refused a limit of ours and named it. */
+  /** Maximum output tokens that the provider allows for this call, if it refused our limit and named its own. */
   outputLimit?: number
-  /** Shared by all attempts at it. `hasRow`: one of them is in the ledger. */
+  /** Shared by all attempts. `hasRow`: one of them is in the ledger. */
   readonly trace: { hasRow: boolean }
-  /** The model that the client asked for and that could not answer; undefined for what it asked for itself. */
+  /** The model that the client requested and that could not answer; undefined when the client requested this one. */
   fallbackFrom?: { provider: string; model: string; why: string }
 }

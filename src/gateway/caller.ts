@@ -1,4 +1,4 @@
-/** Who is calling, and what for: the address and the credentials of a request to the gateway. */
+/** Identifies the caller and the target: the URL and the credentials of a request to the gateway. */
 
 import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
@@ -10,14 +10,14 @@ import { toRunId } from '../ids.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import type { Caller, SentKey } from './call.ts'
 
-/** What the address says. */
+/** What the URL names. */
 export interface Address {
-  /** The run in the path, by its token or its id; undefined for a client that sends its token as key. */
+  /** The run in the path, by its token or its id; undefined for a client that sends its token as a key. */
   run: string | undefined
   /** A provider, or a service when `isService`. */
   name: string
   isService: boolean
-  /** After the name, as it came, with query. */
+  /** The rest of the URL after the name, verbatim, with query. */
   path: string
 }
 
@@ -25,7 +25,7 @@ export interface Address {
 export function readAddress(url: string): Address {
   const match = /^\/gateway(?:\/(run_[^/?]+|run-[0-9a-f]{12}))?(\/services)?\/([^/?]+)([^?]*)(\?.*)?$/.exec(url)
   if (!match) {
-    throw new CageError('not_found', 'there is nothing at this address of the gateway', {
+    throw new CageError('not_found', 'the gateway has no such route', {
       hint: "use the base URL from the agent's environment",
     })
   }
@@ -35,8 +35,8 @@ export function readAddress(url: string): Address {
 }
 
 /**
- * Who is calling: a run by its token, in the address or as key; one of a run's processes, where the address has its id; or
- * a client that nobody supervises, by its API token. Rejects with CageError `unauthorized`, `foreign_process`, or
+ * Identifies the caller: a run by its token, in the URL or as a key; a process of a run, where the URL has the run's
+ * id; or a client without supervision, by its API token. Rejects with CageError `unauthorized`, `foreign_process`, or
  * `forbidden` for a token that makes no calls.
  */
 export async function identifyCaller(
@@ -59,25 +59,25 @@ const callerOf = ({ agentId, runId, onRefused }: TokenRun): Caller => ({ agentId
 function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
   const row = sent.map((key) => apiTokens.find(key)).find((found) => found !== undefined)
   if (!row) {
-    throw new CageError('unauthorized', 'a client that is not supervised needs an API token as its key', {
-      hint: 'make one with "iron-cage tokens create"',
+    throw new CageError('unauthorized', 'a client without supervision needs an API token as its key', {
+      hint: 'create one with "iron-cage tokens create"',
     })
   }
   if (row.agent_id === null) {
     throw new CageError('forbidden', `the token "${row.name}" has the role ${row.role}, which makes no calls`, {
-      hint: 'make one for a client with "iron-cage tokens create"',
+      hint: 'create one for a client with "iron-cage tokens create"',
     })
   }
   return { agentId: row.agent_id, runId: null, tokenId: row.id }
 }
 
-/** The key that a client has for its provider, and in which dialect's way it came. A token of ours is none. */
+/** Returns the client's own provider key and the headers that carried it. Our own tokens are not provider keys. */
 export function readSentKey(request: IncomingMessage): SentKey {
   const key = sentKeys(request).find(({ value }) => !holdsOwnToken(value))
   return key ?? { value: undefined, headers: DIALECTS[DEFAULT_DIALECT].authenticate }
 }
 
-/** The default dialect's header last: many clients send one there beside their own. */
+/** The default dialect's header comes last: many clients send a key there in addition to their own. */
 const sentKeys = ({ headers }: IncomingMessage): (SentKey & { value: string })[] =>
   Object.values(DIALECTS)
     .toReversed()

@@ -1,12 +1,12 @@
 /**
- * What an answer costs: what the provider says it used, and says it costs, held against what can be.
+ * What a response costs: the usage and cost that the provider reports, checked against what is possible.
  *
  * The rules are:
- * - What is said is charged, the larger of tokens and amount, also above the hold: the money is gone.
- * - No call reads more than the model's window, or writes more than the longest answer: what is said beyond that is not
- *   charged, and shown. So one absurd figure does not take the whole budget with it.
- * - Nobody writes less than what was delivered. An answer that is longer than its limit counts by its length.
- * - What is estimated when nothing was said is never more than the hold.
+ * - The reported cost is charged, the larger of tokens and amount, even above the hold: the money is spent.
+ * - No call reads more than the model's window, or writes more than the longest answer: what is reported beyond that is
+ *   recorded but not charged. So one absurd figure does not use up the whole budget.
+ * - No call writes less than what was delivered. An answer longer than its limit is charged by its length.
+ * - An estimate, made when nothing is reported, is never more than the hold.
  */
 import type { Bound } from '../budget/estimate.ts'
 import type { Price } from '../budget/price.ts'
@@ -18,61 +18,61 @@ import type { Delivered } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import type { PricedCall } from './priced-call.ts'
 
-export interface Said {
+export interface MeasuredUsage {
   usage: Usage
-  /** In nanodollars, where the provider names an amount. */
+  /** In nanodollars, if the provider reports an amount. */
   cost?: number
   isRepaired?: boolean
-  /** By the provider; else it is an estimate. */
+  /** Reported by the provider; otherwise an estimate. */
   isReported: boolean
 }
 
 export interface Claim {
   /** What is charged. */
   cost: Nanodollars
-  /** What was said, however absurd. */
+  /** The cost as reported, without bounds. */
   claimed: Nanodollars
   usage: Usage
-  /** That of the model that answered, where that is the dearer one. */
+  /** The price of the answering model if that is higher. */
   price: Price
   estimated: boolean
   /** More than the call could cost within its limits. */
   isOverrun: boolean
-  /** For the call's row: what of it is not by the list. */
+  /** For the call's row: how the cost differs from the price list. */
   remarks: Record<string, string>
 }
 
-/** `other`: the price of the model that answered in place of the one that was asked; null where that has none. */
+/** `other`: the price of the model that answered in place of the requested one; null if that has no price. */
 export function claimOf(
   call: LlmCall,
-  { price: asked, bound, hold, admission, bytes }: PricedCall,
-  said: Said,
+  { price: requested, bound, hold, admission, bytes }: PricedCall,
+  measured: MeasuredUsage,
   delivered: Pick<Delivered, 'length'>,
   other: Price | null | undefined,
 ): Claim {
   const wrote = deliveredTokens(call, bytes, delivered)
   const isLonger = wrote > bound.outputTokens
-  const usage = isLonger && wrote > said.usage.output ? { ...said.usage, output: wrote } : said.usage
-  const price = other && costOf(other, usage) > costOf(asked, usage) ? other : asked
-  const reported = Math.min(said.cost ?? 0, Number.MAX_SAFE_INTEGER)
+  const usage = isLonger && wrote > measured.usage.output ? { ...measured.usage, output: wrote } : measured.usage
+  const price = other && costOf(other, usage) > costOf(requested, usage) ? other : requested
+  const reported = Math.min(measured.cost ?? 0, Number.MAX_SAFE_INTEGER)
   const claimed = Math.max(costOf(price, usage), reported)
   const likely = costOf(price, likelyPart(usage, bound))
   const maxCost = Math.max(likely, Math.min(reported, bound.largest))
-  const cost = said.isReported || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
+  const cost = measured.isReported || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
   const isEstimate =
-    !said.isReported ||
-    said.isRepaired ||
-    usage !== said.usage ||
+    !measured.isReported ||
+    measured.isRepaired ||
+    usage !== measured.usage ||
     !isExact(price, usage) ||
-    cost !== costOf(asked, usage)
+    cost !== costOf(requested, usage)
   return {
-    // An answer for which nobody says anything is not free.
-    cost: said.isReported ? cost : Math.max(1, cost),
-    claimed: said.isReported || isLonger ? claimed : cost,
+    // An answer without any reported usage is not free.
+    cost: measured.isReported ? cost : Math.max(1, cost),
+    claimed: measured.isReported || isLonger ? claimed : cost,
     usage,
     price,
     estimated: isEstimate || other === null,
-    isOverrun: (said.isReported || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
+    isOverrun: (measured.isReported || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
     remarks: {
       ...(reported > costOf(price, usage) && { reported_usd: toUsd(reported) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
@@ -80,7 +80,7 @@ export function claimOf(
   }
 }
 
-/** What the answer shows of how the model obeys its limits, for its trust. */
+/** Returns how the answer shows that the model obeys its limits, for its trust. */
 export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bound, claim: Claim): Answered {
   const { price, usage, claimed } = claim
   const costOfTokens = (input: number, output: number) => maxCostOf(price, input, output) - maxCostOf(price, 0, 0)
@@ -90,12 +90,12 @@ export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bou
   return { agentId: caller.agentId, callId, bound: Math.max(1, bound.maxCost), slack, added, claimed }
 }
 
-/** An end mark, and a token that was begun: of each answer. */
+/** Per answer: an end token, and one that was begun. */
 const SLACK_TOKENS = 2
-/** More answers do not make more slack. */
+/** More answers add no slack. */
 const MAX_ANSWERS = 100
 
-/** The part of a usage that one call can have. */
+/** The part of a usage that is possible for one call. */
 function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['bound']): Usage {
   const input = Math.min(usage.input, largestInput)
   const cachedInput = Math.min(usage.cachedInput, input)
@@ -117,12 +117,12 @@ function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['b
   } as Usage
 }
 
-/** No call searches more often. */
+/** Maximum searches of a call. */
 const MAX_SEARCHES = 1_000
 
 /**
- * At least so many tokens were written. A token is rarely more than sixteen characters, in JSON not more than
- * twenty-four; what stands beside the text (numbers of tokens, pictures, the request once more) is no text.
+ * The minimum number of tokens written. A token is rarely more than sixteen characters, in JSON not more than
+ * twenty-four; data besides the text (token ids, images, a copy of the request) does not count.
  */
 function deliveredTokens(
   { stream, hasAsides, demands }: LlmCall,
@@ -134,5 +134,5 @@ function deliveredTokens(
   return Math.max(0, Math.floor((delivered.length - bytes - MAX_ENVELOPE) / 24))
 }
 
-/** Characters of a whole answer that are not its text. */
+/** Characters of a whole response besides its text. */
 const MAX_ENVELOPE = 8_192

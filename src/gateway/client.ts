@@ -1,4 +1,4 @@
-/** The client's side of a call: its socket, seen as what the road needs of it. */
+/** The client's side of a call: its socket, reduced to what a call needs. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
@@ -19,13 +19,13 @@ export class Client {
     })
   }
 
-  /** Ends the call when it takes longer than `ms` in all: the signal fires with this error. */
+  /** Ends the call when it takes longer than `ms` in total: the signal fires with this error. */
   limit(ms: number, error: () => Error): void {
     this.#timer?.cancel()
     this.#timer = this.#clock.after(ms, () => this.cancel(error())).unref()
   }
 
-  /** Ends the call: the signal fires with this error, which is its answer as long as none has begun. */
+  /** Ends the call: the signal fires with this error, which is also the response if none has begun. */
   cancel(error: Error): void {
     this.#gone.abort(error)
   }
@@ -34,12 +34,12 @@ export class Client {
     return this.#gone.signal.reason instanceof ClientGone
   }
 
-  /** Fires when the client hangs up before it has its answer, and when the call is cancelled. */
+  /** Fires when the client hangs up before its response ends, and when the call is cancelled. */
   get signal(): AbortSignal {
     return this.#gone.signal
   }
 
-  /** True once a byte of an answer went out: from then on an error is a frame, not a status. */
+  /** True once a byte was sent: from then on an error is a frame, not a status. */
   get hasBegun(): boolean {
     return this.#response.headersSent
   }
@@ -48,12 +48,12 @@ export class Client {
     this.#response.once('close', listener)
   }
 
-  /** Ends the connection, whatever was answered so far. */
+  /** Closes the connection, whatever was sent so far. */
   hangUp(): void {
     this.#response.destroy()
   }
 
-  /** The body is the client's from now on. */
+  /** Takes ownership of the body. */
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
     if (this.isGone) return free(body)
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
@@ -61,14 +61,14 @@ export class Client {
     this.#response.once('finish', () => free(body))
   }
 
-  /** Sends the headers of a streamed answer at once: its first byte must not wait for more. */
+  /** Sends the headers of a streamed response at once, so that its first byte waits for nothing. */
   begin(status: number, headers: Record<string, string>): void {
     this.#response.socket?.setNoDelay(true)
     this.#response.writeHead(status, headers)
     this.#response.flushHeaders()
   }
 
-  /** Writes to a streamed answer; resolves when a slow reader has caught up, throws ClientGone when it left. */
+  /** Writes to a streamed response; resolves when a slow reader has caught up, throws ClientGone when it left. */
   async write(text: string): Promise<void> {
     this.signal.throwIfAborted()
     if (this.#response.write(text)) return
@@ -90,7 +90,7 @@ export class Client {
   }
 }
 
-/** The client hung up. No fault of anybody's: counts for no circuit, is answered to nobody. */
+/** The client hung up. Not an error of any party: counts against no circuit and has no response. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone'
   constructor() {
@@ -101,7 +101,7 @@ export class ClientGone extends Error {
 /** Reads a request's body up to `limit` bytes. Throws CageError `body_too_large`, or `bad_request` for a cut one. */
 export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
-  // By events: to iterate over a stream costs more than to read it.
+  // By events: async iteration over a stream costs more than reading it.
   return new Promise((resolve, reject) => {
     if (declared > limit) return reject(tooLarge(limit))
     const collected = new ByteCollector(limit)
@@ -109,7 +109,7 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
     request.on('data', (chunk: Buffer) => {
       isOver ||= collected.size + chunk.length > limit
       if (!isOver) return collected.push(chunk)
-      // The rest goes by: the client must still get an answer.
+      // The rest is discarded, so that the client still gets a response.
       collected.clear()
       reject(tooLarge(limit))
     })

@@ -1,10 +1,10 @@
 /**
- * The gateway: the HTTP side of calls. What lives here: routes in, errors out, in the provider's own shape. The road of
- * a call is `run-call.ts`, of a service call `run-service-call.ts`; `dialects/` holds how providers speak.
+ * The gateway: the HTTP side of calls, with requests in and responses and errors out, in the provider's own shape. A
+ * call's path is `run-call.ts`, a service call's `run-service-call.ts`; `dialects/` has the providers' formats.
  *
- * An agent's clients call /gateway/<run token>/openai/v1/…, …/anthropic/…, …/services/<name>/…; clients that nobody
- * supervises call /gateway/openai/v1/… with an API token as their key (`caller.ts`). Raw node:http on
- * purpose: every layer between two sockets is latency, and streams need the sockets themselves.
+ * Agents' clients call /gateway/<run token>/openai/v1/…, …/anthropic/…, …/services/<name>/…; clients without
+ * supervision call /gateway/openai/v1/… with an API token as their key (`caller.ts`). Raw node:http on
+ * purpose: every layer between two sockets adds latency, and streams need the sockets themselves.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access } from '../access/open-access.ts'
@@ -32,7 +32,7 @@ import { runServiceCall, type ServiceRoad } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
 
-/** What the gateway is made of (`open-gateway.ts`). */
+/** The dependencies of the gateway (`open-gateway.ts`). */
 export interface GatewayRooms {
   access: Pick<Access, 'runTokens' | 'apiTokens'>
   /** Calls to providers. */
@@ -40,14 +40,14 @@ export interface GatewayRooms {
   /** Calls to services. */
   services: ServiceRoad
   keyring: Keyring
-  /** Resolves when every key is in memory: no call is answered before. */
+  /** Resolves when every key is in memory; no call is answered earlier. */
   keysLoaded: Promise<void>
-  /** (config.server.max_body_bytes) */
+  /** config.server.max_body_bytes */
   maxBodyBytes: number
   onFault: (error: unknown, what: string) => void
 }
 
-/** Receives whoever could not prove who they are, or may not make calls. */
+/** Called for requests that failed authentication, or whose caller may not make calls. */
 export type OnRefused = (request: IncomingMessage, error: CageError) => void
 
 /** Answers a request below /gateway/. Never rejects. */
@@ -79,10 +79,10 @@ export function gateway(rooms: GatewayRooms): AnswerCall {
   }
 }
 
-/** Of whoever did not prove to be one who may call. */
+/** Errors of authentication and authorization. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_process', 'forbidden'])
 
-/** One request and what is known of it so far, for the shape of an error. */
+/** A request and the details known so far, for the shape of an error. */
 interface Exchange {
   readonly request: IncomingMessage
   readonly client: Client
@@ -92,7 +92,7 @@ interface Exchange {
   call: LlmCall | undefined
 }
 
-/** What is going on now. */
+/** What is in progress. */
 interface Running {
   streams: OpenStreams
   tokenCalls: TokenCalls
@@ -120,26 +120,27 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   if (address.isService) return runService(rooms, { caller, name, path: given }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
-      hint: `use ${DIALECT_NAMES.join(', ')}, one of the configuration, or services/<name>`,
+      hint: `use ${DIALECT_NAMES.join(', ')}, a configured provider, or services/<name>`,
     })
   }
   const { dialect } = provider
-  // Claude Code asks so whether anybody is there.
+  // Claude Code sends HEAD to check that the server is reachable.
   if (request.method === 'HEAD') return client.send(200, {}, '')
   const path = normalizePath(pathOf(given))
   const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
   const bytes = await readBody(request, rooms.maxBodyBytes)
-  const asking: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
-  rooms.keyring.choose(asking) // refuses here who has none: nothing is held yet
+  const keyRequest: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
+  rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
   const target = path + given.slice(pathOf(given).length)
   const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route })
   using _body = { [Symbol.dispose]: () => read.body?.free() }
-  const outgoing = { path: target, headers: passedOn(request, dialect), body: read.body }
-  if (route === 'unmetered') return await proxyUnmetered(road, asking, { method: request.method!, ...outgoing }, client)
+  const outgoing = { path: target, headers: forwardedHeaders(request, dialect), body: read.body }
+  if (route === 'unmetered')
+    return await proxyUnmetered(road, keyRequest, { method: request.method!, ...outgoing }, client)
   exchange.call = {
     id: newCallId(),
-    ...asking,
+    ...keyRequest,
     ...outgoing,
     ...read.facts!,
     path: dialect.pathPrefix + target,
@@ -151,7 +152,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   await runCall(road, exchange.call, client)
 }
 
-/** A call that never came to a hold has its row all the same. */
+/** Records a call that was refused before its hold. */
 function recordRefused(
   { road: { uncharged } }: GatewayRooms,
   { caller, provider, call }: Exchange,
@@ -176,7 +177,7 @@ function refuse(
   const headers = {
     'content-type': 'application/json',
     'x-request-id': requestId,
-    // Both SDKs obey: a refusal that time does not mend is answered once.
+    // Both SDKs obey this: a refusal that a retry cannot fix is answered once.
     ...(retry ? {} : { 'x-should-retry': 'false' }),
     ...(error.retryAfterS === undefined ? {} : { 'retry-after': String(error.retryAfterS) }),
     ...(status === 426 ? { connection: 'upgrade', upgrade: 'HTTP/1.1' } : {}),
@@ -189,10 +190,10 @@ const pathOf = (pathAndQuery: string): string => pathAndQuery.split('?', 1)[0]!
 const blocked = (method: string, provider: Provider, path: string): CageError =>
   new CageError('price_unknown', `${method} ${path} of ${provider.name} has no price, so it was not sent`, {
     facts: { provider: provider.name, path },
-    hint: 'only routes that are priced or free here are passed on: chat, responses, messages, embeddings and what reads them',
+    hint: 'supported routes: chat, responses, messages, embeddings, and free ones that read their results',
   })
 
-/** The body of a request without our own tokens, and for a metered call what it asks for. */
+/** Returns the body of a request without our own tokens and, for a metered call, its facts. */
 async function readOutgoing(
   { large, incidents }: Redaction,
   bytes: Buffer,
@@ -203,7 +204,7 @@ async function readOutgoing(
     route,
   }: { caller: Caller; dialect: Dialect; signal: AbortSignal; route: Format | 'unmetered' },
 ): Promise<Partial<ReadRequest>> {
-  // A response is cancelled and deleted without a word.
+  // Cancelling or deleting a response needs no body.
   if (bytes.length === 0 && route === 'unmetered') return {}
   const format = route === 'unmetered' ? undefined : route
   const read = await readRequest(large, bytes, { dialect, format, agentId, signal })
@@ -216,31 +217,31 @@ function recordTokens(incidents: Incidents, findings: readonly Finding[], agentI
 }
 
 /**
- * What a provider receives beside the call, in all dialects. No header passes that is not known here or to the dialect: it
- * could carry data, or another meaning than that of the method, path and body that were read here.
+ * Headers that a provider receives besides the call, in all dialects. Only headers known here or to the dialect are
+ * forwarded: any other could carry data, or change the meaning of the method, path and body that were read here.
  */
-const PASSED =
+const FORWARDED =
   /^(accept|accept-language|user-agent|idempotency-key|x-request-id|x-client-request-id|x-stainless-.+|x-title|http-referer|x-app|traceparent|tracestate)$/
 
-/** The client's headers for the provider but its key, which is chosen when the request is sent. */
-function passedOn({ headers, method }: IncomingMessage, { requestHeaders }: Dialect): Record<string, string> {
+/** Returns the client's headers for the provider except its key, which is chosen when the request is sent. */
+function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders }: Dialect): Record<string, string> {
   const ofConnection = new Set(headers.connection?.toLowerCase().split(/\s*,\s*/))
   const passed: Record<string, string> = {}
   for (const [header, value] of Object.entries(headers)) {
     if (value === undefined || ofConnection.has(header) || holdsOwnToken(String(value))) continue
-    if (PASSED.test(header) || requestHeaders.test(header)) passed[header] = String(value)
+    if (FORWARDED.test(header) || requestHeaders.test(header)) passed[header] = String(value)
   }
-  // What is sent is what was parsed, written anew.
+  // The body is serialized again from what was parsed.
   if (method === 'POST') passed['content-type'] = 'application/json'
   passed['accept-encoding'] = 'identity'
   return passed
 }
 
-/** Some clients put their key into the query. Throws CageError `bad_request` for a path with a token of ours in it. */
+/** Removes keys that clients put into the query. Throws CageError `bad_request` for a path with one of our tokens. */
 function withoutTokenParameters(pathAndQuery: string): string {
   if (!holdsOwnToken(pathAndQuery)) return pathAndQuery
   const [path = '', ...query] = pathAndQuery.split('?')
-  if (holdsOwnToken(path)) throw new CageError('bad_request', 'there is a token of Iron Cage in the path')
+  if (holdsOwnToken(path)) throw new CageError('bad_request', 'the path contains a token of Iron Cage')
   const kept = query
     .join('?')
     .split('&')

@@ -1,7 +1,7 @@
 /**
- * A call that holds money, from the hold to its end. The order on the road is: what the answer costs, then whether the
- * reply may pass, then the end. Both ends, `completed` and `failed`, charge exactly that cost, so that a reply that is
- * withheld is paid all the same; charging records itself (`budget/ledger.ts`), and a hold ends exactly once.
+ * A call that holds money, from the hold to its end. The order is: assess the cost, then decide whether the reply may
+ * pass, then end the call. Both ends, `completed` and `failed`, charge exactly that cost, so that a withheld reply is
+ * still paid for; charging records itself (`budget/ledger.ts`), and a hold ends exactly once.
  */
 
 import type { Price } from '../budget/price.ts'
@@ -26,25 +26,25 @@ import type { Client } from './client.ts'
 import { holdCall, type Meter, type PricedCall } from './priced-call.ts'
 import { usageOf } from './usage.ts'
 
-/** What an answer costs, and what its row says of it. */
+/** The cost of a response, and what its row records. */
 interface Assessed {
   claim: Claim
   status: number
-  /** Undefined for an answer of which nothing is learned. */
+  /** Undefined for a response that nothing is learned from. */
   learned: Answered | undefined
 }
 
 export class MeteredCall {
   readonly call: LlmCall
-  /** The body to send, with usage asked for and output limited. */
+  /** The body to send, with usage requested and output limited. */
   readonly body: string | Buffer
-  /** True from the moment in which the provider may have got the request: from then on it may cost money. */
+  /** True once the provider may have received the request: from then on the call may cost money. */
   wasSent = false
-  /** How long it waited because the provider asked for it, in ms. */
+  /** Time waited because the provider requested it, in ms. */
   waitedMs = 0
-  /** The answer that is being streamed, for what was delivered of it. */
+  /** The response being streamed, for what was delivered of it. */
   reader: StreamReader | undefined
-  /** The model that the answer names; undefined where it names none. */
+  /** The model that the response names, if any. */
   answeredBy: string | undefined
   readonly #meter: Meter
   readonly #priced: PricedCall
@@ -53,7 +53,7 @@ export class MeteredCall {
   #assessed: Assessed | undefined
   #hasEnded = false
 
-  /** Throws what `holdCall` throws; nothing is held then and nothing was sent. */
+  /** Throws what `holdCall` throws; then nothing is held and nothing was sent. */
   static async begin(meter: Meter, call: LlmCall, client: Pick<Client, 'signal' | 'cancel'>): Promise<MeteredCall> {
     const startedAt = meter.clock.monotonic()
     const open = new MeteredCall(meter, call, await holdCall(meter, call, client), startedAt)
@@ -77,17 +77,17 @@ export class MeteredCall {
     return this.#firstByteMs !== null
   }
 
-  /** The limit that was put on the answer, in tokens; null when the client's own stands. */
+  /** The token limit that was added to the request; null when the client's own applies. */
   get clampedTo(): number | null {
     return this.#priced.bound.clampTo
   }
 
-  /** The limit of uses that was put on each of the provider's own tools. */
+  /** The limit of uses that was added to each of the provider's own tools. */
   get clampedToolUses(): number | null {
     return this.#priced.bound.toolUses
   }
 
-  /** What the call costs, once that is known. */
+  /** The cost of the call, once known. */
   get cost(): Usd {
     return toUsd(this.#assessed?.claim.cost ?? 0)
   }
@@ -98,9 +98,9 @@ export class MeteredCall {
   }
 
   /**
-   * Decides what the answer costs: what the provider says it used, or what was delivered when it did not say; then request
-   * and `delivered` are counted by tokenizer, at most the hold, never nothing. `isBroken`: the answer has no end, and
-   * nothing is learned of how the model obeys.
+   * Decides the cost: from the usage that the provider reports, or else from what was delivered. In that case request
+   * and `delivered` are counted by tokenizer: at most the hold, never nothing. `isBroken`: the response has no end, so
+   * nothing is learned about the model.
    */
   async assess(
     reported: ReportedUsage | undefined,
@@ -109,13 +109,13 @@ export class MeteredCall {
     isBroken = false,
   ): Promise<void> {
     const { call } = this
-    const said = await usageOf(call, this.#priced, reported, delivered)
-    const claim = claimOf(call, this.#priced, said, delivered, await this.#otherPrice())
+    const measured = await usageOf(call, this.#priced, reported, delivered)
+    const claim = claimOf(call, this.#priced, measured, delivered, await this.#otherPrice())
     const isUnlearned = isBroken && !claim.isOverrun
     this.#assessed = { claim, status, learned: isUnlearned ? undefined : learnedFrom(call, this.#priced.bound, claim) }
   }
 
-  /** Charges and records a call that was answered. `assess` comes first. */
+  /** Charges and records an answered call. Call `assess` first. */
   async completed(status: number, redactions: number): Promise<void> {
     const { claim } = this.#assessed!
     const baselineUsd = await this.#baselineOf(claim)
@@ -128,15 +128,15 @@ export class MeteredCall {
     await charged
   }
 
-  /** Ends a call that the provider refused: it cost nothing. */
+  /** Ends a call that the provider refused, at no cost. */
   refused(status: number, retryable: boolean): Promise<void> {
     const message = `${this.call.provider.name} answered ${status}`
     return this.#release({ code: 'provider_refused', message, status, retryable })
   }
 
   /**
-   * Ends a call that broke at any point: releases the hold when nothing was sent, charges what is known otherwise.
-   * `fallsBack`: another model is asked now. (Default: false.)
+   * Ends a call that broke at any point: releases the hold when nothing was sent, otherwise charges what is known.
+   * `fallsBack`: another model is tried next. (Default: false.)
    */
   async failed(error: unknown, fallsBack = false): Promise<void> {
     if (this.#hasEnded) return
@@ -173,16 +173,16 @@ export class MeteredCall {
     return failedEvent(this.call, failure, { claim, paidBy: this.#priced.hold.paidBy, timing: this.#timing() })
   }
 
-  /** The price of the model that answered, where it is another one with a price; null where that is not known. */
+  /** Returns the price of the answering model if it is another one with a price; null if its price is not known. */
   async #otherPrice(): Promise<Price | null | undefined> {
     const { answeredBy, call } = this
     if (answeredBy === undefined || answeredBy === call.model) return undefined
     const price = await this.#meter.money.prices.get(call.provider.name, answeredBy).catch(() => null)
-    // A price that was configured is what this name costs here, whatever the server calls it.
+    // A configured price is what this name costs here, whatever the server calls the model.
     return this.#priced.price.source === 'config' && price?.source !== 'config' ? undefined : price
   }
 
-  /** What the same usage costs on the baseline model, when this was a cheaper one; null otherwise. */
+  /** Returns the cost of the same usage on the baseline model, if this one was cheaper; else null. */
   async #baselineOf({ usage, cost }: Claim): Promise<Usd | null> {
     const { baseline, prices } = this.#meter.money
     if (!baseline || baseline === this.call.model) return null

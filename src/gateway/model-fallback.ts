@@ -1,7 +1,7 @@
 /**
- * Another model, when the one that was asked for cannot answer: what `providers.<name>.fallback` names, one after the
- * other. Each is a call of its own: priced, held, sent and charged for itself, with its provider's own key. Only before
- * the first byte of an answer; what a provider refuses as the caller's own mistake is nobody else's to answer.
+ * Fallback to other models when the requested one cannot answer: those of `providers.<name>.fallback`, in order. Each
+ * is a call of its own: priced, held, sent and charged separately, with its provider's own key. Only before the first
+ * byte of a response; a request that the provider refuses as the caller's mistake does not fall back.
  */
 import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
@@ -9,12 +9,12 @@ import type { LlmCall } from './call.ts'
 import { ProviderRefusal } from './send.ts'
 import type { Upstream } from './upstream.ts'
 
-/** The call has ended without an answer, and another model may be asked. `cause`: why. */
+/** The call ended without an answer, and another model may be tried. `cause`: why. */
 export class Outage extends Error {
   override readonly name = 'Outage'
 }
 
-/** Is this a reason to ask another model? */
+/** Returns true if another model may be tried after this error. */
 export function isOutage(error: unknown): boolean {
   if (error instanceof ProviderRefusal) return error.isRetryable
   return error instanceof CageError && OUTAGES.has(error.code)
@@ -23,7 +23,8 @@ export function isOutage(error: unknown): boolean {
 const OUTAGES: ReadonlySet<string> = new Set(['circuit_open', 'provider_unreachable', 'provider_timeout'])
 
 /**
- * Attempts the call, and while that throws an Outage, the others. `hasNext`: throw an Outage rather than answer with it.
+ * Attempts the call and, while it throws an Outage, the fallbacks. `hasNext`: throw an Outage instead of answering with
+ * it.
  */
 export async function withModelFallback(
   upstream: Upstream,
@@ -48,7 +49,7 @@ async function asFallback(
   other: { provider: string; model: string },
   why: string,
 ): Promise<LlmCall> {
-  // The configuration was refused where one is missing or speaks otherwise.
+  // The configuration guarantees that it exists and has the same dialect.
   const provider = upstream.find(other.provider)!
   const isSame = provider.name === call.provider.name
   return {
@@ -56,7 +57,7 @@ async function asFallback(
     ...(await call.body.withModel(call.format, other.model)),
     id: newCallId(),
     provider,
-    // What a client sends its provider, its key above all, is not sent to another.
+    // A client's headers for one provider, above all its key, are not sent to another.
     headers: isSame ? call.headers : Object.fromEntries(COMMON.map((name) => [name, call.headers[name] ?? '*/*'])),
     sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
     fallbackFrom: { provider: call.provider.name, model: call.model, why },

@@ -1,4 +1,4 @@
-/** The gateway with all that calls pass on their way to providers and services. */
+/** Opens the gateway and everything that calls to providers and services use. */
 import type { Access } from '../access/open-access.ts'
 import { Circuits } from '../breaker/circuits.ts'
 import { RateLimits } from '../breaker/rate-limits.ts'
@@ -23,9 +23,9 @@ export interface Gateway {
   answer: AnswerCall
   /** The providers. */
   upstream: Upstream
-  /** Of providers, their models, and services. */
+  /** Circuits of providers, their models, and services. */
   circuits: Circuits
-  /** Good answers of services. */
+  /** Successful responses of services. */
   cache: ServiceCache
   close(): Promise<void>
 }
@@ -42,7 +42,7 @@ export interface GatewayOptions {
   onFault: (error: unknown, what: string) => void
 }
 
-/** Connections to one service. */
+/** Maximum connections to one service. */
 const MAX_SERVICE_CONNECTIONS = 128
 
 export function openGateway(

@@ -1,4 +1,4 @@
-/** What opens our own doors is sent to nobody, whatever the policy's scope. What is put in its place is as good in JSON. */
+/** Removes our own credentials from whatever is sent, regardless of the policy. Replacements are valid in JSON. */
 import type { JsonObject } from '../dialects/json.ts'
 import { decoded, parseLargeJson } from '../dialects/large-json.ts'
 import type { CageError } from '../errors.ts'
@@ -9,14 +9,14 @@ import { holdsPlainToken } from '../tokens.ts'
 import { encoded } from './bodies/bytes.ts'
 
 interface Cleaned {
-  /** The same without our tokens; undefined where there was none. */
+  /** The bytes without our tokens; undefined if there were none. */
   safe: Buffer | undefined
   findings: Finding[]
 }
 
 const OWN_TOKENS = new Redactor(SECRETS_ONLY)
 
-/** Any body without our tokens, in JSON also those with letters written as escapes. What is no JSON is taken as it is. */
+/** Removes our tokens from any body, in JSON even if escaped. Other bodies are treated as plain bytes. */
 export function withoutTokens(bytes: Buffer): { bytes: Buffer; findings: Finding[] } {
   const plain = (hasLetterEscapes(bytes) && rewritten(bytes)) || bytes
   const { safe, findings } = redactTokens(plain)
@@ -32,7 +32,7 @@ function rewritten(bytes: Buffer): Buffer | undefined {
   }
 }
 
-/** Any bytes without our tokens. */
+/** Removes our tokens from any bytes. */
 function redactTokens(bytes: Buffer): Cleaned {
   const text = decoded(bytes, 'latin1')
   if (!holdsPlainToken(text)) return { safe: undefined, findings: [] }
@@ -40,7 +40,7 @@ function redactTokens(bytes: Buffer): Cleaned {
   return { safe: Buffer.from(safe, 'latin1'), findings }
 }
 
-/** The same for JSON, in which letters may be written as escapes. Throws what `parse` throws. */
+/** Removes our tokens from JSON, in which letters may be escaped. Throws what `parse` throws. */
 export function parseWithoutTokens(
   bytes: Buffer,
   parse: (bytes: Buffer) => JsonObject,

@@ -1,7 +1,7 @@
 /**
- * A bounded number of places that agents share fairly: none has more than it leaves free for all others, so there is
- * always one for who comes next. Whoever cannot have one waits, in the order in which they came; those who wait are
- * shared in the same way.
+ * A bounded number of places that agents share fairly: no agent has more than it leaves free for all others, so a
+ * newcomer always finds one. Callers without a place wait in order of arrival; the waiting list is shared in the same
+ * way.
  */
 interface Waiting {
   agentId: string
@@ -15,13 +15,13 @@ export class Places {
   readonly #own = new Map<string, number>()
   readonly #waiting = new Set<Waiting>()
 
-  /** `maxWaiting`: how many may wait for a place. (Default: none.) */
+  /** `maxWaiting`: how many may wait for a place. (Default: 0.) */
   constructor(max: number, maxWaiting = 0) {
     this.#max = max
     this.#maxWaiting = maxWaiting
   }
 
-  /** Takes a place if the agent may have one. Returns what gives it back, once; undefined when it may not. */
+  /** Takes a place and returns its release function (idempotent); returns undefined when the agent may have none. */
   tryTake(agentId: string): (() => void) | undefined {
     const own = this.#own.get(agentId) ?? 0
     if (own >= this.#max - this.#taken) return undefined
@@ -35,7 +35,9 @@ export class Places {
     }
   }
 
-  /** The same, but waits for one. Rejects with the signal's reason when that fires; undefined when it may not wait either. */
+  /**
+   * Like `tryTake`, but waits. Rejects with the signal's reason; returns undefined if the agent may not wait either.
+   */
   take(agentId: string, signal: AbortSignal): Promise<(() => void) | undefined> {
     const taken = this.tryTake(agentId)
     if (taken || !this.#mayWait(agentId)) return Promise.resolve(taken)
@@ -70,12 +72,12 @@ export class Places {
     const own = this.#own.get(agentId)! - 1
     if (own === 0) this.#own.delete(agentId)
     else this.#own.set(agentId, own)
-    // Who may not have one now is passed over: each agent is asked once.
-    const asked = new Set<string>()
+    // Agents at their limit are skipped, each checked once.
+    const checked = new Set<string>()
     for (const waiting of this.#waiting) {
       if (this.#taken >= this.#max) return
-      if (asked.has(waiting.agentId)) continue
-      asked.add(waiting.agentId)
+      if (checked.has(waiting.agentId)) continue
+      checked.add(waiting.agentId)
       waiting.take()
     }
   }

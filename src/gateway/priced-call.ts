@@ -1,6 +1,6 @@
 /**
- * What a call may cost at the provider it goes to, and the money held for that: price, limits, trust, hold. What is sent
- * is what was bounded here.
+ * What a call may cost at its provider, and the hold for it: price, limits, trust, hold. The body sent is the one that
+ * was bounded here.
  */
 import { type Bound, boundCall } from '../budget/estimate.ts'
 import type { Hold } from '../budget/ledger.ts'
@@ -15,12 +15,12 @@ import type { LlmCall } from './call.ts'
 import type { Client } from './client.ts'
 import { isVendors } from './provider.ts'
 
-/** What calls are priced, held and ended with. */
+/** What it takes to price, hold and end calls. */
 export interface Meter {
   state: StateManager
   clock: Clock
   money: Money
-  /** Takes personal data out of the names of models. */
+  /** Redacts the names of models. */
   safety: Pick<Safety, 'scrub'>
 }
 
@@ -30,18 +30,18 @@ export interface PricedCall {
   hold: Hold
   /** Must be ended with the call. */
   admission: Admission
-  /** The body to send, with usage asked for and output limited. */
+  /** The body to send, with usage requested and output limited. */
   body: string | Buffer
-  /** UTF-8 bytes of it. */
+  /** Its size in UTF-8 bytes. */
   bytes: number
 }
 
-/** Templates and system prompts that a server of others puts before a request. */
+/** Allowance for templates and system prompts that a third-party server adds to a request. */
 const ADDED_TOKENS = 512
 
 /**
  * Prices the call and holds the most it can cost, as soon as it is admitted. Throws PriceUnknownError, CageError
- * `model_refused`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; nothing is held then and
+ * `model_refused`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; then nothing is held and
  * nothing was sent.
  */
 export async function holdCall(
@@ -61,7 +61,7 @@ export async function holdCall(
   }
 }
 
-/** A price with what the provider has said of this very call. */
+/** Applies the output limit that the provider named for this call. */
 const limited = (price: Price, { outputLimit }: LlmCall): Price =>
   outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
 
@@ -116,13 +116,13 @@ async function holdBound(
 }
 
 /**
- * A model that may not obey its limit is held at the most it can cost. Where that is more than is free all that is free is
- * held, so that a small budget can begin at all: it is one call, and the next of this model waits for it.
+ * A model that may not obey its limit is held at the most it can cost. If that is more than is free, everything free is
+ * held, so that a small budget can start at all: with one call, while the next one of this model waits for it.
  */
 function maxToHold({ maxCost, largest }: Bound, { isTrusted, factor }: Admission, available: number): number {
   const bound = Math.ceil(maxCost * factor)
   return isTrusted ? bound : Math.max(bound, Math.min(largest, available))
 }
 
-/** The one field that this model takes the limit in, as far as its refusals have said. */
+/** The only field in which this model accepts the limit, as learned from its refusals. */
 const onlyLimitOf = ({ provider, model }: LlmCall): string | undefined => provider.onlyLimits.get(model)

@@ -1,6 +1,6 @@
 /**
- * Which key a call is sent with. Chosen at the moment of sending, so that a call that waited for money goes out with the
- * key of now; what is on its way already ends with the key it has.
+ * Chooses the key that a call is sent with. Chosen when the call is sent, so that a call that waited for money uses the
+ * current key; a call in progress keeps the key it has.
  */
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -8,20 +8,20 @@ import type { Secrets } from '../vault/open-vault.ts'
 import type { LlmCall } from './call.ts'
 import type { Answer } from './upstream.ts'
 
-/** Who asks whom, with which key. */
+/** The caller, its provider and the key it sent. */
 export type KeyRequest = Pick<LlmCall, 'caller' | 'provider' | 'sentKey'>
 
 interface ChosenKey {
-  /** Empty for a server that may need none. */
+  /** Empty for a server that may not need one. */
   value: string
-  /** The headers that carry it. */
+  /** Returns the headers that carry it. */
   headers: (key: string) => Record<string, string>
 }
 
 export class Keyring {
   readonly #state: StateManager
   readonly #keys: Secrets['keys']
-  /** The name of each provider's key, in the vault or the server's environment. */
+  /** The name of each provider's key in the vault or the server's environment. */
   readonly #names: Secrets['keyNames']['providers']
 
   constructor(state: StateManager, { keys, keyNames }: Pick<Secrets, 'keys' | 'keyNames'>) {
@@ -31,7 +31,7 @@ export class Keyring {
   }
 
   /**
-   * Sends with the right key; once more with another when the provider refuses this one and there is a reason to try.
+   * Sends with the right key; once more with another when the provider refuses this one and another may work.
    * Throws CageError `provider_key_missing` or `vault_locked`, and what `send` throws.
    */
   async send(request: KeyRequest, send: (headers: Record<string, string>) => Promise<Answer>): Promise<Answer> {
@@ -47,8 +47,8 @@ export class Keyring {
   }
 
   /**
-   * The key of the client, else the server's own for this provider. The key of another provider stays here: a client that
-   * was pointed at this one still carries it. Throws as `send`.
+   * Returns the client's key, else the server's own for this provider. A key of another provider is never sent: a
+   * client that was redirected to this one still carries it. Throws as `send`.
    */
   choose({ caller, provider, sentKey }: KeyRequest): ChosenKey {
     const { name, dialect, settings } = provider
@@ -57,7 +57,7 @@ export class Keyring {
     const { value: sent } = sentKey
     const isOthers = Object.entries(this.#names).some(([other, key]) => other !== name && sent && keyOf(key) === sent)
     const isOwn = sent && !isOthers && settings.api_key_secret === undefined
-    // The provider gets a client's key the way the client sent it.
+    // The client's own key is sent in the headers that the client used.
     if (isOwn) return { value: this.#keys.currentKeyFor(sent), headers: sentKey.headers }
     const variable = this.#names[name]
     const value = keyOf(variable)

@@ -1,17 +1,17 @@
 import type { ProviderConfig } from '../config/schema.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 
-/** Who answers calls: an address, and how it is spoken to there. */
+/** An LLM provider: its base URL and dialect. */
 export interface Provider {
   name: string
   dialect: Dialect
   baseUrl: URL
   settings: ProviderConfig
-  /** The vendor's own server, whose answers are known to stay within their limits. */
+  /** The vendor's own server, which is known to keep its answers within their limits. */
   isOfficial: boolean
-  /** Models that refuse a limit in two fields, each with the field that it takes. */
+  /** Models that refuse a limit in two fields, each with the field that it accepts. */
   readonly onlyLimits: Map<string, string>
 }
 
-/** One that has the vendor's name stands before the vendor's own server, whatever its address. */
+/** A server under the vendor's name is treated as a proxy of the vendor's own, whatever its URL. */
 export const isVendors = ({ name, dialect, isOfficial }: Provider): boolean => isOfficial || name === dialect.name

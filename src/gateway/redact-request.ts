@@ -1,6 +1,6 @@
 /**
- * What leaves for a provider, redacted before it is priced and sent, when the policy covers requests: every text of the
- * body, the query and the headers, in metered and unmetered calls alike.
+ * Redacts what is sent to a provider, before it is priced, when the policy covers requests: every text of the body, the
+ * query and the headers, in metered and unmetered calls alike.
  */
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
@@ -9,7 +9,7 @@ import type { LlmCall } from './call.ts'
 import { type CallRedaction, CallRedactor, type RedactedCall } from './call-redactor.ts'
 import type { Provider } from './provider.ts'
 
-/** The part of a request that its client wrote. */
+/** The parts of a request that its client wrote. */
 export interface Outgoing {
   /** Path and query. */
   path: string
@@ -17,7 +17,7 @@ export interface Outgoing {
   body: RequestBody | undefined
 }
 
-/** The call without what the policy takes out. Throws PiiBlockedError, CageError `redaction_failed`: nothing is sent then. */
+/** Returns the redacted call. Throws PiiBlockedError, CageError `redaction_failed`: then nothing is sent. */
 export async function redactRequest(redaction: RequestRedaction, call: LlmCall): Promise<LlmCall> {
   const { path, headers, body } = await redactOutgoing(redaction, call, call.provider, call)
   return { ...call, path, headers, body: body! }
@@ -28,7 +28,7 @@ export interface RequestRedaction extends CallRedaction {
   incidents: Incidents
 }
 
-/** The same for what is no metered call. */
+/** Like `redactRequest`, for an unmetered call. */
 export async function redactOutgoing(
   redaction: RequestRedaction,
   call: RedactedCall,
@@ -37,7 +37,7 @@ export async function redactOutgoing(
 ): Promise<Outgoing> {
   if (!redaction.redactor.covers('requests')) return { path, headers, body }
   const redactor = new CallRedactor(redaction, call, 'request')
-  const text = (said: string) => redactor.whole(said, 'reply')
+  const text = (value: string) => redactor.whole(value, 'reply')
   const safe = {
     path: redactQuery(path, text),
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, text(value)])),
@@ -47,7 +47,7 @@ export async function redactOutgoing(
   return safe
 }
 
-/** A query is written as it was, unless something in it is taken out. */
+/** The query stays as written, unless something in it is redacted. */
 function redactQuery(pathAndQuery: string, redact: (text: string) => string): string {
   const at = pathAndQuery.indexOf('?')
   if (at < 0) return pathAndQuery

@@ -1,11 +1,11 @@
-/** Whole replies and headers of replies. */
+/** Reads whole replies and their headers. */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import type { AnswerBody } from './answer-body.ts'
 import { asUpstreamError } from './upstream.ts'
 
-/** No answer of a model is larger. */
+/** Maximum size of a model's reply. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 /** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
@@ -24,11 +24,11 @@ const replyTooLarge = (provider: string): CageError =>
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
   /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
 
-const PASSED = /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.+)$/
+const FORWARDED = /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.+)$/
 
 /**
- * The provider's headers that clients read, less personal data. Lengths and encodings are those of what we send, so they
- * are not passed.
+ * Returns the provider's headers that clients read, redacted. Lengths and encodings are those of what we send, so they
+ * are not forwarded.
  */
 export function passedHeaders(
   headers: IncomingHttpHeaders,
@@ -37,7 +37,7 @@ export function passedHeaders(
 ): Record<string, string> {
   const passed: Record<string, string> = {}
   for (const [name, value] of Object.entries(headers)) {
-    if (value !== undefined && (PASSED.test(name) || replyHeaders.test(name)))
+    if (value !== undefined && (FORWARDED.test(name) || replyHeaders.test(name)))
       passed[name] = redactor.whole(String(value), 'reply')
   }
   return passed

@@ -1,4 +1,4 @@
-/** The road of a cost that an agent's own code reports: held and charged as a call is, from the same budgets. */
+/** Charges a cost that an agent's own code reports: held and charged like a call, from the same budgets. */
 import type { Hold } from '../budget/ledger.ts'
 import type { Money } from '../budget/open-money.ts'
 import type { NewEvent } from '../events.ts'
@@ -10,7 +10,7 @@ import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 export interface ReportedCharge {
   caller: Caller
-  /** What was paid, and for what, without personal data. */
+  /** The service that was paid, without personal data. */
   service: string
   cost: Nanodollars
   description: string | undefined
@@ -19,7 +19,7 @@ export interface ReportedCharge {
 }
 
 /**
- * Throws CageError `agent_paused` or `agent_not_running`, and what `Ledger.hold` throws; nothing is charged then.
+ * Throws CageError `agent_paused` or `agent_not_running`, and what `Ledger.hold` throws; then nothing is charged.
  */
 export async function reportCharge(
   { state, money: { ledger } }: { state: StateManager; money: Pick<Money, 'ledger'> },

@@ -1,6 +1,6 @@
 /**
- * A call whose attempt was lost: it may have reached the provider, and no byte of an answer came back. Each further
- * attempt is a call of its own, priced, held and charged for itself, since the provider may charge each of them.
+ * Retries a call whose attempt was lost: it may have reached the provider, and no byte of a response arrived. Each
+ * retry is a call of its own, priced, held and charged separately, since the provider may charge each of them.
  */
 
 import { retry } from '../breaker/retry.ts'
@@ -9,12 +9,12 @@ import { CageError } from '../errors.ts'
 import { newCallId } from '../ids.ts'
 import type { LlmCall } from './call.ts'
 
-/** The attempt has ended without an answer and was charged; another one may be made. `cause`: why. */
+/** The attempt ended without a response and was charged; another one may be made. `cause`: why. */
 export class LostAttempt extends Error {
   override readonly name = 'LostAttempt'
 }
 
-/** The provider refused the limit that we had written, and named the most it allows. Nothing was paid. */
+/** The provider refused the limit that we added and named its maximum. Nothing was charged. */
 export class LimitRefused extends Error {
   override readonly name = 'LimitRefused'
   readonly outputLimit: number
@@ -24,19 +24,19 @@ export class LimitRefused extends Error {
   }
 }
 
-/** The provider refused a field that we had added, and takes the call without it. Nothing was paid. */
+/** The provider refused a field that we added and accepts the call without it. Nothing was charged. */
 export class FieldRefused extends Error {
   override readonly name = 'FieldRefused'
 }
 
-/** Is this the end of an attempt that came to no answer, and of whose fate nothing is known? */
+/** Returns true if the attempt ended without a response and its outcome is unknown. */
 export const isLost = (error: unknown): boolean =>
   error instanceof CageError && LOST.has(error.code) && error.facts.sent === true
 
 const LOST: ReadonlySet<string> = new Set(['provider_timeout', 'provider_unreachable'])
 
-/** What may be thrown in place of an answer to the client. */
-export interface Further {
+/** The errors that an attempt may throw instead of answering the client. */
+export interface AllowedRetries {
   /** A LostAttempt: another attempt can be made. */
   hasAttempt: boolean
   /** A LimitRefused: the call can be made with another limit. */
@@ -45,20 +45,20 @@ export interface Further {
   hasField: boolean
 }
 
-/** Attempts the call: with backoff while that throws a LostAttempt, and once more with the limit of a LimitRefused, or without the field of a FieldRefused. */
+/** Attempts the call; retries a LostAttempt with backoff, and a LimitRefused or FieldRefused once, with the change. */
 export async function withFurtherAttempts(
   call: LlmCall,
   clock: Clock,
   signal: AbortSignal,
-  attempt: (call: LlmCall, further: Further) => Promise<void>,
+  attempt: (call: LlmCall, allowed: AllowedRetries) => Promise<void>,
 ): Promise<void> {
   const { retries } = call.provider.settings
   let [attempts, hasField] = [0, true]
   let next = call
   const once = async (): Promise<void> => {
-    const further = { hasAttempt: attempts++ < retries, hasLimit: next.outputLimit === undefined, hasField }
+    const allowed = { hasAttempt: attempts++ < retries, hasLimit: next.outputLimit === undefined, hasField }
     try {
-      await attempt(next, further)
+      await attempt(next, allowed)
     } catch (error) {
       next = { ...next, id: newCallId() }
       if (error instanceof LimitRefused) next = { ...next, outputLimit: error.outputLimit }

@@ -1,4 +1,4 @@
-/** What the road of a call is made of: the rooms that it passes. */
+/** The dependencies of a call. */
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { LargeBodies } from './bodies/large-bodies.ts'
@@ -14,10 +14,10 @@ export interface Road extends Meter {
   uncharged: UnchargedCalls
 }
 
-/** What requests and answers are redacted with. */
+/** What requests and responses are redacted with. */
 export interface Redaction {
   redactor: Redactor
   incidents: Incidents
-  /** Threads for large ones. */
+  /** Threads for large bodies. */
   large: LargeBodies
 }

@@ -1,6 +1,6 @@
 /**
  * THE ROAD. One call of an agent's client to a provider, from the parsed request to the recorded cost. A new feature is
- * a new part with one line on it, or a listener of events; rarely a condition inside.
+ * a new part with one line here, or a listener of events; rarely a condition inside.
  */
 
 import { withClampedRetryAfter } from '../breaker/retry.ts'
@@ -16,21 +16,28 @@ import { MeteredCall } from './metered-call.ts'
 import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
-import { FieldRefused, type Further, isLost, LimitRefused, LostAttempt, withFurtherAttempts } from './retry-call.ts'
+import {
+  type AllowedRetries,
+  FieldRefused,
+  isLost,
+  LimitRefused,
+  LostAttempt,
+  withFurtherAttempts,
+} from './retry-call.ts'
 import type { Road } from './road.ts'
 import { ProviderRefusal, report, type SentCall } from './send.ts'
 import { relayFrames, showFrame } from './stream.ts'
 import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-/** Answers the client. Throws for a call that was refused or failed before its answer began; nothing is held then. */
+/** Answers the client. Throws if the call was refused or failed before its response began; then nothing is held. */
 export async function runCall(road: Road, call: LlmCall, client: Client): Promise<void> {
-  limitTime(call, client) //                                           no call goes on for ever
-  await waitUntilRunnable(road.state, call.caller, client.signal) //       is the agent running and not paused
+  limitTime(call, client) //                                           no call runs forever
+  await waitUntilRunnable(road.state, call.caller, client.signal) //       the agent must be running, not paused
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
   await withModelFallback(road.upstream, safe, (one, hasNext) =>
-    withFurtherAttempts(one, road.clock, client.signal, (again, further) =>
-      passCall(road, again, client, { ...further, hasNext }),
+    withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
+      passCall(road, again, client, { ...allowed, hasNext }),
     ),
   )
 }
@@ -40,16 +47,16 @@ function limitTime({ provider: { name, settings } }: LlmCall, client: Client): v
   client.limit(
     seconds * 1000,
     () =>
-      new CageError('provider_timeout', `the call to ${name} took longer than ${seconds} s in all`, {
+      new CageError('provider_timeout', `the call to ${name} took longer than ${seconds} s in total`, {
         facts: { provider: name, timeout_s: seconds },
         hint: "raise the provider's total_timeout_s in the configuration if such calls are wanted",
       }),
   )
 }
 
-/** What is done when a call comes to no answer, in place of giving the client the error. */
-interface Otherwise extends Further {
-  /** Another model is asked: throws an Outage. */
+/** What may be done instead of answering the client with an error. */
+interface AllowedRecovery extends AllowedRetries {
+  /** Another model can be tried: an Outage may be thrown. */
   hasNext: boolean
 }
 
@@ -58,12 +65,12 @@ async function passCall(
   road: Road,
   call: LlmCall,
   client: Client,
-  { hasNext, hasAttempt, hasLimit, hasField }: Otherwise,
+  { hasNext, hasAttempt, hasLimit, hasField }: AllowedRecovery,
 ): Promise<void> {
-  const open = await MeteredCall.begin(road, call, client) //     price it, hold the most it can cost
+  const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
   call.trace.hasRow = true
   try {
-    const sent = await road.sender.send(open, client.signal, hasNext) //    turn, circuit, key, provider
+    const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(road.redaction, call)
     const pass = isStream(sent.headers) ? relayStream : relayReply
@@ -82,7 +89,7 @@ async function passCall(
       if (hasField) await refuseField(open, error)
       if (!asksAnother) return await passRefusal(road, open, error, client)
       await open.refused(error.status, error.isRetryable)
-    } else await open.failed(error, asksAnother) //                    what was delivered is charged all the same
+    } else await open.failed(error, asksAnother) //                    what was delivered is still charged
     if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
     throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
   } finally {
@@ -90,7 +97,7 @@ async function passCall(
   }
 }
 
-/** What it costs, redact, charge with its record, answer. */
+/** Assesses the cost, redacts, charges and records, answers. */
 async function relayReply(
   road: Road,
   open: MeteredCall,
@@ -111,8 +118,8 @@ async function relayReply(
 }
 
 /**
- * The same, while it comes: charged and recorded before its last frame leaves, so that who saw the end sees the cost.
- * After its first byte an error is a frame, and what was delivered is charged.
+ * Like `relayReply`, frame by frame: charged and recorded before the last frame is sent, so that a client that sees the
+ * end can read the cost. After the first byte an error is a frame, and what was delivered is charged.
  */
 async function relayStream(
   road: Road,
@@ -136,35 +143,35 @@ async function relayStream(
   client.end()
 }
 
-/** Throws LimitRefused, and ends the call, when the provider refused a limit that the client did not ask for. */
+/** Ends the call and throws LimitRefused when the provider refused a limit that the client did not set. */
 async function refuseLimit({ money: { prices } }: Road, open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
   const { clampedTo, call } = open
   if (clampedTo === null || refusal.status !== 400) return
-  const named = namedLimit(wordsOf(refusal), clampedTo)
+  const named = namedLimit(errorTextOf(refusal), clampedTo)
   if (named === undefined) return
   if (named.isOfModel) prices.learnOutputLimit(call.provider.name, call.model, named.tokens)
   await open.refused(refusal.status, true)
   throw new LimitRefused(named.tokens, { cause: refusal })
 }
 
-/** Throws FieldRefused, and ends the call, when the provider refused a field in which we wrote the limit once more. */
+/** Ends the call and throws FieldRefused when the provider refused a second field in which we wrote the limit. */
 async function refuseField(open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
   const { provider, model, format } = open.call
   if (refusal.status !== 400 && refusal.status !== 422) return
-  const field = format.onlyLimitIn?.(wordsOf(refusal))
+  const field = format.onlyLimitIn?.(errorTextOf(refusal))
   if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_ONLY_LIMITS) return
   provider.onlyLimits.set(model, field)
   await open.refused(refusal.status, true)
   throw new FieldRefused(`${provider.name} takes the limit in ${field} alone`, { cause: refusal })
 }
 
-/** No limit is named in more. */
-const wordsOf = ({ body }: ProviderRefusal): string => body.toString('utf8', 0, LARGE_BYTES)
+/** The start of the body is enough to find the limit. */
+const errorTextOf = ({ body }: ProviderRefusal): string => body.toString('utf8', 0, LARGE_BYTES)
 
-/** Names come from agents. */
+/** Bounded, since agents choose the names of models. */
 const MAX_ONLY_LIMITS = 1_000
 
-/** The provider's own error reaches the client as it is, less personal data. */
+/** Passes the provider's own error to the client unchanged, except for personal data. */
 async function passRefusal(road: Road, open: MeteredCall, refusal: ProviderRefusal, client: Client): Promise<void> {
   await open.refused(refusal.status, refusal.isRetryable)
   const { provider, caller } = open.call
@@ -197,7 +204,7 @@ const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, 
   'x-iron-cage-redactions': String(redactor.count),
 })
 
-/** Ends a streamed answer that broke: an error frame in the dialect, and nothing that looks like an end. */
+/** Ends a streamed response that broke: with an error frame in the dialect, and nothing that looks like an end. */
 export function endBrokenStream(call: LlmCall, error: CageError, client: Client): void {
   if (!client.isGone) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
 }

@@ -1,12 +1,12 @@
 /**
- * The road of one service call: an agent's request to an outside API that its tools use, from the request to the
- * recorded cost. Live while the service's circuit lets it through, else by the fallback the configuration names.
+ * One service call: an agent's request to an outside API that its tools use, from the request to the recorded cost.
+ * Live while the service's circuit allows it, otherwise served by the configured fallback.
  *
  * The rules are:
- * - What counts against the service: no connection, no answer in time, a broken answer, 5xx and 429. Any other refusal
- *   is the agent's own affair; it goes back as it came, costs nothing and says nothing about the service.
- * - The price of a call is due when a 2xx begins, also when its body then breaks.
- * - Redirects are not followed: the agent's key goes to the configured address and nowhere else.
+ * - These count against the service: no connection, a timeout, a broken response, 5xx and 429. Any other error status
+ *   is the agent's own mistake; it is returned unchanged, costs nothing and does not affect the circuit.
+ * - The price of a call is due when a 2xx begins, even if its body then breaks.
+ * - Redirects are not followed: the agent's key is sent to the configured address only.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
@@ -28,13 +28,13 @@ import type { Caller } from './call.ts'
 import { AttemptFailed, attemptService, endToEnd, isGood, joinUrl, type LiveAnswer } from './service-attempt.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
-/** The keys of services by the names that they have in the vault or the server's environment. */
+/** The keys of services, by their names in the vault or the server's environment. */
 export interface ServiceKeys {
   keys: Pick<Secrets['keys'], 'find'>
   keyNames: Pick<Secrets['keyNames'], 'services'>
 }
 
-/** What the road of a service call is made of. */
+/** The dependencies of a service call. */
 export interface ServiceRoad {
   /** config.services */
   services: Readonly<Record<string, ServiceConfig>>
@@ -43,7 +43,7 @@ export interface ServiceRoad {
   money: Money
   state: StateManager
   clock: Clock
-  /** Whose key is sent as bearer where the agent sends none. */
+  /** The keys sent as bearer tokens where the agent sends none. */
   secrets: ServiceKeys
   /** Sends to services; an undici Agent. */
   dispatcher: Dispatcher
@@ -69,15 +69,15 @@ export interface ServiceReply {
 }
 
 /**
- * Answers one service call. Refused without a trace, by a CageError: `agent_paused`, `agent_not_running`, `not_found` for
- * a service that is not configured, `bad_request` for a path that leads out of it, and what `Ledger.hold` throws.
+ * Answers one service call. Thrown and not recorded, as CageError: `agent_paused`, `agent_not_running`, `not_found` for
+ * a service that is not configured, `bad_request` for a path outside the service, and what `Ledger.hold` throws.
  * Thrown and recorded: `circuit_open`, `provider_unreachable`, `provider_timeout` and `provider_reply_invalid` when
  * neither the service nor a fallback answers, and the signal's reason when the agent left.
  */
 export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Promise<ServiceReply> {
   await waitUntilRunnable(road.state, call.caller, call.signal)
   const open = openCall(road, call)
-  const live = await callLive(road, call, open) //        circuit, hold, send; again within the policy
+  const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
   const fallback = isOutage(live) ? findFallback(road.cache, call.service, open.service, open.request) : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
   const cost = isDue(live) ? open.cost : 0
@@ -87,11 +87,11 @@ export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Prom
   return asReply(answer, fallback?.tier ?? 1, open.id, cost, road.clock.now())
 }
 
-/** What is known of a call before it is sent. */
+/** The details of a call before it is sent. */
 interface OpenServiceCall {
   id: CallId
   service: ServiceConfig
-  /** As the cache knows it. */
+  /** The key of the call in the cache. */
   request: ServiceRequest
   url: URL
   cost: Nanodollars
@@ -111,7 +111,7 @@ function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): O
   return {
     id: newCallId(),
     service,
-    // Whoever makes calls is among the agents (`waitUntilRunnable`).
+    // Every caller is a known agent (`waitUntilRunnable`).
     request: { ...call, owner: cacheOwner(state.read().agents[call.caller.agentId]!) },
     url: joinUrl(service.base_url, path),
     cost: fromUsd(service.cost_per_call_usd),
@@ -119,13 +119,13 @@ function openCall({ services, state, clock }: ServiceRoad, call: ServiceCall): O
   }
 }
 
-/** What became of the attempts. Without a hold nothing was sent. */
+/** The outcome of all attempts. Without a hold nothing was sent. */
 type AttemptOutcome = { hold: Hold | undefined } & (
   | { answer: LiveAnswer; failure?: undefined }
   | { answer?: undefined; failure: unknown }
 )
 
-/** One hold pays for all attempts; it is made in the first that the circuit lets through. Throws before that only. */
+/** One hold pays for all attempts; the first one that the circuit allows makes it. Throws only before that. */
 async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceCall): Promise<AttemptOutcome> {
   const settings = circuitSettings(open.service)
   const { dispatcher, clock } = road
@@ -148,7 +148,7 @@ async function callLive(road: ServiceRoad, call: ServiceCall, open: OpenServiceC
       if (error instanceof AttemptFailed && error.facts.isOutage) permit.failed(error.message, error.facts.retryAfterMs)
       throw error
     } finally {
-      // For every other end; the first report counts.
+      // For all other outcomes; only the first report counts.
       permit.ignored()
     }
   }
@@ -175,12 +175,12 @@ function keyOf(
   return name && keys.find(name, state.read().agents[caller.agentId]?.environment ?? '')
 }
 
-/** What the circuit of a configured service does. */
+/** Returns the circuit settings of a configured service. */
 export const circuitSettings = (service: ServiceConfig): CircuitSettings =>
-  // The attempt's own time limit ends a probe that hangs; this is the net below.
+  // A hanging probe is ended by the attempt's own timeout; this one is the safety net.
   settingsOf(service.breaker, service.timeout_s * 1000 + PROBE_MARGIN_MS, fallbackTier(service))
 
-/** Longer than a probe may wait for money that running calls hold. */
+/** Longer than a probe may wait for money held by running calls. */
 const PROBE_MARGIN_MS = 5_000
 
 const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenServiceCall): HoldRequest => ({
@@ -193,18 +193,18 @@ const holdRequest = ({ caller, service }: ServiceCall, { id, cost }: OpenService
   maxCost: cost,
 })
 
-/** True when a 2xx began, also one whose body then broke. */
+/** True when a 2xx began, even if its body then broke. */
 const isDue = ({ answer, failure }: AttemptOutcome): boolean =>
   answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
 
-/** True when the service failed, and not the agent. */
+/** True when the service failed, not the agent. */
 const isOutage = ({ failure }: AttemptOutcome): boolean =>
   failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
 
 const refusalOf = (failure: unknown): LiveAnswer | undefined =>
   failure instanceof AttemptFailed ? failure.facts.refusal : undefined
 
-/** Ends the hold, where there is one, and records the call. */
+/** Ends the hold, if any, and records the call. */
 async function endCall(
   { state, money: { ledger }, cache, clock }: ServiceRoad,
   call: ServiceCall,
@@ -309,7 +309,7 @@ function asReply(
   }
 }
 
-/** A failure is an AttemptFailed, a CircuitOpenError, or else the agent left. */
+/** A failure is an AttemptFailed, a CircuitOpenError, or the agent left. */
 function reasonOf(failure: unknown): string {
   if (failure instanceof CircuitOpenError) return 'circuit open'
   return failure instanceof AttemptFailed ? failure.message : 'the agent left'

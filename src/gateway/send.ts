@@ -1,8 +1,8 @@
 /**
- * Getting an answer out of a provider: the circuits, the attempts, the key. What counts for the circuits is decided here
- * and nowhere else on the road of a call: faults of the connection, timeouts, broken answers and most 5xx count against
- * the provider, "overloaded" against its model; a 4xx of the caller's own making and a client that left do not. A rate
- * limit counts against nobody: it is waited for (`breaker/rate-limits.ts`).
+ * Gets a response from a provider: circuits, attempts, key. What counts for the circuits is decided here alone:
+ * connection errors, timeouts, broken responses and most 5xx count against the provider, "overloaded" against its
+ * model; a 4xx that is the caller's mistake and a client that left do not. A rate limit counts against nothing: the
+ * call waits (`breaker/rate-limits.ts`).
  */
 
 import { type Circuits, type Permit, settingsOf } from '../breaker/circuits.ts'
@@ -19,20 +19,20 @@ import type { KeyRequest, Keyring } from './provider-key.ts'
 import { readAll } from './reply.ts'
 import type { Answer, Attempt, Upstream } from './upstream.ts'
 
-/** A good answer whose end is still open: report it to the permit. */
+/** A successful response that has not ended yet: report its end to the permit. */
 export interface SentCall extends Answer {
   permit: CallPermit
 }
 
-/** The provider answered with an error, which the client gets as it is. It cost nothing. */
+/** The provider answered with an error, which is passed to the client unchanged. It cost nothing. */
 export class ProviderRefusal extends Error {
   override readonly name = 'ProviderRefusal'
   readonly status: number
   readonly headers: Answer['headers']
   readonly body: Buffer
-  /** When to come again, in ms from now, as far as the provider said so. */
+  /** When to retry, in ms from now, if the provider named it. */
   readonly retryAfterMs: number | undefined
-  /** The same where the model's calls wait for it; undefined when it is no rate limit, or longer than any call waits. */
+  /** The same if the model's calls wait for it; undefined if it is not a rate limit, or exceeds the maximum wait. */
   readonly waitMs: number | undefined
 
   constructor({ status, headers }: Answer, body: Buffer, { maxWaitMs, nowMs }: { maxWaitMs: number; nowMs: number }) {
@@ -45,16 +45,16 @@ export class ProviderRefusal extends Error {
     this.waitMs = isWait ? this.retryAfterMs : undefined
   }
 
-  /** The provider's fault, or its wish to be left alone; not the caller's own mistake. */
+  /** The provider failed or asked for fewer calls; not the caller's mistake. */
   get isRetryable(): boolean {
     return this.status === 429 || this.status >= 500
   }
 }
 
-/** Where another model can be asked, so long is waited for this one, in ms. */
+/** Maximum wait for a model when another one can be tried, in ms. */
 const SHORT_WAIT_MS = 2_000
 
-/** Sends calls to their providers, for as long as and as often as that is right. */
+/** Sends calls to their providers, with retries and waits. */
 export class Sender {
   readonly #keyring: Keyring
   readonly #upstream: Upstream
@@ -73,8 +73,8 @@ export class Sender {
   }
 
   /**
-   * Sends the call, again where that is harmless. `hasNext`: another model can be asked instead. Throws ProviderRefusal,
-   * CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
+   * Sends the call, and retries where that is harmless. `hasNext`: another model can be tried instead. Throws
+   * ProviderRefusal, CircuitOpenError, CageError `provider_*` or `rate_limited`, ClientGone.
    */
   send(open: MeteredCall, signal: AbortSignal, hasNext: boolean): Promise<SentCall> {
     const { provider, model, caller } = open.call
@@ -85,20 +85,20 @@ export class Sender {
       retries: provider.settings.retries,
       clock: this.#clock,
       signal,
-      // What may have reached the provider may be charged by it: that is another call (`retry-call.ts`).
+      // A request that may have reached the provider may be charged: its retry is a new call (`retry-call.ts`).
       isRetryable: (error) =>
         error instanceof ProviderRefusal ? error.isRetryable && error.waitMs === undefined : wasNotSent(error),
-      retryAfterMs: askedToWaitMs,
+      retryAfterMs: retryAfterOf,
     })
   }
 
-  /** One attempt, and another whenever the provider has said when to come again, for as long as a call may wait. */
+  /** Attempts the call, again after each wait that the provider requested, up to the maximum wait. */
   async #attemptInTurn(open: MeteredCall, place: Place, signal: AbortSignal): Promise<SentCall> {
     for (let refusal: unknown; ; ) {
       try {
         await place.wait(signal)
       } catch (error) {
-        // Its own words rather than ours.
+        // The provider's own error rather than ours.
         throw signal.aborted ? error : (refusal ?? error)
       }
       try {
@@ -128,13 +128,13 @@ export class Sender {
         onSending,
       })
       if (answer.status < 300) return { ...answer, permit }
-      // Whatever else it is, it is no answer, and costs nothing.
+      // Any other status is not an answer, and costs nothing.
       open.wasSent = false
       if (answer.status < 400) throw redirected(answer, provider)
-      // A refusal whose text breaks off has refused all the same.
-      const words = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
+      // A refusal counts even if its body breaks off.
+      const errorBody = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
       const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
-      throw new ProviderRefusal(answer, words, { maxWaitMs, nowMs: this.#clock.now() })
+      throw new ProviderRefusal(answer, errorBody, { maxWaitMs, nowMs: this.#clock.now() })
     } catch (error) {
       if (wasNotSent(error)) open.wasSent = false
       report(permit, error)
@@ -142,7 +142,7 @@ export class Sender {
     }
   }
 
-  /** One request with the right key, whatever comes back. Throws as `Keyring.send` and `Upstream.send`. */
+  /** Sends one request with the right key and returns any response. Throws as `Keyring.send` and `Upstream.send`. */
   forward(request: KeyRequest, attempt: Omit<Attempt, 'provider' | 'agentId'>): Promise<Answer> {
     const { provider, caller } = request
     const to = { ...attempt, provider, agentId: caller.agentId }
@@ -156,11 +156,11 @@ export interface SenderOptions {
   circuits: Circuits
   rateLimits: RateLimits
   clock: Clock
-  /** Takes personal data out of the names of models. */
+  /** Redacts the names of models. */
   safety: Pick<Safety, 'scrub'>
 }
 
-/** Not followed, since the key would go along; and not passed on, since the client would follow it with its own. */
+/** Redirects are not followed, since the key would be sent along, nor passed on, since the client would follow them. */
 function redirected({ status, body }: Answer, { name }: Provider): CageError {
   body.cancel()
   return new CageError(
@@ -174,18 +174,18 @@ function redirected({ status, body }: Answer, { name }: Provider): CageError {
 
 /** Reports to the circuits how a call failed. */
 export function report(permit: CallPermit, error: unknown): void {
-  const asked = askedToWaitMs(error)
+  const retryAfterMs = retryAfterOf(error)
   const { message } = error as Error
   if (error instanceof ProviderRefusal && (error.status === 429 || error.waitMs !== undefined)) permit.ignored()
-  else if (error instanceof ProviderRefusal && OF_MODEL.has(error.status)) permit.modelFailed(message, asked)
+  else if (error instanceof ProviderRefusal && OF_MODEL.has(error.status)) permit.modelFailed(message, retryAfterMs)
   else if (error instanceof ProviderRefusal ? error.isRetryable : isConnectionFault(error)) {
-    permit.failed(message, asked)
+    permit.failed(message, retryAfterMs)
   } else permit.ignored()
 }
 
-/** With Retry-After it is a wait. */
+/** With Retry-After these are rate limits. */
 const RATE_LIMITED = new Set([429, 503, 529])
-/** Overloaded: providers count and answer these by model. */
+/** Overloaded: providers count these per model. */
 const OF_MODEL = new Set([503, 529])
 
 const isConnectionFault = (error: unknown): boolean =>
@@ -193,12 +193,12 @@ const isConnectionFault = (error: unknown): boolean =>
 
 const wasNotSent = (error: unknown): boolean => error instanceof CageError && error.facts.sent === false
 
-const askedToWaitMs = (error: unknown): number | undefined =>
+const retryAfterOf = (error: unknown): number | undefined =>
   error instanceof ProviderRefusal ? error.retryAfterMs : undefined
 
-/** The right to make one attempt, of the provider's circuit and of that of its model. */
+/** Permission for one attempt, from the circuits of the provider and of its model. */
 export interface CallPermit extends Permit {
-  /** The provider is there; it is this model that cannot answer. */
+  /** The provider is reachable, but this model cannot answer. */
   modelFailed(reason: string, retryAfterMs?: number): void
 }
 
@@ -227,7 +227,7 @@ function enterCircuits(circuits: Circuits, { name, settings }: Provider, model: 
   }
 }
 
-/** A permit that is not used is given back: it may be the one probe. */
+/** Returns an unused permit: it may be the only probe. */
 function enterAfter(first: Permit, enter: () => Permit): Permit {
   try {
     return enter()

@@ -1,41 +1,41 @@
 /**
- * What has left at one place of a stream: the end of a text that came in pieces, or whole texts one after the other, such
- * as ids, names, statuses. A client may join them, and a provider may have cut something over them.
+ * What was sent at one place of a stream: the end of a text in pieces, or a sequence of whole texts such as ids, names
+ * and statuses. A client may join them, and a provider may have split data across them.
  */
 
-/** As much of what has left is looked at together with the next text. */
+/** How much of what was sent is checked together with the next text. */
 const CONTEXT_CHARACTERS = 1_024
-/** Shorter ones may be equal by chance. */
+/** Shorter texts may be equal by chance. */
 const MIN_REPEATED = 4
 const MAX_REMEMBERED = 64
 
 export class Series {
-  /** What became of the text that was added last. */
+  /** The redacted form of the last text added. */
   lastSafe = ''
   #last = ''
   #all = ''
-  /** Without texts that had been there before: frames that only repeat may be left out for a client. */
+  /** Without texts that occurred before: a client may drop frames that only repeat. */
   #news = ''
   readonly #seen = new Set<string>()
 
-  /** All of it, as far back as it is known. */
+  /** Everything sent, within CONTEXT_CHARACTERS. */
   get joined(): string {
     return this.#all
   }
 
-  /** A text in pieces ends like this for now. */
-  goOnFrom(text: string): void {
+  /** Continues after a text in pieces, which currently ends like this. */
+  continueFrom(text: string): void {
     this.#last = ''
     this.#all = text.slice(-CONTEXT_CHARACTERS)
     this.#news = this.#all
   }
 
-  /** The same text comes once more. */
+  /** Returns true if the text repeats the last one. */
   isLast(text: string): boolean {
     return text === this.#last && text.length >= MIN_REPEATED
   }
 
-  /** Takes a text in, and returns what was before it, joined. */
+  /** Adds a text; returns what preceded it, joined. */
   add(text: string): string[] {
     const before = [...new Set([this.#all, this.#news])].filter((joined) => joined !== '')
     this.#last = text

@@ -1,6 +1,6 @@
 /**
- * One attempt at a service call: the address, the headers, the time limit, and what an answer or its absence means.
- * The agent's key for the service passes on; what belongs to us or to one connection does not.
+ * One attempt at a service call: the URL, the headers, the timeout, and what its outcome means. The agent's key for the
+ * service is forwarded; our own headers and those of one connection are not.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
@@ -18,10 +18,10 @@ export interface ServiceAttempt {
   url: URL
   /** As the agent sent them. */
   headers: IncomingHttpHeaders
-  /** The server's own key, for a request that carries none. */
+  /** The server's own key, for a request without one. */
   key: string | undefined
   body: Buffer
-  /** For the whole answer. */
+  /** Timeout of the whole response. */
   timeoutMs: number
   signal: AbortSignal
 }
@@ -32,7 +32,7 @@ export interface LiveAnswer {
   body: Buffer
 }
 
-/** An attempt without a usable answer. `message`: a few words for people. */
+/** An attempt without a usable response. `message`: a short reason for people. */
 export class AttemptFailed extends Error {
   override readonly name = 'AttemptFailed'
   readonly facts: AttemptFacts
@@ -43,21 +43,23 @@ export class AttemptFailed extends Error {
 }
 
 interface AttemptFacts {
-  /** What the agent receives when nothing else answers. */
+  /** The error for the agent when nothing else answers. */
   error: CageError
   /** Counts against the service, and a fallback may answer. */
   isOutage: boolean
-  /** Trying again can do no harm. */
+  /** A retry can do no harm. */
   isRepeatable: boolean
-  /** A 2xx had begun, so the call has to be paid. */
+  /** A 2xx had begun, so the call is due. */
   isDue: boolean
-  /** The service's own words, 429 or 5xx. */
+  /** The service's own response, 429 or 5xx. */
   refusal?: LiveAnswer
-  /** How long the service asked to be left alone. */
+  /** Retry-After of the service. */
   retryAfterMs?: number | undefined
 }
 
-/** Returns an answer that is not the service's fault: 2xx, 304, 4xx. Throws AttemptFailed, or the signal's reason. */
+/**
+ * Returns a response that is no failure of the service: 2xx, 304, 4xx. Throws AttemptFailed, or the signal's reason.
+ */
 export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswer> {
   const { url, signal, timeoutMs } = attempt
   const deadline = new AbortController()
@@ -71,7 +73,7 @@ export async function attemptService(attempt: ServiceAttempt): Promise<LiveAnswe
       headers: forwardedHeaders(attempt),
       body: attempt.body.length > 0 ? attempt.body : null,
       signal: AbortSignal.any([signal, deadline.signal]),
-      // The deadline is for the whole answer.
+      // The deadline covers the whole response.
       headersTimeout: 0,
       bodyTimeout: 0,
     })
@@ -106,16 +108,16 @@ async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncI
   return Buffer.concat(chunks)
 }
 
-/** The service works, so this counts against nobody. */
+/** The service works, so this counts against nothing. */
 function tooLarge({ service }: ServiceAttempt, status: number): AttemptFailed {
   const error = new CageError('provider_reply_invalid', `${service} answered with more than ${MAX_REPLY_BYTES} bytes`, {
     facts: { service, limit_bytes: MAX_REPLY_BYTES },
-    hint: 'ask the service for less at a time',
+    hint: 'request less at a time',
   })
   return new AttemptFailed('answer too large', { error, isOutage: false, isRepeatable: false, isDue: isGood(status) })
 }
 
-/** Passed on, a redirect would lead the agent's own client past the gateway. */
+/** A forwarded redirect would lead the agent's own client past the gateway. */
 function redirected({ service }: ServiceAttempt, status: number): AttemptFailed {
   const error = new CageError(
     'provider_reply_invalid',
@@ -135,7 +137,7 @@ function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer
   return new AttemptFailed(`answered ${status}`, {
     error: new CageError('provider_unreachable', `${service} answered ${status}`, { facts: { service, status } }),
     isOutage: true,
-    // 429 and 503 mean that nothing was done.
+    // 429 and 503 mean that the request was not processed.
     isRepeatable: IDEMPOTENT.has(method) || status === 429 || status === 503,
     isDue: false,
     refusal,
@@ -143,10 +145,10 @@ function refused({ service, method, clock }: ServiceAttempt, refusal: LiveAnswer
   })
 }
 
-/** `status`: undefined until an answer began. */
+/** `status`: undefined until a response began. */
 function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number | undefined): AttemptFailed {
   const seconds = timeoutMs / 1000
-  const error = new CageError('provider_timeout', `${service} gave no whole answer within ${seconds} s`, {
+  const error = new CageError('provider_timeout', `${service} did not answer completely within ${seconds} s`, {
     facts: { service, timeout_s: seconds },
     hint: "raise the service's timeout_s if it is only slow",
   })
@@ -159,7 +161,7 @@ function timedOut({ service, method, timeoutMs }: ServiceAttempt, status: number
   })
 }
 
-/** A connection that could not be made, or broke. */
+/** The connection failed, or broke. */
 function broken({ service, method }: ServiceAttempt, status: number | undefined, cause: unknown): AttemptFailed {
   const fault = String((cause as { code?: unknown }).code ?? 'unknown fault')
   const error = new CageError('provider_unreachable', `the connection to ${service} failed (${fault})`, {
@@ -169,27 +171,27 @@ function broken({ service, method }: ServiceAttempt, status: number | undefined,
   })
   return new AttemptFailed(`connection failed (${fault})`, {
     error,
-    // A request that undici itself refuses says nothing about the service.
+    // A request that undici itself rejects does not count against the service.
     isOutage: fault !== 'UND_ERR_INVALID_ARG' && fault !== 'UND_ERR_NOT_SUPPORTED',
     isRepeatable: status === undefined && (IDEMPOTENT.has(method) || isBeforeSending(fault)),
     isDue: isGood(status),
   })
 }
 
-/** Sent twice they do what they do once (RFC 9110, 9.2.2). */
+/** Idempotent methods (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
 
-/** The address on the service. Throws CageError `bad_request` when the path leads out of the base URL. */
+/** Returns the URL on the service. Throws CageError `bad_request` when the path leaves the base URL. */
 export function joinUrl(baseUrl: string, path: string): URL {
   const base = new URL(baseUrl)
   const below = base.pathname.replace(/\/+$/, '')
   const url = URL.parse(`${base.origin}${below}/${path.replace(/^\//, '')}`)
   const isInside = url?.origin === base.origin && url.pathname.startsWith(`${below}/`)
   if (isInside && !hasDotSegment(url.pathname) && !holdsOwnToken(url.href)) return url
-  throw new CageError('bad_request', 'the path does not stay within the service')
+  throw new CageError('bad_request', 'the path leads outside the service')
 }
 
-/** The URL parser has resolved the plain ones; a server behind may decode what is left, even twice. */
+/** The URL parser resolved plain dot segments; a server behind may decode the rest, even twice. */
 function hasDotSegment(pathname: string): boolean {
   let decoded = pathname
   for (let last = ''; decoded !== last; ) {
@@ -199,16 +201,16 @@ function hasDotSegment(pathname: string): boolean {
   return /[/\\]\.{1,2}([/\\]|$)/.test(decoded)
 }
 
-/** What opens our own doors stays here, in whatever header it came; the service's own key then takes its place. */
+/** Removes our own credentials from every header; the service's own key then takes their place. */
 function forwardedHeaders({ headers, key }: ServiceAttempt): Record<string, string | string[]> {
   const kept = endToEnd(headers)
   const tokens = Object.entries(kept).filter(([, value]) => holdsOwnToken(String(value)))
   for (const name of ['host', 'expect', ...tokens.map(([name]) => name)]) delete kept[name]
-  // An answer is cached as it came, so it should come plain.
+  // Responses are cached as received, so they must be uncompressed.
   return { ...(key && { authorization: `Bearer ${key}` }), ...kept, 'accept-encoding': 'identity' }
 }
 
-/** A message's headers without those of one connection (RFC 9110, 7.6.1), its length, and our own. */
+/** Returns a message's headers without those of one connection (RFC 9110, 7.6.1), its length, and our own. */
 export function endToEnd(headers: IncomingHttpHeaders): Record<string, string | string[]> {
   const dropped = new Set([...HOP_BY_HOP, ...(headers.connection?.toLowerCase().split(/\s*,\s*/) ?? [])])
   const kept: Record<string, string | string[]> = {}

@@ -1,6 +1,6 @@
 /**
- * A streamed answer: the provider's frames in, the client's frames out, redacted, one at a time and without a buffer
- * between. A stream that breaks is never passed off as finished.
+ * A streamed response: the provider's frames in, the client's frames out, redacted, one at a time and unbuffered. A
+ * stream that breaks is never presented as complete.
  */
 import { createParser } from 'eventsource-parser'
 import type { Sse, StreamReader } from '../dialects/dialect.ts'
@@ -10,17 +10,17 @@ import type { CallRedactor, Found } from './call-redactor.ts'
 import type { Client } from './client.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
-/** A single frame larger than this is no frame. */
+/** Maximum size of a frame. */
 const MAX_FRAME_CHARACTERS = 4 * 1024 * 1024
-/** What may still come after the last frame is the end of the response, in ms. */
+/** Maximum wait for the end of the response after the last frame, in ms. */
 const DRAIN_TIMEOUT_MS = 1_000
-/** No answer of a model is longer. */
+/** Maximum size of a streamed response. */
 const MAX_STREAM_BYTES = 64 * 1024 * 1024
 
 /**
- * Passes an answer on to the client as it comes; `beforeLast` runs when the last frame is here and has not left yet.
- * Resolves when the dialect's last frame was passed on; throws ClientGone, PiiBlockedError, or CageError `provider_*`
- * when the stream broke before it.
+ * Relays a response to the client as it arrives; `beforeLast` runs when the last frame arrived and is not yet sent.
+ * Resolves when the dialect's last frame was sent; throws ClientGone, PiiBlockedError, or CageError `provider_*`
+ * when the stream broke before that.
  */
 export async function relayFrames(
   answer: Answer,
@@ -46,7 +46,7 @@ export async function relayFrames(
   }
 }
 
-/** How frames are read. */
+/** What frames are read with. */
 export interface Frames {
   reader: StreamReader
   redactor: CallRedactor
@@ -72,7 +72,7 @@ export const showFrame = ({ event, data }: Sse): string =>
     .map((line) => `data: ${line}\n`)
     .join('')}\n`
 
-/** Frames out of bytes cut anywhere, also inside a character or a line ending. */
+/** Yields frames from bytes that are split anywhere, even inside a character or a line ending. */
 async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<Sse> {
   const frames: Sse[] = []
   let isTooLong = false
@@ -90,8 +90,7 @@ async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<S
       bytes += chunk.length
       if (bytes > MAX_STREAM_BYTES) isTooLong = true
       else parser.feed(decoder.decode(chunk, { stream: true }))
-      if (isTooLong)
-        throw new CageError('provider_reply_invalid', `the stream of ${provider} is too long to be an answer`)
+      if (isTooLong) throw new CageError('provider_reply_invalid', `the stream of ${provider} is too long`)
       yield* frames.splice(0)
     }
   } catch (error) {

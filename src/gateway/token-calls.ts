@@ -1,9 +1,9 @@
-/** Calls of clients that nobody supervises, by their token: one that is revoked ends what was begun with it. */
+/** Running calls of clients without supervision, by token: revoking a token ends its calls. */
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Client } from './client.ts'
 
 export class TokenCalls {
-  /** By the id of the token. */
+  /** By token id. */
   readonly #running = new Map<string, Set<Client>>()
 
   constructor(apiTokens: ApiTokens) {
@@ -12,7 +12,7 @@ export class TokenCalls {
     })
   }
 
-  /** Notes a call until its client is answered or gone. */
+  /** Tracks a call until its client is answered or gone. */
   add(tokenId: string, client: Client): void {
     const clients = this.#running.get(tokenId) ?? new Set()
     this.#running.set(tokenId, clients.add(client))

@@ -1,7 +1,7 @@
 /**
- * Calls that cost nothing: those that were refused before any money was held, and those of routes that are free. Each has
- * its row in the ledger. Equal ones of one minute share a row, which counts them, so that a flood of refusals fills no
- * disk; the first is written at once.
+ * Calls that cost nothing: those refused before a hold, and those of free routes. Each has its row in the ledger. Equal
+ * calls within a minute share a row, which counts them, so that a flood of refusals cannot fill the disk; the first is
+ * written at once.
  */
 import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { CallTable } from '../db/calls.ts'
@@ -11,20 +11,20 @@ import type { Scrub } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 
-/** Equal calls share a row for so long, in ms. */
+/** How long equal calls share a row, in ms. */
 const WINDOW_MS = 60_000
-/** Rows that are open at a time. */
+/** Maximum rows open at a time. */
 const MAX_OPEN = 1_000
 
 export interface UnchargedCall {
   caller: Caller
   provider: string
-  /** Null where none was read. */
+  /** Null if none was read. */
   model: string | null
   /** Why it cost nothing: the code of the refusal, or "unmetered". */
   code: string
   status: number
-  /** The refusal in a sentence; null for a call that was passed on. */
+  /** The refusal as a sentence; null for a call that was sent. */
   refusal: string | null
 }
 
@@ -67,7 +67,7 @@ export class UnchargedCalls {
     this.#write(call, id, 1, () => this.#calls.insertUncharged(row))
   }
 
-  /** Writes how often each was made. */
+  /** Writes the count of each open row. */
   close(): void {
     for (const key of [...this.#open.keys()]) this.#end(key)
   }
@@ -101,7 +101,7 @@ export class UnchargedCalls {
   }
 }
 
-/** What cost nothing and was answered is not worth a fault of ours. */
+/** A full disk must not fail a call that cost nothing and was answered. */
 function unlessFull(write: () => void): void {
   try {
     write()

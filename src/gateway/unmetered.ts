@@ -1,4 +1,4 @@
-/** Routes that cost nothing: lists of models, counting tokens, what the provider has stored. Redacted as calls are. */
+/** Routes that cost nothing: listing models, counting tokens, stored responses. Redacted like calls. */
 import { CageError } from '../errors.ts'
 import { redactAnswer } from './bodies/answer.ts'
 import { CallRedactor } from './call-redactor.ts'
@@ -43,10 +43,10 @@ export async function proxyUnmetered(
   client.send(answer.status, passed, text)
 }
 
-/** Nobody would redact it across its pieces. */
+/** A stream here would not be redacted across its frames. */
 function streamedAgain({ body }: Answer): CageError {
   body.cancel()
-  return new CageError('bad_request', 'what the provider has stored is not streamed again', {
+  return new CageError('bad_request', 'stored responses cannot be streamed', {
     hint: 'ask for it without "stream"',
   })
 }

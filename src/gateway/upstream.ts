@@ -1,6 +1,6 @@
 /**
- * Sends calls to providers. One connection pool each, three timeouts (connect, first byte, silence), no redirects, no
- * compression, and an abort that reaches the socket. A provider's key goes to that provider's address and nowhere else.
+ * Sends calls to providers. One connection pool each, three timeouts (connect, first byte, idle), no redirects, no
+ * compression, and an abort that reaches the socket. A provider's key is sent to that provider's address only.
  */
 
 import type { IncomingHttpHeaders } from 'node:http'
@@ -24,10 +24,10 @@ export interface Answer {
   body: AnswerBody
 }
 
-/** One attempt at a request; `body` undefined for one without. */
+/** One attempt at a request; `body` undefined for a request without one. */
 export interface Attempt {
   provider: Provider
-  /** Who has the connection meanwhile. */
+  /** The agent that uses the connection. */
   agentId: string
   method: 'GET' | 'POST' | 'DELETE'
   /** Below the base URL, with query. */
@@ -35,13 +35,13 @@ export interface Attempt {
   headers: Record<string, string>
   body: string | Buffer | undefined
   signal: AbortSignal
-  /** Called when there is a connection: from now on the provider may get the request. */
+  /** Called when connected: from then on the provider may receive the request. */
   onSending?: () => void
 }
 
-/** To one provider, shared by all agents. */
+/** Connections to one provider, shared by all agents. */
 const MAX_CONNECTIONS = 512
-/** Calls that wait for one of them: each holds its request in memory. */
+/** Calls that wait for a connection: each holds its request in memory. */
 const MAX_WAITING = 2_048
 
 interface Connections {
@@ -66,7 +66,7 @@ export class Upstream {
     )
   }
 
-  /** Where each provider is, by name. */
+  /** The base URL of each provider, by name. */
   get urls(): Record<string, string> {
     return Object.fromEntries([...this.#providers].map(([name, { baseUrl }]) => [name, baseUrl.href]))
   }
@@ -76,7 +76,8 @@ export class Upstream {
   }
 
   /**
-   * Throws CageError `provider_unreachable`, `provider_timeout` or `too_many_streams`, and ClientGone when the client left.
+   * Throws CageError `provider_unreachable`, `provider_timeout` or `too_many_streams`, and ClientGone when the client
+   * left.
    */
   async send({ provider, agentId, method, path, headers, body, signal, onSending }: Attempt): Promise<Answer> {
     const { baseUrl, settings } = provider
@@ -103,7 +104,7 @@ export class Upstream {
           if (signal.aborted) leave()
         },
         onResponseStart(controller, status, answerHeaders) {
-          // Informational statuses only announce that an answer will come.
+          // Informational statuses only precede the final one.
           if (status < 200) return
           answerBody = new AnswerBody(controller, clock)
           resolve({ status, headers: answerHeaders, body: answerBody })
@@ -143,36 +144,36 @@ export class Upstream {
 }
 
 const tooManyWaiting = (provider: string, agentId: string): CageError =>
-  new CageError('too_many_streams', `${agentId} has as many calls waiting for ${provider} as are left for all others`, {
+  new CageError('too_many_streams', `${agentId} has reached its share of calls waiting for ${provider}`, {
     facts: { agent_id: agentId, provider, max: MAX_WAITING, sent: false },
     hint: 'make fewer calls at once',
     retryAfterS: 1,
   })
 
-/** A large body goes piece by piece, so that it may be freed as soon as the call has ended. */
+/** A large body is sent in pieces, so that it can be freed as soon as the call ends. */
 function asSent(headers: Record<string, string>, body: string | Buffer | undefined) {
   if (typeof body === 'string' || body === undefined || body.length < LARGE_BYTES)
     return { headers, body: body ?? null }
-  // undici takes whatever can be iterated over; its types name streams alone.
+  // undici accepts any iterable; its types name only streams.
   const pieces = piecesOf(body) as unknown as Readable
   return { headers: { ...headers, 'content-length': String(body.length) }, body: pieces }
 }
 
-/** A fault of the connection in our words. */
+/** Translates a connection error. */
 export function asUpstreamError(error: unknown, provider: string): Error {
   if (error instanceof CageError || error instanceof ClientGone) return error
   const code = String((error as { code?: unknown }).code ?? (error as { name?: unknown }).name ?? '')
   const facts = { provider, fault: code, sent: !isBeforeSending(code) }
   const what = TIMEOUTS[code]
   if (what) return new CageError('provider_timeout', `${provider} ${what}`, { facts, cause: error })
-  return new CageError('provider_unreachable', `the connection to ${provider} failed (${code || 'unknown fault'})`, {
+  return new CageError('provider_unreachable', `the connection to ${provider} failed (${code || 'unknown error'})`, {
     facts,
     cause: error,
   })
 }
 
 const TIMEOUTS: Record<string, string> = {
-  UND_ERR_CONNECT_TIMEOUT: 'could not be connected to in time',
-  UND_ERR_HEADERS_TIMEOUT: 'sent no answer in time',
-  UND_ERR_BODY_TIMEOUT: 'fell silent in the middle of its answer',
+  UND_ERR_CONNECT_TIMEOUT: 'did not accept a connection in time',
+  UND_ERR_HEADERS_TIMEOUT: 'did not answer in time',
+  UND_ERR_BODY_TIMEOUT: 'stopped sending in the middle of its answer',
 }

@@ -1,8 +1,8 @@
-/** What an answer used: what the provider says, or what can be known where it does not say. */
+/** The usage of a response: as reported by the provider, or else estimated. */
 import type { ReportedUsage, Usage } from '../dialects/dialect.ts'
 import type { Delivered } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
-import type { Said } from './claim.ts'
+import type { MeasuredUsage } from './claim.ts'
 import type { PricedCall } from './priced-call.ts'
 
 /** `reported`: by the provider; else request and `delivered` are counted by tokenizer. */
@@ -11,20 +11,20 @@ export async function usageOf(
   priced: PricedCall,
   reported: ReportedUsage | undefined,
   delivered: Delivered,
-): Promise<Said> {
+): Promise<MeasuredUsage> {
   const isReported = reported?.isFinal && !isSuspicious(reported.usage, delivered, priced)
-  // Searches that no reply reports are made all the same.
+  // Preview searches are charged even though no reply reports them.
   const { searches } = call.demands
-  const unsaid = searches > 0 ? { previewSearches: searches } : {}
-  if (isReported) return { ...reported, usage: { ...unsaid, ...reported.usage }, isReported }
-  return { usage: { ...unsaid, ...(await estimatedUsage(call, priced, reported, delivered)) }, isReported: false }
+  const unreported = searches > 0 ? { previewSearches: searches } : {}
+  if (isReported) return { ...reported, usage: { ...unreported, ...reported.usage }, isReported }
+  return { usage: { ...unreported, ...(await estimatedUsage(call, priced, reported, delivered)) }, isReported: false }
 }
 
-/** No output is not believed of a long answer, where output costs anything. */
+/** A long answer with zero output tokens is not believed, if output costs anything. */
 const isSuspicious = ({ output }: Usage, delivered: Delivered, { price }: PricedCall): boolean =>
   output === 0 && delivered.length > SUSPICIOUS_CHARACTERS && price.output.base > 0
 
-/** From here on an answer is long. */
+/** Length from which an answer is long. */
 const SUSPICIOUS_CHARACTERS = 2_000
 
 async function estimatedUsage(
@@ -37,7 +37,7 @@ async function estimatedUsage(
   return {
     ...NOTHING_CACHED,
     ...reported?.usage,
-    // The provider's own tools ran as often as they might have.
+    // Assumes that the provider's own tools ran as often as allowed.
     ...(serverTools && { webSearches: serverTools.count * (serverTools.uses ?? bound.toolUses ?? 0) }),
     input: await estimatedInput(call, bound, reported),
     output: Math.max(reported?.usage.output ?? 0, await delivered.tokens(call.model)),
@@ -46,7 +46,7 @@ async function estimatedUsage(
 
 const NOTHING_CACHED = { cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0 }
 
-/** What cannot be counted is taken for the most. */
+/** Assumes the maximum for what cannot be counted. */
 async function estimatedInput(
   { body, model, demands }: LlmCall,
   { inputTokens }: PricedCall['bound'],

@@ -1,14 +1,14 @@
-/** The first gate of the road: only an agent that runs makes calls. */
+/** The first check of a call: only a running agent makes calls. */
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 
-/** A stopped process sends nothing: what comes this soon after the pause was on its way already. */
+/** A stopped process sends nothing: a call this soon after the pause was already in flight. */
 const ON_ITS_WAY_MS = 1_000
 
 /**
- * Resolves when the agent may make this call: at once, or as soon as it goes on for a call that was on its way when it
- * was paused, so that a pause costs a supervised agent no call. Throws CageError `agent_paused` or `agent_not_running`,
+ * Resolves when the agent may make this call: at once, or on resume for a call that was in flight when the agent was
+ * paused, so that a pause costs a supervised agent no call. Throws CageError `agent_paused` or `agent_not_running`,
  * and the signal's reason when the client left.
  */
 export async function waitUntilRunnable(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {

@@ -74,7 +74,7 @@ test('makes the connection wait for a slow reader, and go on when it has read', 
 test('that nobody wants any more closes its connection, once it has ended never', async () => {
   const unwanted = open()
   unwanted.body.cancel()
-  expect(unwanted.told).toEqual(['abort: nobody reads the rest'])
+  expect(unwanted.told).toEqual(['abort: the rest of the body is not needed'])
   const ended = open()
   ended.body.end()
   ended.body.cancel()
@@ -92,7 +92,7 @@ test('that was given back goes by to its end, or is closed when it has none', as
   const endless = open()
   void endless.body.drain(1_000)
   endless.clock.advance(999)
-  expect(endless.told).not.toContain('abort: nobody reads the rest')
+  expect(endless.told).not.toContain('abort: the rest of the body is not needed')
   endless.clock.advance(1)
-  expect(endless.told).toContain('abort: nobody reads the rest')
+  expect(endless.told).toContain('abort: the rest of the body is not needed')
 })

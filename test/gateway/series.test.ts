@@ -20,7 +20,7 @@ test('the same text once more is known, unless it is so short that it may belong
 
 test('a text that came in pieces goes on', () => {
   const series = new Series()
-  series.goOnFrom('jane@corp')
+  series.continueFrom('jane@corp')
   expect(series.add('-canary.com')).toEqual(['jane@corp'])
   expect(series.joined).toBe('jane@corp-canary.com')
 })

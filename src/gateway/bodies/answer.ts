@@ -1,4 +1,4 @@
-/** Whole answers of providers, read and redacted here or, when they are large, on a thread of their own. */
+/** Whole responses of providers, read and redacted on this thread or, when large, on one of their own. */
 import { countTokens } from '../../budget/tokenizer.ts'
 import type { Dialect, ReportedUsage } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
@@ -12,7 +12,7 @@ import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { Redacted } from './large-work.ts'
 import { parseReply } from './reply-json.ts'
 
-/** What was delivered of an answer, for where its provider does not say what it used. */
+/** The delivered text of a response, for when the provider does not report usage. */
 export interface Delivered {
   /** In characters. */
   length: number
@@ -29,7 +29,7 @@ export interface Reply {
   model: string | undefined
   usage: ReportedUsage | undefined
   delivered: Delivered
-  /** It without what the policy takes out. Throws CageError `redaction_failed`. */
+  /** Returns the redacted body. Throws CageError `redaction_failed`. */
   redacted(redactor: CallRedactor): Promise<string | Buffer>
 }
 
@@ -38,7 +38,9 @@ export interface AnswerRedaction {
   redactor: Pick<Redactor, 'settings'>
 }
 
-/** Throws CageError `provider_reply_invalid`. Whoever has left meanwhile: it is paid for, and says how much. */
+/**
+ * Throws CageError `provider_reply_invalid`. Continues after the client left: a reply that is paid for has the usage.
+ */
 export async function readReply(
   redaction: AnswerRedaction,
   bytes: Buffer,
@@ -70,10 +72,10 @@ export async function readReply(
 }
 
 const NEVER = new AbortController().signal
-/** To count the tokens of so much would take too long. */
+/** Estimate for large bodies, whose tokens would take too long to count. */
 const BYTES_PER_TOKEN = 4
 
-/** Any other answer, which may be no JSON. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
+/** Redacts any other response, JSON or not. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
 export async function redactAnswer(
   redaction: AnswerRedaction,
   bytes: Buffer,
@@ -87,7 +89,7 @@ export async function redactAnswer(
   return taken(redactor, redacted)
 }
 
-/** The data of a large frame, in which every text is redacted by itself. Throws CageError `redaction_failed`. */
+/** Redacts each text in the data of a large frame separately. Throws CageError `redaction_failed`. */
 export async function cleanFrame(
   redaction: AnswerRedaction,
   bytes: Buffer,

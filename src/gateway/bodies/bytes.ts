@@ -1,28 +1,28 @@
 /**
- * Bodies in bytes. A large one lies in memory that is mapped for it alone and goes back to the system at once: what is
- * freed to the allocator stays with the process, and garbage stays until it is collected.
+ * Bodies as bytes. A large body has its own memory mapping, which is returned to the system at once: memory freed to
+ * the allocator stays with the process, and garbage stays until it is collected.
  */
 
-/** From here on a body is large: it is read, redacted and written on a thread of its own (`large-bodies.ts`). */
+/** Size from which a body is large: it is read, redacted and written on a thread of its own (`large-bodies.ts`). */
 export const LARGE_BYTES = 256 * 1024
-/** A body that grows is given so much at a time. */
+/** A growing body is enlarged in steps of this size. */
 const GROWTH_BYTES = 1024 * 1024
-/** As much of a body is given to a socket at a time; more than a socket keeps, so that each piece waits for the one before. */
+/** Bytes written to a socket at a time; more than its buffer, so that each piece waits for the one before. */
 const PIECE_BYTES = 256 * 1024
 
-/** Takes a body in, chunk by chunk. */
+/** Collects a body chunk by chunk. */
 export class ByteCollector {
   size = 0
   readonly #limit: number
   #chunks: Buffer[] = []
   #mapped: ArrayBuffer | undefined
 
-  /** `limit`: no body has more bytes; the caller looks at `size` before it pushes. */
+  /** `limit`: maximum size in bytes; the caller checks `size` before it pushes. */
   constructor(limit: number) {
     this.#limit = limit
   }
 
-  /** The chunk is the collector's from now on. */
+  /** Takes ownership of the chunk. */
   push(chunk: Buffer): void {
     this.size += chunk.length
     if (this.size < LARGE_BYTES) {
@@ -40,7 +40,7 @@ export class ByteCollector {
     }
   }
 
-  /** Forgets all of it. */
+  /** Discards everything. */
   clear(): void {
     this.#chunks = []
     if (this.#mapped) free(Buffer.from(this.#mapped))
@@ -48,14 +48,14 @@ export class ByteCollector {
     this.#mapped = undefined
   }
 
-  /** All of it. */
+  /** Returns the whole body. */
   take(): Buffer {
     if (this.#mapped) return Buffer.from(this.#mapped, 0, this.size)
     return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
   }
 }
 
-/** A text in UTF-8. */
+/** Encodes a text as UTF-8. */
 export function encoded(text: string): Buffer {
   const size = Buffer.byteLength(text)
   if (size < LARGE_BYTES) return Buffer.from(text)
@@ -64,10 +64,10 @@ export function encoded(text: string): Buffer {
   return bytes
 }
 
-/** V8 maps what may be resized, and allocates what may not. */
+/** V8 maps memory for resizable buffers and allocates it for fixed ones. */
 const mapped = (size: number, limit: number): ArrayBuffer => new ArrayBuffer(size, { maxByteLength: limit })
 
-/** Gives the memory back, unless others may lie in it. Whoever still has the bytes sees none. */
+/** Returns the memory to the system, unless it may be shared. Remaining views of it are empty. */
 export function free(body: Buffer | string): void {
   if (typeof body === 'string') return
   const { buffer, length } = body
@@ -76,15 +76,15 @@ export function free(body: Buffer | string): void {
 }
 
 /**
- * A large body for a socket. Each piece is copied: whatever becomes of the connection, the body may be freed. Throws when
- * it was, before all of it had gone.
+ * Yields a large body in pieces for a socket. Each piece is copied, so that the body may be freed whatever the
+ * connection does. Throws when the body was freed before the last piece.
  */
 export async function* piecesOf(bytes: Buffer): AsyncGenerator<Buffer> {
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
   const size = bytes.length
   for (let from = 0; from < size; from += PIECE_BYTES) {
     if (bytes.length === 0) throw new Error('the call has ended')
-    // Asked for the next piece, the socket has sent this one.
+    // A socket that requests the next piece has sent this one.
     const copied = bytes.copy(piece, 0, from, from + PIECE_BYTES)
     yield piece.subarray(0, copied)
   }

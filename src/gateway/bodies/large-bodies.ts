@@ -1,11 +1,11 @@
 /**
- * Threads for large bodies, so that reading, redacting and writing them holds up nobody else. A thread is started when
- * there is work and ended soon after: its heap, where all garbage of a large body lies, goes back to the system with it.
+ * Threads for large bodies, so that reading, redacting and writing them blocks no other call. A thread starts when
+ * there is work and ends soon after: its heap, with all garbage of a large body, is returned to the system with it.
  *
  * The rules are:
- * - No agent has more than one of the threads, so a large body of one does not wait for those of another.
- * - A thread knows nothing but what a piece of work brings along: policy, known secrets and the body itself.
- * - Large memory changes hands and is never copied: who gave it away sees nothing in it any more.
+ * - No agent uses more than one of the threads, so one agent's large body does not wait for another agent's.
+ * - A thread knows only what a piece of work contains: policy, known secrets and the body itself.
+ * - Large memory is transferred, never copied: the sender's view of it becomes empty.
  */
 import { Worker } from 'node:worker_threads'
 import type { Clock, Timer } from '../../clock.ts'
@@ -17,14 +17,14 @@ import type { LargeWork } from './large-work.ts'
 import { pack, unpack } from './thread-message.ts'
 
 const MAX_THREADS = 2
-/** Bodies that wait for a thread, of all agents together. */
+/** Bodies that wait for a thread, across all agents. */
 const MAX_WAITING = 512
-/** A thread without work is ended after so long, in ms. */
+/** A thread without work is ended after this time, in ms. */
 const IDLE_MS = 1_000
-/** Of a thread's heap. The largest body that a provider may send takes about half of it. */
+/** Heap limit of a thread. The largest body that a provider may send takes about half of it. */
 const MAX_HEAP_MB = 2_048
 
-/** For whom the work is done, and until when. */
+/** The agent the work is done for, and the signal that ends it. */
 export interface WorkFor {
   agentId: string
   signal: AbortSignal
@@ -41,8 +41,8 @@ export class LargeBodies {
   }
 
   /**
-   * Does a piece of work on a thread, when it is this agent's turn. Throws what the work throws, the signal's reason when
-   * that fires, CageError `too_many_streams` when too many wait, and `internal` when the thread ends.
+   * Does a piece of work on a thread, when it is this agent's turn. Throws what the work throws, the signal's reason
+   * when it fires, CageError `too_many_streams` when too many are waiting, and `internal` when the thread ends.
    */
   async run<Name extends keyof LargeWork>(
     name: Name,
@@ -53,7 +53,7 @@ export class LargeBodies {
     if (!giveBack) throw tooManyWaiting(agentId)
     const thread = this.#idle.pop() ?? this.#start()
     try {
-      const done = await passOn(thread, name, args, signal)
+      const done = await dispatch(thread, name, args, signal)
       this.#idle.push(thread)
       if (done.error) throw done.error
       return done.result as ReturnType<LargeWork[Name]>
@@ -70,7 +70,7 @@ export class LargeBodies {
       resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MB },
     })
     thread.unref()
-    // Whose work fails with it hears of its end.
+    // Reported to the caller whose work fails with it.
     thread.on('error', () => undefined)
     thread.once('exit', () => {
       if (this.#idle.includes(thread)) this.#idle.splice(this.#idle.indexOf(thread), 1)
@@ -84,14 +84,14 @@ export class LargeBodies {
 }
 
 const tooManyWaiting = (agentId: string): CageError =>
-  new CageError('too_many_streams', `${agentId} has as many large bodies waiting as are left for all others`, {
+  new CageError('too_many_streams', `${agentId} has reached its share of waiting large bodies`, {
     facts: { agent_id: agentId, max: MAX_WAITING },
     hint: 'wait until some of the large calls have been read',
     retryAfterS: 1,
   })
 
-/** Work that nobody waits for any more ends with its thread. */
-function passOn(thread: Worker, name: keyof LargeWork, args: unknown, signal: AbortSignal): Promise<Done> {
+/** Ends the thread when the signal fires, since its work is no longer needed. */
+function dispatch(thread: Worker, name: keyof LargeWork, args: unknown, signal: AbortSignal): Promise<Done> {
   return new Promise<Done>((resolve, reject) => {
     const settled = (act: () => void) => {
       signal.removeEventListener('abort', leave)

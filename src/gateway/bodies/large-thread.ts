@@ -1,4 +1,4 @@
-/** The thread of large bodies: does one piece of work after the other, with what it was sent alone. */
+/** The thread of large bodies: does one piece of work at a time, from its message alone. */
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import { asCageError } from '../../errors.ts'
@@ -11,13 +11,13 @@ export interface Work {
   args: unknown
 }
 
-/** What came of it, packed: `result`, or `error`, a CageError. */
+/** The outcome of a piece of work, packed: `result`, or `error`, a CageError. */
 export interface Done {
   result?: unknown
   error?: unknown
 }
 
-// Calls of others come first. On Linux this is about the thread, elsewhere it would be about the whole process.
+// Other calls come first. On Linux this applies to the thread, elsewhere to the whole process.
 if (process.platform === 'linux') setPriority(10)
 
 parentPort!.on('message', ({ name, args }: Work) => {

@@ -1,6 +1,6 @@
 /**
- * What is done with large bodies, on a thread of its own (`large-thread.ts`): read, redacted and written by the same
- * functions as small ones. Nothing is kept from one piece of work to the next; what goes in and comes out is plain data.
+ * The work done on large bodies, on a thread of its own (`large-thread.ts`): read, redacted and written by the same
+ * functions as small ones. Stateless between pieces of work; inputs and outputs are plain data.
  */
 import type { Format, Limits, ReportedUsage } from '../../dialects/dialect.ts'
 import { DIALECTS, type DialectName } from '../../dialects/dialects.ts'
@@ -16,13 +16,13 @@ import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
 import { encoded, free } from './bytes.ts'
 import { replyInvalid, requireReply } from './reply-json.ts'
 
-/** A format by the dialect that has it and its name. */
+/** A format, by dialect and name. */
 export interface FormatName {
   dialect: DialectName
   format: string
 }
 
-/** `model`: in place of the one in the body; undefined leaves that. */
+/** `model`: replaces the one in the body. (Default: the body's.) */
 interface RequestWork {
   bytes: Buffer
   model: string | undefined
@@ -34,11 +34,11 @@ interface RedactionWork {
   settings: RedactorSettings
 }
 
-/** What was redacted, or why it could not be. */
+/** The redacted bytes and what was found, or the error that prevented it. */
 export type Redacted = { bytes: Buffer; found: Found } | { error: CageError }
 
 export const LARGE_WORK = {
-  /** A request without our own tokens; `facts`: what it asks for, unless no format was named. */
+  /** Removes our own tokens from a request; `facts`: what it requests, when a format is named. */
   readRequest({ bytes, model, format }: RequestWork & { format: FormatName | undefined }) {
     const { value, safe, findings } = parseWithoutTokens(bytes, parseLargeBody)
     const facts: CallFacts | undefined = format && readFacts(formatOf(format), withModel(value, model))
@@ -52,19 +52,19 @@ export const LARGE_WORK = {
     return { bytes: safe === value ? bytes : rewritten(bytes, safe), found: redactor.found() }
   },
 
-  /** What is sent. `into` undefined: nothing is written into it. */
+  /** Writes the request to send. `into` undefined: no limits are written. */
   writeRequest({ bytes, model, into }: RequestWork & { into: { format: FormatName; limits: Limits } | undefined }) {
     const body = withModel(parseLargeBody(bytes), model)
     const safe = into ? formatOf(into.format).prepare(body, into.limits) : body
     return { bytes, written: encoded(JSON.stringify(safe)) }
   },
 
-  /** The text to count tokens of. */
+  /** Returns the text to count tokens of. */
   textOf({ bytes, model, format }: RequestWork & { format: FormatName }): { bytes: Buffer; text: string } {
     return { bytes, text: formatOf(format).textOf!(withModel(parseLargeBody(bytes), model)) }
   },
 
-  /** A reply to a metered call. Its usage is read also where it cannot be redacted: it is paid for. */
+  /** Reads a reply to a metered call. Its usage is read even if redaction fails, since it is paid for. */
   readReply({
     bytes,
     settings,
@@ -75,21 +75,21 @@ export const LARGE_WORK = {
     const value = parsed(bytes, text, provider)
     if (value === undefined) throw replyInvalid(provider, 'is not JSON')
     const reply = requireReply(value, provider)
-    const said: { model: string | undefined; usage: ReportedUsage | undefined; characters: number } = {
+    const facts: { model: string | undefined; usage: ReportedUsage | undefined; characters: number } = {
       model: modelOf(reply),
       usage: formatOf(format).usageOf(reply),
       characters: text.length,
     }
-    return { ...said, redacted: redacted(bytes, text, reply, { dialect: format.dialect, settings }) }
+    return { ...facts, redacted: redacted(bytes, text, reply, { dialect: format.dialect, settings }) }
   },
 
-  /** Any other answer of a provider, which may be no JSON. */
+  /** Redacts any other response of a provider, JSON or not. */
   redactAnswer({ bytes, settings, dialect, provider }: RedactionWork & { provider: string }): { redacted: Redacted } {
     const text = decoded(bytes)
     return { redacted: redacted(bytes, text, parsed(bytes, text, provider), { dialect, settings }) }
   },
 
-  /** What goes to a service. */
+  /** Removes our own tokens from a body for a service. */
   withoutTokens({ bytes }: { bytes: Buffer }): { bytes: Buffer; findings: Finding[] } {
     return withoutTokens(bytes)
   },
@@ -108,13 +108,13 @@ function rewritten(old: Buffer, value: Json): Buffer {
   return encoded(JSON.stringify(value))
 }
 
-/** Undefined for what is no JSON. */
+/** Returns undefined for text that is not JSON. */
 function parsed(bytes: Buffer, text: string, provider: string): Json | undefined {
   try {
     requireFewParts(bytes, true)
     return JSON.parse(text)
   } catch (error) {
-    if (error instanceof TooManyParts) throw replyInvalid(provider, 'has more parts than any answer', error)
+    if (error instanceof TooManyParts) throw replyInvalid(provider, 'has too many parts', error)
     return undefined
   }
 }
@@ -137,15 +137,15 @@ function redacted(
   }
 }
 
-/** Collects what is found, for who has the incidents. */
+/** Collects findings for the thread that has the incidents. */
 function collector(settings: RedactorSettings, subject: Subject): CallRedactor {
   const maxKept = subject === 'request' ? MAX_COMPARED : undefined
   return new CallRedactor({ redactor: Redactor.of(settings), incidents: NO_INCIDENTS, maxKept }, NO_CALL, subject)
 }
 
-/** So many findings of a request are compared with those of earlier ones; the others count as most of these do. */
+/** Findings of a request that are compared with earlier ones; the others count as most of these do. */
 const MAX_COMPARED = 2_000
 
 const NO_INCIDENTS = { recordAll: () => undefined, newInRequest: (findings: readonly Finding[]) => [...findings] }
-/** Whose it is knows only who takes what was found; ids are branded. */
+/** The call is known only to the caller of `take`; ids are branded, hence the cast. */
 const NO_CALL = { id: null, caller: { agentId: '', runId: null } } as unknown as RedactedCall

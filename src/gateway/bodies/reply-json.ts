@@ -2,7 +2,7 @@
 import { isObject, isTooDeep, type JsonObject } from '../../dialects/json.ts'
 import { CageError } from '../../errors.ts'
 
-/** Throws CageError `provider_reply_invalid` for what is no JSON object. */
+/** Throws CageError `provider_reply_invalid` if the text is not a JSON object. */
 export function parseReply(text: string, provider: string): JsonObject {
   let reply: unknown
   try {
@@ -13,7 +13,7 @@ export function parseReply(text: string, provider: string): JsonObject {
   return requireReply(reply, provider)
 }
 
-/** Throws CageError `provider_reply_invalid` for what is no object, or nested too deeply. */
+/** Throws CageError `provider_reply_invalid` if `reply` is not an object or is nested too deeply. */
 export function requireReply(reply: unknown, provider: string): JsonObject {
   if (isTooDeep(reply)) throw replyInvalid(provider, 'is nested too deeply')
   if (isObject(reply)) return reply

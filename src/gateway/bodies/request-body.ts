@@ -1,4 +1,4 @@
-/** The body of a request as the road needs it, parsed here or, when it is large, worked on by a thread of its own. */
+/** The body of a request, parsed on this thread or, when large, processed by a thread of its own. */
 import { countTokens } from '../../budget/tokenizer.ts'
 import { withoutImages } from '../../dialects/demands.ts'
 import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
@@ -16,28 +16,28 @@ import type { FormatName } from './large-work.ts'
 type Soon<T> = T | Promise<T>
 
 export interface RequestBody {
-  /** The same for another model, with what it asks for then. */
+  /** Returns the same body for another model, with its facts for that model. */
   withModel(format: Format, model: string): Soon<CallFacts & { body: RequestBody }>
-  /** The same without what the policy takes out. */
+  /** Returns the body redacted by the policy. */
   redacted(redactor: CallRedactor, dialect: Dialect, settings: RedactorSettings): Soon<RequestBody>
-  /** What is sent; with a format its limits are written into it. (Default: nothing is.) */
+  /** Returns the body to send; with a format, the limits are written into it. (Default: no limits.) */
   write(format?: Format, limits?: Limits): Soon<string | Buffer>
-  /** The text to count tokens of; null where none is exact. */
+  /** Returns the text to count tokens of; null if there is no exact count. */
   text(format: Format): (() => Soon<string>) | null
-  /** Tokens of all of it; undefined where to count them would take too long. */
+  /** Counts the tokens of the whole body; undefined if that would take too long. */
   tokens(model: string): Promise<number | undefined>
-  /** Nobody needs it any more. */
+  /** Releases the memory. */
   free(): void
 }
 
-/** A request that was read: its body, what it asks for where a format was given, and which tokens of ours were in it. */
+/** A request that was read: its body, its facts if a format was given, and which of our own tokens were in it. */
 export interface ReadRequest {
   body: RequestBody
   facts: CallFacts | undefined
   findings: Finding[]
 }
 
-/** Throws CageError `bad_request`, `price_unknown`, and for a large one `body_too_large`. */
+/** Throws CageError `bad_request`, `price_unknown`, and for a large body `body_too_large`. */
 export async function readRequest(
   large: LargeBodies,
   bytes: Buffer,
@@ -83,7 +83,7 @@ class ParsedBody implements RequestBody {
   free(): void {}
 }
 
-/** Its bytes go to a thread and come back with each piece of work: at any time one of them has them. */
+/** The bytes move to a thread and back with each piece of work; only one side has them at a time. */
 class LargeBody implements RequestBody {
   readonly #large: LargeBodies
   readonly #dialect: Dialect

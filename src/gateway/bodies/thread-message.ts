@@ -1,7 +1,7 @@
-/** What goes to the thread of large bodies and comes back: plain data, in which large bytes change hands and errors survive. */
+/** Messages to and from the thread of large bodies: plain data, with large bytes transferred and errors preserved. */
 import { CageError } from '../../errors.ts'
 
-/** `transfers`: takes the memory that goes along. */
+/** `transfers`: receives the memory to transfer. */
 export function pack(value: unknown, transfers: ArrayBuffer[]): unknown {
   if (value instanceof CageError) {
     const { code, message, facts, hint, cause } = value
@@ -14,7 +14,7 @@ export function pack(value: unknown, transfers: ArrayBuffer[]): unknown {
   return mapFields(value, (field) => pack(field, transfers))
 }
 
-/** The opposite. */
+/** Reverses `pack`. */
 export function unpack(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.length)
   if (isPlain(value) && isPlain(value.cageError)) {
