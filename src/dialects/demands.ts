@@ -1,13 +1,13 @@
 /**
- * What a request asks for beside its text: images, audio, files, the provider's own tools. One walk over the content,
- * for all formats: each names such a part by its `type`.
+ * What a request needs besides its text: images, audio, files, the provider's own tools. One walk over the content, for
+ * all formats: each names such parts by their `type`.
  */
 
 import { CageError } from '../errors.ts'
 import { type Demands, TEXT_ONLY } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
-/** Looks through messages or input items. `imageTokens`: what one image costs at most. */
+/** Reads messages or input items. `imageTokens`: maximum tokens of one image. */
 export function readContent(content: Json | undefined, imageTokens: number): Demands {
   const found = { ...TEXT_ONLY, imageTokens }
   walk(content, found, true)
@@ -16,7 +16,7 @@ export function readContent(content: Json | undefined, imageTokens: number): Dem
 
 type Found = { -readonly [Name in keyof Demands]: Demands[Name] }
 
-/** `isPart`: what stands here is a message, an item or a part of one, not what a tool was given. */
+/** `isPart`: the value is a message, an item or a part of one, not the input of a tool. */
 function walk(value: Json | undefined, found: Found, isPart: boolean): void {
   if (typeof value !== 'object' || value === null) return
   if (Array.isArray(value)) {
@@ -29,16 +29,16 @@ function walk(value: Json | undefined, found: Found, isPart: boolean): void {
     found.imageBytes += image.length
   }
   if (value.type === 'input_audio' || isEarlierSpeech(value)) found.audioInput = true
-  // Films, sound and pages by address have other names at every server: what is behind them is not seen here.
+  // Video, audio and documents by URL have different names on every server; their content is not visible here.
   const isUnknown = isPart && typeof value.type === 'string' && !KNOWN_PART.test(value.type)
   if (isStored(value) || isUnknown) found.isInputUnseen = true
   for (const name in value) walk(value[name], found, isPart && PARTS_IN.has(name))
 }
 
-/** Where parts stand within parts; anything else is what a tool was given, or text. */
+/** Fields in which parts contain parts; anything else is the input of a tool, or text. */
 const PARTS_IN: ReadonlySet<string> = new Set(['content', 'output', 'summary', 'source'])
 
-/** Parts whose tokens stand in the request, or are counted here. */
+/** Parts whose tokens are in the request, or are counted here. */
 const KNOWN_PART = new RegExp(
   `^(${[
     'text|input_text|output_text|refusal|reasoning_text|summary_text|message|reasoning|thinking|redacted_thinking|think',
@@ -53,7 +53,7 @@ const KNOWN_PART = new RegExp(
 )
 
 /**
- * The text of an image's data or address, wherever it is from: none costs more than the largest. Its bytes are no
+ * Returns the text of an image's data or URL, from any source: no image costs more than the largest. Its bytes are not
  * tokens.
  */
 function imageOf({ type, image_url, source }: JsonObject): string | undefined {
@@ -72,7 +72,7 @@ function imageOf({ type, image_url, source }: JsonObject): string | undefined {
 
 const textOf = (value: Json | undefined): string => (typeof value === 'string' ? value : '')
 
-/** Names something that the provider has, or a document whose pages are read as text and as images. */
+/** True for a part that refers to stored data, or to a document whose pages are read as text and images. */
 function isStored(part: JsonObject): boolean {
   switch (part.type) {
     case 'file':
@@ -82,29 +82,29 @@ function isStored(part: JsonObject): boolean {
     case 'container_upload':
       return true
     case 'document':
-      // Plain text and content blocks stand in the request themselves.
+      // Plain text and content blocks are in the request itself.
       return isObject(part.source) && part.source.type !== 'text' && part.source.type !== 'content'
     default:
       return isEarlierSpeech(part)
   }
 }
 
-/** A spoken answer of before: { audio: { id } }. */
+/** An earlier spoken answer: { audio: { id } }. */
 const isEarlierSpeech = ({ audio }: JsonObject): boolean => isObject(audio) && typeof audio.id === 'string'
 
-/** A request as JSON for the tokenizer, without the data of its images. */
+/** Serializes a request for the tokenizer, without its image data. */
 export const withoutImages = (value: unknown): string =>
   JSON.stringify(value, (_key, part: unknown) =>
     isObject(part) && imageOf(part) !== undefined ? { ...part, image_url: null, source: null } : part,
   )
 
-/** Tools that the provider runs by itself: they cost tokens, and some a price per use. */
+/** Tools that the provider runs: they cost tokens, and some a price per use. */
 const SERVER_TOOL = /^(web_search|web_fetch|file_search|mcp)/
-/** Tools that the client runs, or that only name others. */
+/** Tools that the client runs, or that only refer to others. */
 const CLIENT_TOOL =
   /^(function|custom|local_shell|shell$|apply_patch|computer|text_editor|bash|memory|tool_search|namespace)/
 
-/** The provider's own tools among a request's. Throws CageError `price_unknown` for one that nobody can count. */
+/** Returns the provider's own tools of a request. Throws CageError `price_unknown` for a tool with unknown cost. */
 export function serverTools(tools: Json | undefined): JsonObject[] {
   return (Array.isArray(tools) ? tools : []).filter((tool): tool is JsonObject => {
     if (!isObject(tool) || typeof tool.type !== 'string') return false
@@ -116,14 +116,14 @@ export function serverTools(tools: Json | undefined): JsonObject[] {
   })
 }
 
-/** Throws CageError `price_unknown` where a request has any tool that its client does not run. */
+/** Throws CageError `price_unknown` if a request has any tool that its client does not run. */
 export function requireClientTools(tools: Json | undefined): void {
   const [tool] = serverTools(tools)
   if (tool) throw unpricedTool(String(tool.type))
 }
 
 const unpricedTool = (tool: string): CageError =>
-  new CageError('price_unknown', `what the tool "${tool}" costs is not known here, so the call was not sent`, {
+  new CageError('price_unknown', `the cost of the tool "${tool}" is unknown, so the call was not sent`, {
     facts: { tool, field: 'tools' },
     hint: `leave "${tool}" out of "tools"`,
   })

@@ -1,10 +1,10 @@
 /**
- * A dialect is how a family of providers speaks: its address, its keys, its routes and its errors. Each route on which
- * calls are made has a format: how requests, replies, usage and streams are written there. Everything else knows only
- * these two interfaces; a dialect is a folder beside this file, and `dialects.ts` is the list of them.
+ * A dialect is the API of a family of providers: its base URL, keys, routes and errors. Each route that calls use has a
+ * format: how its requests, replies, usage and streams are written. All other code knows only these two interfaces; a
+ * dialect is a folder next to this file, and `dialects.ts` lists them.
  *
- * Dialects are knowledge without state: they import nothing but each other's shared parts and errors, so that
- * configuration, agents, budget and gateway can all use them.
+ * Dialects are stateless: they import only each other's shared parts and errors, so that configuration, agents, budget
+ * and gateway can all use them.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
@@ -14,34 +14,34 @@ import type { Fields, Leaf } from './texts.ts'
 
 /** What a request asks for that the length of its text does not show. */
 export interface Demands {
-  /** The provider reads more than the request holds: stored answers, files, documents, the web. */
+  /** The provider reads more than the request contains: stored answers, files, documents, the web. */
   isInputUnseen: boolean
   images: number
-  /** How many bytes of the request are images. */
+  /** Bytes of images in the request. */
   imageBytes: number
-  /** Tokens of one image at most. */
+  /** Maximum tokens of one image. */
   imageTokens: number
   audioInput: boolean
   audioOutput: boolean
   imageOutput: boolean
-  /** Fields of the request of which nobody here knows what they cost (`request-fields.ts`). */
+  /** Fields of the request whose cost is unknown (`request-fields.ts`). */
   unknownFields: readonly string[]
-  /** Service tiers and the like that were asked for, as `Usage.terms`. */
+  /** Requested service tiers and the like, as in `Usage.terms`. */
   terms: readonly string[]
-  /** Searches that are made and paid for in any case. */
+  /** Searches that are made and charged in any case. */
   searches: number
-  /** Tools that the provider runs by itself, between which the model reads everything again; null without any. */
+  /** Tools that the provider runs, after each of which the model reads everything again; null without any. */
   serverTools: ServerTools | null
 }
 
 export interface ServerTools {
-  /** How many there are that each have a limit of their own. */
+  /** Number of tools with a limit of their own. */
   count: number
-  /** The limit of each; null when the client did not say. */
+  /** The limit of each; null if the client set none. */
   uses: number | null
 }
 
-/** A request that is nothing but its text. */
+/** A request that is only its text. */
 export const TEXT_ONLY: Demands = {
   isInputUnseen: false,
   images: 0,
@@ -56,7 +56,9 @@ export const TEXT_ONLY: Demands = {
   serverTools: null,
 }
 
-/** What one call used. `input` is everything read, `output` everything written: cached and audio tokens are within. */
+/**
+ * The usage of one call. `input` is everything read, `output` everything written; both include cached and audio tokens.
+ */
 export interface Usage {
   input: number
   cachedInput: number
@@ -65,57 +67,57 @@ export interface Usage {
   output: number
   audioInput?: number
   audioOutput?: number
-  /** Images within the output; undefined where the provider does not say. */
+  /** Image tokens within the output; undefined if not reported. */
   imageOutput?: number
-  /** Beside input and output: reasoning, and what was read of the sources that are cited. */
+  /** In addition to input and output: reasoning, and what was read of the cited sources. */
   reasoning?: number
   citation?: number
   webSearches?: number
   previewSearches?: number
   fileSearches?: number
-  /** Tokens that the provider counts in a field nobody here knows; beside the others. */
+  /** Tokens that the provider reports in unknown fields, in addition to the others. */
   unknownTokens?: number
-  /** On which terms the call was served, where they are not the standard: "flex", "priority", "fast" … */
+  /** Terms that the call was served on, if not standard: "flex", "priority", "fast" … */
   terms?: readonly string[]
 }
 
-/** A format: calls, parsed and priced. `unmetered`: costs nothing, passed on. `blocked`: on no list, so it is refused. */
+/** A format: parsed and priced. `unmetered`: free, forwarded. `blocked`: on no list, refused. */
 export type Route = Format | 'unmetered' | 'blocked'
 
-/** What a provider says it used; undefined where it said nothing usable. */
+/** The usage that a provider reports; undefined if it reports nothing usable. */
 export interface ReportedUsage {
   usage: Usage
-  /** What the provider says the call costs, in nanodollars; undefined where it does not. */
+  /** Cost that the provider reports, in nanodollars; undefined if it reports none. */
   cost?: number
-  /** A figure was absurd and was replaced. */
+  /** An invalid figure was replaced. */
   isRepaired: boolean
-  /** False while a stream still counts. */
+  /** False while a stream is still counting. */
   isFinal: boolean
 }
 
-/** Where a piece of text stands, which decides about the policy's scope. */
+/** The place of a text, which decides whether the policy's scope covers it. */
 export type TextPlace = 'reply' | 'tool_arguments'
 
-/** What takes personal data out of the texts of one answer. Texts are in a `place`, and the policy may not cover it. */
+/** Redacts the texts of one reply. Each text has a `place`, which the policy may not cover. */
 export interface Redactions {
-  /** One whole text. `label`: the name of its field, where it may say what the text is, e.g. "phone". */
+  /** Redacts one whole text. `label`: the name of its field if it may identify the text, e.g. "phone". */
   whole(text: string, place: TextPlace, label?: string): string
-  /** What holds no text: only values that are known to be secret are looked for. */
+  /** Redacts data that is not text: only values known to be secret are searched for. */
   known(text: string, place: TextPlace): string
-  /** A text that was judged before and is repeated: what is in it counts once. */
+  /** Redacts a text that repeats an earlier one: its findings count once. */
   again(text: string, place: TextPlace): string
-  /** One piece of the continuous text `channel`. What may still become a datum is held back. */
+  /** Redacts one piece of the continuous text `channel`. What may still become data is held back. */
   push(channel: string, piece: string, place: TextPlace): string
-  /** What has left of a channel's text before its first piece. */
+  /** Registers the text of a channel that was sent before its first piece. */
   began(channel: string, text: string): void
-  /** What is held back of a channel. Its text may go on later; what began before is not completed then. */
+  /** Returns the text held back of a channel. The text may continue; what began before is then not completed. */
   end(channel: string): string
   /**
-   * A whole text where others came before, of which it completes none. `isRepeated`: it was judged before and what is in
-   * it counts once. (Default: false.)
+   * Redacts a whole text that follows others, so that it completes none of them. `isRepeated`: it was checked before
+   * and its findings count once. (Default: false.)
    */
   next(channel: string, text: string, leaf: Leaf, isRepeated?: boolean): string
-  /** Texts that clients read as one; undefined when nothing goes over a border. */
+  /** Redacts texts that clients read as one; undefined if nothing spans two parts. */
   joined(parts: readonly string[], place: TextPlace): string[] | undefined
 }
 
@@ -124,56 +126,56 @@ export interface Sse {
   data: string
 }
 
-/** One streamed answer: takes the provider's frames, gives the client's. */
+/** Reads one streamed reply: takes the provider's frames, returns the client's. */
 export interface StreamReader {
-  /** Frames for the client. Throws CageError `provider_reply_invalid` for what is no frame of this dialect. */
+  /** Returns frames for the client. Throws CageError `provider_reply_invalid` for an invalid frame. */
   read(frame: Sse): Sse[]
-  /** True once the dialect's last frame was seen. */
+  /** True once the dialect's last frame was read. */
   readonly isFinished: boolean
-  /** What the provider said so far. */
+  /** Returns the usage reported so far. */
   usage(): ReportedUsage | undefined
-  /** Text delivered so far, in characters, for an estimate when the provider never says what it used. */
+  /** Text delivered so far, for an estimate when the provider never reports usage. */
   readonly deliveredText: string
 }
 
 /** What is written into a request before it is sent. */
 export interface Limits {
   stream: boolean
-  /** The most tokens of one answer; null leaves the client's own, and none where it gave none. */
+  /** Maximum tokens of one answer; null keeps the client's own limit, if any. */
   clampTo: number | null
-  /** The most uses of each of the provider's own tools; null leaves them as they are. */
+  /** Maximum uses of each of the provider's own tools; null leaves them unchanged. */
   toolUses: number | null
   /**
-   * It goes to the vendor's own models, which refuse a request with the limit in two fields. At other servers it stands in
-   * every field that servers of this dialect read: some read one, some another.
+   * The call goes to the vendor's own models, which refuse a request with the limit in two fields. For other servers
+   * the limit is written into every field that servers of this dialect read, since each reads a different one.
    */
   isVendors: boolean
-  /** The one field that this model takes the limit in, where it has refused the others. */
+  /** The only field in which this model accepts the limit, if it has refused the others. */
   onlyLimit: string | undefined
 }
 
-/** How calls of one route are written: their requests, replies and streams. */
+/** The format of one route: its requests, replies and streams. */
 export interface Format {
   /** Unique within its dialect. */
   readonly name: string
-  /** Model, streaming and size of a parsed body. Throws CageError `bad_request`. */
+  /** Reads model, streaming and size of a parsed body. Throws CageError `bad_request`. */
   readCall(body: JsonObject): {
     model: string
     stream: boolean
-    /** Most tokens of one answer; null when the client did not say. */
+    /** Maximum tokens of one answer; null if the client set no limit. */
     maxOutputTokens: number | null
-    /** How many answers are asked for. */
+    /** Number of answers requested. */
     answers: number
-    /** The client asked for usage in the stream itself. */
+    /** The client requested usage in the stream itself. */
     wantsUsage: boolean
-    /** What it asks for beside its text. */
+    /** What it needs besides its text. */
     demands: Demands
   }
-  /** Changes the body to what is sent: usage asked for in streams, the limits written. */
+  /** Returns the body to send: usage requested in streams, the limits written. */
   prepare(body: JsonObject, limits: Limits): JsonObject
-  /** The one field that takes the limit, where a refusal speaks of that. (Default: there is but one.) */
+  /** Returns the only field for the limit, if a refusal names it. (Default: there is only one.) */
   onlyLimitIn?(refusal: string): string | undefined
-  /** All text of a request without its images, for the tokenizer. (Default: none is exact.) */
+  /** Returns all text of a request without its images, for the tokenizer. (Default: no exact count.) */
   textOf?(body: JsonObject): string
   usageOf(reply: JsonObject): ReportedUsage | undefined
   readStream(redact: Redactions, wantsUsage: boolean): StreamReader
@@ -181,40 +183,40 @@ export interface Format {
 
 export interface Dialect {
   readonly name: string
-  /** For people, e.g. "OpenAI". */
+  /** For display, e.g. "OpenAI". */
   readonly label: string
   readonly defaultBaseUrl: string
-  /** Environment variable in which its clients look for a key, and the name of the secret that holds ours. */
+  /** Environment variable in which its clients look for a key; also the name of the secret that holds ours. */
   readonly keyVariable: string
-  /** Environment variables that send its clients to `address`, this dialect's place at the gateway. */
+  /** Environment variables that point its clients to `address`, the dialect's URL at the gateway. */
   agentVariables(address: string): Record<string, string>
-  /** The key among a client's headers; undefined where there is none. */
+  /** Returns the key among a client's headers, if any. */
   keyOf(headers: IncomingHttpHeaders): string | undefined
-  /** The headers that carry a key. */
+  /** Returns the headers that carry a key. */
   authenticate(key: string): Record<string, string>
-  /** Headers of a request that its servers know, beside those that all do. */
+  /** Request headers that its servers know, in addition to the common ones. */
   readonly requestHeaders: RegExp
-  /** Further headers of a reply that its clients read, beside those that all have. */
+  /** Reply headers that its clients read, in addition to the common ones. */
   readonly replyHeaders: RegExp
-  /** Version prefix of the provider's paths, put before every path. */
+  /** Version prefix of the provider's paths. */
   readonly pathPrefix: string
-  /** What its fields are, in requests and replies of all its routes. */
+  /** Its fields, in requests and replies of all its routes. */
   readonly fields: Fields
-  /** Types of what a provider signs: clients give it back as it came, and a changed one is refused. */
+  /** Types of data that a provider signs: clients send it back unchanged, and a changed one is refused. */
   readonly signed: ReadonlySet<string>
-  /** What is called or passed on; everything else is refused. */
+  /** Routes that are called or forwarded; all others are refused. */
   readonly routes: readonly RouteRule[]
-  /** Our error as the provider would say it. */
+  /** Returns our error in the provider's format. */
   errorBody(error: CageError, requestId: string): JsonObject
-  /** The frame that ends a broken stream. */
+  /** Returns the frame that ends a broken stream. */
   errorFrame(error: CageError, requestId: string): Sse
 }
 
-/** A count of tokens as a provider gives it: an integer from 0 to a hundred million, else undefined. */
+/** Returns a provider's token count: an integer from 0 to a hundred million, else undefined. */
 export const tokenCount = (value: Json | undefined): number | undefined =>
   typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 100_000_000 ? value : undefined
 
-/** A frame's JSON object. Throws CageError `provider_reply_invalid`. */
+/** Parses a frame's JSON object. Throws CageError `provider_reply_invalid`. */
 export function parseFrame({ data }: Sse): JsonObject {
   let value: unknown
   try {
@@ -222,6 +224,6 @@ export function parseFrame({ data }: Sse): JsonObject {
   } catch (error) {
     throw new CageError('provider_reply_invalid', 'the provider sent a frame that is not JSON', { cause: error })
   }
-  if (!isObject(value)) throw new CageError('provider_reply_invalid', 'the provider sent a frame that is no object')
+  if (!isObject(value)) throw new CageError('provider_reply_invalid', 'the provider sent a frame that is not an object')
   return value
 }

@@ -1,13 +1,13 @@
 /**
- * JSON that others wrote. What is parsed is what is sent: a request's body goes out as it was understood here, so that
- * nothing in it can mean one thing to us and another to the provider.
+ * JSON from outside. The parsed value is what is sent: a request's body is serialized again as it was understood here,
+ * so that nothing in it can mean one thing to us and another to the provider.
  */
 import { CageError } from '../errors.ts'
 
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json | undefined }
 
-/** Parses a request's body. Throws CageError `bad_request` for what is no JSON object. */
+/** Parses a request's body. Throws CageError `bad_request` if it is not a JSON object. */
 export function parseBody(bytes: Buffer): JsonObject {
   const text = bytes.toString('utf8')
   let value: unknown
@@ -19,21 +19,21 @@ export function parseBody(bytes: Buffer): JsonObject {
   return requireBody(value)
 }
 
-/** JSON of any kind. `hasLongNumbers`: numbers too long for a double keep their digits. Throws SyntaxError. */
+/** Parses any JSON. `hasLongNumbers`: numbers too long for a double keep their digits. Throws SyntaxError. */
 export const parseJson = (text: string, hasLongNumbers: boolean): unknown =>
   hasLongNumbers ? JSON.parse(text, keepLongNumbers) : JSON.parse(text)
 
 export const notJson = (error: unknown): CageError =>
   new CageError('bad_request', `the request's body is not JSON: ${(error as Error).message}`, { cause: error })
 
-/** Throws CageError `bad_request` for what is no object, or nested too deeply. */
+/** Throws CageError `bad_request` if the value is not an object, or is nested too deeply. */
 export function requireBody(value: unknown): JsonObject {
   if (!isObject(value)) throw new CageError('bad_request', "the request's body is not a JSON object")
   if (isTooDeep(value)) throw new CageError('bad_request', "the request's body is nested too deeply")
   return value
 }
 
-/** Deeper than any call or answer nests. What is much deeper can be parsed, but to write it again overflows the stack. */
+/** Deeper than any call or reply. Deeper values can be parsed, but serializing them overflows the stack. */
 export const MAX_DEPTH = 500
 
 export const isTooDeep = (value: unknown, left = MAX_DEPTH): boolean =>
@@ -43,7 +43,7 @@ export const isTooDeep = (value: unknown, left = MAX_DEPTH): boolean =>
 
 const LONG_NUMBER = /\d{16}/
 
-// TypeScript does not know these yet: the JSON.parse source text access proposal, in Node since 21.
+// Missing in TypeScript's types: the JSON.parse source text access proposal, in Node since 21.
 type WithSource = (key: string, value: unknown, context: { source?: string }) => unknown
 declare global {
   interface JSON {
@@ -58,13 +58,13 @@ const keepLongNumbers: WithSource = (_key, value, { source }) =>
     ? JSON.rawJSON(source)
     : value
 
-/** A number that keeps its digits. */
+/** True for a number that keeps its digits. */
 export const isRawNumber = (value: object): boolean => JSON.isRawJSON(value)
 
 export const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** A positive integer field of a request, or null when it is not there. Throws CageError `bad_request` for anything else. */
+/** Returns a positive integer field of a request, null if absent. Throws CageError `bad_request` for other values. */
 export function positiveInteger(body: JsonObject, field: string): number | null {
   const value = body[field]
   if (value === undefined || value === null) return null
@@ -74,7 +74,7 @@ export function positiveInteger(body: JsonObject, field: string): number | null 
   })
 }
 
-/** Throws CageError `bad_request` when there is no usable model name. */
+/** Throws CageError `bad_request` without a valid model name. */
 export function requireModel(body: JsonObject): string {
   const { model } = body
   if (typeof model === 'string' && model.length > 0 && model.length <= 200) return model

@@ -1,46 +1,46 @@
-/** Large JSON. What has more parts than any call or answer is refused before it is parsed. */
+/** Large JSON. A value with too many parts is refused before it is parsed. */
 import { StringDecoder } from 'node:string_decoder'
 import { CageError } from '../errors.ts'
 import { type JsonObject, notJson, parseJson, requireBody } from './json.ts'
 
 /**
- * What may be in one text: a number costs 10, a list or an object 50, a field 100. That is some 20,000 messages, or half a
- * million token ids.
+ * Maximum cost of one text: a number costs 10, a list or an object 50, a field 100. That is some 20,000 messages, or
+ * half a million token ids.
  */
 const MAX_COST = 5_000_000
 const NUMBER_COST = 10
-/** Of what a provider wrote: embeddings are numbers by the million. They need not keep their digits. */
+/** In replies: embeddings are numbers by the million. They need not keep their digits. */
 const REPLY_NUMBER_COST = 1
 const COSTS = new Uint8Array(256)
 for (const [character, cost] of Object.entries({ '[': 40, '{': 40, ':': 90 })) COSTS[character.charCodeAt(0)] = cost
-/** Of a number with more digits than a double holds: each is parsed by a function of ours. */
+/** For a number with more digits than a double holds: each is parsed by a function of ours. */
 const LONG_NUMBER_COST = 250
 const LONG_NUMBER_DIGITS = 16
 
 const [QUOTE, COMMA, BACKSLASH] = [0x22, 0x2c, 0x5c]
 
-/** A text that has more parts than `MAX_COST` allows. */
+/** The text has more parts than `MAX_COST` allows. */
 export class TooManyParts extends Error {
   override readonly name = 'TooManyParts'
 }
 
-/** Parses a large request's body as `parseBody` does. Throws CageError `body_too_large` for too many parts, too. */
+/** Parses a large request's body like `parseBody`. Also throws CageError `body_too_large` for too many parts. */
 export const parseLargeBody = (bytes: Buffer): JsonObject => requireBody(parseLargeJson(bytes))
 
-/** The same for JSON of any kind. */
+/** Like `parseLargeBody`, for any JSON. */
 export function parseLargeJson(bytes: Buffer): unknown {
   try {
     return parseJson(decoded(bytes), requireFewParts(bytes, false))
   } catch (error) {
     if (!(error instanceof TooManyParts)) throw notJson(error)
-    throw new CageError('body_too_large', "the request's body has more parts than any call", {
+    throw new CageError('body_too_large', "the request's body has too many parts", {
       hint: 'send fewer messages, fields or numbers in one call',
       cause: error,
     })
   }
 }
 
-/** Throws TooManyParts. Returns whether there are numbers with more digits than a double holds. `isReply`: they are none. */
+/** Throws TooManyParts. Returns whether any number has more digits than a double holds; always false with `isReply`. */
 export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
   const commaCost = isReply ? REPLY_NUMBER_COST : NUMBER_COST
   const longDigits = isReply ? Number.POSITIVE_INFINITY : LONG_NUMBER_DIGITS
@@ -55,12 +55,12 @@ export function requireFewParts(bytes: Buffer, isReply: boolean): boolean {
     const isLong = digits === longDigits
     hasLongNumbers ||= isLong
     cost += isLong ? LONG_NUMBER_COST : code === COMMA ? commaCost : COSTS[code]!
-    if (cost > MAX_COST) throw new TooManyParts('it has too many parts')
+    if (cost > MAX_COST) throw new TooManyParts('too many parts')
   }
   return hasLongNumbers
 }
 
-/** The last quote of the string that begins at `start`, or the end of all. */
+/** Returns the closing quote of the string that begins at `start`, or the end of the text. */
 function endOfString(bytes: Buffer, start: number): number {
   for (let quote = bytes.indexOf(QUOTE, start + 1); quote >= 0; quote = bytes.indexOf(QUOTE, quote + 1)) {
     let before = quote
@@ -70,10 +70,10 @@ function endOfString(bytes: Buffer, start: number): number {
   return bytes.length
 }
 
-/** As much is decoded at once: a longer text would be kept outside the heap. */
+/** Bytes decoded at once: longer strings would be stored outside the heap. */
 const PIECE_BYTES = 512 * 1024
 
-/** As `bytes.toString` does, but whatever its size the text is in the heap, which goes with its thread. */
+/** Like `bytes.toString`, but the text is always in the heap, which is freed with its thread. */
 export function decoded(bytes: Buffer, encoding: 'utf8' | 'latin1' = 'utf8'): string {
   if (bytes.length <= PIECE_BYTES) return bytes.toString(encoding)
   const decoder = new StringDecoder(encoding)

@@ -2,19 +2,19 @@
  * The top-level fields of requests, by what they can cost.
  *
  * The rules are:
- * - A field that a format reads (`n`, `tools`, `max_tokens` …) or that changes nothing but the words of the answer is on
+ * - A field that a format reads (`n`, `tools`, `max_tokens` …), or that only affects the wording of the answer, is on
  *   the format's own list and passes.
- * - A field that makes the provider do what no price here covers (other models, plugins, searches of other vendors) is
- *   refused by name, unless its value asks for nothing.
- * - Every other field is reported in `Demands.unknownFields`. The official servers refuse what they do not know, so there
- *   it passes. Elsewhere nobody here knows what it costs: it makes the call one of which it is not known that it obeys its
- *   limit (`budget/trust.ts`), until an answer with it has stayed within what it was held for. To refuse it would break
- *   clients that send what their own server reads; to let it pass would be a hole of the size of the budget.
+ * - A field that triggers work without a price here (other models, plugins, searches of other vendors) is refused by
+ *   name, unless its value requests nothing.
+ * - Every other field is reported in `Demands.unknownFields`. The official servers refuse unknown fields, so there it
+ *   passes. Elsewhere its cost is unknown: the call then counts as one that may not obey its limit (`budget/trust.ts`),
+ *   until an answer with the field has stayed within its hold. Refusing it would break clients that send what their own
+ *   server reads; passing it would be a hole of the size of the budget.
  */
 import { CageError } from '../errors.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
-/** What many servers read beside the vendors' own fields, and what costs nothing: sampling, templates, output formats. */
+/** Free fields that many servers read in addition to the vendors': sampling, templates, output formats. */
 const FREE_EVERYWHERE = [
   ...['model', 'stream', 'stream_options', 'temperature', 'top_p', 'top_k', 'top_a', 'min_p', 'typical_p', 'seed'],
   ...['random_seed', 'stop', 'stop_token_ids', 'user', 'metadata', 'frequency_penalty', 'presence_penalty'],
@@ -27,13 +27,13 @@ const FREE_EVERYWHERE = [
   ...['reasoning', 'reasoning_effort', 'reasoning_format', 'include_reasoning', 'enable_thinking', 'thinking_budget'],
 ]
 
-/** What no price covers, and the values with which it asks for nothing. */
+/** Fields without a price, and the values with which they request nothing. */
 const COSTLY: Readonly<Record<string, (value: Json) => boolean>> = {
-  // Fallback models, of which any may answer.
+  // Fallback models, any of which may answer.
   models: (value) => isEmpty(value),
   route: (value) => value === '',
   preset: (value) => value === '',
-  // OpenRouter's, of which these read and search nothing.
+  // OpenRouter's plugins; these read and search nothing.
   plugins: (value) => Array.isArray(value) && value.every((plugin) => isObject(plugin) && FREE_PLUGINS.has(plugin.id!)),
   search_parameters: (value) => isObject(value) && value.mode === 'off',
   enable_search: isOff,
@@ -58,10 +58,10 @@ function isEmpty(value: Json): boolean {
   return (Array.isArray(value) && value.length === 0) || (isObject(value) && Object.keys(value).length === 0)
 }
 
-/** A format's own fields with those that are free everywhere, for `readFields`. */
+/** Returns a format's own fields plus those that are free everywhere, for `readFields`. */
 export const fieldsOf = (...own: readonly string[]): ReadonlySet<string> => new Set([...FREE_EVERYWHERE, ...own])
 
-/** The fields of a body that nobody here knows. Throws CageError `price_unknown` for one that no price covers. */
+/** Returns the unknown fields of a body. Throws CageError `price_unknown` for a field without a price. */
 export function readFields(body: JsonObject, known: ReadonlySet<string>): string[] {
   const unknown: string[] = []
   for (const [field, value] of Object.entries(body)) {
@@ -74,7 +74,7 @@ export function readFields(body: JsonObject, known: ReadonlySet<string>): string
 }
 
 export const unpricedField = (field: string, hint = `leave out "${field}"`): CageError =>
-  new CageError('price_unknown', `what "${field}" asks for has no price here, so the call was not sent`, {
+  new CageError('price_unknown', `the cost of "${field}" is unknown, so the call was not sent`, {
     facts: { field },
     hint,
   })

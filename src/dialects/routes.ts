@@ -1,12 +1,12 @@
 /**
- * Routes of a dialect: an exact list. A path is brought into one form before it is looked up, and what is sent is what was
- * found, so that no path can mean one thing here and another at the provider.
+ * Routes of a dialect: an exact list. A path is normalized before the lookup, and the normalized path is sent, so that
+ * no path can mean one thing here and another at the provider.
  *
  * The rules are:
- * - Slashes are collapsed and a version, or the prefix that some vendors put before it, is left out.
- * - Dot segments and backslashes are refused, however often they are escaped.
- * - Anything else that is escaped, and a slash that is, stands only in a slot: `{model}` takes the name of a model with the
- *   path of its vendor, `{id}` an id. What is sent in a slot is what came.
+ * - Slashes are collapsed, and the version is removed, as is the prefix that some vendors put before it.
+ * - Dot segments and backslashes are refused, at any level of escaping.
+ * - Other escapes, escaped slashes included, are allowed only in a slot: `{model}` takes a model name with its vendor's
+ *   path, `{id}` an id. Slots are sent verbatim.
  */
 import { CageError } from '../errors.ts'
 import type { Route } from './dialect.ts'
@@ -20,7 +20,7 @@ export interface RouteRule {
   onlyVendors?: true
 }
 
-/** The path as it is looked up: one slash between its parts, no version. Throws CageError `bad_request`. */
+/** Normalizes a path for the lookup: single slashes, no version. Throws CageError `bad_request`. */
 export function normalizePath(path: string): string {
   requirePlain(path)
   return (
@@ -31,12 +31,12 @@ export function normalizePath(path: string): string {
   )
 }
 
-/** Before a version, as the vendors' own clients send it: api.groq.com/openai/v1, openrouter.ai/api/v1 … */
+/** Prefixes before a version, as the vendors' own clients send them: api.groq.com/openai/v1, openrouter.ai/api/v1 … */
 const PREFIX = /^\/(openai|api|inference|anthropic)(?=\/v1(\/|$))/
-/** Clients put it there never, once or twice. */
+/** Clients send it zero, one or two times. */
 const VERSIONS = /^(\/v1(?=\/|$))+/
 
-/** Throws CageError `bad_request` for what leads out of a path, also after every further decoding. */
+/** Throws CageError `bad_request` for a path that leads outside, even after repeated decoding. */
 function requirePlain(path: string): void {
   for (let text = path, depth = 0; ; depth++) {
     const isOut = text.split(/[/;]/).some((part) => part === '.' || part === '..') || /[\\\p{Cc}]/u.test(text)
@@ -58,12 +58,12 @@ function decoded(text: string): string {
 }
 
 const outOfPath = (): CageError =>
-  new CageError('bad_request', 'the path has dot segments, backslashes or escapes that are none', {
+  new CageError('bad_request', 'the path has dot segments, backslashes or invalid escapes', {
     facts: { field: 'path' },
     hint: 'send the path as the API documents it',
   })
 
-/** What a path is by the list; `blocked` for what is not on it. `path`: as `normalizePath` gives it. */
+/** Returns the route of a normalized path; `blocked` if it is not on the list. */
 export function findRoute(rules: readonly RouteRule[], method: string, path: string, isVendors: boolean): Route {
   const rule = rules.find((one) => one.method === method && patternOf(one.path).test(path))
   return rule && (isVendors || !rule.onlyVendors) ? rule.route : 'blocked'
@@ -79,7 +79,7 @@ function patternOf(template: string): RegExp {
   return pattern
 }
 
-/** Names of models have dots, colons and the path of a vendor, and clients may escape them. */
+/** Model names have dots, colons and a vendor's path, which clients may escape. */
 const NAME = '(?:[\\w.:@~+-]|%(?:2D|2E|3A|40|2B)){1,200}'
 const MODEL = `${NAME}(?:(?:/|%2F)${NAME}){0,4}`.replaceAll('%2F', '%2[Ff]').replaceAll('3A', '3[Aa]')
 const ID = '(?:[\\w.:-]|%3[Aa]){1,200}'

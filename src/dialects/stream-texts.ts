@@ -1,15 +1,15 @@
 /**
- * The texts of one streamed answer. A text comes in pieces, at the same path of the same item of one frame after the
- * other; what is held back of it leaves in the next frame, or in a frame of its own that looks like the last one.
+ * The texts of one streamed reply. A text arrives in pieces, at the same path of the same item in successive frames;
+ * what is held back is sent with the next frame, or in a frame of its own that looks like the last one.
  */
 import type { Redactions, Sse, TextPlace } from './dialect.ts'
 import type { Json } from './json.ts'
 import { alone, type Fields, type Leaf, pathOf, type Step, TextWalk } from './texts.ts'
 
-/** A frame for the rest of a text. `like`: what the dialect said of the frame of its last piece. `rest`: the text alone. */
+/** Makes a frame for the rest of a text. `like`: the dialect's data on the text's last frame. `rest`: the text. */
 export type MakeFrame<Like> = (like: Like, rest: Json) => Sse
 
-/** Shorter ones may be equal by chance, and belong together. */
+/** Shorter texts may be equal by chance, and be parts of one text. */
 const MIN_REPEATED = 4
 
 interface OpenText<Like> {
@@ -19,19 +19,19 @@ interface OpenText<Like> {
 }
 
 export class StreamTexts<Like> {
-  /** What was delivered so far. */
+  /** The text sent so far. */
   delivered = ''
   readonly #redact: Redactions
   readonly #makeFrame: MakeFrame<Like>
   readonly #walk: TextWalk
   readonly #open = new Map<string, OpenText<Like>>()
-  /** Top fields of the frame before, which mostly come again. */
+  /** Top-level fields of the previous frame, which mostly repeat. */
   readonly #last = new Map<string, string>()
   #mode: 'pieces' | 'whole' | 'again' = 'whole'
   #item = ''
   #like: Like | undefined
-  #heard = 0
-  #said = 0
+  #received = 0
+  #emitted = 0
   #words = 0
 
   constructor(redact: Redactions, fields: Fields, makeFrame: MakeFrame<Like>) {
@@ -44,40 +44,40 @@ export class StreamTexts<Like> {
   }
 
   /**
-   * Pieces of texts, which go on in later frames. `item`: what they are part of. Returns undefined when there is nothing
-   * left to say: every text in it is held back.
+   * Redacts pieces of texts that continue in later frames. `item`: what they are part of. Returns undefined when there
+   * is nothing to send: every text in the value is held back.
    */
   pieces(value: Json, item: string, like: Like, place: TextPlace = 'reply'): Json | undefined {
     this.#mode = 'pieces'
     this.#item = item
     this.#like = like
-    this.#heard = 0
-    this.#said = 0
+    this.#received = 0
+    this.#emitted = 0
     this.#words = 0
     const safe = this.#walk.change(value, place)
-    return this.#heard > 0 && this.#said === 0 && this.#words === 0 ? undefined : safe
+    return this.#received > 0 && this.#emitted === 0 && this.#words === 0 ? undefined : safe
   }
 
-  /** Texts that are complete in this frame. `item`: what they are part of. */
+  /** Redacts texts that are complete in this frame. `item`: what they are part of. */
   whole<T extends Json>(value: T, item = ''): T {
     this.#mode = 'whole'
     this.#item = item
     return this.#walk.change(value)
   }
 
-  /** The text at these steps of an item has begun with this one, which has left. */
+  /** Registers the beginning of a text at these steps of an item, which was already sent. */
   began(item: string, steps: readonly Step[], text: string): void {
     this.#redact.began(`${item}/${pathOf(steps)}`, text)
   }
 
-  /** Texts that repeat what came in pieces. */
+  /** Redacts texts that repeat earlier pieces. */
   again<T extends Json>(value: T, item: string): T {
     this.#mode = 'again'
     this.#item = item
     return this.#walk.change(value)
   }
 
-  /** What is held back of an item, in frames of its own; of all items when none is named. */
+  /** Returns frames with the text held back of an item, or of all items. */
   end(item?: string): Sse[] {
     const frames: Sse[] = []
     for (const [channel, open] of this.#open) {
@@ -110,8 +110,8 @@ export class StreamTexts<Like> {
     if (open) open.like = this.#like!
     else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], like: this.#like! })
     this.delivered += safe
-    this.#heard++
-    if (safe !== '') this.#said++
+    this.#received++
+    if (safe !== '') this.#emitted++
     return safe
   }
 }

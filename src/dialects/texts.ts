@@ -1,55 +1,55 @@
 /**
- * JSON that others wrote, with every text in it looked at: strings, the names of fields, numbers and lists of bytes that
- * spell something, texts in several parts. What passes unread is the short list of a dialect's opaque fields, and these
- * only while their value has the shape for which they are on the list.
+ * Walks JSON from outside and visits every text in it: strings, field names, numbers and byte lists that spell a text,
+ * texts in several parts. Only a dialect's short list of opaque fields is not read, and only while their value has the
+ * expected shape.
  */
 import type { TextPlace } from './dialect.ts'
 import { isObject, isRawNumber, type Json, type JsonObject, MAX_DEPTH } from './json.ts'
 
-/** What a dialect says of its fields, by name, wherever they stand. */
+/** What a dialect knows about its fields, by name, at any depth. */
 export interface Fields {
-  /** Names of the dialect itself: they are not changed, and say nothing about the value below them. */
+  /** Names of the dialect itself: never changed, and no label for the value below them. */
   names: ReadonlySet<string>
-  /** Fields that hold no prose, with the shape that a value has to have for that. */
+  /** Fields without prose, with the shape that their value must have. */
   opaque: Readonly<Record<string, Shape>>
-  /** Fields below which stands what a tool is given. */
+  /** Fields that contain the input of tools. */
   tools: ReadonlySet<string>
-  /** Types of objects that stay as they are when their signature is one. (Default: none.) */
+  /** Types of objects that stay unchanged if their signature has the right shape. (Default: none.) */
   signed?: ReadonlySet<string>
 }
 
 /**
- * `word`: one identifier, e.g. an id, the name of a model or a time. It is read, but is no piece of a longer text.
- * `sealed`: what only its maker can read; a changed one would be refused. `media`: an image, sound or document in base64.
- * Of the last two only values that are known to be secret are looked for.
+ * `word`: one identifier, e.g. an id, a model name or a time. It is read, but is not a piece of a longer text.
+ * `sealed`: readable only by its issuer, who would refuse a changed one. `media`: an image, audio or document in
+ * base64. The last two are searched only for values known to be secret.
  */
 export type Shape = 'word' | 'sealed' | 'media'
 
 export type Kind = 'text' | 'word' | 'blob' | 'number' | 'name'
 
-/** Where a text stands. */
+/** The position of a text. */
 export interface Leaf {
   kind: Kind
   place: TextPlace
-  /** The field's name, where it may say what the value is, e.g. "phone". */
+  /** The name of its field if it may identify the value, e.g. "phone". */
   label: string | undefined
 }
 
-/** What becomes of the texts. */
+/** Receives the texts. */
 export interface TextVisitor {
-  /** The text that takes its place. */
+  /** Returns the replacement. */
   text(text: string, leaf: Leaf): string
-  /** Texts that clients read as one, in their order; undefined when nothing goes over a border. (Default: not asked.) */
+  /** Redacts texts that clients read as one; undefined if nothing spans two parts. (Default: not called.) */
   joined?(parts: readonly string[], place: TextPlace): string[] | undefined
-  /** The texts of tokens, which repeat the text beside them; true when they may not be shown. (Default: not asked.) */
+  /** Receives the texts of tokens, which repeat the text beside them; true hides them. (Default: not called.) */
   tokens?(joined: readonly string[], place: TextPlace): boolean
 }
 
-/** One step from a value to what stands in it: the name of a field, or a place in a list. */
+/** One step from a value into it: a field name, or a position in a list. */
 export type Step = string | { at: number; carry: JsonObject | undefined }
 
 export class TextWalk {
-  /** The steps to the text that is looked at now. */
+  /** The steps to the current text. */
   readonly steps: Step[] = []
   readonly #fields: Fields
   readonly #visitor: TextVisitor
@@ -62,7 +62,9 @@ export class TextWalk {
     this.#visitor = visitor
   }
 
-  /** The value with its texts changed; the same value where nothing was. Throws RangeError for one that is too deep. */
+  /**
+   * Returns the value with its texts changed; the same value if none changed. Throws RangeError if nested too deeply.
+   */
   change<T extends Json>(value: T, place: TextPlace = 'reply'): T {
     this.#place = place
     this.#names = 0
@@ -70,7 +72,7 @@ export class TextWalk {
     return this.#any(value, '') as T
   }
 
-  /** How many fields the value had that was changed last. */
+  /** Number of fields in the value of the last `change`. */
   get names(): number {
     return this.#names
   }
@@ -97,7 +99,7 @@ export class TextWalk {
     return this.#visit(text, kind, name)
   }
 
-  /** Fewer digits than the shortest datum has say nothing. */
+  /** Numbers with fewer digits than the shortest data are ignored. */
   #number(value: Json, digits: string, name: string): Json {
     if (digits.length < MIN_DIGITS || (typeof value === 'number' && !Number.isInteger(value))) return value
     const safe = this.#visit(digits, 'number', name)
@@ -124,7 +126,7 @@ export class TextWalk {
     return copy ?? parts
   }
 
-  /** The parts of one text that stand beside each other, without what goes over their borders. */
+  /** Returns the parts of one text, without what spans two of them. */
   #joined(items: Json[]): Json[] {
     if (!this.#visitor.joined || items.length < 2) return items
     const texts = items.map(textOfPart)
@@ -181,13 +183,13 @@ export class TextWalk {
   }
 }
 
-/** JSON of no dialect with every text in it changed, the names of fields included. */
+/** Changes every text in JSON of no dialect, field names included. */
 export const changeTexts = <T extends Json>(value: T, change: (text: string) => string): T =>
   new TextWalk(NO_FIELDS, { text: change }).change(value)
 
 const NO_FIELDS: Fields = { names: new Set(), opaque: {}, tools: new Set() }
 
-/** What was at `steps`, alone in what it stood in: a field is named as it was, an item of a list keeps index and type. */
+/** Wraps the text at `steps` in its containers alone: fields keep their names, list items their index and type. */
 export function alone(steps: readonly Step[], text: string): Json {
   return steps.reduceRight<Json>((inner, step) => {
     if (typeof step === 'string') return { [step]: inner }
@@ -200,7 +202,7 @@ const kept = ({ index, type }: JsonObject): JsonObject => ({
   ...(typeof type === 'string' && { type }),
 })
 
-/** The same text for the same steps; an item of a list is known by its index. */
+/** Returns the same text for the same steps; a list item is identified by its index. */
 export const pathOf = (steps: readonly Step[]): string =>
   steps.map((step) => (typeof step === 'string' ? step : `#${step.at}`)).join('/')
 
@@ -210,7 +212,7 @@ const indexOf = ({ index }: JsonObject, at: number): number =>
 const isSigned = ({ type, signature, data }: JsonObject, types: ReadonlySet<string>): boolean =>
   types.has(String(type)) && [signature, data].some((seal) => typeof seal === 'string' && SHAPES.sealed(seal))
 
-/** The shortest datum, a bank's routing number or a social security number, has as many. */
+/** Digits of the shortest data: a bank's routing number or a social security number. */
 const MIN_DIGITS = 9
 
 const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
@@ -219,20 +221,20 @@ const SHAPES: Readonly<Record<Shape, (text: string) => boolean>> = {
   media: (text) => text.length >= 64 && MEDIA.test(text),
 }
 
-/** PNG, JPEG, GIF, RIFF, BMP, TIFF, PDF, MP3, Ogg, FLAC, MPEG-4, Matroska: how each begins, in base64. */
+/** How each format begins in base64: PNG, JPEG, GIF, RIFF, BMP, TIFF, PDF, MP3, Ogg, FLAC, MPEG-4, Matroska. */
 const MEDIA =
   /^(data:[\w.+/-]{1,80};base64,)?(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|JVBERi|SUQz|\/\/[uvs]|T2dnUw|ZkxhQw|AAAA[A-Za-z0-9+/]{4}ZnR5c|GkXfo)[A-Za-z0-9+/]*={0,2}$/
 
 /** Fields that repeat a text token by token. */
 const TOKENS: ReadonlySet<string> = new Set(['logprobs'])
 
-/** The text that a list of bytes spells; undefined for every other list. */
+/** Returns the text that a list of bytes spells; undefined for any other list. */
 function spelledBy(items: readonly Json[]): string | undefined {
   if (items.length < MIN_BYTES || !items.every(isByte)) return undefined
   return Buffer.from(items as number[]).toString('utf8')
 }
 
-/** "a@b.co" has as many. */
+/** Length of "a@b.co". */
 const MIN_BYTES = 6
 
 const isByte = (item: Json): boolean => typeof item === 'number' && Number.isInteger(item) && item >= 0 && item <= 255
@@ -242,7 +244,7 @@ const textOfPart = (item: Json): string | undefined => {
   return isObject(item) && typeof item.text === 'string' ? item.text : undefined
 }
 
-/** All texts and bytes below fields of the same name, each as one text. */
+/** Returns all texts and bytes below fields of the same name, each joined to one text. */
 function joinedTexts(value: Json): string[] {
   const joined = new Map<string, string>()
   const add = (name: string, text: string) => joined.set(name, (joined.get(name) ?? '') + text)
@@ -258,7 +260,7 @@ function joinedTexts(value: Json): string[] {
   return [...joined.values()]
 }
 
-/** Two names that became the same are numbered. */
+/** Duplicate names, which redaction can cause, are numbered. */
 function fromEntries(entries: readonly [string, Json][]): JsonObject {
   const taken = new Map<string, number>()
   return Object.fromEntries(

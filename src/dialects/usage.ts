@@ -1,11 +1,11 @@
-/** Reading what a provider says it used. What it says of tokens is never passed over: a field nobody knows counts. */
+/** Reads the usage that a provider reports. No token count is ignored: unknown fields count too. */
 
 import { tokenCount } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
-/** Looks up counts in a usage, and remembers whether one was absurd. */
+/** Looks up counts in a usage, and records whether one was invalid. */
 export class UsageReader {
-  /** A figure was there and was no count: it was taken for none, which costs the most. */
+  /** An invalid figure was treated as absent, which costs the most. */
   isRepaired = false
   readonly #usage: JsonObject
   readonly #known = new Set<string>()
@@ -14,7 +14,7 @@ export class UsageReader {
     this.#usage = usage
   }
 
-  /** A count at a path such as "prompt_tokens_details.cached_tokens"; undefined where there is none. */
+  /** Returns the count at a path such as "prompt_tokens_details.cached_tokens"; undefined if absent. */
   find(path: string): number | undefined {
     this.#known.add(path)
     const [head, tail] = path.split('.') as [string, string | undefined]
@@ -26,30 +26,30 @@ export class UsageReader {
     return count
   }
 
-  /** A count, 0 where there is none. */
+  /** Returns a count, 0 if absent. */
   count(path: string): number {
     return this.find(path) ?? 0
   }
 
-  /** Names counts that are part of others and cost what those cost. */
+  /** Marks counts that are included in others and cost the same. */
   ignore(...paths: readonly string[]): void {
     for (const path of paths) this.#known.add(path)
   }
 
   /**
-   * What the provider says the call costs, in nanodollars: OpenRouter's `cost` in dollars, with what it only passes on
-   * beside it, Perplexity's `cost.total_cost`, and x.ai's ticks of 10⁻¹⁰ dollars.
+   * Returns the cost that the provider reports, in nanodollars: OpenRouter's `cost` in dollars plus the upstream's cost
+   * that it passes on, Perplexity's `cost.total_cost`, and x.ai's ticks of 10⁻¹⁰ dollars.
    */
   cost(): number | undefined {
     const { cost, cost_details: details, cost_in_usd_ticks: ticks } = this.#usage
     const upstream = isObject(details) ? dollars(details.upstream_inference_cost) : undefined
     const own = dollars(isObject(cost) ? cost.total_cost : cost) ?? dollars(ticks, 1e10)
     if (own === undefined) return upstream
-    // Paid with a key of one's own, the upstream's cost is not within.
+    // With the user's own upstream key, `cost` excludes the upstream's cost.
     return Math.max(own, this.#usage.is_byok === true ? own + (upstream ?? 0) : (upstream ?? 0))
   }
 
-  /** Every count of tokens that was neither looked up nor ignored. */
+  /** Sums the token counts that were neither looked up nor ignored. */
   unknownTokens(): number {
     return Object.entries(this.#usage).reduce(
       (sum, [name, value]) => sum + (isObject(value) ? this.#unknownBelow(name, value) : this.#unknown(name, value)),
@@ -66,21 +66,21 @@ export class UsageReader {
   }
 }
 
-/** An amount of dollars, or of a fraction of them, in nanodollars; undefined for what is none. */
+/** Converts dollars, or a fraction of them, to nanodollars; undefined for an invalid value. */
 const dollars = (value: Json | undefined, perDollar = 1): number | undefined =>
   typeof value === 'number' && value >= 0 && value < 1e12
     ? Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((value / perDollar) * 1e9 - 1e-6))
     : undefined
 
-/** Tiers that cost what the list says, under all the names they have. */
+/** Tiers at the list price, under all their names. */
 const STANDARD = new Set(['default', 'standard', 'auto', 'scale', 'on_demand'])
 
-/** A service tier that a provider reports, as a term. */
+/** Returns a reported service tier as a term. */
 export const tierTerms = (tier: Json | undefined): string[] =>
   typeof tier === 'string' && tier !== '' && !STANDARD.has(tier) ? [tier] : []
 
-/** The model that a reply, or the first event of a stream, says has answered; undefined where it says none. */
-export function modelOf(said: JsonObject): string | undefined {
-  const { model } = isObject(said.response) ? said.response : isObject(said.message) ? said.message : said
+/** Returns the answering model that a reply, or the first event of a stream, names; undefined if it names none. */
+export function modelOf(reply: JsonObject): string | undefined {
+  const { model } = isObject(reply.response) ? reply.response : isObject(reply.message) ? reply.message : reply
   return typeof model === 'string' && model !== '' ? model : undefined
 }

@@ -1,4 +1,4 @@
-/** Anthropic. */
+/** The dialect of Anthropic. */
 import type { ErrorCode } from '../../errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { fields } from './fields.ts'

@@ -1,4 +1,4 @@
-/** The fields of Anthropic's messages. */
+/** Fields of Anthropic's Messages API. */
 import type { Fields } from '../texts.ts'
 
 export const fields: Fields = {

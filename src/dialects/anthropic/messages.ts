@@ -1,4 +1,4 @@
-/** Anthropic's messages. */
+/** Anthropic's Messages API. */
 
 import { CageError } from '../../errors.ts'
 import { readContent, serverTools } from '../demands.ts'
@@ -41,7 +41,7 @@ export const messages: Format = {
     ...(toolUses === null ? {} : { tools: withUses(body.tools, toolUses) }),
   }),
 
-  // No textOf: Anthropic publishes no tokenizer; the bound by bytes stands.
+  // No textOf: Anthropic publishes no tokenizer, so the bound by bytes applies.
 
   usageOf: (reply) => (isObject(reply.usage) ? readUsage(reply.usage) : undefined),
 
@@ -55,12 +55,12 @@ const FIELDS = fieldsOf(
 )
 
 /**
- * The most that one image costs: 4,784 tokens on models that see up to 2,576 pixels, 1,568 on those before (Anthropic's
+ * Maximum cost of one image: 4,784 tokens on models that see up to 2,576 pixels, 1,568 on earlier ones (Anthropic's
  * guide "Vision", evaluate image size).
  */
 const IMAGE_TOKENS = 4_784
 
-/** Tools with a limit of uses, and servers without one: there Anthropic's own loop ends after ten. */
+/** Tools with a limit of uses, and MCP servers without one: there Anthropic's own loop ends after ten. */
 function readServerTools(body: JsonObject): ServerTools | null {
   const tools = serverTools(body.tools)
   const servers = Array.isArray(body.mcp_servers) ? body.mcp_servers.length : 0
@@ -74,7 +74,7 @@ const LOOP_USES = 10
 
 const isLimited = ({ type }: JsonObject): boolean => /^web_/.test(String(type))
 
-/** The tools with a limit of uses, where they have none that is lower. */
+/** Sets the limit of uses of each tool that has none or a higher one. */
 const withUses = (tools: Json | undefined, uses: number): Json | undefined =>
   Array.isArray(tools)
     ? tools.map((tool) =>
@@ -100,7 +100,7 @@ function readUsage(usage: JsonObject): ReportedUsage | undefined {
   const cost = read.cost()
   const terms = [...tierTerms(usage.service_tier), ...tierTerms(usage.speed), ...geoTerms(usage.inference_geo)]
   return {
-    // Here the input excludes what was read from and written to the cache.
+    // Anthropic's input_tokens excludes cache reads and writes.
     usage: {
       input: uncached + cachedInput + written + compacted.input,
       cachedInput,
@@ -117,7 +117,7 @@ function readUsage(usage: JsonObject): ReportedUsage | undefined {
   }
 }
 
-/** Steps within one call. The totals leave out what compacting the conversation took; it is paid for all the same. */
+/** Usage of the steps within one call. The totals omit what compacting the conversation took, which is also charged. */
 function readIterations(iterations: Json | undefined): { input: number; output: number; unknownTokens: number } {
   const sums = { input: 0, output: 0, unknownTokens: 0 }
   for (const step of Array.isArray(iterations) ? iterations : []) {
@@ -135,15 +135,15 @@ function readIterations(iterations: Json | undefined): { input: number; output: 
 const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
-/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
+/** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
 interface Like {
   name: string | null
   event: JsonObject
-  /** The kind of its delta; undefined for what is no delta. */
+  /** The type of its delta; undefined without a delta. */
   kind: Json | undefined
 }
 
-/** Deltas that hold all of something. */
+/** Deltas that are complete in one event. */
 const WHOLE_DELTAS = new Set(['signature_delta', 'citations_delta'])
 
 class MessageStream implements StreamReader {
@@ -156,8 +156,8 @@ class MessageStream implements StreamReader {
   constructor(redact: Redactions) {
     this.#texts = new StreamTexts(redact, fields, ({ name, event, kind }, rest) => {
       const { delta, ...others } = rest as JsonObject
-      const said = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
-      return asFrame(name, { ...this.#head(event), ...others, ...(said as JsonObject) })
+      const typed = isObject(delta) && kind !== undefined ? { delta: { type: kind, ...delta } } : rest
+      return asFrame(name, { ...this.#head(event), ...others, ...(typed as JsonObject) })
     })
   }
 
@@ -177,7 +177,7 @@ class MessageStream implements StreamReader {
         this.#addUsage(isObject(event.message) ? event.message.usage : undefined)
         return [this.#whole(frame, event)]
       case 'message_delta':
-        // Cumulative: the last one counts.
+        // Cumulative: the last value counts.
         this.#addUsage(event.usage)
         this.#hasFinalUsage = isObject(event.usage) && tokenCount(event.usage.output_tokens) !== undefined
         return [this.#whole(frame, event)]
@@ -202,16 +202,16 @@ class MessageStream implements StreamReader {
 
   #addUsage(usage: Json | undefined): void {
     if (!isObject(usage)) return
-    // What a later frame leaves open was said before.
-    const said = Object.entries(usage).filter(([, value]) => value !== null)
-    this.#usage = { ...this.#usage, ...Object.fromEntries(said) }
+    // A later frame does not clear earlier values.
+    const given = Object.entries(usage).filter(([, value]) => value !== null)
+    this.#usage = { ...this.#usage, ...Object.fromEntries(given) }
   }
 
   #whole(frame: Sse, event: JsonObject, item = String(event.type)): Sse {
     return asFrame(frame.event, this.#texts.whole(event, item))
   }
 
-  /** Mostly empty; what is said in it goes on in the deltas of its block. */
+  /** Mostly empty; any text here continues in the deltas of its block. */
   #rememberStart(event: JsonObject): void {
     if (!isObject(event.content_block)) return
     for (const [field, text] of Object.entries(event.content_block)) {
@@ -225,30 +225,30 @@ class MessageStream implements StreamReader {
     const { delta, ...others } = event
     const kind = isObject(delta) ? delta.type : undefined
     const block = blockOf(event)
-    // What was thought is whole once it is signed.
+    // Thinking is complete once it is signed.
     if (WHOLE_DELTAS.has(String(kind))) {
       return [...(kind === 'signature_delta' ? this.#texts.end(block) : []), this.#whole(frame, event, `${block}:`)]
     }
     if (delta === undefined) return [asFrame(frame.event, this.#head(others))]
     const safeKind = kind === undefined ? undefined : this.#texts.whole(kind, `${block}:kind`)
-    const said = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
-    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(said as JsonObject) })]
+    const safe = this.#texts.pieces({ delta }, block, { name: frame.event, event: others, kind: safeKind })
+    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#head(others), ...(safe as JsonObject) })]
   }
 
-  /** What stands beside the text of an event. */
+  /** Returns the fields of an event besides its text, redacted. */
   #head(event: JsonObject): JsonObject {
     return this.#texts.whole(event, `${blockOf(event)}:`)
   }
 
-  /** Kinds of events that nobody has met may be pieces of a text as well. */
+  /** Unknown types of events may also carry pieces of a text. */
   #unknown(frame: Sse, { type, ...others }: JsonObject): Sse[] {
     const head: JsonObject = { type: type ?? null }
-    const said = this.#texts.pieces(others, `${type}/${blockOf(others)}`, {
+    const safe = this.#texts.pieces(others, `${type}/${blockOf(others)}`, {
       name: frame.event,
       event: head,
       kind: undefined,
     })
-    return said === undefined ? [] : [asFrame(frame.event, { ...this.#head(head), ...(said as JsonObject) })]
+    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#head(head), ...(safe as JsonObject) })]
   }
 }
 

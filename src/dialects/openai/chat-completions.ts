@@ -1,4 +1,4 @@
-/** OpenAI's chat completions, and everything that is written like them. */
+/** OpenAI's Chat Completions API, and compatible ones. */
 import { CageError } from '../../errors.ts'
 import { readContent, requireClientTools, withoutImages } from '../demands.ts'
 import {
@@ -30,7 +30,7 @@ export const chatCompletions: Format = {
     return {
       model,
       stream: stream === true,
-      // Whichever of the two a provider goes by.
+      // A provider uses one of the two.
       maxOutputTokens: LIMITS.map((name) => positiveInteger(body, name)).reduce(greater),
       answers,
       wantsUsage: isObject(stream_options) && stream_options.include_usage === true,
@@ -40,7 +40,7 @@ export const chatCompletions: Format = {
         imageOutput: modalities.includes('image'),
         unknownFields: readFields(body, FIELDS),
         terms: tierTerms(body.service_tier),
-        // These models search before they answer; the reply does not say so.
+        // These models search before they answer; the reply does not report it.
         searches: body.web_search_options || SEARCH_MODEL.test(model) ? answers : 0,
       },
     }
@@ -71,7 +71,7 @@ const FIELDS = fieldsOf(
   'web_search_options',
 )
 
-/** Throws CageError `price_unknown` for a kind of answer that has no price. */
+/** Throws CageError `price_unknown` for an output modality without a price. */
 function readModalities(modalities: Json | undefined): Json[] {
   if (!Array.isArray(modalities)) return []
   if (modalities.every((one) => one === 'text' || one === 'audio' || one === 'image')) return modalities
@@ -79,30 +79,30 @@ function readModalities(modalities: Json | undefined): Json[] {
 }
 
 const LIMITS = ['max_completion_tokens', 'max_tokens'] as const
-/** OpenAI's own; those that reason know the first name only. */
+/** OpenAI's own models; its reasoning models accept only the first name. */
 const OPENAI_MODEL = /^(ft:)?(gpt-(?!oss)|chatgpt-|o\d|codex-)/
 
 const greater = (a: number | null, b: number | null): number | null =>
   a !== null && b !== null ? Math.max(a, b) : (a ?? b)
 
 /**
- * Every limit the client gave, lowered where it is above; one of ours when it gave none. OpenAI's models know both names
- * and refuse a request that has both; other servers ignore the one that they do not know.
+ * Returns the client's limits, lowered to ours where above it; ours if the client set none. OpenAI's models know both
+ * names and refuse a request that has both; other servers ignore the name that they do not know.
  */
 function writtenLimits(body: JsonObject, { clampTo, isVendors, onlyLimit }: Omit<Limits, 'stream'>): JsonObject {
-  const most = clampTo ?? Number.POSITIVE_INFINITY
+  const max = clampTo ?? Number.POSITIVE_INFINITY
   const given = LIMITS.filter((name) => typeof body[name] === 'number')
   if (given.length === 0 && clampTo === null) return {}
-  const wanted = given.length > 0 ? Math.max(...given.map((name) => body[name] as number)) : most
+  const requested = given.length > 0 ? Math.max(...given.map((name) => body[name] as number)) : max
   if (onlyLimit !== undefined)
-    return Object.fromEntries(LIMITS.map((name) => [name, name === onlyLimit ? Math.min(wanted, most) : undefined]))
+    return Object.fromEntries(LIMITS.map((name) => [name, name === onlyLimit ? Math.min(requested, max) : undefined]))
   if (!(isVendors && OPENAI_MODEL.test(String(body.model))))
-    return Object.fromEntries(LIMITS.map((name) => [name, Math.min(wanted, most)]))
-  if (given.length === 0) return { [LIMITS[0]]: most }
-  return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, most)]))
+    return Object.fromEntries(LIMITS.map((name) => [name, Math.min(requested, max)]))
+  if (given.length === 0) return { [LIMITS[0]]: max }
+  return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, max)]))
 }
 
-/** The field to keep when a server refuses a limit in two, by its words; undefined when it speaks of something else. */
+/** Returns the field to keep when a server's refusal says that it accepts only one; undefined for other refusals. */
 function onlyLimitIn(refusal: string): string | undefined {
   const isRefused = /not supported|unsupported|not permitted|extra_forbidden|unrecognized|unknown|same time/i.test(
     refusal,
@@ -111,14 +111,14 @@ function onlyLimitIn(refusal: string): string | undefined {
   return /\bmax_tokens\b/.test(refusal) ? 'max_completion_tokens' : 'max_tokens'
 }
 
-/** Usage as chat completions and completions report it. `tier`: the reply's service_tier. */
+/** Reads usage as chat completions and completions report it. `tier`: the reply's service_tier. */
 export function readChatUsage(usage: Json | undefined, tier: Json | undefined): ReportedUsage | undefined {
   if (!isObject(usage)) return undefined
   const read = new UsageReader(usage)
   const input = read.find('prompt_tokens')
   const output = read.find('completion_tokens')
   if (input === undefined || output === undefined) return undefined
-  // DeepSeek and Moonshot count what was cached in fields of their own.
+  // DeepSeek and Moonshot report cached tokens in fields of their own.
   const cached = ['prompt_tokens_details.cached_tokens', 'prompt_cache_hit_tokens', 'cached_tokens'].map((path) =>
     read.count(path),
   )
@@ -131,7 +131,7 @@ export function readChatUsage(usage: Json | undefined, tier: Json | undefined): 
     audioInput: read.count('prompt_tokens_details.audio_tokens'),
     audioOutput: read.count('completion_tokens_details.audio_tokens'),
     imageOutput: read.find('completion_tokens_details.image_tokens'),
-    // As Perplexity counts: beside the completion.
+    // Perplexity counts it in addition to the completion.
     reasoning: read.count('reasoning_tokens'),
     citation: read.count('citation_tokens'),
     webSearches: read.count('num_search_queries'),
@@ -139,7 +139,7 @@ export function readChatUsage(usage: Json | undefined, tier: Json | undefined): 
   })
 }
 
-/** Within what was counted already, at its price: reasoning is output, and so is what was predicted wrongly. */
+/** Included in other counts, at their price: reasoning is output, and so are rejected predictions. */
 const PARTS = [
   'prompt_tokens_details.text_tokens',
   'prompt_tokens_details.image_tokens',
@@ -150,20 +150,20 @@ const PARTS = [
   'completion_tokens_details.rejected_prediction_tokens',
 ]
 
-/** What a frame for the rest of a text is made of. */
+/** The template for frames with the rest of a text. */
 interface Chunk {
-  /** All of a chunk but its choices, as it came. */
+  /** A chunk without its choices, as received. */
   head: JsonObject
   index: number
 }
 
-/** Reads streams of chat completions and of completions: choices whose texts come in pieces. */
+/** Reads streams of chat completions and of completions: choices whose texts arrive in pieces. */
 export class ChatStream implements StreamReader {
   isFinished = false
   readonly #texts: StreamTexts<Chunk>
   readonly #wantsUsage: boolean
   #usage: ReportedUsage | undefined
-  /** The service tier, which need not stand beside the usage. */
+  /** The service tier, which may be in another chunk than the usage. */
   #tier: Json | undefined
 
   constructor(redact: Redactions, wantsUsage: boolean) {
@@ -192,7 +192,7 @@ export class ChatStream implements StreamReader {
     this.#usage = readChatUsage(chunk.usage, this.#tier) ?? this.#usage
     const { choices, usage, ...others } = chunk
     if (!Array.isArray(choices)) return [asFrame(this.#texts.whole(chunk))]
-    // Asked for by us, not by the client.
+    // Requested by us, not by the client.
     if (choices.length === 0 && isObject(usage) && !this.#wantsUsage) return []
     const frames: Sse[] = []
     const kept = choices.flatMap((choice) => this.#choice(choice, others, frames))
@@ -201,25 +201,27 @@ export class ChatStream implements StreamReader {
     return [...frames, this.#frame(others, kept, reported)]
   }
 
-  /** What a client does not get is not looked at: only what leaves is what it can join. */
+  /** Only frames that are sent are checked for joined data: the client cannot join what it does not receive. */
   #frame(head: JsonObject, choices: Json[], more: JsonObject = {}): Sse {
     return asFrame({ ...this.#texts.whole(head), choices, ...more })
   }
 
-  /** What is left to say of a choice; what is held back of it leaves before its end. */
+  /** Returns the redacted choice, unless nothing is left of it; text held back is sent before its end. */
   #choice(choice: Json, head: JsonObject, frames: Sse[]): Json[] {
     if (!isObject(choice)) return [this.#texts.whole(choice, 'choice')]
     const index = tokenCount(choice.index) ?? 0
     const item = `choice${index}`
     const { delta, message, text, logprobs, ...others } = choice
-    // Some servers say "message" in a stream too.
-    const said = Object.fromEntries(Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined))
-    const safe = this.#texts.pieces(said as JsonObject, item, { head, index })
-    // Tokens beside a text would reveal what is held back of it.
+    // Some servers use "message" in streams too.
+    const texts = Object.fromEntries(
+      Object.entries({ delta, message, text }).filter(([, value]) => value !== undefined),
+    )
+    const safe = this.#texts.pieces(texts as JsonObject, item, { head, index })
+    // Tokens would reveal the text that is held back.
     const rest = () => ({ ...this.#texts.whole(others, item), ...(logprobs === undefined ? {} : { logprobs: null }) })
     if (!isEnd(choice.finish_reason)) return safe === undefined ? [] : [{ ...rest(), ...(safe as JsonObject) }]
-    const isSaying = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)
-    if (isSaying) frames.push(this.#frame(head, [{ index, ...(safe as JsonObject), finish_reason: null }]))
+    const hasText = safe !== undefined && !(isObject(delta) && Object.keys(delta).length === 0)
+    if (hasText) frames.push(this.#frame(head, [{ index, ...(safe as JsonObject), finish_reason: null }]))
     frames.push(...this.#texts.end(item))
     return [{ ...rest(), ...(text === undefined ? { delta: {} } : { text: '' }) }]
   }
@@ -227,6 +229,6 @@ export class ChatStream implements StreamReader {
 
 const asFrame = (chunk: JsonObject): Sse => ({ event: null, data: JSON.stringify(chunk) })
 
-/** Some servers say "", false or "null" in every chunk. */
+/** Some servers send "", false or "null" in every chunk. */
 const isEnd = (reason: Json | undefined): boolean =>
   typeof reason === 'string' && reason !== 'null' && /^[a-z][a-z_]*$/i.test(reason)

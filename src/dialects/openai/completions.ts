@@ -1,4 +1,4 @@
-/** OpenAI's old completions: a prompt in, text out. */
+/** OpenAI's legacy completions: a prompt in, text out. */
 
 import { type Format, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type Json, positiveInteger, requireModel } from '../json.ts'
@@ -6,8 +6,8 @@ import { fieldsOf, readFields } from '../request-fields.ts'
 import { tierTerms } from '../usage.ts'
 import { ChatStream, readChatUsage } from './chat-completions.ts'
 
-/** What the API gives when a request does not say how much it wants. */
-const UNSTATED_TOKENS = 16
+/** The API's default limit of output tokens. */
+const DEFAULT_MAX_TOKENS = 16
 
 const FIELDS = fieldsOf('prompt', 'suffix', 'max_tokens', 'n', 'best_of')
 
@@ -15,14 +15,14 @@ export const completions: Format = {
   name: 'completions',
 
   readCall(body) {
-    // A list of numbers is one prompt in tokens; every other list is a list of prompts, each answered by itself.
+    // A list of numbers is one tokenized prompt; any other list is a list of prompts, each answered separately.
     const isList = Array.isArray(body.prompt) && !body.prompt.every((prompt) => typeof prompt === 'number')
     const prompts = isList ? Math.max(1, (body.prompt as Json[]).length) : 1
     return {
       model: requireModel(body),
       stream: body.stream === true,
-      maxOutputTokens: positiveInteger(body, 'max_tokens') ?? UNSTATED_TOKENS,
-      // best_of answers are written, and paid for, to choose n of them.
+      maxOutputTokens: positiveInteger(body, 'max_tokens') ?? DEFAULT_MAX_TOKENS,
+      // best_of answers are generated and charged, to choose n of them.
       answers: Math.max(positiveInteger(body, 'n') ?? 1, positiveInteger(body, 'best_of') ?? 1) * prompts,
       wantsUsage: isObject(body.stream_options) && body.stream_options.include_usage === true,
       demands: { ...TEXT_ONLY, terms: tierTerms(body.service_tier), unknownFields: readFields(body, FIELDS) },
@@ -31,8 +31,11 @@ export const completions: Format = {
 
   prepare: (body, { stream, clampTo }) => ({
     ...body,
-    // Written also where it is what OpenAI would take: another server answers at length.
-    max_tokens: Math.min(positiveInteger(body, 'max_tokens') ?? UNSTATED_TOKENS, clampTo ?? Number.POSITIVE_INFINITY),
+    // Written even if it equals OpenAI's default: other servers have no such default.
+    max_tokens: Math.min(
+      positiveInteger(body, 'max_tokens') ?? DEFAULT_MAX_TOKENS,
+      clampTo ?? Number.POSITIVE_INFINITY,
+    ),
     ...(stream
       ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
       : {}),

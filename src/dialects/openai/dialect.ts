@@ -1,4 +1,4 @@
-/** OpenAI, and everything that speaks like it. */
+/** The dialect of OpenAI and of compatible servers. */
 import { ERRORS } from '../../errors.ts'
 import type { Dialect } from '../dialect.ts'
 import { chatCompletions } from './chat-completions.ts'
@@ -28,9 +28,9 @@ export const openai: Dialect = {
     { method: 'POST', path: '/embeddings', route: embeddings },
     { method: 'GET', path: '/models', route: 'unmetered' },
     { method: 'GET', path: '/models/{model}', route: 'unmetered' },
-    // Mistral charges for it.
+    // Mistral charges for this route.
     { method: 'POST', path: '/moderations', route: 'unmetered', onlyVendors: true },
-    // A stored response was paid for when it was made; to count costs nothing, but to compact does.
+    // A stored response was paid for when created; counting is free, compacting is not.
     { method: 'GET', path: '/responses/{id}', route: 'unmetered' },
     { method: 'DELETE', path: '/responses/{id}', route: 'unmetered' },
     { method: 'GET', path: '/responses/{id}/input_items', route: 'unmetered' },

@@ -1,4 +1,4 @@
-/** OpenAI's embeddings: text in, vectors out; only the input costs. */
+/** OpenAI's embeddings: text in, vectors out; only the input is charged. */
 
 import type { Format, StreamReader } from '../dialect.ts'
 import { TEXT_ONLY } from '../dialect.ts'
@@ -19,7 +19,7 @@ export const embeddings: Format = {
     wantsUsage: true,
     demands: {
       ...TEXT_ONLY,
-      // An image or a page by its address.
+      // An image or a document by URL.
       isInputUnseen: Array.isArray(body.input) && body.input.some(isObject),
       unknownFields: readFields(body, FIELDS),
     },
@@ -29,7 +29,7 @@ export const embeddings: Format = {
 
   textOf: (body) => JSON.stringify(body.input),
 
-  // As in a chat, without an answer.
+  // As in chat completions, without output.
   usageOf: ({ usage }) => (isObject(usage) ? readChatUsage({ completion_tokens: 0, ...usage }, undefined) : undefined),
 
   readStream(): StreamReader {

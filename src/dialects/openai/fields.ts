@@ -1,4 +1,4 @@
-/** The fields of OpenAI's formats, and of those who write like them. */
+/** Fields of OpenAI's formats and of compatible ones. */
 import type { Fields } from '../texts.ts'
 
 export const fields: Fields = {
@@ -48,7 +48,7 @@ export const fields: Fields = {
     obfuscation: 'word',
     encrypted_content: 'sealed',
     signature: 'sealed',
-    // Reasoning that only its maker can read, in OpenRouter's reasoning_details; sound in a message.
+    // Encrypted reasoning in OpenRouter's reasoning_details; audio in a message.
     data: 'sealed',
     url: 'media',
     image_url: 'media',

@@ -22,7 +22,7 @@ export const responses: Format = {
 
   readCall(body) {
     if (body.background === true) {
-      throw new CageError('price_unknown', 'a response in the background ends when nobody counts, so it was not sent', {
+      throw new CageError('price_unknown', 'background responses cannot be metered, so the call was not sent', {
         facts: { field: 'background' },
         hint: 'leave out "background"',
       })
@@ -37,7 +37,7 @@ export const responses: Format = {
       wantsUsage: true,
       demands: {
         ...content,
-        // What the provider has stored is read as well, and paid for.
+        // Data stored at the provider is also read and charged.
         isInputUnseen:
           content.isInputUnseen ||
           [body.previous_response_id, body.conversation, body.prompt].some((stored) => stored != null),
@@ -68,7 +68,7 @@ const FIELDS = fieldsOf(
   ...['context_management', 'client_metadata'],
 )
 
-/** Usage as a response reports it; searches stand in its output. */
+/** Reads usage as a response reports it; searches are in its output. */
 export function readResponseUsage({
   usage,
   service_tier,
@@ -97,7 +97,7 @@ export function readResponseUsage({
   })
 }
 
-/** Within what was counted already, at its price. */
+/** Included in other counts, at their price. */
 const PARTS = [
   'input_tokens_details.text_tokens',
   'input_tokens_details.image_tokens',
@@ -108,19 +108,19 @@ const PARTS = [
 const countOf = (items: Json | undefined, matches: (item: JsonObject) => boolean): number =>
   Array.isArray(items) ? items.filter((item) => isObject(item) && matches(item)).length : 0
 
-/** Opening a page that was found, and looking for a word in it, cost nothing. */
+/** Opening a page and searching within it are free. */
 const isSearch = ({ action }: JsonObject): boolean =>
   !isObject(action) || !/^(open_page|find|find_in_page)$/.test(String(action.type))
 
 const LAST = new Set(['response.completed', 'response.incomplete', 'response.failed'])
 const DELTA = /^response\.(.+)\.delta$/
-/** Events that repeat what came in pieces, or hold all of something. */
+/** Events that repeat what came in pieces, or are complete in themselves. */
 const WHOLE =
   /^response\.(.+\.)?(created|queued|in_progress|added|done|completed|searching|interpreting|generating|partial_image)$/
-/** Sound: each piece is base64 by itself. */
+/** Audio: each piece is separate base64. */
 const SOUND = /^(output_)?audio$/
 
-/** What a frame for the rest of a text is made of: the event of its last piece without the text, as it came. */
+/** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
 interface Like {
   name: string | null
   event: JsonObject
@@ -129,7 +129,7 @@ interface Like {
 class ResponseStream implements StreamReader {
   isFinished = false
   readonly #texts: StreamTexts<Like>
-  /** The text with which an output item was added. */
+  /** The initial text of an output item, by its index. */
   readonly #added = new Map<Json, string>()
   readonly #items = new Set<string>()
   #lastNumber = -1
@@ -167,13 +167,13 @@ class ResponseStream implements StreamReader {
     const item = itemOf(kind, event)
     this.#begin(item, event)
     if (delta === undefined) return [this.#number(frame.event, this.#others(event))]
-    const said = SOUND.test(kind)
+    const safe = SOUND.test(kind)
       ? { delta: this.#texts.whole(delta, item) }
       : this.#texts.pieces({ delta }, item, { name: frame.event, event }, placeOf(kind))
-    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(event), ...(said as JsonObject) })]
+    return safe === undefined ? [] : [this.#number(frame.event, { ...this.#others(event), ...(safe as JsonObject) })]
   }
 
-  /** What stands beside the text of an event. */
+  /** Returns the fields of an event besides its text, redacted. */
   #others(event: JsonObject): JsonObject {
     return this.#texts.whole(
       'logprobs' in event ? { ...event, logprobs: [] } : event,
@@ -181,12 +181,12 @@ class ResponseStream implements StreamReader {
     )
   }
 
-  /** Kinds of events that nobody has met may be pieces of a text as well. */
+  /** Unknown types of events may also carry pieces of a text. */
   #unknown(frame: Sse, event: JsonObject): Sse[] {
     const { type, sequence_number, ...others } = event
     const head = { type, ...(sequence_number !== undefined && { sequence_number }) } as JsonObject
-    const said = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: head })
-    return said === undefined ? [] : [this.#number(frame.event, { ...this.#others(head), ...(said as JsonObject) })]
+    const safe = this.#texts.pieces(others, itemOf(String(type), event), { name: frame.event, event: head })
+    return safe === undefined ? [] : [this.#number(frame.event, { ...this.#others(head), ...(safe as JsonObject) })]
   }
 
   #last(type: string, frame: Sse, event: JsonObject): Sse[] {
@@ -195,7 +195,7 @@ class ResponseStream implements StreamReader {
     return [...this.#texts.end(), this.#number(frame.event, this.#texts.again(event, type))]
   }
 
-  /** What an item is added with, its deltas go on with. */
+  /** The deltas of an item continue its initial text. */
   #rememberAdded({ item, part, output_index = 0 }: JsonObject): void {
     const texts = [item, part].flatMap((added) => (added === undefined ? [] : textsOf(added)))
     this.#added.set(output_index, (this.#added.get(output_index) ?? '') + texts.join(''))
@@ -208,7 +208,7 @@ class ResponseStream implements StreamReader {
     if (text) this.#texts.began(item, ['delta'], text)
   }
 
-  /** Numbers rise from event to event, also after a rest that the provider did not number. */
+  /** Numbers rise with each event, including frames that the provider did not number. */
   #number(name: string | null, event: JsonObject): Sse {
     const { sequence_number: number } = event
     if (typeof number !== 'number') return { event: name, data: JSON.stringify(event) }
@@ -218,8 +218,8 @@ class ResponseStream implements StreamReader {
 }
 
 /**
- * One continuous text: the same kind of part, at the same place of the same item. An item is known by its place in the
- * output; some servers give it another id in every event.
+ * The key of one continuous text: same kind of part, same place in the same item. An item is identified by its index in
+ * the output; some servers change its id in every event.
  */
 const itemOf = (kind: string, { output_index, content_index, summary_index }: JsonObject): string =>
   `${kind}/${output_index ?? 0}/${content_index ?? summary_index ?? 0}`
@@ -228,7 +228,7 @@ const placeOf = (kind: string): TextPlace => (/arguments|input|code/.test(kind) 
 
 const CONTINUED = new Set(['text', 'refusal', 'arguments', 'input', 'code'])
 
-/** Texts with which deltas go on. */
+/** Returns the texts that deltas continue. */
 function textsOf(value: Json, name = ''): string[] {
   if (typeof value === 'string') return CONTINUED.has(name) ? [value] : []
   if (Array.isArray(value)) return value.flatMap((item) => textsOf(item, name))
