@@ -51,6 +51,15 @@ export function holdsPlainToken(text: string): boolean {
   return text.includes(ACCESS_TOKEN_START)
 }
 
+/** Most of a token at the end of a text: the 11 characters that may be missing are 66 bits, which nobody guesses. */
+const UNFINISHED = new RegExp(`(?:${TOKEN_KINDS.join('|')})_(?<random>[\\w-]{32,${TOKEN_LENGTH - 1}})$`)
+
+/** Returns the text, with a whole token at its end if it ends with most of one. */
+export function withWholeToken(text: string): string {
+  const random = UNFINISHED.exec(text.slice(-64))?.groups?.random
+  return random !== undefined && isRandom(random) ? text.padEnd(text.length + TOKEN_LENGTH - random.length, 'a') : text
+}
+
 function isTokenAt(text: string, mark: number): boolean {
   const kind = KINDS_BY_LAST_LETTER.get(text.charCodeAt(mark - 1))
   if (kind === undefined || !text.startsWith(kind, mark - kind.length)) return false

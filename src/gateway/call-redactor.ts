@@ -14,6 +14,7 @@ import { redactJoined } from '../redaction/joined.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
+import { withWholeToken } from '../tokens.ts'
 import type { LlmCall } from './call.ts'
 import { Series } from './series.ts'
 
@@ -296,13 +297,16 @@ export class CallRedactor implements Redactions {
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
-  /** Returns the safe text, unless it completes what earlier texts began. Consecutive numbers mean nothing together. */
+  /** Returns the safe text, unless it completes what earlier texts began, or most of a token. Consecutive numbers mean nothing together. */
   #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
     if (safe !== text) return safe
-    for (const one of before) {
-      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(one + text.slice(0, EDGE_CHARACTERS)))
+    for (const one of ['', ...before]) {
+      const joined = one + text.slice(0, EDGE_CHARACTERS)
+      const whole = withWholeToken(joined)
+      if (one === '' && whole === joined) continue
+      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(whole))
       const completed = findings.find(
-        ({ start, end, value }) => start < one.length && end > one.length && /\p{L}/u.test(value),
+        ({ start, end, value }) => start <= one.length && end > one.length && /\p{L}/u.test(value),
       )
       if (!completed) continue
       this.#note([completed], place)

@@ -49,6 +49,22 @@ describe('a stream', () => {
     expect(text).toContain('[EMAIL_REDACTED]!')
   })
 
+  test('whose identifiers spell one of our tokens does not show enough of it to guess the rest', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    for (const cuts of [[23, 46], [46], [31, 36]]) {
+      const pieces = [0, ...cuts].map((start, at) => agent.token.slice(start, cuts[at]))
+      const frames = pieces.map((object) => frame({ id: 'c', object, model: 'penny', choices: [] }))
+      cage.provider.doesOnce(
+        streams(`${frames.join('')}${chunk({ delta: { content: 'Hi' }, finish_reason: 'stop' })}data: [DONE]\n\n`),
+      )
+      const shown = eventsOf(await agent.chat({ stream: true })).map(({ object }) => object ?? '')
+      const length = [...agent.token].findIndex((_, at) => !shown.join('').includes(agent.token.slice(0, at + 1)))
+      expect(length).toBeLessThanOrEqual('run_'.length + 31)
+      expect(shown.join('')).toContain('REDACTED]')
+    }
+  })
+
   test('whose content is a list keeps its shape, also for the rest of a text', async () => {
     const cage = await openTestRuntime()
     const piece = (text: string) => chunk({ delta: { content: [{ type: 'text', text }] } })
