@@ -1,4 +1,4 @@
-/** One budget: a limit, what counts against it, and who waits for it. Nothing here waits or writes. */
+/** One budget: a limit, the amounts counted against it, and the calls waiting for it. Nothing here waits or writes. */
 import type { Clock } from '../clock.ts'
 import type { AgentId, RunId } from '../ids.ts'
 import type { BudgetScope, Nanodollars } from '../money.ts'
@@ -11,17 +11,17 @@ export interface Balance {
 
 export class Account implements Balance {
   readonly scope: BudgetScope
-  /** Whose it is, when it is a run's. */
+  /** The run that it belongs to, if it is a run's. */
   readonly runId: RunId | undefined
   limit: Nanodollars
-  /** In this period; ever, where there are no periods. */
+  /** In this period; in total without periods. */
   spent: Nanodollars
   held: Nanodollars
-  /** Spent in periods that are over. */
+  /** Spent in earlier periods. */
   spentBefore: Nanodollars
-  /** The share of the limit of which was last warned, for this limit and period; 0 for none. */
+  /** The highest share of the limit that was warned about, for this limit and period; 0 for none. */
   warnedShare = 0
-  /** The agents that were notified that this limit is used up: each is notified once. */
+  /** The agents notified that this limit is exhausted: each is notified once. */
   readonly exhausted = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 
@@ -39,12 +39,12 @@ export class Account implements Balance {
     this.held = held
   }
 
-  /** Negative when more was spent than the limit allows now. */
+  /** Negative when more was spent than the limit now allows. */
   get unspent(): Nanodollars {
     return this.limit - this.spent
   }
 
-  /** What a new call could hold. */
+  /** The amount that a new call may hold. */
   get available(): Nanodollars {
     return this.unspent - this.held
   }
@@ -53,27 +53,27 @@ export class Account implements Balance {
     this.held += maxCost
   }
 
-  /** Ends a hold by what it cost. */
+  /** Ends a hold with its actual cost. */
   settle(maxCost: Nanodollars, cost: Nanodollars): void {
     this.held -= maxCost
     this.spent += cost
     this.#wake()
   }
 
-  /** Counts a difference, in this period or before it. */
+  /** Applies a correction, in this period or before it. */
   correct(difference: Nanodollars, isOfThisPeriod: boolean): void {
     if (isOfThisPeriod) this.spent += difference
     else this.spentBefore += difference
     this.#wake()
   }
 
-  /** Warns and ends anew. */
+  /** Resets the warnings and notifications. */
   setLimit(limit: Nanodollars): void {
     this.limit = limit
     this.#renew()
   }
 
-  /** What running calls hold stays held: they will be charged to the period in which they end. */
+  /** Holds of running calls remain: they are charged to the period in which they end. */
   beginPeriod(): void {
     this.spentBefore += this.spent
     this.spent = 0

@@ -1,13 +1,13 @@
 /**
- * The accounts: what may be spent, was spent, and is held, for each budget there is, and who pays whose calls.
+ * The accounts: the limit, spent and held amounts of every budget, and which budgets pay for a call.
  *
- * - Every call is paid by its agent's budget and, where the configuration has them, by its run's and by the whole
- *   server's, and by those of the parts of its work that it is made in.
- * - The limits of runs and of the server begin as the configuration says and are changed live like an agent's own. What
- *   they were changed to holds until the configuration says something else than it did then.
- * - A charge counts in the period in which it is made, a hold in each in which it is open. While the server runs,
- *   periods only go forward, whatever the wall clock does.
- * - A limit warns once and ends once, in each period and for each new value.
+ * - Every call is paid by its agent's budget and, if configured, by those of its run and of the whole server, and by
+ *   those of the parts of work that it belongs to.
+ * - The limits of runs and of the server start as configured and can be changed live like an agent's own. A changed
+ *   limit applies until the configured value changes.
+ * - A charge counts in the period in which it is made, a hold in each period in which it is open. While the server
+ *   runs, periods only advance, whatever the wall clock does.
+ * - A limit warns once and is exhausted once, in each period and for each new value.
  */
 import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { BudgetTable } from '../db/budgets.ts'
@@ -23,10 +23,10 @@ import { Account, type Balance } from './account.ts'
 import { exhaustedEvent, openedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
 import { type Period, type PeriodRule, periodsOf } from './period.ts'
 
-/** Timers count no further than 24 days. */
+/** Longer timers are split; the maximum of a timer is 24 days. */
 const MAX_TIMER_MS = 86_400_000
 
-/** Who spends; `runId` is null for a client that is not supervised, which no run's budget concerns. */
+/** Who spends; `runId` is null for a client without supervision, which no run's budget applies to. */
 export interface Spender {
   agentId: AgentId
   runId: RunId | null
@@ -36,38 +36,38 @@ export interface AccountsOptions {
   store: Store
   state: StateManager
   clock: Clock
-  /** Shares of the limit, 0–1, at which to warn. */
+  /** Shares of the limit, 0–1, that cause a warning. */
   warnAt: readonly number[]
   /** Limit of each run. (Default: none.) */
   perRun?: Nanodollars | undefined
   /** Limit of all agents together. (Default: none.) */
   server?: Nanodollars | undefined
-  /** The agents' limits and the server's hold for a day or a month each; a run's never does. (Default: for ever.) */
+  /** Makes the limits of agents and of the server daily or monthly; a run's never are. (Default: no periods.) */
   period?: PeriodRule | undefined
 }
 
 export class Accounts {
   readonly #state: StateManager
   readonly #clock: Clock
-  /** Share of a limit, 0–1, at which to warn. */
+  /** Share of the limit, 0–1, that causes the warning. */
   readonly warnAt: number
   readonly #warnShares: readonly number[]
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
   readonly #meta: MetaTable
   readonly #agents = new Map<AgentId, Account>()
-  /** Of runs that this server saw: a run does not outlive it, and a late call of one that has ended is still its own. */
+  /** Runs of this server's lifetime: no run outlives it, and a late call of an ended run still belongs to it. */
   readonly #runs = new Map<RunId, Account>()
   readonly #loading = new Map<AgentId, Promise<void>>()
-  /** Parts of an agent's work that have a limit of their own, by the run they count as. */
+  /** Parts of an agent's work with a limit of their own, by the run id that they use. */
   readonly #parts = new Map<RunId, { account: Account; within: RunId | null }>()
-  /** What the configuration says. */
+  /** The configured limits. */
   readonly #configured: Readonly<Record<ConfiguredScope, Nanodollars | undefined>>
   #perRun: Nanodollars | undefined
   readonly #server: Account | undefined
   readonly #periodAt: ((now: number) => Period) | undefined
   #period: Period | undefined
-  #turning: Timer | undefined
+  #periodTimer: Timer | undefined
   readonly #unsubscribe: () => void
 
   constructor({ store, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
@@ -88,7 +88,7 @@ export class Accounts {
     this.#schedulePeriodEnd()
   }
 
-  /** Records, as a server begins, what holds beside the agents' own limits; from then on the configuration is as known. */
+  /** Records the configured limits at the start of the server; later starts compare with them. */
   announce(): void {
     this.now()
     const { server_budget, run_limit_usd } = this.#state.read()
@@ -112,7 +112,7 @@ export class Accounts {
     })
   }
 
-  /** Gives an agent its limit. */
+  /** Sets an agent's first limit. */
   openAccount(agentId: AgentId, limit: Nanodollars): void {
     this.now()
     this.#budgets.put({
@@ -127,8 +127,8 @@ export class Accounts {
   }
 
   /**
-   * Adds up what an agent has spent; undefined when that was done since the start. Whoever cannot wait need not: its
-   * budget is then added up at once, which takes longer the more calls there are.
+   * Sums an agent's spending; undefined if already done since the start. Optional: without it the budget is summed
+   * synchronously on first use, which takes longer the more calls there are.
    */
   load(agentId: AgentId): Promise<void> | undefined {
     if (this.#agents.has(agentId)) return undefined
@@ -141,51 +141,51 @@ export class Accounts {
     if (!this.#budgets.find(agentId)) return
     const since = this.#periodStart
     const totals = await this.#calls.totalsInTurns({ agentId, since })
-    // Somebody did not wait, or what is to be added up is another by now.
+    // Summed synchronously in the meantime, or a new period began.
     if (!this.#agents.has(agentId) && since === this.#periodStart) this.#agent(agentId, totals)
   }
 
-  /** The agent's own budget, in this period. Throws CageError `not_found` for an agent without one. */
+  /** Returns the agent's own budget in this period. Throws CageError `not_found` for an agent without one. */
   balance(agentId: AgentId): Balance {
     this.now()
     const { limit, spent, held } = this.#agent(agentId)
     return { limit, spent, held }
   }
 
-  /** Every budget that pays for this spender's calls, the agent's own first. */
+  /** Returns every budget that pays for this spender's calls, the agent's own first. */
   balances(spender: Spender): (Balance & { scope: BudgetScope })[] {
     this.now()
     return this.payersOf(spender).map(({ scope, limit, spent, held }) => ({ scope, limit, spent, held }))
   }
 
   /**
-   * Gives a part of an agent's work a limit of its own, for as long as it lasts. `within`: the run, or the part, that it
-   * is a part of, whose budgets pay for it as well.
+   * Gives a part of an agent's work a limit of its own until it is closed. `within`: the run, or the part, that it
+   * belongs to, whose budgets also pay for it.
    */
   openPart(runId: RunId, limit: Nanodollars, within: RunId | null): void {
     const account = new Account('part', limit, { spent: 0, spentBefore: 0, held: 0 })
     this.#parts.set(runId, { account, within })
   }
 
-  /** Calls of it that are on their way end as they began. */
+  /** Calls in progress are unaffected. */
   closePart(runId: RunId): void {
     this.#parts.delete(runId)
   }
 
-  /** When the present period began and ends, ISO 8601; null where limits hold for ever. */
+  /** Returns when the current period began and ends, ISO 8601; null without periods. */
   period(): { starts_at: string; ends_at: string } | null {
     this.now()
     if (!this.#period) return null
     return { starts_at: isoTime(this.#period.startsAt), ends_at: isoTime(this.#period.endsAt) }
   }
 
-  /** The most a new call of this spender could hold now. */
+  /** Returns the most that a new call of this spender can hold now. */
   available(spender: Spender): Nanodollars {
     this.now()
     return Math.max(0, Math.min(...this.payersOf(spender).map(({ available }) => available)))
   }
 
-  /** Sets a new limit; calls that wait ask again at once. `by`: who wanted it. */
+  /** Sets a new limit; waiting calls retry at once. `by`: who changed it. */
   setLimit(agentId: AgentId, limit: Nanodollars, by: string): void {
     this.now()
     const account = this.#agent(agentId)
@@ -194,12 +194,12 @@ export class Accounts {
     this.#state.record(raisedEvent({ agentId }, from, limit, by), () => this.#save(agentId, account))
   }
 
-  /** The limit of each run; undefined where there is none. */
+  /** The limit of each run, if any. */
   get runLimit(): Nanodollars | undefined {
     return this.#perRun
   }
 
-  /** The whole server's budget, in this period; undefined where there is none. */
+  /** Returns the whole server's budget in this period, if any. */
   serverBalance(): Balance | undefined {
     this.now()
     if (!this.#server) return undefined
@@ -207,7 +207,9 @@ export class Accounts {
     return { limit, spent, held }
   }
 
-  /** Sets the limit of the server, or of every run, as `setLimit` does. Throws CageError `conflict` where there is none. */
+  /**
+   * Sets the limit of the server or of every run, like `setLimit`. Throws CageError `conflict` without such a limit.
+   */
   setConfiguredLimit(budget: ConfiguredScope, limit: Nanodollars, by: string): void {
     const from = this.configuredLimit(budget)
     if (budget === 'server') this.#server!.setLimit(limit)
@@ -218,19 +220,19 @@ export class Accounts {
     this.#state.record(raisedEvent({ budget }, from, limit, by), () => this.#keep(budget, limit))
   }
 
-  /** Throws CageError `conflict` where there is none: what was spent without a limit is not counted against one. */
+  /** Throws CageError `conflict` without such a limit: earlier spending would not count against a new one. */
   configuredLimit(budget: ConfiguredScope): Nanodollars {
     this.now()
     const limit = budget === 'server' ? this.#server?.limit : this.#perRun
     if (limit !== undefined) return limit
     const [what, key] = budget === 'server' ? ['the server has', 'server_usd'] : ['runs have', 'per_run_usd']
-    throw new CageError('conflict', `${what} no limit that could be changed`, {
+    throw new CageError('conflict', `${what} no limit to change`, {
       facts: { budget },
-      hint: `give it one with budget.${key} in the configuration and start the server again`,
+      hint: `set budget.${key} in the configuration and restart the server`,
     })
   }
 
-  /** The budgets of which each must pass this spender's call, the agent's own first. */
+  /** Returns the budgets that must all accept this spender's call, the agent's own first. */
   payersOf({ agentId, runId: innermost }: Spender): Account[] {
     const parts: Account[] = []
     let runId = innermost
@@ -244,17 +246,19 @@ export class Accounts {
     return accounts
   }
 
-  /** Of a run that has a budget here. */
+  /** True for a run with a budget here. */
   hasRun(runId: RunId): boolean {
     return this.#runs.has(runId)
   }
 
-  /** What was charged then counts in the present period. */
+  /** Returns true if a charge of that time counts in the current period. */
   countsNow({ scope }: Account, chargedAt: string): boolean {
     return scope === 'run' || chargedAt >= (this.#periodStart ?? '')
   }
 
-  /** Notifies an agent, once, that a budget is used up. `needed`: by the call that was refused; null when all is spent. */
+  /**
+   * Notifies an agent, once, that a budget is exhausted. `needed`: cost of the refused call; null when all is spent.
+   */
   exhaust(agentId: AgentId, account: Account, needed: Nanodollars | null): void {
     const { scope } = account
     if (scope === 'part' || account.exhausted.has(agentId)) return
@@ -262,22 +266,22 @@ export class Accounts {
     this.#state.record(exhaustedEvent(agentId, scope, account, needed), () => this.#saveOwn(agentId, account))
   }
 
-  /** Wall time in ms, but not before the present period, which was turned to the one it lies in. */
+  /** Returns wall time in ms, never before the current period; advances the period if it has ended. */
   now(): number {
     const now = this.#clock.now()
     if (this.#period && this.#periodAt && now >= this.#period.endsAt) {
       this.#period = this.#periodAt(now)
       this.#server?.beginPeriod()
       for (const account of this.#agents.values()) account.beginPeriod()
-      for (const [agentId, account] of this.#agents) this.#tellPeriod(agentId, account)
-      if (this.#server) this.#tellPeriod(null, this.#server)
+      for (const [agentId, account] of this.#agents) this.#recordPeriod(agentId, account)
+      if (this.#server) this.#recordPeriod(null, this.#server)
       this.#schedulePeriodEnd()
     }
     return Math.max(now, this.#period?.startsAt ?? now)
   }
 
   close(): void {
-    this.#turning?.cancel()
+    this.#periodTimer?.cancel()
     this.#unsubscribe()
   }
 
@@ -294,9 +298,9 @@ export class Accounts {
     const account = new Account('agent', limit, totals ?? this.#totals(agentId))
     this.#agents.set(agentId, account)
     if (this.#periodStart !== undefined && period_starts_at !== this.#periodStart) {
-      this.#tellPeriod(agentId, account)
+      this.#recordPeriod(agentId, account)
     } else {
-      // Whatever was passed by then was warned of then.
+      // Shares reached earlier were warned about earlier.
       if (warned_limit_nanos === limit) account.warnedShare = this.#shareReached(account)
       if (exhausted_limit_nanos === limit) account.exhausted.add(agentId)
     }
@@ -311,18 +315,18 @@ export class Accounts {
     return account
   }
 
-  /** The configuration's word, or the one that came after it. */
+  /** Returns the configured limit, or the one that it was changed to. */
   #limitAtStart(scope: ConfiguredScope): Nanodollars | undefined {
     const configured = this.#configured[scope]
     const kept = this.#meta.get(keyOf(scope))
     if (configured === undefined || kept === undefined) return configured
-    const { configured_usd, limit_usd } = JSON.parse(kept) as Kept
+    const { configured_usd, limit_usd } = JSON.parse(kept) as StoredLimit
     return configured_usd === toUsd(configured) && limit_usd !== null ? fromUsd(limit_usd) : configured
   }
 
   #keep(scope: ConfiguredScope, limit: Nanodollars | undefined): void {
     const usd = (nanos: Nanodollars | undefined) => (nanos === undefined ? null : toUsd(nanos))
-    const kept: Kept = { configured_usd: usd(this.#configured[scope]), limit_usd: usd(limit) }
+    const kept: StoredLimit = { configured_usd: usd(this.#configured[scope]), limit_usd: usd(limit) }
     this.#meta.put(keyOf(scope), JSON.stringify(kept))
   }
 
@@ -344,12 +348,12 @@ export class Accounts {
     return this.#period && isoTime(this.#period.startsAt)
   }
 
-  /** So that the screen shows a new period also when nobody calls. */
+  /** Keeps the dashboard's period current without calls. */
   #schedulePeriodEnd(): void {
-    this.#turning?.cancel()
+    this.#periodTimer?.cancel()
     if (!this.#period) return
     const ms = Math.min(MAX_TIMER_MS, Math.max(0, this.#period.endsAt - this.#clock.now()))
-    this.#turning = this.#clock
+    this.#periodTimer = this.#clock
       .after(ms, () => {
         this.now()
         this.#schedulePeriodEnd()
@@ -358,7 +362,7 @@ export class Accounts {
   }
 
   /** `agentId`: null for the server's own. */
-  #tellPeriod(agentId: AgentId | null, account: Account): void {
+  #recordPeriod(agentId: AgentId | null, account: Account): void {
     const period = this.#periodOf(account)
     if (!period) return
     this.#state.record(periodBeganEvent(agentId, period), () => {
@@ -371,12 +375,12 @@ export class Accounts {
     return period && { ...period, spent_before_usd: toUsd(spentBefore) }
   }
 
-  /** A listener, so that the warning follows the call that caused it in the order of events. */
+  /** A listener, so that the warning comes after its call in the order of events. */
   #watch(event: RuntimeEvent): void {
     const { agent_id: agentId } = event
     if (agentId === null) return
     if (event.type === 'agent.started' && event.data.restart === 0 && this.#period) {
-      this.#tellPeriod(agentId, this.#agent(agentId))
+      this.#recordPeriod(agentId, this.#agent(agentId))
     }
     if (!COSTS.has(event.type) || !this.#agents.has(agentId)) return
     const runId = this.#state.read().agents[agentId]?.run_id ?? null
@@ -393,7 +397,7 @@ export class Accounts {
     if (spent > 0 && spent >= limit) this.exhaust(agentId, account, null)
   }
 
-  /** The highest of the shares at which to warn that is spent; 0 for none. */
+  /** Returns the highest warning share that was reached; 0 for none. */
   #shareReached({ spent, limit }: Account): number {
     return spent > 0 ? Math.max(0, ...this.#warnShares.filter((share) => spent >= limit * share)) : 0
   }
@@ -405,15 +409,15 @@ export class Accounts {
 
 const CONFIGURED = ['run', 'server'] as const satisfies ConfiguredScope[]
 
-/** A limit as it was last, and what the configuration said then. */
-interface Kept {
+/** The last limit, and the configured one at that time. */
+interface StoredLimit {
   configured_usd: Usd | null
   limit_usd: Usd | null
 }
 
 const keyOf = (scope: ConfiguredScope): string => `budget.${scope}`
 
-/** Events after which more has been spent. */
+/** Events that add to the spending. */
 const COSTS: ReadonlySet<RuntimeEvent['type']> = new Set([
   'call.completed',
   'call.failed',

@@ -15,18 +15,18 @@ import type { Account } from './account.ts'
 
 const show = (nanos: Nanodollars): string => showUsd(toUsd(nanos))
 
-/** Whose limit it is: an agent's own, or one of the configuration's. */
-export type Whose = { agentId: AgentId } | { budget: ConfiguredScope }
+/** The owner of a limit: an agent, or the configuration. */
+export type LimitOwner = { agentId: AgentId } | { budget: ConfiguredScope }
 
-export function raisedEvent(whose: Whose, from: Nanodollars, limit: Nanodollars, by: string): NewEvent {
-  const name = 'budget' in whose ? CONFIGURED_NAMES[whose.budget] : NAMES.agent
+export function raisedEvent(owner: LimitOwner, from: Nanodollars, limit: Nanodollars, by: string): NewEvent {
+  const name = 'budget' in owner ? CONFIGURED_NAMES[owner.budget] : NAMES.agent
   return {
     type: 'budget.raised',
     level: 'INFO',
-    agent_id: 'budget' in whose ? null : whose.agentId,
+    agent_id: 'budget' in owner ? null : owner.agentId,
     message: `${name} ${limit >= from ? 'raised' : 'lowered'} from ${show(from)} to ${show(limit)} by ${by}`,
     data: {
-      ...('budget' in whose && { budget: whose.budget }),
+      ...('budget' in owner && { budget: owner.budget }),
       from_usd: toUsd(from),
       limit_usd: toUsd(limit),
       by,
@@ -34,7 +34,7 @@ export function raisedEvent(whose: Whose, from: Nanodollars, limit: Nanodollars,
   }
 }
 
-/** `configured`: what the configuration says where it was changed since. */
+/** `configured`: the configured limits that differ from the current ones. */
 export function openedEvent(
   data: EventData['budget.opened'],
   configured: Partial<Record<ConfiguredScope, Usd>>,
@@ -51,17 +51,17 @@ export function openedEvent(
   return {
     type: 'budget.opened',
     level: 'INFO',
-    message: parts.filter(Boolean).join(' · ') || 'Agents have no budgets but their own',
+    message: parts.filter(Boolean).join(' · ') || 'Agents have only their own budgets',
     data,
   }
 }
 
-/** Whoever gave a part of an agent's work its limit learns of it by the refusal; nobody else is notified. */
-export type ToldScope = Exclude<BudgetScope, 'part'>
+/** Budgets with notifications. The limit of a part is reported only by the refusal, to its creator. */
+export type NotifiedScope = Exclude<BudgetScope, 'part'>
 
 export function warnedEvent(
   agentId: AgentId,
-  scope: ToldScope,
+  scope: NotifiedScope,
   { spent, limit }: Account,
   threshold: number,
 ): NewEvent {
@@ -82,10 +82,10 @@ export function warnedEvent(
   }
 }
 
-/** `needed`: the most the refused call could cost; null when the last cent was spent. */
+/** `needed`: the maximum cost of the refused call; null when everything is spent. */
 export function exhaustedEvent(
   agentId: AgentId,
-  scope: ToldScope,
+  scope: NotifiedScope,
   { spent, limit }: Account,
   needed: Nanodollars | null,
 ): NewEvent {
@@ -104,7 +104,7 @@ export function exhaustedEvent(
   }
 }
 
-/** `agentId`: null for the server's own. */
+/** `agentId`: null for the server's own budget. */
 export const periodBeganEvent = (agentId: AgentId | null, data: EventData['budget.period_began']): NewEvent => ({
   type: 'budget.period_began',
   level: 'INFO',
@@ -115,7 +115,7 @@ export const periodBeganEvent = (agentId: AgentId | null, data: EventData['budge
 
 export function correctedEvent(entry: {
   call: CallRow
-  /** Of the correction's own row. */
+  /** Id of the correction's own row. */
   id: CallId
   cost: Nanodollars
   difference: Nanodollars
@@ -170,11 +170,11 @@ export function resolvedEvent(end: {
   }
 }
 
-/** For the event of a cost. Empty where runs have no budget. */
+/** For the event of a cost. Empty if runs have no budget. */
 export type PaidBy = { run_id?: RunId }
 
 const NAMES = { agent: 'Budget', run: "The run's budget", server: "The server's budget" } as const
 
 const CONFIGURED_NAMES = { run: "Each run's budget", server: NAMES.server } as const
 
-const foreign = (scope: ToldScope): { budget?: ConfiguredScope } => (scope === 'agent' ? {} : { budget: scope })
+const foreign = (scope: NotifiedScope): { budget?: ConfiguredScope } => (scope === 'agent' ? {} : { budget: scope })

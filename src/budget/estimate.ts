@@ -1,8 +1,8 @@
 /**
- * What a call can cost at most, before it is sent, and what it did cost when the provider did not say.
+ * The maximum cost of a call before it is sent, and its estimated cost when the provider does not report usage.
  *
- * A byte-level tokenizer never makes more tokens than there are bytes, so the length of the request in bytes bounds its
- * input without looking at it. The exact tokenizer is asked only when that bound does not fit the money left.
+ * A byte-level tokenizer never makes more tokens than there are bytes, so the size of the request in bytes bounds its
+ * input without tokenizing it. The exact tokenizer is used only when that bound does not fit the money left.
  */
 import type { Demands } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
@@ -11,59 +11,59 @@ import type { Price } from './price.ts'
 import { type MaxUses, maxCostOf, outputTokensFor } from './prices.ts'
 import { countTokens, MAX_COUNTED_BYTES } from './tokenizer.ts'
 
-/** What the bound needs to know of a call. */
+/** The properties of a call that bound its cost. */
 export interface CallSize {
   /** UTF-8 bytes of the request as it is sent. */
   bytes: number
-  /** Most tokens of one answer as the client wants it; null when it did not say. */
+  /** The client's limit of tokens per answer; null if it set none. */
   maxOutputTokens: number | null
-  /** How many answers are asked for. */
+  /** Number of answers requested. */
   answers: number
-  /** The text to count when it matters, without images; null where no exact tokenizer is known for the model. */
+  /** The text to count when needed, without images; null if no exact tokenizer is known for the model. */
   text: (() => string | Promise<string>) | null
   demands: Demands
   model: string
-  /** Tokens that the server reads beside the request: a template, a system prompt of its own. (Default: 0.) */
+  /** Tokens that the server adds to the request: a template, a system prompt of its own. (Default: 0.) */
   addedTokens?: number
 }
 
 export interface Bound {
   maxCost: Nanodollars
-  /** The most that the model can cost in one call, whatever limit it was given. */
+  /** The maximum cost of one call of the model, whatever its limit. */
   largest: Nanodollars
-  /** No call of this model reads or writes more tokens than that. */
+  /** No call of this model reads or writes more tokens than these. */
   largestInput: number
   largestOutput: number
   /** Tokens of all answers within the limit that is sent. */
   outputTokens: number
-  /** Tokens of input at most; what is charged of a request that cannot be seen when nobody says what was read. */
+  /** Maximum input tokens; charged for a request that cannot be read if no usage is reported. */
   inputTokens: number
-  /** Written into the request when the client did not say how much it wants, or more than any model gives. */
+  /** Written into the request when the client set no limit, or one above the model's maximum. */
   clampTo: number | null
-  /** The same for each of the provider's own tools. */
+  /** Limit of uses of each of the provider's own tools. */
   toolUses: number | null
 }
 
-/** What a model whose maxAnswer answer is not known is taken to answer with at most. */
+/** Assumed maximum answer of a model for which none is known. */
 const MAX_OUTPUT_TOKENS = 131_072
-/** The largest context window of today. */
+/** The largest current context window. */
 const UNKNOWN_WINDOW_TOKENS = 2_000_000
-/** A limit that is written for a model of which nothing is known: few answer with less. */
+/** Limit written for an unknown model: few models have a lower maximum. */
 const UNKNOWN_OUTPUT_TOKENS = 4_096
-/** A call that did not say how much it wants gets this share of what is left, so that others can run beside it … */
+/** A call without a limit gets this share of the remaining budget, so that others can run in parallel … */
 const SHARE = 10
-/** … but so many tokens while half of what is left pays for them. */
+/** … but at least this many tokens if half of the remaining budget pays for them. */
 const MIN_OUTPUT_TOKENS = 2_048
-/** Searches of a model that makes them of its own accord and counts them afterwards. */
+/** Searches of a model that makes them unasked and reports them afterwards. */
 const MAX_OWN_SEARCHES = 50
-/** How often the provider's own tools run at most, where the client did not say: Anthropic's own loop ends there. */
-const UNSTATED_TOOL_USES = 10
-/** Message framing that is in no text: role marks, tool schemas' wrapping. */
+/** Maximum uses of the provider's own tools without a client limit: Anthropic's own loop ends there. */
+const DEFAULT_TOOL_USES = 10
+/** Message framing that is in no text: role markers, the wrapping of tool schemas. */
 const FRAMING_TOKENS = 64
 
 /**
- * Bounds a call. With `clamp`, a call that did not say how much it wants is limited where the maxAnswer answer of its model
- * costs more than a tenth of what is left; without, no limit is written. Throws CageError `price_unknown` for audio and
+ * Bounds a call. With `clamp`, a call without a limit gets one if the longest answer of its model costs more than a
+ * tenth of the remaining budget; without `clamp`, no limit is written. Throws CageError `price_unknown` for audio and
  * images without a price.
  */
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
@@ -71,12 +71,12 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
   requireMediaPrice(price, size)
   const bound = (inputTokens: number) =>
     boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
-  // In place of their bytes: a small file can be a large image, and a large one is scaled down.
+  // Instead of their bytes: a small file can be a large image, and a large one is scaled down.
   const images = demands.images * demands.imageTokens
   const textBytes = size.bytes - demands.imageBytes
   const byBytes = textBytes + images + addedTokens
   if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : Number.POSITIVE_INFINITY)
-  // What is cited was read somewhere else.
+  // Cited sources were read outside the request.
   if (demands.isInputUnseen || price.citation) return bound(Math.max(byBytes, windowOf(price)))
   const loose = bound(byBytes)
   // Audio has more bytes than tokens, and no tokenizer.
@@ -87,7 +87,7 @@ export async function boundCall(price: Price, size: CallSize, available: Nanodol
 }
 
 function boundWith(price: Price, size: CallSize, inputTokens: number, available: Nanodollars, toolUses = 0): Bound {
-  const { maxOutputTokens: stated, answers } = size
+  const { maxOutputTokens: requested, answers } = size
   const uses = usesOf(price, size, toolUses)
   const maxAnswer = price.maxAnswerTokens ?? price.contextWindow
   const bound = (output: number, clampTo: number | null): Bound => {
@@ -100,24 +100,24 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
   }
   const isClamped = Number.isFinite(available)
   const ceiling = Math.max(price.outputLimit ?? 0, maxAnswer ?? MAX_OUTPUT_TOKENS)
-  if (stated !== null) {
-    if (stated <= ceiling || !isClamped) return bound(stated, null)
+  if (requested !== null) {
+    if (requested <= ceiling || !isClamped) return bound(requested, null)
     const limit = price.outputLimit ?? ceiling
     return bound(limit, limit)
   }
   const affordable = (money: number) =>
     Math.floor(outputTokensFor(price, inputTokens, Math.floor(money), uses) / answers)
   const share = affordable(available / SHARE)
-  // Without a limit the provider answers with as much as the model can.
+  // Without a limit the answer can be as long as the model allows.
   const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
   if (!isClamped || isFree || (maxAnswer !== null && maxAnswer <= share))
     return bound(maxAnswer ?? MAX_OUTPUT_TOKENS, null)
-  const wanted = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(available / 2)))
-  const limit = Math.max(1, Math.min(wanted, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
+  const target = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(available / 2)))
+  const limit = Math.max(1, Math.min(target, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
   return bound(limit, limit)
 }
 
-/** What the window leaves for an answer: providers refuse a limit above it. Most texts have four bytes a token, few two. */
+/** Returns the window's room for an answer; providers refuse a higher limit. Most texts have 4 bytes per token, few 2. */
 function roomFor({ contextWindow }: Price, { bytes, demands }: CallSize): number {
   if (contextWindow === null) return Number.POSITIVE_INFINITY
   const room = contextWindow - Math.ceil((bytes - demands.imageBytes) / 2) - demands.images * demands.imageTokens
@@ -125,8 +125,8 @@ function roomFor({ contextWindow }: Price, { bytes, demands }: CallSize): number
 }
 
 /**
- * A call in which the provider uses tools by itself: each use costs, adds what it found to the input, and lets the model
- * read everything again, a context window at most. Uses without a limit get as many as half of the money pays for.
+ * Bounds a call in which the provider runs tools: each use costs, adds its result to the input, and makes the model
+ * read everything again, a context window at most. Without a client limit, half of the budget bounds the uses.
  */
 function boundTools(price: Price, size: CallSize, bytes: number, available: Nanodollars): Bound {
   const { count, uses } = size.demands.serverTools!
@@ -134,7 +134,7 @@ function boundTools(price: Price, size: CallSize, bytes: number, available: Nano
   const boundFor = (each: number) =>
     boundWith(price, size, atMost(window * (1 + each * count)), available, atMost(each * count))
   if (uses !== null) return boundFor(uses)
-  let each = UNSTATED_TOOL_USES
+  let each = DEFAULT_TOOL_USES
   while (each > 1 && boundFor(each).maxCost > available / 2) each -= 1
   return { ...boundFor(each), toolUses: each }
 }
@@ -147,7 +147,7 @@ const usesOf = (price: Price, { demands }: CallSize, toolUses: number): MaxUses 
   terms: demands.terms,
 })
 
-/** What a client makes up may be more than a number can count; it is more than any budget all the same. */
+/** Values from clients may exceed safe integers; they exceed any budget anyway. */
 const atMost = (tokens: number): number => Math.min(tokens, Number.MAX_SAFE_INTEGER)
 
 const windowOf = (price: Price): number => price.contextWindow ?? UNKNOWN_WINDOW_TOKENS
@@ -168,5 +168,5 @@ function requireMediaPrice(price: Price, { demands, model }: CallSize): void {
   }
 }
 
-/** Models whose tokenizer we have; for others a count would be a guess. */
+/** Models with a known tokenizer; for others a count would be a guess. */
 const COUNTED = /^(ft:)?(gpt-|chatgpt-|o\d|codex-|text-embedding)/

@@ -1,18 +1,18 @@
 /**
- * The ledger: what each call may cost at most, and what it did cost. All budgets that pay for a call (`accounts.ts`)
- * must pass it.
+ * The ledger: the maximum and the actual cost of each call. All budgets that pay for a call (`accounts.ts`) must accept
+ * it.
  *
  * The rules are:
- * - spent + held ≤ limit at every instant, in each budget. What decides about money is synchronous: `hold` looks at all
- *   budgets and holds in all of them without an await between. A call waits only after that, and asks again from the
- *   start.
- * - A hold counts from the moment it is decided, and its row is committed before anything is sent. No row, no call: what
- *   cannot be committed is let go again. Holds of one turn of the event loop share a commit.
- * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. What a killed server left open is
- *   unresolved and stays held until a person says what became of it.
- * - Ending a hold records itself: memory is charged at once, and the row is committed with the event that tells of it.
- * - A charge is posted in full, also above its hold: the money is gone.
- * - What has ended is never edited: a correction is a row of its own and counts when its call did.
+ * - spent + held ≤ limit at every instant, in each budget. All decisions about money are synchronous: `hold` checks all
+ *   budgets and holds in all of them without an await in between. A call waits only after that, and then starts
+ *   over.
+ * - A hold counts from its decision, and its row is committed before anything is sent. No row, no call: a hold that
+ *   cannot be committed is released. Holds of one turn of the event loop share a commit.
+ * - Every hold ends exactly once, by `charge` or `release`; ending it twice throws. Holds left open by a killed server
+ *   are unresolved and stay held until a person resolves them.
+ * - Ending a hold records itself: memory is charged at once, and the row is committed with its event.
+ * - A charge is posted in full, even above its hold: the money is spent.
+ * - Ended calls are never edited: a correction is a row of its own and counts when its call did.
  * - No row is dated before the period it counts in.
  */
 import { type Clock, isoTime } from '../clock.ts'
@@ -29,9 +29,9 @@ import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
 import { correctedEvent, type PaidBy, resolvedEvent } from './budget-events.ts'
 
-/** How long holds are refused without asking a database that could not be written, in ms: each try blocks a while. */
+/** How long holds are refused after a failed write without another attempt, in ms: each attempt blocks a while. */
 const UNUSABLE_MS = 250
-/** How long a call may wait for money that running calls hold, in ms. */
+/** Maximum wait of a call for money held by running calls, in ms. */
 const WAIT_FOR_HELD_MS = 2_000
 
 export interface HoldRequest extends Spender {
@@ -40,14 +40,14 @@ export interface HoldRequest extends Spender {
   /** Provider or service. */
   target: string
   model: string | null
-  /** The most this call can cost. */
+  /** The maximum cost of this call. */
   maxCost: Nanodollars
 }
 
 /** Money set aside for one running call. */
 export interface Hold extends HoldRequest {
   readonly startedAt: string
-  /** Which run's budget pays too, for the event of its end. */
+  /** The run whose budget also pays, for the final event. */
   readonly paidBy: PaidBy
 }
 
@@ -61,18 +61,18 @@ export interface Charge {
   code?: string | null
 }
 
-/** What a call costs after all. */
+/** A corrected cost. */
 export interface CorrectionRequest {
   agentId: AgentId
   callId: CallId
-  /** Not the difference. */
+  /** The new total, not the difference. */
   cost: Nanodollars
   reason: string
-  /** Who wants it. */
+  /** Who corrects it. */
   by: string
 }
 
-/** What became of a call that a killed server left open. */
+/** The outcome of a call that a killed server left open. */
 export interface Resolution {
   agentId: AgentId
   callId: CallId
@@ -81,7 +81,7 @@ export interface Resolution {
   by: string
 }
 
-/** The ledger as the configuration wants it. */
+/** Opens the configured ledger. */
 export function openLedger(
   budget: Config['budget'],
   parts: Pick<AccountsOptions, 'store' | 'state' | 'clock'>,
@@ -98,7 +98,7 @@ export class Ledger {
   readonly #state: StateManager
   readonly #clock: Clock
   readonly #calls: CallTable
-  /** What each open hold counts against. */
+  /** The accounts of each open hold. */
   readonly #open = new Map<CallId, readonly Account[]>()
   #unusableUntil = 0
 
@@ -111,20 +111,20 @@ export class Ledger {
     this.#calls = store.calls
   }
 
-  /** As a server begins: what a killed one left open is unresolved, and the limits are announced. */
+  /** Run at the start of the server: marks open calls of a killed one as unresolved, and announces the limits. */
   begin(): void {
     this.recover()
     this.accounts.announce()
   }
 
-  /** Turns what a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
+  /** Turns calls that a killed server left open into `unresolved` rows that keep their hold. Returns how many. */
   recover(): number {
     return this.#calls.markUnresolved(isoTime(this.#clock.now())).length
   }
 
   /**
-   * Holds the most a call can cost, waiting up to two seconds for money that running calls hold.
-   * Throws BudgetExceededError when it does not fit even then, BudgetHeldError when the wait was in vain,
+   * Holds the maximum cost of a call, waiting up to two seconds for money held by running calls.
+   * Throws BudgetExceededError when it does not fit even then, BudgetHeldError when the wait timed out,
    * CageError `database_unusable` when the row cannot be written. Nothing is held when it throws.
    */
   async hold(request: HoldRequest, signal?: AbortSignal): Promise<Hold> {
@@ -146,38 +146,38 @@ export class Ledger {
   }
 
   /**
-   * Ends a hold by what the call really cost, and records it: the money counts at once, the row is committed with `event`
-   * and with what `alongside` writes. Resolves when that was tried, as `StateManager.recordBatched`; throws for a hold that
-   * has ended already.
+   * Ends a hold with the actual cost and records it: the money counts at once, the row is committed with `event` and
+   * with what `alongside` writes. Resolves after the commit was attempted, as `StateManager.recordBatched`; throws for
+   * a hold that has already ended.
    */
   charge(hold: Hold, charge: Charge, event: NewEvent, alongside?: () => void): Promise<void> {
     return this.#settle(hold, 'charged', charge, event, alongside)
   }
 
-  /** Ends a hold of a call that cost nothing, in the same way. */
+  /** Ends the hold of a call that cost nothing, likewise. */
   release(hold: Hold, end: Omit<Charge, 'cost'>, event: NewEvent, alongside?: () => void): Promise<void> {
     return this.#settle(hold, 'released', { ...end, cost: 0 }, event, alongside)
   }
 
   /**
-   * Says what a call that has ended costs after all; the difference becomes a row of its own. Returns that row's id.
-   * Throws CageError `not_found`, or `conflict` for a call that is open, that is a correction, or that costs just that.
+   * Corrects the cost of an ended call; the difference becomes a row of its own. Returns that row's id. Throws
+   * CageError `not_found`, or `conflict` for a call that is open, that is a correction, or that already costs this.
    */
   correct({ agentId, callId, cost, reason, by }: CorrectionRequest): CallId {
     const now = this.accounts.now()
     const call = this.#endedCall(agentId, callId)
     const difference = cost - this.#calls.costOf(agentId, callId)
-    if (difference === 0) throw conflict(call, `costs ${showUsd(toUsd(cost))} already`)
+    if (difference === 0) throw conflict(call, `already costs ${showUsd(toUsd(cost))}`)
     const id = newCallId()
     const chargedAt = call.ended_at ?? call.started_at
-    // Runs of an earlier server have no budget any more.
+    // Runs of an earlier server no longer have a budget.
     const runId = call.run_id !== null && this.accounts.hasRun(call.run_id) ? call.run_id : null
     const payers = this.accounts.payersOf({ agentId, runId })
     for (const account of payers) account.correct(difference, this.accounts.countsNow(account, chargedAt))
     const { run_id, target, model } = call
     const entry = { agent_id: agentId, id, run_id, target, model, corrects: callId, reason }
-    const told = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
-    this.#state.record(correctedEvent(told), () =>
+    const correction = { call, id, cost, difference, chargedAt, reason, by, paidBy: paidBy(payers) }
+    this.#state.record(correctedEvent(correction), () =>
       this.#calls.insertCorrection({
         ...entry,
         cost_nanos: difference,
@@ -189,7 +189,7 @@ export class Ledger {
   }
 
   /**
-   * Ends a call that a killed server left open, by what became of it. Throws CageError `not_found`, or `conflict` for a
+   * Ends a call that a killed server left open, with its outcome. Throws CageError `not_found`, or `conflict` for a
    * call that is not unresolved.
    */
   resolve({ agentId, callId, cost: given, by }: Resolution): void {
@@ -198,7 +198,7 @@ export class Ledger {
     if (call.state !== 'unresolved') throw conflict(call, `is ${call.state}, not unresolved`)
     const state = given === null ? 'released' : 'charged'
     const cost = given === undefined ? call.held_nanos : (given ?? 0)
-    // A run's budget is younger than the start that made the call unresolved.
+    // A run's budget is created after the start that made the call unresolved.
     for (const account of this.accounts.payersOf({ agentId, runId: null })) account.settle(call.held_nanos, cost)
     this.#state.record(
       resolvedEvent({ call, outcome: state, cost, by }),
@@ -212,8 +212,8 @@ export class Ledger {
   }
 
   /**
-   * The first account that could pay but for what running calls hold; undefined when all can. Throws
-   * BudgetExceededError where one cannot, whatever becomes of the calls that run.
+   * Returns the first account that could pay once running calls release money; undefined when all can pay now. Throws
+   * BudgetExceededError if one cannot, whatever running calls cost.
    */
   #fullAccount({ agentId, maxCost }: HoldRequest, payers: readonly Account[]): Account | undefined {
     this.accounts.now()
@@ -228,7 +228,7 @@ export class Ledger {
     return payers.find(({ available }) => maxCost > available)
   }
 
-  /** Holds in all of them. */
+  /** Holds in all accounts. */
   #take(request: HoldRequest, payers: readonly Account[]): Hold {
     if (this.#clock.monotonic() < this.#unusableUntil) throw unusable()
     for (const account of payers) account.hold(request.maxCost)
@@ -236,7 +236,7 @@ export class Ledger {
     return { ...request, startedAt: isoTime(this.accounts.now()), paidBy: paidBy(payers) }
   }
 
-  /** The hold, when its row is committed. */
+  /** Resolves with the hold once its row is committed. */
   async #written(hold: Hold, payers: readonly Account[]): Promise<Hold> {
     const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
     const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
@@ -259,7 +259,7 @@ export class Ledger {
 
   #settle(hold: Hold, state: CallEnd['state'], charge: Charge, event: NewEvent, alongside?: () => void): Promise<void> {
     const payers = this.#open.get(hold.callId)
-    if (!payers) throw new Error(`the hold of ${hold.callId} has ended already`)
+    if (!payers) throw new Error(`the hold of ${hold.callId} has already ended`)
     const endedAt = isoTime(this.accounts.now())
     this.#open.delete(hold.callId)
     for (const account of payers) account.settle(hold.maxCost, charge.cost)
@@ -281,10 +281,10 @@ export class Ledger {
     })
   }
 
-  /** The row of a call. */
+  /** Returns the row of a call. */
   #writtenCall(agentId: AgentId, callId: CallId): CallRow {
     this.accounts.balance(agentId)
-    // Rows that wait for the disk are not what they will be.
+    // Rows that wait for the disk are out of date.
     if (this.#state.isBehind) throw unusable()
     const call = this.#calls.get(agentId, callId)
     if (call) return call
@@ -296,7 +296,7 @@ export class Ledger {
 
   #endedCall(agentId: AgentId, callId: CallId): CallRow {
     const call = this.#writtenCall(agentId, callId)
-    if (call.kind === 'correction') throw conflict(call, `is a correction; correct ${call.corrects} once more`)
+    if (call.kind === 'correction') throw conflict(call, `is a correction; correct ${call.corrects} again`)
     if (call.state === 'held') throw conflict(call, 'has not ended')
     if (call.state === 'unresolved') throw conflict(call, 'is unresolved: charge or release it')
     return call
@@ -314,5 +314,5 @@ const unusable = (cause?: unknown): CageError =>
 const conflict = ({ id, agent_id }: CallRow, what: string): CageError =>
   new CageError('conflict', `call ${id} ${what}`, {
     facts: { agent_id, call_id: id },
-    hint: `look at it with "iron-cage budget calls ${agent_id}"`,
+    hint: `see "iron-cage budget calls ${agent_id}"`,
   })

@@ -1,4 +1,4 @@
-/** What decides about money: who may spend how much, what a call costs, and whose word for it is believed. */
+/** Everything that decides about money: budgets, prices, and which models are trusted to obey their limits. */
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
@@ -10,15 +10,15 @@ import { Trust } from './trust.ts'
 export interface Money {
   ledger: Ledger
   prices: Prices
-  /** Which models obey their limits. */
+  /** The models that obey their limits. */
   trust: Trust
-  /** Limit a call that did not say how much it wants to what the budget can pay. (config.budget.clamp_max_tokens) */
+  /** Limit calls without a token limit to what the budget can pay. (config.budget.clamp_max_tokens) */
   clamp: boolean
   /** The model that cheaper ones are compared with; null for none. (config.budget.baseline) */
   baseline: string | null
 }
 
-/** As the configuration wants it. `ledger.close()` ends it. */
+/** Opens it as configured. End with `ledger.close()`. */
 export function openMoney(
   config: Pick<Config, 'budget' | 'prices' | 'providers'>,
   { store, state, clock }: { store: Store; state: StateManager; clock: Clock },

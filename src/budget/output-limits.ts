@@ -1,12 +1,12 @@
 /**
- * The most tokens that each model answers with, from a public list (`output-limits.json`, made by
+ * The maximum output tokens of each model, from a public list (`output-limits.json`, made by
  * `scripts/output-limits.mjs`): no limit that is written into a request is above it.
  */
 
 /** Vendors as routers write them before a model's name, and as the list names them. */
 const VENDORS: Readonly<Record<string, string>> = { mistralai: 'mistral', 'meta-llama': 'groq', xai: 'x-ai' }
 
-/** Looks `names` up one after the other; undefined for a model that the list does not have. */
+/** Looks up `names` in order; undefined if the list has none of them. */
 export async function outputLimit(provider: string, names: readonly string[]): Promise<number | undefined> {
   const { default: list } = await import('./output-limits.json', { with: { type: 'json' } })
   const limits: Readonly<Record<string, Readonly<Record<string, number>>>> = list.models
@@ -20,7 +20,7 @@ export async function outputLimit(provider: string, names: readonly string[]): P
   return undefined
 }
 
-/** A name, the model that it was fine-tuned from, and each without what comes after a colon. */
+/** Returns a name and the model that it was fine-tuned from, each also without what follows a colon. */
 function spellings(name: string): string[] {
   const base = /^ft:([^:]+)/.exec(name)?.[1]
   return [name, ...(base ? [base] : []), name.replace(/:[^:]*$/, '')]
@@ -28,13 +28,13 @@ function spellings(name: string): string[] {
 
 export interface NamedLimit {
   tokens: number
-  /** It holds for every call of the model, and not for this one with its long request. */
+  /** It applies to every call of the model, not only to this one with its long request. */
   isOfModel: boolean
 }
 
 /**
- * The most tokens that a provider's refusal names as what may be asked for, when less than was `written`; undefined when
- * it names none. Each vendor has its own sentence.
+ * Returns the maximum tokens that a provider's refusal names, when less than was `written`; undefined when it names
+ * none. Each vendor has its own sentence.
  */
 export function namedLimit(refusal: string, written: number): NamedLimit | undefined {
   for (const sentence of SENTENCES) {

@@ -1,6 +1,6 @@
 /**
- * Prices of the configuration that are far from the list's: mostly a price per thousand tokens or in cents, and then a
- * budget that lasts twenty times too long, or not at all. Who means it says `confirm: true` beside the price.
+ * Configured prices far from the public list: mostly a price per thousand tokens or in cents, which makes a budget last
+ * twenty times too long, or not at all. `confirm: true` next to the price accepts it.
  */
 import { InvalidConfigError, type Key, keyText, type Problem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
@@ -8,12 +8,12 @@ import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
 import { meantBy, type PriceConfig } from './prices.ts'
 
-/** A price may be so many times above or below the list's. */
+/** Maximum factor between a price and the list's. */
 const MAX_FACTOR = 20
 
 type Override = Config['prices'][string]
 
-/** What the list calls each price of the configuration. */
+/** The list's names of the configured prices. */
 const RATES = [
   ['input_per_mtok', 'input'],
   ['cached_input_per_mtok', 'cachedInput'],
@@ -24,7 +24,7 @@ const RATES = [
   ['audio_output_per_mtok', 'audioOutput'],
 ] as const satisfies readonly (readonly [keyof Override, keyof Price])[]
 
-/** Throws InvalidConfigError naming every price that jumps. `placeOf`: where a key was given, e.g. "iron-cage.yaml:7". */
+/** Throws InvalidConfigError naming every such price. `placeOf`: where a key was given, e.g. "iron-cage.yaml:7". */
 export async function requirePlausiblePrices(
   config: PriceConfig,
   placeOf: (key: string) => string,
@@ -51,7 +51,7 @@ export async function requirePlausiblePrices(
 
 const isNear = (picos: number, list: number): boolean => picos <= list * MAX_FACTOR && picos * MAX_FACTOR >= list
 
-/** At the first of the providers that it may mean which lists it. */
+/** Returns the price at the first provider that the key may mean and that lists the model. */
 async function listedFor({ providers, model }: ReturnType<typeof meantBy>, atMs: number): Promise<Price | undefined> {
   for (const provider of providers) {
     const price = await listed(provider, model, atMs)

@@ -1,9 +1,9 @@
 /**
- * The public price list, a dependency that is loaded at first use. The vendors' own pages are behind it; what they
- * publish and the list does not have (service tiers, preview searches) is in `service-terms.ts` and here.
+ * The public price list, a dependency that is loaded on first use. It is based on the vendors' own pages; what they
+ * publish and the list lacks (service tiers, preview searches) is in `service-terms.ts` and here.
  *
- * A tier of the list begins above `start` tokens of input, cached or not, and then holds for the whole call, output
- * included: so the vendors charge, and so the list's own calculator counts.
+ * A tier of the list begins above `start` tokens of input, cached or not, and then applies to the whole call, output
+ * included: this is how the vendors charge, and how the list's own calculator counts.
  */
 import type { MatchLogic, ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
 import packageJson from '../../package.json' with { type: 'json' }
@@ -12,16 +12,16 @@ import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, rateAt, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 
-/** The version is pinned there, so it is the one that is installed and bundled (`prices.test.ts` compares). */
+/** The version is pinned, so it is the one that is installed and bundled (compared in `prices.test.ts`). */
 export const LIST = `genai-prices ${packageJson.devDependencies['@pydantic/genai-prices']}`
 
-/** The day that version was published; changed together with it. */
+/** The day that version was published; update both together. */
 export const LIST_PUBLISHED = '2026-09-23'
 
-/** OpenAI's search models and its older search tool with models that do not reason: $25 for a thousand. */
+/** OpenAI's search models, and its older search tool with models that do not reason: $25 per thousand. */
 const PREVIEW_SEARCH = picosPerUse(25)
 
-/** The price at a moment, or undefined for a model that the list does not map. */
+/** Returns the price at a moment, or undefined for a model that the list does not map. */
 export async function listed(provider: string, model: string, atMs: number): Promise<Price | undefined> {
   const { calcPrice } = await import('@pydantic/genai-prices')
   const at = new Date(atMs)
@@ -34,7 +34,7 @@ export async function listed(provider: string, model: string, atMs: number): Pro
   return { ...price, ...(await outputOf(provider, [model, found.model.id], price.contextWindow)) }
 }
 
-/** What a model answers with at most. The vendor's own figures are certain but for small windows, which are shared. */
+/** Returns a model's maximum answer. Vendors' own figures are certain, except for small windows, which are shared. */
 async function outputOf(
   provider: string,
   names: readonly string[],
@@ -50,12 +50,12 @@ const SMALL_WINDOW = 8_192
 
 export interface ListedModel {
   provider: string
-  /** As the list names it; dated names are other spellings of it. */
+  /** The list's name; dated names are other spellings of it. */
   model: string
   price: Price
 }
 
-/** Every model of a provider that has a price per token, in the list's order; none for a provider it does not know. */
+/** Returns every model of a provider that has a price per token, in the list's order; none for an unknown provider. */
 export async function listedModels(provider: string, atMs: number): Promise<ListedModel[]> {
   const { calcPrice, findProvider } = await import('@pydantic/genai-prices')
   const known = findProvider({ providerId: provider })
@@ -68,8 +68,8 @@ export async function listedModels(provider: string, atMs: number): Promise<List
 }
 
 /**
- * Whether the list means this name: exactly, or as a dated, numbered or fine-tuned spelling of one that it has. The list's
- * own search is looser: it ignores case and spaces, and "gpt-5-nano-" begins the names of models not made yet.
+ * Returns whether the list means this name: exactly, or as a dated, numbered or fine-tuned spelling of a listed one.
+ * The list's own search is looser: it ignores case and spaces, and "gpt-5-nano-" would match names of future models.
  */
 function isSpelling(match: MatchLogic, model: string): boolean {
   if ('or' in match) return match.or.some((one) => isSpelling(one, model))
@@ -83,7 +83,7 @@ function isSpelling(match: MatchLogic, model: string): boolean {
 
 const beforeOf = (model: string, name: string): string => model.slice(0, Math.max(0, model.lastIndexOf(name)))
 
-/** Is what follows `name` in `model` a version of it? */
+/** Returns whether `model` is a version of `name`. */
 function isVersion(model: string, name: string): boolean {
   const at = model.lastIndexOf(name)
   if (at < 0) return false
@@ -97,7 +97,9 @@ function isVersion(model: string, name: string): boolean {
 
 /** "us.anthropic.", "publishers/google/models/" before a name. */
 const VENDOR_PATH = /^([a-z0-9-]+[./])*$/
-/** "-2024-08-06", "-20241022-v1:0", "@20250514", "-preview-05-06", "-001", "-latest". A single digit is another model. */
+/**
+ * "-2024-08-06", "-20241022-v1:0", "@20250514", "-preview-05-06", "-001", "-latest". A single digit is another model.
+ */
 const VERSION = /^[-@]?((\d{2,8}|v\d+(\.\d+)*(:\d+)?|latest|preview|exp|instruct|chat)([-@]|$))*$/
 /** "-0125:acme::abc" */
 const FINE_TUNED = /^[-\d]*(:[\w-]*){0,3}$/
@@ -105,7 +107,7 @@ const FINE_TUNED = /^[-\d]*(:[\w-]*){0,3}$/
 /** "-20240806" as "-2024-08-06". */
 const withDashes = (model: string): string => model.replace(/-(20\d\d)(\d\d)(\d\d)$/, '-$1-$2-$3')
 
-/** Every kind of price that is counted here. A model with another kind has a price that cannot be counted, so none. */
+/** All kinds of price that are counted here. A model with any other kind counts as unpriced. */
 const COUNTED_KINDS: ReadonlySet<string> = new Set([
   'input_mtok',
   'input_image_mtok',
@@ -129,15 +131,15 @@ const COUNTED_KINDS: ReadonlySet<string> = new Set([
 
 function toPrice({ model, model_price: prices }: PriceCalculation, provider: string, at: Date): Price | undefined {
   if (Object.keys(prices).some((kind) => !COUNTED_KINDS.has(kind))) return undefined
-  // No usage counts images or films that were read by themselves.
-  const input = dearest([prices.input_mtok, prices.input_image_mtok, prices.input_video_mtok].map(toRate))
-  // A model without an input price is not one we can count.
+  // No usage counts images or video input separately.
+  const input = highest([prices.input_mtok, prices.input_image_mtok, prices.input_video_mtok].map(toRate))
+  // A model without an input price cannot be counted.
   if (!input || prices.input_mtok === undefined) return undefined
   const cacheWrite = toRate(prices.cache_write_mtok) ?? input
   const webSearch = perThousand(prices.web_searches_kcount)
   return {
     input,
-    cachedInput: dearest([prices.cache_read_mtok, prices.cache_image_read_mtok].map(toRate)) ?? input,
+    cachedInput: highest([prices.cache_read_mtok, prices.cache_image_read_mtok].map(toRate)) ?? input,
     cachedAudio: toRate(prices.cache_audio_read_mtok),
     cacheWrite,
     cacheWriteHour: toRate(prices.cache_write_1h_mtok) ?? cacheWrite,
@@ -145,7 +147,7 @@ function toPrice({ model, model_price: prices }: PriceCalculation, provider: str
     output: toRate(prices.output_mtok) ?? flatRate(0),
     audioInput: toRate(prices.input_audio_mtok),
     audioOutput: toRate(prices.output_audio_mtok),
-    imageOutput: dearest([prices.output_image_mtok, prices.output_video_mtok].map(toRate)),
+    imageOutput: highest([prices.output_image_mtok, prices.output_video_mtok].map(toRate)),
     reasoning: toRate(prices.output_reasoning_mtok),
     citation: toRate(prices.output_citation_mtok),
     request: perThousand(prices.requests_kcount),
@@ -159,10 +161,10 @@ function toPrice({ model, model_price: prices }: PriceCalculation, provider: str
   }
 }
 
-/** The dearest of several; rates with steps are dearer than those without. */
-const dearest = (rates: readonly (Rate | undefined)[]): Rate | undefined =>
+/** Returns the highest rate; rates with tiers are higher than those without. */
+const highest = (rates: readonly (Rate | undefined)[]): Rate | undefined =>
   rates.reduce(
-    (dearest, rate) => (dearest && (!rate || rateAt(dearest, 0) >= rateAt(rate, 0)) ? dearest : rate),
+    (highest, rate) => (highest && (!rate || rateAt(highest, 0) >= rateAt(rate, 0)) ? highest : rate),
     undefined,
   )
 
@@ -175,6 +177,6 @@ function toRate(price: ModelPrice[string]): Rate | undefined {
   }
 }
 
-/** Picodollars for one, of dollars for a thousand. */
+/** Converts dollars per thousand to picodollars per use. */
 const perThousand = (usd: ModelPrice[string]): number | undefined =>
   typeof usd === 'number' ? picosPerUse(usd) : undefined

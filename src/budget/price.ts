@@ -1,40 +1,40 @@
 import type { Rate } from './rate.ts'
 import type { Terms } from './service-terms.ts'
 
-/** What a model costs. */
+/** The price of a model. */
 export interface Price {
   input: Rate
   cachedInput: Rate
   cacheWrite: Rate
   cacheWriteHour: Rate
   output: Rate
-  /** Undefined where audio has no price. */
+  /** Undefined if audio has no price. */
   audioInput?: Rate
   audioOutput?: Rate
-  /** Audio that was cached, where it costs more than text that was. */
+  /** Cached audio, if it costs more than cached text. */
   cachedAudio?: Rate
-  /** Images and films in the answer; undefined where they cost what text does. */
+  /** Images and video in the answer; undefined if they cost the same as text. */
   imageOutput?: Rate
-  /** What some providers count beside the output: reasoning, and what was read of the sources it cites. */
+  /** Tokens that some providers count in addition to the output: reasoning, and what was read of the cited sources. */
   reasoning?: Rate
   citation?: Rate
-  /** Picodollars for the call itself. (Default: 0.) */
+  /** Picodollars per call. (Default: 0.) */
   request?: number
-  /** Picodollars for one search; undefined where it has no price. */
+  /** Picodollars per search; undefined if it has no price. */
   webSearch?: number
   /** The same with the older tool, or with a model that always searches. */
   previewSearch?: number
   fileSearch?: number
-  /** Factors of service tiers. (Default: none is known.) */
+  /** Factors of service tiers. (Default: none.) */
   terms?: Terms
-  /** The model's context window in tokens, when known: no answer is longer. */
+  /** The model's context window in tokens, if known: no answer is longer. */
   contextWindow: number | null
-  /** The most tokens it answers with, when known: no limit of ours is above it. */
+  /** Maximum output tokens, if known: no limit of ours is above it. */
   outputLimit?: number
-  /** The same where it is also certain that no answer is longer. */
+  /** The same, if it is also certain that no answer is longer. */
   maxAnswerTokens?: number
-  /** Where the price is from: the list with its version, or "config". */
+  /** Source of the price: the list with its version, or "config". */
   source: string
-  /** The day whose prices these are, as "2026-11-21"; prices of the configuration have none. */
+  /** The day of the prices, as "2026-11-21"; absent for configured prices. */
   date?: string
 }

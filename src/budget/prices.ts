@@ -1,13 +1,13 @@
 /**
- * What a call costs. The prices of a public list (`price-list.ts`) with overrides from the configuration, times what
- * the provider asks for a service tier (`service-terms.ts`). A model that neither knows has no price, and a call without
- * a price is not sent.
+ * The cost of a call: the prices of a public list (`price-list.ts`) with overrides from the configuration, times the
+ * provider's factor for a service tier (`service-terms.ts`). A model in neither has no price, and a call without a
+ * price is not sent.
  *
  * The rules are:
- * - Everything is counted in integers, picodollars, and rounded up once, at the end, to a nanodollar.
- * - Parts of a usage are within the whole: cached and audio tokens within `input`, audio within `output`. Reasoning is
- *   output. Readers of usage (`dialects/`) bring every vendor's counting into this shape.
- * - What is used but has no price is charged at the dearest rate there is, and `isExact` says that it is an estimate.
+ * - All amounts are integers, in picodollars, and rounded up once, at the end, to a nanodollar.
+ * - Parts of a usage are included in the whole: cached and audio tokens in `input`, audio in `output`. Reasoning is
+ *   output. Readers of usage (`dialects/`) convert every vendor's counts to this shape.
+ * - Usage without a price is charged at the highest known rate, and `isExact` marks it as an estimate.
  */
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -26,7 +26,7 @@ export class Prices {
   readonly #config: PriceConfig
   readonly #clock: Pick<Clock, 'now'>
   readonly #known = new Map<string, Price>()
-  /** The most tokens of an answer, by provider and model, as a provider named it when it refused more. */
+  /** Maximum output tokens, by provider and model, that a provider named when it refused more. */
   readonly #named = new Map<string, number>()
   #minute = 0
 
@@ -46,19 +46,19 @@ export class Prices {
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
-    // Model names come from agents: what they make up must not fill the memory.
+    // Bounded, since agents choose the names of models.
     if (this.#known.size < MAX_KNOWN) this.#known.set(key, price)
     return price
   }
 
-  /** From now on no limit above `tokens` is written for a model: its provider has refused more. */
+  /** Limits written for a model no longer exceed `tokens`: its provider has refused more. */
   learnOutputLimit(provider: string, model: string, tokens: number): void {
     const key = `${provider}/${model}`
     if (this.#named.size < MAX_KNOWN) this.#named.set(key, tokens)
     this.#known.delete(key)
   }
 
-  /** Prices of the list begin on a day, and some hold for hours of the day. */
+  /** List prices begin on a day, and some apply to hours of the day. */
   #forgetAt(minute: number): void {
     if (minute === this.#minute) return
     this.#known.clear()
@@ -73,14 +73,14 @@ export class Prices {
 
 export interface PriceConfig {
   prices: Config['prices']
-  /** By name; only the names matter here. */
+  /** By name; only the names are used. */
   providers: Readonly<Record<string, unknown>>
 }
 type Override = Config['prices'][string]
 
 /**
- * What the configuration says a model costs at one provider. A key is "provider/model"; a model alone means the vendors'
- * own providers, and another one only where that is the only other: what is free on one's own machine is not free
+ * Returns the configured price of a model at one provider. A key is "provider/model"; a model alone means the vendors'
+ * own providers, and another one only if that is the only other: what is free on one's own machine is not free
  * elsewhere.
  */
 function overrideOf(config: PriceConfig, provider: string, model: string): Override | undefined {
@@ -90,7 +90,7 @@ function overrideOf(config: PriceConfig, provider: string, model: string): Overr
   )
 }
 
-/** The name comes from an agent: "constructor" is on every object. */
+/** Own properties only, since the name comes from an agent: "constructor" is on every object. */
 const own = (prices: Config['prices'], key: string): Override | undefined =>
   Object.hasOwn(prices, key) ? prices[key] : undefined
 
@@ -99,11 +99,11 @@ const takesBareNames = ({ providers }: PriceConfig, provider: string): boolean =
   return ownDialect(provider) !== undefined || others.length === 1
 }
 
-/** Does a key begin with a provider? Names of models have slashes as well. */
+/** Returns whether a key begins with a provider. Names of models have slashes too. */
 const isOfProvider = ({ providers }: PriceConfig, key: string): boolean =>
   key.includes('/') && Object.hasOwn(providers, key.slice(0, key.indexOf('/')))
 
-/** The providers whose calls a key of `prices` is for, and the model's name there. */
+/** Returns the providers that a key of `prices` applies to, and the model's name there. */
 export function meantBy(config: PriceConfig, key: string): { providers: string[]; model: string } {
   if (isOfProvider(config, key)) {
     const at = key.indexOf('/')
@@ -112,13 +112,13 @@ export function meantBy(config: PriceConfig, key: string): { providers: string[]
   return { providers: Object.keys(config.providers).filter((name) => takesBareNames(config, name)), model: key }
 }
 
-/** What to write for a model whose price stands there without its provider; undefined where none does. */
+/** Returns a hint for a model whose price is configured without its provider; undefined otherwise. */
 const hintFor = ({ prices }: PriceConfig, provider: string, model: string): string | undefined =>
   own(prices, model)
     ? `the price of "${model}" is for the vendors' own providers: write "${provider}/${model}" under "prices" in the configuration`
     : undefined
 
-/** A price of the configuration. Kinds of input that it leaves out cost what input costs. */
+/** Converts a configured price. Omitted kinds of input cost the same as input. */
 export function fromConfig(price: Config['prices'][string], provider: string, model: string): Price {
   const input = flatRate(price.input_per_mtok)
   const cacheWrite = given(flatRate, price.cache_write_per_mtok) ?? input
@@ -146,59 +146,59 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
 const given = <T>(convert: (usd: number) => T, usd: number | undefined): T | undefined =>
   usd === undefined ? undefined : convert(usd)
 
-/** What `usage` costs, rounded up to the next nanodollar. */
+/** Returns the cost of `usage`, rounded up to the next nanodollar. */
 export function costOf(price: Price, usage: Usage): Nanodollars {
   const tokens = tokenLines(price, usage).reduce((sum, [count, rate]) => sum + BigInt(count) * BigInt(rate), 0n)
   const uses = useLines(price, usage).reduce(
-    (sum, [count, rate]) => sum + BigInt(count) * BigInt(rate ?? DEAREST_USE),
+    (sum, [count, rate]) => sum + BigInt(count) * BigInt(rate ?? UNPRICED_USE),
     0n,
   )
   const { times, per } = factorOf(price, usage)
-  // Beyond 2^53 picodollars (about $9,000) numbers would round.
+  // BigInt: above 2^53 picodollars (about $9,000) numbers would be rounded.
   return roundUp(tokens * times + uses * per, 1000n * per)
 }
 
-/** False when something was used that has no price: `costOf` is then the most that is likely, not the price. */
+/** Returns false when anything used has no price: `costOf` is then a likely maximum, not the price. */
 export function isExact(price: Price, usage: Usage): boolean {
   return (
     !usage.unknownTokens &&
     PRICED_KINDS.every((kind) => price[kind] !== undefined || !usage[kind]) &&
-    // What of the output was images, when nobody says.
+    // The share of images in the output, if not reported.
     (price.imageOutput === undefined || usage.imageOutput !== undefined || usage.output === 0) &&
     useLines(price, usage).every(([, rate]) => rate !== undefined) &&
     (usage.terms ?? []).every((term) => !termOf(price, term).isEstimate)
   )
 }
 
-/** Kinds of tokens that a price may lack. */
+/** Kinds of tokens that a price may omit. */
 const PRICED_KINDS = ['audioInput', 'audioOutput', 'reasoning', 'citation'] as const
 
-/** The rates that `costOf` uses, for the call's row: picodollars per token and per use, and the list they are from. */
+/** Returns the rates that `costOf` uses, for the call's row: picodollars per token and per use, and their source. */
 export function appliedRates(price: Price, usage: Usage): Record<string, number | string> {
   const { times, per } = factorOf(price, usage)
   const lines = [...tokenLines(price, usage), ...useLines(price, usage)]
   return {
     source: price.source,
     ...(price.date && { date: price.date }),
-    ...Object.fromEntries(lines.map(([, rate, name]) => [name, rate ?? DEAREST_USE])),
+    ...Object.fromEntries(lines.map(([, rate, name]) => [name, rate ?? UNPRICED_USE])),
     ...(times === per ? {} : { terms: (usage.terms ?? []).join('+'), factor: `${times}/${per}` }),
   }
 }
 
-/** What a call may ask for beside plain tokens, each at most; for `maxCostOf`. */
+/** The maximum uses of a call besides plain tokens, for `maxCostOf`. */
 export interface MaxUses {
   audioInput: boolean
   audioOutput: boolean
   /** Searches of any kind. */
   searches: number
-  /** Tokens that are counted beside input and output. */
+  /** Tokens counted in addition to input and output. */
   besideTokens: number
   terms: readonly string[]
 }
 
 export const PLAIN: MaxUses = { audioInput: false, audioOutput: false, searches: 0, besideTokens: 0, terms: [] }
 
-/** The most that `inputTokens` (however cached) and `outputTokens` can cost. */
+/** Returns the maximum cost of `inputTokens` (however cached) and `outputTokens`. */
 export function maxCostOf(price: Price, inputTokens: number, outputTokens: number, uses: MaxUses = PLAIN): Nanodollars {
   const highest = highestRate(
     [
@@ -211,7 +211,7 @@ export function maxCostOf(price: Price, inputTokens: number, outputTokens: numbe
     inputTokens,
   )
   const output = highestOutput(price, inputTokens, uses)
-  const search = Math.max(price.webSearch ?? DEAREST_USE, price.previewSearch ?? DEAREST_USE, price.fileSearch ?? 0)
+  const search = Math.max(price.webSearch ?? UNPRICED_USE, price.previewSearch ?? UNPRICED_USE, price.fileSearch ?? 0)
   const { times, per } = highestFactor(price, uses.terms)
   const beside = highestRate([price.reasoning, price.citation], inputTokens)
   const tokens =
@@ -222,7 +222,7 @@ export function maxCostOf(price: Price, inputTokens: number, outputTokens: numbe
   return roundUp(tokens * times + each * per, 1000n * per)
 }
 
-/** How many output tokens `money` pays for after the input is paid; never negative. */
+/** Returns how many output tokens `money` pays for after the input; never negative. */
 export function outputTokensFor(price: Price, inputTokens: number, money: Nanodollars, uses: MaxUses = PLAIN): number {
   const left = money - maxCostOf(price, inputTokens, 0, uses)
   const { times, per } = highestFactor(price, uses.terms)
@@ -234,12 +234,12 @@ export function outputTokensFor(price: Price, inputTokens: number, money: Nanodo
 const highestOutput = (price: Price, inputTokens: number, { audioOutput }: MaxUses): number =>
   highestRate([price.output, price.imageOutput, audioOutput ? price.audioOutput : undefined], inputTokens)
 
-/** Picodollars for a search that has no price: the dearest that is published. */
-const DEAREST_USE = 25_000_000_000
+/** Picodollars for a search without a price: the highest published one. */
+const UNPRICED_USE = 25_000_000_000
 
 type Line<R = number> = [count: number, rate: R, name: string]
 
-/** What is counted in tokens: the usual kinds always, others when they were used. */
+/** Usage in tokens: the usual kinds always, others only if used. */
 function tokenLines(price: Price, usage: Usage): Line[] {
   const { input, cachedInput, cacheWrite, cacheWriteHour, output, unknownTokens = 0 } = usage
   const { reasoning = 0, citation = 0 } = usage
@@ -252,10 +252,10 @@ function tokenLines(price: Price, usage: Usage): Line[] {
       ),
     )
   const uncached = input - cachedInput - cacheWrite - cacheWriteHour
-  // What was cached is taken for text: audio is the dearer of the two.
+  // Cached tokens are taken as text: audio costs more.
   const audioInput = Math.min(usage.audioInput ?? 0, uncached)
   const audioOutput = Math.min(usage.audioOutput ?? 0, output)
-  // All of it may be images where nobody says how much of it is.
+  // All output may be images if their share is not reported.
   const imageOutput = price.imageOutput ? Math.min(usage.imageOutput ?? output, output - audioOutput) : 0
   const cached = audioInput > 0 && price.cachedAudio ? [price.cachedInput, price.cachedAudio] : [price.cachedInput]
   const lines: Line[] = [
@@ -274,7 +274,7 @@ function tokenLines(price: Price, usage: Usage): Line[] {
   return lines
 }
 
-/** What was used; rate undefined where it has no price. */
+/** Usage in uses; rate undefined if it has no price. */
 function useLines(price: Price, usage: Usage): Line<number | undefined>[] {
   const { webSearches = 0, previewSearches = 0, fileSearches = 0 } = usage
   const lines: Line<number | undefined>[] = []
@@ -288,7 +288,7 @@ function useLines(price: Price, usage: Usage): Line<number | undefined>[] {
 const termOf = ({ terms = {} }: Price, term: string): Factor =>
   Object.hasOwn(terms, term) ? terms[term]! : UNKNOWN_TERM
 
-/** All terms of a call at once: each multiplies. */
+/** Multiplies the factors of all terms of a call. */
 function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): { times: bigint; per: bigint } {
   return terms
     .map((term) => termOf(price, term))
@@ -298,7 +298,7 @@ function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): { times: 
     })
 }
 
-/** What was asked for may be refused, and the call be served on standard terms: a discount counts when it is given. */
+/** A requested term may be refused and the call served on standard terms, so a discount counts only once granted. */
 const highestFactor = (price: Price, terms: readonly string[]) =>
   factorOf(price, { terms: terms.filter((term) => termOf(price, term).times > termOf(price, term).per) })
 

@@ -1,4 +1,4 @@
-/** Rates as integers: nothing is ever rounded before the end. */
+/** Rates as integers, so that nothing is rounded before the end. */
 
 /** Picodollars per token: $1 per million tokens is 1,000,000. */
 export interface Rate {
@@ -10,7 +10,7 @@ export interface Rate {
 export const rateAt = ({ base, tiers }: Rate, inputTokens: number): number =>
   tiers.findLast((tier) => inputTokens > tier.start)?.rate ?? base
 
-/** The highest of several rates for a call of at most so many input tokens. */
+/** Returns the highest of several rates for a call of at most `inputTokens`. */
 export const highestRate = (rates: readonly (Rate | undefined)[], inputTokens: number): number =>
   rates.reduce((highest, rate) => {
     if (!rate) return highest
@@ -22,5 +22,5 @@ export const flatRate = (usdPerMillionTokens: number): Rate => ({ base: toPicos(
 
 export const toPicos = (usdPerMillionTokens: number): number => Math.round(usdPerMillionTokens * 1_000_000)
 
-/** Picodollars for one use, of dollars for a thousand. */
+/** Converts dollars per thousand to picodollars per use. */
 export const picosPerUse = (usdPerThousand: number): number => Math.round(usdPerThousand * 1_000_000_000)

@@ -1,36 +1,38 @@
 /**
- * Where the money of one agent, or of all, went: read from the ledger in one pass, so that its parts add up to what the
- * ledger, the snapshot and the budget say, to the nanodollar. A long ledger is read in pieces: a call that comes
- * meanwhile does not wait for it.
+ * Cost report of one agent, or of all: read from the ledger in one pass, so that its parts add up to the amounts in the
+ * ledger, the snapshot and the budget, to the nanodollar. A long ledger is read in slices, so that calls in the
+ * meantime do not wait for it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CallRow, CallTable, CostRow, Scope } from '../db/calls.ts'
 import { type Nanodollars, toUsd, type Usd } from '../money.ts'
 
 export interface CostReport {
-  /** With corrections, in all its life: the sum of by_agent, that of by_hour, and that of by_model and by_service. */
+  /** Lifetime total with corrections: the sum of by_agent, of by_hour, and of by_model plus by_service. */
   spent_usd: Usd
-  /** By calls that run and by those that a killed server left open. */
+  /** By running calls and by calls that a killed server left open. */
   held_usd: Usd
   rows: Record<CallRow['state'], number>
   by_agent: Cost[]
   by_model: Cost[]
   by_service: Cost[]
-  /** "2026-01-02T03:00Z", the hour in which a cost was counted, oldest first; the other lists begin with the dearest. */
+  /**
+   * "2026-01-02T03:00Z", the hour in which a cost counts, oldest first; the other lists start with the highest cost.
+   */
   by_hour: Cost[]
 }
 
 export interface Cost {
   name: string
-  /** Without corrections, which are no calls. */
+  /** Without corrections, which are not calls. */
   calls: number
   cost_usd: Usd
 }
 
-/** A few ms of reading, also on a busy machine. */
+/** A few ms of reading, even on a busy machine. */
 const PIECE_ROWS = 500
 
-/** Of models and of services: agents can make up names without end. */
+/** Of models and of services: agents can use any number of names. */
 const MAX_NAMES = 200
 
 export async function costReport(calls: CallTable, scope: Scope): Promise<CostReport> {
@@ -46,7 +48,7 @@ export async function costReport(calls: CallTable, scope: Scope): Promise<CostRe
       if (row.state === 'held' || row.state === 'unresolved') held += row.held_nanos
       byAgent.add(row.agent_id, row)
       byHour.add(`${row.counted_at.slice(0, 13)}:00Z`, row)
-      // Only LLM calls have a model. A correction belongs where its call does.
+      // Only LLM calls have a model. A correction is grouped with its call.
       if (row.model === null) byService.add(row.target, row)
       else byModel.add(row.model, row)
     }
@@ -64,7 +66,7 @@ export async function costReport(calls: CallTable, scope: Scope): Promise<CostRe
   }
 }
 
-/** What rows cost that have one thing in common. */
+/** Sums the cost of rows by name. */
 class Sums {
   readonly #byName = new Map<string, { name: string; calls: number; cost: Nanodollars }>()
 
@@ -79,7 +81,7 @@ class Sums {
     return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1)).map(shown)
   }
 
-  /** `count`: further ones are summed up as one. (Default: all.) */
+  /** `count`: the rest is summed up as one entry. (Default: all.) */
   byCost(count = Number.POSITIVE_INFINITY): Cost[] {
     const all = [...this.#byName.values()].sort((a, b) => b.cost - a.cost || (a.name < b.name ? -1 : 1))
     const sums = all.slice(0, count)

@@ -1,8 +1,8 @@
 /**
- * What every token of a call costs compared with the list, by the terms on which the provider says it served the call:
- * a service tier, a speed, a place. The list knows none of them; the vendors publish them as factors or as second
- * prices, of which each is the first times one factor. Read in November 2026 at openai.com/api-priority-processing and
- * api-fast-mode, developers.openai.com (flex, batch) and platform.claude.com (pricing, service tiers, fast mode).
+ * The cost of a call's tokens relative to the list, by the terms that the provider reports: a service tier, a speed, a
+ * region. The list has none of them; the vendors publish them as factors or as second prices, each of which is the
+ * first times one factor. Read in November 2026 at openai.com/api-priority-processing and api-fast-mode,
+ * developers.openai.com (flex, batch) and platform.claude.com (pricing, service tiers, fast mode).
  */
 
 /** A fraction, so that a price of 5/3 stays exact. */
@@ -13,16 +13,18 @@ export interface Factor {
   isEstimate?: true
 }
 
-/** Factors by the name of the term. Terms that are not there cost `UNKNOWN_TERM`. */
+/** Factors by the name of the term. Other terms cost `UNKNOWN_TERM`. */
 export type Terms = Readonly<Record<string, Factor>>
 
-/** Above every factor published for a service tier; the dearest is 5/2. */
+/** Above every published factor of a service tier; the highest is 5/2. */
 export const UNKNOWN_TERM: Factor = { times: 3, per: 1, isEstimate: true }
 
-/** What both vendors give for work that may wait. */
+/** Both vendors' discount for work that may wait. */
 const HALF: Factor = { times: 1, per: 2 }
 
-/** Published second prices of OpenAI's priority processing ("fast mode" since July 2026), by the list's name of a model. */
+/**
+ * Published second prices of OpenAI's priority processing ("fast mode" since July 2026), by the list's name of a model.
+ */
 const OPENAI_PRIORITY: Readonly<Record<string, readonly [times: number, per: number]>> = {
   'gpt-5.6-terra': [2, 1],
   'gpt-5.6-luna': [2, 1],
@@ -43,7 +45,7 @@ const OPENAI_PRIORITY: Readonly<Record<string, readonly [times: number, per: num
   'o4-mini': [20, 11],
 }
 
-/** Anthropic's fast mode, by the list's name of a model; the others' is not published. */
+/** Anthropic's fast mode, by the list's name of a model; not published for others. */
 const ANTHROPIC_FAST: Readonly<Record<string, number>> = {
   'claude-opus-4-6': 6,
   'claude-opus-4-7': 6,
@@ -51,13 +53,13 @@ const ANTHROPIC_FAST: Readonly<Record<string, number>> = {
   'claude-opus-5': 2,
 }
 
-/** `model`: as the list names it; undefined for one that it does not know. */
+/** `model`: the list's name; undefined if unknown. */
 export function termsOf(provider: string, model: string | undefined): Terms {
   if (provider === 'anthropic') {
     const fast = model === undefined ? undefined : ANTHROPIC_FAST[model]
     return {
       batch: HALF,
-      // Paid in advance, at prices of a contract: the standard one is the most.
+      // Paid in advance, at contract prices: the standard price is the maximum.
       priority: { times: 1, per: 1, isEstimate: true },
       fast: fast === undefined ? { times: 6, per: 1, isEstimate: true } : { times: fast, per: 1 },
       'inference_geo:us': { times: 11, per: 10 },

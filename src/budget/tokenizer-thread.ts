@@ -1,4 +1,4 @@
-/** The thread of the tokenizer: counts the tokens of one text after the other. */
+/** The tokenizer's thread: counts the tokens of one text at a time. */
 import { parentPort } from 'node:worker_threads'
 
 export interface Question {
@@ -7,7 +7,7 @@ export interface Question {
   model: string
 }
 
-/** `tokens` undefined: `error` says why. */
+/** `tokens` undefined: `error` has the reason. */
 export interface Count {
   id: number
   tokens?: number
@@ -32,11 +32,11 @@ async function tokensOf(text: string, model: string): Promise<number> {
 }
 
 /**
- * A run without a boundary, which is cut: the tokenizer's time grows with the square of its length, and 32,000 equal
- * letters took 1.3 s. A cut adds a token at most.
+ * Splits long runs without a word boundary: the tokenizer's time grows with the square of their length, and 32,000
+ * equal letters took 1.3 s. Each split adds at most one token.
  */
 const LONG_RUN = /([\p{L}\p{M}]{64}|\s{64}|[^\s\p{L}\p{N}]{64})/u
-/** "<|endoftext|>" in a text is text; the tokenizer would throw. */
+/** "<|endoftext|>" in a text is plain text; by default the tokenizer throws. */
 const PLAIN_TEXT = { disallowedSpecial: new Set<string>() }
 
 /** Models before gpt-4o. */

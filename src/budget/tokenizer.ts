@@ -1,6 +1,6 @@
 /**
- * Counts tokens on a thread of its own: a vocabulary takes 0.2 s to load and 60 MB, and a long text some time to count. The
- * thread is started when it is needed and ended when nobody has asked for a while.
+ * Counts tokens on a thread of its own: a vocabulary takes 0.2 s to load and 60 MB, and long texts take time to count.
+ * The thread starts on demand and ends when idle.
  */
 import { Worker } from 'node:worker_threads'
 import { systemClock, type Timer } from '../clock.ts'
@@ -8,12 +8,12 @@ import { CageError } from '../errors.ts'
 import { threadFile } from '../package-folder.ts'
 import type { Count, Question } from './tokenizer-thread.ts'
 
-/** Longer texts are estimated from their length: to count their tokens would take too long. */
+/** Tokens of longer texts are estimated from their length, since counting would take too long. */
 export const MAX_COUNTED_BYTES = 262_144
-/** The thread is ended when nobody has asked for so long, in ms. */
+/** The thread ends after this long without a request, in ms. */
 const IDLE_MS = 60_000
 
-/** Tokens of a text; exact for OpenAI's models, near for others. Throws CageError `internal` when they cannot be counted. */
+/** Counts the tokens of a text; exact for OpenAI's models, close for others. Throws CageError `internal` on failure. */
 export async function countTokens(text: string, model: string): Promise<number> {
   if (text === '') return 0
   if (text.length > MAX_COUNTED_BYTES) return Math.ceil(Buffer.byteLength(text) / 4)
@@ -23,17 +23,17 @@ export async function countTokens(text: string, model: string): Promise<number> 
   return running.count(text, model)
 }
 
-/** The one of this process. */
+/** The tokenizer of this process. */
 let running: Tokenizer | undefined
 
-interface Asked {
+interface PendingCount {
   resolve: (tokens: number) => void
   reject: (error: CageError) => void
 }
 
 class Tokenizer {
   readonly #thread: Worker
-  readonly #asked = new Map<number, Asked>()
+  readonly #pending = new Map<number, PendingCount>()
   #ids = 0
   #timer: Timer | undefined
 
@@ -42,8 +42,8 @@ class Tokenizer {
     this.#thread.unref()
     const end = (cause: unknown) => {
       onEnd()
-      for (const { reject } of this.#asked.values()) reject(failed(cause))
-      this.#asked.clear()
+      for (const { reject } of this.#pending.values()) reject(failed(cause))
+      this.#pending.clear()
     }
     this.#thread.on('message', (count: Count) => this.#counted(count)).on('error', end)
     this.#thread.once('exit', end)
@@ -54,16 +54,16 @@ class Tokenizer {
     this.#timer?.cancel()
     this.#timer = systemClock.after(IDLE_MS, () => void this.#thread.terminate()).unref()
     return new Promise((resolve, reject) => {
-      this.#asked.set(id, { resolve, reject })
+      this.#pending.set(id, { resolve, reject })
       this.#thread.postMessage({ id, text, model } satisfies Question)
     })
   }
 
   #counted({ id, tokens, error }: Count): void {
-    const asked = this.#asked.get(id)
-    this.#asked.delete(id)
-    if (tokens === undefined) asked?.reject(failed(error))
-    else asked?.resolve(tokens)
+    const pending = this.#pending.get(id)
+    this.#pending.delete(id)
+    if (tokens === undefined) pending?.reject(failed(error))
+    else pending?.resolve(tokens)
   }
 }
 

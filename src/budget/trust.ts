@@ -1,23 +1,23 @@
 /**
- * Whether a provider's model is known to obey the limit that it is sent. A hold is as good as that: a server that reads
- * `max_tokens` only answers in full what was held for one token.
+ * Whether a model is known to obey its token limit. A hold is only as good as that: a server that accepts `max_tokens`
+ * but ignores it answers in full what was held for one token.
  *
  * The rules are:
- * - The official servers are known to obey, and so is what an admin trusts. Any other model of any other provider is after
- *   a first answer within what was held for its limit; until then its calls go one at a time, each held at the most that
- *   the model can cost.
- * - After that as many of its calls are on their way at once as it has answered within their limits, and one more: a first
- *   answer may have been short by itself. The others wait for their turn.
- * - What the first answer read beyond its request (a template, a system prompt of the server's own) is no disobedience: it
- *   is added to the input of later holds, up to a bound.
- * - A request with a field that nobody here knows is such a call again, until an answer with that field was within its hold.
- * - What was charged above a hold is posted. Up to a tenth of it, or the price of two tokens, is added to later holds of
- *   that model; with more the model is refused until an admin trusts it, and its other calls that are on their way are
- *   ended. A server that lies overruns once, by one call, and by what it had answered already when that was seen.
- * - What is known is kept with the address of the provider: behind another one is another server.
+ * - The official servers are trusted, and so is what an admin trusts. Any other model of any other provider is trusted
+ *   after a first answer within what was held for its limit; until then its calls run one at a time, each held at the
+ *   maximum cost of the model.
+ * - After that, the number of parallel calls is the number of answers within their limits plus one: a first answer may
+ *   have been short by itself. Further calls queue.
+ * - What the first answer read beyond its request (a template, a system prompt of the server's own) does not end the
+ *   trust: it is added to the input of later holds, up to a bound.
+ * - A request with an unknown field counts as a first call again, until an answer with that field was within its hold.
+ * - A charge above its hold is posted. An excess of up to a tenth, or the price of two tokens, is added to later holds
+ *   of that model; above that the model is refused until an admin trusts it, and its other calls in progress are ended.
+ *   A server that misreports overruns once, by one call, and by what it had already answered when that was detected.
+ * - Trust is stored with the provider's base URL: another URL is another server.
  *
- * The road not taken: to hold every call at the most that its model can cost. It is safe as well, and a budget of $10
- * would then be held by five parallel calls of a dear model.
+ * Rejected alternative: to hold every call at the maximum cost of its model. That is also safe, but five parallel calls
+ * of an expensive model would then hold a budget of $10.
  */
 import { type Clock, isoTime } from '../clock.ts'
 import type { MetaTable } from '../db/meta.ts'
@@ -27,20 +27,20 @@ import type { AgentId, CallId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
-/** A call that costs more than so many times its hold ends the trust. */
+/** A call above this multiple of its hold ends the trust. */
 const MAX_OVERRUN = 1.1
-/** Tokens that a server may read beside a request. */
+/** Maximum tokens that a server may read in addition to a request. */
 const MAX_ADDED_TOKENS = 4_096
-/** What an admin trusts again although it cost more is held at that from then on, up to so many times the bound. */
+/** A model that an admin trusts again is held at its overrun from then on, up to this multiple of the bound. */
 const MAX_TRUSTED_FACTOR = 2
-/** Models that are kept; names are made up by agents. */
+/** Maximum models stored; agents choose the names. */
 const MAX_MODELS = 5_000
-/** Unknown fields that are kept of one model. */
+/** Maximum unknown fields stored per model. */
 const MAX_FIELDS = 100
-/** Answers within their limits that are counted: more calls than this are never on their way to one provider. */
+/** Maximum of counted answers: no provider has more calls in progress than this. */
 const MAX_OBEYED = 1_024
 
-/** Whom a call goes to. */
+/** The target of a call. */
 export interface Subject {
   provider: string
   model: string
@@ -51,35 +51,35 @@ export interface Subject {
   unknownFields: readonly string[]
 }
 
-/** The right to send a call. */
+/** The permission to send a call. */
 export interface Admission {
-  /** False: it must be held at the most that the model can cost. */
+  /** False: it must be held at the maximum cost of the model. */
   readonly isTrusted: boolean
-  /** What the hold is multiplied by: 1 to 1.1. */
+  /** The hold is multiplied by this: 1 to 1.1. */
   readonly factor: number
-  /** Tokens that the server is known to read beside a request. */
+  /** Tokens that the server is known to read in addition to a request. */
   readonly addedTokens: number
-  /** Ends it, once; more often changes nothing. `answered` is left out for a call of which nothing is learned. */
+  /** Ends it; idempotent. `answered` is omitted for a call that nothing is learned from. */
   end(answered?: Answered): void
 }
 
-/** Ends a call, for this reason. */
+/** Ends a call with this error. */
 type Cancel = (reason: CageError) => void
 
 export interface Answered {
   agentId: AgentId
   callId: CallId
-  /** What the call could cost within the limits that it was sent with, not 0; the factor comes on top. */
+  /** The maximum cost within the limits that were sent, not 0; without the factor. */
   bound: Nanodollars
-  /** What a token or two cost, which servers count beside an answer: nobody is refused for these. */
+  /** The cost of a token or two that servers count in addition to an answer; tolerated. */
   slack: Nanodollars
-  /** Tokens that were read beyond the bound, and what they cost. */
+  /** Tokens read beyond the bound, and their cost. */
   added: { tokens: number; cost: Nanodollars }
-  /** What the provider says it cost. */
+  /** The cost that the provider reports. */
   claimed: Nanodollars
 }
 
-/** What is known of one model of one provider. */
+/** The trust in one model of one provider. */
 export interface ModelTrust {
   /** "provider/model", or the provider alone for all of its models. */
   name: string
@@ -88,14 +88,14 @@ export interface ModelTrust {
   since: string
   /** Later holds are multiplied by it. */
   factor: number
-  /** Of the overrun for which it is refused. */
+  /** The overrun that it is refused for. */
   overrun: { call_id: string; agent_id: string; bound_usd: Usd; claimed_usd: Usd } | null
 }
 
 interface Entry extends ModelTrust {
   address: string
   fields: string[]
-  /** Answers within their limits so far; null where an admin's word stands for them. */
+  /** Answers within their limits so far; null if an admin trusts it. */
   obeyed: number | null
   addedTokens?: number
 }
@@ -106,7 +106,7 @@ export class Trust {
   readonly #store: Store
   readonly #meta: MetaTable
   readonly #entries = new Map<string, Entry>()
-  /** Calls of models that are not known yet, by name; one at a time. */
+  /** Calls of models that are not trusted yet, by name; one at a time. */
   readonly #first = new Map<string, Line>()
   /** Calls of models that have obeyed so far. */
   readonly #later = new Map<string, Line>()
@@ -122,13 +122,13 @@ export class Trust {
     }
   }
 
-  /** What is known, in the order of names. */
+  /** Returns all models, by name. */
   list(): ModelTrust[] {
     return [...this.#entries.values()].map(shown).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   /**
-   * Admits a call, as soon as it is its turn. `cancel`: ends it when its model is refused meanwhile. Throws CageError
+   * Admits a call when it is its turn. `cancel`: ends it if its model is refused in the meantime. Throws CageError
    * `model_refused`, and the signal's reason when the client left.
    */
   async enter(subject: Subject, signal: AbortSignal, cancel: Cancel): Promise<Admission> {
@@ -138,7 +138,7 @@ export class Trust {
       const isTrusted = this.#isTrusted(subject, entry)
       const { factor = 1, addedTokens = 0 } = entry ?? {}
       const given = { isTrusted, factor, addedTokens }
-      if (isTrusted && this.#isVouchedFor(subject, entry)) return this.#admission(subject, given)
+      if (isTrusted && this.#isUnbounded(subject, entry)) return this.#admission(subject, given)
       const line = this.#lineOf(subject, isTrusted)
       if (line.running.size < this.#roomOf(subject, isTrusted)) return this.#admission(subject, given, line, cancel)
       await line.turn(signal)
@@ -146,8 +146,8 @@ export class Trust {
   }
 
   /**
-   * Trusts "provider/model", or all models of a provider that are not refused. `by`: who wanted it. `address`: that of
-   * the provider.
+   * Trusts "provider/model", or all models of a provider that are not refused. `by`: who trusts it. `address`: the
+   * provider's base URL.
    */
   trust(name: string, address: string, by: string): ModelTrust {
     const known = this.#entries.get(name)
@@ -164,7 +164,7 @@ export class Trust {
       {
         type: 'model.trusted',
         level: 'INFO',
-        message: `${name} is trusted to obey its limits, says ${by}`,
+        message: `${by} trusts ${name} to obey its limits`,
         data: { name, by },
       },
       () => this.#keep(entry),
@@ -181,8 +181,8 @@ export class Trust {
     return entry?.state === 'trusted' && unknownFields.every((field) => entry.fields.includes(field))
   }
 
-  /** As many of its calls may go at once as there are. */
-  #isVouchedFor({ provider, address, isOfficial }: Subject, entry: Entry | undefined): boolean {
+  /** True without a bound on parallel calls. */
+  #isUnbounded({ provider, address, isOfficial }: Subject, entry: Entry | undefined): boolean {
     return isOfficial || entry?.obeyed === null || this.#isWholeTrusted(provider, address)
   }
 
@@ -191,15 +191,15 @@ export class Trust {
     return whole?.state === 'trusted' && whole.address === address
   }
 
-  /** How many calls may be on their way at once. */
+  /** Returns how many calls may run in parallel. */
   #roomOf(subject: Subject, isTrusted: boolean): number {
     const entry = this.#entryOf(subject)
-    // Whoever waits is refused, or waits no longer.
+    // Waiting calls are refused, or change lines.
     if (entry?.state === 'refused' || this.#isTrusted(subject, entry) !== isTrusted) return Number.POSITIVE_INFINITY
     return isTrusted ? (entry?.obeyed ?? 0) + 1 : 1
   }
 
-  /** Behind another address is another server. */
+  /** Another URL is another server. */
   #entryOf(subject: Subject): Entry | undefined {
     const entry = this.#entries.get(nameOf(subject))
     return entry?.address === subject.address ? entry : undefined
@@ -242,11 +242,11 @@ export class Trust {
       isOfInput && added.tokens > 0 ? given.addedTokens + added.tokens : 0,
     )
     const isSame = entry.state === 'trusted' && factor === entry.factor && fields.length === entry.fields.length
-    // Of the official servers only what went wrong is worth a row.
+    // For official servers only overruns are stored.
     if (subject.isOfficial && factor === 1) return
     const obeyed = entry.obeyed === null ? null : Math.min(entry.obeyed + 1, MAX_OBEYED)
     const next: Entry = { ...entry, state: 'trusted', factor, fields, addedTokens, obeyed }
-    // A row for each answer would be too many: after a restart it is up to half of them.
+    // Not stored for each answer: a restart forgets up to half of them.
     if (isSame && !isPowerOfTwo(obeyed)) this.#entries.set(next.name, next)
     else if (!isSame || obeyed !== entry.obeyed) this.#set(next)
   }
@@ -260,22 +260,22 @@ export class Trust {
         type: 'model.refused',
         level: 'CRIT',
         agent_id: agentId,
-        message: `${next.name} claims ${showUsd(overrun.claimed_usd)} for a call that could cost ${showUsd(overrun.bound_usd)}, and is refused from now on`,
+        message: `${next.name} reported ${showUsd(overrun.claimed_usd)} for a call that could cost at most ${showUsd(overrun.bound_usd)}, and is refused from now on`,
         data: { name: next.name, provider, model, ...overrun },
       },
       () => this.#keep(next),
     )
-    // They are charged like calls whose client leaves: what they cost nobody hears any more.
+    // They are charged like calls whose client left; nobody receives their answers.
     const name = nameOf({ provider, model })
     const running = [...(this.#first.get(name)?.running ?? []), ...(this.#later.get(name)?.running ?? [])]
     for (const cancel of running) cancel(refused(next))
   }
 
   #set(entry: Entry): void {
-    // Names come from agents: what is not kept goes one at a time for ever.
+    // Bounded, since agents choose the names: calls of further models always run one at a time.
     if (!this.#entries.has(entry.name) && this.#entries.size >= MAX_MODELS) return
     this.#entries.set(entry.name, entry)
-    // What the disk does not take is learned once more after a restart.
+    // If the write fails, the model is learned again after a restart.
     this.#store.groupCommit(
       () => this.#keep(entry),
       () => undefined,
@@ -316,20 +316,20 @@ const nameOf = ({ provider, model }: Pick<Subject, 'provider' | 'model'>): strin
 const refused = ({ name, overrun }: Entry): CageError =>
   new CageError(
     'model_refused',
-    `${name} claimed ${showUsd(overrun?.claimed_usd ?? '0')} for a call that could cost ${showUsd(overrun?.bound_usd ?? '0')}, so nothing more is sent to it`,
+    `${name} reported ${showUsd(overrun?.claimed_usd ?? '0')} for a call that could cost at most ${showUsd(overrun?.bound_usd ?? '0')}, so no calls are sent to it`,
     {
       facts: { model: name, call_id: overrun?.call_id ?? null },
-      hint: `look at its bill; when it is right again an admin lets it go on with "iron-cage models trust ${name}"`,
+      hint: `check its bill; an admin can allow it again with "iron-cage models trust ${name}"`,
     },
   )
 
-/** Calls of which so many go at a time, first come first served. */
+/** A bounded number of calls at a time, first come first served. */
 class Line {
-  /** What ends each of those that are on their way. */
+  /** The cancel functions of running calls. */
   readonly running = new Set<Cancel>()
   readonly #waiting = new Set<() => void>()
 
-  /** Resolves when it may be this one's turn. Rejects with the signal's reason when the client left. */
+  /** Resolves when it may be the caller's turn. Rejects with the signal's reason when the client left. */
   turn(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const wake = () => {
@@ -351,7 +351,7 @@ class Line {
     return this.running.size === 0 && this.#waiting.size === 0
   }
 
-  /** Wakes as many as there is room for. */
+  /** Wakes as many waiting calls as there is room for. */
   wake(room: number): void {
     for (const wake of [...this.#waiting].slice(0, Math.max(0, room))) wake()
   }

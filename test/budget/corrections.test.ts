@@ -98,7 +98,7 @@ describe('a correction', () => {
     world.correct(callId, '3')
     world.correct(callId, '2.5')
     expect(world.spent()).toBe('2.5')
-    expect(() => world.correct(callId, '2.5')).toThrow('costs $2.50 already')
+    expect(() => world.correct(callId, '2.5')).toThrow('already costs $2.50')
     world.correct(callId, '0')
     expect(world.spent()).toBe('0')
   })
@@ -124,7 +124,7 @@ describe('a correction', () => {
     const paid = await world.pay('1')
     const correction = world.correct(paid, '2')
     expect(() => world.correct(open, '2')).toThrow(/has not ended/)
-    expect(() => world.correct(correction, '2')).toThrow(/is a correction; correct .* once more/)
+    expect(() => world.correct(correction, '2')).toThrow(/is a correction; correct .* again/)
     expect(() => world.correct(toCallId('call-0'), '2')).toThrow(/made no call "call-0"/)
     expect(() =>
       world.ledger.correct({ agentId: toAgentId('nobody'), callId: paid, cost: 1, reason: '', by: '' }),

@@ -105,8 +105,8 @@ describe('a hold', () => {
     const { ledger, hold } = openLedger('1')
     const first = await hold(5)
     void ledger.charge(first, { cost: 3 }, ENDED)
-    expect(() => ledger.charge(first, { cost: 3 }, ENDED)).toThrow('has ended already')
-    expect(() => ledger.release(first, {}, ENDED)).toThrow('has ended already')
+    expect(() => ledger.charge(first, { cost: 3 }, ENDED)).toThrow('has already ended')
+    expect(() => ledger.release(first, {}, ENDED)).toThrow('has already ended')
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
   })
 

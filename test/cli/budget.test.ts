@@ -87,11 +87,9 @@ test('one that the configuration does not give cannot be changed, and it is said
   const place = prepare('{}\n')
   const budget = budgetOf(place)
   const { end } = await serve(place)
-  expect(await budget('add', '--server', '5')).toMatch(
-    /^exit 6: .*no limit that could be changed\n.*budget\.server_usd/s,
-  )
+  expect(await budget('add', '--server', '5')).toMatch(/^exit 6: .*no limit to change\n.*budget\.server_usd/s)
   await end()
-  expect(await budget('add', '--run', '5')).toMatch(/^exit 6: .*no limit that could be changed\n.*budget\.per_run_usd/s)
+  expect(await budget('add', '--run', '5')).toMatch(/^exit 6: .*no limit to change\n.*budget\.per_run_usd/s)
   const { code, out, err } = await place.run(['budget', 'get'])
   expect([code, out, err]).toEqual([0, '', "there are no budgets besides the agents' own\n"])
 }, 300_000)
