@@ -306,7 +306,7 @@ describe('retries', () => {
     const road = await openRoad({ retries: 2 })
     const script = [answers(503), resets, answers(200)]
     road.fake.behave((...args) => script.shift()!(...args))
-    expect((await road.call()).status).toBe(200)
+    expect((await road.clock.passing(road.call())).status).toBe(200)
     expect(road.fake.seen).toHaveLength(3)
     expect(road.rows()).toHaveLength(1)
     expectSettled(road, '0.1')
@@ -329,13 +329,14 @@ describe('retries', () => {
     const road = await openRoad({ retries: 1 })
     const script = [answers(429), answers(201)]
     road.fake.behave((...args) => script.shift()!(...args))
-    expect((await road.call({ method: 'POST', body: Buffer.from('{}') })).status).toBe(201)
+    const call = road.call({ method: 'POST', body: Buffer.from('{}') })
+    expect((await road.clock.passing(call)).status).toBe(201)
   })
 
   test('end when the circuit opens', async () => {
     const road = await openRoad({ retries: 10, breaker: { failures: 2 } })
     road.fake.behave(answers(500))
-    await expect(road.call()).rejects.toMatchObject({ code: 'circuit_open', retryAfterS: 60 })
+    await expect(road.clock.passing(road.call())).rejects.toMatchObject({ code: 'circuit_open', retryAfterS: 60 })
     expect(road.fake.seen).toHaveLength(2)
     expect(called(road)).toMatchObject([{ blocked: false, saved_usd: '0', status: 503 }])
     expectSettled(road, '0')
@@ -349,7 +350,7 @@ describe('when the service fails', () => {
     await road.call()
     road.fake.behave(answers(429, { message: 'Rate limit exceeded' }, { 'retry-after': '1800' }))
     road.events.length = 0
-    const first = await road.call()
+    const first = await road.clock.passing(road.call())
     expect(first).toMatchObject({
       status: 200,
       headers: { 'content-type': 'application/json', 'x-iron-cage-tier': '2', 'x-iron-cage-cost-usd': '0' },
@@ -438,7 +439,7 @@ describe('when the service fails', () => {
     await road.call()
     road.clock.advance(60_000)
     road.fake.behave(hangs)
-    await road.call()
+    await road.clock.passing(road.call())
     expect(road.of('circuit.opened').map(({ data }) => data.reason)).toEqual(['answered 500', 'no answer within 1 s'])
     expect(road.state.read().circuits.linkedin_api).toMatchObject({ state: 'open', trips: 1 })
   })
@@ -461,7 +462,7 @@ describe('when the service fails', () => {
   test('a thousand callers of a dead service: it opens after five, and the rest are refused without a word to it', async () => {
     const road = await openRoad({ retries: 2, cost_per_call_usd: '0' })
     road.fake.behave(answers(500))
-    const settled = await Promise.allSettled(Array.from({ length: 1_000 }, () => road.call()))
+    const settled = await road.clock.passing(Promise.allSettled(Array.from({ length: 1_000 }, () => road.call())))
     expect(settled).toHaveLength(1_000)
     expect(road.of('circuit.opened')).toHaveLength(1)
     const sent = road.fake.seen.length

@@ -63,6 +63,15 @@ export class TestClock implements Clock {
     this.#move(until)
   }
 
+  /** Awaits work that waits for other processes or sockets: each timer of at most `withinMs` fires soon after it is set. */
+  async passing<T>(work: Promise<T>, withinMs = 2_000): Promise<T> {
+    const poll = setInterval(() => {
+      const next = this.#next(this.#monotonic + withinMs)
+      if (next) this.#fire(next)
+    }, 5)
+    return work.finally(() => clearInterval(poll))
+  }
+
   /** Somebody sets the wall clock; no time passes. */
   setWall(byMs: number): void {
     this.#wall += byMs
