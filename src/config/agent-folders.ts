@@ -1,14 +1,14 @@
 /**
- * Where agents behind walls could write, and when: a configuration file that came or changed there may be an agent's work,
- * and is not read until somebody has said that it may be ("iron-cage config trust").
+ * Records where and when sandboxed agents could write. A configuration file that was created or changed there may be an
+ * agent's work, and is not read until a person trusts it ("iron-cage config trust").
  *
  * The rules are:
- * - `~/.iron/agent-folders` has a line of JSON for each fact. No agent behind walls reaches it. A line is only ever added; what
- *   is about folders that are gone is left out when the file has grown.
- * - What counts is the time that the system keeps of a file's last change (ctime), which nobody can set.
- * - A server that was killed leaves its folders open until the next one begins: until then every change counts as an agent's.
- * - A file that was hidden from the agents while it stood there is not theirs, as long as it is the very same file: whoever
- *   edits it in place need not say anything. An editor that replaces it puts a file there that is not hidden.
+ * - `~/.iron/agent-folders` has a line of JSON per fact, and no sandboxed agent can access it. Lines are only appended;
+ *   those about deleted folders are dropped when the file has grown.
+ * - The time of a file's last change is its ctime, which nobody can set.
+ * - A killed server leaves its folders open until the next server starts: until then every change counts as an agent's.
+ * - A file that was hidden from the agents is not theirs as long as it is the same file: editing it in place
+ *   needs no trust. An editor that replaces the file creates one that is not hidden.
  */
 import { createHash } from 'node:crypto'
 import {
@@ -29,24 +29,24 @@ import { CageError } from '../errors.ts'
 type Line =
   | { opened: string; folder: string; pid: number; at: number }
   | { closed: string; at: number }
-  /** `files`: what each was when it was hidden, by its path. */
+  /** `files`: identity of each file when it was hidden, by path. */
   | { hidden: string; files: Record<string, string> }
   | { trusted: string; sha256: string }
 
-/** Above this, in bytes, folders that are gone are forgotten. */
+/** Size above which lines about deleted folders are dropped, in bytes. */
 const MAX_FILE_BYTES = 256 * 1024
 
 export class AgentFolders {
   readonly #path: string
-  /** By folder: the name of the time in which agents of this process may write there. */
+  /** By folder: the id of the time span in which agents of this process may write there. */
   readonly #open = new Map<string, string>()
 
-  /** `home`: the user's home folder. (Default: the one that the system knows.) */
+  /** `home`: the user's home folder. (Default: that of the system.) */
   constructor(home = homedir()) {
     this.#path = join(home, '.iron', 'agent-folders')
   }
 
-  /** From now on agents may write in these folders. Throws the system's error when that cannot be written down. */
+  /** Agents may write in these folders from now on. Throws the system's error when this cannot be recorded. */
   open(folders: readonly string[]): void {
     const added = folders.map(realPath).filter((folder) => !this.#open.has(folder))
     if (added.length === 0) return
@@ -58,7 +58,7 @@ export class AgentFolders {
     }
   }
 
-  /** The configuration files that these folders have now are hidden from all agents that may write there. */
+  /** Marks these folders' configuration files as hidden from all agents that may write there. */
   hide(folders: readonly string[], files: readonly string[]): void {
     const identities = files.flatMap((file) => {
       const identity = identityOf(file)
@@ -70,13 +70,13 @@ export class AgentFolders {
     }
   }
 
-  /** No agent of this process is left. */
+  /** Call when no agent of this process is left. */
   close(): void {
     for (const closed of this.#open.values()) this.#append({ closed, at: Date.now() + 1 })
     this.#open.clear()
   }
 
-  /** Asked after a file was read. Throws CageError `config_untrusted` when what was read may be an agent's work. */
+  /** Call after a file was read. Throws CageError `config_untrusted` when its content may be an agent's work. */
   requireUntouched(file: string): void {
     const lines = this.#read()
     const [real, given] = [realPath(file), resolve(file)]
@@ -94,19 +94,23 @@ export class AgentFolders {
     const sha256 = hashOf(real)
     const trust = lines.findLast((line) => 'trusted' in line && line.trusted === real)
     if (trust && 'trusted' in trust && trust.sha256 === sha256) return
-    throw new CageError('config_untrusted', `${file} came or changed while an agent could write in ${touched.folder}`, {
-      facts: { path: file },
-      hint: `read it; then "iron-cage config trust ${file}", or move it away`,
-    })
+    throw new CageError(
+      'config_untrusted',
+      `${file} was created or changed while an agent could write in ${touched.folder}`,
+      {
+        facts: { path: file },
+        hint: `read it; then "iron-cage config trust ${file}", or move it away`,
+      },
+    )
   }
 
-  /** What the file holds now was read by somebody. Throws the system's error. */
+  /** Trusts the file's current content. Throws the system's error. */
   trust(file: string): void {
     const real = realpathSync(file)
     this.#append({ trusted: real, sha256: hashOf(real) })
   }
 
-  /** Of servers that were killed. */
+  /** Closes folders that killed servers left open. */
   #closeLeftOpen(): void {
     const lines = this.#read()
     const closed = new Set(lines.flatMap((line) => ('closed' in line ? [line.closed] : [])))
@@ -133,7 +137,7 @@ export class AgentFolders {
   #append(line: Line): void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
     appendFileSync(this.#path, textOf(line), { mode: 0o600 })
-    // Another process may have shortened it meanwhile.
+    // Another process may have shortened the file in the meantime.
     if (!this.#text().includes(textOf(line))) appendFileSync(this.#path, textOf(line), { mode: 0o600 })
   }
 
@@ -148,17 +152,17 @@ export class AgentFolders {
         try {
           return [JSON.parse(text) as Line]
         } catch {
-          // Nothing between two lines, or a line that was cut off.
+          // An empty line, or a truncated one.
           return []
         }
       })
   }
 }
 
-/** Begins a line of its own also after one that was cut off. */
+/** Starts with a line break, since the line before may be truncated. */
 const textOf = (line: Line): string => `\n${JSON.stringify(line)}\n`
 
-/** Of this very file, also when its number was given to another one later. */
+/** Identifies a file, even if its inode number is reused later. */
 function identityOf(file: string): string | undefined {
   const stats = statSync(file, { throwIfNoEntry: false })
   return stats && `${stats.dev}-${stats.ino}-${stats.birthtimeMs}`

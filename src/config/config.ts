@@ -2,9 +2,9 @@
  * The configuration: flags > environment > file > defaults, checked against `schema.ts`, with the origin of each value.
  *
  * The rules are:
- * - Parts receive values; nothing but `env.ts` looks into the environment.
- * - All problems are reported at once, each with its line, its key, what was expected and what came.
- * - A file that is there is used or refused, never skipped.
+ * - Parts receive values; only `env.ts` reads the environment.
+ * - All problems are reported at once, each with its line, its key, and the expected and actual value.
+ * - An existing file is used or refused, never skipped.
  */
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
 import { isAbsolute, join, relative } from 'node:path'
@@ -13,38 +13,38 @@ import { type FileReading, placed, readConfigFile } from './file.ts'
 import { InvalidConfigError, type Key, keyText, maskSecret, problemsOf, valueAt } from './problems.ts'
 import { type Config, configSchema } from './schema.ts'
 
-/** One value given outside the file. */
+/** A value given outside the file. */
 export interface Setting {
   key: Key
   value: unknown
-  /** As a person would look for it: "--port", "IRON_CAGE_PORT". */
+  /** The name that the user gave it by: "--port", "IRON_CAGE_PORT". */
   origin: string
 }
 
 export interface LoadOptions {
-  /** What the command line says. (Default: nothing.) */
+  /** Settings from the command line. (Default: none.) */
   flags?: readonly Setting[]
   /** `--config`. (Default: IRON_CAGE_CONFIG, else iron-cage.yaml, .yml or .toml in `cwd`, else in `scriptDir`.) */
   configFile?: string
-  /** What `env.ts` found. */
+  /** Result of `env.ts`. */
   env: { settings: readonly Setting[]; configFile?: string }
   cwd: string
-  /** The folder of the agent's script. (Default: there is none.) */
+  /** The folder of the agent's script. (Default: none.) */
   scriptDir?: string
 }
 
 export interface LoadedConfig {
   config: Config
-  /** By the text of each key that has a value: "--budget", "IRON_CAGE_BUDGET", "iron-cage.yaml:12" or "default". */
+  /** Origin of each value by its key: "--budget", "IRON_CAGE_BUDGET", "iron-cage.yaml:12" or "default". */
   origins: Readonly<Record<string, string>>
-  /** The file that was read; null when there is none. */
+  /** The file that was read, or null. */
   file: string | null
 }
 
-/** Names of configuration files, as they are looked for; the first is what a new one is called. */
+/** Names of configuration files, in lookup order; the first is used for new ones. */
 export const CONFIG_FILES = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml'] as const
 
-/** Throws InvalidConfigError with every problem, CageError `invalid_amount` for a budget typed wrongly. */
+/** Throws InvalidConfigError with every problem, CageError `invalid_amount` for a mistyped budget. */
 export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: LoadOptions): LoadedConfig {
   const settings = [...env.settings, ...flags].map(withTypedAmount)
   const path = findFile(configFile ?? env.configFile, cwd, scriptDir)
@@ -63,7 +63,7 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
     throw new InvalidConfigError(problemsOf(result.error.issues, value, placeOf))
   }
 
-  // What is kept beside the database is beside the file itself, whatever links lead to it.
+  // Files next to the database must be next to the file itself, not to a link to it.
   result.data.db.path = linkTarget(result.data.db.path)
 
   const origins: Record<string, string> = {}
@@ -77,11 +77,11 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
 
 function linkTarget(path: string): string {
   const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()
-  // One that leads nowhere is reported when it is opened.
+  // A broken link is reported when it is opened.
   return isLink && existsSync(path) ? realpathSync(path) : path
 }
 
-/** Every value of a configuration with its key, in the order of the schema. A list of plain values is one value. */
+/** Yields every value of a configuration with its key, in schema order. A list of plain values is one value. */
 export function* leaves(value: unknown, key: Key = []): Generator<{ key: Key; value: unknown }> {
   if (Array.isArray(value) && value.some((entry) => typeof entry === 'object')) {
     for (const [index, entry] of value.entries()) yield* leaves(entry, [...key, index])
@@ -92,7 +92,7 @@ export function* leaves(value: unknown, key: Key = []): Generator<{ key: Key; va
   }
 }
 
-/** The keys whose values differ, in the order of the schema. */
+/** Returns the keys whose values differ, in the order of the schema. */
 export function changedKeys(before: Config, after: Config): string[] {
   const texts = (config: Config) =>
     new Map([...leaves(config)].map(({ key, value }) => [keyText(key), JSON.stringify(value)]))
@@ -100,7 +100,7 @@ export function changedKeys(before: Config, after: Config): string[] {
   return [...new Set([...now.keys(), ...old.keys()])].filter((key) => old.get(key) !== now.get(key))
 }
 
-/** The leaves as they may be shown, without what is secret. */
+/** Returns the leaves for display, with secrets masked. */
 export function shownLeaves({ config, origins }: LoadedConfig): { key: string; value: unknown; origin: string }[] {
   return [...leaves(config)].map(({ key, value }) => ({
     key: keyText(key),
@@ -125,7 +125,7 @@ function findFile(named: string | undefined, cwd: string, scriptDir: string | un
       statSync(path, { throwIfNoEntry: false }),
     )
     if (first && second) {
-      const what = `${displayName(second, cwd)} is there as well; keep one of them, or name one with --config`
+      const what = `${displayName(second, cwd)} also exists; keep one of them, or name one with --config`
       throw new InvalidConfigError([{ place: displayName(first, cwd), key: '', what }])
     }
     if (first) return first
@@ -133,13 +133,13 @@ function findFile(named: string | undefined, cwd: string, scriptDir: string | un
   return undefined
 }
 
-/** As it would be typed: relative below the working directory, absolute elsewhere. */
+/** Returns the path as a user would type it: relative below the working directory, absolute elsewhere. */
 function displayName(path: string, cwd: string): string {
   const short = relative(cwd, path)
   return short.startsWith('..') ? path : short
 }
 
-/** The file's data with the settings laid over it. A setting does not repair a section that has the wrong shape. */
+/** Overlays the settings on the file's data. A setting does not repair a section of the wrong shape. */
 const overlay = (document: unknown, settings: readonly Setting[]): unknown =>
   settings.reduce((result, { key, value }) => put(result, key, value), document)
 

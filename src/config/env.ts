@@ -1,13 +1,13 @@
 /**
- * The only reader of the process's environment. It names every variable and hands out values; what a setting may hold
- * is decided where settings of every origin are (`config.ts`).
+ * The only reader of the process's environment. It names every variable and returns values; validation happens where
+ * settings of all origins come together (`config.ts`).
  *
- * An empty variable counts as not set, but for IRON_CAGE_BUDGET: an empty budget is a mistake of quoting, and ignoring
- * it would mean a limit nobody asked for.
+ * An empty variable counts as unset, except IRON_CAGE_BUDGET: an empty budget is a quoting mistake, and ignoring it
+ * would apply a limit that the user did not choose.
  *
- * The master key comes by file or by variable. What a process was started with can be read by every process of the same
- * user (`/proc/<pid>/environ`), also after the variable was removed; so `hideMasterKey` becomes the same program anew
- * without it, and the key comes along in a pipe. Nothing that we start finds any of these variables.
+ * The master key comes from a file or a variable. A process's initial environment can be read by every process of the
+ * same user (`/proc/<pid>/environ`), even after the variable was removed; so `hideMasterKey` re-executes the program
+ * without it and passes the key through a pipe. Child processes get none of these variables.
  */
 import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -18,16 +18,16 @@ export interface Environment {
   settings: Setting[]
   /** IRON_CAGE_CONFIG: the configuration file. */
   configFile?: string
-  /** IRON_CAGE_URL and IRON_CAGE_TOKEN: the server that commands talk to, instead of the one beside the database. */
+  /** IRON_CAGE_URL and IRON_CAGE_TOKEN: the server that commands use, instead of the one that uses the database. */
   serverUrl?: string
   serverToken?: string
-  /** NO_COLOR is set to anything. */
+  /** NO_COLOR is set to any value. */
   noColor: boolean
-  /** DISPLAY or WAYLAND_DISPLAY is set: a browser can be shown. */
+  /** DISPLAY or WAYLAND_DISPLAY is set: a browser can open. */
   hasDisplay: boolean
-  /** The key that opens the vault, without the end of its line; or why there is none although one is named. */
+  /** The key that opens the vault, without its line ending; or why a configured one cannot be read. */
   readMasterKey(): { masterKey?: string; masterKeyProblem?: string; masterKeyFile?: string }
-  /** Everything but the master key, for a process that is started. */
+  /** All variables except the master key, for child processes. */
   variables: Readonly<Record<string, string>>
 }
 
@@ -80,7 +80,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
 const MASTER_KEY = 'IRON_CAGE_MASTER_KEY'
 const MASTER_KEY_FD = `${MASTER_KEY}_FD`
 
-/** The pipe is emptied and closed at once, so that no process that is started gets it. */
+/** The pipe is drained and closed at once, so that no child process inherits it. */
 function masterKeyReader(variables: NodeJS.ProcessEnv): Environment['readMasterKey'] {
   const { [MASTER_KEY]: given, [MASTER_KEY_FD]: descriptor, [`${MASTER_KEY}_FILE`]: file } = variables
   const key = descriptor ? readPipe(Number(descriptor)) : given
@@ -110,7 +110,7 @@ function readPipe(descriptor: number): string {
   }
 }
 
-/** A here-document is a pipe without a name; every other way would show the key in an argument or a file. */
+/** A here-document is an anonymous pipe; any other way would expose the key in an argument or a file. */
 const WITHOUT_KEY = `exec 9<<END
 $${MASTER_KEY}
 END
@@ -119,8 +119,8 @@ export ${MASTER_KEY_FD}=9
 exec "$0" "$@"`
 
 /**
- * Becomes `program` with these arguments, in the same process, when the master key is in the environment; returns when it
- * is not, or where a process cannot become another (Windows). Before anything is opened or started.
+ * Re-executes `program` with these arguments in the same process when the master key is in the environment; returns
+ * when it is not, or where this is impossible (Windows). Call before anything is opened or started.
  */
 export function hideMasterKey(
   program: string,
@@ -129,10 +129,10 @@ export function hideMasterKey(
 ): void {
   const shell = '/bin/sh'
   if (!variables[MASTER_KEY] || process.execve === undefined || !existsSync(shell)) return
-  // Nobody is left to hear that execve is experimental.
+  // Suppresses the warning that execve is experimental.
   process.removeAllListeners('warning')
   process.execve(shell, ['sh', '-c', WITHOUT_KEY, program, ...args], variables as Record<string, string>)
 }
 
-/** "8080" → 8080; anything but digits stays text, which is refused by name where a number is expected. */
+/** "8080" → 8080; other text stays text, which the schema refuses by name where a number is expected. */
 export const wholeNumber = (text: string): number | string => (/^\d{1,15}$/.test(text) ? Number(text) : text)

@@ -1,7 +1,7 @@
 /**
- * Reads a configuration file into plain data and knows where each key stands in it.
- * YAML is read as YAML 1.2 with few aliases allowed. TOML is read by smol-toml, which is safe but keeps no positions; these
- * are from toml-eslint-parser, whose syntax tree has one for every key.
+ * Reads a configuration file into plain data, with the position of each key. YAML is read as YAML 1.2 with few aliases
+ * allowed. TOML is parsed by smol-toml, which is safe but has no positions; these come from toml-eslint-parser, whose
+ * syntax tree has one for every key.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { parse as parseToml, TomlError } from 'smol-toml'
@@ -10,7 +10,7 @@ import { type ErrorCode, isMap, isNode, isScalar, LineCounter, type Node, type P
 import type { Key, Problem } from './problems.ts'
 
 const MAX_FILE_BYTES = 1_048_576
-/** Aliases in one file; "billion laughs" needs many more. */
+/** Maximum aliases in a file; "billion laughs" needs many more. */
 const MAX_ALIASES = 50
 
 export interface Place {
@@ -24,7 +24,7 @@ export type FileReading =
   | { ok: true; value: unknown; placeOf: (key: Key) => Place | undefined }
   | { ok: false; problems: Problem[] }
 
-/** `name` is how the file is called in problems. Never throws: what is wrong with the file is in `problems`. */
+/** `name`: the file's name in problems. Never throws: errors in the file are returned in `problems`. */
 export function readConfigFile(path: string, name: string): FileReading {
   try {
     const text = readText(path)
@@ -37,13 +37,13 @@ export function readConfigFile(path: string, name: string): FileReading {
 function readText(path: string): string {
   if (!/\.(ya?ml|toml)$/.test(path)) throw new Error('expected a name that ends in .yaml, .yml or .toml')
   const found = statSync(path, { throwIfNoEntry: false })
-  if (!found) throw new Error('there is no such file')
+  if (!found) throw new Error('no such file')
   if (!found.isFile()) throw new Error('expected a file, got something else')
   if (found.size > MAX_FILE_BYTES) throw new Error(`expected at most 1 MiB, got ${found.size} bytes`)
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path))
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw new Error('not allowed to read it')
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') throw new Error('permission denied')
     if (error instanceof TypeError) throw new Error('expected UTF-8 text')
     throw error
   }
@@ -58,12 +58,12 @@ function readYaml(text: string, name: string): FileReading {
   }
   const problems: Problem[] = []
   const add = (offset: number, what: string) => problems.push({ place: placed(name, placeAt(offset)), key: '', what })
-  // A warning is an unknown tag: what was meant by it would be lost.
+  // A warning is an unknown tag, whose meaning would be lost.
   for (const { code, pos, message } of [...document.errors, ...document.warnings]) {
     add(pos[0], YAML_MISTAKES[code] ?? firstLine(message))
   }
   visit(document, {
-    // Only plain digits are a number here: 5e1, 0x10 and .inf stay text, which is refused where a number is expected.
+    // Only plain digits are numbers: 5e1, 0x10 and .inf stay text, which is refused where a number is expected.
     Scalar(_, scalar) {
       if (typeof scalar.value === 'number' && !/^[-+]?\d+(\.\d+)?$/.test(scalar.source ?? '')) {
         scalar.value = scalar.source
@@ -72,7 +72,7 @@ function readYaml(text: string, name: string): FileReading {
     Alias(_, alias, ancestors) {
       const meant = alias.resolve(document)
       if (!meant) add(alias.range?.[0] ?? 0, `there is no anchor &${alias.source} before this`)
-      else if (ancestors.includes(meant)) add(alias.range?.[0] ?? 0, `*${alias.source} is within what it stands for`)
+      else if (ancestors.includes(meant)) add(alias.range?.[0] ?? 0, `*${alias.source} refers to itself`)
     },
   })
   if (problems.length > 0) return { ok: false, problems }
@@ -93,13 +93,13 @@ function readYaml(text: string, name: string): FileReading {
   }
 }
 
-/** Where the parser's own words speak to programmers. */
+/** Replaces the parser's messages that are written for programmers. */
 const YAML_MISTAKES: Readonly<Partial<Record<ErrorCode, string>>> = {
-  DUPLICATE_KEY: 'this key is there twice',
-  MULTIPLE_DOCS: 'expected one document, this begins another',
+  DUPLICATE_KEY: 'duplicate key',
+  MULTIPLE_DOCS: 'expected one document, another begins here',
 }
 
-/** Where a key's name begins, or an entry of a list; undefined when it is not in the file. */
+/** Returns where a key's name, or a list entry, begins; undefined if it is not in the file. */
 function yamlOffset(root: unknown, key: Key): number | undefined {
   let node: unknown = root
   let offset: number | undefined
@@ -144,7 +144,7 @@ interface TomlPlace extends Place {
   key: readonly string[]
 }
 
-/** None when the two parsers disagree about the syntax: problems then name the file alone. */
+/** Returns no positions when the two parsers disagree about the syntax: problems then name only the file. */
 function placesIn(text: string): TomlPlace[] {
   try {
     return [...tomlPlaces(parseTOML(text).body[0].body, [])]
@@ -154,7 +154,7 @@ function placesIn(text: string): TomlPlace[] {
   }
 }
 
-/** Every table, key and entry of a list, in the order of the file. `above`: the key of what they are in. */
+/** Yields every table, key and list entry, in the order of the file. `above`: the key of the container. */
 function* tomlPlaces(
   nodes: readonly (AST.TOMLTable | AST.TOMLKeyValue | AST.TOMLContentNode)[],
   above: readonly string[],
@@ -168,18 +168,18 @@ function* tomlPlaces(
   }
 }
 
-/** `index`: of an entry of a list. */
+/** `index`: position of a list entry. */
 function tomlKey(node: AST.TOMLNode, above: readonly string[], index: number): string[] {
   if (node.type === 'TOMLTable') return node.resolvedKey.map(String)
   if (node.type !== 'TOMLKeyValue') return [...above, String(index)]
   return [...above, ...node.key.keys.map((part) => (part.type === 'TOMLBare' ? part.name : part.value))]
 }
 
-/** Where a key is, otherwise what it is missing in; undefined when neither is in the file. */
-function deepest(places: readonly TomlPlace[], wanted: readonly string[]): Place | undefined {
+/** Returns the position of a key, else of the closest container; undefined if neither is in the file. */
+function deepest(places: readonly TomlPlace[], path: readonly string[]): Place | undefined {
   let best: TomlPlace | undefined
   for (const place of places) {
-    const isAround = place.key.every((segment, depth) => segment === wanted[depth])
+    const isAround = place.key.every((segment, depth) => segment === path[depth])
     if (isAround && place.key.length > (best?.key.length ?? 0)) best = place
   }
   return best && { line: best.line, column: best.column }

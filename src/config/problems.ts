@@ -1,4 +1,4 @@
-/** Turns what the schema found wrong into sentences: place, key, what was expected, what came, what may be meant. */
+/** Turns the schema's issues into sentences: place, key, what was expected, what was given, and a suggestion. */
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
 import { configSchema } from './schema.ts'
@@ -9,13 +9,13 @@ export type Key = readonly (string | number)[]
 export interface Problem {
   /** "iron-cage.yaml:12:3", "--port", "IRON_CAGE_PORT" */
   place: string
-  /** "services.linkedin_api.retries"; '' when it is the file as a whole. */
+  /** "services.linkedin_api.retries"; '' for the file as a whole. */
   key: string
   /** "expected …, got …" */
   what: string
 }
 
-/** Everything that is wrong with the configuration, at once. */
+/** All problems of the configuration at once. */
 export class InvalidConfigError extends CageError {
   override readonly name = 'InvalidConfigError'
   readonly problems: readonly Problem[]
@@ -29,10 +29,10 @@ export class InvalidConfigError extends CageError {
 
 const problemLine = ({ place, key, what }: Problem): string => `${place}: ${key && `${key}: `}${what}`
 
-/** Where a key's value, or the key itself, came from. */
+/** Returns the origin of a key's value, or of the key itself. */
 export type PlaceOf = (key: Key) => string
 
-/** One problem for each key that is wrong, in the order of the file. */
+/** Returns one problem per invalid key, in the order of the file. */
 export function problemsOf(issues: readonly z.core.$ZodIssue[], value: unknown, placeOf: PlaceOf): Problem[] {
   const problems = new Map<string, Problem>()
   const add = (key: Key, what: string) => {
@@ -75,7 +75,7 @@ export function valueAt(value: unknown, key: Key): unknown {
   return at
 }
 
-/** Sentences of the schema's own begin in lower case; zod's say less than we can. */
+/** The schema's own messages begin in lower case; zod's are replaced by more specific ones. */
 function expected(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_value') {
     return issue.values.length > 8
@@ -95,7 +95,7 @@ const KINDS: Record<string, string> = {
   boolean: 'true or false',
 }
 
-/** What came. Never a value that may be secret: an agent's environment, a signature's key, a password in an address. */
+/** The given value. Never one that may be secret: an agent's environment, a signature's key, a password in a URL. */
 function shown(key: Key, value: unknown): string {
   if (value === undefined) return 'nothing'
   if (value === null) return 'an empty value'
@@ -115,12 +115,12 @@ function shown(key: Key, value: unknown): string {
 
 const HIDDEN = '(hidden)'
 
-/** The value as it may be shown: whole, in part, or "(hidden)". */
+/** Returns the value for display: whole, in part, or "(hidden)". */
 export function maskSecret<T>(key: Key, value: T): T | string {
   const path = key.join('.')
   if (/^agent\.env\.|^alerts\.webhooks\.\d+\.secret$/.test(path)) return HIDDEN
   if (typeof value !== 'string') return value
-  // What follows the host of a webhook often is the secret itself.
+  // The path of a webhook's URL is often the secret.
   if (/^alerts\.webhooks\.\d+\.url$/.test(path))
     return value.replace(/^([a-z]+:\/\/)(?:[^/@]*@)?([^/?#]*).+$/i, '$1$2/…')
   return value.replace(/^([a-z]+:\/\/[^/:@]*):[^/@]*@/i, `$1:${HIDDEN}@`)
@@ -129,23 +129,23 @@ export function maskSecret<T>(key: Key, value: T): T | string {
 function unknownKey(parent: Key, name: string): string {
   const siblings = keysBelow(schemaAt(configSchema, parent))
   const near = nearest(name, siblings)
-  if (near) return `there is no such key; did you mean ${keyText([...parent, near])}?`
+  if (near) return `unknown key; did you mean ${keyText([...parent, near])}?`
   const elsewhere = allKeys(configSchema).filter((key) => key.at(-1) === name)
-  if (elsewhere.length === 1) return `there is no such key here; did you mean ${keyText(elsewhere[0]!)}?`
-  return `there is no such key; expected one of ${siblings.join(', ')}`
+  if (elsewhere.length === 1) return `unknown key here; did you mean ${keyText(elsewhere[0]!)}?`
+  return `unknown key; expected one of ${siblings.join(', ')}`
 }
 
-/** The candidate a typist most likely meant, if any is near enough. */
+/** Returns the candidate that was most likely meant, if any is close enough. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replace(/[^a-z0-9]/g, '')
-  const most = Math.max(1, Math.floor(word.length / 3))
+  const maxDistance = Math.max(1, Math.floor(word.length / 3))
   return candidates
     .map((candidate) => ({ candidate, distance: editDistance(plain(word), plain(candidate)) }))
-    .filter(({ distance }) => distance <= most)
+    .filter(({ distance }) => distance <= maxDistance)
     .sort((a, b) => a.distance - b.distance)[0]?.candidate
 }
 
-/** Insertions, deletions, substitutions and swaps of neighbours that turn one text into the other. */
+/** Insertions, deletions, substitutions and swaps of neighbors that turn one text into the other. */
 function editDistance(a: string, b: string): number {
   const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)]
   for (let i = 1; i <= a.length; i++) {
@@ -166,7 +166,7 @@ function editDistance(a: string, b: string): number {
   return rows[a.length]![b.length]!
 }
 
-/** The schema of a key, without its defaults. */
+/** Returns the schema of a key, without its defaults. */
 function schemaAt(schema: z.core.$ZodType, key: Key): z.core.$ZodType | undefined {
   const bare = unwrapped(schema)
   const [head, ...rest] = key

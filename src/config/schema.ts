@@ -1,7 +1,8 @@
 /**
- * The configuration schema: every key with its type, default and description. `npm run docs` writes the reference in
- * docs/configuration.md from it. The file's keys are the object's keys, so that an error, the file and the code name a
- * setting alike. Unknown keys are errors. An `error` here completes the sentence "expected …" (`problems.ts`).
+ * The configuration schema: every key with its type, default and description. `npm run docs` generates the reference in
+ * docs/configuration.md from it. The file's keys are the object's keys, so that errors, the file and the code use the
+ * same name for a setting. Unknown keys are errors. An `error` here completes the sentence "expected …"
+ * (`problems.ts`).
  */
 import * as z from 'zod'
 import { DEFAULT_DIALECT, DIALECT_NAMES, type DialectName, dialectNameOf } from '../dialects/dialects.ts'
@@ -12,7 +13,7 @@ import { isLinkLocal } from './addresses.ts'
 
 const amountExpected = 'an amount of US dollars such as 50 or "50.00"'
 
-/** "50", "50.00", "$50" or a number in the file; a decimal string afterwards. 0 is an amount. */
+/** "50", "50.00", "$50" or a number in the file; parsed to a decimal string. 0 is valid. */
 const usd = z
   .union([z.string(), z.number()], { error: amountExpected })
   .meta({ title: 'US dollars' })
@@ -23,27 +24,27 @@ const usd = z
     return z.NEVER
   })
 
-/** Not String(value): that writes small numbers as 1e-7. A number with more than nine decimals is no amount. */
+/** Not String(value), which writes small numbers as 1e-7. A number with more than nine decimals is invalid. */
 function amountOfNumber(value: number): number | undefined {
   const nanos = parseAmount(value.toFixed(9))
   return nanos !== undefined && nanos / NANOS_PER_USD === value ? nanos : undefined
 }
 
-const text = (least: number, most: number) => {
-  // Only when it is reported: the first number that is written like this takes longer than all of the schema.
-  const error = () => `text of ${least} to ${most.toLocaleString('en-US')} characters`
-  return z.string({ error }).min(least, { error }).max(most, { error })
+const text = (min: number, max: number) => {
+  // Formatted lazily: the first toLocaleString takes longer than all of the schema.
+  const error = () => `text of ${min} to ${max.toLocaleString('en-US')} characters`
+  return z.string({ error }).min(min, { error }).max(max, { error })
 }
 const path = text(1, 4096)
   .refine((value) => !value.includes('\0'), { error: 'a path' })
   .meta({ title: 'path' })
-const wholeNumber = (least: number, most: number) => {
-  const error = `a whole number from ${least} to ${most}`
-  return z.number({ error }).int({ error }).min(least, { error }).max(most, { error })
+const wholeNumber = (min: number, max: number) => {
+  const error = `a whole number from ${min} to ${max}`
+  return z.number({ error }).int({ error }).min(min, { error }).max(max, { error })
 }
-const seconds = (most: number) => {
-  const error = `seconds, a number from 0.001 to ${most}`
-  return z.number({ error }).min(0.001, { error }).max(most, { error })
+const seconds = (max: number) => {
+  const error = `seconds, a number from 0.001 to ${max}`
+  return z.number({ error }).min(0.001, { error }).max(max, { error })
 }
 const shareExpected = 'a share above 0 and at most 1, such as 0.9'
 const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected }).lte(1, { error: shareExpected })
@@ -51,7 +52,7 @@ const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected })
 const piiType = z.enum(PII_TYPES)
 const safetyMode = z.enum(['redact', 'block', 'warn'])
 const url = z.url({ protocol: /^https?$/, error: 'an http or https address' })
-/** Paths are put behind it: what follows a path would be lost, and a password is to be in the vault. */
+/** Paths are appended to it, so a query or fragment would be lost; passwords belong in the vault. */
 const baseUrl = url.refine(
   (value) => {
     const { username, password, search, hash } = URL.canParse(value) ? new URL(value) : new URL('http://x')
@@ -262,7 +263,7 @@ const perMillionTokens = z
   .number({ error: priceExpected })
   .min(0, { error: priceExpected })
   .max(100_000, { error: priceExpected })
-  // No model costs less than a tenth of a cent per million tokens; prices per token all look like this.
+  // No model costs less than a tenth of a cent per million tokens; prices per token always do.
   .refine((value) => value === 0 || value >= 0.001, {
     error: 'dollars per million tokens (this looks like a price per token)',
   })
@@ -335,7 +336,7 @@ const service = z.strictObject({
   retries: wholeNumber(0, 10).default(2).describe('Retries.'),
 })
 
-/** The types of events that alerts come from (`alerts/wording.ts`); a webhook may ask for some of them. */
+/** The types of events that cause alerts (`alerts/wording.ts`); a webhook may select some of them. */
 const alertingEvents: readonly EventType[] = [
   'budget.warned',
   'budget.exhausted',
@@ -385,7 +386,7 @@ const alerts = z.strictObject({
     .describe('Alerts by webhook.'),
 })
 
-/** Any other server that speaks as OpenAI or Anthropic do: Azure, Ollama, vLLM, OpenRouter, Groq, Mistral … */
+/** Any other server with the API of OpenAI or Anthropic: Azure, Ollama, vLLM, OpenRouter, Groq, Mistral … */
 const otherProvider = provider.extend({
   base_url: baseUrl.describe(
     "Base URL. Required, except for the built-in providers, which default to the vendor's own.",

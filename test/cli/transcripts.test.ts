@@ -178,7 +178,7 @@ const budgets: Record<string, Row> = {
     code: 2,
     err: text(
       'iron-cage: --budget came as "0"; a shell turns an unquoted $50 into that',
-      "  hint: write 50, or '$50' in single quotes; for no paid call at all put limit_usd: 0 into the configuration file",
+      "  hint: write 50, or '$50' in single quotes; to allow no paid calls, set limit_usd: 0 in the configuration file",
     ),
   },
   'an empty budget': {
@@ -186,7 +186,7 @@ const budgets: Record<string, Row> = {
     code: 2,
     err: text(
       'iron-cage: --budget came as ""; a shell turns an unquoted $50 into that',
-      "  hint: write 50, or '$50' in single quotes; for no paid call at all put limit_usd: 0 into the configuration file",
+      "  hint: write 50, or '$50' in single quotes; to allow no paid calls, set limit_usd: 0 in the configuration file",
     ),
   },
   'a negative budget': {
@@ -248,7 +248,7 @@ const configurations: Record<string, Row> = {
     out: '',
     err: text(
       'iron-cage: the configuration has 2 problems',
-      '  iron-cage.yaml:1:1: bugdet: there is no such key; did you mean budget?',
+      '  iron-cage.yaml:1:1: bugdet: unknown key; did you mean budget?',
       '  iron-cage.yaml:3:3: server.port: expected a whole number from 0 to 65535, got "many"',
       '  hint: correct the value; "iron-cage config show" shows where each one comes from',
     ),
@@ -257,7 +257,7 @@ const configurations: Record<string, Row> = {
     run: ['config', 'check', '--json'],
     files: { 'iron-cage.yaml': 'bugdet: {}\n' },
     code: 2,
-    out: `${JSON.stringify({ ok: false, problems: [{ place: 'iron-cage.yaml:1:1', key: 'bugdet', what: 'there is no such key; did you mean budget?' }] }, null, 2)}\n`,
+    out: `${JSON.stringify({ ok: false, problems: [{ place: 'iron-cage.yaml:1:1', key: 'bugdet', what: 'unknown key; did you mean budget?' }] }, null, 2)}\n`,
   },
   'a broken file stops start before anything runs': {
     run: ['start', 'agent.py'],

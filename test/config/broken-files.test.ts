@@ -25,16 +25,12 @@ const base = 'services:\n  crm:\n    base_url: https://crm.example\n'
 
 describe('a broken YAML file', () => {
   const rows: [what: string, content: string, ...expected: string[]][] = [
-    [
-      'a misspelt section',
-      'bugdet:\n  limit_usd: 5\n',
-      'a.yaml:1:1: bugdet: there is no such key; did you mean budget?',
-    ],
+    ['a misspelt section', 'bugdet:\n  limit_usd: 5\n', 'a.yaml:1:1: bugdet: unknown key; did you mean budget?'],
     [
       'a misspelt key',
       'budget:\n  limit: 5\n  wran_at: [0.9]\n',
-      'a.yaml:2:3: budget.limit: there is no such key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, clamp_max_tokens, baseline',
-      'a.yaml:3:3: budget.wran_at: there is no such key; did you mean budget.warn_at?',
+      'a.yaml:2:3: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, clamp_max_tokens, baseline',
+      'a.yaml:3:3: budget.wran_at: unknown key; did you mean budget.warn_at?',
     ],
     [
       'a time zone that nobody knows',
@@ -55,14 +51,14 @@ describe('a broken YAML file', () => {
     [
       'a key in camel case',
       'budget:\n  limitUsd: 5\n',
-      'a.yaml:2:3: budget.limitUsd: there is no such key; did you mean budget.limit_usd?',
+      'a.yaml:2:3: budget.limitUsd: unknown key; did you mean budget.limit_usd?',
     ],
     [
       'a key in the wrong place',
       'limit_usd: 5\n',
-      'a.yaml:1:1: limit_usd: there is no such key here; did you mean budget.limit_usd?',
+      'a.yaml:1:1: limit_usd: unknown key here; did you mean budget.limit_usd?',
     ],
-    ['a key that is there twice', 'budget:\n  limit_usd: 5\n  limit_usd: 500\n', 'a.yaml:3:3: this key is there twice'],
+    ['a duplicate key', 'budget:\n  limit_usd: 5\n  limit_usd: 500\n', 'a.yaml:3:3: duplicate key'],
     [
       'a word that is none of the choices',
       'safety:\n  mode: redcat\n',
@@ -135,7 +131,7 @@ describe('a broken YAML file', () => {
     [
       'a fallback that nobody knows',
       `${base}    fallback: { cahce: { ttl_s: 60 } }\n`,
-      'a.yaml:4:17: services.crm.fallback.cahce: there is no such key; did you mean services.crm.fallback.cache?',
+      'a.yaml:4:17: services.crm.fallback.cahce: unknown key; did you mean services.crm.fallback.cache?',
     ],
     [
       'too many retries',
@@ -199,9 +195,9 @@ describe('a broken YAML file', () => {
     ],
     ['an anchor that is not there', 'budget: *shared\n', 'a.yaml:1:9: there is no anchor &shared before this'],
     [
-      'an alias within what it stands for',
+      'an alias that refers to itself',
       'services: &all\n  crm: { base_url: "http://l", fallback: { placeholder: *all } }\n',
-      'a.yaml:2:57: *all is within what it stands for',
+      'a.yaml:2:57: *all refers to itself',
     ],
     ['an unknown tag', 'budget:\n  limit_usd: !secret 5\n', 'a.yaml:2:14: Unresolved tag: !secret'],
     ['tabs for blanks', 'budget:\n\tlimit_usd: 5\n', 'a.yaml:2:1: Tabs are not allowed as indentation'],
@@ -220,7 +216,7 @@ describe('a broken YAML file', () => {
       'budget: [1, 2\n',
       'a.yaml:2:1: Flow sequence in block collection must be sufficiently indented and end with a ]',
     ],
-    ['two documents', 'budget: {}\n---\nbudget: {}\n', 'a.yaml:2:1: expected one document, this begins another'],
+    ['two documents', 'budget: {}\n---\nbudget: {}\n', 'a.yaml:2:1: expected one document, another begins here'],
   ]
   test.each(rows)('%s is told with its place', (_, content, ...expected) => {
     expect(problems('a.yaml', content)).toEqual(expected)
@@ -232,7 +228,7 @@ describe('a broken YAML file', () => {
     expect(problems('a.yaml', content)).toEqual([
       'a.yaml:1:11: server.port: expected a whole number from 0 to 65535, got -1',
       `a.yaml:3:3: budget.limit_usd: ${AMOUNT}, got "lots"`,
-      'a.yaml:5:3: agent.nmae: there is no such key; did you mean agent.name?',
+      'a.yaml:5:3: agent.nmae: unknown key; did you mean agent.name?',
       'a.yaml:6:10: agent.env["A B"]: expected the name of an environment variable as key',
       'a.yaml:7:11: safety.mode: expected one of redact, block, warn, got "off"',
     ])
@@ -273,8 +269,8 @@ describe('a broken TOML file', () => {
     [
       'a misspelt key',
       '# comment\n[budget]\nlimit = 5\nwran_at = [0.9]\n',
-      'a.toml:3:1: budget.limit: there is no such key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, clamp_max_tokens, baseline',
-      'a.toml:4:1: budget.wran_at: there is no such key; did you mean budget.warn_at?',
+      'a.toml:3:1: budget.limit: unknown key; expected one of limit_usd, per_run_usd, server_usd, period, warn_at, on_exhausted, clamp_max_tokens, baseline',
+      'a.toml:4:1: budget.wran_at: unknown key; did you mean budget.warn_at?',
     ],
     [
       'a key below a table of tables',
@@ -312,7 +308,7 @@ describe('a broken TOML file', () => {
       'a.toml:1:1: services.crm.base_url: expected an http or https address, got nothing',
     ],
     [
-      'a key that is there twice',
+      'a duplicate key',
       '[budget]\nlimit_usd = 5\nlimit_usd = 6\n',
       'a.toml:3:1: trying to redefine an already defined table or value',
     ],
@@ -336,7 +332,7 @@ describe('a file that cannot be read', () => {
 
   test('a named file that is not there is an error, not a default', () => {
     expect(() => loadConfig({ configFile: 'missing.yaml', env: readEnvironment({}), cwd: folder })).toThrow(
-      'missing.yaml: there is no such file',
+      'missing.yaml: no such file',
     )
   })
 })

@@ -83,7 +83,7 @@ describe('which file is read', () => {
   test('two in one folder are refused: nobody can know which was meant', () => {
     writeFileSync(join(cwd, 'iron-cage.yaml'), '')
     writeFileSync(join(cwd, 'iron-cage.toml'), '')
-    expect(() => load()).toThrow('iron-cage.yaml: iron-cage.toml is there as well; keep one of them')
+    expect(() => load()).toThrow('iron-cage.yaml: iron-cage.toml also exists; keep one of them')
   })
 
   test('an empty file is a file without values', () => {

@@ -26,7 +26,7 @@ const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[
   [/^tokens/, 5, 'it was revoked by another line'],
   [/^report --db/, 5, 'the demo was not played'],
   [/^(scan|doctor)\b/, 1, 'there are findings'],
-  [/^config check --config/, 2, 'there is no such file'],
+  [/^config check --config/, 2, 'no such file'],
 ]
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'
