@@ -6,7 +6,7 @@ import type { Attempt, Planted } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
 
 export function startedEvent(data: EventData['agent.started']): NewEvent {
-  const what = data.restart > 0 ? `started again (restart ${data.restart})` : 'started'
+  const what = data.restart > 0 ? `restarted (restart ${data.restart})` : 'started'
   return { type: 'agent.started', level: 'OK', message: `${data.name} ${what}, pid ${data.pid}`, data }
 }
 
@@ -16,9 +16,9 @@ export function stoppedEvent(name: string, reason: StopReason): NewEvent {
   return { type: 'agent.stopped', level, message, data: { reason, survivors: [] } }
 }
 
-/** `survivors`: the processes that even SIGKILL did not end. */
+/** `survivors`: the processes that survived SIGKILL. */
 export function survivedEvent(name: string, reason: StopReason | null, survivors: number[]): NewEvent {
-  const message = `${name} was stopped, but processes of it still live: ${survivors.join(', ')}`
+  const message = `${name} was stopped, but some of its processes are still alive: ${survivors.join(', ')}`
   return { type: 'agent.stopped', level: 'CRIT', message, data: { reason: reason ?? 'exit', survivors } }
 }
 
@@ -32,16 +32,16 @@ const EXIT_LEVEL: Partial<Record<AgentState, Level>> = {
 }
 
 const EXIT_WORDS: Partial<Record<AgentState, string>> = {
-  starting: 'will be started again',
+  starting: 'will be restarted',
   completed: 'completed',
   failed: 'failed',
-  crash_loop: 'crashes again and again and is not started any more',
+  crash_loop: 'crashed repeatedly and is not restarted',
   stopped: 'stopped',
   budget_stopped: 'stopped by the budget',
   blocked: 'blocked',
 }
 
-/** What an exit makes of the agent; state 'starting' when it is started again. */
+/** The agent's state after an exit; 'starting' when it is restarted. */
 export interface ExitOutcome {
   state: AgentState
   reason: string
@@ -64,7 +64,7 @@ export function outputEvent(stream: 'stdout' | 'stderr', text: string, truncated
   return { type: 'agent.output', level: 'INFO', message: text, data }
 }
 
-/** Lines that came too fast to be shown. */
+/** Lines that came too fast to be shown as events. */
 export function unshownEvent(
   stream: 'stdout' | 'stderr',
   { logged, dropped }: { logged: number; dropped: number },
@@ -82,7 +82,7 @@ const countOf = (lines: number): string => `${lines} ${lines === 1 ? 'line' : 'l
 const ATTEMPTS = { connect: 'to connect to', read: 'to read', write: 'to write' } as const
 const SEEN = { connect: 'connected past the gateway to', read: 'opened', write: 'opened for writing' } as const
 
-/** What the walls around an agent refused, or only saw. */
+/** What the sandbox refused an agent, or only observed. */
 export function attemptEvent(name: string, { action, target, count, refused }: Attempt): NewEvent {
   const times = count > 1 ? ` (${count} times)` : ''
   const data = { action, target, count }
@@ -92,7 +92,7 @@ export function attemptEvent(name: string, { action, target, count, refused }: A
 }
 
 export function plantedEvent(name: string, { planted, aside }: Planted): NewEvent {
-  const message = `${name} left ${planted}, which other programs read and obey: moved to ${aside}`
+  const message = `${name} left ${planted}, which other programs would load or run: moved to ${aside}`
   return { type: 'sandbox.planted', level: 'WARN', message, data: { path: planted, moved_to: aside } }
 }
 

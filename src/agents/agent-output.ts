@@ -1,4 +1,4 @@
-/** Where the lines of one agent go: events, the log file, the record of what was found in them. */
+/** The output of one agent: its lines become events and lines of the log file, and findings in them are recorded. */
 import type { Clock } from '../clock.ts'
 import type { AgentId } from '../ids.ts'
 import type { Findings } from '../redaction/findings.ts'
@@ -11,22 +11,22 @@ import { LineReader, type OutputSink, type Reading, readLines } from './output.t
 import type { OutputPace } from './output-pace.ts'
 import type { AgentProcess } from './process.ts'
 
-/** What is done with the output of all agents. */
+/** The sinks of all agents' output. */
 export interface OutputParts {
   pace: OutputPace
   /** Makes a line fit to be stored and shown. */
   redact: (text: string) => { text: string; findings: readonly Finding[] }
-  /** What was found in lines of an agent, at most once a second. */
+  /** Receives findings in an agent's lines, at most once a second. */
   found: (findings: Findings, agentId: AgentId) => void
-  /** Writes a line into the log file alone. */
+  /** Writes a line to the log file only. */
   log: (text: string, facts: { agent_id: AgentId; stream: Stream }) => void
-  /** What an agent may write there in a day. */
+  /** How much an agent may write to the log file in a day. */
   maxBytes: number
 }
 
 type Stream = 'stdout' | 'stderr'
 
-/** An error of Node's stands above its stack. */
+/** How many stderr lines are kept: Node prints the error above its stack. */
 const LAST_LINES = 30
 
 export class AgentOutput {
@@ -36,7 +36,7 @@ export class AgentOutput {
   readonly #clock: Clock
   readonly #findings: FindingBatch
   readonly #dayLog: DayQuota
-  /** The end of what the present run wrote on stderr. */
+  /** The last stderr lines of the current run. */
   #lastLines: string[] = []
 
   constructor(agentId: AgentId, { output, state, clock }: { output: OutputParts; state: StateManager; clock: Clock }) {
@@ -59,12 +59,12 @@ export class AgentOutput {
     )
   }
 
-  /** Records what was found last. */
+  /** Records the latest findings. */
   endRun(): void {
     this.#findings.flush()
   }
 
-  /** The error that the run wrote last: Python writes it at the end; Node writes its stack and version after it. */
+  /** The last error of the run: Python prints it at the end, Node before the stack and its version. */
   get lastError(): string | undefined {
     const written = this.#lastLines.filter((line) => line.trim() !== '')
     const last = written.at(-1)

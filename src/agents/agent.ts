@@ -1,6 +1,6 @@
 /**
- * One agent: a program that is run, watched, and run again as long as the restart policy wants it. Each life of its
- * process is a run, with a run token of its own; the agent's id and budget are kept over all of them.
+ * One agent: a program that is run, watched, and restarted for as long as the restart policy allows. Each life of its
+ * process is a run with its own run token; the agent's id and budget stay the same across runs.
  */
 
 import type { Ledger } from '../budget/ledger.ts'
@@ -45,34 +45,34 @@ import {
   type StopReason,
 } from './restart-policy.ts'
 
-/** What a run token stands for. */
+/** What a run token identifies. */
 export interface IssuedRun extends CheckpointOwner {
   agentId: AgentId
   runId: RunId
-  /** Called with each refusal of ours that the run is answered with. */
+  /** Called with each of our errors that a call of the run is refused with. */
   onRefused: (error: CageError) => void
 }
 
-/** Who an agent is on its way to the gateway: the token of its run, which is bound to the run's processes. */
+/** Issues the token that identifies an agent at the gateway and binds it to the run's processes. */
 export interface RunTokens {
   issue(run: IssuedRun): string
   bind(runId: RunId, process: { agentId: AgentId; pid: number; started: string | undefined }): void
-  /** What stands for the run in addresses. */
+  /** The part of gateway addresses that identifies the run. */
   addressOf(runId: RunId, token: string): string
   revoke(runId: RunId): void
 }
 
-/** By what an agent's clients are known. */
+/** What identifies an agent's clients. */
 export interface RunProof {
   token: string
-  /** What stands for the run in the gateway's addresses. */
+  /** The part of gateway addresses that identifies the run. */
   address: string
 }
 
 /** The secrets of an agent's environment (`vault/rotation.ts`). */
 export type Secrets = Pick<Rotation, 'forStart' | 'began' | 'ended'>
 
-/** What every agent is given by its supervisor. */
+/** What the supervisor gives each agent. */
 export interface AgentParts {
   state: StateManager
   ledger: Ledger
@@ -81,39 +81,39 @@ export interface AgentParts {
   clock: Clock
   runTokens: RunTokens
   secrets: Secrets
-  /** Where what agents print goes. */
+  /** The sinks of the agents' output. */
   output: OutputParts
   environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
-  /** The walls that an agent is started behind. Throws CageError `sandbox_unavailable`. */
+  /** The sandbox of an agent. Throws CageError `sandbox_unavailable`. */
   cageFor: (facts: AgentFacts, environment: Environment) => Cage
-  /** Where agents behind walls may write is written down before they do. */
+  /** Records the folders that sandboxed agents may write to, before they do. */
   agentFolders: Pick<AgentFolders, 'open' | 'hide'> | undefined
-  /** What is at the places that an agent connects to, "host:port". */
+  /** Looks up places that an agent connects to, as "host:port". */
   places: {
-    /** Our own gateway, which is no way past it. */
+    /** True for our own gateway, which is no bypass. */
     isOwn: (target: string) => boolean
-    /** The name of the provider there. */
+    /** The name of the provider at that place. */
     providerAt: (target: string) => Promise<string | undefined>
   }
-  /** What `agent.started` records of the configuration. */
+  /** The guard settings that `agent.started` records. */
   guard: Pick<EventData['agent.started'], 'safety_mode' | 'detect' | 'warn_at'>
 }
 
-/** What one agent is. */
+/** The fixed facts of an agent. */
 export interface AgentFacts {
   id: AgentId
   name: string
-  /** Absolute path, as it may be shown. */
+  /** Absolute path of the script, without personal data. */
   script: string
-  /** The path itself. */
+  /** Absolute path of the script. */
   path: string
-  /** Whose checkpoint it goes on from. */
+  /** The owner of the checkpoint it resumes from. */
   owner: CheckpointOwner
   command: Command
-  /** Absolute path of the folder it runs in. */
+  /** Absolute path of its working folder. */
   cwd: string
   settings: Config['agent']
-  /** What its environment begins with. */
+  /** The environment it inherits. */
   inherited: Environment
 }
 
@@ -127,7 +127,7 @@ interface Run {
 /** How long the pipes of an ended process may stay open, held by a survivor, in ms. */
 const DRAIN_MS = 1_000
 
-/** What a next life would be refused as well. */
+/** Refusals that the next run would meet as well. */
 const LASTING_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'budget_exceeded',
   'price_unknown',
@@ -144,10 +144,10 @@ export class Agent {
   readonly facts: AgentFacts
   readonly #parts: AgentParts
   #run: Run | undefined
-  /** Of the last run, and when it began, monotonic ms: reported and judged after it. */
+  /** The last run's id and start (monotonic ms); read after the run to report and judge it. */
   #runId: RunId = newRunId()
   #startedAt = 0
-  /** Our refusal of the last call, while it was the last answer. */
+  /** The refusal of the last call, unless an answer came after it. */
   #refusal: ErrorCode | undefined
   #progress: ProgressWatch
   #history: RestartHistory = NO_HISTORY
@@ -156,7 +156,7 @@ export class Agent {
   #isLive = false
   #isPaused = false
   #stoppedBy: StopReason | null = null
-  /** The stop is the first half of a restart that the operator wants. */
+  /** The stop is the first half of an operator's restart. */
   #startAgain = false
   /** Ends the wait before a restart. */
   #wake = () => {}
@@ -169,7 +169,7 @@ export class Agent {
     this.#output = new AgentOutput(facts.id, parts)
   }
 
-  /** Starts the first run; later ones follow by themselves. Rejects when the system cannot spawn. */
+  /** Starts the first run; restarts follow automatically. Rejects when the system cannot spawn. */
   async start(): Promise<void> {
     this.#isLive = true
     this.#stoppedBy = null
@@ -182,24 +182,24 @@ export class Agent {
     await begun
   }
 
-  /** Takes note of an event of this agent. */
+  /** Processes an event of this agent. */
   see(event: RuntimeEvent): void {
     const isProgress = this.#progress.see(event)
     if (isProgress || event.type === 'call.completed') this.#refusal = undefined
   }
 
-  /** Runs, or will run again by itself. */
+  /** True while it runs or is going to be restarted. */
   get isLive(): boolean {
     return this.#isLive
   }
 
-  /** When it has ended for good. A later restart begins another life, with another promise. */
+  /** Resolves when it has ended for good. A later restart replaces this promise. */
   get ended(): Promise<AgentEnd> {
     if (!this.#ended) throw new Error(`${this.facts.id} was never started`)
     return this.#ended
   }
 
-  /** Ends it for good. Resolves when the process table shows nothing of it any more. */
+  /** Ends it for good. Resolves when the process table shows none of its processes. */
   async stop(reason: StopReason): Promise<void> {
     if (!this.#isLive) return
     if (!this.#stoppedBy || this.#startAgain) {
@@ -210,7 +210,7 @@ export class Agent {
   }
 
   /**
-   * Ends the present run, if any, and starts another with a clean history; `agent.started` records when.
+   * Ends the current run, if any, and starts another with an empty history; `agent.started` reports the new run.
    * Throws CageError `conflict` while it is being stopped.
    */
   async restart(): Promise<void> {
@@ -249,19 +249,19 @@ export class Agent {
     process.resume()
   }
 
-  /** Run after run, until the policy says that it is over. */
+  /** Runs it again and again, until the policy ends it. */
   async #live(first: Run): Promise<AgentEnd> {
     let exit = await this.#untilExit(first)
     for (;;) {
       let decision = this.#decide(exit)
       if (decision.next === 'restart') {
-        this.#tellExit(exit, { state: 'starting', reason: decision.reason, restartInMs: decision.afterMs })
+        this.#recordExit(exit, { state: 'starting', reason: decision.reason, restartInMs: decision.afterMs })
         await this.#wait(decision.afterMs)
-        // A stop, or a restart by the operator, may have come while it waited.
+        // A stop or an operator's restart may have come during the wait.
         if (this.#stoppedBy) decision = this.#decide(exit)
       }
       if (decision.next === 'end') {
-        this.#tellExit(exit, { ...decision, reason: decision.reason + this.#background(decision) })
+        this.#recordExit(exit, { ...decision, reason: decision.reason + this.#background(decision) })
         return this.#end(exit, decision.state)
       }
       this.#history = decision.history
@@ -305,9 +305,9 @@ export class Agent {
       runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
       this.#run = run
       this.#isPaused = false
-      this.#tellStart(process)
-      secrets.began(id, { pid: process.pid, signal: () => process.tellSecretsChanged() })
-      // A stop that came meanwhile finds the process at its gate.
+      this.#recordStart(process)
+      secrets.began(id, { pid: process.pid, signal: () => process.signalSecretsChanged() })
+      // A stop that came meanwhile finds the process waiting at its gate.
       if (this.#stoppedBy) void process.end(this.#graceMs, clock)
       else process.release()
       return run
@@ -318,7 +318,7 @@ export class Agent {
     }
   }
 
-  /** Behind walls; without them where only the best was asked for and none can be built. */
+  /** Spawns in the sandbox; without one if the level is `auto` and none can be built. */
   async #spawn(launch: Launch): Promise<AgentProcess> {
     const cage = this.#parts.cageFor(this.facts, launch.environment)
     const { agentFolders } = this.#parts
@@ -333,7 +333,7 @@ export class Agent {
     }
   }
 
-  /** Resolves when nothing of the run is left and all it printed is recorded. */
+  /** Resolves when no process of the run is left and all its output is recorded. */
   async #untilExit({ id, process, output }: Run): Promise<Exit> {
     const exit = await process.exited
     this.#parts.runTokens.revoke(id)
@@ -341,7 +341,7 @@ export class Agent {
     const survivors = await process.end(this.#graceMs, this.#parts.clock)
     if (survivors.length > 0) this.#record(survivedEvent(this.facts.name, this.#stoppedBy, survivors))
     for (const reading of output) reading.hurry()
-    // At the end of a turn: what a stalled server has not read yet is read first.
+    // At the end of a turn, so that output waiting for a stalled server is read first.
     const close = () => {
       for (const reading of output) reading.close()
     }
@@ -377,7 +377,7 @@ export class Agent {
     }
   }
 
-  /** Whoever starts it anew has looked at it. */
+  /** An operator who restarts it has examined it: clears its history. */
   #forgive(): void {
     this.#history = NO_HISTORY
     this.#progress = this.#watchProgress()
@@ -457,7 +457,7 @@ export class Agent {
     this.#record(provider ? bypassedEvent(name, provider, attempt) : attemptEvent(name, attempt))
   }
 
-  #tellStart({ pid, started, sandbox }: AgentProcess): void {
+  #recordStart({ pid, started, sandbox }: AgentProcess): void {
     const { id, name, script } = this.facts
     const { runs, ledger, clock, guard } = this.#parts
     const run = { name, script, restart: this.#restarts, pid, environment: this.facts.settings.environment }
@@ -467,13 +467,13 @@ export class Agent {
     this.#record(startedEvent({ run_id: this.#runId, ...run, limit_usd, ...guard, sandbox }), () => runs.insert(row))
   }
 
-  /** What would be asked next about such an end. */
+  /** The likely next question about such an end, answered. */
   #background({ state, reason }: { state: FinalState; reason: string }): string {
     if (state === 'crash_loop') return this.#refusedKey()
     return reason.includes('ModuleNotFoundError') ? `; it ran on ${this.facts.command.program}` : ''
   }
 
-  /** What a run crashed of whose call was refused for its key. */
+  /** Reports that the provider refused the key of the run's last call. */
   #refusedKey(): string {
     const { state } = this.#parts
     const query = { agentId: this.facts.id, limit: 1 }
@@ -484,7 +484,7 @@ export class Agent {
     return code === 'provider_refused' && status === 401 ? `; ${provider} refused its key (401)` : ''
   }
 
-  #tellExit(exit: Exit, outcome: ExitOutcome): void {
+  #recordExit(exit: Exit, outcome: ExitOutcome): void {
     const { runs, checkpoints, clock } = this.#parts
     const runId = this.#runId
     const end = { ended_at: isoTime(clock.now()), exit_code: exit.exitCode, signal: exit.signal }

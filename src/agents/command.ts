@@ -1,6 +1,6 @@
 /**
- * Which program runs a script. Everything that can be known to fail is refused here, before anything runs and before
- * the restart policy could try it again and again.
+ * Finds the program that runs a script. Whatever is certain to fail is refused here, before anything runs and before
+ * the restart policy would retry it.
  */
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
@@ -17,11 +17,11 @@ export interface CommandChoice {
   /** Absolute path of the script. */
   script: string
   args: readonly string[]
-  /** The interpreter the user named, as a path or a name to look up. */
+  /** The interpreter chosen by the user: a path, or a name to look up. */
   python: string | undefined
-  /** Absolute path of the folder that the script is to run in. */
+  /** Absolute path of the script's working folder. */
   cwd: string
-  /** Where PATH and VIRTUAL_ENV are read. */
+  /** The environment that PATH and VIRTUAL_ENV are read from. */
   environment: Environment
 }
 
@@ -44,7 +44,7 @@ export function chooseCommand(choice: CommandChoice): Command {
   return { program: script, args }
 }
 
-/** Returns the absolute path. Throws CageError `invalid_config` when it is no folder. */
+/** Returns the absolute path. Throws CageError `invalid_config` when it is not a folder. */
 export function requireFolder(path: string): string {
   const folder = resolve(path)
   if (statOrFault(folder).stats?.isDirectory()) return folder
@@ -67,7 +67,7 @@ function statOrFault(path: string): { stats?: Stats; fault?: string } {
   }
 }
 
-/** Reads a byte instead of asking for permission: access() answers for another user than the one who opens. */
+/** Reads a byte instead of calling access(), which checks another user than the one that opens. */
 function checkReadable(script: string): void {
   try {
     const file = openSync(script, 'r')
@@ -82,7 +82,10 @@ function checkReadable(script: string): void {
   }
 }
 
-/** The one the user named, else that of the active virtual environment, else .venv or venv beside the script, else python3. */
+/**
+ * The user's choice, else the active virtual environment's, else that of .venv or venv next to the script, else
+ * python3.
+ */
 function findPython({ script, python: named, environment, cwd }: CommandChoice): string {
   const { VIRTUAL_ENV } = environment
   const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(dirname(script)), 'python3']
@@ -103,7 +106,7 @@ const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) =
 
 const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 
-/** The Node we run on; the single executable is none, so there it is the one on PATH. */
+/** The Node we run on; in the single executable, the one on PATH. */
 function findNode(environment: Environment): string {
   const found = isSingleExecutable() ? findOnPath('node', environment) : process.execPath
   if (found) return found

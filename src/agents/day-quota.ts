@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 
 const DAY_MS = 86_400_000
 
-/** So much a day (UTC), as the log's files are. */
+/** A quota in bytes per day (UTC, like the log files). */
 export class DayQuota {
   readonly #max: number
   readonly #clock: Clock
@@ -14,7 +14,7 @@ export class DayQuota {
     this.#clock = clock
   }
 
-  /** Whether so much may still be taken today; it is, then. */
+  /** Takes `amount` from today's quota. Returns false, and takes nothing, when less is left. */
   take(amount: number): boolean {
     const day = Math.floor(this.#clock.now() / DAY_MS)
     if (day !== this.#day) this.#taken = 0

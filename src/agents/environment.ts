@@ -1,6 +1,6 @@
 /**
- * What an agent finds in its environment: what the user's shell had and the configuration adds, its secrets by name, and
- * above all of them what sends its calls through the gateway. Pure.
+ * The environment of an agent: the user's shell, then the configuration, then its secrets by name, and above all of
+ * them what sends its calls through the gateway. Pure.
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
@@ -11,7 +11,7 @@ import { gatewayVariables } from '../vault/reserved-names.ts'
 export type Environment = Record<string, string>
 
 export interface EnvironmentFacts {
-  /** The environment iron-cage was started in. */
+  /** The environment that iron-cage was started in. */
   parent: Readonly<Record<string, string>>
   /** `agent.env` of the configuration. */
   added: Readonly<Record<string, string>>
@@ -19,14 +19,14 @@ export interface EnvironmentFacts {
   secrets: Readonly<Record<string, string>>
   agentId: AgentId
   runToken: string
-  /** What stands for the run in the gateway's addresses: its id, or its token. */
+  /** The part of gateway addresses that identifies the run: its id, or its token. */
   runAddress: string
   /** Where the server listens, e.g. "http://127.0.0.1:8080". */
   serverUrl: string
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
   providerKeys: Config['agent']['provider_keys']
-  /** The variables that hold keys of providers. */
+  /** The variables that hold provider keys. */
   providerKeyNames: Iterable<string>
 }
 
@@ -50,13 +50,13 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
   }
 }
 
-/** A shielded agent never holds a real key. In its place its clients send who they are, so no address has to. */
+/** A shielded agent never holds a real key. Its clients send its identity as the key, so that addresses need not. */
 const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): Environment => {
   const usual = Object.values(DIALECTS).map(({ keyVariable }) => keyVariable)
   return Object.fromEntries([...usual, ...providerKeyNames].map((name) => [name, runToken]))
 }
 
-/** NODE_OPTIONS was meant for us, and the master key opens the vault: neither is an agent's business. */
+/** NODE_OPTIONS was set for us, and the master key opens the vault: an agent inherits neither. */
 function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {
   const { NODE_OPTIONS: _ours, ...theirs } = parent
   const variables = Object.entries({ ...theirs, ...added })

@@ -8,7 +8,7 @@ export interface AgentEnd extends Exit {
 }
 
 /**
- * What `start` exits with: the agent's own code, 128 + n when signal n ended it, 3 when the budget did, 1 when
+ * The exit code of `start`: the agent's own, 128 + n when signal n ended it, 3 when the budget stopped it, 1 when
  * personal data did.
  */
 export function exitCodeOf({ state, exitCode, signal }: AgentEnd): number {

@@ -2,10 +2,10 @@ import type { Clock, Timer } from '../clock.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 
-/** Least time between two batches, in ms: each is a transaction with up to a hundred incidents. */
+/** Minimum time between two batches, in ms: each is a transaction with up to a hundred incidents. */
 const INTERVAL_MS = 1_000
 
-/** What is found in an agent's output, line by line, recorded together. */
+/** Batches findings in an agent's lines, so that they are recorded together. */
 export class FindingBatch {
   readonly #record: (findings: Findings) => void
   readonly #clock: Clock
@@ -18,7 +18,7 @@ export class FindingBatch {
     this.#clock = clock
   }
 
-  /** Recorded in this turn of the event loop, or as soon as the interval is over. */
+  /** Recorded in this turn of the event loop, or when the interval has passed. */
   add(findings: readonly Finding[]): void {
     if (findings.length === 0) return
     this.#findings.add(findings)
@@ -26,7 +26,7 @@ export class FindingBatch {
     this.#timer ??= this.#clock.after(Math.max(0, restMs), () => this.flush())
   }
 
-  /** Records what there is now. */
+  /** Records the pending findings now. */
   flush(): void {
     this.#timer?.cancel()
     this.#timer = undefined

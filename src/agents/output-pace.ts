@@ -1,23 +1,23 @@
 /**
- * How fast agents' output is read: all of it together takes a fifth of the event loop, in slices after which others get
- * their turn, so that nobody who prints without end is felt by anybody but itself.
+ * How fast agents' output is read: together they get a fifth of the event loop, in slices with a rest after each, so
+ * that an agent that prints without end slows down only itself.
  */
 import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../clock.ts'
 
-/** How long one slice may take, in ms. */
+/** Maximum duration of a slice, in ms. */
 const SLICE_MS = 5
-/** The rest after a slice, in slices. */
+/** The rest after a slice, as a multiple of the slice. */
 const REST = 4
-/** Shorter ones are no use; they add up. */
+/** Shorter rests add up first. */
 const MIN_REST_MS = 2
 
-/** Works until it is asked to stop, and returns true when all is done. */
+/** Works until its time is up. Returns true when everything is done. */
 export type Slice = (isTimeUp: () => boolean) => boolean
 
 export class OutputPace {
   readonly #clock: Clock
-  /** From when on somebody may work, monotonic ms. */
+  /** When the next slice may begin, monotonic ms. */
   #freeAt = 0
   #last: Promise<unknown> = Promise.resolve()
 
@@ -25,7 +25,7 @@ export class OutputPace {
     this.#clock = clock
   }
 
-  /** One slice of work, after those of others and a rest. `isUrgent`: with no more of a rest than a turn for others. */
+  /** Runs one slice after those queued before it and a rest. `isUrgent`: yields once instead of resting. */
   async run(slice: Slice, isUrgent: boolean): Promise<boolean> {
     if (isUrgent) {
       await setImmediate()

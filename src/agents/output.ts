@@ -1,59 +1,61 @@
 /**
- * What an agent prints, as lines. Bytes may be anything: invalid UTF-8, escape sequences, a gigabyte without a newline,
- * a hundred megabytes a second.
+ * Splits what an agent prints into lines. The bytes may be anything: invalid UTF-8, escape sequences, a gigabyte
+ * without a newline, a hundred megabytes a second.
  *
  * The rules are:
- * - So many lines a second are shown, as events. What comes faster goes to the log file alone, up to what an agent may
- *   write there in a day; the rest is counted. The last lines always are shown: they say why it ended.
- * - Reading has its share of the event loop (`output-pace.ts`). Who prints faster than that waits at its pipe.
- * - Memory is bounded by one line and by what is held until it is known whether it is among the last.
- * - A line is cleaned first (a color code must not hide a datum), redacted second, cut last (a cut must not hide one).
+ * - A limited number of lines per second becomes events. Faster ones go to the log file only, up to the agent's daily
+ *   quota; the rest is counted. The last lines are always shown, as they say why it ended.
+ * - Reading has a fixed share of the event loop (`output-pace.ts`). An agent that prints faster blocks on its pipe.
+ * - Memory is bounded by one line plus the lines held until it is known whether they are the last.
+ * - A line is cleaned first (a color code must not hide personal data), redacted second, cut last (nor may a cut).
  */
 import type { Readable } from 'node:stream'
 import type { Clock, Timer } from '../clock.ts'
 import type { OutputPace } from './output-pace.ts'
 
 const MAX_LINE_BYTES = 16_384
-/** Read beyond the longest line and dropped again after redaction: a datum at the cut is seen whole, or not at all. */
+/**
+ * Read past the longest line and dropped after redaction, so that personal data at the cut is seen whole or not at all.
+ */
 const MARGIN = 512
-/** What is shown of one stream in a second. */
+/** What is shown of one stream per second. */
 const MAX_LINES_PER_SECOND = 200
 const MAX_BYTES_PER_SECOND = 65_536
 const SECOND_MS = 1_000
-/** What waits to be shown: so many lines, and about so many bytes. */
+/** What is held before it is shown: lines, and approximate bytes. */
 const MAX_HELD_LINES = 50
 const MAX_HELD_BYTES = 65_536
-/** Lines that are shown together. */
+/** Lines per `show` call. */
 const BATCH_LINES = 32
 
 const NEWLINE = 10
 
 export interface Line {
   text: string
-  /** Its end is missing. */
+  /** True when its end was cut off. */
   truncated: boolean
 }
 
 export interface OutputSink {
   /** Makes a line fit to be stored and shown. A line for which it throws is withheld. */
   redact(text: string): string
-  /** Lines to be shown, in order. */
+  /** Receives the lines to be shown, in order. */
   show(lines: Line[]): void
-  /** Whether the log file still has room for so many bytes of this agent; they count as written then. */
+  /** Reserves bytes in this agent's share of the log file. Returns false when there is no room. */
   hasRoom(bytes: number): boolean
-  /** A line for the log file alone. */
+  /** Receives a line for the log file only. */
   log(text: string): void
-  /** So many lines went to the log file alone, or were dropped, since this was last called. */
+  /** Receives how many lines went to the log file only, or were dropped, since the last call. */
   note(lines: { logged: number; dropped: number }): void
 }
 
-/** The reading of one stream. */
+/** Reads one stream. */
 export interface Reading {
   /** Resolves when the stream has ended and its last line was shown. */
   ended: Promise<void>
-  /** The agent has ended: what is left in its pipe is read without rests. */
+  /** The agent has ended: the rest of its pipe is read without rests. */
   hurry(): void
-  /** Gives the stream up: whoever survives may hold it for ever. */
+  /** Stops reading: a surviving process may hold the stream open forever. */
   close(): void
 }
 
@@ -63,7 +65,7 @@ export function readLines(stream: Readable, lines: LineReader, pace: OutputPace)
   const take = async (chunk: Buffer) => {
     lines.add(chunk)
     while (!(await pace.run((isTimeUp) => lines.work(isTimeUp), isUrgent))) {
-      // Until all of it is read.
+      // Paused until all of it is read.
     }
   }
   const read = async () => {
@@ -83,12 +85,12 @@ export function readLines(stream: Readable, lines: LineReader, pace: OutputPace)
   }
 }
 
-/** A broken pipe is only the end of it. */
+/** A broken pipe only ends the stream. */
 async function* chunksOf(stream: Readable): AsyncGenerator<Buffer> {
   try {
     yield* stream
   } catch {
-    // Nothing more comes.
+    // Nothing more will come.
   }
 }
 
@@ -100,18 +102,18 @@ interface RawLine {
 export class LineReader {
   readonly #sink: OutputSink
   readonly #clock: Clock
-  /** What is to be worked through, and from where. */
+  /** The bytes to process, and the position in them. */
   #chunk: Buffer = Buffer.alloc(0)
   #at = 0
-  /** The line that has begun. */
+  /** The current line. */
   #pieces: Buffer[] = []
   #length = 0
   #isTruncated = false
-  /** Ended lines that are not shown yet. */
+  /** Complete lines that are not shown yet. */
   #held: RawLine[] = []
   #heldBytes = 0
   #batch: Line[] = []
-  /** Shown in the present second. */
+  /** Counted in the current second. */
   #second = Number.NEGATIVE_INFINITY
   #lines = 0
   #bytes = 0
@@ -124,13 +126,13 @@ export class LineReader {
     this.#clock = clock
   }
 
-  /** The next bytes, when `work` is done with those before. */
+  /** Sets the next bytes; `work` must have processed the previous ones. */
   add(chunk: Buffer): void {
     this.#chunk = chunk
     this.#at = 0
   }
 
-  /** Works through what was added until the time is up. Returns true when all of it is done. */
+  /** Processes the added bytes until the time is up. Returns true when everything is done. */
   work(isTimeUp: () => boolean = () => false): boolean {
     if (this.#clock.monotonic() - this.#second >= SECOND_MS) this.#beginSecond()
     while (this.#at < this.#chunk.length && !isTimeUp()) this.#readOn()
@@ -138,7 +140,7 @@ export class LineReader {
     return this.#at >= this.#chunk.length
   }
 
-  /** Shows the last lines, of which the very last may lack its newline. */
+  /** Shows the last lines; the very last may lack its newline. */
   end(): void {
     if (this.#length > 0) this.#endLine()
     this.#note()
@@ -146,7 +148,7 @@ export class LineReader {
     this.#showBatch()
   }
 
-  /** Up to the next newline. */
+  /** Reads up to the next newline. */
   #readOn(): void {
     const newline = this.#chunk.indexOf(NEWLINE, this.#at)
     const end = newline === -1 ? this.#chunk.length : newline
@@ -165,7 +167,7 @@ export class LineReader {
   }
 
   #endLine(): void {
-    // A copy: what is held must not keep whole chunks.
+    // Copied: a held line must not keep whole chunks alive.
     this.#held.push({ bytes: Buffer.concat(this.#pieces), truncated: this.#isTruncated })
     this.#heldBytes += this.#length
     this.#pieces = []
@@ -200,7 +202,7 @@ export class LineReader {
     this.#batch = []
   }
 
-  /** A line that came too fast to be shown. */
+  /** Handles a line that came too fast to be shown. */
   #pass(line: RawLine): void {
     if (this.#sink.hasRoom(line.bytes.length)) {
       this.#sink.log(this.#textOf(line))
@@ -209,7 +211,7 @@ export class LineReader {
   }
 
   #textOf({ bytes, truncated }: RawLine): string {
-    const text = redactOrWithhold(clean(bytes.toString('utf8')), (said) => this.#sink.redact(said))
+    const text = redactOrWithhold(clean(bytes.toString('utf8')), (line) => this.#sink.redact(line))
     return truncated ? text.slice(0, -MARGIN).toWellFormed() : text
   }
 
@@ -238,7 +240,7 @@ export class LineReader {
   }
 }
 
-/** A line that cannot be redacted is not shown at all. */
+/** A line that cannot be redacted is withheld. */
 function redactOrWithhold(text: string, redact: (text: string) => string): string {
   try {
     return redact(text)
@@ -247,11 +249,14 @@ function redactOrWithhold(text: string, redact: (text: string) => string): strin
   }
 }
 
-/** CSI (colours, cursor), OSC (titles, links), and the short ones. No two parts match the same, so it is linear. */
+/**
+ * CSI (colors, cursor), OSC (titles, links), and the short sequences. No two alternatives overlap, so matching is
+ * linear.
+ */
 const ESCAPE_SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]?|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-Z\\^-~]?)/g
 const CONTROL_CHARACTER = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/g
 
-/** As a terminal would leave the line: without escape sequences, and after the last return to its start. */
+/** The line as a terminal shows it: without escape sequences, and from the last carriage return on. */
 function clean(text: string): string {
   const plain = text.replace(ESCAPE_SEQUENCE, '').replace(/\r+$/, '')
   return plain.slice(plain.lastIndexOf('\r') + 1).replace(CONTROL_CHARACTER, '\ufffd')

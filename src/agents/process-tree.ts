@@ -1,19 +1,20 @@
 /**
- * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment or
- * its mark among its limits, so that a `setsid` or a double fork does not get away. None is called ended before the process table shows it.
+ * The processes of one agent: its group, its descendants, and (on Linux) those that carry its id in their environment
+ * or its mark in their limits, so that `setsid` or a double fork does not escape. A process has ended when the process
+ * table no longer shows it.
  */
 import type { Clock } from '../clock.ts'
 import { type ProcessRow, type ProcessTreeFacts, readProcessTree } from '../process-table.ts'
 
-/** How long the killed may take to leave the process table, in ms. */
+/** How long killed processes may take to leave the process table, in ms. */
 const GONE_MS = 5_000
-/** Between two reads of the process table, doubled from the first to the last. */
+/** Interval between two reads of the process table; doubles from the first to the last. */
 const FIRST_POLL_MS = 20
 const MAX_POLL_MS = 160
 
 export class ProcessTree {
   readonly #facts: ProcessTreeFacts
-  /** pid → start time: a child stays known when its parent dies and it is given another. */
+  /** pid → start time: a child stays known when its parent dies and it is reparented. */
   readonly #seen = new Map<number, string>()
   #members: ProcessRow[] = []
 
@@ -22,7 +23,7 @@ export class ProcessTree {
   }
 
   /**
-   * SIGTERM to all, after `graceMs` SIGKILL. Resolves when the process table shows none of them, at the latest five
+   * Sends SIGTERM to all, and SIGKILL after `graceMs`. Resolves when the process table shows none of them, or five
    * seconds after the SIGKILL, with the pids that survived.
    */
   async end(graceMs: number, clock: Clock): Promise<number[]> {
@@ -31,7 +32,7 @@ export class ProcessTree {
     let pollMs = FIRST_POLL_MS
     await this.refresh()
     if (graceMs > 0) this.signal('SIGTERM')
-    // A paused process takes SIGTERM only when it goes on.
+    // A paused process handles SIGTERM only once it continues.
     this.signal('SIGCONT')
     while (this.#members.length > 0 && clock.monotonic() < giveUpAt) {
       if (clock.monotonic() >= killAt) {
@@ -52,7 +53,7 @@ export class ProcessTree {
     for (const { pid, started } of this.#members) this.#seen.set(pid, started)
   }
 
-  /** To the group at once, so that none of it forks away meanwhile; then to the members that left the group. */
+  /** Signals the group atomically, so that no member forks away meanwhile; then the members that left the group. */
   signal(signal: NodeJS.Signals): void {
     const { group } = this.#facts
     const isInGroup = ({ pgid }: ProcessRow) => pgid === group
@@ -61,11 +62,11 @@ export class ProcessTree {
   }
 }
 
-/** A negative pid is a group. */
+/** A negative pid means a group. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal)
   } catch {
-    // It has ended meanwhile, or is somebody else's: what counts is the process table.
+    // It has ended meanwhile, or belongs to another user: the process table decides.
   }
 }

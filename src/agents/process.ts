@@ -4,23 +4,24 @@
  * The rules are:
  * - **The gate.** A process starts as a shell that waits for a line on its stdin and only then becomes the agent by
  *   `exec`: same pid, same start time, exact exit code. So nothing of an agent runs before its row is written and its
- *   watchdog stands, and a server killed in between leaves a shell that reads end of file and goes. The gate also sets
- *   SIGUSR1 to be ignored, which exec inherits, and gives the agent its own pid: whoever has another one is a child.
- *   And it marks the agent and all its descendants by a limit that limits nothing (`lockLimitOf`): a daemon that has left
- *   group, session, parent and environment behind is found by it. One that raises it again, which only root may, is not.
- * - **Walls.** Where there are some (`sandbox/cage.ts`) their launcher stands in the place of that shell, gate included: the
- *   pid is that of its guard, which passes signals on and ends as the agent ends.
- * - **SIGUSR1** goes to the first process alone, asked for by `vault/rotation.ts` once that process has said that it
- *   listens. What it said may not hold any more (it may have become another program by exec): the system is asked too.
- * - **The watchdog.** A second, tiny shell in a session of its own holds the other end of a pipe of ours. However the
- *   server ends, `kill -9` included, that pipe closes and the watchdog kills the process tree. The road not taken is
+ *   watchdog runs, and if the server is killed in between, the shell reads end of file and exits. The gate also ignores
+ *   SIGUSR1, which exec inherits, and gives the agent its own pid: a process with another pid is a child. And it marks
+ *   the agent and all its descendants by a limit that has no effect (`lockLimitOf`), which finds a daemon that has left
+ *   group, session, parent and environment behind. A process that raises the limit again, which only root may, is not
+ *   found.
+ * - **The sandbox.** With one (`sandbox/cage.ts`) its launcher replaces that shell, gate included: the pid is that of
+ *   its guard, which forwards signals and ends as the agent ends.
+ * - **SIGUSR1** goes to the first process only, sent by `vault/rotation.ts` once that process has reported that it
+ *   listens. The report may be outdated (exec may have replaced the program), so the system is asked too.
+ * - **The watchdog.** A second, tiny shell in its own session holds the other end of a pipe of ours. However the server
+ *   ends, `kill -9` included, that pipe closes and the watchdog kills the process tree. The road not taken is
  *   prctl(PR_SET_PDEATHSIG): not on macOS, only for the first process and not for its children; and `setpriv`, which
  *   sets it, is not installed everywhere.
  *
- * Cost of a start, medians on two cores: the gate nothing that can be measured (21.7 ms until an empty Python has ended,
- * 23.3 ms without), the watchdog 2–3 ms and a megabyte. From `Supervisor.start` to the first recorded line, with shim, rows and
+ * Cost of a start, medians on two cores: the gate nothing measurable (21.7 ms until an empty Python has ended, 23.3 ms
+ * without), the watchdog 2–3 ms and a megabyte. From `Supervisor.start` to the first recorded line, with shim, rows and
  * events, it is 12 ms more than from a bare spawn to its first byte (65 ms and 53 ms on a busy machine).
- * A shell hands on only variables with a shell's names: one called "a.b" does not reach the agent where sh is dash.
+ * A shell exports only variables with valid shell names: "a.b" does not reach the agent where sh is dash.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -65,14 +66,14 @@ export interface Launch {
   cwd: string
   environment: Environment
   agentId: AgentId
-  /** The walls around it. (Default: none.) */
+  /** Its sandbox. (Default: none.) */
   cage?: Cage | undefined
 }
 
 /**
- * The process waits at the gate until `release`; behind walls they stand by then. Throws CageError `sandbox_unavailable`
- * when they cannot be built, `start_failed` when the system has no room for another
- * process, `bad_request` when it takes no such arguments or environment.
+ * The process waits at the gate until `release`; a sandbox is complete by then. Throws CageError `sandbox_unavailable`
+ * when it cannot be built, `start_failed` when the system has no room for another process, `bad_request` when the
+ * system rejects the arguments or environment.
  */
 export async function spawnAgent({ command, cwd, environment, agentId, cage }: Launch): Promise<AgentProcess> {
   const exit = Promise.withResolvers<Exit>()
@@ -95,14 +96,14 @@ export async function spawnAgent({ command, cwd, environment, agentId, cage }: L
     const walls = await sandboxOf(cage, reports)
     return new AgentProcess({ pid, started, exit, child, watchdog, agentId, ...walls, reports })
   } catch (error) {
-    // Whoever is at the gate reads its end.
+    // The process at the gate reads end of file.
     for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy()
     reports?.close()
     throw error
   }
 }
 
-/** `standing` is undefined without walls. */
+/** `standing` is undefined without a sandbox. */
 async function sandboxOf(
   cage: Cage | undefined,
   reports: Reports | undefined,
@@ -121,10 +122,10 @@ async function sandboxOf(
   return { sandbox: { level, limited, why }, standing }
 }
 
-/** `stdout` and `stderr` are there when they were asked for. */
+/** `stdout` and `stderr` exist when they were requested. */
 type Shell = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
 
-/** Resolves with the child when it runs. Throws as `spawnAgent` does. */
+/** Resolves with the child when it runs. Throws like `spawnAgent`. */
 async function spawnProgram(
   program: string,
   args: readonly string[],
@@ -134,10 +135,10 @@ async function spawnProgram(
   try {
     const child = spawn(program, args, { ...options, detached: true })
     const spawned = once(child, 'spawn')
-    // One that was not spawned has no pipes, and emits an error that ends this program when nobody listens.
+    // A child that was not spawned has no pipes and emits an error, which is fatal without a listener.
     child.on('error', () => {})
     child.once('exit', onExit)
-    // A process that died at once has closed it; its exit says so.
+    // A process that died immediately has closed it; its exit is reported.
     child.stdin?.on('error', () => {})
     await spawned
     return child as Shell
@@ -153,18 +154,18 @@ const SHORTAGES: Readonly<Record<string, string>> = {
   ENOMEM: 'not enough memory',
 }
 const TAKEN_BY_NONE: Readonly<Record<string, string>> = {
-  E2BIG: 'its arguments and its environment are too large together, or one of them is',
-  ERR_INVALID_ARG_VALUE: 'an argument or a variable of its environment holds a NUL character',
+  E2BIG: 'its arguments and environment are too large',
+  ERR_INVALID_ARG_VALUE: 'an argument or an environment variable holds a NUL character',
 }
 
-/** Not with the system's own message, which may quote the value of a variable. */
+/** Without the system's own message, which may quote the value of a variable. */
 function cannotStart(cause: NodeJS.ErrnoException): CageError {
   const { code = 'unknown' } = cause
   const refused = TAKEN_BY_NONE[code]
   const fault = `${refused ?? SHORTAGES[code] ?? 'the system refuses another process'} (${code})`
   return new CageError(refused ? 'bad_request' : 'start_failed', `the agent cannot be started: ${fault}`, {
     facts: { fault },
-    hint: refused && 'look at its arguments, at agent.env and at the secrets of its environment',
+    hint: refused && 'check its arguments, agent.env and the secrets of its environment',
     cause,
   })
 }
@@ -196,17 +197,17 @@ interface AgentProcessParts {
 
 export class AgentProcess {
   readonly pid: number
-  /** Start time as the system reports it; undefined when the process died at once. */
+  /** Start time as reported by the system; undefined when the process died immediately. */
   readonly started: string | undefined
   readonly stdout: Readable
   readonly stderr: Readable
-  /** The walls around it. */
+  /** Its sandbox. */
   readonly sandbox: SandboxView
-  /** The server's files are hidden from it. */
+  /** True when the server's files are hidden from it. */
   readonly isServerHidden: boolean
-  /** What it tries at them; undefined without walls. */
+  /** Reports of what it tried; undefined without a sandbox. */
   readonly reports: Reports | undefined
-  /** The file that stops its control group. */
+  /** The file that freezes its control group. */
   readonly #freezer: string | null
   readonly #gate: Writable
   readonly #kill: (signal: NodeJS.Signals) => boolean
@@ -236,7 +237,7 @@ export class AgentProcess {
     this.#gate.end('go\n')
   }
 
-  /** Stops the process group where it is, and the whole family where it has a control group. */
+  /** Stops the process group, or its whole control group where it has one. */
   pause(): void {
     sendSignal(-this.pid, 'SIGSTOP')
     this.#freeze('1')
@@ -255,19 +256,19 @@ export class AgentProcess {
     }
   }
 
-  /** Sends SIGUSR1 to the first process, unless it is gone or would die of it. */
-  tellSecretsChanged(): void {
+  /** Sends SIGUSR1 to the first process, unless it is gone or the signal would kill it. */
+  signalSecretsChanged(): void {
     if (catchesSignal(this.pid, 'SIGUSR1')) this.#kill('SIGUSR1')
   }
 
-  /** When the first process has ended; its children may still live until `end`. */
+  /** Resolves when the first process has ended; its children may live until `end`. */
   get exited(): Promise<Exit> {
     return this.#exit.promise
   }
 
   /**
-   * Ends the whole process tree, also one whose first process has exited, and returns the pids that survived even SIGKILL.
-   * Asked again, it answers the same.
+   * Ends the whole process tree, even after its first process has exited, and returns the pids that survived SIGKILL.
+   * Repeated calls return the same promise.
    */
   end(graceMs: number, clock: Clock): Promise<number[]> {
     this.#ending ??= this.#end(graceMs, clock)
@@ -275,11 +276,11 @@ export class AgentProcess {
   }
 
   async #end(graceMs: number, clock: Clock): Promise<number[]> {
-    // What is frozen takes no SIGTERM.
+    // A frozen process does not handle SIGTERM.
     this.#freeze('0')
     const survivors = await this.#tree.end(graceMs, clock)
     this.#watchdog.end('ended\n')
-    // Stuck inside the system: nobody can wait for it any longer.
+    // Stuck in the kernel: there is nothing more to wait for.
     if (survivors.includes(this.pid)) this.#exit.resolve({ exitCode: null, signal: null })
     return survivors
   }

@@ -1,12 +1,12 @@
 /**
- * Whether the lives of an agent get anywhere. A life has made progress when it did what none before it did: its count of
- * finished work is the highest so far, it finished a unit that no life before it named, or what it keeps to go on from is
- * something new. A program that does the same again from its beginning makes none, however busy it is.
+ * Whether an agent's restarts make progress. A life makes progress when it did something that none before it did: its
+ * count of finished work is the highest so far, it finished a unit that no earlier life named, or its checkpoint is
+ * new. A program that repeats the same work from the beginning makes none, however busy it is.
  */
 import { hash } from 'node:crypto'
 import type { RuntimeEvent } from '../events.ts'
 
-/** As many labels of units, and checkpoints, are remembered; the oldest are forgotten first. */
+/** How many unit labels and checkpoints are remembered; the oldest are evicted first. */
 const MAX_REMEMBERED = 10_000
 
 export class ProgressWatch {
@@ -15,19 +15,19 @@ export class ProgressWatch {
   readonly #checkpoints = new Set<string>()
   #hasProgressed = false
 
-  /** `checkpoint`: the digest of what is kept before the first life; undefined for nothing. */
+  /** `checkpoint`: digest of the checkpoint before the first life; undefined for none. */
   constructor(checkpoint: string | undefined) {
     this.#isNewCheckpoint(checkpoint)
   }
 
-  /** Takes note of what the agent reports. Returns whether that is progress. */
+  /** Processes an agent's progress report. Returns true when it is progress. */
   see(event: RuntimeEvent): boolean {
     const isProgress = this.#isProgress(event)
     this.#hasProgressed ||= isProgress
     return isProgress
   }
 
-  /** Ends a life, which leaves this checkpoint. Returns whether it made progress. */
+  /** Ends a life, which leaves this checkpoint. Returns true when it made progress. */
   endLife(checkpoint: string | undefined): boolean {
     const isNew = this.#isNewCheckpoint(checkpoint)
     const progressed = this.#hasProgressed || isNew
@@ -44,7 +44,7 @@ export class ProgressWatch {
     }
     if (event.type !== 'unit.completed' || event.data.outcome === 'failed') return false
     const { unit, label } = event.data
-    // Without a name nobody knows whether it is done again.
+    // Without a label, repeated work cannot be detected.
     return label === null || isNew(this.#units, hash('sha256', `${unit}\n${label}`))
   }
 
@@ -53,7 +53,7 @@ export class ProgressWatch {
   }
 }
 
-/** Remembers it, too. */
+/** Adds it if it is new. */
 function isNew(seen: Set<string>, item: string): boolean {
   if (seen.has(item)) return false
   if (seen.size >= MAX_REMEMBERED) seen.delete(seen.values().next().value!)

@@ -1,21 +1,21 @@
 /**
- * What becomes of an agent whose process has ended. Pure: the agent (`agent.ts`) does what is decided here.
+ * What happens to an agent whose process has ended. Pure: the agent (`agent.ts`) carries the decision out.
  *
  * The rules are:
- * - Stopped on purpose: it stays stopped, whatever its exit code. A budget or a block is never undone by a restart.
+ * - Stopped on purpose: it stays stopped, whatever its exit code. A restart never undoes a budget stop or a block.
  * - Exit code 0: completed.
- * - What the next life would meet as well is no crash: a program that cannot be loaded, a call that we refused.
- * - Anything else is a crash and it runs again, a little later each time, but never later than five seconds.
+ * - What the next life would meet as well is not a crash: a program that cannot be loaded, a call that we refused.
+ * - Anything else is a crash, followed by a restart, each time a little later but within five seconds.
  * - `max` crashes within `windowMs` are a crash loop.
- * - So are more than `withoutProgress` restarts in a row after which nothing new was done (`progress.ts`), however far
- *   apart: whatever such a life paid for is paid again by the next one. Only progress forgives, no time does.
+ * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
+ *   life pays again for what such a life paid for. Only progress resets the count, not time.
  */
 import type { AgentState } from '../events.ts'
 
-/** Who had an agent stopped. */
+/** Who stopped an agent. */
 export type StopReason = 'operator' | 'budget' | 'pii' | 'shutdown'
 
-/** How a process ended: by a code or by a signal. Neither when it could not be started or would not end. */
+/** How a process ended: by exit code or signal; neither when it could not be started or did not end. */
 export interface Exit {
   exitCode: number | null
   signal: NodeJS.Signals | null
@@ -28,11 +28,11 @@ export interface Life extends Exit {
   startedAt: number
   endedAt: number
   stoppedBy: StopReason | null
-  /** It did what no life before it did. */
+  /** True when it did something that no life before it did. */
   progressed: boolean
-  /** The code of the refusal that was the last answer to its calls; undefined when that was none. */
+  /** The error code of the refusal that ended its calls; undefined when the last call was not refused. */
   refusal: string | undefined
-  /** The error that it wrote last on stderr, as people may see it. */
+  /** The last error on stderr, without personal data. */
   lastError: string | undefined
 }
 
@@ -43,11 +43,11 @@ export interface RestartSettings {
   withoutProgress: number
 }
 
-/** What earlier lives leave to the next decision. */
+/** What the next decision needs to know about earlier lives. */
 export interface RestartHistory {
-  /** When they crashed, monotonic ms. */
+  /** Times of crashes, monotonic ms. */
   crashes: readonly number[]
-  /** The lives since the last progress. */
+  /** Lives since the last progress. */
   fruitless: number
 }
 
@@ -59,16 +59,16 @@ export type FinalState = Extract<
 >
 
 export type Decision =
-  /** `history`: to be handed in with the next life. */
+  /** `history`: argument for the next decision. */
   | { next: 'restart'; afterMs: number; history: RestartHistory; reason: string }
   | { next: 'end'; state: FinalState; reason: string }
 
-/** A program of many modules is loaded by then; later such an error may be about a text that it was to run. */
+/** Even large programs are loaded by then; a later error of this kind may concern text that the program evaluates. */
 const LOADING_MS = 10_000
 const CANNOT_IMPORT = /^(ModuleNotFoundError:|ImportError:|Error \[ERR_MODULE_NOT_FOUND\]:|Error: Cannot find module )/
 const CANNOT_PARSE = /^(SyntaxError|IndentationError|TabError):/
 const FIRST_DELAY_MS = 250
-/** Leaves a second of the five for the start itself. */
+/** Leaves one of the five seconds for the start itself. */
 const MAX_DELAY_MS = 4_000
 
 const STATE_AFTER_STOP = {
@@ -78,7 +78,7 @@ const STATE_AFTER_STOP = {
   shutdown: 'stopped',
 } as const satisfies Record<StopReason, FinalState>
 
-/** The stop reasons as people read them. */
+/** The stop reasons, for people. */
 export const STOPPED_BY = {
   operator: 'the operator',
   budget: 'the budget',
@@ -86,7 +86,7 @@ export const STOPPED_BY = {
   shutdown: 'the end of the server',
 } as const satisfies Record<StopReason, string>
 
-/** `history`: as the decision about the life before returned it. */
+/** `history`: as returned by the previous decision. */
 export function restartPolicy(life: Life, history: RestartHistory, settings: RestartSettings): Decision {
   const how = describeExit(life)
   if (life.stoppedBy) {
@@ -102,7 +102,7 @@ export function restartPolicy(life: Life, history: RestartHistory, settings: Res
 
 function afterCrash(life: Life, history: RestartHistory, settings: RestartSettings): Decision {
   const how = describeExit(life)
-  // One that could not be started has paid for nothing.
+  // An agent that could not be started has paid for nothing.
   const fruitless = life.progressed ? 0 : history.fruitless + (life.fault ? 0 : 1)
   if (fruitless > settings.withoutProgress) {
     const lives = fruitless === 1 ? 'a life' : `${fruitless} lives`
@@ -117,7 +117,7 @@ function afterCrash(life: Life, history: RestartHistory, settings: RestartSettin
   return { next: 'restart', afterMs, history: { crashes, fruitless }, reason: how }
 }
 
-/** Why the next life would end as this one did; undefined when it may not. */
+/** Why the next life would end in the same way; undefined when it might not. */
 function whyItRepeats({ exitCode, startedAt, endedAt, lastError = '', refusal }: Life): string | undefined {
   const isUnloaded = CANNOT_IMPORT.test(lastError) || (CANNOT_PARSE.test(lastError) && endedAt - startedAt < LOADING_MS)
   if (exitCode === 1 && isUnloaded) return `: ${lastError}`

@@ -1,17 +1,17 @@
 /**
- * Agents: the programs we run. This folder starts, watches and ends them, and records all of it as events.
+ * Agents: the programs that Iron Cage runs. This folder starts, watches and ends them, and records all of it as events.
  *
- *   supervisor.ts      all agents of this server: start, stop, pause, resume, restart; obeys budget and block
+ *   supervisor.ts      all agents of this server: start, stop, pause, resume, restart; enforces budget and block
  *   agent.ts           one agent, run after run
  *   process.ts         one run's process: gate, watchdog, exact exit · process-tree.ts: all its descendants, to their end
- *   restart-policy.ts, exit-code.ts, environment.ts, agent-events.ts   what is decided and said; pure
- *   command.ts         which program runs a script · output.ts: bytes into lines · process-table.ts: what the system knows
+ *   restart-policy.ts, exit-code.ts, environment.ts, agent-events.ts   decisions and messages; pure
+ *   command.ts         which program runs a script · output.ts: bytes into lines · process-table.ts: the system's processes
  *
  * The rules are:
- * - Nothing runs before it could be refused: script, interpreter and folder are looked at first.
+ * - Nothing runs before it could be refused: script, interpreter and folder are checked first.
  * - Nothing runs without a row in `runs`, a budget and a watchdog.
- * - Nobody is called stopped while the process table shows a member of its process tree; survivors are named.
- * - An agent reaches us by URL and run token like anyone: this folder knows nothing of the gateway.
+ * - An agent is not called stopped while the process table shows a member of its process tree; survivors are named.
+ * - An agent reaches us by URL and run token like any client: this folder does not know the gateway.
  */
 import { hash } from 'node:crypto'
 import { basename, extname, isAbsolute, resolve } from 'node:path'
@@ -49,29 +49,29 @@ export interface SupervisorOptions {
   clock: Clock
   runTokens: RunTokens
   secrets: Secrets
-  /** The variables that hold keys of providers. */
+  /** The variables that hold provider keys. */
   providerKeyNames: ReadonlySet<string>
-  /** Where what agents print goes; a line for which `redact` throws is withheld. */
+  /** The sinks of the agents' output; a line for which `redact` throws is withheld. */
   output: Pick<OutputParts, 'redact' | 'found' | 'log'>
-  /** What agents are guarded by; scrubs the script's path, and the name that comes from it. */
+  /** How agents are guarded; scrubs the script's path and the name derived from it. */
   safety: Pick<Safety, 'mode' | 'detect' | 'scrub'>
   /** The environment that iron-cage was started in. */
   parentEnvironment: Readonly<Record<string, string>>
-  /** Where the server listens, e.g. "http://127.0.0.1:8080"; asked when an agent starts. */
+  /** The server's address, e.g. "http://127.0.0.1:8080"; read when an agent starts. */
   serverUrl: () => string
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
-  /** Where each provider is, by name. */
+  /** The providers' addresses, by name. */
   providerUrls: Readonly<Record<string, string>>
-  /** Absolute paths of files and folders that are the server's own: an agent behind walls does not see them. */
+  /** Absolute paths of the server's own files and folders, which are hidden from sandboxed agents. */
   serverFiles: readonly string[]
-  /** Written down before an agent may write there. (Default: nobody asks later.) */
+  /** Records folders before an agent may write to them. (Default: not recorded.) */
   agentFolders?: Pick<AgentFolders, 'open' | 'hide'>
 }
 
-/** An agent to be started; what it leaves out of its settings is as the configuration says under `agent`. */
+/** An agent to be started; settings it leaves out come from `agent` in the configuration. */
 export interface AgentSpec extends Partial<Config['agent']> {
-  /** Path of the script, from where iron-cage was started. */
+  /** Path of the script, relative to where iron-cage was started. */
   script: string
   /** (Default: `budget.limit_usd`.) */
   limitUsd?: Usd | undefined
@@ -102,7 +102,7 @@ export class Supervisor {
       runTokens,
       secrets,
       output: { ...output, pace: new OutputPace(clock), maxBytes: config.log.max_agent_output_bytes },
-      environmentFor: (...given) => this.#environmentFor(...given),
+      environmentFor: (...facts) => this.#environmentFor(...facts),
       cageFor: (facts, environment) => this.#cageFor(facts, environment),
       agentFolders: options.agentFolders,
       places: {
@@ -110,7 +110,7 @@ export class Supervisor {
         providerAt: (target) => providers.providerAt(target),
       },
       guard: {
-        // Asked at each start: the policy may have been read again.
+        // Read at each start: the policy may have been reloaded.
         get safety_mode() {
           return safety.mode
         },
@@ -126,10 +126,10 @@ export class Supervisor {
   /**
    * Starts an agent and resolves when it runs.
    * Rejects with CageError `script_not_found`, `interpreter_not_found`, `not_executable`, `invalid_config` or
-   * `sandbox_unavailable` before anything ran. `cage`: what it may use.
+   * `sandbox_unavailable` before anything ran. `cage`: what the sandbox allows it.
    */
   async start(spec: AgentSpec): Promise<{ agentId: AgentId; cage: Cage }> {
-    if (this.#isClosing) throw new CageError('conflict', 'the server is closing and starts no agent any more')
+    if (this.#isClosing) throw new CageError('conflict', 'the server is closing and starts no more agents')
     const { config, ledger } = this.#options
     const facts = this.#factsOf(spec)
     const agent = new Agent(facts, this.#parts)
@@ -144,12 +144,15 @@ export class Supervisor {
     return { agentId: facts.id, cage: this.#cageFor(facts, facts.inherited) }
   }
 
-  /** Ends an agent for good; resolves when the process table shows nothing of it. Nothing to do when it has ended. */
+  /**
+   * Ends an agent for good; resolves when the process table shows none of its processes. Does nothing when it has
+   * ended.
+   */
   async stop(agentId: AgentId, reason: StopReason = 'operator'): Promise<void> {
     await this.#get(agentId).stop(reason)
   }
 
-  /** Stops an agent's processes where they are. `by`: who wants it. Throws CageError `agent_not_running`. */
+  /** Pauses an agent's processes. `by`: who paused it. Throws CageError `agent_not_running`. */
   pause(agentId: AgentId, by: string): void {
     this.#get(agentId).pause(by)
   }
@@ -159,8 +162,8 @@ export class Supervisor {
   }
 
   /**
-   * Starts an agent again, ending its present run first. Throws CageError `budget_exceeded` as long as its budget is
-   * spent and was not raised.
+   * Restarts an agent, ending its current run first. Throws CageError `budget_exceeded` while its budget is spent and
+   * was not raised.
    */
   async restart(agentId: AgentId): Promise<void> {
     const agent = this.#get(agentId)
@@ -181,12 +184,12 @@ export class Supervisor {
     return this.#get(agentId).ended
   }
 
-  /** An agent runs, or waits to be started again. */
+  /** True while an agent runs or waits for its restart. */
   get hasLive(): boolean {
     return this.#living !== undefined
   }
 
-  /** Resolves when no agent runs, nor waits to be started again. */
+  /** Resolves when no agent runs or waits for its restart. */
   async whenAllEnded(): Promise<void> {
     for (let living = this.#living; living; living = this.#living) await living.ended
   }
@@ -199,14 +202,14 @@ export class Supervisor {
   }
 
   /**
-   * Ends what a killed server left running, recognised by pid and start time, and on Linux by the agent's id in the
+   * Ends what a killed server left running, identified by pid and start time, and on Linux by the agent's id in the
    * environment; never by pid alone. Call it before the first start, and only as the one server of this database.
    */
   async endLeftovers(): Promise<void> {
     for (const run of this.#runs.findOpen()) await this.#endLeftover(run)
-    // Those that waited for their next start have no process, and no one who would start them.
+    // Agents that waited for a restart have no process, and nothing would restart them.
     for (const agent of Object.values(this.#options.state.read().agents)) {
-      if (agent.state === 'starting') this.#tellLeftover(agent.id, agent.name, agent.run_id)
+      if (agent.state === 'starting') this.#recordLeftover(agent.id, agent.name, agent.run_id)
     }
   }
 
@@ -219,18 +222,18 @@ export class Supervisor {
     if (survivors.length > 0) {
       this.#options.state.record({ ...survivedEvent(run.name, 'shutdown', survivors), agent_id: agentId })
     }
-    this.#tellLeftover(agentId, run.name, run.id)
+    this.#recordLeftover(agentId, run.name, run.id)
   }
 
-  #tellLeftover(agentId: AgentId, name: string, runId: RunId): void {
+  #recordLeftover(agentId: AgentId, name: string, runId: RunId): void {
     const { state, clock } = this.#options
-    const outcome = { state: 'failed', reason: 'the server ended before it' } as const
+    const outcome = { state: 'failed', reason: 'the server exited before the agent' } as const
     const event = exitedEvent(name, runId, { exitCode: null, signal: null }, outcome)
     const end = { ended_at: isoTime(clock.now()), exit_code: null, signal: null }
     state.record({ ...event, agent_id: agentId }, () => this.#runs.end(runId, end))
   }
 
-  /** Money and personal data stop an agent from here; must not throw into the order of events. */
+  /** Stops an agent for its budget or for personal data; must not throw into the event order. */
   #obey(event: RuntimeEvent): void {
     const agent = event.agent_id === null ? undefined : this.#agents.get(event.agent_id)
     if (!agent) return
@@ -241,11 +244,11 @@ export class Supervisor {
     if (event.type === 'pii.found' && event.data.action === 'block') void agent.stop('pii')
   }
 
-  #factsOf({ script: given, limitUsd: _limit, inherits, ...chosen }: AgentSpec): AgentFacts {
+  #factsOf({ script: path, limitUsd: _limit, inherits, ...chosen }: AgentSpec): AgentFacts {
     const { config, parentEnvironment, safety } = this.#options
     const settings = { ...config.agent, ...chosen }
     const inherited = inherits ?? parentEnvironment
-    const script = resolve(given)
+    const script = resolve(path)
     const cwd = requireFolder(settings.cwd ?? '.')
     const command = chooseCommand({
       script,
@@ -261,7 +264,7 @@ export class Supervisor {
       name,
       script: shown,
       path: script,
-      // Paths that look alike without personal data are not the same.
+      // Paths that look alike without personal data may differ.
       owner: { name, script: shown === script ? script : `${shown} ${hash('sha256', script)}` },
       command,
       cwd,
@@ -311,9 +314,9 @@ export class Supervisor {
     if (former) {
       throw new CageError('agent_not_running', `${agentId} belongs to an earlier run of the server`, {
         facts: { agent_id: agentId },
-        // A client with a token of its own has no script.
+        // A client with its own token has no script.
         hint: isAbsolute(former.script)
-          ? `start its script as another agent: "iron-cage start ${former.script}"`
+          ? `start its script as a new agent: "iron-cage start ${former.script}"`
           : undefined,
       })
     }

@@ -5,11 +5,11 @@ import { CageError } from '../errors.ts'
 
 const DAY_MS = 86_400_000
 
-/** A file that is larger goes on in another; so many full ones are kept beside today's. */
+/** A larger file is continued in another; this many full ones are kept next to today's. */
 export const MAX_FILE_BYTES = 64 * 1024 * 1024
 const MAX_FULL_FILES = 10
 
-/** The file of the day; what is older than the retention, or more than is kept, is removed when a file begins. */
+/** The file of the day. When a file begins, those beyond the retention or the count are removed. */
 export class DayFile {
   readonly #dir: string
   readonly #retentionDays: number
@@ -31,7 +31,7 @@ export class DayFile {
     return this.#pathOf(this.#day)
   }
 
-  /** Throws when a new file cannot be opened; the old one stays. */
+  /** Throws when a new file cannot be opened; the old one stays in use. */
   descriptorOfToday(): number {
     const today = dayOf(this.#clock.now())
     if (today !== this.#day) this.#goOnWith(today)
@@ -57,12 +57,12 @@ export class DayFile {
     return join(this.#dir, `iron-cage-${name}.log`)
   }
 
-  /** The highest number among the day's full files: the first ones may be gone. */
+  /** The highest number among the day's full files: the first ones may have been removed. */
   #fullFiles(day: string): number {
     return Math.max(0, ...this.#files().flatMap((file) => (file.day === day ? [file.number] : [])))
   }
 
-  /** All of them, oldest first; of each day today's own, which has no number, last. */
+  /** All files, oldest first; the current file of each day, which has no number, comes last. */
   #files(): { name: string; day: string; number: number }[] {
     return readdirSync(this.#dir)
       .flatMap((name) => {

@@ -4,7 +4,7 @@ import type { RuntimeEvent } from '../events.ts'
 import { LEVELS, type LogLevel } from './level.ts'
 import { printableJson } from './printable.ts'
 
-/** What a line says beside its message; `agent_id` whenever it is about an agent. */
+/** Fields of a line besides its message; `agent_id` whenever it is about an agent. */
 export type LogFacts = Readonly<Record<string, unknown>> & { agent_id?: string | null; error?: unknown }
 
 /** Writes lines of its level and above. */
@@ -16,7 +16,7 @@ export interface LineLog {
   error(message: string, facts?: LogFacts): void
 }
 
-/** The same JSON lines for `--log-format json`; `write` gets one line with its newline. */
+/** The same JSON lines for `--log-format json`; `write` receives one line with its newline. */
 export function jsonLog(options: {
   level: LogLevel
   redact: (text: string) => string
@@ -55,7 +55,7 @@ export function jsonLog(options: {
   }
 }
 
-/** What stands in JSON lines for lines that are lost. */
+/** The line that stands for lost lines. */
 export const lostJsonLine = (lost: number, clock: Clock): string =>
   `${JSON.stringify({ level: 'ERROR', time: isoTime(clock.now()), lost, message: `${lost} lines were lost: they came faster than they could be written` })}\n`
 
@@ -71,7 +71,7 @@ function redactTexts(value: unknown, redact: (text: string) => string): Record<s
   return Object.fromEntries(Object.entries(value as object).map(([name, part]) => [name, inside(part)]))
 }
 
-/** The whole stack with its causes: the log is where they may be read. */
+/** The whole stack with its causes, which only the log may contain. */
 function errorText(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const text = error.stack ?? String(error)

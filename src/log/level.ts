@@ -2,7 +2,7 @@ import type { Level } from '../events.ts'
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
 
-/** The level of a file's line; OK and CRIT are for the eye only. */
+/** The level of a line in a file; OK and CRIT exist on the terminal only. */
 export const LEVELS: Record<Level, LogLevel> = {
   DEBUG: 'debug',
   INFO: 'info',
@@ -14,5 +14,5 @@ export const LEVELS: Record<Level, LogLevel> = {
 
 const RANKS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error']
 
-/** Is an event shown when `least` is the least level to show? */
+/** True when an event is shown at the minimum level `least`. */
 export const isShown = (level: Level, least: LogLevel): boolean => RANKS.indexOf(LEVELS[level]) >= RANKS.indexOf(least)

@@ -2,26 +2,26 @@ import { write } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Clock } from '../clock.ts'
 
-/** Characters that may wait to be written; a line that comes above is lost and counted. */
+/** Characters that may wait to be written; lines beyond are lost and counted. */
 const MAX_WAITING = 8 * 1024 * 1024
-/** Pause after a write, so that many lines go out in few writes: each takes a thread of its own and wakes this one. */
+/** Pause after a write, so that lines share writes: each takes a thread and wakes this one. */
 const GATHER_MS = 50
-/** Pause before a pipe that takes nothing at the moment is asked again. */
+/** Pause before a full pipe is tried again. */
 const RETRY_MS = 20
 
 export interface LineWriterOptions {
   clock: Clock
-  /** Asked before each write. */
+  /** Called before each write. */
   descriptor: () => number
-  /** The line, with its newline, that stands for so many lost ones. */
+  /** The line, with its newline, that stands for `count` lost ones. */
   lostLine: (lost: number) => string
-  /** Receives why a write failed; its lines are lost. (Default: nobody.) */
+  /** Receives the cause of a failed write; its lines are lost. (Default: nobody.) */
   onFault?: (error: NodeJS.ErrnoException) => void
 }
 
 /**
- * Writes lines to a file, a pipe or a terminal, one write at a time and never on the event loop: a full pipe and a
- * stopped terminal block whoever writes to them.
+ * Writes lines to a file, a pipe or a terminal, one write at a time and never on the event loop: a full pipe or a
+ * stopped terminal blocks its writer.
  */
 export class LineWriter {
   readonly #options: LineWriterOptions
@@ -46,7 +46,7 @@ export class LineWriter {
     this.#writing ??= this.#writeOut()
   }
 
-  /** Takes no more and resolves when the rest is written. */
+  /** Accepts no more lines and resolves when the rest is written. */
   async close(): Promise<void> {
     this.#closed = true
     await this.#writing
@@ -54,7 +54,7 @@ export class LineWriter {
 
   /** Never rejects. */
   async #writeOut(): Promise<void> {
-    // The lines of this tick go out in one write; and `write` must have kept this promise before it can end.
+    // All lines of this tick share one write; and `write` must have stored this promise before it can end.
     await Promise.resolve()
     while (this.#waiting.length > 0) {
       const lines = this.#waiting
@@ -63,7 +63,7 @@ export class LineWriter {
       this.#waitingLength = 0
       this.#lost = 0
       try {
-        // Lines are lost when no more may wait: after those that did.
+        // Lines are lost when the queue is full: reported after those that were in it.
         const text = lines.join('') + (lost > 0 ? this.#options.lostLine(lost) : '')
         await this.#writeAll(this.#options.descriptor(), Buffer.from(text))
       } catch (error) {

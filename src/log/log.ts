@@ -1,11 +1,12 @@
 /**
  * The log: one JSON line per event and message in <dir>/iron-cage-YYYY-MM-DD.log, and the same events as lines for a
- * terminal. A file that is full goes on as iron-cage-YYYY-MM-DD.1.log, .2.log, …; days and files beyond what is kept go.
+ * terminal. A full file is continued as iron-cage-YYYY-MM-DD.1.log, .2.log, …; days and files beyond the limits are
+ * removed.
  *
  * The rules are:
- * - A line's message went through the redactor; an event's data never holds a secret or a personal datum (`events.ts`).
- * - Writing never waits and never throws. A full disk or a flood loses lines, and a line says how many.
- * - Days are UTC in the file's name and times, local on the terminal.
+ * - A line's message is redacted; an event's data never holds a secret or personal data (`events.ts`).
+ * - Writing never waits and never throws. A full disk or a flood loses lines, and a line reports how many.
+ * - Days are UTC in file names and times, local on the terminal.
  */
 import type { Clock } from '../clock.ts'
 import { DayFile, MAX_FILE_BYTES } from './day-file.ts'
@@ -13,11 +14,11 @@ import { jsonLog, type LineLog, lostJsonLine } from './json-lines.ts'
 import type { LogLevel } from './level.ts'
 import { LineWriter } from './line-writer.ts'
 
-/** The log file of a server. Whoever opens it closes it. */
+/** The log file of a server. Its opener closes it. */
 export interface Log extends LineLog {
   /** Today's file. */
   readonly path: string
-  /** Writes out what is still in memory. */
+  /** Flushes what is still in memory. */
   close(): Promise<void>
 }
 
@@ -25,7 +26,7 @@ export interface LogOptions {
   dir: string
   level: LogLevel
   retentionDays: number
-  /** From here on a file goes on in another. (Default: 64 MiB.) */
+  /** Size at which a file is continued in another. (Default: 64 MiB.) */
   maxFileBytes?: number
   /** Removes personal data from a message. */
   redact: (text: string) => string

@@ -27,7 +27,7 @@ const localTime = (at: string): string => {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':')
 }
 
-/** What a person wants to know at once about the few events that call for a decision. */
+/** Sub-lines for the few events that call for a decision. */
 function details(event: RuntimeEvent): string[] {
   switch (event.type) {
     case 'budget.warned':

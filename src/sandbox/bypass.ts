@@ -1,4 +1,4 @@
-/** Is a place that an agent connected to one of a provider? Then its calls pass by budget and redaction. */
+/** Detects connections of an agent to a provider, which bypass budget and redaction. */
 import { lookup } from 'node:dns/promises'
 import type { Clock } from '../clock.ts'
 
@@ -17,7 +17,7 @@ export class ProviderAddresses {
     this.#clock = clock
   }
 
-  /** The provider at `target`, "address:port" or "name:port"; undefined for any other place. */
+  /** Returns the provider at `target`, "address:port" or "name:port"; undefined for any other place. */
   async providerAt(target: string): Promise<string | undefined> {
     if (this.#known === undefined || this.#clock.monotonic() > this.#until) {
       this.#known = this.#resolve()
@@ -33,7 +33,7 @@ export class ProviderAddresses {
       const at = port || (protocol === 'https:' ? '443' : '80')
       found.set(`${hostname}:${at}`, name)
       const bare = hostname.replace(/^\[|\]$/g, '')
-      // Offline, slow, or a name that is none: nobody can have connected to it.
+      // Offline, slow, or not a name: nothing can have connected to it.
       const late = new Promise<[]>((resolve) => this.#clock.after(MAX_LOOKUP_MS, () => resolve([])).unref())
       const addresses = await Promise.race([lookup(bare, { all: true }), late]).catch(() => [])
       for (const { address, family } of addresses) {

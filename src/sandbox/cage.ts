@@ -1,14 +1,15 @@
 /**
- * Walls of the operating system around an agent: which level, what the agent may use, and the command that builds them.
- * The walls themselves are `python/iron_sandbox`, which starts the agent behind them.
+ * The sandbox around an agent, built from mechanisms of the operating system: its level, what the agent may use, and
+ * the command that builds it. The sandbox itself is `python/iron_sandbox`, which starts the agent inside.
  *
- *   cage.ts       what is asked for becomes a launcher's command line · reports.ts: what the launcher says
- *   bypass.ts     is a connection one to a provider · machine.ts: what this machine can do, for `doctor`
+ *   cage.ts       settings become a launcher's command line · reports.ts: the launcher's reports
+ *   bypass.ts     connections to providers · machine.ts: what this machine supports, for `doctor`
  *
  * The rules are:
- * - `strict`, `standard` and `observe` are refused where they cannot be had; only `auto` takes what there is, and says so.
- * - The home folder, and what is above it, are never granted as a whole.
- * - Files of the server are hidden where they lie in what an agent may use.
+ * - `strict`, `standard` and `observe` are refused where they are not supported; only `auto` falls back, and
+ *   reports it.
+ * - The home folder and its parents are never granted as a whole.
+ * - The server's files are hidden where they are inside a granted folder.
  */
 import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
@@ -21,36 +22,36 @@ type Settings = Config['agent']['sandbox']
 
 export interface CageRequest {
   settings: Settings
-  /** What is to run behind the walls. */
+  /** The agent to sandbox. */
   command: { program: string; args: readonly string[] }
   /** Absolute path of the script. */
   script: string
-  /** Absolute path of the folder it runs in. */
+  /** Absolute path of its working folder. */
   cwd: string
   environment: Readonly<Record<string, string>>
-  /** Where the server listens, e.g. "http://127.0.0.1:8080". */
+  /** The server's address, e.g. "http://127.0.0.1:8080". */
   serverUrl: string
-  /** Absolute paths of files and folders that are the server's own. */
+  /** Absolute paths of the server's own files and folders. */
   serverFiles: readonly string[]
-  /** What its processes are known by (`lockLimitOf`). */
+  /** The mark that identifies its processes (`lockLimitOf`). */
   lockLimit: number
   /** (Default: this one's.) */
   platform?: NodeJS.Platform
 }
 
-/** How an agent is started behind walls; `launcher` is null when there are to be none, and `why` says it then. */
+/** How an agent is started in its sandbox; `launcher` is null for no sandbox, and then `why` gives the reason. */
 export interface Cage {
-  /** As it was asked for. */
+  /** The requested level. */
   level: Settings['level']
   launcher: { program: string; args: string[] } | null
   why: string | null
-  /** Absolute paths that the agent may write to, besides a folder of its own for temporary files. */
+  /** Absolute paths that the agent may write to, besides its own folder for temporary files. */
   writes: string[]
-  /** Files of the server that are there and lie in what it may use. */
+  /** Existing files of the server inside granted folders. */
   hides: string[]
 }
 
-/** Throws CageError `sandbox_unavailable` for a level that this machine cannot have. */
+/** Throws CageError `sandbox_unavailable` for a level that this machine does not support. */
 export function cageFor(request: CageRequest): Cage {
   const { settings, environment, platform = process.platform } = request
   const { level } = settings
@@ -59,33 +60,33 @@ export function cageFor(request: CageRequest): Cage {
   const python = launcherPython(request)
   const missing =
     platform !== 'linux'
-      ? 'the walls are those of the Linux kernel'
-      : python === undefined && 'no Python 3 is there to build the walls'
+      ? 'the sandbox needs a Linux kernel'
+      : python === undefined && 'no Python 3 found to build the sandbox'
   if (missing || python === undefined) {
     if (level === 'auto') return open(missing || '')
     throw unavailable(level, missing || '')
   }
   const home = environment.HOME
   const granted = (paths: readonly string[]) => paths.filter((path) => !isHomeOrAbove(path, home))
-  const given = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
-  const writes = granted([request.cwd, ...given(settings.write)])
+  const absolutes = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
+  const writes = granted([request.cwd, ...absolutes(settings.write)])
   const own = [dirname(request.script), request.script, ...packagesAbove(request.script)]
-  const reads = granted([...own, ownFolder(), ...given(settings.read)])
+  const reads = granted([...own, ownFolder(), ...absolutes(settings.read)])
   const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
-  // Also those that are not there: what an agent leaves by such a name is moved aside.
+  // Missing files as well: whatever an agent leaves under such a name is moved aside.
   const hidden = [...request.serverFiles, ...configFilesIn(writes)].filter(isUsed)
   const launcher = launcherOf(request, python, reads, writes, [...new Set(hidden)])
   return { level, launcher, why: null, writes, hides: hidden.filter((path) => existsSync(path)) }
 }
 
-/** The error of a level that was asked for and cannot be had; `why` as the launcher or this machine says it. */
+/** The error for a level that is not supported; `why` is the reason of the launcher or of this machine. */
 export function unavailable(level: string, why: string): CageError {
-  return new CageError('sandbox_unavailable', `the sandbox "${level}" cannot be had here: ${why}`, {
+  return new CageError('sandbox_unavailable', `the sandbox level "${level}" is not available here: ${why}`, {
     facts: { level, fault: why },
   })
 }
 
-/** Node reads the package.json of each folder above a script, and does not start where one is there and refused. */
+/** Node reads the package.json of each folder above a script, and does not start when one exists and cannot be read. */
 function packagesAbove(script: string): string[] {
   const folder = dirname(script)
   const above = folder === dirname(folder) ? [] : packagesAbove(folder)
@@ -93,11 +94,11 @@ function packagesAbove(script: string): string[] {
   return existsSync(file) ? [file, ...above] : above
 }
 
-/** What a later start in one of these folders would read. */
+/** Files that a later start in one of these folders would read. */
 const configFilesIn = (folders: readonly string[]): string[] =>
   folders.flatMap((folder) => CONFIG_FILES.map((name) => join(folder, name)))
 
-/** What agents import from us, and the launcher. */
+/** The Python packages that agents import, and the launcher. */
 const ownFolder = (): string => join(packageFolder(), 'python')
 
 function launcherOf(
@@ -108,7 +109,7 @@ function launcherOf(
   hides: readonly string[],
 ): { program: string; args: string[] } {
   const isPython = command.program === python
-  // Strict is limited always; else whoever lists places wants no others.
+  // Always limited at `strict`; at other levels a list of places means that others are refused.
   const isLimited = settings.level === 'strict' || settings.connect.length > 0
   const connect = isLimited ? [new URL(serverUrl).host, ...settings.connect] : []
   const words = [
@@ -129,7 +130,7 @@ function launcherOf(
 
 const option = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, value])
 
-/** Isolated: neither the agent's variables nor its packages reach what builds its walls. */
+/** Isolated: the agent's variables and packages must not reach the launcher. */
 export const launching = (): string[] => [
   ...['-I', '-S', '-c'],
   'import sys; sys.path.insert(0, sys.argv.pop(1)); from iron_sandbox._main import command; command()',
@@ -142,13 +143,16 @@ function launcherPython({ command, environment }: CageRequest): string | undefin
   return findPython(environment)
 }
 
-/** The first python3 of PATH, by its absolute path; a script in its place, as version managers put one there, only when all are. */
+/**
+ * The absolute path of the first python3 on PATH that is a program; a wrapper script of a version manager only if there
+ * is none.
+ */
 export function findPython({ PATH = '' }: Readonly<Record<string, string>>): string | undefined {
   const found = PATH.split(delimiter)
     .filter(isAbsolute)
     .map((folder) => join(folder, 'python3'))
     .filter(isExecutable)
-  // Such a script takes longer to find its Python than the walls take to build.
+  // A wrapper script takes longer to find its Python than the sandbox takes to build.
   return found.find((path) => !isScript(path)) ?? found[0]
 }
 

@@ -1,4 +1,4 @@
-/** What walls this machine can build, as its launcher found out by trying. */
+/** Which sandboxes this machine can build, as its launcher found out by trying. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import * as z from 'zod'
@@ -8,9 +8,9 @@ export const CONTROLLER = z.enum(['cpu', 'memory', 'pids'])
 const WHY_NOT = z.string().nullable()
 const EXPLANATION = z.object({
   landlock_abi: z.number().int(),
-  /** Null where it can be had, else why not. */
+  /** Null where it is supported, else why not. */
   levels: z.object({ observe: WHY_NOT, standard: WHY_NOT, strict: WHY_NOT }),
-  /** The same for hiding files that lie in a folder that may be used. */
+  /** The same for hiding files inside a granted folder. */
   hide: WHY_NOT,
   /** What can be limited for all processes of an agent together. */
   groups: z.array(CONTROLLER),

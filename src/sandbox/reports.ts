@@ -1,4 +1,6 @@
-/** What the launcher of a cage says: that its walls stand, or why not, then what was refused or would have been. */
+/**
+ * The reports of a sandbox's launcher: that the sandbox stands, or why not, then what it refused or would have refused.
+ */
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import * as z from 'zod'
@@ -8,9 +10,9 @@ const STANDING = z.object({
   landlock_abi: z.number().int(),
   /** Only listed places can be connected to. */
   limited: z.boolean(),
-  /** Files of the server are hidden. */
+  /** The server's files are hidden. */
   hidden: z.boolean(),
-  /** The file that stops all of its control group (1) and lets it go on (0). */
+  /** The file that freezes all of its control group (1) and thaws it (0). */
   freezer: z.string().nullable(),
 })
 const ATTEMPT = z.object({
@@ -23,15 +25,15 @@ const PLANTED = z.object({ planted: z.string(), aside: z.string() })
 const LINE = z.union([z.object({ standing: STANDING }), z.object({ fault: z.string() }), PLANTED, ATTEMPT])
 
 export type Standing = z.output<typeof STANDING>
-/** What an agent tried: `target` is a host with its port, or a path; `count`: so many times since the last report. */
+/** What an agent tried: `target` is a host with its port, or a path; `count` since the last report. */
 export type Attempt = z.output<typeof ATTEMPT>
-/** A file that an agent put where other programs look for what to run; it is `aside` now. */
+/** A file that an agent put where other programs look for code to run; it was moved to `aside`. */
 export type Planted = z.output<typeof PLANTED>
 
 export class Reports {
-  /** Rejects with the launcher's reason when the walls could not be built. */
+  /** Rejects with the launcher's reason when the sandbox could not be built. */
   readonly standing: Promise<Standing>
-  /** When nothing more will come. */
+  /** Resolves when no more reports will come. */
   readonly ended: Promise<void>
   readonly #stream: Readable
   readonly #waiting: (Attempt | Planted)[] = []
@@ -54,14 +56,14 @@ export class Reports {
         else this.#waiting.push(line)
       })
       .on('close', () => {
-        standing.reject(new Error('the launcher ended without a word'))
+        standing.reject(new Error('the launcher exited without a report'))
         ended.resolve()
       })
-    // Whoever waits for it hears of it.
+    // Its rejection is handled where it is awaited.
     standing.promise.catch(() => {})
   }
 
-  /** Calls with every report, also those that came before. */
+  /** Calls with every report, including earlier ones. */
   listen(onReport: (report: Attempt | Planted) => void): void {
     this.#onReport = onReport
     for (const report of this.#waiting.splice(0)) onReport(report)
@@ -72,7 +74,7 @@ export class Reports {
   }
 }
 
-/** An agent has no hand in these lines; one that is none is left out all the same. */
+/** An agent cannot write these lines; malformed ones are skipped all the same. */
 function parse(text: string): z.output<typeof LINE> | undefined {
   try {
     return LINE.parse(JSON.parse(text))

@@ -57,7 +57,7 @@ it('when the server is killed its agents die with it, also those that ran from t
     expect(agents.state.read().agents[id]).toMatchObject({
       state: 'failed',
       pid: null,
-      reason: 'the server ended before it',
+      reason: 'the server exited before the agent',
     })
   }
   expect(agents.store.runs.findOpen()).toEqual([])
@@ -93,7 +93,10 @@ it('an agent that waited for its restart is told to have ended, too', async () =
   const agents = openAgents({ folder })
   expect(agents.state.read().agents[ids[0]!]!.state).toBe('starting')
   await agents.supervisor.endLeftovers()
-  expect(agents.state.read().agents[ids[0]!]).toMatchObject({ state: 'failed', reason: 'the server ended before it' })
+  expect(agents.state.read().agents[ids[0]!]).toMatchObject({
+    state: 'failed',
+    reason: 'the server exited before the agent',
+  })
 })
 
 /** A run of a killed server, whose row says that `pid` was started at `started`. */

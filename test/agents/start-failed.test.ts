@@ -25,7 +25,11 @@ describe('an agent that the system cannot start', () => {
   })
 
   it.each([
-    ['a variable of 200 KB', { env: { LARGE: 'x'.repeat(200_000) } }, 'too large together, or one of them is (E2BIG)'],
+    [
+      'a variable of 200 KB',
+      { env: { LARGE: 'x'.repeat(200_000) } },
+      'its arguments and environment are too large (E2BIG)',
+    ],
     ['NUL in an argument', { args: ['secret\0'] }, 'holds a NUL character (ERR_INVALID_ARG_VALUE)'],
     ['NUL in a variable', { env: { A: 'secret\0' } }, 'holds a NUL character (ERR_INVALID_ARG_VALUE)'],
   ])('for %s is refused with the reason, and without the value', async (_what, spec, why) => {

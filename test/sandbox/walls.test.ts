@@ -199,7 +199,7 @@ describe.runIf(isLinux)('where walls cannot be built', () => {
 
   test.each(LEVELS)('%s is refused before anything runs, with what to do', (level) => {
     const { status, stdout, stderr } = start(level)
-    expect(stderr).toContain(`the sandbox "${level}" cannot be had here`)
+    expect(stderr).toContain(`the sandbox level "${level}" is not available here`)
     expect(stderr).toContain('iron-cage doctor')
     expect(stdout).not.toContain('it runs')
     expect(status).toBe(126)
