@@ -9,13 +9,13 @@ export function apiTokenTable({ orm }: Database) {
   return {
     insert: (row: ApiTokenRow): void => void orm.insert(apiTokens).values(row).run(),
 
-    /** Oldest first, revoked ones too. */
+    /** Oldest first, including revoked ones. */
     all: (): ApiTokenRow[] => orm.select().from(apiTokens).orderBy(asc(apiTokens.created_at)).all(),
 
     expire: (id: string, at: string): void =>
       void orm.update(apiTokens).set({ expires_at: at }).where(eq(apiTokens.id, id)).run(),
 
-    /** False when there is no such token that still works. */
+    /** Returns false when there is no such valid token. */
     revoke: (id: string, at: string): boolean =>
       orm
         .update(apiTokens)

@@ -7,15 +7,15 @@ import { audit } from './schema.ts'
 export type AuditRow = typeof audit.$inferSelect
 export type AuditTable = ReturnType<typeof auditTable>
 
-/** What stops everybody from changing rows, by name, word for word; `verify` says when one is not there. */
+/** The exact SQL of the triggers that keep rows from being changed, by name; `verify` reports missing ones. */
 const TRIGGERS = new Map(
   [...start.matchAll(/CREATE TRIGGER (\w+) [^;]+;[^;]*END(?=;)/g)].map(([sql, name]) => [name!, sql]),
 )
 
-/** Append-only: there is no statement here that changes a row. */
+/** Append-only: no statement here changes a row. */
 export function auditTable({ orm }: Pick<Database, 'orm'>) {
   const client: Sqlite.Database = orm.$client
-  // Not through drizzle: whoever verifies reads a hundred thousand rows a second.
+  // Not through drizzle: verification reads a hundred thousand rows per second.
   const after = client.prepare<[number, number], AuditRow>('SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?')
   const last = client.prepare<[], AuditRow>('SELECT * FROM audit ORDER BY seq DESC LIMIT 1')
   const insert = client.prepare<AuditRow>(
@@ -30,7 +30,7 @@ export function auditTable({ orm }: Pick<Database, 'orm'>) {
     /** The next rows after `seq`, oldest first. */
     after: (seq: number, limit: number): AuditRow[] => after.all(seq, limit),
 
-    /** Newest first with `before` or without anything, oldest first with `after`. */
+    /** Newest first with `before` or by default, oldest first with `after`. */
     find: ({ before, after: from, limit }: { before?: number; after?: number; limit: number }): AuditRow[] =>
       orm
         .select()
@@ -40,7 +40,7 @@ export function auditTable({ orm }: Pick<Database, 'orm'>) {
         .limit(limit)
         .all(),
 
-    /** Names of triggers that are gone, are other than they were made, or that nobody made here. */
+    /** Names of triggers that are missing, changed, or unknown. */
     changedTriggers(): string[] {
       const there = client
         .prepare<[], { name: string; sql: string }>(

@@ -6,10 +6,10 @@ import type { Database } from './database.ts'
 import { calls } from './schema.ts'
 
 export type CallRow = typeof calls.$inferSelect
-/** What holds money; a correction never does. */
+/** Statuses that hold money; a correction never does. */
 export type CallKind = Exclude<CallRow['kind'], 'correction'>
 
-/** What a call's row gets when it ends. */
+/** The columns that are written when a call ends. */
 export interface CallEnd {
   agent_id: AgentId
   id: CallId
@@ -37,39 +37,39 @@ export interface CallQuery {
   agentId: AgentId
   state?: CallRow['state']
   kind?: CallRow['kind']
-  /** Begun at this time or later, ISO 8601 UTC. */
+  /** Started at this time or later, ISO 8601 UTC. */
   from?: string
-  /** Begun before this time, ISO 8601 UTC. */
+  /** Started before this time, ISO 8601 UTC. */
   to?: string
-  /** The id of the last one of the page before. */
+  /** The id of the last call on the previous page. */
   before?: CallId
   limit: number
 }
 
-/** What a report reads of a row. */
+/** The columns that a report reads. */
 export type CostRow = Pick<
   CallRow,
   'agent_id' | 'id' | 'kind' | 'target' | 'model' | 'state' | 'held_nanos' | 'cost_nanos'
 > & { counted_at: string }
 
-/** `spentBefore`: before the time that was asked for. */
+/** `spentBefore`: spent before the requested time. */
 export interface Totals {
   spent: Nanodollars
   spentBefore: Nanodollars
   held: Nanodollars
 }
 
-/** How much of whom is asked for: one agent, or everybody. */
+/** Selects one agent, or all. */
 export type Scope = { agentId?: AgentId }
 
-/** A few ms of reading, also on a busy machine. */
+/** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW_ROWS = 1_000
 
 export type CallTable = ReturnType<typeof callTable>
 
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
 export function callTable({ orm }: Database) {
-  // Every call runs these two: as SQL, since the query builder's own part is more work than SQLite's.
+  // Every call runs these two: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO calls (id, agent_id, run_id, kind, target, model, state, held_nanos, started_at)
      VALUES (:id, :agent_id, :run_id, :kind, :target, :model, 'held', :held_nanos, :started_at)`,
@@ -102,7 +102,7 @@ export function callTable({ orm }: Database) {
         .values({ ...row, kind: 'llm', state: 'released', held_nanos: 0, cost_nanos: 0, ended_at: row.started_at })
         .run(),
 
-    /** Says how many calls such a row stands for. */
+    /** Sets the number of calls that such a row represents. */
     countUncharged: (agentId: AgentId, id: CallId, count: number): void =>
       void orm
         .update(calls)
@@ -126,7 +126,7 @@ export function callTable({ orm }: Database) {
         .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
         .get(),
 
-    /** What one agent, or all, have spent: since a time and before it; and what calls without an end hold. */
+    /** Spending of one agent or all, since a time and before it, and what open calls hold. */
     totals({ agentId, since }: Scope & { since?: string }): Totals {
       const row = orm
         .select({
@@ -143,9 +143,7 @@ export function callTable({ orm }: Database) {
       return { spent: (row?.all ?? 0) - spentBefore, spentBefore, held: row?.held ?? 0 }
     },
 
-    /**
-     * The same of one agent, some rows at a time: others work meanwhile. Only while nothing of this agent is written.
-     */
+    /** The same for one agent, in chunks that yield between them. Only while nothing of this agent is written. */
     async totalsInTurns({ agentId, since }: { agentId: AgentId; since: string | undefined }): Promise<Totals> {
       const totals: Totals = { spent: 0, spentBefore: 0, held: 0 }
       for (let after = '' as CallId; ; await nextTurn()) {
@@ -158,7 +156,7 @@ export function callTable({ orm }: Database) {
       }
     },
 
-    /** Marks what a killed server left open, and returns those rows. */
+    /** Marks calls that a killed server left open, and returns those rows. */
     markUnresolved: (at: string): CallRow[] =>
       orm
         .update(calls)
@@ -167,7 +165,7 @@ export function callTable({ orm }: Database) {
         .returning()
         .all(),
 
-    /** Ends an unresolved call. Returns false when somebody else did. */
+    /** Ends an unresolved call. Returns false when it has ended already. */
     resolve: ({
       agent_id,
       id,
@@ -185,7 +183,7 @@ export function callTable({ orm }: Database) {
         .values({ ...row, kind: 'correction', state: 'charged', held_nanos: 0 })
         .run(),
 
-    /** What a call costs with its corrections. */
+    /** The cost of a call with its corrections. */
     costOf(agentId: AgentId, id: CallId): Nanodollars {
       const total = (one: ReturnType<typeof and>) =>
         orm
@@ -197,8 +195,8 @@ export function callTable({ orm }: Database) {
     },
 
     /**
-     * An agent's rows of the ledger, newest first. Looks at MAX_WINDOW_ROWS rows at a time and lets others work between, as
-     * few of very many may be asked for.
+     * An agent's ledger rows, newest first. Reads MAX_WINDOW_ROWS rows at a time and yields in between, as a query may
+     * match few of very many.
      */
     async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
       const found: CallRow[] = []
@@ -229,7 +227,7 @@ export function callTable({ orm }: Database) {
       }
     },
 
-    /** A page of what a report adds up, in the order of the table; `after`: the last row of the page before. */
+    /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
     costs({ agentId, after, limit }: Scope & { after: CostRow | undefined; limit: number }): CostRow[] {
       const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
       const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const

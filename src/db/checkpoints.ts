@@ -12,7 +12,10 @@ export interface Checkpoint {
   data: unknown
 }
 
-/** Whose checkpoint it is: two scripts of one name have one each. `script`: its path; empty for who has none. */
+/**
+ * The owner of a checkpoint: two scripts of the same name have one each. `script`: its path; empty for clients without
+ * one.
+ */
 export interface CheckpointOwner {
   name: string
   script: string
@@ -20,7 +23,7 @@ export interface CheckpointOwner {
 
 export type CheckpointTable = ReturnType<typeof checkpointTable>
 
-/** What agents saved to go on from, sealed, by the agent's name and script: there after a crash, a restart, another run. */
+/** Checkpoints that agents saved, sealed, by agent name and script: they survive a crash, a restart, and the run. */
 export function checkpointTable({ orm, seal, unseal, transaction }: Database) {
   const isOf = ({ name, script }: CheckpointOwner) =>
     and(eq(checkpoints.agent_name, name), eq(checkpoints.script, script))
@@ -36,7 +39,7 @@ export function checkpointTable({ orm, seal, unseal, transaction }: Database) {
       return found && { version: found.version, data: JSON.parse(found.json.toString('utf8')) }
     },
 
-    /** A hash of the content; undefined when there is none that can be read. */
+    /** A hash of the content; undefined when there is none or it cannot be read. */
     digest(owner: CheckpointOwner): string | undefined {
       try {
         const found = read(owner)
@@ -54,14 +57,18 @@ export function checkpointTable({ orm, seal, unseal, transaction }: Database) {
       const json = JSON.stringify(data)
       const bytes = Buffer.byteLength(json)
       if (bytes > MAX_BYTES) {
-        throw new CageError('body_too_large', `the checkpoint has ${bytes} bytes, at most ${MAX_BYTES} are kept`, {
-          facts: { bytes, max_bytes: MAX_BYTES },
-          hint: 'save only what is needed to go on',
-        })
+        throw new CageError(
+          'body_too_large',
+          `the checkpoint has ${bytes} bytes, more than the maximum of ${MAX_BYTES}`,
+          {
+            facts: { bytes, max_bytes: MAX_BYTES },
+            hint: 'save only what is needed to resume',
+          },
+        )
       }
       const { name, script } = owner
       const sealed = seal(Buffer.from(json), aboutCheckpoint(name)).toString('base64')
-      // In a transaction: SQLite does not shorten its write-ahead log after a statement that returns a row by itself.
+      // In a transaction: SQLite does not truncate its write-ahead log after a single statement that returns a row.
       return transaction(
         () =>
           orm

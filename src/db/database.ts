@@ -1,7 +1,7 @@
 /**
- * The one SQLite file. `openDatabase` opens, checks and migrates it; each table's statements live in a file of its own
- * beside this one. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait:
- * a busy or full disk is an error at once, and the parts that must not lose anything retry without blocking the loop.
+ * The one SQLite file. `openDatabase` opens, checks and migrates it; each table's statements are in their own file in
+ * this folder. Only one server at a time writes a file (`server-file.ts`), so statements are short and never wait: a
+ * busy or full disk is an immediate error, and the parts that must not lose data retry without blocking the event loop.
  */
 
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
@@ -23,34 +23,34 @@ export type Orm = BetterSQLite3Database & { $client: Sqlite.Database }
 export interface Database extends Seal {
   readonly path: string
   readonly orm: Orm
-  /** Runs `work` in one transaction and returns what it returns; all or nothing. */
+  /** Runs `work` in one transaction and returns its result; all or nothing. */
   transaction<T>(work: () => T): T
   /**
-   * Runs `write` at the end of this turn of the event loop, in one transaction with what else wants so, and calls `ended`
-   * right after the commit: with the error when `write` itself threw, or nothing could be committed.
+   * Runs `write` at the end of this turn of the event loop, in one transaction with other such writes, and calls
+   * `ended` right after the commit: with the error when `write` threw, or when nothing could be committed.
    */
   groupCommit(write: () => void, ended: (error?: unknown) => void): void
   close(): void
 }
 
-/** What a database of version 0.1.0 says of itself, which is what a new one begins as. */
+/** The `user_version` of a version 0.1.0 database, which a new one starts with. */
 const START_VERSION = 7
-/** What follows the start, forward only: never edit one that has shipped. */
+/** Later migrations, forward only: never edit one that has shipped. */
 const MIGRATIONS: readonly string[] = [checkpointScripts, pastAgents]
 const VERSION = START_VERSION + MIGRATIONS.length
 
-/** Several times of what autocheckpoint lets it grow to. */
+/** Several times the size that autocheckpoint allows. */
 const MAX_IDLE_WAL_BYTES = 16 * 1024 * 1024
 
 export interface DatabaseOptions {
   path: string
-  /** `full` survives a power cut as well as a kill. (Default: normal.) */
+  /** `full` survives a power failure as well as a kill. (Default: normal.) */
   synchronous?: 'normal' | 'full'
 }
 
 /**
- * Throws CageError `database_unusable` when the file cannot be opened, is no database, is damaged, or is too new;
- * `audit_broken` when the table of the audit was dropped.
+ * Throws CageError `database_unusable` when the file cannot be opened, is not a database, is damaged, or is too new;
+ * `audit_broken` when the audit table was dropped.
  */
 export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions): Database {
   let client: Sqlite.Database | undefined
@@ -58,11 +58,11 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     if (path !== ':memory:') {
       requireNoJournal(path)
       mkdirSync(dirname(path), { recursive: true })
-      // Before SQLite opens it: what it makes beside a new file gets the same mode.
+      // Before SQLite opens it: the files it creates next to a new one get the same mode.
       closeSync(openSync(path, 'a', 0o600))
     }
     client = new Sqlite(path)
-    // Waits would block the event loop: another program that locks the file is an error at once, retried above.
+    // Waits would block the event loop: a lock of another program is an immediate error, retried by the callers.
     client.pragma('busy_timeout = 50')
     client.pragma('journal_mode = WAL')
     client.pragma(`synchronous = ${synchronous}`)
@@ -70,7 +70,7 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
     client.pragma('cache_size = -8000')
     // A checkpoint copies at most this many pages between two calls.
     client.pragma('wal_autocheckpoint = 1000')
-    // The write-ahead log gives back what a burst took.
+    // Shrinks the write-ahead log after a burst.
     client.pragma(`journal_size_limit = ${MAX_IDLE_WAL_BYTES}`)
     const problem = client.pragma('quick_check(1)', { simple: true })
     if (problem !== 'ok') throw new Error(String(problem))
@@ -99,8 +99,8 @@ export function openDatabase({ path, synchronous = 'normal' }: DatabaseOptions):
 }
 
 /**
- * A database that is only looked at, also while a server writes it. Throws CageError `database_unusable`, or
- * `audit_broken` when the table of the audit is gone.
+ * Opens a database for reading, even while a server writes it. Throws CageError `database_unusable`, or `audit_broken`
+ * when the audit table is missing.
  */
 export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
   let client: Sqlite.Database | undefined
@@ -122,19 +122,19 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
 }
 
 /**
- * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else: whoever
- * may write beside the database could change it. Throws CageError `database_unusable`.
+ * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else:
+ * anyone who can write next to the database could change it. Throws CageError `database_unusable`.
  */
 function requireNoJournal(path: string): void {
   const journal = journalPath(path)
   if (!existsSync(journal)) return
-  throw new CageError('database_unusable', `${journal} is there, which no Iron Cage writes`, {
+  throw new CageError('database_unusable', `${journal} exists, which Iron Cage never creates`, {
     facts: { path: journal },
-    hint: 'somebody has put it there: move it away, then start again',
+    hint: 'another program created it: move it away, then start again',
   })
 }
 
-/** Throws CageError `audit_broken` or `database_unusable` naming the tables that somebody has dropped. */
+/** Throws CageError `audit_broken` or `database_unusable` naming the tables that were dropped. */
 function requireTables(client: Sqlite.Database): void {
   const there = new Set(client.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all())
   const tables = Object.values(schema).map((table) => getTableName(table))
@@ -142,9 +142,9 @@ function requireTables(client: Sqlite.Database): void {
   if (gone.length === 0) return
   const code = gone.includes('audit') ? 'audit_broken' : 'database_unusable'
   const what = gone.length === 1 ? `the table ${gone[0]} is` : `the tables ${gone.join(', ')} are`
-  throw new CageError(code, `${what} gone from ${client.name}: a table is never removed by Iron Cage`, {
+  throw new CageError(code, `${what} missing from ${client.name}: Iron Cage never removes a table`, {
     facts: { path: client.name, tables: gone.join(',') },
-    hint: 'keep a copy of the file, and put it back from a backup with "iron-cage restore"',
+    hint: 'keep a copy of the file, and restore a backup with "iron-cage restore"',
   })
 }
 
@@ -160,7 +160,7 @@ function migrate(client: Sqlite.Database): void {
   if (version > 0 && version < START_VERSION) {
     throw new CageError(
       'database_unusable',
-      `${client.name} was written before version 0.1.0, and is not brought over (version ${version})`,
+      `${client.name} was written before version 0.1.0, and cannot be migrated (version ${version})`,
       { hint: 'start that version once to export what you need, and choose another file with --db' },
     )
   }

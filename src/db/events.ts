@@ -13,24 +13,24 @@ export interface EventQuery {
   agentId?: AgentId
   level?: Level[]
   type?: string
-  /** At most this many. */
+  /** Maximum number of events. */
   limit: number
 }
 
-/** A few ms of reading, also on a busy machine. */
+/** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW = 1_000
 
 export type EventTable = ReturnType<typeof eventTable>
 
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
-  // Every event runs it: as SQL, since the query builder's own part is more work than SQLite's.
+  // Every event runs it: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO events (seq, at, agent_id, level, type, message, data)
      VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
   )
 
-  /** `above`, `below`: neither is in it. */
+  /** `above`, `below`: exclusive bounds. */
   const page = (
     { agentId, level, type, limit }: Pick<EventQuery, 'agentId' | 'level' | 'limit'> & { type?: readonly string[] },
     { above, below }: { above: number | undefined; below: number | undefined },
@@ -78,7 +78,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
 
     find,
 
-    /** The same for queries that may have to look at very many events: others work meanwhile. */
+    /** The same for queries that may scan very many events; yields between chunks. */
     async search(query: EventQuery): Promise<RuntimeEvent[]> {
       if (query.type === undefined && query.level === undefined) return find(query)
       const { first, last } = edges() ?? {}
@@ -100,7 +100,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
       return found
     },
 
-    /** Events of these types after a `seq`, newest first, some at a time: others work meanwhile. */
+    /** Events of these types after a `seq`, newest first; yields between chunks. */
     async *newestFirst(types: ReadonlySet<string>, after: number): AsyncGenerator<RuntimeEvent[]> {
       for (let below = (edges()?.last ?? 0) + 1; below - after > 1; await nextTurn()) {
         const above = Math.max(after, below - MAX_WINDOW - 1)
@@ -109,10 +109,10 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
       }
     },
 
-    /** Forgets events up to `seq`, however young. */
+    /** Deletes events up to `seq`, whatever their age. */
     pruneUpTo: (seq: number): void => void orm.delete(events).where(lte(events.seq, seq)).run(),
 
-    /** Forgets events up to `seq` that are older than `at`. */
+    /** Deletes events up to `seq` that are older than `at`. */
     prune: (seq: number, at: string): void =>
       void orm
         .delete(events)

@@ -1,23 +1,23 @@
-/** The files that make up a database and stand beside it. Whoever opens, backs up, checks or hides one takes them from here. */
+/** The files that belong to a database, next to it. Opening, backup, checks and hiding all use these lists. */
 
 type PathOf = (databasePath: string) => string
 
 export const walPath: PathOf = (path) => `${path}-wal`
 export const journalPath: PathOf = (path) => `${path}-journal`
-/** Where its server is, while there is one. */
+/** The address of its server, while one runs. */
 export const serverFilePath: PathOf = (path) => `${path}.server`
-/** The key of the audit's chain. */
+/** The key of the audit chain. */
 export const auditKeyPath: PathOf = (path) => `${path}.audit-key`
 /** The last row of the audit. */
 export const auditHeadPath: PathOf = (path) => `${path}.audit-head`
-/** The key of what is sealed in it. */
+/** The key of sealed data in it. */
 export const dataKeyPath: PathOf = (path) => `${path}.data-key`
 
 /** SQLite's own. */
 export const SQLITE_FILES: readonly PathOf[] = [(path) => path, walPath, (path) => `${path}-shm`, journalPath]
-/** What belongs to its data: a copy without them is worth less. */
+/** Files that are part of its data: a copy without them is incomplete. */
 export const COMPANIONS: readonly PathOf[] = [auditKeyPath, auditHeadPath, dataKeyPath]
 
-/** All that there may be of a database. */
+/** All files that a database may have. */
 export const databaseFiles = (path: string): string[] =>
   [...SQLITE_FILES, serverFilePath, ...COMPANIONS].map((pathOf) => pathOf(path))

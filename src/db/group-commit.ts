@@ -1,4 +1,4 @@
-/** What is written in one turn of the event loop shares a transaction: a commit costs more than the rows in it. */
+/** Writes of one turn of the event loop share a transaction: a commit costs more than the rows in it. */
 import { isStorageFault } from './storage-fault.ts'
 
 interface Share {
@@ -14,7 +14,7 @@ export class GroupCommit {
     this.#transaction = transaction
   }
 
-  /** `ended` is called right after the commit, or with what was thrown when nothing of this share is written. */
+  /** `ended` is called right after the commit, or with the error when nothing of this write is stored. */
   add(write: () => void, ended: (error?: unknown) => void): void {
     if (this.#shares.push({ write, ended }) === 1) setImmediate(() => this.#end())
   }
@@ -23,12 +23,12 @@ export class GroupCommit {
     const shares = this.#shares
     this.#shares = []
     const error = this.#write(shares)
-    // A row that cannot be written does not take its neighbours with it; a disk that takes nothing takes none of them.
+    // A failing write does not affect the others in its group; a failing disk fails them all.
     if (error === undefined || isStorageFault(error)) for (const { ended } of shares) ended(error)
     else for (const share of shares) share.ended(this.#write([share]))
   }
 
-  /** Returns what was thrown; nothing is written then. */
+  /** Returns the error, if any; nothing is written then. */
   #write(shares: readonly Share[]): unknown {
     try {
       this.#transaction(() => {

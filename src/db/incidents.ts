@@ -4,12 +4,12 @@ import type { Database } from './database.ts'
 import { piiIncidents } from './schema.ts'
 
 type StoredRow = typeof piiIncidents.$inferSelect
-/** What may be shown of an incident. */
+/** The fields of an incident that may be shown. */
 export type IncidentRow = Omit<StoredRow, 'sealed_original'>
 
 export function incidentTable({ orm }: Database) {
   const { sealed_original: _sealed, ...shown } = getTableColumns(piiIncidents)
-  // A hundred of them share a turn: as SQL, since the query builder's own part is more work than SQLite's.
+  // A hundred of them share a turn: as SQL, since the query builder would take longer than SQLite.
   const columns = Object.keys(getTableColumns(piiIncidents))
   const insert = orm.$client.prepare(
     `INSERT INTO pii_incidents (${columns.map((name) => `"${name}"`).join(', ')}) VALUES (${columns.map((name) => `:${name}`).join(', ')})`,
@@ -27,11 +27,11 @@ export function incidentTable({ orm }: Database) {
         .limit(limit)
         .all(),
 
-    /** The sealed value; null when it was not kept, undefined when there is no such incident. */
+    /** The sealed value; null when it was not stored, undefined when there is no such incident. */
     findOriginal: (id: string): Buffer | null | undefined =>
       orm.select().from(piiIncidents).where(eq(piiIncidents.id, id)).get()?.sealed_original,
 
-    /** Every value that is kept. */
+    /** All stored values. */
     originals: (): { id: string; sealed: Buffer }[] =>
       orm
         .select()

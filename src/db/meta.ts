@@ -13,7 +13,7 @@ export function metaTable({ orm }: Pick<Database, 'orm'>) {
     .prepare()
   return {
     get: (key: string): string | undefined => orm.select().from(meta).where(eq(meta.key, key)).get()?.value,
-    /** Of all keys that begin so. */
+    /** Of all keys with this prefix. */
     find: (prefix: string): { key: string; value: string }[] =>
       orm.select().from(meta).where(sql`substr(${meta.key}, 1, ${prefix.length}) = ${prefix}`).all(),
     put: (key: string, value: string): void => void put.run({ key, value }),

@@ -5,7 +5,7 @@ import { alertDeliveries, alerts } from './schema.ts'
 export type AlertRow = typeof alerts.$inferSelect
 export type DeliveryState = (typeof alertDeliveries.$inferSelect)['state']
 
-/** One alert on its way to one channel. */
+/** One delivery: an alert to one channel. */
 export interface DeliveryRow {
   alert: AlertRow
   channel: string
@@ -29,7 +29,7 @@ export function outboxTable({ orm }: Database) {
 
     find: (alertId: string): AlertRow | undefined => orm.select().from(alerts).where(eq(alerts.id, alertId)).get(),
 
-    /** Deliveries in a state, oldest alert first; of one alert when it is named. */
+    /** Deliveries in a state, oldest alert first; optionally of one alert. */
     findDeliveries: (state: DeliveryState, alertId?: string): DeliveryRow[] =>
       orm
         .select({ alert: alerts, channel: alertDeliveries.channel, attempts: alertDeliveries.attempts })
@@ -44,7 +44,7 @@ export function outboxTable({ orm }: Database) {
         .orderBy(asc(alerts.source_seq))
         .all(),
 
-    /** A failed attempt that will be followed by another. */
+    /** Records a failed attempt that will be retried. */
     noteAttempt: (alertId: string, channel: string, attempts: number, error: string): void =>
       void orm.update(alertDeliveries).set({ attempts, error }).where(isDelivery(alertId, channel)).run(),
 
@@ -54,7 +54,7 @@ export function outboxTable({ orm }: Database) {
       row: { state: 'delivered' | 'failed'; attempts: number; error: string | null; ended_at: string },
     ): void => void orm.update(alertDeliveries).set(row).where(isDelivery(alertId, channel)).run(),
 
-    /** Gives the failed deliveries of an alert all their attempts again. */
+    /** Resets the attempts of an alert's failed deliveries. */
     reopen: (alertId: string): void =>
       void orm
         .update(alertDeliveries)

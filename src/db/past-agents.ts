@@ -3,15 +3,15 @@ import type { AgentId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { pastAgents, runs } from './schema.ts'
 
-/** `view`: the agent as it was shown last. */
+/** `view`: the agent's last state. */
 export type PastAgentRow = typeof pastAgents.$inferSelect
-/** What lists show. */
+/** The columns that lists show. */
 export type PastAgentListed = Pick<PastAgentRow, 'id' | 'name' | 'script' | 'state' | 'started_at'>
 
 export interface PastAgentQuery {
-  /** Its name, the file of its script, or the beginning of its id. (Default: all.) */
+  /** Its name, the file of its script, or a prefix of its id. (Default: all.) */
   named?: string | undefined
-  /** Only those that started earlier than this, ISO 8601 UTC. */
+  /** Only agents that started before this, ISO 8601 UTC. */
   before?: string | undefined
   limit: number
 }
@@ -29,7 +29,7 @@ export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
     /** The latest first. */
     find: ({ named, before, limit }: PastAgentQuery): PastAgentListed[] => {
       const { id, name, script, state, started_at } = pastAgents
-      // Ids and names have no signs that LIKE reads otherwise, but for "_", which is one of any.
+      // Ids and names contain no LIKE wildcards except "_", which matches any character.
       const fits =
         named === undefined ? undefined : or(eq(name, named), like(id, `${named}%`), like(script, `%/${named}`))
       return orm
@@ -41,7 +41,7 @@ export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
         .all()
     },
 
-    /** The lives of an agent's process, the first one first. */
+    /** An agent's runs, the first one first. */
     runsOf: (agentId: AgentId) =>
       orm.select().from(runs).where(eq(runs.agent_id, agentId)).orderBy(runs.started_at).all(),
   }

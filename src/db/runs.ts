@@ -7,12 +7,12 @@ export type RunRow = typeof runs.$inferSelect
 export type NewRun = Omit<RunRow, 'ended_at' | 'exit_code' | 'signal'>
 export type RunTable = ReturnType<typeof runTable>
 
-/** One row for each life of an agent's process. */
+/** One row for each run of an agent. */
 export function runTable({ orm }: Database) {
   return {
     insert: (run: NewRun): void => void orm.insert(runs).values(run).run(),
 
-    /** A run that has ended keeps its end. */
+    /** The end of a run is set once. */
     end(id: RunId, end: Pick<RunRow, 'ended_at' | 'exit_code' | 'signal'>): void {
       orm
         .update(runs)
@@ -21,7 +21,7 @@ export function runTable({ orm }: Database) {
         .run()
     },
 
-    /** Runs that have no end: those that live, and after a start those of a server that was killed. */
+    /** Runs without an end: those that are alive, and after a start those of a server that was killed. */
     findOpen: (): RunRow[] => orm.select().from(runs).where(isNull(runs.ended_at)).all(),
   }
 }

@@ -1,4 +1,4 @@
-/** The tables as drizzle sees them. The migrations make them; a test holds the two together. */
+/** The tables as drizzle sees them. The migrations create them; a test keeps the two in sync. */
 
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { AgentState, AlertKind, Level } from '../events.ts'
@@ -22,7 +22,7 @@ export const runs = sqliteTable('runs', {
   environment: text().notNull(),
   restart: integer().notNull(),
   pid: integer().notNull(),
-  /** Start time of the process as the system reports it: pids are used again, this pair is not. */
+  /** Start time of the process as reported by the system: pids are reused, this pair is not. */
   pid_started: text(),
   started_at: text().notNull(),
   ended_at: text(),
@@ -30,14 +30,14 @@ export const runs = sqliteTable('runs', {
   signal: text(),
 })
 
-/** Agents that the snapshot has no place for any more: `state/past-agents.ts`. */
+/** Agents that no longer fit into the snapshot: `state/past-agents.ts`. */
 export const pastAgents = sqliteTable('past_agents', {
   id: text().$type<AgentId>().primaryKey(),
   name: text().notNull(),
   script: text().notNull(),
   state: text().$type<AgentState>().notNull(),
   started_at: text().notNull(),
-  /** The last event that is in the view. */
+  /** The last event included in the view. */
   seq: integer().notNull(),
   view: text({ mode: 'json' }).notNull(),
 })
@@ -45,22 +45,22 @@ export const pastAgents = sqliteTable('past_agents', {
 export const budgets = sqliteTable('budgets', {
   agent_id: text().$type<AgentId>().primaryKey(),
   limit_nanos: integer().notNull(),
-  /** The limit for which the warning was given: a new limit warns anew. */
+  /** The limit that the warning was given for: a new limit warns again. */
   warned_limit_nanos: integer(),
   exhausted_limit_nanos: integer(),
-  /** The period for which the warning was given: a new one warns anew. Null where there are no periods. */
+  /** The period that the warning was given for: a new one warns again. Null without periods. */
   period_starts_at: text(),
 })
 
 /**
- * The ledger. One row a call, written before the first byte goes out and once more when it ended. What has ended is never
- * edited: a correction is a row of its own.
+ * The ledger. One row per call, written before the first byte is sent and once more when the call ends. Ended rows are
+ * never edited: a correction is its own row.
  */
 export const calls = sqliteTable(
   'calls',
   {
     agent_id: text().$type<AgentId>().notNull(),
-    /** Begins with the time, so that rows are written side by side. */
+    /** Starts with the time, so that new rows are stored next to each other. */
     id: text().$type<CallId>().notNull(),
     run_id: text().$type<RunId>(),
     kind: text({ enum: ['llm', 'service', 'reported', 'correction'] }).notNull(),
@@ -71,17 +71,17 @@ export const calls = sqliteTable(
     held_nanos: integer().notNull(),
     cost_nanos: integer().notNull().default(0),
     estimated: integer({ mode: 'boolean' }).notNull().default(false),
-    /** What a token cost, and from which list. */
+    /** The price of a token, and the price list it is from. */
     price: text({ mode: 'json' }),
     usage: text({ mode: 'json' }),
     status: integer(),
     code: text(),
     started_at: text().notNull(),
-    /** When the cost was counted; of a correction, when that of its call was. */
+    /** When the cost was counted; for a correction, when its call's cost was. */
     ended_at: text(),
     /** The call that a correction corrects. */
     corrects: text().$type<CallId>(),
-    /** Why a correction was made, in the words of whoever made it. */
+    /** The reason for a correction, as its author wrote it. */
     reason: text(),
   },
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
@@ -99,27 +99,27 @@ export const piiIncidents = sqliteTable('pii_incidents', {
   value_hash: text().notNull(),
   start: integer().notNull(),
   end: integer().notNull(),
-  /** Whether the value itself is kept, sealed. Not without an open vault. */
+  /** Whether the sealed value is stored, which needs an open vault. */
   original: text({ enum: ['not_kept', 'sealed'] }).notNull(),
   sealed_original: blob({ mode: 'buffer' }),
 })
 
-/** Masked and sealed values; `vault/vault.ts` says how they are bound together. */
+/** Masked and sealed values; `vault/vault.ts` explains how they are bound together. */
 export const secrets = sqliteTable('secrets', {
   /** "secret-…" */
   id: text().primaryKey(),
-  /** The variable in which an agent finds it. */
+  /** The variable that holds it in an agent. */
   name: text().notNull(),
   environment: text().notNull(),
-  /** Of the value, counted from 1. */
+  /** Version of the value, counted from 1. */
   version: integer().notNull(),
   masked: text().notNull(),
-  /** How it was sealed. */
+  /** The parameters it was sealed with. */
   parameters: text().notNull(),
   salt: blob({ mode: 'buffer' }).notNull(),
   nonce: blob({ mode: 'buffer' }).notNull(),
   ciphertext: blob({ mode: 'buffer' }).notNull(),
-  /** The value before, to go back to; all three null when there is none. */
+  /** The previous value, for a rollback; all three null when there is none. */
   previous_version: integer(),
   previous_nonce: blob({ mode: 'buffer' }),
   previous_ciphertext: blob({ mode: 'buffer' }),
@@ -164,7 +164,7 @@ export const alerts = sqliteTable('alerts', {
   level: text().$type<Level>().notNull(),
   title: text().notNull(),
   detail: text().notNull(),
-  /** The event it speaks of. */
+  /** The event that caused it. */
   source_seq: integer().notNull(),
   acknowledged_at: text(),
   acknowledged_by: text(),
@@ -185,28 +185,28 @@ export const alertDeliveries = sqliteTable(
   (table) => [primaryKey({ columns: [table.alert_id, table.channel] })],
 )
 
-/** Tokens of clients that are not supervised; `agent_id` for the role agent only. */
+/** Tokens of unsupervised clients; `agent_id` for the role agent only. */
 export const apiTokens = sqliteTable('api_tokens', {
   id: text().primaryKey(),
   name: text().notNull(),
   role: text({ enum: ['admin', 'viewer', 'agent'] }).notNull(),
   agent_id: text().$type<AgentId>(),
-  /** SHA-256 in hex: 256 random bits need no slower one. */
+  /** SHA-256 in hex: 256 random bits need no slower hash. */
   hash: text().notNull(),
   created_at: text().notNull(),
   expires_at: text(),
   revoked_at: text(),
-  /** Name of whoever made it. */
+  /** Name of its creator. */
   created_by: text().notNull(),
 })
 
 /** People who sign in with a password. */
 export const users = sqliteTable('users', {
   id: text().primaryKey(),
-  /** Lower case. */
+  /** Lowercase. */
   username: text().notNull(),
   role: text({ enum: ['admin', 'viewer'] }).notNull(),
-  /** Argon2id with its parameters, as PHC text. */
+  /** Argon2id with its parameters, as a PHC string. */
   password_hash: text().notNull(),
   created_at: text().notNull(),
   password_changed_at: text().notNull(),
@@ -214,9 +214,9 @@ export const users = sqliteTable('users', {
 
 export const sessions = sqliteTable('sessions', {
   id: text().primaryKey(),
-  /** Null for the operator, who came by a one-time link. */
+  /** Null for the operator, who signed in with a one-time link. */
   user_id: text(),
-  /** SHA-256 in hex of the refresh token that works now. */
+  /** SHA-256 in hex of the valid refresh token. */
   refresh_hash: text().notNull(),
   used_at: text().notNull(),
 })
@@ -230,9 +230,9 @@ export const audit = sqliteTable('audit', {
   actor: text().notNull(),
   action: text().notNull(),
   target: text(),
-  /** JSON, as the hash has seen it. */
+  /** JSON, exactly as hashed. */
   details: text().notNull(),
-  /** The hash of the row before. */
+  /** The hash of the previous row. */
   previous: blob({ mode: 'buffer' }).notNull(),
   hash: blob({ mode: 'buffer' }).notNull(),
 })

@@ -1,7 +1,7 @@
 /**
- * What is kept word for word and is none of our business (answers of services, checkpoints of agents) is sealed: a copy of
- * the database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, for this user only,
- * made when first needed; who can read both files can read everything, as the agent itself can.
+ * Seals what is stored verbatim and is not ours to read (replies of services, checkpoints of agents): a copy of the
+ * database, in a backup or a bug report, reveals nothing of it. The key is in `<database>.data-key`, readable by this
+ * user only, created when first needed; whoever can read both files can read everything, as the agent itself can.
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -10,9 +10,9 @@ import { CageError } from '../errors.ts'
 import { dataKeyPath } from './files.ts'
 
 export interface Seal {
-  /** AES-256-GCM. `about`: where it belongs; it opens nowhere else. */
+  /** AES-256-GCM. `about`: the place the data belongs to; it opens nowhere else. */
   seal(plain: Uint8Array, about: string): Buffer
-  /** Throws CageError `database_unusable` for what was not sealed with this key for this place. */
+  /** Throws CageError `database_unusable` for data that was not sealed with this key for this place. */
   unseal(sealed: Uint8Array, about: string): Buffer
   /** A key of 32 bytes for another purpose. */
   deriveKey(purpose: string): Buffer
@@ -37,8 +37,8 @@ export function openSeal(databasePath: string): Seal {
       const parts = { nonce: sealed.subarray(0, NONCE_BYTES), ciphertext: sealed.subarray(NONCE_BYTES) }
       const plain = decrypt(deriveKey('seal'), parts, Buffer.from(about))
       if (plain) return plain
-      throw new CageError('database_unusable', `what is kept for ${about} cannot be opened`, {
-        hint: `put ${dataKeyPath(databasePath)} back as it was`,
+      throw new CageError('database_unusable', `cannot decrypt ${about}`, {
+        hint: `restore the original ${dataKeyPath(databasePath)}`,
       })
     },
   }
@@ -54,5 +54,5 @@ function readOrMakeKey(path: string): Buffer {
     writeFileSync(path, `${key.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
     return key
   }
-  throw new CageError('database_unusable', `${path} does not hold a key`, { hint: 'put the file back as it was' })
+  throw new CageError('database_unusable', `${path} does not hold a key`, { hint: 'restore the original file' })
 }

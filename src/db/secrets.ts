@@ -6,7 +6,7 @@ import { secrets } from './schema.ts'
 export type SecretRow = typeof secrets.$inferSelect
 export type SecretTable = ReturnType<typeof secretTable>
 
-/** One row of `secret_audit_log`, which is how the audit chain's rows about secrets look. */
+/** One row of `secret_audit_log`, the view of the audit chain's rows about secrets. */
 export interface SecretAuditRow {
   id: string
   secret_name: string
@@ -23,13 +23,13 @@ export function secretTable({ orm }: Pick<Database, 'orm'>) {
   return {
     get: (id: string): SecretRow | undefined => orm.select().from(secrets).where(eq(secrets.id, id)).get(),
 
-    /** By name and environment, deleted ones too. */
+    /** By name and environment, including deleted ones. */
     all: (): SecretRow[] => orm.select().from(secrets).orderBy(asc(secrets.name), asc(secrets.environment)).all(),
 
     put: (row: SecretRow): void =>
       void orm.insert(secrets).values(row).onConflictDoUpdate({ target: secrets.id, set: row }).run(),
 
-    /** Rows of the audit that changed a secret, oldest first. */
+    /** Audit rows that changed a secret, oldest first. */
     changes: (): AuditRow[] =>
       client
         .prepare<[], AuditRow>(
@@ -37,7 +37,7 @@ export function secretTable({ orm }: Pick<Database, 'orm'>) {
         )
         .all(),
 
-    /** Newest first. `before`: the `id` of the last one of the page before. */
+    /** Newest first. `before`: the `id` of the last row on the previous page. */
     audit({ secretName, before, limit }: { secretName?: string; before?: string; limit: number }): SecretAuditRow[] {
       const rows = client
         .prepare<[Record<string, unknown>], Omit<SecretAuditRow, 'success'> & { success: number }>(

@@ -5,7 +5,7 @@ import { serviceCache } from './schema.ts'
 export type ServiceCacheRow = typeof serviceCache.$inferSelect
 export type ServiceCacheTable = ReturnType<typeof serviceCacheTable>
 
-/** The last good answer of each service to each request, sealed. */
+/** The last good reply of each service to each request, sealed. */
 export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) {
   const isRow = and(
     eq(serviceCache.service, sql.placeholder('service')),
@@ -24,7 +24,7 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
       stored_at: sql.placeholder('stored_at'),
     })
     .prepare()
-  // length() reads a row's head, not its body.
+  // length() reads a row's header, not its body.
   const sizes = orm
     .select({ service: serviceCache.service, key: serviceCache.request_key, bytes: sql<number>`length(body)` })
     .from(serviceCache)
@@ -38,7 +38,7 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
       return row && { ...row, body: unseal(row.body, aboutAnswer(row)) }
     },
 
-    /** Removed and inserted, not updated, so that the newest answer has the highest rowid. */
+    /** Removed and inserted, not updated, so that the newest reply has the highest rowid. */
     put: (row: ServiceCacheRow): void =>
       transaction(() => {
         remove.run({ service: row.service, request_key: row.request_key })
@@ -47,10 +47,10 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
 
     remove: (service: string, requestKey: string): void => void remove.run({ service, request_key: requestKey }),
 
-    /** How long each answer is, the oldest first. */
+    /** The length of each reply, oldest first. */
     sizes: (): { service: string; key: string; bytes: number }[] => sizes.all(),
   }
 }
 
 const aboutAnswer = ({ service, request_key }: Pick<ServiceCacheRow, 'service' | 'request_key'>): string =>
-  `an answer of ${service} (${request_key})`
+  `the reply of ${service} (${request_key})`

@@ -1,4 +1,4 @@
-/** True for faults of the disk or of another program's lock, which pass by themselves; false for our own mistakes. */
+/** True for faults of the disk or a lock of another program, which are transient; false for bugs. */
 export function isStorageFault(error: unknown): boolean {
   const code = (error as { code?: unknown } | undefined)?.code
   return (

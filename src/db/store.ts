@@ -1,7 +1,7 @@
 /**
- * What is kept: the database file with the statements of all its tables, each made once. Parts are given the store and
- * use the tables they need; two ways write to several of them at a time: `transaction` now, `groupCommit` at the end of the
- * turn.
+ * The store: the database file with the statements of all its tables, each prepared once. Parts receive the store and
+ * use the tables they need; two methods write to several tables at once: `transaction` immediately, `groupCommit` at
+ * the end of the turn.
  */
 import { apiTokenTable } from './api-tokens.ts'
 import { auditTable } from './audit.ts'
@@ -22,13 +22,13 @@ import { userTable } from './users.ts'
 
 export interface Store extends Database, ReturnType<typeof tablesOf> {}
 
-/** Must be closed. Throws CageError `database_unusable` or `audit_broken`, as `openDatabase`. */
+/** Must be closed. Throws CageError `database_unusable` or `audit_broken`, like `openDatabase`. */
 export function openStore(options: DatabaseOptions): Store {
   const database = openDatabase(options)
   return { ...database, ...tablesOf(database) }
 }
 
-/** The part of a store that is only looked at, also while a server writes it. Throws as `readDatabase`. */
+/** The read-only part of a store, available even while a server writes it. Throws like `readDatabase`. */
 export interface ReadStore extends Pick<Store, 'orm' | 'audit' | 'events' | 'meta' | 'secrets'>, Disposable {}
 
 export function readStore(path: string): ReadStore {

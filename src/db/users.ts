@@ -15,7 +15,7 @@ export function userTable({ orm }: Database) {
     change: (id: string, change: Partial<Omit<UserRow, 'id'>>): void =>
       void orm.update(users).set(change).where(eq(users.id, id)).run(),
 
-    /** Their sessions go with them. */
+    /** Removes the user and its sessions. */
     remove: (id: string): void => void orm.delete(users).where(eq(users.id, id)).run(),
   }
 }

@@ -32,15 +32,15 @@ function applyToServer(server: Snapshot['server'], event: RuntimeEvent): Snapsho
   return { version: event.data.version, url: event.data.url, started_at: event.at }
 }
 
-/** Two hundred of them would be megabytes in everybody's first frame. */
+/** Two hundred events with their data would be megabytes in everyone's first frame. */
 function withoutFacts(event: RuntimeEvent): RuntimeEvent {
   if (event.type !== 'agent.output' || !event.data.facts) return event
   const { facts: _facts, ...data } = event.data
   return { ...event, data }
 }
 
-function keepLast<T>(items: readonly T[], item: T, most: number): T[] {
-  const kept = items.slice(1 - most)
+function keepLast<T>(items: readonly T[], item: T, max: number): T[] {
+  const kept = items.slice(1 - max)
   kept.push(item)
   return kept
 }

@@ -1,13 +1,16 @@
-/** The net below everything that is written and shown: whatever a part lets through, no event and no audit row holds it. */
+/**
+ * The last safeguard for everything that is stored and shown: no event and no audit row contains what a caller let
+ * through.
+ */
 import { holdsOwnToken } from '../tokens.ts'
 
-/** Ours, and digits: a redactor would have to be right about every one of them. */
+/** Our own fields, made of digits: a redactor could mistake any of them for personal data. */
 const NEVER_PERSONAL = /(?:^id|_id|_hash|_usd|_at)$/
 
 /** Replaces personal data in a text. */
 export type Scrub = (text: string) => string
 
-/** Every text in a value, also names of fields and numbers, less what is ours by its name. */
+/** Scrubs every text in a value, including field names and numbers, except our own fields. */
 export function scrubTexts<T>(value: T, clean: Scrub): T {
   return cleaned(value, failClosed(clean)) as T
 }
@@ -28,7 +31,7 @@ function cleaned(value: unknown, clean: Scrub): unknown {
   return isChanged ? Object.fromEntries(safe) : value
 }
 
-/** Names of fields, of providers, of states: most of what an event holds is not worth a look. */
+/** Names of fields, providers and states: most of an event's texts need no scan. */
 const PLAIN_WORD = /^(?:[a-z_]{0,40}|.{0,5})$/
 const MIN_NUMBER = 1_000_000
 /** A SHA-256 in hex. */
@@ -40,7 +43,7 @@ function numberOrText(value: number, clean: Scrub): number | string {
   return safe === text ? value : safe
 }
 
-/** What cannot be looked at is not shown. */
+/** A text that cannot be scanned is withheld. */
 export function failClosed(clean: Scrub): Scrub {
   return (text) => {
     try {

@@ -1,5 +1,5 @@
 /**
- * The numbers people read, each derived in one place: CLI, API, dashboard and reports print these very strings.
+ * The figures shown to people, each derived in one place: CLI, API, dashboard and reports print these exact strings.
  * Free of Node.
  */
 import type { BudgetView } from '../events.ts'
@@ -7,7 +7,7 @@ import { addUsd, type BudgetScope, fromUsd, NANOS_PER_USD, showUsd, toUsd, type 
 import { percentile } from './histogram.ts'
 import type { AgentView, BurnPoint, CircuitView, Snapshot } from './snapshot.ts'
 
-/** How many of the last units a projection looks at. */
+/** How many of the last units a projection uses. */
 const PROJECTION_WINDOW = 10
 
 export interface Figures {
@@ -17,14 +17,14 @@ export interface Figures {
   progress_percent: number | null
   /** "100% (23/23)" */
   success: string | null
-  /** "$5.29 / $50.00"; of the present day or month where the limit is for one. */
+  /** "$5.29 / $50.00"; of the current day or month if the limit has a period. */
   spent: string
   /** "10.6% used" */
   used: string
   used_percent: number
-  /** "$0.23 avg/lead"; of calls while no progress is reported, as the throughput is */
+  /** "$0.23 avg/lead"; per call if no progress is reported, like the throughput. */
   average: string | null
-  /** "Projection: $23.00 total"; where the work has no known end "Projection: limit in 12 m 30 s, at $0.45/min" */
+  /** "Projection: $23.00 total"; without a known total "Projection: limit in 12 m 30 s, at $0.45/min" */
   projection: string | null
   projection_usd: Usd | null
   /** "$15.62 spent + 56 leads × $0.73 (average of the last 10)"; "$5.63 left ÷ $0.45/min (average of the last 22 s)" */
@@ -32,17 +32,17 @@ export interface Figures {
   budget_status: 'under_budget' | 'approaching_limit' | 'exhausted'
   /** "212 leads/hour" */
   throughput: string | null
-  /** "P95: 2.1s" and its siblings; of units when the agent reports them, of calls otherwise. */
+  /** "P95: 2.1s" and similar; of units if the agent reports them, else of calls. */
   p50: string | null
   p95: string | null
   p99: string | null
-  /** "34%": answers of services that came from the cache. */
+  /** "34%": replies of services that came from the cache. */
   cache_hits: string | null
-  /** "100%": share of its life in which the agent's process was there. */
+  /** "100%": share of its life in which the agent's process was running. */
   uptime_share: string
   uptime_ms: number
   leaks_stopped: number
-  /** Spent plus what blocked and downgraded calls would have cost. */
+  /** Spent plus the cost that blocked and downgraded calls would have had. */
   baseline_usd: Usd
   saved_usd: Usd
   blocked_saved_usd: Usd
@@ -93,22 +93,22 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   }
 }
 
-/** What people read of a circuit. */
+/** The figures of a circuit. */
 export interface CircuitFigures {
-  /** Seconds until a probe is let through; 0 while one may be, null unless it is open and opens by itself. */
+  /** Seconds until a probe is allowed; 0 when one is allowed now, null unless it is open and closes by itself. */
   countdown_s: number | null
-  /** "97% (29/30)": of the calls that the other side did not answer, those that a fallback did. */
+  /** "97% (29/30)": of the calls without a live reply, those that a fallback answered. */
   fallback_success: string | null
 }
 
 /** `nowMs`: server time in milliseconds since 1970. */
 export function circuitFigures({ state, forced, opened_at, cooldown_ms, ...circuit }: CircuitView, nowMs: number) {
-  const asked = circuit.fallbacks + circuit.unanswered
+  const withoutReply = circuit.fallbacks + circuit.unanswered
   const leftMs = opened_at === null ? 0 : Date.parse(opened_at) + cooldown_ms - nowMs
   return {
     countdown_s: state === 'open' && !forced ? Math.max(0, Math.ceil(leftMs / 1000)) : null,
-    fallback_success: asked
-      ? `${Math.round((circuit.fallbacks / asked) * 100)}% (${circuit.fallbacks}/${asked})`
+    fallback_success: withoutReply
+      ? `${Math.round((circuit.fallbacks / withoutReply) * 100)}% (${circuit.fallbacks}/${withoutReply})`
       : null,
   } satisfies CircuitFigures
 }
@@ -140,15 +140,15 @@ function showProgress({ done, total, unit }: NonNullable<AgentView['progress']>)
 const percentOf = (part: number, whole: number): number => (whole > 0 ? (part / whole) * 100 : part > 0 ? 100 : 0)
 
 interface Projection {
-  /** Of the whole work; null where that has no known end. */
+  /** Of the whole work; null without a known total. */
   usd: Usd | null
   text: string
   method: string
 }
 
 /**
- * What the whole work will cost: what is spent, plus the remaining units at the average of the last PROJECTION_WINDOW.
- * A trailing window follows a change of price per unit within ten units, where an overall average lags behind.
+ * Projects the total cost: spent, plus the remaining units at the average of the last PROJECTION_WINDOW.
+ * A trailing window follows a change of the price per unit within ten units, where an overall average lags behind.
  */
 function project(agent: AgentView): Projection | null {
   const { progress, burn } = agent
@@ -159,7 +159,7 @@ function project(agent: AgentView): Projection | null {
   if (units <= 0) return null
   const perUnit = (fromUsd(last.spent_usd) - fromUsd(from.spent_usd)) / units
   const remaining = Math.max(0, progress.total - progress.done)
-  // Beyond what money.ts can hold there is nothing sensible to show.
+  // Beyond the range of money.ts there is nothing sensible to show.
   const nanos = Math.min(fromUsd(agent.spent_usd) + Math.round(perUnit * remaining), 9_000_000 * NANOS_PER_USD)
   return {
     usd: toUsd(nanos),
@@ -184,17 +184,17 @@ function projectTime(agent: AgentView, nowMs: number): Projection | null {
   }
 }
 
-/** What an agent spent, to be drawn. */
+/** The data of a spending chart. */
 export interface Curve {
   over: 'the work done' | 'time'
   points: readonly BurnPoint[]
-  /** Where a point stands between the beginning (0) and the end (1). */
+  /** Position of a point between the start (0) and the end (1). */
   share: (point: BurnPoint) => number
 }
 
 /**
- * Over the work done, or over time while no progress is reported. `lifeMs`: how long it has lived. `work`: the whole of it,
- * as far as that is known. (Default: what is done.)
+ * Over the work done, or over time if no progress is reported. `lifeMs`: the agent's age. `work`: the total, if known.
+ * (Default: the work done.)
  */
 export function curveOf({ burn, progress, started_at }: AgentView, lifeMs: number, work = 0): Curve {
   const last = burn.at(-1)!
@@ -209,15 +209,15 @@ export function curveOf({ burn, progress, started_at }: AgentView, lifeMs: numbe
   return { over: 'time', points: [...burn, now], share }
 }
 
-/** One of the budgets that must all pass an agent's calls. */
+/** One of the budgets that must all allow an agent's calls. */
 export interface Limit {
   scope: BudgetScope
   limit_usd: Usd
-  /** In this period. */
+  /** In the current period. */
   spent_usd: Usd
 }
 
-/** An agent's own first. */
+/** The agent's own limit first. */
 export function limitsOf(agent: AgentView, snapshot: Snapshot): Limit[] {
   const { run_limit_usd, server_budget } = snapshot
   const limits: Limit[] = [{ scope: 'agent', limit_usd: agent.limit_usd, spent_usd: spentOfLimit(agent) }]
@@ -230,30 +230,30 @@ export function limitsOf(agent: AgentView, snapshot: Snapshot): Limit[] {
   return limits
 }
 
-/** "server $12.40 of $100.00 · the agent's limit is reached first"; null where the agent's own is the only one. */
+/** "server $12.40 of $100.00 · the agent's limit is reached first"; null if the agent's own is the only one. */
 export function showLimits(limits: readonly Limit[]): string | null {
   const others = limits.filter(({ scope }) => scope !== 'agent')
   if (others.length === 0) return null
   const left = ({ limit_usd, spent_usd }: Limit) => fromUsd(limit_usd) - fromUsd(spent_usd)
-  const first = limits.reduce((least, limit) => (left(limit) < left(least) ? limit : least))
+  const first = limits.reduce((lowest, limit) => (left(limit) < left(lowest) ? limit : lowest))
   const parts = others.map(
     ({ scope, limit_usd, spent_usd }) => `${scope} ${showUsd(spent_usd)} of ${showUsd(limit_usd)}`,
   )
   return [...parts, `the ${first.scope}'s limit is reached${left(first) > 0 ? ' first' : ''}`].join(' · ')
 }
 
-/** It runs or ran in this server. A client that is not supervised never does. */
+/** True when it runs or ran in this server; never for an unsupervised client. */
 export const hasRun = ({ pid, ended_at }: AgentView, { server }: Pick<Snapshot, 'server'>): boolean =>
   pid !== null || (ended_at !== null && server !== null && ended_at >= server.started_at)
 
-/** What counts against the limit. */
+/** The spending that counts toward the limit. */
 export function spentOfLimit({ spent_usd, period }: BudgetView): Usd {
   if (!period) return spent_usd
-  // A call that ended before midnight may be recorded after it: for that moment less is known than was spent before.
+  // A call that ended before midnight may be recorded later: until then the difference can be negative.
   return toUsd(Math.max(0, fromUsd(spent_usd) - fromUsd(period.spent_before_usd)))
 }
 
-/** Against the limit of a day a projection of the whole work says nothing. */
+/** A projection of the whole work cannot be compared with the limit of a period. */
 const isApproaching = (agent: AgentView, projection: Usd | null): boolean =>
   agent.warned || (projection !== null && !agent.period && fromUsd(projection) > fromUsd(agent.limit_usd))
 

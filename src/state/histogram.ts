@@ -1,17 +1,17 @@
-/** How values are spread, in a few numbers however many there are. Plain JSON, free of Node. */
+/** The distribution of values in bounded memory. Plain JSON, free of Node. */
 
 /** Counts per bucket; bucket i holds values v with floor(log(v) / log(1.05)) = i, so a percentile is right to ±2.5 %. */
 export type Histogram = Record<string, number>
 
 const BUCKET_BASE = Math.log(1.05)
 
-/** The histogram with one more value. */
+/** Returns the histogram with one more value. */
 export function observe(histogram: Histogram, value: number): Histogram {
   const bucket = Math.floor(Math.log(Math.max(1, value)) / BUCKET_BASE)
   return { ...histogram, [bucket]: (histogram[bucket] ?? 0) + 1 }
 }
 
-/** The value below which `share` (0–1) of the observations lie, or null without any. */
+/** The value below which `share` (0–1) of the observations lie; null without observations. */
 export function percentile(histogram: Histogram, share: number): number | null {
   const buckets = Object.entries(histogram)
     .map(([bucket, count]) => [Number(bucket), count] as const)

@@ -1,7 +1,7 @@
 /**
- * Agents that the snapshot has no place for any more. They are kept as they were shown last, and what is recorded of them
- * later (a correction, a call that is resolved) changes them as it would in the snapshot. They are written together with
- * the snapshot that leaves them out, so that after a kill the replayed events find either both or neither.
+ * Agents that no longer fit into the snapshot. Each keeps its last state, and what is recorded about it later (a
+ * correction, a resolved call) changes it as it would in the snapshot. They are written together with the snapshot that
+ * omits them, so that after a kill the replayed events find either both or neither.
  */
 
 import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past-agents.ts'
@@ -14,7 +14,7 @@ import { applyToAgents } from './slices/agents.ts'
 import type { AgentView, Snapshot } from './snapshot.ts'
 
 interface PastAgent {
-  /** The last event that is in it. */
+  /** The last event included in the view. */
   seq: number
   view: AgentView
 }
@@ -34,13 +34,13 @@ export class PastAgents {
     return this.#find(id)?.view ?? this.#rebuild(id)
   }
 
-  /** The latest first; those that are not written yet as well. */
+  /** The latest first, including those that are not written yet. */
   list(query: PastAgentQuery): PastAgentListed[] {
     this.write()
     return this.#table.find(query)
   }
 
-  /** What an event did to agents that are not, or no longer, in the snapshot. */
+  /** Applies an event to agents that are not, or no longer, in the snapshot. */
   note(before: Snapshot, { agents }: Snapshot, event: RuntimeEvent): void {
     const { agent_id: id, seq } = event
     if (event.type === 'agent.started') {
@@ -55,7 +55,7 @@ export class PastAgents {
     if (view !== past.view) this.#changed.set(id, { seq, view })
   }
 
-  /** Writes what has changed; to be called in the transaction that stores the snapshot. */
+  /** Writes the changes; must be called in the transaction that stores the snapshot. */
   write(): void {
     for (const { seq, view } of this.#changed.values()) {
       const { id, name, script, state, started_at } = view
@@ -63,7 +63,7 @@ export class PastAgents {
     }
   }
 
-  /** What was written is committed. */
+  /** Must be called after that transaction is committed. */
   written(): void {
     this.#changed.clear()
   }
@@ -73,7 +73,7 @@ export class PastAgents {
     return row && { seq: row.seq, view: row.view as AgentView }
   }
 
-  /** Of one that left the snapshot before there was a table for it: what its runs and the ledger hold. */
+  /** Rebuilds an agent that left the snapshot before this table existed, from its runs and the ledger. */
   #rebuild(id: AgentId): AgentView | undefined {
     const runs = this.#table.runsOf(id)
     const budget = this.#store.budgets.find(id)

@@ -1,6 +1,6 @@
 /**
- * Everything the dashboard shows, at one `seq`. It is a pure function of the events before it (`apply-event.ts`), so the
- * server, a restarted server and the browser all hold the same one. Plain JSON. Free of Node.
+ * Everything the dashboard shows, at one `seq`. It is a pure function of the events before it (`apply-event.ts`), so
+ * the server, a restarted server and the browser all have the same one. Plain JSON. Free of Node.
  */
 import type {
   AgentState,
@@ -19,27 +19,27 @@ import type { ConfiguredScope, Usd } from '../money.ts'
 import type { Histogram } from './histogram.ts'
 
 export interface Snapshot {
-  /** The last event that is in it; 0 when there is none. */
+  /** The last event included; 0 without one. */
   seq: number
   /** When that event happened, ISO 8601 UTC. */
   at: string | null
-  /** The running server; null when it stopped in order. */
+  /** The running server; null after an orderly shutdown. */
   server: { version: string; url: string; started_at: string } | null
-  /** What all agents together may spend; null without a limit. */
+  /** The limit of all agents together; null without a limit. */
   server_budget: BudgetView | null
-  /** What each run may spend; null without a limit. */
+  /** The limit of each run; null without a limit. */
   run_limit_usd: Usd | null
   /** By agent id, oldest first; at most MAX_AGENTS. */
   agents: Record<string, AgentView>
   /** By the name of the provider or service. */
   circuits: Record<string, CircuitView>
-  /** What a person should see, newest first; at most MAX_ALERTS. */
+  /** Events that need attention, newest first; at most MAX_ALERTS. */
   alerts: AlertView[]
-  /** `hint`: what opens a locked vault. */
+  /** `hint`: how to open a locked vault. */
   vault: { state: 'open'; hint: null } | { state: 'locked'; hint: string }
-  /** By id; without their values. */
+  /** By id, without their values. */
   secrets: Record<string, SecretListed>
-  /** The last MAX_RECENT_EVENTS events, oldest first, without the facts beside an agent's message. All: GET /api/events. */
+  /** The last MAX_RECENT_EVENTS events, oldest first; agents' messages without their data. All: GET /api/events. */
   recent: RuntimeEvent[]
 }
 
@@ -49,7 +49,7 @@ export interface AgentView {
   script: string
   environment: string
   state: AgentState
-  /** Why it is in that state, for people. */
+  /** The reason for its state, for people. */
   reason: string | null
   run_id: RunId
   pid: number | null
@@ -63,19 +63,19 @@ export interface AgentView {
   down_ms: number
   safety_mode: SafetyMode
   detect: PiiType[]
-  /** The walls around it; null for a client that is not supervised. */
+  /** Its sandbox; null for an unsupervised client. */
   sandbox: SandboxView | null
-  /** What it tried and was refused, and how often it connected to a provider past the gateway. */
+  /** What it tried and was refused, and how often it connected to a provider directly. */
   unauthorized: { denied: number; bypassed: number; last: string | null }
-  /** Shares of the limit at which is warned. */
+  /** Shares of the limit at which a warning is raised. */
   warn_at: number[]
 
   limit_usd: Usd
-  /** In all its life. */
+  /** In its whole life. */
   spent_usd: Usd
-  /** By its present or last run, where runs have a budget. */
+  /** By its current or last run, if runs have a budget. */
   run_spent_usd: Usd
-  /** Null when the limit is for ever. */
+  /** Null when the limit never resets. */
   period: BudgetPeriod | null
   warned: boolean
   exhausted: boolean
@@ -83,7 +83,9 @@ export interface AgentView {
   by_service: Record<string, ServiceView>
   /** What calls on cheaper models saved against the baseline model. */
   downgraded_saved_usd: Usd
-  /** Spending over the work done, or over payments while no progress is reported; at most MAX_BURN_POINTS, evenly thinned. */
+  /**
+   * Spending over the work done, or over payments if no progress is reported; at most MAX_BURN_POINTS, evenly spaced.
+   */
   burn: BurnPoint[]
 
   progress: {
@@ -126,14 +128,14 @@ export interface CircuitView {
   state: CircuitState
   opened_at: string | null
   cooldown_ms: number
-  /** A person has opened it, until a person resets it. */
+  /** Opened by a person, until a person resets it. */
   forced: boolean
   trips: number
   /** Kept when it closes. */
   last_trip_at: string | null
   blocked: number
   saved_usd: Usd
-  /** How often a fallback answered, and how often nothing did, while the other side did not. */
+  /** How often a fallback answered, and how often nothing did, without a live reply. */
   fallbacks: number
   unanswered: number
   reason: string | null
@@ -147,15 +149,15 @@ export interface AlertView {
   detail: string
   at: string
   agent_id: AgentId | null
-  /** Whose money it speaks of, when it is not the agent's own. */
+  /** The budget it concerns, unless it is the agent's own. */
   budget: ConfiguredScope | null
-  /** The circuit it speaks of, if any. */
+  /** The circuit it concerns, if any. */
   circuit: string | null
   source_seq: number
   acknowledged: boolean
-  /** The channels it went out by. */
+  /** The channels it was delivered to. */
   delivered: string[]
-  /** The channels that were given up, and why. */
+  /** The channels that failed for good, and why. */
   failed: { channel: string; error: string }[]
 }
 

@@ -1,14 +1,15 @@
 /**
- * The shared state: one snapshot, changed only by events, and every event is a row first.
+ * The shared state: one snapshot, changed only by events, and every event is stored first.
  *
  * The rules are:
  * - `record` writes the event's row (and what belongs to it, in the same transaction), then changes memory by
- *   `applyEvent`, then notifies the listeners; all in the order of `seq`, also when a listener records.
- * - What waits is written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an event wait
- *   for those of the same turn of the event loop. One that cannot be written does not take its neighbours with it.
- * - An event records what has already happened, so it must not get lost: while the disk refuses, events wait in order and
- *   are tried again without blocking anyone. What must be refused when it cannot be written (a hold) does not come here.
- * - A listener that throws harms nobody else.
+ *   `applyEvent`, then notifies the listeners; all in the order of `seq`, even when a listener records.
+ * - Pending events are written in one transaction: a commit costs more than the rows in it. `recordBatched` lets an
+ *   event wait for others of the same turn of the event loop. An event that cannot be written does not affect the
+ *   others.
+ * - An event records what has already happened, so it must not get lost: during disk errors events stay queued in order
+ *   and are retried without blocking. What must fail when it cannot be written (a hold) is not written here.
+ * - A listener that throws does not affect the others.
  */
 
 import { type Clock, isoTime, type Timer } from '../clock.ts'
@@ -29,16 +30,16 @@ interface Pending {
   event: NewEvent
   at: string
   alongside: (() => void) | undefined
-  /** Receives a fault that is not the disk's. (Default: it is thrown.) */
+  /** Receives errors other than disk errors. (Default: they are thrown.) */
   reject: ((error: unknown) => void) | undefined
 }
 
-/** Changes whenever an older stored snapshot cannot be continued: it is then rebuilt from the events. */
+/** Bumped when older stored snapshots cannot be continued: they are then rebuilt from the events. */
 const SNAPSHOT_VERSION = 6
 const SAVE_EVERY_EVENTS = 2_000
-/** However young: agents that print without end fill no disk. */
+/** Whatever their age: agents that print without end must not fill the disk. */
 const MAX_STORED_EVENTS = 1_000_000
-/** Lines of output that wait for the disk; further ones are counted and lost. */
+/** Lines of output that may wait for the disk; further ones are counted and lost. */
 const OUTPUT_WAITING = 1_000
 const RETRY_MS = 500
 const REPLAY_PAGE = 5_000
@@ -49,11 +50,11 @@ export interface StateOptions {
   clock: Clock
   /** How long events are kept; the ledger and the incidents stay. */
   retentionDays: number
-  /** So many at most. (Default: a million.) */
+  /** Maximum number of events. (Default: a million.) */
   eventsKept?: number
-  /** Receives faults of the disk and of listeners. */
+  /** Receives errors of the disk and of listeners. */
   onFault: (error: unknown, what: string) => void
-  /** Takes personal data out of every event before it is anywhere. (Default: nothing is taken out.) */
+  /** Redacts personal data in every event before it is stored or shown. (Default: not redacted.) */
   clean?: Scrub
 }
 
@@ -61,7 +62,7 @@ export class StateManager {
   readonly #options: StateOptions
   readonly #events: EventTable
   readonly #meta: MetaTable
-  /** Those that the snapshot has no place for. */
+  /** Agents that do not fit into the snapshot. */
   readonly pastAgents: PastAgents
   readonly #listeners = new Set<Listener>()
   readonly #writers = new Set<Listener>()
@@ -69,7 +70,7 @@ export class StateManager {
   #snapshot: Snapshot
   #savedSeq: number
   readonly #eventsKept: number
-  /** Those who wait for the end of this turn of the event loop. */
+  /** Callbacks for the end of this turn of the event loop. */
   #turn: (() => void)[] = []
   #lostLines = 0
   #draining = false
@@ -86,12 +87,12 @@ export class StateManager {
     this.#savedSeq = this.#snapshot.seq
   }
 
-  /** The present state. Never changed in place: a reference stays what it was. */
+  /** The current snapshot. Never changed in place: a reference keeps its content. */
   read(): Snapshot {
     return this.#snapshot
   }
 
-  /** An agent, also one that the snapshot has no place for any more. */
+  /** An agent, including one that no longer fits into the snapshot. */
   findAgent(id: AgentId): AgentView | undefined {
     const { agents } = this.#snapshot
     return Object.hasOwn(agents, id) ? agents[id] : this.pastAgents.get(id)
@@ -102,29 +103,29 @@ export class StateManager {
     return this.#options.clock.now()
   }
 
-  /** True while rows wait because the disk refuses them. */
+  /** True while rows wait because of disk errors. */
   get isBehind(): boolean {
     return this.#retry !== undefined
   }
 
   /**
    * Records that something happened. `alongside` writes the rows that belong to the event, in its transaction.
-   * Never throws for a fault of the disk.
+   * Does not throw disk errors.
    */
   record(event: NewEvent, alongside?: () => void): void {
     this.#enqueue(event, alongside)
     if (!this.#retry) this.#drain()
   }
 
-  /** The same for several things that happened at once, in one transaction. */
+  /** The same for several simultaneous events, in one transaction. */
   recordAll(happened: readonly { event: NewEvent; alongside?: () => void }[]): void {
     for (const { event, alongside } of happened) this.#enqueue(event, alongside)
     if (!this.#retry) this.#drain()
   }
 
   /**
-   * The same at the end of this turn of the event loop, in one transaction with all else that happened in it. Resolves
-   * when that was tried: as with `record`, a fault of the disk is nothing to whoever records.
+   * The same at the end of this turn of the event loop, in one transaction with everything else recorded in it.
+   * Resolves after the attempt: as with `record`, disk errors are not reported to the caller.
    */
   recordBatched(event: NewEvent, alongside?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -148,7 +149,7 @@ export class StateManager {
     return () => this.#writers.delete(write)
   }
 
-  /** Stored events that are found at once: without a type or a level, or among few. */
+  /** Stored events, for queries that are fast: without a type or a level, or among few. */
   findEvents(query: EventQuery): RuntimeEvent[] {
     return this.#events.find(query)
   }
@@ -158,12 +159,12 @@ export class StateManager {
     return this.#events.search(query)
   }
 
-  /** Stored events of these types since an agent began, of everybody, newest first. */
+  /** Stored events of these types since an agent started, of all agents, newest first. */
   eventsSince(agentId: AgentId, types: ReadonlySet<string>): AsyncGenerator<RuntimeEvent[]> {
     return this.#events.newestFirst(types, (this.#events.firstOf(agentId) ?? this.#snapshot.seq + 1) - 1)
   }
 
-  /** Writes what waits, saves the snapshot, and forgets its listeners. */
+  /** Writes pending events, saves the snapshot, and removes all listeners. */
   close(): void {
     this.#stopRetry()
     this.#drain()
@@ -187,7 +188,7 @@ export class StateManager {
     this.#pending.push({ event: safe as NewEvent, at: isoTime(this.now()), alongside, reject })
   }
 
-  /** At the end of this turn, in one transaction with what other parts write in it. */
+  /** At the end of this turn, in one transaction with the writes of other parts. */
   #writeTogether(): void {
     let written: RuntimeEvent[] = []
     this.#options.store.groupCommit(
@@ -198,7 +199,7 @@ export class StateManager {
     )
   }
 
-  /** `written`: the first that waited; what could not be written with others is tried by itself. */
+  /** `written`: the committed ones, which come first; the others are retried one by one. */
   #endTurn(written: readonly RuntimeEvent[]): void {
     const waiting = this.#turn
     this.#turn = []
@@ -212,7 +213,7 @@ export class StateManager {
   }
 
   /**
-   * One loop for all: an event recorded by a listener waits its turn here, so that everyone sees the same order.
+   * A single loop: an event recorded by a listener is queued here, so that all listeners see the same order.
    * `written`: events whose rows are committed, and that no listener has seen. (Default: none.)
    */
   #drain(written: readonly RuntimeEvent[] = []): void {
@@ -232,16 +233,16 @@ export class StateManager {
       this.#draining = false
     }
     if (this.#snapshot.seq - this.#savedSeq >= SAVE_EVERY_EVENTS) this.#save()
-    if (this.#lostLines > 0) this.#tellLostLines()
+    if (this.#lostLines > 0) this.#recordLostLines()
   }
 
-  #tellLostLines(): void {
-    const text = `${this.#lostLines} lines of agents were lost: the disk took nothing, and too many waited for it`
+  #recordLostLines(): void {
+    const text = `${this.#lostLines} lines of agent output were lost: the disk could not be written and the queue was full`
     this.#lostLines = 0
     this.record({ type: 'agent.output', level: 'WARN', message: text, data: { stream: 'stderr', text } })
   }
 
-  /** The first `count` of those that wait; undefined when the disk refuses, and then they wait on. */
+  /** Writes the first `count` pending events; undefined on a disk error, and then they stay pending. */
   #write(count: number): RuntimeEvent[] | undefined {
     try {
       const written = this.#options.store.transaction(() => this.#insertFirst(count))
@@ -271,7 +272,7 @@ export class StateManager {
 
   #insert({ event, at, alongside }: Pending, seq: number): RuntimeEvent {
     const { agent_id = null, level, type, message, data } = event
-    // In the order of its columns, so that a restarted server shows the same snapshot to the byte.
+    // In the order of its columns, so that a restarted server's snapshot is identical to the byte.
     const written = { seq, at, agent_id, level, type, message, data } as RuntimeEvent
     this.#events.insert(written)
     alongside?.()
@@ -298,7 +299,7 @@ export class StateManager {
     const { version, snapshot } = stored
       ? (JSON.parse(stored) as { version: number; snapshot: Snapshot })
       : { version: 0, snapshot: emptySnapshot() }
-    // What it did not know of yet is empty.
+    // Parts that an older snapshot does not have start empty.
     let state = { ...emptySnapshot(), ...(version === SNAPSHOT_VERSION && snapshot) }
     for (;;) {
       const page = this.#events.find({ after: state.seq, limit: REPLAY_PAGE })
@@ -313,7 +314,7 @@ export class StateManager {
       this.#options.store.transaction(() => {
         this.#meta.put('snapshot', JSON.stringify({ version: SNAPSHOT_VERSION, snapshot: this.#snapshot }))
         this.pastAgents.write()
-        // The last event stays: the next seq is counted from it.
+        // The last event stays: the next seq continues from it.
         this.#events.prune(this.#snapshot.seq - 1, retainFrom)
         this.#events.pruneUpTo(this.#snapshot.seq - this.#eventsKept)
       })

@@ -1,7 +1,7 @@
 /**
- * The rows of secrets, bound to the audit: a keyed hash of the whole row is in the row of the audit that records its last
- * change. Both are written together or not at all; a row that was edited, moved, removed or put back from the past does
- * not match any more, and a row that does not match gives out nothing.
+ * Binds the rows of secrets to the audit: the audit row of a secret's last change contains a keyed hash of the whole
+ * row. Both are committed together or not at all. A row that was edited, moved, removed or replaced by an older one no
+ * longer matches, and a row that does not match yields no value.
  */
 import { createHmac } from 'node:crypto'
 import type { SecretRow, SecretTable } from '../db/secrets.ts'
@@ -26,12 +26,12 @@ export class BoundRows {
   readonly #table: SecretTable
   readonly #keys: Keys
   readonly #hashKey: Uint8Array
-  /** By id, the hash that the last change of a secret gave its row; undefined when the audit was edited there. */
+  /** By id, the row's hash from the secret's last change; undefined when its audit row was edited. */
   readonly #hashes = new Map<string, string | undefined>()
-  /** The ids that were reported as broken: once is enough. */
+  /** The ids already reported as broken. */
   readonly #reported = new Set<string>()
 
-  /** No row is whole before `check` has read the audit, or the row was committed here. */
+  /** No row is intact before `check` has read the audit, or before the row was committed here. */
   constructor(options: BoundRowsOptions, keys: Keys, root: RootKey) {
     this.#options = options
     this.#table = options.store.secrets
@@ -39,7 +39,7 @@ export class BoundRows {
     this.#hashKey = root.keyFor('vault rows')
   }
 
-  /** What the audit records of every row, compared with the rows. */
+  /** Compares all rows with the audit and reports those that differ. */
   check(): void {
     const missing = new Map<string, string>()
     for (const [id, { name, rowHash }] of this.#options.audit.lastChanges(this.#table)) {
@@ -50,18 +50,18 @@ export class BoundRows {
       missing.delete(row.id)
       if (!this.isWhole(row)) this.broken(row)
     }
-    for (const [id, name] of missing) this.#tellBroken(id, `the secret ${name} (${id}) has disappeared from its table`)
+    for (const [id, name] of missing) this.#reportBroken(id, `the secret ${name} (${id}) is missing from its table`)
   }
 
-  /** Is the row as it was written last? */
+  /** True when the row is as it was last written. */
   isWhole(row: SecretRow): boolean {
     return row.parameters === PARAMETERS && this.#hashes.get(row.id) === this.#hashOf(row)
   }
 
-  /** Reports it once, and returns the error to throw. */
+  /** Reports the row once, and returns the error to throw. */
   broken(row: SecretRow): CageError {
     const error = brokenRow(row)
-    this.#tellBroken(row.id, error.message)
+    this.#reportBroken(row.id, error.message)
     return error
   }
 
@@ -73,7 +73,7 @@ export class BoundRows {
     return value
   }
 
-  /** Writes rows and their audit rows, or nothing. Throws CageError `database_unusable`. */
+  /** Writes rows and their audit rows atomically. Throws CageError `database_unusable`. */
   commit(rows: readonly SecretRow[], operation: Change, by: Requester): void {
     const hashes = rows.map((row) => this.#hashOf(row))
     this.transaction(() =>
@@ -98,13 +98,13 @@ export class BoundRows {
     }
   }
 
-  #tellBroken(id: string, problem: string): void {
+  #reportBroken(id: string, problem: string): void {
     if (this.#reported.has(id)) return
     this.#reported.add(id)
     this.#options.state.record(brokenEvent(id, problem))
   }
 
-  /** Of every column: what is not sealed with the value is bound by this. */
+  /** Over every column: this binds those that are not sealed with the value. */
   #hashOf(row: SecretRow): string {
     const columns = [
       row.id,
@@ -131,6 +131,6 @@ export class BoundRows {
 export const brokenRow = ({ id, name, environment }: SecretRow): CageError =>
   new CageError(
     'vault_broken',
-    `the row of the secret ${name} of ${environment} (${id}) is not as it was written last`,
+    `the row of the secret ${name} of ${environment} (${id}) does not match its last recorded change`,
     { facts: { secret_id: id } },
   )

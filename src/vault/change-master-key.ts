@@ -1,6 +1,6 @@
 /**
- * Another master key: everything sealed is sealed anew, in one transaction. A program that is killed on the way leaves all
- * of the old or all of the new.
+ * Changes the master key: reseals everything in one transaction. If the program is killed, either the old key or the
+ * new one opens all of it.
  */
 import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
@@ -13,7 +13,7 @@ import type { Requester } from './secret-audit.ts'
 import { underOtherKey } from './secret-row.ts'
 import type { Unlocked } from './unlock.ts'
 
-/** Throws CageError `bad_request` for a weak key, `vault_broken` when a row is, `database_unusable`. */
+/** Throws CageError `bad_request` for a weak key, `vault_broken` for a broken row, `database_unusable`. */
 export async function changeMasterKey(
   options: BoundRowsOptions,
   old: Unlocked,

@@ -1,6 +1,6 @@
 /**
- * Values in memory while the vault is open: the road of a call may not wait, and the redactor must know them. Also those
- * that are not used any more, because programs go on with them for a while.
+ * Values in memory while the vault is open: a call must not wait, and the redactor must know them. Includes replaced
+ * values, because programs continue to use them for a while.
  */
 import type { SecretRow } from '../db/secrets.ts'
 
@@ -13,17 +13,17 @@ export interface LiveSecret {
   value: string
 }
 
-/** As many former values are known; the oldest are forgotten first. */
+/** Number of former values kept; the oldest are evicted first. */
 const MAX_FORMER = 1_000
 
 export class LiveValues {
   readonly #byId = new Map<string, LiveSecret>()
   readonly #byName = new Map<string, LiveSecret>()
-  /** Values that are not used any more, and whose they were. */
+  /** Former values, by value: the id of their secret. */
   readonly #former = new Map<string, string>()
   readonly #onValues: ((values: readonly string[]) => void) | undefined
 
-  /** `onValues`: receives all values that are or were secret, whenever these change. */
+  /** `onValues`: receives all current and former values whenever they change. */
   constructor(onValues: ((values: readonly string[]) => void) | undefined) {
     this.#onValues = onValues
   }
@@ -32,13 +32,13 @@ export class LiveValues {
     return this.#byName.get(nameKey(name, environment))
   }
 
-  /** The living secret that had this value before; undefined also for a value that is in use. */
+  /** The secret that formerly had this value; undefined also for a current value. */
   currentOf(formerValue: string): LiveSecret | undefined {
     const id = this.#former.get(formerValue)
     return id === undefined ? undefined : this.#byId.get(id)
   }
 
-  /** The value of now; the one before it becomes a former one. */
+  /** Sets the current value; the previous one becomes a former value. */
   remember({ id, name, environment, version }: SecretRow, value: string): void {
     this.#retireCurrent(id)
     const live = { id, name, environment, version, value }
@@ -48,7 +48,7 @@ export class LiveValues {
     this.#notify()
   }
 
-  /** A former value, unless another secret uses it. */
+  /** Adds a former value, unless another secret uses it. */
   retire(value: string, id: string): void {
     if ([...this.#byId.values()].some((live) => live.value === value && live.id !== id)) return
     this.#former.set(value, id)
@@ -56,7 +56,7 @@ export class LiveValues {
     this.#notify()
   }
 
-  /** The secret is not used any more. */
+  /** Removes a secret; its value becomes a former one. */
   forget(id: string): void {
     this.#retireCurrent(id)
     this.#byId.delete(id)

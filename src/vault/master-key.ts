@@ -1,4 +1,4 @@
-/** What a master key must be, and how one is made. */
+/** Requirements of a master key, and how one is generated. */
 import { randomBytes } from 'node:crypto'
 
 /** 32 random bytes as 43 characters of base64url. */
@@ -8,24 +8,24 @@ const MIN_CHARACTERS = 32
 const MIN_DISTINCT = 12
 
 /**
- * Why a key is too weak; undefined for a good one. A key is asked for, not a pass phrase: Argon2id slows guessing down,
- * it does not make a short key long.
+ * Returns why a key is too weak; undefined for a good one. It must be a key, not a passphrase: Argon2id slows guessing
+ * down, but does not make a short key long.
  */
 export function weaknessOf(key: string): string | undefined {
   if (key.length < MIN_CHARACTERS) return `it has ${key.length} characters, fewer than ${MIN_CHARACTERS}`
-  if (new Set(key).size < MIN_DISTINCT) return 'it is made of a few characters only'
+  if (new Set(key).size < MIN_DISTINCT) return 'it uses too few different characters'
   if (isRepeated(key)) return 'it repeats itself'
-  if (stepsOf(key) > key.length / 2) return 'its characters stand in order'
+  if (stepsOf(key) > key.length / 2) return 'its characters are in sequence'
   return undefined
 }
 
-/** True for "abcabcabc…": found within itself, moved by its period. */
+/** True for "abcabcabc…": the text contains itself, shifted by its period. */
 const isRepeated = (key: string): boolean => {
   const period = (key + key).indexOf(key, 1)
   return period <= key.length / 2
 }
 
-/** How many characters follow the one before in the alphabet, or repeat it. */
+/** Counts characters that follow the previous one in the alphabet, or repeat it. */
 const stepsOf = (key: string): number =>
   [...key].filter((letter, index) => {
     const step = letter.charCodeAt(0) - key.charCodeAt(index - 1)

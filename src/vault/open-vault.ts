@@ -1,4 +1,4 @@
-/** The vault with all that gives out its secrets: to agents as they start and run, and to calls on their way. */
+/** The vault with everything that gives out its secrets: to agents at start and at run time, and to calls. */
 import type { Audit } from '../audit/chain.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -12,18 +12,18 @@ import { Vault } from './vault.ts'
 
 export interface Secrets {
   vault: Vault
-  /** What agents have of it. */
+  /** The part of the vault that agents use. */
   rotation: Rotation
-  /** What calls are sent with. */
+  /** The keys that calls are sent with. */
   keys: ProviderKeys
   keyNames: KeyNames
 }
 
-/** The names of keys, in the vault or the server's environment, by provider and by service. */
+/** Names of keys, in the vault or the server's environment, by provider and by service. */
 export interface KeyNames {
   providers: Readonly<Record<string, string | undefined>>
   services: Readonly<Record<string, string | undefined>>
-  /** The variables that hold keys of providers. */
+  /** The variables that hold provider keys. */
   ofProviders: ReadonlySet<string>
 }
 
@@ -33,16 +33,16 @@ export interface SecretsOptions {
   audit: Audit
   clock: Clock
   masterKey: string | undefined
-  /** Why there is no master key although one is named. */
+  /** Why a configured master key could not be read. */
   masterKeyProblem: string | undefined
-  /** Where keys are that the vault does not have. */
+  /** The environment to search for keys that are not in the vault. */
   environment: Readonly<Record<string, string>>
-  /** Called with all values that are or were secret since the start, whenever these change. */
+  /** Called with all current and former secret values since the start, whenever they change. */
   onValues: (values: readonly string[]) => void
   onFault: (error: unknown, what: string) => void
 }
 
-/** `closeVault` ends it. Never throws for a key that is missing, weak or wrong: the vault is locked then. */
+/** Must be closed with `closeVault`. Never throws for a missing, weak or wrong key: the vault is locked then. */
 export async function openVault(
   config: Pick<Config, 'providers' | 'services'>,
   { environment, onFault, ...options }: SecretsOptions,
@@ -72,7 +72,7 @@ export function keyNamesOf({ providers, services }: Pick<Config, 'providers' | '
   return { providers: ofProvider, services: namesOf(services), ofProviders: new Set(known) }
 }
 
-/** The name of the key of each provider or service, in the vault or in the environment. */
+/** The name of each provider's or service's key, in the vault or in the environment. */
 export const namesOf = (
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
 ): Record<string, string | undefined> =>

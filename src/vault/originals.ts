@@ -1,4 +1,4 @@
-/** What was found in an incident, sealed for its row: it opens there and nowhere else. */
+/** The original text of an incident, sealed for its row: it opens nowhere else. */
 
 import { NONCE_BYTES } from '../aes-gcm.ts'
 import type { RootKey } from './root-key.ts'
@@ -8,13 +8,13 @@ const PURPOSE = 'vault originals'
 
 const aboutOriginal = (incidentId: string): About => ['iron-cage incident 1', incidentId]
 
-/** The nonce and then the ciphertext. */
+/** The nonce, then the ciphertext. */
 export function sealOriginal(root: RootKey, incidentId: string, value: Buffer): Buffer {
   const { nonce, ciphertext } = seal(root.keyFor(PURPOSE), value, aboutOriginal(incidentId))
   return Buffer.concat([nonce, ciphertext])
 }
 
-/** Undefined for what is not as `sealOriginal` made it. */
+/** Undefined for data that `sealOriginal` did not make. */
 export function unsealOriginal(root: RootKey, incidentId: string, sealed: Uint8Array): Buffer | undefined {
   const bytes = Buffer.from(sealed)
   const parts = { nonce: bytes.subarray(0, NONCE_BYTES), ciphertext: bytes.subarray(NONCE_BYTES) }

@@ -1,12 +1,12 @@
 /**
- * The keys that the gateway sends calls with: of the vault, else of the server's own environment.
+ * The keys that the gateway sends calls with: from the vault, else from the server's own environment.
  *
  * The rules are:
- * - A key that was replaced still opens: a client object that was built with it before the rotation goes on, and the
- *   provider gets the value of now.
- * - A new key is on trial until the provider has accepted it, for five minutes at most. When the provider answers 401 to
- *   it, the call is sent once more with the key before; when that one is accepted, the vault goes back to it by itself
- *   and says so. A 401 alone is no reason: a call can earn it by other headers than its key.
+ * - A replaced key is still accepted: a client object built before the rotation continues to work, and the provider
+ *   receives the current value.
+ * - A new key is on trial until the provider has accepted it, for five minutes at most. When the provider answers 401
+ *   to it, the call is sent once more with the previous key; if that one is accepted, the vault rolls back
+ *   automatically and reports it. A 401 alone is not enough: other headers of a call can cause it too.
  */
 import type { Clock } from '../clock.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -16,12 +16,12 @@ export interface ProviderKeysOptions {
   vault: Pick<Vault, 'loaded' | 'isLocked' | 'find' | 'valueOf' | 'currentOf' | 'rollBack'>
   state: StateManager
   clock: Clock
-  /** The names of secrets that are keys of providers. */
+  /** The names of secrets that are provider keys. */
   names: readonly string[]
   /** The server's own environment. */
   variables: Readonly<Record<string, string>>
   onFault: (error: unknown, what: string) => void
-  /** How long a new key is on trial at most, in ms. (Default: five minutes.) */
+  /** Maximum trial of a new key, in ms. (Default: five minutes.) */
   trialMs?: number
 }
 
@@ -29,7 +29,7 @@ interface Trial {
   id: string
   name: string
   environment: string
-  /** The value before. */
+  /** The previous value. */
   former: string
   /** Monotonic ms. */
   until: number
@@ -41,23 +41,23 @@ const ENVIRONMENTS = ['development', 'staging', 'production'] as const
 
 export class ProviderKeys {
   readonly #options: ProviderKeysOptions
-  /** The last known value of each secret that is watched. */
+  /** The last known value of each watched secret. */
   readonly #known = new Map<string, string>()
   /** By new value. */
   readonly #trials = new Map<string, Trial>()
   readonly #unsubscribe: () => void
-  /** When the vault's keys can be found; before that there are only the environment's. */
+  /** Resolves when the vault's keys are available; until then only the environment's are. */
   readonly loaded: Promise<void>
 
   constructor(options: ProviderKeysOptions) {
     this.#options = options
     const names = new Set(options.names)
     this.loaded = options.vault.loaded.then(() => {
-      for (const name of names) for (const environment of ENVIRONMENTS) this.#look(name, environment)
+      for (const name of names) for (const environment of ENVIRONMENTS) this.#refresh(name, environment)
     })
     this.#unsubscribe = options.state.subscribe(({ type, data }) => {
       if ((type === 'secret.created' || type === 'secret.updated') && names.has(data.name)) {
-        this.#look(data.name, data.environment)
+        this.#refresh(data.name, data.environment)
       }
     })
   }
@@ -68,18 +68,18 @@ export class ProviderKeys {
     return vault.valueOf(name, environment) ?? (variables[name] || undefined)
   }
 
-  /** True when the key is in the vault and cannot be had. */
+  /** True when the key is in the vault and the vault is locked. */
   isSealed(name: string, environment: string): boolean {
     const { vault } = this.#options
     return vault.isLocked && vault.find(name, environment) !== undefined
   }
 
-  /** What a key has been replaced by; the key itself when it was not. */
+  /** The key's replacement; the key itself when it was not replaced. */
   currentKeyFor(key: string): string {
     return this.#options.vault.currentOf(key)?.value ?? key
   }
 
-  /** What to try in place of a key that the provider refused: the present one, or the one before one on trial. */
+  /** The key to try after a refusal: the current one, or the one before a key on trial. */
   alternateKeyFor(key: string): string | undefined {
     const present = this.currentKeyFor(key)
     if (present !== key) return present
@@ -87,7 +87,7 @@ export class ProviderKeys {
     return trial && this.#options.clock.monotonic() < trial.until ? trial.former : undefined
   }
 
-  /** The provider accepted a key; `refused`: the one it had answered 401 to, for the same call. */
+  /** Records that the provider accepted a key; `refused`: the key that it answered 401 to for the same call. */
   accepted(key: string, refused?: string): void {
     const trial = refused === undefined ? undefined : this.#trials.get(refused)
     if (!trial) this.#trials.delete(key)
@@ -98,7 +98,7 @@ export class ProviderKeys {
     this.#unsubscribe()
   }
 
-  #look(name: string, environment: string): void {
+  #refresh(name: string, environment: string): void {
     const { vault, clock, trialMs = TRIAL_MS } = this.#options
     const place = `${environment} ${name}`
     const former = this.#known.get(place)
@@ -121,11 +121,11 @@ export class ProviderKeys {
       state.record({
         type: 'secret.rolled_back',
         level: 'CRIT',
-        message: `${name} of ${environment} is back at the value before: the provider refused the new one`,
+        message: `${name} of ${environment} was rolled back: the provider refused the new value`,
         data: { name, environment },
       })
     } catch (error) {
-      onFault(error, `cannot return ${name} to the value before`)
+      onFault(error, `cannot roll back ${name}`)
     }
   }
 }

@@ -1,7 +1,9 @@
-/** Names that no secret may have, because of what a variable of that name does to every program. Pure. */
+/** Names that secrets cannot have, because of what such a variable does to any program. Pure. */
 import { DIALECTS } from '../dialects/dialects.ts'
 
-/** What sends the clients of each dialect to the gateway, by name. `gateway`: its address with the run token. */
+/**
+ * The variables that send each dialect's clients to the gateway, by name. `gateway`: its address with the run token.
+ */
 export const gatewayVariables = (gateway: string): Record<string, string> =>
   Object.assign({}, ...Object.values(DIALECTS).map(({ name, agentVariables }) => agentVariables(`${gateway}/${name}`)))
 
@@ -15,13 +17,13 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/^(HTTP|HTTPS|ALL|FTP|WS|WSS|NO|SOCKS|SOCKS5)_PROXY$/i, 'decides where connections go'],
   [
     /^(SSL_CERT_FILE|SSL_CERT_DIR|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS|NODE_TLS_REJECT_UNAUTHORIZED|HOSTALIASES|LOCALDOMAIN|RES_OPTIONS)$/,
-    'decides whom connections trust',
+    'decides which certificates are trusted',
   ],
 ]
-/** LD_SDK_KEY is somebody's key, not the loader's. */
+/** LD_SDK_KEY is a service's key, not a setting of the loader. */
 const CREDENTIAL = /_(KEY|TOKEN|SECRET|PASSWORD)$/
 
-/** Why a secret cannot have this name, to be read after it; undefined when it can. */
+/** Returns why a secret cannot have this name, as the rest of a sentence; undefined when it can. */
 export function whyReserved(name: string): string | undefined {
   if (/^IRON_CAGE_/i.test(name) || OURS.has(name)) return 'is set by Iron Cage itself'
   if (CREDENTIAL.test(name)) return undefined

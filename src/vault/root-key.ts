@@ -1,6 +1,6 @@
 /**
- * The vault's own key: 32 random bytes, kept in the database (`meta`, "vault") sealed under the master key. That it opens
- * is the check of the master key. Keys for single purposes are made of it: hashes of rows, originals of incidents, others.
+ * The vault's own key: 32 random bytes, kept in the database (`meta`, "vault") sealed under the master key. Opening it
+ * verifies the master key. Keys for row hashes, originals of incidents and other purposes are derived from it.
  */
 import { hkdfSync, randomBytes } from 'node:crypto'
 import { type About, type Keys, newSalt, PARAMETERS, seal, unseal } from './seal.ts'
@@ -18,7 +18,7 @@ export class RootKey {
     return new RootKey(randomBytes(32))
   }
 
-  /** Of what `sealedUnder` gave; undefined when the master key is another one. */
+  /** Opens a result of `sealedUnder`; undefined for another master key. */
   static async open(keys: Keys, stored: string): Promise<RootKey | undefined> {
     const { salt = '', nonce = '', key = '' } = JSON.parse(stored) as Record<string, string>
     const sealed = { nonce: Buffer.from(nonce, 'hex'), ciphertext: Buffer.from(key, 'hex') }

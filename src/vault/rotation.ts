@@ -1,20 +1,21 @@
 /**
- * Secrets on their way to agents, from the start of a run until the last rotation in it. The story:
+ * Delivers secrets to agents, from the start of a run until its last rotation. The sequence:
  *
  *   1 an agent starts with the secrets of its environment, as variables by name           forStart
- *   2 its Python shim installs a signal handler and says that it listens                  acknowledge
+ *   2 its Python shim installs a signal handler and reports that it listens               acknowledge
  *   3 a secret gets a new value                                                           secret.updated
- *   4 each run that listens gets SIGUSR1; one that has just been started may still say so
- *   5 its shim asks for the secrets, changes os.environ, and says that it has them        handOver, acknowledge → secret.reloaded
- *   6 who has not said so after five seconds needs a restart                              secret.reload_failed
- *   7 every run has answered or been given up                                             secret.rotated
+ *   4 each run that listens gets SIGUSR1; one that has just been started may still report
+ *   5 its shim requests the secrets, changes os.environ, and confirms it                  handOver, acknowledge → secret.reloaded
+ *   6 a run that has not confirmed within five seconds needs a restart                    secret.reload_failed
+ *   7 every run has confirmed or timed out                                                secret.rotated
  *
  * The rules are:
- * - No signal for who has not said that it listens, nor for who did not answer the last one: SIGUSR1 kills a program that
- *   does not expect it, and means something else to one that has taken it over.
- * - A revision counts the rotations. It is read before the values are, so who was handed a revision has all values up to it.
- * - A shielded agent never gets the key of a provider, neither at its start nor later: only the gateway knows it.
- * - Calls do not wait for any of this: the gateway swaps a replaced key by itself (`provider-keys.ts`).
+ * - A run gets no signal before it reports that it listens, nor after it missed one: SIGUSR1 kills a program that does
+ *   not handle it, and means something else to a program that uses it itself.
+ * - A revision counts the rotations. It is read before the values, so a run that has a revision has all values up to
+ *   it.
+ * - A shielded agent never gets a provider key, neither at its start nor later: only the gateway knows it.
+ * - Calls do not wait for any of this: the gateway replaces old keys by itself (`provider-keys.ts`).
  */
 import type { Clock, Timer } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
@@ -46,7 +47,7 @@ export interface RotationOptions {
   vault: Pick<Vault, 'isLocked' | 'list' | 'revealEnvironment'>
   state: StateManager
   clock: Clock
-  /** The variables that hold keys of providers. */
+  /** The variables that hold provider keys. */
   providerKeyNames: ReadonlySet<string>
   /** How long a run may take to acknowledge, in ms. (Default: 5000.) */
   patienceMs?: number
@@ -66,7 +67,7 @@ interface Rotated {
   revision: number
   /** Monotonic ms. */
   startedAt: number
-  /** Who may still acknowledge in time. */
+  /** Runs that can still acknowledge in time. */
   waiting: Set<RunId>
   reloaded: number
   givenUp: number
@@ -90,8 +91,8 @@ export class Rotation {
   }
 
   /**
-   * The secrets a run starts with, by name. None while the vault is locked, which is recorded as an event: the agent runs all
-   * the same. Throws what the vault throws for a secret that cannot be read. `ended` must follow.
+   * The secrets a run starts with, by name. None while the vault is locked: the agent runs all the same, and an event
+   * records it. Throws the vault's errors for a secret that cannot be read. `ended` must follow.
    */
   async forStart(run: SecretRun): Promise<Record<string, string>> {
     this.#followers.set(run.runId, { run, process: undefined, listens: false, owes: new Set() })
@@ -109,13 +110,13 @@ export class Rotation {
     return {}
   }
 
-  /** The run has a process. */
+  /** Records that the run has a process. */
   began(runId: RunId, process: SecretProcess): void {
     const follower = this.#followers.get(runId)
     if (follower) follower.process = process
   }
 
-  /** The run is over: nobody waits for it any more. */
+  /** Records that the run is over: rotations stop waiting for it. */
   ended(runId: RunId): void {
     const follower = this.#followers.get(runId)
     if (!follower) return
@@ -124,7 +125,7 @@ export class Rotation {
   }
 
   /**
-   * The secrets of a run's environment as they are now, and up to which rotation. Throws CageError `vault_locked`, and
+   * The current secrets of a run's environment, and the revision they include. Throws CageError `vault_locked`, and
    * `agent_not_running` for a run that is over.
    */
   async handOver(runId: RunId): Promise<{ revision: number; secrets: Record<string, string> }> {
@@ -137,8 +138,8 @@ export class Rotation {
   }
 
   /**
-   * A process of the run says that it listens (`revision` null), or that it has what it was handed. Only the run's first
-   * process counts: a child of it cannot change its parent's environment. Throws CageError `agent_not_running`.
+   * Records that a process of the run listens (`revision` null), or has the secrets up to `revision`. Only the run's
+   * first process counts: a child of it cannot change its parent's environment. Throws CageError `agent_not_running`.
    */
   acknowledge(runId: RunId, pid: number, revision: number | null): void {
     const follower = this.#get(runId)
@@ -151,14 +152,14 @@ export class Rotation {
     for (const rotated of follower.owes) if (rotated.revision <= revision) this.#reloaded(rotated, follower)
   }
 
-  /** May a run not have this secret? */
+  /** True when the run must not have this secret. */
   isWithheld({ providerKeys }: Pick<SecretRun, 'providerKeys'>, name: string): boolean {
     const { providerKeyNames } = this.#options
-    // An older version let secrets have any name.
+    // An earlier version allowed any name.
     return whyReserved(name) !== undefined || (providerKeys === 'shield' && providerKeyNames.has(name))
   }
 
-  /** May a run have this secret? Throws CageError `agent_not_running` for a run that is over. */
+  /** True when the run may have this secret. Throws CageError `agent_not_running` for a run that is over. */
   isEntitled(runId: RunId, { name, environment }: { name: string; environment: string }): boolean {
     const { run } = this.#get(runId)
     return environment === run.environment && !this.isWithheld(run, name)
@@ -208,7 +209,7 @@ export class Rotation {
     this.#answered(rotated, run.runId)
   }
 
-  /** It may still come late: what is owed stays owed. */
+  /** A late acknowledgment is still accepted: `owes` keeps the rotation. */
   #giveUp(rotated: Rotated): void {
     const { name, environment, waiting } = rotated
     for (const runId of waiting) {
@@ -249,7 +250,7 @@ export class Rotation {
   #get(runId: RunId): Follower {
     const follower = this.#followers.get(runId)
     if (follower) return follower
-    throw new CageError('agent_not_running', 'this is the token of no run whose process we started', {
+    throw new CageError('agent_not_running', 'no process was started for the run of this token', {
       facts: { run_id: runId },
     })
   }

@@ -1,31 +1,31 @@
 /**
- * Sealing: AES-256-GCM under a key of 32 bytes that Argon2id makes of the master key and a salt of the secret's own.
- * Pure but for randomness; what is sealed with it is in `secret-row.ts`, `root-key.ts` and `originals.ts`.
+ * Sealing: AES-256-GCM under a 32-byte key that Argon2id derives from the master key and the secret's own salt. Pure
+ * except for randomness; it is used by `secret-row.ts`, `root-key.ts` and `originals.ts`.
  *
  * The rules are:
  * - The salt belongs to a secret and stays; every sealing has a new nonce. So a new value needs no new derivation.
- * - What surrounds a value is sealed with it as associated data: each part after its length, so that no two lists give the
- *   same bytes. A value opens only where it was sealed.
+ * - The context of a value is sealed with it as associated data: each part after its length, so that no two lists
+ *   encode to the same bytes. A value opens only where it was sealed.
  * - Derivations run on threads, at most two at once: each takes 19 MiB and some twenty milliseconds of a core.
  */
 import { randomBytes } from 'node:crypto'
 import { hashRaw } from '@node-rs/argon2'
 import { decrypt, type Encrypted, encrypt } from '../aes-gcm.ts'
 
-/** Sealed with every value, so that nobody can make a later version of us use weaker ones. */
+/** Sealed with every value, so that nobody can make a later version use weaker parameters. */
 export const PARAMETERS = 'aes-256-gcm argon2id m=19456 t=2 p=1'
 
 const ARGON2ID = { algorithm: 2, memoryCost: 19_456, timeCost: 2, parallelism: 1, outputLen: 32 } as const
 const AT_ONCE = 2
 const SALT = 16
 
-/** What is kept of a value; the tag is the end of the ciphertext. */
+/** The stored form of a value; the tag is the end of the ciphertext. */
 export interface Sealed extends Encrypted {
   nonce: Buffer
   ciphertext: Buffer
 }
 
-/** What a value is bound to, in order. */
+/** The context that a value is bound to, in order. */
 export type About = readonly (string | number)[]
 
 export const newSalt = (): Buffer => randomBytes(SALT)
@@ -33,7 +33,7 @@ export const newSalt = (): Buffer => randomBytes(SALT)
 export const seal = (key: Uint8Array, plain: Uint8Array, about: About): Sealed =>
   encrypt(key, plain, withLengths(about))
 
-/** Undefined for what was not sealed with this key, or not for this place. */
+/** Undefined for data that was sealed with another key or for another place. */
 export const unseal = (key: Uint8Array, sealed: Encrypted, about: About): Buffer | undefined =>
   decrypt(key, sealed, withLengths(about))
 
@@ -50,7 +50,7 @@ export function withLengths(parts: readonly (string | number | Uint8Array | null
   )
 }
 
-/** The keys that one master key gives, derived once for each salt and kept until `forget`. */
+/** The keys derived from one master key, one per salt, kept until `forget`. */
 export class Keys {
   readonly #masterKey: string
   readonly #keys = new Map<string, Promise<Buffer>>()

@@ -1,6 +1,6 @@
 /**
- * The audit rows of secrets: one row for each secret that is changed or given out, one for each attempt that fails.
- * The row of a change holds the hash of the secret's row, and is where the hash is read from at the next start.
+ * The audit rows of secrets: one row for each secret that is changed or given out, and one for each failed attempt. The
+ * row of a change contains the hash of the secret's row, which is read from there at the next start.
  */
 
 import type { Audit } from '../audit/chain.ts'
@@ -9,21 +9,21 @@ import type { SecretRow, SecretTable } from '../db/secrets.ts'
 import { asCageError } from '../errors.ts'
 import type { AgentId } from '../ids.ts'
 
-/** Who asks. */
+/** Who makes a request. */
 export interface Requester {
   role: Entry['role']
-  /** A person's or token's name, an agent's id, "iron-cage". */
+  /** The name of a person or token, an agent's id, or "iron-cage". */
   actor: string
-  /** The agent that asks, or for which it is asked. */
+  /** The agent that makes the request, or that it is made for. */
   agentId: AgentId | null
 }
 
 export type Change = 'create' | 'update' | 'roll_back' | 'delete' | 'restore' | 'reseal'
 
-/** What the last change of a secret says of it. */
+/** What the audit records about a secret's last change. */
 export interface LastChange {
   name: string
-  /** Of the secret's row after the change; undefined when the row of the audit was edited. */
+  /** Of the secret's row after the change; undefined when the audit row was edited. */
   rowHash: string | undefined
 }
 
@@ -34,7 +34,7 @@ export class SecretAudit {
     this.#audit = audit
   }
 
-  /** Runs `work`; what fails is in the audit too. */
+  /** Runs `work` and records its failure. */
   async attempt<T>(
     operation: Change | 'read',
     { name, environment }: Pick<SecretRow, 'name' | 'environment'>,
@@ -74,7 +74,7 @@ export class SecretAudit {
     })
   }
 
-  /** Of every secret that there ever was, by id. */
+  /** Of every secret that ever existed, by id. */
   lastChanges(table: SecretTable): Map<string, LastChange> {
     const last = new Map<string, LastChange>()
     for (const change of table.changes()) {

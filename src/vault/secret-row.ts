@@ -1,16 +1,16 @@
 /**
- * How values lie in the row of a secret: the present one and the one before it, each sealed together with whose it is and
- * which version. Pure but for randomness; whether a row is as it was written last is not asked here (`bound-rows.ts`).
+ * How values are stored in the row of a secret: the current and the previous one, each sealed with its secret and
+ * version. Pure except for randomness; `bound-rows.ts` checks that a row is as it was last written.
  */
 import type { SecretRow } from '../db/secrets.ts'
 import { newSecretId } from '../ids.ts'
 import { type About, PARAMETERS, type Sealed, seal, unseal } from './seal.ts'
 import { mask } from './secret.ts'
 
-/** What a value is sealed with. */
+/** The keys that a value is sealed with. */
 export interface Sealing {
   salt: Buffer
-  /** Of the master key and this salt. */
+  /** Derived from the master key and this salt. */
   key: Buffer
 }
 
@@ -35,7 +35,7 @@ export function newRow(
   }
 }
 
-/** The row with a new value. `keepsOld`: the old one can be gone back to. */
+/** Returns the row with a new value. `keepsOld`: the previous value can be restored. */
 export function withValue(
   row: SecretRow,
   value: string,
@@ -55,7 +55,7 @@ export function withValue(
   }
 }
 
-/** The row with the same values under another key; undefined when one does not open. */
+/** Returns the row with the same values under another key; undefined when one does not open. */
 export function underOtherKey(row: SecretRow, oldKey: Buffer, { salt, key }: Sealing): SecretRow | undefined {
   const previous = previousOf(row)
   const value = unseal(oldKey, row, aboutValue(row, row.version))

@@ -1,4 +1,4 @@
-/** What a secret may be called, what it may hold, and what is shown of it. Pure. */
+/** The allowed names and values of secrets, and the form in which they are shown. Pure. */
 import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { whyReserved } from './reserved-names.ts'
@@ -7,25 +7,29 @@ const MAX_NAME_LENGTH = 128
 const MAX_BYTES = 65_536
 
 /**
- * A secret is an environment variable of an agent, so its name must be one, and none that programs obey.
+ * A secret is an environment variable of an agent, so its name must be valid as one and must not be reserved.
  * Throws CageError `bad_request`.
  */
 export function requireName(name: string): void {
   if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name) || name.length > MAX_NAME_LENGTH) {
-    throw new CageError('bad_request', 'a secret is called like an environment variable: letters, digits and _', {
-      hint: `write it as OPENAI_API_KEY, with at most ${MAX_NAME_LENGTH} characters and no digit in front`,
-    })
+    throw new CageError(
+      'bad_request',
+      'the name of a secret must be an environment variable name: letters, digits and _',
+      {
+        hint: `for example OPENAI_API_KEY, with at most ${MAX_NAME_LENGTH} characters and no leading digit`,
+      },
+    )
   }
   const why = whyReserved(name)
   if (why) {
-    throw new CageError('bad_request', `${name} ${why}, so no secret is called so`, {
+    throw new CageError('bad_request', `${name} ${why}, so no secret can have this name`, {
       facts: { name },
-      hint: 'choose another name; a setting that is no secret belongs under agent.env in the configuration',
+      hint: 'choose another name; a setting that is not secret belongs under agent.env in the configuration',
     })
   }
 }
 
-/** Throws CageError `bad_request` for what no environment variable can hold. */
+/** Throws CageError `bad_request` for a value that an environment variable cannot hold. */
 export function requireValue(value: string): void {
   const problem = problemOf(value)
   if (problem)
@@ -42,13 +46,13 @@ function problemOf(value: string): string | undefined {
 
 const SHOWN_FROM = 20
 
-/** The first four characters and the last two of a long value in one line; nothing of any other. */
+/** The first four and the last two characters of a long single-line value; nothing of any other. */
 export function mask(value: string): string {
   const isLong = value.length >= SHOWN_FROM && /^[\x21-\x7e]+$/.test(value)
   return isLong ? `${value.slice(0, 4)}…${value.slice(-2)}` : '••••'
 }
 
-/** What may be shown of a secret at any time. */
+/** The fields of a secret that may always be shown. */
 export type SecretView = Pick<
   SecretRow,
   'id' | 'name' | 'environment' | 'masked' | 'version' | 'created_at' | 'updated_at' | 'rotated_at' | 'deleted_at'

@@ -1,4 +1,4 @@
-/** From the master key to an open vault, or to the reason why it stays locked and what to do. */
+/** Turns the master key into an open vault, or into the reason why it stays locked and what to do. */
 import type { Store } from '../db/store.ts'
 import type { EventData } from '../events.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
@@ -22,7 +22,7 @@ export interface Locked {
 
 export interface UnlockOptions extends BoundRowsOptions {
   masterKey?: string | undefined
-  /** Why there is no master key although one is named. */
+  /** Why a configured master key could not be read. */
   masterKeyProblem?: string | undefined
 }
 
@@ -38,14 +38,14 @@ export interface KeyTrial extends Pick<UnlockOptions, 'masterKey' | 'masterKeyPr
   store?: Pick<Store, 'meta' | 'secrets'> | undefined
 }
 
-/** `root`: what the key opens; undefined when nothing was sealed yet. */
+/** `root`: opened with the key; undefined when nothing was sealed yet. */
 export interface Fitting {
   state: 'fits'
   keys: Keys
   root: RootKey | undefined
 }
 
-/** Whether a master key is the right one. Changes nothing. */
+/** Checks whether a master key is the right one. Changes nothing. */
 export async function tryKey({ masterKey, masterKeyProblem, store }: KeyTrial): Promise<Fitting | Locked> {
   if (masterKeyProblem !== undefined) return unreadable(masterKeyProblem)
   const stored = store?.meta.get('vault')
@@ -83,8 +83,8 @@ const WRONG_KEY = locked(
 
 const ROOT_KEY_GONE = locked(
   'broken',
-  'there are secrets, but what the master key opens is gone from the database',
-  'put the database back from a backup',
+  'there are secrets, but the key that the master key opens is missing from the database',
+  'restore the database from a backup',
 )
 
 export const CLOSED = locked('no_key', 'the vault is closed', 'start the server again')

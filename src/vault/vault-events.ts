@@ -19,7 +19,7 @@ export function brokenEvent(id: string, problem: string): NewEvent {
   return { type: 'vault.broken', level: 'CRIT', message, data: { problem, secret_id: id } }
 }
 
-/** `what`: what follows the secret's name in a sentence. */
+/** `what`: the rest of the sentence after the secret's name. */
 export function secretEvent(
   type: 'secret.created' | 'secret.read' | 'secret.updated' | 'secret.deleted' | 'secret.restored',
   { id: secret_id, name, environment, version, masked }: SecretRow,

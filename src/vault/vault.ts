@@ -1,18 +1,18 @@
 /**
- * The vault: secrets by name and environment, each sealed under a key of its own. This folder seals and gives out; who may
- * ask is decided where requests come in, what an agent does with a new value in `rotation.ts`. The class here is what
- * everyone uses; it stands on `unlock.ts` (the master key), `secret-row.ts` (values in a row), `bound-rows.ts` and
+ * The vault: secrets by name and environment, each sealed under its own key. This folder seals values and gives them
+ * out. Authorization happens where requests come in; delivery to agents is in `rotation.ts`. All other code uses the
+ * class here; it is built on `unlock.ts` (the master key), `secret-row.ts` (values in a row), `bound-rows.ts` and
  * `secret-audit.ts` (rows and their audit rows), `live-values.ts` (values in memory).
  *
  * The rules are:
- * - No audit row, no secret: what changes or gives out a value is committed together with its row of the audit, or not at all.
- * - The audit row of a change holds a keyed hash of the whole row of the secret. So an edited, moved,
- *   removed or older row is seen when the vault is opened and at every look at it; who also wants to remove the row of the
- *   audit has `audit verify` against him.
- * - The master key seals one random key (`root-key.ts`): opening it is the check of the master key, and row hashes and
+ * - No audit row, no secret: what changes or gives out a value is committed together with its audit row, or not at all.
+ * - The audit row of a change contains a keyed hash of the secret's whole row. So an edited, moved, removed or older
+ *   row is detected when the vault is opened and at every use; removing the audit row as well is
+ *   detected by `audit verify`.
+ * - The master key seals one random key (`root-key.ts`): opening it verifies the master key, and row hashes and
  *   originals of incidents use it.
- * - While the vault is open, values are in memory: the road of a call may not wait, and the redactor must know them.
- * - A locked vault locks nothing else. Everything that needs the key says then what to do.
+ * - While the vault is open, values are in memory: a call must not wait, and the redactor must know them.
+ * - A locked vault blocks nothing else. Errors of operations that need the key say what to do.
  */
 import type { Audit } from '../audit/chain.ts'
 import { type Clock, isoTime } from '../clock.ts'
@@ -41,13 +41,13 @@ export interface VaultOptions {
   state: StateManager
   audit: Audit
   clock: Clock
-  /** (Default: there is none, and the vault stays locked.) */
+  /** (Default: none, and the vault stays locked.) */
   masterKey?: string | undefined
-  /** Why there is no master key although one is named. */
+  /** Why a configured master key could not be read. */
   masterKeyProblem?: string | undefined
-  /** Bring every value into memory. (Default: yes; one command does not need it.) */
+  /** Load every value into memory. (Default: yes; one command does not need it.) */
   loads?: boolean
-  /** Receives all values that are or were secret since the start, whenever these change. */
+  /** Receives all current and former secret values since the start, whenever they change. */
   onValues?: (values: readonly string[]) => void
 }
 
@@ -57,18 +57,18 @@ export class Vault {
   readonly #audit: SecretAudit
   readonly #live: LiveValues
   /**
-   * Resolves when every value is in memory: with a hundred secrets that is a second and a half after a server could
-   * listen. No call goes through the gateway before.
+   * Resolves when every value is in memory: with a hundred secrets one and a half seconds after a server could listen.
+   * The gateway sends no call before.
    */
   loaded: Promise<void> = Promise.resolve()
   #lock: Unlocked | Locked
 
-  /** Never throws for a key that is missing, weak or wrong, or for rows that were tampered with: see `state`. */
+  /** Never throws for a missing, weak or wrong key, or for tampered rows: see `state`. */
   static async open(options: VaultOptions): Promise<Vault> {
     const audit = new SecretAudit(options.audit)
     const lock = await unlock({ ...options, audit })
     const vault = new Vault(options, audit, lock)
-    vault.#tellState()
+    vault.#recordState()
     if (lock.state === 'open') lock.rows.check()
     if (options.loads !== false) vault.loaded = vault.#load()
     return vault
@@ -90,7 +90,10 @@ export class Vault {
     return this.#lock.state === 'locked'
   }
 
-  /** By name, of one environment or all; works while the vault is locked. `deleted`: also those that can be restored. */
+  /**
+   * By name, of one environment or all; works while the vault is locked. `deleted`: include secrets that can be
+   * restored.
+   */
   list({ environment, deleted = false }: { environment?: string | undefined; deleted?: boolean } = {}): SecretView[] {
     return this.#table
       .all()
@@ -103,14 +106,14 @@ export class Vault {
     return viewOf(this.#row(id))
   }
 
-  /** The living secret of that name; works while the vault is locked. */
+  /** Finds a secret that is not deleted; works while the vault is locked. */
   find(name: string, environment: string): SecretView | undefined {
     return this.list({ environment }).find((secret) => secret.name === name)
   }
 
   /**
-   * Throws CageError `bad_request` for a name that is no environment name or a value that no variable can hold,
-   * `conflict` when there is one of that name, `vault_locked`, `database_unusable` when it cannot be audited.
+   * Throws CageError `bad_request` for an invalid name or a value that no variable can hold, `conflict` when the name
+   * exists, `vault_locked`, `database_unusable` when it cannot be audited.
    */
   async create(
     secret: { name: string; environment: SecretEnvironment; value: string },
@@ -126,12 +129,12 @@ export class Vault {
       const row = newRow(secret, { salt, key }, this.#now())
       this.#requireOpen().rows.commit([row], 'create', by)
       this.#live.remember(row, value)
-      this.#options.state.record(secretEvent('secret.created', row, 'was put into the vault'))
+      this.#options.state.record(secretEvent('secret.created', row, 'was created'))
       return viewOf(row)
     })
   }
 
-  /** Throws CageError `not_found`, also for a deleted one, `vault_locked`, `vault_broken`, `database_unusable`. */
+  /** Throws CageError `not_found` (also when deleted), `vault_locked`, `vault_broken`, `database_unusable`. */
   async reveal(id: string, by: Requester): Promise<string> {
     return this.#audit.attempt('read', this.#row(id), by, async () => {
       const row = this.#livingRow(id)
@@ -143,8 +146,8 @@ export class Vault {
   }
 
   /**
-   * Every living value of an environment by name, for an agent that starts: a row of the audit each, no events. All or
-   * nothing. `isWanted`: which names. (Default: all.) Throws as `reveal` does.
+   * All values of an environment by name, for an agent that starts: an audit row each, no events. All or nothing.
+   * `isWanted`: filters names. (Default: all.) Throws like `reveal`.
    */
   async revealEnvironment(
     environment: string,
@@ -164,21 +167,21 @@ export class Vault {
     })
   }
 
-  /** From memory, without waiting and without a row of the audit: for the road of a call. */
+  /** From memory, without waiting and without an audit row: for calls. */
   valueOf(name: string, environment: string): string | undefined {
     return this.#live.find(name, environment)?.value
   }
 
   /**
-   * The living secret that had this value before; undefined for anything else, also for a value that is in use. Knows the
-   * value before the last one of every secret, and all that were replaced since the start.
+   * The secret that formerly had this value; undefined for anything else, including a current value. Knows the previous
+   * value of every secret, and all that were replaced since the start.
    */
   currentOf(formerValue: string): LiveSecret | undefined {
     return this.#live.currentOf(formerValue)
   }
 
   /**
-   * Seals a new value and keeps the one before it. Also for a secret whose row is broken: it is whole again then.
+   * Seals a new value and keeps the previous one. Also repairs a secret whose row is broken.
    * Throws CageError `bad_request`, `not_found`, `vault_locked`, `database_unusable`.
    */
   async update(id: string, value: string, by: Requester): Promise<SecretView> {
@@ -199,26 +202,26 @@ export class Vault {
     })
   }
 
-  /** Back to the value before the last update, as a version of its own. Throws as `update`, and `conflict` without one. */
+  /** Restores the previous value as a new version. Throws like `update`, and `conflict` when there is none. */
   async rollBack(id: string, by: Requester): Promise<SecretView> {
     return this.#audit.attempt('roll_back', this.#row(id), by, async () => {
       const key = await this.#requireOpen().keys.keyFor(this.#livingRow(id).salt)
       const row = this.#livingRow(id)
       const { rows } = this.#requireOpen()
       if (!hasPrevious(row)) {
-        throw new CageError('conflict', `${row.name} has no earlier value to go back to`, { hint: ROTATE_HINT })
+        throw new CageError('conflict', `${row.name} has no previous value to roll back to`, { hint: ROTATE_HINT })
       }
       const value = rows.isWhole(row) ? previousValueIn(row, key) : undefined
       if (value === undefined) throw rows.broken(row)
       const next = withValue(row, value, { salt: row.salt, key }, { now: this.#now(), keepsOld: true })
       rows.commit([next], 'roll_back', by)
       this.#live.remember(next, value)
-      this.#options.state.record(secretEvent('secret.updated', next, 'has its earlier value again'))
+      this.#options.state.record(secretEvent('secret.updated', next, 'was rolled back to its previous value'))
       return viewOf(next)
     })
   }
 
-  /** Can be restored. Throws CageError `not_found`, `vault_locked`, `database_unusable`. */
+  /** The secret can be restored. Throws CageError `not_found`, `vault_locked`, `database_unusable`. */
   async delete(id: string, by: Requester): Promise<SecretView> {
     return this.#audit.attempt('delete', this.#row(id), by, async () => {
       const { rows } = this.#requireOpen()
@@ -231,7 +234,7 @@ export class Vault {
     })
   }
 
-  /** Throws CageError `not_found`, `conflict` when it is not deleted or the name is taken, and as `reveal` does. */
+  /** Throws CageError `not_found`, `conflict` when it is not deleted or the name is taken, and like `reveal`. */
   async restore(id: string, by: Requester): Promise<SecretView> {
     const { name, environment, deleted_at } = this.#row(id)
     return this.#audit.attempt('restore', { name, environment }, by, async () => {
@@ -251,23 +254,26 @@ export class Vault {
     return this.#lock.state === 'open' ? this.#lock.root.keyFor(purpose) : undefined
   }
 
-  /** What was found, for the row of its incident; undefined while the vault is locked. */
+  /** Seals an incident's original text for its row; undefined while the vault is locked. */
   sealOriginal(incidentId: string, value: string): Buffer | undefined {
     return this.#lock.state === 'open' ? sealOriginal(this.#lock.root, incidentId, Buffer.from(value)) : undefined
   }
 
-  /** Opens what `sealOriginal` sealed; an audit row records who looked. Throws CageError `vault_locked`, `vault_broken`. */
+  /**
+   * Opens a result of `sealOriginal`; an audit row records who read it. Throws CageError `vault_locked`,
+   * `vault_broken`.
+   */
   openOriginal(incidentId: string, sealed: Uint8Array, { role, actor }: Requester): string {
     const { root } = this.#requireOpen()
     this.#options.audit.append({ role, actor, action: 'incident.read', target: incidentId })
     const value = unsealOriginal(root, incidentId, sealed)
     if (value) return value.toString('utf8')
-    throw new CageError('vault_broken', `what is kept of ${incidentId} is not as it was sealed`)
+    throw new CageError('vault_broken', `the stored original of ${incidentId} cannot be decrypted`)
   }
 
   /**
-   * Seals everything anew, all or nothing. Returns how many secrets there are. Throws CageError `bad_request` for a weak
-   * key, `vault_locked`, `vault_broken` when a row is, `database_unusable`.
+   * Reseals everything, all or nothing. Returns the number of secrets. Throws CageError `bad_request` for a weak key,
+   * `vault_locked`, `vault_broken` for a broken row, `database_unusable`.
    */
   async changeMasterKey(masterKey: string, by: Requester): Promise<number> {
     const options = { ...this.#options, audit: this.#audit }
@@ -283,7 +289,7 @@ export class Vault {
     this.#live.clear()
   }
 
-  /** Brings every value into memory, two derivations at a time. Broken ones are reported and left out. */
+  /** Loads every value into memory, two derivations at a time. Broken ones are reported and skipped. */
   async #load(): Promise<void> {
     const lock = this.#lock
     if (lock.state === 'locked') return
@@ -291,7 +297,7 @@ export class Vault {
     await Promise.all(
       living.map(async (row) => {
         const value = await lock.rows.valueOf(row).catch(() => undefined)
-        // While it waited, the secret may have got another value, or the vault been closed.
+        // Meanwhile the secret may have got another value, or the vault may have been closed.
         if (value === undefined || this.#lock !== lock || !lock.rows.isWhole(row)) return
         this.#live.remember(row, value)
         const former = previousValueIn(row, await lock.keys.keyFor(row.salt))
@@ -300,7 +306,7 @@ export class Vault {
     )
   }
 
-  /** Throws CageError `vault_locked`. Asked again after each wait: the vault may have been closed meanwhile. */
+  /** Throws CageError `vault_locked`. Called again after each await: the vault may have been closed meanwhile. */
   #requireOpen(): Unlocked {
     if (this.#lock.state === 'open') return this.#lock
     const { message, hint } = this.#lock
@@ -323,11 +329,11 @@ export class Vault {
 
   #requireNone(name: string, environment: string): void {
     if (!this.find(name, environment)) return
-    throw new CageError('conflict', `there is a secret ${name} of ${environment} already`, { hint: ROTATE_HINT })
+    throw new CageError('conflict', `the secret ${name} of ${environment} already exists`, { hint: ROTATE_HINT })
   }
 
-  /** Nobody who has no vault and no key is bothered with it. */
-  #tellState(): void {
+  /** Records nothing for users without a vault or a key. */
+  #recordState(): void {
     const { state, masterKeyProblem } = this.#options
     const lock = this.#lock
     const secrets = this.list({ deleted: true })

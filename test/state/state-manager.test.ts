@@ -244,7 +244,7 @@ test('what agents print waits for the disk up to a bound, and a line tells how m
   })
   other.exec('ROLLBACK')
   other.close()
-  expect(await told).toBe('500 lines of agents were lost: the disk took nothing, and too many waited for it')
+  expect(await told).toBe('500 lines of agent output were lost: the disk could not be written and the queue was full')
   // What is not output is never lost.
   expect(rows().filter(({ type }) => type === 'progress.updated')).toHaveLength(1)
   expect(rows()).toHaveLength(1 + 1_000 + 1 + 1)

@@ -24,12 +24,12 @@ it.each([
   ['GIT_SSH_COMMAND', CODE],
   ['HTTP_PROXY', 'decides where connections go'],
   ['https_proxy', 'decides where connections go'],
-  ['SSL_CERT_FILE', 'decides whom connections trust'],
+  ['SSL_CERT_FILE', 'decides which certificates are trusted'],
 ])('no secret is called %s, which %s', (name, why) => {
   expect(() => requireName(name)).toThrow(
     expect.objectContaining({
       code: 'bad_request',
-      message: `${name} ${why}, so no secret is called so`,
+      message: `${name} ${why}, so no secret can have this name`,
       hint: expect.stringContaining('agent.env'),
     }),
   )

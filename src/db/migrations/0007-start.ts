@@ -1,12 +1,13 @@
 /**
  * The tables of version 0.1.0. Amounts are integer nanodollars; times are ISO 8601 UTC text.
  *
- * - An alert's delivery is pending until it has arrived or was given up.
- * - Of a token only the hash is kept; of a secret what `vault/vault.ts` sealed.
- * - The triggers of the audit chain (`audit/chain.ts`) stop mistakes and other programs; whoever removes them first is found by
- *   the hashes. An insert elsewhere than at the end is refused too, and with it REPLACE, which no trigger of DELETE sees.
- * - Who did what to secrets is recorded by the audit chain and nowhere else: `secret_audit_log` is how the chain's rows about
- *   them look, with their columns of the chain, so that no copy can say anything else than the chain does.
+ * - An alert's delivery is pending until it has arrived or failed for good.
+ * - Of a token only the hash is stored; of a secret only what `vault/vault.ts` sealed.
+ * - The triggers of the audit chain (`audit/chain.ts`) stop mistakes and other programs; if they are removed first, the
+ *   hashes reveal the change. An insert anywhere but at the end is refused too, and with it REPLACE, which bypasses
+ *   DELETE triggers.
+ * - Only the audit chain records who did what to secrets: `secret_audit_log` is a view of the chain's rows about them,
+ *   with their chain columns, so that no copy can contradict the chain.
  */
 export const start = `
 CREATE TABLE events (

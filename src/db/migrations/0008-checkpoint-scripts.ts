@@ -1,4 +1,7 @@
-/** Two scripts of one name keep one checkpoint each. What is there belongs to the script that last ran under its name. */
+/**
+ * Two scripts of the same name keep one checkpoint each. Existing ones belong to the script that last ran under the
+ * name.
+ */
 export const checkpointScripts = `
 ALTER TABLE checkpoints RENAME TO checkpoints_by_name;
 CREATE TABLE checkpoints (

@@ -1,4 +1,4 @@
-/** Agents that the snapshot has no place for any more, each as it was shown last. */
+/** Agents that no longer fit into the snapshot, each with its last state. */
 export const pastAgents = `
 CREATE TABLE past_agents (
   id TEXT PRIMARY KEY,

@@ -1,4 +1,4 @@
-/** An agent's process: whether it runs, why not, and what it tried that it may not. */
+/** An agent's process: whether it runs, why not, and what the sandbox refused it. */
 import type { EventOf, RuntimeEvent } from '../../events.ts'
 import type { AgentId } from '../../id-types.ts'
 import type { AgentView } from '../snapshot.ts'
@@ -77,7 +77,7 @@ export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>
   }
 }
 
-/** What a further run of it changes. */
+/** What a further run changes. */
 export function restarted(agent: AgentView, event: EventOf<'agent.started'>): Partial<AgentView> {
   const downMs = agent.ended_at ? Math.max(0, Date.parse(event.at) - Date.parse(agent.ended_at)) : 0
   return {

@@ -1,4 +1,4 @@
-/** What an agent's calls cost, and how much of its limits is left. */
+/** The cost of an agent's calls, and what is left of its limits. */
 import type { EventOf, RuntimeEvent } from '../../events.ts'
 import { addUsd, fromUsd, toUsd, type Usd } from '../../money.ts'
 import { observe } from '../histogram.ts'
@@ -43,7 +43,7 @@ function applyToCalls(agent: AgentView, event: RuntimeEvent): AgentView {
 
 function applyToBudget(agent: AgentView, event: RuntimeEvent): AgentView {
   switch (event.type) {
-    // A run's budget or the server's leaves the agent's own as it is.
+    // The budget of a run or of the server does not change the agent's own.
     case 'budget.warned':
       return event.data.budget ? agent : { ...agent, warned: true }
     case 'budget.exhausted':
@@ -59,13 +59,13 @@ function applyToBudget(agent: AgentView, event: RuntimeEvent): AgentView {
   }
 }
 
-/** An agent that reports no progress has a point for everything that it pays. */
+/** An agent that reports no progress gets one point per payment. */
 function applyToBurn(before: AgentView, agent: AgentView, at: string): AgentView {
   if (agent.progress || agent.spent_usd === before.spent_usd) return agent
   return { ...agent, burn: addBurnPoint(agent.burn, burnPoint(agent, at, agent.burn.at(-1)!.done + 1)) }
 }
 
-/** A call of an earlier run may be recorded late; it is none of the present one. */
+/** A call of an earlier run may be recorded late; it does not count toward the current one. */
 function applyToRun(agent: AgentView, event: RuntimeEvent): AgentView {
   const add = (runId: string | undefined, usd: Usd) =>
     runId === agent.run_id ? { ...agent, run_spent_usd: addUsd(agent.run_spent_usd, usd) } : agent
@@ -97,15 +97,15 @@ function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): Agen
 
 function addToModel(
   models: AgentView['by_model'],
-  asked: string,
+  requested: string,
   cost: Usd,
   inputTokens: number,
   outputTokens: number,
   calls: 0 | 1,
 ): AgentView['by_model'] {
-  const model = own(models, asked) || Object.keys(models).length < MAX_MODELS ? asked : OTHER
+  const model = own(models, requested) || Object.keys(models).length < MAX_MODELS ? requested : OTHER
   const before = own(models, model)
-  // A failed call that cost nothing leaves no trace among the costs.
+  // A failed call that cost nothing does not appear among the costs.
   if (!before && calls === 0 && fromUsd(cost) === 0) return models
   return {
     ...models,
@@ -118,7 +118,7 @@ function addToModel(
   }
 }
 
-/** Counts money that is no new call, where its call was counted. */
+/** Adds money without a new call to the entry of its call. */
 function addCost(agent: AgentView, { target, model }: { target: string; model: string | null }, cost: Usd): AgentView {
   const spent_usd = addUsd(agent.spent_usd, cost)
   if (model !== null) return { ...agent, spent_usd, by_model: addToModel(agent.by_model, model, cost, 0, 0, 0) }

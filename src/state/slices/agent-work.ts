@@ -1,4 +1,4 @@
-/** How far an agent is, how its units of work ended, and what was found in what it said. */
+/** An agent's progress, the outcomes of its units of work, and findings in its texts. */
 import type { RuntimeEvent } from '../../events.ts'
 import { observe } from '../histogram.ts'
 import type { AgentView } from '../snapshot.ts'

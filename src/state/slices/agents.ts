@@ -5,7 +5,7 @@ import { applyToLife, newAgent, restarted } from './agent-life.ts'
 import { applyToSpending } from './agent-spending.ts'
 import { applyToWork } from './agent-work.ts'
 
-/** Also used for agents that are in no snapshot any more. */
+/** Also used for agents that are no longer in any snapshot. */
 export function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): Snapshot['agents'] {
   if (event.type === 'config.loaded' && event.data.safety) return guardedBy(agents, event.data.safety)
   if (!event.agent_id) return agents
@@ -20,7 +20,7 @@ export function applyToAgents(agents: Snapshot['agents'], event: RuntimeEvent): 
   return changed === agent ? agents : { ...agents, [agent.id]: changed }
 }
 
-/** A new policy holds for every agent that is still there. */
+/** A new policy applies to every agent that has not ended. */
 const guardedBy = (
   agents: Snapshot['agents'],
   { mode, detect }: NonNullable<EventOf<'config.loaded'>['data']['safety']>,

@@ -33,14 +33,17 @@ function newAlert(event: EventOf<'alert.raised'>): AlertView {
   }
 }
 
-/** Newest first. The oldest that is acknowledged goes, or else the oldest of the kind that has most: none floods the rest. */
+/**
+ * Newest first. Evicts the oldest acknowledged one, else the oldest of the most frequent kind, so that none crowds out
+ * others.
+ */
 function keepAlerts(alerts: AlertView[]): AlertView[] {
   if (alerts.length <= MAX_ALERTS) return alerts
   const counts = new Map<string, number>()
   for (const { kind } of alerts) counts.set(kind, (counts.get(kind) ?? 0) + 1)
-  const most = Math.max(...counts.values())
+  const highest = Math.max(...counts.values())
   const dropped =
-    alerts.findLast(({ acknowledged }) => acknowledged) ?? alerts.findLast(({ kind }) => counts.get(kind) === most)
+    alerts.findLast(({ acknowledged }) => acknowledged) ?? alerts.findLast(({ kind }) => counts.get(kind) === highest)
   return alerts.filter((alert) => alert !== dropped)
 }
 

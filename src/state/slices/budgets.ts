@@ -30,7 +30,7 @@ export function applyToServerBudget(budget: BudgetView | null, event: RuntimeEve
   }
 }
 
-/** What was charged before a period is corrected before it. */
+/** A correction of a charge before the current period counts before it as well. */
 export function correctedPeriod(
   period: BudgetView['period'],
   { data }: EventOf<'call.corrected'>,

@@ -1,4 +1,4 @@
-/** The curve of what an agent has spent over its work. */
+/** The curve of an agent's spending over its work. */
 import { type AgentView, type BurnPoint, MAX_BURN_POINTS } from '../snapshot.ts'
 
 export const burnPoint = (agent: AgentView, at: string, done: number): BurnPoint => ({
@@ -8,8 +8,8 @@ export const burnPoint = (agent: AgentView, at: string, done: number): BurnPoint
 })
 
 /**
- * Halves the resolution when full. From then on the last point moves along until it is as far from the one before as
- * the early ones are from each other, so that the curve is even over its whole length.
+ * Halves the resolution when full. From then on the last point moves until it is as far from the previous one as the
+ * early ones are from each other, so that the curve is even over its whole length.
  */
 export function addBurnPoint(points: BurnPoint[], point: BurnPoint): BurnPoint[] {
   const kept = points.length < MAX_BURN_POINTS ? points : points.filter((_, index) => index % 2 === 0)

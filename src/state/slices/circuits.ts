@@ -13,7 +13,7 @@ export function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEv
     case 'circuit.opened':
       return change(event.data.circuit, ({ trips, last_trip_at, state }) => {
         const forced = event.data.by !== undefined
-        // A failed probe prolongs a trip; it is not another one.
+        // A failed probe prolongs a trip; it is not a new one.
         const isTrip = !forced && state !== 'half_open'
         return {
           state: 'open',
@@ -57,7 +57,7 @@ export function applyToCircuits(circuits: Snapshot['circuits'], event: RuntimeEv
   }
 }
 
-/** Names come from agents. One that was never in trouble is missed least, then one that is closed. */
+/** Names come from agents. Evicts a circuit that never tripped, else a closed one. */
 function withRoom(circuits: Snapshot['circuits']): Snapshot['circuits'] {
   const all = Object.values(circuits)
   if (all.length < MAX_CIRCUITS) return circuits
@@ -66,7 +66,7 @@ function withRoom(circuits: Snapshot['circuits']): Snapshot['circuits'] {
   return kept
 }
 
-/** What is noted of a call whose client left. */
+/** The status recorded for a call whose client disconnected. */
 const CLIENT_GONE = 499
 
 const newCircuit = (name: string): CircuitView => ({

@@ -9,7 +9,7 @@ export function applyToVault(vault: Snapshot['vault'], event: RuntimeEvent): Sna
 
 export function applyToSecrets(secrets: Snapshot['secrets'], event: RuntimeEvent): Snapshot['secrets'] {
   switch (event.type) {
-    // What its table says, also when its events are forgotten.
+    // As in its table, even if its events were deleted.
     case 'vault.opened':
     case 'vault.locked':
       return Object.fromEntries(event.data.secrets.map((secret) => [secret.id, secret]))
