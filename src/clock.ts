@@ -1,4 +1,4 @@
-/** Time, passed to whoever needs it so that tests can move it by hand. Nothing else in the process reads or awaits it. */
+/** Time, passed as a value so that tests can move it by hand. Nothing else in the process reads or awaits it. */
 export interface Clock {
   /** Wall time in milliseconds since 1970, for timestamps only. */
   now(): number
@@ -10,11 +10,11 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-/** One call that is due. */
+/** One scheduled call. */
 export interface Timer {
   /** Does nothing once it has run. */
   cancel(): void
-  /** The process need not stay for it. Returns the timer. */
+  /** Lets the process exit before it runs. Returns the timer. */
   unref(): this
 }
 
@@ -42,7 +42,7 @@ class SystemTimer implements Timer {
   }
 }
 
-/** How a clock that has timers sleeps. */
+/** Implements sleep with the timers of a clock. */
 export function sleepOn(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
@@ -58,7 +58,7 @@ export function sleepOn(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortS
   })
 }
 
-/** Calls `run` every `ms` milliseconds until the returned function is called. The process need not stay for it. */
+/** Calls `run` every `ms` milliseconds until the returned function is called. Does not keep the process alive. */
 export function every(clock: Pick<Clock, 'after'>, ms: number, run: () => void): () => void {
   let timer: Timer
   const schedule = () => {
@@ -73,7 +73,7 @@ export function every(clock: Pick<Clock, 'after'>, ms: number, run: () => void):
   return () => timer.cancel()
 }
 
-/** The wall time of a clock that never goes back: what has expired stays so when it is set back. */
+/** The wall time of a clock that never goes back: what has expired stays expired when the clock is set back. */
 export function forwardTime(clock: Pick<Clock, 'now'>): () => number {
   let latest = 0
   return () => {
@@ -86,7 +86,7 @@ let last = { ms: 0, iso: new Date(0).toISOString() }
 
 /** ISO 8601 UTC with milliseconds. */
 export function isoTime(ms: number): string {
-  // Of most times several are written: that of a call is in its row, its event, and the log.
+  // Most times are written several times: a call's is in its row, its event, and the log.
   if (ms !== last.ms) last = { ms, iso: new Date(ms).toISOString() }
   return last.iso
 }

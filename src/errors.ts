@@ -1,5 +1,5 @@
 /**
- * Every error this program answers with, in one table: HTTP status, exit code, and what to do next.
+ * Every error of this program, in one table: HTTP status, exit code, and what to do next.
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
  */
@@ -7,11 +7,11 @@ import { type BudgetScope, type Nanodollars, showUsd, toUsd } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
-  /** What a command exits with when this error ends it. */
+  /** The exit code of a command that fails with this error. */
   readonly exit: number
   /** What to do next. */
   readonly hint: string
-  /** May a client that retries by itself try again? Said in `x-should-retry`. */
+  /** Whether a client may retry automatically. Sent as `x-should-retry`. */
   readonly retry?: true
 }
 
@@ -155,7 +155,7 @@ export class CageError extends Error {
     return ERRORS[this.code]
   }
 
-  /** The same error with every text in it changed, for whoever receives it. */
+  /** Returns the same error with every text in it mapped, for its recipient. */
   withTexts(change: (text: string) => string): CageError {
     const facts = Object.entries(this.facts).map(([name, value]) => [
       name,
@@ -173,7 +173,7 @@ export class CageError extends Error {
 
 export class BudgetExceededError extends CageError {
   override readonly name = 'BudgetExceededError'
-  /** `budget`: which one refused; `until`: ISO 8601, when its period ends. */
+  /** `budget`: the one that refused; `until`: end of its period, ISO 8601. */
   constructor(facts: {
     budget: BudgetScope
     agentId: string
@@ -205,7 +205,7 @@ export class BudgetExceededError extends CageError {
   }
 }
 
-/** How the very budget is raised that refused. */
+/** How to raise the budget that refused. */
 function raisingHint(budget: BudgetScope, agentId: string): string {
   const command = (whose: string) => `"iron-cage budget add ${whose} <usd>"`
   return {
@@ -272,7 +272,7 @@ export class PiiBlockedError extends CageError {
   }
 }
 
-/** Anything thrown becomes a CageError; an unknown one becomes `internal` and keeps its cause for the log. */
+/** Converts anything thrown to a CageError; an unknown error becomes `internal` and keeps its cause for the log. */
 export function asCageError(error: unknown): CageError {
   if (error instanceof CageError) return error
   return new CageError('internal', 'something went wrong inside Iron Cage', { cause: error })

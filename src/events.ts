@@ -1,7 +1,7 @@
 /**
  * Everything that happens, as data. An event is written to the `events` table first and changes the shared state after
  * (`state/state-manager.ts`); the dashboard receives the same events and runs the same `applyEvent`.
- * Messages and payloads never hold a secret or a personal datum. Free of Node: the browser uses this file too.
+ * Messages and data never contain a secret or personal data. Free of Node: the browser uses this file too.
  */
 import type { AgentId, CallId, RunId } from './id-types.ts'
 import type { ConfiguredScope, Usd } from './money.ts'
@@ -25,7 +25,7 @@ export type AgentState =
 
 export type CircuitState = 'closed' | 'open' | 'half_open'
 export type SafetyMode = 'redact' | 'block' | 'warn'
-/** What an alert speaks of. */
+/** What an alert is about. */
 export type AlertKind =
   | 'circuit_opened'
   | 'pii_found'
@@ -41,18 +41,18 @@ export type AlertKind =
   | 'secret_rolled_back'
   | 'test'
 export type Outcome = 'succeeded' | 'failed'
-/** Where an answer of a service came from: live, cached, placeholder. */
+/** The source of a service's reply: live, cached, placeholder. */
 export type Tier = 1 | 2 | 3
 
-/** The payload of each type of event. Money is a decimal string in US dollars; durations carry their unit. */
+/** The data of each type of event. Money is a decimal string in US dollars; durations carry their unit. */
 export interface EventData {
   /** The server listens. */
   'server.started': { version: string; url: string; pid: number }
-  /** The server is closing in order. */
+  /** The server is shutting down in order. */
   'server.stopped': { reason: string }
   /**
-   * Configuration was read; `file` is null when there is none. When it was read again: what changed, what of that holds
-   * from now on (`safety`), and what only holds after a restart.
+   * The configuration was read; `file` is null without one. After a reload: what changed, which changes apply
+   * immediately (`safety`), and which need a restart.
    */
   'config.loaded': {
     file: string | null
@@ -60,28 +60,28 @@ export interface EventData {
     needs_restart?: string[]
     safety?: { mode: SafetyMode; detect: PiiType[] }
   }
-  /** Configuration was read again and is wrong: everything stays as it was. */
+  /** A reload found an invalid configuration: nothing changed. */
   'config.refused': { file: string | null; reason: string }
 
-  /** A run of an agent began. The first one carries `restart: 0`. */
+  /** A run of an agent started. The first one has `restart: 0`. */
   'agent.started': {
     run_id: RunId
     name: string
     script: string
     environment: string
-    /** Null for a client that is not supervised. */
+    /** Null for an unsupervised client. */
     pid: number | null
     restart: number
     limit_usd: Usd
     safety_mode: SafetyMode
-    /** What is detected, so that the screen can say "not monitored" for the rest. */
+    /** The detected types, so that the screen can show "not monitored" for the others. */
     detect: PiiType[]
-    /** The walls around it; left out for a client that is not supervised. */
+    /** Its sandbox; left out for an unsupervised client. */
     sandbox?: SandboxView
-    /** Shares of the limit at which is warned. (Default: 0.9.) */
+    /** Shares of the limit at which a warning is raised. (Default: 0.9.) */
     warn_at?: number[]
   }
-  /** The process ended. `state` is what that makes of the agent; 'starting' when it will be started again. */
+  /** The process ended. `state` is the agent's state after it; 'starting' when it will be restarted. */
   'agent.exited': {
     run_id: RunId
     exit_code: number | null
@@ -91,24 +91,27 @@ export interface EventData {
     restart_in_ms: number | null
   }
   /**
-   * The agent's processes were asked to end; `reason`: who wanted it, 'exit' for those that its own exit left behind.
-   * A second one follows when processes survived even SIGKILL, and names them.
+   * The agent's processes were asked to end; `reason`: who stopped it, 'exit' for processes left after its own exit.
+   * A second event follows when processes survived SIGKILL, and names them.
    */
   'agent.stopped': { reason: 'operator' | 'budget' | 'pii' | 'shutdown' | 'exit'; survivors: number[] }
   'agent.paused': { by: string }
   'agent.resumed': { by: string }
-  /** The agent connected to a provider directly: such calls pass by its budget and by redaction. */
+  /** The agent connected to a provider directly: such calls bypass its budget and redaction. */
   'agent.bypassed': { provider: string; target: string; count: number }
-  /** The walls around an agent refused what it tried. `target`: a host with its port, or a path. */
+  /** An agent's sandbox refused something. `target`: a host with its port, or a path. */
   'sandbox.denied': { action: SandboxAction; target: string; count: number }
-  /** What was not refused, but is reported: a connection past the gateway, at level observe also files. */
+  /** Reported but not refused: a connection past the gateway, and at level observe also files. */
   'sandbox.observed': { action: SandboxAction; target: string; count: number }
-  /** The agent left a file that other programs read and obey, as a git hook; it was moved aside when the agent had ended. */
+  /**
+   * The agent left a file that other programs would load or run, such as a git hook; it was moved aside when the agent
+   * ended.
+   */
   'sandbox.planted': { path: string; moved_to: string }
-  /** One line the agent printed, or a message of its own with facts, after redaction. */
+  /** One line of the agent's output, or a message from its code with data, after redaction. */
   'agent.output': { stream: 'stdout' | 'stderr'; text: string; truncated?: true; facts?: Record<string, unknown> }
 
-  /** The agent said how far it is. */
+  /** The agent reported its progress. */
   'progress.updated': { done: number; total: number | null; unit: string; label: string | null }
   /** The agent finished one unit of its work. `degraded`: a fallback was used on the way. */
   'unit.completed': {
@@ -120,7 +123,7 @@ export interface EventData {
     reason: string | null
   }
 
-  /** An LLM call ended and was charged. `estimated`: the provider did not say what it used. */
+  /** An LLM call ended and was charged. `estimated`: the provider did not report usage. */
   'call.completed': {
     call_id: CallId
     provider: string
@@ -132,17 +135,20 @@ export interface EventData {
     cost_usd: Usd
     estimated: boolean
     latency_ms: number
-    /** How long of that it waited because the provider had asked for it (Retry-After). */
+    /** The part of it spent waiting because the provider asked for it (Retry-After). */
     waited_ms?: number
     first_byte_ms: number | null
     status: number
     redactions: number
-    /** What the same call would have cost on the model the agent used before it downgraded. */
+    /** The cost of the same call on the model that the agent used before its downgrade. */
     baseline_usd: Usd | null
-    /** The run whose budget paid, too. Left out where runs have none, here and below. */
+    /** The run, if its budget paid as well. Left out where runs have no budget, here and below. */
     run_id?: RunId
   }
-  /** A call that did not say how much it wants, or more than any model gives, was limited. `asked_tokens`: null when it did not. */
+  /**
+   * A call without an output limit, or with one above any model's maximum, was limited. `asked_tokens`: null without
+   * one.
+   */
   'call.clamped': {
     call_id: CallId
     provider: string
@@ -150,7 +156,7 @@ export interface EventData {
     asked_tokens: number | null
     max_tokens: number
   }
-  /** An LLM call ended without a complete answer. `cost_usd` is what was charged all the same. */
+  /** An LLM call ended without a complete reply. `cost_usd` is what was charged all the same. */
   'call.failed': {
     call_id: CallId
     provider: string
@@ -162,16 +168,16 @@ export interface EventData {
     latency_ms: number
     waited_ms?: number
     retryable: boolean
-    /** Which circuit refused it; nothing was sent then. */
+    /** The circuit that refused it; nothing was sent then. */
     circuit?: string
-    /** Another model is asked instead. */
+    /** The call is sent to another model instead. */
     falls_back?: true
     run_id?: RunId
   }
 
   /**
-   * A call was refused before any money was held for it. `calls`: how many equal ones within a minute, when it is said once
-   * more; `model` is null where none was read.
+   * A call was refused before any money was held for it. `calls`: how many equal ones within a minute, when repeated;
+   * `model` is null when none was read.
    */
   'call.refused': {
     call_id: CallId
@@ -181,7 +187,7 @@ export interface EventData {
     status: number
     calls: number
   }
-  /** A model charged much more than was held for a call; nothing more is sent to it until an admin trusts it. */
+  /** A model cost much more than was held for a call; nothing more is sent to it until an admin trusts it. */
   'model.refused': {
     /** "provider/model". */
     name: string
@@ -189,12 +195,12 @@ export interface EventData {
     model: string
     call_id: CallId
     agent_id: AgentId
-    /** What the call could cost within the limits that it was sent with. */
+    /** The maximum cost of the call within the limits that were sent with it. */
     bound_usd: Usd
-    /** What the provider says it costs; what was charged stands in the ledger. */
+    /** The cost reported by the provider; the ledger has the charge. */
     claimed_usd: Usd
   }
-  /** An admin trusts a model, or all models of a provider, to obey the limits that they are sent. */
+  /** An admin trusts a model, or all models of a provider, to respect the limits of calls. */
   'model.trusted': { name: string; by: string }
 
   /** A service was called (or its circuit answered for it). */
@@ -207,16 +213,16 @@ export interface EventData {
     /** The circuit was open: nothing was sent. */
     blocked: boolean
     cost_usd: Usd
-    /** What a blocked call would have cost. */
+    /** The cost that a blocked call would have had. */
     saved_usd: Usd
     latency_ms: number
     run_id?: RunId
   }
-  /** A lower tier answered for a service, or another model for the one of a provider that was asked. */
+  /** A lower tier answered for a service, or another model for the requested one. */
   'fallback.used': { service: string; tier: Tier; why: string }
 
   /**
-   * `failures` in a row, or `of` so many calls. `by`: who opened it until it is reset; there is no cooldown then, and no
+   * `failures` in a row, or out of `of` calls. `by`: who opened it until a reset; then there is no cooldown and no
    * trip.
    */
   'circuit.opened': {
@@ -240,18 +246,18 @@ export interface EventData {
     used_percent: number
     suggested_increase_usd: Usd
   }
-  /** Nothing more can be paid: at 100 %, or a call that does not fit any more. `budget` as above. */
+  /** Nothing more can be paid: at 100 %, or for a call that does not fit. `budget` as above. */
   'budget.exhausted': { budget?: ConfiguredScope; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
-  /** A limit is another one, higher or lower. `budget` as above; the run's is that of every run. */
+  /** A limit was raised or lowered. `budget` as above; a run's limit is that of every run. */
   'budget.raised': { budget?: ConfiguredScope; from_usd: Usd; limit_usd: Usd; by: string }
-  /** A server begins, and these limits hold beside the agents' own; null where there is none. */
+  /** A server started with these limits in addition to the agents' own; null without one. */
   'budget.opened': { server: BudgetView | null; run_limit_usd: Usd | null }
   /**
-   * The limit counts from here: a day or a month has begun. `spent_before_usd`: all that was spent until then. Without
-   * an agent it is the server's.
+   * The limit counts from here: a day or a month has begun. `spent_before_usd`: all spending until then. Without an
+   * agent it is the server's.
    */
   'budget.period_began': BudgetPeriod
-  /** A call costs something else than was charged; a row of the ledger holds the difference. `model`: null for services. */
+  /** The cost of a call was corrected; a row of the ledger holds the difference. `model`: null for services. */
   'call.corrected': {
     call_id: CallId
     correction_id: CallId
@@ -276,7 +282,7 @@ export interface EventData {
     by: string
   }
 
-  /** Personal data of one type was found in one text. Never the value. */
+  /** Personal data of one type was found in one text. Never contains the value. */
   'pii.found': {
     incident_id: string
     pii_type: PiiType
@@ -288,58 +294,58 @@ export interface EventData {
     value_hash: string
     start: number
     end: number
-    /** The unit of work the agent was at, when it said so. */
+    /** The current unit of work, if the agent reported it. */
     unit: string | null
-    /** How many there were, when more than one: the fields above are of the first. */
+    /** Number of findings if more than one: the fields above describe the first. */
     count?: number
     /** How many of them have an incident; the others were only counted. */
     incidents?: number
   }
 
-  /** The vault can be used from now on: the master key is right. */
+  /** The vault is open: the master key is right. */
   'vault.opened': { secrets: SecretListed[] }
-  /** Whoever started this program still has the master key in its environment, where agents can read it. */
+  /** The process that started this program still has the master key in its environment, where agents can read it. */
   'vault.exposed': { pids: number[] }
-  /** The vault stays shut; everything else works. */
+  /** The vault stays locked; everything else works. */
   'vault.locked': { why: 'no_key' | 'weak_key' | 'wrong_key' | 'broken'; hint: string; secrets: SecretListed[] }
-  /** A row of the vault is not as it was written, was put back from the past, or is gone. */
+  /** A row of the vault was changed, replaced by an older one, or removed. */
   'vault.broken': { problem: string; secret_id: string | null }
   'secret.created': SecretFacts
-  /** Its value was given out: to an admin, or to an agent of its environment. */
+  /** The value was given out: to an admin, or to an agent of its environment. */
   'secret.read': SecretFacts
   /** It has a new value. */
   'secret.updated': SecretFacts
   'secret.deleted': SecretFacts
   'secret.restored': SecretFacts
-  /** Every running agent of its environment has the new value, or was given up. */
+  /** Every running agent of its environment has the new value, or timed out. */
   'secret.rotated': { name: string; environment: string; reloaded: number; restart_required: number }
-  /** An agent said that it has the new value. */
+  /** An agent confirmed the new value. */
   'secret.reloaded': { name: string; environment: string; latency_ms: number }
-  /** An agent goes on with the value before, and gets the new one when it is started again. */
+  /** An agent still uses the previous value, and gets the new one when it is restarted. */
   'secret.reload_failed': { name: string; environment: string; reason: 'does_not_listen' | 'no_answer' }
-  /** A provider refused a new key and accepted the one before, which is the present one again. */
+  /** A provider refused a new key and accepted the previous one, which is the current one again. */
   'secret.rolled_back': { name: string; environment: string }
-  /** An agent started without the secrets of its environment, for the vault was locked. */
+  /** An agent started without the secrets of its environment because the vault was locked. */
   'secret.withheld': { environment: string; secrets: number }
 
-  /** Something a person should see. `source_seq`: the event it speaks of. */
+  /** Something that needs attention. `source_seq`: the event that caused it. */
   'alert.raised': {
     alert_id: string
     kind: AlertKind
     title: string
     detail: string
     budget?: ConfiguredScope
-    /** The circuit it speaks of, if any. */
+    /** The circuit it concerns, if any. */
     circuit?: string
     source_seq: number
   }
-  /** Somebody wanted to see whether alerts arrive. */
+  /** A person sent a test alert. */
   'alert.tested': { by: string }
   'alert.acknowledged': { alert_id: string; by: string }
   'alert.delivered': { alert_id: string; channel: string; latency_ms: number }
   'alert.failed': { alert_id: string; channel: string; error: string }
 
-  /** `role` and `actor`: who it was, as far as that was proved. `count`: how many it sums up. (Default: 1.) */
+  /** `role` and `actor`: the caller, if authenticated. `count`: how many refusals it sums up. (Default: 1.) */
   'auth.failed': {
     reason: string
     route: string
@@ -348,49 +354,49 @@ export interface EventData {
     count?: number
   }
 
-  /** Rows of the audit were edited or removed. `row`: the first bad one, when it is about one. */
+  /** Rows of the audit were edited or removed. `row`: the first bad one, if it is about one. */
   'audit.broken': { problem: string; row: number | null }
 }
 
 export type SandboxLevel = 'off' | 'observe' | 'standard' | 'strict'
 export type SandboxAction = 'connect' | 'read' | 'write'
 
-/** The walls around a run of an agent. */
+/** The sandbox of an agent's run. */
 export interface SandboxView {
   level: SandboxLevel
   /** Only listed places can be connected to. */
   limited: boolean
-  /** Why there are none, or what they leave open that they could close elsewhere. */
+  /** Why there is none, or what it leaves open that it could close elsewhere. */
   why: string | null
 }
 
-/** The day or month that a limit is for, and all that was spent before it. */
+/** The period of a limit, and all spending before it. */
 export interface BudgetPeriod {
   starts_at: string
   ends_at: string
   spent_before_usd: Usd
 }
 
-/** A limit and what counts against it. */
+/** A limit and the spending that counts toward it. */
 export interface BudgetView {
   limit_usd: Usd
-  /** Ever. */
+  /** In total. */
   spent_usd: Usd
-  /** Null when the limit is for ever. */
+  /** Null when the limit never resets. */
   period: BudgetPeriod | null
 }
 
-/** A secret in a list of all, also of those that can be restored. */
+/** A secret in a list, including those that can be restored. */
 export interface SecretListed {
   id: string
   name: string
   environment: string
   version: number
-  /** First letters and last two, when it is long enough. */
+  /** The first four characters and the last two, if it is long enough. */
   masked: string
   created_at: string
   updated_at: string
-  /** When it got its present value; null while that is its first. */
+  /** When it got its current value; null for its first. */
   rotated_at: string | null
   deleted_at: string | null
 }
@@ -400,9 +406,9 @@ export interface SecretFacts {
   secret_id: string
   name: string
   environment: string
-  /** Of the value, counted from 1. */
+  /** Version of the value, counted from 1. */
   version: number
-  /** First letters and last two, when it is long enough. */
+  /** The first four characters and the last two, if it is long enough. */
   masked: string
 }
 
@@ -426,7 +432,7 @@ export type RuntimeEvent = {
 
 export type EventOf<T extends EventType> = Extract<RuntimeEvent, { type: T }>
 
-/** What a part hands to `StateManager.record`; the manager adds `seq` and `at`. */
+/** The argument of `StateManager.record`; the manager adds `seq` and `at`. */
 export type NewEvent = {
   [T in EventType]: { type: T; level: Level; message: string; agent_id?: AgentId | null; data: EventData[T] }
 }[EventType]

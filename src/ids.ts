@@ -7,7 +7,7 @@ export type { AgentId, CallId, RunId } from './id-types.ts'
 const POOL_BYTES = 4_096
 let pool = Buffer.alloc(0)
 
-/** To ask the system for random bytes costs as much for four thousand as for three. */
+/** Requesting random bytes from the system costs as much for four thousand as for three. */
 function hex(bytes: number): string {
   if (pool.length < bytes) pool = randomBytes(POOL_BYTES)
   const taken = pool.toString('hex', 0, bytes)
@@ -31,7 +31,7 @@ export const newRunId = (): RunId => `run-${hex(6)}` as RunId
 let lastCallMs = 0
 let callsInMs = 0
 
-/** In the order in which they were made, so that rows of the ledger are written side by side. */
+/** In creation order, so that new rows of the ledger are stored next to each other. */
 export function newCallId(): CallId {
   const ms = Date.now()
   callsInMs = ms === lastCallMs ? callsInMs + 1 : 0
@@ -43,14 +43,14 @@ export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`
 export const newUserId = (): string => `user-${hex(6)}`
-/** As hard to guess as a token: it stands in every refresh token. */
+/** As hard to guess as a token: it is part of every refresh token. */
 export const newSessionId = (): string => `session-${hex(16)}`
 export const newSecretId = (): string => `secret-${hex(8)}`
 export const newIncidentId = (): string => `pii-${hex(6)}`
 
-/** The agent that a caller names. Whether there is one by that id shows when it is looked up. */
+/** The agent named by a caller. Whether it exists shows when it is looked up. */
 export const toAgentId = (text: string): AgentId => text as AgentId
-/** The run that a caller names. Whether there is one by that id shows when it is looked up. */
+/** The run named by a caller. Whether it exists shows when it is looked up. */
 export const toRunId = (text: string): RunId => text as RunId
-/** The call that a caller names. Whether there is one by that id shows when it is looked up. */
+/** The call named by a caller. Whether it exists shows when it is looked up. */
 export const toCallId = (text: string): CallId => text as CallId

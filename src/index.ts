@@ -1,6 +1,6 @@
 /**
- * Iron Cage as a library: `openRuntime` opens in this process what `iron-cage serve` opens in one of its own. What is
- * exported here is all that is promised; its types stand on no other package.
+ * Iron Cage as a library: `openRuntime` opens in this process what `iron-cage serve` opens in its own. The exports here
+ * are the public API; their types depend on no other package.
  */
 import { VERSION } from './cli/version.ts'
 import { AgentFolders } from './config/agent-folders.ts'
@@ -17,26 +17,26 @@ export type { RuntimeEvent } from './events.ts'
 export type { AgentView, CircuitView, Snapshot } from './state/snapshot.ts'
 
 export interface OpenOptions {
-  /** As in iron-cage.yaml, by section: `{ budget: { limit_usd: '5' }, server: { port: 0 } }`; wins over the file. */
+  /** The sections of iron-cage.yaml: `{ budget: { limit_usd: '5' }, server: { port: 0 } }`; overrides the file. */
   config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
-  /** (Default: iron-cage.yaml or .toml in `cwd`, when there is one.) */
+  /** (Default: iron-cage.yaml or .toml in `cwd`, if there is one.) */
   configFile?: string
-  /** Where the configuration is looked for. (Default: the working directory.) */
+  /** The folder to search for the configuration. (Default: the working directory.) */
   cwd?: string
 }
 
 export interface Runtime {
-  /** Where the server listens, e.g. "http://localhost:8080". */
+  /** The server's URL, e.g. "http://localhost:8080". */
   readonly url: string
-  /** The dashboard's address with a new one-time code. */
+  /** The dashboard's URL with a new one-time code. */
   dashboardLink(): string
   /** Rejects with CageError `invalid_amount`, `script_not_found`, `interpreter_not_found` or `not_executable`. */
   startAgent(script: string, options?: AgentOptions): Promise<RunningAgent>
-  /** Everything the dashboard shows, now. */
+  /** Everything the dashboard shows, at this moment. */
   snapshot(): Snapshot
-  /** Calls with every event from now on, in their order; returns what ends it. */
+  /** Calls `listener` with every later event, in order. Returns an unsubscribe function. */
   subscribe(listener: (event: RuntimeEvent) => void): () => void
-  /** Stops the agents, then the server, then everything below. Safe to call twice. */
+  /** Stops the agents, then the server, then everything else. Safe to call twice. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -52,14 +52,14 @@ export interface AgentOptions {
 
 export interface RunningAgent {
   readonly id: string
-  /** How it ended for good: completed, stopped, budget_stopped, … */
+  /** The final state: completed, stopped, budget_stopped, … */
   readonly ended: Promise<{ state: string; exitCode: number | null; signal: string | null }>
   stop(): Promise<void>
 }
 
 /**
- * Throws CageError `invalid_config`, `config_untrusted`, `already_running`, `port_taken` or `database_unusable`; whatever was opened by then
- * is closed again.
+ * Throws CageError `invalid_config`, `config_untrusted`, `already_running`, `port_taken` or `database_unusable`, and
+ * closes what it had opened.
  */
 export async function openRuntime({
   config = {},

@@ -6,28 +6,28 @@ import { hideMasterKey } from './config/env.ts'
 import { asCageError, ERRORS } from './errors.ts'
 import { isSingleExecutable } from './package-folder.ts'
 
-// First, since whatever is started later could read it. The executable is its own program, and brings Node's own arguments.
+// First, since a process started later could read it. The executable is its own program, and has Node's own arguments.
 const programArgs = isSingleExecutable() ? [] : [...process.execArgv, process.argv[1]!]
 hideMasterKey(process.execPath, [...programArgs, ...process.argv.slice(2)])
 
-// Left alone, V8 lets garbage pile up to more than twice what the server needs. The start makes room enough for calls.
+// By default V8 lets garbage grow to more than twice the server's needs. The start makes enough room for calls.
 setFlagsFromString('--heap-growing-percent=40')
 setTimeout(() => setFlagsFromString('--semi-space-growth-factor=1'), 2_000).unref()
 
-// Without a listener Node opens a debugger for whoever sends this signal. (The executable begins here.)
+// Without a listener Node opens a debugger on this signal. (The executable starts here.)
 process.on('SIGUSR1', () => undefined)
 
-// What we write holds an agent's data: it is for this user only.
+// Files we write contain an agent's data: they are for this user only.
 process.umask(0o077)
 const terminal = processTerminal()
 const demo = async () => (await import('../demo/script.ts')).demoCommand
 
 // A closed pipe ends the program as it would end any other; `start` stops its agent first.
 process.stdout.once('error', () => process.kill(process.pid, 'SIGTERM'))
-// Output that can no longer be written is no reason to end; the log has it too.
+// Losing the output is no reason to exit; the log has it too.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
 
-// The state is unknown: end at once; the watchdogs end the agents.
+// The state is unknown: exit immediately; the watchdogs end the agents.
 let isEnding = false
 process.on('uncaughtException', async (error) => {
   if (isEnding) process.exit(ERRORS.internal.exit)
@@ -38,5 +38,5 @@ process.on('uncaughtException', async (error) => {
   process.exit(ERRORS.internal.exit)
 })
 
-// Not process.exitCode: a write to a pipe that nobody reads would keep the process.
+// Not process.exitCode: a write to a pipe without a reader would keep the process alive.
 void runCli(process.argv.slice(2), { demo }, terminal).then((code) => process.exit(code))

@@ -10,10 +10,10 @@ export type Nanodollars = number & { readonly __unit?: 'nanodollars' }
 /** A decimal string in US dollars, up to nine fraction digits: "45.9", "0.12", "-0.5". */
 export type Usd = string
 
-/** Whose money it is: an agent's own, that of one of its runs, or everybody's on this server. */
+/** Whose budget it is: an agent's, a run's, or the server's. */
 export type BudgetScope = 'part' | 'agent' | 'run' | 'server'
 
-/** Those whose limit begins as the configuration says: one for each run, one for everybody. */
+/** Budgets whose limit starts with the configured one: a run's and the server's. */
 export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
 
 export const NANOS_PER_USD = 1_000_000_000
@@ -24,8 +24,8 @@ const BIG_NANOS_PER_USD = BigInt(NANOS_PER_USD)
 const MAX_NANOS = 9_000_000 * NANOS_PER_USD
 
 /**
- * Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". Also what is beyond a safe integer:
- * clients ask for calls that would cost millions.
+ * Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". Also beyond safe integers: clients
+ * request calls that would cost millions.
  */
 export function toUsd(nanos: Nanodollars | bigint): Usd {
   if (typeof nanos === 'number' && Number.isSafeInteger(nanos)) {
@@ -42,7 +42,10 @@ function asUsd(isNegative: boolean, whole: number | bigint, fraction: number | b
   return `${isNegative ? '-' : ''}${whole}${digits && `.${digits}`}`
 }
 
-/** Parses a decimal string that this program wrote; the nearest number above 9 million dollars. Throws RangeError on anything else. */
+/**
+ * Parses a decimal string that this program wrote; above 9 million dollars to the nearest number. Throws RangeError for
+ * anything else.
+ */
 export function fromUsd(usd: Usd): Nanodollars {
   const match = /^(-?)(\d{1,7})(?:\.(\d{1,9}))?$/.exec(usd)
   if (!match) return Number(bigFromUsd(usd))
@@ -68,7 +71,7 @@ export function parseAmount(text: string): Nanodollars | undefined {
   return nanos <= MAX_NANOS ? nanos : undefined
 }
 
-/** Adds exactly, whatever the sum. */
+/** Adds exactly, even beyond safe integers. */
 export function addUsd(a: Usd, b: Usd): Usd {
   const [left, right] = [fromUsd(a), fromUsd(b)]
   const isExact = [left, right, left + right].every(Number.isSafeInteger)
@@ -87,7 +90,7 @@ export function showUsd(usd: Usd): string {
   return `${sign}$${dollars.toFixed(9).replace(/0{1,7}$/, '')}`
 }
 
-/** What is proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */
+/** The increase proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */
 export const suggestedIncrease = (limit: Nanodollars): Nanodollars =>
   limit >= 2 * NANOS_PER_USD
     ? Math.round(limit / 2 / NANOS_PER_USD) * NANOS_PER_USD

@@ -1,13 +1,13 @@
 /**
- * Where the program's own files are: the dashboard, the Python SDK and its shim, the demo, native parts. In a checkout and
- * in the npm package they lie beside the program. The single executable carries them and lays them into a private folder
- * of the user, since Python and the system's loader read files only.
+ * Finds the program's own files: the dashboard, the Python SDK and its shim, the demo, native parts. In a checkout and
+ * in the npm package they are next to the program. The single executable contains them and extracts them to a private
+ * folder of the user, since Python and the system's loader read files only.
  *
  * The rules are:
- * - The folder is named by what it holds, so two versions never share one.
- * - Every file is compared with its SHA-256 at each start, and written anew, under another name and then renamed, when it
- *   is not as it was built. So any number of programs may start at once, and one that runs never sees half a file.
- * - The folder above is the user's own and nobody else may write into it; else the next place is tried.
+ * - The folder is named by its content, so two versions never share one.
+ * - Every file is compared with its SHA-256 at each start, and rewritten, under another name and then renamed, when it
+ *   differs. So any number of programs may start at once, and a running one never sees half a file.
+ * - The parent folder belongs to the user and nobody else may write to it; else the next place is tried.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,10 +17,10 @@ import { getAsset, getRawAsset, isSea } from 'node:sea'
 import { fileURLToPath } from 'node:url'
 import { CageError } from './errors.ts'
 
-/** SHA-256 in hex by the path of each file. */
+/** SHA-256 in hex by path. */
 export type Manifest = Readonly<Record<string, string>>
 
-/** The asset of the executable that names all others. */
+/** The asset of the executable that lists all others. */
 export const MANIFEST = 'manifest.json'
 
 let folder: string | undefined
@@ -32,13 +32,10 @@ export function packageFolder(): string {
   return folder
 }
 
-/** True in the single executable, which is no Node that runs scripts. */
+/** True in the single executable, which cannot run scripts as Node does. */
 export const isSingleExecutable = isSea
 
-/**
- * The program of a thread, by its source: in a checkout the source itself, else what the build makes of it beside the
- * program.
- */
+/** The program of a thread, by its source: in a checkout the source itself, else its built file next to the program. */
 export function threadFile(source: URL): URL | string {
   const name = source.pathname.slice(source.pathname.lastIndexOf('/') + 1, -'.ts'.length)
   if (isSea()) return `${packageFolder()}dist/${name}.cjs`
@@ -54,7 +51,7 @@ function unpackExecutable(): string {
   return unpack(manifest, (path) => new Uint8Array(getRawAsset(path)), places, name)
 }
 
-/** Puts every file of the manifest into `<the first usable of places>/<name>/` and returns that folder. */
+/** Extracts every file of the manifest to `<the first usable of places>/<name>/` and returns that folder. */
 export function unpack(
   manifest: Manifest,
   contentOf: (path: string) => Uint8Array,

@@ -1,4 +1,4 @@
-/** The kinds of data that are looked for in texts: everything that is said of each of them stands here. */
+/** The types of personal data, with everything that is specific to each of them. */
 
 export type Risk = 'HIGH' | 'MEDIUM'
 
@@ -8,7 +8,7 @@ interface PiiTypeInfo {
   /** As a heading or label. */
   title: string
   risk: Risk
-  /** Looked for unless the configuration says otherwise. */
+  /** Detected unless configured otherwise. */
   byDefault: boolean
 }
 
@@ -19,7 +19,7 @@ const TABLE = {
   credit_card: { name: 'card number', title: 'Credit card', risk: 'HIGH', byDefault: true },
   iban: { name: 'IBAN', title: 'IBAN', risk: 'HIGH', byDefault: true },
   secret: { name: 'secret', title: 'Keys and tokens', risk: 'HIGH', byDefault: true },
-  // Addresses of documentation and code are everywhere in agents' text.
+  // URLs of documentation and code are everywhere in agents' texts.
   ip: { name: 'IP address', title: 'IP address', risk: 'MEDIUM', byDefault: false },
   national_id: { name: 'national id', title: 'National id', risk: 'HIGH', byDefault: false },
   document_number: { name: 'document number', title: 'Document number', risk: 'HIGH', byDefault: false },

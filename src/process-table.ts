@@ -1,6 +1,6 @@
 /**
- * The system's table of processes: /proc on Linux, `ps` elsewhere. A process is named by its pid and the time it
- * started, because pids are used again.
+ * The system's table of processes: /proc on Linux, `ps` elsewhere. A process is identified by its pid and start time,
+ * because pids are reused.
  */
 import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
@@ -15,36 +15,36 @@ export interface ProcessRow {
   ppid: number
   /** Its group. */
   pgid: number
-  /** When it started, as the system reports it; together with the pid it never comes again. */
+  /** When it started, as reported by the system; unique together with the pid. */
   started: string
 }
 
 const isLinux = process.platform === 'linux'
-/** How many processes are read before others on the event loop get their turn. */
+/** How many processes are read before yielding to the event loop. */
 const READ_AT_ONCE = 64
 
-/** Every process that lives. A zombie does not. */
+/** Every living process. A zombie is not one. */
 export const readProcessTable = (source: 'proc' | 'ps' = isLinux ? 'proc' : 'ps'): Promise<ProcessRow[]> =>
   patiently(() => (source === 'proc' ? readProc() : readPs(['-A'])))
 
-/** When a process started, or undefined when there is none with this pid. */
+/** The start time of a process, or undefined when there is none with this pid. */
 export async function processStarted(pid: number): Promise<string | undefined> {
   const row = await patiently(async () => (isLinux ? readStat(pid) : (await readPs(['-p', String(pid)]))[0]))
   return row?.started
 }
 
-/** Far above every limit that anybody sets, and different for each agent. */
+/** Far above any practical limit, and different for each agent. */
 const FIRST_LOCK_LIMIT = 0x1ca6e_0000_0000
 
 /**
- * The limit of file locks that an agent is started with. It limits nothing: Linux has not counted locks since 2.6. But
- * every process inherits it, whatever session, parent or environment it gives itself, and everybody can read it.
+ * The limit of file locks that an agent is started with. It has no effect: Linux has not counted locks since 2.6. But
+ * every process inherits it, whatever session, parent or environment it has, and it is readable from outside.
  */
 export const lockLimitOf = (agentId: AgentId): number => FIRST_LOCK_LIMIT + Number.parseInt(agentId.slice(-8), 16)
 
 /**
- * The processes that descend from this agent's first, wherever they went since: other session, other parent, an
- * environment without its id. Only Linux lets us look; elsewhere there are none.
+ * The processes that descend from this agent's first one, even with another session, another parent, or an environment
+ * without its id. Linux only; elsewhere there are none.
  */
 export const findByAgentId = (agentId: AgentId): Promise<Set<number>> => patiently(() => findMarked(agentId))
 
@@ -61,18 +61,18 @@ async function findMarked(agentId: AgentId): Promise<Set<number>> {
   return found
 }
 
-/** Which processes are an agent's. */
+/** Identifies an agent's processes. */
 export interface ProcessTreeFacts {
   agentId: AgentId
-  /** The first process's pid, which is also the id of the group; undefined when it is not known to be ours any more. */
+  /** The first process's pid, which is also the group's id; undefined when it may belong to another process by now. */
   group: number | undefined
   /** Start time of the first process. */
   started: string | undefined
 }
 
 /**
- * The processes of one agent: its group, what descends from it, and (on Linux) what carries its id in its environment.
- * `seen`: pid → start time of those that belong to it whatever has become of their parents. (Default: none.)
+ * The processes of one agent: its group, its descendants, and (on Linux) those with its id in their environment.
+ * `seen`: pid → start time of known members, whatever happened to their parents. (Default: none.)
  */
 export async function readProcessTree(
   { agentId, group, started }: ProcessTreeFacts,
@@ -100,8 +100,8 @@ function addDescendants(members: Map<number, ProcessRow>, table: readonly Proces
 }
 
 /**
- * Of these sockets, named by their inodes, those that a process has open. Undefined where it does not let us look; Linux
- * only. The latest descriptors first: a connection that was just made is found at once.
+ * Filters sockets, identified by inode, to those that a process has open. Undefined when the system denies it; Linux
+ * only. The latest descriptors first, so that a new connection is found immediately.
  */
 export async function socketsOf(pid: number, inodes: ReadonlySet<string>): Promise<Set<string> | undefined> {
   const found = new Set<string>()
@@ -123,10 +123,10 @@ export async function socketsOf(pid: number, inodes: ReadonlySet<string>): Promi
   return found
 }
 
-/** How many descriptors are read before others on the event loop get their turn. */
+/** How many descriptors are read before yielding to the event loop. */
 const DESCRIPTORS_AT_ONCE = 512
 
-/** What it points at; empty when it is closed by now. */
+/** The target of the link; empty when it is closed by now. */
 function readDescriptor(pid: number, descriptor: string): string {
   try {
     return readlinkSync(`/proc/${pid}/fd/${descriptor}`)
@@ -136,8 +136,8 @@ function readDescriptor(pid: number, descriptor: string): string {
 }
 
 /**
- * Would the process run code of its own for this signal? Only Linux lets us look; elsewhere it is taken for granted. Who
- * cannot look just now is answered no: the signal kills whoever does not expect it.
+ * Whether the process handles this signal itself. Linux only; elsewhere true. False when it cannot be checked, because
+ * the signal kills a process that does not handle it.
  */
 export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
   if (!isLinux) return true
@@ -150,8 +150,8 @@ export function catchesSignal(pid: number, signal: NodeJS.Signals): boolean {
 }
 
 /**
- * The processes above this one that were started with a variable: every process of this user can read it there. Only
- * Linux lets us look; elsewhere there are none.
+ * The ancestors of this process that were started with a variable: every process of this user can read it there. Linux
+ * only; elsewhere there are none.
  */
 export function ancestorsWith(variable: string): number[] {
   const found: number[] = []
@@ -180,7 +180,7 @@ async function* pids(): AsyncGenerator<number> {
   }
 }
 
-/** `pid (name) state ppid pgid … starttime …`, see proc(5). The name may hold blanks and brackets. */
+/** `pid (name) state ppid pgid … starttime …`, see proc(5). The name may contain spaces and brackets. */
 function readStat(pid: number): ProcessRow | undefined {
   const stat = readProcFile(pid, 'stat')
   if (stat === undefined) return undefined
@@ -190,7 +190,7 @@ function readStat(pid: number): ProcessRow | undefined {
   return { pid, ppid: Number(ppid), pgid: Number(pgid), started: `${bootId()}:${rest[16]}` }
 }
 
-/** Undefined when the process has ended, or belongs to somebody else. */
+/** Undefined when the process has ended, or belongs to another user. */
 function readProcFile(pid: number, name: 'stat' | 'status' | 'environ' | 'limits'): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/${name}`, 'latin1')
@@ -200,7 +200,7 @@ function readProcFile(pid: number, name: 'stat' | 'status' | 'environ' | 'limits
   }
 }
 
-/** Whoever has no descriptor left sees no process, which does not mean that there is none: it asks again. */
+/** A process without free descriptors can read no entry, which does not mean that there is none: it retries. */
 async function patiently<T>(read: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -226,7 +226,7 @@ function bootId(): string {
 
 async function readPs(which: string[]): Promise<ProcessRow[]> {
   const columns = ['-o', 'pid=,ppid=,pgid=,state=,lstart=']
-  // The time it writes must not depend on who asks.
+  // The format of times must not depend on the user's locale.
   const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' }
   const { stdout } = await promisify(execFile)('ps', [...which, ...columns], { env }).catch((error) => {
     if (isShortage(error)) throw error

@@ -1,6 +1,6 @@
 /**
- * The map of the product: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
- * other here, never by import of an instance; whoever opens, closes.
+ * The composition root: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
+ * other here, never by importing an instance; every opener closes what it opened.
  */
 import { resolve } from 'node:path'
 import { requireLocalOrInvited } from './access/localhost.ts'
@@ -42,19 +42,19 @@ import type { Vault } from './vault/vault.ts'
 
 export interface RuntimeOptions {
   config: Config
-  /** The configuration file that was read; null for none. */
+  /** The configuration file; null without one. */
   configFile: string | null
-  /** Reads the configuration once more, as at the start. (Default: it is never read again.) */
+  /** Reads the configuration again, as at the start. (Default: it is never reloaded.) */
   reload?: (() => { config: Config; file: string | null }) | undefined
-  /** Where each value is from, for what is found wrong with one. (Default: the file.) */
+  /** The source of each value, for error messages. (Default: the file.) */
   origins?: Readonly<Record<string, string>>
-  /** The environment agents inherit, and where keys of providers are that the vault does not have. */
+  /** The environment that agents inherit, and that provider keys are read from if the vault does not have them. */
   environment: Readonly<Record<string, string>>
-  /** Opens the vault. (Default: there is none, and the vault stays locked.) */
+  /** Opens the vault. (Default: none, and the vault stays locked.) */
   masterKey?: string | undefined
-  /** Why there is no master key although one is named. */
+  /** Why a configured master key could not be read. */
   masterKeyProblem?: string | undefined
-  /** The file that it is from. */
+  /** The file it was read from. */
   masterKeyFile?: string | undefined
   version: string
   clock?: Clock
@@ -62,34 +62,34 @@ export interface RuntimeOptions {
 
 export interface Runtime {
   readonly config: Config
-  /** Where the server listens, e.g. "http://localhost:8080". */
+  /** The server's URL, e.g. "http://localhost:8080". */
   readonly url: string
-  /** The dashboard's address with a new one-time code. */
+  /** The dashboard's URL with a new one-time code. */
   dashboardLink(): string
   readonly state: StateManager
   readonly supervisor: Supervisor
   readonly ledger: Ledger
-  /** Which models obey their limits. */
+  /** Which models respect their limits. */
   readonly trust: Trust
   readonly vault: Vault
   readonly circuits: Circuits
   readonly cache: ServiceCache
   readonly checkpoints: Store['checkpoints']
-  /** What agents prove themselves with. */
+  /** The credentials of agents. */
   readonly runTokens: RunTokens
   readonly log: Log
   /**
-   * Reads the configuration again: what it says of safety holds from now on, the rest after a restart. What is wrong
-   * with it is recorded as an event, and nothing changes then.
+   * Reloads the configuration: its safety settings apply immediately, the rest after a restart. An invalid
+   * configuration is recorded as an event, and nothing changes.
    */
   reload(): void
-  /** Dashboards that watch now. */
+  /** The number of connected dashboards. */
   viewers(): number
-  /** Stops agents, then the server, then everything below. Safe to call twice. */
+  /** Stops agents, then the server, then everything else. Safe to call twice. */
   close(reason: string): Promise<void>
 }
 
-/** What an agent has no business with, also where it may use the folder that it lies in. */
+/** Files hidden from an agent even in folders that it may use. */
 function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
   const { path } = config.db
   return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile].flatMap((file) =>
@@ -97,14 +97,14 @@ function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): s
   )
 }
 
-/** Secrets of the server itself that have no form of their own. */
+/** Secrets of the server without a recognizable form. */
 function knownSecretsOf({ alerts }: Config, masterKey: string | undefined): string[] {
   const mailPassword = alerts.email && decodeURIComponent(new URL(alerts.email.smtp_url).password)
   const values = [masterKey, mailPassword, ...alerts.webhooks.map(({ secret }) => secret)]
   return values.filter((value) => value !== undefined)
 }
 
-/** Whatever was opened, with what closes it; closed in reverse. */
+/** Opened parts with their close functions; closed in reverse. */
 class Opened {
   /** Why the server stops. */
   reason = 'could not start'
@@ -121,8 +121,8 @@ class Opened {
 }
 
 /**
- * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`; whatever was opened by then
- * is closed again.
+ * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`, and closes what it had
+ * opened.
  */
 export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
   const { config, clock = systemClock } = options
@@ -157,7 +157,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   state.subscribe((event) => log.event(event))
   const audit = openAudit({ store, state, clock, onFault }, safety)
   opened.onClose(() => audit.close())
-  // Before the audit: what still waits to be written belongs into it as well.
+  // Before the audit, which must include events that still wait to be written.
   opened.onClose(() => state.close())
 
   const { masterKey, masterKeyProblem, environment } = options
@@ -178,7 +178,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
   const supervisor = openSupervisor(options, { ...rooms, log, gateway, agentFolders }, () => server.port)
-  // Before anybody could start another.
+  // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)
   const server = await startServer({ ...rooms, gateway, supervisor, assets, version, onFault })
@@ -221,7 +221,7 @@ async function openOwnStore({ db }: Config, opened: Opened): Promise<Store> {
   return store
 }
 
-/** Throws CageError `bad_request` for an agent's name that is personal data. */
+/** Throws CageError `bad_request` for an agent name that is personal data. */
 function openSafety({ config, masterKey }: RuntimeOptions): Safety {
   const safety = new Safety(config.safety, knownSecretsOf(config, masterKey))
   if (config.agent.name !== undefined) assertNoPii(config.agent.name, safety.logs)
@@ -271,7 +271,7 @@ function openSupervisor(options: RuntimeOptions, rooms: SupervisorRooms, port: (
   })
 }
 
-/** Returns a function that reads the configuration again, where there is one; also called when its file changes. */
+/** Returns a function that reloads the configuration, if it can be; also called when its file changes. */
 function watchConfiguration(
   { config, configFile: file, reload: load, clock }: RuntimeOptions & { clock: Clock },
   { state, safety }: { state: StateManager; safety: Safety },

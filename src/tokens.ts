@@ -1,12 +1,12 @@
 /**
- * Our own tokens: how they are made, and how they are recognized in whatever text. Nobody keeps a list of them: every one
- * has the form below, so it is known from the moment it is made, also after it has ended and after a restart, at no cost
- * in memory. The redactor takes them out by the same form (`redaction/own-token.ts`), and nothing that holds one is sent to
- * a provider or a service.
+ * Our own tokens: how they are generated, and how they are recognized in any text. There is no list of them: all have
+ * the form below, so each is recognized from its creation on, even after its end and after a restart, without using
+ * memory. The redactor removes them by the same form (`redaction/own-token.ts`), and no text with one is sent to a
+ * provider or a service.
  */
 import { randomBytes } from 'node:crypto'
 
-/** A run's, an API token (`ic`), a one-time code, a WebSocket ticket, a refresh token. */
+/** A run token, an API token (`ic`), a one-time code, a WebSocket ticket, a refresh token. */
 export const TOKEN_KINDS = ['run', 'ic', 'code', 'ticket', 'refresh'] as const
 export type TokenKind = (typeof TOKEN_KINDS)[number]
 
@@ -21,21 +21,21 @@ export function newToken(kind: TokenKind): string {
   }
 }
 
-/** Not so the name of a function in snake case, `run_` and all: among 43 random characters both cases come. */
+/** Excludes snake-case function names such as `run_…`: 43 random characters contain both cases. */
 export const isRandom = (text: string): boolean => /[a-z]/.test(text) && /[A-Z]/.test(text)
 
-/** The header of session access tokens, and what they begin with: JSON web tokens of `access/sessions.ts`. */
+/** The header of session access tokens, with which they start: JSON web tokens of `access/sessions.ts`. */
 export const ACCESS_TOKEN_HEADER = { alg: 'HS256', typ: 'at+jwt' } as const
 export const ACCESS_TOKEN_START = `${Buffer.from(JSON.stringify(ACCESS_TOKEN_HEADER)).toString('base64url')}.`
 
-/** Of each kind the last letter, of which no two have the same. */
+/** The last letter of each kind; no two are the same. */
 export const KINDS_BY_LAST_LETTER = new Map<number, TokenKind>(
   TOKEN_KINDS.map((kind) => [kind.charCodeAt(kind.length - 1), kind]),
 )
 
 /**
- * Whether a token of ours stands in a text, whatever stands around it; also percent-encoded, and within the Base64 of
- * `Basic …`, the value of an authorization header.
+ * Whether a text contains one of our tokens, in any context; also percent-encoded, and within the Base64 of `Basic …`,
+ * the value of an authorization header.
  */
 export function holdsOwnToken(text: string): boolean {
   if (holdsPlainToken(text)) return true
@@ -44,7 +44,7 @@ export function holdsOwnToken(text: string): boolean {
   return basic !== undefined && holdsPlainToken(Buffer.from(basic, 'base64').toString('latin1'))
 }
 
-/** The same for tokens as they are: some 20 µs for 100 KB of text. */
+/** The same for unencoded tokens: some 20 µs per 100 KB of text. */
 export function holdsPlainToken(text: string): boolean {
   for (let mark = text.indexOf('_'); mark >= 0; mark = text.indexOf('_', mark + 1))
     if (isTokenAt(text, mark)) return true
@@ -70,11 +70,11 @@ function isTokenAt(text: string, mark: number): boolean {
   )
 }
 
-/** "ic_" comes by chance in a long Base64 text, so there one side must be the token's end. */
+/** "ic_" occurs by chance in a long Base64 text, so one end of the match must be the token's end. */
 export const isWhole = (kind: TokenKind, before: number, after: number): boolean =>
   kind !== 'ic' || !isTokenCharacter(before) || !isTokenCharacter(after)
 
-/** Of base64url. False for NaN, which stands before and after a text. */
+/** Of base64url. False for NaN, as before and after a text. */
 export const isTokenCharacter = (code: number): boolean =>
   (code >= 0x61 && code <= 0x7a) ||
   (code >= 0x41 && code <= 0x5a) ||
@@ -82,6 +82,6 @@ export const isTokenCharacter = (code: number): boolean =>
   code === 0x5f ||
   code === 0x2d
 
-/** ASCII only, which is all that a token has; what is no escape stays. */
+/** ASCII only, like every token; invalid escapes stay. */
 const withoutPercents = (text: string): string =>
   text.replace(/%([2-7][\da-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))

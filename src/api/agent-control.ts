@@ -44,8 +44,8 @@ export function agentControlRoutes(rooms: AgentRooms, guard: Guard): Hono<Env> {
 }
 
 /**
- * Beside these: what the configuration may say under `agent`, by the same names. What is left out is as the server's
- * configuration says, but name, arguments and folder: those were meant for its own agent.
+ * The other fields are the configuration keys under `agent`, by the same names. Omitted ones come from the server's
+ * configuration, except name, arguments and folder, which were meant for its own agent.
  */
 export const NEW_AGENT = z.looseObject({
   script: z.string().min(1).max(4096).describe("Path of a script on the server's machine, best absolute."),
@@ -57,10 +57,10 @@ export const NEW_AGENT = z.looseObject({
   safety_mode: z
     .enum(['redact', 'block', 'warn'])
     .optional()
-    .describe('What it has to be guarded by; the server refuses when it guards otherwise. (Default: as it guards.)'),
+    .describe("Required safety mode; refused if the server uses another. (Default: the server's.)"),
 })
 
-/** Throws CageError `bad_request`, or `conflict` when another safety mode is wanted than the server's. */
+/** Throws CageError `bad_request`, or `conflict` for another safety mode than the server's. */
 function newAgent(
   { config, safety }: AgentRooms,
   { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
@@ -70,15 +70,15 @@ function newAgent(
   if (settings.name !== undefined) assertNoPii(settings.name, safety.logs)
   if (mode !== safety.mode) {
     throw new CageError('conflict', `the server runs with safety.mode "${safety.mode}", not "${mode}"`, {
-      hint: 'leave the mode out, or run the agent with a server of its own (another --db and --port)',
+      hint: 'omit the mode, or run the agent with its own server (another --db and --port)',
     })
   }
   return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
-/** What an agent has spent would not be known to its next life. */
+/** The next run would not know what the agent has spent. */
 const tooLongAgo = (id: string): CageError =>
-  new CageError('agent_not_running', `${id} ended too long ago to go on`, {
+  new CageError('agent_not_running', `${id} ended too long ago to be restarted`, {
     facts: { agent_id: id },
-    hint: 'start its script as another agent',
+    hint: 'start its script as a new agent',
   })

@@ -11,14 +11,14 @@ import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, newLim
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 
-/** What `/api/agents/:id/status` answers: the agent as it is, and its figures as people read them. */
+/** The response of `/api/agents/:id/status`: the agent and its figures as shown to people. */
 export interface AgentStatus {
   agent: AgentView
   figures: Figures
   /** The agent's own. */
   budget: BudgetStatus
   budgets: Budgets
-  /** The day or month that limits are for; null when they are for ever. */
+  /** The current budget period; null if limits never reset. */
   period: { starts_at: string; ends_at: string } | null
 }
 
@@ -27,7 +27,7 @@ export interface BudgetStatus extends Amounts {
   warned: boolean
 }
 
-/** Agents and their budgets, below /api/agents; what needs a supervisor is in `agent-control.ts`. */
+/** Agents and their budgets, below /api/agents; routes that need a supervisor are in `agent-control.ts`. */
 export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard): Hono<Env> {
   const {
     state,
@@ -54,19 +54,19 @@ export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard)
 }
 
 export const PAST_AGENTS = z.object({
-  named: z.string().optional().describe('Its name, the file of its script, or the beginning of its id.'),
-  before: z.string().optional().describe('Only those that started earlier than this time, ISO 8601 UTC.'),
+  named: z.string().optional().describe('Its name, the file of its script, or a prefix of its id.'),
+  before: z.string().optional().describe('Only agents that started before this time, ISO 8601 UTC.'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
-/** Also one of long ago. Throws CageError `not_found`. */
+/** Includes past agents. Throws CageError `not_found`. */
 export function getAgent(state: StateManager, id: AgentId): AgentView {
   const agent = state.findAgent(id)
   if (!agent) throw new CageError('not_found', `there is no agent "${id}"`, { facts: { agent_id: id } })
   return agent
 }
 
-/** The agent that a route names, with its budget at hand. Throws CageError `not_found`. */
+/** Returns the agent of a route and makes sure its budget is loaded. Throws CageError `not_found`. */
 export async function agentIdOf(
   { state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>,
   { req }: Context,

@@ -1,4 +1,4 @@
-/** The dashboard's files, read once from the package: only what was built is served, so no path can lead elsewhere. */
+/** The dashboard's files, read once from the package: only built files are served, so no path can escape. */
 import { readdirSync, readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -10,7 +10,7 @@ const TYPES: Record<string, string> = {
   svg: 'image/svg+xml',
 }
 
-/** Nothing inline, nothing from elsewhere, in nobody's frame. */
+/** No inline scripts, nothing from other origins, no framing. */
 export const SECURITY_HEADERS = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -20,10 +20,10 @@ export const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const
 
-/** The address of an agent's report is the page's own. */
+/** A report has its own address on the same page. */
 const REPORT = /^\/reports\/[\w-]+$/
 
-/** Answers a GET for the dashboard; false when there is no such file. */
+/** Answers a GET for the dashboard; returns false when there is no such file. */
 export type Assets = (request: IncomingMessage, response: ServerResponse) => boolean
 
 export function loadAssets(folder: string): Assets {

@@ -7,7 +7,7 @@ import type { AuditRow } from '../db/audit.ts'
 import { readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 
-/** The audit, for admins: its rows, whether they are as they were written, and all of it to keep elsewhere. */
+/** The audit log, for admins: its rows, their verification, and an export. */
 export function auditRoutes(audit: Audit, guard: Guard): Hono<Env> {
   return new Hono<Env>()
     .get('/', guard('admin'), (context) => {

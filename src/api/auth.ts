@@ -8,25 +8,25 @@ import type { Env, Guard } from './guard.ts'
 import type { Refusals } from './refusals.ts'
 import type { Rooms } from './rooms.ts'
 
-/** Nobody has proved anything yet. */
+/** Routes without authentication. */
 const MAX_PROOF_BYTES = 8_192
 
 /**
- * Sessions: by the one-time code of the terminal's link or by name and password; refreshing, leaving, tickets for the
- * WebSocket. Who signs in, and that somebody tried in vain, is in the audit.
+ * Sessions: by the one-time code of the terminal's link, or by name and password; refresh, logout, tickets for the
+ * WebSocket. The audit records sign-ins and failed attempts.
  */
 export function authRoutes(
   { access: { sessions, users }, audit, refusals }: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals },
   guard: Guard,
 ): Hono<Env> {
-  const tellFailure = (context: Context, error: unknown): never => {
+  const recordFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })
     throw error
   }
   const enter = async (context: Context, attempt: () => Promise<SessionTokens>, action: string) => {
-    const tokens = await attempt().catch((error: unknown) => tellFailure(context, error))
-    // Without this row the tokens are given to nobody.
+    const tokens = await attempt().catch((error: unknown) => recordFailure(context, error))
+    // Without this row the tokens are not handed out.
     audit.append({ role: tokens.role, actor: tokens.name, action })
     return context.json(tokens)
   }
@@ -63,5 +63,5 @@ export function authRoutes(
 
 export const EXCHANGE = z.object({ code: z.string() })
 export const REFRESH = z.object({ refresh_token: z.string() })
-/** Longer ones are nobody's, and would be work to look at. */
+/** No valid one is longer, and longer ones would cost time to check. */
 export const LOGIN = z.object({ username: z.string().max(200), password: z.string().max(1024) })

@@ -1,4 +1,4 @@
-/** Reading what a request says, with errors that name the field. */
+/** Reads request bodies and parameters, with errors that name the field. */
 import type { Context } from 'hono'
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
@@ -7,8 +7,10 @@ import { type Nanodollars, parseAmount } from '../money.ts'
 /** Larger than any checkpoint. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024
 
-/** JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
- * `body_too_large`. `maxBytes`: (Default: 2 MiB.) */
+/**
+ * JSON only: a form of another site can send text, but not this type. Throws CageError `bad_request` or
+ * `body_too_large`. `maxBytes`: (Default: 2 MiB.)
+ */
 export async function readJson<T>(context: Context, schema: z.ZodType<T>, maxBytes = MAX_BODY_BYTES): Promise<T> {
   const type = context.req.header('content-type') ?? ''
   if (!/^application\/json[ \t]*(;|$)/i.test(type)) {
@@ -35,7 +37,7 @@ async function readText({ req }: Context, maxBytes: number): Promise<string> {
   let bytes = 0
   for await (const chunk of req.raw.body ?? []) {
     bytes += chunk.length
-    // Who is cut off while it sends reads no refusal: a body that is only somewhat too large is read to its end.
+    // A client that is cut off while it sends does not read the refusal: a body slightly too large is read to its end.
     if (bytes > MAX_BODY_BYTES && bytes > maxBytes) break
     if (bytes <= maxBytes) chunks.push(chunk)
   }
@@ -43,9 +45,9 @@ async function readText({ req }: Context, maxBytes: number): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** What reads JSON calls itself for each level of it. */
+/** The name of JSON's nesting levels, as a reader of JSON knows it. */
 const MAX_DEPTH = 200
-/** A megabyte of empty lists takes longer to read than everybody else may wait. */
+/** A megabyte of empty lists would block the event loop for too long. */
 const MAX_VALUES = 100_000
 
 /** Throws CageError `bad_request`. */
@@ -83,7 +85,7 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, what: string): T 
   throw new CageError('bad_request', problems.join('; '), { facts: { problems: problems.length } })
 }
 
-/** A field with an amount of US dollars, as nanodollars. */
+/** A field with an amount in US dollars, parsed to nanodollars. */
 export const amount = z
   .union([z.string(), z.number()])
   .transform((value, context): Nanodollars => {
@@ -98,5 +100,5 @@ export const amount = z
   })
   .describe('US dollars such as "25.00" or 25')
 
-/** Cut rather than refused: what an agent reports must not get lost over a long name. */
-export const shortText = (most: number) => z.string().transform((text) => text.slice(0, most))
+/** Truncated rather than refused: a report must not get lost because of a long name. */
+export const shortText = (max: number) => z.string().transform((text) => text.slice(0, max))

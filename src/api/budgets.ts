@@ -1,4 +1,4 @@
-/** The limits that hold beside the agents' own: the whole server's, and that of each run. */
+/** The limits in addition to the agents' own: the server's, and that of each run. */
 import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
@@ -16,19 +16,19 @@ export interface Amounts {
   remaining_usd: string
 }
 
-/** Every budget that pays for somebody's calls, the agent's own first: all must pass. */
+/** Every budget that an agent's calls count toward, its own first: all must allow them. */
 export type Budgets = ({ scope: BudgetScope } & Amounts)[]
 
 export const budgetsOf = (accounts: Accounts, spender: Spender): Budgets =>
   accounts.balances(spender).map(({ scope, ...balance }) => ({ scope, ...amountsOf(balance) }))
 
-/** What `/api/budgets` answers. */
+/** The response of `/api/budgets`. */
 export interface ConfiguredBudgets {
-  /** Null where there is none. */
+  /** Null without a limit. */
   server: Amounts | null
-  /** The same for each run; null where there is none. */
+  /** The limit of each run; null without a limit. */
   run: { limit_usd: string } | null
-  /** The day or month that the server's limit is for; null when it is for ever. */
+  /** The period of the server's limit; null if it never resets. */
   period: { starts_at: string; ends_at: string } | null
 }
 
@@ -49,7 +49,7 @@ export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.s
   error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',
 })
 
-/** Throws CageError `invalid_amount` for more than can be counted. */
+/** Throws CageError `invalid_amount` above the countable maximum. */
 export function newLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
   if ('limit_usd' in change) return change.limit_usd
   const sum = toUsd(present + change.add_usd)

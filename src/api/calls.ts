@@ -1,4 +1,4 @@
-/** The ledger's rows: looking at them, correcting what was charged, resolving what a killed server left open. */
+/** The ledger's rows: lists them, corrects charges, resolves calls that a killed server left open. */
 
 import { Hono } from 'hono'
 import * as z from 'zod'
@@ -11,7 +11,7 @@ import { amount, readJson, readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 
-/** A row of the ledger as people read it: amounts in US dollars. */
+/** A row of the ledger for people: amounts in US dollars. */
 export type ShownCall = Omit<CallRow, 'held_nanos' | 'cost_nanos'> & { held_usd: Usd; cost_usd: Usd }
 
 export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCall => ({
@@ -54,12 +54,12 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
     })
 }
 
-/** A day stands for its first moment, UTC. */
+/** A day means its first moment, UTC. */
 const instant = z
   .union([z.iso.date(), z.iso.datetime({ offset: true })], { error: 'expected a time such as 2026-01-02T03:04:05Z' })
   .transform((text) => isoTime(Date.parse(text)))
 
-/** What may be asked of the rows. */
+/** The query parameters. */
 export const CALLS = z.strictObject({
   state: z.enum(['held', 'charged', 'released', 'unresolved']).optional(),
   kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),

@@ -1,7 +1,7 @@
 /**
- * How many connections the server keeps: fewer than half of the descriptors that the process may have, since a call needs
- * one to its provider as well, and agents and the database need theirs. Whoever connects when all are taken gets the place
- * of one that is not used; when every one is, a refusal.
+ * Limits the server's connections to less than half of the process's descriptors, since each call also needs one to its
+ * provider, and agents and the database need theirs. When all are taken, a new connection replaces an idle one; if none
+ * is idle, it is refused.
  */
 
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
@@ -11,17 +11,17 @@ import { CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { errorBody } from './error-response.ts'
 
-/** However many descriptors there are: an idle connection takes some 7 KB. */
+/** Whatever the number of descriptors: an idle connection takes some 7 KB. */
 const MAX_CONNECTIONS = 10_000
-/** For files, agents and what else is open, at most a quarter. */
+/** For files, agents and others; at most a quarter. */
 const RESERVED_DESCRIPTORS = 128
-/** So many who are refused may read why, each for so long, in ms. */
+/** How many refused clients may read the reason, and for how long each, in ms. */
 const MAX_REFUSED = 16
 const REFUSED_MS = 1_000
 
-/** By the limit of this process ("ulimit -n"), which Node has raised as far as it may. */
+/** From the limit of this process ("ulimit -n"), which Node has raised as far as it may. */
 export function maxConnections(): number {
-  // Looking at the network as well would take longer than all the rest of the start.
+  // Including the network would take longer than the rest of the start.
   const report = Object.assign(process.report, { excludeNetwork: true })
   const { userLimits } = report.getReport() as { userLimits?: { open_files?: { soft: number | 'unlimited' } } }
   const descriptors = Number(userLimits?.open_files?.soft)
@@ -31,33 +31,33 @@ export function maxConnections(): number {
 
 interface Use {
   request: IncomingMessage
-  /** Clients may send the next request before the answer. */
+  /** Requests in progress: clients may send the next one before the response. */
   running: number
 }
 
 export class Connections {
   readonly #max: number
   readonly #clock: Clock
-  /** Without any request so far, and between two requests: the oldest first. */
+  /** Connections without a request so far, and those between two requests; oldest first. */
   readonly #fresh = new Set<Duplex>()
   readonly #idle = new Set<Duplex>()
   readonly #used = new Map<Duplex, Use>()
   readonly #refused = new Set<Duplex>()
 
-  /** `max`: of all servers together. */
+  /** `max`: for all servers together. */
   constructor(max: number, clock: Clock) {
     this.#max = max
     this.#clock = clock
   }
 
-  /** Counts the server's connections from now on; its listeners for requests are to come after this. */
+  /** Counts the server's connections from now on; must be called before other listeners for requests are added. */
   watch(server: Server): void {
     server.on('connection', (socket) => this.#add(socket))
     server.on('request', (request, response) => this.#begin(request, response))
     server.on('upgrade', (request) => this.#begin(request))
   }
 
-  /** True when the request came after its connection was refused: nobody reads an answer. */
+  /** True when the request came after its connection was refused: nothing reads a response. */
   isRefused(request: IncomingMessage): boolean {
     return this.#refused.has(request.socket)
   }
@@ -71,7 +71,7 @@ export class Connections {
     this.#fresh.add(socket)
   }
 
-  /** One that is not used ends, or one that is still sending its request. */
+  /** Closes an idle connection, or one that is still sending its request. */
   #makeRoom(): boolean {
     const uploading = [...this.#used].find(([, { request }]) => !request.complete)?.[0]
     const socket = first(this.#fresh) ?? first(this.#idle) ?? uploading
@@ -92,7 +92,7 @@ export class Connections {
     this.#clock.after(REFUSED_MS, () => socket.destroy()).unref()
   }
 
-  /** `response`: none for an upgrade, which lasts as long as its connection. */
+  /** `response`: undefined for an upgrade, which lasts as long as its connection. */
   #begin(request: IncomingMessage, response?: ServerResponse): void {
     const { socket } = request
     if (this.#refused.has(socket)) return

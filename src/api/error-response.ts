@@ -3,12 +3,12 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { asCageError, type CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 
-/** The one shape of every error on the API. The cause stays here. */
+/** The one shape of every error on the API. The cause is not sent. */
 export const errorBody = (error: CageError, requestId: string) => ({
   error: { code: error.code, message: error.message, hint: error.hint, facts: error.facts, request_id: requestId },
 })
 
-/** An error's code becomes its status. `onFault` receives unexpected errors; `clean` redacts what is quoted. */
+/** Maps an error's code to its status. `onFault` receives unexpected errors; `clean` redacts quoted texts. */
 export function errorResponse(
   context: Context,
   thrown: unknown,

@@ -1,6 +1,6 @@
 /**
- * Who is asking: a bearer token becomes an identity here, and every route says which role it needs. What an admin wants to
- * change is a row of the audit before it is done: when the row cannot be written, it is not done.
+ * Authentication and authorization: a bearer token becomes an identity here, and every route names the role it needs.
+ * An admin's change is written to the audit before it is made: if the row cannot be written, the change is refused.
  */
 import type { Context, MiddlewareHandler } from 'hono'
 import type { Connection } from '../access/peers.ts'
@@ -13,13 +13,16 @@ export interface Env {
   Variables: { identity: Identity }
 }
 
-/** `action`: what the audit calls it. (Default: the route, when it is an admin's and changes anything.) */
+/** `action`: its name in the audit. (Default: the route, if it is an admin's and changes anything.) */
 export type Guard = (role: RequiredRole, action?: string) => MiddlewareHandler<Env> & { needs: RequiredRole }
 
-/** `any`: a good token of whoever it may be. */
+/** `any`: a valid token of any role. */
 export type RequiredRole = Role | 'any'
 
-/** Throws CageError `unauthorized`, `foreign_process` or `forbidden`, and records it; `database_unusable` when an action has no row. */
+/**
+ * Throws CageError `unauthorized`, `foreign_process` or `forbidden`, and records it; `database_unusable` when the audit
+ * row of an action cannot be written.
+ */
 export function guard({
   access: { sessions, runTokens, apiTokens },
   audit,
@@ -58,11 +61,11 @@ export function guard({
       if (context.error)
         audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
     }
-  // `needs` is for whoever describes the routes.
+  // `needs` is for the API description.
   return (role, named) => Object.assign(authorize(role, named), { needs: role })
 }
 
-/** Undefined where no network is between, as in commands that work on the database file. */
+/** Undefined without a network, as in commands that work on the database file. */
 export const connectionOf = ({ env }: Context): Connection =>
   (env as { incoming?: { socket: Connection } } | undefined)?.incoming?.socket ?? {}
 
@@ -75,5 +78,5 @@ export function who(identity: Identity): { role: Role; actor: string } {
 
 const routeOf = ({ req }: Context): string => `${req.method} ${req.routePath}`
 
-/** An agent, a circuit, an alert, a token: what the route names. */
+/** What the route names: an agent, a circuit, an alert, a token. */
 const targetOf = ({ req }: Context): string | null => Object.values(req.param() as Record<string, string>)[0] ?? null

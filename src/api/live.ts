@@ -1,7 +1,7 @@
 /**
- * The live view: a snapshot, then events, to every viewer. Events are serialised once for all, at most twenty frames a
- * second; a viewer that cannot keep up gets a new snapshot when it has caught up, and harms nobody else. However many watch,
- * calls do not wait for them: a frame goes to a few viewers in each turn of the event loop.
+ * The live view: a snapshot, then events, to every viewer. Events are serialized once for all, at most twenty frames
+ * per second; a viewer that falls behind gets a new snapshot when it has caught up, and does not affect others. Calls
+ * do not wait for viewers, however many there are: a frame is sent to a few of them in each turn of the event loop.
  */
 import { type IncomingMessage, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
@@ -16,36 +16,36 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Rooms } from './rooms.ts'
 
 const FRAME_EVERY_MS = 50
-/** A send takes some 25 µs; so many are the most that a call may have to wait for. */
+/** A send takes some 25 µs; this many are the longest delay of a call. */
 const SENDS_A_TURN = 16
 const PING_EVERY_MS = 15_000
-/** A viewer that hears nothing for longer than this cannot know whether anything happens. */
+/** A viewer that receives nothing for longer cannot tell silence from a dead connection. */
 const QUIET_MS = 2_000
 const BEHIND_BYTES = 1024 * 1024
 const STUCK_MS = 10_000
-/** Interval of the frame that carries the server's time, in ms. */
+/** Interval of the frame with the server's time, in ms. */
 const MAX_FRAME_AGE_MS = 1_000
 const MAX_VIEWERS = 2_000
-/** How long one that is shown out may take to say goodbye, in ms. */
+/** How long a disconnected viewer may take to close, in ms. */
 const GOODBYE_MS = 500
 
 interface Viewer {
   socket: WebSocket
   /** The session's id, or the API token's. */
   session: string
-  /** It has had all events before this `seq`. */
+  /** The `seq` of the first event it has not received. */
   from: number
-  /** Monotonic ms since which it is behind; undefined while it keeps up. */
+  /** Monotonic ms since it fell behind; undefined while it keeps up. */
   behindSince: number | undefined
   isAlive: boolean
 }
 
-/** A frame on its way. */
+/** A frame that is being sent. */
 interface Sending {
   frame: Buffer
   /** `seq` of the first event in it. */
   first: number
-  /** Who has not had it yet. */
+  /** Viewers that have not received it yet. */
   viewers: Viewer[]
 }
 
@@ -62,7 +62,7 @@ export class LiveView {
   readonly #outbox: Sending[] = []
   #timer: Timer | undefined
   #wasSent = false
-  /** The last snapshot that was sent. */
+  /** The last snapshot sent. */
   #first: { seq: number; at: number; frame: Buffer } | undefined
 
   constructor({ state, access: { sessions, apiTokens }, clock }: Pick<Rooms, 'state' | 'access' | 'clock'>) {
@@ -82,11 +82,14 @@ export class LiveView {
     return this.#viewers.size
   }
 
-  /** Upgrades `GET /ws?ticket=&after=`, or refuses. The door was passed already. Throws CageError `unauthorized`. */
+  /**
+   * Upgrades `GET /ws?ticket=&after=`, or refuses. The origin guard has already passed it. Throws CageError
+   * `unauthorized`.
+   */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { searchParams, pathname } = new URL(request.url ?? '/', 'http://localhost')
     const session = pathname === '/ws' ? this.#sessions.takeTicket(searchParams.get('ticket') ?? '') : undefined
-    if (!session) throw new CageError('unauthorized', 'this ticket is not known, was used already, or is too old')
+    if (!session) throw new CageError('unauthorized', 'this ticket is unknown, already used, or expired')
     if (this.#viewers.size >= MAX_VIEWERS) return refuseUpgrade(socket, 503)
     const after = Number(searchParams.get('after') ?? Number.NaN)
     this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#welcome(webSocket, session, after))
@@ -97,7 +100,7 @@ export class LiveView {
     this.#timer?.cancel()
     this.#queueWaiting()
     while (this.#outbox.length > 0) this.#sendSome()
-    for (const { socket } of this.#viewers) socket.close(1001, 'the server stops')
+    for (const { socket } of this.#viewers) socket.close(1001, 'the server is shutting down')
     this.#server.close()
   }
 
@@ -109,14 +112,14 @@ export class LiveView {
     socket.on('pong', () => {
       viewer.isAlive = true
     })
-    // Viewers have nothing to say.
+    // Viewers send nothing.
     socket.on('message', () => socket.close(1008, 'viewers send nothing'))
     this.#catchUp(viewer, after)
   }
 
-  /** The missed events when they are still at hand, else a snapshot. */
+  /** Sends the missed events if they are still in memory, else a snapshot. */
   #catchUp(viewer: Viewer, after: number): void {
-    // What waits is in the snapshot already: no later frame may begin with it.
+    // Queued events are already in the snapshot: no later frame may start with them.
     this.#queueWaiting()
     const snapshot = this.#state.read()
     const missed = Number.isInteger(after) ? snapshot.recent.filter((event) => event.seq > after) : []
@@ -138,7 +141,7 @@ export class LiveView {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#queueWaiting()
-    for (const viewer of this.#viewers) if (viewer.behindSince !== undefined) this.#lookAfter(viewer)
+    for (const viewer of this.#viewers) if (viewer.behindSince !== undefined) this.#checkOn(viewer)
   }
 
   #queueWaiting(): void {
@@ -170,15 +173,15 @@ export class LiveView {
     this.#timer ??= this.#clock.after(FRAME_EVERY_MS, () => this.#flush())
   }
 
-  /** Of one that is behind. */
-  #lookAfter(viewer: Viewer): void {
+  /** Checks on a viewer that is behind. */
+  #checkOn(viewer: Viewer): void {
     const { socket, behindSince } = viewer
     if (socket.bufferedAmount === 0) {
       viewer.behindSince = undefined
       return this.#catchUp(viewer, Number.NaN)
     }
     if (this.#clock.monotonic() - behindSince! > STUCK_MS) socket.terminate()
-    // Also when nothing happens any more.
+    // Also when no more events happen.
     this.#timer ??= this.#clock.after(FRAME_EVERY_MS, () => this.#flush())
   }
 
@@ -187,7 +190,7 @@ export class LiveView {
     this.#wasSent = false
   }
 
-  /** One for all who come while nothing happens: a hundred dashboards that open at once are not a hundred times the work. */
+  /** Cached while nothing happens: a hundred dashboards that open at once are not a hundred times the work. */
   #snapshotFrame(snapshot: Snapshot): Buffer {
     const now = this.#clock.monotonic()
     const isFresh = this.#first?.seq === snapshot.seq && now - this.#first.at < MAX_FRAME_AGE_MS
@@ -214,7 +217,7 @@ export class LiveView {
     }
   }
 
-  /** A token expires without telling anybody. */
+  /** The expiry of a token emits no event. */
   #isLetIn({ session }: Viewer): boolean {
     return session === 'operator' || this.#sessions.keep(session) || this.#apiTokens.works(session)
   }
@@ -223,7 +226,7 @@ export class LiveView {
     for (const viewer of this.#viewers) if (viewer.session === session) this.#showOut(viewer)
   }
 
-  /** It gets nothing more from now on, and its connection ends whatever it does. */
+  /** Sends nothing more, and closes the connection even if the viewer does not respond. */
   #showOut(viewer: Viewer): void {
     this.#viewers.delete(viewer)
     viewer.socket.close(4401, 'the session has ended')

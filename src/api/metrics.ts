@@ -1,6 +1,6 @@
 /**
- * `GET /metrics` for Prometheus, from the snapshot alone: the numbers on the dashboard, under standard names. `:agent` is
- * the agent's id. Counters begin where the database begins, so that a restarted server counts on.
+ * `GET /metrics` for Prometheus, from the snapshot only: the dashboard's numbers under standard names. `:agent` is the
+ * agent's id. Counters start with the database, so that they continue after a restart.
  */
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
@@ -15,10 +15,10 @@ export function metricsRoutes(
   { state, viewers }: { state: StateManager; viewers: () => number },
   guard: Guard,
 ): Hono<Env> {
-  /** Of the process: memory, processor time, delay of the event loop. Measured from the first time that anybody asks. */
+  /** Of the process: memory, CPU time, event loop delay. Measured from the first request on. */
   let own: Registry | undefined
   return new Hono<Env>().get('/', guard('viewer'), async (context) => {
-    // By its default alone: a bundle has no other name for what CommonJS exports.
+    // Through the default export: in a bundle CommonJS has no named exports.
     const { default: prometheus } = await import('prom-client')
     if (!own) {
       own = new prometheus.Registry()
@@ -32,7 +32,7 @@ export function metricsRoutes(
 
 type Sample = [labels: Record<string, string>, value: number]
 
-/** Loaded when somebody asks for metrics: most never do. */
+/** Loaded on the first request for metrics: most servers never get one. */
 type Prometheus = typeof import('prom-client')
 
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of metrics
@@ -85,7 +85,7 @@ function snapshotMetrics(
   )
   counter(
     'llm_calls',
-    'LLM calls by how they ended',
+    'LLM calls by outcome',
     ['agent', 'outcome'],
     agents.flatMap(({ id, calls }): Sample[] => [
       [{ agent: id, outcome: 'completed' }, calls.completed],
@@ -94,7 +94,7 @@ function snapshotMetrics(
   )
   gauge(
     'llm_call_seconds',
-    'Quantiles of how long LLM calls took, within 2.5 %',
+    'Quantiles of LLM call durations, within 2.5 %',
     ['agent', 'quantile'],
     agents.flatMap(({ id, call_latency }) =>
       [0.5, 0.95, 0.99].flatMap((quantile): Sample[] => {
@@ -105,7 +105,7 @@ function snapshotMetrics(
   )
   counter(
     'service_answers',
-    'Answers of services by where they came from',
+    'Replies of services by source',
     ['agent', 'service', 'source'],
     agents.flatMap(({ id, by_service }) =>
       Object.entries(by_service).flatMap(([service, view]): Sample[] =>
@@ -145,7 +145,7 @@ function snapshotMetrics(
   )
   gauge(
     'circuit_open',
-    '1 while a circuit is open, 0.5 while it is tried, 0 while it is closed',
+    '1 while a circuit is open, 0.5 while it is half-open, 0 while it is closed',
     ['circuit'],
     circuits.map(({ name, state }) => [{ circuit: name }, { closed: 0, half_open: 0.5, open: 1 }[state]]),
   )
@@ -157,7 +157,7 @@ function snapshotMetrics(
   )
   gauge(
     'alerts_open',
-    'Alerts that nobody has acknowledged',
+    'Unacknowledged alerts',
     [],
     [[{}, snapshot.alerts.filter(({ acknowledged }) => !acknowledged).length]],
   )

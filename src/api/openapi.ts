@@ -1,31 +1,31 @@
 /**
- * The OpenAPI document: paths, methods and roles are the router's, parameters and bodies the schemas that routes read
- * with, words those of `route-table.ts`, errors the table of `errors.ts`.
+ * The OpenAPI document. Paths, methods and roles come from the router, parameters and bodies from the schemas that
+ * routes parse with, texts from `route-table.ts`, errors from the table in `errors.ts`.
  */
 import type { Hono } from 'hono'
 import * as z from 'zod'
 import { ERRORS, type ErrorCode } from '../errors.ts'
 import type { Env, Guard, RequiredRole } from './guard.ts'
-import { BESIDE, RESOURCES, SAME_AS, type ToldRoute } from './route-table.ts'
+import { ALIASES, NON_REST_ENDPOINTS, RESOURCES, type RouteDoc } from './route-table.ts'
 
 type Json = Record<string, unknown>
 type Routes = Hono<Env>['routes']
 
-/** OpenAPI 3.1. Throws Error when a route is not told, or one is told that is not there. */
+/** OpenAPI 3.1. Throws Error for a route without documentation, or documentation without a route. */
 export function openApiDocument(routes: Routes, version: string): Json {
-  const told = new Map(
+  const documented = new Map(
     Object.entries(RESOURCES).flatMap(([tag, resource]) =>
       Object.entries(resource.routes).map(([name, route]) => [name, { ...route, tag }] as const),
     ),
   )
   const paths: Record<string, Json> = {}
-  const untold = new Set(told.keys())
+  const unused = new Set(documented.keys())
   for (const { method, path } of routes) {
     if (method === 'ALL') continue
     const original = originalOf(path)
-    const route = told.get(`${method} ${original}`)
+    const route = documented.get(`${method} ${original}`)
     if (!route) throw new Error(`${method} ${path} is not in the table of routes`)
-    untold.delete(`${method} ${path}`)
+    unused.delete(`${method} ${path}`)
     paths[template(path)] ??= {}
     paths[template(path)]![method.toLowerCase()] = {
       tags: [route.tag],
@@ -37,19 +37,19 @@ export function openApiDocument(routes: Routes, version: string): Json {
       ...operation(route, path, requiredRoleOf(routes, method, path)),
     }
   }
-  if (untold.size > 0) throw new Error(`there is no ${[...untold].join(', no ')}`)
+  if (unused.size > 0) throw new Error(`there is no ${[...unused].join(', no ')}`)
   return {
     openapi: '3.1.1',
     info: {
       title: 'Iron Cage',
       version,
       description:
-        'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. Each operation names the role that it needs in x-role: viewer, admin (who may do what a viewer may), agent, any (good token), or open.',
+        'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. x-role is the role that an operation requires: viewer, admin (includes viewer), agent, any (valid token), or open.',
     },
     servers: [{ url: '/' }],
     tags: [
       ...Object.entries(RESOURCES).map(([name, { description }]) => ({ name, description })),
-      ...Object.entries(BESIDE).map(([name, description]) => ({ name, description })),
+      ...Object.entries(NON_REST_ENDPOINTS).map(([name, description]) => ({ name, description })),
     ],
     paths,
     components: {
@@ -62,9 +62,9 @@ export function openApiDocument(routes: Routes, version: string): Json {
       },
       schemas: { Error: ERROR },
       responses: {
-        Error: response('Another error; its code tells which.', { $ref: '#/components/schemas/Error' }),
+        Error: response('Another error, identified by its code.', { $ref: '#/components/schemas/Error' }),
         ...Object.fromEntries(
-          TOLD_ERRORS.map((code) => [
+          DOCUMENTED_ERRORS.map((code) => [
             code,
             response(`${code}: ${ERRORS[code].hint}.`, { $ref: '#/components/schemas/Error' }),
           ]),
@@ -74,15 +74,15 @@ export function openApiDocument(routes: Routes, version: string): Json {
   }
 }
 
-/** The path that a route is told by. */
+/** The path that a route is documented under. */
 function originalOf(path: string): string {
-  const prefix = Object.keys(SAME_AS).find((short) => path === short || path.startsWith(`${short}/`))
-  return prefix === undefined ? path : SAME_AS[prefix] + path.slice(prefix.length)
+  const prefix = Object.keys(ALIASES).find((short) => path === short || path.startsWith(`${short}/`))
+  return prefix === undefined ? path : ALIASES[prefix] + path.slice(prefix.length)
 }
 
 const template = (path: string): string => path.replaceAll(/:(\w+)/g, '{$1}')
 
-/** The role that a route's guard asks for, its own or one for all below a path; undefined: it is open. */
+/** The role that a route's guard requires, its own or one for all paths below; undefined for a public route. */
 function requiredRoleOf(routes: Routes, method: string, path: string): RequiredRole | undefined {
   const guards = routes.filter(
     (route) =>
@@ -93,7 +93,7 @@ function requiredRoleOf(routes: Routes, method: string, path: string): RequiredR
 }
 
 function operation(
-  { summary, query, body, answer, status, types = [] }: ToldRoute,
+  { summary, query, body, answer, status, types = [] }: RouteDoc,
   path: string,
   need: RequiredRole | undefined,
 ): Json {
@@ -128,7 +128,7 @@ function operation(
 /** What a client may send: before defaults are filled in and values converted. */
 function schemaOf(schema: z.ZodType): Json {
   const { $schema: _dialect, $defs: _any, ...json } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
-  // Only z.json() refers to itself. It is any JSON, as the empty schema is, which needs no place of its own.
+  // Only z.json() refers to itself. It means any JSON, like the empty schema, which needs no definition.
   return JSON.parse(JSON.stringify(json), (_key, value: Json | null) =>
     value?.$ref === undefined ? value : {},
   ) as Json
@@ -159,8 +159,8 @@ const response = (description: string, schema: Json): Json => ({
   content: { 'application/json': { schema } },
 })
 
-/** Those that a route's own shape foretells. */
-const TOLD_ERRORS = ['bad_request', 'unauthorized', 'forbidden', 'not_found'] as const satisfies ErrorCode[]
+/** The errors that follow from a route's shape. */
+const DOCUMENTED_ERRORS = ['bad_request', 'unauthorized', 'forbidden', 'not_found'] as const satisfies ErrorCode[]
 
 const ERROR: Json = {
   type: 'object',
@@ -179,7 +179,7 @@ const ERROR: Json = {
         },
         message: { type: 'string', description: 'What went wrong, for people.' },
         hint: { type: 'string', description: 'What to do next.' },
-        facts: { type: 'object', description: 'What the message says, by name.' },
+        facts: { type: 'object', description: 'The values in the message, by name.' },
         request_id: { type: 'string', description: 'Also in the header x-request-id, and in the log.' },
       },
     },

@@ -1,32 +1,32 @@
 /**
- * Who was refused, as events, and by them in the audit. Anybody can be refused thousands of times a second, without any
- * token and from any page of a browser, so the first few are recorded one by one and the rest as a number, however long
- * it lasts: nobody fills the disk with them or pushes out what else happened.
+ * Refused requests, as events and thereby in the audit. Anyone can be refused thousands of times a second, without a
+ * token and from any page in a browser, so the first few are recorded one by one and the rest as a number, however long
+ * it lasts: refusals cannot fill the disk or crowd out other events.
  */
 import type { Clock, Timer } from '../clock.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 export interface Refusal {
-  /** For people, without what was sent as a proof. */
+  /** For people, without the credentials that were sent. */
   message: string
   reason: string
   /** "GET /api/agents" */
   route: string
-  /** Who it was, as far as that was proved. (Default: nobody.) */
+  /** The caller, if authenticated. (Default: unknown.) */
   who?: { role: 'admin' | 'viewer' | 'agent'; actor: string } | undefined
 }
 
-/** Recorded one by one; then one more a minute. */
+/** Recorded one by one; refilled by one per minute. */
 const MAX_SINGLE = 60
 const SINGLE_EVERY_MS = 60_000
-/** How long the others are counted before their number is recorded, in ms; it doubles while there are more. */
+/** How long further ones are counted before their number is recorded, in ms; doubles while there are more. */
 const MIN_COUNT_MS = 60_000
 const MAX_COUNT_MS = 3_600_000
 
-/** Of one caller, or of all who are nobody. */
+/** Of one caller, or of all unauthenticated ones. */
 interface Flow {
   singlesLeft: number
-  /** By the monotonic clock. */
+  /** Monotonic ms. */
   refilledAt: number
   count: number
   countMs: number
@@ -56,7 +56,7 @@ export class Refusals {
     flow.timer ??= this.#clock.after(flow.countMs, () => this.#summarize(flow)).unref()
   }
 
-  /** Records what was counted so far. */
+  /** Records the pending counts. */
   close(): void {
     for (const flow of this.#flows.values()) this.#summarize(flow)
     this.#flows.clear()

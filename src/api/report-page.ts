@@ -1,7 +1,7 @@
 /**
- * An agent's report as one document that stands alone: it is read on a screen, printed, sent to somebody. The dashboard
- * shows the same document, so there are no style attributes and no scripts in it. All its texts were cleaned before they
- * were stored; `html` escapes them.
+ * An agent's report as one self-contained document, to be read on a screen, printed, or sent. The dashboard shows the
+ * same document, so it has no style attributes and no scripts. All its texts were redacted before they were stored;
+ * `html` escapes them.
  */
 import { html } from 'hono/html'
 import type { Cost, CostReport } from '../budget/report.ts'
@@ -23,13 +23,13 @@ export interface ReportFacts {
   circuits: readonly CircuitView[]
   /** Newest first. */
   incidents: readonly IncidentRow[]
-  /** What is worth telling of its life, oldest first. */
+  /** Notable events of its life, oldest first. */
   moments: readonly RuntimeEvent[]
   /** Newest first, at most CALLS_SHOWN. */
   calls: readonly TracedCall[]
 }
 
-/** A row of the ledger with what its event adds. */
+/** A row of the ledger with details from its event. */
 export interface TracedCall extends ShownCall {
   latency_ms: number | null
   redactions: number | null
@@ -86,7 +86,7 @@ function costSection({ agent, figures: shown, budgets, costs }: ReportFacts): Ht
   const limits = showLimits(budgets)
   const baseline = [
     ['spent', agent.spent_usd],
-    ['calls that an open circuit spared', shown.blocked_saved_usd],
+    ['calls avoided by an open circuit', shown.blocked_saved_usd],
     ['calls on a cheaper model', agent.downgraded_saved_usd],
   ] as const
   return html`<section>
@@ -102,7 +102,7 @@ ${baseline.map(([label, usd]) => html`<tr><td>${label}</td><td class="number">${
 </tbody></table>
 ${costTable('By hour', costs.by_hour, 'calls')}
 </div>
-${costs.rows.unresolved > 0 ? html`<p class="warn">${costs.rows.unresolved} calls were cut off when a server was killed. What they held stays held until somebody says what became of them: <code>iron-cage budget calls ${agent.id} --state unresolved</code>.</p>` : ''}
+${costs.rows.unresolved > 0 ? html`<p class="warn">${costs.rows.unresolved} calls were cut off when a server was killed. Their holds remain until they are resolved: <code>iron-cage budget calls ${agent.id} --state unresolved</code>.</p>` : ''}
 </section>`
 }
 
@@ -117,15 +117,15 @@ ${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td
 
 const CHART = { width: 720, height: 180 }
 
-/** Spending over the work done or over time, under the line of the limit; the table beside it is the calls below. */
+/** Spending over the work done or over time, below the limit; the table of calls has the same data. */
 function burnChart(agent: AgentView, lifeMs: number): Html | '' {
   const { over, points, share } = curveOf(agent, lifeMs)
   const { done } = points.at(-1)!
   if (done === 0) return ''
   const limit = Math.max(1, fromUsd(agent.limit_usd))
-  const most = Math.max(limit, fromUsd(agent.spent_usd)) * 1.08
+  const maxNanos = Math.max(limit, fromUsd(agent.spent_usd)) * 1.08
   const x = (point: BurnPoint) => (share(point) * CHART.width).toFixed(1)
-  const y = (nanos: number) => (CHART.height - (nanos / most) * CHART.height).toFixed(1)
+  const y = (nanos: number) => (CHART.height - (nanos / maxNanos) * CHART.height).toFixed(1)
   const line = points.map((point) => `${x(point)} ${y(fromUsd(point.spent_usd))}`).join('L')
   const after = over === 'time' ? showDuration(lifeMs) : done
   return html`<svg class="burn" viewBox="0 0 ${CHART.width} ${CHART.height}" role="img" aria-label="Spending over ${over}: ${showUsd(agent.spent_usd)} after ${after}">
@@ -141,7 +141,7 @@ function safetySection({ agent, incidents, circuits }: ReportFacts): Html {
 <h2>Safety</h2>
 ${
   incidents.length === 0
-    ? html`<p>No personal data was found in what it said. Looked for: ${agent.detect.join(', ')}.</p>`
+    ? html`<p>No personal data was found in its texts. Detected types: ${agent.detect.join(', ')}.</p>`
     : html`<table class="wide"><caption>Personal data found (values are not in this report)</caption>
 <thead><tr><th>when</th><th>what</th><th>severity</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
 ${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${row.type.replace('_', ' ')}</td><td>${row.severity.toLowerCase()}</td><td>${row.place.replace('_', ' ')}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
@@ -177,7 +177,7 @@ function callsSection({ agent, calls, costs }: ReportFacts): Html {
   const all = Object.values(costs.rows).reduce((sum, count) => sum + count, 0)
   return html`<section>
 <h2>Calls</h2>
-<p class="dim">${calls.length < all ? `The last ${showCount(calls.length)} of ${showCount(all)}; all of them: ` : 'As a table for other programs: '}<code>iron-cage report ${agent.id} --format csv</code></p>
+<p class="dim">${calls.length < all ? `The last ${showCount(calls.length)} of ${showCount(all)}; all of them: ` : 'As CSV: '}<code>iron-cage report ${agent.id} --format csv</code></p>
 <table class="wide calls">
 <thead><tr><th>when</th><th>to</th><th>ended</th><th class="number">held</th><th class="number">charged</th><th class="number">tokens in / out</th><th class="number">took</th><th>answer</th></tr></thead><tbody>
 ${calls.map(

@@ -1,6 +1,5 @@
 /**
- * What an agent did and cost: as JSON, as a document to read and print, or each row of its ledger as CSV; and what all
- * of them cost together.
+ * An agent's report: as JSON, as a printable document, or its ledger rows as CSV; and the costs of all agents together.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -21,13 +20,13 @@ import type { Env, Guard } from './guard.ts'
 import { CALLS_SHOWN, type ReportFacts, reportPage, type TracedCall } from './report-page.ts'
 import type { Rooms } from './rooms.ts'
 
-/** What `/api/agents/:id/report` answers: its status, where its money went, and the circuits of all. */
+/** The response of `/api/agents/:id/report`: its status, its costs, and all circuits. */
 export interface AgentReport extends AgentStatus {
   costs: CostReport
   circuits: CircuitView[]
 }
 
-/** A few ms of reading and writing. */
+/** Takes a few ms to read and write. */
 const PAGE = 500
 
 type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
@@ -50,7 +49,7 @@ export function reportRoutes(rooms: ReportRooms, guard: Guard): Hono<Env> {
       context.header('content-disposition', `attachment; filename="${id}.csv"`)
       return stream(context, async (body) => {
         await body.write(`${CSV_HEADER}\r\n`)
-        // A client that reads fast never makes it wait, and others are to have their turn.
+        // A fast client never causes a wait, so yield explicitly.
         for (let before: CallId | undefined; !body.aborted; await nextTurn()) {
           const page = await calls.find({ agentId: id, limit: PAGE, before })
           await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
@@ -63,13 +62,13 @@ export function reportRoutes(rooms: ReportRooms, guard: Guard): Hono<Env> {
 
 export const REPORT_FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
 
-/** The status as it is when the ledger has been read. */
+/** The status at the time the ledger has been read. */
 async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {
   const costs = await costReport(rooms.store.calls, { agentId: id })
   return { ...statusOf(rooms, id), costs, circuits: Object.values(rooms.state.read().circuits) }
 }
 
-/** Kinds of events that are moments in an agent's life, or in that of everything it uses. */
+/** Types of events that are shown as moments of an agent, or of what all agents share. */
 const MOMENTS = [
   'agent.started',
   'agent.exited',
@@ -91,7 +90,7 @@ async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts
   const { state, store } = rooms
   const costs = await costReport(store.calls, { agentId: id })
   const rows = (await store.calls.find({ agentId: id, limit: CALLS_SHOWN })).map(shownCall)
-  const { moments, traces } = await lookBack(state, id, rows)
+  const { moments, traces } = await readHistory(state, id, rows)
   const agent = getAgent(state, id)
   const nowMs = state.now()
   return {
@@ -103,7 +102,7 @@ async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts
     circuits: Object.values(state.read().circuits),
     incidents: store.incidents.find({ agentId: id, limit: CALLS_SHOWN }),
     moments: moments.reverse(),
-    // Events are kept for a week, the ledger for good: of an older call only its row is shown.
+    // Events are kept for a week, the ledger indefinitely: for older calls only the row is shown.
     calls: rows.map((call) => ({ ...call, ...(traces.get(call.id) ?? NO_TRACE) })),
   }
 }
@@ -112,8 +111,10 @@ const CALL_EVENTS = ['call.completed', 'call.failed', 'service.called'] as const
 type Trace = Pick<TracedCall, 'latency_ms' | 'redactions' | 'tier'>
 const NO_TRACE: Trace = { latency_ms: null, redactions: null, tier: null }
 
-/** From the newest event to the agent's first: its moments, newest first, and what events add to these calls. */
-async function lookBack(state: StateManager, id: AgentId, calls: readonly ShownCall[]) {
+/**
+ * Reads from the newest event to the agent's first: its moments, newest first, and the events' details of these calls.
+ */
+async function readHistory(state: StateManager, id: AgentId, calls: readonly ShownCall[]) {
   const moments: RuntimeEvent[] = []
   const traces = new Map<string, Trace>()
   const wanted = new Set(calls.map((call) => call.id))
@@ -168,7 +169,7 @@ export const CSV_HEADER = COLUMNS.join(',')
 
 export const csvLine = (call: ShownCall): string => COLUMNS.map((name) => csvCell(call[name])).join(',')
 
-/** RFC 4180; a text that a spreadsheet would run as a formula is kept a text, and an amount below zero an amount. */
+/** RFC 4180; a text that a spreadsheet would run as a formula stays text, and a negative amount stays a number. */
 function csvCell(value: ShownCall[(typeof COLUMNS)[number]]): string {
   const text = value === null ? '' : String(value)
   const isFormula = /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text)

@@ -1,4 +1,4 @@
-/** What the routes stand on. A route names the rooms that it uses: `Pick<Rooms, 'state' | 'money'>`. */
+/** The dependencies of the routes. A route names those it uses: `Pick<Rooms, 'state' | 'money'>`. */
 import type { Access } from '../access/open-access.ts'
 import type { Supervisor } from '../agents/supervisor.ts'
 import type { Alerts } from '../alerts/alerts.ts'

@@ -1,6 +1,6 @@
 /**
- * What every route is for, for people and for `openapi.ts`, which takes method, path and role from the router and
- * refuses a route that is not told here. The schemas are those that the routes read with.
+ * The documentation of every route, for people and for `openapi.ts`, which takes method, path and role from the router
+ * and rejects a route that is missing here. The schemas are those that the routes parse with.
  */
 import type * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
@@ -22,27 +22,27 @@ import { EVENTS, INCIDENTS } from './state.ts'
 import { NEW_TOKEN, ROTATION } from './tokens.ts'
 import { NEW_USER, USER_CHANGE } from './users.ts'
 
-export interface ToldRoute {
+export interface RouteDoc {
   /** One sentence. */
   summary: string
   query?: z.ZodType
   body?: z.ZodType
-  /** What is in the JSON of the answer, by field; null: nothing is. */
+  /** The JSON fields of the response; null for an empty one. */
   answer: Readonly<Record<string, string>> | null
-  /** (Default: 200, or 204 where nothing is answered.) */
+  /** (Default: 200, or 204 for an empty response.) */
   status?: 201
-  /** Other types that it may answer with. */
+  /** Other content types of the response. */
   types?: readonly string[]
 }
 
 export interface Resource {
   description: string
-  /** By "METHOD /path", as the router has it. */
-  routes: Readonly<Record<string, ToldRoute>>
+  /** By "METHOD /path", as in the router. */
+  routes: Readonly<Record<string, RouteDoc>>
 }
 
-/** Routes that are there a second time, for clients that know them by this path. */
-export const SAME_AS: Readonly<Record<string, string>> = { '/agent': '/api/agents', '/secrets': '/api/secrets' }
+/** Second paths of routes, for clients that use these. */
+export const ALIASES: Readonly<Record<string, string>> = { '/agent': '/api/agents', '/secrets': '/api/secrets' }
 
 const BUDGET = 'limit_usd, spent_usd, held_usd, remaining_usd, used_percent, warned.'
 
@@ -458,8 +458,8 @@ export const RESOURCES: Readonly<Record<string, Resource>> = {
   },
 }
 
-/** What is at this port but none of the router's: told in words. */
-export const BESIDE: Readonly<Record<string, string>> = {
+/** What this port serves besides the router's paths, as text. */
+export const NON_REST_ENDPOINTS: Readonly<Record<string, string>> = {
   Gateway:
     "The provider's own API and error shape, for an agent's clients: /gateway/{run}/openai/v1/…, /gateway/{run}/anthropic/…, /gateway/{run}/services/{name}/…, where {run} is the run's id (for its own processes) or its token. With a run token or an API token as bearer token or x-api-key: /gateway/openai/v1/… and /gateway/anthropic/…. Replies have the headers x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
   'Live view':

@@ -1,4 +1,4 @@
-/** What the routes for running agents stand on: the rooms they use, and the run that asks. */
+/** The dependencies of the routes for running agents, and the run of a request. */
 import type { Context } from 'hono'
 import type { AgentIdentity } from '../access/roles.ts'
 import { CageError } from '../errors.ts'
@@ -10,7 +10,7 @@ export type RunRooms = Pick<
   'config' | 'clock' | 'store' | 'state' | 'money' | 'safety' | 'incidents' | 'access' | 'gateway' | 'secrets'
 >
 
-/** The run that asks. Throws CageError `forbidden` for anybody else. */
+/** The run that sent the request. Throws CageError `forbidden` for other callers. */
 export function runOf(context: Context<Env>): AgentIdentity['run'] {
   const identity = context.get('identity')
   if (identity.role !== 'agent') throw new CageError('forbidden', 'this is for running agents')

@@ -1,6 +1,6 @@
 /**
- * Parts of an agent's work: a block of its code that calls with a run token and, if it wants, a limit of its own. An agent
- * without a process (its token is an API token) is done when it says so.
+ * Parts of an agent's work: a block of its code that makes calls with its own run token and, optionally, its own limit.
+ * An agent without a process (its token is an API token) ends when it reports so.
  */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
@@ -12,12 +12,13 @@ import { amount, readJson, shortText } from './body.ts'
 import { connectionOf, type Env } from './guard.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 
-/** Of one agent. A part that nobody ended goes when there are more, the oldest first, and all go with their agent. */
+/** Parts of one agent. When there are more, the oldest are dropped; all end with their agent. */
 const MAX_PARTS = 1_000
 
 /**
- * `POST /begin` {budget_usd?, pid?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within whatever limits
- * whoever asks, and the path that its calls go to. `POST /end` {state, reason?} → 204: that token ends; asked with the API token, its agent has ended.
+ * `POST /begin` {budget_usd?, pid?} → {agent_id, run_id, token, gateway}: a run token of the same agent, within the
+ * caller's limits, and the path for its calls. `POST /end` {state, reason?} → 204: that token ends; with the API token,
+ * its agent ends.
  */
 export function partRoutes({ state, store: { checkpoints }, money: { ledger }, access }: RunRooms): Hono<Env> {
   const { runTokens, apiTokens } = access
@@ -74,7 +75,7 @@ export const PART_BEGIN = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('The process that asks: where that can be seen, the part is its own.'),
+    .describe('The requesting process. If it can be verified, the part belongs to it.'),
 })
 
 export const PART_END = z.strictObject({
@@ -82,5 +83,5 @@ export const PART_END = z.strictObject({
   reason: shortText(100)
     .pipe(z.string().regex(/^[\w. -]*$/))
     .default('done')
-    .describe('In words without personal data, such as the name of an exception.'),
+    .describe('Without personal data, such as the name of an exception.'),
 })

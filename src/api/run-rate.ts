@@ -1,27 +1,32 @@
-/** How fast one agent may report. Who is faster waits for its answer, as whoever prints faster waits at its pipe. */
+/**
+ * Limits how fast one agent may report. A faster one waits for its responses, like one that prints faster waits at its
+ * pipe.
+ */
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
 
-/** In a second, on the whole; so many more at once. */
+/** Per second, sustained; and the additional burst. */
 const MAX_PER_SECOND = 200
 const BURST = 400
-/** Longer than this nobody is kept waiting, in ms. */
+/** Longest wait, in ms; beyond it the report is refused. */
 const MAX_WAIT_MS = 5_000
-/** So many agents are remembered before those that have rested are forgotten. */
+/** How many agents are tracked before idle ones are forgotten. */
 const MAX_REMEMBERED = 1_000
 
 const INTERVAL_MS = 1_000 / MAX_PER_SECOND
 
 export class RunRate {
   readonly #clock: Clock
-  /** By agent: when all that it has reported is paid for by time, monotonic ms. */
+  /** By agent: when its reports so far fit the rate, monotonic ms. */
   readonly #paidAt = new Map<string, number>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  /** Resolves when the agent may go on. Throws CageError `too_many_attempts`. `reports`: as many this one counts. */
+  /**
+   * Resolves when the agent may continue. Throws CageError `too_many_attempts`. `reports`: how many this one counts as.
+   */
   async enter(agentId: string, reports = 1): Promise<void> {
     const now = this.#clock.monotonic()
     const paidAt = Math.max(now, this.#paidAt.get(agentId) ?? now) + reports * INTERVAL_MS

@@ -1,4 +1,6 @@
-/** How rotated secrets reach an agent that runs (`vault/rotation.ts`): its Python shim asks and says that it has them. */
+/**
+ * Delivers rotated secrets to a running agent (`vault/rotation.ts`): its Python shim requests and acknowledges them.
+ */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
@@ -9,9 +11,10 @@ import type { Env } from './guard.ts'
 import { runOf } from './run-of.ts'
 
 /**
- * `GET /` → {revision, secrets: {name: value}}: all of the run's environment, less what it is shielded from.
- * `POST /ack` {pid, revision} → 204: the process has what it was handed as `revision`; null: it listens for SIGUSR1.
- * Both throw CageError `forbidden` for who has no process of ours, `agent_not_running`; the first `vault_locked` as well.
+ * `GET /` → {revision, secrets: {name: value}}: all of the run's environment, except those it is shielded from.
+ * `POST /ack` {pid, revision} → 204: the process has the values of `revision`; null: it listens for SIGUSR1.
+ * Both throw CageError `forbidden` for callers without a process of ours, `agent_not_running`; the first also
+ * `vault_locked`.
  */
 export function secretRoutes(rotation: Rotation): Hono<Env> {
   return new Hono<Env>()
@@ -23,7 +26,7 @@ export function secretRoutes(rotation: Rotation): Hono<Env> {
     })
 }
 
-/** Throws CageError `forbidden` for anybody but an agent that we run. */
+/** Throws CageError `forbidden` for any caller but a supervised agent. */
 export function supervisedRunOf(context: Context<Env>): RunId {
   const { runId } = runOf(context)
   if (runId === null) throw new CageError('forbidden', 'this is for agents that Iron Cage runs')

@@ -1,4 +1,4 @@
-/** Circuits that agents share for what their own code calls, as the gateway's are shared for what passes through it. */
+/** Circuits that agents share for calls of their own code, as they share the gateway's for calls through it. */
 import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
@@ -11,21 +11,21 @@ import { readJson, shortText } from './body.ts'
 import type { Env } from './guard.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 
-/** Of one agent. Permits that nobody reported on yet go, the oldest first: that was a probe that gave no answer. */
+/** Per agent. The oldest permits without a report are dropped: such a probe gave no result. */
 const MAX_PERMITS = 1_000
-/** Of one agent: each may open, and raise an alert. */
+/** Per agent: each may open, and raise an alert. */
 const MAX_CIRCUITS = 20
 
 interface Used {
-  /** Circuits that are not of the configuration. */
+  /** Circuits that are not in the configuration. */
   names: Set<string>
   permits: Map<string, Permit>
 }
 
 /**
- * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service of
- * the configuration has its settings from there. `POST /:name/end` {permit, outcome, reason?, retry_after_s?} → 204 says
- * what became of it; {outcome: "fallback", reason?} reports that something else answered.
+ * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service
+ * in the configuration has its settings from there. `POST /:name/end` {permit, outcome, reason?, retry_after_s?} → 204
+ * reports the outcome; {outcome: "fallback", reason?} reports that a fallback answered.
  */
 export function circuitRoutes(
   { config: { services }, gateway: { circuits, upstream }, state }: RunRooms,
@@ -45,25 +45,29 @@ export function circuitRoutes(
     if (Object.hasOwn(services, name)) return name
     const { names } = usedBy(agentId)
     if (!names.has(name) && names.size >= MAX_CIRCUITS) {
-      throw new CageError('bad_request', `an agent has at most ${MAX_CIRCUITS} circuits, "${name}" is one more`, {
-        facts: { circuit: name },
-        hint: 'name them after what is called, not after what is asked; services of the configuration do not count',
-      })
+      throw new CageError(
+        'bad_request',
+        `an agent can have at most ${MAX_CIRCUITS} circuits, and "${name}" would be one more`,
+        {
+          facts: { circuit: name },
+          hint: 'name circuits after the called service, not after the request; configured services do not count',
+        },
+      )
     }
     names.add(name)
     return name
   }
-  const settingsOf = (name: string, asked: z.output<typeof CIRCUIT_BEGIN>): CircuitSettings => {
-    // An agent must not be able to cut off everybody's models.
+  const settingsOf = (name: string, body: z.output<typeof CIRCUIT_BEGIN>): CircuitSettings => {
+    // An agent must not be able to block the models of all agents.
     if (upstream.find(name)) {
       throw new CageError('bad_request', `the circuit of the provider ${name} is the server's own`, {
         facts: { circuit: name },
-        hint: 'name it after what is called, such as "serp_api"',
+        hint: 'name it after the called service, such as "serp_api"',
       })
     }
     const service = Object.hasOwn(services, name) ? services[name] : undefined
     if (service) return circuitSettings(service)
-    const { failures, cooldown_s, timeout_s, has_fallback } = asked
+    const { failures, cooldown_s, timeout_s, has_fallback } = body
     return {
       failures,
       cooldownMs: cooldown_s * 1000,
@@ -74,11 +78,11 @@ export function circuitRoutes(
   return new Hono<Env>()
     .post('/:name/begin', async (context) => {
       const { agentId } = runOf(context)
-      const asked = await readJson(context, CIRCUIT_BEGIN)
+      const body = await readJson(context, CIRCUIT_BEGIN)
       const name = nameIn(context, agentId)
-      // What one agent says of a service of the configuration must not cut it off for all.
+      // One agent's reports about a configured service must not block it for all agents.
       const circuit = Object.hasOwn(services, name) ? `${name}@${agentId}` : name
-      const permit = circuits.enter(circuit, settingsOf(name, asked))
+      const permit = circuits.enter(circuit, settingsOf(name, body))
       const id = newRequestId()
       const { permits } = usedBy(agentId)
       permits.set(id, permit)
@@ -122,7 +126,7 @@ export const CIRCUIT_BEGIN = z.strictObject({
     .min(0)
     .max(86_400)
     .default(BREAKER_DEFAULTS.cooldownMs / 1000),
-  timeout_s: z.number().min(1).max(86_400).default(600).describe('How long a call that probes may take at most.'),
+  timeout_s: z.number().min(1).max(86_400).default(600).describe('Maximum duration of a probe, in seconds.'),
   has_fallback: z.boolean().default(false),
 })
 

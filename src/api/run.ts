@@ -1,4 +1,4 @@
-/** What a running agent's SDK calls, with its run token. */
+/** The routes that a running agent's SDK calls, with its run token. */
 
 import { setImmediate } from 'node:timers/promises'
 import { Hono } from 'hono'
@@ -32,8 +32,8 @@ export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
   const { checkpoints } = rooms.store
   const rate = new RunRate(clock)
   /**
-   * What an agent writes is shown to people: it goes through the redactor like everything it says. What is found in the
-   * texts of one report is recorded together.
+   * Texts of an agent are shown to people, so they are redacted like its output. The findings of one report are
+   * recorded together.
    */
   const cleaned = <T>(agentId: AgentId, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
     const found = new Findings()
@@ -191,14 +191,14 @@ function outcomeEvent(
   }
 }
 
-/** A report's body; what is longer holds something else than a report. */
+/** A report's body; anything longer is not a report. */
 const MAX_REPORT_BYTES = 65_536
 const MAX_DATA_BYTES = 16_384
-/** Each of them counts as another report: an event stays in the log, a checkpoint takes the place of the last. */
+/** Each counts as an additional report: an event stays in the log, a checkpoint replaces the last one. */
 const EVENT_BYTES_PER_REPORT = 256
 const CHECKPOINT_BYTES_PER_REPORT = 16_384
 
-/** Returns how many bytes they are. Throws CageError `body_too_large`. */
+/** Returns the size in bytes. Throws CageError `body_too_large`. */
 function requireSmall(data: unknown): number {
   const bytes = data === undefined ? 0 : Buffer.byteLength(JSON.stringify(data))
   if (bytes <= MAX_DATA_BYTES) return bytes
@@ -208,14 +208,14 @@ function requireSmall(data: unknown): number {
   })
 }
 
-/** Services that one agent has reported by their names; further ones are one. */
+/** Services that one agent has reported by name; further ones are combined. */
 const MAX_SERVICES = 50
 
 function serviceOf({ by_service }: AgentView, name: string): string {
   return Object.hasOwn(by_service, name) || Object.keys(by_service).length < MAX_SERVICES ? name : OTHER
 }
 
-/** Between two of these others get their turn. */
+/** Between two chunks the event loop runs other work. */
 const SCANNED_AT_ONCE = 16_384
 const LISTED_AT_ONCE = 5_000
 
@@ -229,7 +229,7 @@ async function redactInTurns(redactor: Redactor, text: string): Promise<{ text: 
   return { text: parts.join('') + stream.end(), findings: stream.findings }
 }
 
-/** Of the part of its work that asks, where that has a limit of its own; of the agent otherwise. */
+/** The budget of the calling part of the work, if it has its own limit; else the agent's. */
 function budgetOfRun({ state, money: { ledger } }: RunRooms, run: AgentIdentity['run']): BudgetStatus {
   const whole = budgetOf(ledger, getAgent(state, run.agentId))
   const part = ledger.accounts.balances(run).find(({ scope }) => scope === 'part')
@@ -253,7 +253,7 @@ export const PROGRESS = z.object({
   label,
 })
 
-/** Parsed JSON, which needs no further look. */
+/** Parsed JSON, which needs no validation. */
 export const CHECKPOINT = z.object({ data: z.unknown().refine((data) => data !== undefined, 'is missing') })
 
 export const SCAN = z.object({ text: z.string() })

@@ -15,19 +15,19 @@ import { supervisedRunOf } from './run-secrets.ts'
 
 interface AgentSecrets {
   vault: Vault
-  /** What agents may have. */
+  /** The secrets that agents may have. */
   rotation: Pick<Rotation, 'isEntitled'>
 }
 
 type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
 
 /**
- * Secrets. People see them masked; `GET /:id?reveal=true` → the same with `value`, for admins; a run token gets the values
- * of its own run's environment that way without asking.
+ * Secrets. People see them masked; `GET /:id?reveal=true` → the same with `value`, for admins; with a run token it
+ * returns the values of the run's own environment, without `reveal`.
  *
- * `GET /` {environment?, name?, deleted?: true} → {secrets, vault: {state, hint?}}. `POST /` {name, environment, value} →
- * 201, `PUT /:id` {value}, `POST /:id/roll-back`, `POST /:id/restore` → the secret; `DELETE /:id` → 204, can be restored.
- * `GET /audit` {secret_name?, before?, limit?: 100} → {entries, next}, newest first.
+ * `GET /` {environment?, name?, deleted?: true} → {secrets, vault: {state, hint?}}. `POST /` {name, environment, value}
+ * → 201, `PUT /:id` {value}, `POST /:id/roll-back`, `POST /:id/restore` → the secret; `DELETE /:id` → 204, can be
+ * restored. `GET /audit` {secret_name?, before?, limit?: 100} → {entries, next}, newest first.
  */
 export function secretRoutes(rooms: SecretRooms, guard: Guard): Hono<Env> {
   const { store, safety } = rooms
@@ -80,22 +80,22 @@ export function secretRoutes(rooms: SecretRooms, guard: Guard): Hono<Env> {
 
 const requesterOf = (context: Context<Env>): Requester => requester(context.get('identity'))
 
-/** Who asks, as the vault's audit records it. */
+/** The requester, as the vault's audit records it. */
 export const requester = (identity: Identity): Requester => ({
   ...who(identity),
   agentId: identity.role === 'agent' ? identity.run.agentId : null,
 })
 
-/** People see every name; an agent what it may have. */
+/** People see every name; an agent only those it may have. */
 function visibleTo(context: Context<Env>, rotation: AgentSecrets['rotation']): (secret: SecretView) => boolean {
   if (context.get('identity').role !== 'agent') return () => true
   const runId = supervisedRunOf(context)
   return (secret) => rotation.isEntitled(runId, secret)
 }
 
-/** Who tried is in the audit, as those who succeeded are. */
+/** Failed attempts are in the audit, like successful ones. */
 function refused(audit: Audit, { role, actor }: Requester, { name, environment }: SecretView): CageError {
-  const error = new CageError('forbidden', `only an admin is shown ${name}, and ${actor} is none`)
+  const error = new CageError('forbidden', `only an admin can read ${name}, and ${actor} is not one`)
   const details = { environment, success: false, error: error.message }
   audit.append({ role, actor, action: 'secret.read', target: name, details })
   return error
@@ -103,7 +103,7 @@ function refused(audit: Audit, { role, actor }: Requester, { name, environment }
 
 const notEntitled = ({ id }: SecretView): CageError =>
   new CageError('not_found', `there is no secret "${id}" for this agent`, {
-    hint: 'an agent gets the secrets of its own environment, less the keys that it is shielded from',
+    hint: 'an agent gets the secrets of its own environment, except the keys that it is shielded from',
   })
 
 const environment = z.enum(['development', 'staging', 'production'])

@@ -1,6 +1,6 @@
 /**
- * The HTTP server: one port, on both loopback addresses and where else the configuration says. The order of the lines in `onRequest` and in `api` is the order
- * that runs: the door, the gateway, the dashboard's files, the API.
+ * The HTTP server: one port, on both loopback addresses and on the configured host. The order of the lines in
+ * `onRequest` and in `api` is the order that runs: the origin guard, the gateway, the dashboard's files, the API.
  */
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -35,28 +35,28 @@ export interface ServerRooms extends Rooms {
   onFault: (error: unknown, what: string) => void
 }
 
-/** What the routes stand on beside these. */
+/** What the server needs besides the routes' dependencies. */
 export interface ApiRooms extends Omit<ServerRooms, 'assets'> {
   refusals: Refusals
-  /** How many dashboards are connected. */
+  /** The number of connected dashboards. */
   viewers: () => number
 }
 
 export interface RunningServer {
-  /** The address for people and agents. */
+  /** The server's URL for people and agents. */
   url: string
   port: number
   viewers(): number
   close(): Promise<void>
 }
 
-/** Longest an idle client connection is kept, in ms; above what SDKs keep theirs, so that they close first. */
+/** Longest an idle client connection is kept, in ms; longer than SDKs keep theirs, so that they close first. */
 const KEEP_ALIVE_MS = 75_000
 /** Clients send about twenty, and browsers no more. */
 const MAX_HEADERS = 200
-/** In bytes, all names and values together; a cookie of the dashboard's neighbours on localhost fits. */
+/** In bytes, all names and values together; leaves room for cookies of other sites on localhost. */
 const MAX_HEADER_BYTES = 32_768
-/** How long calls that run may take to end when the server closes, in ms. */
+/** How long running calls may take to end when the server closes, in ms. */
 const CLOSE_MS = 2_000
 
 /** Throws CageError `port_taken` naming the address. */
@@ -67,7 +67,7 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
   const routes = api({ ...rooms, refusals, viewers: () => live.viewers })
   const recordRefusal = recordRefusals(refusals)
   const onApi = getRequestListener(routes.fetch, { overrideGlobalObjects: false })
-  /** Calls that are on their way. */
+  /** Calls in progress. */
   const running = new Set<Promise<void>>()
   const connections = new Connections(maxConnections(), rooms.clock)
   let originGuard: OriginGuard
@@ -85,7 +85,7 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
     if (request.url?.startsWith('/gateway/')) {
       const call = rooms.gateway
         .answer(request, response, recordRefusal)
-        .catch((error) => rooms.onFault(error, 'a call broke the gateway'))
+        .catch((error) => rooms.onFault(error, 'the gateway failed on a call'))
       running.add(call)
       return void call.finally(() => running.delete(call))
     }
@@ -110,7 +110,7 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
     server.on('upgrade', onUpgrade)
   })
   const { port } = servers[0]!.address() as AddressInfo
-  // Nobody's name is "every address".
+  // "Every address" is not a host name.
   const isNamed = !isLoopback(host) && !['0.0.0.0', '::'].includes(host)
   const name = host.includes(':') ? `[${host}]` : host
   originGuard = createOriginGuard(
@@ -132,7 +132,7 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
   }
 }
 
-/** Every route below /api and /agent, in the order in which they are tried. */
+/** Every route below /api and /agent, in the order in which they are matched. */
 export function api(rooms: ApiRooms): Hono<Env> {
   const guarded = guard(rooms)
   const agentControl = agentControlRoutes(rooms, guarded)
@@ -169,7 +169,7 @@ export function api(rooms: ApiRooms): Hono<Env> {
       const methods = methodsOf(routes, path)
       if (methods.length === 0) throw new CageError('not_found', `there is no ${method} ${path}`, { hint: ROUTES_HINT })
       context.header('allow', methods.join(', '))
-      throw new CageError('method_not_allowed', `${path} knows ${methods.join(', ')}, not ${method}`)
+      throw new CageError('method_not_allowed', `${path} supports ${methods.join(', ')}, not ${method}`)
     })
     .onError((error, context) => errorResponse(context, error, rooms.onFault, rooms.safety.scrub))
   return routes
@@ -177,7 +177,7 @@ export function api(rooms: ApiRooms): Hono<Env> {
 
 const ROUTES_HINT = 'GET /api/openapi.json lists every route'
 
-/** The methods that a path has a route for; a path that is one word for word is nobody's id. */
+/** The methods of a path's routes; a path that matches literally is not an id. */
 function methodsOf({ routes, router }: Hono<Env>, path: string): string[] {
   const methods = [...new Set(routes.map(({ method }) => method))].filter((method) => method !== 'ALL')
   const fitting = methods.flatMap((method) =>
@@ -199,7 +199,7 @@ const recordRefusals =
     refusals.record({ message, reason: code, route: `${method} ${path}` })
   }
 
-/** Node leaves out headers above a count without a word; nothing may depend on which. Throws CageError `bad_request`. */
+/** Node silently drops headers above a count; nothing may depend on which. Throws CageError `bad_request`. */
 function requireFewHeaders({ rawHeaders }: IncomingMessage): void {
   const count = rawHeaders.length / 2
   if (count <= MAX_HEADERS) return
@@ -223,8 +223,8 @@ function refuseRequest(
 }
 
 /**
- * Lets a page of a listed origin read the answer. True when the request was only its browser's question whether it may ask.
- * No credentials are allowed with it: there are no cookies, and tokens are sent on purpose.
+ * Lets a page of a listed origin read the response. Returns true for a preflight request, which needs no other
+ * response. Credentials are not allowed: there are no cookies, and tokens are sent explicitly.
  */
 function handleCors(origin: string, request: IncomingMessage, response: ServerResponse): boolean {
   response.setHeader('access-control-allow-origin', origin)
@@ -240,14 +240,14 @@ function handleCors(origin: string, request: IncomingMessage, response: ServerRe
   return true
 }
 
-/** Where to listen. This machine's agents and people always reach the server by both loopback addresses. */
+/** Where to listen. This machine's agents and people can always use both loopback addresses. */
 function addressesOf(host: string): string[] {
   if (host === '0.0.0.0') return [host, '::1']
   if (host === '::') return [host, '0.0.0.0']
   return [...new Set([...(host === 'localhost' ? [] : [host]), '127.0.0.1', '::1'])]
 }
 
-/** On the same port everywhere; each with what `equip` gives it. */
+/** On the same port everywhere; each set up by `equip`. */
 async function listenOnAll(
   [first, ...others]: readonly string[],
   port: number,
@@ -271,7 +271,7 @@ async function listenOnAll(
     try {
       servers.push(await open(address, taken))
     } catch (error) {
-      // A machine without IPv6 has nobody to take the port away there either.
+      // On a machine without IPv6 no other program can take the port there either.
       if (address === '::1' && error instanceof CageError && error.facts.fault !== 'EADDRINUSE') continue
       await Promise.all(servers.map((server) => closeServer(server, clock)))
       throw error
@@ -281,8 +281,8 @@ async function listenOnAll(
 }
 
 /**
- * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110 (7.8)
- * says: Java's HttpClient and curl offer h2c with ordinary calls.
+ * Only the live view is upgraded to. Every other request that offers an upgrade is answered over HTTP, as RFC 9110
+ * (7.8) says: Java's HttpClient and curl offer h2c with ordinary calls.
  */
 const isLiveView = ({ url, headers }: IncomingMessage): boolean =>
   /^websocket$/i.test(headers.upgrade ?? '') && url?.split('?', 1)[0] === '/ws'

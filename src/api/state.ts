@@ -10,7 +10,7 @@ import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 import { requester } from './secrets.ts'
 
-/** What happened and how things stand: snapshot, events, circuits, alerts, incidents. */
+/** Events and the current state: snapshot, events, circuits, alerts, incidents. */
 export function stateRoutes(
   rooms: Pick<Rooms, 'state' | 'store' | 'gateway' | 'alerts' | 'secrets' | 'money'>,
   guard: Guard,
@@ -33,7 +33,7 @@ export function stateRoutes(
     .post('/circuits/:name/reset', guard('admin', 'circuit.reset'), (context) => {
       const name = context.req.param('name')
       circuits.reset(name, context.get('identity').name)
-      // One that was never called is in no snapshot.
+      // A circuit that was never used is not in the snapshot.
       return context.json(state.read().circuits[name] ?? { name, state: 'closed' })
     })
     .post('/circuits/:name/open', guard('admin', 'circuit.open'), (context) => {
@@ -70,7 +70,7 @@ export function stateRoutes(
     })
 }
 
-/** Of the provider of "provider/model". Throws CageError `not_found`. */
+/** The circuit of the provider in "provider/model". Throws CageError `not_found`. */
 function addressOf(upstream: Upstream, name: string): string {
   const [provider] = name.split('/', 1)
   const known = upstream.find(provider!)
@@ -85,9 +85,9 @@ const noOriginal = (id: string, isKnown: boolean): CageError =>
   isKnown
     ? new CageError(
         'not_found',
-        `what was found is not kept of ${id}: the vault was locked then, or it was a secret of Iron Cage itself`,
+        `the original of ${id} was not stored: the vault was locked, or it was a secret of Iron Cage itself`,
         {
-          hint: 'originals are kept from now on while the vault is open',
+          hint: 'originals are stored while the vault is open',
         },
       )
     : new CageError('not_found', `there is no incident "${id}"`, { hint: 'list them with "iron-cage incidents"' })
@@ -104,7 +104,7 @@ export const EVENTS = z.object({
     .transform((text) => text.split(','))
     .pipe(z.array(z.enum(LEVELS)))
     .optional()
-    .describe(`One or several of ${LEVELS.join(', ')}, with commas between.`),
+    .describe(`One or several of ${LEVELS.join(', ')}, separated by commas.`),
   type: z.string().optional().describe('Such as "budget.warned".'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })

@@ -1,6 +1,5 @@
 /**
- * The routes that need nothing but the store. A server has them among others; commands use them in process while no server
- * runs.
+ * Routes that need only the store. A server has them among others; commands use them in process while no server runs.
  */
 import { Hono } from 'hono'
 import { agentRoutes } from './agents.ts'

@@ -15,8 +15,8 @@ const YEAR_S = 31_536_000
 const DAY_S = 86_400
 
 /**
- * API tokens. One of the role agent (the default) comes with an agent of its own and its budget. `POST /:id/rotate`
- * {overlap_s?: a day} → 201 with another in its place; the old one works on for the overlap.
+ * API tokens. One with the role agent (the default) gets its own agent and budget. `POST /:id/rotate`
+ * {overlap_s?: a day} → 201 with its replacement; the old one stays valid for the overlap.
  */
 export function tokenRoutes(rooms: TokenRooms, guard: Guard): Hono<Env> {
   const { audit, safety } = rooms
@@ -32,7 +32,7 @@ export function tokenRoutes(rooms: TokenRooms, guard: Guard): Hono<Env> {
       const agentId = role === 'agent' ? openClient(rooms, name, limit ?? DEFAULT_BUDGET) : null
       const createdBy = context.get('identity').name
       const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy })
-      // Without this row its value is given to nobody.
+      // Without this row its value is not handed out.
       const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
       audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
       return context.json(created, 201)
@@ -49,7 +49,7 @@ export function tokenRoutes(rooms: TokenRooms, guard: Guard): Hono<Env> {
     .delete('/:id', guard('admin', 'token.revoke'), (context) => {
       const id = context.req.param('id')
       apiTokens.revoke(id)
-      // Whoever watches with it watches no longer.
+      // Disconnects viewers that use it.
       sessions.end(id)
       return context.body(null, 204)
     })
@@ -76,7 +76,7 @@ export const ROTATION = z.strictObject({
     .default(DAY_S),
 })
 
-/** An agent without a process: it is there as long as its token works. */
+/** An agent without a process: it exists as long as its token is valid. */
 function openClient({ config, state, money, safety }: TokenRooms, name: string, limit: Nanodollars): AgentId {
   const id = newAgentId(name)
   money.ledger.accounts.openAccount(id, limit)
@@ -84,7 +84,7 @@ function openClient({ config, state, money, safety }: TokenRooms, name: string, 
     type: 'agent.started',
     level: 'OK',
     agent_id: id,
-    message: `${name} may call, budget ${showUsd(toUsd(limit))}`,
+    message: `${name} may make calls, budget ${showUsd(toUsd(limit))}`,
     data: {
       run_id: newRunId(),
       name,

@@ -7,7 +7,7 @@ import type { Rooms } from './rooms.ts'
 
 /**
  * People who sign in, for admins. `:id` may also be the name. `POST /` {username, password, role?: "viewer"} → 201,
- * `PATCH /:id` {role?, password?}: either ends the person's sessions, as `DELETE /:id` does.
+ * `PATCH /:id` {role?, password?}: both end the person's sessions, as `DELETE /:id` does.
  */
 export function userRoutes(
   { access: { users }, audit, safety }: Pick<Rooms, 'access' | 'audit' | 'safety'>,
@@ -31,7 +31,7 @@ export function userRoutes(
     .patch('/:id', guard('admin', 'user.change'), async (context) => {
       const { role, password } = await readJson(context, USER_CHANGE)
       const { id, username, role: before } = users.get(context.req.param('id'))
-      // First what may be refused.
+      // Whatever can be refused comes first.
       if (password !== undefined) await users.changePassword(id, password)
       if (role !== undefined) users.changeRole(id, role)
       const user = users.get(id)

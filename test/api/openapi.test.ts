@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import * as z from 'zod'
 import { check } from '../../src/api/body.ts'
 import { openApiDocument } from '../../src/api/openapi.ts'
-import { RESOURCES, type ToldRoute } from '../../src/api/route-table.ts'
+import { RESOURCES, type RouteDoc } from '../../src/api/route-table.ts'
 import { ERRORS } from '../../src/errors.ts'
 import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, type Reply } from '../support/runtime.ts'
@@ -32,7 +32,7 @@ const operation = (method: string, path: string): Operation => paths[path]![meth
 const bodySchema = (method: string, path: string): object =>
   operation(method, path).requestBody!.content['application/json']!.schema
 
-const told: [string, ToldRoute][] = Object.values(RESOURCES).flatMap((resource) => Object.entries(resource.routes))
+const documented: [string, RouteDoc][] = Object.values(RESOURCES).flatMap((resource) => Object.entries(resource.routes))
 
 describe('the document', () => {
   test('is valid OpenAPI 3.1', async () => {
@@ -88,7 +88,7 @@ describe('the document', () => {
     for (const code of Object.keys(ERRORS)) expect(JSON.stringify(document.components)).toContain(`"${code}"`)
   })
 
-  test('is refused when a route is not told, or one is told that is not there', () => {
+  test('is refused when a route is undocumented, or a documented one does not exist', () => {
     const [health] = routes.filter(({ path }) => path === '/api/health')
     const surprise = { ...health!, path: '/api/surprise' }
     expect(() => openApiDocument([...routes, surprise], '1')).toThrow('GET /api/surprise is not in the table of routes')
@@ -133,7 +133,7 @@ describe('the schemas of bodies', () => {
 
   /** Every field that any route knows, with a value that no field takes. */
   const nonsense = Object.fromEntries(
-    told.flatMap(([, { body }]) => (body ? fieldsOf(body) : [])).map((field) => [field, [{}]]),
+    documented.flatMap(([, { body }]) => (body ? fieldsOf(body) : [])).map((field) => [field, [{}]]),
   )
 
   test('are those that the routes read with: each refuses in the same words', async () => {
@@ -143,7 +143,7 @@ describe('the schemas of bodies', () => {
     const secret = { name: 'KEY', environment: 'production', value: 'value' }
     const { id: secretId } = (await cage.post('/api/secrets', secret, admin)).json()
     const differing: string[] = []
-    for (const [name, { body, query }] of told) {
+    for (const [name, { body, query }] of documented) {
       const [method, path] = name.split(' ') as ['POST', string]
       const url = path
         .replace('/agents/:id', `/agents/${agent.id}`)
@@ -204,7 +204,7 @@ describe('the route', () => {
     expect((await cage.get('/api/openapi.json')).status).toBe(401)
 
     const differing: string[] = []
-    for (const [name, { answer }] of told) {
+    for (const [name, { answer }] of documented) {
       const [method, path] = name.split(' ') as [string, string]
       const url = path.replace('/agents/:id', `/agents/${agent.id}`)
       if (method !== 'GET' || url.includes(':')) continue

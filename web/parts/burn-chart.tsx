@@ -1,6 +1,6 @@
 /**
- * Spending over the work done, or over time while no progress is reported, with the lines that matter: warning and limit.
- * A table says the same to a screen reader.
+ * Spending over the work done, or over time while no progress is reported, with the lines that matter: warning and
+ * limit. A table says the same to a screen reader.
  */
 import { fromUsd, showUsd } from '../../src/money.ts'
 import { curveOf } from '../../src/state/figures.ts'
@@ -22,9 +22,9 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
   const spent = fromUsd(agent.spent_usd)
   const { over, points: burn, share } = curveOf(agent, lifeMs, agent.progress?.total ?? 0)
   const last = burn.at(-1)!
-  const most = Math.max(limit, spent) * 1.06
+  const maxNanos = Math.max(limit, spent) * 1.06
   const x = (point: BurnPoint) => share(point) * WIDTH
-  const y = (nanos: number) => HEIGHT - (nanos / most) * (HEIGHT - TOP)
+  const y = (nanos: number) => HEIGHT - (nanos / maxNanos) * (HEIGHT - TOP)
   const points = burn.map((point) => `${x(point).toFixed(1)} ${y(fromUsd(point.spent_usd)).toFixed(1)}`)
   const line = `M${points.join('L')}`
   const ahead = projectionUsd && x(last) < WIDTH ? `M${points.at(-1)}L${WIDTH} ${y(fromUsd(projectionUsd))}` : ''
