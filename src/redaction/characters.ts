@@ -1,18 +1,18 @@
-/** What kinds of character there are, by UTF-16 code unit, as one table: a look-up costs a nanosecond, a regex fifty. */
+/** The kinds of each UTF-16 code unit, as one table: a lookup costs a nanosecond, a regex fifty. */
 
 export const DIGIT = 1
 /** Letters of any script. */
 export const LETTER = 2
-/** May stand in the local part of an e-mail address as people write them; quoted and exotic forms are left out. */
+/** Allowed in the local part of an e-mail address in practice; quoted and exotic forms are omitted. */
 export const LOCAL = 4
-/** May stand in an address, a secret or an escape of either: what a stream must hold back at its end. */
+/** Allowed in an address, a secret or an escape of either: a stream holds these back at its end. */
 export const RUN = 8
 /** Invisible: zero-width characters and soft hyphens. They split data for a pattern, not for a reader. */
 export const IGNORED = 16
-/** ASCII that stands for itself wherever it is: it begins no escape. */
+/** ASCII that always stands for itself: it begins no escape. */
 export const LITERAL = 32
-/** So many of them in a row are passed over. A bound keeps the text held back short. */
-export const INVISIBLE_MAX = 8
+/** This many in a row are skipped. The bound keeps the held-back text short. */
+export const MAX_INVISIBLE = 8
 
 const KINDS = new Uint8Array(65_536)
 
@@ -21,7 +21,7 @@ export function kindOf(code: number): number {
   return KINDS[code] as number
 }
 
-/** Scripts written without spaces; next to one of their letters a word may begin or end. */
+/** Scripts written without spaces: a word may begin or end next to one of their letters. */
 export function isIdeographic(code: number): boolean {
   return code >= 0x2e80 && code < 0xff00
 }
@@ -35,7 +35,7 @@ export function isCapital(code: number): boolean {
   return code >= 0x41 && code <= 0x5a
 }
 
-/** A letter or digit that glues what stands next to it to a word. */
+/** A letter or digit that glues an adjacent number to a word. */
 export function isWordCharacter(code: number): boolean {
   return (kindOf(code) & DIGIT) !== 0 || isGluing(code)
 }
@@ -45,8 +45,8 @@ export function isAlphanumeric(code: number): boolean {
 }
 
 /**
- * The ASCII character a look-alike stands for: full-width forms, hyphens, the one dot leader, exotic spaces. En and em dashes
- * stand for themselves: they separate words, where a hyphen joins them.
+ * Returns the ASCII character that a lookalike stands for: full-width forms, hyphens, the one dot leader, exotic
+ * spaces. En and em dashes stand for themselves: they separate words, where a hyphen joins them.
  */
 export function plain(code: number): number {
   if (code < 0x80) return code === 0x09 ? 0x20 : code
@@ -75,7 +75,7 @@ mark(DIGIT | LOCAL | RUN, 0x30, 0x39)
 mark(DIGIT | LOCAL | RUN, 0xff10, 0xff19)
 mark(LETTER | LOCAL | RUN, 0x41, 0x5a)
 mark(LETTER | LOCAL | RUN, 0x61, 0x7a)
-// Beyond ASCII: everything but the blocks of punctuation, symbols, surrogates (emoji) and private use.
+// Beyond ASCII: everything except the blocks of punctuation, symbols, surrogates (emoji) and private use.
 mark(LETTER | LOCAL | RUN, 0xc0, 0xd6)
 mark(LETTER | LOCAL | RUN, 0xd8, 0xf6)
 mark(LETTER | LOCAL | RUN, 0xf8, 0x1fff)
@@ -92,7 +92,7 @@ for (const zero of [0x660, 0x6f0]) for (let code = zero; code < zero + 10; code+
 markEach(RUN, '\\&#;~')
 mark(LITERAL, 0x20, 0x7e)
 for (const begin of '%\\&') KINDS[begin.charCodeAt(0)] = kindOf(begin.charCodeAt(0)) & ~LITERAL
-/** Beside the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace. */
+/** Besides the well-known ones: joiners, direction marks, invisible operators, variation selectors, a backspace. */
 const INVISIBLE: [first: number, last: number][] = [
   [0x08, 0x08],
   [0xad, 0xad],

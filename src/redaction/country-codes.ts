@@ -1,6 +1,6 @@
-/** Country calling codes in use (all but 1) and how many digits a national number may have there, by ITU-T E.164. */
+/** Country calling codes in use (except 1) and the number of digits of their national numbers, by ITU-T E.164. */
 
-/** Digits of the national number, least and most: the codes. Short service numbers are left out. */
+/** Minimum and maximum digits of the national number: the codes. Short service numbers are omitted. */
 const CODES_BY_LENGTH: Record<string, string> = {
   '4-5': '290',
   '5-5': '500 682',
@@ -40,7 +40,7 @@ for (const [range, codes] of Object.entries(CODES_BY_LENGTH)) {
   for (const code of codes.split(' ')) LENGTHS[Number(code)] = { min, max }
 }
 
-/** How long national numbers of a country code are; undefined when no country has the code. */
+/** Returns the length of national numbers of a country code; undefined when no country has the code. */
 export function nationalLengths(countryCode: number): { min: number; max: number } | undefined {
   return LENGTHS[countryCode]
 }

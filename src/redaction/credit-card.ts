@@ -1,22 +1,22 @@
-/** Credit card numbers: a prefix and length of a known network and the Luhn check digit, or the word right before. */
+/** Credit card numbers: a prefix and length of a known network with the Luhn check digit, or a word right before. */
 import { beginsAlone, DigitReader, endsAlone, followsWord, textBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const CARD_WORD =
   /card|visa|master|maestro|amex|american express|diners|discover|jcb|credit|debit|\bpan\b|\bcc\b|payment/
-/** What has to stand right before a number of no network we know. */
+/** Required right before a number of an unknown network. */
 const CARD_LABEL = /(?:card|visa|maestro|amex|\bpan\b)[^\d]{0,16}$/
-/** Right before a number whose check digit is wrong: people invent them, and mistype them. */
+/** Right before a number with a wrong check digit: people invent and mistype them. */
 const CARD_NUMBER =
   /(?:\bcards?|\bvisa|\bmaestro|\bmastercard|\bamex)(?:[ _-]?(?:number|no\.?|num|#))?(?: is)?["']?[ :=#]{0,3}["']?$/
 
-/** The most digits a card has. */
+/** Maximum digits of a card number. */
 const MAX_DIGITS = 19
 
 const digits = new DigitReader()
 
-/** The number whose first digit is at `start`: in one piece, or grouped as on the card (4-4-4-4, 4-6-5, 4-6-4). */
+/** Finds the number whose first digit is at `start`: in one piece, or grouped as on cards (4-4-4-4, 4-6-5, 4-6-4). */
 export function findCreditCard(window: TextWindow, start: number): Match | null {
   window.candidate = start
   digits.begin(window)
@@ -67,7 +67,7 @@ function isCardNumber(window: TextWindow, start: number): boolean {
   return evidence === 'clear' || (evidence === 'rare' ? CARD_WORD : CARD_LABEL).test(context)
 }
 
-/** Published test numbers without their check digit: with another one they are how an invalid card is shown. */
+/** Published test numbers without their check digit: with another one they illustrate an invalid card. */
 const TEST_STEMS = new Set(
   (
     '411111111111111 401288888888188 424242424242424 400000000000000 455673758689985 555555555555444 510510510510510 ' +
@@ -76,7 +76,7 @@ const TEST_STEMS = new Set(
   ).split(' '),
 )
 
-/** As long as most cards, no test number, and called one. */
+/** As long as most cards, no test number, and labeled as one. */
 function isCalledCard(window: TextWindow, start: number): boolean {
   const { values, count } = digits
   if (count < 15 || count > 16 || !beginsAlone(window, start)) return false
@@ -85,7 +85,7 @@ function isCalledCard(window: TextWindow, start: number): boolean {
   return stem.some((digit) => digit !== values[0]) && !TEST_STEMS.has(stem.join(''))
 }
 
-/** Whether a network issues such numbers: 'clear' by prefix and length; 'rare' and 'unknown' need a word as well. */
+/** Whether a network issues such numbers: 'clear' by prefix and length; 'rare' and 'unknown' also need a word. */
 function network(): 'clear' | 'rare' | 'unknown' {
   const count = digits.count
   const prefix = digits.number(0, 4)

@@ -1,8 +1,7 @@
-/** What the detectors of numbers share: reading digits and separators, and whether a number stands alone. */
+/** Shared by the detectors of numbers: reading digits and separators, and whether a number stands alone. */
 import {
   DIGIT,
   IGNORED,
-  INVISIBLE_MAX,
   isAlphanumeric,
   isDash,
   isGluing,
@@ -10,17 +9,18 @@ import {
   kindOf,
   LETTER,
   LITERAL,
+  MAX_INVISIBLE,
   plain,
 } from './characters.ts'
 import { endsColor, escapeBefore } from './escapes.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Reads the digits of a number group by group. A detector keeps one and begins every number with `begin`. */
+/** Reads the digits of a number group by group. Each detector has one and calls `begin` for every number. */
 export class DigitReader {
-  /** The digits so far, without what separates them. */
+  /** The digits so far, without separators. */
   readonly values = new Uint8Array(24)
   count = 0
-  /** What `separator` passed last. */
+  /** The separator that `separator` passed last. */
   form: Separator = ''
   #window!: TextWindow
 
@@ -30,22 +30,22 @@ export class DigitReader {
     this.form = ''
   }
 
-  /** The position after exactly `wanted` digits, or -1. More digits may follow: the caller looks. */
+  /** Returns the position after exactly `wanted` digits, or -1. More digits may follow: the caller checks. */
   take(from: number, wanted: number): number {
     const before = this.count
     const position = this.#read(from, wanted)
     return this.count - before === wanted ? position : -1
   }
 
-  /** The position after all digits from here, at most what fits. */
+  /** Returns the position after all digits from here, up to the capacity. */
   takeAll(from: number): number {
     return this.#read(from, this.values.length - this.count)
   }
 
-  #read(from: number, most: number): number {
+  #read(from: number, max: number): number {
     const window = this.#window
     const values = this.values
-    const limit = this.count + most
+    const limit = this.count + max
     let count = this.count
     let position = from
     while (count < limit) {
@@ -54,7 +54,7 @@ export class DigitReader {
       if (!(kind & DIGIT)) {
         if (!(kind & IGNORED)) break
         let next = position
-        for (let skipped = 0; kind & IGNORED && skipped < INVISIBLE_MAX; skipped++) {
+        for (let skipped = 0; kind & IGNORED && skipped < MAX_INVISIBLE; skipped++) {
           code = window.at(++next)
           kind = kindOf(code)
         }
@@ -68,9 +68,9 @@ export class DigitReader {
     return position
   }
 
-  /** Passes one separator between groups and returns the position after it (the same position when there is none). */
+  /** Passes one separator between groups and returns the position after it (the same position without one). */
   separator(from: number): number {
-    // Nearly always: one plain character and a digit, or none.
+    // The usual case: one plain character and a digit, or none.
     const code = this.#window.at(from)
     this.form = separatorOf(code)
     if (this.form === '') {
@@ -88,7 +88,7 @@ export class DigitReader {
     return third
   }
 
-  /** The position after so many digits with a space between any two, at two places perhaps a hyphen; or -1. */
+  /** Returns the position after `wanted` digits with a space between any two, at two places perhaps a hyphen; or -1. */
   takeSpaced(from: number, wanted: number, first: number, second: number): number {
     let position = from
     for (let taken = 0; taken < wanted; taken++) {
@@ -106,7 +106,7 @@ export class DigitReader {
     return (kindOf(this.#window.at(index)) & DIGIT) !== 0
   }
 
-  /** The digits from one to another as a number. */
+  /** Returns the digits from one index to another as a number. */
   number(from: number, to: number): number {
     let value = 0
     for (let i = from; i < to; i++) value = value * 10 + (this.values[i] as number)
@@ -116,7 +116,7 @@ export class DigitReader {
 
 export type Separator = '' | ' ' | '-' | '.' | '/' | ' - '
 
-/** A plus is the space of a form in a URL. */
+/** A plus encodes a space in a URL's form data. */
 export function separatorOf(code: number): Separator {
   if (code >= 0x20 && code <= 0x2f) return SEPARATORS[code - 0x20] as Separator
   return isDash(code) ? '-' : ''
@@ -143,17 +143,17 @@ export function beginsAlone(window: TextWindow, start: number): boolean {
   }
 }
 
-/** No letter or digit of the same word stands before. */
+/** No letter or digit of the same word precedes. */
 export function beginsWord(window: TextWindow, start: number): boolean {
   return !isWordCharacter(window.before(start)) || endsEscape(window, start)
 }
 
-/** Another number stands before, with a space between: together they are a row of figures. */
+/** Another number precedes, with a space between: together they are a row of figures. */
 export function followsFigure(window: TextWindow, start: number): boolean {
   return plain(window.before(start)) === 0x20 && (kindOf(window.before(start - 1)) & DIGIT) !== 0
 }
 
-/** The character before is the end of `\n`, `%20`, `\u0020` or of a terminal's colour. */
+/** The character before ends `\n`, `%20`, `\u0020` or a terminal's color sequence. */
 export function endsEscape(window: TextWindow, start: number): boolean {
   const last = window.before(start)
   if (window.before(start - 1) === 0x5c) return last === 0x6e || last === 0x72 || last === 0x74
@@ -174,15 +174,15 @@ export function endsAlone(window: TextWindow, end: number): boolean {
   }
 }
 
-/** The character after a number is no digit, letter or at sign. */
+/** The character after a number is not a digit, letter or at sign. */
 export function endsWord(next: number): boolean {
   return next !== 0x40 && !(kindOf(next) & DIGIT) && !isGluing(next)
 }
 
-/** The most characters between a label and its number. */
+/** Maximum characters between a label and its number. */
 const MAX_LINK = 16
 
-/** A label may stand right before: no digit comes between, as one does in a row of figures. */
+/** A label may precede directly: no digit in between, as in a row of figures. */
 export function followsWord(window: TextWindow, start: number): boolean {
   for (let position = start; position > start - MAX_LINK; position--) {
     const kind = kindOf(window.before(position))
@@ -191,15 +191,15 @@ export function followsWord(window: TextWindow, start: number): boolean {
   return false
 }
 
-/** How far back words that tell what a number is are looked for, at most. */
+/** How far back words that identify a number are searched for. */
 const CONTEXT = 96
 
-/** The text before a position, in lower case, for the words that tell what a number is. */
+/** Returns the text before a position, in lower case, to search for words that identify a number. */
 export function textBefore(window: TextWindow, start: number, length: number = CONTEXT): string {
   return window.text.slice(Math.max(0, start - length), start).toLowerCase()
 }
 
-/** Like `textBefore`, but of the same line; of the line before only a label that ends it (`Phone:`). */
+/** Like `textBefore`, but of the same line; from the line before only a label that ends it (`Phone:`). */
 export function labelBefore(window: TextWindow, start: number, length: number): string {
   const text = textBefore(window, start, length)
   const lineBreak = text.lastIndexOf('\n')

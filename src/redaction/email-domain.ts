@@ -1,20 +1,20 @@
-/** The part of an e-mail address behind the at sign. */
+/** The part of an e-mail address after the at sign. */
 import { isAlphanumeric, isIdeographic, kindOf, LETTER } from './characters.ts'
 import { TextWindow } from './text-window.ts'
 
-/** The longest domain looked at, in raw characters. With LOCAL_MAX this keeps what a stream holds back under 320. */
-const DOMAIN_MAX = 200
-/** The longest domain with spelled dots. */
-const SPELLED_MAX = 120
+/** Maximum length of a domain, in raw characters. With MAX_LOCAL this keeps what a stream holds back under 320. */
+const MAX_DOMAIN = 200
+/** Maximum length of a domain with spelled dots. */
+const MAX_SPELLED = 120
 
-/** What looks like a domain in `image@2x.png`. Endings that are also country codes (py, rs, md, sh) are not here. */
+/** Endings that look like a domain, as in `image@2x.png`. Country codes (py, rs, md, sh) are omitted. */
 const FILE_ENDINGS = new Set(
   'png jpg jpeg gif svg webp avif ico bmp js jsx ts tsx mjs cjs css scss json yaml yml xml html htm txt pdf csv log'.split(
     ' ',
   ),
 )
 
-/** The end of a domain of two labels or more that ends in a name, or -1. */
+/** Returns the end of a domain of two or more labels that ends in a name, or -1. */
 export function domainEnd(window: TextWindow, begin: number): number {
   let end = -1
   let labels = 0
@@ -23,9 +23,9 @@ export function domainEnd(window: TextWindow, begin: number): number {
   let onlyLetters = true
   let previous = 0
   let position = begin
-  /** The first hyphen in the label. Where the label is the last, it is the sentence's: no ending has one. */
+  /** The first hyphen in the label. In the last label it belongs to the sentence: no top-level domain has one. */
   let hyphen = 0
-  while (position - begin < DOMAIN_MAX) {
+  while (position - begin < MAX_DOMAIN) {
     const next = window.read(position)
     const code = window.code
     if (code === 0x2e || (isIdeographicStop(code) && labels === 0)) {
@@ -53,26 +53,26 @@ export function domainEnd(window: TextWindow, begin: number): number {
   return length > 0 && isTopLevel(window.text, label, last, onlyLetters) ? last : end
 }
 
-/** A domain may be written with it; behind a domain it ends the sentence. */
+/** May separate the labels of a domain; after a domain it ends the sentence. */
 function isIdeographicStop(code: number): boolean {
   return code === 0x3002 || code === 0xff61
 }
 
-/** Whether the label at [start, end) could be a top-level domain: letters only, not the ending of a file. */
+/** Whether the label at [start, end) could be a top-level domain: letters only, not a file extension. */
 function isTopLevel(text: string, start: number, end: number, onlyLetters: boolean): boolean {
   if (!onlyLetters) return text.startsWith('xn--', start)
   const length = end - start
   return length > 1 && length < 25 && !(length < 5 && FILE_ENDINGS.has(text.slice(start, end).toLowerCase()))
 }
 
-/** The end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
+/** Returns the end of labels joined by dots, spelled or not, that end in a top-level domain; or -1. */
 export function spelledDomainEnd(window: TextWindow, begin: number): number {
   let end = -1
   let position = begin
-  for (let labels = 1; position - begin < SPELLED_MAX; labels++) {
+  for (let labels = 1; position - begin < MAX_SPELLED; labels++) {
     const start = position
     let onlyLetters = true
-    for (; position - begin < SPELLED_MAX; position++) {
+    for (; position - begin < MAX_SPELLED; position++) {
       const code = window.at(position)
       if (!isLabelCharacter(code)) break
       onlyLetters &&= (kindOf(code) & LETTER) !== 0
@@ -89,12 +89,12 @@ function isLabelCharacter(code: number): boolean {
   return code < 0x80 && (isAlphanumeric(code) || code === 0x2d)
 }
 
-/** What `dotEnd` goes on from. */
+/** The characters that `dotEnd` can continue from. */
 function mayBeginDot(code: number): boolean {
   return code === 0x20 || code === 0x2e || code === 0x5f || isOpening(code)
 }
 
-/** The end of a dot, spelled or not, or -1. */
+/** Returns the end of a dot, spelled or not, or -1. */
 function dotEnd(window: TextWindow, start: number): number {
   const first = window.at(start)
   if (first === 0x2e) return start + 1
@@ -133,13 +133,13 @@ export function isClosing(code: number): boolean {
   return code === 0x29 || code === 0x5d || code === 0x7d || code === 0x3e
 }
 
-/** The domain of an address as found in a text, decoded and in lower case. */
+/** Returns the domain of an address found in a text, decoded and in lower case. */
 export function emailDomain(address: string): string {
   const plain = emailAddress(address)
   return plain.slice(plain.lastIndexOf('@') + 1)
 }
 
-/** An address as found in a text, decoded and in lower case. */
+/** Returns an address found in a text, decoded and in lower case. */
 export function emailAddress(address: string): string {
   const window = new TextWindow()
   window.text = address

@@ -1,6 +1,6 @@
 /**
- * E-mail addresses, found from their at sign: back over the local part, forward over the domain; also where characters
- * are escaped (`jane%40example.com`) or invisible ones stand between. Spelled ones are in `spelled-email.ts`.
+ * E-mail addresses, found from their at sign: back over the local part, forward over the domain; also when characters
+ * are escaped (`jane%40example.com`) or invisible ones are inserted. Spelled ones are in `spelled-email.ts`.
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { domainEnd } from './email-domain.ts'
@@ -8,9 +8,9 @@ import { localStart } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** The address around the at sign at [at, afterAt). */
+/** Finds the address around the at sign at [at, afterAt). */
 export function findEmail(window: TextWindow, at: number, afterAt: number): Match | null {
-  // Behind most at signs of hostile text there is no domain: seeing that spares the look back.
+  // In hostile text most at signs have no domain: checking that first avoids the search back.
   window.read(afterAt)
   if (!isAlphanumeric(window.code) && window.code !== 0x5b && !window.cut) return null
   const start = localStart(window.text, at, window.floor)
@@ -23,16 +23,16 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
   return { type: 'email', start: emphasised ? start + 1 : start, end }
 }
 
-/** A second at sign before it makes it a typo or a handle; a scheme, the user or password of a URL. */
+/** An earlier at sign makes it a typo or a handle; a scheme makes it the user or password of a URL. */
 function mayBeginAddress(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (before === 0x40) return false
   if (before !== 0x2f && before !== 0x3a) return true
-  return !USER_INFO.test(window.text.slice(Math.max(0, start - USER_INFO_MAX), start))
+  return !USER_INFO.test(window.text.slice(Math.max(0, start - MAX_USER_INFO), start))
 }
 
 const USER_INFO = /:\/\/(?:[^\s/@:]*:)?$/
-const USER_INFO_MAX = 64
+const MAX_USER_INFO = 64
 
 /** `git@github.com:owner/name.git` */
 function isRepositoryPath(window: TextWindow, start: number, at: number, end: number): boolean {

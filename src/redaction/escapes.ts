@@ -1,11 +1,11 @@
-/** Escapes of URLs (`%40`), JSON (`\u0040`) and HTML (`&#64;`, `&commat;`), as far as they stand for plain characters. */
+/** Escapes of URLs (`%40`), JSON (`\u0040`) and HTML (`&#64;`, `&commat;`) that stand for plain characters. */
 import { isAlphanumeric } from './characters.ts'
 
 /** No character: the end of the text, or not an escape. */
 export const NONE = 0
 
-/** The longest HTML entity read, without & and ;. */
-export const ENTITY_MAX = 7
+/** Maximum length of an HTML entity, without & and ;. */
+export const MAX_ENTITY = 7
 
 const ENTITY_NAMES = new Map([
   ['commat', 0x40],
@@ -15,14 +15,14 @@ const ENTITY_NAMES = new Map([
   ['nbsp', 0x20],
 ])
 
-/** The value of a hexadecimal digit, or -1. */
+/** Returns the value of a hexadecimal digit, or -1. */
 export function hexValue(code: number): number {
   if (code >= 0x30 && code <= 0x39) return code - 0x30
   const lower = code | 0x20
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1
 }
 
-/** The character an HTML entity at [start, end), without & and ;, stands for, or NONE. */
+/** Returns the character of an HTML entity at [start, end), without & and ;, or NONE. */
 export function entityCode(text: string, start: number, end: number): number {
   if (text.charCodeAt(start) !== 0x23) return ENTITY_NAMES.get(text.slice(start, end)) ?? NONE
   const isHex = (text.charCodeAt(start + 1) | 0x20) === 0x78
@@ -35,20 +35,20 @@ export function entityCode(text: string, start: number, end: number): number {
   return value
 }
 
-/** Only plain characters are worth decoding; anything else is what it looks like. */
+/** Only plain characters are decoded; others are what they look like. */
 export function isPlain(code: number): boolean {
   return code > 0x1f && code < 0x7f
 }
 
-/** A semicolon or a hexadecimal digit: nothing else is the last character of an escape. */
+/** A semicolon or a hexadecimal digit: no escape ends in anything else. */
 export function mayEndEscape(last: number): boolean {
   return last === 0x3b || hexValue(last) >= 0
 }
 
-/** What `escapeBefore` saw. */
+/** The character that `escapeBefore` found. */
 export let escapedCode = NONE
 
-/** How long the escape is that ends at a position and stands for `escapedCode`; 0 when there is none. */
+/** Returns the length of the escape that ends at a position and stands for `escapedCode`; 0 without one. */
 export function escapeBefore(text: string, end: number): number {
   if (end < 3) return 0
   const last = text.charCodeAt(end - 1)
@@ -62,7 +62,7 @@ export function escapeBefore(text: string, end: number): number {
 }
 
 function entityBefore(text: string, end: number): number {
-  for (let start = end - 2; start >= 0 && end - start <= ENTITY_MAX + 2; start--) {
+  for (let start = end - 2; start >= 0 && end - start <= MAX_ENTITY + 2; start--) {
     const code = text.charCodeAt(start)
     if (code === 0x26) {
       escapedCode = entityCode(text, start + 1, end - 1)
@@ -77,14 +77,14 @@ function isJsonEscape(text: string, start: number): boolean {
   return start >= 0 && text.charCodeAt(start) === 0x5c && text.startsWith('u00', start + 1)
 }
 
-/** The most characters between the bracket and the end of a colour sequence. */
-const COLOR_MAX = 16
+/** Maximum characters between the bracket and the end of a color sequence. */
+const MAX_COLOR = 16
 const COLOR_BEGIN = /(?:\\u001b|\\x1b|\\033|\\e)$/i
 
-/** A terminal's colour (`ESC[1;32m`) ends before a position, raw or as JSON and shells write it. */
+/** A terminal's color sequence (`ESC[1;32m`) ends before a position, raw or as JSON and shells write it. */
 export function endsColor(text: string, end: number): boolean {
   let bracket = end - 2
-  while (end - bracket < COLOR_MAX && isOfColor(text.charCodeAt(bracket))) bracket--
+  while (end - bracket < MAX_COLOR && isOfColor(text.charCodeAt(bracket))) bracket--
   if (text.charCodeAt(bracket) !== 0x5b) return false
   return text.charCodeAt(bracket - 1) === 0x1b || COLOR_BEGIN.test(text.slice(Math.max(0, bracket - 6), bracket))
 }

@@ -1,14 +1,14 @@
-/** What was found in one text or one reply, however much it is. */
+/** The findings of one text or one reply, bounded in memory. */
 import type { PiiType } from '../events.ts'
 import type { Finding } from './match.ts'
 
-/** As many findings are kept whole; the others are counted. */
+/** Findings that are kept whole; the others are only counted. */
 export const MAX_FINDINGS = 100
 
 export class Findings {
-  /** How many there were of each type. */
+  /** Number of findings by type. */
   readonly counts = new Map<PiiType, number>()
-  /** The first of them, with at least one of each type. */
+  /** The first findings, with at least one of each type. */
   readonly kept: Finding[] = []
   readonly #maxKept: number
 
@@ -21,14 +21,14 @@ export class Findings {
     return this.counts.size === 0
   }
 
-  /** How many there were. */
+  /** Number of all findings. */
   get total(): number {
     let total = 0
     for (const count of this.counts.values()) total += count
     return total
   }
 
-  /** Adds those of another text. */
+  /** Adds the findings of another text. */
   merge({ counts, kept }: Pick<Findings, 'counts' | 'kept'>): void {
     this.add(kept)
     const keptOf = new Map<PiiType, number>()

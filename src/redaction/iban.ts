@@ -1,10 +1,10 @@
-/** IBANs: country, length of that country, and remainder 1 modulo 97. */
+/** IBANs: a country, its length, and remainder 1 modulo 97. */
 import { isWordCharacter } from './characters.ts'
 import { beginsWord } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Length of an IBAN by the key of its country, from the registry and the countries that use one without being in it. */
+/** Length of an IBAN by country key, from the registry plus countries that use one without being in it. */
 const LENGTHS = new Uint8Array(65_536)
 for (const entry of (
   'AD24 AE23 AL28 AO25 AT20 AZ28 BA20 BE16 BF28 BG22 BH22 BI27 BJ28 BR29 BY28 CF27 CG27 CH21 CI28 CM27 CR22 CV25 CY28 ' +
@@ -20,8 +20,8 @@ for (const entry of (
 const values = new Uint8Array(40)
 
 /**
- * The IBAN whose two check digits begin at `digits`, after the two letters of the country. Separators may stand anywhere,
- * one at a time: length and remainder decide.
+ * Finds the IBAN whose two check digits begin at `digits`, after the two letters of the country. Separators are allowed
+ * anywhere, one at a time: length and remainder decide.
  */
 export function findIban(window: TextWindow, digits: number): Match | null {
   const start = window.before(digits) === 0x20 ? digits - 3 : digits - 2
@@ -57,13 +57,13 @@ function countryKey(first: number, second: number): number {
   return ((first | 0x20) << 8) | second | 0x20
 }
 
-/** The number of ISO 13616 (the first four characters come last) modulo 97. */
+/** Returns the number of ISO 13616 (the first four characters moved to the end) modulo 97. */
 function remainder(length: number): number {
   let result = 0
   for (let i = 4; i < length + 4; i++) {
     const value = values[i < length ? i : i - length] as number
     result = result * (value > 9 ? 100 : 10) + value
-    // Dividing costs more than all the rest: only as often as the number would grow too long.
+    // Division is the expensive step, so only when the number would grow too long.
     if (result > 1e7) result %= 97
   }
   return result % 97

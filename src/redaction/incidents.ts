@@ -1,7 +1,7 @@
 /**
- * Incidents: a row for each finding, and one event for all findings of a type in one text; of a text with very many, the
- * first have a row and the others are counted. The value is kept sealed, and only while the vault is open. Its keyed
- * hash makes the same value recognisable within this database and tells nothing outside it: the key is not in the
+ * Incidents: a row for each finding, and one event for all findings of a type in one text; in a text with very many,
+ * the first ones have a row and the others are counted. The value is stored sealed, and only while the vault is open.
+ * Its keyed hash identifies equal values within this database and reveals nothing outside it: the key is not in the
  * database (`db/seal.ts`).
  */
 import { createHmac } from 'node:crypto'
@@ -29,7 +29,7 @@ const PLACES = {
   log: 'a log line',
 } as const
 
-/** As many findings in requests are remembered. */
+/** Maximum findings in requests that are remembered. */
 const MAX_REQUESTS = 10_000
 
 interface NewIncident {
@@ -47,7 +47,7 @@ export class Incidents {
   readonly #sealOriginal: SealOriginal
   readonly #requests = new Set<string>()
 
-  /** `sealOriginal`: what the row keeps of a value; undefined for nothing. (Default: nothing.) */
+  /** `sealOriginal`: the sealed form of a value for its row; undefined to store none. (Default: none.) */
   constructor(store: Store, state: StateManager, sealOriginal: SealOriginal = () => undefined) {
     this.#state = state
     this.#sealOriginal = sealOriginal
@@ -56,8 +56,8 @@ export class Incidents {
   }
 
   /**
-   * Records what was found in one text or reply, all in one transaction: an event for each type of finding, with how
-   * many there were, and an incident for each finding that was kept.
+   * Records the findings of one text or reply, in one transaction: an event for each type of finding, with their
+   * number, and an incident for each finding that was kept.
    */
   recordAll(findings: Iterable<Finding> | Findings, origin: FindingOrigin): void {
     const found = findings instanceof Findings ? findings : new Findings(findings)
@@ -78,7 +78,7 @@ export class Incidents {
   }
 
   /**
-   * Those that are new: each request holds the whole conversation again, and what is in it is one incident, not one a
+   * Returns the new findings: each request repeats the whole conversation, whose findings are one incident, not one per
    * call.
    */
   newInRequest(findings: readonly Finding[], agentId: AgentId): Finding[] {
@@ -143,7 +143,7 @@ export class Incidents {
     })
   }
 
-  /** "lead 67": the unit of work the agent is at, when it reports progress. */
+  /** "lead 67": the agent's current unit of work, if it reports progress. */
   #unitOf(agentId: AgentId): string | null {
     const progress = this.#state.read().agents[agentId]?.progress
     return progress ? `${singular(progress.unit)} ${progress.done + 1}` : null

@@ -1,17 +1,17 @@
-/** IP addresses: any valid IPv4 in dots, any valid IPv6. Versions, times, hardware addresses and `a::b` are left alone. */
+/** IP addresses: any valid IPv4 with dots, any valid IPv6, but no versions, times, hardware addresses or `a::b`. */
 import { DIGIT, isAlphanumeric, isWordCharacter, kindOf, LETTER } from './characters.ts'
 import { beginsWord, textBefore } from './digits.ts'
 import { escapeBefore, hexValue } from './escapes.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Words before four numbers with dots that make them a version or a paragraph. */
+/** Words before four numbers with dots that make them a version or a section number. */
 const VERSION_WORD =
   /(?:(?:version|\bver|release|build|firmware|section|\bsec|\boid|chapter|clause)["')\]]?[.: =("']{1,4}|\bv\.? ?|== ?|§ ?)$/
-/** `Chrome/120.0.0.0` is a product; `db.example.com/10.0.0.1` is how Java writes an address. */
+/** `Chrome/120.0.0.0` is a product; `db.example.com/10.0.0.1` is how Java prints an address. */
 const PRODUCT = /(?:^|[^\w./-])(?!localhost)[\w-]+\/$/
 
-/** The IPv4 address whose first digit is at `start`. */
+/** Finds the IPv4 address whose first digit is at `start`. */
 export function findIpv4(window: TextWindow, start: number): Match | null {
   window.candidate = start
   if (!mayBeginIpv4(window, start)) return null
@@ -35,7 +35,7 @@ function mayBeginIpv4(window: TextWindow, start: number): boolean {
   return beginsWord(window, start)
 }
 
-/** The end of four numbers of 0 to 255 without leading zeros and with dots (or `[.]`) between, or -1. */
+/** Returns the end of four numbers of 0 to 255 without leading zeros and with dots (or `[.]`) between, or -1. */
 function ipv4End(window: TextWindow, start: number): number {
   let position = start
   for (let octet = 0; octet < 4; octet++) {
@@ -62,10 +62,10 @@ function dotEnd(window: TextWindow, position: number): number {
   return code === 0x5b && window.at(position + 1) === 0x2e && window.at(position + 2) === 0x5d ? position + 3 : -1
 }
 
-/** The IPv6 address whose first colon is at `colon`. */
+/** Finds the IPv6 address whose first colon is at `colon`. */
 export function findIpv6(window: TextWindow, colon: number): Match | null {
   let start = colon
-  // An escape before it may end in hexadecimal digits: `\u003c2001:db8::1`.
+  // A preceding escape may end in hexadecimal digits: `\u003c2001:db8::1`.
   while (colon - start < 5 && start > window.floor && hexValue(window.before(start)) >= 0) {
     if (start < colon && escapeBefore(window.text, start) > 0) break
     start--
@@ -84,7 +84,7 @@ function mayBeginIpv6(window: TextWindow, start: number): boolean {
   return before !== 0x2e && beginsWord(window, start)
 }
 
-/** `address:2001:db8::1`: a word that is no group of an address. */
+/** `address:2001:db8::1`: a word that is not a group of an address. */
 const LABEL = /(?:^|[^\w:])(?=\w*[g-z_])[a-z_]+:$/i
 
 function ipv6End(window: TextWindow, start: number): number {
@@ -139,7 +139,7 @@ function isCode(window: TextWindow, start: number): boolean {
 /** `fe80::1%eth0` */
 function zoneEnd(window: TextWindow, end: number): number {
   if (window.at(end) !== 0x25) return end
-  // `%20` behind it in a URL is a space.
+  // `%20` after it in a URL is a space.
   if (window.read(end) > end + 1) return end
   let position = end + 1
   while (position - end <= 16 && isAlphanumeric(window.at(position))) position++

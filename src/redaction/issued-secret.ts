@@ -1,4 +1,4 @@
-/** Keys and tokens that begin as their issuer made them begin (`issuers.ts`). */
+/** Keys and tokens with the prefix of their issuer (`issuers.ts`). */
 import { isAlphanumeric } from './characters.ts'
 import { hexValue } from './escapes.ts'
 import { ISSUERS, type Issuer } from './issuers.ts'
@@ -6,19 +6,19 @@ import { beginsSecret, belongs, type SecretMatch } from './secret.ts'
 import { isPlaceholder } from './secret-value.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Issuers by how their prefix starts, up to and with its first mark. */
+/** Issuers by the start of their prefix, up to and including its first mark. */
 const ISSUERS_BY_START = new Map<string, Issuer[]>()
-/** For the last two characters before the mark: the lengths that starts have before it, as bits. Spares most look-ups. */
+/** For the last two characters before the mark: the possible lengths of starts, as bits. Avoids most lookups. */
 const START_LENGTHS = new Uint16Array(128 * 128)
 /** The last character before the mark, and the mark. */
 const LASTS_BEFORE_MARK = new Set<number>()
-/** The letter of a prefix without a mark at which the scanner stops: a rare one. */
+/** For prefixes without a mark: a rare letter at which the scanner stops. */
 const ANCHOR = /[AGJKV]/
-/** Issuers without a mark in their prefix, by that letter and the one behind it (0 where the prefix ends before). */
+/** Issuers without a mark in their prefix, by that letter and the next one (0 where the prefix ends before). */
 const ISSUERS_BY_ANCHOR = new Map<number, AnchoredIssuer[]>()
 
 interface AnchoredIssuer extends Issuer {
-  /** How far the letter is into the prefix. */
+  /** Index of the letter in the prefix. */
   anchor: number
 }
 
@@ -48,12 +48,12 @@ export function mayEndStart(code: number, mark: number): boolean {
   return LASTS_BEFORE_MARK.has(pairKey(code, mark))
 }
 
-/** A prefix without a mark has these two next to one another, or ends in the first. */
+/** A prefix without a mark contains this pair, or ends in the first of the two. */
 export function isAnchorPair(anchor: number, next: number): boolean {
   return ISSUERS_BY_ANCHOR.has(pairKey(anchor, next)) || ISSUERS_BY_ANCHOR.has(pairKey(anchor, 0))
 }
 
-/** The secret whose prefix has its first hyphen, underscore, dot or tilde at `mark`. */
+/** Finds the secret whose prefix has its first hyphen, underscore, dot or tilde at `mark`. */
 export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch | null {
   const last = window.before(mark)
   const first = window.before(mark - 1)
@@ -69,10 +69,10 @@ export function findMarkedSecret(window: TextWindow, mark: number): SecretMatch 
   return null
 }
 
-/** Databricks' tokens begin with lower-case letters only: they are looked for from their first digit. */
+/** Databricks' tokens begin with lower-case letters only, so they are found from their first digit. */
 const DATABRICKS = ISSUERS.filter(({ prefix }) => prefix === 'dapi')
 
-/** `dapi<32 hexadecimal digits>`, of which the first digit from 0 to 9 is at `digit`. */
+/** Finds `dapi<32 hexadecimal digits>`, whose first digit from 0 to 9 is at `digit`. */
 export function findHexToken(window: TextWindow, digit: number): SecretMatch | null {
   let start = digit
   while (start > window.floor && digit - start < 32 && hexValue(window.before(start)) > 9) start--
@@ -81,7 +81,7 @@ export function findHexToken(window: TextWindow, digit: number): SecretMatch | n
   return matchAny(window, start, DATABRICKS)
 }
 
-/** The secret that has a letter at `anchor` by which its prefix is known. */
+/** Finds the secret with an anchor letter of its prefix at `anchor`. */
 export function findAnchoredSecret(window: TextWindow, anchor: number): SecretMatch | null {
   const letter = window.text.charCodeAt(anchor)
   window.candidate = Math.max(window.floor, anchor - MAX_ANCHOR)
@@ -98,7 +98,7 @@ function matchAnchored(window: TextWindow, anchor: number, issuers: AnchoredIssu
   for (const issuer of issuers) {
     const start = anchor - issuer.anchor
     if (start < window.floor || window.text.charCodeAt(start) !== issuer.prefix.charCodeAt(0)) continue
-    // Two letters of base64 behind a slash or plus are no prefix.
+    // Two letters of base64 after a slash or plus are not a prefix.
     const before = window.before(start)
     if (before === 0x2b || (before === 0x2f && !issuer.exact) || !beginsSecret(window, start)) continue
     window.candidate = start
@@ -118,10 +118,10 @@ function matchAny(window: TextWindow, start: number, issuers: readonly Issuer[])
 }
 
 function matchIssuer(window: TextWindow, start: number, issuer: Issuer): SecretMatch | null {
-  const { prefix, least, also } = issuer
+  const { prefix, min, also } = issuer
   for (let i = 0; i < prefix.length; i++) if (window.at(start + i) !== prefix.charCodeAt(i)) return null
   const begin = start + prefix.length
-  const end = begin + least
+  const end = begin + min
   for (let i = begin; i < end; i++) {
     const code = window.at(i)
     if (issuer.hex ? hexValue(code) < 0 : !belongs(code, also)) return null

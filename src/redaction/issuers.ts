@@ -1,16 +1,16 @@
-/** How the secrets of well-known issuers begin, and how many characters have to follow. */
+/** Prefixes of well-known issuers' secrets, and how many characters must follow. */
 
 export interface Issuer {
   prefix: string
-  /** Characters after the prefix, at least. Fewer are a mention, not a secret. */
-  least: number
-  /** The issuer fixed the length to `least`: a longer word is something else. */
+  /** Minimum characters after the prefix. Fewer are a mention, not a secret. */
+  min: number
+  /** The length is exactly `min`: a longer word is something else. */
   exact?: true
-  /** The characters of the body, where letters and digits are too many. (Default: letters, digits and `also`.) */
+  /** The body is hexadecimal. (Default: letters, digits and `also`.) */
   hex?: true
-  /** Even `AKIAIOSFODNN7EXAMPLE` is taken for real. */
+  /** Even `AKIAIOSFODNN7EXAMPLE` counts as real. */
   anyBody?: true
-  /** Characters beside letters and digits. */
+  /** Characters in addition to letters and digits. */
   also: string
 }
 
@@ -27,7 +27,7 @@ const LETTERS_AND_DIGITS = [
 const HEXADECIMAL = [
   'key-32 sntryu_60 pul-40 sk_48 fc-32 e2b_40 shippo_live_40 shippo_test_40 s-s4t2ud-60 s-s4t2af-60', // Sentry, Pulumi, ElevenLabs, Firecrawl, 42
 ]
-/** With this length and no other. */
+/** Of exactly this length. */
 const HEXADECIMAL_EXACT = ['SK32 AC32 sgp_40 sgp_local_40'] // Twilio, Sourcegraph
 const WITH_HYPHENS = [
   'sk-20 pplx-30 xai-40 nvapi-40 csk-40 tgp_v1_40 lsv2_40 pcsk_40 tvly-20', // OpenAI, Anthropic, OpenRouter, xAI, NVIDIA, LangSmith, Pinecone
@@ -47,7 +47,7 @@ const BASE64 = [
   'pscale_tkn_30 pscale_pw_30 pscale_oauth_30 dnkey-40 fio-u-50 tfp_40 duffel_test_40 duffel_live_40 xoxe.xoxp-40 xoxe.xoxb-40',
 ]
 
-/** Prefixes that end in a digit themselves. */
+/** Prefixes that themselves end in a digit. */
 const ENDING_IN_DIGITS = ['GR1348941', 'ATATT3', 'ATCTT3']
 
 function parse(rows: string[], also: string, kind: { hex?: true; exact?: true } = {}): Issuer[] {
@@ -55,7 +55,7 @@ function parse(rows: string[], also: string, kind: { hex?: true; exact?: true } 
     .flatMap((row) => row.split(' '))
     .map((entry) => {
       const prefix = ENDING_IN_DIGITS.find((start) => entry.startsWith(start)) ?? entry.replace(/\d+$/, '')
-      return { prefix, least: Number(entry.slice(prefix.length)), also, ...kind }
+      return { prefix, min: Number(entry.slice(prefix.length)), also, ...kind }
     })
 }
 
@@ -66,16 +66,16 @@ export const ISSUERS: Issuer[] = [
   ...parse(WITH_HYPHENS, '-_'),
   ...parse(WITH_DOTS, '-_.'),
   ...parse(BASE64, '-_+/=.'),
-  { prefix: 'hooks.slack.com/', least: 40, also: '/' },
-  { prefix: 'discord.com/api/webhooks/', least: 60, also: '/-_' },
-  { prefix: 'webhook.office.com/webhookb2/', least: 60, also: '/-@' },
-  // In base64: bedrock.amazonaws.com
-  { prefix: 'bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t', least: 0, anyBody: true, also: '-_+/=.' },
-  { prefix: 'sgp_', least: 57, exact: true, also: '_' }, // Sourcegraph, with its instance
-  { prefix: 'dapi', least: 32, hex: true, also: '-' }, // Databricks
-  { prefix: 'AIza', least: 35, exact: true, also: '-_' }, // Google
-  { prefix: 'EAA', least: 100, also: '' }, // Facebook
+  { prefix: 'hooks.slack.com/', min: 40, also: '/' },
+  { prefix: 'discord.com/api/webhooks/', min: 60, also: '/-_' },
+  { prefix: 'webhook.office.com/webhookb2/', min: 60, also: '/-@' },
+  // "bedrock.amazonaws.com" in base64
+  { prefix: 'bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t', min: 0, anyBody: true, also: '-_+/=.' },
+  { prefix: 'sgp_', min: 57, exact: true, also: '_' }, // Sourcegraph, with its instance
+  { prefix: 'dapi', min: 32, hex: true, also: '-' }, // Databricks
+  { prefix: 'AIza', min: 35, exact: true, also: '-_' }, // Google
+  { prefix: 'EAA', min: 100, also: '' }, // Facebook
   ...['AKIA', 'ASIA', 'ABIA', 'ACCA'].map(
-    (prefix): Issuer => ({ prefix, least: 16, exact: true, anyBody: true, also: '' }),
+    (prefix): Issuer => ({ prefix, min: 16, exact: true, anyBody: true, also: '' }),
   ), // AWS
 ]

@@ -1,10 +1,10 @@
-/** Texts in several parts that are read as one: a datum may go over a border. */
+/** Redacts texts in several parts that are read as one: a match may span parts. */
 import type { Finding } from './match.ts'
 import type { Redactor } from './redactor.ts'
 
 /**
- * The parts without what goes over a border between them, which is replaced in the part where it begins; undefined when
- * nothing does. What is within one part stays.
+ * Returns the parts without what spans two of them, replaced in the part where it begins; undefined if nothing does.
+ * Matches within one part stay.
  */
 export function redactJoined(
   redactor: Pick<Redactor, 'redact'>,
@@ -33,7 +33,7 @@ export function redactJoined(
   }
 }
 
-/** Where in an ascending list the first number above another stands. */
+/** Returns the index of the first number above another in an ascending list. */
 function firstAbove(numbers: readonly number[], than: number): number {
   let [low, high] = [0, numbers.length]
   while (low < high) {
@@ -44,7 +44,7 @@ function firstAbove(numbers: readonly number[], than: number): number {
   return low
 }
 
-/** A part, which begins at `from`, without these findings. */
+/** Returns a part, which begins at `from`, without these findings. */
 function without(findings: readonly Finding[], part: string, from: number): string {
   let safe = ''
   let at = 0

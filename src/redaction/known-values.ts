@@ -1,22 +1,22 @@
 /**
- * Values that somebody told us are secret, found wherever they stand, whatever they look like. Exact: a value with one
- * character changed is another one. As long as a text may go on, what could become one of them is undecided, as with
+ * Values that are configured as secret, found wherever they stand, whatever they look like. Exact: a value with one
+ * character changed is another one. While a text may continue, a possible beginning of a value is undecided, as with
  * every detector (`text-window.ts`).
  */
 import type { TextWindow } from './text-window.ts'
 
-/** Shorter ones are words. */
+/** Shorter values are ordinary words. */
 const MIN_LENGTH = 8
-/** A line of a longer value, e.g. of a private key, counts by itself: output is looked at line by line. */
+/** A line of a longer value, e.g. of a private key, counts by itself: output is scanned line by line. */
 const MIN_LINE_LENGTH = 16
 
 export class KnownValues {
-  /** 1 for each first character. */
+  /** 1 for the first character of each value. */
   readonly starts = new Uint8Array(65_536)
   /** By their first two characters, longest first. */
   readonly #values = new Map<string, string[]>()
 
-  /** Undefined when none of the values is long enough. */
+  /** Returns undefined if no value is long enough. */
   static of(values: readonly string[]): KnownValues | undefined {
     const forms = new Set(values.filter((value) => value.length >= MIN_LENGTH).flatMap(formsOf))
     return forms.size === 0 ? undefined : new KnownValues([...forms])
@@ -30,7 +30,7 @@ export class KnownValues {
     }
   }
 
-  /** Where the longest value that begins at `start` ends; -1 when none does. Sets `cut` when the text must go on first. */
+  /** Returns the end of the longest value at `start`, or -1. Sets `cut` when more text is needed to decide. */
   endFrom(window: TextWindow, start: number): number {
     const { text } = window
     if (start + 1 >= text.length) {
@@ -47,7 +47,7 @@ export class KnownValues {
     return -1
   }
 
-  /** Where a match must end that a value begins in: at that value's end, when this is further. */
+  /** Extends a match that a value begins in to that value's end, if it is further. */
   extend(window: TextWindow, start: number, end: number): number {
     let furthest = end
     for (let position = start; position < end && !window.cut; position++) {
@@ -58,7 +58,7 @@ export class KnownValues {
   }
 }
 
-/** As it is, as JSON has it, and its lines, but for those that frame every key alike. */
+/** Returns the value as is, as in JSON, and its lines, except those that frame every key. */
 function formsOf(value: string): string[] {
   const lines = value.split(/\r?\n/).filter((line) => line.length >= MIN_LINE_LENGTH && !line.startsWith('-----'))
   return [value, JSON.stringify(value).slice(1, -1), ...lines]

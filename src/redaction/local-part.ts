@@ -2,16 +2,16 @@
 import { DIGIT, IGNORED, isAlphanumeric, isIdeographic, kindOf, LETTER, LOCAL } from './characters.ts'
 import { endsColor, escapeBefore, escapedCode } from './escapes.ts'
 
-/** The longest local part looked at, in raw characters (64 are legal; escapes take more). */
-export const LOCAL_MAX = 96
+/** Maximum length of a local part, in raw characters (64 are legal; escapes take more). */
+export const MAX_LOCAL = 96
 
-/** Where a local part that ends at `end` begins; `end` when there is none. */
+/** Returns the start of a local part that ends at `end`; `end` without one. */
 export function localStart(text: string, end: number, floor: number): number {
   let start = localRun(text, end, floor)
-  // `\njane@` and `\u2028jane@`: what follows the backslash is not the name's.
+  // `\njane@` and `\u2028jane@`: what follows the backslash is not part of the name.
   if (start > 0 && text.charCodeAt(start - 1) === 0x5c && kindOf(text.charCodeAt(start)) & LETTER)
     start += /^(?:u[\da-f]{4}|[bfnrt])?/i.exec(text.slice(start, start + 5))?.[0].length ?? 0
-  // `\x1b[1;32mjane@`: nor is what ends a colour.
+  // `\x1b[1;32mjane@`: nor is the end of a color sequence.
   if (kindOf(text.charCodeAt(start)) & DIGIT) {
     const color = /^\d{1,3}m/.exec(text.slice(start, start + 4))?.[0].length ?? 0
     if (color > 0 && endsColor(text, start + color)) start += color
@@ -30,9 +30,9 @@ export function localStart(text: string, end: number, floor: number): number {
   return names === end ? end : start
 }
 
-/** Back over everything a local part is made of, escapes included. */
+/** Goes back over all characters of a local part, escapes included. */
 export function localRun(text: string, end: number, floor: number): number {
-  const limit = Math.max(floor, end - LOCAL_MAX)
+  const limit = Math.max(floor, end - MAX_LOCAL)
   let start = end
   while (start > limit) {
     const escaped = escapeBefore(text, start)

@@ -1,11 +1,11 @@
-/** Hardware addresses: six pairs of hexadecimal digits with the same sign between any two. */
+/** Hardware addresses: six pairs of hexadecimal digits with the same separator. */
 import { isAlphanumeric } from './characters.ts'
 import { beginsWord } from './digits.ts'
 import { hexValue } from './escapes.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** The address whose first colon or hyphen is at `sign`. */
+/** Finds the address whose first colon or hyphen is at `sign`. */
 export function findMac(window: TextWindow, sign: number): Match | null {
   const start = sign - 2
   if (start < window.floor || hexValue(window.before(sign)) < 0 || hexValue(window.before(sign - 1)) < 0) return null
@@ -18,6 +18,6 @@ export function findMac(window: TextWindow, sign: number): Match | null {
   }
   const end = sign + 15
   if (isAlphanumeric(window.at(end)) || (window.at(end) === mark && hexValue(window.at(end + 1)) >= 0)) return null
-  // All alike, such as 00:00:00:00:00:00, is nobody's.
+  // Uniform ones, such as 00:00:00:00:00:00, belong to no device.
   return new Set(window.text.slice(start, end)).size < 3 ? null : { type: 'mac', start, end }
 }

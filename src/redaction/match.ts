@@ -1,7 +1,7 @@
 import type { PiiType, SafetyMode } from '../events.ts'
 import type { Risk } from '../pii-types.ts'
 
-/** Something found in a text: half-open offsets in UTF-16 code units. */
+/** A match in a text: half-open offsets in UTF-16 code units. */
 export interface Match {
   type: PiiType
   start: number
@@ -13,9 +13,9 @@ export interface PiiSpan extends Match {
 }
 
 export interface Finding extends PiiSpan {
-  /** What was found, at most VALUE_MAX characters of it. */
+  /** The matched text, at most MAX_VALUE characters of it. */
   value: string
   action: SafetyMode
-  /** What the text shows in place of the value, unless the action is 'warn'. */
+  /** What replaces the value in the text, unless the action is 'warn'. */
   replacement: string
 }

@@ -1,7 +1,7 @@
 /**
  * Secrets known by the name they are assigned to: `DB_PASSWORD=…`, `"password": "…"`, `Authorization: Basic …`,
- * `<token>…</token>`, `--api-key …`, `curl -u user:…`. The name alone says little (`token: string`), so the value has to
- * look like a secret too (`secret-value.ts`).
+ * `<token>…</token>`, `--api-key …`, `curl -u user:…`. The name alone proves little (`token: string`), so the value
+ * must look like a secret too (`secret-value.ts`).
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { escapeBefore, escapedCode } from './escapes.ts'
@@ -11,15 +11,15 @@ import { valueEnd } from './secret-tail.ts'
 import { isSecretValue, type ValueKind } from './secret-value.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** The longest value looked at; longer ones are judged by so much of them. */
-const VALUE_MAX = 100
-const NAME_MAX = 64
-/** The most blanks on either side of the sign of assignment. */
-const BLANKS_MAX = 24
+/** Maximum length of a value; longer ones are judged by this much. */
+const MAX_VALUE = 100
+const MAX_NAME = 64
+/** Maximum blanks on either side of the assignment sign. */
+const MAX_BLANKS = 24
 /** Lines of an element: `<token>\n    value\n</token>`. */
-const INDENT_MAX = 40
+const MAX_INDENT = 40
 
-/** The secret behind the sign of assignment (`=`, `:`, `>`, `,`) at `sign`. */
+/** Finds the secret after the assignment sign (`=`, `:`, `>`, `,`) at `sign`. */
 export function findNamedSecret(window: TextWindow, sign: number): SecretMatch | null {
   const name = nameBefore(window, sign)
   const kind = name === '' ? null : (secretKind(name) ?? (IS_VALUE.test(name) ? pairedKind(window, sign) : null))
@@ -34,7 +34,7 @@ export function findNamedSecret(window: TextWindow, sign: number): SecretMatch |
   return valueAt(window, skipBlanks(window, sign + 1, isElement), { kind, isLiteral })
 }
 
-/** The secret behind a flag whose first hyphen is at `hyphen`: `--token …`, or `-u user:…` of curl. */
+/** Finds the secret after a flag whose first hyphen is at `hyphen`: `--token …`, or `-u user:…` of curl. */
 export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch | null {
   const before = window.before(hyphen)
   if (before !== 0x20 && before !== 0x0a && before !== 0x22 && before !== 0x27 && hyphen > 0) return null
@@ -42,7 +42,7 @@ export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch 
   const isLong = window.at(hyphen + 1) === 0x2d
   const begin = isLong ? hyphen + 2 : hyphen + 1
   let end = begin
-  while (end - begin < NAME_MAX && belongs(window.at(end), '-_')) end++
+  while (end - begin < MAX_NAME && belongs(window.at(end), '-_')) end++
   if (end === begin || window.at(end) !== 0x20) return null
   const name = window.text.slice(begin, end)
   if (name === 'u' || name === 'user' || name === 'proxy-user') return findUserPassword(window, end + 1)
@@ -50,11 +50,11 @@ export function findFlagSecret(window: TextWindow, hyphen: number): SecretMatch 
   return kind === null ? null : valueAt(window, skipBlanks(window, end, false), { kind, isLiteral: false })
 }
 
-/** `user:password`, of which the password is the secret. Many programs have such a flag, so only curl's may be a plain word. */
+/** `user:password`, whose password is the secret. Many programs have such a flag; only curl's may be a plain word. */
 function findUserPassword(window: TextWindow, begin: number): SecretMatch | null {
   const quote = quoteAt(window, begin)
   const start = quote === 0 ? begin : begin + 1
-  const end = valueEnd(window, start, quote || 0x20, start + VALUE_MAX)
+  const end = valueEnd(window, start, quote || 0x20, start + MAX_VALUE)
   const colon = window.text.slice(start, end).indexOf(':')
   if (colon < 1 || window.text.startsWith('//', start + colon + 1)) return null
   const password = window.text.slice(start + colon + 1, end)
@@ -64,7 +64,7 @@ function findUserPassword(window: TextWindow, begin: number): SecretMatch | null
   const isPassword = isCurl
     ? password.length > 3 && !/^[$<{%]|\*{3}|^pass(?:word)?$|^x+$/i.test(password)
     : isSecretValue(password, { kind: 'token', isLiteral: true })
-  const tail = end - start === VALUE_MAX ? { quote: quote || 0x20 } : null
+  const tail = end - start === MAX_VALUE ? { quote: quote || 0x20 } : null
   return isPassword ? { type: 'secret', start: start + colon + 1, end, tail } : null
 }
 
@@ -77,9 +77,9 @@ function pairedKind(window: TextWindow, sign: number): ValueKind['kind'] | null 
   return pair ? secretKind(pair[1] as string) : null
 }
 
-/** Words that say what a variable holds, between its name and the sign: `var token string = …`. */
+/** Type words between a variable's name and the sign: `var token string = …`. */
 const TYPES = new Set(['string', 'str', 'char', 'text', 'const', 'auto'])
-/** Their first and last letters, and those of `value`: spares looking most words up. */
+/** Their first and last letters, and those of `value`: avoids most lookups. */
 const ENDS_OF_WORDS = new Uint8Array(1024)
 for (const word of [...TYPES, 'value', 'val']) ENDS_OF_WORDS[endsKey(word, 0, word.length)] = 1
 
@@ -87,7 +87,7 @@ function endsKey(text: string, start: number, end: number): number {
   return ((text.charCodeAt(start) & 31) << 5) | (text.charCodeAt(end - 1) & 31)
 }
 
-/** The name that stands before a sign of assignment, '' when none can. */
+/** Returns the name before an assignment sign, '' without one. */
 function nameBefore(window: TextWindow, sign: number): string {
   const { text, floor } = window
   const code = text.charCodeAt(sign)
@@ -110,13 +110,13 @@ function nameBefore(window: TextWindow, sign: number): string {
   return text.slice(start, end)
 }
 
-/** Back over the rest of the sign, blanks, and what closes a name: quotes, brackets, escapes of them. */
+/** Goes back over the rest of the sign, blanks, and what closes a name: quotes, brackets, escapes of them. */
 function nameEnd(text: string, from: number, floor: number): number {
   let end = from
   if (end > floor && NAME_CHARACTERS[text.charCodeAt(end - 1)] === LAST_OF_NAME) return end
   while (end > floor && from - end < 4 && isSign(text.charCodeAt(end - 1))) end--
   const signs = end
-  while (end > floor && signs - end < BLANKS_MAX && isBlank(text.charCodeAt(end - 1))) end--
+  while (end > floor && signs - end < MAX_BLANKS && isBlank(text.charCodeAt(end - 1))) end--
   for (let closing = 0; closing < 5 && end > floor; closing++) {
     const code = text.charCodeAt(end - 1)
     if (isAlphanumeric(code)) {
@@ -134,11 +134,11 @@ function nameEnd(text: string, from: number, floor: number): number {
   return end
 }
 
-/** Whether `nameStart` passed one of the parts that names of secrets have. */
+/** Whether `nameStart` passed a typical part of a secret's name. */
 let isPromising = false
 
 function nameStart(text: string, end: number, floor: number): number {
-  const limit = Math.max(floor, end - NAME_MAX)
+  const limit = Math.max(floor, end - MAX_NAME)
   let start = end
   let three = 0
   isPromising = false
@@ -151,12 +151,12 @@ function nameStart(text: string, end: number, floor: number): number {
   return start
 }
 
-/** A name may also end in it; a dot or hyphen before a sign belongs to the sign. */
+/** A name may end in these; before a sign, a dot or hyphen belongs to the sign. */
 const LAST_OF_NAME = 2
 const NAME_CHARACTERS = new Uint8Array(65_536)
 for (let code = 0; code < 128; code++)
   NAME_CHARACTERS[code] = belongs(code, '_-') ? LAST_OF_NAME : code === 0x2e ? 1 : 0
-/** The beginnings of parts that names of secrets have, read backwards, five bits a letter. */
+/** The beginnings of typical parts of secrets' names, read backwards, five bits per letter. */
 const PARTS = new Uint8Array(0x8000)
 for (const part of [
   'pas',
@@ -190,7 +190,7 @@ function isBlank(code: number): boolean {
 
 function skipBlanks(window: TextWindow, from: number, lines: boolean): number {
   let position = from
-  const limit = from + (lines ? INDENT_MAX : BLANKS_MAX)
+  const limit = from + (lines ? MAX_INDENT : MAX_BLANKS)
   for (; position < limit; position++) {
     const code = window.at(position)
     if (!isBlank(code) && !(lines && (code === 0x0a || code === 0x0d))) break
@@ -198,9 +198,9 @@ function skipBlanks(window: TextWindow, from: number, lines: boolean): number {
   return position
 }
 
-/** Words before the value proper: `Authorization: Bearer …`. */
+/** Words before the actual value: `Authorization: Bearer …`. */
 const SCHEME = /^(?:bearer|basic|token|apikey|digest|negotiate)$/i
-const SCHEME_MAX = 9
+const MAX_SCHEME = 9
 
 function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKind): SecretMatch | null {
   let start = begin
@@ -209,12 +209,12 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   if ((first === 0x40 || first === 0x62 || first === 0x5c) && quoteAt(window, start + 1) !== 0) start++
   const quote = quoteAt(window, start)
   if (quote !== 0) start++
-  let end = valueEnd(window, start, quote, start + VALUE_MAX)
-  if (end - start <= SCHEME_MAX && window.at(end) === 0x20 && SCHEME.test(window.text.slice(start, end))) {
+  let end = valueEnd(window, start, quote, start + MAX_VALUE)
+  if (end - start <= MAX_SCHEME && window.at(end) === 0x20 && SCHEME.test(window.text.slice(start, end))) {
     start = end + 1
-    end = valueEnd(window, start, quote, start + VALUE_MAX)
+    end = valueEnd(window, start, quote, start + MAX_VALUE)
   }
-  const isOpen = end - start >= VALUE_MAX
+  const isOpen = end - start >= MAX_VALUE
   if (!isOpen && quote === 0) while (end > start && TRAILING.has(window.text.charCodeAt(end - 1))) end--
   const isWhole = isOpen || mayEnd(window, end, quote)
   if (isWhole && isSecretValue(window.text.slice(start, end), { kind, isLiteral: isLiteral || quote !== 0 }))
@@ -222,29 +222,29 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   return quote === 0 && isOpening(window.at(end)) ? lineValueAt(window, start) : null
 }
 
-/** `name = value` on a line of its own, as in a file of settings. */
+/** `name = value` on a line of its own, as in a settings file. */
 const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?[\w.-]+["']?[ \t]*[:=]+$/
 
-/** So many different marks are no expression of a program. */
+/** Code has fewer different punctuation marks in one expression. */
 const MIN_MARKS = 8
 
-/** A value of a line of settings that has marks in it which would end any other. */
+/** Reads the value of a settings line, with marks that would end any other value. */
 function lineValueAt(window: TextWindow, start: number): SecretMatch | null {
   const sign = window.candidate
   if (!LINE.test(window.text.slice(Math.max(0, sign - 120), sign + 1))) return null
-  const end = valueEnd(window, start, 0x22, start + VALUE_MAX)
+  const end = valueEnd(window, start, 0x22, start + MAX_VALUE)
   const next = window.at(end)
-  const isLine = end - start < VALUE_MAX && (next === 0 || next === 0x0a || next === 0x0d || next === 0x22)
+  const isLine = end - start < MAX_VALUE && (next === 0 || next === 0x0a || next === 0x0d || next === 0x22)
   const value = window.text.slice(start, end)
   const marks = new Set(value.replace(/[A-Za-z\d]/g, '')).size
   if (!isLine || marks < MIN_MARKS || !isSecretValue(value, { kind: 'token', isLiteral: false })) return null
   return { type: 'secret', start, end, tail: null }
 }
 
-/** Dots, colons and marks at the end of a value without quotes belong to the sentence. */
+/** Dots, colons and marks at the end of an unquoted value belong to the sentence. */
 const TRAILING = new Set(['.', ':', ',', '*'].map((mark) => mark.charCodeAt(0)))
 
-/** A quoted value ends at its quote, not in a sentence; a bare one is no call, index or object. */
+/** A quoted value ends at its quote, not in a sentence; an unquoted one is not a call, index or object. */
 function mayEnd(window: TextWindow, end: number, quote: number): boolean {
   const next = window.at(end)
   return quote === 0 ? !isOpening(next) : next === quote || next === 0x5c || next === 0x0a || next === 0

@@ -1,6 +1,6 @@
 /**
- * Numbers that a state gives to a person, by their form and check digits; US numbers are in `ssn.ts`. Where the form is
- * nothing but digits, a label has to stand right before them: figures are everywhere.
+ * National identity numbers, by form and check digits; US numbers are in `ssn.ts`. Forms of digits only require a label
+ * right before them, since such numbers are common.
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { followsFigure, followsWord, labelBefore } from './digits.ts'
@@ -8,27 +8,27 @@ import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 interface Form {
-  /** Letters before the first digit, digits until something else comes, and what that is. Spares looking at most numbers. */
+  /** Letters before the first digit, length of the first digit group, and what follows it. Avoids most checks. */
   letters: number
   digits: number
-  /** Some of the signs and 'A', a letter; '' for anything but a letter. */
+  /** Separators and 'A' for a letter; '' for anything but a letter. */
   next: string
   pattern: RegExp
   isValid: (digits: number[], text: string) => boolean
-  /** Only behind a label. */
+  /** Only after a label. */
   label?: true
 }
 
 const LABEL =
   /(?:\b(?:cpf|pesel|tckn|t\.?c\.? ?kimlik|nhs|bsn|burgerservicenummer|aadhaar|aadhar|sin|social insurance|fødselsnummer|personnummer|steuer-?id|identifikationsnummer|tax id|rut|nino|national (?:id|insurance)|id[ _-]?(?:number|no\.?))\b|身份证)[^\d]{0,16}$/
-const LABEL_MAX = 40
-const TEXT_MAX = 24
+const MAX_LABEL = 40
+const MAX_TEXT = 24
 
 const weighted = (digits: number[], weights: number[]): number =>
   weights.reduce((sum, weight, i) => sum + weight * (digits[i] ?? 0), 0)
 const isVaried = (digits: number[]): boolean => digits.some((digit) => digit !== digits[0])
 
-/** The day and month at a position of a number. */
+/** Checks the day and month at positions of a number. */
 function isDate(digits: number[], day: number, month: number): boolean {
   const at = (i: number) => (digits[i] ?? 0) * 10 + (digits[i + 1] ?? 0)
   const inMonth = at(month) % 20
@@ -85,7 +85,7 @@ function isResidentId(digits: number[], text: string): boolean {
   return isDate(digits, 12, 10) && check === text.at(-1)?.toUpperCase()
 }
 
-/** France: the last two digits are 97 less the rest modulo 97. */
+/** France: the last two digits are 97 minus the remainder modulo 97. */
 function isNir(digits: number[]): boolean {
   const number = Number(digits.slice(0, 13).join(''))
   return 97 - (number % 97) === (digits[13] ?? 0) * 10 + (digits[14] ?? 0)
@@ -131,7 +131,7 @@ function isNric(digits: number[], text: string): boolean {
   return (/^[ST]/i.test(text) ? 'JZIHGFEDCBA' : 'XWUTRQPNMLK')[sum % 11] === text.at(-1)?.toUpperCase()
 }
 
-/** United Kingdom's health service. */
+/** The United Kingdom's National Health Service. */
 const isNhs = (digits: number[]): boolean =>
   isVaried(digits) && (11 - (weighted(digits, [10, 9, 8, 7, 6, 5, 4, 3, 2]) % 11)) % 11 === digits[9]
 
@@ -184,7 +184,7 @@ const FORMS: Form[] = [
   },
   { letters: 0, digits: 12, next: '', pattern: /^\d{12}/, isValid: isVaried, label: true },
 ]
-/** Kinds of characters behind the first group: 0 for all that ends a number. */
+/** Kinds of characters after the first group: 0 for all that end a number. */
 const SIGNS = ' -.+'
 const LETTER_OR_DIGIT = SIGNS.length + 1
 const NEXT_KINDS = LETTER_OR_DIGIT + 1
@@ -207,12 +207,12 @@ function shapeKey(letters: number, digits: number, kind: number): number {
   return (letters * 32 + digits) * NEXT_KINDS + kind
 }
 
-/** The number that begins with a word's `start`, whose first group of so many digits is at `digit`. */
+/** Finds the number that begins with a word's `start`, whose first group of `length` digits is at `digit`. */
 export function findNationalId(window: TextWindow, start: number, digit: number, length: number): Match | null {
   window.candidate = start
   const next = window.at(digit + length)
   const forms = FORMS_BY_SHAPE[shapeKey(digit - start, length, nextKind(next))]
-  // Short groups are everywhere: another must follow, and between spaces none precede.
+  // Short groups are common: another must follow, and with spaces between, none may precede.
   if (!forms || (length < 5 && start === digit && !isPartOfOne(window, digit, length))) return null
   const isNamed = followsWord(window, start)
   for (const form of forms) {
@@ -229,15 +229,15 @@ function isPartOfOne(window: TextWindow, digit: number, length: number): boolean
   return (kindOf(window.at(end + 1)) & DIGIT) !== 0 && !(window.at(end) === 0x20 && followsFigure(window, digit))
 }
 
-/** The end of a number of this form, or -1. */
+/** Returns the end of a number of this form, or -1. */
 function matchForm(window: TextWindow, start: number, { pattern, isValid, label }: Form): number {
   let textEnd = start
-  while (textEnd - start < TEXT_MAX && isOfNumber(window.at(textEnd))) textEnd++
+  while (textEnd - start < MAX_TEXT && isOfNumber(window.at(textEnd))) textEnd++
   const text = window.text.slice(start, textEnd)
   const found = pattern.exec(text)?.[0]
   if (!found || isAlphanumeric(text.charCodeAt(found.length))) return -1
   const digits = [...found].filter((character) => character >= '0' && character <= '9').map(Number)
-  if (!isValid(digits, found) || (label && !LABEL.test(labelBefore(window, start, LABEL_MAX)))) return -1
+  if (!isValid(digits, found) || (label && !LABEL.test(labelBefore(window, start, MAX_LABEL)))) return -1
   return start + found.length
 }
 

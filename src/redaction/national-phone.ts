@@ -1,7 +1,7 @@
 /**
- * Phone numbers as a country's people dial them at home: `020 7946 0958`, `06 12 34 56 78`, `(030) 901820`. Their forms are
- * as many as countries, so a label decides: right behind a word that means a phone any eight to fifteen digits count, behind
- * a verb (`call`) only those that begin with the zero of a long-distance call or with an area code in brackets.
+ * Phone numbers as dialed within a country: `020 7946 0958`, `06 12 34 56 78`, `(030) 901820`. Their forms vary by
+ * country, so a label decides: after a noun for a phone any eight to fifteen digits count, after a verb (`call`) only
+ * those that begin with the zero of a long-distance call or with an area code in brackets.
  */
 import { kindOf, LETTER, plain } from './characters.ts'
 import { beginsAlone, DigitReader, endsAlone } from './digits.ts'
@@ -12,13 +12,13 @@ import type { TextWindow } from './text-window.ts'
 
 const MIN_DIGITS = 8
 const MAX_DIGITS = 15
-/** With its zero. */
+/** Including its zero. */
 const MIN_DIALED = 9
 const MAX_GROUPS = 6
 
 const digits = new DigitReader()
 
-/** The number whose first digit is at `digit`; `start` is there, or at a bracket before it. */
+/** Finds the number whose first digit is at `digit`; `start` is there, or at a bracket before it. */
 export function findNationalPhone(window: TextWindow, digit: number, start: number): Match | null {
   if (!mayFollowLabel(window, start)) return null
   digits.begin(window)
@@ -51,7 +51,7 @@ function mayFollowLabel(window: TextWindow, start: number): boolean {
   )
 }
 
-/** The end of groups of digits with one separator between any two and perhaps brackets around the first, or -1. */
+/** Returns the end of digit groups with one separator between any two and perhaps brackets around the first, or -1. */
 function groupsEnd(window: TextWindow, begin: number, bracket: boolean): number {
   let open = bracket
   let end = begin

@@ -1,6 +1,6 @@
-/** Numbers. One look at the first group of digits decides which detectors are asked: most numbers are nobody's. */
+/** Numbers. The first group of digits decides which detectors run: most numbers are not personal. */
 import type { PiiType } from '../pii-types.ts'
-import { DIGIT, IGNORED, INVISIBLE_MAX, isCapital, isGluing, kindOf, LETTER, LITERAL, plain } from './characters.ts'
+import { DIGIT, IGNORED, isCapital, isGluing, kindOf, LETTER, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { beginsWord, endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'
@@ -16,25 +16,25 @@ import type { TextWindow } from './text-window.ts'
 import { findAppToken, findBotToken, findRefreshToken } from './token-forms.ts'
 import { findWallet } from './wallet.ts'
 
-/** A longer group of digits is nothing we know. */
-const GROUP_MAX = 19
+/** No detector matches a longer group of digits. */
+const MAX_GROUP = 19
 
 export type Detects = Readonly<Record<PiiType, boolean>>
 
-/** What begins with the digit at `position`. */
+/** Finds what begins with the digit at `position`. */
 export function findNumber(window: TextWindow, position: number, detects: Detects): Match | null {
   const length = groupLength(window, position)
   if (length < MIN_LONE && standsAlone(window, position, length)) return findInLone(window, position, length, detects)
-  // Short groups between spaces, behind another: a row of figures.
+  // Short groups between spaces, after another number: a row of figures.
   if (length < 3 && window.at(position + length) === 0x20 && followsFigure(window, position)) return null
   const match = findCommonNumber(window, position, detects)
   return match || window.cut ? match : findRareNumber(window, position, detects)
 }
 
-/** Fewer digits that nothing joins to others are part of a date or of a token, or nobody's. */
+/** Fewer digits without a separator are part of a date or of a token, or not personal. */
 const MIN_LONE = 5
 
-/** Most numbers in a text are short, and end a word or a sentence: no other digits follow that could belong to them. */
+/** Most numbers in a text are short, and end a word or a sentence: no further digits could belong to them. */
 function standsAlone(window: TextWindow, position: number, length: number): boolean {
   const end = position + length
   const next = window.at(end)
@@ -46,12 +46,12 @@ function standsAlone(window: TextWindow, position: number, length: number): bool
   return !mayFollowCountry(window, position)
 }
 
-/** 1 where no number goes on behind a character, 2 where that depends on the next ones. */
+/** 1 if no number continues after a character, 2 if that depends on the next ones. */
 const ENDS_NUMBER = new Uint8Array(128)
 for (const character of '\n\r",;\'`]}>=*!?{<_^$@#') ENDS_NUMBER[character.charCodeAt(0)] = 1
 for (const separator of ' .') ENDS_NUMBER[separator.charCodeAt(0)] = 2
 
-/** A number may go on with it behind a separator: with a digit, what is no digit yet (an escape), or another separator. */
+/** A number may continue with it after a separator: a digit, a possible escape of one, or another separator. */
 function mayJoin(code: number): boolean {
   const kind = kindOf(code)
   return (kind & (DIGIT | IGNORED)) !== 0 || !(kind & LITERAL) || isSeparator(code) || code === 0x28
@@ -69,7 +69,7 @@ function findInLone(window: TextWindow, position: number, length: number, detect
   return detects.date_of_birth && length < 3 ? findDateOfBirth(window, position, length) : null
 }
 
-/** Types that are looked for on request. What any other could be is not theirs. */
+/** Finds types that are off by default. Digits of any other type are not theirs. */
 function findRareNumber(window: TextWindow, digit: number, detects: Detects): Match | null {
   const before = window.before(digit)
   if (kindOf(before) & (DIGIT | IGNORED) || (before === 0x2e && kindOf(window.before(digit - 1)) & DIGIT)) return null
@@ -86,13 +86,13 @@ function findRareNumber(window: TextWindow, digit: number, detects: Detects): Ma
   return findDocumentNumber(window, start, digit, length)
 }
 
-/** The most letters before the first digit. */
-const LETTERS_MAX = 6
+/** Maximum letters before the first digit. */
+const MAX_LETTERS = 6
 
-/** Back over the letters before a digit, but for that of an escape. */
+/** Goes back over the letters before a digit, except those of an escape. */
 function wordStart(window: TextWindow, digit: number): number {
   let start = digit
-  while (digit - start <= LETTERS_MAX && start > window.floor && isLatin(window.before(start))) start--
+  while (digit - start <= MAX_LETTERS && start > window.floor && isLatin(window.before(start))) start--
   if (start < digit && window.before(start) === 0x5c) return start + 1
   return start < digit && endsEscape(window, digit) ? digit : start
 }
@@ -104,7 +104,7 @@ function isLatin(code: number): boolean {
 function findCommonNumber(window: TextWindow, position: number, detects: Detects): Match | null {
   const before = window.before(position)
   if (kindOf(before) & (DIGIT | IGNORED) && continuesNumber(window, position)) return null
-  // Two digits of an escape: the number begins behind them. Behind a letter it will be looked at by itself.
+  // Two digits of an escape: the number begins after them. After a letter it is checked separately.
   if (before === 0x25 && kindOf(window.text.charCodeAt(position + 1)) & LETTER) return null
   const start = before === 0x25 ? position + 2 : position + jsonEscapeLength(window, position)
   window.candidate = start
@@ -114,7 +114,7 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
     const match = findIban(window, start)
     if (match || window.cut) return match
   }
-  if (length > GROUP_MAX) return null
+  if (length > MAX_GROUP) return null
   const next = window.at(start + length)
   if (detects.secret) {
     const match = findNumberedSecret(window, start, length, next)
@@ -160,28 +160,28 @@ function findNumberedSecret(window: TextWindow, start: number, length: number, n
     : null
 }
 
-/** Four digits of `\u0022`: the number begins behind them. */
+/** Four digits of `\u0022`: the number begins after them. */
 function jsonEscapeLength(window: TextWindow, position: number): number {
   if (window.before(position) !== 0x75 || window.before(position - 1) !== 0x5c) return 0
   window.at(position + 3)
   return /^00[2-7]\d/.test(window.text.slice(position, position + 4)) ? 4 : 0
 }
 
-/** A letter stands before, or two capitals and a space: it may be the country of an IBAN. */
+/** A letter precedes, or two capitals and a space: it may be the country of an IBAN. */
 function mayFollowCountry(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (before !== 0x20) return (kindOf(before) & LETTER) !== 0
   return isCapital(window.before(start - 1)) && isCapital(window.before(start - 2))
 }
 
-/** The character before belongs to the same number, so the number was looked at where it begins. */
+/** The character before belongs to the same number, which was checked from its beginning. */
 function continuesNumber(window: TextWindow, position: number): boolean {
   let index = position
-  for (let skipped = 0; skipped < INVISIBLE_MAX && kindOf(window.before(index)) & IGNORED; skipped++) index--
+  for (let skipped = 0; skipped < MAX_INVISIBLE && kindOf(window.before(index)) & IGNORED; skipped++) index--
   return (kindOf(window.before(index)) & DIGIT) !== 0
 }
 
-/** `2.`, `2-`, `2+` or `2(` before it, plain or escaped: it is the rest of something that began with another number. */
+/** `2.`, `2-`, `2+` or `2(` precedes, plain or escaped: this continues something that began with another number. */
 function followsDigit(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (isJoint(before))
@@ -197,11 +197,11 @@ function isJoint(code: number): boolean {
 
 function groupLength(window: TextWindow, start: number): number {
   let length = 0
-  while (length <= GROUP_MAX && kindOf(window.at(start + length)) & DIGIT) length++
+  while (length <= MAX_GROUP && kindOf(window.at(start + length)) & DIGIT) length++
   return length
 }
 
-/** Another group may follow: a separator and what can stand behind it. */
+/** Another group may follow: a separator and what may come after it. */
 function goesOn(window: TextWindow, next: number, end: number): boolean {
   const code = plain(next)
   if (code === 0x28 || code === 0x29) return true
@@ -213,7 +213,7 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
   if (form === '') return false
   const second = window.at(end + 1)
   if (kindOf(second) & (DIGIT | IGNORED) || second === 0x28) return true
-  // Two of them are one only as ` - ` or `. `.
+  // Two separators count as one only as ` - ` or `. `.
   return separatorOf(plain(second)) === (form === ' ' ? '-' : ' ') && mayJoin(window.at(end + 2))
 }
 

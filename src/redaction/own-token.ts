@@ -1,6 +1,6 @@
 /**
- * Tokens of ours (`tokens.ts`) in a text. They are looked for whatever the policy detects, and wherever they stand: also
- * glued to other words. Like a well-known issuer's, one counts as soon as it is certain and its tail is swallowed.
+ * Our own tokens (`tokens.ts`) in a text. They are detected under any policy, and anywhere, even glued to other words.
+ * Like those of well-known issuers, one counts as soon as it is certain, and its tail is swallowed.
  */
 import {
   ACCESS_TOKEN_START,
@@ -18,7 +18,7 @@ export function mayEndTokenKind(code: number): boolean {
   return KINDS_BY_LAST_LETTER.has(code)
 }
 
-/** The token whose underscore is at `mark`. */
+/** Finds the token whose underscore is at `mark`. */
 export function findOwnToken(window: TextWindow, mark: number): SecretMatch | null {
   const kind = KINDS_BY_LAST_LETTER.get(window.before(mark))
   if (kind === undefined) return null
@@ -29,13 +29,13 @@ export function findOwnToken(window: TextWindow, mark: number): SecretMatch | nu
   const end = random + TOKEN_LENGTH
   for (let i = random; i < end; i++) if (!isTokenCharacter(window.at(i))) return null
   if (!isRandom(window.text.slice(random, end))) return null
-  // Only there is the character behind it asked for: a token counts as soon as it is certain.
+  // Only this kind reads the character after it: others count as soon as they are certain.
   if (kind === 'ic' && !isWhole(kind, window.before(start), window.at(end))) return null
   // A session's id follows a refresh token.
   return { type: 'secret', start, end, tail: { also: kind === 'refresh' ? '-_.' : '-_' } }
 }
 
-/** A session's access token, from the J of its beginning `eyJ`. */
+/** Finds a session's access token, from the J of its beginning `eyJ`. */
 export function findAccessToken(window: TextWindow, j: number): SecretMatch | null {
   const start = j - 2
   if (start < window.floor || !window.text.startsWith('ey', start)) return null

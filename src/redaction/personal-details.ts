@@ -1,10 +1,10 @@
-/** Dates of birth and numbers of documents: they are what they are only right behind their label. */
+/** Dates of birth and document numbers, which are recognized only right after their label. */
 import { isAlphanumeric } from './characters.ts'
 import { beginsWord, followsWord, labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** What may stand between a label and its value. */
+/** Text allowed between a label and its value. */
 const LINK = '(?:[ _-]?(?:number|num|no\\.?|nr\\.?|id|#|号码|番号))?["\')]?(?: is|:| was)?[\\s:：=>("\'#]{0,4}$'
 const BIRTH = new RegExp(
   '(?:\\bdob|d\\.o\\.b\\.?|date[ _-]?of[ _-]?birth|birth[ _-]?(?:date|day)|\\bborn(?: on)?|geburtsdatum|\\bgeb\\.|geboren am|' +
@@ -16,7 +16,7 @@ const DOCUMENT = new RegExp(
     'führerschein|permis de conduire|(?:personal)?ausweis|(?:national |identity |id )card|medicare|medical record|\\bmrn)' +
     LINK,
 )
-const LABEL_MAX = 48
+const MAX_LABEL = 48
 
 const MONTHS = '(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\\.?'
 const DATE = new RegExp(
@@ -25,12 +25,12 @@ const DATE = new RegExp(
     `(?:0?[1-9]|[12]\\d|3[01])(?:st|nd|rd|th)? (?:of )?${MONTHS},? (?:19|20)\\d\\d)(?![\\dA-Za-z])`,
   'i',
 )
-const DATE_MAX = 28
+const MAX_DATE = 28
 /** `March 12, 1985`: the month before the first digit. */
 const MONTH_BEFORE = new RegExp(`${MONTHS} $`, 'i')
 const DAY_AND_YEAR = /^(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?,? (?:19|20)\d\d(?![\dA-Za-z])/
 
-/** The date of birth whose first group of so many digits is at `digit`; a month written before it stays. */
+/** Finds the date of birth whose first group of `length` digits is at `digit`; a month name before it stays. */
 export function findDateOfBirth(window: TextWindow, digit: number, length: number): Match | null {
   if (!mayBeginDate(window, digit, length)) return null
   if (!followsWord(window, digit)) return null
@@ -39,17 +39,17 @@ export function findDateOfBirth(window: TextWindow, digit: number, length: numbe
   if (
     !followsWord(window, labelEnd) ||
     !beginsWord(window, labelEnd) ||
-    !BIRTH.test(labelBefore(window, labelEnd, LABEL_MAX))
+    !BIRTH.test(labelBefore(window, labelEnd, MAX_LABEL))
   )
     return null
   window.candidate = digit
   let end = digit
-  while (end - digit < DATE_MAX && isOfDate(window.at(end))) end++
+  while (end - digit < MAX_DATE && isOfDate(window.at(end))) end++
   const date = (month ? DAY_AND_YEAR : DATE).exec(window.text.slice(digit, end))
   return date ? { type: 'date_of_birth', start: digit, end: digit + date[0].length } : null
 }
 
-/** A year or day and a sign and a digit, a day and a month's first letter, or a day behind a month. */
+/** A year or day with a separator and a digit, a day and a month's first letter, or a day after a month. */
 function mayBeginDate(window: TextWindow, digit: number, length: number): boolean {
   if (length > 2 && length !== 4) return false
   const next = window.at(digit + length)
@@ -61,7 +61,7 @@ function mayBeginDate(window: TextWindow, digit: number, length: number): boolea
   return (next === 0x2c || next === 0x20) && window.before(digit) === 0x20 && isEndOfMonth(window.before(digit - 1))
 }
 
-/** A sign, one or two digits, the same sign, and a digit. */
+/** A separator, one or two digits, the same separator, and a digit. */
 function hasTwoMore(window: TextWindow, sign: number, mark: number): boolean {
   let end = sign + 1
   while (end - sign < 4 && isDigit(window.at(end))) end++
@@ -80,29 +80,29 @@ function isOfDate(code: number): boolean {
   return code < 0x80 && (isAlphanumeric(code) || code === 0x20 || (code >= 0x2c && code <= 0x2f))
 }
 
-/** Before the first digit of a document's number. */
-const LETTERS_MAX = 3
-const NUMBER_MAX = 20
-const DIGITS_MIN = 5
+/** Before the first digit of a document number. */
+const MAX_LETTERS = 3
+const MAX_NUMBER = 20
+const MIN_DIGITS = 5
 
 /**
- * The number of a passport, licence or card of identity that begins with a word's `start` and whose first group of so many
- * digits is at `digit`.
+ * Finds the number of a passport, license or identity card that begins with a word's `start` and whose first group of
+ * `length` digits is at `digit`.
  */
 export function findDocumentNumber(window: TextWindow, start: number, digit: number, length: number): Match | null {
-  if (digit - start > LETTERS_MAX || (start === digit && length < DIGITS_MIN) || !followsWord(window, start))
+  if (digit - start > MAX_LETTERS || (start === digit && length < MIN_DIGITS) || !followsWord(window, start))
     return null
   window.candidate = start
   let end = digit
   let digits = 0
-  for (; end - start < NUMBER_MAX; end++) {
+  for (; end - start < MAX_NUMBER; end++) {
     const code = window.at(end)
     if (code >= 0x30 && code <= 0x39) digits++
     else if (!isLetter(code) && !(code === 0x2d && isAlphanumeric(window.at(end + 1)))) break
   }
-  if (end - start < 6 || end - start === NUMBER_MAX || digits < DIGITS_MIN || isAlphanumeric(window.at(end)))
+  if (end - start < 6 || end - start === MAX_NUMBER || digits < MIN_DIGITS || isAlphanumeric(window.at(end)))
     return null
-  return DOCUMENT.test(labelBefore(window, start, LABEL_MAX)) ? { type: 'document_number', start, end } : null
+  return DOCUMENT.test(labelBefore(window, start, MAX_LABEL)) ? { type: 'document_number', start, end } : null
 }
 
 function isLetter(code: number): boolean {

@@ -1,10 +1,10 @@
-/** Extensions behind a phone number: `x4417`, `ext. 44`, `;ext=44`. */
+/** Extensions after a phone number: `x4417`, `ext. 44`, `;ext=44`. */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import type { TextWindow } from './text-window.ts'
 
 const EXTENSION_WORDS = ['x', 'ext', 'extn', 'extension']
 
-/** The end including an extension (`ext. 44`, `x44`, `;ext=44`), or the same position. */
+/** Returns the end including an extension (`ext. 44`, `x44`, `;ext=44`), or the same position. */
 export function extensionEnd(window: TextWindow, end: number): number {
   let position = end
   if (window.at(position) === 0x3b || window.at(position) === 0x2c) position++
@@ -19,7 +19,7 @@ export function extensionEnd(window: TextWindow, end: number): number {
   return position > first && position - first < 7 && !isAlphanumeric(window.at(position)) ? position : end
 }
 
-/** The end of the word at a position when it is one of the given, or -1. */
+/** Returns the end of the word at a position if it is one of `words`, or -1. */
 export function readWord(window: TextWindow, start: number, words: string[]): number {
   let word = ''
   for (let position = start; ; position++) {

@@ -1,6 +1,6 @@
 /**
- * Phone numbers. North American ones by their form and valid area and exchange codes, bare ten digits only where a word
- * says phone; international ones by `+`, `00` or `011`, a country code in use and a length that country has.
+ * Phone numbers. North American ones by form and valid area and exchange codes, bare ten digits only with a phone word
+ * nearby; international ones by `+`, `00` or `011`, a country code in use and a length that country has.
  */
 import { DIGIT, isAlphanumeric, isCapital, kindOf, plain } from './characters.ts'
 import { nationalLengths } from './country-codes.ts'
@@ -22,11 +22,11 @@ import { extensionEnd, readWord } from './phone-extension.ts'
 import { isPhoneNear, phoneLabel } from './phone-words.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Right behind a number. */
+/** Right after a number. */
 const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice']
 const digits = new DigitReader()
 
-/** The number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
+/** Finds the number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
 export function findPhone(window: TextWindow, digit: number): Match | null {
   const lead = readLead(window, digit)
   const match = findWithLead(window, digit, lead)
@@ -39,7 +39,7 @@ export function findPhone(window: TextWindow, digit: number): Match | null {
   return lead.plus ? null : findLabelledPhone(window, digit)
 }
 
-/** A number as it is dialed at home, right behind its label; a bracket before it belongs to it. */
+/** Finds a number as dialed within a country, right after its label; a bracket before it belongs to it. */
 export function findLabelledPhone(window: TextWindow, digit: number): Match | null {
   const start = window.before(digit) === 0x28 && digit > window.floor ? digit - 1 : digit
   window.candidate = start
@@ -74,7 +74,7 @@ interface Lead {
   start: number
   plus: boolean
   bracket: boolean
-  /** An escape of something else stands before it. */
+  /** An escape of something else precedes. */
   isEscaped: boolean
 }
 
@@ -99,7 +99,7 @@ function readLead(window: TextWindow, digit: number): Lead {
 /** The character before a position, plain or escaped. */
 let codeBefore = NONE
 
-/** Puts the character before a position into `codeBefore` and returns where it begins. */
+/** Sets `codeBefore` to the character before a position and returns where it begins. */
 function readBefore(window: TextWindow, end: number): number {
   const escaped = escapeBefore(window.text, end)
   codeBefore = escaped > 0 ? escapedCode : plain(window.before(end))
@@ -116,7 +116,7 @@ function isFreeBefore(window: TextWindow, { start, bracket, isEscaped }: Lead): 
   )
 }
 
-/** [1] area exchange number, or -1. `country`: the first digit is the country's. */
+/** Returns the end of [1] area exchange number, or -1. `country`: the first digit is the country code. */
 function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country: boolean): number {
   let position = digit
   let bracket = lead.bracket
@@ -137,7 +137,7 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country
   const afterExchange = digits.take(exchange, 3)
   if (afterExchange < 0) return exchange > area ? vanityEnd(window, lead, country, exchange, 7) : -1
   const number = digits.separator(afterExchange)
-  // `252.227-7013` is a paragraph.
+  // `252.227-7013` is a section number.
   if (digits.form === '/' || (form === '.' && digits.form !== '.')) return -1
   const end = digits.take(number, 4)
   if (end < 0) return number > afterExchange ? vanityEnd(window, lead, country, number, 4) : -1
@@ -149,12 +149,12 @@ function northAmericanEnd(window: TextWindow, digit: number, lead: Lead, country
   return isWanted(window, lead.start, end, bracket, separated) ? end : -1
 }
 
-/** Written as phones are, a number counts also where no exchange has its code: examples are made of such. */
+/** In the typical form of phone numbers, one counts even without a valid exchange code: examples often have none. */
 function isClearForm(first: Separator, second: Separator, country: boolean): boolean {
   return first === '-' && second === '-' ? true : !country && first === '.' && second === '.'
 }
 
-/** Other forms need codes that exist, and bare digits a word as well; without such codes they need their label. */
+/** Other forms need valid codes, and bare digits a word as well; without valid codes they need their label. */
 function isWanted(window: TextWindow, start: number, end: number, bracket: boolean, separated: boolean): boolean {
   if (hasAreaCode() && (digits.values[3] as number) > 1)
     return separated || bracket || isPhoneNear(window, start) || isNamedBehind(window, end)
@@ -166,8 +166,8 @@ function hasAreaCode(): boolean {
 }
 
 /**
- * A word instead of digits (`1-800-FLOWERS`), where it is clear that this is a phone number: exactly so many capitals and
- * digits from `word`, or -1.
+ * Letters instead of digits (`1-800-FLOWERS`), if this is clearly a phone number: returns the end of exactly so many
+ * capitals and digits from `word`, or -1.
  */
 function vanityEnd(
   window: TextWindow,
@@ -179,7 +179,7 @@ function vanityEnd(
   if (!hasAreaCode()) return -1
   let position = word
   while (isPlainDigit(window.at(position))) position++
-  // Nearly always no capital follows, and then nobody has to read what stands before.
+  // Usually no capital follows, and the text before need not be read.
   if (!isCapital(window.at(position)) || !(country || bracket || isPhoneNear(window, start))) return -1
   const end = word + length
   while (position < end && (isCapital(window.at(position)) || isPlainDigit(window.at(position)))) position++
@@ -190,7 +190,7 @@ function isPlainDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-/** After 00 or 011 in place of the plus. */
+/** After 00 or 011 instead of the plus. */
 function prefixedEnd(window: TextWindow, digit: number, lead: Lead): number {
   if (lead.bracket || followsFigure(window, lead.start)) return -1
   const two = digits.take(digit, 2)
@@ -208,10 +208,10 @@ function prefixedEnd(window: TextWindow, digit: number, lead: Lead): number {
   return groups >= 3 || isPhoneNear(window, digit) ? end : -1
 }
 
-/** How many groups of digits `countryNumberEnd` passed. */
+/** Number of digit groups that `countryNumberEnd` passed. */
 let groups = 0
 
-/** A country code in use, and as many digits as that country has; or -1. */
+/** Returns the end of a country code in use with as many digits as that country has; or -1. */
 function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): number {
   groups = 0
   let end = -1
@@ -223,11 +223,11 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
     const after = digits.takeAll(position)
     if (digits.count === before) break
     groups++
-    // `+49 (0)30`: the zero is dialled at home only.
+    // `+49 (0)30`: the zero is dialed only within the country.
     if (open && groups > 1 && digits.count === before + 1 && digits.values[before] === 0) digits.count = before
     const left = digitsLeft()
     if (left === 0) {
-      // A bracket before the plus that is still open is around all of the number.
+      // An open bracket before the plus encloses the whole number.
       if (isAround) return -1
       end = after
     } else if (end > 0 || left < 0) break
@@ -252,7 +252,7 @@ function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): 
   return end
 }
 
-/** How many digits a number with its country code lacks: 0 when it may end here, negative when it never can. */
+/** Returns how many digits a number with its country code lacks: 0 when it may end here, negative when it cannot. */
 function digitsLeft(): number {
   const { count, values } = digits
   if (values[0] === 1) return 11 - count
@@ -263,11 +263,11 @@ function digitsLeft(): number {
     if (national < lengths.min) return lengths.min - national
     return Math.min(0, lengths.max + (values[length] === 0 ? 1 : 0) - national)
   }
-  // Not complete, or no country's.
+  // Incomplete, or an unused country code.
   return count < 3 ? 1 : -1
 }
 
-/** `2 1 2 - 5 5 5 - 0 1 4 2`, where a word says what it is. */
+/** Finds `2 1 2 - 5 5 5 - 0 1 4 2`, if a word identifies it. */
 export function findSpacedPhone(window: TextWindow, start: number): Match | null {
   window.candidate = start
   digits.begin(window)

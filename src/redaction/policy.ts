@@ -1,4 +1,4 @@
-/** What is looked for in a text and what is done about it. */
+/** The policy: what is detected in a text, and what happens to it. */
 import type { Config } from '../config/schema.ts'
 import type { PiiType, SafetyMode } from '../events.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
@@ -8,17 +8,17 @@ import { emailAddress, emailDomain } from './email-domain.ts'
 export type Scope = Config['safety']['scope'][number]
 
 export interface Policy {
-  /** What happens to findings of types that `modes` does not name. (Default: redact.) */
+  /** Action for findings of types not in `modes`. (Default: redact.) */
   mode: SafetyMode
-  /** What happens to findings of a type: its own choice before `mode`. (Default: none.) */
+  /** Action by type, instead of `mode`. (Default: none.) */
   modes: Partial<Record<PiiType, SafetyMode>>
-  /** The types looked for. (Default: those of `pii-types.ts` that are by default.) */
+  /** The types to detect. (Default: the default types of `pii-types.ts`.) */
   detect: PiiType[]
-  /** E-mail addresses of these domains and their subdomains are left alone. (Default: none.) */
+  /** E-mail addresses at these domains and their subdomains are ignored. (Default: none.) */
   allowDomains: string[]
-  /** Addresses and numbers that are left alone, whatever stands between their digits; secrets never. (Default: none.) */
+  /** Addresses and numbers to ignore, however their digits are separated; never secrets. (Default: none.) */
   allowValues: string[]
-  /** Where it is looked for. (Default: all but requests.) */
+  /** Where data is detected. (Default: everywhere except requests.) */
   scope: Scope[]
 }
 
@@ -31,20 +31,20 @@ export const DEFAULT_POLICY: Policy = {
   scope: ['replies', 'tool_arguments', 'logs'],
 }
 
-/** The policy that the configuration wants. */
+/** Returns the configured policy. */
 export const policyOf = ({ allow_domains, allow_values, ...safety }: Config['safety']): Policy => ({
   ...safety,
   allowDomains: allow_domains,
   allowValues: allow_values,
 })
 
-/** Whatever a reply may keep, nothing of it is written or shown: `warn` and `block` are about replies. */
+/** For logs everything is redacted: `warn` and `block` apply only to replies. */
 export const forLogs = (policy: Policy): Policy => ({ ...policy, mode: 'redact', modes: {} })
 
-/** Where logs are not in the policy's scope: known values and tokens of ours are taken out all the same. */
+/** For logs outside the policy's scope: known values and our own tokens are still redacted. */
 export const SECRETS_ONLY: Policy = { ...DEFAULT_POLICY, detect: [] }
 
-/** What a text shows in place of a value. */
+/** Returns the text that replaces a value. */
 export const replacementOf = (type: PiiType): string => REPLACEMENTS[type]
 
 const REPLACEMENTS = Object.fromEntries(PII_TYPES.map((type) => [type, `[${type.toUpperCase()}_REDACTED]`])) as Record<
@@ -52,13 +52,13 @@ const REPLACEMENTS = Object.fromEntries(PII_TYPES.map((type) => [type, `[${type.
   string
 >
 
-/** What happens to a finding. A token of ours is never left in place. */
+/** Returns the action for a finding. Our own tokens are never left in place. */
 export function actionFor(policy: Policy, type: PiiType, value: string): SafetyMode {
   const action = policy.modes[type] ?? policy.mode
   return action === 'warn' && type === 'secret' && holdsOwnToken(value) ? 'redact' : action
 }
 
-/** Whether a value is left alone. A secret never is: one in a configuration would be another one in clear. */
+/** Whether a value is ignored. Secrets never are: an allowed one would be in the configuration in clear text. */
 export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, value: string): boolean {
   if (type === 'secret' || (allowDomains.length === 0 && allowValues.length === 0)) return false
   if (type !== 'email')
@@ -70,7 +70,7 @@ export function isAllowed({ allowDomains, allowValues }: Policy, type: PiiType, 
   )
 }
 
-/** Letters and digits: "+1 (415) 733-2671" and "14157332671" are the same. */
+/** Letters and digits only: "+1 (415) 733-2671" equals "14157332671". */
 const normalizeForCompare = (value: string): string =>
   value
     .normalize('NFKC')

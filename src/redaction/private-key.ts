@@ -6,7 +6,7 @@ import type { TextWindow } from './text-window.ts'
 const KEY_BEGIN = /^-----BEGIN [A-Z\d ]{0,30}PRIVATE KEY(?: BLOCK)?-----/
 const KEY_END = /-----END [A-Z\d ]{1,40}-----$/
 
-/** A private key in PEM, from the last of the hyphens that its first line begins with. */
+/** Finds a private key in PEM, from the last hyphen of those that begin its first line. */
 export function findPrivateKey(window: TextWindow, hyphen: number): SecretMatch | null {
   const start = hyphen - 4
   if (start < window.floor || !window.text.startsWith('----', start) || window.before(start) === 0x2d) return null
@@ -21,13 +21,13 @@ export function findPrivateKey(window: TextWindow, hyphen: number): SecretMatch 
     else if (hyphens > 0 || end - start > 64) return null
   }
   if (!KEY_BEGIN.test(window.text.slice(start, end))) return null
-  // The line break may be an escape: `\n` or `\\n`.
+  // The line break may be escaped: `\n` or `\\n`.
   while (end - start < 90 && /[\s\\nr]/.test(String.fromCharCode(window.at(end)))) end++
   for (let i = end; i < end + 4; i++) if (!belongs(window.at(i), '+/=')) return null
   return { type: 'secret', start, end: end + 4, tail: 'key_block' }
 }
 
-/** Up to the END line, or the first character that no key has. */
+/** Returns the position after the END line, or of the first character that no key contains. */
 export function keyBlockEnd(text: string, from: number): number {
   if (KEY_END.test(text.slice(Math.max(0, from - 56), from))) return from
   for (let end = from; end < text.length; end++) {

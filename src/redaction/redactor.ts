@@ -1,9 +1,9 @@
 /**
- * Personal data and secrets in texts: finding them and taking them out.
+ * Finding and redacting personal data and secrets in texts.
  *
- * Who wants findings without a policy (the `scan` command) calls `findPii`; who guards a text asks a `Redactor`, whole or
- * in pieces. The value of a finding is there to be hashed or sealed; it never goes into an event or a log. Detection is
- * `scanner.ts` and a file for each type; what happens to a finding is `policy.ts`.
+ * To get findings without a policy (the `scan` command), call `findPii`; to protect a text, use a `Redactor`, on the
+ * whole or in pieces. The value of a finding is for hashing or sealing; it never goes into an event or a log. Detection
+ * is in `scanner.ts` and a file per type; `policy.ts` decides what happens to a finding.
  */
 import { CageError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
@@ -14,36 +14,36 @@ import type { Policy, Scope } from './policy.ts'
 import { Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
 
-/** What there is in a text, in order, of the given types. (Default: all types.) */
+/** Returns all data of the given types in a text, in order. (Default: all types.) */
 export function findPii(text: string, types: readonly PiiType[] = PII_TYPES): PiiSpan[] {
   return new Scanner(types).scan(text, true).map(({ type, start, end }) => ({ type, start, end, risk: PII[type].risk }))
 }
 
 /**
- * For names that people choose: they are keys, stored and shown everywhere, so they cannot be changed silently.
+ * For names that people choose: they are keys, stored and shown everywhere, so they cannot be silently redacted.
  * Throws CageError `bad_request`.
  */
 export function assertNoPii(name: string, redactor: Redactor): void {
   const types = redactor.redact(name).findings.map(({ type }) => type)
   if (types.length === 0) return
-  throw new CageError('bad_request', `the name holds personal data (${types.join(', ')})`, {
-    hint: 'names are stored and shown as they are: choose one without',
+  throw new CageError('bad_request', `the name contains personal data (${types.join(', ')})`, {
+    hint: 'names are stored and shown unredacted: choose one without personal data',
   })
 }
 
-/** What there is in a text as `scan --jsonl` prints it: types in capitals, UTF-16 offsets. */
+/** Returns the findings in a text as `scan --jsonl` prints them: types in capitals, UTF-16 offsets. */
 export function toSpans(text: string): { spans: { type: string; start: number; end: number }[] } {
   return { spans: findPii(text).map(({ type, start, end }) => ({ type: type.toUpperCase(), start, end })) }
 }
 
-/** Longer texts than this hardly come twice. */
+/** Longer texts rarely repeat. */
 const SHORT = 160
 const REMEMBERED = 1_000
-/** Longer texts say themselves what they are. */
+/** Longer texts need no label to be recognized. */
 const LABELED = 512
 const NO_TYPES: PiiType[] = []
 
-/** All that a redactor goes by, as plain data: another thread makes one like it. */
+/** The state of a redactor as plain data, to recreate it on another thread. */
 export interface RedactorSettings {
   policy: Policy
   known: readonly string[]
@@ -53,7 +53,7 @@ export class Redactor {
   #policy: Policy
   #values: readonly string[] = []
   #known: KnownValues | undefined
-  /** Short texts in which there is nothing. */
+  /** Short texts without findings. */
   readonly #clean = new Set<string>()
 
   static of({ policy, known }: RedactorSettings): Redactor {
@@ -70,30 +70,30 @@ export class Redactor {
     return { policy: this.#policy, known: this.#values }
   }
 
-  /** From now on; a stream that has begun goes on as it began. */
+  /** Changes the policy; open streams keep the old one. */
   follow(policy: Policy): void {
     this.#policy = policy
     this.#clean.clear()
   }
 
-  /** Values that are secret from now on, in place of those told before, whatever the policy looks for. */
+  /** Replaces the values that are secret whatever the policy detects. */
   know(values: readonly string[]): void {
     this.#values = values
     this.#known = KnownValues.of(values)
     this.#clean.clear()
   }
 
-  /** Whether the policy wants these texts looked at. */
+  /** Whether the policy covers these texts. */
   covers(scope: Scope): boolean {
     return this.#policy.scope.includes(scope)
   }
 
   /**
-   * The text without what the policy takes out, and everything that was found, with offsets in the given text. Names of
-   * models, headers, ids and messages come again and again: those without a finding are looked at once.
+   * Returns the redacted text and all findings, with offsets in the given text. Names of models, headers, ids and
+   * messages repeat: those without a finding are scanned once.
    *
-   * `label`: the name of the text's field, where it may say what the text is: behind "phone" ten digits are a number to
-   * call. (Default: it has none.)
+   * `label`: the name of the text's field if it may identify the text: after "phone" ten digits are a phone number.
+   * (Default: none.)
    */
   redact(text: string, label?: string): { text: string; findings: Finding[] } {
     if (label !== undefined && text.length <= LABELED) return this.#redactLabeled(text, label)
@@ -119,17 +119,17 @@ export class Redactor {
     return { text: safe.slice(prefix.length), findings: moved }
   }
 
-  /** The text alone. */
+  /** Returns only the redacted text. */
   clean(text: string): string {
     return this.redact(text).text
   }
 
-  /** Redacts one text in pieces. Every text needs a stream of its own. `before`: what has left of it. (Default: nothing.) */
+  /** Redacts one text in pieces, with one stream per text. `before`: the part already sent. (Default: none.) */
   stream(before = ''): StreamRedactor {
     return new StreamRedactor(this.#policy, this.#known, before)
   }
 
-  /** As `redact`, for what has no text in it: only values that are known to be secret are looked for. */
+  /** Like `redact`, for data that is not text: only known values are searched for. */
   redactKnown(text: string): { text: string; findings: Finding[] } {
     if (!this.#known) return { text, findings: [] }
     const stream = new StreamRedactor({ ...this.#policy, detect: NO_TYPES }, this.#known)

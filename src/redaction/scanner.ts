@@ -2,13 +2,13 @@
  * Finds data of all types in one pass over a text that may still be growing.
  *
  * The rules:
- * - The scanner stops only at triggers (an at sign, the first digit of a number, a colon …); the detector of that trigger
- *   looks a bounded distance back and forward. So time is linear in the text, whatever the text is.
- * - Detectors never look past the end of a text that may go on (`TextWindow.cut`). So what is found does not depend on how
- *   the text arrived, and a whole text is just a stream of one chunk.
- * - `settled` is how far everything is decided. What follows must be held back: it begins a datum, or it could be the
- *   local part, prefix or lead of one whose trigger has not arrived.
- * - No detector looks further back than KEPT characters, so that much is kept of what is settled.
+ * - The scanner stops only at triggers (an at sign, the first digit of a number, a colon …); a trigger's detector reads
+ *   a bounded distance back and forward. So time is linear in the length of any text.
+ * - Detectors never read past the end of a text that may continue (`TextWindow.cut`). So the findings do not depend on
+ *   how the text arrived, and a whole text is a stream of one chunk.
+ * - Everything before `settled` is decided. The rest must be held back: it begins a match, or it could be the local
+ *   part, prefix or lead of one whose trigger has not arrived.
+ * - No detector reads further back than KEPT characters, so that much of the settled text is kept.
  */
 import type { PiiType } from '../pii-types.ts'
 import { kindOf, plain, RUN } from './characters.ts'
@@ -17,7 +17,7 @@ import { hexValue } from './escapes.ts'
 import { findIpv6 } from './ip-address.ts'
 import { findAnchoredSecret, findMarkedSecret } from './issued-secret.ts'
 import type { KnownValues } from './known-values.ts'
-import { LOCAL_MAX } from './local-part.ts'
+import { MAX_LOCAL } from './local-part.ts'
 import { findMac } from './mac-address.ts'
 import type { Match } from './match.ts'
 import { findFlagSecret, findNamedSecret } from './named-secret.ts'
@@ -40,52 +40,52 @@ import * as trigger from './triggers.ts'
 import { type Plan, pairOf, planFor } from './triggers.ts'
 import { findUrlPassword } from './url-password.ts'
 
-/** How much of a settled text is kept for looking back: the longest local part and the words before it, with room. */
+/** How much settled text is kept for reading back: the longest local part and the words before it, with a margin. */
 const KEPT = 160
 
-/** Where no value is known. */
+/** Used without known values. */
 const NO_STARTS = new Uint8Array(65_536)
 
 export class Scanner {
   readonly #plan: Plan
   readonly #window = new TextWindow()
-  /** A secret whose end has not been seen. */
+  /** A secret whose end has not arrived. */
   #open: { match: Match; tail: Tail } | null = null
-  /** How many characters were dropped from the front of the window. */
+  /** Number of characters dropped from the front of the window. */
   #dropped = 0
   #settled = 0
 
   readonly #known: KnownValues | undefined
 
-  /** `known`: values that are secret whatever they look like, and whatever the types. (Default: none.) */
+  /** `known`: values that are secret whatever they look like, for any types. (Default: none.) */
   constructor(types: readonly PiiType[], known?: KnownValues) {
     this.#known = known
     this.#plan = planFor(types)
   }
 
-  /** Up to where everything is decided, from the beginning of all text. */
+  /** Everything before this offset of the whole text is decided. */
   get settled(): number {
     return this.#dropped + this.#settled
   }
 
-  /** The last match is a secret that may go on. */
+  /** The last match is a secret that may continue. */
   get isOpen(): boolean {
     return this.#open !== null
   }
 
-  /** All text that is kept. */
+  /** The text that is kept. */
   get context(): string {
     return this.#window.text
   }
 
-  /** Text between two positions, of which the first must not be before what was settled in the last call. */
+  /** Returns the text between two offsets, the first not before what was settled in the last call. */
   text(start: number, end: number): string {
     return this.#window.text.slice(start - this.#dropped, end - this.#dropped)
   }
 
   /**
-   * Takes more text in and returns what was found in addition, in order, with offsets from the beginning of all text.
-   * The end of the last match may still move with the next call, when a secret goes on.
+   * Adds text and returns the new matches, in order, with offsets in the whole text. The end of the last match may
+   * still move with the next call, when a secret continues.
    */
   scan(chunk: string, final: boolean): Match[] {
     const window = this.#window
@@ -124,7 +124,7 @@ export class Scanner {
     this.#settle(window.final ? window.text.length : holdFrom(window.text, window.text.length, window.floor))
   }
 
-  /** The position of the next character at which something may be found, or the end. */
+  /** Returns the position of the next possible match, or the end. */
   #nextStop(from: number): number {
     const { triggers, behind, ahead } = this.#plan
     const starts = this.#known?.starts ?? NO_STARTS
@@ -150,7 +150,7 @@ export class Scanner {
     return length
   }
 
-  /** What is found at a stop. A known value comes before all types. */
+  /** Returns the match at a stop. Known values take precedence over all types. */
   #matchAt(position: number): Match | null {
     const window = this.#window
     const code = window.codes[position] as number
@@ -168,7 +168,7 @@ export class Scanner {
     return match
   }
 
-  /** What was settled stays so. */
+  /** Settled text stays settled. */
   #settle(position: number): void {
     this.#settled = Math.max(this.#settled, this.#window.floor, position)
   }
@@ -268,11 +268,11 @@ export class Scanner {
 
 type Detector = (window: TextWindow, position: number) => Match | null
 
-/** From where the end of a text could still become part of something whose trigger has not arrived. */
+/** Returns the start of text that could still become part of a match whose trigger has not arrived. */
 function holdFrom(text: string, length: number, floor: number): number {
-  const limit = Math.max(floor, length - LOCAL_MAX)
+  const limit = Math.max(floor, length - MAX_LOCAL)
   let start = length
-  // Half of a surrogate pair waits for the other.
+  // Half of a surrogate pair waits for the other half.
   if (start > floor && (text.charCodeAt(start - 1) & 0xfc00) === 0xd800) return start - 1
   while (start > limit && kindOf(text.charCodeAt(start - 1)) & RUN) start--
   // The second half of an emoji may look like that of a tag.

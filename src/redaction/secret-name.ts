@@ -1,12 +1,15 @@
-/** Whether a name says that what is assigned to it is a secret. */
+/** Whether a name indicates that its value is a secret. */
 import type { ValueKind } from './secret-value.ts'
 
 type Kind = ValueKind['kind']
 
-/** What may follow the word: `secret_key_base`, `token4`, `password_prod`. Digits one by one: a run has one way to be read. */
+/**
+ * Suffixes of the word: `secret_key_base`, `token4`, `password_prod`. Single digits, so that a run matches one way
+ * only.
+ */
 const ENDINGS =
   /(?:_(?:value|val|str|string|text|plain|raw|base|prod|production|dev|test|staging|live|secure|super|sec|default|old|new|current|primary|secondary|main|b64|base64|encoded)|_?\d)+$/
-/** Keys and tokens that nobody keeps secret. */
+/** Keys and tokens that are public. */
 const PUBLIC = new RegExp(
   '(?:csrf|xsrf|authenticity|public|publishable|primary|foreign|page|continuation|' +
     '(?:^|_)(?:pub|unique|composite|partition|sort|range|hash|cache|bucket|row|column|index|object|group|event|sequence|' +
@@ -20,16 +23,16 @@ const TOKEN =
 const KEY =
   /(?:api|app|application|access|secret|private|priv|auth|authorization|authentication|encrypt|encryption|sign|signing|account|master|service|client|admin|root|session|shared|consumer|storage|deploy|integration|webhook|hmac|crypt|subscription|license|management|writer?|ingest|project|instrumentation|function|iam|ssh|rsa|aes|ssl|tls|jwt|web)_?keys?$/
 const OTHER_KEY = /(?:^|_)key$/
-/** Named for what it is of: `apikey_myservice`. But `password_length` is a number, `token_url` an address. */
+/** Named for their purpose: `apikey_myservice`. But `password_length` is a number, `token_url` a URL. */
 const CONTINUED = /(?:^|_)(?:api_?key|secret_?key|access_?key|auth_?key|password|passwd|secret|token)_[a-z\d]+$/
 const ABOUT =
   /_(?:ids?|name|type|url|uri|path|file|dir|count|limit|length|len|size|hash|digest|expir\w*|ttl|date|time|at|in|version|status|state|scopes?|field|prefix|suffix|index|usage|hint|label|arn|ref|format|pattern|checksum|fingerprint|sha\d*|md5)$/
 
-/** What was said of names: the same come again and again. */
+/** Cache, since names repeat. */
 const KINDS = new Map<string, Kind | null>()
 const MAX_KINDS = 1_000
 
-/** What kind of secret is assigned to a name, or null. */
+/** Returns the kind of secret that a name indicates, or null. */
 export function secretKind(name: string): Kind | null {
   const known = KINDS.get(name)
   if (known !== undefined) return known
@@ -39,7 +42,7 @@ export function secretKind(name: string): Kind | null {
   return kind
 }
 
-/** `adafruitToken_2` as `adafruit_token`. */
+/** Returns `adafruitToken_2` as `adafruit_token`. */
 function wordsOf(name: string): string {
   const words = name.replace(/([a-z\d])([A-Z])/g, '$1_$2').toLowerCase()
   return words

@@ -1,15 +1,15 @@
-/** How a secret goes on that is certain: its rest is swallowed as it comes. */
+/** The tail of a secret that is already certain: it is swallowed as it arrives. */
 import { keyBlockEnd } from './private-key.ts'
 import { belongs, type Tail } from './secret.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** Where the rest of a secret ends that is certain up to `from`. May be the end of a text that goes on. */
+/** Returns the end of a secret that is certain up to `from`; the end of the text if the secret may continue. */
 export function tailEnd(window: TextWindow, from: number, tail: Tail): number {
   if (tail === 'key_block') return keyBlockEnd(window.text, from)
   return 'quote' in tail ? valueEnd(window, from, tail.quote) : wordEnd(window, from, tail.also)
 }
 
-/** A dot belongs to the secret when the secret goes on behind it. */
+/** A dot belongs to the secret if the secret continues after it. */
 function wordEnd(window: TextWindow, from: number, also: string): number {
   let end = from
   for (;;) {
@@ -19,11 +19,11 @@ function wordEnd(window: TextWindow, from: number, also: string): number {
   }
 }
 
-/** What ends a value without quotes, beside blanks and control characters. */
+/** Characters that end an unquoted value, in addition to blanks and control characters. */
 const DELIMITERS = new Uint8Array(65_536)
 for (const character of '"\'`,;&<>()[]{}|\\') DELIMITERS[character.charCodeAt(0)] = 1
 
-/** The end of a value: at its quote, or at what separates values where it has none (`quote` 0). At most `limit`. */
+/** Returns the end of a value: at its quote, or at a delimiter without one (`quote` 0). At most `limit`. */
 export function valueEnd(window: TextWindow, from: number, quote: number, limit = Number.POSITIVE_INFINITY): number {
   let end = from
   for (; end < limit; end++) {
@@ -34,7 +34,7 @@ export function valueEnd(window: TextWindow, from: number, quote: number, limit 
   return end
 }
 
-/** A backslash before a quote or as the beginning of `\n` ends a value that was quoted inside another text. */
+/** A backslash before a quote, or one that begins `\n`, ends a value that was quoted inside another text. */
 function endsAtBackslash(window: TextWindow, backslash: number): boolean {
   const next = window.at(backslash + 1)
   return next === 0x22 || next === 0x27 || next === 0x6e || next === 0x72 || next === 0x5c

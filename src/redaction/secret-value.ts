@@ -1,7 +1,7 @@
-/** Whether characters look like a secret: what stands in documentation in its place, and how random it is. */
+/** Whether a text looks like a secret: not a placeholder of documentation, and random enough. */
 import { DIGIT, kindOf, LETTER } from './characters.ts'
 
-/** What stands in documentation where the body of a key would be. */
+/** Placeholders in documentation for the body of a key. */
 const PLACEHOLDER = /(.)\1{4}|x{4}|your|example|placeholder|_token|replace|dummy|here$/i
 
 /** For the body of a key whose issuer is known by its prefix. */
@@ -18,40 +18,40 @@ function isWords(text: string): boolean {
   return text.length / words.length >= 4
 }
 
-/** How a value is written, and what the name it is assigned to promises. */
+/** How a value is written, and what its name indicates. */
 export interface ValueKind {
-  /** 'password': people choose them. 'token': machines do. 'weak': the name may mean something else. */
+  /** 'password': chosen by people. 'token': generated. 'weak': the name may mean something else. */
   kind: 'password' | 'token' | 'weak'
-  /** In quotes, or where nothing but a value can stand: it is no expression of a program. */
+  /** In quotes, or where only a value can stand: not an expression of code. */
   isLiteral: boolean
 }
 
 const MIN_LENGTH = { password: 6, token: 10, weak: 20 } as const
-/** Bits for each character. */
+/** Bits per character. */
 const MIN_ENTROPY = { password: 2.2, token: 2.8, weak: 3.3 } as const
-/** Changes between letters and digits that a name of a variable hardly has. */
+/** Changes between letters and digits that names of variables rarely have. */
 const MIN_CHANGES = { password: 1, token: 2, weak: 4 } as const
-/** The same of a value that could be an expression. */
+/** The same for a value that could be an expression. */
 const MIN_CHANGES_BARE = 3
-/** The same of a value that could be a path of names. */
+/** The same for a value that could be a path of names. */
 const MIN_CHANGES_PATH = 6
-/** So many different marks in one word are no expression of a program. */
+/** Code has fewer different punctuation marks in one word. */
 const MIN_MARKS = 5
 const MIN_MARKS_BARE = 8
-/** A long value of hexadecimal digits is real, whatever digits it counts through. */
+/** A long hexadecimal value is real, even if its digits are a sequence. */
 const LONG_HEX = /^[\da-f]{32,}$/i
 
-/** What people write in place of a password. */
+/** Stand-ins for a password. */
 const STAND_IN =
   /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
-/** A part that is filled in. */
+/** Template placeholders. */
 const TEMPLATE = /[$#]\{[\w.$()[\]'"]+\}|\{\{[\w. ]+\}\}|%\(\w+\)|%s/
-/** Templates, variables, calls, paths, addresses, dates and numbers with units: values, but no secrets. */
+/** Templates, variables, calls, paths, URLs, dates and numbers with units: values, but not secrets. */
 const OTHER_VALUE =
   /^(?:[$%#@&]?[{[(<]|\$|%[\w(]|[.~]{0,2}\/(?!.*[+=])|[a-z][a-z\d+.-]*:\/\/|arn:|\d{4}-\d\d-\d\d|[\d.,:+-]+[a-z%]{0,3}$|v?\d+\.\d+|(?:os|process|env|config|settings|self|this|sha\d+-|data|urn)[.:])|[\])]$|\.(?:js|ts|py|json|ya?ml|txt|md|pem|crt|key|cer|p12|pub|html?|xml|env|com|org|net|io|local|internal)$/i
 const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 
-/** Whether a value that is assigned to a name of a secret is one. */
+/** Whether a value with the name of a secret is one. */
 export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): boolean {
   if (value.length < MIN_LENGTH[kind]) return false
   const { changes, digits, letters, marks, isName } = shapeOf(value)
@@ -60,7 +60,7 @@ export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): bo
   if (OTHER_VALUE.test(value) || TEMPLATE.test(value)) return false
   if (LONG_HEX.test(value)) return entropy(value) >= MIN_ENTROPY.token
   if (UUID.test(value)) return kind === 'token'
-  // The bearer tokens of Twitter begin with so many of them.
+  // Twitter's bearer tokens begin with this many.
   if (STAND_IN.test(value.replace(/^A{16,}/, '')) || entropy(value) < MIN_ENTROPY[kind]) return false
   const bare = isName && !isLiteral ? (value.includes('.') ? MIN_CHANGES_PATH : MIN_CHANGES_BARE) : 0
   return hasManyMarks || changes >= Math.max(bare, MIN_CHANGES[kind])
@@ -69,16 +69,16 @@ export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): bo
 interface Shape {
   letters: number
   digits: number
-  /** Times a letter and a digit stand side by side. */
+  /** Number of adjacent pairs of a letter and a digit. */
   changes: number
-  /** Different characters, and those of them that are neither. */
+  /** Number of different characters, and of those that are neither. */
   different: number
   marks: number
-  /** It could be the name of a variable, or a path of such. */
+  /** It could be the name of a variable, or a path of names. */
   isName: boolean
 }
 
-/** In which value a character was last seen: counting different ones needs no set then. */
+/** The last value in which each character was seen: counts different characters without a set. */
 const SEEN_IN = new Float64Array(65_536)
 let values = 0
 
@@ -103,12 +103,12 @@ function shapeOf(value: string): Shape {
   return { letters, digits, changes, different, marks, isName }
 }
 
-/** `_` and `$` anywhere, a dot or hyphen behind the first character. */
+/** `_` and `$` anywhere, a dot or hyphen after the first character. */
 function isOfName(code: number, index: number): boolean {
   return code === 0x5f || code === 0x24 || (index > 0 && (code === 0x2e || code === 0x2d))
 }
 
-/** Shannon's, in bits for each character. */
+/** Shannon entropy, in bits per character. */
 function entropy(text: string): number {
   const counts = new Map<string, number>()
   for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1)

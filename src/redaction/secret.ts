@@ -1,14 +1,15 @@
 /**
- * What all secrets share. They are found by the form their issuer gave them (`issued-secret.ts`, `token-forms.ts`,
- * `private-key.ts`), by their place in a URL (`url-password.ts`) or by the name they are assigned to (`named-secret.ts`).
- * A long one has an open end: as soon as it is certain it counts, and what follows of it is swallowed as it comes.
+ * Shared by all secrets. They are found by their issuer's form (`issued-secret.ts`, `token-forms.ts`,
+ * `private-key.ts`), by their place in a URL (`url-password.ts`) or by the name they are assigned to
+ * (`named-secret.ts`). A long one has an open end: it counts as soon as it is certain, and the rest is swallowed as it
+ * arrives.
  */
 import { isAlphanumeric } from './characters.ts'
 import { beginsWord } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** How a secret goes on once it is certain: the characters that still belong to it, or the quote that ends it. */
+/** How a certain secret continues: the characters that still belong to it, or the quote that ends it. */
 export type Tail = { also: string } | { quote: number } | 'key_block'
 
 export interface SecretMatch extends Match {
@@ -23,7 +24,7 @@ export function belongs(code: number, also: string): boolean {
   return false
 }
 
-/** A secret may begin here: nothing before is part of it, but for an escape, another script or the mark of emphasis. */
+/** A secret may begin here: nothing before is part of it, except an escape, another script or an emphasis mark. */
 export function beginsSecret(window: TextWindow, start: number): boolean {
   const before = window.before(start)
   if (before === 0x5f || before === 0x2d || before === 0x2e) return !isAlphanumeric(window.before(start - 1))

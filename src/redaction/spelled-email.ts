@@ -1,37 +1,37 @@
 /**
- * E-mail addresses with at and dot spelled out, as people write them to hide them from programs: `jane [at] example
+ * E-mail addresses with at and dot spelled out to hide them from programs: `jane [at] example
  * [dot] com`, `jane.doe AT example DOT org`, `jane_at_example_dot_com`, `jane @ example . com`.
  *
- * In brackets the words are clear. Bare words are ordinary English (`look at example dot com`), so then the local part
- * has to look like one, or the domain belongs to a provider everybody knows.
+ * In brackets the words are unambiguous. Bare words are ordinary English (`look at example dot com`), so the local part
+ * must look like one, or the domain must belong to a well-known provider.
  */
 import { isAlphanumeric } from './characters.ts'
 import { textBefore } from './digits.ts'
 import { isClosing, isOpening, spelledDomainEnd } from './email-domain.ts'
-import { LOCAL_MAX, localRun } from './local-part.ts'
+import { localRun, MAX_LOCAL } from './local-part.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
 const MAIL_PROVIDERS = /^(?:gmail|googlemail|yahoo|outlook|hotmail|live|icloud|aol|gmx|proton|protonmail|yandex|zoho)$/i
-/** Before a name, it says that an address follows. */
+/** Before a name, it indicates that an address follows. */
 const MAIL_WORD = /mail|contact|reach|write|address/
-/** `com`, `org`, `de`, but no word of a sentence. */
+/** `com`, `org`, `de`, but not a word of a sentence. */
 const SHORT_ENDING = /[^a-z][a-z]{2,4}$/i
-/** A dot spelled out, at the end of the text before a name. */
+/** A spelled dot at the end of the text before a name. */
 const SPELLED_DOT = /(?: dot | ?[([{<] ?(?:dot|\.) ?[)\]}>] ?|_dot_)$/i
-/** The beginning of a spelled mark as far as none of its triggers is in it. */
+/** The beginning of a spelled mark before any of its triggers. */
 const BEGUN_MARK = /^ ?[([{<]? ?(?:a|d|do|dot|\.)?[)\]}>]? ?$/i
-/** The longest of them. */
-const BEGUN_MAX = 8
+/** Maximum length of such a beginning. */
+const MAX_BEGUN = 8
 
-/** The address around a mark in brackets, of which the t of its at, or its at sign, is at `position`. */
+/** Finds the address around a mark in brackets, whose t of its at, or at sign, is at `position`. */
 export function findBracketedAt(window: TextWindow, position: number): Match | null {
   const isSign = window.text.charCodeAt(position) === 0x40
   const mark = isSign ? position : position - 1
   const bracket = window.before(mark) === 0x20 ? mark - 2 : mark - 1
   if (bracket < window.floor || !isOpening(window.text.charCodeAt(bracket))) return null
   const domain = domainBehind(window, position + 1)
-  // Looking back comes last, and then what may be cut is asked again.
+  // Reading back comes last, after which what may be cut is checked again.
   if (domain < 0 && !window.cut) return null
   window.cut = false
   const nameEnd = window.before(bracket) === 0x20 ? bracket - 1 : bracket
@@ -40,19 +40,19 @@ export function findBracketedAt(window: TextWindow, position: number): Match | n
   return begin < 0 ? null : findAround(window, nameEnd, begin, true)
 }
 
-/** Where a domain may begin behind the bracket that closes an at, or -1. */
+/** Returns where a domain may begin after the bracket that closes an at, or -1. */
 function domainBehind(window: TextWindow, end: number): number {
   const close = window.at(end) === 0x20 ? end + 1 : end
   if (!isClosing(window.at(close))) return -1
   return window.at(close + 1) === 0x20 ? close + 2 : close + 1
 }
 
-/** The address around the word at, whose t is at `t`: between spaces or underscores. */
+/** Finds the address around the word at, whose t is at `t`: between spaces or underscores. */
 export function findWordAt(window: TextWindow, t: number): Match | null {
   const frame = window.before(t - 1)
   if ((window.before(t) | 0x20) !== 0x61 || (frame !== 0x20 && frame !== 0x5f)) return null
-  // Hardly ever a domain follows. That is looked at first: a name may hold many such words between underscores, and each
-  // would look back over all of it. It is asked again below, when it is known what would be held back.
+  // A domain rarely follows, so that is checked first: a name may contain many such words between underscores, and each
+  // would read back over all of it. It is checked again below, when it is known what would be held back.
   const isPossible = window.at(t + 1) === frame && spelledDomainEnd(window, t + 2) > 0
   if (!isPossible && !window.cut) return null
   window.cut = false
@@ -60,7 +60,7 @@ export function findWordAt(window: TextWindow, t: number): Match | null {
   return findAround(window, t - 2, t + 2, false)
 }
 
-/** The address around an at sign between spaces. */
+/** Finds the address around an at sign between spaces. */
 export function findSpacedAtSign(window: TextWindow, at: number): Match | null {
   if (window.before(at) !== 0x20 || !beginsName(window, at - 1) || window.at(at + 1) !== 0x20) return null
   return findAround(window, at - 1, at + 2, false)
@@ -73,7 +73,7 @@ function beginsName(window: TextWindow, end: number): boolean {
   return start < end
 }
 
-/** The address of the name that begins at the candidate and ends at `nameEnd`, and the domain at `domain`. */
+/** Finds the address of the name that begins at the candidate and ends at `nameEnd`, with the domain at `domain`. */
 function findAround(window: TextWindow, nameEnd: number, domain: number, isClear: boolean): Match | null {
   let start = window.candidate
   while (start < nameEnd && !isAlphanumeric(window.text.charCodeAt(start))) start++
@@ -90,9 +90,9 @@ function findAround(window: TextWindow, nameEnd: number, domain: number, isClear
   return isSpelled && isName && SHORT_ENDING.test(host) ? { type: 'email', start, end } : null
 }
 
-/** Back over a local part that ends at `end`, and over the names before it that spelled dots join to it. */
+/** Goes back over a local part that ends at `end`, and over earlier names that spelled dots join to it. */
 function namesStart(text: string, end: number, floor: number): number {
-  const limit = Math.max(floor, end - LOCAL_MAX)
+  const limit = Math.max(floor, end - MAX_LOCAL)
   let start = localRun(text, end, limit)
   for (;;) {
     const mark = SPELLED_DOT.exec(text.slice(Math.max(limit, start - 8), start))
@@ -104,11 +104,11 @@ function namesStart(text: string, end: number, floor: number): number {
   }
 }
 
-/** From where the end of a text could become the local part of a spelled address. */
+/** Returns the start of text that could become the local part of a spelled address. */
 export function spelledHold(text: string, end: number, floor: number): number {
   let hold = namesStart(text, end, floor)
-  // Every way to read the end as a name and the beginning of a mark: `x d ` could go on as `x dot …` or as `d at …`.
-  for (let mark = end - 1; mark > floor && end - mark <= BEGUN_MAX; mark--) {
+  // Every way to read the end as a name and the beginning of a mark: `x d ` could continue as `x dot …` or as `d at …`.
+  for (let mark = end - 1; mark > floor && end - mark <= MAX_BEGUN; mark--) {
     const code = text.charCodeAt(mark)
     if ((code !== 0x20 && !isOpening(code)) || !BEGUN_MARK.test(text.slice(mark, end))) continue
     const start = namesStart(text, mark, floor)

@@ -1,4 +1,4 @@
-/** US social security numbers: 3-2-4 digits of an area, group and serial that can be issued, and any behind their label. */
+/** US social security numbers: 3-2-4 digits with an issuable area, group and serial, or any after their label. */
 
 import { isAlphanumeric } from './characters.ts'
 import { beginsAlone, DigitReader, endsAlone, followsWord, labelBefore, type Separator, textBefore } from './digits.ts'
@@ -9,17 +9,18 @@ const SSN_WORD = /ssn|social[ _-]?sec|soc\.? sec|my social|segur[oa] social|\bss
 /** Right before the number. */
 const SSN_LABEL =
   /(?:\bssn|\bitin|social[ _-]?security(?:[ _-]?(?:number|num|no\.?|#))?)\)?(?:[ _](?:number|no\.?|is))*["']?[ :=#]{0,3}["']?$/
-/** Right behind the number. */
+/** Right after the number. */
 const SSN_BEHIND = /^ (?:is )?\(?(?:my |his |her |the )?(?:ssn|social)/i
-const BEHIND_MAX = 14
-/** Nine bare digits are a number of any kind, so the word has to be close by. */
+const MAX_BEHIND = 14
+/** Nine bare digits can be any number, so the word must be close. */
 const CLOSE = 48
 
 const digits = new DigitReader()
 
 /**
- * The number whose first digit is at `start`. With hyphens it is one by its form; else a word must say so. Right behind
- * its label it is one in any form and also when its area was never issued: numbers of taxpayers (ITIN) begin with 9.
+ * Finds the number whose first digit is at `start`. With hyphens its form is enough; otherwise a word is required.
+ * Right after its label it counts in any form and also with an area that was never issued: taxpayer numbers (ITIN)
+ * begin with 9.
  */
 export function findSsn(window: TextWindow, start: number): Match | null {
   window.candidate = start
@@ -53,7 +54,7 @@ function isLabelled(window: TextWindow, start: number): boolean {
 function isNamedBehind(window: TextWindow, end: number): boolean {
   if (window.at(end) !== 0x20) return false
   let behind = ' '
-  for (let i = end + 1; i < end + BEHIND_MAX; i++) {
+  for (let i = end + 1; i < end + MAX_BEHIND; i++) {
     const code = window.at(i)
     if (code !== 0x20 && code !== 0x28 && !isAlphanumeric(code)) break
     behind += String.fromCharCode(code)
@@ -61,7 +62,7 @@ function isNamedBehind(window: TextWindow, end: number): boolean {
   return SSN_BEHIND.test(behind)
 }
 
-/** `2 1 9 - 0 9 - 9 9 9 8`, where a word says what it is. */
+/** Finds `2 1 9 - 0 9 - 9 9 9 8`, if a word identifies it. */
 export function findSpacedSsn(window: TextWindow, start: number): Match | null {
   window.candidate = start
   digits.begin(window)

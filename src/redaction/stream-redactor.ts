@@ -1,25 +1,25 @@
-/** Redacts a text that arrives in pieces. Whatever the pieces, what comes out is what the whole text would give. */
+/** Redacts a text that arrives in pieces. The output is the same as for the whole text, however it is split. */
 import { PII } from '../pii-types.ts'
 import type { KnownValues } from './known-values.ts'
 import type { Finding, Match } from './match.ts'
 import { actionFor, isAllowed, type Policy, replacementOf } from './policy.ts'
 import { Scanner } from './scanner.ts'
 
-/** As much of a value as a finding carries: more than any key has. */
-const VALUE_MAX = 8192
+/** Maximum characters of a finding's value: more than any key has. */
+const MAX_VALUE = 8192
 
 export class StreamRedactor {
-  /** What was found so far and has ended, with offsets in the original text. */
+  /** Findings that have ended, with offsets in the original text. */
   readonly findings: Finding[] = []
   readonly #policy: Policy
   readonly #scanner: Scanner
-  /** Up to where the original text has been given out or replaced. */
+  /** Up to here the original text was returned or replaced. */
   #sent = 0
-  /** A secret that may go on. */
+  /** A secret that may continue. */
   #open: { match: Match; finding: Finding } | null = null
   #before: string
 
-  /** `before`: what has left of this text already; what begins in it is taken out of the rest. (Default: nothing.) */
+  /** `before`: the part of the text already sent; what begins in it is redacted in the rest. (Default: none.) */
   constructor(policy: Policy, known?: KnownValues, before = '') {
     this.#policy = policy
     this.#scanner = new Scanner(policy.detect, known)
@@ -27,19 +27,19 @@ export class StreamRedactor {
     this.#sent = before.length
   }
 
-  /** The end of the original text, as far back as something could begin in it that goes on. */
+  /** The end of the original text, as far back as a match that continues could begin. */
   get context(): string {
     return this.#scanner.context
   }
 
-  /** Takes a piece in and returns the text that is certain by now; at most 320 characters are held back. */
+  /** Adds a piece and returns the text that is certain by now; at most 320 characters are held back. */
   push(chunk: string): string {
     return this.#advance(chunk, false)
   }
 
   /**
-   * Takes the last piece in and returns the rest; nothing may follow. When a stream was aborted this tells the last
-   * findings, and the text it returns is to be dropped.
+   * Adds the last piece and returns the rest; nothing may follow. For an aborted stream this reports the last findings,
+   * and the returned text must be discarded.
    */
   end(chunk = ''): string {
     return this.#advance(chunk, true)
@@ -67,11 +67,11 @@ export class StreamRedactor {
     return out
   }
 
-  /** The rest of a secret is swallowed as it comes, unless findings are only warned about. */
+  /** The rest of a secret is swallowed as it arrives, unless findings are only warned about. */
   #followOpen(): void {
     if (!this.#open) return
     const { match, finding } = this.#open
-    finding.value = (finding.value + this.#scanner.text(finding.end, match.end)).slice(0, VALUE_MAX)
+    finding.value = (finding.value + this.#scanner.text(finding.end, match.end)).slice(0, MAX_VALUE)
     finding.end = match.end
     if (finding.action !== 'warn') this.#sent = match.end
     if (!this.#scanner.isOpen) this.#close()
@@ -84,7 +84,7 @@ export class StreamRedactor {
 
   #findingOf({ type, start, end }: Match): Finding | null {
     const policy = this.#policy
-    const value = this.#scanner.text(start, end).slice(0, VALUE_MAX)
+    const value = this.#scanner.text(start, end).slice(0, MAX_VALUE)
     if (isAllowed(policy, type, value)) return null
     return {
       type,

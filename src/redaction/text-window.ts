@@ -1,12 +1,12 @@
 /**
- * The text as the detectors see it: everything known so far, and whether more may follow.
+ * The text as the detectors see it: everything so far, and whether more may follow.
  *
- * One rule makes whole and streamed text give the same findings: a decision that looked past the end of the text is no
- * decision. Detectors read forward through `at` and `read` only; either one sets `cut` when it is asked for a character
- * that has not arrived. The scanner then forgets the result and keeps the text back from `candidate`.
+ * One rule makes whole and streamed text give the same findings: a decision that read past the end of the text does not
+ * count. Detectors read forward only through `at` and `read`; either one sets `cut` when the requested character has
+ * not arrived. The scanner then discards the result and holds the text back from `candidate`.
  */
-import { IGNORED, INVISIBLE_MAX, isAlphanumeric, kindOf, LITERAL, plain } from './characters.ts'
-import { ENTITY_MAX, entityCode, hexValue, isPlain, NONE } from './escapes.ts'
+import { IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
+import { entityCode, hexValue, isPlain, MAX_ENTITY, NONE } from './escapes.ts'
 
 /** More than nearly every text has. Longer ones get memory of their own. */
 const SCRATCH_LENGTH = 1 << 16
@@ -17,14 +17,14 @@ const scratch = new Uint16Array(scratchBytes.buffer, scratchBytes.byteOffset, SC
 export class TextWindow {
   #text = ''
   #codes: Uint16Array = scratch
-  /** The end of the last finding; nothing may begin before it. */
+  /** The end of the last finding; no other may begin before it. */
   floor = 0
   final = true
-  /** A detector asked for a character that has not arrived. */
+  /** A detector requested a character that has not arrived. */
   cut = false
-  /** Where the thing being looked at would begin. Set by a detector before it reads forward. */
+  /** The possible beginning of the match. Set by a detector before it reads forward. */
   candidate = 0
-  /** What `read` saw: the character after decoding. */
+  /** The decoded character that `read` found. */
   code = NONE
 
   get text(): string {
@@ -36,24 +36,24 @@ export class TextWindow {
     this.#codes = codesOf(text)
   }
 
-  /** The code units of the text, and behind them anything. Until the text of any other window is set. */
+  /** The code units of the text, followed by arbitrary ones. Valid until the text of any other window is set. */
   get codes(): Uint16Array {
     return this.#codes
   }
 
-  /** The character at a position, or NONE. */
+  /** Returns the character at a position, or NONE. */
   at(index: number): number {
     if (index < this.#text.length) return this.#codes[index] as number
     if (!this.final) this.cut = true
     return NONE
   }
 
-  /** The character before a position, NONE at the beginning. Looking back is free: enough is always kept. */
+  /** Returns the character before a position, NONE at the beginning. Never cut: enough text is always kept. */
   before(index: number): number {
     return index > 0 ? (this.#codes[index - 1] as number) : NONE
   }
 
-  /** Puts the next character into `code`, decoded and made plain, and returns the position after it. */
+  /** Sets `code` to the next character, decoded and made plain, and returns the position after it. */
   read(index: number): number {
     const code = this.at(index)
     if (kindOf(code) & LITERAL) {
@@ -66,7 +66,7 @@ export class TextWindow {
   #readOther(index: number, first: number): number {
     let next = index
     let code = first
-    for (let skipped = 0; kindOf(code) & IGNORED && skipped < INVISIBLE_MAX; skipped++) code = this.at(++next)
+    for (let skipped = 0; kindOf(code) & IGNORED && skipped < MAX_INVISIBLE; skipped++) code = this.at(++next)
     if (code === 0x25 || code === 0x5c || code === 0x26) return this.#readEscape(next, code)
     this.code = plain(code)
     return next + 1
@@ -101,7 +101,7 @@ export class TextWindow {
 
   /** An HTML entity: a number, or one of the few names that stand for a character of an address. */
   #entity(index: number): number {
-    for (let end = index; end < index + ENTITY_MAX; end++) {
+    for (let end = index; end < index + MAX_ENTITY; end++) {
       const code = this.at(end)
       if (code === 0x3b) return entityCode(this.text, index, end)
       if (code !== 0x23 && !(code < 0x80 && isAlphanumeric(code))) return NONE
@@ -110,7 +110,7 @@ export class TextWindow {
   }
 }
 
-/** Reading a character of an array takes a third of the time that reading one of a string does. */
+/** Reading a character of an array takes a third of the time of reading one of a string. */
 function codesOf(text: string): Uint16Array {
   if (text.length <= SCRATCH_LENGTH) {
     scratchBytes.write(text, 'utf16le')

@@ -1,14 +1,14 @@
-/** Tokens that are known by the form of their parts, not by a prefix: JSON web tokens, tokens of bots, keys of clouds. */
+/** Tokens known by the form of their parts instead of a prefix: JSON web tokens, tokens of bots, keys of clouds. */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { hexValue } from './escapes.ts'
 import { beginsSecret, belongs, type SecretMatch } from './secret.ts'
 import { isPlaceholder } from './secret-value.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** The longest header of a web token looked at; longer ones are taken for certain. */
-const HEADER_MAX = 200
+/** Maximum header of a web token that is checked; longer ones are assumed valid. */
+const MAX_HEADER = 200
 
-/** `header.payload.signature`, each in base64url; the J is the third character of the header. */
+/** Finds `header.payload.signature`, each in base64url; the J is the third character of the header. */
 export function findWebToken(window: TextWindow, j: number): SecretMatch | null {
   const start = j - 2
   if (start < window.floor || window.text.charCodeAt(start) !== 0x65 || window.text.charCodeAt(j - 1) !== 0x79)
@@ -17,9 +17,9 @@ export function findWebToken(window: TextWindow, j: number): SecretMatch | null 
   if (before === 0x2e || !beginsSecret(window, start)) return null
   window.candidate = start
   let end = j + 1
-  while (end - start < HEADER_MAX && belongs(window.at(end), '-_')) end++
+  while (end - start < MAX_HEADER && belongs(window.at(end), '-_')) end++
   const tail = { also: '-_.' }
-  if (end - start === HEADER_MAX) return { type: 'secret', start, end, tail }
+  if (end - start === MAX_HEADER) return { type: 'secret', start, end, tail }
   if (window.at(end) !== 0x2e || !isTokenHeader(window.text.slice(start, end))) return null
   for (let i = end + 1; i <= end + 10; i++) if (!belongs(window.at(i), '-_')) return null
   return { type: 'secret', start, end: end + 11, tail }
@@ -30,7 +30,7 @@ function isTokenHeader(header: string): boolean {
   return Buffer.from(header, 'base64url').toString('latin1').includes('"alg"')
 }
 
-/** `<digits>:AA…`, the token of a Telegram bot, from its first digit and its colon. */
+/** Finds `<digits>:AA…`, a Telegram bot's token, from its first digit and its colon. */
 export function findBotToken(window: TextWindow, start: number, colon: number): SecretMatch | null {
   window.candidate = start
   if (belongs(window.before(start), '-_') || window.at(colon + 1) !== 0x41 || window.at(colon + 2) !== 0x41) return null
@@ -38,10 +38,10 @@ export function findBotToken(window: TextWindow, start: number, colon: number): 
   return { type: 'secret', start, end: colon + 34, tail: { also: '-_' } }
 }
 
-/** `<24 to 26>.<6>.<27 and more>`, the token of a Discord bot, from its first dot. */
+/** Finds `<24 to 26>.<6>.<27 or more>`, a Discord bot's token, from its first dot. */
 export function findDottedToken(window: TextWindow, dot: number): SecretMatch | null {
   if (dot - window.floor < 17) return null
-  // Most dots are seen off by what stands a few characters before or behind them.
+  // Most dots are ruled out by the characters a few positions before or after them.
   const isPersonal = window.before(dot - 16) === 0x70 || window.before(dot - 17) === 0x70
   if (!isPersonal && window.at(dot + 7) !== 0x2e) return null
   let start = dot
@@ -58,19 +58,19 @@ export function findDottedToken(window: TextWindow, dot: number): SecretMatch | 
   return { type: 'secret', start, end: dot + 35, tail: { also: '-_' } }
 }
 
-/** `pat<14 or 15>.<64 hexadecimal digits>`, a token of Airtable. */
+/** Finds `pat<14 or 15>.<64 hexadecimal digits>`, an Airtable token. */
 function findPersonalToken(window: TextWindow, start: number, dot: number): SecretMatch | null {
   window.candidate = start
   for (let i = dot + 1; i <= dot + 64; i++) if (hexValue(window.at(i)) < 0) return null
   return { type: 'secret', start, end: dot + 65, tail: { also: '' } }
 }
 
-/** `<3><digit>Q~<31 to 34>`, a client secret of Azure, from its tilde. */
+/** Finds `<3><digit>Q~<31 to 34>`, an Azure client secret, from its tilde. */
 export function findTildeSecret(window: TextWindow, tilde: number): SecretMatch | null {
   const start = tilde - 5
   if (start < window.floor || window.before(tilde) !== 0x51 || !(kindOf(window.before(tilde - 1)) & DIGIT)) return null
   for (let i = start; i < tilde - 2; i++) if (!belongs(window.text.charCodeAt(i), '-_.~')) return null
-  // A tilde may be part of one, so none begins behind it.
+  // A tilde may be part of one, so none begins after it.
   if (window.before(start) === 0x7e || !beginsSecret(window, start)) return null
   window.candidate = start
   const end = tilde + 32
@@ -78,7 +78,7 @@ export function findTildeSecret(window: TextWindow, tilde: number): SecretMatch 
   return isPlaceholder(window.text.slice(tilde, end)) ? null : { type: 'secret', start, end, tail: { also: '-_.~' } }
 }
 
-/** `00D<12 to 15>!<80 and more>`, a session of Salesforce, from its exclamation mark. */
+/** Finds `00D<12 to 15>!<80 or more>`, a Salesforce session, from its exclamation mark. */
 export function findSessionToken(window: TextWindow, mark: number): SecretMatch | null {
   let start = mark
   while (mark - start < 19 && start > window.floor && belongs(window.before(start), '')) start--
@@ -89,7 +89,7 @@ export function findSessionToken(window: TextWindow, mark: number): SecretMatch 
   return { type: 'secret', start, end, tail: { also: '_.' } }
 }
 
-/** `<15 or 16 digits>|<27>`, an access token of a Facebook app, from its first digit and its bar. */
+/** Finds `<15 or 16 digits>|<27>`, a Facebook app's access token, from its first digit and its bar. */
 export function findAppToken(window: TextWindow, start: number, bar: number): SecretMatch | null {
   window.candidate = start
   if (!beginsSecret(window, start)) return null
@@ -98,7 +98,7 @@ export function findAppToken(window: TextWindow, start: number, bar: number): Se
   return belongs(window.at(end), '-_') ? null : { type: 'secret', start, end, tail: null }
 }
 
-/** `1//0<40 and more>`, a refresh token of Google, from its one. */
+/** Finds `1//0<40 or more>`, a Google refresh token, from its one. */
 export function findRefreshToken(window: TextWindow, start: number): SecretMatch | null {
   if (!beginsSecret(window, start)) return null
   window.candidate = start
@@ -108,7 +108,7 @@ export function findRefreshToken(window: TextWindow, start: number): SecretMatch
   return { type: 'secret', start, end, tail: { also: '-_' } }
 }
 
-/** `…JQQJ99…`, a key of Azure's services, from the second J. */
+/** Finds `…JQQJ99…`, a key of Azure's services, from the second J. */
 export function findServiceKey(window: TextWindow, j: number): SecretMatch | null {
   if (window.before(j) !== 0x51 || window.before(j - 1) !== 0x51 || window.before(j - 2) !== 0x4a) return null
   let start = j
@@ -120,7 +120,7 @@ export function findServiceKey(window: TextWindow, j: number): SecretMatch | nul
   return { type: 'secret', start, end, tail: { also: '' } }
 }
 
-/** `<32 hexadecimal digits>-us<number>`, a key of Mailchimp, from its hyphen. */
+/** Finds `<32 hexadecimal digits>-us<number>`, a Mailchimp key, from its hyphen. */
 export function findDataCenterKey(window: TextWindow, hyphen: number): SecretMatch | null {
   if (hyphen - window.floor < 31 || window.at(hyphen + 1) !== 0x75 || window.at(hyphen + 2) !== 0x73) return null
   let start = hyphen

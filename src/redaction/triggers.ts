@@ -1,6 +1,6 @@
 /**
- * Where the scanner stops. A character is a trigger behind certain characters and before certain others: most dots end
- * sentences and most hyphens join words, and those cost no more than a letter does.
+ * Where the scanner stops. A character is a trigger after certain characters and before certain others: most dots end
+ * sentences and most hyphens join words, and those cost no more than a letter.
  */
 import { PII_TYPES, type PiiType } from '../pii-types.ts'
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
@@ -24,14 +24,14 @@ export const LETTER_J = 11
 export const LETTER_T = 12
 export const ASSIGNMENT = 13
 
-/** What is looked for, and where the scanner has to stop for it. Made once for each choice of types. */
+/** What is detected, and where the scanner must stop for it. Created once per selection of types. */
 export interface Plan {
   detects: Detects
-  /** The trigger that a character is, 0 for none. */
+  /** The trigger of a character, 0 for none. */
   triggers: Uint8Array
-  /** 1 where a trigger stands behind a character that it counts behind, by `pairOf`. */
+  /** 1 where a character may precede a trigger, by `pairOf`. */
   behind: Uint8Array
-  /** 1 where a character stands behind a trigger that counts before it, by `pairOf`. */
+  /** 1 where a character may follow a trigger, by `pairOf`. */
   ahead: Uint8Array
 }
 
@@ -71,7 +71,7 @@ function addTriggers(plan: Plan): void {
   const { email, ip, mac, secret } = plan.detects
   add(plan, NUMBER, '0123456789', { behind: (code) => !(kindOf(code) & DIGIT) })
   for (const zero of [0xff10, 0x660, 0x6f0]) plan.triggers.fill(NUMBER, zero, zero + 10)
-  // Tokens of ours are looked for in any case.
+  // Our own tokens are always detected.
   add(plan, UNDERSCORE, '_', {
     behind: (code) => mayEndTokenKind(code) || (secret && mayEndStart(code, 0x5f)),
     ahead: isVisible,
@@ -113,12 +113,15 @@ function isLaterSign(code: number): boolean {
   return code === 0x3a || code === 0x3d || code === 0x3e
 }
 
-/** Before the first hyphen of a flag, the last of five of a private key, that of an issuer's prefix or of Mailchimp's key. */
+/**
+ * Before the first hyphen of a flag, the last of five of a private key, or one of an issuer's prefix or Mailchimp's
+ * key.
+ */
 function mayBeginHyphens(code: number): boolean {
   return code <= 0x20 || isQuote(code, 0) || code === 0x2d || hexValue(code) >= 0 || mayEndStart(code, 0x2d)
 }
 
-/** `behind`, `ahead`: what a neighbor must be. (Default: anything.) Beyond ASCII it may be anything as well. */
+/** `behind`, `ahead`: conditions for the neighbors. (Default: anything.) Characters beyond ASCII always qualify. */
 function add(plan: Plan, trigger: number, characters: string, { behind = any, ahead = any }: Neighbors): void {
   for (const character of characters) {
     const code = character.charCodeAt(0)

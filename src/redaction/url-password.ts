@@ -2,17 +2,17 @@
 import type { SecretMatch } from './secret.ts'
 import type { TextWindow } from './text-window.ts'
 
-/** The longest user looked at, and the longest password with its host. */
-const USER_MAX = 96
-const REST_MAX = 160
+/** Maximum length of a user, and of a password with its host. */
+const MAX_USER = 96
+const MAX_REST = 160
 
-/** What stands in documentation where a password would be. */
+/** Placeholders in documentation for a password. */
 const STAND_IN =
   /^(?:.{1,3}|my?pass(?:word|wd)?|pass(?:word|wd)?|pwd|secret|(.)\1*|<.*>|%\w*%|[[{$(].*)$|your|replace|example|change.?me|placeholder/i
-/** The host behind an at sign that belongs to no path. */
+/** The host after an at sign that is not part of a path. */
 const HOST = /^[\w.-]+(?:[:/?#].*)?$/s
 
-/** The password of a URL, from the colon of its scheme. It may hold any of `@ : / # ?` as long as a host follows. */
+/** Finds the password of a URL, from the colon of its scheme. It may contain `@ : / # ?` if a host follows. */
 export function findUrlPassword(window: TextWindow, colon: number): SecretMatch | null {
   if (window.at(colon + 1) !== 0x2f || window.at(colon + 2) !== 0x2f) return null
   window.candidate = colon
@@ -29,7 +29,7 @@ export function findUrlPassword(window: TextWindow, colon: number): SecretMatch 
 
 function userEnd(window: TextWindow, start: number): number {
   let end = start
-  for (; end - start < USER_MAX; end++) {
+  for (; end - start < MAX_USER; end++) {
     const code = window.at(end)
     if (endsUrl(code) || code === 0x40 || code === 0x3a || code === 0x2f) break
   }
@@ -44,13 +44,13 @@ function endsUrl(code: number): boolean {
   return ENDS_URL[code] === 1
 }
 
-/** The last at sign before the path; where none is there, the last one behind which a host stands. Or -1. */
+/** Returns the last at sign before the path; without one, the last that a host follows. Or -1. */
 function passwordEnd(window: TextWindow, start: number): number {
   let last = -1
   let inAuthority = -1
   let path = false
   let end = start
-  for (; end - start < REST_MAX; end++) {
+  for (; end - start < MAX_REST; end++) {
     const code = window.at(end)
     if (endsUrl(code)) break
     if (code === 0x40) {

@@ -1,4 +1,4 @@
-/** Addresses of wallets: Bitcoin by their checksum (base58check, bech32), Ethereum and its kin by their form. */
+/** Wallet addresses: Bitcoin by checksum (base58check, bech32), Ethereum and compatible ones by form. */
 import { createHash } from 'node:crypto'
 import { isAlphanumeric } from './characters.ts'
 import { beginsWord } from './digits.ts'
@@ -10,7 +10,7 @@ const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'
 const BECH32 = 'qpzry9x8gf2tvdw0s3jn54khce6mua7l'
 const MAX_LENGTH = 64
 
-/** The address whose first digit is at `digit`: `0x…`, `1…`, `3…` or `bc1…`. */
+/** Finds the address whose first digit is at `digit`: `0x…`, `1…`, `3…` or `bc1…`. */
 export function findWallet(window: TextWindow, digit: number): Match | null {
   const first = window.text.charCodeAt(digit)
   if (first === 0x30) return findEthereum(window, digit)
@@ -38,7 +38,7 @@ function findEthereum(window: TextWindow, start: number): Match | null {
   return new Set(window.text.slice(start + 2, end)).size < 6 ? null : { type: 'crypto_wallet', start, end }
 }
 
-/** 25 bytes, of which the last four are the beginning of the hash of the hash of the others. */
+/** 25 bytes, of which the last four are the start of the double hash of the others. */
 function isBase58Address(address: string): boolean {
   let value = 0n
   for (const character of address) {

@@ -51,7 +51,7 @@ describe('users', () => {
     [['users', 'add', 'alice'], '1234567\n', 2, 'expected a password of 8 to 256 characters, got 7'],
     [['users', 'add', 'alice'], '', 2, 'got 0'],
     [['users', 'add', 'operator'], `${password}\n`, 2, 'a user cannot be called "operator"'],
-    [['users', 'add', 'a@b.example'], `${password}\n`, 2, 'the name holds personal data'],
+    [['users', 'add', 'a@b.example'], `${password}\n`, 2, 'the name contains personal data'],
     [['users', 'add', 'alice', '--password', password], '', 2, "unknown option '--password'"],
     [['users', 'add', 'alice', '--role', 'owner'], '', 2, 'Allowed choices are admin, viewer'],
     [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],

@@ -31,7 +31,7 @@ describe('a configuration that changes while the server runs', () => {
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
     place.write('iron-cage.yaml', `safety: { allow_values: ["${EMAIL.toUpperCase()}"] }\nbudget: { limit_usd: 7 }\n`)
     await server.shows(
-      'Configuration read again: budget.limit_usd, safety.allow_values changed; needs a restart: budget.limit_usd',
+      'Configuration reloaded: budget.limit_usd, safety.allow_values changed; needs a restart: budget.limit_usd',
     )
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
   })
@@ -42,17 +42,17 @@ describe('a configuration that changes while the server runs', () => {
     await server.shows('did you mean warn')
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
     rmSync(join(place.folder, 'iron-cage.yaml'))
-    await server.shows('is not there any more')
+    await server.shows('no longer exists')
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
     writeFileSync(join(place.folder, 'iron-cage.yaml'), 'safety: { mode: warn }\n')
-    await server.shows('Configuration read again: safety.mode changed')
+    await server.shows('Configuration reloaded: safety.mode changed')
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
   })
 
   test('is read again on SIGHUP by a server without a terminal, which goes on', async () => {
     const { place, server } = await serve('safety: { mode: redact }\n')
     server.child.kill('SIGHUP')
-    await server.shows('Configuration read again: nothing changed')
+    await server.shows('Configuration reloaded: nothing changed')
     expect(await scanned(place)).toBe('Ask [EMAIL_REDACTED].')
     server.child.kill('SIGTERM')
     expect((await server.ended).signal).toBeNull()
