@@ -6,35 +6,35 @@ import type { Redactions, Sse, TextPlace } from './dialect.ts'
 import type { Json } from './json.ts'
 import { alone, type Fields, type Leaf, pathOf, type Step, TextWalk } from './texts.ts'
 
-/** Makes a frame for the rest of a text. `like`: the dialect's data on the text's last frame. `rest`: the text. */
-export type MakeFrame<Like> = (like: Like, rest: Json) => Sse
+/** Makes a frame for the rest of a text. `template`: the dialect's data on the text's last frame. `rest`: the text. */
+export type MakeFrame<Template> = (template: Template, rest: Json) => Sse
 
 /** Shorter texts may be equal by chance, and be parts of one text. */
 const MIN_REPEATED = 4
 
-interface OpenText<Like> {
+interface OpenText<Template> {
   item: string
   steps: readonly Step[]
-  like: Like
+  template: Template
 }
 
-export class StreamTexts<Like> {
+export class StreamTexts<Template> {
   /** The text sent so far. */
   delivered = ''
   readonly #redact: Redactions
-  readonly #makeFrame: MakeFrame<Like>
+  readonly #makeFrame: MakeFrame<Template>
   readonly #walk: TextWalk
-  readonly #open = new Map<string, OpenText<Like>>()
+  readonly #open = new Map<string, OpenText<Template>>()
   /** Top-level fields of the previous frame, which mostly repeat. */
   readonly #last = new Map<string, string>()
   #mode: 'pieces' | 'whole' | 'again' = 'whole'
   #item = ''
-  #like: Like | undefined
+  #template: Template | undefined
   #received = 0
   #emitted = 0
   #words = 0
 
-  constructor(redact: Redactions, fields: Fields, makeFrame: MakeFrame<Like>) {
+  constructor(redact: Redactions, fields: Fields, makeFrame: MakeFrame<Template>) {
     this.#redact = redact
     this.#makeFrame = makeFrame
     this.#walk = new TextWalk(fields, {
@@ -47,10 +47,10 @@ export class StreamTexts<Like> {
    * Redacts pieces of texts that continue in later frames. `item`: what they are part of. Returns undefined when there
    * is nothing to send: every text in the value is held back.
    */
-  pieces(value: Json, item: string, like: Like, place: TextPlace = 'reply'): Json | undefined {
+  pieces(value: Json, item: string, template: Template, place: TextPlace = 'reply'): Json | undefined {
     this.#mode = 'pieces'
     this.#item = item
-    this.#like = like
+    this.#template = template
     this.#received = 0
     this.#emitted = 0
     this.#words = 0
@@ -85,7 +85,7 @@ export class StreamTexts<Like> {
       this.#open.delete(channel)
       const rest = this.#redact.end(channel)
       this.delivered += rest
-      if (rest) frames.push(this.#makeFrame(open.like, alone(open.steps, rest)))
+      if (rest) frames.push(this.#makeFrame(open.template, alone(open.steps, rest)))
     }
     return frames
   }
@@ -107,8 +107,8 @@ export class StreamTexts<Like> {
   #piece(channel: string, text: string, place: TextPlace): string {
     const safe = this.#redact.push(channel, text, place)
     const open = this.#open.get(channel)
-    if (open) open.like = this.#like!
-    else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], like: this.#like! })
+    if (open) open.template = this.#template!
+    else this.#open.set(channel, { item: this.#item, steps: [...this.#walk.steps], template: this.#template! })
     this.delivered += safe
     this.#received++
     if (safe !== '') this.#emitted++

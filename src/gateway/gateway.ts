@@ -108,7 +108,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   exchange.dialect = provider?.dialect ?? exchange.dialect
   if (/^websocket$/i.test(request.headers.upgrade ?? '')) {
     throw new CageError('websocket_unsupported', 'the gateway answers over HTTP only, not over a WebSocket', {
-      hint: 'Realtime and Responses over a WebSocket are not supported: set your client to HTTP',
+      hint: 'Realtime and Responses over a WebSocket are not supported: configure your client to use HTTP',
     })
   }
   const caller = await identifyCaller(address, request, rooms.access)

@@ -37,7 +37,7 @@ export async function runCall(road: Road, call: LlmCall, client: Client): Promis
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
   await withModelFallback(road.upstream, safe, (one, hasNext) =>
     withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
-      passCall(road, again, client, { ...allowed, hasNext }),
+      attemptCall(road, again, client, { ...allowed, hasNext }),
     ),
   )
 }
@@ -49,7 +49,7 @@ function limitTime({ provider: { name, settings } }: LlmCall, client: Client): v
     () =>
       new CageError('provider_timeout', `the call to ${name} took longer than ${seconds} s in total`, {
         facts: { provider: name, timeout_s: seconds },
-        hint: "raise the provider's total_timeout_s in the configuration if such calls are wanted",
+        hint: "raise the provider's total_timeout_s in the configuration if such calls are expected",
       }),
   )
 }
@@ -61,7 +61,7 @@ interface AllowedRecovery extends AllowedRetries {
 }
 
 /** One attempt of one model. */
-async function passCall(
+async function attemptCall(
   road: Road,
   call: LlmCall,
   client: Client,
@@ -82,16 +82,16 @@ async function passCall(
       .finally(() => redactor.close())
     sent.permit.succeeded()
   } catch (error) {
-    const isAgain = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
-    const asksAnother = hasNext && !isAgain && !client.hasBegun && isOutage(error)
+    const canRetry = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
+    const fallsBack = hasNext && !canRetry && !client.hasBegun && isOutage(error)
     if (error instanceof ProviderRefusal) {
       if (hasLimit) await refuseLimit(road, open, error)
       if (hasField) await refuseField(open, error)
-      if (!asksAnother) return await passRefusal(road, open, error, client)
+      if (!fallsBack) return await relayRefusal(road, open, error, client)
       await open.refused(error.status, error.isRetryable)
-    } else await open.failed(error, asksAnother) //                    what was delivered is still charged
-    if (isAgain) throw new LostAttempt((error as Error).message, { cause: error })
-    throw asksAnother ? new Outage((error as Error).message, { cause: error }) : error
+    } else await open.failed(error, fallsBack) //                    what was delivered is still charged
+    if (canRetry) throw new LostAttempt((error as Error).message, { cause: error })
+    throw fallsBack ? new Outage((error as Error).message, { cause: error }) : error
   } finally {
     free(open.body)
   }
@@ -172,7 +172,7 @@ const errorTextOf = ({ body }: ProviderRefusal): string => body.toString('utf8',
 const MAX_ONLY_LIMITS = 1_000
 
 /** Passes the provider's own error to the client unchanged, except for personal data. */
-async function passRefusal(road: Road, open: MeteredCall, refusal: ProviderRefusal, client: Client): Promise<void> {
+async function relayRefusal(road: Road, open: MeteredCall, refusal: ProviderRefusal, client: Client): Promise<void> {
   await open.refused(refusal.status, refusal.isRetryable)
   const { provider, caller } = open.call
   const redactor = new CallRedactor(road.redaction, open.call)

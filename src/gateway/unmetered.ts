@@ -47,6 +47,6 @@ export async function proxyUnmetered(
 function streamedAgain({ body }: Answer): CageError {
   body.cancel()
   return new CageError('bad_request', 'stored responses cannot be streamed', {
-    hint: 'ask for it without "stream"',
+    hint: 'request it without "stream"',
   })
 }

@@ -146,7 +146,7 @@ export class Upstream {
 const tooManyWaiting = (provider: string, agentId: string): CageError =>
   new CageError('too_many_streams', `${agentId} has reached its share of calls waiting for ${provider}`, {
     facts: { agent_id: agentId, provider, max: MAX_WAITING, sent: false },
-    hint: 'make fewer calls at once',
+    hint: 'make fewer calls in parallel',
     retryAfterS: 1,
   })
 

@@ -4,7 +4,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 
 /** A stopped process sends nothing: a call this soon after the pause was already in flight. */
-const ON_ITS_WAY_MS = 1_000
+const IN_FLIGHT_MS = 1_000
 
 /**
  * Resolves when the agent may make this call: at once, or on resume for a call that was in flight when the agent was
@@ -12,7 +12,7 @@ const ON_ITS_WAY_MS = 1_000
  * and the signal's reason when the client left.
  */
 export async function waitUntilRunnable(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {
-  if (wasOnItsWay(state, caller)) await untilUnpaused(state, caller, signal)
+  if (wasInFlight(state, caller)) await untilUnpaused(state, caller, signal)
   const { agentId } = caller
   const facts = { agent_id: agentId }
   const now = state.read().agents[agentId]?.state
@@ -24,9 +24,9 @@ export async function waitUntilRunnable(state: StateManager, caller: Caller, sig
 const pausedAt = (state: StateManager, { agentId }: Caller): string | null =>
   state.read().agents[agentId]?.paused_at ?? null
 
-function wasOnItsWay(state: StateManager, caller: Caller): boolean {
+function wasInFlight(state: StateManager, caller: Caller): boolean {
   const at = pausedAt(state, caller)
-  return caller.runId !== null && at !== null && Math.abs(state.now() - Date.parse(at)) <= ON_ITS_WAY_MS
+  return caller.runId !== null && at !== null && Math.abs(state.now() - Date.parse(at)) <= IN_FLIGHT_MS
 }
 
 function untilUnpaused(state: StateManager, caller: Caller, signal: AbortSignal): Promise<void> {

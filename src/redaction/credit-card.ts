@@ -54,7 +54,7 @@ function isShortAmex(group: number, length: number): boolean {
 
 function accept(window: TextWindow, start: number, end: number): Match | null {
   if (digits.count > MAX_DIGITS || !endsAlone(window, end)) return null
-  const isCard = passesLuhn() ? isCardNumber(window, start) : isCalledCard(window, start)
+  const isCard = passesLuhn() ? isCardNumber(window, start) : isLabeledCard(window, start)
   return isCard ? { type: 'credit_card', start, end } : null
 }
 
@@ -77,7 +77,7 @@ const TEST_STEMS = new Set(
 )
 
 /** As long as most cards, no test number, and labeled as one. */
-function isCalledCard(window: TextWindow, start: number): boolean {
+function isLabeledCard(window: TextWindow, start: number): boolean {
   const { values, count } = digits
   if (count < 15 || count > 16 || !beginsAlone(window, start)) return false
   if (!followsWord(window, start) || !CARD_NUMBER.test(textBefore(window, start, 40))) return false

@@ -19,8 +19,8 @@ export function findEmail(window: TextWindow, at: number, afterAt: number): Matc
   const end = window.at(afterAt) === 0x5b ? addressLiteralEnd(window, afterAt) : domainEnd(window, afterAt)
   if (end < 0 || isRepositoryPath(window, start, at, end)) return null
   // Markdown emphasis: `_jane@example.com_`
-  const emphasised = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
-  return { type: 'email', start: emphasised ? start + 1 : start, end }
+  const emphasized = window.text.charCodeAt(start) === 0x5f && window.at(end) === 0x5f
+  return { type: 'email', start: emphasized ? start + 1 : start, end }
 }
 
 /** An earlier at sign makes it a typo or a handle; a scheme makes it the user or password of a URL. */

@@ -10,7 +10,7 @@ import { findHexToken } from './issued-secret.ts'
 import type { Match } from './match.ts'
 import { findNationalId } from './national-id.ts'
 import { findDateOfBirth, findDocumentNumber } from './personal-details.ts'
-import { findLabelledPhone, findPhone, findSpacedPhone } from './phone.ts'
+import { findLabeledPhone, findPhone, findSpacedPhone } from './phone.ts'
 import { findSpacedSsn, findSsn } from './ssn.ts'
 import type { TextWindow } from './text-window.ts'
 import { findAppToken, findBotToken, findRefreshToken } from './token-forms.ts'
@@ -147,7 +147,7 @@ function findCommonNumber(window: TextWindow, position: number, detects: Detects
   if (!detects.phone) return null
   if (split || mayBePhone(window, start, first, length, grouped)) return findPhone(window, start)
   const mayBeNational = length >= 8 ? length <= 12 : grouped && length < 6
-  return mayBeNational ? findLabelledPhone(window, start) : null
+  return mayBeNational ? findLabeledPhone(window, start) : null
 }
 
 /** Tokens that begin with a number. */

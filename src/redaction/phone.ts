@@ -36,11 +36,11 @@ export function findPhone(window: TextWindow, digit: number): Match | null {
     const within = findWithLead(window, digit, { ...lead, start: lead.plus ? lead.start + 1 : digit, bracket: false })
     if (within || window.cut) return within
   }
-  return lead.plus ? null : findLabelledPhone(window, digit)
+  return lead.plus ? null : findLabeledPhone(window, digit)
 }
 
 /** Finds a number as dialed within a country, right after its label; a bracket before it belongs to it. */
-export function findLabelledPhone(window: TextWindow, digit: number): Match | null {
+export function findLabeledPhone(window: TextWindow, digit: number): Match | null {
   const start = window.before(digit) === 0x28 && digit > window.floor ? digit - 1 : digit
   window.candidate = start
   return findNationalPhone(window, digit, start)
@@ -157,7 +157,7 @@ function isClearForm(first: Separator, second: Separator, country: boolean): boo
 /** Other forms need valid codes, and bare digits a word as well; without valid codes they need their label. */
 function isWanted(window: TextWindow, start: number, end: number, bracket: boolean, separated: boolean): boolean {
   if (hasAreaCode() && (digits.values[3] as number) > 1)
-    return separated || bracket || isPhoneNear(window, start) || isNamedBehind(window, end)
+    return separated || bracket || isPhoneNear(window, start) || isNamedAfter(window, end)
   return separated ? isPhoneNear(window, start) : phoneLabel(window, start) !== null
 }
 
@@ -278,7 +278,7 @@ export function findSpacedPhone(window: TextWindow, start: number): Match | null
 }
 
 /** `2125550142 fax`, `2125550142 (cell)` */
-function isNamedBehind(window: TextWindow, end: number): boolean {
+function isNamedAfter(window: TextWindow, end: number): boolean {
   if (window.at(end) !== 0x20) return false
   return readWord(window, window.at(end + 1) === 0x28 ? end + 2 : end + 1, KINDS_OF_LINE) > 0
 }

@@ -38,20 +38,20 @@ export function findSsn(window: TextWindow, start: number): Match | null {
   if (end < 0 || digits.isDigitAt(end) || digits.number(0, 9) === 0) return null
   if (!beginsAlone(window, start) || !endsAlone(window, end)) return null
   const isCertain =
-    isUniform && isIssuable() && (form === '-' || isCalledSsn(window, start, form) || isNamedBehind(window, end))
-  return isCertain || isLabelled(window, start) ? { type: 'ssn', start, end } : null
+    isUniform && isIssuable() && (form === '-' || isCalledSsn(window, start, form) || isNamedAfter(window, end))
+  return isCertain || isLabeled(window, start) ? { type: 'ssn', start, end } : null
 }
 
 function isCalledSsn(window: TextWindow, start: number, form: Separator): boolean {
   return SSN_WORD.test(form === '' ? labelBefore(window, start, CLOSE) : textBefore(window, start))
 }
 
-function isLabelled(window: TextWindow, start: number): boolean {
+function isLabeled(window: TextWindow, start: number): boolean {
   return followsWord(window, start) && SSN_LABEL.test(labelBefore(window, start, CLOSE))
 }
 
 /** `219 09 9998 (SSN)` */
-function isNamedBehind(window: TextWindow, end: number): boolean {
+function isNamedAfter(window: TextWindow, end: number): boolean {
   if (window.at(end) !== 0x20) return false
   let behind = ' '
   for (let i = end + 1; i < end + MAX_BEHIND; i++) {

@@ -78,7 +78,7 @@ test('just one budget is changed at a time, by an amount', async () => {
   ]
   for (const wrong of words)
     expect(await budget('add', ...wrong), wrong.join(' ')).toMatch(/^exit 2: .*exactly one budget/)
-  expect(await budget('set', '--server', '0')).toMatch(/^exit 2: .* came as "0"/)
+  expect(await budget('set', '--server', '0')).toMatch(/^exit 2: .* arrived as "0"/)
   expect(await budget('set', '--run', '5e1')).toMatch(/^exit 2: .*"5e1" is not an amount/)
   expect(await budget('get')).toBe('server  $0.00 / $50.00, $50.00 left\neach run  $20.00\n')
 }, 300_000)

@@ -76,7 +76,7 @@ test.each(['without a server', 'through the server'])(
       `${AGENT}  $1.50 / $50.00, $48.50 left\n`,
     )
     if (how === 'through the server') return
-    expect(await budget('correct', AGENT, charged, '0', '--reason', 'x')).toMatch(/^exit 2: .* came as "0"/)
+    expect(await budget('correct', AGENT, charged, '0', '--reason', 'x')).toMatch(/^exit 2: .* arrived as "0"/)
     expect(await budget('correct', AGENT, charged, '5')).toMatch(/^exit 2: /)
     expect(await budget('correct', AGENT, 'call-0', '5', '--reason', 'x')).toMatch(/^exit 5: .* made no call "call-0"/)
     expect(await budget('calls', AGENT, '--state', 'open')).toMatch(/^exit 2: .*state/)

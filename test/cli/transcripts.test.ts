@@ -177,7 +177,7 @@ const budgets: Record<string, Row> = {
     run: ['start', 'agent.py', '--budget', '0'],
     code: 2,
     err: text(
-      'iron-cage: --budget came as "0"; a shell turns an unquoted $50 into that',
+      'iron-cage: --budget arrived as "0"; a shell turns an unquoted $50 into that',
       "  hint: write 50, or '$50' in single quotes; to allow no paid calls, set limit_usd: 0 in the configuration file",
     ),
   },
@@ -185,7 +185,7 @@ const budgets: Record<string, Row> = {
     run: ['start', 'agent.py', '--budget', ''],
     code: 2,
     err: text(
-      'iron-cage: --budget came as ""; a shell turns an unquoted $50 into that',
+      'iron-cage: --budget arrived as ""; a shell turns an unquoted $50 into that',
       "  hint: write 50, or '$50' in single quotes; to allow no paid calls, set limit_usd: 0 in the configuration file",
     ),
   },

@@ -141,7 +141,7 @@ describe('an amount', () => {
       [() => load({}, [budgetFlag(text)]), '--budget'],
       [() => load({ IRON_CAGE_BUDGET: text }), 'IRON_CAGE_BUDGET'],
     ] as const) {
-      expect(run).toThrow(`${where} came as "${text}"; a shell turns an unquoted $50 into that`)
+      expect(run).toThrow(`${where} arrived as "${text}"; a shell turns an unquoted $50 into that`)
       expect(run).toThrow(expect.objectContaining({ hint: expect.stringContaining("'$50' in single quotes") }))
     }
   })

@@ -136,7 +136,7 @@ const geoTerms = (geo: Json | undefined): string[] =>
   typeof geo === 'string' && geo !== '' && geo !== 'global' && geo !== 'not_available' ? [`inference_geo:${geo}`] : []
 
 /** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
-interface Like {
+interface FrameTemplate {
   name: string | null
   event: JsonObject
   /** The type of its delta; undefined without a delta. */
@@ -148,7 +148,7 @@ const WHOLE_DELTAS = new Set(['signature_delta', 'citations_delta'])
 
 class MessageStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<Like>
+  readonly #texts: StreamTexts<FrameTemplate>
   #started = ''
   #usage: JsonObject = {}
   #hasFinalUsage = false

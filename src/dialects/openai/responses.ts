@@ -121,14 +121,14 @@ const WHOLE =
 const SOUND = /^(output_)?audio$/
 
 /** The event of a text's last piece, without the text: the template for frames with the rest of the text. */
-interface Like {
+interface FrameTemplate {
   name: string | null
   event: JsonObject
 }
 
 class ResponseStream implements StreamReader {
   isFinished = false
-  readonly #texts: StreamTexts<Like>
+  readonly #texts: StreamTexts<FrameTemplate>
   /** The initial text of an output item, by its index. */
   readonly #added = new Map<Json, string>()
   readonly #items = new Set<string>()

@@ -49,8 +49,8 @@ export class LargeBodies {
     args: Parameters<LargeWork[Name]>[0],
     { agentId, signal }: WorkFor,
   ): Promise<ReturnType<LargeWork[Name]>> {
-    const giveBack = await this.#places.take(agentId, signal)
-    if (!giveBack) throw tooManyWaiting(agentId)
+    const release = await this.#places.take(agentId, signal)
+    if (!release) throw tooManyWaiting(agentId)
     const thread = this.#idle.pop() ?? this.#start()
     try {
       const done = await dispatch(thread, name, args, signal)
@@ -58,7 +58,7 @@ export class LargeBodies {
       if (done.error) throw done.error
       return done.result as ReturnType<LargeWork[Name]>
     } finally {
-      giveBack()
+      release()
       this.#timer?.cancel()
       this.#timer = this.#clock.after(IDLE_MS, () => this.#end()).unref()
     }

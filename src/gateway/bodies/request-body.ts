@@ -13,17 +13,17 @@ import { free, LARGE_BYTES } from './bytes.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { FormatName } from './large-work.ts'
 
-type Soon<T> = T | Promise<T>
+type MaybePromise<T> = T | Promise<T>
 
 export interface RequestBody {
   /** Returns the same body for another model, with its facts for that model. */
-  withModel(format: Format, model: string): Soon<CallFacts & { body: RequestBody }>
+  withModel(format: Format, model: string): MaybePromise<CallFacts & { body: RequestBody }>
   /** Returns the body redacted by the policy. */
-  redacted(redactor: CallRedactor, dialect: Dialect, settings: RedactorSettings): Soon<RequestBody>
+  redacted(redactor: CallRedactor, dialect: Dialect, settings: RedactorSettings): MaybePromise<RequestBody>
   /** Returns the body to send; with a format, the limits are written into it. (Default: no limits.) */
-  write(format?: Format, limits?: Limits): Soon<string | Buffer>
+  write(format?: Format, limits?: Limits): MaybePromise<string | Buffer>
   /** Returns the text to count tokens of; null if there is no exact count. */
-  text(format: Format): (() => Soon<string>) | null
+  text(format: Format): (() => MaybePromise<string>) | null
   /** Counts the tokens of the whole body; undefined if that would take too long. */
   tokens(model: string): Promise<number | undefined>
   /** Releases the memory. */
