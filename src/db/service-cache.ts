@@ -53,4 +53,4 @@ export function serviceCacheTable({ orm, transaction, seal, unseal }: Database) 
 }
 
 const aboutAnswer = ({ service, request_key }: Pick<ServiceCacheRow, 'service' | 'request_key'>): string =>
-  `the reply of ${service} (${request_key})`
+  `an answer of ${service} (${request_key})`
