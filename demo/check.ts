@@ -1,6 +1,6 @@
 /**
- * `demo --check`, for who is about to show it: what must be true at each point of the story, looked at in what happened.
- * Everything is computed from the show's events, as the dashboard does.
+ * `demo --check`: what must be true at each point of the story. Everything is computed from the show's events, as on
+ * the dashboard.
  */
 import type { EventType, RuntimeEvent } from '../src/events.ts'
 import { showUsd } from '../src/money.ts'
@@ -12,12 +12,12 @@ import { DEMO_AGENT } from './world-config.ts'
 
 export interface Checkpoint {
   when: string
-  /** What the audience is told. */
+  /** What the presenter says. */
   expected: string
   actual(show: Show): string
 }
 
-/** What is the same whether LinkedIn comes back or not. */
+/** Checkpoints of both shows: with and without LinkedIn's recovery. */
 export const EVERY_SHOW: readonly Checkpoint[] = [
   {
     when: 'lead 23',
@@ -97,7 +97,7 @@ export interface Rehearsal {
   checked(): { lines: string[]; isGood: boolean }
 }
 
-/** Collects what happens from now on. */
+/** Collects events from now on. */
 export function rehearse({ state }: Pick<Runtime, 'state'>, checkpoints: readonly Checkpoint[]): Rehearsal {
   const before = state.read()
   const events: RuntimeEvent[] = []
@@ -130,7 +130,7 @@ class Show {
     return this.#events.filter((event): event is Extract<RuntimeEvent, { type: Type }> => event.type === type)
   }
 
-  /** The state when so many leads were done. Throws when they never were. */
+  /** The state after `done` leads. Throws when that was never reached. */
   at(done: number): Snapshot {
     const until = this.#events.findIndex((event) => event.type === 'progress.updated' && event.data.done === done)
     if (until < 0) throw new Error(`lead ${done} was never done`)
@@ -151,12 +151,12 @@ class Show {
   }
 }
 
-/** An earlier show may be in the same database. */
+/** The same database may contain an earlier show. */
 const newest = ({ agents }: Snapshot) => Object.values(agents).findLast(({ name }) => name === DEMO_AGENT)!
 
-function attempt(look: (show: Show) => string, show: Show): string {
+function attempt(actual: (show: Show) => string, show: Show): string {
   try {
-    return look(show)
+    return actual(show)
   } catch (error) {
     return (error as Error).message
   }

@@ -1,6 +1,6 @@
 /**
- * Where the demo's alerts arrive: a mail server and a webhook receiver on 127.0.0.1 that take what they are sent and
- * remember it, so that the show can say truthfully that an alert was delivered.
+ * Receives the demo's alerts: a mail server and a webhook receiver on 127.0.0.1 that keep what they receive, so that
+ * "delivered" is true in the show.
  */
 import { once } from 'node:events'
 import { createServer as createHttpServer } from 'node:http'
@@ -49,7 +49,7 @@ export async function openInbox(): Promise<Inbox> {
   }
 }
 
-/** As much of SMTP (RFC 5321) as one sender on one machine needs. */
+/** The part of SMTP (RFC 5321) that one local sender needs. */
 function receiveMail(socket: Socket, onMail: (mail: string) => void): void {
   let text = ''
   let isData = false

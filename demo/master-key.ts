@@ -1,6 +1,6 @@
 /**
- * The demo's master key, made at its first start and kept beside its database: the demo needs no key, and its vault opens
- * again. It seals nothing but the key of the simulated world; whoever has the folder has both.
+ * The demo's master key, generated at its first start and stored next to its database: the demo needs no key, and its
+ * vault can be reopened. It protects only the key of the simulated world, and anyone with the folder has both.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { newMasterKey } from '../src/vault/master-key.ts'

@@ -1,21 +1,23 @@
 /**
- * The operator of the show: gives the agent's key into the vault, and rotates it when the lead with the trigger
- * `key_rotation` is done, through the same API as a person does on the dashboard.
+ * The operator of the show: puts the agent's key into the vault, and rotates it after the lead with the trigger
+ * `key_rotation`, through the same API as a person on the dashboard.
  */
 import type { EventOf } from '../src/events.ts'
 import type { Runtime } from '../src/runtime.ts'
 import type { Lead, World } from './world.ts'
 
 export const DEMO_SECRET = 'OPENAI_API_KEY'
-/** Every show begins with the one that the show before ended with. */
+/** Every show starts with the key that the previous one ended with. */
 export const DEMO_KEYS = ['sk-demo-key-of-the-simulated-world', 'sk-demo-second-key-of-the-simulated-world'] as const
 
 const REQUESTER = { role: 'admin', actor: 'the demo', agentId: null } as const
 
-/** What the operator needs of a runtime. */
+/** The parts of a runtime that the operator needs. */
 export type OperatedRuntime = Pick<Runtime, 'url' | 'dashboardLink' | 'vault' | 'state' | 'config' | 'log'>
 
-/** Takes his place. While the vault is locked he has nothing to do, and the agent has the key of its configuration. */
+/**
+ * Starts the operator. With a locked vault there is nothing to do, and the agent has the key from its configuration.
+ */
 export async function seatOperator(runtime: OperatedRuntime, world: World, leads: readonly Lead[]): Promise<void> {
   const { vault, state, config, log } = runtime
   const lead = leads.find(({ trigger }) => trigger === 'key_rotation')?.id
@@ -46,14 +48,14 @@ export async function seatOperator(runtime: OperatedRuntime, world: World, leads
 const isOf = ({ data }: EventOf<'unit.completed'>, lead: number): boolean =>
   data.label?.startsWith(`lead ${lead}:`) ?? false
 
-/** Resolves with an access token, as the dashboard gets one from its link. */
+/** Resolves with an access token, obtained from a link as on the dashboard. */
 async function signIn({ url, dashboardLink }: OperatedRuntime): Promise<string> {
   const code = dashboardLink().split('#code=')[1]
   const answer = await send(`${url}/api/auth/exchange`, 'POST', { code })
   return (answer as { access_token: string }).access_token
 }
 
-/** The provider knows a new key before anybody uses it. */
+/** The provider accepts a new key before it is used. */
 async function rotate(
   { url }: OperatedRuntime,
   session: Promise<string>,

@@ -1,23 +1,23 @@
 /**
- * `demo --recovery`: LinkedIn is down for one lead only and says when to come again. The circuit opens, calls are blocked,
- * one probe finds LinkedIn well, and the leads after it have live profiles. How many leads that takes follows from the
- * clock, so what is held here is what must be true of any number of them.
+ * `demo --recovery`: LinkedIn fails for one lead only, with a Retry-After. The circuit opens, calls are blocked, one
+ * probe succeeds, and later leads have live profiles. How many leads this takes depends on the clock, so the checks
+ * here hold for any number.
  */
 import { fromUsd, showUsd, toUsd } from '../src/money.ts'
 import { type Checkpoint, EVERY_SHOW } from './check.ts'
 import type { Lead, WorldOptions } from './world.ts'
 
-/** After about so many leads LinkedIn may be asked again. */
+/** LinkedIn can be called again after about this many leads. */
 const LEADS_AWAY = 10
-/** In whole seconds, and so many that a busy machine is at the next lead before they are over. */
+/** In whole seconds, and long enough for a busy machine to reach the next lead in time. */
 const MIN_RETRY_AFTER_S = 3
-/** So that even the fastest machine uses up no warning's worth of money on cached profiles while those seconds last. */
+/** Slow enough that cached profiles never cost enough for a warning within those seconds. */
 const MIN_PACE_MS = 80
-/** A lead with a cached profile costs three long readings in place of LinkedIn's fee and a short one. */
+/** A lead with a cached profile costs three long readings instead of LinkedIn's fee and a short one. */
 const CACHED_COSTS_MORE = fromUsd('0.50')
 
-/** The least time a lead takes, in ms, from what was asked for. */
-export const recoveryPace = (askedMs: number): number => Math.max(askedMs, MIN_PACE_MS)
+/** The minimum time per lead, in ms, for the requested one. */
+export const recoveryPace = (requestedMs: number): number => Math.max(requestedMs, MIN_PACE_MS)
 
 export function recoveringWorld(
   leads: readonly Lead[],

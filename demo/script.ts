@@ -1,6 +1,6 @@
 /**
- * `iron-cage demo`: the agent of this folder in the cage, offline, without any key, through the product's ordinary code.
- * Only the outside world is simulated (`stage.ts`); every number on screen is computed from what happened.
+ * `iron-cage demo`: runs this folder's agent offline, without any key, with the product's ordinary code. Only the
+ * outside world is simulated (`stage.ts`); every number on screen is computed from what happened.
  */
 import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
@@ -26,10 +26,10 @@ import { readLeads } from './world.ts'
 const DEFAULT_PACE = '3600'
 const MAX_PACE = 360_000
 const DATABASE = './iron_demo.db'
-/** About what real services take. */
+/** The typical latency of real services. */
 const LATENCY_MS = 40
 
-/** What an audience follows; the log and the dashboard have the rest. */
+/** Events that an audience follows; the log and the dashboard show the rest. */
 const SHOWN = new Set<EventType>([
   'agent.started',
   'agent.exited',
@@ -84,12 +84,12 @@ interface DemoFlags extends ServerFlags {
 }
 
 async function runDemo({ pace, check, recovery, open, ...flags }: DemoFlags, terminal: Terminal): Promise<void> {
-  const askedMs = check ? 0 : parsePace(pace)
-  const paceMs = recovery ? recoveryPace(askedMs) : askedMs
+  const requestedMs = check ? 0 : parsePace(pace)
+  const paceMs = recovery ? recoveryPace(requestedMs) : requestedMs
   const once = check || flags.once === true
   const leads = readLeads(`${packageFolder()}demo/leads.csv`)
   const loaded = withOwnDatabase(loadFlags(flags, terminal))
-  const latencyMs = askedMs === 0 ? 0 : LATENCY_MS
+  const latencyMs = requestedMs === 0 ? 0 : LATENCY_MS
   const outage = recovery ? recoveringWorld(leads, paceMs) : {}
   await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })
   const path = `${packageFolder()}demo/lead_gen_agent.py`
@@ -117,13 +117,13 @@ async function runDemo({ pace, check, recovery, open, ...flags }: DemoFlags, ter
   if (!isGood) terminal.exitCode = ERRORS.internal.exit
 }
 
-/** The demo's vault must not be in the way of a vault with another key, nor its events among others. */
+/** The demo's vault must not conflict with a vault of another key, nor its events mix with others. */
 function withOwnDatabase(loaded: LoadedConfig): LoadedConfig {
   if (loaded.origins['db.path'] !== 'default') return loaded
   return { ...loaded, config: { ...loaded.config, db: { ...loaded.config.db, path: DATABASE } } }
 }
 
-/** Milliseconds a lead takes at least. Throws CageError `usage`. */
+/** Minimum milliseconds per lead. Throws CageError `usage`. */
 function parsePace(pace: string): number {
   if (pace === 'max') return 0
   const leadsAnHour = Number(pace)

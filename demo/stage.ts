@@ -1,4 +1,4 @@
-/** The stage of the show: the outside world, where alerts arrive, and the state every show begins in. */
+/** The stage of the show: the outside world, the receiver of alerts, and the initial state of every show. */
 import { resolve } from 'node:path'
 import { cacheOwner } from '../src/breaker/service-cache.ts'
 import type { Config } from '../src/config/schema.ts'
@@ -14,16 +14,16 @@ export interface Stage extends AsyncDisposable {
   inbox: Inbox
   config: Config
   /**
-   * Brings a runtime to where every show begins: lead 1, closed circuits, the profiles of an earlier run in the cache, the
-   * agent's key in the vault and somebody there who will rotate it.
+   * Brings a runtime to the initial state: lead 1, closed circuits, the profiles of an earlier run in the cache, the
+   * agent's key in the vault, and an operator who will rotate it.
    */
   prepare(runtime: Pick<Runtime, 'checkpoints' | 'circuits' | 'cache'> & OperatedRuntime): Promise<void>
 }
 
 export interface StageOptions extends WorldOptions {
-  /** Least time a lead takes, in ms. */
+  /** Minimum time per lead, in ms. */
   paceMs: number
-  /** What flags have said; the demo's own settings are laid over it. */
+  /** The configuration from flags; the demo's own settings override it. */
   given: Config
 }
 

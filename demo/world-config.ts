@@ -1,24 +1,24 @@
-/** The demo's configuration: an ordinary one, whose providers, services and alerts point at the simulated world. */
+/** The demo's configuration: an ordinary one, with providers, services and alerts that point at the simulated world. */
 import { type Config, configSchema } from '../src/config/schema.ts'
 import type { Inbox } from './inbox.ts'
 import { DEMO_KEYS } from './operator.ts'
 import type { World } from './world.ts'
 
-/** An answer LinkedIn gave a week ago is still a good one. */
+/** A week-old reply of LinkedIn is still useful. */
 const CACHE_TTL_S = 30 * 86_400
 
-/** Checkpoints are kept under it. */
+/** The name that checkpoints are stored under. */
 export const DEMO_AGENT = 'lead_gen_agent'
 export const DEMO_ENVIRONMENT = 'production'
 
 export interface DemoSettings {
   world: World
   inbox: Inbox
-  /** Least time a lead takes, in ms. */
+  /** Minimum time per lead, in ms. */
   paceMs: number
 }
 
-/** What a user would write into iron-cage.yaml for such an agent; `given` are the flags that win over it. */
+/** The iron-cage.yaml that a user would write for such an agent; `given` are the flags that override it. */
 export function demoConfig(
   { world, inbox, paceMs }: DemoSettings,
   given: Pick<Config, 'server' | 'db' | 'log' | 'budget'>,
@@ -28,7 +28,7 @@ export function demoConfig(
     agent: {
       name: DEMO_AGENT,
       environment: DEMO_ENVIRONMENT,
-      // For a vault that cannot be opened; what is in the vault wins over it.
+      // For a vault that cannot be opened; values in the vault override it.
       env: { OPENAI_API_KEY: DEMO_KEYS[0], DEMO_PACE_MS: String(paceMs) },
     },
     budget: { ...given.budget, baseline: 'gpt-4' },
@@ -37,9 +37,9 @@ export function demoConfig(
       linkedin_api: {
         base_url: `${world.url}/linkedin`,
         cost_per_call_usd: '0.10',
-        // Five attempts within one call: as many as it takes to open the circuit.
+        // Five attempts within one call: exactly what opens the circuit.
         retries: 4,
-        // Who is refused is told for how long (Retry-After), and that is obeyed; nothing is added to it.
+        // A refusal contains its duration (Retry-After), which is respected; nothing is added to it.
         breaker: { failures: 5, cooldown_s: 1 },
         fallback: { cache: { ttl_s: CACHE_TTL_S }, placeholder: { name: 'unknown', about: '' } },
       },

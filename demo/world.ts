@@ -1,12 +1,12 @@
 /**
- * The outside world of the demo: OpenAI, LinkedIn and Clearbit as one small HTTP server on 127.0.0.1. The program under
- * show is pointed at it by `providers.openai.base_url` and `services.*.base_url`, and does not know.
+ * The outside world of the demo: OpenAI, LinkedIn and Clearbit as one small HTTP server on 127.0.0.1. The configuration
+ * points at it by `providers.openai.base_url` and `services.*.base_url`; the program itself does not know.
  *
- * The rules:
- * - An answer follows from the request alone, never from the order of requests: which company it is about stands in
- *   the prompt or the query. A restarted agent gets the same answers again.
- * - What goes wrong stands in leads.csv (`trigger_type`): a missing field, a personal datum, LinkedIn's outage.
- * - Nothing but those triggers holds an e-mail address or a telephone number.
+ * The rules are:
+ * - A reply depends on the request only, never on the order of requests: the prompt or the query names the company. A
+ *   restarted agent gets the same replies again.
+ * - leads.csv (`trigger_type`) defines what goes wrong: a missing field, personal data, LinkedIn's outage.
+ * - Only those triggers produce an e-mail address or a telephone number.
  */
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -33,21 +33,21 @@ export interface WorldOptions {
   recoverFromLead?: number
   /** The `Retry-After` of LinkedIn's 429. (Default: 1800.) */
   retryAfterS?: number
-  /** About how long an answer takes; each one a little different, the same each time. (Default: 0.) */
+  /** Approximate latency; varies by request, the same each time. (Default: 0.) */
   latencyMs?: number
 }
 
 export type WorldService = 'openai' | 'linkedin' | 'clearbit'
 
-/** One request as the world saw it. */
+/** One request as the world received it. */
 export interface WorldRequest {
   service: WorldService
-  /** The lead it was about; null when it was about none. */
+  /** The lead it was about, or null. */
   lead: number | null
   status: number
-  /** The model that was asked for; null for a service. */
+  /** The requested model; null for a service. */
   model: string | null
-  /** The bearer token that came with it. */
+  /** The bearer token of the request. */
   key: string | null
 }
 
@@ -57,14 +57,14 @@ export interface World {
   url: string
   /** Every request so far, oldest first. */
   requests: readonly WorldRequest[]
-  /** The keys that OpenAI takes, looked at when a request arrives. (At first: none, and it takes every one.) */
+  /** The keys that OpenAI accepts, checked when a request arrives. (Initially empty: every key is accepted.) */
   keys: Set<string>
-  /** How many requests a service got, for one lead or for all of them. */
+  /** Number of requests to a service, for one lead or for all. */
   count(service: WorldService, lead?: number): number
   close(): Promise<void>
 }
 
-/** What a model says it used for the two sizes of prompt that the demo's agent sends. */
+/** The usage that a model reports for the two sizes of prompt that the demo's agent sends. */
 const PROMPT_SIZES = [
   { prompt_tokens: 3_000, completion_tokens: 500 },
   { prompt_tokens: 6_000, completion_tokens: 1_000 },
@@ -182,10 +182,10 @@ const findLead = (leads: readonly Lead[], domain: string | null | undefined): Le
 const LINKEDIN_PATH = '/v2/companies'
 const CLEARBIT_PATH = '/v1/companies/find'
 
-/** Path and query of the one request the agent makes for a company, below the base URL of the service. */
+/** Path and query of the agent's one request for a company, below the base URL of the service. */
 export const linkedinRequest = (lead: Lead): string => `${LINKEDIN_PATH}?domain=${encodeURIComponent(lead.domain)}`
 
-/** The JSON body with which LinkedIn answers `linkedinRequest(lead)`. */
+/** The JSON body of LinkedIn's reply to `linkedinRequest(lead)`. */
 export function linkedinProfile(lead: Lead): object {
   const posts = Array.from({ length: 12 }, (_, month) => ({
     month: `${2026 - Math.floor(month / 12)}-${String(12 - (month % 12)).padStart(2, '0')}`,
@@ -204,7 +204,7 @@ export function linkedinProfile(lead: Lead): object {
   }
 }
 
-/** The JSON body with which Clearbit answers for a company. */
+/** The JSON body of Clearbit's reply for a company. */
 export function clearbitFigures(lead: Lead): object {
   return {
     name: lead.company,
@@ -269,7 +269,7 @@ async function answerChat(response: ServerResponse, call: ChatCall, lead: Lead |
   response.end('data: [DONE]\n\n')
 }
 
-/** A prompt of one of the known sizes uses exactly what the demo's arithmetic says; any other one about what it is long. */
+/** A prompt of a known size has exactly the usage of the demo's arithmetic; any other is estimated by length. */
 function usageOf(prompt: string, reply: string) {
   const tokens = Math.ceil(prompt.length / CHARACTERS_PER_TOKEN)
   const size = PROMPT_SIZES.find(({ prompt_tokens }) => Math.abs(tokens / prompt_tokens - 1) < 0.2)
@@ -278,11 +278,11 @@ function usageOf(prompt: string, reply: string) {
   return { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
 }
 
-/** What the model says about a company: notes, and in the last reading the judgement as a JSON object. */
+/** The model's reply about a company: notes, and in the last reading the judgment as a JSON object. */
 function replyAbout(lead: Lead, prompt: string): string {
   const [, number = '1', of = '1'] = /Reading (\d+) of (\d+)/.exec(prompt) ?? []
   const isLast = number === of
-  // The datum comes in the reading in the middle, which is the only one when there is one.
+  // The personal data comes in the middle reading, which may be the only one.
   const datum = Number(number) === Math.ceil(Number(of) / 2) ? datumOf(lead) : ''
   const text = prose(NOTES, lead, `reading ${number}`, of === '1' ? 21 : 43) + datum
   if (!isLast) return text
@@ -297,7 +297,7 @@ function replyAbout(lead: Lead, prompt: string): string {
   })
 }
 
-/** The one personal datum of a lead that has one. */
+/** The personal data of a lead that has some. */
 function datumOf(lead: Lead): string {
   if (lead.trigger === 'pii_email') return ` The page of the company names a contact: ${lead.contactEmail}.`
   if (lead.trigger === 'pii_phone') return ' The page of the company names a number for enquiries: (415) 555-0178.'
@@ -306,11 +306,11 @@ function datumOf(lead: Lead): string {
 
 // --- text ------------------------------------------------------------------------------------------------------------
 
-/** `count` sentences about a company; the same ones for the same topic. */
+/** `count` sentences about a company; the same for the same topic. */
 function prose(sentences: readonly string[], lead: Lead, topic: string, count: number): string {
   const first = pick(`${topic} ${lead.id}`, sentences.length)
   return Array.from({ length: count }, (_, index) =>
-    // A step that has no divisor in common with the number of sentences visits them all.
+    // A step without a common divisor with the number of sentences visits them all.
     sentences[(first + 5 * index) % sentences.length]!.replace(/\{(\w+)\}/g, (_match, name: string) =>
       name === 'company'
         ? lead.company
@@ -394,7 +394,7 @@ const openAiError = (message: string) => ({
   error: { message, type: 'invalid_request_error', param: null, code: null },
 })
 
-/** Between half and twice `latencyMs`, mostly near the lower end, as networks are. */
+/** Between half and twice `latencyMs`, mostly near the lower end, like real networks. */
 async function wait({ latencyMs = 0 }: WorldOptions, seed: string): Promise<void> {
   if (latencyMs > 0) await sleep(latencyMs * (0.5 + 1.5 * (pick(seed, 1000) / 1000) ** 3))
 }

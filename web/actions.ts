@@ -1,4 +1,4 @@
-/** Everything a person can do from the screen. Each throws ApiError. */
+/** All actions of a user on the screen. Each throws ApiError. */
 import type { RuntimeEvent } from '../src/events.ts'
 import type { ConfiguredScope } from '../src/money.ts'
 import { send } from './session.ts'
@@ -22,13 +22,13 @@ export const createSecret = (name: string, environment: string, value: string) =
 export const updateSecret = (id: string, value: string) => send('PUT', secretPath(id), { value })
 export const deleteSecret = (id: string) => send('DELETE', secretPath(id))
 export const restoreSecret = (id: string) => send('POST', `${secretPath(id)}/restore`)
-/** Resolves to the value. */
+/** Resolves with the value. */
 export const revealSecret = async (id: string) =>
   (await send<{ value: string }>('GET', `${secretPath(id)}?reveal=true`)).value
 
 export const resendAlert = (id: string) => send('POST', `/api/alerts/${encodeURIComponent(id)}/resend`)
 
-/** Adds the page of events before the oldest one on screen; false when there is none. */
+/** Loads the page of events before the oldest loaded one; resolves with false when there is none. */
 export async function loadOlder(): Promise<boolean> {
   const before = log.value[0]?.seq
   const query = before === undefined ? '' : `&before=${before}`

@@ -1,5 +1,5 @@
 /**
- * Where somebody is. Every view has an address that can be shared, and the browser's back button works:
+ * The current view. Every view has an address that can be shared, and the browser's back button works:
  * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/api` the page about the API.
  */
 import { computed, signal } from '@preact/signals'
@@ -16,7 +16,7 @@ addEventListener('hashchange', () => {
   hash.value = location.hash
 })
 
-/** undefined as long as nobody has chosen. */
+/** undefined until a view is chosen. */
 export const address = computed<Address | undefined>(() => {
   const match = /^#\/(?:agents\/([^/?]+)|(api))?(?:\?(.*))?$/.exec(hash.value)
   if (!match) return undefined
@@ -28,13 +28,13 @@ export const agentAddress = (id: string): string => `#/agents/${id}`
 /** The page of an agent's report. */
 export const reportAddress = (id: string): string => `/reports/${encodeURIComponent(id)}`
 
-/** Says where we are without a step for the back button. */
+/** Replaces the current address without adding to the browser's history. */
 export function settleOn(next: string): void {
   history.replaceState(null, '', next)
   hash.value = location.hash
 }
 
-/** Puts a setting of the view into its address; empty takes it out. */
+/** Sets a parameter of the view in the address; an empty value removes it. */
 export function setQuery(name: 'level' | 'q' | 'event', value: string): void {
   const query = new URLSearchParams(address.value?.query)
   if (value) query.set(name, value)

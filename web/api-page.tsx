@@ -36,7 +36,7 @@ interface Document {
 interface Route extends Operation {
   method: string
   path: string
-  /** The paths at which it is as well. */
+  /** Further paths of the same route. */
   also: string[]
 }
 
@@ -70,8 +70,8 @@ export function ApiPage() {
       {shown && (
         <>
           <p class="lead">
-            Send <code>Authorization: Bearer</code> with a token of <code>iron-cage tokens create</code>. For programs,
-            all this is <code>GET /api/openapi.json</code> (OpenAPI 3.1). {shown.info.description}
+            Send <code>Authorization: Bearer</code> with a token from <code>iron-cage tokens create</code>. For
+            programs, all this is <code>GET /api/openapi.json</code> (OpenAPI 3.1). {shown.info.description}
           </p>
           {shown.tags.map(({ name, description }) => (
             <section key={name} aria-label={name}>
@@ -130,9 +130,9 @@ function RouteFacts({ route }: { route: Route }) {
         )}
         {body && alternatives(body).map((schema, at) => <Fields key={at} title={at ? 'Or' : 'Body'} schema={schema} />)}
         {types.map(([type, { schema }]) => (
-          <Fields key={type} title={`Answer ${status}, ${type}`} schema={schema} isAnswer />
+          <Fields key={type} title={`Response ${status}, ${type}`} schema={schema} isAnswer />
         ))}
-        {types.length === 0 && <h3>Answer {status}, empty</h3>}
+        {types.length === 0 && <h3>Response {status}, empty</h3>}
       </div>
     </details>
   )
@@ -177,7 +177,7 @@ function Field(props: { name: string; schema: Schema; isRequired?: boolean | und
   )
 }
 
-/** In words, such as "string | null" or "string[]"; empty when the description says it. */
+/** For people, such as "string | null" or "string[]"; empty when the description is enough. */
 function typeOf(schema: Schema): string {
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ')
   if (schema.const !== undefined) return JSON.stringify(schema.const)

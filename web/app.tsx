@@ -1,4 +1,4 @@
-/** The screen: header, banner, the panels of one agent or the overview of all, toasts. Draws what the store holds. */
+/** The screen: header, banner, the panels of one agent or the overview of all, toasts. Renders the store. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { showUsd } from '../src/money.ts'
@@ -38,9 +38,9 @@ import {
   staleMs,
 } from './store.ts'
 
-/** A silence longer than this is shown, in ms. */
+/** A longer gap between frames is shown as stale, in ms. */
 const STALE_MS = 4_000
-/** Toasts of no urgency go by themselves. */
+/** Toasts that are not critical disappear after this time. */
 const TOAST_MS = 8_000
 
 export function App() {
@@ -75,7 +75,7 @@ function Dashboard() {
       <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
       {isStale && (
         <div class="banner bad" role="status">
-          <b>Stale since {Math.round(staleMs.value / 1000)} s</b>
+          <b>Stale for {Math.round(staleMs.value / 1000)} s</b>
           <span>The server does not answer. Showing the last known state. Reconnecting…</span>
         </div>
       )}
@@ -99,7 +99,7 @@ function Dashboard() {
   )
 }
 
-/** All agents, or what to do when there is none, or not this one. */
+/** All agents, or what to do when there is none, or when the requested one does not exist. */
 function NoAgentShown() {
   if (agents.value.length === 0) {
     return (
@@ -113,7 +113,7 @@ function NoAgentShown() {
   if (id) {
     return (
       <Empty title={`No agent ${id}`}>
-        <p>It was never here, or it ended long ago.</p>
+        <p>It does not exist, or it ended long ago.</p>
         <p>
           <a href="#/">All agents</a>
         </p>
@@ -206,7 +206,7 @@ function AgentButtons({ current }: { current: AgentView }) {
   )
 }
 
-/** The one thing that must not be overlooked: the budget is nearly spent, and nobody has said what to do. */
+/** The budget is nearly spent and the alert is still open: shown above everything else. */
 function BudgetBanner({ current }: { current: AgentView }) {
   const alert = openAlerts.value.find(
     ({ kind, agent_id, budget }) => agent_id === current.id && kind.startsWith('budget_') && !budget,
@@ -229,7 +229,7 @@ function BudgetBanner({ current }: { current: AgentView }) {
 
 const outlook = (): string => (shown.value?.projection ? `${shown.value.projection}. ` : '')
 
-/** What has just come, the newest first. Never takes the focus; critical ones stay until somebody closes them. */
+/** New alerts, newest first. Never takes the focus; critical ones stay until they are closed. */
 function Toasts() {
   const [alert, ...others] = fresh.value
   return (
@@ -281,12 +281,12 @@ const Keys = () => (
 )
 
 function useKeys(keys: Record<string, () => void>): void {
-  // As soon as it is drawn: who sees the page may press a key at once.
+  // Immediately after rendering, so that no key press is lost.
   useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       const isTyping = (event.target as HTMLElement).matches('input, select, textarea')
       if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && event.key !== 'Escape')) return
-      // A question that waits for its answer has the keyboard for itself.
+      // A modal dialog receives all keys itself.
       if (document.querySelector(':modal')) return
       const act = keys[event.key]
       if (!act) return

@@ -1,4 +1,4 @@
-/** The live connection: a ticket, a WebSocket, and again with backoff when it breaks, from the last `seq` on. */
+/** The live connection: a ticket, then a WebSocket; reconnects with backoff from the last `seq`. */
 import { effect, signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
@@ -11,24 +11,24 @@ type Frame =
 
 const FIRST_WAIT_MS = 250
 const MAX_WAIT_MS = 4_000
-/** A connection on which nothing comes for so long is dead, whatever the network says. */
+/** A connection without data for this long is considered dead. */
 const DEAD_MS = 10_000
 /** Round trip of the last ticket, in ms. */
 export const roundTripMs = signal<number | null>(null)
 
-/** Connected whenever there is a session, also one that somebody signs in for later. */
+/** Connects whenever there is a session, including later ones. */
 export function stayConnected(): void {
-  let isAtIt = false
+  let isConnecting = false
   effect(() => {
-    if (session.value !== 'open' || isAtIt) return
-    isAtIt = true
-    void connectAgainAndAgain().finally(() => {
-      isAtIt = false
+    if (session.value !== 'open' || isConnecting) return
+    isConnecting = true
+    void keepConnecting().finally(() => {
+      isConnecting = false
     })
   })
 }
 
-async function connectAgainAndAgain(): Promise<void> {
+async function keepConnecting(): Promise<void> {
   let waitMs = FIRST_WAIT_MS
   while (session.value === 'open') {
     const worked = await connectOnce().catch(() => false)
@@ -37,11 +37,11 @@ async function connectAgainAndAgain(): Promise<void> {
   }
 }
 
-/** Resolves when the connection is gone; true when something was heard on it. */
+/** Resolves when the connection is closed; true if it received anything. */
 async function connectOnce(): Promise<boolean> {
-  const askedAt = performance.now()
+  const requestedAt = performance.now()
   const { ticket } = await send<{ ticket: string }>('POST', '/api/auth/ws-ticket')
-  roundTripMs.value = Math.round(performance.now() - askedAt)
+  roundTripMs.value = Math.round(performance.now() - requestedAt)
   const after = snapshot.value.seq > 0 ? `&after=${snapshot.value.seq}` : ''
   const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws?ticket=${ticket}${after}`)
   let wasHeard = false

@@ -1,4 +1,4 @@
-/** The page of an agent's report: the document that the server writes, as it is, below a line of buttons. */
+/** The page of an agent's report: the server's document, unchanged, below a row of buttons. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { agentAddress } from './address.ts'
@@ -45,7 +45,7 @@ export function ReportPage({ agentId }: { agentId: string }) {
   )
 }
 
-/** In a tree of its own, with the document's own style: a sheet that a script makes is none that a page brought in. */
+/** In a shadow tree with the document's own style: the content security policy allows sheets that a script creates. */
 function show(place: HTMLElement, text: string): void {
   const [whole = '', style = ''] = /<style>([\s\S]*?)<\/style>/.exec(text) ?? []
   const document = new DOMParser().parseFromString(text.replace(whole, ''), 'text/html')

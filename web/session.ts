@@ -1,7 +1,7 @@
 /**
- * Who is looking: the one-time code of the terminal's link, or a name with its password, becomes a session, kept for this
- * tab only. `send` is the one way to the API: it renews the access token before it ends and turns a refusal into an
- * `ApiError`.
+ * The session: the one-time code of the terminal's link, or a user name with its password, is exchanged for a session
+ * that is kept for this tab only. All API requests use `send`: it renews the access token before it expires and turns a
+ * refusal into an `ApiError`.
  */
 import { signal } from '@preact/signals'
 
@@ -15,11 +15,11 @@ interface Tokens {
 export type SessionState = 'starting' | 'open' | 'none' | 'refused'
 
 export const session = signal<SessionState>('starting')
-/** Why there is no session, when a link did not work. */
+/** Why a link did not open a session. */
 export const refusal = signal<string | null>(null)
 
 const KEY = 'iron-cage-session'
-/** Renewed so long before its end, in ms. */
+/** How long before its expiry the access token is renewed, in ms. */
 const EARLY_MS = 60_000
 let renewing: Promise<void> | undefined
 
@@ -33,16 +33,16 @@ export class ApiError extends Error {
   }
 }
 
-/** Takes the code out of the address, or takes up the session of this tab. */
+/** Redeems the code in the address, or restores the session of this tab. */
 export async function openSession(): Promise<void> {
   const code = /^#code=(.+)$/.exec(location.hash)?.[1]
   if (code) {
-    // The address is shown on screens and kept in histories.
+    // The address is visible on screens and kept in histories.
     history.replaceState(null, '', location.pathname)
     try {
       keep(await post('/api/auth/exchange', { code }))
     } catch (error) {
-      // A reload with a used link: the session of this tab may still be good.
+      // A reload with a used link: the session of this tab may still be valid.
       if (!stored()) refusal.value = (error as Error).message
     }
   }
@@ -56,7 +56,10 @@ export async function signIn(username: string, password: string): Promise<void> 
   session.value = 'open'
 }
 
-/** Ends the session here and on the server. Throws ApiError when the server does not answer; then nothing has ended. */
+/**
+ * Ends the session here and on the server. Throws ApiError when the server does not respond; then the session
+ * continues.
+ */
 export async function signOut(): Promise<void> {
   await send('POST', '/api/auth/logout')
   closeSession()
@@ -67,7 +70,7 @@ export function closeSession(): void {
   session.value = 'none'
 }
 
-/** Resolves to the answer's JSON, or text when it is none. Throws ApiError. A session that has ended closes itself. */
+/** Resolves with the response's JSON, or its text. Throws ApiError. Closes the session on status 401. */
 export async function send<T>(
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
@@ -90,7 +93,7 @@ async function accessToken(): Promise<string> {
   const tokens = stored()
   if (!tokens) throw new ApiError(401, 'there is no session', 'open the link that the terminal shows')
   if (tokens.ends_at - EARLY_MS > Date.now()) return tokens.access_token
-  // A refresh token works once: all who need a new one wait for the same.
+  // A refresh token works once: concurrent requests share one renewal.
   renewing ??= post('/api/auth/refresh', { refresh_token: tokens.refresh_token })
     .then(keep)
     .catch((error: unknown) => {

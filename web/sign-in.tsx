@@ -1,4 +1,4 @@
-/** Without a session: how to get a link, or a name and a password. */
+/** The screen without a session: how to get a link, and a sign-in form. */
 import { useSignal } from '@preact/signals'
 import { Empty } from './parts/parts.tsx'
 import { ApiError, refusal, signIn } from './session.ts'
@@ -7,7 +7,7 @@ export function SignIn() {
   const isWaiting = useSignal(false)
   const fault = useSignal<string | null>(null)
   const submit = async (event: SubmitEvent) => {
-    // Nothing is ever sent by the form itself: the policy of the page forbids it.
+    // The form itself must not submit: the content security policy forbids it.
     event.preventDefault()
     const { username, password } = Object.fromEntries(new FormData(event.currentTarget as HTMLFormElement))
     isWaiting.value = true
@@ -20,10 +20,11 @@ export function SignIn() {
     isWaiting.value = false
   }
   return (
-    <Empty title={refusal.value ? 'This link does not work any more' : 'No session'}>
+    <Empty title={refusal.value ? 'This link no longer works' : 'No session'}>
       {refusal.value && <p>{refusal.value}.</p>}
       <p>
-        Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. A new one:
+        Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. To get a new
+        link:
       </p>
       <pre>iron-cage status</pre>
       <form class="sign-in" onSubmit={submit}>

@@ -1,4 +1,4 @@
-/** What the screen is drawn from. `snapshot` changes by the server's own `applyEvent`, one event at a time. */
+/** The state behind the screen. `snapshot` is changed by the server's own `applyEvent`, one event at a time. */
 import { computed, effect, signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
@@ -7,28 +7,28 @@ import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '..
 import { address, agentAddress, settleOn } from './address.ts'
 
 export const snapshot = signal<Snapshot>(emptySnapshot())
-/** When the last frame came, local ms; null before the first. */
+/** When the last frame arrived, local ms; null before the first. */
 export const heardAt = signal<number | null>(null)
 export const isConnected = signal(false)
-/** Server time less local time, in ms. */
+/** Server time minus local time, in ms. */
 const offsetMs = signal(0)
 const tick = signal(Date.now())
 setInterval(() => {
   tick.value = Date.now()
 }, 500)
 
-/** The server's time in ms since 1970, twice a second. */
+/** The server's time in ms since 1970, updated twice per second. */
 export const serverNow = computed(() => tick.value + offsetMs.value)
-/** How long nothing was heard, in ms. The server says something every two seconds, also when nothing happens. */
+/** Time since the last frame, in ms. The server sends one at least every two seconds. */
 export const staleMs = computed(() => (heardAt.value === null ? 0 : Math.max(0, tick.value - heardAt.value)))
 
-/** Those that run first, the newest first. */
+/** Running agents first, then the newest first. */
 export const agents = computed(() =>
   Object.values(snapshot.value.agents).sort(
     (a, b) => Number(isAlive(b)) - Number(isAlive(a)) || b.started_at.localeCompare(a.started_at),
   ),
 )
-/** The agent in the address; undefined when all are looked at. */
+/** The agent in the address; undefined for all agents. */
 export const agent = computed(() => {
   const id = address.value?.agentId
   return id ? snapshot.value.agents[id] : undefined
@@ -37,7 +37,7 @@ export const shown = computed(() => (agent.value ? figures(agent.value, serverNo
 
 export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
 
-/** Somebody who came without an address sees the one agent that there is to see, or all. */
+/** Without an address: shows the only agent, or all. */
 effect(() => {
   if (address.value || agents.value.length === 0) return
   const alive = agents.value.filter(isAlive)
@@ -48,19 +48,19 @@ effect(() => {
 export const agentOf = ({ agent_id }: AlertView): AgentView | undefined =>
   agent_id === null ? undefined : snapshot.value.agents[agent_id]
 
-/** What concerns the agent on screen, or everybody. */
+/** Alerts of the agent on screen, and those of no agent. */
 export const alerts = computed(() => {
   const id = agent.value?.id
   return id ? snapshot.value.alerts.filter(({ agent_id }) => !agent_id || agent_id === id) : snapshot.value.alerts
 })
 export const openAlerts = computed(() => alerts.value.filter(({ acknowledged }) => !acknowledged))
 
-/** Alerts that came while somebody looked, for the toasts. */
+/** Alerts that arrived since the page was opened, for the toasts. */
 export const fresh = signal<AlertView[]>([])
-/** The event log: everything heard since the page was opened, and older pages that were asked for; oldest first. */
+/** The event log: all events since the page was opened, and loaded older pages; oldest first. */
 export const log = signal<RuntimeEvent[]>([])
 const MAX_LOG_ROWS = 100_000
-/** Dropped at once, so that a full log is not searched anew with every frame. */
+/** Removed in one step, so that a full log is not searched again with every frame. */
 const LOG_SPARE = 5_000
 
 export function takeSnapshot(next: Snapshot, serverTime: string): void {

@@ -41,7 +41,7 @@ test('the page about the API has every route, is reached from the keys, and read
     'Parameters',
     'Body',
     'Or',
-    'Answer 200, application/json',
+    'Response 200, application/json',
   ])
   expect(await budget.textContent()).toContain('Also at /agent/{id}/budget')
 

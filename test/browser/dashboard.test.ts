@@ -164,7 +164,7 @@ describe('the session', () => {
     const first = await openPage(browser, link)
     await first.page.getByText('Agent status').waitFor()
     const second = await openPage(browser, link)
-    await second.page.getByText('This link does not work any more').waitFor()
+    await second.page.getByText('This link no longer works').waitFor()
     await Promise.all([first, second].map(({ page: other }) => other.context().close()))
   })
 
@@ -172,11 +172,11 @@ describe('the session', () => {
     const { page, runtime, agentId, startAgain } = await openShow(browser, { paceMs: STAYS_MS })
     await doneOnScreen(page, 1)
     await runtime.close('gone')
-    await page.getByText(/Stale since \d+ s/).waitFor()
+    await page.getByText(/Stale for \d+ s/).waitFor()
     await page.getByText('Not connected').waitFor()
     const later = await startAgain()
     await page.getByText(/^Live/).waitFor()
-    await page.getByText(/Stale since/).waitFor({ state: 'detached' })
+    await page.getByText(/Stale for/).waitFor({ state: 'detached' })
     const message = 'said after the restart'
     const data = { stream: 'stdout', text: message } as const
     later.state.record({ type: 'agent.output', level: 'OK', agent_id: agentId, message, data })

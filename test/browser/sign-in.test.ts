@@ -37,7 +37,7 @@ test('somebody with a password signs in, sees the dashboard, and is out when rem
   const code = cage.runtime.dashboardLink().split('#code=')[1]!
   await cage.post('/api/auth/exchange', { code })
   const { page, faults } = await openPage(browser, `${cage.url}/#code=${code}`)
-  await page.getByText('This link does not work any more').waitFor()
+  await page.getByText('This link no longer works').waitFor()
   expect(await page.getByText('iron-cage status').count()).toBe(1)
   const submit = async (secret: string) => {
     await page.getByLabel('User name').fill('alice')

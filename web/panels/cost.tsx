@@ -77,7 +77,7 @@ export function CostPanel(props: { agent: AgentView; figures: Figures; limits: r
   )
 }
 
-/** Models and services by what they cost, the smallest together. */
+/** Models and services by cost; the smallest are combined. */
 function costs({ by_model, by_service }: AgentView): { name: string; usd: string }[] {
   const all = [
     ...Object.entries(by_model).map(([name, { cost_usd }]) => ({ name, usd: cost_usd })),

@@ -1,4 +1,4 @@
-/** Everything that happened, newest first: found by level, by words, and as far back as the server keeps it. */
+/** All events, newest first: filtered by level and text, as far back as the server keeps them. */
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
@@ -23,7 +23,7 @@ const LEVELS: Record<string, { word: string; levels: readonly Level[] }> = {
   debug: { word: 'with debug', levels: ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] },
 }
 
-/** In units of the root's type size, as in styles.css. */
+/** In rem, as in styles.css. */
 const ROW_REM = 1.85
 const DETAIL_REM = 15
 
@@ -33,7 +33,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   const search = query?.get('q') ?? ''
   const level = LEVELS[query?.get('level') ?? ''] ? (query?.get('level') ?? '') : ''
   const opened = Number(query?.get('event') ?? Number.NaN)
-  /** What was on screen when somebody pressed Hold. */
+  /** The events on screen when Hold was pressed. */
   const held = useSignal<readonly RuntimeEvent[] | null>(null)
   const isAtEnd = useSignal(false)
   const isLoading = useRef(false)
@@ -44,7 +44,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
     search.trim().toLowerCase(),
   )
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize)
-  // Newest first on screen, oldest first in memory, where rows are added at the end.
+  // Newest first on screen, oldest first in memory, where rows are appended.
   const at = (index: number) => rows[rows.length - 1 - index]!
   const openIndex = Number.isNaN(opened) ? -1 : rows.length - 1 - rows.findLastIndex(({ seq }) => seq === opened)
   const open =
@@ -59,11 +59,11 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       isLoading.current = false
     }
   }
-  // A search that finds little looks further back by itself.
+  // A search with few results loads older events automatically.
   useEffect(() => {
     if (rows.length < 40) void goBack().catch(() => {})
   }, [rows.length, search, level])
-  // An address may lead to an event of long ago.
+  // The address may name an event that is not loaded yet.
   const oldest = events[0]?.seq ?? 0
   useEffect(() => {
     if (opened < oldest) void goBack().catch(() => {})
@@ -157,11 +157,11 @@ function EventRow({ event, isOpen }: { event: RuntimeEvent; isOpen: boolean }) {
 
 interface Matches {
   matches: RuntimeEvent[]
-  /** How many came since the list was made anew. */
+  /** Number of rows added since the list was last rebuilt. */
   appended: number
 }
 
-/** The events that match, oldest first; as new ones come only those are looked at. */
+/** The matching events, oldest first; only new ones are tested. */
 function useMatches(
   events: readonly RuntimeEvent[],
   agentId: string | null,

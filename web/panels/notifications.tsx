@@ -63,14 +63,14 @@ export function NotificationsPanel(props: {
   )
 }
 
-/** What can be done about an alert, as long as it can. */
+/** The actions that an alert currently allows. */
 export function AlertActions({
   alert,
   agent,
   circuits,
 }: {
   alert: AlertView
-  /** The agent it is about; undefined when it is about all, or about one that is long gone. */
+  /** The agent it is about; undefined for an alert about all, or about a past agent. */
   agent: AgentView | undefined
   circuits: readonly CircuitView[]
 }) {
@@ -97,18 +97,18 @@ function BudgetActions({ agent, budget }: { agent: AgentView; budget: Configured
   )
 }
 
-/** The event behind the alert, open in the log of its agent. */
+/** Opens the event behind the alert in the log of its agent. */
 function openDetails({ agent_id, source_seq }: AlertView): void {
   location.hash = `${agent_id ? agentAddress(agent_id) : '#/'}?level=debug&event=${source_seq}`
 }
 
-/** Raises the limit by what the server proposes, and says so: "Approve $25 increase". */
+/** Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". */
 export function ApproveIncrease({ agent }: { agent: AgentView }) {
   const { usd, label } = increaseOf(agent.limit_usd)
   return <Action label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, usd)} />
 }
 
-/** The same for the whole server, or for every run; nothing where that limit is gone. */
+/** The same for the whole server, or for every run; nothing if that limit no longer exists. */
 function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
   const { server_budget, run_limit_usd } = snapshot.value
   const limit = budget === 'server' ? server_budget?.limit_usd : run_limit_usd

@@ -1,4 +1,4 @@
-/** All agents at a glance: one card each, their notifications, and the event log. */
+/** All agents: one card each, their notifications, and the event log. */
 
 import type { RuntimeEvent } from '../../src/events.ts'
 import { addUsd, showUsd } from '../../src/money.ts'

@@ -5,7 +5,7 @@ import { ago, Panel, Row, Tag } from '../parts/parts.tsx'
 
 const titleOf = (type: PiiType): string => PII[type].title
 
-const MODES = { redact: 'Redacting', block: 'Blocking', warn: 'Only noting' } as const
+const MODES = { redact: 'Redacting', block: 'Blocking', warn: 'Reporting only' } as const
 
 export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; figures: Figures; nowMs: number }) {
   const watched = PII_TYPES.filter((type) => agent.detect.includes(type))
@@ -58,7 +58,7 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
   )
 }
 
-/** What the walls of the operating system refused; where none stand, nobody looks. */
+/** What the sandbox refused; without one nothing is monitored. */
 function UnauthorizedActions({ agent: { sandbox, unauthorized } }: { agent: AgentView }) {
   if (sandbox === null || sandbox.level === 'off') return <Tag tone="off">not monitored</Tag>
   const { denied, bypassed, last } = unauthorized

@@ -1,4 +1,4 @@
-/** What the vault holds, without values; and what can be done with each. */
+/** The secrets in the vault, without values, and their actions. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import type { SecretListed } from '../../src/events.ts'
@@ -7,7 +7,7 @@ import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret }
 import { Dialog } from '../parts/dialog.tsx'
 import { Action, ago, Panel } from '../parts/parts.tsx'
 
-/** A value on a screen is seen by others: it goes by itself. */
+/** A revealed value disappears after this time, as others may see the screen. */
 const REVEALED_MS = 20_000
 const ENVIRONMENTS = ['development', 'staging', 'production']
 
@@ -19,7 +19,7 @@ export function SecretsPanel({
   nowMs,
 }: {
   snapshot: Snapshot
-  /** Of the agent on screen: its secrets come first. Empty for all agents. */
+  /** The environment of the agent on screen, whose secrets come first. Empty for all agents. */
   environment: string
   nowMs: number
 }) {
@@ -62,7 +62,7 @@ export function SecretsPanel({
           />
         ))}
         {kept.length === 0 && vault.state === 'open' && (
-          <li class="dim empty">None yet. An agent finds its secrets in its environment, by name.</li>
+          <li class="dim empty">No secrets yet. Agents get them as environment variables.</li>
         )}
         {deleted.map(({ id, name, environment: of }) => (
           <li key={id} class="gone">
@@ -187,8 +187,7 @@ const EditSecret = ({ secret, onClose }: { secret: SecretListed; onClose: () => 
     act={(form) => updateSecret(secret.id, form.get('value') as string)}
   >
     <p class="dim">
-      Agents of {secret.environment} that listen take it while they run; calls on their way end with the value they
-      have.
+      Running agents of {secret.environment} that support rotation get it at once; calls in progress keep the old value.
     </p>
     <Value label="New value" />
   </Dialog>
@@ -205,7 +204,7 @@ function DeleteSecret({ secret, onClose }: { secret: SecretListed; onClose: () =
       onClose={onClose}
       act={() => deleteSecret(secret.id)}
     >
-      <p class="dim">Agents that are started from now on do not get it. It can be restored.</p>
+      <p class="dim">Agents started from now on do not get it. It can be restored.</p>
       <label>
         Type <code>{secret.name}</code> to delete it
         <input
@@ -221,7 +220,7 @@ function DeleteSecret({ secret, onClose }: { secret: SecretListed; onClose: () =
   )
 }
 
-/** Never filled in before, not kept by the browser. */
+/** Never prefilled, not stored by the browser. */
 const Value = ({ label }: { label: string }) => (
   <label>
     {label}

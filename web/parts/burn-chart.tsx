@@ -12,7 +12,7 @@ const TOP = 14
 
 interface BurnChartProps {
   agent: AgentView
-  /** Milliseconds since it began. */
+  /** Milliseconds since its start. */
   lifeMs: number
   projectionUsd: string | null
 }
@@ -73,7 +73,7 @@ export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {
   )
 }
 
-/** Round whatever the chart's proportions, unlike a circle in a stretched drawing. */
+/** Round whatever the chart's aspect ratio, unlike a circle in a stretched drawing. */
 const Mark = ({ at, tone }: { at: { left: number; top: number }; tone: string }) => (
   <i class={`mark ${tone}`} style={{ left: `${at.left * 100}%`, top: `${at.top * 100}%` }} />
 )

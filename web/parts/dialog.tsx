@@ -1,4 +1,4 @@
-/** A question with fields. The browser's own dialog: it keeps the focus, and Escape closes it. */
+/** A dialog with fields. The browser's own: it keeps the focus, and Escape closes it. */
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
@@ -6,11 +6,11 @@ import { faultText } from './parts.tsx'
 
 export function Dialog(props: {
   title: string
-  /** What the button says that does it. */
+  /** The label of the submit button. */
   submit: string
   isDanger?: boolean
   isReady?: boolean
-  /** Given the fields by name. It closes when this is done, and says why when it fails. */
+  /** Receives the fields by name. The dialog closes when it resolves, and shows the error when it rejects. */
   act: (fields: FormData) => Promise<unknown>
   onClose: () => void
   children: ComponentChildren

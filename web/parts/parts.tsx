@@ -1,11 +1,11 @@
-/** Small pieces that more than one panel draws. */
+/** Small components that more than one panel uses. */
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { ApiError } from '../session.ts'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'off'
 
-/** A word with a mark: colour is never the only sign. */
+/** A word with a mark: color is never the only sign. */
 export const Tag = ({ tone, mark, children }: { tone: Tone; mark?: string; children: ComponentChildren }) => (
   <span class={`tag ${tone}`}>
     {mark && <span aria-hidden="true">{mark} </span>}
@@ -37,12 +37,12 @@ export const Row = ({ label, children }: { label: ComponentChildren; children: C
 )
 
 /**
- * A button that does something on the server: it shows that it waits, and why it failed. With `confirm`, a first press
- * asks and a second one, within a few seconds, does it.
+ * A button that calls the server: it shows that it is waiting, and why it failed. With `confirm`, it needs a second
+ * press within a few seconds.
  */
 export function Action(props: {
   label: string
-  /** For a screen reader, where the label alone says too little. */
+  /** For a screen reader, where the label alone is not enough. */
   title?: string
   act: () => Promise<unknown>
   kind?: 'primary' | 'ghost' | 'danger'
@@ -91,7 +91,7 @@ export function Action(props: {
 
 const CONFIRM_MS = 4_000
 
-/** A message for a person, with what to do next. */
+/** An error message for people, with what to do next. */
 export const faultText = (error: unknown): string =>
   error instanceof ApiError ? [error.message, error.hint].filter(Boolean).join('. ') : String(error)
 
@@ -111,7 +111,7 @@ export const countdown = (ms: number): string => {
 /** Local wall time of an event. */
 export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')
 
-/** In place of everything else. */
+/** Replaces everything else on the screen. */
 export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (
   <div class="nothing">
     <h2>{title}</h2>

@@ -1,22 +1,22 @@
-/** A list of any length: only the rows in sight are in the page. All rows are equally high, but for one that is open. */
+/** A list of any length: only the visible rows are rendered. All rows have the same height, except an open one. */
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 
-/** Rows drawn above and below what is in sight, so that a quick wheel finds them there. */
+/** Rows rendered above and below the visible ones, so that fast scrolling finds them ready. */
 const SPARE = 12
 
 export function VirtualList(props: {
   label: string
-  /** Newest first; rows that come at the top do not move what somebody reads. */
+  /** Newest first; rows added at the top do not move the ones being read. */
   count: number
-  /** Changes with every row that is added at the top, by one. */
+  /** Increases by one with every row that is added at the top. */
   added: number
   rowHeight: number
-  /** Index of the open row and the height of what it shows below itself. */
+  /** Index of the open row and the height of its details. */
   open: { index: number; height: number } | null
   row: (index: number) => ComponentChildren
-  /** Called when the last row comes in sight. */
+  /** Called when the last row becomes visible. */
   onEnd?: () => void
 }) {
   const { count, rowHeight, open } = props
