@@ -42,8 +42,8 @@ def is_there_money(state: State) -> str:
 
 
 graph = StateGraph(State)
-graph.add_node("study", node(study, otherwise=lambda state, refusal: {"notes": state["notes"]}))
-graph.add_node("summarise", node(summarise, otherwise=lambda state, refusal: {"summary": "(no money for a summary)"}))
+graph.add_node("study", node(study, on_refusal=lambda state, refusal: {"notes": state["notes"]}))
+graph.add_node("summarise", node(summarise, on_refusal=lambda state, refusal: {"summary": "(no money for a summary)"}))
 graph.add_edge(START, "study")
 graph.add_conditional_edges("study", is_there_money)
 graph.add_edge("summarise", END)

@@ -1,9 +1,9 @@
-"""LangGraph in the cage: its nodes are steps in the event log, and what the cage refuses can be answered within the graph.
+"""LangGraph support: nodes are steps in the event log, and the graph can handle refusals of the cage.
 
-The models inside a graph are counted, redacted and stopped without this. For their calls and tools in the event log, give
+Calls of models in a graph are counted, redacted and stopped without this. To log them and tool calls, pass
 ``graph.invoke(…, config={"callbacks": [iron_cage.IronCageCallbackHandler()]})``.
 
-Nothing of LangGraph is imported here: a node is a function.
+LangGraph is not imported: a node is a function.
 """
 
 from __future__ import annotations
@@ -34,52 +34,52 @@ def node(
     function: Node,
     *,
     name: str | None = None,
-    otherwise: Callable[[Any, IronCageError], Any] | None = None,
+    on_refusal: Callable[[Any, IronCageError], Any] | None = None,
 ) -> Node:
     """Wraps a node: ``graph.add_node("write", iron_cage.langgraph.node(write))``.
 
-    function: the node, sync or async; it keeps its signature, and with it what LangGraph hands to it.
-    name: as the event log shows it. (Default: the function's.)
-    otherwise: when the cage refuses something that the node needs, it is called with the state and the refusal, and what
-        it returns is the node's result. (Default: the refusal is raised, as BudgetExceeded, CircuitOpen …)
+    function: the node, sync or async; it keeps its signature, and with it the arguments LangGraph passes.
+    name: its name in the event log. (Default: the function's.)
+    on_refusal: called with the state and the refusal when the cage refuses a call of the node; its result is the node's
+        result. (Default: the refusal is raised, as BudgetExceeded, CircuitOpen …)
     """
     shown = str(name or getattr(function, "__name__", "node"))
 
-    def instead(error: Exception, given: Any) -> Any:
+    def handle(error: Exception, state: Any) -> Any:
         refusal = refusal_in(error)
-        if refusal is None or otherwise is None:
+        if refusal is None or on_refusal is None:
             raise_refusal_of(error)
             raise error
         event(
-            f"node {shown} was refused ({refusal.code}): going on without it", "WARN", kind="node.refused", node=shown
+            f"node {shown} was refused ({refusal.code}): continuing without it", "WARN", kind="node.refused", node=shown
         )
-        return otherwise(given, refusal)
+        return on_refusal(state, refusal)
 
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
         async def awaited(state: Any, *more: Any, **named: Any) -> Any:
             try:
-                with _told(shown):
+                with _recorded(shown):
                     return await function(state, *more, **named)
             except Exception as error:
-                return instead(error, state)
+                return handle(error, state)
 
         return awaited  # type: ignore[return-value]
 
     @functools.wraps(function)
     def called(state: Any, *more: Any, **named: Any) -> Any:
         try:
-            with _told(shown):
+            with _recorded(shown):
                 return function(state, *more, **named)
         except Exception as error:
-            return instead(error, state)
+            return handle(error, state)
 
     return called  # type: ignore[return-value]
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _recorded(name: str) -> Iterator[None]:
     began = time.monotonic()
     try:
         yield

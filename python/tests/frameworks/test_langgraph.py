@@ -50,7 +50,7 @@ class Node(EventsTestCase):
             raise ValueError("a secret")
 
         with self.assertRaisesRegex(ValueError, "a secret"):
-            graph_of(node(fail, otherwise=lambda state, refusal: {})).invoke({"text": ""})
+            graph_of(node(fail, on_refusal=lambda state, refusal: {})).invoke({"text": ""})
         self.assertEqual(self.messages(), ["node fail failed: ValueError"])
 
     def test_a_refusal_is_raised_as_ours_or_answered_within_the_graph(self) -> None:
@@ -66,15 +66,15 @@ class Node(EventsTestCase):
         async def aask(state: State) -> State:
             return {"text": (await model.ainvoke("?")).text}
 
-        def otherwise(state: State, refused: iron_cage.IronCageError) -> State:
+        def on_refusal(state: State, refused: iron_cage.IronCageError) -> State:
             return {"text": f"{state['text']}, but {refused.code}"}
 
         with self.assertRaises(iron_cage.BudgetExceeded):
             graph_of(node(ask)).invoke({"text": ""})
         self.assertEqual(
-            graph_of(node(ask, otherwise=otherwise)).invoke({"text": "hm"})["text"], "hm, but budget_exceeded"
+            graph_of(node(ask, on_refusal=on_refusal)).invoke({"text": "hm"})["text"], "hm, but budget_exceeded"
         )
-        later = asyncio.run(graph_of(node(aask, otherwise=otherwise)).ainvoke({"text": "hm"}))
+        later = asyncio.run(graph_of(node(aask, on_refusal=on_refusal)).ainvoke({"text": "hm"}))
         self.assertEqual(later["text"], "hm, but budget_exceeded")
 
 
