@@ -1,25 +1,25 @@
-"""Iron Cage for Python agents: a cage around your code; what it says of its work, and asks of its budget.
+"""Iron Cage for Python agents: runs your code in a cage, reports its work, and reads its budget.
 
-``protect_agent`` and ``AgentRuntime`` put a function or a block into a cage, ``CircuitBreaker`` and ``fallback`` guard what
-it calls, ``iron_cage.testing`` has a cage in memory for tests.
+``protect_agent`` and ``AgentRuntime`` run a function or a block in a cage, ``CircuitBreaker`` and ``fallback`` guard the
+functions it calls, ``iron_cage.testing`` has an in-memory cage for tests.
 
 Standard library only. Importing this package costs a few milliseconds: everything heavy is loaded at its first use.
 
-An agent that ``iron-cage start`` runs finds this package on its path, and two variables that say where it runs:
+An agent that ``iron-cage start`` runs finds this package on its path, and its server in two variables:
 ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN``. Without them there is no cage: ``progress``, ``outcome``, ``event``,
-``checkpoint`` and ``record_cost`` quietly do nothing and ``restore`` returns its default, so that the same agent also
-runs bare.
+``checkpoint`` and ``record_cost`` do nothing and ``restore`` returns its default, so that the same agent also runs
+without a server.
 
 Exceptions::
 
     IronCageError                 anything the server refused; carries code, status, hint, request_id, facts
      ├── BudgetExceeded           the limit is reached          .limit_usd .spent_usd .needed_usd
-     ├── PiiBlocked               a reply held personal data    .pii_types
+     ├── PiiBlocked               a reply has personal data     .pii_types
      ├── CircuitOpen              a provider or service is down .circuit .retry_after_s
      ├── AccessDenied             the token may not do this
      ├── PriceUnknown             no price, so no call          .provider .model
      ├── VaultLocked              the server has no master key
-     └── ServerUnreachable        nobody answers                .url
+     └── ServerUnreachable        no server responds            .url
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from ._run import (
     service_url,
 )
 
-# Type checkers take this for true. `typing` itself would cost up to 9 ms of every agent's start.
+# Type checkers treat this as true. `typing` itself would cost up to 9 ms of every agent's start.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from .langchain import IronCageCallbackHandler as IronCageCallbackHandler
     from .langchain import IronCageChain as IronCageChain
 
-# Without what needs a framework, so that `from iron_cage import *` needs none.
+# Without names that need a framework, so that `from iron_cage import *` needs none.
 __all__ = [
     "AccessDenied",
     "AgentRuntime",

@@ -1,7 +1,7 @@
 """``CircuitBreaker`` and ``fallback`` for the agent's own functions.
 
-In a cage the circuit is the server's: every agent of it shares the circuit, and the dashboard shows it. Without one, or
-while the server does not answer, a circuit of the same rules lives in this process.
+In a cage the circuit is the server's: all its agents share it, and the dashboard shows it. Without a cage, or while the
+server does not respond, this process keeps a circuit with the same rules.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class CircuitBreaker:
-    """Stops calling what fails.
+    """Stops calls of a service that keeps failing.
 
     ::
 
@@ -38,14 +38,14 @@ class CircuitBreaker:
         with CircuitBreaker("serp_api"):          # or: async with
             requests.get(...)
 
-    name: of the circuit, such as ``"serp_api"``: letters, digits, ``.``, ``_`` and ``-``. All breakers of one name are one
+    name: the circuit, such as ``"serp_api"``: letters, digits, ``.``, ``_`` and ``-``. All breakers of one name are one
         circuit, for all agents of a server. A provider's name is refused: those circuits are the server's own.
-    failures: so many in a row open it.
-    cooldown_s: how long it then refuses, in seconds, before one call may try.
-    timeout_s: how long a trying call may take, in seconds, before the next one may.
-    counts: exceptions that count as failures. (Default: every ``Exception``, but CircuitOpen and BudgetExceeded.)
+    failures: this many in a row open it.
+    cooldown_s: how long it then refuses, in seconds, before one probe is allowed.
+    timeout_s: how long a probe may take, in seconds, before the next one is allowed.
+    counts: exceptions that count as failures. (Default: every ``Exception`` except CircuitOpen and BudgetExceeded.)
 
-    For a service of the server's configuration the first three are as they are there. Calling a guarded function, or
+    For a service in the server's configuration the first three come from there. Calling a guarded function, or
     entering the block, raises CircuitOpen while the circuit is open, with ``.circuit`` and ``.retry_after_s``.
     """
 
@@ -67,7 +67,7 @@ class CircuitBreaker:
         self.cooldown_s = cooldown_s
         self.timeout_s = timeout_s
         self._counts = counts
-        # Of the blocks that the present code is inside of: an instance may guard many at once.
+        # Of the blocks around the current code: an instance may guard many at once.
         self._permits: ContextVar[tuple[Permit, ...]] = ContextVar("permits", default=())
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -146,7 +146,7 @@ class Attempt:
 
 
 class SharedPermit:
-    """The right to make one call, from the server."""
+    """A permit for one call, from the server."""
 
     __slots__ = ("_breaker", "_id", "_link")
 
@@ -164,12 +164,12 @@ class SharedPermit:
         outcome = self._breaker._outcome_of(error)
         report = {"permit": self._id, "outcome": outcome}
         if error is not None:
-            # The text of an exception may hold anything; its name says enough.
+            # The text of an exception may contain anything; its name is enough.
             report["reason"] = type(error).__name__
         try:
             self._link.call("POST", f"/services/{self._breaker.name}/end", report)
         except IronCageError:
-            pass  # the call has been made; what became of it is not worth another error
+            pass  # the call has been made; reporting its outcome is not worth another error
 
 
 #: Of this process, by name.
@@ -177,7 +177,7 @@ _circuits: dict[str, Circuit] = {}
 
 
 class LocalPermit:
-    """The right to make one call, from a circuit of this process. Raises CircuitOpen."""
+    """A permit for one call, from a circuit of this process. Raises CircuitOpen."""
 
     __slots__ = ("_breaker", "_circuit", "_ticket")
 
@@ -201,17 +201,17 @@ def is_name(name: str) -> bool:
 
 
 def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException], ...] = CircuitOpen) -> Any:
-    """Answers in place of a function that cannot::
+    """Returns a substitute when the function is refused::
 
         @fallback([])                                  # a value, or a function of the same arguments
         @CircuitBreaker("serp_api")
         def search(query): ...
 
-    answer: what is returned instead; something that can be called is called with the same arguments, and awaited where
-        it is a coroutine function and the guarded function is one.
-    on: the exceptions that it stands in for. (Default: CircuitOpen.)
+    answer: the substitute; a callable is called with the same arguments, and awaited if both it and the guarded
+        function are coroutine functions.
+    on: the exceptions that it replaces. (Default: CircuitOpen.)
 
-    For functions and coroutine functions; TypeError for generators. In a cage the event log shows that it answered.
+    For functions and coroutine functions; TypeError for generators. In a cage the event log shows each use.
     """
 
     def guard(function: Callable[P, R]) -> Callable[P, R]:
@@ -256,11 +256,11 @@ def _report_fallback(function: str, error: BaseException) -> None:
         body = {"outcome": "fallback", "reason": type(error).__name__}
         current_link().call("POST", f"/services/{named or function.strip('<>')}/end", body)
     except IronCageError:
-        pass  # a fallback is there for when things do not answer
+        pass  # a fallback must work while the server does not
 
 
 async def _in_thread(ask: Callable[[], R]) -> R:
-    """The event loop goes on while the server is asked. Without a cage there is nobody to wait for."""
+    """Does not block the event loop during the request. Without a cage there is none."""
     if not is_caged():
         return ask()
     import asyncio

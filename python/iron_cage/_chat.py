@@ -1,4 +1,4 @@
-"""A small client for OpenAI's chat completions and everything that speaks them, for agents without the openai package."""
+"""A small client for OpenAI's chat completions and compatible APIs, for agents without the openai package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _RETRIES = 2
 _LONGEST_WAIT_S = 60.0
-# Statuses that the next attempt may not get. A refusal of the cage (402, 403, 422) is none of them.
+# Transient statuses. A refusal of the cage (402, 403, 422) is not one.
 _PASSING = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 
 
@@ -40,10 +40,10 @@ class Reply:
 class ChatClient:
     """Calls ``chat/completions`` of the runtime it is made in, else at ``OPENAI_BASE_URL`` with ``OPENAI_API_KEY``.
 
-    base_url, api_key: in place of these.
+    base_url, api_key: override these.
     timeout_s: how long the server may be silent, in seconds.
 
-    A status that may pass (429, 5xx …) is tried twice more, unless the server says that it should not be.
+    A transient status (429, 5xx …) is retried twice, unless the server forbids it.
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, timeout_s: float = 120.0) -> None:
@@ -63,7 +63,7 @@ class ChatClient:
         """Returns the whole reply. ``parameters`` are those of the API: ``max_tokens=500, temperature=0``.
 
         Raises BudgetExceeded, PiiBlocked, PriceUnknown, CircuitOpen, ServerUnreachable, and IronCageError for
-        whatever else the provider refuses.
+        other refusals of the provider.
         """
         body = _encode({"model": model, "messages": list(messages), **parameters})
         answer = self._until_answered(lambda: self._server.request("POST", self._path, self._headers, body))
@@ -85,7 +85,7 @@ class ChatClient:
     def stream(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Iterator[str]:
         """Yields the pieces of the reply as they come. Raises what ``complete`` raises, also between two pieces.
 
-        A reply that breaks off raises: when the loop ends by itself, the reply is whole.
+        An incomplete reply raises: when the loop ends normally, the reply is complete.
         """
         body = _encode({"model": model, "messages": list(messages), **parameters, "stream": True})
         lines: Iterator[bytes] = iter(())

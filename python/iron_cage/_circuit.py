@@ -1,9 +1,9 @@
-"""One circuit, by the rules of the server's: what ``CircuitBreaker`` uses without a server, and ``MockRuntime`` always.
+"""One circuit, with the server's rules: ``CircuitBreaker`` uses it without a server, and ``MockRuntime`` always.
 
-- closed → open at so many failures in a row; open → half open when the cooldown is over and somebody calls; half open →
-  closed or open by what becomes of that one call.
-- At most one probe at a time, with a deadline: after it the circuit is open again, whoever forgot to report.
-- A result of an earlier state changes nothing: calls that began before a trip neither end nor prolong it.
+- closed → open after a number of failures in a row; open → half open at the first call after the cooldown; half open →
+  closed or open by the outcome of that call.
+- At most one probe at a time, with a deadline: after it the circuit is open again, even without a report.
+- A result of an earlier state changes nothing: calls that began before a trip neither end nor extend it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Circuit:
-    """Times are seconds of any clock that goes forward."""
+    """Times are seconds of a monotonic clock."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Circuit:
         self._epoch = 0
         #: Until when it refuses; None while it is closed or half open.
         self._open_until: float | None = None
-        #: Until when a probe may take; None while nobody probes.
+        #: Deadline of the probe; None without one.
         self._probe_until: float | None = None
 
     @property
@@ -51,7 +51,7 @@ class Circuit:
             return self._epoch
 
     def conclude(self, ticket: int, outcome: Outcome, failures: int, cooldown_s: float, now: float) -> None:
-        """Says what became of the call with that ticket."""
+        """Reports the outcome of the call with that ticket."""
         with self._lock:
             if ticket != self._epoch or self._open_until is not None:
                 return

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class IronCageError(Exception):
-    """Something the Iron Cage server refused, or that went wrong on the way to it.
+    """A refusal of the Iron Cage server, or a failure to reach it.
 
     code: the server's name for it, such as ``"budget_exceeded"``.
-    status: the HTTP status, None when there was no answer.
-    hint: what to do next, as part of the message too.
-    request_id: what to look for in the server's log.
-    facts: what the server sent beside the message.
+    status: the HTTP status, None without a response.
+    hint: what to do next, also part of the message.
+    request_id: identifies the request in the server's log.
+    facts: the values in the message, by name.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class IronCageError(Exception):
 
 
 class BudgetExceeded(IronCageError):
-    """The call was not made because the budget cannot pay for it."""
+    """The call was not made because it does not fit into the budget."""
 
     @property
     def limit_usd(self) -> Decimal | None:
@@ -55,12 +55,12 @@ class BudgetExceeded(IronCageError):
 
     @property
     def needed_usd(self) -> Decimal | None:
-        """The most that the refused call could have cost."""
+        """Maximum cost of the refused call."""
         return self._dollars("needed_usd")
 
 
 class PiiBlocked(IronCageError):
-    """The reply held personal data and ``safety.mode`` is ``block``. The call was paid all the same."""
+    """The reply contained personal data and ``safety.mode`` is ``block``. The call was charged all the same."""
 
     @property
     def pii_types(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ class PiiBlocked(IronCageError):
 
 
 class CircuitOpen(IronCageError):
-    """A provider or service failed too often; nothing was sent, and there was nothing to fall back on."""
+    """A provider or service failed too often; nothing was sent, and there is no fallback."""
 
     @property
     def circuit(self) -> str | None:
@@ -104,7 +104,7 @@ class VaultLocked(IronCageError):
 
 
 class ServerUnreachable(IronCageError):
-    """Nobody answers at the address, or there is no address: the agent does not run under Iron Cage."""
+    """No server responds at the address, or there is no address: the agent does not run under Iron Cage."""
 
     @property
     def url(self) -> str | None:

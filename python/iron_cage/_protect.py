@@ -71,11 +71,11 @@ def protect_agent(
 ) -> Any:
     """Runs an agent's function in a cage: ``@protect_agent`` or ``@protect_agent(budget=5)``.
 
-    For functions, coroutine functions, generators and asynchronous generators; what comes back is of the same kind, with
+    For functions, coroutine functions, generators and asynchronous generators; the result is of the same kind, with
     the same name, signature and documentation.
 
-    budget: hard limit in US dollars of what all calls of the function pay for together, as long as the process lives or,
-        inside another cage, as long as that one lasts. (Default: 100 in a cage of its own; otherwise what the cage
+    budget: hard limit in US dollars of all calls of the function together, for the life of the process or, inside another
+        cage, for the life of that one. (Default: 100 in a cage of its own; otherwise what the cage
         around it has left.)
     pii_detection: ``True`` or ``"redact"``, ``"block"``, ``"warn"`` or ``False``: see ``AgentRuntime``.
     circuit_breaker: ``True`` for one of the function's name, or a ``CircuitBreaker``: when the function has failed five
@@ -109,7 +109,7 @@ def protect_agent(
 
 
 class Guard:
-    """What surrounds each call of one function, in many threads and tasks at once."""
+    """The state around all calls of one function, in many threads and tasks at once."""
 
     __slots__ = ("_limit", "_lock", "_outermost", "_settings")
 

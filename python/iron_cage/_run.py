@@ -1,7 +1,7 @@
-"""What an agent reports to its cage and asks it, over the server's ``/api/run`` routes.
+"""Reports to the cage and requests to it, through the server's ``/api/run`` routes.
 
-The rules: without a cage nothing here breaks an agent that merely reports. ``progress``, ``outcome`` and ``event`` never
-raise, whatever happens to the server: they warn once. The others raise, because their answer matters.
+The rules: reporting without a cage never breaks an agent. ``progress``, ``outcome`` and ``event`` never
+raise, whatever happens to the server: they warn once. The others raise, because their result matters.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _warned = False
 
 
 def progress(done: int, total: int | None = None, unit: str = "units", label: str | None = None) -> None:
-    """Says how far the agent is: ``progress(23, 100, "leads")``.
+    """Reports the agent's progress: ``progress(23, 100, "leads")``.
 
     done: units finished so far, counted from the beginning of the whole work.
-    total: units there are, None when unknown.
+    total: number of units, None when unknown.
     unit: what is counted, in the plural.
-    label: what the agent is at now. No personal data, please.
+    label: the current unit. Must not contain personal data.
 
     Never raises.
     """
@@ -44,9 +44,9 @@ def outcome(
     latency_ms: float | None = None,
     reason: str | None = None,
 ) -> None:
-    """Says how one unit of work ended.
+    """Reports the outcome of one unit of work.
 
-    degraded: it ended with less than it should have had, such as data from a cache.
+    degraded: its result is worse than it should be, such as with data from a cache.
     label: which unit it was; a crash after a unit of a new label is one after progress. unit: what it is one of, such
         as ``"lead"``.
     latency_ms: how long it took, in milliseconds.
@@ -67,17 +67,17 @@ def outcome(
 
 
 def event(message: str, level: Level = "INFO", **data: Any) -> None:
-    """Writes a line into the event log, with ``data`` beside it, at most 16 KB of JSON. Never raises."""
+    """Writes a line to the event log, with ``data`` of at most 16 KB of JSON. Never raises."""
     _report("/events", {"level": level, "message": message, "data": data})
 
 
 def checkpoint(data: Any) -> None:
-    """Keeps ``data`` for ``restore``, in place of what was kept before.
+    """Stores ``data`` for ``restore``, replacing the last checkpoint.
 
-    It outlives a crash and a restart of the agent, and is forgotten when the agent ends with exit code 0. It belongs to
+    It survives a crash and a restart of the agent, and is deleted when the agent ends with exit code 0. It belongs to
     the agent's name and the path of its script.
 
-    data: anything that JSON can hold, at most 1 MiB and 100,000 values.
+    data: anything that can be JSON, at most 1 MiB and 100,000 values.
 
     Raises TypeError when JSON cannot hold it, IronCageError when the server refuses it, ServerUnreachable.
     """
@@ -101,12 +101,12 @@ def restore(default: Any = None) -> Any:
 
 
 def record_cost(service: str, usd: str | Decimal | float, description: str | None = None) -> None:
-    """Charges the budget with something that did not pass the gateway.
+    """Charges the budget for a cost outside the gateway.
 
-    service: who is paid, such as ``"serp_api"``.
+    service: the paid service, such as ``"serp_api"``.
     usd: US dollars, exact to nine fraction digits. A float means what it prints as.
 
-    Raises ValueError for anything but an amount, BudgetExceeded when it does not fit any more, ServerUnreachable.
+    Raises ValueError for anything but an amount, BudgetExceeded when it does not fit, ServerUnreachable.
     """
     from ._values import usd_text
 
@@ -118,7 +118,7 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
 
 
 def current_budget() -> Budget:
-    """Returns the agent's budget as it is now. Raises ServerUnreachable, also when there is no cage."""
+    """Returns the agent's current budget. Raises ServerUnreachable, also when there is no cage."""
     from ._values import budget_from
 
     return budget_from(current_link().call("GET", "")["budget"])
@@ -134,7 +134,7 @@ def scan(text: str) -> ScanResult:
 def service_url(name: str) -> str:
     """Returns the base URL under which a configured service is called through the gateway.
 
-    ``service_url("linkedin_api") + "/v2/companies"`` is then counted, paid and guarded by its circuit.
+    ``service_url("linkedin_api") + "/v2/companies"`` is then counted, charged and guarded by its circuit.
 
     Raises ServerUnreachable when there is no cage.
     """

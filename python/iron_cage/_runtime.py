@@ -1,13 +1,13 @@
-"""``AgentRuntime``: a block of code that runs in a cage, whoever started the program.
+"""``AgentRuntime``: a block of code that runs in a cage, however the program was started.
 
-Who pays is decided when a runtime is entered:
+The budget is chosen when a runtime is entered:
 
 1. inside another runtime, or a protected function, it joins that one;
 2. else it joins the server that ``IRON_CAGE_URL`` and ``IRON_CAGE_TOKEN`` name (``iron-cage start`` sets them);
 3. else it starts a server, has a run of its own there, and stops the server when the block ends.
 
-Whoever joins with a ``budget`` has a hard limit of its own within that of the cage around it: the server counts each call
-in both. Without one it is just the cage around it.
+Joining with a ``budget`` adds a hard limit within that of the outer cage: the server counts each call toward both.
+Without one the outer cage is used as it is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     #: US dollars. A float means what it prints as.
     Money = Union[str, int, float, Decimal]
-    #: ``True`` redacts. ``"block"`` refuses a reply that holds personal data; ``"warn"``, and ``False``, only count it.
+    #: ``True`` redacts. ``"block"`` refuses a reply with personal data; ``"warn"``, and ``False``, only count it.
     PiiDetection = Union[bool, Literal["redact", "block", "warn"]]
 
 DEFAULT_BUDGET_USD = "100"
@@ -51,16 +51,15 @@ class AgentRuntime:
 
     budget: hard limit in US dollars of all that the block pays for. (Default: 100 with a server of its own; otherwise
         what the cage around it has left.)
-    pii_detection: ``True`` or ``"redact"`` takes personal data out of replies, ``"block"`` refuses such a reply,
-        ``"warn"`` and ``False`` only count it. A joined cage keeps its own mode; one that does not block warns whoever
-        wanted ``"block"``.
-    name: the agent's name on the dashboard; its checkpoint is kept by it. (Default: the program's.)
+    pii_detection: ``True`` or ``"redact"`` redacts replies, ``"block"`` refuses a reply with personal data,
+        ``"warn"`` and ``False`` only count it. A joined cage keeps its own mode; ``"block"`` warns if that is another.
+    name: the agent's name on the dashboard; its checkpoint is stored under it. (Default: the program's.)
     db: database file of the server that it starts, kept afterwards. When a server has this file already, that one is
-        used, with a run of its own. (Default: a temporary file, gone with the block.)
+        used, with a run of its own. (Default: a temporary file, deleted after the block.)
     start_timeout_s: how long a server may take to start, in seconds.
 
-    Inside the block ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL`` lead through the gateway; afterwards they are what
-    they were. Clients made outside the block have read them already: give those ``base_url=runtime.openai_base_url``.
+    Inside the block ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL`` point at the gateway; afterwards they are
+    restored. Clients made outside the block have read them already: pass them ``base_url=runtime.openai_base_url``.
     The same holds for runtimes that are entered in several threads at once: the environment has one address only.
 
     A refusal of the cage that a provider's client raises in its own way (``openai.APIStatusError`` with status 402, say)
@@ -138,7 +137,7 @@ class AgentRuntime:
 
     @property
     def budget(self) -> Budget:
-        """The budget as it is now: ``.limit .spent .held .remaining`` in US dollars, ``.used_percent``, ``.warned``.
+        """The current budget: ``.limit .spent .held .remaining`` in US dollars, ``.used_percent``, ``.warned``.
 
         Raises ServerUnreachable.
         """
@@ -148,7 +147,7 @@ class AgentRuntime:
 
     @property
     def openai_base_url(self) -> str:
-        """For ``OpenAI(base_url=…)`` and whatever else speaks like OpenAI."""
+        """For ``OpenAI(base_url=…)`` and compatible clients."""
         return f"{self.link.gateway_url('openai')}/v1"
 
     @property
@@ -164,7 +163,7 @@ class AgentRuntime:
         return self.link.client_options(provider)
 
     def metrics(self) -> Metrics:
-        """What the whole agent did so far and what it cost. Raises ServerUnreachable."""
+        """The agent's calls, outcomes and costs so far. Raises ServerUnreachable."""
         from ._values import metrics_from
 
         return metrics_from(self.link.call("GET", "/metrics"))
@@ -176,14 +175,14 @@ class AgentRuntime:
         return scan_result_from(self.link.call("POST", "/scan", {"text": text}), text)
 
     def checkpoint(self, data: Any) -> None:
-        """Keeps ``data``, anything that JSON can hold, for ``restore``, in place of what was kept before.
+        """Stores ``data``, anything that can be JSON, for ``restore``, replacing the last checkpoint.
 
         Raises TypeError when JSON cannot hold it, IronCageError when it is refused, ServerUnreachable.
         """
         self.link.call("PUT", "/checkpoint", {"data": data})
 
     def restore(self, default: Any = None) -> Any:
-        """Returns what ``checkpoint`` kept last, or ``default``. Raises ServerUnreachable."""
+        """Returns the data of the last ``checkpoint``, or ``default``. Raises ServerUnreachable."""
         try:
             return self.link.call("GET", "/checkpoint")["data"]
         except IronCageError as error:
@@ -204,7 +203,7 @@ class AgentRuntime:
                 self._entries += 1
 
     async def _open_async(self) -> None:
-        """A server takes a while to start; other tasks go on meanwhile."""
+        """A server takes a while to start; other tasks run meanwhile."""
         import asyncio
         from contextvars import copy_context
 
@@ -320,7 +319,7 @@ def is_main_thread() -> bool:
 
 
 def limit_of(budget: Money | None) -> str | None:
-    """Raises ValueError for what is no amount."""
+    """Raises ValueError for anything but an amount."""
     if budget is None:
         return None
     from ._values import usd_text

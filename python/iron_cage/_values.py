@@ -1,4 +1,4 @@
-"""What the functions return. Imported at first use only: ``dataclasses`` and ``decimal`` take up to 25 ms to import."""
+"""The values that functions return. Imported at first use only: ``dataclasses`` and ``decimal`` take up to 25 ms to import."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Budget:
     limit_usd: Decimal
     #: Charged so far.
     spent_usd: Decimal
-    #: Set aside for calls that are running now.
+    #: Reserved for running calls.
     held_usd: Decimal
-    #: What a new call may cost at most: limit less spent less held.
+    #: Maximum cost of a new call: limit less spent less held.
     remaining_usd: Decimal
     #: Spent as a share of the limit, 0–100.
     used_percent: float
@@ -44,7 +44,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Finding:
-    """One personal datum in a scanned text. The datum is ``text[start:end]``."""
+    """One piece of personal data in a scanned text: ``text[start:end]``."""
 
     #: ``email``, ``phone``, ``ssn``, ``credit_card``, ``iban``, ``secret``, ``ip``, ``national_id``, ``document_number``,
     #: ``date_of_birth``, ``crypto_wallet`` or ``mac``.
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What ``scan`` found, and the text with every datum replaced."""
+    """What ``scan`` found, and the redacted text."""
 
     findings: tuple[Finding, ...]
     redacted: str
@@ -65,7 +65,7 @@ class ScanResult:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What an agent did so far."""
+    """An agent's calls, outcomes and costs so far."""
 
     #: Calls of models that were answered, and that failed.
     calls: int

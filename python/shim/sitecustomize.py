@@ -1,17 +1,17 @@
-"""Iron Cage's own first step in every Python process of an agent.
+"""Runs at the start of every Python process of an agent.
 
 ``iron-cage start`` puts this folder first on PYTHONPATH, so that Python imports this file before the program. The rules:
 
 - The agent must not notice: another ``sitecustomize`` (Debian has one, coverage tools have) still runs, this folder is
   not left on ``sys.path``, and a failure in here is a warning on stderr.
 - The folder with ``iron_cage`` goes to the END of ``sys.path``: an SDK that the user installed wins.
-- At the start only what Python has loaded anyway, and a socket: this runs in every child process too.
+- At the start it uses only modules that Python has loaded anyway, and a socket: it runs in every child process too.
 - Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has reported to the server that it
-  listens: nobody else must ever get that signal, for it kills whoever does not expect it. A program that has a use of
-  its own for SIGUSR1, now or later, keeps it; then we do not answer, and the server says that a restart is required.
+  listens: no other process may get that signal, which kills a process without a handler. A program that uses
+  SIGUSR1 itself, now or later, keeps it; then there is no acknowledgment, and the server reports that a restart is required.
 
 Children inherit PYTHONPATH, and the secrets as they are when the child is started. ``python -I``, ``-E``, ``-S`` and a
-cleaned environment do not come by here, which is why this file enforces nothing: the gateway does.
+cleaned environment skip this file, so it enforces nothing: the gateway does.
 """
 
 import os
@@ -45,7 +45,7 @@ def _run_next_sitecustomize(shim):
 
 
 def _follow_secrets():
-    """Takes rotated secrets into os.environ whenever SIGUSR1 comes, and reports it to the server."""
+    """Updates os.environ with rotated secrets on SIGUSR1, and reports it to the server."""
     # The gate sets it to the pid of the process that becomes the agent; a child has another one.
     if os.environ.get("IRON_SANDBOX_PID", os.environ.get("IRON_CAGE_PID")) != str(os.getpid()):
         return
@@ -56,7 +56,7 @@ def _follow_secrets():
     if _signal.getsignal(_signal.SIGUSR1) not in (_signal.SIG_DFL, _signal.SIG_IGN):
         return
     server, token = os.environ["IRON_CAGE_URL"], os.environ["IRON_CAGE_TOKEN"]
-    # As they were handed over: what the program has changed since is its own affair.
+    # As delivered: variables that the program has changed since are left alone.
     handed = dict(os.environ)
     one_at_a_time = _thread.allocate_lock()
 
@@ -74,7 +74,7 @@ def _follow_secrets():
             _warn("rotated secrets could not be taken over", error)
 
     def on_signal(_number, _frame):
-        # In a thread: the program stands still in here.
+        # In a thread: a signal handler blocks the program.
         try:
             _thread.start_new_thread(take_over, ())
         except Exception as error:
@@ -85,7 +85,7 @@ def _follow_secrets():
         # Answered, not only sent: the server looks which process has the connection, and this one may become another.
         _ask(server, token, "POST", "/api/run/secrets/ack", _report(None))
     except OSError:
-        pass  # A server that is gone sends no signals either.
+        pass  # A server that has ended sends no signals either.
 
 
 def _report(revision):
