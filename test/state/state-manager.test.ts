@@ -205,7 +205,7 @@ describe('events of one turn of the event loop', () => {
 describe('a database that somebody else has locked', () => {
   test('lets events wait in order, stops nobody, and takes them when it is free', async () => {
     const path = temporaryFile()
-    const { state, rows, faults, store } = openState({ path })
+    const { state, rows, faults, store, clock } = openState({ path })
     state.record(started)
     const other = new Sqlite(path)
     other.exec('BEGIN IMMEDIATE')
@@ -222,7 +222,7 @@ describe('a database that somebody else has locked', () => {
     })
     other.exec('ROLLBACK')
     other.close()
-    await caughtUp
+    await clock.passing(caughtUp)
     expect({ rows: rows().length, seq: state.read().seq, written }).toEqual({ rows: 21, seq: 21, written: 20 })
     expect(state.isBehind).toBe(false)
     expect(state.read().agents[AGENT]?.progress?.done).toBe(20)
@@ -231,20 +231,22 @@ describe('a database that somebody else has locked', () => {
   })
 })
 
-test('what agents print waits for the disk up to a bound, and a line tells how much was lost', async () => {
+test('what agents print waits for the disk up to a bound, and a line says how much was lost', async () => {
   const path = temporaryFile()
-  const { state, rows, store } = openState({ path })
+  const { state, rows, store, clock } = openState({ path })
   state.record(started)
   const other = new Sqlite(path)
   other.exec('BEGIN IMMEDIATE')
   for (let line = 1; line <= 1_500; line++) state.record(printed(`line ${line}`))
   state.record(progressed(1))
-  const told = new Promise<string>((resolve) => {
+  const warning = new Promise<string>((resolve) => {
     state.subscribe(({ level, message }) => level === 'WARN' && resolve(message))
   })
   other.exec('ROLLBACK')
   other.close()
-  expect(await told).toBe('500 lines of agent output were lost: the disk could not be written and the queue was full')
+  expect(await clock.passing(warning)).toBe(
+    '500 lines of agent output were lost: the disk could not be written and the queue was full',
+  )
   // What is not output is never lost.
   expect(rows().filter(({ type }) => type === 'progress.updated')).toHaveLength(1)
   expect(rows()).toHaveLength(1 + 1_000 + 1 + 1)
