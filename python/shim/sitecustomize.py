@@ -8,7 +8,7 @@
 - At the start it uses only modules that Python has loaded anyway, and a socket: it runs in every child process too.
 - Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has reported to the server that it
   listens: no other process may get that signal, which kills a process without a handler. A program that uses
-  SIGUSR1 itself, now or later, keeps it; then there is no acknowledgment, and the server reports that a restart is required.
+  SIGUSR1 itself, now or later, keeps it; then nothing is acknowledged, and the server requires a restart.
 
 Children inherit PYTHONPATH, and the secrets as they are when the child is started. ``python -I``, ``-E``, ``-S`` and a
 cleaned environment skip this file, so it enforces nothing: the gateway does.
