@@ -63,7 +63,7 @@ it('when the server is killed its agents die with it, also those that ran from t
   expect(agents.store.runs.findOpen()).toEqual([])
   await expect(agents.supervisor.restart(ids[0]!)).rejects.toMatchObject({
     code: 'agent_not_running',
-    hint: expect.stringMatching(/^start its script as another agent: "iron-cage start \/.+\.py"$/),
+    hint: expect.stringMatching(/^start its script as a new agent: "iron-cage start \/.+\.py"$/),
   })
 })
 
