@@ -214,7 +214,7 @@ describe('the audit chain', () => {
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
   })
 
-  test('whose table was dropped is told as what it is, and so is another table', async () => {
+  test('whose table was dropped is reported as dropped, and so is another table', async () => {
     const path = written(3)
     const drop = (table: string) => {
       const client = new Sqlite(path)
@@ -222,7 +222,7 @@ describe('the audit chain', () => {
       client.close()
     }
     drop('alerts')
-    const unusable = { code: 'database_unusable', message: expect.stringContaining('the table alerts is gone') }
+    const unusable = { code: 'database_unusable', message: expect.stringContaining('the table alerts is missing') }
     expect(() => open(path)).toThrow(expect.objectContaining(unusable))
     drop('audit')
     expect(() => open(path)).toThrow(

@@ -9,7 +9,7 @@ import { type AgentId, toAgentId } from '../../src/ids.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 import { CLIENTS, type ClientSpec, cagedPort, type Extra, type Outcome, RunningProgram } from './clients.ts'
-import { breaksOff, type GroupCommit, plays, REDACTED_THINKING, SIGNATURE, USED } from './provider.ts'
+import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
 import { Table } from './table.ts'
 
 /**
@@ -156,7 +156,7 @@ class Stage {
   }
 
   /** The client's result, after so many calls, each of which was sent once, charged to the digit, and recorded. */
-  async answers(name: string, ...turns: GroupCommit[]): Promise<Record<string, unknown>> {
+  async answers(name: string, ...turns: Turn[]): Promise<Record<string, unknown>> {
     this.cage.provider.does(plays(...turns))
     const { result, error } = await this.run(name)
     expect(error).toBeUndefined()
@@ -188,24 +188,24 @@ class Stage {
   }
 }
 
-const HELLO: GroupCommit = { text: ['Hello ', 'the', 're.'] }
+const HELLO: Turn = { text: ['Hello ', 'the', 're.'] }
 /** An address in three pieces, none of which tells it. */
-const LEAK: GroupCommit = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
+const LEAK: Turn = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
 const REDACTED = 'Ask [EMAIL_REDACTED] for help.'
-const OSLO_AND_ROME: GroupCommit = {
+const OSLO_AND_ROME: Turn = {
   calls: [
     { name: 'warmth', arguments: ['{"ci', 'ty": "Os', 'lo"}'] },
     { name: 'warmth', arguments: ['{"city"', ': "Rome"}'] },
   ],
 }
-const LEAKING_CALL: GroupCommit = {
+const LEAKING_CALL: Turn = {
   calls: [{ name: 'warmth', arguments: ['{"city": "jane.ca', 'nary@northwind-tr', 'aders.com"}'] }],
 }
 const CALLS = [
   { name: 'warmth', arguments: { city: 'Oslo' } },
   { name: 'warmth', arguments: { city: 'Rome' } },
 ]
-const WARM: GroupCommit = { text: ['Oslo 4, ', 'Rome 4.'] }
+const WARM: Turn = { text: ['Oslo 4, ', 'Rome 4.'] }
 
 describe.each(CLIENTS)('$name', (spec) => {
   table.row(spec.name)

@@ -11,7 +11,7 @@ export interface ToolCall {
   arguments: string[]
 }
 
-export interface GroupCommit {
+export interface Turn {
   /** In the pieces in which it is streamed. */
   text?: string[]
   /** All at once: parallel calls. */
@@ -30,7 +30,7 @@ export const REDACTED_THINKING = 'EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVy
 export const USED = { input: 10, output: 5 }
 
 /** The n-th request gets the n-th turn, those after the last turn the last. */
-export function plays(...turns: GroupCommit[]): Script {
+export function plays(...turns: Turn[]): Script {
   let played = 0
   return (response, received) => {
     const { pathname } = new URL(received.url, 'http://provider')
@@ -50,7 +50,7 @@ export function plays(...turns: GroupCommit[]): Script {
 
 /** Begins a streamed answer, and breaks the connection in the middle. */
 export const breaksOff =
-  (turn: GroupCommit): Script =>
+  (turn: Turn): Script =>
   (response, received) => {
     const play = PATHS[new URL(received.url, 'http://provider').pathname]!
     const frames = framesOf(String(play(turn, JSON.parse(received.body) as Request)))
@@ -72,7 +72,7 @@ const HEADERS = { ...JSON_TYPE, 'x-request-id': 'req_of_the_provider', 'request-
 const framesOf = (stream: string): string[] => stream.split(/(?<=\n\n)/)
 
 /** A whole answer, or the text of an event stream. */
-type Play = (turn: GroupCommit, request: Request) => object | string
+type Play = (turn: Turn, request: Request) => object | string
 
 const PATHS: Readonly<Record<string, Play>> = {
   '/v1/chat/completions': (turn, request) => (request.stream ? chatStream(turn, request) : chat(turn, request)),
@@ -97,12 +97,12 @@ const MODEL = {
   created_at: '2026-01-01T00:00:00Z',
 }
 
-const textOf = ({ text = [] }: GroupCommit): string => text.join('')
+const textOf = ({ text = [] }: Turn): string => text.join('')
 const argumentsOf = (call: ToolCall): string => call.arguments.join('')
 
 // Chat completions
 
-const chatUsage = ({ used = USED }: GroupCommit) => ({
+const chatUsage = ({ used = USED }: Turn) => ({
   prompt_tokens: used.input,
   completion_tokens: used.output,
   total_tokens: used.input + used.output,
@@ -110,7 +110,7 @@ const chatUsage = ({ used = USED }: GroupCommit) => ({
   completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
 })
 
-function chat(turn: GroupCommit, { model }: Request): object {
+function chat(turn: Turn, { model }: Request): object {
   const tool_calls = turn.calls?.map((call, index) => ({
     id: `call_${index}`,
     type: 'function',
@@ -141,7 +141,7 @@ function chat(turn: GroupCommit, { model }: Request): object {
   }
 }
 
-function chatStream(turn: GroupCommit, { model, stream_options }: Request): string {
+function chatStream(turn: Turn, { model, stream_options }: Request): string {
   const wantsUsage = stream_options?.include_usage === true
   const chunk = (choices: object[], usage: object | null = null) =>
     `data: ${JSON.stringify({
@@ -172,7 +172,7 @@ function chatStream(turn: GroupCommit, { model, stream_options }: Request): stri
 
 // Responses
 
-const responseUsage = ({ used = USED }: GroupCommit) => ({
+const responseUsage = ({ used = USED }: Turn) => ({
   input_tokens: used.input,
   input_tokens_details: { cached_tokens: 0 },
   output_tokens: used.output,
@@ -182,7 +182,7 @@ const responseUsage = ({ used = USED }: GroupCommit) => ({
 
 type Item = ReturnType<typeof itemsOf>[number]
 
-const itemsOf = (turn: GroupCommit) => [
+const itemsOf = (turn: Turn) => [
   ...(turn.text ? [{ type: 'message' as const, id: 'msg_0', role: 'assistant', pieces: turn.text }] : []),
   ...(turn.calls ?? []).map((call, index) => ({
     type: 'function_call' as const,
@@ -203,7 +203,7 @@ const showItem = ({ pieces, ...item }: Item, isDone: boolean): object => ({
     : { arguments: isDone ? pieces.join('') : '' }),
 })
 
-function response(turn: GroupCommit, { model }: Request, isDone = true): object {
+function response(turn: Turn, { model }: Request, isDone = true): object {
   return {
     id: 'resp_1',
     object: 'response',
@@ -232,7 +232,7 @@ function response(turn: GroupCommit, { model }: Request, isDone = true): object 
   }
 }
 
-function responseStream(turn: GroupCommit, request: Request): string {
+function responseStream(turn: Turn, request: Request): string {
   const events: { type: string; [field: string]: unknown }[] = [
     { type: 'response.created', response: response(turn, request, false) },
     { type: 'response.in_progress', response: response(turn, request, false) },
@@ -265,21 +265,21 @@ function responseStream(turn: GroupCommit, request: Request): string {
 
 // Messages
 
-const counted = ({ used = USED }: GroupCommit) => ({
+const counted = ({ used = USED }: Turn) => ({
   input_tokens: used.input,
   cache_creation_input_tokens: 0,
   cache_read_input_tokens: 0,
   output_tokens: used.output,
 })
-const messageUsage = (turn: GroupCommit) => ({
+const messageUsage = (turn: Turn) => ({
   ...counted(turn),
   cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: 0 },
   service_tier: 'standard',
 })
 
-const stopReason = ({ calls }: GroupCommit): string => (calls ? 'tool_use' : 'end_turn')
+const stopReason = ({ calls }: Turn): string => (calls ? 'tool_use' : 'end_turn')
 
-function message(turn: GroupCommit, { model }: Request): object {
+function message(turn: Turn, { model }: Request): object {
   return {
     id: 'msg_1',
     type: 'message',
@@ -306,7 +306,7 @@ function message(turn: GroupCommit, { model }: Request): object {
   }
 }
 
-function messageStream(turn: GroupCommit, { model }: Request): string {
+function messageStream(turn: Turn, { model }: Request): string {
   const frame = (event: { type: string; [field: string]: unknown }) =>
     `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
   const blocks: { start: object; deltas: object[] }[] = []

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import type { Received } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
-import { type GroupCommit, plays } from './provider.ts'
+import { plays, type Turn } from './provider.ts'
 
 /** What holds no personal data arrives as it was sent: same events, same order, same fields, in both directions. */
 
-const TURN: GroupCommit = {
+const TURN: Turn = {
   thinking: ['Two towns, ', 'two ', 'calls.'],
   text: ['One ', 'moment ', 'please.'],
   calls: [

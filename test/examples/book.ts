@@ -1,24 +1,24 @@
 /** What the simulated providers answer: one page for each question that an example or a tutorial asks. */
-import type { GroupCommit } from '../conformance/provider.ts'
+import type { Turn } from '../conformance/provider.ts'
 
 export interface Page {
   /** Found in what the user said. */
   asked: RegExp
   /** The first, then one after each round of tools; the last one stays. */
-  turns: GroupCommit[]
+  turns: Turn[]
 }
 
 /** In pieces of a word each, as it would be streamed. */
-const says = (text: string, output = 5): GroupCommit => ({
+const says = (text: string, output = 5): Turn => ({
   text: text.match(/\s*\S+/g) ?? [text],
   used: { input: 40, output },
 })
-const calls = (name: string, given: object): GroupCommit => ({
+const calls = (name: string, given: object): Turn => ({
   calls: [{ name, arguments: [JSON.stringify(given)] }],
   used: { input: 60, output: 20 },
 })
-const json = (value: object, output?: number): GroupCommit => says(JSON.stringify(value), output)
-const page = (asked: RegExp, ...turns: GroupCommit[]): Page => ({ asked, turns })
+const json = (value: object, output?: number): Turn => says(JSON.stringify(value), output)
+const page = (asked: RegExp, ...turns: Turn[]): Page => ({ asked, turns })
 
 const SPELLED = ['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten']
 const GERMAN = {
@@ -31,7 +31,7 @@ const GERMAN = {
   bird: 'Vogel',
   moon: 'Mond',
 }
-const PAGES = { one: 'Arrival', two: 'Doubt', three: 'AlertThrottle', four: 'Rescue', five: 'Home' }
+const PAGES = { one: 'Arrival', two: 'Doubt', three: 'Storm', four: 'Rescue', five: 'Home' }
 
 const step = (thought: string, command: string, argument: string) => json({ thought, command, argument })
 

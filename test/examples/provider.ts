@@ -2,7 +2,7 @@
  * What the simulated providers say to the examples: a book, keyed on what is asked. Nothing is counted between requests:
  * the same conversation gets the same answer, whoever asks beside it. Formats are those of `../conformance/provider.ts`.
  */
-import { type GroupCommit, plays } from '../conformance/provider.ts'
+import { plays, type Turn } from '../conformance/provider.ts'
 import { type Script, sends } from '../support/provider.ts'
 import { BOOK, type Page } from './book.ts'
 
@@ -52,7 +52,7 @@ function conversationOf({ messages, input = [] }: Request): Line[] {
 }
 
 /** The page that was opened last: in a long conversation the newest question counts. Its turns follow the calls of tools. */
-function turnFor(lines: Line[]): GroupCommit | undefined {
+function turnFor(lines: Line[]): Turn | undefined {
   let open: { page: Page; line: number; at: number } | undefined
   for (const [line, { asked }] of lines.entries()) {
     for (const page of BOOK) {
