@@ -75,6 +75,9 @@ class Cage(unittest.TestCase):
         self.work = folder.name
 
 
+RACE = "connect from many threads while the address changes"
+
+
 class Probes(Cage):
     def assert_as_documented(self, level, results):
         index = 1 + stage.LEVELS.index(level)
@@ -85,6 +88,9 @@ class Probes(Cage):
         self.assertGreater(len(results), 100)
         for title, _, what, how in results:
             is_open = "open" in documented[title]
+            # A race that could be won is not won each time.
+            if title == RACE and is_open:
+                continue
             self.assertEqual(what == "open", is_open, "%s at %s: %s %s" % (title, level, what, how))
 
     def test_nothing_that_harms_is_open_in_strict(self):
@@ -511,11 +517,17 @@ class Limits(Cage):
 class Groups(Cage):
     """What all processes of a program use together."""
 
+    def setUp(self):
+        super().setUp()
+        self.others = []
+        self.others = self.folders()
+
     def folders(self):
+        """The groups of this test: other programs of this machine may run behind walls too."""
         found = []
         for folder, names, _ in os.walk("/sys/fs/cgroup"):
             found += [os.path.join(folder, name) for name in names if name.startswith("iron-sandbox.")]
-        return found
+        return [path for path in found if path not in self.others]
 
     def test_processes_that_use_memory_together_end_at_the_limit(self):
         # Less than 100 MB of each, and more of all together.
