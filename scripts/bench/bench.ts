@@ -5,7 +5,6 @@
  *
  *   --rounds 5        how often each part is measured; the table shows medians
  *   --parts a,b       only these of: start, sequential, calls 1k, calls 100k, streams 1, streams 32, streams 128, streams 256
- *   --sandbox off     the level of the agent that runs the load (Default: off)
  *   --json            the figures of every round in place of the table
  *   --memory 1000000  in place of the parts: the cage's memory over so many calls, at every twentieth of them
  *   --profile         in place of the parts: where the server's processor time goes while calls of 1 KB come in
@@ -32,7 +31,6 @@ const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     parts: { type: 'string', default: ['start', ...PARTS].join() },
-    sandbox: { type: 'string', default: 'off' },
     json: { type: 'boolean', default: false },
     memory: { type: 'string' },
     profile: { type: 'boolean', default: false },
@@ -133,7 +131,7 @@ async function runCage(provider: string, plan: Plan, nodeFlags: string[] = []): 
   const serverFile = path('iron_state.db.server')
   const cage = spawn(
     process.execPath,
-    [...nodeFlags, program, 'start', load, '--budget', '100000', '--no-restart', '--sandbox', flags.sandbox],
+    [...nodeFlags, program, 'start', load, '--budget', '100000', '--no-restart', '--sandbox', 'off'],
     {
       cwd: folder,
       env: {
