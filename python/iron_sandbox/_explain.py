@@ -98,45 +98,49 @@ def _gaps(abi, no_mounts, groups):
 
 def _try(function):
     """None when it works in a process of its own, else why not."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def why_not():
         try:
             function()
         except WallError as error:
-            os.write(writing, str(error).encode())
+            return str(error)
         except OSError as error:
-            os.write(writing, (error.strerror or str(error)).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, encoding="utf-8") as file:
-        fault = file.read()
-    os.waitpid(child, 0)
-    return fault or None
+            return error.strerror or str(error)
+        except Exception as error:
+            return str(error) or type(error).__name__
+        return ""
+
+    return _in_child(why_not) or None
 
 
 def _try_groups():
     """The controllers that hold for a process that is moved into a group of its own."""
+
+    def controllers():
+        group = _groups.Group.open({})
+        try:
+            return _in_child(lambda: group.join() or ",".join(group.controllers()))
+        finally:
+            group.end()
+
+    names = _in_child(controllers)
+    return names.split(",") if names else []
+
+
+def _in_child(function):
+    """What the function returns, a text, in a process of its own; empty when it fails there."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            group = _groups.Group.open({})
-            inside = os.fork()
-            if inside == 0:
-                group.join()
-                os.write(writing, ",".join(group.controllers()).encode())
-                os._exit(0)
-            os.waitpid(inside, 0)
-            group.end()
+            os.write(writing, function().encode())
         finally:
             os._exit(0)
     os.close(writing)
     with open(reading, encoding="utf-8") as file:
-        names = file.read()
+        text = file.read()
     os.waitpid(child, 0)
-    return names.split(",") if names else []
+    return text
 
 
 def _install_filter():

@@ -81,16 +81,12 @@ export class AgentFolders {
     const lines = this.#read()
     const [real, given] = [realPath(file), resolve(file)]
     const times = [lstatSync(given), statSync(given)].map(({ ctimeMs }) => ctimeMs)
-    const touched = lines.find((line) => {
-      if (!('opened' in line) || !(isBelow(real, line.folder) || isBelow(given, line.folder))) return false
-      const closed = lines.find((other) => 'closed' in other && other.closed === line.opened) as
-        | { at: number }
-        | undefined
-      if (!times.some((time) => time >= line.at && time <= (closed?.at ?? Number.POSITIVE_INFINITY))) return false
-      const first = lines.find((other) => 'hidden' in other && other.hidden === line.opened && real in other.files)
-      return !(first && 'hidden' in first && first.files[real] === identityOf(real))
+    const touched = spansOf(lines).find(({ folder, from, until, hidden }) => {
+      if (!isBelow(real, folder) && !isBelow(given, folder)) return false
+      if (!times.some((time) => time >= from && time <= until)) return false
+      return !(real in hidden && hidden[real] === identityOf(real))
     })
-    if (!touched || !('opened' in touched)) return
+    if (!touched) return
     const sha256 = hashOf(real)
     const trust = lines.findLast((line) => 'trusted' in line && line.trusted === real)
     if (trust && 'trusted' in trust && trust.sha256 === sha256) return
@@ -112,12 +108,8 @@ export class AgentFolders {
 
   /** Closes folders that killed servers left open. */
   #closeLeftOpen(): void {
-    const lines = this.#read()
-    const closed = new Set(lines.flatMap((line) => ('closed' in line ? [line.closed] : [])))
-    for (const line of lines) {
-      if ('opened' in line && !closed.has(line.opened) && !isRunning(line.pid)) {
-        this.#append({ closed: line.opened, at: Date.now() })
-      }
+    for (const { id, pid, until } of spansOf(this.#read())) {
+      if (until === Number.POSITIVE_INFINITY && !isRunning(pid)) this.#append({ closed: id, at: Date.now() })
     }
     if (existsSync(this.#path) && statSync(this.#path).size > MAX_FILE_BYTES) this.#shorten()
   }
@@ -157,6 +149,34 @@ export class AgentFolders {
         }
       })
   }
+}
+
+/** A time in which agents could write in a folder, in ms since 1970; `until` is Infinity while they can. */
+interface Span {
+  id: string
+  folder: string
+  pid: number
+  from: number
+  until: number
+  /** Identity of each file when it was first hidden, by path. */
+  hidden: Record<string, string>
+}
+
+function spansOf(lines: readonly Line[]): Span[] {
+  const spans = new Map<string, Span>()
+  for (const line of lines) {
+    if ('opened' in line) {
+      const { opened: id, folder, pid, at: from } = line
+      spans.set(id, { id, folder, pid, from, until: Number.POSITIVE_INFINITY, hidden: {} })
+    } else if ('closed' in line) {
+      const span = spans.get(line.closed)
+      if (span) span.until = Math.min(span.until, line.at)
+    } else if ('hidden' in line) {
+      const span = spans.get(line.hidden)
+      if (span) span.hidden = { ...line.files, ...span.hidden }
+    }
+  }
+  return [...spans.values()]
 }
 
 /** Starts with a line break, since the line before may be truncated. */

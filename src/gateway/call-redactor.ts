@@ -297,16 +297,18 @@ export class CallRedactor implements Redactions {
     return findings.some(({ start, end }) => start === 0 && end === text.length)
   }
 
-  /** Returns the safe text, unless it completes what earlier texts began, or most of a token. Consecutive numbers mean nothing together. */
+  /**
+   * Returns the safe text, unless it completes what earlier texts began, or most of one of our tokens. Consecutive numbers
+   * mean nothing together.
+   */
   #unlessCompleting(before: readonly string[], safe: string, text: string, place: TextPlace): string {
     if (safe !== text) return safe
-    for (const one of ['', ...before]) {
-      const joined = one + text.slice(0, EDGE_CHARACTERS)
-      const whole = withWholeToken(joined)
-      if (one === '' && whole === joined) continue
-      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(whole))
+    const head = text.slice(0, EDGE_CHARACTERS)
+    const isMostOfToken = withWholeToken(head) !== head
+    for (const one of isMostOfToken ? ['', ...before] : before) {
+      const { findings } = this.#failClosed(() => this.#parts.redactor.redact(withWholeToken(one + head)))
       const completed = findings.find(
-        ({ start, end, value }) => start <= one.length && end > one.length && /\p{L}/u.test(value),
+        ({ start, end, value }) => (start < one.length || one === '') && end > one.length && /\p{L}/u.test(value),
       )
       if (!completed) continue
       this.#note([completed], place)

@@ -78,6 +78,12 @@ describe('a stream cut anywhere', () => {
 
   /** What the client gets of a provider's bytes that arrive in these pieces. */
   async function relay(dialect: DialectName, pieces: readonly Buffer[]): Promise<string> {
+    const { out, ended } = begin(dialect, pieces)
+    await ended
+    return out()
+  }
+
+  function begin(dialect: DialectName, pieces: readonly Buffer[]): { out: () => string; ended: Promise<void> } {
     let out = ''
     // As much of a client as a relay needs; the class is bound to a socket.
     const client = {
@@ -87,15 +93,9 @@ describe('a stream cut anywhere', () => {
     } as unknown as Client
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
-    const body = bodyOf(pieces)
-    await relayFrames(
-      { status: 200, headers: {}, body },
-      dialect,
-      { reader, redactor, clean },
-      client,
-      async () => undefined,
-    )
-    return out
+    const answer = { status: 200, headers: {}, body: bodyOf(pieces) }
+    const ended = relayFrames(answer, dialect, { reader, redactor, clean }, client, async () => undefined)
+    return { out: () => out, ended }
   }
 
   const said = ['Grüße 🎉 an ceo', '@piile', 'aker.com oder (415) 55', '5-0178', '; 日本語.']
@@ -162,25 +162,10 @@ describe('a stream cut anywhere', () => {
 
   test.each(DIALECTS)('holds every datum back, wherever it stops (%s)', async (dialect) => {
     const bytes = Buffer.from(framesOf[dialect]({ text: said }))
-    let out = ''
-    const client = {
-      write: async (text: string) => {
-        out += text
-      },
-    } as unknown as Client
     for (let length = 0; length < bytes.length; length += 7) {
-      out = ''
-      const redactor = new CallRedactor(parts, call)
-      const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
-      const body = bodyOf([bytes.subarray(0, length)])
-      await relayFrames(
-        { status: 200, headers: {}, body },
-        dialect,
-        { reader, redactor, clean },
-        client,
-        async () => undefined,
-      ).catch(() => undefined)
-      expect(textOf(out)).not.toMatch(/ceo@|5-0178/)
+      const { out, ended } = begin(dialect, [bytes.subarray(0, length)])
+      await ended.catch(() => undefined)
+      expect(textOf(out())).not.toMatch(/ceo@|5-0178/)
     }
   })
 })

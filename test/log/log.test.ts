@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import type { RuntimeEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
 import { type LogOptions, openLog } from '../../src/log/log.ts'
+import { output } from './support.ts'
 
 let folder: string
 beforeEach(() => {
@@ -33,16 +32,6 @@ const lines = (day: string) =>
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))
-
-const output = (text: string): RuntimeEvent => ({
-  seq: 7,
-  at: '2026-11-21T14:23:45.000Z',
-  agent_id: toAgentId('lg-7a3f9c2d'),
-  level: 'INFO',
-  type: 'agent.output',
-  message: text,
-  data: { stream: 'stdout', text },
-})
 
 describe('the log file', () => {
   test('an event is one JSON line with its agent, its type and its data', async () => {

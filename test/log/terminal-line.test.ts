@@ -1,17 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
 import { textLine } from '../../src/log/terminal-line.ts'
-
-const output = (text: string): RuntimeEvent => ({
-  seq: 7,
-  at: '2026-11-21T14:23:45.000Z',
-  agent_id: toAgentId('lg-7a3f9c2d'),
-  level: 'INFO',
-  type: 'agent.output',
-  message: text,
-  data: { stream: 'stdout', text },
-})
+import { output } from './support.ts'
 
 describe('a line on the terminal', () => {
   // Local time: the test says in which zone it is.

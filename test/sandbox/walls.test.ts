@@ -10,9 +10,10 @@ import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
+import type { AgentId } from '../../src/id-types.ts'
 import { launching } from '../../src/sandbox/cage.ts'
 import { python } from '../support/agent-parts.ts'
-import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
+import { type Agents, newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
 
 const LEVELS = ['observe', 'standard', 'strict'] as const
 const CONFINED = ['standard', 'strict'] as const
@@ -33,6 +34,19 @@ async function listen(): Promise<number> {
   await once(server, 'listening')
   onTestFinished(() => void server.close())
   return (server.address() as { port: number }).port
+}
+
+/** Prints nothing from a pause on, and goes on after it. */
+async function expectStillWhilePaused(agents: Agents, id: AgentId): Promise<void> {
+  await agents.event('agent.output')
+  agents.supervisor.pause(id, 'a test')
+  // What was printed before is read by the time that the second of these has passed.
+  await new Promise((done) => setTimeout(done, 300))
+  const paused = agents.count('agent.output')
+  await new Promise((done) => setTimeout(done, 300))
+  expect(agents.count('agent.output')).toBe(paused)
+  agents.supervisor.resume(id, 'a test')
+  await expect.poll(() => agents.count('agent.output')).toBeGreaterThan(paused)
 }
 
 describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
@@ -58,15 +72,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
   test('an agent stands still while it is paused, and goes on after', async () => {
     const agents = openAgents(behind(level))
     const id = await agents.start('count.py')
-    await agents.event('agent.output')
-    agents.supervisor.pause(id, 'a test')
-    // What was printed before is read by the time that the second of these has passed.
-    await new Promise((done) => setTimeout(done, 300))
-    const paused = agents.count('agent.output')
-    await new Promise((done) => setTimeout(done, 300))
-    expect(agents.count('agent.output')).toBe(paused)
-    agents.supervisor.resume(id, 'a test')
-    await expect.poll(() => agents.count('agent.output')).toBeGreaterThan(paused)
+    await expectStillWhilePaused(agents, id)
     await agents.supervisor.stop(id)
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
   })
@@ -74,14 +80,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
   test.runIf(hasGroups)('a pause holds what ran away from its process group as well', async () => {
     const agents = openAgents(behind(level))
     const id = await agents.start('leave_behind.py')
-    await agents.event('agent.output')
-    agents.supervisor.pause(id, 'a test')
-    await new Promise((done) => setTimeout(done, 300))
-    const paused = agents.count('agent.output')
-    await new Promise((done) => setTimeout(done, 300))
-    expect(agents.count('agent.output')).toBe(paused)
-    agents.supervisor.resume(id, 'a test')
-    await expect.poll(() => agents.count('agent.output')).toBeGreaterThan(paused)
+    await expectStillWhilePaused(agents, id)
     agents.supervisor.pause(id, 'a test')
     await agents.supervisor.stop(id)
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'stopped' })
