@@ -142,8 +142,8 @@ describe('another sitecustomize', () => {
 
   test('is not missed when there is none', () => {
     expect(evaluate('1')).toEqual({ stdout: '1', stderr: '', status: 0 })
-    // -S leaves out Debian's own; the shim is then loaded by hand.
-    const code = `import sys; sys.path.insert(0, ${JSON.stringify(shim)}); import sitecustomize; print(sitecustomize.__file__)`
+    // Debian has one in the standard library, so the path is the shim's alone, which -S leaves to be loaded by hand.
+    const code = `import sys; sys.path[:] = [${JSON.stringify(shim)}]; import sitecustomize; print(sitecustomize.__file__)`
     expect(python(['-S', '-c', code])).toEqual({ stdout: join(shim, 'sitecustomize.py'), stderr: '', status: 0 })
   })
 })
