@@ -10,7 +10,7 @@ import { findHexToken } from './issued-secret.ts'
 import type { Match } from './match.ts'
 import { findNationalId } from './national-id.ts'
 import { findDateOfBirth, findDocumentNumber } from './personal-details.ts'
-import { findLabeledPhone, findPhone, findSpacedPhone } from './phone.ts'
+import { findLabeledPhone, findPhone, findSpacedPhone, TONE_MARK } from './phone.ts'
 import { findSpacedSsn, findSsn } from './ssn.ts'
 import type { TextWindow } from './text-window.ts'
 import { findAppToken, findBotToken, findRefreshToken } from './token-forms.ts'
@@ -221,8 +221,9 @@ function goesOn(window: TextWindow, next: number, end: number): boolean {
 function mayBePhone(window: TextWindow, start: number, first: number, length: number, grouped: boolean): boolean {
   const lead = plain(window.before(start))
   if (lead === 0x2b || lead === 0x42 || lead === 0x62 || length === 10) return true
-  if (first === 0) return length > 2 || (length === 2 && grouped)
+  if (first === 0 && length > 1) return length > 2 || grouped
   if (first === 1 && length === 11) return true
+  if (length === 1 && (first === 0 || first === 8)) return window.at(start + 1) === TONE_MARK
   if (!grouped) return false
   // An area code follows the one, and begins with 2 or more.
   return length === 3 || (first === 1 && (length === 1 || (length === 4 && (window.at(start + 1) & 15) > 1)))

@@ -1,6 +1,6 @@
 /**
  * Phone numbers. North American ones by form and valid area and exchange codes, bare ten digits only with a phone word
- * nearby; international ones by `+`, `00` or `011`, a country code in use and a length that country has.
+ * nearby; international ones by `+` or an international prefix, a country code in use and a length that country has.
  */
 import { DIGIT, isAlphanumeric, isCapital, kindOf, plain } from './characters.ts'
 import { nationalLengths } from './country-codes.ts'
@@ -23,7 +23,10 @@ import { isPhoneNear, phoneLabel } from './phone-words.ts'
 import type { TextWindow } from './text-window.ts'
 
 /** Right after a number. */
-const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice']
+const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice', 'ext', 'extension']
+/** `8~10`: wait for a second dial tone. */
+export const TONE_MARK = 0x7e
+
 const digits = new DigitReader()
 
 /** Finds the number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
@@ -62,6 +65,8 @@ function numberEnd(window: TextWindow, digit: number, lead: Lead): number {
   if ((window.at(digit) & 15) === 0) {
     const end = prefixedEnd(window, digit, lead)
     if (end >= 0 || window.cut) return end
+  } else if (window.at(digit + 1) === TONE_MARK) {
+    return prefixedEnd(window, digit, lead)
   } else if ((window.at(digit) & 15) === 1 && !lead.bracket) {
     const end = northAmericanEnd(window, digit, lead, true)
     if (end >= 0 || window.cut) return end
@@ -190,22 +195,42 @@ function isPlainDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-/** After 00 or 011 instead of the plus. */
+/** Dialed instead of the plus: in most countries, in North America, in parts of Asia, in Australia. */
+const INTERNATIONAL_PREFIXES = ['00', '011', '001', '0011']
+/** The same with the ITU's mark for a second dial tone: in Russia and its neighbors, formerly in Poland. */
+const TONE_PREFIXES = ['8~10', '0~0']
+
+/** After an international prefix instead of the plus. */
 function prefixedEnd(window: TextWindow, digit: number, lead: Lead): number {
   if (lead.bracket || followsFigure(window, lead.start)) return -1
-  const two = digits.take(digit, 2)
-  if (two < 0) return -1
-  let position = two
-  if (digits.values[1] === 1) {
-    position = digits.take(two, 1)
-    if (position < 0 || digits.values[2] !== 1) return -1
-  } else if (digits.values[1] !== 0) return -1
-  position = digits.separator(position)
+  const hasTone = window.at(digit + 1) === TONE_MARK
+  for (const prefix of hasTone ? TONE_PREFIXES : INTERNATIONAL_PREFIXES) {
+    const begin = hasTone ? toneEnd(window, digit, prefix) : prefixEnd(digit, prefix)
+    const end = begin < 0 ? -1 : dialedEnd(window, digit, begin)
+    if (end >= 0 || window.cut) return end
+  }
+  return -1
+}
+
+/** Returns the position after the digits of a prefix, or -1. */
+function prefixEnd(digit: number, prefix: string): number {
+  digits.count = 0
+  const end = digits.take(digit, prefix.length)
+  return end >= 0 && digits.number(0, prefix.length) === Number(prefix) ? end : -1
+}
+
+function toneEnd(window: TextWindow, digit: number, prefix: string): number {
+  for (let i = 0; i < prefix.length; i++) if (window.at(digit + i) !== prefix.charCodeAt(i)) return -1
+  return digit + prefix.length
+}
+
+/** Returns the end of the country's number after a prefix, or -1: three groups, or a word, distinguish it from others. */
+function dialedEnd(window: TextWindow, digit: number, begin: number): number {
+  const position = digits.separator(begin)
   if (digits.form === '.' || digits.form === '/' || digits.form === ' - ' || window.at(position) === 0x30) return -1
   digits.count = 0
   const end = countryNumberEnd(window, position, false)
-  if (end < 0) return -1
-  return groups >= 3 || isPhoneNear(window, digit) ? end : -1
+  return end >= 0 && (groups >= 3 || isPhoneNear(window, digit)) ? end : -1
 }
 
 /** Number of digit groups that `countryNumberEnd` passed. */

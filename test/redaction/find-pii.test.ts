@@ -112,7 +112,7 @@ describe('findPii', () => {
     expect(findPii('nora@example.com 192.0.2.1', ['ip']).map(({ type }) => type)).toEqual(['ip'])
   })
 
-  test('tells the risk of each type', () => {
+  test('gives the risk of each type', () => {
     const text = 'nora@example.com 212-555-0187 536-90-4399 4242424242424242 DE89370400440532013000 192.0.2.1'
     expect(findPii(text).map(({ type, risk }) => `${type} ${risk}`)).toEqual([
       'email HIGH',

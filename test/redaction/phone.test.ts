@@ -40,6 +40,23 @@ const NATIONAL: [text: string, ...values: string[]][] = [
   ['العربية +٤٤٣٣٣٣٣٣٣٣٣٣', 'phone:+٤٤٣٣٣٣٣٣٣٣٣٣'],
 ]
 
+const DIALED: [text: string, ...values: string[]][] = [
+  ['on 020 7946 0958, or 0161 496 0018', 'phone:020 7946 0958', 'phone:0161 496 0018'],
+  ['Mr Sato 090-1234-5678, office 03-1234-5678', 'phone:090-1234-5678', 'phone:03-1234-5678'],
+  ['Sydney (02) 5550 1234; mobiles 0491 570 156', 'phone:(02) 5550 1234', 'phone:0491 570 156'],
+  ['Buenos Aires: 011 4123 4567', 'phone:011 4123 4567'],
+  ['Zürich 044 668 18 00, İstanbul 0212 555 01 42', 'phone:044 668 18 00', 'phone:0212 555 01 42'],
+  ['Paris 01.99.00.12.34.', 'phone:01.99.00.12.34'],
+  // International prefixes other than 00.
+  ['001-44-20-7946-0018', 'phone:001-44-20-7946-0018'],
+  ['0011 44 20 7946 0018', 'phone:0011 44 20 7946 0018'],
+  ['8~10 44 20 7946 0018, 0~0 49 30 901820', 'phone:8~10 44 20 7946 0018', 'phone:0~0 49 30 901820'],
+  // Short numbers of islands, long ones of Germany.
+  ['+676 20 123; +4980012345678901', 'phone:+676 20 123'],
+  ['+49 800 1234567890', 'phone:+49 800 1234567890'],
+  ['2125550187 ext. 44', 'phone:2125550187 ext. 44'],
+]
+
 const NO_PHONES = [
   // A phone word inside another word, or said of programs.
   'the value is typically 2147483647 on 32-bit systems; automatically retried until 2147483647',
@@ -50,7 +67,9 @@ const NO_PHONES = [
   // Bare digits without a word: orders, timestamps.
   'order 5551234567, 1705314600, seq 1234567890, 555 123 4567',
   'rows 100 200 3000, 123 456 7890, 2024-01-15 10:20, 1.555.123.1234',
-  'seven digits: phone 555-1234, line 12345678, on 020 7946 0958',
+  'seven digits: phone 555-1234, line 12345678, id 02079460958, 0207 9460958',
+  'rows 020 7946 0958 1234, 1 020 7946 0958, 012 013 014, 01 02 03 04 05, 00 1234 5678, 020 7946-0958',
+  'version 01.02.03.04.05.06, date 01-02-2024, 0.12.34.56.78, 0~0 12, 8~1 44 20 7946 0018, part 020-7946-0958-B',
   'called at 1705314600123, part 1123-456-7890, 123-456-78901',
 ]
 
@@ -67,6 +86,10 @@ describe('phone numbers', () => {
   })
 
   test.each(NATIONAL)('are found as people dial them at home, behind a label: %j', (text, ...values) => {
+    expect(found(text)).toEqual(values)
+  })
+
+  test.each(DIALED)('are found in the groups people write them in, without a label: %j', (text, ...values) => {
     expect(found(text)).toEqual(values)
   })
 
