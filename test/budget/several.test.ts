@@ -376,6 +376,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
       const world = openBudgets({ agent: '100', run: '90', server: '150' })
       for (const id of ['a-1', 'a-2', 'a-3'].map(toAgentId)) world.begin(id)
       const open: Hold[] = []
+      const ended: Promise<void>[] = []
       const paid: { agentId: AgentId; runId: RunId | null; cost: number }[] = []
       const counted = new Map<string, Nanodollars>()
       for (const does of steps) {
@@ -388,7 +389,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
           const [hold] = open.splice(does.which % Math.max(1, open.length), 1)
           if (!hold) continue
           const cost = Math.floor(hold.maxCost * does.share)
-          void world.end(hold, toUsd(cost))
+          ended.push(world.end(hold, toUsd(cost)))
           paid.push({ ...hold, cost })
         }
         for (const agentId of ['a-1', 'a-2', 'a-3'].map(toAgentId)) {
@@ -406,6 +407,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
           }
         }
       }
+      await Promise.all(ended)
       world.store.close()
     }),
     { numRuns: 20 },
