@@ -6,7 +6,7 @@ import type { EventType, RuntimeEvent } from '../src/events.ts'
 import { showUsd } from '../src/money.ts'
 import type { Runtime } from '../src/runtime.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
-import { figures } from '../src/state/figures.ts'
+import { shownFigures } from '../src/state/figures-text.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
 import { DEMO_AGENT } from './world-config.ts'
 
@@ -147,7 +147,7 @@ class Show {
 
   figures(done: number) {
     const agent = done === 100 ? this.end() : this.agent(done)
-    return figures(agent, Date.parse(this.at(done).at ?? ''))
+    return shownFigures(agent, Date.parse(this.at(done).at ?? ''))
   }
 }
 

@@ -14,7 +14,7 @@ import { CageError, ERRORS } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder } from '../src/package-folder.ts'
 import type { Runtime } from '../src/runtime.ts'
-import { figures } from '../src/state/figures.ts'
+import { shownFigures } from '../src/state/figures-text.ts'
 import { type Rehearsal, rehearse, THE_SHOW } from './check.ts'
 import type { Inbox } from './inbox.ts'
 import { demoMasterKey } from './master-key.ts'
@@ -140,7 +140,7 @@ function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean
     ...reportLines({
       agent: agents[agentId]!,
       circuits: Object.values(circuits),
-      figures: figures(agents[agentId]!, runtime.state.now()),
+      figures: shownFigures(agents[agentId]!, runtime.state.now()),
       footer: {
         Alerts: `${inbox.mails.length} e-mail, ${inbox.webhooks.length} webhooks received`,
         Log: resolve(runtime.log.path),

@@ -246,7 +246,7 @@ export interface EventData {
     used_percent: number
     suggested_increase_usd: Usd
   }
-  /** Nothing more can be paid: at 100 %, or for a call that does not fit. `budget` as above. */
+  /** Nothing more can be paid: at 100%, or for a call that does not fit. `budget` as above. */
   'budget.exhausted': { budget?: ConfiguredScope; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
   /** A limit was raised or lowered. `budget` as above; a run's limit is that of every run. */
   'budget.raised': { budget?: ConfiguredScope; from_usd: Usd; limit_usd: Usd; by: string }

@@ -18,7 +18,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['db', 'config'],
   ['dialects'],
   ['log', 'process-table', 'package-folder', 'http-pools'],
-  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'pii-types', 'clock', 'aes-gcm'],
+  ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'units', 'pii-types', 'clock', 'aes-gcm'],
 ]
 
 /** Parts of the last group build on each other in this order only. */
@@ -36,7 +36,9 @@ const SHARED_WITH_BROWSER = [
   'src/pii-types.ts',
   'src/state/snapshot.ts',
   'src/state/apply-event.ts',
+  'src/units.ts',
   'src/state/figures.ts',
+  'src/state/figures-text.ts',
   'src/state/histogram.ts',
   'src/state/own.ts',
   ...['agent-life', 'agent-spending', 'agent-work', 'agents', 'alerts', 'budgets', 'burn', 'circuits', 'vault'].map(

@@ -13,7 +13,7 @@ import { configSchema } from '../src/config/schema.ts'
 import type { RuntimeEvent } from '../src/events.ts'
 import type { AgentId } from '../src/ids.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
-import { figures } from '../src/state/figures.ts'
+import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
 import { newMasterKey } from '../src/vault/master-key.ts'
 import { openRuntime } from './support/built.ts'
@@ -90,7 +90,7 @@ async function play(options: {
 describe('the demo at full speed', () => {
   test('meets every checkpoint', async () => {
     const show = await play({})
-    const shown = (done: number) => figures(show.agentAt(done), Date.now())
+    const shown = (done: number) => shownFigures(show.agentAt(done), Date.now())
     const ofType = <T extends RuntimeEvent['type']>(type: T) =>
       show.events.filter((event): event is Extract<RuntimeEvent, { type: T }> => event.type === type)
 
@@ -150,7 +150,7 @@ describe('the demo at full speed', () => {
     // The end
     const agent = show.end.agents[show.agentId]!
     expect(agent).toMatchObject({ state: 'completed', restarts: 0, spent_usd: '45.9025', pii: { email: 2, phone: 1 } })
-    expect(figures(agent, Date.now())).toMatchObject({
+    expect(shownFigures(agent, Date.now())).toMatchObject({
       spent: '$45.90 / $50.00',
       used: '91.8% used',
       success: '98% (98/100)',

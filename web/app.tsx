@@ -4,6 +4,7 @@ import { useEffect, useLayoutEffect } from 'preact/hooks'
 import { showUsd } from '../src/money.ts'
 import { limitsOf } from '../src/state/figures.ts'
 import type { AgentView } from '../src/state/snapshot.ts'
+import { showDuration, showName } from '../src/units.ts'
 import { acknowledge, pause, resume, stop } from './actions.ts'
 import { address, agentAddress, reportAddress } from './address.ts'
 import { ApiPage } from './api-page.tsx'
@@ -75,7 +76,7 @@ function Dashboard() {
       <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
       {isStale && (
         <div class="banner bad" role="status">
-          <b>Stale for {Math.round(staleMs.value / 1000)} s</b>
+          <b>Stale for {showDuration(staleMs.value)}</b>
           <span>The server does not answer. Showing the last known state. Reconnecting…</span>
         </div>
       )}
@@ -184,7 +185,7 @@ function AgentChoice({ current }: { current: AgentView | undefined }) {
       <option value="">All agents ({agents.value.length})</option>
       {agents.value.map(({ id, name, state }) => (
         <option key={id} value={id}>
-          {name} {id} · {state.replace('_', ' ')}
+          {name} {id} · {showName(state)}
         </option>
       ))}
     </select>

@@ -2,7 +2,7 @@
 import { computed, effect, signal } from '@preact/signals'
 import type { RuntimeEvent } from '../src/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
-import { figures } from '../src/state/figures.ts'
+import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
 import { address, agentAddress, settleOn } from './address.ts'
 
@@ -33,7 +33,7 @@ export const agent = computed(() => {
   const id = address.value?.agentId
   return id ? snapshot.value.agents[id] : undefined
 })
-export const shown = computed(() => (agent.value ? figures(agent.value, serverNow.value) : undefined))
+export const shown = computed(() => (agent.value ? shownFigures(agent.value, serverNow.value) : undefined))
 
 export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
 

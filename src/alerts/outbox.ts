@@ -11,8 +11,8 @@ import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { AlertRow, DeliveryRow, OutboxTable } from '../db/outbox.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { AlertKind, NewEvent } from '../events.ts'
-import { showSeconds } from '../state/figures.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { showLatency } from '../units.ts'
 
 /** A destination of alerts. */
 export interface Channel {
@@ -176,7 +176,7 @@ export class Outbox {
     if (this.#abort.signal.aborted) return
     const attempts = delivery.attempts + 1
     const why = deadline.signal.aborted
-      ? `no answer within ${showSeconds(this.#retryPolicy.attemptMs)}`
+      ? `no answer within ${showLatency(this.#retryPolicy.attemptMs)}`
       : reasonOf(error)
     if (error instanceof Undeliverable || attempts >= this.#retryPolicy.attempts) {
       this.#giveUp(alert, channel.name, attempts, why)
@@ -192,7 +192,7 @@ export class Outbox {
         type: 'alert.delivered',
         level: 'INFO',
         agent_id: alert.agent_id,
-        message: `Alert "${alert.title}" sent by ${channel.name} (${showSeconds(latencyMs)})`,
+        message: `Alert "${alert.title}" sent by ${channel.name} (${showLatency(latencyMs)})`,
         data: { alert_id: alert.id, channel: channel.name, latency_ms: latencyMs },
       },
       { state: 'delivered', attempts: attempts + 1, error: null },

@@ -3,7 +3,7 @@
 import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
 import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
-import { showCount } from '../state/figures.ts'
+import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
 
 export interface Wording {
@@ -43,7 +43,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'budget_warning',
         budget,
         title: `Budget warning${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${used_percent.toFixed(1)}%).${overshoot(spent_usd, limit_usd) || ' No call is sent that does not fit into the rest.'}`,
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${showPercent(used_percent, 1)}).${overshoot(spent_usd, limit_usd) || ' No call is sent that does not fit into the rest.'}`,
       }
     }
     case 'budget.exhausted': {
@@ -181,8 +181,4 @@ function wordFinding({ data }: EventOf<'pii.found'>): Wording {
   }
 }
 
-/** "45 s", "30 min". */
-const showDuration = (ms: number): string =>
-  ms < 120_000 ? `${Math.ceil(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`
-
-const agents = (count: number): string => (count === 1 ? '1 agent' : `${count} agents`)
+const agents = (count: number): string => showNumberOf(count, 'agent')

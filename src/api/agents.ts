@@ -3,7 +3,8 @@ import * as z from 'zod'
 import type { Ledger } from '../budget/ledger.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, toAgentId } from '../ids.ts'
-import { type Figures, figures, hasRun } from '../state/figures.ts'
+import { hasRun } from '../state/figures.ts'
+import { type ShownFigures, shownFigures } from '../state/figures-text.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { readJson, readQuery } from './body.ts'
@@ -14,7 +15,7 @@ import type { Rooms } from './rooms.ts'
 /** The response of `/api/agents/:id/status`: the agent and its figures as shown to people. */
 export interface AgentStatus {
   agent: AgentView
-  figures: Figures
+  figures: ShownFigures
   /** The agent's own. */
   budget: BudgetStatus
   budgets: Budgets
@@ -43,7 +44,7 @@ export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard)
       context.json(statusOf(rooms, await agentIdOf(rooms, context))),
     )
     .get('/:id/metrics', guard('viewer'), (context) =>
-      context.json(figures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
+      context.json(shownFigures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
     )
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
       const id = await agentIdOf(rooms, context)
@@ -80,7 +81,7 @@ export function statusOf({ state, money: { ledger } }: Pick<Rooms, 'state' | 'mo
   const agent = getAgent(state, id)
   return {
     agent,
-    figures: figures(agent, state.now()),
+    figures: shownFigures(agent, state.now()),
     budget: budgetOf(ledger, agent),
     budgets: budgetsOf(ledger.accounts, { agentId: id, runId: hasRun(agent, state.read()) ? agent.run_id : null }),
     period: ledger.accounts.period(),

@@ -8,15 +8,17 @@ import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd } from '../money.ts'
-import { curveOf, type Figures, type Limit, showCount, showDuration, showLimits } from '../state/figures.ts'
+import { curveOf, type Limit } from '../state/figures.ts'
+import { limitsText, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
+import { showCount, showDuration, showLatency, showName, showNumberOf, singular } from '../units.ts'
 import type { ShownCall } from './calls.ts'
 
 export interface ReportFacts {
   /** ISO 8601 UTC. */
   at: string
   agent: AgentView
-  figures: Figures
+  figures: ShownFigures
   /** All limits that its calls must fit into. */
   budgets: readonly Limit[]
   costs: CostReport
@@ -54,7 +56,7 @@ export function reportPage(facts: ReportFacts): Html {
 <article class="report">
 <header>
 <h1>${agent.name} <code>${agent.id}</code></h1>
-<p>${agent.state.replace('_', ' ')}${agent.reason ? `: ${agent.reason}` : ''} · ${agent.environment} · ${day(agent.started_at)} · as of ${moment(at)}</p>
+<p>${showName(agent.state)}${agent.reason ? `: ${agent.reason}` : ''} · ${agent.environment} · ${day(agent.started_at)} · as of ${moment(at)}</p>
 </header>
 ${tiles(facts)}
 ${costSection(facts)}
@@ -72,10 +74,10 @@ function tiles({ agent, figures: shown }: ReportFacts): Html {
   const all: [string | null, string][] = [
     [shown.spent, shown.used],
     [shown.progress, shown.success ? `${shown.success} succeeded` : 'done'],
-    [shown.average?.split(' ')[0] ?? null, shown.average?.split(' ')[1] ?? ''],
-    [String(shown.leaks_stopped), agent.safety_mode === 'warn' ? 'findings, left in place' : 'leaks stopped'],
+    [shown.average_usd && showUsd(shown.average_usd), `avg/${singular(shown.unit)}`],
+    [showCount(shown.leaks_stopped), agent.safety_mode === 'warn' ? 'findings, left in place' : 'leaks stopped'],
     [showUsd(shown.saved_usd), `saved against a baseline of ${showUsd(shown.baseline_usd)}`],
-    [showDuration(shown.uptime_ms), `${shown.uptime_share} of the time up, ${agent.restarts} restarts`],
+    [showDuration(shown.uptime_ms), `${shown.uptime_share} uptime, ${showNumberOf(agent.restarts, 'restart')}`],
   ]
   return html`<dl class="tiles">${all
     .filter(([figure]) => figure !== null)
@@ -83,7 +85,7 @@ function tiles({ agent, figures: shown }: ReportFacts): Html {
 }
 
 function costSection({ agent, figures: shown, budgets, costs }: ReportFacts): Html {
-  const limits = showLimits(budgets)
+  const limits = limitsText(budgets)
   const baseline = [
     ['spent', agent.spent_usd],
     ['calls avoided by an open circuit', shown.blocked_saved_usd],
@@ -94,23 +96,23 @@ function costSection({ agent, figures: shown, budgets, costs }: ReportFacts): Ht
 ${limits === null ? '' : html`<p class="dim">${limits}</p>`}
 ${burnChart(agent, shown.uptime_ms)}
 <div class="columns">
-${costTable('By model', costs.by_model, 'calls')}
-${costTable('By service', costs.by_service, 'calls')}
+${costTable('By model', costs.by_model)}
+${costTable('By service', costs.by_service)}
 <table><caption>Baseline</caption><tbody>
 ${baseline.map(([label, usd]) => html`<tr><td>${label}</td><td class="number">${showUsd(usd)}</td></tr>`)}
 <tr class="sum"><td>baseline</td><td class="number">${showUsd(shown.baseline_usd)}</td></tr>
 </tbody></table>
-${costTable('By hour', costs.by_hour, 'calls')}
+${costTable('By hour', costs.by_hour)}
 </div>
 ${costs.rows.unresolved > 0 ? html`<p class="warn">${costs.rows.unresolved} calls were cut off when a server was killed. Their holds remain until they are resolved: <code>iron-cage budget calls ${agent.id} --state unresolved</code>.</p>` : ''}
 </section>`
 }
 
-function costTable(caption: string, costs: readonly Cost[], unit: string): Html | '' {
+function costTable(caption: string, costs: readonly Cost[]): Html | '' {
   if (costs.length === 0) return ''
   const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), '0')
   return html`<table><caption>${caption}</caption><tbody>
-${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${showCount(calls)} ${unit}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
+${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${showNumberOf(calls, 'call')}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
 <tr class="sum"><td>in all</td><td></td><td class="number">${showUsd(sum)}</td></tr>
 </tbody></table>`
 }
@@ -144,12 +146,12 @@ ${
     ? html`<p>No personal data was found in its texts. Detected types: ${agent.detect.join(', ')}.</p>`
     : html`<table class="wide"><caption>Personal data found (values are not in this report)</caption>
 <thead><tr><th>when</th><th>what</th><th>severity</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
-${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${row.type.replace('_', ' ')}</td><td>${row.severity.toLowerCase()}</td><td>${row.place.replace('_', ' ')}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
+${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${showName(row.type)}</td><td>${row.severity.toLowerCase()}</td><td>${showName(row.place)}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
 </tbody></table>`
 }
 <table class="wide"><caption>Circuits</caption>
 <thead><tr><th>circuit</th><th>state</th><th class="number">trips</th><th class="number">calls blocked</th><th class="number">saved</th><th class="number">fallbacks</th><th>last reason</th></tr></thead><tbody>
-${circuits.map((circuit) => html`<tr><td><code>${circuit.name}</code></td><td>${circuit.state.replace('_', ' ')}</td><td class="number">${circuit.trips}</td><td class="number">${circuit.blocked}</td><td class="number">${showUsd(circuit.saved_usd)}</td><td class="number">${circuit.fallbacks}</td><td>${circuit.reason ?? ''}</td></tr>`)}
+${circuits.map((circuit) => html`<tr><td><code>${circuit.name}</code></td><td>${showName(circuit.state)}</td><td class="number">${circuit.trips}</td><td class="number">${circuit.blocked}</td><td class="number">${showUsd(circuit.saved_usd)}</td><td class="number">${circuit.fallbacks}</td><td>${circuit.reason ?? ''}</td></tr>`)}
 </tbody></table>
 </section>`
 }
@@ -188,7 +190,7 @@ ${calls.map(
 <td class="number">${showUsd(call.held_usd)}</td>
 <td class="number">${showUsd(call.cost_usd)}${call.estimated ? ' ≈' : ''}</td>
 <td class="number">${tokens(call.usage)}</td>
-<td class="number">${call.latency_ms === null ? '' : `${Math.round(call.latency_ms)} ms`}</td>
+<td class="number">${call.latency_ms === null ? '' : showLatency(call.latency_ms)}</td>
 <td>${answerOf(call)}</td>
 </tr>`,
 )}

@@ -10,7 +10,8 @@ import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
 import type { EventType, RuntimeEvent } from '../events.ts'
 import type { AgentId, CallId } from '../ids.ts'
-import { figures, limitsOf } from '../state/figures.ts'
+import { limitsOf } from '../state/figures.ts'
+import { shownFigures } from '../state/figures-text.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type AgentStatus, agentIdOf, getAgent, statusOf } from './agents.ts'
@@ -96,7 +97,7 @@ async function reportFacts(rooms: ReportRooms, id: AgentId): Promise<ReportFacts
   return {
     at: isoTime(nowMs),
     agent,
-    figures: figures(agent, nowMs),
+    figures: shownFigures(agent, nowMs),
     budgets: limitsOf(agent, state.read()),
     costs,
     circuits: Object.values(state.read().circuits),

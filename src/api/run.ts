@@ -14,8 +14,9 @@ import { toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
-import { figures } from '../state/figures.ts'
+import { shownFigures } from '../state/figures-text.ts'
 import { type AgentView, OTHER } from '../state/snapshot.ts'
+import { showLatency } from '../units.ts'
 import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
 import { amount, MAX_BODY_BYTES, readJson, shortText } from './body.ts'
 import { amountsOf } from './budgets.ts'
@@ -73,7 +74,7 @@ export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
       const { agentId } = runOf(context)
       const agent = getAgent(state, agentId)
       const { calls, spent_usd, pii, outcomes, by_model } = agent
-      return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: figures(agent, state.now()) })
+      return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: shownFigures(agent, state.now()) })
     })
     .route('/', partRoutes(rooms))
     .route(
@@ -182,7 +183,7 @@ function outcomeEvent(
   const unit = clean(given)
   const name = cleanOrNull(label)
   const why = cleanOrNull(reason)
-  const took = latency_ms === null ? '' : ` · ${(latency_ms / 1000).toFixed(1)} s`
+  const took = latency_ms === null ? '' : ` · ${showLatency(latency_ms)}`
   return {
     type: 'unit.completed',
     level: outcome === 'failed' ? 'ERROR' : 'OK',

@@ -11,6 +11,7 @@ import {
   toUsd,
   type Usd,
 } from '../money.ts'
+import { showPercent } from '../units.ts'
 import type { Account } from './account.ts'
 
 const show = (nanos: Nanodollars): string => showUsd(toUsd(nanos))
@@ -70,7 +71,7 @@ export function warnedEvent(
     type: 'budget.warned',
     level: 'WARN',
     agent_id: agentId,
-    message: `${NAMES[scope]} at ${usedPercent.toFixed(1)} %: ${show(spent)} / ${show(limit)}; the agent stops at 100 %`,
+    message: `${NAMES[scope]} at ${showPercent(usedPercent, 1)}: ${show(spent)} / ${show(limit)}; the agent stops at 100%`,
     data: {
       ...foreign(scope),
       spent_usd: toUsd(spent),

@@ -6,7 +6,7 @@ import type { Budgets } from '../api/budgets.ts'
 import { isBeforeSending } from '../breaker/retry.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
 import type { Usd } from '../money.ts'
-import type { Figures } from '../state/figures.ts'
+import type { ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, Snapshot } from '../state/snapshot.ts'
 import { type ConfigFlags, loadFlags } from './flags.ts'
 import { savedAccessToken } from './saved-tokens.ts'
@@ -19,7 +19,7 @@ export interface ClientFlags extends ConfigFlags {
 /** What `/api/agents/:id/status` and every change of an agent answer. */
 export interface AgentStatus {
   agent: AgentView
-  figures: Figures
+  figures: ShownFigures
   budget: { limit_usd: Usd; spent_usd: Usd; held_usd: Usd; remaining_usd: Usd; used_percent: number }
   budgets: Budgets
 }

@@ -1,15 +1,17 @@
 /** The report of an agent on a terminal: 48 columns, every line from the figures that the dashboard shows. */
 import type { Cost, CostReport } from '../budget/report.ts'
 import { showUsd } from '../money.ts'
-import { type Figures, type Limit, showDuration } from '../state/figures.ts'
+import type { Limit } from '../state/figures.ts'
+import type { ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
+import { showDuration, showName, showNumberOf } from '../units.ts'
 
 const WIDTH = 48
 
 export interface ReportFacts {
   agent: AgentView
   circuits: readonly CircuitView[]
-  figures: Figures
+  figures: ShownFigures
   /** All limits that its calls must fit into. (Default: its own only.) */
   budgets?: readonly Limit[]
   /** Where the money went, from the ledger. (Default: the agent's own sums only.) */
@@ -26,7 +28,7 @@ export function reportLines({ agent, figures: shown, circuits, budgets = [], cos
     rule('═'),
     centred(`FINAL REPORT · ${agent.id}`),
     rule('═'),
-    row('State', agent.state.replace('_', ' ')),
+    row('State', showName(agent.state)),
     row('Duration', showDuration(shown.uptime_ms)),
     ...(progress ? [row(capital(unit), shown.progress!)] : []),
     ...(shown.success ? [row('Success', shown.success)] : []),
@@ -43,7 +45,7 @@ export function reportLines({ agent, figures: shown, circuits, budgets = [], cos
     ...(shown.average ? [row('Per unit', shown.average)] : []),
     ...projectionRows(shown),
     ...Object.entries(agent.by_model).map(([model, { cost_usd, calls }]) =>
-      row(`  ${model}`, `${calls} calls  ${showUsd(cost_usd)}`),
+      row(`  ${model}`, `${showNumberOf(calls, 'call')}  ${showUsd(cost_usd)}`),
     ),
     ...Object.entries(agent.by_service).map(([name, service]) =>
       row(`  ${name}`, `${service.live} live  ${showUsd(service.cost_usd)}`),
@@ -57,7 +59,7 @@ export function reportLines({ agent, figures: shown, circuits, budgets = [], cos
     ...Object.entries(agent.pii).map(([type, count]) => row(`  ${type}`, String(count))),
     ...Object.entries(agent.by_service)
       .filter(([, service]) => service.blocked > 0)
-      .map(([name, service]) => row(`${name}`, `${service.blocked} calls blocked`)),
+      .map(([name, service]) => row(`${name}`, `${showNumberOf(service.blocked, 'call')} blocked`)),
     ...circuits
       .filter(({ state }) => state !== 'closed')
       .map(({ name, state }) => row(`Circuit ${name}`, state.toUpperCase())),
@@ -73,7 +75,7 @@ export function reportLines({ agent, figures: shown, circuits, budgets = [], cos
 }
 
 /** The method is wider than the report, so it stands below what it explains. */
-const projectionRows = ({ projection_usd, projection_method, progress_percent }: Figures): string[] =>
+const projectionRows = ({ projection_usd, projection_method, progress_percent }: ShownFigures): string[] =>
   projection_usd === null || progress_percent === 100
     ? []
     : [row('Projection', showUsd(projection_usd)), `  ${projection_method}`]
@@ -82,9 +84,13 @@ function ledgerLines({ held_usd, rows, by_hour }: CostReport): string[] {
   return [
     heading('LEDGER'),
     row('Charged · released', `${rows.charged} · ${rows.released}`),
-    ...(held_usd === '0' ? [] : [row('Held', `${showUsd(held_usd)} by ${rows.held + rows.unresolved} calls`)]),
+    ...(held_usd === '0'
+      ? []
+      : [row('Held', `${showUsd(held_usd)} by ${showNumberOf(rows.held + rows.unresolved, 'call')}`)]),
     ...(rows.unresolved ? [row('  left by a killed server', String(rows.unresolved))] : []),
-    ...by_hour.map(({ name, calls, cost_usd }) => row(`  ${name}`, `${calls} calls  ${showUsd(cost_usd)}`)),
+    ...by_hour.map(({ name, calls, cost_usd }) =>
+      row(`  ${name}`, `${showNumberOf(calls, 'call')}  ${showUsd(cost_usd)}`),
+    ),
   ]
 }
 
@@ -92,7 +98,9 @@ function ledgerLines({ held_usd, rows, by_hour }: CostReport): string[] {
 export function costLines(costs: CostReport): string[] {
   const part = (title: string, entries: readonly Cost[]) => [
     heading(title),
-    ...entries.map(({ name, calls, cost_usd }) => row(`  ${name}`, `${calls} calls  ${showUsd(cost_usd)}`)),
+    ...entries.map(({ name, calls, cost_usd }) =>
+      row(`  ${name}`, `${showNumberOf(calls, 'call')}  ${showUsd(cost_usd)}`),
+    ),
   ]
   return [
     rule('═'),

@@ -5,6 +5,7 @@ import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { DEFAULT_PII_TYPES } from '../pii-types.ts'
 import type { Snapshot } from '../state/snapshot.ts'
+import { showDuration, showName } from '../units.ts'
 import { namesOf } from '../vault/open-vault.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type TreeEntry, tree } from './print.ts'
@@ -141,19 +142,17 @@ function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): st
 function guarded({ safety, services }: Config): string {
   const providers = Object.values(DIALECTS).map(({ label }) => label)
   const calls = [`calls to ${providers.join(' and ')}`, ...Object.keys(services)].join(', ')
-  const detected = safety.detect.map(named).join(', ') || 'nothing'
-  const places = safety.scope.map((place) => place.replace('_', ' ')).join(', ') || 'nowhere'
+  const detected = safety.detect.map(showName).join(', ') || 'nothing'
+  const places = safety.scope.map((place) => showName(place)).join(', ') || 'nowhere'
   return `${calls}; ${detected} in ${places} (${safety.mode})`
 }
 
 const unseen = ({ safety }: Config): string[] =>
-  DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(named)
-
-const named = (type: string): string => type.replace('_', ' ')
+  DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(showName)
 
 function fallbacks(services: Config['services']): string | null {
   const tiers = Object.entries(services).map(([name, { fallback }]) => {
-    const cached = fallback.cache && `cached answers up to ${fallback.cache.ttl_s} s old`
+    const cached = fallback.cache && `cached answers up to ${showDuration(fallback.cache.ttl_s * 1000)} old`
     const placeholder = fallback.placeholder !== undefined && 'a placeholder'
     return `${name}: ${[cached, placeholder].filter(Boolean).join(', then ') || 'none'}`
   })

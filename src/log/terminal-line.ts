@@ -1,5 +1,6 @@
 import type { Level, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
+import { showDuration, showName, showPercent } from '../units.ts'
 import { printable } from './printable.ts'
 
 /** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
@@ -32,7 +33,7 @@ function details(event: RuntimeEvent): string[] {
   switch (event.type) {
     case 'budget.warned':
       return [
-        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)} (${event.data.used_percent.toFixed(1)}%)`,
+        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)} (${showPercent(event.data.used_percent, 1)})`,
         `Suggested: approve ${showUsd(event.data.suggested_increase_usd)} more`,
       ]
     case 'budget.exhausted':
@@ -44,7 +45,7 @@ function details(event: RuntimeEvent): string[] {
       return [
         `Reason: ${event.data.reason}`,
         `Failures: ${event.data.failures} ${event.data.of === undefined ? 'in a row' : `in ${event.data.of} calls`}`,
-        event.data.by === undefined ? `Probe: in ${Math.ceil(event.data.cooldown_ms / 1000)} s` : 'Probe: none',
+        event.data.by === undefined ? `Probe: in ${showDuration(event.data.cooldown_ms)}` : 'Probe: none',
         ...(event.data.tier === null ? [] : [`Fallback: tier ${event.data.tier}`]),
       ]
     case 'circuit.half_opened':
@@ -60,7 +61,7 @@ function details(event: RuntimeEvent): string[] {
     case 'pii.found':
       return [
         `Type: ${event.data.pii_type} (${event.data.risk})`,
-        `Place: ${event.data.place.replace('_', ' ')}${event.data.unit === null ? '' : `, ${event.data.unit}`}`,
+        `Place: ${showName(event.data.place)}${event.data.unit === null ? '' : `, ${event.data.unit}`}`,
         `Action: ${event.data.action}`,
       ]
     default:

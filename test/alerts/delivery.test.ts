@@ -174,7 +174,7 @@ test('a hanging SMTP server runs into the deadline of each attempt', async () =>
   })
   world.record(budgetWarned)
   const { data } = await world.seen('alert.failed')
-  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 1.0s' })
+  expect(data).toMatchObject({ channel: 'e-mail', error: 'no answer within 1.0 s' })
   await hanging.left()
 })
 
@@ -185,7 +185,7 @@ test('a webhook that hangs is given up, and its connection is closed', async () 
     { retryPolicy: { ...QUICK, attempts: 2, attemptMs: 1_000 } },
   )
   world.record(piiFound())
-  expect((await world.seen('alert.failed')).data.error).toBe('no answer within 1.0s')
+  expect((await world.seen('alert.failed')).data.error).toBe('no answer within 1.0 s')
   expect(hanging.connections).toBe(2)
   await hanging.left()
 })

@@ -75,7 +75,7 @@ export const budgetWarned: NewEvent = {
   type: 'budget.warned',
   level: 'WARN',
   agent_id: toAgentId('lg-7a3f9c2d'),
-  message: 'Budget at 90.1 %',
+  message: 'Budget at 90.1%',
   data: {
     spent_usd: '45.07',
     limit_usd: '50',

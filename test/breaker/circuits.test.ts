@@ -3,7 +3,8 @@ import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
 import { openStore } from '../../src/db/store.ts'
 import { CircuitOpenError } from '../../src/errors.ts'
 import { toCallId } from '../../src/ids.ts'
-import { circuitFigures } from '../../src/state/figures.ts'
+import { cooldownLeftMs } from '../../src/state/figures.ts'
+import { fallbackSuccess } from '../../src/state/figures-text.ts'
 import { openWorld, type World } from './support.ts'
 
 const settings: CircuitSettings = { failures: 5, cooldownMs: 60_000, probeMs: 30_000, fallbackTier: 2 }
@@ -200,11 +201,12 @@ test('what is told of a circuit: trips, the last of them, calls blocked and save
   world.clock.advance(20_000)
   const view = world.state.read().circuits.linkedin_api!
   expect(view).toMatchObject({ trips: 1, last_trip_at: openedAt, blocked: 2, saved_usd: '0.2' })
-  expect(circuitFigures(view, world.clock.now())).toEqual({ countdown_s: 40, fallback_success: '50% (1/2)' })
+  expect(cooldownLeftMs(view, world.clock.now())).toBe(40_000)
+  expect(fallbackSuccess(view)).toBe('50% (1/2)')
   circuits.reset('linkedin_api', 'admin')
   const closed = world.state.read().circuits.linkedin_api!
   expect(closed.last_trip_at).toBe(openedAt)
-  expect(circuitFigures(closed, world.clock.now()).countdown_s).toBeNull()
+  expect(cooldownLeftMs(closed, world.clock.now())).toBeNull()
 })
 
 test('names that are made up have no end, circuits have: further ones are let through, and those of the configuration stay', () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { figures } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { button, doneOnScreen, openShow, pictures, stateOnScreen } from '../support/show.ts'
@@ -27,7 +27,7 @@ describe('the dashboard during the demo', () => {
     await stateOnScreen(page, 'Completed')
     await page.screenshot({ path: join(pictures, 'lead-100.png') })
 
-    const shown = figures(agent(), Date.now())
+    const shown = shownFigures(agent(), Date.now())
     const text = (await page.locator('body').innerText()).replace(/\s+/g, ' ')
     for (const figure of [shown.progress, shown.success, shown.spent, shown.used, shown.average, shown.projection]) {
       expect(text).toContain(figure)
@@ -78,7 +78,7 @@ describe('the buttons', () => {
       type: 'budget.warned',
       level: 'WARN',
       agent_id: agentId,
-      message: 'Budget at 90.1 %',
+      message: 'Budget at 90.1%',
       data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
     })
     const banner = page.locator('.banner')

@@ -5,7 +5,8 @@ import { periodsOf } from '../../src/budget/period.ts'
 import { openStore } from '../../src/db/store.ts'
 import { newCallId, toAgentId } from '../../src/ids.ts'
 import { fromUsd, toUsd } from '../../src/money.ts'
-import { figures, spentOfLimit } from '../../src/state/figures.ts'
+import { spentOfLimit } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
 import { completedEvent, startedEvent } from './support.ts'
@@ -304,7 +305,7 @@ describe('a limit for a day', () => {
     await world.pay('0.25')
     expect(world.balance().spent).toBe('0.25')
     expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['1.15', '0.25'])
-    expect(figures(world.view(), world.clock.now())).toMatchObject({ spent: '$0.25 / $1.00', used: '25.0% used' })
+    expect(shownFigures(world.view(), world.clock.now())).toMatchObject({ spent: '$0.25 / $1.00', used: '25.0% used' })
     world.ledger.close()
     world.state.close()
 

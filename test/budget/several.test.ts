@@ -5,7 +5,8 @@ import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
 import { type AgentId, newCallId, type RunId, toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
-import { limitsOf, showLimits } from '../../src/state/figures.ts'
+import { limitsOf } from '../../src/state/figures.ts'
+import { limitsText } from '../../src/state/figures-text.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
 import { completedEvent, startedEvent } from './support.ts'
@@ -338,7 +339,7 @@ describe('the screen', () => {
     const limits = Object.entries({ agent, run, server }).flatMap(([scope, amounts]) =>
       amounts ? [{ scope: scope as 'agent', limit_usd: amounts[0], spent_usd: amounts[1] }] : [],
     )
-    expect(showLimits(limits)).toBe(line)
+    expect(limitsText(limits)).toBe(line)
   })
 })
 

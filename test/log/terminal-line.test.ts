@@ -21,11 +21,11 @@ describe('a line on the terminal', () => {
       ...output(''),
       level: 'WARN',
       type: 'budget.warned',
-      message: 'Budget at 90.1 %',
+      message: 'Budget at 90.1%',
       data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
     }
     expect(textLine(event, { color: false }).split('\n')).toEqual([
-      `[${time}] WARN  Budget at 90.1 %`,
+      `[${time}] WARN  Budget at 90.1%`,
       '  ├─ Spent: $45.07 of $50.00 (90.1%)',
       '  └─ Suggested: approve $25.00 more',
     ])

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
 import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
-import { figures, limitsOf } from '../../src/state/figures.ts'
+import { limitsOf } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import { percentile } from '../../src/state/histogram.ts'
 import {
   emptySnapshot,
@@ -339,7 +340,7 @@ describe('applying an event', () => {
         const { recent: _, ...state } = replay(events)
         look(state, 'snapshot')
         for (const agent of Object.values(state.agents)) {
-          look(figures(agent, 1_767_000_500_000), 'figures')
+          look(shownFigures(agent, 1_767_000_500_000), 'figures')
           look(limitsOf(agent, { ...state, recent: [] }), 'limits')
         }
       }),

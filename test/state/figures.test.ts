@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
-import { figures, showCount, showDuration, showSeconds, singular } from '../../src/state/figures.ts'
+import { figures } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import { emptySnapshot, type Snapshot } from '../../src/state/snapshot.ts'
 
 const AGENT = 'lg-7a3f9c2d'
@@ -53,8 +54,30 @@ function lived(leads: number): { snapshot: Snapshot; now: number } {
 
 const at = (leads: number) => {
   const { snapshot, now } = lived(leads)
-  return figures(snapshot.agents[AGENT]!, now)
+  return shownFigures(snapshot.agents[AGENT]!, now)
 }
+
+test('figures are numbers, which the texts are made of', () => {
+  const { snapshot, now } = lived(23)
+  const numbers = figures(snapshot.agents[AGENT]!, now)
+  expect(numbers).toMatchObject({
+    work: { done: 23, total: 100, unit: 'leads' },
+    progress_percent: 23,
+    finished: 23,
+    succeeded: 23,
+    spent_usd: '5.29',
+    limit_usd: '50',
+    unit: 'leads',
+    average_usd: '0.23',
+    per_hour: 212,
+    projected: { of: 'total', total_usd: '23', remaining: 77, unit: 'leads', unit_usd: '0.23', last_units: 10 },
+    projection_usd: '23',
+    cache_hit_percent: 0,
+    uptime_percent: 100,
+  })
+  const isSentence = (value: unknown) => typeof value === 'string' && / /.test(value)
+  expect(Object.entries(numbers).filter(([, value]) => isSentence(value))).toEqual([])
+})
 
 describe('the figures of the demo', () => {
   test('at lead 23', () => {
@@ -67,7 +90,7 @@ describe('the figures of the demo', () => {
       success: '100% (23/23)',
       throughput: '212 leads/hour',
       budget_status: 'under_budget',
-      p95: '2.1s',
+      p95: '2.1 s',
       uptime_share: '100%',
       leaks_stopped: 0,
       saved_usd: '0',
@@ -90,7 +113,7 @@ describe('the figures of the demo', () => {
   test('at the end', () => {
     const { snapshot, now } = lived(100)
     const agent = snapshot.agents[AGENT]!
-    expect(figures(agent, now)).toMatchObject({
+    expect(shownFigures(agent, now)).toMatchObject({
       spent: '$45.90 / $50.00',
       used: '91.8% used',
       success: '98% (98/100)',
@@ -126,7 +149,7 @@ describe('the figures of the demo', () => {
     })
   })
 
-  test('of an agent that tells no progress say when the limit is reached, at the pace of the last payments', () => {
+  test('of an agent that reports no progress say when the limit is reached, at the pace of the last payments', () => {
     let snapshot = emptySnapshot()
     const add = (seconds: number, event: object) => {
       const at = new Date(BEGAN + seconds * 1_000).toISOString()
@@ -134,7 +157,7 @@ describe('the figures of the demo', () => {
       snapshot = applyEvent(snapshot, { ...facts, ...event } as RuntimeEvent)
     }
     const shownAt = (seconds: number) => {
-      const { projection, projection_usd, projection_method } = figures(
+      const { projection, projection_usd, projection_method } = shownFigures(
         snapshot.agents[AGENT]!,
         BEGAN + seconds * 1_000,
       )
@@ -147,16 +170,16 @@ describe('the figures of the demo', () => {
       add(call * 6, { type: 'call.completed', data: { ...data, latency_ms: 900 } })
     }
     // Ten calls of ten cents within a minute; three dollars are left.
-    const method = '$3.00 left ÷ $1.00/min (average of the last 1 m 0 s)'
-    expect(shownAt(120)).toEqual(['Projection: limit in 3 m 0 s, at $1.00/min', null, method])
-    expect(figures(snapshot.agents[AGENT]!, BEGAN)).toMatchObject({
+    const method = '$3.00 left ÷ $1.00/min (average of the last 1 min)'
+    expect(shownAt(120)).toEqual(['Projection: limit in 3 min, at $1.00/min', null, method])
+    expect(shownFigures(snapshot.agents[AGENT]!, BEGAN)).toMatchObject({
       average: '$0.10 avg/call',
       throughput: '600 calls/hour',
     })
     // A pause slows the pace down.
-    expect(shownAt(180)[0]).toBe('Projection: limit in 6 m 0 s, at $0.50/min')
+    expect(shownAt(180)[0]).toBe('Projection: limit in 6 min, at $0.50/min')
     expect(snapshot.agents[AGENT]!.burn).toHaveLength(21)
-    // Work that is told begins a curve of its own.
+    // Reported work begins a curve of its own.
     add(180, { type: 'progress.updated', data: { done: 1, total: 10, unit: 'leads', label: null } })
     expect(snapshot.agents[AGENT]!.burn.map(({ done, spent_usd }) => [done, spent_usd])).toEqual([
       [0, '0'],
@@ -167,38 +190,6 @@ describe('the figures of the demo', () => {
 
   test('of an agent that was down for a tenth of its life', () => {
     const { snapshot, now } = lived(23)
-    expect(figures({ ...snapshot.agents[AGENT]!, down_ms: (now - BEGAN) / 10 }, now).uptime_share).toBe('90%')
+    expect(shownFigures({ ...snapshot.agents[AGENT]!, down_ms: (now - BEGAN) / 10 }, now).uptime_share).toBe('90%')
   })
-})
-
-test.each([
-  [null, null],
-  [0, '0ms'],
-  [85.4, '85ms'],
-  [99.9, '100ms'],
-  [100, '0.1s'],
-  [2_140, '2.1s'],
-])('%d ms are shown as %s', (ms, shown) => {
-  expect(showSeconds(ms)).toBe(shown)
-})
-
-test.each([
-  [8_000, '8 s'],
-  [86_000, '1 m 26 s'],
-  [7_500_000, '2 h 5 m'],
-])('%d ms last %s', (ms, shown) => {
-  expect(showDuration(ms)).toBe(shown)
-})
-
-test.each([
-  ['leads', 'lead'],
-  ['s', 's'],
-  ['work', 'work'],
-])('one of %s is a %s', (unit, one) => {
-  expect(singular(unit)).toBe(one)
-})
-
-test('a count is shown as the language does, however long', () => {
-  for (const count of [0, 7, 999, 1_000, 12_345, 100_000, 1_234_567, 9_007_199_254_740_991, -1, -999, -1_000, -123_456])
-    expect(showCount(count)).toBe(count.toLocaleString('en-US'))
 })

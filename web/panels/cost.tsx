@@ -1,5 +1,6 @@
 import { addUsd, fromUsd, showUsd } from '../../src/money.ts'
-import { type Figures, type Limit, showLimits } from '../../src/state/figures.ts'
+import type { Limit } from '../../src/state/figures.ts'
+import { limitsText, ofLimit, type ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../parts/burn-chart.tsx'
 import { Panel, Tag } from '../parts/parts.tsx'
@@ -12,11 +13,10 @@ const STATUS = {
 
 const SHOWN_PARTS = 5
 
-export function CostPanel(props: { agent: AgentView; figures: Figures; limits: readonly Limit[] }) {
+export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limits: readonly Limit[] }) {
   const { agent, figures } = props
-  const limits = showLimits(props.limits)
+  const limits = limitsText(props.limits)
   const { tone, mark, word } = STATUS[figures.budget_status]
-  const [spent, limit] = figures.spent.split(' / ')
   return (
     <Panel
       name="cost"
@@ -29,7 +29,7 @@ export function CostPanel(props: { agent: AgentView; figures: Figures; limits: r
     >
       <div class="headline">
         <div class="big" data-figure="spent">
-          {spent} <small>/ {limit}</small>
+          {showUsd(figures.spent_usd)} <small>{ofLimit(figures)}</small>
         </div>
         <p class="dim">
           {[figures.used, figures.average].filter(Boolean).join(' · ')}

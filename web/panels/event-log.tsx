@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
-import { showCount } from '../../src/state/figures.ts'
+import { showCount } from '../../src/units.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'

@@ -2,8 +2,9 @@
 
 import type { RuntimeEvent } from '../../src/events.ts'
 import { addUsd, showUsd } from '../../src/money.ts'
-import { figures, showDuration } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, AlertView, CircuitView, Snapshot } from '../../src/state/snapshot.ts'
+import { showDuration, showNumberOf } from '../../src/units.ts'
 import { agentAddress } from '../address.ts'
 import { ago, Panel } from '../parts/parts.tsx'
 import { isAlive } from '../store.ts'
@@ -28,7 +29,7 @@ export function Overview(props: {
       <Panel
         name="agents"
         title="Agents"
-        aside={<span class="dim">{`${alive} running · ${showUsd(spent)} in all`}</span>}
+        aside={<span class="dim">{`${alive} running · ${showUsd(spent)} total`}</span>}
       >
         <ul class="cards scroll">
           {agents.map((agent) => (
@@ -44,7 +45,7 @@ export function Overview(props: {
 }
 
 function AgentCard({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
-  const shown = figures(agent, nowMs)
+  const shown = shownFigures(agent, nowMs)
   const tone = agent.exhausted ? 'bad' : agent.warned ? 'warn' : ''
   return (
     <li>
@@ -65,8 +66,10 @@ function AgentCard({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
           <i style={{ width: `${Math.min(100, shown.used_percent)}%` }} />
         </span>
         <span class="line dim">
-          <span>{shown.progress ?? `${agent.calls.completed} calls`}</span>
-          <span>{shown.leaks_stopped > 0 ? `${shown.leaks_stopped} leaks stopped` : (shown.success ?? '')}</span>
+          <span>{shown.progress ?? showNumberOf(agent.calls.completed, 'call')}</span>
+          <span>
+            {shown.leaks_stopped > 0 ? `${showNumberOf(shown.leaks_stopped, 'leak')} stopped` : (shown.success ?? '')}
+          </span>
         </span>
       </a>
     </li>

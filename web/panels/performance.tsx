@@ -1,8 +1,10 @@
 import { showUsd } from '../../src/money.ts'
-import type { Figures } from '../../src/state/figures.ts'
+import { cooldownLeftMs } from '../../src/state/figures.ts'
+import type { ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../src/state/snapshot.ts'
+import { showCount, showCountdown } from '../../src/units.ts'
 import { resetCircuit } from '../actions.ts'
-import { Action, countdown, Panel, Row, Tag } from '../parts/parts.tsx'
+import { Action, Panel, Row, Tag } from '../parts/parts.tsx'
 
 const CIRCUITS = {
   closed: { tone: 'ok', mark: '●', word: 'CLOSED' },
@@ -12,23 +14,23 @@ const CIRCUITS = {
 
 export function PerformancePanel(props: {
   agent: AgentView
-  figures: Figures
+  figures: ShownFigures
   circuits: readonly CircuitView[]
   nowMs: number
 }) {
   const { agent, figures, circuits, nowMs } = props
-  const [rate, unit] = (figures.throughput ?? '– calls/hour').split(' ')
+  const { per_hour, unit } = figures
   return (
     <Panel name="performance" title="Performance">
       <div class="trio">
-        <Figure value={rate!} label={unit!} />
+        <Figure value={per_hour === null ? '–' : showCount(per_hour)} label={`${unit}/hour`} />
         <Figure value={figures.p95 ?? '–'} label="P95 latency" />
         <Figure value={figures.cache_hits ?? '–'} label="cache hits" />
       </div>
       <div class="rows">
         <Row label="P50 · P99">{[figures.p50 ?? '–', figures.p99 ?? '–'].join(' · ')}</Row>
         <Row label="Calls">
-          {agent.calls.completed} answered, {agent.calls.failed} failed
+          {showCount(agent.calls.completed)} answered, {showCount(agent.calls.failed)} failed
         </Row>
         {circuits.map((circuit) => (
           <Circuit key={circuit.name} circuit={circuit} agent={agent} nowMs={nowMs} />
@@ -47,14 +49,16 @@ const Figure = ({ value, label }: { value: string; label: string }) => (
 
 function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: AgentView; nowMs: number }) {
   const { tone, mark, word } = CIRCUITS[circuit.state]
-  const leftMs = circuit.opened_at ? Date.parse(circuit.opened_at) + circuit.cooldown_ms - nowMs : 0
+  const leftMs = cooldownLeftMs(circuit, nowMs)
   const service = agent.by_service[circuit.name]
   return (
     <div class="circuit" data-circuit={circuit.name}>
       <div class="row">
         <span class="label mono">{circuit.name}</span>
         <span class="value">
-          {circuit.state === 'open' && <span class="dim">{circuit.forced ? 'until reset' : countdown(leftMs)}</span>}{' '}
+          {circuit.state === 'open' && (
+            <span class="dim">{leftMs === null ? 'until reset' : showCountdown(leftMs)}</span>
+          )}{' '}
           <Tag tone={tone} mark={mark}>
             {word}
           </Tag>
@@ -63,7 +67,7 @@ function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: Agent
       {circuit.state !== 'closed' && (
         <div class="below">
           <span class="dim">
-            {service?.blocked ?? 0} blocked · {showUsd(service?.saved_usd ?? '0')} saved
+            {showCount(service?.blocked ?? 0)} blocked · {showUsd(service?.saved_usd ?? '0')} saved
           </span>
           <Action label="Force reset" kind="ghost" act={() => resetCircuit(circuit.name)} />
         </div>

@@ -1,6 +1,7 @@
 import { PII, PII_TYPES, type PiiType } from '../../src/pii-types.ts'
 import type { Figures } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
+import { showCount, showName } from '../../src/units.ts'
 import { ago, Panel, Row, Tag } from '../parts/parts.tsx'
 
 const titleOf = (type: PiiType): string => PII[type].title
@@ -24,18 +25,19 @@ export function ProtectionPanel({ agent, figures, nowMs }: { agent: AgentView; f
       }
     >
       <div class="big" data-figure="leaks">
-        {figures.leaks_stopped} <small>{isOn ? 'leaks stopped' : 'found, left in place'}</small>
+        {showCount(figures.leaks_stopped)} <small>{isOn ? 'leaks stopped' : 'found, left in place'}</small>
       </div>
       <div class="rows">
         {found.map((type) => (
           <Row key={type} label={titleOf(type)}>
-            <Tag tone={PII[type].risk === 'HIGH' ? 'bad' : 'warn'}>{PII[type].risk}</Tag> {agent.pii[type]}
+            <Tag tone={PII[type].risk === 'HIGH' ? 'bad' : 'warn'}>{PII[type].risk}</Tag>{' '}
+            {showCount(agent.pii[type] ?? 0)}
           </Row>
         ))}
         {quiet.length > 0 && <Row label={quiet.join(', ')}>0</Row>}
         <Row label="Last">
           {agent.last_pii
-            ? [agent.last_pii.unit, agent.last_pii.pii_type.replace('_', ' '), ago(agent.last_pii.at, nowMs)]
+            ? [agent.last_pii.unit, showName(agent.last_pii.pii_type), ago(agent.last_pii.at, nowMs)]
                 .filter(Boolean)
                 .join(' · ')
             : 'none'}

@@ -1,6 +1,7 @@
 import type { AgentState } from '../../src/events.ts'
-import { type Figures, showDuration } from '../../src/state/figures.ts'
+import { type ShownFigures, workLeft } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
+import { showCount, showDuration } from '../../src/units.ts'
 import { Panel, Row, Tag, type Tone } from '../parts/parts.tsx'
 
 const STATES: Record<AgentState, { tone: Tone; mark: string; word: string }> = {
@@ -22,14 +23,14 @@ export const StateTag = ({ state }: { state: AgentState }) => (
   </Tag>
 )
 
-export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figures: Figures; nowMs: number }) {
+export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figures: ShownFigures; nowMs: number }) {
   const { progress, outcomes } = agent
   return (
     <Panel name="status" title="Agent status" aside={<StateTag state={agent.state} />}>
       {progress ? (
         <>
           <div class="big" data-figure="progress">
-            {progress.done} <small>{figures.progress!.slice(String(progress.done).length + 1)}</small>
+            {showCount(progress.done)} <small>{workLeft(figures)}</small>
           </div>
           <div
             class="bar"
@@ -49,7 +50,7 @@ export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figur
       )}
       <div class="rows">
         <Row label="Success rate">{figures.success ?? '–'}</Row>
-        <Row label="Degraded">{outcomes.degraded ? `${outcomes.degraded} by fallback` : '0'}</Row>
+        <Row label="Degraded">{outcomes.degraded ? `${showCount(outcomes.degraded)} by fallback` : '0'}</Row>
         <Row label="Uptime">
           {showDuration(figures.uptime_ms)} · {figures.uptime_share}
         </Row>

@@ -1,6 +1,7 @@
 /** Small components that more than one panel uses. */
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
+import { showAge } from '../../src/units.ts'
 import { ApiError } from '../session.ts'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'off'
@@ -96,17 +97,7 @@ export const faultText = (error: unknown): string =>
   error instanceof ApiError ? [error.message, error.hint].filter(Boolean).join('. ') : String(error)
 
 /** "12 s ago", from server time. */
-export function ago(at: string, nowMs: number): string {
-  const seconds = Math.max(0, Math.round((nowMs - Date.parse(at)) / 1000))
-  if (seconds < 60) return `${seconds} s ago`
-  return seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : `${Math.floor(seconds / 3600)} h ago`
-}
-
-/** "29:08" */
-export const countdown = (ms: number): string => {
-  const seconds = Math.max(0, Math.ceil(ms / 1000))
-  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-}
+export const ago = (at: string, nowMs: number): string => showAge(nowMs - Date.parse(at))
 
 /** Local wall time of an event. */
 export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')

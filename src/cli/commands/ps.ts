@@ -1,5 +1,5 @@
 import type { PastAgentListed } from '../../db/past-agents.ts'
-import { figures } from '../../state/figures.ts'
+import { shownFigures } from '../../state/figures-text.ts'
 import { type Client, connect, type SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
@@ -21,7 +21,7 @@ export const psCommand: CliCommand = (terminal) =>
       if (asJson) return terminal.out(json([...agents, ...past]))
       if (agents.length === 0) return terminal.err('no agent has run here yet')
       const rows = agents.map((agent) => {
-        const { spent, progress } = figures(agent, Date.parse(server_time))
+        const { spent, progress } = shownFigures(agent, Date.parse(server_time))
         return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
       })
       for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])

@@ -1,4 +1,5 @@
-import { type Figures, figures, type Limit, limitsOf, showLimits } from '../../state/figures.ts'
+import { type Limit, limitsOf } from '../../state/figures.ts'
+import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
 import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
 import { type AgentStatus, type Client, connect, type SnapshotResponse } from '../client.ts'
@@ -29,7 +30,7 @@ async function showServer(client: Client, asJson: boolean | undefined, terminal:
   const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
   const agents = Object.values(snapshot.agents).map((agent) => ({
     agent,
-    figures: figures(agent, Date.parse(server_time)),
+    figures: shownFigures(agent, Date.parse(server_time)),
     budgets: limitsOf(agent, snapshot),
   }))
   const circuits = Object.values(snapshot.circuits)
@@ -43,14 +44,14 @@ async function showServer(client: Client, asJson: boolean | undefined, terminal:
   if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
 }
 
-function agentLines(agent: AgentView, shown: Figures, budgets: readonly Limit[]): string[] {
+function agentLines(agent: AgentView, shown: ShownFigures, budgets: readonly Limit[]): string[] {
   return tree(`${agent.id}  ${agent.name}  ${agent.state}`, [
     ['script', agent.script],
     ['why', agent.reason],
     ['process', agent.pid === null ? null : String(agent.pid)],
     ['restarts', agent.restarts > 0 ? String(agent.restarts) : null],
     ['budget', `${shown.spent}, ${shown.used}`],
-    ['', showLimits(budgets)],
+    ['', limitsText(budgets)],
     ['cost', [shown.average, shown.projection].filter(Boolean).join(', ') || null],
     ['progress', shown.progress],
     ['success', shown.success],

@@ -1,6 +1,8 @@
 import { showUsd } from '../../../money.ts'
-import { type CircuitFigures, circuitFigures } from '../../../state/figures.ts'
+import { cooldownLeftMs } from '../../../state/figures.ts'
+import { fallbackSuccess } from '../../../state/figures-text.ts'
 import type { CircuitView } from '../../../state/snapshot.ts'
+import { showDuration, showName } from '../../../units.ts'
 import { connect, type SnapshotResponse } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
@@ -15,7 +17,8 @@ export const listCommand: CliCommand = (terminal) =>
       const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
       const circuits = Object.values(snapshot.circuits).map((circuit) => ({
         ...circuit,
-        ...circuitFigures(circuit, Date.parse(server_time)),
+        countdown_s: countdownSeconds(circuit, Date.parse(server_time)),
+        fallback_success: fallbackSuccess(circuit),
       }))
       if (asJson) return terminal.out(json(circuits))
       if (circuits.length === 0) return terminal.err('nothing has been called here yet')
@@ -24,10 +27,21 @@ export const listCommand: CliCommand = (terminal) =>
 
 const HEADER = ['CIRCUIT', 'STATE', 'NEXT TRY', 'TRIPS', 'LAST TRIP', 'BLOCKED', 'SAVED', 'FALLBACKS', 'REASON']
 
-const rowOf = (circuit: CircuitView & CircuitFigures): string[] => [
+interface ShownCircuit extends CircuitView {
+  /** Null unless it is open and closes by itself. */
+  countdown_s: number | null
+  fallback_success: string | null
+}
+
+function countdownSeconds(circuit: CircuitView, nowMs: number): number | null {
+  const leftMs = cooldownLeftMs(circuit, nowMs)
+  return leftMs === null ? null : Math.ceil(leftMs / 1000)
+}
+
+const rowOf = (circuit: ShownCircuit): string[] => [
   circuit.name,
-  circuit.forced ? 'open (held)' : circuit.state.replace('_', ' '),
-  circuit.countdown_s === null ? '-' : `in ${circuit.countdown_s} s`,
+  circuit.forced ? 'open (held)' : showName(circuit.state),
+  circuit.countdown_s === null ? '-' : `in ${showDuration(circuit.countdown_s * 1000)}`,
   String(circuit.trips),
   circuit.last_trip_at ?? '-',
   String(circuit.blocked),
