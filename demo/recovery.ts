@@ -3,7 +3,7 @@
  * probe succeeds, and later leads have live profiles. How many leads this takes depends on the clock, so the checks
  * here hold for any number.
  */
-import { fromUsd, showUsd, toUsd } from '../src/money.ts'
+import { fromUsd, NANOS_PER_USD, nanodollars, showUsd, toUsd } from '../src/money.ts'
 import { type Checkpoint, EVERY_SHOW } from './check.ts'
 import type { Lead, WorldOptions } from './world.ts'
 
@@ -14,7 +14,7 @@ const MIN_RETRY_AFTER_S = 3
 /** Slow enough that cached profiles never cost enough for a warning within those seconds. */
 const MIN_PACE_MS = 80
 /** A lead with a cached profile costs three long readings instead of LinkedIn's fee and a short one. */
-const CACHED_COSTS_MORE = fromUsd('0.50')
+const CACHED_COSTS_MORE = nanodollars(NANOS_PER_USD / 2)
 
 /** The minimum time per lead, in ms, for the requested one. */
 export const recoveryPace = (requestedMs: number): number => Math.max(requestedMs, MIN_PACE_MS)
@@ -58,7 +58,7 @@ export const RECOVERY: readonly Checkpoint[] = [
     actual: (show) => {
       const { state, spent_usd, outcomes, restarts } = show.end()
       const { success, leaks_stopped } = show.figures(100)
-      const live = showUsd(toUsd(fromUsd(spent_usd) - outcomes.degraded * CACHED_COSTS_MORE))
+      const live = showUsd(toUsd(nanodollars(fromUsd(spent_usd) - outcomes.degraded * CACHED_COSTS_MORE)))
       const warnings = show.of('budget.warned').length
       return `${state}, ${live} and $0.50 for each cached profile, ${warnings} warnings, ${success}, ${leaks_stopped} findings, ${restarts} restarts`
     },

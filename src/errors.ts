@@ -3,7 +3,7 @@
  * Throw where the facts are known; the class writes the sentence. A code becomes a status in
  * `api/error-response.ts` (and the provider's own shape in `gateway/`) and a sentence in `cli/print.ts`, nowhere else.
  */
-import { type BudgetScope, type Nanodollars, showUsd, toUsd } from './money.ts'
+import { type BudgetScope, max, type Nanodollars, showUsd, subtract, toUsd, ZERO_NANOS } from './money.ts'
 
 interface ErrorRow {
   readonly status: number
@@ -182,7 +182,7 @@ export class BudgetExceededError extends CageError {
     needed: Nanodollars
     until: string | null
   }) {
-    const left = Math.max(0, facts.limit - facts.spent)
+    const left = max(ZERO_NANOS, subtract(facts.limit, facts.spent))
     const whose = { part: 'this part of its work has', agent: 'has', run: 'its run has', server: 'the server has' }[
       facts.budget
     ]

@@ -4,11 +4,18 @@
  * Free of Node: the browser uses this file too.
  */
 
+declare const unit: unique symbol
+
+/** The unit of a type of money. Exported because declarations of other modules name it. */
+export interface Unit<Name extends string> {
+  readonly [unit]: Name
+}
+
 /** An integer number of nanodollars: 1 USD = 1_000_000_000. Safe up to about 9 million dollars. */
-export type Nanodollars = number & { readonly __unit?: 'nanodollars' }
+export type Nanodollars = number & Unit<'nanodollars'>
 
 /** A decimal string in US dollars, up to nine fraction digits: "45.9", "0.12", "-0.5". */
-export type Usd = string
+export type Usd = string & Unit<'usd'>
 
 /** Whose budget it is: an agent's, a run's, or the server's. */
 export type BudgetScope = 'part' | 'agent' | 'run' | 'server'
@@ -18,10 +25,42 @@ export type ConfiguredScope = Extract<BudgetScope, 'run' | 'server'>
 
 export const NANOS_PER_USD = 1_000_000_000
 
+/** Throws RangeError for anything but an integer. */
+export function nanodollars(amount: number): Nanodollars {
+  if (!Number.isInteger(amount)) throw new RangeError(`not a whole number of nanodollars: ${amount}`)
+  return amount as Nanodollars
+}
+
+/** Throws RangeError for anything but an amount as this program writes it. */
+export function usd(amount: string): Usd {
+  fromUsd(amount as Usd)
+  return amount as Usd
+}
+
+export const ZERO_NANOS = nanodollars(0)
+export const ZERO_USD = usd('0')
+
+/** More than any cost. */
+export const UNLIMITED = Number.POSITIVE_INFINITY as Nanodollars
+
+/** Sums up amounts. */
+export const add = (...amounts: readonly Nanodollars[]): Nanodollars =>
+  amounts.reduce<number>((sum, amount) => sum + amount, 0) as Nanodollars
+
+/** Returns `amount` less `part`, which may be larger. */
+export const subtract = (amount: Nanodollars, part: Nanodollars): Nanodollars => (amount - part) as Nanodollars
+
+export const min = (...amounts: readonly Nanodollars[]): Nanodollars => Math.min(...amounts) as Nanodollars
+
+export const max = (...amounts: readonly Nanodollars[]): Nanodollars => Math.max(...amounts) as Nanodollars
+
+/** Returns one of so many equal parts, rounded down. */
+export const divide = (amount: Nanodollars, parts: number): Nanodollars => Math.floor(amount / parts) as Nanodollars
+
 const BIG_NANOS_PER_USD = BigInt(NANOS_PER_USD)
 
-/** What a person may type. */
-const MAX_NANOS = 9_000_000 * NANOS_PER_USD
+/** The maximum that a person may type. */
+export const MAX_NANOS = nanodollars(9_000_000 * NANOS_PER_USD)
 
 /**
  * Formats nanodollars as the shortest exact decimal string: 5_290_000_000 → "5.29". Also beyond safe integers: clients
@@ -30,16 +69,16 @@ const MAX_NANOS = 9_000_000 * NANOS_PER_USD
 export function toUsd(nanos: Nanodollars | bigint): Usd {
   if (typeof nanos === 'number' && Number.isSafeInteger(nanos)) {
     const absolute = Math.abs(nanos)
-    return asUsd(nanos < 0, Math.floor(absolute / NANOS_PER_USD), absolute % NANOS_PER_USD)
+    return written(nanos < 0, Math.floor(absolute / NANOS_PER_USD), absolute % NANOS_PER_USD)
   }
   const exact = BigInt(nanos)
   const absolute = exact < 0n ? -exact : exact
-  return asUsd(exact < 0n, absolute / BIG_NANOS_PER_USD, absolute % BIG_NANOS_PER_USD)
+  return written(exact < 0n, absolute / BIG_NANOS_PER_USD, absolute % BIG_NANOS_PER_USD)
 }
 
-function asUsd(isNegative: boolean, whole: number | bigint, fraction: number | bigint): Usd {
+function written(isNegative: boolean, whole: number | bigint, fraction: number | bigint): Usd {
   const digits = String(fraction).padStart(9, '0').replace(/0+$/, '')
-  return `${isNegative ? '-' : ''}${whole}${digits && `.${digits}`}`
+  return `${isNegative ? '-' : ''}${whole}${digits && `.${digits}`}` as Usd
 }
 
 /**
@@ -48,9 +87,9 @@ function asUsd(isNegative: boolean, whole: number | bigint, fraction: number | b
  */
 export function fromUsd(usd: Usd): Nanodollars {
   const match = /^(-?)(\d{1,7})(?:\.(\d{1,9}))?$/.exec(usd)
-  if (!match) return Number(bigFromUsd(usd))
+  if (!match) return nanodollars(Number(bigFromUsd(usd)))
   const nanos = Number(match[2]) * NANOS_PER_USD + Number((match[3] ?? '').padEnd(9, '0'))
-  return match[1] ? -nanos : nanos
+  return nanodollars(match[1] ? -nanos : nanos)
 }
 
 function bigFromUsd(usd: Usd): bigint {
@@ -67,15 +106,15 @@ function bigFromUsd(usd: Usd): bigint {
 export function parseAmount(text: string): Nanodollars | undefined {
   const match = /^\$?(\d{1,7}(?:\.\d{1,9})?)$/.exec(text.trim())
   if (!match) return undefined
-  const nanos = fromUsd(match[1]!)
+  const nanos = fromUsd(match[1] as Usd)
   return nanos <= MAX_NANOS ? nanos : undefined
 }
 
 /** Adds exactly, even beyond safe integers. */
 export function addUsd(a: Usd, b: Usd): Usd {
   const [left, right] = [fromUsd(a), fromUsd(b)]
-  const isExact = [left, right, left + right].every(Number.isSafeInteger)
-  return toUsd(isExact ? left + right : bigFromUsd(a) + bigFromUsd(b))
+  const sum = add(left, right)
+  return toUsd([left, right, sum].every(Number.isSafeInteger) ? sum : bigFromUsd(a) + bigFromUsd(b))
 }
 
 /** For people: two decimals from a dollar up and for whole cents, else three digits: "$5.29", "$0.23", "$0.0235", "$0.000137". */
@@ -92,6 +131,8 @@ export function showUsd(usd: Usd): string {
 
 /** The increase proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */
 export const suggestedIncrease = (limit: Nanodollars): Nanodollars =>
-  limit >= 2 * NANOS_PER_USD
-    ? Math.round(limit / 2 / NANOS_PER_USD) * NANOS_PER_USD
-    : Math.max(1, Math.round(limit / 2))
+  nanodollars(
+    limit >= 2 * NANOS_PER_USD
+      ? Math.round(limit / 2 / NANOS_PER_USD) * NANOS_PER_USD
+      : Math.max(1, Math.round(limit / 2)),
+  )

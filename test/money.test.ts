@@ -1,23 +1,55 @@
 import { describe, expect, test } from 'vitest'
 import { costOf } from '../src/budget/prices.ts'
-import { addUsd, fromUsd, NANOS_PER_USD, parseAmount, showUsd, toUsd } from '../src/money.ts'
+import {
+  add,
+  addUsd,
+  fromUsd,
+  NANOS_PER_USD,
+  type Nanodollars,
+  nanodollars,
+  parseAmount,
+  showUsd,
+  toUsd,
+  type Usd,
+  usd,
+  ZERO_NANOS,
+  ZERO_USD,
+} from '../src/money.ts'
 import fc from './support/fast-check.ts'
 
 describe('money', () => {
-  const nanos = fc.integer({ min: -9e15, max: 9e15 })
+  const nanos = fc.integer({ min: -9e15, max: 9e15 }).map(nanodollars)
+
+  test('is a type of its own: no plain number or text is money, nor is one unit the other', () => {
+    const [amount, text] = [nanodollars(5), usd('5')]
+    // @ts-expect-error
+    const plain: Nanodollars = 5
+    // @ts-expect-error
+    const sum: Nanodollars = amount + amount
+    // @ts-expect-error
+    const written: Usd = '5'
+    // @ts-expect-error
+    const other: Usd[] = [amount]
+    expect([plain, sum, written, other[0], text]).toEqual([5, 10, '5', 5, '5'])
+    for (const invalid of [0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+      expect(() => nanodollars(invalid)).toThrow(RangeError)
+    }
+    for (const invalid of ['', '$5', '5e3', '1.0000000001']) expect(() => usd(invalid)).toThrow(RangeError)
+  })
 
   test('is written and read back exactly', () => {
     fc.assert(fc.property(nanos, (amount) => fromUsd(toUsd(amount)) === amount))
   })
 
   test('is written as short as it is exact', () => {
-    expect([5_290_000_000, 1, -500_000_000, 0, 50e9].map(toUsd)).toEqual(['5.29', '0.000000001', '-0.5', '0', '50'])
+    const amounts = [5_290_000_000, 1, -500_000_000, 0, 50e9].map(nanodollars)
+    expect(amounts.map(toUsd)).toEqual(['5.29', '0.000000001', '-0.5', '0', '50'])
     fc.assert(fc.property(nanos, (amount) => /^-?\d+(\.\d*[1-9])?$/.test(toUsd(amount))))
   })
 
   test('adds up exactly where doubles do not', () => {
-    expect(addUsd('0.1', '0.2')).toBe('0.3')
-    expect(addUsd('4.35', '-4.35')).toBe('0')
+    expect(addUsd(usd('0.1'), usd('0.2'))).toBe('0.3')
+    expect(addUsd(usd('4.35'), usd('-4.35'))).toBe('0')
   })
 
   test('of a million calls is the sum of its parts, to the last digit', () => {
@@ -27,30 +59,30 @@ describe('money', () => {
     const price = { input: rate(137_500), cachedInput: free, cacheWrite: free, cacheWriteHour: free, output: free }
     const usage = { input: 1, cachedInput: 0, cacheWrite: 0, cacheWriteHour: 0, output: 0 }
     const one = toUsd(costOf({ ...price, contextWindow: null, source: 'test' }, usage))
-    let total = '0'
+    let total = ZERO_USD
     for (let call = 0; call < 1_000_000; call++) total = addUsd(total, one)
     expect(total).toBe('0.138')
     expect(fromUsd(total)).toBe(1_000_000 * 138)
     // Two tokens of it are a whole number: 275 nanodollars, half a million times.
-    let pairs = 0
+    let pairs = ZERO_NANOS
     for (let call = 0; call < 500_000; call++) {
-      pairs += costOf({ ...price, contextWindow: null, source: 'test' }, { ...usage, input: 2 })
+      pairs = add(pairs, costOf({ ...price, contextWindow: null, source: 'test' }, { ...usage, input: 2 }))
     }
     expect(toUsd(pairs)).toBe('0.1375')
   })
 
   test('beyond nine million dollars is exact as well: nothing that counts is full', () => {
-    expect(addUsd('9000000', '9000000')).toBe('18000000')
-    expect(addUsd('-9000000', '-1')).toBe('-9000001')
-    expect(addUsd(addUsd('9000000', '8999999.999999999'), '-1')).toBe('17999998.999999999')
-    expect(addUsd('12345678901234567890.000000001', '0.1')).toBe('12345678901234567890.100000001')
-    expect(addUsd('12345678901234567890.000000001', '-12345678901234567890')).toBe('0.000000001')
+    expect(addUsd(usd('9000000'), usd('9000000'))).toBe('18000000')
+    expect(addUsd(usd('-9000000'), usd('-1'))).toBe('-9000001')
+    expect(addUsd(addUsd(usd('9000000'), usd('8999999.999999999')), usd('-1'))).toBe('17999998.999999999')
+    expect(addUsd(usd('12345678901234567890.000000001'), usd('0.1'))).toBe('12345678901234567890.100000001')
+    expect(addUsd(usd('12345678901234567890.000000001'), usd('-12345678901234567890'))).toBe('0.000000001')
   })
 
   test('of more than a number can count is written, read and shown', () => {
-    expect(toUsd(2 ** 70)).toBe('1180591620717.411303424')
-    expect(fromUsd('90000000000')).toBe(9e19)
-    expect(showUsd('90000000000.5')).toBe('$90000000000.50')
+    expect(toUsd(2n ** 70n)).toBe('1180591620717.411303424')
+    expect(fromUsd(usd('90000000000'))).toBe(9e19)
+    expect(showUsd(usd('90000000000.5'))).toBe('$90000000000.50')
   })
 
   test.each([
@@ -86,7 +118,7 @@ describe('money', () => {
     ...['1.0000000001', '9000001', '99999999', '$', '$$5', '5 0', '50\n0', 'null', '1/2', '0b1', '−1'],
   ])('typed as "%s" is not', (text) => {
     expect(parseAmount(text)).toBeUndefined()
-    if (text !== '$') expect(() => fromUsd(`${text}x`)).toThrow(RangeError)
+    if (text !== '$') expect(() => usd(`${text}x`)).toThrow(RangeError)
   })
 
   test.each([
@@ -102,7 +134,7 @@ describe('money', () => {
     ['-6.6', '-$6.60'],
     ['45.899999999', '$45.90'],
     ['1234567.891', '$1234567.89'],
-  ])('of %s is shown as %s', (usd, shown) => {
-    expect(showUsd(usd)).toBe(shown)
+  ])('of %s is shown as %s', (amount, shown) => {
+    expect(showUsd(usd(amount))).toBe(shown)
   })
 })

@@ -3,6 +3,7 @@
  * after an event its row is painted, how evenly frames are drawn (from the browser's own trace), how large the first load
  * is and how soon it can be used.
  */
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -12,6 +13,7 @@ import { gzipSync } from 'node:zlib'
 import type { Browser, Page } from 'playwright-core'
 import { configSchema } from '../../src/config/schema.ts'
 import { newAgentId, newRunId } from '../../src/ids.ts'
+import { nanodollars, usd } from '../../src/money.ts'
 import { openRuntime, type Runtime } from '../../src/runtime.ts'
 import { openBrowser, openPage } from '../../test/support/browser.ts'
 
@@ -77,7 +79,7 @@ async function usableAfter(opened: Browser, { dashboardLink }: Runtime): Promise
 function keepRecording({ state, ledger }: Runtime): () => void {
   const id = newAgentId('bench')
   const about = { level: 'INFO', agent_id: id } as const
-  ledger.accounts.openAccount(id, 50e9)
+  ledger.accounts.openAccount(id, nanodollars(50e9))
   state.record({
     ...about,
     type: 'agent.started',
@@ -89,7 +91,7 @@ function keepRecording({ state, ledger }: Runtime): () => void {
       environment: 'development',
       pid: process.pid,
       restart: 0,
-      limit_usd: '50',
+      limit_usd: usd('50'),
       safety_mode: 'redact',
       detect: ['email'],
     },

@@ -11,7 +11,7 @@ import Sqlite from 'better-sqlite3'
 import { Agent, request } from 'undici'
 import { configSchema } from '../../src/config/schema.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
+import { fromUsd, usd } from '../../src/money.ts'
 import { startedEvent } from '../../test/budget/support.ts'
 import { openRuntime } from '../../test/support/built.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
@@ -43,7 +43,7 @@ const runtime = await openRuntime({
 const database = new Sqlite(join(folder, 'state.db'), { readonly: true })
 const connections = new Agent({ connections: clients })
 const agentId = toAgentId('s-0badcafe')
-runtime.ledger.accounts.openAccount(agentId, fromUsd('100'))
+runtime.ledger.accounts.openAccount(agentId, fromUsd(usd('100')))
 runtime.state.record(startedEvent(agentId, '100'))
 const token = runtime.runTokens.issue({ agentId, runId: toRunId('run-1'), name: 'soak', script: '/agents/soak.py' })
 const base = `${runtime.url.replace('localhost', '127.0.0.1')}/gateway/${token}/vllm`

@@ -2,7 +2,7 @@
  * A provider that obeys no limit: it answers in full whatever it is asked for, counts as it likes, and says that other
  * models have answered. Clients call it with every way of asking for little; what was spent is looked at all the while.
  */
-import { fromUsd, type Nanodollars } from '../../src/money.ts'
+import { add, fromUsd, max, type Nanodollars, subtract, usd, ZERO_NANOS } from '../../src/money.ts'
 import type { Received } from '../../test/support/provider.ts'
 
 /** Each costs $10 a million tokens of output and nothing of input, and answers with 60,000 tokens: $0.60. */
@@ -13,7 +13,7 @@ export const HONEST = 'honest'
 export const LATE = { model: 'late-liar', honestAnswers: 20 } as const
 export const MODELS = [...LIARS, LATE.model, HONEST]
 export const PRICE = { input_per_mtok: 0, output_per_mtok: 10, context_window: 131_072 }
-export const LIE: Nanodollars = fromUsd('0.6')
+export const LIE: Nanodollars = fromUsd(usd('0.6'))
 
 const text = [{ role: 'user', content: 'One word.' }]
 
@@ -97,13 +97,20 @@ export interface LiarSummary {
 export interface LiarCage {
   call(path: string, body: object): Promise<{ status: number; code: string | undefined }>
   balance(): { limit: Nanodollars; spent: Nanodollars; held: Nanodollars }
-  rows(): { model: string | null; cost_nanos: number; code: string | null }[]
+  rows(): { model: string | null; cost_nanos: Nanodollars; code: string | null }[]
   requests(): readonly Received[]
 }
 
 /** `clients` at once make `calls` in all, of every model and in every way by turns. */
 export async function callLiars(cage: LiarCage, calls: number, clients: number): Promise<LiarSummary> {
-  const summary: LiarSummary = { calls, ends: {}, sent: {}, overruns: {}, spent: 0, overspent: 0 }
+  const summary: LiarSummary = {
+    calls,
+    ends: {},
+    sent: {},
+    overruns: {},
+    spent: ZERO_NANOS,
+    overspent: ZERO_NANOS,
+  }
   const count = (counts: Record<string, number>, key: string) => {
     counts[key] = (counts[key] ?? 0) + 1
   }
@@ -115,7 +122,7 @@ export async function callLiars(cage: LiarCage, calls: number, clients: number):
       const { status, code } = await cage.call(path, body)
       count(summary.ends, `${model} ${status}${code === undefined ? '' : ` ${code}`}`)
       const { limit, spent, held } = cage.balance()
-      summary.overspent = Math.max(summary.overspent, spent + held - limit)
+      summary.overspent = max(summary.overspent, subtract(add(spent, held), limit))
     }
   }
   await Promise.all(Array.from({ length: clients }, client))

@@ -5,13 +5,13 @@ import { systemClock } from '../../src/clock.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { NewEvent } from '../../src/events.ts'
 import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
-import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
+import { add, fromUsd, max, type Nanodollars, subtract, toUsd, usd, ZERO_NANOS } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 const CALLS = 200
-const COST = fromUsd('0.004')
-const TIGHT = fromUsd('0.01')
-const WIDE = fromUsd('1000')
+const COST = fromUsd(usd('0.004'))
+const TIGHT = fromUsd(usd('0.01'))
+const WIDE = fromUsd(usd('1000'))
 const COMPLETED: NewEvent = {
   type: 'service.called',
   level: 'INFO',
@@ -25,7 +25,7 @@ const COMPLETED: NewEvent = {
     tier: 1,
     blocked: false,
     cost_usd: toUsd(COST),
-    saved_usd: '0',
+    saved_usd: usd('0'),
     latency_ms: 1,
   },
 }
@@ -40,7 +40,7 @@ export interface RaceSummary {
 }
 
 export async function raceRounds(repetitions: number): Promise<RaceSummary> {
-  const summary: RaceSummary = { overspentNanos: 0, held: 0, admitted: [] }
+  const summary: RaceSummary = { overspentNanos: ZERO_NANOS, held: 0, admitted: [] }
   const store = openStore({ path: ':memory:' })
   const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: rethrow })
   for (let race = 0; race < repetitions; race++) {
@@ -67,7 +67,7 @@ async function raceOnce(
   const spender = { agentId: toAgentId('a-1'), runId: toRunId('run-1') }
   const look = () => {
     for (const { limit, spent, held } of ledger.accounts.balances(spender)) {
-      summary.overspentNanos = Math.max(summary.overspentNanos, spent + held - limit)
+      summary.overspentNanos = max(summary.overspentNanos, subtract(add(spent, held), limit))
     }
   }
   let admitted = 0

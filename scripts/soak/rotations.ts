@@ -3,6 +3,7 @@
  * provider takes the former key until the vault has the new one, and from then on the new one only. The agent calls until
  * it is told that it was enough: on a slow machine a rotation takes longer.
  */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -10,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { configSchema } from '../../src/config/schema.ts'
 import type { EventOf } from '../../src/events.ts'
+import { usd } from '../../src/money.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import { openRuntime } from '../../test/support/built.ts'
@@ -110,7 +112,7 @@ async function run(
   let rotatedAt = ''
   const enough = join(folder, 'enough')
   const script = join(root, 'scripts/soak/call_openai.py')
-  const { agentId } = await supervisor.start({ script, args: [enough], limitUsd: '1000000' })
+  const { agentId } = await supervisor.start({ script, args: [enough], limitUsd: usd('1000000') })
   const ended = supervisor.whenEnded(agentId)
   const pid = await Promise.race([begins.promise, ended.then(() => Number.NaN)])
   const updatedAt: number[] = []

@@ -1,7 +1,7 @@
 /** The text of an alert, from its event alone. Pure. */
 
 import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
-import { type ConfiguredScope, fromUsd, showUsd, toUsd, type Usd } from '../money.ts'
+import { type ConfiguredScope, fromUsd, showUsd, subtract, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
 import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
@@ -133,7 +133,7 @@ const whoseBudget = (budget: ConfiguredScope | undefined): string =>
 
 /** For a charge above the limit that no hold could foresee. Empty within the limit. */
 function overshoot(spent: Usd, limit: Usd): string {
-  const over = fromUsd(spent) - fromUsd(limit)
+  const over = subtract(fromUsd(spent), fromUsd(limit))
   if (over <= 0) return ''
   return ` That is ${showUsd(toUsd(over))} above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.`
 }

@@ -4,16 +4,27 @@ import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
 import type { Accounts, Spender } from '../budget/accounts.ts'
 import { CageError } from '../errors.ts'
-import { type BudgetScope, type ConfiguredScope, type Nanodollars, parseAmount, toUsd } from '../money.ts'
+import {
+  add,
+  type BudgetScope,
+  type ConfiguredScope,
+  max,
+  type Nanodollars,
+  parseAmount,
+  subtract,
+  toUsd,
+  type Usd,
+  ZERO_NANOS,
+} from '../money.ts'
 import { amount, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 
 export interface Amounts {
-  limit_usd: string
-  spent_usd: string
-  held_usd: string
-  remaining_usd: string
+  limit_usd: Usd
+  spent_usd: Usd
+  held_usd: Usd
+  remaining_usd: Usd
 }
 
 /** Every budget that an agent's calls count toward, its own first: all must allow them. */
@@ -27,7 +38,7 @@ export interface ConfiguredBudgets {
   /** Null without a limit. */
   server: Amounts | null
   /** The limit of each run; null without a limit. */
-  run: { limit_usd: string } | null
+  run: { limit_usd: Usd } | null
   /** The period of the server's limit; null if it never resets. */
   period: { starts_at: string; ends_at: string } | null
 }
@@ -52,7 +63,7 @@ export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.s
 /** Throws CageError `invalid_amount` above the countable maximum. */
 export function newLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
   if ('limit_usd' in change) return change.limit_usd
-  const sum = toUsd(present + change.add_usd)
+  const sum = toUsd(add(present, change.add_usd))
   const limit = parseAmount(sum)
   if (limit !== undefined) return limit
   throw new CageError('invalid_amount', `a limit of $${sum} is more than can be counted`, { facts: { limit_usd: sum } })
@@ -72,7 +83,7 @@ export const amountsOf = ({ limit, spent, held }: Balance): Amounts => ({
   limit_usd: toUsd(limit),
   spent_usd: toUsd(spent),
   held_usd: toUsd(held),
-  remaining_usd: toUsd(Math.max(0, limit - spent - held)),
+  remaining_usd: toUsd(max(ZERO_NANOS, subtract(limit, add(spent, held)))),
 })
 
 function scopeOf(scope: string): ConfiguredScope {

@@ -4,7 +4,7 @@
  */
 import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
-import { fromUsd, NANOS_PER_USD } from '../money.ts'
+import { fromUsd, NANOS_PER_USD, type Usd } from '../money.ts'
 import { figures } from '../state/figures.ts'
 import { percentile } from '../state/histogram.ts'
 import type { Snapshot } from '../state/snapshot.ts'
@@ -53,7 +53,7 @@ function snapshotMetrics(
   }
   const agents = Object.values(snapshot.agents)
   const circuits = Object.values(snapshot.circuits)
-  const dollars = (usd: string) => fromUsd(usd) / NANOS_PER_USD
+  const dollars = (usd: Usd) => fromUsd(usd) / NANOS_PER_USD
 
   counter('events', 'Events recorded', [], [[{}, snapshot.seq]])
   gauge('viewers', 'Dashboards connected', [], [[{}, viewers]])

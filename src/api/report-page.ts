@@ -7,7 +7,7 @@ import { html } from 'hono/html'
 import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
-import { addUsd, fromUsd, showUsd } from '../money.ts'
+import { addUsd, fromUsd, showUsd, ZERO_USD } from '../money.ts'
 import { curveOf, type Limit } from '../state/figures.ts'
 import { limitsText, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
@@ -110,7 +110,7 @@ ${costs.rows.unresolved > 0 ? html`<p class="warn">${costs.rows.unresolved} call
 
 function costTable(caption: string, costs: readonly Cost[]): Html | '' {
   if (costs.length === 0) return ''
-  const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), '0')
+  const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), ZERO_USD)
   return html`<table><caption>${caption}</caption><tbody>
 ${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${showNumberOf(calls, 'call')}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
 <tr class="sum"><td>in all</td><td></td><td class="number">${showUsd(sum)}</td></tr>

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
-import { type Nanodollars, showUsd, toUsd } from '../money.ts'
+import { NANOS_PER_USD, type Nanodollars, nanodollars, showUsd, toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
 import { amount, readJson } from './body.ts'
 import { type Env, type Guard, who } from './guard.ts'
@@ -10,7 +10,7 @@ import type { Rooms } from './rooms.ts'
 
 type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
-const DEFAULT_BUDGET = 100_000_000_000 satisfies Nanodollars
+const DEFAULT_BUDGET = nanodollars(100 * NANOS_PER_USD)
 const YEAR_S = 31_536_000
 const DAY_S = 86_400
 

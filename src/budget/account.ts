@@ -1,7 +1,8 @@
 /** One budget: a limit, the amounts counted against it, and the calls waiting for it. Nothing here waits or writes. */
 import type { Clock } from '../clock.ts'
+import type { Totals } from '../db/calls.ts'
 import type { AgentId, RunId } from '../ids.ts'
-import type { BudgetScope, Nanodollars } from '../money.ts'
+import { add, type BudgetScope, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
 
 export interface Balance {
   limit: Nanodollars
@@ -25,12 +26,7 @@ export class Account implements Balance {
   readonly exhausted = new Set<AgentId>()
   readonly #waiting = new Set<() => void>()
 
-  constructor(
-    scope: BudgetScope,
-    limit: Nanodollars,
-    { spent, spentBefore, held }: { spent: Nanodollars; spentBefore: Nanodollars; held: Nanodollars },
-    runId?: RunId,
-  ) {
+  constructor(scope: BudgetScope, limit: Nanodollars, { spent, spentBefore, held }: Totals, runId?: RunId) {
     this.scope = scope
     this.runId = runId
     this.limit = limit
@@ -41,29 +37,29 @@ export class Account implements Balance {
 
   /** Negative when more was spent than the limit now allows. */
   get unspent(): Nanodollars {
-    return this.limit - this.spent
+    return subtract(this.limit, this.spent)
   }
 
   /** The amount that a new call may hold. */
   get available(): Nanodollars {
-    return this.unspent - this.held
+    return subtract(this.unspent, this.held)
   }
 
   hold(maxCost: Nanodollars): void {
-    this.held += maxCost
+    this.held = add(this.held, maxCost)
   }
 
   /** Ends a hold with its actual cost. */
   settle(maxCost: Nanodollars, cost: Nanodollars): void {
-    this.held -= maxCost
-    this.spent += cost
+    this.held = subtract(this.held, maxCost)
+    this.spent = add(this.spent, cost)
     this.#wake()
   }
 
   /** Applies a correction, in this period or before it. */
   correct(difference: Nanodollars, isOfThisPeriod: boolean): void {
-    if (isOfThisPeriod) this.spent += difference
-    else this.spentBefore += difference
+    if (isOfThisPeriod) this.spent = add(this.spent, difference)
+    else this.spentBefore = add(this.spentBefore, difference)
     this.#wake()
   }
 
@@ -75,8 +71,8 @@ export class Account implements Balance {
 
   /** Holds of running calls remain: they are charged to the period in which they end. */
   beginPeriod(): void {
-    this.spentBefore += this.spent
-    this.spent = 0
+    this.spentBefore = add(this.spentBefore, this.spent)
+    this.spent = ZERO_NANOS
     this.#renew()
   }
 

@@ -11,13 +11,24 @@
  */
 import { type Clock, isoTime, type Timer } from '../clock.ts'
 import type { BudgetTable } from '../db/budgets.ts'
-import type { CallTable, Totals } from '../db/calls.ts'
+import { type CallTable, NOTHING_SPENT, type Totals } from '../db/calls.ts'
 import type { MetaTable } from '../db/meta.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { BudgetPeriod, RuntimeEvent } from '../events.ts'
 import type { AgentId, RunId } from '../ids.ts'
-import { type BudgetScope, type ConfiguredScope, fromUsd, type Nanodollars, toUsd, type Usd } from '../money.ts'
+import {
+  add,
+  type BudgetScope,
+  type ConfiguredScope,
+  fromUsd,
+  max,
+  min,
+  type Nanodollars,
+  toUsd,
+  type Usd,
+  ZERO_NANOS,
+} from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Account, type Balance } from './account.ts'
 import { exhaustedEvent, openedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
@@ -98,7 +109,7 @@ export class Accounts {
       server: server
         ? {
             limit_usd: toUsd(server.limit),
-            spent_usd: toUsd(server.spentBefore + server.spent),
+            spent_usd: toUsd(add(server.spentBefore, server.spent)),
             period: this.#periodOf(server),
           }
         : null,
@@ -163,7 +174,7 @@ export class Accounts {
    * belongs to, whose budgets also pay for it.
    */
   openPart(runId: RunId, limit: Nanodollars, within: RunId | null): void {
-    const account = new Account('part', limit, { spent: 0, spentBefore: 0, held: 0 })
+    const account = new Account('part', limit, NOTHING_SPENT)
     this.#parts.set(runId, { account, within })
   }
 
@@ -182,7 +193,7 @@ export class Accounts {
   /** Returns the most that a new call of this spender can hold now. */
   available(spender: Spender): Nanodollars {
     this.now()
-    return Math.max(0, Math.min(...this.payersOf(spender).map(({ available }) => available)))
+    return max(ZERO_NANOS, min(...this.payersOf(spender).map(({ available }) => available)))
   }
 
   /** Sets a new limit; waiting calls retry at once. `by`: who changed it. */
@@ -310,7 +321,7 @@ export class Accounts {
   #run(runId: RunId, limit: Nanodollars): Account {
     const known = this.#runs.get(runId)
     if (known) return known
-    const account = new Account('run', limit, { spent: 0, spentBefore: 0, held: 0 }, runId)
+    const account = new Account('run', limit, NOTHING_SPENT, runId)
     this.#runs.set(runId, account)
     return account
   }

@@ -126,12 +126,12 @@ export function correctedEvent(entry: {
   paidBy: PaidBy
 }): NewEvent {
   const { call, id, cost, difference, chargedAt, reason, by, paidBy } = entry
-  const sign = difference < 0 ? '−' : '+'
+  const change = difference < 0 ? show(difference).replace('-', '−') : `+${show(difference)}`
   return {
     type: 'call.corrected',
     level: 'WARN',
     agent_id: call.agent_id,
-    message: `${call.model ?? call.target} corrected to ${show(cost)} (${sign}${show(Math.abs(difference))}) by ${by}: ${reason}`,
+    message: `${call.model ?? call.target} corrected to ${show(cost)} (${change}) by ${by}: ${reason}`,
     data: {
       call_id: call.id,
       correction_id: id,

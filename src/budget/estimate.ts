@@ -6,7 +6,7 @@
  */
 import type { Demands } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
-import type { Nanodollars } from '../money.ts'
+import { divide, max, type Nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
 import { type MaxUses, maxCostOf, outputTokensFor } from './prices.ts'
 import { countTokens, MAX_COUNTED_BYTES } from './tokenizer.ts'
@@ -69,13 +69,12 @@ const FRAMING_TOKENS = 64
 export async function boundCall(price: Price, size: CallSize, available: Nanodollars, clamp: boolean): Promise<Bound> {
   const { demands, addedTokens = 0 } = size
   requireMediaPrice(price, size)
-  const bound = (inputTokens: number) =>
-    boundWith(price, size, inputTokens, clamp ? available : Number.POSITIVE_INFINITY)
+  const bound = (inputTokens: number) => boundWith(price, size, inputTokens, clamp ? available : UNLIMITED)
   // Instead of their bytes: a small file can be a large image, and a large one is scaled down.
   const images = demands.images * demands.imageTokens
   const textBytes = size.bytes - demands.imageBytes
   const byBytes = textBytes + images + addedTokens
-  if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : Number.POSITIVE_INFINITY)
+  if (demands.serverTools) return boundTools(price, size, byBytes, clamp ? available : UNLIMITED)
   // Cited sources were read outside the request.
   if (demands.isInputUnseen || price.citation) return bound(Math.max(byBytes, windowOf(price)))
   const loose = bound(byBytes)
@@ -95,24 +94,24 @@ function boundWith(price: Price, size: CallSize, inputTokens: number, available:
     const maxCost = maxCostOf(price, inputTokens, outputTokens, uses)
     const largestInput = Math.max(inputTokens, windowOf(price))
     const largestOutput = atMost(Math.max(output, price.outputLimit ?? maxAnswer ?? MAX_OUTPUT_TOKENS) * answers)
-    const largest = Math.max(maxCost, maxCostOf(price, largestInput, largestOutput, uses))
+    const largest = max(maxCost, maxCostOf(price, largestInput, largestOutput, uses))
     return { maxCost, largest, largestInput, largestOutput, outputTokens, inputTokens, clampTo, toolUses: null }
   }
-  const isClamped = Number.isFinite(available)
+  const isClamped = available !== UNLIMITED
   const ceiling = Math.max(price.outputLimit ?? 0, maxAnswer ?? MAX_OUTPUT_TOKENS)
   if (requested !== null) {
     if (requested <= ceiling || !isClamped) return bound(requested, null)
     const limit = price.outputLimit ?? ceiling
     return bound(limit, limit)
   }
-  const affordable = (money: number) =>
-    Math.floor(outputTokensFor(price, inputTokens, Math.floor(money), uses) / answers)
-  const share = affordable(available / SHARE)
+  const affordable = (parts: number) =>
+    Math.floor(outputTokensFor(price, inputTokens, divide(available, parts), uses) / answers)
+  const share = affordable(SHARE)
   // Without a limit the answer can be as long as the model allows.
   const isFree = share === Math.floor(Number.MAX_SAFE_INTEGER / answers)
   if (!isClamped || isFree || (maxAnswer !== null && maxAnswer <= share))
     return bound(maxAnswer ?? MAX_OUTPUT_TOKENS, null)
-  const target = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(available / 2)))
+  const target = Math.max(share, Math.min(MIN_OUTPUT_TOKENS, affordable(2)))
   const limit = Math.max(1, Math.min(target, price.outputLimit ?? UNKNOWN_OUTPUT_TOKENS, roomFor(price, size)))
   return bound(limit, limit)
 }

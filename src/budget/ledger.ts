@@ -23,7 +23,7 @@ import type { Store } from '../db/store.ts'
 import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, type CallId, newCallId } from '../ids.ts'
-import { fromUsd, type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import { fromUsd, type Nanodollars, showUsd, subtract, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
@@ -156,7 +156,7 @@ export class Ledger {
 
   /** Ends the hold of a call that cost nothing, likewise. */
   release(hold: Hold, end: Omit<Charge, 'cost'>, event: NewEvent, alongside?: () => void): Promise<void> {
-    return this.#settle(hold, 'released', { ...end, cost: 0 }, event, alongside)
+    return this.#settle(hold, 'released', { ...end, cost: ZERO_NANOS }, event, alongside)
   }
 
   /**
@@ -166,7 +166,7 @@ export class Ledger {
   correct({ agentId, callId, cost, reason, by }: CorrectionRequest): CallId {
     const now = this.accounts.now()
     const call = this.#endedCall(agentId, callId)
-    const difference = cost - this.#calls.costOf(agentId, callId)
+    const difference = subtract(cost, this.#calls.costOf(agentId, callId))
     if (difference === 0) throw conflict(call, `already costs ${showUsd(toUsd(cost))}`)
     const id = newCallId()
     const chargedAt = call.ended_at ?? call.started_at
@@ -197,7 +197,7 @@ export class Ledger {
     const call = this.#writtenCall(agentId, callId)
     if (call.state !== 'unresolved') throw conflict(call, `is ${call.state}, not unresolved`)
     const state = given === null ? 'released' : 'charged'
-    const cost = given === undefined ? call.held_nanos : (given ?? 0)
+    const cost = given === undefined ? call.held_nanos : (given ?? ZERO_NANOS)
     // A run's budget is created after the start that made the call unresolved.
     for (const account of this.accounts.payersOf({ agentId, runId: null })) account.settle(call.held_nanos, cost)
     this.#state.record(
@@ -250,7 +250,7 @@ export class Ledger {
       return hold
     } catch (error) {
       this.#open.delete(callId)
-      for (const account of payers) account.settle(maxCost, 0)
+      for (const account of payers) account.settle(maxCost, ZERO_NANOS)
       if (!isStorageFault(error)) throw error
       this.#unusableUntil = this.#clock.monotonic() + UNUSABLE_MS
       throw unusable(error)

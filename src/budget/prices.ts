@@ -14,7 +14,7 @@ import type { Config } from '../config/schema.ts'
 import type { Usage } from '../dialects/dialect.ts'
 import { ownDialect } from '../dialects/dialects.ts'
 import { PriceUnknownError } from '../errors.ts'
-import type { Nanodollars } from '../money.ts'
+import { type Nanodollars, nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
 import { listed } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
@@ -227,7 +227,7 @@ export function outputTokensFor(price: Price, inputTokens: number, money: Nanodo
   const left = money - maxCostOf(price, inputTokens, 0, uses)
   const { times, per } = highestFactor(price, uses.terms)
   const rate = BigInt(highestOutput(price, inputTokens, uses)) * times
-  if (rate === 0n || money === Number.POSITIVE_INFINITY) return Number.MAX_SAFE_INTEGER
+  if (rate === 0n || money === UNLIMITED) return Number.MAX_SAFE_INTEGER
   return left <= 0 ? 0 : Number((BigInt(left) * 1000n * per) / rate)
 }
 
@@ -302,4 +302,5 @@ function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): { times: 
 const highestFactor = (price: Price, terms: readonly string[]) =>
   factorOf(price, { terms: terms.filter((term) => termOf(price, term).times > termOf(price, term).per) })
 
-const roundUp = (dividend: bigint, divisor: bigint): number => Number((dividend + divisor - 1n) / divisor)
+const roundUp = (dividend: bigint, divisor: bigint): Nanodollars =>
+  nanodollars(Number((dividend + divisor - 1n) / divisor))

@@ -5,7 +5,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CallRow, CallTable, CostRow, Scope } from '../db/calls.ts'
-import { type Nanodollars, toUsd, type Usd } from '../money.ts'
+import { add, type Nanodollars, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 
 export interface CostReport {
   /** Lifetime total with corrections: the sum of by_agent, of by_hour, and of by_model plus by_service. */
@@ -38,14 +38,14 @@ const MAX_NAMES = 200
 export async function costReport(calls: CallTable, scope: Scope): Promise<CostReport> {
   const rows = { held: 0, charged: 0, released: 0, unresolved: 0 }
   const [byAgent, byModel, byService, byHour] = [new Sums(), new Sums(), new Sums(), new Sums()]
-  let spent: Nanodollars = 0
-  let held: Nanodollars = 0
+  let spent = ZERO_NANOS
+  let held = ZERO_NANOS
   for (let after: CostRow | undefined; ; await nextTurn()) {
     const piece = calls.costs({ ...scope, after, limit: PIECE_ROWS })
     for (const row of piece) {
       rows[row.state] += 1
-      spent += row.cost_nanos
-      if (row.state === 'held' || row.state === 'unresolved') held += row.held_nanos
+      spent = add(spent, row.cost_nanos)
+      if (row.state === 'held' || row.state === 'unresolved') held = add(held, row.held_nanos)
       byAgent.add(row.agent_id, row)
       byHour.add(`${row.counted_at.slice(0, 13)}:00Z`, row)
       // Only LLM calls have a model. A correction is grouped with its call.
@@ -71,10 +71,10 @@ class Sums {
   readonly #byName = new Map<string, { name: string; calls: number; cost: Nanodollars }>()
 
   add(name: string, { kind, cost_nanos }: CostRow): void {
-    const sum = this.#byName.get(name) ?? { name, calls: 0, cost: 0 }
+    const sum = this.#byName.get(name) ?? { name, calls: 0, cost: ZERO_NANOS }
     this.#byName.set(name, sum)
     sum.calls += kind === 'correction' ? 0 : 1
-    sum.cost += cost_nanos
+    sum.cost = add(sum.cost, cost_nanos)
   }
 
   inOrder(): Cost[] {
@@ -88,7 +88,7 @@ class Sums {
     const rest = all.slice(count)
     if (rest.length > 0) {
       const calls = rest.reduce((sum, each) => sum + each.calls, 0)
-      const cost = rest.reduce((sum, each) => sum + each.cost, 0)
+      const cost = add(...rest.map((each) => each.cost))
       sums.push({ name: `${rest.length} others`, calls, cost })
     }
     return sums.map(shown)

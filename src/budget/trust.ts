@@ -24,7 +24,7 @@ import type { MetaTable } from '../db/meta.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
 import type { AgentId, CallId } from '../ids.ts'
-import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import { type Nanodollars, showUsd, toUsd, type Usd, ZERO_USD } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 
 /** A call above this multiple of its hold ends the trust. */
@@ -316,7 +316,7 @@ const nameOf = ({ provider, model }: Pick<Subject, 'provider' | 'model'>): strin
 const refused = ({ name, overrun }: Entry): CageError =>
   new CageError(
     'model_refused',
-    `${name} reported ${showUsd(overrun?.claimed_usd ?? '0')} for a call that could cost at most ${showUsd(overrun?.bound_usd ?? '0')}, so no calls are sent to it`,
+    `${name} reported ${showUsd(overrun?.claimed_usd ?? ZERO_USD)} for a call that could cost at most ${showUsd(overrun?.bound_usd ?? ZERO_USD)}, so no calls are sent to it`,
     {
       facts: { model: name, call_id: overrun?.call_id ?? null },
       hint: `check its bill; an admin can allow it again with "iron-cage models trust ${name}"`,

@@ -7,7 +7,7 @@
 import * as z from 'zod'
 import { DEFAULT_DIALECT, DIALECT_NAMES, type DialectName, dialectNameOf } from '../dialects/dialects.ts'
 import type { EventType } from '../events.ts'
-import { NANOS_PER_USD, parseAmount, toUsd } from '../money.ts'
+import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { isLinkLocal } from './addresses.ts'
 
@@ -25,7 +25,7 @@ const usd = z
   })
 
 /** Not String(value), which writes small numbers as 1e-7. A number with more than nine decimals is invalid. */
-function amountOfNumber(value: number): number | undefined {
+function amountOfNumber(value: number): Nanodollars | undefined {
   const nanos = parseAmount(value.toFixed(9))
   return nanos !== undefined && nanos / NANOS_PER_USD === value ? nanos : undefined
 }

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { and, desc, eq, gt, gte, lt, lte, sql, sum } from 'drizzle-orm'
+import { and, desc, eq, gt, gte, lt, lte, sql } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
-import type { Nanodollars } from '../money.ts'
+import { add, type Nanodollars, subtract, ZERO_NANOS } from '../money.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
 
@@ -59,6 +59,8 @@ export interface Totals {
   held: Nanodollars
 }
 
+export const NOTHING_SPENT: Readonly<Totals> = { spent: ZERO_NANOS, spentBefore: ZERO_NANOS, held: ZERO_NANOS }
+
 /** Selects one agent, or all. */
 export type Scope = { agentId?: AgentId }
 
@@ -81,7 +83,13 @@ export function callTable({ orm }: Database) {
   )
   const totalsPage = orm.$client.prepare<
     { agentId: AgentId; after: CallId; since: string; limit: number },
-    { spent: number | null; spent_before: number | null; held: number | null; rows: number; last: CallId }
+    {
+      spent: Nanodollars | null
+      spent_before: Nanodollars | null
+      held: Nanodollars | null
+      rows: number
+      last: CallId
+    }
   >(
     `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
        sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
@@ -99,7 +107,14 @@ export function callTable({ orm }: Database) {
     insertUncharged: (row: UnchargedRow): void =>
       void orm
         .insert(calls)
-        .values({ ...row, kind: 'llm', state: 'released', held_nanos: 0, cost_nanos: 0, ended_at: row.started_at })
+        .values({
+          ...row,
+          kind: 'llm',
+          state: 'released',
+          held_nanos: ZERO_NANOS,
+          cost_nanos: ZERO_NANOS,
+          ended_at: row.started_at,
+        })
         .run(),
 
     /** Sets the number of calls that such a row represents. */
@@ -130,27 +145,27 @@ export function callTable({ orm }: Database) {
     totals({ agentId, since }: Scope & { since?: string }): Totals {
       const row = orm
         .select({
-          all: sum(calls.cost_nanos).mapWith(Number),
+          all: sql<Nanodollars | null>`sum(${calls.cost_nanos})`,
           before: since
-            ? sql<number>`sum(CASE WHEN ${calls.ended_at} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
-            : sql<number>`0`,
-          held: sql<number>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') THEN ${calls.held_nanos} ELSE 0 END)`,
+            ? sql<Nanodollars | null>`sum(CASE WHEN ${calls.ended_at} < ${since} THEN ${calls.cost_nanos} ELSE 0 END)`
+            : sql<Nanodollars>`0`,
+          held: sql<Nanodollars | null>`sum(CASE WHEN ${calls.state} IN ('held', 'unresolved') THEN ${calls.held_nanos} ELSE 0 END)`,
         })
         .from(calls)
         .where(agentId === undefined ? undefined : eq(calls.agent_id, agentId))
         .get()
-      const spentBefore = row?.before ?? 0
-      return { spent: (row?.all ?? 0) - spentBefore, spentBefore, held: row?.held ?? 0 }
+      const spentBefore = row?.before ?? ZERO_NANOS
+      return { spent: subtract(row?.all ?? ZERO_NANOS, spentBefore), spentBefore, held: row?.held ?? ZERO_NANOS }
     },
 
     /** The same for one agent, in chunks that yield between them. Only while nothing of this agent is written. */
     async totalsInTurns({ agentId, since }: { agentId: AgentId; since: string | undefined }): Promise<Totals> {
-      const totals: Totals = { spent: 0, spentBefore: 0, held: 0 }
+      const totals = { ...NOTHING_SPENT }
       for (let after = '' as CallId; ; await nextTurn()) {
         const page = totalsPage.get({ agentId, after, since: since ?? '', limit: MAX_WINDOW_ROWS })!
-        totals.spent += page.spent ?? 0
-        totals.spentBefore += page.spent_before ?? 0
-        totals.held += page.held ?? 0
+        totals.spent = add(totals.spent, page.spent ?? ZERO_NANOS)
+        totals.spentBefore = add(totals.spentBefore, page.spent_before ?? ZERO_NANOS)
+        totals.held = add(totals.held, page.held ?? ZERO_NANOS)
         if (page.rows < MAX_WINDOW_ROWS) return totals
         after = page.last
       }
@@ -180,18 +195,18 @@ export function callTable({ orm }: Database) {
     insertCorrection: (row: Correction): void =>
       void orm
         .insert(calls)
-        .values({ ...row, kind: 'correction', state: 'charged', held_nanos: 0 })
+        .values({ ...row, kind: 'correction', state: 'charged', held_nanos: ZERO_NANOS })
         .run(),
 
     /** The cost of a call with its corrections. */
     costOf(agentId: AgentId, id: CallId): Nanodollars {
       const total = (one: ReturnType<typeof and>) =>
         orm
-          .select({ cost: sum(calls.cost_nanos).mapWith(Number) })
+          .select({ cost: sql<Nanodollars | null>`sum(${calls.cost_nanos})` })
           .from(calls)
           .where(and(eq(calls.agent_id, agentId), one))
-          .get()?.cost ?? 0
-      return total(eq(calls.id, id)) + total(eq(calls.corrects, id))
+          .get()?.cost ?? ZERO_NANOS
+      return add(total(eq(calls.id, id)), total(eq(calls.corrects, id)))
     },
 
     /**

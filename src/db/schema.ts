@@ -3,6 +3,7 @@
 import { blob, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { AgentState, AlertKind, Level } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
+import { type Nanodollars, ZERO_NANOS } from '../money.ts'
 
 export const events = sqliteTable('events', {
   seq: integer().primaryKey(),
@@ -44,10 +45,10 @@ export const pastAgents = sqliteTable('past_agents', {
 
 export const budgets = sqliteTable('budgets', {
   agent_id: text().$type<AgentId>().primaryKey(),
-  limit_nanos: integer().notNull(),
+  limit_nanos: integer().$type<Nanodollars>().notNull(),
   /** The limit that the warning was given for: a new limit warns again. */
-  warned_limit_nanos: integer(),
-  exhausted_limit_nanos: integer(),
+  warned_limit_nanos: integer().$type<Nanodollars>(),
+  exhausted_limit_nanos: integer().$type<Nanodollars>(),
   /** The period that the warning was given for: a new one warns again. Null without periods. */
   period_starts_at: text(),
 })
@@ -68,8 +69,8 @@ export const calls = sqliteTable(
     target: text().notNull(),
     model: text(),
     state: text({ enum: ['held', 'charged', 'released', 'unresolved'] }).notNull(),
-    held_nanos: integer().notNull(),
-    cost_nanos: integer().notNull().default(0),
+    held_nanos: integer().$type<Nanodollars>().notNull(),
+    cost_nanos: integer().$type<Nanodollars>().notNull().default(ZERO_NANOS),
     estimated: integer({ mode: 'boolean' }).notNull().default(false),
     /** The price of a token, and the price list it is from. */
     price: text({ mode: 'json' }),

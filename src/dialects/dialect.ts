@@ -3,11 +3,12 @@
  * format: how its requests, replies, usage and streams are written. All other code knows only these two interfaces; a
  * dialect is a folder next to this file, and `dialects.ts` lists them.
  *
- * Dialects are stateless: they import only each other's shared parts and errors, so that configuration, agents, budget
+ * Dialects are stateless: they import only each other's shared parts, errors and money, so that configuration, agents, budget
  * and gateway can all use them.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
+import type { Nanodollars } from '../money.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 import type { RouteRule } from './routes.ts'
 import type { Fields, Leaf } from './texts.ts'
@@ -87,8 +88,8 @@ export type Route = Format | 'unmetered' | 'blocked'
 /** The usage that a provider reports; undefined if it reports nothing usable. */
 export interface ReportedUsage {
   usage: Usage
-  /** Cost that the provider reports, in nanodollars; undefined if it reports none. */
-  cost?: number
+  /** Cost that the provider reports; undefined if it reports none. */
+  cost?: Nanodollars
   /** An invalid figure was replaced. */
   isRepaired: boolean
   /** False while a stream is still counting. */

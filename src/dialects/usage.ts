@@ -1,5 +1,6 @@
 /** Reads the usage that a provider reports. No token count is ignored: unknown fields count too. */
 
+import { add, max, type Nanodollars, nanodollars, ZERO_NANOS } from '../money.ts'
 import { tokenCount } from './dialect.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
 
@@ -37,16 +38,17 @@ export class UsageReader {
   }
 
   /**
-   * Returns the cost that the provider reports, in nanodollars: OpenRouter's `cost` in dollars plus the upstream's cost
+   * Returns the cost that the provider reports: OpenRouter's `cost` in dollars plus the upstream's cost
    * that it passes on, Perplexity's `cost.total_cost`, and x.ai's ticks of 10⁻¹⁰ dollars.
    */
-  cost(): number | undefined {
+  cost(): Nanodollars | undefined {
     const { cost, cost_details: details, cost_in_usd_ticks: ticks } = this.#usage
     const upstream = isObject(details) ? dollars(details.upstream_inference_cost) : undefined
     const own = dollars(isObject(cost) ? cost.total_cost : cost) ?? dollars(ticks, 1e10)
     if (own === undefined) return upstream
     // With the user's own upstream key, `cost` excludes the upstream's cost.
-    return Math.max(own, this.#usage.is_byok === true ? own + (upstream ?? 0) : (upstream ?? 0))
+    const passedOn = upstream ?? ZERO_NANOS
+    return max(own, this.#usage.is_byok === true ? add(own, passedOn) : passedOn)
   }
 
   /** Sums the token counts that were neither looked up nor ignored. */
@@ -67,9 +69,9 @@ export class UsageReader {
 }
 
 /** Converts dollars, or a fraction of them, to nanodollars; undefined for an invalid value. */
-const dollars = (value: Json | undefined, perDollar = 1): number | undefined =>
+const dollars = (value: Json | undefined, perDollar = 1): Nanodollars | undefined =>
   typeof value === 'number' && value >= 0 && value < 1e12
-    ? Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((value / perDollar) * 1e9 - 1e-6))
+    ? nanodollars(Math.min(Number.MAX_SAFE_INTEGER, Math.ceil((value / perDollar) * 1e9 - 1e-6)))
     : undefined
 
 /** Tiers at the list price, under all their names. */

@@ -2,7 +2,7 @@
 import type { PaidBy } from '../budget/budget-events.ts'
 import { asCageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
-import { type Nanodollars, showUsd, toUsd, type Usd } from '../money.ts'
+import { showUsd, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import { showCount } from '../units.ts'
 import type { LlmCall } from './call.ts'
 import type { Claim } from './claim.ts'
@@ -93,7 +93,7 @@ export function failedEvent(
   { code, message, status, retryable, ...more }: Failure,
   { claim, paidBy, timing }: { claim: Claim | undefined; paidBy: PaidBy; timing: Timing },
 ): NewEvent {
-  const cost: Nanodollars = claim?.cost ?? 0
+  const cost = claim?.cost ?? ZERO_NANOS
   return {
     type: 'call.failed',
     level: 'WARN',

@@ -13,15 +13,15 @@ import type { Price } from '../budget/price.ts'
 import { costOf, isExact, maxCostOf } from '../budget/prices.ts'
 import type { Answered } from '../budget/trust.ts'
 import type { Usage } from '../dialects/dialect.ts'
-import { type Nanodollars, toUsd } from '../money.ts'
+import { max, min, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../money.ts'
 import type { Delivered } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import type { PricedCall } from './priced-call.ts'
 
 export interface MeasuredUsage {
   usage: Usage
-  /** In nanodollars, if the provider reports an amount. */
-  cost?: number
+  /** If the provider reports an amount. */
+  cost?: Nanodollars
   isRepaired?: boolean
   /** Reported by the provider; otherwise an estimate. */
   isReported: boolean
@@ -54,11 +54,11 @@ export function claimOf(
   const isLonger = wrote > bound.outputTokens
   const usage = isLonger && wrote > measured.usage.output ? { ...measured.usage, output: wrote } : measured.usage
   const price = other && costOf(other, usage) > costOf(requested, usage) ? other : requested
-  const reported = Math.min(measured.cost ?? 0, Number.MAX_SAFE_INTEGER)
-  const claimed = Math.max(costOf(price, usage), reported)
+  const reported = min(measured.cost ?? ZERO_NANOS, MAX_REPORTED)
+  const claimed = max(costOf(price, usage), reported)
   const likely = costOf(price, likelyPart(usage, bound))
-  const maxCost = Math.max(likely, Math.min(reported, bound.largest))
-  const cost = measured.isReported || isLonger ? Math.min(claimed, maxCost) : Math.min(claimed, hold.maxCost)
+  const maxCost = max(likely, min(reported, bound.largest))
+  const cost = measured.isReported || isLonger ? min(claimed, maxCost) : min(claimed, hold.maxCost)
   const isEstimate =
     !measured.isReported ||
     measured.isRepaired ||
@@ -67,12 +67,12 @@ export function claimOf(
     cost !== costOf(requested, usage)
   return {
     // An answer without any reported usage is not free.
-    cost: measured.isReported ? cost : Math.max(1, cost),
+    cost: measured.isReported ? cost : max(ONE_NANO, cost),
     claimed: measured.isReported || isLonger ? claimed : cost,
     usage,
     price,
     estimated: isEstimate || other === null,
-    isOverrun: (measured.isReported || isLonger) && claimed > Math.max(1, bound.maxCost * admission.factor),
+    isOverrun: (measured.isReported || isLonger) && claimed > Math.max(ONE_NANO, bound.maxCost * admission.factor),
     remarks: {
       ...(reported > costOf(price, usage) && { reported_usd: toUsd(reported) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
@@ -83,13 +83,18 @@ export function claimOf(
 /** Returns how the answer shows that the model obeys its limits, for its trust. */
 export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bound, claim: Claim): Answered {
   const { price, usage, claimed } = claim
-  const costOfTokens = (input: number, output: number) => maxCostOf(price, input, output) - maxCostOf(price, 0, 0)
+  const costOfTokens = (input: number, output: number) =>
+    subtract(maxCostOf(price, input, output), maxCostOf(price, 0, 0))
   const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
   const tokens = Math.max(0, usage.input - bound.inputTokens)
   const added = { tokens, cost: costOfTokens(tokens, 0) }
-  return { agentId: caller.agentId, callId, bound: Math.max(1, bound.maxCost), slack, added, claimed }
+  return { agentId: caller.agentId, callId, bound: max(ONE_NANO, bound.maxCost), slack, added, claimed }
 }
 
+/** No call that is charged costs less. */
+const ONE_NANO = nanodollars(1)
+/** No larger amount is counted exactly. */
+const MAX_REPORTED = nanodollars(Number.MAX_SAFE_INTEGER)
 /** Per answer: an end token, and one that was begun. */
 const SLACK_TOKENS = 2
 /** More answers add no slack. */

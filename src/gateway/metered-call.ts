@@ -9,7 +9,7 @@ import { appliedRates, costOf } from '../budget/prices.ts'
 import type { Answered } from '../budget/trust.ts'
 import type { ReportedUsage, StreamReader } from '../dialects/dialect.ts'
 import type { NewEvent } from '../events.ts'
-import { toUsd, type Usd } from '../money.ts'
+import { toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 import { type Delivered, deliveredText } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import {
@@ -89,7 +89,7 @@ export class MeteredCall {
 
   /** The cost of the call, once known. */
   get cost(): Usd {
-    return toUsd(this.#assessed?.claim.cost ?? 0)
+    return toUsd(this.#assessed?.claim.cost ?? ZERO_NANOS)
   }
 
   /** What is left of the agent's budget. */
@@ -187,7 +187,7 @@ export class MeteredCall {
     const { baseline, prices } = this.#meter.money
     if (!baseline || baseline === this.call.model) return null
     const price = await prices.get(this.call.provider.name, baseline).catch(() => null)
-    const nanos = price ? costOf(price, usage) : 0
+    const nanos = price ? costOf(price, usage) : ZERO_NANOS
     return nanos > cost ? toUsd(nanos) : null
   }
 

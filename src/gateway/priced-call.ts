@@ -8,6 +8,7 @@ import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
 import type { Admission } from '../budget/trust.ts'
 import type { Clock } from '../clock.ts'
+import { max, min, type Nanodollars, nanodollars } from '../money.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { free } from './bodies/bytes.ts'
@@ -119,9 +120,9 @@ async function holdBound(
  * A model that may not obey its limit is held at the most it can cost. If that is more than is free, everything free is
  * held, so that a small budget can start at all: with one call, while the next one of this model waits for it.
  */
-function maxToHold({ maxCost, largest }: Bound, { isTrusted, factor }: Admission, available: number): number {
-  const bound = Math.ceil(maxCost * factor)
-  return isTrusted ? bound : Math.max(bound, Math.min(largest, available))
+function maxToHold({ maxCost, largest }: Bound, { isTrusted, factor }: Admission, available: Nanodollars): Nanodollars {
+  const bound = nanodollars(Math.ceil(maxCost * factor))
+  return isTrusted ? bound : max(bound, min(largest, available))
 }
 
 /** The only field in which this model accepts the limit, as learned from its refusals. */

@@ -3,7 +3,7 @@ import type { Hold } from '../budget/ledger.ts'
 import type { Money } from '../budget/open-money.ts'
 import type { NewEvent } from '../events.ts'
 import { newCallId } from '../ids.ts'
-import { type Nanodollars, showUsd, toUsd } from '../money.ts'
+import { type Nanodollars, showUsd, toUsd, ZERO_USD } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Caller } from './call.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
@@ -49,7 +49,7 @@ const reportedEvent = (
     tier: 1,
     blocked: false,
     cost_usd: toUsd(cost),
-    saved_usd: '0',
+    saved_usd: ZERO_USD,
     latency_ms: 0,
     ...paidBy,
   },

@@ -21,7 +21,7 @@ import type { ServiceConfig } from '../config/schema.ts'
 import { CageError, CircuitOpenError } from '../errors.ts'
 import type { EventData, NewEvent, Tier } from '../events.ts'
 import { type CallId, newCallId } from '../ids.ts'
-import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
+import { fromUsd, type Nanodollars, showUsd, toUsd, ZERO_NANOS } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 import type { Caller } from './call.ts'
@@ -80,7 +80,7 @@ export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Prom
   const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
   const fallback = isOutage(live) ? findFallback(road.cache, call.service, open.service, open.request) : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
-  const cost = isDue(live) ? open.cost : 0
+  const cost = isDue(live) ? open.cost : ZERO_NANOS
   await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
   if (fallback) recordFallback(road, call, live, fallback)
   if (!answer) throw live.failure instanceof AttemptFailed ? live.failure.facts.error : live.failure
@@ -223,7 +223,7 @@ async function endCall(
     tier: fallback?.tier ?? (answer ? 1 : null),
     blocked: !hold,
     cost_usd: toUsd(cost),
-    saved_usd: toUsd(hold ? 0 : open.cost),
+    saved_usd: toUsd(hold ? ZERO_NANOS : open.cost),
     latency_ms: Math.round(clock.monotonic() - open.startedAt),
     ...hold?.paidBy,
   }

@@ -3,7 +3,21 @@
  * of Node.
  */
 import type { BudgetView } from '../events.ts'
-import { addUsd, type BudgetScope, fromUsd, NANOS_PER_USD, toUsd, type Usd } from '../money.ts'
+import {
+  add,
+  addUsd,
+  type BudgetScope,
+  fromUsd,
+  MAX_NANOS,
+  max,
+  min,
+  nanodollars,
+  subtract,
+  toUsd,
+  type Usd,
+  ZERO_NANOS,
+  ZERO_USD,
+} from '../money.ts'
 import { percentile } from './histogram.ts'
 import type { AgentView, BurnPoint, CircuitView, Snapshot } from './snapshot.ts'
 
@@ -58,7 +72,10 @@ export function figures(agent: AgentView, nowMs: number): Figures {
   const spent = spentOfLimit(agent)
   const projected = projectTotal(agent) ?? projectLimit(agent, nowMs)
   const projectionUsd = projected?.of === 'total' ? projected.total_usd : null
-  const blockedSaved = Object.values(agent.by_service).reduce((sum, service) => addUsd(sum, service.saved_usd), '0')
+  const blockedSaved = Object.values(agent.by_service).reduce(
+    (sum, service) => addUsd(sum, service.saved_usd),
+    ZERO_USD,
+  )
   const saved = addUsd(blockedSaved, agent.downgraded_saved_usd)
   const lifeMs = Math.max(1, (agent.ended_at ? Date.parse(agent.ended_at) : nowMs) - Date.parse(agent.started_at))
   return {
@@ -70,7 +87,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     limit_usd: agent.limit_usd,
     used_percent: percentOf(fromUsd(spent), fromUsd(agent.limit_usd)),
     unit,
-    average_usd: done ? toUsd(Math.round(fromUsd(agent.spent_usd) / done)) : null,
+    average_usd: done ? toUsd(round(fromUsd(agent.spent_usd) / done)) : null,
     per_hour: perHour(agent),
     projected,
     projection_usd: projectionUsd,
@@ -121,14 +138,14 @@ function projectTotal(agent: AgentView): Extract<Projection, { of: 'total' }> | 
   const perUnit = (fromUsd(last.spent_usd) - fromUsd(from.spent_usd)) / units
   const remaining = Math.max(0, progress.total - progress.done)
   // Beyond the range of money.ts there is nothing sensible to show.
-  const nanos = Math.min(fromUsd(spent_usd) + Math.round(perUnit * remaining), 9_000_000 * NANOS_PER_USD)
+  const total = min(add(fromUsd(spent_usd), round(perUnit * remaining)), MAX_NANOS)
   return {
     of: 'total',
-    total_usd: toUsd(nanos),
+    total_usd: toUsd(total),
     spent_usd,
     remaining,
     unit: progress.unit,
-    unit_usd: toUsd(Math.round(perUnit)),
+    unit_usd: toUsd(round(perUnit)),
     last_units: units,
   }
 }
@@ -140,15 +157,17 @@ function projectLimit(agent: AgentView, nowMs: number): Extract<Projection, { of
   const nanos = fromUsd(spent_usd) - fromUsd(from.spent_usd)
   const ms = nowMs - Date.parse(from.at)
   if (progress?.total || ended_at !== null || nanos <= 0 || ms <= 0) return null
-  const left = Math.max(0, fromUsd(limit_usd) - fromUsd(spentOfLimit(agent)))
+  const left = max(ZERO_NANOS, subtract(fromUsd(limit_usd), fromUsd(spentOfLimit(agent))))
   return {
     of: 'limit',
     left_usd: toUsd(left),
     left_ms: Math.round((left / nanos) * ms),
-    per_minute_usd: toUsd(Math.round((nanos / ms) * 60_000)),
+    per_minute_usd: toUsd(round((nanos / ms) * 60_000)),
     last_ms: ms,
   }
 }
+
+const round = (nanos: number) => nanodollars(Math.round(nanos))
 
 /** The data of a spending chart. */
 export interface Curve {
@@ -204,7 +223,7 @@ export const hasRun = ({ pid, ended_at }: AgentView, { server }: Pick<Snapshot, 
 export function spentOfLimit({ spent_usd, period }: BudgetView): Usd {
   if (!period) return spent_usd
   // A call that ended before midnight may be recorded later: until then the difference can be negative.
-  return toUsd(Math.max(0, fromUsd(spent_usd) - fromUsd(period.spent_before_usd)))
+  return toUsd(max(ZERO_NANOS, subtract(fromUsd(spent_usd), fromUsd(period.spent_before_usd))))
 }
 
 /** A projection of the whole work cannot be compared with the limit of a period. */

@@ -8,7 +8,7 @@ import type { PastAgentListed, PastAgentQuery, PastAgentTable } from '../db/past
 import type { Store } from '../db/store.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
-import { toUsd } from '../money.ts'
+import { add, toUsd } from '../money.ts'
 import { newAgent } from './slices/agent-life.ts'
 import { applyToAgents } from './slices/agents.ts'
 import type { AgentView, Snapshot } from './snapshot.ts'
@@ -101,7 +101,7 @@ export class PastAgents {
       signal: last.signal,
       restarts: last.restart,
       ended_at: last.ended_at ?? last.started_at,
-      spent_usd: toUsd(spent + spentBefore),
+      spent_usd: toUsd(add(spent, spentBefore)),
     }
   }
 }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
 import { type AgentId, toAgentId, toCallId } from '../../src/ids.ts'
+import { nanodollars, usd } from '../../src/money.ts'
 import { processStarted } from '../../src/process-table.ts'
 import { type Agents, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
@@ -348,14 +349,14 @@ describe('the budget', () => {
       target: 'openai',
       model: 'gpt-4',
     } as const
-    await expect(agents.ledger.hold({ ...call, maxCost: 6_000_000_000 })).rejects.toMatchObject({
+    await expect(agents.ledger.hold({ ...call, maxCost: nanodollars(6_000_000_000) })).rejects.toMatchObject({
       code: 'budget_exceeded',
     })
   }
 
   it('stops the agent for good when it is exhausted', async () => {
     const agents = openAgents()
-    const id = await agents.start('tidy_up.py', { limitUsd: '5' })
+    const id = await agents.start('tidy_up.py', { limitUsd: usd('5') })
     await agents.printed('ready')
     await overspend(agents, id)
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'budget_stopped', exitCode: 0, signal: null })
@@ -365,18 +366,18 @@ describe('the budget', () => {
 
   it('must be raised before the operator can start the agent again', async () => {
     const agents = openAgents()
-    const id = await agents.start('forever.py', { limitUsd: '5' })
+    const id = await agents.start('forever.py', { limitUsd: usd('5') })
     await overspend(agents, id)
     await agents.supervisor.whenEnded(id)
     await expect(agents.supervisor.restart(id)).rejects.toMatchObject({ code: 'budget_exceeded' })
-    agents.ledger.accounts.setLimit(id, 10_000_000_000, 'ann')
+    agents.ledger.accounts.setLimit(id, nanodollars(10_000_000_000), 'ann')
     await agents.supervisor.restart(id)
     expect(agents.state.read().agents[id]).toMatchObject({ state: 'running', limit_usd: '10' })
   })
 
   it('with on_exhausted: refuse lets the agent live', async () => {
     const agents = openAgents({ config: { budget: { on_exhausted: 'refuse' } } })
-    const id = await agents.start('forever.py', { limitUsd: '5' })
+    const id = await agents.start('forever.py', { limitUsd: usd('5') })
     await overspend(agents, id)
     expect(agents.count('budget.exhausted')).toBe(1)
     expect(agents.state.read().agents[id]!.state).toBe('running')
@@ -537,7 +538,7 @@ const failedCall = (agent_id: AgentId, status: number, code: string): NewEvent =
     model: 'gpt-4',
     code,
     status,
-    cost_usd: '0',
+    cost_usd: usd('0'),
     estimated: false,
     latency_ms: 1,
     retryable: false,

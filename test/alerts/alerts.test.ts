@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { toAgentId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { budgetWarned, circuitOpened, openWorld, piiFound } from './support.ts'
 
 const raised = (world: ReturnType<typeof openWorld>) =>
@@ -28,8 +29,11 @@ test('a budget warning becomes an alert that names the amounts', async () => {
 
 test('spending above the limit is told by how much and why', async () => {
   await using world = openWorld()
-  const data = { spent_usd: '6', limit_usd: '5', needed_usd: null }
-  const warned = { spent_usd: '6', limit_usd: '5', threshold: 0.9, used_percent: 120, suggested_increase_usd: '3' }
+  const data = { spent_usd: usd('6'), limit_usd: usd('5'), needed_usd: null }
+  const warned = {
+    ...{ spent_usd: usd('6'), limit_usd: usd('5'), suggested_increase_usd: usd('3') },
+    ...{ threshold: 0.9, used_percent: 120 },
+  }
   world.record({ ...budgetWarned, type: 'budget.warned', data: warned })
   world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
   const why =
@@ -42,7 +46,7 @@ test('spending above the limit is told by how much and why', async () => {
 
 test('an exhausted budget tells what did not fit', async () => {
   await using world = openWorld()
-  const data = { spent_usd: '49.95', limit_usd: '50', needed_usd: '0.12' }
+  const data = { spent_usd: usd('49.95'), limit_usd: usd('50'), needed_usd: usd('0.12') }
   world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
   world.record({
     type: 'budget.exhausted',

@@ -10,6 +10,7 @@ import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toAgentId, toCallId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
@@ -77,11 +78,11 @@ export const budgetWarned: NewEvent = {
   agent_id: toAgentId('lg-7a3f9c2d'),
   message: 'Budget at 90.1%',
   data: {
-    spent_usd: '45.07',
-    limit_usd: '50',
+    spent_usd: usd('45.07'),
+    limit_usd: usd('50'),
     threshold: 0.9,
     used_percent: 90.14,
-    suggested_increase_usd: '25',
+    suggested_increase_usd: usd('25'),
   },
 }
 

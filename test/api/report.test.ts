@@ -7,14 +7,14 @@ import { type CostReport, costReport } from '../../src/budget/report.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { toAgentId, toCallId } from '../../src/ids.ts'
-import { addUsd, fromUsd, toUsd } from '../../src/money.ts'
+import { addUsd, fromUsd, type Nanodollars, nanodollars, toUsd, type Usd, usd, ZERO_USD } from '../../src/money.ts'
 import { answers, startFakeService } from '../breaker/support.ts'
 import { answer, resets, sends, streams } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 import { turnsDuring } from '../support/turns.ts'
 
-const sum = (amounts: string[]): string => amounts.reduce(addUsd, '0')
-const costs = (parts: { cost_usd: string }[]): string => sum(parts.map(({ cost_usd }) => cost_usd))
+const sum = (amounts: Usd[]): Usd => amounts.reduce(addUsd, ZERO_USD)
+const costs = (parts: { cost_usd: Usd }[]): Usd => sum(parts.map(({ cost_usd }) => cost_usd))
 
 /** Calls of every kind and end: whole, streamed, broken, refused, of services, reported, corrected. */
 async function spendInManyWays(cage: TestRuntime, agent: TestAgent, token: string): Promise<void> {
@@ -68,16 +68,16 @@ test('the rows of the CSV, the report, the status, the snapshot and SQL have the
   const report = (await get(`/api/agents/${agent.id}/report`)) as {
     agent: {
       spent_usd: string
-      by_model: Record<string, { cost_usd: string }>
-      by_service: Record<string, { cost_usd: string }>
+      by_model: Record<string, { cost_usd: Usd }>
+      by_service: Record<string, { cost_usd: Usd }>
     }
     budget: { spent_usd: string; held_usd: string }
     costs: CostReport
   }
   const server = (await get('/api/report')) as { costs: CostReport }
   const { snapshot } = (await get('/api/snapshot')) as { snapshot: { agents: Record<string, { spent_usd: string }> } }
-  const { calls } = (await get(`/api/agents/${agent.id}/calls?limit=1000`)) as { calls: { cost_usd: string }[] }
-  const inSql = cage.database.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
+  const { calls } = (await get(`/api/agents/${agent.id}/calls?limit=1000`)) as { calls: { cost_usd: Usd }[] }
+  const inSql = cage.database.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as Nanodollars
 
   expect(csv.headers['content-type']).toBe('text/csv; charset=utf-8')
   expect(rows).toHaveLength(cage.rows().length)
@@ -85,7 +85,7 @@ test('the rows of the CSV, the report, the status, the snapshot and SQL have the
   const { agent: view, budget, costs: own } = report
   const sums = {
     sql: toUsd(inSql),
-    csv: sum(rows.map(({ cost_usd }) => cost_usd!)),
+    csv: sum(rows.map(({ cost_usd }) => usd(cost_usd!))),
     calls: costs(calls),
     ledger: agent.balance().spent,
     status: budget.spent_usd,
@@ -198,10 +198,10 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
         toCallId(`call-${String(number).padStart(5, '0')}`),
         toAgentId(`a-${number % 3}`),
       ] as const
-      const call = { id, agent_id, run_id: null, target: 'openai', held_nanos: 9, started_at }
+      const call = { id, agent_id, run_id: null, target: 'openai', held_nanos: nanodollars(9), started_at }
       const end = { estimated: false, price: null, usage: null, status: 200, code: null, ended_at: started_at }
       calls.insertHeld({ ...call, kind: 'llm', model: `model-${number % 2}` })
-      calls.end({ ...end, agent_id, id, state: 'charged', cost_nanos: number })
+      calls.end({ ...end, agent_id, id, state: 'charged', cost_nanos: nanodollars(number) })
     }
   })
   const turns = { count: 0 }
@@ -209,7 +209,7 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
   const all = await costReport(calls, {})
   clearInterval(turning)
   expect(turns.count).toBeGreaterThan(0)
-  expect(all.spent_usd).toBe(toUsd((2_099 * 2_100) / 2))
+  expect(all.spent_usd).toBe(toUsd(nanodollars((2_099 * 2_100) / 2)))
   expect(all.rows.charged).toBe(2_100)
   for (const parts of [all.by_agent, all.by_model, all.by_hour]) expect(costs(parts)).toBe(all.spent_usd)
   const each = await Promise.all(all.by_agent.map(({ name }) => costReport(calls, { agentId: toAgentId(name) })))
@@ -295,6 +295,6 @@ test('a report sums up models beyond the two hundred dearest, and its parts stil
   const { by_model, spent_usd } = await costReport(store.calls, { agentId: toAgentId('w-1') })
   expect(by_model).toHaveLength(201)
   expect(by_model[0]).toMatchObject({ name: 'ft:made-up:300' })
-  expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(5_050) })
+  expect(by_model.at(-1)).toEqual({ name: '100 others', calls: 100, cost_usd: toUsd(nanodollars(5_050)) })
   expect(costs(by_model)).toBe(spent_usd)
 })

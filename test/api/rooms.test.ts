@@ -1,8 +1,9 @@
 /** The parts that the API stands on can each be opened by hand, and a part that is given others is given all it needs. */
+
 import { expect, test } from 'vitest'
 import { api } from '../../src/api/server.ts'
 import { toAgentId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 import { openRooms } from '../support/rooms.ts'
 
 const EMAIL = 'jane.canary@northwind-traders.com'
@@ -12,7 +13,7 @@ test('the API answers from rooms that were opened by hand, to whom each of them 
   const { request } = api(rooms)
   const { access_token: token } = await rooms.access.sessions.exchange(rooms.access.sessions.newCode())
   const get = async (path: string, headers = {}) => request(path, { headers })
-  rooms.money.ledger.accounts.openAccount(toAgentId('lg-1'), fromUsd('2'))
+  rooms.money.ledger.accounts.openAccount(toAgentId('lg-1'), dollars('2'))
   expect((await get('/api/budgets')).status).toBe(401)
   const answered = await get('/api/budgets', { authorization: `Bearer ${token}` })
   expect(await answered.json()).toMatchObject({ server: { limit_usd: '5', spent_usd: '0' } })

@@ -3,6 +3,7 @@ import { type CircuitSettings, Circuits } from '../../src/breaker/circuits.ts'
 import { openStore } from '../../src/db/store.ts'
 import { CircuitOpenError } from '../../src/errors.ts'
 import { toCallId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { cooldownLeftMs } from '../../src/state/figures.ts'
 import { fallbackSuccess } from '../../src/state/figures-text.ts'
 import { openWorld, type World } from './support.ts'
@@ -181,8 +182,8 @@ test('what is told of a circuit: trips, the last of them, calls blocked and save
         status: 200,
         tier: 1,
         blocked: false,
-        cost_usd: '0',
-        saved_usd: '0',
+        cost_usd: usd('0'),
+        saved_usd: usd('0'),
         latency_ms: 1,
         ...data,
       },

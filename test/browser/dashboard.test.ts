@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { usd } from '../../src/money.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
 import { openBrowser, openPage } from '../support/browser.ts'
 import { openTestRuntime } from '../support/runtime.ts'
@@ -79,7 +80,13 @@ describe('the buttons', () => {
       level: 'WARN',
       agent_id: agentId,
       message: 'Budget at 90.1%',
-      data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
+      data: {
+        spent_usd: usd('45.07'),
+        limit_usd: usd('50'),
+        threshold: 0.9,
+        used_percent: 90.14,
+        suggested_increase_usd: usd('25'),
+      },
     })
     const banner = page.locator('.banner')
     await banner.getByText('Budget warning').waitFor()

@@ -1,24 +1,26 @@
 /** What a person puts right: a cost that was another, and calls that a killed server left open. */
+
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
 import { type CallId, newCallId, toAgentId, toCallId, toRunId } from '../../src/ids.ts'
-import { fromUsd, toUsd } from '../../src/money.ts'
+import { fromUsd, type Nanodollars, nanodollars, toUsd, ZERO_USD } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
+import { dollars } from '../support/money.ts'
 import { completedEvent, startedEvent } from './support.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
 
 function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
-  const ledger = new Ledger({ ...world, warnAt: [0.9], server: fromUsd('100') })
+  const ledger = new Ledger({ ...world, warnAt: [0.9], server: dollars('100') })
   const { state } = world
   return {
     ...world,
     ledger,
     calls: store.calls,
     begin: () => {
-      ledger.accounts.openAccount(AGENT, fromUsd(limit))
+      ledger.accounts.openAccount(AGENT, dollars(limit))
       state.record(startedEvent(AGENT, limit))
     },
     hold: (usd: string) =>
@@ -29,7 +31,7 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
         kind: 'llm',
         target: 'openai',
         model: 'gpt-4',
-        maxCost: fromUsd(usd),
+        maxCost: dollars(usd),
       }),
     pay: async (usd: string) => {
       const callId = newCallId()
@@ -40,17 +42,17 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
         target: 'openai',
         model: 'gpt-4',
       } as const
-      const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) })
-      await ledger.charge(hold, { cost: fromUsd(usd) }, completedEvent(AGENT, usd))
+      const hold = await ledger.hold({ ...request, callId, maxCost: dollars(usd) })
+      await ledger.charge(hold, { cost: dollars(usd) }, completedEvent(AGENT, usd))
       return callId
     },
     correct: (callId: CallId, usd: string) =>
-      ledger.correct({ agentId: AGENT, callId, cost: fromUsd(usd), reason: 'the invoice', by: 'a test' }),
+      ledger.correct({ agentId: AGENT, callId, cost: dollars(usd), reason: 'the invoice', by: 'a test' }),
     resolve: (callId: CallId, usd: string | null | undefined) =>
-      ledger.resolve({ agentId: AGENT, callId, cost: typeof usd === 'string' ? fromUsd(usd) : usd, by: 'a test' }),
+      ledger.resolve({ agentId: AGENT, callId, cost: typeof usd === 'string' ? dollars(usd) : usd, by: 'a test' }),
     /** The same sum wherever it stands. */
     spent: () => {
-      const rows = store.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as number
+      const rows = store.orm.$client.prepare('SELECT sum(cost_nanos) FROM calls').pluck().get() as Nanodollars
       const view = state.read().agents[AGENT]!
       const [agent, server] = ledger.accounts.balances({ agentId: AGENT, runId: null })
       const all = [
@@ -58,7 +60,7 @@ function openLedger(limit = '10', store = openStore({ path: ':memory:' })) {
         agent!.spent,
         server!.spent,
         fromUsd(view.spent_usd),
-        fromUsd(view.by_model['gpt-4']?.cost_usd ?? '0'),
+        fromUsd(view.by_model['gpt-4']?.cost_usd ?? ZERO_USD),
       ]
       expect(new Set(all).size, String(all)).toBe(1)
       return toUsd(rows)
@@ -77,7 +79,7 @@ describe('a correction', () => {
     expect(world.calls.get(AGENT, id)).toMatchObject({
       kind: 'correction',
       corrects: callId,
-      cost_nanos: -fromUsd('0.75'),
+      cost_nanos: -dollars('0.75'),
       held_nanos: 0,
       state: 'charged',
       target: 'openai',
@@ -127,7 +129,7 @@ describe('a correction', () => {
     expect(() => world.correct(correction, '2')).toThrow(/is a correction; correct .* again/)
     expect(() => world.correct(toCallId('call-0'), '2')).toThrow(/made no call "call-0"/)
     expect(() =>
-      world.ledger.correct({ agentId: toAgentId('nobody'), callId: paid, cost: 1, reason: '', by: '' }),
+      world.ledger.correct({ agentId: toAgentId('nobody'), callId: paid, cost: nanodollars(1), reason: '', by: '' }),
     ).toThrow(/no budget/)
     expect(world.of('call.corrected')).toHaveLength(1)
   })
@@ -179,11 +181,11 @@ describe('a call that a killed server left open', () => {
     ['released', null, '1', 'released'],
   ] as const)('is %s when a person says so, and then nothing is held', async (_, cost, spent, state) => {
     const world = await afterCrash()
-    expect(world.balance()).toMatchObject({ spent: fromUsd('1'), held: fromUsd('3') })
+    expect(world.balance()).toMatchObject({ spent: dollars('1'), held: dollars('3') })
     world.resolve(world.callId, cost)
-    expect(world.balance()).toMatchObject({ spent: fromUsd(spent), held: 0 })
+    expect(world.balance()).toMatchObject({ spent: dollars(spent), held: 0 })
     expect(world.spent()).toBe(spent)
-    expect(world.calls.get(AGENT, world.callId)).toMatchObject({ state, held_nanos: fromUsd('3') })
+    expect(world.calls.get(AGENT, world.callId)).toMatchObject({ state, held_nanos: dollars('3') })
     expect(world.of('call.resolved').map(({ data }) => data.outcome)).toEqual([state])
   })
 
@@ -191,14 +193,14 @@ describe('a call that a killed server left open', () => {
     const world = await afterCrash()
     world.resolve(world.callId, null)
     expect(() => world.resolve(world.callId, undefined)).toThrow(/is released, not unresolved/)
-    expect(world.balance()).toMatchObject({ spent: fromUsd('1'), held: 0 })
+    expect(world.balance()).toMatchObject({ spent: dollars('1'), held: 0 })
   })
 
   test('wakes a call that waits for what it held', async () => {
     const world = await afterCrash()
     const waiting = world.hold('8')
     world.resolve(world.callId, null)
-    expect((await waiting).maxCost).toBe(fromUsd('8'))
+    expect((await waiting).maxCost).toBe(dollars('8'))
   })
 
   test('can be corrected only when it is resolved', async () => {

@@ -9,8 +9,9 @@ import { type Format, TEXT_ONLY, type Usage } from '../../src/dialects/dialect.t
 import type { JsonObject } from '../../src/dialects/json.ts'
 import { openai } from '../../src/dialects/openai/dialect.ts'
 import { findRoute } from '../../src/dialects/routes.ts'
-import { fromUsd } from '../../src/money.ts'
+import { nanodollars } from '../../src/money.ts'
 import fc from '../support/fast-check.ts'
+import { dollars } from '../support/money.ts'
 
 const rate = (usdPerMtok: number) => ({ base: usdPerMtok * 1_000_000, tiers: [] })
 const priceOf = (input: number, output: number, contextWindow: number | null = null): Price => ({
@@ -40,9 +41,9 @@ function sizeOf(format: Format, body: object) {
 
 describe('the most a call can cost', () => {
   test('is a token for each byte of the request, and the longest answer, for each answer', async () => {
-    const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, fromUsd('50'), true)
+    const bound = await boundCall(priceOf(2, 8), { ...size, answers: 3 }, dollars('50'), true)
     // 1,000 × $2 + 3 × 100 × $8 a million
-    expect(bound).toMatchObject({ maxCost: fromUsd('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
+    expect(bound).toMatchObject({ maxCost: dollars('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
   })
 
   test('is looked at with the tokenizer only when the bytes do not fit', async () => {
@@ -52,13 +53,13 @@ describe('the most a call can cost', () => {
       return 'word '.repeat(200)
     }
     const price = priceOf(1_000, 0)
-    expect((await boundCall(price, { ...size, text }, fromUsd('1'), true)).maxCost).toBe(fromUsd('1'))
+    expect((await boundCall(price, { ...size, text }, dollars('1'), true)).maxCost).toBe(dollars('1'))
     expect(asked).toBe(0)
     // About 200 tokens and the framing.
-    const { maxCost } = await boundCall(price, { ...size, text }, fromUsd('0.999'), true)
+    const { maxCost } = await boundCall(price, { ...size, text }, dollars('0.999'), true)
     expect(asked).toBe(1)
-    expect(maxCost).toBeGreaterThanOrEqual(fromUsd('0.2'))
-    expect(maxCost).toBeLessThan(fromUsd('0.3'))
+    expect(maxCost).toBeGreaterThanOrEqual(dollars('0.2'))
+    expect(maxCost).toBeLessThan(dollars('0.3'))
   })
 
   const unsaid = { ...size, bytes: 0, maxOutputTokens: null }
@@ -81,21 +82,21 @@ describe('the most a call can cost', () => {
   ])('of one that does not say how much it wants is $name', async (row) => {
     const { available, known, bytes = 0, clampTo = null, held = clampTo! } = row
     const price = { ...priceOf(0, 1_000), ...known }
-    const bound = await boundCall(price, { ...unsaid, bytes }, fromUsd(available), true)
-    expect(bound).toMatchObject({ clampTo, maxCost: fromUsd('0.001') * held })
+    const bound = await boundCall(price, { ...unsaid, bytes }, dollars(available), true)
+    expect(bound).toMatchObject({ clampTo, maxCost: dollars('0.001') * held })
   })
 
   test.each([{ contextWindow: 8_192 }, { maxAnswerTokens: 4_096 }, {}])(
     'of one that does not say how much it wants is the longest answer, and nothing is written, when no limit is wanted (%j)',
     async (known: Partial<Price>) => {
-      const bound = await boundCall({ ...priceOf(0, 1_000), ...known }, unsaid, fromUsd('1'), false)
+      const bound = await boundCall({ ...priceOf(0, 1_000), ...known }, unsaid, dollars('1'), false)
       const longest = known.maxAnswerTokens ?? known.contextWindow ?? 131_072
-      expect(bound).toMatchObject({ clampTo: null, maxCost: fromUsd('0.001') * longest })
+      expect(bound).toMatchObject({ clampTo: null, maxCost: dollars('0.001') * longest })
     },
   )
 
   test('of a model that costs nothing is nothing, and no limit is written', async () => {
-    const bound = await boundCall(priceOf(0, 0), { ...unsaid, answers: 3 }, fromUsd('1'), true)
+    const bound = await boundCall(priceOf(0, 0), { ...unsaid, answers: 3 }, dollars('1'), true)
     expect(bound).toMatchObject({ clampTo: null, maxCost: 0 })
   })
 })
@@ -136,7 +137,7 @@ describe('counting tokens', () => {
 test('a tokenizer is not asked about a model whose own is not known', async () => {
   const text = () => 'word '.repeat(200)
   const foreign = { ...size, model: 'llama-3.3-70b', text, maxOutputTokens: 1 }
-  expect((await boundCall(priceOf(1_000, 0), foreign, fromUsd('0.5'), true)).maxCost).toBe(fromUsd('1'))
+  expect((await boundCall(priceOf(1_000, 0), foreign, dollars('0.5'), true)).maxCost).toBe(dollars('1'))
 })
 
 describe('an image', () => {
@@ -190,16 +191,16 @@ describe('an image', () => {
         isInputUnseen: false,
       })
       // $1 a token: it does not fit by its half a million bytes.
-      const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('10000'), true)
-      expect(held).toBeGreaterThanOrEqual(fromUsd(String(maxTokens)))
-      expect(held).toBeLessThan(fromUsd(String(maxTokens + 400)))
+      const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, dollars('10000'), true)
+      expect(held).toBeGreaterThanOrEqual(dollars(String(maxTokens)))
+      expect(held).toBeLessThan(dollars(String(maxTokens + 400)))
     },
   )
 
   test.each(formats)('of a few bytes in $name counts as a large one', async ({ format, body, maxTokens }) => {
     const { size } = sizeOf(format, body('data:,x'))
-    const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, fromUsd('1000000'), true)
-    expect(held).toBeGreaterThanOrEqual(fromUsd(String(maxTokens)))
+    const { maxCost: held } = await boundCall(priceOf(1_000_000, 0), size, dollars('1000000'), true)
+    expect(held).toBeGreaterThanOrEqual(dollars(String(maxTokens)))
   })
 
   test.each([
@@ -249,8 +250,8 @@ describe('what a request names without holding it is bounded by the context wind
     ['an upload', '/messages', message({ type: 'container_upload', file_id: 'file_1' })],
   ])('%s', async (_name, path, body) => {
     const { size } = sizeOf(path === '/messages' ? anthropicFormat(path) : openaiFormat(path), body)
-    const bound = await boundCall(priceOf(1, 0, 100_000), size, fromUsd('50'), true)
-    expect(bound.maxCost).toBe(fromUsd('0.1'))
+    const bound = await boundCall(priceOf(1, 0, 100_000), size, dollars('50'), true)
+    expect(bound.maxCost).toBe(dollars('0.1'))
   })
 
   test('but not a document of plain text', () => {
@@ -266,9 +267,9 @@ describe('tools that the provider runs by itself', () => {
 
   test('let the model read everything again after each use, and each use costs', async () => {
     const { size } = sizeOf(openaiFormat('/responses'), body({ max_tool_calls: 3 }))
-    const bound = await boundCall(price, size, fromUsd('50'), true)
+    const bound = await boundCall(price, size, dollars('50'), true)
     // Four windows of input, 100 tokens of output, three searches.
-    expect(bound).toMatchObject({ maxCost: fromUsd('0.431'), inputTokens: 400_000, clampTo: null, toolUses: null })
+    expect(bound).toMatchObject({ maxCost: dollars('0.431'), inputTokens: 400_000, clampTo: null, toolUses: null })
   })
 
   test.each([
@@ -277,7 +278,7 @@ describe('tools that the provider runs by itself', () => {
     { available: '0.01', uses: 1 },
   ])('get $uses uses where the client did not say and $available is left', async ({ available, uses }) => {
     const { size, format } = sizeOf(openaiFormat('/responses'), body({}))
-    const bound = await boundCall(price, size, fromUsd(available), true)
+    const bound = await boundCall(price, size, dollars(available), true)
     expect(bound.toolUses).toBe(uses)
     expect(format.prepare(body({}), { ...UNLIMITED, toolUses: uses })).toMatchObject({ max_tool_calls: uses })
   })
@@ -316,10 +317,10 @@ describe('audio', () => {
 
   test('without a price is refused', async () => {
     const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-4o-audio-preview', ...spoken })
-    await expect(boundCall(priceOf(1, 1), size, fromUsd('50'), true)).rejects.toMatchObject({ code: 'price_unknown' })
+    await expect(boundCall(priceOf(1, 1), size, dollars('50'), true)).rejects.toMatchObject({ code: 'price_unknown' })
     const answer = { model: 'gpt-4o-audio-preview', messages: [], modalities: ['text', 'audio'] }
     const asked = sizeOf(openaiFormat('/chat/completions'), answer)
-    await expect(boundCall(priceOf(1, 1), asked.size, fromUsd('50'), true)).rejects.toMatchObject({
+    await expect(boundCall(priceOf(1, 1), asked.size, dollars('50'), true)).rejects.toMatchObject({
       code: 'price_unknown',
     })
   })
@@ -328,11 +329,11 @@ describe('audio', () => {
     const price = { ...priceOf(1, 1), audioInput: rate(100), audioOutput: rate(200) }
     const maxCost = async (body: object) => {
       const { size } = sizeOf(openaiFormat('/chat/completions'), { model: 'gpt-audio', max_tokens: 1_000, ...body })
-      return (await boundCall(price, { ...size, bytes: 1_000 }, fromUsd('50'), true)).maxCost
+      return (await boundCall(price, { ...size, bytes: 1_000 }, dollars('50'), true)).maxCost
     }
-    expect(await maxCost({ messages: [] })).toBe(fromUsd('0.002'))
-    expect(await maxCost(spoken)).toBe(fromUsd('0.101'))
-    expect(await maxCost({ ...spoken, modalities: ['audio'] })).toBe(fromUsd('0.3'))
+    expect(await maxCost({ messages: [] })).toBe(dollars('0.002'))
+    expect(await maxCost(spoken)).toBe(dollars('0.101'))
+    expect(await maxCost({ ...spoken, modalities: ['audio'] })).toBe(dollars('0.3'))
   })
 })
 
@@ -401,7 +402,7 @@ test('nothing that a provider may charge within what was asked for is more than 
           ],
         }
         const { size } = sizeOf(openaiFormat('/chat/completions'), body)
-        const { maxCost, clampTo } = await boundCall(price, size, available, true)
+        const { maxCost, clampTo } = await boundCall(price, size, nanodollars(available), true)
 
         // What the vendor may say of such a request: no token that is not in its text and images, no answer above its limit.
         const [read, cached, written, hour, heard, wrote, spoke] = says.shares as number[]

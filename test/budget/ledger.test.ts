@@ -4,16 +4,17 @@ import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent } from '../../src/events.ts'
 import { newCallId, toAgentId, toCallId } from '../../src/ids.ts'
-import { fromUsd, type Nanodollars } from '../../src/money.ts'
+import { type Nanodollars, nanodollars, usd } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
+import { dollars } from '../support/money.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
 
 function openLedger(limit: string, store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
   const ledger = new Ledger({ ...world, warnAt: [0.9] })
-  ledger.accounts.openAccount(AGENT, fromUsd(limit))
+  ledger.accounts.openAccount(AGENT, dollars(limit))
   return {
     ...world,
     ledger,
@@ -42,7 +43,7 @@ const ENDED: NewEvent = {
     model: 'gpt-4',
     code: 'x',
     status: 500,
-    cost_usd: '0',
+    cost_usd: usd('0'),
     estimated: false,
     latency_ms: 1,
     retryable: false,
@@ -53,7 +54,7 @@ describe('a hold', () => {
   test('of two hundred on the last cent never lets spent and held rise above the limit, seen at every microtask', async () => {
     const world = openLedger('0.01')
     const { ledger } = world
-    const cost = fromUsd('0.004')
+    const cost = dollars('0.004')
     let admitted = 0
     let refused = 0
     const calls = Array.from({ length: 200 }, async () => {
@@ -76,12 +77,12 @@ describe('a hold', () => {
     await Promise.all(calls)
     expect({ admitted, refused }).toEqual({ admitted: 2, refused: 198 })
     expect(samples).toBeGreaterThan(20)
-    expect(ledger.accounts.balance(AGENT)).toEqual({ limit: fromUsd('0.01'), spent: fromUsd('0.008'), held: 0 })
+    expect(ledger.accounts.balance(AGENT)).toEqual({ limit: dollars('0.01'), spent: dollars('0.008'), held: 0 })
   })
 
   test('counts at once, and has its row in the database before the caller has it', async () => {
     const world = openLedger('1')
-    const holding = world.hold(5)
+    const holding = world.hold(nanodollars(5))
     expect(world.ledger.accounts.balance(AGENT)).toMatchObject({ held: 5 })
     await holding
     expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
@@ -90,7 +91,14 @@ describe('a hold', () => {
   test('whose row cannot be written is let go again and never reaches the caller; its neighbours have theirs', async () => {
     const world = openLedger('1')
     const { ledger } = world
-    const one = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null, maxCost: 5 } as const
+    const one = {
+      agentId: AGENT,
+      runId: null,
+      kind: 'llm',
+      target: 'openai',
+      model: null,
+      maxCost: nanodollars(5),
+    } as const
     const holds = await Promise.allSettled([
       ledger.hold({ ...one, callId: toCallId('call-a') }),
       ledger.hold({ ...one, callId: toCallId('call-b'), target: undefined as unknown as string }),
@@ -103,31 +111,31 @@ describe('a hold', () => {
 
   test('ends once: whoever ends it again is told so', async () => {
     const { ledger, hold } = openLedger('1')
-    const first = await hold(5)
-    void ledger.charge(first, { cost: 3 }, ENDED)
-    expect(() => ledger.charge(first, { cost: 3 }, ENDED)).toThrow('has already ended')
+    const first = await hold(nanodollars(5))
+    void ledger.charge(first, { cost: nanodollars(3) }, ENDED)
+    expect(() => ledger.charge(first, { cost: nanodollars(3) }, ENDED)).toThrow('has already ended')
     expect(() => ledger.release(first, {}, ENDED)).toThrow('has already ended')
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 3, held: 0 })
   })
 
   test('is charged in full also above what it held', async () => {
     const { ledger, hold } = openLedger('1')
-    void ledger.charge(await hold(5), { cost: 500 }, ENDED)
+    void ledger.charge(await hold(nanodollars(5)), { cost: nanodollars(500) }, ENDED)
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
   })
 
   test('waits for held money and takes it the moment it comes back', async () => {
     const { ledger, hold } = openLedger('0.00000001')
-    const first = await hold(10)
-    const second = hold(10)
+    const first = await hold(nanodollars(10))
+    const second = hold(nanodollars(10))
     void ledger.release(first, {}, ENDED)
     expect((await second).maxCost).toBe(10)
   })
 
   test('that waits two seconds in vain is refused as held, and holds nothing', async () => {
     const { ledger, hold, clock } = openLedger('0.00000001')
-    await hold(10)
-    const second = hold(10)
+    await hold(nanodollars(10))
+    const second = hold(nanodollars(10))
     const refused = expect(second).rejects.toMatchObject({ code: 'budget_held', retryAfterS: 1 })
     await clock.advanceAsync(2_000)
     await refused
@@ -136,9 +144,9 @@ describe('a hold', () => {
 
   test('that waits is given up when its caller leaves', async () => {
     const { ledger, hold } = openLedger('0.00000001')
-    await hold(10)
+    await hold(nanodollars(10))
     const caller = new AbortController()
-    const second = hold(10, caller.signal)
+    const second = hold(nanodollars(10), caller.signal)
     caller.abort()
     await expect(second).rejects.toMatchObject({ code: 'budget_held' })
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
@@ -152,15 +160,15 @@ describe('a hold', () => {
       kind: 'llm',
       target: 'openai',
       model: null,
-      maxCost: 1,
+      maxCost: nanodollars(1),
     } as const
     await expect(ledger.hold({ ...request, agentId: toAgentId('nobody') })).rejects.toMatchObject({ code: 'not_found' })
   })
 
   test('on a budget of nothing is refused, and one of nothing is given', async () => {
     const { hold, ledger } = openLedger('0')
-    await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
-    expect((await hold(0)).maxCost).toBe(0)
+    await expect(hold(nanodollars(1))).rejects.toMatchObject({ code: 'budget_exceeded' })
+    expect((await hold(nanodollars(0))).maxCost).toBe(0)
     expect(ledger.accounts.balance(AGENT)).toEqual({ limit: 0, spent: 0, held: 0 })
   })
 })
@@ -168,65 +176,65 @@ describe('a hold', () => {
 describe('a new limit', () => {
   test('below what is spent and held refuses the next call at once', async () => {
     const { ledger, hold } = openLedger('1')
-    const running = await hold(fromUsd('0.5'))
-    ledger.accounts.setLimit(AGENT, fromUsd('0.4'), 'a test')
-    await expect(hold(fromUsd('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
+    const running = await hold(dollars('0.5'))
+    ledger.accounts.setLimit(AGENT, dollars('0.4'), 'a test')
+    await expect(hold(dollars('0.41'))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(ledger.accounts.available({ agentId: AGENT, runId: null })).toBe(0)
-    void ledger.charge(running, { cost: fromUsd('0.5') }, ENDED)
-    await expect(hold(1)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    void ledger.charge(running, { cost: dollars('0.5') }, ENDED)
+    await expect(hold(nanodollars(1))).rejects.toMatchObject({ code: 'budget_exceeded' })
   })
 
   test('that is higher lets a waiting call pass at once', async () => {
     const { ledger, hold } = openLedger('0.00000001')
-    await hold(10)
-    const waiting = hold(10)
-    ledger.accounts.setLimit(AGENT, 20, 'a test')
+    await hold(nanodollars(10))
+    const waiting = hold(nanodollars(10))
+    ledger.accounts.setLimit(AGENT, nanodollars(20), 'a test')
     expect((await waiting).maxCost).toBe(10)
   })
 
   test('warns and ends anew', async () => {
     const world = openLedger('0.0000001')
     const { ledger, hold, of } = world
-    await ledger.charge(await hold(95), { cost: 95 }, ENDED)
+    await ledger.charge(await hold(nanodollars(95)), { cost: nanodollars(95) }, ENDED)
     expect(of('budget.warned')).toHaveLength(1)
-    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
-    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    await expect(hold(nanodollars(10))).rejects.toMatchObject({ code: 'budget_exceeded' })
+    await expect(hold(nanodollars(10))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(of('budget.exhausted')).toHaveLength(1)
-    ledger.accounts.setLimit(AGENT, 200, 'a test')
-    await ledger.charge(await hold(100), { cost: 100 }, ENDED)
+    ledger.accounts.setLimit(AGENT, nanodollars(200), 'a test')
+    await ledger.charge(await hold(nanodollars(100)), { cost: nanodollars(100) }, ENDED)
     expect(of('budget.warned')).toHaveLength(2)
-    await expect(hold(10)).rejects.toMatchObject({ code: 'budget_exceeded' })
+    await expect(hold(nanodollars(10))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect(of('budget.exhausted')).toHaveLength(2)
   })
 
   test('is told with who wanted it, and is there after a restart', () => {
     const store = openStore({ path: ':memory:' })
     const { ledger, of, state } = openLedger('1', store)
-    ledger.accounts.setLimit(AGENT, fromUsd('2.5'), 'operator')
+    ledger.accounts.setLimit(AGENT, dollars('2.5'), 'operator')
     expect(of('budget.raised').map(({ message, data }) => [message, data])).toEqual([
       ['Budget raised from $1.00 to $2.50 by operator', { from_usd: '1', limit_usd: '2.5', by: 'operator' }],
     ])
     state.close()
     const again = openWorld(store)
     const restarted = new Ledger({ ...again, warnAt: [0.9] })
-    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('2.5'), spent: 0, held: 0 })
+    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: dollars('2.5'), spent: 0, held: 0 })
   })
 })
 
 test('whatever is held, charged, released and set in whatever order, the balance is the sum of it', async () => {
-  const amount = fc.nat({ max: 1_000 })
+  const amount = fc.nat({ max: 1_000 }).map(nanodollars)
   const step = fc.oneof(
     fc.record({ does: fc.constant('hold' as const), amount }),
     fc.record({ does: fc.constant('charge' as const), amount }),
     fc.record({ does: fc.constant('release' as const), amount }),
-    fc.record({ does: fc.constant('limit' as const), amount: fc.nat({ max: 5_000 }) }),
+    fc.record({ does: fc.constant('limit' as const), amount: fc.nat({ max: 5_000 }).map(nanodollars) }),
   )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const { ledger, hold, rows, state, store } = openLedger('0.000003')
       const open: Hold[] = []
       let spent = 0
-      let limit = 3_000
+      let limit = nanodollars(3_000)
       for (const { does, amount } of steps) {
         const held = open.reduce((sum, { maxCost }) => sum + maxCost, 0)
         if (does === 'hold') {
@@ -260,14 +268,14 @@ describe('a restarted ledger', () => {
   test('keeps what was spent, and holds what was never answered as unresolved', async () => {
     const store = openStore({ path: ':memory:' })
     const world = openLedger('1', store)
-    await world.ledger.charge(await world.hold(100), { cost: 70 }, ENDED)
-    await world.hold(200)
+    await world.ledger.charge(await world.hold(nanodollars(100)), { cost: nanodollars(70) }, ENDED)
+    await world.hold(nanodollars(200))
     world.state.close()
 
     const restarted = new Ledger({ ...openWorld(store), warnAt: [0.9] })
     expect(restarted.recover()).toBe(1)
     expect(restarted.recover()).toBe(0)
-    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: fromUsd('1'), spent: 70, held: 200 })
+    expect(restarted.accounts.balance(AGENT)).toEqual({ limit: dollars('1'), spent: 70, held: 200 })
     expect(world.rows().map(({ state }) => state)).toEqual(['charged', 'unresolved'])
   })
 })
@@ -280,7 +288,7 @@ describe('each share at which to warn', () => {
 
   /** Spends through the road's own steps, and returns the shares of which was warned so far. */
   async function spend({ ledger, of }: ReturnType<typeof open>, cents: number) {
-    const maxCost = cents * 10_000_000
+    const maxCost = nanodollars(cents * 10_000_000)
     const call = {
       callId: newCallId(),
       agentId: AGENT,
@@ -296,7 +304,7 @@ describe('each share at which to warn', () => {
 
   test('is warned of once, in turn, also after a restart', async () => {
     const world = open()
-    world.ledger.accounts.openAccount(AGENT, fromUsd('1'))
+    world.ledger.accounts.openAccount(AGENT, dollars('1'))
     expect(await spend(world, 40)).toEqual([])
     expect(await spend(world, 11)).toEqual([0.5])
     expect(await spend(world, 9)).toEqual([0.5])
@@ -307,7 +315,7 @@ describe('each share at which to warn', () => {
 
   test('that is passed together with another is one warning, of the higher', async () => {
     const world = open()
-    world.ledger.accounts.openAccount(AGENT, fromUsd('1'))
+    world.ledger.accounts.openAccount(AGENT, dollars('1'))
     expect(await spend(world, 95)).toEqual([0.9])
   })
 })

@@ -5,6 +5,7 @@ import { openLedger } from '../../src/budget/ledger.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import { type AgentId, toAgentId, toCallId } from '../../src/ids.ts'
+import { nanodollars } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
 import { turnsDuring } from '../support/turns.ts'
@@ -21,7 +22,7 @@ function open(budget: object = {}) {
   const state = new StateManager({ store, clock, retentionDays: 7, onFault })
   const start = () => openLedger(configSchema.parse({ budget }).budget, { store, state, clock })
   const before = start()
-  for (const agentId of ['w-1', 'w-2'].map(toAgentId)) before.accounts.openAccount(agentId, 1_000_000)
+  for (const agentId of ['w-1', 'w-2'].map(toAgentId)) before.accounts.openAccount(agentId, nanodollars(1_000_000))
   before.close()
   onTestFinished(() => {
     state.close()
@@ -76,7 +77,7 @@ test('whoever does not wait is right as well, and what is charged meanwhile coun
   const ledger = world.restart()
   const loading = ledger.accounts.load(toAgentId('w-1'))
   expect(ledger.accounts.balance(toAgentId('w-1')).spent).toBe(ROWS - 3)
-  const maxCost = 100
+  const maxCost = nanodollars(100)
   const request = {
     agentId: toAgentId('w-1'),
     runId: null,
@@ -87,7 +88,7 @@ test('whoever does not wait is right as well, and what is charged meanwhile coun
     maxCost,
   } as const
   const hold = await ledger.hold(request)
-  await ledger.charge(hold, { cost: 70 }, completedEvent(toAgentId('w-1'), '0.00000007'))
+  await ledger.charge(hold, { cost: nanodollars(70) }, completedEvent(toAgentId('w-1'), '0.00000007'))
   await loading
   expect(ledger.accounts.balance(toAgentId('w-1'))).toMatchObject({ spent: ROWS - 3 + 70, held: 15 })
   expect(ledger.accounts.load(toAgentId('nobody'))).toBeInstanceOf(Promise)

@@ -1,4 +1,5 @@
 /** Limits as providers check them: no limit that is written is one that they refuse. */
+
 import { globSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -8,7 +9,7 @@ import { listedModels } from '../../src/budget/price-list.ts'
 import { Prices } from '../../src/budget/prices.ts'
 import { systemClock } from '../../src/clock.ts'
 import { TEXT_ONLY } from '../../src/dialects/dialect.ts'
-import { fromUsd } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 import { type Script, sends } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
@@ -78,7 +79,7 @@ test.each([
       const { clampTo } = await boundCall(
         await prices.get(provider, model),
         { ...size, model },
-        fromUsd(available),
+        dollars(available),
         true,
       )
       if (clampTo !== null && clampTo > limit) above.push([model, limit, available, clampTo])

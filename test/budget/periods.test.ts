@@ -1,14 +1,16 @@
 /** Days and months of a zone, and limits that hold for one of them. */
+
 import { describe, expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { periodsOf } from '../../src/budget/period.ts'
 import { openStore } from '../../src/db/store.ts'
 import { newCallId, toAgentId } from '../../src/ids.ts'
-import { fromUsd, toUsd } from '../../src/money.ts'
+import { nanodollars, toUsd } from '../../src/money.ts'
 import { spentOfLimit } from '../../src/state/figures.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
+import { dollars } from '../support/money.ts'
 import { completedEvent, startedEvent } from './support.ts'
 
 const HOUR_MS = 3_600_000
@@ -176,13 +178,13 @@ const AGENT = toAgentId('lg-7a3f9c2d')
 function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
   const period = { every: 'day', time_zone: 'Europe/Warsaw' } as const
-  const ledger = new Ledger({ ...world, warnAt: [0.9], period, server: fromUsd('1.5') })
+  const ledger = new Ledger({ ...world, warnAt: [0.9], period, server: dollars('1.5') })
   const { state, clock } = world
   return {
     ...world,
     ledger,
     begin: () => {
-      ledger.accounts.openAccount(AGENT, fromUsd(limit))
+      ledger.accounts.openAccount(AGENT, dollars(limit))
       state.record(startedEvent(AGENT, limit))
     },
     hold: (usd: string) =>
@@ -194,7 +196,7 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
           kind: 'llm',
           target: 'openai',
           model: 'gpt-4',
-          maxCost: fromUsd(usd),
+          maxCost: dollars(usd),
         },
         AbortSignal.abort(),
       ),
@@ -202,8 +204,8 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
     pay: async (usd: string) => {
       const callId = newCallId()
       const request = { agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: 'gpt-4' } as const
-      const hold = await ledger.hold({ ...request, callId, maxCost: fromUsd(usd) }, AbortSignal.abort())
-      await ledger.charge(hold, { cost: fromUsd(usd) }, completedEvent(AGENT, usd))
+      const hold = await ledger.hold({ ...request, callId, maxCost: dollars(usd) }, AbortSignal.abort())
+      await ledger.charge(hold, { cost: dollars(usd) }, completedEvent(AGENT, usd))
       return callId
     },
     balance: () => {
@@ -239,8 +241,8 @@ describe('a limit for a day', () => {
     ])
     // The server's was there anew as well.
     expect(world.ledger.accounts.balances({ agentId: AGENT, runId: null })).toMatchObject([
-      { scope: 'agent', spent: fromUsd('0.4') },
-      { scope: 'server', spent: fromUsd('0.4') },
+      { scope: 'agent', spent: dollars('0.4') },
+      { scope: 'server', spent: dollars('0.4') },
     ])
   })
 
@@ -264,7 +266,7 @@ describe('a limit for a day', () => {
     world.toMidnight()
     expect(world.balance()).toEqual({ spent: '0', held: '0.7' })
     await expect(world.hold('0.31')).rejects.toMatchObject({ code: 'budget_held' })
-    await world.ledger.charge(overnight, { cost: fromUsd('0.6') }, completedEvent(AGENT, '0.6'))
+    await world.ledger.charge(overnight, { cost: dollars('0.6') }, completedEvent(AGENT, '0.6'))
     expect(world.balance()).toEqual({ spent: '0.6', held: '0' })
   })
 
@@ -275,10 +277,10 @@ describe('a limit for a day', () => {
     await world.hold('0.4')
     const callId = newCallId()
     const request = { callId, agentId: AGENT, runId: null, kind: 'llm', target: 'openai', model: null } as const
-    const waiting = world.ledger.hold({ ...request, maxCost: fromUsd('0.5') })
+    const waiting = world.ledger.hold({ ...request, maxCost: dollars('0.5') })
     world.toMidnight()
     world.ledger.accounts.balance(AGENT)
-    expect((await waiting).maxCost).toBe(fromUsd('0.5'))
+    expect((await waiting).maxCost).toBe(dollars('0.5'))
   })
 
   test('does not come again when somebody sets the clock back over midnight', async () => {
@@ -324,10 +326,10 @@ describe('a limit for a day', () => {
     const yesterday = await world.pay('0.9')
     world.toMidnight()
     const today = await world.pay('0.5')
-    world.ledger.correct({ agentId: AGENT, callId: yesterday, cost: 0, reason: 'twice', by: 'a test' })
+    world.ledger.correct({ agentId: AGENT, callId: yesterday, cost: nanodollars(0), reason: 'twice', by: 'a test' })
     expect(world.balance().spent).toBe('0.5')
     expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.5', '0.5'])
-    world.ledger.correct({ agentId: AGENT, callId: today, cost: fromUsd('0.2'), reason: 'less', by: 'a test' })
+    world.ledger.correct({ agentId: AGENT, callId: today, cost: dollars('0.2'), reason: 'less', by: 'a test' })
     expect(world.balance().spent).toBe('0.2')
     expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.2', '0.2'])
   })

@@ -15,7 +15,7 @@ import {
 import type { Rate } from '../../src/budget/rate.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import type { Usage } from '../../src/dialects/dialect.ts'
-import { toUsd } from '../../src/money.ts'
+import { nanodollars, toUsd } from '../../src/money.ts'
 import fc from '../support/fast-check.ts'
 
 /** Picodollars a token. */
@@ -100,7 +100,7 @@ describe('the cost of a usage', () => {
       fc.property(
         fc.nat({ max: 100_000 }),
         fc.integer({ min: 1, max: 1e9 }),
-        fc.nat({ max: 1e13 }),
+        fc.nat({ max: 1e13 }).map(nanodollars),
         (input, out, money) => {
           const rates = price({ output: flat(out) })
           const output = outputTokensFor(rates, input, money)

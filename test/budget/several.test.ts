@@ -1,14 +1,16 @@
 /** Several budgets that must all pass: the agent's, its run's, the whole server's. */
+
 import { describe, expect, test } from 'vitest'
 import { raceRounds } from '../../scripts/soak/races.ts'
 import { type Hold, Ledger } from '../../src/budget/ledger.ts'
 import { openStore } from '../../src/db/store.ts'
 import { type AgentId, newCallId, type RunId, toAgentId, toRunId } from '../../src/ids.ts'
-import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
+import { add, type Nanodollars, nanodollars, toUsd, usd } from '../../src/money.ts'
 import { limitsOf } from '../../src/state/figures.ts'
 import { limitsText } from '../../src/state/figures-text.ts'
 import { openWorld } from '../breaker/support.ts'
 import fc from '../support/fast-check.ts'
+import { dollars } from '../support/money.ts'
 import { completedEvent, startedEvent } from './support.ts'
 
 interface Limits {
@@ -19,7 +21,7 @@ interface Limits {
 
 function openBudgets({ agent = '100', run, server }: Limits, store = openStore({ path: ':memory:' })) {
   const world = openWorld(store)
-  const limit = (usd: string | undefined) => (usd === undefined ? undefined : fromUsd(usd))
+  const limit = (usd: string | undefined) => (usd === undefined ? undefined : dollars(usd))
   const ledger = new Ledger({ ...world, warnAt: [0.9], perRun: limit(run), server: limit(server) })
   ledger.accounts.announce()
   const { state } = world
@@ -29,15 +31,15 @@ function openBudgets({ agent = '100', run, server }: Limits, store = openStore({
     ...world,
     ledger,
     begin: (agentId: AgentId, runId = toRunId('run-1')) => {
-      ledger.accounts.openAccount(agentId, fromUsd(agent))
+      ledger.accounts.openAccount(agentId, dollars(agent))
       state.record(startedEvent(agentId, agent, runId))
     },
     /** Who does not fit does not wait. */
     hold: (agentId: AgentId, runId: RunId | null, usd: string) =>
-      hold(agentId, runId, fromUsd(usd), AbortSignal.abort()),
-    waitFor: (agentId: AgentId, runId: RunId | null, usd: string) => hold(agentId, runId, fromUsd(usd), undefined),
+      hold(agentId, runId, dollars(usd), AbortSignal.abort()),
+    waitFor: (agentId: AgentId, runId: RunId | null, usd: string) => hold(agentId, runId, dollars(usd), undefined),
     end: (held: Hold, usd: string) =>
-      ledger.charge(held, { cost: fromUsd(usd) }, completedEvent(held.agentId, usd, held.paidBy)),
+      ledger.charge(held, { cost: dollars(usd) }, completedEvent(held.agentId, usd, held.paidBy)),
     /** What the screen shows beside the agent's own. */
     shown: (agentId: AgentId) =>
       limitsOf(state.read().agents[agentId]!, state.read())
@@ -115,14 +117,14 @@ describe('a call', () => {
     })
     const waiting = world.waitFor(toAgentId('a-2'), toRunId('run-2'), '0.5')
     void world.ledger.release(first, {}, completedEvent(toAgentId('a-1'), '0'))
-    expect((await waiting).maxCost).toBe(fromUsd('0.5'))
-    expect(world.ledger.accounts.available({ agentId: toAgentId('a-1'), runId: toRunId('run-1') })).toBe(fromUsd('0.5'))
+    expect((await waiting).maxCost).toBe(dollars('0.5'))
+    expect(world.ledger.accounts.available({ agentId: toAgentId('a-1'), runId: toRunId('run-1') })).toBe(dollars('0.5'))
   })
 
   test('of a client without a run is not the business of a run', async () => {
     const world = openBudgets({ run: '1', server: '5' })
     world.begin(toAgentId('a-1'))
-    expect((await world.hold(toAgentId('a-1'), null, '3')).maxCost).toBe(fromUsd('3'))
+    expect((await world.hold(toAgentId('a-1'), null, '3')).maxCost).toBe(dollars('3'))
     expect(world.spent(toAgentId('a-1'), null).map(([scope]) => scope)).toEqual(['agent', 'server'])
   })
 })
@@ -195,9 +197,9 @@ describe('a limit of the configuration', () => {
     world.begin(toAgentId('a-1'))
     await world.hold(toAgentId('a-1'), toRunId('run-1'), '0.8')
     const waiting = world.waitFor(toAgentId('a-1'), toRunId('run-1'), '0.5')
-    world.ledger.accounts.setConfiguredLimit('server', fromUsd('1.3'), 'ann')
+    world.ledger.accounts.setConfiguredLimit('server', dollars('1.3'), 'ann')
     await world.end(await waiting, '0.5')
-    world.ledger.accounts.setConfiguredLimit('server', fromUsd('0.4'), 'ann')
+    world.ledger.accounts.setConfiguredLimit('server', dollars('0.4'), 'ann')
     await expect(world.hold(toAgentId('a-1'), toRunId('run-1'), '0.01')).rejects.toMatchObject({
       code: 'budget_exceeded',
       facts: { budget: 'server', limit_usd: '0.4', spent_usd: '0.5' },
@@ -213,7 +215,7 @@ describe('a limit of the configuration', () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
-    world.ledger.accounts.setConfiguredLimit('server', fromUsd('2'), 'ann')
+    world.ledger.accounts.setConfiguredLimit('server', dollars('2'), 'ann')
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
     for (const type of ['budget.warned', 'budget.exhausted'] as const) {
       expect(world.of(type).map(({ data }) => [data.budget, data.limit_usd])).toEqual([
@@ -227,7 +229,7 @@ describe('a limit of the configuration', () => {
     const world = openBudgets({ run: '1' })
     world.begin(toAgentId('a-1'))
     await world.hold(toAgentId('a-1'), toRunId('run-1'), '1')
-    world.ledger.accounts.setConfiguredLimit('run', fromUsd('3'), 'ann')
+    world.ledger.accounts.setConfiguredLimit('run', dollars('3'), 'ann')
     await world.hold(toAgentId('a-1'), toRunId('run-1'), '2')
     await world.hold(toAgentId('a-1'), toRunId('run-2'), '3')
     await expect(world.hold(toAgentId('a-1'), toRunId('run-2'), '0.1')).rejects.toMatchObject({
@@ -240,7 +242,7 @@ describe('a limit of the configuration', () => {
 
   test.each(['server', 'run'] as const)('of the %s is none to be changed where there is none', (scope) => {
     const { ledger, of } = openBudgets({})
-    expect(() => ledger.accounts.setConfiguredLimit(scope, 1, 'ann')).toThrow(
+    expect(() => ledger.accounts.setConfiguredLimit(scope, nanodollars(1), 'ann')).toThrow(
       expect.objectContaining({ code: 'conflict', hint: expect.stringMatching(/budget\.(server|per_run)_usd/) }),
     )
     expect([of('budget.raised'), of('budget.opened')]).toEqual([[], []])
@@ -262,7 +264,7 @@ describe('a limit of the configuration', () => {
       return { ...world, limits: limits.slice(1), end: () => [world.ledger.close(), world.state.close()] }
     }
     const first = start('1')
-    for (const scope of ['server', 'run'] as const) first.ledger.accounts.setConfiguredLimit(scope, fromUsd('5'), 'ann')
+    for (const scope of ['server', 'run'] as const) first.ledger.accounts.setConfiguredLimit(scope, dollars('5'), 'ann')
     first.end()
     for (let restarts = 1; restarts <= 2; restarts++) {
       const next = start(configured)
@@ -277,7 +279,7 @@ describe('a limit of the configuration', () => {
 
   test('that was changed is told with what the configuration says', () => {
     const store = openStore({ path: ':memory:' })
-    openBudgets({ server: '1', run: '2' }, store).ledger.accounts.setConfiguredLimit('server', fromUsd('5'), 'ann')
+    openBudgets({ server: '1', run: '2' }, store).ledger.accounts.setConfiguredLimit('server', dollars('5'), 'ann')
     const { of } = openBudgets({ server: '1', run: '2' }, store)
     expect(of('budget.opened').map(({ message }) => message)).toEqual([
       "The server's budget: $0.00 / $5.00 (changed; the configuration says $1.00) · Each run's budget: $2.00",
@@ -308,7 +310,7 @@ describe('the screen', () => {
     world.ledger.correct({
       agentId: toAgentId('a-1'),
       callId: first.callId,
-      cost: fromUsd('0.5'),
+      cost: dollars('0.5'),
       reason: 'invoice',
       by: 'ann',
     })
@@ -337,7 +339,7 @@ describe('the screen', () => {
     [['50', '1'], ['3', '3'], ['10', '9'], "run $3.00 of $3.00 · server $9.00 of $10.00 · the run's limit is reached"],
   ] as const)('says which of %j %j %j is reached first', (agent, run, server, line) => {
     const limits = Object.entries({ agent, run, server }).flatMap(([scope, amounts]) =>
-      amounts ? [{ scope: scope as 'agent', limit_usd: amounts[0], spent_usd: amounts[1] }] : [],
+      amounts ? [{ scope: scope as 'agent', limit_usd: usd(amounts[0]), spent_usd: usd(amounts[1]) }] : [],
     )
     expect(limitsText(limits)).toBe(line)
   })
@@ -382,14 +384,14 @@ test('whatever agents, runs and people who change limits do in whatever order, n
       const counted = new Map<string, Nanodollars>()
       for (const does of steps) {
         if (does.does === 'limit') {
-          world.ledger.accounts.setConfiguredLimit(does.scope, fromUsd(String(does.usd)), 'ann')
+          world.ledger.accounts.setConfiguredLimit(does.scope, dollars(String(does.usd)), 'ann')
         } else if (does.does === 'hold') {
           const hold = await world.hold(does.agent, does.run, String(does.usd)).catch(() => undefined)
           if (hold) open.push(hold)
         } else {
           const [hold] = open.splice(does.which % Math.max(1, open.length), 1)
           if (!hold) continue
-          const cost = Math.floor(hold.maxCost * does.share)
+          const cost = nanodollars(Math.floor(hold.maxCost * does.share))
           ended.push(world.end(hold, toUsd(cost)))
           paid.push({ ...hold, cost })
         }
@@ -403,7 +405,7 @@ test('whatever agents, runs and people who change limits do in whatever order, n
               // A limit may be lowered below what counts already, and nothing is added then.
               const name = `${scope} ${scope === 'agent' ? agentId : scope === 'run' ? runId : ''}`
               expect(spent + held).toBeLessThanOrEqual(Math.max(limit, counted.get(name) ?? 0))
-              counted.set(name, spent + held)
+              counted.set(name, add(spent, held))
             }
           }
         }

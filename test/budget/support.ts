@@ -3,8 +3,9 @@
 import type { PaidBy } from '../../src/budget/budget-events.ts'
 import type { NewEvent } from '../../src/events.ts'
 import { type AgentId, toCallId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 
-export const startedEvent = (agent_id: AgentId, limit_usd: string, run_id = toRunId('run-1')): NewEvent => ({
+export const startedEvent = (agent_id: AgentId, amount: string, run_id = toRunId('run-1')): NewEvent => ({
   type: 'agent.started',
   level: 'OK',
   agent_id,
@@ -16,13 +17,13 @@ export const startedEvent = (agent_id: AgentId, limit_usd: string, run_id = toRu
     environment: 'development',
     pid: 1,
     restart: 0,
-    limit_usd,
+    limit_usd: usd(amount),
     safety_mode: 'redact',
     detect: ['email'],
   },
 })
 
-export const completedEvent = (agent_id: AgentId, cost_usd: string, paidBy: PaidBy = {}): NewEvent => ({
+export const completedEvent = (agent_id: AgentId, cost: string, paidBy: PaidBy = {}): NewEvent => ({
   type: 'call.completed',
   level: 'INFO',
   agent_id,
@@ -35,7 +36,7 @@ export const completedEvent = (agent_id: AgentId, cost_usd: string, paidBy: Paid
     input_tokens: 1,
     cached_input_tokens: 0,
     output_tokens: 1,
-    cost_usd,
+    cost_usd: usd(cost),
     baseline_usd: null,
     estimated: false,
     latency_ms: 1,

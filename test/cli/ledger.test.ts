@@ -1,13 +1,14 @@
 /** The ledger from the command line: on the file alone, and through the server that has it. */
+
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
 import { openStore } from '../../src/db/store.ts'
 import { newCallId, toAgentId, toRunId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { completedEvent, startedEvent } from '../budget/support.ts'
+import { dollars } from '../support/money.ts'
 import { openPlace, type Place } from './support.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
@@ -18,7 +19,7 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
   const store = openStore({ path: join(place.folder, 'iron_state.db') })
   const state = new StateManager({ store, clock: systemClock, retentionDays: 7, onFault: console.error })
   const ledger = new Ledger({ store, state, clock: systemClock, warnAt: [0.9] })
-  ledger.accounts.openAccount(AGENT, fromUsd('50'))
+  ledger.accounts.openAccount(AGENT, dollars('50'))
   state.record(startedEvent(AGENT, '50'))
   const hold = (usd: string) =>
     ledger.hold({
@@ -28,10 +29,10 @@ async function afterCrash(): Promise<{ place: Place; charged: string; open: [str
       kind: 'llm',
       target: 'openai',
       model: 'gpt-4',
-      maxCost: fromUsd(usd),
+      maxCost: dollars(usd),
     })
   const first = await hold('2')
-  await ledger.charge(first, { cost: fromUsd('2') }, completedEvent(AGENT, '2'))
+  await ledger.charge(first, { cost: dollars('2') }, completedEvent(AGENT, '2'))
   const open: [string, string] = [(await hold('3')).callId, (await hold('3')).callId]
   ledger.close()
   state.close()
@@ -107,8 +108,8 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
   ])
   const [header, ...lines] = (await report(AGENT, '--format', 'csv')).trimEnd().split('\n')
   const column = header!.split(',').indexOf('cost_usd')
-  const sum = lines.reduce((total, line) => total + fromUsd(line.split(',')[column]!), 0)
-  expect(sum).toBe(fromUsd('2.123456789'))
+  const sum = lines.reduce((total, line) => total + dollars(line.split(',')[column]!), 0)
+  expect(sum).toBe(dollars('2.123456789'))
 
   const text = await report(AGENT)
   expect(text).toMatch(/^Total +\$2\.12 of \$50\.00 \(4\.2% used\)$/m)

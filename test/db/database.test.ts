@@ -12,6 +12,7 @@ import { start } from '../../src/db/migrations/0007-start.ts'
 import * as schema from '../../src/db/schema.ts'
 import { isStorageFault } from '../../src/db/storage-fault.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
+import { nanodollars } from '../../src/money.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
 function open(path = ':memory:') {
@@ -153,21 +154,21 @@ describe('a database', () => {
 })
 
 describe('the rows of the ledger', () => {
-  const held = (id: CallId, held_nanos = 10) => ({
+  const held = (id: CallId, nanos = 10) => ({
     id,
     agent_id: toAgentId('lg-1'),
     run_id: null,
     kind: 'llm' as const,
     target: 'openai',
     model: 'gpt-4',
-    held_nanos,
+    held_nanos: nanodollars(nanos),
     started_at: '2026-01-02T03:04:05.000Z',
   })
-  const end = (id: CallId, cost_nanos: number) => ({
+  const end = (id: CallId, nanos: number) => ({
     id,
     agent_id: toAgentId('lg-1'),
     state: 'charged' as const,
-    cost_nanos,
+    cost_nanos: nanodollars(nanos),
     estimated: false,
     price: null,
     usage: { input: 1 },

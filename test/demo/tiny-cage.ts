@@ -2,13 +2,15 @@
  * As much of a cage as the demo's agent needs, in memory: the run API, the gateway to the world, prices, one circuit, one
  * cache. With it the agent and the world are tested by themselves, and the agent can be killed at an exact step.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { type Lead, linkedinProfile, linkedinRequest, type World } from '../../demo/world.ts'
-import { fromUsd, type Nanodollars, toUsd } from '../../src/money.ts'
+import { add, type Nanodollars, nanodollars, subtract, toUsd, ZERO_NANOS } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -37,7 +39,7 @@ interface Progress {
 }
 
 export class TinyCage {
-  spent: Nanodollars = 0
+  spent = ZERO_NANOS
   /** What was spent when so many leads were done. */
   readonly spentAt = new Map<number, Nanodollars>()
   readonly outcomes: Outcome[] = []
@@ -115,8 +117,8 @@ export class TinyCage {
     const body = text ? JSON.parse(text) : undefined
     if (route === 'GET ') {
       const held_usd = '0'
-      const remaining_usd = toUsd(fromUsd('50') - this.spent)
-      const used_percent = this.spent / fromUsd('0.5')
+      const remaining_usd = toUsd(subtract(dollars('50'), this.spent))
+      const used_percent = this.spent / dollars('0.5')
       const spent_usd = toUsd(this.spent)
       const warned = this.warnedAt !== null
       return send(200, { budget: { limit_usd: '50', spent_usd, held_usd, remaining_usd, used_percent, warned } })
@@ -150,7 +152,7 @@ export class TinyCage {
       const { status, body } = await this.#ask(path, text)
       const { prompt_tokens, completion_tokens } = (body as { usage: Record<string, number> }).usage
       const [input, output] = PRICES[(body as { model: string }).model]!
-      this.#charge((prompt_tokens! * input + completion_tokens! * output) / 1000)
+      this.#charge(nanodollars((prompt_tokens! * input + completion_tokens! * output) / 1000))
       return { status, body }
     }
     const [, service = '', rest = ''] = /^\/services\/(\w+)(.*)$/.exec(path) ?? []
@@ -158,7 +160,7 @@ export class TinyCage {
     for (let attempt = 1; attempt <= ATTEMPTS && !(this.#open && service === 'linkedin_api'); attempt++) {
       const { status, body } = await this.#ask(`${BASE_OF_SERVICE[service]}${rest}`)
       if (status < 400) {
-        this.#charge(fromUsd(COST_OF_SERVICE[service]!))
+        this.#charge(dollars(COST_OF_SERVICE[service]!))
         return { status, body, headers: { 'x-iron-cage-tier': '1' } }
       }
       this.#open = attempt === ATTEMPTS
@@ -173,7 +175,7 @@ export class TinyCage {
   }
 
   #charge(nanos: Nanodollars): void {
-    this.spent += nanos
-    if (this.spent >= fromUsd('45')) this.warnedAt ??= this.spent
+    this.spent = add(this.spent, nanos)
+    if (this.spent >= dollars('45')) this.warnedAt ??= this.spent
   }
 }

@@ -13,8 +13,9 @@ import {
   type World,
   type WorldOptions,
 } from '../../demo/world.ts'
-import { fromUsd, toUsd } from '../../src/money.ts'
+import { subtract, toUsd } from '../../src/money.ts'
 import { findPii } from '../../src/redaction/redactor.ts'
+import { dollars } from '../support/money.ts'
 import { TinyCage } from './tiny-cage.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -223,7 +224,7 @@ describe('the agent in the world', () => {
     const cage = await openCage(world)
     const { output } = await runAgent(cage)
     checkTotals(world, cage)
-    const costs = leads.map(({ id }) => toUsd(cage.spentAt.get(id)! - cage.spentAt.get(id - 1)!))
+    const costs = leads.map(({ id }) => toUsd(subtract(cage.spentAt.get(id)!, cage.spentAt.get(id - 1)!)))
     const expected = leads.map(({ id }) => (id < 34 ? '0.23' : id < 86 ? '0.73' : '0.0235'))
     expect(costs).toEqual(expected)
     expect(output.split('\n')[33]).toMatch(/^lead 34: FailCorp: fit \d+ \(cached profile, gpt-4\)$/)
@@ -284,7 +285,7 @@ function checkTotals(world: World, cage: TinyCage): void {
   const cheap = world.requests.filter(({ model }) => model === 'gpt-3.5-turbo')
   expect([cheap.length, cheap[0]?.lead]).toEqual([15 * 3, 86])
   expect(cage.progress.at(-1)).toEqual({ done: 100, total: 100, unit: 'leads', label: null })
-  expect(fromUsd('50') - cage.spent).toBeGreaterThan(0)
+  expect(dollars('50') - cage.spent).toBeGreaterThan(0)
 }
 
 /** What the product's own detectors find in a text. */

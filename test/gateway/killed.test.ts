@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { toAgentId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 import { answer, chatFrames, FakeProvider, streams } from '../support/provider.ts'
 import { openTestRuntime, send } from '../support/runtime.ts'
 
@@ -75,8 +75,8 @@ test.each([
     expect(rows.filter(({ state }) => state === 'unresolved').every(({ code }) => code === 'server_ended')).toBe(true)
     // What was never answered stays held, and what was is spent: nobody can spend it again.
     const spent = rows.reduce((sum, { cost_nanos }) => sum + cost_nanos, 0)
-    const held = count('unresolved') * fromUsd('0.008')
-    expect(restarted.runtime.ledger.accounts.balance(AGENT)).toEqual({ limit: fromUsd(LIMIT), spent, held })
+    const held = count('unresolved') * dollars('0.008')
+    expect(restarted.runtime.ledger.accounts.balance(AGENT)).toEqual({ limit: dollars(LIMIT), spent, held })
     // The events tell of the same money as the rows.
     expect(restarted.runtime.state.read().agents[AGENT]?.spent_usd).toBe(String(spent / 1e9))
     expect(restarted.database.pragma('integrity_check', { simple: true })).toBe('ok')

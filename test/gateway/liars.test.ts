@@ -1,7 +1,8 @@
 /** What `scripts/soak/hard-budget.ts` does for long, for short: a provider that obeys no limit, lies and answers with other models. */
+
 import { expect, test } from 'vitest'
 import { callLiars, HONEST, LATE, LIARS, lyingProvider, MODELS, PRICE } from '../../scripts/soak/liars.ts'
-import { fromUsd } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 test.each([
@@ -48,5 +49,5 @@ test.each([
     expect(summary.overruns[LATE.model]).toBeGreaterThan(0)
   }
   // No more than one answer in full for each of the others.
-  expect(summary.spent).toBeLessThan(fromUsd('6') + (summary.overruns[LATE.model] ?? 0) * fromUsd('0.6'))
+  expect(summary.spent).toBeLessThan(dollars('6') + (summary.overruns[LATE.model] ?? 0) * dollars('0.6'))
 })

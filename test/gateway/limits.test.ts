@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { MAX_OPEN_STREAMS } from '../../src/gateway/open-streams.ts'
-import { toUsd } from '../../src/money.ts'
+import { nanodollars, toUsd } from '../../src/money.ts'
 import { chatFrames, hangs, streams } from '../support/provider.ts'
 import { openTestRuntime, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 
@@ -74,13 +74,13 @@ test('one agent has half of all streams at most, and another one gets in beside 
   const clients = Array.from({ length: share }, () => new AbortController())
   const open = clients.map(({ signal }) => greedy.open({}, signal).catch(() => undefined))
   // Not all arrive: an agent gets half of a provider's connections, and the rest waits for one.
-  await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe(toUsd(share * 4_000_000))
+  await expect.poll(() => greedy.balance().held, { timeout: 60_000 }).toBe(toUsd(nanodollars(share * 4_000_000)))
 
   const refused = await greedy.chat({ stream: true })
   expect([refused.status, refused.headers['retry-after']]).toEqual([503, '1'])
   expect(refused.json()).toMatchObject({ error: { code: 'too_many_streams' } })
   expect(refused.headers['x-should-retry']).toBeUndefined()
-  expect(greedy.balance().held).toBe(toUsd(share * 4_000_000))
+  expect(greedy.balance().held).toBe(toUsd(nanodollars(share * 4_000_000)))
   cage.provider.does(streams(chatFrames()))
   expect((await other.chat({ stream: true })).status).toBe(200)
 

@@ -2,10 +2,11 @@
  * What `scripts/soak` does for long, for short: the real server, random disconnects, random kills. And races over HTTP in
  * which several agents share one budget.
  */
+
 import { expect, test } from 'vitest'
 import { disconnectRounds } from '../../scripts/soak/disconnects.ts'
 import { killRounds } from '../../scripts/soak/kills.ts'
-import { fromUsd } from '../../src/money.ts'
+import { dollars } from '../support/money.ts'
 import { answer } from '../support/provider.ts'
 import { openTestRuntime, patientClock } from '../support/runtime.ts'
 
@@ -45,10 +46,10 @@ test.each(['agent', 'run', 'server'])(
       if (tight === 'server') {
         // Five cents are for ever: twelve calls are paid in the first race, and none in the others.
         expect(statuses.filter((status) => status === 200)).toHaveLength(race === 1 ? 12 : 0)
-        expect(spent).toBe(fromUsd('0.048'))
+        expect(spent).toBe(dollars('0.048'))
       } else {
         expect(statuses.filter((status) => status === 200)).toHaveLength(2)
-        expect(spent).toBe(race * fromUsd('0.008'))
+        expect(spent).toBe(race * dollars('0.008'))
       }
       expect(statuses.every((status) => status === 200 || status === 402)).toBe(true)
       expect(rows.every(({ state }) => state === 'charged')).toBe(true)

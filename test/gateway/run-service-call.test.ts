@@ -10,7 +10,7 @@ import { openStore } from '../../src/db/store.ts'
 import { runServiceCall, type ServiceCall, type ServiceRoad } from '../../src/gateway/run-service-call.ts'
 import { joinUrl } from '../../src/gateway/service-attempt.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
+import { nanodollars, usd } from '../../src/money.ts'
 import { newToken } from '../../src/tokens.ts'
 import {
   answers,
@@ -22,6 +22,7 @@ import {
   startFakeService,
   type World,
 } from '../breaker/support.ts'
+import { dollars } from '../support/money.ts'
 
 type ServiceInput = Partial<Record<keyof Config['services'][string], unknown>>
 
@@ -45,7 +46,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
   const { state, clock } = world
   const money = openMoney(configSchema.parse({}), { store, state, clock })
   const { ledger } = money
-  ledger.accounts.openAccount(AGENT, fromUsd(limit))
+  ledger.accounts.openAccount(AGENT, dollars(limit))
   state.record({
     type: 'agent.started',
     level: 'INFO',
@@ -58,7 +59,7 @@ async function openRoad(input: ServiceInput = {}, limit = '50', key?: string): P
       environment: 'development',
       pid: 1,
       restart: 0,
-      limit_usd: limit,
+      limit_usd: usd(limit),
       safety_mode: 'redact',
       detect: [],
     },
@@ -106,7 +107,7 @@ const called = (road: Road) => road.of('service.called').map(({ data }) => data)
 
 /** No money is held, and no row waits for its end. */
 function expectSettled(road: Road, spent: string): void {
-  expect(road.ledger.accounts.balance(AGENT)).toMatchObject({ spent: fromUsd(spent), held: 0 })
+  expect(road.ledger.accounts.balance(AGENT)).toMatchObject({ spent: dollars(spent), held: 0 })
   expect(road.rows().filter((row) => (row as { state: string }).state === 'held')).toEqual([])
 }
 
@@ -408,10 +409,10 @@ describe('when the service fails', () => {
     const road = await openRoad({ breaker: { failures: 1 }, fallback: { placeholder: {} } }, '0.1')
     await road.call()
     await expect(road.call()).rejects.toMatchObject({ code: 'budget_exceeded' })
-    road.ledger.accounts.setLimit(AGENT, fromUsd('0.2'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, dollars('0.2'), 'admin')
     road.fake.behave(answers(500))
     await road.call()
-    road.ledger.accounts.setLimit(AGENT, fromUsd('0.1'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, dollars('0.1'), 'admin')
     expect((await road.call()).headers['x-iron-cage-tier']).toBe('3')
   })
 
@@ -451,9 +452,9 @@ describe('when the service fails', () => {
     road.clock.advance(60_000)
     road.fake.behave(answers(404))
     expect((await road.call()).status).toBe(404)
-    road.ledger.accounts.setLimit(AGENT, 0, 'admin')
+    road.ledger.accounts.setLimit(AGENT, nanodollars(0), 'admin')
     await expect(road.call()).rejects.toMatchObject({ code: 'budget_exceeded' })
-    road.ledger.accounts.setLimit(AGENT, fromUsd('1'), 'admin')
+    road.ledger.accounts.setLimit(AGENT, dollars('1'), 'admin')
     road.fake.behave(answers(200))
     expect((await road.call()).status).toBe(200)
     expect(road.of('circuit.closed')).toHaveLength(1)

@@ -1,6 +1,6 @@
 /** Providers of which nobody knows whether they obey the limits of their calls, and such as do not. */
 import { describe, expect, test } from 'vitest'
-import { addUsd, toUsd } from '../../src/money.ts'
+import { addUsd, toUsd, usd } from '../../src/money.ts'
 import { answer, hangs, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type TestRuntime } from '../support/runtime.ts'
 
@@ -153,7 +153,7 @@ test('what is charged up to a tenth above a hold is posted, and held from then o
   for (let call = 0; call < 3; call++) expect((await chat(cage, agent, body)).status).toBe(200)
   expect(cage.rows().map(({ code }) => code)).toEqual(['overrun', null, null])
   expect(cage.rows().map(({ held_nanos }) => toUsd(held_nanos))).toEqual(['1.31072', '0.00105', '0.00105'])
-  expect(agent.balance().spent).toBe(addUsd('0.00105', '0.0021'))
+  expect(agent.balance().spent).toBe(addUsd(usd('0.00105'), usd('0.0021')))
   cage.provider.does(answer({ usage: told(116) }))
   await chat(cage, agent, body)
   expect(codeOf(await chat(cage, agent, body))).toBe('model_refused')

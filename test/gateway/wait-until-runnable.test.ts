@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { EventType } from '../../src/events.ts'
 import { waitUntilRunnable } from '../../src/gateway/wait-until-runnable.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { openWorld } from '../breaker/support.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
@@ -23,7 +24,7 @@ function openGate() {
       environment: 'development',
       pid: 1,
       restart: 0,
-      limit_usd: '1',
+      limit_usd: usd('1'),
       safety_mode: 'redact',
       detect: [],
     },

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { textLine } from '../../src/log/terminal-line.ts'
+import { usd } from '../../src/money.ts'
 import { output } from './support.ts'
 
 describe('a line on the terminal', () => {
@@ -22,7 +23,13 @@ describe('a line on the terminal', () => {
       level: 'WARN',
       type: 'budget.warned',
       message: 'Budget at 90.1%',
-      data: { spent_usd: '45.07', limit_usd: '50', threshold: 0.9, used_percent: 90.14, suggested_increase_usd: '25' },
+      data: {
+        spent_usd: usd('45.07'),
+        limit_usd: usd('50'),
+        threshold: 0.9,
+        used_percent: 90.14,
+        suggested_increase_usd: usd('25'),
+      },
     }
     expect(textLine(event, { color: false }).split('\n')).toEqual([
       `[${time}] WARN  Budget at 90.1%`,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { EventData, EventType, Level, RuntimeEvent } from '../../src/events.ts'
 import { toAgentId, toCallId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { limitsOf } from '../../src/state/figures.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
@@ -26,7 +27,7 @@ const name = fc.oneof(
   fc.string({ maxLength: 8 }),
 )
 const agentId = fc.option(fc.constantFrom('lg-1', 'lg-2', '__proto__', 'constructor', 'valueOf'), { nil: null })
-const usd = fc.constantFrom('0', '0.12', '0.000000001', '5.29', '9000000', '45')
+const amount = fc.constantFrom('0', '0.12', '0.000000001', '5.29', '9000000', '45').map(usd)
 const count = fc.nat({ max: 1_000_000 })
 const ms = fc.nat({ max: 86_400_000 })
 const instant = fc.constantFrom('2025-12-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z')
@@ -57,7 +58,7 @@ const LISTED = fc.record({
 
 const scope = fc.constantFrom('run' as const, 'server' as const, undefined)
 const runId = fc.constantFrom(toRunId('run-1'), toRunId('run-2'), undefined)
-const PERIOD = fc.record({ starts_at: instant, ends_at: instant, spent_before_usd: usd })
+const PERIOD = fc.record({ starts_at: instant, ends_at: instant, spent_before_usd: amount })
 
 /** Every kind of event with every payload it may have. */
 const PAYLOADS: Payloads = {
@@ -77,7 +78,7 @@ const PAYLOADS: Payloads = {
     environment: text,
     pid: count,
     restart: count,
-    limit_usd: usd,
+    limit_usd: amount,
     safety_mode: fc.constantFrom('redact', 'block', 'warn'),
     detect: fc.constant(['email' as const]),
     sandbox: fc.constantFrom({ level: 'standard' as const, limited: false, why: null }, undefined),
@@ -120,13 +121,13 @@ const PAYLOADS: Payloads = {
     input_tokens: count,
     cached_input_tokens: count,
     output_tokens: count,
-    cost_usd: usd,
+    cost_usd: amount,
     estimated: fc.boolean(),
     latency_ms: ms,
     first_byte_ms: nullable(ms),
     status: count,
     redactions: count,
-    baseline_usd: nullable(usd),
+    baseline_usd: nullable(amount),
     run_id: runId,
   },
   'call.clamped': {
@@ -142,7 +143,7 @@ const PAYLOADS: Payloads = {
     model: name,
     code: text,
     status: count,
-    cost_usd: usd,
+    cost_usd: amount,
     estimated: fc.boolean(),
     latency_ms: ms,
     retryable: fc.boolean(),
@@ -155,8 +156,8 @@ const PAYLOADS: Payloads = {
     status: count,
     tier: nullable(fc.constantFrom(1, 2, 3)),
     blocked: fc.boolean(),
-    cost_usd: usd,
-    saved_usd: usd,
+    cost_usd: amount,
+    saved_usd: amount,
     latency_ms: ms,
     run_id: runId,
   },
@@ -183,33 +184,33 @@ const PAYLOADS: Payloads = {
     model: name,
     call_id: name.map(toCallId),
     agent_id: name.map(toAgentId),
-    bound_usd: fc.constant('0.1'),
-    claimed_usd: fc.constant('1'),
+    bound_usd: fc.constant(usd('0.1')),
+    claimed_usd: fc.constant(usd('1')),
   },
   'model.trusted': { name, by: name },
   'circuit.closed': { circuit: name, by: fc.constantFrom('probe', 'operator') },
   'budget.warned': {
     budget: scope,
-    spent_usd: usd,
-    limit_usd: usd,
+    spent_usd: amount,
+    limit_usd: amount,
     threshold: fc.constant(0.9),
     used_percent: count,
-    suggested_increase_usd: usd,
+    suggested_increase_usd: amount,
   },
-  'budget.exhausted': { budget: scope, spent_usd: usd, limit_usd: usd, needed_usd: nullable(usd) },
-  'budget.raised': { budget: scope, from_usd: usd, limit_usd: usd, by: text },
+  'budget.exhausted': { budget: scope, spent_usd: amount, limit_usd: amount, needed_usd: nullable(amount) },
+  'budget.raised': { budget: scope, from_usd: amount, limit_usd: amount, by: text },
   'budget.opened': {
-    server: nullable(fc.record({ limit_usd: usd, spent_usd: usd, period: nullable(PERIOD) })),
-    run_limit_usd: nullable(usd),
+    server: nullable(fc.record({ limit_usd: amount, spent_usd: amount, period: nullable(PERIOD) })),
+    run_limit_usd: nullable(amount),
   },
-  'budget.period_began': { starts_at: instant, ends_at: instant, spent_before_usd: usd },
+  'budget.period_began': { starts_at: instant, ends_at: instant, spent_before_usd: amount },
   'call.corrected': {
     call_id: text.map(toCallId),
     correction_id: text.map(toCallId),
     target: name,
     model: nullable(name),
-    cost_usd: usd,
-    difference_usd: usd,
+    cost_usd: amount,
+    difference_usd: amount,
     charged_at: instant,
     reason: text,
     by: text,
@@ -220,8 +221,8 @@ const PAYLOADS: Payloads = {
     target: name,
     model: nullable(name),
     outcome: fc.constantFrom('charged', 'released'),
-    held_usd: usd,
-    cost_usd: usd,
+    held_usd: amount,
+    cost_usd: amount,
     by: text,
   },
   'pii.found': {

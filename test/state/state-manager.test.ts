@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
@@ -40,7 +41,7 @@ const started: NewEvent = {
     environment: 'development',
     pid: 1,
     restart: 0,
-    limit_usd: '50',
+    limit_usd: usd('50'),
     safety_mode: 'redact',
     detect: ['email'],
   },

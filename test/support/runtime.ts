@@ -3,6 +3,7 @@
  * `addAgent` gives it an agent that exists without a process, with a run token and clients that use it. When the test
  * ends, everything is closed, and looked through for what was left: open holds, faults in the log, an open port.
  */
+
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,9 +16,10 @@ import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { type AgentId, newAgentId, newRunId, type RunId } from '../../src/ids.ts'
-import { fromUsd, toUsd } from '../../src/money.ts'
+import { type Nanodollars, toUsd, usd } from '../../src/money.ts'
 import type { Runtime } from '../../src/runtime.ts'
 import { openRuntime } from './built.ts'
+import { dollars } from './money.ts'
 import { FakeProvider } from './provider.ts'
 
 /** Models whose cost is easy to see: output only, $0.001 a token, $0.10 a token. */
@@ -59,8 +61,8 @@ export interface CallRow {
   agent_id: AgentId
   state: 'held' | 'charged' | 'released' | 'unresolved'
   model: string | null
-  held_nanos: number
-  cost_nanos: number
+  held_nanos: Nanodollars
+  cost_nanos: Nanodollars
   estimated: number
   status: number | null
   code: string | null
@@ -104,7 +106,7 @@ export class TestRuntime {
     const id = newAgentId(name)
     const script = `/agents/${name}.py`
     const runId = newRunId()
-    this.runtime.ledger.accounts.openAccount(id, fromUsd(limit))
+    this.runtime.ledger.accounts.openAccount(id, dollars(limit))
     this.runtime.state.record({
       type: 'agent.started',
       level: 'OK',
@@ -117,7 +119,7 @@ export class TestRuntime {
         environment: 'development',
         pid: process.pid,
         restart: 0,
-        limit_usd: limit,
+        limit_usd: usd(limit),
         safety_mode: this.runtime.config.safety.mode,
         detect: this.runtime.config.safety.detect,
       },

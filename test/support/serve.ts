@@ -8,8 +8,9 @@
 import { join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
-import { fromUsd } from '../../src/money.ts'
+import { usd } from '../../src/money.ts'
 import { openRuntime } from './built.ts'
+import { dollars } from './money.ts'
 
 const [folder = '', providerUrl = '', limit = '1'] = process.argv.slice(2)
 const runtime = await openRuntime({
@@ -26,7 +27,7 @@ const runtime = await openRuntime({
 })
 runtime.trust.trust('openai', `${providerUrl}/v1`, 'the test')
 const agentId = toAgentId('w-0badcafe')
-runtime.ledger.accounts.openAccount(agentId, fromUsd(limit))
+runtime.ledger.accounts.openAccount(agentId, dollars(limit))
 runtime.state.record({
   type: 'agent.started',
   level: 'OK',
@@ -39,7 +40,7 @@ runtime.state.record({
     environment: 'development',
     pid: process.pid,
     restart: 0,
-    limit_usd: limit,
+    limit_usd: usd(limit),
     safety_mode: 'redact',
     detect: ['email'],
   },

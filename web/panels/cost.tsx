@@ -1,4 +1,4 @@
-import { addUsd, fromUsd, showUsd } from '../../src/money.ts'
+import { addUsd, fromUsd, showUsd, type Usd, ZERO_USD } from '../../src/money.ts'
 import type { Limit } from '../../src/state/figures.ts'
 import { limitsText, ofLimit, type ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
@@ -78,15 +78,15 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
 }
 
 /** Models and services by cost; the smallest are combined. */
-function costs({ by_model, by_service }: AgentView): { name: string; usd: string }[] {
+function costs({ by_model, by_service }: AgentView): { name: string; usd: Usd }[] {
   const all = [
     ...Object.entries(by_model).map(([name, { cost_usd }]) => ({ name, usd: cost_usd })),
     ...Object.entries(by_service).map(([name, { cost_usd }]) => ({ name, usd: cost_usd })),
   ].sort((a, b) => fromUsd(b.usd) - fromUsd(a.usd))
   if (all.length <= SHOWN_PARTS) return all
   const rest = all.slice(SHOWN_PARTS - 1)
-  const usd = rest.reduce((sum, part) => addUsd(sum, part.usd), '0')
+  const usd = rest.reduce((sum, part) => addUsd(sum, part.usd), ZERO_USD)
   return [...all.slice(0, SHOWN_PARTS - 1), { name: `${rest.length} others`, usd }]
 }
 
-const share = (part: string, whole: string): number => Math.max(2, (100 * fromUsd(part)) / Math.max(1, fromUsd(whole)))
+const share = (part: Usd, whole: Usd): number => Math.max(2, (100 * fromUsd(part)) / Math.max(1, fromUsd(whole)))

@@ -1,7 +1,7 @@
 /** All agents: one card each, their notifications, and the event log. */
 
 import type { RuntimeEvent } from '../../src/events.ts'
-import { addUsd, showUsd } from '../../src/money.ts'
+import { addUsd, showUsd, ZERO_USD } from '../../src/money.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, AlertView, CircuitView, Snapshot } from '../../src/state/snapshot.ts'
 import { showDuration, showNumberOf } from '../../src/units.ts'
@@ -23,7 +23,7 @@ export function Overview(props: {
 }) {
   const { agents, nowMs } = props
   const alive = agents.filter(isAlive).length
-  const spent = agents.reduce((sum, { spent_usd }) => addUsd(sum, spent_usd), '0')
+  const spent = agents.reduce((sum, { spent_usd }) => addUsd(sum, spent_usd), ZERO_USD)
   return (
     <main class="overview">
       <Panel

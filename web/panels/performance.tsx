@@ -1,4 +1,4 @@
-import { showUsd } from '../../src/money.ts'
+import { showUsd, ZERO_USD } from '../../src/money.ts'
 import { cooldownLeftMs } from '../../src/state/figures.ts'
 import type { ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../src/state/snapshot.ts'
@@ -67,7 +67,7 @@ function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: Agent
       {circuit.state !== 'closed' && (
         <div class="below">
           <span class="dim">
-            {showCount(service?.blocked ?? 0)} blocked · {showUsd(service?.saved_usd ?? '0')} saved
+            {showCount(service?.blocked ?? 0)} blocked · {showUsd(service?.saved_usd ?? ZERO_USD)} saved
           </span>
           <Action label="Force reset" kind="ghost" act={() => resetCircuit(circuit.name)} />
         </div>

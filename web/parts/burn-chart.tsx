@@ -2,7 +2,7 @@
  * Spending over the work done, or over time while no progress is reported, with the lines that matter: warning and
  * limit. A table says the same to a screen reader.
  */
-import { fromUsd, showUsd } from '../../src/money.ts'
+import { fromUsd, showUsd, type Usd } from '../../src/money.ts'
 import { curveOf } from '../../src/state/figures.ts'
 import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
 
@@ -14,7 +14,7 @@ interface BurnChartProps {
   agent: AgentView
   /** Milliseconds since its start. */
   lifeMs: number
-  projectionUsd: string | null
+  projectionUsd: Usd | null
 }
 
 export function BurnChart({ agent, lifeMs, projectionUsd }: BurnChartProps) {

@@ -5,7 +5,7 @@ import type { Rate } from '../../budget/rate.ts'
 import { systemClock } from '../../clock.ts'
 import { nearest } from '../../config/problems.ts'
 import { CageError, PriceUnknownError } from '../../errors.ts'
-import { toUsd, type Usd } from '../../money.ts'
+import { nanodollars, toUsd, type Usd } from '../../money.ts'
 import { showCount } from '../../units.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithConfig, loadFlags } from '../flags.ts'
@@ -179,6 +179,6 @@ const rateText = ({ base, tiers }: Rate): string =>
 const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
 
 /** A picodollar a token is a thousand nanodollars a million. */
-const usdPerMillion = (picos: number): Usd => toUsd(picos * 1_000)
+const usdPerMillion = (picos: number): Usd => toUsd(nanodollars(picos * 1_000))
 
-const usdPerUse = (picos: number): Usd => toUsd(Math.ceil(picos / 1_000))
+const usdPerUse = (picos: number): Usd => toUsd(nanodollars(Math.ceil(picos / 1_000)))

@@ -1,6 +1,7 @@
 /** An agent's process: whether it runs, why not, and what the sandbox refused it. */
 import type { EventOf, RuntimeEvent } from '../../events.ts'
 import type { AgentId } from '../../id-types.ts'
+import { ZERO_USD } from '../../money.ts'
 import type { AgentView } from '../snapshot.ts'
 
 export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
@@ -58,15 +59,15 @@ export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>
     unauthorized: { denied: 0, bypassed: 0, last: null },
     warn_at,
     limit_usd,
-    spent_usd: '0',
-    run_spent_usd: '0',
+    spent_usd: ZERO_USD,
+    run_spent_usd: ZERO_USD,
     period: null,
     warned: false,
     exhausted: false,
     by_model: {},
     by_service: {},
-    downgraded_saved_usd: '0',
-    burn: [{ at: at, done: 0, spent_usd: '0' }],
+    downgraded_saved_usd: ZERO_USD,
+    burn: [{ at: at, done: 0, spent_usd: ZERO_USD }],
     progress: null,
     outcomes: { succeeded: 0, failed: 0, degraded: 0 },
     calls: { completed: 0, failed: 0 },
@@ -84,7 +85,7 @@ export function restarted(agent: AgentView, event: EventOf<'agent.started'>): Pa
     state: 'running',
     reason: null,
     run_id: event.data.run_id,
-    run_spent_usd: '0',
+    run_spent_usd: ZERO_USD,
     pid: event.data.pid,
     exit_code: null,
     signal: null,

@@ -1,6 +1,6 @@
 /** The cost of an agent's calls, and what is left of its limits. */
 import type { EventOf, RuntimeEvent } from '../../events.ts'
-import { addUsd, fromUsd, toUsd, type Usd } from '../../money.ts'
+import { addUsd, fromUsd, max, subtract, toUsd, type Usd, ZERO_NANOS, ZERO_USD } from '../../money.ts'
 import { observe } from '../histogram.ts'
 import { own } from '../own.ts'
 import { type AgentView, MAX_MODELS, OTHER, type ServiceView } from '../snapshot.ts'
@@ -88,7 +88,7 @@ function callCompleted(agent: AgentView, event: EventOf<'call.completed'>): Agen
     spent_usd: addUsd(agent.spent_usd, cost_usd),
     by_model: addToModel(agent.by_model, model, cost_usd, input_tokens, output_tokens, 1),
     downgraded_saved_usd: baseline_usd
-      ? toUsd(fromUsd(agent.downgraded_saved_usd) + Math.max(0, fromUsd(baseline_usd) - fromUsd(cost_usd)))
+      ? addUsd(agent.downgraded_saved_usd, toUsd(max(ZERO_NANOS, subtract(fromUsd(baseline_usd), fromUsd(cost_usd)))))
       : agent.downgraded_saved_usd,
     calls: { ...agent.calls, completed: agent.calls.completed + 1 },
     call_latency: observe(agent.call_latency, latency_ms),
@@ -111,7 +111,7 @@ function addToModel(
     ...models,
     [model]: {
       calls: (before?.calls ?? 0) + calls,
-      cost_usd: addUsd(before?.cost_usd ?? '0', cost),
+      cost_usd: addUsd(before?.cost_usd ?? ZERO_USD, cost),
       input_tokens: (before?.input_tokens ?? 0) + inputTokens,
       output_tokens: (before?.output_tokens ?? 0) + outputTokens,
     },
@@ -129,13 +129,13 @@ function addCost(agent: AgentView, { target, model }: { target: string; model: s
 
 const NO_SERVICE_CALLS: ServiceView = {
   calls: 0,
-  cost_usd: '0',
+  cost_usd: ZERO_USD,
   live: 0,
   cached: 0,
   placeholder: 0,
   failed: 0,
   blocked: 0,
-  saved_usd: '0',
+  saved_usd: ZERO_USD,
 }
 
 const TIERS = { 1: 'live', 2: 'cached', 3: 'placeholder' } as const

@@ -1,5 +1,5 @@
 import type { RuntimeEvent } from '../../events.ts'
-import { addUsd } from '../../money.ts'
+import { addUsd, ZERO_USD } from '../../money.ts'
 import { own } from '../own.ts'
 import { type CircuitView, MAX_CIRCUITS, type Snapshot } from '../snapshot.ts'
 
@@ -78,7 +78,7 @@ const newCircuit = (name: string): CircuitView => ({
   trips: 0,
   last_trip_at: null,
   blocked: 0,
-  saved_usd: '0',
+  saved_usd: ZERO_USD,
   fallbacks: 0,
   unanswered: 0,
   reason: null,

@@ -1,7 +1,7 @@
 /** What the commands of `budget` print, and how they read amounts. */
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
-import { showUsd, type Usd } from '../../../money.ts'
+import { showUsd, type Usd, ZERO_USD } from '../../../money.ts'
 import { agentIdOf } from '../../agent-id.ts'
 import type { AgentStatus, Client } from '../../client.ts'
 import { json } from '../../print.ts'
@@ -12,7 +12,8 @@ export const USD_HELP = "US dollars: 25, 25.00 or '$25'"
 export const CALL_HELP = 'The call, as "budget calls" shows it'
 
 /** A cost may be zero only when written as 0.00: a bare 0 is what a shell makes of an unquoted $0.12. */
-export const parseCost = (text: string, name: string): Usd => (text === '0.00' ? '0' : parseTypedAmount(text, name))
+export const parseCost = (text: string, name: string): Usd =>
+  text === '0.00' ? ZERO_USD : parseTypedAmount(text, name)
 
 /** The path of the agent that is meant. Throws what `agentIdOf` throws. */
 export const agentPath = async (client: Client, named: string): Promise<string> =>
@@ -35,6 +36,6 @@ export function showConfigured(budgets: ConfiguredBudgets, asJson: boolean | und
 }
 
 function line(owner: string, { limit_usd, spent_usd, held_usd, remaining_usd }: Amounts): string {
-  const held = held_usd === '0' ? '' : `, ${showUsd(held_usd)} held`
+  const held = held_usd === ZERO_USD ? '' : `, ${showUsd(held_usd)} held`
   return `${owner}  ${showUsd(spent_usd)} / ${showUsd(limit_usd)}${held}, ${showUsd(remaining_usd)} left`
 }
