@@ -78,6 +78,18 @@ describe('the import order', () => {
     expect(violations([{ from, to }])).toEqual([`${from} → ${to}: ${what}`])
   })
 
+  test.each(['src', 'web', 'demo', 'scripts', 'test'])(
+    'no file below %s reaches itself through its imports',
+    (folder) => {
+      expect(inRings(importsBelow(folder))).toEqual([])
+    },
+  )
+
+  test('a planted ring is found, without the files that only lead to it or from it', () => {
+    const ring = ['a b', 'b c', 'c a', 'x a', 'c y'].map((pair) => ({ from: pair[0]!, to: pair[2]! }))
+    expect(inRings(ring)).toEqual(['a', 'b', 'c'])
+  })
+
   test('the dashboard imports from src only what is free of Node', () => {
     const outside = importsBelow('web').filter(({ to }) => to.startsWith('src/'))
     expect(outside.filter(({ to }) => !SHARED_WITH_BROWSER.includes(to))).toEqual([])
@@ -161,6 +173,16 @@ function violations(imports: readonly Import[]): string[] {
     const why = violation(partOf(from), partOf(to))
     return why ? [`${from} → ${to}: ${why}`] : []
   })
+}
+
+/** Files that import themselves through others, also for types alone. */
+function inRings(imports: readonly Import[]): string[] {
+  for (let left = imports; ; ) {
+    const [importing, imported] = [new Set(left.map(({ from }) => from)), new Set(left.map(({ to }) => to))]
+    const next = left.filter(({ from, to }) => imported.has(from) && importing.has(to))
+    if (next.length === left.length) return [...importing].sort()
+    left = next
+  }
 }
 
 function violation(from: string, to: string): string | undefined {

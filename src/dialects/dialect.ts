@@ -10,8 +10,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { CageError } from '../errors.ts'
 import type { Nanodollars } from '../money.ts'
 import { isObject, type Json, type JsonObject } from './json.ts'
-import type { RouteRule } from './routes.ts'
-import type { Fields, Leaf } from './texts.ts'
+import type { Fields, Leaf, TextPlace } from './texts.ts'
 
 /** What a request asks for that the length of its text does not show. */
 export interface Demands {
@@ -85,6 +84,16 @@ export interface Usage {
 /** A format: parsed and priced. `unmetered`: free, forwarded. `blocked`: on no list, refused. */
 export type Route = Format | 'unmetered' | 'blocked'
 
+/** A route of a dialect (`routes.ts`). */
+export interface RouteRule {
+  method: 'GET' | 'POST' | 'DELETE'
+  /** Below the version, e.g. "/models/{model}". */
+  path: string
+  route: Route
+  /** Free at the vendor's own provider; others charge for it. */
+  onlyVendors?: true
+}
+
 /** The usage that a provider reports; undefined if it reports nothing usable. */
 export interface ReportedUsage {
   usage: Usage
@@ -95,9 +104,6 @@ export interface ReportedUsage {
   /** False while a stream is still counting. */
   isFinal: boolean
 }
-
-/** The place of a text, which decides whether the policy's scope covers it. */
-export type TextPlace = 'reply' | 'tool_arguments'
 
 /** Redacts the texts of one reply. Each text has a `place`, which the policy may not cover. */
 export interface Redactions {

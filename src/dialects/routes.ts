@@ -9,16 +9,7 @@
  *   path, `{id}` an id. Slots are sent verbatim.
  */
 import { CageError } from '../errors.ts'
-import type { Route } from './dialect.ts'
-
-export interface RouteRule {
-  method: 'GET' | 'POST' | 'DELETE'
-  /** Below the version, e.g. "/models/{model}". */
-  path: string
-  route: Route
-  /** Free at the vendor's own provider; others charge for it. */
-  onlyVendors?: true
-}
+import type { Route, RouteRule } from './dialect.ts'
 
 /** Normalizes a path for the lookup: single slashes, no version. Throws CageError `bad_request`. */
 export function normalizePath(path: string): string {

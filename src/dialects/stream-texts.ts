@@ -2,9 +2,9 @@
  * The texts of one streamed reply. A text arrives in pieces, at the same path of the same item in successive frames;
  * what is held back is sent with the next frame, or in a frame of its own that looks like the last one.
  */
-import type { Redactions, Sse, TextPlace } from './dialect.ts'
+import type { Redactions, Sse } from './dialect.ts'
 import type { Json } from './json.ts'
-import { alone, type Fields, type Leaf, pathOf, type Step, TextWalk } from './texts.ts'
+import { alone, type Fields, type Leaf, pathOf, type Step, type TextPlace, TextWalk } from './texts.ts'
 
 /** Makes a frame for the rest of a text. `template`: the dialect's data on the text's last frame. `rest`: the text. */
 export type MakeFrame<Template> = (template: Template, rest: Json) => Sse

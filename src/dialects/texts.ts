@@ -3,7 +3,6 @@
  * texts in several parts. Only a dialect's short list of opaque fields is not read, and only while their value has the
  * expected shape.
  */
-import type { TextPlace } from './dialect.ts'
 import { isObject, isRawNumber, type Json, type JsonObject, MAX_DEPTH } from './json.ts'
 
 /** What a dialect knows about its fields, by name, at any depth. */
@@ -26,6 +25,9 @@ export interface Fields {
 export type Shape = 'word' | 'sealed' | 'media'
 
 export type Kind = 'text' | 'word' | 'blob' | 'number' | 'name'
+
+/** The place of a text, which decides whether the policy's scope covers it. */
+export type TextPlace = 'reply' | 'tool_arguments'
 
 /** The position of a text. */
 export interface Leaf {

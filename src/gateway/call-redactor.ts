@@ -3,11 +3,12 @@
  * blocks them. Fails closed: when redaction itself fails, nothing is sent.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Dialect, Redactions, TextPlace } from '../dialects/dialect.ts'
+import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import type { Json, JsonObject } from '../dialects/json.ts'
-import { type Fields, type Leaf, TextWalk } from '../dialects/texts.ts'
+import { type Fields, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
+import type { AgentId, CallId, RunId } from '../ids.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Incidents } from '../redaction/incidents.ts'
 import { redactJoined } from '../redaction/joined.ts'
@@ -15,7 +16,6 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import { withWholeToken } from '../tokens.ts'
-import type { LlmCall } from './call.ts'
 import { Series } from './series.ts'
 
 export interface CallRedaction {
@@ -42,8 +42,8 @@ const COMPARED_AT_ONCE = 100
 
 /** The call that is redacted. `id` is null when it is not metered. */
 export interface RedactedCall {
-  id: LlmCall['id'] | null
-  caller: LlmCall['caller']
+  id: CallId | null
+  caller: { agentId: AgentId; runId: RunId | null }
 }
 
 interface Channel {

@@ -1,9 +1,9 @@
 /** One call in our own shape. A request becomes an `LlmCall` on arrival; nothing downstream reads raw input. */
 import type { Format } from '../dialects/dialect.ts'
-import type { JsonObject } from '../dialects/json.ts'
 import type { CageError } from '../errors.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { RequestBody } from './bodies/request-body.ts'
+import type { CallFacts } from './call-facts.ts'
 import type { Provider } from './provider.ts'
 
 /** The caller; `runId` is null for a client without supervision. */
@@ -22,18 +22,6 @@ export interface SentKey {
   /** Returns headers that carry a key the way this one came. */
   headers: (key: string) => Record<string, string>
 }
-
-/** What a request asks for, according to its body. */
-export interface CallFacts extends ReturnType<Format['readCall']> {
-  /** The response may hold much besides its text: tokens with their probabilities, a copy of the request. */
-  hasAsides: boolean
-}
-
-/** Throws CageError `bad_request` or `price_unknown`. */
-export const readFacts = (format: Format, body: JsonObject): CallFacts => ({
-  ...format.readCall(body),
-  hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
-})
 
 export interface LlmCall extends CallFacts {
   id: CallId

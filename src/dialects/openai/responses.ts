@@ -8,11 +8,11 @@ import {
   type ReportedUsage,
   type Sse,
   type StreamReader,
-  type TextPlace,
 } from '../dialect.ts'
 import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { StreamTexts } from '../stream-texts.ts'
+import type { TextPlace } from '../texts.ts'
 import { tierTerms, UsageReader } from '../usage.ts'
 import { fields } from './fields.ts'
 import { asReported, imageTokens } from './usage.ts'
