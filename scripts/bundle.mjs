@@ -30,7 +30,7 @@ export const bundleThreads = (options) =>
 export async function bundleDashboard(folder) {
   mkdirSync(folder, { recursive: true })
   await build({
-    entryPoints: [`${root}web/main.tsx`, `${root}web/styles.css`],
+    entryPoints: [`${root}web/main.tsx`],
     outdir: folder,
     bundle: true,
     format: 'esm',

@@ -1,7 +1,8 @@
+import './base.css'
 import { render } from 'preact'
 import { App } from './app.tsx'
 import { stayConnected } from './connection.ts'
-import { reportedAgent } from './report.tsx'
+import { reportedAgent } from './pages/report-page.tsx'
 import { openSession } from './session.ts'
 
 render(<App />, document.body)

@@ -28,6 +28,8 @@ export const agents = computed(() =>
     (a, b) => Number(isAlive(b)) - Number(isAlive(a)) || b.started_at.localeCompare(a.started_at),
   ),
 )
+/** The circuits of providers, models and services. */
+export const circuits = computed(() => Object.values(snapshot.value.circuits))
 /** The agent in the address; undefined for all agents. */
 export const agent = computed(() => {
   const id = address.value?.agentId

@@ -4,6 +4,7 @@ import { limitsText, ofLimit, type ShownFigures } from '../../src/state/figures-
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../parts/burn-chart.tsx'
 import { Panel, Tag } from '../parts/parts.tsx'
+import './cost.css'
 
 const STATUS = {
   under_budget: { tone: 'ok', mark: '✔', word: 'Under budget' },
@@ -58,9 +59,9 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
       )}
       <BurnChart agent={agent} lifeMs={figures.uptime_ms} projectionUsd={figures.projection_usd} />
       <div class="split">
-        {costs(agent).map(({ name, usd }, index) => (
+        {costs(agent).map(({ name, usd }) => (
           <div key={name}>
-            <i class={`hue${index}`} style={{ width: `${share(usd, agent.spent_usd)}%` }} />
+            <i style={{ width: `${share(usd, agent.spent_usd)}%` }} />
             <span class="mono" title={name}>
               {name}
             </span>

@@ -7,6 +7,7 @@ import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
+import './event-log.css'
 
 const MARKS: Record<Level, { tone: string; mark: string }> = {
   DEBUG: { tone: 'off', mark: '·' },

@@ -12,6 +12,7 @@ import { acknowledge, pause, raiseBudget, raiseConfigured, resendAlert, resetCir
 import { agentAddress } from '../address.ts'
 import { Action, ago, Panel } from '../parts/parts.tsx'
 import { agentOf, snapshot } from '../store.ts'
+import './notifications.css'
 
 const TONES: Record<string, string> = { CRIT: 'bad', ERROR: 'bad', WARN: 'warn', OK: 'ok', INFO: 'info', DEBUG: 'info' }
 

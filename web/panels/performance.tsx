@@ -5,6 +5,7 @@ import type { AgentView, CircuitView } from '../../src/state/snapshot.ts'
 import { showCount, showCountdown } from '../../src/units.ts'
 import { resetCircuit } from '../actions.ts'
 import { Action, Panel, Row, Tag } from '../parts/parts.tsx'
+import './performance.css'
 
 const CIRCUITS = {
   closed: { tone: 'ok', mark: '●', word: 'CLOSED' },

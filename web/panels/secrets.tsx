@@ -6,6 +6,7 @@ import type { Snapshot } from '../../src/state/snapshot.ts'
 import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret } from '../actions.ts'
 import { Dialog } from '../parts/dialog.tsx'
 import { Action, ago, Panel } from '../parts/parts.tsx'
+import './secrets.css'
 
 /** A revealed value disappears after this time, as others may see the screen. */
 const REVEALED_MS = 20_000

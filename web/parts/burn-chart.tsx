@@ -5,6 +5,7 @@
 import { fromUsd, showUsd, type Usd } from '../../src/money.ts'
 import { curveOf } from '../../src/state/figures.ts'
 import type { AgentView, BurnPoint } from '../../src/state/snapshot.ts'
+import './burn-chart.css'
 
 const WIDTH = 640
 const HEIGHT = 220

@@ -2,7 +2,8 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
-import { faultText } from './parts.tsx'
+import { Fault, faultText } from './parts.tsx'
+import './dialog.css'
 
 export function Dialog(props: {
   title: string
@@ -36,11 +37,7 @@ export function Dialog(props: {
       <form onSubmit={submit}>
         <h2 id="dialog-title">{props.title}</h2>
         {props.children}
-        {fault.value && (
-          <p class="fault" role="alert">
-            {fault.value}
-          </p>
-        )}
+        <Fault text={fault.value} />
         <div class="buttons">
           <button
             type="submit"

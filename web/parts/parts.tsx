@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { showAge } from '../../src/units.ts'
 import { ApiError } from '../session.ts'
+import './parts.css'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'off'
 
@@ -81,20 +82,27 @@ export function Action(props: {
       >
         {label}
       </button>
-      {fault.value && (
-        <span class="fault" role="alert">
-          {fault.value}
-        </span>
-      )}
+      <Fault text={fault.value} />
     </>
   )
 }
 
 const CONFIRM_MS = 4_000
 
+/** Why something failed; nothing for null. */
+export const Fault = ({ text }: { text: string | null }) =>
+  text && (
+    <span class="fault" role="alert">
+      {text}
+    </span>
+  )
+
 /** An error message for people, with what to do next. */
-export const faultText = (error: unknown): string =>
-  error instanceof ApiError ? [error.message, error.hint].filter(Boolean).join('. ') : String(error)
+export function faultText(error: unknown): string {
+  if (error instanceof ApiError) return [error.message, error.hint].filter(Boolean).join('. ')
+  // What `fetch` throws without a server.
+  return error instanceof TypeError ? 'The server does not answer.' : String(error)
+}
 
 /** "12 s ago", from server time. */
 export const ago = (at: string, nowMs: number): string => showAge(nowMs - Date.parse(at))

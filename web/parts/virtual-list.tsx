@@ -2,6 +2,7 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useLayoutEffect, useRef } from 'preact/hooks'
+import './virtual-list.css'
 
 /** Rows rendered above and below the visible ones, so that fast scrolling finds them ready. */
 const SPARE = 12

@@ -1,8 +1,10 @@
 /** The page about the API, at `#/api`: the routes of the server's own OpenAPI document, by resource. */
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { faultText, Tag } from './parts/parts.tsx'
-import { send } from './session.ts'
+import { Page } from '../parts/page.tsx'
+import { Fault, faultText, Tag } from '../parts/parts.tsx'
+import { send } from '../session.ts'
+import './api-page.css'
 
 interface Schema {
   type?: string | string[]
@@ -55,18 +57,8 @@ export function ApiPage() {
   }, [])
   const shown = document.value
   return (
-    <div class="api-page">
-      <header class="top">
-        <a class="btn ghost" href="#/">
-          ← Dashboard
-        </a>
-        <h1>API {shown && <span class="dim">of Iron Cage {shown.info.version}</span>}</h1>
-      </header>
-      {fault.value && (
-        <p class="fault lead" role="alert">
-          {fault.value}
-        </p>
-      )}
+    <Page class="api-page" title={<>API {shown && <span class="dim">of Iron Cage {shown.info.version}</span>}</>}>
+      <Fault text={fault.value} />
       {shown && (
         <>
           <p class="lead">
@@ -84,7 +76,7 @@ export function ApiPage() {
           ))}
         </>
       )}
-    </div>
+    </Page>
   )
 }
 

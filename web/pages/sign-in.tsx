@@ -1,7 +1,8 @@
 /** The screen without a session: how to get a link, and a sign-in form. */
 import { useSignal } from '@preact/signals'
-import { Empty } from './parts/parts.tsx'
-import { ApiError, refusal, signIn } from './session.ts'
+import { Empty } from '../parts/parts.tsx'
+import { ApiError, refusal, signIn } from '../session.ts'
+import './sign-in.css'
 
 export function SignIn() {
   const isWaiting = useSignal(false)

@@ -6,12 +6,13 @@ import { shownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, AlertView, CircuitView, Snapshot } from '../../src/state/snapshot.ts'
 import { showDuration, showNumberOf } from '../../src/units.ts'
 import { agentAddress } from '../address.ts'
+import { EventLogPanel } from '../panels/event-log.tsx'
+import { NotificationsPanel } from '../panels/notifications.tsx'
+import { SecretsPanel } from '../panels/secrets.tsx'
+import { StateTag } from '../panels/status.tsx'
 import { ago, Panel } from '../parts/parts.tsx'
 import { isAlive } from '../store.ts'
-import { EventLogPanel } from './event-log.tsx'
-import { NotificationsPanel } from './notifications.tsx'
-import { SecretsPanel } from './secrets.tsx'
-import { StateTag } from './status.tsx'
+import './overview.css'
 
 export function Overview(props: {
   agents: readonly AgentView[]
@@ -25,7 +26,7 @@ export function Overview(props: {
   const alive = agents.filter(isAlive).length
   const spent = agents.reduce((sum, { spent_usd }) => addUsd(sum, spent_usd), ZERO_USD)
   return (
-    <main class="overview">
+    <main class="panels overview">
       <Panel
         name="agents"
         title="Agents"

@@ -1,0 +1,2 @@
+/** Styles stand beside the component that draws them; the build bundles them. */
+declare module '*.css'

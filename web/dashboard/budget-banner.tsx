@@ -1,0 +1,29 @@
+import { showUsd } from '../../src/money.ts'
+import type { AgentView } from '../../src/state/snapshot.ts'
+import { acknowledge, pause } from '../actions.ts'
+import { ApproveIncrease } from '../panels/notifications.tsx'
+import { Action } from '../parts/parts.tsx'
+import { openAlerts, shown } from '../store.ts'
+
+/** The budget is nearly spent and the alert is still open: shown above everything else. */
+export function BudgetBanner({ current }: { current: AgentView }) {
+  const alert = openAlerts.value.find(
+    ({ kind, agent_id, budget }) => agent_id === current.id && kind.startsWith('budget_') && !budget,
+  )
+  if (!alert || !shown.value || !(current.warned || current.exhausted)) return null
+  const canPause = current.state === 'running'
+  return (
+    <div class={`banner ${current.exhausted ? 'bad' : 'warn'}`} role="status">
+      <b>
+        {alert.title}: {showUsd(current.spent_usd)} of {showUsd(current.limit_usd)} spent
+      </b>
+      <span>{current.exhausted ? 'Nothing more is paid.' : `${outlook()}The agent stops by itself at 100%.`}</span>
+      <span class="space" />
+      <ApproveIncrease agent={current} />
+      {canPause && <Action label="Pause agent" act={() => pause(current.id)} />}
+      <Action label="Continue" kind="ghost" act={() => acknowledge(alert.id)} />
+    </div>
+  )
+}
+
+const outlook = (): string => (shown.value?.projection ? `${shown.value.projection}. ` : '')

@@ -1,0 +1,102 @@
+/** The header, the panels of one agent or the overview of all, and what has just happened. Renders the store. */
+import { useSignal } from '@preact/signals'
+import { limitsOf } from '../../src/state/figures.ts'
+import { showDuration } from '../../src/units.ts'
+import { address } from '../address.ts'
+import { CostPanel } from '../panels/cost.tsx'
+import { EventLogPanel } from '../panels/event-log.tsx'
+import { NotificationsPanel } from '../panels/notifications.tsx'
+import { PerformancePanel } from '../panels/performance.tsx'
+import { ProtectionPanel } from '../panels/protection.tsx'
+import { SecretsPanel } from '../panels/secrets.tsx'
+import { StatusPanel } from '../panels/status.tsx'
+import { Empty } from '../parts/parts.tsx'
+import { agent, agents, alerts, circuits, log, serverNow, shown, snapshot, staleMs } from '../store.ts'
+import { BudgetBanner } from './budget-banner.tsx'
+import { Header } from './header.tsx'
+import { Keys, useKeys } from './keys.tsx'
+import { Overview } from './overview.tsx'
+import { Toasts } from './toasts.tsx'
+import './dashboard.css'
+
+/** A longer gap between frames is shown as stale, in ms. */
+const STALE_MS = 4_000
+
+export function Dashboard() {
+  const isPresenting = useSignal(false)
+  const showsKeys = useSignal(false)
+  useKeys({
+    '/': () => document.getElementById('search')?.focus(),
+    p: () => {
+      isPresenting.value = !isPresenting.value
+    },
+    '?': () => {
+      showsKeys.value = !showsKeys.value
+    },
+    Escape: () => {
+      showsKeys.value = false
+    },
+  })
+  const current = agent.value
+  const isStale = staleMs.value > STALE_MS
+  return (
+    <div class={`app ${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
+      <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
+      {isStale && (
+        <div class="banner bad" role="status">
+          <b>Stale for {showDuration(staleMs.value)}</b>
+          <span>The server does not answer. Showing the last known state. Reconnecting…</span>
+        </div>
+      )}
+      {current && !isStale && <BudgetBanner current={current} />}
+      {current && shown.value ? (
+        <main class="panels">
+          <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
+          <CostPanel agent={current} figures={shown.value} limits={limitsOf(current, snapshot.value)} />
+          <ProtectionPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
+          <NotificationsPanel alerts={alerts.value} circuits={circuits.value} nowMs={serverNow.value} />
+          <PerformancePanel agent={current} figures={shown.value} circuits={circuits.value} nowMs={serverNow.value} />
+          <EventLogPanel events={log.value} agentId={current.id} />
+          <SecretsPanel snapshot={snapshot.value} environment={current.environment} nowMs={serverNow.value} />
+        </main>
+      ) : (
+        <NoAgentShown />
+      )}
+      <Toasts />
+      {showsKeys.value && <Keys />}
+    </div>
+  )
+}
+
+/** All agents, or what to do when there is none, or when the requested one does not exist. */
+function NoAgentShown() {
+  if (agents.value.length === 0) {
+    return (
+      <Empty title="No agent yet">
+        <p>Start one in a terminal:</p>
+        <pre>iron-cage start agent.py --budget 50</pre>
+      </Empty>
+    )
+  }
+  const id = address.value?.agentId
+  if (id) {
+    return (
+      <Empty title={`No agent ${id}`}>
+        <p>It does not exist, or it ended long ago.</p>
+        <p>
+          <a href="#/">All agents</a>
+        </p>
+      </Empty>
+    )
+  }
+  return (
+    <Overview
+      agents={agents.value}
+      alerts={alerts.value}
+      circuits={circuits.value}
+      events={log.value}
+      snapshot={snapshot.value}
+      nowMs={serverNow.value}
+    />
+  )
+}

@@ -1,0 +1,83 @@
+/** The agent on screen and its buttons, the connection, and the way to the other pages. */
+import type { AgentView } from '../../src/state/snapshot.ts'
+import { showName } from '../../src/units.ts'
+import { pause, resume, stop } from '../actions.ts'
+import { agentAddress, reportAddress } from '../address.ts'
+import { roundTripMs } from '../connection.ts'
+import { StateTag } from '../panels/status.tsx'
+import { Action } from '../parts/parts.tsx'
+import { signOut } from '../session.ts'
+import { agents, isAlive, isConnected } from '../store.ts'
+import './header.css'
+
+export function Header({ current, onPresent }: { current: AgentView | undefined; onPresent: () => void }) {
+  return (
+    <header class="top">
+      <a class="home" href="#/" aria-label="Iron Cage: all agents">
+        <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
+          <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
+        </svg>
+        <h1>Iron Cage</h1>
+      </a>
+      {agents.value.length > 0 && <AgentChoice current={current} />}
+      {current && <span class="pill environment">{current.environment}</span>}
+      <span class="space" />
+      <span class="pill live" role="status">
+        <i class={isConnected.value ? 'dot ok' : 'dot bad'} />
+        {isConnected.value ? `Live · ${roundTripMs.value ?? 0} ms` : 'Not connected'}
+      </span>
+      {current && (
+        <a class="btn ghost" href={reportAddress(current.id)}>
+          Report
+        </a>
+      )}
+      <button type="button" class="btn ghost" title="Larger type (p)" onClick={onPresent}>
+        Present
+      </button>
+      <Action label="Sign out" kind="ghost" act={signOut} />
+      {current && <AgentButtons current={current} />}
+    </header>
+  )
+}
+
+function AgentChoice({ current }: { current: AgentView | undefined }) {
+  if (agents.value.length === 1 && current) {
+    return (
+      <span class="pill">
+        {current.name} <span class="mono">{current.id}</span>
+      </span>
+    )
+  }
+  return (
+    <select
+      class="pill"
+      aria-label="Agent"
+      value={current?.id ?? ''}
+      onChange={({ currentTarget }) => {
+        location.hash = currentTarget.value ? agentAddress(currentTarget.value) : '#/'
+      }}
+    >
+      <option value="">All agents ({agents.value.length})</option>
+      {agents.value.map(({ id, name, state }) => (
+        <option key={id} value={id}>
+          {name} {id} · {showName(state)}
+        </option>
+      ))}
+    </select>
+  )
+}
+
+function AgentButtons({ current }: { current: AgentView }) {
+  if (!isAlive(current)) return <StateTag state={current.state} />
+  const canAct = current.pid !== null && (current.state === 'running' || current.state === 'paused')
+  return (
+    <>
+      {current.state === 'paused' ? (
+        <Action label="Resume" kind="primary" act={() => resume(current.id)} />
+      ) : (
+        <Action label="Pause" act={() => pause(current.id)} disabled={!canAct} />
+      )}
+      <Action label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={!canAct} />
+    </>
+  )
+}
