@@ -21,6 +21,8 @@ export function findCreditCard(window: TextWindow, start: number): Match | null 
   window.candidate = start
   digits.begin(window)
   const end = digits.takeAll(start)
+  // A number of a network that is not known needs a label. This is checked first, since rows of figures are common.
+  if (!mayBeKnown() && !followsWord(window, start)) return null
   if (digits.count !== 4) return digits.count < 12 || digits.isDigitAt(end) ? null : accept(window, start, end)
   return findGrouped(window, start, end)
 }
@@ -83,6 +85,12 @@ function isLabeledCard(window: TextWindow, start: number): boolean {
   if (!followsWord(window, start) || !CARD_NUMBER.test(textBefore(window, start, 40))) return false
   const stem = values.subarray(0, count - 1)
   return stem.some((digit) => digit !== values[0]) && !TEST_STEMS.has(stem.join(''))
+}
+
+/** Whether the first digits are those of any network that `network` knows. */
+function mayBeKnown(): boolean {
+  const first = digits.values[0] as number
+  return (first > 1 && first !== 7 && first < 9) || digits.number(0, 4) === 1800
 }
 
 /** Whether a network issues such numbers: 'clear' by prefix and length; 'rare' and 'unknown' also need a word. */

@@ -22,6 +22,7 @@ interface Form {
 const LABEL =
   /(?:\b(?:cpf|pesel|tckn|t\.?c\.? ?kimlik|nhs|bsn|burgerservicenummer|aadhaar|aadhar|sin|social insurance|fødselsnummer|personnummer|steuer-?id|identifikationsnummer|tax id|rut|nino|national (?:id|insurance)|id[ _-]?(?:number|no\.?))\b|身份证)[^\d]{0,16}$/
 const MAX_LABEL = 40
+const MIN_TEXT = 9
 const MAX_TEXT = 24
 
 const weighted = (digits: number[], weights: number[]): number =>
@@ -233,6 +234,7 @@ function isPartOfOne(window: TextWindow, digit: number, length: number): boolean
 function matchForm(window: TextWindow, start: number, { pattern, isValid, label }: Form): number {
   let textEnd = start
   while (textEnd - start < MAX_TEXT && isOfNumber(window.at(textEnd))) textEnd++
+  if (textEnd - start < MIN_TEXT) return -1
   const text = window.text.slice(start, textEnd)
   const found = pattern.exec(text)?.[0]
   if (!found || isAlphanumeric(text.charCodeAt(found.length))) return -1

@@ -1,6 +1,6 @@
 /** Numbers. The first group of digits decides which detectors run: most numbers are not personal. */
 import type { PiiType } from '../pii-types.ts'
-import { DIGIT, IGNORED, isCapital, isGluing, kindOf, LETTER, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
+import { DIGIT, IGNORED, isAlphanumeric, isCapital, isGluing, kindOf, LETTER, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { beginsWord, endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'
@@ -48,7 +48,7 @@ function standsAlone(window: TextWindow, position: number, length: number): bool
 
 /** 1 if no number continues after a character, 2 if that depends on the next ones. */
 const ENDS_NUMBER = new Uint8Array(128)
-for (const character of '\n\r",;\'`]}>=*!?{<_^$@#') ENDS_NUMBER[character.charCodeAt(0)] = 1
+for (const character of '\n\r",:;\'`]}>=*!?{<_^$@#|') ENDS_NUMBER[character.charCodeAt(0)] = 1
 for (const separator of ' .') ENDS_NUMBER[separator.charCodeAt(0)] = 2
 
 /** A number may continue with it after a separator: a digit, a possible escape of one, or another separator. */
@@ -72,12 +72,12 @@ function findInLone(window: TextWindow, position: number, length: number, detect
 /** Finds types that are off by default. Digits of any other type are not theirs. */
 function findRareNumber(window: TextWindow, digit: number, detects: Detects): Match | null {
   const before = window.before(digit)
-  if (kindOf(before) & (DIGIT | IGNORED) || (before === 0x2e && kindOf(window.before(digit - 1)) & DIGIT)) return null
+  if (kindOf(before) & (DIGIT | IGNORED) || (isJoint(before) && kindOf(window.before(digit - 1)) & DIGIT)) return null
   // All of them begin a word, with a few letters at most.
   const start = wordStart(window, digit)
   if (!beginsWord(window, start)) return null
   const length = groupLength(window, digit)
-  const wallet = detects.crypto_wallet ? findWallet(window, digit) : null
+  const wallet = detects.crypto_wallet && isAlphanumeric(window.at(digit + length)) ? findWallet(window, digit) : null
   if (wallet || window.cut) return wallet
   const id = detects.national_id ? findNationalId(window, start, digit, length) : null
   if (id || window.cut) return id

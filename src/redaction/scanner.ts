@@ -238,10 +238,11 @@ export class Scanner {
   #detectColon(position: number): Match | null {
     const window = this.#window
     const { secret, mac, ip } = this.#plan.detects
-    const match = secret ? this.#firstOf(findUrlPassword, findNamedSecret, position) : null
+    const next = window.at(position + 1)
+    const isDouble = next === 0x3a || window.before(position) === 0x3a
+    const match = secret && !isDouble ? this.#firstOf(findUrlPassword, findNamedSecret, position) : null
     if (match || window.cut) return match
     // Groups of an address are hexadecimal, and an empty one has a colon on either side.
-    const next = window.at(position + 1)
     if (next !== 0x3a && hexValue(next) < 0) return null
     const address = mac ? findMac(window, position) : null
     return address || window.cut || !ip ? address : findIpv6(window, position)

@@ -44,6 +44,8 @@ const LONG_HEX = /^[\da-f]{32,}$/i
 /** Stand-ins for a password. */
 const STAND_IN =
   /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
+/** The same at the beginning of a value: most of them are, and the rest need not be read. */
+const BEGINS_AS_STAND_IN = /^(?:your|my[_-]?(?:pass|secret|token|key|api)|example|pass(?:word|wd|phrase)|secret|token|api.?key)/i
 /** Template placeholders. */
 const TEMPLATE = /[$#]\{[\w.$()[\]'"]+\}|\{\{[\w. ]+\}\}|%\(\w+\)|%s/
 /** Templates, variables, calls, paths, URLs, dates and numbers with units: values, but not secrets. */
@@ -53,7 +55,7 @@ const UUID = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 
 /** Whether a value with the name of a secret is one. */
 export function isSecretValue(value: string, { kind, isLiteral }: ValueKind): boolean {
-  if (value.length < MIN_LENGTH[kind]) return false
+  if (value.length < MIN_LENGTH[kind] || BEGINS_AS_STAND_IN.test(value)) return false
   const { changes, digits, letters, marks, isName } = shapeOf(value)
   const hasManyMarks = marks >= (isLiteral ? MIN_MARKS : MIN_MARKS_BARE)
   if (letters === 0 || (digits === 0 && !hasManyMarks)) return false

@@ -5,6 +5,8 @@ import type { TextWindow } from './text-window.ts'
 /** Maximum length of a user, and of a password with its host. */
 const MAX_USER = 96
 const MAX_REST = 160
+/** The same for a password that contains a slash or another mark that usually ends the host. */
+const MAX_REST_WITH_MARKS = 64
 
 /** Placeholders in documentation for a password. */
 const STAND_IN =
@@ -50,7 +52,7 @@ function passwordEnd(window: TextWindow, start: number): number {
   let inAuthority = -1
   let path = false
   let end = start
-  for (; end - start < MAX_REST; end++) {
+  for (; end - start < (path ? MAX_REST_WITH_MARKS : MAX_REST); end++) {
     const code = window.at(end)
     if (endsUrl(code)) break
     if (code === 0x40) {
