@@ -1,6 +1,17 @@
 /** Numbers. The first group of digits decides which detectors run: most numbers are not personal. */
 import type { PiiType } from '../pii-types.ts'
-import { DIGIT, IGNORED, isAlphanumeric, isCapital, isGluing, kindOf, LETTER, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
+import {
+  DIGIT,
+  IGNORED,
+  isAlphanumeric,
+  isCapital,
+  isGluing,
+  kindOf,
+  LETTER,
+  LITERAL,
+  MAX_INVISIBLE,
+  plain,
+} from './characters.ts'
 import { findCreditCard } from './credit-card.ts'
 import { beginsWord, endsEscape, followsFigure, separatorOf } from './digits.ts'
 import { escapeBefore, escapedCode, mayEndEscape } from './escapes.ts'

@@ -45,7 +45,8 @@ const LONG_HEX = /^[\da-f]{32,}$/i
 const STAND_IN =
   /(.)\1{4}|x{4}|\*{3}|\.{3}|your|my[_-]?(?:pass|secret|token|key|api)|example|placeholder|replace|change.?me|insert|redacted|dummy|fake|sample|hidden|pass(?:word|wd|phrase)|secret|token|abcdef|12345|foobar|api.?key|\btodo\b|<.*>|^n\/a$/i
 /** The same at the beginning of a value: most of them are, and the rest need not be read. */
-const BEGINS_AS_STAND_IN = /^(?:your|my[_-]?(?:pass|secret|token|key|api)|example|pass(?:word|wd|phrase)|secret|token|api.?key)/i
+const BEGINS_AS_STAND_IN =
+  /^(?:your|my[_-]?(?:pass|secret|token|key|api)|example|pass(?:word|wd|phrase)|secret|token|api.?key)/i
 /** Template placeholders. */
 const TEMPLATE = /[$#]\{[\w.$()[\]'"]+\}|\{\{[\w. ]+\}\}|%\(\w+\)|%s/
 /** Templates, variables, calls, paths, URLs, dates and numbers with units: values, but not secrets. */
