@@ -4,6 +4,7 @@
  * The rules are:
  * - The head of the audit is read before the copy is made, so it never names rows that the copy does not have.
  * - Nothing gets its final name before it was verified: a backup that exists is a good one.
+ * - Copies are made in a new folder: SQLite would write a journal that somebody has put beside one into it.
  * - What is replaced is kept, under a name that is printed.
  */
 import {
@@ -11,18 +12,20 @@ import {
   copyFileSync,
   existsSync,
   mkdirSync,
+  mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { dirname, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { takeDatabase } from '../access/server-file.ts'
 import { readWitness } from '../audit/anchor.ts'
 import { verifyChain } from '../audit/verify.ts'
 import { isoTime, systemClock } from '../clock.ts'
+import { requireNoJournal } from '../db/database.ts'
 import { COMPANIONS, SQLITE_FILES } from '../db/files.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -54,10 +57,9 @@ export async function backUp(path: string, file: string): Promise<Backup> {
   for (const taken of [file, ...COMPANIONS.map((companion) => companion(file))]) {
     if (existsSync(taken)) throw new CageError('conflict', `${taken} exists already`, { hint: 'choose a new name' })
   }
-  const draft = `${file}.part`
   const companions = COMPANIONS.filter((of) => existsSync(of(path)))
-  try {
-    mkdirSync(dirname(file), { recursive: true })
+  return withDraft(file, `cannot back up ${path}`, async (draft) => {
+    requireNoJournal(path)
     for (const of of companions) writeFileSync(of(draft), readFileSync(of(path)), { mode: 0o600 })
     writeFileSync(draft, '', { mode: 0o600 })
     await copyOnline(path, draft)
@@ -70,9 +72,21 @@ export async function backUp(path: string, file: string): Promise<Backup> {
       with: companions.map((of) => of(file)),
       not_in_it: NOT_IN_IT,
     }
+  })
+}
+
+/** Calls with a name in a new folder beside `file`, which is removed afterwards. Throws CageErrors; others become `database_unusable`. */
+async function withDraft<T>(file: string, fault: string, work: (draft: string) => Promise<T>): Promise<T> {
+  let folder: string | undefined
+  try {
+    mkdirSync(dirname(resolve(file)), { recursive: true })
+    folder = mkdtempSync(join(dirname(resolve(file)), '.iron-cage-'))
+    return await work(join(folder, basename(file)))
   } catch (error) {
-    for (const of of [...COMPANIONS, (name: string) => name]) rmSync(of(draft), { force: true })
-    throw asUnusable(error, `cannot back up ${path}`)
+    if (error instanceof CageError) throw error
+    throw new CageError('database_unusable', `${fault}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
   }
 }
 
@@ -108,20 +122,18 @@ export async function restore(file: string, path: string): Promise<Restored> {
   if (resolve(file) === resolve(path)) throw new CageError('conflict', `${file} is the database itself`)
   mkdirSync(dirname(resolve(path)), { recursive: true })
   const taken = await takeDatabase(path, newToken('ic'))
-  const draft = `${path}.restoring`
   const companions = COMPANIONS.filter((of) => existsSync(of(file)))
   try {
-    for (const of of [...companions, (name: string) => name]) {
-      copyFileSync(of(file), of(draft))
-      chmodSync(of(draft), 0o600)
-    }
-    const auditRows = await verify(draft)
-    const kept = setAside(path)
-    for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(path))
-    return { file: path, audit_rows: auditRows, kept }
-  } catch (error) {
-    for (const of of [...COMPANIONS, (name: string) => name]) rmSync(of(draft), { force: true })
-    throw asUnusable(error, `cannot restore ${file}`)
+    return await withDraft(path, `cannot restore ${file}`, async (draft) => {
+      for (const of of [...companions, (name: string) => name]) {
+        copyFileSync(of(file), of(draft))
+        chmodSync(of(draft), 0o600)
+      }
+      const auditRows = await verify(draft)
+      const kept = setAside(path)
+      for (const of of [...companions, (name: string) => name]) renameSync(of(draft), of(path))
+      return { file: path, audit_rows: auditRows, kept }
+    })
   } finally {
     taken.release()
   }
@@ -136,9 +148,4 @@ function setAside(path: string): string[] {
       renameSync(of(path), of(name))
       return of(name)
     })
-}
-
-function asUnusable(error: unknown, what: string): CageError {
-  if (error instanceof CageError) return error
-  return new CageError('database_unusable', `${what}: ${(error as Error).message}`, { cause: error })
 }

@@ -125,7 +125,7 @@ export function readDatabase(path: string): Pick<Database, 'orm'> & Disposable {
  * Ours never has a rollback journal, and SQLite would write the pages of one into the database before anything else:
  * anyone who can write next to the database could change it. Throws CageError `database_unusable`.
  */
-function requireNoJournal(path: string): void {
+export function requireNoJournal(path: string): void {
   const journal = journalPath(path)
   if (!existsSync(journal)) return
   throw new CageError('database_unusable', `${journal} exists, which Iron Cage never creates`, {

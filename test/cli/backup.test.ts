@@ -106,6 +106,24 @@ describe('a backup', () => {
     expect(readdirSync(join(site.folder, 'copies'))).toEqual([])
   })
 
+  test('is refused where somebody has put a journal beside the database, and applies none that lies beside the copy', async () => {
+    const site = new Site()
+    await site.serve('lead 40')
+    writeFileSync(`${site.db}-journal`, 'x')
+    await expect(backUp(site.db, site.copy)).rejects.toMatchObject({
+      code: 'database_unusable',
+      facts: { path: `${site.db}-journal` },
+    })
+    rmSync(`${site.db}-journal`)
+    const planted = ['.part-journal', '.part-wal'].map((suffix) => `${site.copy}${suffix}`)
+    for (const path of planted) writeFileSync(path, 'x')
+    await backUp(site.db, site.copy)
+    for (const path of planted) expect(readFileSync(path, 'utf8')).toBe('x')
+    for (const path of planted) rmSync(path)
+    await restore(site.copy, site.db)
+    expect(await site.checkpoint()).toBe('lead 40')
+  })
+
   test('does not come back while a server runs', async () => {
     const site = new Site()
     const runtime = await site.open()
