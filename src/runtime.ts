@@ -58,6 +58,8 @@ export interface RuntimeOptions {
   masterKeyFile?: string | undefined
   version: string
   clock?: Clock
+  /** Path of the script of the agent that is started next. (Default: unknown.) */
+  script?: string | undefined
 }
 
 export interface Runtime {
@@ -178,6 +180,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
   const supervisor = openSupervisor(options, { ...rooms, log, gateway, agentFolders }, () => server.port)
+  if (options.script !== undefined) supervisor.prepare({ script: options.script })
   // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)

@@ -6,6 +6,7 @@ guard that was killed has left.
 """
 
 import _signal
+import _thread
 import os
 import time
 
@@ -23,40 +24,80 @@ class Group:
     def __init__(self, folders):
         """``folders``: by controller; "" is that of version 2, whatever it controls."""
         self._folders = folders
-        self._joins = [
-            os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders.values())
-        ]
+        self._joins = _open_all(folders.values())
+        # Those that this process has left to be in it.
+        self._homes = []
+        self._unlimited = []
+        self._leaving = _thread.allocate_lock()
 
     @classmethod
-    def open(cls, limits):
-        """Makes one with ``limits`` (``_limits.NAMES``); without folders where none can be made."""
+    def open(cls, limits=None):
+        """Makes one with ``limits`` (``_limits.NAMES``); without folders where none can be made. (Default: set later.)"""
         folders = {}
         for controller, parent in _parents().items():
             try:
                 _remove_stale(parent)
                 folder = os.path.join(parent, _name())
                 os.makedirs(folder, exist_ok=True)
-                _limit(folder, controller, limits)
                 folders[controller] = folder
             except OSError:
-                pass  # A limit that is not in force is not among what ``join`` returns.
-        return cls(folders)
+                pass  # ``controllers`` is what holds.
+        group = cls(folders)
+        if limits is not None:
+            group.limit(limits)
+        return group
+
+    def limit(self, limits):
+        """Sets its limits, once."""
+        for controller, folder in self._folders.items():
+            try:
+                _limit(folder, controller, limits)
+            except OSError:
+                self._unlimited.append(controller)
 
     def join(self):
         """Moves this process, and what it starts from now on, into it."""
-        for join in self._joins:
-            try:
-                os.write(join, b"0")
-            except OSError:
-                pass  # ``controllers`` is what holds.
+        if not self._homes:
+            _move(self._joins)
+
+    def enter(self):
+        """The same, until ``leave``: what this process starts meanwhile is in it from its beginning, and need not ``join``."""
+        own = _own_folders()
+        try:
+            homes = _open_all(own["" if name not in own else name] for name in self._folders)
+        except (OSError, KeyError):
+            return  # There would be no way back.
+        _move(self._joins)
+        self._homes = homes
+
+    def leave(self):
+        """Moves this process back where it was before ``enter``."""
+        if self._homes:
+            self._leaving.acquire()
+            self._leave()
+
+    def leave_soon(self):
+        """The same while this process goes on: the kernel takes some time for it."""
+        if self._homes:
+            self._leaving.acquire()
+            _thread.start_new_thread(self._leave, ())
+
+    def _leave(self):
+        _move(self._homes)
+        for home in self._homes:
+            os.close(home)
+        self._homes = []
+        self._leaving.release()
 
     def controllers(self):
         """Those that hold for this process since it has joined."""
+        inside = self._inside()
+        return [name for name in CONTROLLERS if name in inside and name not in self._unlimited]
+
+    def _inside(self):
         own = _own_paths()
-        is_inside = {
-            name: own.get(name, own.get("", "")).endswith(_name_of(folder)) for name, folder in self._folders.items()
-        }
-        return [name for name in CONTROLLERS if is_inside.get(name)]
+        names = {name: "/" + os.path.basename(folder) for name, folder in self._folders.items()}
+        return [name for name, end in names.items() if own.get(name, own.get("", "")).endswith(end)]
 
     @property
     def freezer(self):
@@ -68,14 +109,27 @@ class Group:
         """Kills what is left in it, and removes it."""
         for join in self._joins:
             os.close(join)
+        with self._leaving:
+            if self._inside():
+                return  # There was no way back. The next launch removes it.
         for folder in set(self._folders.values()):
             _remove(folder, _REMOVE_SECONDS)
 
 
+def _open_all(folders):
+    return [os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders)]
+
+
+def _move(places):
+    for place in places:
+        try:
+            os.write(place, b"0")
+        except OSError:
+            pass  # ``controllers`` is what holds.
+
+
 def warm_up():
     """Lets a thread wait for what the kernel waits for when the first process in a while changes its group."""
-    import _thread
-
     _thread.start_new_thread(_join_own, ())
 
 
@@ -92,10 +146,6 @@ def _join_own():
 def _name():
     """Unique, and says of which guard it is: another one may have its number later, or in another container."""
     return _PREFIX + ".".join((os.readlink("/proc/self/ns/pid")[5:-1], str(os.getpid()), _started(os.getpid())))
-
-
-def _name_of(folder):
-    return "/" + os.path.basename(folder)
 
 
 def _started(pid):

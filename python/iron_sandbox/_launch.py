@@ -29,11 +29,12 @@ _GROUP_SECONDS = 0.2
 _END_SECONDS = 5
 
 
-def launch(policy, body, report=None, ignored=None):
+def launch(policy, body, report=None, ignored=None, group=None):
     """Runs ``body()`` in a process behind the walls of ``policy``, and ends as it does. Never returns.
 
     ``body`` becomes the program (``os.exec…``) or ends by SystemExit. ``report``: a descriptor for lines of
-    ``_reports.py``. ``ignored``: signals that the program ignores at first. (Default: as this process does.)
+    ``_reports.py``. ``ignored``: signals that the program ignores at first. (Default: as this process does.) ``group``: the control group
+    that this process is in already. (Default: none.)
     """
     signals = Signals(ignored)
     prctl("guard", PR_SET_CHILD_SUBREAPER, 1)
@@ -43,7 +44,10 @@ def launch(policy, body, report=None, ignored=None):
     if policy.is_enforced and policy.own_home != os.path.join("/tmp", ".iron-sandbox"):
         policy.make_own_home()
     guard = policy.guard = os.getpid()
-    group = Group.open(policy.limits)
+    if group is None:
+        group = Group.open(policy.limits)
+    else:
+        group.limit(policy.limits)
     planted = Planted(policy.hide + policy.keep if policy.is_enforced else [])
     sys.stdout.flush()
     sys.stderr.flush()
@@ -58,6 +62,7 @@ def launch(policy, body, report=None, ignored=None):
             be_init(policy, body, theirs, signals, group)
         os._exit(1)
     theirs.close()
+    group.leave_soon()
     # Each side loads what it needs while the other does.
     from ._reports import Reports
 

@@ -25,7 +25,8 @@ usage: iron-sandbox [options] -- program [arguments]
   --report-fd N      a descriptor that gets a line of JSON for what is refused
   --locks N          marks every process of the program by this limit of file locks, which limits nothing
   --same-python      the program is this Python; what follows -- are its arguments
-  --gate             the program begins when a line comes in, and not at all when the input ends before"""
+  --gate             the program begins when a line comes in, and not at all when the input ends before
+       iron-sandbox --wait: all of this, the folder and the environment come in by stdin"""
 
 _LISTS = ("read", "write", "hide", "connect", "allow")
 _NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd", "locks")
@@ -36,10 +37,11 @@ _UNSAFE_MODULES = (
 _USAGE_FAULT, _REFUSED, _NOT_FOUND = 2, 126, 127
 
 
-def main(words, modules_from=None):
+def main(words, modules_from=None, group=None):
     """Runs the command; ends the process as the program ends, or with 2 (usage), 126 (refused), 127 (not found).
 
-    ``modules_from``: a folder that this Python takes modules from, which the program may not write to.
+    ``modules_from``: a folder that this Python takes modules from, which the program may not write to. ``group``: the control
+    group that this process is in already (``_spare.py``).
     """
     try:
         options, command = _parse(words)
@@ -47,7 +49,8 @@ def main(words, modules_from=None):
             from ._explain import print_explanation
 
             return print_explanation("json" in options)
-        warm_up()
+        if group is None:
+            warm_up()
         policy, program, args = _prepare(options, command)
         if modules_from is not None and policy.is_enforced and policy.may_open(modules_from, True):
             raise PolicyError(_UNSAFE_MODULES % modules_from)
@@ -57,10 +60,10 @@ def main(words, modules_from=None):
     if program is None:
         sys.stderr.write("iron_sandbox: %s: not found\n" % command[0])
         return _NOT_FOUND
-    return _launch(policy, program, args, options)
+    return _launch(policy, program, args, options, group)
 
 
-def _launch(policy, program, args, options):
+def _launch(policy, program, args, options, group):
     from ._launch import launch
 
     if "locks" in options:
@@ -70,7 +73,7 @@ def _launch(policy, program, args, options):
     ignored = [_signal.SIGUSR1] if "gate" in options else None
     begin = _pass_gate if "gate" in options else _execute
     try:
-        return launch(policy, lambda: begin(policy, program, args), report, ignored)
+        return launch(policy, lambda: begin(policy, program, args), report, ignored, group)
     except OSError as error:
         from ._reports import Reports
 
@@ -143,12 +146,13 @@ def _mark(locks):
 
 
 def _pass_gate(policy, program, args):
-    line = b""
-    while not line.endswith(b"\n"):
+    # A line, and nothing beyond it.
+    while True:
         piece = os.read(0, 1)
         if not piece:
             raise SystemExit(0)
-        line += piece
+        if piece == b"\n":
+            break
     nothing = os.open("/dev/null", os.O_RDONLY)
     os.dup2(nothing, 0)
     _execute(policy, program, args)
@@ -160,4 +164,14 @@ def _execute(policy, program, args):
 
 def command():
     """The installed command ``iron-sandbox``."""
-    sys.exit(main(sys.argv[1:]))
+    if sys.argv[1:] != ["--wait"]:
+        sys.exit(main(sys.argv[1:]))
+    from ._spare import wait
+
+    words, group = wait()
+    try:
+        sys.exit(main(words, group=group))
+    finally:
+        # Nothing was started.
+        group.leave()
+        group.end()

@@ -13,7 +13,7 @@ import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
-import type { Cage } from '../sandbox/cage.ts'
+import { type Cage, unavailable } from '../sandbox/cage.ts'
 import type { Attempt, Reports } from '../sandbox/reports.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Rotation } from '../vault/rotation.ts'
@@ -29,8 +29,9 @@ import {
 } from './agent-events.ts'
 import { AgentOutput, type OutputParts } from './agent-output.ts'
 import type { Command } from './command.ts'
-import type { Environment } from './environment.ts'
+import { type Environment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
+import type { Launchers } from './launchers.ts'
 import type { Reading } from './output.ts'
 import { type AgentProcess, type Launch, spawnAgent } from './process.ts'
 import { ProgressWatch } from './progress.ts'
@@ -86,6 +87,8 @@ export interface AgentParts {
   environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
   /** The sandbox of an agent. Throws CageError `sandbox_unavailable`. */
   cageFor: (facts: AgentFacts, environment: Environment) => Cage
+  /** Starts the launchers of sandboxes. */
+  launchers: Launchers
   /** Records the folders that sandboxed agents may write to, before they do. */
   agentFolders: Pick<AgentFolders, 'open' | 'hide'> | undefined
   /** Looks up places that an agent connects to, as "host:port". */
@@ -124,6 +127,8 @@ interface Run {
   output: readonly Reading[]
 }
 
+/** How long an agent has the processor to itself before a launcher for the next one is started, in ms. */
+const SPARE_DELAY_MS = 1_000
 /** How long the pipes of an ended process may stay open, held by a survivor, in ms. */
 const DRAIN_MS = 1_000
 
@@ -320,16 +325,33 @@ export class Agent {
 
   /** Spawns in the sandbox; without one if the level is `auto` and none can be built. */
   async #spawn(launch: Launch): Promise<AgentProcess> {
-    const cage = this.#parts.cageFor(this.facts, launch.environment)
-    const { agentFolders } = this.#parts
+    const cage = this.#recordFolders(this.#parts.cageFor(this.facts, launch.environment))
+    const { agentFolders, launchers, clock } = this.#parts
+    const base = inheritedEnvironment(this.facts.inherited, this.facts.settings.env)
     try {
-      if (cage.launcher && cage.level !== 'observe') agentFolders?.open(cage.writes)
-      const process = await spawnAgent({ ...launch, cage })
+      const process = await spawnAgent({ ...launch, cage, launchers: { own: launchers, base } })
+      if (cage.launcher) {
+        const place = { program: cage.launcher.program, cwd: launch.cwd, environment: base }
+        clock.after(SPARE_DELAY_MS, () => launchers.prepare(place)).unref()
+      }
       if (process.isServerHidden) agentFolders?.hide(cage.writes, cage.hides)
       return process
     } catch (error) {
       if (cage.level !== 'auto' || !(error instanceof CageError) || error.code !== 'sandbox_unavailable') throw error
       return await spawnAgent({ ...launch, cage: { ...cage, launcher: null, why: String(error.facts.fault) } })
+    }
+  }
+
+  /** Records where the agent may write. Throws CageError `sandbox_unavailable` when that fails, unless the level is `auto`. */
+  #recordFolders(cage: Cage): Cage {
+    if (!cage.launcher || cage.level === 'observe') return cage
+    try {
+      this.#parts.agentFolders?.open(cage.writes)
+      return cage
+    } catch (error) {
+      const why = `its folders cannot be recorded (${(error as Error).message}): set HOME to a folder that can be written`
+      if (cage.level !== 'auto') throw unavailable(cage.level, why)
+      return { ...cage, why: `${why}, or a configuration file that it leaves is read after a kill of the server` }
     }
   }
 

@@ -33,7 +33,7 @@ export interface EnvironmentFacts {
 export function agentEnvironment(facts: EnvironmentFacts): Environment {
   const { parent, added, secrets, agentId, runToken, runAddress, serverUrl, shimFolder } = facts
   const gateway = `${serverUrl}/gateway`
-  const own = inherited(parent, { ...added, ...secrets })
+  const own = inheritedEnvironment(parent, { ...added, ...secrets })
   return {
     ...own,
     ...(facts.providerKeys === 'shield'
@@ -57,7 +57,10 @@ const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): Environ
 }
 
 /** NODE_OPTIONS was set for us, and the master key opens the vault: an agent inherits neither. */
-function inherited(parent: EnvironmentFacts['parent'], added: EnvironmentFacts['added']): Environment {
+export function inheritedEnvironment(
+  parent: EnvironmentFacts['parent'],
+  added: EnvironmentFacts['added'],
+): Environment {
   const { NODE_OPTIONS: _ours, ...theirs } = parent
   const variables = Object.entries({ ...theirs, ...added })
   return Object.fromEntries(variables.filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')))

@@ -9,8 +9,8 @@
  *   the agent and all its descendants by a limit that has no effect (`lockLimitOf`), which finds a daemon that has left
  *   group, session, parent and environment behind. A process that raises the limit again, which only root may, is not
  *   found.
- * - **The sandbox.** With one (`sandbox/cage.ts`) its launcher replaces that shell, gate included: the pid is that of
- *   its guard, which forwards signals and ends as the agent ends.
+ * - **The sandbox.** With one (`sandbox/cage.ts`) a launcher (`launchers.ts`) replaces that shell, gate included: the pid is
+ *   that of its guard, which forwards signals and ends as the agent ends.
  * - **SIGUSR1** goes to the first process only, sent by `vault/rotation.ts` once that process has reported that it
  *   listens. The report may be outdated (exec may have replaced the program), so the system is asked too.
  * - **The watchdog.** A second, tiny shell in its own session holds the other end of a pipe of ours. However the server
@@ -23,12 +23,9 @@
  * events, it is 12 ms more than from a bare spawn to its first byte (65 ms and 53 ms on a busy machine).
  * A shell exports only variables with valid shell names: "a.b" does not reach the agent where sh is dash.
  */
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
-import { CageError } from '../errors.ts'
 import type { SandboxView } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { catchesSignal, lockLimitOf, processStarted } from '../process-table.ts'
@@ -36,8 +33,10 @@ import { type Cage, unavailable } from '../sandbox/cage.ts'
 import { Reports, type Standing } from '../sandbox/reports.ts'
 import type { Command } from './command.ts'
 import type { Environment } from './environment.ts'
+import { Launchers } from './launchers.ts'
 import { ProcessTree, sendSignal } from './process-tree.ts'
 import type { Exit } from './restart-policy.ts'
+import { type Program, spawnProgram } from './spawn.ts'
 
 const SHELL = '/bin/sh'
 const GATE = `
@@ -68,6 +67,8 @@ export interface Launch {
   agentId: AgentId
   /** Its sandbox. (Default: none.) */
   cage?: Cage | undefined
+  /** Where its sandbox's launcher comes from, and `base`, the environment without what belongs to this run. (Default: new ones.) */
+  launchers?: { own: Launchers; base: Environment }
 }
 
 /**
@@ -75,20 +76,12 @@ export interface Launch {
  * when it cannot be built, `start_failed` when the system has no room for another process, `bad_request` when the
  * system rejects the arguments or environment.
  */
-export async function spawnAgent({ command, cwd, environment, agentId, cage }: Launch): Promise<AgentProcess> {
+export async function spawnAgent(launch: Launch): Promise<AgentProcess> {
+  const { agentId, cage } = launch
   const exit = Promise.withResolvers<Exit>()
-  const gate = {
-    program: SHELL,
-    args: ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args],
-  }
-  const { program, args } = cage?.launcher ?? gate
-  const child = await spawnProgram(
-    program,
-    args,
-    { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe', cage?.launcher ? 'pipe' : 'ignore'] },
-    (exitCode, signal) => exit.resolve({ exitCode, signal }),
-  )
-  const pid = child.pid!
+  const child = await (cage?.launcher ? startLauncher(launch, cage.launcher) : startGate(launch))
+  void child.exited.then(exit.resolve)
+  const { pid } = child
   const reports = cage?.launcher ? new Reports(child.stdio[3] as Readable) : undefined
   try {
     const watchdog = await spawnWatchdog(pid, agentId)
@@ -101,6 +94,19 @@ export async function spawnAgent({ command, cwd, environment, agentId, cage }: L
     reports?.close()
     throw error
   }
+}
+
+function startGate({ command, cwd, environment, agentId }: Launch): Promise<Program> {
+  const args = ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args]
+  return spawnProgram(SHELL, args, { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe', 'ignore'] })
+}
+
+function startLauncher(
+  { cwd, environment, launchers }: Launch,
+  { program, words }: NonNullable<Cage['launcher']>,
+): Promise<Program> {
+  const { own, base } = launchers ?? { own: new Launchers(), base: environment }
+  return own.start({ program, cwd, environment: base }, { words, environment })
 }
 
 /** `standing` is undefined without a sandbox. */
@@ -118,56 +124,8 @@ async function sandboxOf(
       ? `no mount namespaces, so it can reach ${cage!.hides[0]}: choose another place with --db`
       : level === 'observe' && cage!.level === 'auto'
         ? 'no Landlock in this kernel'
-        : null
+        : cage!.why
   return { sandbox: { level, limited, why }, standing }
-}
-
-/** `stdout` and `stderr` exist when they were requested. */
-type Shell = ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
-
-/** Resolves with the child when it runs. Throws like `spawnAgent`. */
-async function spawnProgram(
-  program: string,
-  args: readonly string[],
-  options: SpawnOptions,
-  onExit: (exitCode: number | null, signal: NodeJS.Signals | null) => void = () => {},
-): Promise<Shell> {
-  try {
-    const child = spawn(program, args, { ...options, detached: true })
-    const spawned = once(child, 'spawn')
-    // A child that was not spawned has no pipes and emits an error, which is fatal without a listener.
-    child.on('error', () => {})
-    child.once('exit', onExit)
-    // A process that died immediately has closed it; its exit is reported.
-    child.stdin?.on('error', () => {})
-    await spawned
-    return child as Shell
-  } catch (error) {
-    throw cannotStart(error as NodeJS.ErrnoException)
-  }
-}
-
-const SHORTAGES: Readonly<Record<string, string>> = {
-  EMFILE: 'too many open files',
-  ENFILE: 'too many open files in the whole system',
-  EAGAIN: 'too many processes',
-  ENOMEM: 'not enough memory',
-}
-const TAKEN_BY_NONE: Readonly<Record<string, string>> = {
-  E2BIG: 'its arguments and environment are too large',
-  ERR_INVALID_ARG_VALUE: 'an argument or an environment variable holds a NUL character',
-}
-
-/** Without the system's own message, which may quote the value of a variable. */
-function cannotStart(cause: NodeJS.ErrnoException): CageError {
-  const { code = 'unknown' } = cause
-  const refused = TAKEN_BY_NONE[code]
-  const fault = `${refused ?? SHORTAGES[code] ?? 'the system refuses another process'} (${code})`
-  return new CageError(refused ? 'bad_request' : 'start_failed', `the agent cannot be started: ${fault}`, {
-    facts: { fault },
-    hint: refused && 'check its arguments, agent.env and the secrets of its environment',
-    cause,
-  })
 }
 
 async function spawnWatchdog(pid: number, agentId: AgentId): Promise<Writable> {

@@ -28,15 +28,16 @@ import { fromUsd, type Usd } from '../money.ts'
 import { lockLimitOf, processStarted } from '../process-table.ts'
 import type { Safety } from '../redaction/safety.ts'
 import { ProviderAddresses } from '../sandbox/bypass.ts'
-import { type Cage, cageFor } from '../sandbox/cage.ts'
+import { type Cage, cageFor, launcherPython } from '../sandbox/cage.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Agent, type AgentFacts, type AgentParts, type RunProof, type RunTokens, type Secrets } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import type { OutputParts } from './agent-output.ts'
 import { chooseCommand, requireFolder } from './command.ts'
-import { agentEnvironment, type Environment } from './environment.ts'
+import { agentEnvironment, type Environment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
+import { Launchers } from './launchers.ts'
 import { OutputPace } from './output-pace.ts'
 import { ProcessTree } from './process-tree.ts'
 import type { StopReason } from './restart-policy.ts'
@@ -86,6 +87,7 @@ export class Supervisor {
   /** In the order of their start. */
   readonly #agents = new Map<AgentId, Agent>()
   readonly #unsubscribe: () => void
+  readonly #launchers = new Launchers()
   #isClosing = false
 
   constructor(options: SupervisorOptions) {
@@ -104,6 +106,7 @@ export class Supervisor {
       output: { ...output, pace: new OutputPace(clock), maxBytes: config.log.max_agent_output_bytes },
       environmentFor: (...facts) => this.#environmentFor(...facts),
       cageFor: (facts, environment) => this.#cageFor(facts, environment),
+      launchers: this.#launchers,
       agentFolders: options.agentFolders,
       places: {
         isOwn: (target) => new URL(options.serverUrl()).host === target,
@@ -121,6 +124,19 @@ export class Supervisor {
       },
     }
     this.#unsubscribe = state.subscribe((event) => this.#obey(event))
+  }
+
+  /** Does in advance what takes long about the start of this agent. Faults show when it starts. */
+  prepare(spec: AgentSpec): void {
+    try {
+      const { command, cwd, settings, inherited } = this.#factsOf(spec)
+      const environment = inheritedEnvironment(inherited, settings.env)
+      const program = launcherPython({ command, environment })
+      const isCaged = settings.sandbox.level !== 'off' && process.platform === 'linux'
+      if (isCaged && program !== undefined) this.#launchers.prepare({ program, cwd, environment })
+    } catch (error) {
+      if (!(error instanceof CageError)) throw error
+    }
   }
 
   /**
@@ -198,6 +214,7 @@ export class Supervisor {
   async close(): Promise<void> {
     this.#isClosing = true
     for (const agent of [...this.#agents.values()].reverse()) await agent.stop('shutdown')
+    await this.#launchers.close()
     this.#unsubscribe()
   }
 

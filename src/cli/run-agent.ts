@@ -47,6 +47,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     environment: terminal.env.variables,
     ...(show.masterKey === undefined ? terminal.env.readMasterKey() : { masterKey: show.masterKey }),
     version: VERSION,
+    script: path,
   })
   if (show.reload) end.onReload = () => runtime.reload()
   terminal.log = runtime.log

@@ -39,11 +39,12 @@ export interface CageRequest {
   platform?: NodeJS.Platform
 }
 
-/** How an agent is started in its sandbox; `launcher` is null for no sandbox, and then `why` gives the reason. */
+/** How an agent is started in its sandbox; `launcher` is null for no sandbox. */
 export interface Cage {
   /** The requested level. */
   level: Settings['level']
-  launcher: { program: string; args: string[] } | null
+  launcher: { program: string; words: string[] } | null
+  /** Why there is no sandbox, or what it lacks. */
   why: string | null
   /** Absolute paths that the agent may write to, besides its own folder for temporary files. */
   writes: string[]
@@ -107,7 +108,7 @@ function launcherOf(
   reads: readonly string[],
   writes: readonly string[],
   hides: readonly string[],
-): { program: string; args: string[] } {
+): { program: string; words: string[] } {
   const isPython = command.program === python
   // Always limited at `strict`; at other levels a list of places means that others are refused.
   const isLimited = settings.level === 'strict' || settings.connect.length > 0
@@ -125,20 +126,23 @@ function launcherOf(
     ...['--locks', String(lockLimit), '--report-fd', '3', '--gate'],
     ...(isPython ? ['--same-python', '--'] : ['--', command.program]),
   ]
-  return { program: python, args: [...launching(), ...words, ...command.args] }
+  return { program: python, words: [...words, ...command.args] }
 }
 
 const option = (name: string, values: readonly string[]): string[] => values.flatMap((value) => [name, value])
 
-/** Isolated: the agent's variables and packages must not reach the launcher. */
+/** The arguments of a Python before the launcher's own. Isolated: the agent's variables and packages must not reach the launcher. */
 export const launching = (): string[] => [
   ...['-I', '-S', '-c'],
   'import sys; sys.path.insert(0, sys.argv.pop(1)); from iron_sandbox._main import command; command()',
   ownFolder(),
 ]
 
-/** The agent's own interpreter, else the first one on PATH. */
-function launcherPython({ command, environment }: CageRequest): string | undefined {
+/** The Python that builds the sandbox: the agent's own interpreter, else the first one on PATH. */
+export function launcherPython({
+  command,
+  environment,
+}: Pick<CageRequest, 'command' | 'environment'>): string | undefined {
   if (/^python[\d.]*$/.test(command.program.split('/').at(-1)!)) return command.program
   return findPython(environment)
 }

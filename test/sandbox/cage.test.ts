@@ -20,8 +20,8 @@ const request = (sandbox: object, more: Partial<CageRequest> = {}): CageRequest 
 })
 /** The values of an option of the launcher. */
 const valuesOf = (cage: ReturnType<typeof cageFor>, name: string): string[] => {
-  const { args } = cage.launcher!
-  return args.flatMap((word, index) => (word === name ? [args[index + 1]!] : []))
+  const { words } = cage.launcher!
+  return words.flatMap((word, index) => (word === name ? [words[index + 1]!] : []))
 }
 
 describe('an agent behind walls', () => {
@@ -32,7 +32,7 @@ describe('an agent behind walls', () => {
     expect(valuesOf(cage, '--read')).toEqual(['/project', '/project/agent.py', expect.stringMatching(/\/python$/)])
     expect([valuesOf(cage, '--write'), cage.writes]).toEqual([['/project'], ['/project']])
     expect(valuesOf(cage, '--connect')).toEqual([])
-    expect(cage.launcher!.args.slice(-3)).toEqual(['--', '/project/agent.py', '--fast'])
+    expect(cage.launcher!.words.slice(-3)).toEqual(['--', '/project/agent.py', '--fast'])
   })
 
   test('is not given a home folder, nor what is above one', () => {
@@ -60,7 +60,7 @@ describe('an agent behind walls', () => {
       request({}, { command: { program: '/project/agent', args: [] }, environment: { PATH: process.env.PATH! } }),
     )
     expect(cage.launcher!.program).toMatch(/^\/.+\/python3$/)
-    expect(cage.launcher!.args.slice(-2)).toEqual(['--', '/project/agent'])
+    expect(cage.launcher!.words.slice(-2)).toEqual(['--', '/project/agent'])
   })
 
   test('is launched by a Python, not by a script that looks for one, where both are there', () => {

@@ -9,6 +9,7 @@ import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { AgentFolders } from '../../src/config/agent-folders.ts'
 import type { RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/id-types.ts'
 import { launching } from '../../src/sandbox/cage.ts'
@@ -177,6 +178,33 @@ describe.runIf(isLinux)('an agent whose network is observed', () => {
       `127.0.0.1:${other}`,
     )
     expect(agents.state.read().agents[id]!.unauthorized).toMatchObject({ denied: 0, bypassed: 1 })
+  })
+})
+
+describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => {
+  const withoutRecord = (level: string) => {
+    const home = newFolder()
+    onTestFinished(() => rmSync(home, { recursive: true }))
+    // A file in the place of the folder stops root as well.
+    writeFileSync(join(home, '.iron'), '')
+    return openAgents({ ...behind(level), agentFolders: new AgentFolders(home) })
+  }
+
+  test.each(CONFINED)('%s is refused, with what to do', async (level) => {
+    await expect(withoutRecord(level).start('executable.sh')).rejects.toMatchObject({
+      code: 'sandbox_unavailable',
+      message: expect.stringMatching(/\.iron.+set HOME to a folder that can be written/),
+    })
+  })
+
+  test('an agent at the best level starts behind walls that say what they lack', async () => {
+    const agents = withoutRecord('auto')
+    const id = await agents.start('executable.sh')
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed' })
+    expect(agents.state.read().agents[id]!.sandbox).toMatchObject({
+      level: 'standard',
+      why: expect.stringMatching(/\.iron.+set HOME to a folder that can be written/),
+    })
   })
 })
 

@@ -4,6 +4,7 @@ import type { RunTokens } from '../../src/agents/agent.ts'
 import { Supervisor } from '../../src/agents/supervisor.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
+import type { AgentFolders } from '../../src/config/agent-folders.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
 import type { AgentId, RunId } from '../../src/ids.ts'
@@ -22,6 +23,8 @@ export interface AgentPartsOptions {
   environment?: Record<string, string>
   providerUrls?: Record<string, string>
   serverFiles?: string[]
+  /** Where the folders of agents are recorded. (Default: nowhere.) */
+  agentFolders?: AgentFolders
 }
 
 /** Settings of agents that run in the database's folder. */
@@ -65,6 +68,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
     serverUrl: () => 'http://127.0.0.1:8080',
     providerUrls: more.providerUrls ?? {},
     serverFiles: more.serverFiles ?? [],
+    ...(more.agentFolders && { agentFolders: more.agentFolders }),
     shimFolder: join(import.meta.dirname, '..', '..', 'python', 'shim'),
   })
   return { store, state, ledger, tokens, supervisor, faults, logged }

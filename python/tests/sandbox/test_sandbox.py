@@ -30,6 +30,17 @@ def launch(level, *program, words=(), python=sys.executable, **options):
     return subprocess.Popen(command, env={**os.environ, **options.pop("env", {})}, **options)
 
 
+def spare(**options):
+    """A launcher that waits for what ``instruct`` sends it."""
+    return subprocess.Popen([sys.executable, *stage.LAUNCH, "--wait"], stdin=subprocess.PIPE, **options)
+
+
+def instruct(process, *words, cwd="/", environment=None):
+    content = json.dumps({"words": words, "cwd": cwd, "environment": environment or {}}).encode()
+    process.stdin.write(b"%d\n%b" % (len(content), content))
+    process.stdin.flush()
+
+
 def finish(process, timeout=60):
     out, err = process.communicate(timeout=timeout)
     return process.returncode, out, err
@@ -279,6 +290,34 @@ class Programs(Cage):
                 options = {"words": ["--write", path], "env": {"HOME": self.work}, "cwd": self.work}
                 code, out, _ = captured(level, "/bin/cat", self.work + "/secret", **options)
                 self.assertEqual((code, out), (1, ""))
+
+
+class Spares(Cage):
+    """Launchers that wait for their instructions."""
+
+    def test_one_starts_a_program_as_a_new_launcher_does(self):
+        show = "import os, sys; print(sys.argv[1:], os.getcwd(), os.environ['NAME'], 'HOME' in os.environ)"
+        for level in LEVELS:
+            process = spare(stdout=subprocess.PIPE, env={"OTHER": "1", "HOME": self.work})
+            words = ("--level", level, "--write", self.work, "--same-python", "--", "-c", show, "--level", "\u00fc")
+            instruct(process, *words, cwd=self.work, environment={"NAME": "w\u00e4rde", "HOME": "/nowhere"})
+            code, out, _ = finish(process)
+            expected = "['--level', '\u00fc'] %s w\u00e4rde True\n" % os.path.realpath(self.work)
+            self.assertEqual((code, out.decode()), (0, expected))
+
+    def test_one_refuses_what_a_new_launcher_refuses(self):
+        for words, code in ((("--levle",), 2), (("--", "no-such-program"), 127), (("--level", "strict"), 2)):
+            process = spare(stderr=subprocess.DEVNULL)
+            instruct(process, *words)
+            self.assertEqual(finish(process)[0], code)
+
+    def test_one_that_gets_none_ends_with_its_input_and_leaves_nothing(self):
+        for text in (b"", b"12", b"12\n{"):
+            process = spare()
+            process.stdin.write(text)
+            self.assertEqual(finish(process)[0], 0)
+            for folder, names, _ in os.walk("/sys/fs/cgroup"):
+                self.assertEqual([name for name in names if ".%d." % process.pid in name], [], folder)
 
 
 class Folders(Cage):
@@ -554,17 +593,40 @@ class Groups(Cage):
             wait_until(lambda: self.left() == [])
 
     def test_a_group_that_a_killed_guard_left_is_removed_by_the_next_with_all_in_it(self):
-        seconds = "702.%d" % os.getpid()
-        process = launch("standard", "/bin/sh", "-c", "setsid sleep %s & exec sleep %s" % (seconds, seconds))
-        wait_until(lambda: sum(map(is_program, stage.running(seconds))) == 2)
+        mark = "left-behind-%d" % os.getpid()
+        # Once it prints it has opened all of its files, for which it needs its guard.
+        wait = "import os, time; print('ready', flush=True); time.sleep(60)  # %s" % mark
+        run_away = "import os; os.fork() == 0 and os.setsid(); " + wait
+        process = launch("standard", *script(run_away), stdout=subprocess.PIPE, text=True)
+        self.assertEqual([process.stdout.readline() for _ in range(2)], ["ready\n"] * 2)
         self.assertIn(".%d." % process.pid, " ".join(self.folders()))
         process.kill()
         process.wait()
-        wait_until(lambda: len(stage.running(seconds)) == 1)
+        process.stdout.close()
+        wait_until(lambda: len(stage.running(mark)) == 1)
         self.assertEqual(captured("standard", "/bin/true")[0], 0)
-        wait_until(lambda: stage.running(seconds) == [])
+        wait_until(lambda: stage.running(mark) == [])
         self.assertEqual(captured("standard", "/bin/true")[0], 0)
         wait_until(lambda: self.left() == [])
+
+    def test_what_a_spare_launcher_starts_is_limited_and_the_launcher_itself_is_not(self):
+        seconds = "703.%d" % os.getpid()
+        for level in LEVELS:
+            process = spare(env={"PATH": "/usr/bin:/bin"})
+            words = ("--level", level, "--processes", "77", "--", "sleep", seconds)
+            instruct(process, *words, environment={"PATH": "/usr/bin:/bin"})
+            wait_until(lambda: any(map(is_program, stage.running(seconds))))
+            [program] = filter(is_program, stage.running(seconds))
+            name = "iron-sandbox.%s.%d." % (os.readlink("/proc/self/ns/pid")[5:-1], process.pid)
+            self.assertIn(name, Path("/proc/%d/cgroup" % program).read_text())
+            wait_until(lambda process=process, name=name: name not in Path("/proc/%d/cgroup" % process.pid).read_text())
+            [most] = [
+                path + "/pids.max" for path in self.folders() if name in path and os.path.exists(path + "/pids.max")
+            ]
+            self.assertEqual(Path(most).read_text(), "77\n")
+            process.terminate()
+            finish(process)
+            wait_until(lambda: self.left() == [])
 
     def test_a_freezer_stops_all_of_it(self):
         reading, writing = os.pipe()

@@ -1,0 +1,97 @@
+/**
+ * Launchers of sandboxes. One is started before it is needed: Python is loaded then, and the kernel has moved it to a
+ * control group of its own, which is most of what a sandbox adds to a start. It waits for its instructions on its stdin
+ * and ends with it.
+ *
+ * The rules are:
+ * - A spare launcher is started as a new one would be: same program, folder and environment, but for what belongs to a
+ *   single run. Anything else is no spare for this agent, and a new launcher is started.
+ * - It has seen no secret before it gets its instructions, and starts one agent.
+ */
+import type { Socket } from 'node:net'
+import { launching } from '../sandbox/cage.ts'
+import type { Environment } from './environment.ts'
+import { type Program, spawnProgram } from './spawn.ts'
+
+/** Where and how a launcher runs before it knows its agent. */
+export interface LauncherPlace {
+  /** Path of a Python. */
+  program: string
+  cwd: string
+  environment: Environment
+}
+
+/** What a launcher is to do; `words` are its options and the agent's program. */
+export interface Instructions {
+  words: readonly string[]
+  environment: Environment
+}
+
+/** A pipe holds as much. What is longer goes through the system, which knows better whether it is too long. */
+const MAX_INSTRUCTIONS = 60_000
+/** As the launcher expects its pipes: instructions and gate, output, reports. */
+const STDIO = ['pipe', 'pipe', 'pipe', 'pipe'] as const
+
+export class Launchers {
+  #spare: { key: string; launcher: Promise<Program | undefined> } | undefined
+  #isClosed = false
+
+  /** Starts a spare launcher for the next agent at this place, unless there is one. Faults show when it is needed. */
+  prepare(place: LauncherPlace): void {
+    const key = JSON.stringify(place)
+    if (this.#isClosed || this.#spare?.key === key) return
+    void this.#retire()
+    const { program, cwd, environment: env } = place
+    const launcher = spawnProgram(program, [...launching(), '--wait'], { cwd, env, stdio: [...STDIO] })
+      .then((child) => {
+        setReferenced(child, false)
+        void child.exited.then(() => {
+          if (this.#spare === spare) this.#spare = undefined
+        })
+        return child
+      })
+      .catch(() => undefined)
+    const spare = { key, launcher }
+    this.#spare = spare
+  }
+
+  /** Resolves with a launcher that follows these instructions. Throws like `spawnProgram`. */
+  async start(place: LauncherPlace, { words, environment }: Instructions): Promise<Program> {
+    const { program, cwd } = place
+    const instructions = JSON.stringify({ words, cwd, environment })
+    const isPlain = instructions.length <= MAX_INSTRUCTIONS && !instructions.includes('\\u0000')
+    const spare = isPlain && this.#spare?.key === JSON.stringify(place) ? await this.#take() : undefined
+    if (spare) {
+      setReferenced(spare, true)
+      spare.stdin.write(`${Buffer.byteLength(instructions)}\n${instructions}`)
+      return spare
+    }
+    return spawnProgram(program, [...launching(), ...words], { cwd, env: environment, stdio: [...STDIO] })
+  }
+
+  /** Ends the spare launcher; resolves when it has ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#retire()
+  }
+
+  async #take(): Promise<Program | undefined> {
+    const launcher = this.#spare?.launcher
+    this.#spare = undefined
+    const child = await launcher
+    return child?.exitCode === null && child.signalCode === null ? child : undefined
+  }
+
+  async #retire(): Promise<void> {
+    const child = await this.#take()
+    child?.stdin.end()
+    await child?.exited
+  }
+}
+
+/** A spare launcher is no reason for this process to stay. */
+function setReferenced(child: Program, isReferenced: boolean): void {
+  const change = isReferenced ? 'ref' : 'unref'
+  child[change]()
+  for (const pipe of child.stdio) (pipe as unknown as Socket)[change]()
+}
