@@ -40,12 +40,15 @@ export class Cage {
   #callToken = ''
   #agentId = ''
 
-  /** `folder`: for the database, the configuration and the logs. `more`: further sections of the configuration. */
-  constructor(folder: string, provider: FakeProvider, more: object = {}) {
+  /**
+   * `folder`: for the database, the configuration and the logs. `more`: further sections of the configuration, and
+   * further providers.
+   */
+  constructor(folder: string, provider: FakeProvider, more: { providers?: object; [section: string]: unknown } = {}) {
     this.#folder = folder
     const settings = {
       ...more,
-      providers: { openai: { base_url: `${provider.url}/v1`, retries: 0 } },
+      providers: { ...more.providers, openai: { base_url: `${provider.url}/v1`, retries: 0 } },
       prices: { penny: { input_per_mtok: 0, output_per_mtok: 1_000 } },
       server: { port: 0 },
       log: { level: 'error', dir: join(folder, 'logs') },

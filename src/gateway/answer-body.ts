@@ -2,6 +2,7 @@
  * The body of a provider's response: chunks as they arrive from the connection, read once, whole or one by one. No Node
  * stream in between: every call reads a body, and a stream would cost more than everything else about the call.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Dispatcher } from 'undici'
 import type { Clock } from '../clock.ts'
 import { ByteCollector } from './bodies/bytes.ts'
@@ -43,8 +44,16 @@ export class AnswerBody {
 
   /** Yields each chunk as it arrives. Throws the connection's error after the chunks that preceded it. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    let readBytes = 0
     for (;;) {
-      yield* this.#take()
+      for (const chunk of this.#take()) {
+        readBytes += chunk.length
+        yield chunk
+      }
+      if (readBytes >= MAX_BUFFERED_BYTES) {
+        readBytes = 0
+        await nextTurn()
+      }
       if (this.#waiting.length > 0) continue
       if (this.#end) break
       await this.#more()
@@ -60,8 +69,11 @@ export class AnswerBody {
         if (collected.size + chunk.length > limit) throw tooMuch()
         collected.push(chunk)
       }
+      if (this.#waiting.length > 0) continue
       if (this.#end) break
       await this.#more()
+      // A fast connection delivers megabytes in one turn of the event loop.
+      if (collected.isLarge) await nextTurn()
     }
     if (this.#end.error) throw this.#end.error
     return collected.take()

@@ -108,7 +108,11 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
     let isOver = false
     request.on('data', (chunk: Buffer) => {
       isOver ||= collected.size + chunk.length > limit
-      if (!isOver) return collected.push(chunk)
+      if (!isOver) {
+        collected.push(chunk)
+        if (collected.isLarge) takeTurns(request)
+        return
+      }
       // The rest is discarded, so that the client still gets a response.
       collected.clear()
       reject(tooLarge(limit))
@@ -122,6 +126,12 @@ export function readBody(request: IncomingMessage, limit: number): Promise<Buffe
     request.on('close', () => request.readableEnded || brokeOff())
     if (request.destroyed) brokeOff()
   })
+}
+
+/** Reads the next chunk in another turn of the event loop: a fast connection delivers megabytes in one. */
+function takeTurns(request: IncomingMessage): void {
+  request.pause()
+  setImmediate(() => request.resume())
 }
 
 const tooLarge = (limit: number): CageError =>

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import { TestClock } from '../support/clock.ts'
+import { turnsDuring } from '../support/turns.ts'
 
 const KIB = Buffer.alloc(1024, 'a')
 const tooMuch = () => new Error('too much')
@@ -28,6 +29,19 @@ test('is whole when the connection says so, whatever its pieces', async () => {
   body.push(Buffer.from('three'))
   body.end()
   expect((await whole).toString()).toBe('one two three')
+})
+
+test('is whole when its last chunk and its end come while the connection is resumed', async () => {
+  let isPaused = false
+  const resume = () => {
+    if (!isPaused) return
+    isPaused = false
+    body.push(KIB)
+    body.end()
+  }
+  const body = new AnswerBody({ pause: () => (isPaused = true), resume, abort: () => undefined }, new TestClock())
+  body.push(Buffer.alloc(65 * 1024))
+  expect(await body.whole(100 * 1024, tooMuch)).toHaveLength(66 * 1024)
 })
 
 test('of exactly as many bytes as may be is read, one more is too much', async () => {
@@ -69,6 +83,26 @@ test('makes the connection wait for a slow reader, and go on when it has read', 
   body.end()
   for await (const _ of body) break
   expect(told).toEqual(['pause', 'resume'])
+})
+
+/** A body whose connection delivers the next chunk whenever it is resumed, as a fast one does. */
+function fast(chunks: number): AnswerBody {
+  let left = chunks
+  const resume = () => {
+    if (left-- > 0) queueMicrotask(() => body.push(Buffer.alloc(64 * 1024)))
+    else body.end()
+  }
+  const body = new AnswerBody({ pause: () => undefined, resume, abort: () => undefined }, new TestClock())
+  return body
+}
+
+test.each(['whole', 'chunk by chunk'])('of a fast connection gives others their turn, read %s', async (how) => {
+  const body = fast(100)
+  const { turns } = await turnsDuring(async () => {
+    if (how === 'whole') await body.whole(16 * 1024 * KIB.length, tooMuch)
+    else for await (const _ of body);
+  })
+  expect(turns).toBeGreaterThan(90)
 })
 
 test('that nobody wants any more closes its connection, once it has ended never', async () => {

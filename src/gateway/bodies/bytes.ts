@@ -2,13 +2,14 @@
  * Bodies as bytes. A large body has its own memory mapping, which is returned to the system at once: memory freed to
  * the allocator stays with the process, and garbage stays until it is collected.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 /** Size from which a body is large: it is read, redacted and written on a thread of its own (`large-bodies.ts`). */
 export const LARGE_BYTES = 256 * 1024
 /** A growing body is enlarged in steps of this size. */
 const GROWTH_BYTES = 1024 * 1024
 /** Bytes written to a socket at a time; more than its buffer, so that each piece waits for the one before. */
-const PIECE_BYTES = 256 * 1024
+const PIECE_BYTES = 128 * 1024
 
 /** Collects a body chunk by chunk. */
 export class ByteCollector {
@@ -22,10 +23,14 @@ export class ByteCollector {
     this.#limit = limit
   }
 
+  get isLarge(): boolean {
+    return this.size >= LARGE_BYTES
+  }
+
   /** Takes ownership of the chunk. */
   push(chunk: Buffer): void {
     this.size += chunk.length
-    if (this.size < LARGE_BYTES) {
+    if (!this.isLarge) {
       this.#chunks.push(chunk)
       return
     }
@@ -77,7 +82,7 @@ export function free(body: Buffer | string): void {
 
 /**
  * Yields a large body in pieces for a socket. Each piece is copied, so that the body may be freed whatever the
- * connection does. Throws when the body was freed before the last piece.
+ * connection does, and other calls have their turn in between. Throws when the body was freed before the last piece.
  */
 export async function* piecesOf(bytes: Buffer): AsyncGenerator<Buffer> {
   const piece = Buffer.allocUnsafeSlow(PIECE_BYTES)
@@ -87,5 +92,7 @@ export async function* piecesOf(bytes: Buffer): AsyncGenerator<Buffer> {
     // A socket that requests the next piece has sent this one.
     const copied = bytes.copy(piece, 0, from, from + PIECE_BYTES)
     yield piece.subarray(0, copied)
+    // A fast peer takes megabytes in one turn of the event loop.
+    await nextTurn()
   }
 }

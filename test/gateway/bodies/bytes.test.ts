@@ -6,6 +6,7 @@ import { request } from 'undici'
 import { expect, onTestFinished, test } from 'vitest'
 import { ByteCollector, encoded, free, LARGE_BYTES, piecesOf } from '../../../src/gateway/bodies/bytes.ts'
 import fc from '../../support/fast-check.ts'
+import { turnsDuring } from '../../support/turns.ts'
 
 const LIMIT = 3 * 1024 * 1024
 const filled = (size: number, byte: number): Buffer => Buffer.allocUnsafeSlow(size).fill(byte)
@@ -65,6 +66,15 @@ test('a large body arrives whole at a server that reads slowly', async () => {
     body: piecesOf(bytes) as never,
   })
   expect(await answer.body.text()).toBe('true')
+})
+
+test('a large body is sent in several turns of the event loop, however fast the socket takes it', async () => {
+  let pieces = 0
+  const { turns } = await turnsDuring(async () => {
+    for await (const _ of piecesOf(encoded('x'.repeat(LIMIT)))) pieces++
+  })
+  expect(pieces).toBeGreaterThan(10)
+  expect(turns).toBeGreaterThanOrEqual(pieces)
 })
 
 test('a body that was given back before all of it was sent is not sent on', async () => {

@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/clock.ts'
 import { encoded } from '../../../src/gateway/bodies/bytes.ts'
 import { LargeBodies } from '../../../src/gateway/bodies/large-bodies.ts'
 import { DEFAULT_POLICY } from '../../../src/redaction/policy.ts'
+import { turnsDuring } from '../../support/turns.ts'
 
 const never = new AbortController().signal
 const chat = (content: string): Buffer => encoded(JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] }))
@@ -49,13 +50,10 @@ test('the body of one agent does not wait for those of another, and others have 
   const forA = { agentId: 'a', signal: gone.signal }
   const ofA = [large.run('redactRequest', endless(), forA), large.run('redactRequest', endless(), forA)]
   const results = Promise.allSettled(ofA)
-  let turns = 0
-  const counting = (async () => {
-    for (; !gone.signal.aborted; turns++) await nextTurn()
-  })()
-  await large.run('readRequest', read(chat('x'.repeat(400_000))), { agentId: 'b', signal: never })
+  const { turns } = await turnsDuring(() =>
+    large.run('readRequest', read(chat('x'.repeat(400_000))), { agentId: 'b', signal: never }),
+  )
   gone.abort(new Error('left'))
-  await counting
   expect((await results).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   expect(turns).toBeGreaterThan(100)
 })

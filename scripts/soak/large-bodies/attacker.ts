@@ -1,0 +1,47 @@
+/**
+ * The client that sends large bodies and the provider that answers with them, which stand for other machines: a process
+ * of its own with the lowest priority. Sends the port of the provider; answers each message with the statuses.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { ATTACKS, OK } from './bodies.ts'
+
+/** Sends the body once a second, as long as it takes. */
+export interface Order {
+  name: string
+  url: string
+  token: string
+  times: number
+}
+
+let answer = Buffer.from(OK)
+
+const server = createServer((request, response) => {
+  request.resume().once('end', () => {
+    response.writeHead(200, { 'content-type': answer[0] === 0x7b ? 'application/json' : 'text/event-stream' })
+    response.end(answer)
+  })
+})
+server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
+
+async function send(url: string, token: string, body: Buffer): Promise<number> {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
+  for await (const _chunk of response.body ?? []);
+  return response.status
+}
+
+process.on('message', async ({ name, url, token, times }: Order) => {
+  const attack = ATTACKS[name]!()
+  const body = Buffer.from(attack.body)
+  answer = Buffer.from(attack.answer ?? OK)
+  process.send!('ready')
+  const statuses = new Set<number | string>()
+  for (let time = 0; time < times; time++) {
+    const next = sleep(1_000)
+    statuses.add(await send(url, token, body).catch((error: Error) => error.message))
+    await next
+  }
+  process.send!([...statuses].join(', '))
+})
