@@ -4,7 +4,7 @@
  */
 import type { EventType, RuntimeEvent } from '../src/events.ts'
 import { showUsd } from '../src/money.ts'
-import type { Runtime } from '../src/runtime.ts'
+import type { RuntimeParts } from '../src/runtime.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import type { Snapshot } from '../src/state/snapshot.ts'
@@ -98,7 +98,7 @@ export interface Rehearsal {
 }
 
 /** Collects events from now on. */
-export function rehearse({ state }: Pick<Runtime, 'state'>, checkpoints: readonly Checkpoint[]): Rehearsal {
+export function rehearse({ state }: Pick<RuntimeParts, 'state'>, checkpoints: readonly Checkpoint[]): Rehearsal {
   const before = state.read()
   const events: RuntimeEvent[] = []
   state.subscribe((event) => events.push(event))

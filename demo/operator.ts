@@ -3,7 +3,7 @@
  * `key_rotation`, through the same API as a person on the dashboard.
  */
 import type { EventOf } from '../src/events.ts'
-import type { Runtime } from '../src/runtime.ts'
+import type { RuntimeParts } from '../src/runtime.ts'
 import type { Lead, World } from './world.ts'
 
 export const DEMO_SECRET = 'OPENAI_API_KEY'
@@ -13,7 +13,7 @@ export const DEMO_KEYS = ['sk-demo-key-of-the-simulated-world', 'sk-demo-second-
 const REQUESTER = { role: 'admin', actor: 'the demo', agentId: null } as const
 
 /** The parts of a runtime that the operator needs. */
-export type OperatedRuntime = Pick<Runtime, 'url' | 'dashboardLink' | 'vault' | 'state' | 'config' | 'log'>
+export type OperatedRuntime = Pick<RuntimeParts, 'url' | 'dashboardLink' | 'vault' | 'state' | 'config' | 'log'>
 
 /**
  * Starts the operator. With a locked vault there is nothing to do, and the agent has the key from its configuration.

@@ -13,7 +13,7 @@ import type { LoadedConfig } from '../src/config/config.ts'
 import { CageError, ERRORS } from '../src/errors.ts'
 import type { EventType } from '../src/events.ts'
 import { packageFolder } from '../src/package-folder.ts'
-import type { Runtime } from '../src/runtime.ts'
+import type { RuntimeParts } from '../src/runtime.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type Rehearsal, rehearse, THE_SHOW } from './check.ts'
 import type { Inbox } from './inbox.ts'
@@ -133,7 +133,7 @@ function parsePace(pace: string): number {
   })
 }
 
-function report(runtime: Runtime, agentId: string, inbox: Inbox, isOver: boolean): string[] {
+function report(runtime: RuntimeParts, agentId: string, inbox: Inbox, isOver: boolean): string[] {
   const { agents, circuits } = runtime.state.read()
   return [
     '',

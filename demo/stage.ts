@@ -3,7 +3,7 @@ import { resolve } from 'node:path'
 import { cacheOwner } from '../src/breaker/service-cache.ts'
 import type { Config } from '../src/config/schema.ts'
 import { packageFolder } from '../src/package-folder.ts'
-import type { Runtime } from '../src/runtime.ts'
+import type { RuntimeParts } from '../src/runtime.ts'
 import { type Inbox, openInbox } from './inbox.ts'
 import { type OperatedRuntime, seatOperator } from './operator.ts'
 import { type Lead, linkedinProfile, linkedinRequest, startWorld, type World, type WorldOptions } from './world.ts'
@@ -17,7 +17,7 @@ export interface Stage extends AsyncDisposable {
    * Brings a runtime to the initial state: lead 1, closed circuits, the profiles of an earlier run in the cache, the
    * agent's key in the vault, and an operator who will rotate it.
    */
-  prepare(runtime: Pick<Runtime, 'checkpoints' | 'circuits' | 'cache'> & OperatedRuntime): Promise<void>
+  prepare(runtime: Pick<RuntimeParts, 'checkpoints' | 'circuits' | 'cache'> & OperatedRuntime): Promise<void>
 }
 
 export interface StageOptions extends WorldOptions {

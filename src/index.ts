@@ -9,7 +9,7 @@ import { loadConfig, type Setting } from './config/config.ts'
 import { readEnvironment } from './config/env.ts'
 import type { RuntimeEvent } from './events.ts'
 import type { AgentId } from './ids.ts'
-import { openRuntime as openParts } from './runtime.ts'
+import { openParts } from './runtime.ts'
 import type { Snapshot } from './state/snapshot.ts'
 
 export { CageError, type ErrorCode } from './errors.ts'
@@ -67,7 +67,7 @@ export async function openRuntime({
   cwd = process.cwd(),
 }: OpenOptions = {}): Promise<Runtime> {
   const env = readEnvironment()
-  const loaded = loadConfig({ flags: settingsOf(config), configFile, env, cwd })
+  const loaded = loadConfig({ flags: givenSettings(config), configFile, env, cwd })
   if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
   const { state, supervisor, ...runtime } = await openParts({
     config: loaded.config,
@@ -104,7 +104,7 @@ export async function openRuntime({
   }
 }
 
-const settingsOf = (config: NonNullable<OpenOptions['config']>): Setting[] =>
+const givenSettings = (config: NonNullable<OpenOptions['config']>): Setting[] =>
   Object.entries(config).flatMap(([section, values]) =>
     Object.entries(values).map(([name, value]) => ({ key: [section, name], value, origin: `${section}.${name}` })),
   )

@@ -83,7 +83,7 @@ function requirePrivateFolder(path: string): void {
 }
 
 function putFile(target: string, sha256: string, contentOf: (path: string) => Uint8Array, path: string): void {
-  if (hashOf(readIfThere(target)) === sha256) return
+  if (contentHash(readIfThere(target)) === sha256) return
   mkdirSync(dirname(target), { recursive: true, mode: 0o700 })
   const draft = `${target}.${randomBytes(6).toString('hex')}`
   try {
@@ -103,5 +103,5 @@ function readIfThere(path: string): Uint8Array | undefined {
   }
 }
 
-const hashOf = (content: Uint8Array | undefined): string | undefined =>
+const contentHash = (content: Uint8Array | undefined): string | undefined =>
   content && createHash('sha256').update(content).digest('hex')

@@ -1,5 +1,5 @@
 /**
- * The composition root: `openRuntime` opens every part in order and closes them in reverse. Parts get values and each
+ * The composition root: `openParts` opens every part in order and closes them in reverse. Parts get values and each
  * other here, never by importing an instance; every opener closes what it opened.
  */
 import { resolve } from 'node:path'
@@ -62,7 +62,7 @@ export interface RuntimeOptions {
   script?: string | undefined
 }
 
-export interface Runtime {
+export interface RuntimeParts {
   readonly config: Config
   /** The server's URL, e.g. "http://localhost:8080". */
   readonly url: string
@@ -126,7 +126,7 @@ class Opened {
  * Throws CageError `already_running`, `port_taken`, `database_unusable` or `invalid_config`, and closes what it had
  * opened.
  */
-export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
+export async function openParts(options: RuntimeOptions): Promise<RuntimeParts> {
   const { config, clock = systemClock } = options
   const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
   await requirePlausiblePrices(config, placeOf, clock.now())
@@ -140,7 +140,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<Runtime> {
 }
 
 /** The table of contents: each part is opened with those before it. */
-async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opened): Promise<Runtime> {
+async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opened): Promise<RuntimeParts> {
   const { config, clock, version } = options
   const safety = openSafety(options)
   const log = openLogFile(config, clock, safety)

@@ -16,7 +16,7 @@ import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
 import { newMasterKey } from '../src/vault/master-key.ts'
-import { openRuntime } from './support/built.ts'
+import { openParts } from './support/built.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const leads = readLeads(join(root, 'demo/leads.csv'))
@@ -47,7 +47,7 @@ async function play(options: {
     budget: { limit_usd: '50' },
   })
   await using stage = await openStage({ leads, paceMs: options.paceMs ?? 0, given })
-  const runtime = await openRuntime({
+  const runtime = await openParts({
     config: stage.config,
     configFile: null,
     environment: { PATH: process.env.PATH! },

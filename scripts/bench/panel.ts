@@ -14,7 +14,7 @@ import type { Browser, Page } from 'playwright-core'
 import { configSchema } from '../../src/config/schema.ts'
 import { newAgentId, newRunId } from '../../src/ids.ts'
 import { nanodollars, usd } from '../../src/money.ts'
-import { openRuntime, type Runtime } from '../../src/runtime.ts'
+import { openParts, type RuntimeParts } from '../../src/runtime.ts'
 import { openBrowser, openPage } from '../../test/support/browser.ts'
 
 const EVENT_EVERY_MS = 20
@@ -28,7 +28,7 @@ const config = configSchema.parse({
   db: { path: join(folder, 'iron_state.db') },
   log: { dir: join(folder, 'logs') },
 })
-const runtime = await openRuntime({ config, configFile: null, environment: {}, version: 'bench' })
+const runtime = await openParts({ config, configFile: null, environment: {}, version: 'bench' })
 const browser = await openBrowser()
 try {
   console.log(`first load          ${firstLoadKb()} KB compressed`)
@@ -60,7 +60,7 @@ function firstLoadKb(): string {
 }
 
 /** From the request to a dashboard that shows the state, in ms. */
-async function usableAfter(opened: Browser, { dashboardLink }: Runtime): Promise<number> {
+async function usableAfter(opened: Browser, { dashboardLink }: RuntimeParts): Promise<number> {
   const times: number[] = []
   for (let start = 0; start < 5; start++) {
     const { page } = await openPage(opened, dashboardLink())
@@ -76,7 +76,7 @@ async function usableAfter(opened: Browser, { dashboardLink }: Runtime): Promise
 }
 
 /** An agent that says something fifty times a second and moves its progress with every second line. */
-function keepRecording({ state, ledger }: Runtime): () => void {
+function keepRecording({ state, ledger }: RuntimeParts): () => void {
   const id = newAgentId('bench')
   const about = { level: 'INFO', agent_id: id } as const
   ledger.accounts.openAccount(id, nanodollars(50e9))

@@ -13,7 +13,7 @@ import { configSchema } from '../../src/config/schema.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { fromUsd, usd } from '../../src/money.ts'
 import { startedEvent } from '../../test/budget/support.ts'
-import { openRuntime } from '../../test/support/built.ts'
+import { openParts } from '../../test/support/built.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
 import { callLiars, HONEST, LATE, LIARS, lyingProvider, MODELS, PRICE } from './liars.ts'
 
@@ -27,7 +27,7 @@ provider.does((response, received) => {
   response.end(body)
 })
 const prices = Object.fromEntries(MODELS.map((model) => [`vllm/${model}`, PRICE]))
-const runtime = await openRuntime({
+const runtime = await openParts({
   config: configSchema.parse({
     providers: { vllm: { base_url: `${provider.url}/v1`, retries: 0 } },
     prices,

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { findPython } from '../../src/sandbox/cage.ts'
+import { findSystemPython } from '../../src/sandbox/cage.ts'
 import { CONTROLLER, explainMachine } from '../../src/sandbox/machine.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
 import { Cage } from './cage.ts'
@@ -121,7 +121,7 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
   return worst
 }
 
-const python = findPython(process.env as Record<string, string>)
+const python = findSystemPython(process.env as Record<string, string>)
 if (python === undefined) throw new Error('there is no python3')
 const { groups } = await explainMachine(python, process.env)
 const provider = await FakeProvider.open()

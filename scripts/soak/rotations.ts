@@ -12,9 +12,9 @@ import Sqlite from 'better-sqlite3'
 import { configSchema } from '../../src/config/schema.ts'
 import type { EventOf } from '../../src/events.ts'
 import { usd } from '../../src/money.ts'
-import type { Runtime } from '../../src/runtime.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
-import { openRuntime } from '../../test/support/built.ts'
+import { openParts } from '../../test/support/built.ts'
 import { answer, FakeProvider, sends } from '../../test/support/provider.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -46,7 +46,7 @@ export const keyNumber = (number: number): string => `sk-soak-key-number-${Strin
 export async function rotateUnderLoad(seconds: number, rotations: number): Promise<RotationSummary> {
   const folder = mkdtempSync(join(tmpdir(), 'iron-cage-rotations-'))
   const provider = await FakeProvider.open()
-  const runtime = await openRuntime({
+  const runtime = await openParts({
     config: configSchema.parse({
       agent: { python: join(root, '.venv-test/bin/python'), cwd: folder },
       providers: { openai: { base_url: `${provider.url}/v1`, retries: 0 } },
@@ -70,7 +70,7 @@ export async function rotateUnderLoad(seconds: number, rotations: number): Promi
 }
 
 async function run(
-  runtime: Runtime,
+  runtime: RuntimeParts,
   provider: FakeProvider,
   folder: string,
   seconds: number,

@@ -11,7 +11,7 @@ import { CageError } from '../errors.ts'
 import { type AgentId, newApiTokenId } from '../ids.ts'
 import { newToken } from '../tokens.ts'
 import type { Role } from './roles.ts'
-import { hashOf } from './run-tokens.ts'
+import { tokenHash } from './run-tokens.ts'
 
 export interface NewApiToken {
   name: string
@@ -52,7 +52,7 @@ export class ApiTokens {
       name,
       role,
       agent_id: agentId,
-      hash: hashOf(token),
+      hash: tokenHash(token),
       created_at: isoTime(now),
       expires_at: expiresInS === undefined ? null : isoTime(now + expiresInS * 1000),
       revoked_at: null,
@@ -88,7 +88,7 @@ export class ApiTokens {
 
   /** Returns the row of a valid token, else undefined. */
   find(token: string): ApiToken | undefined {
-    const row = token.startsWith('ic_') ? this.#byHash.get(hashOf(token)) : undefined
+    const row = token.startsWith('ic_') ? this.#byHash.get(tokenHash(token)) : undefined
     return row && !this.#hasExpired(row) ? shown(row) : undefined
   }
 

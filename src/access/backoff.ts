@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import { hashOf } from './run-tokens.ts'
+import { tokenHash } from './run-tokens.ts'
 
 const FIRST_WAIT_MS = 1_000
 const MAX_WAIT_MS = 60_000
@@ -30,7 +30,7 @@ export class Backoff {
 
   /** Counts an attempt as a failure until it succeeds. Throws CageError `too_many_attempts`, which counts nothing. */
   begin(key: string): void {
-    const hash = hashOf(key)
+    const hash = tokenHash(key)
     const now = this.#clock.monotonic()
     const known = this.#failures.get(hash)
     const past = known && now - known.at < FORGET_MS ? known : { count: 0, at: now }
@@ -49,12 +49,12 @@ export class Backoff {
 
   /** Undoes `attempt`: it did not fail. */
   takeBack(key: string): void {
-    const failures = this.#failures.get(hashOf(key))
+    const failures = this.#failures.get(tokenHash(key))
     if (failures) failures.count -= 1
   }
 
   /** Undoes `attempt` and forgets earlier failures. */
   forget(key: string): void {
-    this.#failures.delete(hashOf(key))
+    this.#failures.delete(tokenHash(key))
   }
 }

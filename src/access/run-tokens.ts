@@ -36,7 +36,7 @@ export class RunTokens {
   /** Creates a token, shown only this once. */
   issue(run: TokenRun): string {
     const token = newToken('run')
-    this.#byHash.set(hashOf(token), run)
+    this.#byHash.set(tokenHash(token), run)
     this.#byId.set(run.runId, run)
     return token
   }
@@ -59,7 +59,7 @@ export class RunTokens {
 
   /** The run of this token, else undefined. Does not check who sent it. */
   find(token: string): TokenRun | undefined {
-    return living(token.startsWith('run_') ? this.#byHash.get(hashOf(token)) : undefined)
+    return living(token.startsWith('run_') ? this.#byHash.get(tokenHash(token)) : undefined)
   }
 
   /**
@@ -109,4 +109,4 @@ const foreign = ({ agentId, runId }: TokenRun): CageError =>
   })
 
 /** Tokens are 256 random bits: a plain hash is as good as a slow one, and the time of a look-up reveals nothing. */
-export const hashOf = (token: string): string => hash('sha256', token)
+export const tokenHash = (token: string): string => hash('sha256', token)

@@ -78,7 +78,7 @@ export async function takeDatabase(databasePath: string, token: string): Promise
 /** Stored in the database: which process serves this file, by device and inode, so that a copy is not locked. */
 const CLAIM = 'server'
 
-interface Claim {
+interface ServerClaim {
   pid: number
   pid_started: string
   file: string
@@ -92,12 +92,12 @@ export async function claimDatabase(store: Store): Promise<() => void> {
   const meta = store.meta
   const { dev, ino } = statSync(store.path, { bigint: true })
   const file = `${dev}:${ino}`
-  const held = JSON.parse(meta.get(CLAIM) || 'null') as Claim | null
+  const held = JSON.parse(meta.get(CLAIM) || 'null') as ServerClaim | null
   if (held?.file === file && (await processStarted(held.pid)) === held.pid_started) {
     throw taken(store.path, { pid: held.pid, url: undefined })
   }
   const started = (await processStarted(process.pid)) ?? ''
-  meta.put(CLAIM, JSON.stringify({ pid: process.pid, pid_started: started, file } satisfies Claim))
+  meta.put(CLAIM, JSON.stringify({ pid: process.pid, pid_started: started, file } satisfies ServerClaim))
   // A server that opens the file under another name does not see the write-ahead log.
   store.orm.$client.pragma('wal_checkpoint(PASSIVE)')
   return () => {

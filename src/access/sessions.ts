@@ -20,7 +20,7 @@ import { CageError } from '../errors.ts'
 import { newSessionId } from '../ids.ts'
 import { ACCESS_TOKEN_HEADER, newToken } from '../tokens.ts'
 import type { Identity } from './roles.ts'
-import { hashOf } from './run-tokens.ts'
+import { tokenHash } from './run-tokens.ts'
 import type { User, UserRole, Users } from './users.ts'
 
 /** Lifetime of an access token, in s. */
@@ -72,7 +72,7 @@ export class Sessions {
     this.#forwardNow = forwardTime(clock)
     this.#users = users
     this.#key = signingKey
-    this.#operatorHash = hashOf(operatorToken)
+    this.#operatorHash = tokenHash(operatorToken)
     this.#table = store.sessions
     this.#sessions = new Map(this.#table.all().map((row) => [row.id, row]))
     this.#endIdle()
@@ -84,13 +84,13 @@ export class Sessions {
   /** Creates a code for the one-time link. */
   newCode(): string {
     const code = newToken('code')
-    this.#codes.set(hashOf(code), this.#clock.monotonic() + CODE_MS)
+    this.#codes.set(tokenHash(code), this.#clock.monotonic() + CODE_MS)
     return code
   }
 
   /** Throws CageError `unauthorized` for a code that is unknown, used or too old. */
   exchange(code: string): Promise<SessionTokens> {
-    const hash = hashOf(code)
+    const hash = tokenHash(code)
     const until = this.#codes.get(hash)
     this.#codes.delete(hash)
     if (until === undefined || until < this.#clock.monotonic()) {
@@ -112,7 +112,7 @@ export class Sessions {
     const id = REFRESH_TOKEN.exec(refreshToken)?.[1]
     const session = id === undefined ? undefined : this.#sessions.get(id)
     if (!session || this.#isIdle(session)) throw ended()
-    if (session.refresh_hash !== hashOf(refreshToken)) {
+    if (session.refresh_hash !== tokenHash(refreshToken)) {
       this.end(session.id)
       throw new CageError('unauthorized', 'this refresh token was used already, so its session has ended', {
         hint: 'sign in again',
@@ -123,7 +123,7 @@ export class Sessions {
 
   /** Throws CageError `unauthorized` for anything but the operator's token or the access token of an open session. */
   async identify(token: string): Promise<Identity> {
-    if (hashOf(token) === this.#operatorHash) return { ...OPERATOR, session: 'operator' }
+    if (tokenHash(token) === this.#operatorHash) return { ...OPERATOR, session: 'operator' }
     const claims = await jwtVerify(token, this.#key, {
       algorithms: [ACCESS_TOKEN_HEADER.alg],
       typ: ACCESS_TOKEN_HEADER.typ,
@@ -166,13 +166,13 @@ export class Sessions {
   newTicket(session: string): string {
     this.#dropTickets(session)
     const ticket = newToken('ticket')
-    this.#tickets.set(hashOf(ticket), { session, until: this.#clock.monotonic() + TICKET_MS })
+    this.#tickets.set(tokenHash(ticket), { session, until: this.#clock.monotonic() + TICKET_MS })
     return ticket
   }
 
   /** Redeems a ticket: returns its session once, else undefined. */
   takeTicket(ticket: string): string | undefined {
-    const hash = hashOf(ticket)
+    const hash = tokenHash(ticket)
     const found = this.#tickets.get(hash)
     this.#tickets.delete(hash)
     return found && found.until >= this.#clock.monotonic() ? found.session : undefined
@@ -193,7 +193,7 @@ export class Sessions {
     const row: SessionRow = {
       id,
       user_id: userId,
-      refresh_hash: hashOf(refreshToken),
+      refresh_hash: tokenHash(refreshToken),
       used_at: isoTime(this.#clock.now()),
     }
     this.#put(row)

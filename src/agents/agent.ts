@@ -29,7 +29,7 @@ import {
 } from './agent-events.ts'
 import { AgentOutput, type OutputParts } from './agent-output.ts'
 import type { Command } from './command.ts'
-import { type Environment, inheritedEnvironment } from './environment.ts'
+import { type AgentEnvironment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import type { Launchers } from './launchers.ts'
 import type { Reading } from './output.ts'
@@ -55,7 +55,7 @@ export interface IssuedRun extends CheckpointOwner {
 }
 
 /** Issues the token that identifies an agent at the gateway and binds it to the run's processes. */
-export interface RunTokens {
+export interface RunTokenIssuer {
   issue(run: IssuedRun): string
   bind(runId: RunId, process: { agentId: AgentId; pid: number; started: string | undefined }): void
   /** The part of gateway addresses that identifies the run. */
@@ -71,7 +71,7 @@ export interface RunProof {
 }
 
 /** The secrets of an agent's environment (`vault/rotation.ts`). */
-export type Secrets = Pick<Rotation, 'forStart' | 'began' | 'ended'>
+export type SecretSource = Pick<Rotation, 'forStart' | 'began' | 'ended'>
 
 /** What the supervisor gives each agent. */
 export interface AgentParts {
@@ -80,13 +80,13 @@ export interface AgentParts {
   runs: RunTable
   checkpoints: CheckpointTable
   clock: Clock
-  runTokens: RunTokens
-  secrets: Secrets
+  runTokens: RunTokenIssuer
+  secrets: SecretSource
   /** The sinks of the agents' output. */
   output: OutputParts
-  environmentFor: (facts: AgentFacts, run: RunProof, secrets: Environment) => Environment
+  environmentFor: (facts: AgentFacts, run: RunProof, secrets: AgentEnvironment) => AgentEnvironment
   /** The sandbox of an agent. Throws CageError `sandbox_unavailable`. */
-  cageFor: (facts: AgentFacts, environment: Environment) => Cage
+  cageFor: (facts: AgentFacts, environment: AgentEnvironment) => Cage
   /** Starts the launchers of sandboxes. */
   launchers: Launchers
   /** Records the folders that sandboxed agents may write to, before they do. */
@@ -117,7 +117,7 @@ export interface AgentFacts {
   cwd: string
   settings: Config['agent']
   /** The environment it inherits. */
-  inherited: Environment
+  inherited: AgentEnvironment
 }
 
 interface Run {

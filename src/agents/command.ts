@@ -6,7 +6,7 @@ import { accessSync, closeSync, constants, openSync, readSync, type Stats, statS
 import { delimiter, dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { CageError } from '../errors.ts'
 import { isSingleExecutable } from '../package-folder.ts'
-import type { Environment } from './environment.ts'
+import type { AgentEnvironment } from './environment.ts'
 
 export interface Command {
   program: string
@@ -22,7 +22,7 @@ export interface CommandChoice {
   /** Absolute path of the script's working folder. */
   cwd: string
   /** The environment that PATH and VIRTUAL_ENV are read from. */
-  environment: Environment
+  environment: AgentEnvironment
 }
 
 const NODE_ENDINGS = new Set(['.js', '.mjs', '.ts'])
@@ -107,13 +107,13 @@ const pythonsNear = (folder: string): string[] => ['.venv', 'venv'].map((name) =
 const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment, 'bin', 'python')
 
 /** The Node we run on; in the single executable, the one on PATH. */
-function findNode(environment: Environment): string {
+function findNode(environment: AgentEnvironment): string {
   const found = isSingleExecutable() ? findOnPath('node', environment) : process.execPath
   if (found) return found
   throw refusal('interpreter_not_found', 'node', 'is not on PATH', 'install Node for agents written in JavaScript')
 }
 
-function findOnPath(name: string, environment: Environment): string | undefined {
+function findOnPath(name: string, environment: AgentEnvironment): string | undefined {
   const folders = (environment.PATH ?? '').split(delimiter).filter(isAbsolute)
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }

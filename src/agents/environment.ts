@@ -8,7 +8,7 @@ import { DIALECTS } from '../dialects/dialects.ts'
 import type { AgentId } from '../ids.ts'
 import { gatewayVariables } from '../vault/reserved-names.ts'
 
-export type Environment = Record<string, string>
+export type AgentEnvironment = Record<string, string>
 
 export interface EnvironmentFacts {
   /** The environment that iron-cage was started in. */
@@ -30,7 +30,7 @@ export interface EnvironmentFacts {
   providerKeyNames: Iterable<string>
 }
 
-export function agentEnvironment(facts: EnvironmentFacts): Environment {
+export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
   const { parent, added, secrets, agentId, runToken, runAddress, serverUrl, shimFolder } = facts
   const gateway = `${serverUrl}/gateway`
   const own = inheritedEnvironment(parent, { ...added, ...secrets })
@@ -51,7 +51,7 @@ export function agentEnvironment(facts: EnvironmentFacts): Environment {
 }
 
 /** A shielded agent never holds a real key. Its clients send its identity as the key, so that addresses need not. */
-const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): Environment => {
+const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): AgentEnvironment => {
   const usual = Object.values(DIALECTS).map(({ keyVariable }) => keyVariable)
   return Object.fromEntries([...usual, ...providerKeyNames].map((name) => [name, runToken]))
 }
@@ -60,7 +60,7 @@ const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): Environ
 export function inheritedEnvironment(
   parent: EnvironmentFacts['parent'],
   added: EnvironmentFacts['added'],
-): Environment {
+): AgentEnvironment {
   const { NODE_OPTIONS: _ours, ...theirs } = parent
   const variables = Object.entries({ ...theirs, ...added })
   return Object.fromEntries(variables.filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')))

@@ -10,7 +10,7 @@
  */
 import type { Socket } from 'node:net'
 import { launching } from '../sandbox/cage.ts'
-import type { Environment } from './environment.ts'
+import type { AgentEnvironment } from './environment.ts'
 import { type Program, spawnProgram } from './spawn.ts'
 
 /** Where and how a launcher runs before it knows its agent. */
@@ -18,13 +18,13 @@ export interface LauncherPlace {
   /** Path of a Python. */
   program: string
   cwd: string
-  environment: Environment
+  environment: AgentEnvironment
 }
 
 /** What a launcher is to do; `words` are its options and the agent's program. */
 export interface Instructions {
   words: readonly string[]
-  environment: Environment
+  environment: AgentEnvironment
 }
 
 /** A pipe holds as much. What is longer goes through the system, which knows better whether it is too long. */

@@ -32,7 +32,7 @@ import { catchesSignal, lockLimitOf, processStarted } from '../process-table.ts'
 import { type Cage, unavailable } from '../sandbox/cage.ts'
 import { Reports, type Standing } from '../sandbox/reports.ts'
 import type { Command } from './command.ts'
-import type { Environment } from './environment.ts'
+import type { AgentEnvironment } from './environment.ts'
 import { Launchers } from './launchers.ts'
 import { ProcessTree, sendSignal } from './process-tree.ts'
 import type { Exit } from './restart-policy.ts'
@@ -63,12 +63,12 @@ export interface Launch {
   command: Command
   /** An existing folder. */
   cwd: string
-  environment: Environment
+  environment: AgentEnvironment
   agentId: AgentId
   /** Its sandbox. (Default: none.) */
   cage?: Cage | undefined
   /** Where its sandbox's launcher comes from, and `base`, the environment without what belongs to this run. (Default: new ones.) */
-  launchers?: { own: Launchers; base: Environment }
+  launchers?: { own: Launchers; base: AgentEnvironment }
 }
 
 /**

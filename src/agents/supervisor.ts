@@ -31,11 +31,18 @@ import { ProviderAddresses } from '../sandbox/bypass.ts'
 import { type Cage, cageFor, launcherPython } from '../sandbox/cage.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { Agent, type AgentFacts, type AgentParts, type RunProof, type RunTokens, type Secrets } from './agent.ts'
+import {
+  Agent,
+  type AgentFacts,
+  type AgentParts,
+  type RunProof,
+  type RunTokenIssuer,
+  type SecretSource,
+} from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import type { OutputParts } from './agent-output.ts'
 import { chooseCommand, requireFolder } from './command.ts'
-import { agentEnvironment, type Environment, inheritedEnvironment } from './environment.ts'
+import { type AgentEnvironment, agentEnvironment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Launchers } from './launchers.ts'
 import { OutputPace } from './output-pace.ts'
@@ -48,8 +55,8 @@ export interface SupervisorOptions {
   ledger: Ledger
   store: Store
   clock: Clock
-  runTokens: RunTokens
-  secrets: Secrets
+  runTokens: RunTokenIssuer
+  secrets: SecretSource
   /** The variables that hold provider keys. */
   providerKeyNames: ReadonlySet<string>
   /** The sinks of the agents' output; a line for which `redact` throws is withheld. */
@@ -290,7 +297,11 @@ export class Supervisor {
     }
   }
 
-  #environmentFor({ id: agentId, settings, inherited }: AgentFacts, run: RunProof, secrets: Environment): Environment {
+  #environmentFor(
+    { id: agentId, settings, inherited }: AgentFacts,
+    run: RunProof,
+    secrets: AgentEnvironment,
+  ): AgentEnvironment {
     const { serverUrl, shimFolder, providerKeyNames } = this.#options
     return agentEnvironment({
       parent: inherited,
@@ -306,7 +317,7 @@ export class Supervisor {
     })
   }
 
-  #cageFor({ id, command, cwd, path: script, settings }: AgentFacts, environment: Environment): Cage {
+  #cageFor({ id, command, cwd, path: script, settings }: AgentFacts, environment: AgentEnvironment): Cage {
     const { serverUrl, serverFiles } = this.#options
     return cageFor({
       settings: settings.sandbox,

@@ -16,9 +16,9 @@ import { openAgent } from '../http-pools.ts'
 import { type Channel, Undeliverable } from './outbox.ts'
 import { ALERT_KINDS, SOURCES } from './wording.ts'
 
-type WebhookConfig = Config['alerts']['webhooks'][number]
+type Webhook = Config['alerts']['webhooks'][number]
 
-export const webhookChannels = (webhooks: readonly WebhookConfig[], clock: Clock): Channel[] =>
+export const webhookChannels = (webhooks: readonly Webhook[], clock: Clock): Channel[] =>
   webhooks.map((webhook) => ({
     name: nameOf(webhook, webhooks),
     kinds: ALERT_KINDS.filter((kind) => kind === 'test' || (webhook.events?.includes(SOURCES[kind]) ?? true)),
@@ -26,13 +26,13 @@ export const webhookChannels = (webhooks: readonly WebhookConfig[], clock: Clock
   }))
 
 /** Names the host, never the path, which is a secret at Slack. Two on one host differ by a hash of the URL. */
-function nameOf({ url }: WebhookConfig, all: readonly WebhookConfig[]): string {
+function nameOf({ url }: Webhook, all: readonly Webhook[]): string {
   const { host } = new URL(url)
   const alone = all.filter((other) => new URL(other.url).host === host).length === 1
   return `webhook ${host}${alone ? '' : ` #${createHash('sha256').update(url).digest('hex').slice(0, 6)}`}`
 }
 
-async function post({ url, secret }: WebhookConfig, alert: AlertRow, now: number, signal: AbortSignal): Promise<void> {
+async function post({ url, secret }: Webhook, alert: AlertRow, now: number, signal: AbortSignal): Promise<void> {
   const body = JSON.stringify(payloadOf(alert))
   const headers = {
     'content-type': 'application/json',

@@ -5,7 +5,7 @@ import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { agentIdOf, statusOf } from './agents.ts'
+import { loadedAgentId, statusOf } from './agents.ts'
 import { amount, check, readJson } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
@@ -17,26 +17,26 @@ export function agentControlRoutes(rooms: AgentRooms, guard: Guard): Hono<Env> {
   const { state, supervisor } = rooms
   return new Hono<Env>()
     .post('/', guard('admin', 'agent.start'), async (context) => {
-      const { agentId } = await supervisor.start(newAgent(rooms, await readJson(context, NEW_AGENT)))
+      const { agentId } = await supervisor.start(agentSpec(rooms, await readJson(context, NEW_AGENT)))
       return context.json(statusOf(rooms, agentId), 201)
     })
     .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       await supervisor.stop(id, 'operator')
       return context.json(statusOf(rooms, id))
     })
     .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       await supervisor.pause(id, context.get('identity').name)
       return context.json(statusOf(rooms, id))
     })
     .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       await supervisor.resume(id, context.get('identity').name)
       return context.json(statusOf(rooms, id))
     })
     .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
       await supervisor.restart(id)
       return context.json(statusOf(rooms, id))
@@ -61,7 +61,7 @@ export const NEW_AGENT = z.looseObject({
 })
 
 /** Throws CageError `bad_request`, or `conflict` for another safety mode than the server's. */
-function newAgent(
+function agentSpec(
   { config, safety }: AgentRooms,
   { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
 ): AgentSpec {

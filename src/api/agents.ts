@@ -8,7 +8,7 @@ import { type ShownFigures, shownFigures } from '../state/figures-text.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { readJson, readQuery } from './body.ts'
-import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, newLimit } from './budgets.ts'
+import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, changedLimit } from './budgets.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 
@@ -39,17 +39,21 @@ export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard)
     .get('/past', guard('viewer'), (context) =>
       context.json({ agents: state.pastAgents.list(readQuery(context, PAST_AGENTS)) }),
     )
-    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(rooms, await agentIdOf(rooms, context))))
+    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(rooms, await loadedAgentId(rooms, context))))
     .get('/:id/status', guard('viewer'), async (context) =>
-      context.json(statusOf(rooms, await agentIdOf(rooms, context))),
+      context.json(statusOf(rooms, await loadedAgentId(rooms, context))),
     )
     .get('/:id/metrics', guard('viewer'), (context) =>
       context.json(shownFigures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
     )
     .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       const change = await readJson(context, BUDGET_CHANGE)
-      ledger.accounts.setLimit(id, newLimit(ledger.accounts.balance(id).limit, change), context.get('identity').name)
+      ledger.accounts.setLimit(
+        id,
+        changedLimit(ledger.accounts.balance(id).limit, change),
+        context.get('identity').name,
+      )
       return context.json(statusOf(rooms, id))
     })
 }
@@ -68,7 +72,7 @@ export function getAgent(state: StateManager, id: AgentId): AgentView {
 }
 
 /** Returns the agent of a route and makes sure its budget is loaded. Throws CageError `not_found`. */
-export async function agentIdOf(
+export async function loadedAgentId(
   { state, money: { ledger } }: Pick<Rooms, 'state' | 'money'>,
   { req }: Context,
 ): Promise<AgentId> {

@@ -50,7 +50,7 @@ export function budgetRoutes({ money: { ledger } }: Pick<Rooms, 'money'>, guard:
       const change = await readJson(context, BUDGET_CHANGE)
       const scope = scopeOf(context.req.param('scope'))
       const { accounts } = ledger
-      const limit = newLimit(accounts.configuredLimit(scope), change)
+      const limit = changedLimit(accounts.configuredLimit(scope), change)
       accounts.setConfiguredLimit(scope, limit, context.get('identity').name)
       return context.json(configuredBudgets(accounts))
     })
@@ -61,7 +61,7 @@ export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.s
 })
 
 /** Throws CageError `invalid_amount` above the countable maximum. */
-export function newLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
+export function changedLimit(present: Nanodollars, change: z.output<typeof BUDGET_CHANGE>): Nanodollars {
   if ('limit_usd' in change) return change.limit_usd
   const sum = toUsd(add(present, change.add_usd))
   const limit = parseAmount(sum)

@@ -6,7 +6,7 @@ import { isoTime } from '../clock.ts'
 import type { CallRow } from '../db/calls.ts'
 import { toAgentId, toCallId } from '../ids.ts'
 import { toUsd, type Usd } from '../money.ts'
-import { agentIdOf, getAgent, statusOf } from './agents.ts'
+import { getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { amount, readJson, readQuery } from './body.ts'
 import type { Env, Guard } from './guard.ts'
 import type { Rooms } from './rooms.ts'
@@ -30,7 +30,7 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
       return context.json({ calls: rows.map(shownCall) })
     })
     .post('/:id/calls/:call/correct', guard('admin'), async (context) => {
-      const agentId = await agentIdOf(rooms, context)
+      const agentId = await loadedAgentId(rooms, context)
       const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
       const correction_id = money.ledger.correct({
         agentId,
@@ -42,7 +42,7 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
       return context.json({ ...statusOf(rooms, agentId), correction_id })
     })
     .post('/:id/calls/:call/resolve', guard('admin'), async (context) => {
-      const agentId = await agentIdOf(rooms, context)
+      const agentId = await loadedAgentId(rooms, context)
       const resolution = await readJson(context, RESOLUTION)
       money.ledger.resolve({
         agentId,

@@ -14,7 +14,7 @@ import { limitsOf } from '../state/figures.ts'
 import { shownFigures } from '../state/figures-text.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { type AgentStatus, agentIdOf, getAgent, statusOf } from './agents.ts'
+import { type AgentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { readQuery } from './body.ts'
 import { type ShownCall, shownCall } from './calls.ts'
 import type { Env, Guard } from './guard.ts'
@@ -42,7 +42,7 @@ export function reportRoutes(rooms: ReportRooms, guard: Guard): Hono<Env> {
       context.json({ server_time: isoTime(state.now()), costs: await costReport(calls, {}) }),
     )
     .get('/api/agents/:id/report', guard('viewer'), async (context) => {
-      const id = await agentIdOf(rooms, context)
+      const id = await loadedAgentId(rooms, context)
       const { format } = readQuery(context, REPORT_FORMAT)
       if (format === 'json') return context.json(await agentReport(rooms, id))
       if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))

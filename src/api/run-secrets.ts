@@ -16,7 +16,7 @@ import { runOf } from './run-of.ts'
  * Both throw CageError `forbidden` for callers without a process of ours, `agent_not_running`; the first also
  * `vault_locked`.
  */
-export function secretRoutes(rotation: Rotation): Hono<Env> {
+export function runSecretRoutes(rotation: Rotation): Hono<Env> {
   return new Hono<Env>()
     .get('/', async (context) => context.json(await rotation.handOver(supervisedRunOf(context))))
     .post('/ack', async (context) => {

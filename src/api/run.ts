@@ -14,6 +14,7 @@ import { toUsd } from '../money.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
+import type { Scrub } from '../state/clean.ts'
 import { shownFigures } from '../state/figures-text.ts'
 import { type AgentView, OTHER } from '../state/snapshot.ts'
 import { showLatency } from '../units.ts'
@@ -24,7 +25,7 @@ import type { Env, Guard } from './guard.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
-import { secretRoutes } from './run-secrets.ts'
+import { runSecretRoutes } from './run-secrets.ts'
 import { circuitRoutes } from './run-services.ts'
 
 // biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of routes
@@ -81,7 +82,7 @@ export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
       '/services',
       circuitRoutes(rooms, (agentId, text) => cleaned(agentId, (clean) => clean(text))),
     )
-    .route('/secrets', secretRoutes(rooms.secrets.rotation))
+    .route('/secrets', runSecretRoutes(rooms.secrets.rotation))
     .post('/progress', async (context) => {
       const { agentId } = runOf(context)
       const { done, total = null, unit: given, label } = await readJson(context, PROGRESS, MAX_REPORT_BYTES)
@@ -172,7 +173,6 @@ async function jsonInTurns(items: readonly unknown[]): Promise<string> {
   return `[${parts.join(',')}]`
 }
 
-type Scrub = (text: string) => string
 type ScrubOrNull = (text: string | null | undefined) => string | null
 
 function outcomeEvent(

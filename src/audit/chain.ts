@@ -23,7 +23,7 @@ import { type Scrub, scrubTexts } from '../state/clean.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Anchor } from './anchor.ts'
 import { type Entry, entryOf } from './entries.ts'
-import { BEGINNING, type Head, hashOf } from './hash.ts'
+import { auditHash, BEGINNING, type Head } from './hash.ts'
 import { type Verdict, verifyChain, verifyTail } from './verify.ts'
 
 export interface AuditOptions {
@@ -100,7 +100,7 @@ export class Audit {
 
   /** True for an unchanged row of this chain; only `verify` knows whether it is the last one. */
   isAsWritten(row: AuditRow): boolean {
-    return row.hash.equals(hashOf(this.#anchor.key, row))
+    return row.hash.equals(auditHash(this.#anchor.key, row))
   }
 
   find(query: Parameters<AuditTable['find']>[0]): AuditRow[] {
@@ -122,7 +122,7 @@ export class Audit {
       queueMicrotask(() => this.#onBroken(`rows ${seq + 1} to ${witnessed} have disappeared`))
     }
     const row = { seq: seq + 1, at, role, actor, action, target, details: JSON.stringify(details), previous }
-    this.#table.insert({ ...row, hash: hashOf(this.#anchor.key, row) })
+    this.#table.insert({ ...row, hash: auditHash(this.#anchor.key, row) })
     if (seq === 0) this.#meta.put(BEGUN, '1')
     this.#anchor.moved()
   }

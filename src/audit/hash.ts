@@ -19,7 +19,7 @@ const NULL_LENGTH = 0xffffffff
  * HMAC-SHA256 over: "iron-cage audit 1", the previous hash (32 bytes), seq (8 bytes, big-endian), then at, role, actor,
  * action, target and details in UTF-8, each after its length in bytes (4 bytes, big-endian; ffffffff for null).
  */
-export function hashOf(key: KeyObject, row: Omit<AuditRow, 'hash'>): Buffer {
+export function auditHash(key: KeyObject, row: Omit<AuditRow, 'hash'>): Buffer {
   const { seq, at, role, actor, action, target, details, previous } = row
   const parts = [at, role, actor, action, target, details]
   let size = NAME.length + previous.length + 8

@@ -3,7 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { setImmediate as othersTurn } from 'node:timers/promises'
 import type { AuditRow, AuditTable } from '../db/audit.ts'
 import type { Witness } from './anchor.ts'
-import { BEGINNING, type Head, hashOf } from './hash.ts'
+import { auditHash, BEGINNING, type Head } from './hash.ts'
 
 export type Verdict = Sound | Broken
 
@@ -68,7 +68,7 @@ function problemOf(row: AuditRow, head: Head, key: KeyObject): string | undefine
   if (row.seq > expected)
     return row.seq - 1 > expected ? `rows ${expected} to ${row.seq - 1} are missing` : `row ${expected} is missing`
   if (row.seq < expected) return `row ${row.seq} stands before the first one`
-  if (!row.hash.equals(hashOf(key, row)))
+  if (!row.hash.equals(auditHash(key, row)))
     return `row ${row.seq} is not as it was written: it was edited, inserted or moved`
   if (!row.previous.equals(head.hash)) return `row ${row.seq} does not follow the row before it`
   return undefined

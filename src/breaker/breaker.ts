@@ -41,14 +41,14 @@ export type Circuit = { readonly epoch: number } & (
 /** The epoch a call was admitted in. */
 export type Ticket = Circuit['epoch']
 
-export type Result =
+export type CallResult =
   | { is: 'succeeded' }
   /** `retryAfterMs`: the wait that the other side asked for. */
   | { is: 'failed'; reason: string; retryAfterMs?: number | undefined }
   /** Says nothing about the other side: the caller's own mistake, or the caller left. */
   | { is: 'ignored' }
 
-export type Change =
+export type CircuitChange =
   /** `reopened`: a probe failed, so a trip goes on. `of`: the failures are among this many calls, not consecutive. */
   | { to: 'open'; failures: number; of?: number; cooldownMs: number; reason: string; reopened: boolean }
   | { to: 'half_open' }
@@ -57,16 +57,17 @@ export type Change =
 export interface Transition {
   circuit: Circuit
   /** In order; usually empty. */
-  changes: readonly Change[]
+  changes: readonly CircuitChange[]
 }
 
 /** Either a ticket, or how long to wait in ms. */
-export type Admission = Transition & ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
+export type CircuitAdmission = Transition &
+  ({ ticket: Ticket; waitMs?: undefined } | { ticket?: undefined; waitMs: number })
 
 export const closedCircuit: Circuit = { state: 'closed', epoch: 0, failures: 0, recent: [] }
 
 /** Decides whether a call may begin now. */
-export function admit(circuit: Circuit, settings: BreakerSettings, now: number): Admission {
+export function admit(circuit: Circuit, settings: BreakerSettings, now: number): CircuitAdmission {
   switch (circuit.state) {
     case 'closed':
       return { circuit, changes: [], ticket: circuit.epoch }
@@ -89,7 +90,7 @@ export function admit(circuit: Circuit, settings: BreakerSettings, now: number):
 export function conclude(
   circuit: Circuit,
   ticket: Ticket,
-  result: Result,
+  result: CallResult,
   settings: BreakerSettings,
   now: number,
 ): Transition {
@@ -138,7 +139,12 @@ export function close(circuit: Circuit): Transition {
   }
 }
 
-function beginProbe(circuit: Circuit, settings: BreakerSettings, now: number, changes: Change[]): Admission {
+function beginProbe(
+  circuit: Circuit,
+  settings: BreakerSettings,
+  now: number,
+  changes: CircuitChange[],
+): CircuitAdmission {
   const epoch = circuit.epoch + 1
   return {
     circuit: { state: 'half_open', epoch, failures: circuit.failures, probeUntil: now + settings.probeMs },

@@ -11,13 +11,13 @@ import type { StateManager } from '../state/state-manager.ts'
 import {
   admit,
   type BreakerSettings,
-  type Change,
+  type CallResult,
   type Circuit,
+  type CircuitChange,
   close,
   closedCircuit,
   conclude,
   forceOpen,
-  type Result,
   type Transition,
 } from './breaker.ts'
 import { TIER_WORDS } from './fallback.ts'
@@ -72,7 +72,7 @@ export class Circuits {
     const { ticket } = admission
     if (ticket === undefined) throw new CircuitOpenError(name, Math.max(1, Math.ceil(admission.waitMs / 1000)))
     let reported = false
-    const report = (result: Result) => {
+    const report = (result: CallResult) => {
       if (reported) return
       reported = true
       this.#take(name, conclude(this.#get(name), ticket, result, settings, this.#clock.monotonic()), settings)
@@ -142,7 +142,7 @@ export class Circuits {
   }
 }
 
-function changeEvent(name: string, change: Change, tier: Tier | null): NewEvent {
+function changeEvent(name: string, change: CircuitChange, tier: Tier | null): NewEvent {
   switch (change.to) {
     case 'open': {
       const { failures, of, cooldownMs, reason, reopened } = change

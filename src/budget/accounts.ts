@@ -31,7 +31,7 @@ import {
 } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { Account, type Balance } from './account.ts'
-import { exhaustedEvent, openedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
+import { budgetsOpenedEvent, exhaustedEvent, periodBeganEvent, raisedEvent, warnedEvent } from './budget-events.ts'
 import { type Period, type PeriodRule, periodsOf } from './period.ts'
 
 /** Longer timers are split; the maximum of a timer is 24 days. */
@@ -118,7 +118,7 @@ export class Accounts {
     const limits = { run: perRun, server: server?.limit }
     const changed = CONFIGURED.filter((scope) => limits[scope] !== this.#configured[scope])
     const configured = Object.fromEntries(changed.map((scope) => [scope, toUsd(this.#configured[scope]!)]))
-    this.#state.record(openedEvent(data, configured), () => {
+    this.#state.record(budgetsOpenedEvent(data, configured), () => {
       for (const scope of CONFIGURED) this.#keep(scope, limits[scope])
     })
   }

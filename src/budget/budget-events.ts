@@ -36,7 +36,7 @@ export function raisedEvent(owner: LimitOwner, from: Nanodollars, limit: Nanodol
 }
 
 /** `configured`: the configured limits that differ from the current ones. */
-export function openedEvent(
+export function budgetsOpenedEvent(
   data: EventData['budget.opened'],
   configured: Partial<Record<ConfiguredScope, Usd>>,
 ): NewEvent {

@@ -4,7 +4,7 @@
  * meantime do not wait for it.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { CallRow, CallTable, CostRow, Scope } from '../db/calls.ts'
+import type { CallRow, CallTable, CostRow, LedgerScope } from '../db/calls.ts'
 import { add, type Nanodollars, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
 
 export interface CostReport {
@@ -35,7 +35,7 @@ const PIECE_ROWS = 500
 /** Of models and of services: agents can use any number of names. */
 const MAX_NAMES = 200
 
-export async function costReport(calls: CallTable, scope: Scope): Promise<CostReport> {
+export async function costReport(calls: CallTable, scope: LedgerScope): Promise<CostReport> {
   const rows = { held: 0, charged: 0, released: 0, unresolved: 0 }
   const [byAgent, byModel, byService, byHour] = [new Sums(), new Sums(), new Sums(), new Sums()]
   let spent = ZERO_NANOS

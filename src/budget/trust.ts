@@ -41,7 +41,7 @@ const MAX_FIELDS = 100
 const MAX_OBEYED = 1_024
 
 /** The target of a call. */
-export interface Subject {
+export interface CallTarget {
   provider: string
   model: string
   /** The provider's base URL. */
@@ -52,7 +52,7 @@ export interface Subject {
 }
 
 /** The permission to send a call. */
-export interface Admission {
+export interface ModelAdmission {
   /** False: it must be held at the maximum cost of the model. */
   readonly isTrusted: boolean
   /** The hold is multiplied by this: 1 to 1.1. */
@@ -92,7 +92,7 @@ export interface ModelTrust {
   overrun: { call_id: string; agent_id: string; bound_usd: Usd; claimed_usd: Usd } | null
 }
 
-interface Entry extends ModelTrust {
+interface TrustEntry extends ModelTrust {
   address: string
   fields: string[]
   /** Answers within their limits so far; null if an admin trusts it. */
@@ -105,7 +105,7 @@ export class Trust {
   readonly #clock: Pick<Clock, 'now'>
   readonly #store: Store
   readonly #meta: MetaTable
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, TrustEntry>()
   /** Calls of models that are not trusted yet, by name; one at a time. */
   readonly #first = new Map<string, Line>()
   /** Calls of models that have obeyed so far. */
@@ -117,7 +117,7 @@ export class Trust {
     this.#store = store
     this.#meta = store.meta
     for (const { value } of this.#meta.find(PREFIX)) {
-      const entry: Entry = { obeyed: null, ...JSON.parse(value) }
+      const entry: TrustEntry = { obeyed: null, ...JSON.parse(value) }
       this.#entries.set(entry.name, entry)
     }
   }
@@ -131,7 +131,7 @@ export class Trust {
    * Admits a call when it is its turn. `cancel`: ends it if its model is refused in the meantime. Throws CageError
    * `model_refused`, and the signal's reason when the client left.
    */
-  async enter(subject: Subject, signal: AbortSignal, cancel: Cancel): Promise<Admission> {
+  async enter(subject: CallTarget, signal: AbortSignal, cancel: Cancel): Promise<ModelAdmission> {
     for (;;) {
       const entry = this.#entryOf(subject)
       if (entry?.state === 'refused') throw refused(entry)
@@ -153,7 +153,7 @@ export class Trust {
     const known = this.#entries.get(name)
     const overrun = known?.overrun ? Number(known.overrun.claimed_usd) / Number(known.overrun.bound_usd) : 1
     const factor = overrun <= MAX_TRUSTED_FACTOR ? Math.max(overrun, known?.factor ?? 1) : 1
-    const entry: Entry = {
+    const entry: TrustEntry = {
       ...this.#new(name, address),
       state: 'trusted',
       factor,
@@ -176,13 +176,13 @@ export class Trust {
     return shown(entry)
   }
 
-  #isTrusted({ provider, address, isOfficial, unknownFields }: Subject, entry: Entry | undefined): boolean {
+  #isTrusted({ provider, address, isOfficial, unknownFields }: CallTarget, entry: TrustEntry | undefined): boolean {
     if (isOfficial || this.#isWholeTrusted(provider, address)) return true
     return entry?.state === 'trusted' && unknownFields.every((field) => entry.fields.includes(field))
   }
 
   /** True without a bound on parallel calls. */
-  #isUnbounded({ provider, address, isOfficial }: Subject, entry: Entry | undefined): boolean {
+  #isUnbounded({ provider, address, isOfficial }: CallTarget, entry: TrustEntry | undefined): boolean {
     return isOfficial || entry?.obeyed === null || this.#isWholeTrusted(provider, address)
   }
 
@@ -192,7 +192,7 @@ export class Trust {
   }
 
   /** Returns how many calls may run in parallel. */
-  #roomOf(subject: Subject, isTrusted: boolean): number {
+  #roomOf(subject: CallTarget, isTrusted: boolean): number {
     const entry = this.#entryOf(subject)
     // Waiting calls are refused, or change lines.
     if (entry?.state === 'refused' || this.#isTrusted(subject, entry) !== isTrusted) return Number.POSITIVE_INFINITY
@@ -200,17 +200,17 @@ export class Trust {
   }
 
   /** Another URL is another server. */
-  #entryOf(subject: Subject): Entry | undefined {
+  #entryOf(subject: CallTarget): TrustEntry | undefined {
     const entry = this.#entries.get(nameOf(subject))
     return entry?.address === subject.address ? entry : undefined
   }
 
   #admission(
-    subject: Subject,
-    given: Omit<Admission, 'end'>,
+    subject: CallTarget,
+    given: Omit<ModelAdmission, 'end'>,
     line?: Line,
     cancel: Cancel = () => undefined,
-  ): Admission {
+  ): ModelAdmission {
     let isOpen = true
     line?.running.add(cancel)
     return {
@@ -226,7 +226,7 @@ export class Trust {
     }
   }
 
-  #learn(subject: Subject, given: Omit<Admission, 'end'>, answered: Answered): void {
+  #learn(subject: CallTarget, given: Omit<ModelAdmission, 'end'>, answered: Answered): void {
     const { bound, slack, added } = answered
     const known = this.#entryOf(subject)
     if (known?.state === 'refused') return
@@ -245,15 +245,15 @@ export class Trust {
     // For official servers only overruns are stored.
     if (subject.isOfficial && factor === 1) return
     const obeyed = entry.obeyed === null ? null : Math.min(entry.obeyed + 1, MAX_OBEYED)
-    const next: Entry = { ...entry, state: 'trusted', factor, fields, addedTokens, obeyed }
+    const next: TrustEntry = { ...entry, state: 'trusted', factor, fields, addedTokens, obeyed }
     // Not stored for each answer: a restart forgets up to half of them.
     if (isSame && !isPowerOfTwo(obeyed)) this.#entries.set(next.name, next)
     else if (!isSame || obeyed !== entry.obeyed) this.#set(next)
   }
 
-  #refuse({ provider, model }: Subject, entry: Entry, { agentId, callId, bound, claimed }: Answered): void {
+  #refuse({ provider, model }: CallTarget, entry: TrustEntry, { agentId, callId, bound, claimed }: Answered): void {
     const overrun = { call_id: callId, agent_id: agentId, bound_usd: toUsd(bound), claimed_usd: toUsd(claimed) }
-    const next: Entry = { ...entry, state: 'refused', since: isoTime(this.#clock.now()), overrun }
+    const next: TrustEntry = { ...entry, state: 'refused', since: isoTime(this.#clock.now()), overrun }
     this.#entries.set(next.name, next)
     this.#state.record(
       {
@@ -271,7 +271,7 @@ export class Trust {
     for (const cancel of running) cancel(refused(next))
   }
 
-  #set(entry: Entry): void {
+  #set(entry: TrustEntry): void {
     // Bounded, since agents choose the names: calls of further models always run one at a time.
     if (!this.#entries.has(entry.name) && this.#entries.size >= MAX_MODELS) return
     this.#entries.set(entry.name, entry)
@@ -282,16 +282,16 @@ export class Trust {
     )
   }
 
-  #keep(entry: Entry): void {
+  #keep(entry: TrustEntry): void {
     this.#meta.put(PREFIX + entry.name, JSON.stringify(entry))
   }
 
-  #new(name: string, address: string): Entry {
+  #new(name: string, address: string): TrustEntry {
     const since = isoTime(this.#clock.now())
     return { name, address, state: 'new', since, factor: 1, overrun: null, fields: [], obeyed: 0 }
   }
 
-  #lineOf(subject: Subject, isTrusted: boolean): Line {
+  #lineOf(subject: CallTarget, isTrusted: boolean): Line {
     const lines = isTrusted ? this.#later : this.#first
     const line = lines.get(nameOf(subject)) ?? new Line()
     lines.set(nameOf(subject), line)
@@ -307,13 +307,13 @@ const shown = ({
   addedTokens: _added,
   obeyed: _obeyed,
   ...rest
-}: Entry): ModelTrust => rest
+}: TrustEntry): ModelTrust => rest
 
 const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
 
-const nameOf = ({ provider, model }: Pick<Subject, 'provider' | 'model'>): string => `${provider}/${model}`
+const nameOf = ({ provider, model }: Pick<CallTarget, 'provider' | 'model'>): string => `${provider}/${model}`
 
-const refused = ({ name, overrun }: Entry): CageError =>
+const refused = ({ name, overrun }: TrustEntry): CageError =>
   new CageError(
     'model_refused',
     `${name} reported ${showUsd(overrun?.claimed_usd ?? ZERO_USD)} for a call that could cost at most ${showUsd(overrun?.bound_usd ?? ZERO_USD)}, so no calls are sent to it`,

@@ -6,14 +6,14 @@ import { basename } from 'node:path'
 import { CageError } from '../errors.ts'
 import type { AgentState } from '../events.ts'
 import type { AgentView } from '../state/snapshot.ts'
-import type { Client } from './client.ts'
+import type { ApiClient } from './client.ts'
 import { table } from './print.ts'
 
 /** Describes an argument that names an agent. */
 export const AGENT_HELP = 'The agent: its id, a unique prefix of it, or its name'
 
 /** Returns the id of the agent that is meant, also of one that has left the snapshot. Throws what `findAgentId` throws. */
-export async function agentIdOf(client: Client, named: string): Promise<string> {
+export async function resolveAgentId(client: ApiClient, named: string): Promise<string> {
   const { agents } = await client.send<{ agents: Named[] }>('GET', '/api/agents')
   const id = findAgentId(agents, named)
   if (agents.some((agent) => agent.id === id)) return id

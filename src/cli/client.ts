@@ -2,12 +2,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { readServerFile } from '../access/server-file.ts'
 import type { SessionTokens } from '../access/sessions.ts'
-import type { Budgets } from '../api/budgets.ts'
 import { isBeforeSending } from '../breaker/retry.ts'
 import { CageError, ERRORS, type ErrorCode } from '../errors.ts'
-import type { Usd } from '../money.ts'
-import type { ShownFigures } from '../state/figures-text.ts'
-import type { AgentView, Snapshot } from '../state/snapshot.ts'
+import type { Snapshot } from '../state/snapshot.ts'
 import { type ConfigFlags, loadFlags } from './flags.ts'
 import { savedAccessToken } from './saved-tokens.ts'
 import type { Terminal } from './terminal.ts'
@@ -16,21 +13,13 @@ export interface ClientFlags extends ConfigFlags {
   db?: string
 }
 
-/** What `/api/agents/:id/status` and every change of an agent answer. */
-export interface AgentStatus {
-  agent: AgentView
-  figures: ShownFigures
-  budget: { limit_usd: Usd; spent_usd: Usd; held_usd: Usd; remaining_usd: Usd; used_percent: number }
-  budgets: Budgets
-}
-
 /** What `GET /api/snapshot` answers. */
 export interface SnapshotResponse {
   server_time: string
   snapshot: Snapshot
 }
 
-export interface Client {
+export interface ApiClient {
   /** Returns the body of the reply. Throws CageError `server_unreachable` after three attempts, and the error that the server answered. */
   send<Body>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Body>
 }
@@ -46,7 +35,7 @@ const READ_TIMEOUT_MS = 30_000
 const CHANGE_TIMEOUT_MS = 660_000
 
 /** Looks the server up at each attempt, so that one that is just starting is found. */
-export const connect = (flags: ClientFlags, terminal: Terminal): Client => clientOf(serverFinder(flags, terminal))
+export const connect = (flags: ClientFlags, terminal: Terminal): ApiClient => clientOf(serverFinder(flags, terminal))
 
 /** Signs in to the server that IRON_CAGE_URL or the database names. Needs no token. */
 export async function signIn(flags: ClientFlags, terminal: Terminal, body: Login): Promise<SignedIn> {
@@ -67,9 +56,9 @@ export interface SignedIn extends SessionTokens {
 }
 
 /** The client of the server that uses this database, whatever IRON_CAGE_URL is. */
-export const connectToDatabase = (path: string): Client => clientOf(() => serverOf(path))
+export const connectToDatabase = (path: string): ApiClient => clientOf(() => serverOf(path))
 
-function clientOf(find: () => Promise<Server>): Client {
+function clientOf(find: () => Promise<Server>): ApiClient {
   return {
     async send<Body>(method: string, path: string, body?: unknown): Promise<Body> {
       for (let attempt = 1; ; attempt++) {
@@ -141,11 +130,11 @@ async function sendOnce({ url, token }: Server, method: string, path: string, bo
   } catch (error) {
     throw connectionError(url, timeoutMs, error)
   }
-  return readReply(url, response)
+  return readApiReply(url, response)
 }
 
 /** Returns the body of a reply, a page as text. Throws the error that it holds, and CageError `server_unreachable` when it is not from Iron Cage. */
-export async function readReply(url: string, response: Response): Promise<unknown> {
+export async function readApiReply(url: string, response: Response): Promise<unknown> {
   const isPage = response.headers.get('content-type')?.startsWith('text/html')
   const answer = response.ok && isPage ? await response.text() : await response.json().catch(() => undefined)
   if (!response.ok) throw repliedError(url, response.status, answer)

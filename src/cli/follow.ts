@@ -2,14 +2,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { CageError } from '../errors.ts'
 import type { RuntimeEvent } from '../events.ts'
-import type { Client } from './client.ts'
+import type { ApiClient } from './client.ts'
 
 const PAGE = 500
 /** How often new events are polled. */
 const POLL_INTERVAL_MS = 250
 
 /** Yields the stored events and, with `follow`, new ones until the agent or its server has ended. */
-export async function* eventsOf(client: Client, id: string, follow: boolean): AsyncGenerator<RuntimeEvent> {
+export async function* eventsOf(client: ApiClient, id: string, follow: boolean): AsyncGenerator<RuntimeEvent> {
   let after = 0
   let hasEnded = false
   for (;;) {
@@ -30,7 +30,7 @@ export async function* eventsOf(client: Client, id: string, follow: boolean): As
   }
 }
 
-async function nextPage(client: Client, id: string, after: number): Promise<RuntimeEvent[]> {
+async function nextPage(client: ApiClient, id: string, after: number): Promise<RuntimeEvent[]> {
   const query = new URLSearchParams({ agent_id: id, after: String(after), limit: String(PAGE) })
   return (await client.send<{ events: RuntimeEvent[] }>('GET', `/api/events?${query}`)).events
 }

@@ -7,6 +7,7 @@
 import { resolve } from 'node:path'
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
+import type { AgentStatus } from '../api/agents.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import { readStore } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -14,7 +15,7 @@ import type { EventOf, RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { showUsd } from '../money.ts'
 import { openBrowser } from './browser.ts'
-import { type AgentStatus, type Client, connectToDatabase, type SnapshotResponse } from './client.ts'
+import { type ApiClient, connectToDatabase, type SnapshotResponse } from './client.ts'
 import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
@@ -47,7 +48,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     onClosed: () => end.ask('the output was closed'),
   })
   try {
-    const started = await client.send<AgentStatus>('POST', '/api/agents', newAgent(loaded, path, terminal))
+    const started = await client.send<AgentStatus>('POST', '/api/agents', startRequest(loaded, path, terminal))
     const { id } = started.agent
     const dashboardLink = await linkOf(client)
     live.begin(
@@ -82,7 +83,7 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
 }
 
 /** What the server needs to start the agent as this terminal would, with absolute paths. */
-function newAgent({ config, origins }: LoadedConfig, path: string, { env, cwd }: Terminal): object {
+function startRequest({ config, origins }: LoadedConfig, path: string, { env, cwd }: Terminal): object {
   const { agent, budget, safety } = config
   const isSet = (key: string) => (origins[key] ?? 'default') !== 'default'
   return {
@@ -98,7 +99,7 @@ function newAgent({ config, origins }: LoadedConfig, path: string, { env, cwd }:
   }
 }
 
-async function linkOf(client: Client): Promise<string> {
+async function linkOf(client: ApiClient): Promise<string> {
   const { snapshot } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
   const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
   return `${snapshot.server?.url ?? ''}/#code=${code}`

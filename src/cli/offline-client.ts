@@ -16,7 +16,7 @@ import { CageError } from '../errors.ts'
 import { Safety } from '../redaction/safety.ts'
 import { newToken } from '../tokens.ts'
 import type { Vault } from '../vault/vault.ts'
-import { type Client, type ClientFlags, connect, readReply } from './client.ts'
+import { type ApiClient, type ClientFlags, connect, readApiReply } from './client.ts'
 import { loadFlags } from './flags.ts'
 import { isOffline, type OfflineStore, withOfflineStore, withOfflineVault } from './offline-store.ts'
 import type { Terminal } from './terminal.ts'
@@ -32,7 +32,7 @@ export interface OfflineOptions {
 export async function withClient<T>(
   flags: ClientFlags,
   terminal: Terminal,
-  use: (client: Client) => Promise<T>,
+  use: (client: ApiClient) => Promise<T>,
   { createsDatabase = false, opensVault = false }: OfflineOptions = {},
 ): Promise<T> {
   if (terminal.env.serverUrl !== undefined) return use(connect(flags, terminal))
@@ -49,7 +49,7 @@ export async function withClient<T>(
 /** No agent runs, so none may have a secret. */
 const NO_AGENTS = { isEntitled: () => false }
 
-function clientOf(config: Config, offline: OfflineStore, vault?: Vault): Client {
+function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClient {
   const clock = systemClock
   const operatorToken = newToken('ic')
   const safety = new Safety(config.safety)
@@ -74,10 +74,10 @@ function rethrow(fault: unknown): never {
   throw fault
 }
 
-const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): Client => ({
+const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): ApiClient => ({
   send: async <Body>(method: string, route: string, body?: unknown) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }
-    return (await readReply(path, await routes.request(route, request))) as Body
+    return (await readApiReply(path, await routes.request(route, request))) as Body
   },
 })

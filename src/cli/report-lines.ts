@@ -8,7 +8,7 @@ import { showDuration, showName, showNumberOf } from '../units.ts'
 
 const WIDTH = 48
 
-export interface ReportFacts {
+export interface TerminalReportFacts {
   agent: AgentView
   circuits: readonly CircuitView[]
   figures: ShownFigures
@@ -21,7 +21,14 @@ export interface ReportFacts {
 }
 
 /** Lines without a newline. */
-export function reportLines({ agent, figures: shown, circuits, budgets = [], costs, footer }: ReportFacts): string[] {
+export function reportLines({
+  agent,
+  figures: shown,
+  circuits,
+  budgets = [],
+  costs,
+  footer,
+}: TerminalReportFacts): string[] {
   const { outcomes, progress } = agent
   const unit = progress?.unit ?? 'units'
   return [

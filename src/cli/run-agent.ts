@@ -4,7 +4,7 @@ import { exitCodeOf } from '../agents/exit-code.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
-import { openRuntime, type Runtime } from '../runtime.ts'
+import { openParts, type RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
 import { listenForEnd, openLive } from './live.ts'
 import { startBlock } from './start-block.ts'
@@ -24,22 +24,22 @@ export interface AgentShow {
   /** Open the dashboard in a browser. */
   open?: boolean | undefined
   /** Runs before the agent starts. (Default: nothing.) */
-  prepare?: (runtime: Runtime) => Promise<void>
+  prepare?: (runtime: RuntimeParts) => Promise<void>
   /** Opens the vault. (Default: the key that the environment names.) */
   masterKey?: string | undefined
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
   /** Printed when the agent has ended; `serverStays`: the server keeps running. */
-  report: (runtime: Runtime, agentId: AgentId, serverStays: boolean) => string[]
+  report: (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) => string[]
 }
 
 const ENDED = 'the agent has ended'
 
-/** Throws what `openRuntime` and `Supervisor.start` throw. Sets the terminal's exit code to the agent's. */
+/** Throws what `openParts` and `Supervisor.start` throw. Sets the terminal's exit code to the agent's. */
 export async function runAgent(show: AgentShow, terminal: Terminal): Promise<void> {
   const { loaded, script, path } = show
   const end = listenForEnd(terminal)
-  const runtime = await openRuntime({
+  const runtime = await openParts({
     config: loaded.config,
     origins: loaded.origins,
     configFile: loaded.file,

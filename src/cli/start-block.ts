@@ -19,13 +19,13 @@ export interface StartFacts {
   logPath: string
   /** Where the providers' keys are. */
   keys: KeyPlaces
-  limits: Limits
+  limits: SharedLimits
   /** The sandbox of the agent and what it may write to; left out for a server without an agent. */
   sandbox?: { view: SandboxView; writes: readonly string[] } | undefined
 }
 
 /** The limits besides the agents' own. */
-type Limits = Pick<Snapshot, 'server_budget' | 'run_limit_usd'>
+type SharedLimits = Pick<Snapshot, 'server_budget' | 'run_limit_usd'>
 
 export interface KeyPlaces {
   vault: Pick<Vault, 'find' | 'isLocked'>
@@ -104,7 +104,7 @@ const budgetOrigin = (origin = 'default'): string =>
 /** A limit that was changed while a server ran differs from the configuration. */
 function limitsBeside(
   { server_usd, per_run_usd }: Config['budget'],
-  { server_budget, run_limit_usd }: Limits,
+  { server_budget, run_limit_usd }: SharedLimits,
 ): string[] {
   const line = (whose: string, limit: Usd, configured: Usd | undefined) =>
     `${whose} ${showUsd(limit)}${limit === configured ? '' : ` (changed; the configuration says ${showUsd(configured!)})`}`

@@ -26,7 +26,7 @@ import { homedir } from 'node:os'
 import { dirname, join, resolve, sep } from 'node:path'
 import { CageError } from '../errors.ts'
 
-type Line =
+type FolderRecord =
   | { opened: string; folder: string; pid: number; at: number }
   | { closed: string; at: number }
   /** `files`: identity of each file when it was hidden, by path. */
@@ -87,7 +87,7 @@ export class AgentFolders {
       return !(real in hidden && hidden[real] === identityOf(real))
     })
     if (!touched) return
-    const sha256 = hashOf(real)
+    const sha256 = fileHash(real)
     const trust = lines.findLast((line) => 'trusted' in line && line.trusted === real)
     if (trust && 'trusted' in trust && trust.sha256 === sha256) return
     throw new CageError(
@@ -103,7 +103,7 @@ export class AgentFolders {
   /** Trusts the file's current content. Throws the system's error. */
   trust(file: string): void {
     const real = realpathSync(file)
-    this.#append({ trusted: real, sha256: hashOf(real) })
+    this.#append({ trusted: real, sha256: fileHash(real) })
   }
 
   /** Closes folders that killed servers left open. */
@@ -117,7 +117,7 @@ export class AgentFolders {
   #shorten(): void {
     const lines = this.#read()
     const gone = new Set(lines.flatMap((line) => ('opened' in line && !existsSync(line.folder) ? [line.opened] : [])))
-    const isKept = (line: Line) =>
+    const isKept = (line: FolderRecord) =>
       'trusted' in line
         ? existsSync(line.trusted)
         : !gone.has('opened' in line ? line.opened : 'closed' in line ? line.closed : line.hidden)
@@ -126,7 +126,7 @@ export class AgentFolders {
     renameSync(draft, this.#path)
   }
 
-  #append(line: Line): void {
+  #append(line: FolderRecord): void {
     mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
     appendFileSync(this.#path, textOf(line), { mode: 0o600 })
     // Another process may have shortened the file in the meantime.
@@ -137,12 +137,12 @@ export class AgentFolders {
     return existsSync(this.#path) ? readFileSync(this.#path, 'utf8') : ''
   }
 
-  #read(): Line[] {
+  #read(): FolderRecord[] {
     return this.#text()
       .split('\n')
       .flatMap((text) => {
         try {
-          return [JSON.parse(text) as Line]
+          return [JSON.parse(text) as FolderRecord]
         } catch {
           // An empty line, or a truncated one.
           return []
@@ -162,7 +162,7 @@ interface Span {
   hidden: Record<string, string>
 }
 
-function spansOf(lines: readonly Line[]): Span[] {
+function spansOf(lines: readonly FolderRecord[]): Span[] {
   const spans = new Map<string, Span>()
   for (const line of lines) {
     if ('opened' in line) {
@@ -180,7 +180,7 @@ function spansOf(lines: readonly Line[]): Span[] {
 }
 
 /** Starts with a line break, since the line before may be truncated. */
-const textOf = (line: Line): string => `\n${JSON.stringify(line)}\n`
+const textOf = (line: FolderRecord): string => `\n${JSON.stringify(line)}\n`
 
 /** Identifies a file, even if its inode number is reused later. */
 function identityOf(file: string): string | undefined {
@@ -188,7 +188,7 @@ function identityOf(file: string): string | undefined {
   return stats && `${stats.dev}-${stats.ino}-${stats.birthtimeMs}`
 }
 
-const hashOf = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex')
+const fileHash = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex')
 
 const realPath = (path: string): string => (existsSync(path) ? realpathSync(path) : resolve(path))
 

@@ -13,7 +13,7 @@ const MAX_FILE_BYTES = 1_048_576
 /** Maximum aliases in a file; "billion laughs" needs many more. */
 const MAX_ALIASES = 50
 
-export interface Place {
+export interface FilePosition {
   /** From 1. */
   line: number
   /** From 1, in characters. */
@@ -21,7 +21,7 @@ export interface Place {
 }
 
 export type FileReading =
-  | { ok: true; value: unknown; placeOf: (key: Key) => Place | undefined }
+  | { ok: true; value: unknown; placeOf: (key: Key) => FilePosition | undefined }
   | { ok: false; problems: Problem[] }
 
 /** `name`: the file's name in problems. Never throws: errors in the file are returned in `problems`. */
@@ -52,7 +52,7 @@ function readText(path: string): string {
 function readYaml(text: string, name: string): FileReading {
   const lines = new LineCounter()
   const document = parseDocument(text, { version: '1.2', lineCounter: lines, prettyErrors: false, stringKeys: true })
-  const placeAt = (offset: number): Place => {
+  const placeAt = (offset: number): FilePosition => {
     const { line, col } = lines.linePos(offset)
     return { line, column: col }
   }
@@ -140,7 +140,7 @@ function readToml(text: string, name: string): FileReading {
   }
 }
 
-interface TomlPlace extends Place {
+interface TomlPlace extends FilePosition {
   key: readonly string[]
 }
 
@@ -176,7 +176,7 @@ function tomlKey(node: AST.TOMLNode, above: readonly string[], index: number): s
 }
 
 /** Returns the position of a key, else of the closest container; undefined if neither is in the file. */
-function deepest(places: readonly TomlPlace[], path: readonly string[]): Place | undefined {
+function deepest(places: readonly TomlPlace[], path: readonly string[]): FilePosition | undefined {
   let best: TomlPlace | undefined
   for (const place of places) {
     const isAround = place.key.every((segment, depth) => segment === path[depth])
@@ -188,4 +188,4 @@ function deepest(places: readonly TomlPlace[], path: readonly string[]): Place |
 const firstLine = (text: string): string => text.split('\n')[0]!.replace(/:$/, '')
 
 /** "iron-cage.yaml:12:3" */
-export const placed = (name: string, { line, column }: Place): string => `${name}:${line}:${column}`
+export const placed = (name: string, { line, column }: FilePosition): string => `${name}:${line}:${column}`

@@ -62,7 +62,7 @@ export interface Totals {
 export const NOTHING_SPENT: Readonly<Totals> = { spent: ZERO_NANOS, spentBefore: ZERO_NANOS, held: ZERO_NANOS }
 
 /** Selects one agent, or all. */
-export type Scope = { agentId?: AgentId }
+export type LedgerScope = { agentId?: AgentId }
 
 /** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW_ROWS = 1_000
@@ -142,7 +142,7 @@ export function callTable({ orm }: Database) {
         .get(),
 
     /** Spending of one agent or all, since a time and before it, and what open calls hold. */
-    totals({ agentId, since }: Scope & { since?: string }): Totals {
+    totals({ agentId, since }: LedgerScope & { since?: string }): Totals {
       const row = orm
         .select({
           all: sql<Nanodollars | null>`sum(${calls.cost_nanos})`,
@@ -243,7 +243,7 @@ export function callTable({ orm }: Database) {
     },
 
     /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
-    costs({ agentId, after, limit }: Scope & { after: CostRow | undefined; limit: number }): CostRow[] {
+    costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
       const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
       const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
       return orm

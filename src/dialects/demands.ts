@@ -14,10 +14,10 @@ export function readContent(content: Json | undefined, imageTokens: number): Dem
   return found
 }
 
-type Found = { -readonly [Name in keyof Demands]: Demands[Name] }
+type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
 
 /** `isPart`: the value is a message, an item or a part of one, not the input of a tool. */
-function walk(value: Json | undefined, found: Found, isPart: boolean): void {
+function walk(value: Json | undefined, found: MutableDemands, isPart: boolean): void {
   if (typeof value !== 'object' || value === null) return
   if (Array.isArray(value)) {
     for (const item of value) walk(item, found, isPart)

@@ -26,7 +26,7 @@ export interface CallRedaction {
 }
 
 /** What is redacted. */
-export type Subject = 'reply' | 'request'
+export type RedactedSide = 'reply' | 'request'
 
 type Place = TextPlace | 'request'
 
@@ -56,7 +56,7 @@ export class CallRedactor implements Redactions {
   count = 0
   readonly #parts: CallRedaction
   readonly #call: RedactedCall
-  readonly #subject: Subject
+  readonly #subject: RedactedSide
   readonly #channels = new Map<string, Channel>()
   /** What was sent on each channel. */
   readonly #series = new Map<string, Series>()
@@ -69,7 +69,7 @@ export class CallRedactor implements Redactions {
   /** Long texts were redacted on another thread, each separately. */
   #isCleaned = false
 
-  constructor(parts: CallRedaction, call: RedactedCall, subject: Subject = 'reply') {
+  constructor(parts: CallRedaction, call: RedactedCall, subject: RedactedSide = 'reply') {
     this.#parts = parts
     this.#call = call
     this.#subject = subject

@@ -11,7 +11,7 @@ import { holdsOwnToken } from '../tokens.ts'
 import type { Caller, SentKey } from './call.ts'
 
 /** What the URL names. */
-export interface Address {
+export interface GatewayAddress {
   /** The run in the path, by its token or its id; undefined for a client that sends its token as a key. */
   run: string | undefined
   /** A provider, or a service when `isService`. */
@@ -22,7 +22,7 @@ export interface Address {
 }
 
 /** `/gateway/<run>/<name>/…` or `/gateway/<name>/…`. Throws CageError `not_found`. */
-export function readAddress(url: string): Address {
+export function readAddress(url: string): GatewayAddress {
   const match = /^\/gateway(?:\/(run_[^/?]+|run-[0-9a-f]{12}))?(\/services)?\/([^/?]+)([^?]*)(\?.*)?$/.exec(url)
   if (!match) {
     throw new CageError('not_found', 'the gateway has no such route', {
@@ -40,7 +40,7 @@ export function readAddress(url: string): Address {
  * `forbidden` for a token that makes no calls.
  */
 export async function identifyCaller(
-  { run: named }: Address,
+  { run: named }: GatewayAddress,
   request: IncomingMessage,
   { runTokens, apiTokens }: Pick<Access, 'runTokens' | 'apiTokens'>,
 ): Promise<Caller> {

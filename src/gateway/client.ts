@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { ByteCollector, free } from './bodies/bytes.ts'
 
-export class Client {
+export class ClientConnection {
   readonly #response: ServerResponse
   readonly #clock: Clock
   readonly #gone = new AbortController()

@@ -20,7 +20,7 @@ import { LARGE_BYTES } from './bodies/bytes.ts'
 import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
 import { identifyCaller, readAddress, readSentKey } from './caller.ts'
-import { Client, ClientGone, readBody } from './client.ts'
+import { ClientConnection, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import { withoutTokens } from './own-tokens.ts'
 import type { Provider } from './provider.ts'
@@ -57,7 +57,7 @@ export function gateway(rooms: GatewayRooms): AnswerCall {
   const streams = new OpenStreams()
   const tokenCalls = new TokenCalls(rooms.access.apiTokens)
   return async (request, response, onRefused) => {
-    const client = new Client(response, rooms.road.clock)
+    const client = new ClientConnection(response, rooms.road.clock)
     const exchange: Exchange = {
       request,
       client,
@@ -85,7 +85,7 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set(['unauthorized', 'foreign_proce
 /** A request and the details known so far, for the shape of an error. */
 interface Exchange {
   readonly request: IncomingMessage
-  readonly client: Client
+  readonly client: ClientConnection
   dialect: Dialect
   caller: Caller | undefined
   provider: Provider | undefined
@@ -253,7 +253,7 @@ async function runService(
   { road, services, maxBodyBytes }: GatewayRooms,
   { caller, name, path }: { caller: Caller; name: string; path: string },
   request: IncomingMessage,
-  client: Client,
+  client: ClientConnection,
 ): Promise<void> {
   const body = await serviceBody(road.redaction, await readBody(request, maxBodyBytes), caller, client.signal)
   const reply = await runServiceCall(services, {

@@ -22,7 +22,7 @@ import {
   type Timing,
 } from './call-events.ts'
 import { type Claim, claimOf, learnedFrom } from './claim.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 import { holdCall, type Meter, type PricedCall } from './priced-call.ts'
 import { usageOf } from './usage.ts'
 
@@ -54,7 +54,11 @@ export class MeteredCall {
   #hasEnded = false
 
   /** Throws what `holdCall` throws; then nothing is held and nothing was sent. */
-  static async begin(meter: Meter, call: LlmCall, client: Pick<Client, 'signal' | 'cancel'>): Promise<MeteredCall> {
+  static async begin(
+    meter: Meter,
+    call: LlmCall,
+    client: Pick<ClientConnection, 'signal' | 'cancel'>,
+  ): Promise<MeteredCall> {
     const startedAt = meter.clock.monotonic()
     const open = new MeteredCall(meter, call, await holdCall(meter, call, client), startedAt)
     if (open.clampedTo !== null) meter.state.record(clampedEvent(call, open.clampedTo))

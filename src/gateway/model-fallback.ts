@@ -15,7 +15,7 @@ export class Outage extends Error {
 }
 
 /** Returns true if another model may be tried after this error. */
-export function isOutage(error: unknown): boolean {
+export function isModelOutage(error: unknown): boolean {
   if (error instanceof ProviderRefusal) return error.isRetryable
   return error instanceof CageError && OUTAGES.has(error.code)
 }

@@ -6,14 +6,14 @@ import { type Bound, boundCall } from '../budget/estimate.ts'
 import type { Hold } from '../budget/ledger.ts'
 import type { Money } from '../budget/open-money.ts'
 import type { Price } from '../budget/price.ts'
-import type { Admission } from '../budget/trust.ts'
+import type { ModelAdmission } from '../budget/trust.ts'
 import type { Clock } from '../clock.ts'
 import { max, min, type Nanodollars, nanodollars } from '../money.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { free } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 import { isVendors } from './provider.ts'
 
 /** What it takes to price, hold and end calls. */
@@ -30,7 +30,7 @@ export interface PricedCall {
   bound: Bound
   hold: Hold
   /** Must be ended with the call. */
-  admission: Admission
+  admission: ModelAdmission
   /** The body to send, with usage requested and output limited. */
   body: string | Buffer
   /** Its size in UTF-8 bytes. */
@@ -48,7 +48,7 @@ const ADDED_TOKENS = 512
 export async function holdCall(
   meter: Meter,
   call: LlmCall,
-  client: Pick<Client, 'signal' | 'cancel'>,
+  client: Pick<ClientConnection, 'signal' | 'cancel'>,
 ): Promise<PricedCall> {
   const price = limited(await meter.money.prices.get(call.provider.name, call.model), call)
   const admission = await meter.money.trust.enter(subjectOf(meter, call), client.signal, (reason) =>
@@ -78,7 +78,7 @@ async function holdAdmitted(
   meter: Meter,
   call: LlmCall,
   price: Price,
-  admission: Admission,
+  admission: ModelAdmission,
   signal: AbortSignal,
 ): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
   const { body: request, format, provider, stream } = call
@@ -120,7 +120,11 @@ async function holdBound(
  * A model that may not obey its limit is held at the most it can cost. If that is more than is free, everything free is
  * held, so that a small budget can start at all: with one call, while the next one of this model waits for it.
  */
-function maxToHold({ maxCost, largest }: Bound, { isTrusted, factor }: Admission, available: Nanodollars): Nanodollars {
+function maxToHold(
+  { maxCost, largest }: Bound,
+  { isTrusted, factor }: ModelAdmission,
+  available: Nanodollars,
+): Nanodollars {
   const bound = nanodollars(Math.ceil(maxCost * factor))
   return isTrusted ? bound : max(bound, min(largest, available))
 }

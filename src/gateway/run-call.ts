@@ -11,9 +11,9 @@ import { cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/ans
 import { free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 import { MeteredCall } from './metered-call.ts'
-import { isOutage, Outage, withModelFallback } from './model-fallback.ts'
+import { isModelOutage, Outage, withModelFallback } from './model-fallback.ts'
 import { redactRequest } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import {
@@ -31,7 +31,7 @@ import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 /** Answers the client. Throws if the call was refused or failed before its response began; then nothing is held. */
-export async function runCall(road: Road, call: LlmCall, client: Client): Promise<void> {
+export async function runCall(road: Road, call: LlmCall, client: ClientConnection): Promise<void> {
   limitTime(call, client) //                                           no call runs forever
   await waitUntilRunnable(road.state, call.caller, client.signal) //       the agent must be running, not paused
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
@@ -42,7 +42,7 @@ export async function runCall(road: Road, call: LlmCall, client: Client): Promis
   )
 }
 
-function limitTime({ provider: { name, settings } }: LlmCall, client: Client): void {
+function limitTime({ provider: { name, settings } }: LlmCall, client: ClientConnection): void {
   const seconds = settings.total_timeout_s
   client.limit(
     seconds * 1000,
@@ -64,7 +64,7 @@ interface AllowedRecovery extends AllowedRetries {
 async function attemptCall(
   road: Road,
   call: LlmCall,
-  client: Client,
+  client: ClientConnection,
   { hasNext, hasAttempt, hasLimit, hasField }: AllowedRecovery,
 ): Promise<void> {
   const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
@@ -83,7 +83,7 @@ async function attemptCall(
     sent.permit.succeeded()
   } catch (error) {
     const canRetry = hasAttempt && !hasNext && !open.hasFirstByte && !client.signal.aborted && isLost(error)
-    const fallsBack = hasNext && !canRetry && !client.hasBegun && isOutage(error)
+    const fallsBack = hasNext && !canRetry && !client.hasBegun && isModelOutage(error)
     if (error instanceof ProviderRefusal) {
       if (hasLimit) await refuseLimit(road, open, error)
       if (hasField) await refuseField(open, error)
@@ -103,7 +103,7 @@ async function relayReply(
   open: MeteredCall,
   sent: SentCall,
   redactor: CallRedactor,
-  client: Client,
+  client: ClientConnection,
 ): Promise<void> {
   const { call } = open
   const bytes = await readAll(sent.body, call.provider.name)
@@ -126,7 +126,7 @@ async function relayStream(
   open: MeteredCall,
   sent: SentCall,
   redactor: CallRedactor,
-  client: Client,
+  client: ClientConnection,
 ): Promise<void> {
   const { format, provider } = open.call
   const reader = watchModel(format.readStream(redactor, open.call.wantsUsage), (model) => {
@@ -172,7 +172,12 @@ const errorTextOf = ({ body }: ProviderRefusal): string => body.toString('utf8',
 const MAX_ONLY_LIMITS = 1_000
 
 /** Passes the provider's own error to the client unchanged, except for personal data. */
-async function relayRefusal(road: Road, open: MeteredCall, refusal: ProviderRefusal, client: Client): Promise<void> {
+async function relayRefusal(
+  road: Road,
+  open: MeteredCall,
+  refusal: ProviderRefusal,
+  client: ClientConnection,
+): Promise<void> {
   await open.refused(refusal.status, refusal.isRetryable)
   const { provider, caller } = open.call
   const redactor = new CallRedactor(road.redaction, open.call)
@@ -205,6 +210,6 @@ const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, 
 })
 
 /** Ends a streamed response that broke: with an error frame in the dialect, and nothing that looks like an end. */
-export function endBrokenStream(call: LlmCall, error: CageError, client: Client): void {
+export function endBrokenStream(call: LlmCall, error: CageError, client: ClientConnection): void {
   if (!client.isGone) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
 }

@@ -78,7 +78,9 @@ export async function runServiceCall(road: ServiceRoad, call: ServiceCall): Prom
   await waitUntilRunnable(road.state, call.caller, call.signal)
   const open = openCall(road, call)
   const live = await callLive(road, call, open) //        circuit, hold, send; retries within the policy
-  const fallback = isOutage(live) ? findFallback(road.cache, call.service, open.service, open.request) : undefined
+  const fallback = isServiceOutage(live)
+    ? findFallback(road.cache, call.service, open.service, open.request)
+    : undefined
   const answer = live.answer ?? fallback ?? refusalOf(live.failure)
   const cost = isDue(live) ? open.cost : ZERO_NANOS
   await endCall(road, call, open, live, fallback, cost) // charged or released, and recorded
@@ -198,7 +200,7 @@ const isDue = ({ answer, failure }: AttemptOutcome): boolean =>
   answer ? isGood(answer.status) : failure instanceof AttemptFailed && failure.facts.isDue
 
 /** True when the service failed, not the agent. */
-const isOutage = ({ failure }: AttemptOutcome): boolean =>
+const isServiceOutage = ({ failure }: AttemptOutcome): boolean =>
   failure instanceof CircuitOpenError || (failure instanceof AttemptFailed && failure.facts.isOutage)
 
 const refusalOf = (failure: unknown): LiveAnswer | undefined =>
@@ -214,7 +216,7 @@ async function endCall(
   cost: Nanodollars,
 ): Promise<void> {
   const { hold, answer, failure } = live
-  const status = fallback?.status ?? answer?.status ?? statusOf(failure)
+  const status = fallback?.status ?? answer?.status ?? failureStatus(failure)
   const data: EventData['service.called'] = {
     call_id: open.id,
     service: call.service,
@@ -229,7 +231,7 @@ async function endCall(
   }
   const event = { ...calledEvent(data, live), agent_id: call.caller.agentId }
   if (!hold) return state.record(event)
-  const end = { status: answer?.status ?? statusOf(failure), code: answer ? null : codeOf(failure) }
+  const end = { status: answer?.status ?? failureStatus(failure), code: answer ? null : codeOf(failure) }
   const keepAnswer = () => {
     if (answer) keep(cache, call.service, open, answer)
   }
@@ -315,7 +317,7 @@ function reasonOf(failure: unknown): string {
   return failure instanceof AttemptFailed ? failure.message : 'the agent left'
 }
 
-function statusOf(failure: unknown): number {
+function failureStatus(failure: unknown): number {
   if (failure instanceof CircuitOpenError) return failure.row.status
   return failure instanceof AttemptFailed ? (failure.facts.refusal?.status ?? failure.facts.error.row.status) : 499
 }

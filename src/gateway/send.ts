@@ -17,7 +17,7 @@ import type { MeteredCall } from './metered-call.ts'
 import type { Provider } from './provider.ts'
 import type { KeyRequest, Keyring } from './provider-key.ts'
 import { readAll } from './reply.ts'
-import type { Answer, Attempt, Upstream } from './upstream.ts'
+import type { Answer, ProviderAttempt, Upstream } from './upstream.ts'
 
 /** A successful response that has not ended yet: report its end to the permit. */
 export interface SentCall extends Answer {
@@ -143,7 +143,7 @@ export class Sender {
   }
 
   /** Sends one request with the right key and returns any response. Throws as `Keyring.send` and `Upstream.send`. */
-  forward(request: KeyRequest, attempt: Omit<Attempt, 'provider' | 'agentId'>): Promise<Answer> {
+  forward(request: KeyRequest, attempt: Omit<ProviderAttempt, 'provider' | 'agentId'>): Promise<Answer> {
     const { provider, caller } = request
     const to = { ...attempt, provider, agentId: caller.agentId }
     return this.#keyring.send(request, (key) => this.#upstream.send({ ...to, headers: { ...attempt.headers, ...key } }))

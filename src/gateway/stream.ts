@@ -7,7 +7,7 @@ import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import { encoded, free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { CallRedactor, Found } from './call-redactor.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** Maximum size of a frame. */
@@ -26,7 +26,7 @@ export async function relayFrames(
   answer: Answer,
   provider: string,
   { reader, redactor, clean }: Frames,
-  client: Client,
+  client: ClientConnection,
   beforeLast: () => Promise<void>,
 ): Promise<void> {
   try {

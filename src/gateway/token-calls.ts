@@ -1,10 +1,10 @@
 /** Running calls of clients without supervision, by token: revoking a token ends its calls. */
 import type { ApiTokens } from '../access/api-tokens.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 
 export class TokenCalls {
   /** By token id. */
-  readonly #running = new Map<string, Set<Client>>()
+  readonly #running = new Map<string, Set<ClientConnection>>()
 
   constructor(apiTokens: ApiTokens) {
     apiTokens.onRevoked((id) => {
@@ -13,7 +13,7 @@ export class TokenCalls {
   }
 
   /** Tracks a call until its client is answered or gone. */
-  add(tokenId: string, client: Client): void {
+  add(tokenId: string, client: ClientConnection): void {
     const clients = this.#running.get(tokenId) ?? new Set()
     this.#running.set(tokenId, clients.add(client))
     client.onceClosed(() => {

@@ -2,12 +2,12 @@
 import { CageError } from '../errors.ts'
 import { redactAnswer } from './bodies/answer.ts'
 import { CallRedactor } from './call-redactor.ts'
-import type { Client } from './client.ts'
+import type { ClientConnection } from './client.ts'
 import type { KeyRequest } from './provider-key.ts'
 import { type Outgoing, redactOutgoing } from './redact-request.ts'
 import { isStream, passedHeaders, readAll } from './reply.ts'
 import type { Road } from './road.ts'
-import type { Answer, Attempt } from './upstream.ts'
+import type { Answer, ProviderAttempt } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
 /** Answers the client. `sent`: the request as its client wrote it. Throws what sending throws, and PiiBlockedError. */
@@ -15,7 +15,7 @@ export async function proxyUnmetered(
   { state, redaction, sender, uncharged }: Road,
   asking: KeyRequest,
   { method, ...outgoing }: Outgoing & { method: string },
-  client: Client,
+  client: ClientConnection,
 ): Promise<void> {
   const { provider, caller } = asking
   await waitUntilRunnable(state, caller, client.signal)
@@ -24,7 +24,7 @@ export async function proxyUnmetered(
   const sent = await safe.body?.write()
   const answer = await sender.forward(asking, {
     headers: safe.headers,
-    method: method as Attempt['method'],
+    method: method as ProviderAttempt['method'],
     path: provider.dialect.pathPrefix + safe.path,
     body: sent,
     signal: client.signal,

@@ -25,7 +25,7 @@ export interface Answer {
 }
 
 /** One attempt at a request; `body` undefined for a request without one. */
-export interface Attempt {
+export interface ProviderAttempt {
   provider: Provider
   /** The agent that uses the connection. */
   agentId: string
@@ -44,14 +44,14 @@ const MAX_CONNECTIONS = 512
 /** Calls that wait for a connection: each holds its request in memory. */
 const MAX_WAITING = 2_048
 
-interface Connections {
+interface ProviderConnections {
   pool: Pool
   places: Places
 }
 
 export class Upstream {
   readonly #providers: ReadonlyMap<string, Provider>
-  readonly #connections = new Map<string, Connections>()
+  readonly #connections = new Map<string, ProviderConnections>()
   readonly #clock: Clock
 
   constructor(configured: Config['providers'], clock: Clock) {
@@ -79,7 +79,7 @@ export class Upstream {
    * Throws CageError `provider_unreachable`, `provider_timeout` or `too_many_streams`, and ClientGone when the client
    * left.
    */
-  async send({ provider, agentId, method, path, headers, body, signal, onSending }: Attempt): Promise<Answer> {
+  async send({ provider, agentId, method, path, headers, body, signal, onSending }: ProviderAttempt): Promise<Answer> {
     const { baseUrl, settings } = provider
     const { pool, places } = this.#connectionsTo(provider)
     const release = await places.take(agentId, signal)
@@ -129,7 +129,7 @@ export class Upstream {
     await Promise.all([...this.#connections.values()].map(({ pool }) => pool.destroy()))
   }
 
-  #connectionsTo({ name, baseUrl, settings }: Provider): Connections {
+  #connectionsTo({ name, baseUrl, settings }: Provider): ProviderConnections {
     const known = this.#connections.get(name)
     if (known) return known
     const pool = openPool(baseUrl.origin, {

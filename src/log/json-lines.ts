@@ -38,7 +38,7 @@ export function jsonLog(options: {
     (at: LogLevel) =>
     (message: string, { error, ...facts }: LogFacts = {}) => {
       if (!lines.isLevelEnabled(at)) return
-      const cause = error === undefined ? undefined : { error: redact(errorText(error)) }
+      const cause = error === undefined ? undefined : { error: redact(stackText(error)) }
       lines[at]({ time: isoTime(clock.now()), ...redactTexts(facts, redact), ...cause }, redact(message))
     }
   return {
@@ -72,8 +72,8 @@ function redactTexts(value: unknown, redact: (text: string) => string): Record<s
 }
 
 /** The whole stack with its causes, which only the log may contain. */
-function errorText(error: unknown): string {
+function stackText(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const text = error.stack ?? String(error)
-  return error.cause === undefined ? text : `${text}\ncaused by ${errorText(error.cause)}`
+  return error.cause === undefined ? text : `${text}\ncaused by ${stackText(error.cause)}`
 }

@@ -5,7 +5,7 @@ import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import { emailAddress, emailDomain } from './email-domain.ts'
 
-export type Scope = Config['safety']['scope'][number]
+export type RedactionScope = Config['safety']['scope'][number]
 
 export interface Policy {
   /** Action for findings of types not in `modes`. (Default: redact.) */
@@ -19,7 +19,7 @@ export interface Policy {
   /** Addresses and numbers to ignore, however their digits are separated; never secrets. (Default: none.) */
   allowValues: string[]
   /** Where data is detected. (Default: everywhere except requests.) */
-  scope: Scope[]
+  scope: RedactionScope[]
 }
 
 export const DEFAULT_POLICY: Policy = {

@@ -10,7 +10,7 @@ import type { PiiType } from '../events.ts'
 import { PII, PII_TYPES } from '../pii-types.ts'
 import { KnownValues } from './known-values.ts'
 import type { Finding, PiiSpan } from './match.ts'
-import type { Policy, Scope } from './policy.ts'
+import type { Policy, RedactionScope } from './policy.ts'
 import { Scanner } from './scanner.ts'
 import { StreamRedactor } from './stream-redactor.ts'
 
@@ -84,7 +84,7 @@ export class Redactor {
   }
 
   /** Whether the policy covers these texts. */
-  covers(scope: Scope): boolean {
+  covers(scope: RedactionScope): boolean {
     return this.#policy.scope.includes(scope)
   }
 

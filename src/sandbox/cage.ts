@@ -144,14 +144,14 @@ export function launcherPython({
   environment,
 }: Pick<CageRequest, 'command' | 'environment'>): string | undefined {
   if (/^python[\d.]*$/.test(command.program.split('/').at(-1)!)) return command.program
-  return findPython(environment)
+  return findSystemPython(environment)
 }
 
 /**
  * The absolute path of the first python3 on PATH that is a program; a wrapper script of a version manager only if there
  * is none.
  */
-export function findPython({ PATH = '' }: Readonly<Record<string, string>>): string | undefined {
+export function findSystemPython({ PATH = '' }: Readonly<Record<string, string>>): string | undefined {
   const found = PATH.split(delimiter)
     .filter(isAbsolute)
     .map((folder) => join(folder, 'python3'))

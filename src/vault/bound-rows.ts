@@ -11,7 +11,7 @@ import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { RootKey } from './root-key.ts'
 import { type Keys, PARAMETERS, withLengths } from './seal.ts'
-import type { Change, Requester, SecretAudit } from './secret-audit.ts'
+import type { Requester, SecretAudit, SecretChange } from './secret-audit.ts'
 import { valueIn } from './secret-row.ts'
 import { brokenEvent } from './vault-events.ts'
 
@@ -74,7 +74,7 @@ export class BoundRows {
   }
 
   /** Writes rows and their audit rows atomically. Throws CageError `database_unusable`. */
-  commit(rows: readonly SecretRow[], operation: Change, by: Requester): void {
+  commit(rows: readonly SecretRow[], operation: SecretChange, by: Requester): void {
     const hashes = rows.map((row) => this.#hashOf(row))
     this.transaction(() =>
       rows.forEach((row, index) => {

@@ -18,7 +18,7 @@ export interface Requester {
   agentId: AgentId | null
 }
 
-export type Change = 'create' | 'update' | 'roll_back' | 'delete' | 'restore' | 'reseal'
+export type SecretChange = 'create' | 'update' | 'roll_back' | 'delete' | 'restore' | 'reseal'
 
 /** What the audit records about a secret's last change. */
 export interface LastChange {
@@ -36,7 +36,7 @@ export class SecretAudit {
 
   /** Runs `work` and records its failure. */
   async attempt<T>(
-    operation: Change | 'read',
+    operation: SecretChange | 'read',
     { name, environment }: Pick<SecretRow, 'name' | 'environment'>,
     { role, actor, agentId }: Requester,
     work: () => Promise<T>,
@@ -55,7 +55,7 @@ export class SecretAudit {
     }
   }
 
-  changed(operation: Change, row: SecretRow, by: Requester, rowHash: string): void {
+  changed(operation: SecretChange, row: SecretRow, by: Requester, rowHash: string): void {
     this.#append(operation, row, by, { row_hash: rowHash })
   }
 
@@ -63,7 +63,7 @@ export class SecretAudit {
     this.#append('read', row, by)
   }
 
-  #append(operation: Change | 'read', row: SecretRow, { role, actor, agentId }: Requester, more = {}): void {
+  #append(operation: SecretChange | 'read', row: SecretRow, { role, actor, agentId }: Requester, more = {}): void {
     const { id, name, environment, version } = row
     this.#audit.append({
       role,

@@ -88,9 +88,9 @@ function previousOf(row: SecretRow): (Sealed & { version: number }) | undefined 
   return version === null || nonce === null || ciphertext === null ? undefined : { version, nonce, ciphertext }
 }
 
-type Bound = Pick<SecretRow, 'id' | 'name' | 'environment' | 'parameters'>
+type BoundColumns = Pick<SecretRow, 'id' | 'name' | 'environment' | 'parameters'>
 
-const aboutValue = ({ id, name, environment, parameters }: Bound, version: number): About => [
+const aboutValue = ({ id, name, environment, parameters }: BoundColumns, version: number): About => [
   'iron-cage secret 1',
   id,
   name,

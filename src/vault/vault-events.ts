@@ -4,7 +4,7 @@ import type { SecretRow } from '../db/secrets.ts'
 import type { EventData, NewEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 
-export function openedEvent(secrets: EventData['vault.opened']['secrets']): NewEvent {
+export function vaultOpenedEvent(secrets: EventData['vault.opened']['secrets']): NewEvent {
   const message = `The vault is open, with ${secrets.length} ${secrets.length === 1 ? 'secret' : 'secrets'}`
   return { type: 'vault.opened', level: 'INFO', message, data: { secrets } }
 }

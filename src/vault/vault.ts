@@ -30,7 +30,7 @@ import { requireName, requireValue, type SecretView, viewOf } from './secret.ts'
 import { type Requester, SecretAudit } from './secret-audit.ts'
 import { hasPrevious, newRow, previousValueIn, withValue } from './secret-row.ts'
 import { CLOSED, type Locked, type Unlocked, unlock } from './unlock.ts'
-import { lockedEvent, openedEvent, secretEvent } from './vault-events.ts'
+import { lockedEvent, secretEvent, vaultOpenedEvent } from './vault-events.ts'
 
 export type SecretEnvironment = Config['agent']['environment']
 
@@ -338,7 +338,7 @@ export class Vault {
     const lock = this.#lock
     const secrets = this.list({ deleted: true })
     if (lock.state === 'open') {
-      state.record(openedEvent(secrets))
+      state.record(vaultOpenedEvent(secrets))
       return
     }
     const { why, message, hint } = lock

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { Peers } from '../../src/access/peers.ts'
 import { type Role, requireRole } from '../../src/access/roles.ts'
-import { hashOf, RunTokens } from '../../src/access/run-tokens.ts'
+import { RunTokens, tokenHash } from '../../src/access/run-tokens.ts'
 import { Sessions } from '../../src/access/sessions.ts'
 import { Users } from '../../src/access/users.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -265,7 +265,7 @@ describe('a run token', () => {
     const other = tokens.issue({ ...run, runId: toRunId('run-2') })
     expect(tokens.find(token)).toEqual(run)
     expect(tokens.find(token.slice(0, -1))).toBeUndefined()
-    expect(tokens.find(hashOf(token))).toBeUndefined()
+    expect(tokens.find(tokenHash(token))).toBeUndefined()
     expect(tokens.find('run_')).toBeUndefined()
     tokens.revoke(toRunId('run-1'))
     expect([tokens.find(token), tokens.find(again)]).toEqual([undefined, undefined])

@@ -5,7 +5,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { readWitness } from '../../src/audit/anchor.ts'
 import { Audit } from '../../src/audit/chain.ts'
-import { hashOf } from '../../src/audit/hash.ts'
+import { auditHash } from '../../src/audit/hash.ts'
 import { type Verdict, verifyChain } from '../../src/audit/verify.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { auditHeadPath, auditKeyPath } from '../../src/db/files.ts'
@@ -376,7 +376,7 @@ test('fifty thousand rows are verified in at most one and a half times the proce
   store.transaction(() => {
     for (let seq = 1; seq <= 50_000; seq++) {
       const row = { seq, at: '2026-01-01T00:00:00.000Z', previous, ...stop(seq), details: `{"number":${seq}}` }
-      previous = hashOf(key, row)
+      previous = auditHash(key, row)
       table.insert({ ...row, hash: previous })
     }
   })

@@ -2,13 +2,13 @@ import { describe, expect, test } from 'vitest'
 import {
   admit,
   type BreakerSettings,
-  type Change,
+  type CallResult,
   type Circuit,
+  type CircuitChange,
   close,
   closedCircuit,
   conclude,
   forceOpen,
-  type Result,
   type Ticket,
 } from '../../src/breaker/breaker.ts'
 import fc from '../support/fast-check.ts'
@@ -19,7 +19,7 @@ const settings: BreakerSettings = { failures: 3, cooldownMs: 1_000, probeMs: 200
 class Bench {
   circuit: Circuit = closedCircuit
   now = 5_000
-  changes: Change[] = []
+  changes: CircuitChange[] = []
 
   enter(): Ticket | undefined {
     const { circuit, changes, ticket } = admit(this.circuit, settings, this.now)
@@ -28,7 +28,7 @@ class Bench {
     return ticket
   }
 
-  end(ticket: Ticket | undefined, result: Result): void {
+  end(ticket: Ticket | undefined, result: CallResult): void {
     if (ticket === undefined) throw new Error('was not admitted')
     const step = conclude(this.circuit, ticket, result, settings, this.now)
     this.circuit = step.circuit
@@ -40,9 +40,9 @@ class Bench {
   }
 }
 
-const fail = (retryAfterMs?: number): Result => ({ is: 'failed', reason: 'answered 500', retryAfterMs })
-const succeed: Result = { is: 'succeeded' }
-const ignore: Result = { is: 'ignored' }
+const fail = (retryAfterMs?: number): CallResult => ({ is: 'failed', reason: 'answered 500', retryAfterMs })
+const succeed: CallResult = { is: 'succeeded' }
+const ignore: CallResult = { is: 'ignored' }
 
 test('consecutive failures open it, and it refuses until the cooldown is over', () => {
   const bench = new Bench()
@@ -137,9 +137,9 @@ test('closing it by hand forgets every call that runs', () => {
 describe('where a rate decides', () => {
   const rate: BreakerSettings = { ...settings, rate: { share: 0.5, calls: 4 } }
   /** F fails, s succeeds. */
-  const outcomeOf = (story: string): { circuit: Circuit; changes: Change[] } => {
+  const outcomeOf = (story: string): { circuit: Circuit; changes: CircuitChange[] } => {
     let circuit = closedCircuit
-    const changes: Change[] = []
+    const changes: CircuitChange[] = []
     for (const letter of story) {
       const step = conclude(circuit, circuit.epoch, letter === 'F' ? fail() : succeed, rate, 0)
       circuit = step.circuit

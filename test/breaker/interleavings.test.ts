@@ -7,12 +7,12 @@ import { describe, expect, test } from 'vitest'
 import {
   admit,
   type BreakerSettings,
+  type CallResult,
   type Circuit,
   close,
   closedCircuit,
   conclude,
   forceOpen,
-  type Result,
 } from '../../src/breaker/breaker.ts'
 
 /** What a caller is at: nothing, or a call admitted in the present epoch, or in an earlier one. */
@@ -24,7 +24,7 @@ interface World {
 
 const NOW = 1_000
 const CALLERS = 4
-const RESULTS: readonly Result[] = [{ is: 'succeeded' }, { is: 'failed', reason: 'x' }, { is: 'ignored' }]
+const RESULTS: readonly CallResult[] = [{ is: 'succeeded' }, { is: 'failed', reason: 'x' }, { is: 'ignored' }]
 
 /** All times seen from NOW, none further away than matters; epochs begin at 0: tickets are current or late. */
 function relative({ circuit, callers }: World, epochBefore: number): World {

@@ -6,8 +6,8 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { backUp, restore } from '../../src/cli/backup.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import type { Runtime } from '../../src/runtime.ts'
-import { openRuntime } from '../support/built.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
+import { openParts } from '../support/built.ts'
 
 const OWNER = { name: 'agent', script: '/agents/agent.py' }
 
@@ -20,13 +20,13 @@ class Site {
     onTestFinished(() => rm(this.folder, { recursive: true, force: true }))
   }
 
-  async open(): Promise<Runtime> {
+  async open(): Promise<RuntimeParts> {
     const config = configSchema.parse({
       db: { path: this.db },
       server: { port: 0 },
       log: { dir: join(this.folder, 'logs') },
     })
-    const runtime = await openRuntime({ config, configFile: null, environment: {}, version: 'test' })
+    const runtime = await openParts({ config, configFile: null, environment: {}, version: 'test' })
     onTestFinished(() => runtime.close('the test is over'))
     return runtime
   }

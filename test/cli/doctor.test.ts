@@ -6,16 +6,16 @@ import { join } from 'node:path'
 import Sqlite from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import type { Finding } from '../../src/cli/commands/doctor/check.ts'
+import type { CheckResult } from '../../src/cli/commands/doctor/check.ts'
 import { isAtLeast } from '../../src/cli/commands/doctor/check.ts'
 import { readEnvironment } from '../../src/config/env.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import { openRuntime } from '../support/built.ts'
+import { openParts } from '../support/built.ts'
 
 interface Answer {
   code: number
   out: string[]
-  checks: Record<string, Finding>
+  checks: Record<string, CheckResult>
 }
 
 const KEY = 'fHq3vN8sKd2LwX7cR5tYb9MzJ1pGe6UaQo4iVxW0nBs'
@@ -38,7 +38,7 @@ class Patient {
   /** Makes the files that a server leaves behind. */
   async hasServed(masterKey?: string): Promise<void> {
     const options = { config: this.config, configFile: null, environment: {}, version: 'test' }
-    const runtime = await openRuntime({ ...options, masterKey })
+    const runtime = await openParts({ ...options, masterKey })
     await runtime.close('the test wants its files')
   }
 
@@ -72,7 +72,7 @@ class Patient {
 
   async examine(variables: Record<string, string> = {}, ...args: string[]): Promise<Answer> {
     const { code, out } = await this.see(variables, '--json', ...args)
-    const { checks } = JSON.parse(out.join('\n')) as { checks: ({ name: string } & Finding)[] }
+    const { checks } = JSON.parse(out.join('\n')) as { checks: ({ name: string } & CheckResult)[] }
     return { code, out, checks: Object.fromEntries(checks.map(({ name, ...finding }) => [name, finding])) }
   }
 }
@@ -102,7 +102,7 @@ describe('the doctor', () => {
 
   test('finds a running server well, and its ports its own', async () => {
     const patient = new Patient()
-    const runtime = await openRuntime({ config: patient.config, configFile: null, environment: {}, version: 'test' })
+    const runtime = await openParts({ config: patient.config, configFile: null, environment: {}, version: 'test' })
     onTestFinished(() => runtime.close('the test is over'))
     patient.port = new URL(runtime.url).port
     const answer = await patient.examine()

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { RuntimeEvent } from '../../src/events.ts'
-import { addUsd, type Usd } from '../../src/money.ts'
+import { addUsd, type Usd, ZERO_USD } from '../../src/money.ts'
 import { FakeProvider } from '../support/provider.ts'
 import { answersByTheBook } from './provider.ts'
 
@@ -149,5 +149,5 @@ function spentIn(events: RuntimeEvent[]): Usd {
   const costs = events.flatMap((event) =>
     event.type === 'call.completed' || event.type === 'call.failed' ? [event.data.cost_usd] : [],
   )
-  return costs.reduce(addUsd, '0' as Usd)
+  return costs.reduce(addUsd, ZERO_USD)
 }

@@ -10,9 +10,9 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { configSchema } from '../../src/config/schema.ts'
-import type { Runtime } from '../../src/runtime.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
 import { untilUnharmedBySigusr1 } from '../support/agents.ts'
-import { openRuntime } from '../support/built.ts'
+import { openParts } from '../support/built.ts'
 import { freePort } from '../support/free-port.ts'
 import { chatFrames } from '../support/provider.ts'
 import { openTestRuntime, until } from '../support/runtime.ts'
@@ -21,13 +21,13 @@ import { canMount, expectSound, fillDisk, lockDatabase, newDisk, newFolder, newR
 const codeOf = (reply: { json(): object }) => (reply.json() as { error?: { code?: string } }).error?.code
 
 /** Opens a server and nothing else. */
-function open(folder: string, server: object = {}): Promise<Runtime> {
+function open(folder: string, server: object = {}): Promise<RuntimeParts> {
   const config = configSchema.parse({
     server: { port: 0, ...server },
     log: { dir: join(folder, 'logs'), level: 'error' },
     db: { path: join(folder, 'state.db') },
   })
-  return openRuntime({ config, configFile: null, environment: {}, version: '0.0.0-test' })
+  return openParts({ config, configFile: null, environment: {}, version: '0.0.0-test' })
 }
 
 /** A stream of the provider that goes on when it is told to. */
@@ -122,7 +122,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
       log: { dir: logs },
       db: { path: join(folder, 'state.db') },
     })
-    const started = openRuntime({ config, configFile: null, environment: {}, version: '0.0.0-test' })
+    const started = openParts({ config, configFile: null, environment: {}, version: '0.0.0-test' })
     await expect(started).rejects.toMatchObject({
       code: 'database_unusable',
       message: expect.stringContaining(join(folder, 'state.db')),

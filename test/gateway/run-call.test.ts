@@ -4,7 +4,7 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, test, vi } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
-import { openRuntime } from '../../src/runtime.ts'
+import { openParts } from '../../src/runtime.ts'
 import {
   answer,
   chatFrames,
@@ -806,7 +806,7 @@ describe('personal data in a reply', () => {
   })
 
   test.each(DIALECTS)('that cannot be looked for (%s) withholds the reply, which is charged', async (dialect) => {
-    const cage = await openTestRuntime({ open: openRuntime })
+    const cage = await openTestRuntime({ open: openParts })
     const agent = cage.addAgent()
     cage.provider.does(answer({ text }))
     const failing = vi.spyOn(Redactor.prototype, 'redact').mockImplementation(() => {

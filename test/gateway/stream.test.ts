@@ -10,13 +10,13 @@ import { chatCompletions } from '../../src/dialects/openai/chat-completions.ts'
 import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
-import type { Client } from '../../src/gateway/client.ts'
+import type { ClientConnection } from '../../src/gateway/client.ts'
 import { relayFrames } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { policyOf } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 import { StreamRedactor } from '../../src/redaction/stream-redactor.ts'
-import { openRuntime } from '../../src/runtime.ts'
+import { openParts } from '../../src/runtime.ts'
 import { openWorld } from '../breaker/support.ts'
 import {
   answer,
@@ -90,7 +90,7 @@ describe('a stream cut anywhere', () => {
       write: async (text: string) => {
         out += text
       },
-    } as unknown as Client
+    } as unknown as ClientConnection
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const answer = { status: 200, headers: {}, body: bodyOf(pieces) }
@@ -372,7 +372,7 @@ describe('personal data in a stream', () => {
   })
 
   test.each(DIALECTS)('that cannot be looked for (%s) withholds the rest', async (dialect) => {
-    const cage = await openTestRuntime({ open: openRuntime })
+    const cage = await openTestRuntime({ open: openParts })
     cage.provider.does(answer({ text }))
     const failing = vi.spyOn(StreamRedactor.prototype, 'push').mockImplementation(() => {
       throw new Error('a detector is broken')

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { configSchema } from '../../src/config/schema.ts'
-import { type CageRequest, cageFor, findPython } from '../../src/sandbox/cage.ts'
+import { type CageRequest, cageFor, findSystemPython } from '../../src/sandbox/cage.ts'
 
 const python = '/venv/bin/python'
 const request = (sandbox: object, more: Partial<CageRequest> = {}): CageRequest => ({
@@ -72,9 +72,9 @@ describe('an agent behind walls', () => {
       return join(folder, name)
     }
     const [shims, bin] = [place('shims', '#!/bin/sh\n'), place('bin', '\x7fELF')]
-    expect(findPython({ PATH: `${shims}:${bin}` })).toBe(join(bin, 'python3'))
-    expect(findPython({ PATH: `/nowhere:${shims}` })).toBe(join(shims, 'python3'))
-    expect(findPython({ PATH: '/nowhere' })).toBeUndefined()
+    expect(findSystemPython({ PATH: `${shims}:${bin}` })).toBe(join(bin, 'python3'))
+    expect(findSystemPython({ PATH: `/nowhere:${shims}` })).toBe(join(shims, 'python3'))
+    expect(findSystemPython({ PATH: '/nowhere' })).toBeUndefined()
   })
 
   test('has its limits', () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
-import type { RunTokens } from '../../src/agents/agent.ts'
+import type { RunTokenIssuer } from '../../src/agents/agent.ts'
 import { Supervisor } from '../../src/agents/supervisor.ts'
 import { Ledger } from '../../src/budget/ledger.ts'
 import { systemClock } from '../../src/clock.ts'
@@ -75,7 +75,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
 }
 
 /** Run tokens that can be told apart and counted. */
-class TokenList implements RunTokens {
+class TokenList implements RunTokenIssuer {
   valid: { agentId: AgentId; runId: RunId; name: string }[] = []
   issue(run: { agentId: AgentId; runId: RunId; name: string }): string {
     this.valid.push(run)

@@ -6,4 +6,4 @@ import { resolve } from 'node:path'
 
 const BUILT = resolve(import.meta.dirname, '../../dist/runtime.mjs')
 
-export const { openRuntime } = (await import(BUILT)) as typeof import('../../src/runtime.ts')
+export const { openParts } = (await import(BUILT)) as typeof import('../../src/runtime.ts')

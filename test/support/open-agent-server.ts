@@ -1,12 +1,12 @@
 /** A server for a process that a test can kill; its agents run in the database's folder. */
 import { dirname, join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
-import type { Runtime } from '../../src/runtime.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
 import { agentSettings } from './agent-parts.ts'
-import { openRuntime } from './built.ts'
+import { openParts } from './built.ts'
 
-export const openAgentServer = (databasePath: string): Promise<Runtime> =>
-  openRuntime({
+export const openAgentServer = (databasePath: string): Promise<RuntimeParts> =>
+  openParts({
     config: configSchema.parse({
       agent: agentSettings(databasePath),
       server: { port: 0 },

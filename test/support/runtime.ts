@@ -17,8 +17,8 @@ import { openStore } from '../../src/db/store.ts'
 import type { EventOf, EventType, RuntimeEvent } from '../../src/events.ts'
 import { type AgentId, newAgentId, newRunId, type RunId } from '../../src/ids.ts'
 import { type Nanodollars, toUsd, usd } from '../../src/money.ts'
-import type { Runtime } from '../../src/runtime.ts'
-import { openRuntime } from './built.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
+import { openParts } from './built.ts'
 import { dollars } from './money.ts'
 import { FakeProvider } from './provider.ts'
 
@@ -48,7 +48,7 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   /** It is not known that the providers obey their limits, as of any server but the vendors' own. */
   isUnknown?: boolean
   /** The sources', for a test that breaks one of their classes on purpose. (Default: what is built.) */
-  open?: typeof openRuntime
+  open?: typeof openParts
   /** Messages in the log that this test provokes. */
   faults?: RegExp
 }
@@ -80,7 +80,7 @@ export interface Reply {
 const connections = new Connections({ connections: null, pipelining: 1 })
 
 export class TestRuntime {
-  readonly runtime: Runtime
+  readonly runtime: RuntimeParts
   readonly provider: FakeProvider
   readonly folder: string
   /** Everything recorded since it was opened. */
@@ -91,7 +91,7 @@ export class TestRuntime {
   readonly #faults: RegExp | undefined
   #isClosed = false
 
-  constructor(runtime: Runtime, provider: FakeProvider, folder: string, faults: RegExp | undefined) {
+  constructor(runtime: RuntimeParts, provider: FakeProvider, folder: string, faults: RegExp | undefined) {
     this.runtime = runtime
     this.provider = provider
     this.folder = folder
@@ -221,7 +221,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     masterKey,
     folder: given,
     isUnknown,
-    open = openRuntime,
+    open = openParts,
     faults,
     ...sections
   } = options

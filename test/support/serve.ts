@@ -9,11 +9,11 @@ import { join } from 'node:path'
 import { configSchema } from '../../src/config/schema.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
-import { openRuntime } from './built.ts'
+import { openParts } from './built.ts'
 import { dollars } from './money.ts'
 
 const [folder = '', providerUrl = '', limit = '1'] = process.argv.slice(2)
-const runtime = await openRuntime({
+const runtime = await openParts({
   config: configSchema.parse({
     providers: { openai: { base_url: `${providerUrl}/v1`, retries: 0 } },
     prices: { penny: { input_per_mtok: 0, output_per_mtok: 1_000 } },

@@ -10,10 +10,10 @@ import { openStage, type StageOptions } from '../../demo/stage.ts'
 import { readLeads } from '../../demo/world.ts'
 import { configSchema } from '../../src/config/schema.ts'
 import type { AgentId } from '../../src/ids.ts'
-import type { Runtime } from '../../src/runtime.ts'
+import type { RuntimeParts } from '../../src/runtime.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { openPage } from './browser.ts'
-import { openRuntime } from './built.ts'
+import { openParts } from './built.ts'
 import { freePort } from './free-port.ts'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -23,13 +23,13 @@ export const pictures = join(root, 'test-output')
 mkdirSync(pictures, { recursive: true })
 
 export interface Show {
-  runtime: Runtime
+  runtime: RuntimeParts
   agentId: AgentId
   page: Page
   faults: string[]
   agent(): AgentView
   /** Another server on the same database and address, when the first is closed. */
-  startAgain(): Promise<Runtime>
+  startAgain(): Promise<RuntimeParts>
 }
 
 const MASTER_KEY = 'q7m1Zr0WkGk2nX4t8vB3yD6fH9jL5pS0'
@@ -52,10 +52,10 @@ export async function openShow(browser: Browser, { isLocked = false, ...options 
   const environment = { PATH: process.env.PATH! }
   const masterKey = isLocked ? undefined : MASTER_KEY
   const settings = { config: stage.config, configFile: null, environment, masterKey, version: 'test' }
-  const runtime = await openRuntime(settings)
+  const runtime = await openParts(settings)
   const opened = [runtime]
   const startAgain = async () => {
-    const next = await openRuntime(settings)
+    const next = await openParts(settings)
     opened.push(next)
     return next
   }

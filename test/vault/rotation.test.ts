@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { type Client, connectToDatabase } from '../../src/cli/client.ts'
+import { type ApiClient, connectToDatabase } from '../../src/cli/client.ts'
 import { rotateAndReport } from '../../src/cli/commands/secrets/rotation-progress.ts'
 import { systemClock } from '../../src/clock.ts'
 import type { EventOf, EventType } from '../../src/events.ts'
@@ -158,8 +158,8 @@ describe('a new value', () => {
     const cage = await openCage()
     await create(cage)
     const server = connectToDatabase(cage.runtime.config.db.path)
-    const client: Client = {
-      async send<Body>(...request: Parameters<Client['send']>) {
+    const client: ApiClient = {
+      async send<Body>(...request: Parameters<ApiClient['send']>) {
         const answer = await server.send<Body>(...request)
         if (request[0] === 'PUT') await cage.close()
         return answer

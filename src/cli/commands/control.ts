@@ -1,6 +1,8 @@
 /** `stop`, `pause`, `resume`, `restart`: each asks the server, and prints the state that the agent is in then. */
-import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
-import { type AgentStatus, connect } from '../client.ts'
+
+import type { AgentStatus } from '../../api/agents.ts'
+import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { json } from '../print.ts'
@@ -15,7 +17,7 @@ const controlCommand =
       .addHelpText('after', examples([`${verb} lg-7a3f9c2d`, 'by its id'], [`${verb} lead_gen_agent`, 'by its name']))
       .action(async (named, { json: asJson, ...flags }) => {
         const client = connect(flags, terminal)
-        const id = await agentIdOf(client, named)
+        const id = await resolveAgentId(client, named)
         const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/${verb}`)
         terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
       })

@@ -1,8 +1,8 @@
 import type { IncidentRow } from '../../db/incidents.ts'
 import { CageError } from '../../errors.ts'
 import { printable } from '../../log/printable.ts'
-import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
-import { type Client, connect } from '../client.ts'
+import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import { type ApiClient, connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { json, table } from '../print.ts'
@@ -31,16 +31,16 @@ export const incidentsCommand: CliCommand = (terminal) =>
       await (reveal === undefined ? list(client, agent, asJson, terminal) : show(client, reveal, asJson, terminal))
     })
 
-async function show(client: Client, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {
+async function show(client: ApiClient, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {
   const path = `/api/pii/incidents/${encodeURIComponent(id)}/original`
   const found = await client.send<{ id: string; original: string }>('GET', path)
   terminal.out(asJson ? json(found) : printable(found.original))
 }
 
-async function list(client: Client, agent: string | undefined, asJson: boolean | undefined, terminal: Terminal) {
+async function list(client: ApiClient, agent: string | undefined, asJson: boolean | undefined, terminal: Terminal) {
   const query = new URLSearchParams({
     limit: '1000',
-    ...(agent !== undefined && { agent_id: await agentIdOf(client, agent) }),
+    ...(agent !== undefined && { agent_id: await resolveAgentId(client, agent) }),
   })
   const { incidents } = await client.send<{ incidents: IncidentRow[] }>('GET', `/api/pii/incidents?${query}`)
   if (asJson) return terminal.out(json(incidents))

@@ -1,6 +1,6 @@
 import { isShown } from '../../log/level.ts'
 import { textLine } from '../../log/terminal-line.ts'
-import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
+import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
@@ -17,7 +17,7 @@ export const logsCommand: CliCommand = (terminal) =>
     .addHelpText('after', examples(['logs lg-7a3f9c2d -f', 'watch it work']))
     .action(async (named, { follow, verbose, json: asJson, ...flags }) => {
       const client = connect(flags, terminal)
-      const id = await agentIdOf(client, named)
+      const id = await resolveAgentId(client, named)
       // Without this an unknown agent would look like one that has done nothing yet.
       await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
       for await (const event of eventsOf(client, id, follow === true)) {

@@ -1,6 +1,6 @@
 import type { PastAgentListed } from '../../db/past-agents.ts'
 import { shownFigures } from '../../state/figures-text.ts'
-import { type Client, connect, type SnapshotResponse } from '../client.ts'
+import { type ApiClient, connect, type SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { json, table } from '../print.ts'
@@ -29,7 +29,7 @@ export const psCommand: CliCommand = (terminal) =>
     })
 
 /** Newest first. */
-async function pastAgents(client: Client): Promise<PastAgentListed[]> {
+async function pastAgents(client: ApiClient): Promise<PastAgentListed[]> {
   const all: PastAgentListed[] = []
   for (let before = ''; ; before = `&before=${all.at(-1)!.started_at}`) {
     const path = `/api/agents/past?limit=${PAGE}${before}`

@@ -3,8 +3,8 @@ import type { ShownCall } from '../../api/calls.ts'
 import { type AgentReport, CSV_HEADER, csvLine } from '../../api/report.ts'
 import type { CostReport } from '../../budget/report.ts'
 import { CageError } from '../../errors.ts'
-import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
-import type { Client } from '../client.ts'
+import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
@@ -13,7 +13,7 @@ import { costLines, reportLines } from '../report-lines.ts'
 import type { Terminal } from '../terminal.ts'
 
 const FORMATS = ['text', 'json', 'csv', 'html'] as const
-type Format = (typeof FORMATS)[number]
+type ReportFormat = (typeof FORMATS)[number]
 const PAGE = 1_000
 
 export const reportCommand: CliCommand = (terminal) =>
@@ -32,7 +32,7 @@ export const reportCommand: CliCommand = (terminal) =>
       ),
     )
 
-async function reportAll(client: Client, format: Format, terminal: Terminal): Promise<void> {
+async function reportAll(client: ApiClient, format: ReportFormat, terminal: Terminal): Promise<void> {
   if (format === 'csv' || format === 'html') {
     throw new CageError('usage', `this format needs an agent: report <id> --format ${format}`)
   }
@@ -41,8 +41,8 @@ async function reportAll(client: Client, format: Format, terminal: Terminal): Pr
   costLines(costs).forEach(terminal.out)
 }
 
-async function reportAgent(client: Client, named: string, format: Format, terminal: Terminal): Promise<void> {
-  const path = `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
+async function reportAgent(client: ApiClient, named: string, format: ReportFormat, terminal: Terminal): Promise<void> {
+  const path = `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}`
   if (format === 'csv') return printCsv(client, path, terminal)
   if (format === 'html') return terminal.out(await client.send<string>('GET', `${path}/report?format=html`))
   const report = await client.send<AgentReport>('GET', `${path}/report`)
@@ -50,7 +50,7 @@ async function reportAgent(client: Client, named: string, format: Format, termin
   reportLines({ ...report, footer: {} }).forEach(terminal.out)
 }
 
-async function printCsv(client: Client, path: string, terminal: Terminal): Promise<void> {
+async function printCsv(client: ApiClient, path: string, terminal: Terminal): Promise<void> {
   let isFirst = true
   for await (const page of pagesOf(client, path)) {
     // Only after the first response, so that nothing is written for an unknown agent.
@@ -61,7 +61,7 @@ async function printCsv(client: Client, path: string, terminal: Terminal): Promi
 }
 
 /** Newest first; at least one page. */
-async function* pagesOf(client: Client, path: string): AsyncGenerator<ShownCall[]> {
+async function* pagesOf(client: ApiClient, path: string): AsyncGenerator<ShownCall[]> {
   for (let before = ''; ; ) {
     const { calls } = await client.send<{ calls: ShownCall[] }>(
       'GET',

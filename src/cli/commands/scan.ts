@@ -60,7 +60,7 @@ async function printSpans(sources: readonly string[], terminal: Terminal): Promi
 async function locateAll(sources: readonly string[], terminal: Terminal): Promise<Located[]> {
   const findings: Located[] = []
   for (const source of sources) {
-    const text = await readAll(open(source, terminal), source)
+    const text = await readInput(open(source, terminal), source)
     findings.push(...locate(nameOf(source), text))
   }
   return findings
@@ -102,7 +102,7 @@ function openFile(path: string): AsyncIterable<Uint8Array> {
   return createReadStream(path)
 }
 
-async function readAll(input: AsyncIterable<Uint8Array>, source: string): Promise<string> {
+async function readInput(input: AsyncIterable<Uint8Array>, source: string): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   try {

@@ -1,5 +1,5 @@
 import type { LoadedConfig } from '../../config/config.ts'
-import { openRuntime } from '../../runtime.ts'
+import { openParts } from '../../runtime.ts'
 import { openBrowser } from '../browser.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithServer, loadFlags } from '../flags.ts'
@@ -33,7 +33,7 @@ async function serve({ load, open, untilStdinEnds }: ServeOptions, terminal: Ter
   const end = listenForEnd(terminal)
   if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()
   const environment = terminal.env.variables
-  const runtime = await openRuntime({
+  const runtime = await openParts({
     config: loaded.config,
     origins: loaded.origins,
     configFile: loaded.file,

@@ -3,7 +3,7 @@ import { readServerFile } from '../../access/server-file.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
-import type { Runtime } from '../../runtime.ts'
+import type { RuntimeParts } from '../../runtime.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { endBlock } from '../end-block.ts'
 import { commandWithAgent, loadFlags } from '../flags.ts'
@@ -32,7 +32,7 @@ export const startCommand: CliCommand = (terminal) =>
       const loaded = load()
       const agent = { loaded, script, path, open }
       if (await readServerFile(loaded.config.db.path)) return joinServer(agent, terminal)
-      const report = (runtime: Runtime, agentId: AgentId, serverStays: boolean) =>
+      const report = (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) =>
         reportOf(runtime, agentId, loaded, serverStays)
       await runAgent({ ...agent, reload: load, keep, report }, terminal).catch((error: unknown) => {
         // Another terminal has started a server meanwhile.
@@ -41,7 +41,7 @@ export const startCommand: CliCommand = (terminal) =>
       })
     })
 
-function reportOf(runtime: Runtime, agentId: AgentId, loaded: LoadedConfig, serverStays: boolean): string[] {
+function reportOf(runtime: RuntimeParts, agentId: AgentId, loaded: LoadedConfig, serverStays: boolean): string[] {
   const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
   return endBlock({
     agentId,

@@ -1,8 +1,9 @@
+import type { AgentStatus } from '../../api/agents.ts'
 import { type Limit, limitsOf } from '../../state/figures.ts'
 import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
-import { AGENT_HELP, agentIdOf } from '../agent-id.ts'
-import { type AgentStatus, type Client, connect, type SnapshotResponse } from '../client.ts'
+import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import { type ApiClient, connect, type SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { json, tree } from '../print.ts'
@@ -19,14 +20,14 @@ export const statusCommand: CliCommand = (terminal) =>
       return named === undefined ? showServer(client, asJson, terminal) : showAgent(client, named, asJson, terminal)
     })
 
-async function showAgent(client: Client, named: string, asJson: boolean | undefined, terminal: Terminal) {
-  const id = await agentIdOf(client, named)
+async function showAgent(client: ApiClient, named: string, asJson: boolean | undefined, terminal: Terminal) {
+  const id = await resolveAgentId(client, named)
   const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
   if (asJson) return terminal.out(json(status))
   agentLines(status.agent, status.figures, status.budgets).forEach(terminal.out)
 }
 
-async function showServer(client: Client, asJson: boolean | undefined, terminal: Terminal) {
+async function showServer(client: ApiClient, asJson: boolean | undefined, terminal: Terminal) {
   const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
   const agents = Object.values(snapshot.agents).map((agent) => ({
     agent,

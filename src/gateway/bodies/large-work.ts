@@ -11,7 +11,7 @@ import type { CageError } from '../../errors.ts'
 import type { Finding } from '../../redaction/match.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, readFacts } from '../call-facts.ts'
-import { CallRedactor, type Found, type RedactedCall, type Subject } from '../call-redactor.ts'
+import { CallRedactor, type Found, type RedactedCall, type RedactedSide } from '../call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
 import { encoded, free } from './bytes.ts'
 import { replyInvalid, requireReply } from './reply-json.ts'
@@ -138,7 +138,7 @@ function redacted(
 }
 
 /** Collects findings for the thread that has the incidents. */
-function collector(settings: RedactorSettings, subject: Subject): CallRedactor {
+function collector(settings: RedactorSettings, subject: RedactedSide): CallRedactor {
   const maxKept = subject === 'request' ? MAX_COMPARED : undefined
   return new CallRedactor({ redactor: Redactor.of(settings), incidents: NO_INCIDENTS, maxKept }, NO_CALL, subject)
 }

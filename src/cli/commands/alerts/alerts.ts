@@ -1,5 +1,5 @@
 import { type CliCommand, group } from '../../command.ts'
-import { listCommand } from './list.ts'
+import { listAlertsCommand } from './list.ts'
 import { resendCommand } from './resend.ts'
 import { testCommand } from './test.ts'
 
@@ -7,6 +7,6 @@ export const alertsCommand: CliCommand = (terminal) =>
   group(
     'alerts',
     'List alerts, test their delivery, send one again',
-    [listCommand, testCommand, resendCommand],
+    [listAlertsCommand, testCommand, resendCommand],
     terminal,
   )

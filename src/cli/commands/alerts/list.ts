@@ -1,10 +1,10 @@
 import type { AlertView } from '../../../state/snapshot.ts'
-import { type Client, connect } from '../../client.ts'
+import { type ApiClient, connect } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { json, table } from '../../print.ts'
 
-export const listCommand: CliCommand = (terminal) =>
+export const listAlertsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
     .description('List the alerts, newest first, with the channels that delivered them')
     .option('--json', 'Print JSON')
@@ -15,7 +15,7 @@ export const listCommand: CliCommand = (terminal) =>
       table([HEADER, ...alerts.map(rowOf)]).forEach(terminal.out)
     })
 
-export const listAlerts = async (client: Client): Promise<AlertView[]> =>
+export const listAlerts = async (client: ApiClient): Promise<AlertView[]> =>
   (await client.send<{ alerts: AlertView[] }>('GET', '/api/alerts')).alerts
 
 const HEADER = ['ALERT', 'AT', 'LEVEL', 'TITLE', 'SENT BY', 'NOT SENT BY', 'SEEN']

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { CageError } from '../../../errors.ts'
 import type { AlertView } from '../../../state/snapshot.ts'
-import { type Client, connect } from '../../client.ts'
+import { type ApiClient, connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { json } from '../../print.ts'
@@ -38,7 +38,7 @@ const noChannel = (): CageError =>
 
 /** The result of each channel, as soon as all are known. */
 async function resultsOf(
-  client: Client,
+  client: ApiClient,
   alertId: string,
   channels: readonly string[],
 ): Promise<{ channel: string; state: string }[]> {

@@ -2,7 +2,7 @@ import { parseTypedAmount } from '../../../config/amount.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { changeLimit, commandWithLimit, type LimitChange } from './change-limit.ts'
 
-export const addCommand: CliCommand = (terminal) =>
+export const addBudgetCommand: CliCommand = (terminal) =>
   commandWithLimit('add')
     .description('Raise a limit')
     .addHelpText(

@@ -1,9 +1,11 @@
 /** What the commands of `budget` print, and how they read amounts. */
+
+import type { AgentStatus } from '../../../api/agents.ts'
 import type { Amounts, ConfiguredBudgets } from '../../../api/budgets.ts'
 import { parseTypedAmount } from '../../../config/amount.ts'
 import { showUsd, type Usd, ZERO_USD } from '../../../money.ts'
-import { agentIdOf } from '../../agent-id.ts'
-import type { AgentStatus, Client } from '../../client.ts'
+import { resolveAgentId } from '../../agent-id.ts'
+import type { ApiClient } from '../../client.ts'
 import { json } from '../../print.ts'
 import type { Terminal } from '../../terminal.ts'
 
@@ -15,9 +17,9 @@ export const CALL_HELP = 'The call, as "budget calls" shows it'
 export const parseCost = (text: string, name: string): Usd =>
   text === '0.00' ? ZERO_USD : parseTypedAmount(text, name)
 
-/** The path of the agent that is meant. Throws what `agentIdOf` throws. */
-export const agentPath = async (client: Client, named: string): Promise<string> =>
-  `/api/agents/${encodeURIComponent(await agentIdOf(client, named))}`
+/** The path of the agent that is meant. Throws what `resolveAgentId` throws. */
+export const agentPath = async (client: ApiClient, named: string): Promise<string> =>
+  `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}`
 
 /** An agent's own budget, then every budget that its calls must fit into. */
 export function showBalance({ agent, budget, budgets }: AgentStatus, asJson: boolean | undefined, terminal: Terminal) {

@@ -1,9 +1,11 @@
 /** `budget set` and `budget add`: of an agent by its arguments, of the server or of each run by a flag. */
+
+import type { AgentStatus } from '../../../api/agents.ts'
 import type { ConfiguredBudgets } from '../../../api/budgets.ts'
 import { CageError } from '../../../errors.ts'
 import type { Usd } from '../../../money.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
-import type { AgentStatus, Client, ClientFlags } from '../../client.ts'
+import type { ApiClient, ClientFlags } from '../../client.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import type { Terminal } from '../../terminal.ts'
@@ -38,7 +40,7 @@ export async function changeLimit(
     throw new CageError('usage', 'name exactly one budget: <id> <usd>, --server <usd> or --run <usd>')
   }
   const change = changeOf(usd ?? named[0]!)
-  const send = <Body>(client: Client, path: string) => client.send<Body>('PATCH', path, change)
+  const send = <Body>(client: ApiClient, path: string) => client.send<Body>('PATCH', path, change)
   await withClient(flags, terminal, async (client) => {
     if (id !== undefined) {
       const status = await send<AgentStatus>(client, `${await agentPath(client, id)}/budget`)

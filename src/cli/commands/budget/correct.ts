@@ -1,5 +1,5 @@
+import type { AgentStatus } from '../../../api/agents.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
-import type { AgentStatus } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'

@@ -1,12 +1,12 @@
+import type { AgentStatus } from '../../../api/agents.ts'
 import type { ConfiguredBudgets } from '../../../api/budgets.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
-import type { AgentStatus } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { agentPath, showBalance, showConfigured } from './balance.ts'
 
-export const getCommand: CliCommand = (terminal) =>
+export const getBudgetCommand: CliCommand = (terminal) =>
   commandWithDatabase('get')
     .description('Show the limit and spending of an agent, or the limits of the server and of each run')
     .argument('[id]', `${AGENT_HELP} (default: the limits of the configuration)`)

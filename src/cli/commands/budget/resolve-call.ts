@@ -1,4 +1,5 @@
-import type { AgentStatus, ClientFlags } from '../../client.ts'
+import type { AgentStatus } from '../../../api/agents.ts'
+import type { ClientFlags } from '../../client.ts'
 import { withClient } from '../../offline-client.ts'
 import type { Terminal } from '../../terminal.ts'
 import { agentPath, showBalance } from './balance.ts'

@@ -2,7 +2,7 @@ import { parseTypedAmount } from '../../../config/amount.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { changeLimit, commandWithLimit, type LimitChange } from './change-limit.ts'
 
-export const setCommand: CliCommand = (terminal) =>
+export const setBudgetCommand: CliCommand = (terminal) =>
   commandWithLimit('set')
     .description('Set a new limit')
     .addHelpText(

@@ -1,7 +1,7 @@
 import { type CliCommand, group } from '../../command.ts'
-import { listCommand } from './list.ts'
+import { listCircuitsCommand } from './list.ts'
 import { openCommand } from './open.ts'
 import { resetCommand } from './reset.ts'
 
 export const circuitsCommand: CliCommand = (terminal) =>
-  group('circuits', 'List circuits, close or open one', [listCommand, resetCommand, openCommand], terminal)
+  group('circuits', 'List circuits, close or open one', [listCircuitsCommand, resetCommand, openCommand], terminal)

@@ -8,7 +8,7 @@ import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { json, table } from '../../print.ts'
 
-export const listCommand: CliCommand = (terminal) =>
+export const listCircuitsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
     .description('List the circuits of providers, models and services')
     .option('--json', 'Print JSON')

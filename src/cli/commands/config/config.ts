@@ -2,12 +2,12 @@ import { type CliCommand, group } from '../../command.ts'
 import { checkCommand } from './check.ts'
 import { initCommand } from './init.ts'
 import { showCommand } from './show.ts'
-import { trustCommand } from './trust.ts'
+import { trustConfigCommand } from './trust.ts'
 
 export const configCommand: CliCommand = (terminal) =>
   group(
     'config',
     'Show, check or create the configuration',
-    [showCommand, checkCommand, initCommand, trustCommand],
+    [showCommand, checkCommand, initCommand, trustConfigCommand],
     terminal,
   )

@@ -6,7 +6,7 @@ import { CONFIG_FILES } from '../../../config/config.ts'
 import { CageError } from '../../../errors.ts'
 import { type CliCommand, examples } from '../../command.ts'
 
-export const trustCommand: CliCommand = (terminal) =>
+export const trustConfigCommand: CliCommand = (terminal) =>
   new Command('trust')
     .description('Accept a configuration file that was created or changed while an agent could write to its folder')
     .argument('[file]', 'The file (default: the one in this folder)')

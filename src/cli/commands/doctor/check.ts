@@ -12,20 +12,20 @@ export interface Subject {
 export interface Check {
   name: string
   /** What it throws is a failure as well. */
-  look(subject: Subject): Finding | Promise<Finding>
+  look(subject: Subject): CheckResult | Promise<CheckResult>
 }
 
 /** `warn`: it works, and somebody should know. */
-export interface Finding {
+export interface CheckResult {
   status: 'ok' | 'warn' | 'fail'
   what: string
   /** What to type or change. */
   fix?: string
 }
 
-export const ok = (what: string): Finding => ({ status: 'ok', what })
-export const warn = (what: string, fix: string): Finding => ({ status: 'warn', what, fix })
-export const fail = (what: string, fix: string): Finding => ({ status: 'fail', what, fix })
+export const ok = (what: string): CheckResult => ({ status: 'ok', what })
+export const warn = (what: string, fix: string): CheckResult => ({ status: 'warn', what, fix })
+export const fail = (what: string, fix: string): CheckResult => ({ status: 'fail', what, fix })
 
 /** "24.21.0" is at least "22.19". */
 export function isAtLeast(version: string, least: string): boolean {

@@ -5,7 +5,7 @@ import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase, loadFlags, type ServerFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
 import type { Terminal } from '../../terminal.ts'
-import { type Check, type Finding, fail, ok, type Subject } from './check.ts'
+import { type Check, type CheckResult, fail, ok, type Subject } from './check.ts'
 import { exposureChecks } from './exposure.ts'
 import { fileChecks } from './files.ts'
 import { machineChecks } from './machine.ts'
@@ -27,33 +27,33 @@ export const doctorCommand: CliCommand = (terminal) =>
       else for (const line of resultLines(results)) terminal.out(line)
     })
 
-type Result = { name: string } & Finding
+type NamedResult = { name: string } & CheckResult
 
 /** A broken configuration is one failed check; the others then use the defaults. */
-async function examine(flags: ServerFlags, online: boolean, terminal: Terminal): Promise<Result[]> {
-  let configuration: Finding
+async function examine(flags: ServerFlags, online: boolean, terminal: Terminal): Promise<NamedResult[]> {
+  let configuration: CheckResult
   let subject: Subject = { loaded: { config: configSchema.parse({}), origins: {}, file: null }, terminal, online }
   try {
     subject = { ...subject, loaded: loadFlags(flags, terminal) }
     configuration = ok(subject.loaded.file ?? 'no file; defaults, flags and environment')
   } catch (error) {
-    configuration = failureOf(error)
+    configuration = failedCheck(error)
   }
-  const results: Result[] = [{ name: 'Configuration', ...configuration }]
+  const results: NamedResult[] = [{ name: 'Configuration', ...configuration }]
   for (const { name, look } of CHECKS) {
-    const finding = Promise.resolve(subject).then(look).catch(failureOf)
-    results.push({ name, ...(await finding) })
+    const result = Promise.resolve(subject).then(look).catch(failedCheck)
+    results.push({ name, ...(await result) })
   }
   return results
 }
 
-function failureOf(error: unknown): Finding {
+function failedCheck(error: unknown): CheckResult {
   const { code, message, hint, cause } = asCageError(error)
   return fail(code === 'internal' ? String((cause as Error | undefined)?.message ?? message) : message, hint)
 }
 
-function resultLines(results: readonly Result[]): string[] {
-  const count = (status: Finding['status']) => results.filter((result) => result.status === status).length
+function resultLines(results: readonly NamedResult[]): string[] {
+  const count = (status: CheckResult['status']) => results.filter((result) => result.status === status).length
   const width = Math.max(...results.map(({ name }) => name.length))
   const lines = results.flatMap(({ name, status, what, fix }) => [
     `${MARKS[status]} ${name.padEnd(width)}  ${what}`,

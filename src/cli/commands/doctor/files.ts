@@ -8,7 +8,7 @@ import { systemClock } from '../../../clock.ts'
 import { auditHeadPath, auditKeyPath, databaseFiles, dataKeyPath, serverFilePath } from '../../../db/files.ts'
 import { readStore } from '../../../db/store.ts'
 import { tryKey } from '../../../vault/unlock.ts'
-import { type Check, type Finding, fail, ok, type Subject, warn } from './check.ts'
+import { type Check, type CheckResult, fail, ok, type Subject, warn } from './check.ts'
 
 /** A clock that differs by less is no concern. */
 const CLOCK_SLACK_MS = 60_000
@@ -122,7 +122,7 @@ export const fileChecks: readonly Check[] = [
   },
 ]
 
-function lookAtModes({ loaded, terminal }: Subject): Finding {
+function lookAtModes({ loaded, terminal }: Subject): CheckResult {
   const { path } = loaded.config.db
   const home = terminal.env.variables.HOME
   const secrets = [...databaseFiles(path), ...(home === undefined ? [] : [join(home, '.iron', 'tokens')])]
@@ -132,16 +132,16 @@ function lookAtModes({ loaded, terminal }: Subject): Finding {
     : fail(`others can read ${open.join(', ')}`, `chmod 600 ${open.join(' ')}`)
 }
 
-const lookAtLockedSecrets = (subject: Subject, hint: string): Finding =>
+const lookAtLockedSecrets = (subject: Subject, hint: string): CheckResult =>
   withDatabase(subject, (client) => {
     const count = client.prepare('SELECT count(*) FROM secrets').pluck().get() as number
     if (count === 0) return ok('none, and no secrets either')
     return warn(`none here, so ${count === 1 ? '1 secret stays' : `${count} secrets stay`} locked`, hint)
   })
 
-type Client = ReturnType<typeof readStore>['orm']['$client']
+type SqliteClient = ReturnType<typeof readStore>['orm']['$client']
 
-function withDatabase({ loaded }: Subject, look: (client: Client, path: string) => Finding): Finding {
+function withDatabase({ loaded }: Subject, look: (client: SqliteClient, path: string) => CheckResult): CheckResult {
   const { path } = loaded.config.db
   if (!existsSync(path)) return NO_DATABASE
   using store = readStore(path)

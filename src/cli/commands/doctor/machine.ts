@@ -10,9 +10,9 @@ import { LIST, LIST_PUBLISHED } from '../../../budget/price-list.ts'
 import { systemClock } from '../../../clock.ts'
 import { packageFolder } from '../../../package-folder.ts'
 import { readProcessTable } from '../../../process-table.ts'
-import { findPython } from '../../../sandbox/cage.ts'
+import { findSystemPython } from '../../../sandbox/cage.ts'
 import { CONTROLLER, explainMachine } from '../../../sandbox/machine.ts'
-import { type Check, type Finding, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
+import { type Check, type CheckResult, fail, isAtLeast, ok, type Subject, warn } from './check.ts'
 
 const MIN_NODE = '22.21'
 /** Before it, SQLite could lose the newest pages of a WAL. */
@@ -113,7 +113,7 @@ function pythonOf({ loaded, terminal }: Subject): string {
   return loaded.config.agent.python ?? (VIRTUAL_ENV ? join(VIRTUAL_ENV, 'bin', 'python') : 'python3')
 }
 
-async function lookAtPython(subject: Subject): Promise<Finding> {
+async function lookAtPython(subject: Subject): Promise<CheckResult> {
   const python = pythonOf(subject)
   const question = ['-c', 'import sys; print("%d.%d.%d" % sys.version_info[:3])']
   try {
@@ -126,7 +126,7 @@ async function lookAtPython(subject: Subject): Promise<Finding> {
   }
 }
 
-async function lookAtSdk(subject: Subject): Promise<Finding> {
+async function lookAtSdk(subject: Subject): Promise<CheckResult> {
   const environment = { ...subject.terminal.env.variables, PYTHONPATH: `${packageFolder()}python/shim` }
   try {
     await run(pythonOf(subject), ['-c', 'import iron_cage'], { env: environment })
@@ -137,13 +137,13 @@ async function lookAtSdk(subject: Subject): Promise<Finding> {
 }
 
 /** What agents can be kept from, and what is missing for more. */
-async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
+async function lookAtWalls({ loaded, terminal }: Subject): Promise<CheckResult> {
   const { level } = loaded.config.agent.sandbox
   const refuse = level === 'off' || level === 'auto' ? warn : fail
   if (process.platform !== 'linux') {
     return refuse('none: they are those of the Linux kernel', 'run agents that you do not trust in a Linux VM')
   }
-  const python = findPython(terminal.env.variables)
+  const python = findSystemPython(terminal.env.variables)
   if (python === undefined) return refuse('none: there is no python3 to build them', 'install Python 3')
   const { landlock_abi: abi, levels, hide, groups, fix } = await explainMachine(python, terminal.env.variables)
   const has = LEVELS.filter((name) => levels[name] === null)
@@ -167,7 +167,7 @@ async function lookAtWalls({ loaded, terminal }: Subject): Promise<Finding> {
 }
 
 /** A port that our own server has is as good as a free one. */
-async function lookAtPort({ loaded }: Subject, host: string): Promise<Finding> {
+async function lookAtPort({ loaded }: Subject, host: string): Promise<CheckResult> {
   const { port } = loaded.config.server
   const server = await readServerFile(loaded.config.db.path)
   const name = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

@@ -5,7 +5,7 @@ import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { json, table } from '../../print.ts'
 
-export const listCommand: CliCommand = (terminal) =>
+export const listModelsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
     .description("List what is known of models on servers that are not the vendor's own")
     .option('--json', 'Print JSON')

@@ -1,6 +1,6 @@
 import { type CliCommand, group } from '../../command.ts'
-import { listCommand } from './list.ts'
-import { trustCommand } from './trust.ts'
+import { listModelsCommand } from './list.ts'
+import { trustModelCommand } from './trust.ts'
 
 export const modelsCommand: CliCommand = (terminal) =>
-  group('models', 'Which models respect the limits of their calls', [listCommand, trustCommand], terminal)
+  group('models', 'Which models respect the limits of their calls', [listModelsCommand, trustModelCommand], terminal)

@@ -4,7 +4,7 @@ import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { json } from '../../print.ts'
 
-export const trustCommand: CliCommand = (terminal) =>
+export const trustModelCommand: CliCommand = (terminal) =>
   commandWithDatabase('trust')
     .description('Trust a model, or all models of a provider, to respect the limits of their calls')
     .argument('<name>', 'provider/model, or a provider')

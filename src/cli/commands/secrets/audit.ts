@@ -4,7 +4,7 @@ import { decimal } from '../../flags.ts'
 import { json, table } from '../../print.ts'
 import { commandWithEnvironment, SECRETS, withVault } from './vault-client.ts'
 
-export const auditCommand: CliCommand = (terminal) =>
+export const secretAuditCommand: CliCommand = (terminal) =>
   commandWithEnvironment('audit')
     .description('Show who did what with secrets, newest first')
     .argument('[name]', 'Of this secret only')

@@ -3,7 +3,7 @@ import { type CliCommand, examples } from '../../command.ts'
 import { json, table } from '../../print.ts'
 import { commandWithEnvironment, getSecret, SECRET_HELP, secretPath, secretRow, withVault } from './vault-client.ts'
 
-export const getCommand: CliCommand = (terminal) =>
+export const getSecretCommand: CliCommand = (terminal) =>
   commandWithEnvironment('get')
     .description('Show a secret masked, or only its value with --reveal, which is recorded in the audit')
     .argument('<name>', SECRET_HELP)

@@ -2,7 +2,7 @@ import type { CliCommand } from '../../command.ts'
 import { json, table } from '../../print.ts'
 import { commandWithEnvironment, SECRETS, type SecretsResponse, secretRow, withVault } from './vault-client.ts'
 
-export const listCommand: CliCommand = (terminal) =>
+export const listSecretsCommand: CliCommand = (terminal) =>
   commandWithEnvironment('list')
     .description('List the secrets of every environment, or of one, masked')
     .option('--deleted', 'Include those that can be restored')

@@ -1,5 +1,5 @@
 import type { SecretView } from '../../../vault/secret.ts'
-import type { Client } from '../../client.ts'
+import type { ApiClient } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import {
   commandWithEnvironment,
@@ -12,7 +12,7 @@ import {
   withVault,
 } from './vault-client.ts'
 
-export const restoreCommand: CliCommand = (terminal) =>
+export const restoreSecretCommand: CliCommand = (terminal) =>
   commandWithEnvironment('restore')
     .description('Restore the secret of this name that was deleted last')
     .argument('<name>', SECRET_HELP)
@@ -25,7 +25,7 @@ export const restoreCommand: CliCommand = (terminal) =>
     })
 
 /** Throws CageError `not_found`. */
-async function lastDeleted(client: Client, name: string, environment: string): Promise<SecretView> {
+async function lastDeleted(client: ApiClient, name: string, environment: string): Promise<SecretView> {
   const query = new URLSearchParams({ name, environment, deleted: 'true' })
   const { secrets } = await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)
   const [last] = secrets

@@ -2,7 +2,7 @@ import { type CliCommand, examples } from '../../command.ts'
 import { rotateAndReport } from './rotation-progress.ts'
 import { commandWithEnvironment, getSecret, readValue, SECRET_HELP, showChange, withVault } from './vault-client.ts'
 
-export const rotateCommand: CliCommand = (terminal) =>
+export const rotateSecretCommand: CliCommand = (terminal) =>
   commandWithEnvironment('rotate')
     .description('Replace the value of a secret, and report which running agents have it and which need a restart')
     .argument('<name>', SECRET_HELP)

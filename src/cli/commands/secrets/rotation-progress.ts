@@ -4,7 +4,7 @@ import type { CageError } from '../../../errors.ts'
 import type { EventData, RuntimeEvent } from '../../../events.ts'
 import type { Snapshot } from '../../../state/snapshot.ts'
 import type { SecretView } from '../../../vault/secret.ts'
-import type { Client } from '../../client.ts'
+import type { ApiClient } from '../../client.ts'
 
 const POLL_INTERVAL_MS = 100
 /** Longer than the server waits for an agent. */
@@ -20,7 +20,7 @@ export interface RotatedSecret extends SecretView {
  * the server has ended, as the server of `start` does with its agent.
  */
 export async function rotateAndReport(
-  client: Client,
+  client: ApiClient,
   { id, name, environment }: SecretView,
   value: string,
   report: (message: string) => void,
@@ -48,7 +48,7 @@ export async function rotateAndReport(
 }
 
 /** Undefined when the server has ended. */
-async function eventsAfter(client: Client, seq: number): Promise<RuntimeEvent[] | undefined> {
+async function eventsAfter(client: ApiClient, seq: number): Promise<RuntimeEvent[] | undefined> {
   try {
     return (await client.send<{ events: RuntimeEvent[] }>('GET', `/api/events?after=${seq}&limit=500`)).events
   } catch (error) {
@@ -58,7 +58,7 @@ async function eventsAfter(client: Client, seq: number): Promise<RuntimeEvent[] 
 }
 
 /** Undefined without a server, when no agents run. */
-async function lastSeq(client: Client): Promise<number | undefined> {
+async function lastSeq(client: ApiClient): Promise<number | undefined> {
   try {
     return (await client.send<{ snapshot: Snapshot }>('GET', '/api/snapshot')).snapshot.seq
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { SecretView } from '../../../vault/secret.ts'
-import type { Client } from '../../client.ts'
+import type { ApiClient } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import {
   commandWithEnvironment,
@@ -12,7 +12,7 @@ import {
   withVault,
 } from './vault-client.ts'
 
-export const setCommand: CliCommand = (terminal) =>
+export const setSecretCommand: CliCommand = (terminal) =>
   commandWithEnvironment('set')
     .description('Store a secret, or replace the value of one that exists')
     .argument('<name>', SECRET_HELP)
@@ -35,7 +35,7 @@ export const setCommand: CliCommand = (terminal) =>
       showChange(secret, change, asJson, terminal)
     })
 
-async function setSecret(client: Client, name: string, environment: string, value: string) {
+async function setSecret(client: ApiClient, name: string, environment: string, value: string) {
   const known = await findSecret(client, name, environment)
   return known
     ? { secret: await client.send<SecretView>('PUT', secretPath(known), { value }), change: 'has a new value' }

@@ -5,7 +5,7 @@
 import { CageError } from '../../../errors.ts'
 import type { SecretView } from '../../../vault/secret.ts'
 import type { Vault } from '../../../vault/vault.ts'
-import type { Client, ClientFlags } from '../../client.ts'
+import type { ApiClient, ClientFlags } from '../../client.ts'
 import { commandWithDatabase, loadFlags } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json } from '../../print.ts'
@@ -26,7 +26,7 @@ export const SECRET_HELP = 'The environment variable that holds it in an agent'
 export function withVault<T>(
   flags: SecretFlags,
   terminal: Terminal,
-  use: (client: Client, environment: string) => Promise<T>,
+  use: (client: ApiClient, environment: string) => Promise<T>,
   { createsDatabase = false } = {},
 ): Promise<T> {
   const { environment } = loadFlags(flags, terminal).config.agent
@@ -46,13 +46,17 @@ export const SECRETS = '/api/secrets'
 
 export const secretPath = ({ id }: SecretView): string => `${SECRETS}/${id}`
 
-export async function findSecret(client: Client, name: string, environment: string): Promise<SecretView | undefined> {
+export async function findSecret(
+  client: ApiClient,
+  name: string,
+  environment: string,
+): Promise<SecretView | undefined> {
   const query = new URLSearchParams({ name, environment })
   return (await client.send<SecretsResponse>('GET', `${SECRETS}?${query}`)).secrets[0]
 }
 
 /** Throws CageError `not_found`. */
-export async function getSecret(client: Client, name: string, environment: string): Promise<SecretView> {
+export async function getSecret(client: ApiClient, name: string, environment: string): Promise<SecretView> {
   const secret = await findSecret(client, name, environment)
   if (!secret) throw unknownSecret(name, environment)
   return secret

@@ -4,7 +4,7 @@ import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json, table } from '../../print.ts'
 
-export const listCommand: CliCommand = (terminal) =>
+export const listTokensCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
     .description('List the tokens, without their values')
     .option('--json', 'Print JSON')

@@ -9,7 +9,7 @@ import { type NewToken, TOKEN_HELP, tokenPath } from './new-token.ts'
 const HOUR_S = 3_600
 const MAX_OVERLAP_HOURS = 720
 
-export const rotateCommand: CliCommand = (terminal) =>
+export const rotateTokenCommand: CliCommand = (terminal) =>
   commandWithDatabase('rotate')
     .description('Replace a token, which keeps working for a while; the new value is shown only once')
     .argument('<id>', TOKEN_HELP)

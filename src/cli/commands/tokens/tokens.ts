@@ -1,13 +1,13 @@
 import { type CliCommand, group } from '../../command.ts'
 import { createCommand } from './create.ts'
-import { listCommand } from './list.ts'
+import { listTokensCommand } from './list.ts'
 import { revokeCommand } from './revoke.ts'
-import { rotateCommand } from './rotate.ts'
+import { rotateTokenCommand } from './rotate.ts'
 
 export const tokensCommand: CliCommand = (terminal) =>
   group(
     'tokens',
     'API tokens for clients that Iron Cage does not start: an IDE, a notebook, a script',
-    [createCommand, listCommand, rotateCommand, revokeCommand],
+    [createCommand, listTokensCommand, rotateTokenCommand, revokeCommand],
     terminal,
   ).alias('token')

@@ -7,7 +7,7 @@ import { json } from '../../print.ts'
 import { readSecret } from '../../secret-input.ts'
 import { ROLES, USERNAME_HELP } from './user.ts'
 
-export const addCommand: CliCommand = (terminal) =>
+export const addUserCommand: CliCommand = (terminal) =>
   commandWithDatabase('add')
     .description('Add a user; the password is typed, piped in, or read from a file')
     .argument('<username>', USERNAME_HELP)

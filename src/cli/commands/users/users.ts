@@ -1,6 +1,6 @@
 import { type CliCommand, group } from '../../command.ts'
-import { addCommand } from './add.ts'
-import { listCommand } from './list.ts'
+import { addUserCommand } from './add.ts'
+import { listUsersCommand } from './list.ts'
 import { passwdCommand } from './passwd.ts'
 import { removeCommand } from './remove.ts'
 import { roleCommand } from './role.ts'
@@ -9,6 +9,6 @@ export const usersCommand: CliCommand = (terminal) =>
   group(
     'users',
     'Users who sign in with a password; also without a running server',
-    [addCommand, listCommand, passwdCommand, roleCommand, removeCommand],
+    [addUserCommand, listUsersCommand, passwdCommand, roleCommand, removeCommand],
     terminal,
   )
