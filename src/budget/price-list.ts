@@ -6,16 +6,13 @@
  * included: this is how the vendors charge, and how the list's own calculator counts.
  */
 import type { MatchLogic, ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
-import packageJson from '../../package.json' with { type: 'json' }
 import { outputLimit } from './output-limits.ts'
 import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, rateAt, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 
-/** The version is pinned, so it is the one that is installed and bundled (compared in `prices.test.ts`). */
-export const LIST = `genai-prices ${packageJson.devDependencies['@pydantic/genai-prices']}`
-
-/** The day that version was published; update both together. */
+/** The pinned version and the day it was published; update both with the dependency (compared in `prices.test.ts`). */
+export const LIST = 'genai-prices 0.1.8'
 export const LIST_PUBLISHED = '2026-09-23'
 
 /** OpenAI's search models, and its older search tool with models that do not reason: $25 per thousand. */
