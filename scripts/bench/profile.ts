@@ -34,10 +34,7 @@ const GROUPS: [group: string, pattern: RegExp][] = [
     'sockets and streams',
     /node:net|stream|^(?:write\w*|shutdown|readStart)\s|node:internal\/(?:webstreams|buffer)|node:buffer/,
   ],
-  [
-    'events, live view and log',
-    /src\/(?:state|log|events|alerts|cli)|node_modules\/(?:ws|pino|sonic-boom|thread-stream)\//,
-  ],
+  ['events, live view and log', /src\/(?:state|log|events|alerts|cli)|node_modules\/ws\//],
   ['budget and prices', /src\/(?:budget|money)|genai-prices|tokenizer/],
   ['gateway', /src\//],
 ]

@@ -1,7 +1,6 @@
-import pino from 'pino'
 import { type Clock, isoTime } from '../clock.ts'
-import type { RuntimeEvent } from '../events.ts'
-import { LEVELS, type LogLevel } from './level.ts'
+import type { Level, RuntimeEvent } from '../events.ts'
+import { isShown, LEVELS, type LogLevel } from './level.ts'
 import { printableJson } from './printable.ts'
 
 /** Fields of a line besides its message; `agent_id` whenever it is about an agent. */
@@ -23,35 +22,26 @@ export function jsonLog(options: {
   clock: Clock
   write: (line: string) => void
 }): LineLog {
-  const { level, redact, clock, write } = options
-  const lines = pino(
-    {
-      level,
-      base: undefined,
-      messageKey: 'message',
-      timestamp: false,
-      formatters: { level: (label) => ({ level: label.toUpperCase() }) },
-    },
-    { write: (line) => write(printableJson(line)) },
-  )
+  const { level: least, redact, clock, write } = options
+  const writeLine = (level: Level, fields: object, message: string) =>
+    write(
+      printableJson(`${JSON.stringify({ level: LEVELS[level].toUpperCase(), ...fields, message: redact(message) })}\n`),
+    )
   const say =
-    (at: LogLevel) =>
+    (level: Level) =>
     (message: string, { error, ...facts }: LogFacts = {}) => {
-      if (!lines.isLevelEnabled(at)) return
+      if (!isShown(level, least)) return
       const cause = error === undefined ? undefined : { error: redact(stackText(error)) }
-      lines[at]({ time: isoTime(clock.now()), ...redactTexts(facts, redact), ...cause }, redact(message))
+      writeLine(level, { time: isoTime(clock.now()), ...redactTexts(facts, redact), ...cause }, message)
     }
   return {
-    event: (event) => {
-      const at = LEVELS[event.level]
-      if (!lines.isLevelEnabled(at)) return
-      const { at: time, seq, agent_id, type, data } = event
-      lines[at]({ time, seq, ...(agent_id !== null && { agent_id }), type, data }, redact(event.message))
+    event: ({ level, at: time, seq, agent_id, type, data, message }) => {
+      if (isShown(level, least)) writeLine(level, { time, seq, agent_id: agent_id ?? undefined, type, data }, message)
     },
-    debug: say('debug'),
-    info: say('info'),
-    warn: say('warn'),
-    error: say('error'),
+    debug: say('DEBUG'),
+    info: say('INFO'),
+    warn: say('WARN'),
+    error: say('ERROR'),
   }
 }
 
