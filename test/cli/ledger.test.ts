@@ -113,7 +113,7 @@ test('the report has the same sums as text, JSON and CSV, of one agent and of al
 
   const text = await report(AGENT)
   expect(text).toMatch(/^Total +\$2\.12 of \$50\.00 \(4\.2% used\)$/m)
-  expect(text).toMatch(/^Held +\$3\.00 by 1 calls$/m)
+  expect(text).toMatch(/^Held +\$3\.00 by 1 call$/m)
   expect(text).toMatch(/^ {2}left by a killed server +1$/m)
   const together = await report()
   expect(together).toMatch(/^Spent +\$2\.12$/m)
