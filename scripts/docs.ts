@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path'
 import * as z from 'zod'
 import { readServerFile } from '../src/access/server-file.ts'
 import { agentEnvironment } from '../src/agents/environment.ts'
+import { GENERAL_ERRORS } from '../src/api/openapi.ts'
 import { runCli } from '../src/cli/cli.ts'
 import { EXIT_CODES } from '../src/cli/commands/help.ts'
 import { processTerminal } from '../src/cli/terminal.ts'
@@ -23,7 +24,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Promise<string>>>>> = {
   'agents.md': { 'agent variables': agentVariables },
-  'api.md': { routes: routeTables },
+  'api.md': { routes: routeTables, schemas: schemaTables },
   'commands.md': { commands: commandHelp },
   'configuration.md': { keys: configurationKeys, variables: environmentVariables },
   'errors.md': { errors: errorTable, 'exit codes': exitCodeTable },
@@ -206,11 +207,17 @@ interface Operation {
   'x-same-as'?: string
   parameters?: readonly { name: string; in: string; required: boolean }[]
   requestBody?: { content: Record<string, { schema: Json }> }
+  responses: Readonly<Record<string, Response>>
+}
+
+interface Response {
+  content?: Readonly<Record<string, { schema: Json }>>
 }
 
 interface Document {
   tags: readonly { name: string; description: string }[]
   paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+  components: { schemas: Readonly<Record<string, Json>> }
 }
 
 /** A table of routes for each tag of the OpenAPI document; a second path of a route is left to the text. */
@@ -223,8 +230,15 @@ async function routeTables(): Promise<string> {
     .map(({ name, description }) => {
       const rows = operations
         .filter((operation) => operation.tags[0] === name && !operation['x-same-as'])
-        .map((operation) => [code(operation.route), operation['x-role'], operation.summary, inputOf(operation)])
-      const head = ['route', 'role', 'description', 'query or body']
+        .map((operation) => [
+          code(operation.route),
+          operation['x-role'],
+          operation.summary,
+          inputOf(operation),
+          replyOf(operation),
+          errorsOf(operation),
+        ])
+      const head = ['route', 'role', 'description', 'query or body', 'reply', 'errors']
       return [`### ${name}`, description, ...(rows.length > 0 ? [table(head, rows)] : [])].join('\n\n')
     })
     .join('\n\n')
@@ -244,6 +258,85 @@ function inputOf({ parameters = [], requestBody }: Operation): string {
     .filter((fields) => fields.length > 0)
     .map(list)
     .join(' or ')
+}
+
+/** The status of a reply, and its fields, the name of its schema, or its content type. */
+function replyOf({ responses }: Operation): string {
+  const [status, { content = {} }] = Object.entries(responses)[0]!
+  return [
+    status,
+    ...Object.entries(content).map(([type, { schema }]) =>
+      type === 'application/json' ? replyType(schema) : code(type),
+    ),
+  ].join(' ')
+}
+
+const schemaLink = (ref: string): string => code(ref.slice(ref.lastIndexOf('/') + 1))
+
+/** Codes of errors that the route names, without those that every route with a token or a body can answer. */
+function errorsOf({ responses }: Operation): string {
+  const codes = Object.values(responses).flatMap(({ content }) => {
+    const { allOf } = (content?.['application/json']?.schema ?? {}) as { allOf?: readonly [Json, CodeSchema] }
+    return allOf?.[1].properties.error.properties.code.enum ?? []
+  })
+  return codes
+    .filter((each) => !COMMON_ERRORS.includes(each))
+    .map(code)
+    .join(' ')
+}
+
+interface CodeSchema {
+  properties: { error: { properties: { code: { enum: readonly string[] } } } }
+}
+
+const COMMON_ERRORS: readonly string[] = [
+  ...GENERAL_ERRORS,
+  ...['unauthorized', 'foreign_process', 'forbidden', 'body_too_large'],
+]
+
+/** The fields of every schema that replies refer to by name. */
+async function schemaTables(): Promise<string> {
+  const { components } = await openApiDocument()
+  return Object.entries(components.schemas)
+    .filter(([name]) => name !== 'Error')
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, { properties }]) => {
+      const rows = Object.entries(properties as Readonly<Record<string, Json>>).map(([field, schema]) => [
+        code(field),
+        replyType(schema),
+        String(schema.description ?? ''),
+      ])
+      return `### ${name}\n\n${table(['field', 'type', 'description'], rows)}`
+    })
+    .join('\n\n')
+}
+
+function replyType(schema: Json): string {
+  const {
+    $ref,
+    anyOf,
+    items,
+    properties,
+    additionalProperties,
+    const: value,
+  } = schema as {
+    $ref?: string
+    anyOf?: readonly Json[]
+    items?: Json
+    properties?: Json
+    additionalProperties?: Json
+    const?: unknown
+  }
+  if ($ref) return schemaLink($ref)
+  if (value !== undefined) return code(JSON.stringify(value))
+  if (anyOf) return anyOf.map(replyType).join(' or ')
+  if (items) return `list of ${replyType(items)}`
+  if (properties) return code(`{ ${Object.keys(properties).join(', ')} }`)
+  if (additionalProperties) return `map of ${replyType(additionalProperties)}`
+  if (schema.format === 'date-time') return 'time'
+  // Every integer has the bounds that JSON can carry.
+  if (schema.type === 'integer') return 'integer'
+  return typeOf(schema)
 }
 
 async function openApiDocument(): Promise<Document> {

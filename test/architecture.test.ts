@@ -149,7 +149,7 @@ describe('the house', () => {
 
   test('nothing outside its folder and the list of dialects names a dialect, but for examples in help texts', () => {
     const examples =
-      /^src\/(cli|dialects|redaction\/issuers|vault\/secret|api\/route-table|config\/)|price-list|service-terms/
+      /^src\/(cli|dialects|redaction\/issuers|vault\/secret|api\/openapi|config\/)|price-list|service-terms/
     const naming = sourcesBelow('src').filter((file) =>
       /['"`]?\b(openai|anthropic)\b/i.test(withoutComments(code(file))),
     )

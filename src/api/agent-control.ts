@@ -1,53 +1,99 @@
-import { Hono } from 'hono'
 import * as z from 'zod'
 import type { AgentSpec } from '../agents/supervisor.ts'
 import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { loadedAgentId, statusOf } from './agents.ts'
-import { amount, check, readJson } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import { agentStatus, loadedAgentId, statusOf } from './agents.ts'
+import { amount, check } from './body.ts'
 import type { Rooms } from './rooms.ts'
+import { type Route, routesOf } from './route.ts'
 
 type AgentRooms = Pick<Rooms, 'config' | 'state' | 'money' | 'safety' | 'supervisor'>
 
-/** Starts agents and acts on running ones, below /api/agents. */
-export function agentControlRoutes(rooms: AgentRooms, guard: Guard): Hono<Env> {
+const route = routesOf('Agents')
+
+/** Starts agents and acts on running ones. */
+export function agentControlRoutes(rooms: AgentRooms): Route[] {
   const { state, supervisor } = rooms
-  return new Hono<Env>()
-    .post('/', guard('admin', 'agent.start'), async (context) => {
-      const { agentId } = await supervisor.start(agentSpec(rooms, await readJson(context, NEW_AGENT)))
-      return context.json(statusOf(rooms, agentId), 201)
-    })
-    .post('/:id/stop', guard('admin', 'agent.stop'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      await supervisor.stop(id, 'operator')
-      return context.json(statusOf(rooms, id))
-    })
-    .post('/:id/pause', guard('admin', 'agent.pause'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      await supervisor.pause(id, context.get('identity').name)
-      return context.json(statusOf(rooms, id))
-    })
-    .post('/:id/resume', guard('admin', 'agent.resume'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      await supervisor.resume(id, context.get('identity').name)
-      return context.json(statusOf(rooms, id))
-    })
-    .post('/:id/restart', guard('admin', 'agent.restart'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
-      await supervisor.restart(id)
-      return context.json(statusOf(rooms, id))
-    })
+  return [
+    route('POST /api/agents', {
+      role: 'admin',
+      action: 'agent.start',
+      summary:
+        'Starts a script as an agent. Also accepts every key of the configuration section `agent`; the defaults come from the server.',
+      body: NEW_AGENT,
+      reply: agentStatus,
+      statuses: [201],
+      errors: START_ERRORS,
+      handle: async ({ body }) => {
+        const { agentId } = await supervisor.start(agentSpec(rooms, body))
+        return statusOf(rooms, agentId)
+      },
+    }),
+    route('POST /api/agents/:id/stop', {
+      role: 'admin',
+      action: 'agent.stop',
+      summary: 'Stops an agent.',
+      reply: agentStatus,
+      errors: ['not_found', 'agent_not_running'],
+      handle: async ({ context }) => {
+        const id = await loadedAgentId(rooms, context)
+        await supervisor.stop(id, 'operator')
+        return statusOf(rooms, id)
+      },
+    }),
+    route('POST /api/agents/:id/pause', {
+      role: 'admin',
+      action: 'agent.pause',
+      summary: 'Pauses an agent. Its calls are refused until it resumes.',
+      reply: agentStatus,
+      errors: ['not_found', 'agent_not_running', 'conflict'],
+      handle: async ({ context, identity }) => {
+        const id = await loadedAgentId(rooms, context)
+        supervisor.pause(id, identity.name)
+        return statusOf(rooms, id)
+      },
+    }),
+    route('POST /api/agents/:id/resume', {
+      role: 'admin',
+      action: 'agent.resume',
+      summary: 'Resumes a paused agent.',
+      reply: agentStatus,
+      errors: ['not_found', 'agent_not_running', 'conflict'],
+      handle: async ({ context, identity }) => {
+        const id = await loadedAgentId(rooms, context)
+        supervisor.resume(id, identity.name)
+        return statusOf(rooms, id)
+      },
+    }),
+    route('POST /api/agents/:id/restart', {
+      role: 'admin',
+      action: 'agent.restart',
+      summary: 'Restarts an agent under the same id.',
+      reply: agentStatus,
+      errors: ['not_found', 'agent_not_running', 'budget_exceeded', ...START_ERRORS],
+      handle: async ({ context }) => {
+        const id = await loadedAgentId(rooms, context)
+        if (!Object.hasOwn(state.read().agents, id)) throw tooLongAgo(id)
+        await supervisor.restart(id)
+        return statusOf(rooms, id)
+      },
+    }),
+  ]
 }
+
+/** Errors of a script that cannot be started. */
+const START_ERRORS = [
+  ...(['script_not_found', 'interpreter_not_found', 'not_executable', 'start_failed'] as const),
+  ...(['sandbox_unavailable', 'invalid_config', 'conflict'] as const),
+] as const
 
 /**
  * The other fields are the configuration keys under `agent`, by the same names. Omitted ones come from the server's
  * configuration, except name, arguments and folder, which were meant for its own agent.
  */
-export const NEW_AGENT = z.looseObject({
+const NEW_AGENT = z.looseObject({
   script: z.string().min(1).max(4096).describe("Path of a script on the server's machine, best absolute."),
   budget_usd: amount.optional().describe('Hard limit. (Default: budget.limit_usd.)'),
   inherits: z

@@ -1,16 +1,26 @@
-import { type Context, Hono } from 'hono'
+import type { Context } from 'hono'
 import * as z from 'zod'
 import type { Ledger } from '../budget/ledger.ts'
+import type { PastAgentListed } from '../db/past-agents.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, toAgentId } from '../ids.ts'
 import { hasRun } from '../state/figures.ts'
 import { type ShownFigures, shownFigures } from '../state/figures-text.ts'
 import type { AgentView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { readJson, readQuery } from './body.ts'
-import { type Amounts, amountsOf, BUDGET_CHANGE, type Budgets, budgetsOf, changedLimit } from './budgets.ts'
-import type { Env, Guard } from './guard.ts'
+import {
+  type Amounts,
+  amountsOf,
+  amountsShape,
+  BUDGET_CHANGE,
+  type Budgets,
+  budgetsOf,
+  changedLimit,
+  period,
+} from './budgets.ts'
 import type { Rooms } from './rooms.ts'
+import { named, type Route, routesOf, type Shape, time } from './route.ts'
+import { agentState, agentView, figuresView } from './views.ts'
 
 /** The response of `/api/agents/:id/status`: the agent and its figures as shown to people. */
 export interface AgentStatus {
@@ -28,37 +38,94 @@ export interface BudgetStatus extends Amounts {
   warned: boolean
 }
 
-/** Agents and their budgets, below /api/agents; routes that need a supervisor are in `agent-control.ts`. */
-export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>, guard: Guard): Hono<Env> {
-  const {
-    state,
-    money: { ledger },
-  } = rooms
-  return new Hono<Env>()
-    .get('/', guard('viewer'), (context) => context.json({ agents: Object.values(state.read().agents) }))
-    .get('/past', guard('viewer'), (context) =>
-      context.json({ agents: state.pastAgents.list(readQuery(context, PAST_AGENTS)) }),
-    )
-    .get('/:id', guard('viewer'), async (context) => context.json(statusOf(rooms, await loadedAgentId(rooms, context))))
-    .get('/:id/status', guard('viewer'), async (context) =>
-      context.json(statusOf(rooms, await loadedAgentId(rooms, context))),
-    )
-    .get('/:id/metrics', guard('viewer'), (context) =>
-      context.json(shownFigures(getAgent(state, toAgentId(context.req.param('id'))), state.now())),
-    )
-    .patch('/:id/budget', guard('admin', 'budget.change'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      const change = await readJson(context, BUDGET_CHANGE)
-      ledger.accounts.setLimit(
-        id,
-        changedLimit(ledger.accounts.balance(id).limit, change),
-        context.get('identity').name,
-      )
-      return context.json(statusOf(rooms, id))
-    })
+export const budgetStatus = named('Budget', () =>
+  z.object({ ...amountsShape(), used_percent: z.number(), warned: z.boolean() } satisfies Shape<BudgetStatus>),
+)
+
+export const agentStatus = named('AgentStatus', () =>
+  z.object({
+    agent: agentView(),
+    figures: figuresView(),
+    budget: budgetStatus(),
+    budgets: z
+      .array(z.object({ scope: z.enum(['part', 'agent', 'run', 'server']), ...amountsShape() }))
+      .describe('Every budget that its calls count toward, its own first.'),
+    period: period(),
+  } satisfies Shape<AgentStatus>),
+)
+
+const pastAgent = named('PastAgent', () =>
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    script: z.string(),
+    state: agentState(),
+    started_at: time(),
+  } satisfies Shape<PastAgentListed>),
+)
+
+const route = routesOf('Agents')
+
+/** Agents and their budgets; routes that need a supervisor are in `agent-control.ts`. */
+export function agentRoutes(rooms: Pick<Rooms, 'state' | 'money'>): Route[] {
+  const { state, money } = rooms
+  const { accounts } = money.ledger
+  return [
+    route('GET /api/agents', {
+      role: 'viewer',
+      summary: 'Lists all agents.',
+      reply: () => z.object({ agents: z.array(agentView()) }),
+      handle: () => ({ agents: Object.values(state.read().agents) }),
+    }),
+    route('GET /api/agents/past', {
+      role: 'viewer',
+      summary:
+        'Lists earlier agents that GET /api/agents no longer includes, newest first. Their other routes still work.',
+      query: PAST_AGENTS,
+      reply: () =>
+        z.object({
+          agents: z.array(pastAgent()).describe('The last started_at is the `before` of the next page.'),
+        }),
+      handle: ({ query }) => ({ agents: state.pastAgents.list(query) }),
+    }),
+    route('GET /api/agents/:id', {
+      role: 'viewer',
+      summary: 'Returns an agent with its figures and budgets.',
+      reply: agentStatus,
+      errors: ['not_found'],
+      handle: async ({ context }) => statusOf(rooms, await loadedAgentId(rooms, context)),
+    }),
+    route('GET /api/agents/:id/status', {
+      role: 'viewer',
+      summary: 'Same as GET /api/agents/{id}.',
+      reply: agentStatus,
+      errors: ['not_found'],
+      handle: async ({ context }) => statusOf(rooms, await loadedAgentId(rooms, context)),
+    }),
+    route('GET /api/agents/:id/metrics', {
+      role: 'viewer',
+      summary: "Returns an agent's figures.",
+      reply: figuresView,
+      errors: ['not_found'],
+      handle: ({ params }) => shownFigures(getAgent(state, toAgentId(params.id)), state.now()),
+    }),
+    route('PATCH /api/agents/:id/budget', {
+      role: 'admin',
+      action: 'budget.change',
+      summary: "Sets or raises an agent's limit, effective from the next call.",
+      body: BUDGET_CHANGE,
+      reply: agentStatus,
+      errors: ['not_found', 'invalid_amount'],
+      handle: async ({ context, body, identity }) => {
+        const id = await loadedAgentId(rooms, context)
+        accounts.setLimit(id, changedLimit(accounts.balance(id).limit, body), identity.name)
+        return statusOf(rooms, id)
+      },
+    }),
+  ]
 }
 
-export const PAST_AGENTS = z.object({
+const PAST_AGENTS = z.object({
   named: z.string().optional().describe('Its name, the file of its script, or a prefix of its id.'),
   before: z.string().optional().describe('Only agents that started before this time, ISO 8601 UTC.'),
   limit: z.coerce.number().int().min(1).max(1000).default(100),

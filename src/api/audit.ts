@@ -1,28 +1,72 @@
-import { Hono } from 'hono'
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import type { Audit } from '../audit/chain.ts'
 import { exportLines } from '../audit/export.ts'
 import type { AuditRow } from '../db/audit.ts'
-import { readQuery } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import { count, json, named, type Route, routesOf, type Shape, time } from './route.ts'
+
+const route = routesOf('Audit')
 
 /** The audit log, for admins: its rows, their verification, and an export. */
-export function auditRoutes(audit: Audit, guard: Guard): Hono<Env> {
-  return new Hono<Env>()
-    .get('/', guard('admin'), (context) => {
-      const query = readQuery(context, AUDIT_PAGE)
+export const auditRoutes = (audit: Audit): Route[] => [
+  route('GET /api/audit', {
+    role: 'admin',
+    summary: 'Lists rows of the audit log, newest first; with `after`, oldest first.',
+    query: AUDIT_PAGE,
+    reply: () =>
+      z.object({
+        rows: z.array(auditRow()),
+        next: count().nullable().describe('`before` or `after` of the next page; null at the end.'),
+      }),
+    handle: ({ query }) => {
       const rows = audit.find(query)
-      return context.json({ rows: rows.map(shown), next: rows.length === query.limit ? rows.at(-1)!.seq : null })
-    })
-    .get('/verify', guard('admin'), async (context) => context.json(await audit.verify()))
-    .get('/export', guard('admin', 'audit.export'), (context) => {
+      return { rows: rows.map(shown), next: rows.length === query.limit ? rows.at(-1)!.seq : null }
+    },
+  }),
+  route('GET /api/audit/verify', {
+    role: 'admin',
+    summary: 'Verifies the hash chain.',
+    reply: verdict,
+    handle: () => audit.verify(),
+  }),
+  route('GET /api/audit/export', {
+    role: 'admin',
+    action: 'audit.export',
+    summary: 'Exports the audit log, one JSON row per line.',
+    reply: null,
+    types: ['application/jsonl'],
+    handle: ({ context }) => {
       context.header('content-type', 'application/jsonl')
       return stream(context, async (out) => {
         for await (const line of exportLines(audit)) await out.write(`${line}\n`)
       })
-    })
-}
+    },
+  }),
+]
+
+const auditRow = named('AuditRow', () =>
+  z.object({
+    seq: count(),
+    at: time(),
+    role: z.enum(['admin', 'viewer', 'agent', 'system', 'nobody']),
+    actor: z.string(),
+    action: z.string(),
+    target: z.string().nullable(),
+    details: json(),
+    hash: z.string(),
+  } satisfies Shape<ReturnType<typeof shown>>),
+)
+
+const verdict = () =>
+  z.union([
+    z.object({ ok: z.literal(true), rows: count(), head: z.string().describe('Hash of the last row.') }),
+    z.object({
+      ok: z.literal(false),
+      rows: count().describe('Good rows before the bad one.'),
+      row: z.int().nullable().describe('The first bad or missing row; null if the problem concerns no row.'),
+      problem: z.string(),
+    }),
+  ])
 
 const shown = ({ details, previous: _previous, hash, ...row }: AuditRow) => ({
   ...row,
@@ -31,7 +75,7 @@ const shown = ({ details, previous: _previous, hash, ...row }: AuditRow) => ({
 })
 
 const seq = z.coerce.number().int().min(0)
-export const AUDIT_PAGE = z.object({
+const AUDIT_PAGE = z.object({
   before: seq.optional(),
   after: seq.optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),

@@ -1,24 +1,26 @@
 import { getConnInfo } from '@hono/node-server/conninfo'
-import { type Context, Hono } from 'hono'
+import type { Context } from 'hono'
 import * as z from 'zod'
 import type { SessionTokens } from '../access/sessions.ts'
 import { asCageError, CageError } from '../errors.ts'
-import { readJson } from './body.ts'
-import type { Env, Guard } from './guard.ts'
 import type { Refusals } from './refusals.ts'
 import type { Rooms } from './rooms.ts'
+import { named, type Route, routesOf, type Shape } from './route.ts'
 
-/** Routes without authentication. */
+/** Of routes without authentication. */
 const MAX_PROOF_BYTES = 8_192
+
+const route = routesOf('Access')
 
 /**
  * Sessions: by the one-time code of the terminal's link, or by name and password; refresh, logout, tickets for the
  * WebSocket. The audit records sign-ins and failed attempts.
  */
-export function authRoutes(
-  { access: { sessions, users }, audit, refusals }: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals },
-  guard: Guard,
-): Hono<Env> {
+export function authRoutes({
+  access: { sessions, users },
+  audit,
+  refusals,
+}: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals }): Route[] {
   const recordFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })
@@ -28,40 +30,80 @@ export function authRoutes(
     const tokens = await attempt().catch((error: unknown) => recordFailure(context, error))
     // Without this row the tokens are not handed out.
     audit.append({ role: tokens.role, actor: tokens.name, action })
-    return context.json(tokens)
+    return tokens
   }
-  return new Hono<Env>()
-    .post('/exchange', async (context) => {
-      const { code } = await readJson(context, EXCHANGE, MAX_PROOF_BYTES)
-      return enter(context, async () => sessions.exchange(code), 'auth.sign_in')
-    })
-    .post('/login', async (context) => {
-      const { username, password } = await readJson(context, LOGIN, MAX_PROOF_BYTES)
-      const attempt = { username, password, address: getConnInfo(context).remote.address ?? 'unknown' }
-      return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
-    })
-    .post('/refresh', async (context) => {
-      const { refresh_token } = await readJson(context, REFRESH, MAX_PROOF_BYTES)
-      return enter(context, async () => sessions.refresh(refresh_token), 'auth.refresh')
-    })
-    .post('/logout', guard('viewer', 'auth.sign_out'), (context) => {
-      const identity = context.get('identity')
-      if (identity.role !== 'agent') sessions.end(identity.session)
-      return context.body(null, 204)
-    })
-    .get('/me', guard('any'), (context) => {
-      const { role, name } = context.get('identity')
-      return context.json({ role, name })
-    })
-    .post('/code', guard('admin', 'auth.invite'), (context) => context.json({ code: sessions.newCode() }))
-    .post('/ws-ticket', guard('viewer'), (context) => {
-      const identity = context.get('identity')
-      if (identity.role === 'agent') throw new CageError('forbidden', 'an agent has no dashboard')
-      return context.json({ ticket: sessions.newTicket(identity.session) })
-    })
+  return [
+    route('POST /api/auth/exchange', {
+      role: 'open',
+      summary: 'Opens a session with a one-time code from a sign-in link.',
+      body: z.object({ code: z.string() }),
+      maxBytes: MAX_PROOF_BYTES,
+      reply: sessionTokens,
+      errors: ['unauthorized'],
+      handle: ({ context, body }) => enter(context, async () => sessions.exchange(body.code), 'auth.sign_in'),
+    }),
+    route('POST /api/auth/login', {
+      role: 'open',
+      summary: 'Opens a session with user name and password.',
+      // No valid one is longer, and longer ones would cost time to check.
+      body: z.object({ username: z.string().max(200), password: z.string().max(1024) }),
+      maxBytes: MAX_PROOF_BYTES,
+      reply: sessionTokens,
+      errors: ['unauthorized', 'too_many_attempts'],
+      handle: ({ context, body }) => {
+        const attempt = { ...body, address: getConnInfo(context).remote.address ?? 'unknown' }
+        return enter(context, async () => sessions.open(await users.signIn(attempt)), 'auth.sign_in')
+      },
+    }),
+    route('POST /api/auth/refresh', {
+      role: 'open',
+      summary: 'Renews the tokens of a session.',
+      body: z.object({ refresh_token: z.string() }),
+      maxBytes: MAX_PROOF_BYTES,
+      reply: sessionTokens,
+      errors: ['unauthorized'],
+      handle: ({ context, body }) => enter(context, async () => sessions.refresh(body.refresh_token), 'auth.refresh'),
+    }),
+    route('POST /api/auth/logout', {
+      role: 'viewer',
+      action: 'auth.sign_out',
+      summary: 'Ends the current session.',
+      reply: null,
+      handle: ({ identity }) => {
+        if (identity.role !== 'agent') sessions.end(identity.session)
+      },
+    }),
+    route('GET /api/auth/me', {
+      role: 'any',
+      summary: 'Returns the identity of the caller.',
+      reply: () => z.object({ role: z.enum(['admin', 'viewer', 'agent']), name: z.string() }),
+      handle: ({ identity: { role, name } }) => ({ role, name }),
+    }),
+    route('POST /api/auth/code', {
+      role: 'admin',
+      action: 'auth.invite',
+      summary: 'Creates a one-time code for a sign-in link.',
+      reply: () => z.object({ code: z.string().describe('For POST /api/auth/exchange, once.') }),
+      handle: () => ({ code: sessions.newCode() }),
+    }),
+    route('POST /api/auth/ws-ticket', {
+      role: 'viewer',
+      summary: 'Creates a ticket for the WebSocket.',
+      reply: () => z.object({ ticket: z.string().describe('For GET /ws, once, within 30 s.') }),
+      handle: ({ identity }) => {
+        if (identity.role === 'agent') throw new CageError('forbidden', 'an agent has no dashboard')
+        return { ticket: sessions.newTicket(identity.session) }
+      },
+    }),
+  ]
 }
 
-export const EXCHANGE = z.object({ code: z.string() })
-export const REFRESH = z.object({ refresh_token: z.string() })
-/** No valid one is longer, and longer ones would cost time to check. */
-export const LOGIN = z.object({ username: z.string().max(200), password: z.string().max(1024) })
+const sessionTokens = named('SessionTokens', () =>
+  z.object({
+    access_token: z.string().describe('For Authorization: Bearer.'),
+    refresh_token: z.string().describe('For POST /api/auth/refresh, once.'),
+    expires_in: z.number().describe('Seconds until the access token expires.'),
+    role: z.enum(['admin', 'viewer']),
+    name: z.string(),
+  } satisfies Shape<SessionTokens>),
+)

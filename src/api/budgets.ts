@@ -1,5 +1,4 @@
 /** The limits in addition to the agents' own: the server's, and that of each run. */
-import { Hono } from 'hono'
 import * as z from 'zod'
 import type { Balance } from '../budget/account.ts'
 import type { Accounts, Spender } from '../budget/accounts.ts'
@@ -16,9 +15,9 @@ import {
   type Usd,
   ZERO_NANOS,
 } from '../money.ts'
-import { amount, readJson } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import { amount } from './body.ts'
 import type { Rooms } from './rooms.ts'
+import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 
 export interface Amounts {
   limit_usd: Usd
@@ -43,18 +42,48 @@ export interface ConfiguredBudgets {
   period: { starts_at: string; ends_at: string } | null
 }
 
-export function budgetRoutes({ money: { ledger } }: Pick<Rooms, 'money'>, guard: Guard): Hono<Env> {
-  return new Hono<Env>()
-    .get('/', guard('viewer'), (context) => context.json(configuredBudgets(ledger.accounts)))
-    .patch('/:scope', guard('admin', 'budget.change'), async (context) => {
-      const change = await readJson(context, BUDGET_CHANGE)
-      const scope = scopeOf(context.req.param('scope'))
+const route = routesOf('Budgets')
+
+export const budgetRoutes = ({ money: { ledger } }: Pick<Rooms, 'money'>): Route[] => [
+  route('GET /api/budgets', {
+    role: 'viewer',
+    summary: "Returns the server's budget and the limit of each run.",
+    reply: configuredBudgetsView,
+    handle: () => configuredBudgets(ledger.accounts),
+  }),
+  route('PATCH /api/budgets/:scope', {
+    role: 'admin',
+    action: 'budget.change',
+    summary: 'Sets or raises the limit of the server (`server`) or of each run (`run`), effective from the next call.',
+    body: BUDGET_CHANGE,
+    reply: configuredBudgetsView,
+    errors: ['not_found', 'conflict', 'invalid_amount'],
+    handle: ({ params, body, identity }) => {
       const { accounts } = ledger
-      const limit = changedLimit(accounts.configuredLimit(scope), change)
-      accounts.setConfiguredLimit(scope, limit, context.get('identity').name)
-      return context.json(configuredBudgets(accounts))
-    })
-}
+      const scope = scopeOf(params.scope)
+      accounts.setConfiguredLimit(scope, changedLimit(accounts.configuredLimit(scope), body), identity.name)
+      return configuredBudgets(accounts)
+    },
+  }),
+]
+
+/** The fields of Amounts. */
+export const amountsShape = () =>
+  ({ limit_usd: usd(), spent_usd: usd(), held_usd: usd(), remaining_usd: usd() }) satisfies Shape<Amounts>
+
+export const period = () =>
+  z
+    .object({ starts_at: time(), ends_at: time() })
+    .nullable()
+    .describe('Current budget period; null if limits never reset.')
+
+const configuredBudgetsView = named('ConfiguredBudgets', () =>
+  z.object({
+    server: z.object(amountsShape()).nullable().describe('Of all agents together; null without a limit.'),
+    run: z.object({ limit_usd: usd() }).nullable().describe('Of each run; null without a limit.'),
+    period: period(),
+  } satisfies Shape<ConfiguredBudgets>),
+)
 
 export const BUDGET_CHANGE = z.union([z.strictObject({ limit_usd: amount }), z.strictObject({ add_usd: amount })], {
   error: 'expected { "limit_usd": "75" } or { "add_usd": "25" }',

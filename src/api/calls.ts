@@ -1,15 +1,14 @@
 /** The ledger's rows: lists them, corrects charges, resolves calls that a killed server left open. */
 
-import { Hono } from 'hono'
 import * as z from 'zod'
 import { isoTime } from '../clock.ts'
 import type { CallRow } from '../db/calls.ts'
 import { toAgentId, toCallId } from '../ids.ts'
 import { toUsd, type Usd } from '../money.ts'
-import { getAgent, loadedAgentId, statusOf } from './agents.ts'
-import { amount, readJson, readQuery } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import { agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
+import { amount } from './body.ts'
 import type { Rooms } from './rooms.ts'
+import { json, named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 
 /** A row of the ledger for people: amounts in US dollars. */
 export type ShownCall = Omit<CallRow, 'held_nanos' | 'cost_nanos'> & { held_usd: Usd; cost_usd: Usd }
@@ -20,38 +19,82 @@ export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCal
   cost_usd: toUsd(cost_nanos),
 })
 
-/** Below /api/agents. */
-export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'safety'>, guard: Guard): Hono<Env> {
+const callView = named('Call', () =>
+  z.object({
+    agent_id: z.string(),
+    id: z.string(),
+    run_id: z.string().nullable(),
+    kind: z.enum(['llm', 'service', 'reported', 'correction']),
+    target: z.string().describe('Provider or service.'),
+    model: z.string().nullable(),
+    state: z.enum(['held', 'charged', 'released', 'unresolved']),
+    held_usd: usd(),
+    cost_usd: usd(),
+    estimated: z.boolean(),
+    price: json().describe('The price of a token, and the price list it is from.'),
+    usage: json(),
+    status: z.int().nullable().describe('HTTP status.'),
+    code: z.string().nullable(),
+    started_at: time(),
+    ended_at: time().nullable(),
+    corrects: z.string().nullable().describe('The call that a correction corrects.'),
+    reason: z.string().nullable(),
+  } satisfies Shape<ShownCall>),
+)
+
+const route = routesOf('Calls')
+
+export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'safety'>): Route[] {
   const { state, store, money, safety } = rooms
-  return new Hono<Env>()
-    .get('/:id/calls', guard('viewer'), async (context) => {
-      const { id } = getAgent(state, toAgentId(context.req.param('id')))
-      const rows = await store.calls.find({ agentId: id, ...readQuery(context, CALLS) })
-      return context.json({ calls: rows.map(shownCall) })
-    })
-    .post('/:id/calls/:call/correct', guard('admin'), async (context) => {
-      const agentId = await loadedAgentId(rooms, context)
-      const { cost_usd: cost, reason } = await readJson(context, CORRECTION)
-      const correction_id = money.ledger.correct({
-        agentId,
-        callId: toCallId(context.req.param('call')),
-        cost,
-        reason: safety.logs.clean(reason),
-        by: context.get('identity').name,
-      })
-      return context.json({ ...statusOf(rooms, agentId), correction_id })
-    })
-    .post('/:id/calls/:call/resolve', guard('admin'), async (context) => {
-      const agentId = await loadedAgentId(rooms, context)
-      const resolution = await readJson(context, RESOLUTION)
-      money.ledger.resolve({
-        agentId,
-        callId: toCallId(context.req.param('call')),
-        cost: resolution.outcome === 'released' ? null : resolution.cost_usd,
-        by: context.get('identity').name,
-      })
-      return context.json(statusOf(rooms, agentId))
-    })
+  return [
+    route('GET /api/agents/:id/calls', {
+      role: 'viewer',
+      summary: "Lists an agent's calls, newest first.",
+      query: CALLS,
+      reply: () =>
+        z.object({ calls: z.array(callView()).describe('The id of the last one is the `before` of the next page.') }),
+      errors: ['not_found'],
+      handle: async ({ params, query }) => {
+        const { id } = getAgent(state, toAgentId(params.id))
+        return { calls: (await store.calls.find({ agentId: id, ...query })).map(shownCall) }
+      },
+    }),
+    route('POST /api/agents/:id/calls/:call/correct', {
+      role: 'admin',
+      summary: 'Corrects the cost of a call with an additional row.',
+      body: CORRECTION,
+      reply: () => agentStatus().extend({ correction_id: z.string().describe('Id of the row.') }),
+      errors: ['not_found', 'conflict'],
+      handle: async ({ context, params, body: { cost_usd: cost, reason }, identity }) => {
+        const agentId = await loadedAgentId(rooms, context)
+        const correction_id = money.ledger.correct({
+          agentId,
+          callId: toCallId(params.call),
+          cost,
+          reason: safety.logs.clean(reason),
+          by: identity.name,
+        })
+        return { ...statusOf(rooms, agentId), correction_id }
+      },
+    }),
+    route('POST /api/agents/:id/calls/:call/resolve', {
+      role: 'admin',
+      summary: 'Resolves a call that a killed server left open.',
+      body: RESOLUTION,
+      reply: agentStatus,
+      errors: ['not_found', 'conflict'],
+      handle: async ({ context, params, body, identity }) => {
+        const agentId = await loadedAgentId(rooms, context)
+        money.ledger.resolve({
+          agentId,
+          callId: toCallId(params.call),
+          cost: body.outcome === 'released' ? null : body.cost_usd,
+          by: identity.name,
+        })
+        return statusOf(rooms, agentId)
+      },
+    }),
+  ]
 }
 
 /** A day means its first moment, UTC. */
@@ -60,7 +103,7 @@ const instant = z
   .transform((text) => isoTime(Date.parse(text)))
 
 /** The query parameters. */
-export const CALLS = z.strictObject({
+const CALLS = z.strictObject({
   state: z.enum(['held', 'charged', 'released', 'unresolved']).optional(),
   kind: z.enum(['llm', 'service', 'reported', 'correction']).optional(),
   from: instant.optional(),
@@ -69,9 +112,9 @@ export const CALLS = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
-export const CORRECTION = z.strictObject({ cost_usd: amount, reason: z.string().trim().min(1).max(500) })
+const CORRECTION = z.strictObject({ cost_usd: amount, reason: z.string().trim().min(1).max(500) })
 
-export const RESOLUTION = z.discriminatedUnion('outcome', [
+const RESOLUTION = z.discriminatedUnion('outcome', [
   z.strictObject({ outcome: z.literal('charged'), cost_usd: amount.optional() }),
   z.strictObject({ outcome: z.literal('released') }),
 ])

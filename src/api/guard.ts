@@ -14,7 +14,7 @@ export interface Env {
 }
 
 /** `action`: its name in the audit. (Default: the route, if it is an admin's and changes anything.) */
-export type Guard = (role: RequiredRole, action?: string) => MiddlewareHandler<Env> & { needs: RequiredRole }
+export type Guard = (role: RequiredRole, action?: string) => MiddlewareHandler<Env>
 
 /** `any`: a valid token of any role. */
 export type RequiredRole = Role | 'any'
@@ -40,29 +40,25 @@ export function guard({
     if (row && row.role !== 'agent') return { role: row.role, name: row.name, session: row.id }
     return sessions.identify(token)
   }
-  const authorize =
-    (role: RequiredRole, named: string | undefined): MiddlewareHandler<Env> =>
-    async (context, next) => {
-      let identity: Identity | undefined
-      try {
-        identity = await identify(context)
-        if (role !== 'any') requireRole(identity, role)
-        context.set('identity', identity)
-      } catch (error) {
-        const reason = error instanceof CageError ? error.message : 'unknown'
-        refusals.record({ message: reason, reason, route: routeOf(context), who: identity && who(identity) })
-        throw error
-      }
-      const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)
-      if (!action) return next()
-      const entry = { ...who(context.get('identity')), target: targetOf(context) }
-      audit.append({ ...entry, action })
-      await next()
-      if (context.error)
-        audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
+  return (role, named) => async (context, next) => {
+    let identity: Identity | undefined
+    try {
+      identity = await identify(context)
+      if (role !== 'any') requireRole(identity, role)
+      context.set('identity', identity)
+    } catch (error) {
+      const reason = error instanceof CageError ? error.message : 'unknown'
+      refusals.record({ message: reason, reason, route: routeOf(context), who: identity && who(identity) })
+      throw error
     }
-  // `needs` is for the API description.
-  return (role, named) => Object.assign(authorize(role, named), { needs: role })
+    const action = named ?? (role === 'admin' && context.req.method !== 'GET' ? routeOf(context) : undefined)
+    if (!action) return next()
+    const entry = { ...who(context.get('identity')), target: targetOf(context) }
+    audit.append({ ...entry, action })
+    await next()
+    if (context.error)
+      audit.append({ ...entry, action: `${action}.failed`, details: { code: asCageError(context.error).code } })
+  }
 }
 
 /** Undefined without a network, as in commands that work on the database file. */

@@ -2,32 +2,38 @@
  * `GET /metrics` for Prometheus, from the snapshot only: the dashboard's numbers under standard names. `:agent` is the
  * agent's id. Counters start with the database, so that they continue after a restart.
  */
-import { Hono } from 'hono'
 import type { Registry } from 'prom-client'
 import { fromUsd, NANOS_PER_USD, type Usd } from '../money.ts'
 import { figures } from '../state/figures.ts'
 import { percentile } from '../state/histogram.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import type { Env, Guard } from './guard.ts'
+import { type Route, routesOf } from './route.ts'
 
-export function metricsRoutes(
-  { state, viewers }: { state: StateManager; viewers: () => number },
-  guard: Guard,
-): Hono<Env> {
+const route = routesOf('State')
+
+export function metricsRoutes({ state, viewers }: { state: StateManager; viewers: () => number }): Route[] {
   /** Of the process: memory, CPU time, event loop delay. Measured from the first request on. */
   let own: Registry | undefined
-  return new Hono<Env>().get('/', guard('viewer'), async (context) => {
-    // Through the default export: in a bundle CommonJS has no named exports.
-    const { default: prometheus } = await import('prom-client')
-    if (!own) {
-      own = new prometheus.Registry()
-      prometheus.collectDefaultMetrics({ register: own })
-    }
-    const shown = snapshotMetrics(prometheus, state.read(), state.now(), viewers())
-    context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
-    return context.body((await Promise.all([shown.metrics(), own.metrics()])).join('\n'))
-  })
+  return [
+    route('GET /metrics', {
+      role: 'viewer',
+      summary: 'Serves metrics in the Prometheus text format.',
+      reply: null,
+      types: ['text/plain'],
+      handle: async ({ context }) => {
+        // Through the default export: in a bundle CommonJS has no named exports.
+        const { default: prometheus } = await import('prom-client')
+        if (!own) {
+          own = new prometheus.Registry()
+          prometheus.collectDefaultMetrics({ register: own })
+        }
+        const shown = snapshotMetrics(prometheus, state.read(), state.now(), viewers())
+        context.header('content-type', prometheus.Registry.PROMETHEUS_CONTENT_TYPE)
+        return context.body((await Promise.all([shown.metrics(), own.metrics()])).join('\n'))
+      },
+    }),
+  ]
 }
 
 type Sample = [labels: Record<string, string>, value: number]

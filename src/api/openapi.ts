@@ -1,43 +1,28 @@
-/**
- * The OpenAPI document. Paths, methods and roles come from the router, parameters and bodies from the schemas that
- * routes parse with, texts from `route-table.ts`, errors from the table in `errors.ts`.
- */
-import type { Hono } from 'hono'
+/** The OpenAPI document, made from the definitions of the routes and the table in `errors.ts`. */
 import * as z from 'zod'
 import { ERRORS, type ErrorCode } from '../errors.ts'
-import type { Env, Guard, RequiredRole } from './guard.ts'
-import { ALIASES, NON_REST_ENDPOINTS, RESOURCES, type RouteDoc } from './route-table.ts'
+import { pathsOf, type Route, TAGS } from './route.ts'
 
 type Json = Record<string, unknown>
-type Routes = Hono<Env>['routes']
 
-/** OpenAPI 3.1. Throws Error for a route without documentation, or documentation without a route. */
-export function openApiDocument(routes: Routes, version: string): Json {
-  const documented = new Map(
-    Object.entries(RESOURCES).flatMap(([tag, resource]) =>
-      Object.entries(resource.routes).map(([name, route]) => [name, { ...route, tag }] as const),
-    ),
-  )
+/** What this port serves besides the routes, as text. */
+const NON_REST_ENDPOINTS: Readonly<Record<string, string>> = {
+  Gateway:
+    "The provider's own API and error shape, for an agent's clients: /gateway/{run}/openai/v1/…, /gateway/{run}/anthropic/…, /gateway/{run}/services/{name}/…, where {run} is the run's id (for its own processes) or its token. With a run token or an API token as bearer token or x-api-key: /gateway/openai/v1/… and /gateway/anthropic/…. Replies have the headers x-iron-cage-call-id, x-iron-cage-cost-usd, x-iron-cage-remaining-usd and x-iron-cage-redactions. Refusals: 402 budget_exceeded, 429 budget_held, 403 price_unknown, 422 pii_blocked, 503 circuit_open, vault_locked or agent_paused.",
+  'Live view':
+    'WebSocket GET /ws?ticket=&after=, with a ticket from POST /api/auth/ws-ticket. Frames are JSON: {"type":"snapshot","server_time","seq","data"} first, or the missed events if `after` is recent enough; then {"type":"events","server_time","events":[…]} ordered by seq. Viewers send nothing.',
+}
+
+/** OpenAPI 3.1. */
+export function openApiDocument(routes: readonly Route[], version: string): Json & { openapi: string } {
+  const schemas = new Schemas()
   const paths: Record<string, Json> = {}
-  const unused = new Set(documented.keys())
-  for (const { method, path } of routes) {
-    if (method === 'ALL') continue
-    const original = originalOf(path)
-    const route = documented.get(`${method} ${original}`)
-    if (!route) throw new Error(`${method} ${path} is not in the table of routes`)
-    unused.delete(`${method} ${path}`)
-    paths[template(path)] ??= {}
-    paths[template(path)]![method.toLowerCase()] = {
-      tags: [route.tag],
-      operationId: [method.toLowerCase(), ...path.split(/\W+/).filter(Boolean)].join('_'),
-      ...(original !== path && {
-        description: `The same as ${method} ${template(original)}.`,
-        'x-same-as': template(original),
-      }),
-      ...operation(route, path, requiredRoleOf(routes, method, path)),
+  for (const route of routes) {
+    for (const path of pathsOf(route)) {
+      paths[template(path)] ??= {}
+      paths[template(path)]![route.method.toLowerCase()] = operation(route, path, schemas)
     }
   }
-  if (unused.size > 0) throw new Error(`there is no ${[...unused].join(', no ')}`)
   return {
     openapi: '3.1.1',
     info: {
@@ -47,10 +32,7 @@ export function openApiDocument(routes: Routes, version: string): Json {
         'Money is a decimal string in US dollars, times are ISO 8601 UTC, durations have their unit in the name. x-role is the role that an operation requires: viewer, admin (includes viewer), agent, any (valid token), or open.',
     },
     servers: [{ url: '/' }],
-    tags: [
-      ...Object.entries(RESOURCES).map(([name, { description }]) => ({ name, description })),
-      ...Object.entries(NON_REST_ENDPOINTS).map(([name, description]) => ({ name, description })),
-    ],
+    tags: Object.entries({ ...TAGS, ...NON_REST_ENDPOINTS }).map(([name, description]) => ({ name, description })),
     paths,
     components: {
       securitySchemes: {
@@ -60,43 +42,16 @@ export function openApiDocument(routes: Routes, version: string): Json {
           description: "A session's access token, an API token or a run token.",
         },
       },
-      schemas: { Error: ERROR },
-      responses: {
-        Error: response('Another error, identified by its code.', { $ref: '#/components/schemas/Error' }),
-        ...Object.fromEntries(
-          DOCUMENTED_ERRORS.map((code) => [
-            code,
-            response(`${code}: ${ERRORS[code].hint}.`, { $ref: '#/components/schemas/Error' }),
-          ]),
-        ),
-      },
+      schemas: { Error: ERROR, ...schemas.named },
+      responses: { AnyRoute: errorResponse(GENERAL_ERRORS) },
     },
   }
 }
 
-/** The path that a route is documented under. */
-function originalOf(path: string): string {
-  const prefix = Object.keys(ALIASES).find((short) => path === short || path.startsWith(`${short}/`))
-  return prefix === undefined ? path : ALIASES[prefix] + path.slice(prefix.length)
-}
-
 const template = (path: string): string => path.replaceAll(/:(\w+)/g, '{$1}')
 
-/** The role that a route's guard requires, its own or one for all paths below; undefined for a public route. */
-function requiredRoleOf(routes: Routes, method: string, path: string): RequiredRole | undefined {
-  const guards = routes.filter(
-    (route) =>
-      (route.method === method && route.path === path) ||
-      (route.method === 'ALL' && `${path}/`.startsWith(route.path.replace(/\*$/, ''))),
-  )
-  return guards.map(({ handler }) => (handler as Partial<ReturnType<Guard>>).needs).find((needs) => needs !== undefined)
-}
-
-function operation(
-  { summary, query, body, answer, status, types = [] }: RouteDoc,
-  path: string,
-  need: RequiredRole | undefined,
-): Json {
+function operation(route: Route, path: string, schemas: Schemas): Json {
+  const { tag, method, summary, role, query, body } = route
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
       name,
@@ -104,35 +59,109 @@ function operation(
       required: true,
       schema: { type: 'string' },
     })),
-    ...(query ? queryParameters(schemaOf(query)) : []),
-  ]
-  const errors: ErrorCode[] = [
-    ...(query || body ? (['bad_request'] as const) : []),
-    ...(need ? (['unauthorized', 'forbidden'] as const) : []),
-    ...(path.includes(':') ? (['not_found'] as const) : []),
+    ...(query ? queryParameters(inputSchema(query)) : []),
   ]
   return {
+    tags: [tag],
+    operationId: [method.toLowerCase(), ...path.split(/\W+/).filter(Boolean)].join('_'),
     summary,
-    'x-role': need ?? 'open',
-    security: need ? [{ token: [] }] : [],
+    ...(path !== route.path && {
+      description: `The same as ${method} ${template(route.path)}.`,
+      'x-same-as': template(route.path),
+    }),
+    'x-role': role,
+    security: role === 'open' ? [] : [{ token: [] }],
     ...(parameters.length > 0 && { parameters }),
-    ...(body && { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body) } } } }),
-    responses: {
-      [status ?? (answer ? 200 : 204)]: answer ? answerOf(answer, types) : { description: 'Done.' },
-      ...Object.fromEntries(errors.map((code) => [ERRORS[code].status, { $ref: `#/components/responses/${code}` }])),
-      default: { $ref: '#/components/responses/Error' },
-    },
+    ...(body && { requestBody: { required: true, content: { 'application/json': { schema: inputSchema(body) } } } }),
+    responses: { ...replies(route, schemas), ...refusals(route), default: { $ref: '#/components/responses/AnyRoute' } },
   }
 }
 
+function replies({ reply, types = [], statuses }: Route, schemas: Schemas): Json {
+  const content = {
+    ...(reply && { 'application/json': { schema: schemas.add(reply()) } }),
+    ...Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }])),
+  }
+  const isEmpty = Object.keys(content).length === 0
+  const response = { description: 'Done.', ...(!isEmpty && { content }) }
+  return Object.fromEntries((statuses ?? [isEmpty ? 204 : 200]).map((status) => [status, response]))
+}
+
+/** Errors of a route by status, except those that every route can answer. */
+function refusals(route: Route): Json {
+  const byStatus: Record<number, ErrorCode[]> = {}
+  for (const code of errorsOf(route)) {
+    byStatus[ERRORS[code].status] ??= []
+    byStatus[ERRORS[code].status]!.push(code)
+  }
+  return Object.fromEntries(
+    Object.entries(byStatus).map(([status, codes]) => {
+      const general = GENERAL_ERRORS.filter((code) => ERRORS[code].status === Number(status))
+      return [status, errorResponse([...new Set([...codes, ...general])])]
+    }),
+  )
+}
+
+/** The errors of a route: of its role, its query and body, and its own. */
+export const errorsOf = ({ role, query, body, errors = [] }: Route): ErrorCode[] => [
+  ...new Set<ErrorCode>([
+    ...(query || body ? (['bad_request'] as const) : []),
+    ...(body ? (['body_too_large'] as const) : []),
+    ...(role === 'open' ? [] : (['unauthorized', 'foreign_process', 'forbidden'] as const)),
+    ...errors,
+  ]),
+]
+
+/** The errors of the server, whatever the route. */
+export const GENERAL_ERRORS = [
+  ...(['bad_request', 'host_refused', 'origin_refused', 'too_many_connections'] as const),
+  ...(['database_unusable', 'audit_broken', 'internal'] as const),
+] as const satisfies ErrorCode[]
+
+const errorResponse = (codes: readonly ErrorCode[]): Json => ({
+  description: codes.map((code) => `${code}: ${ERRORS[code].hint}.`).join(' '),
+  content: {
+    'application/json': {
+      schema: {
+        allOf: [
+          { $ref: '#/components/schemas/Error' },
+          { properties: { error: { properties: { code: { enum: [...codes] } } } } },
+        ],
+      },
+    },
+  },
+})
+
 /** What a client may send: before defaults are filled in and values converted. */
-function schemaOf(schema: z.ZodType): Json {
+function inputSchema(schema: z.ZodType): Json {
   const { $schema: _dialect, $defs: _any, ...json } = z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' })
   // Only z.json() refers to itself. It means any JSON, like the empty schema, which needs no definition.
-  return JSON.parse(JSON.stringify(json), (_key, value: Json | null) =>
-    value?.$ref === undefined ? value : {},
-  ) as Json
+  return mapped(json, (value) => (value.$ref === undefined ? value : {}))
 }
+
+/** Schemas of replies, in which the named ones are references. */
+class Schemas {
+  readonly named: Record<string, Json> = {}
+
+  add(schema: z.ZodType): Json {
+    const { $schema: _dialect, $defs = {}, ...json } = z.toJSONSchema(schema, { unrepresentable: 'any' })
+    for (const [name, definition] of Object.entries($defs)) this.named[name] = referring(definition as Json)
+    return referring(json)
+  }
+}
+
+const referring = (schema: Json): Json =>
+  mapped(schema, (value) =>
+    typeof value.$ref === 'string'
+      ? { ...value, $ref: value.$ref.replace('#/$defs/', '#/components/schemas/') }
+      : value,
+  )
+
+/** Changes every object in a schema. */
+const mapped = (schema: object, change: (value: Json) => Json): Json =>
+  JSON.parse(JSON.stringify(schema), (_key, value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? change(value as Json) : value,
+  ) as Json
 
 const queryParameters = ({ properties = {}, required = [] }: Json): Json[] =>
   Object.entries(properties as Record<string, Json>).map(([name, schema]) => ({
@@ -142,33 +171,15 @@ const queryParameters = ({ properties = {}, required = [] }: Json): Json[] =>
     schema,
   }))
 
-function answerOf(answer: Readonly<Record<string, string>>, types: readonly string[]): Json {
-  const fields = Object.entries(answer).map(([name, description]) => [name, { description }])
-  const json = { type: 'object', properties: Object.fromEntries(fields) }
-  return {
-    description: 'Done.',
-    content: {
-      ...(fields.length > 0 && { 'application/json': { schema: json } }),
-      ...Object.fromEntries(types.map((type) => [type, { schema: { type: 'string' } }])),
-    },
-  }
-}
-
-const response = (description: string, schema: Json): Json => ({
-  description,
-  content: { 'application/json': { schema } },
-})
-
-/** The errors that follow from a route's shape. */
-const DOCUMENTED_ERRORS = ['bad_request', 'unauthorized', 'forbidden', 'not_found'] as const satisfies ErrorCode[]
-
 const ERROR: Json = {
   type: 'object',
   required: ['error'],
+  additionalProperties: false,
   properties: {
     error: {
       type: 'object',
       required: ['code', 'message', 'hint', 'facts', 'request_id'],
+      additionalProperties: false,
       properties: {
         code: {
           description: 'What went wrong, for programs.',

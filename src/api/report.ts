@@ -3,7 +3,7 @@
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Hono } from 'hono'
+import type { Context } from 'hono'
 import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { type CostReport, costReport } from '../budget/report.ts'
@@ -14,12 +14,12 @@ import { limitsOf } from '../state/figures.ts'
 import { shownFigures } from '../state/figures-text.ts'
 import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { type AgentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
-import { readQuery } from './body.ts'
+import { type AgentStatus, agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { type ShownCall, shownCall } from './calls.ts'
-import type { Env, Guard } from './guard.ts'
 import { CALLS_SHOWN, type ReportFacts, reportPage, type TracedCall } from './report-page.ts'
 import type { Rooms } from './rooms.ts'
+import { type Route, routesOf, time } from './route.ts'
+import { circuitView, costReportView } from './views.ts'
 
 /** The response of `/api/agents/:id/report`: its status, its costs, and all circuits. */
 export interface AgentReport extends AgentStatus {
@@ -32,36 +32,49 @@ const PAGE = 500
 
 type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
 
-export function reportRoutes(rooms: ReportRooms, guard: Guard): Hono<Env> {
-  const {
-    state,
-    store: { calls },
-  } = rooms
-  return new Hono<Env>()
-    .get('/api/report', guard('viewer'), async (context) =>
-      context.json({ server_time: isoTime(state.now()), costs: await costReport(calls, {}) }),
-    )
-    .get('/api/agents/:id/report', guard('viewer'), async (context) => {
-      const id = await loadedAgentId(rooms, context)
-      const { format } = readQuery(context, REPORT_FORMAT)
-      if (format === 'json') return context.json(await agentReport(rooms, id))
-      if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))
-      context.header('content-type', 'text/csv; charset=utf-8')
-      context.header('content-disposition', `attachment; filename="${id}.csv"`)
-      return stream(context, async (body) => {
-        await body.write(`${CSV_HEADER}\r\n`)
-        // A fast client never causes a wait, so yield explicitly.
-        for (let before: CallId | undefined; !body.aborted; await nextTurn()) {
-          const page = await calls.find({ agentId: id, limit: PAGE, before })
-          await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
-          if (page.length < PAGE) return
-          before = page.at(-1)!.id
-        }
-      })
-    })
-}
+const agentRoute = routesOf('Agents')
+const callRoute = routesOf('Calls')
 
-export const REPORT_FORMAT = z.object({ format: z.enum(['json', 'csv', 'html']).default('json') })
+export const reportRoutes = (rooms: ReportRooms): Route[] => [
+  callRoute('GET /api/report', {
+    role: 'viewer',
+    summary: 'Returns the total cost of all agents.',
+    reply: () => z.object({ server_time: time(), costs: costReportView() }),
+    handle: async () => ({
+      server_time: isoTime(rooms.state.now()),
+      costs: await costReport(rooms.store.calls, {}),
+    }),
+  }),
+  agentRoute('GET /api/agents/:id/report', {
+    role: 'viewer',
+    summary: 'Returns a report on an agent as JSON, as a printable document, or its calls as CSV.',
+    query: z.object({ format: z.enum(['json', 'csv', 'html']).default('json') }),
+    reply: () => agentStatus().extend({ costs: costReportView(), circuits: z.array(circuitView()) }),
+    types: ['text/html', 'text/csv'],
+    errors: ['not_found'],
+    handle: async ({ context, query: { format } }) => {
+      const id = await loadedAgentId(rooms, context)
+      if (format === 'json') return agentReport(rooms, id)
+      if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))
+      return callsAsCsv(rooms, id, context)
+    },
+  }),
+]
+
+function callsAsCsv({ store: { calls } }: ReportRooms, id: AgentId, context: Context): Response {
+  context.header('content-type', 'text/csv; charset=utf-8')
+  context.header('content-disposition', `attachment; filename="${id}.csv"`)
+  return stream(context, async (body) => {
+    await body.write(`${CSV_HEADER}\r\n`)
+    // A fast client never causes a wait, so yield explicitly.
+    for (let before: CallId | undefined; !body.aborted; await nextTurn()) {
+      const page = await calls.find({ agentId: id, limit: PAGE, before })
+      await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
+      if (page.length < PAGE) return
+      before = page.at(-1)!.id
+    }
+  })
+}
 
 /** The status at the time the ledger has been read. */
 async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {

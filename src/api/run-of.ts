@@ -1,8 +1,6 @@
 /** The dependencies of the routes for running agents, and the run of a request. */
-import type { Context } from 'hono'
-import type { AgentIdentity } from '../access/roles.ts'
+import type { AgentIdentity, Identity } from '../access/roles.ts'
 import { CageError } from '../errors.ts'
-import type { Env } from './guard.ts'
 import type { Rooms } from './rooms.ts'
 
 export type RunRooms = Pick<
@@ -11,8 +9,7 @@ export type RunRooms = Pick<
 >
 
 /** The run that sent the request. Throws CageError `forbidden` for other callers. */
-export function runOf(context: Context<Env>): AgentIdentity['run'] {
-  const identity = context.get('identity')
+export function runOf(identity: Identity): AgentIdentity['run'] {
   if (identity.role !== 'agent') throw new CageError('forbidden', 'this is for running agents')
   return identity.run
 }

@@ -1,5 +1,4 @@
 /** Circuits that agents share for calls of their own code, as they share the gateway's for calls through it. */
-import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
 import type { CircuitSettings, Permit } from '../breaker/circuits.ts'
@@ -7,8 +6,8 @@ import { TIER_WORDS } from '../breaker/fallback.ts'
 import { CageError } from '../errors.ts'
 import { circuitSettings } from '../gateway/run-service-call.ts'
 import { type AgentId, newRequestId } from '../ids.ts'
-import { readJson, shortText } from './body.ts'
-import type { Env } from './guard.ts'
+import { shortText } from './body.ts'
+import { type Route, routesOf } from './route.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 
 /** Per agent. The oldest permits without a report are dropped: such a probe gave no result. */
@@ -22,15 +21,12 @@ interface Used {
   permits: Map<string, Permit>
 }
 
-/**
- * `POST /:name/begin` {failures?, cooldown_s?, timeout_s?, has_fallback?} → {permit}, or 503 `circuit_open`. A service
- * in the configuration has its settings from there. `POST /:name/end` {permit, outcome, reason?, retry_after_s?} → 204
- * reports the outcome; {outcome: "fallback", reason?} reports that a fallback answered.
- */
-export function circuitRoutes(
+const route = routesOf('Own run')
+
+export function serviceRoutes(
   { config: { services }, gateway: { circuits, upstream }, state }: RunRooms,
   clean: (agentId: AgentId, text: string) => string,
-): Hono<Env> {
+): Route[] {
   const used = new Map<string, Used>()
   const usedBy = (agentId: AgentId): Used => {
     const known = used.get(agentId) ?? { names: new Set(), permits: new Map() }
@@ -40,8 +36,8 @@ export function circuitRoutes(
   state.subscribe((event) => {
     if (event.type === 'agent.exited' && event.data.state !== 'starting') used.delete(event.agent_id!)
   })
-  const nameIn = (context: Context<Env>, agentId: AgentId): string => {
-    const name = clean(agentId, nameOf(context.req.param('name') ?? ''))
+  const nameIn = (given: string, agentId: AgentId): string => {
+    const name = clean(agentId, nameOf(given))
     if (Object.hasOwn(services, name)) return name
     const { names } = usedBy(agentId)
     if (!names.has(name) && names.size >= MAX_CIRCUITS) {
@@ -75,43 +71,54 @@ export function circuitRoutes(
       fallbackTier: has_fallback ? 3 : null,
     }
   }
-  return new Hono<Env>()
-    .post('/:name/begin', async (context) => {
-      const { agentId } = runOf(context)
-      const body = await readJson(context, CIRCUIT_BEGIN)
-      const name = nameIn(context, agentId)
-      // One agent's reports about a configured service must not block it for all agents.
-      const circuit = Object.hasOwn(services, name) ? `${name}@${agentId}` : name
-      const permit = circuits.enter(circuit, settingsOf(name, body))
-      const id = newRequestId()
-      const { permits } = usedBy(agentId)
-      permits.set(id, permit)
-      if (permits.size > MAX_PERMITS) permits.delete(permits.keys().next().value!)
-      return context.json({ permit: id })
-    })
-    .post('/:name/end', async (context) => {
-      const { agentId } = runOf(context)
-      const end = await readJson(context, CIRCUIT_END)
-      const name = nameIn(context, agentId)
-      const reason = clean(agentId, end.reason)
-      if (end.outcome === 'fallback') {
-        state.record({
-          type: 'fallback.used',
-          level: 'WARN',
-          agent_id: agentId,
-          message: `${name} answered by its ${TIER_WORDS[3]} · ${reason}`,
-          data: { service: name, tier: 3, why: reason },
-        })
-        return context.body(null, 204)
-      }
-      const { permits } = usedBy(agentId)
-      const permit = permits.get(end.permit)
-      permits.delete(end.permit)
-      if (end.outcome === 'succeeded') permit?.succeeded()
-      else if (end.outcome === 'ignored') permit?.ignored()
-      else permit?.failed(reason, end.retry_after_s && end.retry_after_s * 1000)
-      return context.body(null, 204)
-    })
+  return [
+    route('POST /api/run/services/:name/begin', {
+      role: 'agent',
+      summary:
+        'Requests permission to call a service. Refused while its circuit is open. A configured service has its settings from there.',
+      body: CIRCUIT_BEGIN,
+      reply: () => z.object({ permit: z.string().describe('For the matching end request.') }),
+      errors: ['circuit_open'],
+      handle: ({ params, body, identity }) => {
+        const { agentId } = runOf(identity)
+        const name = nameIn(params.name, agentId)
+        // One agent's reports about a configured service must not block it for all agents.
+        const circuit = Object.hasOwn(services, name) ? `${name}@${agentId}` : name
+        const permit = circuits.enter(circuit, settingsOf(name, body))
+        const id = newRequestId()
+        const { permits } = usedBy(agentId)
+        permits.set(id, permit)
+        if (permits.size > MAX_PERMITS) permits.delete(permits.keys().next().value!)
+        return { permit: id }
+      },
+    }),
+    route('POST /api/run/services/:name/end', {
+      role: 'agent',
+      summary: 'Reports the outcome of a call to a service, or that a fallback answered.',
+      body: CIRCUIT_END,
+      reply: null,
+      handle: ({ params, body: end, identity }) => {
+        const { agentId } = runOf(identity)
+        const name = nameIn(params.name, agentId)
+        const reason = clean(agentId, end.reason)
+        if (end.outcome === 'fallback') {
+          return void state.record({
+            type: 'fallback.used',
+            level: 'WARN',
+            agent_id: agentId,
+            message: `${name} answered by its ${TIER_WORDS[3]} · ${reason}`,
+            data: { service: name, tier: 3, why: reason },
+          })
+        }
+        const { permits } = usedBy(agentId)
+        const permit = permits.get(end.permit)
+        permits.delete(end.permit)
+        if (end.outcome === 'succeeded') permit?.succeeded()
+        else if (end.outcome === 'ignored') permit?.ignored()
+        else permit?.failed(reason, end.retry_after_s && end.retry_after_s * 1000)
+      },
+    }),
+  ]
 }
 
 function nameOf(name: string): string {
@@ -119,7 +126,7 @@ function nameOf(name: string): string {
   throw new CageError('bad_request', 'expected a short name of a circuit such as "serp_api"')
 }
 
-export const CIRCUIT_BEGIN = z.strictObject({
+const CIRCUIT_BEGIN = z.strictObject({
   failures: z.number().int().min(1).max(1000).default(BREAKER_DEFAULTS.failures),
   cooldown_s: z
     .number()
@@ -132,7 +139,7 @@ export const CIRCUIT_BEGIN = z.strictObject({
 
 const reason = shortText(200).default('failed')
 
-export const CIRCUIT_END = z.discriminatedUnion('outcome', [
+const CIRCUIT_END = z.discriminatedUnion('outcome', [
   z.strictObject({
     outcome: z.enum(['succeeded', 'failed', 'ignored']),
     permit: z.string().max(40),

@@ -1,7 +1,7 @@
 /** The routes that a running agent's SDK calls, with its run token. */
 
 import { setImmediate } from 'node:timers/promises'
-import { Hono } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import * as z from 'zod'
 import type { AgentIdentity } from '../access/roles.ts'
 import { isoTime } from '../clock.ts'
@@ -11,6 +11,7 @@ import type { NewEvent } from '../events.ts'
 import { reportCharge } from '../gateway/report-charge.ts'
 import type { AgentId } from '../ids.ts'
 import { toUsd } from '../money.ts'
+import { PII_TYPES } from '../pii-types.ts'
 import { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
@@ -18,138 +19,213 @@ import type { Scrub } from '../state/clean.ts'
 import { shownFigures } from '../state/figures-text.ts'
 import { type AgentView, OTHER } from '../state/snapshot.ts'
 import { showLatency } from '../units.ts'
-import { type BudgetStatus, budgetOf, getAgent } from './agents.ts'
-import { amount, MAX_BODY_BYTES, readJson, shortText } from './body.ts'
+import { type BudgetStatus, budgetOf, budgetStatus, getAgent } from './agents.ts'
+import { amount, MAX_BODY_BYTES, shortText } from './body.ts'
 import { amountsOf } from './budgets.ts'
-import type { Env, Guard } from './guard.ts'
+import type { Env } from './guard.ts'
+import { count, json, type Route, routesOf } from './route.ts'
 import { type RunRooms, runOf } from './run-of.ts'
 import { partRoutes } from './run-parts.ts'
 import { RunRate } from './run-rate.ts'
 import { runSecretRoutes } from './run-secrets.ts'
-import { circuitRoutes } from './run-services.ts'
+import { serviceRoutes } from './run-services.ts'
+import { agentState, agentView, figuresView } from './views.ts'
 
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of routes
-export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
-  const { state, safety, incidents, clock } = rooms
-  const { checkpoints } = rooms.store
-  const rate = new RunRate(clock)
-  /**
-   * Texts of an agent are shown to people, so they are redacted like its output. The findings of one report are
-   * recorded together.
-   */
-  const cleaned = <T>(agentId: AgentId, build: (clean: Scrub, cleanOrNull: ScrubOrNull) => T): T => {
-    const found = new Findings()
-    const clean: Scrub = (text) => {
-      const { text: safe, findings } = safety.logs.redact(text)
-      found.add(findings)
-      return safe
-    }
-    const built = build(clean, (text) => (text ? clean(text) : null))
-    incidents.recordAll(found, { agentId, callId: null, place: 'log' })
-    return built
+const route = routesOf('Own run')
+
+/** All of them, after the guard: an agent's part of the work hears of refusals, and none may report too fast. */
+export function runRoutes(rooms: RunRooms): Route[] {
+  const rate = new RunRate(rooms.clock)
+  const clean: Clean = (agentId, build) => cleaned(rooms, agentId, build)
+  const before: MiddlewareHandler<Env>[] = [
+    async (context, next) => {
+      await next()
+      if (context.error) runOf(context.get('identity')).onRefused?.(asCageError(context.error))
+    },
+    async (context, next) => {
+      if (context.req.method !== 'GET') await rate.enter(runOf(context.get('identity')).agentId)
+      await next()
+    },
+  ]
+  const routes = [
+    ...ownStateRoutes(rooms),
+    ...partRoutes(rooms),
+    ...serviceRoutes(rooms, (agentId, text) => clean(agentId, (scrub) => scrub(text))),
+    ...runSecretRoutes(rooms.secrets.rotation),
+    ...workRoutes(rooms, clean),
+    ...checkpointRoutes(rooms, rate),
+    ...textRoutes(rooms, clean, rate),
+  ]
+  return routes.map((each) => ({ ...each, before, errors: [...(each.errors ?? []), 'too_many_attempts'] }))
+}
+
+type Build<T> = (clean: Scrub, cleanOrNull: ScrubOrNull) => T
+type Clean = <T>(agentId: AgentId, build: Build<T>) => T
+
+/**
+ * Texts of an agent are shown to people, so they are redacted like its output. The findings of one report are recorded
+ * together.
+ */
+function cleaned<T>({ safety, incidents }: RunRooms, agentId: AgentId, build: Build<T>): T {
+  const found = new Findings()
+  const clean: Scrub = (text) => {
+    const { text: safe, findings } = safety.logs.redact(text)
+    found.add(findings)
+    return safe
   }
+  const built = build(clean, (text) => (text ? clean(text) : null))
+  incidents.recordAll(found, { agentId, callId: null, place: 'log' })
+  return built
+}
 
-  return new Hono<Env>()
-    .use(guard('agent'))
-    .use(async (context, next) => {
-      await next()
-      if (context.error) runOf(context).onRefused?.(asCageError(context.error))
-    })
-    .use(async (context, next) => {
-      if (context.req.method !== 'GET') await rate.enter(runOf(context).agentId)
-      await next()
-    })
-    .get('/', (context) => {
-      const { agentId, runId, name } = runOf(context)
-      const agent = getAgent(state, agentId)
-      return context.json({
-        agent_id: agentId,
-        run_id: runId,
-        name,
-        state: agent.state,
-        safety_mode: agent.safety_mode,
-        budget: budgetOfRun(rooms, runOf(context)),
-      })
-    })
-    .get('/metrics', (context) => {
-      const { agentId } = runOf(context)
-      const agent = getAgent(state, agentId)
+const ownStateRoutes = (rooms: RunRooms): Route[] => [
+  route('GET /api/run', {
+    role: 'agent',
+    summary: 'Returns the identity and budget of the agent.',
+    reply: () =>
+      z.object({
+        agent_id: z.string(),
+        run_id: z.string().nullable().describe('Null with an API token.'),
+        name: z.string(),
+        state: agentState(),
+        safety_mode: z.enum(['redact', 'block', 'warn']),
+        budget: budgetStatus(),
+      }),
+    handle: ({ identity }) => {
+      const { agentId, runId, name } = runOf(identity)
+      const { state, safety_mode } = getAgent(rooms.state, agentId)
+      return { agent_id: agentId, run_id: runId, name, state, safety_mode, budget: budgetOfRun(rooms, runOf(identity)) }
+    },
+  }),
+  route('GET /api/run/metrics', {
+    role: 'agent',
+    summary: 'Returns the figures of the agent.',
+    reply: () =>
+      agentView()
+        .pick({ calls: true, spent_usd: true, pii: true, outcomes: true, by_model: true })
+        .extend({ figures: figuresView() }),
+    handle: ({ identity }) => {
+      const agent = getAgent(rooms.state, runOf(identity).agentId)
       const { calls, spent_usd, pii, outcomes, by_model } = agent
-      return context.json({ calls, spent_usd, pii, outcomes, by_model, figures: shownFigures(agent, state.now()) })
-    })
-    .route('/', partRoutes(rooms))
-    .route(
-      '/services',
-      circuitRoutes(rooms, (agentId, text) => cleaned(agentId, (clean) => clean(text))),
-    )
-    .route('/secrets', runSecretRoutes(rooms.secrets.rotation))
-    .post('/progress', async (context) => {
-      const { agentId } = runOf(context)
-      const { done, total = null, unit: given, label } = await readJson(context, PROGRESS, MAX_REPORT_BYTES)
-      state.record(
-        cleaned(agentId, (clean, cleanOrNull) => {
-          const unit = clean(given)
+      return { calls, spent_usd, pii, outcomes, by_model, figures: shownFigures(agent, rooms.state.now()) }
+    },
+  }),
+]
+
+/** What an agent reports about its work. */
+const workRoutes = (rooms: RunRooms, clean: Clean): Route[] => [
+  route('POST /api/run/progress', {
+    role: 'agent',
+    summary: 'Reports progress.',
+    body: PROGRESS,
+    maxBytes: MAX_REPORT_BYTES,
+    reply: null,
+    handle: ({ identity, body: { done, total = null, unit: given, label } }) => {
+      const { agentId } = runOf(identity)
+      rooms.state.record(
+        clean(agentId, (scrub, scrubOrNull) => {
+          const unit = scrub(given)
           return {
             type: 'progress.updated',
             level: 'DEBUG',
             agent_id: agentId,
             message: total === null ? `${done} ${unit}` : `${done} / ${total} ${unit}`,
-            data: { done, total, unit, label: cleanOrNull(label) },
+            data: { done, total, unit, label: scrubOrNull(label) },
           }
         }),
       )
-      return context.body(null, 204)
-    })
-    .post('/outcomes', async (context) => {
-      const { agentId } = runOf(context)
-      const report = await readJson(context, OUTCOME, MAX_REPORT_BYTES)
-      state.record({ ...cleaned(agentId, (...clean) => outcomeEvent(report, ...clean)), agent_id: agentId })
-      return context.body(null, 204)
-    })
-    .get('/checkpoint', (context) => {
-      const run = runOf(context)
+    },
+  }),
+  route('POST /api/run/outcomes', {
+    role: 'agent',
+    summary: 'Reports how a unit of work ended.',
+    body: OUTCOME,
+    maxBytes: MAX_REPORT_BYTES,
+    reply: null,
+    handle: ({ identity, body }) => {
+      const { agentId } = runOf(identity)
+      rooms.state.record({ ...clean(agentId, (...scrub) => outcomeEvent(body, ...scrub)), agent_id: agentId })
+    },
+  }),
+  route('POST /api/run/charges', {
+    role: 'agent',
+    summary: 'Charges a cost that did not pass through the gateway.',
+    body: CHARGE,
+    maxBytes: MAX_REPORT_BYTES,
+    reply: () => z.object({ budget: budgetStatus() }),
+    errors: ['budget_exceeded', 'budget_held', 'agent_paused', 'agent_not_running'],
+    handle: async ({ context, identity, body: { service: given, cost_usd: cost, ...report } }) => {
+      const { agentId, runId } = runOf(identity)
+      const { service, description } = clean(agentId, (scrub) => ({
+        service: serviceOf(getAgent(rooms.state, agentId), scrub(given)),
+        description: report.description && scrub(report.description),
+      }))
+      const { signal } = context.req.raw
+      await reportCharge(rooms, { caller: { agentId, runId }, service, cost, description, signal })
+      return { budget: budgetOfRun(rooms, runOf(identity)) }
+    },
+  }),
+]
+
+const checkpointRoutes = ({ state, store: { checkpoints } }: RunRooms, rate: RunRate): Route[] => [
+  route('GET /api/run/checkpoint', {
+    role: 'agent',
+    summary: 'Returns the last checkpoint.',
+    reply: () => z.object({ version: count(), data: json() }),
+    errors: ['not_found'],
+    handle: ({ identity }) => {
+      const run = runOf(identity)
       const found = checkpoints.get(run)
       if (!found) throw new CageError('not_found', `${run.name} has no checkpoint`)
-      return context.json(found)
-    })
-    .put('/checkpoint', async (context) => {
-      const { data } = await readJson(context, CHECKPOINT)
+      return found
+    },
+  }),
+  route('PUT /api/run/checkpoint', {
+    role: 'agent',
+    summary: 'Stores a checkpoint for the next run.',
+    body: CHECKPOINT,
+    reply: () => z.object({ version: count() }),
+    handle: async ({ context, identity, body: { data } }) => {
       const bytes = Number(context.req.header('content-length') ?? MAX_BODY_BYTES)
-      await rate.enter(runOf(context).agentId, bytes / CHECKPOINT_BYTES_PER_REPORT)
-      return context.json({ version: checkpoints.put(runOf(context), data, isoTime(state.now())) })
-    })
-    .post('/charges', async (context) => {
-      const { agentId, runId } = runOf(context)
-      const { service: given, cost_usd: cost, ...report } = await readJson(context, CHARGE, MAX_REPORT_BYTES)
-      const { service, description } = cleaned(agentId, (clean) => ({
-        service: serviceOf(getAgent(state, agentId), clean(given)),
-        description: report.description && clean(report.description),
-      }))
-      await reportCharge(rooms, {
-        caller: { agentId, runId },
-        service,
-        cost,
-        description,
-        signal: context.req.raw.signal,
-      })
-      return context.json({ budget: budgetOfRun(rooms, runOf(context)) })
-    })
-    .post('/scan', async (context) => {
-      const { text } = await readJson(context, SCAN)
-      const { text: redacted, findings } = await redactInTurns(safety.replies, text)
+      await rate.enter(runOf(identity).agentId, bytes / CHECKPOINT_BYTES_PER_REPORT)
+      return { version: checkpoints.put(runOf(identity), data, isoTime(state.now())) }
+    },
+  }),
+]
+
+const textRoutes = ({ state, safety }: RunRooms, clean: Clean, rate: RunRate): Route[] => [
+  route('POST /api/run/scan', {
+    role: 'agent',
+    summary: 'Detects personal data in a text.',
+    body: z.object({ text: z.string() }),
+    reply: () =>
+      z.object({
+        redacted: z.string(),
+        findings: z.array(
+          z.object({ type: z.enum(PII_TYPES), start: count(), end: count(), risk: z.enum(['HIGH', 'MEDIUM']) }),
+        ),
+      }),
+    handle: async ({ context, body }) => {
+      const { text: redacted, findings } = await redactInTurns(safety.replies, body.text)
       const listed = await jsonInTurns(findings.map(({ type, start, end, risk }) => ({ type, start, end, risk })))
       return context.body(`{"redacted":${JSON.stringify(redacted)},"findings":${listed}}`, 200, {
         'content-type': 'application/json',
       })
-    })
-    .post('/events', async (context) => {
-      const { agentId } = runOf(context)
-      const { level, message, data } = await readJson(context, EVENT, MAX_REPORT_BYTES)
+    },
+  }),
+  route('POST /api/run/events', {
+    role: 'agent',
+    summary: 'Adds a line to the event log.',
+    body: EVENT,
+    maxBytes: MAX_REPORT_BYTES,
+    reply: null,
+    handle: async ({ identity, body: { level, message, data } }) => {
+      const { agentId } = runOf(identity)
       await rate.enter(agentId, requireSmall(data) / EVENT_BYTES_PER_REPORT)
       state.record(
-        cleaned(agentId, (clean) => {
-          const text = clean(message)
-          const facts = data && { facts: changeTexts(data, clean) }
+        clean(agentId, (scrub) => {
+          const text = scrub(message)
+          const facts = data && { facts: changeTexts(data, scrub) }
           return {
             type: 'agent.output',
             level,
@@ -159,9 +235,9 @@ export function runRoutes(rooms: RunRooms, guard: Guard): Hono<Env> {
           }
         }),
       )
-      return context.body(null, 204)
-    })
-}
+    },
+  }),
+]
 
 /** A list as JSON. */
 async function jsonInTurns(items: readonly unknown[]): Promise<string> {
@@ -247,7 +323,7 @@ function budgetOfRun({ state, money: { ledger } }: RunRooms, run: AgentIdentity[
 const label = shortText(200).nullish()
 const unit = z.string().min(1).max(40).default('units')
 
-export const PROGRESS = z.object({
+const PROGRESS = z.object({
   done: z.number().int().min(0),
   total: z.number().int().min(0).nullish(),
   unit,
@@ -255,11 +331,9 @@ export const PROGRESS = z.object({
 })
 
 /** Parsed JSON, which needs no validation. */
-export const CHECKPOINT = z.object({ data: z.unknown().refine((data) => data !== undefined, 'is missing') })
+const CHECKPOINT = z.object({ data: z.unknown().refine((data) => data !== undefined, 'is missing') })
 
-export const SCAN = z.object({ text: z.string() })
-
-export const OUTCOME = z.object({
+const OUTCOME = z.object({
   outcome: z.enum(['succeeded', 'failed']),
   degraded: z.boolean().default(false),
   unit,
@@ -268,13 +342,13 @@ export const OUTCOME = z.object({
   reason: shortText(1000).nullish(),
 })
 
-export const CHARGE = z.object({
+const CHARGE = z.object({
   service: z.string().regex(/^[\w.-]{1,60}$/, { error: 'expected a short name such as "serp_api"' }),
   cost_usd: amount,
   description: shortText(200).optional(),
 })
 
-export const EVENT = z.object({
+const EVENT = z.object({
   level: z.enum(['DEBUG', 'INFO', 'WARN', 'ERROR']).default('INFO'),
   message: shortText(4000),
   data: z.record(z.string(), z.json()).optional(),

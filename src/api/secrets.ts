@@ -1,16 +1,16 @@
-import { type Context, Hono } from 'hono'
 import * as z from 'zod'
 import type { Identity } from '../access/roles.ts'
 import type { Audit } from '../audit/chain.ts'
+import type { SecretAuditRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
 import type { Rotation } from '../vault/rotation.ts'
 import type { SecretView } from '../vault/secret.ts'
 import type { Requester } from '../vault/secret-audit.ts'
 import type { Vault } from '../vault/vault.ts'
-import { readJson, readQuery } from './body.ts'
-import { type Env, type Guard, who } from './guard.ts'
+import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
+import { count, named, type Route, routesOf, type Shape, time } from './route.ts'
 import { supervisedRunOf } from './run-secrets.ts'
 
 interface AgentSecrets {
@@ -21,64 +21,138 @@ interface AgentSecrets {
 
 type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
 
-/**
- * Secrets. People see them masked; `GET /:id?reveal=true` → the same with `value`, for admins; with a run token it
- * returns the values of the run's own environment, without `reveal`.
- *
- * `GET /` {environment?, name?, deleted?: true} → {secrets, vault: {state, hint?}}. `POST /` {name, environment, value}
- * → 201, `PUT /:id` {value}, `POST /:id/roll-back`, `POST /:id/restore` → the secret; `DELETE /:id` → 204, can be
- * restored. `GET /audit` {secret_name?, before?, limit?: 100} → {entries, next}, newest first.
- */
-export function secretRoutes(rooms: SecretRooms, guard: Guard): Hono<Env> {
-  const { store, safety } = rooms
-  const { vault, rotation } = rooms.secrets
-  return new Hono<Env>()
-    .get('/', guard('any'), (context) => {
-      const { environment, name, deleted } = readQuery(context, SECRET_LIST)
-      const isVisible = visibleTo(context, rotation)
-      const secrets = vault
-        .list({ environment, deleted: deleted === 'true' })
-        .filter((secret) => (name === undefined || secret.name === name) && isVisible(secret))
-      return context.json({ secrets, vault: vault.state })
-    })
-    .post('/', guard('admin'), async (context) => {
-      const secret = await readJson(context, NEW_SECRET)
-      assertNoPii(secret.name, safety.logs)
-      return context.json(await vault.create(secret, requesterOf(context)), 201)
-    })
-    .get('/audit', guard('viewer'), (context) => {
-      const { secret_name: secretName, before, limit } = readQuery(context, SECRET_AUDIT)
-      const entries = store.secrets.audit({ secretName, before, limit })
-      return context.json({ entries, next: entries.length === limit ? entries.at(-1)!.id : null })
-    })
-    .get('/:id', guard('any'), async (context) => {
-      const isVisible = visibleTo(context, rotation)
-      const secret = vault.get(context.req.param('id'))
-      const { role } = context.get('identity')
-      const { reveal } = readQuery(context, SECRET_REVEAL)
-      if (!isVisible(secret)) throw notEntitled(secret)
-      if (role !== 'agent' && reveal !== 'true') return context.json(secret)
-      if (role === 'viewer') throw refused(rooms.audit, requesterOf(context), secret)
-      const value = await vault.reveal(secret.id, requesterOf(context))
-      return context.json({ ...vault.get(secret.id), value })
-    })
-    .put('/:id', guard('admin'), async (context) => {
-      const { value } = await readJson(context, NEW_VALUE)
-      return context.json(await vault.update(context.req.param('id'), value, requesterOf(context)))
-    })
-    .post('/:id/roll-back', guard('admin'), async (context) =>
-      context.json(await vault.rollBack(context.req.param('id'), requesterOf(context))),
-    )
-    .post('/:id/restore', guard('admin'), async (context) =>
-      context.json(await vault.restore(context.req.param('id'), requesterOf(context))),
-    )
-    .delete('/:id', guard('admin'), async (context) => {
-      await vault.delete(context.req.param('id'), requesterOf(context))
-      return context.body(null, 204)
-    })
+const secretView = named('Secret', () =>
+  z.object({
+    id: z.string(),
+    name: z.string().describe('Also the name of the environment variable in agents.'),
+    environment: z.string().describe('Its agents get the secret.'),
+    masked: z.string().describe('First and last characters of the value.'),
+    version: count(),
+    created_at: time(),
+    updated_at: time(),
+    rotated_at: time().nullable(),
+    deleted_at: time().nullable(),
+  } satisfies Shape<SecretView>),
+)
+
+const secretAuditEntry = named('SecretAuditEntry', () =>
+  z.object({
+    id: z.string(),
+    secret_name: z.string(),
+    operation: z.string(),
+    requester_role: z.string(),
+    agent_id: z.string().nullable(),
+    success: z.boolean(),
+    error_message: z.string().nullable(),
+    timestamp: time(),
+  } satisfies Shape<SecretAuditRow>),
+)
+
+const route = routesOf('Secrets')
+
+export function secretRoutes({ store, audit, safety, secrets: { vault, rotation } }: SecretRooms): Route[] {
+  return [
+    route('GET /api/secrets', {
+      role: 'any',
+      summary: 'Lists masked secrets; for an agent, only its own.',
+      query: z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag }),
+      reply: () =>
+        z.object({
+          secrets: z.array(secretView()),
+          vault: z.union([
+            z.object({ state: z.literal('open') }),
+            z.object({ state: z.literal('locked'), why: z.string(), message: z.string(), hint: z.string() }),
+          ]),
+        }),
+      handle: ({ query: { environment, name, deleted }, identity }) => {
+        const isVisible = visibleTo(identity, rotation)
+        const secrets = vault
+          .list({ environment, deleted: deleted === 'true' })
+          .filter((secret) => (name === undefined || secret.name === name) && isVisible(secret))
+        return { secrets, vault: vault.state }
+      },
+    }),
+    route('POST /api/secrets', {
+      role: 'admin',
+      summary: 'Adds a secret.',
+      body: z.strictObject({ name: z.string(), environment, value: z.string() }),
+      reply: secretView,
+      statuses: [201],
+      errors: ['vault_locked', 'conflict'],
+      handle: ({ body, identity }) => {
+        assertNoPii(body.name, safety.logs)
+        return vault.create(body, requester(identity))
+      },
+    }),
+    route('GET /api/secrets/audit', {
+      role: 'viewer',
+      summary: 'Lists accesses to secrets and changes of them, newest first.',
+      query: SECRET_AUDIT,
+      reply: () =>
+        z.object({
+          entries: z.array(secretAuditEntry()),
+          next: z.string().nullable().describe('`before` of the next page; null at the end.'),
+        }),
+      handle: ({ query: { secret_name: secretName, before, limit } }) => {
+        const entries = store.secrets.audit({ secretName, before, limit })
+        return { entries, next: entries.length === limit ? entries.at(-1)!.id : null }
+      },
+    }),
+    route('GET /api/secrets/:id', {
+      role: 'any',
+      summary: 'Returns a secret: masked, or with its value for agents and for admins with `reveal`.',
+      query: z.object({ reveal: flag }),
+      reply: () => secretView().extend({ value: z.string().optional().describe('If revealed.') }),
+      errors: ['not_found', 'vault_locked', 'vault_broken'],
+      handle: async ({ params, query, identity }) => {
+        const isVisible = visibleTo(identity, rotation)
+        const secret = vault.get(params.id)
+        if (!isVisible(secret)) throw notEntitled(secret)
+        if (identity.role !== 'agent' && query.reveal !== 'true') return secret
+        if (identity.role === 'viewer') throw refused(audit, requester(identity), secret)
+        const value = await vault.reveal(secret.id, requester(identity))
+        return { ...vault.get(secret.id), value }
+      },
+    }),
+    ...changeRoutes(vault),
+  ]
 }
 
-const requesterOf = (context: Context<Env>): Requester => requester(context.get('identity'))
+const CHANGE_ERRORS = ['not_found', 'vault_locked', 'vault_broken', 'conflict'] as const
+
+const changeRoutes = (vault: Vault): Route[] => [
+  route('PUT /api/secrets/:id', {
+    role: 'admin',
+    summary: 'Changes the value of a secret.',
+    body: z.strictObject({ value: z.string() }),
+    reply: secretView,
+    errors: CHANGE_ERRORS,
+    handle: ({ params, body, identity }) => vault.update(params.id, body.value, requester(identity)),
+  }),
+  route('POST /api/secrets/:id/roll-back', {
+    role: 'admin',
+    summary: 'Restores the previous value of a secret.',
+    reply: secretView,
+    errors: CHANGE_ERRORS,
+    handle: ({ params, identity }) => vault.rollBack(params.id, requester(identity)),
+  }),
+  route('POST /api/secrets/:id/restore', {
+    role: 'admin',
+    summary: 'Restores a deleted secret.',
+    reply: secretView,
+    errors: CHANGE_ERRORS,
+    handle: ({ params, identity }) => vault.restore(params.id, requester(identity)),
+  }),
+  route('DELETE /api/secrets/:id', {
+    role: 'admin',
+    summary: 'Deletes a secret. It can be restored.',
+    reply: null,
+    errors: CHANGE_ERRORS,
+    handle: async ({ params, identity }) => {
+      await vault.delete(params.id, requester(identity))
+    },
+  }),
+]
 
 /** The requester, as the vault's audit records it. */
 export const requester = (identity: Identity): Requester => ({
@@ -87,9 +161,9 @@ export const requester = (identity: Identity): Requester => ({
 })
 
 /** People see every name; an agent only those it may have. */
-function visibleTo(context: Context<Env>, rotation: AgentSecrets['rotation']): (secret: SecretView) => boolean {
-  if (context.get('identity').role !== 'agent') return () => true
-  const runId = supervisedRunOf(context)
+function visibleTo(identity: Identity, rotation: AgentSecrets['rotation']): (secret: SecretView) => boolean {
+  if (identity.role !== 'agent') return () => true
+  const runId = supervisedRunOf(identity)
   return (secret) => rotation.isEntitled(runId, secret)
 }
 
@@ -108,11 +182,7 @@ const notEntitled = ({ id }: SecretView): CageError =>
 
 const environment = z.enum(['development', 'staging', 'production'])
 const flag = z.enum(['true', 'false']).optional()
-export const SECRET_LIST = z.object({ environment: environment.optional(), name: z.string().optional(), deleted: flag })
-export const SECRET_REVEAL = z.object({ reveal: flag })
-export const NEW_SECRET = z.strictObject({ name: z.string(), environment, value: z.string() })
-export const NEW_VALUE = z.strictObject({ value: z.string() })
-export const SECRET_AUDIT = z.object({
+const SECRET_AUDIT = z.object({
   secret_name: z.string().optional(),
   before: z
     .string()

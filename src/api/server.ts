@@ -8,14 +8,17 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { Hono } from 'hono'
+import * as z from 'zod'
 import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
 import type { Clock } from '../clock.ts'
 import { asCageError, CageError } from '../errors.ts'
 import { newRequestId } from '../ids.ts'
 import { agentControlRoutes } from './agent-control.ts'
+import { alertRoutes } from './alerts.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
+import { circuitRoutes, modelRoutes } from './circuits.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
@@ -24,6 +27,7 @@ import { metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { Refusals } from './refusals.ts'
 import type { Rooms } from './rooms.ts'
+import { type Route, routesOf, serveRoutes } from './route.ts'
 import { runRoutes } from './run.ts'
 import { secretRoutes } from './secrets.ts'
 import { stateRoutes } from './state.ts'
@@ -133,46 +137,66 @@ export async function startServer(rooms: ServerRooms): Promise<RunningServer> {
 }
 
 /** Every route below /api and /agent, in the order in which they are matched. */
+export function apiRoutes(rooms: ApiRooms): Route[] {
+  const routes: Route[] = [
+    ...serverRoutes(rooms, () => routes),
+    ...authRoutes(rooms),
+    ...storeRoutes(rooms),
+    ...agentControlRoutes(rooms),
+    ...runRoutes(rooms),
+    ...secretRoutes(rooms),
+    ...auditRoutes(rooms.audit),
+    ...metricsRoutes(rooms),
+    ...stateRoutes(rooms),
+    ...circuitRoutes(rooms),
+    ...modelRoutes(rooms),
+    ...alertRoutes(rooms),
+  ]
+  return routes
+}
+
+const route = routesOf('Server')
+
+const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[]): Route[] => [
+  route('GET /api/health', {
+    role: 'open',
+    summary: 'Returns the health of the server; 503 if it is degraded.',
+    reply: () => z.object({ status: z.enum(['ok', 'degraded']), version: z.string() }),
+    statuses: [200, 503],
+    handle: ({ context }) =>
+      context.json({ status: state.isBehind ? 'degraded' : 'ok', version }, state.isBehind ? 503 : 200),
+  }),
+  route('GET /api/version', {
+    role: 'open',
+    summary: 'Returns the version.',
+    reply: () => z.object({ version: z.string() }),
+    handle: () => ({ version }),
+  }),
+  route('GET /api/openapi.json', {
+    role: 'viewer',
+    summary: 'Returns the OpenAPI document.',
+    reply: () => z.looseObject({ openapi: z.string().describe('Version of the format.') }),
+    handle: () => openApiDocument(all(), version),
+  }),
+]
+
+/** The API as a web application: answers every request, also one for a route that there is not. */
 export function api(rooms: ApiRooms): Hono<Env> {
-  const guarded = guard(rooms)
-  const agentControl = agentControlRoutes(rooms, guarded)
-  const secrets = secretRoutes(rooms, guarded)
-  const routes: Hono<Env> = new Hono<Env>()
-    .use(async (context, next) => {
-      // Before the rest, so that errors have them too.
-      for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
-      context.header('cache-control', 'no-store')
-      await next()
-    })
-    .get('/api/health', (context) =>
-      context.json(
-        { status: rooms.state.isBehind ? 'degraded' : 'ok', version: rooms.version },
-        rooms.state.isBehind ? 503 : 200,
-      ),
-    )
-    .get('/api/version', (context) => context.json({ version: rooms.version }))
-    .get('/api/openapi.json', guarded('viewer'), (context) =>
-      context.json(openApiDocument(routes.routes, rooms.version)),
-    )
-    .route('/api/auth', authRoutes(rooms, guarded))
-    .route('/', storeRoutes(rooms, guarded))
-    .route('/api/agents', agentControl)
-    .route('/agent', agentControl)
-    .route('/api/run', runRoutes(rooms, guarded))
-    .route('/api/secrets', secrets)
-    .route('/secrets', secrets)
-    .route('/api/audit', auditRoutes(rooms.audit, guarded))
-    .route('/metrics', metricsRoutes(rooms, guarded))
-    .route('/api', stateRoutes(rooms, guarded))
+  const app: Hono<Env> = new Hono<Env>().use(async (context, next) => {
+    // Before the rest, so that errors have them too.
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) context.header(name, value)
+    context.header('cache-control', 'no-store')
+    await next()
+  })
+  return serveRoutes(app, apiRoutes(rooms), guard(rooms))
     .notFound((context) => {
       const { method, path } = context.req
-      const methods = methodsOf(routes, path)
+      const methods = methodsOf(app, path)
       if (methods.length === 0) throw new CageError('not_found', `there is no ${method} ${path}`, { hint: ROUTES_HINT })
       context.header('allow', methods.join(', '))
       throw new CageError('method_not_allowed', `${path} supports ${methods.join(', ')}, not ${method}`)
     })
     .onError((error, context) => errorResponse(context, error, rooms.onFault, rooms.safety.scrub))
-  return routes
 }
 
 const ROUTES_HINT = 'GET /api/openapi.json lists every route'

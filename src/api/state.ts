@@ -1,85 +1,113 @@
-import { Hono } from 'hono'
+/** The current state, events and incidents. */
 import * as z from 'zod'
 import { isoTime } from '../clock.ts'
+import type { IncidentRow } from '../db/incidents.ts'
 import { CageError } from '../errors.ts'
-import type { Level } from '../events.ts'
-import type { Upstream } from '../gateway/upstream.ts'
+import type { Level, SecretListed } from '../events.ts'
 import { toAgentId } from '../ids.ts'
-import { readQuery } from './body.ts'
-import type { Env, Guard } from './guard.ts'
+import type { Snapshot } from '../state/snapshot.ts'
 import type { Rooms } from './rooms.ts'
+import { count, named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 import { requester } from './secrets.ts'
+import { agentView, alertView, budgetView, circuitView, eventView } from './views.ts'
 
-/** Events and the current state: snapshot, events, circuits, alerts, incidents. */
-export function stateRoutes(
-  rooms: Pick<Rooms, 'state' | 'store' | 'gateway' | 'alerts' | 'secrets' | 'money'>,
-  guard: Guard,
-): Hono<Env> {
-  const { state, store, alerts, money } = rooms
-  const { circuits, upstream } = rooms.gateway
-  const { vault } = rooms.secrets
-  const incidents = store.incidents
-  return new Hono<Env>()
-    .get('/snapshot', guard('viewer'), (context) => {
+const route = routesOf('State')
+
+export const stateRoutes = ({ state, store, secrets }: Pick<Rooms, 'state' | 'store' | 'secrets'>): Route[] => [
+  route('GET /api/snapshot', {
+    role: 'viewer',
+    summary: 'Returns everything that the dashboard shows.',
+    reply: () =>
+      z.object({
+        seq: count().describe('Number of the last event it includes.'),
+        server_time: time(),
+        snapshot: snapshotView(),
+      }),
+    handle: () => {
       const snapshot = state.read()
-      return context.json({ seq: snapshot.seq, server_time: isoTime(state.now()), snapshot })
-    })
-    .get('/events', guard('viewer'), async (context) => {
-      const { agent_id: agentId, ...query } = readQuery(context, EVENTS)
+      return { seq: snapshot.seq, server_time: isoTime(state.now()), snapshot }
+    },
+  }),
+  route('GET /api/events', {
+    role: 'viewer',
+    summary: 'Lists events, newest first; with `after`, oldest first.',
+    query: EVENTS,
+    reply: () =>
+      z.object({
+        events: z.array(eventView()),
+        next: count().nullable().describe('`before` or `after` of the next page; null at the end.'),
+      }),
+    handle: async ({ query: { agent_id: agentId, ...query } }) => {
       const events = await state.searchEvents({ ...query, agentId })
-      return context.json({ events, next: events.length === query.limit ? events.at(-1)!.seq : null })
-    })
-    .get('/circuits', guard('viewer'), (context) => context.json({ circuits: Object.values(state.read().circuits) }))
-    .post('/circuits/:name/reset', guard('admin', 'circuit.reset'), (context) => {
-      const name = context.req.param('name')
-      circuits.reset(name, context.get('identity').name)
-      // A circuit that was never used is not in the snapshot.
-      return context.json(state.read().circuits[name] ?? { name, state: 'closed' })
-    })
-    .post('/circuits/:name/open', guard('admin', 'circuit.open'), (context) => {
-      const name = context.req.param('name')
-      circuits.open(name, context.get('identity').name)
-      return context.json(state.read().circuits[name])
-    })
-    .get('/models', guard('viewer'), (context) => context.json({ models: money.trust.list() }))
-    .post('/models/:name/trust', guard('admin', 'model.trust'), (context) => {
-      const name = context.req.param('name')
-      return context.json(money.trust.trust(name, addressOf(upstream, name), context.get('identity').name))
-    })
-    .get('/alerts', guard('viewer'), (context) => context.json({ alerts: state.read().alerts }))
-    .post('/alerts/test', guard('admin', 'alert.test'), (context) => {
-      const { alertId: alert_id, channels } = alerts.test(context.get('identity').name)
-      return context.json({ alert_id, channels }, 201)
-    })
-    .post('/alerts/:id/resend', guard('admin', 'alert.resend'), (context) =>
-      context.json({ resent: alerts.resend(context.req.param('id')) }),
-    )
-    .post('/alerts/:id/ack', guard('admin', 'alert.acknowledge'), (context) => {
-      alerts.acknowledge(context.req.param('id'), context.get('identity').name)
-      return context.body(null, 204)
-    })
-    .get('/pii/incidents', guard('viewer'), (context) => {
-      const { agent_id: agentId, limit } = readQuery(context, INCIDENTS)
-      return context.json({ incidents: incidents.find({ agentId, limit }) })
-    })
-    .get('/pii/incidents/:id/original', guard('admin'), (context) => {
-      const id = context.req.param('id')
-      const sealed = incidents.findOriginal(id)
+      return { events, next: events.length === query.limit ? events.at(-1)!.seq : null }
+    },
+  }),
+  route('GET /api/pii/incidents', {
+    role: 'viewer',
+    summary: 'Lists incidents, newest first.',
+    query: INCIDENTS,
+    reply: () => z.object({ incidents: z.array(incident()) }),
+    handle: ({ query: { agent_id: agentId, limit } }) => ({ incidents: store.incidents.find({ agentId, limit }) }),
+  }),
+  route('GET /api/pii/incidents/:id/original', {
+    role: 'admin',
+    summary: 'Returns the detected value, if it was kept. The request is written to the audit log.',
+    reply: () => z.object({ id: z.string(), original: z.string().describe('Detected value.') }),
+    errors: ['not_found', 'vault_locked', 'vault_broken'],
+    handle: ({ params: { id }, identity }) => {
+      const sealed = store.incidents.findOriginal(id)
       if (!sealed) throw noOriginal(id, sealed === null)
-      return context.json({ id, original: vault.openOriginal(id, sealed, requester(context.get('identity'))) })
-    })
-}
+      return { id, original: secrets.vault.openOriginal(id, sealed, requester(identity)) }
+    },
+  }),
+]
 
-/** The circuit of the provider in "provider/model". Throws CageError `not_found`. */
-function addressOf(upstream: Upstream, name: string): string {
-  const [provider] = name.split('/', 1)
-  const known = upstream.find(provider!)
-  if (known) return known.baseUrl.href
-  throw new CageError('not_found', `there is no provider "${provider}"`, {
-    facts: { provider },
-    hint: 'list models with "iron-cage models list", and providers with "iron-cage config show"',
-  })
-}
+const secretListed = named('SecretListed', () =>
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    environment: z.string(),
+    version: count(),
+    masked: z.string(),
+    created_at: time(),
+    updated_at: time(),
+    rotated_at: time().nullable(),
+    deleted_at: time().nullable(),
+  } satisfies Shape<SecretListed>),
+)
+
+const snapshotView = named('Snapshot', () =>
+  z.object({
+    seq: count(),
+    at: time().nullable(),
+    server: z.object({ version: z.string(), url: z.string(), started_at: time() }).nullable(),
+    server_budget: budgetView().nullable().describe('Of all agents together; null without a limit.'),
+    run_limit_usd: usd().nullable().describe('Of each run; null without a limit.'),
+    agents: z.record(z.string(), agentView()).describe('By id, oldest first.'),
+    circuits: z.record(z.string(), circuitView()).describe('By name.'),
+    alerts: z.array(alertView()).describe('Newest first.'),
+    vault: z.object({ state: z.enum(['open', 'locked']), hint: z.string().nullable() }),
+    secrets: z.record(z.string(), secretListed()).describe('By id.'),
+    recent: z.array(eventView()).describe('The last events, oldest first.'),
+  } satisfies Shape<Snapshot>),
+)
+
+const incident = named('Incident', () =>
+  z.object({
+    id: z.string(),
+    at: time(),
+    agent_id: z.string(),
+    call_id: z.string().nullable(),
+    type: z.string(),
+    severity: z.enum(['CRITICAL', 'WARN']),
+    action: z.enum(['redact', 'block', 'warn']),
+    place: z.string(),
+    value_hash: z.string(),
+    start: count(),
+    end: count(),
+    original: z.enum(['not_kept', 'sealed']),
+  } satisfies Shape<IncidentRow>),
+)
 
 const noOriginal = (id: string, isKnown: boolean): CageError =>
   isKnown
@@ -95,7 +123,7 @@ const noOriginal = (id: string, isKnown: boolean): CageError =>
 const seq = z.coerce.number().int().min(0)
 const LEVELS = ['DEBUG', 'INFO', 'OK', 'WARN', 'ERROR', 'CRIT'] as const satisfies Level[]
 
-export const EVENTS = z.object({
+const EVENTS = z.object({
   after: seq.optional(),
   before: seq.optional(),
   agent_id: z.string().transform(toAgentId).optional(),
@@ -109,7 +137,7 @@ export const EVENTS = z.object({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })
 
-export const INCIDENTS = z.object({
+const INCIDENTS = z.object({
   agent_id: z.string().transform(toAgentId).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 })

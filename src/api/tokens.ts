@@ -1,12 +1,13 @@
-import { Hono } from 'hono'
 import * as z from 'zod'
+import type { ApiToken } from '../access/api-tokens.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { NANOS_PER_USD, type Nanodollars, nanodollars, showUsd, toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { amount, readJson } from './body.ts'
-import { type Env, type Guard, who } from './guard.ts'
+import { amount } from './body.ts'
+import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
+import { named, type Route, routesOf, type Shape, time } from './route.ts'
 
 type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
@@ -14,48 +15,86 @@ const DEFAULT_BUDGET = nanodollars(100 * NANOS_PER_USD)
 const YEAR_S = 31_536_000
 const DAY_S = 86_400
 
-/**
- * API tokens. One with the role agent (the default) gets its own agent and budget. `POST /:id/rotate`
- * {overlap_s?: a day} → 201 with its replacement; the old one stays valid for the overlap.
- */
-export function tokenRoutes(rooms: TokenRooms, guard: Guard): Hono<Env> {
+const tokenView = named('ApiToken', () =>
+  z.object({
+    id: z.string(),
+    name: z.string(),
+    role: z.enum(['admin', 'viewer', 'agent']),
+    agent_id: z.string().nullable().describe('Agent that its calls count as; null for other roles.'),
+    created_at: time(),
+    expires_at: time().nullable().describe('Null: never.'),
+    revoked_at: time().nullable(),
+    created_by: z.string(),
+  } satisfies Shape<ApiToken>),
+)
+
+const newTokenView = () => tokenView().extend({ token: z.string().describe('Its value, returned only here.') })
+
+const route = routesOf('Access')
+
+/** API tokens. One with the role agent (the default) gets its own agent and budget. */
+export function tokenRoutes(rooms: TokenRooms): Route[] {
   const { audit, safety } = rooms
   const { apiTokens, sessions } = rooms.access
-  return new Hono<Env>()
-    .get('/', guard('admin'), (context) => context.json({ tokens: apiTokens.list() }))
-    .post('/', guard('admin', 'token.create'), async (context) => {
-      const { name, role, budget_usd: limit, expires_in_s: expiresInS } = await readJson(context, NEW_TOKEN)
-      assertNoPii(name, safety.logs)
-      if (role !== 'agent' && limit !== undefined) {
-        throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
-      }
-      const agentId = role === 'agent' ? openClient(rooms, name, limit ?? DEFAULT_BUDGET) : null
-      const createdBy = context.get('identity').name
-      const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy })
-      // Without this row its value is not handed out.
-      const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
-      audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
-      return context.json(created, 201)
-    })
-    .post('/:id/rotate', guard('admin', 'token.rotate'), async (context) => {
-      const id = context.req.param('id')
-      const { overlap_s: overlapS } = await readJson(context, ROTATION)
-      const created = apiTokens.rotate(id, { overlapS, createdBy: context.get('identity').name })
-      const details = { replaces: id, overlap_s: overlapS, expires_at: created.expires_at }
-      audit.append({ ...who(context.get('identity')), action: 'token.created', target: created.id, details })
-      if (overlapS === 0) sessions.end(id)
-      return context.json(created, 201)
-    })
-    .delete('/:id', guard('admin', 'token.revoke'), (context) => {
-      const id = context.req.param('id')
-      apiTokens.revoke(id)
-      // Disconnects viewers that use it.
-      sessions.end(id)
-      return context.body(null, 204)
-    })
+  return [
+    route('GET /api/tokens', {
+      role: 'admin',
+      summary: 'Lists API tokens, without their values.',
+      reply: () => z.object({ tokens: z.array(tokenView()) }),
+      handle: () => ({ tokens: apiTokens.list() }),
+    }),
+    route('POST /api/tokens', {
+      role: 'admin',
+      action: 'token.create',
+      summary: 'Creates an API token. With the role agent, it has its own agent and budget.',
+      body: NEW_TOKEN,
+      reply: newTokenView,
+      statuses: [201],
+      handle: ({ body: { name, role, budget_usd: limit, expires_in_s: expiresInS }, identity }) => {
+        assertNoPii(name, safety.logs)
+        if (role !== 'agent' && limit !== undefined) {
+          throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
+        }
+        const agentId = role === 'agent' ? openClient(rooms, name, limit ?? DEFAULT_BUDGET) : null
+        const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy: identity.name })
+        // Without this row its value is not handed out.
+        const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
+        audit.append({ ...who(identity), action: 'token.created', target: created.id, details })
+        return created
+      },
+    }),
+    route('POST /api/tokens/:id/rotate', {
+      role: 'admin',
+      action: 'token.rotate',
+      summary: 'Replaces a token. The old one stays valid for the overlap.',
+      body: ROTATION,
+      reply: newTokenView,
+      statuses: [201],
+      errors: ['not_found'],
+      handle: ({ params: { id }, body: { overlap_s: overlapS }, identity }) => {
+        const created = apiTokens.rotate(id, { overlapS, createdBy: identity.name })
+        const details = { replaces: id, overlap_s: overlapS, expires_at: created.expires_at }
+        audit.append({ ...who(identity), action: 'token.created', target: created.id, details })
+        if (overlapS === 0) sessions.end(id)
+        return created
+      },
+    }),
+    route('DELETE /api/tokens/:id', {
+      role: 'admin',
+      action: 'token.revoke',
+      summary: 'Revokes a token.',
+      reply: null,
+      errors: ['not_found'],
+      handle: ({ params: { id } }) => {
+        apiTokens.revoke(id)
+        // Disconnects viewers that use it.
+        sessions.end(id)
+      },
+    }),
+  ]
 }
 
-export const NEW_TOKEN = z.strictObject({
+const NEW_TOKEN = z.strictObject({
   name: z.string().min(1).max(80),
   role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
   budget_usd: amount.optional(),
@@ -67,7 +106,7 @@ export const NEW_TOKEN = z.strictObject({
     .optional(),
 })
 
-export const ROTATION = z.strictObject({
+const ROTATION = z.strictObject({
   overlap_s: z
     .number()
     .int()

@@ -1,57 +1,85 @@
-import { Hono } from 'hono'
 import * as z from 'zod'
+import type { User } from '../access/users.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { readJson } from './body.ts'
-import { type Env, type Guard, who } from './guard.ts'
+import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
+import { named, type Route, routesOf, type Shape, time } from './route.ts'
 
-/**
- * People who sign in, for admins. `:id` may also be the name. `POST /` {username, password, role?: "viewer"} → 201,
- * `PATCH /:id` {role?, password?}: both end the person's sessions, as `DELETE /:id` does.
- */
-export function userRoutes(
-  { access: { users }, audit, safety }: Pick<Rooms, 'access' | 'audit' | 'safety'>,
-  guard: Guard,
-): Hono<Env> {
-  return new Hono<Env>()
-    .get('/', guard('admin'), (context) => context.json({ users: users.list() }))
-    .post('/', guard('admin', 'user.create'), async (context) => {
-      const body = await readJson(context, NEW_USER)
+const route = routesOf('Access')
+
+/** People who sign in, for admins. `:id` may also be the name. Every change ends the person's sessions. */
+export const userRoutes = ({
+  access: { users },
+  audit,
+  safety,
+}: Pick<Rooms, 'access' | 'audit' | 'safety'>): Route[] => [
+  route('GET /api/users', {
+    role: 'admin',
+    summary: 'Lists users.',
+    reply: () => z.object({ users: z.array(userView()) }),
+    handle: () => ({ users: users.list() }),
+  }),
+  route('POST /api/users', {
+    role: 'admin',
+    action: 'user.create',
+    summary: 'Creates a user.',
+    body: NEW_USER,
+    reply: userView,
+    statuses: [201],
+    errors: ['conflict', 'too_many_attempts'],
+    handle: async ({ body, identity }) => {
       assertNoPii(body.username, safety.logs)
       const user = await users.add(body)
       const { id, username, role } = user
-      audit.append({
-        ...who(context.get('identity')),
-        action: 'user.created',
-        target: id,
-        details: { username, role },
-      })
-      return context.json(user, 201)
-    })
-    .patch('/:id', guard('admin', 'user.change'), async (context) => {
-      const { role, password } = await readJson(context, USER_CHANGE)
-      const { id, username, role: before } = users.get(context.req.param('id'))
+      audit.append({ ...who(identity), action: 'user.created', target: id, details: { username, role } })
+      return user
+    },
+  }),
+  route('PATCH /api/users/:id', {
+    role: 'admin',
+    action: 'user.change',
+    summary: "Changes a user's role, password or both, and ends the user's sessions.",
+    body: USER_CHANGE,
+    reply: userView,
+    errors: ['not_found', 'too_many_attempts'],
+    handle: async ({ params, body: { role, password }, identity }) => {
+      const { id, username, role: before } = users.get(params.id)
       // Whatever can be refused comes first.
       if (password !== undefined) await users.changePassword(id, password)
       if (role !== undefined) users.changeRole(id, role)
       const user = users.get(id)
       const details = { username, role_before: before, role: user.role, password_changed: password !== undefined }
-      audit.append({ ...who(context.get('identity')), action: 'user.changed', target: id, details })
-      return context.json(user)
-    })
-    .delete('/:id', guard('admin', 'user.remove'), (context) => {
-      users.remove(context.req.param('id'))
-      return context.body(null, 204)
-    })
-}
+      audit.append({ ...who(identity), action: 'user.changed', target: id, details })
+      return user
+    },
+  }),
+  route('DELETE /api/users/:id', {
+    role: 'admin',
+    action: 'user.remove',
+    summary: 'Deletes a user.',
+    reply: null,
+    errors: ['not_found'],
+    handle: ({ params }) => users.remove(params.id),
+  }),
+]
+
+const userView = named('User', () =>
+  z.object({
+    id: z.string(),
+    username: z.string(),
+    role: z.enum(['admin', 'viewer']),
+    created_at: time(),
+    password_changed_at: time(),
+  } satisfies Shape<User>),
+)
 
 const role = z.enum(['admin', 'viewer'])
-export const NEW_USER = z.strictObject({
+const NEW_USER = z.strictObject({
   username: z.string().max(80),
   password: z.string(),
   role: role.default('viewer'),
 })
-export const USER_CHANGE = z
+const USER_CHANGE = z
   .strictObject({ role: role.optional(), password: z.string().optional() })
   .refine(({ role, password }) => role !== undefined || password !== undefined, {
     error: 'expected { "role": "viewer" } or { "password": "…" }',

@@ -8,6 +8,7 @@ import { readServerFile } from '../access/server-file.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
 import { Refusals } from '../api/refusals.ts'
+import { serveRoutes } from '../api/route.ts'
 import { secretRoutes } from '../api/secrets.ts'
 import { storeRoutes } from '../api/store-routes.ts'
 import { systemClock } from '../clock.ts'
@@ -55,12 +56,14 @@ function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClie
   const safety = new Safety(config.safety)
   const access = openAccess({ store: offline.store, clock, operatorToken })
   const rooms = { ...offline, config, clock, safety, access }
-  const guarded = guard({ ...rooms, refusals: new Refusals(rooms) })
-  const routes = new Hono<Env>().route('/', storeRoutes(rooms, guarded))
-  if (vault) routes.route('/api/secrets', secretRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }, guarded))
-  routes.notFound(needsServer)
-  routes.onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
-  return clientOfRoutes(routes, offline.store.path, operatorToken)
+  const routes = [
+    ...storeRoutes(rooms),
+    ...(vault ? secretRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }) : []),
+  ]
+  const app = serveRoutes(new Hono<Env>(), routes, guard({ ...rooms, refusals: new Refusals(rooms) }))
+    .notFound(needsServer)
+    .onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
+  return clientOfRoutes(app, offline.store.path, operatorToken)
 }
 
 function needsServer({ req }: { req: { method: string; path: string } }): never {

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { describe, expect, test } from 'vitest'
+import { pathsOf } from '../../src/api/route.ts'
 import { systemClock } from '../../src/clock.ts'
 import { listRoutes } from '../support/rooms.ts'
 import { openTestRuntime, type Reply, send, type TestRuntime } from '../support/runtime.ts'
@@ -14,9 +15,7 @@ interface Route {
   path: string
 }
 
-const ROUTES: Route[] = [
-  ...new Set(routes.filter(({ method }) => method !== 'ALL').map(({ method, path }) => `${method} ${path}`)),
-].map((route) => ({ method: route.split(' ')[0]!, path: route.split(' ')[1]! }))
+const ROUTES: Route[] = routes.flatMap((route) => pathsOf(route).map((path) => ({ method: route.method, path })))
 const isLogout = ({ path }: Route) => path.endsWith('/logout')
 
 /** Who may use a route: nobody need prove anything, whoever proved who they are, a role, an agent that we run, or both. */

@@ -7,6 +7,7 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { type ApiDocument, compareWith } from './documented.ts'
 import { send, until } from './runtime.ts'
 
 type Json = Record<string, unknown>
@@ -53,8 +54,14 @@ export async function serveBuilt(
 /** Waits to be stopped. */
 const AGENT = 'import time; time.sleep(3600)'
 
-/** Status of each operation by "METHOD /path". */
-export async function callEveryRoute(server: BuiltServer): Promise<Map<string, number>> {
+export interface Answered {
+  status: number
+  /** How the reply differs from the document. */
+  difference: string | undefined
+}
+
+/** By "METHOD /path" of each operation. */
+export async function callEveryRoute(server: BuiltServer): Promise<Map<string, Answered>> {
   const ask = (method: string, path: string, body?: unknown, token = server.token) =>
     send(server.url + path, {
       method: method as 'GET',
@@ -77,25 +84,32 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, n
     'models/{name}': 'openai',
     'budgets/{scope}': 'server',
   }
-  const document = (await ask('GET', '/api/openapi.json')).json() as {
+  const document = (await ask('GET', '/api/openapi.json')).json() as unknown as ApiDocument & {
     paths: Record<string, Record<string, Operation>>
   }
-  const answered = new Map<string, number>()
+  const compare = compareWith(document)
+  const answered = new Map<string, Answered>()
   for (const [method, template, operation] of inOrder(document.paths)) {
     const path = template.replace(/(\w+)\/\{\w+\}/g, (named, folder) => `${folder}/${values[named] ?? 'nothing'}`)
     const schema = operation.requestBody?.content['application/json']?.schema
     const body = schema && { ...(sample(schema) as Json), ...(template === '/api/agents' && { script }) }
     const token = operation['x-role'] === 'agent' ? client.token : server.token
-    const { status } = await ask(method, path, body, token)
-    answered.set(`${method} ${template}`, status)
+    const reply = await ask(method, path, body, token)
+    const difference = compare(method, server.url + path, reply)
+    answered.set(`${method} ${template}`, { status: reply.status, difference })
   }
   return answered
 }
 
-/** What failed, and what was asked for and not given. */
-export const badlyAnswered = (answered: ReadonlyMap<string, number>): Record<string, number> =>
+/** What failed, what was asked for and not given, and what was given otherwise than documented. */
+export const badlyAnswered = (answered: ReadonlyMap<string, Answered>): Record<string, number | string> =>
   Object.fromEntries(
-    [...answered].filter(([route, status]) => status >= 500 || (route.startsWith('GET ') && status !== 200)),
+    [...answered]
+      .filter(
+        ([route, { status, difference }]) =>
+          difference !== undefined || status >= 500 || (route.startsWith('GET ') && status !== 200),
+      )
+      .map(([route, { status, difference }]) => [route, difference ?? status]),
   )
 
 /** Nothing was found, so there is no original of it; secrets are for agents that Iron Cage runs. */

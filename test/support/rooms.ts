@@ -6,7 +6,8 @@ import { openAccess } from '../../src/access/open-access.ts'
 import { Supervisor } from '../../src/agents/supervisor.ts'
 import { Alerts } from '../../src/alerts/alerts.ts'
 import { Refusals } from '../../src/api/refusals.ts'
-import { type ApiRooms, api } from '../../src/api/server.ts'
+import type { Route } from '../../src/api/route.ts'
+import { type ApiRooms, apiRoutes } from '../../src/api/server.ts'
 import { Audit } from '../../src/audit/chain.ts'
 import { openMoney } from '../../src/budget/open-money.ts'
 import { systemClock as clock } from '../../src/clock.ts'
@@ -70,9 +71,9 @@ export async function openRooms(settings: object = {}): Promise<{ rooms: ApiRoom
 }
 
 /** Every route of the API, in the order in which they are tried. */
-export async function listRoutes(): Promise<ReturnType<typeof api>['routes']> {
+export async function listRoutes(): Promise<Route[]> {
   const { rooms, close } = await openRooms()
-  const { routes } = api(rooms)
+  const routes = apiRoutes(rooms)
   await close()
   return routes
 }

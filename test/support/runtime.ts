@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Sqlite from 'better-sqlite3'
 import { Agent as Connections, type Dispatcher, request } from 'undici'
 import { expect, onTestFinished } from 'vitest'
+import { openApiDocument } from '../../src/api/openapi.ts'
 import { type Clock, systemClock } from '../../src/clock.ts'
 import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore } from '../../src/db/store.ts'
@@ -19,8 +20,10 @@ import { type AgentId, newAgentId, newRunId, type RunId } from '../../src/ids.ts
 import { type Nanodollars, toUsd, usd } from '../../src/money.ts'
 import type { RuntimeParts } from '../../src/runtime.ts'
 import { openParts } from './built.ts'
+import { type ApiDocument, type Compare, compareWith } from './documented.ts'
 import { dollars } from './money.ts'
 import { FakeProvider } from './provider.ts'
+import { listRoutes } from './rooms.ts'
 
 /** Models whose cost is easy to see: output only, $0.001 a token, $0.10 a token. */
 export const PRICES = {
@@ -164,13 +167,15 @@ export class TestRuntime {
     return (await this.post('/api/auth/exchange', { code })).json() as { access_token: string; refresh_token: string }
   }
 
+  /** Fails when the reply is not as the OpenAPI document says; so does `post`. */
   get(path: string, token?: string): Promise<Reply> {
-    return send(this.url + path, { method: 'GET', headers: bearer(token) })
+    return sendDocumented(this.url + path, { method: 'GET', headers: bearer(token) })
   }
 
   post(path: string, body: unknown, token?: string, method: 'POST' | 'PATCH' | 'PUT' = 'POST'): Promise<Reply> {
     const headers = { 'content-type': 'application/json', ...bearer(token) }
-    return send(this.url + path, { method, headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
+    const text = typeof body === 'string' ? body : JSON.stringify(body)
+    return sendDocumented(this.url + path, { method, headers, body: text })
   }
 
   async close(): Promise<void> {
@@ -339,6 +344,19 @@ export class TestAgent {
 
 const bearer = (token: string | undefined): Record<string, string> =>
   token === undefined ? {} : { authorization: `Bearer ${token}` }
+
+let compare: Promise<Compare> | undefined
+
+async function sendDocumented(
+  url: string,
+  options: Parameters<typeof request>[1] & { method: string },
+): Promise<Reply> {
+  const reply = await send(url, options)
+  compare ??= listRoutes().then((routes) => compareWith(openApiDocument(routes, '') as unknown as ApiDocument))
+  const difference = (await compare)(options.method, url, reply)
+  if (difference !== undefined) throw new Error(difference)
+  return reply
+}
 
 /** Sends a request and reads the whole answer. */
 export async function send(url: string, options: Parameters<typeof request>[1]): Promise<Reply> {

@@ -7,6 +7,7 @@ import { send } from '../session.ts'
 import './api-page.css'
 
 interface Schema {
+  $ref?: string
   type?: string | string[]
   enum?: unknown[]
   const?: unknown
@@ -33,6 +34,7 @@ interface Document {
   info: { version: string; description: string }
   tags: { name: string; description: string }[]
   paths: Record<string, Record<string, Operation>>
+  components: { schemas: Record<string, Schema> }
 }
 
 interface Route extends Operation {
@@ -70,7 +72,7 @@ export function ApiPage() {
               <h2>{name}</h2>
               <p class="dim">{description}</p>
               {routesOf(shown, name).map((route) => (
-                <RouteFacts key={`${route.method} ${route.path}`} route={route} />
+                <RouteFacts key={`${route.method} ${route.path}`} route={route} schemas={shown.components.schemas} />
               ))}
             </section>
           ))}
@@ -92,7 +94,7 @@ function routesOf({ paths }: Document, tag: string): Route[] {
     })
 }
 
-function RouteFacts({ route }: { route: Route }) {
+function RouteFacts({ route, schemas }: { route: Route; schemas: Record<string, Schema> }) {
   const body = Object.values(route.requestBody?.content ?? {})[0]?.schema
   const [status, answer] = Object.entries(route.responses)[0]!
   const types = Object.entries(answer.content ?? {})
@@ -122,7 +124,12 @@ function RouteFacts({ route }: { route: Route }) {
         )}
         {body && alternatives(body).map((schema, at) => <Fields key={at} title={at ? 'Or' : 'Body'} schema={schema} />)}
         {types.map(([type, { schema }]) => (
-          <Fields key={type} title={`Response ${status}, ${type}`} schema={schema} isAnswer />
+          <Fields
+            key={type}
+            title={`Response ${status}, ${type}`}
+            schema={(schema.$ref && schemas[nameOf(schema.$ref)]) || schema}
+            isAnswer
+          />
         ))}
         {types.length === 0 && <h3>Response {status}, empty</h3>}
       </div>
@@ -169,8 +176,11 @@ function Field(props: { name: string; schema: Schema; isRequired?: boolean | und
   )
 }
 
+const nameOf = (ref: string): string => ref.slice(ref.lastIndexOf('/') + 1)
+
 /** For people, such as "string | null" or "string[]"; empty when the description is enough. */
 function typeOf(schema: Schema): string {
+  if (schema.$ref) return nameOf(schema.$ref)
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(' | ')
   if (schema.const !== undefined) return JSON.stringify(schema.const)
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' | ')
