@@ -216,29 +216,34 @@ function valueAt(window: TextWindow, begin: number, { kind, isLiteral }: ValueKi
   }
   const isOpen = end - start >= MAX_VALUE
   if (!isOpen && quote === 0) while (end > start && TRAILING.has(window.text.charCodeAt(end - 1))) end--
+  const line = quote === 0 && !isOpen && window.at(end) > 0x20 ? lineValueAt(window, start, kind) : null
+  if (line || window.cut) return line
   const isWhole = isOpen || mayEnd(window, end, quote)
   if (isWhole && isSecretValue(window.text.slice(start, end), { kind, isLiteral: isLiteral || quote !== 0 }))
     return { type: 'secret', start, end, tail: isOpen ? { quote } : null }
-  return quote === 0 && isOpening(window.at(end)) ? lineValueAt(window, start) : null
+  return null
 }
 
 /** `name = value` on a line of its own, as in a settings file. */
-const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?[\w.-]+["']?[ \t]*[:=]+$/
-
+const LINE = /(?:^|\n)[ \t]*(?:export |set |- )?["']?([\w.-]+)["']?[ \t]*[:=]+$/
+/** A variable of the environment, whose value may contain anything. */
+const VARIABLE = /^[A-Z][A-Z\d_]+$/
 /** Code has fewer different punctuation marks in one expression. */
 const MIN_MARKS = 8
 
 /** Reads the value of a settings line, with marks that would end any other value. */
-function lineValueAt(window: TextWindow, start: number): SecretMatch | null {
+function lineValueAt(window: TextWindow, start: number, kind: ValueKind['kind']): SecretMatch | null {
   const sign = window.candidate
-  if (!LINE.test(window.text.slice(Math.max(0, sign - 120), sign + 1))) return null
+  const name = LINE.exec(window.text.slice(Math.max(0, sign - 120), sign + 1))?.[1]
+  if (name === undefined) return null
   const end = valueEnd(window, start, 0x22, start + MAX_VALUE)
   const next = window.at(end)
-  const isLine = end - start < MAX_VALUE && (next === 0 || next === 0x0a || next === 0x0d || next === 0x22)
+  if (end - start === MAX_VALUE || (next !== 0 && next !== 0x0a && next !== 0x0d && next !== 0x22)) return null
   const value = window.text.slice(start, end)
-  const marks = new Set(value.replace(/[A-Za-z\d]/g, '')).size
-  if (!isLine || marks < MIN_MARKS || !isSecretValue(value, { kind: 'token', isLiteral: false })) return null
-  return { type: 'secret', start, end, tail: null }
+  const isVariable = VARIABLE.test(name)
+  if (!isVariable && new Set(value.replace(/[A-Za-z\d]/g, '')).size < MIN_MARKS) return null
+  const isSecret = isSecretValue(value, isVariable ? { kind, isLiteral: true } : { kind: 'token', isLiteral: false })
+  return isSecret ? { type: 'secret', start, end, tail: null } : null
 }
 
 /** Dots, colons and marks at the end of an unquoted value belong to the sentence. */

@@ -10,8 +10,8 @@ const LABEL = 40
 /** Nouns, as words or as part of a name (`home_phone`, `phoneNumber`), but not in `microphone` or `iphone`. */
 const NOUNS = [
   '(?<!micro|head|ear|saxo|mega|i)phone(?!s(?!:)|ti|m)s?',
-  '(?<![a-z])(?:tel|tél|tele|tlf|cell|mob|mobile|mobil|fax|sms|pager|gsm|msisdn|whats ?app|voicemail|handy|ph)(?![a-z])',
-  'telefon[eos]?|téléphone|telephon|rufnummer|móvil|celular|cellulare|portable :|puhelin|điện thoại|телефон|тел[.:]|моб[.:]',
+  '(?<![a-z])(?:tel|tél|tele|tlf|cel|cell|fon|mob|mobile|mobil|fax|sms|pager|gsm|msisdn|whats ?app|voicemail|handy|ph|contact (?:no|num|number|#))(?![a-z])',
+  'tele?foon|tel[eé]fon[eos]?|téléphone|telephon|rufnummer|handynummer|móvil|celular|cellulare|portable :|puhelin|điện thoại|телефон|тел[.:]|моб[.:]',
   'τηλ|טלפון|هاتف|फोन|фон:|电话|電話|手机|手機|携帯|联系方式|전화|휴대폰|연락처',
   'hotline|helpline|toll[- ]?free|(?<![a-z])(?:direct|land|office|business|support|customer|main) ?line(?![a-z])',
 ].join('|')
@@ -27,11 +27,11 @@ const PHONE_WORD = new RegExp(
 )
 /** Between the word and the number: the word belongs to something else. */
 const OTHER_WORD =
-  /\b(?:id|npi|order|account|acct|case|invoice|ref|isbn|serial|ticket|part|sku|policy|member|mrn|ein|zip|code|rows?|bytes|count|total|size|limit)\b[^\d]{0,12}$/
+  /(?:\b|_)(?:id|npi|order|account|acct|case|invoice|ref|isbn|serial|ticket|part|sku|policy|member|mrn|ein|zip|code|rows?|bytes|count|total|size|limit)\b[^\d]{0,12}$/
 
 /** Text allowed between a label and its number: `Phone number is: "`. */
 const LINK =
-  '(?:[ _-]?(?:number|num|no\\.?|nr\\.?|#|home|work|cell|mobile|番号|号码|号|번호))?[.)]?["\']?(?: is| ist|は|是|为)?[\\s:：=>("\'+]{0,4}$'
+  '(?:[ _-]?(?:number|nummer|num|no\\.?|nr\\.?|#|home|work|cell|mobile|番号|号码|号|번호))?[.)]?["\']?(?: is| ist|は|是|为)?[\\s:：=>("\'+]{0,4}$'
 const PHONE_LABEL = new RegExp(`(?:${NOUNS})${LINK}`)
 const PHONE_CALL = new RegExp(
   `(?:${VERBS})(?:[ -](?:me|us|him|her|them|back|now|moi|nous|at|on|au|al|the|our|to|office|or text|número|le|unter)){0,4}[:：]? ?\\(?$`,

@@ -29,9 +29,21 @@ export function valueEnd(window: TextWindow, from: number, quote: number, limit 
   for (; end < limit; end++) {
     const code = window.at(end)
     if (code <= 0x20 || code === 0x7f) break
+    if (code === 0x26 && quote === 0 && !endsAtAmpersand(window, end)) continue
     if (quote === 0 ? DELIMITERS[code] === 1 : code === quote || (code === 0x5c && endsAtBackslash(window, end))) break
   }
   return end
+}
+
+/** Maximum length of the name of a parameter. */
+const MAX_PARAMETER = 24
+
+/** An ampersand ends a value before the next parameter of a URL or as an entity; other ones belong to a password. */
+function endsAtAmpersand(window: TextWindow, ampersand: number): boolean {
+  let end = ampersand + 1
+  while (end - ampersand <= MAX_PARAMETER && belongs(window.at(end), '_.-[]%')) end++
+  const next = window.at(end)
+  return end === ampersand + 1 || next === 0x3d || next === 0x3b || next === 0x26
 }
 
 /** A backslash before a quote, or one that begins `\n`, ends a value that was quoted inside another text. */

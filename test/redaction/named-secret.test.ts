@@ -55,6 +55,12 @@ const VALUES: [text: string, ...values: string[]][] = [
     'secret:0qk+o7XctJMmG6ydO8537c9+TofLJU1K0PiVBXSg',
   ],
   ['curl -u admin:s3cr3tpass https://x.example', 'secret:s3cr3tpass'],
+  // To their end: half a password is one that can be guessed.
+  ['my password: Tr0ub4dor&3', 'secret:Tr0ub4dor&3'],
+  ['?password=Tr0ub4dor3&next=1', 'secret:Tr0ub4dor3'],
+  ['token=Tr0ub4dor3xx99&amp;next=1, key', 'secret:Tr0ub4dor3xx99'],
+  ['HOME=/root\nDB_PASSWORD=Tr0u,b4;d(o)r|3&x\nNEXT=1', 'secret:Tr0u,b4;d(o)r|3&x'],
+  ['"DB_PASSWORD=Tr0u,b4dor3"', 'secret:Tr0u,b4dor3'],
   ['api_token: "2f7a1c3e-9b1d-4c5f-8a6e-7d3b2c1a0f9e"', 'secret:2f7a1c3e-9b1d-4c5f-8a6e-7d3b2c1a0f9e'],
 ]
 

@@ -34,6 +34,9 @@ const NATIONAL: [text: string, ...values: string[]][] = [
   ['Telefone: (11) 98456-5666', 'phone:(11) 98456-5666'],
   ['電話: 03-1234-5678 手机号：13812345678', 'phone:03-1234-5678', 'phone:13812345678'],
   ['call 03 331 6005 ext 3456', 'phone:03 331 6005 ext 3456'],
+  ['Fon 089/1234567, Handynummer: 0151 23456789', 'phone:089/1234567', 'phone:0151 23456789'],
+  ['Telefoon: 020-1234567, teléfono 612 345 678', 'phone:020-1234567', 'phone:612 345 678'],
+  ['Cel: 11 98765-4321, Contact no. 98765 43210', 'phone:11 98765-4321', 'phone:98765 43210'],
   ['Тел.: 8 912 345 67 89', 'phone:8 912 345 67 89'],
   ['My phone number is 004917612345678', 'phone:004917612345678'],
   ['电话是+8613812345678，电话是+81 3-1234-5678', 'phone:+8613812345678', 'phone:+81 3-1234-5678'],
@@ -62,7 +65,7 @@ const NO_PHONES = [
   'the value is typically 2147483647 on 32-bit systems; automatically retried until 2147483647',
   'check_call(["truncate", "-s", "5368709120"]); cancelled job 2345678901; reached 2147483647 rows',
   'function call limit: 4294967295, an API call took 2147483647 ns, historically 2025550123 units',
-  '{"tool_call_id": 4155550123, "call_id": 7188675309, "contact_id": 4155550123}',
+  '{"phone_count": 2147483647, "tool_call_id": 4155550123, "call_id": 7188675309, "contact_id": 4155550123}',
   'recall 0.98, n=2345678901; smartphones sold 2025550123; microphone 2025550123 Hz',
   // Bare digits without a word: orders, timestamps.
   'order 5551234567, 1705314600, seq 1234567890, 555 123 4567',

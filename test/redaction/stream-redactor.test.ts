@@ -16,7 +16,7 @@ const PIECES = [
   'password DB_PASSWORD= "token": => := <secret> </secret> Authorization: Basic --api-key curl -u value="c0rrect-h0rse" hunter2x9 ` api key',
   `Tel: Phone ( ) 555 123 4567 07700 900123 — – \u0022 \x1b[32m \\u001b[0m 。 ․ \u{e0041} \u2064 ٤٤ dapi JQQJ99 Q~ 00D ! | 1//0`,
   'DOB: 12.03.1985 March 12, 1985 CPF 111.444.777-35 12345678Z RSSMRA85T10A562S 00:1A:2B:3C:4D:5E bc1q 0x52908400 passport C01234567',
-  '8~10 0~0 0011 001- 020 0491 570 156 044 668 18 00 01.99.00.12.34 ext.',
+  '8~10 0~0 0011 001- 020 0491 570 156 044 668 18 00 01.99.00.12.34 ext. & &x= &amp; \nDB_PASSWORD=',
   'postgres:// https:// app: s3cr3t @db.example.com MIIEpAIBAAKC -us30 343ea45721923ed956e2b38c31db76aa 7213808860 :AAH1bjqp',
 ]
   .join(' ')
