@@ -24,9 +24,10 @@ class Group:
     def __init__(self, folders):
         """``folders``: by controller; "" is that of version 2, whatever it controls."""
         self._folders = folders
+        self._limits = {}
         self._joins = _open_all(folders.values())
         # Those that this process has left to be in it.
-        self._homes = []
+        self._homes = {}
         self._unlimited = []
         self._leaving = _thread.allocate_lock()
 
@@ -49,6 +50,7 @@ class Group:
 
     def limit(self, limits):
         """Sets its limits, once."""
+        self._limits = limits
         for controller, folder in self._folders.items():
             try:
                 _limit(folder, controller, limits)
@@ -58,7 +60,11 @@ class Group:
     def join(self):
         """Moves this process, and what it starts from now on, into it."""
         if not self._homes:
-            _move(self._joins)
+            self._move_in()
+
+    def _move_in(self):
+        refused = _move(self._joins)
+        self._unlimited += [name for name, folder in self._folders.items() if folder in refused]
 
     def enter(self):
         """The same, until ``leave``: what this process starts meanwhile is in it from its beginning, and need not ``join``."""
@@ -67,7 +73,7 @@ class Group:
             homes = _open_all(own["" if name not in own else name] for name in self._folders)
         except (OSError, KeyError):
             return  # There would be no way back.
-        _move(self._joins)
+        self._move_in()
         self._homes = homes
 
     def leave(self):
@@ -84,15 +90,18 @@ class Group:
 
     def _leave(self):
         _move(self._homes)
-        for home in self._homes:
-            os.close(home)
-        self._homes = []
+        _close_all(self._homes)
+        self._homes = {}
         self._leaving.release()
 
     def controllers(self):
         """Those that hold for this process since it has joined."""
         inside = self._inside()
-        return [name for name in CONTROLLERS if name in inside and name not in self._unlimited]
+        return [name for name in CONTROLLERS if name in inside and self.holds(name)]
+
+    def holds(self, controller):
+        """Is there a limit that all processes have together?"""
+        return controller in self._folders and controller not in self._unlimited
 
     def _inside(self):
         own = _own_paths()
@@ -105,10 +114,24 @@ class Group:
         file = self._folders.get("", "/") + "/cgroup.freeze"
         return file if os.path.exists(file) else None
 
+    def memory_fault(self):
+        """A sentence when the kernel has killed a process for the memory that all have used; None else."""
+        folder = self._folders.get("memory", "/")
+        for name in ("memory.events", "memory.oom_control"):
+            try:
+                with open(folder + "/" + name) as file:
+                    counts = dict(line.split() for line in file)
+            except OSError:
+                continue
+            if counts.get("oom_kill", "0") != "0":
+                return "the kernel has killed a process at the limit of %d MiB (memory_mb)" % (
+                    _memory(self._limits) >> 20
+                )
+        return None
+
     def end(self):
         """Kills what is left in it, and removes it."""
-        for join in self._joins:
-            os.close(join)
+        _close_all(self._joins)
         with self._leaving:
             if self._inside():
                 return  # There was no way back. The next launch removes it.
@@ -117,15 +140,23 @@ class Group:
 
 
 def _open_all(folders):
-    return [os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in set(folders)]
+    return {folder: os.open(folder + "/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in folders}
+
+
+def _close_all(files):
+    for file in files.values():
+        os.close(file)
 
 
 def _move(places):
-    for place in places:
+    """Moves this process. Returns the folders that did not take it."""
+    refused = []
+    for folder, place in places.items():
         try:
             os.write(place, b"0")
         except OSError:
-            pass  # ``controllers`` is what holds.
+            refused.append(folder)
+    return refused
 
 
 def warm_up():
@@ -261,11 +292,16 @@ def _limit(folder, controller, limits):
     if controller == "pids":
         _set(folder, (("pids.max", limits.get("processes", MAX_PROCESSES)),))
     elif controller == "memory":
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        wanted = limits["memory_mb"] << 20 if "memory_mb" in limits else int(machine * MAX_MEMORY_SHARE)
+        wanted = _memory(limits)
         # What is swapped out would be no limit.
         _set(folder, (("memory.max", wanted), ("memory.swap.max", 0)))
         _set(folder, (("memory.limit_in_bytes", wanted), ("memory.memsw.limit_in_bytes", wanted)))
+
+
+def _memory(limits):
+    if "memory_mb" in limits:
+        return limits["memory_mb"] << 20
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * MAX_MEMORY_SHARE)
 
 
 def _set(folder, values):

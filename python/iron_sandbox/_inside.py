@@ -167,5 +167,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     os.close(listener)
     # Last: the kernel may take some time for it, in which whoever waits for these walls does the rest.
     group.join()
+    if not group.holds("memory"):
+        _limits.apply_memory(policy.limits)
     signals.restore()
     body()

@@ -115,6 +115,9 @@ class _Guard:
             for child in _children():
                 _kill(child)
             time.sleep(0.001)
+        fault = self._group.memory_fault()
+        if fault is not None:
+            os.write(2, b"iron_sandbox: %b\n" % fault.encode())
         self._group.end()
 
     def _has_children(self):

@@ -4,18 +4,18 @@ import os
 import resource
 
 NAMES = ("memory_mb", "processes", "cpu_s", "open_files", "file_mb")
+# What Node reserves for code and does not use, with the stacks of its threads.
+_RESERVED_MB = 640
 
 
 def apply(limits, own_count):
     """Sets the limits that are given, by NAMES, and no core dumps.
 
-    memory_mb: private writable memory of each process. processes: processes and threads; the kernel counts all of the user,
+    processes: processes and threads; the kernel counts all of the user,
     so those that run already are added, unless ``own_count``: a user namespace counts its own. cpu_s: processor time of each
     process. open_files: of each process. file_mb: the largest file.
     """
     _limit(resource.RLIMIT_CORE, 0)
-    if "memory_mb" in limits:
-        _limit(resource.RLIMIT_DATA, limits["memory_mb"] << 20)
     if "processes" in limits:
         _limit(resource.RLIMIT_NPROC, limits["processes"] + (0 if own_count else _running()))
     if "cpu_s" in limits:
@@ -24,6 +24,12 @@ def apply(limits, own_count):
         _limit(resource.RLIMIT_NOFILE, limits["open_files"])
     if "file_mb" in limits:
         _limit(resource.RLIMIT_FSIZE, limits["file_mb"] << 20)
+
+
+def apply_memory(limits):
+    """Sets memory_mb for each process: private writable memory. It counts what is reserved as well, of which some is granted."""
+    if "memory_mb" in limits:
+        _limit(resource.RLIMIT_DATA, limits["memory_mb"] + _RESERVED_MB << 20)
 
 
 def _limit(what, wanted):

@@ -123,7 +123,9 @@ const agent = z.strictObject({
         .describe('Sockets to allow: `unix` for Unix sockets, `udp` and `listen` where the network is restricted.'),
       limits: z
         .strictObject({
-          memory_mb: wholeNumber(16, 1_048_576).optional().describe('Memory of each process, in MiB.'),
+          memory_mb: wholeNumber(16, 1_048_576)
+            .optional()
+            .describe('Memory of all processes together, in MiB; without control groups, of each process.'),
           processes: wholeNumber(1, 1_000_000).optional().describe('Processes and threads in total.'),
           cpu_s: wholeNumber(1, 31_536_000).optional().describe('CPU time of each process, in seconds.'),
           open_files: wholeNumber(16, 1_048_576).optional().describe('Open files of each process.'),

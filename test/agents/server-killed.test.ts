@@ -8,7 +8,7 @@ import type { RuntimeEvent } from '../../src/events.ts'
 import type { AgentId } from '../../src/ids.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { processStarted } from '../../src/process-table.ts'
-import { newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
+import { commandsWith, newFolder, openAgents, processesOf, program, untilNone } from '../support/agents.ts'
 
 const SERVER = join(import.meta.dirname, '..', 'support', 'agent-server.ts')
 
@@ -78,12 +78,13 @@ it('an agent without our mark in its environment dies as well, with its group', 
 
 it.runIf(process.platform === 'linux')('a daemon that kept nothing of its agent dies with the server', async () => {
   const folder = newFolder()
-  let daemon = 0
+  let mark = ''
   await killServer(folder, ['daemon_without_environment.py'], (events) => {
-    for (const { type, message } of events) if (type === 'agent.output') daemon = Number(message)
-    return daemon > 0
+    for (const { type, message } of events) if (type === 'agent.output') mark = message
+    return mark !== ''
   })
-  expect(await untilNone(async () => ((await processStarted(daemon)) === undefined ? [] : [daemon]))).toEqual([])
+  expect(mark).toMatch(/^[0-9a-f]{16}$/)
+  expect(await untilNone(async () => commandsWith(mark))).toEqual([])
   openAgents({ folder })
 })
 

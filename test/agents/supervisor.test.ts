@@ -5,8 +5,7 @@ import { runs } from '../../src/db/schema.ts'
 import type { EventData, NewEvent } from '../../src/events.ts'
 import { type AgentId, toAgentId, toCallId } from '../../src/ids.ts'
 import { nanodollars, usd } from '../../src/money.ts'
-import { processStarted } from '../../src/process-table.ts'
-import { type Agents, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
+import { type Agents, commandsWith, openAgents, program, untilNone, untilUnharmedBySigusr1 } from '../support/agents.ts'
 
 const AT = '2026-11-21T12:00:00.000Z'
 const NO_RESTART = { agent: { restart: { enabled: false } } }
@@ -211,10 +210,9 @@ describe('stop', () => {
     const agents = openAgents({ config: STUBBORN })
     const id = await agents.start('daemon_without_environment.py')
     const { data } = await agents.event('agent.output')
-    const daemon = Number(data.text)
-    expect(await processStarted(daemon)).toBeDefined()
+    expect(commandsWith(data.text)).toHaveLength(1)
     await agents.supervisor.stop(id)
-    expect(await processStarted(daemon)).toBeUndefined()
+    expect(commandsWith(data.text)).toEqual([])
   })
 
   it('asked by many at once happens once', async () => {

@@ -58,6 +58,12 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
     expect(agents.state.read().agents[id]!.sandbox).toMatchObject({ level, why: null })
   })
 
+  test('Node, which reserves more memory than it uses, runs within a small limit', async () => {
+    const agents = openAgents(behind(level, { limits: { memory_mb: 256 } }))
+    const id = await agents.start('on_node.mjs')
+    expect(await agents.supervisor.whenEnded(id)).toMatchObject({ state: 'completed', exitCode: 0 })
+  })
+
   test('a script of Node in a package of its own starts, wherever its folder is', async () => {
     const folder = newFolder()
     const script = join(folder, 'package/agents/agent.js')

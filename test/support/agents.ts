@@ -140,6 +140,11 @@ export async function untilUnharmedBySigusr1(pid: number): Promise<void> {
 /** Everything that carries an agent's id in its environment, and its watchdogs, which carry it as an argument. */
 export async function processesOf(agentId: AgentId): Promise<string[]> {
   const members = [...(await findByAgentId(agentId))].map((pid) => `pid ${pid}`)
-  const commands = execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' }).split('\n')
-  return [...members, ...commands.filter((command) => command.includes(agentId))]
+  return [...members, ...commandsWith(agentId)]
 }
+
+/** The command lines of this machine that contain `mark`. */
+export const commandsWith = (mark: string): string[] =>
+  execFileSync('ps', ['-A', '-o', 'args='], { encoding: 'utf8' })
+    .split('\n')
+    .filter((command) => command.includes(mark))

@@ -498,7 +498,23 @@ class Limits(Cage):
         hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
         for level in LEVELS:
             code, _, err = captured(level, *script(hog), words=["--memory-mb", "200"])
-            self.assertEqual((code, "MemoryError" in err), (1, True))
+            if "memory" in iron_sandbox.explain()["groups"]:
+                self.assertEqual((code, "limit of 200 MiB (memory_mb)" in err), (-signal.SIGKILL, True), err)
+            else:
+                self.assertEqual((code, "MemoryError" in err), (1, True), err)
+
+    @unittest.skipUnless(os.access(SYSTEM_PYTHON, os.X_OK), "needs a Python that others may run")
+    @unittest.skipUnless(
+        os.geteuid() == 0 or not iron_sandbox.explain()["groups"], "needs a user without control groups"
+    )
+    def test_a_memory_hog_ends_without_control_groups_too(self):
+        user = {"user": NOBODY, "cwd": "/", "env": {"HOME": "/"}} if os.geteuid() == 0 else {}
+        hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
+        for level in LEVELS:
+            code, _, err = captured(
+                level, SYSTEM_PYTHON, "-c", hog, words=["--memory-mb", "200"], python=SYSTEM_PYTHON, **user
+            )
+            self.assertEqual((code, "MemoryError" in err), (1, True), err)
 
     def test_who_burns_the_processor_ends(self):
         for level in LEVELS:
