@@ -21,7 +21,6 @@ import time
 from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, Signals, open_pair
 from ._groups import Group
 from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
-from ._planted import Planted
 
 # A signal to the group has reached init by then.
 _GROUP_SECONDS = 0.2
@@ -48,7 +47,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
         group = Group.open(policy.limits)
     else:
         group.limit(policy.limits)
-    planted = Planted(policy.hide + policy.keep if policy.is_enforced else [])
+    planted = policy.planted()
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()

@@ -6,7 +6,7 @@ import sys
 from . import PolicyError, _landlock
 from ._limits import NAMES as LIMITS
 from ._names import RESOLVER_OPTIONS
-from ._planted import kept_in
+from ._planted import Planted, kept_in
 
 LEVELS = ("observe", "standard", "strict")
 # The best of observe and standard that the machine can.
@@ -47,6 +47,7 @@ class Policy:
         self.limits = _checked_limits(limits or {})
         self.read = [_absolute(path) for path in read]
         self.write = [_absolute(path) for path in write]
+        self._folders = list(self.write)
         self.hide = [_absolute(path) for path in hide]
         # Not to be changed, but where it is listed itself.
         self.keep = [path for folder in self.write for path in self._kept_in(folder)]
@@ -69,6 +70,10 @@ class Policy:
     def _kept_in(self, folder):
         listed = [path for path in self.write if path != folder and _is_below(path, [folder])]
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
+
+    def planted(self):
+        """What is to be looked for when the program has ended."""
+        return Planted(self.hide + self.keep, self._folders) if self.is_enforced else Planted([])
 
     def environment(self, given):
         """The variables of the program: those ``given``, its own temporary folder, its process id as it sees it, and that

@@ -378,6 +378,67 @@ class Folders(Cage):
             self.assertTrue((other / "hooks" / "pre-commit").exists())
             os.unlink(self.work + "/.git.planted")
 
+    def test_what_git_would_run_of_a_repository_below_is_moved_aside_once_it_was_made_or_changed(self):
+        runs = "[core]\n\tfsmonitor = x\n"
+        theirs = Path(self.work, "theirs/.git")
+        for folder in ("hooks", "objects", "refs"):
+            (theirs / folder).mkdir(parents=True)
+        (theirs / "HEAD").write_text("ref: refs/heads/main\n")
+        (theirs / "config").write_text(runs)
+        (theirs / "hooks/pre-commit").touch()
+        # Later than the files.
+        time.sleep(0.3)
+        harmless = "mkdir -p own/.git/hooks own/src/hooks own/src/refs; touch own/.git/hooks/pre-push.sample own/src/hooks/useAll.ts;"
+        use = (
+            harmless
+            + " printf '[core]\n\tbare = false\n' > own/.git/config; echo x > theirs/.git/HEAD; mkdir -p theirs/.git/objects/12"
+        )
+        attempts = {
+            "echo x >> theirs/.git/config": ["theirs/.git/config"],
+            "echo x > theirs/.git/hooks/pre-commit": ["theirs/.git/hooks"],
+            "mkdir -p a/b/.git/hooks; touch a/b/.git/hooks/post-checkout": ["a/b/.git/hooks"],
+            "mkdir -p a/bare.git/objects; echo 'fsmonitor = x' > a/bare.git/config": ["a/bare.git/config"],
+            "mkdir -p .git/modules/m; touch .git/modules/m/HEAD; echo '[alias] x=!y' > .git/modules/m/config": [
+                ".git/modules/m/config"
+            ],
+            "mkdir -p a/.git; cp theirs/.git/config a/.git/config.worktree; chmod 300 a/.git a": [
+                "a/.git/config.worktree"
+            ],
+        }
+        for level in CONFINED:
+            self.assertEqual(self.leave(level, use), ("", []))
+            for text, names in attempts.items():
+                self.assertEqual(self.leave(level, text), ("", [(name, name + ".planted") for name in names]), text)
+                # As it was, at the same time as before.
+                subprocess.run(["rm", "-rf", self.work + "/a", self.work + "/.git"], check=True)
+                for planted in theirs.glob("*.planted"):
+                    planted.rename(planted.with_suffix(""))
+                (theirs / "config").write_text(runs)
+                time.sleep(0.3)
+
+    def test_a_repository_that_two_programs_made_is_known_and_one_that_is_listed_may_be_changed(self):
+        self.assertEqual(self.leave("standard", "mkdir half; echo 'fsmonitor = x' > half/config"), ("", []))
+        time.sleep(0.3)
+        finish_it = "mkdir half/objects half/refs; echo ref > half/HEAD; mv half .git; mkdir work; mv .git work"
+        name = "work/.git/config"
+        self.assertEqual(self.leave("standard", finish_it), ("", [(name, name + ".planted")]))
+        listed = self.work + "/work/.git/hooks"
+        os.mkdir(listed)
+        done = iron_sandbox.run(
+            ["/bin/sh", "-c", "touch work/.git/hooks/pre-commit"],
+            level="standard",
+            write=[self.work, listed],
+            cwd=self.work,
+        )
+        self.assertEqual((done.returncode, done.planted), (0, []))
+
+    def test_the_folder_of_hooks_that_a_repository_has_chosen_is_kept(self):
+        os.makedirs(self.work + "/.git")
+        os.makedirs(self.work + "/githooks")
+        Path(self.work, ".git/config").write_text("[core]\n\thooksPath = githooks\n")
+        for level in CONFINED:
+            self.assertIn("Read-only", self.leave(level, "touch githooks/pre-commit")[0])
+
     def test_what_is_there_can_be_read_and_not_changed_unless_it_is_listed(self):
         for name in (".git/hooks", ".vscode"):
             os.makedirs(os.path.join(self.work, name))
