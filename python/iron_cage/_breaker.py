@@ -66,7 +66,7 @@ class CircuitBreaker:
         self.failures = failures
         self.cooldown_s = cooldown_s
         self.timeout_s = timeout_s
-        self._counts = counts
+        self.counts = counts
         # Of the blocks around the current code: an instance may guard many at once.
         self._permits: ContextVar[tuple[Permit, ...]] = ContextVar("permits", default=())
 
@@ -75,7 +75,7 @@ class CircuitBreaker:
         return wrap(function, lambda: Attempt(self))
 
     def __enter__(self) -> Self:
-        self._permits.set((*self._permits.get(), self._begin()))
+        self._permits.set((*self._permits.get(), begin(self)))
         return self
 
     def __exit__(
@@ -87,7 +87,7 @@ class CircuitBreaker:
         return False
 
     async def __aenter__(self) -> Self:
-        permit = await _in_thread(self._begin)
+        permit = await _in_thread(lambda: begin(self))
         self._permits.set((*self._permits.get(), permit))
         return self
 
@@ -99,21 +99,23 @@ class CircuitBreaker:
         await _in_thread(lambda: permit.end(error))
         return False
 
-    def _begin(self) -> Permit:
-        """Raises CircuitOpen."""
-        if is_caged():
-            try:
-                return SharedPermit(self)
-            except ServerUnreachable:
-                pass  # the circuit of this process does until it is back
-        return LocalPermit(self)
 
-    def _outcome_of(self, error: BaseException | None) -> Literal["succeeded", "failed", "ignored"]:
-        if error is None:
-            return "succeeded"
-        if isinstance(error, IronCageError) and not isinstance(error, ServerUnreachable):
-            return "ignored"
-        return "failed" if isinstance(error, self._counts) else "ignored"
+def begin(breaker: CircuitBreaker) -> Permit:
+    """Raises CircuitOpen."""
+    if is_caged():
+        try:
+            return SharedPermit(breaker)
+        except ServerUnreachable:
+            pass  # the circuit of this process does until it is back
+    return LocalPermit(breaker)
+
+
+def outcome_of(error: BaseException | None, breaker: CircuitBreaker) -> Literal["succeeded", "failed", "ignored"]:
+    if error is None:
+        return "succeeded"
+    if isinstance(error, IronCageError) and not isinstance(error, ServerUnreachable):
+        return "ignored"
+    return "failed" if isinstance(error, breaker.counts) else "ignored"
 
 
 class Attempt:
@@ -126,10 +128,10 @@ class Attempt:
         self._permit: Permit | None = None
 
     def open(self) -> None:
-        self._permit = self._breaker._begin()
+        self._permit = begin(self._breaker)
 
     async def open_async(self) -> None:
-        self._permit = await _in_thread(self._breaker._begin)
+        self._permit = await _in_thread(lambda: begin(self._breaker))
 
     def enter(self) -> None:
         pass
@@ -161,7 +163,7 @@ class SharedPermit:
         self._id = self._link.call("POST", f"/services/{breaker.name}/begin", settings)["permit"]
 
     def end(self, error: BaseException | None) -> None:
-        outcome = self._breaker._outcome_of(error)
+        outcome = outcome_of(error, self._breaker)
         report = {"permit": self._id, "outcome": outcome}
         if error is not None:
             # The text of an exception may contain anything; its name is enough.
@@ -188,7 +190,7 @@ class LocalPermit:
 
     def end(self, error: BaseException | None) -> None:
         breaker = self._breaker
-        outcome = breaker._outcome_of(error)
+        outcome = outcome_of(error, breaker)
         self._circuit.conclude(self._ticket, outcome, breaker.failures, breaker.cooldown_s, time.monotonic())
 
 

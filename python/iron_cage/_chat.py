@@ -47,16 +47,16 @@ class ChatClient:
     """
 
     def __init__(self, base_url: str | None = None, api_key: str | None = None, *, timeout_s: float = 120.0) -> None:
-        runtime = innermost() if base_url is None else None
+        cage = innermost() if base_url is None else None
         url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        if runtime is not None:
-            options = runtime.client_options("openai")
+        if cage is not None:
+            options = cage.link.client_options("openai")
             url, api_key = options["base_url"], api_key or options["api_key"]
         key = api_key or os.environ.get("OPENAI_API_KEY") or ""
         self._path = "/chat/completions"
         self._server: Transport = Endpoint(url, timeout_s=timeout_s)
-        if runtime is not None and runtime.link.is_mocked:
-            self._server, self._path = runtime.link.server, url[len(runtime.link.url) :] + self._path
+        if cage is not None and cage.link.is_mocked:
+            self._server, self._path = cage.link.server, url[len(cage.link.url) :] + self._path
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def complete(self, model: str, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Reply:

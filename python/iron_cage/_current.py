@@ -16,53 +16,51 @@ from ._link import environment_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, Protocol
+    from typing import Protocol
 
     from ._link import Link
 
-    class Runtime(Protocol):
-        """What is known here of an ``AgentRuntime``, which enters itself."""
+    class Entered(Protocol):
+        """What is known here of a ``Cage``, which enters itself."""
 
         @property
         def link(self) -> Link: ...
 
-        def client_options(self, provider: Literal["openai", "anthropic"]) -> dict[str, str]: ...
-
 
 class Frame:
-    """One runtime that the code is inside of, and those around it."""
+    """One cage that the code is inside of, and those around it."""
 
-    __slots__ = ("outer", "runtime")
+    __slots__ = ("cage", "outer")
 
-    def __init__(self, runtime: Runtime, outer: Frame | None) -> None:
-        self.runtime = runtime
+    def __init__(self, cage: Entered, outer: Frame | None) -> None:
+        self.cage = cage
         self.outer = outer
 
 
 #: What this thread or task entered.
 entered: ContextVar[Frame | None] = ContextVar("iron_cage", default=None)
-#: Runtimes that are open in this process, in the order in which they were entered; with each, whether in the main thread.
-opened: list[tuple[Runtime, bool]] = []
+#: Cages that are open in this process, in the order in which they were entered; with each, whether in the main thread.
+opened: list[tuple[Entered, bool]] = []
 
 
-def innermost() -> Runtime | None:
-    """The innermost runtime that the calling code is inside of; None outside of any."""
-    runtime = surrounding()
-    return opened[-1][0] if runtime is None and opened else runtime
+def innermost() -> Entered | None:
+    """The innermost cage that the calling code is inside of; None outside of any."""
+    cage = surrounding()
+    return opened[-1][0] if cage is None and opened else cage
 
 
-def surrounding() -> Runtime | None:
-    """The runtime that pays for whatever the calling code enters next.
+def surrounding() -> Entered | None:
+    """The cage that pays for whatever the calling code enters next.
 
     A thread that entered none belongs to the one that the main thread is in, which waits for it as a rule; it has nothing
     to do with those of other threads.
     """
     frame = entered.get()
     if frame is not None:
-        return frame.runtime
-    for runtime, is_in_main_thread in reversed(opened):
+        return frame.cage
+    for cage, is_in_main_thread in reversed(opened):
         if is_in_main_thread:
-            return runtime
+            return cage
     return None
 
 
@@ -72,5 +70,5 @@ def is_caged() -> bool:
 
 def current_link() -> Link:
     """Raises ServerUnreachable when there is no cage."""
-    runtime = innermost()
-    return runtime.link if runtime is not None else environment_link()
+    cage = innermost()
+    return cage.link if cage is not None else environment_link()

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ._cage import Cage
 from ._circuit import Circuit
 from ._errors import CircuitOpen, IronCageError
 from ._http import Answer
 from ._link import Link
 from ._mock_llm import MockCall, MockLLM, anthropic_reply, anthropic_stream, openai_reply, openai_stream, text_of
 from ._mock_pii import redact
-from ._runtime import AgentRuntime
+from ._runtime import AgentRuntime, limit_of, safety_mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,11 +63,10 @@ class MockRuntime(AgentRuntime):
         self, budget: Money = 100, *, pii_detection: PiiDetection = True, name: str = "mock", listen: bool = False
     ) -> None:
         super().__init__(budget, pii_detection=pii_detection, name=name)
-        self._listens = listen
         #: What answers the agent's calls of models.
         self.llm = MockLLM()
-        self._mock = MockServer(self.llm, Decimal(self._limit or "0"), self._mode, name)
-        self._socket: Any = None
+        self._mock = MockServer(self.llm, Decimal(limit_of(budget) or "0"), safety_mode(pii_detection), name)
+        self._cage = Cage(MockConnector(self._mock, listen), self)
 
     @property
     def events(self) -> list[MockEvent]:
@@ -100,15 +100,24 @@ class MockRuntime(AgentRuntime):
         """Spends money that no call did, to begin a test with little left. Not refused when it is too much."""
         self._mock.accounts[_TOKEN].spent += Decimal(str(usd))
 
-    def _connect(self) -> None:
+
+class MockConnector:
+    """Connects to a cage in memory, which is never part of another."""
+
+    def __init__(self, mock: MockServer, listens: bool) -> None:
+        self.joined: Cage | None = None
+        self._mock = mock
+        self._listens = listens
+        self._socket: Any = None
+
+    def connect(self) -> Link:
         url = "http://iron-cage.mock"
         if self._listens:
             self._socket = _listen(self._mock)
             url = f"http://127.0.0.1:{self._socket.server_address[1]}"
-        self._link = Link(url, _TOKEN, self._mock, _AGENT_ID)
+        return Link(url, _TOKEN, self._mock, _AGENT_ID)
 
-    def _disconnect(self, error: BaseException | None) -> None:
-        super()._disconnect(error)
+    def disconnect(self, error: BaseException | None) -> None:
         socket, self._socket = self._socket, None
         if socket is not None:
             socket.shutdown()
@@ -257,7 +266,7 @@ class MockServer:
             raise IronCageError(f"a mocked cage does not answer {path}", code="not_found", status=404)
         account, provider = self.accounts[match[1]], match[2]
         model, messages = str(content.get("model", "")), content.get("messages", [])
-        reply = self.llm._next()
+        reply = self.llm.next_reply()
         cost = Decimal(self.llm.cost_usd if reply.cost_usd is None else reply.cost_usd)
 
         def note(text: str | None, cost_usd: Decimal, code: str | None = None) -> None:
@@ -272,7 +281,7 @@ class MockServer:
         except IronCageError as error:
             note(None, Decimal(0), error.code)
             raise
-        self.llm._take()
+        self.llm.take_reply()
         text = text_of(reply.answer, messages)
         if reply.status >= 400:
             note(None, Decimal(0), f"http_{reply.status}")

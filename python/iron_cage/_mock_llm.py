@@ -8,14 +8,14 @@ from decimal import Decimal
 from typing import Any, Callable, Union
 
 #: A text, or a function of the list of messages.
-Answer = Union[str, Callable[[list[Any]], str]]
+MockAnswer = Union[str, Callable[[list[Any]], str]]
 
 
 @dataclass(frozen=True)
 class MockReply:
     """One answer that a mocked model gives."""
 
-    answer: Answer
+    answer: MockAnswer
     #: What the call costs, in US dollars; None for the default of the model.
     cost_usd: Decimal | None = None
     #: Calls of tools in place of, or beside, the text: ``{"name": …, "arguments": {…}}``.
@@ -46,7 +46,7 @@ class MockLLM:
     cost_usd: what a call costs that says nothing else, in US dollars.
     """
 
-    default: Answer = "Mock reply."
+    default: MockAnswer = "Mock reply."
     cost_usd: Decimal = Decimal("0.01")
     #: Every call so far, refused ones too.
     calls: list[MockCall] = field(default_factory=list)
@@ -54,7 +54,7 @@ class MockLLM:
 
     def reply(
         self,
-        answer: Answer,
+        answer: MockAnswer,
         *,
         cost_usd: str | float | Decimal | None = None,
         tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
@@ -82,15 +82,16 @@ class MockLLM:
             raise LookupError("no call was made yet")
         return self.calls[-1]
 
-    def _next(self) -> MockReply:
+    def next_reply(self) -> MockReply:
+        """Returns the answer to the next call, without giving it away."""
         return self._queue[0] if self._queue else MockReply(self.default)
 
-    def _take(self) -> None:
-        """The next answer is given away. A call that is refused before it is sent takes none."""
+    def take_reply(self) -> None:
+        """Gives the next answer away. A call that is refused before it is sent takes none."""
         del self._queue[:1]
 
 
-def text_of(answer: Answer, messages: list[Any]) -> str:
+def text_of(answer: MockAnswer, messages: list[Any]) -> str:
     return answer if isinstance(answer, str) else answer(messages)
 
 

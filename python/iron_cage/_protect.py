@@ -6,16 +6,8 @@ import atexit
 import threading
 from typing import overload
 
-from ._current import Frame, entered
-from ._runtime import (
-    AgentRuntime,
-    is_main_thread,
-    is_supervised,
-    limit_of,
-    raise_refusal_of,
-    safety_mode,
-    surrounding_runtime,
-)
+from ._cage import is_main_thread, is_supervised, surrounding_cage
+from ._runtime import limit_of, new_cage, raise_refusal_of, safety_mode
 from ._wrap import wrap
 
 TYPE_CHECKING = False
@@ -26,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec
 
     from ._breaker import CircuitBreaker
+    from ._cage import Cage
     from ._runtime import Money, PiiDetection
 
     P = ParamSpec("P")
@@ -117,71 +110,70 @@ class Guard:
         self._limit = limit
         self._settings = (pii_detection, name, db)
         self._lock = threading.Lock()
-        #: Outside of every other runtime.
-        self._outermost: AgentRuntime | None = None
+        #: Outside of every other cage.
+        self._outermost: Cage | None = None
 
-    def runtime(self) -> AgentRuntime | None:
+    def cage(self) -> Cage | None:
         """What a call enters; None where the cage around it does everything."""
-        around = surrounding_runtime()
+        around = surrounding_cage()
         if around is None:
             if self._limit is None and self._settings[2] is None and is_supervised():
                 return None
             with self._lock:
                 if self._outermost is None:
-                    self._outermost = self._new_runtime()
-                    atexit.register(self._outermost._disconnect, None)
+                    self._outermost = self._new_cage()
+                    atexit.register(self._outermost.disconnect, None)
                 return self._outermost
-        if self._limit is None or around._protected is self:
+        if self._limit is None or around.protected is self:
             return None
         with self._lock:
-            runtime = around._kept_within.get(self)
-            if runtime is None:
-                runtime = around._kept_within[self] = self._new_runtime()
-            return runtime
+            cage = around.kept_within.get(self)
+            if cage is None:
+                cage = around.kept_within[self] = self._new_cage()
+            return cage
 
-    def _new_runtime(self) -> AgentRuntime:
-        pii_detection, name, db = self._settings
-        runtime = AgentRuntime(self._limit, pii_detection=pii_detection, name=name, db=db)
-        runtime._is_kept = True
-        runtime._protected = self
-        return runtime
+    def _new_cage(self) -> Cage:
+        cage = new_cage(self._limit, *self._settings)
+        cage.is_kept = True
+        cage.protected = self
+        return cage
 
 
 class ProtectedCall:
     """One call of a protected function."""
 
-    __slots__ = ("_guard", "_runtime")
+    __slots__ = ("_cage", "_guard")
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._runtime: AgentRuntime | None = None
+        self._cage: Cage | None = None
 
     def open(self) -> None:
-        runtime = self._guard.runtime()
-        if runtime is not None:
-            runtime._open(is_main_thread())
-            self._runtime = runtime
+        cage = self._guard.cage()
+        if cage is not None:
+            cage.open(is_main_thread())
+            self._cage = cage
 
     async def open_async(self) -> None:
-        runtime = self._guard.runtime()
-        if runtime is not None:
-            if runtime._link is None:
-                await runtime._open_async()
+        cage = self._guard.cage()
+        if cage is not None:
+            if cage.is_connected:
+                cage.open(is_main_thread())
             else:
-                runtime._open(is_main_thread())
-            self._runtime = runtime
+                await cage.open_async()
+            self._cage = cage
 
     def enter(self) -> None:
-        if self._runtime is not None:
-            entered.set(Frame(self._runtime, entered.get()))
+        if self._cage is not None:
+            self._cage.enter()
 
     def leave(self) -> None:
-        if self._runtime is not None:
-            self._runtime._leave_frame()
+        if self._cage is not None:
+            self._cage.leave()
 
     def close(self, error: BaseException | None) -> None:
-        if self._runtime is not None:
-            self._runtime._close(error)
+        if self._cage is not None:
+            self._cage.close(error)
         if error is not None:
             raise_refusal_of(error)
 

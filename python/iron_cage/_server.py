@@ -41,8 +41,7 @@ class Server:
         """Raises ServerUnreachable."""
         with _starting:
             shared = _started.get((db, safety_mode))
-            if shared is not None and shared._is_running():
-                shared._users += 1
+            if shared is not None and shared.share():
                 return shared
             if db is not None:
                 running = _server_file(db)
@@ -87,16 +86,13 @@ class Server:
         except OSError as error:
             raise _cannot_start(f"{command[0]}: {error.strerror}") from error
         server = cls("", "", process, folder)
-        atexit.register(server._stop)
+        atexit.register(server.stop)
         try:
             deadline = time.monotonic() + timeout_s
             while True:
                 running = _server_file(db)
                 if running is not None and running["url"]:
-                    server.url, server._admin_token = (
-                        running["url"].replace("//localhost:", "//127.0.0.1:"),
-                        running["token"],
-                    )
+                    server.listens(running["url"].replace("//localhost:", "//127.0.0.1:"), running["token"])
                     return server
                 if process.poll() is not None:
                     output.seek(0)
@@ -106,7 +102,7 @@ class Server:
                     raise _cannot_start(f"it was not ready within {timeout_s:g} s")
                 time.sleep(0.01)
         except BaseException:
-            server._stop()
+            server.stop()
             raise
         finally:
             output.close()
@@ -125,17 +121,24 @@ class Server:
                 return
             for key in [key for key, server in _started.items() if server is self]:
                 del _started[key]
-        self._stop()
+        self.stop()
 
-    def _is_running(self) -> bool:
-        return os.getpid() == self._pid and self._process is not None and self._process.poll() is None
+    def share(self) -> bool:
+        """Counts another user; False when it does not run any more."""
+        is_running = os.getpid() == self._pid and self._process is not None and self._process.poll() is None
+        self._users += is_running
+        return is_running
 
-    def _stop(self) -> None:
+    def listens(self, url: str, admin_token: str) -> None:
+        """What it says when it has started."""
+        self.url, self._admin_token = url, admin_token
+
+    def stop(self) -> None:
         """Nothing in a forked child: the server is its parent's."""
         process, self._process = self._process, None
         if process is None or os.getpid() != self._pid:
             return
-        atexit.unregister(self._stop)
+        atexit.unregister(self.stop)
         if process.stdin is not None:
             process.stdin.close()  # which ends it, through whatever program started it
         try:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Literal, Protocol
 
-    class Call(Protocol):
+    class WrappedCall(Protocol):
         """One call of a wrapped function: opened before it, closed after it, and in between entered while its code runs.
 
         A generator's code does not run between two of its pieces.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Kind = Literal["plain", "coroutine", "generator", "asyncgen"]
 
 
-def wrap(function: Callable[..., Any], new_call: Callable[[], Call]) -> Callable[..., Any]:
+def wrap(function: Callable[..., Any], new_call: Callable[[], WrappedCall]) -> Callable[..., Any]:
     kind = kind_of(function)
     wrapped = {
         "plain": _wrap_plain,
@@ -51,7 +51,7 @@ def kind_of(function: Any) -> Kind:
     return "generator" if flags & 0x20 else "plain"
 
 
-def _wrap_plain(function: Callable[..., Any], new_call: Callable[[], Call]) -> Callable[..., Any]:
+def _wrap_plain(function: Callable[..., Any], new_call: Callable[[], WrappedCall]) -> Callable[..., Any]:
     def plain(*args: Any, **arguments: Any) -> Any:
         call = new_call()
         call.open()
@@ -69,7 +69,7 @@ def _wrap_plain(function: Callable[..., Any], new_call: Callable[[], Call]) -> C
     return plain
 
 
-def _wrap_coroutine(function: Callable[..., Any], new_call: Callable[[], Call]) -> Callable[..., Any]:
+def _wrap_coroutine(function: Callable[..., Any], new_call: Callable[[], WrappedCall]) -> Callable[..., Any]:
     async def coroutine(*args: Any, **arguments: Any) -> Any:
         call = new_call()
         await call.open_async()
@@ -87,7 +87,7 @@ def _wrap_coroutine(function: Callable[..., Any], new_call: Callable[[], Call]) 
     return coroutine
 
 
-def _wrap_generator(function: Callable[..., Any], new_call: Callable[[], Call]) -> Callable[..., Any]:
+def _wrap_generator(function: Callable[..., Any], new_call: Callable[[], WrappedCall]) -> Callable[..., Any]:
     def generator(*args: Any, **arguments: Any) -> Any:
         call = new_call()
         call.open()
@@ -123,7 +123,9 @@ def _wrap_generator(function: Callable[..., Any], new_call: Callable[[], Call]) 
     return generator
 
 
-def _wrap_asynchronous_generator(function: Callable[..., Any], new_call: Callable[[], Call]) -> Callable[..., Any]:
+def _wrap_asynchronous_generator(
+    function: Callable[..., Any], new_call: Callable[[], WrappedCall]
+) -> Callable[..., Any]:
     async def asynchronous_generator(*args: Any, **arguments: Any) -> Any:
         call = new_call()
         await call.open_async()

@@ -72,6 +72,9 @@ class Caught(Generic[E]):
 
     _error: E | None = None
 
+    def catch(self, error: E) -> None:
+        self._error = error
+
     @property
     def error(self) -> E:
         """Raises LookupError inside of the block."""
@@ -112,7 +115,7 @@ def _assert_refused(kind: type[E], otherwise: str) -> Iterator[Caught[E]]:
         refusal = refusal_in(error)
         if not isinstance(refusal, kind):
             raise
-        caught._error = refusal
+        caught.catch(refusal)
         return
     raise AssertionError(otherwise)
 
