@@ -66,7 +66,7 @@ export class CallRedactor implements Redactions {
   /** Findings since the last `report`. */
   readonly #found = new Map<Place, Findings>()
   #hasReported = false
-  /** Long texts were redacted on another thread, each separately. */
+  /** Long texts were redacted on another thread (`longTexts`). */
   #isCleaned = false
 
   constructor(parts: CallRedaction, call: RedactedCall, subject: RedactedSide = 'reply') {
@@ -110,8 +110,35 @@ export class CallRedactor implements Redactions {
     })
   }
 
+  /**
+   * Returns the data of a stream's frame with its long texts redacted; the same value when nothing changed. A finding at
+   * the end of a text stays: it may continue in a later frame.
+   */
+  longTexts(data: Json, fields: Fields): Json {
+    const walk = new TextWalk(fields, {
+      text: (text, { kind, place, label }) => {
+        if (!isLong(text)) return text
+        return kind === 'blob' ? this.known(text, place) : this.#allButEnd(text, place, label)
+      },
+      joined: (parts, place) => (parts.some(isLong) ? this.joined(parts, place) : undefined),
+      tokens: (texts, place) => texts.some((text) => isLong(text) && this.again(text, place) !== text),
+    })
+    return this.#failClosed(() => walk.change(data))
+  }
+
+  #allButEnd(text: string, place: TextPlace, label: string | undefined): string {
+    const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text, label))
+    const last = findings.at(-1)
+    const staysOpen =
+      last?.end === text.length && last.action !== 'warn' && last.end - last.start <= MAX_OPEN_CHARACTERS
+    const noted = staysOpen ? findings.slice(0, -1) : findings
+    if (noted.length > 0) this.#note(noted, place)
+    return staysOpen ? safe.slice(0, -last.replacement.length) + text.slice(last.start) : safe
+  }
+
   whole(text: string, place: TextPlace, label?: string): string {
-    if (!this.#isCovered(place) || this.#isClean(text)) return text
+    if (!this.#isCovered(place)) return text
+    if (this.#isClean(text)) return withSafeEnd(text, (end) => this.whole(end, place, label))
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text, label))
     if (findings.length > 0) this.#note(findings, place)
     return safe
@@ -127,7 +154,8 @@ export class CallRedactor implements Redactions {
   }
 
   again(text: string, place: TextPlace): string {
-    if (!this.#isCovered(place) || this.#isClean(text)) return text
+    if (!this.#isCovered(place)) return text
+    if (this.#isClean(text)) return withSafeEnd(text, (end) => this.again(end, place))
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text))
     const unseen = findings.filter((finding) => !this.#seen.has(nameOf(finding)))
     if (unseen.length > 0) this.#note(unseen, place)
@@ -136,6 +164,7 @@ export class CallRedactor implements Redactions {
 
   push(channel: string, piece: string, place: TextPlace): string {
     if (!this.#isCovered(place)) return piece
+    if (this.#isClean(piece)) return this.#pushClean(channel, piece, place)
     let open = this.#channels.get(channel)
     if (!open) {
       open = {
@@ -144,7 +173,6 @@ export class CallRedactor implements Redactions {
       }
       this.#channels.set(channel, open)
     }
-    if (this.#isClean(piece)) return this.#pushClean(channel, piece, place)
     const { stream } = open
     const safe = this.#failClosed(() => stream.push(piece))
     this.#noteNew(open)
@@ -153,17 +181,16 @@ export class CallRedactor implements Redactions {
 
   /** Reads only both ends of a piece that is clean by itself: with the text before, and with the text that follows. */
   #pushClean(channel: string, piece: string, place: TextPlace): string {
-    const parts = [piece.slice(0, EDGE_CHARACTERS), piece.slice(EDGE_CHARACTERS, -EDGE_CHARACTERS)] as const
-    this.#isCleaned = false
-    const start = this.push(channel, parts[0], place) + this.end(channel)
-    this.#seriesOf(channel).continueFrom(parts[1])
-    const end = this.push(channel, piece.slice(-EDGE_CHARACTERS), place)
-    this.#isCleaned = true
-    return start + parts[1] + end
+    const follows = this.#channels.has(channel) || this.#seriesOf(channel).joined !== ''
+    const from = follows ? EDGE_CHARACTERS : 0
+    const start = follows ? this.push(channel, piece.slice(0, from), place) + this.end(channel) : ''
+    const middle = piece.slice(from, -EDGE_CHARACTERS)
+    this.#seriesOf(channel).continueFrom(middle)
+    return start + middle + this.push(channel, piece.slice(-EDGE_CHARACTERS), place)
   }
 
   #isClean(text: string): boolean {
-    return this.#isCleaned && text.length >= CLEAN_CHARACTERS
+    return this.#isCleaned && isLong(text)
   }
 
   /** True when another thread may clean texts before they are read here: it does not know where they stand. */
@@ -379,10 +406,18 @@ const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
 
 const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 
+/** Redacts the end of a text whose rest is redacted. */
+const withSafeEnd = (text: string, redact: (end: string) => string): string =>
+  text.slice(0, -EDGE_CHARACTERS) + redact(text.slice(-EDGE_CHARACTERS))
+
+const isLong = (text: string): boolean => text.length >= LONG_CHARACTERS
+
 /** Maximum length of data that spans two pieces. */
 const EDGE_CHARACTERS = 16 * 1024
-/** Length from which a cleaned text is not read again. */
-const CLEAN_CHARACTERS = 4 * EDGE_CHARACTERS
+/** Maximum length of a finding at the end of a text that is read again, with the text before it. */
+const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - 1024
+/** Length from which a text in a frame is redacted on another thread, and here only its ends are read. */
+const LONG_CHARACTERS = 4 * EDGE_CHARACTERS
 /** Maximum length of a key. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000

@@ -2,6 +2,7 @@
  * A streamed response: the provider's frames in, the client's frames out, redacted, one at a time and unbuffered. A
  * stream that breaks is never presented as complete.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createParser } from 'eventsource-parser'
 import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
@@ -58,7 +59,10 @@ async function readLarge({ event, data }: Sse, { reader, redactor, clean }: Fram
   const { bytes, found } = await clean(encoded(data))
   const cleaned = bytes.toString('utf8')
   free(bytes)
-  return redactor.cleaned(found, () => reader.read({ event, data: cleaned }))
+  const read = await redactor.cleaned(found, () => reader.read({ event, data: cleaned }))
+  // Reading and writing a frame of some megabytes takes long enough for a turn each.
+  await nextTurn()
+  return read
 }
 
 const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>

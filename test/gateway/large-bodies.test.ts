@@ -55,7 +55,10 @@ test('what has more parts than any call is refused before it is held or sent, an
   expect(cage.rows()).toEqual([])
   cage.provider.does(sends(200, { 'content-type': 'application/json' }, `{"choices":${parts}}`))
   const none = await agent.chat()
-  expect([none.status, (none.json().error as { code: string }).code]).toEqual([502, 'provider_reply_invalid'])
+  expect([none.status, (none.json().error as { code: string }).code], none.text).toEqual([
+    502,
+    'provider_reply_invalid',
+  ])
 })
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -140,6 +143,20 @@ test.each(['openai', 'anthropic'] as const)(
     expect(cage.of('pii.found').reduce((sum, { data }) => sum + (data.count ?? 1), 0)).toBeGreaterThanOrEqual(2)
   },
 )
+
+test.each([
+  [
+    'a private key',
+    `-----BEGIN RSA PRIVATE KEY-----\n${'MIIEabCD12'.repeat(40)}`,
+    `${'efGH34Zz'.repeat(40)}\n-----END RSA PRIVATE KEY-----`,
+  ],
+  ['a key', 'sk-proj-abCD12efGH34ijKL56mnOP78', 'qrST90uvWX12yzAB34cdEF56'],
+])('%s that is cut at the end of a large frame is redacted to its end', async (_what, begun, rest) => {
+  const cage = await openTestRuntime()
+  cage.provider.does(streams(chatFrames({ text: [`Here: ${PAD}${begun}`, `${rest} and ${PAD}more.`] })))
+  const reply = await cage.addAgent().chat({ stream: true })
+  expect(textOfFrames(reply.text) === `Here: ${PAD}[SECRET_REDACTED] and ${PAD}more.`).toBe(true)
+})
 
 test('a stream with a large frame is blocked where the policy says so', async () => {
   const cage = await openTestRuntime({ safety: { mode: 'block' } })

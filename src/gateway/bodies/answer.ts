@@ -3,10 +3,9 @@ import { countTokens } from '../../budget/tokenizer.ts'
 import type { Dialect, ReportedUsage } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
 import { modelOf } from '../../dialects/usage.ts'
-import type { CageError } from '../../errors.ts'
 import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
-import type { CallRedactor } from '../call-redactor.ts'
+import type { CallRedactor, Found } from '../call-redactor.ts'
 import { LARGE_BYTES } from './bytes.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { Redacted } from './large-work.ts'
@@ -89,16 +88,14 @@ export async function redactAnswer(
   return taken(redactor, redacted)
 }
 
-/** Redacts each text in the data of a large frame separately. Throws CageError `redaction_failed`. */
-export async function cleanFrame(
+/** Redacts the long texts in the data of a large frame. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
+export function cleanFrame(
   redaction: AnswerRedaction,
   bytes: Buffer,
   { provider: { name, dialect }, caller: { agentId } }: LlmCall,
-): Promise<Exclude<Redacted, { error: CageError }>> {
+): Promise<{ bytes: Buffer; found: Found }> {
   const args = { bytes, settings: redaction.redactor.settings, dialect: dialect.name as DialectName, provider: name }
-  const { redacted } = await redaction.large.run('redactAnswer', args, { agentId, signal: NEVER })
-  if ('error' in redacted) throw redacted.error
-  return redacted
+  return redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
 }
 
 async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {

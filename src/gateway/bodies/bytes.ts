@@ -74,7 +74,8 @@ const mapped = (size: number, limit: number): ArrayBuffer => new ArrayBuffer(siz
 
 /** Returns the memory to the system, unless it may be shared. Remaining views of it are empty. */
 export function free(body: Buffer | string): void {
-  if (typeof body === 'string') return
+  // An empty chunk may be one that its sender reuses.
+  if (body.length === 0 || typeof body === 'string') return
   const { buffer, length } = body
   const isOwn = buffer instanceof ArrayBuffer && (buffer.resizable || buffer.byteLength === length)
   if (isOwn && !buffer.detached) buffer.transferToFixedLength(0)

@@ -89,6 +89,14 @@ export const LARGE_WORK = {
     return { redacted: redacted(bytes, text, parsed(bytes, text, provider), { dialect, settings }) }
   },
 
+  /** Redacts the long texts in the data of a stream's frame, except for findings at their end. */
+  redactFrame({ bytes, settings, dialect, provider }: RedactionWork & { provider: string }) {
+    const value = parsed(bytes, decoded(bytes), provider)
+    const redactor = collector(settings, 'reply')
+    const safe = value && redactor.longTexts(value, DIALECTS[dialect].fields)
+    return { bytes: safe && safe !== value ? rewritten(bytes, safe) : bytes, found: redactor.found() }
+  },
+
   /** Removes our own tokens from a body for a service. */
   withoutTokens({ bytes }: { bytes: Buffer }): { bytes: Buffer; findings: Finding[] } {
     return withoutTokens(bytes)

@@ -42,6 +42,14 @@ test('memory that others may lie in is not given back', () => {
   expect(neighbors.every((byte) => byte === 7)).toBe(true)
 })
 
+test('an empty chunk, which a connection uses again and again, stays as it is', () => {
+  const empty = Buffer.alloc(0)
+  const collected = new ByteCollector(LIMIT)
+  for (const chunk of [filled(LARGE_BYTES, 1), empty, filled(1, 2)]) collected.push(chunk)
+  expect(collected.take()).toHaveLength(LARGE_BYTES + 1)
+  expect((empty.buffer as ArrayBuffer).detached).toBe(false)
+})
+
 test('a text of any size is written as it is', () => {
   for (const text of ['a漢🎉', 'a漢🎉'.repeat(LARGE_BYTES)]) expect(encoded(text).toString() === text).toBe(true)
 })
