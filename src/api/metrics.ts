@@ -6,7 +6,7 @@ import type { Registry } from 'prom-client'
 import { fromUsd, NANOS_PER_USD, type Usd } from '../money.ts'
 import { figures } from '../state/figures.ts'
 import { percentile } from '../state/histogram.ts'
-import type { Snapshot } from '../state/snapshot.ts'
+import type { AgentView, CircuitView, Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Route, routesOf } from './route.ts'
 
@@ -41,7 +41,10 @@ type Sample = [labels: Record<string, string>, value: number]
 /** Loaded on the first request for metrics: most servers never get one. */
 type Prometheus = typeof import('prom-client')
 
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of metrics
+/** Registers one metric with its samples. */
+type Register = (name: string, help: string, labelNames: string[], samples: Sample[]) => void
+type Metrics = { gauge: Register; counter: Register }
+
 function snapshotMetrics(
   { Counter, Gauge, Registry }: Prometheus,
   snapshot: Snapshot,
@@ -49,32 +52,80 @@ function snapshotMetrics(
   viewers: number,
 ): Registry {
   const register = new Registry()
-  const gauge = (name: string, help: string, labelNames: string[], samples: Sample[]) => {
-    const metric = new Gauge({ name: `iron_cage_${name}`, help, labelNames, registers: [register] })
-    for (const [labels, value] of samples) metric.set(labels, value)
-  }
-  const counter = (name: string, help: string, labelNames: string[], samples: Sample[]) => {
-    const metric = new Counter({ name: `iron_cage_${name}_total`, help, labelNames, registers: [register] })
-    for (const [labels, value] of samples) metric.inc(labels, value)
+  const metrics: Metrics = {
+    gauge(name, help, labelNames, samples) {
+      const metric = new Gauge({ name: `iron_cage_${name}`, help, labelNames, registers: [register] })
+      for (const [labels, value] of samples) metric.set(labels, value)
+    },
+    counter(name, help, labelNames, samples) {
+      const metric = new Counter({ name: `iron_cage_${name}_total`, help, labelNames, registers: [register] })
+      for (const [labels, value] of samples) metric.inc(labels, value)
+    },
   }
   const agents = Object.values(snapshot.agents)
-  const circuits = Object.values(snapshot.circuits)
-  const dollars = (usd: Usd) => fromUsd(usd) / NANOS_PER_USD
+  serverMetrics(metrics, snapshot, viewers)
+  agentMetrics(metrics, agents)
+  moneyMetrics(metrics, agents, nowMs)
+  callMetrics(metrics, agents)
+  circuitMetrics(metrics, Object.values(snapshot.circuits))
+  return register
+}
 
+function serverMetrics({ gauge, counter }: Metrics, snapshot: Snapshot, viewers: number): void {
   counter('events', 'Events recorded', [], [[{}, snapshot.seq]])
   gauge('viewers', 'Dashboards connected', [], [[{}, viewers]])
   gauge('vault_open', '1 while the vault is open', [], [[{}, snapshot.vault.state === 'open' ? 1 : 0]])
+  gauge(
+    'alerts_open',
+    'Unacknowledged alerts',
+    [],
+    [[{}, snapshot.alerts.filter(({ acknowledged }) => !acknowledged).length]],
+  )
+}
+
+function agentMetrics({ gauge, counter }: Metrics, agents: readonly AgentView[]): void {
   gauge(
     'agent_info',
     'Always 1; the labels hold the name, environment and state of an agent',
     ['agent', 'name', 'environment', 'state'],
     agents.map(({ id, name, environment, state }) => [{ agent: id, name, environment, state }, 1]),
   )
+  counter(
+    'restarts',
+    'Restarts after a crash',
+    ['agent'],
+    agents.map(({ id, restarts }) => [{ agent: id }, restarts]),
+  )
+  counter(
+    'units',
+    'Units of work by outcome',
+    ['agent', 'outcome'],
+    agents.flatMap(({ id, outcomes }): Sample[] => [
+      [{ agent: id, outcome: 'succeeded' }, outcomes.succeeded],
+      [{ agent: id, outcome: 'failed' }, outcomes.failed],
+    ]),
+  )
+  counter(
+    'findings',
+    'Personal data found',
+    ['agent', 'type'],
+    agents.flatMap(({ id, pii }) => Object.entries(pii).map(([type, count]): Sample => [{ agent: id, type }, count])),
+  )
+}
+
+function moneyMetrics({ gauge, counter }: Metrics, agents: readonly AgentView[], nowMs: number): void {
+  const dollars = (usd: Usd) => fromUsd(usd) / NANOS_PER_USD
   gauge(
     'budget_limit_usd',
     'Hard limit of an agent',
     ['agent'],
     agents.map(({ id, limit_usd }) => [{ agent: id }, dollars(limit_usd)]),
+  )
+  gauge(
+    'budget_used_ratio',
+    'Share of the limit that is spent',
+    ['agent'],
+    agents.map((agent) => [{ agent: agent.id }, figures(agent, nowMs).used_percent / 100]),
   )
   counter(
     'spent_usd',
@@ -89,6 +140,9 @@ function snapshotMetrics(
       ),
     ]),
   )
+}
+
+function callMetrics({ gauge, counter }: Metrics, agents: readonly AgentView[]): void {
   counter(
     'llm_calls',
     'LLM calls by outcome',
@@ -122,33 +176,9 @@ function snapshotMetrics(
       ),
     ),
   )
-  counter(
-    'units',
-    'Units of work by outcome',
-    ['agent', 'outcome'],
-    agents.flatMap(({ id, outcomes }): Sample[] => [
-      [{ agent: id, outcome: 'succeeded' }, outcomes.succeeded],
-      [{ agent: id, outcome: 'failed' }, outcomes.failed],
-    ]),
-  )
-  counter(
-    'findings',
-    'Personal data found',
-    ['agent', 'type'],
-    agents.flatMap(({ id, pii }) => Object.entries(pii).map(([type, count]): Sample => [{ agent: id, type }, count])),
-  )
-  counter(
-    'restarts',
-    'Restarts after a crash',
-    ['agent'],
-    agents.map(({ id, restarts }) => [{ agent: id }, restarts]),
-  )
-  gauge(
-    'budget_used_ratio',
-    'Share of the limit that is spent',
-    ['agent'],
-    agents.map((agent) => [{ agent: agent.id }, figures(agent, nowMs).used_percent / 100]),
-  )
+}
+
+function circuitMetrics({ gauge, counter }: Metrics, circuits: readonly CircuitView[]): void {
   gauge(
     'circuit_open',
     '1 while a circuit is open, 0.5 while it is half-open, 0 while it is closed',
@@ -161,11 +191,4 @@ function snapshotMetrics(
     ['circuit'],
     circuits.map(({ name, trips }) => [{ circuit: name }, trips]),
   )
-  gauge(
-    'alerts_open',
-    'Unacknowledged alerts',
-    [],
-    [[{}, snapshot.alerts.filter(({ acknowledged }) => !acknowledged).length]],
-  )
-  return register
 }

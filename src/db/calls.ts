@@ -69,8 +69,13 @@ const MAX_WINDOW_ROWS = 1_000
 
 export type CallTable = ReturnType<typeof callTable>
 
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
-export function callTable({ orm }: Database) {
+export const callTable = (database: Database) => ({
+  ...callWrites(database),
+  ...callTotals(database),
+  ...callReads(database),
+})
+
+function callWrites({ orm }: Database) {
   // Every call runs these two: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO calls (id, agent_id, run_id, kind, target, model, state, held_nanos, started_at)
@@ -80,22 +85,6 @@ export function callTable({ orm }: Database) {
     `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
        status = :status, code = :code, ended_at = :ended_at
      WHERE agent_id = :agent_id AND id = :id AND state = 'held'`,
-  )
-  const totalsPage = orm.$client.prepare<
-    { agentId: AgentId; after: CallId; since: string; limit: number },
-    {
-      spent: Nanodollars | null
-      spent_before: Nanodollars | null
-      held: Nanodollars | null
-      rows: number
-      last: CallId
-    }
-  >(
-    `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
-       sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
-       sum(CASE WHEN state IN ('held', 'unresolved') THEN held_nanos ELSE 0 END) AS held,
-       count(*) AS rows, max(id) AS last
-     FROM (SELECT * FROM calls WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
   )
 
   return {
@@ -134,13 +123,54 @@ export function callTable({ orm }: Database) {
         usage: JSON.stringify(row.usage),
       }).changes === 1,
 
-    get: (agentId: AgentId, id: CallId): CallRow | undefined =>
+    /** Marks calls that a killed server left open, and returns those rows. */
+    markUnresolved: (at: string): CallRow[] =>
       orm
-        .select()
-        .from(calls)
-        .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
-        .get(),
+        .update(calls)
+        .set({ state: 'unresolved', code: 'server_ended', ended_at: at })
+        .where(eq(calls.state, 'held'))
+        .returning()
+        .all(),
 
+    /** Ends an unresolved call. Returns false when it has ended already. */
+    resolve: ({
+      agent_id,
+      id,
+      ...end
+    }: Pick<CallEnd, 'agent_id' | 'id' | 'state' | 'cost_nanos' | 'ended_at'>): boolean =>
+      orm
+        .update(calls)
+        .set(end)
+        .where(and(eq(calls.agent_id, agent_id), eq(calls.id, id), eq(calls.state, 'unresolved')))
+        .run().changes === 1,
+
+    insertCorrection: (row: Correction): void =>
+      void orm
+        .insert(calls)
+        .values({ ...row, kind: 'correction', state: 'charged', held_nanos: ZERO_NANOS })
+        .run(),
+  }
+}
+
+function callTotals({ orm }: Database) {
+  const totalsPage = orm.$client.prepare<
+    { agentId: AgentId; after: CallId; since: string; limit: number },
+    {
+      spent: Nanodollars | null
+      spent_before: Nanodollars | null
+      held: Nanodollars | null
+      rows: number
+      last: CallId
+    }
+  >(
+    `SELECT sum(CASE WHEN ended_at < :since THEN 0 ELSE cost_nanos END) AS spent,
+       sum(CASE WHEN ended_at < :since THEN cost_nanos ELSE 0 END) AS spent_before,
+       sum(CASE WHEN state IN ('held', 'unresolved') THEN held_nanos ELSE 0 END) AS held,
+       count(*) AS rows, max(id) AS last
+     FROM (SELECT * FROM calls WHERE agent_id = :agentId AND id > :after ORDER BY id LIMIT :limit)`,
+  )
+
+  return {
     /** Spending of one agent or all, since a time and before it, and what open calls hold. */
     totals({ agentId, since }: LedgerScope & { since?: string }): Totals {
       const row = orm
@@ -171,33 +201,6 @@ export function callTable({ orm }: Database) {
       }
     },
 
-    /** Marks calls that a killed server left open, and returns those rows. */
-    markUnresolved: (at: string): CallRow[] =>
-      orm
-        .update(calls)
-        .set({ state: 'unresolved', code: 'server_ended', ended_at: at })
-        .where(eq(calls.state, 'held'))
-        .returning()
-        .all(),
-
-    /** Ends an unresolved call. Returns false when it has ended already. */
-    resolve: ({
-      agent_id,
-      id,
-      ...end
-    }: Pick<CallEnd, 'agent_id' | 'id' | 'state' | 'cost_nanos' | 'ended_at'>): boolean =>
-      orm
-        .update(calls)
-        .set(end)
-        .where(and(eq(calls.agent_id, agent_id), eq(calls.id, id), eq(calls.state, 'unresolved')))
-        .run().changes === 1,
-
-    insertCorrection: (row: Correction): void =>
-      void orm
-        .insert(calls)
-        .values({ ...row, kind: 'correction', state: 'charged', held_nanos: ZERO_NANOS })
-        .run(),
-
     /** The cost of a call with its corrections. */
     costOf(agentId: AgentId, id: CallId): Nanodollars {
       const total = (one: ReturnType<typeof and>) =>
@@ -208,65 +211,74 @@ export function callTable({ orm }: Database) {
           .get()?.cost ?? ZERO_NANOS
       return add(total(eq(calls.id, id)), total(eq(calls.corrects, id)))
     },
-
-    /**
-     * An agent's ledger rows, newest first. Reads MAX_WINDOW_ROWS rows at a time and yields in between, as a query may
-     * match few of very many.
-     */
-    async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
-      const found: CallRow[] = []
-      let beyond = before === undefined ? undefined : lt(calls.id, before)
-      for (;;) {
-        const next = and(eq(calls.agent_id, agentId), beyond)
-        const newestFirst = orm.select({ id: calls.id }).from(calls).where(next).orderBy(desc(calls.id))
-        const end = newestFirst.limit(1).offset(MAX_WINDOW_ROWS).get()
-        const fits = and(
-          next,
-          end && gt(calls.id, end.id),
-          state === undefined ? undefined : eq(calls.state, state),
-          kind === undefined ? undefined : eq(calls.kind, kind),
-          from === undefined ? undefined : gte(calls.started_at, from),
-          to === undefined ? undefined : lt(calls.started_at, to),
-        )
-        const page = orm
-          .select()
-          .from(calls)
-          .where(fits)
-          .orderBy(desc(calls.id))
-          .limit(limit - found.length)
-          .all()
-        found.push(...page)
-        if (!end || found.length === limit) return found
-        beyond = lte(calls.id, end.id)
-        await nextTurn()
-      }
-    },
-
-    /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
-    costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
-      const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
-      const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
-      return orm
-        .select({
-          agent_id,
-          id,
-          kind,
-          target,
-          model,
-          state,
-          held_nanos,
-          cost_nanos,
-          counted_at: sql<string>`coalesce(${calls.ended_at}, ${calls.started_at})`,
-        })
-        .from(calls)
-        .where(
-          agentId === undefined
-            ? sql`(${agent_id}, ${id}) > (${last[0]}, ${last[1]})`
-            : and(eq(agent_id, agentId), gt(id, last[1])),
-        )
-        .orderBy(agent_id, id)
-        .limit(limit)
-        .all()
-    },
   }
 }
+
+const callReads = ({ orm }: Database) => ({
+  get: (agentId: AgentId, id: CallId): CallRow | undefined =>
+    orm
+      .select()
+      .from(calls)
+      .where(and(eq(calls.agent_id, agentId), eq(calls.id, id)))
+      .get(),
+
+  /**
+   * An agent's ledger rows, newest first. Reads MAX_WINDOW_ROWS rows at a time and yields in between, as a query may
+   * match few of very many.
+   */
+  async find({ agentId, state, kind, from, to, before, limit }: CallQuery): Promise<CallRow[]> {
+    const found: CallRow[] = []
+    let beyond = before === undefined ? undefined : lt(calls.id, before)
+    for (;;) {
+      const next = and(eq(calls.agent_id, agentId), beyond)
+      const newestFirst = orm.select({ id: calls.id }).from(calls).where(next).orderBy(desc(calls.id))
+      const end = newestFirst.limit(1).offset(MAX_WINDOW_ROWS).get()
+      const fits = and(
+        next,
+        end && gt(calls.id, end.id),
+        state === undefined ? undefined : eq(calls.state, state),
+        kind === undefined ? undefined : eq(calls.kind, kind),
+        from === undefined ? undefined : gte(calls.started_at, from),
+        to === undefined ? undefined : lt(calls.started_at, to),
+      )
+      const page = orm
+        .select()
+        .from(calls)
+        .where(fits)
+        .orderBy(desc(calls.id))
+        .limit(limit - found.length)
+        .all()
+      found.push(...page)
+      if (!end || found.length === limit) return found
+      beyond = lte(calls.id, end.id)
+      await nextTurn()
+    }
+  },
+
+  /** A page of the rows that a report sums, in table order; `after`: the last row of the previous page. */
+  costs({ agentId, after, limit }: LedgerScope & { after: CostRow | undefined; limit: number }): CostRow[] {
+    const { agent_id, id, kind, target, model, state, held_nanos, cost_nanos } = calls
+    const last = [after?.agent_id ?? '', after?.id ?? ('' as CallId)] as const
+    return orm
+      .select({
+        agent_id,
+        id,
+        kind,
+        target,
+        model,
+        state,
+        held_nanos,
+        cost_nanos,
+        counted_at: sql<string>`coalesce(${calls.ended_at}, ${calls.started_at})`,
+      })
+      .from(calls)
+      .where(
+        agentId === undefined
+          ? sql`(${agent_id}, ${id}) > (${last[0]}, ${last[1]})`
+          : and(eq(agent_id, agentId), gt(id, last[1])),
+      )
+      .orderBy(agent_id, id)
+      .limit(limit)
+      .all()
+  },
+})

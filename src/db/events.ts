@@ -22,48 +22,13 @@ const MAX_WINDOW = 1_000
 
 export type EventTable = ReturnType<typeof eventTable>
 
-// biome-ignore lint/complexity/noExcessiveLinesPerFunction: a list of statements
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
+  const { page, edges, find } = eventPages(orm)
   // Every event runs it: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO events (seq, at, agent_id, level, type, message, data)
      VALUES (:seq, :at, :agent_id, :level, :type, :message, :data)`,
   )
-
-  /** `above`, `below`: exclusive bounds. */
-  const page = (
-    { agentId, level, type, limit }: Pick<EventQuery, 'agentId' | 'level' | 'limit'> & { type?: readonly string[] },
-    { above, below }: { above: number | undefined; below: number | undefined },
-    isOldestFirst: boolean,
-  ): RuntimeEvent[] => {
-    const rows = orm
-      .select()
-      .from(events)
-      .where(
-        and(
-          above === undefined ? undefined : gt(events.seq, above),
-          below === undefined ? undefined : lt(events.seq, below),
-          agentId === undefined ? undefined : eq(events.agent_id, agentId),
-          level === undefined ? undefined : inArray(events.level, level),
-          type === undefined ? undefined : inArray(events.type, [...type]),
-        ),
-      )
-      .orderBy(isOldestFirst ? asc(events.seq) : desc(events.seq))
-      .limit(limit)
-      .all()
-    return rows as RuntimeEvent[]
-  }
-  const edges = () =>
-    orm
-      .select({ first: min(events.seq), last: max(events.seq) })
-      .from(events)
-      .get()
-  const find = ({ type, after, before, ...query }: EventQuery): RuntimeEvent[] =>
-    page(
-      { ...query, ...(type !== undefined && { type: [type] }) },
-      { above: after, below: before },
-      after !== undefined,
-    )
 
   return {
     insert: (event: RuntimeEvent): void => void insert.run({ ...event, data: JSON.stringify(event.data) }),
@@ -119,4 +84,43 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
         .where(and(lte(events.seq, seq), lt(events.at, at)))
         .run(),
   }
+}
+
+/** Bounded queries, which the others are made of. */
+function eventPages(orm: Database['orm']) {
+  /** `above`, `below`: exclusive bounds. */
+  const page = (
+    { agentId, level, type, limit }: Pick<EventQuery, 'agentId' | 'level' | 'limit'> & { type?: readonly string[] },
+    { above, below }: { above: number | undefined; below: number | undefined },
+    isOldestFirst: boolean,
+  ): RuntimeEvent[] => {
+    const rows = orm
+      .select()
+      .from(events)
+      .where(
+        and(
+          above === undefined ? undefined : gt(events.seq, above),
+          below === undefined ? undefined : lt(events.seq, below),
+          agentId === undefined ? undefined : eq(events.agent_id, agentId),
+          level === undefined ? undefined : inArray(events.level, level),
+          type === undefined ? undefined : inArray(events.type, [...type]),
+        ),
+      )
+      .orderBy(isOldestFirst ? asc(events.seq) : desc(events.seq))
+      .limit(limit)
+      .all()
+    return rows as RuntimeEvent[]
+  }
+  const edges = () =>
+    orm
+      .select({ first: min(events.seq), last: max(events.seq) })
+      .from(events)
+      .get()
+  const find = ({ type, after, before, ...query }: EventQuery): RuntimeEvent[] =>
+    page(
+      { ...query, ...(type !== undefined && { type: [type] }) },
+      { above: after, below: before },
+      after !== undefined,
+    )
+  return { page, edges, find }
 }
