@@ -88,7 +88,7 @@ export class TextWalk {
     if (isRawNumber(value)) return this.#number(value, JSON.stringify(value), name)
     const outer = this.#isSigned
     this.#isSigned ||= this.#fields.signed !== undefined && isSigned(value, this.#fields.signed)
-    const safe = this.#object(value)
+    const safe = this.#object(value, name)
     this.#isSigned = outer
     return safe
   }
@@ -144,7 +144,14 @@ export class TextWalk {
     })
   }
 
-  #object(value: JsonObject): JsonObject {
+  #object(value: JsonObject, label: string): JsonObject {
+    const bytes = isByte(value[0]) ? listOf(value) : []
+    const spelled = spelledBy(bytes)
+    if (spelled !== undefined) {
+      this.#names += bytes.length
+      const safe = this.#visit(spelled, 'text', label)
+      return safe === spelled ? value : Object.fromEntries(Buffer.from(safe).entries())
+    }
     let copy: [string, Json][] | undefined
     let count = 0
     for (const name in value) {
@@ -236,10 +243,17 @@ function spelledBy(items: readonly Json[]): string | undefined {
   return Buffer.from(items as number[]).toString('utf8')
 }
 
+/** Returns the items of a list that is written as an object, as JavaScript writes typed arrays: `{"0":106,"1":97}`. */
+function listOf(value: JsonObject): Json[] {
+  const names = Object.keys(value)
+  return names.every((name, at) => name === String(at)) ? (Object.values(value) as Json[]) : []
+}
+
 /** Length of "a@b.co". */
 const MIN_BYTES = 6
 
-const isByte = (item: Json): boolean => typeof item === 'number' && Number.isInteger(item) && item >= 0 && item <= 255
+const isByte = (item: Json | undefined): boolean =>
+  typeof item === 'number' && Number.isInteger(item) && item >= 0 && item <= 255
 
 const textOfPart = (item: Json): string | undefined => {
   if (typeof item === 'string') return item
@@ -265,11 +279,15 @@ function joinedTexts(value: Json): string[] {
 /** Duplicate names, which redaction can cause, are numbered. */
 function fromEntries(entries: readonly [string, Json][]): JsonObject {
   const taken = new Map<string, number>()
-  return Object.fromEntries(
-    entries.map(([name, item]) => {
-      const times = (taken.get(name) ?? 0) + 1
-      taken.set(name, times)
-      return [times === 1 ? name : `${name}_${times}`, item]
-    }),
-  )
+  return Object.fromEntries(entries.map(([name, item]) => [freeName(name, taken), item]))
+}
+
+/** Returns the name, with a number if it is taken. */
+function freeName(name: string, taken: Map<string, number>): string {
+  let times = taken.get(name) ?? 0
+  let free = name
+  while (taken.has(free)) free = `${name}_${++times}`
+  taken.set(name, Math.max(times, 1))
+  taken.set(free, Math.max(taken.get(free) ?? 0, 1))
+  return free
 }

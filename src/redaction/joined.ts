@@ -17,9 +17,10 @@ export function redactJoined(
     borders.push(length)
   }
   const { findings } = redactor.redact(parts.join(''))
-  const crossing = findings.filter(({ start, end }) => {
-    const next = firstAbove(borders, start)
-    return next < borders.length && borders[next]! < end
+  const crossing = findings.filter((finding) => {
+    const part = firstAbove(borders, finding.start)
+    const border = borders[part]
+    return border !== undefined && border < finding.end && !isWhole(redactor, finding, parts[part]!, border)
   })
   if (crossing.length === 0) return undefined
   const [starts, ends] = [crossing.map(({ start }) => start), crossing.map(({ end }) => end)]
@@ -31,6 +32,16 @@ export function redactJoined(
       return without(crossing.slice(first, firstAbove(starts, from + part.length - 1)), part, from)
     }),
   }
+}
+
+/**
+ * An address that ends where its part ends is whole: in a list of texts (`["jane@example.com", "Hello"]`) the next word
+ * does not belong to it. A longer secret does.
+ */
+function isWhole(redactor: Pick<Redactor, 'redact'>, { type, start }: Finding, part: string, border: number): boolean {
+  if (type !== 'email') return false
+  const address = part.slice(start - (border - part.length))
+  return redactor.redact(address).findings.some((found) => found.type === type && found.end === address.length)
 }
 
 /** Returns the index of the first number above another in an ascending list. */

@@ -96,12 +96,20 @@ describe('what is changed', () => {
 
   test('are names too, and two that become the same are numbered', () => {
     expect(changeTexts({ secret1: 1, secret2: 2, other: 3 } as Json, mask)).toEqual({ X: 1, X_2: 2, other: 3 })
+    expect(changeTexts({ secret1: 1, secret2: 2, X_2: 3, secret3: 4 } as Json, mask)).toEqual({
+      X: 1,
+      X_2: 2,
+      X_2_2: 3,
+      X_3: 4,
+    })
   })
 
   test('is a number whose digits are, and a list whose bytes are', () => {
     const digits = (text: string) => (text === '4155550123' ? '[PHONE]' : mask(text))
     expect(changeTexts({ n: 4_155_550_123 } as Json, digits)).toEqual({ n: '[PHONE]' })
     expect(changeTexts([...Buffer.from('a secret')] as Json, mask)).toEqual([...Buffer.from('a X')])
+    const numbered = (text: string) => Object.fromEntries(Buffer.from(text).entries())
+    expect(changeTexts(numbered('a secret') as Json, mask)).toEqual(numbered('a X'))
   })
 
   test('keeps a field called __proto__ a field', () => {

@@ -23,7 +23,12 @@ describe('a text in several parts', () => {
     expect(redactJoined(redactor, parts)?.parts).toEqual(safe)
   })
 
-  test.each([[['Hello ', 'there']], [['jane@example.com ', 'is within a part']]])('%j is left alone', (parts) => {
+  test.each([
+    [['Hello ', 'there']],
+    [['jane@example.com ', 'is within a part']],
+    [['jane@example.com', 'Hello']],
+    [['bob@example.org', 'jane@example.com', 'co']],
+  ])('%j is left alone', (parts) => {
     expect(redactJoined(redactor, parts)).toBeUndefined()
   })
 
