@@ -1,6 +1,6 @@
 """What the Python SDK costs an agent: importing it, and one call of a protected function. Prints medians, judges nothing.
 
-Calls are told in processor time, which other programs of a busy machine do not change; imports in time that passes.
+Calls are measured in processor time, which other programs of a busy machine do not change; imports in time that passes.
 
     python3 scripts/bench-sdk.py
 """

@@ -152,7 +152,7 @@ function nativeParts() {
   ].flatMap(filesBelow)
 }
 
-/** What it prints is told only when it fails. */
+/** Its output is printed only when it fails. */
 function quietly(program, args) {
   execFileSync(program, args, { stdio: 'pipe' })
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the test suite needs beside npm packages, once: a browser, a JDK, and Python environments with the real
-# clients. System packages are installed by root and in CI only; anybody else is told the one command to type, and the
+# clients. System packages are installed by root and in CI only; anybody else gets the one command to type, and the
 # suite goes on: tests that need what is missing fail and say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -100,7 +100,7 @@ async function openWatched(safety: Record<string, unknown> = {}): Promise<Watche
   return { cage, agent: cage.addAgent({ limit: '1000' }), admin, frames, webhooks }
 }
 
-/** Everything that can be seen from outside, with its name; `answer` is what this entry itself was told. */
+/** Everything that can be seen from outside, with its name; `answer` is what this entry itself received. */
 async function leaks({ cage, agent, admin, frames, webhooks }: Watched, answers: string): Promise<string[]> {
   // The screen has seen all there is.
   const { seq } = cage.runtime.state.read()
@@ -119,14 +119,14 @@ async function leaks({ cage, agent, admin, frames, webhooks }: Watched, answers:
     `/api/agents/${agent.id}/status`,
     `/api/agents/${agent.id}/metrics`,
   ]
-  const told: [string, string][] = [
+  const seen: [string, string][] = [
     ['the answer', answers],
     ['a frame', frames.join('\n')],
     ['a webhook', webhooks.join('\n')],
   ]
-  for (const path of asked) told.push([path, (await cage.get(path, admin)).text])
+  for (const path of asked) seen.push([path, (await cage.get(path, admin)).text])
   return [
-    ...told.flatMap(([where, text]) => tracesIn(text).map((trace) => `${where}: ${trace}`)),
+    ...seen.flatMap(([where, text]) => tracesIn(text).map((trace) => `${where}: ${trace}`)),
     ...leaksInFiles(cage.folder),
   ]
 }
@@ -435,7 +435,7 @@ const ENTRIES: [name: string, ask: Ask][] = [
       }),
   ],
   [
-    'an exception whose text tells it',
+    'an exception whose text contains it',
     async ({ cage }) => {
       cage.runtime.log.error(`it broke: ${LINE}`, { error: new Error(LINE, { cause: new Error(LINE) }), path: LINE })
       return ''

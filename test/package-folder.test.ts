@@ -54,7 +54,7 @@ test('a link in the place of a file is replaced, not followed', () => {
   expect(readFileSync(elsewhere, 'utf8')).toBe('precious')
 })
 
-test('where a place is a link, no folder, or open to others, the next is taken; where none is left, that is told', () => {
+test('a location that is a link, not a folder, or open to others is skipped; without any location there is an error', () => {
   const [link, file, open, good] = [
     join(freshFolder(), 'link'),
     join(freshFolder(), 'file'),

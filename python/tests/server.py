@@ -1,4 +1,4 @@
-"""A real HTTP server in this process that answers as it is told and remembers what it was asked."""
+"""A real HTTP server in this process that gives scripted answers and remembers the requests."""
 
 from __future__ import annotations
 

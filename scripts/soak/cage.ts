@@ -134,7 +134,7 @@ export class Cage {
     return (await answer.body.json()) as Record<string, unknown>
   }
 
-  /** The client's balance as the API tells it. */
+  /** The client's balance as the API reports it. */
   async balance(): Promise<Record<'limit_usd' | 'spent_usd' | 'held_usd', string>> {
     return (await this.api('GET', `/api/agents/${this.#agentId}/status`)).budget as never
   }

@@ -105,9 +105,11 @@ async function playDemo(folder: string, viewers: number, run: number): Promise<P
 
 /** The rehearsal says itself what is wrong. */
 function checkpointFaults(out: string): string[] {
-  const told = out.split('\n').filter((line) => /^[✔✖]/.test(line))
-  const wrong = told.filter((line) => line.startsWith('✖'))
-  return told.length === CHECKPOINTS ? wrong : [...wrong, `${told.length} of ${CHECKPOINTS} checkpoints were told`]
+  const printed = out.split('\n').filter((line) => /^[✔✖]/.test(line))
+  const wrong = printed.filter((line) => line.startsWith('✖'))
+  return printed.length === CHECKPOINTS
+    ? wrong
+    : [...wrong, `${printed.length} of ${CHECKPOINTS} checkpoints were printed`]
 }
 
 async function serverOf(file: string, demo: ChildProcess): Promise<Server> {
@@ -127,7 +129,7 @@ interface Frame {
 }
 
 interface Viewer {
-  /** How many leads were done, each time it was told: 0 to 100. */
+  /** How many leads were done, each time it was reported: 0 to 100. */
   leads: Set<number>
   /** Resolves when the server has closed the connection. */
   ended: Promise<unknown>

@@ -35,7 +35,7 @@ export interface DisconnectSummary {
   faults: string[]
 }
 
-/** `onCall` is told how many calls have ended. */
+/** `onCall` receives how many calls have ended. */
 export async function disconnectRounds(
   count: number,
   onCall: (done: number) => void = () => {},

@@ -68,8 +68,8 @@ async function lookAtMoney(ids: AgentId[], fault: (what: string) => void): Promi
     const spent = sum(({ cost_nanos }) => cost_nanos)
     const held = sum(({ state, held_nanos }) => (state === 'unresolved' ? held_nanos : 0))
     if (agent.state !== 'failed') fault(`${id} is ${agent.state} after the restart`)
-    for (const told of [budget.spent_usd, agent.spent_usd]) {
-      if (Number(told) !== spent) fault(`${id} spent ${told}; its rows say ${spent}`)
+    for (const reported of [budget.spent_usd, agent.spent_usd]) {
+      if (Number(reported) !== spent) fault(`${id} spent ${reported}; its rows say ${spent}`)
     }
     if (Number(budget.held_usd) !== held) fault(`${id} holds ${budget.held_usd}; its rows say ${held}`)
     if (rows.some(({ state }) => state === 'held')) fault(`${id} has a call that is still held`)

@@ -1,6 +1,6 @@
 /**
  * Kills the server with SIGKILL at random moments under fifty concurrent calls and starts it again on the same database:
- * what the provider saw and what the ledger tells must match one to one every time.
+ * what the provider saw and what the ledger says must match one to one every time.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -27,7 +27,7 @@ export interface KillSummary {
   faults: string[]
 }
 
-/** `onRound` is told of each kill. */
+/** `onRound` is called after each kill. */
 export async function killRounds(
   rounds: number,
   onRound: (summary: KillSummary) => void = () => {},
@@ -113,7 +113,7 @@ function look(rows: Row[], provider: FakeProvider, answered: number[], summary: 
   summary.unsent = [...byTokens.keys()].filter((tokens) => !seen.has(tokens)).length
 }
 
-/** The restarted server tells the same money as its rows, and its database is whole. */
+/** The restarted server reports the same amounts as its rows, and its database is whole. */
 async function lookAtBalance(cage: Cage, summary: KillSummary): Promise<void> {
   const rows = cage.rows()
   const sum = (amount: (row: Row) => number) => rows.reduce((total, row) => total + amount(row), 0) / 1e9

@@ -1,4 +1,4 @@
-/** `node scripts/soak/rotate-keys.ts [seconds] [rotations]`: a minute with ten rotations, or as many as it is told. */
+/** `node scripts/soak/rotate-keys.ts [seconds] [rotations]`: a minute with ten rotations, or as many as given. */
 import { keyNumber, rotateUnderLoad } from './rotations.ts'
 
 const [seconds = 60, rotations = 10] = process.argv.slice(2).map(Number)

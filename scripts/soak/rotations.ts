@@ -1,7 +1,7 @@
 /**
  * A provider's key rotated again and again while an agent with the real `openai` client calls fifty times a second. The
  * provider takes the former key until the vault has the new one, and from then on the new one only. The agent calls until
- * it is told that it was enough: on a slow machine a rotation takes longer.
+ * it is stopped: on a slow machine a rotation takes longer.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -99,7 +99,7 @@ const REFUSED_ORIGINS = [
 ]
 
 describe.each(WAYS)('by way of %s', (way) => {
-  test('every other name of a host is refused, and told', async () => {
+  test('every other host name is refused and reported', async () => {
     const cage = await openTestRuntime()
     const { port, host } = new URL(cage.url)
     expect(await ask(cage, way, [`host: ${host}`])).toBe(good[way])
@@ -195,7 +195,7 @@ test('a page of another site leads nobody to anything but the pages of the dashb
   for (const path of elsewhere) expect([path, await statusOf(path)]).toEqual([path, 403])
 })
 
-test('refusals are told without tokens, and so many a minute: a page can cause thousands', async () => {
+test('refusals are recorded without tokens, and only so many a minute: a page can cause thousands', async () => {
   let ahead = 0
   const clock = { ...systemClock, monotonic: () => 1_000_000 + ahead }
   const cage = await openTestRuntime({ clock })

@@ -59,7 +59,7 @@ describe('a one-time code', () => {
 })
 
 describe('an access token', () => {
-  test('tells who it is for fifteen minutes', async () => {
+  test('identifies its user for fifteen minutes', async () => {
     const { sessions, tokens, clock } = await openSession()
     expect(tokens.expires_in).toBe(900)
     clock.advance(14 * MINUTE)

@@ -88,7 +88,7 @@ it.runIf(process.platform === 'linux')('a daemon that kept nothing of its agent 
   openAgents({ folder })
 })
 
-it('an agent that waited for its restart is told to have ended, too', async () => {
+it('an agent that waited for its restart is recorded as ended, too', async () => {
   const folder = newFolder()
   const ids = await killServer(folder, ['crash_after.py'], undefined, { DIES_AT_WAIT_MS: '500' })
   const agents = openAgents({ folder })

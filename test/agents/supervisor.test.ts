@@ -117,30 +117,27 @@ describe('an agent that crashes', () => {
     [503, 'circuit_open', ''],
   ])(
     'again and again after a call that ended with %i %s says so when that was for its key',
-    async (status, code, told) => {
+    async (status, code, hint) => {
       const agents = openAgents()
       agents.state.subscribe(({ type, agent_id }) => {
         if (type === 'agent.started') agents.state.record(failedCall(agent_id!, status, code))
       })
       const id = await agents.start('crash_after.py', { args: ['0.1'] })
       await agents.supervisor.whenEnded(id)
-      expect(agents.state.read().agents[id]!.reason).toBe(`exit code 1; 3 lives without progress${told}`)
+      expect(agents.state.read().agents[id]!.reason).toBe(`exit code 1; 3 lives without progress${hint}`)
     },
   )
 
   it.each([
     ['syntax_error.py', 'SyntaxError'],
     ['import_error.py', "ModuleNotFoundError: No module named 'no_such_module'; it ran on /"],
-  ])(
-    'of a program that cannot be loaded, %s, is told with its reason, and is not started again',
-    async (script, why) => {
-      const agents = openAgents()
-      const id = await agents.start(script)
-      expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: 1, signal: null })
-      expect(agents.count('agent.started')).toBe(1)
-      expect(agents.state.read().agents[id]!.reason).toContain(`exit code 1: ${why}`)
-    },
-  )
+  ])('of a program that cannot be loaded, %s, is reported with its reason and not restarted', async (script, why) => {
+    const agents = openAgents()
+    const id = await agents.start(script)
+    expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'failed', exitCode: 1, signal: null })
+    expect(agents.count('agent.started')).toBe(1)
+    expect(agents.state.read().agents[id]!.reason).toContain(`exit code 1: ${why}`)
+  })
 
   it('is not started again when it is stopped while it waits for that', async () => {
     const agents = openAgents()
@@ -467,7 +464,7 @@ describe('what an agent finds', () => {
 })
 
 describe('what an agent prints', () => {
-  it('is told line by line, redacted, and withheld when it cannot be redacted', async () => {
+  it('is recorded line by line, redacted, and withheld when it cannot be redacted', async () => {
     const redact = (text: string) => {
       if (text === 'broken') throw new Error('no')
       return text.replace('ann@acme.com', '[EMAIL_REDACTED]')

@@ -27,7 +27,7 @@ test('a budget warning becomes an alert that names the amounts', async () => {
   })
 })
 
-test('spending above the limit is told by how much and why', async () => {
+test('an alert says by how much and why spending is above the limit', async () => {
   await using world = openWorld()
   const data = { spent_usd: usd('6'), limit_usd: usd('5'), needed_usd: null }
   const warned = {
@@ -44,7 +44,7 @@ test('spending above the limit is told by how much and why', async () => {
   ])
 })
 
-test('an exhausted budget tells what did not fit', async () => {
+test('the alert of an exhausted budget names the call that did not fit', async () => {
   await using world = openWorld()
   const data = { spent_usd: usd('49.95'), limit_usd: usd('50'), needed_usd: usd('0.12') }
   world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
@@ -88,7 +88,7 @@ test('a circuit alerts once a trip, not once a failed probe', async () => {
   expect(world.state.read().alerts.map(({ circuit }) => circuit)).toEqual(['linkedin_api', 'linkedin_api'])
 })
 
-test('a finding tells type, place and unit', async () => {
+test('the alert of a finding names its type, place and unit', async () => {
   await using world = openWorld()
   world.record(piiFound())
   world.record({

@@ -33,7 +33,7 @@ function databaseFile(): Disposable & { path: string } {
   return { path: join(folder, 'iron_state.db'), [Symbol.dispose]: () => rmSync(folder, { recursive: true }) }
 }
 
-test('a budget warning is in the mailbox once, only then called sent, and the event tells how long it took', async () => {
+test('a budget warning arrives once, is marked as sent only then, and the event has how long it took', async () => {
   await using mailbox = await openMailbox()
   await using world = openWorld(email(mailbox.url))
   world.record(budgetWarned)
@@ -190,7 +190,7 @@ test('a webhook that hangs is given up, and its connection is closed', async () 
   await hanging.left()
 })
 
-test('a mail server that is not there, or refuses, is told without its words', async () => {
+test('a mail server that is down or refuses is reported without its own text', async () => {
   const retryPolicy = { ...QUICK, attempts: 1 }
   await using nobody = openWorld(email('smtp://127.0.0.1:1'), { retryPolicy })
   nobody.record(budgetWarned)
@@ -221,7 +221,7 @@ test('what an ended server could not deliver, the next one delivers', async () =
   expect(world.state.read().alerts.map(({ delivered }) => delivered.length)).toEqual([1, 1])
 })
 
-test('what was delivered is not delivered again after a restart, and a channel that is gone is told', async () => {
+test('what was delivered is not delivered again after a restart, and a channel that no longer exists is reported', async () => {
   using file = databaseFile()
   await using receiver = await openReceiver()
   await using hanging = await openHanging()

@@ -72,7 +72,7 @@ describe('a budget', () => {
 })
 
 describe("the limits beside the agents' own", () => {
-  test('are looked at, set and added to by an admin, live, and the audit tells by whom', async () => {
+  test('can be read, set and raised by an admin while the server runs, and the audit has who did it', async () => {
     const cage = await openTestRuntime({ budget: { server_usd: '20', per_run_usd: '5' } })
     const agent = cage.addAgent({ limit: '10' })
     const { access_token } = await cage.login()
@@ -100,8 +100,8 @@ describe("the limits beside the agents' own", () => {
     const { rows } = (await cage.get('/api/audit?limit=100', access_token)).json() as {
       rows: { action: string; actor: string; target: string; details: object }[]
     }
-    const told = rows.filter(({ action }) => action === 'budget.changed').reverse()
-    expect(told.map(({ actor, target, details }) => [actor, target, details])).toEqual([
+    const changes = rows.filter(({ action }) => action === 'budget.changed').reverse()
+    expect(changes.map(({ actor, target, details }) => [actor, target, details])).toEqual([
       ['operator', 'server', { from_usd: '20', limit_usd: '45' }],
       ['operator', 'run', { from_usd: '5', limit_usd: '7.5' }],
     ])
@@ -167,7 +167,7 @@ describe('what an agent reports', () => {
     expect((await agent.chat()).status).toBe(200)
   })
 
-  test('is its own only: it is told what it has left', async () => {
+  test('is its own only: it reads what it has left', async () => {
     const cage = await openTestRuntime()
     const [agent] = [cage.addAgent({ limit: '1', name: 'first' }), cage.addAgent({ limit: '2', name: 'second' })]
     await agent.chat()

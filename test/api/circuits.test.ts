@@ -75,7 +75,7 @@ describe('a circuit for what an agent calls itself', () => {
     expect((await cage.post('/api/run/services/openai/begin', {}, token)).status).toBe(400)
   })
 
-  test('tells that something else answered', async () => {
+  test('reports that a fallback answered', async () => {
     const cage = await openTestRuntime()
     const { token } = cage.addAgent()
     await cage.post(`${URL}/end`, { outcome: 'fallback', reason: 'asked a@b.example' }, token)

@@ -152,8 +152,8 @@ describe('a token that somebody', () => {
     expect(cage.of('auth.failed')).toHaveLength(before + forged.length)
     const { rows } = (await cage.get('/api/audit?limit=1000', admin)).json() as { rows: { action: string }[] }
     expect(rows.filter(({ action }) => action === 'auth.failed')).toHaveLength(before + forged.length)
-    const told = JSON.stringify([rows, cage.events])
-    for (const [, token] of forged) if (token.length > 40) expect(told).not.toContain(token)
+    const recorded = JSON.stringify([rows, cage.events])
+    for (const [, token] of forged) if (token.length > 40) expect(recorded).not.toContain(token)
   })
 
   test('forged opens no call, no session and no live view either', async () => {
@@ -181,7 +181,7 @@ describe('a token that somebody', () => {
     expect(cage.provider.requests).toEqual([])
   })
 
-  test("has for another agent tells nothing of this one's, and stops nothing", async () => {
+  test("has for another agent reveals nothing of this one's, and stops nothing", async () => {
     const { cage, run } = await openStage()
     const other = cage.addAgent()
     for (const path of [`/api/agents/${run.id}`, `/agent/${run.id}/status`, `/api/agents/${run.id}/report`]) {

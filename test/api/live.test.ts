@@ -166,7 +166,7 @@ describe('a viewer', () => {
     await until(() => cage.runtime.viewers() === 0, 'nobody watches')
   })
 
-  test('is told when the server stops', async () => {
+  test('is notified when the server stops', async () => {
     const cage = await openTestRuntime()
     const viewer = await Viewer.open(cage)
     await cage.close()

@@ -56,7 +56,7 @@ describe('the document', () => {
     expect(routes.flatMap(pathsOf)).toHaveLength(wanted.size)
   })
 
-  test('tells the role that each route asks for', () => {
+  test('has the role that each route requires', () => {
     expect(operation('get', '/api/health')).toMatchObject({ 'x-role': 'open', security: [] })
     expect(operation('get', '/api/auth/me')['x-role']).toBe('any')
     expect(operation('get', '/api/snapshot')).toMatchObject({ 'x-role': 'viewer', security: [{ token: [] }] })

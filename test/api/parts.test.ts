@@ -124,7 +124,7 @@ describe('an agent without a process', () => {
     expect((await cage.get('/api/run/checkpoint', key)).status).toBe(404)
   })
 
-  test('is told what it did', async () => {
+  test('receives what it did', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     await agent.chat()

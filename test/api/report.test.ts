@@ -216,7 +216,7 @@ test('a long ledger is added up in pieces, and to the same sum', async () => {
   expect(each.map(({ spent_usd }) => spent_usd)).toEqual(all.by_agent.map(({ cost_usd }) => cost_usd))
 })
 
-test('the status tells every budget that pays, and the projection how it is made', async () => {
+test('the status lists every budget that pays and how the projection is made', async () => {
   const budget = { per_run_usd: '5', server_usd: '20', period: { every: 'month' } }
   // In the middle of a month: at its end the period would begin anew.
   const clock = { ...systemClock, now: () => Date.parse('2026-11-15T12:00:00Z') }
@@ -246,7 +246,7 @@ test('the status tells every budget that pays, and the projection how it is made
   expect([starts_at, ends_at].map((at) => at.slice(7))).toEqual(['-01T00:00:00.000Z', '-01T00:00:00.000Z'])
 })
 
-test('the document draws spending over time until the agent tells how far it is', async () => {
+test('the document draws spending over time until the agent reports progress', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const { access_token } = await cage.login()

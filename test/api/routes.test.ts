@@ -300,7 +300,7 @@ test.each([
   '%2e%2e/%2e%2e/etc/passwd',
   'file:///etc/passwd',
   'https://evil.com/agent.py',
-])('a script called %j starts nothing, and tells nothing of what is there', async (script) => {
+])('a script named %j starts nothing and reveals nothing about the folder', async (script) => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   const reply = await cage.post('/api/agents', { script }, access_token)

@@ -144,7 +144,7 @@ test('without a master key everything else works, and secrets say what to do', a
   expect(cage.of('vault.locked')).toEqual([])
 })
 
-test('what was found is kept sealed, told to admins, and who looked is in the audit', async () => {
+test('a finding is stored encrypted, shown to admins only, and the audit has who read it', async () => {
   const opened = await openCage()
   const { cage, admin, viewer } = opened
   cage.provider.does(answer({ text: 'Write to jane.canary@northwind-traders.com.' }))

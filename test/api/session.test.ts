@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { openTestRuntime } from '../support/runtime.ts'
 
-test('the link that is printed opens a session once, which refreshes, tells who it is, and ends', async () => {
+test('the printed link opens a session once, which refreshes, identifies its user, and ends', async () => {
   const cage = await openTestRuntime()
   const link = cage.runtime.dashboardLink()
   expect(link).toMatch(/^http:\/\/localhost:\d+\/#code=code_[\w-]{43}$/)

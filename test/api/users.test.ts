@@ -1,4 +1,4 @@
-/** People and tokens by HTTP: made, changed, taken away; what that does to those who are in already; what the audit tells. */
+/** Users and tokens over HTTP: created, changed, removed; what that does to open sessions; what the audit records. */
 
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
@@ -64,7 +64,7 @@ async function watchInSilence(cage: TestRuntime, token: string): Promise<Socket>
 }
 
 describe('a person', () => {
-  test('is made by an admin, signs in, and is told who that is', async () => {
+  test('is created by an admin, signs in, and reads its own identity', async () => {
     const { cage, operator, signIn } = await openWithPeople()
     const alice = await signIn('Alice')
     expect(alice).toEqual({
@@ -139,7 +139,7 @@ describe('a person', () => {
     expect((await cage.get('/api/users', access_token)).status).toBe(403)
   })
 
-  test('that is not there is told as such', async () => {
+  test('that does not exist is reported as such', async () => {
     const { cage, operator } = await openWithPeople()
     expect((await remove(cage, '/api/users/nobody-here', operator)).status).toBe(404)
     expect((await cage.post('/api/users/nobody-here', { role: 'admin' }, operator, 'PATCH')).status).toBe(404)
@@ -184,7 +184,7 @@ test('a body that proves who somebody is may not be as large as others', async (
   }
 })
 
-test('every row of the audit tells the role and who it was', async () => {
+test('every row of the audit has the role and the name of who did it', async () => {
   const { cage, operator, signIn } = await openWithPeople()
   const { access_token: alice } = await signIn('alice')
   const { access_token: bob } = await signIn('bob')
@@ -196,8 +196,8 @@ test('every row of the audit tells the role and who it was', async () => {
   const rows = await audit(cage, operator)
   for (const row of rows)
     expect([row.role, row.actor]).toEqual([expect.stringMatching(/\w/), expect.stringMatching(/\w/)])
-  const told = rows.map(({ role, actor, action }) => `${role} ${actor} ${action}`)
-  expect(told).toEqual(
+  const recorded = rows.map(({ role, actor, action }) => `${role} ${actor} ${action}`)
+  expect(recorded).toEqual(
     expect.arrayContaining([
       'admin operator user.created',
       'admin alice auth.sign_in',

@@ -22,7 +22,7 @@ const rows = (cage: TestRuntime): Row[] => cage.database.prepare('SELECT * FROM 
 const actions = (cage: TestRuntime): string[] => rows(cage).map(({ action }) => action)
 
 describe('the audit of a server', () => {
-  test('tells who signed in, who tried, who did what, and what became of money and personal data', async () => {
+  test('records who signed in, who tried, who did what, and what happened to money and personal data', async () => {
     const cage = await openTestRuntime()
     const { access_token: token } = await cage.login()
     await cage.post('/api/auth/exchange', { code: 'code_wrong' })
@@ -106,7 +106,7 @@ describe('the audit of a server', () => {
     expect(actions(cage)).not.toContain('budget.change.failed')
   })
 
-  test('that was tampered with is told at the next start, as an alert, on the screen and in the log', async () => {
+  test('that was tampered with is reported at the next start: as an alert, on the terminal and in the log', async () => {
     const first = await openTestRuntime()
     await first.login()
     await first.close()

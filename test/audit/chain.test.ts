@@ -243,7 +243,7 @@ describe('the audit chain', () => {
     const verdict = { ok: false, row: 11, problem: expect.stringContaining('older copy of the file') }
     expect(await verify(path)).toMatchObject(verdict)
 
-    // It goes on, and what it appends does not cover what is missing: the told head stays.
+    // It goes on, and what it appends does not cover what is missing: the recorded head stays.
     const later = open(path)
     expect(later.audit.atStart).toMatchObject(verdict)
     for (let number = 0; number < 10; number++) later.audit.append(stop(number))
@@ -258,7 +258,7 @@ describe('the audit chain', () => {
     client.exec('DELETE FROM audit WHERE seq > 8')
     audit.append(stop(11))
     audit.append(stop(12))
-    await until(() => broken.length > 0, 'it is told')
+    await until(() => broken.length > 0, 'it is reported')
     expect(broken).toEqual(['rows 9 to 10 have disappeared'])
     close()
     expect(await verify(path)).toMatchObject({ ok: false, row: 10 })
@@ -308,13 +308,13 @@ describe('the audit chain', () => {
     for (const file of [auditKeyPath(path), auditHeadPath(path)]) expect(statSync(file).mode & 0o777).toBe(0o600)
   })
 
-  test('tells its head to the file within a second or so, once for many rows', async () => {
+  test('writes its head to the file within a second or so, once for many rows', async () => {
     const path = temporaryFile()
     const { audit } = open(path)
     for (let number = 1; number <= 500; number++) audit.append(stop(number))
-    const told = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
-    expect(told()).toBe(0)
-    await until(() => told() === 500, 'the head file has the last row')
+    const writtenSeq = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
+    expect(writtenSeq()).toBe(0)
+    await until(() => writtenSeq() === 500, 'the head file has the last row')
   })
 
   test('of a server that was killed is sound: the head file may lag, never lead', async () => {
@@ -346,7 +346,7 @@ describe('the audit chain', () => {
     expect(state.findEvents({ limit: 10 })).toHaveLength(1)
   })
 
-  test('looks at its last rows only when it starts, also at one that was told long ago', async () => {
+  test('verifies only its last rows when it starts, also one whose head was written long ago', async () => {
     const path = temporaryFile()
     const first = open(path)
     for (let number = 1; number <= 1_100; number++) first.audit.append(stop(number))
@@ -416,10 +416,10 @@ test('a server that closes while the head is being written leaves the last head 
   clock.advance(1_000)
   audit.append(stop(2))
   const closed = audit.close()
-  const told = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
-  expect(told()).toBeLessThan(2)
+  const writtenSeq = () => JSON.parse(readFileSync(auditHeadPath(path), 'utf8')).seq as number
+  expect(writtenSeq()).toBeLessThan(2)
   await closed
   close()
-  expect(told()).toBe(2)
+  expect(writtenSeq()).toBe(2)
   expect(readdirSync(dirname(path)).filter((name) => name.includes('head'))).toEqual(['state.db.audit-head'])
 })

@@ -216,7 +216,7 @@ describe('whatever four callers do in whatever order', () => {
         /** Calls that run, by caller; a probe with its deadline. */
         const running = new Map<number, { ticket: Ticket; probeUntil: number | null }>()
         let shutUntil = Number.NEGATIVE_INFINITY
-        let told = 'closed'
+        let reported = 'closed'
         for (const step of acts) {
           const changesBefore = bench.changes.length
           const before = bench.circuit
@@ -238,13 +238,13 @@ describe('whatever four callers do in whatever order', () => {
             if (call.ticket !== before.epoch) expect(bench.circuit, 'a late result').toEqual(before)
           }
           for (const change of bench.changes.slice(changesBefore)) {
-            const lawful = { closed: ['open'], open: ['half_open'], half_open: ['open', 'closed'] }[told]
-            expect(lawful, `${told} → ${change.to}`).toContain(change.to)
-            told = change.to
+            const lawful = { closed: ['open'], open: ['half_open'], half_open: ['open', 'closed'] }[reported]
+            expect(lawful, `${reported} → ${change.to}`).toContain(change.to)
+            reported = change.to
             // A hung probe's trip begins at its deadline, which is past: at least a cooldown from there.
             if (bench.circuit.state === 'open') shutUntil = bench.circuit.openedAt + bench.circuit.cooldownMs!
           }
-          expect(bench.circuit.state).toBe(told)
+          expect(bench.circuit.state).toBe(reported)
           const probes = [...running.values()].filter(({ probeUntil }) => probeUntil !== null && bench.now < probeUntil)
           expect(probes.length, 'probes at once').toBeLessThanOrEqual(1)
         }

@@ -27,7 +27,7 @@ function refusal(circuits: Circuits): CircuitOpenError {
 
 const story = ({ events }: World) => events.map(({ level, message }) => `${level} ${message}`)
 
-test('a trip, a bad probe and a good one are told in these words', () => {
+test('a trip, a failed probe and a successful one are reported in these words', () => {
   const world = openWorld()
   const circuits = new Circuits(world)
   trip(circuits)
@@ -167,7 +167,7 @@ describe('a circuit opened by a person', () => {
   })
 })
 
-test('what is told of a circuit: trips, the last of them, calls blocked and saved, and how often a fallback answered', () => {
+test('a circuit counts its trips, the last of them, calls blocked and saved, and how often a fallback answered', () => {
   const world = openWorld()
   const circuits = new Circuits(world)
   const call = (data: object) =>

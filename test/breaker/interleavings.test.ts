@@ -123,9 +123,9 @@ function walkAll(settings: BreakerSettings): { worlds: number; states: Set<strin
   const waiting: Walk[] = [{ world: start, path: [] }]
   for (let walk = waiting.pop(); walk; walk = waiting.pop()) {
     const { circuit, callers } = walk.world
-    // How often it has failed by now is only told to people, unless it is closed.
-    const told = circuit.state === 'closed' ? circuit : { ...circuit, failures: 0 }
-    const key = JSON.stringify([told, callers])
+    // How often it has failed by now is only shown to people, unless it is closed.
+    const shown = circuit.state === 'closed' ? circuit : { ...circuit, failures: 0 }
+    const key = JSON.stringify([shown, callers])
     if (seen.has(key)) continue
     seen.add(key)
     states.add(circuit.state)

@@ -1,4 +1,4 @@
-/** Time moved by hand, a real database and state, and a service that does as it is told. */
+/** Time moved by hand, a real database and state, and a service that is scripted. */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'

@@ -13,18 +13,18 @@ beforeAll(async () => {
 afterAll(() => browser.close())
 
 /** What the last lines name `label`. */
-const told = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
+const printed = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
-describe('what the demo tells at its end', () => {
+describe('what the demo prints at its end', () => {
   test('is where the log and the page of the report are', async () => {
     const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
     await expect.poll(() => run.out, { timeout: 240_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
     const agentId = /FINAL REPORT · (lg-\w+)/.exec(run.out)![1]!
-    const log = readFileSync(told(run.out, 'Log'), 'utf8')
+    const log = readFileSync(printed(run.out, 'Log'), 'utf8')
     expect(log).toContain(`"agent_id":"${agentId}"`)
     expect(log).toContain('Circuit OPEN for linkedin_api')
 
-    const { page, faults } = await openPage(browser, told(run.out, 'Report'))
+    const { page, faults } = await openPage(browser, printed(run.out, 'Report'))
     onTestFinished(() => page.context().close())
     await page.locator('.report h1', { hasText: agentId }).waitFor()
     expect(new URL(page.url()).pathname).toBe(`/reports/${agentId}`)
@@ -40,7 +40,7 @@ describe('what the demo tells at its end', () => {
     const { code, out } = await place.run(['demo', '--pace', 'max', '--once', '--port', '0'])
     expect(code).toBe(0)
     const program = `${process.execPath} ${join(import.meta.dirname, '../../bin/iron-cage.cjs')}`
-    const command = told(out, 'Report').replace(/^iron-cage/, program)
+    const command = printed(out, 'Report').replace(/^iron-cage/, program)
     execFileSync('sh', ['-c', command], { cwd: place.folder, env: { PATH: process.env.PATH, HOME: place.folder } })
     const report = readFileSync(join(place.folder, 'report.html'), 'utf8')
     expect(report).toContain(/FINAL REPORT · (lg-\w+)/.exec(out)![1]!)

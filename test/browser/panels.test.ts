@@ -187,7 +187,7 @@ describe('the event log', () => {
 })
 
 describe('after the demo', () => {
-  test('an increase is approved by keyboard alone, and the report tells what the ledger tells, on a page of its own', async () => {
+  test('an increase is approved by keyboard alone, and the report on its own page has the figures of the ledger', async () => {
     const { page, runtime, agentId, agent, faults } = await openShow(browser)
     await runtime.supervisor.whenEnded(agentId)
     await page.locator('.banner').waitFor()

@@ -50,7 +50,7 @@ test('somebody with a password signs in, sees the dashboard, and is out when rem
   await page.screenshot({ path: join(pictures, 'sign-in.png') })
   await submit(password)
   await page.getByText('No agent yet').waitFor()
-  // What was typed is nowhere any more, and the address tells nothing.
+  // What was typed is nowhere any more, and the address reveals nothing.
   const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]))
   expect(kept).not.toContain('horse')
   expect(page.url()).toBe(`${cage.url}/`)
@@ -67,6 +67,6 @@ test('somebody with a password signs in, sees the dashboard, and is out when rem
   await page.getByLabel('Password').waitFor()
   await submit(password)
   await page.getByRole('alert').getByText('no user has this name and password').waitFor()
-  // The refusals themselves, which the browser's console tells; nothing of scripts or of the policy of the page.
+  // The refusals themselves, which the browser's console shows; nothing of scripts or of the policy of the page.
   expect(faults.filter((fault) => !/status of 401/.test(fault))).toEqual([])
 })

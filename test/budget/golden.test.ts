@@ -35,7 +35,7 @@ function framesOf(path: string, reply: JsonObject): object[] | null {
     case '/responses':
       return [{ type: 'response.completed', response: reply }]
     case '/messages': {
-      // The input comes first, and the last frame leaves open what was told.
+      // The input comes first, and the last frame leaves open what was reported.
       const { output_tokens, ...input } = (reply.usage ?? {}) as JsonObject
       const open = Object.fromEntries(Object.keys(input).map((name) => [name, null]))
       return [

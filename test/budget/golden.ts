@@ -7,7 +7,7 @@ export interface GoldenRow {
   /** What it shows. */
   name: string
   model: string
-  /** The part of the provider's reply that tells of money. */
+  /** The part of the provider's reply with usage and cost. */
   reply: object
   /** Null where the reply says nothing that can be used: then the call is estimated from what was delivered. */
   usd: string | null
@@ -1059,7 +1059,7 @@ const MESSAGES: readonly GoldenRow[] = [
     usd: '0.001032',
   },
   {
-    name: 'written, told in the parts only',
+    name: 'written, reported in the parts only',
     model: 'claude-haiku-4-5',
     reply: {
       usage: {

@@ -109,7 +109,7 @@ describe('a hold', () => {
     expect(world.rows()).toHaveLength(2)
   })
 
-  test('ends once: whoever ends it again is told so', async () => {
+  test('ends once: ending it again throws', async () => {
     const { ledger, hold } = openLedger('1')
     const first = await hold(nanodollars(5))
     void ledger.charge(first, { cost: nanodollars(3) }, ENDED)
@@ -207,7 +207,7 @@ describe('a new limit', () => {
     expect(of('budget.exhausted')).toHaveLength(2)
   })
 
-  test('is told with who wanted it, and is there after a restart', () => {
+  test('is recorded with who changed it, and is still there after a restart', () => {
     const store = openStore({ path: ':memory:' })
     const { ledger, of, state } = openLedger('1', store)
     ledger.accounts.setLimit(AGENT, dollars('2.5'), 'operator')

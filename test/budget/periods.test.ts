@@ -334,7 +334,7 @@ describe('a limit for a day', () => {
     expect([world.view().spent_usd, spentOfLimit(world.view())]).toEqual(['0.2', '0.2'])
   })
 
-  test('is told at midnight without a call', async () => {
+  test('is recorded at midnight without a call', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')

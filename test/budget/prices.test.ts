@@ -191,7 +191,7 @@ describe('a price of the list', () => {
     await expect(prices.get('mistral', 'mistral-ocr-latest')).rejects.toMatchObject({ code: 'price_unknown' })
   })
 
-  test('that the list has for another provider is told apart', async () => {
+  test('that the list has for another provider does not apply', async () => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     expect((await prices.get('groq', 'llama-3.3-70b-versatile')).input.base).toBe(590_000)
   })

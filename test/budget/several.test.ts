@@ -175,7 +175,7 @@ describe("the server's budget", () => {
     await restarted.hold(toAgentId('a-1'), null, '0.2')
   })
 
-  test('that is used up is told once to each agent that it stops, and warned of once', async () => {
+  test('that is exhausted notifies each agent that it stops once, and warns once', async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     world.begin(toAgentId('a-2'))
@@ -211,7 +211,7 @@ describe('a limit of the configuration', () => {
     expect(world.shown(toAgentId('a-1'))).toEqual([['server', '0.5', '0.4']])
   })
 
-  test('is told and warned of anew when it is another one', async () => {
+  test('is reported and warned about again when it was changed', async () => {
     const world = openBudgets({ server: '1' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '1'), '1')
@@ -277,7 +277,7 @@ describe('a limit of the configuration', () => {
     last.end()
   })
 
-  test('that was changed is told with what the configuration says', () => {
+  test('that was changed is reported with what the configuration says', () => {
     const store = openStore({ path: ':memory:' })
     openBudgets({ server: '1', run: '2' }, store).ledger.accounts.setConfiguredLimit('server', dollars('5'), 'ann')
     const { of } = openBudgets({ server: '1', run: '2' }, store)

@@ -15,7 +15,7 @@ async function openAlerts(alerts: RuntimeOptions['alerts']) {
 }
 
 describe('iron-cage alerts', () => {
-  test('tests every channel, also one that wants other events only, and tells that all arrived', async () => {
+  test('tests every channel, also one for other events only, and reports that all arrived', async () => {
     await using mailbox = await openMailbox()
     await using receiver = await openReceiver()
     const { run } = await openAlerts({

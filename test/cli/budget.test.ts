@@ -104,7 +104,7 @@ except urllib.error.HTTPError as error:
     time.sleep(600)
 `
 
-test('an agent that the server stops is told with what to type to raise that very budget', async () => {
+test('an agent that a budget stops is reported with the command that raises that very budget', async () => {
   const place = prepare('budget: { server_usd: 1 }\nagent: { stop_grace_s: 1 }\n')
   place.write('spend.py', SPEND)
   const { code, out } = await place.start(['start', 'spend.py', '--port', '0', '--budget', '5']).ended

@@ -22,7 +22,7 @@ const KEY = 'fHq3vN8sKd2LwX7cR5tYb9MzJ1pGe6UaQo4iVxW0nBs'
 
 class Patient {
   readonly folder = mkdtempSync(join(tmpdir(), 'iron-cage-doctor-'))
-  /** What the doctor is told with --port. */
+  /** The port given with --port. */
   port = '0'
   readonly db = join(this.folder, 'iron_state.db')
   readonly config = configSchema.parse({
@@ -140,7 +140,7 @@ describe('the doctor', () => {
       ({ folder }) => writeFileSync(join(folder, 'iron-cage.yaml'), 'budgte: {}\n'),
     ],
   ]
-  test.each(damages)('finds %s, tells a fix and exits 1', async (_name, check, what, damage) => {
+  test.each(damages)('finds %s, suggests a fix and exits 1', async (_name, check, what, damage) => {
     const patient = new Patient()
     await patient.hasServed()
     damage(patient)
@@ -169,7 +169,7 @@ describe('the doctor', () => {
     expect(wrong(await patient.examine())).toEqual(['Python', 'Python SDK'])
   })
 
-  test('tells what an agent could do past the cage, which is no failure', async () => {
+  test('warns about what an agent could do past the cage, which is no failure', async () => {
     const { checks, code } = await new Patient().examine({
       OPENAI_API_KEY: 'sk-something',
       HTTPS_PROXY: 'http://proxy:3128',
@@ -182,14 +182,14 @@ describe('the doctor', () => {
     expect(code).toBe(0)
   })
 
-  test('tells a master key that is too weak, and not which it is', async () => {
+  test('reports a master key that is too weak without printing it', async () => {
     const { checks, out, code } = await new Patient().examine({ IRON_CAGE_MASTER_KEY: 'abcabcabcabcabcabc' })
     expect(checks['Master key']).toMatchObject({ status: 'fail', what: expect.stringContaining('too weak') })
     expect(out.join()).not.toContain('abcabc')
     expect(code).toBe(1)
   })
 
-  test('tells whether the master key opens the vault, and which file is not there', async () => {
+  test('reports whether the master key opens the vault, and which file is missing', async () => {
     const patient = new Patient()
     const look = async (variables: Record<string, string>) => (await patient.examine(variables)).checks['Master key']
     expect(await look({ IRON_CAGE_MASTER_KEY: KEY })).toEqual({ status: 'ok', what: 'strong enough' })
@@ -217,7 +217,7 @@ describe('the doctor', () => {
     })
   })
 
-  test('asks providers only when it is told to', async () => {
+  test('asks providers only with --online', async () => {
     const patient = new Patient()
     const text =
       'providers: { openai: { base_url: http://127.0.0.1:1/v1 }, anthropic: { base_url: http://127.0.0.1:1 } }'

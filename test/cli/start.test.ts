@@ -82,7 +82,7 @@ describe('start', () => {
     )
   })
 
-  test('tells at the end how to see the report, also of a database elsewhere', async () => {
+  test('prints at the end how to see the report, also of a database elsewhere', async () => {
     const place = prepare()
     const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
     const { out } = await run.ended
@@ -91,7 +91,7 @@ describe('start', () => {
     expect((await place.run(['report', id, '--db', 'other.db'])).out).toContain(`FINAL REPORT · ${id}`)
   })
 
-  test('after the budget tells what goes on while the server does, and what when it has ended', async () => {
+  test('ended by the budget says what continues while the server runs, and what to do after it has ended', async () => {
     const place = prepare()
     place.write('spend.py', SPEND)
     const spend = (...more: string[]) => place.start(['start', 'spend.py', '--port', '0', '--budget', '1', ...more])

@@ -481,7 +481,7 @@ describe('completion', () => {
 })
 
 describe('a backup', () => {
-  test('is made and comes back, and each tells what it did', async () => {
+  test('is created and restored, and each command prints what it did', async () => {
     const place = openPlace()
     place.write('hello.py', 'print("hello")\n')
     expect(await place.run(['start', 'hello.py', '--port', '0'])).toMatchObject({ code: 0 })

@@ -218,11 +218,11 @@ describe('a broken YAML file', () => {
     ],
     ['two documents', 'budget: {}\n---\nbudget: {}\n', 'a.yaml:2:1: expected one document, another begins here'],
   ]
-  test.each(rows)('%s is told with its place', (_, content, ...expected) => {
+  test.each(rows)('%s is reported with its position', (_, content, ...expected) => {
     expect(problems('a.yaml', content)).toEqual(expected)
   })
 
-  test('every problem is told at once, in the order of the file', () => {
+  test('all problems are reported at once, in the order of the file', () => {
     const content =
       'server: { port: -1 }\nbudget:\n  limit_usd: lots\nagent:\n  nmae: x\n  env: { "A B": x }\nsafety: { mode: off }\n'
     expect(problems('a.yaml', content)).toEqual([
@@ -316,7 +316,7 @@ describe('a broken TOML file', () => {
     ['an infinite limit', '[budget]\nlimit_usd = inf\n', `a.toml:2:1: budget.limit_usd: ${AMOUNT}, got Infinity`],
     ['a date', '[budget]\nlimit_usd = 2026-01-01\n', `a.toml:2:1: budget.limit_usd: ${AMOUNT}, got a date`],
   ]
-  test.each(rows)('%s is told with its place', (_, content, ...expected) => {
+  test.each(rows)('%s is reported with its position', (_, content, ...expected) => {
     expect(problems('a.toml', content)).toEqual(expected)
   })
 })
@@ -337,7 +337,7 @@ describe('a file that cannot be read', () => {
   })
 })
 
-test('a wrong flag or variable is told by its own name', () => {
+test('an invalid flag or variable is reported by its own name', () => {
   writeFileSync(join(folder, 'e.yaml'), 'log: { level: loud }\n')
   const flags = [{ key: ['safety', 'mode'], value: 'none', origin: '--safety-mode' }]
   const env = readEnvironment({ IRON_CAGE_PORT: '8080x', IRON_CAGE_ENV: 'prod' })

@@ -36,7 +36,7 @@ describe('a configuration that changes while the server runs', () => {
     expect(await scanned(place)).toBe(`Ask ${EMAIL}.`)
   })
 
-  test('that is broken, or gone, changes nothing and is told', async () => {
+  test('that is broken or missing changes nothing and is reported', async () => {
     const { place, server } = await serve('safety: { mode: redact }\n')
     place.write('iron-cage.yaml', 'safety: { mode: wran }\n')
     await server.shows('did you mean warn')

@@ -17,7 +17,7 @@ export interface ClientSpec {
   provider: string
   /** What it can do beside answering, streaming and calling tools. */
   extras: Extra[]
-  /** Which of the client's error classes tells of each status, and of a stream that broke off. */
+  /** The client's error class for each status, and for a stream that broke off. */
   errors: { 402: string; 403: string; 422: string; 400: string; stream: string }
   /** It shows a code in its message only. */
   codeIn?: 'message'

@@ -13,7 +13,7 @@ import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from 
 import { Table } from './table.ts'
 
 /**
- * Every client that people use against the gateway, as they use it: the real packages, told by environment variables
+ * Every client that people use against the gateway, as they use it: the real packages, configured by environment variables
  * alone where to call. Each case has a runtime, an agent and a provider of its own.
  */
 
@@ -77,7 +77,7 @@ async function programOf({ program }: ClientSpec): Promise<RunningProgram> {
 /** Imports take seconds: the next client's while this one is tested, and never all at once, for other tests run beside. */
 function startNext(spec: ClientSpec): void {
   const next = CLIENTS[CLIENTS.indexOf(spec) + 1]
-  // Whoever wants it is told why it did not start.
+  // Tests that need it fail with the reason why it did not start.
   if (next) programOf(next).catch(() => undefined)
 }
 const table = new Table()
@@ -189,7 +189,7 @@ class Stage {
 }
 
 const HELLO: Turn = { text: ['Hello ', 'the', 're.'] }
-/** An address in three pieces, none of which tells it. */
+/** An address in three pieces, none of which reveals it. */
 const LEAK: Turn = { text: ['Ask jane.ca', 'nary@northwind', '-traders.com for help.'] }
 const REDACTED = 'Ask [EMAIL_REDACTED] for help.'
 const OSLO_AND_ROME: Turn = {

@@ -81,7 +81,7 @@ async function ofProvider({ body, headers, url }: Received): Promise<string> {
 }
 
 /**
- * The events of a stream. Pieces of one text may be cut anew, and the last one may come later, so they are told as one,
+ * The events of a stream. Pieces of one text may be cut anew, and the last one may come later, so they count as one,
  * in the place of the first; the numbers of events go with that.
  */
 function joined(stream: string): Json[] {
@@ -89,8 +89,8 @@ function joined(stream: string): Json[] {
   const texts = new Map<string, { say: (text: string) => void; text: string }>()
   for (const frame of stream.split('\n\n').filter(Boolean)) {
     const data = /^data: (.+)$/m.exec(frame)![1]!
-    const { sequence_number: _number, ...told } = (data === '[DONE]' ? { data } : JSON.parse(data)) as Json
-    const event: Json = { name: /^event: (.+)$/m.exec(frame)?.[1], ...told }
+    const { sequence_number: _number, ...fields } = (data === '[DONE]' ? { data } : JSON.parse(data)) as Json
+    const event: Json = { name: /^event: (.+)$/m.exec(frame)?.[1], ...fields }
     const piece = pieceOf(event)
     const begun = piece && texts.get(piece.place)
     if (piece?.text === '') continue

@@ -6,14 +6,14 @@ describe('the rehearsal', () => {
     const place = openPlace()
     for (const _show of [1, 2]) {
       const { code, out } = await place.run(['demo', '--check', '--port', '0'])
-      const told = out.split('\n').filter((line) => /^[✔✖]/.test(line))
-      expect(told.filter((line) => line.startsWith('✖'))).toEqual([])
-      expect(told).toHaveLength(7)
+      const printed = out.split('\n').filter((line) => /^[✔✖]/.test(line))
+      expect(printed.filter((line) => line.startsWith('✖'))).toEqual([])
+      expect(printed).toHaveLength(7)
       expect(code).toBe(0)
     }
   })
 
-  test('tells each checkpoint that is not met, with what was expected, and exits 1', async () => {
+  test('prints each checkpoint that is not met, with what was expected, and exits 1', async () => {
     const { code, out } = await openPlace().run(['demo', '--check', '--budget', '30', '--port', '0'])
     expect(code).toBe(1)
     const wrong = out.split('\n').filter((line) => line.startsWith('✖'))

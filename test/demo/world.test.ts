@@ -184,7 +184,7 @@ describe('the world', () => {
     expect(lacking).toEqual([58, 92])
   })
 
-  test('LinkedIn is down from the lead that says so, for half an hour, and its log tells', async () => {
+  test('LinkedIn is down from the scripted lead on, for half an hour, and its log shows it', async () => {
     const world = await openWorld()
     const ask = (lead: Lead) => fetch(`${world.url}/linkedin${linkedinRequest(lead)}`)
     const [before, down, after] = [await ask(leads[32]!), await ask(leads[33]!), await ask(leads[99]!)]
@@ -199,7 +199,7 @@ describe('the world', () => {
     expect([world.count('linkedin'), world.count('linkedin', 34), world.count('openai')]).toEqual([3, 1, 0])
   })
 
-  test('LinkedIn recovers when it is told to', async () => {
+  test('LinkedIn recovers on command', async () => {
     const world = await openWorld({ failFromLead: 10, recoverFromLead: 12, retryAfterS: 1 })
     const ask = (id: number) => fetch(`${world.url}/linkedin${linkedinRequest(leads[id - 1]!)}`)
     const answers = [await ask(9), await ask(10), await ask(11), await ask(12)]

@@ -6,7 +6,7 @@ import { plays, type Turn } from '../conformance/provider.ts'
 import { type Script, sends } from '../support/provider.ts'
 import { BOOK, type Page } from './book.ts'
 
-/** Answers every request as the book says; what is not in the book is a mistake of the example, and told as one. */
+/** Answers every request as the book says; what is not in the book is a mistake of the example, and reported as one. */
 export const answersByTheBook: Script = (response, received) => {
   const request = JSON.parse(received.body || '{}') as Request
   if (received.url.endsWith('/embeddings')) {

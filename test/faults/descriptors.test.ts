@@ -12,7 +12,7 @@ import { send, until } from '../support/runtime.ts'
 const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
 const MAX_DESCRIPTORS = 1024
 
-/** Crashes as soon as it is told to, and leaves a mark each time it begins. */
+/** Crashes on command, and leaves a mark each time it begins. */
 const AGENT = `
 import pathlib, time
 with open("begun", "a") as marks: marks.write("x")

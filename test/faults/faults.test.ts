@@ -1,5 +1,5 @@
 /**
- * The machine fails, and the program tells it, goes on with what runs, and recovers by itself where it can. In bounded
+ * The machine fails, and the program reports it, goes on with what runs, and recovers by itself where it can. In bounded
  * time: nothing here waits for a clock.
  */
 
@@ -30,7 +30,7 @@ function open(folder: string, server: object = {}): Promise<RuntimeParts> {
   return openParts({ config, configFile: null, environment: {}, version: '0.0.0-test' })
 }
 
-/** A stream of the provider that goes on when it is told to. */
+/** A stream of the provider that continues on command. */
 function slowStream() {
   const [first = '', ...rest] = chatFrames({ text: 'Hello to you.' }).split(/(?<=\n\n)/)
   const goOn = Promise.withResolvers<void>()
@@ -192,7 +192,7 @@ describe('a start is refused with the reason and the file, and leaves nothing be
   })
 })
 
-test('a process that is told SIGUSR1 before and after its gate lives on, with a handler or without', async () => {
+test('a process that gets SIGUSR1 before and after its gate lives on, with a handler or without', async () => {
   const cage = await openTestRuntime({ folder: newFolder() })
   const script = join(cage.folder, 'forever.sh')
   writeFileSync(script, '#!/bin/sh\necho ready\nwhile :; do sleep 1; done\n', { mode: 0o755 })

@@ -8,16 +8,16 @@ import { turnsDuring } from '../support/turns.ts'
 const KIB = Buffer.alloc(1024, 'a')
 const tooMuch = () => new Error('too much')
 
-/** A body, and what its connection was told. */
+/** A body, and the calls that its connection received. */
 function open() {
-  const told: string[] = []
+  const received: string[] = []
   const clock = new TestClock()
   const source = {
-    pause: () => void told.push('pause'),
-    resume: () => void told.push('resume'),
-    abort: (error?: Error) => void told.push(`abort: ${error?.message}`),
+    pause: () => void received.push('pause'),
+    resume: () => void received.push('resume'),
+    abort: (error?: Error) => void received.push(`abort: ${error?.message}`),
   }
-  return { body: new AnswerBody(source, clock), told, clock }
+  return { body: new AnswerBody(source, clock), received, clock }
 }
 
 test('is whole when the connection says so, whatever its pieces', async () => {
@@ -75,14 +75,14 @@ test('that broke off is no body, but its pieces come before the error', async ()
 })
 
 test('makes the connection wait for a slow reader, and go on when it has read', async () => {
-  const { body, told } = open()
+  const { body, received } = open()
   for (let pieces = 0; pieces < 64; pieces++) body.push(KIB)
-  expect(told).toEqual([])
+  expect(received).toEqual([])
   body.push(KIB)
-  expect(told).toEqual(['pause'])
+  expect(received).toEqual(['pause'])
   body.end()
   for await (const _ of body) break
-  expect(told).toEqual(['pause', 'resume'])
+  expect(received).toEqual(['pause', 'resume'])
 })
 
 /** A body whose connection delivers the next chunk whenever it is resumed, as a fast one does. */
@@ -108,11 +108,11 @@ test.each(['whole', 'chunk by chunk'])('of a fast connection gives others their 
 test('that nobody wants any more closes its connection, once it has ended never', async () => {
   const unwanted = open()
   unwanted.body.cancel()
-  expect(unwanted.told).toEqual(['abort: the rest of the body is not needed'])
+  expect(unwanted.received).toEqual(['abort: the rest of the body is not needed'])
   const ended = open()
   ended.body.end()
   ended.body.cancel()
-  expect(ended.told).toEqual([])
+  expect(ended.received).toEqual([])
 })
 
 test('that was given back goes by to its end, or is closed when it has none', async () => {
@@ -121,12 +121,12 @@ test('that was given back goes by to its end, or is closed when it has none', as
   for (let pieces = 0; pieces < 200; pieces++) ending.body.push(KIB)
   ending.body.end()
   await gone
-  expect(ending.told.filter((word) => word.startsWith('abort'))).toEqual([])
+  expect(ending.received.filter((word) => word.startsWith('abort'))).toEqual([])
 
   const endless = open()
   void endless.body.drain(1_000)
   endless.clock.advance(999)
-  expect(endless.told).not.toContain('abort: the rest of the body is not needed')
+  expect(endless.received).not.toContain('abort: the rest of the body is not needed')
   endless.clock.advance(1)
-  expect(endless.told).toContain('abort: the rest of the body is not needed')
+  expect(endless.received).toContain('abort: the rest of the body is not needed')
 })

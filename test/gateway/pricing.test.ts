@@ -165,7 +165,7 @@ describe('what is charged', () => {
   const usage = { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 }
   const body = { model: 'gpt-4o', max_tokens: 100, messages: [{ role: 'user', content: 'x'.repeat(400) }] }
 
-  test('is the tier that the reply tells, not the one that was asked for', async () => {
+  test('is of the tier that the reply reports, not of the requested one', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ service_tier: 'default', usage }))
     await cage.addAgent().chat({ ...body, service_tier: 'priority' })
@@ -178,7 +178,7 @@ describe('what is charged', () => {
     expect(Number(held)).toBeGreaterThan(Number(onlyRow(plain).held) * 1.69)
   })
 
-  test('is told in the row with the tier, the rates, the list and the day', async () => {
+  test('is recorded in the row with the tier, the rates, the list and the day', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ service_tier: 'flex', usage }))
     await cage.addAgent().chat({ ...body, service_tier: 'flex' })
@@ -243,7 +243,7 @@ describe('what is charged', () => {
     expect(Number(cost)).toBeLessThan(0.3201)
   })
 
-  test('of a model that always searches has the search, which no reply tells', async () => {
+  test('of a model that always searches has the search, which no reply reports', async () => {
     const cage = await openTestRuntime()
     cage.provider.does(replies({ usage }))
     await cage.addAgent().chat({ ...body, model: 'gpt-4o-mini-search-preview', web_search_options: {} })

@@ -141,7 +141,7 @@ describe('what an agent sends', () => {
     expect(JSON.stringify(cage.provider.requests)).not.toContain('northwind')
   })
 
-  test('is not sent at all, costs nothing and is told when the policy says block', async () => {
+  test('is not sent, costs nothing and is reported when the policy says block', async () => {
     const cage = await openTestRuntime({ safety: { scope, mode: 'block' } })
     const agent = cage.addAgent()
     const { status, text } = await agent.chat({ messages: [{ role: 'user', content: EMAIL }] })

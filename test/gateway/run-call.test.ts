@@ -151,18 +151,18 @@ describe('usage that cannot be', () => {
 
   test.each(
     DIALECTS.flatMap((dialect) => [
-      { dialect, name: 'missing', told: undefined },
-      { dialect, name: 'null', told: null },
-      { dialect, name: 'text', told: usage(dialect, '12', '12') },
-      { dialect, name: 'half', told: usage(dialect, 10, 1.5) },
-      { dialect, name: 'below nothing', told: usage(dialect, -3, -3) },
-      { dialect, name: 'beyond a double', told: usage(dialect, 10, rawNumber('1e309')) },
-      { dialect, name: 'a list', told: [1, 2] },
+      { dialect, name: 'missing', reported: undefined },
+      { dialect, name: 'null', reported: null },
+      { dialect, name: 'text', reported: usage(dialect, '12', '12') },
+      { dialect, name: 'half', reported: usage(dialect, 10, 1.5) },
+      { dialect, name: 'below nothing', reported: usage(dialect, -3, -3) },
+      { dialect, name: 'beyond a double', reported: usage(dialect, 10, rawNumber('1e309')) },
+      { dialect, name: 'a list', reported: [1, 2] },
     ]),
-  )('$name ($dialect) is estimated, flagged, never free and never above the hold', async ({ dialect, told }) => {
+  )('$name ($dialect) is estimated, flagged, never free and never above the hold', async ({ dialect, reported }) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
-    cage.provider.does(answer({ text: long, usage: told }))
+    cage.provider.does(answer({ text: long, usage: reported }))
     const reply = await agent.call(dialect, { model: 'plain', max_tokens: 4_000 })
     expect(reply.status).toBe(200)
     const { held, cost, ...row } = onlyRow(cage)
@@ -186,7 +186,7 @@ describe('usage that cannot be', () => {
     }
   })
 
-  test.each(DIALECTS)('that a stream never tells (%s) is estimated from what was delivered', async (dialect) => {
+  test.each(DIALECTS)('that a stream never reports (%s) is estimated from what was delivered', async (dialect) => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(answer({ text: long, usage: undefined }))
@@ -465,7 +465,7 @@ describe('a provider that refuses', () => {
     expect(agent.balance()).toMatchObject({ spent: '0', held: '0' })
   })
 
-  test('with an absurd Retry-After is asked again as if it had said nothing, and the client is not told it', async () => {
+  test('with an absurd Retry-After is retried as if it had none, and the client does not receive it', async () => {
     const cage = await openTestRuntime({ provider: { retries: 1 } })
     cage.provider.does(sends(429, { ...JSON_TYPE, 'retry-after': '1000000000' }, {}))
     const reply = await cage.addAgent().chat()

@@ -241,7 +241,7 @@ describe('a stream that breaks', () => {
       expect(last.type).toBe(dialect === 'anthropic' ? 'error' : undefined)
       expect(isFinished(reply.text)).toBe(false)
       expect(reply.text).not.toContain('"finish_reason":"stop"')
-      // What was told before the break has arrived.
+      // What was sent before the break has arrived.
       expect(textOf(reply.text)).toContain('Part 10 of it.')
       const [row] = cage.rows()
       expect(row).toMatchObject({ state: 'charged', estimated: 1 })
@@ -459,7 +459,7 @@ test.each([undefined, { prompt_tokens: 10, completion_tokens: 5 }])(
 describe('the pace of a stream', () => {
   test('is that of the provider: a frame is passed on before the next one comes', async () => {
     const cage = await openTestRuntime()
-    const frames = chatFrames({ text: ['One long sentence that is told. ', 'Two.'] }).split(/(?<=\n\n)/)
+    const frames = chatFrames({ text: ['One long sentence that is shown. ', 'Two.'] }).split(/(?<=\n\n)/)
     let release = () => {}
     cage.provider.does(async (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' })

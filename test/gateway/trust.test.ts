@@ -4,7 +4,7 @@ import { addUsd, toUsd, usd } from '../../src/money.ts'
 import { answer, hangs, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type TestRuntime } from '../support/runtime.ts'
 
-const told = (completion_tokens: number) => ({ prompt_tokens: 10, completion_tokens })
+const reported = (completion_tokens: number) => ({ prompt_tokens: 10, completion_tokens })
 const codeOf = (reply: { json(): unknown }) => (reply.json() as { error: { code: string } }).error.code
 
 /** A context window makes the most a call can cost $1.31 at $10 a million. */
@@ -23,7 +23,7 @@ const chat = (cage: TestRuntime, agent = cage.addAgent(), body: object = {}) =>
 describe('a model that answers in full whatever its limit', () => {
   test('overruns once when fifty call it at once, is refused from then on, and everything else goes on', async () => {
     const cage = await open()
-    cage.provider.does(answer({ usage: told(60_000) }))
+    cage.provider.does(answer({ usage: reported(60_000) }))
     const agent = cage.addAgent({ limit: '1' })
     const replies = await Promise.all(Array.from({ length: 50 }, () => chat(cage, agent)))
     expect(replies.filter(({ status }) => status === 200)).toHaveLength(1)
@@ -38,14 +38,14 @@ describe('a model that answers in full whatever its limit', () => {
     })
     expect((await cage.event('alert.raised')).data).toMatchObject({ kind: 'model_refused' })
     // Another model, and the same at another provider.
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     expect((await chat(cage, agent, { model: 'plain' })).status).toBe(200)
     expect((await agent.chat({ model: 'mine' })).status).toBe(200)
   })
 
   test('is remembered over a restart, until an admin trusts it', async () => {
     const first = await open()
-    first.provider.does(answer({ usage: told(60_000) }))
+    first.provider.does(answer({ usage: reported(60_000) }))
     await chat(first)
     const { folder } = first
     const address = first.provider.url
@@ -64,7 +64,7 @@ describe('a model that answers in full whatever its limit', () => {
 
   test('is seen by its length as well, when it counts wrongly', async () => {
     const cage = await open()
-    cage.provider.does(answer({ text: 'word '.repeat(20_000), usage: told(1) }))
+    cage.provider.does(answer({ text: 'word '.repeat(20_000), usage: reported(1) }))
     const agent = cage.addAgent()
     await chat(cage, agent)
     expect(codeOf(await chat(cage, agent))).toBe('model_refused')
@@ -83,7 +83,7 @@ describe('a model that is not known yet', () => {
       held.push(toUsd(cage.rows().at(-1)!.held_nanos))
       await new Promise((resolve) => setTimeout(resolve, 20))
       now -= 1
-      return (held.length < 3 ? sends(500, {}, 'no') : answer({ usage: told(1) }))(response, received)
+      return (held.length < 3 ? sends(500, {}, 'no') : answer({ usage: reported(1) }))(response, received)
     })
     const agent = cage.addAgent({ limit: '50' })
     await Promise.all(Array.from({ length: 3 }, () => chat(cage, agent)))
@@ -95,7 +95,7 @@ describe('a model that is not known yet', () => {
 
   test('is called by a budget that is smaller than the most it can cost, which is held whole', async () => {
     const cage = await open()
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     const agent = cage.addAgent({ limit: '0.01' })
     expect((await chat(cage, agent)).status).toBe(200)
     expect(cage.rows()[0]).toMatchObject({ held_nanos: 10_000_000, cost_nanos: 10_000 })
@@ -120,7 +120,7 @@ describe('a model that is not known yet', () => {
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
     cage.provider.does(async (response, received) => {
       await gate
-      return answer({ usage: told(1) })(response, received)
+      return answer({ usage: reported(1) })(response, received)
     })
     const first = chat(cage, agent)
     await cage.provider.arrived(1)
@@ -137,7 +137,7 @@ describe('a model that is not known yet', () => {
 
   test('is one again for a field that nobody knows', async () => {
     const cage = await open()
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     const agent = cage.addAgent({ limit: '50' })
     for (const body of [{}, {}, { turbo_search: true }, { turbo_search: true }, {}]) await chat(cage, agent, body)
     const holds = cage.rows().map(({ held_nanos }) => toUsd(held_nanos))
@@ -147,14 +147,14 @@ describe('a model that is not known yet', () => {
 
 test('what is charged up to a tenth above a hold is posted, and held from then on', async () => {
   const cage = await open()
-  cage.provider.does(answer({ usage: told(105) }))
+  cage.provider.does(answer({ usage: reported(105) }))
   const agent = cage.addAgent({ limit: '50' })
   const body = { max_completion_tokens: 100 }
   for (let call = 0; call < 3; call++) expect((await chat(cage, agent, body)).status).toBe(200)
   expect(cage.rows().map(({ code }) => code)).toEqual(['overrun', null, null])
   expect(cage.rows().map(({ held_nanos }) => toUsd(held_nanos))).toEqual(['1.31072', '0.00105', '0.00105'])
   expect(agent.balance().spent).toBe(addUsd(usd('0.00105'), usd('0.0021')))
-  cage.provider.does(answer({ usage: told(116) }))
+  cage.provider.does(answer({ usage: reported(116) }))
   await chat(cage, agent, body)
   expect(codeOf(await chat(cage, agent, body))).toBe('model_refused')
 })
@@ -163,12 +163,12 @@ describe('a model that has obeyed so far', () => {
   test('is called by as many at once as it has answered within their limits, and one more', async () => {
     const cage = await open()
     const agent = cage.addAgent({ limit: '50' })
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     for (let call = 0; call < 3; call++) await chat(cage, agent)
     const { promise: gate, resolve: release } = Promise.withResolvers<void>()
     cage.provider.does(async (response, received) => {
       if ((JSON.parse(received.body) as { model: string }).model === 'mine') await gate
-      return answer({ usage: told(1) })(response, received)
+      return answer({ usage: reported(1) })(response, received)
     })
     const calls = Array.from({ length: 20 }, () => chat(cage, agent))
     await cage.provider.arrived(7)
@@ -183,7 +183,7 @@ describe('a model that has obeyed so far', () => {
     const cage = await open()
     cage.provider.does(async (response, received) => {
       await cage.provider.arrived(60)
-      return answer({ usage: told(1) })(response, received)
+      return answer({ usage: reported(1) })(response, received)
     })
     const calls = Array.from({ length: 60 }, () => chat(cage))
     await cage.provider.arrived(1)
@@ -195,11 +195,11 @@ describe('a model that has obeyed so far', () => {
   test('and lies then overruns once: its other call is ended, and those that wait are refused', async () => {
     const cage = await open()
     const agent = cage.addAgent({ limit: '5' })
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     await chat(cage, agent)
     cage.provider.doesOnce(async (response, received) => {
       await cage.provider.arrived(3)
-      return answer({ usage: told(60_000) })(response, received)
+      return answer({ usage: reported(60_000) })(response, received)
     })
     cage.provider.doesOnce(hangs)
     const replies = await Promise.all(Array.from({ length: 50 }, () => chat(cage, agent)))
@@ -214,7 +214,7 @@ describe('a model that has obeyed so far', () => {
 
   test('is known after a restart by up to half of what it had answered', async () => {
     const first = await open()
-    first.provider.does(answer({ usage: told(1) }))
+    first.provider.does(answer({ usage: reported(1) }))
     for (let call = 0; call < 5; call++) await chat(first)
     const { folder } = first
     const address = first.provider.url
@@ -247,14 +247,14 @@ describe('what the reply says beside its tokens', () => {
     [{ cost_in_usd_ticks: 4_000_000 }, 400_000],
   ])('an amount (%j) counts where it is the larger one', async (more, cost_nanos) => {
     const cage = await open(list)
-    cage.provider.does(answer({ model: 'openai/gpt-4o-mini', usage: { ...told(10), ...more } }))
+    cage.provider.does(answer({ model: 'openai/gpt-4o-mini', usage: { ...reported(10), ...more } }))
     await call(cage)
     expect(cage.rows()[0]).toMatchObject({ cost_nanos, estimated: cost_nanos === 7_500 ? 0 : 1, code: null })
   })
 
   test('another model that answers has its own price, whole and streamed', async () => {
     const cage = await open(list)
-    cage.provider.does(answer({ model: 'openai/gpt-4o', usage: told(10) }))
+    cage.provider.does(answer({ model: 'openai/gpt-4o', usage: reported(10) }))
     await call(cage)
     await call(cage, { stream: true })
     expect(cage.rows().map(({ cost_nanos, estimated }) => [cost_nanos, estimated])).toEqual([
@@ -265,7 +265,7 @@ describe('what the reply says beside its tokens', () => {
 
   test('a dated spelling of the same model is the same model', async () => {
     const cage = await openTestRuntime()
-    cage.provider.does(answer({ model: 'gpt-4o-mini-2024-07-18', usage: told(10) }))
+    cage.provider.does(answer({ model: 'gpt-4o-mini-2024-07-18', usage: reported(10) }))
     await cage.addAgent().chat({ model: 'gpt-4o-mini', max_tokens: 100 })
     expect(cage.rows()[0]).toMatchObject({ cost_nanos: 7_500, estimated: 0 })
   })
@@ -292,7 +292,7 @@ test.each(['video_url', 'audio_url', 'document_url', 'input_video', 'file_url', 
   'a part of a kind that nobody knows (%s) is held at what the model can read',
   async (type) => {
     const cage = await open({ isUnknown: false, prices: { mine: { ...mine, input_per_mtok: 1 } } })
-    cage.provider.does(answer({ usage: told(1) }))
+    cage.provider.does(answer({ usage: reported(1) }))
     const content = [{ type, [type]: { url: 'https://example.com/film.mp4' } }]
     await chat(cage, undefined, { messages: [{ role: 'user', content }] })
     // A window of 131,072 at $1 a million, and one token.
@@ -302,7 +302,7 @@ test.each(['video_url', 'audio_url', 'document_url', 'input_video', 'file_url', 
 
 test('what a tool was given is text, whatever its type is called', async () => {
   const cage = await open({ isUnknown: false, prices: { mine: { ...mine, input_per_mtok: 1 } } })
-  cage.provider.does(answer({ usage: told(1) }))
+  cage.provider.does(answer({ usage: reported(1) }))
   const call = { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'b', input: [{ type: 'weather' }] }] }
   await chat(cage, undefined, { messages: [call] })
   expect(cage.rows()[0]!.held_nanos).toBeLessThan(1_000_000)

@@ -25,7 +25,7 @@ describe('writing lines', () => {
     expect(readFileSync(path, 'utf8')).toBe(expected.join(''))
   })
 
-  test('a flood is bounded, and a line tells how much was lost', async () => {
+  test('a flood is bounded, and a line reports how much was lost', async () => {
     const path = join(folder, 'flood')
     const descriptor = openSync(path, 'w')
     const writer = new LineWriter({ clock: systemClock, descriptor: () => descriptor, lostLine })

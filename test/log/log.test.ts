@@ -148,7 +148,7 @@ describe('the log file', () => {
     ])
   })
 
-  test('a folder that cannot be made is told with the setting', () => {
+  test('a folder that cannot be created is reported with its setting', () => {
     writeFileSync(join(folder, 'logs'), 'a file')
     expect(() => open()).toThrow(expect.objectContaining({ code: 'invalid_config', facts: { 'log.dir': dir() } }))
   })

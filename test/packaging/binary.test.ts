@@ -91,7 +91,7 @@ describe('the executable', () => {
     expect([sent.includes('[EMAIL_REDACTED]'), sent.includes('bob@')]).toEqual([true, false])
   })
 
-  test('tells its version without laying out anything', async () => {
+  test('prints its version without extracting anything', async () => {
     const folder = emptyFolder()
     expect(await run(folder, 'version')).toEqual({ code: 0, out: `iron-cage ${packageJson.version}\n`, err: '' })
     expect(readdirSync(folder)).toEqual(['iron-cage'])

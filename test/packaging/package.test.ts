@@ -106,8 +106,8 @@ describe('the npm package', () => {
       stdout: expect.stringContaining("'budget' does not exist in type 'OpenOptions'"),
     })
     const { stdout } = await run(process.execPath, ['program.ts'], { cwd: work, env })
-    const [told, refused] = stdout.trim().split('\n')
-    expect(JSON.parse(told!)).toEqual({ state: 'completed', exitCode: 0, limit: '2.5', exited: true })
+    const [ended, refused] = stdout.trim().split('\n')
+    expect(JSON.parse(ended!)).toEqual({ state: 'completed', exitCode: 0, limit: '2.5', exited: true })
     expect(refused).toBe('invalid_amount')
   })
 })

@@ -42,7 +42,7 @@ test('the longest of several values that begin alike is taken', () => {
   expect(redactor.redact('sesame-open-wide sesame-open-wi').text).toBe('[SECRET_REDACTED] [SECRET_REDACTED]-wi')
 })
 
-test('values are forgotten when others are told', () => {
+test('values are forgotten when they are replaced', () => {
   const redactor = redactorOf('sesame42')
   redactor.know([])
   expect(redactor.redact('sesame42').text).toBe('sesame42')

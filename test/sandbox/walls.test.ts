@@ -113,7 +113,7 @@ describe.runIf(isLinux).each(LEVELS)('behind walls of level %s', (level) => {
 })
 
 describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (level) => {
-  test('is refused, told and counted; what is granted is not', async () => {
+  test('is refused, reported and counted; what is granted is not', async () => {
     const home = newFolder()
     writeFileSync(join(home, 'credentials'), 'secret')
     const port = await listen()
@@ -140,7 +140,7 @@ describe.runIf(isLinux).each(CONFINED)('what is tried at walls of level %s', (le
     expect(sandbox).toEqual({ level, limited: true, why: null })
   })
 
-  test('what other programs would obey is moved aside at its end, told and counted, and what it started ends', async () => {
+  test('what other programs would obey is moved aside at its end, reported and counted, and what it started ends', async () => {
     const agents = openAgents(behind(level))
     const names = ['iron-cage.yaml', '.vscode/tasks.json', 'own/iron-cage.yaml']
     const id = await agents.start('leave_behind.py', { args: names })

@@ -62,7 +62,7 @@ const progressed = (done: number): NewEvent => ({
 })
 
 describe('recording an event', () => {
-  test('writes its row before memory changes, and tells listeners after both', () => {
+  test('writes its row before memory changes, and notifies listeners after both', () => {
     const { state, rows } = openState()
     const seen: unknown[] = []
     state.subscribe(({ seq }) => seen.push({ seq, rows: rows().length, memory: state.read().seq }))
@@ -108,17 +108,17 @@ describe('recording an event', () => {
     expect(state.read()).not.toBe(held)
   })
 
-  test('tells the other listeners when one throws', () => {
+  test('notifies the other listeners when one throws', () => {
     const { state, faults } = openState()
-    const told: number[] = []
+    const notified: number[] = []
     state.subscribe(() => {
       throw new Error('a listener is broken')
     })
-    const leave = state.subscribe(({ seq }) => told.push(seq))
+    const leave = state.subscribe(({ seq }) => notified.push(seq))
     state.record(started)
     leave()
     state.record(progressed(1))
-    expect(told).toEqual([1])
+    expect(notified).toEqual([1])
     expect(faults).toEqual(['a listener failed at agent.started', 'a listener failed at progress.updated'])
   })
 

@@ -74,7 +74,7 @@ export function agentParts({ databasePath, config, redact = (text) => text, envi
   return { store, state, ledger, tokens, supervisor, faults, logged }
 }
 
-/** Run tokens that can be told apart and counted. */
+/** Run tokens that can be distinguished and counted. */
 class TokenList implements RunTokenIssuer {
   valid: { agentId: AgentId; runId: RunId; name: string }[] = []
   issue(run: { agentId: AgentId; runId: RunId; name: string }): string {

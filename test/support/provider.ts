@@ -1,5 +1,5 @@
 /**
- * A provider that does as it is told: a real server on 127.0.0.1 that speaks OpenAI's chat completions and Anthropic's
+ * A scripted provider: a real server on 127.0.0.1 that speaks OpenAI's chat completions and Anthropic's
  * messages, whole and streamed, keeps every request it got, and can be slow, break, cut and lie.
  * Left alone it is polite: it answers 'Hello.' to everybody and counts ten tokens in and five out.
  */
@@ -151,7 +151,7 @@ export function chatFrames(saying: Saying = {}): string {
   ].join('')
 }
 
-/** A streamed message. `usage` is what message_delta says; message_start tells the input and one token of output. */
+/** A streamed message. `usage` is what message_delta says; message_start reports the input and one token of output. */
 export function messageFrames(saying: Saying = {}): string {
   const frame = (event: { type: string; [key: string]: unknown }) => `event: ${event.type}\ndata: ${json(event)}\n\n`
   const usage = usageOf(saying, 'anthropic')

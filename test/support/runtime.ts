@@ -204,7 +204,7 @@ export class TestRuntime {
       .join('')
   }
 
-  /** What the log tells of faults of our own. */
+  /** The log's lines about faults of our own. */
   faults(): string[] {
     return this.log()
       .split('\n')
@@ -370,7 +370,7 @@ export async function send(url: string, options: Parameters<typeof request>[1]):
   }
 }
 
-/** Waits until `is` holds, looking every few ms; fails after a minute. For what tells nobody when it happens. */
+/** Waits until `is` holds, looking every few ms; fails after a minute. For what happens without an event. */
 export async function until(is: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (const deadline = Date.now() + 60_000; !(await is()); await sleep(5)) {
     if (Date.now() > deadline) throw new Error(`${what}: not within a minute`)

@@ -83,7 +83,7 @@ describe('the key of a call', () => {
     expect(cage.rows()).toMatchObject([{ state: 'charged' }])
   })
 
-  test('while the vault is locked: the own one of an agent works, who needs that of the vault is told', async () => {
+  test('while the vault is locked: an agent with its own key works, one that needs the vault gets an error', async () => {
     const cage = await openCage({ environment: { OPENAI_API_KEY: '' } })
     await cage.close()
     const locked = await openTestRuntime({ folder: cage.folder, environment: { OPENAI_API_KEY: '' } })
@@ -96,7 +96,7 @@ describe('the key of a call', () => {
     expect(locked.provider.requests).toHaveLength(1)
   })
 
-  test('while another master key is there than the right one, who needs a key of the vault is told that', async () => {
+  test('with the wrong master key, an agent that needs a key of the vault gets that error', async () => {
     const cage = await openCage({ environment: { OPENAI_API_KEY: '' } })
     await cage.close()
     const environment = { OPENAI_API_KEY: '' }

@@ -13,7 +13,7 @@ import { openTestRuntime, type RuntimeOptions, type TestRuntime } from '../suppo
 
 const ADMIN: Requester = { role: 'admin', actor: 'ann', agentId: null }
 
-/** Ten values that can be told apart by their end. */
+/** Ten values that differ in their end. */
 const value = (number: number): string => `a-long-enough-secret-value-v${number}`
 
 async function openCage(options: RuntimeOptions = {}): Promise<TestRuntime> {
@@ -102,7 +102,7 @@ describe('an agent starts', () => {
     expect(['LD_PRELOAD', 'PYTHONPATH', 'A_KEY'].map(isWithheld)).toEqual([true, true, false])
   })
 
-  test('without its secrets while the vault is locked, which is told', async () => {
+  test('without its secrets while the vault is locked, which is reported', async () => {
     const cage = await openCage()
     await create(cage)
     await cage.close()
@@ -129,7 +129,7 @@ describe('an agent starts', () => {
 })
 
 describe('a new value', () => {
-  test('is told on the command line agent by agent', async () => {
+  test('is reported on the command line agent by agent', async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'keep_key.py')
@@ -140,11 +140,11 @@ describe('a new value', () => {
       send: async <Body>(method: string, path: string, body?: unknown) =>
         (method === 'GET' ? await cage.get(path, token) : await cage.post(path, body, token, 'PUT')).json() as Body,
     }
-    const told: string[] = []
+    const printed: string[] = []
     const secret = cage.runtime.vault.find('A_KEY', 'development')!
-    const rotated = await rotateAndReport(client, secret, value(2), (line) => told.push(line))
+    const rotated = await rotateAndReport(client, secret, value(2), (line) => printed.push(line))
     expect(rotated).toMatchObject({ version: 2, rotation: { reloaded: 1, restart_required: 1 } })
-    expect(told).toEqual([
+    expect(printed).toEqual([
       expect.stringMatching(/^keep_key has the new A_KEY, after \d+ ms$/),
       'shell_agent does not listen for rotated secrets: restart required for the new A_KEY',
       'A_KEY of development rotated: 1 agent has it, 1 needs a restart',
@@ -165,10 +165,10 @@ describe('a new value', () => {
         return answer
       },
     }
-    const told: string[] = []
+    const printed: string[] = []
     const secret = cage.runtime.vault.find('A_KEY', 'development')!
-    expect(await rotateAndReport(client, secret, value(2), (line) => told.push(line))).toMatchObject({ version: 2 })
-    expect(told).toEqual(['The server ended before all agents had answered'])
+    expect(await rotateAndReport(client, secret, value(2), (line) => printed.push(line))).toMatchObject({ version: 2 })
+    expect(printed).toEqual(['The server ended before all agents had answered'])
   })
 
   test('reaches every agent that listens, in the same process', async () => {

@@ -21,7 +21,7 @@ export interface OpenVault {
   state: StateManager
   audit: Audit
   events: RuntimeEvent[]
-  /** What the redactor was told last. */
+  /** What the redactor received last. */
   values(): readonly string[]
   close(): Promise<void>
 }
@@ -41,8 +41,8 @@ export async function openVault(path = newPath(), masterKey: string | null = KEY
   const events: RuntimeEvent[] = []
   state.subscribe((event) => events.push(event))
   let values: readonly string[] = []
-  const onValues = (told: readonly string[]) => {
-    values = told
+  const onValues = (received: readonly string[]) => {
+    values = received
   }
   const vault = await Vault.open({
     store,

@@ -108,7 +108,7 @@ describe('a secret', () => {
     expect(vault.list()).toEqual([])
   })
 
-  test('is told to the redactor as long as the server knows it, also what it was before', async () => {
+  test('is known to the redactor as long as the server knows it, and so is its previous value', async () => {
     const path = newPath()
     const { vault, values, close } = await openVault(path)
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'first-value' }, ADMIN)
@@ -126,7 +126,7 @@ describe('a secret', () => {
 })
 
 describe('the audit of the vault', () => {
-  test('tells who did what, also what failed, and each value that an agent was given', async () => {
+  test('records who did what, also what failed, and each value that an agent received', async () => {
     const { vault, store, audit } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     await vault.create({ name: 'B', environment: 'development', value: 'value-of-b' }, ADMIN)
@@ -159,7 +159,7 @@ describe('the audit of the vault', () => {
   test('is written or nothing is done: no row, no secret', async () => {
     const { vault, store, events } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
-    const told = events.length
+    const reported = events.length
     store.orm.$client.exec("CREATE TRIGGER full BEFORE INSERT ON audit BEGIN SELECT RAISE(FAIL, 'full'); END")
     await expect(vault.create({ name: 'B', environment: 'development', value: 'v' }, ADMIN)).rejects.toThrow('full')
     await expect(vault.update(id, 'new', ADMIN)).rejects.toThrow('full')
@@ -167,7 +167,7 @@ describe('the audit of the vault', () => {
     await expect(vault.revealEnvironment('development', ADMIN)).rejects.toThrow('full')
     await expect(vault.delete(id, ADMIN)).rejects.toThrow('full')
     store.orm.$client.exec('DROP TRIGGER full')
-    expect(events).toHaveLength(told)
+    expect(events).toHaveLength(reported)
     expect(vault.list()).toMatchObject([{ name: 'A', version: 1 }])
     expect(await vault.reveal(id, ADMIN)).toBe('value-of-a')
     expect(vault.valueOf('A', 'development')).toBe('value-of-a')
@@ -396,8 +396,8 @@ describe('a row of the vault', () => {
     client.prepare('UPDATE secrets SET deleted_at = NULL WHERE id = ?').run(dead.id)
     await before.close()
     const { vault, events } = await openVault(path)
-    const told = events.flatMap((event) => (event.type === 'vault.broken' ? [event.data.secret_id] : []))
-    expect(told.sort()).toEqual([old.id, gone.id, dead.id, 'secret-planted'].sort())
+    const reported = events.flatMap((event) => (event.type === 'vault.broken' ? [event.data.secret_id] : []))
+    expect(reported.sort()).toEqual([old.id, gone.id, dead.id, 'secret-planted'].sort())
     for (const id of [old.id, dead.id, 'secret-planted']) {
       await expect(vault.reveal(id, ADMIN)).rejects.toEqual(code('vault_broken'))
     }
@@ -445,7 +445,7 @@ test('no value is in the store, its log or any file beside it, after all that ca
   await vault.rollBack(id, ADMIN)
   await vault.delete(id, ADMIN)
   await vault.create({ name: 'bad name', environment: 'development', value: CANARY }, ADMIN).catch(() => undefined)
-  const told = JSON.stringify(events)
+  const reported = JSON.stringify(events)
   const look = () => {
     // The next head of the audit takes the name of the last one whenever it likes.
     for (const name of readdirSync(dirname(path)).filter((name) => !name.endsWith('.next'))) {
@@ -459,7 +459,7 @@ test('no value is in the store, its log or any file beside it, after all that ca
   }
   expect(readdirSync(dirname(path)).some((name) => name.endsWith('-wal'))).toBe(true)
   look()
-  expect(told).not.toContain('canary')
+  expect(reported).not.toContain('canary')
   await close()
   look()
 })
@@ -505,7 +505,7 @@ function everyFlip(column: string, value: unknown): [string, unknown][] {
   })
 }
 
-test('the list in the snapshot is what the table says, also when the events that told of it are gone', async () => {
+test('the list in the snapshot is what the table says, also when its events are gone', async () => {
   const path = newPath()
   const before = await openVault(path)
   const { id } = await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)

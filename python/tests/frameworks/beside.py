@@ -23,8 +23,8 @@ class EventsTestCase(CagedTestCase):
 
     def events(self) -> list:
         """What was reported: (message, level, data)."""
-        told = [request.body for request in self.server.requests if request.path.endswith("/api/run/events")]
-        return [(one["message"], one["level"], one["data"]) for one in told]
+        reports = [request.body for request in self.server.requests if request.path.endswith("/api/run/events")]
+        return [(one["message"], one["level"], one["data"]) for one in reports]
 
     def messages(self) -> list:
         return [message for message, level, _ in self.events() if level != "DEBUG"]

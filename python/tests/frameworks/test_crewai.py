@@ -74,9 +74,9 @@ class Listener(EventsTestCase):
         self.assertEqual((outcome["outcome"], outcome["label"], outcome["unit"]), ("succeeded", "sum", "task"))
         (progress,) = self.bodies("/progress")
         self.assertEqual(progress["done"], progress["total"])
-        told = json.dumps([self.events(), outcome, progress])
+        reported = json.dumps([self.events(), outcome, progress])
         for secret in ("secret", "123456", "246912"):
-            self.assertNotIn(secret, told)
+            self.assertNotIn(secret, reported)
 
     def test_failures_are_told_too(self) -> None:
         self.replies(*[Answer(400, {"error": {"message": "a secret", "type": "invalid_request_error"}})] * 9)

@@ -24,7 +24,7 @@ USAGE = {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}
 
 
 class Scripted(BaseChatModel):
-    """Says what it is told to say, one reply after the other, and remembers what it was asked."""
+    """Gives scripted answers, one reply after the other, and remembers what it was asked."""
 
     replies: list[Any]
     asked: list[Any] = []
@@ -225,9 +225,9 @@ class Handler(EventsTestCase):
         chain.invoke("a secret prompt")
         with self.assertRaises(ValueError):
             chain.invoke("a secret prompt")
-        told = json.dumps(self.events())
+        reported = json.dumps(self.events())
         for secret in ("secret", "123456", "246912"):
-            self.assertNotIn(secret, told)
+            self.assertNotIn(secret, reported)
         self.assertIn("Scripted failed: ValueError", self.messages())
 
     def test_retries_are_told_with_their_number(self) -> None:

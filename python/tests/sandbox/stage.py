@@ -59,7 +59,7 @@ def serve(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> socket.s
 
 @contextlib.contextmanager
 def stage(user: int | None) -> Iterator[dict[str, Any]]:
-    """Opens everything and yields what the probes are told."""
+    """Opens everything and yields what the probes need to know."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/var/tmp")))
         folder.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Tries what it was told on its command line: "host:port" to connect to, a path to read, or ">path" to write."""
+"""Tries what its command line says: "host:port" to connect to, a path to read, or ">path" to write."""
 
 import socket
 import sys

