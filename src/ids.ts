@@ -39,6 +39,9 @@ export function newCallId(): CallId {
   return `call-${ms.toString(16)}${callsInMs.toString(16).padStart(4, '0')}${hex(3)}` as CallId
 }
 
+/** Not after the id of any call made at this time or later, and after all earlier ones. `ms`: since 1970. */
+export const callIdsFrom = (ms: number): CallId => `call-${Math.max(0, ms).toString(16).padStart(11, '0')}` as CallId
+
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`

@@ -19,7 +19,7 @@ export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCal
   cost_usd: toUsd(cost_nanos),
 })
 
-const callView = named('Call', () =>
+export const callView = named('Call', () =>
   z.object({
     agent_id: z.string(),
     id: z.string(),
@@ -39,8 +39,15 @@ const callView = named('Call', () =>
     ended_at: time().nullable(),
     corrects: z.string().nullable().describe('The call that a correction corrects.'),
     reason: z.string().nullable(),
+    unit: z.string().nullable().describe('The unit of work in progress when it started, such as "lead 67".'),
   } satisfies Shape<ShownCall>),
 )
+
+/** The tokens of an LLM call that ended; undefined for others. */
+export function tokensOf({ usage }: Pick<CallRow, 'usage'>): { input: number; output: number } | undefined {
+  const { input, output } = (usage ?? {}) as { input?: unknown; output?: unknown }
+  return typeof input === 'number' && typeof output === 'number' ? { input, output } : undefined
+}
 
 const route = routesOf('Calls')
 
@@ -98,7 +105,7 @@ export function callRoutes(rooms: Pick<Rooms, 'state' | 'store' | 'money' | 'saf
 }
 
 /** A day means its first moment, UTC. */
-const instant = z
+export const instant = z
   .union([z.iso.date(), z.iso.datetime({ offset: true })], { error: 'expected a time such as 2026-01-02T03:04:05Z' })
   .transform((text) => isoTime(Date.parse(text)))
 

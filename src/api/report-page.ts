@@ -12,7 +12,7 @@ import { curveOf, type Limit } from '../state/figures.ts'
 import { limitsText, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
 import { showCount, showDuration, showLatency, showName, showNumberOf, singular } from '../units.ts'
-import type { ShownCall } from './calls.ts'
+import { type ShownCall, tokensOf } from './calls.ts'
 
 export interface ReportFacts {
   /** ISO 8601 UTC. */
@@ -189,7 +189,7 @@ ${calls.map(
 <td>${call.state}${call.code ? ` · ${call.code}` : ''}${call.corrects ? ' · correction' : ''}</td>
 <td class="number">${showUsd(call.held_usd)}</td>
 <td class="number">${showUsd(call.cost_usd)}${call.estimated ? ' ≈' : ''}</td>
-<td class="number">${tokens(call.usage)}</td>
+<td class="number">${tokens(call)}</td>
 <td class="number">${call.latency_ms === null ? '' : showLatency(call.latency_ms)}</td>
 <td>${answerOf(call)}</td>
 </tr>`,
@@ -203,9 +203,9 @@ function answerOf({ status, redactions, tier }: TracedCall): string {
   return parts.filter((part) => part !== null).join(' · ')
 }
 
-function tokens(usage: unknown): string {
-  const { input_tokens: input, output_tokens: output } = (usage ?? {}) as Record<string, unknown>
-  return typeof input === 'number' && typeof output === 'number' ? `${showCount(input)} / ${showCount(output)}` : ''
+function tokens(call: TracedCall): string {
+  const used = tokensOf(call)
+  return used ? `${showCount(used.input)} / ${showCount(used.output)}` : ''
 }
 
 const moment = (at: string): string => at.slice(0, 19).replace('T', ' ')

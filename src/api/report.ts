@@ -2,9 +2,6 @@
  * An agent's report: as JSON, as a printable document, or its ledger rows as CSV; and the costs of all agents together.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Context } from 'hono'
-import { stream } from 'hono/streaming'
 import * as z from 'zod'
 import { type CostReport, costReport } from '../budget/report.ts'
 import { isoTime } from '../clock.ts'
@@ -16,6 +13,7 @@ import type { CircuitView } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type AgentStatus, agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { type ShownCall, shownCall } from './calls.ts'
+import { streamCsv } from './calls-csv.ts'
 import { CALLS_SHOWN, type ReportFacts, reportPage, type TracedCall } from './report-page.ts'
 import type { Rooms } from './rooms.ts'
 import { type Route, routesOf, time } from './route.ts'
@@ -26,9 +24,6 @@ export interface AgentReport extends AgentStatus {
   costs: CostReport
   circuits: CircuitView[]
 }
-
-/** Takes a few ms to read and write. */
-const PAGE = 500
 
 type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
 
@@ -56,25 +51,10 @@ export const reportRoutes = (rooms: ReportRooms): Route[] => [
       const id = await loadedAgentId(rooms, context)
       if (format === 'json') return agentReport(rooms, id)
       if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))
-      return callsAsCsv(rooms, id, context)
+      return streamCsv(context, id, (last, limit) => rooms.store.calls.find({ agentId: id, limit, before: last?.id }))
     },
   }),
 ]
-
-function callsAsCsv({ store: { calls } }: ReportRooms, id: AgentId, context: Context): Response {
-  context.header('content-type', 'text/csv; charset=utf-8')
-  context.header('content-disposition', `attachment; filename="${id}.csv"`)
-  return stream(context, async (body) => {
-    await body.write(`${CSV_HEADER}\r\n`)
-    // A fast client never causes a wait, so yield explicitly.
-    for (let before: CallId | undefined; !body.aborted; await nextTurn()) {
-      const page = await calls.find({ agentId: id, limit: PAGE, before })
-      await body.write(page.map((row) => `${csvLine(shownCall(row))}\r\n`).join(''))
-      if (page.length < PAGE) return
-      before = page.at(-1)!.id
-    }
-  })
-}
 
 /** The status at the time the ledger has been read. */
 async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {
@@ -160,33 +140,4 @@ interface TraceData {
   latency_ms: number
   redactions?: number
   tier?: number | null
-}
-
-const COLUMNS = [
-  'id',
-  'started_at',
-  'ended_at',
-  'kind',
-  'target',
-  'model',
-  'state',
-  'held_usd',
-  'cost_usd',
-  'estimated',
-  'status',
-  'code',
-  'corrects',
-  'reason',
-] as const satisfies (keyof ShownCall)[]
-
-export const CSV_HEADER = COLUMNS.join(',')
-
-export const csvLine = (call: ShownCall): string => COLUMNS.map((name) => csvCell(call[name])).join(',')
-
-/** RFC 4180; a text that a spreadsheet would run as a formula stays text, and a negative amount stays a number. */
-function csvCell(value: ShownCall[(typeof COLUMNS)[number]]): string {
-  const text = value === null ? '' : String(value)
-  const isFormula = /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text)
-  const safe = isFormula ? `'${text}` : text
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }

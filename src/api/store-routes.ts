@@ -3,6 +3,7 @@
  */
 import { agentRoutes } from './agents.ts'
 import { budgetRoutes } from './budgets.ts'
+import { callSearchRoutes } from './call-search.ts'
 import { callRoutes } from './calls.ts'
 import { reportRoutes } from './report.ts'
 import type { Rooms } from './rooms.ts'
@@ -15,6 +16,7 @@ export type StoreRooms = Pick<Rooms, 'config' | 'store' | 'state' | 'audit' | 'm
 export const storeRoutes = (rooms: StoreRooms): Route[] => [
   ...agentRoutes(rooms),
   ...callRoutes(rooms),
+  ...callSearchRoutes(rooms),
   ...budgetRoutes(rooms),
   ...reportRoutes(rooms),
   ...tokenRoutes(rooms),

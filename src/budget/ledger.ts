@@ -24,6 +24,7 @@ import { BudgetExceededError, BudgetHeldError, CageError } from '../errors.ts'
 import type { NewEvent } from '../events.ts'
 import { type AgentId, type CallId, newCallId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, subtract, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { currentUnit } from '../state/figures-text.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Account, accountChange } from './account.ts'
 import { Accounts, type AccountsOptions, type Spender } from './accounts.ts'
@@ -239,7 +240,8 @@ export class Ledger {
   /** Resolves with the hold once its row is committed. */
   async #written(hold: Hold, payers: readonly Account[]): Promise<Hold> {
     const { callId, agentId, runId, kind, target, model, maxCost, startedAt } = hold
-    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model }
+    const unit = currentUnit(this.#state.read().agents[agentId])
+    const row = { id: callId, agent_id: agentId, run_id: runId, kind, target, model, unit }
     try {
       await new Promise<void>((resolve, reject) =>
         this.#store.groupCommit(

@@ -26,6 +26,7 @@ const COMMANDS: Commands = {
   restart: async () => (await import('./commands/control.ts')).restartCommand,
   logs: async () => (await import('./commands/logs.ts')).logsCommand,
   report: async () => (await import('./commands/report.ts')).reportCommand,
+  calls: async () => (await import('./commands/calls/calls.ts')).callsCommand,
   alerts: async () => (await import('./commands/alerts/alerts.ts')).alertsCommand,
   circuits: async () => (await import('./commands/circuits/circuits.ts')).circuitsCommand,
   models: async () => (await import('./commands/models/models.ts')).modelsCommand,

@@ -78,8 +78,8 @@ export const callTable = (database: Database) => ({
 function callWrites({ orm }: Database) {
   // Every call runs these two: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
-    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, state, held_nanos, started_at)
-     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, 'held', :held_nanos, :started_at)`,
+    `INSERT INTO calls (id, agent_id, run_id, kind, target, model, unit, state, held_nanos, started_at)
+     VALUES (:id, :agent_id, :run_id, :kind, :target, :model, :unit, 'held', :held_nanos, :started_at)`,
   )
   const end = orm.$client.prepare(
     `UPDATE calls SET state = :state, cost_nanos = :cost_nanos, estimated = :estimated, price = :price, usage = :usage,
@@ -89,7 +89,10 @@ function callWrites({ orm }: Database) {
 
   return {
     insertHeld: (
-      row: Pick<CallRow, 'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'held_nanos' | 'started_at'>,
+      row: Pick<
+        CallRow,
+        'id' | 'agent_id' | 'run_id' | 'kind' | 'target' | 'model' | 'unit' | 'held_nanos' | 'started_at'
+      >,
     ): void => void insert.run(row),
 
     /** A call that cost nothing, and for which nothing was held. */

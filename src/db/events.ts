@@ -1,7 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { and, asc, desc, eq, gt, inArray, lt, lte, max, min } from 'drizzle-orm'
+import { and, asc, between, desc, eq, gt, inArray, lt, lte, max, min, sql } from 'drizzle-orm'
+import { isoTime } from '../clock.ts'
 import type { Level, RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
+import type { CallRow } from './calls.ts'
 import type { Database } from './database.ts'
 import { events } from './schema.ts'
 
@@ -20,10 +22,14 @@ export interface EventQuery {
 /** Takes a few ms to read, even on a busy machine. */
 const MAX_WINDOW = 1_000
 
+type CallTimes = Pick<CallRow, 'id' | 'agent_id' | 'started_at' | 'ended_at'>
+/** Findings in a text are recorded in batches, shortly after its call. */
+const LATE_EVENT_MS = 60_000
+
 export type EventTable = ReturnType<typeof eventTable>
 
 export function eventTable({ orm }: Pick<Database, 'orm'>) {
-  const { page, edges, find } = eventPages(orm)
+  const { page, edges, seqFrom, find } = eventPages(orm)
   // Every event runs it: as SQL, since the query builder would take longer than SQLite.
   const insert = orm.$client.prepare(
     `INSERT INTO events (seq, at, agent_id, level, type, message, data)
@@ -61,6 +67,22 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
         found.push(...page(wanted, { above: window.after, below: window.before }, isOldestFirst))
         if (isOldestFirst) above = window.before - 1
         else below = window.after + 1
+      }
+      return found
+    },
+
+    /** Events that name a call, oldest first, up to a minute after its end; yields between chunks. */
+    async ofCall({ id, agent_id, started_at, ended_at }: CallTimes): Promise<RuntimeEvent[]> {
+      const { last } = edges() ?? {}
+      const end = ended_at === null ? Number.MAX_SAFE_INTEGER : seqFrom(isoTime(Date.parse(ended_at) + LATE_EVENT_MS))
+      const found: RuntimeEvent[] = []
+      for (let first = seqFrom(started_at); first < end && first <= (last ?? 0); await nextTurn()) {
+        const below = Math.min(end, first + MAX_WINDOW)
+        const isNamed = sql`instr(${events.data}, ${`"${id}"`}) > 0`
+        const isInWindow = and(between(events.seq, first, below - 1), eq(events.agent_id, agent_id))
+        const rows = orm.select().from(events).where(and(isInWindow, isNamed)).orderBy(asc(events.seq)).all()
+        found.push(...(rows as RuntimeEvent[]))
+        first = below
       }
       return found
     },
@@ -122,5 +144,17 @@ function eventPages(orm: Database['orm']) {
       { above: after, below: before },
       after !== undefined,
     )
-  return { page, edges, find }
+  const at = (seq: number) => orm.select({ at: events.at }).from(events).where(eq(events.seq, seq)).get()?.at
+  /** The first event at this time or later, by halving: times and numbers grow together. */
+  function seqFrom(time: string): number {
+    const { first, last } = edges() ?? {}
+    let [low, high] = [first ?? 0, (last ?? 0) + 1]
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2)
+      if ((at(middle) ?? '') < time) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+  return { page, edges, seqFrom, find }
 }

@@ -84,6 +84,8 @@ export const calls = sqliteTable(
     corrects: text().$type<CallId>(),
     /** The reason for a correction, as its author wrote it. */
     reason: text(),
+    /** The unit of work in progress when it started, such as "lead 67"; null without reported progress. */
+    unit: text(),
   },
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
 )

@@ -6,6 +6,7 @@
 import { apiTokenTable } from './api-tokens.ts'
 import { auditTable } from './audit.ts'
 import { budgetTable } from './budgets.ts'
+import { callSearchTable } from './call-search.ts'
 import { callTable } from './calls.ts'
 import { checkpointTable } from './checkpoints.ts'
 import { type Database, type DatabaseOptions, openDatabase, readDatabase } from './database.ts'
@@ -47,6 +48,7 @@ const tablesOf = (database: Database) => ({
   audit: auditTable(database),
   budgets: budgetTable(database),
   calls: callTable(database),
+  callSearch: callSearchTable(database),
   checkpoints: checkpointTable(database),
   events: eventTable(database),
   incidents: incidentTable(database),

@@ -10,8 +10,9 @@ import type { Store } from '../db/store.ts'
 import type { EventData, NewEvent, PiiType } from '../events.ts'
 import { type AgentId, type CallId, newIncidentId } from '../ids.ts'
 import { PII } from '../pii-types.ts'
+import { currentUnit } from '../state/figures-text.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { showCount, singular } from '../units.ts'
+import { showCount } from '../units.ts'
 import { Findings } from './findings.ts'
 import type { Finding } from './match.ts'
 
@@ -99,7 +100,7 @@ export class Incidents {
   #eventOf({ finding, id, hash }: NewIncident, count: number, kept: number, origin: FindingOrigin): NewEvent {
     const { type, risk, action, start, end, replacement } = finding
     const { agentId, callId, place } = origin
-    const unit = this.#unitOf(agentId)
+    const unit = currentUnit(this.#state.read().agents[agentId])
     const where = unit ? `${PLACES[place]} of ${unit}` : PLACES[place]
     const what = action === 'warn' ? 'left in place (warn)' : action === 'block' ? 'blocked' : replacement
     return {
@@ -141,12 +142,6 @@ export class Incidents {
       original: original ? 'sealed' : 'not_kept',
       sealed_original: original ?? null,
     })
-  }
-
-  /** "lead 67": the agent's current unit of work, if it reports progress. */
-  #unitOf(agentId: AgentId): string | null {
-    const progress = this.#state.read().agents[agentId]?.progress
-    return progress ? `${singular(progress.unit)} ${progress.done + 1}` : null
   }
 }
 

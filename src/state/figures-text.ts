@@ -69,6 +69,10 @@ export function workLeft({ work, progress_percent }: Figures): string {
   return work.total === null ? work.unit : `/ ${showCount(work.total)} ${work.unit}${share}`
 }
 
+/** "lead 67": the agent's current unit of work; null without reported progress. */
+export const currentUnit = (agent: Pick<AgentView, 'progress'> | undefined): string | null =>
+  agent?.progress ? `${singular(agent.progress.unit)} ${agent.progress.done + 1}` : null
+
 /** What follows the amount spent: "/ $50.00". */
 export const ofLimit = ({ limit_usd }: Pick<Figures, 'limit_usd'>): string => `/ ${showUsd(limit_usd)}`
 

@@ -158,6 +158,7 @@ describe('the rows of the ledger', () => {
     id,
     agent_id: toAgentId('lg-1'),
     run_id: null,
+    unit: null,
     kind: 'llm' as const,
     target: 'openai',
     model: 'gpt-4',

@@ -22,7 +22,11 @@ const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[
   [/^(restore|secrets change-master-key)\b/, 6, 'a server runs'],
   [/^(keygen|config init|users add|backup)\b/, 6, 'it is there already'],
   [/^(pause|resume|stop|restart)\b/, 6, 'the agent is in another state'],
-  [/^(circuits|models trust|incidents --reveal|budget (correct|charge|release)|alerts resend)\b/, 5, 'there is none'],
+  [
+    /^(circuits|models trust|incidents --reveal|budget (correct|charge|release)|calls show|alerts resend)\b/,
+    5,
+    'there is none',
+  ],
   [/^tokens/, 5, 'it was revoked by another line'],
   [/^report --db/, 5, 'the demo was not played'],
   [/^(scan|doctor)\b/, 1, 'there are findings'],

@@ -73,7 +73,10 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
   writeFileSync(script, AGENT)
   const agent = (await ask('POST', '/api/agents', { script })).json() as { agent: { id: string } }
   const client = (await ask('POST', '/api/tokens', { name: 'client' })).json() as { token: string }
+  await ask('POST', '/api/run/charges', { service: 'search', cost_usd: '0.01' }, client.token)
+  const { calls } = (await ask('GET', '/api/calls')).json() as { calls: { id: string }[] }
   const values: Record<string, string> = {
+    'calls/{id}': calls[0]!.id,
     'agents/{id}': agent.agent.id,
     'agent/{id}': agent.agent.id,
     'secrets/{id}': (await created('/api/secrets', { name: 'KEY', environment: 'production', value: 'value' })).id,

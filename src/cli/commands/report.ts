@@ -1,6 +1,7 @@
 import { Option } from '@commander-js/extra-typings'
 import type { ShownCall } from '../../api/calls.ts'
-import { type AgentReport, CSV_HEADER, csvLine } from '../../api/report.ts'
+import { CSV_HEADER, csvLine } from '../../api/calls-csv.ts'
+import type { AgentReport } from '../../api/report.ts'
 import type { CostReport } from '../../budget/report.ts'
 import { CageError } from '../../errors.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'

@@ -1,0 +1,40 @@
+import type { CallDetail } from '../../../api/call-search.ts'
+import { tokensOf } from '../../../api/calls.ts'
+import { showUsd } from '../../../money.ts'
+import { showCount, showName } from '../../../units.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json, type TreeEntry, tree } from '../../print.ts'
+
+export const showCommand: CliCommand = (terminal) =>
+  commandWithDatabase('show')
+    .description('Show one call: what it cost, and what was recorded about it')
+    .argument('<call>', 'The call, as "calls" lists it')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['calls show call-19b7ef0a1c20000a1b2c3', 'one call in full']))
+    .action(async (id, flags) => {
+      const detail = await withClient(flags, terminal, (client) =>
+        client.send<CallDetail>('GET', `/api/calls/${encodeURIComponent(id)}`),
+      )
+      if (flags.json) return terminal.out(json(detail))
+      callLines(detail).forEach(terminal.out)
+    })
+
+function callLines({ call, corrections, events }: CallDetail): string[] {
+  const tokens = tokensOf(call)
+  const outcome = [showName(call.state), call.status, call.code].filter((part) => part !== null)
+  return tree(call.id, [
+    ['agent', call.agent_id],
+    ['to', call.model === null ? call.target : `${call.target} ${call.model}`],
+    ['unit', call.unit],
+    ['outcome', outcome.join(', ')],
+    ['held', showUsd(call.held_usd)],
+    ['cost', `${showUsd(call.cost_usd)}${call.estimated ? ' (estimated)' : ''}`],
+    ...corrections.map((row): TreeEntry => ['corrected', `by ${showUsd(row.cost_usd)}: ${row.reason}`]),
+    ['tokens', tokens ? `${showCount(tokens.input)} in, ${showCount(tokens.output)} out` : null],
+    ['started', call.started_at],
+    ['ended', call.ended_at],
+    ...events.map((event, index): TreeEntry => [index === 0 ? 'events' : '', `${event.at}  ${event.message}`]),
+  ])
+}
