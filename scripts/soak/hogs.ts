@@ -1,16 +1,18 @@
 /**
  * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3]: needs a build. Beside an agent that calls fifty times a second another
- * one uses up the processor, processes, memory or the disk; in turns with calm, behind walls of level standard and without
- * any. Prints the medians of the calls' p50 and p99, and how the other one ended. Exits 1 when p99 behind walls is above MAX_RATIO times
- * calm, unless this machine has no control groups.
+ * one uses up the processor, processes, memory or the disk; in turns with calm before and after, behind walls of level
+ * standard and without any. Prints p50 and p99 of the calls of all rounds, the ratio of p99 to calm, that of each round, and
+ * how the other one ended. Exits 1 when p99 behind walls is above MAX_RATIO times calm, unless this machine has no control
+ * groups. Only a quiet machine tells: the load at the beginning is printed.
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findSystemPython } from '../../src/sandbox/cage.ts'
 import { CONTROLLER, explainMachine } from '../../src/sandbox/machine.ts'
 import { FakeProvider } from '../../test/support/provider.ts'
+import { quantile } from '../bench/figures.ts'
 import { Cage } from './cage.ts'
 
 const HOGS = ['processor', 'processes', 'memory', 'disk'] as const
@@ -31,36 +33,25 @@ interface Agent {
   reason: string | null
 }
 
-interface Row {
-  p50: number
-  p99: number
-}
-
 interface Round {
-  calm: Row
-  busy: Row
+  /** What the calls took, in ms. */
+  calm: number[]
+  busy: number[]
   /** The last that the other agent said, and how it ended. */
   said: string
 }
 
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-
-/** Of the calls that ended between two times. */
-function between(file: string, from: number, until: number): Row {
-  const times = readFileSync(file, 'utf8')
+/** What the calls took that ended between two times. */
+const between = (file: string, from: number, until: number): number[] =>
+  readFileSync(file, 'utf8')
     .split('\n')
     .map((line) => line.split(' ').map(Number) as [number, number])
     .filter(([at]) => at >= from && at < until)
     .map(([, ms]) => ms)
-    .sort((a, b) => a - b)
-  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? Number.NaN
-  return { p50: at(0.5), p99: at(0.99) }
-}
 
-async function measure(folder: string, file: string): Promise<Row> {
+async function measure(folder: string, file: string, share = 1): Promise<number[]> {
   const from = Date.now()
-  await sleep(seconds * 1_000)
+  await sleep(seconds * 1_000 * share)
   return between(join(folder, file), from, Date.now())
 }
 
@@ -75,7 +66,7 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
   const start = async (script: string, args: string[]): Promise<Agent> =>
     (await cage.api('POST', '/api/agents', { script, args, cwd: work, budget_usd: '100000' })).agent as Agent
   const besideHog = async (hog: string): Promise<Round> => {
-    const calm = await measure(work, 'times')
+    const before = await measure(work, 'times', 0.5)
     const { id } = await start(program('hog.py'), [hog, String(seconds + (2 * WARM_MS) / 1_000)])
     await sleep(WARM_MS)
     const busy = await measure(work, 'times')
@@ -90,7 +81,7 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
     )
     const said = [...lines.reverse(), last].map((row) => (row as { message: string }).message).join('; ')
     await sleep(WARM_MS)
-    return { calm, busy, said }
+    return { calm: [...before, ...(await measure(work, 'times', 0.5))], busy, said }
   }
   let worst = 0
   try {
@@ -105,12 +96,15 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
     for (const hog of HOGS) {
       const found: Round[] = []
       for (let round = 0; round < rounds; round++) found.push(await besideHog(hog))
-      const of = (pick: (round: Round) => number) => median(found.map(pick))
-      const ratio = of(({ calm, busy }) => busy.p99 / calm.p99)
+      const [calm, busy] = [found.flatMap((round) => round.calm), found.flatMap((round) => round.busy)]
+      const ratio = quantile(busy, 0.99) / quantile(calm, 0.99)
       worst = Math.max(worst, ratio)
-      const figures = [of(({ calm }) => calm.p50), of(({ busy }) => busy.p50), of(({ calm }) => calm.p99)]
-      const cells = [...figures, of(({ busy }) => busy.p99), ratio].map((value) => value.toFixed(2).padStart(9))
-      console.log(`${level.padEnd(10)}${hog.padEnd(11)}${cells.join('')}   ${found.at(-1)!.said}`)
+      const figures = [0.5, 0.99].flatMap((share) => [quantile(calm, share), quantile(busy, share)])
+      const cells = [...figures, ratio].map((value) => value.toFixed(2).padStart(9))
+      const ofRounds = found.map((round) => (quantile(round.busy, 0.99) / quantile(round.calm, 0.99)).toFixed(1))
+      console.log(
+        `${level.padEnd(10)}${hog.padEnd(11)}${cells.join('')}   ${ofRounds.join(' ')}   ${found.at(-1)!.said}`,
+      )
     }
   } finally {
     await cage.close()
@@ -126,8 +120,10 @@ if (python === undefined) throw new Error('there is no python3')
 const { groups } = await explainMachine(python, process.env)
 const provider = await FakeProvider.open()
 try {
-  console.log(`control groups: ${groups.join(', ') || 'none'}; p50 and p99 of calls in ms`)
-  console.log('level     hog         p50 calm p50 busy p99 calm p99 busy    ratio   the hog ended')
+  const machine = `${availableParallelism()} processors, load ${loadavg()[0]!.toFixed(1)}`
+  console.log(`${machine}, user ${process.getuid?.()}, control groups: ${groups.join(', ') || 'none'}`)
+  console.log(`${rounds} rounds of ${seconds} s; p50 and p99 of calls in ms; limits ${JSON.stringify(LIMITS)}`)
+  console.log('level     hog         p50 calm p50 busy p99 calm p99 busy    ratio   of rounds; the hog ended')
   const worst = await run('standard', provider)
   await run('off', provider)
   if (groups.length === CONTROLLER.options.length && worst > MAX_RATIO) process.exitCode = 1
