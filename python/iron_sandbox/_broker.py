@@ -2,7 +2,11 @@
 
 A network that is observed: every connection goes on and is reported. A limited one: only what the policy lists is connected,
 from out here and by name, and the connection is put in the place of the process's socket; so it works from a network
-namespace that has nothing, and needs none. Whatever goes wrong in here is a refusal.
+namespace that has nothing, and needs none. What the program itself serves in such a namespace is connected by a socket that
+init has made there. Whatever goes wrong in here is a refusal.
+
+No call to connect of a limited network goes on as it is: not even one that would disconnect, after which a socket of the
+outer network could listen there.
 """
 
 import _socket
@@ -13,6 +17,7 @@ import select
 import struct
 
 from . import _calls, _seccomp
+from ._channel import SOCKET
 from ._names import Conversation, Names
 
 _AF_UNSPEC, _AF_UNIX, _AF_INET, _AF_INET6 = 0, 1, 2, 10
@@ -20,12 +25,17 @@ _MAX_ADDRESS = 128
 _DOMAIN_PORT = 53
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _MAX_DIALS = 64
+# How long a process that does not wait is kept from going on.
+_MAX_INNER_MS = 500
 _LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Broker:
-    def __init__(self, listener, policy, reports):
+    def __init__(self, listener, policy, reports, channel):
         self.listener = listener
+        self._channel = channel
+        # Calls that wait for a socket of the inner network, in their order.
+        self._inner = []
         self._policy = policy
         self._reports = reports
         self._names = Names()
@@ -64,32 +74,72 @@ class Broker:
         content = call.read(at, min(length, _MAX_ADDRESS))
         host, port = _parse(content)
         if host is None:
-            # Not of the internet: an end of a connection, or a socket of a file, which the filter lets through or not.
-            return call.go_on() if port is None else call.refuse(errno.EACCES)
+            # Not of the internet: an end of a connection, or a socket of a file.
+            may_go_on = port is None and (not self._policy.is_limited or "unix" in self._policy.allow)
+            return call.go_on() if may_go_on else call.refuse(errno.EACCES)
         if not self._policy.is_limited:
             self._reports.add("connect", _show(host, port), False)
             return call.go_on()
         if port == _DOMAIN_PORT:
             return self._open_conversation(call, descriptor)
         name = self._names.name_of(host) or host
-        if not self._policy.may_connect(name, port):
-            self._reports.add("connect", _show(name, port), True)
-            return call.refuse(errno.EACCES)
+        is_listed = self._policy.may_connect(name, port)
+        is_inner = not is_listed and self._policy.level == "strict" and _is_loopback(host)
+        if not is_listed and not is_inner:
+            return self._refuse_connect(call, name, port)
         flags = call.descriptor_flags(descriptor)
         if flags is None:
             return call.refuse(errno.ENOTSOCK)
+        if is_inner:
+            return self._ask_for_socket(call, descriptor, flags, host, port)
         if name in _LOOPBACK and flags & os.O_NONBLOCK:
             return _dial(call, descriptor, flags, name, port)
+        self._dial_apart(call, _dial, (call, descriptor, flags, name, port))
+
+    def _refuse_connect(self, call, name, port):
+        self._reports.add("connect", _show(name, port), True)
+        call.refuse(errno.EACCES)
+
+    def _dial_apart(self, call, dial, args):
         if self._dials >= _MAX_DIALS:
             return call.refuse(errno.EAGAIN)
         self._dials += 1
-        _thread.start_new_thread(self._dial_apart, (call, descriptor, flags, name, port))
+        _thread.start_new_thread(self._dial_in_thread, (dial, args))
 
-    def _dial_apart(self, *args):
+    def _dial_in_thread(self, dial, args):
         try:
-            _dial(*args)
+            dial(*args)
         finally:
             self._dials -= 1
+
+    def _ask_for_socket(self, call, descriptor, flags, host, port):
+        if len(self._inner) >= _MAX_DIALS:
+            return call.refuse(errno.EAGAIN)
+        self._inner.append((call, descriptor, flags, host, port))
+        self._channel.send(SOCKET, bytes([_AF_INET6 if ":" in host else _AF_INET]))
+
+    def dial_inside(self, made):
+        """Connects the call that waits longest to what the program serves itself. ``made``: the socket for it; None for none."""
+        call, descriptor, flags, host, port = self._inner.pop(0)
+        if made is None:
+            return call.refuse(errno.EHOSTUNREACH)
+        own = _socket.socket(_AF_INET6 if ":" in host else _AF_INET, _socket.SOCK_STREAM, 0, made)
+        own.setblocking(False)
+        fault = own.connect_ex((host, port))
+        if fault == errno.EINPROGRESS:
+            return self._dial_apart(call, self._await_inner, (call, descriptor, flags, own, host, port))
+        self._end_inner(call, descriptor, flags, own, fault, host, port)
+
+    def _await_inner(self, call, descriptor, flags, own, host, port):
+        # Who does not wait may be the one that has to accept it.
+        fault = _outcome(own, _MAX_INNER_MS if flags & os.O_NONBLOCK else None)
+        self._end_inner(call, descriptor, flags, own, fault, host, port)
+
+    def _end_inner(self, call, descriptor, flags, own, fault, host, port):
+        if fault != errno.ECONNREFUSED:
+            return _hand_over(call, descriptor, flags, own, fault)
+        own.close()
+        self._refuse_connect(call, host, port)
 
     def _open_conversation(self, call, descriptor):
         flags = call.descriptor_flags(descriptor)
@@ -150,6 +200,10 @@ def _parse(content):
     return None, 0
 
 
+def _is_loopback(host):
+    return host.startswith("127.") or host in ("::1", "0.0.0.0", "::")
+
+
 def _show(host, port):
     return "[%s]:%d" % (host, port) if ":" in host else "%s:%d" % (host, port)
 
@@ -161,15 +215,23 @@ def _dial(call, descriptor, flags, host, port):
         own = _socket.socket(family, kind, protocol)
     except OSError:
         return call.refuse(errno.EHOSTUNREACH)
+    own.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+    own.setblocking(False)
+    _hand_over(call, descriptor, flags, own, own.connect_ex(address))
+
+
+def _outcome(own, most_ms):
+    """What becomes of a connection; EINPROGRESS when it takes longer."""
+    waiting = select.poll()
+    waiting.register(own.fileno(), select.POLLOUT)
+    return own.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) if waiting.poll(most_ms) else errno.EINPROGRESS
+
+
+def _hand_over(call, descriptor, flags, own, fault):
+    """Puts a socket that connects, with the ``fault`` of its beginning, in the place of the process's."""
     try:
-        own.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        own.setblocking(False)
-        fault = own.connect_ex(address)
         if fault == errno.EINPROGRESS and not flags & os.O_NONBLOCK:
-            waiting = select.poll()
-            waiting.register(own.fileno(), select.POLLOUT)
-            waiting.poll()
-            fault = own.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+            fault = _outcome(own, None)
         if fault not in (0, errno.EINPROGRESS):
             return call.refuse(fault)
         own.setblocking(not flags & os.O_NONBLOCK)

@@ -11,8 +11,9 @@ _MSG_CMSG_CLOEXEC = 0x40000000
 _MAX_MESSAGE = 4096
 
 # The first byte of a message: the descriptor of the listener; a signal that reached init; the wait status of the program;
-# exit code and reason of a launch that failed; a signal that init is to send; init's first parent has ended.
-LISTENER, SEEN, EXIT, FAULT, SEND_SIGNAL, ADOPTED = b"L", b"S", b"X", b"F", b"K", b"A"
+# exit code and reason of a launch that failed; a signal that init is to send; init's first parent has ended; a family, and the
+# socket of the inner network that init has made of it.
+LISTENER, SEEN, EXIT, FAULT, SEND_SIGNAL, ADOPTED, SOCKET = b"L", b"S", b"X", b"F", b"K", b"A", b"N"
 
 
 class Signals:

@@ -1,12 +1,13 @@
 """The inner side of a launch: init, and below it the process that puts the walls on and becomes the program."""
 
 import _signal
+import _socket
 import os
 import select
 import struct
 
 from . import _landlock, _limits, _namespaces, _privileges, _seccomp, _view
-from ._channel import ADOPTED, EXIT, FAULT, LISTENER, SEEN, SEND_SIGNAL
+from ._channel import ADOPTED, EXIT, FAULT, LISTENER, SEEN, SEND_SIGNAL, SOCKET
 from ._kernel import NR_CLOSE_RANGE, PR_SET_PDEATHSIG, WallError, prctl, syscall
 
 _CLOSE_ON_EXEC = 4
@@ -82,6 +83,8 @@ def _watch(program, channel, signals):
                 letter, content, _ = channel.receive()
                 if letter == SEND_SIGNAL:
                     _send(program, content[0])
+                elif letter == SOCKET:
+                    _make_socket(channel, content[0])
                 elif letter == b"":
                     _send(program, _signal.SIGKILL)
                     os._exit(1)
@@ -89,6 +92,15 @@ def _watch(program, channel, signals):
         if status is not None:
             channel.send(EXIT, struct.pack("i", status))
             os._exit(0)
+
+
+def _make_socket(channel, family):
+    try:
+        own = _socket.socket(family, _socket.SOCK_STREAM)
+    except OSError:
+        return channel.send(SOCKET)
+    channel.send(SOCKET, descriptor=own.fileno())
+    own.close()
 
 
 def _reap(program):
@@ -143,15 +155,13 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     _privileges.forbid_new()
     if policy.is_enforced:
         _privileges.drop(keep_for_root=not has_own_users)
-        _landlock.restrict(policy.read, policy.write, policy.is_limited)
+        _landlock.restrict(policy.read, policy.write, deny_connect=policy.is_limited, deny_bind=not policy.may_listen)
     allow = policy.allow
-    # An empty network may be used as one likes.
-    is_empty = policy.level == "strict"
     code = _seccomp.program(
         policy.is_enforced,
         udp=not policy.is_limited or "udp" in allow,
         unix="unix" in allow,
-        listen=is_empty or not policy.is_limited or "listen" in allow,
+        listen=policy.may_listen,
         notify=_seccomp.NOTIFIED,
     )
     syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)

@@ -37,16 +37,16 @@ def abi():
         return 0
 
 
-def restrict(read, write, deny_tcp):
+def restrict(read, write, deny_connect, deny_bind):
     """Restricts this process for good. ``read``, ``write``: paths; those that do not exist are left out.
 
-    ``deny_tcp``: no TCP port may be bound or connected to (from ABI 4 on). Raises WallError.
+    ``deny_connect``, ``deny_bind``: no TCP port may be connected to, or bound (from ABI 4 on). Raises WallError.
     """
     version = abi()
     if version < 1:
         raise WallError("Landlock", 38, "this kernel has none")
     rights = (1 << _RIGHTS.get(version, _ALL_RIGHTS)) - 1
-    ports = _BIND_TCP | _CONNECT_TCP if deny_tcp and version >= 4 else 0
+    ports = (_CONNECT_TCP if deny_connect else 0) | (_BIND_TCP if deny_bind else 0) if version >= 4 else 0
     scopes = _SCOPE_ABSTRACT_UNIX | _SCOPE_SIGNAL if version >= 6 else 0
     known = struct.pack("QQQ", rights, ports, scopes)[: 8 if version < 4 else 16 if version < 6 else 24]
     ruleset = syscall("Landlock", NR_LANDLOCK_CREATE_RULESET, buffer(known), len(known), 0)

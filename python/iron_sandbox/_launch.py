@@ -18,7 +18,7 @@ import struct
 import sys
 import time
 
-from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, Signals, open_pair
+from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, SOCKET, Signals, open_pair
 from ._groups import Group
 from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 
@@ -158,8 +158,10 @@ class _Guard:
         letter, content, descriptor = self._channel.receive()
         if letter == LISTENER:
             self._reports.tell_standing(content)
-            self._broker = self._make_broker(descriptor, self._policy, self._reports)
+            self._broker = self._make_broker(descriptor, self._policy, self._reports, self._channel)
             self._poll.register(descriptor, select.POLLIN)
+        elif letter == SOCKET:
+            self._broker.dial_inside(descriptor)
         elif letter == SEEN:
             if self._undecided.pop(content[0], None) is None:
                 self._seen_inside[content[0]] = time.monotonic()

@@ -54,6 +54,11 @@ class Policy:
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
+        # In an empty network nobody is reached, as long as no socket of the outer one that a process was given can be taken back
+        # to its beginning: only who may connect by unix sockets could try to.
+        self.may_listen = (
+            not self.is_limited or "listen" in self.allow or (level == "strict" and "unix" not in self.allow)
+        )
         self.home = os.path.expanduser("~")
         # Of the program alone: a folder of its own, or the whole of an empty /tmp.
         folder = os.environ.get("TMPDIR") or "/tmp"

@@ -232,6 +232,16 @@ def _():
         reached(own, own.getsockname()[1])
 
 
+@probe("be reached from outside by a connection that is taken back")
+def _():
+    with socket.create_connection(("127.0.0.1", GATEWAY)) as own:
+        unspecified = struct.pack("=H14x", socket.AF_UNSPEC)
+        if libc.connect(own.fileno(), unspecified, len(unspecified)):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        own.listen()
+        reached(own, own.getsockname()[1])
+
+
 def reached(own, port):
     """The stage connects to the ports that are written to this file."""
     with open(os.path.join(WORK, "reach-me"), "w") as file:

@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -496,6 +497,47 @@ class Network(Cage):
             code, _, err = self.fetch(level, url)
             self.assertEqual(code, 1)
             self.assertIn("Permission denied", err)
+
+    def test_a_program_reaches_what_it_serves_itself_in_an_empty_network_and_others_do_not(self):
+        text = (
+            "import asyncio, http.server, socket, threading, urllib.request\n"
+            "for host in ('127.0.0.1', 'localhost'):\n"
+            "  own = http.server.ThreadingHTTPServer((host, 0), http.server.SimpleHTTPRequestHandler)\n"
+            "  threading.Thread(target=own.serve_forever, daemon=True).start()\n"
+            "  print(urllib.request.urlopen('http://%s:%d/page' % (host, own.server_port)).read())\n"
+            "async def echo(reader, writer): writer.write(await reader.read(1)); await writer.drain(); writer.close()\n"
+            "async def ask(port):\n"
+            "  reader, writer = await asyncio.open_connection('127.0.0.1', port)\n"
+            "  writer.write(b'x'); return await reader.read()\n"
+            "async def ask_often():\n"
+            "  server = await asyncio.start_server(echo, '127.0.0.1', 0)\n"
+            "  return await asyncio.gather(*[ask(server.sockets[0].getsockname()[1]) for _ in range(50)])\n"
+            "print(set(asyncio.run(ask_often())))\n"
+            "full = socket.socket(); full.bind(('127.0.0.1', 0)); full.listen(1); held = []\n"
+            "for _ in range(4):\n"
+            "  held.append(socket.socket()); held[-1].setblocking(False); held[-1].connect_ex(full.getsockname())\n"
+            "for _ in range(2): full.accept()\n"
+            "print(own.server_port, flush=True); input()"
+        )
+        process = launch(
+            "strict",
+            *script(text),
+            words=["--write", self.work],
+            cwd=self.work,
+            text=True,
+            stdin=-1,
+            stdout=-1,
+            stderr=-1,
+        )
+        self.assertEqual([process.stdout.readline() for _ in range(3)], ["b'hello'\n"] * 2 + ["{b'x'}\n"])
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", int(process.stdout.readline())))
+        self.assertEqual(finish_with(process, "\n"), (0, ""))
+
+    def test_a_limited_network_serves_where_that_is_allowed(self):
+        text = "import socket; own = socket.create_server(('127.0.0.1', 0)); print('serves')"
+        for words, out in (((), ""), (("--allow", "listen"), "serves\n")):
+            self.assertEqual(captured("standard", *script(text), words=["--limit-network", *words])[1], out)
 
     def test_a_name_is_reached_by_its_name(self):
         for level in CONFINED:
