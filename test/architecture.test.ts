@@ -126,7 +126,7 @@ describe('the house', () => {
 
   test('who opens the whole program in a test opens what is built, but to break a class of the sources on purpose', () => {
     const opening = [...sourcesBelow('test'), ...sourcesBelow('scripts/soak')].filter((file) =>
-      /import \{[^}]*\bopenRuntime\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
+      /import \{[^}]*\bopenParts\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
     )
     expect(opening).toEqual(['test/gateway/run-call.test.ts', 'test/gateway/stream.test.ts'])
   })

@@ -1,9 +1,8 @@
 /**
- * Phone numbers. North American ones by form and valid area and exchange codes, bare ten digits only with a phone word
- * nearby; international ones by `+` or an international prefix, a country code in use and a length that country has.
+ * Phone numbers. North American ones count by form and valid area and exchange codes, bare ten digits only with a phone
+ * word nearby; for others see `international-phone.ts` and `national-phone.ts`.
  */
 import { DIGIT, isAlphanumeric, isCapital, kindOf, plain } from './characters.ts'
-import { nationalLengths } from './country-codes.ts'
 import {
   beginsAlone,
   beginsWord,
@@ -16,6 +15,7 @@ import {
   textBefore,
 } from './digits.ts'
 import { escapeBefore, escapedCode, NONE } from './escapes.ts'
+import { countryNumberEnd, mayBeginPrefix, prefixedEnd } from './international-phone.ts'
 import type { Match } from './match.ts'
 import { findNationalPhone } from './national-phone.ts'
 import { extensionEnd, readWord } from './phone-extension.ts'
@@ -24,9 +24,6 @@ import type { TextWindow } from './text-window.ts'
 
 /** Right after a number. */
 const KINDS_OF_LINE = ['fax', 'office', 'mobile', 'cell', 'home', 'work', 'tel', 'phone', 'voice', 'ext', 'extension']
-/** `8~10`: wait for a second dial tone. */
-export const TONE_MARK = 0x7e
-
 const digits = new DigitReader()
 
 /** Finds the number whose first digit is at `digit`; a plus or bracket before it belongs to it. */
@@ -60,14 +57,13 @@ function findWithLead(window: TextWindow, digit: number, lead: Lead): Match | nu
 }
 
 function numberEnd(window: TextWindow, digit: number, lead: Lead): number {
-  digits.begin(window)
   if (lead.plus) return countryNumberEnd(window, digit, lead.bracket)
-  if ((window.at(digit) & 15) === 0) {
-    const end = prefixedEnd(window, digit, lead)
+  if (mayBeginPrefix(window, digit) && !lead.bracket && !followsFigure(window, lead.start)) {
+    const end = prefixedEnd(window, digit)
     if (end >= 0 || window.cut) return end
-  } else if (window.at(digit + 1) === TONE_MARK) {
-    return prefixedEnd(window, digit, lead)
-  } else if ((window.at(digit) & 15) === 1 && !lead.bracket) {
+  }
+  digits.begin(window)
+  if ((window.at(digit) & 15) === 1 && !lead.bracket) {
     const end = northAmericanEnd(window, digit, lead, true)
     if (end >= 0 || window.cut) return end
   }
@@ -193,103 +189,6 @@ function vanityEnd(
 
 function isPlainDigit(code: number): boolean {
   return code >= 0x30 && code <= 0x39
-}
-
-/** Dialed instead of the plus: in most countries, in North America, in parts of Asia, in Australia. */
-const INTERNATIONAL_PREFIXES = ['00', '011', '001', '0011']
-/** The same with the ITU's mark for a second dial tone: in Russia and its neighbors, formerly in Poland. */
-const TONE_PREFIXES = ['8~10', '0~0']
-
-/** After an international prefix instead of the plus. */
-function prefixedEnd(window: TextWindow, digit: number, lead: Lead): number {
-  if (lead.bracket || followsFigure(window, lead.start)) return -1
-  const hasTone = window.at(digit + 1) === TONE_MARK
-  for (const prefix of hasTone ? TONE_PREFIXES : INTERNATIONAL_PREFIXES) {
-    const begin = hasTone ? toneEnd(window, digit, prefix) : prefixEnd(digit, prefix)
-    const end = begin < 0 ? -1 : dialedEnd(window, digit, begin)
-    if (end >= 0 || window.cut) return end
-  }
-  return -1
-}
-
-/** Returns the position after the digits of a prefix, or -1. */
-function prefixEnd(digit: number, prefix: string): number {
-  digits.count = 0
-  const end = digits.take(digit, prefix.length)
-  return end >= 0 && digits.number(0, prefix.length) === Number(prefix) ? end : -1
-}
-
-function toneEnd(window: TextWindow, digit: number, prefix: string): number {
-  for (let i = 0; i < prefix.length; i++) if (window.at(digit + i) !== prefix.charCodeAt(i)) return -1
-  return digit + prefix.length
-}
-
-/** Returns the end of the country's number after a prefix, or -1: three groups, or a word, distinguish it from others. */
-function dialedEnd(window: TextWindow, digit: number, begin: number): number {
-  const position = digits.separator(begin)
-  if (digits.form === '.' || digits.form === '/' || digits.form === ' - ' || window.at(position) === 0x30) return -1
-  digits.count = 0
-  const end = countryNumberEnd(window, position, false)
-  return end >= 0 && (groups >= 3 || isPhoneNear(window, digit)) ? end : -1
-}
-
-/** Number of digit groups that `countryNumberEnd` passed. */
-let groups = 0
-
-/** Returns the end of a country code in use with as many digits as that country has; or -1. */
-function countryNumberEnd(window: TextWindow, begin: number, bracket: boolean): number {
-  groups = 0
-  let end = -1
-  let position = begin
-  let open = bracket
-  let isAround = bracket
-  for (;;) {
-    const before = digits.count
-    const after = digits.takeAll(position)
-    if (digits.count === before) break
-    groups++
-    // `+49 (0)30`: the zero is dialed only within the country.
-    if (open && groups > 1 && digits.count === before + 1 && digits.values[before] === 0) digits.count = before
-    const left = digitsLeft()
-    if (left === 0) {
-      // An open bracket before the plus encloses the whole number.
-      if (isAround) return -1
-      end = after
-    } else if (end > 0 || left < 0) break
-    let next = after
-    if (open && plain(window.at(next)) === 0x29) {
-      open = false
-      isAround = false
-      next++
-    }
-    next = digits.separator(next)
-    if (digits.form === '-' || digits.form === '/' || digits.form === '.') {
-      const spaced = window.read(next)
-      if (window.code === 0x20) next = spaced
-    }
-    if (!open && plain(window.at(next)) === 0x28) {
-      open = true
-      next++
-    }
-    if (next === after || !digits.isDigitAt(next)) break
-    position = next
-  }
-  return end
-}
-
-/** Returns how many digits a number with its country code lacks: 0 when it may end here, negative when it cannot. */
-function digitsLeft(): number {
-  const { count, values } = digits
-  if (values[0] === 1) return 11 - count
-  for (let length = 1; length <= 3 && length <= count; length++) {
-    const lengths = nationalLengths(digits.number(0, length))
-    if (!lengths) continue
-    const national = count - length
-    if (national < lengths.min) return lengths.min - national
-    return Math.min(0, lengths.max + (values[length] === 0 ? 1 : 0) - national)
-  }
-  // Incomplete, or an unused country code.
-  return count < 3 ? 1 : -1
 }
 
 /** Finds `2 1 2 - 5 5 5 - 0 1 4 2`, if a word identifies it. */
