@@ -196,6 +196,11 @@ export class Supervisor {
     await agent.restart()
   }
 
+  /** Throws CageError `agent_not_running` for an agent of an earlier server, `not_found` for an unknown one. */
+  requireOwn(agentId: AgentId): void {
+    this.#get(agentId)
+  }
+
   /** The agents of this server, in the order of their start. */
   list(): AgentView[] {
     const { agents } = this.#options.state.read()

@@ -2,10 +2,12 @@ import * as z from 'zod'
 import type { AgentSpec } from '../agents/supervisor.ts'
 import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
-import { toUsd } from '../money.ts'
+import type { AgentId } from '../ids.ts'
+import { type Nanodollars, toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
-import { agentStatus, loadedAgentId, statusOf } from './agents.ts'
+import { agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { amount, check } from './body.ts'
+import { changedLimit } from './budgets.ts'
 import type { Rooms } from './rooms.ts'
 import { type Route, routesOf } from './route.ts'
 
@@ -58,12 +60,14 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
     route('POST /api/agents/:id/resume', {
       role: 'admin',
       action: 'agent.resume',
-      summary: 'Resumes a paused agent.',
+      summary:
+        'Lets an agent continue: resumes a paused one, restarts one that was stopped or failed. With `add_usd`, raises its limit first.',
+      body: z.strictObject({ add_usd: amount.optional().describe('Raises its limit by this.') }).optional(),
       reply: agentStatus,
-      errors: ['not_found', 'agent_not_running', 'conflict'],
-      handle: async ({ context, identity }) => {
+      errors: ['not_found', 'agent_not_running', 'budget_exceeded', 'invalid_amount', ...START_ERRORS],
+      handle: async ({ context, body, identity }) => {
         const id = await loadedAgentId(rooms, context)
-        supervisor.resume(id, identity.name)
+        await letContinue(rooms, { id, added: body?.add_usd, by: identity.name })
         return statusOf(rooms, id)
       },
     }),
@@ -82,6 +86,34 @@ export function agentControlRoutes(rooms: AgentRooms): Route[] {
     }),
   ]
 }
+
+/** Changes nothing when it cannot continue. */
+async function letContinue(
+  { state, money: { ledger }, supervisor }: AgentRooms,
+  { id, added, by }: { id: AgentId; added: Nanodollars | undefined; by: string },
+): Promise<void> {
+  const { state: present, exhausted } = getAgent(state, id)
+  supervisor.requireOwn(id)
+  if (present === 'stopping' || present === 'completed') throw cannotContinue(id, present)
+  if (exhausted && added === undefined) throw needsMoney(id)
+  if (added !== undefined) {
+    ledger.accounts.setLimit(id, changedLimit(ledger.accounts.balance(id).limit, { add_usd: added }), by)
+  }
+  if (present === 'paused') supervisor.resume(id, by)
+  else if (present !== 'running' && present !== 'starting') await supervisor.restart(id)
+}
+
+const cannotContinue = (id: AgentId, present: 'stopping' | 'completed'): CageError =>
+  new CageError('conflict', `${id} ${present === 'stopping' ? 'is being stopped' : 'has completed its work'}`, {
+    facts: { agent_id: id },
+    hint: present === 'stopping' ? 'try again when it has ended' : `run it again with "iron-cage restart ${id}"`,
+  })
+
+const needsMoney = (id: AgentId): CageError =>
+  new CageError('budget_exceeded', `${id} has spent its budget`, {
+    facts: { agent_id: id },
+    hint: `raise it: "iron-cage resume ${id} --add <usd>"`,
+  })
 
 /** Errors of a script that cannot be started. */
 const START_ERRORS = [

@@ -5,13 +5,16 @@ import { alertView } from './views.ts'
 
 const route = routesOf('Alerts')
 
-export const alertRoutes = ({ state, alerts }: Pick<Rooms, 'state' | 'alerts'>): Route[] => [
+export const alertListRoutes = ({ state }: Pick<Rooms, 'state'>): Route[] => [
   route('GET /api/alerts', {
     role: 'viewer',
     summary: 'Lists alerts.',
     reply: () => z.object({ alerts: z.array(alertView()) }),
     handle: () => ({ alerts: state.read().alerts }),
   }),
+]
+
+export const alertRoutes = ({ alerts }: Pick<Rooms, 'alerts'>): Route[] => [
   route('POST /api/alerts/test', {
     role: 'admin',
     action: 'alert.test',

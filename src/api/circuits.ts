@@ -7,10 +7,12 @@ import type { Rooms } from './rooms.ts'
 import { named, type Route, routesOf, type Shape, time, usd } from './route.ts'
 import { circuitView } from './views.ts'
 
+type CircuitRooms = Pick<Rooms, 'state'> & { gateway: Pick<Rooms['gateway'], 'circuits'> }
+
 const circuitRoute = routesOf('Circuits')
 const modelRoute = routesOf('Models')
 
-export const circuitRoutes = ({ state, gateway: { circuits } }: Pick<Rooms, 'state' | 'gateway'>): Route[] => [
+export const circuitRoutes = ({ state, gateway: { circuits } }: CircuitRooms): Route[] => [
   circuitRoute('GET /api/circuits', {
     role: 'viewer',
     summary: 'Lists all circuits.',
@@ -45,7 +47,7 @@ export const circuitRoutes = ({ state, gateway: { circuits } }: Pick<Rooms, 'sta
   }),
 ]
 
-export const modelRoutes = ({ money: { trust }, gateway: { upstream } }: Pick<Rooms, 'money' | 'gateway'>): Route[] => [
+export const modelRoutes = ({ money: { trust } }: Pick<Rooms, 'money'>): Route[] => [
   modelRoute('GET /api/models', {
     role: 'viewer',
     summary:
@@ -53,6 +55,9 @@ export const modelRoutes = ({ money: { trust }, gateway: { upstream } }: Pick<Ro
     reply: () => z.object({ models: z.array(modelTrust()) }),
     handle: () => ({ models: trust.list() }),
   }),
+]
+
+export const trustRoutes = ({ money: { trust }, gateway: { upstream } }: Pick<Rooms, 'money' | 'gateway'>): Route[] => [
   modelRoute('POST /api/models/:name/trust', {
     role: 'admin',
     action: 'model.trust',

@@ -72,7 +72,12 @@ function operation(route: Route, path: string, schemas: Schemas): Json {
     'x-role': role,
     security: role === 'open' ? [] : [{ token: [] }],
     ...(parameters.length > 0 && { parameters }),
-    ...(body && { requestBody: { required: true, content: { 'application/json': { schema: inputSchema(body) } } } }),
+    ...(body && {
+      requestBody: {
+        required: !(body instanceof z.ZodOptional),
+        content: { 'application/json': { schema: inputSchema(body) } },
+      },
+    }),
     responses: { ...replies(route, schemas), ...refusals(route), default: { $ref: '#/components/responses/AnyRoute' } },
   }
 }

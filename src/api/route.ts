@@ -40,6 +40,7 @@ export interface RouteDoc {
   /** One sentence. */
   summary: string
   query?: z.ZodType
+  /** May be left out of the request if it is a ZodOptional. */
   body?: z.ZodType
   /** Of the body. (Default: 2 MiB.) */
   maxBytes?: number
@@ -108,7 +109,7 @@ export const routesOf =
     const [status = 200] = doc.statuses ?? []
     const handler: Handler<Env> = async (context) => {
       const query = doc.query && readQuery(context, doc.query)
-      const body = doc.body && (await readJson(context, doc.body, doc.maxBytes))
+      const body = doc.body && isSent(context, doc.body) ? await readJson(context, doc.body, doc.maxBytes) : undefined
       const asked = { context, params: context.req.param(), query, body, identity: context.get('identity') }
       const replied = await handle(asked as Asked<Name, Role, Query, Body>)
       if (replied instanceof Response) return replied
@@ -116,6 +117,15 @@ export const routesOf =
     }
     return { ...doc, tag, method, path, before: [], handler }
   }
+
+/** False for a request without a body, where none is needed. */
+function isSent({ req }: Context, schema: z.ZodType): boolean {
+  if (!(schema instanceof z.ZodOptional)) return true
+  const length = req.header('content-length')
+  return length === undefined
+    ? (req.header('content-type') ?? req.header('transfer-encoding')) !== undefined
+    : length !== '0'
+}
 
 /** Second paths of routes, for clients that use these. */
 const ALIASES: Readonly<Record<string, string>> = { '/api/agents': '/agent', '/api/secrets': '/secrets' }

@@ -19,7 +19,7 @@ interface AgentSecrets {
   rotation: Pick<Rotation, 'isEntitled'>
 }
 
-type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
+export type SecretRooms = Pick<Rooms, 'store' | 'audit' | 'safety'> & { secrets: AgentSecrets }
 
 const secretView = named('Secret', () =>
   z.object({

@@ -18,7 +18,7 @@ import { alertRoutes } from './alerts.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
-import { circuitRoutes, modelRoutes } from './circuits.ts'
+import { trustRoutes } from './circuits.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
@@ -30,7 +30,7 @@ import type { Rooms } from './rooms.ts'
 import { type Route, routesOf, serveRoutes } from './route.ts'
 import { runRoutes } from './run.ts'
 import { secretRoutes } from './secrets.ts'
-import { stateRoutes } from './state.ts'
+import { originalRoutes } from './state.ts'
 import { storeRoutes } from './store-routes.ts'
 
 export interface ServerRooms extends Rooms {
@@ -147,9 +147,8 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
     ...secretRoutes(rooms),
     ...auditRoutes(rooms.audit),
     ...metricsRoutes(rooms),
-    ...stateRoutes(rooms),
-    ...circuitRoutes(rooms),
-    ...modelRoutes(rooms),
+    ...originalRoutes(rooms),
+    ...trustRoutes(rooms),
     ...alertRoutes(rooms),
   ]
   return routes

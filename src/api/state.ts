@@ -11,9 +11,11 @@ import { count, named, type Route, routesOf, type Shape, time, usd } from './rou
 import { requester } from './secrets.ts'
 import { agentView, alertView, budgetView, circuitView, eventView } from './views.ts'
 
+type OriginalRooms = Pick<Rooms, 'store'> & { secrets: Pick<Rooms['secrets'], 'vault'> }
+
 const route = routesOf('State')
 
-export const stateRoutes = ({ state, store, secrets }: Pick<Rooms, 'state' | 'store' | 'secrets'>): Route[] => [
+export const stateRoutes = ({ state, store }: Pick<Rooms, 'state' | 'store'>): Route[] => [
   route('GET /api/snapshot', {
     role: 'viewer',
     summary: 'Returns everything that the dashboard shows.',
@@ -49,6 +51,10 @@ export const stateRoutes = ({ state, store, secrets }: Pick<Rooms, 'state' | 'st
     reply: () => z.object({ incidents: z.array(incident()) }),
     handle: ({ query: { agent_id: agentId, limit } }) => ({ incidents: store.incidents.find({ agentId, limit }) }),
   }),
+]
+
+/** The detected values, which the vault keeps. */
+export const originalRoutes = ({ store, secrets: { vault } }: OriginalRooms): Route[] => [
   route('GET /api/pii/incidents/:id/original', {
     role: 'admin',
     summary: 'Returns the detected value, if it was kept. The request is written to the audit log.',
@@ -57,7 +63,7 @@ export const stateRoutes = ({ state, store, secrets }: Pick<Rooms, 'state' | 'st
     handle: ({ params: { id }, identity }) => {
       const sealed = store.incidents.findOriginal(id)
       if (!sealed) throw noOriginal(id, sealed === null)
-      return { id, original: secrets.vault.openOriginal(id, sealed, requester(identity)) }
+      return { id, original: vault.openOriginal(id, sealed, requester(identity)) }
     },
   }),
 ]

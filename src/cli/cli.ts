@@ -18,6 +18,7 @@ export type Commands = Readonly<Record<string, () => Promise<CliCommand>>>
 const COMMANDS: Commands = {
   start: async () => (await import('./commands/start.ts')).startCommand,
   serve: async () => (await import('./commands/serve.ts')).serveCommand,
+  open: async () => (await import('./commands/open.ts')).openCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
   ps: async () => (await import('./commands/ps.ts')).psCommand,
   stop: async () => (await import('./commands/control.ts')).stopCommand,
@@ -83,7 +84,7 @@ const withHelpLast = (argv: readonly string[]): readonly string[] =>
 
 /** The command that is named first; none for the version; all of them for help, completion and an unknown name. */
 function loadCommands([typed = '']: readonly string[], commands: Commands): Promise<CliCommand[]> {
-  if (typed === '--version') return Promise.resolve([])
+  if (typed === '--version' || typed === '-V') return Promise.resolve([])
   const name = ALIASES[typed] ?? typed
   const wanted = Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands)
   return Promise.all(wanted.map((load) => load()))
@@ -92,7 +93,7 @@ function loadCommands([typed = '']: readonly string[], commands: Commands): Prom
 function programWith(commands: readonly CliCommand[], argv: readonly string[], terminal: Terminal): CommandUnknownOpts {
   const program = new Command('iron-cage')
     .description('Supervises AI agents: hard budgets, redaction, circuit breakers, a live dashboard.')
-    .version(VERSION, '--version', 'Show the version')
+    .version(VERSION, '-V, --version', 'Show the version')
     .helpOption('-h, --help', 'Show this help')
     .helpCommand(false)
     .configureHelp({ helpWidth: HELP_WIDTH, subcommandTerm: nameAndArguments })

@@ -20,6 +20,8 @@ export interface SnapshotResponse {
 }
 
 export interface ApiClient {
+  /** The database that it reads because no server runs. */
+  readonly file?: string
   /** Returns the body of the reply. Throws CageError `server_unreachable` after three attempts, and the error that the server answered. */
   send<Body>(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Body>
 }
@@ -57,6 +59,13 @@ export interface SignedIn extends SessionTokens {
 
 /** The client of the server that uses this database, whatever IRON_CAGE_URL is. */
 export const connectToDatabase = (path: string): ApiClient => clientOf(() => serverOf(path))
+
+/** The dashboard's address with a one-time code. */
+export async function dashboardLink(client: ApiClient): Promise<string> {
+  const { snapshot } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
+  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+  return `${snapshot.server?.url ?? ''}/#code=${code}`
+}
 
 function clientOf(find: () => Promise<Server>): ApiClient {
   return {

@@ -1,7 +1,11 @@
-/** What is printed when an agent has ended: the commands that may be useful next. */
+/** What is printed when an agent has ended: what it did, and the commands that may be useful next. */
 import type { LoadedConfig } from '../config/config.ts'
-import type { AgentState, EventData } from '../events.ts'
-import { fromUsd, suggestedIncrease, toUsd } from '../money.ts'
+import type { AgentState, EventData, PiiType } from '../events.ts'
+import { fromUsd, showUsd, suggestedIncrease, toUsd } from '../money.ts'
+import { PII } from '../pii-types.ts'
+import { spentOfLimit } from '../state/figures.ts'
+import type { AgentView } from '../state/snapshot.ts'
+import { showCount } from '../units.ts'
 import { type TreeEntry, tree } from './print.ts'
 
 export interface EndFacts {
@@ -9,36 +13,61 @@ export interface EndFacts {
   loaded: Pick<LoadedConfig, 'config' | 'origins'>
   /** How it ended. */
   state: AgentState | undefined
+  /** Its last state; undefined when its server ended before it could be read. */
+  agent: AgentView | undefined
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
   /** Opens the dashboard; null when the server ends as well. */
   dashboardLink: string | null
 }
 
-export function endBlock({ agentId, loaded, state, exhausted, dashboardLink }: EndFacts): string[] {
+export function endBlock({ agentId, loaded, state, agent, exhausted, dashboardLink }: EndFacts): string[] {
   const database = databaseFlag(loaded)
+  const serverRuns = dashboardLink !== null
   return tree(`${agentId} has ended`, [
+    ...(agent ? summary(agent) : []),
     ['Report', `iron-cage report ${agentId}${database}`],
-    ...(state === 'budget_stopped' && exhausted
-      ? continueWith(agentId, database, exhausted, dashboardLink !== null)
+    ...(state === 'budget_stopped' && exhausted ? afterBudget(agentId, database, exhausted, serverRuns) : []),
+    ...(state !== undefined && INTERRUPTED.includes(state)
+      ? [['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain('')] as const]
       : []),
-    ['Dashboard', dashboardLink],
+    ['Dashboard', dashboardLink ?? `iron-cage open${database} (with "start --keep" it stays open)`],
   ])
 }
 
+const INTERRUPTED: readonly AgentState[] = ['stopped', 'failed', 'crash_loop']
+
+function summary(agent: AgentView): TreeEntry[] {
+  const { calls, limit_usd, safety_mode, detect, pii } = agent
+  const found = Object.entries(pii).map(([type, count]) => `${showCount(count)} ${PII[type as PiiType].title}`)
+  const done = { redact: 'redacted', block: 'blocked', warn: 'not redacted (safety mode "warn")' }[safety_mode]
+  return [
+    ['Cost', `${showUsd(spentOfLimit(agent))} of ${showUsd(limit_usd)}`],
+    ['Calls', `${showCount(calls.completed)} completed, ${showCount(calls.failed)} failed`],
+    ['Findings', detect.length === 0 ? 'not monitored' : found.length > 0 ? `${found.join(', ')}, ${done}` : 'none'],
+  ]
+}
+
 /** An agent keeps its id and its ledger while its server runs, and its checkpoint also afterwards. */
-function continueWith(
+function afterBudget(
   agentId: string,
   database: string,
   exhausted: EventData['budget.exhausted'],
   serverRuns: boolean,
 ): TreeEntry[] {
   const { budget, limit_usd } = exhausted
-  if (!serverRuns && !budget) return [['Continue', startAgain(', with a new --budget')]]
   const more = toUsd(suggestedIncrease(fromUsd(limit_usd)))
+  if (!budget) {
+    return [
+      [
+        'Continue',
+        serverRuns ? `iron-cage resume ${agentId} --add ${more}${database}` : startAgain(', with a new --budget'),
+      ],
+    ]
+  }
   return [
-    ['Raise', `iron-cage budget add ${budget ? `--${budget}` : agentId} ${more}${database}`],
-    ['Continue', serverRuns ? `iron-cage restart ${agentId}${database}` : startAgain('')],
+    ['Raise', `iron-cage budget add --${budget} ${more}${database}`],
+    ['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain('')],
   ]
 }
 

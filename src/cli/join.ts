@@ -15,7 +15,7 @@ import type { EventOf, RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { showUsd } from '../money.ts'
 import { openBrowser } from './browser.ts'
-import { type ApiClient, connectToDatabase, type SnapshotResponse } from './client.ts'
+import { connectToDatabase, dashboardLink } from './client.ts'
 import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
@@ -50,17 +50,17 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
   try {
     const started = await client.send<AgentStatus>('POST', '/api/agents', startRequest(loaded, path, terminal))
     const { id } = started.agent
-    const dashboardLink = await linkOf(client)
+    const link = await dashboardLink(client)
     live.begin(
       tree(`Iron Cage ${VERSION}, in the running server`, [
         ['Script', script],
         ['Agent', id],
         ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
         ['Sandbox', started.agent.sandbox && describeSandbox(started.agent.sandbox)],
-        ['Dashboard', dashboardLink],
+        ['Dashboard', link],
       ]),
     )
-    if (open) openBrowser(dashboardLink, terminal)
+    if (open) openBrowser(link, terminal)
     // A server that ends stops the agent as well, so a failure is ignored.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
     let exit: EventOf<'agent.exited'> | undefined
@@ -74,8 +74,9 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     terminal.exitCode = codeOf(last)
     const { state } = last.data
     // A server that has ended as well has no dashboard.
-    const link = await linkOf(client).catch(() => null)
-    live.print(endBlock({ agentId: id, loaded, state, exhausted, dashboardLink: link }))
+    const linkAfter = await dashboardLink(client).catch(() => null)
+    const ended = await client.send<AgentStatus>('GET', `/api/agents/${id}`).catch(() => undefined)
+    live.print(endBlock({ agentId: id, loaded, state, agent: ended?.agent, exhausted, dashboardLink: linkAfter }))
   } finally {
     await live.close()
     end.dispose()
@@ -97,12 +98,6 @@ function startRequest({ config, origins }: LoadedConfig, path: string, { env, cw
       Object.entries(env.variables).filter(([name]) => !name.startsWith('IRON_CAGE_MASTER_KEY')),
     ),
   }
-}
-
-async function linkOf(client: ApiClient): Promise<string> {
-  const { snapshot } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
-  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
-  return `${snapshot.server?.url ?? ''}/#code=${code}`
 }
 
 const isFinal = (exit: EventOf<'agent.exited'> | undefined): exit is EventOf<'agent.exited'> =>

@@ -8,9 +8,11 @@ import { readServerFile } from '../access/server-file.ts'
 import { errorResponse } from '../api/error-response.ts'
 import { type Env, guard } from '../api/guard.ts'
 import { Refusals } from '../api/refusals.ts'
-import { serveRoutes } from '../api/route.ts'
-import { secretRoutes } from '../api/secrets.ts'
+import { type Route, serveRoutes } from '../api/route.ts'
+import { type SecretRooms, secretRoutes } from '../api/secrets.ts'
+import { originalRoutes } from '../api/state.ts'
 import { storeRoutes } from '../api/store-routes.ts'
+import { Circuits } from '../breaker/circuits.ts'
 import { systemClock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
@@ -55,16 +57,20 @@ function clientOf(config: Config, offline: OfflineStore, vault?: Vault): ApiClie
   const operatorToken = newToken('ic')
   const safety = new Safety(config.safety)
   const access = openAccess({ store: offline.store, clock, operatorToken })
-  const rooms = { ...offline, config, clock, safety, access }
+  const configured = [...Object.keys(config.providers), ...Object.keys(config.services)]
+  const gateway = { circuits: new Circuits({ state: offline.state, clock, configured }) }
+  const rooms = { ...offline, config, clock, safety, access, gateway }
   const routes = [
     ...storeRoutes(rooms),
-    ...(vault ? secretRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }) : []),
+    ...(vault ? vaultRoutes({ ...rooms, secrets: { vault, rotation: NO_AGENTS } }) : []),
   ]
   const app = serveRoutes(new Hono<Env>(), routes, guard({ ...rooms, refusals: new Refusals(rooms) }))
     .notFound(needsServer)
     .onError((error, context) => errorResponse(context, error, rethrow, safety.scrub))
   return clientOfRoutes(app, offline.store.path, operatorToken)
 }
+
+const vaultRoutes = (rooms: SecretRooms): Route[] => [...secretRoutes(rooms), ...originalRoutes(rooms)]
 
 function needsServer({ req }: { req: { method: string; path: string } }): never {
   throw new CageError('not_found', `there is no ${req.method} ${req.path} without a server`, {
@@ -78,6 +84,7 @@ function rethrow(fault: unknown): never {
 }
 
 const clientOfRoutes = (routes: Hono<Env>, path: string, token: string): ApiClient => ({
+  file: path,
   send: async <Body>(method: string, route: string, body?: unknown) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const request = { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }

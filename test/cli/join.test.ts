@@ -37,7 +37,9 @@ test("a second start runs its agent in the running server, shows its lines and e
   expect(out).toMatch(/├─ Budget +\$5\.00 hard limit\n/)
   expect(out).toMatch(/INFO {2}arguments \["--n","1"\]/)
   expect(out).toMatch(/ERROR exit_7 failed: exit code 7/)
-  expect(out).toMatch(/ has ended\n {2}├─ Report +iron-cage report e7-\S+\n {2}└─ Dashboard +http:\S+#code=\S+\n$/)
+  expect(out).toMatch(
+    / has ended\n.*Cost.*\n.*Calls.*\n.*Findings.*\n {2}├─ Report +iron-cage report e7-\S+\n {2}├─ Continue +iron-cage resume e7-\S+\n {2}└─ Dashboard +http:\S+#code=\S+\n$/,
+  )
 })
 
 test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them', async () => {

@@ -87,8 +87,23 @@ describe('start', () => {
     const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
     const { out } = await run.ended
     const id = agentId(run)
-    expect(out).toContain(`${id} has ended\n  └─ Report  iron-cage report ${id} --db other.db\n`)
+    expect(out).toContain(
+      [
+        `${id} has ended`,
+        '  ├─ Cost       $0.00 of $100.00',
+        '  ├─ Calls      0 completed, 0 failed',
+        '  ├─ Findings   none',
+        `  ├─ Report     iron-cage report ${id} --db other.db`,
+        '  ├─ Continue   the same "iron-cage start …" again; it continues from its last checkpoint, if it saved any',
+        '  └─ Dashboard  iron-cage open --db other.db (with "start --keep" it stays open)\n',
+      ].join('\n'),
+    )
     expect((await place.run(['report', id, '--db', 'other.db'])).out).toContain(`FINAL REPORT · ${id}`)
+    const read = async (...words: string[]) => (await place.run([...words, '--db', 'other.db'])).out
+    expect(await read('ps')).toMatch(/exit_42 +failed/)
+    expect(await read('logs', id)).toContain('exit_42 failed: exit code 42')
+    expect(await read('logs', id, '-f')).toContain('exit_42 failed: exit code 42')
+    expect(await read('status')).toMatch(/^server {2}none runs on other\.db: this is what the file holds\n/)
   })
 
   test('ended by the budget says what continues while the server runs, and what to do after it has ended', async () => {
@@ -96,18 +111,18 @@ describe('start', () => {
     place.write('spend.py', SPEND)
     const spend = (...more: string[]) => place.start(['start', 'spend.py', '--port', '0', '--budget', '1', ...more])
     const kept = spend('--keep')
-    await kept.shows(/ has ended\n.*Report.*\n.*Raise.*\n.*Continue.*\n.*Dashboard/)
+    await kept.shows(/ has ended\n.*Cost.*\n.*Calls.*\n.*Findings.*\n.*Report.*\n.*Continue.*\n.*Dashboard/)
     const id = agentId(kept)
-    expect(kept.out).toContain(`Raise      iron-cage budget add ${id} 0.5\n`)
-    expect(kept.out).toContain(`Continue   iron-cage restart ${id}\n`)
+    expect(kept.out).toContain('Cost       $1.00 of $1.00\n')
+    expect(kept.out).toContain(`Continue   iron-cage resume ${id} --add 0.5\n`)
     expect(kept.out.match(/\/#code=\S+/g)).toHaveLength(2)
     expect(await place.run(['resume', id])).toMatchObject({
-      code: 6,
-      err: expect.stringContaining(`hint: start it again with "iron-cage restart ${id}"`),
+      code: 3,
+      err: expect.stringContaining(`hint: raise it: "iron-cage resume ${id} --add <usd>"`),
     })
+    expect(await place.run(['resume', id, '--add', '0'])).toMatchObject({ code: 2 })
     expect(await place.run(['restart', id])).toMatchObject({ code: 3 })
-    expect(await place.run(['budget', 'add', id, '0.5'])).toMatchObject({ code: 0 })
-    expect(await place.run(['restart', id])).toMatchObject({ code: 0 })
+    expect(await place.run(['resume', id, '--add', '0.5'])).toMatchObject({ code: 0 })
     await kept.shows('goes on at 1')
     kept.child.kill('SIGTERM')
     await kept.ended
@@ -115,7 +130,7 @@ describe('start', () => {
     const { code, out } = await spend().ended
     expect(code).toBe(3)
     expect(out).toContain('goes on at 2')
-    expect(out).toMatch(/└─ Continue +the same "iron-cage start …" again, with a new --budget; it continues/)
+    expect(out).toMatch(/├─ Continue +the same "iron-cage start …" again, with a new --budget; it continues/)
   })
 
   test('never shows personal data the agent prints, neither live nor in the log', async () => {
@@ -323,7 +338,8 @@ test('the commands of a running server say and do what the agent is and does', a
   })
   expect(await place.run(['budget', 'get', 'nobody'])).toMatchObject({ code: 5 })
   expect((await place.run(['report', 'worker'])).out).toContain(`FINAL REPORT · ${id}`)
-  expect(await place.run(['ps'])).toMatchObject({ code: 7 })
+  expect(await place.run(['ps'])).toMatchObject({ code: 0, out: expect.stringContaining('worker') })
+  expect(await place.run(['stop', 'worker'])).toMatchObject({ code: 7 })
 })
 
 describe('what a server answers becomes the exit code and the words of the command', () => {

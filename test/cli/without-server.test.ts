@@ -27,6 +27,20 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['report', 'notebook', '--format', 'csv'],
   ['report', '--format', 'json'],
   ['secrets', 'list'],
+  ['ps'],
+  ['ps', '--all', '--json'],
+  ['status', 'notebook'],
+  ['logs', 'notebook'],
+  ['logs', 'nobody'],
+  ['incidents'],
+  ['alerts', 'list'],
+  ['models', 'list'],
+  ['circuits', 'list'],
+  ['circuits', 'open', 'openai'],
+  ['circuits', 'list'],
+  ['circuits', 'reset', 'openai'],
+  ['circuits', 'reset', 'nobody'],
+  ['circuits', 'list', '--json'],
 ]
 
 interface AuditRow {
@@ -67,8 +81,11 @@ async function runAll(place: Place, withServer: boolean) {
 
 /** Ids, tokens and times differ between two runs: an id becomes the number of its first appearance. */
 function steady(text: string, known: Map<string, number>): string {
-  const withoutTimes = text.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>').replaceAll(/\/\S*\.iron/g, '<home>')
-  return withoutTimes.replaceAll(/ic_[\w-]{43}|\b(?:token|user|req|n)-[0-9a-f]{8,}/g, (id) => {
+  const withoutTimes = text
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
+    .replaceAll(/\/\S*\.iron/g, '<home>')
+    .replaceAll(/\[\d\d:\d\d:\d\d\]/g, '<time>')
+  return withoutTimes.replaceAll(/ic_[\w-]{43}|\b(?:token|user|req|run|n)-[0-9a-f]{8,}/g, (id) => {
     if (!known.has(id)) known.set(id, known.size)
     return `<id ${known.get(id)}>`
   })

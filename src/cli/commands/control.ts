@@ -1,6 +1,7 @@
 /** `stop`, `pause`, `resume`, `restart`: each asks the server, and prints the state that the agent is in then. */
 
 import type { AgentStatus } from '../../api/agents.ts'
+import { parseTypedAmount } from '../../config/amount.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
@@ -8,7 +9,7 @@ import { commandWithDatabase } from '../flags.ts'
 import { json } from '../print.ts'
 
 const controlCommand =
-  (verb: 'stop' | 'pause' | 'resume' | 'restart', description: string): CliCommand =>
+  (verb: 'stop' | 'pause' | 'restart', description: string): CliCommand =>
   (terminal) =>
     commandWithDatabase(verb)
       .description(description)
@@ -24,5 +25,26 @@ const controlCommand =
 
 export const stopCommand = controlCommand('stop', 'Stop an agent and every process that it started')
 export const pauseCommand = controlCommand('pause', 'Suspend an agent; its calls are refused until it is resumed')
-export const resumeCommand = controlCommand('resume', 'Resume a paused agent')
+
+export const resumeCommand: CliCommand = (terminal) =>
+  commandWithDatabase('resume')
+    .description('Let an agent continue that is paused, was stopped, or has spent its budget or failed')
+    .argument('<id>', AGENT_HELP)
+    .option('--add <usd>', 'Raise its budget by this first')
+    .option('--json', 'Print JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['resume lg-7a3f9c2d', 'after a pause, a stop or a crash'],
+        ['resume lg-7a3f9c2d --add 25', 'when its budget is spent'],
+      ),
+    )
+    .action(async (named, { add, json: asJson, ...flags }) => {
+      const client = connect(flags, terminal)
+      const id = await resolveAgentId(client, named)
+      const change = add === undefined ? undefined : { add_usd: parseTypedAmount(add, '--add') }
+      const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/resume`, change)
+      terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
+    })
+
 export const restartCommand = controlCommand('restart', 'Start an agent again, stopping it first if it runs')

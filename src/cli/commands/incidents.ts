@@ -2,9 +2,10 @@ import type { IncidentRow } from '../../db/incidents.ts'
 import { CageError } from '../../errors.ts'
 import { printable } from '../../log/printable.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
-import { type ApiClient, connect } from '../client.ts'
+import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
+import { withClient } from '../offline-client.ts'
 import { json, table } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -27,8 +28,9 @@ export const incidentsCommand: CliCommand = (terminal) =>
           hint: '"iron-cage incidents" lists them; then "iron-cage incidents --reveal pii-0a1b2c3d4e5f"',
         })
       }
-      const client = connect(flags, terminal)
-      await (reveal === undefined ? list(client, agent, asJson, terminal) : show(client, reveal, asJson, terminal))
+      const print = (client: ApiClient) =>
+        reveal === undefined ? list(client, agent, asJson, terminal) : show(client, reveal, asJson, terminal)
+      await withClient(flags, terminal, print, { opensVault: reveal !== undefined })
     })
 
 async function show(client: ApiClient, id: string, asJson: boolean | undefined, terminal: Terminal): Promise<void> {

@@ -1,9 +1,11 @@
 import type { PastAgentListed } from '../../db/past-agents.ts'
 import { shownFigures } from '../../state/figures-text.ts'
-import { type ApiClient, connect, type SnapshotResponse } from '../client.ts'
+import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
+import { withClient } from '../offline-client.ts'
 import { json, table } from '../print.ts'
+import type { Terminal } from '../terminal.ts'
 
 const PAGE = 1_000
 
@@ -13,20 +15,23 @@ export const psCommand: CliCommand = (terminal) =>
     .option('--json', 'Print JSON')
     .option('--all', 'Include old agents that are no longer on the dashboard')
     .addHelpText('after', examples(['ps --json', 'everything that is known of each']))
-    .action(async ({ json: asJson, all, ...flags }) => {
-      const client = connect(flags, terminal)
-      const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
-      const agents = Object.values(snapshot.agents)
-      const past = all ? await pastAgents(client) : []
-      if (asJson) return terminal.out(json([...agents, ...past]))
-      if (agents.length === 0) return terminal.err('no agent has run here yet')
-      const rows = agents.map((agent) => {
-        const { spent, progress } = shownFigures(agent, Date.parse(server_time))
-        return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
-      })
-      for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])
-      table([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows]).forEach(terminal.out)
-    })
+    .action(({ all, json: asJson, ...flags }) =>
+      withClient(flags, terminal, (client) => list(client, { all, asJson }, terminal)),
+    )
+
+async function list(client: ApiClient, { all, asJson }: { all?: boolean; asJson?: boolean }, terminal: Terminal) {
+  const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
+  const agents = Object.values(snapshot.agents)
+  const past = all ? await pastAgents(client) : []
+  if (asJson) return terminal.out(json([...agents, ...past]))
+  if (agents.length === 0) return terminal.err('no agent has run here yet')
+  const rows = agents.map((agent) => {
+    const { spent, progress } = shownFigures(agent, Date.parse(server_time))
+    return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
+  })
+  for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])
+  table([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows]).forEach(terminal.out)
+}
 
 /** Newest first. */
 async function pastAgents(client: ApiClient): Promise<PastAgentListed[]> {

@@ -28,7 +28,7 @@ interface ServeOptions {
   untilStdinEnds: boolean | undefined
 }
 
-async function serve({ load, open, untilStdinEnds }: ServeOptions, terminal: Terminal): Promise<void> {
+export async function serve({ load, open, untilStdinEnds }: ServeOptions, terminal: Terminal): Promise<void> {
   const loaded = load()
   const end = listenForEnd(terminal)
   if (untilStdinEnds) process.stdin.once('close', () => end.ask('standard input ended')).resume()

@@ -43,10 +43,12 @@ export const startCommand: CliCommand = (terminal) =>
 
 function reportOf(runtime: RuntimeParts, agentId: AgentId, loaded: LoadedConfig, serverStays: boolean): string[] {
   const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
+  const agent = runtime.state.read().agents[agentId]
   return endBlock({
     agentId,
     loaded,
-    state: runtime.state.read().agents[agentId]?.state,
+    state: agent?.state,
+    agent,
     exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
     dashboardLink: serverStays ? runtime.dashboardLink() : null,
   })

@@ -3,9 +3,10 @@ import { type Limit, limitsOf } from '../../state/figures.ts'
 import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
-import { type ApiClient, connect, type SnapshotResponse } from '../client.ts'
+import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
+import { withClient } from '../offline-client.ts'
 import { json, tree } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -15,10 +16,11 @@ export const statusCommand: CliCommand = (terminal) =>
     .argument('[id]', AGENT_HELP)
     .option('--json', 'Print JSON')
     .addHelpText('after', examples(['status lg-7a3f9c2d', 'one agent in full']))
-    .action((named, { json: asJson, ...flags }) => {
-      const client = connect(flags, terminal)
-      return named === undefined ? showServer(client, asJson, terminal) : showAgent(client, named, asJson, terminal)
-    })
+    .action((named, { json: asJson, ...flags }) =>
+      withClient(flags, terminal, (client) =>
+        named === undefined ? showServer(client, asJson, terminal) : showAgent(client, named, asJson, terminal),
+      ),
+    )
 
 async function showAgent(client: ApiClient, named: string, asJson: boolean | undefined, terminal: Terminal) {
   const id = await resolveAgentId(client, named)
@@ -35,14 +37,23 @@ async function showServer(client: ApiClient, asJson: boolean | undefined, termin
     budgets: limitsOf(agent, snapshot),
   }))
   const circuits = Object.values(snapshot.circuits)
-  const { server } = snapshot
+  // A killed server has left itself in the snapshot.
+  const server = client.file === undefined ? snapshot.server : null
   if (asJson) return terminal.out(json({ server, agents, circuits }))
-  terminal.out(server ? `server  ${server.url}  version ${server.version}  since ${server.started_at}` : 'server')
-  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
-  if (server) terminal.out(`open    ${server.url}/#code=${code}`)
+  for (const line of await serverLines(client, server)) terminal.out(line)
   if (agents.length === 0) terminal.err('no agent has run here yet')
   for (const { agent, figures: shown, budgets } of agents) agentLines(agent, shown, budgets).forEach(terminal.out)
   if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
+}
+
+async function serverLines(client: ApiClient, server: SnapshotResponse['snapshot']['server']): Promise<string[]> {
+  if (client.file !== undefined) return [`server  none runs on ${client.file}: this is what the file holds`]
+  if (!server) return ['server']
+  const { code } = await client.send<{ code: string }>('POST', '/api/auth/code')
+  return [
+    `server  ${server.url}  version ${server.version}  since ${server.started_at}`,
+    `open    ${server.url}/#code=${code}`,
+  ]
 }
 
 function agentLines(agent: AgentView, shown: ShownFigures, budgets: readonly Limit[]): string[] {

@@ -1,7 +1,8 @@
 import type { AlertView } from '../../../state/snapshot.ts'
-import { type ApiClient, connect } from '../../client.ts'
+import type { ApiClient } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
 import { json, table } from '../../print.ts'
 
 export const listAlertsCommand: CliCommand = (terminal) =>
@@ -9,7 +10,7 @@ export const listAlertsCommand: CliCommand = (terminal) =>
     .description('List the alerts, newest first, with the channels that delivered them')
     .option('--json', 'Print JSON')
     .action(async ({ json: asJson, ...flags }) => {
-      const alerts = await listAlerts(connect(flags, terminal))
+      const alerts = await withClient(flags, terminal, listAlerts)
       if (asJson) return terminal.out(json(alerts))
       if (alerts.length === 0) return terminal.err('there are no alerts')
       table([HEADER, ...alerts.map(rowOf)]).forEach(terminal.out)

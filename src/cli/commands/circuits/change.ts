@@ -1,7 +1,7 @@
 import type { CircuitView } from '../../../state/snapshot.ts'
-import { connect } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
 import { json } from '../../print.ts'
 
 /** `circuits reset` and `circuits open`. */
@@ -20,7 +20,8 @@ export const changeCommand =
         ),
       )
       .action(async (name, { json: asJson, ...flags }) => {
-        const client = connect(flags, terminal)
-        const circuit = await client.send<CircuitView>('POST', `/api/circuits/${encodeURIComponent(name)}/${verb}`)
+        const circuit = await withClient(flags, terminal, (client) =>
+          client.send<CircuitView>('POST', `/api/circuits/${encodeURIComponent(name)}/${verb}`),
+        )
         terminal.out(asJson ? json(circuit) : `${name}  ${circuit?.state ?? 'closed'}`)
       })

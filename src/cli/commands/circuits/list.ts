@@ -3,9 +3,10 @@ import { cooldownLeftMs } from '../../../state/figures.ts'
 import { fallbackSuccess } from '../../../state/figures-text.ts'
 import type { CircuitView } from '../../../state/snapshot.ts'
 import { showDuration, showName } from '../../../units.ts'
-import { connect, type SnapshotResponse } from '../../client.ts'
+import type { SnapshotResponse } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
 import { json, table } from '../../print.ts'
 
 export const listCircuitsCommand: CliCommand = (terminal) =>
@@ -13,8 +14,9 @@ export const listCircuitsCommand: CliCommand = (terminal) =>
     .description('List the circuits of providers, models and services')
     .option('--json', 'Print JSON')
     .action(async ({ json: asJson, ...flags }) => {
-      const client = connect(flags, terminal)
-      const { snapshot, server_time } = await client.send<SnapshotResponse>('GET', '/api/snapshot')
+      const { snapshot, server_time } = await withClient(flags, terminal, (client) =>
+        client.send<SnapshotResponse>('GET', '/api/snapshot'),
+      )
       const circuits = Object.values(snapshot.circuits).map((circuit) => ({
         ...circuit,
         countdown_s: countdownSeconds(circuit, Date.parse(server_time)),

@@ -1,8 +1,8 @@
 import type { ModelTrust } from '../../../budget/trust.ts'
 import { showUsd } from '../../../money.ts'
-import { connect } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
 import { json, table } from '../../print.ts'
 
 export const listModelsCommand: CliCommand = (terminal) =>
@@ -10,7 +10,9 @@ export const listModelsCommand: CliCommand = (terminal) =>
     .description("List what is known of models on servers that are not the vendor's own")
     .option('--json', 'Print JSON')
     .action(async ({ json: asJson, ...flags }) => {
-      const { models } = await connect(flags, terminal).send<{ models: ModelTrust[] }>('GET', '/api/models')
+      const { models } = await withClient(flags, terminal, (client) =>
+        client.send<{ models: ModelTrust[] }>('GET', '/api/models'),
+      )
       if (asJson) return terminal.out(json(models))
       if (models.length === 0) return terminal.err("nothing is known: only the vendors' own servers were called")
       table([HEADER, ...models.map(rowOf)]).forEach(terminal.out)
