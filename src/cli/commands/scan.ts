@@ -129,18 +129,26 @@ async function* spanLines(input: AsyncIterable<Uint8Array>, source: string): Asy
 /** Not node:readline: it ends a line at U+2028, which JSON may contain. */
 async function* linesOf(input: AsyncIterable<Uint8Array>, source: string): AsyncGenerator<string> {
   const decoder = new TextDecoder()
-  let rest = ''
+  // The line that has not ended, in pieces: joined with each chunk, a long one would be copied again and again.
+  let pieces: string[] = []
+  let length = 0
   try {
     for await (const chunk of input) {
-      if (rest.length > MAX_BYTES) throw tooLarge(source, 'give one JSON object a line')
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
-      rest = lines.pop()!
+      const [piece, ...lines] = decoder.decode(chunk, { stream: true }).split('\n')
+      pieces.push(piece!)
+      length += piece!.length
+      if (length > MAX_BYTES) throw tooLarge(source, 'give one JSON object a line')
+      const rest = lines.pop()
+      if (rest === undefined) continue
+      yield pieces.join('')
       yield* lines
+      pieces = [rest]
+      length = rest.length
     }
   } catch (error) {
     throw unreadable(source, error)
   }
-  if (rest) yield rest
+  if (length > 0) yield pieces.join('')
 }
 
 function textOf(line: string, place: string): string {
