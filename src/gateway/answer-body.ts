@@ -61,10 +61,18 @@ export class AnswerBody {
     if (this.#end.error) throw this.#end.error
   }
 
-  /** Returns the whole body. Throws the connection's error, or `tooMuch` above `limit` bytes. */
-  async whole(limit: number, tooMuch: () => Error): Promise<Buffer> {
+  /**
+   * Returns the whole body. Throws the connection's error, or `tooMuch` above `limit` bytes. `beforeLarge`: awaited
+   * before a large body is received. (Default: nothing.)
+   */
+  async whole(limit: number, tooMuch: () => Error, beforeLarge?: () => Promise<void>): Promise<Buffer> {
     const collected = new ByteCollector(limit)
+    let isAwaited = false
     for (;;) {
+      if (collected.isLarge && !isAwaited) {
+        isAwaited = true
+        await beforeLarge?.()
+      }
       for (const chunk of this.#take()) {
         if (collected.size + chunk.length > limit) throw tooMuch()
         collected.push(chunk)

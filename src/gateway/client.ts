@@ -3,8 +3,11 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
 import { ByteCollector, free } from './bodies/bytes.ts'
+import type { HeldBytes } from './bodies/held-bytes.ts'
 
 export class ClientConnection {
+  /** Room for the large bodies of the call. */
+  held: HeldBytes = NOTHING_HELD
   readonly #response: ServerResponse
   readonly #clock: Clock
   readonly #gone = new AbortController()
@@ -44,8 +47,10 @@ export class ClientConnection {
     return this.#response.headersSent
   }
 
+  /** Calls the listener when the exchange is over, whether it was answered or not. */
   onceClosed(listener: () => void): void {
-    this.#response.once('close', listener)
+    if (this.#response.closed) listener()
+    else this.#response.once('close', listener)
   }
 
   /** Closes the connection, whatever was sent so far. */
@@ -90,6 +95,9 @@ export class ClientConnection {
   }
 }
 
+/** Of a client that is not identified yet. */
+const NOTHING_HELD: HeldBytes = { growTo: () => undefined, waitFor: () => Promise.resolve(), release: () => undefined }
+
 /** The client hung up. Not an error of any party: counts against no circuit and has no response. */
 export class ClientGone extends Error {
   override readonly name = 'ClientGone'
@@ -98,24 +106,34 @@ export class ClientGone extends Error {
   }
 }
 
-/** Reads a request's body up to `limit` bytes. Throws CageError `body_too_large`, or `bad_request` for a cut one. */
-export function readBody(request: IncomingMessage, limit: number): Promise<Buffer> {
+/**
+ * Reads a request's body up to `limit` bytes. Throws CageError `body_too_large`, `bad_request` for a cut one, and
+ * `too_many_streams` when there is no room for a large one.
+ */
+export function readBody(request: IncomingMessage, limit: number, held: Pick<HeldBytes, 'growTo'>): Promise<Buffer> {
   const declared = Number(request.headers['content-length'] ?? 0)
   // By events: async iteration over a stream costs more than reading it.
   return new Promise((resolve, reject) => {
     if (declared > limit) return reject(tooLarge(limit))
     const collected = new ByteCollector(limit)
     let isOver = false
-    request.on('data', (chunk: Buffer) => {
-      isOver ||= collected.size + chunk.length > limit
-      if (!isOver) {
-        collected.push(chunk)
-        if (collected.isLarge) takeTurns(request)
-        return
-      }
-      // The rest is discarded, so that the client still gets a response.
+    // The rest is discarded, so that the client still gets a response.
+    const refuse = (error: unknown) => {
+      isOver = true
       collected.clear()
-      reject(tooLarge(limit))
+      reject(error)
+    }
+    request.on('data', (chunk: Buffer) => {
+      if (isOver) return
+      if (collected.size + chunk.length > limit) return refuse(tooLarge(limit))
+      collected.push(chunk)
+      if (!collected.isLarge) return
+      takeTurns(request)
+      try {
+        held.growTo(collected.size)
+      } catch (error) {
+        refuse(error)
+      }
     })
     request.on('end', () => resolve(collected.take()))
     const brokeOff = (cause?: Error) => {

@@ -113,6 +113,8 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   }
   const caller = await identifyCaller(address, request, rooms.access)
   exchange.caller = caller
+  client.held = road.redaction.memory.of(caller.agentId)
+  client.onceClosed(client.held.release)
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await rooms.keysLoaded
   await road.money.ledger.accounts.load(caller.agentId)
@@ -129,7 +131,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   const path = normalizePath(pathOf(given))
   const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
-  const bytes = await readBody(request, rooms.maxBodyBytes)
+  const bytes = await readBody(request, rooms.maxBodyBytes, client.held)
   const keyRequest: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
   rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
   const target = path + given.slice(pathOf(given).length)
@@ -255,7 +257,12 @@ async function runService(
   request: IncomingMessage,
   client: ClientConnection,
 ): Promise<void> {
-  const body = await serviceBody(road.redaction, await readBody(request, maxBodyBytes), caller, client.signal)
+  const body = await serviceBody(
+    road.redaction,
+    await readBody(request, maxBodyBytes, client.held),
+    caller,
+    client.signal,
+  )
   const reply = await runServiceCall(services, {
     caller,
     service: name,

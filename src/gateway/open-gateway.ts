@@ -12,6 +12,7 @@ import type { Incidents } from '../redaction/incidents.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
+import { BodyMemory } from './bodies/held-bytes.ts'
 import { LargeBodies } from './bodies/large-bodies.ts'
 import { type AnswerCall, gateway } from './gateway.ts'
 import { Keyring } from './provider-key.ts'
@@ -56,7 +57,12 @@ export function openGateway(
   const uncharged = new UnchargedCalls({ state, calls: store.calls, scrub: safety.scrub, clock })
   const keyring = new Keyring(state, secrets)
   const sender = new Sender({ keyring, upstream, circuits, rateLimits: new RateLimits(clock), clock, safety })
-  const redaction = { redactor: safety.replies, incidents, large: new LargeBodies(clock) }
+  const redaction = {
+    redactor: safety.replies,
+    incidents,
+    large: new LargeBodies(clock),
+    memory: new BodyMemory(server.max_body_bytes),
+  }
   const answer = gateway({
     access,
     road: { state, clock, money, safety, redaction, sender, upstream, uncharged },

@@ -1,7 +1,7 @@
 /**
  * A bounded number of places that agents share fairly: no agent has more than it leaves free for all others, so a
  * newcomer always finds one. Callers without a place wait in order of arrival; the waiting list is shared in the same
- * way.
+ * way. A place may be anything that is counted: a connection, a thread, a byte.
  */
 interface Waiting {
   agentId: string
@@ -21,25 +21,28 @@ export class Places {
     this.#maxWaiting = maxWaiting
   }
 
-  /** Takes a place and returns its release function (idempotent); returns undefined when the agent may have none. */
-  tryTake(agentId: string): (() => void) | undefined {
+  /**
+   * Takes places and returns their release function (idempotent); returns undefined when the agent may not have so many.
+   * `count`: (Default: 1.)
+   */
+  tryTake(agentId: string, count = 1): (() => void) | undefined {
     const own = this.#own.get(agentId) ?? 0
-    if (own >= this.#max - this.#taken) return undefined
-    this.#taken += 1
-    this.#own.set(agentId, own + 1)
+    if (own + count > this.#max - this.#taken) return undefined
+    this.#taken += count
+    this.#own.set(agentId, own + count)
     let isTaken = true
     return () => {
       if (!isTaken) return
       isTaken = false
-      this.#release(agentId)
+      this.#release(agentId, count)
     }
   }
 
   /**
    * Like `tryTake`, but waits. Rejects with the signal's reason; returns undefined if the agent may not wait either.
    */
-  take(agentId: string, signal: AbortSignal): Promise<(() => void) | undefined> {
-    const taken = this.tryTake(agentId)
+  take(agentId: string, signal: AbortSignal, count = 1): Promise<(() => void) | undefined> {
+    const taken = this.tryTake(agentId, count)
     if (taken || !this.#mayWait(agentId)) return Promise.resolve(taken)
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -49,7 +52,7 @@ export class Places {
       const waiting = {
         agentId,
         take: () => {
-          const place = this.tryTake(agentId)
+          const place = this.tryTake(agentId, count)
           if (!place) return
           this.#waiting.delete(waiting)
           signal.removeEventListener('abort', leave)
@@ -67,9 +70,9 @@ export class Places {
     return own < this.#maxWaiting - this.#waiting.size
   }
 
-  #release(agentId: string): void {
-    this.#taken -= 1
-    const own = this.#own.get(agentId)! - 1
+  #release(agentId: string, count: number): void {
+    this.#taken -= count
+    const own = this.#own.get(agentId)! - count
     if (own === 0) this.#own.delete(agentId)
     else this.#own.set(agentId, own)
     // Agents at their limit are skipped, each checked once.

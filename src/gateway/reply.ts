@@ -2,21 +2,45 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
-import type { AnswerBody } from './answer-body.ts'
-import { asUpstreamError } from './upstream.ts'
+import type { ClientConnection } from './client.ts'
+import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** Maximum size of a model's reply. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024
 
-/** Throws CageError `provider_reply_invalid` for a reply that is too large, `provider_*` when the connection breaks. */
-export async function readAll(body: AnswerBody, provider: string): Promise<Buffer> {
+/**
+ * Returns a whole reply, when there is room for it. Throws CageError `provider_reply_invalid` for one that is too large,
+ * `provider_*` when the connection breaks, and what `HeldBytes.waitFor` throws.
+ */
+export async function readAll(
+  { body, headers }: Pick<Answer, 'body' | 'headers'>,
+  provider: string,
+  { held, signal }: Pick<ClientConnection, 'held' | 'signal'>,
+): Promise<Buffer> {
+  const size = Math.min(Number(headers['content-length'] ?? MAX_REPLY_BYTES), MAX_REPLY_BYTES)
   try {
-    return await body.whole(MAX_REPLY_BYTES, () => replyTooLarge(provider))
+    return await body.whole(
+      MAX_REPLY_BYTES,
+      () => replyTooLarge(provider),
+      () => held.waitFor(size, signal),
+    )
   } catch (error) {
     body.cancel()
     throw asUpstreamError(error, provider)
   }
 }
+
+/** Returns the body of an error; an empty one when it is too large or breaks off. */
+export const readError = ({ body }: Pick<Answer, 'body'>): Promise<Buffer> =>
+  body
+    .whole(MAX_ERROR_BYTES, () => new Error('the error is too large'))
+    .catch(() => {
+      body.cancel()
+      return Buffer.alloc(0)
+    })
+
+/** Maximum size of a provider's error. */
+const MAX_ERROR_BYTES = 1024 * 1024
 
 const replyTooLarge = (provider: string): CageError =>
   new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${MAX_REPLY_BYTES} bytes`)

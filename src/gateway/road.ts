@@ -1,6 +1,7 @@
 /** The dependencies of a call. */
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
+import type { BodyMemory } from './bodies/held-bytes.ts'
 import type { LargeBodies } from './bodies/large-bodies.ts'
 import type { Meter } from './priced-call.ts'
 import type { Sender } from './send.ts'
@@ -20,4 +21,6 @@ export interface Redaction {
   incidents: Incidents
   /** Threads for large bodies. */
   large: LargeBodies
+  /** Room for large bodies. */
+  memory: BodyMemory
 }

@@ -106,7 +106,7 @@ async function relayReply(
   client: ClientConnection,
 ): Promise<void> {
   const { call } = open
-  const bytes = await readAll(sent.body, call.provider.name)
+  const bytes = await readAll(sent, call.provider.name, client)
   const reply = await readReply(road.redaction, bytes, call)
   open.answeredBy = reply.model
   await open.assess(reply.usage, reply.delivered, sent.status)

@@ -16,7 +16,7 @@ import { ClientGone } from './client.ts'
 import type { MeteredCall } from './metered-call.ts'
 import type { Provider } from './provider.ts'
 import type { KeyRequest, Keyring } from './provider-key.ts'
-import { readAll } from './reply.ts'
+import { readError } from './reply.ts'
 import type { Answer, ProviderAttempt, Upstream } from './upstream.ts'
 
 /** A successful response that has not ended yet: report its end to the permit. */
@@ -132,7 +132,7 @@ export class Sender {
       open.wasSent = false
       if (answer.status < 400) throw redirected(answer, provider)
       // A refusal counts even if its body breaks off.
-      const errorBody = await readAll(answer.body, provider.name).catch(() => Buffer.alloc(0))
+      const errorBody = await readError(answer)
       const maxWaitMs = provider.settings.rate_limit_wait_s * 1000
       throw new ProviderRefusal(answer, errorBody, { maxWaitMs, nowMs: this.#clock.now() })
     } catch (error) {

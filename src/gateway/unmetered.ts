@@ -32,7 +32,7 @@ export async function proxyUnmetered(
   const { status } = answer
   uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
   if (isStream(answer.headers)) throw streamedAgain(answer)
-  const reply = await readAll(answer.body, provider.name)
+  const reply = await readAll(answer, provider.name, client)
   const redactor = new CallRedactor(redaction, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)
   const text = await redactAnswer(redaction, reply, provider, redactor, {

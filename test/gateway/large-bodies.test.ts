@@ -1,5 +1,8 @@
 /** Large requests and replies go the same way as small ones, in slices. */
-import { expect, test } from 'vitest'
+import { once } from 'node:events'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { json } from 'node:stream/consumers'
+import { expect, test, vi } from 'vitest'
 import { answer, chatFrames, messageFrames, sends, streams } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
@@ -173,4 +176,23 @@ test('a stream with a frame of too many parts breaks', async () => {
   const broken = await cage.addAgent().chat({ stream: true })
   expect(broken.text).toContain('provider_reply_invalid')
   expect(broken.text).not.toContain('[DONE]')
+})
+
+test('one agent that sends many large bodies at once is refused one, and finds room when the others are gone', async () => {
+  const cage = await openTestRuntime()
+  const { openai } = cage.addAgent()
+  const url = `${openai}/chat/completions`
+  const unfinished = (): ClientRequest => {
+    const sending = httpRequest(url, { method: 'POST' }).on('error', () => undefined)
+    sending.write(Buffer.alloc(31 * 1024 * 1024, ' '))
+    return sending
+  }
+  const uploads = Array.from({ length: 5 }, unfinished)
+  const [refused] = (await Promise.race(uploads.map((upload) => once(upload, 'response')))) as [IncomingMessage]
+  expect([refused.statusCode, refused.headers['retry-after']]).toEqual([503, '1'])
+  const { error } = (await json(refused)) as { error: { code: string; message: string } }
+  expect(error).toMatchObject({ code: 'too_many_streams', message: expect.stringContaining('memory for large bodies') })
+  for (const upload of uploads) upload.destroy()
+  const again = () => fetch(url, { method: 'POST', body: ' '.repeat(31 * 1024 * 1024) })
+  await vi.waitFor(async () => expect((await again()).status).toBe(400), 30_000)
 })

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 /** Size from which a body is large: it is read, redacted and written on a thread of its own (`large-bodies.ts`). */
 export const LARGE_BYTES = 256 * 1024
 /** A growing body is enlarged in steps of this size. */
-const GROWTH_BYTES = 1024 * 1024
+export const GROWTH_BYTES = 1024 * 1024
 /** Bytes written to a socket at a time; more than its buffer, so that each piece waits for the one before. */
 const PIECE_BYTES = 128 * 1024
 
