@@ -9,7 +9,7 @@ export default defineConfig({
     reporters: ['default', './test/support/retried.ts'],
     // Two cores: real processes, browsers and servers run beside the tests.
     maxWorkers: 2,
-    // For what never ends: how long a test takes tells of the machine.
+    // For what never ends: how long a test takes depends on the machine.
     testTimeout: 300_000,
     hookTimeout: 300_000,
     expect: { poll: { timeout: 60_000 } },
