@@ -35,6 +35,19 @@ export function isCapital(code: number): boolean {
   return code >= 0x41 && code <= 0x5a
 }
 
+export function isAsciiDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39
+}
+
+export function isAsciiLetter(code: number): boolean {
+  return isCapital(code & ~0x20)
+}
+
+/** A space or tab. */
+export function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}
+
 /** A letter or digit that glues an adjacent number to a word. */
 export function isWordCharacter(code: number): boolean {
   return (kindOf(code) & DIGIT) !== 0 || isGluing(code)

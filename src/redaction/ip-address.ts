@@ -1,5 +1,5 @@
 /** IP addresses: any valid IPv4 with dots, any valid IPv6, but no versions, times, hardware addresses or `a::b`. */
-import { DIGIT, isAlphanumeric, isWordCharacter, kindOf, LETTER } from './characters.ts'
+import { DIGIT, isAlphanumeric, isAsciiDigit, isWordCharacter, kindOf, LETTER } from './characters.ts'
 import { beginsWord, textBefore } from './digits.ts'
 import { escapeBefore, hexValue } from './escapes.ts'
 import type { Match } from './match.ts'
@@ -47,7 +47,7 @@ function ipv4End(window: TextWindow, start: number): number {
     let length = 0
     for (; length < 4; length++, position++) {
       const code = window.at(position)
-      if (code < 0x30 || code > 0x39) break
+      if (!isAsciiDigit(code)) break
       value = value * 10 + code - 0x30
     }
     const first = window.text.charCodeAt(position - length)

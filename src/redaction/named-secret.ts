@@ -3,7 +3,7 @@
  * `<token>…</token>`, `--api-key …`, `curl -u user:…`. The name alone proves little (`token: string`), so the value
  * must look like a secret too (`secret-value.ts`).
  */
-import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
+import { DIGIT, isAlphanumeric, isBlank, kindOf } from './characters.ts'
 import { escapeBefore, escapedCode } from './escapes.ts'
 import { belongs, type SecretMatch } from './secret.ts'
 import { secretKind } from './secret-name.ts'
@@ -182,10 +182,6 @@ function isSign(code: number): boolean {
   return (
     code === 0x3a || code === 0x3d || code === 0x3e || code === 0x21 || code === 0x3f || code === 0x2b || code === 0x2e
   )
-}
-
-function isBlank(code: number): boolean {
-  return code === 0x20 || code === 0x09
 }
 
 function skipBlanks(window: TextWindow, from: number, lines: boolean): number {

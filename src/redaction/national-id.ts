@@ -4,6 +4,7 @@
  */
 import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
 import { followsFigure, followsWord, labelBefore } from './digits.ts'
+import { passesLuhn } from './luhn.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -36,13 +37,7 @@ function isDate(digits: number[], day: number, month: number): boolean {
   return at(day) >= 1 && at(day) <= 31 && inMonth >= 1 && inMonth <= 12
 }
 
-function isLuhn(digits: number[]): boolean {
-  const sum = digits.toReversed().reduce((total, digit, i) => {
-    const value = i % 2 === 1 ? digit * 2 : digit
-    return total + (value > 9 ? value - 9 : value)
-  }, 0)
-  return isVaried(digits) && sum % 10 === 0
-}
+const isLuhn = (digits: number[]): boolean => isVaried(digits) && passesLuhn(digits)
 
 /** Brazil. */
 function isCpf(digits: number[]): boolean {

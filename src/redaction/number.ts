@@ -4,6 +4,7 @@ import {
   DIGIT,
   IGNORED,
   isAlphanumeric,
+  isAsciiLetter,
   isCapital,
   isGluing,
   kindOf,
@@ -104,13 +105,9 @@ const MAX_LETTERS = 6
 /** Goes back over the letters before a digit, except those of an escape. */
 function wordStart(window: TextWindow, digit: number): number {
   let start = digit
-  while (digit - start <= MAX_LETTERS && start > window.floor && isLatin(window.before(start))) start--
+  while (digit - start <= MAX_LETTERS && start > window.floor && isAsciiLetter(window.before(start))) start--
   if (start < digit && window.before(start) === 0x5c) return start + 1
   return start < digit && endsEscape(window, digit) ? digit : start
-}
-
-function isLatin(code: number): boolean {
-  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
 }
 
 function findCommonNumber(window: TextWindow, position: number, detects: Detects): Match | null {

@@ -1,5 +1,5 @@
 /** Dates of birth and document numbers, which are recognized only right after their label. */
-import { isAlphanumeric } from './characters.ts'
+import { isAlphanumeric, isAsciiDigit, isAsciiLetter } from './characters.ts'
 import { beginsWord, followsWord, labelBefore } from './digits.ts'
 import type { Match } from './match.ts'
 import type { TextWindow } from './text-window.ts'
@@ -56,24 +56,20 @@ function mayBeginDate(window: TextWindow, digit: number, length: number): boolea
   if (next === 0x2d || next === 0x2e || next === 0x2f) return hasTwoMore(window, digit + length, next)
   if (length === 4) return false
   const second = window.at(digit + length + 1)
-  if (next === 0x20 && isLetter(second)) return 'jfmasond'.includes(String.fromCharCode(second | 0x20))
-  if (isLetter(next)) return 'snrt'.includes(String.fromCharCode(next | 0x20))
+  if (next === 0x20 && isAsciiLetter(second)) return 'jfmasond'.includes(String.fromCharCode(second | 0x20))
+  if (isAsciiLetter(next)) return 'snrt'.includes(String.fromCharCode(next | 0x20))
   return (next === 0x2c || next === 0x20) && window.before(digit) === 0x20 && isEndOfMonth(window.before(digit - 1))
 }
 
 /** A separator, one or two digits, the same separator, and a digit. */
 function hasTwoMore(window: TextWindow, sign: number, mark: number): boolean {
   let end = sign + 1
-  while (end - sign < 4 && isDigit(window.at(end))) end++
-  return end - sign > 1 && end - sign < 4 && window.at(end) === mark && isDigit(window.at(end + 1))
-}
-
-function isDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
+  while (end - sign < 4 && isAsciiDigit(window.at(end))) end++
+  return end - sign > 1 && end - sign < 4 && window.at(end) === mark && isAsciiDigit(window.at(end + 1))
 }
 
 function isEndOfMonth(code: number): boolean {
-  return isLetter(code) || code === 0x2e
+  return isAsciiLetter(code) || code === 0x2e
 }
 
 function isOfDate(code: number): boolean {
@@ -97,14 +93,10 @@ export function findDocumentNumber(window: TextWindow, start: number, digit: num
   let digits = 0
   for (; end - start < MAX_NUMBER; end++) {
     const code = window.at(end)
-    if (code >= 0x30 && code <= 0x39) digits++
-    else if (!isLetter(code) && !(code === 0x2d && isAlphanumeric(window.at(end + 1)))) break
+    if (isAsciiDigit(code)) digits++
+    else if (!isAsciiLetter(code) && !(code === 0x2d && isAlphanumeric(window.at(end + 1)))) break
   }
   if (end - start < 6 || end - start === MAX_NUMBER || digits < MIN_DIGITS || isAlphanumeric(window.at(end)))
     return null
   return DOCUMENT.test(labelBefore(window, start, MAX_LABEL)) ? { type: 'document_number', start, end } : null
-}
-
-function isLetter(code: number): boolean {
-  return (code >= 0x41 && code <= 0x5a) || (code >= 0x61 && code <= 0x7a)
 }

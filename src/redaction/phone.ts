@@ -2,7 +2,7 @@
  * Phone numbers. North American ones count by form and valid area and exchange codes, bare ten digits only with a phone
  * word nearby; for others see `international-phone.ts` and `national-phone.ts`.
  */
-import { DIGIT, isAlphanumeric, isCapital, kindOf, plain } from './characters.ts'
+import { DIGIT, isAlphanumeric, isAsciiDigit, isCapital, kindOf, plain } from './characters.ts'
 import {
   beginsAlone,
   beginsWord,
@@ -179,16 +179,12 @@ function vanityEnd(
 ): number {
   if (!hasAreaCode()) return -1
   let position = word
-  while (isPlainDigit(window.at(position))) position++
+  while (isAsciiDigit(window.at(position))) position++
   // Usually no capital follows, and the text before need not be read.
   if (!isCapital(window.at(position)) || !(country || bracket || isPhoneNear(window, start))) return -1
   const end = word + length
-  while (position < end && (isCapital(window.at(position)) || isPlainDigit(window.at(position)))) position++
+  while (position < end && (isCapital(window.at(position)) || isAsciiDigit(window.at(position)))) position++
   return position === end && !isAlphanumeric(window.at(end)) ? end : -1
-}
-
-function isPlainDigit(code: number): boolean {
-  return code >= 0x30 && code <= 0x39
 }
 
 /** Finds `2 1 2 - 5 5 5 - 0 1 4 2`, if a word identifies it. */

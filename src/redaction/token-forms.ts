@@ -1,5 +1,5 @@
 /** Tokens known by the form of their parts instead of a prefix: JSON web tokens, tokens of bots, keys of clouds. */
-import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
+import { DIGIT, isAlphanumeric, isAsciiDigit, kindOf } from './characters.ts'
 import { hexValue } from './escapes.ts'
 import { beginsSecret, belongs, type SecretMatch } from './secret.ts'
 import { isPlaceholder } from './secret-value.ts'
@@ -129,6 +129,6 @@ export function findDataCenterKey(window: TextWindow, hyphen: number): SecretMat
   if (length < 31 || length > 32 || isAlphanumeric(window.before(start))) return null
   window.candidate = start
   let end = hyphen + 3
-  while (end - hyphen < 5 && window.at(end) >= 0x30 && window.at(end) <= 0x39) end++
+  while (end - hyphen < 5 && isAsciiDigit(window.at(end))) end++
   return end === hyphen + 3 || isAlphanumeric(window.at(end)) ? null : { type: 'secret', start, end, tail: null }
 }

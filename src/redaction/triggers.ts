@@ -3,7 +3,7 @@
  * sentences and most hyphens join words, and those cost no more than a letter.
  */
 import { PII_TYPES, type PiiType } from '../pii-types.ts'
-import { DIGIT, isAlphanumeric, kindOf } from './characters.ts'
+import { DIGIT, isAlphanumeric, isBlank, kindOf } from './characters.ts'
 import { isClosing } from './email-domain.ts'
 import { hexValue, NONE } from './escapes.ts'
 import { isAnchorPair, mayEndStart } from './issued-secret.ts'
@@ -45,7 +45,6 @@ type Test = (neighbor: number, trigger: number) => boolean
 const any: Test = () => true
 const isWord: Test = (code) => code < 0x80 && isAlphanumeric(code)
 const isBeyondAscii = (code: number): boolean => code === 0x7f
-const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
 const isVisible: Test = (code) => code > 0x20
 const isQuote: Test = (code) => code === 0x22 || code === 0x27
 

@@ -1,4 +1,5 @@
 /** Passwords in URLs: `scheme://user:password@host`. */
+import { isAsciiDigit } from './characters.ts'
 import type { SecretMatch } from './secret.ts'
 import type { TextWindow } from './text-window.ts'
 
@@ -70,7 +71,7 @@ function passwordEnd(window: TextWindow, start: number): number {
 /** `http://localhost:8080/` */
 function isPort(window: TextWindow, start: number): boolean {
   let end = start
-  while (end - start < 6 && window.at(end) >= 0x30 && window.at(end) <= 0x39) end++
+  while (end - start < 6 && isAsciiDigit(window.at(end))) end++
   const next = window.at(end)
   return (
     end > start && (next <= 0x20 || next === 0x2f || next === 0x3f || next === 0x23 || endsUrl(next) || isClosing(next))
