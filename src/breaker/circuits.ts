@@ -109,6 +109,25 @@ export class Circuits {
     })
   }
 
+  /**
+   * Lets the next call probe, although the cooldown is not over, because the settings of a provider or service changed.
+   * A circuit that a person opened stays open. `keys`: what changed, by name.
+   */
+  probeChanged(keys: ReadonlyMap<string, readonly string[]>): void {
+    for (const [name, circuit] of this.#circuits) {
+      const changed = keys.get(name.split(/[/@]/, 1)[0]!)
+      if (!changed || circuit.state !== 'open' || circuit.cooldownMs === null) continue
+      const { failures, epoch } = circuit
+      this.#keep(name, { state: 'half_open', epoch: epoch + 1, failures, probeUntil: null })
+      this.#state.record({
+        type: 'circuit.half_opened',
+        level: 'INFO',
+        message: `Circuit HALF_OPEN for ${name}: ${changed.join(', ')} changed, one call probes`,
+        data: { circuit: name },
+      })
+    }
+  }
+
   #requireKnown(name: string): void {
     const provider = name.split('/', 1)[0]!
     if (this.#circuits.has(name) || this.#configured.has(provider)) return

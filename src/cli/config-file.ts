@@ -4,57 +4,54 @@ import { join } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
 import { CageError } from '../errors.ts'
 
-/** A line that is an option begins with "#" and its name; a sentence begins with "# " and a capital. */
+/** An option is a line of YAML behind a "#", which works when only that is removed; a sentence begins with "# " and a capital. */
 export const CONFIG_TEMPLATE = `# Iron Cage reads this file in the working directory, or beside the agent's script.
 # Flags win over environment variables, these over this file. "iron-cage config show" shows what applies and why.
 # Commented lines show the defaults; remove the "#" to change one. An unknown key is an error.
 
 budget:
   limit_usd: 10               # The most an agent can spend, in US dollars.
-  # warn_at: [0.9]            # Shares of the limit at which to warn, once each.
-  # on_exhausted: stop        # Or refuse: the agent goes on without paid calls.
-  # clamp_max_tokens: true    # Limit calls that do not say how much they want, where a tenth of the rest pays for no more.
-  # per_run_usd: 5            # Also: the most for one run, from a start to its end. No default.
-  # server_usd: 50            # Also: the most for all agents together. No default.
+#  warn_at: [0.9]             # Shares of the limit at which to warn, once each.
+#  on_exhausted: stop         # Or refuse: the agent goes on without paid calls.
+#  clamp_max_tokens: true     # Limit calls that do not say how much they want, where a tenth of the rest pays for no more.
+#  per_run_usd: 5             # Also: the most for one run, from a start to its end. No default.
+#  server_usd: 50             # Also: the most for all agents together. No default.
 
 safety:
   mode: redact                # What happens to personal data: redact, block (refuse and stop) or warn.
-  # detect: [email, phone, ssn, credit_card, iban, secret]    # And ip, national_id, document_number,
+#  detect: [email, phone, ssn, credit_card, iban, secret]     # And ip, national_id, document_number,
                               # date_of_birth, crypto_wallet, mac.
-  # modes: { phone: warn }    # By type. No default.
-  # allow_domains: []         # E-mail addresses of these domains stay, such as [company.com].
-  # scope: [replies, tool_arguments, logs]                    # And requests: what your agent sends.
+#  modes: { phone: warn }     # By type. No default.
+#  allow_domains: []          # E-mail addresses of these domains stay, such as [company.com].
+#  scope: [replies, tool_arguments, logs]                     # And requests: what your agent sends.
 
-# agent:
-  # name: lead_gen            # As it is shown. The script's name otherwise.
-  # environment: development  # Whose secrets it gets: development, staging or production.
-  # stop_grace_s: 5           # Time between the request to stop and the kill.
-  # provider_keys: inject     # Or shield: the agent never holds a real key of a provider.
-  # restart: { enabled: true, max: 5, window_s: 60, without_progress: 2 }  # After crashes.
+agent:
+#  name: lead_gen             # As it is shown. The script's name otherwise.
+#  environment: development   # Whose secrets it gets: development, staging or production.
+#  stop_grace_s: 5            # Time between the request to stop and the kill.
+#  provider_keys: inject      # Or shield: the agent never holds a real key of a provider.
+#  restart: { enabled: true, max: 5, window_s: 60, without_progress: 2 }   # After crashes.
 
-# providers:
-  # openai: { base_url: https://api.openai.com/v1, retries: 2 }
-  # anthropic: { retries: 2 }
+providers:
+#  openai: { base_url: https://api.openai.com/v1, retries: 2 }
+#  anthropic: { retries: 2 }
 
 # Outside services that your agent's tools call through the cage: a price, a circuit, a fallback.
-# services:
-  # linkedin_api:
-    # base_url: https://api.linkedin.com
-    # cost_per_call_usd: 0.10
-    # breaker: { failures: 5, cooldown_s: 60 }
-    # fallback: { cache: { ttl_s: 86400 }, placeholder: { name: unknown } }
+services:
+#  linkedin_api: { base_url: https://api.linkedin.com, cost_per_call_usd: 0.10, breaker: { failures: 5, cooldown_s: 60 } }
+#  clearbit_api: { base_url: https://api.clearbit.com, fallback: { cache: { ttl_s: 86400 }, placeholder: { name: unknown } } }
 
-# alerts:
-  # email: { to: ops@company.com, from: cage@company.com, smtp_url: smtp://localhost:25 }
-  # webhooks: [{ url: https://hooks.slack.com/services/your-own }]
+alerts:
+#  email: { to: ops@company.com, from: cage@company.com, smtp_url: smtp://localhost:25 }
+#  webhooks: [{ url: https://hooks.slack.com/services/your-own }]
 
-# server:
-  # port: 8080
-  # allowed_hosts: []         # Further names that the server answers to, with port.
+server:
+#  port: 8080
+#  allowed_hosts: []          # Further names that the server answers to, with port.
 
-# log:
-  # level: info               # Or debug, warn, error.
-  # retention_days: 7
+log:
+#  level: info                # Or debug, warn, error.
+#  retention_days: 7
 `
 
 /** Returns the path. Throws CageError `conflict` when there is a configuration file already. */

@@ -85,7 +85,7 @@ function readYaml(text: string, name: string): FileReading {
   }
   return {
     ok: true,
-    value,
+    value: withEmptySections(value),
     placeOf: (key) => {
       const offset = yamlOffset(document.contents, key)
       return offset === undefined ? undefined : placeAt(offset)
@@ -98,6 +98,12 @@ const YAML_MISTAKES: Readonly<Partial<Record<ErrorCode, string>>> = {
   DUPLICATE_KEY: 'duplicate key',
   MULTIPLE_DOCS: 'expected one document, another begins here',
 }
+
+/** A section whose lines are all comments is empty, not null. */
+const withEmptySections = (document: unknown): unknown =>
+  typeof document === 'object' && document !== null && !Array.isArray(document)
+    ? Object.fromEntries(Object.entries(document).map(([name, section]) => [name, section ?? {}]))
+    : document
 
 /** Returns where a key's name, or a list entry, begins; undefined if it is not in the file. */
 function yamlOffset(root: unknown, key: Key): number | undefined {

@@ -14,6 +14,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 import { BodyMemory } from './bodies/held-bytes.ts'
 import { LargeBodies } from './bodies/large-bodies.ts'
+import { changedSettings } from './changed-settings.ts'
 import { type AnswerCall, gateway } from './gateway.ts'
 import { Keyring } from './provider-key.ts'
 import { Sender } from './send.ts'
@@ -51,6 +52,7 @@ export function openGateway(
   { store, state, clock, safety, incidents, money, secrets, access, onFault }: GatewayOptions,
 ): Gateway {
   const circuits = new Circuits({ state, clock, configured: [...Object.keys(providers), ...Object.keys(services)] })
+  circuits.probeChanged(changedSettings(store.meta, { providers, services }))
   const cache = new ServiceCache({ store, clock })
   const upstream = new Upstream(providers, clock)
   const dispatcher = openAgent({ connections: MAX_SERVICE_CONNECTIONS })

@@ -13,6 +13,9 @@ function folder(): string {
   return path
 }
 
+/** A commented option; a sentence has a space and a capital behind its "#". */
+const OPTION = /^#( *[a-z_]+:.*)$/gm
+
 const load = (cwd: string) => loadConfig({ env: readEnvironment({}), cwd }).config
 
 test('the file that is written changes the limit and nothing else', () => {
@@ -25,13 +28,24 @@ test('the file that is written changes the limit and nothing else', () => {
 test('every option in its comments is one, and stands there with its default, but for examples', () => {
   const cwd = folder()
   const before = load(cwd)
-  writeFileSync(join(cwd, 'iron-cage.yaml'), CONFIG_TEMPLATE.replace(/^( *)# ([a-z_]+:)/gm, '$1$2'))
+  writeFileSync(join(cwd, 'iron-cage.yaml'), CONFIG_TEMPLATE.replaceAll(OPTION, '$1'))
   expect(changedKeys(before, load(cwd)).map((key) => key.split('.').slice(0, 2).join('.'))).toEqual(
     expect.arrayContaining(['agent.name', 'budget.per_run_usd', 'budget.server_usd', 'safety.modes']),
   )
   const examples =
     /^(agent\.name|budget\.(limit|per_run|server)_usd|safety\.modes|providers\.openai\.base_url|services|alerts)\b/
   expect(changedKeys(before, load(cwd)).filter((key) => !examples.test(key))).toEqual([])
+})
+
+test('each option works when only its "#" is removed', () => {
+  const cwd = folder()
+  const options = [...CONFIG_TEMPLATE.matchAll(OPTION)]
+  expect(options.length).toBeGreaterThan(20)
+  for (const { 0: line, 1: option, index } of options) {
+    const changed = CONFIG_TEMPLATE.slice(0, index) + option + CONFIG_TEMPLATE.slice(index + line.length)
+    writeFileSync(join(cwd, 'iron-cage.yaml'), changed)
+    expect(() => load(cwd), option).not.toThrow()
+  }
 })
 
 test('a file that is there stays as it is', () => {

@@ -85,7 +85,12 @@ describe('a broken YAML file', () => {
       'a.yaml:2:3: server.port: expected a whole number from 0 to 65535, got "0x1F90"',
     ],
     ['a section that is a number', 'budget: 50\n', 'a.yaml:1:1: budget: expected keys with values, got 50'],
-    ['an empty section', 'budget:\n', 'a.yaml:1:1: budget: expected keys with values, got an empty value'],
+    [
+      'an empty part of a section',
+      'agent:\n  restart:\n',
+      'a.yaml:2:3: agent.restart: expected keys with values, got an empty value',
+    ],
+    ['an empty section that is unknown', 'bugdet:\n', 'a.yaml:1:1: bugdet: unknown key; did you mean budget?'],
     ['a list for a file', '- budget\n', 'a.yaml:1:1: expected keys with values, got a list'],
     ['a text for a list', 'safety:\n  detect: email\n', 'a.yaml:2:3: safety.detect: expected a list, got "email"'],
     [
