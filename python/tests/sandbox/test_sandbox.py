@@ -15,14 +15,24 @@ from pathlib import Path
 import stage
 
 import iron_sandbox
-from iron_sandbox import _names, _policy, _seccomp
+from iron_sandbox import _groups, _names, _policy, _seccomp
 
 PYTHON = stage.PYTHON
-CONFINED = ("standard", "strict")
-LEVELS = ("observe", *CONFINED)
+ALL_LEVELS = ("observe", "standard", "strict")
 #: Who else is there, and a Python that this user may run.
 NOBODY, SYSTEM_PYTHON = 65534, "/usr/bin/python3"
-FAULTS = {level: fault for level, fault in iron_sandbox.explain()["levels"].items() if fault}
+MACHINE = iron_sandbox.explain()
+FAULTS = {level: fault for level, fault in MACHINE["levels"].items() if fault}
+#: What this machine can build; the rest is refused, for which there is a test.
+LEVELS = tuple(level for level in ALL_LEVELS if level not in FAULTS)
+CONFINED = LEVELS[1:]
+#: Those that hide and keep files in a folder that the program may write to.
+KEEPING = tuple(level for level in CONFINED if level == "strict" or MACHINE["hide"] is None)
+
+
+def needs(*levels):
+    missing = [level for level in levels if level not in LEVELS]
+    return unittest.skipIf(missing, "this machine cannot build %s" % ", ".join(missing))
 
 
 def launch(level, *program, words=(), python=sys.executable, **options):
@@ -78,10 +88,9 @@ def is_program(pid):
 
 
 @unittest.skipUnless(sys.platform == "linux", "walls are Linux's")
+@needs("observe")
 class Cage(unittest.TestCase):
     def setUp(self):
-        # Where the walls cannot be built the launcher refuses, and test_explain shows why.
-        self.assertEqual(FAULTS, {})
         folder = tempfile.TemporaryDirectory(dir="/var/tmp")
         self.addCleanup(folder.cleanup)
         self.work = folder.name
@@ -105,24 +114,29 @@ class Probes(Cage):
                 continue
             self.assertEqual(what == "open", is_open, "%s at %s: %s %s" % (title, level, what, how))
 
+    @needs("strict")
     def test_nothing_that_harms_is_open_in_strict(self):
         results = stage.try_level("strict")
         self.assertEqual([title for title, harms, what, _ in results if harms and what == "open"], [])
         self.assert_as_documented("strict", results)
 
+    @unittest.skipUnless("standard" in KEEPING, "this machine has no mount namespaces")
     def test_standard_is_as_documented(self):
         self.assert_as_documented("standard", stage.try_level("standard"))
 
+    @unittest.skipUnless("standard" in KEEPING, "this machine has no mount namespaces")
     def test_standard_with_a_limited_network_is_as_documented(self):
         self.assert_as_documented("standard, connect", stage.try_level("standard, connect"))
 
+    @needs("standard")
+    @unittest.skipIf(os.geteuid() == 0 and not os.access(stage.MAX_NAMESPACES, os.W_OK), "they cannot be taken away")
     def test_standard_without_namespaces_is_as_documented(self):
         level = "standard, no namespaces"
         self.assert_as_documented(level, stage.try_level(level))
 
     @unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "needs root to become another user")
     def test_a_user_without_privileges_has_the_same_walls(self):
-        for level in ("standard", "strict"):
+        for level in KEEPING:
             results = stage.try_level(level, user=NOBODY)
             self.assert_as_documented(level, results)
 
@@ -134,6 +148,7 @@ class Programs(Cage):
             self.assertEqual(captured(level, "/bin/sh", "-c", "kill -9 $$")[0], -signal.SIGKILL)
             self.assertEqual(captured(level, "/bin/sh", "-c", "kill -TERM $$")[0], -signal.SIGTERM)
 
+    @needs("standard", "strict")
     def test_a_program_that_is_not_there_is_127_and_a_wall_that_cannot_be_built_126(self):
         self.assertEqual(captured("strict", "no-such-program")[0], 127)
         code, _, err = captured("strict", "/bin/true", words=["--hide", "/etc/hostname"], env={"PATH": ""})
@@ -265,6 +280,7 @@ class Programs(Cage):
             self.assertEqual((code, out), (0, "done\n"), err)
             os.unlink(os.path.join(self.work, "state.sqlite"))
 
+    @needs("strict")
     def test_links_on_the_way_to_a_path_are_there_in_strict_too(self):
         real, link = Path(self.work, "real"), Path(self.work, "link")
         real.mkdir()
@@ -279,7 +295,7 @@ class Programs(Cage):
         (folder / "keys").write_text("key")
         words = ["--write", self.work, "--write", str(folder), "--hide", str(folder / "keys")]
         read = "for path in keys ../data/keys /proc/self/cwd/keys; do cat $path; done; echo mine > own && mv own .. && cat ../own"
-        for level in CONFINED:
+        for level in KEEPING:
             with self.subTest(level=level):
                 code, out, err = captured(level, "/bin/sh", "-c", read, words=words, cwd=folder)
                 self.assertEqual((code, out), (0, "mine\n"), err)
@@ -293,6 +309,7 @@ class Programs(Cage):
                 self.assertEqual((code, out), (1, ""))
 
 
+@needs("strict")
 class Spares(Cage):
     """Launchers that wait for their instructions."""
 
@@ -321,6 +338,7 @@ class Spares(Cage):
                 self.assertEqual([name for name in names if ".%d." % process.pid in name], [], folder)
 
 
+@unittest.skipUnless("standard" in KEEPING, "this machine has no mount namespaces")
 class Folders(Cage):
     """What a program leaves in a folder where other programs look."""
 
@@ -498,6 +516,7 @@ class Network(Cage):
             self.assertEqual(code, 1)
             self.assertIn("Permission denied", err)
 
+    @needs("strict")
     def test_a_program_reaches_what_it_serves_itself_in_an_empty_network_and_others_do_not(self):
         text = (
             "import asyncio, http.server, socket, threading, urllib.request\n"
@@ -534,6 +553,7 @@ class Network(Cage):
             socket.create_connection(("127.0.0.1", int(process.stdout.readline())))
         self.assertEqual(finish_with(process, "\n"), (0, ""))
 
+    @needs("standard")
     def test_a_limited_network_serves_where_that_is_allowed(self):
         text = "import socket; own = socket.create_server(('127.0.0.1', 0)); print('serves')"
         for words, out in (((), ""), (("--allow", "listen"), "serves\n")):
@@ -577,6 +597,7 @@ class Network(Cage):
             self.assertEqual([line for line in found if line in expected], expected)
             self.assertTrue(all(denied["refused"] for denied in done.denied))
 
+    @needs("standard")
     def test_what_is_tried_again_and_again_is_summed_up(self):
         text = "for _ in range(5000):\n  try: open('/etc/shadow')\n  except OSError: pass"
         done = iron_sandbox.run(script(text), level="standard", capture_output=True)
@@ -601,15 +622,13 @@ class Limits(Cage):
         hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
         for level in LEVELS:
             code, _, err = captured(level, *script(hog), words=["--memory-mb", "200"])
-            if "memory" in iron_sandbox.explain()["groups"]:
+            if "memory" in MACHINE["groups"]:
                 self.assertEqual((code, "limit of 200 MiB (memory_mb)" in err), (-signal.SIGKILL, True), err)
             else:
                 self.assertEqual((code, "MemoryError" in err), (1, True), err)
 
     @unittest.skipUnless(os.access(SYSTEM_PYTHON, os.X_OK), "needs a Python that others may run")
-    @unittest.skipUnless(
-        os.geteuid() == 0 or not iron_sandbox.explain()["groups"], "needs a user without control groups"
-    )
+    @unittest.skipUnless(os.geteuid() == 0 or not MACHINE["groups"], "needs a user without control groups")
     def test_a_memory_hog_ends_without_control_groups_too(self):
         user = {"user": NOBODY, "cwd": "/", "env": {"HOME": "/"}} if os.geteuid() == 0 else {}
         hog = "held = []\nfor _ in range(100): held.append(bytearray(16 << 20))"
@@ -632,6 +651,7 @@ class Limits(Cage):
             self.assertEqual((code in (1, -signal.SIGXFSZ)), True, err)
             self.assertLessEqual(os.path.getsize(self.work + "/big"), 8 << 20)
 
+    @needs("strict")
     def test_who_opens_files_without_end_is_stopped(self):
         code, _, err = captured(
             "strict", *script("held = [open('/dev/null') for _ in range(200)]"), words=["--open-files", "64"]
@@ -671,7 +691,8 @@ class Limits(Cage):
             self.assertEqual((code, "not allowed to raise" in err), (1, True))
 
 
-@unittest.skipUnless(iron_sandbox.explain()["groups"] == ["cpu", "memory", "pids"], "needs control groups")
+@needs("standard")
+@unittest.skipUnless(MACHINE["groups"] == ["cpu", "memory", "pids"], "needs control groups")
 class Groups(Cage):
     """What all processes of a program use together."""
 
@@ -768,6 +789,65 @@ class Groups(Cage):
             process.communicate()
 
 
+UNIFIED = _groups._own_folders().get("", "") if sys.platform == "linux" else ""
+
+
+@needs("standard")
+@unittest.skipUnless(os.geteuid() == 0 and os.access(SYSTEM_PYTHON, os.X_OK), "needs root to hand something over")
+@unittest.skipUnless(os.access(UNIFIED + "/cgroup.procs", os.W_OK), "needs control groups of version 2")
+class Delegation(Cage):
+    """What a user can limit who was given a subtree, as a desktop session or systemd-run gives it."""
+
+    def setUp(self):
+        super().setUp()
+        self.tree = "%s/iron-cage-test-%d" % (UNIFIED, os.getpid())
+        for folder in (self.tree, self.tree + "/leaf"):
+            os.mkdir(folder)
+            self.addCleanup(os.rmdir, folder)
+            for name in ("", "/cgroup.procs", "/cgroup.subtree_control"):
+                os.chown(folder + name, NOBODY, NOBODY)
+
+    def become_its_user(self):
+        Path(self.tree, "leaf/cgroup.procs").write_text("0")
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+
+    def test_a_program_has_a_group_there_that_is_frozen_and_ended_as_one(self):
+        mark = "delegated-%d" % os.getpid()
+        text = (
+            "import os, time; os.fork() == 0 and os.setsid(); print('ready', flush=True); time.sleep(60)  # %s" % mark
+        )
+        reading, writing = os.pipe()
+        words = ["--report-fd", str(writing)]
+        user = {"preexec_fn": self.become_its_user, "cwd": "/", "env": {"HOME": "/"}, "pass_fds": [writing]}
+        process = launch(
+            "standard", SYSTEM_PYTHON, "-c", text, words=words, python=SYSTEM_PYTHON, stdout=subprocess.PIPE, **user
+        )
+        os.close(writing)
+        self.addCleanup(finish, process)
+        self.addCleanup(process.terminate)
+        self.assertEqual([process.stdout.readline() for _ in range(2)], [b"ready\n"] * 2)
+        with open(reading) as reports:
+            freezer = Path(json.loads(reports.readline())["standing"]["freezer"])
+        group = freezer.parent
+        handed_on = set((Path(self.tree) / "cgroup.controllers").read_text().split()).intersection(_groups.CONTROLLERS)
+        # Beside its own, which has processes, where controllers can be had.
+        self.assertEqual(str(group.parent), self.tree if handed_on else self.tree + "/leaf")
+        self.assertLessEqual(handed_on, set((group / "cgroup.controllers").read_text().split()))
+        inside = set(map(int, (group / "cgroup.procs").read_text().split()))
+        self.assertEqual(len(inside), 2)
+        self.assertLessEqual(inside, set(stage.running(mark)))
+        freezer.write_text("1")
+        wait_until(lambda: "frozen 1" in (group / "cgroup.events").read_text())
+        freezer.write_text("0")
+        process.terminate()
+        process.wait()
+        self.assertEqual(stage.running(mark), [])
+        self.assertFalse(group.exists())
+
+
+@needs("standard", "strict")
 class Functions(Cage):
     def test_a_function_returns_plain_data_and_reaches_nothing(self):
         held = open("/etc/hostname")
@@ -837,9 +917,13 @@ class Texts(unittest.TestCase):
         self.assertLess(len(_seccomp.program(True, notify=_seccomp.NOTIFIED)) // 8, 256)
 
     def test_explain_names_every_level(self):
-        explained = iron_sandbox.explain()
-        self.assertEqual(list(explained["levels"]), ["observe", "standard", "strict"])
-        self.assertEqual(json.loads(json.dumps(explained)), explained)
+        self.assertEqual(tuple(MACHINE["levels"]), ALL_LEVELS)
+        self.assertEqual(json.loads(json.dumps(MACHINE)), MACHINE)
+
+    def test_what_this_machine_cannot_build_is_refused(self):
+        for level in FAULTS:
+            code, out, err = captured(level, "/bin/echo", "runs")
+            self.assertEqual((code, out, "was not started" in err), (126, "", True), err)
 
 
 if __name__ == "__main__":
