@@ -101,13 +101,13 @@ describe('the import order', () => {
   })
 })
 
-describe('the house', () => {
+describe('the source tree', () => {
   test('only config/env.ts reads the environment of the process', () => {
     const readers = sourcesBelow('src').filter((file) => /process\.env\b/.test(code(file)))
     expect(readers).toEqual(['src/config/env.ts'])
   })
 
-  test('nothing reads the time or sets a timer beside the clock that it is given', () => {
+  test('everything reads the time and sets timers through its clock', () => {
     const beside = /\bDate\.now\b|\bperformance\.now\b|\bsetTimeout\b|\bsetInterval\b|\bAbortSignal\.timeout\b/
     const found = sourcesBelow('src').filter((file) => beside.test(withoutComments(code(file))))
     const allowed = Object.keys(BESIDE_THE_CLOCK)
@@ -124,7 +124,7 @@ describe('the house', () => {
     expect(sourcesBelow('src').filter((file) => isCalled.test(code(file)))).toEqual(['src/db/store.ts'])
   })
 
-  test('who opens the whole program in a test opens what is built, but to break a class of the sources on purpose', () => {
+  test('tests that open the whole program open what is built', () => {
     const opening = [...sourcesBelow('test'), ...sourcesBelow('scripts/soak')].filter((file) =>
       /import \{[^}]*\bopenParts\b[^}]*\} from '[./]+\/src\/runtime\.ts'/.test(code(file)),
     )
@@ -142,7 +142,7 @@ describe('the house', () => {
     expect(naming).toEqual(['src/db/files.ts'])
   })
 
-  test('nothing in src knows that there is a demo, but for the entry that offers its command', () => {
+  test('nothing in src mentions the demo, except the entry of its command', () => {
     const knowing = sourcesBelow('src').filter((file) => importsOf(file).some(({ to }) => to.startsWith('demo/')))
     expect(knowing).toEqual(['src/main.ts'])
   })
@@ -156,7 +156,7 @@ describe('the house', () => {
     expect(naming.filter((file) => !examples.test(file))).toEqual([])
   })
 
-  test('nothing but the StateManager is called a manager, and nobody helps, handles or processes', () => {
+  test('nothing but the StateManager is called a manager, and nothing a helper, handler or processor', () => {
     const vague = /(?<!State)Manager|Helper|Handler|Processor|Util(?:s|ity)?\b/
     const named = sourcesBelow('src').flatMap((file) => {
       const found = /\b(?:class|interface|function|const|type) (\w+)/g

@@ -26,15 +26,15 @@ function open(path: string) {
   return store
 }
 
-describe('a database that is served', () => {
-  test('is not served a second time when its server file is removed', async () => {
+describe('a database in use by a server', () => {
+  test('refuses a second server when its server file is removed', async () => {
     const cage = await openTestRuntime()
     rmSync(join(cage.folder, 'state.db.server'))
     await expect(openTestRuntime({ folder: cage.folder })).rejects.toMatchObject(running)
     expect((await cage.get('/api/health')).status).toBe(200)
   })
 
-  test('is not served a second time by another name', async () => {
+  test('refuses a second server under another name', async () => {
     const cage = await openTestRuntime()
     const other = folder()
     linkSync(join(cage.folder, 'state.db'), join(other, 'state.db'))
@@ -44,7 +44,7 @@ describe('a database that is served', () => {
     await expect(second).rejects.toMatchObject({ code: 6, stderr: running.message })
   })
 
-  test('may be copied, and the copy served', async () => {
+  test('may be copied, and a server may use the copy', async () => {
     const cage = await openTestRuntime()
     const other = folder()
     for (const end of ['', '.audit-key', '.audit-head', '-wal']) {
@@ -54,7 +54,7 @@ describe('a database that is served', () => {
     expect((await copy.get('/api/health')).status).toBe(200)
   })
 
-  test('is free again when it is given back, or its process is gone', async () => {
+  test('is free again after its server closes or its process dies', async () => {
     const path = join(folder(), 'state.db')
     const store = open(path)
     const release = await claimDatabase(store)
@@ -68,7 +68,7 @@ describe('a database that is served', () => {
   })
 })
 
-test('a link to a database is the database it leads to, with what is kept beside it', () => {
+test('a link to a database is the linked database, with the files beside it', () => {
   const [real, linked] = [folder(), folder()]
   open(join(real, 'state.db'))
   symlinkSync(join(real, 'state.db'), join(linked, 'state.db'))

@@ -113,7 +113,7 @@ describe.each(WAYS)('by way of %s', (way) => {
     expect(JSON.stringify(cage.of('auth.failed'))).not.toMatch(/(run|ticket)_\w/)
   })
 
-  test('no name, and two names, are refused', async () => {
+  test('a missing Host header and two of them are refused', async () => {
     const cage = await openTestRuntime()
     const { host } = new URL(cage.url)
     expect(await ask(cage, way, [])).toBeGreaterThanOrEqual(400)
@@ -144,7 +144,7 @@ describe.each(WAYS)('by way of %s', (way) => {
     expect(entered).toEqual([])
   })
 
-  test('its own names and origins, and those of the configuration, are let in', async () => {
+  test('its own names and origins and the configured ones are accepted', async () => {
     const cage = await openTestRuntime({
       server: { allowed_hosts: ['Cage.internal:9000'], cors_origins: ['https://ok.example'] },
     })
@@ -169,7 +169,7 @@ describe.each(WAYS)('by way of %s', (way) => {
   })
 })
 
-test('a page of another site leads nobody to anything but the pages of the dashboard, however it writes the path', async () => {
+test('a page of another site can link to the pages of the dashboard only, however it writes the path', async () => {
   const cage = await openTestRuntime()
   const headers = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
   const statusOf = (path: string) =>
@@ -243,7 +243,7 @@ test('an upgrade without a ticket, with a used one, or to another path is refuse
   expect(await upgrade(`/ws?ticket=${ticket}`)).toBe(401)
 })
 
-test('a page of a listed origin may ask and read, with what its browser asks for first; no other may', async () => {
+test('only a page of a listed origin may send requests and read replies, preflight included', async () => {
   const cage = await openTestRuntime({ server: { cors_origins: ['https://ok.example'] } })
   const { access_token } = await cage.login()
   const page = { origin: 'https://ok.example', 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' }
@@ -285,7 +285,7 @@ test('a page of a listed origin may ask and read, with what its browser asks for
   expect(own.headers).not.toHaveProperty('access-control-allow-origin')
 })
 
-test('a cookie is nobody, and none is ever set', async () => {
+test('a cookie identifies nobody, and none is ever set', async () => {
   const cage = await openTestRuntime()
   const { access_token } = await cage.login()
   for (const cookie of [`token=${access_token}`, `authorization=Bearer ${access_token}`, `session=${access_token}`]) {
@@ -323,7 +323,7 @@ describe('an address that other machines reach', () => {
     },
   )
 
-  test('is open with both, answers to its listed names only, and this machine as well', async () => {
+  test('is open with both, and answers to its listed names and to this machine only', async () => {
     const folder = folderFor()
     await addUser(folder)
     const cage = await openTestRuntime({

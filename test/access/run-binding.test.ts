@@ -66,7 +66,7 @@ async function answersTo({ cage, runId, token }: Started): Promise<Record<string
 }
 
 describe('where the caller’s process can be looked at', () => {
-  test('a run is answered in whatever process it works, and nobody else with its token', async () => {
+  test('a run is answered in any of its processes, and nobody else with its token is', async () => {
     const started = await startAgent('call_as_others.py')
     const { cage, said } = started
     await until(() => said('done') !== undefined, 'the agent has called from all of its processes')
@@ -85,7 +85,7 @@ describe('where the caller’s process can be looked at', () => {
     expect(cage.provider.requests.filter(({ url }) => !url.endsWith('/models'))).toEqual([])
   })
 
-  test('however many strangers come at once, none is answered and the run is', async () => {
+  test('of many strangers at once none is answered, and the run is', async () => {
     const { cage, token, said } = await startAgent('call_as_others.py')
     const headers = { authorization: `Bearer ${token}` }
     const strangers = Array.from({ length: 100 }, () => send(`${cage.url}/api/run`, { method: 'GET', headers }))
@@ -94,7 +94,7 @@ describe('where the caller’s process can be looked at', () => {
     expect([said('itself'), said('session')]).toEqual(['[200, 200]', '[200, 200]'])
   })
 
-  test('with the run ends its token, for everybody', async () => {
+  test('the token of a run ends with it, for everybody', async () => {
     const started = await startAgent('call_as_others.py')
     await until(() => started.said('done') !== undefined, 'the agent has begun')
     await started.cage.runtime.supervisor.stop(started.agentId)
@@ -134,7 +134,7 @@ describe('a look', () => {
     expect(peers.of(connection, run)).toBe('foreign')
   })
 
-  test('finds nobody behind a connection from another machine', async () => {
+  test('finds no process behind a connection from another machine', async () => {
     const { cage } = await startAgent('call_as_others.py')
     const peers = new Peers(systemClock)
     await peers.tryToLook(Number(new URL(cage.url).port))

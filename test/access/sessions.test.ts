@@ -45,7 +45,7 @@ describe('a one-time code', () => {
     expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
   })
 
-  test('is too old after a day', async () => {
+  test('expires after a day', async () => {
     const { sessions, clock } = await openSession()
     const code = sessions.newCode()
     clock.advance(24 * HOUR + 1)
@@ -85,7 +85,7 @@ describe('an access token', () => {
     expect(await after.identify(access_token)).toMatchObject({ name: 'operator' })
   })
 
-  test('signed with the right key is none all the same when anything else of it is not as it is made here', async () => {
+  test('signed with the right key is invalid when any other field differs from those issued here', async () => {
     const parts = openParts()
     const signingKey = new Uint8Array(64).fill(7)
     const sessions = new Sessions({ ...parts, operatorToken, signingKey })
@@ -119,13 +119,13 @@ describe('an access token', () => {
     expect(await sessions.identify(sign({ sub, role: 'admin' }))).toMatchObject({ role: 'viewer', name: 'bob' })
   })
 
-  test('of another start of the server is none', async () => {
+  test('of an earlier start of the server is invalid', async () => {
     const { tokens } = await openSession()
     const { sessions } = await openSession()
     await expect(sessions.identify(tokens.access_token)).rejects.toMatchObject(refused)
   })
 
-  test('that was forged is none', async () => {
+  test('that was forged is invalid', async () => {
     const { sessions, tokens } = await openSession()
     const [header, payload, signature] = tokens.access_token.split('.') as [string, string, string]
     const base64 = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
@@ -163,7 +163,7 @@ describe('an access token', () => {
 })
 
 describe('a refresh token', () => {
-  test('works once, and gives another', async () => {
+  test('works once, and returns the next one', async () => {
     const { sessions, tokens } = await openSession()
     const renewed = await sessions.refresh(tokens.refresh_token)
     expect(renewed.refresh_token).not.toBe(tokens.refresh_token)
@@ -196,7 +196,7 @@ describe('a refresh token', () => {
     expect(parts.store.sessions.all()).toEqual([])
   })
 
-  test('is no row, and neither is the access token', async () => {
+  test('is stored in no row, and neither is the access token', async () => {
     const { store, tokens } = await openSession()
     const rows = JSON.stringify(store.sessions.all())
     expect(rows).not.toContain(tokens.refresh_token.slice(0, 50))
@@ -228,7 +228,7 @@ describe('a refresh token', () => {
 })
 
 describe('a ticket', () => {
-  test('opens once, within thirty seconds', async () => {
+  test('works once, within thirty seconds', async () => {
     const { sessions, clock } = await openSession()
     const [first, second] = [sessions.newTicket('session-1'), sessions.newTicket('session-1')]
     expect(sessions.takeTicket(first)).toBe('session-1')
@@ -238,7 +238,7 @@ describe('a ticket', () => {
     expect(sessions.takeTicket('ticket_made_up')).toBeUndefined()
   })
 
-  test('of a session that asks for very many makes room for later ones, and for no other session', async () => {
+  test('evicts older tickets of its own session only, when that requests very many', async () => {
     const { sessions } = await openSession()
     const other = sessions.newTicket('session-2')
     const tickets = Array.from({ length: 3_000 }, () => sessions.newTicket('session-1'))
@@ -258,7 +258,7 @@ describe('a ticket', () => {
 describe('a run token', () => {
   const run = { agentId: toAgentId('lg-1'), runId: toRunId('run-1'), name: 'worker', script: '/agents/worker.py' }
 
-  test('is of its run until that ends, and no other token is', () => {
+  test('is valid until its run ends, and no other token is', () => {
     const tokens = new RunTokens(new Peers(systemClock))
     const token = tokens.issue(run)
     const again = tokens.issue(run)

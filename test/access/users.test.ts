@@ -33,7 +33,7 @@ describe('a user', () => {
     expect(await again.signIn(right)).toEqual(alice)
   })
 
-  test('is kept with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
+  test('is stored with an Argon2id hash and its parameters, never with the password, and shown without either', async () => {
     const { store, users } = await openUsers()
     await users.add({ username: 'bob', role: 'viewer', password })
     const [alice, bob] = store.users.all()
@@ -69,7 +69,7 @@ describe('a user', () => {
     expect(await users.signIn(right)).toMatchObject({ username: 'alice' })
   })
 
-  test('is there once, when ten are made at once', async () => {
+  test('exists once when ten are created at once', async () => {
     const { users } = await openUsers()
     const ends = await Promise.allSettled(
       Array.from({ length: 10 }, (_, index) =>
@@ -81,14 +81,14 @@ describe('a user', () => {
     expect(users.list().map(({ username }) => username)).toEqual(['alice', 'bob'])
   })
 
-  test('may type the same characters as other bytes', async () => {
+  test('may type the same characters in another Unicode form', async () => {
     const { users } = await openUsers()
     await users.add({ username: 'bob', role: 'viewer', password: 'Zürich Zürich' })
     const decomposed = { username: 'bob', password: 'Zürich Zürich'.normalize('NFD'), address }
     expect(await users.signIn(decomposed)).toMatchObject({ username: 'bob' })
   })
 
-  test('that there is not cannot be changed or removed', async () => {
+  test('that does not exist cannot be changed or removed', async () => {
     const { users } = await openUsers()
     const none = expect.objectContaining({ code: 'not_found' })
     for (const name of ['bob', '', 'constructor', 'user-000000000000']) {
@@ -100,7 +100,7 @@ describe('a user', () => {
 })
 
 describe('a sign-in', () => {
-  test('with a wrong password and with a name that nobody has fail alike', async () => {
+  test('fails alike with a wrong password and with an unknown name', async () => {
     const { users } = await openUsers()
     await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
     await expect(users.signIn({ ...right, username: 'nobody-here' })).rejects.toMatchObject(refused)
@@ -125,7 +125,7 @@ describe('a sign-in', () => {
     await expect(users.signIn({ ...wrong, username })).rejects.toMatchObject(refused)
   })
 
-  test('that works forgets the failures of that name', async () => {
+  test('that succeeds resets the failures of that name', async () => {
     const { users } = await openUsers()
     for (let round = 0; round < 3; round++) {
       for (let failure = 0; failure < 4; failure++) await expect(users.signIn(wrong)).rejects.toMatchObject(refused)
@@ -133,7 +133,7 @@ describe('a sign-in', () => {
     }
   })
 
-  test('a hundred at once are five guesses', async () => {
+  test('of a hundred at once only five are tried', async () => {
     const { users } = await openUsers()
     const ends = await Promise.allSettled(Array.from({ length: 100 }, () => users.signIn(wrong)))
     const codes = ends.map((end) => (end.status === 'rejected' ? (end.reason as { code: string }).code : 'in'))
@@ -182,7 +182,7 @@ describe('a sign-in', () => {
     }
   })
 
-  test('that is on its way when the password changes fails', async () => {
+  test('in progress while the password changes fails', async () => {
     const { users } = await openUsers()
     const attempt = users.signIn(right)
     users.changeRole('alice', 'viewer')
@@ -211,14 +211,14 @@ describe('a change', () => {
     expect(await sessions.identify(his.access_token)).toMatchObject({ role: 'viewer', name: 'bob' })
   })
 
-  test('to the role somebody has already ends nothing', async () => {
+  test('to the same role ends no session', async () => {
     const { users, sessions, alice } = await openUsers()
     const { access_token } = await sessions.open(alice)
     users.changeRole('alice', 'admin')
     expect(await sessions.identify(access_token)).toMatchObject({ role: 'admin' })
   })
 
-  test('of the password takes the new one and not the old', async () => {
+  test('of the password accepts the new one and not the old', async () => {
     const { users } = await openUsers()
     await users.changePassword('alice', 'another good one')
     await expect(users.signIn(right)).rejects.toMatchObject(refused)

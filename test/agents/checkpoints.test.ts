@@ -27,7 +27,7 @@ it.each([null, 0, '', false, []])('%o is a checkpoint like any other', (data) =>
   expect(checkpoints.get(of('lead_gen'))).toEqual({ version: 1, data })
 })
 
-it('each agent has its own, and what is forgotten begins anew', () => {
+it('each agent has its own, and a deleted one starts again at version 1', () => {
   const checkpoints = openCheckpoints()
   checkpoints.put(of('one'), 1, AT)
   checkpoints.put(of('two'), 2, AT)
@@ -47,7 +47,7 @@ it('a mebibyte is kept, a byte more is refused and leaves the last one', () => {
   expect(checkpoints.get(of('lead_gen'))).toEqual({ version: 1, data: most })
 })
 
-it('two scripts of one name have one each', () => {
+it('two scripts of the same name have one each', () => {
   const checkpoints = openCheckpoints()
   const [one, other] = [of('agent'), { name: 'agent', script: '/elsewhere/agent.py' }]
   checkpoints.put(one, { customer: 'A' }, AT)

@@ -54,12 +54,12 @@ describe('the interpreter of a Python script', () => {
     expect(choose(script, { environment }).program).toBe(active)
   })
 
-  it('is not looked for in folders that depend on where we are', () => {
+  it('is not searched for in relative folders of PATH', () => {
     const script = file('agent.py')
     expect(() => choose(script, { environment: { PATH: '.:test/agents' } })).toThrow('python3 on PATH')
   })
 
-  it('when there is none, every place is named where one was looked for', () => {
+  it('when there is none, the error names every place that was searched', () => {
     const script = file('project/agent.py')
     const environment = { VIRTUAL_ENV: join(folder, 'active') }
     const usual = ['active', 'project/.venv', 'project/venv'].map((name) => join(folder, name, 'bin/python'))

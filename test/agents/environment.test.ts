@@ -44,12 +44,12 @@ describe('agentEnvironment', () => {
     expect(own).toMatchObject({ HOME: '/home/ann', COLOR: 'blue' })
   })
 
-  it('nothing turns an agent away from the gateway', () => {
+  it('no variable can point an agent past the gateway', () => {
     const elsewhere = { OPENAI_BASE_URL: 'https://api.openai.com/v1', IRON_CAGE_TOKEN: 'mine' }
     expect(environment({ parent: elsewhere, added: elsewhere })).toEqual(environment())
   })
 
-  it('the master key and our own NODE_OPTIONS never get there', () => {
+  it('the master key and our own NODE_OPTIONS are left out', () => {
     const secret = { IRON_CAGE_MASTER_KEY: 'k', IRON_CAGE_MASTER_KEY_FILE: '/k', IRON_CAGE_MASTER_KEY_OLD: 'o' }
     expect(environment({ parent: { ...secret, NODE_OPTIONS: '--inspect' }, added: secret })).toEqual(environment())
   })

@@ -72,7 +72,7 @@ describe('bytes become lines', () => {
     expect(linesOf(Buffer.from('61ff62c328630a', 'hex'))).toEqual(['a\ufffdb\ufffd(c'])
   })
 
-  it('a line is redacted after its colours are gone', () => {
+  it('a line is redacted after its colors are removed', () => {
     const redact = (text: string) => text.replace('ann@acme.com', '[EMAIL_REDACTED]')
     expect(linesOf(Buffer.from('to ann\x1b[1m@acme\x1b[0m.com\n'), redact)).toEqual(['to [EMAIL_REDACTED]'])
   })
@@ -123,7 +123,7 @@ describe('a line that is too long', () => {
   })
 })
 
-describe('what comes too fast', () => {
+describe('output that comes too fast', () => {
   const many = (count: number, from = 0) =>
     Buffer.from(Array.from({ length: count }, (_, index) => `line ${from + index}\n`).join(''))
   const numbered = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `line ${from + index}`)
@@ -176,7 +176,7 @@ describe('what comes too fast', () => {
     }
   })
 
-  it('is worked through in slices, of which none does more when its time is up', () => {
+  it('is processed in slices that stop when their time is up', () => {
     const { reader, texts } = openReader()
     reader.add(many(30))
     const answers = [...Array.from({ length: 10 }, () => false), true]
@@ -202,7 +202,7 @@ describe('the reading of a stream', () => {
     note: () => {},
   })
 
-  it('takes a fifth of the time, and whoever writes faster waits', async () => {
+  it('takes at most a fifth of the time, and faster writers wait', async () => {
     const shown: string[] = []
     const stream = new PassThrough({ highWaterMark: 1_024 })
     const reading = readLines(stream, new LineReader(slowSink(1, shown), systemClock), new OutputPace(systemClock))

@@ -28,7 +28,7 @@ it('read from /proc and from ps it is the same table', async () => {
   expect(await relations('proc')).toEqual(await relations('ps'))
 })
 
-it('a process that is not there has no start time', async () => {
+it('a process that does not exist has no start time', async () => {
   expect(await processStarted(4_194_305)).toBeUndefined()
 })
 

@@ -50,11 +50,11 @@ describe('a life has made progress', () => {
     expect(lives({ reports: [unit('Ann', 'failed'), unit(null, 'failed')] })).toEqual([false])
   })
 
-  it('when it leaves a checkpoint that was never there, not when it leaves one again', () => {
+  it('when it saves a new checkpoint, not when it saves the same one again', () => {
     expect(lives({}, { leaves: 'one' }, { leaves: 'two' }, { leaves: 'one' })).toEqual([false, true, true, false])
   })
 
-  it('not because its checkpoint is gone, and not by anything else that happens', () => {
+  it('not when its checkpoint is deleted, and not by any other event', () => {
     const printed: RuntimeEvent = { ...at, type: 'agent.output', data: { stream: 'stdout', text: 'busy' } }
     const watch = new ProgressWatch(undefined)
     watch.see(printed)

@@ -21,7 +21,7 @@ const life = (part: Partial<Life>): Life => ({
   ...part,
 })
 
-describe('what the next life would meet as well is no crash', () => {
+describe('an error that the next run would meet as well is not a crash', () => {
   it.each([
     { lastError: "ModuleNotFoundError: No module named 'openai'" },
     { lastError: "ImportError: cannot import name 'x'", endedAt: 61_000 },
@@ -138,18 +138,18 @@ describe('restartPolicy', () => {
     expect(crashEvery(2_000, 50, always)).toMatchObject(quick)
   })
 
-  it('a program that makes progress and crashes each 30 s is restarted for ever, soon each time', () => {
+  it('a program that makes progress and crashes every 30 s is always restarted, with a short wait', () => {
     const { waits, state } = crashEvery(30_000, 200, always)
     expect(state).toBeUndefined()
     expect(Math.max(...waits)).toBeLessThanOrEqual(1_000)
   })
 
-  it('waits never get longer than four seconds', () => {
+  it('waits are four seconds at most', () => {
     const { waits } = crashEvery(10, 50, always, { ...settings, max: 100, windowMs: 86_400_000 })
     expect(Math.max(...waits)).toBe(4_000)
   })
 
-  it('with restarts off a failure is the end', () => {
+  it('with restarts off a failure is final', () => {
     const off = { ...settings, enabled: false }
     expect(restartPolicy(life({ exitCode: 3 }), NO_HISTORY, off)).toEqual({
       next: 'end',

@@ -45,7 +45,7 @@ it('a program whose money is spent is not started again, also when its budget on
   })
 })
 
-it('a refusal that the program has got over is none that it fails of', async () => {
+it('a refusal that the program survived is not why it fails later', async () => {
   const answered = await callAndFail(['?no-such-model', 'penny'], { agent: { restart: { without_progress: 0 } } })
   expect(answered).toMatchObject({ state: 'crash_loop', reason: 'exit code 1; a life without progress' })
 })

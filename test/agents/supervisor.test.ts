@@ -177,7 +177,7 @@ describe('stop', () => {
     expect(types).toEqual(['agent.started', 'agent.stopped', 'agent.exited'])
   })
 
-  it('lets an agent tidy up and hears its last words', async () => {
+  it('lets an agent clean up and records its last output', async () => {
     const agents = openAgents()
     const id = await agents.start('tidy_up.py')
     await agents.printed('ready')
@@ -212,7 +212,7 @@ describe('stop', () => {
     expect(commandsWith(data.text)).toEqual([])
   })
 
-  it('asked by many at once happens once', async () => {
+  it('requested many times at once happens once', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     await Promise.all(Array.from({ length: 10 }, () => agents.supervisor.stop(id)))
@@ -230,7 +230,7 @@ describe('stop', () => {
     expect(agents.lines()).toEqual([])
   })
 
-  it('does not know an agent that was never there', async () => {
+  it('does not find an agent that never existed', async () => {
     await expect(openAgents().supervisor.stop(toAgentId('lg-00000000'))).rejects.toMatchObject({ code: 'not_found' })
   })
 })
@@ -257,7 +257,7 @@ describe('pause and resume', () => {
     expect(agents.state.read().agents[id]!.state).toBe('running')
   })
 
-  it('a paused agent can be stopped, and tidies up', async () => {
+  it('a paused agent can be stopped, and cleans up', async () => {
     const agents = openAgents()
     const id = await agents.start('tidy_up.py')
     await agents.printed('ready')
@@ -266,7 +266,7 @@ describe('pause and resume', () => {
     expect(await agents.supervisor.whenEnded(id)).toEqual({ state: 'stopped', exitCode: 0, signal: null })
   })
 
-  it('asked twice happen once', async () => {
+  it('requested twice happen once', async () => {
     const agents = openAgents()
     const id = await agents.start('forever.py')
     agents.supervisor.resume(id, 'ann')
@@ -419,7 +419,7 @@ describe('several agents', () => {
   })
 })
 
-describe('what an agent finds', () => {
+describe('what an agent is started with', () => {
   it('the environment of the contract, in the folder of the configuration', async () => {
     const agents = openAgents({ environment: { NODE_OPTIONS: '--inspect', IRON_CAGE_MASTER_KEY: 'k', MINE: 'kept' } })
     const id = await agents.start('print_environment.py')

@@ -136,7 +136,7 @@ describe("the limits beside the agents' own", () => {
 })
 
 describe('what an agent reports', () => {
-  test('is charged to its budget, as far as that goes', async () => {
+  test('is charged to its budget up to the limit', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.25' })
     const charge = (cost_usd: unknown, service = 'serp_api') =>
@@ -150,7 +150,7 @@ describe('what an agent reports', () => {
     expect(agent.balance().spent).toBe('0.25')
   })
 
-  test('may be called like a property of every object, and the server goes on', async () => {
+  test('may have the name of a property that every object has', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const names = ['constructor', '__proto__', 'toString', 'hasOwnProperty']

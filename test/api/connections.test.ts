@@ -63,7 +63,7 @@ class Client {
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`
 
 describe('when all places are taken', () => {
-  test('the oldest connection that never asked anything makes room, before those between two requests', async () => {
+  test('the oldest connection without a request is closed first, then those between two requests', async () => {
     const { dial } = await open(3)
     const kept = await dial()
     await kept.send(get('/')).shows('ok')

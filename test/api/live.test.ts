@@ -83,7 +83,7 @@ describe('a viewer', () => {
     expect(viewer.frames.length - before).toBeLessThan(20)
   })
 
-  test('is one of forty that come while much happens, and each gets every event once and in order', async () => {
+  test('is one of forty that connect under load, and each gets every event once and in order', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const { access_token: token } = await cage.login()

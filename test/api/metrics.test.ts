@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { answer } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
-test('metrics tell what the ledger and the dashboard tell, in the format of Prometheus, to those who may look', async () => {
+test('metrics have the figures of the ledger and the dashboard, in the Prometheus format, for permitted roles', async () => {
   const cage = await openTestRuntime()
   const { access_token: token } = await cage.login()
   const agent = cage.addAgent({ limit: '10' })

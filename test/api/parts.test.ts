@@ -38,7 +38,7 @@ describe('a part of the work', () => {
     expect((await agent.chat()).status).toBe(200)
   })
 
-  test('is refused without stopping the agent, and nobody is alarmed', async () => {
+  test('is refused without stopping the agent and without an alert', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const part = await begin(cage, agent.token, { budget_usd: '0' })
@@ -46,7 +46,7 @@ describe('a part of the work', () => {
     expect([cage.of('budget.exhausted'), cage.of('budget.warned'), cage.of('alert.raised')]).toEqual([[], [], []])
   })
 
-  test('within a part is paid by every one around it', async () => {
+  test('within a part is paid by every part around it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const outer = await begin(cage, agent.token, { budget_usd: '0.005' })

@@ -44,7 +44,7 @@ const end = (cage: TestRuntime, agentId: AgentId) =>
     },
   })
 
-describe('an agent that made room for later ones', () => {
+describe('an agent that left the snapshot', () => {
   test('is shown as it was, and a later correction counts', async () => {
     const { cage, first } = await openWithPast(folder())
     const { access_token: admin } = await cage.login()

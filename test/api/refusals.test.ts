@@ -44,7 +44,7 @@ describe('refusals of those who have no token', () => {
     expect(counted()).toEqual([...Array(60).fill(1), 40, ...Array(60).fill(1)])
   })
 
-  test('leave those of a known caller to be recorded one by one', () => {
+  test('do not change how those of a known caller are recorded', () => {
     const { refusals, events } = open()
     for (let number = 0; number < 100; number++) refusals.record(refusal)
     refusals.record({ ...refusal, who: { role: 'viewer', actor: 'bob' } })

@@ -128,7 +128,7 @@ test('a reason reaches the CSV as a text that no spreadsheet runs, less personal
 })
 
 describe('rows of the ledger', () => {
-  test('are found by state, kind and time', async () => {
+  test('are filtered by state, kind and time', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '50' })
     const { access_token } = await cage.login()
@@ -187,7 +187,7 @@ describe('rows of the ledger', () => {
   })
 })
 
-test('a long ledger is added up in pieces, and to the same sum', async () => {
+test('a long ledger is summed in slices, to the same total', async () => {
   const store = openStore({ path: ':memory:' })
   onTestFinished(() => store.close())
   const calls = store.calls
@@ -259,7 +259,7 @@ test('the document draws spending over time until the agent reports progress', a
   expect(await document()).toContain('aria-label="Spending over the work done: $0.005 after 1"')
 })
 
-test('a report of very many calls gives others their turn all the time, in each form', async () => {
+test('a report of very many calls never blocks the event loop, in each format', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const { access_token } = await cage.login()

@@ -8,7 +8,7 @@ import { openRooms } from '../support/rooms.ts'
 
 const EMAIL = 'jane.canary@northwind-traders.com'
 
-test('the API answers from rooms that were opened by hand, to whom each of them lets in', async () => {
+test('the API runs on rooms that were opened by hand, and authorizes with them', async () => {
   const { rooms, close } = await openRooms({ budget: { server_usd: '5' } })
   const { request } = api(rooms)
   const { access_token: token } = await rooms.access.sessions.exchange(rooms.access.sessions.newCode())

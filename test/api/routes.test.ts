@@ -111,7 +111,7 @@ const each = (tokens: Tokens) =>
   )
 
 describe('the router', () => {
-  test('has the routes it should, and all are seen here', () => {
+  test('has exactly the routes that are tested here', () => {
     expect(ROUTES.length).toBeGreaterThan(40)
     const names = ROUTES.map(({ method, path }) => `${method} ${path}`)
     expect(names).toEqual(
@@ -130,7 +130,7 @@ describe('the router', () => {
     )
   })
 
-  test('lets everyone with a good token do what the role may, and nothing else', async () => {
+  test('allows every valid token what its role may do, and nothing else', async () => {
     const cage = await openTestRuntime()
     for (const { role, who, token } of each(await tokensOf(cage))) {
       const found = await surprises(cage, token, (need) => (MEETS[role].includes(need) ? 'let in' : 'forbidden'))
@@ -142,7 +142,7 @@ describe('the router', () => {
     expect(found, 'agent by run token').toEqual([])
   })
 
-  test('lets nobody in with a token that has expired, was revoked, or is of another server', async () => {
+  test('refuses a token that has expired, was revoked, or is of another server', async () => {
     let ahead = 0
     const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead }
     const [cage, other] = [await openTestRuntime({ clock }), await openTestRuntime()]
@@ -174,7 +174,7 @@ describe('the router', () => {
     expect(refused() - before).toBeGreaterThan(stale.length * guarded.length)
   })
 
-  test('answers what it does not have with 404, in the shape of every error', async () => {
+  test('answers an unknown path with 404, in the shape of every error', async () => {
     const cage = await openTestRuntime()
     const { access_token } = await cage.login()
     for (const path of [
@@ -228,7 +228,7 @@ describe('the router', () => {
     expect(agent.balance().limit).toBe('15')
   })
 
-  test('says in headers that nobody may frame, sniff or keep what it answers', async () => {
+  test('sends headers against framing, sniffing and caching', async () => {
     const cage = await openTestRuntime()
     for (const path of ['/api/health', '/api/nothing', '/api/snapshot', '/']) {
       const { headers } = await cage.get(path)

@@ -117,7 +117,7 @@ describe('names', () => {
     expect((await cage.post(begin('circuit_20'), {}, cage.addAgent().token)).status).toBe(200)
   })
 
-  test('of parts nobody ends: of a thousand and one the oldest has ended, and all end with their agent', async () => {
+  test('of parts that nobody ends: of a thousand and one the oldest is ended, and all end with their agent', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     const tokens: string[] = []

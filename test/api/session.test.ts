@@ -34,7 +34,7 @@ test.each([{}, { code: 7 }, { code: null }, { code: ['x'] }])('a code that is no
   expect([400, 401]).toContain((await cage.post('/api/auth/exchange', body)).status)
 })
 
-test('nothing that proves who somebody is stands in an event, a row or the log', async () => {
+test('no credential is in an event, a row or the log', async () => {
   const cage = await openTestRuntime({ log: { level: 'debug' } })
   const agent = cage.addAgent()
   const session = await cage.login()
@@ -63,7 +63,7 @@ test('nothing that proves who somebody is stands in an event, a row or the log',
 })
 
 describe('events in pages', () => {
-  test('come forwards and backwards, filtered, each once', async () => {
+  test('are read forward and backward, filtered, each once', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let call = 0; call < 12; call++) await agent.chat()

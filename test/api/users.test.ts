@@ -148,7 +148,7 @@ describe('a person', () => {
 })
 
 describe('signing in', () => {
-  test('in vain too often waits, and says for how long; both are recorded without the password', async () => {
+  test('that fails too often has to wait, and says for how long; both are recorded without the password', async () => {
     const clock = { ...systemClock, monotonic: () => 1_000 }
     const { cage } = await openWithPeople({ clock })
     const guess = () => cage.post('/api/auth/login', { username: 'alice', password: 'wrong horse battery' })
@@ -172,7 +172,7 @@ describe('signing in', () => {
   })
 })
 
-test('a body that proves who somebody is may not be as large as others', async () => {
+test('a body with credentials has a lower limit than others', async () => {
   const { cage } = await openWithPeople()
   for (const [route, field] of [
     ['login', 'username'],
@@ -264,7 +264,7 @@ describe('a token', () => {
     expect(JSON.stringify(cage.database.prepare('SELECT * FROM api_tokens').all())).not.toMatch(/ic_/)
   })
 
-  test('that is replaced without an overlap is out at once, with whoever watches by it', async () => {
+  test('that is replaced without an overlap is invalid at once, and its viewers are disconnected', async () => {
     const { cage, operator } = await openWithPeople()
     const { id, token } = (await cage.post('/api/tokens', { name: 'a screen', role: 'viewer' }, operator)).json()
     const socket = await watch(cage, token as string)

@@ -91,13 +91,13 @@ async function verify(path: string): Promise<Verdict> {
 const sql = (statement: string) => (client: Sqlite.Database) => client.exec(statement)
 
 describe('the audit chain', () => {
-  test('that nobody touched is sound, whole and by its end', async () => {
+  test('that was not tampered with is valid, as a whole and at its end', async () => {
     const path = written(20)
     expect(await verify(path)).toMatchObject({ ok: true, rows: 20 })
     expect(open(path).audit.atStart).toMatchObject({ ok: true, rows: 20 })
   })
 
-  test('without a row is sound', async () => {
+  test('without a row is valid', async () => {
     expect(await verify(written(0))).toMatchObject({ ok: true, rows: 0 })
   })
 
@@ -284,7 +284,7 @@ describe('the audit chain', () => {
     expect(await verify(path)).toMatchObject({ ok: false, row: 1 })
   })
 
-  test('without its key is not begun anew', () => {
+  test('without its key is not started again', () => {
     const path = written(3)
     rmSync(auditKeyPath(path))
     expect(() => open(path)).toThrow(expect.objectContaining({ code: 'audit_broken' }))
@@ -317,7 +317,7 @@ describe('the audit chain', () => {
     await until(() => writtenSeq() === 500, 'the head file has the last row')
   })
 
-  test('of a server that was killed is sound: the head file may lag, never lead', async () => {
+  test('of a killed server is valid: the head file may lag, never lead', async () => {
     const path = written(3)
     const { audit } = open(path)
     for (let number = 4; number <= 8; number++) audit.append(stop(number))

@@ -57,7 +57,7 @@ test('consecutive failures open it, and it refuses until the cooldown is over', 
   expect(bench.circuit.state).toBe('half_open')
 })
 
-test('a success in between begins the count anew; what is ignored does not', () => {
+test('a success in between resets the count; an ignored result does not', () => {
   const bench = new Bench()
   for (const result of [fail(), fail(), succeed, fail(), fail(), ignore]) bench.end(bench.enter(), result)
   expect(bench.circuit).toMatchObject({ state: 'closed', failures: 2 })
@@ -65,7 +65,7 @@ test('a success in between begins the count anew; what is ignored does not', () 
   expect(bench.circuit.state).toBe('open')
 })
 
-test('a good probe closes it, a bad one opens it again for a whole cooldown', () => {
+test('a successful probe closes it, a failed one opens it again for a whole cooldown', () => {
   const bench = new Bench()
   bench.trip()
   bench.now += 1_000
@@ -161,7 +161,7 @@ describe('where a rate decides', () => {
     expect(outcomeOf('FsFsF').changes).toMatchObject([{ to: 'open', failures: 2, of: 4 }])
   })
 
-  test('keeps no more of the past than it needs', () => {
+  test('keeps no more results than it needs', () => {
     expect(outcomeOf('s'.repeat(100)).circuit).toMatchObject({ recent: [false, false, false, false] })
   })
 })
@@ -178,7 +178,7 @@ test('what a person has opened stays open whatever passes, and counts no results
   expect(bench.enter()).toBeDefined()
 })
 
-describe('the wish of the other side', () => {
+describe('a requested wait', () => {
   const rows: [string, number | undefined, number][] = [
     ['longer than the cooldown is obeyed', 1_800_000, 1_800_000],
     ['shorter is not', 10, 1_000],

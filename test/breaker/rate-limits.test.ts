@@ -23,7 +23,7 @@ function open() {
   }
 }
 
-test('nobody waits until a provider asks for it, and then only the calls of that model', async () => {
+test('no call waits until a provider requests it, and then only the calls of that model', async () => {
   const { limits, place, pass, released, enter } = open()
   enter('first', place())
   await pass(0)
@@ -96,7 +96,7 @@ test('no agent takes more places than it leaves to the others', async () => {
   expect(released.at(-1)).toBe('b')
 })
 
-test('a client that leaves gives its place back', async () => {
+test('a client that disconnects frees its place', async () => {
   const { place, pass, released, enter } = open()
   place().pause(1_000)
   await pass(250)

@@ -62,7 +62,7 @@ test('waits double from a tenth of a second to two seconds, each shortened by ch
   expect(waitMs(0, undefined, 0)).toBe(50)
 })
 
-test('a short wish of the other side is obeyed, one above two seconds is left to the circuit', () => {
+test('a short requested wait is respected, one above two seconds is left to the circuit', () => {
   expect(waitMs(0, 1_500, 1)).toBe(1_500)
   expect(waitMs(3, 10, 1)).toBe(800)
   expect(waitMs(0, 1_800_000, 1)).toBe(100)

@@ -115,7 +115,7 @@ describe('the buttons', () => {
     expect(faults).toEqual([])
   })
 
-  test('tell why something could not be done', async () => {
+  test('say why something could not be done', async () => {
     const { page, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     await page.route('**/pause', (route) =>
       route.fulfill({ status: 409, json: { error: { message: 'it is gone', hint: 'look again' } } }),

@@ -89,7 +89,7 @@ describe('the secrets', () => {
     await doneOnScreen(page, 2)
   })
 
-  test('tell why one could not be added, and keep what was typed', async () => {
+  test('say why one could not be added, and keep what was typed', async () => {
     const show = await openShow(browser, { paceMs: STAYS_MS })
     const { page } = show
     await addSecret(show)

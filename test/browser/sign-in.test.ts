@@ -7,7 +7,7 @@ import { openTestRuntime } from '../support/runtime.ts'
 
 const pictures = resolve(import.meta.dirname, '../../test-output')
 
-test('somebody who signs out is out, also with the tokens of that session', async () => {
+test('signing out ends the session and its tokens', async () => {
   const cage = await openTestRuntime()
   await using browser = await openBrowser()
   const { page, faults } = await openPage(browser, cage.runtime.dashboardLink())
@@ -26,7 +26,7 @@ test('somebody who signs out is out, also with the tokens of that session', asyn
   expect(faults).toEqual([])
 })
 
-test('somebody with a password signs in, sees the dashboard, and is out when removed', async () => {
+test('a user signs in with a password, sees the dashboard, and is signed out when removed', async () => {
   const cage = await openTestRuntime()
   const { access_token: operator } = await cage.login()
   const password = 'correct horse battery'

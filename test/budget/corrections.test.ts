@@ -143,7 +143,7 @@ describe('a correction', () => {
     expect(openLedger('10', store).spent()).toBe('1.999999999')
   })
 
-  test('the table takes a negative cost from nobody else, and none that holds', async () => {
+  test('the table accepts a negative cost from a correction only, and never as a hold', async () => {
     const { store } = openLedger()
     const insert = (kind: string, corrects: string | null, held: number) => () =>
       store.orm.$client

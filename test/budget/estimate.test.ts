@@ -46,7 +46,7 @@ describe('the most a call can cost', () => {
     expect(bound).toMatchObject({ maxCost: dollars('0.0044'), inputTokens: 1_000, clampTo: null, toolUses: null })
   })
 
-  test('is looked at with the tokenizer only when the bytes do not fit', async () => {
+  test('is counted with the tokenizer only when the bytes do not fit', async () => {
     let asked = 0
     const text = () => {
       asked += 1

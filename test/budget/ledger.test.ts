@@ -88,7 +88,7 @@ describe('a hold', () => {
     expect(world.rows()).toEqual([{ state: 'held', held_nanos: 5, cost_nanos: 0 }])
   })
 
-  test('whose row cannot be written is let go again and never reaches the caller; its neighbours have theirs', async () => {
+  test('whose row cannot be written is released and never reaches the caller; its neighbors have theirs', async () => {
     const world = openLedger('1')
     const { ledger } = world
     const one = {
@@ -124,7 +124,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ spent: 500, held: 0 })
   })
 
-  test('waits for held money and takes it the moment it comes back', async () => {
+  test('waits for held money and takes it as soon as it is released', async () => {
     const { ledger, hold } = openLedger('0.00000001')
     const first = await hold(nanodollars(10))
     const second = hold(nanodollars(10))
@@ -142,7 +142,7 @@ describe('a hold', () => {
     expect(ledger.accounts.balance(AGENT)).toMatchObject({ held: 10 })
   })
 
-  test('that waits is given up when its caller leaves', async () => {
+  test('that waits is abandoned when its caller disconnects', async () => {
     const { ledger, hold } = openLedger('0.00000001')
     await hold(nanodollars(10))
     const caller = new AbortController()
@@ -165,7 +165,7 @@ describe('a hold', () => {
     await expect(ledger.hold({ ...request, agentId: toAgentId('nobody') })).rejects.toMatchObject({ code: 'not_found' })
   })
 
-  test('on a budget of nothing is refused, and one of nothing is given', async () => {
+  test('on a budget of 0 is refused unless it costs 0', async () => {
     const { hold, ledger } = openLedger('0')
     await expect(hold(nanodollars(1))).rejects.toMatchObject({ code: 'budget_exceeded' })
     expect((await hold(nanodollars(0))).maxCost).toBe(0)
@@ -192,7 +192,7 @@ describe('a new limit', () => {
     expect((await waiting).maxCost).toBe(10)
   })
 
-  test('warns and ends anew', async () => {
+  test('warns and is exhausted again', async () => {
     const world = openLedger('0.0000001')
     const { ledger, hold, of } = world
     await ledger.charge(await hold(nanodollars(95)), { cost: nanodollars(95) }, ENDED)

@@ -219,7 +219,7 @@ function openDaily(limit = '1', store = openStore({ path: ':memory:' })) {
 }
 
 describe('a limit for a day', () => {
-  test('is there anew after midnight, and not before', async () => {
+  test('starts again at midnight, and not before', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')
@@ -246,7 +246,7 @@ describe('a limit for a day', () => {
     ])
   })
 
-  test('warns and ends anew each day', async () => {
+  test('warns and is exhausted again each day', async () => {
     const world = openDaily()
     world.begin()
     await world.pay('1')

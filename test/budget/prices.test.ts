@@ -186,7 +186,7 @@ describe('a price of the list', () => {
     expect(maxCostOf(price, input, output, uses)).toBeGreaterThanOrEqual(costOf(price, usage))
   })
 
-  test('that is by something nobody counts is none', async () => {
+  test('in a unit that is not counted is no price', async () => {
     const prices = new Prices({ prices: {}, providers: {} }, { now: () => NOON })
     await expect(prices.get('mistral', 'mistral-ocr-latest')).rejects.toMatchObject({ code: 'price_unknown' })
   })

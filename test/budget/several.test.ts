@@ -130,7 +130,7 @@ describe('a call', () => {
 })
 
 describe("a run's budget", () => {
-  test('begins anew with the next run, while that of the agent goes on', async () => {
+  test('starts again with the next run, while that of the agent continues', async () => {
     const world = openBudgets({ agent: '3', run: '2' })
     world.begin(toAgentId('a-1'))
     await world.end(await world.hold(toAgentId('a-1'), toRunId('run-1'), '2'), '2')

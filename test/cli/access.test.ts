@@ -79,7 +79,7 @@ describe('users', () => {
     expect((await signIn(url, 'alice', 'another good one')).status).toBe(200)
   })
 
-  test('may be typed their password twice, and nobody sees it', async () => {
+  test('have their password typed twice, without echo', async () => {
     const place = openPlace()
     const type = (first: string, second: string) =>
       promisify(execFile)('python3', ['-c', TYPE, process.execPath, BIN, first, second], {
@@ -136,7 +136,7 @@ describe('tokens create', () => {
 describe('login', () => {
   const env = (url: string) => ({ IRON_CAGE_URL: url })
 
-  test('is saved for this user only, and commands act as that person at that server', async () => {
+  test('is saved for this user only, and commands act as that user on that server', async () => {
     const [place, elsewhere] = [openPlace(), openPlace()]
     const { url } = await serve(place)
     await place.run(['users', 'add', 'alice', '--role', 'admin'], { stdin: password })
@@ -186,7 +186,7 @@ describe('login', () => {
     expect(saved(place)).toBe('')
   })
 
-  test('with a wrong password, without one, and where nobody answers fails with a word about why', async () => {
+  test('fails with a reason for a wrong password, no password and an unreachable server', async () => {
     const place = openPlace()
     const { url } = await serve(place)
     await place.run(['users', 'add', 'alice'], { stdin: password })

@@ -76,7 +76,7 @@ describe('a backup', () => {
     expect(await site.checkpoint()).toBe('lead 80')
   })
 
-  test('comes back where nothing was, and the audit goes on from its end', async () => {
+  test('is restored where nothing was, and the audit continues from its end', async () => {
     const site = new Site()
     await site.serve('lead 40')
     const { audit_rows } = await backUp(site.db, site.copy)
@@ -124,7 +124,7 @@ describe('a backup', () => {
     expect(await site.checkpoint()).toBe('lead 40')
   })
 
-  test('does not come back while a server runs', async () => {
+  test('is not restored while a server runs', async () => {
     const site = new Site()
     const runtime = await site.open()
     await backUp(site.db, site.copy)

@@ -64,7 +64,7 @@ test('they are changed through a server and without one, and hold after a restar
   ])
 }, 300_000)
 
-test('just one budget is changed at a time, by an amount', async () => {
+test('exactly one budget is changed at a time, by an amount', async () => {
   const place = prepare()
   const budget = budgetOf(place)
   const { end } = await serve(place)

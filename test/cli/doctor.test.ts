@@ -83,7 +83,7 @@ const wrong = ({ checks }: Answer): string[] =>
     .map(([name]) => name)
 
 describe('the doctor', () => {
-  test('finds a new folder well, and says so of more than twenty things', async () => {
+  test('reports a new folder as ok in more than twenty checks', async () => {
     const patient = new Patient()
     const answer = await patient.see()
     expect(answer).toMatchObject({ code: 0 })
@@ -91,7 +91,7 @@ describe('the doctor', () => {
     expect(answer.out.at(-1)).toMatch(/^\d\d checks: \d+ ok, \d+ warnings, 0 failed$/)
   })
 
-  test('finds what a server left behind well', async () => {
+  test('reports what a server left behind as ok', async () => {
     const patient = new Patient()
     await patient.hasServed()
     const answer = await patient.examine()
@@ -100,7 +100,7 @@ describe('the doctor', () => {
     expect(answer.code).toBe(0)
   })
 
-  test('finds a running server well, and its ports its own', async () => {
+  test('reports a running server as ok, and knows its ports', async () => {
     const patient = new Patient()
     const runtime = await openParts({ config: patient.config, configFile: null, environment: {}, version: 'test' })
     onTestFinished(() => runtime.close('the test is over'))

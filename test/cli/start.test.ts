@@ -187,7 +187,7 @@ describe('start', () => {
     expect(await run.ended).toMatchObject({ code: 143, err: '' })
   })
 
-  test('a terminal that stands still holds up neither the server nor its end', async () => {
+  test('a stopped terminal blocks neither the server nor its end', async () => {
     const place = prepare()
     const run = place.start(['start', 'chatty.mjs', '--port', '0'], { onStoppedTerminal: true })
     // By now the log has more than a terminal takes.
@@ -342,7 +342,7 @@ test('the commands of a running server say and do what the agent is and does', a
   expect(await place.run(['stop', 'worker'])).toMatchObject({ code: 7 })
 })
 
-describe('what a server answers becomes the exit code and the words of the command', () => {
+describe("the server's reply decides the exit code and the message of the command", () => {
   const refusal = (code: string) =>
     JSON.stringify({ error: { code, message: 'what', hint: 'do this', request_id: 'req-1' } })
   test.each([

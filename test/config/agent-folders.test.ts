@@ -40,7 +40,7 @@ function whileOpen(folders: AgentFolders, act: () => void): void {
 }
 
 describe('a configuration file', () => {
-  test('that stood there before agents could write is read, and one that came or changed meanwhile is not', () => {
+  test('that existed before agents could write is read; one created or changed meanwhile is not', () => {
     writeFileSync(file, '')
     const folders = later()
     whileOpen(folders, () => later().requireUntouched(file))
@@ -93,7 +93,7 @@ describe('a configuration file', () => {
     expect(() => later().requireUntouched(file)).toThrow(refused)
   })
 
-  test('is read once somebody has said so, as long as it stays as it was', () => {
+  test('is read once somebody trusts it, as long as it is unchanged', () => {
     const folders = later()
     whileOpen(folders, () => writeFileSync(file, 'one'))
     later().trust(file)

@@ -22,7 +22,7 @@ function open(path = ':memory:') {
 }
 
 describe('a database', () => {
-  test('is made where it should be, for this user only, and is found again', () => {
+  test('is created at its path, for this user only, and opened again', () => {
     const path = temporaryFile('below/state.db')
     const first = openDatabase({ path })
     metaTable(first).put('greeting', 'hello')
@@ -178,7 +178,7 @@ describe('the rows of the ledger', () => {
     ended_at: '2026-01-02T03:04:06.000Z',
   })
 
-  test('end once, and count what they cost', () => {
+  test('end once and sum up what they cost', () => {
     const calls = callTable(open())
     calls.insertHeld(held(toCallId('call-1')))
     calls.insertHeld(held(toCallId('call-2')))
@@ -221,7 +221,7 @@ describe('the rows of the ledger', () => {
     expect(() => calls.end(end(toCallId('call-1'), -5))).toThrow(/CHECK/)
   })
 
-  test('add up exactly, however many they are', () => {
+  test('are summed exactly, however many there are', () => {
     const database = open()
     const calls = callTable(database)
     database.transaction(() => {

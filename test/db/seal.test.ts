@@ -39,7 +39,7 @@ describe('what is sealed', () => {
     }
   })
 
-  test('is lost with its key, which is said and not taken for nothing', () => {
+  test('is lost with its key, which is an error', () => {
     const path = temporaryFile()
     const first = openStore({ path })
     const owner = { name: 'worker', script: '/agents/worker.py' }

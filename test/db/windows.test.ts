@@ -43,7 +43,7 @@ describe('calls', () => {
     expect(page.map((row) => row.id)).toEqual([id(5_000)])
   })
 
-  test('are all there, once each, also across the borders of what is looked at together', async () => {
+  test('are all read exactly once, also across the edges of slices', async () => {
     const calls = filled().calls
     const all: CallId[] = []
     for (let before: CallId | undefined; ; before = all.at(-1)) {

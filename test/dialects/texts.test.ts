@@ -25,7 +25,7 @@ function looked(value: Json, more: Partial<Fields> = {}): [text: string, leaf: L
 
 const kindsOf = (value: Json) => looked(value).map(([text, { kind }]) => [text, kind])
 
-describe('what is looked at', () => {
+describe('what is read as text', () => {
   test('is every string, every number with enough digits, and every name that is not of the dialect', () => {
     expect(kindsOf({ content: 'a', made_up: ['b', { deeper: 4_155_550_123 }], text: '', id: 7 })).toEqual([
       ['a', 'text'],
@@ -73,7 +73,7 @@ describe('what is looked at', () => {
     ])
   })
 
-  test('is no prose in what was signed, and prose in what only says so', () => {
+  test('is not prose in a signed object, and is prose in one that only claims a signature', () => {
     const signed = new Set(['thinking'])
     const kindOf = (signature: string) =>
       looked({ type: 'thinking', thinking: 'a thought', signature }, { signed }).find(

@@ -69,7 +69,7 @@ describe('an address of the gateway', () => {
     expect(cage.rows()).toEqual([])
   })
 
-  test('is dead when its run has ended', async () => {
+  test('is invalid when its run has ended', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.runtime.runTokens.revoke(agent.runId)

@@ -24,7 +24,7 @@ test('a large request is sent as its client wrote it', async () => {
   expect(others).toMatchObject({ model: 'penny', seed: 1, 'x y': [1.5, null] })
 })
 
-test('what the policy takes out of a large request is taken out', async () => {
+test('what the policy redacts is redacted in a large request', async () => {
   const cage = await openTestRuntime({ safety: { scope } })
   const people = Array.from({ length: 20_000 }, (_, index) => `person${index}@customers-of-acme.com`).join(' ')
   const messages = [{ role: 'user', content: `${LONG}${people}` }]
@@ -68,7 +68,7 @@ const JSON_TYPE = { 'content-type': 'application/json' }
 const EMAIL = 'jane.canary@northwind-traders.com'
 const PAD = 'x '.repeat(200_000)
 
-test('a token of ours in a large request reaches no provider, also where its letters are escapes', async () => {
+test('a token of ours in a large request reaches no provider, even if it is written with escapes', async () => {
   const cage = await openTestRuntime()
   const agent = cage.addAgent()
   const escaped = [...agent.token].map((letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join('')

@@ -66,7 +66,7 @@ test('a body that nests deeper than any call is refused, and one that does not i
   expect((await agent.chat(nested(400))).status).toBe(200)
 })
 
-test('one agent has half of all streams at most, and another one gets in beside it', async () => {
+test('one agent has at most half of all streams, and another one still gets one', async () => {
   const cage = await openTestRuntime({ budget: { limit_usd: 10_000 } })
   const [greedy, other] = [cage.addAgent({ limit: '10000' }), cage.addAgent({ limit: '10' })]
   cage.provider.does(hangs)

@@ -17,7 +17,7 @@ test('no agent has more places than it leaves to all others, and there is always
   expect(agents).toEqual([256, 128, 64, 32, 16])
 })
 
-test('a place that is given back goes to who waits for it longest and may have it', async () => {
+test('a freed place goes to the longest-waiting caller that may have it', async () => {
   const places = new Places(4, 8)
   const [first, second] = takeAll(places, 'a')
   const order: string[] = []
@@ -33,7 +33,7 @@ test('a place that is given back goes to who waits for it longest and may have i
   expect(order).toEqual(['a', 'a'])
 })
 
-test('no agent has more calls waiting than it leaves to all others, and who may not wait is refused at once', async () => {
+test('no agent has more calls waiting than it leaves to all others; further ones are refused at once', async () => {
   const places = new Places(2, 8)
   takeAll(places, 'a')
   takeAll(places, 'b')
@@ -49,7 +49,7 @@ test('no agent has more calls waiting than it leaves to all others, and who may 
   expect(await Promise.race([places.take('a', never), nextTurn('waits')])).toBe('waits')
 })
 
-test('who leaves waits no longer', async () => {
+test('a caller that disconnects stops waiting', async () => {
   const places = new Places(2, 8)
   const [place] = takeAll(places, 'a')
   const gone = new AbortController()

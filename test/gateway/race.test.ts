@@ -72,7 +72,7 @@ describe('many calls at once', () => {
     expect(cage.runtime.state.read().agents[agent.id]?.spent_usd).toBe('5')
   })
 
-  test('a refusal waits for nobody', async () => {
+  test('refused calls reach no provider, however often they are repeated', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent({ limit: '0.001' })
     await agent.chat({ max_tokens: 4 })

@@ -146,7 +146,7 @@ describe('a model without a price', () => {
   })
 })
 
-describe('usage that cannot be', () => {
+describe('impossible usage', () => {
   const long = 'Leads are processed one after the other. '.repeat(200)
 
   test.each(
@@ -434,7 +434,7 @@ describe('a provider that refuses', () => {
     },
   )
 
-  test('with a rate limit is left alone for so long, and its circuits stay closed', async () => {
+  test('with a rate limit gets no calls for that long, and its circuits stay closed', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     for (let i = 0; i < 12; i++) {
@@ -531,7 +531,7 @@ describe('a provider that refuses', () => {
   })
 })
 
-describe('an answer that is none', () => {
+describe('an invalid reply', () => {
   test.each([
     ['HTML', { 'content-type': 'text/html' }, '<html><body>Log in to the hotel</body></html>'],
     ['half a JSON', JSON_TYPE, '{"id":"chatcmpl-1","choices":['],

@@ -460,7 +460,7 @@ describe('when the service fails', () => {
     expect(road.of('circuit.closed')).toHaveLength(1)
   })
 
-  test('a thousand callers of a dead service: it opens after five, and the rest are refused without a word to it', async () => {
+  test('with a thousand callers of a dead service it opens after five, and the rest are refused without a request', async () => {
     const road = await openRoad({ retries: 2, cost_per_call_usd: '0' })
     road.fake.behave(answers(500))
     const settled = await road.clock.passing(Promise.allSettled(Array.from({ length: 1_000 }, () => road.call())))

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Series } from '../../src/gateway/series.ts'
 
-test('what was before a text is all before it, and once more without what had been there', () => {
+test('a text continues everything before it; after a repeated text also the series without the repetition', () => {
   const series = new Series()
   expect(series.add('one')).toEqual([])
   expect(series.add('again')).toEqual(['one'])

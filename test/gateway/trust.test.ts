@@ -43,7 +43,7 @@ describe('a model that answers in full whatever its limit', () => {
     expect((await agent.chat({ model: 'mine' })).status).toBe(200)
   })
 
-  test('is remembered over a restart, until an admin trusts it', async () => {
+  test('is remembered across a restart, until an admin trusts it', async () => {
     const first = await open()
     first.provider.does(answer({ usage: reported(60_000) }))
     await chat(first)

@@ -106,7 +106,7 @@ describe('the executable', () => {
     expect(await run(folder, 'evil.cjs')).toMatchObject({ code: 2, out: '' })
   })
 
-  test('becomes itself anew to hide the master key, and finds its arguments again', () => {
+  test('re-executes itself to hide the master key, and keeps its arguments', () => {
     const folder = emptyFolder()
     const env = { PATH: tools, HOME: folder, IRON_CAGE_MASTER_KEY: 'k3Jr9-pQx7Lw2_vTn8Zb5Yc4Mf6Hg1Ds0Aa' }
     const out = execFileSync(join(folder, 'iron-cage'), ['version', '--json'], { cwd: folder, env, encoding: 'utf8' })

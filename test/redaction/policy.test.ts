@@ -13,7 +13,7 @@ describe('values that are allowed', () => {
   const expected =
     'Ask Support@Partner.com or [EMAIL_REDACTED], (415) 733-2671 or [PHONE_REDACTED], key [SECRET_REDACTED].'
 
-  test('are left alone however they are written, others and secrets are not', () => {
+  test('are ignored however they are written; others and secrets are not', () => {
     expect(redactor.redact(TEXT).text).toBe(expected)
   })
 

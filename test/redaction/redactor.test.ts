@@ -60,7 +60,7 @@ describe('Redactor', () => {
     expect(findings.map(({ value }) => value)).toEqual(['c@badexample.com', 'f@example.com.evil.org'])
   })
 
-  test('cleans a text that was clean before as the policy and the secrets are now', () => {
+  test('scrubs a text again when the policy or the secrets have changed', () => {
     const one = redactor()
     const text = 'host 192.0.2.1, key tr0ub4dor-and-3'
     expect(one.clean(text)).toBe(text)

@@ -7,8 +7,8 @@ const redactor = new Redactor(DEFAULT_POLICY)
 const clean = <T>(value: T): T => scrubTexts(value, (text) => redactor.redact(text).text)
 const EMAIL = 'jane@northwind-traders.com'
 
-describe('the net below events and audit rows', () => {
-  test('takes personal data out of texts, names of fields and numbers, however deep', () => {
+describe('the last scrub of events and audit rows', () => {
+  test('removes personal data from texts, field names and numbers, however deep', () => {
     expect(
       clean({ text: `Ask ${EMAIL}`, facts: { [EMAIL]: [{ card: 4539148803436467 }, { deep: { key: EMAIL } }] } }),
     ).toEqual({
@@ -35,11 +35,11 @@ describe('the net below events and audit rows', () => {
     expect(clean(event)).toEqual(event)
   })
 
-  test('does not believe a name: what is longer than an id is looked at', () => {
+  test('scans what is longer than an id, whatever its name', () => {
     expect(clean({ note_id: `${'x '.repeat(40)}${EMAIL}` }).note_id).toContain('[EMAIL_REDACTED]')
   })
 
-  test('withholds what cannot be looked at', () => {
+  test('withholds what cannot be scanned', () => {
     const broken = () => {
       throw new Error('no')
     }

@@ -203,8 +203,8 @@ describe('events of one turn of the event loop', () => {
   })
 })
 
-describe('a database that somebody else has locked', () => {
-  test('lets events wait in order, stops nobody, and takes them when it is free', async () => {
+describe('a database that another program has locked', () => {
+  test('makes events wait in order without blocking, and stores them when it is free', async () => {
     const path = temporaryFile()
     const { state, rows, faults, store, clock } = openState({ path })
     state.record(started)

@@ -37,14 +37,14 @@ const keysSeen = (cage: TestRuntime) =>
   cage.provider.requests.map(({ headers }) => headers.authorization?.replace('Bearer ', ''))
 
 describe('the key of a call', () => {
-  test('is the one in the vault for who sends none of its own, not that of the environment', async () => {
+  test('is the one in the vault for a client without its own, not that of the environment', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     expect((await agent.chat({}, bearer(agent.token))).status).toBe(200)
     expect(keysSeen(cage)).toEqual([FIRST])
   })
 
-  test('is the present one for who still sends one before it', async () => {
+  test('is the current one for a client that still sends an earlier one', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     await cage.runtime.vault.update(cage.id, SECOND, ADMIN)
@@ -70,7 +70,7 @@ describe('the key of a call', () => {
     expect(keysSeen(cage)).toEqual([FIRST, SECOND])
   })
 
-  test('that the provider had revoked while the call was on its way is replaced by the present one', async () => {
+  test('that the provider revoked while the call was waiting is replaced by the current one', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.doesOnce(async (response, received) => {
@@ -127,7 +127,7 @@ test('a service gets the present key of its secret', async () => {
 })
 
 describe('a new key that the provider refuses', () => {
-  test('is taken back by itself when the one before is accepted; the call is sent once more and charged once', async () => {
+  test('is rolled back automatically when the previous one is accepted; the call is sent again and charged once', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(accepts(FIRST))
@@ -146,7 +146,7 @@ describe('a new key that the provider refuses', () => {
     expect(audit).toEqual([{ actor: 'iron-cage' }])
   })
 
-  test('is taken back once, however many calls find it out together', async () => {
+  test('is rolled back once, however many calls fail together', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(accepts(FIRST))
@@ -158,7 +158,7 @@ describe('a new key that the provider refuses', () => {
     expect(cage.of('secret.rolled_back')).toHaveLength(1)
   })
 
-  test('stays when the one before is refused as well', async () => {
+  test('stays when the previous one is refused as well', async () => {
     const cage = await openCage()
     const agent = cage.addAgent()
     cage.provider.does(refuses(401))

@@ -154,7 +154,7 @@ describe('a new value', () => {
     expect(audit).toContainEqual({ operation: 'reload_failed', agent_id: expect.any(String), success: 0 })
   })
 
-  test('was given, though its server ends with its agent before it can tell', async () => {
+  test('was delivered, though the server ended with its agent before it could report it', async () => {
     const cage = await openCage()
     await create(cage)
     const server = connectToDatabase(cage.runtime.config.db.path)
@@ -236,7 +236,7 @@ describe('a new value', () => {
     expect((await cage.event('secret.reload_failed')).data.reason).toBe('does_not_listen')
   })
 
-  test('reaches an agent that was paused when it goes on, although it was given up', async () => {
+  test('reaches a paused agent when it resumes, although it had timed out', async () => {
     const cage = await openCage()
     await create(cage)
     const id = await start(cage, 'keep_key.py')

@@ -14,7 +14,7 @@ test('what was sealed opens with the same key at the same place, whatever it is'
   )
 })
 
-test('nothing opens when one bit of key, nonce, text, tag or of what it is bound to is another', () => {
+test('nothing opens when one bit of key, nonce, text, tag or bound data is changed', () => {
   const key = Buffer.alloc(32, 7)
   const { nonce, ciphertext } = seal(key, Buffer.from('sk-canary-0123456789'), about)
   let flips = 0
@@ -35,7 +35,7 @@ test('nothing opens when one bit of key, nonce, text, tag or of what it is bound
   expect(flips).toBeGreaterThan(1_000)
 })
 
-test('parts cannot be moved into each other', () => {
+test('bound fields cannot be shifted into each other', () => {
   expect(withLengths(['ab', 'c'])).not.toEqual(withLengths(['a', 'bc']))
   expect(withLengths(['', null])).not.toEqual(withLengths([null, '']))
 })

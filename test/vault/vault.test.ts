@@ -11,7 +11,7 @@ const CANARY = 'sk-canary-"7f3a9c"-zürich-🗝-end'
 const code = (wanted: string) => expect.objectContaining({ code: wanted })
 
 describe('a secret', () => {
-  test('is created, listed, read, replaced, taken back, deleted and restored', async () => {
+  test('is created, listed, read, replaced, rolled back, deleted and restored', async () => {
     const { vault, events } = await openVault()
     const made = await vault.create(
       { name: 'OPENAI_API_KEY', environment: 'production', value: 'sk-first-0123456789ab' },
@@ -58,7 +58,7 @@ describe('a secret', () => {
     ])
   })
 
-  test('is one of its name in an environment, and free again when it was deleted', async () => {
+  test('is unique by name and environment, and its name is free again when it was deleted', async () => {
     const { vault } = await openVault()
     const secret = { name: 'A', environment: 'development', value: 'one' } as const
     const first = await vault.create(secret, ADMIN)
@@ -156,7 +156,7 @@ describe('the audit of the vault', () => {
     expect(await audit.verify()).toMatchObject({ ok: true })
   })
 
-  test('is written or nothing is done: no row, no secret', async () => {
+  test('is written first: no row, no secret', async () => {
     const { vault, store, events } = await openVault()
     const { id } = await vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
     const reported = events.length
@@ -215,7 +215,7 @@ describe('a master key', () => {
     expect(weaknessOf(key)).toEqual(expect.any(String))
   })
 
-  test('that keygen makes never is', () => {
+  test('from keygen is always strong enough', () => {
     for (let count = 0; count < 2_000; count++) expect(weaknessOf(newMasterKey())).toBeUndefined()
     expect(weaknessOf('8f14e45fceea167a5a36dedd4bea2543d2f1c0b3')).toBeUndefined()
   })
@@ -371,7 +371,7 @@ describe('a row of the vault', () => {
     expect(await vault.reveal(one.id, ADMIN)).toBe('a-new-value-for-the-first')
   })
 
-  test('of the past is noticed, and one that was removed, added or brought back to life', async () => {
+  test('that was rolled back, removed, added or undeleted is noticed', async () => {
     const path = newPath()
     const before = await openVault(path)
     const old = await before.vault.create({ name: 'OLD', environment: 'development', value: 'the-leaked-value' }, ADMIN)
@@ -424,7 +424,7 @@ describe('a row of the vault', () => {
     await expect(vault.reveal(id, ADMIN)).rejects.toEqual(code('vault_broken'))
   })
 
-  test('is nothing without what the master key opens', async () => {
+  test('is useless without the master key', async () => {
     const path = newPath()
     const before = await openVault(path)
     await before.vault.create({ name: 'A', environment: 'development', value: 'value-of-a' }, ADMIN)
