@@ -17,11 +17,12 @@ const MAX_DIGITS = 15
 const MIN_DIALED = 9
 const MAX_GROUPS = 6
 /**
- * Lengths of the groups of numbers that begin with the zero of a long-distance call. Rows of figures are not grouped
- * like this. Sydney and Tokyo, Manchester's and Jakarta's area codes of three digits, London and Seoul, Australian
- * mobiles, British towns, Zurich, Istanbul, and with dots, Paris.
+ * Lengths of the groups of numbers that begin with the zero of a long-distance call, as written in Sydney and Tokyo,
+ * Jakarta, London and Seoul, on Australian mobiles, in British towns, Zurich and Istanbul. Rows of figures are not grouped
+ * like this.
  */
 const CLEAR_GROUPS = new Set([244, 334, 344, 433, 434, 3322, 4322])
+/** In Paris. */
 const CLEAR_GROUPS_WITH_DOTS = 22222
 
 const digits = new DigitReader()
@@ -49,7 +50,7 @@ function hasTrunkZero(window: TextWindow, digit: number): boolean {
 }
 
 function isClear(window: TextWindow, digit: number): boolean {
-  if (!hasTrunkZero(window, digit) || followsFigure(window, digit)) return false
+  if (!hasTrunkZero(window, digit)) return false
   return form === '.'
     ? lengths === CLEAR_GROUPS_WITH_DOTS
     : form !== '/' && form !== 'mixed' && CLEAR_GROUPS.has(lengths)
