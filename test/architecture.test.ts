@@ -17,7 +17,7 @@ const ORDER: readonly (readonly string[])[] = [
   ['state'],
   ['db', 'config'],
   ['dialects'],
-  ['log', 'process-table', 'package-folder', 'http-pools'],
+  ['log', 'process-table', 'package-folder', 'http-pools', 'waiting-list'],
   ['events', 'errors', 'ids', 'id-types', 'tokens', 'money', 'units', 'pii-types', 'clock', 'aes-gcm'],
 ]
 

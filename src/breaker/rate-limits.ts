@@ -4,6 +4,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
+import { WaitingList } from '../waiting-list.ts'
 
 /** Calls of one model that wait at once. */
 export const MAX_WAITING = 1_024
@@ -13,23 +14,20 @@ const SAME_BURST_MS = 250
 const RELEASES = 10
 const RELEASE_EVERY_MS = 10
 
-interface Waiting {
+interface WaitingCall {
   /** In the order in which they came. */
   ordinal: number
   /** Whose call it is. */
   agentId: string
   /** Monotonic ms. */
   deadline: number
-  release: () => void
-  reject: (error: unknown) => void
 }
 
 interface Queue {
   /** Monotonic ms. */
   readonly since: number
   until: number
-  /** In the order in which they are released. */
-  waiting: Waiting[]
+  readonly waiting: WaitingList<WaitingCall>
   timer: Timer | undefined
 }
 
@@ -83,45 +81,33 @@ export class RateLimits {
     }
   }
 
-  #wait(queue: Queue, call: Omit<Waiting, 'release' | 'reject'>, signal: AbortSignal): Promise<void> {
+  async #wait({ waiting, until }: Queue, call: WaitingCall, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
-    this.#requireRoom(queue, call)
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        remove(queue.waiting, waiting)
-        reject(signal.reason)
-      }
-      const settled = (act: () => void) => () => {
-        signal.removeEventListener('abort', leave)
-        act()
-      }
-      const waiting: Waiting = { ...call, release: settled(resolve), reject: (error) => settled(() => reject(error))() }
-      signal.addEventListener('abort', leave, { once: true })
-      const after = queue.waiting.findLastIndex(({ ordinal }) => ordinal < call.ordinal)
-      queue.waiting.splice(after + 1, 0, waiting)
-    })
+    this.#requireRoom({ waiting, until }, call)
+    await waiting.wait(call, signal, (other) => other.ordinal < call.ordinal)
   }
 
   /** An agent may have as many places as it leaves to all others. */
-  #requireRoom({ until, waiting }: Queue, { agentId, deadline }: Pick<Waiting, 'agentId' | 'deadline'>): void {
-    const own = waiting.filter((other) => other.agentId === agentId).length
+  #requireRoom(
+    { until, waiting }: Pick<Queue, 'until' | 'waiting'>,
+    { agentId, deadline }: Omit<WaitingCall, 'ordinal'>,
+  ): void {
+    const own = waiting.count((other) => other.agentId === agentId)
     if (until > deadline || own >= MAX_WAITING - waiting.length) throw this.#limited(until)
   }
 
   #pause(name: string, ms: number): void {
     const now = this.#clock.monotonic()
-    const queue = this.#queues.get(name) ?? { since: now, until: 0, waiting: [], timer: undefined }
+    const queue = this.#queues.get(name) ?? { since: now, until: 0, waiting: new WaitingList(), timer: undefined }
     this.#queues.set(name, queue)
     queue.until = Math.max(queue.until, now + ms)
     queue.timer?.cancel()
     queue.timer = this.#clock.after(queue.until - now, () => this.#release(name, queue, RELEASES))
-    const late = queue.waiting.filter(({ deadline }) => deadline < queue.until)
-    queue.waiting = queue.waiting.filter(({ deadline }) => deadline >= queue.until)
-    for (const { reject } of late) reject(this.#limited(queue.until))
+    for (const { who, reject } of queue.waiting) if (who.deadline < queue.until) reject(this.#limited(queue.until))
   }
 
   #release(name: string, queue: Queue, left: number): void {
-    for (const { release } of queue.waiting.splice(0, Math.ceil(queue.waiting.length / left))) release()
+    for (const { release } of [...queue.waiting].slice(0, Math.ceil(queue.waiting.length / left))) release()
     if (queue.waiting.length === 0) this.#queues.delete(name)
     else queue.timer = this.#clock.after(RELEASE_EVERY_MS, () => this.#release(name, queue, Math.max(1, left - 1)))
   }
@@ -132,9 +118,4 @@ export class RateLimits {
       retryAfterS: seconds,
     })
   }
-}
-
-function remove<T>(list: T[], item: T): void {
-  const index = list.indexOf(item)
-  if (index >= 0) list.splice(index, 1)
 }

@@ -26,6 +26,7 @@ import { CageError } from '../errors.ts'
 import type { AgentId, CallId } from '../ids.ts'
 import { type Nanodollars, showUsd, toUsd, type Usd, ZERO_USD } from '../money.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { WaitingList } from '../waiting-list.ts'
 
 /** A call above this multiple of its hold ends the trust. */
 const MAX_OVERRUN = 1.1
@@ -327,32 +328,19 @@ const refused = ({ name, overrun }: TrustEntry): CageError =>
 class Line {
   /** The cancel functions of running calls. */
   readonly running = new Set<Cancel>()
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new WaitingList<null>()
 
   /** Resolves when it may be the caller's turn. Rejects with the signal's reason when the client left. */
   turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const wake = () => {
-        this.#waiting.delete(wake)
-        signal.removeEventListener('abort', leave)
-        resolve()
-      }
-      const leave = () => {
-        this.#waiting.delete(wake)
-        reject(signal.reason)
-      }
-      if (signal.aborted) return reject(signal.reason)
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.add(wake)
-    })
+    return this.#waiting.wait(null, signal)
   }
 
   get isEmpty(): boolean {
-    return this.running.size === 0 && this.#waiting.size === 0
+    return this.running.size === 0 && this.#waiting.length === 0
   }
 
   /** Wakes as many waiting calls as there is room for. */
   wake(room: number): void {
-    for (const wake of [...this.#waiting].slice(0, Math.max(0, room))) wake()
+    for (const { release } of [...this.#waiting].slice(0, Math.max(0, room))) release()
   }
 }

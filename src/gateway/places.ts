@@ -3,17 +3,22 @@
  * newcomer always finds one. Callers without a place wait in order of arrival; the waiting list is shared in the same
  * way. A place may be anything that is counted: a connection, a thread, a byte.
  */
-interface Waiting {
+import { WaitingList } from '../waiting-list.ts'
+
+/** An agent that waits for so many places. */
+interface Wanted {
   agentId: string
-  take: () => void
+  count: number
 }
+
+type Release = () => void
 
 export class Places {
   readonly #max: number
   readonly #maxWaiting: number
   #taken = 0
   readonly #own = new Map<string, number>()
-  readonly #waiting = new Set<Waiting>()
+  readonly #waiting = new WaitingList<Wanted, Release>()
 
   /** `maxWaiting`: how many may wait for a place. (Default: 0.) */
   constructor(max: number, maxWaiting = 0) {
@@ -25,7 +30,7 @@ export class Places {
    * Takes places and returns their release function (idempotent); returns undefined when the agent may not have so many.
    * `count`: (Default: 1.)
    */
-  tryTake(agentId: string, count = 1): (() => void) | undefined {
+  tryTake(agentId: string, count = 1): Release | undefined {
     const own = this.#own.get(agentId) ?? 0
     if (own + count > this.#max - this.#taken) return undefined
     this.#taken += count
@@ -41,33 +46,13 @@ export class Places {
   /**
    * Like `tryTake`, but waits. Rejects with the signal's reason; returns undefined if the agent may not wait either.
    */
-  take(agentId: string, signal: AbortSignal, count = 1): Promise<(() => void) | undefined> {
+  async take(agentId: string, signal: AbortSignal, count = 1): Promise<Release | undefined> {
     const taken = this.tryTake(agentId, count)
-    if (taken || !this.#mayWait(agentId)) return Promise.resolve(taken)
-    return new Promise((resolve, reject) => {
-      const leave = () => {
-        this.#waiting.delete(waiting)
-        reject(signal.reason)
-      }
-      const waiting = {
-        agentId,
-        take: () => {
-          const place = this.tryTake(agentId, count)
-          if (!place) return
-          this.#waiting.delete(waiting)
-          signal.removeEventListener('abort', leave)
-          resolve(place)
-        },
-      }
-      if (signal.aborted) return leave()
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.add(waiting)
-    })
+    return taken || !this.#mayWait(agentId) ? taken : this.#waiting.wait({ agentId, count }, signal)
   }
 
   #mayWait(agentId: string): boolean {
-    const own = [...this.#waiting].filter((waiting) => waiting.agentId === agentId).length
-    return own < this.#maxWaiting - this.#waiting.size
+    return this.#waiting.count((other) => other.agentId === agentId) < this.#maxWaiting - this.#waiting.length
   }
 
   #release(agentId: string, count: number): void {
@@ -77,11 +62,12 @@ export class Places {
     else this.#own.set(agentId, own)
     // Agents at their limit are skipped, each checked once.
     const checked = new Set<string>()
-    for (const waiting of this.#waiting) {
+    for (const { who, release } of this.#waiting) {
       if (this.#taken >= this.#max) return
-      if (checked.has(waiting.agentId)) continue
-      checked.add(waiting.agentId)
-      waiting.take()
+      if (checked.has(who.agentId)) continue
+      checked.add(who.agentId)
+      const places = this.tryTake(who.agentId, who.count)
+      if (places) release(places)
     }
   }
 }

@@ -17,6 +17,15 @@ test('no agent has more places than it leaves to all others, and there is always
   expect(agents).toEqual([256, 128, 64, 32, 16])
 })
 
+test('several places are taken at once or not at all', () => {
+  const places = new Places(10)
+  expect(places.tryTake('a', 11)).toBeUndefined()
+  const release = places.tryTake('a', 5)
+  expect(places.tryTake('b', 6)).toBeUndefined()
+  release!()
+  expect(places.tryTake('b', 6)).toBeDefined()
+})
+
 test('a freed place goes to the longest-waiting caller that may have it', async () => {
   const places = new Places(4, 8)
   const [first, second] = takeAll(places, 'a')

@@ -63,5 +63,5 @@ test('a call that is over keeps nothing that it gets later', async () => {
   second.release()
   first.release()
   await late
-  expect(await waits(memory.of('a'), 128 * MIB)).toBeUndefined()
+  expect(await waits(memory.of('a'), 200 * MIB)).toBeUndefined()
 })
