@@ -121,7 +121,7 @@ async function sandboxOf(
   const { level, limited, hidden } = standing
   const why =
     level !== 'observe' && !hidden && cage!.hides.length > 0
-      ? `no mount namespaces, so it can reach ${cage!.hides[0]}: choose another place with --db`
+      ? `no mount namespaces, so it can reach ${cage!.hides[0]}: choose another path with --db`
       : level === 'observe' && cage!.level === 'auto'
         ? 'no Landlock in this kernel'
         : cage!.why

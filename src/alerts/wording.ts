@@ -90,7 +90,7 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       return {
         kind: 'vault_broken',
         title: 'Vault tampered with',
-        detail: `${event.data.problem}. Keep a copy of the database; set the secret anew, or restore a backup.`,
+        detail: `${event.data.problem}. Keep a copy of the database; set the secret again, or restore a backup.`,
       }
     case 'secret.rotated': {
       const { name, environment, reloaded, restart_required } = event.data

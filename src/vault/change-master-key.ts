@@ -24,19 +24,19 @@ export async function changeMasterKey(
   const keys = new Keys(masterKey)
   const root = RootKey.random()
   const sealedRoot = await root.sealedUnder(keys)
-  const sealedAnew = await Promise.all(options.store.secrets.all().map((row) => sealAnew(row, old, keys)))
+  const resealed = await Promise.all(options.store.secrets.all().map((row) => reseal(row, old, keys)))
   const rows = new BoundRows(options, keys, root)
   const incidents = options.store.incidents
   rows.transaction(() => {
     options.store.meta.put('vault', sealedRoot)
-    rows.commit(sealedAnew, 'reseal', by)
+    rows.commit(resealed, 'reseal', by)
     for (const { id, sealed } of incidents.originals()) {
       const value = unsealOriginal(old.root, id, sealed)
       if (value) incidents.putOriginal(id, sealOriginal(root, id, value))
     }
   })
   old.keys.forget()
-  return { unlocked: { state: 'open', keys, root, rows }, secrets: sealedAnew.length }
+  return { unlocked: { state: 'open', keys, root, rows }, secrets: resealed.length }
 }
 
 function requireStrong(masterKey: string): void {
@@ -47,11 +47,11 @@ function requireStrong(masterKey: string): void {
   })
 }
 
-async function sealAnew(row: SecretRow, old: Unlocked, keys: Keys): Promise<SecretRow> {
+async function reseal(row: SecretRow, old: Unlocked, keys: Keys): Promise<SecretRow> {
   if (!old.rows.isWhole(row)) throw old.rows.broken(row)
   const salt = newSalt()
   const sealing = { salt, key: await keys.keyFor(salt) }
-  const anew = underOtherKey(row, await old.keys.keyFor(row.salt), sealing)
-  if (!anew) throw old.rows.broken(row)
-  return anew
+  const sealed = underOtherKey(row, await old.keys.keyFor(row.salt), sealing)
+  if (!sealed) throw old.rows.broken(row)
+  return sealed
 }

@@ -96,7 +96,7 @@ describe('the doctor', () => {
     await patient.hasServed()
     const answer = await patient.examine()
     expect(wrong(answer)).toEqual([])
-    expect(answer.checks.Audit!.what).toMatch(/rows, each as it was written/)
+    expect(answer.checks.Audit!.what).toMatch(/rows, none changed/)
     expect(answer.code).toBe(0)
   })
 
@@ -107,7 +107,7 @@ describe('the doctor', () => {
     patient.port = new URL(runtime.url).port
     const answer = await patient.examine()
     expect(wrong(answer)).toEqual([])
-    expect(answer.checks.Server).toEqual({ status: 'ok', what: `runs at ${runtime.url}` })
+    expect(answer.checks.Server).toEqual({ status: 'ok', what: `running at ${runtime.url}` })
     expect(answer.checks['Port on [::1]']!.what).toContain("our own server's")
   })
 
@@ -118,7 +118,7 @@ describe('the doctor', () => {
       /others can read .+audit-key/,
       ({ db }) => chmodSync(`${db}.audit-key`, 0o644),
     ],
-    ['an audit without its head', 'Audit anchor', /audit-head is gone/, ({ db }) => rmSync(`${db}.audit-head`)],
+    ['an audit without its head', 'Audit anchor', /audit-head is missing/, ({ db }) => rmSync(`${db}.audit-head`)],
     [
       'an audit that was changed',
       'Audit',
@@ -222,7 +222,7 @@ describe('the doctor', () => {
     const text =
       'providers: { openai: { base_url: http://127.0.0.1:1/v1 }, anthropic: { base_url: http://127.0.0.1:1 } }'
     writeFileSync(join(patient.folder, 'iron-cage.yaml'), `${text}\n`)
-    expect((await patient.examine()).checks.Providers).toEqual({ status: 'ok', what: 'not asked; --online does' })
+    expect((await patient.examine()).checks.Providers).toEqual({ status: 'ok', what: 'not checked; use --online' })
     const online = await patient.examine({}, '--online')
     expect(online.checks.Providers!.what).toContain('openai at 127.0.0.1:1 (')
     expect(wrong(online)).toEqual(['Providers'])

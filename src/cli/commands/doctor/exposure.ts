@@ -27,7 +27,7 @@ export const exposureChecks: readonly Check[] = [
     name: 'User',
     look: () =>
       process.getuid?.() === 0
-        ? warn('agents run as root and can read and change everything', 'start as a user of its own')
+        ? warn('agents run as root and can read and change everything', 'run it as a separate user')
         : ok('not root; an agent can read what this user can'),
   },
   {
@@ -51,7 +51,7 @@ export const exposureChecks: readonly Check[] = [
         .flatMap(({ agentVariables }) => Object.keys(agentVariables('')))
         .filter((name) => terminal.env.variables[name])
       return lost.length === 0
-        ? ok('none in the environment that the configuration does not know')
+        ? ok('none in the environment besides the configured ones')
         : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
     },
   },
@@ -61,7 +61,7 @@ export const exposureChecks: readonly Check[] = [
       const { host } = loaded.config.server
       return ['127.0.0.1', 'localhost', '::1'].includes(host)
         ? ok('to this machine only')
-        : warn(`${host} is reachable from elsewhere, without encryption`, 'set server.host to 127.0.0.1')
+        : warn(`${host} is reachable from other machines, without encryption`, 'set server.host to 127.0.0.1')
     },
   },
   { name: 'Run tokens', look: lookAtOurselves },
@@ -77,14 +77,14 @@ async function lookAtOurselves() {
   server.close()
   return peers.canLook
     ? ok("an agent's token works for its own processes alone")
-    : warn('nobody can see here which process calls: whoever has the token of an agent that runs can use it', LINUX)
+    : warn('the calling process cannot be identified here: anybody with the token of a running agent can use it', LINUX)
 }
 
 const LINUX = 'start with --provider-keys shield, so that it is in no address; on Linux it is bound to the run'
 
 /** Any answer is a good one: it takes name, route and certificate. */
 async function lookAtProviders({ loaded, online }: Subject) {
-  if (!online) return ok('not asked; --online does')
+  if (!online) return ok('not checked; use --online')
   const addresses = Object.entries(loaded.config.providers).map(
     ([name, { base_url }]) => [name, base_url ?? ownDialect(name)!.defaultBaseUrl] as const,
   )

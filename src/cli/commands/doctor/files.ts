@@ -22,13 +22,13 @@ export const fileChecks: readonly Check[] = [
       const server = await readServerFile(path)
       if (!server) {
         return existsSync(serverFilePath(path))
-          ? warn('the last server was killed', 'nothing: the next start puts it right')
-          : ok('none runs')
+          ? warn('the last server was killed', 'nothing to do: the next start repairs it')
+          : ok('none is running')
       }
       const answer = await fetch(`${server.url}/api/health`, { signal: AbortSignal.timeout(5_000) }).catch(() => null)
       return answer?.ok
-        ? ok(`runs at ${server.url}`)
-        : fail(`process ${server.pid} does not answer well at ${server.url}`, 'look into its log, then restart it')
+        ? ok(`running at ${server.url}`)
+        : fail(`process ${server.pid} does not answer as expected at ${server.url}`, 'check its log, then restart it')
     },
   },
   { name: 'File modes', look: lookAtModes },
@@ -40,8 +40,8 @@ export const fileChecks: readonly Check[] = [
         const broken = client.pragma('foreign_key_check') as unknown[]
         if (problem !== 'ok') return fail(String(problem), 'stop the server and restore a backup')
         return broken.length === 0
-          ? ok(`${subject.loaded.config.db.path} is whole`)
-          : fail(`${broken.length} rows name others that are not there`, 'stop the server and restore a backup')
+          ? ok(`${subject.loaded.config.db.path} is intact`)
+          : fail(`${broken.length} rows refer to rows that do not exist`, 'stop the server and restore a backup')
       }),
   },
   {
@@ -76,7 +76,7 @@ export const fileChecks: readonly Check[] = [
       const missing = [auditKeyPath(path), auditHeadPath(path)].filter((file) => !existsSync(file))
       return missing.length === 0
         ? ok('key and head are beside the database')
-        : fail(`${missing.join(', ')} is gone`, 'put it back from a backup')
+        : fail(`${missing.join(', ')} is missing`, 'restore it from a backup')
     },
   },
   {
@@ -88,7 +88,7 @@ export const fileChecks: readonly Check[] = [
       using store = readStore(path)
       const verdict = await verifyChain(store.audit, witness)
       return verdict.ok
-        ? ok(`${verdict.rows} rows, each as it was written`)
+        ? ok(`${verdict.rows} rows, none changed`)
         : fail(verdict.problem, 'keep a copy of the files; compare with a backup or an export (docs/audit.md)')
     },
   },
@@ -103,7 +103,7 @@ export const fileChecks: readonly Check[] = [
         if (existsSync(dataKeyPath(path))) return ok(`${sealed} sealed entries and their key`)
         return sealed === 0
           ? ok('nothing is sealed')
-          : fail(`${dataKeyPath(path)} is gone: ${sealed} entries stay shut`, 'put it back from a backup')
+          : fail(`${dataKeyPath(path)} is missing: ${sealed} entries cannot be opened`, 'restore it from a backup')
       }),
   },
   {

@@ -39,7 +39,7 @@ export const machineChecks: readonly Check[] = [
       database.close()
       return isAtLeast(version, MIN_SQLITE)
         ? ok(version)
-        : fail(`${version} can lose what was written last`, 'install the dependencies again with npm ci')
+        : fail(`${version} can lose the latest writes`, 'install the dependencies again with npm ci')
     },
   },
   { name: 'Python', look: (subject) => lookAtPython(subject) },
@@ -54,7 +54,7 @@ export const machineChecks: readonly Check[] = [
         await run('/bin/sh', script, { env: { PATH: '/usr/local/bin:/usr/bin:/bin' } }).catch(() => missing.push(tool))
       }
       return missing.length === 0
-        ? ok('sh and grep are there for the watchdog of each agent')
+        ? ok('sh and grep are available for the watchdog of each agent')
         : fail(`${missing.join(', ')} not found`, 'install them: without a watchdog agents outlive a killed server')
     },
   },
@@ -75,9 +75,9 @@ export const machineChecks: readonly Check[] = [
       const folder = dirname(resolve(loaded.config.db.path))
       try {
         accessSync(folder, constants.W_OK)
-        return ok(`${folder} can be written to`)
+        return ok(`${folder} is writable`)
       } catch {
-        return fail(`cannot write to ${folder}`, 'choose another place with --db')
+        return fail(`cannot write to ${folder}`, 'choose another path with --db')
       }
     },
   },
@@ -88,14 +88,15 @@ export const machineChecks: readonly Check[] = [
       const free = Math.floor((bavail * bsize) / 1e6)
       return free >= MIN_FREE_MB
         ? ok(`${free} MB free`)
-        : fail(`${free} MB free`, `make room: a full disk stops every call; ${MIN_FREE_MB} MB are enough for long`)
+        : fail(`${free} MB free`, `free at least ${MIN_FREE_MB} MB: a full disk stops every call`)
     },
   },
   {
     name: 'Price list',
     look: () => {
       const days = Math.floor((systemClock.now() - Date.parse(LIST_PUBLISHED)) / 86_400_000)
-      if (days < 0) return warn(`${LIST} is of ${LIST_PUBLISHED}, which is to come`, 'set the clock of this machine')
+      if (days < 0)
+        return warn(`${LIST} is of ${LIST_PUBLISHED}, which is in the future`, 'set the clock of this machine')
       return days <= OLD_LIST_DAYS
         ? ok(`${LIST}, ${days} days old`)
         : warn(`${LIST} is ${days} days old`, 'update Iron Cage, or set what you use under "prices"')
@@ -120,9 +121,12 @@ async function lookAtPython(subject: Subject): Promise<CheckResult> {
     const version = (await run(python, question, { env: subject.terminal.env.variables })).stdout.trim()
     return isAtLeast(version, MIN_PYTHON)
       ? ok(`${version} (${python})`)
-      : fail(`${python} is ${version}, older than ${MIN_PYTHON}`, 'name a newer one with --python')
+      : fail(`${python} is ${version}, older than ${MIN_PYTHON}`, 'choose a newer one with --python')
   } catch (error) {
-    return fail(`${python} does not run (${(error as NodeJS.ErrnoException).code})`, 'install Python 3, or --python')
+    return fail(
+      `${python} does not run (${(error as NodeJS.ErrnoException).code})`,
+      'install Python 3, or choose one with --python',
+    )
   }
 }
 
