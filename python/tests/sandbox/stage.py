@@ -36,7 +36,7 @@ LAUNCH = [
 ]
 #: What the probes leave for other programs, and whom it harms.
 LEFT = {"iron-cage.yaml": "the next start", ".vscode/tasks.json": "an editor", ".git/commondir": "git"}
-MAX_NAMESPACES = "/proc/sys/user/max_user_namespaces"
+SETTINGS = "/proc/sys/user"
 #: Runs a command where no namespaces can be had, without privileges.
 NO_NAMESPACES = """
 import ctypes, os, sys
@@ -44,9 +44,9 @@ user, group = os.getuid(), os.getgid()
 if ctypes.CDLL(None).unshare(0x10000000): raise OSError("user namespaces are needed to take them away")
 for name, text in (("setgroups", "deny"), ("uid_map", "65534 %d 1" % user), ("gid_map", "65534 %d 1" % group)):
     open("/proc/self/" + name, "w").write(text)
-open("%s", "w").write("0")
+open("/proc/sys/user/max_user_namespaces", "w").write("0")
 os.execv(sys.argv[1], sys.argv[1:])
-""".replace("%s", MAX_NAMESPACES)
+"""
 BEGIN, END = "<!-- probes: python python/tests/sandbox/stage.py --write -->", "<!-- end of probes -->"
 
 
