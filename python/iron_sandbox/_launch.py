@@ -157,7 +157,7 @@ class _Guard:
     def _hear(self):
         letter, content, descriptor = self._channel.receive()
         if letter == LISTENER:
-            self._reports.tell_standing(content)
+            self._reports.add_standing(content)
             self._broker = self._make_broker(descriptor, self._policy, self._reports, self._channel)
             self._poll.register(descriptor, select.POLLIN)
         elif letter == SOCKET:
@@ -169,7 +169,7 @@ class _Guard:
             (self._status,) = struct.unpack("i", content)
         elif letter == FAULT:
             self._status = content[0] << 8
-            self._reports.tell_fault(content[1:].decode(errors="replace"))
+            self._reports.add_fault(content[1:].decode(errors="replace"))
             os.write(2, b"iron_sandbox: the program was not started: " + content[1:] + b"\n")
         else:
             # Init was killed, and everything with it.

@@ -77,7 +77,7 @@ def _launch(policy, program, args, options, group):
     except OSError as error:
         from ._reports import Reports
 
-        Reports(report).tell_fault(str(error))
+        Reports(report).add_fault(str(error))
         sys.stderr.write("iron_sandbox: the program was not started: %s\n" % error)
         return _REFUSED
 

@@ -24,11 +24,11 @@ class Reports:
         self._lines = 0
         self._flushed = 0.0
 
-    def tell_standing(self, facts):
+    def add_standing(self, facts):
         """Reports that the walls stand: ``{"standing": …}``. ``facts``: JSON, as bytes."""
         self._write_line(b'{"standing": %s}' % facts)
 
-    def tell_fault(self, text):
+    def add_fault(self, text):
         """Reports why the program was not started: ``{"fault": text}``."""
         from json import dumps
 

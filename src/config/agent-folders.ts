@@ -12,7 +12,9 @@
  */
 import { createHash } from 'node:crypto'
 import {
+  accessSync,
   appendFileSync,
+  constants,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -44,6 +46,19 @@ export class AgentFolders {
   /** `home`: the user's home folder. (Default: that of the system.) */
   constructor(home = homedir()) {
     this.#path = join(home, '.iron', 'agent-folders')
+  }
+
+  /** Why folders cannot be recorded; undefined when they can. */
+  get fault(): string | undefined {
+    const folder = dirname(this.#path)
+    try {
+      accessSync([this.#path, folder, dirname(folder)].find(existsSync) ?? sep, constants.W_OK)
+      // The slash asks for a folder.
+      if (existsSync(folder)) accessSync(folder + sep)
+      return undefined
+    } catch (error) {
+      return (error as Error).message
+    }
   }
 
   /** Agents may write in these folders from now on. Throws the system's error when this cannot be recorded. */

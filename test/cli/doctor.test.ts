@@ -251,3 +251,18 @@ test.each([
 ])('%s is at least %s: %s', (version, least, expected) => {
   expect(isAtLeast(version, least)).toBe(expected)
 })
+
+test.runIf(process.platform === 'linux')(
+  'a home that cannot record where agents may write is found before they are refused',
+  async () => {
+    const patient = new Patient()
+    writeFileSync(join(patient.folder, '.iron'), 'a file in the place of the folder')
+    const { checks } = await patient.examine()
+    expect(checks.Walls).toMatchObject({
+      status: 'warn',
+      what: expect.stringMatching(/cannot be recorded \(ENOTDIR/),
+      fix: 'set HOME to a folder that can be written',
+    })
+    expect((await patient.examine({ IRON_CAGE_SANDBOX: 'strict' })).checks.Walls!.status).toBe('fail')
+  },
+)

@@ -8,6 +8,7 @@ import Sqlite from 'better-sqlite3'
 import { readServerFile } from '../../../access/server-file.ts'
 import { LIST, LIST_PUBLISHED } from '../../../budget/price-list.ts'
 import { systemClock } from '../../../clock.ts'
+import { AgentFolders } from '../../../config/agent-folders.ts'
 import { packageFolder } from '../../../package-folder.ts'
 import { readProcessTable } from '../../../process-table.ts'
 import { findSystemPython } from '../../../sandbox/cage.ts'
@@ -165,6 +166,11 @@ async function lookAtWalls({ loaded, terminal }: Subject): Promise<CheckResult> 
       : [`one agent can slow another down (control groups: ${groups.join(', ') || 'none'})`]),
   ]
   const what = `${has.join(', ') || 'none'} (Landlock ABI ${abi})`
+  const fault = new AgentFolders(terminal.env.variables.HOME).fault
+  if (fault !== undefined) {
+    const why = `${what}, but standard and strict are refused: the folders of agents cannot be recorded (${fault})`
+    return refuse(why, 'set HOME to a folder that can be written')
+  }
   if (gaps.length === 0) return ok(what)
   const isMissing = level !== 'off' && level !== 'auto' && levels[level] !== null
   return (isMissing ? fail : warn)(`${what}; ${gaps.join('; ')}`, fix ?? 'use a newer kernel')
