@@ -7,7 +7,7 @@ import { Command, CommanderError, type CommandUnknownOpts, type Option } from '@
 import { asCageError, CageError } from '../errors.ts'
 import type { CliCommand } from './command.ts'
 import { printCompletions } from './completions.ts'
-import { errorText } from './print.ts'
+import { errorText, wrapLines } from './print.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 import { welcome } from './welcome.ts'
@@ -96,15 +96,21 @@ function programWith(commands: readonly CliCommand[], argv: readonly string[], t
     .version(VERSION, '-V, --version', 'Show the version')
     .helpOption('-h, --help', 'Show this help')
     .helpCommand(false)
-    .configureHelp({ helpWidth: HELP_WIDTH, subcommandTerm: nameAndArguments })
-    .configureOutput({ writeOut: (text) => terminal.out(text.trimEnd()), writeErr: () => {} })
+    .configureHelp({
+      helpWidth: Math.min(terminal.columns ?? MAX_HELP_WIDTH, MAX_HELP_WIDTH),
+      subcommandTerm: nameAndArguments,
+    })
+    .configureOutput({
+      writeOut: (text) => terminal.out(wrapLines(text.trimEnd().split('\n'), terminal.columns).join('\n')),
+      writeErr: () => {},
+    })
     .addHelpText('after', '\nDocumentation and configuration: README.md')
   for (const command of commands) program.addCommand(command(terminal))
   configure(program, argv)
   return program
 }
 
-const HELP_WIDTH = 110
+const MAX_HELP_WIDTH = 110
 
 const nameAndArguments = (command: CommandUnknownOpts): string =>
   [command.name(), ...command.registeredArguments.map((argument) => humanReadable(argument))].join(' ')

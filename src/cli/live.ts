@@ -14,6 +14,7 @@ import { isShown } from '../log/level.ts'
 import { LineWriter } from '../log/line-writer.ts'
 import { textLine } from '../log/terminal-line.ts'
 import type { StateManager } from '../state/state-manager.ts'
+import { wrapLines } from './print.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Live {
@@ -63,7 +64,7 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
   }
   const printLines = (block: readonly string[]) => {
     // With JSON lines, standard output holds nothing else.
-    for (const line of block) asJson ? terminal.err(line) : write(`${line}\n`)
+    for (const line of wrapLines(block, terminal.columns)) asJson ? terminal.err(line) : write(`${line}\n`)
   }
   const waiting: RuntimeEvent[] = []
   let show = (event: RuntimeEvent): unknown => waiting.push(event)

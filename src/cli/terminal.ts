@@ -16,6 +16,8 @@ export interface Terminal {
   setRawInput(raw: boolean): void
   /** Whether `out` is a terminal that shows colors. */
   color: boolean
+  /** The width of `out`; undefined if it is no terminal, where nothing is wrapped. */
+  readonly columns?: number | undefined
   env: Environment
   cwd: string
   /** The log of the server that this command runs, for unexpected errors. */
@@ -36,6 +38,9 @@ export function processTerminal(): Terminal {
     },
     setRawInput: (raw) => void process.stdin.setRawMode?.(raw),
     color: process.stdout.isTTY === true && !env.noColor,
+    get columns() {
+      return process.stdout.columns
+    },
     env,
     cwd: process.cwd(),
     exitCode: 0,

@@ -7,7 +7,7 @@ import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
-import { json, tree } from '../print.ts'
+import { json, tree, wrapLines } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const statusCommand: CliCommand = (terminal) =>
@@ -26,7 +26,7 @@ async function showAgent(client: ApiClient, named: string, asJson: boolean | und
   const id = await resolveAgentId(client, named)
   const status = await client.send<AgentStatus>('GET', `/api/agents/${encodeURIComponent(id)}/status`)
   if (asJson) return terminal.out(json(status))
-  agentLines(status.agent, status.figures, status.budgets).forEach(terminal.out)
+  wrapLines(agentLines(status.agent, status.figures, status.budgets), terminal.columns).forEach(terminal.out)
 }
 
 async function showServer(client: ApiClient, asJson: boolean | undefined, terminal: Terminal) {
@@ -42,8 +42,9 @@ async function showServer(client: ApiClient, asJson: boolean | undefined, termin
   if (asJson) return terminal.out(json({ server, agents, circuits }))
   for (const line of await serverLines(client, server)) terminal.out(line)
   if (agents.length === 0) terminal.err('no agent has run here yet')
-  for (const { agent, figures: shown, budgets } of agents) agentLines(agent, shown, budgets).forEach(terminal.out)
-  if (circuits.length > 0) tree('circuits', circuits.map(circuitEntry)).forEach(terminal.out)
+  const lines = agents.flatMap(({ agent, figures: shown, budgets }) => agentLines(agent, shown, budgets))
+  if (circuits.length > 0) lines.push(...tree('circuits', circuits.map(circuitEntry)))
+  wrapLines(lines, terminal.columns).forEach(terminal.out)
 }
 
 async function serverLines(client: ApiClient, server: SnapshotResponse['snapshot']['server']): Promise<string[]> {
