@@ -9,6 +9,8 @@ const agentPath = (id: string) => `/api/agents/${encodeURIComponent(id)}`
 export const stop = (id: string) => send('POST', `${agentPath(id)}/stop`)
 export const pause = (id: string) => send('POST', `${agentPath(id)}/pause`)
 export const resume = (id: string) => send('POST', `${agentPath(id)}/resume`)
+/** Starts an ended agent again, under the same id. */
+export const restart = (id: string) => send('POST', `${agentPath(id)}/restart`)
 export const raiseBudget = (id: string, addUsd: string) => send('PATCH', `${agentPath(id)}/budget`, { add_usd: addUsd })
 export const raiseConfigured = (scope: ConfiguredScope, addUsd: string) =>
   send('PATCH', `/api/budgets/${scope}`, { add_usd: addUsd })

@@ -1,13 +1,14 @@
 /**
  * The current view. Every view has an address that can be shared, and the browser's back button works:
- * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/api` the page about the API.
+ * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/calls?agent=&model=&call=`… the
+ * calls; `#/api` the page about the API.
  */
 import { computed, signal } from '@preact/signals'
 
 export interface Address {
   /** null: all agents. */
   agentId: string | null
-  isApi: boolean
+  page: 'agents' | 'calls' | 'api'
   query: URLSearchParams
 }
 
@@ -18,12 +19,22 @@ addEventListener('hashchange', () => {
 
 /** undefined until a view is chosen. */
 export const address = computed<Address | undefined>(() => {
-  const match = /^#\/(?:agents\/([^/?]+)|(api))?(?:\?(.*))?$/.exec(hash.value)
+  const match = /^#\/(?:agents\/([^/?]+)|(calls|api))?(?:\?(.*))?$/.exec(hash.value)
   if (!match) return undefined
-  return { agentId: match[1] ?? null, isApi: match[2] !== undefined, query: new URLSearchParams(match[3]) }
+  return {
+    agentId: match[1] ?? null,
+    page: (match[2] as 'calls' | 'api' | undefined) ?? 'agents',
+    query: new URLSearchParams(match[3]),
+  }
 })
 
 export const agentAddress = (id: string): string => `#/agents/${id}`
+
+/** The calls of an agent, or of all. */
+export const callsAddress = (agentId?: string): string => `#/calls${agentId ? `?agent=${agentId}` : ''}`
+
+/** The same list with this call open; with none for an empty id. */
+export const callAddress = (id: string): string => withQuery('call', id)
 
 /** The page of an agent's report. */
 export const reportAddress = (id: string): string => `/reports/${encodeURIComponent(id)}`
@@ -35,11 +46,16 @@ export function settleOn(next: string): void {
 }
 
 /** Sets a parameter of the view in the address; an empty value removes it. */
-export function setQuery(name: 'level' | 'q' | 'event', value: string): void {
+export function setQuery(name: string, value: string): void {
+  settleOn(withQuery(name, value))
+}
+
+/** The current view with a parameter changed; an empty value removes it. */
+function withQuery(name: string, value: string): string {
   const query = new URLSearchParams(address.value?.query)
   if (value) query.set(name, value)
   else query.delete(name)
   const path = (hash.value || '#/').split('?', 1)[0]!
   const text = query.toString()
-  settleOn(text ? `${path}?${text}` : path)
+  return text ? `${path}?${text}` : path
 }

@@ -13,7 +13,7 @@ export function App() {
   if (session.value !== 'open') return <SignIn />
   const reported = reportedAgent()
   if (reported) return <ReportPage agentId={reported} />
-  if (address.value?.isApi) return <ApiPage />
+  if (address.value?.page === 'api') return <ApiPage />
   if (heardAt.value === null) return <Empty title="Connecting …" />
   return <Dashboard />
 }

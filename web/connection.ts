@@ -13,7 +13,9 @@ const FIRST_WAIT_MS = 250
 const MAX_WAIT_MS = 4_000
 /** A connection without data for this long is considered dead. */
 const DEAD_MS = 10_000
-/** Round trip of the last ticket, in ms. */
+/** How often the round trip is measured while connected. */
+const MEASURE_INTERVAL_MS = 5_000
+/** The last measured round trip to the server, in ms; null before the first, and when it failed. */
 export const roundTripMs = signal<number | null>(null)
 
 /** Connects whenever there is a session, including later ones. */
@@ -39,9 +41,7 @@ async function keepConnecting(): Promise<void> {
 
 /** Resolves when the connection is closed; true if it received anything. */
 async function connectOnce(): Promise<boolean> {
-  const requestedAt = performance.now()
   const { ticket } = await send<{ ticket: string }>('POST', '/api/auth/ws-ticket')
-  roundTripMs.value = Math.round(performance.now() - requestedAt)
   const after = snapshot.value.seq > 0 ? `&after=${snapshot.value.seq}` : ''
   const socket = new WebSocket(`${location.origin.replace(/^http/, 'ws')}/ws?ticket=${ticket}${after}`)
   let wasHeard = false
@@ -55,11 +55,21 @@ async function connectOnce(): Promise<boolean> {
   const watch = setInterval(() => {
     if (wasHeard && staleMs.value > DEAD_MS) socket.close()
   }, 1_000)
+  const measuring = setInterval(measure, MEASURE_INTERVAL_MS)
+  void measure()
   await new Promise<void>((resolve) => {
     socket.addEventListener('close', () => resolve())
     socket.addEventListener('error', () => resolve())
   })
   clearInterval(watch)
+  clearInterval(measuring)
+  roundTripMs.value = null
   isConnected.value = false
   return wasHeard
+}
+
+async function measure(): Promise<void> {
+  const requestedAt = performance.now()
+  const answer = await fetch('/api/version').catch(() => null)
+  roundTripMs.value = answer?.ok ? Math.round(performance.now() - requestedAt) : null
 }

@@ -4,6 +4,7 @@ import type { RuntimeEvent } from '../src/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
+import { showName } from '../src/units.ts'
 import { address, agentAddress, settleOn } from './address.ts'
 
 export const snapshot = signal<Snapshot>(emptySnapshot())
@@ -39,6 +40,12 @@ export const shown = computed(() => (agent.value ? shownFigures(agent.value, ser
 
 export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
 
+/** The tab says which agent is on screen, and how it is. */
+effect(() => {
+  const current = agent.value
+  document.title = current ? `${current.name} · ${showName(current.state)} · Iron Cage` : 'Iron Cage'
+})
+
 /** Without an address: shows the only agent, or all. */
 effect(() => {
   if (address.value || agents.value.length === 0) return
@@ -46,6 +53,9 @@ effect(() => {
   const only = alive.length === 1 ? alive[0] : agents.value.length === 1 ? agents.value[0] : undefined
   if (only) settleOn(agentAddress(only.id))
 })
+
+/** The name of an agent, its id once it has left the snapshot. */
+export const nameOf = (id: string): string => snapshot.value.agents[id]?.name ?? id
 
 export const agentOf = ({ agent_id }: AlertView): AgentView | undefined =>
   agent_id === null ? undefined : snapshot.value.agents[agent_id]

@@ -1,31 +1,15 @@
 /** Calls of all agents: searched, and one in full. */
 import * as z from 'zod'
 import { CageError } from '../errors.ts'
-import type { RuntimeEvent } from '../events.ts'
 import { callIdsFrom, toAgentId, toCallId } from '../ids.ts'
 import { fromUsd, type Usd } from '../money.ts'
+import type { CallDetail, FoundCalls } from '../state/call-view.ts'
 import { amount } from './body.ts'
-import { callView, instant, type ShownCall, shownCall } from './calls.ts'
+import { callView, instant, shownCall } from './calls.ts'
 import { streamCsv } from './calls-csv.ts'
 import type { Rooms } from './rooms.ts'
 import { type Route, routesOf, type Shape } from './route.ts'
 import { eventView } from './views.ts'
-
-/** The response of `GET /api/calls`. */
-export interface FoundCalls {
-  calls: ShownCall[]
-  /** The `after` of the next page; null when this is the last one. */
-  next: string | null
-}
-
-/** The response of `GET /api/calls/:id`. */
-export interface CallDetail {
-  call: ShownCall
-  /** Newest first. */
-  corrections: ShownCall[]
-  /** What was recorded about it, oldest first; events are kept for a week. */
-  events: RuntimeEvent[]
-}
 
 const CURSOR = /^(call-[\w-]+):(\d+(?:\.\d+)?)$/
 

@@ -1,9 +1,11 @@
 /** Rows of the ledger as CSV, for spreadsheets. */
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Context } from 'hono'
 import { stream } from 'hono/streaming'
 import type { CallRow } from '../db/calls.ts'
-import { type ShownCall, shownCall, tokensOf } from './calls.ts'
+import { type ShownCall, tokensOf } from '../state/call-view.ts'
+import { shownCall } from './calls.ts'
 
 /** Takes a few ms to read and write. */
 const PAGE = 500

@@ -4,14 +4,12 @@ import * as z from 'zod'
 import { isoTime } from '../clock.ts'
 import type { CallRow } from '../db/calls.ts'
 import { toAgentId, toCallId } from '../ids.ts'
-import { toUsd, type Usd } from '../money.ts'
+import { toUsd } from '../money.ts'
+import type { ShownCall } from '../state/call-view.ts'
 import { agentStatus, getAgent, loadedAgentId, statusOf } from './agents.ts'
 import { amount } from './body.ts'
 import type { Rooms } from './rooms.ts'
 import { json, named, type Route, routesOf, type Shape, time, usd } from './route.ts'
-
-/** A row of the ledger for people: amounts in US dollars. */
-export type ShownCall = Omit<CallRow, 'held_nanos' | 'cost_nanos'> & { held_usd: Usd; cost_usd: Usd }
 
 export const shownCall = ({ held_nanos, cost_nanos, ...row }: CallRow): ShownCall => ({
   ...row,
@@ -42,12 +40,6 @@ export const callView = named('Call', () =>
     unit: z.string().nullable().describe('The unit of work in progress when it started, such as "lead 67".'),
   } satisfies Shape<ShownCall>),
 )
-
-/** The tokens of an LLM call that ended; undefined for others. */
-export function tokensOf({ usage }: Pick<CallRow, 'usage'>): { input: number; output: number } | undefined {
-  const { input, output } = (usage ?? {}) as { input?: unknown; output?: unknown }
-  return typeof input === 'number' && typeof output === 'number' ? { input, output } : undefined
-}
 
 const route = routesOf('Calls')
 

@@ -3,16 +3,18 @@
  * same document, so it has no style attributes and no scripts. All its texts were redacted before they were stored;
  * `html` escapes them.
  */
+
 import { html } from 'hono/html'
 import type { Cost, CostReport } from '../budget/report.ts'
 import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd, ZERO_USD } from '../money.ts'
+import { PII, type PiiType } from '../pii-types.ts'
+import { type ShownCall, tokensOf } from '../state/call-view.ts'
 import { curveOf, type Limit } from '../state/figures.ts'
 import { limitsText, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
 import { showCount, showDuration, showLatency, showName, showNumberOf, singular } from '../units.ts'
-import { type ShownCall, tokensOf } from './calls.ts'
 
 export interface ReportFacts {
   /** ISO 8601 UTC. */
@@ -145,8 +147,8 @@ ${
   incidents.length === 0
     ? html`<p>No personal data was found in its texts. Detected types: ${agent.detect.join(', ')}.</p>`
     : html`<table class="wide"><caption>Personal data found (values are not in this report)</caption>
-<thead><tr><th>when</th><th>what</th><th>severity</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
-${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${showName(row.type)}</td><td>${row.severity.toLowerCase()}</td><td>${showName(row.place)}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
+<thead><tr><th>when</th><th>what</th><th>risk</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
+${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${showName(row.type)}</td><td>${PII[row.type as PiiType].risk}</td><td>${showName(row.place)}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
 </tbody></table>`
 }
 <table class="wide"><caption>Circuits</caption>

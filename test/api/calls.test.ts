@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { CallDetail, FoundCalls } from '../../src/api/call-search.ts'
+import type { CallDetail, FoundCalls } from '../../src/state/call-view.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 
 test('calls are found by what they were, with the unit of work they belong to, and exported', async () => {

@@ -3,7 +3,7 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
 import { findings, openBrowser, resizeTo } from '../support/browser.ts'
-import { button, doneOnScreen, openShow, pictures, type Show } from '../support/show.ts'
+import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen } from '../support/show.ts'
 
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
 /** So long stays the agent at each lead of whose work nothing is to be seen. */
@@ -187,14 +187,14 @@ describe('the event log', () => {
 })
 
 describe('after the demo', () => {
-  test('an increase is approved by keyboard alone, and the report on its own page has the figures of the ledger', async () => {
+  test('no increase is offered to an agent that has completed, and the report on its own page has the figures of the ledger', async () => {
     const { page, runtime, agentId, agent, faults } = await openShow(browser)
     await runtime.supervisor.whenEnded(agentId)
-    await page.locator('.banner').waitFor()
-    await tabTo(page, 'Approve $25 increase')
-    await page.keyboard.press('Enter')
-    await page.locator('.banner').waitFor({ state: 'detached' })
-    await expect.poll(() => agent().limit_usd).toBe('75')
+    await stateOnScreen(page, 'Completed')
+    await page.locator('[data-alert=budget_warning]').waitFor()
+    expect(await page.getByRole('button', { name: /Approve/ }).count()).toBe(0)
+    expect(await page.locator('.banner').count()).toBe(0)
+    expect(await page.title()).toBe('lead_gen_agent · completed · Iron Cage')
 
     await page.getByRole('link', { name: 'Report' }).click()
     await page.locator('.report h1', { hasText: agentId }).waitFor()

@@ -3,6 +3,7 @@ import { useSignal } from '@preact/signals'
 import { limitsOf } from '../../src/state/figures.ts'
 import { showDuration } from '../../src/units.ts'
 import { address } from '../address.ts'
+import { CallsPage } from '../calls/calls-page.tsx'
 import { CostPanel } from '../panels/cost.tsx'
 import { EventLogPanel } from '../panels/event-log.tsx'
 import { NotificationsPanel } from '../panels/notifications.tsx'
@@ -49,7 +50,9 @@ export function Dashboard() {
         </div>
       )}
       {current && !isStale && <BudgetBanner current={current} />}
-      {current && shown.value ? (
+      {address.value?.page === 'calls' ? (
+        <CallsPage />
+      ) : current && shown.value ? (
         <main class="panels">
           <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
           <CostPanel agent={current} figures={shown.value} limits={limitsOf(current, snapshot.value)} />

@@ -1,13 +1,14 @@
 /** The agent on screen and its buttons, the connection, and the way to the other pages. */
+import { hasRun } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
-import { showName } from '../../src/units.ts'
-import { pause, resume, stop } from '../actions.ts'
-import { agentAddress, reportAddress } from '../address.ts'
+import { showLatency, showName } from '../../src/units.ts'
+import { pause, restart, resume, stop } from '../actions.ts'
+import { agentAddress, callsAddress, reportAddress } from '../address.ts'
 import { roundTripMs } from '../connection.ts'
 import { StateTag } from '../panels/status.tsx'
 import { Action } from '../parts/parts.tsx'
 import { signOut } from '../session.ts'
-import { agents, isAlive, isConnected } from '../store.ts'
+import { agents, isAlive, isConnected, snapshot } from '../store.ts'
 import './header.css'
 
 export function Header({ current, onPresent }: { current: AgentView | undefined; onPresent: () => void }) {
@@ -24,8 +25,13 @@ export function Header({ current, onPresent }: { current: AgentView | undefined;
       <span class="space" />
       <span class="pill live" role="status">
         <i class={isConnected.value ? 'dot ok' : 'dot bad'} />
-        {isConnected.value ? `Live · ${roundTripMs.value ?? 0} ms` : 'Not connected'}
+        {isConnected.value
+          ? ['Live', roundTripMs.value !== null && showLatency(roundTripMs.value)].filter(Boolean).join(' · ')
+          : 'Not connected'}
       </span>
+      <a class="btn ghost" href={callsAddress(current?.id)}>
+        Calls
+      </a>
       {current && (
         <a class="btn ghost" href={reportAddress(current.id)}>
           Report
@@ -68,7 +74,14 @@ function AgentChoice({ current }: { current: AgentView | undefined }) {
 }
 
 function AgentButtons({ current }: { current: AgentView }) {
-  if (!isAlive(current)) return <StateTag state={current.state} />
+  if (!isAlive(current)) {
+    return (
+      <>
+        <StateTag state={current.state} />
+        {hasRun(current, snapshot.value) && <Action label="Restart" act={() => restart(current.id)} />}
+      </>
+    )
+  }
   const canAct = current.pid !== null && (current.state === 'running' || current.state === 'paused')
   return (
     <>

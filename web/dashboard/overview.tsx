@@ -38,7 +38,7 @@ export function Overview(props: {
           ))}
         </ul>
       </Panel>
-      <NotificationsPanel alerts={props.alerts} circuits={props.circuits} nowMs={nowMs} />
+      <NotificationsPanel alerts={props.alerts} circuits={props.circuits} nowMs={nowMs} namesAgents />
       <EventLogPanel events={props.events} agentId={null} />
       <SecretsPanel snapshot={props.snapshot} environment="" nowMs={nowMs} />
     </main>

@@ -4,11 +4,13 @@ import { limitsText, ofLimit, type ShownFigures } from '../../src/state/figures-
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../parts/burn-chart.tsx'
 import { Panel, Tag } from '../parts/parts.tsx'
+import { isAlive } from '../store.ts'
 import './cost.css'
 
 const STATUS = {
   under_budget: { tone: 'ok', mark: '✔', word: 'Under budget' },
   approaching_limit: { tone: 'warn', mark: '▲', word: 'Approaching limit' },
+  projected_above: { tone: 'warn', mark: '▲', word: 'Projected above limit' },
   exhausted: { tone: 'bad', mark: '■', word: 'Budget spent' },
 } as const
 
@@ -17,7 +19,7 @@ const SHOWN_PARTS = 5
 export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limits: readonly Limit[] }) {
   const { agent, figures } = props
   const limits = limitsText(props.limits)
-  const { tone, mark, word } = STATUS[figures.budget_status]
+  const { tone, mark, word } = STATUS[statusOf(agent, figures)]
   return (
     <Panel
       name="cost"
@@ -35,7 +37,7 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
         <p class="dim">
           {[figures.used, figures.average].filter(Boolean).join(' · ')}
           <br />
-          {figures.projection && (
+          {figures.projection && isAlive(agent) && (
             <>
               {figures.projection} {figures.projection_usd && <span class={`icon ${tone}`}>{mark}</span>}
             </>
@@ -43,7 +45,7 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
         </p>
       </div>
       <div
-        class={`bar budget ${tone}`}
+        class={`bar budget ${agent.exhausted ? 'bad' : agent.warned ? 'warn' : ''}`}
         role="progressbar"
         aria-label="Budget used"
         aria-valuenow={Math.round(figures.used_percent)}
@@ -76,6 +78,13 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
       )}
     </Panel>
   )
+}
+
+/** What was spent is told apart from what is projected; of an ended agent nothing is projected. */
+function statusOf({ ended_at, warned }: AgentView, { budget_status }: ShownFigures): keyof typeof STATUS {
+  if (budget_status !== 'approaching_limit') return budget_status
+  if (ended_at !== null) return 'under_budget'
+  return warned ? 'approaching_limit' : 'projected_above'
 }
 
 /** Models and services by cost; the smallest are combined. */

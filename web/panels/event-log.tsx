@@ -2,11 +2,12 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
-import { showCount } from '../../src/units.ts'
+import { showNumberOf } from '../../src/units.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'
 import { VirtualList } from '../parts/virtual-list.tsx'
+import { nameOf } from '../store.ts'
 import './event-log.css'
 
 const MARKS: Record<Level, { tone: string; mark: string }> = {
@@ -60,12 +61,12 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       isLoading.current = false
     }
   }
-  // A search with few results loads older events automatically.
+  const oldest = events[0]?.seq ?? 0
+  // A search with few results loads older events until there are enough, or no more.
   useEffect(() => {
     if (rows.length < 40) void goBack().catch(() => {})
-  }, [rows.length, search, level])
+  }, [rows.length, oldest, search, level])
   // The address may name an event that is not loaded yet.
-  const oldest = events[0]?.seq ?? 0
   useEffect(() => {
     if (opened < oldest) void goBack().catch(() => {})
   }, [opened, oldest])
@@ -76,7 +77,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       title="Event log"
       aside={
         <>
-          <span class="dim count">{showCount(rows.length)}</span>
+          <span class="dim count">{showNumberOf(rows.length, 'event')}</span>
           <input
             id="search"
             type="search"
@@ -110,7 +111,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       }
     >
       {rows.length === 0 ? (
-        <p class="dim empty">{search ? `No events match “${search}”.` : 'No events yet.'}</p>
+        <p class="dim empty">{emptyText(search, isAtEnd.value)}</p>
       ) : (
         <VirtualList
           label="Events, newest first"
@@ -118,7 +119,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
           added={appended}
           rowHeight={Math.round(ROW_REM * rem)}
           open={open}
-          row={(index) => <EventRow event={at(index)} isOpen={open?.index === index} />}
+          row={(index) => <EventRow event={at(index)} isOpen={open?.index === index} namesAgent={agentId === null} />}
           onEnd={() => void goBack().catch(() => {})}
         />
       )}
@@ -126,7 +127,12 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   )
 }
 
-function EventRow({ event, isOpen }: { event: RuntimeEvent; isOpen: boolean }) {
+const emptyText = (search: string, isAtEnd: boolean): string =>
+  search ? (isAtEnd ? `No events match “${search}”.` : 'Searching older events …') : 'No events yet.'
+
+function EventRow(props: { event: RuntimeEvent; isOpen: boolean; namesAgent: boolean }) {
+  const { event, isOpen } = props
+  const agent = props.namesAgent && event.agent_id !== null ? nameOf(event.agent_id) : null
   const { tone, mark } = MARKS[event.level]
   const isPlain = event.level === 'INFO' || event.level === 'DEBUG'
   return (
@@ -141,7 +147,10 @@ function EventRow({ event, isOpen }: { event: RuntimeEvent; isOpen: boolean }) {
         <span class={`level ${tone}`}>
           <span aria-hidden="true">{mark}</span> {event.level}
         </span>
-        <span class="message">{event.message}</span>
+        <span class="message">
+          {agent && <span class="whose">{agent}</span>}
+          {event.message}
+        </span>
       </button>
       {isOpen && (
         <pre>

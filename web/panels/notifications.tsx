@@ -11,7 +11,7 @@ import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot
 import { acknowledge, pause, raiseBudget, raiseConfigured, resendAlert, resetCircuit, stop } from '../actions.ts'
 import { agentAddress } from '../address.ts'
 import { Action, ago, Panel } from '../parts/parts.tsx'
-import { agentOf, snapshot } from '../store.ts'
+import { agentOf, isAlive, nameOf, snapshot } from '../store.ts'
 import './notifications.css'
 
 const TONES: Record<string, string> = { CRIT: 'bad', ERROR: 'bad', WARN: 'warn', OK: 'ok', INFO: 'info', DEBUG: 'info' }
@@ -20,8 +20,10 @@ export function NotificationsPanel(props: {
   alerts: readonly AlertView[]
   circuits: readonly CircuitView[]
   nowMs: number
+  /** Of several agents. (Default: of the one on screen.) */
+  namesAgents?: boolean
 }) {
-  const { alerts, circuits, nowMs } = props
+  const { alerts, circuits, nowMs, namesAgents = false } = props
   const open = alerts.filter(({ acknowledged }) => !acknowledged)
   return (
     <Panel name="notifications" title="Notifications" aside={<span class="dim">{open.length || ''}</span>}>
@@ -36,7 +38,10 @@ export function NotificationsPanel(props: {
             data-alert={alert.kind}
           >
             <header>
-              <b>{alert.title}</b>
+              <b>
+                {alert.title}
+                {namesAgents && alert.agent_id !== null && <span class="whose"> · {nameOf(alert.agent_id)}</span>}
+              </b>
               <time class="dim" dateTime={alert.at}>
                 {ago(alert.at, nowMs)}
               </time>
@@ -78,7 +83,7 @@ export function AlertActions({
   const circuit = circuits.find(({ name, state }) => state !== 'closed' && alert.circuit === name)
   return (
     <>
-      {agent && alert.kind.startsWith('budget_') && <BudgetActions agent={agent} budget={alert.budget} />}
+      {agent && isSpent(alert, agent) && <BudgetActions agent={agent} budget={alert.budget} />}
       {circuit && <Action label="Force reset" act={() => resetCircuit(circuit.name)} />}
       <button type="button" class="btn ghost" onClick={() => openDetails(alert)}>
         Details
@@ -86,6 +91,12 @@ export function AlertActions({
     </>
   )
 }
+
+/** An increase that was approved, or that nobody needs any more, is not offered. */
+const isSpent = ({ kind, budget }: AlertView, agent: AgentView): boolean =>
+  (kind === 'budget_warning' || kind === 'budget_exhausted') &&
+  (budget !== null || agent.warned || agent.exhausted) &&
+  (isAlive(agent) || agent.state === 'budget_stopped')
 
 function BudgetActions({ agent, budget }: { agent: AgentView; budget: ConfiguredScope | null }) {
   const canAct = agent.state === 'running' || agent.state === 'paused'
@@ -100,7 +111,7 @@ function BudgetActions({ agent, budget }: { agent: AgentView; budget: Configured
 
 /** Opens the event behind the alert in the log of its agent. */
 function openDetails({ agent_id, source_seq }: AlertView): void {
-  location.hash = `${agent_id ? agentAddress(agent_id) : '#/'}?level=debug&event=${source_seq}`
+  location.hash = `${agent_id ? agentAddress(agent_id) : '#/'}?event=${source_seq}`
 }
 
 /** Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". */

@@ -91,6 +91,10 @@ function Secret(props: { secret: SecretListed; nowMs: number; isOpen: boolean; o
     const timer = setTimeout(() => (value.value = null), REVEALED_MS)
     return () => clearTimeout(timer)
   }, [value.value])
+  // A rotated secret has another value than the one on screen.
+  useEffect(() => {
+    value.value = null
+  }, [secret.version])
   const { name } = secret
   return (
     <li data-secret={name}>
@@ -160,6 +164,7 @@ function AddSecret({ environment, onClose }: { environment: string; onClose: () 
           name="name"
           required
           pattern="[A-Za-z_][A-Za-z0-9_]*"
+          title="Letters, digits and _, not beginning with a digit"
           placeholder="OPENAI_API_KEY"
           autocomplete="off"
           spellcheck={false}

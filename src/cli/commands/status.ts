@@ -2,6 +2,7 @@ import type { AgentStatus } from '../../api/agents.ts'
 import { type Limit, limitsOf } from '../../state/figures.ts'
 import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
+import { showCount, showName, showNumberOf } from '../../units.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
@@ -76,5 +77,5 @@ function agentLines(agent: AgentView, shown: ShownFigures, budgets: readonly Lim
 
 const circuitEntry = ({ name, state, trips, blocked, reason }: CircuitView): [string, string] => [
   name,
-  `${state}, ${trips} trips, ${blocked} blocked${state === 'closed' || !reason ? '' : `, ${reason}`}`,
+  `${showName(state)}, ${showNumberOf(trips, 'trip')}, ${showCount(blocked)} blocked${state === 'closed' || !reason ? '' : `, ${reason}`}`,
 ]

@@ -1,4 +1,4 @@
-import type { ShownCall } from '../../../api/calls.ts'
+import type { ShownCall } from '../../../state/call-view.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'

@@ -1,6 +1,5 @@
-import type { FoundCalls } from '../../../api/call-search.ts'
-import { type ShownCall, tokensOf } from '../../../api/calls.ts'
 import { showUsd } from '../../../money.ts'
+import { type FoundCalls, type ShownCall, tokensOf } from '../../../state/call-view.ts'
 import { showCount, showLatency } from '../../../units.ts'
 import { AGENT_HELP, resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'

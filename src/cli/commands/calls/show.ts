@@ -1,6 +1,5 @@
-import type { CallDetail } from '../../../api/call-search.ts'
-import { tokensOf } from '../../../api/calls.ts'
 import { showUsd } from '../../../money.ts'
+import { type CallDetail, tokensOf } from '../../../state/call-view.ts'
 import { showCount, showName } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'

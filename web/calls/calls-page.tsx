@@ -1,0 +1,129 @@
+/** Calls of all agents: filtered and sorted by the server, page by page; the address holds what is shown. */
+
+import { useSignal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import { showUsd } from '../../src/money.ts'
+import type { FoundCalls, ShownCall } from '../../src/state/call-view.ts'
+import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
+import { address, callAddress, setQuery } from '../address.ts'
+import { download } from '../download.ts'
+import { Action, clockTime, Empty, Fault, faultText, Panel } from '../parts/parts.tsx'
+import { send } from '../session.ts'
+import { nameOf } from '../store.ts'
+import { CallDetailPanel } from './call-detail.tsx'
+import { OutcomeTag, tokensText, tookMs } from './call-facts.tsx'
+import { CallFilters, filtersOf } from './call-filters.tsx'
+import './calls-page.css'
+
+export function CallsPage() {
+  const query = address.value?.query ?? new URLSearchParams()
+  const filters = filtersOf(query).toString()
+  const opened = query.get('call')
+  const rows = useSignal<readonly ShownCall[] | null>(null)
+  const next = useSignal<string | null>(null)
+  const fault = useSignal<string | null>(null)
+  /** The last search: a slower answer to an earlier one is dropped. */
+  const search = useRef('')
+  const load = async (after: string | null) => {
+    search.current = filters
+    fault.value = null
+    try {
+      const page = await send<FoundCalls>('GET', `/api/calls?${filters}${after ? `&after=${after}` : ''}`)
+      if (search.current !== filters) return
+      rows.value = after ? [...(rows.value ?? []), ...page.calls] : page.calls
+      next.value = page.next
+    } catch (error) {
+      if (search.current === filters) fault.value = faultText(error)
+    }
+  }
+  useEffect(() => void load(null), [filters])
+  return (
+    <main class={`calls-page ${opened ? 'with-detail' : ''}`}>
+      <Panel
+        name="calls"
+        title="Calls"
+        aside={
+          <>
+            {rows.value && <span class="dim">{shownText(rows.value.length, next.value !== null)}</span>}
+            <Action label="Refresh" kind="ghost" act={() => load(null)} />
+            <Action label="CSV" kind="ghost" act={() => download(`/api/calls?${filters}&format=csv`, 'calls.csv')} />
+            <Action label="JSON" kind="ghost" act={() => download(`/api/calls?${filters}&limit=1000`, 'calls.json')} />
+          </>
+        }
+      >
+        <CallFilters query={query} />
+        <Fault text={fault.value} />
+        {rows.value?.length === 0 && (
+          <Empty title="No matching calls">
+            <p>Calls of agents and clients appear here with what they cost.</p>
+          </Empty>
+        )}
+        {rows.value && rows.value.length > 0 && (
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+          <section class="scroll" tabIndex={0} aria-label="Calls found">
+            <CallTable calls={rows.value} opened={opened} />
+            {next.value && <Action label="Load more" act={() => load(next.value)} />}
+          </section>
+        )}
+      </Panel>
+      {opened && <CallDetailPanel key={opened} id={opened} onClose={() => setQuery('call', '')} />}
+    </main>
+  )
+}
+
+const shownText = (count: number, hasMore: boolean): string =>
+  hasMore ? `first ${showCount(count)}` : showNumberOf(count, 'call')
+
+const CallTable = ({ calls, opened }: { calls: readonly ShownCall[]; opened: string | null }) => (
+  <table class="list">
+    <thead>
+      <tr>
+        <th>Started</th>
+        <th class="wide">Agent</th>
+        <th>To</th>
+        <th class="wide">Unit</th>
+        <th>Outcome</th>
+        <th class="wide figure">Tokens in / out</th>
+        <th class="wide figure">Took</th>
+        <th class="figure">Cost</th>
+      </tr>
+    </thead>
+    <tbody>
+      {calls.map((call) => (
+        <CallRow key={call.id} call={call} isOpen={call.id === opened} />
+      ))}
+    </tbody>
+  </table>
+)
+
+function CallRow({ call, isOpen }: { call: ShownCall; isOpen: boolean }) {
+  const took = tookMs(call)
+  return (
+    <tr class={isOpen ? 'open' : ''}>
+      <td>
+        <a href={callAddress(isOpen ? '' : call.id)} aria-current={isOpen} title={call.started_at}>
+          {day(call.started_at)} {clockTime(call.started_at)}
+        </a>
+      </td>
+      <td class="wide">{nameOf(call.agent_id)}</td>
+      <td class="mono">{call.model ?? call.target}</td>
+      <td class="wide">{call.unit ?? ''}</td>
+      <td>
+        <OutcomeTag call={call} />
+      </td>
+      <td class="wide figure">{tokensText(call)}</td>
+      <td class="wide figure">{took === null ? '' : showLatency(took)}</td>
+      <td class="figure">
+        {showUsd(call.cost_usd)}
+        {call.estimated ? ' ≈' : ''}
+      </td>
+    </tr>
+  )
+}
+
+/** "Nov 22", unless it is today. */
+function day(at: string): string {
+  const date = new Date(at)
+  if (date.toDateString() === new Date().toDateString()) return ''
+  return date.toLocaleDateString('en-US', { month: 'short', day: 'numeric' })
+}
