@@ -92,6 +92,20 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         title: 'Vault tampered with',
         detail: `${event.data.problem}. Keep a copy of the database; set the secret again, or restore a backup.`,
       }
+    case 'alert.tested':
+      return {
+        kind: 'test',
+        title: 'Test',
+        detail: `${event.data.by} wanted to see whether alerts arrive. Nothing has happened.`,
+      }
+    default:
+      return wordSecret(event)
+  }
+}
+
+/** What the rotation of a secret did. */
+function wordSecret(event: RuntimeEvent): Wording | undefined {
+  switch (event.type) {
     case 'secret.rotated': {
       const { name, environment, reloaded, restart_required } = event.data
       const late = restart_required > 0 ? ` ${agents(restart_required)} will have it after a restart.` : ''
@@ -101,12 +115,6 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         detail: `${agents(reloaded)} of ${environment} took over the new value while running.${late}`,
       }
     }
-    case 'alert.tested':
-      return {
-        kind: 'test',
-        title: 'Test',
-        detail: `${event.data.by} wanted to see whether alerts arrive. Nothing has happened.`,
-      }
     case 'secret.reload_failed': {
       const { name, environment } = event.data
       return {

@@ -3,8 +3,10 @@ import * as z from 'zod'
 import { BREAKER_DEFAULTS } from '../breaker/breaker.ts'
 import type { CircuitSettings, Permit } from '../breaker/circuits.ts'
 import { TIER_WORDS } from '../breaker/fallback.ts'
+import type { Config } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
 import { circuitSettings } from '../gateway/run-service-call.ts'
+import type { Upstream } from '../gateway/upstream.ts'
 import { type AgentId, newRequestId } from '../ids.ts'
 import { shortText } from './body.ts'
 import { type Route, routesOf } from './route.ts'
@@ -24,7 +26,7 @@ interface Used {
 const route = routesOf('Own run')
 
 export function serviceRoutes(
-  { config: { services }, gateway: { circuits, upstream }, state }: RunRooms,
+  { config, gateway: { circuits, upstream }, state }: RunRooms,
   clean: (agentId: AgentId, text: string) => string,
 ): Route[] {
   const used = new Map<string, Used>()
@@ -38,7 +40,7 @@ export function serviceRoutes(
   })
   const nameIn = (given: string, agentId: AgentId): string => {
     const name = clean(agentId, nameOf(given))
-    if (Object.hasOwn(services, name)) return name
+    if (Object.hasOwn(config.services, name)) return name
     const { names } = usedBy(agentId)
     if (!names.has(name) && names.size >= MAX_CIRCUITS) {
       throw new CageError(
@@ -53,24 +55,6 @@ export function serviceRoutes(
     names.add(name)
     return name
   }
-  const settingsOf = (name: string, body: z.output<typeof CIRCUIT_BEGIN>): CircuitSettings => {
-    // An agent must not be able to block the models of all agents.
-    if (upstream.find(name)) {
-      throw new CageError('bad_request', `the circuit of the provider ${name} is the server's own`, {
-        facts: { circuit: name },
-        hint: 'name it after the called service, such as "serp_api"',
-      })
-    }
-    const service = Object.hasOwn(services, name) ? services[name] : undefined
-    if (service) return circuitSettings(service)
-    const { failures, cooldown_s, timeout_s, has_fallback } = body
-    return {
-      failures,
-      cooldownMs: cooldown_s * 1000,
-      probeMs: timeout_s * 1000,
-      fallbackTier: has_fallback ? 3 : null,
-    }
-  }
   return [
     route('POST /api/run/services/:name/begin', {
       role: 'agent',
@@ -83,8 +67,8 @@ export function serviceRoutes(
         const { agentId } = runOf(identity)
         const name = nameIn(params.name, agentId)
         // One agent's reports about a configured service must not block it for all agents.
-        const circuit = Object.hasOwn(services, name) ? `${name}@${agentId}` : name
-        const permit = circuits.enter(circuit, settingsOf(name, body))
+        const circuit = Object.hasOwn(config.services, name) ? `${name}@${agentId}` : name
+        const permit = circuits.enter(circuit, settingsFor(name, body, config.services, upstream))
         const id = newRequestId()
         const { permits } = usedBy(agentId)
         permits.set(id, permit)
@@ -119,6 +103,30 @@ export function serviceRoutes(
       },
     }),
   ]
+}
+
+/** Throws CageError `bad_request` for a provider: an agent must not be able to block the models of all agents. */
+function settingsFor(
+  name: string,
+  body: z.output<typeof CIRCUIT_BEGIN>,
+  services: Config['services'],
+  upstream: Upstream,
+): CircuitSettings {
+  if (upstream.find(name)) {
+    throw new CageError('bad_request', `the circuit of the provider ${name} is the server's own`, {
+      facts: { circuit: name },
+      hint: 'name it after the called service, such as "serp_api"',
+    })
+  }
+  const service = Object.hasOwn(services, name) ? services[name] : undefined
+  if (service) return circuitSettings(service)
+  const { failures, cooldown_s, timeout_s, has_fallback } = body
+  return {
+    failures,
+    cooldownMs: cooldown_s * 1000,
+    probeMs: timeout_s * 1000,
+    fallbackTier: has_fallback ? 3 : null,
+  }
 }
 
 function nameOf(name: string): string {
