@@ -12,15 +12,13 @@ const MAX_PROOF_BYTES = 8_192
 
 const route = routesOf('Access')
 
+type AuthRooms = Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals }
+
 /**
  * Sessions: by the one-time code of the terminal's link, or by name and password; refresh, logout, tickets for the
  * WebSocket. The audit records sign-ins and failed attempts.
  */
-export function authRoutes({
-  access: { sessions, users },
-  audit,
-  refusals,
-}: Pick<Rooms, 'access' | 'audit'> & { refusals: Refusals }): Route[] {
+export function authRoutes({ access: { sessions, users }, audit, refusals }: AuthRooms): Route[] {
   const recordFailure = (context: Context, error: unknown): never => {
     const { message: reason } = asCageError(error)
     refusals.record({ message: reason, reason, route: `${context.req.method} ${context.req.routePath}` })
