@@ -4,7 +4,6 @@ import type { RuntimeEvent } from '../src/events.ts'
 import { applyEvent } from '../src/state/apply-event.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type AgentView, type AlertView, emptySnapshot, type Snapshot } from '../src/state/snapshot.ts'
-import { showName } from '../src/units.ts'
 import { address, agentAddress, settleOn } from './address.ts'
 
 export const snapshot = signal<Snapshot>(emptySnapshot())
@@ -39,12 +38,6 @@ export const agent = computed(() => {
 export const shown = computed(() => (agent.value ? shownFigures(agent.value, serverNow.value) : undefined))
 
 export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
-
-/** The tab says which agent is on screen, and how it is. */
-effect(() => {
-  const current = agent.value
-  document.title = current ? `${current.name} · ${showName(current.state)} · Iron Cage` : 'Iron Cage'
-})
 
 /** Without an address: shows the only agent, or all. */
 effect(() => {

@@ -1,7 +1,8 @@
 /** The header, the panels of one agent or the overview of all, and what has just happened. Renders the store. */
 import { useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
 import { limitsOf } from '../../src/state/figures.ts'
-import { showDuration } from '../../src/units.ts'
+import { showDuration, showName } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { CallsPage } from '../calls/calls-page.tsx'
 import { CostPanel } from '../panels/cost.tsx'
@@ -40,6 +41,10 @@ export function Dashboard() {
   })
   const current = agent.value
   const isStale = staleMs.value > STALE_MS
+  const title = current ? `${current.name} · ${showName(current.state)} · Iron Cage` : 'Iron Cage'
+  useEffect(() => {
+    document.title = title
+  }, [title])
   return (
     <div class={`app ${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
       <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
