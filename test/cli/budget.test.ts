@@ -110,7 +110,7 @@ test('an agent that a budget stops is reported with the command that raises that
   const { code, out } = await place.start(['start', 'spend.py', '--port', '0', '--budget', '5']).ended
   expect(code).toBe(3)
   expect(out).toContain("The server's budget cannot pay a call of up to $0.60: $0.60 / $1.00")
-  expect(out).toContain('Raise     iron-cage budget add --server 0.5\n')
+  expect(out).toMatch(/Raise +iron-cage budget add --server 0\.5\n/)
   expect(out).toMatch(/Continue +the same "iron-cage start …" again; it continues/)
   expect(await budgetOf(place)('add', '--server', '0.5')).toBe('server  $0.60 / $1.50, $0.90 left\n')
 }, 300_000)
