@@ -1,4 +1,4 @@
-"""Walls of the Linux kernel around a program: files, network, processes, limits. No root, no daemon, no compiler.
+"""Sandbox for a program, enforced by the Linux kernel: files, network, processes, limits. No root, no daemon, no compiler.
 
     import iron_sandbox
 
@@ -6,11 +6,12 @@
     done.returncode, done.denied       # [{"action": "connect", "target": "api.openai.com:443", …}]
 
     @iron_sandbox.confined(read=["./data"])
-    def count(name): ...               # runs in a process of its own; arguments and result are plain data
+    def count(name): ...               # runs in its own process; arguments and result are plain data
 
-Levels: ``observe`` stops nothing and reports; ``standard`` restricts files and processes, and the network where ``connect``
-is given; ``strict`` has an empty network but for ``connect``, own process ids and a file system of the listed paths only.
-A wall that cannot be built is an error, never a silent step down. ``explain()`` says what this machine can do.
+Levels: ``observe`` blocks nothing and reports; ``standard`` restricts files and processes, and the network if ``connect`` is
+given; ``strict`` has a network that is empty except for ``connect``, its own process ids and a file system with only the
+listed paths. A restriction that cannot be applied is an error, never a silent downgrade. ``explain()`` returns what this
+machine supports.
 """
 
 __version__ = "0.1.0"
@@ -18,11 +19,11 @@ __all__ = ["PolicyError", "SandboxError", "confined", "explain", "run"]
 
 
 class PolicyError(ValueError):
-    """A cage that is described wrongly; the message says what was expected."""
+    """An invalid policy; the message states what was expected."""
 
 
 class SandboxError(Exception):
-    """A confined function failed, or could not be started; ``kind`` is the name of its exception, or ``exit``."""
+    """A confined function failed or could not be started; ``kind`` is the name of its exception, or ``exit``."""
 
     def __init__(self, kind, message):
         super().__init__("%s: %s" % (kind, message))
@@ -30,18 +31,18 @@ class SandboxError(Exception):
 
 
 def run(command, **options):
-    """Runs a program behind walls until it ends, and returns a ``subprocess.CompletedProcess`` with lists ``denied`` and
+    """Runs a program in a sandbox until it ends. Returns a ``subprocess.CompletedProcess`` with the lists ``denied`` and
     ``planted``.
 
     ``command``: program and arguments. ``level`` (default ``strict``), ``read``, ``write``, ``hide`` (paths), ``connect``
-    ("host:port"; default None: strict connects nowhere, standard is observed), ``allow`` (``unix``, ``udp``, ``listen``),
-    ``limits`` (``memory_mb``, ``processes``, ``cpu_s``, ``open_files``, ``file_mb``). ``cwd``, ``env``, ``input``,
-    ``capture_output``, ``text``, ``timeout`` (seconds) and ``check`` are those of ``subprocess.run``.
+    ("host:port"; default None: strict denies all connections, standard only reports them), ``allow`` (``unix``, ``udp``,
+    ``listen``), ``limits`` (``memory_mb``, ``processes``, ``cpu_s``, ``open_files``, ``file_mb``). ``cwd``, ``env``, ``input``,
+    ``capture_output``, ``text``, ``timeout`` (seconds) and ``check`` are as in ``subprocess.run``.
 
     ``denied``: dicts of ``action`` (connect, read, write), ``target``, ``refused``, ``count``. ``planted``: files that other
-    programs would have run (git's hooks, tasks of editors, or what is in ``hide``), as (path, where it is now). Exit code 126: a wall could
-    not be built (stderr says which); 127: there is no such program. Raises PolicyError, subprocess.TimeoutExpired,
-    subprocess.CalledProcessError.
+    programs would have run (git hooks, editor tasks, or paths in ``hide``), as (path, current location). Exit code 126: a
+    restriction could not be applied (stderr names it); 127: the program was not found. Raises PolicyError,
+    subprocess.TimeoutExpired, subprocess.CalledProcessError.
     """
     from ._run import run as _run
 
@@ -49,11 +50,11 @@ def run(command, **options):
 
 
 def confined(**options):
-    """A decorator: each call of the function runs in a process of its own behind walls. Options as of ``run``, but for
-    those of ``subprocess``.
+    """Returns a decorator that runs each call of a function in a sandboxed process of its own. Takes the options of ``run``
+    except those of ``subprocess``.
 
-    Arguments are inherited, the result comes back as JSON. The function knows what this process has in memory, and none of
-    its open files. Raises SandboxError when it raises, or ends without a result.
+    Arguments are inherited; the result is returned as JSON. The function has a copy of this process's memory, but of its open
+    files only stdin, stdout and stderr. A call raises SandboxError when the function raises or ends without a result.
     """
     from ._run import confined as _confined
 
@@ -61,9 +62,9 @@ def confined(**options):
 
 
 def explain():
-    """What this machine can do: a dict of ``kernel``, ``machine``, ``landlock_abi``, ``levels`` (None, or why not), ``hide``
-    (the same for files below a writable folder), ``groups`` (of cpu, memory and pids those that are limited for all
-    processes of a program together), ``fix`` and ``gaps`` (what stays open at standard).
+    """Returns what this machine supports: a dict of ``kernel``, ``machine``, ``landlock_abi``, ``levels`` (None, or the reason
+    why one is unavailable), ``hide`` (the same for files below a writable folder), ``groups`` (which of cpu, memory and pids
+    can be limited for all processes of a program together), ``fix`` and ``gaps`` (what standard does not block).
     """
     from ._explain import explain as _explain
 

@@ -1,9 +1,9 @@
-"""``python -m iron_sandbox``. Python looks for modules in the working folder first, unless started with -P or -I: what a program
-has left there would run out here the next time. So this starts none that may write there."""
+"""``python -m iron_sandbox``. Unless started with -P or -I, Python looks for modules in the working folder first: modules that a
+program has left there would run outside the sandbox the next time. So programs that may write there are refused."""
 
 import sys
 
-# Before anything else is loaded from there.
+# Before any module is loaded from there.
 folder = None if sys.flags.isolated or getattr(sys.flags, "safe_path", False) else sys.path.pop(0)
 
 from ._main import main  # noqa: E402

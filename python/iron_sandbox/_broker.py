@@ -1,12 +1,12 @@
-"""Decides about calls that wait for an answer (``_calls.py``): connections, and files that are opened, for reports.
+"""Answers the calls of the notify listener (``_calls.py``): decides about connections, and reports opened files.
 
-A network that is observed: every connection goes on and is reported. A limited one: only what the policy lists is connected,
-from out here and by name, and the connection is put in the place of the process's socket; so it works from a network
-namespace that has nothing, and needs none. What the program itself serves in such a namespace is connected by a socket that
-init has made there. Whatever goes wrong in here is a refusal.
+Observed network: every connection continues and is reported. Limited network: the broker connects only to endpoints that the
+policy lists, by name and from outside the sandbox, and replaces the process's socket with the connected one. This works from
+an empty network namespace, and without one. Connections to the program's own servers in such a namespace use a socket that
+init makes there. An unexpected error refuses the call.
 
-No call to connect of a limited network goes on as it is: not even one that would disconnect, after which a socket of the
-outer network could listen there.
+With a limited network no internet connect continues in the kernel. Nor does AF_UNSPEC, unless ``unix`` is allowed: it
+disconnects, after which a socket of the outer network could listen.
 """
 
 import _socket
@@ -25,7 +25,7 @@ _MAX_ADDRESS = 128
 _DOMAIN_PORT = 53
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _MAX_DIALS = 64
-# How long a process that does not wait is kept from going on.
+# How long a non-blocking connect may block.
 _MAX_INNER_MS = 500
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -34,7 +34,7 @@ class Broker:
     def __init__(self, listener, policy, reports, channel):
         self.listener = listener
         self._channel = channel
-        # Calls that wait for a socket of the inner network, in their order.
+        # Calls that wait for a socket of the inner network, oldest first.
         self._inner = []
         self._policy = policy
         self._reports = reports
@@ -44,7 +44,7 @@ class Broker:
         _calls.prepare(listener)
 
     def answer_next(self):
-        """Answers the call that waits."""
+        """Answers the next waiting call."""
         call = _calls.receive(self.listener)
         if call is None:
             return
@@ -54,7 +54,7 @@ class Broker:
             else:
                 self._report_open(call)
         except _calls.Gone:
-            # Its memory cannot be read: an observer is in nobody's way.
+            # The call cannot be read: refused only where connections are restricted.
             if call.number == _seccomp.CONNECT and self._policy.is_limited:
                 call.refuse(errno.EACCES)
             else:
@@ -64,7 +64,7 @@ class Broker:
             raise
 
     def converse(self, descriptor):
-        """Goes on with a connection that asks for names."""
+        """Serves a DNS connection that is readable, and closes it when it is over."""
         if not self.conversations[descriptor].go_on():
             del self.conversations[descriptor]
             os.close(descriptor)
@@ -74,7 +74,7 @@ class Broker:
         content = call.read(at, min(length, _MAX_ADDRESS))
         host, port = _parse(content)
         if host is None:
-            # Not of the internet: an end of a connection, or a socket of a file.
+            # AF_UNSPEC or AF_UNIX (port None), or an unknown address (port 0).
             may_go_on = port is None and (not self._policy.is_limited or "unix" in self._policy.allow)
             return call.go_on() if may_go_on else call.refuse(errno.EACCES)
         if not self._policy.is_limited:
@@ -119,7 +119,7 @@ class Broker:
         self._channel.send(SOCKET, bytes([_AF_INET6 if ":" in host else _AF_INET]))
 
     def dial_inside(self, made):
-        """Connects the call that waits longest to what the program serves itself. ``made``: the socket for it; None for none."""
+        """Connects the oldest waiting call to a server of the program itself. ``made``: a socket from init; None if it failed."""
         call, descriptor, flags, host, port = self._inner.pop(0)
         if made is None:
             return call.refuse(errno.EHOSTUNREACH)
@@ -131,7 +131,7 @@ class Broker:
         self._end_inner(call, descriptor, flags, own, fault, host, port)
 
     def _await_inner(self, call, descriptor, flags, own, host, port):
-        # Who does not wait may be the one that has to accept it.
+        # A non-blocking caller may itself be the one that accepts the connection.
         fault = _outcome(own, _MAX_INNER_MS if flags & os.O_NONBLOCK else None)
         self._end_inner(call, descriptor, flags, own, fault, host, port)
 
@@ -166,25 +166,25 @@ class Broker:
         writing = bool(flags & _WRITING)
         path = call.path(at, folder)
         theirs = None if writing else self._policy.counterpart(path)
-        # The call waits meanwhile: nothing is looked up here that can be looked up after.
+        # The call is blocked until go_on: only checks that must precede it are made here.
         is_missing = theirs is not None and not os.path.lexists(path)
         is_seen = None
         if self._policy.has_own_temporary(path):
-            # What it sees there is not what is there outside.
+            # The program has its own temporary folder, so the path is checked from its root.
             seen = os.path.dirname(path) if writing else path
             is_seen = os.path.lexists("/proc/%d/root%s" % (call.pid, seen))
         call.go_on()
         if is_missing:
-            # It looks into its home for what is in the user's.
+            # Missing in the program's own home: the same path in the user's home counts.
             path, is_seen = theirs, None
         is_allowed = self._policy.may_open(path, writing) if is_seen is None else is_seen
-        # Whoever looks for what is not there tries nothing that is forbidden.
+        # Opening a missing file is not reported as denied, except to write in an existing folder.
         if not is_allowed and (os.path.lexists(path) or (writing and os.path.isdir(os.path.dirname(path)))):
             self._reports.add("write" if writing else "read", path, self._policy.is_enforced)
 
 
 def _parse(content):
-    """(host, port) of an address in memory; (None, None) for what may go on, (None, 0) for what may not."""
+    """Returns (host, port) of a socket address; (None, None) for AF_UNSPEC and AF_UNIX, (None, 0) if invalid or unknown."""
     if len(content) < 2:
         return None, 0
     (family,) = struct.unpack_from("=H", content)
@@ -209,7 +209,7 @@ def _show(host, port):
 
 
 def _dial(call, descriptor, flags, host, port):
-    """Connects from out here and hands the connection over, for a process that waits as well as for one that does not."""
+    """Connects from outside the sandbox and hands the socket over, to blocking and non-blocking callers."""
     try:
         family, kind, protocol, _, address = _socket.getaddrinfo(host, port, 0, _socket.SOCK_STREAM)[0]
         own = _socket.socket(family, kind, protocol)
@@ -221,14 +221,14 @@ def _dial(call, descriptor, flags, host, port):
 
 
 def _outcome(own, most_ms):
-    """What becomes of a connection; EINPROGRESS when it takes longer."""
+    """Returns the error code of a pending connection; EINPROGRESS after ``most_ms``."""
     waiting = select.poll()
     waiting.register(own.fileno(), select.POLLOUT)
     return own.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR) if waiting.poll(most_ms) else errno.EINPROGRESS
 
 
 def _hand_over(call, descriptor, flags, own, fault):
-    """Puts a socket that connects, with the ``fault`` of its beginning, in the place of the process's."""
+    """Replaces the process's socket with ``own`` and answers the call. ``fault``: error code of starting to connect."""
     try:
         if fault == errno.EINPROGRESS and not flags & os.O_NONBLOCK:
             fault = _outcome(own, None)

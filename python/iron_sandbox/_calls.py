@@ -1,8 +1,8 @@
-"""The listener of seccomp: system calls of processes behind the walls that wait for an answer from outside.
+"""The seccomp notify listener: system calls of sandboxed processes that wait for an answer from outside.
 
-What a call points at is read from the process's memory once, and what is decided from it is done here, with a socket of
-ours that takes the place of theirs. So a process that changes its memory meanwhile gains nothing. Calls that are only
-reported are let go on as they are.
+The data that a call points to is read from the process's memory once. The connection decided on is made outside, with a
+socket that replaces the process's own, so that changing the memory meanwhile has no effect. Calls that are only reported
+continue unchanged.
 """
 
 import errno
@@ -13,7 +13,7 @@ import struct
 _RECEIVE, _SEND, _VALID, _ADD_FD, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
 _CONTINUE = 1
 _REPLACE = 1
-# Wakes the listener on the processor of the caller (Linux 6.6): half the time of a call.
+# Wakes the listener on the caller's CPU (Linux 6.6), which halves the time of a call.
 _SYNC_WAKE_UP = 1
 _AT_FDCWD = 0xFFFFFF9C
 _O_CLOEXEC = 0o2000000
@@ -22,11 +22,11 @@ _PAGE = 4096
 
 
 class Gone(Exception):
-    """The process has ended, or takes its call back, before it got an answer."""
+    """The process ended, or its call was interrupted, before the answer."""
 
 
 class Call:
-    """One call that waits: ``number``, and ``args`` as the process gave them."""
+    """A waiting system call: ``number``, and ``args`` as passed by the process."""
 
     __slots__ = ("_listener", "_id", "pid", "number", "args")
 
@@ -36,7 +36,7 @@ class Call:
         self.args = struct.unpack_from("=6Q", content, 32)
 
     def read(self, address, length):
-        """Bytes of the process's memory. Raises Gone."""
+        """Returns bytes of the process's memory; none for an invalid address. Raises Gone."""
         try:
             memory = os.open("/proc/%d/mem" % self.pid, os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -51,7 +51,7 @@ class Call:
         return content
 
     def path(self, address, folder):
-        """The absolute path that a call names, seen from a folder's descriptor. Raises Gone."""
+        """Returns the path at ``address`` as an absolute one, relative to the descriptor ``folder``. Raises Gone."""
         content = self.read(address, min(_MAX_PATH, _PAGE - address % _PAGE))
         if b"\0" not in content:
             content += self.read(address + len(content), _MAX_PATH)
@@ -65,7 +65,7 @@ class Call:
             raise Gone from None
 
     def descriptor_flags(self, descriptor):
-        """O_NONBLOCK, O_CLOEXEC … of a socket of the process; None when it is no socket. Raises Gone."""
+        """Returns the flags (O_NONBLOCK, O_CLOEXEC …) of a socket of the process; None if it is not a socket. Raises Gone."""
         try:
             if not os.readlink("/proc/%d/fd/%d" % (self.pid, descriptor)).startswith("socket:"):
                 return None
@@ -77,7 +77,7 @@ class Call:
         return int(text.partition("flags:")[2].split(None, 1)[0], 8)
 
     def go_on(self):
-        """Lets the kernel do what was asked."""
+        """Lets the kernel execute the call."""
         self._answer(0, 0, _CONTINUE)
 
     def refuse(self, code):
@@ -89,7 +89,7 @@ class Call:
         self._answer(0, 0, 0)
 
     def replace(self, descriptor, own, flags):
-        """Puts our file ``own`` where the process has ``descriptor``. Raises Gone."""
+        """Replaces ``descriptor`` of the process with our file ``own``. Raises Gone."""
         content = bytearray(struct.pack("=QIIII", self._id, _REPLACE, own, descriptor, flags & _O_CLOEXEC))
         try:
             fcntl.ioctl(self._listener, _ADD_FD, content, True)
@@ -100,7 +100,7 @@ class Call:
         try:
             fcntl.ioctl(self._listener, _SEND, bytearray(struct.pack("=QqiI", self._id, value, error, flags)), True)
         except OSError:
-            pass  # It has ended meanwhile.
+            pass  # The process has ended meanwhile.
 
     def _require_valid(self):
         try:
@@ -110,16 +110,16 @@ class Call:
 
 
 def prepare(listener):
-    """Makes answers faster where the kernel can."""
+    """Makes answers faster where the kernel supports it."""
     try:
-        # The flags are the argument itself.
+        # The flags are passed by value.
         fcntl.ioctl(listener, _SET_FLAGS, _SYNC_WAKE_UP)
     except OSError:
         pass
 
 
 def receive(listener):
-    """The next call that waits; None when it was taken back."""
+    """Returns the next waiting call; None if it was interrupted."""
     content = bytearray(80)
     try:
         fcntl.ioctl(listener, _RECEIVE, content, True)

@@ -1,4 +1,4 @@
-"""What this machine can do, found out by doing it in a process that ends right after."""
+"""Checks what this machine supports by trying it in short-lived child processes."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _NO_LINUX = "needs Linux on x86-64 or aarch64"
 
 
 def explain():
-    """As ``iron_sandbox.explain``."""
+    """Implements ``iron_sandbox.explain``."""
     kernel = os.uname()
     if not _kernel.SUPPORTED:
         levels = dict.fromkeys(("observe", "standard", "strict"), _NO_LINUX)
@@ -64,7 +64,7 @@ def explain():
 
 
 def print_explanation(as_json):
-    """Writes ``explain()`` to stdout, for people or as JSON. Returns the exit code."""
+    """Writes ``explain()`` to stdout, as text or JSON. Returns the exit code."""
     what = explain()
     if as_json:
         import json
@@ -97,7 +97,7 @@ def _gaps(abi, no_mounts, groups):
 
 
 def _try(function):
-    """None when it works in a process of its own, else why not."""
+    """Returns None if ``function`` works in a child process, else the reason why not."""
 
     def why_not():
         try:
@@ -114,7 +114,7 @@ def _try(function):
 
 
 def _try_groups():
-    """The controllers that hold for a process that is moved into a group of its own."""
+    """Returns the controllers that apply to a process in a group of its own."""
 
     def controllers():
         group = _groups.Group.open({})
@@ -128,7 +128,7 @@ def _try_groups():
 
 
 def _in_child(function):
-    """What the function returns, a text, in a process of its own; empty when it fails there."""
+    """Returns the text that ``function`` returns in a child process; empty if it fails there."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

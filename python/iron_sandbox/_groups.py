@@ -1,8 +1,8 @@
-"""Control groups: what all processes of a program may use together, and ending them at once. Taken where they can be had.
+"""Control groups limit what all processes of a program use together, and end them at once. Used where available.
 
-Of version 2 where this user may make some (below a user's systemd, in a container that owns its tree, as root), of version 1
-where its hierarchies are writable. The guard stays outside; the group has its name, so that the next launch removes what a
-guard that was killed has left.
+Version 2 where this user may create groups (below a user's systemd, in a container that owns its tree, as root), version 1
+where its hierarchies are writable. The guard stays outside. The group's name identifies the guard, so that the next launch
+removes the group of a guard that was killed.
 """
 
 import _signal
@@ -11,7 +11,7 @@ import os
 import time
 
 CONTROLLERS = ("cpu", "memory", "pids")
-# Where nothing is asked for: more than a program needs, less than ends a machine.
+# Defaults: more than a program needs, less than exhausts a machine.
 MAX_PROCESSES = 4096
 MAX_MEMORY_SHARE = 0.8
 _PREFIX = "iron-sandbox."
@@ -19,21 +19,21 @@ _REMOVE_SECONDS = 5
 
 
 class Group:
-    """The folders of one program, one in each hierarchy."""
+    """The control group of one program: a folder in each hierarchy."""
 
     def __init__(self, folders):
-        """``folders``: by controller; "" is that of version 2, whatever it controls."""
+        """``folders``: by controller; "" is the version 2 group, whatever it controls."""
         self._folders = folders
         self._limits = {}
         self._joins = _open_all(folders.values())
-        # Those that this process has left to be in it.
+        # The groups to which ``leave`` moves this process back.
         self._homes = {}
         self._unlimited = []
         self._leaving = _thread.allocate_lock()
 
     @classmethod
     def open(cls, limits=None):
-        """Makes one with ``limits`` (``_limits.NAMES``); without folders where none can be made. (Default: set later.)"""
+        """Creates a group with ``limits`` (``_limits.NAMES``; default: set later). It has no folders where none can be made."""
         folders = {}
         for controller, parent in _parents().items():
             try:
@@ -42,14 +42,14 @@ class Group:
                 os.makedirs(folder, exist_ok=True)
                 folders[controller] = folder
             except OSError:
-                pass  # ``controllers`` is what holds.
+                pass  # ``controllers`` lists those that work.
         group = cls(folders)
         if limits is not None:
             group.limit(limits)
         return group
 
     def limit(self, limits):
-        """Sets its limits, once."""
+        """Sets the limits of the group. Called once."""
         self._limits = limits
         for controller, folder in self._folders.items():
             try:
@@ -58,7 +58,7 @@ class Group:
                 self._unlimited.append(controller)
 
     def join(self):
-        """Moves this process, and what it starts from now on, into it."""
+        """Moves this process, and the children it starts from now on, into the group."""
         if not self._homes:
             self._move_in()
 
@@ -67,23 +67,23 @@ class Group:
         self._unlimited += [name for name, folder in self._folders.items() if folder in refused]
 
     def enter(self):
-        """The same, until ``leave``: what this process starts meanwhile is in it from its beginning, and need not ``join``."""
+        """Moves this process into the group until ``leave``. Children started meanwhile begin there and need not ``join``."""
         own = _own_folders()
         try:
             homes = _open_all(own["" if name not in own else name] for name in self._folders)
         except (OSError, KeyError):
-            return  # There would be no way back.
+            return  # This process could not move back.
         self._move_in()
         self._homes = homes
 
     def leave(self):
-        """Moves this process back where it was before ``enter``."""
+        """Moves this process back to its groups before ``enter``."""
         if self._homes:
             self._leaving.acquire()
             self._leave()
 
     def leave_soon(self):
-        """The same while this process goes on: the kernel takes some time for it."""
+        """Runs ``leave`` on a thread, as the kernel takes some time for it."""
         if self._homes:
             self._leaving.acquire()
             _thread.start_new_thread(self._leave, ())
@@ -95,12 +95,12 @@ class Group:
         self._leaving.release()
 
     def controllers(self):
-        """Those that hold for this process since it has joined."""
+        """Returns the controllers that apply to this process after ``join``."""
         inside = self._inside()
         return [name for name in CONTROLLERS if name in inside and self.holds(name)]
 
     def holds(self, controller):
-        """Is there a limit that all processes have together?"""
+        """Returns whether ``controller`` limits all processes together."""
         return controller in self._folders and controller not in self._unlimited
 
     def _inside(self):
@@ -110,12 +110,12 @@ class Group:
 
     @property
     def freezer(self):
-        """The file that stops all of it (1) and lets it go on (0); None where there is none."""
+        """The file that freezes (1) and resumes (0) all processes of the group; None where it does not exist."""
         file = self._folders.get("", "/") + "/cgroup.freeze"
         return file if os.path.exists(file) else None
 
     def memory_fault(self):
-        """A sentence when the kernel has killed a process for the memory that all have used; None else."""
+        """Returns a sentence if the kernel killed a process because of the memory that all use together, else None."""
         folder = self._folders.get("memory", "/")
         for name in ("memory.events", "memory.oom_control"):
             try:
@@ -130,11 +130,11 @@ class Group:
         return None
 
     def end(self):
-        """Kills what is left in it, and removes it."""
+        """Kills the remaining processes of the group and removes it."""
         _close_all(self._joins)
         with self._leaving:
             if self._inside():
-                return  # There was no way back. The next launch removes it.
+                return  # This process could not move back. The next launch removes the group.
         for folder in set(self._folders.values()):
             _remove(folder, _REMOVE_SECONDS)
 
@@ -149,7 +149,7 @@ def _close_all(files):
 
 
 def _move(places):
-    """Moves this process. Returns the folders that did not take it."""
+    """Moves this process. Returns the folders that refused it."""
     refused = []
     for folder, place in places.items():
         try:
@@ -160,7 +160,7 @@ def _move(places):
 
 
 def warm_up():
-    """Lets a thread wait for what the kernel waits for when the first process in a while changes its group."""
+    """Rejoins the current group on a thread, which takes the delay of the kernel's first group change in a while."""
     _thread.start_new_thread(_join_own, ())
 
 
@@ -175,7 +175,7 @@ def _join_own():
 
 
 def _name():
-    """Unique, and says of which guard it is: another one may have its number later, or in another container."""
+    """Returns a unique name that identifies the guard: its pid can recur later, or in another container."""
     return _PREFIX + ".".join((os.readlink("/proc/self/ns/pid")[5:-1], str(os.getpid()), _started(os.getpid())))
 
 
@@ -208,7 +208,7 @@ def _remove(folder, seconds):
         except FileNotFoundError:
             return
         except OSError:
-            # Those that are killed leave it a little later.
+            # Killed processes leave the group a little later.
             if time.monotonic() >= end:
                 return
             time.sleep(0.005)
@@ -224,11 +224,11 @@ def _kill(folder):
                 try:
                     os.kill(int(line), _signal.SIGKILL)
                 except OSError:
-                    pass  # It has ended meanwhile.
+                    pass  # The process has already ended.
 
 
 def _own_paths():
-    """The group of this process, by controller."""
+    """Returns the path of this process's group, by controller."""
     found = {}
     with open("/proc/self/cgroup") as file:
         for line in file:
@@ -238,7 +238,7 @@ def _own_paths():
 
 
 def _own_folders():
-    """The folder of this process's group in each hierarchy that is mounted, by controller."""
+    """Returns the folder of this process's group in each mounted hierarchy, by controller."""
     own, found = _own_paths(), {}
     with open("/proc/self/mountinfo") as file:
         for line in file:
@@ -254,12 +254,12 @@ def _own_folders():
 
 
 def _parents():
-    """Where groups can be made, by controller."""
+    """Returns the folders where groups can be made, by controller."""
     found = {name: folder for name, folder in _own_folders().items() if name and _is_ours(folder)}
     unified = _own_folders().get("")
     if unified is None:
         return found
-    # A group with processes, as our own, cannot hand controllers on; one beside it can have them.
+    # A group with processes, like our own, cannot enable controllers for its children; a sibling group can have them.
     places = [place for place in (os.path.dirname(unified), unified) if _is_ours(place)]
     for place in places:
         controllers = [name for name in _handed_on(place) if name not in found]
@@ -273,7 +273,7 @@ def _is_ours(folder):
 
 
 def _handed_on(folder):
-    """The controllers that the groups in a folder have, ours among them where they may be handed on."""
+    """Enables CONTROLLERS for the groups in a folder where possible. Returns those that are enabled."""
     for name in CONTROLLERS:
         try:
             with open(folder + "/cgroup.subtree_control", "wb", 0) as file:
@@ -288,12 +288,12 @@ def _handed_on(folder):
 
 
 def _limit(folder, controller, limits):
-    # For the processor it counts as one program, however many processes it has: that needs no number.
+    # The cpu controller needs no value: the group counts as one program, however many processes it has.
     if controller == "pids":
         _set(folder, (("pids.max", limits.get("processes", MAX_PROCESSES)),))
     elif controller == "memory":
         wanted = _memory(limits)
-        # What is swapped out would be no limit.
+        # Swap is limited as well, or a program could exceed the limit by swapping.
         _set(folder, (("memory.max", wanted), ("memory.swap.max", 0)))
         _set(folder, (("memory.limit_in_bytes", wanted), ("memory.memsw.limit_in_bytes", wanted)))
 
@@ -305,7 +305,7 @@ def _memory(limits):
 
 
 def _set(folder, values):
-    """Those of the files that are there: the two versions name them differently."""
+    """Writes those of the files that exist: the two versions name them differently."""
     for name, value in values:
         path = os.path.join(folder, name)
         if os.path.exists(path):

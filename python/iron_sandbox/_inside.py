@@ -1,4 +1,4 @@
-"""The inner side of a launch: init, and below it the process that puts the walls on and becomes the program."""
+"""The inner side of a launch: init and its child, which restricts itself and becomes the program."""
 
 import _signal
 import _socket
@@ -17,7 +17,7 @@ CANNOT_RUN, NOT_FOUND = 126, 127
 
 
 def be_init(policy, body, channel, signals, group):
-    """Enters the namespaces of the cage, starts the program and ends with it. Never returns."""
+    """Enters the namespaces of the sandbox, starts the program and ends with it. Never returns."""
     with _Faults(channel):
         has_own_users = policy.level == "strict" and _enter_strict(policy, channel)
         signals = signals.again()
@@ -30,7 +30,7 @@ def be_init(policy, body, channel, signals, group):
 
 
 class _Faults:
-    """Reports what goes wrong to the guard, and ends this process."""
+    """Reports an error to the guard and ends this process."""
 
     def __init__(self, channel):
         self._channel = channel
@@ -60,12 +60,12 @@ def _enter_strict(policy, channel):
 
 
 def _fork_into_own_ids(channel):
-    """Goes on as process 1. Its parent is the guard once the process between them has ended: the guard says when."""
+    """Continues as process 1, once the intermediate process has ended and the guard reports that it is the new parent."""
     if os.fork():
         os._exit(0)
     if channel.receive()[0] != ADOPTED:
         os._exit(1)
-    # Asked for before, it would be forgotten with the change of namespaces, or mean the process between.
+    # Set earlier, it would be cleared by the change of namespaces, or refer to the intermediate process.
     prctl("init", PR_SET_PDEATHSIG, _signal.SIGKILL)
 
 
@@ -104,7 +104,7 @@ def _make_socket(channel, family):
 
 
 def _reap(program):
-    """Takes the status of what has ended; returns the program's own, if it is among them."""
+    """Reaps ended children. Returns the wait status of the program if it is among them, else None."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -117,13 +117,13 @@ def _reap(program):
 
 
 def _send(program, number):
-    """SIGUSR1 and SIGUSR2 only to a program that has a use for them: others would die."""
+    """Sends a signal; SIGUSR1 and SIGUSR2 only to a program that catches them, as they would end any other."""
     if number in (_signal.SIGUSR1, _signal.SIGUSR2) and not _catches(program, number):
         return
     try:
         os.kill(program, number)
     except OSError:
-        pass  # It has ended meanwhile.
+        pass  # The program has already ended.
 
 
 def _catches(pid, number):
@@ -136,7 +136,7 @@ def _catches(pid, number):
 
 
 def _become(policy, body, channel, signals, group, has_own_users, init):
-    """Puts the walls on this process, in the order in which one does not stand in the way of the next."""
+    """Restricts this process, in an order in which no restriction prevents the next one, and becomes the program."""
     is_hidden = True
     if policy.level == "standard":
         try:
@@ -145,9 +145,9 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
             _view.narrow(policy.write)
             _view.mask(policy.hide, policy.keep, policy.write)
         except WallError:
-            # Standard promises what works without namespaces; the caller learns of it.
+            # Standard guarantees only what works without namespaces; ``hidden`` is reported as false.
             is_hidden = False
-    # After a change of namespaces, which forgets it.
+    # Set after the change of namespaces, which clears it.
     prctl("program", PR_SET_PDEATHSIG, _signal.SIGKILL)
     if os.getppid() != init:
         os._exit(1)
@@ -175,7 +175,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
     )
     channel.send(LISTENER, standing.encode(), listener)
     os.close(listener)
-    # Last: the kernel may take some time for it, in which whoever waits for these walls does the rest.
+    # Last: the kernel may take some time for it, while the guard continues its own setup.
     group.join()
     if not group.holds("memory"):
         _limits.apply_memory(policy.limits)

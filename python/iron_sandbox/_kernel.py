@@ -1,6 +1,6 @@
-"""What Python's standard library does not offer of the kernel: system calls by number, and the constants the walls share.
+"""Kernel features that Python's standard library lacks: system calls by number, and shared constants.
 
-Only what an interpreter loads in a few milliseconds is imported here and in every module that a launch needs.
+This module, like every module that a launch needs, imports only what loads in a few milliseconds.
 """
 
 import ctypes
@@ -10,7 +10,7 @@ MACHINE = os.uname().machine
 SUPPORTED = os.uname().sysname == "Linux" and MACHINE in ("x86_64", "aarch64")
 _IS_X86 = MACHINE == "x86_64"
 
-# Numbers below 424 differ between the two; later ones are the same everywhere.
+# Numbers below 424 differ between the two architectures; later ones are the same everywhere.
 NR_SECCOMP = 317 if _IS_X86 else 277
 NR_PIVOT_ROOT = 155 if _IS_X86 else 41
 NR_CAPSET = 126 if _IS_X86 else 91
@@ -39,14 +39,14 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# Numbers of the machine's width, pointers among them.
+# Arguments, including pointers, have the machine's word size.
 _libc.syscall.argtypes = [ctypes.c_long] * 7
 _libc.syscall.restype = ctypes.c_long
 _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
 class WallError(OSError):
-    """A wall that was asked for cannot be built on this machine.
+    """A requested wall (a restriction) cannot be built on this machine.
 
     ``wall`` is its name; ``errno`` and ``strerror`` are the system's.
     """
@@ -71,29 +71,29 @@ def prctl(wall, option, *args):
 
 
 def unshare(flags):
-    """Moves this process (children, for process ids) into new namespaces. Raises WallError."""
+    """Moves this process (for process ids: its children) into new namespaces. Raises WallError."""
     _checked("namespaces", _libc.unshare(ctypes.c_int(flags)))
 
 
 def mount(source, target, kind, flags, data=None):
-    """``mount(2)``; texts or None. Raises WallError."""
+    """Calls ``mount(2)`` with strings or None. Raises WallError."""
     encoded = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
     result = _libc.mount(encoded[0], encoded[1], encoded[2], ctypes.c_ulong(flags), encoded[3])
     return _checked("mount of %s" % target, result)
 
 
 def unmount(target, flags):
-    """``umount2(2)``. Raises WallError."""
+    """Calls ``umount2(2)``. Raises WallError."""
     _checked("unmount of %s" % target, _libc.umount2(os.fsencode(target), ctypes.c_int(flags)))
 
 
 def buffer(content):
-    """Bytes at a fixed address, for a pointer argument; keep the object until the call has returned."""
+    """Returns bytes at a fixed address, for a pointer argument. Keep the object until the call has returned."""
     return ctypes.create_string_buffer(content, len(content))
 
 
 def address(held):
-    """The address of what ``buffer`` returned; 0 for None."""
+    """Returns the address of a ``buffer``; 0 for None."""
     return 0 if held is None else ctypes.addressof(held)
 
 

@@ -1,7 +1,7 @@
-"""Landlock: which files and TCP ports a process and all its descendants may use. It needs no privilege and is never undone.
+"""Landlock limits the files and TCP ports of a process and all its descendants, without privileges and irrevocably.
 
-What the ABI version of a kernel adds: 1 files (Linux 5.13), 2 moving files between folders, 3 truncating, 4 TCP ports (6.7),
-5 ioctl of devices, 6 signals and abstract unix sockets outward (6.12). It does not cover chmod, chown, stat and unix sockets
+ABI versions: 1 adds files (Linux 5.13), 2 moving files between folders, 3 truncating, 4 TCP ports (6.7), 5 ioctl of devices,
+6 signals and abstract unix sockets to processes outside (6.12). Landlock does not cover chmod, chown, stat and unix sockets
 with a path.
 """
 
@@ -21,7 +21,7 @@ _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _TRUNCATE, _IOCTL_DEV = 1 << 14, 1 << 15
 _READ = _EXECUTE | _READ_FILE | _READ_DIR
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
-# The number of rights for files that each ABI knows.
+# Number of file rights, by ABI version.
 _RIGHTS = {1: 13, 2: 14, 3: 15, 4: 15}
 _ALL_RIGHTS = 16
 _BIND_TCP, _CONNECT_TCP = 1, 2
@@ -30,7 +30,7 @@ _RULE_PATH, _RULE_PORT = 1, 2
 
 
 def abi():
-    """The ABI version of this kernel; 0 when it has no Landlock, or has it switched off."""
+    """Returns the ABI version of this kernel; 0 if Landlock is missing or disabled."""
     try:
         return syscall("Landlock", NR_LANDLOCK_CREATE_RULESET, None, 0, 1)
     except WallError:
@@ -38,9 +38,9 @@ def abi():
 
 
 def restrict(read, write, deny_connect, deny_bind):
-    """Restricts this process for good. ``read``, ``write``: paths; those that do not exist are left out.
+    """Restricts this process permanently. ``read``, ``write``: paths; those that do not exist are skipped.
 
-    ``deny_connect``, ``deny_bind``: no TCP port may be connected to, or bound (from ABI 4 on). Raises WallError.
+    ``deny_connect``, ``deny_bind``: deny connecting to, or binding, any TCP port (from ABI 4 on). Raises WallError.
     """
     version = abi()
     if version < 1:

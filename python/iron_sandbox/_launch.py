@@ -1,14 +1,14 @@
-"""Starts a program behind walls: a guard outside, an init inside, and below it the program.
+"""Starts a program in a sandbox, as three processes: a guard outside, an init inside, and below it the program.
 
-    guard    outside every wall: the process that the caller knows. Passes signals on, decides about connections
-             (``_broker.py``), ends as the program ends
-    init     ends with the guard, and everything ends with it; process 1 where the cage has process ids of its own
-    program  walls are put on in its own process, the last thing before it becomes the program (``_inside.py``)
+    guard    the process that the caller knows, outside every restriction. Forwards signals, decides about connections
+             (``_broker.py``) and ends as the program ends
+    init     ends with the guard, and everything inside ends with it; process 1 where the sandbox has a PID namespace
+    program  applies the restrictions to its own process, as the last step before it becomes the program (``_inside.py``)
 
 The rules are:
-- A wall that cannot be built is a refusal: the program is not started, and the guard says which one and why.
-- A signal to the process group reaches the program by itself; one to the guard alone is passed on, once.
-- Whichever of the three is killed, the other two end.
+- If a restriction cannot be applied, the program is not started, and the guard reports which restriction and why.
+- A signal to the process group reaches the program directly; one to the guard alone is forwarded, once.
+- If any of the three is killed, the other two end.
 """
 
 import _signal
@@ -22,18 +22,18 @@ from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGN
 from ._groups import Group
 from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 
-# A signal to the group has reached init by then.
+# Within this time a signal to the process group also reaches init.
 _GROUP_SECONDS = 0.2
-# Who has not ended by then is stuck in the kernel.
+# A process that has not ended by then is stuck in the kernel.
 _END_SECONDS = 5
 
 
 def launch(policy, body, report=None, ignored=None, group=None):
-    """Runs ``body()`` in a process behind the walls of ``policy``, and ends as it does. Never returns.
+    """Runs ``body()`` in a process restricted by ``policy``, and ends as that process does. Never returns.
 
-    ``body`` becomes the program (``os.exec…``) or ends by SystemExit. ``report``: a descriptor for lines of
-    ``_reports.py``. ``ignored``: signals that the program ignores at first. (Default: as this process does.) ``group``: the control group
-    that this process is in already. (Default: none.)
+    ``body`` becomes the program (``os.exec…``) or raises SystemExit. ``report``: a descriptor for the lines of
+    ``_reports.py``. ``ignored``: signals that are ignored when the program starts. (Default: those that this process
+    ignores.) ``group``: the control group that this process is already in. (Default: none.)
     """
     signals = Signals(ignored)
     prctl("guard", PR_SET_CHILD_SUBREAPER, 1)
@@ -52,7 +52,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
-        # Else it would never see the end of the guard.
+        # Otherwise init would hold the guard's end open and never see it close.
         ours.close()
         prctl("init", PR_SET_PDEATHSIG, _signal.SIGKILL)
         if os.getppid() == guard:
@@ -62,7 +62,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
         os._exit(1)
     theirs.close()
     group.leave_soon()
-    # Each side loads what it needs while the other does.
+    # Imported after the fork, so that both sides load their modules at the same time.
     from ._reports import Reports
 
     reports = Reports(report)
@@ -75,7 +75,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
 
 
 class _Guard:
-    """Outside: waits for the program's end, and does what those inside cannot."""
+    """The process outside: waits for the program to end, and does what the processes inside cannot."""
 
     def __init__(self, policy, channel, signals, reports, child, group):
         from ._broker import Broker
@@ -92,12 +92,12 @@ class _Guard:
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
         self._poll.register(signals.reading, select.POLLIN)
-        # By number: when it is passed on, unless it turns out that the whole group got it.
+        # By signal number: the time at which it is forwarded, unless init reports that the whole process group received it.
         self._undecided = {}
         self._seen_inside = {}
 
     def watch(self):
-        """Returns the program's wait status."""
+        """Runs until the program has ended, and returns its wait status."""
         while self._status is None:
             for descriptor, events in self._poll.poll(self._timeout_ms()):
                 self._attend(descriptor, events)
@@ -108,7 +108,7 @@ class _Guard:
         return self._status
 
     def _end_all(self):
-        """What the program has left ends with it: an orphan, wherever it ran to, is a child of this process by now."""
+        """Kills what the program left running, and removes its control group. Orphans are children of this process by now."""
         end = time.monotonic() + _END_SECONDS
         while time.monotonic() < end and self._has_children():
             for child in _children():
@@ -147,7 +147,7 @@ class _Guard:
                 for conversation in broker.conversations:
                     self._poll.register(conversation, select.POLLIN)
             else:
-                # Nobody is left who could ask.
+                # No process is left that could send a request.
                 self._poll.unregister(descriptor)
         else:
             broker.converse(descriptor)
@@ -172,20 +172,20 @@ class _Guard:
             self._reports.add_fault(content[1:].decode(errors="replace"))
             os.write(2, b"iron_sandbox: the program was not started: " + content[1:] + b"\n")
         else:
-            # Init was killed, and everything with it.
+            # The channel is closed: init was killed, and everything inside with it.
             self._status = _signal.SIGKILL
 
     def _note(self, number):
         if number == _signal.SIGCHLD:
             self._reap()
         elif number in (_signal.SIGUSR1, _signal.SIGUSR2):
-            # Nobody sends them to a group: whoever does not expect one dies of it.
+            # Forwarded at once: they kill a process that does not handle them, so they are not sent to process groups.
             self._channel.send(SEND_SIGNAL, bytes([number]))
         elif number in PASSED_ON and time.monotonic() - self._seen_inside.pop(number, 0.0) > _GROUP_SECONDS:
             self._undecided.setdefault(number, time.monotonic() + _GROUP_SECONDS)
 
     def _reap(self):
-        """Also those who lost their parent: they are this process's own then."""
+        """Reaps ended children, including orphans, which become children of this process."""
         try:
             while True:
                 pid, _ = os.waitpid(-1, os.WNOHANG)
@@ -204,14 +204,14 @@ class _Guard:
 
 
 def _children():
-    """Of this process, as the kernel lists them."""
+    """Returns the ids of this process's children."""
     found = []
     for thread in os.listdir("/proc/self/task"):
         try:
             with open("/proc/self/task/%s/children" % thread) as file:
                 found += map(int, file.read().split())
         except FileNotFoundError:
-            # A kernel without such lists, or a thread that has ended.
+            # The kernel has no such lists, or the thread has ended.
             return _children_by_parent()
     return found
 
@@ -224,7 +224,7 @@ def _children_by_parent():
                 if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
                     found.append(int(name))
         except OSError:
-            pass  # It has ended meanwhile.
+            pass  # The process has already ended.
     return found
 
 
@@ -232,21 +232,21 @@ def _kill(pid):
     try:
         os.kill(pid, _signal.SIGKILL)
     except OSError:
-        pass  # It has ended meanwhile.
+        pass  # The process has already ended.
 
 
 def _remove(folder):
     try:
         os.rmdir(folder)
     except OSError:
-        # Loaded for those that leave something behind.
+        # Imported only if the program left something in the folder.
         from shutil import rmtree
 
         rmtree(folder, ignore_errors=True)
 
 
 def _end_like(status):
-    """Ends this process with an exit code, or by a signal, as the program did."""
+    """Ends this process as the program ended: with the same exit code, or by the same signal."""
     if os.WIFSIGNALED(status):
         import resource
 

@@ -1,19 +1,19 @@
-"""Limits of one process (``setrlimit``): nobody can raise them again without a privilege that the walls take away."""
+"""Limits of one process (``setrlimit``). Raising them again takes a privilege that the sandbox removes."""
 
 import os
 import resource
 
 NAMES = ("memory_mb", "processes", "cpu_s", "open_files", "file_mb")
-# What Node reserves for code and does not use, with the stacks of its threads.
+# Memory that Node reserves for code and does not use, plus its thread stacks.
 _RESERVED_MB = 640
 
 
 def apply(limits, own_count):
-    """Sets the limits that are given, by NAMES, and no core dumps.
+    """Sets the given limits, by NAMES except memory_mb, and disables core dumps.
 
-    processes: processes and threads; the kernel counts all of the user,
-    so those that run already are added, unless ``own_count``: a user namespace counts its own. cpu_s: processor time of each
-    process. open_files: of each process. file_mb: the largest file.
+    processes: processes and threads. The kernel counts all those of the user, so the running ones are added, unless
+    ``own_count``: a user namespace has its own count. cpu_s: CPU time of each process. open_files: of each process. file_mb:
+    maximum file size.
     """
     _limit(resource.RLIMIT_CORE, 0)
     if "processes" in limits:
@@ -27,7 +27,7 @@ def apply(limits, own_count):
 
 
 def apply_memory(limits):
-    """Sets memory_mb for each process: private writable memory. It counts what is reserved as well, of which some is granted."""
+    """Sets memory_mb for each process: private writable memory. Reserved memory counts too, so _RESERVED_MB is added."""
     if "memory_mb" in limits:
         _limit(resource.RLIMIT_DATA, limits["memory_mb"] + _RESERVED_MB << 20)
 
@@ -39,7 +39,7 @@ def _limit(what, wanted):
 
 
 def _running():
-    """Processes and threads of this user."""
+    """Returns the number of threads of this user, the main thread of each process included."""
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -47,5 +47,5 @@ def _running():
                 if os.stat("/proc/" + name).st_uid == os.getuid():
                     count += len(os.listdir("/proc/%s/task" % name))
             except OSError:
-                pass  # It has ended meanwhile.
+                pass  # The process has ended meanwhile.
     return count

@@ -1,4 +1,4 @@
-"""The command line: ``iron-sandbox [options] -- program [arguments]``. Read by hand: argparse takes longer to
+"""The command line: ``iron-sandbox [options] -- program [arguments]``. Parsed by hand: argparse takes longer to
 load than everything else together."""
 
 import _signal
@@ -38,10 +38,10 @@ _USAGE_FAULT, _REFUSED, _NOT_FOUND = 2, 126, 127
 
 
 def main(words, modules_from=None, group=None):
-    """Runs the command; ends the process as the program ends, or with 2 (usage), 126 (refused), 127 (not found).
+    """Runs the command. Ends this process as the program ends, or returns 2 (usage), 126 (refused) or 127 (not found).
 
-    ``modules_from``: a folder that this Python takes modules from, which the program may not write to. ``group``: the control
-    group that this process is in already (``_spare.py``).
+    ``modules_from``: a folder that this Python imports modules from, which the program may not write to. ``group``: the
+    control group that this process is already in (``_spare.py``).
     """
     try:
         options, command = _parse(words)
@@ -69,7 +69,7 @@ def _launch(policy, program, args, options, group):
     if "locks" in options:
         _mark(options["locks"])
     report = options.get("report-fd")
-    # Whoever holds the gate sends it when the program has said that it listens.
+    # The process that opens the gate sends SIGUSR1 once the program has reported that it handles it.
     ignored = [_signal.SIGUSR1] if "gate" in options else None
     begin = _pass_gate if "gate" in options else _execute
     try:
@@ -138,15 +138,15 @@ def _find(name):
 
 
 def _mark(locks):
-    """Inherited by all, the guard included. RLIMIT_LOCKS, which Python does not name."""
+    """Sets RLIMIT_LOCKS, which Python has no name for. Every process inherits it, the guard included."""
     try:
         resource.setrlimit(10, (locks, locks))
     except ValueError:
-        pass  # Somebody has marked this process before: only root could change it.
+        pass  # This process is already marked with a lower limit: only root can raise it.
 
 
 def _pass_gate(policy, program, args):
-    # A line, and nothing beyond it.
+    # Reads byte by byte, so that nothing after the line is consumed.
     while True:
         piece = os.read(0, 1)
         if not piece:
@@ -163,7 +163,7 @@ def _execute(policy, program, args):
 
 
 def command():
-    """The installed command ``iron-sandbox``."""
+    """Entry point of the installed command ``iron-sandbox``."""
     if sys.argv[1:] != ["--wait"]:
         sys.exit(main(sys.argv[1:]))
     from ._spare import wait
@@ -172,6 +172,6 @@ def command():
     try:
         sys.exit(main(words, group=group))
     finally:
-        # Nothing was started.
+        # Reached only if nothing was started.
         group.leave()
         group.end()

@@ -1,14 +1,14 @@
-"""Names of hosts behind the walls, where nothing reaches a name server: each name that is asked for gets an address of its
-own that leads nowhere, so that a later connect says which name was meant. The C library asks by TCP (``RES_OPTIONS=use-vc``)
-and its connection ends here.
+"""Host names in the sandbox, which cannot reach a name server. Each name that is looked up gets an unroutable address of its
+own, so that a later connect identifies the name. The C library sends its queries by TCP (``RES_OPTIONS=use-vc``), and they are
+answered here.
 """
 
 import os
 import struct
 
-# What to add to the environment, so that the C library asks in a way that ends here.
+# Environment variable that makes the C library query by TCP.
 RESOLVER_OPTIONS = ("RES_OPTIONS", "use-vc")
-# Set aside for tests of networks: no host has such an address.
+# 198.18.0.0/15 is reserved for network benchmarks: no host has such an address.
 _FIRST = 198 << 24 | 18 << 16
 _MAX_NAMES = 65_000
 _MAX_QUESTION = 512
@@ -17,18 +17,18 @@ _HEADER = struct.Struct(">6H")
 
 
 class Names:
-    """The names that were asked for, and their addresses."""
+    """The names looked up so far, and their addresses."""
 
     def __init__(self):
         self._of_address = {}
         self._of_name = {}
 
     def name_of(self, address):
-        """The name that was given ``address``; None for any other address."""
+        """Returns the name that ``address`` was assigned to; None for any other address."""
         return self._of_address.get(address)
 
     def address_of(self, name):
-        """The address that stands for ``name``; None when too many were asked for."""
+        """Returns the address assigned to ``name``; None when there are too many names."""
         address = self._of_name.get(name)
         if address is None and len(self._of_name) < _MAX_NAMES:
             number = _FIRST + 1 + len(self._of_name)
@@ -38,7 +38,7 @@ class Names:
         return address
 
     def answer(self, question):
-        """The answer to a question of the domain name system, both as they are sent; None to what is none."""
+        """Returns the response to a DNS query, both in wire format; None if the query is invalid."""
         try:
             number, flags, count, _, _, _ = _HEADER.unpack_from(question)
             labels, at = [], _HEADER.size
@@ -52,7 +52,7 @@ class Names:
             return None
         asked = question[_HEADER.size : at + 5]
         address = self.address_of(".".join(labels)) if (kind, of_class) == (_TYPE_A, _CLASS_IN) else None
-        # A response, recursion done, no error; without an answer it says that the name has none of this kind.
+        # Response, recursion available, no error. Without an answer: the name has no record of this type.
         head = _HEADER.pack(number, 0x8180, 1, 0 if address is None else 1, 0, 0)
         if address is None:
             return head + asked
@@ -61,7 +61,7 @@ class Names:
 
 
 class Conversation:
-    """One connection to the name server that is none."""
+    """A connection to the simulated name server."""
 
     def __init__(self, own, names):
         self.descriptor = own
@@ -69,7 +69,7 @@ class Conversation:
         self._received = b""
 
     def go_on(self):
-        """Reads what there is and answers it; False when the connection is over."""
+        """Reads and answers pending queries. Returns False when the connection is over."""
         try:
             piece = os.read(self.descriptor, 4096)
         except OSError:

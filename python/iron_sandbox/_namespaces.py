@@ -1,4 +1,4 @@
-"""Namespaces: for a process and its descendants another list of processes, an empty network, mounts of their own."""
+"""Namespaces give a process and its descendants a process list, an empty network and mounts of their own."""
 
 import fcntl
 import os
@@ -22,10 +22,10 @@ _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x1 | 0x40
 
 
 def enter(kinds):
-    """Moves this process into new ones (children, for process ids), with its own user id kept. Raises WallError.
+    """Moves this process (for process ids: its children) into new namespaces and keeps its user id. Raises WallError.
 
-    Returns True when they are in a user namespace: there this process has every privilege over them and none elsewhere.
-    Root of a machine that allows no user namespace needs none.
+    Returns True if they belong to a user namespace, where this process has every privilege over them and none elsewhere;
+    False for root on a machine that allows no user namespace, where root needs none.
     """
     user, group = os.geteuid(), os.getegid()
     try:
@@ -45,7 +45,7 @@ def enter(kinds):
 
 
 def raise_loopback():
-    """Lets the programs in an empty network reach themselves."""
+    """Brings up the loopback interface of an empty network."""
     import _socket
 
     own = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)

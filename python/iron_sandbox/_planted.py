@@ -1,24 +1,25 @@
-"""Files that other programs read unasked: git's hooks, tasks of editors, settings of shells and of agents.
+"""Files that other programs load automatically: git hooks, editor tasks, settings of shells and of agents.
 
-One that is there can be read and not changed (``_view.mask``). One that is not cannot be covered by a mount; what a program
-has put there is moved aside when the program has ended, before anybody runs it. So is what it has made or changed of the
-repositories below: they are its own to work with, so nothing of theirs is covered.
+An existing one is read-only for the program (``_view.mask``). A missing one cannot be covered by a mount: if the program
+creates it, it is moved aside when the program has ended, before another program loads it. So are hooks and configurations
+that the program creates or changes in repositories below its writable folders: it may work with those repositories, so
+nothing in them is covered.
 """
 
 import os
 import time
 
-# In each folder that the program may write to.
+# Protected in each folder that the program may write to.
 _KEPT = (".vscode", ".idea", ".devcontainer", ".envrc", ".husky", ".mcp.json", ".claude", ".cursor")
 _RUN_BY_GIT = ("hooks", "config", "config.worktree")
-# What a folder has one of when it is a repository, or lacks little to be one for a later program.
+# A folder with any of these is a repository, or lacks little for a later program to turn it into one.
 _OF_REPOSITORIES = frozenset(("HEAD", "objects", "refs"))
 _MAX_SEARCH_SECONDS = 2
-# Times of files are coarser than the clock.
+# File timestamps are coarser than the clock.
 _COARSE_SECONDS = 0.1
 _ASIDE = ".planted"
 _MAX_CONFIG = 1 << 16
-# What the configuration of a repository may say without making git run something.
+# Lines in the configuration of a repository that do not make git run anything.
 _HARMLESS = (
     r"\s*(?:[#;].*"
     r"|\[(?:core|user|init|pull|push|(?:remote|branch|submodule) \"[\w./ -]+\")\]"
@@ -28,16 +29,16 @@ _HARMLESS = (
 
 
 def kept_in(folder):
-    """The paths in a folder that a program may not change."""
+    """Returns the paths in ``folder`` that the program may not change."""
     git = os.path.join(folder, ".git")
-    # A link or a file names another folder.
+    # A .git that is a link or a file refers to another folder.
     is_elsewhere = os.path.lexists(git) and (os.path.islink(git) or not os.path.isdir(git))
     of_git = [git] if is_elsewhere else [os.path.join(git, name) for name in (*_RUN_BY_GIT, "commondir")]
     return [os.path.join(folder, name) for name in _KEPT] + of_git + _chosen_hooks(folder, git)
 
 
 def _chosen_hooks(folder, git):
-    """The folder of hooks that a repository's configuration names."""
+    """Returns the hooks folders that the repository's configuration names."""
     try:
         with open(os.path.join(git, "config"), encoding="utf-8", errors="replace") as file:
             settings = [line.partition("=") for line in file.read(_MAX_CONFIG).splitlines()]
@@ -48,7 +49,7 @@ def _chosen_hooks(folder, git):
 
 
 class Planted:
-    """``paths``: what was not there before is not to be there after. ``folders``: where repositories may be made or changed."""
+    """``paths``: those missing now must be missing afterwards. ``folders``: where the program may make or change repositories."""
 
     def __init__(self, paths, folders=()):
         self._missing = [path for path in dict.fromkeys(paths) if not os.path.lexists(path)]
@@ -57,12 +58,12 @@ class Planted:
         self._begun = time.time() - _COARSE_SECONDS
 
     def move_aside(self):
-        """Yields (path, where it is now) of each that is there."""
+        """Moves each planted file aside and yields (path, new path)."""
         for path in self._missing:
             folder = os.path.dirname(path)
             is_of_git = os.path.basename(folder) == ".git"
             if is_of_git and (os.path.islink(folder) or os.path.isfile(folder)):
-                # It stands for a folder that is somebody else's.
+                # The .git refers to a folder elsewhere, which is not touched: the link or file itself is moved.
                 path = folder
             if os.path.lexists(path) and not (is_of_git and _is_harmless(path)):
                 yield path, _move(path, _free_name(path + _ASIDE))
@@ -76,13 +77,13 @@ class Planted:
                     yield path, _move(path, _free_name(path + _ASIDE))
 
     def _is_free(self, path, repository):
-        """Was it looked at before, or is it listed as what the program may change?"""
+        """Returns True if ``path`` is one of ``paths``, or is in a folder inside the repository that is listed as writable."""
         return path in self._known or any(
             (path + "/").startswith(folder + "/") and folder.startswith(repository + "/") for folder in self._folders
         )
 
     def _is_changed(self, path, repository):
-        """Has the program made or changed it, or put an older one into a repository that it made?"""
+        """Returns True if the program made or changed ``path``, or put an older one into a repository that it made."""
         if any(_changed(each) >= self._begun for each in (path, *_paths_in(path))):
             return True
         whole = (repository, *(os.path.join(repository, name) for name in _OF_REPOSITORIES))
@@ -90,7 +91,7 @@ class Planted:
 
 
 def _repositories(folders):
-    """The folders below that git may take for repositories, as many as are found in the time that there is."""
+    """Yields folders in ``folders`` that git may take for repositories: those found in ``_MAX_SEARCH_SECONDS``."""
     end = time.monotonic() + _MAX_SEARCH_SECONDS
     left = list(folders)
     for folder in left:
@@ -106,7 +107,7 @@ def _scan(folder):
     try:
         return list(os.scandir(folder))
     except PermissionError:
-        # Who may not list it may still work in it.
+        # A folder that cannot be listed can still be used as a repository.
         try:
             os.chmod(folder, 0o700)
             return list(os.scandir(folder))
@@ -121,7 +122,7 @@ def _paths_in(folder):
 
 
 def _changed(path):
-    """When it was changed last, which nobody can set; 0 for what is not there."""
+    """Returns the change time (ctime), which programs cannot set; 0 for a missing file."""
     try:
         return os.lstat(path).st_ctime
     except OSError:
@@ -132,20 +133,20 @@ def _move(path, aside):
     try:
         os.rename(path, aside)
     except PermissionError:
-        # A folder of this user's that the program made read-only.
+        # The folder belongs to this user, and the program made it read-only.
         os.chmod(os.path.dirname(path), 0o700)
         os.rename(path, aside)
     return aside
 
 
 def _is_harmless(path):
-    """Does git run nothing because of it?"""
+    """Returns True if ``path`` does not make git run anything."""
     name = os.path.basename(path)
     if name not in _RUN_BY_GIT or os.path.islink(path):
         return False
     try:
         if name == "hooks":
-            # The name of a hook has no dot.
+            # Names of hooks contain no dot.
             return all("." in entry.name or entry.is_dir(follow_symlinks=False) for entry in os.scandir(path))
         if os.path.isdir(path):
             return True
@@ -153,7 +154,7 @@ def _is_harmless(path):
             text = file.read(_MAX_CONFIG)
     except OSError:
         return False
-    # Loaded for those that made a repository: a start is faster without.
+    # Imported only if there is a configuration to check: startup is faster without it.
     import re
 
     return len(text) < _MAX_CONFIG and all(re.fullmatch(_HARMLESS, line, re.IGNORECASE) for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""What a cage lets through: its level, paths, connections and limits, and what every program needs of the system."""
+"""The policy of a sandbox: level, paths, connections and limits, and the system paths that every program needs."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from ._names import RESOLVER_OPTIONS
 from ._planted import Planted, kept_in
 
 LEVELS = ("observe", "standard", "strict")
-# The best of observe and standard that the machine can.
+# Standard where the kernel supports Landlock, else observe.
 AUTO = "auto"
 ALLOWABLE = ("unix", "udp", "listen")
 
@@ -17,7 +17,7 @@ _SYSTEM = (
     "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /nix/store /proc"
     " /sys/devices/system /sys/fs/cgroup /sys/kernel/mm/transparent_hugepage"
 ).split()
-# Not all of it: shadow, sudoers, keys of the machine.
+# Not all of /etc: shadow, sudoers and host keys are left out.
 _SETTINGS = (
     "alternatives ca-certificates ca-certificates.conf crypto-policies debian_version default/locale fonts"
     " gai.conf group host.conf hostname hosts inputrc java java-17-openjdk java-21-openjdk ld.so.cache ld.so.conf"
@@ -29,13 +29,13 @@ _SETTINGS = (
 _DEVICES = "/dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/shm".split()
 # Variables that name files a program reads.
 _NAMED_FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-# Where programs keep things below a home folder, when it is not where it usually is.
+# Variables that replace the usual folders of programs below the home folder.
 _HOME_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _NAMED_PATHS = ("PYTHONPATH", "NODE_PATH", "LD_LIBRARY_PATH")
 
 
 class Policy:
-    """``connect``: None observes the network, a list of "host:port" limits it; strict is always limited."""
+    """``connect``: with None the network is observed, with a list of "host:port" limited; strict is always limited."""
 
     def __init__(self, level, read=(), write=(), hide=(), connect=None, allow=(), limits=None):
         if level not in (*LEVELS, AUTO):
@@ -49,27 +49,27 @@ class Policy:
         self.write = [_absolute(path) for path in write]
         self._folders = list(self.write)
         self.hide = [_absolute(path) for path in hide]
-        # Not to be changed, but where it is listed itself.
+        # Read-only, unless ``write`` lists the path itself.
         self.keep = [path for folder in self.write for path in self._kept_in(folder)]
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
-        # In an empty network nobody is reached, as long as no socket of the outer one that a process was given can be taken back
-        # to its beginning: only who may connect by unix sockets could try to.
+        # A listener in the empty network of strict is unreachable from outside, unless a process resets a socket of the outer
+        # network that it was given. Only ``unix`` permits the connect call that resets a socket.
         self.may_listen = (
             not self.is_limited or "listen" in self.allow or (level == "strict" and "unix" not in self.allow)
         )
         self.home = os.path.expanduser("~")
-        # Of the program alone: a folder of its own, or the whole of an empty /tmp.
+        # Private to the program: a new folder, or at strict an empty /tmp.
         folder = os.environ.get("TMPDIR") or "/tmp"
         self.temporary = "/tmp" if level == "strict" else os.path.join(folder, "iron-sandbox-" + os.urandom(8).hex())
-        # Programs keep things below their home folder, and the user's is closed: it has one in the first folder that it may
-        # write to, and finds there what it was granted of the user's.
+        # The user's home folder is closed to the program. Its own is in the first folder that it may write to, with links
+        # to the granted paths of the user's.
         work = next((path for path in self.write if not _is_below(self.home, [path])), self.temporary)
         self.own_home = os.path.join(work, ".iron-sandbox")
         self._granted = [path for path in self.read + self.write if _is_below(path, [self.home]) and path != self.home]
         self._prefixes = None
-        # The process id outside; known when it is launched.
+        # Process id of the guard, outside the sandbox; set by ``launch``.
         self.guard = 0
 
     def _kept_in(self, folder):
@@ -77,17 +77,17 @@ class Policy:
         return [path for path in kept_in(folder) if not _is_below(path, listed)]
 
     def planted(self):
-        """What is to be looked for when the program has ended."""
+        """Returns the ``Planted`` that finds planted files when the program has ended."""
         return Planted(self.hide + self.keep, self._folders) if self.is_enforced else Planted([])
 
     def environment(self, given):
-        """The variables of the program: those ``given``, its own temporary folder, its process id as it sees it, and that
-        of the guard as the machine does."""
+        """Returns the program's variables: those ``given``, its own temporary folder, its process id inside the sandbox and
+        the guard's outside."""
         own = dict(given, TMPDIR=self.temporary, IRON_SANDBOX_LEVEL=self.level, IRON_SANDBOX_PID=str(os.getpid()))
         own["IRON_SANDBOX_GUARD"] = str(self.guard)
         if self.is_enforced:
             own["HOME"] = self.own_home
-            # What the user has installed is found where it is.
+            # Packages that the user installed remain importable.
             own.setdefault("PYTHONUSERBASE", os.path.join(self.home, ".local"))
             for name in _HOME_FOLDERS:
                 if not _is_below(own.get(name, ""), self.write):
@@ -98,7 +98,7 @@ class Policy:
         return own
 
     def make_own_home(self):
-        """Makes the program's home folder. Raises OSError."""
+        """Makes the program's home folder, with links to the granted paths of the user's. Raises OSError."""
         os.makedirs(self.own_home, 0o700, exist_ok=True)
         try:
             with open(os.path.join(self.own_home, ".gitignore"), "x") as file:
@@ -116,23 +116,23 @@ class Policy:
                 os.symlink(path, link)
 
     def has_own_temporary(self, path):
-        """Is it below a folder for temporary files that hides the machine's, and nothing that was granted?"""
+        """Returns True if ``path`` is in a private /tmp that hides the machine's, and below no granted path."""
         if self.level != "strict" or not _is_below(path, [self.temporary]):
             return False
         return not _is_below(path, [granted for granted in self.read + self.write if granted != self.temporary])
 
     def counterpart(self, path):
-        """The path in the user's home of one in the program's own; None for any other."""
+        """Returns the path in the user's home for one in the program's own home, else None."""
         return self.home + path[len(self.own_home) :] if _is_below(path, [self.own_home]) else None
 
     def may_connect(self, host, port):
-        """May a limited network connect there? ``host``: a name or an address."""
+        """Returns True if a limited network may connect there. ``host``: a name or an address."""
         return (host, port) in self._connect
 
     def may_open(self, path, writing):
-        """Do the paths of this policy cover it? As the kernel would say it, but for links in the middle."""
+        """Returns True if this policy permits opening ``path``. Matches the kernel, except for links in the middle of a path."""
         if self._prefixes is None:
-            # Asked at every file that is opened.
+            # Cached, since this runs for every file that is opened.
             self._prefixes = [_prefixes(paths) for paths in (self.hide, self.write, self.read)]
         hide, write, read = self._prefixes
         below = path + "/"
@@ -144,23 +144,23 @@ class Policy:
         return real != path and self.may_open(real, writing)
 
     def complete(self, program, environment):
-        """Adds what ``program`` and every other one needs of the system. ``program``: absolute path."""
+        """Adds the system paths that ``program``, or any program, needs. ``program``: absolute path."""
         self.read += _SYSTEM + ["/etc/" + name for name in _SETTINGS]
         self.read += _interpreter(program)
         for name in _NAMED_FILES:
             self.read += [os.path.abspath(environment[name])] if environment.get(name) else []
         for name in _NAMED_PATHS:
             self.read += [os.path.abspath(path) for path in environment.get(name, "").split(":") if path]
-        # Python adds it to the path of every program.
+        # The user site, which Python adds to the path of every program.
         self.read += [path for path in _folders(os.path.join(self.home, ".local/lib")) if "/python" in path]
         self.write += _DEVICES
         self.read, self.write = _without_home(self.read, self.home), _without_home(self.write, self.home)
-        # Its own, also where that is the home folder.
+        # Added after the filter, as it may be the home folder.
         self.write.append(self.temporary)
 
 
 def _interpreter(program):
-    """The program with what lies beside it, when it is one of an installation: <prefix>/bin/<program>."""
+    """Returns the program, with its prefix if it is an installed interpreter: <prefix>/bin/<program>."""
     found = [program]
     for path in (program, os.path.realpath(program)):
         folder, name = os.path.split(path)
@@ -175,7 +175,7 @@ def _interpreter(program):
 
 
 def _editable(prefix):
-    """What an environment has installed in place: folders that its .pth files name."""
+    """Returns the editable installs of an environment: the folders that its .pth files name."""
     found = []
     for version in _folders(os.path.join(prefix, "lib")):
         packages = os.path.join(version, "site-packages")
@@ -197,7 +197,7 @@ def _folders(path):
 
 
 def _without_home(paths, home):
-    """Without the user's home and what is above it: that would be everything."""
+    """Returns ``paths`` without the user's home and its parents, which would grant everything."""
     return [path for path in dict.fromkeys(paths) if not _is_below(home, [path]) and path != "/"]
 
 
@@ -214,7 +214,7 @@ def _absolute(path):
 
 
 def _endpoints(texts):
-    """(host, port) pairs; names of this machine's own list also by address, since the C library answers for those."""
+    """Returns (host, port) pairs; names in /etc/hosts also by address, since the C library resolves those itself."""
     found = {_endpoint(text) for text in texts}
     try:
         with open("/etc/hosts", encoding="utf-8", errors="replace") as file:

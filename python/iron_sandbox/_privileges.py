@@ -1,4 +1,4 @@
-"""Privileges: none can be gained (no_new_privs), and what a process of root has beyond files is taken away for good."""
+"""Privileges: none can be gained (no_new_privs), and capabilities are dropped for good. Root may keep those in ``_FOR_ROOT``."""
 
 import struct
 
@@ -15,26 +15,26 @@ from ._kernel import (
 )
 
 _LAST_CAPABILITY = 63
-# chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service: what a program in a container of root is used
-# to. Landlock and seccomp hold for them as well.
+# chown, dac_override, fowner, fsetid, kill, setgid, setuid, net_bind_service: what a program run as root in a container
+# expects. Landlock and seccomp restrict a process with these as well.
 _FOR_ROOT = (0, 1, 3, 4, 5, 6, 7, 10)
 _VERSION_3 = 0x20080522
 
 
 def forbid_new():
-    """No program that is started from here on gains a privilege by being setuid. Needed by the walls without privilege."""
+    """Prevents programs started from now on from gaining privileges by setuid. Unprivileged Landlock and seccomp need this."""
     prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
 
 
 def drop(keep_for_root):
-    """Takes capabilities away from this process and all it starts. ``keep_for_root``: but for those about files."""
+    """Drops the capabilities of this process and all it starts. ``keep_for_root``: except those in ``_FOR_ROOT``."""
     kept = _FOR_ROOT if keep_for_root else ()
     for capability in range(_LAST_CAPABILITY + 1):
         if capability not in kept:
             try:
                 prctl("capabilities", PR_CAPBSET_DROP, capability)
             except WallError:
-                break  # Not one of this kernel's, or there is no privilege that could be taken away.
+                break  # The kernel has no such capability, or the process has no privileges to drop.
     prctl("capabilities", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     mask = sum(1 << capability for capability in kept)
     _set(mask)
@@ -43,7 +43,7 @@ def drop(keep_for_root):
 def _set(mask):
     header = buffer(struct.pack("=Ii", _VERSION_3, 0))
     held = buffer(bytes(24))
-    # capget is the number before capset. What is not there cannot be kept.
+    # The number of capget is the one before capset. Only capabilities that the process has can be kept.
     syscall("capabilities", NR_CAPSET - 1, header, held)
     low = struct.unpack("=6I", held.raw)
     permitted = (low[1] | low[4] << 32) & mask

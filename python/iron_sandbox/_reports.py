@@ -1,9 +1,9 @@
-"""What was refused, or would have been: a line of JSON each, to whoever started the cage.
+"""Reports what was refused, or would have been, to the caller that started the sandbox, as lines of JSON.
 
-First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the walls stand, or ``{"fault": …}``
-when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …, "refused": true | false, "count": n}``.
-The first time at once; what comes again and again is summed up, at most MAX_LINES_PER_SECOND. At its end ``{"planted": path,
-"aside": path}`` (``_planted.py``).
+First ``{"standing": {"level": …, "landlock_abi": n, "limited": …, "hidden": …}}`` when the sandbox is set up, or
+``{"fault": …}`` when the program was not started; then ``{"action": "connect" | "read" | "write", "target": …,
+"refused": true | false, "count": n}``. The first occurrence is written at once and repetitions are summed up, at most
+MAX_LINES_PER_SECOND. When the program has ended, ``{"planted": path, "aside": path}`` (``_planted.py``).
 """
 
 import os
@@ -16,7 +16,7 @@ _MAX_TARGET = 300
 
 class Reports:
     def __init__(self, descriptor):
-        """``descriptor``: where to write; None for nowhere."""
+        """``descriptor``: where to write; None writes nothing."""
         self._descriptor = descriptor
         self._seen = set()
         self._waiting = {}
@@ -25,7 +25,7 @@ class Reports:
         self._flushed = 0.0
 
     def add_standing(self, facts):
-        """Reports that the walls stand: ``{"standing": …}``. ``facts``: JSON, as bytes."""
+        """Reports that the sandbox is set up: ``{"standing": …}``. ``facts``: JSON, as bytes."""
         self._write_line(b'{"standing": %s}' % facts)
 
     def add_fault(self, text):
@@ -35,7 +35,7 @@ class Reports:
         self._write_line(dumps({"fault": text}).encode())
 
     def add_planted(self, path, aside):
-        """Reports a file that was put where other programs look: ``{"planted": path, "aside": where it is now}``."""
+        """Reports a file planted for other programs: ``{"planted": path, "aside": where it is now}``."""
         from json import dumps
 
         self._write_line(dumps({"planted": path, "aside": aside}).encode())
@@ -55,11 +55,11 @@ class Reports:
 
     @property
     def is_waiting(self):
-        """There is something for ``flush`` to do within a second."""
+        """Whether ``flush`` has something to write within a second."""
         return bool(self._waiting)
 
     def flush(self, everything=False):
-        """Writes what was summed up; ``everything``: nothing may be left."""
+        """Writes the summed-up attempts, at most once a second; with ``everything``, all of them without rate limits."""
         if not everything and time.monotonic() - self._flushed < 1:
             return
         self._flushed = time.monotonic()
@@ -77,7 +77,7 @@ class Reports:
         return self._lines <= MAX_LINES_PER_SECOND
 
     def _write(self, key, count):
-        # Loaded at the first report: a start is faster without.
+        # Imported at the first report, for a faster start.
         from json import dumps
 
         action, target, refused = key
@@ -90,4 +90,4 @@ class Reports:
         try:
             os.write(self._descriptor, line + b"\n")
         except OSError:
-            self._descriptor = None  # Nobody listens any more.
+            self._descriptor = None  # The reader has closed its end.

@@ -1,4 +1,4 @@
-"""``run`` and ``confined`` for programs in Python."""
+"""Implements ``run`` and ``confined``, the Python API."""
 
 import functools
 import json
@@ -42,7 +42,7 @@ def run(command, *, level="strict", read=(), write=(), hide=(), connect=None, al
             try:
                 out, err = process.communicate(given, timeout=timeout)
             except BaseException:
-                # Everything inside ends with it.
+                # The guard: everything in the sandbox ends with it.
                 process.kill()
                 raise
         report.seek(0)
@@ -96,7 +96,7 @@ def _call_apart(policy, function):
 
 
 def _answer(function, writing):
-    """Inside: runs the function, and nothing of what this process had open is left to it."""
+    """Runs in the sandbox: closes inherited descriptors except 0, 1 and 2, calls the function and writes its result to 3."""
     os.dup2(writing, 3)
     os.closerange(4, os.sysconf("SC_OPEN_MAX"))
     try:

@@ -1,8 +1,8 @@
-"""seccomp: which system calls a process and all its descendants may make, as a BPF program made here.
+"""The seccomp filter: a BPF program that limits the system calls of a process and all its descendants.
 
-What no agent needs is refused by name, and every call that is newer than this table is unknown (ENOSYS). Some calls are
-looked at by their arguments. ``connect`` (and, for reports, opening files) is decided by the process outside that holds the
-listener (``_broker.py``).
+Calls that no agent needs are refused by name; calls newer than this table fail with ENOSYS. Some calls are filtered by
+their arguments. ``connect`` (and, for reports, opening files) is decided outside the sandbox, by the process that holds the
+notify listener (``_broker.py``).
 """
 
 import errno
@@ -14,10 +14,10 @@ from ._kernel import MACHINE, NR_SECCOMP, address, buffer, syscall
 _IS_X86 = MACHINE == "x86_64"
 _AUDIT_ARCH = 0xC000003E if _IS_X86 else 0xC00000B7
 _X32_BIT = 0x40000000
-# file_setattr, of Linux 6.17.
+# file_setattr, added in Linux 6.17.
 _NEWEST = 469
 
-# name: number on x86-64, number on aarch64; None where the machine has none.
+# name: number on x86-64, number on aarch64; None where the architecture lacks the call.
 _REFUSED = {
     # Other processes' memory and files.
     "ptrace": (101, 117),
@@ -29,7 +29,7 @@ _REFUSED = {
     "kcmp": (312, 272),
     "migrate_pages": (256, 238),
     "move_pages": (279, 239),
-    # Another view of files, and files without a name.
+    # Mounts and roots, and access to files without a path.
     "mount": (165, 40),
     "umount2": (166, 39),
     "pivot_root": (155, 41),
@@ -46,7 +46,7 @@ _REFUSED = {
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     "fanotify_init": (300, 262),
-    # Memory, queues and locks that programs of one user share by number.
+    # System V IPC: memory, queues and semaphores that programs of one user share by number.
     "shmget": (29, 194),
     "shmat": (30, 196),
     "msgget": (68, 186),
@@ -54,7 +54,7 @@ _REFUSED = {
     # Namespaces.
     "unshare": (272, 97),
     "setns": (308, 268),
-    # What the kernel is attacked by: own programs in it, rings that pass by this filter, faults that can be held up.
+    # Attack surface: BPF programs in the kernel, io_uring (bypasses this filter), userfaultfd (can delay page faults).
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
     "userfaultfd": (323, 282),
@@ -68,7 +68,7 @@ _REFUSED = {
     "modify_ldt": (154, None),
     "lookup_dcookie": (212, 18),
     "vmsplice": (278, 75),
-    # The machine.
+    # Administration of the machine.
     "acct": (163, 89),
     "adjtimex": (159, 171),
     "clock_adjtime": (305, 266),
@@ -115,7 +115,7 @@ CONNECT = 42 if _IS_X86 else 203
 OPEN = 2 if _IS_X86 else None
 OPENAT = 257 if _IS_X86 else 56
 OPENAT2 = 437
-# Decided outside.
+# Passed to the notify listener.
 NOTIFIED = tuple(number for number in (CONNECT, OPEN, OPENAT, OPENAT2) if number is not None)
 
 _NEW_NAMESPACES = 0x7E020080  # user, pid, net, mount, ipc, uts, cgroup, time
@@ -127,7 +127,7 @@ _MSG_FASTOPEN = 0x20000000
 
 _ALLOW, _KILL, _NOTIFY = 0x7FFF0000, 0x80000000, 0x7FC00000
 _SET_MODE_FILTER, _NEW_LISTENER = 1, 1 << 3
-# Where a call's number, machine and arguments are in what the kernel shows the program.
+# Offsets of a call's number, architecture and arguments in ``struct seccomp_data``.
 _NR, _ARCH, _ARGS = 0, 4, 16
 
 
@@ -140,7 +140,7 @@ def _load(offset):
 
 
 def _argument(index):
-    """Loads the lower half of an argument; both machines are little-endian."""
+    """Loads the lower half of an argument; both architectures are little-endian."""
     return _load(_ARGS + 8 * index)
 
 
@@ -169,7 +169,7 @@ def _number(pair):
 
 
 def program(confine, udp=False, unix=False, listen=True, notify=()):
-    """The filter as bytes. ``confine``: refuse what the table names; else only ``notify``, numbers of calls, is there."""
+    """Returns the filter as bytes. ``confine``: also refuse calls. ``notify``: numbers of calls passed to the listener."""
     foreign = _return(_KILL if confine else _ALLOW)
     lines = [_load(_ARCH), _if_equal(_AUDIT_ARCH, 1, 0), foreign, _load(_NR)]
     for number in notify:
@@ -186,12 +186,12 @@ def program(confine, udp=False, unix=False, listen=True, notify=()):
 
 
 def _blocks(udp, unix, listen):
-    """What is looked at by its arguments: each block ends with an answer."""
-    # clone3 has its flags in memory, where a filter cannot look; C libraries fall back to clone.
+    """Returns the checks of arguments by name of the call; each block ends with a return."""
+    # clone3 has its flags in memory, which a filter cannot read; C libraries fall back to clone.
     blocks = {
         "clone3": [_return(_refuse(errno.ENOSYS))],
         "clone": _unless_any_bit(0, _NEW_NAMESPACES),
-        # Keys typed into the terminal of whoever started us.
+        # Would inject keystrokes into the terminal that started the sandbox.
         "ioctl": [
             _argument(1),
             _if_equal(_TIOCSTI, 1, 0),
@@ -199,9 +199,9 @@ def _blocks(udp, unix, listen):
             _return(_refuse(errno.EPERM)),
             _return(_ALLOW),
         ],
-        # Limits of other processes.
+        # Refused for other processes.
         "prlimit64": [_argument(0), _if_equal(0, 1, 0), _return(_refuse(errno.EPERM)), _return(_ALLOW)],
-        # Sending may connect as well.
+        # Sending with MSG_FASTOPEN connects as well.
         "sendto": _unless_any_bit(3, _MSG_FASTOPEN),
         "sendmsg": _unless_any_bit(2, _MSG_FASTOPEN),
         "sendmmsg": _unless_any_bit(3, _MSG_FASTOPEN),
@@ -217,7 +217,7 @@ def _unless_any_bit(argument, bits):
 
 
 def _socket_block(udp, unix):
-    """Streams of IPv4 and IPv6, with ``udp`` datagrams and the list of addresses too, with ``unix`` those of files."""
+    """Allows TCP on IPv4 and IPv6; with ``udp`` also UDP and the netlink list of addresses; with ``unix`` Unix sockets."""
     protocols = (0, _IPPROTO_TCP, _IPPROTO_UDP) if udp else (0, _IPPROTO_TCP)
     kinds = (_SOCK_STREAM, _SOCK_DGRAM) if udp else (_SOCK_STREAM,)
     of_internet = [_argument(1), _and(0xF)]
@@ -229,7 +229,7 @@ def _socket_block(udp, unix):
     if unix:
         block += [_if_equal(_AF_UNIX, 0, 1), _return(_ALLOW)]
     if udp:
-        # Only the one about addresses and routes, number 0.
+        # Only NETLINK_ROUTE (0): addresses and routes.
         block += [_if_equal(_AF_NETLINK, 0, 4), _argument(2), _if_equal(0, 1, 0), _return(_refuse(errno.EPERM))]
         block += [_return(_ALLOW)]
     block += [_if_equal(_AF_INET, 2, 0), _if_equal(_AF_INET6, 1, 0), _return(_refuse(errno.EAFNOSUPPORT))]
@@ -237,7 +237,7 @@ def _socket_block(udp, unix):
 
 
 def install(code, listener):
-    """Puts a filter on this process for good; with ``listener`` returns the descriptor that hears of notified calls."""
+    """Installs a filter permanently on this process; with ``listener`` returns the descriptor that receives notified calls."""
     held = buffer(code)
     head = buffer(struct.pack("HxxxxxxP", len(code) // 8, address(held)))
     answer = syscall("seccomp", NR_SECCOMP, _SET_MODE_FILTER, _NEW_LISTENER if listener else 0, head)

@@ -1,5 +1,5 @@
-"""A launcher that is there before it is needed: what it needs is loaded, and it has a control group and is in it, which takes the
-kernel longest. What it is to do comes in by stdin.
+"""A launcher started in advance: its modules are loaded, and it is already in its control group, the step that takes the
+kernel longest. It reads from stdin what to run.
 """
 
 import json
@@ -10,9 +10,9 @@ from ._groups import Group
 
 
 def wait():
-    """Returns the words of the command line and the control group. Ends this process when stdin ends before.
+    """Returns the words of the command line and the control group. Ends this process if stdin ends first.
 
-    What comes in: the number of bytes in a line of its own, then JSON: ``words``, ``cwd`` and ``environment``.
+    The input is the number of bytes on a line of its own, then JSON with ``words``, ``cwd`` and ``environment``.
     """
     group = Group.open()
     group.enter()
@@ -30,7 +30,7 @@ def wait():
 
 
 def _read_line():
-    """A line of stdin, without its end and nothing beyond it; empty when stdin ends before."""
+    """Reads a line of stdin and nothing after it. Returns it without the newline; empty if stdin ends first."""
     line = b""
     while not line.endswith(b"\n"):
         piece = os.read(0, 1)
@@ -41,7 +41,7 @@ def _read_line():
 
 
 def _read(size):
-    """So many bytes of stdin; none when it ends before."""
+    """Reads ``size`` bytes of stdin. Returns no bytes if stdin ends first."""
     content = b""
     while len(content) < size:
         piece = os.read(0, size - len(content))

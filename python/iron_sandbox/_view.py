@@ -1,6 +1,6 @@
-"""What a process sees of the files of the machine: everything but a few (``mask``), or nothing but what is listed (``build``).
+"""A process's view of the machine's files: all but a few paths (``mask``), or only the listed paths (``build``).
 
-Needs a mount namespace. What is not in the list is not there: neither to be read, nor to be found, nor to be changed.
+Needs a mount namespace. In a built view, unlisted paths do not exist: they cannot be read, found or changed.
 """
 
 import errno
@@ -24,19 +24,19 @@ _AT_FDCWD, _AT_RECURSIVE, _AT_NO_FOLLOW, _MNT_DETACH = -100, 0x8000, 0x100, 2
 _OPEN_TREE_CLONE, _MOVE_FROM_DESCRIPTOR = 1, 4
 _MAX_LINKS = 40
 _OLD = "/.machine"
-# Where the new root is put together; it may be any folder.
+# Where the new root is assembled; any folder works.
 _BASE = "/tmp"
 _NODES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 def isolate():
-    """Keeps what is mounted from here on to this mount namespace."""
+    """Keeps later mounts private to this mount namespace."""
     mount(None, "/", None, _REC | _PRIVATE)
 
 
 def narrow(write):
-    """Makes everything read-only but the folders ``write``, and gives shared memory of its own. Needs ``isolate``."""
-    # Devices and /proc are no files: they are written as before.
+    """Makes everything read-only except the folders ``write``, and mounts a private /dev/shm. Needs ``isolate``."""
+    # Left out: device files remain writable on a read-only mount.
     folders = [path for path in map(os.path.realpath, write) if os.path.isdir(path) and not path.startswith("/dev/")]
     for path in sorted(set(folders)):
         mount(path, path, None, _BIND | _REC)
@@ -45,7 +45,7 @@ def narrow(write):
             try:
                 _restrict(place, _ATTR_RDONLY, recursive=False)
             except WallError as error:
-                # Covered by another mount, or out of this user's reach.
+                # Covered by another mount, or not accessible to this user.
                 if error.errno not in (errno.ENOENT, errno.EACCES, errno.EINVAL):
                     raise
     if os.path.isdir("/dev/shm"):
@@ -54,7 +54,7 @@ def narrow(write):
 
 
 def _reenter():
-    """Lets the working folder be in the new mounts, no longer below them."""
+    """Moves the working folder into the new mounts; until then it is the folder that they cover."""
     os.chdir(os.getcwd())
 
 
@@ -64,10 +64,10 @@ def _mounts():
 
 
 def mask(hide, keep, write):
-    """Makes the files ``hide`` unreadable and such folders empty, and ``keep`` read-only, although what is above them may be
-    used. Needs ``isolate``. Those that are not there are left out.
+    """Makes files in ``hide`` unreadable, folders in ``hide`` empty, and ``keep`` read-only, even where their parents are
+    accessible. Skips missing paths. Needs ``isolate``.
 
-    ``write``: where the program may rename and remove.
+    ``write``: folders in which the program may rename and remove.
     """
     keep = [path for path in keep if os.path.exists(path)]
     _pin(hide + keep, write)
@@ -79,15 +79,15 @@ def mask(hide, keep, write):
             mount("none", path, "tmpfs", _NOSUID | _NODEV | _NOEXEC, "size=4k,mode=000")
             _restrict(path, _ATTR_RDONLY)
         elif os.path.exists(path):
-            # A device on a mount without devices: it can be opened by nobody.
+            # A device on a ``nodev`` mount cannot be opened.
             mount("/dev/null", path, None, _BIND)
             _restrict(path, _ATTR_RDONLY | _ATTR_NODEV)
 
 
 def _pin(paths, write):
-    """Makes the folders and links on the way to these paths mounts of their own, which can be neither moved nor removed.
+    """Mounts the folders and links on the way to these paths on themselves, so that they cannot be moved or removed.
 
-    Otherwise one is moved, another put in its place, and what was hidden in it is hidden to no later program.
+    Otherwise a program could replace such a folder, and its hidden content would not be hidden from later programs.
     """
     write = [os.path.realpath(path).rstrip("/") + "/" for path in write]
     folders, links = set(), set()
@@ -104,7 +104,7 @@ def _pin(paths, write):
 
 
 def _way(path):
-    """The folders and links that a path leads through, each by its real name; the path itself where it is a link."""
+    """Yields the folders and links on the way to a path, by their real names; also the path itself if it is a link."""
     at, parts, links = "", [part for part in path.split("/") if part], 0
     while parts:
         part = parts.pop(0)
@@ -128,7 +128,7 @@ def _way(path):
 
 
 def _pin_link(path):
-    """A link that is mounted on itself: ``mount`` would follow it."""
+    """Mounts a link on itself, which ``mount`` cannot do, as it follows links."""
     name = buffer(os.fsencode(path) + b"\0")
     wall = "link %s" % path
     flags = _OPEN_TREE_CLONE | os.O_CLOEXEC | _AT_NO_FOLLOW
@@ -140,9 +140,9 @@ def _pin_link(path):
 
 
 def build(read, write, temporary, size_mb):
-    """Makes a root of these paths only, each where it is. Needs ``isolate`` and own process ids.
+    """Makes a root of these paths only, each at its usual place. Needs ``isolate`` and a process id namespace.
 
-    ``temporary``: the folder for temporary files, empty at first and in memory, at most ``size_mb``.
+    ``temporary``: the folder for temporary files, initially empty and in memory, at most ``size_mb``.
     """
     working = os.getcwd()
     read, write = ([path for path in paths if os.path.lexists(path)] for paths in (read, write))
@@ -158,11 +158,11 @@ def build(read, write, temporary, size_mb):
     _devices(root)
     writable = {path for path in write if not path.startswith("/dev/")}
     readable = {path for path in read if path != "/proc"} - writable
-    # What is above comes first, so that it does not cover what is below.
+    # Parents first, so that they do not cover their children.
     for path in sorted(readable | writable, key=lambda path: (path.count("/"), path)):
         if path != temporary:
             root.show(path, path in writable)
-    # Empty when it is not among the paths.
+    # An empty folder if it is not among the paths.
     root.make(working)
     unmount(_OLD, _MNT_DETACH)
     os.rmdir(_OLD)
@@ -171,14 +171,14 @@ def build(read, write, temporary, size_mb):
 
 
 class _Root:
-    """The new root while the old one is still below it."""
+    """The new root, while the old one is still mounted below it."""
 
     def __init__(self):
-        # By path as it was asked for: most are in few folders.
+        # Real paths by requested path; most requests share a few folders.
         self._made = {}
 
     def make(self, path):
-        """Makes a folder, with its links on the way as they are outside. Returns the real path."""
+        """Makes a folder, with the same links on the way as outside. Returns the real path."""
         if path not in self._made:
             self._made[path] = self._make(path)
         return self._made[path]
@@ -209,11 +209,11 @@ class _Root:
         return at or "/"
 
     def show(self, path, writable):
-        """Puts a file or folder of the machine where it is outside."""
+        """Mounts a file or folder of the machine at the path that it has outside."""
         target = self._follow(path)
         if target is None:
             return
-        # No link is left in it: one would lead into the new root.
+        # ``target`` contains no links: they would resolve in the new root.
         source = _OLD + target
         if os.path.isdir(source):
             self.make(target)
@@ -223,14 +223,14 @@ class _Root:
         _restrict(target, _ATTR_NOSUID | _ATTR_NODEV | (0 if writable else _ATTR_RDONLY))
 
     def _follow(self, path):
-        """Makes the links that a path is reached by, and returns what it leads to; None when that is not there."""
+        """Makes the links that lead to a path, and returns their final target; None if it does not exist."""
         for _ in range(_MAX_LINKS):
             folder, name = os.path.split(path)
             here = "%s/%s" % (self.make(folder).rstrip("/"), name)
             try:
                 target = os.readlink(_OLD + here)
             except OSError as error:
-                # No link.
+                # EINVAL: not a link.
                 return here if error.errno == errno.EINVAL else None
             if not os.path.lexists(here):
                 os.symlink(target, here)
@@ -250,7 +250,7 @@ def _devices(root):
 
 
 def _restrict(path, attributes, recursive=True):
-    """Takes rights away from a mount, and from those below it."""
+    """Sets restrictive attributes on a mount and, if ``recursive``, on those below it."""
     wanted = buffer(attributes.to_bytes(8, "little") + bytes(24))
     flags = _AT_RECURSIVE if recursive else 0
     name = buffer(os.fsencode(path) + b"\0")

@@ -2,16 +2,16 @@
 
 ``iron-cage start`` puts this folder first on PYTHONPATH, so that Python imports this file before the program. The rules:
 
-- The agent must not notice: another ``sitecustomize`` (Debian has one, coverage tools have) still runs, this folder is
-  not left on ``sys.path``, and a failure in here is a warning on stderr.
-- The folder with ``iron_cage`` goes to the END of ``sys.path``: an SDK that the user installed wins.
-- At the start it uses only modules that Python has loaded anyway, and a socket: it runs in every child process too.
-- Rotated secrets come with SIGUSR1, to the agent's first process only, and only after it has reported to the server that it
-  listens: no other process may get that signal, which kills a process without a handler. A program that uses
-  SIGUSR1 itself, now or later, keeps it; then nothing is acknowledged, and the server requires a restart.
+- The agent is not affected: another ``sitecustomize`` (Debian's, or a coverage tool's) still runs, this folder is removed
+  from ``sys.path``, and a failure of this file is only a warning on stderr.
+- The folder with ``iron_cage`` is added at the END of ``sys.path``: an SDK that the user installed takes precedence.
+- At startup this file uses only modules that Python has already loaded, and a socket: it runs in every child process too.
+- SIGUSR1 announces rotated secrets, to the agent's first process only, and only after that process has reported to the
+  server that it listens: the signal kills any process without a handler. A program that uses SIGUSR1 itself, at startup
+  or later, keeps its handler; then nothing is acknowledged, and the server requires a restart.
 
-Children inherit PYTHONPATH, and the secrets as they are when the child is started. ``python -I``, ``-E``, ``-S`` and a
-cleaned environment skip this file, so it enforces nothing: the gateway does.
+Children inherit PYTHONPATH, and the secrets as of their start. ``python -I``, ``-E``, ``-S`` and a cleaned environment skip
+this file, so the gateway enforces the rules, not this file.
 """
 
 import os
@@ -35,7 +35,7 @@ def _run_next_sitecustomize(shim):
     try:
         import sitecustomize  # noqa: F401  (the next one on the path; it takes the name from here on)
     except BaseException as error:
-        # Python's import of this very module ends in a KeyError if its name is gone.
+        # Python's import of this module raises KeyError if its name is missing from sys.modules.
         sys.modules["sitecustomize"] = ours
         if isinstance(error, ImportError) and error.name == "sitecustomize":
             return
@@ -45,18 +45,18 @@ def _run_next_sitecustomize(shim):
 
 
 def _follow_secrets():
-    """Updates os.environ with rotated secrets on SIGUSR1, and reports it to the server."""
-    # The gate sets it to the pid of the process that becomes the agent; a child has another one.
+    """Installs a SIGUSR1 handler that updates os.environ with rotated secrets and acknowledges them to the server."""
+    # The pid of the agent's first process, set by the gate or the sandbox; a child has another pid.
     if os.environ.get("IRON_SANDBOX_PID", os.environ.get("IRON_CAGE_PID")) != str(os.getpid()):
         return
-    # Not `signal`, which loads `enum`: these are its inner parts, and loaded already.
+    # Not `signal`, which imports `enum`: these built-in modules are already loaded.
     import _signal
     import _thread
 
     if _signal.getsignal(_signal.SIGUSR1) not in (_signal.SIG_DFL, _signal.SIG_IGN):
         return
     server, token = os.environ["IRON_CAGE_URL"], os.environ["IRON_CAGE_TOKEN"]
-    # As delivered: variables that the program has changed since are left alone.
+    # Values as delivered: a variable that the program changed is overwritten only when its secret is rotated.
     handed = dict(os.environ)
     one_at_a_time = _thread.allocate_lock()
 
@@ -74,7 +74,7 @@ def _follow_secrets():
             _warn("rotated secrets could not be taken over", error)
 
     def on_signal(_number, _frame):
-        # In a thread: a signal handler blocks the program.
+        # In a thread, since a signal handler blocks the program.
         try:
             _thread.start_new_thread(take_over, ())
         except Exception as error:
@@ -82,19 +82,19 @@ def _follow_secrets():
 
     _signal.signal(_signal.SIGUSR1, on_signal)
     try:
-        # Answered, not only sent: the server looks which process has the connection, and this one may become another.
+        # Waits for the response: the server looks up the process at the other end, and this one may exec another program.
         _ask(server, token, "POST", "/api/run/secrets/ack", _report(None))
     except OSError:
-        pass  # A server that has ended sends no signals either.
+        pass  # A server that has exited sends no signals.
 
 
 def _report(revision):
-    # Behind walls the server knows the process that guards this one.
+    # In a sandbox, the server knows the guard of this process, not the process itself.
     pid = os.environ.get("IRON_SANDBOX_GUARD", os.getpid())
     return '{"pid":%d,"revision":%s}' % (int(pid), "null" if revision is None else revision)
 
 
-# Plain HTTP to the same machine. What Python has for it takes longer to load than an agent's whole start.
+# Plain HTTP to the same machine. Python's own client takes longer to import than an agent takes to start.
 
 
 def _ask(server, token, method, path, body=""):

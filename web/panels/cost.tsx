@@ -80,7 +80,7 @@ export function CostPanel(props: { agent: AgentView; figures: ShownFigures; limi
   )
 }
 
-/** What was spent is told apart from what is projected; of an ended agent nothing is projected. */
+/** Spent and projected amounts are distinguished; nothing is projected for an agent that has ended. */
 function statusOf({ ended_at, warned }: AgentView, { budget_status }: ShownFigures): keyof typeof STATUS {
   if (budget_status !== 'approaching_limit') return budget_status
   if (ended_at !== null) return 'under_budget'
