@@ -10,7 +10,7 @@ import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd, ZERO_USD } from '../money.ts'
 import { PII, type PiiType } from '../pii-types.ts'
-import { type ShownCall, tokensOf } from '../state/call-view.ts'
+import { type ShownCall, tokensText } from '../state/call-view.ts'
 import { curveOf, type Limit } from '../state/figures.ts'
 import { limitsText, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, BurnPoint, CircuitView } from '../state/snapshot.ts'
@@ -191,7 +191,7 @@ ${calls.map(
 <td>${call.state}${call.code ? ` · ${call.code}` : ''}${call.corrects ? ' · correction' : ''}</td>
 <td class="number">${showUsd(call.held_usd)}</td>
 <td class="number">${showUsd(call.cost_usd)}${call.estimated ? ' ≈' : ''}</td>
-<td class="number">${tokens(call)}</td>
+<td class="number">${tokensText(call)}</td>
 <td class="number">${call.latency_ms === null ? '' : showLatency(call.latency_ms)}</td>
 <td>${answerOf(call)}</td>
 </tr>`,
@@ -203,11 +203,6 @@ ${calls.map(
 function answerOf({ status, redactions, tier }: TracedCall): string {
   const parts = [status, tier && tier > 1 ? `tier ${tier}` : null, redactions ? `${redactions} redacted` : null]
   return parts.filter((part) => part !== null).join(' · ')
-}
-
-function tokens(call: TracedCall): string {
-  const used = tokensOf(call)
-  return used ? `${showCount(used.input)} / ${showCount(used.output)}` : ''
 }
 
 const moment = (at: string): string => at.slice(0, 19).replace('T', ' ')

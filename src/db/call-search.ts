@@ -69,27 +69,33 @@ export function callSearchTable({ orm }: Database) {
     return isOldestFirst ? windows : windows.reverse()
   }
 
-  function keysIn(search: CallSearch, bounds: Bounds, limit: number, floor?: Nanodollars): Key[] {
+  /** Returns the function that finds keys in one window; `floor`: the lowest cost. (Default: any.) */
+  function keysOf(search: CallSearch) {
     // An agent's calls alone are next to each other in the table; everything else is in one index.
     const index = isOnlyByAgent(search) ? 'NOT INDEXED' : 'INDEXED BY calls_search'
-    const isAbove = floor === undefined ? '' : ' AND cost_nanos >= :floor'
-    const sql = `SELECT id, cost_nanos FROM calls ${index} WHERE id >= :low AND id < :high${conditionsOf(search)}${isAbove}
-      ORDER BY ${ORDERS[search.sort]} LIMIT :limit`
-    return orm.$client.prepare<object, Key>(sql).all({ ...parametersOf(search), ...bounds, floor, limit })
+    const statement = orm.$client.prepare<object, Key>(
+      `SELECT id, cost_nanos FROM calls ${index}
+       WHERE id >= :low AND id < :high AND (:floor IS NULL OR cost_nanos >= :floor)${conditionsOf(search)}
+       ORDER BY ${ORDERS[search.sort]} LIMIT :limit`,
+    )
+    const parameters = parametersOf(search)
+    return (bounds: Bounds, limit: number, floor: Nanodollars | null = null): Key[] =>
+      statement.all({ ...parameters, ...bounds, floor, limit })
   }
 
   async function findKeys(search: CallSearch): Promise<Key[]> {
     const { sort, limit } = search
     const bounds = boundsOf(search)
-    if (isOnlyByAgent(search)) return keysIn(search, bounds, limit)
+    const keysIn = keysOf(search)
+    if (isOnlyByAgent(search)) return keysIn(bounds, limit)
     let found: Key[] = []
     for (const window of await windowsOf(bounds, sort === 'oldest')) {
       if (sort === 'cost') {
-        const floor = found.length === limit ? found.at(-1)!.cost_nanos : undefined
-        const keys = keysIn(search, window, limit, floor)
+        const floor = found.length === limit ? found.at(-1)!.cost_nanos : null
+        const keys = keysIn(window, limit, floor)
         if (keys.length > 0) found = [...found, ...keys].sort(highestFirst).slice(0, limit)
       } else {
-        found.push(...keysIn(search, window, limit - found.length))
+        found.push(...keysIn(window, limit - found.length))
         if (found.length === limit) break
       }
       await nextTurn()

@@ -2,6 +2,7 @@
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../id-types.ts'
 import type { Usd } from '../money.ts'
+import { showCount } from '../units.ts'
 
 /** A row of the ledger, with amounts in US dollars. */
 export interface ShownCall {
@@ -52,3 +53,13 @@ export function tokensOf({ usage }: Pick<ShownCall, 'usage'>): { input: number; 
   const { input, output } = (usage ?? {}) as { input?: unknown; output?: unknown }
   return typeof input === 'number' && typeof output === 'number' ? { input, output } : undefined
 }
+
+/** "1,200 / 85": in and out; empty without tokens. */
+export function tokensText(call: Pick<ShownCall, 'usage'>): string {
+  const tokens = tokensOf(call)
+  return tokens ? `${showCount(tokens.input)} / ${showCount(tokens.output)}` : ''
+}
+
+/** From its hold to its end, in ms, waits included; null while it runs, and for a correction. */
+export const tookMs = ({ started_at, ended_at, kind }: ShownCall): number | null =>
+  ended_at === null || kind === 'correction' ? null : Date.parse(ended_at) - Date.parse(started_at)

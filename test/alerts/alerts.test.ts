@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
-import { budgetWarned, circuitOpened, openWorld, piiFound } from './support.ts'
+import { budgetWarned } from '../support/events.ts'
+import { circuitOpened, openWorld, piiFound } from './support.ts'
 
 const raised = (world: ReturnType<typeof openWorld>) =>
   world.events.filter((event) => event.type === 'alert.raised').map(({ data }) => [data.kind, data.title, data.detail])

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { afterEach, expect, test, vi } from 'vitest'
 import { RETRY_POLICY } from '../../src/alerts/outbox.ts'
 import { toAgentId } from '../../src/ids.ts'
+import { budgetWarned } from '../support/events.ts'
 import {
-  budgetWarned,
   circuitOpened,
   openHanging,
   openMailbox,

@@ -10,7 +10,6 @@ import { type Config, configSchema } from '../../src/config/schema.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/events.ts'
 import { toAgentId, toCallId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
 type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
@@ -70,20 +69,6 @@ export function openWorld(
       store.close()
     },
   }
-}
-
-export const budgetWarned: NewEvent = {
-  type: 'budget.warned',
-  level: 'WARN',
-  agent_id: toAgentId('lg-7a3f9c2d'),
-  message: 'Budget at 90.1%',
-  data: {
-    spent_usd: usd('45.07'),
-    limit_usd: usd('50'),
-    threshold: 0.9,
-    used_percent: 90.14,
-    suggested_increase_usd: usd('25'),
-  },
 }
 
 export const circuitOpened: NewEvent = {

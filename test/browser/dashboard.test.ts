@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { usd } from '../../src/money.ts'
 import { shownFigures } from '../../src/state/figures-text.ts'
 import { openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { budgetWarned } from '../support/events.ts'
 import { openTestRuntime } from '../support/runtime.ts'
 import { button, doneOnScreen, openShow, pictures, stateOnScreen } from '../support/show.ts'
 
@@ -75,19 +75,7 @@ describe('the buttons', () => {
 
   test('approve the increase that the warning proposes, and the warning goes', async () => {
     const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
-    runtime.state.record({
-      type: 'budget.warned',
-      level: 'WARN',
-      agent_id: agentId,
-      message: 'Budget at 90.1%',
-      data: {
-        spent_usd: usd('45.07'),
-        limit_usd: usd('50'),
-        threshold: 0.9,
-        used_percent: 90.14,
-        suggested_increase_usd: usd('25'),
-      },
-    })
+    runtime.state.record({ ...budgetWarned, agent_id: agentId })
     const banner = page.locator('.banner')
     await banner.getByText('Budget warning').waitFor()
     await banner.getByRole('button', { name: 'Approve $25 increase' }).click()

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RuntimeEvent } from '../../src/events.ts'
 import { textLine } from '../../src/log/terminal-line.ts'
-import { usd } from '../../src/money.ts'
+import { budgetWarned } from '../support/events.ts'
 import { output } from './support.ts'
 
 describe('a line on the terminal', () => {
@@ -20,16 +20,7 @@ describe('a line on the terminal', () => {
   test('a decision comes with its facts below', () => {
     const event: RuntimeEvent = {
       ...output(''),
-      level: 'WARN',
-      type: 'budget.warned',
-      message: 'Budget at 90.1%',
-      data: {
-        spent_usd: usd('45.07'),
-        limit_usd: usd('50'),
-        threshold: 0.9,
-        used_percent: 90.14,
-        suggested_increase_usd: usd('25'),
-      },
+      ...budgetWarned,
     }
     expect(textLine(event, { color: false }).split('\n')).toEqual([
       `[${time}] WARN  Budget at 90.1%`,

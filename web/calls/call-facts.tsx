@@ -1,6 +1,6 @@
 /** What the list of calls and the detail of one show alike. */
-import { type ShownCall, tokensOf } from '../../src/state/call-view.ts'
-import { showCount, showName } from '../../src/units.ts'
+import type { ShownCall } from '../../src/state/call-view.ts'
+import { showName } from '../../src/units.ts'
 import { Tag, type Tone } from '../parts/parts.tsx'
 
 /** A call that cost more than it could was answered all the same. */
@@ -22,12 +22,3 @@ function outcomeOf(call: ShownCall): [Tone, string, string] {
   if (isFailed(call)) return ['bad', '✖', showName(call.code!)]
   return ['ok', '✔', call.status === null ? 'answered' : String(call.status)]
 }
-
-export function tokensText(call: ShownCall): string {
-  const tokens = tokensOf(call)
-  return tokens ? `${showCount(tokens.input)} / ${showCount(tokens.output)}` : ''
-}
-
-/** From its hold to its end, waits included; null while it runs. */
-export const tookMs = ({ started_at, ended_at, kind }: ShownCall): number | null =>
-  ended_at === null || kind === 'correction' ? null : Date.parse(ended_at) - Date.parse(started_at)

@@ -3,7 +3,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import { showUsd } from '../../src/money.ts'
-import type { FoundCalls, ShownCall } from '../../src/state/call-view.ts'
+import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../src/state/call-view.ts'
 import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
 import { address, callAddress, setQuery } from '../address.ts'
 import { download } from '../download.ts'
@@ -11,7 +11,7 @@ import { Action, clockTime, Empty, Fault, faultText, Panel } from '../parts/part
 import { send } from '../session.ts'
 import { nameOf } from '../store.ts'
 import { CallDetailPanel } from './call-detail.tsx'
-import { OutcomeTag, tokensText, tookMs } from './call-facts.tsx'
+import { OutcomeTag } from './call-facts.tsx'
 import { CallFilters, filtersOf } from './call-filters.tsx'
 import './calls-page.css'
 

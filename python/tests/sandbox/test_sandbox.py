@@ -442,13 +442,13 @@ class Folders(Cage):
     def test_a_repository_that_two_programs_made_is_known_and_one_that_is_listed_may_be_changed(self):
         self.assertEqual(self.leave("standard", "mkdir half; echo 'fsmonitor = x' > half/config"), ("", []))
         time.sleep(0.3)
-        finish_it = "mkdir half/objects half/refs; echo ref > half/HEAD; mv half .git; mkdir work; mv .git work"
-        name = "work/.git/config"
+        finish_it = "mkdir half/objects half/refs; echo ref > half/HEAD; mv half .git; mkdir clone; mv .git clone"
+        name = "clone/.git/config"
         self.assertEqual(self.leave("standard", finish_it), ("", [(name, name + ".planted")]))
-        listed = self.work + "/work/.git/hooks"
+        listed = os.path.join(self.work, "clone/.git/hooks")
         os.mkdir(listed)
         done = iron_sandbox.run(
-            ["/bin/sh", "-c", "touch work/.git/hooks/pre-commit"],
+            ["/bin/sh", "-c", "touch clone/.git/hooks/pre-commit"],
             level="standard",
             write=[self.work, listed],
             cwd=self.work,

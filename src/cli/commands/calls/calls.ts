@@ -1,6 +1,6 @@
 import { showUsd } from '../../../money.ts'
-import { type FoundCalls, type ShownCall, tokensOf } from '../../../state/call-view.ts'
-import { showCount, showLatency } from '../../../units.ts'
+import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../../state/call-view.ts'
+import { showLatency } from '../../../units.ts'
 import { AGENT_HELP, resolveAgentId } from '../../agent-id.ts'
 import type { ApiClient } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
@@ -51,7 +51,7 @@ async function queryOf(client: ApiClient, filters: Record<string, string | undef
 const HEADER = ['CALL', 'STARTED', 'AGENT', 'TO', 'UNIT', 'OUTCOME', 'COST', 'TOKENS IN/OUT', 'TOOK']
 
 function rowOf(call: ShownCall): string[] {
-  const tokens = tokensOf(call)
+  const took = tookMs(call)
   return [
     call.id,
     call.started_at,
@@ -60,7 +60,7 @@ function rowOf(call: ShownCall): string[] {
     call.unit ?? '-',
     call.code ?? call.state,
     call.state === 'held' || call.state === 'unresolved' ? `${showUsd(call.held_usd)} held` : showUsd(call.cost_usd),
-    tokens ? `${showCount(tokens.input)} / ${showCount(tokens.output)}` : '-',
-    call.ended_at === null ? '-' : showLatency(Date.parse(call.ended_at) - Date.parse(call.started_at)),
+    tokensText(call) || '-',
+    took === null ? '-' : showLatency(took),
   ]
 }

@@ -1,0 +1,18 @@
+import type { NewEvent } from '../../src/events.ts'
+import { toAgentId } from '../../src/ids.ts'
+import { usd } from '../../src/money.ts'
+
+/** The warning of the demo's agent. */
+export const budgetWarned: Extract<NewEvent, { type: 'budget.warned' }> = {
+  type: 'budget.warned',
+  level: 'WARN',
+  agent_id: toAgentId('lg-7a3f9c2d'),
+  message: 'Budget at 90.1%',
+  data: {
+    spent_usd: usd('45.07'),
+    limit_usd: usd('50'),
+    threshold: 0.9,
+    used_percent: 90.14,
+    suggested_increase_usd: usd('25'),
+  },
+}
