@@ -94,11 +94,12 @@ export function failedEvent(
   { claim, paidBy, timing }: { claim: Claim | undefined; paidBy: PaidBy; timing: Timing },
 ): NewEvent {
   const cost = claim?.cost ?? ZERO_NANOS
+  const basis = claim?.remarks.charged ? `, ${claim.remarks.charged}` : ''
   return {
     type: 'call.failed',
     level: 'WARN',
     agent_id: call.caller.agentId,
-    message: `${call.model} failed: ${message}${cost ? ` · ${showUsd(toUsd(cost))} charged` : ''}`,
+    message: `${call.model} failed: ${message}${cost ? ` · ${showUsd(toUsd(cost))} charged${basis}` : ''}`,
     data: {
       call_id: call.id,
       provider: call.provider.name,

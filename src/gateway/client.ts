@@ -11,6 +11,7 @@ export class ClientConnection {
   readonly #response: ServerResponse
   readonly #clock: Clock
   readonly #gone = new AbortController()
+  #isBehind = false
   #timer: Timer | undefined
 
   constructor(response: ServerResponse, clock: Clock) {
@@ -35,6 +36,11 @@ export class ClientConnection {
 
   get isGone(): boolean {
     return this.#gone.signal.reason instanceof ClientGone
+  }
+
+  /** True while the client has not read what it was sent. */
+  get isBehind(): boolean {
+    return this.#isBehind
   }
 
   /** Fires when the client hangs up before its response ends, and when the call is cancelled. */
@@ -77,13 +83,17 @@ export class ClientConnection {
   async write(text: string): Promise<void> {
     this.signal.throwIfAborted()
     if (this.#response.write(text)) return
+    this.#isBehind = true
     await new Promise<void>((resolve, reject) => {
       const settle = (act: () => void) => () => {
         this.#response.off('drain', drained)
         this.signal.removeEventListener('abort', left)
         act()
       }
-      const drained = settle(resolve)
+      const drained = settle(() => {
+        this.#isBehind = false
+        resolve()
+      })
       const left = settle(() => reject(this.signal.reason))
       this.#response.once('drain', drained)
       this.signal.addEventListener('abort', left, { once: true })

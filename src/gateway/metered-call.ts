@@ -9,7 +9,8 @@ import { appliedRates, costOf } from '../budget/prices.ts'
 import type { Answered } from '../budget/trust.ts'
 import type { ReportedUsage, StreamReader } from '../dialects/dialect.ts'
 import type { NewEvent } from '../events.ts'
-import { toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { max, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { type AbandonedAnswer, abandonedCost } from './abandoned.ts'
 import { type Delivered, deliveredText } from './bodies/answer.ts'
 import type { LlmCall } from './call.ts'
 import {
@@ -26,6 +27,14 @@ import type { ClientConnection } from './client.ts'
 import { holdCall, type Meter, type PricedCall } from './priced-call.ts'
 import { usageOf } from './usage.ts'
 
+/** How a call ended that has no complete answer. */
+export interface Ending {
+  /** Another model is tried next. */
+  fallsBack: boolean
+  /** The call was ended on this side; the client had not read all that it was sent. */
+  abandoned: Pick<AbandonedAnswer, 'isBehind'> | undefined
+}
+
 /** The cost of a response, and what its row records. */
 interface Assessed {
   claim: Claim
@@ -33,6 +42,9 @@ interface Assessed {
   /** Undefined for a response that nothing is learned from. */
   learned: Answered | undefined
 }
+
+/** In the row's price: the charge is not what was delivered. */
+const MAXIMUM = 'the most an abandoned call can cost'
 
 export class MeteredCall {
   readonly call: LlmCall
@@ -103,20 +115,11 @@ export class MeteredCall {
 
   /**
    * Decides the cost: from the usage that the provider reports, or else from what was delivered. In that case request
-   * and `delivered` are counted by tokenizer: at most the hold, never nothing. `isBroken`: the response has no end, so
-   * nothing is learned about the model.
+   * and `delivered` are counted by tokenizer: at most the hold, never nothing.
    */
-  async assess(
-    reported: ReportedUsage | undefined,
-    delivered: Delivered,
-    status: number,
-    isBroken = false,
-  ): Promise<void> {
-    const { call } = this
-    const measured = await usageOf(call, this.#priced, reported, delivered)
-    const claim = claimOf(call, this.#priced, measured, delivered, await this.#otherPrice())
-    const isUnlearned = isBroken && !claim.isOverrun
-    this.#assessed = { claim, status, learned: isUnlearned ? undefined : learnedFrom(call, this.#priced.bound, claim) }
+  async assess(reported: ReportedUsage | undefined, delivered: Delivered, status: number): Promise<void> {
+    const { claim } = await this.#claim(reported, delivered)
+    this.#assessed = { claim, status, learned: learnedFrom(this.call, this.#priced.bound, claim) }
   }
 
   /** Charges and records an answered call. Call `assess` first. */
@@ -138,18 +141,35 @@ export class MeteredCall {
     return this.#release({ code: 'provider_refused', message, status, retryable })
   }
 
-  /**
-   * Ends a call that broke at any point: releases the hold when nothing was sent, otherwise charges what is known.
-   * `fallsBack`: another model is tried next. (Default: false.)
-   */
-  async failed(error: unknown, fallsBack = false): Promise<void> {
+  /** Ends a call that broke at any point: releases the hold when nothing was sent, otherwise charges it. */
+  async failed(error: unknown, { fallsBack, abandoned }: Ending): Promise<void> {
     if (this.#hasEnded) return
     const failure: Failure = { ...failureOf(error), ...(fallsBack && { falls_back: true as const }) }
     if (!this.#assessed && !this.wasSent) return this.#release(failure)
-    const delivered = deliveredText(this.reader?.deliveredText ?? '')
-    if (!this.#assessed) await this.assess(this.reader?.usage(), delivered, failure.status, true)
-    const assessed = this.#assessed!
+    const assessed = this.#assessed ?? (await this.#assessBroken(failure.status, abandoned))
     await this.#charge(assessed, this.#failed(failure, assessed.claim))
+  }
+
+  /** Decides the cost of an answer without an end, from which nothing but an overrun is learned about the model. */
+  async #assessBroken(status: number, abandoned: Ending['abandoned']): Promise<Assessed> {
+    const { call, reader } = this
+    const delivered = deliveredText(reader?.deliveredText ?? '')
+    const { claim, isReported } = await this.#claim(reader?.usage(), delivered)
+    if (claim.isOverrun) return { claim, status, learned: learnedFrom(call, this.#priced.bound, claim) }
+    const answered = abandoned && { ...abandoned, hasBegun: reader !== undefined }
+    const least = answered && !isReported ? abandonedCost(call, this.#priced, answered) : undefined
+    if (least === undefined) return { claim, status, learned: undefined }
+    const remarks = { ...claim.remarks, charged: MAXIMUM }
+    return { claim: { ...claim, cost: max(claim.cost, least), estimated: true, remarks }, status, learned: undefined }
+  }
+
+  async #claim(
+    reported: ReportedUsage | undefined,
+    delivered: Delivered,
+  ): Promise<{ claim: Claim; isReported: boolean }> {
+    const measured = await usageOf(this.call, this.#priced, reported, delivered)
+    const claim = claimOf(this.call, this.#priced, measured, delivered, await this.#otherPrice())
+    return { claim, isReported: measured.isReported }
   }
 
   #charge({ claim, status, learned }: Assessed, event: NewEvent): Promise<void> {

@@ -89,7 +89,10 @@ async function attemptCall(
       if (hasField) await refuseField(open, error)
       if (!fallsBack) return await relayRefusal(road, open, error, client)
       await open.refused(error.status, error.isRetryable)
-    } else await open.failed(error, fallsBack) //                    what was delivered is still charged
+    } else {
+      const abandoned = client.signal.aborted ? { isBehind: client.isBehind } : undefined
+      await open.failed(error, { fallsBack, abandoned }) //            what the provider can bill is still charged
+    }
     if (canRetry) throw new LostAttempt((error as Error).message, { cause: error })
     throw fallsBack ? new Outage((error as Error).message, { cause: error }) : error
   } finally {

@@ -605,7 +605,7 @@ describe('an invalid reply', () => {
 })
 
 describe('a client that leaves', () => {
-  test('before the answer ends the request to the provider, and pays for what was asked', async () => {
+  test('before the answer ends the request to the provider, and pays the most it can bill', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     cage.provider.does(hangs)
@@ -616,12 +616,42 @@ describe('a client that leaves', () => {
     await expect(call).rejects.toThrow()
     expect(await cage.provider.requests[0]?.hungUp).toBe(true)
     await cage.event('call.failed')
-    expect(onlyRow(cage)).toMatchObject({ state: 'charged', estimated: true, status: 499 })
-    expect(onlyRow(cage).cost).toBeGreaterThan(0)
+    const { cost, held, ...row } = onlyRow(cage)
+    expect(row).toMatchObject({ state: 'charged', estimated: true, status: 499 })
+    expect(cost).toBe(held)
+    expect(JSON.parse(cage.rows()[0]!.price)).toMatchObject({ charged: 'the most an abandoned call can cost' })
     expect(agent.balance().held).toBe('0')
   })
 
-  test('after 2 KB of a stream ends it at the provider, and pays for what was delivered', async () => {
+  test.each([
+    { model: 'gpt-4o', pays: 'for what was delivered', body: {} },
+    { model: 'gpt-4o', pays: 'the most it can bill, as it asked for thinking', body: { reasoning_effort: 'high' } },
+    { model: 'o3', pays: 'the most it can bill, as it may reason unseen', body: {} },
+  ])('after the first word of a stream of $model pays $pays', async ({ model, body, pays }) => {
+    const price = { input_per_mtok: 1, output_per_mtok: 10 }
+    const cage = await openTestRuntime({ prices: { 'gpt-4o': price, o3: price } })
+    const agent = cage.addAgent()
+    cage.provider.does(
+      streams(
+        chatFrames({ text: ['One ', 'two '] })
+          .split('data: [DONE]')[0]!
+          .slice(0, 400),
+        'hangs',
+      ),
+    )
+    const leaving = new AbortController()
+    const reply = await agent.open({ model, max_tokens: 4_000, ...body }, leaving.signal)
+    reply.body.on('error', () => undefined)
+    await once(reply.body, 'data')
+    leaving.abort()
+    await cage.event('call.failed')
+    const { cost, held, estimated } = onlyRow(cage)
+    expect(estimated).toBe(true)
+    if (pays === 'for what was delivered') expect(cost).toBeLessThan(held / 100)
+    else expect(cost).toBe(held)
+  })
+
+  test('after 2 KB of a stream ends it at the provider, and pays for it', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()
     const frames = chatFrames({ text: Array(500).fill('Leads are processed one by one. ') })

@@ -70,6 +70,7 @@ export interface CallRow {
   status: number | null
   code: string | null
   usage: string
+  price: string
 }
 
 export interface Reply {

@@ -20,6 +20,12 @@ export const showCommand: CliCommand = (terminal) =>
       callLines(detail).forEach(terminal.out)
     })
 
+/** What an estimate is based on, where the row says so. */
+function basisOf({ price }: CallDetail['call']): string {
+  const { charged } = (price ?? {}) as { charged?: unknown }
+  return typeof charged === 'string' ? `: ${charged}` : ''
+}
+
 function callLines({ call, corrections, events }: CallDetail): string[] {
   const tokens = tokensOf(call)
   const outcome = [showName(call.state), call.status, call.code].filter((part) => part !== null)
@@ -29,7 +35,7 @@ function callLines({ call, corrections, events }: CallDetail): string[] {
     ['unit', call.unit],
     ['outcome', outcome.join(', ')],
     ['held', showUsd(call.held_usd)],
-    ['cost', `${showUsd(call.cost_usd)}${call.estimated ? ' (estimated)' : ''}`],
+    ['cost', `${showUsd(call.cost_usd)}${call.estimated ? ` (estimated${basisOf(call)})` : ''}`],
     ...corrections.map((row): TreeEntry => ['corrected', `by ${showUsd(row.cost_usd)}: ${row.reason}`]),
     ['tokens', tokens ? `${showCount(tokens.input)} in, ${showCount(tokens.output)} out` : null],
     ['started', call.started_at],
