@@ -92,13 +92,12 @@ async function runDemo({ pace, check, recovery, open, ...flags }: DemoFlags, ter
   const latencyMs = requestedMs === 0 ? 0 : LATENCY_MS
   const outage = recovery ? recoveringWorld(leads, paceMs) : {}
   await using stage = await openStage({ leads, latencyMs, paceMs, given: loaded.config, ...outage })
-  const path = `${packageFolder()}demo/lead_gen_agent.py`
   let rehearsal: Rehearsal | undefined
   await runAgent(
     {
       loaded: { ...loaded, config: stage.config },
       script: 'demo/lead_gen_agent.py',
-      path,
+      agent: { script: `${packageFolder()}demo/lead_gen_agent.py` },
       keep: !once,
       open,
       prepare: async (runtime) => {

@@ -8,7 +8,7 @@ import { openAccess } from './access/open-access.ts'
 import type { RunTokens } from './access/run-tokens.ts'
 import { claimDatabase, takeDatabase } from './access/server-file.ts'
 import { Users } from './access/users.ts'
-import { Supervisor } from './agents/supervisor.ts'
+import { type AgentSpec, Supervisor } from './agents/supervisor.ts'
 import { Alerts } from './alerts/alerts.ts'
 import { loadAssets } from './api/assets.ts'
 import type { Rooms } from './api/rooms.ts'
@@ -58,8 +58,8 @@ export interface RuntimeOptions {
   masterKeyFile?: string | undefined
   version: string
   clock?: Clock
-  /** Path of the script of the agent that is started next. (Default: unknown.) */
-  script?: string | undefined
+  /** The agent that is started next. (Default: unknown.) */
+  nextAgent?: AgentSpec | undefined
 }
 
 export interface RuntimeParts {
@@ -180,7 +180,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   const agentFolders = new AgentFolders(environment.HOME)
   opened.onClose(() => agentFolders.close())
   const supervisor = openSupervisor(options, { ...rooms, log, gateway, agentFolders }, () => server.port)
-  if (options.script !== undefined) supervisor.prepare({ script: options.script })
+  if (options.nextAgent !== undefined) supervisor.prepare(options.nextAgent)
   // Before any new agent can start.
   await supervisor.endLeftovers()
   const assets = loadAssets(`${packageFolder()}dist/web`)

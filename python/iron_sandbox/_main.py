@@ -26,10 +26,12 @@ usage: iron-sandbox [options] -- program [arguments]
   --locks N          marks every process of the program by this limit of file locks, which limits nothing
   --same-python      the program is this Python; what follows -- are its arguments
   --gate             the program begins when a line comes in, and not at all when the input ends before
+  --stdin-fd N       with --gate: a descriptor that becomes the program's stdin (default: /dev/null)
        iron-sandbox --wait: all of this, the folder and the environment come in by stdin"""
 
 _LISTS = ("read", "write", "hide", "connect", "allow")
-_NUMBERS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb", "report-fd", "locks")
+_LIMITS = ("memory-mb", "processes", "cpu-s", "open-files", "file-mb")
+_NUMBERS = (*_LIMITS, "report-fd", "locks", "stdin-fd")
 _UNSAFE_MODULES = (
     "python -m takes modules from %s, where the program may leave some: use the command iron-sandbox, or"
     " python -P -m iron_sandbox (before Python 3.11: python -I -m iron_sandbox)"
@@ -71,9 +73,14 @@ def _launch(policy, program, args, options, group):
     report = options.get("report-fd")
     # The process that opens the gate sends SIGUSR1 once the program has reported that it handles it.
     ignored = [_signal.SIGUSR1] if "gate" in options else None
-    begin = _pass_gate if "gate" in options else _execute
+
+    def begin():
+        if "gate" in options:
+            _pass_gate(options.get("stdin-fd"))
+        os.execve(program, args, policy.environment(os.environ))
+
     try:
-        return launch(policy, lambda: begin(policy, program, args), report, ignored, group)
+        return launch(policy, begin, report, ignored, group)
     except OSError as error:
         from ._reports import Reports
 
@@ -116,7 +123,7 @@ def _prepare(options, command):
         command = [sys.executable, *command]
     if not command:
         raise PolicyError("no program is named\n" + USAGE)
-    limits = {name.replace("-", "_"): options[name] for name in _NUMBERS[:-2] if name in options}
+    limits = {name.replace("-", "_"): options[name] for name in _LIMITS if name in options}
     connect = options.get("connect", [] if "limit-network" in options else None)
     lists = {name: options.get(name, ()) for name in ("read", "write", "hide", "allow")}
     policy = Policy(options["level"], connect=connect, limits=limits, **lists)
@@ -145,7 +152,8 @@ def _mark(locks):
         pass  # This process is already marked with a lower limit: only root can raise it.
 
 
-def _pass_gate(policy, program, args):
+def _pass_gate(stdin):
+    """Waits for a line, then makes the descriptor ``stdin`` this process's stdin; None is /dev/null."""
     # Reads byte by byte, so that nothing after the line is consumed.
     while True:
         piece = os.read(0, 1)
@@ -153,13 +161,9 @@ def _pass_gate(policy, program, args):
             raise SystemExit(0)
         if piece == b"\n":
             break
-    nothing = os.open("/dev/null", os.O_RDONLY)
-    os.dup2(nothing, 0)
-    _execute(policy, program, args)
-
-
-def _execute(policy, program, args):
-    os.execve(program, args, policy.environment(os.environ))
+    stdin = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin
+    os.dup2(stdin, 0)
+    os.close(stdin)
 
 
 def command():

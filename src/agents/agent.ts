@@ -45,6 +45,7 @@ import {
   restartPolicy,
   type StopReason,
 } from './restart-policy.ts'
+import type { Descriptors } from './spawn.ts'
 
 /** What a run token identifies. */
 export interface IssuedRun extends CheckpointOwner {
@@ -106,10 +107,12 @@ export interface AgentParts {
 export interface AgentFacts {
   id: AgentId
   name: string
-  /** Absolute path of the script, without personal data. */
+  /** The path of the script, or the module or program, without personal data. */
   script: string
-  /** Absolute path of the script. */
+  /** Absolute path of the script or program. */
   path: string
+  /** Of this process, which become its own. */
+  descriptors: Descriptors | undefined
   /** The owner of the checkpoint it resumes from. */
   owner: CheckpointOwner
   command: Command
@@ -233,6 +236,11 @@ export class Agent {
     this.#endRun('operator')
   }
 
+  /** Sends a signal to its process group, if it has one. */
+  signal(signal: NodeJS.Signals): void {
+    this.#run?.process.signal(signal)
+  }
+
   /** Throws CageError `agent_not_running` when there is no process. */
   pause(by: string): void {
     const { process } = this.#requireRun()
@@ -287,7 +295,7 @@ export class Agent {
   }
 
   async #begin(): Promise<Run> {
-    const { id: agentId, name, command, cwd } = this.facts
+    const { id: agentId, name, command, cwd, descriptors } = this.facts
     const { runTokens, secrets, environmentFor, clock } = this.#parts
     const id = newRunId()
     this.#runId = id
@@ -305,7 +313,7 @@ export class Agent {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
       const address = runTokens.addressOf(id, token)
       const environment = environmentFor(this.facts, { token, address }, own)
-      const process = await this.#spawn({ command, cwd, environment, agentId })
+      const process = await this.#spawn({ command, cwd, environment, agentId, descriptors })
       const run: Run = { id, process, output: this.#listen(process) }
       runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
       this.#run = run

@@ -1,5 +1,5 @@
 /**
- * Finds the program that runs a script. Whatever is certain to fail is refused here, before anything runs and before
+ * Finds the program that runs an agent. Whatever is certain to fail is refused here, before anything runs and before
  * the restart policy would retry it.
  */
 import { accessSync, closeSync, constants, openSync, readSync, type Stats, statSync } from 'node:fs'
@@ -13,9 +13,25 @@ export interface Command {
   args: readonly string[]
 }
 
+/** What is run: a script, a Python module by its dotted name, or a program, by path or found on PATH. */
+export const AGENT_KINDS = ['script', 'module', 'command'] as const
+export type AgentKind = (typeof AGENT_KINDS)[number]
+
+/** Something to run. */
+export interface AgentTarget {
+  kind: AgentKind
+  /** As it is named: the path of a script, a module, or a program. */
+  name: string
+}
+
+/** A target with its place. */
+export interface FoundTarget extends AgentTarget {
+  /** Absolute path of the script or program; for a module, where it would be in the working folder. */
+  path: string
+}
+
 export interface CommandChoice {
-  /** Absolute path of the script. */
-  script: string
+  target: FoundTarget
   args: readonly string[]
   /** The interpreter chosen by the user: a path, or a name to look up. */
   python: string | undefined
@@ -29,7 +45,10 @@ const NODE_ENDINGS = new Set(['.js', '.mjs', '.ts'])
 
 /** Throws CageError `script_not_found`, `interpreter_not_found` or `not_executable`. */
 export function chooseCommand(choice: CommandChoice): Command {
-  const { script, args, environment } = choice
+  const { target, args, environment } = choice
+  if (target.kind === 'command') return { program: target.path, args }
+  if (target.kind === 'module') return { program: findPython(choice), args: ['-m', target.name, ...args] }
+  const script = target.path
   checkFile(script)
   const ending = extname(script)
   if (ending === '.py') {
@@ -43,6 +62,28 @@ export function chooseCommand(choice: CommandChoice): Command {
   if (!isExecutable(script)) throw refusal('not_executable', script, 'is not executable')
   return { program: script, args }
 }
+
+/**
+ * Finds a script below the folder that iron-cage was started in, and a program or module from the agent's working folder. Throws
+ * CageError `script_not_found` for a program that is not there, `usage` for text that is no name of a module.
+ */
+export function findTarget(target: AgentTarget, cwd: string, environment: AgentEnvironment): FoundTarget {
+  const { kind, name } = target
+  if (kind === 'script') return { ...target, path: resolve(name) }
+  if (kind === 'module') {
+    if (!MODULE.test(name)) throw new CageError('usage', `"${name}" is not the name of a Python module`)
+    return { ...target, path: join(cwd, name.replaceAll('.', '/')) }
+  }
+  const path = name.includes('/') ? resolve(cwd, name) : findOnPath(name, environment)
+  if (path === undefined) {
+    throw refusal('script_not_found', name, 'is not on PATH', 'install it, or name its file with a slash: ./program')
+  }
+  checkFile(path)
+  if (!isExecutable(path)) throw refusal('not_executable', path, 'is not executable')
+  return { ...target, path }
+}
+
+const MODULE = /^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/
 
 /** Returns the absolute path. Throws CageError `invalid_config` when it is not a folder. */
 export function requireFolder(path: string): string {
@@ -86,16 +127,17 @@ function checkReadable(script: string): void {
  * The user's choice, else the active virtual environment's, else that of .venv or venv next to the script, else
  * python3.
  */
-function findPython({ script, python: named, environment, cwd }: CommandChoice): string {
+function findPython({ target, python: named, environment, cwd }: CommandChoice): string {
   const { VIRTUAL_ENV } = environment
-  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(dirname(script)), 'python3']
+  const beside = target.kind === 'module' ? cwd : dirname(target.path)
+  const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(beside), 'python3']
   const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
   for (const place of places) {
     const found = place.includes('/') ? executableOrNone(place) : findOnPath(place, environment)
     if (found) return found
   }
   const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
-  const near = [dirname(script), cwd].flatMap(pythonsNear).find(isExecutable)
+  const near = [beside, cwd].flatMap(pythonsNear).find(isExecutable)
   throw new CageError('interpreter_not_found', `no Python can be run: tried ${tried}`, {
     facts: { path: places.at(-1) },
     hint: near && `there is one here: --python ${near}`,

@@ -11,7 +11,7 @@
 import type { Socket } from 'node:net'
 import { launching } from '../sandbox/cage.ts'
 import type { AgentEnvironment } from './environment.ts'
-import { type Program, spawnProgram } from './spawn.ts'
+import { type Descriptors, type Program, spawnProgram } from './spawn.ts'
 
 /** Where and how a launcher runs before it knows its agent. */
 export interface LauncherPlace {
@@ -25,6 +25,8 @@ export interface LauncherPlace {
 export interface Instructions {
   words: readonly string[]
   environment: AgentEnvironment
+  /** (Default: an empty stdin, and output that is read.) */
+  descriptors?: Descriptors | undefined
 }
 
 /** A pipe holds as much. What is longer goes through the system, which knows better whether it is too long. */
@@ -56,8 +58,9 @@ export class Launchers {
   }
 
   /** Resolves with a launcher that follows these instructions. Throws like `spawnProgram`. */
-  async start(place: LauncherPlace, { words, environment }: Instructions): Promise<Program> {
+  async start(place: LauncherPlace, { words, environment, descriptors }: Instructions): Promise<Program> {
     const { program, cwd } = place
+    if (descriptors) return startWith(descriptors, place, { words, environment })
     const instructions = JSON.stringify({ words, cwd, environment })
     const isPlain = instructions.length <= MAX_INSTRUCTIONS && !instructions.includes('\\u0000')
     const spare = isPlain && this.#spare?.key === JSON.stringify(place) ? await this.#take() : undefined
@@ -87,6 +90,16 @@ export class Launchers {
     child?.stdin.end()
     await child?.exited
   }
+}
+
+/** A spare launcher has pipes, so it takes no descriptors. */
+function startWith(
+  { stdin, stdout, stderr }: Descriptors,
+  { program, cwd }: LauncherPlace,
+  { words, environment: env }: Instructions,
+): Promise<Program> {
+  const args = [...launching(), '--stdin-fd', '4', ...words]
+  return spawnProgram(program, args, { cwd, env, stdio: ['pipe', stdout, stderr, 'pipe', stdin] })
 }
 
 /** A spare launcher is no reason for this process to stay. */

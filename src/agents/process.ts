@@ -23,8 +23,9 @@
  * events, it is 12 ms more than from a bare spawn to its first byte (65 ms and 53 ms on a busy machine).
  * A shell exports only variables with valid shell names: "a.b" does not reach the agent where sh is dash.
  */
+import type { StdioOptions } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import type { Readable, Writable } from 'node:stream'
+import { Readable, type Writable } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { SandboxView } from '../events.ts'
 import type { AgentId } from '../ids.ts'
@@ -36,7 +37,7 @@ import type { AgentEnvironment } from './environment.ts'
 import { Launchers } from './launchers.ts'
 import { ProcessTree, sendSignal } from './process-tree.ts'
 import type { Exit } from './restart-policy.ts'
-import { type Program, spawnProgram } from './spawn.ts'
+import { type Descriptors, type Program, spawnProgram } from './spawn.ts'
 
 const SHELL = '/bin/sh'
 const GATE = `
@@ -46,7 +47,10 @@ shift
 export IRON_CAGE_PID=$$
 read -r IRON_CAGE_GATE || exit
 unset IRON_CAGE_GATE
-exec "$@" </dev/null`
+`
+const BECOME = 'exec "$@" </dev/null'
+/** Descriptor 4 is the stdin it is given. */
+const BECOME_WITH_INPUT = 'exec "$@" <&4 4<&-'
 
 /** A line means that the agent has ended, end of file that the server has. Two rounds, for what forks meanwhile. */
 const WATCHDOG = `
@@ -65,6 +69,8 @@ export interface Launch {
   cwd: string
   environment: AgentEnvironment
   agentId: AgentId
+  /** (Default: an empty stdin, and output that is read.) */
+  descriptors?: Descriptors | undefined
   /** Its sandbox. (Default: none.) */
   cage?: Cage | undefined
   /** Where its sandbox's launcher comes from, and `base`, the environment without what belongs to this run. (Default: new ones.) */
@@ -90,23 +96,27 @@ export async function spawnAgent(launch: Launch): Promise<AgentProcess> {
     return new AgentProcess({ pid, started, exit, child, watchdog, agentId, ...walls, reports })
   } catch (error) {
     // The process at the gate reads end of file.
-    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe.destroy()
+    for (const pipe of [child.stdin, child.stdout, child.stderr]) pipe?.destroy()
     reports?.close()
     throw error
   }
 }
 
-function startGate({ command, cwd, environment, agentId }: Launch): Promise<Program> {
-  const args = ['-c', GATE, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args]
-  return spawnProgram(SHELL, args, { cwd, env: environment, stdio: ['pipe', 'pipe', 'pipe', 'ignore'] })
+function startGate({ command, cwd, environment, agentId, descriptors: own }: Launch): Promise<Program> {
+  const gate = GATE + (own ? BECOME_WITH_INPUT : BECOME)
+  const args = ['-c', gate, 'sh', String(lockLimitOf(agentId)), command.program, ...command.args]
+  const stdio: StdioOptions = own
+    ? ['pipe', own.stdout, own.stderr, 'ignore', own.stdin]
+    : ['pipe', 'pipe', 'pipe', 'ignore']
+  return spawnProgram(SHELL, args, { cwd, env: environment, stdio })
 }
 
 function startLauncher(
-  { cwd, environment, launchers }: Launch,
+  { cwd, environment, launchers, descriptors }: Launch,
   { program, words }: NonNullable<Cage['launcher']>,
 ): Promise<Program> {
   const { own, base } = launchers ?? { own: new Launchers(), base: environment }
-  return own.start({ program, cwd, environment: base }, { words, environment })
+  return own.start({ program, cwd, environment: base }, { words, environment, descriptors })
 }
 
 /** `standing` is undefined without a sandbox. */
@@ -145,7 +155,7 @@ interface AgentProcessParts {
   pid: number
   started: string | undefined
   exit: PromiseWithResolvers<Exit>
-  child: { stdin: Writable; stdout: Readable; stderr: Readable; kill(signal: NodeJS.Signals): boolean }
+  child: { stdin: Writable; stdout: Readable | null; stderr: Readable | null; kill(signal: NodeJS.Signals): boolean }
   watchdog: Writable
   agentId: AgentId
   sandbox: SandboxView
@@ -157,6 +167,7 @@ export class AgentProcess {
   readonly pid: number
   /** Start time as reported by the system; undefined when the process died immediately. */
   readonly started: string | undefined
+  /** Both are empty for an agent with descriptors of its own. */
   readonly stdout: Readable
   readonly stderr: Readable
   /** Its sandbox. */
@@ -177,8 +188,8 @@ export class AgentProcess {
   constructor({ pid, started, exit, child, watchdog, agentId, sandbox, standing, reports }: AgentProcessParts) {
     this.pid = pid
     this.started = started
-    this.stdout = child.stdout
-    this.stderr = child.stderr
+    this.stdout = child.stdout ?? Readable.from([])
+    this.stderr = child.stderr ?? Readable.from([])
     this.sandbox = sandbox
     this.reports = reports
     this.isServerHidden = standing?.hidden ?? false
@@ -193,6 +204,11 @@ export class AgentProcess {
   /** Lets the agent run. */
   release(): void {
     this.#gate.end('go\n')
+  }
+
+  /** Sends a signal to the process group. */
+  signal(signal: NodeJS.Signals): void {
+    sendSignal(-this.pid, signal)
   }
 
   /** Stops the process group, or its whole control group where it has one. */

@@ -5,11 +5,18 @@ import type { Readable, Writable } from 'node:stream'
 import { CageError } from '../errors.ts'
 import type { Exit } from './restart-policy.ts'
 
-/** `stdin`, `stdout` and `stderr` exist when they were requested. */
+/** Descriptors of this process that become an agent's own. */
+export interface Descriptors {
+  stdin: number
+  stdout: number
+  stderr: number
+}
+
+/** `stdin` is always a pipe; `stdout` and `stderr` are null when they are descriptors of this process. */
 export interface Program extends ChildProcess {
   stdin: Writable
-  stdout: Readable
-  stderr: Readable
+  stdout: Readable | null
+  stderr: Readable | null
   pid: number
   /** Resolves when it has ended. */
   exited: Promise<Exit>

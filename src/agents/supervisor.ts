@@ -14,7 +14,7 @@
  * - An agent reaches us by URL and run token like any client: this folder does not know the gateway.
  */
 import { hash } from 'node:crypto'
-import { basename, extname, isAbsolute, resolve } from 'node:path'
+import { basename, extname, isAbsolute } from 'node:path'
 import type { Ledger } from '../budget/ledger.ts'
 import { type Clock, isoTime } from '../clock.ts'
 import type { AgentFolders } from '../config/agent-folders.ts'
@@ -41,13 +41,14 @@ import {
 } from './agent.ts'
 import { exitedEvent, survivedEvent } from './agent-events.ts'
 import type { OutputParts } from './agent-output.ts'
-import { chooseCommand, requireFolder } from './command.ts'
+import { type AgentKind, chooseCommand, findTarget, requireFolder } from './command.ts'
 import { type AgentEnvironment, agentEnvironment, inheritedEnvironment } from './environment.ts'
 import type { AgentEnd } from './exit-code.ts'
 import { Launchers } from './launchers.ts'
 import { OutputPace } from './output-pace.ts'
 import { ProcessTree } from './process-tree.ts'
 import type { StopReason } from './restart-policy.ts'
+import type { Descriptors } from './spawn.ts'
 
 export interface SupervisorOptions {
   config: Config
@@ -79,8 +80,12 @@ export interface SupervisorOptions {
 
 /** An agent to be started; settings it leaves out come from `agent` in the configuration. */
 export interface AgentSpec extends Partial<Config['agent']> {
-  /** Path of the script, relative to where iron-cage was started. */
+  /** Path of the script, relative to where iron-cage was started; or the name of a module or program. */
   script: string
+  /** What `script` names. (Default: a script.) */
+  kind?: AgentKind | undefined
+  /** Descriptors of this process that become its own. (Default: an empty stdin, and output that is recorded.) */
+  descriptors?: Descriptors | undefined
   /** (Default: `budget.limit_usd`.) */
   limitUsd?: Usd | undefined
   /** The environment that it inherits. (Default: the one that iron-cage was started in.) */
@@ -173,6 +178,11 @@ export class Supervisor {
    */
   async stop(agentId: AgentId, reason: StopReason = 'operator'): Promise<void> {
     await this.#get(agentId).stop(reason)
+  }
+
+  /** Sends a signal to an agent's processes; does nothing while it has none. */
+  signal(agentId: AgentId, signal: NodeJS.Signals): void {
+    this.#get(agentId).signal(signal)
   }
 
   /** Pauses an agent's processes. `by`: who paused it. Throws CageError `agent_not_running`. */
@@ -273,26 +283,32 @@ export class Supervisor {
     if (event.type === 'pii.found' && event.data.action === 'block') void agent.stop('pii')
   }
 
-  #factsOf({ script: path, limitUsd: _limit, inherits, ...chosen }: AgentSpec): AgentFacts {
+  #factsOf({
+    script: named,
+    kind = 'script',
+    descriptors,
+    limitUsd: _limit,
+    inherits,
+    ...chosen
+  }: AgentSpec): AgentFacts {
     const { config, parentEnvironment, safety } = this.#options
     const settings = { ...config.agent, ...chosen }
     const inherited = inherits ?? parentEnvironment
-    const script = resolve(path)
     const cwd = requireFolder(settings.cwd ?? '.')
-    const command = chooseCommand({
-      script,
-      args: settings.args,
-      python: settings.python,
-      cwd,
-      environment: { ...inherited, ...settings.env },
-    })
-    const name = settings.name ?? safety.scrub(basename(script, extname(script)))
+    const environment = { ...inherited, ...settings.env }
+    const target = findTarget({ kind, name: named }, cwd, environment)
+    const { path } = target
+    const command = chooseCommand({ target, args: settings.args, python: settings.python, cwd, environment })
+    const name = settings.name ?? safety.scrub(kind === 'module' ? named : basename(path, extname(path)))
+    // As a person would name it; a module is another one in another folder.
+    const script = kind === 'script' ? path : kind === 'module' ? `python -m ${named} in ${cwd}` : named
     const shown = safety.scrub(script)
     return {
-      id: newAgentId(script),
+      id: newAgentId(path),
       name,
       script: shown,
-      path: script,
+      path,
+      descriptors,
       // Paths that look alike without personal data may differ.
       owner: { name, script: shown === script ? script : `${shown} ${hash('sha256', script)}` },
       command,

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { AGENT_KINDS } from '../agents/command.ts'
 import type { AgentSpec } from '../agents/supervisor.ts'
 import { configSchema } from '../config/schema.ts'
 import { CageError } from '../errors.ts'
@@ -126,7 +127,12 @@ const START_ERRORS = [
  * configuration, except name, arguments and folder, which were meant for its own agent.
  */
 const NEW_AGENT = z.looseObject({
-  script: z.string().min(1).max(4096).describe("Path of a script on the server's machine, best absolute."),
+  script: z
+    .string()
+    .min(1)
+    .max(4096)
+    .describe("Path of a script on the server's machine, best absolute; or a module or program."),
+  kind: z.enum(AGENT_KINDS).default('script').describe('What `script` names. A program is searched for on PATH.'),
   budget_usd: amount.optional().describe('Hard limit. (Default: budget.limit_usd.)'),
   inherits: z
     .record(z.string().regex(/^[^=\0]+$/), z.string().regex(/^[^\0]*$/))
@@ -141,7 +147,7 @@ const NEW_AGENT = z.looseObject({
 /** Throws CageError `bad_request`, or `conflict` for another safety mode than the server's. */
 function agentSpec(
   { config, safety }: AgentRooms,
-  { script, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
+  { script, kind, budget_usd, inherits, safety_mode: mode = safety.mode, ...chosen }: z.output<typeof NEW_AGENT>,
 ): AgentSpec {
   const defaults = { ...config.agent, name: undefined, args: [], cwd: undefined }
   const settings = check(configSchema.shape.agent, { ...defaults, ...chosen }, 'the body')
@@ -151,7 +157,7 @@ function agentSpec(
       hint: 'omit the mode, or run the agent with its own server (another --db and --port)',
     })
   }
-  return { ...settings, script, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
+  return { ...settings, script, kind, inherits, limitUsd: budget_usd === undefined ? undefined : toUsd(budget_usd) }
 }
 
 /** The next run would not know what the agent has spent. */

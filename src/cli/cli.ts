@@ -17,6 +17,7 @@ export type Commands = Readonly<Record<string, () => Promise<CliCommand>>>
 
 const COMMANDS: Commands = {
   start: async () => (await import('./commands/start.ts')).startCommand,
+  run: async () => (await import('./commands/run.ts')).runCommand,
   serve: async () => (await import('./commands/serve.ts')).serveCommand,
   open: async () => (await import('./commands/open.ts')).openCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
@@ -96,6 +97,8 @@ function programWith(commands: readonly CliCommand[], argv: readonly string[], t
     .version(VERSION, '-V, --version', 'Show the version')
     .helpOption('-h, --help', 'Show this help')
     .helpCommand(false)
+    // The words after the command of "run" are the command's own.
+    .enablePositionalOptions()
     .configureHelp({
       helpWidth: Math.min(terminal.columns ?? MAX_HELP_WIDTH, MAX_HELP_WIDTH),
       subcommandTerm: nameAndArguments,

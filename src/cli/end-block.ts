@@ -17,19 +17,22 @@ export interface EndFacts {
   agent: AgentView | undefined
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
+  /** The command that started it. (Default: start.) */
+  command?: 'start' | 'run'
   /** Opens the dashboard; null when the server ends as well. */
   dashboardLink: string | null
 }
 
-export function endBlock({ agentId, loaded, state, agent, exhausted, dashboardLink }: EndFacts): string[] {
+export function endBlock(facts: EndFacts): string[] {
+  const { agentId, loaded, state, agent, exhausted, dashboardLink } = facts
   const database = databaseFlag(loaded)
   const serverRuns = dashboardLink !== null
   return tree(`${agentId} has ended`, [
     ...(agent ? summary(agent) : []),
     ['Report', `iron-cage report ${agentId}${database}`],
-    ...(state === 'budget_stopped' && exhausted ? afterBudget(agentId, database, exhausted, serverRuns) : []),
+    ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
     ...(state !== undefined && INTERRUPTED.includes(state)
-      ? [['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain('')] as const]
+      ? [['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts, '')] as const]
       : []),
     ['Dashboard', dashboardLink ?? `iron-cage open${database} (with "start --keep" it stays open)`],
   ])
@@ -50,29 +53,31 @@ function summary(agent: AgentView): TreeEntry[] {
 
 /** An agent keeps its id and its ledger while its server runs, and its checkpoint also afterwards. */
 function afterBudget(
-  agentId: string,
+  facts: EndFacts,
   database: string,
-  exhausted: EventData['budget.exhausted'],
-  serverRuns: boolean,
+  { budget, limit_usd }: EventData['budget.exhausted'],
 ): TreeEntry[] {
-  const { budget, limit_usd } = exhausted
+  const { agentId } = facts
+  const serverRuns = facts.dashboardLink !== null
   const more = toUsd(suggestedIncrease(fromUsd(limit_usd)))
   if (!budget) {
     return [
       [
         'Continue',
-        serverRuns ? `iron-cage resume ${agentId} --add ${more}${database}` : startAgain(', with a new --budget'),
+        serverRuns
+          ? `iron-cage resume ${agentId} --add ${more}${database}`
+          : startAgain(facts, ', with a new --budget'),
       ],
     ]
   }
   return [
     ['Raise', `iron-cage budget add --${budget} ${more}${database}`],
-    ['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain('')],
+    ['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts, '')],
   ]
 }
 
-const startAgain = (how: string): string =>
-  `the same "iron-cage start …" again${how}; it continues from its last checkpoint, if it saved any`
+const startAgain = ({ command = 'start' }: EndFacts, how: string): string =>
+  `the same "iron-cage ${command} …" again${how}; it continues from its last checkpoint, if it saved any`
 
 /** The --db flag, when the database is not where commands look by default. */
 function databaseFlag({ config, origins }: EndFacts['loaded']): string {

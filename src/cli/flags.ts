@@ -84,11 +84,11 @@ const SETTINGS: readonly [flag: keyof AgentFlags, key: Key, origin: string][] = 
   ['restart', ['agent', 'restart', 'enabled'], '--restart'],
 ]
 
-/** `args`: the agent's own arguments. Throws what `loadConfig` throws, and `config_untrusted`. */
+/** `args`: the agent's own arguments. (Default: those of the configuration.) Throws what `loadConfig` throws, and `config_untrusted`. */
 export function loadFlags(
   flags: AgentFlags,
   { env, cwd }: Pick<Terminal, 'env' | 'cwd'>,
-  { scriptDir, args = [] }: { scriptDir?: string; args?: readonly string[] } = {},
+  { scriptDir, args }: { scriptDir?: string; args?: readonly string[] | undefined } = {},
 ): LoadedConfig {
   const settings: Setting[] = []
   for (const [flag, key, origin] of SETTINGS) {
@@ -96,7 +96,7 @@ export function loadFlags(
     if (value === undefined) continue
     settings.push({ key, origin: value === false ? `--no-${flag}` : origin, value: settingValue(flag, value) })
   }
-  if (args.length > 0) settings.push({ key: ['agent', 'args'], value: [...args], origin: 'the command line' })
+  if (args) settings.push({ key: ['agent', 'args'], value: [...args], origin: 'the command line' })
   const loaded = loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })
   if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
   return loaded

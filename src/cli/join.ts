@@ -7,6 +7,7 @@
 import { resolve } from 'node:path'
 import { exitCodeOf } from '../agents/exit-code.ts'
 import type { FinalState } from '../agents/restart-policy.ts'
+import type { AgentSpec } from '../agents/supervisor.ts'
 import type { AgentStatus } from '../api/agents.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import { readStore } from '../db/store.ts'
@@ -20,7 +21,7 @@ import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
 import { listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
-import { describeSandbox } from './start-block.ts'
+import { describeSandbox, TARGETS } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 
@@ -28,14 +29,14 @@ export interface JoiningAgent {
   loaded: LoadedConfig
   /** As it was typed. */
   script: string
-  /** Absolute. */
-  path: string
+  /** The same for the server; a script's path is absolute. */
+  agent: Pick<AgentSpec, 'script' | 'kind'>
   /** Open the dashboard in a browser. */
   open?: boolean | undefined
 }
 
 /** Throws what the server answers. Sets the terminal's exit code to the agent's. */
-export async function joinServer({ loaded, script, path, open }: JoiningAgent, terminal: Terminal): Promise<void> {
+export async function joinServer({ loaded, script, agent, open }: JoiningAgent, terminal: Terminal): Promise<void> {
   const { config } = loaded
   const client = connectToDatabase(resolve(terminal.cwd, config.db.path))
   const end = listenForEnd(terminal)
@@ -48,12 +49,12 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
     onClosed: () => end.ask('the output was closed'),
   })
   try {
-    const started = await client.send<AgentStatus>('POST', '/api/agents', startRequest(loaded, path, terminal))
+    const started = await client.send<AgentStatus>('POST', '/api/agents', startRequest(loaded, agent, terminal))
     const { id } = started.agent
     const link = await dashboardLink(client)
     live.begin(
       tree(`Iron Cage ${VERSION}, in the running server`, [
-        ['Script', script],
+        [TARGETS[agent.kind ?? 'script'], script],
         ['Agent', id],
         ['Budget', `${showUsd(started.budget.limit_usd)} hard limit`],
         ['Sandbox', started.agent.sandbox && describeSandbox(started.agent.sandbox)],
@@ -84,12 +85,17 @@ export async function joinServer({ loaded, script, path, open }: JoiningAgent, t
 }
 
 /** What the server needs to start the agent as this terminal would, with absolute paths. */
-function startRequest({ config, origins }: LoadedConfig, path: string, { env, cwd }: Terminal): object {
+function startRequest(
+  { config, origins }: LoadedConfig,
+  { script, kind }: JoiningAgent['agent'],
+  { env, cwd }: Terminal,
+): object {
   const { agent, budget, safety } = config
   const isSet = (key: string) => (origins[key] ?? 'default') !== 'default'
   return {
     ...agent,
-    script: path,
+    script,
+    kind,
     cwd: resolve(cwd, agent.cwd ?? '.'),
     python: agent.python?.includes('/') ? resolve(cwd, agent.python) : agent.python,
     budget_usd: isSet('budget.limit_usd') ? budget.limit_usd : undefined,

@@ -101,6 +101,8 @@ export interface EndRequest {
   /** Resolves with the reason when the program is asked to end. */
   readonly asked: Promise<string>
   ask(reason: string): void
+  /** Called on SIGINT. (Default: SIGINT ends the program.) */
+  onInterrupt: (() => void) | undefined
   /** Called on SIGHUP without a terminal. (Default: SIGHUP ends the program.) */
   onReload: (() => void) | undefined
   /** Restores the default effect of the signals. */
@@ -122,6 +124,7 @@ export function listenForEnd(terminal: Terminal): EndRequest {
   }
   const onSignal = (signal: NodeJS.Signals) => {
     if (signal === 'SIGHUP' && end.onReload && !isatty(terminal.outDescriptor)) return end.onReload()
+    if (signal === 'SIGINT' && end.onInterrupt && !isAsked) return end.onInterrupt()
     if (isAsked) process.exit(128 + system.signals[signal])
     terminal.err(`iron-cage: ${signal}, stopping; repeat it to end at once`)
     ask(signal)
@@ -130,6 +133,7 @@ export function listenForEnd(terminal: Terminal): EndRequest {
   const end: EndRequest = {
     asked: promise,
     ask,
+    onInterrupt: undefined,
     onReload: undefined,
     dispose: () => {
       for (const signal of END_SIGNALS) process.off(signal, onSignal)

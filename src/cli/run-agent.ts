@@ -1,12 +1,13 @@
 /** What `start` and the demo share: a server with one agent, whose events are printed and whose exit code is returned. */
 
 import { exitCodeOf } from '../agents/exit-code.ts'
+import type { AgentSpec } from '../agents/supervisor.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { openParts, type RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
-import { listenForEnd, openLive } from './live.ts'
+import { type EndRequest, listenForEnd, openLive } from './live.ts'
 import { startBlock } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
@@ -17,8 +18,8 @@ export interface AgentShow {
   reload?: (() => LoadedConfig) | undefined
   /** As it was typed. */
   script: string
-  /** Absolute. */
-  path: string
+  /** The same for the server; a script's path is absolute. */
+  agent: Pick<AgentSpec, 'script' | 'kind' | 'descriptors'>
   /** Keep the server running after the agent has ended. */
   keep?: boolean | undefined
   /** Open the dashboard in a browser. */
@@ -29,6 +30,8 @@ export interface AgentShow {
   masterKey?: string | undefined
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
+  /** Called when the agent runs. (Default: nothing.) */
+  onStarted?: (runtime: RuntimeParts, agentId: AgentId, end: EndRequest) => void
   /** Printed when the agent has ended; `serverStays`: the server keeps running. */
   report: (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) => string[]
 }
@@ -37,7 +40,7 @@ const ENDED = 'the agent has ended'
 
 /** Throws what `openParts` and `Supervisor.start` throw. Sets the terminal's exit code to the agent's. */
 export async function runAgent(show: AgentShow, terminal: Terminal): Promise<void> {
-  const { loaded, script, path } = show
+  const { loaded, script, agent } = show
   const end = listenForEnd(terminal)
   const runtime = await openParts({
     config: loaded.config,
@@ -47,7 +50,8 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     environment: terminal.env.variables,
     ...(show.masterKey === undefined ? terminal.env.readMasterKey() : { masterKey: show.masterKey }),
     version: VERSION,
-    script: path,
+    // What has descriptors of its own is started anew.
+    nextAgent: agent.descriptors ? undefined : agent,
   })
   if (show.reload) end.onReload = () => runtime.reload()
   terminal.log = runtime.log
@@ -56,15 +60,16 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
   try {
     await show.prepare?.(runtime)
     const { supervisor } = runtime
-    const { agentId, cage } = await supervisor.start({ script: path })
+    const { agentId, cage } = await supervisor.start(agent)
     const dashboardLink = runtime.dashboardLink()
     const keys = { vault: runtime.vault, variables: terminal.env.variables }
     const limits = runtime.state.read()
     const view = limits.agents[agentId]?.sandbox
     const sandbox = view ? { view, writes: cage.writes } : undefined
     const logPath = runtime.log.path
-    live.begin(startBlock(loaded, { script, agentId, dashboardLink, logPath, keys, limits, sandbox }))
+    live.begin(startBlock(loaded, { script, kind: agent.kind, agentId, dashboardLink, logPath, keys, limits, sandbox }))
     if (show.open) openBrowser(dashboardLink, terminal)
+    show.onStarted?.(runtime, agentId, end)
 
     reason = ENDED
     const ended = supervisor.whenEnded(agentId)

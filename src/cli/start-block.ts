@@ -1,3 +1,4 @@
+import type { AgentKind } from '../agents/command.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
 import { DIALECTS } from '../dialects/dialects.ts'
@@ -14,6 +15,8 @@ import { VERSION } from './version.ts'
 export interface StartFacts {
   /** As typed; null for a server without an agent. */
   script: string | null
+  /** What that names. (Default: a script.) */
+  kind?: AgentKind | undefined
   agentId: string | null
   dashboardLink: string
   logPath: string
@@ -36,7 +39,7 @@ export interface KeyPlaces {
 /** What is started, what guards it, and what is not guarded. */
 export function startBlock({ config, origins, file }: LoadedConfig, facts: StartFacts): string[] {
   return tree(`Iron Cage ${VERSION}`, [
-    ['Script', facts.script],
+    [TARGETS[facts.kind ?? 'script'], facts.script],
     ['Agent', facts.agentId],
     ['Budget', `${showUsd(config.budget.limit_usd)} hard limit (${budgetOrigin(origins['budget.limit_usd'])})`],
     ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
@@ -52,6 +55,9 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ['Dashboard', facts.dashboardLink],
   ])
 }
+
+/** What is run, by its kind. */
+export const TARGETS: Record<AgentKind, string> = { script: 'Script', module: 'Module', command: 'Command' }
 
 const SANDBOX: Record<SandboxView['level'], string> = {
   off: 'off',

@@ -1,4 +1,5 @@
 /** Where a command reads and writes: data to `out`, messages to `err`. */
+import { isatty } from 'node:tty'
 import { type Environment, readEnvironment } from '../config/env.ts'
 import type { Log } from '../log/log.ts'
 
@@ -9,7 +10,7 @@ export interface Terminal {
   err(line: string): void
   /** The file descriptor of `out`, for non-blocking writes while a server runs (`live.ts`). */
   outDescriptor: number
-  input: AsyncIterable<Uint8Array>
+  readonly input: AsyncIterable<Uint8Array>
   /** Whether `input` is a terminal that a person may type at. */
   inputIsTerminal: boolean
   /** Turns raw mode on or off: in raw mode each key arrives at once and is not echoed. */
@@ -32,9 +33,12 @@ export function processTerminal(): Terminal {
     out: (line) => void process.stdout.write(`${line}\n`),
     err: (line) => void process.stderr.write(`${line}\n`),
     outDescriptor: 1,
-    input: process.stdin,
+    // Opened late: what opens it makes the pipe that a command inherits non-blocking.
+    get input() {
+      return process.stdin
+    },
     get inputIsTerminal() {
-      return process.stdin.isTTY === true
+      return isatty(0)
     },
     setRawInput: (raw) => void process.stdin.setRawMode?.(raw),
     color: process.stdout.isTTY === true && !env.noColor,

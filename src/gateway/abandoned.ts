@@ -28,6 +28,6 @@ export function abandonedCost(
 const showsAllTokens = ({ model, mayThink, demands }: Pick<LlmCall, 'model' | 'mayThink' | 'demands'>): boolean =>
   !mayThink && demands.serverTools === null && WITHOUT_HIDDEN_TOKENS.test(model.replace(VENDOR, ''))
 
-const VENDOR = /^(openai|anthropic)\//
+const VENDOR = /^[\w.-]+\//
 /** Models that write no hidden tokens unless the request asks for thinking. Others may reason before they answer. */
 const WITHOUT_HIDDEN_TOKENS = /^(gpt-3\.5|gpt-4|chatgpt-4o|claude-(instant|[23]|(opus|sonnet|haiku)-4))/

@@ -11,7 +11,7 @@
  * - The home folder and its parents are never granted as a whole.
  * - The server's files are hidden where they are inside a granted folder.
  */
-import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs'
+import { accessSync, closeSync, constants, existsSync, openSync, readSync, realpathSync } from 'node:fs'
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path'
 import { CONFIG_FILES } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
@@ -24,7 +24,7 @@ export interface CageRequest {
   settings: Settings
   /** The agent to sandbox. */
   command: { program: string; args: readonly string[] }
-  /** Absolute path of the script. */
+  /** Absolute path of the script or program. */
   script: string
   /** Absolute path of its working folder. */
   cwd: string
@@ -71,7 +71,12 @@ export function cageFor(request: CageRequest): Cage {
   const granted = (paths: readonly string[]) => paths.filter((path) => !isHomeOrAbove(path, home))
   const absolutes = (paths: readonly string[]) => paths.map((path) => absolute(path, request.cwd, home))
   const writes = granted([request.cwd, ...absolutes(settings.write)])
-  const own = [dirname(request.script), request.script, ...packagesAbove(request.script)]
+  const own = [
+    dirname(request.script),
+    request.script,
+    ...packagesAbove(request.script),
+    ...installedIn(request.script),
+  ]
   const reads = granted([...own, ownFolder(), ...absolutes(settings.read)])
   const isUsed = (path: string) => [...writes, ...reads].some((folder) => isBelow(path, folder))
   // Missing files as well: whatever an agent leaves under such a name is moved aside.
@@ -93,6 +98,17 @@ function packagesAbove(script: string): string[] {
   const above = folder === dirname(folder) ? [] : packagesAbove(folder)
   const file = join(folder, 'package.json')
   return existsSync(file) ? [file, ...above] : above
+}
+
+/** The folder that a link leads to, with its packages, and the virtual environment of an installed program. */
+function installedIn(script: string): string[] {
+  if (!existsSync(script)) return []
+  const real = realpathSync(script)
+  const environment = dirname(dirname(script))
+  return [
+    ...(real === script ? [] : [dirname(real), ...packagesAbove(real)]),
+    ...(existsSync(join(environment, 'pyvenv.cfg')) ? [environment] : []),
+  ]
 }
 
 /** Files that a later start in one of these folders would read. */

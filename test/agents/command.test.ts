@@ -22,7 +22,14 @@ function file(path: string, mode = 0o644): string {
 }
 
 const choose = (script: string, part: { python?: string; environment?: Record<string, string>; cwd?: string } = {}) =>
-  chooseCommand({ environment: {}, cwd: folder, python: undefined, ...part, script, args: ['--fast'] })
+  chooseCommand({
+    environment: {},
+    cwd: folder,
+    python: undefined,
+    ...part,
+    target: { kind: 'script', name: script, path: script },
+    args: ['--fast'],
+  })
 
 function refused(...given: Parameters<typeof choose>): CageError {
   try {

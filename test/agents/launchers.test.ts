@@ -49,8 +49,8 @@ async function run({ folder, launchers, place }: Site, args: string[], value = '
   const child = await launchers.start(place, { words: [...words, join(folder, 'show.py'), ...args], environment })
   child.stdin.end('go\n')
   let [out, err] = ['', '']
-  child.stdout.on('data', (piece) => (out += piece))
-  child.stderr.on('data', (piece) => (err += piece))
+  child.stdout!.on('data', (piece) => (out += piece))
+  child.stderr!.on('data', (piece) => (err += piece))
   await once(child, 'close')
   expect([await child.exited, err]).toEqual([{ exitCode: 0, signal: null }, ''])
   return [child, JSON.parse(out)]

@@ -15,7 +15,7 @@ import { Run } from '../cli/support.ts'
 import { quotedCommands, root } from './documents.ts'
 
 /** They last until somebody stops them, or start agents; only their flags are compared here. */
-const LASTING = /^(start|serve|open|demo|login|logs .+ -f)\b/
+const LASTING = /^(start|run|serve|open|demo|login|logs .+ -f)\b/
 
 /** Commands that cannot succeed beside the others of this test, and what they exit with then. */
 const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[] = [

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { readServerFile } from '../../access/server-file.ts'
+import type { AgentSpec } from '../../agents/supervisor.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
@@ -15,8 +16,9 @@ export const startCommand: CliCommand = (terminal) =>
     .description(
       "Run an agent in the cage, in the running server or in one of its own; exits with the agent's own code",
     )
-    .argument('<script>', 'Python or Node script, or a program')
+    .argument('<script>', 'Python or Node script, or a program; with -m, a Python module')
     .argument('[args...]', "The agent's own arguments, after --")
+    .option('-m, --module', 'Run a Python module, as "python -m" does')
     .option('--keep', 'Keep the server running after the agent has ended')
     .option('--open', 'Open the dashboard in a browser')
     .addHelpText(
@@ -24,29 +26,39 @@ export const startCommand: CliCommand = (terminal) =>
       examples(
         ['start agent.py --budget 50', 'with a hard limit of $50'],
         ['start agent.py --safety-mode block -- --leads leads.csv', 'with arguments for the agent'],
+        ['start -m my_agent', 'a Python module'],
       ),
     )
-    .action(async (script, args, { keep, open, ...flags }) => {
-      const path = resolve(terminal.cwd, script)
-      const load = () => loadFlags(flags, terminal, { scriptDir: dirname(path), args })
+    .action(async (script, args, { keep, open, module: isModule, ...flags }) => {
+      const agent: AgentSpec = isModule
+        ? { script, kind: 'module' }
+        : { script: resolve(terminal.cwd, script), kind: 'script' }
+      const scriptDir = isModule ? terminal.cwd : dirname(agent.script)
+      const load = () => loadFlags(flags, terminal, { scriptDir, args: args.length > 0 ? args : undefined })
       const loaded = load()
-      const agent = { loaded, script, path, open }
-      if (await readServerFile(loaded.config.db.path)) return joinServer(agent, terminal)
+      const start = { loaded, script, agent, open }
+      if (await readServerFile(loaded.config.db.path)) return joinServer(start, terminal)
       const report = (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) =>
-        reportOf(runtime, agentId, loaded, serverStays)
-      await runAgent({ ...agent, reload: load, keep, report }, terminal).catch((error: unknown) => {
+        reportOf(runtime, agentId, { loaded, serverStays, command: 'start' })
+      await runAgent({ ...start, reload: load, keep, report }, terminal).catch((error: unknown) => {
         // Another terminal has started a server meanwhile.
-        if (error instanceof CageError && error.code === 'already_running') return joinServer(agent, terminal)
+        if (error instanceof CageError && error.code === 'already_running') return joinServer(start, terminal)
         throw error
       })
     })
 
-function reportOf(runtime: RuntimeParts, agentId: AgentId, loaded: LoadedConfig, serverStays: boolean): string[] {
+/** The end block of an agent in this process's server. `command`: what started it. */
+export function reportOf(
+  runtime: RuntimeParts,
+  agentId: AgentId,
+  { loaded, serverStays, command }: { loaded: LoadedConfig; serverStays: boolean; command: 'start' | 'run' },
+): string[] {
   const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
   const agent = runtime.state.read().agents[agentId]
   return endBlock({
     agentId,
     loaded,
+    command,
     state: agent?.state,
     agent,
     exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,

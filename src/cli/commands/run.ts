@@ -1,0 +1,112 @@
+/**
+ * `run`: any command in the cage. Unlike a script, the command has this terminal: its stdin, stdout and stderr are those
+ * of iron-cage, unread and unrecorded, so that a dialog or a pipe works as it would without the cage. What Iron Cage itself
+ * prints goes to stderr, before and after the command.
+ */
+import { spawnSync } from 'node:child_process'
+import { openSync, readFileSync } from 'node:fs'
+import { isatty } from 'node:tty'
+import { readServerFile } from '../../access/server-file.ts'
+import type { AgentSpec } from '../../agents/supervisor.ts'
+import { CageError } from '../../errors.ts'
+import type { AgentId } from '../../ids.ts'
+import type { RuntimeParts } from '../../runtime.ts'
+import { type CliCommand, examples } from '../command.ts'
+import { commandWithAgent, loadFlags } from '../flags.ts'
+import { joinServer } from '../join.ts'
+import type { EndRequest } from '../live.ts'
+import { type AgentShow, runAgent } from '../run-agent.ts'
+import type { Terminal } from '../terminal.ts'
+import { reportOf } from './start.ts'
+
+export const runCommand: CliCommand = (terminal) =>
+  commandWithAgent('run')
+    .description('Run any command in the cage, on this terminal; exits with its code. Restarts only with --restart')
+    .argument('<command...>', 'A program and its arguments')
+    .passThroughOptions()
+    .option('--open', 'Open the dashboard in a browser')
+    .addHelpText(
+      'after',
+      examples(
+        ['run --budget 5 -- claude', 'a coding assistant with a hard limit of $5'],
+        ['run -- uv run agent.py', 'a script, as another tool runs it'],
+        ['run -- streamlit run app.py', 'a server'],
+      ),
+    )
+    .action(async ([program = '', ...args], { open, restart = false, ...flags }) => {
+      const load = () => loadFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args })
+      const loaded = load()
+      const agent: AgentSpec = { script: program, kind: 'command' }
+      const start = { loaded, script: program, agent, open }
+      const join = () => joinServer(start, withoutInput(terminal))
+      if (await readServerFile(loaded.config.db.path)) return join()
+      const own = onStderr(terminal)
+      const restoreTerminal = isatty(0) ? keepTerminal() : () => {}
+      const show: AgentShow = {
+        ...start,
+        agent: { ...agent, descriptors: { stdin: inputOf(), stdout: 1, stderr: 2 } },
+        reload: load,
+        shows: () => false,
+        onStarted: passSignals,
+        report: (runtime, agentId, serverStays) => {
+          restoreTerminal()
+          return reportOf(runtime, agentId, { loaded, serverStays, command: 'run' })
+        },
+      }
+      await runAgent(show, own).catch((error: unknown) => {
+        // Another terminal has started a server meanwhile.
+        if (error instanceof CageError && error.code === 'already_running') return join()
+        throw error
+      })
+      terminal.exitCode = own.exitCode
+    })
+
+/** The command's output is data: nothing of ours is mixed with it. */
+const onStderr = (terminal: Terminal): Terminal =>
+  Object.create(terminal, {
+    outDescriptor: { value: 2 },
+    columns: { get: () => process.stderr.columns },
+    color: { value: process.stderr.isTTY === true && !terminal.env.noColor },
+    exitCode: { value: 0, writable: true },
+  }) as Terminal
+
+/** The server runs the command and does not have this terminal. Throws CageError `conflict` when a person would type. */
+function withoutInput(terminal: Terminal): Terminal {
+  if (!isatty(0) || !isatty(1)) return terminal
+  throw new CageError('conflict', 'a server runs on this database, and its commands have no terminal', {
+    hint: 'give this command a server of its own: "iron-cage run --db other.db --port 0 -- …"',
+  })
+}
+
+/** The descriptor of the command's stdin: ours, but for a terminal that another program is using. */
+function inputOf(): number {
+  return isatty(0) && !isInForeground() ? openSync('/dev/null', 'r') : 0
+}
+
+/** True if this process may read from its terminal; also where the system does not tell. */
+function isInForeground(): boolean {
+  try {
+    // pid (name) state ppid pgrp session tty_nr tpgid …
+    const fields = readFileSync('/proc/self/stat', 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ')
+    return fields[2] === fields[5]
+  } catch {
+    return true
+  }
+}
+
+/** Returns a function that gives the terminal back its settings, which a killed command leaves as they are. */
+function keepTerminal(): () => void {
+  const { stdout } = spawnSync('stty', ['-g'], { stdio: [0, 'pipe', 'ignore'], encoding: 'utf8' })
+  const settings = stdout?.trim()
+  return () => void (settings && spawnSync('stty', [settings], { stdio: [0, 'ignore', 'ignore'] }))
+}
+
+/** The command is no member of this terminal's session: what the terminal sends to its members comes from us. */
+function passSignals({ supervisor }: RuntimeParts, agentId: AgentId, end: EndRequest): void {
+  end.onInterrupt = () => supervisor.signal(agentId, 'SIGINT')
+  process.on('SIGWINCH', () => supervisor.signal(agentId, 'SIGWINCH'))
+  // Ctrl-Z would stop the server that the command needs.
+  process.on('SIGTSTP', () => undefined)
+}
