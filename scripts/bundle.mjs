@@ -48,6 +48,7 @@ export const programFiles = () => [
   'demo/lead_gen_agent.py',
   'demo/leads.csv',
   ...filesBelow('python/iron_cage'),
+  'python/iron_runtime.py',
   ...filesBelow('python/iron_sandbox').filter((path) => path.endsWith('.py')),
   ...filesBelow('python/shim'),
 ]

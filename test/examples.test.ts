@@ -5,6 +5,7 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { parse } from 'smol-toml'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Beside, Cage, type Caged } from './examples/cage.ts'
 import { type Example, folder, readExamples, tableOf } from './examples/example.ts'
@@ -134,6 +135,14 @@ describe('an example', () => {
 
   test('is in the table of the README, with the versions it was run with', () => {
     expect(readFileSync(resolve(root, folder, 'README.md'), 'utf8')).toContain(tableOf(examples))
+  })
+
+  test('needs nothing beside what `pip install iron-cage[all]` brings', () => {
+    const { project } = parse(readFileSync(resolve(root, 'python/pyproject.toml'), 'utf8')) as unknown as {
+      project: { 'optional-dependencies': { all: string[] } }
+    }
+    const all = project['optional-dependencies'].all.map((one) => /^[\w-]+/.exec(one)![0])
+    for (const { packages } of examples) expect(all).toEqual(expect.arrayContaining(packages))
   })
 
   test('is started as its first lines say', () => {

@@ -31,36 +31,36 @@ caged = pytest.mark.iron_cage(budget="0.05", listen=True)
 
 
 @caged
-def test_it_works_without_the_weather(iron_cage, mock_llm):
-    mock_llm.reply("An umbrella, just in case.")
+def test_it_works_without_the_weather(iron_cage, iron_cage_llm):
+    iron_cage_llm.reply("An umbrella, just in case.")
     assert travel_agent("Bergen") == "An umbrella, just in case."
-    assert "no weather today" in str(mock_llm.calls[0].messages)
+    assert "no weather today" in str(iron_cage_llm.calls[0].messages)
 
 
 @caged
-def test_a_station_that_is_down_is_not_asked_for_ever(iron_cage, mock_llm):
+def test_a_station_that_is_down_is_not_asked_for_ever(iron_cage, iron_cage_llm):
     for _ in range(3):
         travel_agent("Bergen")
     assert iron_cage.circuits["weather"] == "open"
 
 
 @caged
-def test_the_budget_ends_it(iron_cage, mock_llm):
-    mock_llm.reply("A coat.", cost_usd="0.05")
+def test_the_budget_ends_it(iron_cage, iron_cage_llm):
+    iron_cage_llm.reply("A coat.", cost_usd="0.05")
     travel_agent("Oslo")
     with assert_budget_exceeded():
         travel_agent("Oslo")
 
 
 @caged
-def test_a_provider_that_fails_is_an_error_of_its_own(iron_cage, mock_llm):
-    mock_llm.fail(503)
+def test_a_provider_that_fails_is_an_error_of_its_own(iron_cage, iron_cage_llm):
+    iron_cage_llm.fail(503)
     with pytest.raises(openai.InternalServerError):
         travel_agent("Rome")
 
 
 @caged
 @pytest.mark.parametrize("sample", pii_samples(6), ids=lambda sample: sample.type)
-def test_personal_data_never_reaches_the_traveller(iron_cage, mock_llm, sample):
-    mock_llm.reply(sample.text)
+def test_personal_data_never_reaches_the_traveller(iron_cage, iron_cage_llm, sample):
+    iron_cage_llm.reply(sample.text)
     assert sample.value not in travel_agent("Rome")

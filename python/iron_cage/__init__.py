@@ -1,6 +1,6 @@
 """Iron Cage for Python agents: runs your code in a cage, reports its work, and reads its budget.
 
-``protect_agent`` and ``AgentRuntime`` run a function or a block in a cage, ``CircuitBreaker`` and ``fallback`` guard the
+``protect_agent`` and ``AgentRuntime`` run a function or a block in a cage, ``Runtime`` starts agents, ``CircuitBreaker`` and ``fallback`` guard the
 functions it calls, ``iron_cage.testing`` has an in-memory cage for tests.
 
 Standard library only. Importing this package costs a few milliseconds: everything heavy is loaded at its first use.
@@ -51,6 +51,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._agents import Runtime
     from ._breaker import CircuitBreaker, fallback
     from ._chat import ChatClient, Reply
     from ._mock import MockRuntime
@@ -76,6 +77,7 @@ __all__ = [
     "PiiBlocked",
     "PriceUnknown",
     "Reply",
+    "Runtime",
     "ScanResult",
     "ServerUnreachable",
     "VaultLocked",
@@ -107,6 +109,7 @@ _LOADED_LATER = {
     "Metrics": "._values",
     "MockRuntime": "._mock",
     "Reply": "._chat",
+    "Runtime": "._agents",
     "current_runtime": "._runtime",
     "ScanResult": "._values",
     "fallback": "._breaker",
@@ -119,10 +122,20 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_LOADED_LATER[name], __name__), name)
+    try:
+        value = getattr(import_module(_LOADED_LATER[name], __name__), name)
+    except ModuleNotFoundError as error:
+        if _LOADED_LATER[name] != ".langchain":
+            raise
+        raise ImportError(f'{name} needs {error.name}: pip install "iron-cage[langchain]"') from error
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_LOADED_LATER})
+    """Only what can be imported here: ``help`` and ``inspect`` ask for each."""
+    from importlib.util import find_spec
+
+    has_langchain = find_spec("langchain_core") is not None
+    loaded_later = {name for name, module in _LOADED_LATER.items() if has_langchain or module != ".langchain"}
+    return sorted({*globals(), *__all__, *loaded_later})

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ._server import Server
+    from ._wanted import WantedServer
 
     class Connector(Protocol):
         """Connects a cage when it is entered first. ``joined``: the cage around it, which is entered with it."""
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
         def connect(self) -> Link: ...
         def disconnect(self, error: BaseException | None) -> None: ...
 
-
-DEFAULT_BUDGET_USD = "100"
 
 #: Guards ``opened`` and the environment.
 _process = threading.RLock()
@@ -143,13 +142,11 @@ class Cage:
 class ServerConnector:
     """Joins the cage around the code, or a server; else starts a server."""
 
-    def __init__(self, limit: str | None, mode: str, name: str | None, db: str | None, start_timeout_s: float) -> None:
+    def __init__(self, limit: str | None, name: str | None, wanted: WantedServer) -> None:
         self.joined: Cage | None = None
         self._limit = limit
-        self._mode = mode
         self._name = name
-        self._db = None if db is None else os.path.abspath(db)
-        self._start_timeout_s = start_timeout_s
+        self._wanted = wanted
         self._process = os.getpid()
         #: Ends with the connection: a token of its own, within the cage around it or with a server.
         self._part: Link | None = None
@@ -158,7 +155,7 @@ class ServerConnector:
     def connect(self) -> Link:
         self.joined = surrounding_cage()
         around = self.joined.link if self.joined is not None else _link_outside()
-        if around is not None and self._db is None:
+        if around is not None and self._wanted.db is None:
             return self._within(around)
         self.joined = None
         return self._on_own_server()
@@ -175,8 +172,12 @@ class ServerConnector:
                 server.release()
 
     def _within(self, around: Link) -> Link:
-        if self._mode == "block":
-            self._warn_of_laxer(around)
+        if self._wanted.config is not None:
+            _warn("the configuration given here is not used: the server around this code has its own")
+        if self._wanted.safety_mode == "block":
+            mode = around.call("GET", "").get("safety_mode")
+            if mode != "block":
+                _warn(f"personal data is not blocked here: the cage around this code has safety mode {mode!r}")
         if self._limit is None:
             return around
         self._part = self._begin_part(around, self._limit)
@@ -185,8 +186,8 @@ class ServerConnector:
     def _on_own_server(self) -> Link:
         from ._server import Server
 
-        self._server = Server.join_or_start(self._db, self._mode, self._start_timeout_s)
-        agent = self._server.add_agent(self._name or _program_name(), self._limit or DEFAULT_BUDGET_USD)
+        self._server = Server.join_or_start(self._wanted)
+        agent = self._server.add_agent(self._name or _program_name(), self._limit)
         self._part = agent
         return self._begin_part(agent, None)
 
@@ -196,16 +197,12 @@ class ServerConnector:
         begun = around.call("POST", "/begin", asked)
         return around.with_token(begun["token"], begun["agent_id"], begun.get("gateway"))
 
-    def _warn_of_laxer(self, around: Link) -> None:
-        mode = around.call("GET", "").get("safety_mode")
-        if mode != "block":
-            import warnings
 
-            warnings.warn(
-                f"personal data is not blocked here: the cage around this code has safety mode {mode!r}",
-                RuntimeWarning,
-                stacklevel=7,
-            )
+def _warn(sentence: str) -> None:
+    import warnings
+
+    # Of the line that enters the block: _within, connect, _connect, open and __enter__ are between.
+    warnings.warn(sentence, RuntimeWarning, stacklevel=7)
 
 
 def innermost_cage() -> Cage | None:

@@ -62,10 +62,12 @@ class MockRuntime(AgentRuntime):
     def __init__(
         self, budget: Money = 100, *, pii_detection: PiiDetection = True, name: str = "mock", listen: bool = False
     ) -> None:
-        super().__init__(budget, pii_detection=pii_detection, name=name)
+        super().__init__(budget=budget, pii_detection=pii_detection, name=name)
         #: What answers the agent's calls of models.
         self.llm = MockLLM()
-        self._mock = MockServer(self.llm, Decimal(limit_of(budget) or "0"), safety_mode(pii_detection), name)
+        self._mock = MockServer(
+            self.llm, Decimal(limit_of(budget) or "0"), safety_mode(pii_detection) or "redact", name
+        )
         self._cage = Cage(MockConnector(self._mock, listen), self)
 
     @property

@@ -33,7 +33,7 @@ def protect_agent(function: Callable[P, R], /) -> Callable[P, R]: ...
 def protect_agent(
     *,
     budget: Money | None = ...,
-    pii_detection: PiiDetection = ...,
+    pii_detection: PiiDetection | None = ...,
     circuit_breaker: CircuitBreaker | bool = ...,
     name: str | None = ...,
     db: str | None = ...,
@@ -45,7 +45,7 @@ def protect_agent(
     budget: Money,
     /,
     *,
-    pii_detection: PiiDetection = ...,
+    pii_detection: PiiDetection | None = ...,
     circuit_breaker: CircuitBreaker | bool = ...,
     name: str | None = ...,
     db: str | None = ...,
@@ -57,7 +57,7 @@ def protect_agent(
     /,
     *,
     budget: Money | None = None,
-    pii_detection: PiiDetection = True,
+    pii_detection: PiiDetection | None = None,
     circuit_breaker: CircuitBreaker | bool = False,
     name: str | None = None,
     db: str | None = None,
@@ -79,15 +79,19 @@ def protect_agent(
     Inside another cage (one that ``iron-cage start`` made, a runtime, another protected function) the function joins that
     one. Otherwise its first call starts a server, which stays for later calls until the interpreter ends.
 
+    Decorating a class raises TypeError: decorate its methods.
+
     Raises what the function raises, and BudgetExceeded, PiiBlocked, CircuitOpen or PriceUnknown in place of a provider's
     client's own exception for it; the first call also ServerUnreachable.
     """
     if function is not None and not callable(function):
         function, budget = None, function
+    _refuse_class(function)
     limit = limit_of(budget)
     safety_mode(pii_detection)
 
     def protect(function: Callable[..., Any]) -> Callable[..., Any]:
+        _refuse_class(function)
         named = name or getattr(function, "__name__", None) or type(function).__name__
         guard = Guard(limit, pii_detection, named, db)
         wrapped = wrap(function, lambda: ProtectedCall(guard))
@@ -101,12 +105,17 @@ def protect_agent(
     return protect if function is None else protect(function)
 
 
+def _refuse_class(function: Any) -> None:
+    if isinstance(function, type):
+        raise TypeError(f"protect_agent is for functions: decorate the methods of {function.__name__} instead")
+
+
 class Guard:
     """The state around all calls of one function, in many threads and tasks at once."""
 
     __slots__ = ("_limit", "_lock", "_outermost", "_settings")
 
-    def __init__(self, limit: str | None, pii_detection: PiiDetection, name: str, db: str | None) -> None:
+    def __init__(self, limit: str | None, pii_detection: PiiDetection | None, name: str | None, db: str | None) -> None:
         self._limit = limit
         self._settings = (pii_detection, name, db)
         self._lock = threading.Lock()

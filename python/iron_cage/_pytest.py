@@ -20,21 +20,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def budget(request: pytest.FixtureRequest) -> Decimal:
+def iron_cage_budget(request: pytest.FixtureRequest) -> Decimal:
     """The limit of the fixture ``iron_cage``, in US dollars: what the test's mark says, else 100."""
     return Decimal(str(_marked(request).get("budget", 100)))
 
 
 @pytest.fixture
-def iron_cage(request: pytest.FixtureRequest, budget: Decimal) -> Iterator[MockRuntime]:
+def iron_cage(request: pytest.FixtureRequest, iron_cage_budget: Decimal) -> Iterator[MockRuntime]:
     """A ``MockRuntime`` that the test runs inside of. ``@pytest.mark.iron_cage(...)`` says how it is made."""
     options = {name: value for name, value in _marked(request).items() if name != "budget"}
-    with MockRuntime(budget, **options) as runtime:
+    with MockRuntime(iron_cage_budget, **options) as runtime:
         yield runtime
 
 
 @pytest.fixture
-def mock_llm(iron_cage: MockRuntime) -> MockLLM:
+def iron_cage_llm(iron_cage: MockRuntime) -> MockLLM:
     """The model of the fixture ``iron_cage``."""
     return iron_cage.llm
 

@@ -6,9 +6,11 @@ import os
 
 from ._cage import Cage, ServerConnector, innermost_cage, is_main_thread
 from ._errors import IronCageError, refusal_in
+from ._wanted import WantedServer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
     from types import TracebackType
     from typing import Any, Literal, Union
@@ -22,19 +24,29 @@ if TYPE_CHECKING:
     Money = Union[str, int, float, Decimal]
     #: ``True`` redacts. ``"block"`` refuses a reply with personal data; ``"warn"``, and ``False``, only count it.
     PiiDetection = Union[bool, Literal["redact", "block", "warn"]]
+    #: An amount, the path of a configuration file, a dict, or an object with settings as attributes.
+    Config = Union[Money, os.PathLike[str], Mapping[str, Any], object]
+
+#: How long a server may take to start, in seconds.
+START_TIMEOUT_S = 30.0
 
 
 class AgentRuntime:
     """A cage for a block of code: ``with AgentRuntime(budget=5) as runtime:``, or ``async with``.
 
-    budget: hard limit in US dollars of all that the block pays for. (Default: 100 with a server of its own; otherwise
-        what the cage around it has left.)
+    config: an amount, as ``budget``; or the path of a configuration file; or a dict or an object with any of the arguments
+        below (``{"budget": 5, "name": "researcher"}``) and sections of the configuration file (``{"prices": {...}}``).
+        Arguments win. Sections configure a server that the block starts; a server that runs already keeps its own
+        configuration, and a RuntimeWarning says so.
+    budget: hard limit in US dollars of all that the block pays for. (Default: ``budget.limit_usd`` of the configuration,
+        100 without any, with a server of its own; otherwise what the cage around it has left.)
     pii_detection: ``True`` or ``"redact"`` redacts replies, ``"block"`` refuses a reply with personal data,
         ``"warn"`` and ``False`` only count it. A joined cage keeps its own mode; ``"block"`` warns if that is another.
+        (Default: ``safety.mode`` of the configuration, ``"redact"`` without any.)
     name: the agent's name on the dashboard; its checkpoint is stored under it. (Default: the program's.)
     db: database file of the server that it starts, kept afterwards. When a server has this file already, that one is
         used, with a run of its own. (Default: a temporary file, deleted after the block.)
-    start_timeout_s: how long a server may take to start, in seconds.
+    start_timeout_s: how long a server may take to start, in seconds. (Default: 30.)
 
     Inside the block ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL`` point at the gateway; afterwards they are
     restored. Clients made outside the block have read them already: pass them ``base_url=runtime.openai_base_url``.
@@ -43,22 +55,36 @@ class AgentRuntime:
     A refusal of the cage that a provider's client raises in its own way (``openai.APIStatusError`` with status 402, say)
     leaves the block as ours: BudgetExceeded, PiiBlocked, CircuitOpen, PriceUnknown. The client's is its ``__cause__``.
 
-    Entering raises ServerUnreachable when no server can be reached or started; a budget that is no amount raises
-    ValueError at once.
+    Entering raises ServerUnreachable when no server can be reached or started; a budget that is no amount, and a
+    configuration that is none, raise ValueError at once.
     """
 
     def __init__(
         self,
-        budget: Money | None = None,
+        config: Config | None = None,
         *,
-        pii_detection: PiiDetection = True,
+        budget: Money | None = None,
+        pii_detection: PiiDetection | None = None,
         name: str | None = None,
         db: str | os.PathLike[str] | None = None,
-        start_timeout_s: float = 30.0,
+        start_timeout_s: float | None = None,
     ) -> None:
-        file = None if db is None else os.fspath(db)
-        connector = ServerConnector(limit_of(budget), safety_mode(pii_detection), name, file, start_timeout_s)
-        self._cage = Cage(connector, self)
+        server = None
+        if config is not None:
+            from ._config import arguments_of
+
+            found, server = arguments_of(config)
+            budget = found.get("budget") if budget is None else budget
+            pii_detection = found.get("pii_detection") if pii_detection is None else pii_detection
+            name, db = name or found.get("name"), db or found.get("db")
+            start_timeout_s = start_timeout_s or found.get("start_timeout_s")
+        wanted = WantedServer(
+            None if db is None else os.path.abspath(os.fspath(db)),
+            safety_mode(pii_detection),
+            server,
+            start_timeout_s or START_TIMEOUT_S,
+        )
+        self._cage = Cage(ServerConnector(limit_of(budget), name, wanted), self)
 
     def __enter__(self) -> Self:
         self._cage.open(is_main_thread())
@@ -162,9 +188,9 @@ def current_runtime() -> AgentRuntime | None:
     return cage.runtime
 
 
-def new_cage(limit: str | None, pii_detection: PiiDetection, name: str, db: str | None) -> Cage:
+def new_cage(limit: str | None, pii_detection: PiiDetection | None, name: str | None, db: str | None) -> Cage:
     """The cage of a runtime that no block enters."""
-    return AgentRuntime(limit, pii_detection=pii_detection, name=name, db=db)._cage
+    return AgentRuntime(budget=limit, pii_detection=pii_detection, name=name, db=db)._cage
 
 
 def limit_of(budget: Money | None) -> str | None:
@@ -176,8 +202,10 @@ def limit_of(budget: Money | None) -> str | None:
     return usd_text(budget)
 
 
-def safety_mode(pii_detection: PiiDetection) -> str:
-    """Raises ValueError for anything else."""
+def safety_mode(pii_detection: PiiDetection | None) -> str | None:
+    """None: as configured. Raises ValueError for anything else."""
+    if pii_detection is None:
+        return None
     if isinstance(pii_detection, bool):
         return "redact" if pii_detection else "warn"
     if pii_detection not in ("redact", "block", "warn"):

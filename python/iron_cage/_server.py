@@ -15,13 +15,17 @@ import time
 from ._errors import IronCageError, ServerUnreachable
 from ._link import Link
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._wanted import WantedServer
+
 #: How long a server may take to stop before it is killed, in seconds. It ends running calls first.
 _STOP_S = 15.0
 _CONFIG_FILES = ("iron-cage.yaml", "iron-cage.yml", "iron-cage.toml")
 
 
-#: Servers of this process, by database and safety mode: runtimes in several threads share one.
-_started: dict[tuple[str | None, str], Server] = {}
+#: Servers of this process, by what was wanted: runtimes in several threads share one.
+_started: dict[tuple[object, ...], Server] = {}
 _starting = threading.Lock()
 
 
@@ -37,50 +41,48 @@ class Server:
         self._users = 1
 
     @classmethod
-    def join_or_start(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
+    def join_or_start(cls, wanted: WantedServer) -> Server:
         """Raises ServerUnreachable."""
         with _starting:
-            shared = _started.get((db, safety_mode))
+            shared = _started.get(wanted.key)
             if shared is not None and shared.share():
                 return shared
-            if db is not None:
-                running = _server_file(db)
+            if wanted.db is not None:
+                running = _server_file(wanted.db)
                 if running is not None and _answers(running):
                     return cls(running["url"], running["token"], None, None)
-            server = cls._start_with_folder(db, safety_mode, timeout_s)
-            _started[(db, safety_mode)] = server
+            server = cls.start(wanted)
+            _started[wanted.key] = server
             return server
 
     @classmethod
-    def _start_with_folder(cls, db: str | None, safety_mode: str, timeout_s: float) -> Server:
-        folder = tempfile.mkdtemp(prefix="iron-cage-") if db is None else None
+    def start(cls, wanted: WantedServer, shows_events: bool = False) -> Server:
+        """shows_events: on stderr, as ``iron-cage start`` does on stdout. Raises ServerUnreachable."""
+        is_temporary = wanted.db is None or (wanted.config is not None and wanted.config.content is not None)
+        folder = tempfile.mkdtemp(prefix="iron-cage-") if is_temporary else None
         try:
-            return cls._start(
-                os.path.join(folder, "iron_state.db") if folder else str(db), folder, safety_mode, timeout_s
-            )
+            return cls._start(wanted, folder, shows_events)
         except BaseException:
             if folder:
                 shutil.rmtree(folder, ignore_errors=True)
             raise
 
     @classmethod
-    def _start(cls, db: str, folder: str | None, safety_mode: str, timeout_s: float) -> Server:
-        command = [*find_program(), "serve", "--port", "0", "--db", os.path.abspath(db), "--until-stdin-ends"]
-        environment = {
-            name: value for name, value in os.environ.items() if name not in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN")
-        }
-        environment["IRON_CAGE_SAFETY_MODE"] = safety_mode
+    def _start(cls, wanted: WantedServer, folder: str | None, shows_events: bool) -> Server:
+        db = wanted.db or os.path.join(str(folder), "iron_state.db")
+        command = [*find_program(), "serve", "--port", "0", "--db", db, "--until-stdin-ends"]
+        environment = _environment_of(wanted, folder)
         # Without a configuration file of its own, nothing is left in the user's folder: the log is by the database.
-        has_config = bool(environment.get("IRON_CAGE_CONFIG")) or any(map(os.path.exists, _CONFIG_FILES))
+        has_config = wanted.config.path if wanted.config else os.environ.get("IRON_CAGE_CONFIG") or _has_file()
         output = tempfile.TemporaryFile()
         try:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdout=sys.stderr.fileno() if shows_events else subprocess.DEVNULL,
                 stderr=output,
                 env=environment,
-                cwd=None if has_config or folder is None else folder,
+                cwd=None if has_config else folder,
                 start_new_session=True,  # Ctrl-C is for the program, which stops the server when it has ended
             )
         except OSError as error:
@@ -88,7 +90,7 @@ class Server:
         server = cls("", "", process, folder)
         atexit.register(server.stop)
         try:
-            deadline = time.monotonic() + timeout_s
+            deadline = time.monotonic() + wanted.start_timeout_s
             while True:
                 running = _server_file(db)
                 if running is not None and running["url"]:
@@ -99,7 +101,7 @@ class Server:
                     said = output.read().decode(errors="replace").strip()
                     raise _cannot_start(said or f"it ended with {process.returncode}")
                 if time.monotonic() > deadline:
-                    raise _cannot_start(f"it was not ready within {timeout_s:g} s")
+                    raise _cannot_start(f"it was not ready within {wanted.start_timeout_s:g} s")
                 time.sleep(0.01)
         except BaseException:
             server.stop()
@@ -107,11 +109,18 @@ class Server:
         finally:
             output.close()
 
-    def add_agent(self, name: str, budget_usd: str) -> Link:
-        """An agent without a process. Raises IronCageError, ServerUnreachable."""
-        admin = Link(self.url, self._admin_token)
-        created = admin.ask("POST", "/api/tokens", {"name": name[:80], "budget_usd": budget_usd})
-        return admin.with_token(created["token"], created["agent_id"])
+    @property
+    def admin(self) -> Link:
+        return Link(self.url, self._admin_token)
+
+    def add_agent(self, name: str, budget_usd: str | None) -> Link:
+        """An agent without a process. ``budget_usd``: None for the configured limit.
+
+        Raises IronCageError, ServerUnreachable.
+        """
+        asked = {"name": name[:80]} if budget_usd is None else {"name": name[:80], "budget_usd": budget_usd}
+        created = self.admin.ask("POST", "/api/tokens", asked)
+        return self.admin.with_token(created["token"], created["agent_id"])
 
     def release(self) -> None:
         """Stops the server when it is ours and nobody else in this process uses it."""
@@ -147,6 +156,28 @@ class Server:
             _kill(process)
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _environment_of(wanted: WantedServer, folder: str | None) -> dict[str, str]:
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN")
+    }
+    if wanted.safety_mode is not None:
+        environment["IRON_CAGE_SAFETY_MODE"] = wanted.safety_mode
+    if wanted.budget_usd is not None:
+        environment["IRON_CAGE_SERVER_BUDGET"] = wanted.budget_usd
+    if wanted.config is None:
+        return environment
+    path = wanted.config.path
+    if wanted.config.content is not None:
+        path = os.path.join(str(folder), "iron-cage.yaml")  # JSON is YAML
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(wanted.config.content)
+    return {**environment, "IRON_CAGE_CONFIG": str(path)}
+
+
+def _has_file() -> bool:
+    return any(map(os.path.exists, _CONFIG_FILES))
 
 
 def find_program() -> list[str]:

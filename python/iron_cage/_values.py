@@ -7,6 +7,8 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 _NANODOLLAR = Decimal("0.000000001")
+#: What the server can count.
+_MAX_USD = Decimal(9_000_000)
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,15 @@ def scan_result_from(body: Any, text: str) -> ScanResult:
 
 
 def usd_text(usd: str | Decimal | float) -> str:
-    """An exact decimal string with at most nine fraction digits. A float means its shortest notation: 0.1 is "0.1"."""
+    """An exact decimal string with at most nine fraction digits. A float means its shortest notation: 0.1 is "0.1".
+
+    "$5" is 5, as on the command line. Raises ValueError for anything that is no amount of 0 to 9,000,000.
+    """
+    text = str(usd).strip()
     try:
-        amount = Decimal(str(usd)).quantize(_NANODOLLAR, rounding=ROUND_HALF_EVEN)
+        amount = Decimal(text[text.startswith("$") :]).quantize(_NANODOLLAR, rounding=ROUND_HALF_EVEN)
     except ArithmeticError:
         amount = Decimal("nan")
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"expected an amount of US dollars that is not negative, got {usd!r}")
+    if isinstance(usd, bool) or not amount.is_finite() or not 0 <= amount <= _MAX_USD:
+        raise ValueError(f"expected an amount of US dollars from 0 to {_MAX_USD:,}, got {usd!r}")
     return f"{abs(amount):f}".rstrip("0").rstrip(".")

@@ -1,24 +1,26 @@
 """LangChain and LangGraph in the cage: what a chain does is seen in the event log, and what the cage refuses has a name.
 
-Calls are counted, redacted and stopped without any of this, because LangChain's models read ``OPENAI_BASE_URL`` and
-``ANTHROPIC_BASE_URL``. Two things are added:
+Under ``iron-cage start`` and in an ``AgentRuntime`` calls are counted, redacted and stopped without any of this, because
+LangChain's models read ``OPENAI_BASE_URL`` and ``ANTHROPIC_BASE_URL``. Two things are added:
 
 - ``IronCageCallbackHandler`` writes what a chain does into the event log, one line each: models asked, tokens, tools,
   retries, errors. Never a prompt, an answer or an argument of a tool.
 - ``IronCageChain`` is a model, or any other runnable, with a prompt, tools and a memory around it. Its events are
   reported, and a refusal of the cage comes as ``BudgetExceeded``, ``PiiBlocked``, ``CircuitOpen`` and so on.
 
+Outside of a cage both start one. What cannot be caged raises IronCageError with the code ``not_caged``.
+
 Needs ``langchain-core`` (``pip install "iron-cage[langchain]"``) and is imported at the first use of one of the two.
 """
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
-from collections.abc import AsyncIterator, Generator, Iterator, MutableSequence, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -42,9 +44,17 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.tools import tool as make_tool
 
+from ._cage import Cage, is_main_thread
+from ._current import current_link, is_caged
 from ._errors import IronCageError, refusal_in
+from ._langchain_models import at_gateway, can_move, not_caged, require_caged
+from ._protect import Guard, ProtectedCall
 from ._run import event
-from ._runtime import raise_refusal_of
+from ._runtime import limit_of, new_cage
+from ._wrap import wrap
+
+if TYPE_CHECKING:
+    from ._runtime import Money, PiiDetection
 
 __all__ = ["IronCageCallbackHandler", "IronCageChain", "Totals"]
 
@@ -70,12 +80,8 @@ class _Running:
     first_token_ms: int | None = None
 
 
-class IronCageCallbackHandler(BaseCallbackHandler):
-    """Writes what LangChain does into the agent's event log.
-
-    ``model.invoke("…", config={"callbacks": [IronCageCallbackHandler()]})``, or of a whole chain, agent or graph: its
-    parts inherit it. Safe for threads and asyncio. Without a cage it only counts; it never breaks a chain.
-    """
+class EventHandler(BaseCallbackHandler):
+    """Writes what LangChain does into the agent's event log. Safe for threads and asyncio."""
 
     def __init__(self) -> None:
         self.totals = Totals()
@@ -214,6 +220,46 @@ class IronCageCallbackHandler(BaseCallbackHandler):
         event(f"{name} tried again (attempt {attempt})", "WARN", kind="retried", name=name, attempt=attempt)
 
 
+class IronCageCallbackHandler(EventHandler):
+    """Writes what LangChain does into the agent's event log, and sees to it that there is a cage.
+
+    ``model.invoke("…", config={"callbacks": [IronCageCallbackHandler()]})``, or of a whole chain, agent or graph: its
+    parts inherit it. Safe for threads and asyncio.
+
+    budget: hard limit in US dollars. (Default: that of the cage around it; 100 without one.)
+    pii_detection: as ``AgentRuntime``.
+
+    Outside of a cage, or with a budget, it opens one for all code that follows, as ``with AgentRuntime(budget)`` does for a
+    block, until ``close`` or the end of the program. A handler cannot move calls: models must be created after it. One that
+    was created before raises IronCageError, ``not_caged``, when it is asked, before it calls its provider.
+    """
+
+    #: LangChain logs a handler's exceptions and goes on otherwise: the call would be made.
+    raise_error = True
+
+    def __init__(self, budget: Money | None = None, *, pii_detection: PiiDetection | None = None) -> None:
+        super().__init__()
+        limit = limit_of(budget)
+        self._cage: Cage | None = None
+        if limit is not None or not is_caged():
+            self._cage = new_cage(limit, pii_detection, None, None)
+            self._cage.open(is_main_thread())
+            self._cage.enter()
+            atexit.register(self.close)
+
+    def close(self) -> None:
+        """Closes the cage that it opened, if it did; calls of models created since then fail."""
+        cage, self._cage = self._cage, None
+        if cage is not None:
+            atexit.unregister(self.close)
+            cage.leave()
+            cage.close(None)
+
+    def _model_begins(self, run_id: UUID, serialized: dict[str, Any], known: dict[str, Any], *, messages: int) -> None:
+        require_caged(serialized)
+        super()._model_begins(run_id, serialized, known, messages=messages)
+
+
 _ATTEMPT = "retry:attempt:"
 
 
@@ -248,6 +294,13 @@ class IronCageChain(Runnable[Any, Any]):
     memory: a list of messages, or one of LangChain's chat message histories. What it holds is said before each question;
         the question and its final answer are added to it.
     max_steps: how often the model is asked at most in one run. (Default: 10.)
+    budget: hard limit in US dollars of all runs of this chain together. (Default: that of the cage around it; 100 without
+        one.)
+    pii_detection: as ``AgentRuntime``.
+
+    Outside of a cage its first run starts one, which stays until the program ends. Models of ``langchain-openai`` and
+    ``langchain-anthropic`` may have been created before: a copy calls the gateway. Another runnable, or a model with an
+    address of its own, raises IronCageError, ``not_caged``; inside of a cage it is used as it is.
 
     Input: text, a message, a list of messages, a prompt's value, a dict with the prompt's variables, or without a prompt
     a dict with ``messages`` or ``input``. Output: what the model gives, a message in general; ``run`` gives its text.
@@ -264,16 +317,22 @@ class IronCageChain(Runnable[Any, Any]):
         tools: Sequence[Any] = (),
         memory: MutableSequence[BaseMessage] | BaseChatMessageHistory | None = None,
         max_steps: int = 10,
+        *,
+        budget: Money | None = None,
+        pii_detection: PiiDetection | None = None,
     ) -> None:
-        self.handler = IronCageCallbackHandler()
+        self.handler = EventHandler()
         self.memory = memory
+        self._guard = Guard(limit_of(budget), pii_detection, None, None)
         self._prompt = ChatPromptTemplate.from_template(prompt) if isinstance(prompt, str) else prompt
         self._tools: dict[str, BaseTool] = {}
         for one in tools:
             runnable = one if isinstance(one, BaseTool) else make_tool(one)
             self._tools[runnable.name] = runnable
-        # bind_tools is a chat model's; to give tools to anything else is a mistake that should be loud.
-        self._llm: Any = llm.bind_tools(list(self._tools.values())) if self._tools else llm  # type: ignore[union-attr]
+        self._llm: Any = llm
+        self._with_tools(llm)  # to give tools to what is no chat model is a mistake that should be loud
+        #: The model that was used last, and the one made of it for an address.
+        self._used: tuple[str, Any] | None = None
         self._max_steps = max_steps
 
     @property
@@ -286,12 +345,12 @@ class IronCageChain(Runnable[Any, Any]):
         return _text_of(self.invoke(variables if input is None else input))
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Any:
-        with _refusals_raised():
-            return self._call_with_config(self._answer, input, self._heard(config), **parameters)
+        call = self._caged(self._call_with_config)
+        return call(self._answer, input, self._heard(config), **parameters)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Any:
-        with _refusals_raised():
-            return await self._acall_with_config(self._aanswer, input, self._heard(config), **parameters)
+        call = self._caged(self._acall_with_config)
+        return await call(self._aanswer, input, self._heard(config), **parameters)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **parameters: Any) -> Iterator[Any]:
         """Yields the pieces of every message of the model as they come, those that ask for tools included."""
@@ -305,16 +364,34 @@ class IronCageChain(Runnable[Any, Any]):
             yield piece
 
     def transform(self, input: Iterator[Any], config: RunnableConfig | None = None, **parameters: Any) -> Iterator[Any]:
-        with _refusals_raised():
-            yield from self._transform_stream_with_config(input, self._pieces, self._heard(config), **parameters)
+        stream = self._caged(self._transform_stream_with_config)
+        yield from stream(input, self._pieces, self._heard(config), **parameters)
 
     async def atransform(
         self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **parameters: Any
     ) -> AsyncIterator[Any]:
-        with _refusals_raised():
-            heard = self._heard(config)
-            async for piece in self._atransform_stream_with_config(input, self._apieces, heard, **parameters):
-                yield piece
+        stream = self._caged(self._atransform_stream_with_config)
+        async for piece in stream(input, self._apieces, self._heard(config), **parameters):
+            yield piece
+
+    def _caged(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """The method in the chain's cage. Raises IronCageError when its calls would not go through it."""
+        if not is_caged() and not can_move(self._llm):
+            raise not_caged(type(self._llm).__name__, "its address is not known to be a provider's")
+        return wrap(method, lambda: ProtectedCall(self._guard))
+
+    def _model(self) -> Any:
+        """The model at the address of the cage that the calling code is inside of."""
+        if not is_caged():
+            return self._with_tools(self._llm)
+        link = current_link()
+        used = self._used
+        if used is None or used[0] != link.gateway_url(""):
+            used = self._used = (link.gateway_url(""), self._with_tools(at_gateway(self._llm, link)))
+        return used[1]
+
+    def _with_tools(self, model: Any) -> Any:
+        return model.bind_tools(list(self._tools.values())) if self._tools else model
 
     # Four ways to drive one conversation: at once or in pieces, each with threads or asyncio.
 
@@ -327,7 +404,7 @@ class IronCageChain(Runnable[Any, Any]):
             except StopIteration as end:
                 return end.value
             if isinstance(step, list):
-                reply = self._llm.invoke(step, config, **parameters)
+                reply = self._model().invoke(step, config, **parameters)
             else:
                 reply = self._tools[step["name"]].invoke(_with_type(step), config)
 
@@ -340,7 +417,7 @@ class IronCageChain(Runnable[Any, Any]):
             except StopIteration as end:
                 return end.value
             if isinstance(step, list):
-                reply = await self._llm.ainvoke(step, config, **parameters)
+                reply = await self._model().ainvoke(step, config, **parameters)
             else:
                 reply = await self._tools[step["name"]].ainvoke(_with_type(step), config)
 
@@ -356,7 +433,7 @@ class IronCageChain(Runnable[Any, Any]):
                 return
             if isinstance(step, list):
                 reply = None
-                for piece in self._llm.stream(step, config, **parameters):
+                for piece in self._model().stream(step, config, **parameters):
                     reply = piece if reply is None else reply + piece
                     yield piece
             else:
@@ -374,7 +451,7 @@ class IronCageChain(Runnable[Any, Any]):
                 return
             if isinstance(step, list):
                 reply = None
-                async for piece in self._llm.astream(step, config, **parameters):
+                async for piece in self._model().astream(step, config, **parameters):
                     reply = piece if reply is None else reply + piece
                     yield piece
             else:
@@ -439,24 +516,15 @@ class IronCageChain(Runnable[Any, Any]):
         if callbacks is None:
             mine: Any = [self.handler]
         elif isinstance(callbacks, list):
-            known = any(isinstance(one, IronCageCallbackHandler) for one in callbacks)
+            known = any(isinstance(one, EventHandler) for one in callbacks)
             mine = callbacks if known else [*callbacks, self.handler]
         else:
             mine = callbacks
-            if not any(isinstance(one, IronCageCallbackHandler) for one in callbacks.handlers):
+            if not any(isinstance(one, EventHandler) for one in callbacks.handlers):
                 mine = callbacks.copy()
                 mine.add_handler(self.handler)
         heard: RunnableConfig = {**(config or {}), "callbacks": mine}
         return heard
-
-
-@contextmanager
-def _refusals_raised() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise_refusal_of(error)
-        raise
 
 
 def _with_type(call: ToolCall) -> ToolCall:

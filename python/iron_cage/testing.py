@@ -4,17 +4,17 @@
 only has the files on its path: ``pytest_plugins = ["iron_cage.testing"]`` in ``conftest.py``):
 
 - ``iron_cage``: a ``MockRuntime`` that the test runs inside of
-- ``mock_llm``: its model, which answers what is queued with ``mock_llm.reply("…")`` and ``mock_llm.fail(503)``
-- ``budget``: its limit in US dollars, 100; override the fixture or mark the test to choose another
+- ``iron_cage_llm``: its model, which answers what is queued with ``iron_cage_llm.reply("…")`` and ``iron_cage_llm.fail(503)``
+- ``iron_cage_budget``: its limit in US dollars, 100; override the fixture or mark the test to choose another
 
 ::
 
     @pytest.mark.iron_cage(budget="0.05", listen=True)      # listen: for clients of other packages
-    def test_the_agent_stops_when_it_is_poor(mock_llm):
-        mock_llm.reply("Hello", cost_usd="0.04")
+    def test_the_agent_stops_when_it_is_poor(iron_cage_llm):
+        iron_cage_llm.reply("Hello", cost_usd="0.04")
         with assert_budget_exceeded():
             my_agent()                                       # uses openai, langchain, ... as it is
-        assert len(mock_llm.calls) == 2
+        assert len(iron_cage_llm.calls) == 2
 
 The assertions take real exceptions, those of the providers' clients too, and show in a failure what they saw, but never
 personal data or a secret.
@@ -259,4 +259,4 @@ try:
 except ImportError:  # the kit works with any test runner; the fixtures are pytest's
     pass
 else:
-    from ._pytest import budget, iron_cage, mock_llm, pytest_configure  # noqa: F401  (pytest looks for them here)
+    from ._pytest import iron_cage, iron_cage_budget, iron_cage_llm, pytest_configure  # noqa: F401  (pytest looks for them here)

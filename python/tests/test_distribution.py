@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     # A copy: building leaves folders beside the sources. Without what other processes compile meanwhile.
     shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "iron_runtime.py"):
         shutil.copy(PYTHON / name, source)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source)
     return folder
@@ -99,7 +100,8 @@ def test_types_of_decorated_functions_come_through(tmp_path: Path) -> None:
 def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert files == {f"iron_cage/{file.name}" for file in [*PACKAGE.glob("*.py"), PACKAGE / "py.typed"]}
+    package = {f"iron_cage/{file.name}" for file in [*PACKAGE.glob("*.py"), PACKAGE / "py.typed"]}
+    assert files == package | {"iron_runtime.py"}
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])
@@ -114,8 +116,14 @@ def test_what_was_built_installs_and_works_without_anything_else(built: Path, ki
         "import iron_cage, importlib.metadata as m\n"
         "with iron_cage.MockRuntime(budget=1) as runtime: print(iron_cage.ChatClient().complete('x', []).text)\n"
         "print(iron_cage.__version__ == m.version('iron-cage'), 'site-packages' in iron_cage.__file__)\n"
-        "print('iron_cage = iron_cage.testing' in m.distribution('iron-cage').read_text('entry_points.txt'))\n"
+        "print('iron_cage.testing = iron_cage.testing' in m.distribution('iron-cage').read_text('entry_points.txt'))\n"
         "print(m.requires('iron-cage') and all('extra' in line for line in m.requires('iron-cage')))\n"
     )
     lines = run(sys.executable, "-I", "-c", code, folder=tmp_path).splitlines()
     assert lines == ["Mock reply.", "True True", "True", "True"]
+    # Named by hand, the plugin that came with the package is not another one.
+    (tmp_path / "test_it.py").write_text("def test_it(iron_cage): pass")
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "iron_cage.testing", "test_it.py")
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

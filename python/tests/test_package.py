@@ -12,7 +12,7 @@ import server  # noqa: F401  (first: it finds iron_cage)
 import iron_cage
 
 PACKAGE = Path(iron_cage.__file__).parent
-#: Need a framework; test/examples.test.ts runs them with it.
+#: Need a framework; python/tests/frameworks tests them with it.
 INTEGRATIONS = {"IronCageCallbackHandler", "IronCageChain"}
 
 
@@ -27,8 +27,22 @@ class Package(unittest.TestCase):
             and name not in ("annotations", "TYPE_CHECKING")
         }
         self.assertEqual(public, set(iron_cage.__all__))
-        self.assertTrue(set(dir(iron_cage)) >= INTEGRATIONS)
         self.assertEqual(list(iron_cage.__all__), sorted(iron_cage.__all__))
+
+    def test_help_and_inspect_work_without_a_framework(self) -> None:
+        code = (
+            "import inspect, pydoc, unittest.mock\n"
+            "import iron_cage\n"
+            "unittest.mock.create_autospec(iron_cage)\n"
+            "print(len(pydoc.render_doc(iron_cage)) > 1000, 'IronCageChain' in dict(inspect.getmembers(iron_cage)))\n"
+            "try: from iron_cage import IronCageChain\n"
+            "except ImportError as error: print(error)\n"
+        )
+        bare = [sys.executable, "-S", "-c", f"import sys; sys.path.append({str(PACKAGE.parent)!r})\n{code}"]
+        printed = subprocess.run(bare, capture_output=True, text=True, check=True).stdout.splitlines()
+        self.assertEqual(
+            printed, ["True False", 'IronCageChain needs langchain_core: pip install "iron-cage[langchain]"']
+        )
 
     def test_no_module_imports_itself_by_way_of_others_not_even_for_its_types(self) -> None:
         modules = {file.stem: ast.parse(file.read_text()) for file in PACKAGE.glob("*.py")}

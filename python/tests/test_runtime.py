@@ -10,52 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Answer, Request, Server
+from program import NEEDS_PROGRAM, PROGRAM, ROOT
+from server import Request, Server
 
 import iron_cage
 from iron_cage import AgentRuntime, BudgetExceeded, ChatClient, ServerUnreachable, protect_agent
-from iron_cage.testing import openai_reply
 
-ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "bin" / "iron-cage.cjs"
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "dist" / "iron-cage.mjs").exists(), reason="the program is not built: node scripts/build.mjs"
-)
+pytestmark = NEEDS_PROGRAM
 
 SAY_HELLO = [{"role": "user", "content": "Say hello."}]
-
-
-@pytest.fixture
-def provider() -> Iterator[Server]:
-    """Answers every call with ten tokens, which cost a cent."""
-    server = Server()
-    server.answer = lambda request: Answer(200, openai_reply("Write to ada@company.example", model="penny"))
-    yield server
-    server.close()
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, provider: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a configuration whose provider is ours."""
-    (tmp_path / "iron-cage.yaml").write_text(
-        f"providers: {{ openai: {{ base_url: '{provider.url}/v1', retries: 0 }} }}\n"
-        "prices: { penny: { input_per_mtok: 0, output_per_mtok: 1000 } }\n"
-        "log: { dir: logs }\n"
-    )
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("IRON_CAGE_BIN", str(PROGRAM))
-    monkeypatch.setenv("PATH", f"{ROOT / 'node_modules' / '.bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-the-test")
-    for name in ("IRON_CAGE_URL", "IRON_CAGE_TOKEN", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
 
 
 def call() -> str:
@@ -375,3 +343,61 @@ def test_requests_are_what_the_provider_gets(provider: Server) -> None:
         call()
     requests: list[Request] = provider.requests
     assert [request.headers["authorization"] for request in requests] == ["Bearer sk-of-the-test"]
+
+
+class Settings:
+    budget = "0.015"
+    name = "of an object"
+
+
+def test_a_runtime_takes_a_dict_an_object_or_a_file(folder: Path) -> None:
+    with AgentRuntime({"budget": "$0.015", "pii_detection": False}) as runtime:
+        assert runtime.budget.limit == Decimal("0.015")
+        assert call() == "Write to ada@company.example"
+    for config in (Settings, Settings()):
+        with AgentRuntime(config) as runtime:
+            assert runtime.budget.limit == Decimal("0.015")
+    path = folder / "other.yaml"
+    path.write_text((folder / "iron-cage.yaml").read_text() + "budget: { limit_usd: 7 }\nsafety: { mode: block }\n")
+    for same in (path, str(path)):
+        with AgentRuntime(same) as runtime:
+            assert runtime.budget.limit == 7
+            with pytest.raises(iron_cage.PiiBlocked):
+                call()
+    with AgentRuntime(path, budget=3, pii_detection=True) as runtime:
+        assert (runtime.budget.limit, call()) == (3, "Write to [EMAIL_REDACTED]")
+
+
+def test_sections_of_a_dict_configure_the_server_and_mistakes_are_named(provider: Server, folder: Path) -> None:
+    (folder / "iron-cage.yaml").unlink()
+    config = {
+        "providers": {"openai": {"base_url": f"{provider.url}/v1"}},
+        "prices": {"penny": {"input_per_mtok": 0, "output_per_mtok": 1000}},
+        "budget": {"limit_usd": "0.015"},
+    }
+    with AgentRuntime(config) as runtime:
+        assert (runtime.budget.limit, call()) == (Decimal("0.015"), "Write to [EMAIL_REDACTED]")
+        with pytest.warns(RuntimeWarning, match="the configuration given here is not used"), AgentRuntime(config):
+            pass
+    with pytest.raises(ServerUnreachable, match="buget"), AgentRuntime({"buget": 5}):
+        pass
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", ["missing.yaml", "-5", True, {"budget": "much"}, 9_000_001, float("nan")])
+def test_what_is_no_configuration_and_no_amount_is_a_value_error(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="amount of US dollars"):
+        AgentRuntime(wrong)
+
+
+def test_the_configured_mode_holds_where_none_is_asked_for(folder: Path) -> None:
+    with (folder / "iron-cage.yaml").open("a") as file:
+        file.write("safety: { mode: block }\n")
+    with pytest.raises(iron_cage.PiiBlocked), AgentRuntime(budget=1):
+        call()
+
+
+def test_a_class_is_not_protected() -> None:
+    for decorator in (protect_agent, protect_agent(budget=1)):
+        with pytest.raises(TypeError, match="decorate the methods of Settings"):
+            decorator(Settings)

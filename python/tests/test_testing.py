@@ -30,10 +30,10 @@ def ask(model: str = "gpt-4") -> str:
     return ic.ChatClient().complete(model, HELLO).text
 
 
-def test_a_model_answers_what_it_was_told_in_order_and_then_its_default(mock_llm: MockLLM) -> None:
-    mock_llm.reply("one").reply(lambda messages: messages[-1]["content"].upper(), times=2)
+def test_a_model_answers_what_it_was_told_in_order_and_then_its_default(iron_cage_llm: MockLLM) -> None:
+    iron_cage_llm.reply("one").reply(lambda messages: messages[-1]["content"].upper(), times=2)
     assert [ask() for _ in range(4)] == ["one", "HELLO?", "HELLO?", "Mock reply."]
-    assert (mock_llm.pending, mock_llm.last.model, len(mock_llm.calls)) == (0, "gpt-4", 4)
+    assert (iron_cage_llm.pending, iron_cage_llm.last.model, len(iron_cage_llm.calls)) == (0, "gpt-4", 4)
 
 
 def test_everything_of_the_package_talks_to_it(iron_cage: MockRuntime) -> None:
@@ -54,13 +54,13 @@ def test_everything_of_the_package_talks_to_it(iron_cage: MockRuntime) -> None:
     assert ic.scan("😀 ada@example.com").findings[0].start == 2
 
 
-def test_the_budget_refuses_before_the_answer_is_given_away(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
+def test_the_budget_refuses_before_the_answer_is_given_away(iron_cage: MockRuntime, iron_cage_llm: MockLLM) -> None:
     iron_cage.spend("99.5")
-    mock_llm.reply("dear", cost_usd=1)
+    iron_cage_llm.reply("dear", cost_usd=1)
     with assert_budget_exceeded(limit=100) as caught:
         ask()
     assert (caught.error.spent_usd, caught.error.needed_usd) == (Decimal("99.5"), Decimal(1))
-    assert (mock_llm.pending, mock_llm.last.code) == (1, "budget_exceeded")
+    assert (iron_cage_llm.pending, iron_cage_llm.last.code) == (1, "budget_exceeded")
 
 
 @pytest.mark.parametrize("mode, text", [(True, "to [EMAIL_REDACTED]"), (False, "to ada@example.com")])
@@ -79,8 +79,8 @@ def test_a_blocked_reply_was_paid() -> None:
         assert (caught.value.pii_types, runtime.budget.spent) == (("email",), Decimal("0.01"))
 
 
-def test_a_failing_provider_opens_its_circuit(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
-    mock_llm.fail(503, times=5)
+def test_a_failing_provider_opens_its_circuit(iron_cage: MockRuntime, iron_cage_llm: MockLLM) -> None:
+    iron_cage_llm.fail(503, times=5)
     for _ in range(5):
         with pytest.raises(ic.IronCageError):
             ask()
@@ -91,8 +91,8 @@ def test_a_failing_provider_opens_its_circuit(iron_cage: MockRuntime, mock_llm: 
     assert iron_cage.budget.spent == Decimal("0.01")
 
 
-def test_streams_come_in_pieces(mock_llm: MockLLM) -> None:
-    mock_llm.reply("one two three")
+def test_streams_come_in_pieces(iron_cage_llm: MockLLM) -> None:
+    iron_cage_llm.reply("one two three")
     assert list(ic.ChatClient().stream("gpt-4", HELLO)) == ["one ", "two ", "three"]
 
 
@@ -109,9 +109,9 @@ def test_two_runs_of_a_test_see_the_same() -> None:
 
 
 @pytest.mark.iron_cage(listen=True, budget="0.05")
-def test_clients_of_other_packages_call_it_as_they_are(iron_cage: MockRuntime, mock_llm: MockLLM) -> None:
+def test_clients_of_other_packages_call_it_as_they_are(iron_cage: MockRuntime, iron_cage_llm: MockLLM) -> None:
     openai, anthropic = pytest.importorskip("openai"), pytest.importorskip("anthropic")
-    mock_llm.reply("hello", times=2).reply("", tool_calls=[{"name": "search", "arguments": {"query": "x"}}])
+    iron_cage_llm.reply("hello", times=2).reply("", tool_calls=[{"name": "search", "arguments": {"query": "x"}}])
     chat: Any = openai.OpenAI().chat.completions
     assert chat.create(model="gpt-4", messages=HELLO).choices[0].message.content == "hello"
     with anthropic.Anthropic().messages.stream(model="claude", max_tokens=9, messages=HELLO) as stream:
@@ -176,14 +176,18 @@ def test_the_plugin_brings_its_fixtures_to_a_project(
         import pytest, iron_cage as package
 
         @pytest.mark.iron_cage(budget=2)
-        def test_marked(iron_cage, budget, mock_llm):
-            assert budget == iron_cage.budget.limit == 2
+        def test_marked(iron_cage, iron_cage_budget, iron_cage_llm):
+            assert iron_cage_budget == iron_cage.budget.limit == 2
             assert package.current_runtime() is iron_cage
 
         class TestOverridden:
             @pytest.fixture
-            def budget(self):
+            def iron_cage_budget(self):
                 return 3
+
+            @pytest.fixture
+            def budget(self):
+                return "the project's own"
 
             def test_overridden(self, iron_cage):
                 assert iron_cage.budget.limit == 3

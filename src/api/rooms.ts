@@ -14,7 +14,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 
 export interface Rooms {
-  config: Pick<Config, 'agent' | 'services' | 'server' | 'safety'>
+  config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety'>
   clock: Clock
   store: Store
   state: StateManager

@@ -2,7 +2,7 @@ import * as z from 'zod'
 import type { ApiToken } from '../access/api-tokens.ts'
 import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
-import { NANOS_PER_USD, type Nanodollars, nanodollars, showUsd, toUsd } from '../money.ts'
+import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
 import { amount } from './body.ts'
 import { who } from './guard.ts'
@@ -11,7 +11,6 @@ import { named, type Route, routesOf, type Shape, time } from './route.ts'
 
 type TokenRooms = Pick<Rooms, 'config' | 'access' | 'audit' | 'safety' | 'state' | 'money'>
 
-const DEFAULT_BUDGET = nanodollars(100 * NANOS_PER_USD)
 const YEAR_S = 31_536_000
 const DAY_S = 86_400
 
@@ -55,7 +54,8 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
         if (role !== 'agent' && limit !== undefined) {
           throw new CageError('bad_request', 'budget_usd: only a token of the role agent has a budget')
         }
-        const agentId = role === 'agent' ? openClient(rooms, name, limit ?? DEFAULT_BUDGET) : null
+        const agentId =
+          role === 'agent' ? openClient(rooms, name, limit ?? fromUsd(rooms.config.budget.limit_usd)) : null
         const created = apiTokens.create({ name, role, agentId, expiresInS, createdBy: identity.name })
         // Without this row its value is not handed out.
         const details = { name, role, agent_id: agentId, expires_at: created.expires_at }
@@ -97,7 +97,7 @@ export function tokenRoutes(rooms: TokenRooms): Route[] {
 const NEW_TOKEN = z.strictObject({
   name: z.string().min(1).max(80),
   role: z.enum(['admin', 'viewer', 'agent']).default('agent'),
-  budget_usd: amount.optional(),
+  budget_usd: amount.optional().describe('Hard limit, for the role agent. (Default: budget.limit_usd.)'),
   expires_in_s: z
     .number()
     .int()

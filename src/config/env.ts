@@ -37,6 +37,7 @@ export const SETTINGS = [
   ['IRON_CAGE_HOST', ['server', 'host']],
   ['IRON_CAGE_DB', ['db', 'path']],
   ['IRON_CAGE_BUDGET', ['budget', 'limit_usd']],
+  ['IRON_CAGE_SERVER_BUDGET', ['budget', 'server_usd']],
   ['IRON_CAGE_SAFETY_MODE', ['safety', 'mode']],
   ['IRON_CAGE_ENV', ['agent', 'environment']],
   ['IRON_CAGE_SANDBOX', ['agent', 'sandbox', 'level']],

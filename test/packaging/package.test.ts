@@ -60,6 +60,7 @@ describe('the npm package', () => {
       'python/README.md',
       'python/iron_cage/*.py',
       'python/iron_cage/py.typed',
+      'python/iron_runtime.py',
       'python/iron_sandbox/*.py',
       'python/shim/sitecustomize.py',
     ])
