@@ -37,6 +37,7 @@ const SHARED_WITH_BROWSER = [
   'src/state/snapshot.ts',
   'src/state/apply-event.ts',
   'src/units.ts',
+  'src/state/axis.ts',
   'src/state/call-view.ts',
   'src/state/figures.ts',
   'src/state/figures-text.ts',

@@ -1,13 +1,22 @@
 /**
  * The session: the one-time code of the terminal's link, or a user name with its password, is exchanged for a session
- * that is kept for this tab only. All API requests use `send`: it renews the access token before it expires and turns a
- * refusal into an `ApiError`.
+ * that is kept for this tab only; another tab of the same browser gets a session of its own from a tab that has one. All
+ * API requests use `send`: it renews the access token before it expires, and once more when a restarted server refuses
+ * it, and turns a refusal into an `ApiError`.
  */
-import { signal } from '@preact/signals'
+import { computed, signal } from '@preact/signals'
 
-interface Tokens {
+/** The response of the routes that open or renew a session. */
+interface OpenedSession {
   access_token: string
   refresh_token: string
+  /** Seconds. */
+  expires_in: number
+  role: 'admin' | 'viewer'
+  name: string
+}
+
+interface Tokens extends Omit<OpenedSession, 'expires_in'> {
   /** Local time in ms since 1970. */
   ends_at: number
 }
@@ -17,6 +26,11 @@ export type SessionState = 'starting' | 'open' | 'none' | 'refused'
 export const session = signal<SessionState>('starting')
 /** Why a link did not open a session. */
 export const refusal = signal<string | null>(null)
+/** Who is signed in; null without a session. */
+const person = signal<Pick<Tokens, 'role' | 'name'> | null>(null)
+/** Viewers are not shown what only admins may do. */
+export const isAdmin = computed(() => person.value?.role === 'admin')
+export const personName = computed(() => person.value?.name ?? '')
 
 const KEY = 'iron-cage-session'
 /** How long before its expiry the access token is renewed, in ms. */
@@ -33,8 +47,10 @@ export class ApiError extends Error {
   }
 }
 
-/** Redeems the code in the address, or restores the session of this tab. */
+/** Redeems the code in the address, restores the session of this tab, or asks another tab for one. */
 export async function openSession(): Promise<void> {
+  const tabs = new BroadcastChannel(KEY)
+  shareWith(tabs)
   const code = /^#code=(.+)$/.exec(location.hash)?.[1]
   if (code) {
     // The address is visible on screens and kept in histories.
@@ -46,7 +62,47 @@ export async function openSession(): Promise<void> {
       if (!stored()) refusal.value = (error as Error).message
     }
   }
-  session.value = stored() ? 'open' : refusal.value ? 'refused' : 'none'
+  if (!stored()) await ask(tabs)
+  const tokens = stored()
+  person.value = tokens ?? null
+  session.value = tokens ? 'open' : refusal.value ? 'refused' : 'none'
+}
+
+/** A tab that is in the background may answer late. */
+const OTHER_TABS_MS = 700
+
+/** Between tabs of this origin only: a request for a session, or the answer to one. */
+interface TabMessage {
+  /** Names the tab that asks. */
+  to: string
+  /** The answer; absent in a request. */
+  opened?: OpenedSession
+}
+
+/** Answers requests of new tabs with a session for each. */
+function shareWith(tabs: BroadcastChannel): void {
+  tabs.addEventListener('message', async ({ data: { to, opened } }: MessageEvent<TabMessage>) => {
+    if (opened || session.value !== 'open') return
+    const answer = await send<OpenedSession>('POST', '/api/auth/tab').catch(() => null)
+    if (answer) tabs.postMessage({ to, opened: answer } satisfies TabMessage)
+  })
+}
+
+function ask(tabs: BroadcastChannel): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const to = crypto.randomUUID()
+  const listen = ({ data }: MessageEvent<TabMessage>) => {
+    if (data.to !== to || !data.opened) return
+    keep(data.opened)
+    resolve()
+  }
+  tabs.addEventListener('message', listen)
+  tabs.postMessage({ to } satisfies TabMessage)
+  const timer = setTimeout(resolve, OTHER_TABS_MS)
+  return promise.finally(() => {
+    clearTimeout(timer)
+    tabs.removeEventListener('message', listen)
+  })
 }
 
 /** Throws ApiError. */
@@ -67,32 +123,40 @@ export async function signOut(): Promise<void> {
 
 export function closeSession(): void {
   sessionStorage.removeItem(KEY)
+  person.value = null
   session.value = 'none'
 }
 
-/** Resolves with the response's JSON, or its text. Throws ApiError. Closes the session on status 401. */
-export async function send<T>(
-  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
-  path: string,
-  body?: unknown,
-): Promise<T> {
-  const token = await accessToken()
-  const response = await fetch(path, {
-    method,
-    headers: {
-      authorization: `Bearer ${token}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  })
-  if (response.status === 401) closeSession()
-  return read<T>(response)
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+
+/** Resolves with the response's JSON, or its text. Throws ApiError. Closes the session when it cannot be renewed. */
+export async function send<T>(method: Method, path: string, body?: unknown): Promise<T> {
+  return read<T>(await sendRaw(method, path, body))
 }
 
-async function accessToken(): Promise<string> {
+/** Like `send`, with the response unread, whatever its status but 401. */
+export async function sendRaw(method: Method, path: string, body?: unknown): Promise<Response> {
+  const request = (token: string) =>
+    fetch(path, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    })
+  const used = await accessToken()
+  const response = await request(used)
+  if (response.status !== 401) return response
+  // A server that was restarted with a locked vault refuses earlier access tokens, but not the refresh token.
+  return request(await accessToken(used))
+}
+
+/** `refused`: an access token that the server does not accept. */
+async function accessToken(refused?: string): Promise<string> {
   const tokens = stored()
   if (!tokens) throw new ApiError(401, 'there is no session', 'open the link that the terminal shows')
-  if (tokens.ends_at - EARLY_MS > Date.now()) return tokens.access_token
+  if (tokens.ends_at - EARLY_MS > Date.now() && tokens.access_token !== refused) return tokens.access_token
   // A refresh token works once: concurrent requests share one renewal.
   renewing ??= post('/api/auth/refresh', { refresh_token: tokens.refresh_token })
     .then(keep)
@@ -107,12 +171,12 @@ async function accessToken(): Promise<string> {
   return stored()!.access_token
 }
 
-async function post(path: string, body: unknown): Promise<Tokens & { expires_in: number }> {
+async function post(path: string, body: unknown): Promise<OpenedSession> {
   const headers = { 'content-type': 'application/json' }
   return read(await fetch(path, { method: 'POST', headers, body: JSON.stringify(body) }))
 }
 
-async function read<T>(response: Response): Promise<T> {
+export async function read<T>(response: Response): Promise<T> {
   const isJson = response.headers.get('content-type')?.startsWith('application/json')
   const answer = isJson ? await response.json().catch(() => undefined) : await response.text()
   if (response.ok) return answer as T
@@ -120,8 +184,11 @@ async function read<T>(response: Response): Promise<T> {
   throw new ApiError(response.status, message, hint)
 }
 
-const keep = ({ access_token, refresh_token, expires_in }: Tokens & { expires_in: number }): void =>
-  sessionStorage.setItem(KEY, JSON.stringify({ access_token, refresh_token, ends_at: Date.now() + expires_in * 1000 }))
+function keep({ expires_in, ...tokens }: OpenedSession): void {
+  const kept: Tokens = { ...tokens, ends_at: Date.now() + expires_in * 1000 }
+  sessionStorage.setItem(KEY, JSON.stringify(kept))
+  person.value = kept
+}
 
 function stored(): Tokens | undefined {
   const text = sessionStorage.getItem(KEY)

@@ -39,6 +39,12 @@ export const shown = computed(() => (agent.value ? shownFigures(agent.value, ser
 
 export const isAlive = ({ ended_at, state }: AgentView): boolean => ended_at === null || state === 'starting'
 
+const TROUBLE: readonly AgentView['state'][] = ['failed', 'crash_loop', 'budget_stopped', 'blocked']
+/** A person has to decide something about it, or should know why it ended. */
+export const needsAttention = ({ state, exhausted, warned }: AgentView): boolean =>
+  TROUBLE.includes(state) || (ALIVE.includes(state) && (exhausted || warned))
+const ALIVE: readonly AgentView['state'][] = ['starting', 'running', 'paused', 'stopping']
+
 /** Without an address: shows the only agent, or all. */
 effect(() => {
   if (address.value || agents.value.length === 0) return

@@ -107,6 +107,14 @@ export class Sessions {
     return this.#renew(newSessionId(), user.id)
   }
 
+  /** Opens another session of the same person, for a second tab. Throws CageError `conflict` for what is no session. */
+  openBeside(session: string): Promise<SessionTokens> {
+    const row = this.#sessions.get(session)
+    if (!row) throw new CageError('conflict', 'only a session of the dashboard can open another one')
+    this.#endIdle()
+    return this.#renew(newSessionId(), row.user_id)
+  }
+
   /** Exchanges a refresh token, which works once. Throws CageError `unauthorized`. */
   refresh(refreshToken: string): Promise<SessionTokens> {
     const id = REFRESH_TOKEN.exec(refreshToken)?.[1]

@@ -62,6 +62,18 @@ export function authRoutes({ access: { sessions, users }, audit, refusals }: Aut
       errors: ['unauthorized'],
       handle: ({ context, body }) => enter(context, async () => sessions.refresh(body.refresh_token), 'auth.refresh'),
     }),
+    route('POST /api/auth/tab', {
+      role: 'viewer',
+      summary: 'Opens another session of the same person, for a second tab of the browser.',
+      reply: sessionTokens,
+      errors: ['conflict'],
+      handle: ({ context, identity }) =>
+        enter(
+          context,
+          async () => sessions.openBeside(identity.role === 'agent' ? '' : identity.session),
+          'auth.new_tab',
+        ),
+    }),
     route('POST /api/auth/logout', {
       role: 'viewer',
       action: 'auth.sign_out',

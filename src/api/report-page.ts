@@ -10,6 +10,7 @@ import type { IncidentRow } from '../db/incidents.ts'
 import type { RuntimeEvent } from '../events.ts'
 import { addUsd, fromUsd, showUsd, ZERO_USD } from '../money.ts'
 import { PII, type PiiType } from '../pii-types.ts'
+import { moneyAxis } from '../state/axis.ts'
 import { type ShownCall, tokensText } from '../state/call-view.ts'
 import { curveOf, type Limit } from '../state/figures.ts'
 import { limitsText, type ShownFigures } from '../state/figures-text.ts'
@@ -41,6 +42,8 @@ export interface TracedCall extends ShownCall {
 }
 
 export const CALLS_SHOWN = 1_000
+/** Calls on paper: more would bury the rest. */
+const PRINTED_CALLS = 100
 
 type Html = ReturnType<typeof html>
 
@@ -115,7 +118,7 @@ function costTable(caption: string, costs: readonly Cost[]): Html | '' {
   const sum = costs.reduce((total, { cost_usd }) => addUsd(total, cost_usd), ZERO_USD)
   return html`<table><caption>${caption}</caption><tbody>
 ${costs.map(({ name, calls, cost_usd }) => html`<tr><td><code>${name}</code></td><td class="number dim">${showNumberOf(calls, 'call')}</td><td class="number">${showUsd(cost_usd)}</td></tr>`)}
-<tr class="sum"><td>in all</td><td></td><td class="number">${showUsd(sum)}</td></tr>
+<tr class="sum"><td>Total</td><td></td><td class="number">${showUsd(sum)}</td></tr>
 </tbody></table>`
 }
 
@@ -126,18 +129,19 @@ function burnChart(agent: AgentView, lifeMs: number): Html | '' {
   const { over, points, share } = curveOf(agent, lifeMs)
   const { done } = points.at(-1)!
   if (done === 0) return ''
-  const limit = Math.max(1, fromUsd(agent.limit_usd))
-  const maxNanos = Math.max(limit, fromUsd(agent.spent_usd)) * 1.08
+  const limit = fromUsd(agent.limit_usd)
+  const axis = moneyAxis({ spent: agent.spent_usd, projected: agent.spent_usd, limit: agent.limit_usd })
   const x = (point: BurnPoint) => (share(point) * CHART.width).toFixed(1)
-  const y = (nanos: number) => (CHART.height - (nanos / maxNanos) * CHART.height).toFixed(1)
+  const y = (nanos: number) => (CHART.height - (nanos / axis.top) * CHART.height).toFixed(1)
   const line = points.map((point) => `${x(point)} ${y(fromUsd(point.spent_usd))}`).join('L')
   const after = over === 'time' ? showDuration(lifeMs) : done
   return html`<svg class="burn" viewBox="0 0 ${CHART.width} ${CHART.height}" role="img" aria-label="Spending over ${over}: ${showUsd(agent.spent_usd)} after ${after}">
 <path class="area" d="M${line}L${CHART.width} ${CHART.height}L0 ${CHART.height}Z"/>
-<path class="limit" d="M0 ${y(limit)}H${CHART.width}"/>
+${axis.ticks.map(({ nanos, usd }) => html`<path class="grid" d="M0 ${y(nanos)}H${CHART.width}"/><text x="4" y="${Number(y(nanos)) - 3}">${showUsd(usd)}</text>`)}
+${axis.hasLimit ? html`<path class="limit" d="M0 ${y(limit)}H${CHART.width}"/><text class="of-limit" x="${CHART.width / 2}" y="${Number(y(limit)) + 13}">limit ${showUsd(agent.limit_usd)}</text>` : ''}
 <path class="spent" d="M${line}"/>
-<text x="4" y="${Number(y(limit)) + 13}">limit ${showUsd(agent.limit_usd)}</text>
-</svg>`
+</svg>
+<p class="dim">Over ${over}: ${over === 'time' ? showDuration(lifeMs) : showNumberOf(done, singular(agent.progress?.unit ?? 'unit'))}.</p>`
 }
 
 function safetySection({ agent, incidents, circuits }: ReportFacts): Html {
@@ -147,12 +151,12 @@ ${
   incidents.length === 0
     ? html`<p>No personal data was found in its texts. Detected types: ${agent.detect.join(', ')}.</p>`
     : html`<table class="wide"><caption>Personal data found (values are not in this report)</caption>
-<thead><tr><th>when</th><th>what</th><th>risk</th><th>where</th><th>done</th><th>incident</th></tr></thead><tbody>
+<thead><tr><th>When</th><th>Type</th><th>Risk</th><th>Where</th><th>Action</th><th>Incident</th></tr></thead><tbody>
 ${incidents.map((row) => html`<tr><td>${moment(row.at)}</td><td>${showName(row.type)}</td><td>${PII[row.type as PiiType].risk}</td><td>${showName(row.place)}</td><td>${row.action}</td><td><code>${row.id}</code></td></tr>`)}
 </tbody></table>`
 }
 <table class="wide"><caption>Circuits</caption>
-<thead><tr><th>circuit</th><th>state</th><th class="number">trips</th><th class="number">calls blocked</th><th class="number">saved</th><th class="number">fallbacks</th><th>last reason</th></tr></thead><tbody>
+<thead><tr><th>Circuit</th><th>State</th><th class="number">Trips</th><th class="number">Calls blocked</th><th class="number">Saved</th><th class="number">Fallbacks</th><th>Last reason</th></tr></thead><tbody>
 ${circuits.map((circuit) => html`<tr><td><code>${circuit.name}</code></td><td>${showName(circuit.state)}</td><td class="number">${circuit.trips}</td><td class="number">${circuit.blocked}</td><td class="number">${showUsd(circuit.saved_usd)}</td><td class="number">${circuit.fallbacks}</td><td>${circuit.reason ?? ''}</td></tr>`)}
 </tbody></table>
 </section>`
@@ -181,9 +185,9 @@ function callsSection({ agent, calls, costs }: ReportFacts): Html {
   const all = Object.values(costs.rows).reduce((sum, count) => sum + count, 0)
   return html`<section>
 <h2>Calls</h2>
-<p class="dim">${calls.length < all ? `The last ${showCount(calls.length)} of ${showCount(all)}; all of them: ` : 'As CSV: '}<code>iron-cage report ${agent.id} --format csv</code></p>
+<p class="dim"><span class="printed">On paper the last ${PRINTED_CALLS} are listed. </span>${calls.length < all ? `The last ${showCount(calls.length)} of ${showCount(all)}; all of them: ` : 'As CSV: '}<code>iron-cage report ${agent.id} --format csv</code></p>
 <table class="wide calls">
-<thead><tr><th>when</th><th>to</th><th>ended</th><th class="number">held</th><th class="number">charged</th><th class="number">tokens in / out</th><th class="number">took</th><th>answer</th></tr></thead><tbody>
+<thead><tr><th>When</th><th>Target</th><th>Status</th><th class="number">Reserved</th><th class="number">Cost</th><th class="number">Tokens in / out</th><th class="number">Latency</th><th>HTTP</th></tr></thead><tbody>
 ${calls.map(
   (call) => html`<tr>
 <td>${moment(call.started_at)}</td>
@@ -210,11 +214,12 @@ const day = (at: string): string => at.slice(0, 10)
 
 const STYLE = `
 :host, body { margin: 0; }
-.report { color-scheme: light dark; --line: #d9dfe5; --dim: #55616d; --text: #14181d; --back: #fff; --blue: #1a62bf; --red: #c22a26; --amber: #8f5a00;
+body { color-scheme: light dark; }
+.report { --line: light-dark(#d9dfe5, #2a333d); --dim: light-dark(#55616d, #98a4b1); --text: light-dark(#14181d, #e8edf2); --back: light-dark(#fff, #0b0d10); --blue: light-dark(#1a62bf, #5aa9ff); --red: light-dark(#c22a26, #ff6b6b); --amber: light-dark(#8f5a00, #f5b83d);
   max-width: 1000px; margin: 0 auto; padding: 32px 28px; color: var(--text); background: var(--back);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums; }
-@media (prefers-color-scheme: dark) { .report { --line: #2a333d; --dim: #98a4b1; --text: #e8edf2; --back: #0b0d10; --blue: #5aa9ff; --red: #ff6b6b; --amber: #f5b83d; } }
-@media print { .report { --line: #ccc; --dim: #444; --text: #000; --back: #fff; --blue: #1a62bf; --red: #b00; --amber: #840; padding: 0; max-width: none; font-size: 10.5pt; } }
+section { overflow-x: auto; } .printed { display: none; }
+@media print { .report { --line: #ccc; --dim: #444; --text: #000; --back: #fff; --blue: #1a62bf; --red: #b00; --amber: #840; padding: 0; max-width: none; font-size: 10.5pt; } .printed { display: inline; } .calls tbody tr:nth-child(n + ${PRINTED_CALLS + 1}) { display: none; } section { overflow: visible; } }
 h1 { font-size: 1.6em; margin: 0; } h1 code { font-size: .6em; color: var(--dim); }
 h2 { font-size: 1.15em; margin: 2em 0 .6em; padding-bottom: .3em; border-bottom: 1px solid var(--line); break-after: avoid; }
 header p, footer, .dim { color: var(--dim); } footer { margin-top: 3em; font-size: .85em; }
@@ -230,7 +235,8 @@ th { text-align: left; font-weight: 500; color: var(--dim); } td, th { padding: 
 .calls { font-size: .88em; } .calls td { white-space: nowrap; } thead { display: table-header-group; } tr { break-inside: avoid; }
 .warn { color: var(--amber); }
 .burn { width: 100%; max-width: 940px; height: auto; fill: none; stroke-width: 2; } .burn .area { fill: var(--blue); opacity: .13; } .burn .spent { stroke: var(--blue); }
-.burn .limit { stroke: var(--red); stroke-dasharray: 5 5; stroke-width: 1.3; } .burn text { fill: var(--red); font-size: 11px; }
+.burn .limit { stroke: var(--red); stroke-dasharray: 5 5; stroke-width: 1.3; } .burn .grid { stroke: var(--line); stroke-width: 1; }
+.burn text { fill: var(--dim); font-size: 11px; } .burn .of-limit { fill: var(--red); }
 .timeline { list-style: none; padding: 0; } .timeline li { padding: 3px 0 3px 12px; border-left: 3px solid var(--line); }
 .timeline time { color: var(--dim); margin-right: 10px; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .87em; }
 .timeline .warn { border-color: var(--amber); color: inherit; } .timeline .error, .timeline .crit { border-color: var(--red); }

@@ -7,7 +7,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
+import { html } from 'hono/html'
 import * as z from 'zod'
 import { createOriginGuard, isLoopback, type OriginGuard } from '../access/localhost.ts'
 import type { Clock } from '../clock.ts'
@@ -191,12 +192,20 @@ export function api(rooms: ApiRooms): Hono<Env> {
     .notFound((context) => {
       const { method, path } = context.req
       const methods = methodsOf(app, path)
+      if (methods.length === 0 && isBrowser(context)) return context.html(notFoundPage(path), 404)
       if (methods.length === 0) throw new CageError('not_found', `there is no ${method} ${path}`, { hint: ROUTES_HINT })
       context.header('allow', methods.join(', '))
       throw new CageError('method_not_allowed', `${path} supports ${methods.join(', ')}, not ${method}`)
     })
     .onError((error, context) => errorResponse(context, error, rooms.onFault, rooms.safety.scrub))
 }
+
+/** A person who opened an address, rather than a program. */
+const isBrowser = ({ req }: Context): boolean =>
+  req.method === 'GET' && /\btext\/html\b/.test(req.header('accept') ?? '')
+
+const notFoundPage = (path: string) =>
+  html`<!doctype html><html lang="en"><title>Not found · Iron Cage</title><link rel="stylesheet" href="/main.css"><body><main class="nothing"><h2>Page not found</h2><p>There is nothing at <code>${path}</code>.</p><p><a href="/">Dashboard</a></p></main></body></html>`
 
 const ROUTES_HINT = 'GET /api/openapi.json lists every route'
 

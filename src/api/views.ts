@@ -91,6 +91,10 @@ export const agentView = named('Agent', () =>
     paused_at: time().nullable(),
     ended_at: time().nullable(),
     down_ms: z.number().describe('Time between crashes and the next starts.'),
+    pauses: z
+      .object({ total_ms: z.number(), last: z.object({ from: time(), to: time() }) })
+      .optional()
+      .describe('Pauses that have ended, which are neither latency nor working time; absent without any.'),
     safety_mode: safetyMode(),
     detect: z.array(piiType()),
     sandbox: sandboxView().nullable().describe('Null for a client without supervision.'),

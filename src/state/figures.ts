@@ -232,7 +232,8 @@ const isApproaching = (agent: AgentView, projection: Usd | null): boolean =>
 
 function perHour(agent: AgentView): number | null {
   const { done, last_at } = workOf(agent)
-  const hours = (Date.parse(last_at) - Date.parse(agent.started_at)) / 3_600_000
+  const pausedMs = agent.pauses?.total_ms ?? 0
+  const hours = (Date.parse(last_at) - Date.parse(agent.started_at) - pausedMs) / 3_600_000
   return done && hours > 0 ? Math.round(done / hours) : null
 }
 

@@ -61,6 +61,8 @@ export interface AgentView {
   ended_at: string | null
   /** Time between a crash and the next start, for the uptime share. */
   down_ms: number
+  /** Its pauses that have ended, which are neither latency nor working time; absent without any. */
+  pauses?: Pauses | undefined
   safety_mode: SafetyMode
   detect: PiiType[]
   /** Its sandbox; null for an unsupervised client. */
@@ -103,6 +105,11 @@ export interface AgentView {
 
   pii: Partial<Record<PiiType, number>>
   last_pii: { pii_type: PiiType; action: SafetyMode; at: string; unit: string | null } | null
+}
+
+export interface Pauses {
+  total_ms: number
+  last: { from: string; to: string }
 }
 
 export interface ModelView {

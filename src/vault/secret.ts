@@ -46,10 +46,17 @@ function problemOf(value: string): string | undefined {
 
 const SHOWN_FROM = 20
 
-/** The first four and the last two characters of a long single-line value; nothing of any other. */
+/** From this length a value shows its issuer's prefix, such as "sk-proj-", and three characters at each end. */
+const PREFIX_SHOWN_FROM = 40
+const ISSUER_PREFIX = /^(?:[A-Za-z]{2,6}[-_]){1,2}/
+
+/** Enough of a long single-line value to recognize it, such as "sk-proj-abc…xyz"; nothing of any other. */
 export function mask(value: string): string {
   const isLong = value.length >= SHOWN_FROM && /^[\x21-\x7e]+$/.test(value)
-  return isLong ? `${value.slice(0, 4)}…${value.slice(-2)}` : '••••'
+  if (!isLong) return '••••'
+  const prefix = value.length >= PREFIX_SHOWN_FROM ? ISSUER_PREFIX.exec(value)?.[0] : undefined
+  if (prefix === undefined) return `${value.slice(0, 4)}…${value.slice(-2)}`
+  return `${value.slice(0, prefix.length + 3)}…${value.slice(-3)}`
 }
 
 /** The fields of a secret that may always be shown. */

@@ -34,7 +34,7 @@ const RUN = ['GET /api/run/secrets']
 /** People see names, an agent that we run the values that are its own. */
 const VIEWER_OR_RUN = ['', '/api'].flatMap((path) => [`GET ${path}/secrets`, `GET ${path}/secrets/:id`])
 /** What a viewer may change is its own session. */
-const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/ws-ticket']
+const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/tab', 'POST /api/auth/ws-ticket']
 
 /** A new route that follows none of these rules must be named above. */
 function needOf({ method, path }: Route): Need {

@@ -1,6 +1,6 @@
 /** Getting in and out by HTTP: the link, its session, events in pages. */
 import { describe, expect, test } from 'vitest'
-import { openTestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, send } from '../support/runtime.ts'
 
 test('the printed link opens a session once, which refreshes, identifies its user, and ends', async () => {
   const cage = await openTestRuntime()
@@ -104,4 +104,25 @@ test('a restarted server shows what the one before it showed', async () => {
   const after = await openTestRuntime({ folder: before.folder })
   expect(after.runtime.state.read().agents[agent.id]).toEqual(shown)
   expect(after.runtime.ledger.accounts.balance(agent.id)).toMatchObject({ spent: 15_000_000, held: 0 })
+})
+
+test('a second tab gets a session of its own person, and an API token gets none', async () => {
+  const cage = await openTestRuntime()
+  const { access_token } = await cage.login()
+  const tab = (await cage.post('/api/auth/tab', {}, access_token)).json() as Record<string, string>
+  expect(tab).toMatchObject({ role: 'admin', name: 'operator' })
+  await cage.post('/api/auth/logout', {}, access_token)
+  expect((await cage.get('/api/auth/me', tab.access_token)).status).toBe(200)
+  const made = await cage.post('/api/tokens', { name: 'prometheus', role: 'viewer' }, tab.access_token)
+  const { token } = made.json() as { token: string }
+  expect((await cage.post('/api/auth/tab', {}, token)).status).toBe(409)
+})
+
+test('a person who opens an address that does not exist gets a page, a program an error', async () => {
+  const cage = await openTestRuntime()
+  const asked = (accept: string) => send(`${cage.url}/nowhere/<b>`, { method: 'GET', headers: { accept } })
+  const page = await asked('text/html,*/*')
+  expect([page.status, page.headers['content-type']]).toEqual([404, expect.stringContaining('text/html')])
+  expect(page.text).not.toContain('<b>')
+  expect((await asked('*/*')).json()).toMatchObject({ error: { code: 'not_found' } })
 })

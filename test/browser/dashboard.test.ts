@@ -5,7 +5,7 @@ import { shownFigures } from '../../src/state/figures-text.ts'
 import { openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { budgetWarned } from '../support/events.ts'
 import { openTestRuntime } from '../support/runtime.ts'
-import { button, doneOnScreen, openShow, pictures, stateOnScreen } from '../support/show.ts'
+import { button, doneOnScreen, openShow, pictures, stateOnScreen, tabTo } from '../support/show.ts'
 
 /** So long stays the agent at each lead of whose work nothing is to be seen: it must neither end nor find anything. */
 const STAYS_MS = 10_000
@@ -42,11 +42,11 @@ describe('the dashboard during the demo', () => {
     expect(faults).toEqual([])
   })
 
-  test('resets a circuit when somebody presses Force reset', async () => {
+  test('resets a circuit when somebody presses Close circuit', async () => {
     const { runtime, page } = await openShow(browser, { paceMs: 200, failFromLead: 1, recoverFromLead: 2 })
     const circuit = page.locator('[data-circuit=linkedin_api]')
     await circuit.getByText('OPEN', { exact: false }).first().waitFor()
-    await circuit.getByRole('button', { name: 'Force reset' }).click()
+    await circuit.getByRole('button', { name: 'Close circuit' }).click()
     await circuit.getByText('CLOSED').waitFor()
     expect(runtime.state.read().circuits.linkedin_api).toMatchObject({ state: 'closed' })
   })
@@ -73,12 +73,13 @@ describe('the buttons', () => {
     expect(agent().state).toBe('stopped')
   })
 
-  test('approve the increase that the warning proposes, and the warning goes', async () => {
+  test('approve the increase that the warning proposes, by keyboard, and the warning goes', async () => {
     const { page, agent, runtime, agentId } = await openShow(browser, { paceMs: STAYS_MS })
     runtime.state.record({ ...budgetWarned, agent_id: agentId })
     const banner = page.locator('.banner')
     await banner.getByText('Budget warning').waitFor()
-    await banner.getByRole('button', { name: 'Approve $25 increase' }).click()
+    await tabTo(page, 'Approve $25 increase')
+    await page.keyboard.press('Enter')
     await banner.waitFor({ state: 'detached' })
     await expect.poll(() => agent().limit_usd).toBe('75')
     await page.getByText('/ $75.00').waitFor()

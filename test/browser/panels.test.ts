@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
 import { findings, openBrowser, resizeTo } from '../support/browser.ts'
-import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen } from '../support/show.ts'
+import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen, tabTo } from '../support/show.ts'
 
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
 /** So long stays the agent at each lead of whose work nothing is to be seen. */
@@ -14,18 +14,6 @@ beforeAll(async () => {
   browser = await openBrowser()
 })
 afterAll(() => browser.close())
-
-/** Tabs until the element with this text has the focus. */
-async function tabTo(page: Page, text: string): Promise<void> {
-  for (let steps = 0; steps < 200; steps++) {
-    await page.keyboard.press('Tab')
-    const focused = await page.evaluate(
-      () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent,
-    )
-    if (focused === text) return
-  }
-  throw new Error(`no Tab leads to "${text}"`)
-}
 
 async function addSecret({ page }: Show, name = 'LINKEDIN_KEY', value = VALUE): Promise<void> {
   await button(page, '+ Add').click()
@@ -137,12 +125,12 @@ describe('an address', () => {
     await page.keyboard.press('/')
     await page.keyboard.type('Acme')
     await page.locator('.event', { hasText: 'Acme' }).first().click()
-    await page.locator('.virtual pre').waitFor()
+    await page.locator('.event-facts').waitFor()
     await page.waitForURL(/level=debug&q=Acme&event=\d+$/)
     const shared = page.url()
     await page.goto('about:blank')
     await page.goto(shared)
-    await page.locator('.virtual pre', { hasText: 'Acme' }).waitFor()
+    await page.locator('.event-facts', { hasText: 'Acme' }).waitFor()
     await page.locator('.event', { hasText: 'GlobalTech' }).first().waitFor({ state: 'detached' })
   })
 })

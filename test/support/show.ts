@@ -84,3 +84,15 @@ export const doneOnScreen = (page: Page, done: number) =>
 export const stateOnScreen = (page: Page, word: string) => page.locator('.status .tag', { hasText: word }).waitFor()
 
 export const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
+
+/** Tabs until the element with this text has the focus. */
+export async function tabTo(page: Page, text: string): Promise<void> {
+  for (let steps = 0; steps < 200; steps++) {
+    await page.keyboard.press('Tab')
+    const focused = await page.evaluate(
+      () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent,
+    )
+    if (focused === text) return
+  }
+  throw new Error(`no Tab leads to "${text}"`)
+}

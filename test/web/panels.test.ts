@@ -30,11 +30,22 @@ const agent = newAgent(toAgentId('a-1'), '2026-01-02T03:04:05.000Z', {
   warn_at: [0.5, 0.75, 1],
 })
 
-test('the spending chart has a line for each configured warning, and for no other', () => {
-  const elements = elementsIn(BurnChart({ agent, lifeMs: 1_000, projectionUsd: null }))
+test('the spending chart has a line for each configured warning and no other, once the limit is near', () => {
+  const elements = elementsIn(
+    BurnChart({ agent: { ...agent, spent_usd: usd('6') }, lifeMs: 1_000, projectionUsd: null }),
+  )
   const tips = elements.filter(({ props }) => props.class === 'tip warn-tip')
   expect(tips.map(({ props }) => String([props.children].flat().join('')))).toEqual(['50%', '75%'])
   expect(elements.filter(({ props }) => props.class === 'warning')).toHaveLength(2)
+})
+
+test('the spending chart is scaled to what happened while the limit is far away', () => {
+  const chart = elementsIn(
+    BurnChart({ agent: { ...agent, spent_usd: usd('0.03') }, lifeMs: 1_000, projectionUsd: null }),
+  )
+  const ticks = chart.filter(({ props }) => props.class === 'tick').map(({ props }) => props.children)
+  expect(ticks).toEqual(['$0.01', '$0.02', '$0.03'])
+  expect(chart.filter(({ props }) => props.class === 'limit' || props.class === 'warning')).toEqual([])
 })
 
 test('an alert resets its own circuit, not one whose name contains or is contained in its own', async () => {
@@ -53,7 +64,7 @@ test('an alert resets its own circuit, not one whose name contains or is contain
   for (const circuit of ['crm_search', 'crm', 'gone']) {
     const alert = { kind: 'circuit_open', circuit, title: `Circuit open: ${circuit}` } as AlertView
     const actions = elementsIn(AlertActions({ alert, agent: undefined, circuits }))
-    const reset = actions.find(({ props }) => props.label === 'Force reset')
+    const reset = actions.find(({ props }) => props.label === 'Close circuit')
     await (reset?.props.act as (() => Promise<void>) | undefined)?.()
   }
   expect(requests).toEqual(['/api/circuits/crm_search/reset', '/api/circuits/crm/reset'])

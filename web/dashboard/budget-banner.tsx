@@ -2,7 +2,7 @@ import { showUsd } from '../../src/money.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { acknowledge, pause } from '../actions.ts'
 import { ApproveIncrease } from '../panels/notifications.tsx'
-import { Action } from '../parts/parts.tsx'
+import { AdminAction } from '../parts/parts.tsx'
 import { isAlive, openAlerts, shown } from '../store.ts'
 
 /** The budget is nearly spent and the alert is still open: shown above everything else. */
@@ -21,8 +21,8 @@ export function BudgetBanner({ current }: { current: AgentView }) {
       <span>{current.exhausted ? 'Paid calls are blocked.' : `${outlook()}The agent is stopped at 100%.`}</span>
       <span class="space" />
       <ApproveIncrease agent={current} />
-      {canPause && <Action label="Pause agent" act={() => pause(current.id)} />}
-      <Action label="Dismiss" kind="ghost" act={() => acknowledge(alert.id)} />
+      {canPause && <AdminAction label="Pause agent" act={() => pause(current.id)} />}
+      <AdminAction label="Dismiss" kind="ghost" act={() => acknowledge(alert.id)} />
     </div>
   )
 }

@@ -1,8 +1,7 @@
 /** The header, the panels of one agent or the overview of all, and what has just happened. Renders the store. */
 import { useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
 import { limitsOf } from '../../src/state/figures.ts'
-import { showDuration, showName } from '../../src/units.ts'
+import { showDuration } from '../../src/units.ts'
 import { address } from '../address.ts'
 import { CallsPage } from '../calls/calls-page.tsx'
 import { CostPanel } from '../panels/cost.tsx'
@@ -15,9 +14,12 @@ import { StatusPanel } from '../panels/status.tsx'
 import { Empty } from '../parts/parts.tsx'
 import { agent, agents, alerts, circuits, log, serverNow, shown, snapshot, staleMs } from '../store.ts'
 import { BudgetBanner } from './budget-banner.tsx'
+import { FirstSteps } from './first-steps.tsx'
 import { Header } from './header.tsx'
 import { Keys, useKeys } from './keys.tsx'
+import { Menu } from './menu.tsx'
 import { Overview } from './overview.tsx'
+import { useTabState } from './tab-state.ts'
 import { Toasts } from './toasts.tsx'
 import './dashboard.css'
 
@@ -26,11 +28,16 @@ const STALE_MS = 4_000
 
 export function Dashboard() {
   const isPresenting = useSignal(false)
+  const showsMenu = useSignal(false)
   const showsKeys = useSignal(false)
+  const present = () => {
+    isPresenting.value = !isPresenting.value
+  }
   useKeys({
     '/': () => document.getElementById('search')?.focus(),
-    p: () => {
-      isPresenting.value = !isPresenting.value
+    p: present,
+    'mod+k': () => {
+      showsMenu.value = true
     },
     '?': () => {
       showsKeys.value = !showsKeys.value
@@ -41,13 +48,10 @@ export function Dashboard() {
   })
   const current = agent.value
   const isStale = staleMs.value > STALE_MS
-  const title = current ? `${current.name} · ${showName(current.state)} · Iron Cage` : 'Iron Cage'
-  useEffect(() => {
-    document.title = title
-  }, [title])
+  useTabState(current)
   return (
     <div class={`app ${isPresenting.value ? 'presenting' : ''} ${isStale ? 'stale' : ''}`}>
-      <Header current={current} onPresent={() => (isPresenting.value = !isPresenting.value)} />
+      <Header current={current} onMenu={() => (showsMenu.value = true)} />
       {isStale && (
         <div class="banner bad" role="status">
           <b>Stale for {showDuration(staleMs.value)}</b>
@@ -72,6 +76,13 @@ export function Dashboard() {
       )}
       <Toasts />
       {showsKeys.value && <Keys />}
+      {showsMenu.value && (
+        <Menu
+          {...(current && { currentId: current.id })}
+          onPresent={present}
+          onClose={() => (showsMenu.value = false)}
+        />
+      )}
     </div>
   )
 }
@@ -79,12 +90,7 @@ export function Dashboard() {
 /** All agents, or what to do when there is none, or when the requested one does not exist. */
 function NoAgentShown() {
   if (agents.value.length === 0) {
-    return (
-      <Empty title="No agent yet">
-        <p>Start one in a terminal:</p>
-        <pre>iron-cage start agent.py --budget 50</pre>
-      </Empty>
-    )
+    return <FirstSteps />
   }
   const id = address.value?.agentId
   if (id) {

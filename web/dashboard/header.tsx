@@ -6,18 +6,15 @@ import { pause, restart, resume, stop } from '../actions.ts'
 import { agentAddress, callsAddress, reportAddress } from '../address.ts'
 import { roundTripMs } from '../connection.ts'
 import { StateTag } from '../panels/status.tsx'
-import { Action } from '../parts/parts.tsx'
-import { signOut } from '../session.ts'
+import { AdminAction, Mark } from '../parts/parts.tsx'
 import { agents, isAlive, isConnected, snapshot } from '../store.ts'
 import './header.css'
 
-export function Header({ current, onPresent }: { current: AgentView | undefined; onPresent: () => void }) {
+export function Header({ current, onMenu }: { current: AgentView | undefined; onMenu: () => void }) {
   return (
     <header class="top">
       <a class="home" href="#/" aria-label="Iron Cage: all agents">
-        <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
-          <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
-        </svg>
+        <Mark />
         <h1>Iron Cage</h1>
       </a>
       {agents.value.length > 0 && <AgentChoice current={current} />}
@@ -37,10 +34,9 @@ export function Header({ current, onPresent }: { current: AgentView | undefined;
           Report
         </a>
       )}
-      <button type="button" class="btn ghost" title="Larger type (p)" onClick={onPresent}>
-        Present
+      <button type="button" class="btn ghost" aria-haspopup="dialog" onClick={onMenu}>
+        Menu <kbd>⌘K</kbd>
       </button>
-      <Action label="Sign out" kind="ghost" act={signOut} />
       {current && <AgentButtons current={current} />}
     </header>
   )
@@ -78,7 +74,7 @@ function AgentButtons({ current }: { current: AgentView }) {
     return (
       <>
         <StateTag state={current.state} />
-        {hasRun(current, snapshot.value) && <Action label="Restart" act={() => restart(current.id)} />}
+        {hasRun(current, snapshot.value) && <AdminAction label="Restart" act={() => restart(current.id)} />}
       </>
     )
   }
@@ -86,11 +82,11 @@ function AgentButtons({ current }: { current: AgentView }) {
   return (
     <>
       {current.state === 'paused' ? (
-        <Action label="Resume" kind="primary" act={() => resume(current.id)} />
+        <AdminAction label="Resume" kind="primary" act={() => resume(current.id)} />
       ) : (
-        <Action label="Pause" act={() => pause(current.id)} disabled={!canAct} />
+        <AdminAction label="Pause" act={() => pause(current.id)} disabled={!canAct} />
       )}
-      <Action label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={!canAct} />
+      <AdminAction label="Stop" confirm="Really stop?" act={() => stop(current.id)} disabled={!canAct} />
     </>
   )
 }

@@ -5,6 +5,7 @@ import './keys.css'
 const KEYS = [
   ['/', 'search the event log'],
   ['p', 'larger type, for a projector'],
+  ['⌘K', 'or Ctrl K: the menu, with every page and agent'],
   ['?', 'these keys'],
 ]
 
@@ -26,10 +27,11 @@ export function useKeys(keys: Record<string, () => void>): void {
   useLayoutEffect(() => {
     const listen = (event: KeyboardEvent) => {
       const isTyping = (event.target as HTMLElement).matches('input, select, textarea')
-      if (event.ctrlKey || event.metaKey || event.altKey || (isTyping && event.key !== 'Escape')) return
+      const isChord = event.ctrlKey || event.metaKey
+      if (event.altKey || (isTyping && !isChord && event.key !== 'Escape')) return
       // A modal dialog receives all keys itself.
       if (document.querySelector(':modal')) return
-      const act = keys[event.key]
+      const act = keys[isChord ? `mod+${event.key}` : event.key]
       if (!act) return
       event.preventDefault()
       act()

@@ -1,5 +1,6 @@
+import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
-import { AlertActions } from '../panels/notifications.tsx'
+import { AlertActions, TONES } from '../panels/notifications.tsx'
 import { agentOf, circuits, dismiss, fresh } from '../store.ts'
 import './toasts.css'
 
@@ -12,7 +13,7 @@ export function Toasts() {
   return (
     <div class="toasts" role="log" aria-label="New notifications">
       {alert && (
-        <Toast key={alert.id} id={alert.id} stays={alert.level === 'CRIT'}>
+        <Toast key={alert.id} id={alert.id} tone={TONES[alert.level]!} stays={alert.level === 'CRIT'}>
           <b>{alert.title}</b>
           <p>{alert.detail}</p>
           <div class="buttons">
@@ -29,11 +30,12 @@ export function Toasts() {
   )
 }
 
-function Toast({ id, stays, children }: { id: string; stays: boolean; children: preact.ComponentChildren }) {
+function Toast(props: { id: string; tone: string; stays: boolean; children: ComponentChildren }) {
+  const { id, tone, stays, children } = props
   useEffect(() => {
     if (stays) return
     const timer = setTimeout(() => dismiss(id), TOAST_MS)
     return () => clearTimeout(timer)
   }, [id, stays])
-  return <article class={`note toast ${stays ? 'bad' : 'warn'}`}>{children}</article>
+  return <article class={`note toast ${tone}`}>{children}</article>
 }

@@ -1,6 +1,6 @@
 /** The screen without a session: how to get a link, and a sign-in form. */
 import { useSignal } from '@preact/signals'
-import { Empty } from '../parts/parts.tsx'
+import { Empty, faultText, Mark } from '../parts/parts.tsx'
 import { ApiError, refusal, signIn } from '../session.ts'
 import './sign-in.css'
 
@@ -16,35 +16,39 @@ export function SignIn() {
     try {
       await signIn(String(username), String(password))
     } catch (error) {
-      fault.value = error instanceof ApiError ? `${error.message}; ${error.hint}.` : 'The server does not answer.'
+      const isWrong = error instanceof ApiError && error.status === 401
+      fault.value = isWrong ? 'Wrong user name or password.' : faultText(error)
     }
     isWaiting.value = false
   }
   return (
-    <Empty title={refusal.value ? 'This link no longer works' : 'No session'}>
-      {refusal.value && <p>{refusal.value}.</p>}
-      <p>
-        Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. To get a new
-        link:
-      </p>
-      <pre>iron-cage status</pre>
-      <form class="sign-in" onSubmit={submit}>
-        <p>Or sign in:</p>
-        <label>
-          User name
-          <input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required />
-        </label>
-        <label>
-          Password
-          <input name="password" type="password" autocomplete="current-password" required />
-        </label>
-        <button type="submit" class="btn primary" disabled={isWaiting.value}>
-          {isWaiting.value ? 'Signing in …' : 'Sign in'}
-        </button>
-        <p class="fault" role="alert">
-          {fault.value}
+    <main class="sign-in-page">
+      <Mark />
+      <Empty title={refusal.value ? 'This link no longer works' : 'Sign in to Iron Cage'}>
+        {refusal.value && <p>It has expired or was already used.</p>}
+        <p>
+          Open the link that <code>iron-cage start</code>, <code>serve</code> or <code>demo</code> prints. To get a new
+          link, in the folder where it was started:
         </p>
-      </form>
-    </Empty>
+        <pre>iron-cage status{'\n'}iron-cage status --db iron_demo.db # of the demo</pre>
+        <form class="sign-in" onSubmit={submit}>
+          <p>Or sign in:</p>
+          <label>
+            User name
+            <input name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required />
+          </label>
+          <label>
+            Password
+            <input name="password" type="password" autocomplete="current-password" required />
+          </label>
+          <button type="submit" class="btn primary" disabled={isWaiting.value}>
+            {isWaiting.value ? 'Signing in …' : 'Sign in'}
+          </button>
+          <p class="fault" role="alert">
+            {fault.value}
+          </p>
+        </form>
+      </Empty>
+    </main>
   )
 }

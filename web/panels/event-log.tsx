@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
 import type { Level, RuntimeEvent } from '../../src/events.ts'
-import { showNumberOf } from '../../src/units.ts'
+import { showName, showNumberOf } from '../../src/units.ts'
 import { loadOlder } from '../actions.ts'
 import { address, setQuery } from '../address.ts'
 import { clockTime, Panel } from '../parts/parts.tsx'
@@ -35,7 +35,7 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
   const search = query?.get('q') ?? ''
   const level = LEVELS[query?.get('level') ?? ''] ? (query?.get('level') ?? '') : ''
   const opened = Number(query?.get('event') ?? Number.NaN)
-  /** The events on screen when Hold was pressed. */
+  /** The events on screen when Pause was pressed. */
   const held = useSignal<readonly RuntimeEvent[] | null>(null)
   const isAtEnd = useSignal(false)
   const isLoading = useRef(false)
@@ -61,6 +61,12 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
       isLoading.current = false
     }
   }
+  useEffect(() => {
+    if (!open) return
+    const close = ({ key }: KeyboardEvent) => key === 'Escape' && setQuery('event', '')
+    addEventListener('keydown', close)
+    return () => removeEventListener('keydown', close)
+  }, [open === null])
   const oldest = events[0]?.seq ?? 0
   // A search with few results loads older events until there are enough, or no more.
   useEffect(() => {
@@ -100,12 +106,12 @@ export function EventLogPanel({ events, agentId }: { events: readonly RuntimeEve
           <button
             type="button"
             class="btn ghost"
-            aria-pressed={held.value !== null}
+            aria-label={held.value ? 'Live event log' : 'Pause the event log'}
             onClick={() => {
               held.value = held.value ? null : events
             }}
           >
-            {held.value ? 'Follow' : 'Hold'}
+            {held.value ? 'Live' : 'Pause'}
           </button>
         </>
       }
@@ -152,18 +158,29 @@ function EventRow(props: { event: RuntimeEvent; isOpen: boolean; namesAgent: boo
           {event.message}
         </span>
       </button>
-      {isOpen && (
-        <pre>
-          {JSON.stringify(
-            { seq: event.seq, at: event.at, type: event.type, agent_id: event.agent_id, ...event.data },
-            null,
-            2,
-          )}
-        </pre>
-      )}
+      {isOpen && <EventFacts event={event} />}
     </>
   )
 }
+
+/** The whole message, and all data of the event. */
+const EventFacts = ({ event: { seq, at, type, agent_id, message, data } }: { event: RuntimeEvent }) => (
+  // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
+  <section class="event-facts" tabIndex={0} aria-label="Details of the event">
+    <p>{message}</p>
+    <dl>
+      {Object.entries({ event: `${type} · ${seq}`, time: at, agent: agent_id, ...data }).map(
+        ([name, value]) =>
+          value !== null && (
+            <>
+              <dt>{showName(name)}</dt>
+              <dd>{typeof value === 'string' ? value : JSON.stringify(value)}</dd>
+            </>
+          ),
+      )}
+    </dl>
+  </section>
+)
 
 interface Matches {
   matches: RuntimeEvent[]

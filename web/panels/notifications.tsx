@@ -10,11 +10,18 @@ import {
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
 import { acknowledge, pause, raiseBudget, raiseConfigured, resendAlert, resetCircuit, stop } from '../actions.ts'
 import { agentAddress } from '../address.ts'
-import { Action, ago, Panel } from '../parts/parts.tsx'
+import { AdminAction, ago, Panel } from '../parts/parts.tsx'
 import { agentOf, isAlive, nameOf, snapshot } from '../store.ts'
 import './notifications.css'
 
-const TONES: Record<string, string> = { CRIT: 'bad', ERROR: 'bad', WARN: 'warn', OK: 'ok', INFO: 'info', DEBUG: 'info' }
+export const TONES: Record<string, string> = {
+  CRIT: 'bad',
+  ERROR: 'bad',
+  WARN: 'warn',
+  OK: 'ok',
+  INFO: 'info',
+  DEBUG: 'info',
+}
 
 export function NotificationsPanel(props: {
   alerts: readonly AlertView[]
@@ -58,8 +65,8 @@ export function NotificationsPanel(props: {
             {!alert.acknowledged && (
               <div class="buttons">
                 <AlertActions alert={alert} agent={agentOf(alert)} circuits={circuits} />
-                {alert.failed.length > 0 && <Action label="Send again" act={() => resendAlert(alert.id)} />}
-                <Action label="Acknowledge" kind="ghost" act={() => acknowledge(alert.id)} />
+                {alert.failed.length > 0 && <AdminAction label="Send again" act={() => resendAlert(alert.id)} />}
+                <AdminAction label="Acknowledge" kind="ghost" act={() => acknowledge(alert.id)} />
               </div>
             )}
           </article>
@@ -84,7 +91,7 @@ export function AlertActions({
   return (
     <>
       {agent && isSpent(alert, agent) && <BudgetActions agent={agent} budget={alert.budget} />}
-      {circuit && <Action label="Force reset" act={() => resetCircuit(circuit.name)} />}
+      {circuit && <AdminAction label="Close circuit" act={() => resetCircuit(circuit.name)} />}
       <button type="button" class="btn ghost" onClick={() => openDetails(alert)}>
         Details
       </button>
@@ -103,8 +110,8 @@ function BudgetActions({ agent, budget }: { agent: AgentView; budget: Configured
   return (
     <>
       {budget ? <ApproveConfigured budget={budget} /> : <ApproveIncrease agent={agent} />}
-      {agent.state === 'running' && <Action label="Pause" act={() => pause(agent.id)} />}
-      {canAct && <Action label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
+      {agent.state === 'running' && <AdminAction label="Pause" act={() => pause(agent.id)} />}
+      {canAct && <AdminAction label="Stop" confirm="Really stop?" act={() => stop(agent.id)} />}
     </>
   )
 }
@@ -117,7 +124,7 @@ function openDetails({ agent_id, source_seq }: AlertView): void {
 /** Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". */
 export function ApproveIncrease({ agent }: { agent: AgentView }) {
   const { usd, label } = increaseOf(agent.limit_usd)
-  return <Action label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, usd)} />
+  return <AdminAction label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, usd)} />
 }
 
 /** The same for the whole server, or for every run; nothing if that limit no longer exists. */
@@ -127,7 +134,7 @@ function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
   if (!limit) return null
   const { usd, label } = increaseOf(limit)
   const whose = budget === 'server' ? 'the server' : 'every run'
-  return <Action label={`Approve ${label} for ${whose}`} kind="primary" act={() => raiseConfigured(budget, usd)} />
+  return <AdminAction label={`Approve ${label} for ${whose}`} kind="primary" act={() => raiseConfigured(budget, usd)} />
 }
 
 function increaseOf(limit: Usd): { usd: Usd; label: string } {

@@ -4,7 +4,7 @@ import type { ShownFigures } from '../../src/state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../src/state/snapshot.ts'
 import { showCount, showCountdown } from '../../src/units.ts'
 import { resetCircuit } from '../actions.ts'
-import { Action, Panel, Row, Tag } from '../parts/parts.tsx'
+import { AdminAction, Panel, Row, Tag } from '../parts/parts.tsx'
 import './performance.css'
 
 const CIRCUITS = {
@@ -70,7 +70,7 @@ function Circuit({ circuit, agent, nowMs }: { circuit: CircuitView; agent: Agent
           <span class="dim">
             {showCount(service?.blocked ?? 0)} blocked · {showUsd(service?.saved_usd ?? ZERO_USD)} saved
           </span>
-          <Action label="Force reset" kind="ghost" act={() => resetCircuit(circuit.name)} />
+          <AdminAction label="Close circuit" kind="ghost" act={() => resetCircuit(circuit.name)} />
         </div>
       )}
     </div>

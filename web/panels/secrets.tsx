@@ -5,7 +5,8 @@ import type { SecretListed } from '../../src/events.ts'
 import type { Snapshot } from '../../src/state/snapshot.ts'
 import { createSecret, deleteSecret, restoreSecret, revealSecret, updateSecret } from '../actions.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { Action, ago, Panel } from '../parts/parts.tsx'
+import { AdminAction, ago, Panel } from '../parts/parts.tsx'
+import { isAdmin } from '../session.ts'
 import './secrets.css'
 
 /** A revealed value disappears after this time, as others may see the screen. */
@@ -40,6 +41,7 @@ export function SecretsPanel({
       name="secrets"
       title="Secrets"
       aside={
+        isAdmin.value &&
         vault.state === 'open' && (
           <button type="button" class="btn" onClick={() => (task.value = { kind: 'add' })}>
             + Add
@@ -68,7 +70,12 @@ export function SecretsPanel({
         {deleted.map(({ id, name, environment: of }) => (
           <li key={id} class="gone">
             <span class="mono">{name}</span> <span class="dim">{of} · deleted</span>
-            <Action label="Restore" kind="ghost" act={() => restoreSecret(id)} disabled={vault.state === 'locked'} />
+            <AdminAction
+              label="Restore"
+              kind="ghost"
+              act={() => restoreSecret(id)}
+              disabled={vault.state === 'locked'}
+            />
           </li>
         ))}
       </ul>
@@ -99,49 +106,55 @@ function Secret(props: { secret: SecretListed; nowMs: number; isOpen: boolean; o
   return (
     <li data-secret={name}>
       <span class="line">
-        <span class="mono">{name}</span>
-        <span class="tools">
-          <span class="mono dim">{secret.masked}</span>
-          {value.value === null ? (
-            <Action
-              label="Reveal"
-              title={`Reveal ${name}`}
-              kind="ghost"
-              disabled={!isOpen}
-              act={async () => {
-                value.value = await revealSecret(secret.id)
-              }}
-            />
-          ) : (
-            <button type="button" class="btn ghost" onClick={() => (value.value = null)}>
-              Hide
-            </button>
-          )}
-          <button
-            type="button"
-            class="btn ghost"
-            aria-label={`Edit ${name}`}
-            disabled={!isOpen}
-            onClick={() => props.onTask({ kind: 'edit', secret })}
-          >
-            Edit
-          </button>
-          <button
-            type="button"
-            class="btn ghost"
-            aria-label={`Delete ${name}`}
-            disabled={!isOpen}
-            onClick={() => props.onTask({ kind: 'delete', secret })}
-          >
-            Delete
-          </button>
+        <span class="mono" title={name}>
+          {name}
         </span>
+        <span class="mono dim">{secret.masked}</span>
       </span>
-      <span class="dim">
-        {secret.environment} ·{' '}
-        {secret.rotated_at
-          ? `rotated ${ago(secret.rotated_at, props.nowMs)}`
-          : `added ${ago(secret.created_at, props.nowMs)}`}
+      <span class="line below">
+        <span class="dim">
+          {secret.environment} ·{' '}
+          {secret.rotated_at
+            ? `rotated ${ago(secret.rotated_at, props.nowMs)}`
+            : `added ${ago(secret.created_at, props.nowMs)}`}
+        </span>
+        {isAdmin.value && (
+          <span class="tools">
+            {value.value === null ? (
+              <AdminAction
+                label="Reveal"
+                title={`Reveal ${name}`}
+                kind="ghost"
+                disabled={!isOpen}
+                act={async () => {
+                  value.value = await revealSecret(secret.id)
+                }}
+              />
+            ) : (
+              <button type="button" class="btn ghost" onClick={() => (value.value = null)}>
+                Hide
+              </button>
+            )}
+            <button
+              type="button"
+              class="btn ghost"
+              aria-label={`Edit ${name}`}
+              disabled={!isOpen}
+              onClick={() => props.onTask({ kind: 'edit', secret })}
+            >
+              Edit
+            </button>
+            <button
+              type="button"
+              class="btn ghost"
+              aria-label={`Delete ${name}`}
+              disabled={!isOpen}
+              onClick={() => props.onTask({ kind: 'delete', secret })}
+            >
+              Delete
+            </button>
+          </span>
+        )}
       </span>
       {value.value !== null && <pre class="revealed">{value.value}</pre>}
     </li>
@@ -165,6 +178,7 @@ function AddSecret({ environment, onClose }: { environment: string; onClose: () 
           required
           pattern="[A-Za-z_][A-Za-z0-9_]*"
           title="Letters, digits and _, not beginning with a digit"
+          onInput={({ currentTarget }) => explainPattern(currentTarget)}
           placeholder="OPENAI_API_KEY"
           autocomplete="off"
           spellcheck={false}
@@ -183,6 +197,12 @@ function AddSecret({ environment, onClose }: { environment: string; onClose: () 
       <Value label="Value" />
     </Dialog>
   )
+}
+
+/** Says what is wrong in words of its own: the browser's own ones name no rule. */
+const explainPattern = (field: HTMLInputElement): void => {
+  field.setCustomValidity('')
+  if (field.validity.patternMismatch) field.setCustomValidity(`${field.title}.`)
 }
 
 const EditSecret = ({ secret, onClose }: { secret: SecretListed; onClose: () => void }) => (
@@ -212,7 +232,9 @@ function DeleteSecret({ secret, onClose }: { secret: SecretListed; onClose: () =
     >
       <p class="dim">Agents started from now on do not get it. It can be restored.</p>
       <label>
-        Type <code>{secret.name}</code> to delete it
+        <span>
+          Type <code>{secret.name}</code> to delete it
+        </span>
         <input
           autocomplete="off"
           spellcheck={false}

@@ -63,10 +63,10 @@ export function StatusPanel({ agent, figures, nowMs }: { agent: AgentView; figur
   )
 }
 
-/** "about 15 s left at the current pace", while it runs and has started. */
+/** "~15 s left", while it runs and has started. */
 function remaining({ progress, started_at, state }: AgentView, nowMs: number): string | null {
   if (!progress?.total || progress.done === 0 || progress.done >= progress.total || state !== 'running') return null
   const perUnit = (Date.parse(progress.last_at) - Date.parse(started_at)) / progress.done
   const leftMs = perUnit * (progress.total - progress.done) - (nowMs - Date.parse(progress.last_at))
-  return `about ${showDuration(Math.max(1000, leftMs))} left at the current pace`
+  return `~${showDuration(Math.max(1000, leftMs))} left`
 }

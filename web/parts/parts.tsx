@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { showAge } from '../../src/units.ts'
-import { ApiError } from '../session.ts'
+import { ApiError, isAdmin } from '../session.ts'
 import './parts.css'
 
 export type Tone = 'ok' | 'warn' | 'bad' | 'info' | 'off'
@@ -38,11 +38,7 @@ export const Row = ({ label, children }: { label: ComponentChildren; children: C
   </div>
 )
 
-/**
- * A button that calls the server: it shows that it is waiting, and why it failed. With `confirm`, it needs a second
- * press within a few seconds.
- */
-export function Action(props: {
+interface ActionProps {
   label: string
   /** For a screen reader, where the label alone is not enough. */
   title?: string
@@ -50,7 +46,16 @@ export function Action(props: {
   kind?: 'primary' | 'ghost' | 'danger'
   confirm?: string
   disabled?: boolean
-}) {
+}
+
+/** An `Action` that the server allows to admins only: viewers do not see it. */
+export const AdminAction = (props: ActionProps) => (isAdmin.value ? <Action {...props} /> : null)
+
+/**
+ * A button that calls the server: it shows that it is waiting, and why it failed. With `confirm`, it needs a second
+ * press within a few seconds.
+ */
+export function Action(props: ActionProps) {
   const state = useSignal<'idle' | 'asking' | 'waiting'>('idle')
   const fault = useSignal<string | null>(null)
   const press = async () => {
@@ -109,6 +114,13 @@ export const ago = (at: string, nowMs: number): string => showAge(nowMs - Date.p
 
 /** Local wall time of an event. */
 export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')
+
+/** The logo. */
+export const Mark = () => (
+  <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">
+    <path d="M4 11C4 6 8 2.8 13 2.8S22 6 22 11v11.2H4zM9 6v16M13 3v19M17 6v16M4 16h18" />
+  </svg>
+)
 
 /** Replaces everything else on the screen. */
 export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (

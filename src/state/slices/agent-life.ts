@@ -15,7 +15,7 @@ export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
     case 'agent.paused':
       return { ...agent, state: 'paused', paused_at: event.at }
     case 'agent.resumed':
-      return { ...agent, state: 'running', paused_at: null }
+      return { ...agent, state: 'running', paused_at: null, ...pausedUntil(agent, event.at) }
     case 'sandbox.denied': {
       const { denied } = agent.unauthorized
       const { action, target, count } = event.data
@@ -33,6 +33,12 @@ export function applyToLife(agent: AgentView, event: RuntimeEvent): AgentView {
     default:
       return agent
   }
+}
+
+function pausedUntil({ paused_at: from, pauses }: AgentView, to: string): Pick<AgentView, 'pauses'> {
+  if (from === null) return {}
+  const ms = Math.max(0, Date.parse(to) - Date.parse(from))
+  return { pauses: { total_ms: (pauses?.total_ms ?? 0) + ms, last: { from, to } } }
 }
 
 export function newAgent(id: AgentId, at: string, data: EventOf<'agent.started'>['data']): AgentView {

@@ -4,6 +4,14 @@ import { observe } from '../histogram.ts'
 import type { AgentView } from '../snapshot.ts'
 import { addBurnPoint, burnPoint } from './burn.ts'
 
+/** A unit that was in progress while the agent was paused took no longer for it. */
+function withoutPause({ pauses }: AgentView, at: string, latencyMs: number): number {
+  if (!pauses) return latencyMs
+  const end = Date.parse(at)
+  const paused = Math.min(end, Date.parse(pauses.last.to)) - Math.max(end - latencyMs, Date.parse(pauses.last.from))
+  return latencyMs - Math.max(0, paused)
+}
+
 export function applyToWork(agent: AgentView, event: RuntimeEvent): AgentView {
   switch (event.type) {
     case 'progress.updated': {
@@ -23,7 +31,10 @@ export function applyToWork(agent: AgentView, event: RuntimeEvent): AgentView {
           [outcome]: outcomes[outcome] + 1,
           degraded: outcomes.degraded + (degraded ? 1 : 0),
         },
-        unit_latency: latency_ms === null ? agent.unit_latency : observe(agent.unit_latency, latency_ms),
+        unit_latency:
+          latency_ms === null
+            ? agent.unit_latency
+            : observe(agent.unit_latency, withoutPause(agent, event.at, latency_ms)),
       }
     }
     case 'pii.found': {
