@@ -11,12 +11,15 @@ export const rateAt = ({ base, tiers }: Rate, inputTokens: number): number =>
   tiers.findLast((tier) => inputTokens > tier.start)?.rate ?? base
 
 /** Returns the highest of several rates for a call of at most `inputTokens`. */
-export const highestRate = (rates: readonly (Rate | undefined)[], inputTokens: number): number =>
-  rates.reduce((highest, rate) => {
-    if (!rate) return highest
-    const reached = rate.tiers.filter(({ start }) => inputTokens > start)
-    return Math.max(highest, rate.base, ...reached.map((tier) => tier.rate))
-  }, 0)
+export function highestRate(rates: readonly (Rate | undefined)[], inputTokens: number): number {
+  let highest = 0
+  for (const rate of rates) {
+    if (!rate) continue
+    highest = Math.max(highest, rate.base)
+    for (const tier of rate.tiers) if (inputTokens > tier.start) highest = Math.max(highest, tier.rate)
+  }
+  return highest
+}
 
 export const flatRate = (usdPerMillionTokens: number): Rate => ({ base: toPicos(usdPerMillionTokens), tiers: [] })
 

@@ -1,18 +1,18 @@
 /**
- * JSON from outside. The parsed value is what is sent: a request's body is serialized again as it was understood here,
- * so that nothing in it can mean one thing to us and another to the provider.
+ * JSON from outside. Nothing in a request may mean one thing to us and another to the provider: a body is sent as it
+ * came only if it can be read in one way (`isUnambiguous`), and else serialized again as it was understood here.
  */
+import { isUtf8 } from 'node:buffer'
 import { CageError } from '../errors.ts'
 
 export type Json = string | number | boolean | null | Json[] | JsonObject
 export type JsonObject = { [key: string]: Json | undefined }
 
 /** Parses a request's body. Throws CageError `bad_request` if it is not a JSON object. */
-export function parseBody(bytes: Buffer): JsonObject {
-  const text = bytes.toString('utf8')
+export function parseBody(text: string): JsonObject {
   let value: unknown
   try {
-    value = parseJson(text, LONG_NUMBER.test(text))
+    value = parseJson(text, hasLongNumber(text))
   } catch (error) {
     throw notJson(error)
   }
@@ -36,12 +36,61 @@ export function requireBody(value: unknown): JsonObject {
 /** Deeper than any call or reply. Deeper values can be parsed, but serializing them overflows the stack. */
 export const MAX_DEPTH = 500
 
-export const isTooDeep = (value: unknown, left = MAX_DEPTH): boolean =>
-  typeof value === 'object' &&
-  value !== null &&
-  (left === 0 || Object.values(value).some((item) => isTooDeep(item, left - 1)))
+export function isTooDeep(value: unknown, left = MAX_DEPTH): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (left === 0) return true
+  for (const name in value) if (isTooDeep((value as JsonObject)[name], left - 1)) return true
+  return false
+}
 
-const LONG_NUMBER = /\d{16}/
+/** Digits that a double may not hold. */
+const LONG_NUMBER_DIGITS = 16
+
+/** Looks at every sixteenth character: a long number covers one of them. */
+function hasLongNumber(text: string): boolean {
+  for (let at = LONG_NUMBER_DIGITS - 1; at < text.length; at += LONG_NUMBER_DIGITS) {
+    if (!isDigit(text, at)) continue
+    let [first, last] = [at, at]
+    while (isDigit(text, first - 1)) first--
+    while (isDigit(text, last + 1)) last++
+    if (last - first + 1 >= LONG_NUMBER_DIGITS) return true
+  }
+  return false
+}
+
+const isDigit = (text: string, at: number): boolean => text.charCodeAt(at) >= 0x30 && text.charCodeAt(at) <= 0x39
+
+/** Returns true if every reader of these bytes finds the value that was parsed from their text. */
+export const isUnambiguous = (bytes: Buffer, text: string, value: Json): boolean =>
+  isUtf8(bytes) && namesIn(text) === countNames(value)
+
+/**
+ * Counts the field names in JSON, those of duplicate fields too: colons behind a quotation mark that is not escaped.
+ */
+export function namesIn(text: string): number {
+  let count = 0
+  for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
+    let end = colon - 1
+    while (WHITE_SPACE.has(text.charCodeAt(end))) end--
+    if (text.charCodeAt(end) !== QUOTE) continue
+    let before = end
+    while (text.charCodeAt(before - 1) === BACKSLASH) before--
+    if ((end - before) % 2 === 0) count++
+  }
+  return count
+}
+
+const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
+const [QUOTE, BACKSLASH] = [0x22, 0x5c]
+
+/** Counts the fields of a value that is not nested too deeply. */
+function countNames(value: Json | undefined): number {
+  if (typeof value !== 'object' || value === null || isRawNumber(value)) return 0
+  let count = 0
+  if (Array.isArray(value)) for (const item of value) count += countNames(item)
+  else for (const name in value) count += 1 + countNames(value[name])
+  return count
+}
 
 // Missing in TypeScript's types: the JSON.parse source text access proposal, in Node since 21.
 type WithSource = (key: string, value: unknown, context: { source?: string }) => unknown

@@ -18,7 +18,7 @@ export class UsageReader {
   /** Returns the count at a path such as "prompt_tokens_details.cached_tokens"; undefined if absent. */
   find(path: string): number | undefined {
     this.#known.add(path)
-    const [head, tail] = path.split('.') as [string, string | undefined]
+    const [head, tail] = stepsOf(path)
     const below = this.#usage[head]
     const value = tail === undefined ? below : isObject(below) ? below[tail] : undefined
     if (value === undefined || value === null) return undefined
@@ -53,19 +53,29 @@ export class UsageReader {
 
   /** Sums the token counts that were neither looked up nor ignored. */
   unknownTokens(): number {
-    return Object.entries(this.#usage).reduce(
-      (sum, [name, value]) => sum + (isObject(value) ? this.#unknownBelow(name, value) : this.#unknown(name, value)),
-      0,
-    )
-  }
-
-  #unknownBelow(name: string, value: JsonObject): number {
-    return Object.entries(value).reduce((sum, [below, count]) => sum + this.#unknown(`${name}.${below}`, count), 0)
+    let sum = 0
+    for (const name in this.#usage) {
+      const value = this.#usage[name]
+      if (!isObject(value)) sum += this.#unknown(name, value)
+      else for (const below in value) sum += this.#unknown(`${name}.${below}`, value[below])
+    }
+    return sum
   }
 
   #unknown(path: string, value: Json | undefined): number {
     return /tokens?$/.test(path) && !this.#known.has(path) ? (tokenCount(value) ?? 0) : 0
   }
+}
+
+/** The paths are constants of the formats. */
+const STEPS = new Map<string, readonly [head: string, tail: string | undefined]>()
+
+function stepsOf(path: string): readonly [head: string, tail: string | undefined] {
+  const known = STEPS.get(path)
+  if (known) return known
+  const steps = path.split('.') as [string, string | undefined]
+  STEPS.set(path, steps)
+  return steps
 }
 
 /** Converts dollars, or a fraction of them, to nanodollars; undefined for an invalid value. */

@@ -4,7 +4,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
-import type { Json, JsonObject } from '../dialects/json.ts'
+import { type Json, type JsonObject, namesIn } from '../dialects/json.ts'
 import { type Fields, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
@@ -390,19 +390,6 @@ function without(
   for (const { type } of unseen) left.set(type, left.get(type)! + 1)
   return left
 }
-
-/** Counts the field names in JSON: colons behind a quotation mark, which is escaped within a text. */
-function namesIn(text: string): number {
-  let count = 0
-  for (let colon = text.indexOf(':'); colon >= 0; colon = text.indexOf(':', colon + 1)) {
-    let end = colon - 1
-    while (WHITE_SPACE.has(text.charCodeAt(end))) end--
-    if (text.charCodeAt(end) === 0x22 && text.charCodeAt(end - 1) !== 0x5c) count++
-  }
-  return count
-}
-
-const WHITE_SPACE = new Set([0x20, 0x09, 0x0a, 0x0d])
 
 const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 

@@ -53,10 +53,12 @@ export function claimOf(
   const wrote = deliveredTokens(call, bytes, delivered)
   const isLonger = wrote > bound.outputTokens
   const usage = isLonger && wrote > measured.usage.output ? { ...measured.usage, output: wrote } : measured.usage
-  const price = other && costOf(other, usage) > costOf(requested, usage) ? other : requested
+  const onRequested = costOf(requested, usage)
+  const onOther = other ? costOf(other, usage) : ZERO_NANOS
+  const [price, listed] = other && onOther > onRequested ? [other, onOther] : [requested, onRequested]
   const reported = min(measured.cost ?? ZERO_NANOS, MAX_REPORTED)
-  const claimed = max(costOf(price, usage), reported)
-  const likely = costOf(price, likelyPart(usage, bound))
+  const claimed = max(listed, reported)
+  const likely = isLikely(usage, bound) ? listed : costOf(price, likelyPart(usage, bound))
   const maxCost = max(likely, min(reported, bound.largest))
   const cost = measured.isReported || isLonger ? min(claimed, maxCost) : min(claimed, hold.maxCost)
   const isEstimate =
@@ -64,7 +66,7 @@ export function claimOf(
     measured.isRepaired ||
     usage !== measured.usage ||
     !isExact(price, usage) ||
-    cost !== costOf(requested, usage)
+    cost !== onRequested
   return {
     // An answer without any reported usage is not free.
     cost: measured.isReported ? cost : max(ONE_NANO, cost),
@@ -74,7 +76,7 @@ export function claimOf(
     estimated: isEstimate || other === null,
     isOverrun: (measured.isReported || isLonger) && claimed > Math.max(ONE_NANO, bound.maxCost * admission.factor),
     remarks: {
-      ...(reported > costOf(price, usage) && { reported_usd: toUsd(reported) }),
+      ...(reported > listed && { reported_usd: toUsd(reported) }),
       ...(cost < claimed && { claimed_usd: toUsd(claimed) }),
     },
   }
@@ -99,6 +101,16 @@ const MAX_REPORTED = nanodollars(Number.MAX_SAFE_INTEGER)
 const SLACK_TOKENS = 2
 /** More answers add no slack. */
 const MAX_ANSWERS = 100
+
+/** Returns true if all of a usage is possible: tokens of the usual kinds alone, within the bounds. */
+const isLikely = (
+  { input, cachedInput, cacheWrite, cacheWriteHour, output, ...others }: Usage,
+  { largestInput, largestOutput }: PricedCall['bound'],
+): boolean =>
+  input <= largestInput &&
+  output <= largestOutput &&
+  cachedInput + cacheWrite + cacheWriteHour <= input &&
+  Object.keys(others).length === 0
 
 /** The part of a usage that is possible for one call. */
 function likelyPart(usage: Usage, { largestInput, largestOutput }: PricedCall['bound']): Usage {

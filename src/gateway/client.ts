@@ -2,7 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Clock, Timer } from '../clock.ts'
 import { CageError } from '../errors.ts'
-import { ByteCollector, free } from './bodies/bytes.ts'
+import { ByteCollector, free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { HeldBytes } from './bodies/held-bytes.ts'
 
 export class ClientConnection {
@@ -69,7 +69,7 @@ export class ClientConnection {
     if (this.isGone) return free(body)
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     this.#response.end(body)
-    this.#response.once('finish', () => free(body))
+    if (body.length >= LARGE_BYTES) this.#response.once('finish', () => free(body))
   }
 
   /** Sends the headers of a streamed response at once, so that its first byte waits for nothing. */

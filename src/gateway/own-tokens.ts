@@ -35,10 +35,15 @@ function rewritten(bytes: Buffer): Buffer | undefined {
 /** Removes our tokens from any bytes. */
 function redactTokens(bytes: Buffer): Cleaned {
   const text = decoded(bytes, 'latin1')
-  if (!holdsPlainToken(text)) return { safe: undefined, findings: [] }
-  const { text: safe, findings } = OWN_TOKENS.redact(text)
+  return holdsPlainToken(text) ? redacted(text) : CLEAN
+}
+
+function redacted(latin1: string): Cleaned {
+  const { text: safe, findings } = OWN_TOKENS.redact(latin1)
   return { safe: Buffer.from(safe, 'latin1'), findings }
 }
+
+const CLEAN: Cleaned = { safe: undefined, findings: [] }
 
 /** Removes our tokens from JSON, in which letters may be escaped. Throws what `parse` throws. */
 export function parseWithoutTokens(
@@ -48,6 +53,16 @@ export function parseWithoutTokens(
   const value = parse(bytes)
   const { safe, findings } = redactTokens(hasLetterEscapes(bytes) ? encoded(JSON.stringify(value)) : bytes)
   return { value: safe ? parse(safe) : value, safe, findings }
+}
+
+/** The same for a small body with its text. */
+export function parseTextWithoutTokens(
+  bytes: Buffer,
+  text: string,
+  parse: (text: string) => JsonObject,
+): Cleaned & { value: JsonObject } {
+  if (hasLetterEscapes(bytes) || holdsPlainToken(text)) return parseWithoutTokens(bytes, (of) => parse(decoded(of)))
+  return { ...CLEAN, value: parse(text) }
 }
 
 const hasLetterEscapes = (bytes: Buffer): boolean =>

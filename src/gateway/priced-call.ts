@@ -11,7 +11,7 @@ import type { Clock } from '../clock.ts'
 import { max, min, type Nanodollars, nanodollars } from '../money.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { free } from './bodies/bytes.ts'
+import { freeSent } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import type { ClientConnection } from './client.ts'
 import { isVendors } from './provider.ts'
@@ -93,7 +93,7 @@ async function holdAdmitted(
     const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })
     return { bound, hold, bytes, body }
   } finally {
-    if (!isSent) free(unclamped)
+    if (!isSent) freeSent(unclamped)
   }
 }
 

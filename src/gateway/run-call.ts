@@ -8,7 +8,7 @@ import { namedLimit } from '../budget/output-limits.ts'
 import { CageError } from '../errors.ts'
 import { watchModel } from './answering-model.ts'
 import { cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
-import { free, LARGE_BYTES } from './bodies/bytes.ts'
+import { freeSent, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
@@ -96,7 +96,7 @@ async function attemptCall(
     if (canRetry) throw new LostAttempt((error as Error).message, { cause: error })
     throw fallsBack ? new Outage((error as Error).message, { cause: error }) : error
   } finally {
-    free(open.body)
+    freeSent(open.body)
   }
 }
 

@@ -5,7 +5,7 @@ import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import { TestClock } from '../support/clock.ts'
 import { turnsDuring } from '../support/turns.ts'
 
-const KIB = Buffer.alloc(1024, 'a')
+const kib = () => Buffer.alloc(1024, 'a')
 const tooMuch = () => new Error('too much')
 
 /** A body, and the calls that its connection received. */
@@ -36,7 +36,7 @@ test('is whole when its last chunk and its end come while the connection is resu
   const resume = () => {
     if (!isPaused) return
     isPaused = false
-    body.push(KIB)
+    body.push(kib())
     body.end()
   }
   const body = new AnswerBody({ pause: () => (isPaused = true), resume, abort: () => undefined }, new TestClock())
@@ -47,7 +47,7 @@ test('is whole when its last chunk and its end come while the connection is resu
 test('of exactly as many bytes as may be is read, one more is too much', async () => {
   const read = (limit: number) => {
     const { body } = open()
-    body.push(KIB)
+    body.push(kib())
     body.end()
     return body.whole(limit, tooMuch)
   }
@@ -76,9 +76,9 @@ test('that broke off is no body, but its pieces come before the error', async ()
 
 test('makes the connection wait for a slow reader, and go on when it has read', async () => {
   const { body, received } = open()
-  for (let pieces = 0; pieces < 64; pieces++) body.push(KIB)
+  for (let pieces = 0; pieces < 64; pieces++) body.push(kib())
   expect(received).toEqual([])
-  body.push(KIB)
+  body.push(kib())
   expect(received).toEqual(['pause'])
   body.end()
   for await (const _ of body) break
@@ -99,7 +99,7 @@ function fast(chunks: number): AnswerBody {
 test.each(['whole', 'chunk by chunk'])('of a fast connection gives others their turn, read %s', async (how) => {
   const body = fast(100)
   const { turns } = await turnsDuring(async () => {
-    if (how === 'whole') await body.whole(16 * 1024 * KIB.length, tooMuch)
+    if (how === 'whole') await body.whole(16 * 1024 * 1024, tooMuch)
     else for await (const _ of body);
   })
   expect(turns).toBeGreaterThan(90)
@@ -118,7 +118,7 @@ test('that nobody wants any more closes its connection, once it has ended never'
 test('that was given back goes by to its end, or is closed when it has none', async () => {
   const ending = open()
   const gone = ending.body.drain(60_000)
-  for (let pieces = 0; pieces < 200; pieces++) ending.body.push(KIB)
+  for (let pieces = 0; pieces < 200; pieces++) ending.body.push(kib())
   ending.body.end()
   await gone
   expect(ending.received.filter((word) => word.startsWith('abort'))).toEqual([])

@@ -334,6 +334,43 @@ describe('what is sent', () => {
     expect(onlyRow(cage).held).toBe(3_000_000)
   })
 
+  test.each([
+    ['a name ends with a backslash', '{"model":"penny","max_tokens":100000,"max_tokens":3,"messages":[],"x\\\\":1}'],
+    ['one of them is escaped', '{"model":"penny","max_\\u0074okens":100000,"max_tokens":3,"messages":[]}'],
+    ['it is deep inside', '{"model":"penny","max_tokens":3,"messages":[],"x":[{"a":1,"a":{"b":2,"b":3}}]}'],
+  ])('is serialized again when a name stands twice and %s', async (_when, body) => {
+    const cage = await openTestRuntime()
+    await cage.addAgent().chat(body)
+    expect(cage.provider.requests[0]?.body).toBe(JSON.stringify({ ...JSON.parse(body), max_completion_tokens: 3 }))
+    expect(onlyRow(cage).held).toBe(3_000_000)
+  })
+
+  test.each([
+    ['nothing is added', '"max_tokens": 3, "max_completion_tokens": 3', ''],
+    ['a limit is added', '"max_tokens": 3', ',"max_completion_tokens":3'],
+    [
+      'its options are complete',
+      '"n":1,"max_tokens":3,"max_completion_tokens":3,"stream_options":{"include_usage":true}',
+      '',
+    ],
+  ])('leaves as the bytes that came when %s', async (_when, limits, added) => {
+    const cage = await openTestRuntime()
+    const start = `{ "model":"penny", ${limits},\n "seed": 1e2, "messages": [{"content":"\\u0061 \\"b\\": \ud83d\ude00"}] `
+    await cage.addAgent().chat(`${start}}\n`)
+    const body = cage.provider.requests[0]?.body
+    expect(body).toBe(added === '' ? `${start}}\n` : `${start}${added}}`)
+  })
+
+  test('is serialized again when it is not UTF-8', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent()
+    const body = Buffer.from('{ "model":"penny","max_tokens":3,"messages":[{"content":"\xe9"}]}', 'latin1')
+    await agent.send('openai', 'POST', '/v1/chat/completions', body)
+    expect(cage.provider.requests[0]?.body).toBe(
+      '{"model":"penny","max_tokens":3,"messages":[{"content":"\ufffd"}],"max_completion_tokens":3}',
+    )
+  })
+
   test('keeps every field it does not know, and every digit', async () => {
     const cage = await openTestRuntime()
     const agent = cage.addAgent()

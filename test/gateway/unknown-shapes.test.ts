@@ -126,6 +126,14 @@ describe('a whole reply', () => {
     expect(reply.text).toBe('{"choices":[],"note":"harmless","usage":null}')
   })
 
+  test('in which a name stands twice and another ends with a backslash leaves as it was read', async () => {
+    const cage = await openTestRuntime()
+    const notes = `"note":"${EMAIL}","note":"harmless"`
+    cage.provider.does(sends(200, JSON_TYPE, `{"choices":[],${notes},"x\\\\":1,"usage":null}`))
+    const reply = await cage.addAgent().chat()
+    expect(reply.text).toBe('{"choices":[],"note":"harmless","x\\\\":1,"usage":null}')
+  })
+
   test('without a finding leaves as the bytes that came', async () => {
     const cage = await openTestRuntime()
     const body = '{ "choices" : [ {"message":{"content":"a \\"quoted\\": \\u0061 word"}} ],\n "usage":null }'

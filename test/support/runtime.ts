@@ -307,7 +307,7 @@ export class TestAgent {
     provider: string,
     method: string,
     path: string,
-    body?: string,
+    body?: string | Buffer,
     headers: Record<string, string> = this.#call('', {}).headers,
   ): Promise<Reply> {
     const url = `${this.#cage.url}/gateway/${this.token}/${provider}${path}`

@@ -56,7 +56,10 @@ export class ByteCollector {
   /** Returns the whole body. */
   take(): Buffer {
     if (this.#mapped) return Buffer.from(this.#mapped, 0, this.size)
-    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks)
+    if (this.#chunks.length === 1) return this.#chunks[0]!
+    const body = Buffer.concat(this.#chunks)
+    for (const chunk of this.#chunks.splice(0)) free(chunk)
+    return body
   }
 }
 
@@ -79,6 +82,14 @@ export function free(body: Buffer | string): void {
   const { buffer, length } = body
   const isOwn = buffer instanceof ArrayBuffer && (buffer.resizable || buffer.byteLength === length)
   if (isOwn && !buffer.detached) buffer.transferToFixedLength(0)
+}
+
+/**
+ * The same for a body that was sent: a large one in pieces. The bytes of a small one may still be in a socket's queue
+ * or belong to a further attempt, so they are left to the garbage collector.
+ */
+export function freeSent(body: Buffer | string): void {
+  if (body.length >= LARGE_BYTES) free(body)
 }
 
 /**

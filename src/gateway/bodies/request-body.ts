@@ -3,12 +3,12 @@ import { countTokens } from '../../budget/tokenizer.ts'
 import { withoutImages } from '../../dialects/demands.ts'
 import type { Dialect, Format, Limits } from '../../dialects/dialect.ts'
 import type { DialectName } from '../../dialects/dialects.ts'
-import { type JsonObject, parseBody } from '../../dialects/json.ts'
+import { isUnambiguous, type JsonObject, parseBody } from '../../dialects/json.ts'
 import type { Finding } from '../../redaction/match.ts'
 import type { RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, readFacts } from '../call-facts.ts'
 import type { CallRedactor } from '../call-redactor.ts'
-import { parseWithoutTokens } from '../own-tokens.ts'
+import { parseTextWithoutTokens } from '../own-tokens.ts'
 import { free, LARGE_BYTES } from './bytes.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { FormatName } from './large-work.ts'
@@ -20,7 +20,10 @@ export interface RequestBody {
   withModel(format: Format, model: string): MaybePromise<CallFacts & { body: RequestBody }>
   /** Returns the body redacted by the policy. */
   redacted(redactor: CallRedactor, dialect: Dialect, settings: RedactorSettings): MaybePromise<RequestBody>
-  /** Returns the body to send; with a format, the limits are written into it. (Default: no limits.) */
+  /**
+   * Returns the body to send; with a format, the limits are written into it. (Default: no limits.) Free it with
+   * `freeSent`: a small one may be returned again.
+   */
   write(format?: Format, limits?: Limits): MaybePromise<string | Buffer>
   /** Returns the text to count tokens of; null if there is no exact count. */
   text(format: Format): (() => MaybePromise<string>) | null
@@ -44,8 +47,11 @@ export async function readRequest(
   { dialect, format, ...work }: WorkFor & { dialect: Dialect; format: Format | undefined },
 ): Promise<ReadRequest> {
   if (bytes.length < LARGE_BYTES) {
-    const { value, findings } = parseWithoutTokens(bytes, parseBody)
-    return { body: new ParsedBody(value), facts: format && readFacts(format, value), findings }
+    const text = bytes.toString('utf8')
+    const { value, safe, findings } = parseTextWithoutTokens(bytes, text, parseBody)
+    const isSent = safe === undefined && isUnambiguous(bytes, text, value)
+    const body = new ParsedBody(value, isSent ? bytes : undefined)
+    return { body, facts: format && readFacts(format, value), findings }
   }
   const named = format && { dialect: dialect.name as DialectName, format: format.name }
   const read = await large.run('readRequest', { bytes, model: undefined, format: named }, work)
@@ -54,9 +60,12 @@ export async function readRequest(
 
 class ParsedBody implements RequestBody {
   readonly #value: JsonObject
+  /** The bytes it was read from, if they may be sent as they are. */
+  readonly #bytes: Buffer | undefined
 
-  constructor(value: JsonObject) {
+  constructor(value: JsonObject, bytes?: Buffer) {
     this.#value = value
+    this.#bytes = bytes
   }
 
   withModel(format: Format, model: string): CallFacts & { body: RequestBody } {
@@ -65,11 +74,14 @@ class ParsedBody implements RequestBody {
   }
 
   redacted(redactor: CallRedactor, dialect: Dialect): RequestBody {
-    return new ParsedBody(redactor.request(this.#value, dialect))
+    const safe = redactor.request(this.#value, dialect)
+    return safe === this.#value ? this : new ParsedBody(safe)
   }
 
-  write(format?: Format, limits?: Limits): string {
-    return JSON.stringify(format && limits ? format.prepare(this.#value, limits) : this.#value)
+  write(format?: Format, limits?: Limits): string | Buffer {
+    const sent = format && limits ? format.prepare(this.#value, limits) : this.#value
+    const added = this.#bytes && addedFields(this.#value, sent)
+    return added ? withFields(this.#bytes!, added) : JSON.stringify(sent)
   }
 
   text(format: Format): (() => string) | null {
@@ -81,6 +93,25 @@ class ParsedBody implements RequestBody {
   }
 
   free(): void {}
+}
+
+/** Returns the fields that `prepare` added to a body, as JSON; undefined if it changed one that was there. */
+function addedFields(body: JsonObject, prepared: JsonObject): string[] | undefined {
+  const added: string[] = []
+  for (const name in prepared) {
+    const [field, before] = [prepared[name], body[name]]
+    if (field === before) continue
+    const json = JSON.stringify(field)
+    if (before === undefined) added.push(`,${JSON.stringify(name)}:${json}`)
+    else if (json !== JSON.stringify(before)) return undefined
+  }
+  return added
+}
+
+/** Returns the bytes of an object, which is not empty, with more fields at its end. */
+function withFields(bytes: Buffer, fields: readonly string[]): Buffer {
+  if (fields.length === 0) return bytes
+  return Buffer.concat([bytes.subarray(0, bytes.lastIndexOf('}')), Buffer.from(`${fields.join('')}}`)])
 }
 
 /** The bytes move to a thread and back with each piece of work; only one side has them at a time. */
