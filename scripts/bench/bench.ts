@@ -1,13 +1,15 @@
 /**
  * `npm run bench [-- flags]`: what the cage costs, with everything on: holds, ledger rows, events, redaction, log, live
- * view with a viewer. Beside it a bare Node pipe and the gateways of `install-peers.sh`, on the same provider, in turns
- * within one run; read the ratios. Progress goes to stderr, the table to stdout.
+ * view with a viewer. Beside it a bare Node pipe, the least that a gateway can do (`ideal.ts`), and the gateways of
+ * `install-peers.sh`, on the same provider, in turns within one run; read the ratios. Progress goes to stderr, the table
+ * to stdout.
  *
  *   --rounds 5        how often each part is measured; the table shows medians
  *   --parts a,b       only these of: start, sequential, calls 1k, calls 100k, streams 1, streams 32, streams 128, streams 256
  *   --json            the figures of every round in place of the table
  *   --memory 1000000  in place of the parts: the cage's memory over so many calls, at every twentieth of them
- *   --profile         in place of the parts: where the server's processor time goes while calls of 1 KB come in
+ *   --profile         in place of the parts: where the server's processor time goes, in microseconds a call, beside the
+ *                     ideal gateway and one that only forwards; of `calls 1k`, or of the one part in --parts
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -20,7 +22,7 @@ import { parseArgs } from 'node:util'
 import { WebSocket } from 'ws'
 import { type Figures, median, type Plan, type Results, type Target } from './figures.ts'
 import { startPeers } from './peers.ts'
-import { profileTable } from './profile.ts'
+import { type Profiled, profileParts, profileTable } from './profile.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const program = join(root, 'bin/iron-cage.cjs')
@@ -70,14 +72,10 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 try {
-  const provider = await listening('provider.ts')
+  const provider = await listening(['provider.ts'])
   const plan = (targets: Target[], parts: string[]): Plan => ({ targets, parts, rounds: Number(flags.rounds) })
   if (flags.profile) {
-    const profiling = ['--cpu-prof', `--cpu-prof-dir=${folder}`]
-    const results = await runCage(provider.origin, plan([], ['calls 1k']), profiling)
-    const file = readdirSync(folder).find((name) => name.endsWith('.cpuprofile'))
-    if (!file) throw new Error('the server wrote no profile')
-    console.log(profileTable(join(folder, file), results.load!.cage![0]!.began!))
+    await profileAll(provider, plan)
   } else if (flags.memory) {
     const results = await runCage(provider.origin, { ...plan([], []), memoryCalls: Number(flags.memory) })
     const rows = results.memory!.cage!.map(({ calls, rss }) => `${calls}`.padStart(10) + rss!.toFixed(0).padStart(8))
@@ -90,12 +88,40 @@ try {
   rmSync(folder, { recursive: true, force: true })
 }
 
+async function profileAll(provider: Listening, plan: (targets: Target[], parts: string[]) => Plan): Promise<void> {
+  const { port } = new URL(provider.origin)
+  const flagsFor = (name: string) => ['--cpu-prof', `--cpu-prof-dir=${join(folder, `profile-${name}`)}`]
+  const ideal = await listening([...flagsFor('ideal'), 'ideal.ts'], port, join(folder, 'profiled.db'))
+  const forward = await listening([...flagsFor('forward'), 'ideal.ts'], port)
+  const part = wanted.length === 1 ? wanted[0]! : 'calls 1k'
+  const targets = [
+    { name: 'ideal', ...ideal },
+    { name: 'forward', ...forward },
+  ]
+  const results = await runCage(provider.origin, plan(targets, [part]), flagsFor('cage'))
+  for (const child of children) child.kill()
+  await Promise.all(
+    children.map((child) => child.exitCode === null && child.signalCode === null && once(child, 'exit')),
+  )
+  const profiled = (name: string): Profiled => {
+    const measured = results[part]![name]!
+    const of = (figure: string) => median(measured.map((figures) => figures[figure]!))
+    const file = join(folder, `profile-${name}`, readdirSync(join(folder, `profile-${name}`))[0]!)
+    const parts = profileParts(file, results.load!.cage![0]!.began!)
+    return { name, parts, mainMs: of('mainMs'), otherMs: of('cpuMs') - of('mainMs') }
+  }
+  console.log(profileTable([profiled('cage'), profiled('ideal'), profiled('forward')]))
+}
+
 async function measureAll(provider: Listening): Promise<void> {
-  const pipe = await listening('pipe.ts', new URL(provider.origin).port)
+  const { port } = new URL(provider.origin)
+  const pipe = await listening(['pipe.ts'], port)
+  const ideal = await listening(['ideal.ts'], port, join(folder, 'ideal.db'))
   const peers = await startPeers(provider.origin, folder, children)
   const targets: Target[] = [
     { name: 'direct', ...provider },
     { name: 'pipe', ...pipe },
+    { name: 'ideal', ...ideal },
     ...peers.map(({ name, pid, url, headers }) => ({ name, pid, url, headers })),
   ]
   const parts = PARTS.filter((part) => wanted.includes(part))
@@ -113,10 +139,12 @@ interface Listening extends Omit<Target, 'name'> {
   origin: string
 }
 
-/** Starts one of the scripts beside this one; it prints its port. */
-async function listening(script: string, ...args: string[]): Promise<Listening> {
-  const command = [join(import.meta.dirname, script), ...args]
-  const child = spawn(process.execPath, command, { stdio: ['ignore', 'pipe', 'inherit'] })
+/** Starts one of the scripts beside this one, which comes last in `command`; it prints its port. */
+async function listening(command: string[], ...args: string[]): Promise<Listening> {
+  const script = join(import.meta.dirname, command.at(-1)!)
+  const child = spawn(process.execPath, [...command.slice(0, -1), script, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   children.push(child)
   const [port] = (await once(createInterface(child.stdout!), 'line')) as [string]
   const origin = `http://127.0.0.1:${port}`

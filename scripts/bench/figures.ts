@@ -36,10 +36,11 @@ export function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(processFile(pid, 'status'))?.[1] ?? Number.NaN) / 1024
 }
 
-/** What a process has used of the processors so far; NaN like above. */
-export function cpuSeconds(pid: number): number {
+/** What a process has used of the processors so far, or its main thread alone; NaN like above. */
+export function cpuSeconds(pid: number, thread: 'all' | 'main' = 'all'): number {
   // Behind the name, which may hold spaces, user and system time are the 12th and 13th; in hundredths on every Linux.
-  const fields = processFile(pid, 'stat').split(') ')[1]?.split(' ') ?? []
+  const stat = processFile(pid, thread === 'all' ? 'stat' : `task/${pid}/stat`)
+  const fields = stat.split(') ')[1]?.split(' ') ?? []
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 

@@ -65,14 +65,16 @@ async function sequential(target: Target): Promise<Figures> {
   return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) }
 }
 
-/** Requests a second, and the processor's milliseconds for each. */
+/** Requests a second, and the processor's milliseconds for each, in all and in the main thread. */
 async function throughput(target: Target, body: string): Promise<Figures> {
   const cpu = cpuSeconds(target.pid)
+  const main = cpuSeconds(target.pid, 'main')
   const startedAt = performance.now()
   const done = await parallel(target, body, () => performance.now() - startedAt < PARALLEL_MS)
   return {
     rate: done / ((performance.now() - startedAt) / 1000),
     cpuMs: ((cpuSeconds(target.pid) - cpu) * 1000) / done,
+    mainMs: ((cpuSeconds(target.pid, 'main') - main) * 1000) / done,
   }
 }
 

@@ -1,4 +1,4 @@
-/** Where a server's processor time goes: a profile of Node summed up in about ten groups. */
+/** Where a server's processor time goes: profiles of Node summed up in about ten groups, side by side. */
 import { existsSync, readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -26,7 +26,7 @@ interface Profile {
 const GROUPS: [group: string, pattern: RegExp][] = [
   ['', /^\(idle\)/],
   ['garbage collection', /^\(garbage collector\)/],
-  ['SQLite', /better-sqlite3|drizzle-orm|src\/db\//],
+  ['SQLite', /better-sqlite3|drizzle-orm|src\/db\/|ideal-ledger/],
   ['redaction', /src\/redaction\//],
   ['undici', /node_modules\/undici/],
   ['node:http and hono', /node:_http|node:internal\/http|node_modules\/(?:@hono|hono)\//],
@@ -36,59 +36,109 @@ const GROUPS: [group: string, pattern: RegExp][] = [
   ],
   ['events, live view and log', /src\/(?:state|log|events|alerts|cli)|node_modules\/ws\//],
   ['budget and prices', /src\/(?:budget|money)|genai-prices|tokenizer/],
-  ['gateway', /src\//],
+  ['gateway', /src\/|bench\/ideal/],
 ]
 
-/** A table: group, its share, the functions that use most of it. What was before `began` (microseconds) is left out. */
-export function profileTable(file: string, began: number): string {
+/** A share of the time, and the functions that use most of it. */
+export interface Part {
+  share: number
+  top: [name: string, share: number][]
+}
+
+/** Returns the parts of a profile by group. What was before `began` (microseconds) is left out. */
+export function profileParts(file: string, began: number): Map<string, Part> {
   const profile = JSON.parse(readFileSync(file, 'utf8')) as Profile
-  const own = new Map<number, number>()
-  let time = profile.startTime
-  for (const [index, id] of profile.samples.entries()) {
-    time += profile.timeDeltas[index]!
-    if (time > began) own.set(id, (own.get(id) ?? 0) + profile.timeDeltas[index]!)
-  }
+  const own = ownTimes(profile, began)
   const parents = new Map<number, number>()
   for (const { id, children = [] } of profile.nodes) for (const child of children) parents.set(child, id)
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
-
-  const groups = new Map<string, { time: number; functions: Map<string, number> }>()
+  const groups = new Map<string, Map<string, number>>()
   let total = 0
+  const add = (group: string, { callFrame }: ProfileNode, time: number) => {
+    total += time
+    const functions = groups.get(group) ?? new Map<string, number>()
+    groups.set(group, functions)
+    const name = callFrame.functionName || '(anonymous)'
+    functions.set(name, (functions.get(name) ?? 0) + time)
+  }
   for (const node of profile.nodes) {
     const time = own.get(node.id) ?? 0
-    const group = groupOf(node)
+    const group = groupOf(node, nodes, parents)
     if (time === 0 || group === '') continue
     const json = time * jsonShare(node)
-    add('JSON', node, json)
-    add(group, node, time - json)
+    if (json > 0) add('JSON', node, json)
+    if (json < time) add(group, node, time - json)
   }
-  function add(group: string, { callFrame }: ProfileNode, time: number): void {
-    if (time === 0) return
-    total += time
-    const entry = groups.get(group) ?? { time: 0, functions: new Map<string, number>() }
-    groups.set(group, entry)
-    entry.time += time
-    const name = callFrame.functionName || '(anonymous)'
-    entry.functions.set(name, (entry.functions.get(name) ?? 0) + time)
-  }
+  return new Map([...groups].map(([group, functions]) => [group, partOf(functions, total)]))
+}
 
-  const share = (time: number) => `${((time / total) * 100).toFixed(1)} %`
-  return [...groups]
-    .sort(([, a], [, b]) => b.time - a.time)
-    .map(([group, { time, functions }]) => {
-      const top = [...functions].sort(([, a], [, b]) => b - a).slice(0, 4)
-      return `${group.padEnd(30)}${share(time).padStart(8)}   ${top.map(([name, most]) => `${name} ${share(most)}`).join(', ')}`
-    })
-    .join('\n')
-
-  function groupOf(node: ProfileNode): string {
-    for (let current: ProfileNode | undefined = node; current; current = nodes.get(parents.get(current.id) ?? -1)) {
-      const place = `${current.callFrame.functionName} ${sourceOf(current.callFrame)}`
-      const group = GROUPS.find(([, pattern]) => pattern.test(place))
-      if (group) return group[0]
-    }
-    return 'the rest of Node'
+/** Microseconds in each node itself. */
+function ownTimes({ startTime, samples, timeDeltas }: Profile, began: number): Map<number, number> {
+  const own = new Map<number, number>()
+  let time = startTime
+  for (const [index, id] of samples.entries()) {
+    time += timeDeltas[index]!
+    if (time > began) own.set(id, (own.get(id) ?? 0) + timeDeltas[index]!)
   }
+  return own
+}
+
+function partOf(functions: ReadonlyMap<string, number>, total: number): Part {
+  const sorted = [...functions].sort(([, a], [, b]) => b - a)
+  const share = sorted.reduce((sum, [, time]) => sum + time, 0) / total
+  return { share, top: sorted.slice(0, 3).map(([name, time]) => [name, time / total]) }
+}
+
+function groupOf(
+  node: ProfileNode,
+  nodes: ReadonlyMap<number, ProfileNode>,
+  parents: ReadonlyMap<number, number>,
+): string {
+  for (let current: ProfileNode | undefined = node; current; current = nodes.get(parents.get(current.id) ?? -1)) {
+    const place = `${current.callFrame.functionName} ${sourceOf(current.callFrame)}`
+    const group = GROUPS.find(([, pattern]) => pattern.test(place))
+    if (group) return group[0]
+  }
+  return 'the rest of Node'
+}
+
+/** One server's figures for the table. */
+export interface Profiled {
+  name: string
+  parts: ReadonlyMap<string, Part>
+  /** Processor time a call: of the thread that answers, and of V8's threads. */
+  mainMs: number
+  otherMs: number
+}
+
+/** A table of microseconds a call by part; the first server is the one explained. */
+export function profileTable(servers: readonly [Profiled, ...Profiled[]]): string {
+  const [explained] = servers
+  const micros = (ms: number) => (ms * 1000).toFixed(0).padStart(12)
+  const row = (name: string, cells: string[], more = '') => `${name.padEnd(30)}${cells.join('')}   ${more}`.trimEnd()
+  const groups = [...explained.parts].sort(([, a], [, b]) => b.share - a.share)
+  return [
+    row(
+      'microseconds a call',
+      servers.map(({ name }) => name.padStart(12)),
+    ),
+    ...groups.map(([group, { top }]) =>
+      row(
+        group,
+        servers.map(({ parts, mainMs }) => micros((parts.get(group)?.share ?? 0) * mainMs)),
+        top.map(([name, share]) => `${name} ${(share * explained.mainMs * 1000).toFixed(0)}`).join(', '),
+      ),
+    ),
+    row(
+      "V8's threads",
+      servers.map(({ otherMs }) => micros(otherMs)),
+      'garbage collection and compiling',
+    ),
+    row(
+      'all',
+      servers.map(({ mainMs, otherMs }) => micros(mainMs + otherMs)),
+    ),
+  ].join('\n')
 }
 
 const lines = new Map<string, string[]>()
