@@ -10,6 +10,8 @@ import _thread
 import os
 import time
 
+from ._priority import Priority
+
 CONTROLLERS = ("cpu", "memory", "pids")
 # Defaults: more than a program needs, less than exhausts a machine.
 MAX_PROCESSES = 4096
@@ -113,6 +115,10 @@ class Group:
         """The file that freezes (1) and resumes (0) all processes of the group; None where it does not exist."""
         file = self._folders.get("", "/") + "/cgroup.freeze"
         return file if os.path.exists(file) else None
+
+    def priority(self):
+        """Returns the ``Priority`` of the group's processes. Called after ``limit``."""
+        return Priority(self._folders)
 
     def memory_fault(self):
         """Returns a sentence if the kernel killed a process because of the memory that all use together, else None."""

@@ -82,6 +82,7 @@ class _Guard:
 
         self._make_broker = Broker
         self._group = group
+        self._priority = group.priority()
         self._policy = policy
         self._child = child
         self._channel = channel
@@ -102,6 +103,7 @@ class _Guard:
             for descriptor, events in self._poll.poll(self._timeout_ms()):
                 self._attend(descriptor, events)
             self._pass_on()
+            self._priority.check()
             self._reports.flush()
         self._reports.flush(everything=True)
         self._end_all()
@@ -129,7 +131,8 @@ class _Guard:
 
     def _timeout_ms(self):
         now = time.monotonic()
-        waits = [max(0, int((at - now) * 1000) + 1) for at in self._undecided.values()]
+        ends = [*self._undecided.values(), self._priority.next_check]
+        waits = [max(0, int((at - now) * 1000) + 1) for at in ends if at is not None]
         if self._reports.is_waiting:
             waits.append(1000)
         return min(waits) if waits else None

@@ -1,5 +1,5 @@
 /**
- * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3]: needs a build. Beside an agent that calls fifty times a second another
+ * node scripts/soak/hogs.ts [seconds of each, 6] [rounds, 3] [processor|processes|memory|disk …]: needs a build. Beside an agent that calls fifty times a second another
  * one uses up the processor, processes, memory or the disk; in turns with calm before and after, behind walls of level
  * standard and without any. Prints p50 and p99 of the calls of all rounds, the ratio of p99 to calm, that of each round, and
  * how the other one ended. Exits 1 when p99 behind walls is above MAX_RATIO times calm, unless this machine has no control
@@ -24,7 +24,8 @@ const WARM_MS = 1_500
 /** A hog ends by itself, late on a busy machine. */
 const MAX_END_MS = 30_000
 
-const [seconds = 6, rounds = 3] = process.argv.slice(2).map(Number)
+const [seconds = 6, rounds = 3] = process.argv.slice(2, 4).map(Number)
+const named = process.argv.slice(4)
 const program = (name: string) => resolve(import.meta.dirname, 'agents', name)
 
 interface Agent {
@@ -93,7 +94,7 @@ async function run(level: 'standard' | 'off', provider: FakeProvider): Promise<n
       await sleep(100)
     }
     await sleep(WARM_MS)
-    for (const hog of HOGS) {
+    for (const hog of HOGS.filter((name) => named.length === 0 || named.includes(name))) {
       const found: Round[] = []
       for (let round = 0; round < rounds; round++) found.push(await besideHog(hog))
       const [calm, busy] = [found.flatMap((round) => round.calm), found.flatMap((round) => round.busy)]
