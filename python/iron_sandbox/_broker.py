@@ -5,8 +5,9 @@ policy lists, by name and from outside the sandbox, and replaces the process's s
 an empty network namespace, and without one. Connections to the program's own servers in such a namespace use a socket that
 init makes there. An unexpected error refuses the call.
 
-With a limited network no internet connect continues in the kernel. Nor does AF_UNSPEC, unless ``unix`` is allowed: it
-disconnects, after which a socket of the outer network could listen.
+With a limited network no connect continues in the kernel, where the address or the socket could be another one by then: the
+broker connects Unix sockets itself (``_sockets.py``). At strict it decides about ``listen`` too, which sockets that it handed
+over must not do.
 """
 
 import _socket
@@ -16,7 +17,7 @@ import os
 import select
 import struct
 
-from . import _calls, _seccomp
+from . import _calls, _seccomp, _sockets
 from ._channel import SOCKET
 from ._names import Conversation, Names
 
@@ -51,11 +52,13 @@ class Broker:
         try:
             if call.number == _seccomp.CONNECT:
                 self._connect(call)
+            elif call.number == _seccomp.LISTEN:
+                _sockets.perform(call, call.args[0] & 0xFFFFFFFF, _sockets.listen_inside)
             else:
                 self._report_open(call)
         except _calls.Gone:
             # The call cannot be read: refused only where connections are restricted.
-            if call.number == _seccomp.CONNECT and self._policy.is_limited:
+            if call.number in (_seccomp.CONNECT, _seccomp.LISTEN) and self._policy.is_limited:
                 call.refuse(errno.EACCES)
             else:
                 call.go_on()
@@ -74,9 +77,7 @@ class Broker:
         content = call.read(at, min(length, _MAX_ADDRESS))
         host, port = _parse(content)
         if host is None:
-            # AF_UNSPEC or AF_UNIX (port None), or an unknown address (port 0).
-            may_go_on = port is None and (not self._policy.is_limited or "unix" in self._policy.allow)
-            return call.go_on() if may_go_on else call.refuse(errno.EACCES)
+            return self._connect_elsewhere(call, descriptor, content, is_known=port is None)
         if not self._policy.is_limited:
             self._reports.add("connect", _show(host, port), False)
             return call.go_on()
@@ -95,6 +96,15 @@ class Broker:
         if name in _LOOPBACK and flags & os.O_NONBLOCK:
             return _dial(call, descriptor, flags, name, port)
         self._dial_apart(call, _dial, (call, descriptor, flags, name, port))
+
+    def _connect_elsewhere(self, call, descriptor, content, is_known):
+        """Connects by AF_UNSPEC or AF_UNIX. ``is_known``: the address is one of these."""
+        if is_known and not self._policy.is_limited:
+            return call.go_on()
+        if not is_known or "unix" not in self._policy.allow:
+            return call.refuse(errno.EACCES)
+        args = (call, descriptor, _sockets.connect_unix, content, self._policy.level == "strict")
+        self._dial_apart(call, _sockets.perform, args)
 
     def _refuse_connect(self, call, name, port):
         self._reports.add("connect", _show(name, port), True)

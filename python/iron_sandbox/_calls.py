@@ -5,10 +5,13 @@ socket that replaces the process's own, so that changing the memory meanwhile ha
 continue unchanged.
 """
 
+import _socket
 import errno
 import fcntl
 import os
 import struct
+
+from ._kernel import NR_PIDFD_GETFD, NR_PIDFD_OPEN, syscall
 
 _RECEIVE, _SEND, _VALID, _ADD_FD, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40182103, 0x40082104
 _CONTINUE = 1
@@ -55,7 +58,10 @@ class Call:
         content = self.read(address, min(_MAX_PATH, _PAGE - address % _PAGE))
         if b"\0" not in content:
             content += self.read(address + len(content), _MAX_PATH)
-        name = os.fsdecode(content.partition(b"\0")[0])
+        return self.absolute(os.fsdecode(content.partition(b"\0")[0]), folder)
+
+    def absolute(self, name, folder=_AT_FDCWD):
+        """Returns ``name`` as an absolute path, relative to the descriptor ``folder``. Raises Gone."""
         if name.startswith("/"):
             return os.path.normpath(name)
         at = "cwd" if folder & 0xFFFFFFFF == _AT_FDCWD else "fd/%d" % (folder & 0xFFFFFFFF)
@@ -75,6 +81,28 @@ class Call:
             return None
         self._require_valid()
         return int(text.partition("flags:")[2].split(None, 1)[0], 8)
+
+    def duplicate(self, descriptor):
+        """Returns a socket of the process as a ``_socket.socket`` of this one. Raises OSError, and Gone."""
+        process = syscall("socket", NR_PIDFD_OPEN, self._leader(), 0)
+        try:
+            own = syscall("socket", NR_PIDFD_GETFD, process, descriptor, 0)
+        finally:
+            os.close(process)
+        self._require_valid()
+        try:
+            return _socket.socket(-1, -1, -1, own)
+        except OSError:
+            os.close(own)
+            raise
+
+    def _leader(self):
+        """Returns the process id of the calling thread."""
+        try:
+            with open("/proc/%d/status" % self.pid) as file:
+                return int(file.read().partition("Tgid:")[2].split(None, 1)[0])
+        except OSError:
+            raise Gone from None
 
     def go_on(self):
         """Lets the kernel execute the call."""

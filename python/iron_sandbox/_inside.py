@@ -162,7 +162,7 @@ def _become(policy, body, channel, signals, group, has_own_users, init):
         udp=not policy.is_limited or "udp" in allow,
         unix="unix" in allow,
         listen=policy.may_listen,
-        notify=_seccomp.NOTIFIED,
+        notify=_seccomp.NOTIFIED + ((_seccomp.LISTEN,) if policy.listens_inside else ()),
     )
     syscall("descriptors", NR_CLOSE_RANGE, 3, 0x7FFFFFFF, _CLOSE_ON_EXEC)
     listener = _seccomp.install(code, True)

@@ -54,11 +54,9 @@ class Policy:
         self.is_enforced = level != "observe"
         self.is_limited = self.is_enforced and (connect is not None or level == "strict")
         self._connect = _endpoints(connect or ())
-        # A listener in the empty network of strict is unreachable from outside, unless a process resets a socket of the outer
-        # network that it was given. Only ``unix`` permits the connect call that resets a socket.
-        self.may_listen = (
-            not self.is_limited or "listen" in self.allow or (level == "strict" and "unix" not in self.allow)
-        )
+        # In the empty network of strict only a listener of that network is unreachable from outside.
+        self.listens_inside = level == "strict" and "listen" not in self.allow
+        self.may_listen = not self.is_limited or level == "strict" or "listen" in self.allow
         self.home = os.path.expanduser("~")
         # Private to the program: a new folder, or at strict an empty /tmp.
         folder = os.environ.get("TMPDIR") or "/tmp"

@@ -40,6 +40,11 @@ def drop(keep_for_root):
     _set(mask)
 
 
+def drop_of_thread():
+    """Drops all capabilities of the calling thread, for as long as it runs."""
+    _set(0)
+
+
 def _set(mask):
     header = buffer(struct.pack("=Ii", _VERSION_3, 0))
     held = buffer(bytes(24))

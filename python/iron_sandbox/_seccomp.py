@@ -115,6 +115,7 @@ CONNECT = 42 if _IS_X86 else 203
 OPEN = 2 if _IS_X86 else None
 OPENAT = 257 if _IS_X86 else 56
 OPENAT2 = 437
+LISTEN = _LOOKED_AT["listen"][0 if _IS_X86 else 1]
 # Passed to the notify listener.
 NOTIFIED = tuple(number for number in (CONNECT, OPEN, OPENAT, OPENAT2) if number is not None)
 

@@ -242,6 +242,16 @@ def _():
         reached(own, own.getsockname()[1])
 
 
+@probe("be reached from outside by a connection that is given up before it is made")
+def _():
+    with socket.socket() as own:
+        own.setblocking(False)
+        expect(own.connect_ex(("127.0.0.1", STAGE["full"])) == errno.EINPROGRESS, "made at once, or refused")
+        own.shutdown(socket.SHUT_RDWR)
+        own.listen()
+        reached(own, own.getsockname()[1])
+
+
 def reached(own, port):
     """The stage connects to the ports that are written to this file."""
     with open(os.path.join(WORK, "reach-me"), "w") as file:
@@ -773,10 +783,12 @@ def _():
         raise OSError(ctypes.get_errno(), "invalid")
 
 
-@probe("a program that is root's (setuid)")
+@probe("run a program as another user (setuid)")
 def _():
-    status = dict(line.split(":\t") for line in read_text("/proc/self/status").splitlines() if ":\t" in line)
-    expect(status["NoNewPrivs"] == "0", "no new privileges")
+    # Only root can make one.
+    if "setuid" in STAGE:
+        expect(b"4711" in subprocess.check_output([STAGE["setuid"], "-u"]), "no new privileges")
+    expect("NoNewPrivs:\t0" in read_text("/proc/self/status"), "no new privileges")
 
 
 @probe("switch the filter off")

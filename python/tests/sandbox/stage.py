@@ -36,6 +36,8 @@ LAUNCH = [
 ]
 #: What the probes leave for other programs, and whom it harms.
 LEFT = {"iron-cage.yaml": "the next start", ".vscode/tasks.json": "an editor", ".git/commondir": "git"}
+#: A user that nobody else here is.
+NOT_MINE = 4711
 SETTINGS = "/proc/sys/user"
 #: Runs a command where no namespaces can be had, without privileges.
 NO_NAMESPACES = """
@@ -50,11 +52,11 @@ os.execv(sys.argv[1], sys.argv[1:])
 BEGIN, END = "<!-- probes: python python/tests/sandbox/stage.py --write -->", "<!-- end of probes -->"
 
 
-def serve(family: int, address: Any, kind: int = socket.SOCK_STREAM) -> socket.socket:
+def serve(family: int, address: Any, kind: int = socket.SOCK_STREAM, backlog: int = 1000) -> socket.socket:
     own = socket.socket(family, kind)
     own.bind(address)
     if kind == socket.SOCK_STREAM:
-        own.listen(200)
+        own.listen(backlog)
     return own
 
 
@@ -91,6 +93,10 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             ours["other6"] = serve(socket.AF_INET6, ("::1", 0))
         ports = {name: own.getsockname()[1] for name, own in ours.items()}
         ours["elsewhere, gateway's port"] = serve(socket.AF_INET, ("127.0.0.2", ports["gateway"]))
+        # Nobody accepts: a further connection is not answered.
+        ours["full"] = serve(socket.AF_INET, ("127.0.0.1", 0), backlog=0)
+        ports["full"] = ours["full"].getsockname()[1]
+        ours["in the queue"] = socket.create_connection(("127.0.0.1", ports["full"]))
         ours["unix"] = serve(socket.AF_UNIX, str(folder / "socket"))
         ours["abstract"] = serve(socket.AF_UNIX, "\0" + mark)
         for own in ours.values():
@@ -112,6 +118,14 @@ def stage(user: int | None) -> Iterator[dict[str, Any]]:
             facts.update(ports, mark=mark, mark_seconds="600.%d" % server.pid)
             threading.Thread(target=reach, args=(work / "reach-me",), daemon=True).start()
             yield facts
+
+
+def program_of(user: int, folder: str) -> str:
+    """Makes a program that runs as ``user`` for everybody (setuid), and prints who it runs as. Returns its path."""
+    path = shutil.copy(str(shutil.which("id")), folder + "/whoami")
+    os.chown(path, user, user)
+    os.chmod(path, 0o4755)
+    return path
 
 
 def echo(own: socket.socket) -> None:
@@ -146,12 +160,14 @@ def try_level(level: str, user: int | None = None) -> list[list[Any]]:
             for path in [home, *Path(home).rglob("*")]:
                 os.chown(path, user, user)
         probes = shutil.copy(PROBES, facts["work"])
+        if os.geteuid() == 0:
+            facts["setuid"] = program_of(NOT_MINE, facts["work"])
         command = [python, probes, json.dumps(facts)]
         environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home}
         if level != "off":
             words = ["--level", level.partition(",")[0], "--write", facts["work"]]
             if level in ("standard, connect", "strict"):
-                words += ["--connect", gateway]
+                words += ["--connect", gateway, "--connect", "127.0.0.1:%d" % facts["full"]]
             if level != "observe":
                 hidden = (facts["database"], facts["nested"], facts["linked"], facts["work"] + "/iron-cage.yaml")
                 words += [word for path in hidden for word in ("--hide", path)]

@@ -45,6 +45,12 @@ def launch(level, *program, words=(), python=sys.executable, **options):
     return subprocess.Popen(command, env={**os.environ, **options.pop("env", {})}, **options)
 
 
+def patched(module, change):
+    """The arguments of a Python that launches after ``change`` to a module of the package."""
+    *words, code = stage.LAUNCH
+    return [*words, code.replace("; from", "; from iron_sandbox import %s; %s; from" % (module, change))]
+
+
 def spare(**options):
     """A launcher that waits for what ``instruct`` sends it."""
     return subprocess.Popen([sys.executable, *stage.LAUNCH, "--wait"], stdin=subprocess.PIPE, **options)
@@ -563,6 +569,67 @@ class Network(Cage):
         for words, out in (((), ""), (("--allow", "listen"), "serves\n")):
             self.assertEqual(captured("standard", *script(text), words=["--limit-network", *words])[1], out)
 
+    @needs("standard")
+    def test_a_connect_by_tcp_cannot_be_disguised_as_one_of_unix_where_landlock_knows_no_ports(self):
+        old = patched("_landlock", "known = _landlock.abi; _landlock.abi = lambda: min(3, known())")
+        race = (
+            "import ctypes, socket, struct, threading\n"
+            "libc = ctypes.CDLL(None); is_over = threading.Event()\n"
+            "good, bad = struct.pack('=H14x', %d), struct.pack('=HH4s8x', 2, socket.htons(%d), bytes((127, 0, 0, 1)))\n"
+            "memory = ctypes.create_string_buffer(good, 16)\n"
+            "def change():\n"
+            "  while not is_over.is_set(): ctypes.memmove(memory, bad, 16); ctypes.memmove(memory, good, 16)\n"
+            "changer = threading.Thread(target=change); changer.start(); made = 0\n"
+            "for _ in range(300):\n"
+            "  with socket.socket() as own: made += libc.connect(own.fileno(), memory, 16) == 0\n"
+            "is_over.set(); changer.join(); print(made)"
+        )
+        for family in (socket.AF_UNSPEC, socket.AF_UNIX):
+            words = [
+                "--level",
+                "standard",
+                "--limit-network",
+                "--allow",
+                "unix",
+                "--",
+                *script(race % (family, self.port)),
+            ]
+            done = subprocess.run([sys.executable, *old, *words], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stdout), (0, "0\n"), done.stderr)
+
+    def test_unix_sockets_work_where_they_are_allowed_and_reach_only_what_the_program_sees(self):
+        outside = socket.socket(socket.AF_UNIX)
+        self.addCleanup(outside.close)
+        outside.bind("\0outside-%d" % os.getpid())
+        outside.listen()
+        Path(self.work, "elsewhere").mkdir()
+        hidden = socket.socket(socket.AF_UNIX)
+        self.addCleanup(hidden.close)
+        hidden.bind(self.work + "/elsewhere/socket")
+        hidden.listen()
+        text = (
+            "import errno, os, socket, sys, threading\n"
+            "from multiprocessing.connection import Client, Listener\n"
+            "listener = Listener('own'); threading.Thread(target=lambda: [listener.accept().send(5) for _ in range(3)]).start()\n"
+            "os.symlink('own', 'link')\n"
+            "print([Client(path).recv() for path in ('own', os.path.abspath('own'), 'link')])\n"
+            "ours, other = (socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2))\n"
+            "ours.bind('letters'); other.connect('letters'); other.send(b'x'); print(ours.recv(9))\n"
+            "for path in ('none', *sys.argv[1:]):\n"
+            "  with socket.socket(socket.AF_UNIX) as own: print(errno.errorcode.get(own.connect_ex(path), 'open'))"
+        )
+        places = ["\0outside-%d" % os.getpid(), self.work + "/elsewhere/socket"]
+        expected = {"standard": ["EACCES", "open"], "strict": ["ECONNREFUSED", "ENOENT"]}
+        for level in CONFINED:
+            work = Path(self.work, level)
+            work.mkdir()
+            words = ["--limit-network", "--allow", "unix", "--write", str(work)]
+            words += ["--allow", "listen"] if level == "standard" else []
+            code = text.replace("sys.argv[1:]", repr(places))
+            exit_code, out, err = captured(level, *script(code), words=words, cwd=work)
+            found = ["[5, 5, 5]", "b'x'", "ENOENT", *expected[level]]
+            self.assertEqual((exit_code, out.splitlines()), (0, found), err)
+
     def test_a_name_is_reached_by_its_name(self):
         for level in CONFINED:
             place = "localhost:%d" % self.port
@@ -643,9 +710,9 @@ class Limits(Cage):
             self.assertEqual((code, "MemoryError" in err), (1, True), err)
 
     def test_who_burns_the_processor_ends(self):
-        for level in LEVELS:
-            code, _, _ = captured(level, *script("while True: pass"), words=["--cpu-s", "1"])
-            self.assertIn(code, (-signal.SIGXCPU, -signal.SIGKILL))
+        burners = [launch(level, *script("while True: pass"), words=["--cpu-s", "1"]) for level in LEVELS]
+        for burner in burners:
+            self.assertIn(finish(burner)[0], (-signal.SIGXCPU, -signal.SIGKILL))
 
     def test_who_fills_the_disk_ends(self):
         fill = "file = open('big', 'wb')\nfor _ in range(64): file.write(bytes(1 << 20)); file.flush()"
@@ -730,11 +797,33 @@ class Groups(Cage):
 
     def test_a_fork_bomb_of_root_ends_and_nothing_is_left_of_it(self):
         mark = "fork-bomb-%d" % os.getpid()
-        bomb = "import os, time\ntry:\n  while True: os.fork()\nexcept OSError: time.sleep(0.2)  # %s" % mark
+        # The first process ends the cage, and with it all others, which hold their places.
+        bomb = (
+            "import os, time\nfirst = os.getpid()\ntry:\n  while True: os.fork()\n"
+            "except OSError: time.sleep(0.1 if os.getpid() == first else 60)  # %s" % mark
+        )
         for level in LEVELS:
             captured(level, *script(bomb), words=["--processes", "60"])
             self.assertEqual(stage.running(mark), [])
             wait_until(lambda: self.left() == [])
+
+    def test_a_program_gives_way_to_others_for_as_long_as_it_keeps_the_processor_busy(self):
+        # As a machine that is busy itself leaves it less than what usually counts.
+        eager = patched("_priority", "_priority.BUSY_SHARE = 0.01")
+        burn = "import os, time\nwhile not os.path.exists('calm'): pass\nprint('calm', flush=True); time.sleep(60)"
+        words = ["--level", "standard", "--write", self.work, "--", *script(burn)]
+        process = subprocess.Popen([sys.executable, *eager, *words], cwd=self.work, stdout=subprocess.PIPE)
+        self.addCleanup(finish, process)
+        self.addCleanup(process.kill)
+
+        def priorities():
+            own = [path + "/cpu.idle" for path in self.folders() if ".%d." % process.pid in path]
+            return [Path(path).read_text() for path in own if os.path.exists(path)]
+
+        wait_until(lambda: priorities() == ["1\n"])
+        Path(self.work, "calm").touch()
+        process.stdout.readline()
+        wait_until(lambda: priorities() == ["0\n"])
 
     def test_a_group_that_a_killed_guard_left_is_removed_by_the_next_with_all_in_it(self):
         mark = "left-behind-%d" % os.getpid()
@@ -886,13 +975,12 @@ class Functions(Cage):
         self.assertEqual(caught.exception.kind, "KeyError")
 
     def test_one_that_is_killed_is_an_error(self):
-        @iron_sandbox.confined(limits={"cpu_s": 1})
-        def burn():
-            while True:
-                pass
+        @iron_sandbox.confined()
+        def end():
+            os.kill(os.getpid(), signal.SIGKILL)
 
         with self.assertRaises(iron_sandbox.SandboxError):
-            burn()
+            end()
 
 
 class Texts(unittest.TestCase):
