@@ -17,18 +17,17 @@ _FIX_GROUPS = (
     "for limits of an agent as a whole start it where this user may make control groups: systemd-run --user --scope"
     " -p Delegate=yes iron-cage …; a container needs a writable /sys/fs/cgroup"
 )
-_NO_LINUX = "needs Linux on x86-64 or aarch64"
 
 
 def explain():
     """Implements ``iron_sandbox.explain``."""
     kernel = os.uname()
     if not _kernel.SUPPORTED:
-        levels = dict.fromkeys(("observe", "standard", "strict"), _NO_LINUX)
+        levels = dict.fromkeys(("observe", "standard", "strict"), _kernel.NOT_SUPPORTED)
         what = {
             "landlock_abi": 0,
             "levels": levels,
-            "hide": _NO_LINUX,
+            "hide": _kernel.NOT_SUPPORTED,
             "groups": [],
             "fix": "run agents in a Linux VM",
             "gaps": [],
@@ -71,7 +70,8 @@ def print_explanation(as_json):
 
         sys.stdout.write(json.dumps(what) + "\n")
         return 0
-    lines = ["Linux %s, %s, Landlock ABI %d" % (what["kernel"], what["machine"], what["landlock_abi"])]
+    system = (os.uname().sysname, what["kernel"], what["machine"], what["landlock_abi"])
+    lines = ["%s %s, %s, Landlock ABI %d" % system]
     lines += ["%-9s %s" % (level, fault or "yes") for level, fault in what["levels"].items()]
     lines += ["%-9s %s" % ("hide", what["hide"] or "yes"), "%-9s %s" % ("groups", ", ".join(what["groups"]) or "none")]
     lines += ["fix: " + what["fix"]] if what["fix"] else []

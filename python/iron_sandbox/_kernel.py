@@ -4,10 +4,12 @@ This module, like every module that a launch needs, imports only what loads in a
 """
 
 import ctypes
+import errno
 import os
 
 MACHINE = os.uname().machine
 SUPPORTED = os.uname().sysname == "Linux" and MACHINE in ("x86_64", "aarch64")
+NOT_SUPPORTED = "needs Linux on x86-64 or aarch64"
 _IS_X86 = MACHINE == "x86_64"
 
 # Numbers below 424 differ between the two architectures; later ones are the same everywhere.
@@ -42,10 +44,11 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
-# Arguments, including pointers, have the machine's word size.
-_libc.syscall.argtypes = [ctypes.c_long] * 7
-_libc.syscall.restype = ctypes.c_long
-_libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
+if SUPPORTED:
+    # Arguments, including pointers, have the machine's word size.
+    _libc.syscall.argtypes = [ctypes.c_long] * 7
+    _libc.syscall.restype = ctypes.c_long
+    _libc.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 
 class WallError(OSError):
@@ -60,6 +63,12 @@ class WallError(OSError):
 
     def __str__(self):
         return "%s: %s" % (self.wall, self.strerror)
+
+
+def require_support():
+    """Raises WallError on other systems, where calls by these numbers would be other ones."""
+    if not SUPPORTED:
+        raise WallError("sandbox", errno.ENOSYS, NOT_SUPPORTED)
 
 
 def syscall(wall, number, *args):

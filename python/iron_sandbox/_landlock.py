@@ -12,6 +12,7 @@ from ._kernel import (
     NR_LANDLOCK_ADD_RULE,
     NR_LANDLOCK_CREATE_RULESET,
     NR_LANDLOCK_RESTRICT_SELF,
+    SUPPORTED,
     WallError,
     buffer,
     syscall,
@@ -31,6 +32,8 @@ _RULE_PATH, _RULE_PORT = 1, 2
 
 def abi():
     """Returns the ABI version of this kernel; 0 if Landlock is missing or disabled."""
+    if not SUPPORTED:
+        return 0
     try:
         return syscall("Landlock", NR_LANDLOCK_CREATE_RULESET, None, 0, 1)
     except WallError:

@@ -20,7 +20,7 @@ import time
 
 from ._channel import ADOPTED, EXIT, FAULT, LISTENER, PASSED_ON, SEEN, SEND_SIGNAL, SOCKET, Signals, open_pair
 from ._groups import Group
-from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from ._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl, require_support
 
 # Within this time a signal to the process group also reaches init.
 _GROUP_SECONDS = 0.2
@@ -35,6 +35,7 @@ def launch(policy, body, report=None, ignored=None, group=None):
     ``_reports.py``. ``ignored``: signals that are ignored when the program starts. (Default: those that this process
     ignores.) ``group``: the control group that this process is already in. (Default: none.)
     """
+    require_support()
     signals = Signals(ignored)
     prctl("guard", PR_SET_CHILD_SUBREAPER, 1)
     ours, theirs = open_pair()

@@ -8,6 +8,7 @@ import sys
 
 from . import PolicyError
 from ._groups import warm_up
+from ._kernel import SUPPORTED
 from ._policy import Policy
 
 USAGE = """\
@@ -51,7 +52,7 @@ def main(words, modules_from=None, group=None):
             from ._explain import print_explanation
 
             return print_explanation("json" in options)
-        if group is None:
+        if group is None and SUPPORTED:
             warm_up()
         policy, program, args = _prepare(options, command)
         if modules_from is not None and policy.is_enforced and policy.may_open(modules_from, True):

@@ -81,6 +81,8 @@ def _call_apart(policy, function):
             from ._launch import launch
 
             launch(policy, lambda: _answer(function, writing))
+        except OSError as error:
+            os.write(2, b"iron_sandbox: the function was not called: %s\n" % str(error).encode())
         finally:
             os._exit(126)
     os.close(writing)

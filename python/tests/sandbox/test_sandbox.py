@@ -1,10 +1,12 @@
 """Programs behind walls: what they cannot do, and what works as it does without."""
 
+import errno
 import json
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from pathlib import Path
 import stage
 
 import iron_sandbox
-from iron_sandbox import _groups, _names, _policy, _seccomp
+from iron_sandbox import _groups, _names, _policy
 
 PYTHON = stage.PYTHON
 ALL_LEVELS = ("observe", "standard", "strict")
@@ -983,6 +985,40 @@ class Functions(Cage):
             end()
 
 
+def filter_of(machine):
+    """The filter of a limited network as it is made on ``machine``."""
+    make = (
+        "import os, sys; kernel = os.uname(); sys.path.insert(0, sys.argv[1])\n"
+        "os.uname = lambda: os.uname_result((*kernel[:4], sys.argv[2]))\n"
+        "from iron_sandbox import _seccomp\n"
+        "sys.stdout.buffer.write(_seccomp.program(True, listen=False, notify=_seccomp.NOTIFIED))"
+    )
+    return subprocess.check_output([sys.executable, "-c", make, str(PYTHON), machine])
+
+
+def verdict_of(code, arch, number, args):
+    """Runs a filter as the kernel does, and returns what it returns for a system call."""
+    lines = list(struct.iter_unpack("=HBBI", code))
+    data = struct.pack("=iIQ6Q", number, arch, 0, *args, *[0] * (6 - len(args)))
+    tests = {
+        0x15: lambda held, value: held == value,
+        0x35: lambda held, value: held >= value,
+        0x45: lambda held, value: held & value,
+    }
+    held, at = 0, 0
+    while True:
+        kind, then, otherwise, value = lines[at]
+        at += 1
+        if kind == 0x06:
+            return value
+        if kind == 0x20:
+            (held,) = struct.unpack_from("=I", data, value)
+        elif kind == 0x54:
+            held &= value
+        else:
+            at += then if tests[kind](held, value) else otherwise
+
+
 class Texts(unittest.TestCase):
     def test_names_get_an_address_each_and_keep_it(self):
         names = _names.Names()
@@ -1004,13 +1040,67 @@ class Texts(unittest.TestCase):
             with self.assertRaises(iron_sandbox.PolicyError):
                 _policy.Policy("strict", **options)
 
-    def test_the_filter_is_made_for_this_machine(self):
-        self.assertEqual(len(_seccomp.program(True)) % 8, 0)
-        self.assertLess(len(_seccomp.program(True, notify=_seccomp.NOTIFIED)) // 8, 256)
+    def test_the_filter_decides_alike_on_both_machines(self):
+        refused = {code: 0x00050000 | code for code in (errno.EPERM, errno.ENOSYS, errno.EAFNOSUPPORT)}
+        denied, unknown, no_family = refused.values()
+        allowed, notified, killed = 0x7FFF0000, 0x7FC00000, 0x80000000
+        # Numbers on x86-64 and on aarch64, as the kernel's own tables have them.
+        calls = [
+            ("connect", (42, 203), (), notified),
+            ("openat", (257, 56), (), notified),
+            ("openat2", (437, 437), (), notified),
+            ("read", (0, 63), (), allowed),
+            ("execve", (59, 221), (), allowed),
+            ("ptrace", (101, 117), (), denied),
+            ("process_vm_readv", (310, 270), (), denied),
+            ("unshare", (272, 97), (), denied),
+            ("setns", (308, 268), (), denied),
+            ("mount", (165, 40), (), denied),
+            ("bpf", (321, 280), (), denied),
+            ("keyctl", (250, 219), (), denied),
+            ("io_uring_setup", (425, 425), (), denied),
+            ("listen", (50, 201), (), denied),
+            ("clone", (56, 220), (signal.SIGCHLD,), allowed),
+            ("clone with a user namespace", (56, 220), (0x10000000 | signal.SIGCHLD,), denied),
+            ("clone3", (435, 435), (), unknown),
+            ("none", (9999, 9999), (), unknown),
+            ("TCP", (41, 198), (socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0), allowed),
+            ("TCP by IPv6", (41, 198), (socket.AF_INET6, socket.SOCK_STREAM, 6), allowed),
+            ("UDP", (41, 198), (socket.AF_INET, socket.SOCK_DGRAM, 0), denied),
+            ("Unix", (41, 198), (socket.AF_UNIX, socket.SOCK_STREAM, 0), no_family),
+            ("vsock", (41, 198), (40, socket.SOCK_STREAM, 0), no_family),
+            ("ioctl", (16, 29), (0, 0x5401), allowed),
+            ("TIOCSTI", (16, 29), (0, 0x5412), denied),
+            ("limits of another process", (302, 261), (1, 7), denied),
+        ]
+        for index, (machine, arch) in enumerate((("x86_64", 0xC000003E), ("aarch64", 0xC00000B7))):
+            code = filter_of(machine)
+            self.assertLess(len(code) // 8, 512)
+            for name, numbers, args, verdict in calls:
+                self.assertEqual(verdict_of(code, arch, numbers[index], args), verdict, (machine, name))
+            self.assertEqual(verdict_of(code, 0x40000003, 20, ()), killed)
 
     def test_explain_names_every_level(self):
         self.assertEqual(tuple(MACHINE["levels"]), ALL_LEVELS)
         self.assertEqual(json.loads(json.dumps(MACHINE)), MACHINE)
+
+    def test_another_system_has_no_level_and_runs_nothing(self):
+        pretend = (
+            "import ctypes, json, os, sys; kernel = os.uname(); sys.path.insert(0, sys.argv[1])\n"
+            "os.uname = lambda: os.uname_result(('Darwin', *kernel[1:]))\n"
+            "class Library: pass\n"
+            "ctypes.CDLL = lambda *_, **__: Library()\n"
+            "import iron_sandbox; from iron_sandbox._main import main\n"
+            "print(json.dumps(iron_sandbox.explain()['levels']), flush=True)\n"
+            "try: iron_sandbox.confined()(lambda: print('runs'))()\n"
+            "except iron_sandbox.SandboxError as error: print(error.kind, flush=True)\n"
+            "print([main(['--level', level, '--', '/bin/echo', 'runs']) for level in ('auto', *iron_sandbox.explain()['levels'])])"
+        )
+        done = subprocess.run([sys.executable, "-c", pretend, str(PYTHON)], capture_output=True, text=True)
+        levels, kind, codes = done.stdout.splitlines()
+        self.assertEqual(json.loads(levels), dict.fromkeys(ALL_LEVELS, "needs Linux on x86-64 or aarch64"), done.stderr)
+        self.assertEqual((kind, codes), ("exit", "[126, 126, 126, 126]"), done.stderr)
+        self.assertEqual(done.stderr.count("needs Linux on x86-64 or aarch64"), 5)
 
     def test_what_this_machine_cannot_build_is_refused(self):
         for level in FAULTS:
