@@ -214,6 +214,43 @@ describe.runIf(isLinux)('where the folders of agents cannot be recorded', () => 
   })
 })
 
+/** Runs the Python named next where no namespaces can be made. */
+const WITHOUT_NAMESPACES = `import ctypes, os, sys
+user, group = os.getuid(), os.getgid()
+if ctypes.CDLL(None).unshare(0x10000000): raise OSError("user namespaces are needed to take them away")
+for name, text in (("setgroups", "deny"), ("uid_map", "65534 %d 1" % user), ("gid_map", "65534 %d 1" % group)):
+    open("/proc/self/" + name, "w").write(text)
+open("/proc/sys/user/max_user_namespaces", "w").write("0")
+os.execv(sys.argv[1], sys.argv[1:])`
+
+describe.runIf(isLinux)('where namespaces cannot be made', () => {
+  test('standard says which file of the server it cannot hide, and what to do', async () => {
+    const [folder, wrapper] = [newFolder(), join(newFolder(), 'python3')]
+    writeFileSync(wrapper, `#!/bin/sh\nexec ${python} -c '${WITHOUT_NAMESPACES}' ${python} "$@"\n`, { mode: 0o755 })
+    const database = join(folder, 'state.db')
+    const agents = openAgents({ ...behind('standard', {}, { python: wrapper }), folder, serverFiles: [database] })
+    const id = await agents.start('reach_out.py', { args: ['./state.db'] })
+    await agents.supervisor.whenEnded(id)
+    expect(agents.lines()).toEqual([expect.stringMatching(/^done/)])
+    expect(agents.state.read().agents[id]!.sandbox).toMatchObject({
+      level: 'standard',
+      why: `no mount namespaces, so it can reach ${database}: choose another path with --db`,
+    })
+  })
+})
+
+describe.runIf(isLinux)('the start block', () => {
+  test.each(CONFINED)('lists what an agent at %s may write to', (level) => {
+    const [folder, results] = [newFolder(), newFolder()]
+    writeFileSync(join(folder, 'agent.py'), 'print("it runs")')
+    writeFileSync(join(folder, 'iron-cage.yaml'), JSON.stringify({ agent: { sandbox: { write: [results] } } }))
+    const words = ['start', 'agent.py', '--port', '0', '--python', python, '--sandbox', level]
+    const program = join(import.meta.dirname, '../../bin/iron-cage.cjs')
+    const { stdout } = spawnSync(process.execPath, [program, ...words], { cwd: folder, encoding: 'utf8' })
+    expect(stdout).toContain(`Writes         ${folder}, ${results}, temporary files of its own\n`)
+  })
+})
+
 describe.runIf(isLinux)('where walls cannot be built', () => {
   const root = resolve(import.meta.dirname, '../..')
   /** On a machine that allows neither namespaces nor another listener: within a cage. */
