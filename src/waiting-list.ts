@@ -1,4 +1,7 @@
-/** Callers that wait in order until they are released. A caller leaves as soon as its signal fires. */
+/**
+ * Callers that wait in order until they are released. A caller leaves as soon as its signal fires. The list is bounded
+ * and shared fairly: no agent has more places than it leaves free for all others, so a newcomer always finds one.
+ */
 
 /** One caller. `Given`: what it gets with its release. Ends once: later releases and rejections do nothing. */
 export interface Waiting<Who, Given = void> {
@@ -7,8 +10,14 @@ export interface Waiting<Who, Given = void> {
   reject(error: unknown): void
 }
 
-export class WaitingList<Who, Given = void> {
+export class WaitingList<Who extends { agentId: string }, Given = void> {
+  readonly #max: number
   readonly #callers: Waiting<Who, Given>[] = []
+
+  /** `max`: how many may wait. */
+  constructor(max: number) {
+    this.#max = max
+  }
 
   get length(): number {
     return this.#callers.length
@@ -19,13 +28,14 @@ export class WaitingList<Who, Given = void> {
     return [...this.#callers].values()
   }
 
-  /** Returns how many callers wait for whom this holds. */
-  count(holds: (who: Who) => boolean): number {
-    return this.#callers.filter(({ who }) => holds(who)).length
+  /** True if one more of the agent's callers may wait. */
+  hasRoomFor(agentId: string): boolean {
+    const own = this.#callers.filter(({ who }) => who.agentId === agentId).length
+    return own < this.#max - this.#callers.length
   }
 
   /**
-   * Resolves when the caller is released, rejects with the error or the signal's reason. `goesBefore`: callers that it
+   * Only when `hasRoomFor` says so. Resolves when the caller is released, rejects with the error or the signal's reason. `goesBefore`: callers that it
    * does not overtake. (Default: all.)
    */
   wait(who: Who, signal: AbortSignal, goesBefore: (other: Who) => boolean = () => true): Promise<Given> {

@@ -87,18 +87,21 @@ export class RateLimits {
     await waiting.wait(call, signal, (other) => other.ordinal < call.ordinal)
   }
 
-  /** An agent may have as many places as it leaves to all others. */
   #requireRoom(
     { until, waiting }: Pick<Queue, 'until' | 'waiting'>,
     { agentId, deadline }: Omit<WaitingCall, 'ordinal'>,
   ): void {
-    const own = waiting.count((other) => other.agentId === agentId)
-    if (until > deadline || own >= MAX_WAITING - waiting.length) throw this.#limited(until)
+    if (until > deadline || !waiting.hasRoomFor(agentId)) throw this.#limited(until)
   }
 
   #pause(name: string, ms: number): void {
     const now = this.#clock.monotonic()
-    const queue = this.#queues.get(name) ?? { since: now, until: 0, waiting: new WaitingList(), timer: undefined }
+    const queue = this.#queues.get(name) ?? {
+      since: now,
+      until: 0,
+      waiting: new WaitingList(MAX_WAITING),
+      timer: undefined,
+    }
     this.#queues.set(name, queue)
     queue.until = Math.max(queue.until, now + ms)
     queue.timer?.cancel()

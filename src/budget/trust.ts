@@ -40,9 +40,12 @@ const MAX_MODELS = 5_000
 const MAX_FIELDS = 100
 /** Maximum of counted answers: no provider has more calls in progress than this. */
 const MAX_OBEYED = 1_024
+/** Calls of one model that wait for their turn, across all agents. */
+export const MAX_WAITING = 1_024
 
-/** The target of a call. */
+/** The target of a call, and whose call it is. */
 export interface CallTarget {
+  agentId: AgentId
   provider: string
   model: string
   /** The provider's base URL. */
@@ -130,7 +133,7 @@ export class Trust {
 
   /**
    * Admits a call when it is its turn. `cancel`: ends it if its model is refused in the meantime. Throws CageError
-   * `model_refused`, and the signal's reason when the client left.
+   * `model_refused`, `too_many_streams` when too many wait, and the signal's reason when the client left.
    */
   async enter(subject: CallTarget, signal: AbortSignal, cancel: Cancel): Promise<ModelAdmission> {
     for (;;) {
@@ -142,7 +145,7 @@ export class Trust {
       if (isTrusted && this.#isUnbounded(subject, entry)) return this.#admission(subject, given)
       const line = this.#lineOf(subject, isTrusted)
       if (line.running.size < this.#roomOf(subject, isTrusted)) return this.#admission(subject, given, line, cancel)
-      await line.turn(signal)
+      await line.turn(subject, signal)
     }
   }
 
@@ -312,6 +315,17 @@ const shown = ({
 
 const isPowerOfTwo = (count: number | null): boolean => count !== null && (count & (count - 1)) === 0
 
+const tooManyWaiting = (subject: CallTarget): CageError =>
+  new CageError(
+    'too_many_streams',
+    `${subject.agentId} has reached its share of calls waiting for ${nameOf(subject)}`,
+    {
+      facts: { agent_id: subject.agentId, model: nameOf(subject), max: MAX_WAITING },
+      hint: `make fewer calls in parallel until the model has proved that it obeys its limits; an admin can trust it with "iron-cage models trust ${nameOf(subject)}"`,
+      retryAfterS: 1,
+    },
+  )
+
 const nameOf = ({ provider, model }: Pick<CallTarget, 'provider' | 'model'>): string => `${provider}/${model}`
 
 const refused = ({ name, overrun }: TrustEntry): CageError =>
@@ -328,11 +342,15 @@ const refused = ({ name, overrun }: TrustEntry): CageError =>
 class Line {
   /** The cancel functions of running calls. */
   readonly running = new Set<Cancel>()
-  readonly #waiting = new WaitingList<null>()
+  readonly #waiting = new WaitingList<CallTarget>(MAX_WAITING)
 
-  /** Resolves when it may be the caller's turn. Rejects with the signal's reason when the client left. */
-  turn(signal: AbortSignal): Promise<void> {
-    return this.#waiting.wait(null, signal)
+  /**
+   * Resolves when it may be the call's turn. Throws CageError `too_many_streams`, and the signal's reason when the
+   * client left.
+   */
+  async turn(subject: CallTarget, signal: AbortSignal): Promise<void> {
+    if (!this.#waiting.hasRoomFor(subject.agentId)) throw tooManyWaiting(subject)
+    await this.#waiting.wait(subject, signal)
   }
 
   get isEmpty(): boolean {

@@ -1,7 +1,6 @@
 /**
  * A bounded number of places that agents share fairly: no agent has more than it leaves free for all others, so a
- * newcomer always finds one. Callers without a place wait in order of arrival; the waiting list is shared in the same
- * way. A place may be anything that is counted: a connection, a thread, a byte.
+ * newcomer always finds one. Callers without a place wait in order of arrival. A place may be anything that is counted: a connection, a thread, a byte.
  */
 import { WaitingList } from '../waiting-list.ts'
 
@@ -15,15 +14,14 @@ type Release = () => void
 
 export class Places {
   readonly #max: number
-  readonly #maxWaiting: number
   #taken = 0
   readonly #own = new Map<string, number>()
-  readonly #waiting = new WaitingList<Wanted, Release>()
+  readonly #waiting: WaitingList<Wanted, Release>
 
   /** `maxWaiting`: how many may wait for a place. (Default: 0.) */
   constructor(max: number, maxWaiting = 0) {
     this.#max = max
-    this.#maxWaiting = maxWaiting
+    this.#waiting = new WaitingList(maxWaiting)
   }
 
   /**
@@ -48,11 +46,7 @@ export class Places {
    */
   async take(agentId: string, signal: AbortSignal, count = 1): Promise<Release | undefined> {
     const taken = this.tryTake(agentId, count)
-    return taken || !this.#mayWait(agentId) ? taken : this.#waiting.wait({ agentId, count }, signal)
-  }
-
-  #mayWait(agentId: string): boolean {
-    return this.#waiting.count((other) => other.agentId === agentId) < this.#maxWaiting - this.#waiting.length
+    return taken || !this.#waiting.hasRoomFor(agentId) ? taken : this.#waiting.wait({ agentId, count }, signal)
   }
 
   #release(agentId: string, count: number): void {

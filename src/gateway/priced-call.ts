@@ -42,7 +42,7 @@ const ADDED_TOKENS = 512
 
 /**
  * Prices the call and holds the most it can cost, as soon as it is admitted. Throws PriceUnknownError, CageError
- * `model_refused`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; then nothing is held and
+ * `model_refused` or `too_many_streams`, BudgetExceededError, BudgetHeldError, or CageError `database_unusable`; then nothing is held and
  * nothing was sent.
  */
 export async function holdCall(
@@ -66,7 +66,8 @@ export async function holdCall(
 const limited = (price: Price, { outputLimit }: LlmCall): Price =>
   outputLimit === undefined ? price : { ...price, outputLimit: Math.min(outputLimit, price.outputLimit ?? outputLimit) }
 
-const subjectOf = ({ safety }: Meter, { provider, model, demands }: LlmCall) => ({
+const subjectOf = ({ safety }: Meter, { caller, provider, model, demands }: LlmCall) => ({
+  agentId: caller.agentId,
   provider: provider.name,
   model: safety.scrub(model),
   address: provider.baseUrl.href,

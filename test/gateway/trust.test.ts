@@ -1,5 +1,6 @@
 /** Providers of which nobody knows whether they obey the limits of their calls, and such as do not. */
 import { describe, expect, test } from 'vitest'
+import { MAX_WAITING } from '../../src/budget/trust.ts'
 import { addUsd, toUsd, usd } from '../../src/money.ts'
 import { answer, hangs, sends } from '../support/provider.ts'
 import { openTestRuntime, patientClock, type TestRuntime } from '../support/runtime.ts'
@@ -112,6 +113,33 @@ describe('a model that is not known yet', () => {
     cage.provider.does(answer({ usage: { prompt_tokens: 90_000, completion_tokens: 1 } }))
     await chat(cage, agent)
     expect(codeOf(await chat(cage, agent))).toBe('model_refused')
+  })
+
+  test('has no more calls of one agent waiting than it leaves to all others; further ones are refused in words', async () => {
+    const cage = await open()
+    const { promise: gate, resolve: release } = Promise.withResolvers<void>()
+    cage.provider.does(async (response, received) => {
+      await gate
+      return answer({ usage: reported(1) })(response, received)
+    })
+    const [many, other] = [cage.addAgent(), cage.addAgent()]
+    const first = chat(cage, many)
+    await cage.provider.arrived(1)
+    const address = `${cage.provider.url}/v1`
+    const leaving = new AbortController()
+    const subject = { provider: 'deepseek', model: 'mine', address, isOfficial: false, unknownFields: [] }
+    const waiting = Array.from({ length: MAX_WAITING / 2 }, () =>
+      cage.runtime.trust.enter({ ...subject, agentId: many.id }, leaving.signal, () => undefined).catch(() => 'left'),
+    )
+    const refused = await chat(cage, many)
+    expect([refused.status, codeOf(refused)]).toEqual([503, 'too_many_streams'])
+    expect(refused.headers['retry-after']).toBe('1')
+    expect(refused.text).toContain('iron-cage models trust deepseek/mine')
+    const last = chat(cage, other)
+    leaving.abort()
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['left']))
+    release()
+    expect([(await first).status, (await last).status]).toEqual([200, 200])
   })
 
   test('lets the next one in when a client that waited has left', async () => {
