@@ -52,7 +52,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
     /** The same for queries that may scan very many events; yields between chunks. */
     async search(query: EventQuery): Promise<RuntimeEvent[]> {
       if (query.type === undefined && query.level === undefined) return find(query)
-      const { first, last } = edges() ?? {}
+      const { first, last } = edges()
       const isOldestFirst = query.after !== undefined
       let above = Math.max(query.after ?? 0, (first ?? 0) - 1)
       let below = Math.min(query.before ?? Number.MAX_SAFE_INTEGER, (last ?? 0) + 1)
@@ -73,7 +73,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
 
     /** Events that name a call, oldest first, up to a minute after its end; yields between chunks. */
     async ofCall({ id, agent_id, started_at, ended_at }: CallTimes): Promise<RuntimeEvent[]> {
-      const { last } = edges() ?? {}
+      const { last } = edges()
       const end = ended_at === null ? Number.MAX_SAFE_INTEGER : seqFrom(isoTime(Date.parse(ended_at) + LATE_EVENT_MS))
       const found: RuntimeEvent[] = []
       for (let first = seqFrom(started_at); first < end && first <= (last ?? 0); await nextTurn()) {
@@ -89,7 +89,7 @@ export function eventTable({ orm }: Pick<Database, 'orm'>) {
 
     /** Events of these types after a `seq`, newest first; yields between chunks. */
     async *newestFirst(types: ReadonlySet<string>, after: number): AsyncGenerator<RuntimeEvent[]> {
-      for (let below = (edges()?.last ?? 0) + 1; below - after > 1; await nextTurn()) {
+      for (let below = (edges().last ?? 0) + 1; below - after > 1; await nextTurn()) {
         const above = Math.max(after, below - MAX_WINDOW - 1)
         yield page({ type: [...types], limit: MAX_WINDOW }, { above, below }, false)
         below = above + 1
@@ -133,11 +133,17 @@ function eventPages(orm: Database['orm']) {
       .all()
     return rows as RuntimeEvent[]
   }
-  const edges = () =>
-    orm
-      .select({ first: min(events.seq), last: max(events.seq) })
+  // Two queries: SQLite reads the whole table for both in one.
+  const edges = () => ({
+    first: orm
+      .select({ seq: min(events.seq) })
       .from(events)
-      .get()
+      .get()?.seq,
+    last: orm
+      .select({ seq: max(events.seq) })
+      .from(events)
+      .get()?.seq,
+  })
   const find = ({ type, after, before, ...query }: EventQuery): RuntimeEvent[] =>
     page(
       { ...query, ...(type !== undefined && { type: [type] }) },
@@ -147,7 +153,7 @@ function eventPages(orm: Database['orm']) {
   const at = (seq: number) => orm.select({ at: events.at }).from(events).where(eq(events.seq, seq)).get()?.at
   /** The first event at this time or later, by halving: times and numbers grow together. */
   function seqFrom(time: string): number {
-    const { first, last } = edges() ?? {}
+    const { first, last } = edges()
     let [low, high] = [first ?? 0, (last ?? 0) + 1]
     while (low < high) {
       const middle = Math.floor((low + high) / 2)

@@ -1,6 +1,6 @@
 /** Looking for a few rows among very many lets others work, and finds the same as looking at all at once. */
 
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { EventQuery } from '../../src/db/events.ts'
 import { openStore } from '../../src/db/store.ts'
 import { type CallId, toAgentId, toCallId } from '../../src/ids.ts'
@@ -74,6 +74,21 @@ describe('events', () => {
     expect(result).toEqual(events.find(query))
     if (result.length < query.limit && (query.after ?? 0) === 0 && query.before === undefined)
       expect(turns).toBeGreaterThan(5)
+  })
+
+  test('are looked for without a look at all of them', async () => {
+    const store = filled()
+    const { $client } = store.orm
+    const plain = $client.prepare.bind($client)
+    const queries = vi.spyOn($client, 'prepare')
+    await store.events.search({ type: 'audit.broken', limit: 9 })
+    store.events.firstOf(toAgentId('w-1'))
+    const plans = queries.mock.calls.map(([query]) => {
+      const steps = plain(`EXPLAIN QUERY PLAN ${query}`).all(...Array(query.split('?').length - 1).fill(1))
+      return steps.map((step) => (step as { detail: string }).detail)
+    })
+    expect(plans.length).toBeGreaterThan(5)
+    expect(plans.flat().filter((detail) => detail.startsWith('SCAN'))).toEqual([])
   })
 
   test('of some types since a time come newest first, and each once', async () => {
