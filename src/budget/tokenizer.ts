@@ -11,7 +11,7 @@ import type { Count, Question } from './tokenizer-thread.ts'
 /** Tokens of longer texts are estimated from their length, since counting would take too long. */
 export const MAX_COUNTED_BYTES = 262_144
 /** The thread ends after this long without a request, in ms. */
-const IDLE_MS = 60_000
+const IDLE_MS = 10_000
 
 /** Counts the tokens of a text; exact for OpenAI's models, close for others. Throws CageError `internal` on failure. */
 export async function countTokens(text: string, model: string): Promise<number> {

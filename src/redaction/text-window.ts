@@ -8,15 +8,37 @@
 import { IGNORED, isAlphanumeric, kindOf, LITERAL, MAX_INVISIBLE, plain } from './characters.ts'
 import { entityCode, hexValue, isPlain, MAX_ENTITY, NONE } from './escapes.ts'
 
-/** More than nearly every text has. Longer ones get memory of their own. */
-const SCRATCH_LENGTH = 1 << 16
+/** Memory for the code units of a text, reused by the next one. */
+class Scratch {
+  readonly codes: Uint16Array
+  readonly #bytes: Buffer
 
-const scratchBytes = Buffer.alloc(2 * SCRATCH_LENGTH)
-const scratch = new Uint16Array(scratchBytes.buffer, scratchBytes.byteOffset, SCRATCH_LENGTH)
+  constructor(length: number) {
+    this.#bytes = Buffer.allocUnsafeSlow(2 * length)
+    this.codes = new Uint16Array(this.#bytes.buffer, this.#bytes.byteOffset, length)
+  }
+
+  write(text: string): Uint16Array {
+    this.#bytes.write(text, 'utf16le')
+    return this.codes
+  }
+}
+
+/** More than nearly every text has. */
+const SCRATCH_LENGTH = 1 << 16
+/**
+ * More than 32 MiB, which the allocator of Linux returns to the system when freed; less may stay with the process. What
+ * is not written takes no memory.
+ */
+const MAPPED_LENGTH = 17 * 1024 * 1024
+
+const scratch = new Scratch(SCRATCH_LENGTH)
+/** For long texts: only the thread of large bodies has many, and ends soon. */
+let longScratch: Scratch | undefined
 
 export class TextWindow {
   #text = ''
-  #codes: Uint16Array = scratch
+  #codes: Uint16Array = scratch.codes
   /** The end of the last finding; no other may begin before it. */
   floor = 0
   final = true
@@ -112,10 +134,7 @@ export class TextWindow {
 
 /** Reading a character of an array takes a third of the time of reading one of a string. */
 function codesOf(text: string): Uint16Array {
-  if (text.length <= SCRATCH_LENGTH) {
-    scratchBytes.write(text, 'utf16le')
-    return scratch
-  }
-  const bytes = Buffer.from(text, 'utf16le')
-  return new Uint16Array(bytes.buffer, bytes.byteOffset, text.length)
+  if (text.length <= SCRATCH_LENGTH) return scratch.write(text)
+  if (text.length > (longScratch?.codes.length ?? 0)) longScratch = new Scratch(Math.max(text.length, MAPPED_LENGTH))
+  return longScratch!.write(text)
 }

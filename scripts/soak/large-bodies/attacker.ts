@@ -25,11 +25,13 @@ const server = createServer((request, response) => {
 })
 server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
 
-async function send(url: string, token: string, body: Buffer): Promise<number> {
+/** Returns the status, of an error with its code. */
+async function send(url: string, token: string, body: Buffer): Promise<string> {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
+  if (!response.ok) return `${response.status} ${/"code":"(\w+)"/.exec(await response.text())?.[1]}`
   for await (const _chunk of response.body ?? []);
-  return response.status
+  return '200'
 }
 
 process.on('message', async ({ name, url, token, times }: Order) => {
@@ -37,7 +39,7 @@ process.on('message', async ({ name, url, token, times }: Order) => {
   const body = Buffer.from(attack.body)
   answer = Buffer.from(attack.answer ?? OK)
   process.send!('ready')
-  const statuses = new Set<number | string>()
+  const statuses = new Set<string>()
   for (let time = 0; time < times; time++) {
     const next = sleep(1_000)
     statuses.add(await send(url, token, body).catch((error: Error) => error.message))
