@@ -91,6 +91,7 @@ export const ERRORS = {
     hint: "raise the provider's timeouts in the configuration if it is only slow",
   },
   provider_reply_invalid: { status: 502, exit: 9, hint: "check that base_url points at the provider's API" },
+  reply_too_large: { status: 502, exit: 9, hint: 'request less output in one call' },
   provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },

@@ -129,11 +129,23 @@ export class CallRedactor implements Redactions {
   #allButEnd(text: string, place: TextPlace, label: string | undefined): string {
     const { text: safe, findings } = this.#failClosed(() => this.#parts.redactor.redact(text, label))
     const last = findings.at(-1)
-    const staysOpen =
-      last?.end === text.length && last.action !== 'warn' && last.end - last.start <= MAX_OPEN_CHARACTERS
-    const noted = staysOpen ? findings.slice(0, -1) : findings
+    const open = last && this.#openEnd(text, last)
+    const noted = open === undefined ? findings : findings.slice(0, -1)
     if (noted.length > 0) this.#note(noted, place)
-    return staysOpen ? safe.slice(0, -last.replacement.length) + text.slice(last.start) : safe
+    return open === undefined ? safe : safe.slice(0, -last!.replacement.length) + open
+  }
+
+  /** Returns what is left of a finding at the end of a text: all of it, or of a long one what identifies it. */
+  #openEnd(text: string, { start, end, action }: Finding): string | undefined {
+    if (end !== text.length || action === 'warn') return undefined
+    if (end - start <= MAX_OPEN_CHARACTERS) return text.slice(start)
+    const half = MAX_OPEN_CHARACTERS / 2
+    const short = text.slice(start, start + half) + text.slice(-half)
+    const before = text.slice(Math.max(0, start - CONTEXT_CHARACTERS), start)
+    const { findings } = this.#failClosed(() => this.#parts.redactor.redact(before + short))
+    const again = findings.at(-1)
+    const isSame = again?.start === before.length && again.end === before.length + short.length
+    return isSame ? short : undefined
   }
 
   whole(text: string, place: TextPlace, label?: string): string {
@@ -401,8 +413,10 @@ const isLong = (text: string): boolean => text.length >= LONG_CHARACTERS
 
 /** Maximum length of data that spans two pieces. */
 const EDGE_CHARACTERS = 16 * 1024
-/** Maximum length of a finding at the end of a text that is read again, with the text before it. */
-const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - 1024
+/** A finding at the end of a text is read again with as much of the text before it. */
+const CONTEXT_CHARACTERS = 1024
+/** Maximum length of such a finding. */
+const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - CONTEXT_CHARACTERS
 /** Length from which a text in a frame is redacted on another thread, and here only its ends are read. */
 const LONG_CHARACTERS = 4 * EDGE_CHARACTERS
 /** Maximum length of a key. */

@@ -9,8 +9,7 @@ import { type Answer, asUpstreamError } from './upstream.ts'
 const MAX_REPLY_BYTES = 64 * 1024 * 1024
 
 /**
- * Returns a whole reply, when there is room for it. Throws CageError `provider_reply_invalid` for one that is too large,
- * `provider_*` when the connection breaks, and what `HeldBytes.waitFor` throws.
+ * Returns a whole reply, when there is room for it. Throws CageError `reply_too_large`, `provider_*` when the connection breaks, and what `HeldBytes.waitFor` throws.
  */
 export async function readAll(
   { body, headers }: Pick<Answer, 'body' | 'headers'>,
@@ -43,7 +42,9 @@ export const readError = ({ body }: Pick<Answer, 'body'>): Promise<Buffer> =>
 const MAX_ERROR_BYTES = 1024 * 1024
 
 const replyTooLarge = (provider: string): CageError =>
-  new CageError('provider_reply_invalid', `the reply of ${provider} is larger than ${MAX_REPLY_BYTES} bytes`)
+  new CageError('reply_too_large', `the reply of ${provider} is larger than ${MAX_REPLY_BYTES} bytes`, {
+    facts: { provider, limit_bytes: MAX_REPLY_BYTES },
+  })
 
 export const isStream = (headers: IncomingHttpHeaders): boolean =>
   /^text\/event-stream\b/i.test(headers['content-type'] ?? '')

@@ -1,7 +1,7 @@
 /**
  * Gets a response from a provider: circuits, attempts, key. What counts for the circuits is decided here alone:
  * connection errors, timeouts, broken responses and most 5xx count against the provider, "overloaded" against its
- * model; a 4xx that is the caller's mistake and a client that left do not. A rate limit counts against nothing: the
+ * model; a 4xx that is the caller's mistake, a reply that is too large and a client that left do not. A rate limit counts against nothing: the
  * call waits (`breaker/rate-limits.ts`).
  */
 

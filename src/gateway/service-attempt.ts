@@ -110,7 +110,7 @@ async function readBounded(attempt: ServiceAttempt, status: number, body: AsyncI
 
 /** The service works, so this counts against nothing. */
 function tooLarge({ service }: ServiceAttempt, status: number): AttemptFailed {
-  const error = new CageError('provider_reply_invalid', `${service} answered with more than ${MAX_REPLY_BYTES} bytes`, {
+  const error = new CageError('reply_too_large', `${service} answered with more than ${MAX_REPLY_BYTES} bytes`, {
     facts: { service, limit_bytes: MAX_REPLY_BYTES },
     hint: 'request less at a time',
   })

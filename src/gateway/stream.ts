@@ -21,7 +21,7 @@ const MAX_STREAM_BYTES = 64 * 1024 * 1024
 /**
  * Relays a response to the client as it arrives; `beforeLast` runs when the last frame arrived and is not yet sent.
  * Resolves when the dialect's last frame was sent; throws ClientGone, PiiBlockedError, or CageError `provider_*`
- * when the stream broke before that.
+ * when the stream broke before that, or `reply_too_large`.
  */
 export async function relayFrames(
   answer: Answer,
@@ -94,10 +94,15 @@ async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<S
       bytes += chunk.length
       if (bytes > MAX_STREAM_BYTES) isTooLong = true
       else parser.feed(decoder.decode(chunk, { stream: true }))
-      if (isTooLong) throw new CageError('provider_reply_invalid', `the stream of ${provider} is too long`)
+      if (isTooLong) throw tooLarge(provider)
       yield* frames.splice(0)
     }
   } catch (error) {
     throw asUpstreamError(error, provider)
   }
 }
+
+const tooLarge = (provider: string): CageError =>
+  new CageError('reply_too_large', `the stream of ${provider}, or one frame of it, is too large`, {
+    facts: { provider, limit_bytes: MAX_STREAM_BYTES, limit_frame_characters: MAX_FRAME_CHARACTERS },
+  })

@@ -249,7 +249,7 @@ describe('an answer', () => {
       response.end()
     })
     const reply = await agent.chat()
-    expect([reply.status, codeOf(reply)]).toEqual([502, 'provider_reply_invalid'])
+    expect([reply.status, codeOf(reply)]).toEqual([502, 'reply_too_large'])
     expect(await cage.provider.requests[0]?.hungUp).toBe(true)
   })
 

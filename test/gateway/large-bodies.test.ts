@@ -58,12 +58,10 @@ test('what has more parts than any call is refused before it is held or sent, an
   expect(cage.rows()).toEqual([])
   cage.provider.does(sends(200, { 'content-type': 'application/json' }, `{"choices":${parts}}`))
   const none = await agent.chat()
-  expect([none.status, (none.json().error as { code: string }).code], none.text).toEqual([
-    502,
-    'provider_reply_invalid',
-  ])
+  expect([none.status, (none.json().error as { code: string }).code], none.text).toEqual([502, 'reply_too_large'])
 })
 
+const codeOf = (reply: { json(): unknown }) => (reply.json() as { error: { code: string } }).error.code
 const JSON_TYPE = { 'content-type': 'application/json' }
 const EMAIL = 'jane.canary@northwind-traders.com'
 const PAD = 'x '.repeat(200_000)
@@ -154,6 +152,16 @@ test.each([
     `${'efGH34Zz'.repeat(40)}\n-----END RSA PRIVATE KEY-----`,
   ],
   ['a key', 'sk-proj-abCD12efGH34ijKL56mnOP78', 'qrST90uvWX12yzAB34cdEF56'],
+  [
+    'a private key that is longer than what is read again',
+    `-----BEGIN PRIVATE KEY-----\n${'MIIEabCD12'.repeat(4_000)}`,
+    `${'efGH34Zz'.repeat(40)}\n-----END PRIVATE KEY-----`,
+  ],
+  [
+    'a web token that is longer than what is read again',
+    `${Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')}.${'eyJhbGciOiAi'.repeat(4_000)}`,
+    `${'efGH34Zz'.repeat(40)}.qrST90uvWX12yzAB34cdEF56`,
+  ],
 ])('%s that is cut at the end of a large frame is redacted to its end', async (_what, begun, rest) => {
   const cage = await openTestRuntime()
   cage.provider.does(streams(chatFrames({ text: [`Here: ${PAD}${begun}`, `${rest} and ${PAD}more.`] })))
@@ -169,12 +177,23 @@ test('a stream with a large frame is blocked where the policy says so', async ()
   expect(blocked.text).not.toContain('canary')
 })
 
+test('one agent that makes a provider answer more than any reply may have cuts nobody else off from it', async () => {
+  const cage = await openTestRuntime()
+  const agent = cage.addAgent()
+  cage.provider.does(sends(200, JSON_TYPE, `{"choices":[${Array(300_000).fill('[]').join()}]}`))
+  for (let time = 0; time < 6; time++) expect(codeOf(await agent.chat())).toBe('reply_too_large')
+  cage.provider.does(streams(`data: "${'x'.repeat(5_000_000)}"\n\n`))
+  for (let time = 0; time < 6; time++) expect((await agent.chat({ stream: true })).text).toContain('reply_too_large')
+  cage.provider.does(answer())
+  expect((await cage.addAgent().chat()).status).toBe(200)
+})
+
 test('a stream with a frame of too many parts breaks', async () => {
   const cage = await openTestRuntime()
   const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: 'x' }, more: Array(500_000).fill([]) }] })
   cage.provider.does(streams(`data: ${frame}\n\ndata: [DONE]\n\n`))
   const broken = await cage.addAgent().chat({ stream: true })
-  expect(broken.text).toContain('provider_reply_invalid')
+  expect(broken.text).toContain('reply_too_large')
   expect(broken.text).not.toContain('[DONE]')
 })
 

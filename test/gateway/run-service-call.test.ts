@@ -262,7 +262,7 @@ describe('what counts against the service', () => {
       name: 'an answer without end does not, and is paid',
       does: answers(200, 'x'.repeat(17 * 1024 * 1024)),
       counts: false,
-      code: 'provider_reply_invalid',
+      code: 'reply_too_large',
       cost: '0.1',
     },
   ]

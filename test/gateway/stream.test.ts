@@ -287,7 +287,7 @@ describe('a stream that breaks', () => {
       )(response)
     })
     const { last } = await stream(cage, 'openai')
-    expect(last.error.code).toBe('provider_reply_invalid')
+    expect(last.error.code).toBe('reply_too_large')
     expect(await cage.provider.requests[0]?.hungUp).toBe(true)
     expect(written).toBeLessThan(64 * 1024 * 1024)
   })

@@ -38,7 +38,7 @@ export interface AnswerRedaction {
 }
 
 /**
- * Throws CageError `provider_reply_invalid`. Continues after the client left: a reply that is paid for has the usage.
+ * Throws CageError `provider_reply_invalid`, `reply_too_large`. Continues after the client left: a reply that is paid for has the usage.
  */
 export async function readReply(
   redaction: AnswerRedaction,
@@ -74,7 +74,7 @@ const NEVER = new AbortController().signal
 /** Estimate for large bodies, whose tokens would take too long to count. */
 const BYTES_PER_TOKEN = 4
 
-/** Redacts any other response, JSON or not. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
+/** Redacts any other response, JSON or not. Throws CageError `redaction_failed`, `reply_too_large`. */
 export async function redactAnswer(
   redaction: AnswerRedaction,
   bytes: Buffer,
@@ -88,7 +88,7 @@ export async function redactAnswer(
   return taken(redactor, redacted)
 }
 
-/** Redacts the long texts in the data of a large frame. Throws CageError `redaction_failed`, `provider_reply_invalid`. */
+/** Redacts the long texts in the data of a large frame. Throws CageError `redaction_failed`, `reply_too_large`. */
 export function cleanFrame(
   redaction: AnswerRedaction,
   bytes: Buffer,

@@ -7,7 +7,7 @@ import { DIALECTS, type DialectName } from '../../dialects/dialects.ts'
 import type { Json, JsonObject } from '../../dialects/json.ts'
 import { decoded, parseLargeBody, requireFewParts, TooManyParts } from '../../dialects/large-json.ts'
 import { modelOf } from '../../dialects/usage.ts'
-import type { CageError } from '../../errors.ts'
+import { CageError } from '../../errors.ts'
 import type { Finding } from '../../redaction/match.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
 import { type CallFacts, readFacts } from '../call-facts.ts'
@@ -116,16 +116,19 @@ function rewritten(old: Buffer, value: Json): Buffer {
   return encoded(JSON.stringify(value))
 }
 
-/** Returns undefined for text that is not JSON. */
+/** Returns undefined for text that is not JSON. Throws CageError `reply_too_large` for too many parts. */
 function parsed(bytes: Buffer, text: string, provider: string): Json | undefined {
   try {
     requireFewParts(bytes, true)
     return JSON.parse(text)
   } catch (error) {
-    if (error instanceof TooManyParts) throw replyInvalid(provider, 'has too many parts', error)
+    if (error instanceof TooManyParts) throw tooManyParts(provider, error)
     return undefined
   }
 }
+
+const tooManyParts = (provider: string, cause: TooManyParts): CageError =>
+  new CageError('reply_too_large', `the reply of ${provider} has too many parts`, { facts: { provider }, cause })
 
 function redacted(
   bytes: Buffer,
