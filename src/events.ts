@@ -147,7 +147,7 @@ export interface EventData {
   }
   /**
    * A call without an output limit, or with one above any model's maximum, was limited. `asked_tokens`: null without
-   * one.
+   * one. `was_cut`: the answer, with its reasoning, ended at that limit.
    */
   'call.clamped': {
     call_id: CallId
@@ -155,6 +155,7 @@ export interface EventData {
     model: string
     asked_tokens: number | null
     max_tokens: number
+    was_cut?: true
   }
   /** An LLM call ended without a complete reply. `cost_usd` is what was charged all the same. */
   'call.failed': {

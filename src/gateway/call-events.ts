@@ -29,7 +29,7 @@ export interface Failure {
 export function clampedEvent(
   { id, provider, model, maxOutputTokens: requested, caller }: LlmCall,
   tokens: number,
-): NewEvent {
+): Extract<NewEvent, { type: 'call.clamped' }> {
   const why =
     requested === null
       ? 'a tenth of the remaining budget pays for no more'
@@ -42,6 +42,13 @@ export function clampedEvent(
     message: `${model} is limited to ${showCount(tokens)} tokens: ${why}`,
     data: { call_id: id, provider: provider.name, model, asked_tokens: requested, max_tokens: tokens },
   }
+}
+
+/** The answer, with its reasoning, ended at the limit that was written. */
+export function cutEvent(call: LlmCall, tokens: number): NewEvent {
+  const clamped = clampedEvent(call, tokens)
+  const message = `the answer of ${call.model} was cut: ${clamped.message}`
+  return { ...clamped, level: 'WARN', message, data: { ...clamped.data, was_cut: true } }
 }
 
 export interface Completion {

@@ -16,6 +16,7 @@ import type { LlmCall } from './call.ts'
 import {
   clampedEvent,
   completedEvent,
+  cutEvent,
   type Failure,
   failedEvent,
   failureOf,
@@ -131,6 +132,8 @@ export class MeteredCall {
     const firstByteMs = this.#firstByteMs
     const completion = { claim, paidBy, baselineUsd, status, redactions, timing, firstByteMs }
     const charged = this.#charge(this.#assessed!, completedEvent(this.call, completion))
+    if (this.clampedTo !== null && claim.usage.output >= this.#priced.bound.outputTokens)
+      this.#meter.state.record(cutEvent(this.call, this.clampedTo))
     if (this.call.fallbackFrom) this.#meter.state.record(fallbackEvent(this.call, this.call.fallbackFrom))
     await charged
   }

@@ -1,7 +1,7 @@
 /** What a call is held for, and what is charged: prices of the list, through the whole road. */
 import { describe, expect, test } from 'vitest'
 import { toUsd } from '../../src/money.ts'
-import { sends } from '../support/provider.ts'
+import { answer, sends } from '../support/provider.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 
 const replies = (reply: object) => sends(200, { 'content-type': 'application/json' }, reply)
@@ -56,6 +56,24 @@ describe('a call that does not say how much it wants', () => {
     expect(sent(cage)).toEqual({ ...body, [field]: limit })
     expect(cage.of('call.clamped')).toMatchObject([
       { level: 'DEBUG', data: { model: body.model, asked_tokens: null, max_tokens: limit } },
+    ])
+  })
+
+  test('that is limited and answered up to the limit, reasoning included, is a warning', async () => {
+    const cage = await openTestRuntime()
+    const agent = cage.addAgent({ limit: '1' })
+    const ask = () => agent.send('openai', 'POST', '/chat/completions', JSON.stringify({ model: 'o3-mini', ...chat }))
+    await ask()
+    cage.provider.does((response, received) => {
+      const usage = { prompt_tokens: 1, completion_tokens: JSON.parse(received.body).max_completion_tokens }
+      return answer({ usage })(response, received)
+    })
+    await ask()
+    expect(cage.of('call.clamped').filter(({ level }) => level === 'WARN')).toMatchObject([
+      {
+        data: { max_tokens: sent(cage).max_completion_tokens, was_cut: true },
+        message: expect.stringContaining('was cut'),
+      },
     ])
   })
 
