@@ -14,6 +14,7 @@ import { EXIT_CODES } from '../src/cli/commands/help.ts'
 import { processTerminal } from '../src/cli/terminal.ts'
 import { SETTINGS, VARIABLES } from '../src/config/env.ts'
 import { configSchema } from '../src/config/schema.ts'
+import { BUILT_IN } from '../src/dialects/known-providers.ts'
 import { ERRORS } from '../src/errors.ts'
 import type { AgentId } from '../src/ids.ts'
 import { openRuntime } from '../src/index.ts'
@@ -149,7 +150,14 @@ function environmentVariables(): string {
 
 /** What `agentEnvironment` adds, for an agent in "inject" mode. */
 function agentVariables(): string {
-  const none = { parent: {}, added: {}, secrets: {}, providerKeys: 'inject', providerKeyNames: [] } as const
+  const none = {
+    parent: {},
+    added: {},
+    secrets: {},
+    providerKeys: 'inject',
+    providers: BUILT_IN,
+    providerKeyNames: [],
+  } as const
   const run = { agentId: '<agent id>' as AgentId, runToken: '<run token>', runAddress: '<run>' }
   const server = { serverUrl: 'http://127.0.0.1:8080', shimFolder: '<the Python SDK>' }
   const variables = Object.entries(agentEnvironment({ ...none, ...run, ...server }))

@@ -40,5 +40,6 @@ environment() {
 environment .venv-test scripts/test-requirements.txt
 environment .venv-test-oldest scripts/test-requirements-oldest.txt
 environment .venv-test-litellm scripts/test-requirements-litellm.txt
+environment .venv-test-providers scripts/test-requirements-providers.txt
 environment .venv-test-crewai scripts/test-requirements-crewai.txt
 environment .venv-test-schemathesis scripts/test-requirements-schemathesis.txt

@@ -4,9 +4,8 @@
  */
 import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
-import { DIALECTS } from '../dialects/dialects.ts'
+import { gatewayVariables, knownProvider } from '../dialects/known-providers.ts'
 import type { AgentId } from '../ids.ts'
-import { gatewayVariables } from '../vault/reserved-names.ts'
 
 export type AgentEnvironment = Record<string, string>
 
@@ -26,19 +25,21 @@ export interface EnvironmentFacts {
   /** The folder that holds our sitecustomize.py. */
   shimFolder: string
   providerKeys: Config['agent']['provider_keys']
+  /** The names of the providers, whose clients are sent to the gateway. */
+  providers: readonly string[]
   /** The variables that hold provider keys. */
   providerKeyNames: Iterable<string>
 }
 
 export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
-  const { parent, added, secrets, agentId, runToken, runAddress, serverUrl, shimFolder } = facts
+  const { parent, added, secrets, agentId, runToken, runAddress, serverUrl, shimFolder, providers } = facts
   const gateway = `${serverUrl}/gateway`
   const own = inheritedEnvironment(parent, { ...added, ...secrets })
   return {
     ...own,
     ...(facts.providerKeys === 'shield'
-      ? { ...gatewayVariables(gateway), ...shieldedKeys(facts) }
-      : gatewayVariables(`${gateway}/${runAddress}`)),
+      ? { ...gatewayVariables(gateway, providers), ...shieldedKeys(facts) }
+      : gatewayVariables(`${gateway}/${runAddress}`, providers)),
     IRON_CAGE_GATEWAY_URL: `${gateway}/${runAddress}`,
     IRON_CAGE_URL: serverUrl,
     IRON_CAGE_AGENT_ID: agentId,
@@ -51,8 +52,8 @@ export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
 }
 
 /** A shielded agent never holds a real key. Its clients send its identity as the key, so that addresses need not. */
-const shieldedKeys = ({ providerKeyNames, runToken }: EnvironmentFacts): AgentEnvironment => {
-  const usual = Object.values(DIALECTS).map(({ keyVariable }) => keyVariable)
+const shieldedKeys = ({ providers, providerKeyNames, runToken }: EnvironmentFacts): AgentEnvironment => {
+  const usual = providers.flatMap((name) => knownProvider(name)?.keyVariables ?? [])
   return Object.fromEntries([...usual, ...providerKeyNames].map((name) => [name, runToken]))
 }
 

@@ -323,7 +323,7 @@ export class Supervisor {
     run: RunProof,
     secrets: AgentEnvironment,
   ): AgentEnvironment {
-    const { serverUrl, shimFolder, providerKeyNames } = this.#options
+    const { config, serverUrl, shimFolder, providerKeyNames } = this.#options
     return agentEnvironment({
       parent: inherited,
       added: settings.env,
@@ -334,6 +334,7 @@ export class Supervisor {
       serverUrl: serverUrl(),
       shimFolder,
       providerKeys: settings.provider_keys,
+      providers: Object.keys(config.providers),
       providerKeyNames,
     })
   }

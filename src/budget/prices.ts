@@ -12,7 +12,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Usage } from '../dialects/dialect.ts'
-import { ownDialect } from '../dialects/dialects.ts'
+import { isBuiltIn } from '../dialects/known-providers.ts'
 import { PriceUnknownError } from '../errors.ts'
 import { type Nanodollars, nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
@@ -95,8 +95,8 @@ const own = (prices: Config['prices'], key: string): Override | undefined =>
   Object.hasOwn(prices, key) ? prices[key] : undefined
 
 const takesBareNames = ({ providers }: PriceConfig, provider: string): boolean => {
-  const others = Object.keys(providers).filter((name) => !ownDialect(name))
-  return ownDialect(provider) !== undefined || others.length === 1
+  const others = Object.keys(providers).filter((name) => !isBuiltIn(name))
+  return isBuiltIn(provider) || others.length === 1
 }
 
 /** Returns whether a key begins with a provider. Names of models have slashes too. */

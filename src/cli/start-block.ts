@@ -1,7 +1,7 @@
 import type { AgentKind } from '../agents/command.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
-import { DIALECTS } from '../dialects/dialects.ts'
+import { knownProvider } from '../dialects/known-providers.ts'
 import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { DEFAULT_PII_TYPES } from '../pii-types.ts'
@@ -145,13 +145,17 @@ function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): st
   ].join(', ')
 }
 
-function guarded({ safety, services }: Config): string {
-  const providers = Object.values(DIALECTS).map(({ label }) => label)
-  const calls = [`calls to ${providers.join(' and ')}`, ...Object.keys(services)].join(', ')
+function guarded({ safety, services, providers }: Config): string {
+  const labels = Object.keys(providers).map((name) => knownProvider(name)?.label ?? name)
+  const calls = [`calls to ${listed(labels)}`, ...Object.keys(services)].join(', ')
   const detected = safety.detect.map(showName).join(', ') || 'nothing'
   const places = safety.scope.map((place) => showName(place)).join(', ') || 'nowhere'
   return `${calls}; ${detected} in ${places} (${safety.mode})`
 }
+
+/** "a, b and c" */
+const listed = (names: readonly string[]): string =>
+  [names.slice(0, -1).join(', '), names.at(-1)].filter(Boolean).join(' and ')
 
 const unseen = ({ safety }: Config): string[] =>
   DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(showName)

@@ -5,7 +5,8 @@
  * (`problems.ts`).
  */
 import * as z from 'zod'
-import { DEFAULT_DIALECT, DIALECT_NAMES, type DialectName, dialectNameOf } from '../dialects/dialects.ts'
+import { DEFAULT_DIALECT, DIALECT_NAMES } from '../dialects/dialects.ts'
+import { BUILT_IN, dialectNameOf } from '../dialects/known-providers.ts'
 import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
@@ -248,6 +249,12 @@ const provider = z.strictObject({
       'Longest total wait of a call when the provider answers 429, 503 or 529 with Retry-After. Then the reply is passed on; 0 passes it on at once.',
     ),
   breaker: breaker.prefault({}).describe('Circuit breaker of the provider and of each of its models.'),
+  models: z
+    .record(text(1, 200), text(1, 200))
+    .default({})
+    .describe(
+      'The model behind each name, where this provider uses names of its own, such as `{ my-deployment: gpt-4o }`.',
+    ),
   fallback: z
     .array(
       z.strictObject({
@@ -388,7 +395,7 @@ const alerts = z.strictObject({
     .describe('Alerts by webhook.'),
 })
 
-/** Any other server with the API of OpenAI or Anthropic: Azure, Ollama, vLLM, OpenRouter, Groq, Mistral … */
+/** Any other server that speaks a known dialect. */
 const otherProvider = provider.extend({
   base_url: baseUrl.describe(
     "Base URL. Required, except for the built-in providers, which default to the vendor's own.",
@@ -399,8 +406,8 @@ const otherProvider = provider.extend({
     .describe('API dialect it speaks. The built-in providers speak their own.'),
 })
 
-const ownProviders = Object.fromEntries(DIALECT_NAMES.map((name) => [name, provider.prefault({})])) as Record<
-  DialectName,
+const ownProviders = Object.fromEntries(BUILT_IN.map((name) => [name, provider.prefault({})])) as Record<
+  (typeof BUILT_IN)[number],
   z.ZodPrefault<typeof provider>
 >
 
@@ -427,7 +434,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe(
-      'LLM providers by name. `openai` and `anthropic` are built in; any other server that speaks one of their dialects is added under its own name.',
+      'LLM providers by name. `openai`, `anthropic` and `google` are built in; any other server that speaks one of their dialects is added under its own name.',
     ),
   prices: z
     .record(text(1, 200), price)

@@ -1,7 +1,7 @@
 /**
- * A dialect is the API of a family of providers: its base URL, keys, routes and errors. Each route that calls use has a
+ * A dialect is the API of a family of providers: its keys, paths, routes and errors. Each route that calls use has a
  * format: how its requests, replies, usage and streams are written. All other code knows only these two interfaces; a
- * dialect is a folder next to this file, and `dialects.ts` lists them.
+ * dialect is a folder next to this file, and `dialects.ts` lists them. Who speaks which is in `known-providers.ts`.
  *
  * Dialects are stateless: they import only each other's shared parts, errors and money, so that configuration, agents, budget
  * and gateway can all use them.
@@ -87,7 +87,7 @@ export type Route = Format | 'unmetered' | 'blocked'
 /** A route of a dialect (`routes.ts`). */
 export interface RouteRule {
   method: 'GET' | 'POST' | 'DELETE'
-  /** Below the version, e.g. "/models/{model}". */
+  /** Below the prefix, e.g. "/models/{model}". */
   path: string
   route: Route
   /** Free at the vendor's own provider; others charge for it. */
@@ -137,7 +137,9 @@ export interface Sse {
 export interface StreamReader {
   /** Returns frames for the client. Throws CageError `provider_reply_invalid` for an invalid frame. */
   read(frame: Sse): Sse[]
-  /** True once the dialect's last frame was read. */
+  /** Returns the last frames when the provider's stream ends. (Default: none; the dialect has a last frame.) */
+  end?(): Sse[]
+  /** True once the reply is complete. */
   readonly isFinished: boolean
   /** Returns the usage reported so far. */
   usage(): ReportedUsage | undefined
@@ -165,7 +167,9 @@ export interface Limits {
 export interface Format {
   /** Unique within its dialect. */
   readonly name: string
-  /** Reads model, streaming and size of a parsed body. Throws CageError `bad_request`. */
+  /** Its streams are a JSON array when they are no event stream. */
+  readonly streamsArray?: true
+  /** Reads model, streaming and size of a body, in which `model` is set. Throws CageError `bad_request`. */
   readCall(body: JsonObject): {
     model: string
     stream: boolean
@@ -177,6 +181,8 @@ export interface Format {
     wantsUsage: boolean
     /** What it needs besides its text. */
     demands: Demands
+    /** The model thinks unless the request says otherwise. (Default: only if it asks for that.) */
+    mayThink?: boolean
   }
   /** Returns the body to send: usage requested in streams, the limits written. */
   prepare(body: JsonObject, limits: Limits): JsonObject
@@ -190,13 +196,6 @@ export interface Format {
 
 export interface Dialect {
   readonly name: string
-  /** For display, e.g. "OpenAI". */
-  readonly label: string
-  readonly defaultBaseUrl: string
-  /** Environment variable in which its clients look for a key; also the name of the secret that holds ours. */
-  readonly keyVariable: string
-  /** Environment variables that point its clients to `address`, the dialect's URL at the gateway. */
-  agentVariables(address: string): Record<string, string>
   /** Returns the key among a client's headers, if any. */
   keyOf(headers: IncomingHttpHeaders): string | undefined
   /** Returns the headers that carry a key. */
@@ -205,8 +204,14 @@ export interface Dialect {
   readonly requestHeaders: RegExp
   /** Reply headers that its clients read, in addition to the common ones. */
   readonly replyHeaders: RegExp
-  /** Version prefix of the provider's paths. */
-  readonly pathPrefix: string
+  /** Parameter of the query in which clients may send a key. (Default: none.) */
+  readonly keyParameter?: string
+  /** Parameters of the query that are forwarded. (Default: all.) */
+  readonly query?: RegExp
+  /** Matches what clients send before the routes, at the start of a path. */
+  readonly prefix: RegExp
+  /** Returns what is sent before a route instead. */
+  prefixFor(sent: string, route: string): string
   /** Its fields, in requests and replies of all its routes. */
   readonly fields: Fields
   /** Types of data that a provider signs: clients send it back unchanged, and a changed one is refused. */

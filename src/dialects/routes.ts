@@ -3,29 +3,29 @@
  * no path can mean one thing here and another at the provider.
  *
  * The rules are:
- * - Slashes are collapsed, and the version is removed, as is the prefix that some vendors put before it.
+ * - Slashes are collapsed, and the dialect's prefix (a version, and what some vendors put before it) is split off.
  * - Dot segments and backslashes are refused, at any level of escaping.
  * - Other escapes, escaped slashes included, are allowed only in a slot: `{model}` takes a model name with its vendor's
  *   path, `{id}` an id. Slots are sent verbatim.
+ * - A call whose route has a `{model}` is a call of that model, whatever its body names.
  */
 import { CageError } from '../errors.ts'
-import type { Route, RouteRule } from './dialect.ts'
+import type { Dialect, Route, RouteRule } from './dialect.ts'
 
-/** Normalizes a path for the lookup: single slashes, no version. Throws CageError `bad_request`. */
-export function normalizePath(path: string): string {
-  requirePlain(path)
-  return (
-    path
-      .replace(/\/{2,}/g, '/')
-      .replace(PREFIX, '')
-      .replace(VERSIONS, '') || '/'
-  )
+/** A path as it is looked up, and what is sent before it. */
+export interface RoutePath {
+  prefix: string
+  path: string
 }
 
-/** Prefixes before a version, as the vendors' own clients send them: api.groq.com/openai/v1, openrouter.ai/api/v1 … */
-const PREFIX = /^\/(openai|api|inference|anthropic)(?=\/v1(\/|$))/
-/** Clients send it zero, one or two times. */
-const VERSIONS = /^(\/v1(?=\/|$))+/
+/** Normalizes a path for the lookup: single slashes, no prefix. Throws CageError `bad_request`. */
+export function normalizePath(given: string, { prefix, prefixFor }: Pick<Dialect, 'prefix' | 'prefixFor'>): RoutePath {
+  requirePlain(given)
+  const single = given.replace(/\/{2,}/g, '/')
+  const sent = prefix.exec(single)?.[0] ?? ''
+  const path = single.slice(sent.length) || '/'
+  return { path, prefix: prefixFor(sent, path) }
+}
 
 /** Throws CageError `bad_request` for a path that leads outside, even after repeated decoding. */
 function requirePlain(path: string): void {
@@ -54,18 +54,31 @@ const outOfPath = (): CageError =>
     hint: 'send the path as the API documents it',
   })
 
-/** Returns the route of a normalized path; `blocked` if it is not on the list. */
-export function findRoute(rules: readonly RouteRule[], method: string, path: string, isVendors: boolean): Route {
-  const rule = rules.find((one) => one.method === method && patternOf(one.path).test(path))
-  return rule && (isVendors || !rule.onlyVendors) ? rule.route : 'blocked'
+export interface FoundRoute {
+  route: Route
+  /** The model that the path names, as sent, and its position; undefined if the body names it. */
+  model: { name: string; at: number } | undefined
 }
+
+/** Returns the route of a normalized path; `blocked` if it is not on the list. */
+export function findRoute(rules: readonly RouteRule[], method: string, path: string, isVendors: boolean): FoundRoute {
+  for (const { route, onlyVendors, ...rule } of rules) {
+    const match = rule.method === method ? patternOf(rule.path).exec(path) : null
+    if (!match || (onlyVendors && !isVendors)) continue
+    const name = match.groups?.model
+    return { route, model: name === undefined ? undefined : { name, at: match.indices!.groups!.model![0] } }
+  }
+  return BLOCKED
+}
+
+const BLOCKED: FoundRoute = { route: 'blocked', model: undefined }
 
 const PATTERNS = new Map<string, RegExp>()
 
 function patternOf(template: string): RegExp {
   const known = PATTERNS.get(template)
   if (known) return known
-  const pattern = new RegExp(`^${template.replace('{model}', MODEL).replace('{id}', ID)}$`)
+  const pattern = new RegExp(`^${template.replace('{model}', `(?<model>${MODEL})`).replace('{id}', ID)}$`, 'd')
   PATTERNS.set(template, pattern)
   return pattern
 }

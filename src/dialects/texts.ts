@@ -235,7 +235,7 @@ const MEDIA =
   /^(data:[\w.+/-]{1,80};base64,)?(iVBORw0KGgo|\/9j\/|R0lGOD|UklGR|Qk[0-3]|SUkq|TU0A|JVBERi|SUQz|\/\/[uvs]|T2dnUw|ZkxhQw|AAAA[A-Za-z0-9+/]{4}ZnR5c|GkXfo)[A-Za-z0-9+/]*={0,2}$/
 
 /** Fields that repeat a text token by token. */
-const TOKENS: ReadonlySet<string> = new Set(['logprobs'])
+const TOKENS: ReadonlySet<string> = new Set(['logprobs', 'logprobsResult'])
 
 /** Returns the text that a list of bytes spells; undefined for any other list. */
 function spelledBy(items: readonly Json[]): string | undefined {

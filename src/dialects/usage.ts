@@ -63,7 +63,7 @@ export class UsageReader {
   }
 
   #unknown(path: string, value: Json | undefined): number {
-    return /tokens?$/.test(path) && !this.#known.has(path) ? (tokenCount(value) ?? 0) : 0
+    return /(tokens?|TokenCount)$/.test(path) && !this.#known.has(path) ? (tokenCount(value) ?? 0) : 0
   }
 }
 
@@ -93,6 +93,7 @@ export const tierTerms = (tier: Json | undefined): string[] =>
 
 /** Returns the answering model that a reply, or the first event of a stream, names; undefined if it names none. */
 export function modelOf(reply: JsonObject): string | undefined {
-  const { model } = isObject(reply.response) ? reply.response : isObject(reply.message) ? reply.message : reply
+  const named = isObject(reply.response) ? reply.response : isObject(reply.message) ? reply.message : reply
+  const model = named.model ?? named.modelVersion
   return typeof model === 'string' && model !== '' ? model : undefined
 }

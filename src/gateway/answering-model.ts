@@ -6,13 +6,15 @@ export function watchModel(reader: StreamReader, onNamed: (model: string) => voi
   let isNamed = false
   return {
     read: (frame) => {
-      const name = isNamed ? undefined : MODEL_IN_FRAME.exec(frame.data)?.[1]
+      const match = isNamed ? null : MODEL_IN_FRAME.exec(frame.data)
+      const name = match?.[1] ?? match?.[2]
       if (name !== undefined) {
         isNamed = true
         onNamed(name)
       }
       return reader.read(frame)
     },
+    end: () => reader.end?.() ?? [],
     usage: () => reader.usage(),
     get isFinished() {
       return reader.isFinished
@@ -23,5 +25,5 @@ export function watchModel(reader: StreamReader, onNamed: (model: string) => voi
   }
 }
 
-/** Also matches within the response or message of a first event. */
-const MODEL_IN_FRAME = /^[^[]{0,2000}?"model"\s*:\s*"([^"\\]{1,200})"/
+/** Also matches within the response or message of a first event; Google's name for it follows the text. */
+const MODEL_IN_FRAME = /^[^[]{0,2000}?"model"\s*:\s*"([^"\\]{1,200})"|"modelVersion"\s*:\s*"([^"\\]{1,200})"/

@@ -9,9 +9,21 @@ export interface CallFacts extends ReturnType<Format['readCall']> {
   mayThink: boolean
 }
 
+/** Which model a request is for. */
+export interface ModelNaming {
+  /** The model that the path names, which comes before the body's; undefined if it names none. */
+  named: string | undefined
+  /** The model behind each name of this provider, where the two differ (`providers.<name>.models`). */
+  models: Readonly<Record<string, string>>
+}
+
 /** Throws CageError `bad_request` or `price_unknown`. */
-export const readFacts = (format: Format, body: JsonObject): CallFacts => ({
-  ...format.readCall(body),
-  hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
-  mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
-})
+export function readFacts(format: Format, body: JsonObject, { named, models }: ModelNaming): CallFacts {
+  const given = named === undefined ? body.model : decodeURIComponent(named)
+  const model = typeof given === 'string' && Object.hasOwn(models, given) ? models[given] : given
+  return {
+    mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
+    ...format.readCall({ ...body, model }),
+    hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),
+  }
+}

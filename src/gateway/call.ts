@@ -4,6 +4,7 @@ import type { CageError } from '../errors.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { CallFacts } from './call-facts.ts'
+import type { Encoder } from './framing.ts'
 import type { Provider } from './provider.ts'
 
 /** The caller; `runId` is null for a client without supervision. */
@@ -30,14 +31,16 @@ export interface LlmCall extends CallFacts {
   format: Format
   /** Path and query below the provider's base URL, e.g. "/chat/completions". */
   path: string
+  /** Where the path names the model; undefined if the body names it. */
+  pathModel: { at: number; length: number } | undefined
   /** Headers for the provider except its key: the client's, less those that are not forwarded. */
   headers: Record<string, string>
   sentKey: SentKey
   body: RequestBody
   /** Maximum output tokens that the provider allows for this call, if it refused our limit and named its own. */
   outputLimit?: number
-  /** Shared by all attempts. `hasRow`: one of them is in the ledger. */
-  readonly trace: { hasRow: boolean }
+  /** Shared by all attempts. `hasRow`: one of them is in the ledger. `encoder`: of the response, once it streams. */
+  readonly trace: { hasRow: boolean; encoder?: Encoder }
   /** The model that the client requested and that could not answer; undefined when the client requested this one. */
   fallbackFrom?: { provider: string; model: string; why: string }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage } from 'node:http'
 import type { ApiTokens } from '../access/api-tokens.ts'
 import type { Access } from '../access/open-access.ts'
 import { ended, type TokenRun } from '../access/run-tokens.ts'
+import type { Dialect } from '../dialects/dialect.ts'
 import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
 import { CageError } from '../errors.ts'
 import { toRunId } from '../ids.ts'
@@ -36,16 +37,16 @@ export function readAddress(url: string): GatewayAddress {
 
 /**
  * Identifies the caller: a run by its token, in the URL or as a key; a process of a run, where the URL has the run's
- * id; or a client without supervision, by its API token. Rejects with CageError `unauthorized`, `foreign_process`, or
+ * id; or a client without supervision, by its API token. `keys`: those that it sent. Rejects with CageError `unauthorized`, `foreign_process`, or
  * `forbidden` for a token that makes no calls.
  */
 export async function identifyCaller(
   { run: named }: GatewayAddress,
-  request: IncomingMessage,
+  { socket }: IncomingMessage,
+  keys: readonly GivenKey[],
   { runTokens, apiTokens }: Pick<Access, 'runTokens' | 'apiTokens'>,
 ): Promise<Caller> {
-  const { socket } = request
-  const sent = sentKeys(request).map(({ value }) => value)
+  const sent = keys.map(({ value }) => value)
   if (named?.startsWith('run-')) return callerOf(await runTokens.identifyById(toRunId(named), socket, sent))
   const token = named ?? sent.find((key) => key.startsWith('run_'))
   if (token === undefined) return clientOf(apiTokens, sent)
@@ -72,16 +73,29 @@ function clientOf(apiTokens: ApiTokens, sent: readonly string[]): Caller {
 }
 
 /** Returns the client's own provider key and the headers that carried it. Our own tokens are not provider keys. */
-export function readSentKey(request: IncomingMessage): SentKey {
-  const key = sentKeys(request).find(({ value }) => !holdsOwnToken(value))
-  return key ?? { value: undefined, headers: DIALECTS[DEFAULT_DIALECT].authenticate }
-}
+export const ownKeyOf = (keys: readonly GivenKey[]): SentKey =>
+  keys.find(({ value }) => !holdsOwnToken(value)) ?? {
+    value: undefined,
+    headers: DIALECTS[DEFAULT_DIALECT].authenticate,
+  }
 
-/** The default dialect's header comes last: many clients send a key there in addition to their own. */
-const sentKeys = ({ headers }: IncomingMessage): (SentKey & { value: string })[] =>
-  Object.values(DIALECTS)
+export type GivenKey = SentKey & { value: string }
+
+/**
+ * Returns the keys that a client sent, in headers of any dialect and in the query of its own. The default dialect's
+ * header comes last: many clients send a key there in addition to their own.
+ */
+export function sentKeys(
+  { headers }: IncomingMessage,
+  path: string,
+  { keyParameter, authenticate }: Pick<Dialect, 'keyParameter' | 'authenticate'>,
+): GivenKey[] {
+  const inQuery = keyParameter && new URLSearchParams(path.split('?')[1]).get(keyParameter)
+  const inHeaders = Object.values(DIALECTS)
     .toReversed()
-    .flatMap(({ keyOf, authenticate }) => {
-      const value = keyOf(headers)
-      return value === undefined ? [] : [{ value, headers: authenticate }]
+    .flatMap((dialect) => {
+      const value = dialect.keyOf(headers)
+      return value === undefined ? [] : [{ value, headers: dialect.authenticate }]
     })
+  return inQuery ? [{ value: inQuery, headers: authenticate }, ...inHeaders] : inHeaders
+}

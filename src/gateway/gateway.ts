@@ -9,7 +9,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access } from '../access/open-access.ts'
 import type { Dialect, Format } from '../dialects/dialect.ts'
-import { DEFAULT_DIALECT, DIALECT_NAMES, DIALECTS } from '../dialects/dialects.ts'
+import { DEFAULT_DIALECT, DIALECTS } from '../dialects/dialects.ts'
+import { BUILT_IN } from '../dialects/known-providers.ts'
 import { findRoute, normalizePath } from '../dialects/routes.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
 import { type AgentId, newCallId, newRequestId } from '../ids.ts'
@@ -19,7 +20,8 @@ import { holdsOwnToken } from '../tokens.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
 import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
-import { identifyCaller, readAddress, readSentKey } from './caller.ts'
+import type { ModelNaming } from './call-facts.ts'
+import { identifyCaller, ownKeyOf, readAddress, sentKeys } from './caller.ts'
 import { ClientConnection, ClientGone, readBody } from './client.ts'
 import { OpenStreams } from './open-streams.ts'
 import { withoutTokens } from './own-tokens.ts'
@@ -111,31 +113,33 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
       hint: 'Realtime and Responses over a WebSocket are not supported: configure your client to use HTTP',
     })
   }
-  const caller = await identifyCaller(address, request, rooms.access)
+  const sent = sentKeys(request, address.path, exchange.dialect)
+  const caller = await identifyCaller(address, request, sent, rooms.access)
   exchange.caller = caller
   client.held = road.redaction.memory.of(caller.agentId)
   client.onceClosed(client.held.release)
   if (caller.tokenId !== undefined) tokenCalls.add(caller.tokenId, client)
   await rooms.keysLoaded
   await road.money.ledger.accounts.load(caller.agentId)
-  const given = withoutTokenParameters(address.path)
+  const given = forwardedPath(address.path, provider?.dialect)
   if (address.isService) return runService(rooms, { caller, name, path: given }, request, client)
   if (!provider) {
     throw new CageError('not_found', `there is no provider "${name}"`, {
-      hint: `use ${DIALECT_NAMES.join(', ')}, a configured provider, or services/<name>`,
+      hint: `use ${BUILT_IN.join(', ')}, a configured provider, or services/<name>`,
     })
   }
   const { dialect } = provider
   // Claude Code sends HEAD to check that the server is reachable.
   if (request.method === 'HEAD') return client.send(200, {}, '')
-  const path = normalizePath(pathOf(given))
-  const route = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
+  const { prefix, path } = normalizePath(pathOf(given), dialect)
+  const { route, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
   const bytes = await readBody(request, rooms.maxBodyBytes, client.held)
-  const keyRequest: KeyRequest = { caller, provider, sentKey: readSentKey(request) }
+  const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }
   rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
-  const target = path + given.slice(pathOf(given).length)
-  const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route })
+  const target = prefix + path + given.slice(pathOf(given).length)
+  const naming = { named: model?.name, models: provider.settings.models }
+  const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route, naming })
   using _body = { [Symbol.dispose]: () => read.body?.free() }
   const outgoing = { path: target, headers: forwardedHeaders(request, dialect), body: read.body }
   if (route === 'unmetered')
@@ -145,7 +149,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
     ...keyRequest,
     ...outgoing,
     ...read.facts!,
-    path: dialect.pathPrefix + target,
+    pathModel: model && { at: prefix.length + model.at, length: model.name.length },
     body: read.body!,
     format: route,
     trace: { hasRow: false },
@@ -204,12 +208,13 @@ async function readOutgoing(
     dialect,
     signal,
     route,
-  }: { caller: Caller; dialect: Dialect; signal: AbortSignal; route: Format | 'unmetered' },
+    naming,
+  }: { caller: Caller; dialect: Dialect; signal: AbortSignal; route: Format | 'unmetered'; naming: ModelNaming },
 ): Promise<Partial<ReadRequest>> {
   // Cancelling or deleting a response needs no body.
   if (bytes.length === 0 && route === 'unmetered') return {}
   const format = route === 'unmetered' ? undefined : route
-  const read = await readRequest(large, bytes, { dialect, format, agentId, signal })
+  const read = await readRequest(large, bytes, { dialect, format, naming, agentId, signal })
   recordTokens(incidents, read.findings, agentId)
   return read
 }
@@ -239,15 +244,19 @@ function forwardedHeaders({ headers, method }: IncomingMessage, { requestHeaders
   return passed
 }
 
-/** Removes keys that clients put into the query. Throws CageError `bad_request` for a path with one of our tokens. */
-function withoutTokenParameters(pathAndQuery: string): string {
-  if (!holdsOwnToken(pathAndQuery)) return pathAndQuery
+/**
+ * Removes keys that clients put into the query, and parameters that the dialect does not forward. Throws CageError
+ * `bad_request` for a path with one of our tokens.
+ */
+function forwardedPath(pathAndQuery: string, dialect: Dialect | undefined): string {
+  const isRestricted = dialect?.query !== undefined && pathAndQuery.includes('?')
+  if (!isRestricted && !holdsOwnToken(pathAndQuery)) return pathAndQuery
   const [path = '', ...query] = pathAndQuery.split('?')
   if (holdsOwnToken(path)) throw new CageError('bad_request', 'the path contains a token of Iron Cage')
   const kept = query
     .join('?')
     .split('&')
-    .filter((parameter) => !holdsOwnToken(parameter))
+    .filter((parameter) => !holdsOwnToken(parameter) && (!isRestricted || dialect.query!.test(parameter)))
   return [path, ...(kept.length > 0 ? [kept.join('&')] : [])].join('?')
 }
 

@@ -55,6 +55,7 @@ async function asFallback(
   return {
     ...call,
     ...(await call.body.withModel(call.format, other.model)),
+    ...inPath(call, other.model),
     id: newCallId(),
     provider,
     // A client's headers for one provider, above all its key, are not sent to another.
@@ -62,6 +63,14 @@ async function asFallback(
     sentKey: isSame ? call.sentKey : { ...call.sentKey, value: undefined },
     fallbackFrom: { provider: call.provider.name, model: call.model, why },
   }
+}
+
+/** Names the model in the path of a call whose path names one. */
+function inPath({ path, pathModel }: LlmCall, model: string): Pick<LlmCall, 'path' | 'pathModel'> {
+  if (pathModel === undefined) return { path, pathModel }
+  const { at, length } = pathModel
+  const name = encodeURIComponent(model)
+  return { path: path.slice(0, at) + name + path.slice(at + length), pathModel: { at, length: name.length } }
 }
 
 const COMMON = ['content-type', 'accept', 'accept-encoding'] as const

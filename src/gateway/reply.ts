@@ -46,9 +46,6 @@ const replyTooLarge = (provider: string): CageError =>
     facts: { provider, limit_bytes: MAX_REPLY_BYTES },
   })
 
-export const isStream = (headers: IncomingHttpHeaders): boolean =>
-  /^text\/event-stream\b/i.test(headers['content-type'] ?? '')
-
 const FORWARDED = /^(content-type|x-request-id|request-id|retry-after|retry-after-ms|x-should-retry|x-ratelimit-.+)$/
 
 /**

@@ -12,10 +12,11 @@ import { freeSent, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
+import { type Framing, framingOf, serverSentEvents } from './framing.ts'
 import { MeteredCall } from './metered-call.ts'
 import { isModelOutage, Outage, withModelFallback } from './model-fallback.ts'
 import { redactRequest } from './redact-request.ts'
-import { isStream, passedHeaders, readAll } from './reply.ts'
+import { passedHeaders, readAll } from './reply.ts'
 import {
   type AllowedRetries,
   FieldRefused,
@@ -26,7 +27,7 @@ import {
 } from './retry-call.ts'
 import type { Road } from './road.ts'
 import { ProviderRefusal, report, type SentCall } from './send.ts'
-import { relayFrames, showFrame } from './stream.ts'
+import { relayFrames } from './stream.ts'
 import type { Answer } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
 
@@ -73,8 +74,11 @@ async function attemptCall(
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(road.redaction, call)
-    const pass = isStream(sent.headers) ? relayStream : relayReply
-    await pass(road, open, sent, redactor, client)
+    const framing = framingOf(sent.headers, call.format, call.stream)
+    const relayed = framing
+      ? relayStream(road, open, { ...sent, framing }, redactor, client)
+      : relayReply(road, open, sent, redactor, client)
+    await relayed
       .catch((error) => {
         report(sent.permit, error)
         throw error
@@ -127,23 +131,26 @@ async function relayReply(
 async function relayStream(
   road: Road,
   open: MeteredCall,
-  sent: SentCall,
+  sent: SentCall & { framing: Framing },
   redactor: CallRedactor,
   client: ClientConnection,
 ): Promise<void> {
-  const { format, provider } = open.call
+  const { format, provider, trace } = open.call
   const reader = watchModel(format.readStream(redactor, open.call.wantsUsage), (model) => {
     open.answeredBy = model
   })
   open.reader = reader
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   const clean = (data: Buffer) => cleanFrame(road.redaction, data, open.call)
-  await relayFrames(sent, provider.name, { reader, redactor, clean }, client, async () => {
+  const { framing } = sent
+  trace.encoder = framing.encoder()
+  const frames = { reader, redactor, clean, framing, encoder: trace.encoder }
+  await relayFrames(sent, provider.name, frames, client, async () => {
     await open.assess(reader.usage(), deliveredText(reader.deliveredText), sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)
   })
-  client.end()
+  client.end(trace.encoder.end())
 }
 
 /** Ends the call and throws LimitRefused when the provider refused a limit that the client did not set. */
@@ -214,5 +221,6 @@ const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, 
 
 /** Ends a streamed response that broke: with an error frame in the dialect, and nothing that looks like an end. */
 export function endBrokenStream(call: LlmCall, error: CageError, client: ClientConnection): void {
-  if (!client.isGone) client.end(showFrame(call.provider.dialect.errorFrame(error, call.id)))
+  const { encoder = serverSentEvents.encoder() } = call.trace
+  if (!client.isGone) client.end(encoder.frame(call.provider.dialect.errorFrame(error, call.id)))
 }

@@ -3,16 +3,14 @@
  * stream that breaks is never presented as complete.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { createParser } from 'eventsource-parser'
 import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
 import { encoded, free, LARGE_BYTES } from './bodies/bytes.ts'
 import type { CallRedactor, Found } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
+import { type Encoder, type Framing, MAX_FRAME_CHARACTERS } from './framing.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
-/** Maximum size of a frame. */
-const MAX_FRAME_CHARACTERS = 4 * 1024 * 1024
 /** Maximum wait for the end of the response after the last frame, in ms. */
 const DRAIN_TIMEOUT_MS = 1_000
 /** Maximum size of a streamed response. */
@@ -26,20 +24,24 @@ const MAX_STREAM_BYTES = 64 * 1024 * 1024
 export async function relayFrames(
   answer: Answer,
   provider: string,
-  { reader, redactor, clean }: Frames,
+  { reader, redactor, clean, framing, encoder }: Frames,
   client: ClientConnection,
   beforeLast: () => Promise<void>,
 ): Promise<void> {
+  const relay = async (read: Sse[]): Promise<boolean> => {
+    const frames = read.map((one) => withSafeName(one, redactor))
+    redactor.requireUnblocked()
+    if (reader.isFinished) await beforeLast()
+    if (frames.length > 0) await client.write(frames.map(encoder.frame).join(''))
+    return reader.isFinished
+  }
   try {
-    for await (const frame of readFrames(answer, provider)) {
+    for await (const frame of readFrames(answer, provider, framing)) {
       const isLarge = frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
       const read = isLarge ? await readLarge(frame, { reader, redactor, clean }) : reader.read(frame)
-      const frames = read.map((one) => withSafeName(one, redactor))
-      redactor.requireUnblocked()
-      if (reader.isFinished) await beforeLast()
-      if (frames.length > 0) await client.write(frames.map(showFrame).join(''))
-      if (reader.isFinished) return
+      if (await relay(read)) return
     }
+    if (await relay(reader.end?.() ?? [])) return
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
     if (reader.isFinished) void answer.body.drain(DRAIN_TIMEOUT_MS)
@@ -53,9 +55,16 @@ export interface Frames {
   redactor: CallRedactor
   /** Redacts the long texts of a large frame's data on another thread. */
   clean: (data: Buffer) => Promise<{ bytes: Buffer; found: Found }>
+  /** How the provider writes frames. */
+  framing: Framing
+  /** Writes them for the client. */
+  encoder: Encoder
 }
 
-async function readLarge({ event, data }: Sse, { reader, redactor, clean }: Frames): Promise<Sse[]> {
+async function readLarge(
+  { event, data }: Sse,
+  { reader, redactor, clean }: Pick<Frames, 'reader' | 'redactor' | 'clean'>,
+): Promise<Sse[]> {
   const { bytes, found } = await clean(encoded(data))
   const cleaned = bytes.toString('utf8')
   free(bytes)
@@ -70,32 +79,15 @@ const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>
 
 const EVENT_NAME = { kind: 'word', place: 'reply', label: undefined } as const
 
-export const showFrame = ({ event, data }: Sse): string =>
-  `${event ? `event: ${event}\n` : ''}${data
-    .split('\n')
-    .map((line) => `data: ${line}\n`)
-    .join('')}\n`
-
-/** Yields frames from bytes that are split anywhere, even inside a character or a line ending. */
-async function* readFrames({ body }: Answer, provider: string): AsyncGenerator<Sse> {
-  const frames: Sse[] = []
-  let isTooLong = false
-  const parser = createParser({
-    onEvent: ({ event, data }) => frames.push({ event: event ?? null, data }),
-    onError: ({ type }) => {
-      isTooLong ||= type === 'max-buffer-size-exceeded'
-    },
-    maxBufferSize: MAX_FRAME_CHARACTERS,
-  })
-  const decoder = new TextDecoder()
+async function* readFrames({ body }: Answer, provider: string, framing: Framing): AsyncGenerator<Sse> {
+  const decoder = framing.decoder()
   let bytes = 0
   try {
     for await (const chunk of body) {
       bytes += chunk.length
-      if (bytes > MAX_STREAM_BYTES) isTooLong = true
-      else parser.feed(decoder.decode(chunk, { stream: true }))
-      if (isTooLong) throw tooLarge(provider)
-      yield* frames.splice(0)
+      const frames = bytes > MAX_STREAM_BYTES ? undefined : decoder.feed(chunk)
+      if (!frames) throw tooLarge(provider)
+      yield* frames
     }
   } catch (error) {
     throw asUpstreamError(error, provider)

@@ -3,9 +3,10 @@ import { CageError } from '../errors.ts'
 import { redactAnswer } from './bodies/answer.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
+import { framingOf } from './framing.ts'
 import type { KeyRequest } from './provider-key.ts'
 import { type Outgoing, redactOutgoing } from './redact-request.ts'
-import { isStream, passedHeaders, readAll } from './reply.ts'
+import { passedHeaders, readAll } from './reply.ts'
 import type { Road } from './road.ts'
 import type { Answer, ProviderAttempt } from './upstream.ts'
 import { waitUntilRunnable } from './wait-until-runnable.ts'
@@ -25,13 +26,13 @@ export async function proxyUnmetered(
   const answer = await sender.forward(asking, {
     headers: safe.headers,
     method: method as ProviderAttempt['method'],
-    path: provider.dialect.pathPrefix + safe.path,
+    path: safe.path,
     body: sent,
     signal: client.signal,
   })
   const { status } = answer
   uncharged.record({ caller, provider: provider.name, model: null, code: 'unmetered', status, refusal: null })
-  if (isStream(answer.headers)) throw streamedAgain(answer)
+  if (framingOf(answer.headers, {}, false)) throw streamedAgain(answer)
   const reply = await readAll(answer, provider.name, client)
   const redactor = new CallRedactor(redaction, call)
   const passed = passedHeaders(answer.headers, provider.dialect, redactor)

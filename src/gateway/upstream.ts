@@ -9,7 +9,7 @@ import type { Pool } from 'undici'
 import { isBeforeSending } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import type { Config, ProviderConfig } from '../config/schema.ts'
-import { dialectOf } from '../dialects/dialects.ts'
+import { dialectOf, knownProvider } from '../dialects/known-providers.ts'
 import { CageError } from '../errors.ts'
 import { openPool } from '../http-pools.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
@@ -59,8 +59,9 @@ export class Upstream {
     this.#providers = new Map(
       Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
         const dialect = dialectOf(name, settings.dialect)
-        const baseUrl = new URL(settings.base_url ?? dialect.defaultBaseUrl)
-        const isOfficial = baseUrl.origin === new URL(dialect.defaultBaseUrl).origin
+        // The configuration requires an address of every provider without a known one.
+        const baseUrl = new URL(settings.base_url ?? knownProvider(name)!.baseUrl!)
+        const isOfficial = isVendorsHost(baseUrl, dialect.name)
         return [name, { name, dialect, settings, baseUrl, isOfficial, onlyLimits: new Map() }]
       }),
     )
@@ -142,6 +143,10 @@ export class Upstream {
     return connections
   }
 }
+
+/** A dialect has the name of the provider that it is the API of. */
+const isVendorsHost = ({ protocol, host }: URL, dialect: string): boolean =>
+  protocol === 'https:' && knownProvider(dialect)?.vendorHosts?.test(host) === true
 
 const tooManyWaiting = (provider: string, agentId: string): CageError =>
   new CageError('too_many_streams', `${agentId} has reached its share of calls waiting for ${provider}`, {

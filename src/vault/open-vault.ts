@@ -3,7 +3,7 @@ import type { Audit } from '../audit/chain.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
-import { ownDialect } from '../dialects/dialects.ts'
+import { knownProvider } from '../dialects/known-providers.ts'
 import { ancestorsWith } from '../process-table.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { ProviderKeys } from './provider-keys.ts'
@@ -77,7 +77,10 @@ export const namesOf = (
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,
 ): Record<string, string | undefined> =>
   Object.fromEntries(
-    Object.entries(named).map(([name, { api_key_secret }]) => [name, api_key_secret ?? ownDialect(name)?.keyVariable]),
+    Object.entries(named).map(([name, { api_key_secret }]) => [
+      name,
+      api_key_secret ?? knownProvider(name)?.keyVariables[0],
+    ]),
   )
 
 function recordExposure(state: StateManager): void {

@@ -1,13 +1,8 @@
 /** Names that secrets cannot have, because of what such a variable does to any program. Pure. */
-import { DIALECTS } from '../dialects/dialects.ts'
+import { gatewayVariables, KNOWN_PROVIDER_NAMES } from '../dialects/known-providers.ts'
 
-/**
- * The variables that send each dialect's clients to the gateway, by name. `gateway`: its address with the run token.
- */
-export const gatewayVariables = (gateway: string): Record<string, string> =>
-  Object.assign({}, ...Object.values(DIALECTS).map(({ name, agentVariables }) => agentVariables(`${gateway}/${name}`)))
-
-const OURS = new Set(['NO_PROXY', 'no_proxy', 'PYTHONPATH', 'PYTHONUNBUFFERED', ...Object.keys(gatewayVariables(''))])
+const ADDRESSES = Object.keys(gatewayVariables('', KNOWN_PROVIDER_NAMES))
+const OURS = new Set(['NO_PROXY', 'no_proxy', 'PYTHONPATH', 'PYTHONUNBUFFERED', ...ADDRESSES])
 
 const REASONS: readonly (readonly [RegExp, string])[] = [
   [

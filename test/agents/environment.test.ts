@@ -14,6 +14,7 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
     serverUrl: 'http://127.0.0.1:8080',
     shimFolder: '/shim',
     providerKeys: 'inject',
+    providers: ['openai', 'anthropic'],
     providerKeyNames: ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GROQ_API_KEY'],
     ...part,
   })

@@ -26,8 +26,8 @@ const priceOf = (input: number, output: number, contextWindow: number | null = n
 
 const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, text: null, model: 'gpt-4o', demands: TEXT_ONLY }
 
-const openaiFormat = (path: string) => findRoute(openai.routes, 'POST', path, true) as Format
-const anthropicFormat = (path: string) => findRoute(anthropic.routes, 'POST', path, true) as Format
+const openaiFormat = (path: string) => findRoute(openai.routes, 'POST', path, true).route as Format
+const anthropicFormat = (path: string) => findRoute(anthropic.routes, 'POST', path, true).route as Format
 
 const UNLIMITED = { stream: false, clampTo: null, toolUses: null, isVendors: true, onlyLimit: undefined }
 

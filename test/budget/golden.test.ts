@@ -73,7 +73,7 @@ test('the golden table has at least sixty rows', () => {
 })
 
 describe.each(GOLDEN)('$path of $provider costs what the vendor charges', ({ provider, path, rows }) => {
-  const format = findRoute(DIALECTS[provider].routes, 'POST', path, true) as Format
+  const format = findRoute(DIALECTS[provider].routes, 'POST', path, true).route as Format
 
   test.each(rows)('$name: $worked', async (row) => {
     const reply = row.reply as JsonObject

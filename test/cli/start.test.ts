@@ -70,15 +70,16 @@ describe('start', () => {
     }
     const how = 'in the environment, or "iron-cage secrets set'
     expect(await keys({})).toBe(
-      `none for openai, anthropic (only an agent that calls them needs one: OPENAI_API_KEY or ANTHROPIC_API_KEY ${how} OPENAI_API_KEY")`,
+      `none for openai, anthropic, google (only an agent that calls them needs one: OPENAI_API_KEY or ANTHROPIC_API_KEY or GEMINI_API_KEY ${how} OPENAI_API_KEY")`,
     )
     expect(await keys(env)).toBe(
-      `openai from the environment, none for anthropic (only an agent that calls it needs one: ANTHROPIC_API_KEY ${how} ANTHROPIC_API_KEY")`,
+      `openai from the environment, none for anthropic, google (only an agent that calls them needs one: ANTHROPIC_API_KEY or GEMINI_API_KEY ${how} ANTHROPIC_API_KEY")`,
     )
     await place.run(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
-    expect(await keys(env)).toBe('openai from the environment, anthropic from the vault')
-    expect(await keys({ OPENAI_API_KEY: env.OPENAI_API_KEY })).toBe(
-      'openai from the environment, anthropic in the vault, which is locked',
+    const all = { ...env, GEMINI_API_KEY: 'sk-canary-7f3a9c2d41b8-3rd' }
+    expect(await keys(all)).toBe('openai from the environment, anthropic from the vault, google from the environment')
+    expect(await keys({ ...all, IRON_CAGE_MASTER_KEY_FILE: '' })).toBe(
+      'openai from the environment, anthropic in the vault, which is locked, google from the environment',
     )
   })
 

@@ -6,7 +6,7 @@ import { createInterface, type Interface } from 'node:readline'
 import { launching } from '../../src/sandbox/cage.ts'
 import { python as launcher } from '../support/agent-parts.ts'
 import { freePort } from '../support/free-port.ts'
-import type { DialectName } from '../support/provider.ts'
+import type { DialectName } from './provider.ts'
 
 export interface ClientSpec {
   /** As the table shows it. */
@@ -59,6 +59,14 @@ const ANTHROPIC_ERRORS = {
   422: 'anthropic.UnprocessableEntityError',
   400: 'anthropic.BadRequestError',
   stream: 'anthropic.APIError',
+}
+
+const GOOGLE_ERRORS = {
+  402: 'google.ClientError',
+  403: 'google.ClientError',
+  422: 'google.ClientError',
+  400: 'google.ClientError',
+  stream: 'google.APIError',
 }
 
 /** npm's clients have the same names without the package's. */
@@ -120,6 +128,14 @@ export const CLIENTS: ClientSpec[] = [
   },
   { ...OPENAI, name: 'openai', program: python('openai_client.py'), provider: '', extras: SDK },
   { ...ANTHROPIC, name: 'anthropic', program: python('anthropic_client.py'), provider: '', extras: ANTHROPIC_SDK },
+  {
+    name: 'google-genai',
+    dialect: 'google',
+    program: python('google_client.py', '-providers'),
+    provider: '',
+    errors: GOOGLE_ERRORS,
+    extras: [...FULL, 'thinking', 'models'],
+  },
   { ...OPENAI, name: 'LangChain, OpenAI', program: LANGCHAIN },
   { ...ANTHROPIC, name: 'LangChain, Anthropic', program: LANGCHAIN, extras: [...CHAT, 'structured'] },
   {

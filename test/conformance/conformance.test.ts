@@ -5,12 +5,14 @@ import { tmpdir } from 'node:os'
 import { resolve } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { agentEnvironment } from '../../src/agents/environment.ts'
+import { BUILT_IN } from '../../src/dialects/known-providers.ts'
 import { type AgentId, toAgentId } from '../../src/ids.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
 import { CLIENTS, type ClientSpec, cagedPort, type Extra, type Outcome, RunningProgram } from './clients.ts'
-import { breaksOff, plays, REDACTED_THINKING, SIGNATURE, type Turn, USED } from './provider.ts'
+import { breaksOff, plays } from './provider.ts'
 import { Table } from './table.ts'
+import { REDACTED_THINKING, SIGNATURE, type Turn, USED } from './turn.ts'
 
 /**
  * Every client that people use against the gateway, as they use it: the real packages, configured by environment variables
@@ -27,6 +29,7 @@ const SHELL = {
   HOME: tmpdir(),
   OPENAI_API_KEY: 'sk-of-the-user',
   ANTHROPIC_API_KEY: 'sk-ant-of-the-user',
+  GEMINI_API_KEY: 'AIza-of-the-user',
   // Nothing of a framework's own goes anywhere.
   CREWAI_DISABLE_TELEMETRY: 'true',
   CREWAI_TRACING_ENABLED: 'false',
@@ -35,11 +38,15 @@ const SHELL = {
   LITELLM_LOCAL_MODEL_COST_MAP: 'True',
   ANONYMIZED_TELEMETRY: 'False',
 }
-const USERS_KEY = { openai: 'sk-of-the-user', anthropic: 'sk-ant-of-the-user' }
-const SERVERS_KEY = { openai: 'sk-of-the-server', anthropic: 'sk-ant-of-the-server' }
+const USERS_KEY = { openai: 'sk-of-the-user', anthropic: 'sk-ant-of-the-user', google: 'AIza-of-the-user' }
+const SERVERS_KEY = {
+  openai: 'sk-of-the-server',
+  anthropic: 'sk-ant-of-the-server',
+  google: 'AIza-of-the-server',
+}
 /** Names as each dialect has them, of no model. */
-const UNHEARD_OF = { openai: 'gpt-0-unheard-of', anthropic: 'claude-0-unheard-of' }
-const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5' }
+const UNHEARD_OF = { openai: 'gpt-0-unheard-of', anthropic: 'claude-0-unheard-of', google: 'gemini-0-unheard-of' }
+const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5', google: 'gemini-2.5-flash' }
 
 const atPort = cagedPort === undefined ? {} : { server: { port: cagedPort } }
 
@@ -47,9 +54,11 @@ const atPort = cagedPort === undefined ? {} : { server: { port: cagedPort } }
 const PRICES = {
   'gpt-4o-mini': { input_per_mtok: 2.5, output_per_mtok: 10 },
   'claude-sonnet-4-5': { input_per_mtok: 2.5, output_per_mtok: 10 },
+  'gemini-2.5-flash': { input_per_mtok: 2.5, output_per_mtok: 10 },
   'text-embedding-3-small': { input_per_mtok: 0.25, output_per_mtok: 0 },
+  'gemini-embedding-001': { input_per_mtok: 0.25, output_per_mtok: 0 },
 }
-const costOf = ({ model }: CallRow): number => (model === 'text-embedding-3-small' ? 2_500 : 75_000)
+const costOf = ({ model }: CallRow): number => (/embedding/.test(model!) ? 2_500 : 75_000)
 
 const environmentOf = (serverUrl: string, runToken: string): Record<string, string> =>
   agentEnvironment({
@@ -62,6 +71,7 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
     serverUrl,
     shimFolder: resolve(root, 'python/shim'),
     providerKeys: 'inject',
+    providers: BUILT_IN,
     providerKeyNames: [],
   })
 
@@ -89,7 +99,7 @@ afterAll(async () => {
 })
 
 /** Not what costs nothing: CrewAI counts tokens before each call. */
-const isCall = (url: string): boolean => url.startsWith('/gateway/') && !/count_tokens|cancel$/.test(url)
+const isCall = (url: string): boolean => url.startsWith('/gateway/') && !/count_?tokens|cancel$/i.test(url)
 
 /** One client before a runtime of its own, supervised as far as it can tell. */
 class Stage {
@@ -143,6 +153,8 @@ class Stage {
       ANTHROPIC_API_URL: anthropic,
       ANTHROPIC_API_BASE: anthropic,
       ANTHROPIC_API_KEY: String(made.token),
+      GOOGLE_GEMINI_BASE_URL: `${cage.url}/gateway/google`,
+      GEMINI_API_KEY: String(made.token),
     })
   }
 
@@ -249,7 +261,7 @@ describe.each(CLIENTS)('$name', (spec) => {
     if (usage) expect(usage).toEqual([USED.input, USED.output])
     const [{ headers, url } = expect.fail('nothing came')] = stage.cage.provider.requests
     // In whichever way the client sends it.
-    expect([headers['x-api-key'], headers.authorization]).toContainEqual(
+    expect([headers['x-api-key'], headers['x-goog-api-key'], headers.authorization]).toContainEqual(
       expect.stringContaining(USERS_KEY[spec.dialect]),
     )
     expect(JSON.stringify([headers, url])).not.toContain('run_')
@@ -259,7 +271,8 @@ describe.each(CLIENTS)('$name', (spec) => {
   conforms('streamed', 'is answered in a stream', async () => {
     const stage = await Stage.open(spec)
     expect(await stage.answers('streamed', HELLO)).toMatchObject({ text: 'Hello there.' })
-    expect(stage.asked).toMatchObject([{ stream: true }])
+    if (spec.dialect === 'google') expect(stage.cage.provider.requests[0]!.url).toContain(':streamGenerateContent')
+    else expect(stage.asked).toMatchObject([{ stream: true }])
   })
 
   conforms('redacted', 'gets no address that a stream cuts in pieces', async () => {
@@ -350,7 +363,11 @@ describe.each(CLIENTS)('$name', (spec) => {
       param: 'messages',
       code: 'invalid_image',
     }
-    const body = spec.dialect === 'openai' ? { error } : { type: 'error', error, request_id: 'req_1' }
+    const body = {
+      openai: { error },
+      anthropic: { type: 'error', error, request_id: 'req_1' },
+      google: { error: { code: 400, message: error.message, status: error.code } },
+    }[spec.dialect]
     stage.cage.provider.does(sends(400, { 'content-type': 'application/json' }, body))
     raises(await stage.run('plain'), 400, 'invalid_image')
     expect(stage.attempts).toBe(1)
@@ -386,12 +403,16 @@ describe.each(CLIENTS)('$name', (spec) => {
 
   conformsIf('thinking', 'thinking, cache', 'gets what a model thought, signed, and can send it back', async () => {
     const stage = await Stage.open(spec)
-    const thought = [{ thinking: 'Two towns, two calls.', signature: SIGNATURE }, { data: REDACTED_THINKING }]
+    const thought =
+      spec.dialect === 'google'
+        ? ['Two towns, two calls.', SIGNATURE, SIGNATURE]
+        : [{ thinking: 'Two towns, two calls.', signature: SIGNATURE }, { data: REDACTED_THINKING }]
     const turn = { thinking: ['Two towns, ', 'two calls.'], ...OSLO_AND_ROME }
     expect(await stage.answers('thinking', turn, turn, WARM)).toEqual({ whole: thought, streamed: thought })
     const last = JSON.stringify(stage.asked.at(-1))
-    for (const kept of [SIGNATURE, REDACTED_THINKING, '"cache_control":{"type":"ephemeral","ttl":"1h"}'])
-      expect(last).toContain(kept)
+    // Google's provider has compared the signature, which its client spells anew.
+    const kept = [SIGNATURE, REDACTED_THINKING, '"cache_control":{"type":"ephemeral","ttl":"1h"}']
+    for (const text of spec.dialect === 'google' ? [] : kept) expect(last).toContain(text)
   })
 
   conformsIf('embeddings', 'embeddings', 'gets embeddings', async () => {
@@ -402,7 +423,9 @@ describe.each(CLIENTS)('$name', (spec) => {
 
   conformsIf('models', 'models', 'gets the list of models, which costs nothing', async () => {
     const stage = await Stage.open(spec)
-    expect(await stage.answers('models', {})).toMatchObject({ models: ['gpt-4o-mini'] })
+    expect(await stage.answers('models', {})).toMatchObject({
+      models: [spec.dialect === 'google' ? MODEL.google : MODEL.openai],
+    })
     expect(stage.cage.rows()).toEqual([])
   })
 

@@ -4,30 +4,10 @@
  * results of tools back gets the next.
  */
 import { type Script, sends, streams } from '../support/provider.ts'
+import { askGoogle } from './google-provider.ts'
+import { REDACTED_THINKING, SIGNATURE, type ToolCall, type Turn, USED } from './turn.ts'
 
-export interface ToolCall {
-  name: string
-  /** The arguments' JSON, in the pieces in which it is streamed. */
-  arguments: string[]
-}
-
-export interface Turn {
-  /** In the pieces in which it is streamed. */
-  text?: string[]
-  /** All at once: parallel calls. */
-  calls?: ToolCall[]
-  /** What a model thought before, signed; Anthropic's dialect only. */
-  thinking?: string[]
-  /** In tokens. (Default: USED.) */
-  used?: { input: number; output: number }
-}
-
-export const SIGNATURE =
-  'EqoBCkgIARABGAIiQL2UoU0b1OHYi+yCHpBY7U6FQW8/FcoLewocJQPa2HnmLM+NECy50y44F/kD4SULFXi57buI9fAvyBwtyjlOiO0='
-export const REDACTED_THINKING = 'EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr3qpP'
-
-/** What an answer costs by its provider's count, in tokens. */
-export const USED = { input: 10, output: 5 }
+export type DialectName = 'openai' | 'anthropic' | 'google'
 
 /** The n-th request gets the n-th turn, those after the last turn the last. */
 export function plays(...turns: Turn[]): Script {
@@ -35,6 +15,11 @@ export function plays(...turns: Turn[]): Script {
   return (response, received) => {
     const { pathname } = new URL(received.url, 'http://provider')
     const request = JSON.parse(received.body || '{}') as Request
+    const google = askGoogle(received, turns[Math.min(played, turns.length - 1)]!)
+    if (google) {
+      if (google.isTurn) played += 1
+      return google.answer(response)
+    }
     const play = PATHS[pathname]
     if (!play)
       return sends(404, JSON_TYPE, { error: { message: `nothing at ${pathname}`, type: 'invalid_request_error' } })(
@@ -52,6 +37,8 @@ export function plays(...turns: Turn[]): Script {
 export const breaksOff =
   (turn: Turn): Script =>
   (response, received) => {
+    const google = askGoogle(received, turn)
+    if (google) return streams(google.frames.slice(0, google.frames.length / 2), 'resets')(response)
     const play = PATHS[new URL(received.url, 'http://provider').pathname]!
     const frames = framesOf(String(play(turn, JSON.parse(received.body) as Request)))
     return streams(frames.slice(0, frames.length / 2), 'resets')(response)

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { Received } from '../support/provider.ts'
 import { openTestRuntime } from '../support/runtime.ts'
-import { plays, type Turn } from './provider.ts'
+import { plays } from './provider.ts'
+import type { Turn } from './turn.ts'
 
 /** What holds no personal data arrives as it was sent: same events, same order, same fields, in both directions. */
 

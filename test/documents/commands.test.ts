@@ -102,6 +102,7 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,
+  gemini: async () => undefined,
 }
 
 async function checkOwn(words: string[], isMention: boolean): Promise<void> {

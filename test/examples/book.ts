@@ -1,5 +1,5 @@
 /** What the simulated providers answer: one page for each question that an example or a tutorial asks. */
-import type { Turn } from '../conformance/provider.ts'
+import type { Turn } from '../conformance/turn.ts'
 
 export interface Page {
   /** Found in what the user said. */

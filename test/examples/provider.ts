@@ -2,7 +2,8 @@
  * What the simulated providers say to the examples: a book, keyed on what is asked. Nothing is counted between requests:
  * the same conversation gets the same answer, whoever asks beside it. Formats are those of `../conformance/provider.ts`.
  */
-import { plays, type Turn } from '../conformance/provider.ts'
+import { plays } from '../conformance/provider.ts'
+import type { Turn } from '../conformance/turn.ts'
 import { type Script, sends } from '../support/provider.ts'
 import { BOOK, type Page } from './book.ts'
 

@@ -22,8 +22,10 @@ const CALL = { function: { name: 'look_up', arguments: '{"a":"b"}' }, id: 'call_
 
 /** One route: a request, a whole reply and the frames of a stream, as they are in an ordinary call. */
 interface Route {
-  provider: 'openai' | 'anthropic'
+  provider: 'openai' | 'anthropic' | 'google'
   path: string
+  /** Where it is streamed. (Default: at the same path, with "stream" in the body.) */
+  streamPath?: string
   request: JsonObject
   reply: JsonObject
   frames?: JsonObject[]
@@ -37,6 +39,14 @@ const chunk = (choice: JsonObject, more: JsonObject = {}): JsonObject => ({
   model: 'plain',
   choices: [{ index: 0, finish_reason: null, ...choice }],
   ...more,
+})
+
+/** A reply of Gemini, or a frame of its stream. */
+const content = (parts: JsonObject[], more: JsonObject = {}): JsonObject => ({
+  candidates: [{ content: { parts, role: 'model' }, index: 0, ...more }],
+  usageMetadata: { promptTokenCount: 10, candidatesTokenCount: 5, totalTokenCount: 15 },
+  modelVersion: 'plain',
+  responseId: 'r_1',
 })
 
 const ROUTES: Route[] = [
@@ -253,6 +263,48 @@ const ROUTES: Route[] = [
     ],
     end: `event: message_stop\ndata: {"type":"message_stop"}\n\n`,
   },
+  {
+    provider: 'google',
+    path: '/v1beta/models/plain:generateContent',
+    streamPath: '/v1beta/models/plain:streamGenerateContent?alt=sse',
+    request: {
+      contents: [{ role: 'user', parts: [{ text: 'Who?' }] }],
+      systemInstruction: { parts: [{ text: 'Be brief.' }] },
+      tools: [{ functionDeclarations: [{ name: 'look_up', description: 'Looks up.' }] }],
+      generationConfig: { maxOutputTokens: 50 },
+    },
+    reply: content(
+      [
+        { text: 'I think.', thought: true },
+        { text: 'Hello.' },
+        {
+          functionCall: { name: 'look_up', args: { a: 'b' } },
+          thoughtSignature: Buffer.alloc(96, 's').toString('base64'),
+        },
+      ],
+      {
+        finishReason: 'STOP',
+        safetyRatings: [{ category: 'HARM_CATEGORY_HARASSMENT', probability: 'NEGLIGIBLE' }],
+        citationMetadata: { citationSources: [{ startIndex: 0, endIndex: 5, uri: 'https://example.com' }] },
+        logprobsResult: { chosenCandidates: [{ token: 'Hello', logProbability: -0.1 }] },
+      },
+    ),
+    frames: [
+      content([{ text: 'I ', thought: true }]),
+      content([{ text: 'think.', thought: true }, { text: 'Hel' }]),
+      content([{ text: 'lo ' }]),
+      content([{ functionCall: { name: 'look_up', args: { a: 'b' } } }]),
+      content([{ text: 'there.' }], { groundingMetadata: { webSearchQueries: ['who'] } }),
+      content([{ text: '' }], { finishReason: 'STOP' }),
+    ],
+    end: `data: ${JSON.stringify(content([{ text: '' }], { finishReason: 'STOP' }))}\n\n`,
+  },
+  {
+    provider: 'google',
+    path: '/v1beta/models/plain:embedContent',
+    request: { content: { parts: [{ text: 'Who?' }] } },
+    reply: { embedding: { values: [0.1, -0.2] }, modelVersion: 'plain' },
+  },
 ]
 
 const asFrames = (frames: readonly JsonObject[], random: Random): string =>
@@ -321,10 +373,11 @@ describe('no canary passes', () => {
     const { cage, agent, canaries } = await openCage()
     const streamed = ROUTES.filter(({ frames }) => frames)
     const found = await leaks(async (random, canary) => {
-      const { provider, path, request, frames, end } = pick(random, streamed)
+      const { provider, path, streamPath, request, frames, end } = pick(random, streamed)
       const text = asFrames(plantInStream(random, frames!, canary), random) + end
       cage.provider.doesOnce(streams(random() < 0.5 ? text : cut(random, text)))
-      const reply = await agent.send(provider, 'POST', path, JSON.stringify({ ...request, stream: true }))
+      const body = streamPath ? request : { ...request, stream: true }
+      const reply = await agent.send(provider, 'POST', streamPath ?? path, JSON.stringify(body))
       return seenIn(reply, path === '/responses' || provider === 'anthropic')
     }, canaries)
     expect(found).toEqual([])
@@ -349,7 +402,11 @@ describe('no canary passes', () => {
   test('in a request, when the policy covers requests', async () => {
     const { cage, agent, canaries } = await openCage({ scope: ['replies', 'tool_arguments', 'logs', 'requests'] })
     const found = await leaks(async (random, canary, { provider, path, request }) => {
-      const free = provider === 'openai' ? '/moderations' : '/v1/messages/count_tokens'
+      const free = {
+        openai: '/moderations',
+        anthropic: '/v1/messages/count_tokens',
+        google: '/v1beta/models/plain:countTokens',
+      }[provider]
       const sent = random() < 0.2 ? free : path
       const query = random() < 0.2 ? `?note=${encodeURIComponent(canary)}` : ''
       const headers: Record<string, string> = random() < 0.2 ? { 'x-title': canary, 'x-made-up': canary } : {}

@@ -11,6 +11,7 @@ import { AnswerBody } from '../../src/gateway/answer-body.ts'
 import type { LlmCall } from '../../src/gateway/call.ts'
 import { CallRedactor } from '../../src/gateway/call-redactor.ts'
 import type { ClientConnection } from '../../src/gateway/client.ts'
+import { serverSentEvents } from '../../src/gateway/framing.ts'
 import { relayFrames } from '../../src/gateway/stream.ts'
 import { Incidents } from '../../src/redaction/incidents.ts'
 import { policyOf } from '../../src/redaction/policy.ts'
@@ -94,7 +95,9 @@ describe('a stream cut anywhere', () => {
     const redactor = new CallRedactor(parts, call)
     const reader = { openai: chatCompletions, anthropic: messages }[dialect].readStream(redactor, false)
     const answer = { status: 200, headers: {}, body: bodyOf(pieces) }
-    const ended = relayFrames(answer, dialect, { reader, redactor, clean }, client, async () => undefined)
+    const framing = serverSentEvents
+    const frames = { reader, redactor, clean, framing, encoder: framing.encoder() }
+    const ended = relayFrames(answer, dialect, frames, client, async () => undefined)
     return { out: () => out, ended }
   }
 

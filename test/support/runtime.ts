@@ -239,6 +239,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
     providers: {
       openai: { base_url: `${provider.url}/v1`, ...perProvider },
       anthropic: { base_url: provider.url, ...perProvider },
+      google: { base_url: provider.url, ...perProvider },
       ...Object.fromEntries(
         Object.entries(others ?? {}).map(([name, own]) => [
           name,
@@ -256,7 +257,12 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
   const runtime = await open({
     config,
     configFile: null,
-    environment: { OPENAI_API_KEY: 'sk-of-the-server', ANTHROPIC_API_KEY: 'sk-ant-of-the-server', ...environment },
+    environment: {
+      OPENAI_API_KEY: 'sk-of-the-server',
+      ANTHROPIC_API_KEY: 'sk-ant-of-the-server',
+      GEMINI_API_KEY: 'AIza-of-the-server',
+      ...environment,
+    },
     masterKey,
     version: '0.0.0-test',
     clock,

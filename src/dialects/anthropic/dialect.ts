@@ -6,21 +6,14 @@ import { messages } from './messages.ts'
 
 export const anthropic: Dialect = {
   name: 'anthropic',
-  label: 'Anthropic',
-  defaultBaseUrl: 'https://api.anthropic.com',
-  keyVariable: 'ANTHROPIC_API_KEY',
-  agentVariables: (address) => ({
-    ANTHROPIC_BASE_URL: address,
-    ANTHROPIC_API_URL: address,
-    ANTHROPIC_API_BASE: address,
-  }),
   keyOf: (headers) => headers['x-api-key']?.toString(),
   fields,
   signed: new Set(['thinking', 'redacted_thinking']),
   authenticate: (key) => ({ 'x-api-key': key }),
   requestHeaders: /^anthropic-/,
   replyHeaders: /^anthropic-/,
-  pathPrefix: '/v1',
+  prefix: /^(\/anthropic(?=\/v1(\/|$)))?(\/v1(?=\/|$))*/,
+  prefixFor: () => '/v1',
 
   routes: [
     { method: 'POST', path: '/messages', route: messages },

@@ -9,17 +9,16 @@ import { responses } from './responses.ts'
 
 export const openai: Dialect = {
   name: 'openai',
-  label: 'OpenAI',
-  defaultBaseUrl: 'https://api.openai.com/v1',
-  keyVariable: 'OPENAI_API_KEY',
-  agentVariables: (address) => ({ OPENAI_BASE_URL: `${address}/v1`, OPENAI_API_BASE: `${address}/v1` }),
   keyOf: ({ authorization }) => authorization?.replace(/^bearer\s+/i, ''),
   fields,
   signed: new Set(),
   authenticate: (key) => ({ authorization: `Bearer ${key}` }),
   requestHeaders: /^openai-/,
   replyHeaders: /^openai-/,
-  pathPrefix: '',
+  // As the vendors' own clients send it: api.groq.com/openai/v1, openrouter.ai/api/v1, api.fireworks.ai/inference/v1 …
+  prefix: /^(\/(openai|api|inference)(?=\/v1(\/|$)))?(\/v1(?=\/|$))*/,
+  // The base URL has it.
+  prefixFor: () => '',
 
   routes: [
     { method: 'POST', path: '/chat/completions', route: chatCompletions },

@@ -10,7 +10,7 @@ import { modelOf } from '../../dialects/usage.ts'
 import { CageError } from '../../errors.ts'
 import type { Finding } from '../../redaction/match.ts'
 import { Redactor, type RedactorSettings } from '../../redaction/redactor.ts'
-import { type CallFacts, readFacts } from '../call-facts.ts'
+import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
 import { CallRedactor, type Found, type RedactedCall, type RedactedSide } from '../call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
 import { encoded, free } from './bytes.ts'
@@ -39,9 +39,9 @@ export type Redacted = { bytes: Buffer; found: Found } | { error: CageError }
 
 export const LARGE_WORK = {
   /** Removes our own tokens from a request; `facts`: what it requests, when a format is named. */
-  readRequest({ bytes, model, format }: RequestWork & { format: FormatName | undefined }) {
+  readRequest({ bytes, model, format, naming }: RequestWork & { format: FormatName | undefined; naming: ModelNaming }) {
     const { value, safe, findings } = parseWithoutTokens(bytes, parseLargeBody)
-    const facts: CallFacts | undefined = format && readFacts(formatOf(format), withModel(value, model))
+    const facts: CallFacts | undefined = format && readFacts(formatOf(format), withModel(value, model), naming)
     return { bytes: safe ?? bytes, findings, facts }
   },
 

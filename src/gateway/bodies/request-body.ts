@@ -6,7 +6,7 @@ import type { DialectName } from '../../dialects/dialects.ts'
 import { isUnambiguous, type JsonObject, parseBody } from '../../dialects/json.ts'
 import type { Finding } from '../../redaction/match.ts'
 import type { RedactorSettings } from '../../redaction/redactor.ts'
-import { type CallFacts, readFacts } from '../call-facts.ts'
+import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
 import type { CallRedactor } from '../call-redactor.ts'
 import { parseTextWithoutTokens } from '../own-tokens.ts'
 import { free, LARGE_BYTES } from './bytes.ts'
@@ -44,19 +44,22 @@ export interface ReadRequest {
 export async function readRequest(
   large: LargeBodies,
   bytes: Buffer,
-  { dialect, format, ...work }: WorkFor & { dialect: Dialect; format: Format | undefined },
+  { dialect, format, naming, ...work }: WorkFor & { dialect: Dialect; format: Format | undefined; naming: ModelNaming },
 ): Promise<ReadRequest> {
   if (bytes.length < LARGE_BYTES) {
     const text = bytes.toString('utf8')
     const { value, safe, findings } = parseTextWithoutTokens(bytes, text, parseBody)
     const isSent = safe === undefined && isUnambiguous(bytes, text, value)
     const body = new ParsedBody(value, isSent ? bytes : undefined)
-    return { body, facts: format && readFacts(format, value), findings }
+    return { body, facts: format && readFacts(format, value, naming), findings }
   }
   const named = format && { dialect: dialect.name as DialectName, format: format.name }
-  const read = await large.run('readRequest', { bytes, model: undefined, format: named }, work)
+  const read = await large.run('readRequest', { bytes, model: undefined, format: named, naming }, work)
   return { ...read, body: new LargeBody(large, dialect, work, read.bytes, undefined) }
 }
+
+/** The model that a fallback names is the one that answers. */
+const AS_NAMED: ModelNaming = { named: undefined, models: {} }
 
 class ParsedBody implements RequestBody {
   readonly #value: JsonObject
@@ -70,7 +73,7 @@ class ParsedBody implements RequestBody {
 
   withModel(format: Format, model: string): CallFacts & { body: RequestBody } {
     const value = { ...this.#value, model }
-    return { ...readFacts(format, value), body: new ParsedBody(value) }
+    return { ...readFacts(format, value, AS_NAMED), body: new ParsedBody(value) }
   }
 
   redacted(redactor: CallRedactor, dialect: Dialect): RequestBody {
@@ -133,7 +136,7 @@ class LargeBody implements RequestBody {
   async withModel(format: Format, model: string): Promise<CallFacts & { body: RequestBody }> {
     const { bytes, facts } = await this.#large.run(
       'readRequest',
-      { ...this.#of(model), format: this.#name(format) },
+      { ...this.#of(model), format: this.#name(format), naming: AS_NAMED },
       this.#work,
     )
     return { ...facts!, body: new LargeBody(this.#large, this.#dialect, this.#work, bytes, model) }

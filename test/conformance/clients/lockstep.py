@@ -32,12 +32,16 @@ def obey(cases, *packages):
 
 
 def describe(error):
-    body = getattr(error, "body", None)
+    body = getattr(error, "body", None) or getattr(error, "details", None)
     error_body = body.get("error", body) if isinstance(body, dict) else {}
+    status, code = getattr(error, "status_code", None), getattr(error, "code", None) or error_body.get("code")
+    # Google's code is the status.
+    if isinstance(code, int):
+        status, code = code, ([*(error_body.get("details") or []), {}])[0].get("reason") or error_body.get("status")
     return {
         "classes": [kind.__module__.split(".")[0] + "." + kind.__name__ for kind in type(error).__mro__],
-        "status": getattr(error, "status_code", None),
-        "code": getattr(error, "code", None) or error_body.get("code"),
+        "status": status,
+        "code": code,
         "type": error_body.get("type"),
         "message": str(error),
     }

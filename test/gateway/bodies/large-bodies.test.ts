@@ -10,7 +10,7 @@ import { turnsDuring } from '../../support/turns.ts'
 const never = new AbortController().signal
 const chat = (content: string): Buffer => encoded(JSON.stringify({ model: 'm', messages: [{ role: 'user', content }] }))
 const format = { dialect: 'openai', format: 'chat-completions' } as const
-const read = (bytes: Buffer) => ({ bytes, model: undefined, format })
+const read = (bytes: Buffer) => ({ bytes, model: undefined, format, naming: { named: undefined, models: {} } })
 /** Some seconds of work. */
 const endless = () => ({
   bytes: chat('a@b.co 4111 1111 1111 1111 '.repeat(400_000)),

@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Peers } from '../../../access/peers.ts'
 import { systemClock } from '../../../clock.ts'
-import { DIALECTS, ownDialect } from '../../../dialects/dialects.ts'
+import { gatewayVariables, KNOWN_PROVIDERS, knownProvider } from '../../../dialects/known-providers.ts'
 import { type Check, fail, ok, type Subject, warn } from './check.ts'
 
-const OWN_KEYS = new Set<string>(Object.values(DIALECTS).map(({ keyVariable }) => keyVariable))
+const OWN_KEYS = new Set<string>(Object.values(KNOWN_PROVIDERS).flatMap(({ keyVariables }) => keyVariables))
 const OTHER_KEYS = /^(AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
 
 export const exposureChecks: readonly Check[] = [
@@ -46,10 +46,8 @@ export const exposureChecks: readonly Check[] = [
     name: 'Base addresses',
     look: ({ loaded, terminal }) => {
       const { providers } = loaded.config
-      const lost = Object.values(DIALECTS)
-        .filter(({ name }) => !providers[name]?.base_url)
-        .flatMap(({ agentVariables }) => Object.keys(agentVariables('')))
-        .filter((name) => terminal.env.variables[name])
+      const atUsual = Object.keys(providers).filter((name) => !providers[name]?.base_url)
+      const lost = Object.keys(gatewayVariables('', atUsual)).filter((name) => terminal.env.variables[name])
       return lost.length === 0
         ? ok('none in the environment besides the configured ones')
         : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
@@ -86,7 +84,7 @@ const LINUX = 'start with --provider-keys shield, so that it is in no address; o
 async function lookAtProviders({ loaded, online }: Subject) {
   if (!online) return ok('not checked; use --online')
   const addresses = Object.entries(loaded.config.providers).map(
-    ([name, { base_url }]) => [name, base_url ?? ownDialect(name)!.defaultBaseUrl] as const,
+    ([name, { base_url }]) => [name, base_url ?? knownProvider(name)!.baseUrl!] as const,
   )
   const silent: string[] = []
   await Promise.all(

@@ -1,0 +1,75 @@
+/**
+ * The providers that are known by name: a configuration that names one needs no address and no dialect. To add one, add
+ * an entry here; configuration, gateway, agents' environment, doctor and start block take what they need from it.
+ */
+import type { Dialect } from './dialect.ts'
+import { DEFAULT_DIALECT, DIALECTS, type DialectName } from './dialects.ts'
+
+export interface KnownProvider {
+  /** For display, e.g. "OpenAI". */
+  label: string
+  dialect: DialectName
+  /** The vendor's own base URL; undefined if every customer has another one. */
+  baseUrl?: string
+  /** Hosts of the vendor's own servers, which are known to keep their answers within their limits. */
+  vendorHosts?: RegExp
+  /** Environment variables in which clients look for a key; the first also names the secret that holds ours. */
+  keyVariables: readonly string[]
+  /** Environment variables that point clients to `address`, the provider's URL at the gateway. */
+  agentVariables(address: string): Record<string, string>
+}
+
+/** Providers of every configuration, whether it names them or not. The default comes first. */
+export const BUILT_IN = ['openai', 'anthropic', 'google'] as const
+
+export const KNOWN_PROVIDERS = {
+  openai: {
+    label: 'OpenAI',
+    dialect: 'openai',
+    baseUrl: 'https://api.openai.com/v1',
+    vendorHosts: /^api\.openai\.com$/,
+    keyVariables: ['OPENAI_API_KEY'],
+    agentVariables: (address) => ({ OPENAI_BASE_URL: `${address}/v1`, OPENAI_API_BASE: `${address}/v1` }),
+  },
+  anthropic: {
+    label: 'Anthropic',
+    dialect: 'anthropic',
+    baseUrl: 'https://api.anthropic.com',
+    vendorHosts: /^api\.anthropic\.com$/,
+    keyVariables: ['ANTHROPIC_API_KEY'],
+    agentVariables: (address) => ({
+      ANTHROPIC_BASE_URL: address,
+      ANTHROPIC_API_URL: address,
+      ANTHROPIC_API_BASE: address,
+    }),
+  },
+  google: {
+    label: 'Google',
+    dialect: 'google',
+    baseUrl: 'https://generativelanguage.googleapis.com',
+    vendorHosts: /^generativelanguage\.googleapis\.com$/,
+    keyVariables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+    agentVariables: (address) => ({ GOOGLE_GEMINI_BASE_URL: address }),
+  },
+} as const satisfies Readonly<Record<string, KnownProvider>>
+
+export type KnownProviderName = keyof typeof KNOWN_PROVIDERS
+
+export const KNOWN_PROVIDER_NAMES = Object.keys(KNOWN_PROVIDERS) as KnownProviderName[]
+
+/** Returns what is known of a provider by its name. */
+export const knownProvider = (name: string): KnownProvider | undefined =>
+  Object.hasOwn(KNOWN_PROVIDERS, name) ? KNOWN_PROVIDERS[name as KnownProviderName] : undefined
+
+/** The dialect of a provider without a configured one: what it is known for, else the one most servers speak. */
+export const dialectNameOf = (provider: string, configured: DialectName | undefined): DialectName =>
+  configured ?? knownProvider(provider)?.dialect ?? DEFAULT_DIALECT
+
+export const dialectOf = (provider: string, configured: DialectName | undefined): Dialect =>
+  DIALECTS[dialectNameOf(provider, configured)]
+
+export const isBuiltIn = (name: string): boolean => (BUILT_IN as readonly string[]).includes(name)
+
+/** The variables that send the clients of these providers to the gateway, by name. `gateway`: its address. */
+export const gatewayVariables = (gateway: string, providers: Iterable<string>): Record<string, string> =>
+  Object.assign({}, ...[...providers].map((name) => knownProvider(name)?.agentVariables(`${gateway}/${name}`)))

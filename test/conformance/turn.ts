@@ -1,0 +1,25 @@
+/** What a model says in one answer, whatever its provider. */
+
+export interface ToolCall {
+  name: string
+  /** The arguments' JSON, in the pieces in which it is streamed. */
+  arguments: string[]
+}
+
+export interface Turn {
+  /** In the pieces in which it is streamed. */
+  text?: string[]
+  /** All at once: parallel calls. */
+  calls?: ToolCall[]
+  /** What a model thought before, signed; Anthropic's dialect only. */
+  thinking?: string[]
+  /** In tokens. (Default: USED.) */
+  used?: { input: number; output: number }
+}
+
+export const SIGNATURE =
+  'EqoBCkgIARABGAIiQL2UoU0b1OHYi+yCHpBY7U6FQW8/FcoLewocJQPa2HnmLM+NECy50y44F/kD4SULFXi57buI9fAvyBwtyjlOiO0='
+export const REDACTED_THINKING = 'EmwKAhgBEgy3va3pzix/LafPsn4aDFIT2Xlxh0L5L8rLVyIwxtE3rAFBa8cr3qpP'
+
+/** What an answer costs by its provider's count, in tokens. */
+export const USED = { input: 10, output: 5 }
