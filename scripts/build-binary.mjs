@@ -22,6 +22,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { bundleDashboard, bundleProgram, bundleThreads, filesBelow, programFiles, root } from './bundle.mjs'
+import { nodeItself, notices, packagesOf } from './third-party.mjs'
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, quiet: { type: 'boolean' } } })
 const out = resolve(values.out ?? `${root}dist`)
@@ -29,11 +30,12 @@ const startedAt = performance.now()
 const work = mkdtempSync(join(tmpdir(), 'iron-cage-binary-'))
 
 try {
-  await Promise.all([
+  const results = await Promise.all([
     bundleForExecutable(work),
     bundleThreads({ outdir: `${work}/dist`, outExtension: { '.js': '.cjs' }, format: 'cjs' }),
     bundleDashboard(`${work}/dist/web`),
   ])
+  writeFileSync(`${work}/dist/THIRD_PARTY_NOTICES.txt`, notices([nodeItself(), ...packagesOf(results.flat())]))
   prepareBlob([
     ...[...programFiles(), ...nativeParts(), 'LICENSE'].map((path) => [path, root + path]),
     ...readdirSync(`${work}/dist`, { recursive: true, withFileTypes: true })
@@ -72,7 +74,7 @@ try {
  */
 async function bundleForExecutable(folder) {
   const later = new Map()
-  await bundleProgram({
+  const program = await bundleProgram({
     outfile: `${folder}/program.cjs`,
     format: 'cjs',
     target: `node${process.versions.node}`,
@@ -105,11 +107,10 @@ const __programUrl = require('node:url').pathToFileURL(process.execPath).href;`,
       },
     ],
   })
-  await Promise.all(
-    [...later].map(([name, path]) =>
-      bundleProgram({ entryPoints: [name], absWorkingDir: root, outfile: `${folder}/${path}`, format: 'cjs' }),
-    ),
+  const packages = [...later].map(([name, path]) =>
+    bundleProgram({ entryPoints: [name], absWorkingDir: root, outfile: `${folder}/${path}`, format: 'cjs' }),
   )
+  return [program, ...(await Promise.all(packages))]
 }
 
 /** Writes what Node calls a single-executable blob. `files`: path in the package, and on this disk. */
@@ -131,7 +132,8 @@ function prepareBlob(files) {
     },
   }
   writeFileSync(`${work}/sea.json`, JSON.stringify(config))
-  quietly(process.execPath, [`${root}scripts/executable/compile.mjs`, `${work}/sea.json`])
+  // A fixed seed: V8 writes the same cache each time, and so the executable has the same bytes.
+  quietly(process.execPath, ['--random-seed=42', `${root}scripts/executable/compile.mjs`, `${work}/sea.json`])
   quietly(process.execPath, ['--experimental-sea-config', `${work}/sea.json`])
 }
 

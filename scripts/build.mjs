@@ -1,6 +1,7 @@
 // Builds dist/: the program as one file, the dashboard beside it. `--quiet` prints errors only.
-import { mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { bundleDashboard, bundleProgram, bundleThreads, root } from './bundle.mjs'
+import { notices, packagesOf } from './third-party.mjs'
 
 const quiet = process.argv.includes('--quiet')
 const startedAt = performance.now()
@@ -10,7 +11,7 @@ const made = `${root}dist.${process.pid}`
 mkdirSync(made)
 process.once('exit', () => rmSync(made, { recursive: true, force: true }))
 
-await Promise.all([
+const results = await Promise.all([
   bundleProgram({
     // The last one is for tests, which open parts of the program that it promises to nobody.
     entryPoints: { 'iron-cage': `${root}src/main.ts`, index: `${root}src/index.ts`, runtime: `${root}src/runtime.ts` },
@@ -40,6 +41,9 @@ await Promise.all([
   }),
   bundleDashboard(`${made}/web`),
 ])
+const packages = packagesOf(results)
+writeFileSync(`${made}/THIRD_PARTY_NOTICES.txt`, notices(packages))
+writeFileSync(`${made}/third-party.json`, JSON.stringify(packages))
 rmSync(`${root}dist`, { recursive: true, force: true })
 renameSync(made, `${root}dist`)
 

@@ -5,7 +5,7 @@ import { build } from 'esbuild'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** The program; `options` are esbuild's own. */
+/** The program; `options` are esbuild's own. All that bundle here resolve to esbuild's result, with its `metafile`. */
 export const bundleProgram = ({ define = {}, ...options }) =>
   build({
     entryPoints: [`${root}src/main.ts`],
@@ -13,6 +13,7 @@ export const bundleProgram = ({ define = {}, ...options }) =>
     platform: 'node',
     define: { 'process.env.WS_NO_BUFFER_UTIL': '"1"', 'process.env.WS_NO_UTF_8_VALIDATE': '"1"', ...define },
     logLevel: 'warning',
+    metafile: true,
     ...options,
   })
 
@@ -29,7 +30,7 @@ export const bundleThreads = (options) =>
 
 export async function bundleDashboard(folder) {
   mkdirSync(folder, { recursive: true })
-  await build({
+  const result = await build({
     entryPoints: [`${root}web/main.tsx`],
     outdir: folder,
     bundle: true,
@@ -39,8 +40,10 @@ export async function bundleDashboard(folder) {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     logLevel: 'warning',
+    metafile: true,
   })
   cpSync(`${root}web/index.html`, `${folder}/index.html`)
+  return result
 }
 
 /** What the program reads besides the dashboard: paths in the project, and in the package. */

@@ -95,7 +95,7 @@ __all__ = [
     "service_url",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 
 # Loaded at first use: `dataclasses` alone takes up to 20 ms to import.
 _LOADED_LATER = {

@@ -14,6 +14,7 @@ import time
 
 from ._errors import IronCageError, ServerUnreachable
 from ._link import Link
+from ._program import find_program
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -178,22 +179,6 @@ def _environment_of(wanted: WantedServer, folder: str | None) -> dict[str, str]:
 
 def _has_file() -> bool:
     return any(map(os.path.exists, _CONFIG_FILES))
-
-
-def find_program() -> list[str]:
-    """How ``iron-cage`` is called here. Raises ServerUnreachable when there is none."""
-    named = os.environ.get("IRON_CAGE_BIN")
-    if named:
-        is_script = named.endswith((".mjs", ".js", ".cjs"))
-        return [shutil.which("node") or "node", named] if is_script else [named]
-    for name in ("iron-cage", "iron_cage"):
-        found = shutil.which(name)
-        if found:
-            return [found]
-    npx = shutil.which("npx")
-    if npx:
-        return [npx, "--yes", "iron-cage"]
-    raise _cannot_start("there is neither IRON_CAGE_BIN, nor iron-cage on PATH, nor npx")
 
 
 def _server_file(db: str) -> dict[str, str] | None:

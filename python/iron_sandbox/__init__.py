@@ -14,7 +14,7 @@ listed paths. A restriction that cannot be applied is an error, never a silent d
 machine supports.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 __all__ = ["PolicyError", "SandboxError", "confined", "explain", "run"]
 
 

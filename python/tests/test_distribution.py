@@ -61,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = tmp_path_factory.mktemp("source")
     # A copy: building leaves folders beside the sources. Without what other processes compile meanwhile.
     shutil.copytree(PACKAGE, source / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "iron_runtime.py"):
+    for name in ("pyproject.toml", "README.md", "iron_runtime.py", "hatch_build.py", "no_program.py"):
         shutil.copy(PYTHON / name, source)
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source)
     return folder
@@ -101,7 +101,8 @@ def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(built: Path)
     (wheel,) = built.glob("*.whl")
     files = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = {f"iron_cage/{file.name}" for file in [*PACKAGE.glob("*.py"), PACKAGE / "py.typed"]}
-    assert files == package | {"iron_runtime.py"}
+    version = wheel.name.split("-")[1]
+    assert files == package | {"iron_runtime.py", f"iron_cage-{version}.data/scripts/iron-cage"}
 
 
 @pytest.mark.parametrize("kind", ["*.whl", "*.tar.gz"])

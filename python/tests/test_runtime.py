@@ -227,29 +227,6 @@ def test_a_program_that_is_killed_takes_its_server_with_it(folder: Path) -> None
             time.sleep(0.05)
 
 
-def test_where_the_program_is_missing_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("IRON_CAGE_BIN")
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(ServerUnreachable, match="neither IRON_CAGE_BIN.*npm install -g iron-cage"):
-        with AgentRuntime():
-            pass
-
-
-def test_the_program_is_the_named_one_else_the_one_on_the_path_else_npx(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from iron_cage._server import find_program
-
-    monkeypatch.setenv("PATH", str(folder))
-    for name in ("node", "npx", "iron-cage"):
-        (folder / name).touch(mode=0o755)
-    assert find_program() == [str(folder / "node"), str(PROGRAM)]
-    monkeypatch.delenv("IRON_CAGE_BIN")
-    assert find_program() == [str(folder / "iron-cage")]
-    (folder / "iron-cage").unlink()
-    assert find_program() == [str(folder / "npx"), "--yes", "iron-cage"]
-
-
 def test_why_a_server_did_not_start_is_told(folder: Path) -> None:
     (folder / "iron-cage.yaml").write_text("budgets: 5\n")
     before = dict(os.environ)

@@ -50,6 +50,7 @@ export const VARIABLES = {
   IRON_CAGE_MASTER_KEY_FILE: 'File with the master key of the secrets vault.',
   IRON_CAGE_MASTER_KEY: 'The master key itself; the file is safer.',
   IRON_CAGE_URL: 'Server that commands connect to, instead of the one that uses the database.',
+  IRON_API_URL: 'Read when `IRON_CAGE_URL` is not set.',
   IRON_CAGE_TOKEN: 'Token for that server.',
   NO_COLOR: 'Disables colored output when set.',
 } as const
@@ -65,7 +66,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   return {
     settings,
     configFile: variables.IRON_CAGE_CONFIG || undefined,
-    serverUrl: variables.IRON_CAGE_URL || undefined,
+    serverUrl: variables.IRON_CAGE_URL || variables.IRON_API_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
     noColor: Boolean(variables.NO_COLOR),
     hasDisplay: Boolean(variables.DISPLAY || variables.WAYLAND_DISPLAY),

@@ -95,10 +95,15 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   python3: checkPython,
   pip: async ([install, path]) => {
     expect(install).toBe('install')
+    // One that a release has: test/packaging/release.test.ts installs it.
+    if (path!.endsWith('.whl'))
+      return expect(path).toMatch(new RegExp(`^\\./iron_(cage|cli_py)-${manifest.version}-py3-none-`))
     const [, place, extra] = /^\.\/([\w/]+?)(?:\[(\w+)\])?$/.exec(path!)!
     const project = readFileSync(join(root, place!, 'pyproject.toml'), 'utf8')
     if (extra) expect(project).toMatch(new RegExp(`^${extra} = \\[`, 'm'))
   },
+  'iron-cli-py': async (words) => checkPythonCli(words),
+  sh: async ([script]) => checkFiles([script!.replace('./release', 'scripts/release')]),
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,
@@ -163,7 +168,7 @@ async function run(words: readonly string[]): Promise<{ code: number; out: strin
 }
 
 async function checkNpm([command, script, dashes, ...flags]: string[]): Promise<void> {
-  if (command !== 'run') return expect(['ci', 'test', 'pack']).toContain(command)
+  if (command !== 'run') return expect(['ci', 'test', 'pack', 'publish']).toContain(command)
   const scripts: Readonly<Record<string, string>> = manifest.scripts
   expect(Object.keys(scripts)).toContain(script)
   if (dashes === undefined) return
@@ -185,6 +190,20 @@ async function checkSandboxFlags(words: string[]): Promise<void> {
   const { stderr } = spawnSync('python3', ['-m', 'iron_sandbox', '--help'], { cwd, encoding: 'utf8' })
   const own = words.includes('--') ? words.slice(0, words.indexOf('--')) : words
   for (const flag of own.filter((word) => word.startsWith('--'))) expect(stderr).toContain(` ${flag} `)
+}
+
+/** The command exists, and its help names every flag that is used. */
+function checkPythonCli(words: string[]): void {
+  const path = words.filter((word, at) => /^[a-z]+$/.test(word) && !words[at - 1]?.startsWith('--')).slice(0, 2)
+  const help = [path, path.slice(0, 1)].map((command) => {
+    const { stdout } = spawnSync(join(root, '.venv-test/bin/python'), ['-m', 'iron_cli', ...command, '--help'], {
+      cwd: join(root, 'python'),
+      encoding: 'utf8',
+    })
+    return stdout
+  })
+  expect(help.join('')).toContain('Usage: iron-cli-py')
+  for (const flag of words.filter((word) => word.startsWith('--'))) expect(help.join('')).toContain(` ${flag} `)
 }
 
 function checkFiles(paths: readonly string[]): void {

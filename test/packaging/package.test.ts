@@ -41,6 +41,7 @@ describe('the npm package', () => {
       'bin/iron-cage.cjs',
       'demo/lead_gen_agent.py',
       'demo/leads.csv',
+      'dist/THIRD_PARTY_NOTICES.txt',
       'dist/chunk.mjs',
       'dist/index.mjs',
       'dist/iron-cage.mjs',

@@ -1,0 +1,4 @@
+#!python
+from iron_cage._program import main
+
+main()

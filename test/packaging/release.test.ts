@@ -1,0 +1,188 @@
+/** A release, built once, and every artifact of it used as a stranger would: alone in an empty folder. */
+import { execFile, execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const root = resolve(import.meta.dirname, '../..')
+const work = mkdtempSync(join(tmpdir(), 'iron-cage-release-test-'))
+const release = join(work, 'release')
+const { version } = packageJson
+const run = promisify(execFile)
+const python = resolve(root, '.venv-test/bin/python')
+
+beforeAll(() => run(process.execPath, [join(root, 'scripts/release/release.mjs'), '--out', release]))
+afterAll(() => rmSync(work, { recursive: true, force: true }))
+
+const names = () => readdirSync(release)
+const named = (end: string) => join(release, names().find((name) => name.endsWith(end))!)
+
+function emptyFolder(): string {
+  const folder = mkdtempSync(join(work, 'place-'))
+  mkdirSync(join(folder, 'home'))
+  return folder
+}
+
+/** An environment that has nothing but Python and the wheel. */
+async function environmentWith(wheel: string): Promise<string> {
+  const folder = emptyFolder()
+  await run(python, ['-m', 'venv', '--without-pip', join(folder, 'venv')])
+  const site = ['--python', join(folder, 'venv/bin/python')]
+  await run(python, ['-m', 'pip', ...site, 'install', '--quiet', '--no-deps', '--no-index', wheel])
+  return folder
+}
+
+test('a release has every artifact, in one version, with its checksum', () => {
+  expect(
+    names()
+      .map((name) => name.replace(version, '<version>'))
+      .sort(),
+  ).toEqual([
+    'NOTES.md',
+    'SHA256SUMS',
+    'install.sh',
+    `iron-cage-<version>-${process.platform}-${process.arch}.tar.xz`,
+    'iron-cage-<version>.cdx.json',
+    'iron-cage-<version>.tgz',
+    'iron_cage-<version>-py3-none-any.whl',
+    'iron_cage-<version>-py3-none-manylinux_2_34_x86_64.whl',
+    'iron_cage-<version>.tar.gz',
+    'iron_cli_py-<version>-py3-none-any.whl',
+    'iron_sandbox-<version>-py3-none-any.whl',
+  ])
+  const sums = readFileSync(join(release, 'SHA256SUMS'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => line.split('  '))
+  expect(sums.map(([, name]) => name)).toEqual(
+    names()
+      .filter((name) => name !== 'SHA256SUMS')
+      .sort(),
+  )
+  for (const [sum, name] of sums) {
+    expect(
+      createHash('sha256')
+        .update(readFileSync(join(release, name!)))
+        .digest('hex'),
+      name,
+    ).toBe(sum)
+  }
+})
+
+describe('the bill of materials and the notices', () => {
+  const components = () =>
+    (
+      JSON.parse(readFileSync(named('.cdx.json'), 'utf8')) as {
+        components: { name: string; group?: string; version: string; licenses: unknown[] }[]
+      }
+    ).components
+
+  test('name every package that the source maps of the program name, with its license', () => {
+    const maps = readdirSync(join(root, 'dist')).filter((name) => name.endsWith('.mjs.map'))
+    const sources = maps.flatMap(
+      (name) => (JSON.parse(readFileSync(join(root, 'dist', name), 'utf8')) as { sources: string[] }).sources,
+    )
+    const packages = sources.flatMap((source) => /.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? [])
+    // A package's own source maps name folders of its author's machine.
+    const real = new Set(packages.filter((name) => existsSync(join(root, 'node_modules', name, 'package.json'))))
+    expect(real.size).toBeGreaterThan(15)
+    const listed = components().map(({ name }) => name)
+    expect(listed).toEqual(expect.arrayContaining([...real, 'node', 'sqlite', 'better-sqlite3', 'preact']))
+    for (const { name, licenses } of components()) expect(licenses, name).toHaveLength(1)
+  })
+
+  test('are in the wheel with the executable, the license of each package in full', () => {
+    const list =
+      "import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); n = [x for x in z.namelist() if x.endswith(('NOTICES.txt', '.cdx.json'))]; print(*n); print(z.read(next(x for x in n if x.endswith('.txt'))).decode())"
+    const out = execFileSync(python, ['-c', list, named('manylinux_2_34_x86_64.whl')], {
+      encoding: 'utf8',
+      maxBuffer: 1 << 26,
+    })
+    expect(out).toContain(`iron_cage-${version}.dist-info/sboms/iron-cage-${version}.cdx.json`)
+    const parts = out.split(`\n${'-'.repeat(80)}\n\n`)
+    for (const { name, version: of } of components().filter(({ name }) => name !== 'sqlite')) {
+      const part = parts.find((text) => text.includes(`${name} ${of} (`))
+      expect(part?.length, name).toBeGreaterThan(500)
+    }
+  })
+})
+
+describe('the wheel for this platform', () => {
+  let folder: string
+  let env: { PATH: string; HOME: string }
+  beforeAll(async () => {
+    folder = await environmentWith(named('manylinux_2_34_x86_64.whl'))
+    env = { PATH: `${join(folder, 'venv/bin')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
+  })
+
+  test('is the whole product without Node, under both names', async () => {
+    for (const name of ['iron-cage', 'iron_cage']) {
+      expect((await run(name, ['version', '--json'], { cwd: folder, env })).stdout).toContain(`"version": "${version}"`)
+    }
+    const demo = ['demo', '--pace', 'max', '--once', '--check', '--port', '0']
+    expect((await run('iron-cage', demo, { cwd: folder, env })).stdout).toContain(
+      'Total              $45.90 of $50.00 (91.8% used)',
+    )
+  })
+
+  test('gives a runtime to a program whose PATH knows nothing of it', async () => {
+    const code = 'import iron_cage\nwith iron_cage.AgentRuntime(budget=1) as runtime: print(runtime.budget.limit)'
+    const own = join(folder, 'venv/bin/python')
+    expect((await run(own, ['-c', code], { cwd: folder, env: { ...env, PATH: '/usr/bin:/bin' } })).stdout).toBe('1\n')
+  })
+})
+
+test('the wheel for other platforms says that it has no program, and how to get it', async () => {
+  const folder = await environmentWith(named(`iron_cage-${version}-py3-none-any.whl`))
+  const env = { PATH: `${join(folder, 'venv/bin')}:/usr/bin:/bin`, HOME: join(folder, 'home') }
+  for (const name of ['iron-cage', 'iron_cage']) {
+    await expect(run(name, ['version'], { cwd: folder, env })).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('npm install -g iron-cage'),
+    })
+  }
+})
+
+describe('install.sh', () => {
+  const install = (folder: string, from: string) => {
+    const env = { PATH: '/usr/bin:/bin', HOME: join(folder, 'home'), IRON_CAGE_RELEASE: from }
+    return run('sh', [join(release, 'install.sh')], { cwd: folder, env })
+  }
+
+  test('downloads the executable of this platform, verifies it, and installs it for this user', async () => {
+    const server = createServer((request, response) => response.end(readFileSync(join(release, request.url!))))
+    await new Promise<void>((listens) => server.listen(0, '127.0.0.1', listens))
+    const folder = emptyFolder()
+    try {
+      const { stdout } = await install(folder, `http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+      expect(stdout).toContain(`✔ iron-cage ${version} in ${folder}/home/.local/bin`)
+      expect(stdout).toContain('is not on your PATH')
+    } finally {
+      server.close()
+    }
+    const program = join(folder, 'home/.local/bin/iron-cage')
+    expect((await run(program, ['version'], { cwd: folder, env: { HOME: folder } })).stdout).toBe(
+      `iron-cage ${version}\n`,
+    )
+  })
+
+  test('installs nothing when a byte differs', async () => {
+    const folder = emptyFolder()
+    const copy = join(folder, 'release')
+    mkdirSync(copy)
+    const name = names().find((file) => file.endsWith('.tar.xz'))!
+    writeFileSync(join(copy, 'SHA256SUMS'), readFileSync(join(release, 'SHA256SUMS')))
+    writeFileSync(join(copy, name), Buffer.concat([readFileSync(join(release, name)), Buffer.from('!')]))
+    await expect(install(folder, copy)).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('nothing was installed'),
+    })
+    expect(readdirSync(join(folder, 'home'))).toEqual([])
+  })
+})
