@@ -148,20 +148,24 @@ const given = <T>(convert: (usd: number) => T, usd: number | undefined): T | und
 
 /** Returns the cost of `usage`, rounded up to the next nanodollar. */
 export function costOf(price: Price, usage: Usage): Nanodollars {
-  return total(tokenLines(price, usage), useLines(price, usage), factorOf(price, usage))
+  const lines = tokenLines(price, usage)
+  const uses = useLines(price, usage)
+  const picos = sumOf(lines) + sumOf(uses)
+  if (!usage.terms?.length && isExactSum(picos)) return nanosOf(picos)
+  const { times, per } = factorOf(price, usage)
+  return roundUp(bigSumOf(lines) * times + bigSumOf(uses) * per, 1000n * per)
 }
 
-/** Returns the cost of lines, rounded up; the factor applies to tokens. */
-function total(tokens: readonly Line[], uses: readonly Line<number | undefined>[], { times, per }: BigFactor) {
-  let picos = 0
-  for (const [count, rate] of tokens) picos += count * rate
-  for (const [count, rate] of uses) picos += count * (rate ?? UNPRICED_USE)
-  if (times === per && picos >= 0 && Number.isSafeInteger(picos)) return nanosOf(picos)
-  // Above 2^53 picodollars (about $9,000) numbers would be rounded.
-  const sum = (lines: readonly Line<number | undefined>[]) =>
-    lines.reduce((all, [count, rate]) => all + BigInt(count) * BigInt(rate ?? UNPRICED_USE), 0n)
-  return roundUp(sum(tokens) * times + sum(uses) * per, 1000n * per)
-}
+/** Lines of a usage: tokens, to which the terms apply, or uses, whose rate is undefined without a price. */
+type Lines = readonly Line<number | undefined>[]
+
+const sumOf = (lines: Lines): number => lines.reduce((sum, [count, rate]) => sum + count * (rate ?? UNPRICED_USE), 0)
+
+const bigSumOf = (lines: Lines): bigint =>
+  lines.reduce((sum, [count, rate]) => sum + BigInt(count) * BigInt(rate ?? UNPRICED_USE), 0n)
+
+/** Above 2^53 picodollars (about $9,000) numbers would be rounded. */
+const isExactSum = (picos: number): boolean => picos >= 0 && Number.isSafeInteger(picos)
 
 /** Returns false when anything used has no price: `costOf` is then a likely maximum, not the price. */
 export function isExact(price: Price, usage: Usage): boolean {
@@ -218,16 +222,16 @@ export function maxCostOf(price: Price, inputTokens: number, outputTokens: numbe
   const output = highestOutput(price, inputTokens, uses)
   const search = Math.max(price.webSearch ?? UNPRICED_USE, price.previewSearch ?? UNPRICED_USE, price.fileSearch ?? 0)
   const beside = highestRate([price.reasoning, price.citation], inputTokens)
-  const tokens: Line[] = [
-    [inputTokens, highest, 'input'],
-    [outputTokens, output, 'output'],
-    [uses.besideTokens, beside, 'beside'],
-  ]
-  const each: Line[] = [
-    [uses.searches, search, 'search'],
-    [1, price.request ?? 0, 'request'],
-  ]
-  return total(tokens, each, highestFactor(price, uses.terms))
+  const tokenPicos = inputTokens * highest + outputTokens * output + uses.besideTokens * beside
+  const picos = tokenPicos + uses.searches * search + (price.request ?? 0)
+  if (uses.terms.length === 0 && isExactSum(picos)) return nanosOf(picos)
+  const { times, per } = highestFactor(price, uses.terms)
+  const tokens =
+    BigInt(inputTokens) * BigInt(highest) +
+    BigInt(outputTokens) * BigInt(output) +
+    BigInt(uses.besideTokens) * BigInt(beside)
+  const each = BigInt(uses.searches) * BigInt(search) + BigInt(price.request ?? 0)
+  return roundUp(tokens * times + each * per, 1000n * per)
 }
 
 /** Returns how many output tokens `money` pays for after the input; never negative. */
@@ -296,22 +300,18 @@ function useLines(price: Price, usage: Usage): Line<number | undefined>[] {
 const termOf = ({ terms = {} }: Price, term: string): Factor =>
   Object.hasOwn(terms, term) ? terms[term]! : UNKNOWN_TERM
 
-interface BigFactor {
-  times: bigint
-  per: bigint
-}
-
-const STANDARD: BigFactor = { times: 1n, per: 1n }
-
 /** Multiplies the factors of all terms of a call. */
-function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): BigFactor {
+function factorOf(price: Price, { terms = [] }: Pick<Usage, 'terms'>): { times: bigint; per: bigint } {
   return terms
     .map((term) => termOf(price, term))
-    .reduce((all, { times, per }) => ({ times: all.times * BigInt(times), per: all.per * BigInt(per) }), STANDARD)
+    .reduce((all, { times, per }) => ({ times: all.times * BigInt(times), per: all.per * BigInt(per) }), {
+      times: 1n,
+      per: 1n,
+    })
 }
 
 /** A requested term may be refused and the call served on standard terms, so a discount counts only once granted. */
-const highestFactor = (price: Price, terms: readonly string[]): BigFactor =>
+const highestFactor = (price: Price, terms: readonly string[]) =>
   factorOf(price, { terms: terms.filter((term) => termOf(price, term).times > termOf(price, term).per) })
 
 /** Rounds picodollars up to the next nanodollar; a quotient of large numbers would be rounded either way. */

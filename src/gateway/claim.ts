@@ -85,8 +85,8 @@ export function claimOf(
 /** Returns how the answer shows that the model obeys its limits, for its trust. */
 export function learnedFrom({ id: callId, caller, answers }: LlmCall, bound: Bound, claim: Claim): Answered {
   const { price, usage, claimed } = claim
-  const costOfTokens = (input: number, output: number) =>
-    subtract(maxCostOf(price, input, output), maxCostOf(price, 0, 0))
+  const withoutTokens = maxCostOf(price, 0, 0)
+  const costOfTokens = (input: number, output: number) => subtract(maxCostOf(price, input, output), withoutTokens)
   const slack = costOfTokens(0, SLACK_TOKENS * Math.min(answers, MAX_ANSWERS))
   const tokens = Math.max(0, usage.input - bound.inputTokens)
   const added = { tokens, cost: costOfTokens(tokens, 0) }
