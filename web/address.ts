@@ -1,17 +1,20 @@
 /**
  * The current view. Every view has an address that can be shared, and the browser's back button works:
  * `#/` all agents, `#/agents/<id>` one, `?level=&q=&event=` what its event log shows; `#/calls?agent=&model=&call=`… the
- * calls; `#/api` the page about the API.
+ * calls; `#/runs`, `#/incidents`, `#/audit`, `#/settings`, `#/booth`; `#/api` the page about the API.
  */
 import { computed, signal } from '@preact/signals'
+
+const PAGES = ['calls', 'runs', 'incidents', 'audit', 'settings', 'booth', 'api'] as const
 
 export interface Address {
   /** null: all agents. */
   agentId: string | null
-  page: 'agents' | 'calls' | 'api'
+  page: (typeof PAGES)[number] | 'agents'
   query: URLSearchParams
 }
 
+const PATTERN = new RegExp(`^#/(?:agents/([^/?]+)|(${PAGES.join('|')}))?(?:\\?(.*))?$`)
 const hash = signal(location.hash)
 addEventListener('hashchange', () => {
   hash.value = location.hash
@@ -19,11 +22,11 @@ addEventListener('hashchange', () => {
 
 /** undefined until a view is chosen. */
 export const address = computed<Address | undefined>(() => {
-  const match = /^#\/(?:agents\/([^/?]+)|(calls|api))?(?:\?(.*))?$/.exec(hash.value)
+  const match = PATTERN.exec(hash.value)
   if (!match) return undefined
   return {
     agentId: match[1] ?? null,
-    page: (match[2] as 'calls' | 'api' | undefined) ?? 'agents',
+    page: (match[2] as Address['page'] | undefined) ?? 'agents',
     query: new URLSearchParams(match[3]),
   }
 })
@@ -35,6 +38,9 @@ export const callsAddress = (agentId?: string): string => `#/calls${agentId ? `?
 
 /** The same list with this call open; with none for an empty id. */
 export const callAddress = (id: string): string => withQuery('call', id)
+
+/** One call, on the page of all calls. */
+export const callAddressOf = (id: string): string => `#/calls?call=${id}`
 
 /** The page of an agent's report. */
 export const reportAddress = (id: string): string => `/reports/${encodeURIComponent(id)}`
@@ -55,7 +61,8 @@ function withQuery(name: string, value: string): string {
   const query = new URLSearchParams(address.value?.query)
   if (value) query.set(name, value)
   else query.delete(name)
-  const path = (hash.value || '#/').split('?', 1)[0]!
+  // What is in no address, such as the code of a link, is not written into one.
+  const path = address.value ? hash.value.split('?', 1)[0]! : '#/'
   const text = query.toString()
   return text ? `${path}?${text}` : path
 }

@@ -30,10 +30,13 @@ export const agents = computed(() =>
 )
 /** The circuits of providers, models and services. */
 export const circuits = computed(() => Object.values(snapshot.value.circuits))
+/** An ended agent that the snapshot no longer has, loaded for its page. */
+export const pastAgent = signal<AgentView | undefined>(undefined)
 /** The agent in the address; undefined for all agents. */
 export const agent = computed(() => {
   const id = address.value?.agentId
-  return id ? snapshot.value.agents[id] : undefined
+  if (!id) return undefined
+  return snapshot.value.agents[id] ?? (pastAgent.value?.id === id ? pastAgent.value : undefined)
 })
 export const shown = computed(() => (agent.value ? shownFigures(agent.value, serverNow.value) : undefined))
 

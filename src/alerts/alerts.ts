@@ -79,6 +79,11 @@ export class Alerts {
     )
   }
 
+  /** Where alerts are sent. */
+  get channels(): string[] {
+    return this.#outbox.channels
+  }
+
   /** Sends a test alert to every channel; returns its id and the channels. */
   test(by: string): { alertId: string; channels: string[] } {
     const message = `${by} tests the alerts`

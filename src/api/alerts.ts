@@ -15,6 +15,12 @@ export const alertListRoutes = ({ state }: Pick<Rooms, 'state'>): Route[] => [
 ]
 
 export const alertRoutes = ({ alerts }: Pick<Rooms, 'alerts'>): Route[] => [
+  route('GET /api/alerts/channels', {
+    role: 'viewer',
+    summary: 'Lists where alerts are sent.',
+    reply: () => z.object({ channels: z.array(z.string()) }),
+    handle: () => ({ channels: alerts.channels }),
+  }),
   route('POST /api/alerts/test', {
     role: 'admin',
     action: 'alert.test',

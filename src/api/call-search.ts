@@ -56,7 +56,7 @@ function searchOf({
 
 const route = routesOf('Calls')
 
-export const callSearchRoutes = ({ store: { callSearch, events } }: Pick<Rooms, 'store'>): Route[] => [
+export const callSearchRoutes = ({ store: { callSearch, contents, events } }: Pick<Rooms, 'store'>): Route[] => [
   route('GET /api/calls', {
     role: 'viewer',
     summary: 'Searches the calls of all agents.',
@@ -85,6 +85,7 @@ export const callSearchRoutes = ({ store: { callSearch, events } }: Pick<Rooms, 
     reply: () =>
       z.object({
         call: callView(),
+        has_content: z.boolean().describe('What it said is kept, for admins: GET /api/calls/{id}/content.'),
         corrections: z.array(callView()).describe('Rows that corrected its cost, newest first.'),
         events: z.array(eventView()).describe('Its events, oldest first; events are kept for a week.'),
       } satisfies Shape<CallDetail>),
@@ -99,6 +100,7 @@ export const callSearchRoutes = ({ store: { callSearch, events } }: Pick<Rooms, 
       const { call, corrections } = known
       return {
         call: shownCall(call),
+        has_content: contents.has(call.id),
         corrections: corrections.map(shownCall),
         events: await events.ofCall(call),
       }

@@ -14,7 +14,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 
 export interface Rooms {
-  config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety'>
+  config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety' | 'providers' | 'prices'>
   clock: Clock
   store: Store
   state: StateManager
@@ -24,7 +24,7 @@ export interface Rooms {
   money: Money
   secrets: Pick<Secrets, 'vault' | 'rotation'>
   access: Access
-  gateway: Pick<Gateway, 'answer' | 'upstream' | 'circuits'>
+  gateway: Pick<Gateway, 'answer' | 'upstream' | 'circuits' | 'contents'>
   supervisor: Supervisor
   alerts: Alerts
 }

@@ -19,8 +19,10 @@ import { alertRoutes } from './alerts.ts'
 import { type Assets, SECURITY_HEADERS } from './assets.ts'
 import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
+import { boothRoutes } from './booth.ts'
 import { trustRoutes } from './circuits.ts'
 import { Connections, maxConnections } from './connections.ts'
+import { contentRoutes } from './contents.ts'
 import { errorBody, errorResponse } from './error-response.ts'
 import { type Env, guard } from './guard.ts'
 import { LiveView, refuseUpgrade } from './live.ts'
@@ -151,6 +153,8 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
     ...originalRoutes(rooms),
     ...trustRoutes(rooms),
     ...alertRoutes(rooms),
+    ...contentRoutes(rooms),
+    ...boothRoutes(rooms),
   ]
   return routes
 }

@@ -7,9 +7,12 @@ import { budgetRoutes } from './budgets.ts'
 import { callSearchRoutes } from './call-search.ts'
 import { callRoutes } from './calls.ts'
 import { circuitRoutes, modelRoutes } from './circuits.ts'
+import { historyRoutes } from './history.ts'
+import { priceRoutes } from './prices.ts'
 import { reportRoutes } from './report.ts'
 import type { Rooms } from './rooms.ts'
 import type { Route } from './route.ts'
+import { scanRoutes } from './scan.ts'
 import { stateRoutes } from './state.ts'
 import { tokenRoutes } from './tokens.ts'
 import { userRoutes } from './users.ts'
@@ -30,4 +33,7 @@ export const storeRoutes = (rooms: StoreRooms): Route[] => [
   ...circuitRoutes(rooms),
   ...modelRoutes(rooms),
   ...alertListRoutes(rooms),
+  ...historyRoutes(rooms),
+  ...scanRoutes(rooms),
+  ...priceRoutes(rooms),
 ]

@@ -4,6 +4,7 @@ import { CageError } from '../errors.ts'
 import { type AgentId, newAgentId, newRunId } from '../ids.ts'
 import { fromUsd, type Nanodollars, showUsd, toUsd } from '../money.ts'
 import { assertNoPii } from '../redaction/redactor.ts'
+import { CLIENT_SCRIPT } from '../state/snapshot.ts'
 import { amount } from './body.ts'
 import { who } from './guard.ts'
 import type { Rooms } from './rooms.ts'
@@ -127,7 +128,7 @@ function openClient({ config, state, money, safety }: TokenRooms, name: string, 
     data: {
       run_id: newRunId(),
       name,
-      script: '(API token)',
+      script: CLIENT_SCRIPT,
       environment: config.agent.environment,
       pid: null,
       restart: 0,

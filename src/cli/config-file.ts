@@ -41,6 +41,10 @@ services:
 #  linkedin_api: { base_url: https://api.linkedin.com, cost_per_call_usd: 0.10, breaker: { failures: 5, cooldown_s: 60 } }
 #  clearbit_api: { base_url: https://api.clearbit.com, fallback: { cache: { ttl_s: 86400 }, placeholder: { name: unknown } } }
 
+calls:
+#  keep_content: true         # Keep prompts and replies, redacted and sealed. Needs a master key.
+#  retention_days: 7          # Of kept content.
+
 alerts:
 #  email: { to: ops@company.com, from: cage@company.com, smtp_url: smtp://localhost:25 }
 #  webhooks: [{ url: https://hooks.slack.com/services/your-own }]

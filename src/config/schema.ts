@@ -443,6 +443,18 @@ export const configSchema = z.strictObject({
       'Prices in US dollars per million tokens, by `provider/model`. They override the public price list; see docs/costs.md.',
     ),
   services: z.record(serviceName, service).default({}).describe("Outside APIs that the agent's tools call, by name."),
+  calls: z
+    .strictObject({
+      keep_content: z
+        .boolean({ error: 'true or false' })
+        .default(false)
+        .describe(
+          'Keep what calls say: prompt and reply, redacted and sealed under the master key, for admins. Nothing is kept while the vault is locked.',
+        ),
+      retention_days: wholeNumber(1, 3650).default(7).describe('Age at which kept content is deleted, in days.'),
+    })
+    .prefault({})
+    .describe('LLM calls.'),
   alerts: alerts.prefault({}).describe('Alert delivery.'),
   server: z
     .strictObject({

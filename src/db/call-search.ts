@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { and, desc, eq, inArray } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
-import type { Nanodollars } from '../money.ts'
+import { add, type Nanodollars, ZERO_NANOS } from '../money.ts'
 import type { CallRow } from './calls.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
@@ -45,13 +45,18 @@ interface Key {
   cost_nanos: Nanodollars
 }
 
-type Bounds = { low: CallId; high: CallId }
+export type Bounds = { low: CallId; high: CallId }
 
 export type CallSearchTable = ReturnType<typeof callSearchTable>
 
 export function callSearchTable({ orm }: Database) {
   const edgeAfter = orm.$client.prepare<{ low: CallId }, Pick<Key, 'id'>>(
     `SELECT id FROM calls INDEXED BY calls_search WHERE id >= :low ORDER BY id LIMIT 1 OFFSET ${MAX_WINDOW_KEYS}`,
+  )
+  const costsIn = orm.$client.prepare<object, { name: string; calls: number; nanos: Nanodollars }>(
+    `SELECT ifnull(model, target) AS name, count(*) AS calls, sum(cost_nanos) AS nanos
+     FROM calls INDEXED BY calls_search
+     WHERE id >= :low AND id < :high AND (:agentId IS NULL OR agent_id = :agentId) AND cost_nanos <> 0 GROUP BY 1`,
   )
   /** Every MAX_WINDOW_KEYS-th key when it was read, oldest first: calls are only added, nearly always at the end. */
   const edges: CallId[] = []
@@ -110,6 +115,22 @@ export function callSearchTable({ orm }: Database) {
       const rows = orm.select().from(calls).where(inArray(calls.id, ids)).all()
       const byId = new Map(rows.map((row) => [row.id, row]))
       return ids.flatMap((id) => byId.get(id) ?? [])
+    },
+
+    /** What the calls between two ids cost, by model, else by service. Yields between windows. */
+    async costs(
+      bounds: Bounds,
+      agentId: AgentId | undefined,
+    ): Promise<{ name: string; calls: number; nanos: Nanodollars }[]> {
+      const costs = new Map<string, { name: string; calls: number; nanos: Nanodollars }>()
+      for (const window of await windowsOf(bounds, true)) {
+        for (const { name, calls, nanos } of costsIn.all({ ...window, agentId: agentId ?? null })) {
+          const known = costs.get(name)
+          costs.set(name, { name, calls: calls + (known?.calls ?? 0), nanos: add(nanos, known?.nanos ?? ZERO_NANOS) })
+        }
+        await nextTurn()
+      }
+      return [...costs.values()].sort((a, b) => b.nanos - a.nanos)
     },
 
     /** A call of any agent, with its corrections, newest first. */

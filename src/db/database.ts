@@ -16,6 +16,7 @@ import { start } from './migrations/0007-start.ts'
 import { checkpointScripts } from './migrations/0008-checkpoint-scripts.ts'
 import { pastAgents } from './migrations/0009-past-agents.ts'
 import { callSearch } from './migrations/0010-call-search.ts'
+import { callContents } from './migrations/0011-call-contents.ts'
 import * as schema from './schema.ts'
 import { openSeal, type Seal } from './seal.ts'
 
@@ -37,7 +38,7 @@ export interface Database extends Seal {
 /** The `user_version` of a version 0.1.0 database, which a new one starts with. */
 const START_VERSION = 7
 /** Later migrations, forward only: never edit one that has shipped. */
-const MIGRATIONS: readonly string[] = [checkpointScripts, pastAgents, callSearch]
+const MIGRATIONS: readonly string[] = [checkpointScripts, pastAgents, callSearch, callContents]
 const VERSION = START_VERSION + MIGRATIONS.length
 
 /** Several times the size that autocheckpoint allows. */

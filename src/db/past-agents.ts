@@ -1,5 +1,6 @@
-import { and, desc, eq, like, lt, or } from 'drizzle-orm'
+import { and, desc, eq, like, lt, or, sql } from 'drizzle-orm'
 import type { AgentId } from '../ids.ts'
+import type { Usd } from '../money.ts'
 import type { Database } from './database.ts'
 import { pastAgents, runs } from './schema.ts'
 
@@ -27,17 +28,26 @@ export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
     },
 
     /** The latest first. */
-    find: ({ named, before, limit }: PastAgentQuery): PastAgentListed[] => {
+    find: (query: PastAgentQuery): PastAgentListed[] => {
       const { id, name, script, state, started_at } = pastAgents
-      // Ids and names contain no LIKE wildcards except "_", which matches any character.
-      const fits =
-        named === undefined ? undefined : or(eq(name, named), like(id, `${named}%`), like(script, `%/${named}`))
       return orm
         .select({ id, name, script, state, started_at })
         .from(pastAgents)
-        .where(and(fits, before === undefined ? undefined : lt(started_at, before)))
+        .where(matches(query))
         .orderBy(desc(started_at))
-        .limit(limit)
+        .limit(query.limit)
+        .all()
+    },
+
+    /** Like `find`, with each agent's result. */
+    history: (query: PastAgentQuery) => {
+      const { id, name, script, state, started_at } = pastAgents
+      return orm
+        .select({ id, name, script, state, started_at, ...RESULT })
+        .from(pastAgents)
+        .where(matches(query))
+        .orderBy(desc(started_at))
+        .limit(query.limit)
         .all()
     },
 
@@ -45,4 +55,22 @@ export function pastAgentTable({ orm }: Pick<Database, 'orm'>) {
     runsOf: (agentId: AgentId) =>
       orm.select().from(runs).where(eq(runs.agent_id, agentId)).orderBy(runs.started_at).all(),
   }
+}
+
+function matches({ named, before }: PastAgentQuery) {
+  const { id, name, script, started_at } = pastAgents
+  // Ids and names contain no LIKE wildcards except "_", which matches any character.
+  const fits = named === undefined ? undefined : or(eq(name, named), like(id, `${named}%`), like(script, `%/${named}`))
+  return and(fits, before === undefined ? undefined : lt(started_at, before))
+}
+
+/** Fields of the view that a list shows. */
+const RESULT = {
+  reason: sql<string | null>`json_extract(view, '$.reason')`,
+  ended_at: sql<string | null>`json_extract(view, '$.ended_at')`,
+  spent_usd: sql<Usd>`json_extract(view, '$.spent_usd')`,
+  limit_usd: sql<Usd>`json_extract(view, '$.limit_usd')`,
+  restarts: sql<number>`json_extract(view, '$.restarts')`,
+  calls_completed: sql<number>`json_extract(view, '$.calls.completed')`,
+  calls_failed: sql<number>`json_extract(view, '$.calls.failed')`,
 }

@@ -90,6 +90,14 @@ export const calls = sqliteTable(
   (table) => [primaryKey({ columns: [table.agent_id, table.id] })],
 )
 
+/** What calls said, if `calls.keep_content` is on: redacted, compressed, sealed by the vault. */
+export const callContents = sqliteTable('call_contents', {
+  call_id: text().$type<CallId>().primaryKey(),
+  agent_id: text().$type<AgentId>().notNull(),
+  at: text().notNull(),
+  sealed: blob({ mode: 'buffer' }).notNull(),
+})
+
 export const piiIncidents = sqliteTable('pii_incidents', {
   id: text().primaryKey(),
   at: text().notNull(),

@@ -9,6 +9,7 @@ import { budgetTable } from './budgets.ts'
 import { callSearchTable } from './call-search.ts'
 import { callTable } from './calls.ts'
 import { checkpointTable } from './checkpoints.ts'
+import { contentTable } from './contents.ts'
 import { type Database, type DatabaseOptions, openDatabase, readDatabase } from './database.ts'
 import { eventTable } from './events.ts'
 import { incidentTable } from './incidents.ts'
@@ -50,6 +51,7 @@ const tablesOf = (database: Database) => ({
   calls: callTable(database),
   callSearch: callSearchTable(database),
   checkpoints: checkpointTable(database),
+  contents: contentTable(database),
   events: eventTable(database),
   incidents: incidentTable(database),
   meta: metaTable(database),

@@ -13,6 +13,7 @@ export class ClientConnection {
   readonly #gone = new AbortController()
   #isBehind = false
   #timer: Timer | undefined
+  #onSent: ((piece: Buffer | string) => void) | undefined
 
   constructor(response: ServerResponse, clock: Clock) {
     this.#response = response
@@ -53,6 +54,11 @@ export class ClientConnection {
     return this.#response.headersSent
   }
 
+  /** Calls the listener with everything that is sent from now on; replaces an earlier listener. */
+  watch(onSent: (piece: Buffer | string) => void): void {
+    this.#onSent = onSent
+  }
+
   /** Calls the listener when the exchange is over, whether it was answered or not. */
   onceClosed(listener: () => void): void {
     if (this.#response.closed) listener()
@@ -67,6 +73,7 @@ export class ClientConnection {
   /** Takes ownership of the body. */
   send(status: number, headers: OutgoingHttpHeaders, body: Buffer | string): void {
     if (this.isGone) return free(body)
+    this.#onSent?.(body)
     this.#response.writeHead(status, { ...headers, 'content-length': Buffer.byteLength(body) })
     this.#response.end(body)
     if (body.length >= LARGE_BYTES) this.#response.once('finish', () => free(body))
@@ -82,6 +89,7 @@ export class ClientConnection {
   /** Writes to a streamed response; resolves when a slow reader has caught up, throws ClientGone when it left. */
   async write(text: string): Promise<void> {
     this.signal.throwIfAborted()
+    this.#onSent?.(text)
     if (this.#response.write(text)) return
     this.#isBehind = true
     await new Promise<void>((resolve, reject) => {

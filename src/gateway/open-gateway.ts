@@ -15,6 +15,7 @@ import type { Secrets } from '../vault/open-vault.ts'
 import { BodyMemory } from './bodies/held-bytes.ts'
 import { LargeBodies } from './bodies/large-bodies.ts'
 import { changedSettings } from './changed-settings.ts'
+import { Contents } from './contents.ts'
 import { type AnswerCall, gateway } from './gateway.ts'
 import { Keyring } from './provider-key.ts'
 import { Sender } from './send.ts'
@@ -29,6 +30,8 @@ export interface Gateway {
   circuits: Circuits
   /** Successful responses of services. */
   cache: ServiceCache
+  /** What calls said. */
+  contents: Contents
   close(): Promise<void>
 }
 
@@ -39,7 +42,7 @@ export interface GatewayOptions {
   safety: Safety
   incidents: Incidents
   money: Money
-  secrets: Pick<Secrets, 'keys' | 'keyNames'>
+  secrets: Pick<Secrets, 'keys' | 'keyNames' | 'vault'>
   access: Pick<Access, 'runTokens' | 'apiTokens'>
   onFault: (error: unknown, what: string) => void
 }
@@ -48,7 +51,7 @@ export interface GatewayOptions {
 const MAX_SERVICE_CONNECTIONS = 128
 
 export function openGateway(
-  { providers, services, server }: Pick<Config, 'providers' | 'services' | 'server'>,
+  { providers, services, server, calls }: Pick<Config, 'providers' | 'services' | 'server' | 'calls'>,
   { store, state, clock, safety, incidents, money, secrets, access, onFault }: GatewayOptions,
 ): Gateway {
   const circuits = new Circuits({ state, clock, configured: [...Object.keys(providers), ...Object.keys(services)] })
@@ -65,9 +68,18 @@ export function openGateway(
     large: new LargeBodies(clock),
     memory: new BodyMemory(server.max_body_bytes),
   }
+  const contents = new Contents({
+    config: calls,
+    store,
+    vault: secrets.vault,
+    clock,
+    scrub: (text) => safety.logs.clean(text),
+    onFault,
+  })
+  void contents.prune().catch((error) => onFault(error, 'old contents of calls could not be removed'))
   const answer = gateway({
     access,
-    road: { state, clock, money, safety, redaction, sender, upstream, uncharged },
+    road: { state, clock, money, safety, redaction, sender, upstream, uncharged, contents },
     services: { services, circuits, cache, money, state, clock, secrets, dispatcher },
     keyring,
     keysLoaded: secrets.keys.loaded,
@@ -79,5 +91,5 @@ export function openGateway(
     await upstream.close()
     uncharged.close()
   }
-  return { answer, upstream, circuits, cache, close }
+  return { answer, upstream, circuits, cache, contents, close }
 }

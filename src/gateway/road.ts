@@ -3,6 +3,7 @@ import type { Incidents } from '../redaction/incidents.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { BodyMemory } from './bodies/held-bytes.ts'
 import type { LargeBodies } from './bodies/large-bodies.ts'
+import type { Contents } from './contents.ts'
 import type { Meter } from './priced-call.ts'
 import type { Sender } from './send.ts'
 import type { UnchargedCalls } from './uncharged.ts'
@@ -13,6 +14,7 @@ export interface Road extends Meter {
   sender: Sender
   upstream: Upstream
   uncharged: UnchargedCalls
+  contents: Contents
 }
 
 /** What requests and responses are redacted with. */

@@ -70,6 +70,7 @@ async function attemptCall(
 ): Promise<void> {
   const open = await MeteredCall.begin(road, call, client) //     price the call, hold its maximum cost
   call.trace.hasRow = true
+  const recording = road.contents.record(call, open.body, client) //  if what calls say is kept
   try {
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
@@ -100,6 +101,7 @@ async function attemptCall(
     if (canRetry) throw new LostAttempt((error as Error).message, { cause: error })
     throw fallsBack ? new Outage((error as Error).message, { cause: error }) : error
   } finally {
+    recording?.keep()
     freeSent(open.body)
   }
 }

@@ -42,6 +42,8 @@ export interface FoundCalls {
 /** The response of `GET /api/calls/:id`. */
 export interface CallDetail {
   call: ShownCall
+  /** What it said is kept, for admins: `GET /api/calls/:id/content`. */
+  has_content: boolean
   /** Newest first. */
   corrections: ShownCall[]
   /** What was recorded about it, oldest first; events are kept for a week. */

@@ -9,6 +9,7 @@ import type { Store } from '../db/store.ts'
 import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { add, toUsd } from '../money.ts'
+import type { HistoryRow } from './history-view.ts'
 import { newAgent } from './slices/agent-life.ts'
 import { applyToAgents } from './slices/agents.ts'
 import type { AgentView, Snapshot } from './snapshot.ts'
@@ -38,6 +39,12 @@ export class PastAgents {
   list(query: PastAgentQuery): PastAgentListed[] {
     this.write()
     return this.#table.find(query)
+  }
+
+  /** Like `list`, with each agent's result. */
+  history(query: PastAgentQuery): HistoryRow[] {
+    this.write()
+    return this.#table.history(query)
   }
 
   /** Applies an event to agents that are not, or no longer, in the snapshot. */

@@ -174,6 +174,11 @@ export interface BurnPoint {
   spent_usd: Usd
 }
 
+/** The script of an agent that is a client with an API token, without a process. */
+export const CLIENT_SCRIPT = '(API token)'
+
+export const isClient = ({ script }: Pick<AgentView, 'script'>): boolean => script === CLIENT_SCRIPT
+
 export const MAX_AGENTS = 50
 export const MAX_ALERTS = 50
 export const MAX_RECENT_EVENTS = 200

@@ -6,7 +6,7 @@ import type { SecretRow } from '../db/secrets.ts'
 import { CageError } from '../errors.ts'
 import { BoundRows, type BoundRowsOptions } from './bound-rows.ts'
 import { weaknessOf } from './master-key.ts'
-import { sealOriginal, unsealOriginal } from './originals.ts'
+import { CONTENT, ORIGINAL, sealFor, unsealFor } from './originals.ts'
 import { RootKey } from './root-key.ts'
 import { Keys, newSalt } from './seal.ts'
 import type { Requester } from './secret-audit.ts'
@@ -26,13 +26,17 @@ export async function changeMasterKey(
   const sealedRoot = await root.sealedUnder(keys)
   const resealed = await Promise.all(options.store.secrets.all().map((row) => reseal(row, old, keys)))
   const rows = new BoundRows(options, keys, root)
-  const incidents = options.store.incidents
+  const { incidents, contents } = options.store
   rows.transaction(() => {
     options.store.meta.put('vault', sealedRoot)
     rows.commit(resealed, 'reseal', by)
     for (const { id, sealed } of incidents.originals()) {
-      const value = unsealOriginal(old.root, id, sealed)
-      if (value) incidents.putOriginal(id, sealOriginal(root, id, value))
+      const value = unsealFor(old.root, ORIGINAL, id, sealed)
+      if (value) incidents.putOriginal(id, sealFor(root, ORIGINAL, id, value))
+    }
+    for (const row of contents.all()) {
+      const value = unsealFor(old.root, CONTENT, row.call_id, row.sealed)
+      if (value) contents.put({ ...row, sealed: sealFor(root, CONTENT, row.call_id, value) })
     }
   })
   old.keys.forget()

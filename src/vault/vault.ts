@@ -24,7 +24,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import { brokenRow } from './bound-rows.ts'
 import { changeMasterKey } from './change-master-key.ts'
 import { type LiveSecret, LiveValues } from './live-values.ts'
-import { sealOriginal, unsealOriginal } from './originals.ts'
+import { CONTENT, ORIGINAL, sealFor, unsealFor } from './originals.ts'
 import { newSalt } from './seal.ts'
 import { requireName, requireValue, type SecretView, viewOf } from './secret.ts'
 import { type Requester, SecretAudit } from './secret-audit.ts'
@@ -256,7 +256,20 @@ export class Vault {
 
   /** Seals an incident's original text for its row; undefined while the vault is locked. */
   sealOriginal(incidentId: string, value: string): Buffer | undefined {
-    return this.#lock.state === 'open' ? sealOriginal(this.#lock.root, incidentId, Buffer.from(value)) : undefined
+    if (this.#lock.state === 'locked') return undefined
+    return sealFor(this.#lock.root, ORIGINAL, incidentId, Buffer.from(value))
+  }
+
+  /** Seals what a call said for its row; undefined while the vault is locked. */
+  sealContent(callId: string, value: Buffer): Buffer | undefined {
+    return this.#lock.state === 'open' ? sealFor(this.#lock.root, CONTENT, callId, value) : undefined
+  }
+
+  /** Opens a result of `sealContent`. Throws CageError `vault_locked`, `vault_broken`. */
+  openContent(callId: string, sealed: Uint8Array): Buffer {
+    const value = unsealFor(this.#requireOpen().root, CONTENT, callId, sealed)
+    if (value) return value
+    throw new CageError('vault_broken', `the kept content of ${callId} cannot be decrypted`)
   }
 
   /**
@@ -266,7 +279,7 @@ export class Vault {
   openOriginal(incidentId: string, sealed: Uint8Array, { role, actor }: Requester): string {
     const { root } = this.#requireOpen()
     this.#options.audit.append({ role, actor, action: 'incident.read', target: incidentId })
-    const value = unsealOriginal(root, incidentId, sealed)
+    const value = unsealFor(root, ORIGINAL, incidentId, sealed)
     if (value) return value.toString('utf8')
     throw new CageError('vault_broken', `the stored original of ${incidentId} cannot be decrypted`)
   }

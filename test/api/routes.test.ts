@@ -33,8 +33,8 @@ const ANY = ['GET /api/auth/me']
 const RUN = ['GET /api/run/secrets']
 /** People see names, an agent that we run the values that are its own. */
 const VIEWER_OR_RUN = ['', '/api'].flatMap((path) => [`GET ${path}/secrets`, `GET ${path}/secrets/:id`])
-/** What a viewer may change is its own session. */
-const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/tab', 'POST /api/auth/ws-ticket']
+/** What a viewer may change is its own session; trying the redaction changes nothing. */
+const VIEWERS_OWN = ['POST /api/auth/logout', 'POST /api/auth/tab', 'POST /api/auth/ws-ticket', 'POST /api/scan']
 
 /** A new route that follows none of these rules must be named above. */
 function needOf({ method, path }: Route): Need {
@@ -45,7 +45,7 @@ function needOf({ method, path }: Route): Need {
   if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
   if (path.startsWith('/api/run')) return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
-  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/original$/.test(path) ? 'viewer' : 'admin'
+  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/(original|content)$/.test(path) ? 'viewer' : 'admin'
 }
 
 const MEETS: Record<'admin' | 'viewer' | 'agent', readonly Need[]> = {

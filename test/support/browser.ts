@@ -44,6 +44,13 @@ export async function openPage(browser: Browser, url: string): Promise<{ page: P
   return { page, faults }
 }
 
+/** Shows another view of the same page, whose session stays: `#/calls`. */
+export async function goTo(page: Page, hash: string): Promise<void> {
+  await page.evaluate((next) => {
+    location.hash = next
+  }, hash)
+}
+
 /** Resolves when the page is so wide. */
 export async function resizeTo(page: Page, width: number, height: number): Promise<void> {
   await page.setViewportSize({ width, height })

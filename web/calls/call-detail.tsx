@@ -8,8 +8,9 @@ import { type CallDetail, type ShownCall, tokensText, tookMs } from '../../src/s
 import { showLatency } from '../../src/units.ts'
 import { agentAddress } from '../address.ts'
 import { clockTime, Fault, faultText, Panel, Row } from '../parts/parts.tsx'
-import { send } from '../session.ts'
+import { isAdmin, send } from '../session.ts'
 import { nameOf } from '../store.ts'
+import { CallContentSection } from './call-content.tsx'
 import { OutcomeTag } from './call-facts.tsx'
 import './call-detail.css'
 
@@ -47,7 +48,7 @@ export function CallDetailPanel({ id, onClose }: { id: string; onClose: () => vo
   )
 }
 
-function Facts({ call, corrections, events }: CallDetail) {
+function Facts({ call, corrections, events, has_content }: CallDetail) {
   const took = tookMs(call)
   const { waited_ms, first_byte_ms, redactions, circuit } = traceOf(events)
   return (
@@ -80,6 +81,7 @@ function Facts({ call, corrections, events }: CallDetail) {
       {typeof waited_ms === 'number' && <Row label="Waited for the provider">{showLatency(waited_ms)}</Row>}
       {typeof redactions === 'number' && <Row label="Redactions">{redactions}</Row>}
       {typeof circuit === 'string' && <Row label="Refused by the circuit">{circuit}</Row>}
+      {has_content && isAdmin.value && <CallContentSection id={call.id} />}
       <ol class="moments">
         {events.map((event) => (
           <li key={event.seq}>

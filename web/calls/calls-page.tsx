@@ -7,7 +7,7 @@ import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../src/s
 import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
 import { address, callAddress, setQuery } from '../address.ts'
 import { download } from '../download.ts'
-import { Action, clockTime, Empty, Fault, faultText, Panel } from '../parts/parts.tsx'
+import { Action, dayAndTime, Empty, Fault, faultText, Panel } from '../parts/parts.tsx'
 import { send } from '../session.ts'
 import { nameOf } from '../store.ts'
 import { CallDetailPanel } from './call-detail.tsx'
@@ -102,7 +102,7 @@ function CallRow({ call, isOpen }: { call: ShownCall; isOpen: boolean }) {
     <tr class={isOpen ? 'open' : ''}>
       <td>
         <a href={callAddress(isOpen ? '' : call.id)} aria-current={isOpen} title={call.started_at}>
-          {day(call.started_at)} {clockTime(call.started_at)}
+          {dayAndTime(call.started_at)}
         </a>
       </td>
       <td class="wide">{nameOf(call.agent_id)}</td>
@@ -119,11 +119,4 @@ function CallRow({ call, isOpen }: { call: ShownCall; isOpen: boolean }) {
       </td>
     </tr>
   )
-}
-
-/** "Nov 22", unless it is today. */
-function day(at: string): string {
-  const date = new Date(at)
-  if (date.toDateString() === new Date().toDateString()) return ''
-  return date.toLocaleDateString('en-US', { month: 'short', day: 'numeric' })
 }

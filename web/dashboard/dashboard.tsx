@@ -1,9 +1,16 @@
 /** The header, the panels of one agent or the overview of all, and what has just happened. Renders the store. */
 import { useSignal } from '@preact/signals'
+import type { VNode } from 'preact'
+import { useEffect } from 'preact/hooks'
 import { limitsOf } from '../../src/state/figures.ts'
+import type { AgentView } from '../../src/state/snapshot.ts'
 import { showDuration } from '../../src/units.ts'
-import { address } from '../address.ts'
+import { type Address, address } from '../address.ts'
+import { BoothPage } from '../booth/booth-page.tsx'
 import { CallsPage } from '../calls/calls-page.tsx'
+import { HistoryPage } from '../history/history-page.tsx'
+import { AuditPage } from '../pages/audit-page.tsx'
+import { IncidentsPage } from '../pages/incidents-page.tsx'
 import { CostPanel } from '../panels/cost.tsx'
 import { EventLogPanel } from '../panels/event-log.tsx'
 import { NotificationsPanel } from '../panels/notifications.tsx'
@@ -12,7 +19,9 @@ import { ProtectionPanel } from '../panels/protection.tsx'
 import { SecretsPanel } from '../panels/secrets.tsx'
 import { StatusPanel } from '../panels/status.tsx'
 import { Empty } from '../parts/parts.tsx'
-import { agent, agents, alerts, circuits, log, serverNow, shown, snapshot, staleMs } from '../store.ts'
+import { useLoaded } from '../parts/use-loaded.ts'
+import { SettingsPage } from '../settings/settings-page.tsx'
+import { agent, agents, alerts, circuits, log, pastAgent, serverNow, shown, snapshot, staleMs } from '../store.ts'
 import { BudgetBanner } from './budget-banner.tsx'
 import { FirstSteps } from './first-steps.tsx'
 import { Header } from './header.tsx'
@@ -22,6 +31,16 @@ import { Overview } from './overview.tsx'
 import { useTabState } from './tab-state.ts'
 import { Toasts } from './toasts.tsx'
 import './dashboard.css'
+
+/** Pages other than that of the agents. */
+const PAGES: Partial<Record<Address['page'], () => VNode>> = {
+  calls: CallsPage,
+  runs: HistoryPage,
+  incidents: IncidentsPage,
+  audit: AuditPage,
+  settings: SettingsPage,
+  booth: BoothPage,
+}
 
 /** A longer gap between frames is shown as stale, in ms. */
 const STALE_MS = 4_000
@@ -47,6 +66,7 @@ export function Dashboard() {
     },
   })
   const current = agent.value
+  const PageShown = PAGES[address.value?.page ?? 'agents']
   const isStale = staleMs.value > STALE_MS
   useTabState(current)
   return (
@@ -59,8 +79,8 @@ export function Dashboard() {
         </div>
       )}
       {current && !isStale && <BudgetBanner current={current} />}
-      {address.value?.page === 'calls' ? (
-        <CallsPage />
+      {PageShown ? (
+        <PageShown />
       ) : current && shown.value ? (
         <main class="panels">
           <StatusPanel agent={current} figures={shown.value} nowMs={serverNow.value} />
@@ -87,22 +107,30 @@ export function Dashboard() {
   )
 }
 
+/** Loads an agent that the snapshot no longer has. */
+function PastAgent({ id }: { id: string }) {
+  const { value, fault } = useLoaded<{ agent: AgentView }>(`/api/agents/${encodeURIComponent(id)}`)
+  useEffect(() => {
+    if (value.value) pastAgent.value = value.value.agent
+  }, [value.value])
+  if (fault.value === null) return <Empty title="Loading …" />
+  return (
+    <Empty title={`No agent ${id}`}>
+      <p>{fault.value}</p>
+      <p>
+        <a href="#/runs">All runs</a>
+      </p>
+    </Empty>
+  )
+}
+
 /** All agents, or what to do when there is none, or when the requested one does not exist. */
 function NoAgentShown() {
   if (agents.value.length === 0) {
     return <FirstSteps />
   }
   const id = address.value?.agentId
-  if (id) {
-    return (
-      <Empty title={`No agent ${id}`}>
-        <p>It does not exist, or it ended long ago.</p>
-        <p>
-          <a href="#/">All agents</a>
-        </p>
-      </Empty>
-    )
-  }
+  if (id) return <PastAgent key={id} id={id} />
   return (
     <Overview
       agents={agents.value}

@@ -29,6 +29,9 @@ export function Header({ current, onMenu }: { current: AgentView | undefined; on
       <a class="btn ghost" href={callsAddress(current?.id)}>
         Calls
       </a>
+      <a class="btn ghost" href="#/runs">
+        Runs
+      </a>
       {current && (
         <a class="btn ghost" href={reportAddress(current.id)}>
           Report

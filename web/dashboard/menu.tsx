@@ -2,7 +2,7 @@
 import { useSignal } from '@preact/signals'
 import { useLayoutEffect, useRef } from 'preact/hooks'
 import { agentAddress, reportAddress } from '../address.ts'
-import { signOut } from '../session.ts'
+import { isAdmin, signOut } from '../session.ts'
 import { agents } from '../store.ts'
 import { setTheme, THEMES, theme } from '../theme.ts'
 import './menu.css'
@@ -93,6 +93,15 @@ const link = (label: string, href: string, hint?: string): Entry => ({
 const pages = (currentId: string | undefined): Entry[] => [
   link('All agents', '#/'),
   link('Calls', '#/calls'),
+  link('Runs', '#/runs', 'history, compare'),
+  link('Incidents', '#/incidents', 'try the redaction'),
+  ...(isAdmin.value
+    ? [
+        link('Audit log', '#/audit'),
+        link('Settings', '#/settings', 'budgets, users, tokens, prices'),
+        link('Booth', '#/booth', 'four promises, live'),
+      ]
+    : []),
   ...(currentId ? [link('Report', reportAddress(currentId), 'of this agent')] : []),
   link('API reference', '#/api'),
 ]

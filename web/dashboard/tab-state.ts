@@ -1,6 +1,6 @@
 /** The browser's tab: its title and icon say how the agent on screen is, or how many agents need attention. */
 import { useEffect } from 'preact/hooks'
-import type { AgentView } from '../../src/state/snapshot.ts'
+import { type AgentView, isClient } from '../../src/state/snapshot.ts'
 import { showName } from '../../src/units.ts'
 import { agents, isAlive, needsAttention } from '../store.ts'
 
@@ -22,7 +22,7 @@ function stateOf(current: AgentView | undefined): [string, string] {
     const color = needsAttention(current) ? COLORS.bad : COLORS.calm
     return [`${current.name} · ${showName(current.state)} · Iron Cage`, color]
   }
-  const alive = agents.value.filter(isAlive).length
+  const alive = agents.value.filter((agent) => isAlive(agent) && !isClient(agent)).length
   const attention = agents.value.filter(needsAttention).length
   const parts = [alive > 0 && `${alive} running`, attention > 0 && `${attention} need attention`, 'Iron Cage']
   return [parts.filter(Boolean).join(' · '), attention > 0 ? COLORS.bad : COLORS.calm]

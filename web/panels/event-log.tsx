@@ -182,6 +182,8 @@ const EventFacts = ({ event: { seq, at, type, agent_id, message, data } }: { eve
   </section>
 )
 
+const REPEATING: readonly RuntimeEvent['type'][] = ['alert.raised', 'alert.delivered']
+
 interface Matches {
   matches: RuntimeEvent[]
   /** Number of rows added since the list was last rebuilt. */
@@ -196,8 +198,11 @@ function useMatches(
   words: string,
 ): Matches {
   const known = useRef<Matches & { key: string; first: number; last: number }>(undefined)
+  // An alert and its delivery repeat the event that caused them: they are shown with debug.
+  const isRepeated = ({ type }: RuntimeEvent) => !levels.includes('DEBUG') && REPEATING.includes(type)
   const matches = (event: RuntimeEvent) =>
     levels.includes(event.level) &&
+    !isRepeated(event) &&
     (agentId === null || event.agent_id === null || event.agent_id === agentId) &&
     (!words || `${event.type} ${event.message}`.toLowerCase().includes(words))
   const key = `${agentId} ${levels} ${words}`

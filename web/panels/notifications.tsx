@@ -30,7 +30,8 @@ export function NotificationsPanel(props: {
   /** Of several agents. (Default: of the one on screen.) */
   namesAgents?: boolean
 }) {
-  const { alerts, circuits, nowMs, namesAgents = false } = props
+  const { circuits, nowMs, namesAgents = false } = props
+  const alerts = withoutSuperseded(props.alerts)
   const open = alerts.filter(({ acknowledged }) => !acknowledged)
   return (
     <Panel name="notifications" title="Notifications" aside={<span class="dim">{open.length || ''}</span>}>
@@ -75,6 +76,19 @@ export function NotificationsPanel(props: {
     </Panel>
   )
 }
+
+/** Once a budget is spent, the warnings about it say nothing new. */
+const withoutSuperseded = (alerts: readonly AlertView[]): AlertView[] =>
+  alerts.filter(
+    (alert, index) =>
+      alert.kind !== 'budget_warning' ||
+      !alerts
+        .slice(0, index)
+        .some(
+          ({ kind, agent_id, budget }) =>
+            kind === 'budget_exhausted' && agent_id === alert.agent_id && budget === alert.budget,
+        ),
+  )
 
 /** The actions that an alert currently allows. */
 export function AlertActions({

@@ -115,6 +115,13 @@ export const ago = (at: string, nowMs: number): string => showAge(nowMs - Date.p
 /** Local wall time of an event. */
 export const clockTime = (at: string): string => new Date(at).toLocaleTimeString('en-GB')
 
+/** Local day and time: "14:23:45", with "Nov 22" before it unless that is today. */
+export function dayAndTime(at: string): string {
+  const date = new Date(at)
+  if (date.toDateString() === new Date().toDateString()) return clockTime(at)
+  return `${date.toLocaleDateString('en-US', { month: 'short', day: 'numeric' })} ${clockTime(at)}`
+}
+
 /** The logo. */
 export const Mark = () => (
   <svg class="mark" viewBox="0 0 26 26" aria-hidden="true">

@@ -1,6 +1,6 @@
+import { everyPrice, type Priced, sourceOf, usdPerMillion } from '../../budget/every-price.ts'
 import type { Price } from '../../budget/price.ts'
-import { listedModels } from '../../budget/price-list.ts'
-import { fromConfig, meantBy, type PriceConfig, Prices } from '../../budget/prices.ts'
+import { type PriceConfig, Prices } from '../../budget/prices.ts'
 import type { Rate } from '../../budget/rate.ts'
 import { systemClock } from '../../clock.ts'
 import { nearest } from '../../config/problems.ts'
@@ -11,12 +11,6 @@ import { type CliCommand, examples } from '../command.ts'
 import { commandWithConfig, loadFlags } from '../flags.ts'
 import { json, table, tree } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
-
-interface Priced {
-  provider: string
-  model: string
-  price: Price
-}
 
 export const pricesCommand: CliCommand = (terminal) =>
   commandWithConfig('prices')
@@ -35,7 +29,7 @@ export const pricesCommand: CliCommand = (terminal) =>
     .action(async (model, { provider, search, json: asJson, ...flags }) => {
       const { config } = loadFlags(flags, terminal)
       const providers = provider === undefined ? Object.keys(config.providers) : [provider]
-      const all = await everyPrice(providers, config)
+      const all = await everyPrice(providers, config, systemClock)
       if (model === undefined) return showMatching(all, search, asJson, terminal)
       const found = await findPrice(providers, model, config)
       if (!found) throw unknownModel(model, providers, all)
@@ -71,22 +65,6 @@ async function findPrice(
     if (price) return { provider, model, price }
   }
   return undefined
-}
-
-/** The models of the price list, with the prices of the configuration replacing theirs. */
-async function everyPrice(providers: readonly string[], config: PriceConfig): Promise<Priced[]> {
-  const listed = await Promise.all(providers.map((provider) => listedModels(provider, systemClock.now())))
-  const own = Object.entries(config.prices).flatMap(([key, override]) => {
-    const { providers: meant, model } = meantBy(config, key)
-    const asked = meant.filter((provider) => providers.includes(provider))
-    return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, asked[0]!, model) }]
-  })
-  const isOverridden = ({ provider, model }: Priced) =>
-    own.some((one) => one.model === model && one.asked.includes(provider))
-  return [
-    ...own.map(({ asked, model, price }) => ({ provider: asked.join(', '), model, price })),
-    ...listed.flat().filter((one) => !isOverridden(one)),
-  ]
 }
 
 const nothingFound = (message: string, near?: string): CageError =>
@@ -175,10 +153,5 @@ const rateText = ({ base, tiers }: Rate): string =>
     usdPerMillion(base),
     ...tiers.map(({ start, rate }) => `${usdPerMillion(rate)} above ${showCount(start)} tokens of input`),
   ].join(', ')
-
-const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
-
-/** A picodollar a token is a thousand nanodollars a million. */
-const usdPerMillion = (picos: number): Usd => toUsd(nanodollars(picos * 1_000))
 
 const usdPerUse = (picos: number): Usd => toUsd(nanodollars(Math.ceil(picos / 1_000)))

@@ -1,0 +1,37 @@
+/** All known prices, for lists of them. */
+import type { Clock } from '../clock.ts'
+import { nanodollars, toUsd, type Usd } from '../money.ts'
+import type { Price } from './price.ts'
+import { listedModels } from './price-list.ts'
+import { fromConfig, meantBy, type PriceConfig } from './prices.ts'
+
+export interface Priced {
+  provider: string
+  model: string
+  price: Price
+}
+
+/** The models of the price list, with the prices of the configuration replacing theirs. */
+export async function everyPrice(
+  providers: readonly string[],
+  config: PriceConfig,
+  clock: Pick<Clock, 'now'>,
+): Promise<Priced[]> {
+  const listed = await Promise.all(providers.map((provider) => listedModels(provider, clock.now())))
+  const own = Object.entries(config.prices).flatMap(([key, override]) => {
+    const { providers: meant, model } = meantBy(config, key)
+    const asked = meant.filter((provider) => providers.includes(provider))
+    return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, asked[0]!, model) }]
+  })
+  const isOverridden = ({ provider, model }: Priced) =>
+    own.some((one) => one.model === model && one.asked.includes(provider))
+  return [
+    ...own.map(({ asked, model, price }) => ({ provider: asked.join(', '), model, price })),
+    ...listed.flat().filter((one) => !isOverridden(one)),
+  ]
+}
+
+export const sourceOf = ({ source, date }: Price): string => (date ? `${source}, prices of ${date}` : source)
+
+/** A picodollar a token is a thousand nanodollars a million. */
+export const usdPerMillion = (picos: number): Usd => toUsd(nanodollars(picos * 1_000))

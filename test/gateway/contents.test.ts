@@ -1,0 +1,130 @@
+/** What calls said: kept only when asked for, redacted, sealed, read by admins alone, and deleted. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../src/clock.ts'
+import { openStore } from '../../src/db/store.ts'
+import { Contents } from '../../src/gateway/contents.ts'
+import { toAgentId, toCallId } from '../../src/ids.ts'
+import type { CallContent } from '../../src/state/call-content.ts'
+import { newMasterKey } from '../../src/vault/master-key.ts'
+import { answer, sends, streams } from '../support/provider.ts'
+import { openTestRuntime, type RuntimeOptions } from '../support/runtime.ts'
+
+const keeping = (options: RuntimeOptions = {}) =>
+  openTestRuntime({ masterKey: newMasterKey(), calls: { keep_content: true }, ...options })
+
+const QUESTION = 'Which plants grow beside ceo@acme.com in the shade?'
+
+async function readOf(cage: Awaited<ReturnType<typeof keeping>>): Promise<CallContent> {
+  const { access_token } = await cage.login()
+  const { id } = cage.rows().at(-1)!
+  return (await cage.get(`/api/calls/${id}/content`, access_token)).json() as unknown as CallContent
+}
+
+describe('the content of a call', () => {
+  test('is not kept by default', async () => {
+    const cage = await openTestRuntime({ masterKey: newMasterKey() })
+    await cage.addAgent().chat()
+    const { access_token } = await cage.login()
+    const { id } = cage.rows()[0]!
+    expect((await cage.get(`/api/calls/${id}/content`, access_token)).status).toBe(404)
+    expect((await cage.get(`/api/calls/${id}`, access_token)).json()).toMatchObject({ has_content: false })
+    expect(cage.database.prepare('SELECT count(*) FROM call_contents').pluck().get()).toBe(0)
+  })
+
+  test('is kept as a conversation, redacted and sealed, and its reader is in the audit', async () => {
+    const cage = await keeping()
+    cage.provider.does(answer({ text: 'Ferns, says ferns@garden.com.' }))
+    await cage.addAgent().chat({ messages: [{ role: 'user', content: QUESTION }] })
+    const { request, reply } = await readOf(cage)
+    expect(request).toEqual([
+      { role: 'user', parts: [{ kind: 'text', text: 'Which plants grow beside [EMAIL_REDACTED] in the shade?' }] },
+    ])
+    expect(reply).toEqual([{ role: 'assistant', parts: [{ kind: 'text', text: 'Ferns, says [EMAIL_REDACTED].' }] }])
+    for (const file of ['state.db', 'state.db-wal']) {
+      expect(readFileSync(join(cage.folder, file)).includes('Which plants grow'), file).toBe(false)
+    }
+    const { access_token } = await cage.login()
+    const { rows } = (await cage.get('/api/audit', access_token)).json() as {
+      rows: { action: string; target: string }[]
+    }
+    expect(rows).toContainEqual(expect.objectContaining({ action: 'content.read', target: cage.rows()[0]!.id }))
+  })
+
+  test('of a stream is put together before it is redacted, also where the policy leaves replies alone', async () => {
+    const cage = await keeping({ safety: { mode: 'warn' } })
+    cage.provider.does(answer({ text: ['Write to fe', 'rns@gar', 'den.com.'] }))
+    const agent = cage.addAgent()
+    expect((await agent.chat({ stream: true })).text).toContain('rns@gar')
+    expect((await readOf(cage)).reply[0]!.parts).toEqual([{ kind: 'text', text: 'Write to [EMAIL_REDACTED].' }])
+    await agent.message({ stream: true })
+    expect((await readOf(cage)).reply[0]!.parts).toEqual([{ kind: 'text', text: 'Write to [EMAIL_REDACTED].' }])
+  })
+
+  test('includes tool calls, whole and streamed', async () => {
+    const cage = await keeping()
+    const agent = cage.addAgent()
+    const call = { id: 't', type: 'function', function: { name: 'mail', arguments: '{"to":"ferns@garden.com"}' } }
+    const message = { role: 'assistant', content: null, tool_calls: [call] }
+    const body = { choices: [{ index: 0, message }], usage: { prompt_tokens: 1, completion_tokens: 1 } }
+    cage.provider.doesOnce(sends(200, { 'content-type': 'application/json' }, JSON.stringify(body)))
+    await agent.chat()
+    const expected = [{ kind: 'tool_call', name: 'mail', text: '{"to":"[EMAIL_REDACTED]"}' }]
+    expect((await readOf(cage)).reply[0]!.parts).toEqual(expected)
+    const pieces = ['{"to":"fer', 'ns@garden.com"}'].map((text, index) => ({
+      choices: [
+        {
+          index: 0,
+          delta: { tool_calls: [{ index: 0, function: { ...(index === 0 && { name: 'mail' }), arguments: text } }] },
+        },
+      ],
+    }))
+    const frames = [...pieces, { choices: [{ index: 0, delta: {}, finish_reason: 'tool_calls' }] }]
+    cage.provider.doesOnce(
+      streams([...frames.map((frame) => `data: ${JSON.stringify(frame)}\n\n`), 'data: [DONE]\n\n'].join('')),
+    )
+    await agent.chat({ stream: true })
+    expect((await readOf(cage)).reply[0]!.parts).toEqual(expected)
+  })
+
+  test('is not kept while the vault is locked, and not for viewers', async () => {
+    const locked = await openTestRuntime({ calls: { keep_content: true } })
+    await locked.addAgent().chat()
+    expect(locked.database.prepare('SELECT count(*) FROM call_contents').pluck().get()).toBe(0)
+    const cage = await keeping()
+    await cage.addAgent().chat()
+    const { access_token } = await cage.login()
+    const viewer = await cage.post('/api/tokens', { name: 'viewer', role: 'viewer' }, access_token)
+    const { token } = viewer.json() as { token: string }
+    expect((await cage.get(`/api/calls/${cage.rows()[0]!.id}/content`, token)).status).toBe(403)
+  })
+
+  test('is erased for one agent or for all, and after its retention', async () => {
+    const folder = await keeping()
+    const [first, second] = [folder.addAgent({ name: 'first' }), folder.addAgent({ name: 'second' })]
+    for (const agent of [first, first, second]) await agent.chat()
+    const { access_token } = await folder.login()
+    const erase = async (query: string) => {
+      const headers = { authorization: `Bearer ${access_token}` }
+      const response = await fetch(`${folder.url}/api/contents${query}`, { method: 'DELETE', headers })
+      return (await response.json()) as unknown
+    }
+    expect(await erase(`?agent_id=${first.id}`)).toEqual({ erased: 2 })
+    expect(await erase('')).toEqual({ erased: 1 })
+  })
+
+  test('is removed after its retention', async () => {
+    const store = openStore({ path: ':memory:' })
+    onTestFinished(() => store.close())
+    const put = (call_id: string, at: string) =>
+      store.contents.put({ call_id: toCallId(call_id), agent_id: toAgentId('a-1'), at, sealed: Buffer.alloc(1) })
+    put('call-old', '2026-01-01T00:00:00.000Z')
+    put('call-new', '2026-01-07T00:00:00.000Z')
+    const vault = { isLocked: true, sealContent: () => undefined, openContent: () => Buffer.alloc(0) }
+    const clock = { ...systemClock, now: () => Date.parse('2026-01-10T00:00:00.000Z') }
+    const config = { keep_content: false, retention_days: 7 }
+    await new Contents({ config, store, vault, clock, scrub: String, onFault: () => undefined }).prune()
+    expect([...store.contents.all()].map(({ call_id }) => call_id)).toEqual(['call-new'])
+  })
+})
