@@ -14,7 +14,7 @@ import { EXIT_CODES } from '../src/cli/commands/help.ts'
 import { processTerminal } from '../src/cli/terminal.ts'
 import { SETTINGS, VARIABLES } from '../src/config/env.ts'
 import { configSchema } from '../src/config/schema.ts'
-import { BUILT_IN } from '../src/dialects/known-providers.ts'
+import { BUILT_IN, KNOWN_PROVIDER_NAMES, knownProvider } from '../src/dialects/known-providers.ts'
 import { ERRORS } from '../src/errors.ts'
 import type { AgentId } from '../src/ids.ts'
 import { openRuntime } from '../src/index.ts'
@@ -27,7 +27,11 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Prom
   'agents.md': { 'agent variables': agentVariables },
   'api.md': { routes: routeTables, schemas: schemaTables },
   'commands.md': { commands: commandHelp },
-  'configuration.md': { keys: configurationKeys, variables: environmentVariables },
+  'configuration.md': {
+    'known providers': knownProviders,
+    keys: configurationKeys,
+    variables: environmentVariables,
+  },
   'errors.md': { errors: errorTable, 'exit codes': exitCodeTable },
 }
 
@@ -145,6 +149,17 @@ function environmentVariables(): string {
   return table(
     ['variable', 'description'],
     [...settings, ...Object.entries(VARIABLES)].map(([name, description]) => [code(name), description]),
+  )
+}
+
+function knownProviders(): string {
+  return table(
+    ['provider', 'address', 'key', 'variables for clients'],
+    KNOWN_PROVIDER_NAMES.map((name) => {
+      const { baseUrl, keyVariables, agentVariables } = knownProvider(name)!
+      const variables = Object.keys(agentVariables(''))
+      return [code(name), baseUrl ?? 'your own', keyVariables.map(code).join(', '), variables.map(code).join(', ')]
+    }),
   )
 }
 

@@ -12,7 +12,7 @@
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Usage } from '../dialects/dialect.ts'
-import { isBuiltIn } from '../dialects/known-providers.ts'
+import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
 import { PriceUnknownError } from '../errors.ts'
 import { type Nanodollars, nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
@@ -42,7 +42,9 @@ export class Prices {
     const key = `${provider}/${model}`
     const known = this.#known.get(key)
     if (known) return known
-    const found = this.#override(provider, model) ?? (await listed(provider, model, now))
+    const listedAs = knownProvider(provider)?.pricedAs ?? provider
+    const found =
+      this.#override(provider, model) ?? (await listed(listedAs, model, now)) ?? localPrice(this.#config, provider)
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
@@ -73,8 +75,8 @@ export class Prices {
 
 export interface PriceConfig {
   prices: Config['prices']
-  /** By name; only the names are used. */
-  providers: Readonly<Record<string, unknown>>
+  /** By name. */
+  providers: Readonly<Record<string, { base_url?: string | undefined }>>
 }
 type Override = Config['prices'][string]
 
@@ -111,6 +113,15 @@ export function meantBy(config: PriceConfig, key: string): { providers: string[]
   }
   return { providers: Object.keys(config.providers).filter((name) => takesBareNames(config, name)), model: key }
 }
+
+/** Returns the price of a server on this machine, which is nothing; undefined for any other. */
+function localPrice({ providers }: PriceConfig, provider: string): Price | undefined {
+  const known = knownProvider(provider)
+  if (!known?.isLocal || !LOOPBACK.test(new URL(providers[provider]?.base_url ?? known.baseUrl!).hostname)) return
+  return { ...fromConfig({ input_per_mtok: 0, output_per_mtok: 0 }, provider, ''), source: 'local' }
+}
+
+const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 /** Returns a hint for a model whose price is configured without its provider; undefined otherwise. */
 const hintFor = ({ prices }: PriceConfig, provider: string, model: string): string | undefined =>

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod'
 import { DEFAULT_DIALECT, DIALECT_NAMES } from '../dialects/dialects.ts'
-import { BUILT_IN, dialectNameOf } from '../dialects/known-providers.ts'
+import { BUILT_IN, dialectNameOf, KNOWN_PROVIDER_NAMES, knownProvider } from '../dialects/known-providers.ts'
 import type { EventType } from '../events.ts'
 import { NANOS_PER_USD, type Nanodollars, parseAmount, toUsd } from '../money.ts'
 import { DEFAULT_PII_TYPES, PII_TYPES } from '../pii-types.ts'
@@ -52,7 +52,8 @@ const share = z.number({ error: shareExpected }).gt(0, { error: shareExpected })
 
 const piiType = z.enum(PII_TYPES)
 const safetyMode = z.enum(['redact', 'block', 'warn'])
-const url = z.url({ protocol: /^https?$/, error: 'an http or https address' })
+const ADDRESS_EXPECTED = 'an http or https address'
+const url = z.url({ protocol: /^https?$/, error: ADDRESS_EXPECTED })
 /** Paths are appended to it, so a query or fragment would be lost; passwords belong in the vault. */
 const baseUrl = url.refine(
   (value) => {
@@ -395,15 +396,18 @@ const alerts = z.strictObject({
     .describe('Alerts by webhook.'),
 })
 
+const WITH_ADDRESS = KNOWN_PROVIDER_NAMES.filter((name) => knownProvider(name)?.baseUrl !== undefined)
+const quoted = (name: string): string => `\`${name}\``
+
 /** Any other server that speaks a known dialect. */
 const otherProvider = provider.extend({
-  base_url: baseUrl.describe(
-    "Base URL. Required, except for the built-in providers, which default to the vendor's own.",
-  ),
+  base_url: baseUrl
+    .optional()
+    .describe(`Base URL. Required, except for providers with a known one: ${WITH_ADDRESS.map(quoted).join(', ')}.`),
   dialect: z
     .enum(DIALECT_NAMES)
-    .default(DEFAULT_DIALECT)
-    .describe('API dialect it speaks. The built-in providers speak their own.'),
+    .optional()
+    .describe(`API dialect it speaks. Defaults to that of a known provider, else \`${DEFAULT_DIALECT}\`.`),
 })
 
 const ownProviders = Object.fromEntries(BUILT_IN.map((name) => [name, provider.prefault({})])) as Record<
@@ -424,7 +428,10 @@ export const configSchema = z.strictObject({
     .catchall(otherProvider)
     .superRefine((providers: Readonly<Record<string, ProviderConfig>>, context) => {
       const speech = (name: string) => dialectNameOf(name, providers[name]?.dialect)
-      for (const [name, { fallback }] of Object.entries(providers)) {
+      for (const [name, { fallback, base_url }] of Object.entries(providers)) {
+        if (base_url === undefined && knownProvider(name)?.baseUrl === undefined) {
+          context.addIssue({ code: 'custom', path: [name, 'base_url'], message: ADDRESS_EXPECTED })
+        }
         for (const [index, other] of fallback.entries()) {
           if (Object.hasOwn(providers, other.provider) && speech(other.provider) === speech(name)) continue
           const message = `a provider that speaks as ${name} does, one of the configuration`
@@ -434,7 +441,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe(
-      'LLM providers by name. `openai`, `anthropic` and `google` are built in; any other server that speaks one of their dialects is added under its own name.',
+      'LLM providers by name. `openai`, `anthropic` and `google` are built in; other known ones are added by their name alone (`groq: {}`), and any other server that speaks a known dialect under a name of its own.',
     ),
   prices: z
     .record(text(1, 200), price)

@@ -161,6 +161,10 @@ export interface Limits {
   isVendors: boolean
   /** The only field in which this model accepts the limit, if it has refused the others. */
   onlyLimit: string | undefined
+  /** The model behind the name in the body. */
+  model: string
+  /** Streams are asked for their usage; false for a model that has refused to be asked. */
+  asksUsage: boolean
 }
 
 /** The format of one route: its requests, replies and streams. */

@@ -1,10 +1,11 @@
 /** The list of dialects. To add one, add a folder and a line here. */
 import { anthropic } from './anthropic/dialect.ts'
+import { azure } from './azure/dialect.ts'
 import { google } from './google/dialect.ts'
 import { openai } from './openai/dialect.ts'
 
 /** The default comes first. */
-export const DIALECTS = { openai, anthropic, google }
+export const DIALECTS = { openai, anthropic, google, azure }
 
 export type DialectName = keyof typeof DIALECTS
 

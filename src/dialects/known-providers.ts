@@ -9,7 +9,7 @@ export interface KnownProvider {
   /** For display, e.g. "OpenAI". */
   label: string
   dialect: DialectName
-  /** The vendor's own base URL; undefined if every customer has another one. */
+  /** The vendor's own base URL, or where a local server listens; undefined if every customer has another one. */
   baseUrl?: string
   /** Hosts of the vendor's own servers, which are known to keep their answers within their limits. */
   vendorHosts?: RegExp
@@ -17,6 +17,10 @@ export interface KnownProvider {
   keyVariables: readonly string[]
   /** Environment variables that point clients to `address`, the provider's URL at the gateway. */
   agentVariables(address: string): Record<string, string>
+  /** Its name in the public price list. (Default: the same.) */
+  pricedAs?: string
+  /** A server on one's own machine: what it answers costs nothing. (Default: false.) */
+  isLocal?: true
 }
 
 /** Providers of every configuration, whether it names them or not. The default comes first. */
@@ -50,6 +54,87 @@ export const KNOWN_PROVIDERS = {
     vendorHosts: /^generativelanguage\.googleapis\.com$/,
     keyVariables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
     agentVariables: (address) => ({ GOOGLE_GEMINI_BASE_URL: address }),
+  },
+  azure: {
+    label: 'Azure OpenAI',
+    dialect: 'azure',
+    vendorHosts: /\.(openai|cognitiveservices|services\.ai)\.azure\.(com|us|cn)$/,
+    keyVariables: ['AZURE_OPENAI_API_KEY', 'AZURE_API_KEY'],
+    agentVariables: (address) => ({ AZURE_OPENAI_ENDPOINT: address, AZURE_API_BASE: address }),
+  },
+  mistral: {
+    label: 'Mistral',
+    dialect: 'openai',
+    baseUrl: 'https://api.mistral.ai/v1',
+    keyVariables: ['MISTRAL_API_KEY'],
+    agentVariables: (address) => ({ MISTRAL_API_BASE: `${address}/v1` }),
+  },
+  groq: {
+    label: 'Groq',
+    dialect: 'openai',
+    baseUrl: 'https://api.groq.com/openai/v1',
+    keyVariables: ['GROQ_API_KEY'],
+    agentVariables: (address) => ({ GROQ_BASE_URL: address, GROQ_API_BASE: `${address}/v1` }),
+  },
+  together: {
+    label: 'Together',
+    dialect: 'openai',
+    baseUrl: 'https://api.together.xyz/v1',
+    keyVariables: ['TOGETHER_API_KEY', 'TOGETHERAI_API_KEY'],
+    agentVariables: (address) => ({ TOGETHER_BASE_URL: `${address}/v1`, TOGETHER_AI_API_BASE: `${address}/v1` }),
+  },
+  deepseek: {
+    label: 'DeepSeek',
+    dialect: 'openai',
+    baseUrl: 'https://api.deepseek.com/v1',
+    keyVariables: ['DEEPSEEK_API_KEY'],
+    agentVariables: (address) => ({ DEEPSEEK_API_BASE: `${address}/v1` }),
+  },
+  openrouter: {
+    label: 'OpenRouter',
+    dialect: 'openai',
+    baseUrl: 'https://openrouter.ai/api/v1',
+    keyVariables: ['OPENROUTER_API_KEY'],
+    agentVariables: (address) => ({ OPENROUTER_API_BASE: `${address}/v1` }),
+  },
+  xai: {
+    label: 'xAI',
+    dialect: 'openai',
+    baseUrl: 'https://api.x.ai/v1',
+    keyVariables: ['XAI_API_KEY'],
+    agentVariables: (address) => ({ XAI_API_BASE: `${address}/v1` }),
+    pricedAs: 'x-ai',
+  },
+  fireworks: {
+    label: 'Fireworks',
+    dialect: 'openai',
+    baseUrl: 'https://api.fireworks.ai/inference/v1',
+    keyVariables: ['FIREWORKS_API_KEY', 'FIREWORKS_AI_API_KEY'],
+    agentVariables: (address) => ({ FIREWORKS_API_BASE: `${address}/v1` }),
+  },
+  vllm: {
+    label: 'vLLM',
+    dialect: 'openai',
+    baseUrl: 'http://localhost:8000/v1',
+    keyVariables: [],
+    agentVariables: (address) => ({ HOSTED_VLLM_API_BASE: `${address}/v1` }),
+    isLocal: true,
+  },
+  llamacpp: {
+    label: 'llama.cpp',
+    dialect: 'openai',
+    baseUrl: 'http://localhost:8080/v1',
+    keyVariables: [],
+    agentVariables: () => ({}),
+    isLocal: true,
+  },
+  lmstudio: {
+    label: 'LM Studio',
+    dialect: 'openai',
+    baseUrl: 'http://localhost:1234/v1',
+    keyVariables: [],
+    agentVariables: (address) => ({ LM_STUDIO_API_BASE: `${address}/v1` }),
+    isLocal: true,
   },
 } as const satisfies Readonly<Record<string, KnownProvider>>
 

@@ -82,8 +82,10 @@ async function holdAdmitted(
   admission: ModelAdmission,
   signal: AbortSignal,
 ): Promise<Pick<PricedCall, 'bound' | 'hold' | 'body' | 'bytes'>> {
-  const { body: request, format, provider, stream } = call
-  const asIs = { stream, clampTo: null, toolUses: null, isVendors: isVendors(provider), onlyLimit: onlyLimitOf(call) }
+  const { body: request, format, provider, stream, model } = call
+  const { onlyLimits, withoutUsage } = provider
+  const learned = { onlyLimit: onlyLimits.get(model), asksUsage: !withoutUsage.has(model) }
+  const asIs = { stream, clampTo: null, toolUses: null, isVendors: isVendors(provider), model, ...learned }
   const unclamped = await request.write(format, asIs)
   const bytes = Buffer.byteLength(unclamped)
   let isSent = false
@@ -129,6 +131,3 @@ function maxToHold(
   const bound = nanodollars(Math.ceil(maxCost * factor))
   return isTrusted ? bound : max(bound, min(largest, available))
 }
-
-/** The only field in which this model accepts the limit, as learned from its refusals. */
-const onlyLimitOf = ({ provider, model }: LlmCall): string | undefined => provider.onlyLimits.get(model)

@@ -2,10 +2,12 @@
  * Chooses the key that a call is sent with. Chosen when the call is sent, so that a call that waited for money uses the
  * current key; a call in progress keeps the key it has.
  */
+import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
 import { CageError } from '../errors.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 import type { LlmCall } from './call.ts'
+import type { Provider } from './provider.ts'
 import type { Answer } from './upstream.ts'
 
 /** The caller, its provider and the key it sent. */
@@ -67,9 +69,13 @@ export class Keyring {
         hint: this.#state.read().vault.hint ?? undefined,
       })
     }
-    if (value || settings.dialect !== undefined) return { value: value ?? '', headers: dialect.authenticate }
+    if (value || !needsKey(provider)) return { value: value ?? '', headers: dialect.authenticate }
     throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
   }
 }
+
+/** A vendor has no use for a call without a key; any other server may. */
+const needsKey = ({ name, settings }: Provider): boolean =>
+  isBuiltIn(name) || (settings.base_url === undefined && knownProvider(name)!.keyVariables.length > 0)
 
 const carry = ({ value, headers }: ChosenKey): Record<string, string> => (value === '' ? {} : headers(value))

@@ -11,6 +11,8 @@ export interface Provider {
   isOfficial: boolean
   /** Models that refuse a limit in two fields, each with the field that it accepts. */
   readonly onlyLimits: Map<string, string>
+  /** Models that refuse to be asked for the usage of a stream. */
+  readonly withoutUsage: Set<string>
 }
 
 /** A server under the vendor's name is treated as a proxy of the vendor's own, whatever its URL. */

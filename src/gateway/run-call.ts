@@ -166,22 +166,36 @@ async function refuseLimit({ money: { prices } }: Road, open: MeteredCall, refus
   throw new LimitRefused(named.tokens, { cause: refusal })
 }
 
-/** Ends the call and throws FieldRefused when the provider refused a second field in which we wrote the limit. */
+/** Ends the call and throws FieldRefused when the provider refused a field that we added: the next call is without it. */
 async function refuseField(open: MeteredCall, refusal: ProviderRefusal): Promise<void> {
-  const { provider, model, format } = open.call
   if (refusal.status !== 400 && refusal.status !== 422) return
-  const field = format.onlyLimitIn?.(errorTextOf(refusal))
-  if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_ONLY_LIMITS) return
-  provider.onlyLimits.set(model, field)
+  const text = errorTextOf(refusal)
+  const learned = [learnLimit(open.call, text), learnUsage(open.call, text)].filter((what) => what !== undefined)
+  if (learned.length === 0) return
   await open.refused(refusal.status, true)
-  throw new FieldRefused(`${provider.name} takes the limit in ${field} alone`, { cause: refusal })
+  throw new FieldRefused(`${open.call.provider.name} takes ${learned.join(' and ')}`, { cause: refusal })
+}
+
+function learnLimit({ provider, model, format }: LlmCall, refusal: string): string | undefined {
+  const field = format.onlyLimitIn?.(refusal)
+  if (field === undefined || provider.isOfficial || provider.onlyLimits.size >= MAX_LEARNED) return undefined
+  provider.onlyLimits.set(model, field)
+  return `the limit in ${field} alone`
+}
+
+/** Mistral and old versions of Azure refuse the option with which a stream reports its usage. */
+function learnUsage({ provider, model, stream, wantsUsage }: LlmCall, refusal: string): string | undefined {
+  const isKnown = provider.withoutUsage.has(model) || provider.withoutUsage.size >= MAX_LEARNED
+  if (!stream || wantsUsage || isKnown || !/stream_options/.test(refusal)) return undefined
+  provider.withoutUsage.add(model)
+  return 'no stream_options'
 }
 
 /** The start of the body is enough to find the limit. */
 const errorTextOf = ({ body }: ProviderRefusal): string => body.toString('utf8', 0, LARGE_BYTES)
 
 /** Bounded, since agents choose the names of models. */
-const MAX_ONLY_LIMITS = 1_000
+const MAX_LEARNED = 1_000
 
 /** Passes the provider's own error to the client unchanged, except for personal data. */
 async function relayRefusal(

@@ -62,7 +62,7 @@ export class Upstream {
         // The configuration requires an address of every provider without a known one.
         const baseUrl = new URL(settings.base_url ?? knownProvider(name)!.baseUrl!)
         const isOfficial = isVendorsHost(baseUrl, dialect.name)
-        return [name, { name, dialect, settings, baseUrl, isOfficial, onlyLimits: new Map() }]
+        return [name, { name, dialect, settings, baseUrl, isOfficial, onlyLimits: new Map(), withoutUsage: new Set() }]
       }),
     )
   }

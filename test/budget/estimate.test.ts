@@ -29,7 +29,15 @@ const size = { bytes: 1_000, maxOutputTokens: 100, answers: 1, text: null, model
 const openaiFormat = (path: string) => findRoute(openai.routes, 'POST', path, true).route as Format
 const anthropicFormat = (path: string) => findRoute(anthropic.routes, 'POST', path, true).route as Format
 
-const UNLIMITED = { stream: false, clampTo: null, toolUses: null, isVendors: true, onlyLimit: undefined }
+const UNLIMITED = {
+  stream: false,
+  clampTo: null,
+  toolUses: null,
+  isVendors: true,
+  onlyLimit: undefined,
+  model: 'gpt-4o',
+  asksUsage: true,
+}
 
 /** A body as the gateway sees it. */
 function sizeOf(format: Format, body: object) {

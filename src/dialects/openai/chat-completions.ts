@@ -46,12 +46,10 @@ export const chatCompletions: Format = {
     }
   },
 
-  prepare: (body, { stream, ...limits }) => ({
+  prepare: (body, limits) => ({
     ...body,
     ...writtenLimits(body, limits),
-    ...(stream
-      ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
-      : {}),
+    ...askedUsage(body, limits),
   }),
 
   onlyLimitIn,
@@ -89,17 +87,23 @@ const greater = (a: number | null, b: number | null): number | null =>
  * Returns the client's limits, lowered to ours where above it; ours if the client set none. OpenAI's models know both
  * names and refuse a request that has both; other servers ignore the name that they do not know.
  */
-function writtenLimits(body: JsonObject, { clampTo, isVendors, onlyLimit }: Omit<Limits, 'stream'>): JsonObject {
+function writtenLimits(body: JsonObject, { clampTo, isVendors, onlyLimit, model }: Limits): JsonObject {
   const max = clampTo ?? Number.POSITIVE_INFINITY
   const given = LIMITS.filter((name) => typeof body[name] === 'number')
   if (given.length === 0 && clampTo === null) return {}
   const requested = given.length > 0 ? Math.max(...given.map((name) => body[name] as number)) : max
   if (onlyLimit !== undefined)
     return Object.fromEntries(LIMITS.map((name) => [name, name === onlyLimit ? Math.min(requested, max) : undefined]))
-  if (!(isVendors && OPENAI_MODEL.test(String(body.model))))
+  if (!(isVendors && OPENAI_MODEL.test(model)))
     return Object.fromEntries(LIMITS.map((name) => [name, Math.min(requested, max)]))
   if (given.length === 0) return { [LIMITS[0]]: max }
   return Object.fromEntries(given.map((name) => [name, Math.min(body[name] as number, max)]))
+}
+
+/** Returns the option with which a stream reports its usage, in addition to the client's own. */
+export function askedUsage({ stream_options }: JsonObject, { stream, asksUsage }: Limits): JsonObject {
+  if (!stream || !asksUsage) return {}
+  return { stream_options: { ...(isObject(stream_options) ? stream_options : {}), include_usage: true } }
 }
 
 /** Returns the field to keep when a server's refusal says that it accepts only one; undefined for other refusals. */

@@ -4,7 +4,7 @@ import { type Format, TEXT_ONLY } from '../dialect.ts'
 import { isObject, type Json, positiveInteger, requireModel } from '../json.ts'
 import { fieldsOf, readFields } from '../request-fields.ts'
 import { tierTerms } from '../usage.ts'
-import { ChatStream, readChatUsage } from './chat-completions.ts'
+import { askedUsage, ChatStream, readChatUsage } from './chat-completions.ts'
 
 /** The API's default limit of output tokens. */
 const DEFAULT_MAX_TOKENS = 16
@@ -29,16 +29,14 @@ export const completions: Format = {
     }
   },
 
-  prepare: (body, { stream, clampTo }) => ({
+  prepare: (body, limits) => ({
     ...body,
     // Written even if it equals OpenAI's default: other servers have no such default.
     max_tokens: Math.min(
       positiveInteger(body, 'max_tokens') ?? DEFAULT_MAX_TOKENS,
-      clampTo ?? Number.POSITIVE_INFINITY,
+      limits.clampTo ?? Number.POSITIVE_INFINITY,
     ),
-    ...(stream
-      ? { stream_options: { ...(isObject(body.stream_options) ? body.stream_options : {}), include_usage: true } }
-      : {}),
+    ...askedUsage(body, limits),
   }),
 
   textOf: (body) => JSON.stringify([body.prompt, body.suffix]),
