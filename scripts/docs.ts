@@ -171,6 +171,7 @@ function agentVariables(): string {
     secrets: {},
     providerKeys: 'inject',
     providers: BUILT_IN,
+    telemetry: true,
     providerKeyNames: [],
   } as const
   const run = { agentId: '<agent id>' as AgentId, runToken: '<run token>', runAddress: '<run>' }

@@ -6,6 +6,7 @@ import { delimiter } from 'node:path'
 import type { Config } from '../config/schema.ts'
 import { gatewayVariables, knownProvider } from '../dialects/known-providers.ts'
 import type { AgentId } from '../ids.ts'
+import { WITHOUT_TELEMETRY } from './telemetry.ts'
 
 export type AgentEnvironment = Record<string, string>
 
@@ -27,6 +28,8 @@ export interface EnvironmentFacts {
   providerKeys: Config['agent']['provider_keys']
   /** The names of the providers, whose clients are sent to the gateway. */
   providers: readonly string[]
+  /** Whether SDKs may send telemetry to their vendors. */
+  telemetry: boolean
   /** The variables that hold provider keys. */
   providerKeyNames: Iterable<string>
 }
@@ -36,6 +39,7 @@ export function agentEnvironment(facts: EnvironmentFacts): AgentEnvironment {
   const gateway = `${serverUrl}/gateway`
   const own = inheritedEnvironment(parent, { ...added, ...secrets })
   return {
+    ...(facts.telemetry ? {} : WITHOUT_TELEMETRY),
     ...own,
     ...(facts.providerKeys === 'shield'
       ? { ...gatewayVariables(gateway, providers), ...shieldedKeys(facts) }

@@ -335,6 +335,7 @@ export class Supervisor {
       shimFolder,
       providerKeys: settings.provider_keys,
       providers: Object.keys(config.providers),
+      telemetry: settings.telemetry,
       providerKeyNames,
     })
   }

@@ -15,6 +15,8 @@ export interface EndFacts {
   state: AgentState | undefined
   /** Its last state; undefined when its server ended before it could be read. */
   agent: AgentView | undefined
+  /** A call of its was refused, which is in none of the counts. */
+  wasRefused: boolean
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
   /** The command that started it. (Default: start.) */
@@ -28,7 +30,7 @@ export function endBlock(facts: EndFacts): string[] {
   const database = databaseFlag(loaded)
   const serverRuns = dashboardLink !== null
   return tree(`${agentId} has ended`, [
-    ...(agent ? summary(agent) : []),
+    ...(agent ? summary(agent, facts.wasRefused) : []),
     ['Report', `iron-cage report ${agentId}${database}`],
     ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
     ...(state !== undefined && INTERRUPTED.includes(state)
@@ -40,16 +42,23 @@ export function endBlock(facts: EndFacts): string[] {
 
 const INTERRUPTED: readonly AgentState[] = ['stopped', 'failed', 'crash_loop']
 
-function summary(agent: AgentView): TreeEntry[] {
+function summary(agent: AgentView, wasRefused: boolean): TreeEntry[] {
   const { calls, limit_usd, safety_mode, detect, pii } = agent
   const found = Object.entries(pii).map(([type, count]) => `${showCount(count)} ${PII[type as PiiType].title}`)
   const done = { redact: 'redacted', block: 'blocked', warn: 'not redacted (safety mode "warn")' }[safety_mode]
+  const isUnseen = calls.completed + calls.failed === 0 && !wasRefused
   return [
     ['Cost', `${showUsd(spentOfLimit(agent))} of ${showUsd(limit_usd)}`],
-    ['Calls', `${showCount(calls.completed)} completed, ${showCount(calls.failed)} failed`],
+    [
+      'Calls',
+      `${showCount(calls.completed)} completed, ${showCount(calls.failed)} failed${isUnseen ? `; ${NO_CALLS}` : ''}`,
+    ],
     ['Findings', detect.length === 0 ? 'not monitored' : found.length > 0 ? `${found.join(', ')}, ${done}` : 'none'],
   ]
 }
+
+const NO_CALLS =
+  'none reached the gateway: a client with an address in its code, or of a provider that is not configured, passes it by (iron-cage doctor)'
 
 /** An agent keeps its id and its ledger while its server runs, and its checkpoint also afterwards. */
 function afterBudget(

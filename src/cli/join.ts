@@ -65,10 +65,12 @@ export async function joinServer({ loaded, script, agent, open }: JoiningAgent, 
     // A server that ends stops the agent as well, so a failure is ignored.
     void end.asked.then(() => client.send('POST', `/api/agents/${id}/stop`)).catch(() => {})
     let exit: EventOf<'agent.exited'> | undefined
+    let wasRefused = false
     let exhausted: EventOf<'budget.exhausted'>['data'] | undefined
     for await (const event of eventsOf(client, id, true)) {
       show(event)
       if (event.type === 'agent.exited') exit = event
+      wasRefused ||= event.type === 'call.refused'
       if (event.type === 'budget.exhausted') exhausted = event.data
     }
     const last = isFinal(exit) ? exit : storedExit(resolve(terminal.cwd, config.db.path), id)
@@ -77,7 +79,9 @@ export async function joinServer({ loaded, script, agent, open }: JoiningAgent, 
     // A server that has ended as well has no dashboard.
     const linkAfter = await dashboardLink(client).catch(() => null)
     const ended = await client.send<AgentStatus>('GET', `/api/agents/${id}`).catch(() => undefined)
-    live.print(endBlock({ agentId: id, loaded, state, agent: ended?.agent, exhausted, dashboardLink: linkAfter }))
+    live.print(
+      endBlock({ agentId: id, loaded, state, agent: ended?.agent, wasRefused, exhausted, dashboardLink: linkAfter }),
+    )
   } finally {
     await live.close()
     end.dispose()

@@ -1,13 +1,14 @@
 import type { AgentKind } from '../agents/command.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Config } from '../config/schema.ts'
+import { uncagedKeys } from '../dialects/key-variables.ts'
 import { knownProvider } from '../dialects/known-providers.ts'
 import type { SandboxView } from '../events.ts'
 import { showUsd, type Usd } from '../money.ts'
 import { DEFAULT_PII_TYPES } from '../pii-types.ts'
 import type { Snapshot } from '../state/snapshot.ts'
 import { showDuration, showName } from '../units.ts'
-import { namesOf } from '../vault/open-vault.ts'
+import { namesOf, usedKeyNames } from '../vault/open-vault.ts'
 import type { Vault } from '../vault/vault.ts'
 import { type TreeEntry, tree } from './print.ts'
 import { VERSION } from './version.ts'
@@ -49,6 +50,8 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ...sandboxLines(facts.sandbox),
     ['Not guarded', 'prompt injection: not monitored'],
     ...ownKeyLine(facts.sandbox?.view).map((line): TreeEntry => ['', line]),
+    ...uncaged(config, facts.keys).map((line): TreeEntry => ['', line]),
+    ...elsewhere(config, origins).map((line): TreeEntry => ['Address', line]),
     ...unseen(config).map((type): TreeEntry => ['', `${type}: not monitored`]),
     ['Configuration', file ?? withoutFile(config, origins)],
     ['Log', facts.logPath],
@@ -143,6 +146,23 @@ function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): st
     ...found,
     `none for ${names} (only an agent that calls ${missing.length > 1 ? 'them' : 'it'} needs one: ${how})`,
   ].join(', ')
+}
+
+/** Keys that are there for calls that pass the gateway by. */
+function uncaged({ providers }: Config, { variables }: KeyPlaces): string[] {
+  const keys = uncagedKeys(variables, usedKeyNames(providers))
+  if (keys.length === 0) return []
+  return [
+    `calls with ${keys.join(', ')}: no provider of the configuration uses ${keys.length > 1 ? 'these keys' : 'this key'} (add it under "providers")`,
+  ]
+}
+
+/** Addresses that were taken from clients' own variables. */
+function elsewhere({ providers }: Config, origins: LoadedConfig['origins']): string[] {
+  return Object.entries(providers).flatMap(([name, { base_url }]) => {
+    const origin = origins[`providers.${name}.base_url`] ?? 'default'
+    return /^[A-Z_]+$/.test(origin) ? [`${name} at ${base_url} (from ${origin})`] : []
+  })
 }
 
 function guarded({ safety, services, providers }: Config): string {

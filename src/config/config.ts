@@ -1,5 +1,5 @@
 /**
- * The configuration: flags > environment > file > defaults, checked against `schema.ts`, with the origin of each value.
+ * The configuration: flags > environment > file > addresses in clients' own variables > defaults, checked against `schema.ts`, with the origin of each value.
  *
  * The rules are:
  * - Parts receive values; only `env.ts` reads the environment.
@@ -27,7 +27,7 @@ export interface LoadOptions {
   /** `--config`. (Default: IRON_CAGE_CONFIG, else iron-cage.yaml, .yml or .toml in `cwd`, else in `scriptDir`.) */
   configFile?: string
   /** Result of `env.ts`. */
-  env: { settings: readonly Setting[]; configFile?: string }
+  env: { settings: readonly Setting[]; addresses?: readonly Setting[]; configFile?: string }
   cwd: string
   /** The folder of the agent's script. (Default: none.) */
   scriptDir?: string
@@ -46,12 +46,13 @@ export const CONFIG_FILES = ['iron-cage.yaml', 'iron-cage.yml', 'iron-cage.toml'
 
 /** Throws InvalidConfigError with every problem, CageError `invalid_amount` for a mistyped budget. */
 export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: LoadOptions): LoadedConfig {
-  const settings = [...env.settings, ...flags].map(withTypedAmount)
   const path = findFile(configFile ?? env.configFile, cwd, scriptDir)
   const name = path && displayName(path, cwd)
   const file = path && name ? readConfigFile(path, name) : EMPTY_FILE
   if (!file.ok) throw new InvalidConfigError(file.problems)
 
+  const addresses = env.addresses?.filter(({ key }) => valueAt(file.value, key) === undefined) ?? []
+  const settings = [...addresses, ...env.settings, ...flags].map(withTypedAmount)
   const value = overlay(file.value ?? {}, settings)
   const originOf = (key: Key, place: (name: string, key: Key) => string): string => {
     const setting = settings.findLast((candidate) => candidate.key.every((segment, depth) => segment === key[depth]))

@@ -11,11 +11,14 @@
  */
 import { closeSync, existsSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { BUILT_IN, KNOWN_PROVIDERS } from '../dialects/known-providers.ts'
 import type { Setting } from './config.ts'
 
 export interface Environment {
   /** Settings of the configuration, in the order of SETTINGS. */
   settings: Setting[]
+  /** Addresses of providers in the variables that their clients read; the file's own have precedence. */
+  addresses: Setting[]
   /** IRON_CAGE_CONFIG: the configuration file. */
   configFile?: string
   /** IRON_CAGE_URL and IRON_CAGE_TOKEN: the server that commands use, instead of the one that uses the database. */
@@ -65,6 +68,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   }
   return {
     settings,
+    addresses: providerAddresses(variables),
     configFile: variables.IRON_CAGE_CONFIG || undefined,
     serverUrl: variables.IRON_CAGE_URL || variables.IRON_API_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
@@ -78,6 +82,21 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
     ),
   }
 }
+
+/**
+ * Where clients of the built-in providers would go without us: there go their calls. The variables of one provider usually
+ * agree; the first counts. An address of a gateway of ours is none of a provider.
+ */
+function providerAddresses(variables: NodeJS.ProcessEnv): Setting[] {
+  return BUILT_IN.flatMap((name) => {
+    const { agentVariables } = KNOWN_PROVIDERS[name]
+    const origin = Object.keys(agentVariables('')).find((variable) => variables[variable])
+    const value = origin && variables[origin]
+    return value && !OWN_GATEWAY.test(value) ? [{ key: ['providers', name, 'base_url'], value, origin }] : []
+  })
+}
+
+const OWN_GATEWAY = /^https?:\/\/[^/]+\/gateway\//
 
 const MASTER_KEY = 'IRON_CAGE_MASTER_KEY'
 const MASTER_KEY_FD = `${MASTER_KEY}_FD`

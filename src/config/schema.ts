@@ -142,6 +142,10 @@ const agent = z.strictObject({
     .enum(['inject', 'shield'])
     .default('inject')
     .describe("`inject` gives the agent the providers' keys; `shield` gives it its run token instead."),
+  telemetry: z
+    .boolean({ error: 'true or false' })
+    .default(false)
+    .describe('Let the SDKs of agents send telemetry and traces to their vendors; see docs/agents.md.'),
 })
 
 function isTimeZone(name: string): boolean {

@@ -72,6 +72,12 @@ export function keyNamesOf({ providers, services }: Pick<Config, 'providers' | '
   return { providers: ofProvider, services: namesOf(services), ofProviders: new Set(known) }
 }
 
+/** All variables in which clients of these providers look for a key. */
+export const usedKeyNames = (providers: Config['providers']): (string | undefined)[] => [
+  ...Object.values(namesOf(providers)),
+  ...Object.keys(providers).flatMap((name) => knownProvider(name)?.keyVariables ?? []),
+]
+
 /** The name of each provider's or service's key, in the vault or in the environment. */
 export const namesOf = (
   named: Readonly<Record<string, { api_key_secret?: string | undefined }>>,

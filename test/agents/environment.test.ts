@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { agentEnvironment, type EnvironmentFacts } from '../../src/agents/environment.ts'
+import { WITHOUT_TELEMETRY } from '../../src/agents/telemetry.ts'
 import { toAgentId } from '../../src/ids.ts'
 import { whyReserved } from '../../src/vault/reserved-names.ts'
 
@@ -15,6 +16,7 @@ const environment = (part: Partial<EnvironmentFacts> = {}) =>
     shimFolder: '/shim',
     providerKeys: 'inject',
     providers: ['openai', 'anthropic'],
+    telemetry: true,
     providerKeyNames: ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GROQ_API_KEY'],
     ...part,
   })
@@ -48,6 +50,15 @@ describe('agentEnvironment', () => {
   it('no variable can point an agent past the gateway', () => {
     const elsewhere = { OPENAI_BASE_URL: 'https://api.openai.com/v1', IRON_CAGE_TOKEN: 'mine' }
     expect(environment({ parent: elsewhere, added: elsewhere })).toEqual(environment())
+  })
+
+  it('turns telemetry to the vendors of SDKs off, unless the user has decided otherwise', () => {
+    const decided = { DO_NOT_TRACK: '0', AGNO_TELEMETRY: '' }
+    expect(environment({ telemetry: false, parent: decided })).toEqual({
+      ...environment(),
+      ...WITHOUT_TELEMETRY,
+      ...decided,
+    })
   })
 
   it('the master key and our own NODE_OPTIONS are left out', () => {

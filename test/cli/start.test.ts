@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { processStarted } from '../../src/process-table.ts'
+import { FakeProvider } from '../support/provider.ts'
 import { openPlace, type Place, type Run } from './support.ts'
 
 /** Tiny agents; on Node because it is there for sure. */
@@ -25,6 +26,14 @@ print('goes on at', begun, flush=True)
 iron_cage.record_cost('work', 1)
 import time
 time.sleep(3600)
+`
+
+const PYTHON = resolve(import.meta.dirname, '../../.venv-test/bin/python')
+/** Asks with the package of OpenAI, which finds address and key by itself. */
+const ASK = `import openai, os
+assert os.environ['OPENAI_AGENTS_DISABLE_TRACING'] == '1'
+reply = openai.OpenAI().chat.completions.create(model='gpt-4o', max_tokens=9, messages=[{'role': 'user', 'content': 'Hi'}])
+print('asked gpt-4o:', reply.choices[0].message.content)
 `
 
 function prepare(): Place {
@@ -83,6 +92,23 @@ describe('start', () => {
     )
   })
 
+  test('sends calls where the client would have sent them without us, and says so', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare()
+    place.write('agent.py', ASK)
+    const address = `${provider.url}/mine/v1`
+    const env = { OPENAI_BASE_URL: address, OPENAI_API_KEY: 'sk-own', GROQ_API_KEY: 'gsk-none' }
+    const { code, out } = await place.run(['start', 'agent.py', '--port', '0', '--python', PYTHON], { env })
+    expect({ code, out }).toMatchObject({ code: 0, out: expect.stringContaining('asked gpt-4o: Hello.') })
+    expect(provider.requests.map(({ url, headers }) => [url, headers.authorization])).toEqual([
+      ['/mine/v1/chat/completions', 'Bearer sk-own'],
+    ])
+    expect(out).toContain(`Address        openai at ${address} (from OPENAI_BASE_URL)\n`)
+    expect(out).toContain('calls with GROQ_API_KEY: no provider of the configuration uses this key')
+    expect(out).not.toContain('gsk-none')
+    expect(out).toMatch(/Calls +1 completed, 0 failed\n/)
+  })
+
   test('prints at the end how to see the report, also of a database elsewhere', async () => {
     const place = prepare()
     const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
@@ -92,7 +118,7 @@ describe('start', () => {
       [
         `${id} has ended`,
         '  ├─ Cost       $0.00 of $100.00',
-        '  ├─ Calls      0 completed, 0 failed',
+        '  ├─ Calls      0 completed, 0 failed; none reached the gateway: a client with an address in its code, or of a provider that is not configured, passes it by (iron-cage doctor)',
         '  ├─ Findings   none',
         `  ├─ Report     iron-cage report ${id} --db other.db`,
         '  ├─ Continue   the same "iron-cage start …" again; it continues from its last checkpoint, if it saved any',

@@ -32,6 +32,23 @@ describe('the origin of a value', () => {
     })
   })
 
+  test('the address of a provider in the variable of its clients counts where the file has none', () => {
+    const variables = { OPENAI_BASE_URL: 'http://mine/v1', ANTHROPIC_API_URL: 'http://theirs' }
+    expect(load(variables).config.providers).toMatchObject({
+      openai: { base_url: 'http://mine/v1' },
+      anthropic: { base_url: 'http://theirs' },
+    })
+    expect(load(variables).origins['providers.openai.base_url']).toBe('OPENAI_BASE_URL')
+    writeFileSync(join(cwd, 'iron-cage.yaml'), 'providers: { openai: { base_url: "http://file/v1", retries: 0 } }\n')
+    expect(load(variables).config.providers.openai).toMatchObject({ base_url: 'http://file/v1', retries: 0 })
+    expect(() => load({ ANTHROPIC_BASE_URL: 'theirs:80' })).toThrow('ANTHROPIC_BASE_URL: providers.anthropic.base_url')
+  })
+
+  test('the address of another gateway of ours is none of a provider', () => {
+    const { config } = load({ OPENAI_BASE_URL: 'http://127.0.0.1:8080/gateway/run-0123456789ab/openai/v1' })
+    expect(config.providers.openai.base_url).toBeUndefined()
+  })
+
   test('every value has one', () => {
     writeFileSync(
       join(cwd, 'iron-cage.toml'),

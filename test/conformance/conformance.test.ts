@@ -70,6 +70,7 @@ const environmentOf = (serverUrl: string, runToken: string): Record<string, stri
     runAddress: runToken,
     serverUrl,
     shimFolder: resolve(root, 'python/shim'),
+    telemetry: false,
     providerKeys: 'inject',
     providers: BUILT_IN,
     providerKeyNames: [],

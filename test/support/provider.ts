@@ -65,6 +65,10 @@ export class FakeProvider {
     while (this.requests.length < count) await new Promise<void>((resolve) => this.#waiting.add(resolve))
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
   /** Stops listening, as a provider does that is down; it can be closed again. */
   async close(): Promise<void> {
     if (!this.#server.listening) return

@@ -61,6 +61,7 @@ export function reportOf(
     command,
     state: agent?.state,
     agent,
+    wasRefused: runtime.state.findEvents({ type: 'call.refused', agentId, limit: 1 }).length > 0,
     exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
     dashboardLink: serverStays ? runtime.dashboardLink() : null,
   })

@@ -3,19 +3,19 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { Peers } from '../../../access/peers.ts'
 import { systemClock } from '../../../clock.ts'
-import { gatewayVariables, KNOWN_PROVIDERS, knownProvider } from '../../../dialects/known-providers.ts'
+import { providerKeysIn, uncagedKeys } from '../../../dialects/key-variables.ts'
+import { knownProvider } from '../../../dialects/known-providers.ts'
+import { usedKeyNames } from '../../../vault/open-vault.ts'
 import { type Check, fail, ok, type Subject, warn } from './check.ts'
-
-const OWN_KEYS = new Set<string>(Object.values(KNOWN_PROVIDERS).flatMap(({ keyVariables }) => keyVariables))
-const OTHER_KEYS = /^(AZURE_OPENAI|GROQ|MISTRAL|GEMINI|GOOGLE|COHERE|OPENROUTER|DEEPSEEK|TOGETHER)_API_KEY$/
 
 export const exposureChecks: readonly Check[] = [
   {
     name: 'Own keys',
     look: ({ loaded, terminal }) => {
-      const keys = Object.keys(terminal.env.variables).filter((name) => OWN_KEYS.has(name) || OTHER_KEYS.test(name))
       const isShielded = loaded.config.agent.provider_keys === 'shield'
-      const seen = isShielded ? keys.filter((name) => !OWN_KEYS.has(name)) : keys
+      const { variables } = terminal.env
+      const shielded = usedKeyNames(loaded.config.providers)
+      const seen = isShielded ? uncagedKeys(variables, shielded) : providerKeysIn(variables)
       if (seen.length === 0) return ok('an agent finds no key of a provider in its environment')
       return warn(
         `an agent finds ${seen.join(', ')} and could call past the cage`,
@@ -44,13 +44,13 @@ export const exposureChecks: readonly Check[] = [
   },
   {
     name: 'Base addresses',
-    look: ({ loaded, terminal }) => {
-      const { providers } = loaded.config
-      const atUsual = Object.keys(providers).filter((name) => !providers[name]?.base_url)
-      const lost = Object.keys(gatewayVariables('', atUsual)).filter((name) => terminal.env.variables[name])
-      return lost.length === 0
-        ? ok('none in the environment besides the configured ones')
-        : warn(`${lost.join(', ')} is replaced by ours, and calls go to the usual provider`, 'set providers.….base_url')
+    look: ({ loaded: { config, origins }, terminal }) => {
+      const isVariable = (origin = '') => Object.hasOwn(terminal.env.variables, origin)
+      const taken = Object.entries(config.providers)
+        .map(([name, { base_url }]) => ({ name, base_url, origin: origins[`providers.${name}.base_url`] }))
+        .filter(({ origin }) => isVariable(origin))
+        .map(({ name, base_url, origin }) => `${name} at ${base_url} (${origin})`)
+      return ok(taken.length === 0 ? 'those of the configuration' : taken.join(', '))
     },
   },
   {
