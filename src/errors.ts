@@ -29,6 +29,7 @@ export const ERRORS = {
     hint: 'read the file; then "iron-cage config trust <file>", or move it away',
   },
   invalid_amount: { status: 400, exit: 2, hint: "write dollars as 50, 50.00 or '$50' (quote the $ in a shell)" },
+  unsupported_encoding: { status: 415, exit: 2, hint: 'send the body as it is, or with gzip, deflate, br or zstd' },
   body_too_large: { status: 413, exit: 2, hint: 'send a smaller body or raise server.max_body_bytes' },
   unauthorized: { status: 401, exit: 4, hint: 'open the link that "iron-cage start" printed, or send a valid token' },
   foreign_process: {
@@ -93,6 +94,7 @@ export const ERRORS = {
   provider_reply_invalid: { status: 502, exit: 9, hint: "check that base_url points at the provider's API" },
   reply_too_large: { status: 502, exit: 9, hint: 'request less output in one call' },
   provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
+  loop_detected: { status: 403, exit: 6, hint: 'stop the agent, or raise budget.loops.repeats if this is intended' },
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },
   script_not_found: { status: 404, exit: 127, hint: 'check the path of the script' },

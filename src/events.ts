@@ -157,6 +157,18 @@ export interface EventData {
     max_tokens: number
     was_cut?: true
   }
+  /**
+   * An agent goes round in circles: the same call, or a tool called with the same arguments (`tool`; null for a call).
+   * Once per repetition; `action`: what happens to such calls.
+   */
+  'loop.detected': {
+    call_id: CallId
+    provider: string
+    model: string
+    tool: string | null
+    times: number
+    action: 'report' | 'refuse'
+  }
   /** An LLM call ended without a complete reply. `cost_usd` is what was charged all the same. */
   'call.failed': {
     call_id: CallId
@@ -248,7 +260,14 @@ export interface EventData {
     suggested_increase_usd: Usd
   }
   /** Nothing more can be paid: at 100%, or for a call that does not fit. `budget` as above. */
-  'budget.exhausted': { budget?: ConfiguredScope; spent_usd: Usd; limit_usd: Usd; needed_usd: Usd | null }
+  'budget.exhausted': {
+    budget?: ConfiguredScope
+    spent_usd: Usd
+    limit_usd: Usd
+    needed_usd: Usd | null
+    /** How long calls wait for a raise; left out when they are refused. */
+    waits_s?: number
+  }
   /** A limit was raised or lowered. `budget` as above; a run's limit is that of every run. */
   'budget.raised': { budget?: ConfiguredScope; from_usd: Usd; limit_usd: Usd; by: string }
   /** A server started with these limits in addition to the agents' own; null without one. */

@@ -47,13 +47,14 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       }
     }
     case 'budget.exhausted': {
-      const { budget, spent_usd, limit_usd, needed_usd } = event.data
+      const { budget, spent_usd, limit_usd, needed_usd, waits_s } = event.data
+      const wait = waits_s === undefined ? '' : ` Calls wait up to ${showDuration(waits_s * 1000)} for a raise.`
       const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit any more.`
       return {
         kind: 'budget_exhausted',
         budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}`,
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}${wait}`,
       }
     }
     case 'circuit.opened':

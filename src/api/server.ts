@@ -21,6 +21,7 @@ import { auditRoutes } from './audit.ts'
 import { authRoutes } from './auth.ts'
 import { boothRoutes } from './booth.ts'
 import { trustRoutes } from './circuits.ts'
+import { answerClientErrors } from './client-error.ts'
 import { Connections, maxConnections } from './connections.ts'
 import { contentRoutes } from './contents.ts'
 import { errorBody, errorResponse } from './error-response.ts'
@@ -297,6 +298,7 @@ async function listenOnAll(
       maxHeaderSize: MAX_HEADER_BYTES,
       shouldUpgradeCallback: isLiveView,
     })
+    answerClientErrors(server)
     equip(server)
     await listen(server, address, at)
     return server

@@ -55,6 +55,8 @@ export interface AccountsOptions {
   server?: Nanodollars | undefined
   /** Makes the limits of agents and of the server daily or monthly; a run's never are. (Default: no periods.) */
   period?: PeriodRule | undefined
+  /** How long calls wait for a raise, in ms; null refuses them. (Default: null.) */
+  pauseMs?: number | null
 }
 
 export class Accounts {
@@ -63,6 +65,8 @@ export class Accounts {
   /** Share of the limit, 0–1, that causes the warning. */
   readonly warnAt: number
   readonly #warnShares: readonly number[]
+  /** How long calls wait for a raise, in ms; null when they are refused. */
+  readonly pauseMs: number | null
   readonly #calls: CallTable
   readonly #budgets: BudgetTable
   readonly #meta: MetaTable
@@ -81,7 +85,8 @@ export class Accounts {
   #periodTimer: Timer | undefined
   readonly #unsubscribe: () => void
 
-  constructor({ store, state, clock, warnAt, perRun, server, period }: AccountsOptions) {
+  constructor({ store, state, clock, warnAt, perRun, server, period, pauseMs = null }: AccountsOptions) {
+    this.pauseMs = pauseMs
     this.#state = state
     this.#clock = clock
     this.#warnShares = warnAt
@@ -274,7 +279,9 @@ export class Accounts {
     const { scope } = account
     if (scope === 'part' || account.exhausted.has(agentId)) return
     account.exhausted.add(agentId)
-    this.#state.record(exhaustedEvent(agentId, scope, account, needed), () => this.#saveOwn(agentId, account))
+    this.#state.record(exhaustedEvent(agentId, scope, account, needed, this.pauseMs), () =>
+      this.#saveOwn(agentId, account),
+    )
   }
 
   /** Returns wall time in ms, never before the current period; advances the period if it has ended. */

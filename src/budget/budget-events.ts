@@ -11,7 +11,7 @@ import {
   toUsd,
   type Usd,
 } from '../money.ts'
-import { showPercent } from '../units.ts'
+import { showDuration, showPercent } from '../units.ts'
 import type { Account } from './account.ts'
 
 const show = (nanos: Nanodollars): string => showUsd(toUsd(nanos))
@@ -83,24 +83,27 @@ export function warnedEvent(
   }
 }
 
-/** `needed`: the maximum cost of the refused call; null when everything is spent. */
+/** `needed`: the maximum cost of the refused call; null when everything is spent. `pauseMs`: how long calls wait. */
 export function exhaustedEvent(
   agentId: AgentId,
   scope: NotifiedScope,
   { spent, limit }: Account,
   needed: Nanodollars | null,
+  pauseMs: number | null,
 ): NewEvent {
+  const wait = pauseMs === null ? '' : `; calls wait up to ${showDuration(pauseMs)} for a raise`
   const what = needed === null ? 'is spent' : `cannot pay a call of up to ${show(needed)}`
   return {
     type: 'budget.exhausted',
     level: 'CRIT',
     agent_id: agentId,
-    message: `${NAMES[scope]} ${what}: ${show(spent)} / ${show(limit)}`,
+    message: `${NAMES[scope]} ${what}: ${show(spent)} / ${show(limit)}${wait}`,
     data: {
       ...foreign(scope),
       spent_usd: toUsd(spent),
       limit_usd: toUsd(limit),
       needed_usd: needed === null ? null : toUsd(needed),
+      ...(pauseMs !== null && { waits_s: pauseMs / 1000 }),
     },
   }
 }

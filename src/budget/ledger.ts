@@ -87,9 +87,10 @@ export function openLedger(
   budget: Config['budget'],
   parts: Pick<AccountsOptions, 'store' | 'state' | 'clock'>,
 ): Ledger {
-  const { warn_at: warnAt, per_run_usd, server_usd, period } = budget
+  const { warn_at: warnAt, per_run_usd, server_usd, period, on_exhausted, pause_s } = budget
+  const pauseMs = on_exhausted === 'pause' ? pause_s * 1000 : null
   const limit = (usd: Usd | undefined) => (usd === undefined ? undefined : fromUsd(usd))
-  return new Ledger({ ...parts, warnAt, perRun: limit(per_run_usd), server: limit(server_usd), period })
+  return new Ledger({ ...parts, warnAt, perRun: limit(per_run_usd), server: limit(server_usd), period, pauseMs })
 }
 
 export class Ledger {

@@ -5,10 +5,13 @@ import type { Store } from '../db/store.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Ledger, openLedger } from './ledger.ts'
 import { Prices } from './prices.ts'
+import { RaiseWait } from './raise-wait.ts'
 import { Trust } from './trust.ts'
 
 export interface Money {
   ledger: Ledger
+  /** Where calls wait that their budget cannot pay. */
+  raiseWait: RaiseWait
   prices: Prices
   /** The models that obey their limits. */
   trust: Trust
@@ -23,8 +26,10 @@ export function openMoney(
   config: Pick<Config, 'budget' | 'prices' | 'providers'>,
   { store, state, clock }: { store: Store; state: StateManager; clock: Clock },
 ): Money {
+  const ledger = openLedger(config.budget, { store, state, clock })
   return {
-    ledger: openLedger(config.budget, { store, state, clock }),
+    ledger,
+    raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
     prices: new Prices(config, clock),
     trust: new Trust({ store, state, clock }),
     clamp: config.budget.clamp_max_tokens,

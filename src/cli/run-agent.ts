@@ -50,7 +50,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     environment: terminal.env.variables,
     ...(show.masterKey === undefined ? terminal.env.readMasterKey() : { masterKey: show.masterKey }),
     version: VERSION,
-    // What has descriptors of its own is started anew.
+    // What has descriptors of its own is started afresh.
     nextAgent: agent.descriptors ? undefined : agent,
   })
   if (show.reload) end.onReload = () => runtime.reload()

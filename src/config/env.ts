@@ -17,7 +17,7 @@ import type { Setting } from './config.ts'
 export interface Environment {
   /** Settings of the configuration, in the order of SETTINGS. */
   settings: Setting[]
-  /** Addresses of providers in the variables that their clients read; the file's own have precedence. */
+  /** What other programs read too: addresses of providers, proxies, certificates. The file has precedence. */
   addresses: Setting[]
   /** IRON_CAGE_CONFIG: the configuration file. */
   configFile?: string
@@ -68,7 +68,7 @@ export function readEnvironment(variables: NodeJS.ProcessEnv = process.env): Env
   }
   return {
     settings,
-    addresses: providerAddresses(variables),
+    addresses: [...providerAddresses(variables), ...networkSettings(variables)],
     configFile: variables.IRON_CAGE_CONFIG || undefined,
     serverUrl: variables.IRON_CAGE_URL || variables.IRON_API_URL || undefined,
     serverToken: variables.IRON_CAGE_TOKEN || undefined,
@@ -95,6 +95,28 @@ function providerAddresses(variables: NodeJS.ProcessEnv): Setting[] {
     return value && !OWN_GATEWAY.test(value) ? [{ key: ['providers', name, 'base_url'], value, origin }] : []
   })
 }
+
+/** Proxies and certificates as other programs read them. A proxy that does not speak HTTP is not used. */
+function networkSettings(variables: NodeJS.ProcessEnv): Setting[] {
+  return NETWORK.flatMap(({ key, names, read }) => {
+    const origin = names.find((name) => variables[name])
+    const value = origin && read(variables[origin]!)
+    return value ? [{ key: ['network', key], value, origin }] : []
+  })
+}
+
+/** "proxy:3128" is one of http. */
+function readProxy(value: string): string | undefined {
+  if (!value.includes('://')) return `http://${value}`
+  return /^https?:/i.test(value) ? value : undefined
+}
+
+const NETWORK: readonly { key: string; names: string[]; read: (value: string) => string | undefined }[] = [
+  { key: 'https_proxy', names: ['https_proxy', 'HTTPS_PROXY'], read: readProxy },
+  { key: 'http_proxy', names: ['http_proxy', 'HTTP_PROXY'], read: readProxy },
+  { key: 'no_proxy', names: ['no_proxy', 'NO_PROXY'], read: (hosts) => `${hosts},localhost,127.0.0.1,::1` },
+  { key: 'ca_file', names: ['SSL_CERT_FILE'], read: (path) => path },
+]
 
 const OWN_GATEWAY = /^https?:\/\/[^/]+\/gateway\//
 

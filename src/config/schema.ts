@@ -62,6 +62,7 @@ const baseUrl = url.refine(
   },
   { error: 'an address without user, query (?…) and fragment (#…)' },
 )
+const proxyUrl = url.optional()
 const host = text(1, 253).regex(/^[a-zA-Z0-9.:_-]+$/, { error: 'a host name or an IP address' })
 const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'the name of an environment variable' })
 
@@ -172,9 +173,34 @@ const budget = z.strictObject({
     .describe('Makes `limit_usd` and `server_usd` limits per period. By default they never reset.'),
   warn_at: z.array(share).min(1).default([0.9]).describe('Shares of the limit at which to warn, once each.'),
   on_exhausted: z
-    .enum(['stop', 'refuse'])
+    .enum(['stop', 'refuse', 'pause'])
     .default('stop')
-    .describe('When the budget is exhausted: `stop` the agent, or `refuse` paid calls and let it run.'),
+    .describe(
+      'When the budget is exhausted: `stop` the agent, `refuse` paid calls and let it run, or `pause` them until a person raises the budget or stops the agent.',
+    ),
+  pause_s: seconds(86_400)
+    .default(1800)
+    .describe('Longest wait of a paused call, within `total_timeout_s` of its provider. Then it is refused.'),
+  on_warn: z
+    .strictObject({
+      model: text(3, 300)
+        .regex(/^[^/\s]+\/\S+$/, { error: 'a provider and a model such as openai/gpt-4o-mini' })
+        .describe('Provider and model that answer calls of the same dialect instead, if that costs less.'),
+    })
+    .optional()
+    .describe("What changes once an agent's budget has warned (`warn_at`), such as `{ model: openai/gpt-4o-mini }`."),
+  loops: z
+    .strictObject({
+      repeats: wholeNumber(3, 60)
+        .default(10)
+        .describe('Equal calls, or equal calls of a tool in a row, from which an agent goes round in circles.'),
+      action: z
+        .enum(['report', 'refuse'])
+        .default('report')
+        .describe('`report` records `loop.detected`, `refuse` also refuses such calls until something changes.'),
+    })
+    .prefault({})
+    .describe('Detection of agents that go round in circles.'),
   clamp_max_tokens: z
     .boolean()
     .default(true)
@@ -423,7 +449,7 @@ const serviceName = z
   .string()
   .regex(/^[a-z][a-z0-9_-]{0,39}$/, { error: 'a name of a-z, 0-9, _ and - that begins with a letter' })
 
-export const configSchema = z.strictObject({
+const sections = z.strictObject({
   agent: agent.prefault({}).describe('The agent that `iron-cage start` runs.'),
   budget: budget.prefault({}).describe('Spending limits.'),
   safety: safety.prefault({}).describe('Detection and redaction of personal data.'),
@@ -493,6 +519,17 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('The HTTP server: dashboard, API and gateway.'),
+  network: z
+    .strictObject({
+      https_proxy: proxyUrl.describe('Proxy for providers and services at https addresses. Defaults to `HTTPS_PROXY`.'),
+      http_proxy: proxyUrl.describe('Proxy for those at http addresses. Defaults to `HTTP_PROXY`.'),
+      no_proxy: text(0, 8192)
+        .default('localhost,127.0.0.1,::1')
+        .describe('Hosts that are reached directly. Defaults to `NO_PROXY` and this machine.'),
+      ca_file: path.optional().describe('PEM file with further certificates to trust. Defaults to `SSL_CERT_FILE`.'),
+    })
+    .prefault({})
+    .describe('How providers and services are reached.'),
   log: z
     .strictObject({
       level: z
@@ -522,6 +559,16 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('The SQLite database.'),
+})
+
+export const configSchema = sections.superRefine(({ budget: { on_warn }, providers }, context) => {
+  const [provider = ''] = on_warn?.model.split('/', 1) ?? []
+  if (!on_warn || Object.hasOwn(providers, provider)) return
+  context.addIssue({
+    code: 'custom',
+    path: ['budget', 'on_warn', 'model'],
+    message: 'a model of a configured provider',
+  })
 })
 
 export type Config = z.output<typeof configSchema>

@@ -1,5 +1,6 @@
 import type { Format } from '../dialects/dialect.ts'
 import type { JsonObject } from '../dialects/json.ts'
+import { type Repeats, repeatsOf } from './repeats.ts'
 
 /** What a request asks for, according to its body. */
 export interface CallFacts extends ReturnType<Format['readCall']> {
@@ -7,6 +8,7 @@ export interface CallFacts extends ReturnType<Format['readCall']> {
   hasAsides: boolean
   /** The request asks for thinking, whose tokens may be billed without being shown. */
   mayThink: boolean
+  repeats: Repeats
 }
 
 /** Which model a request is for. */
@@ -22,6 +24,7 @@ export function readFacts(format: Format, body: JsonObject, { named, models }: M
   const given = named === undefined ? body.model : decodeURIComponent(named)
   const model = typeof given === 'string' && Object.hasOwn(models, given) ? models[given] : given
   return {
+    repeats: repeatsOf(body),
     mayThink: Boolean(body.thinking || body.reasoning || body.reasoning_effort),
     ...format.readCall({ ...body, model }),
     hasAsides: Boolean(body.logprobs || body.top_logprobs || body.include),

@@ -132,7 +132,7 @@ export function readBody(request: IncomingMessage, limit: number, held: Pick<Hel
   const declared = Number(request.headers['content-length'] ?? 0)
   // By events: async iteration over a stream costs more than reading it.
   return new Promise((resolve, reject) => {
-    if (declared > limit) return reject(tooLarge(limit))
+    if (declared > limit) return reject(bodyTooLarge(limit))
     const collected = new ByteCollector(limit)
     let isOver = false
     // The rest is discarded, so that the client still gets a response.
@@ -143,7 +143,7 @@ export function readBody(request: IncomingMessage, limit: number, held: Pick<Hel
     }
     request.on('data', (chunk: Buffer) => {
       if (isOver) return
-      if (collected.size + chunk.length > limit) return refuse(tooLarge(limit))
+      if (collected.size + chunk.length > limit) return refuse(bodyTooLarge(limit))
       collected.push(chunk)
       if (!collected.isLarge) return
       takeTurns(request)
@@ -170,5 +170,6 @@ function takeTurns(request: IncomingMessage): void {
   setImmediate(() => request.resume())
 }
 
-const tooLarge = (limit: number): CageError =>
+/** For a request's body. */
+export const bodyTooLarge = (limit: number): CageError =>
   new CageError('body_too_large', `the request's body is larger than ${limit} bytes`, { facts: { limit_bytes: limit } })

@@ -18,6 +18,7 @@ import type { Incidents } from '../redaction/incidents.ts'
 import type { Finding } from '../redaction/match.ts'
 import { holdsOwnToken } from '../tokens.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
+import { decodeBody } from './bodies/decode.ts'
 import { type ReadRequest, readRequest } from './bodies/request-body.ts'
 import type { Caller, LlmCall } from './call.ts'
 import type { ModelNaming } from './call-facts.ts'
@@ -134,7 +135,7 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   const { prefix, path } = normalizePath(pathOf(given), dialect)
   const { route, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
   if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
-  const bytes = await readBody(request, rooms.maxBodyBytes, client.held)
+  const bytes = await readDecoded(request, rooms.maxBodyBytes, client)
   const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }
   rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
   const target = prefix + path + given.slice(pathOf(given).length)
@@ -157,6 +158,10 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
   await runCall(road, exchange.call, client)
 }
+
+/** Throws what `readBody` and `decodeBody` throw. */
+const readDecoded = async (request: IncomingMessage, limit: number, { held }: ClientConnection): Promise<Buffer> =>
+  decodeBody(await readBody(request, limit, held), request.headers['content-encoding'], { limit, held })
 
 /** Records a call that was refused before its hold. */
 function recordRefused(

@@ -43,7 +43,8 @@ export async function withModelFallback(
   }
 }
 
-async function asFallback(
+/** Returns the call to another model of the same dialect. `why`: for its event. */
+export async function asFallback(
   upstream: Upstream,
   call: LlmCall,
   other: { provider: string; model: string },

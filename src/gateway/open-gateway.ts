@@ -7,7 +7,7 @@ import type { Money } from '../budget/open-money.ts'
 import type { Clock } from '../clock.ts'
 import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
-import { openAgent } from '../http-pools.ts'
+import { openPools } from '../http-pools.ts'
 import type { Incidents } from '../redaction/incidents.ts'
 import type { Safety } from '../redaction/safety.ts'
 import type { StateManager } from '../state/state-manager.ts'
@@ -17,7 +17,10 @@ import { LargeBodies } from './bodies/large-bodies.ts'
 import { changedSettings } from './changed-settings.ts'
 import { Contents } from './contents.ts'
 import { type AnswerCall, gateway } from './gateway.ts'
+import { LoopDetector } from './loop-detector.ts'
+import { readNetwork } from './network.ts'
 import { Keyring } from './provider-key.ts'
+import type { Road } from './road.ts'
 import { Sender } from './send.ts'
 import { UnchargedCalls } from './uncharged.ts'
 import { Upstream } from './upstream.ts'
@@ -51,14 +54,22 @@ export interface GatewayOptions {
 const MAX_SERVICE_CONNECTIONS = 128
 
 export function openGateway(
-  { providers, services, server, calls }: Pick<Config, 'providers' | 'services' | 'server' | 'calls'>,
+  {
+    providers,
+    services,
+    server,
+    calls,
+    budget,
+    network: configured,
+  }: Pick<Config, 'providers' | 'services' | 'server' | 'budget' | 'network' | 'calls'>,
   { store, state, clock, safety, incidents, money, secrets, access, onFault }: GatewayOptions,
 ): Gateway {
   const circuits = new Circuits({ state, clock, configured: [...Object.keys(providers), ...Object.keys(services)] })
   circuits.probeChanged(changedSettings(store.meta, { providers, services }))
   const cache = new ServiceCache({ store, clock })
-  const upstream = new Upstream(providers, clock)
-  const dispatcher = openAgent({ connections: MAX_SERVICE_CONNECTIONS })
+  const network = readNetwork(configured)
+  const upstream = new Upstream(providers, network, clock)
+  const dispatcher = openPools(network, { connections: MAX_SERVICE_CONNECTIONS })
   const uncharged = new UnchargedCalls({ state, calls: store.calls, scrub: safety.scrub, clock })
   const keyring = new Keyring(state, secrets)
   const sender = new Sender({ keyring, upstream, circuits, rateLimits: new RateLimits(clock), clock, safety })
@@ -77,9 +88,22 @@ export function openGateway(
     onFault,
   })
   void contents.prune().catch((error) => onFault(error, 'old contents of calls could not be removed'))
+  const loops = new LoopDetector(budget.loops, { state, scrub: safety.scrub })
   const answer = gateway({
     access,
-    road: { state, clock, money, safety, redaction, sender, upstream, uncharged, contents },
+    road: {
+      state,
+      clock,
+      money,
+      safety,
+      redaction,
+      sender,
+      upstream,
+      uncharged,
+      contents,
+      loops,
+      cheaper: modelNamed(budget.on_warn?.model),
+    },
     services: { services, circuits, cache, money, state, clock, secrets, dispatcher },
     keyring,
     keysLoaded: secrets.keys.loaded,
@@ -92,4 +116,11 @@ export function openGateway(
     uncharged.close()
   }
   return { answer, upstream, circuits, cache, contents, close }
+}
+
+/** "openai/gpt-4o-mini"; a model's own name may have slashes. */
+function modelNamed(name: string | undefined): Road['cheaper'] {
+  if (name === undefined) return undefined
+  const slash = name.indexOf('/')
+  return { provider: name.slice(0, slash), model: name.slice(slash + 1) }
 }

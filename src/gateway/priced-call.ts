@@ -90,7 +90,9 @@ async function holdAdmitted(
   const bytes = Buffer.byteLength(unclamped)
   let isSent = false
   try {
-    const { bound, hold } = await holdBound(meter, call, { price, admission, bytes }, signal)
+    const { bound, hold } = await meter.money.raiseWait.run(call.caller, signal, () =>
+      holdBound(meter, call, { price, admission, bytes }, signal),
+    )
     const { clampTo, toolUses } = bound
     isSent = clampTo === null && toolUses === null
     const body = isSent ? unclamped : await request.write(format, { ...asIs, clampTo, toolUses })

@@ -22,14 +22,14 @@ export interface ReportedCharge {
  * Throws CageError `agent_paused` or `agent_not_running`, and what `Ledger.hold` throws; then nothing is charged.
  */
 export async function reportCharge(
-  { state, money: { ledger } }: { state: StateManager; money: Pick<Money, 'ledger'> },
+  { state, money: { ledger, raiseWait } }: { state: StateManager; money: Pick<Money, 'ledger' | 'raiseWait'> },
   charge: ReportedCharge,
 ): Promise<void> {
   const { caller, service, cost, signal } = charge
   await waitUntilRunnable(state, caller, signal)
   const { agentId, runId } = caller
   const whose = { callId: newCallId(), agentId, runId, kind: 'reported', target: service, model: null } as const
-  const hold = await ledger.hold({ ...whose, maxCost: cost }, signal)
+  const hold = await raiseWait.run(caller, signal, () => ledger.hold({ ...whose, maxCost: cost }, signal))
   await ledger.charge(hold, { cost }, reportedEvent(hold, charge))
 }
 

@@ -4,6 +4,7 @@ import type { Redactor } from '../redaction/redactor.ts'
 import type { BodyMemory } from './bodies/held-bytes.ts'
 import type { LargeBodies } from './bodies/large-bodies.ts'
 import type { Contents } from './contents.ts'
+import type { LoopDetector } from './loop-detector.ts'
 import type { Meter } from './priced-call.ts'
 import type { Sender } from './send.ts'
 import type { UnchargedCalls } from './uncharged.ts'
@@ -15,6 +16,9 @@ export interface Road extends Meter {
   upstream: Upstream
   uncharged: UnchargedCalls
   contents: Contents
+  loops: LoopDetector
+  /** Answers calls instead of a dearer model once the agent's budget has warned. (Default: none.) */
+  cheaper: { provider: string; model: string } | undefined
 }
 
 /** What requests and responses are redacted with. */

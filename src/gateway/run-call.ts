@@ -6,6 +6,7 @@
 import { withClampedRetryAfter } from '../breaker/retry.ts'
 import { namedLimit } from '../budget/output-limits.ts'
 import { CageError } from '../errors.ts'
+import { afterWarning } from './after-warning.ts'
 import { watchModel } from './answering-model.ts'
 import { cleanFrame, deliveredText, readReply, redactAnswer } from './bodies/answer.ts'
 import { freeSent, LARGE_BYTES } from './bodies/bytes.ts'
@@ -35,8 +36,10 @@ import { waitUntilRunnable } from './wait-until-runnable.ts'
 export async function runCall(road: Road, call: LlmCall, client: ClientConnection): Promise<void> {
   limitTime(call, client) //                                           no call runs forever
   await waitUntilRunnable(road.state, call.caller, client.signal) //       the agent must be running, not paused
+  road.loops.check(call) //                                                 it must not go round in circles
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
-  await withModelFallback(road.upstream, safe, (one, hasNext) =>
+  const chosen = await afterWarning(road, safe) //                           a cheaper model, when money gets short
+  await withModelFallback(road.upstream, chosen, (one, hasNext) =>
     withFurtherAttempts(one, road.clock, client.signal, (again, allowed) =>
       attemptCall(road, again, client, { ...allowed, hasNext }),
     ),

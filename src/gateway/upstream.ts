@@ -5,13 +5,13 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Readable } from 'node:stream'
-import type { Pool } from 'undici'
+import type { Dispatcher } from 'undici'
 import { isBeforeSending } from '../breaker/retry.ts'
 import type { Clock } from '../clock.ts'
 import type { Config, ProviderConfig } from '../config/schema.ts'
 import { dialectOf, knownProvider } from '../dialects/known-providers.ts'
 import { CageError } from '../errors.ts'
-import { openPool } from '../http-pools.ts'
+import { type Network, openPool } from '../http-pools.ts'
 import { AnswerBody, type Source } from './answer-body.ts'
 import { LARGE_BYTES, piecesOf } from './bodies/bytes.ts'
 import { ClientGone } from './client.ts'
@@ -45,16 +45,18 @@ const MAX_CONNECTIONS = 512
 const MAX_WAITING = 2_048
 
 interface ProviderConnections {
-  pool: Pool
+  pool: Dispatcher
   places: Places
 }
 
 export class Upstream {
   readonly #providers: ReadonlyMap<string, Provider>
   readonly #connections = new Map<string, ProviderConnections>()
+  readonly #network: Network
   readonly #clock: Clock
 
-  constructor(configured: Config['providers'], clock: Clock) {
+  constructor(configured: Config['providers'], network: Network, clock: Clock) {
+    this.#network = network
     this.#clock = clock
     this.#providers = new Map(
       Object.entries(configured).map(([name, settings]: [string, ProviderConfig]) => {
@@ -87,6 +89,7 @@ export class Upstream {
     if (!release) throw tooManyWaiting(provider.name, agentId)
     onSending?.()
     const options = {
+      origin: baseUrl.origin,
       path: baseUrl.pathname.replace(/\/$/, '') + path,
       method,
       ...asSent(headers, body),
@@ -133,11 +136,8 @@ export class Upstream {
   #connectionsTo({ name, baseUrl, settings }: Provider): ProviderConnections {
     const known = this.#connections.get(name)
     if (known) return known
-    const pool = openPool(baseUrl.origin, {
-      connect: { timeout: settings.connect_timeout_s * 1000 },
-      connections: MAX_CONNECTIONS,
-      pipelining: 1,
-    })
+    const connectTimeoutMs = settings.connect_timeout_s * 1000
+    const pool = openPool(baseUrl.origin, this.#network, { connections: MAX_CONNECTIONS, connectTimeoutMs })
     const connections = { pool, places: new Places(MAX_CONNECTIONS, MAX_WAITING) }
     this.#connections.set(name, connections)
     return connections
@@ -169,6 +169,11 @@ export function asUpstreamError(error: unknown, provider: string): Error {
   if (error instanceof CageError || error instanceof ClientGone) return error
   const code = String((error as { code?: unknown }).code ?? (error as { name?: unknown }).name ?? '')
   const facts = { provider, fault: code, sent: !isBeforeSending(code) }
+  const refused = /^Proxy response \((\d+)\)/.exec((error as Error).message)
+  if (refused) {
+    const message = `the proxy refused a connection to ${provider} (${refused[1]})`
+    return new CageError('provider_unreachable', message, { facts: { ...facts, sent: false }, cause: error })
+  }
   const what = TIMEOUTS[code]
   if (what) return new CageError('provider_timeout', `${provider} ${what}`, { facts, cause: error })
   return new CageError('provider_unreachable', `the connection to ${provider} failed (${code || 'unknown error'})`, {

@@ -177,7 +177,7 @@ describe('the doctor', () => {
     })
     expect(checks['Own keys']).toMatchObject({ status: 'warn', what: expect.stringContaining('OPENAI_API_KEY') })
     expect(JSON.stringify(checks)).not.toContain('sk-something')
-    expect(checks.Proxies!.status).toBe('warn')
+    expect(checks.Proxies!.what).toContain('https through proxy:3128')
     expect(checks['Base addresses']!.what).toBe('openai at http://elsewhere/v1 (OPENAI_BASE_URL)')
     expect(code).toBe(0)
   })

@@ -49,6 +49,26 @@ describe('the origin of a value', () => {
     expect(config.providers.openai.base_url).toBeUndefined()
   })
 
+  test('proxies and certificates are taken from the variables that other programs read', () => {
+    const variables = {
+      HTTPS_PROXY: 'proxy:3128',
+      http_proxy: 'socks5://proxy',
+      NO_PROXY: 'intern',
+      SSL_CERT_FILE: '/ca',
+    }
+    const { config, origins } = load(variables)
+    expect(config.network).toEqual({
+      https_proxy: 'http://proxy:3128',
+      no_proxy: 'intern,localhost,127.0.0.1,::1',
+      ca_file: '/ca',
+    })
+    expect(origins['network.https_proxy']).toBe('HTTPS_PROXY')
+    writeFileSync(join(cwd, 'iron-cage.yaml'), 'network: { https_proxy: "http://ann:pw@own:1" }\n')
+    const loaded = load(variables)
+    expect(loaded.config.network.https_proxy).toBe('http://ann:pw@own:1')
+    expect(JSON.stringify(shownLeaves(loaded))).not.toContain('pw@')
+  })
+
   test('every value has one', () => {
     writeFileSync(
       join(cwd, 'iron-cage.toml'),

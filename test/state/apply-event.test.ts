@@ -130,6 +130,14 @@ const PAYLOADS: Payloads = {
     baseline_usd: nullable(amount),
     run_id: runId,
   },
+  'loop.detected': {
+    call_id: text.map(toCallId),
+    provider: name,
+    model: name,
+    tool: nullable(text),
+    times: count,
+    action: fc.constantFrom('report', 'refuse'),
+  },
   'call.clamped': {
     call_id: text.map(toCallId),
     provider: name,

@@ -34,7 +34,7 @@ export const PRICES = {
 }
 
 type Json = Record<string, unknown>
-type Section = 'agent' | 'budget' | 'calls' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
+type Section = 'network' | 'agent' | 'budget' | 'calls' | 'safety' | 'services' | 'server' | 'log' | 'alerts' | 'db'
 
 export type RuntimeOptions = Partial<Record<Section, Json>> & {
   /** Settings of both providers. Nothing is retried unless it says so. */

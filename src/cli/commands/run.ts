@@ -83,7 +83,7 @@ function inputOf(): number {
   return isatty(0) && !isInForeground() ? openSync('/dev/null', 'r') : 0
 }
 
-/** True if this process may read from its terminal; also where the system does not tell. */
+/** True if this process may read from its terminal; also where the system does not say. */
 function isInForeground(): boolean {
   try {
     // pid (name) state ppid pgrp session tty_nr tpgid …

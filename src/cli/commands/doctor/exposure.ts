@@ -32,14 +32,12 @@ export const exposureChecks: readonly Check[] = [
   },
   {
     name: 'Proxies',
-    look: ({ terminal }) => {
-      const set = Object.keys(terminal.env.variables).filter((name) => /^(https?|all)_proxy$/i.test(name))
-      return set.length === 0
-        ? ok('none')
-        : warn(
-            `${set.join(', ')}: the cage calls providers directly, not through it`,
-            'set providers.<name>.base_url to an address that is reachable without a proxy',
-          )
+    look: ({ loaded: { config } }) => {
+      const { https_proxy, http_proxy, no_proxy } = config.network
+      const through = Object.entries({ https: https_proxy, http: http_proxy })
+        .flatMap(([scheme, url]) => (url === undefined ? [] : `${scheme} through ${new URL(url).host}`))
+        .join(', ')
+      return ok(through ? `${through}; directly: ${no_proxy}` : 'none')
     },
   },
   {
