@@ -16,13 +16,13 @@ export const contentRoutes = ({ gateway: { contents } }: Pick<Rooms, 'gateway'>)
     errors: ['not_found', 'vault_locked', 'vault_broken'],
     handle: ({ params }) => contents.read(toCallId(params.id)),
   }),
-  route('DELETE /api/contents', {
+  route('POST /api/contents/erase', {
     role: 'admin',
     action: 'content.erase',
     summary: 'Erases what is kept of the calls of an agent, or of all calls.',
-    query: z.strictObject({ agent_id: z.string().transform(toAgentId).optional() }),
+    body: z.strictObject({ agent_id: z.string().transform(toAgentId).optional() }),
     reply: () => z.object({ erased: count().describe('Number of calls.') }),
-    handle: async ({ query }) => ({ erased: await contents.erase(query.agent_id ?? null) }),
+    handle: async ({ body }) => ({ erased: await contents.erase(body.agent_id ?? null) }),
   }),
 ]
 

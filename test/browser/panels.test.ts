@@ -114,7 +114,8 @@ describe('an address', () => {
     await page.waitForURL(`**/#/agents/${agentId}`)
     await page.goto(`${new URL(page.url()).origin}/#/agents/lg-00000000`)
     await page.getByText('No agent lg-00000000').waitFor()
-    expect(faults).toEqual([])
+    // The server is asked for it, as ended agents are not all in the page.
+    expect(faults.filter((fault) => !/status of 404/.test(fault))).toEqual([])
   })
 
   test('holds what the event log shows, so that it can be shared', async () => {

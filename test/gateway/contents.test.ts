@@ -101,17 +101,13 @@ describe('the content of a call', () => {
   })
 
   test('is erased for one agent or for all, and after its retention', async () => {
-    const folder = await keeping()
-    const [first, second] = [folder.addAgent({ name: 'first' }), folder.addAgent({ name: 'second' })]
+    const cage = await keeping()
+    const [first, second] = [cage.addAgent({ name: 'first' }), cage.addAgent({ name: 'second' })]
     for (const agent of [first, first, second]) await agent.chat()
-    const { access_token } = await folder.login()
-    const erase = async (query: string) => {
-      const headers = { authorization: `Bearer ${access_token}` }
-      const response = await fetch(`${folder.url}/api/contents${query}`, { method: 'DELETE', headers })
-      return (await response.json()) as unknown
-    }
-    expect(await erase(`?agent_id=${first.id}`)).toEqual({ erased: 2 })
-    expect(await erase('')).toEqual({ erased: 1 })
+    const { access_token } = await cage.login()
+    const erase = async (body: object) => (await cage.post('/api/contents/erase', body, access_token)).json()
+    expect(await erase({ agent_id: first.id })).toEqual({ erased: 2 })
+    expect(await erase({})).toEqual({ erased: 1 })
   })
 
   test('is removed after its retention', async () => {
