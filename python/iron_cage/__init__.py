@@ -34,17 +34,6 @@ from ._errors import (
     ServerUnreachable,
     VaultLocked,
 )
-from ._run import (
-    checkpoint,
-    current_budget,
-    event,
-    outcome,
-    progress,
-    record_cost,
-    restore,
-    scan,
-    service_url,
-)
 
 # Type checkers treat this as true. `typing` itself would cost up to 9 ms of every agent's start.
 TYPE_CHECKING = False
@@ -56,6 +45,17 @@ if TYPE_CHECKING:
     from ._chat import ChatClient, Reply
     from ._mock import MockRuntime
     from ._protect import protect_agent
+    from ._run import (
+        checkpoint,
+        current_budget,
+        event,
+        outcome,
+        progress,
+        record_cost,
+        restore,
+        scan,
+        service_url,
+    )
     from ._runtime import AgentRuntime, current_runtime
     from ._values import Budget, Finding, Metrics, ScanResult
     from .langchain import IronCageCallbackHandler as IronCageCallbackHandler
@@ -97,7 +97,7 @@ __all__ = [
 
 __version__ = "0.3.0"
 
-# Loaded at first use: `dataclasses` alone takes up to 20 ms to import.
+# Loaded at first use: `dataclasses` alone takes up to 20 ms to import, `typing` up to 9.
 _LOADED_LATER = {
     "AgentRuntime": "._runtime",
     "Budget": "._values",
@@ -112,6 +112,15 @@ _LOADED_LATER = {
     "Runtime": "._agents",
     "current_runtime": "._runtime",
     "ScanResult": "._values",
+    "checkpoint": "._run",
+    "current_budget": "._run",
+    "event": "._run",
+    "outcome": "._run",
+    "progress": "._run",
+    "record_cost": "._run",
+    "restore": "._run",
+    "scan": "._run",
+    "service_url": "._run",
     "fallback": "._breaker",
     "protect_agent": "._protect",
 }

@@ -202,7 +202,9 @@ def is_name(name: str) -> bool:
     return 0 < len(name) <= 60 and name.isascii() and all(letter.isalnum() or letter in "._-" for letter in name)
 
 
-def fallback(answer: Any, *, on: type[BaseException] | tuple[type[BaseException], ...] = CircuitOpen) -> Any:
+def fallback(
+    answer: Any, *, on: type[BaseException] | tuple[type[BaseException], ...] = CircuitOpen
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Returns a substitute when the function is refused::
 
         @fallback([])                                  # a value, or a function of the same arguments

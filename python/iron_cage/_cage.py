@@ -284,6 +284,8 @@ def environment_of(link: Link) -> dict[str, str | None]:
     def unproxied(name: str) -> str:
         return ",".join(filter(None, [outside(name), "127.0.0.1,localhost,::1"]))
 
+    # Google's clients prefer it, and warn when there are both.
+    has_google_key = bool(os.environ.get("GOOGLE_API_KEY"))
     return {
         "OPENAI_BASE_URL": openai,
         "OPENAI_API_BASE": openai,
@@ -292,6 +294,8 @@ def environment_of(link: Link) -> dict[str, str | None]:
         "ANTHROPIC_API_URL": anthropic,
         "ANTHROPIC_API_BASE": anthropic,
         "ANTHROPIC_API_KEY": link.client_key(outside("ANTHROPIC_API_KEY")),
+        "GOOGLE_GEMINI_BASE_URL": link.gateway_url("google"),
+        "GEMINI_API_KEY": outside("GEMINI_API_KEY") if has_google_key else link.client_key(outside("GEMINI_API_KEY")),
         "IRON_CAGE_GATEWAY_URL": link.gateway,
         "IRON_CAGE_URL": link.url,
         "IRON_CAGE_TOKEN": link.token,

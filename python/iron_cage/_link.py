@@ -47,11 +47,11 @@ class Link:
         agent_id: str | None = None,
         gateway: str | None = None,
     ) -> None:
-        self.url = url.rstrip("/")
-        self.token = token
+        self.url: str = url.rstrip("/")
+        self.token: str = token
         self._server = server
-        self.agent_id = agent_id
-        self.gateway = gateway
+        self.agent_id: str | None = agent_id
+        self.gateway: str | None = gateway
 
     def with_token(self, token: str, agent_id: str, gateway: str | None = None) -> Link:
         """The same server, as somebody else. ``gateway``: the path that its calls go to."""

@@ -14,7 +14,8 @@ from ._circuit import Circuit
 from ._errors import CircuitOpen, IronCageError
 from ._http import Answer
 from ._link import Link
-from ._mock_llm import MockCall, MockLLM, anthropic_reply, anthropic_stream, openai_reply, openai_stream, text_of
+from ._mock_formats import ModelRequest, embeddings, model_request
+from ._mock_llm import MockCall, MockLLM, MockReply, text_of
 from ._mock_pii import redact
 from ._runtime import AgentRuntime, limit_of, safety_mode
 
@@ -49,8 +50,9 @@ class MockRuntime(AgentRuntime):
 
     Inside the block everything of ``iron_cage`` talks to it: ``protect_agent``, ``AgentRuntime``, ``CircuitBreaker``,
     ``ChatClient``, ``progress``, ``checkpoint`` and the rest. Clients of other packages need an address to connect to,
-    which ``listen=True`` gives them: a thread answers on a free port of this machine, and ``OPENAI_BASE_URL`` and
-    ``ANTHROPIC_BASE_URL`` name it.
+    which ``listen=True`` gives them: a thread answers on a free port of this machine, and ``OPENAI_BASE_URL``,
+    ``ANTHROPIC_BASE_URL`` and ``GOOGLE_GEMINI_BASE_URL`` name it. It answers chat completions, responses, messages,
+    ``generateContent`` and embeddings, whole and streamed.
 
     budget: hard limit in US dollars.
     pii_detection: ``True`` or ``"redact"``, ``"block"``, ``"warn"`` or ``False``, for replies.
@@ -64,7 +66,7 @@ class MockRuntime(AgentRuntime):
     ) -> None:
         super().__init__(budget=budget, pii_detection=pii_detection, name=name)
         #: What answers the agent's calls of models.
-        self.llm = MockLLM()
+        self.llm: MockLLM = MockLLM()
         self._mock = MockServer(
             self.llm, Decimal(limit_of(budget) or "0"), safety_mode(pii_detection) or "redact", name
         )
@@ -263,59 +265,64 @@ class MockServer:
             self._record("circuit.opened", circuit=circuit.name)
 
     def _call_model(self, path: str, content: Any) -> Answer:
-        match = re.fullmatch(r"/gateway/([^/]+)/(openai|anthropic)/(?:v1/)?(chat/completions|messages)", path)
-        if match is None or match[1] not in self.accounts:
+        request = model_request(path, content)
+        account = self.accounts.get(request.token) if request is not None else None
+        if request is None or account is None:
             raise IronCageError(f"a mocked cage does not answer {path}", code="not_found", status=404)
-        account, provider = self.accounts[match[1]], match[2]
-        model, messages = str(content.get("model", "")), content.get("messages", [])
-        reply = self.llm.next_reply()
-        cost = Decimal(self.llm.cost_usd if reply.cost_usd is None else reply.cost_usd)
-
-        def note(text: str | None, cost_usd: Decimal, code: str | None = None) -> None:
-            self.llm.calls.append(MockCall(provider, model, messages, text, cost_usd, code))
-            self._record("call.failed" if code else "call.completed", model=model, cost_usd=str(cost_usd), code=code)
-
-        circuit = self.circuit(provider)
+        reply = self.llm.next_reply() if request.format else MockReply("", self.llm.embedding_cost_usd)
+        cost = self.llm.cost_usd if reply.cost_usd is None else reply.cost_usd
+        circuit = self.circuit(request.provider)
         try:
             ticket = circuit.admit(60.0, 600.0, self.now)
             if reply.status == 200:
                 self._require(account, cost)
         except IronCageError as error:
-            note(None, Decimal(0), error.code)
+            self._note(request, None, Decimal(0), error.code)
             raise
-        self.llm.take_reply()
-        text = text_of(reply.answer, messages)
+        if request.format is not None:
+            self.llm.take_reply()
+        text = text_of(reply.answer, request.messages)
         if reply.status >= 400:
-            note(None, Decimal(0), f"http_{reply.status}")
+            self._note(request, None, Decimal(0), f"http_{reply.status}")
             is_outage = reply.status == 429 or reply.status >= 500
             self._conclude(circuit, ticket, "failed" if is_outage else "ignored", 5, 60.0)
             failure = {"error": {"message": text, "type": "server_error", "code": "mocked"}}
             return Answer(reply.status, {"x-should-retry": "false"}, json.dumps(failure).encode())
         self._conclude(circuit, ticket, "succeeded", 5, 60.0)
         self._charge(account, cost)  # before the answer is judged: it was paid
+        safe, found = self._judge(request, text, cost)
+        self._note(request, safe, cost)
+        headers = {
+            "content-type": "text/event-stream" if request.is_streamed else "application/json",
+            "x-iron-cage-cost-usd": str(cost),
+            "x-iron-cage-remaining-usd": str(account.remaining),
+            "x-iron-cage-redactions": str(found if self.mode == "redact" else 0),
+        }
+        if request.format is None:
+            return Answer(200, headers, json.dumps(embeddings(request, content)).encode())
+        said = safe if safe or not reply.tool_calls else None
+        whole = request.format.reply(said, model=request.model, tool_calls=reply.tool_calls)
+        return Answer(200, headers, request.format.stream(whole) if request.is_streamed else json.dumps(whole).encode())
+
+    def _judge(self, request: ModelRequest, text: str, cost: Decimal) -> tuple[str, int]:
+        """Returns what the agent may read of a reply, and the number of findings. Raises IronCageError in block mode."""
         redacted, found = redact(text)
         self.findings += [_found(one) for one in found]
-        for kind in sorted({kind for kind, _, _ in found}):
+        kinds = sorted({kind for kind, _, _ in found})
+        for kind in kinds:
             self._record("pii.found", pii_type=kind, action=self.mode)
         if found and self.mode == "block":
-            types = ",".join(sorted({kind for kind, _, _ in found}))
-            note(None, cost, "pii_blocked")
+            types = ",".join(kinds)
+            self._note(request, None, cost, "pii_blocked")
             raise IronCageError(
                 f"the reply held personal data ({types})", code="pii_blocked", status=422, facts={"types": types}
             )
-        safe = redacted if self.mode == "redact" else text
-        note(safe, cost)
-        headers = {
-            "content-type": "text/event-stream" if content.get("stream") else "application/json",
-            "x-iron-cage-cost-usd": str(cost),
-            "x-iron-cage-remaining-usd": str(account.remaining),
-            "x-iron-cage-redactions": str(len(found) if self.mode == "redact" else 0),
-        }
-        make, make_stream = (
-            (openai_reply, openai_stream) if provider == "openai" else (anthropic_reply, anthropic_stream)
-        )
-        whole = make(safe if safe or not reply.tool_calls else None, model=model, tool_calls=reply.tool_calls)
-        return Answer(200, headers, make_stream(whole) if content.get("stream") else json.dumps(whole).encode())
+        return redacted if self.mode == "redact" else text, len(found)
+
+    def _note(self, request: ModelRequest, text: str | None, cost_usd: Decimal, code: str | None = None) -> None:
+        self.llm.calls.append(MockCall(request.provider, request.model, request.messages, text, cost_usd, code))
+        type = "call.failed" if code else "call.completed"
+        self._record(type, model=request.model, cost_usd=str(cost_usd), code=code)
 
     def _require(self, account: Account, cost: Decimal) -> None:
         for one in account.all:

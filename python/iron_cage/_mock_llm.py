@@ -1,4 +1,4 @@
-"""What a mocked model answers, in the dialects of OpenAI and Anthropic."""
+"""What a mocked model answers, in the formats of OpenAI, Anthropic and Google."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MockCall:
     provider: str
     model: str
     messages: list[Any]
-    #: What the agent was answered, after redaction; None when it was refused.
+    #: What the agent was answered, after redaction; None when it was refused, "" for embeddings.
     text: str | None
     cost_usd: Decimal
     #: Why it was refused, such as ``"budget_exceeded"``; None when it was answered.
@@ -48,6 +48,8 @@ class MockLLM:
 
     default: MockAnswer = "Mock reply."
     cost_usd: Decimal = Decimal("0.01")
+    #: What a request for embeddings costs, in US dollars. It takes no queued answer.
+    embedding_cost_usd: Decimal = Decimal("0.0001")
     #: Every call so far, refused ones too.
     calls: list[MockCall] = field(default_factory=list)
     _queue: list[MockReply] = field(default_factory=list, repr=False)
@@ -194,6 +196,141 @@ def anthropic_stream(reply: dict[str, Any]) -> bytes:
     frames.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": usage["output_tokens"]}})
     frames.append({"type": "message_stop"})
     return b"".join(f"event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode() for frame in frames)
+
+
+def openai_response(
+    text: str | None,
+    *,
+    model: str = "gpt-4o-mini",
+    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+    input_tokens: int = 10,
+    output_tokens: int = 10,
+) -> dict[str, Any]:
+    """A whole response of OpenAI's responses API, as it answers it."""
+    output: list[dict[str, Any]] = []
+    if text is not None:
+        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+        output.append(
+            {"type": "message", "id": "msg_mock", "role": "assistant", "status": "completed", "content": [part]}
+        )
+    for number, call in enumerate(tool_calls):
+        output.append(
+            {
+                "type": "function_call",
+                "id": f"fc_mock{number}",
+                "call_id": f"call_mock{number}",
+                "name": call["name"],
+                "arguments": json.dumps(call.get("arguments", {})),
+                "status": "completed",
+            }
+        )
+    return {
+        "id": "resp_mock",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": {
+            "input_tokens": input_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": input_tokens + output_tokens,
+        },
+    }
+
+
+def openai_response_stream(reply: dict[str, Any]) -> bytes:
+    """The same, as it is streamed: server-sent events, a word each."""
+    begun = {**reply, "status": "in_progress", "output": [], "usage": None}
+    events: list[dict[str, Any]] = [
+        {"type": f"response.{what}", "response": begun} for what in ("created", "in_progress")
+    ]
+    for index, item in enumerate(reply["output"]):
+        events += _item_events(index, item)
+    events.append({"type": "response.completed", "response": reply})
+    numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
+    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in numbered)
+
+
+def _item_events(index: int, item: dict[str, Any]) -> list[dict[str, Any]]:
+    place = {"item_id": item["id"], "output_index": index}
+    if item["type"] == "message":
+        (part,) = item["content"]
+        at = {**place, "content_index": 0}
+        empty: dict[str, Any] = {**item, "status": "in_progress", "content": []}
+        events: list[dict[str, Any]] = [
+            {"type": "response.content_part.added", **at, "part": {**part, "text": ""}},
+            *(
+                {"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []}
+                for piece in _pieces(part["text"])
+            ),
+            {"type": "response.output_text.done", **at, "text": part["text"], "logprobs": []},
+            {"type": "response.content_part.done", **at, "part": part},
+        ]
+    else:
+        empty = {**item, "status": "in_progress", "arguments": ""}
+        arguments = item["arguments"]
+        events = [
+            {"type": "response.function_call_arguments.delta", **place, "delta": arguments},
+            {"type": "response.function_call_arguments.done", **place, "name": item["name"], "arguments": arguments},
+        ]
+    return [
+        {"type": "response.output_item.added", "output_index": index, "item": empty},
+        *events,
+        {"type": "response.output_item.done", "output_index": index, "item": item},
+    ]
+
+
+def gemini_reply(
+    text: str | None,
+    *,
+    model: str = "gemini-2.5-flash",
+    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+    input_tokens: int = 10,
+    output_tokens: int = 10,
+) -> dict[str, Any]:
+    """A whole answer of Google's ``generateContent``."""
+    parts: list[dict[str, Any]] = [] if text is None else [{"text": text}]
+    parts += [{"functionCall": {"name": call["name"], "args": call.get("arguments", {})}} for call in tool_calls]
+    return {
+        "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {
+            "promptTokenCount": input_tokens,
+            "candidatesTokenCount": output_tokens,
+            "totalTokenCount": input_tokens + output_tokens,
+        },
+        "modelVersion": model,
+        "responseId": "mock",
+    }
+
+
+def gemini_stream(reply: dict[str, Any]) -> bytes:
+    """The same, as it is streamed: server-sent events, a word each."""
+    (candidate,) = reply["candidates"]
+    parts: list[dict[str, Any]] = []
+    for part in candidate["content"]["parts"]:
+        parts += [{"text": piece} for piece in _pieces(part["text"])] if "text" in part else [part]
+    frames = []
+    for place, part in enumerate(parts or [{"text": ""}]):
+        is_last = place >= len(parts) - 1
+        said = {
+            "content": {"role": "model", "parts": [part]},
+            "index": 0,
+            **({"finishReason": "STOP"} if is_last else {}),
+        }
+        frames.append({**reply, "candidates": [said]})
+    return b"".join(f"data: {json.dumps(frame)}\r\n\r\n".encode() for frame in frames)
 
 
 def _pieces(text: str) -> list[str]:

@@ -6,18 +6,17 @@ raise, whatever happens to the server: they warn once. The others raise, because
 
 from __future__ import annotations
 
+# At run time too: frameworks read the annotations of functions that they are given as tools.
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal, TypeVar, overload
+
 from ._current import current_link, is_caged
 from ._errors import IronCageError
+from ._values import Budget, ScanResult, budget_from, scan_result_from, usd_text
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from decimal import Decimal
-    from typing import Any, Literal
-
-    from ._values import Budget, ScanResult
-
-    Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
+Level = Literal["DEBUG", "INFO", "WARN", "ERROR"]
+T = TypeVar("T")
 
 _warned = False
 
@@ -85,6 +84,14 @@ def checkpoint(data: Any) -> None:
         current_link().call("PUT", "/checkpoint", {"data": data})
 
 
+@overload
+def restore() -> Any: ...
+
+
+@overload
+def restore(default: T) -> T: ...
+
+
 def restore(default: Any = None) -> Any:
     """Returns the data of the last ``checkpoint``, or ``default`` when there is none.
 
@@ -108,8 +115,6 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
 
     Raises ValueError for anything but an amount, BudgetExceeded when it does not fit, ServerUnreachable.
     """
-    from ._values import usd_text
-
     body = {"service": service, "cost_usd": usd_text(usd)}
     if description is not None:
         body["description"] = description
@@ -119,15 +124,11 @@ def record_cost(service: str, usd: str | Decimal | float, description: str | Non
 
 def current_budget() -> Budget:
     """Returns the agent's current budget. Raises ServerUnreachable, also when there is no cage."""
-    from ._values import budget_from
-
     return budget_from(current_link().call("GET", "")["budget"])
 
 
 def scan(text: str) -> ScanResult:
     """Finds personal data in ``text``, of all types. Raises ServerUnreachable, also when there is no cage."""
-    from ._values import scan_result_from
-
     return scan_result_from(current_link().call("POST", "/scan", {"text": text}), text)
 
 

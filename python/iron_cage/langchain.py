@@ -84,7 +84,7 @@ class EventHandler(BaseCallbackHandler):
     """Writes what LangChain does into the agent's event log. Safe for threads and asyncio."""
 
     def __init__(self) -> None:
-        self.totals = Totals()
+        self.totals: Totals = Totals()
         self._running: dict[UUID, _Running] = {}
         self._lock = threading.Lock()
 
@@ -321,7 +321,7 @@ class IronCageChain(Runnable[Any, Any]):
         budget: Money | None = None,
         pii_detection: PiiDetection | None = None,
     ) -> None:
-        self.handler = EventHandler()
+        self.handler: EventHandler = EventHandler()
         self.memory = memory
         self._guard = Guard(limit_of(budget), pii_detection, None, None)
         self._prompt = ChatPromptTemplate.from_template(prompt) if isinstance(prompt, str) else prompt

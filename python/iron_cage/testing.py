@@ -37,7 +37,11 @@ from ._mock_llm import (
     MockLLM,
     anthropic_reply,
     anthropic_stream,
+    gemini_reply,
+    gemini_stream,
     openai_reply,
+    openai_response,
+    openai_response_stream,
     openai_stream,
 )
 from ._mock_pii import find
@@ -58,7 +62,11 @@ __all__ = [
     "assert_circuit_open",
     "assert_no_secrets_leaked",
     "assert_pii_detected",
+    "gemini_reply",
+    "gemini_stream",
     "openai_reply",
+    "openai_response",
+    "openai_response_stream",
     "openai_stream",
     "pii_sample",
     "pii_samples",

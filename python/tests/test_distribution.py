@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ PACKAGE = PYTHON / "iron_cage"
 TYPED = """
 from typing import AsyncIterator, Iterator
 import iron_cage
-from iron_cage import AgentRuntime, CircuitBreaker, protect_agent
+from iron_cage import AgentRuntime, CircuitBreaker, fallback, protect_agent
 
 @protect_agent
 def bare(question: str, *, loud: bool = False) -> int: return 1
@@ -27,6 +28,8 @@ def bare(question: str, *, loud: bool = False) -> int: return 1
 async def called(question: str) -> int: return 1
 @protect_agent(budget="5")
 def pieces(count: int) -> Iterator[str]: yield ""
+@fallback([])
+def search(query: str) -> list[str]: return [query]
 @protect_agent
 async def pieces_async(count: int) -> AsyncIterator[str]: yield ""
 
@@ -34,6 +37,8 @@ reveal_type(bare)
 reveal_type(called)
 reveal_type(pieces)
 reveal_type(pieces_async)
+reveal_type(search)
+reveal_type(iron_cage.restore(0))
 with AgentRuntime(budget="5") as runtime:
     reveal_type(runtime.budget.remaining)
 bare(5)
@@ -43,6 +48,8 @@ REVEALED = (
     "def (question: str) -> Coroutine[Any, Any, int]",
     "def (count: int) -> Iterator[str]",
     "def (count: int) -> AsyncIterator[str]",
+    "def (query: str) -> list[str]",
+    'Revealed type is "int"',
     "decimal.Decimal",
     'error: Argument 1 to "bare" has incompatible type "int"; expected "str"',
 )
@@ -85,6 +92,20 @@ def test_mypy_strict_has_nothing_to_say() -> None:
 def test_pyright_has_nothing_to_say() -> None:
     pytest.importorskip("basedpyright")
     assert "0 errors, 0 warnings" in run(sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable)
+
+
+def test_the_types_of_its_public_names_are_complete() -> None:
+    """But for the base class of CrewAI, which is not installed beside the others."""
+    pytest.importorskip("basedpyright")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(PYTHON),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    command = (sys.executable, "-m", "basedpyright", "--verifytypes", "iron_cage", "--ignoreexternal")
+    printed = subprocess.run(command, cwd=PYTHON, env=environment, capture_output=True, text=True).stdout
+    score = re.search(r"Type completeness score: ([\d.]+)%", printed)
+    assert score and float(score[1]) >= 98, printed
 
 
 def test_types_of_decorated_functions_come_through(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import types
+import typing
 import unittest
 from pathlib import Path
 
@@ -76,6 +77,11 @@ class Package(unittest.TestCase):
     def test_every_public_name_is_documented(self) -> None:
         for name in iron_cage.__all__:
             self.assertTrue((getattr(iron_cage, name).__doc__ or "").strip(), name)
+
+    @unittest.skipIf(sys.version_info < (3, 10), "`int | None` cannot be evaluated there")
+    def test_frameworks_can_read_the_types_of_functions(self) -> None:
+        for name in ("scan", "progress", "checkpoint", "restore", "record_cost", "current_budget", "current_runtime"):
+            self.assertIn("return", typing.get_type_hints(getattr(iron_cage, name)), name)
 
     def test_the_drawn_tree_of_exceptions_is_the_real_one(self) -> None:
         for name in iron_cage.__all__:

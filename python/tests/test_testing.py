@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import urllib.request
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -106,6 +108,61 @@ def test_two_runs_of_a_test_see_the_same() -> None:
             return json.dumps([[event.type, event.data] for event in runtime.events])
 
     assert run() == run()
+
+
+@pytest.mark.iron_cage(listen=True)
+def test_responses_are_answered_whole_streamed_and_with_tools(iron_cage_llm: MockLLM) -> None:
+    responses: Any = pytest.importorskip("openai").OpenAI().responses
+    iron_cage_llm.reply("write to ada@example.com", times=2)
+    iron_cage_llm.reply("", tool_calls=[{"name": "search", "arguments": {"query": "x"}}])
+    assert responses.create(model="gpt-4", input="Hi").output_text == "write to [EMAIL_REDACTED]"
+    with responses.stream(model="gpt-4", input=[{"role": "user", "content": "Hi"}]) as stream:
+        assert "".join(one.delta for one in stream if one.type.endswith("text.delta")) == "write to [EMAIL_REDACTED]"
+        assert stream.get_final_response().usage.output_tokens == 10
+    (call,) = responses.create(model="gpt-4", input="Hi").output
+    assert (call.name, json.loads(call.arguments)) == ("search", {"query": "x"})
+    assert [call.messages for call in iron_cage_llm.calls] == [[{"role": "user", "content": "Hi"}]] * 3
+
+
+@pytest.mark.iron_cage(listen=True)
+def test_embeddings_cost_little_and_are_near_for_texts_that_share_words(
+    iron_cage: MockRuntime, iron_cage_llm: MockLLM
+) -> None:
+    client = pytest.importorskip("openai").OpenAI()
+    iron_cage_llm.reply("kept for the next question")
+    texts = ["a red apple", "a green apple", "the moon"]
+    one, two, three = (item.embedding for item in client.embeddings.create(model="small", input=texts).data)
+
+    def nearness(a: list[float], b: list[float]) -> float:
+        return sum(x * y for x, y in zip(a, b))
+
+    assert nearness(one, two) > nearness(one, three)
+    assert nearness(one, one) == pytest.approx(1)
+    assert len(client.embeddings.create(model="small", input="x", dimensions=8).data[0].embedding) == 8
+    assert (iron_cage_llm.pending, iron_cage.budget.spent) == (1, Decimal("0.0002"))
+
+
+@pytest.mark.iron_cage(listen=True)
+def test_gemini_is_answered_whole_streamed_and_embedded(iron_cage_llm: MockLLM) -> None:
+    url = f"{os.environ['GOOGLE_GEMINI_BASE_URL']}/v1beta/models/gemini-2.5-flash"
+    iron_cage_llm.reply("one two", times=2).reply("", tool_calls=[{"name": "search", "arguments": {"query": "x"}}])
+    asked = {"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}
+
+    def post(path: str, body: Any) -> str:
+        request = urllib.request.Request(f"{url}:{path}", json.dumps(body).encode())
+        with urllib.request.urlopen(request) as response:
+            return str(response.read().decode())
+
+    assert json.loads(post("generateContent", asked))["candidates"][0]["content"]["parts"] == [{"text": "one two"}]
+    frames = post("streamGenerateContent?alt=sse", asked).split("\r\n\r\n")[:-1]
+    pieces = [json.loads(frame[len("data: ") :])["candidates"][0] for frame in frames]
+    assert "".join(piece["content"]["parts"][0]["text"] for piece in pieces) == "one two"
+    assert pieces[-1]["finishReason"] == "STOP"
+    call = json.loads(post("generateContent", asked))["candidates"][0]["content"]["parts"][-1]["functionCall"]
+    assert call == {"name": "search", "args": {"query": "x"}}
+    batch = {"requests": [{"content": {"parts": [{"text": word}]}} for word in ("one", "two")]}
+    assert len(json.loads(post("batchEmbedContents", batch))["embeddings"]) == 2
+    assert [call.model for call in iron_cage_llm.calls] == ["gemini-2.5-flash"] * 4
 
 
 @pytest.mark.iron_cage(listen=True, budget="0.05")
