@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import threading
 
+from ._children import hand_down
 from ._current import Frame, entered, innermost, opened, surrounding
 from ._errors import IronCageError, refusal_in
 from ._link import Link, environment_link, supervised_link
@@ -249,6 +250,7 @@ def _add(cage: Cage, is_in_main_thread: bool) -> None:
             _applied.update(_outside)
         if not opened or cage.variables is None:
             cage.variables = environment_of(cage.link)
+            hand_down(cage.variables)
         opened.append((cage, is_in_main_thread))
         _apply(cage.variables)
 

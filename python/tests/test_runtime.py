@@ -378,3 +378,36 @@ def test_a_class_is_not_protected() -> None:
     for decorator in (protect_agent, protect_agent(budget=1)):
         with pytest.raises(TypeError, match="decorate the methods of Settings"):
             decorator(Settings)
+
+
+POOLS = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+import iron_cage
+from iron_cage import AgentRuntime, ChatClient
+
+def call(number):
+    return ChatClient().complete("penny", [{"role": "user", "content": "Hi"}], max_tokens=10).text
+
+def address(number):
+    return os.environ.get("OPENAI_BASE_URL")
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    for limit in ("0.02", "0.03"):
+        with AgentRuntime(budget=limit) as runtime:
+            with ProcessPoolExecutor(2, mp_context=context) as pool:
+                print(list(pool.map(call, range(2))), runtime.budget.spent)
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        print(list(pool.map(address, [0])))
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_processes_of_a_pool_call_through_the_runtime_that_they_were_started_in(folder: Path, method: str) -> None:
+    (folder / "pools.py").write_text(POOLS)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, "pools.py", method]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    answers = "['Write to [EMAIL_REDACTED]', 'Write to [EMAIL_REDACTED]'] 0.02"
+    assert ended.stdout.splitlines() == [answers, answers, "[None]"], ended.stderr

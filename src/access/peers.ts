@@ -158,7 +158,9 @@ export class Peers {
     for (const [pid, started] of [...members].reverse()) if (pid !== run.pid) await lookAt(pid, started)
     if (answers.size === inodes.size) return answers
     const { agentId, pid: group, started } = run
-    for (const row of await readProcessTree({ agentId, group, started }, members)) await lookAt(row.pid, row.started)
+    // The first process leads no group of its own when a script or a scheduler started it; its descendants are of the run.
+    const seen = started === undefined ? members : new Map([...members, [group, started]])
+    for (const row of await readProcessTree({ agentId, group, started }, seen)) await lookAt(row.pid, row.started)
     // A process of the run does not let us read its descriptors.
     if (isHidden) for (const inode of inodes) if (!answers.has(inode)) answers.set(inode, 'unknown')
     return answers
