@@ -30,10 +30,11 @@ environment() {
   echo "Setting up $folder (once) …"
   rm -rf "$folder"
   python3 -m venv "$folder" || { echo "Tests that need $folder will fail: python3 and its venv are missing" >&2; return 0; }
-  # uv needs half a minute for what takes pip more than three; pip for those whose registry only pip knows.
+  # uv needs half a minute for what takes pip more than three; pip for those whose registry only pip knows. Compiled once
+  # here: agents in a sandbox cannot write what Python compiles, and would compile it again in every run.
   "$folder/bin/pip" install --quiet --disable-pip-version-check uv || true
-  "$folder/bin/uv" pip install --quiet --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
-    "$folder/bin/pip" install --quiet --disable-pip-version-check --no-compile -r "$requirements"
+  "$folder/bin/uv" pip install --quiet --compile-bytecode --python "$folder/bin/python" -r "$requirements" 2> /dev/null ||
+    "$folder/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
   echo "$wanted" > "$folder/.installed"
 }
 

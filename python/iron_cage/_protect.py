@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 from typing import overload
 
 from ._cage import is_main_thread, is_supervised, surrounding_cage
+from ._errors import IronCageError
 from ._runtime import limit_of, new_cage, raise_refusal_of, safety_mode
 from ._wrap import wrap
 
@@ -77,7 +79,8 @@ def protect_agent(
     db: see ``AgentRuntime``.
 
     Inside another cage (one that ``iron-cage start`` made, a runtime, another protected function) the function joins that
-    one. Otherwise its first call starts a server, which stays for later calls until the interpreter ends.
+    one. Otherwise its first call starts a server, which stays for later calls until the interpreter ends. In a process of a
+    ``multiprocessing`` pool without a cage around it, IronCageError is raised, ``not_caged``: budgets would add up.
 
     Decorating a class raises TypeError: decorate its methods.
 
@@ -105,6 +108,18 @@ def protect_agent(
     return protect if function is None else protect(function)
 
 
+def _refuse_pool() -> None:
+    """Each process of a pool would have a server, and a budget, of its own: together more than the limit."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is None or process.parent_process() is None:
+        return
+    raise IronCageError(
+        "a protected function was called in a process of a pool, and nothing is around the pool to share its budget",
+        code="not_caged",
+        hint='enter "with AgentRuntime(budget=...):" around the pool, or start the program with "iron-cage start"',
+    )
+
+
 def _refuse_class(function: Any) -> None:
     if isinstance(function, type):
         raise TypeError(f"protect_agent is for functions: decorate the methods of {function.__name__} instead")
@@ -130,6 +145,7 @@ class Guard:
                 return None
             with self._lock:
                 if self._outermost is None:
+                    _refuse_pool()
                     self._outermost = self._new_cage()
                     atexit.register(self._outermost.disconnect, None)
                 return self._outermost

@@ -130,9 +130,13 @@ def test_the_wheel_holds_the_package_and_its_types_and_nothing_else(built: Path)
 def test_what_was_built_installs_and_works_without_anything_else(built: Path, kind: str, tmp_path: Path) -> None:
     (archive,) = built.glob(kind)
     site = tmp_path / "site-packages"
-    # The backend is that of the tests' environment: no registry is asked.
+    # The backend is that of the tests' environment: no registry is asked. uv takes a tenth of the time of pip.
     options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", site)
-    run(sys.executable, "-m", "pip", "install", *options, archive, folder=tmp_path)
+    uv = Path(sys.executable).with_name("uv")
+    installer = (
+        (uv, "pip", "install", "--python", sys.executable) if uv.exists() else (sys.executable, "-m", "pip", "install")
+    )
+    run(*installer, *options, archive, folder=tmp_path)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "import iron_cage, importlib.metadata as m\n"

@@ -411,3 +411,30 @@ def test_processes_of_a_pool_call_through_the_runtime_that_they_were_started_in(
     ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     answers = "['Write to [EMAIL_REDACTED]', 'Write to [EMAIL_REDACTED]'] 0.02"
     assert ended.stdout.splitlines() == [answers, answers, "[None]"], ended.stderr
+
+
+UNSHARED = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+from iron_cage import ChatClient, IronCageError, protect_agent
+
+@protect_agent(budget="0.02")
+def call(number):
+    return ChatClient().complete("penny", [{"role": "user", "content": "Hi"}], max_tokens=10).text
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context(sys.argv[1])) as pool:
+        try:
+            print(list(pool.map(call, range(4))))
+        except IronCageError as error:
+            print(error.code)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_budget_is_not_multiplied_by_the_processes_of_a_pool(folder: Path, provider: Server, method: str) -> None:
+    (folder / "unshared.py").write_text(UNSHARED)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "python")}
+    command = [sys.executable, "unshared.py", method]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert (ended.stdout, provider.requests) == ("not_caged\n", []), ended.stderr
