@@ -2,7 +2,8 @@
  * The provider behind every client of the matrix. It answers by the cell that the prompt names, in the format of the path,
  * and refuses what the real one refuses.
  */
-import { plays, type Turn } from '../../test/conformance/provider.ts'
+import { plays } from '../../test/conformance/provider.ts'
+import type { Turn } from '../../test/conformance/turn.ts'
 import { FakeProvider, type Received, type Script, sends } from '../../test/support/provider.ts'
 import { keyOf, type Vendor } from './clients.ts'
 
