@@ -141,7 +141,9 @@ function collect(output: string, provider: MatrixProvider): Run {
 function works(cell: Cell, run: Run, isCaged: boolean): boolean {
   const result = run.cells.get(cell)
   if (!result) return false
-  if (cell === '402') return result.error !== undefined && !(isCaged && result.requests > 0)
+  if (cell === '402') {
+    return isCaged ? result.requests === 0 && /needs up to/.test(result.message ?? '') : result.error !== undefined
+  }
   if (cell === 'cancel') return result.leftAt !== undefined && result.leftAt < result.at! * 1_000
   return result.ok !== undefined && !(isCaged && result.ok === 'leak')
 }
