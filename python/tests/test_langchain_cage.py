@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from program import NEEDS_PROGRAM
 from server import Server
 
-import iron_cage
+import iron_cage._server
 from iron_cage import AgentRuntime, BudgetExceeded, IronCageError, PiiBlocked
 
 pytest.importorskip("langchain_openai")
@@ -27,6 +28,14 @@ def no_langsmith(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     for name in ("OPENAI_API_BASE", "ANTHROPIC_API_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def servers_end() -> Iterator[None]:
+    """A chain's server stays until the program ends: here, until the test does."""
+    yield
+    for server in list(iron_cage._server._started.values()):
+        server.release()
 
 
 def model(**options: Any) -> ChatOpenAI:
