@@ -1,7 +1,16 @@
 /** The clients of the matrix, with pinned versions, and where each looks for its provider. */
-import type { Answers } from './provider.ts'
+import type { Turn } from '../../test/conformance/turn.ts'
 
 export type Vendor = 'openai' | 'azure' | 'anthropic' | 'groq' | 'together' | 'mistral'
+
+/** How a framework wants a model to answer. */
+export interface Answers {
+  /** Formats a text as the client's framework wants it from a model. */
+  says?: (text: string) => string
+  /** The turns that call a tool and that follow its result, for frameworks with formats and tools of their own. */
+  calls?: Turn
+  ends?: Turn
+}
 
 export interface MatrixClient {
   /** As the table shows it. */

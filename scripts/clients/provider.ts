@@ -5,7 +5,7 @@
 import { plays } from '../../test/conformance/provider.ts'
 import type { Turn } from '../../test/conformance/turn.ts'
 import { FakeProvider, type Received, type Script, sends } from '../../test/support/provider.ts'
-import { keyOf, type Vendor } from './clients.ts'
+import { type Answers, keyOf, type Vendor } from './clients.ts'
 
 const LEAK = 'Ask jane.canary@northwind-traders.com for help.'
 const CALL: Turn = { calls: [{ name: 'warmth', arguments: ['{"city": ', '"Oslo"}'] }] }
@@ -18,14 +18,6 @@ export interface Seen {
   requests: number
   /** When the client left a stream before its end, in ms since 1970. */
   leftAt?: number
-}
-
-export interface Answers {
-  /** Formats a text as the client's framework wants it from a model. */
-  says?: (text: string) => string
-  /** The turns that call a tool and that follow its result, for frameworks with formats and tools of their own. */
-  calls?: Turn
-  ends?: Turn
 }
 
 export class MatrixProvider implements AsyncDisposable {
