@@ -115,8 +115,12 @@ export const badlyAnswered = (answered: ReadonlyMap<string, Answered>): Record<s
       .map(([route, { status, difference }]) => [route, difference ?? status]),
   )
 
-/** Nothing was found, so there is no original of it; secrets are for agents that Iron Cage runs. */
-export const REFUSED_READS = { 'GET /api/pii/incidents/{id}/original': 404, 'GET /api/run/secrets': 403 }
+/** No content was kept and nothing was found, so there is neither; secrets are for agents that Iron Cage runs. */
+export const REFUSED_READS = {
+  'GET /api/calls/{id}/content': 404,
+  'GET /api/pii/incidents/{id}/original': 404,
+  'GET /api/run/secrets': 403,
+}
 
 /** What makes something comes first and what ends something last, so that the others find it. */
 function inOrder(paths: Record<string, Record<string, Operation>>): [string, string, Operation][] {
