@@ -6,7 +6,6 @@
 import { Command, CommanderError, type CommandUnknownOpts, type Option } from '@commander-js/extra-typings'
 import { asCageError, CageError } from '../errors.ts'
 import type { CliCommand } from './command.ts'
-import { printCompletions } from './completions.ts'
 import { errorText, wrapLines } from './print.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
@@ -67,7 +66,7 @@ export async function runCli(
   const argv = withHelpLast(typed)
   try {
     const program = programWith(await loadCommands(argv, { ...COMMANDS, ...extraCommands }), argv, terminal)
-    if (argv[0] === 'complete') printCompletions(program, argv.slice(1), terminal)
+    if (argv[0] === 'complete') (await import('./completions.ts')).printCompletions(program, argv.slice(1), terminal)
     else await program.parseAsync(argv, { from: 'user' })
     return terminal.exitCode
   } catch (error) {

@@ -1,9 +1,11 @@
 /** The flags that override settings of the configuration, the commands that have them, and how a command loads it. */
 import { Command } from '@commander-js/extra-typings'
+import * as z from 'zod'
 import { AgentFolders } from '../config/agent-folders.ts'
 import { type LoadedConfig, loadConfig, type Setting } from '../config/config.ts'
 import { wholeNumber } from '../config/env.ts'
 import type { Key } from '../config/problems.ts'
+import { configSchema } from '../config/schema.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface ConfigFlags {
@@ -100,6 +102,22 @@ export function loadFlags(
   const loaded = loadConfig({ flags: settings, configFile: flags.config, env, cwd, scriptDir })
   if (loaded.file !== null) new AgentFolders(env.variables.HOME).requireUntouched(loaded.file)
   return loaded
+}
+
+/** The values that a flag can have; none if it is free text. `flag`: such as "safetyMode". */
+export function valuesOf(flag: string): readonly string[] {
+  const key = SETTINGS.find(([name]) => name === flag)?.[1] ?? []
+  let schema: unknown = configSchema
+  for (const part of key) schema = (unwrapped(schema) as z.ZodObject).shape[part]
+  const setting = unwrapped(schema)
+  return setting instanceof z.ZodEnum ? (setting.options as string[]) : []
+}
+
+/** A setting's schema without its default. */
+function unwrapped(schema: unknown): unknown {
+  return schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault || schema instanceof z.ZodOptional
+    ? unwrapped(schema.unwrap())
+    : schema
 }
 
 function settingValue(flag: keyof AgentFlags, value: string | boolean): unknown {

@@ -1,4 +1,4 @@
-import { and, eq, isNull } from 'drizzle-orm'
+import { and, desc, eq, isNull, max } from 'drizzle-orm'
 import type { RunId } from '../ids.ts'
 import type { Database } from './database.ts'
 import { runs } from './schema.ts'
@@ -8,7 +8,7 @@ export type NewRun = Omit<RunRow, 'ended_at' | 'exit_code' | 'signal'>
 export type RunTable = ReturnType<typeof runTable>
 
 /** One row for each run of an agent. */
-export function runTable({ orm }: Database) {
+export function runTable({ orm }: Pick<Database, 'orm'>) {
   return {
     insert: (run: NewRun): void => void orm.insert(runs).values(run).run(),
 
@@ -20,6 +20,16 @@ export function runTable({ orm }: Database) {
         .where(and(eq(runs.id, id), isNull(runs.ended_at)))
         .run()
     },
+
+    /** The agents that ran last, the latest first. */
+    latestAgents: (limit: number): Pick<RunRow, 'agent_id' | 'name'>[] =>
+      orm
+        .select({ agent_id: runs.agent_id, name: runs.name })
+        .from(runs)
+        .groupBy(runs.agent_id)
+        .orderBy(desc(max(runs.started_at)))
+        .limit(limit)
+        .all(),
 
     /** Runs without an end: those that are alive, and after a start those of a server that was killed. */
     findOpen: (): RunRow[] => orm.select().from(runs).where(isNull(runs.ended_at)).all(),

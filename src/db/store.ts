@@ -31,7 +31,7 @@ export function openStore(options: DatabaseOptions): Store {
 }
 
 /** The read-only part of a store, available even while a server writes it. Throws like `readDatabase`. */
-export interface ReadStore extends Pick<Store, 'orm' | 'audit' | 'events' | 'meta' | 'secrets'>, Disposable {}
+export interface ReadStore extends Pick<Store, 'orm' | 'audit' | 'events' | 'meta' | 'runs' | 'secrets'>, Disposable {}
 
 export function readStore(path: string): ReadStore {
   const database = readDatabase(path)
@@ -40,6 +40,7 @@ export function readStore(path: string): ReadStore {
     audit: auditTable(database),
     events: eventTable(database),
     meta: metaTable(database),
+    runs: runTable(database),
     secrets: secretTable(database),
   }
 }

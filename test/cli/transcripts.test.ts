@@ -467,9 +467,27 @@ describe('completion', () => {
     ['a second word', ['iron-cage', 'config', ''], 'init'],
     ['a flag', ['iron-cage', 'start', '--b'], '--budget'],
     ['a word out of a few', ['iron-cage', 'completion', ''], 'zsh'],
+    ['the value of a setting', ['iron-cage', 'start', '--safety-mode', ''], 'block'],
+    ['the value of a flag', ['iron-cage', 'tokens', 'create', '--name', 'ci', '--role', 'v'], 'viewer'],
+    ['a circuit', ['iron-cage', 'circuits', 'reset', ''], 'anthropic'],
   ])('%s is completed', async (_what, words, expected) => {
     const { out } = await openPlace().run(['complete', 'bash', ...words])
     expect(out.split('\n')).toContain(expected)
+  })
+
+  test('ids of agents and names of secrets are completed from the database, also while no server runs', async () => {
+    const place = openPlace()
+    place.write('hello.py', 'print("hello")\n')
+    const env = { IRON_CAGE_MASTER_KEY: 'q8Zt3LxV9bNw2RfK7mYc5JhD1sGp4XaE6uTo0WiQrUe' }
+    expect(await place.run(['start', 'hello.py', '--port', '0', '--db', 'own.db'])).toMatchObject({ code: 0 })
+    expect(await place.run(['secrets', 'set', 'CRM_KEY', '--db', 'own.db'], { env, stdin: 'x1' })).toMatchObject({
+      code: 0,
+    })
+    const complete = async (...words: string[]) => (await place.run(['complete', 'fish', 'iron-cage', ...words])).out
+    expect(await complete('logs', '--db', 'own.db', '')).toMatch(/^h-[0-9a-f]{8}\thello$/m)
+    expect(await complete('audit', 'export', '--db', 'own.db', '')).not.toContain('hello')
+    expect(await complete('secrets', 'get', '--db', 'own.db', '')).toMatch(/^CRM_KEY\t$/m)
+    expect(await complete('logs', '')).toBe('')
   })
 
   test('zsh and fish get a description beside each word', async () => {

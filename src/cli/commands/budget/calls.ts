@@ -1,3 +1,4 @@
+import { Option } from '@commander-js/extra-typings'
 import type { ShownCall } from '../../../state/call-view.ts'
 import { AGENT_HELP } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
@@ -10,8 +11,17 @@ export const callsCommand: CliCommand = (terminal) =>
   commandWithDatabase('calls')
     .description('List ledger entries, newest first')
     .argument('<id>', AGENT_HELP)
-    .option('--state <state>', 'held, charged, released or unresolved')
-    .option('--kind <kind>', 'llm, service, reported or correction')
+    .addOption(
+      new Option('--state <state>', 'Only entries in this state').choices([
+        'held',
+        'charged',
+        'released',
+        'unresolved',
+      ]),
+    )
+    .addOption(
+      new Option('--kind <kind>', 'Only entries of this kind').choices(['llm', 'service', 'reported', 'correction']),
+    )
     .option('--from <time>', 'Started at this time or later: 2026-01-02')
     .option('--to <time>', 'Started before this time')
     .option('--limit <count>', 'How many at most (default: 100)')

@@ -1,3 +1,4 @@
+import { Option } from '@commander-js/extra-typings'
 import { showUsd } from '../../../money.ts'
 import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../../state/call-view.ts'
 import { showLatency } from '../../../units.ts'
@@ -16,12 +17,16 @@ export const callsCommand: CliCommand = (terminal) =>
     .argument('[id]', `${AGENT_HELP} (default: all agents)`)
     .option('--model <model>', 'Calls of this model')
     .option('--target <name>', 'Calls to this provider or service')
-    .option('--outcome <outcome>', 'answered, failed, running or unresolved')
+    .addOption(
+      new Option('--outcome <outcome>', 'Calls that ended like this').choices([
+        ...(['answered', 'failed', 'running', 'unresolved'] as const),
+      ]),
+    )
     .option('--unit <unit>', 'Calls of this unit of work: "lead 67"')
     .option('--min-cost <usd>', 'Calls that cost at least this much')
     .option('--from <time>', 'Started at this time or later: 2026-01-02')
     .option('--to <time>', 'Started before this time')
-    .option('--sort <order>', 'newest, oldest or cost (default: newest)')
+    .addOption(new Option('--sort <order>', 'What comes first (default: newest)').choices(['newest', 'oldest', 'cost']))
     .option('--limit <count>', 'How many at most (default: 100)')
     .option('--json', 'Print JSON')
     .addHelpText(

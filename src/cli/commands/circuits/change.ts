@@ -4,13 +4,15 @@ import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
 import { json } from '../../print.ts'
 
+export const CIRCUIT_HELP = 'As "circuits list" shows it'
+
 /** `circuits reset` and `circuits open`. */
 export const changeCommand =
   (verb: 'reset' | 'open', description: string): CliCommand =>
   (terminal) =>
     commandWithDatabase(verb)
       .description(description)
-      .argument('<name>', 'As "circuits list" shows it')
+      .argument('<name>', CIRCUIT_HELP)
       .option('--json', 'Print JSON')
       .addHelpText(
         'after',
