@@ -4,6 +4,7 @@ import type { AgentState, EventData, Level, NewEvent } from '../events.ts'
 import type { RunId } from '../ids.ts'
 import type { Attempt, Planted } from '../sandbox/reports.ts'
 import { type Exit, STOPPED_BY, type StopReason } from './restart-policy.ts'
+import type { OutputEntry } from './traceback.ts'
 
 export function startedEvent(data: EventData['agent.started']): NewEvent {
   const what = data.restart > 0 ? `restarted (restart ${data.restart})` : 'started'
@@ -59,10 +60,18 @@ export function exitedEvent(name: string, runId: RunId, { exitCode, signal }: Ex
   }
 }
 
-export function outputEvent(stream: 'stdout' | 'stderr', text: string, truncated: boolean): NewEvent {
+export function outputEvent(stream: 'stdout' | 'stderr', { text, truncated, error }: OutputEntry): NewEvent {
   const data = truncated ? { stream, text, truncated } : { stream, text }
-  return { type: 'agent.output', level: 'INFO', message: text, data }
+  return { type: 'agent.output', level: error === null ? 'INFO' : 'ERROR', message: error ?? text, data }
 }
+
+/** A traceback that the agent has printed before. */
+export const repeatedErrorEvent = (error: string): NewEvent => ({
+  type: 'agent.output',
+  level: 'ERROR',
+  message: `${error} (the same traceback as before)`,
+  data: { stream: 'stderr', text: error },
+})
 
 /** Lines that came too fast to be shown as events. */
 export function unshownEvent(

@@ -1,15 +1,17 @@
 /** The output of one agent: its lines become events and lines of the log file, and findings in them are recorded. */
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { NewEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import type { Findings } from '../redaction/findings.ts'
 import type { Finding } from '../redaction/match.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { outputEvent, unshownEvent } from './agent-events.ts'
+import { outputEvent, repeatedErrorEvent, unshownEvent } from './agent-events.ts'
 import { DayQuota } from './day-quota.ts'
 import { FindingBatch } from './finding-batch.ts'
-import { LineReader, type OutputSink, type Reading, readLines } from './output.ts'
+import { type Line, LineReader, type OutputSink, type Reading, readLines } from './output.ts'
 import type { OutputPace } from './output-pace.ts'
 import type { AgentProcess } from './process.ts'
+import { type OutputEntry, TracebackReader } from './traceback.ts'
 
 /** The sinks of all agents' output. */
 export interface OutputParts {
@@ -28,6 +30,8 @@ type Stream = 'stdout' | 'stderr'
 
 /** How many stderr lines are kept: Node prints the error above its stack. */
 const LAST_LINES = 30
+/** How long a traceback may wait for its next line. */
+const SETTLE_MS = 200
 
 export class AgentOutput {
   readonly #agentId: AgentId
@@ -38,6 +42,9 @@ export class AgentOutput {
   readonly #dayLog: DayQuota
   /** The last stderr lines of the current run. */
   #lastLines: string[] = []
+  readonly #tracebacks = new TracebackReader()
+  #settle: Timer | undefined
+  #lastTraceback = ''
 
   constructor(agentId: AgentId, { output, state, clock }: { output: OutputParts; state: StateManager; clock: Clock }) {
     this.#agentId = agentId
@@ -59,8 +66,9 @@ export class AgentOutput {
     )
   }
 
-  /** Records the latest findings. */
+  /** Records what still waits: the last traceback and the latest findings. */
   endRun(): void {
+    this.#recordHeld()
     this.#findings.flush()
   }
 
@@ -69,6 +77,35 @@ export class AgentOutput {
     const written = this.#lastLines.filter((line) => line.trim() !== '')
     const last = written.at(-1)
     return last?.startsWith('Node.js v') ? written.findLast((line) => /^\w*Error\b/.test(line)) : last
+  }
+
+  #showErrors(lines: readonly Line[]): void {
+    this.#lastLines = [...this.#lastLines, ...lines.map(({ text }) => text)].slice(-LAST_LINES)
+    this.#settle?.cancel()
+    this.#record(
+      'stderr',
+      lines.flatMap((line) => this.#tracebacks.add(line)),
+    )
+    if (this.#tracebacks.isHolding) this.#settle = this.#clock.after(SETTLE_MS, () => this.#recordHeld())
+  }
+
+  #recordHeld(): void {
+    this.#settle?.cancel()
+    this.#record('stderr', this.#tracebacks.end())
+  }
+
+  #record(stream: Stream, entries: readonly OutputEntry[]): void {
+    if (entries.length === 0) return
+    const agent_id = this.#agentId
+    this.#state.recordAll(entries.map((entry) => ({ event: { ...this.#eventOf(stream, entry), agent_id } })))
+  }
+
+  /** The traceback of a restarted agent is often the one before. */
+  #eventOf(stream: Stream, entry: OutputEntry): NewEvent {
+    if (entry.error === null) return outputEvent(stream, entry)
+    const isRepeated = entry.text === this.#lastTraceback
+    this.#lastTraceback = entry.text
+    return isRepeated ? repeatedErrorEvent(entry.error) : outputEvent(stream, entry)
   }
 
   #sinkOf(stream: Stream): OutputSink {
@@ -80,13 +117,13 @@ export class AgentOutput {
         this.#findings.add(findings)
         return text
       },
-      show: (lines) => {
-        if (stream === 'stderr')
-          this.#lastLines = [...this.#lastLines, ...lines.map(({ text }) => text)].slice(-LAST_LINES)
-        this.#state.recordAll(
-          lines.map(({ text, truncated }) => ({ event: { ...outputEvent(stream, text, truncated), agent_id } })),
-        )
-      },
+      show: (lines) =>
+        stream === 'stderr'
+          ? this.#showErrors(lines)
+          : this.#record(
+              stream,
+              lines.map((line) => ({ ...line, error: null })),
+            ),
       hasRoom: (bytes) => this.#dayLog.take(bytes),
       log: (text) => log(text, { agent_id, stream }),
       note: (lines) => this.#state.record({ ...unshownEvent(stream, lines), agent_id }),

@@ -10,7 +10,7 @@ import type { Config } from '../config/schema.ts'
 import type { CheckpointOwner, CheckpointTable } from '../db/checkpoints.ts'
 import type { RunTable } from '../db/runs.ts'
 import { asCageError, CageError, type ErrorCode } from '../errors.ts'
-import type { EventData, NewEvent, RuntimeEvent } from '../events.ts'
+import type { EventData, EventType, NewEvent, RuntimeEvent } from '../events.ts'
 import { type AgentId, newRunId, type RunId } from '../ids.ts'
 import { toUsd } from '../money.ts'
 import { type Cage, unavailable } from '../sandbox/cage.ts'
@@ -146,6 +146,14 @@ const LASTING_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'forbidden',
 ])
 
+const CALL_EVENTS: ReadonlySet<EventType> = new Set(['call.completed', 'call.failed', 'service.called'])
+
+const KEY_VARIABLE = /\b[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET)\b/g
+
+/** The first variable of this kind that an error names and that is not set. */
+const missingKeyOf = (error: string | undefined, variables: ReadonlySet<string>): string | undefined =>
+  error?.match(KEY_VARIABLE)?.find((name) => !variables.has(name))
+
 const NO_EXIT: Exit = { exitCode: null, signal: null }
 
 export class Agent {
@@ -157,6 +165,10 @@ export class Agent {
   #startedAt = 0
   /** The refusal of the last call, unless an answer came after it. */
   #refusal: ErrorCode | undefined
+  /** Whether the current run has called a provider or a service. */
+  #hasCalled = false
+  /** The names of its environment variables that are set. */
+  #variables: ReadonlySet<string> = new Set()
   #progress: ProgressWatch
   #history: RestartHistory = NO_HISTORY
   #restarts = 0
@@ -193,6 +205,7 @@ export class Agent {
   /** Processes an event of this agent. */
   see(event: RuntimeEvent): void {
     const isProgress = this.#progress.see(event)
+    this.#hasCalled ||= CALL_EVENTS.has(event.type)
     if (isProgress || event.type === 'call.completed') this.#refusal = undefined
   }
 
@@ -302,6 +315,7 @@ export class Agent {
     this.#startedAt = clock.monotonic()
     this.#output.beginRun()
     this.#refusal = undefined
+    this.#hasCalled = false
     const { environment: of, provider_keys: providerKeys } = this.facts.settings
     const token = runTokens.issue({
       ...this.facts.owner,
@@ -313,6 +327,7 @@ export class Agent {
       const own = await secrets.forStart({ agentId, runId: id, name, environment: of, providerKeys })
       const address = runTokens.addressOf(id, token)
       const environment = environmentFor(this.facts, { token, address }, own)
+      this.#variables = new Set(Object.keys(environment).filter((name) => environment[name]))
       const process = await this.#spawn({ command, cwd, environment, agentId, descriptors })
       const run: Run = { id, process, output: this.#listen(process) }
       runTokens.bind(id, { agentId, pid: process.pid, started: process.started })
@@ -396,6 +411,7 @@ export class Agent {
   }
 
   #lifeOf(exit: Exit): Life {
+    const { lastError } = this.#output
     return {
       ...exit,
       startedAt: this.#startedAt,
@@ -403,7 +419,9 @@ export class Agent {
       stoppedBy: this.#stoppedBy,
       progressed: this.#progress.endLife(this.#checkpoint),
       refusal: this.#refusal,
-      lastError: this.#output.lastError,
+      lastError,
+      called: this.#hasCalled,
+      missingKey: missingKeyOf(lastError, this.#variables),
     }
   }
 
@@ -422,6 +440,7 @@ export class Agent {
   }
 
   #wasRefused({ code }: CageError): void {
+    this.#hasCalled = true
     if (LASTING_REFUSALS.has(code)) this.#refusal = code
   }
 

@@ -4,7 +4,8 @@
  * The rules are:
  * - Stopped on purpose: it stays stopped, whatever its exit code. A restart never undoes a budget stop or a block.
  * - Exit code 0: completed.
- * - What the next life would meet as well is not a crash: a program that cannot be loaded, a call that we refused.
+ * - What the next life would meet as well is not a crash: a program that cannot be loaded, a missing key, a call that we
+ *   refused, the error of the life before if neither life got as far as a call.
  * - Anything else is a crash, followed by a restart, each time a little later but within five seconds.
  * - `max` crashes within `windowMs` are a crash loop.
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
@@ -34,6 +35,10 @@ export interface Life extends Exit {
   refusal: string | undefined
   /** The last error on stderr, without personal data. */
   lastError: string | undefined
+  /** True when it has called a provider or a service. */
+  called: boolean
+  /** The variable with a key that its last error names and its environment lacks. */
+  missingKey: string | undefined
 }
 
 export interface RestartSettings {
@@ -49,6 +54,8 @@ export interface RestartHistory {
   crashes: readonly number[]
   /** Lives since the last progress. */
   fruitless: number
+  /** The last error of the life before, if that ended before its first call. */
+  earlyError?: string | undefined
 }
 
 export const NO_HISTORY: RestartHistory = { crashes: [], fruitless: 0 }
@@ -94,7 +101,7 @@ export function restartPolicy(life: Life, history: RestartHistory, settings: Res
     return { next: 'end', state: STATE_AFTER_STOP[life.stoppedBy], reason }
   }
   if (life.exitCode === 0) return { next: 'end', state: 'completed', reason: how }
-  const repeats = whyItRepeats(life)
+  const repeats = whyItRepeats(life, history)
   if (repeats) return { next: 'end', state: 'failed', reason: how + repeats }
   if (!settings.enabled) return { next: 'end', state: 'failed', reason: `${how}; restarts are off` }
   return afterCrash(life, history, settings)
@@ -114,15 +121,25 @@ function afterCrash(life: Life, history: RestartHistory, settings: RestartSettin
     return { next: 'end', state: 'crash_loop', reason: `${how}; ${crashes.length} crashes within ${seconds} s` }
   }
   const afterMs = Math.min(FIRST_DELAY_MS * 2 ** (crashes.length - 1), MAX_DELAY_MS)
-  return { next: 'restart', afterMs, history: { crashes, fruitless }, reason: how }
+  return { next: 'restart', afterMs, history: { crashes, fruitless, earlyError: earlyErrorOf(life) }, reason: how }
 }
 
 /** Why the next life would end in the same way; undefined when it might not. */
-function whyItRepeats({ exitCode, startedAt, endedAt, lastError = '', refusal }: Life): string | undefined {
+function whyItRepeats(life: Life, { earlyError }: RestartHistory): string | undefined {
+  const { exitCode, startedAt, endedAt, lastError = '', refusal, missingKey } = life
   const isUnloaded = CANNOT_IMPORT.test(lastError) || (CANNOT_PARSE.test(lastError) && endedAt - startedAt < LOADING_MS)
   if (exitCode === 1 && isUnloaded) return `: ${lastError}`
+  if (missingKey) {
+    return `: ${missingKey} is not set; set it in the environment or with "iron-cage secrets set ${missingKey}"`
+  }
+  if (earlyError !== undefined && earlyError === earlyErrorOf(life))
+    return `, twice before its first call: ${lastError}`
   return refusal && ` after its call was refused (${refusal})`
 }
+
+/** Silent crashes cannot be compared. */
+const earlyErrorOf = ({ called, progressed, lastError }: Life): string | undefined =>
+  called || progressed || !lastError ? undefined : lastError
 
 /** "exit code 1", "ended by SIGKILL". */
 export function describeExit({ exitCode, signal, fault }: Exit): string {

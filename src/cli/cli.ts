@@ -5,8 +5,9 @@
  */
 import { Command, CommanderError, type CommandUnknownOpts, type Option } from '@commander-js/extra-typings'
 import { asCageError, CageError } from '../errors.ts'
+import { wrapLines } from '../log/wrap.ts'
 import type { CliCommand } from './command.ts'
-import { errorText, wrapLines } from './print.ts'
+import { errorText } from './print.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { VERSION } from './version.ts'
 import { welcome } from './welcome.ts'

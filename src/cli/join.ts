@@ -15,11 +15,13 @@ import { CageError } from '../errors.ts'
 import type { EventOf, RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { showUsd } from '../money.ts'
+import { applyEvent } from '../state/apply-event.ts'
+import { emptySnapshot } from '../state/snapshot.ts'
 import { openBrowser } from './browser.ts'
 import { connectToDatabase, dashboardLink } from './client.ts'
 import { endBlock } from './end-block.ts'
 import { eventsOf } from './follow.ts'
-import { listenForEnd, openLive } from './live.ts'
+import { type EventSource, listenForEnd, openLive } from './live.ts'
 import { tree } from './print.ts'
 import { describeSandbox, TARGETS } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
@@ -41,11 +43,18 @@ export async function joinServer({ loaded, script, agent, open }: JoiningAgent, 
   const client = connectToDatabase(resolve(terminal.cwd, config.db.path))
   const end = listenForEnd(terminal)
   let show = (_event: RuntimeEvent): void => {}
-  const subscribe = (listener: typeof show) => {
-    show = listener
-    return () => {}
+  let snapshot = emptySnapshot()
+  const state: EventSource['state'] = {
+    read: () => snapshot,
+    subscribe: (listener) => {
+      show = (event) => {
+        snapshot = applyEvent(snapshot, event)
+        listener(event)
+      }
+      return () => {}
+    },
   }
-  const live = openLive({ config, state: { subscribe } }, terminal, {
+  const live = openLive({ config, state }, terminal, {
     onClosed: () => end.ask('the output was closed'),
   })
   try {

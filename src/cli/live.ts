@@ -13,8 +13,9 @@ import { jsonLog, lostJsonLine } from '../log/json-lines.ts'
 import { isShown } from '../log/level.ts'
 import { LineWriter } from '../log/line-writer.ts'
 import { textLine } from '../log/terminal-line.ts'
+import { wrapLines } from '../log/wrap.ts'
 import type { StateManager } from '../state/state-manager.ts'
-import { wrapLines } from './print.ts'
+import { SpendingNotes } from './spending-notes.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface Live {
@@ -38,7 +39,7 @@ export interface LiveOptions {
 
 /** A server whose events are printed. */
 export interface EventSource {
-  state: Pick<StateManager, 'subscribe'>
+  state: Pick<StateManager, 'subscribe' | 'read'>
   config: Pick<Config, 'log'>
 }
 
@@ -54,13 +55,15 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
     onFault: ({ code }) => code === 'EPIPE' && onClosed(),
   })
   const write = (line: string) => lines.write(line)
+  const notes = new SpendingNotes(state)
   const json = jsonLog({ level: config.log.level, redact: (text) => text, clock: systemClock, write })
   const print = (event: RuntimeEvent) => {
+    notes.see(event)
     if (shows?.(event) === false) return
     if (asJson) json.event(event)
     // The event behind an alert was printed when it happened.
     else if (event.type !== 'alert.raised' && isShown(event.level, config.log.level))
-      write(`${textLine(event, terminal)}\n`)
+      write(`${textLine(event, { ...terminal, note: notes.of(event) })}\n`)
   }
   const printLines = (block: readonly string[]) => {
     // With JSON lines, standard output holds nothing else.

@@ -1,8 +1,10 @@
 /** How results and errors look on a terminal. The one place where a CageError becomes text. */
 import type { CageError } from '../errors.ts'
 import { printable, printableJson } from '../log/printable.ts'
+import { wrapLines } from '../log/wrap.ts'
 import { DEFAULT_POLICY } from '../redaction/policy.ts'
 import { Redactor } from '../redaction/redactor.ts'
+import type { Terminal } from './terminal.ts'
 
 /**
  *     iron-cage: <what is wrong>
@@ -41,6 +43,10 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
+/** Prints a table, wrapped to the width of the terminal. */
+export const printTable = (rows: readonly (readonly string[])[], terminal: Pick<Terminal, 'out' | 'columns'>): void =>
+  wrapLines(table(rows), terminal.columns).forEach(terminal.out)
+
 /** A line below the title of `tree`; with the value null it is left out. */
 export type TreeEntry = readonly [name: string, value: string | null]
 
@@ -55,29 +61,4 @@ export function tree(title: string, entries: readonly TreeEntry[]): string[] {
         `  ${!name ? '│ ' : index < shown.length - 1 ? '├─' : '└─'} ${name.padEnd(width)}  ${printable(value)}`,
     ),
   ]
-}
-
-/**
- * Wraps lines that are wider than the terminal at their spaces, below the column they are in. A word that is too long,
- * such as a URL, is not broken. `columns`: (Default: nothing is wrapped.)
- */
-export const wrapLines = (lines: readonly string[], columns: number | undefined): string[] =>
-  columns === undefined ? [...lines] : lines.flatMap((line) => wrapLine(line, Math.max(columns, MIN_COLUMNS)))
-
-const MIN_COLUMNS = 40
-
-function wrapLine(line: string, columns: number): string[] {
-  if (line.length <= columns) return [line]
-  const [before] = /^ *(?:[├└│]\S*)? *(?:\S+(?: \S+)* {2,})*/.exec(line)!
-  // A column that begins far to the right leaves too little room.
-  const indent = before.length > columns / 2 ? before.search(/\S|$/) + 2 : before.length
-  const hanging = (/^ *[├│]/.test(line) ? '  │' : '').padEnd(indent)
-  const wrapped = [line.slice(0, before.length)]
-  for (const [index, word] of line.slice(before.length).split(' ').entries()) {
-    const last = wrapped.at(-1)!
-    const glue = index === 0 || last === hanging ? '' : ' '
-    if (last.length + glue.length + word.length <= columns) wrapped[wrapped.length - 1] = last + glue + word
-    else wrapped.push(hanging + word)
-  }
-  return wrapped.map((text) => text.trimEnd()).filter((text) => text !== '')
 }

@@ -2,6 +2,7 @@
 import { isatty } from 'node:tty'
 import { type Environment, readEnvironment } from '../config/env.ts'
 import type { Log } from '../log/log.ts'
+import { wrapLines } from '../log/wrap.ts'
 
 export interface Terminal {
   /** Writes one line of data. */
@@ -31,7 +32,7 @@ export function processTerminal(): Terminal {
   const env = readEnvironment()
   return {
     out: (line) => void process.stdout.write(`${line}\n`),
-    err: (line) => void process.stderr.write(`${line}\n`),
+    err: (line) => void process.stderr.write(`${wrapLines(line.split('\n'), process.stderr.columns).join('\n')}\n`),
     outDescriptor: 1,
     // Opened late: what opens it makes the pipe that a command inherits non-blocking.
     get input() {

@@ -2,15 +2,34 @@ import type { Level, RuntimeEvent } from '../events.ts'
 import { showUsd } from '../money.ts'
 import { showDuration, showName, showPercent } from '../units.ts'
 import { printable } from './printable.ts'
+import { wrapLines } from './wrap.ts'
+
+/** How a line is shown. */
+export interface LineStyle {
+  color: boolean
+  /** The width of the terminal. (Default: lines are not wrapped.) */
+  columns?: number | undefined
+  /** Follows the message. (Default: nothing.) */
+  note?: string
+}
 
 /** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
-export function textLine(event: RuntimeEvent, { color }: { color: boolean }): string {
+export function textLine(event: RuntimeEvent, { color, columns, note = '' }: LineStyle): string {
   const level = event.level.padEnd(5)
   const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level
-  const below = details(event).map(
-    (detail, index, all) => `\n  ${index < all.length - 1 ? '├─' : '└─'} ${printable(detail)}`,
-  )
-  return `[${localTime(event.at)}] ${shown} ${printable(event.message)}${below.join('')}`
+  const before = `[${localTime(event.at)}] ${level} `.length
+  const message = wrapLines([printable(event.message + note)], columns && columns - before)
+  const below = wrapLines(subLines(event), columns)
+  return [`[${localTime(event.at)}] ${shown} ${message.join(`\n${' '.repeat(before)}`)}`, ...below].join('\n')
+}
+
+/** The lines of a traceback as they were written, or the facts of an event. */
+function subLines(event: RuntimeEvent): string[] {
+  if (event.type === 'agent.output' && event.level === 'ERROR' && event.data.text !== event.message) {
+    return event.data.text.split('\n').map((line) => `  │ ${printable(line)}`)
+  }
+  const facts = details(event)
+  return facts.map((fact, index) => `  ${index < facts.length - 1 ? '├─' : '└─'} ${printable(fact)}`)
 }
 
 const RESET = '\u001b[0m'

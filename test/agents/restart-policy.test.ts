@@ -18,6 +18,8 @@ const life = (part: Partial<Life>): Life => ({
   progressed: false,
   refusal: undefined,
   lastError: undefined,
+  called: false,
+  missingKey: undefined,
   ...part,
 })
 
@@ -31,6 +33,29 @@ describe('an error that the next run would meet as well is not a crash', () => {
   ])('a program that cannot be loaded: %o', (part) => {
     const reason = `exit code 1: ${part.lastError}`
     expect(restartPolicy(life(part), NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
+  })
+
+  it('a key that its last error names and its environment lacks', () => {
+    const keyless = life({ lastError: 'OpenAIError: set OPENAI_API_KEY', missingKey: 'OPENAI_API_KEY' })
+    expect(restartPolicy(keyless, NO_HISTORY, settings)).toEqual({
+      next: 'end',
+      state: 'failed',
+      reason:
+        'exit code 1: OPENAI_API_KEY is not set; set it in the environment or with "iron-cage secrets set OPENAI_API_KEY"',
+    })
+  })
+
+  it('the error of the life before, if neither got as far as a call', () => {
+    const second = (part: Partial<Life>) => {
+      const first = restartPolicy(life({ lastError: 'KeyError: 1', ...part }), NO_HISTORY, settings)
+      if (first.next !== 'restart') throw new Error('it was not restarted')
+      return restartPolicy(life({ lastError: 'KeyError: 1', ...part }), first.history, settings)
+    }
+    const reason = 'exit code 1, twice before its first call: KeyError: 1'
+    expect(second({})).toEqual({ next: 'end', state: 'failed', reason })
+    for (const part of [{ called: true }, { progressed: true }, { lastError: undefined }, { lastError: '' }]) {
+      expect(second(part).next).toBe('restart')
+    }
   })
 
   it('a call that we refused', () => {

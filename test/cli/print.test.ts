@@ -1,8 +1,9 @@
 /** Blocks and help fit the window. */
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/cli.ts'
-import { tree, wrapLines } from '../../src/cli/print.ts'
+import { tree } from '../../src/cli/print.ts'
 import { processTerminal } from '../../src/cli/terminal.ts'
+import { wrapLines } from '../../src/log/wrap.ts'
 
 const block = tree('Iron Cage', [
   ['Keys', 'none for openai, anthropic (only an agent that calls them needs one: OPENAI_API_KEY or ANTHROPIC_API_KEY)'],
@@ -17,9 +18,22 @@ test('a block is wrapped below its column, and its lines go on', () => {
     '  │             that calls them needs one: OPENAI_API_KEY or',
     '  │             ANTHROPIC_API_KEY)',
     '  ├─ Dashboard',
-    `  │             http://localhost:8080/#code=code_${'x'.repeat(60)}`,
+    `http://localhost:8080/#code=code_${'x'.repeat(60)}`,
     '  └─ Log        iron_logs',
   ])
+})
+
+test('a sign-in link fits a line of 80 columns', () => {
+  const link = `http://localhost:8080/#code=code_${'x'.repeat(43)}`
+  expect(
+    wrapLines(
+      tree('Iron Cage', [
+        ['Dashboard', link],
+        ['Log', 'x'],
+      ]),
+      80,
+    ),
+  ).toContain(`  │ ${link}`)
 })
 
 test('without a window, and in one that is wide enough, nothing is wrapped', () => {

@@ -17,6 +17,34 @@ describe('a line on the terminal', () => {
     expect(textLine({ ...output('x'), level: 'WARN' }, { color: true })).toBe(`[${time}] \u001b[33mWARN \u001b[0m x`)
   })
 
+  test('is wrapped below its message, and ends with its note', () => {
+    const lines = textLine(output('one two three four five six seven eight nine'), {
+      color: false,
+      columns: 60,
+      note: ' · $1',
+    })
+    expect(lines.split('\n')).toEqual([
+      `[${time}] INFO  one two three four five six seven eight`,
+      `${' '.repeat(17)}nine · $1`,
+    ])
+  })
+
+  test('a traceback stands below its error, as it was written', () => {
+    const text = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nKeyError: 1'
+    const event: RuntimeEvent = {
+      ...output('KeyError: 1'),
+      level: 'ERROR',
+      type: 'agent.output',
+      data: { stream: 'stderr', text },
+    }
+    expect(textLine(event, { color: false }).split('\n')).toEqual([
+      `[${time}] ERROR KeyError: 1`,
+      '  │ Traceback (most recent call last):',
+      '  │   File "a.py", line 1, in <module>',
+      '  │ KeyError: 1',
+    ])
+  })
+
   test('a decision comes with its facts below', () => {
     const event: RuntimeEvent = {
       ...output(''),

@@ -6,7 +6,7 @@ import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
-import { json, table } from '../print.ts'
+import { json, printTable } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const incidentsCommand: CliCommand = (terminal) =>
@@ -47,7 +47,7 @@ async function list(client: ApiClient, agent: string | undefined, asJson: boolea
   const { incidents } = await client.send<{ incidents: IncidentRow[] }>('GET', `/api/pii/incidents?${query}`)
   if (asJson) return terminal.out(json(incidents))
   if (incidents.length === 0) return terminal.err('no personal data was found')
-  table([HEADER, ...incidents.map(rowOf)]).forEach(terminal.out)
+  printTable([HEADER, ...incidents.map(rowOf)], terminal)
 }
 
 const HEADER = ['ID', 'TIME', 'AGENT', 'TYPE', 'SEVERITY', 'ACTION', 'PLACE', 'OFFSETS', 'SAME AS', 'ORIGINAL']

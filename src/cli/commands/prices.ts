@@ -9,7 +9,7 @@ import { nanodollars, toUsd, type Usd } from '../../money.ts'
 import { showCount } from '../../units.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithConfig, loadFlags } from '../flags.ts'
-import { json, table, tree } from '../print.ts'
+import { json, printTable, tree } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const pricesCommand: CliCommand = (terminal) =>
@@ -42,7 +42,7 @@ function showMatching(all: readonly Priced[], search = '', asJson: boolean | und
   const found = all.filter((priced) => priced.model.includes(search.toLowerCase()))
   if (found.length === 0) throw nothingFound(`no model with "${search}" in its name has a price`)
   if (asJson) return terminal.out(json(found.map(asData)))
-  table([HEADINGS, ...found.map(asRow)]).forEach(terminal.out)
+  printTable([HEADINGS, ...found.map(asRow)], terminal)
 }
 
 function unknownModel(model: string, providers: readonly string[], all: readonly Priced[]): CageError {

@@ -4,7 +4,7 @@ import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
-import { json, table } from '../print.ts'
+import { json, printTable } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 const PAGE = 1_000
@@ -30,7 +30,7 @@ async function list(client: ApiClient, { all, asJson }: { all?: boolean; asJson?
     return [agent.id, agent.name, agent.state, agent.pid === null ? '-' : String(agent.pid), spent, progress ?? '-']
   })
   for (const { id, name, state } of past) rows.push([id, name, state, '-', '-', '-'])
-  table([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows]).forEach(terminal.out)
+  printTable([['ID', 'NAME', 'STATE', 'PID', 'BUDGET', 'PROGRESS'], ...rows], terminal)
 }
 
 /** Newest first. */

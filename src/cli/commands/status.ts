@@ -1,4 +1,5 @@
 import type { AgentStatus } from '../../api/agents.ts'
+import { wrapLines } from '../../log/wrap.ts'
 import { type Limit, limitsOf } from '../../state/figures.ts'
 import { limitsText, type ShownFigures, shownFigures } from '../../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../../state/snapshot.ts'
@@ -8,7 +9,7 @@ import type { ApiClient, SnapshotResponse } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
-import { json, tree, wrapLines } from '../print.ts'
+import { json, tree } from '../print.ts'
 import type { Terminal } from '../terminal.ts'
 
 export const statusCommand: CliCommand = (terminal) =>

@@ -3,7 +3,7 @@ import type { ApiClient } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 
 export const listAlertsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
@@ -13,7 +13,7 @@ export const listAlertsCommand: CliCommand = (terminal) =>
       const alerts = await withClient(flags, terminal, listAlerts)
       if (asJson) return terminal.out(json(alerts))
       if (alerts.length === 0) return terminal.err('there are no alerts')
-      table([HEADER, ...alerts.map(rowOf)]).forEach(terminal.out)
+      printTable([HEADER, ...alerts.map(rowOf)], terminal)
     })
 
 export const listAlerts = async (client: ApiClient): Promise<AlertView[]> =>

@@ -4,7 +4,7 @@ import { AGENT_HELP } from '../../agent-id.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import { agentPath } from './balance.ts'
 
 export const callsCommand: CliCommand = (terminal) =>
@@ -35,7 +35,7 @@ export const callsCommand: CliCommand = (terminal) =>
       )
       if (asJson) return terminal.out(json(calls))
       if (calls.length === 0) return terminal.err('no matching ledger entries')
-      table(calls.map(rowOf)).forEach(terminal.out)
+      printTable(calls.map(rowOf), terminal)
     })
 
 function rowOf(call: ShownCall): string[] {

@@ -7,7 +7,7 @@ import type { ApiClient } from '../../client.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import { showCommand } from './show.ts'
 
 export const callsCommand: CliCommand = (terminal) =>
@@ -44,7 +44,7 @@ export const callsCommand: CliCommand = (terminal) =>
       })
       if (asJson) return terminal.out(json(calls))
       if (calls.length === 0) return terminal.err('no matching calls')
-      table([HEADER, ...calls.map(rowOf)]).forEach(terminal.out)
+      printTable([HEADER, ...calls.map(rowOf)], terminal)
     })
 
 async function queryOf(client: ApiClient, filters: Record<string, string | undefined>, named: string | undefined) {

@@ -7,7 +7,7 @@ import type { SnapshotResponse } from '../../client.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 
 export const listCircuitsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
@@ -24,7 +24,7 @@ export const listCircuitsCommand: CliCommand = (terminal) =>
       }))
       if (asJson) return terminal.out(json(circuits))
       if (circuits.length === 0) return terminal.err('nothing has been called here yet')
-      table([HEADER, ...circuits.map(rowOf)]).forEach(terminal.out)
+      printTable([HEADER, ...circuits.map(rowOf)], terminal)
     })
 
 const HEADER = ['CIRCUIT', 'STATE', 'NEXT TRY', 'TRIPS', 'LAST TRIP', 'BLOCKED', 'SAVED', 'FALLBACKS', 'REASON']

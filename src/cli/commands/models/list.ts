@@ -3,7 +3,7 @@ import { showUsd } from '../../../money.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 
 export const listModelsCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
@@ -15,7 +15,7 @@ export const listModelsCommand: CliCommand = (terminal) =>
       )
       if (asJson) return terminal.out(json(models))
       if (models.length === 0) return terminal.err("nothing is known: only the vendors' own servers were called")
-      table([HEADER, ...models.map(rowOf)]).forEach(terminal.out)
+      printTable([HEADER, ...models.map(rowOf)], terminal)
     })
 
 const HEADER = ['MODEL', 'STATE', 'SINCE', 'HELD AT', 'OVERRUN']

@@ -1,7 +1,7 @@
 import type { SecretAuditRow } from '../../../db/secrets.ts'
 import type { CliCommand } from '../../command.ts'
 import { decimal } from '../../flags.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import { commandWithEnvironment, SECRETS, withVault } from './vault-client.ts'
 
 export const secretAuditCommand: CliCommand = (terminal) =>
@@ -15,7 +15,7 @@ export const secretAuditCommand: CliCommand = (terminal) =>
         client.send<{ entries: SecretAuditRow[] }>('GET', `${SECRETS}/audit?${query}`),
       )
       if (asJson) return terminal.out(json(entries))
-      table(entries.map(rowOf)).forEach(terminal.out)
+      printTable(entries.map(rowOf), terminal)
       if (entries.length === 0) terminal.err('no entries yet')
     })
 

@@ -1,6 +1,6 @@
 import type { SecretView } from '../../../vault/secret.ts'
 import { type CliCommand, examples } from '../../command.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import { commandWithEnvironment, getSecret, SECRET_HELP, secretPath, secretRow, withVault } from './vault-client.ts'
 
 export const getSecretCommand: CliCommand = (terminal) =>
@@ -16,5 +16,5 @@ export const getSecretCommand: CliCommand = (terminal) =>
       })
       if (asJson) return terminal.out(json(secret))
       if (secret.value !== undefined) return terminal.out(secret.value)
-      table([secretRow(secret)]).forEach(terminal.out)
+      printTable([secretRow(secret)], terminal)
     })

@@ -1,5 +1,5 @@
 import type { CliCommand } from '../../command.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 import { commandWithEnvironment, SECRETS, type SecretsResponse, secretRow, withVault } from './vault-client.ts'
 
 export const listSecretsCommand: CliCommand = (terminal) =>
@@ -15,7 +15,7 @@ export const listSecretsCommand: CliCommand = (terminal) =>
         client.send<SecretsResponse>('GET', `${SECRETS}?${query}`),
       )
       if (asJson) terminal.out(json(secrets))
-      else table(secrets.map(secretRow)).forEach(terminal.out)
+      else printTable(secrets.map(secretRow), terminal)
       if (vault.state === 'locked') terminal.err(`the vault is locked: ${vault.message}; ${vault.hint}`)
       else if (secrets.length === 0) terminal.err('there are no secrets yet; add one with "iron-cage secrets set"')
     })

@@ -2,7 +2,7 @@ import type { ApiToken } from '../../../access/api-tokens.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 
 export const listTokensCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
@@ -13,7 +13,7 @@ export const listTokensCommand: CliCommand = (terminal) =>
         client.send<{ tokens: ApiToken[] }>('GET', '/api/tokens'),
       )
       if (asJson) return terminal.out(json(tokens))
-      table(tokens.map(rowOf)).forEach(terminal.out)
+      printTable(tokens.map(rowOf), terminal)
       if (tokens.length === 0) terminal.err('there are no tokens yet; create one with "iron-cage tokens create"')
     })
 

@@ -2,7 +2,7 @@ import type { User } from '../../../access/users.ts'
 import type { CliCommand } from '../../command.ts'
 import { commandWithDatabase } from '../../flags.ts'
 import { withClient } from '../../offline-client.ts'
-import { json, table } from '../../print.ts'
+import { json, printTable } from '../../print.ts'
 
 export const listUsersCommand: CliCommand = (terminal) =>
   commandWithDatabase('list')
@@ -14,6 +14,6 @@ export const listUsersCommand: CliCommand = (terminal) =>
       )
       if (asJson) return terminal.out(json(users))
       const rows = users.map(({ username, role, created_at }) => [username, role, `since ${created_at}`])
-      table(rows).forEach(terminal.out)
+      printTable(rows, terminal)
       if (users.length === 0) terminal.err('there are no users yet; add one with "iron-cage users add"')
     })
