@@ -16,6 +16,7 @@ import { packageFolder } from '../src/package-folder.ts'
 import type { RuntimeParts } from '../src/runtime.ts'
 import { shownFigures } from '../src/state/figures-text.ts'
 import { type Rehearsal, rehearse, THE_SHOW } from './check.ts'
+import { withFailures } from './failures.ts'
 import type { Inbox } from './inbox.ts'
 import { demoMasterKey } from './master-key.ts'
 import { RECOVERY, recoveringWorld, recoveryPace } from './recovery.ts'
@@ -62,6 +63,7 @@ export const demoCommand: CliCommand = (terminal) =>
     .option('--db <file>', `Database file (default: ${DATABASE})`)
     .option('--once', 'Exit when the agent has ended')
     .option('--check', 'Rehearse at full speed: each checkpoint with ✔ or ✖; exits 1 on any ✖')
+    .option('--fail <where>', 'What goes wrong at which lead: linkedin, email, phone or field, as lead=40:linkedin')
     .option('--recovery', 'LinkedIn comes back: its circuit opens, half opens for one call, and closes')
     .option('--open', 'Open the dashboard in a browser')
     .addHelpText(
@@ -69,6 +71,7 @@ export const demoCommand: CliCommand = (terminal) =>
       examples(
         ['demo', 'a hundred seconds, then the dashboard stays'],
         ['demo --recovery', 'the same, but LinkedIn is back about ten leads later'],
+        ['demo --fail lead=40:linkedin,lead=70:phone', 'LinkedIn goes down at lead 40'],
         ['demo --pace max --once', 'as fast as it goes'],
       ),
     )
@@ -79,15 +82,20 @@ interface DemoFlags extends ServerFlags {
   budget: string
   once?: boolean
   check?: boolean
+  fail?: string
   recovery?: boolean
   open?: boolean
 }
 
-async function runDemo({ pace, check, recovery, open, ...flags }: DemoFlags, terminal: Terminal): Promise<void> {
+async function runDemo({ pace, check, fail, recovery, open, ...flags }: DemoFlags, terminal: Terminal): Promise<void> {
+  if (check && fail !== undefined) {
+    throw new CageError('usage', '--check knows the usual failures only', { hint: 'omit --fail or --check' })
+  }
   const requestedMs = check ? 0 : parsePace(pace)
   const paceMs = recovery ? recoveryPace(requestedMs) : requestedMs
   const once = check || flags.once === true
-  const leads = readLeads(`${packageFolder()}demo/leads.csv`)
+  const usual = readLeads(`${packageFolder()}demo/leads.csv`)
+  const leads = fail === undefined ? usual : withFailures(usual, fail)
   const loaded = withOwnDatabase(loadFlags(flags, terminal))
   const latencyMs = requestedMs === 0 ? 0 : LATENCY_MS
   const outage = recovery ? recoveringWorld(leads, paceMs) : {}

@@ -46,7 +46,12 @@ export function demoConfig(
       clearbit_api: { base_url: `${world.url}/clearbit`, cost_per_call_usd: '0.01' },
     },
     alerts: {
-      email: { to: 'ops@company.com', from: 'iron-cage@company.com', smtp_url: inbox.smtpUrl },
+      email: {
+        to: 'ops@company.com',
+        from: 'iron-cage@company.com',
+        smtp_url: inbox.smtpUrl,
+        events: ['budget.warned', 'budget.exhausted', 'agent.exited'],
+      },
       webhooks: [{ url: inbox.webhookUrl }],
     },
   })

@@ -94,7 +94,7 @@ export class Sessions {
     const until = this.#codes.get(hash)
     this.#codes.delete(hash)
     if (until === undefined || until < this.#clock.monotonic()) {
-      throw new CageError('unauthorized', 'this link was used already or is too old', {
+      throw new CageError('unauthorized', 'this link has expired or was already used', {
         hint: 'get a new one with "iron-cage status"',
       })
     }

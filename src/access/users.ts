@@ -143,7 +143,7 @@ export class Users {
     })
     // Removed or changed in the meantime.
     if (!row || !isRight || this.#rows.get(row.id) !== row) {
-      throw new CageError('unauthorized', 'no user has this name and password', { hint: 'check both and try again' })
+      throw new CageError('unauthorized', 'wrong user name or password', { hint: 'check both and try again' })
     }
     this.#byName.forget(key)
     takeBack()

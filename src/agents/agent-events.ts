@@ -66,12 +66,10 @@ export function outputEvent(stream: 'stdout' | 'stderr', { text, truncated, erro
 }
 
 /** A traceback that the agent has printed before. */
-export const repeatedErrorEvent = (error: string): NewEvent => ({
-  type: 'agent.output',
-  level: 'ERROR',
-  message: `${error} (the same traceback as before)`,
-  data: { stream: 'stderr', text: error },
-})
+export function repeatedErrorEvent(error: string): NewEvent {
+  const text = `${error} (the same traceback as before)`
+  return { type: 'agent.output', level: 'ERROR', message: text, data: { stream: 'stderr', text } }
+}
 
 /** Lines that came too fast to be shown as events. */
 export function unshownEvent(

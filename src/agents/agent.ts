@@ -140,6 +140,7 @@ const LASTING_REFUSALS: ReadonlySet<ErrorCode> = new Set([
   'budget_exceeded',
   'price_unknown',
   'pii_blocked',
+  'model_refused',
   'provider_key_missing',
   'body_too_large',
   'bad_request',
@@ -518,8 +519,13 @@ export class Agent {
 
   /** The likely next question about such an end, answered. */
   #background({ state, reason }: { state: FinalState; reason: string }): string {
-    if (state === 'crash_loop') return this.#refusedKey()
+    if (state === 'crash_loop') return `${this.#errorText}${this.#refusedKey()}`
     return reason.includes('ModuleNotFoundError') ? `; it ran on ${this.facts.command.program}` : ''
+  }
+
+  get #errorText(): string {
+    const { lastError } = this.#output
+    return lastError ? `: ${lastError}` : ''
   }
 
   /** Reports that the provider refused the key of the run's last call. */

@@ -113,11 +113,12 @@ export class Alerts {
   }
 
   #raise(
-    { kind, title, detail, budget, circuit }: Wording,
+    { kind, title, detail: what, action, budget, circuit }: Wording,
     level: Level,
     agentId: AgentId | null,
     sourceSeq: number,
   ): void {
+    const detail = action === undefined ? what : `${what} ${action}`
     const alert = {
       id: newAlertId(),
       at: isoTime(this.#clock.now()),

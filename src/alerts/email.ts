@@ -1,16 +1,12 @@
 /** Alerts by e-mail, plain text over SMTP. */
 import type { Config } from '../config/schema.ts'
-import type { AlertRow } from '../db/outbox.ts'
-import type { AlertKind } from '../events.ts'
-import type { Channel } from './outbox.ts'
+import { agentText, type Channel, type SentAlert } from './outbox.ts'
+import { kindsOf } from './wording.ts'
 
-/** The alerts that are sent by e-mail; all of them reach the dashboard and the webhooks. */
-const KINDS: readonly AlertKind[] = ['budget_warning', 'budget_exhausted', 'model_refused', 'crash_loop', 'test']
-
-export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts']['email']>): Channel {
+export function emailChannel({ to, from, smtp_url, events }: NonNullable<Config['alerts']['email']>): Channel {
   return {
     name: 'e-mail',
-    kinds: KINDS,
+    kinds: kindsOf(events),
     async deliver(alert, signal) {
       // Loaded on first use: most servers never send an e-mail.
       const { createTransport } = await import('nodemailer')
@@ -33,11 +29,20 @@ export function emailChannel({ to, from, smtp_url }: NonNullable<Config['alerts'
 }
 
 /** nodemailer replaces line breaks in headers by blanks, so no title can inject a header. */
-const subjectOf = ({ title, agent_id }: AlertRow): string =>
-  `[Iron Cage] ${title}${agent_id ? ` (${agent_id})` : ''}`.slice(0, 200)
+const subjectOf = ({ title, agent_id, agent_name }: SentAlert): string =>
+  `[Iron Cage] ${title}${agent_id ? ` (${agent_name ?? agent_id})` : ''}`.slice(0, 200)
 
-const textOf = ({ id, at, agent_id, title, detail }: AlertRow): string =>
-  [title, '', detail, '', `Agent: ${agent_id ?? 'none'}`, `At: ${at}`, `Alert: ${id}`, ''].join('\n')
+const textOf = (alert: SentAlert): string =>
+  [
+    alert.title,
+    '',
+    alert.detail,
+    '',
+    `Agent: ${agentText(alert) ?? 'none'}`,
+    `At: ${alert.at}`,
+    `Alert: ${alert.id}`,
+    '',
+  ].join('\n')
 
 /** The server's own message may repeat addresses, so only its status and the kind of fault are reported. */
 function reasonOf(cause: unknown): string {

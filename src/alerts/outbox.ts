@@ -14,6 +14,16 @@ import type { AlertKind, NewEvent } from '../events.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { showLatency } from '../units.ts'
 
+/** An alert as it is sent. */
+export interface SentAlert extends AlertRow {
+  /** Null for an alert about no agent, or about one that is unknown by now. */
+  agent_name: string | null
+}
+
+/** "lead_gen_agent (lg-7a3f9c2d)"; null without an agent. */
+export const agentText = ({ agent_id, agent_name }: SentAlert): string | null =>
+  agent_id && agent_name ? `${agent_name} (${agent_id})` : agent_id
+
 /** A destination of alerts. */
 export interface Channel {
   /** Its name in rows and events. Holds no address of a person and no secret. */
@@ -24,7 +34,7 @@ export interface Channel {
    * Resolves when the other side has taken the alert; stops its work when `signal` fires. Throws an Error whose message
    * may be shown to anyone, an `Undeliverable` when no further attempt could help.
    */
-  deliver(alert: AlertRow, signal: AbortSignal): Promise<void>
+  deliver(alert: SentAlert, signal: AbortSignal): Promise<void>
 }
 
 /** Thrown by a channel when retrying cannot help. */
@@ -167,7 +177,7 @@ export class Outbox {
     const deadline = new AbortController()
     const timer = this.#clock.after(this.#retryPolicy.attemptMs, () => deadline.abort()).unref()
     const error: unknown = await channel
-      .deliver(alert, AbortSignal.any([deadline.signal, this.#abort.signal]))
+      .deliver(this.#sent(alert), AbortSignal.any([deadline.signal, this.#abort.signal]))
       .then(() => undefined)
       .catch((reason: unknown) => reason ?? new Error('failed without a reason'))
     timer.cancel()
@@ -183,6 +193,11 @@ export class Outbox {
     } else {
       this.#tryLater({ ...delivery, attempts }, why)
     }
+  }
+
+  #sent(alert: AlertRow): SentAlert {
+    const agent = alert.agent_id ? this.#state.findAgent(alert.agent_id) : undefined
+    return { ...alert, agent_name: agent?.name ?? null }
   }
 
   #finish({ alert, channel, attempts, raisedAt }: Delivery): void {

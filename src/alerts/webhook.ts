@@ -11,17 +11,16 @@ import type { LookupFunction } from 'node:net'
 import type { Clock } from '../clock.ts'
 import { isLinkLocal } from '../config/addresses.ts'
 import type { Config } from '../config/schema.ts'
-import type { AlertRow } from '../db/outbox.ts'
 import { openAgent } from '../http-pools.ts'
-import { type Channel, Undeliverable } from './outbox.ts'
-import { ALERT_KINDS, SOURCES } from './wording.ts'
+import { agentText, type Channel, type SentAlert, Undeliverable } from './outbox.ts'
+import { kindsOf } from './wording.ts'
 
 type Webhook = Config['alerts']['webhooks'][number]
 
 export const webhookChannels = (webhooks: readonly Webhook[], clock: Clock): Channel[] =>
   webhooks.map((webhook) => ({
     name: nameOf(webhook, webhooks),
-    kinds: ALERT_KINDS.filter((kind) => kind === 'test' || (webhook.events?.includes(SOURCES[kind]) ?? true)),
+    kinds: kindsOf(webhook.events),
     deliver: (alert, signal) => post(webhook, alert, clock.now(), signal),
   }))
 
@@ -32,7 +31,7 @@ function nameOf({ url }: Webhook, all: readonly Webhook[]): string {
   return `webhook ${host}${alone ? '' : ` #${createHash('sha256').update(url).digest('hex').slice(0, 6)}`}`
 }
 
-async function post({ url, secret }: Webhook, alert: AlertRow, now: number, signal: AbortSignal): Promise<void> {
+async function post({ url, secret }: Webhook, alert: SentAlert, now: number, signal: AbortSignal): Promise<void> {
   const body = JSON.stringify(payloadOf(alert))
   const headers = {
     'content-type': 'application/json',
@@ -58,16 +57,12 @@ async function post({ url, secret }: Webhook, alert: AlertRow, now: number, sign
 }
 
 /** The public payload. */
-const payloadOf = ({ id, at, agent_id, kind, level, title, detail }: AlertRow) => ({
-  text: slackText(`${title}\n${detail}${agent_id ? `\nAgent ${agent_id}` : ''}`),
-  kind,
-  level,
-  title,
-  detail,
-  agent_id,
-  at,
-  alert_id: id,
-})
+function payloadOf(alert: SentAlert) {
+  const { id, at, agent_id, agent_name, kind, level, title, detail } = alert
+  const agent = agentText(alert)
+  const text = slackText(`${title}\n${detail}${agent ? `\nAgent ${agent}` : ''}`)
+  return { text, kind, level, title, detail, agent_id, agent_name, at, alert_id: id }
+}
 
 /** Slack reads `<…>` as links and mentions; an agent's text must not notify a whole channel. */
 const slackText = (text: string): string =>

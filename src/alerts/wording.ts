@@ -1,7 +1,8 @@
 /** The text of an alert, from its event alone. Pure. */
 
 import type { AlertKind, EventOf, EventType, RuntimeEvent, SafetyMode } from '../events.ts'
-import { type ConfiguredScope, fromUsd, showUsd, subtract, toUsd, type Usd } from '../money.ts'
+import type { AgentId } from '../id-types.ts'
+import { type ConfiguredScope, fromUsd, showUsd, subtract, suggestedIncrease, toUsd, type Usd } from '../money.ts'
 import { PII } from '../pii-types.ts'
 import { showCount, showDuration, showNumberOf, showPercent } from '../units.ts'
 import type { Digest } from './alert-throttle.ts'
@@ -10,14 +11,16 @@ export interface Wording {
   kind: AlertKind
   title: string
   detail: string
+  /** What to do now: a sentence that ends with a command. (Default: nothing.) */
+  action?: string | undefined
   /** The budget it is about. (Default: the agent's own, if any.) */
   budget?: ConfiguredScope | undefined
   /** The circuit it is about. (Default: none.) */
   circuit?: string | undefined
 }
 
-/** The type of event that each kind of alert comes from; a webhook's `events` names those. */
-export const SOURCES: Record<AlertKind, EventType> = {
+/** The type of event that each kind of alert comes from; a channel's `events` names those. */
+const SOURCES: Record<AlertKind, EventType> = {
   circuit_opened: 'circuit.opened',
   pii_found: 'pii.found',
   budget_warning: 'budget.warned',
@@ -32,7 +35,10 @@ export const SOURCES: Record<AlertKind, EventType> = {
   secret_rolled_back: 'secret.rolled_back',
   test: 'alert.tested',
 }
-export const ALERT_KINDS = Object.keys(SOURCES) as AlertKind[]
+
+/** The kinds of alerts that a channel with these `events` receives. (Default: all.) */
+export const kindsOf = (events: readonly EventType[] | undefined): AlertKind[] =>
+  (Object.keys(SOURCES) as AlertKind[]).filter((kind) => kind === 'test' || (events?.includes(SOURCES[kind]) ?? true))
 
 /** Returns the alert of an event, or undefined. */
 export function wordAlert(event: RuntimeEvent): Wording | undefined {
@@ -43,18 +49,22 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         kind: 'budget_warning',
         budget,
         title: `Budget warning${whoseBudget(budget)}`,
-        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${showPercent(used_percent, 1)}).${overshoot(spent_usd, limit_usd) || ' No call is sent that does not fit into the rest.'}`,
+        detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent (${showPercent(used_percent, 1)}).${overshoot(spent_usd, limit_usd) || " Calls that don't fit the remaining budget are blocked."}`,
+        action: `To approve more: ${raiseCommand(event)}`,
       }
     }
     case 'budget.exhausted': {
       const { budget, spent_usd, limit_usd, needed_usd, waits_s } = event.data
       const wait = waits_s === undefined ? '' : ` Calls wait up to ${showDuration(waits_s * 1000)} for a raise.`
-      const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit any more.`
+      const call = needed_usd === null ? '' : ` A call of up to ${showUsd(needed_usd)} does not fit.`
       return {
         kind: 'budget_exhausted',
         budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}${wait}`,
+        action: budget
+          ? `To approve more: ${raiseCommand(event)}`
+          : `To continue: iron-cage resume ${event.agent_id} --add ${increaseOf(limit_usd)}`,
       }
     }
     case 'circuit.opened':
@@ -64,14 +74,20 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
       return {
         kind: 'model_refused',
         title: `Model refused — ${name}`,
-        detail: `Call ${call_id} could cost ${showUsd(bound_usd)}; ${showUsd(claimed_usd)} are claimed for it. Nothing more is sent to ${name}. Look at its bill; "iron-cage models trust ${name}" lets it go on.`,
+        detail: `Call ${call_id} could cost ${showUsd(bound_usd)}; ${showUsd(claimed_usd)} are claimed for it. Calls to ${name} are blocked.`,
+        action: `Check its bill, then allow it again: iron-cage models trust ${name}`,
       }
     }
     case 'pii.found':
       return wordFinding(event)
     case 'agent.exited':
       return event.data.state === 'crash_loop'
-        ? { kind: 'crash_loop', title: 'Crash loop', detail: `${event.data.reason}. It is not started again.` }
+        ? {
+            kind: 'crash_loop',
+            title: 'Crash loop',
+            detail: `${event.data.reason}. Restarts are disabled.`,
+            action: afterFix(event.agent_id, 'logs'),
+          }
         : undefined
     case 'agent.stopped':
       return event.data.reason === 'pii'
@@ -79,25 +95,28 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
             kind: 'blocked',
             title: 'Agent blocked',
             detail: 'Personal data was found and safety.mode is "block", so the agent was stopped.',
+            action: afterFix(event.agent_id, 'incidents --agent'),
           }
         : undefined
     case 'audit.broken':
       return {
         kind: 'audit_broken',
         title: 'Audit tampered with',
-        detail: `${event.data.problem}. Keep a copy of the database and look with "iron-cage audit verify".`,
+        detail: `${event.data.problem}.`,
+        action: 'Keep a copy of the database, then find the rows: iron-cage audit verify',
       }
     case 'vault.broken':
       return {
         kind: 'vault_broken',
         title: 'Vault tampered with',
-        detail: `${event.data.problem}. Keep a copy of the database; set the secret again, or restore a backup.`,
+        detail: `${event.data.problem}.`,
+        action: 'Keep a copy of the database, then set the secret again: iron-cage secrets set <name>',
       }
     case 'alert.tested':
       return {
         kind: 'test',
         title: 'Test',
-        detail: `${event.data.by} wanted to see whether alerts arrive. Nothing has happened.`,
+        detail: `Sent by ${event.data.by}. Nothing has happened.`,
       }
     default:
       return wordSecret(event)
@@ -109,19 +128,20 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
   switch (event.type) {
     case 'secret.rotated': {
       const { name, environment, reloaded, restart_required } = event.data
-      const late = restart_required > 0 ? ` ${agents(restart_required)} will have it after a restart.` : ''
-      return {
-        kind: 'secret_rotated',
-        title: `Secret rotated — ${name}`,
-        detail: `${agents(reloaded)} of ${environment} took over the new value while running.${late}`,
-      }
+      const late = restart_required > 0 ? ` ${agents(restart_required)} must be restarted to get it.` : ''
+      const uses =
+        reloaded > 0
+          ? `${agents(reloaded)} in ${environment} picked up the new value.`
+          : `No running agent in ${environment} uses it.`
+      return { kind: 'secret_rotated', title: `Secret rotated — ${name}`, detail: uses + late }
     }
     case 'secret.reload_failed': {
       const { name, environment } = event.data
       return {
         kind: 'restart_required',
         title: `Restart required — ${name}`,
-        detail: `The agent did not take over the new value of ${name} (${environment}). It gets it when it is restarted.`,
+        detail: `The agent still uses the old value of ${name} (${environment}).`,
+        action: `To give it the new one: iron-cage restart ${event.agent_id}`,
       }
     }
     case 'secret.rolled_back': {
@@ -129,7 +149,8 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
       return {
         kind: 'secret_rolled_back',
         title: `Secret rolled back — ${name}`,
-        detail: `The provider refused the new value of ${name} (${environment}) and accepted the one before, which holds again.`,
+        detail: `The provider refused the new value of ${name} (${environment}) and accepted the previous one, which is current again.`,
+        action: `To set another: iron-cage secrets rotate ${name} --env ${environment}`,
       }
     }
     default:
@@ -144,30 +165,49 @@ const whoseBudget = (budget: ConfiguredScope | undefined): string =>
 function overshoot(spent: Usd, limit: Usd): string {
   const over = subtract(fromUsd(spent), fromUsd(limit))
   if (over <= 0) return ''
-  return ` That is ${showUsd(toUsd(over))} above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.`
+  return ` That is ${showUsd(toUsd(over))} above the limit: the provider used more than the call had asked for. Further calls are blocked.`
 }
 
+/** Raises the limit that a budget's event is about. */
+function raiseCommand({ agent_id, data }: EventOf<'budget.warned' | 'budget.exhausted'>): string {
+  const whose = data.budget ? `--${data.budget}` : agent_id
+  return `iron-cage budget add ${whose} ${increaseOf(data.limit_usd)}`
+}
+
+const increaseOf = (limit: Usd): Usd => toUsd(suggestedIncrease(fromUsd(limit)))
+
+const afterFix = (agentId: AgentId | null, look: string): string | undefined =>
+  agentId === null
+    ? undefined
+    : `Find the cause: iron-cage ${look} ${agentId}. After a fix: iron-cage resume ${agentId}`
+
 /** One alert for many findings. */
-export function wordDigest({ counts, seconds }: Digest): Wording {
+export function wordDigest({ counts, seconds, last }: Digest): Wording {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const agentId = last.agent_id
   const byType = [...counts].map(([type, count]) => `${PII[type].name} ${count}`).join(', ')
   return {
     kind: 'pii_found',
     title: `Personal data found ${total} more times`,
-    detail: `Within ${seconds} s: ${byType}. The incidents list them.`,
+    detail: `Within ${seconds} s: ${byType}.`,
+    action: listIncidents(agentId),
   }
 }
 
-const ANSWERS = { 1: 'Live data answers', 2: 'Cached data answers', 3: 'A placeholder answers' } as const
+const listIncidents = (agentId: AgentId | null): string | undefined =>
+  agentId === null ? undefined : `To list the incidents: iron-cage incidents --agent ${agentId}`
+
+const MEANWHILE = { 1: 'Serving live data', 2: 'Serving cached data', 3: 'Serving a placeholder' } as const
 
 function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
   const { circuit, failures, of, cooldown_ms, reason, tier } = data
-  const meanwhile = tier === null ? 'Calls are refused' : ANSWERS[tier]
+  const meanwhile = tier === null ? 'Calls are blocked' : MEANWHILE[tier]
   return {
     kind: 'circuit_opened',
     circuit,
     title: `Circuit open — ${circuit}`,
-    detail: `${failures} failures ${of === undefined ? 'in a row' : `in ${of} calls`} (${reason}). ${meanwhile}; next try in ${showDuration(cooldown_ms)}.`,
+    detail: `${failures} failures ${of === undefined ? 'in a row' : `in ${of} calls`} (${reason}). ${meanwhile}; retrying in ${showDuration(cooldown_ms)}.`,
+    action: `To close it now: iron-cage circuits reset ${circuit}`,
   }
 }
 
@@ -180,13 +220,14 @@ const PLACES = {
 } as const
 const ACTIONS: Record<SafetyMode, string> = { redact: 'redacted', block: 'blocked', warn: 'left in place' }
 
-function wordFinding({ data }: EventOf<'pii.found'>): Wording {
+function wordFinding({ agent_id, data }: EventOf<'pii.found'>): Wording {
   const { pii_type, place, unit, risk, action, count = 1 } = data
   const where = unit === null ? PLACES[place] : `${PLACES[place]} of ${unit}`
   return {
     kind: 'pii_found',
     title: `Personal data found — ${PII[pii_type].name}${count === 1 ? '' : ` (${showCount(count)} times)`}`,
     detail: `In ${where}, ${ACTIONS[action]} (risk ${risk}).`,
+    action: listIncidents(agent_id),
   }
 }
 

@@ -25,7 +25,7 @@ export async function resolveAgentId(client: ApiClient, named: string): Promise<
 type Named = Pick<AgentView, 'id' | 'name' | 'script' | 'state' | 'started_at'>
 
 /**
- * Of agents with the same name a running one is preferred. A word that matches no agent is returned unchanged, because
+ * Of agents with the same name a running one is preferred, otherwise the one that started last. A word that matches no agent is returned unchanged, because
  * an agent of long ago is known by its id only. Throws CageError `usage` when several match.
  */
 export function findAgentId(agents: readonly Named[], named: string): string {
@@ -33,7 +33,7 @@ export function findAgentId(agents: readonly Named[], named: string): string {
   const ranked = [
     agents.filter(({ id }) => id === named),
     called.filter(({ state }) => RUNNING.includes(state)),
-    called,
+    latestOf(called),
     agents.filter(({ id }) => named !== '' && id.startsWith(named)),
   ]
   const meant = ranked.find((matching) => matching.length > 0) ?? []
@@ -44,6 +44,11 @@ export function findAgentId(agents: readonly Named[], named: string): string {
     })
   }
   return meant[0]?.id ?? named
+}
+
+const latestOf = (agents: readonly Named[]): readonly Named[] => {
+  const latest = agents.reduce((found, { started_at }) => (started_at > found ? started_at : found), '')
+  return agents.filter(({ started_at }) => started_at === latest)
 }
 
 const RUNNING: readonly AgentState[] = ['starting', 'running', 'paused', 'stopping']

@@ -115,7 +115,7 @@ function serverAddress({ env: { serverUrl } }: Terminal): string | undefined {
 async function serverOf(database: string): Promise<Server> {
   for (let waitedMs = 0; ; waitedMs += POLL_INTERVAL_MS) {
     const file = await readServerFile(database)
-    if (!file) throw new NotConnected(`no server runs on ${database}`)
+    if (!file) throw new NotConnected(`no server is running for ${database}`)
     if (file.url) return file
     if (waitedMs >= MAX_WAIT_MS) throw new NotConnected(`the server of ${database} is not ready`)
     await wait(POLL_INTERVAL_MS)
@@ -169,8 +169,7 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
   )
 }
 
-const unreachable = (error: NotConnected): CageError =>
-  new CageError('server_unreachable', `${error.message}, tried ${TRIES} times`)
+const unreachable = (error: NotConnected): CageError => new CageError('server_unreachable', error.message)
 
 const notOurs = (url: string, status: number): CageError =>
   new CageError('server_unreachable', `what answers at ${url} is not Iron Cage (status ${status})`)

@@ -19,23 +19,23 @@ export interface EndFacts {
   wasRefused: boolean
   /** The last event of an exhausted budget, if there was one. */
   exhausted: EventData['budget.exhausted'] | undefined
-  /** The command that started it. (Default: start.) */
-  command?: 'start' | 'run'
   /** Opens the dashboard; null when the server ends as well. */
   dashboardLink: string | null
+  /** The command line that starts such an agent again. */
+  command: string
 }
 
 export function endBlock(facts: EndFacts): string[] {
   const { agentId, loaded, state, agent, exhausted, dashboardLink } = facts
   const database = databaseFlag(loaded)
   const serverRuns = dashboardLink !== null
+  const isInterrupted = state !== undefined && INTERRUPTED.includes(state)
   return tree(`${agentId} has ended`, [
+    ['Why', isInterrupted ? (agent?.reason ?? null) : null],
     ...(agent ? summary(agent, facts.wasRefused) : []),
     ['Report', `iron-cage report ${agentId}${database}`],
     ...(state === 'budget_stopped' && exhausted ? afterBudget(facts, database, exhausted) : []),
-    ...(state !== undefined && INTERRUPTED.includes(state)
-      ? [['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts, '')] as const]
-      : []),
+    ['Continue', isInterrupted ? (serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts)) : null],
     ['Dashboard', dashboardLink ?? `iron-cage open${database} (with "start --keep" it stays open)`],
   ])
 }
@@ -60,7 +60,7 @@ function summary(agent: AgentView, wasRefused: boolean): TreeEntry[] {
 const NO_CALLS =
   'none reached the gateway: a client with an address in its code, or of a provider that is not configured, passes it by (iron-cage doctor)'
 
-/** An agent keeps its id and its ledger while its server runs, and its checkpoint also afterwards. */
+/** An agent keeps its id and its ledger while its server runs. Started again it has a new budget, and its checkpoint. */
 function afterBudget(
   facts: EndFacts,
   database: string,
@@ -69,24 +69,14 @@ function afterBudget(
   const { agentId } = facts
   const serverRuns = facts.dashboardLink !== null
   const more = toUsd(suggestedIncrease(fromUsd(limit_usd)))
-  if (!budget) {
-    return [
-      [
-        'Continue',
-        serverRuns
-          ? `iron-cage resume ${agentId} --add ${more}${database}`
-          : startAgain(facts, ', with a new --budget'),
-      ],
-    ]
-  }
+  const added = budget ? '' : ` --add ${more}`
   return [
-    ['Raise', `iron-cage budget add --${budget} ${more}${database}`],
-    ['Continue', serverRuns ? `iron-cage resume ${agentId}${database}` : startAgain(facts, '')],
+    ['Raise', budget ? `iron-cage budget add --${budget} ${more}${database}` : null],
+    ['Continue', serverRuns ? `iron-cage resume ${agentId}${added}${database}` : startAgain(facts)],
   ]
 }
 
-const startAgain = ({ command = 'start' }: EndFacts, how: string): string =>
-  `the same "iron-cage ${command} …" again${how}; it continues from its last checkpoint, if it saved any`
+const startAgain = ({ command }: EndFacts): string => `${command} (from its last checkpoint, if it saved any)`
 
 /** The --db flag, when the database is not where commands look by default. */
 function databaseFlag({ config, origins }: EndFacts['loaded']): string {

@@ -33,12 +33,17 @@ export interface JoiningAgent {
   script: string
   /** The same for the server; a script's path is absolute. */
   agent: Pick<AgentSpec, 'script' | 'kind'>
+  /** The command line that started it. */
+  command: string
   /** Open the dashboard in a browser. */
   open?: boolean | undefined
 }
 
 /** Throws what the server answers. Sets the terminal's exit code to the agent's. */
-export async function joinServer({ loaded, script, agent, open }: JoiningAgent, terminal: Terminal): Promise<void> {
+export async function joinServer(
+  { loaded, script, agent, command, open }: JoiningAgent,
+  terminal: Terminal,
+): Promise<void> {
   const { config } = loaded
   const client = connectToDatabase(resolve(terminal.cwd, config.db.path))
   const end = listenForEnd(terminal)
@@ -89,7 +94,10 @@ export async function joinServer({ loaded, script, agent, open }: JoiningAgent, 
     const linkAfter = await dashboardLink(client).catch(() => null)
     const ended = await client.send<AgentStatus>('GET', `/api/agents/${id}`).catch(() => undefined)
     live.print(
-      endBlock({ agentId: id, loaded, state, agent: ended?.agent, wasRefused, exhausted, dashboardLink: linkAfter }),
+      endBlock({
+        ...{ agentId: id, loaded, state, agent: ended?.agent, wasRefused, exhausted },
+        ...{ dashboardLink: linkAfter, command },
+      }),
     )
   } finally {
     await live.close()

@@ -129,7 +129,9 @@ export function listenForEnd(terminal: Terminal): EndRequest {
     if (signal === 'SIGHUP' && end.onReload && !isatty(terminal.outDescriptor)) return end.onReload()
     if (signal === 'SIGINT' && end.onInterrupt && !isAsked) return end.onInterrupt()
     if (isAsked) process.exit(128 + system.signals[signal])
-    terminal.err(`iron-cage: ${signal}, stopping; repeat it to end at once`)
+    terminal.err(
+      signal === 'SIGINT' ? 'Stopping… press Ctrl-C again to force' : `Stopping on ${signal}… repeat it to force`,
+    )
     ask(signal)
   }
   for (const signal of END_SIGNALS) process.on(signal, onSignal)

@@ -20,11 +20,13 @@ export function errorText(error: CageError, log?: { readonly path: string }): st
   const cause = error.code === 'internal' && error.cause instanceof Error ? [`why: ${error.cause.message}`] : []
   if (error.code === 'internal' && log) cause.push(`log: ${log.path}`)
   return [`iron-cage: ${what}`, ...[...more, ...facts, ...cause, `hint: ${error.hint}`].map((line) => `  ${line}`)]
-    .map((line) => redactor.clean(printable(line)))
+    .map((line) => repeatable(printable(line)))
     .join('\n')
 }
 
-/** Messages repeat what was typed or read from a file, but without personal data: terminals are recorded. */
+/** What was typed or read from a file as a message may repeat it: without personal data, since terminals are recorded. */
+export const repeatable = (text: string): string => redactor.clean(text)
+
 const redactor = new Redactor(DEFAULT_POLICY)
 
 export const json = (value: unknown): string => printableJson(JSON.stringify(value, null, 2))

@@ -2,7 +2,7 @@
 import type { Cost, CostReport } from '../budget/report.ts'
 import { showUsd } from '../money.ts'
 import type { Limit } from '../state/figures.ts'
-import type { ShownFigures } from '../state/figures-text.ts'
+import { fallbackSuccess, type ShownFigures } from '../state/figures-text.ts'
 import type { AgentView, CircuitView } from '../state/snapshot.ts'
 import { showDuration, showName, showNumberOf } from '../units.ts'
 
@@ -69,7 +69,13 @@ export function reportLines({
       .map(([name, service]) => row(`${name}`, `${showNumberOf(service.blocked, 'call')} blocked`)),
     ...circuits
       .filter(({ state }) => state !== 'closed')
-      .map(({ name, state }) => row(`Circuit ${name}`, state.toUpperCase())),
+      .flatMap((circuit) => {
+        const answered = fallbackSuccess(circuit)
+        return [
+          row(`Circuit ${circuit.name}`, circuit.state.toUpperCase()),
+          ...(answered ? [row('  without it', answered)] : []),
+        ]
+      }),
     heading('PERFORMANCE'),
     ...(shown.throughput ? [row('Throughput', shown.throughput)] : []),
     row('Latency P50 · P95 · P99', [shown.p50, shown.p95, shown.p99].map((value) => value ?? '–').join(' · ')),

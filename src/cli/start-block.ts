@@ -46,6 +46,7 @@ export function startBlock({ config, origins, file }: LoadedConfig, facts: Start
     ...limitsBeside(config.budget, facts.limits).map((line): TreeEntry => ['', line]),
     ['Keys', keys(config, facts.keys)],
     ['Guarded', guarded(config)],
+    ['', originals(facts.keys.vault)],
     ['Fallback', fallbacks(config.services)],
     ...sandboxLines(facts.sandbox),
     ['Not guarded', 'prompt injection: not monitored'],
@@ -89,7 +90,7 @@ function sandboxLines(sandbox: StartFacts['sandbox']): TreeEntry[] {
 /** What happens to calls that bypass the gateway. */
 function ownKeyLine(sandbox: SandboxView | undefined): string[] {
   if (sandbox?.limited) return []
-  const what = 'an agent with a key of its own that ignores its environment'
+  const what = 'agents that bypass the gateway with their own key'
   const isSeen = sandbox !== undefined && sandbox.level !== 'off'
   return [`${what}: ${isSeen ? 'seen, not stopped (--sandbox strict stops it)' : 'not caught'}`]
 }
@@ -138,14 +139,10 @@ function keys({ providers, agent }: Config, { vault, variables }: KeyPlaces): st
   }
   const [first] = missing
   if (!first) return found.join(', ')
-  const names = missing.map(({ name }) => name).join(', ')
+  if (found.length > 0) return [...found, ...missing.map(({ name }) => `${name}: not set (optional)`)].join(', ')
   const needed = missing.map(({ variable }) => variable).join(' or ')
   const flag = agent.environment === 'development' ? '' : ` --env ${agent.environment}`
-  const how = `${needed} in the environment, or "iron-cage secrets set ${first.variable}${flag}"`
-  return [
-    ...found,
-    `none for ${names} (only an agent that calls ${missing.length > 1 ? 'them' : 'it'} needs one: ${how})`,
-  ].join(', ')
+  return `none, so calls will fail: export ${needed}, or type "iron-cage secrets set ${first.variable}${flag}"`
 }
 
 /** Keys that are there for calls that pass the gateway by. */
@@ -177,13 +174,16 @@ function guarded({ safety, services, providers }: Config): string {
 const listed = (names: readonly string[]): string =>
   [names.slice(0, -1).join(', '), names.at(-1)].filter(Boolean).join(' and ')
 
+const originals = ({ isLocked }: KeyPlaces['vault']): string | null =>
+  isLocked ? 'what is redacted is not kept: the vault is locked (iron-cage keygen makes a key)' : null
+
 const unseen = ({ safety }: Config): string[] =>
   DEFAULT_PII_TYPES.filter((type) => !safety.detect.includes(type)).map(showName)
 
 function fallbacks(services: Config['services']): string | null {
   const tiers = Object.entries(services).map(([name, { fallback }]) => {
-    const cached = fallback.cache && `cached answers up to ${showDuration(fallback.cache.ttl_s * 1000)} old`
-    const placeholder = fallback.placeholder !== undefined && 'a placeholder'
+    const cached = fallback.cache && `cache (≤ ${showDuration(fallback.cache.ttl_s * 1000)})`
+    const placeholder = fallback.placeholder !== undefined && 'placeholder'
     return `${name}: ${[cached, placeholder].filter(Boolean).join(', then ') || 'none'}`
   })
   return tiers.length > 0 ? tiers.join('; ') : null

@@ -376,7 +376,7 @@ const service = z.strictObject({
   retries: wholeNumber(0, 10).default(2).describe('Retries.'),
 })
 
-/** The types of events that cause alerts (`alerts/wording.ts`); a webhook may select some of them. */
+/** The types of events that cause alerts (`alerts/wording.ts`); each channel may select some of them. */
 const alertingEvents: readonly EventType[] = [
   'budget.warned',
   'budget.exhausted',
@@ -390,6 +390,11 @@ const alertingEvents: readonly EventType[] = [
   'secret.reload_failed',
   'secret.rolled_back',
 ]
+const alertEvents = z
+  .array(z.enum(alertingEvents))
+  .min(1)
+  .optional()
+  .describe('Types of events to send. Defaults to all of them.')
 
 const emailAddress = z.string().regex(/^[^\s@<>,;"]+@[^\s@<>,;"]+$/, { error: 'an e-mail address' })
 const alerts = z.strictObject({
@@ -403,6 +408,7 @@ const alerts = z.strictObject({
       smtp_url: z
         .url({ protocol: /^smtps?$/, error: 'an smtp or smtps address such as smtp://localhost:25' })
         .describe('`smtp://` (STARTTLS where offered) or `smtps://`, with user and password if the server needs them.'),
+      events: alertEvents,
     })
     .optional()
     .describe('Alerts by e-mail. Off by default.'),
@@ -415,11 +421,7 @@ const alerts = z.strictObject({
           })
           .describe('Where to POST each alert (Slack-compatible JSON).'),
         secret: text(1, 1024).optional().describe('Key that signs each delivery with HMAC-SHA-256.'),
-        events: z
-          .array(z.enum(alertingEvents))
-          .min(1)
-          .optional()
-          .describe('Types of events to send. Defaults to all of them.'),
+        events: alertEvents,
       }),
     )
     .default([])

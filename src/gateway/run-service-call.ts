@@ -274,6 +274,8 @@ function keep(
   cache.put(name, request, { status, contentType: headers['content-type'] ?? 'application/octet-stream', body })
 }
 
+const FALLBACK_SOURCES = { 1: 'live', 2: 'from cache', 3: 'a placeholder' } as const
+
 function recordFallback(
   { state }: ServiceRoad,
   { caller, service }: ServiceCall,
@@ -285,7 +287,7 @@ function recordFallback(
     type: 'fallback.used',
     level: 'INFO',
     agent_id: caller.agentId,
-    message: `Fallback tier ${tier} (${TIER_WORDS[tier]}) answered for ${service}: ${why}`,
+    message: `${service}: served ${FALLBACK_SOURCES[tier]} (${why})`,
     data: { service, tier, why },
   })
 }

@@ -36,13 +36,20 @@ export function jsonLog(options: {
     }
   return {
     event: ({ level, at: time, seq, agent_id, type, data, message }) => {
-      if (isShown(level, least)) writeLine(level, { time, seq, agent_id: agent_id ?? undefined, type, data }, message)
+      if (!isShown(level, least)) return
+      writeLine(level, { time, seq, agent_id: agent_id ?? undefined, user_id: userOf(data), type, data }, message)
     },
     debug: say('DEBUG'),
     info: say('INFO'),
     warn: say('WARN'),
     error: say('ERROR'),
   }
+}
+
+/** Who caused an event, if a person or a client did. */
+function userOf(data: object): string | undefined {
+  const user = 'by' in data ? data.by : 'actor' in data ? data.actor : undefined
+  return typeof user === 'string' && user !== 'probe' ? user : undefined
 }
 
 /** The line that stands for lost lines. */

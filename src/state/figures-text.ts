@@ -96,7 +96,7 @@ const pace = ({ per_minute_usd }: Extract<Projection, { of: 'limit' }>): string 
 
 /** "97% (29/30)": of the calls without a live reply, those that a fallback answered; null without such calls. */
 export const fallbackSuccess = ({ fallbacks, unanswered }: CircuitView): string | null =>
-  fallbacks + unanswered > 0 ? showRate(fallbacks, fallbacks + unanswered) : null
+  fallbacks + unanswered > 0 ? `${showRate(fallbacks, fallbacks + unanswered)} via fallback` : null
 
 /** "server $12.40 of $100.00 · the agent's limit is reached first"; null if the agent's own is the only one. */
 export function limitsText(limits: readonly Limit[]): string | null {

@@ -21,7 +21,7 @@ async function openUsers() {
 
 const wrong = { username: 'alice', password: 'wrong horse battery', address }
 const right = { ...wrong, password }
-const refused = { code: 'unauthorized', message: 'no user has this name and password' }
+const refused = { code: 'unauthorized', message: 'wrong user name or password' }
 
 describe('a user', () => {
   test('is found by id and by name, in any case, also after a restart', async () => {

@@ -22,7 +22,7 @@ test('five hundred findings within a minute are ten alerts and one digest', asyn
   expect(world.state.read().alerts[0]).toMatchObject({
     level: 'CRIT',
     agent_id: 'lg-7a3f9c2d',
-    detail: 'Within 60 s: e-mail address 490. The incidents list them.',
+    detail: 'Within 60 s: e-mail address 490. To list the incidents: iron-cage incidents --agent lg-7a3f9c2d',
   })
 })
 

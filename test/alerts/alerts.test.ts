@@ -14,7 +14,7 @@ test('a budget warning becomes an alert that names the amounts', async () => {
     [
       'budget_warning',
       'Budget warning',
-      '$45.07 of $50.00 spent (90.1%). No call is sent that does not fit into the rest.',
+      "$45.07 of $50.00 spent (90.1%). Calls that don't fit the remaining budget are blocked. To approve more: iron-cage budget add lg-7a3f9c2d 25",
     ],
   ])
   const [alert] = world.state.read().alerts
@@ -38,10 +38,14 @@ test('an alert says by how much and why spending is above the limit', async () =
   world.record({ ...budgetWarned, type: 'budget.warned', data: warned })
   world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
   const why =
-    'That is $1.00 above the limit: what a provider has used is charged, also when it is more than the call had asked for. No further call is sent.'
+    'That is $1.00 above the limit: the provider used more than the call had asked for. Further calls are blocked.'
   expect(raised(world)).toEqual([
-    ['budget_warning', 'Budget warning', `$6.00 of $5.00 spent (120.0%). ${why}`],
-    ['budget_exhausted', 'Budget exhausted', `$6.00 of $5.00 spent. ${why}`],
+    [
+      'budget_warning',
+      'Budget warning',
+      `$6.00 of $5.00 spent (120.0%). ${why} To approve more: iron-cage budget add lg-7a3f9c2d 3`,
+    ],
+    ['budget_exhausted', 'Budget exhausted', `$6.00 of $5.00 spent. ${why} To continue: iron-cage resume a --add 3`],
   ])
 })
 
@@ -64,9 +68,17 @@ test('the alert of an exhausted budget names the call that did not fit', async (
     data: { ...data, budget: 'server', needed_usd: null },
   })
   expect(raised(world)).toEqual([
-    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent. A call of up to $0.12 does not fit any more.'],
-    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent.'],
-    ['budget_exhausted', 'Budget exhausted — the whole server', '$49.95 of $50.00 spent.'],
+    [
+      'budget_exhausted',
+      'Budget exhausted',
+      '$49.95 of $50.00 spent. A call of up to $0.12 was blocked. To continue: iron-cage resume a --add 25',
+    ],
+    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent. To continue: iron-cage resume a --add 25'],
+    [
+      'budget_exhausted',
+      'Budget exhausted — the whole server',
+      '$49.95 of $50.00 spent. To approve more: iron-cage budget add --server 25',
+    ],
   ])
 })
 
@@ -79,7 +91,7 @@ test('a circuit alerts once a trip, not once a failed probe', async () => {
     [
       'circuit_opened',
       'Circuit open — linkedin_api',
-      '5 failures in a row (429 Too Many Requests). Cached data answers; next try in 30 min.',
+      '5 failures in a row (429 Too Many Requests). Serving cached data; retrying in 30 min. To close it now: iron-cage circuits reset linkedin_api',
     ],
   ])
   world.record({ type: 'circuit.closed', level: 'OK', message: '', data: { circuit: 'linkedin_api', by: 'probe' } })
@@ -90,6 +102,7 @@ test('a circuit alerts once a trip, not once a failed probe', async () => {
 })
 
 test('the alert of a finding names its type, place and unit', async () => {
+  const list = 'To list the incidents: iron-cage incidents --agent lg-7a3f9c2d'
   await using world = openWorld()
   world.record(piiFound())
   world.record({
@@ -97,8 +110,8 @@ test('the alert of a finding names its type, place and unit', async () => {
     data: { ...piiFound(null).data, pii_type: 'phone', risk: 'MEDIUM', action: 'warn', place: 'output' },
   })
   expect(raised(world)).toEqual([
-    ['pii_found', 'Personal data found — e-mail address', 'In a reply of lead 67, redacted (risk HIGH).'],
-    ['pii_found', 'Personal data found — phone number', 'In the output, left in place (risk MEDIUM).'],
+    ['pii_found', 'Personal data found — e-mail address', `In a reply of lead 67, redacted (risk HIGH). ${list}`],
+    ['pii_found', 'Personal data found — phone number', `In the output, left in place (risk MEDIUM). ${list}`],
   ])
 })
 
@@ -119,7 +132,11 @@ test('a crash loop and a block alert, other ends of a run do not', async () => {
   world.record({ type: 'agent.stopped', level: 'INFO', message: '', data: { reason: 'operator', survivors: [] } })
   world.record({ type: 'agent.stopped', level: 'CRIT', message: '', data: { reason: 'pii', survivors: [] } })
   expect(raised(world)).toEqual([
-    ['crash_loop', 'Crash loop', 'Crashed 5 times within 60 s. It is not started again.'],
+    [
+      'crash_loop',
+      'Crash loop',
+      'Crashed 5 times within 60 s. Restarts are disabled. Find the cause: iron-cage logs a. After a fix: iron-cage resume a',
+    ],
     ['blocked', 'Agent blocked', 'Personal data was found and safety.mode is "block", so the agent was stopped.'],
   ])
 })

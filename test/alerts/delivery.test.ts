@@ -52,17 +52,31 @@ test('a budget warning arrives once, is marked as sent only then, and the event 
   expect(JSON.stringify(world.events)).not.toContain('company.com')
 })
 
-test('a webhook gets every kind of alert, a mailbox only what is worth a mail', async () => {
+test('a webhook and a mailbox get every kind of alert, unless they select events', async () => {
   await using mailbox = await openMailbox()
   await using receiver = await openReceiver()
   await using world = openWorld({ ...email(mailbox.url), webhooks: [{ url: receiver.url }] })
   world.record(circuitOpened)
   world.record(piiFound())
   world.record(budgetWarned)
-  await world.seen('alert.delivered', 4)
+  await world.seen('alert.delivered', 6)
   const kinds = receiver.requests.map(({ body }) => JSON.parse(body).kind)
   expect(kinds).toEqual(['circuit_opened', 'pii_found', 'budget_warning'])
-  expect(mailbox.messages).toHaveLength(1)
+  expect(mailbox.messages).toHaveLength(3)
+})
+
+test('the events of a mailbox narrow what it gets', async () => {
+  await using mailbox = await openMailbox()
+  const { email: address } = email(mailbox.url)
+  await using world = openWorld({ email: { ...address, events: ['audit.broken', 'pii.found'] } })
+  world.record(circuitOpened)
+  world.record(piiFound())
+  world.record({ type: 'audit.broken', level: 'CRIT', message: '', data: { problem: 'row 7 was edited', row: 7 } })
+  await world.seen('alert.delivered', 2)
+  expect(mailbox.messages.map((mail) => /^Subject: (.+)$/m.exec(mail)![1]!.trim())).toEqual([
+    '=?UTF-8?Q?=5BIron_Cage=5D_Personal_data_found_?=',
+    '[Iron Cage] Audit tampered with',
+  ])
 })
 
 test('the events of a webhook narrow what it gets', async () => {
@@ -84,12 +98,14 @@ test('a webhook carries the text for Slack, the facts, and a Standard Webhooks s
   expect(data.channel).toBe(`webhook ${new URL(receiver.url).host}`)
   const { headers, body } = receiver.requests[0]!
   expect(JSON.parse(body)).toEqual({
-    text: 'Personal data found — e-mail address\nIn a reply of lead 67 &lt;!channel&gt; &amp; more, redacted (risk HIGH).\nAgent lg-7a3f9c2d',
+    text: 'Personal data found — e-mail address\nIn a reply of lead 67 &lt;!channel&gt; &amp; more, redacted (risk HIGH). To list the incidents: iron-cage incidents --agent lg-7a3f9c2d\nAgent lg-7a3f9c2d',
     kind: 'pii_found',
     level: 'CRIT',
     title: 'Personal data found — e-mail address',
-    detail: 'In a reply of lead 67 <!channel> & more, redacted (risk HIGH).',
+    detail:
+      'In a reply of lead 67 <!channel> & more, redacted (risk HIGH). To list the incidents: iron-cage incidents --agent lg-7a3f9c2d',
     agent_id: 'lg-7a3f9c2d',
+    agent_name: null,
     at: expect.stringMatching(/^\d{4}-.*Z$/),
     alert_id: data.alert_id,
   })

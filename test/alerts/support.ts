@@ -12,7 +12,10 @@ import type { EventOf, EventType, NewEvent, RuntimeEvent } from '../../src/event
 import { toAgentId, toCallId } from '../../src/ids.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 
-type AlertsInput = { email?: { to: string | string[]; from: string; smtp_url: string }; webhooks?: object[] }
+type AlertsInput = {
+  email?: { to: string | string[]; from: string; smtp_url: string; events?: string[] }
+  webhooks?: object[]
+}
 
 /** Quick retries: what takes 37 minutes outside ends within a second here. An attempt that goes well takes its time. */
 export const QUICK: RetryPolicy = { attempts: 4, attemptMs: 600_000, backoffMs: 5, closeMs: 2_000 }

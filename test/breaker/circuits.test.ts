@@ -203,7 +203,7 @@ test('a circuit counts its trips, the last of them, calls blocked and saved, and
   const view = world.state.read().circuits.linkedin_api!
   expect(view).toMatchObject({ trips: 1, last_trip_at: openedAt, blocked: 2, saved_usd: '0.2' })
   expect(cooldownLeftMs(view, world.clock.now())).toBe(40_000)
-  expect(fallbackSuccess(view)).toBe('50% (1/2)')
+  expect(fallbackSuccess(view)).toBe('50% (1/2) via fallback')
   circuits.reset('linkedin_api', 'admin')
   const closed = world.state.read().circuits.linkedin_api!
   expect(closed.last_trip_at).toBe(openedAt)

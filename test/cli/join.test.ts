@@ -52,7 +52,7 @@ test('Ctrl-C stops the agent of its terminal and no other; ps shows all of them'
   second.child.kill('SIGINT')
   expect(await second.ended).toMatchObject({
     code: 143,
-    err: 'iron-cage: SIGINT, stopping; repeat it to end at once\n',
+    err: 'Stopping… press Ctrl-C again to force\n',
   })
   expect(second.out).toMatch(/second stopped/)
   expect((await place.run(['ps'])).out).toMatch(/first +running[\s\S]*second +stopped/)

@@ -77,13 +77,10 @@ describe('start', () => {
       expect(out).not.toContain('sk-canary')
       return /├─ Keys +(.+)/.exec(out)![1]
     }
-    const how = 'in the environment, or "iron-cage secrets set'
     expect(await keys({})).toBe(
-      `none for openai, anthropic, google (only an agent that calls them needs one: OPENAI_API_KEY or ANTHROPIC_API_KEY or GEMINI_API_KEY ${how} OPENAI_API_KEY")`,
+      'none, so calls will fail: export OPENAI_API_KEY or ANTHROPIC_API_KEY or GEMINI_API_KEY, or type "iron-cage secrets set OPENAI_API_KEY"',
     )
-    expect(await keys(env)).toBe(
-      `openai from the environment, none for anthropic, google (only an agent that calls them needs one: ANTHROPIC_API_KEY or GEMINI_API_KEY ${how} ANTHROPIC_API_KEY")`,
-    )
+    expect(await keys(env)).toBe('openai from the environment, anthropic: not set (optional), google: not set (optional)')
     await place.run(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
     const all = { ...env, GEMINI_API_KEY: 'sk-canary-7f3a9c2d41b8-3rd' }
     expect(await keys(all)).toBe('openai from the environment, anthropic from the vault, google from the environment')
@@ -114,14 +111,16 @@ describe('start', () => {
     const run = startAgent(place, 'exit_42.mjs', '--db', 'other.db')
     const { out } = await run.ended
     const id = agentId(run)
+    const again = 'iron-cage start exit_42.mjs --port 0 --no-restart --db other.db'
     expect(out).toContain(
       [
         `${id} has ended`,
+        '  ├─ Why        exit code 42; restarts are off',
         '  ├─ Cost       $0.00 of $100.00',
         '  ├─ Calls      0 completed, 0 failed; none reached the gateway: a client with an address in its code, or of a provider that is not configured, passes it by (iron-cage doctor)',
         '  ├─ Findings   none',
         `  ├─ Report     iron-cage report ${id} --db other.db`,
-        '  ├─ Continue   the same "iron-cage start …" again; it continues from its last checkpoint, if it saved any',
+        `  ├─ Continue   ${again} (from its last checkpoint, if it saved any)`,
         '  └─ Dashboard  iron-cage open --db other.db (with "start --keep" it stays open)\n',
       ].join('\n'),
     )
@@ -157,7 +156,7 @@ describe('start', () => {
     const { code, out } = await spend().ended
     expect(code).toBe(3)
     expect(out).toContain('goes on at 2')
-    expect(out).toMatch(/├─ Continue +the same "iron-cage start …" again, with a new --budget; it continues/)
+    expect(out).toContain('├─ Continue   iron-cage start spend.py --port 0 --budget 1 (from its last checkpoint')
   })
 
   test('never shows personal data the agent prints, neither live nor in the log', async () => {
@@ -183,7 +182,7 @@ describe('start', () => {
     run.child.kill('SIGINT')
     const { code, err, out } = await run.ended
     expect(code).toBe(0)
-    expect(err).toBe('iron-cage: SIGINT, stopping; repeat it to end at once\n')
+    expect(err).toBe('Stopping… press Ctrl-C again to force\n')
     expect(out).toMatch(/Server stopped: SIGINT\n$/)
   })
 

@@ -357,7 +357,7 @@ const unreachable: Record<string, Row> = {
     code: 7,
     out: '',
     err: text(
-      'iron-cage: no server runs on ./iron_state.db, tried 3 times',
+      'iron-cage: no server is running for ./iron_state.db',
       '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
     ),
   },
@@ -366,7 +366,7 @@ const unreachable: Record<string, Row> = {
     env: { IRON_CAGE_URL: 'http://127.0.0.1:65533' },
     code: 7,
     err: text(
-      'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED), tried 3 times',
+      'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED)',
       '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
     ),
   },

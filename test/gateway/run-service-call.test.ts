@@ -363,9 +363,9 @@ describe('when the service fails', () => {
     expect(road.events.map(({ type, message }) => `${type}: ${message}`)).toEqual([
       'circuit.opened: Circuit OPEN for linkedin_api after 5 failures · fallback tier 2 (cached data)',
       'service.called: linkedin_api failed: answered 429 · cached data',
-      'fallback.used: Fallback tier 2 (cached data) answered for linkedin_api: answered 429',
+      'fallback.used: linkedin_api: served from cache (answered 429)',
       'service.called: linkedin_api not called, circuit open · cached data · $0.10 saved',
-      'fallback.used: Fallback tier 2 (cached data) answered for linkedin_api: circuit open',
+      'fallback.used: linkedin_api: served from cache (circuit open)',
     ])
     expect(called(road)).toMatchObject([
       { ok: true, status: 200, tier: 2, blocked: false, cost_usd: '0', saved_usd: '0' },

@@ -51,6 +51,16 @@ describe('the log file', () => {
     ])
   })
 
+  test('an event that somebody caused has the name of the user', async () => {
+    const log = open()
+    const circuit = { ...output(''), type: 'circuit.closed' } as const
+    log.event({ ...output(''), type: 'agent.paused', data: { by: 'vic' } })
+    log.event({ ...circuit, data: { circuit: 'openai', by: 'operator' } })
+    log.event({ ...circuit, data: { circuit: 'openai', by: 'probe' } })
+    await log.close()
+    expect(lines('2026-11-21').map(({ user_id }) => user_id)).toEqual(['vic', 'operator', undefined])
+  })
+
   test('what would steer a terminal or turn its text around is an escape, and the same JSON', async () => {
     const log = open()
     log.event(output('a\u009b31mb\u202ec\u2066d\u2028e'))

@@ -2,10 +2,13 @@
 
 import type { AgentStatus } from '../../api/agents.ts'
 import { parseTypedAmount } from '../../config/amount.ts'
+import type { Config } from '../../config/schema.ts'
+import { CageError } from '../../errors.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import { connect } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
-import { commandWithDatabase } from '../flags.ts'
+import { commandWithDatabase, loadFlags } from '../flags.ts'
+import { isOffline } from '../offline-store.ts'
 import { json } from '../print.ts'
 
 const controlCommand =
@@ -40,11 +43,20 @@ export const resumeCommand: CliCommand = (terminal) =>
       ),
     )
     .action(async (named, { add, json: asJson, ...flags }) => {
+      if (terminal.env.serverUrl === undefined) await requireServer(loadFlags(flags, terminal).config)
       const client = connect(flags, terminal)
       const id = await resolveAgentId(client, named)
       const change = add === undefined ? undefined : { add_usd: parseTypedAmount(add, '--add') }
       const status = await client.send<AgentStatus>('POST', `/api/agents/${encodeURIComponent(id)}/resume`, change)
       terminal.out(asJson ? json(status) : `${status.agent.id}  ${status.agent.state}`)
     })
+
+/** An agent needs its server. Throws CageError `server_unreachable`, with what continues an agent of a server that has ended. */
+async function requireServer(config: Config): Promise<void> {
+  if (!(await isOffline(config))) return
+  throw new CageError('server_unreachable', `no server is running for ${config.db.path}`, {
+    hint: 'start the agent again with "iron-cage start": it continues from its last checkpoint, if it saved any',
+  })
+}
 
 export const restartCommand = controlCommand('restart', 'Start an agent again, stopping it first if it runs')

@@ -3,10 +3,12 @@ import { CSV_HEADER, csvLine } from '../../api/calls-csv.ts'
 import type { AgentReport } from '../../api/report.ts'
 import type { CostReport } from '../../budget/report.ts'
 import { CageError } from '../../errors.ts'
+import { wrapLines } from '../../log/wrap.ts'
 import type { ShownCall } from '../../state/call-view.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
 import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
+import { comparisonLines } from '../comparison-lines.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
 import { json } from '../print.ts'
@@ -21,16 +23,26 @@ export const reportCommand: CliCommand = (terminal) =>
   commandWithDatabase('report')
     .description('Report what one agent or all of them did and cost; also without a running server')
     .argument('[id]', `${AGENT_HELP} (default: all agents together)`)
+    .argument('[other]', 'Another agent, to compare it with')
     .addOption(
       new Option('--format <format>', 'Text, JSON, an HTML page to print, or the rows of the ledger as CSV')
         .choices(FORMATS)
         .default('text' as const),
     )
-    .addHelpText('after', examples(['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger']))
-    .action((id, { format, ...flags }) =>
-      withClient(flags, terminal, (client) =>
-        id === undefined ? reportAll(client, format, terminal) : reportAgent(client, id, format, terminal),
+    .addHelpText(
+      'after',
+      examples(
+        ['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'],
+        ['report lg-7a3f9c2d lg-51be02aa', 'two agents side by side'],
       ),
+    )
+    .action((id, other, { format, ...flags }) =>
+      withClient(flags, terminal, (client) => {
+        if (id === undefined) return reportAll(client, format, terminal)
+        return other === undefined
+          ? reportAgent(client, id, format, terminal)
+          : compare(client, [id, other], format, terminal)
+      }),
     )
 
 async function reportAll(client: ApiClient, format: ReportFormat, terminal: Terminal): Promise<void> {
@@ -50,6 +62,21 @@ async function reportAgent(client: ApiClient, named: string, format: ReportForma
   if (format === 'json') return terminal.out(json(report))
   reportLines({ ...report, footer: {} }).forEach(terminal.out)
 }
+
+async function compare(
+  client: ApiClient,
+  named: readonly [string, string],
+  format: ReportFormat,
+  terminal: Terminal,
+): Promise<void> {
+  if (format === 'csv' || format === 'html') throw new CageError('usage', `--format ${format} is for one agent`)
+  const [one, other] = [await reportOf(client, named[0]), await reportOf(client, named[1])]
+  if (format === 'json') return terminal.out(json([one, other]))
+  wrapLines(comparisonLines(one, other), terminal.columns).forEach(terminal.out)
+}
+
+const reportOf = async (client: ApiClient, named: string): Promise<AgentReport> =>
+  client.send<AgentReport>('GET', `/api/agents/${encodeURIComponent(await resolveAgentId(client, named))}/report`)
 
 async function printCsv(client: ApiClient, path: string, terminal: Terminal): Promise<void> {
   let isFirst = true

@@ -11,7 +11,7 @@ import type { AgentSpec } from '../../agents/supervisor.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, examples, typedCommand } from '../command.ts'
 import { commandWithAgent, loadFlags } from '../flags.ts'
 import { joinServer } from '../join.ts'
 import type { EndRequest } from '../live.ts'
@@ -33,11 +33,12 @@ export const runCommand: CliCommand = (terminal) =>
         ['run -- streamlit run app.py', 'a server'],
       ),
     )
-    .action(async ([program = '', ...args], { open, restart = false, ...flags }) => {
+    .action(async ([program = '', ...args], { open, restart = false, ...flags }, { parent }) => {
       const load = () => loadFlags({ ...flags, restart }, terminal, { scriptDir: terminal.cwd, args })
       const loaded = load()
       const agent: AgentSpec = { script: program, kind: 'command' }
-      const start = { loaded, script: program, agent, open }
+      const command = typedCommand(parent)
+      const start = { loaded, script: program, agent, command, open }
       const join = () => joinServer(start, withoutInput(terminal))
       if (await readServerFile(loaded.config.db.path)) return join()
       const own = onStderr(terminal)
@@ -50,7 +51,7 @@ export const runCommand: CliCommand = (terminal) =>
         onStarted: passSignals,
         report: (runtime, agentId, serverStays) => {
           restoreTerminal()
-          return reportOf(runtime, agentId, { loaded, serverStays, command: 'run' })
+          return reportOf(runtime, agentId, { loaded, serverStays, command })
         },
       }
       await runAgent(show, own).catch((error: unknown) => {

@@ -5,7 +5,7 @@ import type { LoadedConfig } from '../../config/config.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
-import { type CliCommand, examples } from '../command.ts'
+import { type CliCommand, examples, typedCommand } from '../command.ts'
 import { endBlock } from '../end-block.ts'
 import { commandWithAgent, loadFlags } from '../flags.ts'
 import { joinServer } from '../join.ts'
@@ -29,17 +29,18 @@ export const startCommand: CliCommand = (terminal) =>
         ['start -m my_agent', 'a Python module'],
       ),
     )
-    .action(async (script, args, { keep, open, module: isModule, ...flags }) => {
+    .action(async (script, args, { keep, open, module: isModule, ...flags }, { parent }) => {
       const agent: AgentSpec = isModule
         ? { script, kind: 'module' }
         : { script: resolve(terminal.cwd, script), kind: 'script' }
       const scriptDir = isModule ? terminal.cwd : dirname(agent.script)
       const load = () => loadFlags(flags, terminal, { scriptDir, args: args.length > 0 ? args : undefined })
       const loaded = load()
-      const start = { loaded, script, agent, open }
+      const command = typedCommand(parent)
+      const start = { loaded, script, agent, command, open }
       if (await readServerFile(loaded.config.db.path)) return joinServer(start, terminal)
       const report = (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) =>
-        reportOf(runtime, agentId, { loaded, serverStays, command: 'start' })
+        reportOf(runtime, agentId, { loaded, serverStays, command })
       await runAgent({ ...start, reload: load, keep, report }, terminal).catch((error: unknown) => {
         // Another terminal has started a server meanwhile.
         if (error instanceof CageError && error.code === 'already_running') return joinServer(start, terminal)
@@ -47,11 +48,11 @@ export const startCommand: CliCommand = (terminal) =>
       })
     })
 
-/** The end block of an agent in this process's server. `command`: what started it. */
+/** The end block of an agent in this process's server. `command`: the command line that started it. */
 export function reportOf(
   runtime: RuntimeParts,
   agentId: AgentId,
-  { loaded, serverStays, command }: { loaded: LoadedConfig; serverStays: boolean; command: 'start' | 'run' },
+  { loaded, serverStays, command }: { loaded: LoadedConfig; serverStays: boolean; command: string },
 ): string[] {
   const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
   const agent = runtime.state.read().agents[agentId]

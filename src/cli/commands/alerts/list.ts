@@ -19,12 +19,13 @@ export const listAlertsCommand: CliCommand = (terminal) =>
 export const listAlerts = async (client: ApiClient): Promise<AlertView[]> =>
   (await client.send<{ alerts: AlertView[] }>('GET', '/api/alerts')).alerts
 
-const HEADER = ['ALERT', 'AT', 'LEVEL', 'TITLE', 'SENT BY', 'NOT SENT BY', 'SEEN']
+const HEADER = ['ALERT', 'AT', 'LEVEL', 'AGENT', 'TITLE', 'SENT BY', 'NOT SENT BY', 'SEEN']
 
-const rowOf = ({ id, at, level, title, delivered, failed, acknowledged }: AlertView): string[] => [
+const rowOf = ({ id, at, level, agent_id, title, delivered, failed, acknowledged }: AlertView): string[] => [
   id,
   at,
   level,
+  agent_id ?? '-',
   title,
   delivered.join(', ') || '-',
   failed.map(({ channel }) => channel).join(', ') || '-',

@@ -24,5 +24,5 @@ export const addUserCommand: CliCommand = (terminal) =>
         { createsDatabase: true },
       )
       if (asJson) return terminal.out(json(user))
-      terminal.err(`${user.username} may sign in as ${user.role}`)
+      terminal.err(`created user ${user.username} (role: ${user.role})`)
     })
