@@ -33,7 +33,7 @@ export const reportCommand: CliCommand = (terminal) =>
       'after',
       examples(
         ['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'],
-        ['report lg-7a3f9c2d lg-51be02aa', 'two agents side by side'],
+        ['report lg-7a3f9c2d lead_gen_agent', 'beside the last run of that script'],
       ),
     )
     .action((id, other, { format, ...flags }) =>
