@@ -55,7 +55,7 @@ describe('users', () => {
     [['users', 'add', 'alice', '--password', password], '', 2, "unknown option '--password'"],
     [['users', 'add', 'alice', '--role', 'owner'], '', 2, 'Allowed choices are admin, viewer'],
     [['users', 'add', 'alice', '--from-file', 'nothing.txt'], '', 2, 'cannot read nothing.txt'],
-    [['users', 'remove', 'alice'], '', 7, 'no server runs'],
+    [['users', 'remove', 'alice'], '', 7, 'no server is running'],
   ])('%j fails with a word about why', async (args, stdin, code, word) => {
     const place = openPlace()
     const ended = await place.run(args, { stdin })

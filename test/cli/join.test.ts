@@ -38,7 +38,7 @@ test("a second start runs its agent in the running server, shows its lines and e
   expect(out).toMatch(/INFO {2}arguments \["--n","1"\]/)
   expect(out).toMatch(/ERROR exit_7 failed: exit code 7/)
   expect(out).toMatch(
-    / has ended\n.*Cost.*\n.*Calls.*\n.*Findings.*\n {2}├─ Report +iron-cage report e7-\S+\n {2}├─ Continue +iron-cage resume e7-\S+\n {2}└─ Dashboard +http:\S+#code=\S+\n$/,
+    / has ended\n.*Why.*\n.*Cost.*\n.*Calls.*\n.*Findings.*\n {2}├─ Report +iron-cage report e7-\S+\n {2}├─ Continue +iron-cage resume e7-\S+\n {2}└─ Dashboard +http:\S+#code=\S+\n$/,
   )
 })
 

@@ -200,7 +200,7 @@ describe('start', () => {
     await run.shows(printed('working'))
     const pid = Number(/working (\d+)/.exec(run.out)![1])
     run.child.kill('SIGINT')
-    await run.shows('SIGINT, stopping', 'err')
+    await run.shows('Stopping…', 'err')
     run.child.kill('SIGINT')
     expect(await run.ended).toMatchObject({ code: 130 })
     await expect.poll(() => processStarted(pid), { timeout: 60_000 }).toBeUndefined()
