@@ -37,9 +37,9 @@ const EXIT_WORDS: Partial<Record<AgentState, string>> = {
   completed: 'completed',
   failed: 'failed',
   crash_loop: 'crashed repeatedly and is not restarted',
-  stopped: 'stopped',
-  budget_stopped: 'stopped by the budget',
-  blocked: 'blocked',
+  stopped: 'ended',
+  budget_stopped: 'ended',
+  blocked: 'ended',
 }
 
 /** The agent's state after an exit; 'starting' when it is restarted. */

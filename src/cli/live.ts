@@ -14,6 +14,7 @@ import { isShown } from '../log/level.ts'
 import { LineWriter } from '../log/line-writer.ts'
 import { textLine } from '../log/terminal-line.ts'
 import { wrapLines } from '../log/wrap.ts'
+import type { Snapshot } from '../state/snapshot.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { SpendingNotes } from './spending-notes.ts'
 import type { Terminal } from './terminal.ts'
@@ -61,9 +62,8 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
     notes.see(event)
     if (shows?.(event) === false) return
     if (asJson) json.event(event)
-    // The event behind an alert was printed when it happened.
-    else if (event.type !== 'alert.raised' && isShown(event.level, config.log.level))
-      write(`${textLine(event, { ...terminal, note: notes.of(event) })}\n`)
+    else if (!isRepetition(event) && isShown(event.level, config.log.level))
+      write(`${textLine(event, { ...terminal, note: notes.of(event), who: agentOf(event, state.read()) })}\n`)
   }
   const printLines = (block: readonly string[]) => {
     // With JSON lines, standard output holds nothing else.
@@ -85,6 +85,18 @@ export function openLive({ state, config }: EventSource, terminal: Terminal, { o
       if (output !== terminal.outDescriptor) closeSync(output)
     },
   }
+}
+
+/** The event behind an alert was printed when it happened, and so was the exhausted budget that stops an agent. */
+const isRepetition = (event: RuntimeEvent): boolean =>
+  event.type === 'alert.raised' ||
+  (event.type === 'agent.stopped' && event.data.reason === 'budget' && event.data.survivors.length === 0)
+
+/** The agent of an event, where several run. */
+function agentOf({ agent_id }: RuntimeEvent, { agents }: Pick<Snapshot, 'agents'>): string | undefined {
+  if (agent_id === null) return undefined
+  const others = Object.values(agents).some(({ id, pid }) => id !== agent_id && pid !== null)
+  return others ? agent_id : undefined
 }
 
 /**

@@ -11,14 +11,16 @@ export interface LineStyle {
   columns?: number | undefined
   /** Follows the message. (Default: nothing.) */
   note?: string
+  /** The agent it is about, where several run. (Default: not shown.) */
+  who?: string | undefined
 }
 
 /** `[14:23:45] WARN  message`, with sub-lines where an event has more to say. Ends without a newline. */
-export function textLine(event: RuntimeEvent, { color, columns, note = '' }: LineStyle): string {
+export function textLine(event: RuntimeEvent, { color, columns, note = '', who }: LineStyle): string {
   const level = event.level.padEnd(5)
   const shown = color ? `${COLORS[event.level]}${level}${RESET}` : level
   const before = `[${localTime(event.at)}] ${level} `.length
-  const message = wrapLines([printable(event.message + note)], columns && columns - before)
+  const message = wrapLines([printable((who ? `${who} · ` : '') + event.message + note)], columns && columns - before)
   const below = wrapLines(subLines(event), columns)
   return [`[${localTime(event.at)}] ${shown} ${message.join(`\n${' '.repeat(before)}`)}`, ...below].join('\n')
 }
@@ -54,11 +56,6 @@ function details(event: RuntimeEvent): string[] {
       return [
         `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)} (${showPercent(event.data.used_percent, 1)})`,
         `Suggested: approve ${showUsd(event.data.suggested_increase_usd)} more`,
-      ]
-    case 'budget.exhausted':
-      return [
-        `Spent: ${showUsd(event.data.spent_usd)} of ${showUsd(event.data.limit_usd)}`,
-        ...(event.data.needed_usd === null ? [] : [`Refused: a call of up to ${showUsd(event.data.needed_usd)}`]),
       ]
     case 'circuit.opened':
       return [

@@ -29,6 +29,10 @@ describe('a line on the terminal', () => {
     ])
   })
 
+  test('names its agent where several run', () => {
+    expect(textLine(output('done'), { color: false, who: 'lg-7a3f9c2d' })).toBe(`[${time}] INFO  lg-7a3f9c2d · done`)
+  })
+
   test('a traceback stands below its error, as it was written', () => {
     const text = 'Traceback (most recent call last):\n  File "a.py", line 1, in <module>\nKeyError: 1'
     const event: RuntimeEvent = {
