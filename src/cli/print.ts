@@ -45,9 +45,15 @@ export function table(rows: readonly (readonly string[])[]): string[] {
   )
 }
 
-/** Prints a table, wrapped to the width of the terminal. */
-export const printTable = (rows: readonly (readonly string[])[], terminal: Pick<Terminal, 'out' | 'columns'>): void =>
-  wrapLines(table(rows), terminal.columns).forEach(terminal.out)
+/** Prints a table, wrapped to the width of the terminal. `header`: (Default: none, or it is the first row.) */
+export function printTable(
+  rows: readonly (readonly string[])[],
+  terminal: Pick<Terminal, 'out' | 'columns'>,
+  header?: readonly string[],
+): void {
+  const all = header && rows.length > 0 ? [header, ...rows] : rows
+  wrapLines(table(all), terminal.columns).forEach(terminal.out)
+}
 
 /** A line below the title of `tree`; with the value null it is left out. */
 export type TreeEntry = readonly [name: string, value: string | null]

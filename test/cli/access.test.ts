@@ -34,7 +34,7 @@ describe('users', () => {
     place.write('password.txt', `${password}\n`)
     expect((await place.run(['users', 'add', 'bob', '--from-file', 'password.txt'])).code).toBe(0)
     const listed = await place.run(['users', 'list'])
-    expect(listed.out).toMatch(/^alice {2}admin {3}since 20\S+\nbob {4}viewer {2}since 20\S+\n$/)
+    expect(listed.out).toMatch(/^USER {3}ROLE {4}CREATED\nalice {2}admin {3}20\S+\nbob {4}viewer {2}20\S+\n$/)
     expect((await place.run(['users', 'role', 'alice', 'viewer'])).code).toBe(0)
     expect((await place.run(['users', 'remove', 'bob'])).err).toBe('bob was removed\n')
     const { out } = await place.run(['users', 'list', '--json'])

@@ -62,6 +62,7 @@ test.each(['without a server', 'through the server'])(
     expect(
       cells(await budget('calls', 'worker', '--state', 'unresolved')).map(([id, , ...rest]) => [id, ...rest]),
     ).toEqual([
+      ['CALL', 'STATE', 'TARGET', 'COST', 'REMARK'],
       [open[1], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
       [open[0], 'unresolved', 'gpt-4', '$3 held', 'server_ended'],
     ])
@@ -81,7 +82,7 @@ test.each(['without a server', 'through the server'])(
     expect(await budget('correct', AGENT, charged, '5')).toMatch(/^exit 2: /)
     expect(await budget('correct', AGENT, 'call-0', '5', '--reason', 'x')).toMatch(/^exit 5: .* made no call "call-0"/)
     expect(await budget('calls', AGENT, '--state', 'open')).toMatch(/^exit 2: .*state/)
-    const rows = cells(await budget('calls', AGENT, '--kind', 'correction'))
+    const [, ...rows] = cells(await budget('calls', AGENT, '--kind', 'correction'))
     expect(rows.map(([, , kind, model, cost, what]) => [kind, model, cost, what])).toEqual([
       ['correction', 'gpt-4', '$-1.25', `of ${charged}: twice`],
       ['correction', 'gpt-4', '$-0.75', `of ${charged}: invoice`],

@@ -39,7 +39,7 @@ test('without a server secrets are set, shown masked, revealed, replaced, taken 
     out: '',
     err: 'OPENAI_API_KEY of development is in the vault (version 1)\n',
   })
-  expect((await secrets(['list'])).out).toMatch(/^OPENAI_API_KEY +development +sk-c…nd +version 1 +since /)
+  expect((await secrets(['list'])).out).toMatch(/^NAME .+\nOPENAI_API_KEY +development +sk-c…nd +version 1 +since /)
   expect((await secrets(['list', '--env', 'production'])).out).toBe('')
   expect((await secrets(['get', 'OPENAI_API_KEY'])).out).not.toContain(CANARY)
   expect((await secrets(['get', 'OPENAI_API_KEY', '--reveal'])).out).toBe(`${CANARY}\n`)
@@ -90,7 +90,7 @@ test('without the key, with a weak or another one, secrets say what to do and ex
     expect(refused.err).toContain(says)
     expect(refused.err).toContain('hint: ')
     const listed = await place.run(['secrets', 'list'], { env: { ...wrong } })
-    expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(/^A +development +••••/) })
+    expect(listed).toMatchObject({ code: 0, out: expect.stringMatching(/^NAME +.+\nA +development +••••/) })
     expect(listed.err).toContain('the vault is locked')
   }
 })

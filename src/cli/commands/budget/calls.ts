@@ -35,7 +35,7 @@ export const callsCommand: CliCommand = (terminal) =>
       )
       if (asJson) return terminal.out(json(calls))
       if (calls.length === 0) return terminal.err('no matching ledger entries')
-      printTable(calls.map(rowOf), terminal)
+      printTable(calls.map(rowOf), terminal, ['CALL', 'STARTED', 'STATE', 'TARGET', 'COST', 'REMARK'])
     })
 
 function rowOf(call: ShownCall): string[] {

@@ -1,6 +1,7 @@
 /** `iron-cage doctor`: checks everything that is known to go wrong, in this order, and says how to fix it. */
 import { configSchema } from '../../../config/schema.ts'
 import { asCageError } from '../../../errors.ts'
+import { wrapLines } from '../../../log/wrap.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase, loadFlags, type ServerFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
@@ -24,7 +25,7 @@ export const doctorCommand: CliCommand = (terminal) =>
       const results = await examine(flags, online === true, terminal)
       if (results.some(({ status }) => status === 'fail')) terminal.exitCode = 1
       if (asJson) terminal.out(json({ ok: terminal.exitCode === 0, checks: results }))
-      else for (const line of resultLines(results)) terminal.out(line)
+      else wrapLines(resultLines(results), terminal.columns).forEach(terminal.out)
     })
 
 type NamedResult = { name: string } & CheckResult
@@ -55,9 +56,19 @@ function failedCheck(error: unknown): CheckResult {
 function resultLines(results: readonly NamedResult[]): string[] {
   const count = (status: CheckResult['status']) => results.filter((result) => result.status === status).length
   const width = Math.max(...results.map(({ name }) => name.length))
-  const lines = results.flatMap(({ name, status, what, fix }) => [
-    `${MARKS[status]} ${name.padEnd(width)}  ${what}`,
-    ...(fix === undefined ? [] : [`  ${''.padEnd(width)}  fix: ${fix}`]),
-  ])
+  const lines = results.flatMap(({ name, status, what, fix }, index) => {
+    if (index > 0 && isSame(results[index - 1]!, results[index]!)) return []
+    const rest = results.slice(index + 1)
+    const repeats = rest.findIndex((next) => !isSame(results[index]!, next))
+    const more = repeats === -1 ? rest.length : repeats
+    return [
+      `${MARKS[status]} ${name.padEnd(width)}  ${what}${more > 0 ? ` (and ${more} more)` : ''}`,
+      ...(fix === undefined ? [] : [`  ${''.padEnd(width)}  fix: ${fix}`]),
+    ]
+  })
   return [...lines, `${results.length} checks: ${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`]
 }
+
+/** Checks that say the same in a row are one line: without a database there are seven. */
+const isSame = (one: CheckResult, other: CheckResult): boolean =>
+  one.status === other.status && one.what === other.what && one.fix === other.fix

@@ -88,7 +88,7 @@ export const machineChecks: readonly Check[] = [
       const { bavail, bsize } = statfsSync(dirname(resolve(loaded.config.db.path)))
       const free = Math.floor((bavail * bsize) / 1e6)
       return free >= MIN_FREE_MB
-        ? ok(`${free} MB free`)
+        ? ok(free < 10_000 ? `${free} MB free` : `${Math.round(free / 1_000)} GB free`)
         : fail(`${free} MB free`, `free at least ${MIN_FREE_MB} MB: a full disk stops every call`)
     },
   },

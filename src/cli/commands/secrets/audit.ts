@@ -15,7 +15,7 @@ export const secretAuditCommand: CliCommand = (terminal) =>
         client.send<{ entries: SecretAuditRow[] }>('GET', `${SECRETS}/audit?${query}`),
       )
       if (asJson) return terminal.out(json(entries))
-      printTable(entries.map(rowOf), terminal)
+      printTable(entries.map(rowOf), terminal, ['TIME', 'SECRET', 'OPERATION', 'ROLE', 'AGENT', 'RESULT'])
       if (entries.length === 0) terminal.err('no entries yet')
     })
 

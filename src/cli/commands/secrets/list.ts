@@ -15,7 +15,7 @@ export const listSecretsCommand: CliCommand = (terminal) =>
         client.send<SecretsResponse>('GET', `${SECRETS}?${query}`),
       )
       if (asJson) terminal.out(json(secrets))
-      else printTable(secrets.map(secretRow), terminal)
+      else printTable(secrets.map(secretRow), terminal, ['NAME', 'ENVIRONMENT', 'VALUE', 'VERSION', 'CHANGED'])
       if (vault.state === 'locked') terminal.err(`the vault is locked: ${vault.message}; ${vault.hint}`)
       else if (secrets.length === 0) terminal.err('there are no secrets yet; add one with "iron-cage secrets set"')
     })

@@ -13,7 +13,7 @@ export const listTokensCommand: CliCommand = (terminal) =>
         client.send<{ tokens: ApiToken[] }>('GET', '/api/tokens'),
       )
       if (asJson) return terminal.out(json(tokens))
-      printTable(tokens.map(rowOf), terminal)
+      printTable(tokens.map(rowOf), terminal, ['TOKEN', 'NAME', 'ROLE', 'AGENT', 'EXPIRES'])
       if (tokens.length === 0) terminal.err('there are no tokens yet; create one with "iron-cage tokens create"')
     })
 
@@ -22,5 +22,5 @@ const rowOf = ({ id, name, role, agent_id, expires_at, revoked_at }: ApiToken): 
   name,
   role,
   agent_id ?? '–',
-  revoked_at ? `revoked ${revoked_at}` : expires_at ? `until ${expires_at}` : 'never expires',
+  revoked_at ? `revoked ${revoked_at}` : (expires_at ?? 'never'),
 ]

@@ -13,7 +13,7 @@ export const listUsersCommand: CliCommand = (terminal) =>
         client.send<{ users: User[] }>('GET', '/api/users'),
       )
       if (asJson) return terminal.out(json(users))
-      const rows = users.map(({ username, role, created_at }) => [username, role, `since ${created_at}`])
-      printTable(rows, terminal)
+      const rows = users.map(({ username, role, created_at }) => [username, role, created_at])
+      printTable(rows, terminal, ['USER', 'ROLE', 'CREATED'])
       if (users.length === 0) terminal.err('there are no users yet; add one with "iron-cage users add"')
     })
