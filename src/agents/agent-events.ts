@@ -37,9 +37,6 @@ const EXIT_WORDS: Partial<Record<AgentState, string>> = {
   completed: 'completed',
   failed: 'failed',
   crash_loop: 'crashed repeatedly and is not restarted',
-  stopped: 'ended',
-  budget_stopped: 'ended',
-  blocked: 'ended',
 }
 
 /** The agent's state after an exit; 'starting' when it is restarted. */
@@ -55,7 +52,7 @@ export function exitedEvent(name: string, runId: RunId, { exitCode, signal }: Ex
   return {
     type: 'agent.exited',
     level: EXIT_LEVEL[state] ?? 'INFO',
-    message: `${name} ${EXIT_WORDS[state] ?? state}${when}: ${reason}`,
+    message: `${name} ${EXIT_WORDS[state] ?? 'ended'}${when}: ${reason}`,
     data: { run_id: runId, exit_code: exitCode, signal, state, reason, restart_in_ms: restartInMs ?? null },
   }
 }

@@ -4,8 +4,8 @@
  * The rules are:
  * - Stopped on purpose: it stays stopped, whatever its exit code. A restart never undoes a budget stop or a block.
  * - Exit code 0: completed.
- * - What the next life would meet as well is not a crash: a program that cannot be loaded, a missing key, a call that we
- *   refused, the error of the life before if neither life got as far as a call.
+ * - What the next life would meet as well is not a crash: a program that cannot be loaded, a call that we refused, and
+ *   before the first call a missing key or the error of the life before.
  * - Anything else is a crash, followed by a restart, each time a little later but within five seconds.
  * - `max` crashes within `windowMs` are a crash loop.
  * - So are more than `withoutProgress` restarts in a row without progress (`progress.ts`), however far apart: the next
@@ -129,7 +129,7 @@ function whyItRepeats(life: Life, { earlyError }: RestartHistory): string | unde
   const { exitCode, startedAt, endedAt, lastError = '', refusal, missingKey } = life
   const isUnloaded = CANNOT_IMPORT.test(lastError) || (CANNOT_PARSE.test(lastError) && endedAt - startedAt < LOADING_MS)
   if (exitCode === 1 && isUnloaded) return `: ${lastError}`
-  if (missingKey) {
+  if (missingKey && isEarly(life)) {
     return `: ${missingKey} is not set; set it in the environment or with "iron-cage secrets set ${missingKey}"`
   }
   if (earlyError !== undefined && earlyError === earlyErrorOf(life))
@@ -138,8 +138,9 @@ function whyItRepeats(life: Life, { earlyError }: RestartHistory): string | unde
 }
 
 /** Silent crashes cannot be compared. */
-const earlyErrorOf = ({ called, progressed, lastError }: Life): string | undefined =>
-  called || progressed || !lastError ? undefined : lastError
+const earlyErrorOf = (life: Life): string | undefined => (isEarly(life) && life.lastError ? life.lastError : undefined)
+
+const isEarly = ({ called, progressed }: Life): boolean => !called && !progressed
 
 /** "exit code 1", "ended by SIGKILL". */
 export function describeExit({ exitCode, signal, fault }: Exit): string {

@@ -35,7 +35,7 @@ describe('an error that the next run would meet as well is not a crash', () => {
     expect(restartPolicy(life(part), NO_HISTORY, settings)).toEqual({ next: 'end', state: 'failed', reason })
   })
 
-  it('a key that its last error names and its environment lacks', () => {
+  it('a key that its last error names and its environment lacks, before its first call', () => {
     const keyless = life({ lastError: 'OpenAIError: set OPENAI_API_KEY', missingKey: 'OPENAI_API_KEY' })
     expect(restartPolicy(keyless, NO_HISTORY, settings)).toEqual({
       next: 'end',
@@ -43,6 +43,8 @@ describe('an error that the next run would meet as well is not a crash', () => {
       reason:
         'exit code 1: OPENAI_API_KEY is not set; set it in the environment or with "iron-cage secrets set OPENAI_API_KEY"',
     })
+    expect(restartPolicy({ ...keyless, called: true }, NO_HISTORY, settings).next).toBe('restart')
+    expect(restartPolicy({ ...keyless, progressed: true }, NO_HISTORY, settings).next).toBe('restart')
   })
 
   it('the error of the life before, if neither got as far as a call', () => {
