@@ -62,9 +62,8 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         budget,
         title: `Budget exhausted${whoseBudget(budget)}`,
         detail: `${showUsd(spent_usd)} of ${showUsd(limit_usd)} spent.${overshoot(spent_usd, limit_usd)}${call}${wait}`,
-        action: budget
-          ? `To approve more: ${raiseCommand(event)}`
-          : `To continue: iron-cage resume ${event.agent_id} --add ${increaseOf(limit_usd)}`,
+        // A client with a token of its own has no process to resume.
+        action: `To approve more: ${raiseCommand(event)}. To start a stopped agent again: iron-cage resume ${event.agent_id}`,
       }
     }
     case 'circuit.opened':
@@ -128,12 +127,12 @@ function wordSecret(event: RuntimeEvent): Wording | undefined {
   switch (event.type) {
     case 'secret.rotated': {
       const { name, environment, reloaded, restart_required } = event.data
-      const late = restart_required > 0 ? ` ${agents(restart_required)} must be restarted to get it.` : ''
-      const uses =
-        reloaded > 0
-          ? `${agents(reloaded)} in ${environment} picked up the new value.`
-          : `No running agent in ${environment} uses it.`
-      return { kind: 'secret_rotated', title: `Secret rotated — ${name}`, detail: uses + late }
+      const done = [
+        ...(reloaded > 0 ? [`${agents(reloaded)} in ${environment} picked up the new value.`] : []),
+        ...(restart_required > 0 ? [`${agents(restart_required)} must be restarted to get it.`] : []),
+      ]
+      const detail = done.join(' ') || `No running agent in ${environment} uses it.`
+      return { kind: 'secret_rotated', title: `Secret rotated — ${name}`, detail }
     }
     case 'secret.reload_failed': {
       const { name, environment } = event.data
@@ -171,10 +170,8 @@ function overshoot(spent: Usd, limit: Usd): string {
 /** Raises the limit that a budget's event is about. */
 function raiseCommand({ agent_id, data }: EventOf<'budget.warned' | 'budget.exhausted'>): string {
   const whose = data.budget ? `--${data.budget}` : agent_id
-  return `iron-cage budget add ${whose} ${increaseOf(data.limit_usd)}`
+  return `iron-cage budget add ${whose} ${toUsd(suggestedIncrease(fromUsd(data.limit_usd)))}`
 }
-
-const increaseOf = (limit: Usd): Usd => toUsd(suggestedIncrease(fromUsd(limit)))
 
 const afterFix = (agentId: AgentId | null, look: string): string | undefined =>
   agentId === null
@@ -184,13 +181,12 @@ const afterFix = (agentId: AgentId | null, look: string): string | undefined =>
 /** One alert for many findings. */
 export function wordDigest({ counts, seconds, last }: Digest): Wording {
   const total = [...counts.values()].reduce((sum, count) => sum + count, 0)
-  const agentId = last.agent_id
   const byType = [...counts].map(([type, count]) => `${PII[type].name} ${count}`).join(', ')
   return {
     kind: 'pii_found',
     title: `Personal data found ${total} more times`,
     detail: `Within ${seconds} s: ${byType}.`,
-    action: listIncidents(agentId),
+    action: listIncidents(last.agent_id),
   }
 }
 

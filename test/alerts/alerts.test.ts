@@ -45,11 +45,16 @@ test('an alert says by how much and why spending is above the limit', async () =
       'Budget warning',
       `$6.00 of $5.00 spent (120.0%). ${why} To approve more: iron-cage budget add lg-7a3f9c2d 3`,
     ],
-    ['budget_exhausted', 'Budget exhausted', `$6.00 of $5.00 spent. ${why} To continue: iron-cage resume a --add 3`],
+    [
+      'budget_exhausted',
+      'Budget exhausted',
+      `$6.00 of $5.00 spent. ${why} To approve more: iron-cage budget add a 3. To start a stopped agent again: iron-cage resume a`,
+    ],
   ])
 })
 
 test('the alert of an exhausted budget names the call that did not fit', async () => {
+  const again = 'To start a stopped agent again: iron-cage resume a'
   await using world = openWorld()
   const data = { spent_usd: usd('49.95'), limit_usd: usd('50'), needed_usd: usd('0.12') }
   world.record({ type: 'budget.exhausted', level: 'CRIT', agent_id: toAgentId('a'), message: '', data })
@@ -71,13 +76,17 @@ test('the alert of an exhausted budget names the call that did not fit', async (
     [
       'budget_exhausted',
       'Budget exhausted',
-      '$49.95 of $50.00 spent. A call of up to $0.12 was blocked. To continue: iron-cage resume a --add 25',
+      `$49.95 of $50.00 spent. A call of up to $0.12 was blocked. To approve more: iron-cage budget add a 25. ${again}`,
     ],
-    ['budget_exhausted', 'Budget exhausted', '$49.95 of $50.00 spent. To continue: iron-cage resume a --add 25'],
+    [
+      'budget_exhausted',
+      'Budget exhausted',
+      `$49.95 of $50.00 spent. To approve more: iron-cage budget add a 25. ${again}`,
+    ],
     [
       'budget_exhausted',
       'Budget exhausted — the whole server',
-      '$49.95 of $50.00 spent. To approve more: iron-cage budget add --server 25',
+      `$49.95 of $50.00 spent. To approve more: iron-cage budget add --server 25. ${again}`,
     ],
   ])
 })
