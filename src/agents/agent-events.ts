@@ -37,6 +37,8 @@ const EXIT_WORDS: Partial<Record<AgentState, string>> = {
   completed: 'completed',
   failed: 'failed',
   crash_loop: 'crashed repeatedly and is not restarted',
+  stopped: 'stopped',
+  blocked: 'blocked',
 }
 
 /** The agent's state after an exit; 'starting' when it is restarted. */

@@ -27,14 +27,5 @@ test('a unit of work is followed by the money spent, and once by a cheaper model
   expect(noteAfter(call('gpt-4', null))).toBe(' · $45.55 of $50.00')
   expect(noteAfter(call('gpt-3.5-turbo', '0.09'))).toBe(' · $45.55 of $50.00 · now on gpt-3.5-turbo instead of gpt-4')
   expect(noteAfter(call('gpt-3.5-turbo', '0.09'))).toBe(' · $45.55 of $50.00')
-  const data = { call_id: toCallId('c-2'), provider: 'openai', model: 'gpt-4', asked_tokens: null, max_tokens: 950 }
-  const cutOff = {
-    ...facts,
-    type: 'call.completed',
-    data: { ...data, output_tokens: 950, baseline_usd: null },
-  } as unknown
-  notes.see({ ...facts, type: 'call.clamped', data })
-  expect(notes.of(cutOff as RuntimeEvent)).toMatch(/ · cut off at 950 tokens, which a tenth of the remaining budget/)
-  expect(notes.of(cutOff as RuntimeEvent)).not.toContain('cut off')
   expect(notes.of({ ...facts, type: 'agent.output', data: { stream: 'stdout', text: '' } })).toBe('')
 })
