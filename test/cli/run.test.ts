@@ -22,7 +22,7 @@ describe('run', () => {
     expect({ code, out }).toEqual({ code: 7, out: '{"a":1}\n' })
     expect(err).toMatch(/├─ Command +sh\n/)
     expect(err).toMatch(/^careful$/m)
-    expect(err).toMatch(/has ended\n {2}├─ Cost +\$0\.00/)
+    expect(err).toMatch(/has ended\n {2}├─ Why +exit code 7; restarts are off\n {2}├─ Cost +\$0\.00/)
   })
 
   test('passes the words after the command on, without a separator', async () => {

@@ -80,7 +80,9 @@ describe('start', () => {
     expect(await keys({})).toBe(
       'none, so calls will fail: export OPENAI_API_KEY or ANTHROPIC_API_KEY or GEMINI_API_KEY, or type "iron-cage secrets set OPENAI_API_KEY"',
     )
-    expect(await keys(env)).toBe('openai from the environment, anthropic: not set (optional), google: not set (optional)')
+    expect(await keys(env)).toBe(
+      'openai from the environment, anthropic: not set (optional), google: not set (optional)',
+    )
     await place.run(['secrets', 'set', 'ANTHROPIC_API_KEY'], { env, stdin: 'sk-canary-7f3a9c2d41b8-two' })
     const all = { ...env, GEMINI_API_KEY: 'sk-canary-7f3a9c2d41b8-3rd' }
     expect(await keys(all)).toBe('openai from the environment, anthropic from the vault, google from the environment')
