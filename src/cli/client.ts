@@ -157,7 +157,7 @@ function connectionError(url: string, timeoutMs: number, error: unknown): Error 
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined
   const code = cause?.code
   if (code && isBeforeSending(code)) {
-    return new NotConnected(`no server answers at ${url} (${code})`)
+    return new NotConnected(`no server answers at ${url} (${code}), tried ${TRIES} times`)
   }
   const timedOut = (error as Error).name === 'TimeoutError'
   return new CageError(

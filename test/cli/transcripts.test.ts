@@ -366,7 +366,7 @@ const unreachable: Record<string, Row> = {
     env: { IRON_CAGE_URL: 'http://127.0.0.1:65533' },
     code: 7,
     err: text(
-      'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED)',
+      'iron-cage: no server answers at http://127.0.0.1:65533 (ECONNREFUSED), tried 3 times',
       '  hint: start one with "iron-cage serve", or set IRON_CAGE_URL',
     ),
   },
