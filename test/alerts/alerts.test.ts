@@ -76,7 +76,7 @@ test('the alert of an exhausted budget names the call that did not fit', async (
     [
       'budget_exhausted',
       'Budget exhausted',
-      `$49.95 of $50.00 spent. A call of up to $0.12 was blocked. To approve more: iron-cage budget add a 25. ${again}`,
+      `$49.95 of $50.00 spent. A call of up to $0.12 does not fit. To approve more: iron-cage budget add a 25. ${again}`,
     ],
     [
       'budget_exhausted',
