@@ -110,7 +110,8 @@ test('two starts at once are one server with two agents', async () => {
   const runs = ['one', 'two'].map((name) =>
     place.start(['start', 'until_told.mjs', '--no-restart', '--port', '0', '--name', name]),
   )
-  for (const run of runs) await run.shows(/INFO {2}working/)
+  // A terminal that shows the lines of several agents names them.
+  for (const run of runs) await run.shows(/INFO {2}(\S+ · )?working/)
   const { out } = await place.run(['ps'])
   for (const name of ['one', 'two']) expect(out).toMatch(new RegExp(`${name} +running`))
   place.write('go', '')

@@ -29,7 +29,7 @@ test('the agent of the README prints what the README shows', async () => {
   writeFileSync(join(folder, 'agent.py'), block('python'))
   const config = { server: { port: 0 }, providers: { openai: { base_url: `${provider.url}/v1` } } }
   writeFileSync(join(folder, 'iron-cage.yaml'), JSON.stringify(config))
-  const [, command] = /^ {4}npx iron-cage (start .+)$/m.exec(readme)!
+  const [, command] = /^ {4}npx iron-cage (start .+?)(?: +#.*)?$/m.exec(readme)!
   const env = { OPENAI_API_KEY: 'sk-of-a-reader', VIRTUAL_ENV: join(root, '.venv-test') }
   const { code, out, err } = await new Run(folder, command!.split(' '), { env }).ended
   expect(code, err).toBe(0)
