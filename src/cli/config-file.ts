@@ -42,7 +42,7 @@ services:
 #  clearbit_api: { base_url: https://api.clearbit.com, fallback: { cache: { ttl_s: 86400 }, placeholder: { name: unknown } } }
 
 calls:
-#  keep_content: true         # Keep prompts and replies, redacted and sealed. Needs a master key.
+#  keep_content: false        # true keeps prompts and replies, redacted and sealed; needs a master key.
 #  retention_days: 7          # Of kept content.
 
 alerts:

@@ -58,7 +58,7 @@ test('models are found by a part of their name, those of the configuration first
 })
 
 test.each([
-  [['prices', 'gpt-4oo'], 'no price is known for "gpt-4oo" of openai or anthropic', 'did you mean gpt-4o?'],
+  [['prices', 'gpt-4oo'], 'no price is known for "gpt-4oo" of openai or anthropic or google', 'did you mean gpt-4o?'],
   [['prices', 'gpt-4o', '--provider', 'anthropic'], 'no price is known for "gpt-4o" of anthropic', 'list what has one'],
   [['prices', '--search', 'xyzzy'], 'no model with "xyzzy" in its name has a price', 'list what has one'],
 ])('%j exits with 9 and says what to type next', async (words, what, hint) => {
