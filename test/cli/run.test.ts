@@ -123,8 +123,8 @@ test('start -m runs a Python module of the working folder', async () => {
 const DIALOG = `import os, sys, time
 print('a terminal:', [os.isatty(fd) for fd in range(3)], flush=True)
 name = input('name? ')
-print('hello', name, flush=True)
 try:
+    print('hello', name, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print('interrupted', flush=True)
