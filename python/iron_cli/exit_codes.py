@@ -37,8 +37,6 @@ EXIT_CODES: dict[str, int] = {
     "provider_timeout": 9,
     "provider_reply_invalid": 9,
     "reply_too_large": 9,
-    "loop_detected": 6,
-    "unsupported_encoding": 2,
     "provider_key_missing": 9,
     "loop_detected": 6,
     "agent_paused": 6,
