@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { answer, type Script, sends } from '../support/provider.ts'
 import { openTestRuntime, PRICES, type TestAgent, type TestRuntime } from '../support/runtime.ts'
-import { RunningProgram } from './clients.ts'
+import { atPort, RunningProgram } from './clients.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 let program: RunningProgram
@@ -41,7 +41,7 @@ const azure =
 
 async function openAzure(options: object = {}): Promise<{ cage: TestRuntime; agent: TestAgent }> {
   const others = { azure: { dialect: 'azure', models: { 'house-gpt': 'gpt-4o' } } }
-  const cage = await openTestRuntime({ others, prices: { 'gpt-4o': PRICES.plain }, ...options })
+  const cage = await openTestRuntime({ others, prices: { 'gpt-4o': PRICES.plain }, ...atPort, ...options })
   return { cage, agent: cage.addAgent() }
 }
 

@@ -189,6 +189,9 @@ const HANGS_MS = 60_000
 /** With TEST_SANDBOX every client runs behind walls of that level, and reaches this port of this machine. */
 export const cagedPort = process.env.TEST_SANDBOX ? await freePort() : undefined
 
+/** The configuration of a server that such clients reach. */
+export const atPort = cagedPort === undefined ? {} : { server: { port: cagedPort } }
+
 function cageWords(): string[] {
   const level = process.env.TEST_SANDBOX
   if (!level) return []

@@ -9,7 +9,7 @@ import { BUILT_IN } from '../../src/dialects/known-providers.ts'
 import { type AgentId, toAgentId } from '../../src/ids.ts'
 import { sends } from '../support/provider.ts'
 import { type CallRow, openTestRuntime, type RuntimeOptions, type TestRuntime } from '../support/runtime.ts'
-import { CLIENTS, type ClientSpec, cagedPort, type Extra, type Outcome, RunningProgram } from './clients.ts'
+import { atPort, CLIENTS, type ClientSpec, type Extra, type Outcome, RunningProgram } from './clients.ts'
 import { breaksOff, plays } from './provider.ts'
 import { Table } from './table.ts'
 import { REDACTED_THINKING, SIGNATURE, type Turn, USED } from './turn.ts'
@@ -47,8 +47,6 @@ const SERVERS_KEY = {
 /** Names as each dialect has them, of no model. */
 const UNHEARD_OF = { openai: 'gpt-0-unheard-of', anthropic: 'claude-0-unheard-of', google: 'gemini-0-unheard-of' }
 const MODEL = { openai: 'gpt-4o-mini', anthropic: 'claude-sonnet-4-5', google: 'gemini-2.5-flash' }
-
-const atPort = cagedPort === undefined ? {} : { server: { port: cagedPort } }
 
 /** Ten tokens in and five out cost 75,000 nanodollars; ten embedded ones 2,500. */
 const PRICES = {
