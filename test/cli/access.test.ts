@@ -1,9 +1,7 @@
 /** People, tokens and logins on the command line: on the database file, at a server on this machine, and at one elsewhere. */
 
-import { execFile } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { promisify } from 'node:util'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { AgentId } from '../../src/ids.ts'
 import { freePort } from '../support/free-port.ts'
@@ -82,43 +80,19 @@ describe('users', () => {
   test('have their password typed twice, without echo', async () => {
     const place = openPlace()
     const type = (first: string, second: string) =>
-      promisify(execFile)('python3', ['-c', TYPE, process.execPath, BIN, first, second], {
-        cwd: place.folder,
-        env: { PATH: process.env.PATH, HOME: place.folder },
+      place.run(['users', 'add', 'alice'], {
+        typed: [
+          ['(hidden):', `${first}\r`],
+          ['Repeat it:', `${second}\r`],
+        ],
       })
-    const { stdout } = await type(`wrong\u007f\u007f\u007f\u007f\u007f${password}`, password)
-    expect(stdout).toContain('Password (hidden):')
-    expect(stdout).toContain('created user alice (role: viewer)')
-    expect(stdout).not.toContain('horse')
-    expect((await type(password, 'something else')).stdout).toContain('the two inputs differ')
+    const { out } = await type(`wrong\u007f\u007f\u007f\u007f\u007f${password}`, password)
+    expect(out).toContain('Password (hidden):')
+    expect(out).toContain('created user alice (role: viewer)')
+    expect(out).not.toContain('horse')
+    expect((await type(password, 'something else')).out).toContain('the two inputs differ')
   })
 })
-
-const BIN = resolve(import.meta.dirname, '../../bin/iron-cage.cjs')
-
-/** A terminal with somebody at it who answers two questions. */
-const TYPE = `
-import os, pty, sys, time
-node, program, first, second = sys.argv[1:]
-pid, screen = pty.fork()
-if pid == 0:
-    os.execv(node, [node, program, "users", "add", "alice"])
-shown = b""
-for question, answer in ((b"(hidden):", first), (b"Repeat it:", second)):
-    while question not in shown:
-        shown += os.read(screen, 4096)
-    os.write(screen, answer.encode() + b"\\r")
-while True:
-    try:
-        piece = os.read(screen, 4096)
-    except OSError:
-        break
-    if not piece:
-        break
-    shown += piece
-os.waitpid(pid, 0)
-sys.stdout.write(shown.decode())
-`
 
 describe('tokens create', () => {
   test('--role viewer makes a token that reads the API and has no budget', async () => {

@@ -1,7 +1,4 @@
 /** `run`: a command in the cage has the terminal, stdin and exit code that it would have without. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openPlace, type Place } from './support.ts'
 
@@ -78,21 +75,18 @@ describe('run', () => {
     async (level) => {
       const place = openPlace()
       place.write('dialog.py', DIALOG)
-      place.write('typist.py', TYPIST)
       const command = ['run', '--port', '0', '--sandbox', level, '--', 'python3', 'dialog.py']
-      const bin = join(import.meta.dirname, '../../bin/iron-cage.cjs')
-      const typist = spawn('python3', ['typist.py', process.execPath, bin, ...command], {
-        cwd: place.folder,
-        env: { PATH: process.env.PATH, HOME: '/nonexistent' },
-        stdio: ['ignore', 'pipe', 'inherit'],
+      const { code, out } = await place.run(command, {
+        env: { HOME: '/nonexistent' },
+        typed: [
+          ['name? ', 'Ada\n'],
+          ['hello Ada', '\x03'],
+        ],
       })
-      let screen = ''
-      typist.stdout.setEncoding('utf8').on('data', (text: string) => (screen += text))
-      const [code] = (await once(typist, 'close')) as [number]
-      expect(screen).toContain('a terminal: [True, True, True]')
-      expect(screen).toContain('hello Ada')
-      expect(screen).toContain('interrupted')
-      expect(screen).toMatch(/has ended/)
+      expect(out).toContain('a terminal: [True, True, True]')
+      expect(out).toContain('hello Ada')
+      expect(out).toContain('interrupted')
+      expect(out).toMatch(/has ended/)
       expect(code).toBe(5)
     },
   )
@@ -129,26 +123,4 @@ try:
 except KeyboardInterrupt:
     print('interrupted', flush=True)
     sys.exit(5)
-`
-
-/** Types in a pseudo-terminal when it is asked, and prints what is on the screen. */
-const TYPIST = `import os, pty, sys
-pid, screen = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], sys.argv[1:])
-shown = b''
-answers = [(b'name? ', b'Ada\\n'), (b'hello Ada', b'\\x03')]
-while True:
-    try:
-        piece = os.read(screen, 4096)
-    except OSError:
-        break
-    if not piece:
-        break
-    shown += piece
-    if answers and answers[0][0] in shown:
-        os.write(screen, answers.pop(0)[1])
-sys.stdout.buffer.write(shown)
-sys.stdout.flush()
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `

@@ -21,6 +21,8 @@ export interface RunOptions {
   folder?: string
   /** Its output is a terminal that shows nothing more, as after Ctrl-S; `out` stays empty then. */
   onStoppedTerminal?: boolean
+  /** Somebody sits at its terminal and types each answer when its question is shown; `out` is the whole screen. */
+  typed?: readonly (readonly [question: string, answer: string])[]
 }
 
 /** Becomes the program that follows, with a pseudo-terminal for its output that nobody reads. */
@@ -30,6 +32,36 @@ const STOPPED_TERMINAL = [
   'import os, pty, sys; screen, tty = pty.openpty(); os.set_inheritable(screen, True); os.dup2(tty, 1); os.execv(sys.argv[1], sys.argv[1:])',
 ]
 
+/** Runs the program that follows in a pseudo-terminal, with the answers of its first argument, and ends as it ends. */
+const TYPIST = `import json, os, pty, sys
+answers = [(question.encode(), answer.encode()) for question, answer in json.loads(sys.argv[1])]
+pid, screen = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+shown = unanswered = b''
+while True:
+    try:
+        piece = os.read(screen, 4096)
+    except OSError:
+        break
+    if not piece:
+        break
+    shown += piece
+    unanswered += piece
+    if answers and answers[0][0] in unanswered:
+        unanswered = b''
+        os.write(screen, answers.pop(0)[1])
+sys.stdout.buffer.write(shown)
+sys.stdout.flush()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`
+
+/** What has to stand before a program so that it runs in the terminal of these options. */
+function terminalOf({ onStoppedTerminal, typed }: RunOptions): readonly string[] {
+  if (typed) return ['python3', '-c', TYPIST, JSON.stringify(typed)]
+  return onStoppedTerminal ? STOPPED_TERMINAL : []
+}
+
 /** A program that runs; every test ends those it started. */
 export class Run {
   out = ''
@@ -37,8 +69,9 @@ export class Run {
   readonly ended: Promise<Ended>
   readonly child
 
-  constructor(cwd: string, args: readonly string[], { stdin, env = {}, onStoppedTerminal = false }: RunOptions = {}) {
-    const [program, ...words] = [...(onStoppedTerminal ? STOPPED_TERMINAL : []), process.execPath, BIN, ...args]
+  constructor(cwd: string, args: readonly string[], options: RunOptions = {}) {
+    const { stdin, env = {} } = options
+    const [program, ...words] = [...terminalOf(options), process.execPath, BIN, ...args]
     this.child = spawn(program!, words, { cwd, env: { PATH: process.env.PATH, HOME: cwd, ...env } })
     this.child.stdout.setEncoding('utf8').on('data', (text: string) => {
       this.out += text
