@@ -129,6 +129,12 @@ export function showUsd(usd: Usd): string {
   return `${sign}$${dollars.toFixed(9).replace(/0{1,7}$/, '')}`
 }
 
+/** Every digit, at least to the cent: "$2.50", "$0.075". */
+export function showExactUsd(usd: Usd): string {
+  const [dollars, fraction = ''] = usd.split('.')
+  return `$${dollars}.${fraction.padEnd(2, '0')}`
+}
+
 /** The increase proposed when a budget runs out: half of the limit, in whole dollars from a dollar up: $25 for $50. */
 export const suggestedIncrease = (limit: Nanodollars): Nanodollars =>
   nanodollars(

@@ -8,6 +8,7 @@ import {
   type Nanodollars,
   nanodollars,
   parseAmount,
+  showExactUsd,
   showUsd,
   toUsd,
   type Usd,
@@ -137,4 +138,13 @@ describe('money', () => {
   ])('of %s is shown as %s', (amount, shown) => {
     expect(showUsd(usd(amount))).toBe(shown)
   })
+})
+
+test('a price is shown with every digit, at least to the cent', () => {
+  expect(['2.5', '10', '0.075', '1.125'].map((price) => showExactUsd(usd(price)))).toEqual([
+    '$2.50',
+    '$10.00',
+    '$0.075',
+    '$1.125',
+  ])
 })

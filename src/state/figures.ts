@@ -85,7 +85,7 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     succeeded: outcomes.succeeded,
     spent_usd: spent,
     limit_usd: agent.limit_usd,
-    used_percent: percentOf(fromUsd(spent), fromUsd(agent.limit_usd)),
+    used_percent: usedPercent(agent),
     unit,
     average_usd: done ? toUsd(round(fromUsd(agent.spent_usd) / done)) : null,
     per_hour: perHour(agent),
@@ -100,12 +100,19 @@ export function figures(agent: AgentView, nowMs: number): Figures {
     cache_hit_percent: cacheHitPercent(agent),
     uptime_percent: 100 * (1 - Math.min(1, agent.down_ms / lifeMs)),
     uptime_ms: lifeMs,
-    leaks_stopped: Object.values(agent.pii).reduce((sum, count) => sum + count, 0),
+    leaks_stopped: findingsOf(agent),
     baseline_usd: addUsd(agent.spent_usd, saved),
     saved_usd: saved,
     blocked_saved_usd: blockedSaved,
   }
 }
+
+/** Share of its limit that is spent, 0 or more; of the current day or month if the limit has a period. */
+export const usedPercent = (agent: AgentView): number =>
+  percentOf(fromUsd(spentOfLimit(agent)), fromUsd(agent.limit_usd))
+
+/** Personal data found in its texts. */
+export const findingsOf = ({ pii }: AgentView): number => Object.values(pii).reduce((sum, count) => sum + count, 0)
 
 function latencies({ unit_latency, call_latency }: AgentView): Pick<Figures, 'p50_ms' | 'p95_ms' | 'p99_ms'> {
   const latency = Object.keys(unit_latency).length > 0 ? unit_latency : call_latency

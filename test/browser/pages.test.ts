@@ -54,6 +54,12 @@ test('the overview of sixty agents finds, sorts and groups them, and a client is
     },
   })
   await expect.poll(() => rows.first().getAttribute('data-agent')).toBe(last.id)
+  // Behind them those with findings, then those without, then clients.
+  expect((await rows.evaluateAll((links) => links.map(({ dataset }) => dataset.agent))).slice(1, 4).sort()).toEqual(
+    Object.keys(cage.runtime.state.read().agents).slice(0, 3).sort(),
+  )
+  expect(await rows.last().getAttribute('data-agent')).toMatch(/^nj-/)
+  expect(await page.locator('.log .event .message').allInnerTexts()).toContain('worker-3 started')
   expect(await page.title()).toContain('1 need attention')
   await page.getByLabel('group by name').check()
   await page.locator('.agent-table .group').nth(7).waitFor()
@@ -88,7 +94,7 @@ test('two runs are compared, a limit is set, a user added, the audit verified, a
   await page.getByLabel('Password').fill('correct horse battery')
   await button(page, 'Add').click()
   await page.locator('.users .row', { hasText: 'vic' }).waitFor()
-  await page.locator('.prices td', { hasText: 'config' }).first().waitFor()
+  await page.locator('.prices tr', { hasText: 'config' }).getByText('$2.50', { exact: true }).waitFor()
 
   await goTo(page, '#/audit')
   await page.locator('.audit td', { hasText: 'user.created' }).waitFor()

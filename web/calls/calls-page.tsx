@@ -8,6 +8,7 @@ import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
 import { address, callAddress, setQuery } from '../address.ts'
 import { download } from '../download.ts'
 import { Action, dayAndTime, Empty, Fault, faultText, Panel } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { send } from '../session.ts'
 import { nameOf } from '../store.ts'
 import { CallDetailPanel } from './call-detail.tsx'
@@ -59,11 +60,17 @@ export function CallsPage() {
           </Empty>
         )}
         {rows.value && rows.value.length > 0 && (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-          <section class="scroll" tabIndex={0} aria-label="Calls found">
-            <CallTable calls={rows.value} opened={opened} />
-            {next.value && <Action label="Load more" act={() => load(next.value)} />}
-          </section>
+          <Table
+            label="Calls found"
+            columns={COLUMNS}
+            after={next.value && <Action label="Load more" act={() => load(next.value)} />}
+          >
+            <tbody>
+              {rows.value.map((call) => (
+                <CallRow key={call.id} call={call} isOpen={call.id === opened} />
+              ))}
+            </tbody>
+          </Table>
         )}
       </Panel>
       {opened && <CallDetailPanel key={opened} id={opened} onClose={() => setQuery('call', '')} />}
@@ -74,27 +81,16 @@ export function CallsPage() {
 const shownText = (count: number, hasMore: boolean): string =>
   hasMore ? `first ${showCount(count)}` : showNumberOf(count, 'call')
 
-const CallTable = ({ calls, opened }: { calls: readonly ShownCall[]; opened: string | null }) => (
-  <table class="list">
-    <thead>
-      <tr>
-        <th>Started</th>
-        <th class="wide">Agent</th>
-        <th>To</th>
-        <th class="wide">Unit</th>
-        <th>Outcome</th>
-        <th class="wide figure">Tokens in / out</th>
-        <th class="wide figure">Took</th>
-        <th class="figure">Cost</th>
-      </tr>
-    </thead>
-    <tbody>
-      {calls.map((call) => (
-        <CallRow key={call.id} call={call} isOpen={call.id === opened} />
-      ))}
-    </tbody>
-  </table>
-)
+const COLUMNS = {
+  Started: '',
+  Agent: 'wide',
+  To: '',
+  Unit: 'wide',
+  Outcome: '',
+  'Tokens in / out': 'wide figure',
+  Took: 'wide figure',
+  Cost: 'figure',
+} as const
 
 function CallRow({ call, isOpen }: { call: ShownCall; isOpen: boolean }) {
   const took = tookMs(call)

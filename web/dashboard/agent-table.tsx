@@ -1,33 +1,35 @@
 /** All agents in one table: sorted, searched and grouped by name; what needs attention comes first. */
+import { useSignal } from '@preact/signals'
 import { addUsd, fromUsd, showUsd, ZERO_USD } from '../../src/money.ts'
-import { type ShownFigures, shownFigures } from '../../src/state/figures-text.ts'
+import { findingsOf, usedPercent } from '../../src/state/figures.ts'
+import { shownFigures } from '../../src/state/figures-text.ts'
 import { type AgentView, isClient } from '../../src/state/snapshot.ts'
 import { showCount, showDuration, showNumberOf } from '../../src/units.ts'
 import { address, agentAddress, setQuery } from '../address.ts'
 import { StateTag } from '../panels/status.tsx'
 import { ago, Tag } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { isAlive, needsAttention } from '../store.ts'
 import './agent-table.css'
 
-interface Shown {
-  agent: AgentView
-  figures: ShownFigures
-}
+type Order = (a: AgentView, b: AgentView) => number
 
-type Order = (a: Shown, b: Shown) => number
+const newestFirst: Order = (a, b) => b.started_at.localeCompare(a.started_at)
 
 const ORDERS: Readonly<Record<string, { word: string; order: Order }>> = {
-  '': {
-    word: 'needs attention first',
-    order: (a, b) =>
-      Number(needsAttention(b.agent)) - Number(needsAttention(a.agent)) ||
-      Number(isAlive(b.agent)) - Number(isAlive(a.agent)) ||
-      b.agent.started_at.localeCompare(a.agent.started_at),
-  },
-  spent: { word: 'highest spending first', order: (a, b) => fromUsd(b.agent.spent_usd) - fromUsd(a.agent.spent_usd) },
-  used: { word: 'nearest to its limit first', order: (a, b) => b.figures.used_percent - a.figures.used_percent },
-  name: { word: 'by name', order: (a, b) => a.agent.name.localeCompare(b.agent.name) },
-  newest: { word: 'newest first', order: (a, b) => b.agent.started_at.localeCompare(a.agent.started_at) },
+  '': { word: 'needs attention first', order: (a, b) => rank(a) - rank(b) || newestFirst(a, b) },
+  spent: { word: 'highest spending first', order: (a, b) => fromUsd(b.spent_usd) - fromUsd(a.spent_usd) },
+  used: { word: 'nearest to its limit first', order: (a, b) => usedPercent(b) - usedPercent(a) },
+  name: { word: 'by name', order: (a, b) => a.name.localeCompare(b.name) },
+  newest: { word: 'newest first', order: newestFirst },
+}
+
+/** Low for what a person looks at first: trouble, findings, what runs, clients, what has ended. */
+function rank(agent: AgentView): number {
+  if (needsAttention(agent)) return 0
+  if (!isAlive(agent)) return 4
+  if (findingsOf(agent) > 0) return 1
+  return isClient(agent) ? 3 : 2
 }
 
 /** The search, the order and the grouping; each is a parameter of the address. */
@@ -65,54 +67,67 @@ export function AgentTools() {
   )
 }
 
+/** Rows rendered at first, and with each press of "Show more". */
+const ROWS = 100
+
+const COLUMNS = {
+  Agent: '',
+  State: '',
+  Spent: 'figure',
+  'Of its limit': 'wide',
+  Work: 'wide',
+  Leaks: 'wide figure',
+  Since: 'wide figure',
+} as const
+
 export function AgentTable({ agents, nowMs }: { agents: readonly AgentView[]; nowMs: number }) {
   const query = address.value?.query ?? new URLSearchParams()
+  const max = useSignal(ROWS)
   const words = (query.get('find') ?? '').trim().toLowerCase()
   const { order } = ORDERS[query.get('sort') ?? ''] ?? ORDERS['']!
-  const shown = agents
+  const found = agents
     .filter(({ id, name, script }) => `${id} ${name} ${script}`.toLowerCase().includes(words))
-    .map((agent) => ({ agent, figures: shownFigures(agent, nowMs) }))
     .sort(order)
-  if (shown.length === 0) return <p class="dim empty">No agent is called “{words}”.</p>
+  if (found.length === 0) return <p class="dim empty">No agent is called “{words}”.</p>
+  const hidden = found.length - max.value
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-    <section class="scroll" tabIndex={0} aria-label="Agents">
-      <table class="list agent-table">
-        <thead>
-          <tr>
-            <th>Agent</th>
-            <th>State</th>
-            <th class="figure">Spent</th>
-            <th class="wide">Of its limit</th>
-            <th class="wide">Work</th>
-            <th class="wide figure">Leaks</th>
-            <th class="wide figure">Since</th>
-          </tr>
-        </thead>
-        {query.has('group') ? (
-          groupsOf(shown).map(([name, members]) => <Group key={name} name={name} members={members} nowMs={nowMs} />)
-        ) : (
-          <tbody>
-            {shown.map((one) => (
-              <AgentRow key={one.agent.id} {...one} nowMs={nowMs} />
-            ))}
-          </tbody>
-        )}
-      </table>
-    </section>
+    <Table
+      label="Agents"
+      class="agent-table"
+      columns={COLUMNS}
+      after={
+        hidden > 0 && (
+          <button type="button" class="btn" onClick={() => (max.value += ROWS)}>
+            Show {showCount(Math.min(ROWS, hidden))} more of {showCount(hidden)}
+          </button>
+        )
+      }
+    >
+      {query.has('group') ? (
+        groupsOf(found).map(([name, members], index, groups) => {
+          const before = groups.slice(0, index).reduce((sum, [, others]) => sum + others.length, 0)
+          const rows = members.slice(0, Math.max(0, max.value - before))
+          return <Group key={name} name={name} members={members} rows={rows} nowMs={nowMs} />
+        })
+      ) : (
+        <tbody>
+          {found.slice(0, max.value).map((agent) => (
+            <AgentRow key={agent.id} agent={agent} nowMs={nowMs} />
+          ))}
+        </tbody>
+      )}
+    </Table>
   )
 }
 
 /** In the order of their first members. */
-function groupsOf(shown: readonly Shown[]): [string, Shown[]][] {
-  const groups = new Map<string, Shown[]>()
-  for (const one of shown) groups.set(one.agent.name, [...(groups.get(one.agent.name) ?? []), one])
-  return [...groups]
-}
+const groupsOf = (agents: readonly AgentView[]): [string, AgentView[]][] => [...Map.groupBy(agents, ({ name }) => name)]
 
-function Group({ name, members, nowMs }: { name: string; members: readonly Shown[]; nowMs: number }) {
-  const spent = members.reduce((sum, { agent }) => addUsd(sum, agent.spent_usd), ZERO_USD)
-  const attention = members.filter(({ agent }) => needsAttention(agent)).length
+/** `rows`: the members that are shown below their sum. */
+function Group(props: { name: string; members: readonly AgentView[]; rows: readonly AgentView[]; nowMs: number }) {
+  const { name, members, rows, nowMs } = props
+  const spent = members.reduce((sum, { spent_usd }) => addUsd(sum, spent_usd), ZERO_USD)
+  const attention = members.filter(needsAttention).length
   return (
     <tbody>
       <tr class="group">
@@ -123,14 +138,15 @@ function Group({ name, members, nowMs }: { name: string; members: readonly Shown
         <td class="figure">{showUsd(spent)}</td>
         <td class="wide" colSpan={4} />
       </tr>
-      {members.map((one) => (
-        <AgentRow key={one.agent.id} {...one} nowMs={nowMs} />
+      {rows.map((agent) => (
+        <AgentRow key={agent.id} agent={agent} nowMs={nowMs} />
       ))}
     </tbody>
   )
 }
 
-function AgentRow({ agent, figures, nowMs }: Shown & { nowMs: number }) {
+function AgentRow({ agent, nowMs }: { agent: AgentView; nowMs: number }) {
+  const figures = shownFigures(agent, nowMs)
   const tone = agent.exhausted ? 'bad' : agent.warned ? 'warn' : ''
   return (
     <tr class={needsAttention(agent) ? 'attention' : ''}>

@@ -6,6 +6,7 @@ import { showCount, showDuration } from '../../src/units.ts'
 import { address, agentAddress, setQuery } from '../address.ts'
 import { StateTag } from '../panels/status.tsx'
 import { dayAndTime, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { serverNow } from '../store.ts'
 import { Comparison } from './comparison.tsx'
@@ -75,7 +76,15 @@ export function HistoryPage() {
             <p>Every agent that was started is listed here, whatever became of it.</p>
           </Empty>
         )}
-        {rows && rows.length > 0 && <RunTable rows={rows} chosen={chosen} />}
+        {rows && rows.length > 0 && (
+          <Table label="Runs found" columns={COLUMNS}>
+            <tbody>
+              {rows.map((row) => (
+                <RunRow key={row.id} row={row} chosen={chosen} />
+              ))}
+            </tbody>
+          </Table>
+        )}
         {rows?.length === 200 && (
           <button type="button" class="btn" onClick={() => setQuery('before', rows.at(-1)!.started_at)}>
             Older
@@ -86,29 +95,15 @@ export function HistoryPage() {
   )
 }
 
-const RunTable = ({ rows, chosen }: { rows: readonly HistoryRow[]; chosen: readonly string[] }) => (
-  // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-  <section class="scroll" tabIndex={0} aria-label="Runs found">
-    <table class="list">
-      <thead>
-        <tr>
-          <th>Compare</th>
-          <th>Started</th>
-          <th>Agent</th>
-          <th>State</th>
-          <th class="wide figure">Took</th>
-          <th class="wide figure">Calls</th>
-          <th class="figure">Spent</th>
-        </tr>
-      </thead>
-      <tbody>
-        {rows.map((row) => (
-          <RunRow key={row.id} row={row} chosen={chosen} />
-        ))}
-      </tbody>
-    </table>
-  </section>
-)
+const COLUMNS = {
+  Compare: '',
+  Started: '',
+  Agent: '',
+  State: '',
+  Took: 'wide figure',
+  Calls: 'wide figure',
+  Spent: 'figure',
+} as const
 
 function RunRow({ row, chosen }: { row: HistoryRow; chosen: readonly string[] }) {
   const { id, name, state, reason, started_at, ended_at, calls_completed, calls_failed, spent_usd, limit_usd } = row

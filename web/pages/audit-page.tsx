@@ -4,6 +4,7 @@ import { showCount } from '../../src/units.ts'
 import { address, setQuery } from '../address.ts'
 import { download } from '../download.ts'
 import { Action, dayAndTime, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
 
@@ -45,47 +46,39 @@ export function AuditPage() {
         <Fault text={fault.value} />
         {page?.rows.length === 0 && <Empty title="No rows" />}
         {page && page.rows.length > 0 && (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-          <section class="scroll" tabIndex={0} aria-label="Rows of the audit log">
-            <table class="list">
-              <thead>
-                <tr>
-                  <th class="figure">Row</th>
-                  <th>When</th>
-                  <th>Who</th>
-                  <th>Action</th>
-                  <th>Target</th>
-                  <th class="wide">Details</th>
+          <Table
+            label="Rows of the audit log"
+            columns={{ Row: 'figure', When: '', Who: '', Action: '', Target: '', Details: 'wide' }}
+            after={
+              <p class="buttons">
+                {before && (
+                  <button type="button" class="btn" onClick={() => setQuery('before', '')}>
+                    Newest
+                  </button>
+                )}
+                {page.next !== null && (
+                  <button type="button" class="btn" onClick={() => setQuery('before', String(page.next))}>
+                    Older
+                  </button>
+                )}
+              </p>
+            }
+          >
+            <tbody>
+              {page.rows.map(({ seq, at, role, actor, action, target, details }) => (
+                <tr key={seq}>
+                  <td class="figure">{seq}</td>
+                  <td>{dayAndTime(at)}</td>
+                  <td>
+                    {actor} <span class="dim">{role}</span>
+                  </td>
+                  <td class="mono">{action}</td>
+                  <td class="mono">{target}</td>
+                  <td class="wide mono dim">{detailsText(details)}</td>
                 </tr>
-              </thead>
-              <tbody>
-                {page.rows.map(({ seq, at, role, actor, action, target, details }) => (
-                  <tr key={seq}>
-                    <td class="figure">{seq}</td>
-                    <td>{dayAndTime(at)}</td>
-                    <td>
-                      {actor} <span class="dim">{role}</span>
-                    </td>
-                    <td class="mono">{action}</td>
-                    <td class="mono">{target}</td>
-                    <td class="wide mono dim">{detailsText(details)}</td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            <p class="buttons">
-              {before && (
-                <button type="button" class="btn" onClick={() => setQuery('before', '')}>
-                  Newest
-                </button>
-              )}
-              {page.next !== null && (
-                <button type="button" class="btn" onClick={() => setQuery('before', String(page.next))}>
-                  Older
-                </button>
-              )}
-            </p>
-          </section>
+              ))}
+            </tbody>
+          </Table>
         )}
       </Panel>
     </main>

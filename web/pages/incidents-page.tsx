@@ -5,6 +5,7 @@ import { showName, showNumberOf } from '../../src/units.ts'
 import { agentAddress, callAddressOf } from '../address.ts'
 import { Marked } from '../parts/marked.tsx'
 import { Action, AdminAction, ago, Empty, Fault, Panel, Tag } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 import { send } from '../session.ts'
 import { nameOf, serverNow } from '../store.ts'
@@ -43,26 +44,16 @@ export function IncidentsPage() {
           </Empty>
         )}
         {incidents && incidents.length > 0 && (
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard.
-          <section class="scroll" tabIndex={0} aria-label="Incidents found">
-            <table class="list">
-              <thead>
-                <tr>
-                  <th>When</th>
-                  <th>Type</th>
-                  <th>Agent</th>
-                  <th class="wide">Where</th>
-                  <th class="wide">Action</th>
-                  <th>Value</th>
-                </tr>
-              </thead>
-              <tbody>
-                {incidents.map((incident) => (
-                  <IncidentRow key={incident.id} incident={incident} />
-                ))}
-              </tbody>
-            </table>
-          </section>
+          <Table
+            label="Incidents found"
+            columns={{ When: '', Type: '', Agent: '', Where: 'wide', Action: 'wide', Value: '' }}
+          >
+            <tbody>
+              {incidents.map((incident) => (
+                <IncidentRow key={incident.id} incident={incident} />
+              ))}
+            </tbody>
+          </Table>
         )}
       </Panel>
       <Playground />

@@ -154,8 +154,9 @@ function EventRow(props: { event: RuntimeEvent; isOpen: boolean; namesAgent: boo
           <span aria-hidden="true">{mark}</span> {event.level}
         </span>
         <span class="message">
-          {agent && <span class="whose">{agent}</span>}
-          {event.message}
+          {agent && <span class="whose">{agent} </span>}
+          {/* Many messages begin with the name. */}
+          {agent && event.message.startsWith(`${agent} `) ? event.message.slice(agent.length + 1) : event.message}
         </span>
       </button>
       {isOpen && <EventFacts event={event} />}

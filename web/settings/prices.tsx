@@ -1,14 +1,16 @@
 /** The prices that calls are charged with, and where each is from. */
 import { useSignal } from '@preact/signals'
+import { showExactUsd, type Usd } from '../../src/money.ts'
 import { showCount } from '../../src/units.ts'
 import { Fault, Panel } from '../parts/parts.tsx'
+import { Table } from '../parts/table.tsx'
 import { useLoaded } from '../parts/use-loaded.ts'
 
 interface ListedPrice {
   provider: string
   model: string
-  input_per_mtok: string
-  output_per_mtok: string
+  input_per_mtok: Usd
+  output_per_mtok: Usd
   source: string
 }
 
@@ -36,31 +38,22 @@ export function PricesPanel() {
       }
     >
       <Fault text={fault.value} />
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a box that scrolls must be reachable by keyboard. */}
-      <section class="scroll" tabIndex={0} aria-label="Prices in force">
-        <table class="list">
-          <thead>
-            <tr>
-              <th>Model</th>
-              <th>Provider</th>
-              <th class="figure">Input</th>
-              <th class="figure">Output</th>
-              <th class="wide">Source</th>
+      <Table
+        label="Prices in force"
+        columns={{ Model: '', Provider: '', Input: 'figure', Output: 'figure', Source: 'wide' }}
+      >
+        <tbody>
+          {page?.prices.map(({ provider, model, input_per_mtok, output_per_mtok, source }) => (
+            <tr key={`${provider}/${model}`}>
+              <td class="mono">{model}</td>
+              <td>{provider}</td>
+              <td class="figure">{showExactUsd(input_per_mtok)}</td>
+              <td class="figure">{showExactUsd(output_per_mtok)}</td>
+              <td class="wide dim">{source}</td>
             </tr>
-          </thead>
-          <tbody>
-            {page?.prices.map(({ provider, model, input_per_mtok, output_per_mtok, source }) => (
-              <tr key={`${provider}/${model}`}>
-                <td class="mono">{model}</td>
-                <td>{provider}</td>
-                <td class="figure">${input_per_mtok}</td>
-                <td class="figure">${output_per_mtok}</td>
-                <td class="wide dim">{source}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </section>
+          ))}
+        </tbody>
+      </Table>
     </Panel>
   )
 }
