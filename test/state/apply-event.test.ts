@@ -490,6 +490,33 @@ test('a flood of alerts of one kind pushes out none of another kind, and those t
   expect(state.alerts[0]!.id).toBe('made-up-299')
 })
 
+test('an approved increase answers the alerts that asked for it, and no other', () => {
+  const budgetAlert = (id: string, agentId: string, budget?: 'server') => ({
+    type: 'alert.raised',
+    agent_id: toAgentId(agentId),
+    level: 'WARN',
+    message: 'Budget warning',
+    data: { alert_id: id, kind: 'budget_warning', title: '', detail: '', source_seq: 1, ...(budget && { budget }) },
+  })
+  const raised = (from: string, to: string, data: object, agentId: string | null) => ({
+    type: 'budget.raised',
+    agent_id: agentId,
+    level: 'INFO',
+    message: 'raised',
+    data: { from_usd: from, limit_usd: to, by: 'operator', ...data },
+  })
+  const openAfter = (...events: object[]) =>
+    events
+      .map((event, index) => ({ seq: index + 1, at: '2026-01-02T03:04:05.000Z', ...event }) as RuntimeEvent)
+      .reduce(applyEvent, emptySnapshot())
+      .alerts.filter(({ acknowledged }) => !acknowledged)
+      .map(({ id }) => id)
+  const alerts = [budgetAlert('mine', 'a-1'), budgetAlert('other', 'a-2'), budgetAlert('all', 'a-1', 'server')]
+  expect(openAfter(...alerts, raised('10', '15', {}, 'a-1'))).toEqual(['all', 'other'])
+  expect(openAfter(...alerts, raised('10', '15', { budget: 'server' }, null))).toEqual(['other', 'mine'])
+  expect(openAfter(...alerts, raised('15', '10', {}, 'a-1'))).toEqual(['all', 'other', 'mine'])
+})
+
 describe('a percentile', () => {
   test('is right to within two and a half percent', () => {
     let state = emptySnapshot()

@@ -1,11 +1,11 @@
 /** A pause is neither latency nor working time. */
 import { expect, test } from 'vitest'
 import type { EventData, EventType, RuntimeEvent } from '../../src/events.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
-import { usd } from '../../src/money.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { figures } from '../../src/state/figures.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
+import { agentStarted } from '../support/events.ts'
 
 const id = toAgentId('a-1')
 const START_MS = Date.parse('2026-01-02T03:00:00.000Z')
@@ -20,17 +20,6 @@ function figuresAfter(list: readonly { [T in EventType]: [number, T, EventData[T
   return figures(snapshot.agents[id]!, START_MS + 20_000)
 }
 
-const started: EventData['agent.started'] = {
-  run_id: toRunId('run-1'),
-  name: 'worker',
-  script: 'worker.py',
-  environment: 'development',
-  pid: 1,
-  restart: 0,
-  limit_usd: usd('10'),
-  safety_mode: 'redact',
-  detect: [],
-}
 const unit = (latency_ms: number): EventData['unit.completed'] => ({
   outcome: 'succeeded',
   degraded: false,
@@ -43,7 +32,7 @@ const progress = (done: number): EventData['progress.updated'] => ({ done, total
 
 test('a unit during which its agent was paused took no longer for it, and the pause slows nothing down', () => {
   const { p95_ms, per_hour } = figuresAfter([
-    [0, 'agent.started', started],
+    [0, 'agent.started', agentStarted],
     [1, 'unit.completed', unit(1_000)],
     [1, 'progress.updated', progress(1)],
     [1.5, 'agent.paused', { by: 'operator' }],
@@ -59,7 +48,7 @@ test('a unit during which its agent was paused took no longer for it, and the pa
 
 test('a pause that ended before a unit began does not shorten it', () => {
   const { p95_ms } = figuresAfter([
-    [0, 'agent.started', started],
+    [0, 'agent.started', agentStarted],
     [1, 'agent.paused', { by: 'operator' }],
     [3, 'agent.resumed', { by: 'operator' }],
     [10, 'unit.completed', unit(5_000)],

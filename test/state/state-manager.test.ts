@@ -2,12 +2,13 @@ import Sqlite from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 import { openStore } from '../../src/db/store.ts'
 import type { NewEvent, RuntimeEvent } from '../../src/events.ts'
-import { toAgentId, toRunId } from '../../src/ids.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import { applyEvent } from '../../src/state/apply-event.ts'
 import { emptySnapshot } from '../../src/state/snapshot.ts'
 import { StateManager } from '../../src/state/state-manager.ts'
 import { TestClock } from '../support/clock.ts'
+import { agentStarted } from '../support/events.ts'
 import { temporaryFile } from '../support/temporary-file.ts'
 
 const AGENT = toAgentId('lg-7a3f9c2d')
@@ -34,17 +35,7 @@ const started: NewEvent = {
   level: 'OK',
   agent_id: AGENT,
   message: 'started',
-  data: {
-    run_id: toRunId('run-1'),
-    name: 'worker',
-    script: '/worker.py',
-    environment: 'development',
-    pid: 1,
-    restart: 0,
-    limit_usd: usd('50'),
-    safety_mode: 'redact',
-    detect: ['email'],
-  },
+  data: { ...agentStarted, limit_usd: usd('50'), detect: ['email'] },
 }
 const printed = (text: string): NewEvent => ({
   type: 'agent.output',

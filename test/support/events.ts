@@ -1,5 +1,5 @@
-import type { NewEvent } from '../../src/events.ts'
-import { toAgentId } from '../../src/ids.ts'
+import type { EventData, NewEvent } from '../../src/events.ts'
+import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 
 /** The warning of the demo's agent. */
@@ -15,4 +15,17 @@ export const budgetWarned: Extract<NewEvent, { type: 'budget.warned' }> = {
     used_percent: 90.14,
     suggested_increase_usd: usd('25'),
   },
+}
+
+/** What is known of an agent when it has started. */
+export const agentStarted: EventData['agent.started'] = {
+  run_id: toRunId('run-1'),
+  name: 'worker',
+  script: 'worker.py',
+  environment: 'development',
+  pid: 1,
+  restart: 0,
+  limit_usd: usd('10'),
+  safety_mode: 'redact',
+  detect: [],
 }

@@ -10,6 +10,7 @@ import { configSchema } from '../../src/config/schema.ts'
 import { toAgentId, toRunId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import { openParts } from './built.ts'
+import { agentStarted } from './events.ts'
 import { dollars } from './money.ts'
 
 const [folder = '', providerUrl = '', limit = '1'] = process.argv.slice(2)
@@ -34,14 +35,10 @@ runtime.state.record({
   agent_id: agentId,
   message: 'started',
   data: {
-    run_id: toRunId('run-1'),
-    name: 'worker',
+    ...agentStarted,
     script: '/agents/worker.py',
-    environment: 'development',
     pid: process.pid,
-    restart: 0,
     limit_usd: usd(limit),
-    safety_mode: 'redact',
     detect: ['email'],
   },
 })

@@ -1,11 +1,12 @@
 /** Components of the dashboard as functions of what they are given, without a browser. */
 import type { ComponentChildren, VNode } from 'preact'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { toAgentId, toRunId } from '../../src/ids.ts'
+import { toAgentId } from '../../src/ids.ts'
 import { usd } from '../../src/money.ts'
 import { newAgent } from '../../src/state/slices/agent-life.ts'
 import type { AlertView, CircuitView } from '../../src/state/snapshot.ts'
 import { BurnChart } from '../../web/parts/burn-chart.tsx'
+import { agentStarted } from '../support/events.ts'
 
 type Props = Record<string, unknown> & { children?: ComponentChildren }
 
@@ -18,15 +19,7 @@ function elementsIn(children: ComponentChildren): VNode<Props>[] {
 }
 
 const agent = newAgent(toAgentId('a-1'), '2026-01-02T03:04:05.000Z', {
-  run_id: toRunId('run-1'),
-  name: 'worker',
-  script: 'worker.py',
-  environment: 'development',
-  pid: 1,
-  restart: 0,
-  limit_usd: usd('10'),
-  safety_mode: 'redact',
-  detect: [],
+  ...agentStarted,
   warn_at: [0.5, 0.75, 1],
 })
 

@@ -138,7 +138,15 @@ function openDetails({ agent_id, source_seq }: AlertView): void {
 /** Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". */
 export function ApproveIncrease({ agent }: { agent: AgentView }) {
   const { usd, label } = increaseOf(agent.limit_usd)
-  return <AdminAction label={`Approve ${label} increase`} kind="primary" act={() => raiseBudget(agent.id, usd)} />
+  return (
+    <AdminAction
+      key={agent.limit_usd}
+      label={`Approve ${label} increase`}
+      kind="primary"
+      once
+      act={() => raiseBudget(agent.id, usd)}
+    />
+  )
 }
 
 /** The same for the whole server, or for every run; nothing if that limit no longer exists. */
@@ -148,7 +156,15 @@ function ApproveConfigured({ budget }: { budget: ConfiguredScope }) {
   if (!limit) return null
   const { usd, label } = increaseOf(limit)
   const whose = budget === 'server' ? 'the server' : 'every run'
-  return <AdminAction label={`Approve ${label} for ${whose}`} kind="primary" act={() => raiseConfigured(budget, usd)} />
+  return (
+    <AdminAction
+      key={limit}
+      label={`Approve ${label} for ${whose}`}
+      kind="primary"
+      once
+      act={() => raiseConfigured(budget, usd)}
+    />
+  )
 }
 
 function increaseOf(limit: Usd): { usd: Usd; label: string } {

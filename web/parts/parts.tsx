@@ -46,6 +46,8 @@ interface ActionProps {
   kind?: 'primary' | 'ghost' | 'danger'
   confirm?: string
   disabled?: boolean
+  /** After it succeeded it stays disabled, as long as it is shown. */
+  once?: boolean
 }
 
 /** An `Action` that the server allows to admins only: viewers do not see it. */
@@ -70,6 +72,7 @@ export function Action(props: ActionProps) {
     fault.value = null
     try {
       await props.act()
+      if (props.once) return
     } catch (error) {
       fault.value = faultText(error)
     }

@@ -1,4 +1,5 @@
 import type { EventOf, RuntimeEvent } from '../../events.ts'
+import { fromUsd } from '../../money.ts'
 import { type AlertView, MAX_ALERTS } from '../snapshot.ts'
 
 export function applyToAlerts(alerts: AlertView[], event: RuntimeEvent): AlertView[] {
@@ -9,10 +10,22 @@ export function applyToAlerts(alerts: AlertView[], event: RuntimeEvent): AlertVi
     case 'alert.delivered':
     case 'alert.failed':
       return alerts.map((alert) => (alert.id === event.data.alert_id ? applyToAlert(alert, event) : alert))
+    case 'budget.raised':
+      return alerts.map((alert) => (isAnswered(alert, event) ? { ...alert, acknowledged: true } : alert))
     default:
       return alerts
   }
 }
+
+/** An increase answers the alerts that asked for it. */
+const isAnswered = (
+  { kind, budget, agent_id }: AlertView,
+  { agent_id: raised, data }: EventOf<'budget.raised'>,
+): boolean =>
+  (kind === 'budget_warning' || kind === 'budget_exhausted') &&
+  budget === (data.budget ?? null) &&
+  (budget !== null || agent_id === raised) &&
+  fromUsd(data.limit_usd) > fromUsd(data.from_usd)
 
 function newAlert(event: EventOf<'alert.raised'>): AlertView {
   const { alert_id, kind, title, detail, budget = null, circuit = null, source_seq } = event.data
