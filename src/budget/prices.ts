@@ -44,7 +44,9 @@ export class Prices {
     if (known) return known
     const listedAs = knownProvider(provider)?.pricedAs ?? provider
     const found =
-      this.#override(provider, model) ?? (await listed(listedAs, model, now)) ?? localPrice(this.#config, provider)
+      this.#override(provider, model) ??
+      (await listed(listedAs, model, now)) ??
+      localPrice(this.#config, provider, model)
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
@@ -115,9 +117,10 @@ export function meantBy(config: PriceConfig, key: string): { providers: string[]
 }
 
 /** Returns the price of a server on this machine, which is nothing; undefined for any other. */
-function localPrice({ providers }: PriceConfig, provider: string): Price | undefined {
+function localPrice({ providers }: PriceConfig, provider: string, model: string): Price | undefined {
   const known = knownProvider(provider)
-  if (!known?.isLocal || !LOOPBACK.test(new URL(providers[provider]?.base_url ?? known.baseUrl!).hostname)) return
+  if (!known?.isLocal || known.remoteModels?.test(model)) return
+  if (!LOOPBACK.test(new URL(providers[provider]?.base_url ?? known.baseUrl!).hostname)) return
   return { ...fromConfig({ input_per_mtok: 0, output_per_mtok: 0 }, provider, ''), source: 'local' }
 }
 

@@ -2,10 +2,11 @@
 import { anthropic } from './anthropic/dialect.ts'
 import { azure } from './azure/dialect.ts'
 import { google } from './google/dialect.ts'
+import { ollama } from './ollama/dialect.ts'
 import { openai } from './openai/dialect.ts'
 
 /** The default comes first. */
-export const DIALECTS = { openai, anthropic, google, azure }
+export const DIALECTS = { openai, anthropic, google, azure, ollama }
 
 export type DialectName = keyof typeof DIALECTS
 

@@ -21,6 +21,8 @@ export interface KnownProvider {
   pricedAs?: string
   /** A server on one's own machine: what it answers costs nothing. (Default: false.) */
   isLocal?: true
+  /** Models that such a server has answered elsewhere, at a price. (Default: none.) */
+  remoteModels?: RegExp
 }
 
 /** Providers of every configuration, whether it names them or not. The default comes first. */
@@ -111,6 +113,16 @@ export const KNOWN_PROVIDERS = {
     baseUrl: 'https://api.fireworks.ai/inference/v1',
     keyVariables: ['FIREWORKS_API_KEY', 'FIREWORKS_AI_API_KEY'],
     agentVariables: (address) => ({ FIREWORKS_API_BASE: `${address}/v1` }),
+  },
+  ollama: {
+    label: 'Ollama',
+    dialect: 'ollama',
+    baseUrl: 'http://localhost:11434',
+    vendorHosts: /^ollama\.com$/,
+    keyVariables: ['OLLAMA_API_KEY'],
+    agentVariables: (address) => ({ OLLAMA_HOST: address, OLLAMA_API_BASE: address }),
+    isLocal: true,
+    remoteModels: /[:-]cloud$/,
   },
   vllm: {
     label: 'vLLM',

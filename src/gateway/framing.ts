@@ -1,6 +1,6 @@
 /**
- * How the frames of a stream are written in bytes: as server-sent events, or as the elements of a JSON array. A client
- * gets the framing that its provider chose.
+ * How the frames of a stream are written in bytes: as server-sent events, as lines of JSON, or as the elements of a JSON
+ * array. A client gets the framing that its provider chose.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { createParser } from 'eventsource-parser'
@@ -34,6 +34,7 @@ export function framingOf(
 ): Framing | undefined {
   const type = headers['content-type'] ?? ''
   if (/^text\/event-stream\b/i.test(type)) return serverSentEvents
+  if (/^application\/x-ndjson\b/i.test(type)) return jsonLines
   return streamsArray && isWanted && /^application\/json\b/i.test(type) ? jsonArray : undefined
 }
 
@@ -64,6 +65,22 @@ const showEvent = ({ event, data }: Sse): string =>
     .split('\n')
     .map((line) => `data: ${line}\n`)
     .join('')}\n`
+
+const jsonLines: Framing = {
+  decoder() {
+    let text = ''
+    const decoder = new TextDecoder()
+    return {
+      feed(bytes) {
+        const lines = (text + decoder.decode(bytes, { stream: true })).split('\n')
+        text = lines.pop()!
+        const isTooLong = [text, ...lines].some((line) => line.length > MAX_FRAME_CHARACTERS)
+        return isTooLong ? undefined : lines.filter(Boolean).map((data) => ({ event: null, data }))
+      },
+    }
+  },
+  encoder: () => ({ frame: ({ data }) => `${data}\n`, end: () => '' }),
+}
 
 const jsonArray: Framing = {
   decoder() {

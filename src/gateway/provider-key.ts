@@ -75,7 +75,10 @@ export class Keyring {
 }
 
 /** A vendor has no use for a call without a key; any other server may. */
-const needsKey = ({ name, settings }: Provider): boolean =>
-  isBuiltIn(name) || (settings.base_url === undefined && knownProvider(name)!.keyVariables.length > 0)
+function needsKey({ name, settings }: Provider): boolean {
+  if (isBuiltIn(name)) return true
+  const known = settings.base_url === undefined ? knownProvider(name) : undefined
+  return known !== undefined && !known.isLocal && known.keyVariables.length > 0
+}
 
 const carry = ({ value, headers }: ChosenKey): Record<string, string> => (value === '' ? {} : headers(value))

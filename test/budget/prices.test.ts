@@ -230,8 +230,8 @@ describe('a price of the configuration', () => {
   })
 
   test.each([
-    { providers: ['openai', 'anthropic', 'ollama'], has: ['openai', 'anthropic', 'ollama'] },
-    { providers: ['openai', 'anthropic', 'ollama', 'openrouter'], has: ['openai', 'anthropic'] },
+    { providers: ['openai', 'anthropic', 'house'], has: ['openai', 'anthropic', 'house'] },
+    { providers: ['openai', 'anthropic', 'house', 'openrouter'], has: ['openai', 'anthropic'] },
   ])('without a provider is for the vendors, and for another where that is the only one: $providers', async (row) => {
     const config = {
       prices: { mine: { input_per_mtok: 0, output_per_mtok: 0 } },

@@ -9,7 +9,7 @@ import type { Json, JsonObject } from '../../src/dialects/json.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import { cut, pick, plant, plantInStream, type Random, randomOf, textsIn } from '../support/canaries.ts'
 import { sends, streams } from '../support/provider.ts'
-import { openTestRuntime, type Reply, type TestAgent, type TestRuntime } from '../support/runtime.ts'
+import { openTestRuntime, PRICES, type Reply, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 
 const CASES = Number(process.env.CANARIES ?? 3_000)
 const FIRST_CASE = Number(process.env.FIRST_CANARY ?? 0)
@@ -22,7 +22,7 @@ const CALL = { function: { name: 'look_up', arguments: '{"a":"b"}' }, id: 'call_
 
 /** One route: a request, a whole reply and the frames of a stream, as they are in an ordinary call. */
 interface Route {
-  provider: 'openai' | 'anthropic' | 'google'
+  provider: 'openai' | 'anthropic' | 'google' | 'ollama'
   path: string
   /** Where it is streamed. (Default: at the same path, with "stream" in the body.) */
   streamPath?: string
@@ -30,6 +30,8 @@ interface Route {
   reply: JsonObject
   frames?: JsonObject[]
   end?: string
+  /** Its streams are lines of JSON. (Default: server-sent events.) */
+  isLines?: true
 }
 
 const chunk = (choice: JsonObject, more: JsonObject = {}): JsonObject => ({
@@ -40,6 +42,8 @@ const chunk = (choice: JsonObject, more: JsonObject = {}): JsonObject => ({
   choices: [{ index: 0, finish_reason: null, ...choice }],
   ...more,
 })
+
+const OLLAMA_CALL = { function: { name: 'look_up', arguments: { a: 'b', c: ['d'] } } }
 
 /** A reply of Gemini, or a frame of its stream. */
 const content = (parts: JsonObject[], more: JsonObject = {}): JsonObject => ({
@@ -305,12 +309,49 @@ const ROUTES: Route[] = [
     request: { content: { parts: [{ text: 'Who?' }] } },
     reply: { embedding: { values: [0.1, -0.2] }, modelVersion: 'plain' },
   },
+  {
+    provider: 'ollama',
+    path: '/api/chat',
+    request: {
+      model: 'plain',
+      stream: false,
+      messages: [{ role: 'user', content: 'Who?' }],
+      tools: [{ type: 'function', function: { name: 'look_up', description: 'Looks up.' } }],
+      options: { num_predict: 50, stop: ['x'] },
+    },
+    reply: {
+      model: 'plain',
+      created_at: '2026-11-20T08:52:19Z',
+      message: { role: 'assistant', content: 'Hello.', thinking: 'I think.', tool_calls: [OLLAMA_CALL] },
+      done: true,
+      done_reason: 'stop',
+      prompt_eval_count: 10,
+      eval_count: 5,
+    },
+    frames: [
+      { model: 'plain', message: { role: 'assistant', content: '', thinking: 'I think.' }, done: false },
+      { model: 'plain', message: { role: 'assistant', content: 'Hel' }, done: false },
+      { model: 'plain', message: { role: 'assistant', content: 'lo.' }, done: false },
+      { model: 'plain', message: { role: 'assistant', content: '', tool_calls: [OLLAMA_CALL] }, done: false },
+      { model: 'plain', response: 'Hello', thinking: 'Hm.', context: [1_234, 5_678], done: false },
+    ],
+    end: '{"model":"plain","message":{"role":"assistant","content":""},"done":true,"prompt_eval_count":10,"eval_count":5}\n',
+    isLines: true,
+  },
+  {
+    provider: 'ollama',
+    path: '/api/embed',
+    request: { model: 'plain', input: ['Who?'] },
+    reply: { model: 'plain', embeddings: [[0.1, -0.2]], prompt_eval_count: 3 },
+  },
 ]
 
 const asFrames = (frames: readonly JsonObject[], random: Random): string =>
   frames
     .map((frame) => `${random() < 0.5 && frame.type ? `event: ${frame.type}\n` : ''}data: ${JSON.stringify(frame)}\n\n`)
     .join('')
+
+const asLines = (frames: readonly JsonObject[]): string => frames.map((frame) => `${JSON.stringify(frame)}\n`).join('')
 
 function framesOf(text: string): Json[] {
   const frames: Json[] = []
@@ -320,11 +361,15 @@ function framesOf(text: string): Json[] {
   return frames
 }
 
+const LINES = 'application/x-ndjson'
+
 const seenIn = ({ headers, text }: Reply, isTyped = false): string[] => {
-  const isStream = headers['content-type']?.startsWith('text/event-stream')
+  const type = headers['content-type'] ?? ''
   let parsed: Json[] = []
   try {
-    parsed = isStream ? framesOf(text) : [JSON.parse(text)]
+    parsed = type.startsWith('text/event-stream')
+      ? framesOf(text)
+      : (type === LINES ? text.trim().split('\n') : [text]).map((line) => JSON.parse(line) as Json)
   } catch {
     // No JSON: the text itself is all there is to see.
   }
@@ -349,6 +394,8 @@ async function openCage(safety: object = {}): Promise<{ cage: TestRuntime; agent
   const cage = await openTestRuntime({
     safety: { ...safety },
     budget: { clamp_max_tokens: false },
+    others: { ollama: {} },
+    prices: { ...PRICES, 'ollama/plain': PRICES.plain },
     masterKey: newMasterKey(),
   })
   await cage.runtime.vault.create(
@@ -373,9 +420,10 @@ describe('no canary passes', () => {
     const { cage, agent, canaries } = await openCage()
     const streamed = ROUTES.filter(({ frames }) => frames)
     const found = await leaks(async (random, canary) => {
-      const { provider, path, streamPath, request, frames, end } = pick(random, streamed)
-      const text = asFrames(plantInStream(random, frames!, canary), random) + end
-      cage.provider.doesOnce(streams(random() < 0.5 ? text : cut(random, text)))
+      const { provider, path, streamPath, request, frames, end, isLines } = pick(random, streamed)
+      const planted = plantInStream(random, frames!, canary)
+      const text = (isLines ? asLines(planted) : asFrames(planted, random)) + end
+      cage.provider.doesOnce(streams(random() < 0.5 ? text : cut(random, text), 'ends', isLines && LINES))
       const body = streamPath ? request : { ...request, stream: true }
       const reply = await agent.send(provider, 'POST', streamPath ?? path, JSON.stringify(body))
       return seenIn(reply, path === '/responses' || provider === 'anthropic')
@@ -406,6 +454,7 @@ describe('no canary passes', () => {
         openai: '/moderations',
         anthropic: '/v1/messages/count_tokens',
         google: '/v1beta/models/plain:countTokens',
+        ollama: '/api/show',
       }[provider]
       const sent = random() < 0.2 ? free : path
       const query = random() < 0.2 ? `?note=${encodeURIComponent(canary)}` : ''

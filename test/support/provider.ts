@@ -187,9 +187,13 @@ export type Ending = 'ends' | 'resets' | 'hangs'
 
 /** An event stream in pieces of its own, each in a write of its own. */
 export const streams =
-  (pieces: string | Iterable<string | Buffer>, ending: Ending = 'ends'): ((r: ServerResponse) => Promise<void>) =>
+  (
+    pieces: string | Iterable<string | Buffer>,
+    ending: Ending = 'ends',
+    type = 'text/event-stream',
+  ): ((r: ServerResponse) => Promise<void>) =>
   async (response) => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.writeHead(200, { 'content-type': type })
     response.flushHeaders()
     for (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
       if (!response.write(piece) && !response.destroyed)

@@ -1,42 +1,31 @@
-/** Google's embeddings: contents in, vectors out; only the input is charged. */
+/** Google's embeddings: of one content, or of several requests. */
 import { CageError } from '../../errors.ts'
-import { type Demands, type Format, type StreamReader, TEXT_ONLY } from '../dialect.ts'
-import { isObject, type Json, type JsonObject, requireModel } from '../json.ts'
+import type { Format } from '../dialect.ts'
+import { embeddingsFormat } from '../embeddings.ts'
+import { isObject, type Json, type JsonObject } from '../json.ts'
 import { readFields } from '../request-fields.ts'
 import { bothSpellings, fieldOf } from './spelling.ts'
 import { readGoogleUsage } from './usage.ts'
 
-const embed = (name: string, requestsOf: (body: JsonObject) => Json[]): Format => ({
-  name,
+const embed = (name: string, requestsOf: (body: JsonObject) => Json[]): Format =>
+  embeddingsFormat({
+    name,
 
-  readCall(body) {
-    const model = requireModel(body)
-    const requests = requestsOf(body).filter(isObject)
-    for (const request of requests) requireSame(model, request.model)
-    return {
-      model,
-      stream: false,
-      maxOutputTokens: 1,
-      answers: 1,
-      wantsUsage: true,
-      demands: {
-        ...TEXT_ONLY,
+    demandsOf(body, model) {
+      const requests = requestsOf(body).filter(isObject)
+      for (const request of requests) requireSame(model, request.model)
+      return {
         // Images, recordings and files are read as more than their text.
         isInputUnseen: !requests.every(hasOnlyText),
         unknownFields: [body, ...requests].flatMap((fields) => readFields(fields, FIELDS)),
-      } satisfies Demands,
-    }
-  },
+      }
+    },
 
-  // The path names the model.
-  prepare: (body) => ({ ...body, model: undefined }),
+    // The path names the model.
+    prepare: (body) => ({ ...body, model: undefined }),
 
-  usageOf: ({ usageMetadata }) => readGoogleUsage(usageMetadata, false),
-
-  readStream(): StreamReader {
-    throw new Error('embeddings are never streamed')
-  },
-})
+    usageOf: ({ usageMetadata }) => readGoogleUsage(usageMetadata, false),
+  })
 
 export const embedContent = embed('embed-content', (body) => [{ ...body, model: undefined }])
 export const batchEmbedContents = embed('batch-embed-contents', ({ requests }) => [requests ?? []].flat())
