@@ -45,6 +45,7 @@ export const callIdsFrom = (ms: number): CallId => `call-${Math.max(0, ms).toStr
 export const newRequestId = (): string => `req-${hex(8)}`
 export const newAlertId = (): string => `alert-${hex(8)}`
 export const newApiTokenId = (): string => `token-${hex(6)}`
+export const newReportLinkId = (): string => `link-${hex(6)}`
 export const newUserId = (): string => `user-${hex(6)}`
 /** As hard to guess as a token: it is part of every refresh token. */
 export const newSessionId = (): string => `session-${hex(16)}`

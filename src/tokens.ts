@@ -6,8 +6,8 @@
  */
 import { randomBytes } from 'node:crypto'
 
-/** A run token, an API token (`ic`), a one-time code, a WebSocket ticket, a refresh token. */
-export const TOKEN_KINDS = ['run', 'ic', 'code', 'ticket', 'refresh'] as const
+/** A run token, an API token (`ic`), a one-time code, a WebSocket ticket, a refresh token, a link to a report. */
+export const TOKEN_KINDS = ['run', 'ic', 'code', 'ticket', 'refresh', 'link'] as const
 export type TokenKind = (typeof TOKEN_KINDS)[number]
 
 /** Characters after `<kind>_`: 256 bits in base64url. */

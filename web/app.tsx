@@ -2,13 +2,14 @@
 import { address } from './address.ts'
 import { Dashboard } from './dashboard/dashboard.tsx'
 import { ApiPage } from './pages/api-page.tsx'
-import { ReportPage, reportedAgent } from './pages/report-page.tsx'
+import { isShared, ReportPage, reportedAgent, SharedReport } from './pages/report-page.tsx'
 import { SignIn } from './pages/sign-in.tsx'
 import { Empty } from './parts/parts.tsx'
 import { session } from './session.ts'
 import { heardAt } from './store.ts'
 
 export function App() {
+  if (isShared()) return <SharedReport />
   if (session.value === 'starting') return null
   if (session.value !== 'open') return <SignIn />
   const reported = reportedAgent()

@@ -2,12 +2,14 @@ import './base.css'
 import { render } from 'preact'
 import { App } from './app.tsx'
 import { stayConnected } from './connection.ts'
-import { reportedAgent } from './pages/report-page.tsx'
+import { isShared, reportedAgent } from './pages/report-page.tsx'
 import { openSession } from './session.ts'
 import { restoreTheme } from './theme.ts'
 
 restoreTheme()
 render(<App />, document.body)
-await openSession()
-// The page of a report is not live: it shows the state at the time it is opened.
-if (!reportedAgent()) stayConnected()
+if (!isShared()) {
+  await openSession()
+  // The page of a report is not live: it shows the state at the time it is opened.
+  if (!reportedAgent()) stayConnected()
+}

@@ -43,7 +43,7 @@ export function createOriginGuard(
 }
 
 /** The exact paths of the dashboard's pages; links from elsewhere may lead only here. */
-const PAGE = /^\/(index\.html|reports\/[\w-]+)?$/
+const PAGE = /^\/(index\.html|reports\/[\w-]+|shared)?$/
 
 /** True for a link from another site to the dashboard: a navigation, not a frame and not a request for anything else. */
 function isLink({ method, url = '/', headers }: IncomingMessage): boolean {

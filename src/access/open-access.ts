@@ -1,8 +1,12 @@
-/** Who may come in: people by password or link, clients by API token, agents by the token of their run. */
+/**
+ * Who may come in: people by password or link, clients by API token, agents by the token of their run; readers of one
+ * report by its link.
+ */
 import type { Clock } from '../clock.ts'
 import type { Store } from '../db/store.ts'
 import { ApiTokens } from './api-tokens.ts'
 import { Peers } from './peers.ts'
+import { ReportLinks } from './report-links.ts'
 import { RunTokens } from './run-tokens.ts'
 import { Sessions } from './sessions.ts'
 import { Users } from './users.ts'
@@ -12,12 +16,13 @@ export interface Access {
   sessions: Sessions
   apiTokens: ApiTokens
   runTokens: RunTokens
+  reportLinks: ReportLinks
   /** The processes at the other ends of connections. */
   peers: Peers
 }
 
 export interface AccessOptions {
-  store: Pick<Store, 'users' | 'sessions' | 'apiTokens'>
+  store: Pick<Store, 'users' | 'sessions' | 'apiTokens' | 'reportLinks'>
   clock: Clock
   /** Opens everything for whoever started the server. */
   operatorToken: string
@@ -34,6 +39,7 @@ export function openAccess({ store, clock, users = new Users({ store, clock }), 
     sessions: new Sessions({ store, clock, users, ...own }),
     apiTokens: new ApiTokens({ store, clock }),
     runTokens: new RunTokens(peers),
+    reportLinks: new ReportLinks({ store, clock }),
     peers,
   }
 }

@@ -20,8 +20,8 @@ export const SECURITY_HEADERS = {
   'cross-origin-resource-policy': 'same-origin',
 } as const
 
-/** A report has its own address on the same page. */
-const REPORT = /^\/reports\/[\w-]+$/
+/** Reports have their own addresses on the same page. */
+const REPORT = /^\/(?:reports\/[\w-]+|shared)$/
 
 /** Answers a GET for the dashboard; returns false when there is no such file. */
 export type Assets = (request: IncomingMessage, response: ServerResponse) => boolean

@@ -26,7 +26,7 @@ export interface AgentReport extends AgentStatus {
   circuits: CircuitView[]
 }
 
-type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
+export type ReportRooms = Pick<Rooms, 'state' | 'store' | 'money'>
 
 const agentRoute = routesOf('Agents')
 const callRoute = routesOf('Calls')
@@ -51,11 +51,14 @@ export const reportRoutes = (rooms: ReportRooms): Route[] => [
     handle: async ({ context, query: { format } }) => {
       const id = await loadedAgentId(rooms, context)
       if (format === 'json') return agentReport(rooms, id)
-      if (format === 'html') return context.html(reportPage(await reportFacts(rooms, id)))
+      if (format === 'html') return context.html(await reportHtml(rooms, id))
       return streamCsv(context, id, (last, limit) => rooms.store.calls.find({ agentId: id, limit, before: last?.id }))
     },
   }),
 ]
+
+/** The printable document. */
+export const reportHtml = async (rooms: ReportRooms, id: AgentId) => reportPage(await reportFacts(rooms, id))
 
 /** The status at the time the ledger has been read. */
 async function agentReport(rooms: ReportRooms, id: AgentId): Promise<AgentReport> {

@@ -30,6 +30,7 @@ import { LiveView, refuseUpgrade } from './live.ts'
 import { metricsRoutes } from './metrics.ts'
 import { openApiDocument } from './openapi.ts'
 import { Refusals } from './refusals.ts'
+import { sharedReportRoutes } from './report-links.ts'
 import type { Rooms } from './rooms.ts'
 import { type Route, routesOf, serveRoutes } from './route.ts'
 import { runRoutes } from './run.ts'
@@ -146,6 +147,7 @@ export function apiRoutes(rooms: ApiRooms): Route[] {
     ...serverRoutes(rooms, () => routes),
     ...authRoutes(rooms),
     ...storeRoutes(rooms),
+    ...sharedReportRoutes(rooms),
     ...agentControlRoutes(rooms),
     ...runRoutes(rooms),
     ...secretRoutes(rooms),

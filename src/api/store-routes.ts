@@ -10,6 +10,7 @@ import { circuitRoutes, modelRoutes } from './circuits.ts'
 import { historyRoutes } from './history.ts'
 import { priceRoutes } from './prices.ts'
 import { reportRoutes } from './report.ts'
+import { reportLinkRoutes } from './report-links.ts'
 import type { Rooms } from './rooms.ts'
 import type { Route } from './route.ts'
 import { scanRoutes } from './scan.ts'
@@ -27,6 +28,7 @@ export const storeRoutes = (rooms: StoreRooms): Route[] => [
   ...callSearchRoutes(rooms),
   ...budgetRoutes(rooms),
   ...reportRoutes(rooms),
+  ...reportLinkRoutes(rooms),
   ...tokenRoutes(rooms),
   ...userRoutes(rooms),
   ...stateRoutes(rooms),

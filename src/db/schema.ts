@@ -211,6 +211,19 @@ export const apiTokens = sqliteTable('api_tokens', {
   created_by: text().notNull(),
 })
 
+/** Links that show one agent's report without a sign-in: `access/report-links.ts`. */
+export const reportLinks = sqliteTable('report_links', {
+  id: text().primaryKey(),
+  agent_id: text().$type<AgentId>().notNull(),
+  /** SHA-256 in hex. */
+  hash: text().notNull(),
+  created_at: text().notNull(),
+  expires_at: text().notNull(),
+  revoked_at: text(),
+  /** Name of its creator. */
+  created_by: text().notNull(),
+})
+
 /** People who sign in with a password. */
 export const users = sqliteTable('users', {
   id: text().primaryKey(),

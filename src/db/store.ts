@@ -16,6 +16,7 @@ import { incidentTable } from './incidents.ts'
 import { metaTable } from './meta.ts'
 import { outboxTable } from './outbox.ts'
 import { pastAgentTable } from './past-agents.ts'
+import { reportLinkTable } from './report-links.ts'
 import { runTable } from './runs.ts'
 import { secretTable } from './secrets.ts'
 import { serviceCacheTable } from './service-cache.ts'
@@ -58,6 +59,7 @@ const tablesOf = (database: Database) => ({
   meta: metaTable(database),
   outbox: outboxTable(database),
   pastAgents: pastAgentTable(database),
+  reportLinks: reportLinkTable(database),
   runs: runTable(database),
   secrets: secretTable(database),
   serviceCache: serviceCacheTable(database),

@@ -181,7 +181,7 @@ test('a page of another site can link to the pages of the dashboard only, howeve
         .on('error', failed)
         .end(),
     )
-  for (const path of ['/', '/?x=1', '/index.html', '/reports/lg-7a3f9c2d'])
+  for (const path of ['/', '/?x=1', '/index.html', '/reports/lg-7a3f9c2d', '/shared'])
     expect([path, await statusOf(path)]).toEqual([path, 200])
   const elsewhere = [
     '/api/health',
@@ -191,6 +191,7 @@ test('a page of another site can link to the pages of the dashboard only, howeve
     '//api/health',
     '/metrics',
     '/secrets',
+    '/api/shared-report',
   ]
   for (const path of elsewhere) expect([path, await statusOf(path)]).toEqual([path, 403])
 })

@@ -22,6 +22,7 @@ const isLogout = ({ path }: Route) => path.endsWith('/logout')
 type Need = 'nothing' | 'any' | 'viewer' | 'admin' | 'agent' | 'run' | 'viewer or run'
 
 const OPEN = [
+  'GET /api/shared-report',
   'GET /api/health',
   'GET /api/version',
   'POST /api/auth/exchange',
@@ -278,7 +279,7 @@ describe("the dashboard's files", () => {
 
   test('are served with their type, by GET and HEAD only', async () => {
     const cage = await openTestRuntime()
-    for (const path of ['/', '/index.html', '/?x=1', '/reports/lg-7a3f9c2d']) {
+    for (const path of ['/', '/index.html', '/?x=1', '/reports/lg-7a3f9c2d', '/shared']) {
       const { status, headers, text } = await cage.get(path)
       expect([path, status, headers['content-type']]).toEqual([path, 200, 'text/html; charset=utf-8'])
       expect(text).toContain('<')

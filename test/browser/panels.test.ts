@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { showUsd } from '../../src/money.ts'
-import { findings, openBrowser, resizeTo } from '../support/browser.ts'
+import { findings, openBrowser, openPage, resizeTo } from '../support/browser.ts'
 import { button, doneOnScreen, openShow, pictures, type Show, stateOnScreen, tabTo } from '../support/show.ts'
 
 const VALUE = 'sk-proj-canary-4f9a8b7c6d5e4f3a2b1c'
@@ -200,6 +200,19 @@ describe('after the demo', () => {
     const download = page.waitForEvent('download')
     await button(page, 'CSV').click()
     expect((await download).suggestedFilename()).toBe(`${agentId}.csv`)
+
+    await button(page, 'Share').click()
+    await button(page, 'Create link').click()
+    const link = (await page.locator('.sharing .revealed').innerText()).trim()
+    expect(await findings(page)).toEqual([])
+    const colleague = await openPage(browser, link)
+    await colleague.page.locator('.report h1', { hasText: agentId }).waitFor()
+    expect(await colleague.page.getByRole('button').count()).toBe(0)
+    await page.getByRole('button', { name: /^Revoke link-/ }).click()
+    await page.getByRole('button', { name: /^Revoke link-/ }).waitFor({ state: 'detached' })
+    await colleague.page.reload()
+    await colleague.page.getByText('this link has expired, was revoked, or is incomplete. ask for a new one').waitFor()
+    await colleague.page.context().close()
     await page.getByRole('link', { name: '← Dashboard' }).click()
     await page.getByText('Agent status').waitFor()
     expect(faults).toEqual([])

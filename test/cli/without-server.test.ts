@@ -26,6 +26,11 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['calls', 'show', 'call-0'],
   ['report', 'notebook', '--format', 'csv'],
   ['report', '--format', 'json'],
+  ['report', 'notebook', '--share', '24h', '--format', 'json'],
+  ['report', 'notebook', '--share', 'forever'],
+  ['report', 'notebook', '--links'],
+  ['report', '--revoke', 'link-0'],
+  ['report', '--share', '24h'],
   ['secrets', 'list'],
   ['ps'],
   ['ps', '--all', '--json'],
@@ -84,8 +89,9 @@ function steady(text: string, known: Map<string, number>): string {
   const withoutTimes = text
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '<time>')
     .replaceAll(/\/\S*\.iron/g, '<home>')
+    .replaceAll(/localhost:\d+/g, '<server>')
     .replaceAll(/\[\d\d:\d\d:\d\d\]/g, '<time>')
-  return withoutTimes.replaceAll(/ic_[\w-]{43}|\b(?:token|user|req|run|n)-[0-9a-f]{8,}/g, (id) => {
+  return withoutTimes.replaceAll(/(?:ic|link)_[\w-]{43}|\b(?:token|user|req|run|link|n)-[0-9a-f]{8,}/g, (id) => {
     if (!known.has(id)) known.set(id, known.size)
     return `<id ${known.get(id)}>`
   })

@@ -14,14 +14,17 @@ async function openCage(): Promise<{ cage: TestRuntime; tokens: [string, string]
   const { access_token: jwt, refresh_token: refresh } = await cage.login()
   const { token: api } = (await cage.post('/api/tokens', { name: 'a client', budget_usd: '5' }, jwt)).json()
   const { ticket } = (await cage.post('/api/auth/ws-ticket', {}, jwt)).json()
+  const agent = cage.addAgent()
+  const { token: link } = (await cage.post(`/api/agents/${agent.id}/report/links`, {}, jwt)).json()
   return {
     cage,
     tokens: [
-      ['run', cage.addAgent().token],
+      ['run', agent.token],
       ['api', api as string],
       ['jwt', jwt],
       ['refresh', refresh],
       ['ticket', ticket as string],
+      ['link', link as string],
     ],
   }
 }

@@ -195,7 +195,7 @@ describe('a live call', () => {
     expect(JSON.stringify(road.fake.seen)).not.toContain(token)
   })
 
-  test.each(['run', 'ic', 'code', 'ticket', 'refresh'] as const)(
+  test.each(['run', 'ic', 'code', 'ticket', 'refresh', 'link'] as const)(
     "never sends a token of ours (%s_…), which does not take the place of the service's own key either",
     async (prefix) => {
       const road = await openRoad({}, '50', 'key-of-the-service')

@@ -75,6 +75,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
   const client = (await ask('POST', '/api/tokens', { name: 'client' })).json() as { token: string }
   await ask('POST', '/api/run/charges', { service: 'search', cost_usd: '0.01' }, client.token)
   const { calls } = (await ask('GET', '/api/calls')).json() as { calls: { id: string }[] }
+  const link = (await ask('POST', `/api/agents/${agent.agent.id}/report/links`, {})).json() as Record<string, string>
   const values: Record<string, string> = {
     'calls/{id}': calls[0]!.id,
     'agents/{id}': agent.agent.id,
@@ -86,6 +87,7 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
     'circuits/{name}': 'openai',
     'models/{name}': 'openai',
     'budgets/{scope}': 'server',
+    'links/{id}': link.id!,
   }
   const document = (await ask('GET', '/api/openapi.json')).json() as unknown as ApiDocument & {
     paths: Record<string, Record<string, Operation>>
@@ -96,7 +98,8 @@ export async function callEveryRoute(server: BuiltServer): Promise<Map<string, A
     const path = template.replace(/(\w+)\/\{\w+\}/g, (named, folder) => `${folder}/${values[named] ?? 'nothing'}`)
     const schema = operation.requestBody?.content['application/json']?.schema
     const body = schema && { ...(sample(schema) as Json), ...(template === '/api/agents' && { script }) }
-    const token = operation['x-role'] === 'agent' ? client.token : server.token
+    const token =
+      template === '/api/shared-report' ? link.token : operation['x-role'] === 'agent' ? client.token : server.token
     const reply = await ask(method, path, body, token)
     const difference = compare(method, server.url + path, reply)
     answered.set(`${method} ${template}`, { status: reply.status, difference })

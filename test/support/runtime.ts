@@ -173,7 +173,12 @@ export class TestRuntime {
     return sendDocumented(this.url + path, { method: 'GET', headers: bearer(token) })
   }
 
-  post(path: string, body: unknown, token?: string, method: 'POST' | 'PATCH' | 'PUT' = 'POST'): Promise<Reply> {
+  post(
+    path: string,
+    body: unknown,
+    token?: string,
+    method: 'POST' | 'PATCH' | 'PUT' | 'DELETE' = 'POST',
+  ): Promise<Reply> {
     const headers = { 'content-type': 'application/json', ...bearer(token) }
     const text = typeof body === 'string' ? body : JSON.stringify(body)
     return sendDocumented(this.url + path, { method, headers, body: text })

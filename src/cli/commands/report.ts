@@ -13,6 +13,7 @@ import { commandWithDatabase } from '../flags.ts'
 import { withClient } from '../offline-client.ts'
 import { json } from '../print.ts'
 import { costLines, reportLines } from '../report-lines.ts'
+import { listReportLinks, revokeReportLink, shareReport } from '../report-links.ts'
 import type { Terminal } from '../terminal.ts'
 
 const FORMATS = ['text', 'json', 'csv', 'html'] as const
@@ -29,21 +30,36 @@ export const reportCommand: CliCommand = (terminal) =>
         .choices(FORMATS)
         .default('text' as const),
     )
+    .option('--share <time>', 'Create a link that shows the report without a sign-in for so long: 30m, 24h, 7d')
+    .option('--links', 'List the valid links to the report')
+    .option('--revoke <link>', 'Revoke a link')
     .addHelpText(
       'after',
       examples(
         ['report lg-7a3f9c2d --format csv > calls.csv', 'every row of the ledger'],
         ['report lg-7a3f9c2d lead_gen_agent', 'beside the last run of that script'],
+        ['report lg-7a3f9c2d --share 24h', 'a link for a colleague, valid for a day'],
       ),
     )
-    .action((id, other, { format, ...flags }) =>
+    .action((id, other, { format, share, links, revoke, ...flags }) =>
       withClient(flags, terminal, (client) => {
+        const asJson = format === 'json'
+        if (revoke !== undefined) return revokeReportLink(client, revoke, terminal)
+        if (share !== undefined) {
+          return shareReport(client, { named: required(id, '--share'), lifetime: share, asJson }, terminal)
+        }
+        if (links) return listReportLinks(client, { named: required(id, '--links'), asJson }, terminal)
         if (id === undefined) return reportAll(client, format, terminal)
         return other === undefined
           ? reportAgent(client, id, format, terminal)
           : compare(client, [id, other], format, terminal)
       }),
     )
+
+function required(id: string | undefined, flag: string): string {
+  if (id !== undefined) return id
+  throw new CageError('usage', `${flag} needs an agent`, { hint: 'list them with "iron-cage ps --all"' })
+}
 
 async function reportAll(client: ApiClient, format: ReportFormat, terminal: Terminal): Promise<void> {
   if (format === 'csv' || format === 'html') {
