@@ -156,6 +156,7 @@ function report(runtime: RuntimeParts, agentId: string, inbox: Inbox, isOver: bo
           ? { Report: `iron-cage report ${agentId} --format html --db ${runtime.config.db.path} > report.html` }
           : {
               Report: runtime.dashboardLink().replace('/#', `/reports/${agentId}#`),
+              Booth: `${runtime.dashboardLink().replace('/#', '/#/booth?')} (four promises, kept as you watch)`,
               Dashboard: `${runtime.url} (stays open; Ctrl-C ends)`,
             }),
       },

@@ -51,10 +51,11 @@ export class ApiError extends Error {
 export async function openSession(): Promise<void> {
   const tabs = new BroadcastChannel(KEY)
   shareWith(tabs)
-  const code = /^#code=(.+)$/.exec(location.hash)?.[1]
+  const [, page, code] = /^#(?:(\/\w+)\?)?code=(.+)$/.exec(location.hash) ?? []
   if (code) {
     // The address is visible on screens and kept in histories.
-    history.replaceState(null, '', location.pathname)
+    history.replaceState(null, '', page ? `#${page}` : location.pathname)
+    dispatchEvent(new Event('hashchange'))
     try {
       keep(await post('/api/auth/exchange', { code }))
     } catch (error) {

@@ -16,7 +16,7 @@ afterAll(() => browser.close())
 const printed = (out: string, label: string): string => new RegExp(`^${label} +(.+)$`, 'm').exec(out)![1]!
 
 describe('what the demo prints at its end', () => {
-  test('is where the log and the page of the report are', async () => {
+  test('is where the log, the page of the report and the booth are', async () => {
     const run = openPlace().start(['demo', '--pace', 'max', '--port', '0'])
     await expect.poll(() => run.out, { timeout: 240_000, interval: 100 }).toContain('(stays open; Ctrl-C ends)')
     const agentId = /FINAL REPORT · (lg-\w+)/.exec(run.out)![1]!
@@ -31,6 +31,10 @@ describe('what the demo prints at its end', () => {
     const text = await page.locator('.report').innerText()
     for (const figure of ['$45.90', '$63.10', 'linkedin_api', 'gpt-3.5-turbo']) expect(text).toContain(figure)
     expect(faults).toEqual([])
+    const booth = await openPage(browser, printed(run.out, 'Booth').split(' ')[0]!)
+    onTestFinished(() => booth.page.context().close())
+    await booth.page.getByText('200 calls at once on the last cent').waitFor()
+    expect(new URL(booth.page.url()).hash).toBe('#/booth')
     run.child.kill('SIGTERM')
     expect((await run.ended).code).toBe(0)
   })
