@@ -64,7 +64,7 @@ export async function runCli(
     for (const line of welcome) terminal.out(line)
     return 0
   }
-  const argv = withHelpLast(typed)
+  const argv = normalized(typed)
   try {
     const program = programWith(await loadCommands(argv, { ...COMMANDS, ...extraCommands }), argv, terminal)
     if (argv[0] === 'complete') (await import('./completions.ts')).printCompletions(program, argv.slice(1), terminal)
@@ -79,9 +79,11 @@ export async function runCli(
   }
 }
 
-/** "help start" is "start --help"; only exit-codes has a page of its own. */
-const withHelpLast = (argv: readonly string[]): readonly string[] =>
-  argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv
+/** "help start" is "start --help", and "-v" is "-V"; only exit-codes has a page of its own. */
+function normalized(argv: readonly string[]): readonly string[] {
+  if (argv[0] === '-v') return ['-V', ...argv.slice(1)]
+  return argv[0] === 'help' && argv[1] !== 'exit-codes' && argv[1] !== '--help' ? [...argv.slice(1), '--help'] : argv
+}
 
 /** The command that is named first; none for the version; all of them for help, completion and an unknown name. */
 function loadCommands([typed = '']: readonly string[], commands: Commands): Promise<CliCommand[]> {

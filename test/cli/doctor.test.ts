@@ -88,7 +88,7 @@ describe('the doctor', () => {
     const answer = await patient.see()
     expect(answer).toMatchObject({ code: 0 })
     expect(answer.out.filter((line) => /^[✔!] /.test(line)).length).toBeGreaterThan(20)
-    expect(answer.out.at(-1)).toMatch(/^\d\d checks: \d+ ok, \d+ warnings, 0 failed$/)
+    expect(answer.out.at(-1)).toMatch(/^\d+ passed, \d+ warnings?, 0 failed$/)
   })
 
   test('reports what a server left behind as ok', async () => {

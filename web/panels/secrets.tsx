@@ -230,7 +230,7 @@ function DeleteSecret({ secret, onClose }: { secret: SecretListed; onClose: () =
       onClose={onClose}
       act={() => deleteSecret(secret.id)}
     >
-      <p class="dim">Agents started from now on do not get it. It can be restored.</p>
+      <p class="dim">New agents won’t receive it. You can restore it later.</p>
       <label>
         <span>
           Type <code>{secret.name}</code> to delete it

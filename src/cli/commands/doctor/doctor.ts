@@ -2,6 +2,7 @@
 import { configSchema } from '../../../config/schema.ts'
 import { asCageError } from '../../../errors.ts'
 import { wrapLines } from '../../../log/wrap.ts'
+import { showNumberOf } from '../../../units.ts'
 import { type CliCommand, examples } from '../../command.ts'
 import { commandWithDatabase, loadFlags, type ServerFlags } from '../../flags.ts'
 import { json } from '../../print.ts'
@@ -66,7 +67,7 @@ function resultLines(results: readonly NamedResult[]): string[] {
       ...(fix === undefined ? [] : [`  ${''.padEnd(width)}  fix: ${fix}`]),
     ]
   })
-  return [...lines, `${results.length} checks: ${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failed`]
+  return [...lines, `${count('ok')} passed, ${showNumberOf(count('warn'), 'warning')}, ${count('fail')} failed`]
 }
 
 /** Checks that say the same in a row are one line: without a database there are seven. */
