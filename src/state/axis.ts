@@ -26,6 +26,9 @@ export function moneyAxis({ spent, projected, limit }: Record<'spent' | 'project
   const reached = max(fromUsd(spent), fromUsd(projected))
   const hasLimit = reached >= fromUsd(limit) * LIMIT_SHOWN_FROM
   const top = nanodollars(Math.max(1, Math.round(Math.max(reached, hasLimit ? fromUsd(limit) : 0) * HEADROOM)))
-  const ticks = ticksUpTo(top, 4).map((nanos) => ({ nanos, usd: toUsd(nanodollars(Math.round(nanos))) }))
+  const ticks = ticksUpTo(reached > 0 || hasLimit ? top : 0, 4).map((nanos) => ({
+    nanos,
+    usd: toUsd(nanodollars(Math.round(nanos))),
+  }))
   return { top, ticks, hasLimit }
 }

@@ -4,6 +4,8 @@ import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import { findings, goTo, openBrowser, openPage, resizeTo } from '../support/browser.ts'
+import { addCrowd } from '../support/crowd.ts'
+import { addStyle, brokenTexts, widenFonts } from '../support/geometry.ts'
 import { answer } from '../support/provider.ts'
 import { openTestRuntime, type TestRuntime } from '../support/runtime.ts'
 import { button, pictures } from '../support/show.ts'
@@ -113,9 +115,14 @@ test('two runs are compared, a limit is set, a user added, the audit verified, a
   expect(faults).toEqual([])
 })
 
-test('every page reads well in both themes, fits any screen, and is clean for axe', async () => {
-  const { page } = await openPages(60)
-  for (const name of ['', 'calls', 'runs', 'incidents', 'audit', 'settings', 'booth']) {
+test('every page reads well in both themes and is clean for axe, and no text is cut or overprinted on any screen', async () => {
+  const { cage } = await openPages(0)
+  const [agentId] = addCrowd(cage.runtime, { agents: 60, events: 300 })
+  const { page } = await openPage(browser, cage.runtime.dashboardLink())
+  onTestFinished(() => page.context().close())
+  await page.locator('.agent-table').waitFor()
+  await widenFonts(page)
+  for (const name of ['', `agents/${agentId}`, 'calls', 'runs', 'incidents', 'audit', 'settings', 'booth']) {
     await goTo(page, `#/${name}`)
     await page.locator('.app main .panel').first().waitFor()
     for (const colorScheme of ['light', 'dark'] as const) {
@@ -127,8 +134,18 @@ test('every page reads well in both themes, fits any screen, and is clean for ax
       await resizeTo(page, width, 900)
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
       expect(overflow, `${name} at ${width}`).toBeLessThanOrEqual(0)
-      await page.screenshot({ path: join(pictures, `page-${name || 'overview'}-${width}.png`) })
+      expect(await brokenTexts(page), `${name} at ${width}`).toEqual([])
     }
     await resizeTo(page, 1920, 1080)
+  }
+  // The measure itself: a style that cuts and one that overprints are found.
+  await goTo(page, `#/agents/${agentId}`)
+  await page.locator('.panel.status .big').waitFor()
+  for (const [style, found] of [
+    ['.status .big { width: 60px; overflow: hidden }', /^cut: “/],
+    ['.status .row { margin-top: -30px }', /^overprinted: “/],
+  ] as const) {
+    await addStyle(page, style)
+    expect(await brokenTexts(page)).toContainEqual(expect.stringMatching(found))
   }
 })
