@@ -46,7 +46,9 @@ function needOf({ method, path }: Route): Need {
   if (VIEWER_OR_RUN.includes(name)) return 'viewer or run'
   if (path.startsWith('/api/run')) return 'agent'
   if (VIEWERS_OWN.includes(name)) return 'viewer'
-  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/(original|content)$/.test(path) ? 'viewer' : 'admin'
+  return method === 'GET' && !/^\/api\/(tokens|users|audit)\b|\/(original|content|report\/links)$/.test(path)
+    ? 'viewer'
+    : 'admin'
 }
 
 const MEETS: Record<'admin' | 'viewer' | 'agent', readonly Need[]> = {
