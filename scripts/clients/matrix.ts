@@ -1,14 +1,15 @@
 /**
- * Runs every client of the matrix, without a cage and under `iron-cage start`, and writes docs/client-matrix.md:
+ * Runs clients of the matrix, each without a cage and under `iron-cage start`, and writes their rows of
+ * docs/client-matrix.md. The rows of others stay as they were.
  *
  *     npm run test:clients                                       # all clients, in environments below .venv-clients
- *     node scripts/clients/matrix.ts "OpenAI Agents SDK" groq    # some of them; the table is printed only
+ *     node scripts/clients/matrix.ts "OpenAI Agents SDK" groq    # some of them
  *
  * Exits with 1 when a cell works without a cage and not in it.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ADDRESSES, MATRIX, type MatrixClient, MODELS, SHELL } from './clients.ts'
@@ -156,11 +157,14 @@ function mark(cell: Cell, bare: Run, caged: Run): string {
   return outside === inside ? `${inside ? '✓' : '✗ both'}${how}` : inside ? `✓ (bare ✗)${how}` : '**✗** (bare ✓)'
 }
 
+const DOCUMENT = join(root, 'docs/client-matrix.md')
+const HEAD = ['client', 'version', ...CELLS, 'tried']
 const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
 
 async function main(): Promise<void> {
   const wanted = process.argv.slice(2)
-  const rows: string[] = []
+  const unknown = wanted.filter((one) => !MATRIX.some(({ name }) => name === one))
+  if (unknown.length > 0) throw new Error(`no such client: ${unknown.join(', ')}`)
   let isWorse = false
   for (const client of MATRIX.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
     const bare = await runClient(client, false)
@@ -170,16 +174,30 @@ async function main(): Promise<void> {
     const versions = Object.entries({ ...bare.versions, ...caged.versions }).map(
       ([name, number]) => `${name} ${number}`,
     )
-    const name = `${client.name}${caged.isSetByHand ? ' ¹' : ''}`
-    rows.push(row([name, versions.join(', '), ...marks]))
-    console.log(rows.at(-1))
+    const name = `${client.name}${caged.isSetByHand ? BY_HAND : ''}`
+    const line = row([name, versions.join(', '), ...marks, new Date().toISOString().slice(0, 10)])
+    console.log(line)
+    writeRow(client.name, line)
     for (const [where, run] of Object.entries({ bare, caged })) explain(where, run)
   }
-  const head = ['client', 'version', ...CELLS]
-  const table = [row(head), row(head.map(() => '---')), ...rows].join('\n')
-  if (wanted.length === 0) writeFileSync(join(root, 'docs/client-matrix.md'), `${INTRODUCTION}\n${table}\n`)
   process.exitCode = isWorse ? 1 : 0
 }
+
+/** Puts a client's row in the place of its last one. Rows of clients that are no longer in the matrix are dropped. */
+function writeRow(client: string, line: string): void {
+  const rows = new Map(
+    readFileSync(DOCUMENT, 'utf8')
+      .split('\n')
+      .map((old) => [clientOf(old), old]),
+  )
+  rows.set(client, line)
+  const known = MATRIX.flatMap(({ name }) => rows.get(name) ?? [])
+  const table = [row(HEAD), row(HEAD.map(() => '---')), ...known].join('\n')
+  writeFileSync(DOCUMENT, `${INTRODUCTION}\n${table}\n`)
+}
+
+const BY_HAND = ' ¹'
+const clientOf = (line: string): string => (line.split(' | ')[0] ?? '').replace('| ', '').replace(BY_HAND, '')
 
 function explain(where: string, run: Run): void {
   if (run.cells.size === 0) console.log(`  ${where}: ${run.output.slice(-1_500)}`)
@@ -190,8 +208,8 @@ function explain(where: string, run: Run): void {
 
 const INTRODUCTION = `# Clients, tried
 
-What \`node scripts/clients/matrix.ts\` saw on ${new Date().toISOString().slice(0, 10)}: each client as its quick start shows it, with the versions below, once without a cage
-and once under \`iron-cage start\`, against a provider that checks keys and fields as the real ones do.
+What \`node scripts/clients/matrix.ts\` saw: each client as its quick start shows it, with the versions below, once without a
+cage and once under \`iron-cage start\`, against a provider that checks keys and fields as the real ones do.
 
 - **whole**, **streamed**, **tools**: the client gets the answer; in the cage without the e-mail address that is in it.
 - **402**: a call that the budget cannot pay is an error of the class shown, and nothing reaches the provider. (Without a cage: the
