@@ -1,6 +1,6 @@
 /**
- * Writes the generated parts of docs/: `npm run docs`. Each part stands between `<!-- generated: name -->` and
- * `<!-- end -->` and is made from what the program itself uses. test/documents fails when a file differs.
+ * Writes the generated parts of docs/, and Python's table of exit codes: `npm run docs`. Each part stands between
+ * `<!-- generated: name -->` and `<!-- end -->` and is made from what the program itself uses. test/documents fails when a file differs.
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,7 +35,7 @@ const PARTS: Readonly<Record<string, Readonly<Record<string, () => string | Prom
   'errors.md': { errors: errorTable, 'exit codes': exitCodeTable },
 }
 
-/** Every file with a generated part, by its path below docs/, as it should be. Throws Error when a part has no place. */
+/** Every file that is generated, whole or in part, by its path below docs/, as it should be. Throws Error when a part has no place. */
 export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
   const files = new Map<string, string>()
   for (const [file, parts] of Object.entries(PARTS)) {
@@ -47,6 +47,7 @@ export async function generateDocs(): Promise<ReadonlyMap<string, string>> {
     }
     files.set(file, text)
   }
+  files.set('../python/iron_cli/exit_codes.py', exitCodesOfPython())
   return files
 }
 
@@ -195,6 +196,20 @@ function exitCodeTable(): string {
     ['exit code', 'meaning'],
     EXIT_CODES.map(([exit, meaning]) => [String(exit), meaning]),
   )
+}
+
+function exitCodesOfPython(): string {
+  const rows = Object.entries(ERRORS).map(([name, { exit }]) => `    "${name}": ${exit},`)
+  return [
+    '"""Exit codes by error code, written by `npm run docs` from the table of errors."""',
+    '',
+    'from __future__ import annotations',
+    '',
+    'EXIT_CODES: dict[str, int] = {',
+    ...rows,
+    '}',
+    '',
+  ].join('\n')
 }
 
 /** The help of every command and subcommand, as the program prints it. */

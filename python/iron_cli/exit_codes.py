@@ -1,4 +1,4 @@
-"""Exit codes by error code, as docs/errors.md has them."""
+"""Exit codes by error code, written by `npm run docs` from the table of errors."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ EXIT_CODES: dict[str, int] = {
     "budget_exceeded": 3,
     "budget_held": 3,
     "price_unknown": 9,
+    "price_list_refused": 8,
     "model_refused": 9,
     "pii_blocked": 1,
     "redaction_failed": 1,

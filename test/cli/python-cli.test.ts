@@ -4,7 +4,6 @@ import { readFileSync, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ERRORS } from '../../src/errors.ts'
 import { freePort } from '../support/free-port.ts'
 import { type Ended, openPlace, type Place } from './support.ts'
 
@@ -142,12 +141,4 @@ test('without a server both try three times, and end with 7', async () => {
   ]) {
     expect(ended).toMatchObject({ code: 7, out: '', err: expect.stringContaining('tried 3 times') })
   }
-})
-
-test('the exit codes are those of the error table', () => {
-  const source = readFileSync(join(root, 'python/iron_cli/exit_codes.py'), 'utf8')
-  const codes = [...source.matchAll(/"(\w+)": (\d+),/g)].map(([, code, exit]) => [code, Number(exit)])
-  expect(Object.fromEntries(codes)).toEqual(
-    Object.fromEntries(Object.entries(ERRORS).map(([code, { exit }]) => [code, exit])),
-  )
 })
