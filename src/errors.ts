@@ -63,6 +63,11 @@ export const ERRORS = {
   },
   budget_held: { status: 429, exit: 3, hint: 'try again when calls in flight have ended', retry: true },
   price_unknown: { status: 403, exit: 9, hint: 'add the model under "prices" in the configuration' },
+  price_list_refused: {
+    status: 409,
+    exit: 8,
+    hint: 'check where the list comes from; "iron-cage prices update" pins another one',
+  },
   model_refused: { status: 403, exit: 9, hint: 'check its bill, then see "iron-cage models list"' },
   pii_blocked: { status: 422, exit: 1, hint: 'the reply held personal data and safety.mode is "block"' },
   redaction_failed: { status: 502, exit: 1, hint: 'the reply was withheld; the log says why' },

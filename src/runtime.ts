@@ -18,7 +18,9 @@ import type { Circuits } from './breaker/circuits.ts'
 import type { ServiceCache } from './breaker/service-cache.ts'
 import type { Ledger } from './budget/ledger.ts'
 import { openMoney } from './budget/open-money.ts'
+import { openPriceList } from './budget/pinned-list.ts'
 import { requirePlausiblePrices } from './budget/price-jumps.ts'
+import type { PriceList } from './budget/price-list.ts'
 import type { Trust } from './budget/trust.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { AgentFolders } from './config/agent-folders.ts'
@@ -94,7 +96,7 @@ export interface RuntimeParts {
 /** Files hidden from an agent even in folders that it may use. */
 function serverFilesOf({ config, configFile, masterKeyFile }: RuntimeOptions): string[] {
   const { path } = config.db
-  return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile].flatMap((file) =>
+  return [...databaseFiles(path), masterKeyFile, config.log.dir, configFile, config.price_list.file].flatMap((file) =>
     file ? [resolve(file)] : [],
   )
 }
@@ -129,10 +131,11 @@ class Opened {
 export async function openParts(options: RuntimeOptions): Promise<RuntimeParts> {
   const { config, clock = systemClock } = options
   const placeOf = (key: string) => options.origins?.[key] ?? options.configFile ?? 'the configuration'
-  await requirePlausiblePrices(config, placeOf, clock.now())
+  const list = openPriceList(config.price_list)
+  await requirePlausiblePrices(config, placeOf, { list, atMs: clock.now() })
   const opened = new Opened()
   try {
-    return await openAll({ ...options, clock }, opened)
+    return await openAll({ ...options, clock, list }, opened)
   } catch (error) {
     await opened.close()
     throw isStorageFault(error) ? unusable(config.db.path, error) : error
@@ -140,8 +143,11 @@ export async function openParts(options: RuntimeOptions): Promise<RuntimeParts> 
 }
 
 /** The table of contents: each part is opened with those before it. */
-async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opened): Promise<RuntimeParts> {
-  const { config, clock, version } = options
+async function openAll(
+  options: RuntimeOptions & { clock: Clock; list: PriceList },
+  opened: Opened,
+): Promise<RuntimeParts> {
+  const { config, clock, list, version } = options
   const safety = openSafety(options)
   const log = openLogFile(config, clock, safety)
   opened.onClose(() => log.close())
@@ -168,7 +174,7 @@ async function openAll(options: RuntimeOptions & { clock: Clock }, opened: Opene
   const secrets = await openVault(config, { store, state, audit, clock, ...keyed })
   opened.onClose(() => closeVault(secrets))
   const access = openAccess({ store, clock, users, operatorToken, signingKey: secrets.vault.keyFor('sessions') })
-  const money = openMoney(config, { store, state, clock })
+  const money = openMoney(config, { store, state, clock, list })
   opened.onClose(() => money.ledger.close())
   money.ledger.begin()
   const incidents = openIncidents(store, state, safety, secrets)

@@ -3,7 +3,7 @@ import { everyPrice, type Priced, sourceOf, usdPerMillion } from '../budget/ever
 import type { Rooms } from './rooms.ts'
 import { count, type Route, routesOf } from './route.ts'
 
-export const priceRoutes = ({ config, state }: Pick<Rooms, 'config' | 'state'>): Route[] => {
+export const priceRoutes = ({ config, state, money }: Pick<Rooms, 'config' | 'state' | 'money'>): Route[] => {
   let all: Promise<Priced[]> | undefined
   return [
     routesOf('Models')('GET /api/prices', {
@@ -26,9 +26,17 @@ export const priceRoutes = ({ config, state }: Pick<Rooms, 'config' | 'state'>):
             }),
           ),
           total: count().describe('Number of matching models.'),
+          list: z
+            .object({
+              name: z.string(),
+              date: z.string().describe('Day of its publication.'),
+              age_days: z.number().int().describe('Its age in days.'),
+              unknown: z.enum(['refuse', 'dearest']).describe('What happens to calls of models without a price.'),
+            })
+            .describe('The public price list in use.'),
         }),
       handle: async ({ query: { search, limit } }) => {
-        all ??= everyPrice(Object.keys(config.providers), config, state)
+        all ??= everyPrice(Object.keys(config.providers), config, state, money.prices.list)
         const found = (await all).filter(({ model }) => model.includes(search.toLowerCase()))
         const prices = found.slice(0, limit).map(({ provider, model, price }) => ({
           provider,
@@ -37,7 +45,9 @@ export const priceRoutes = ({ config, state }: Pick<Rooms, 'config' | 'state'>):
           output_per_mtok: usdPerMillion(price.output.base),
           source: sourceOf(price),
         }))
-        return { prices, total: found.length }
+        const { list } = money.prices
+        const about = { name: list.name, date: list.date, age_days: list.ageDays(state.now()) }
+        return { prices, total: found.length, list: { ...about, unknown: config.price_list.unknown } }
       },
     }),
   ]

@@ -14,7 +14,7 @@ import type { StateManager } from '../state/state-manager.ts'
 import type { Secrets } from '../vault/open-vault.ts'
 
 export interface Rooms {
-  config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety' | 'providers' | 'prices'>
+  config: Pick<Config, 'agent' | 'budget' | 'services' | 'server' | 'safety' | 'providers' | 'prices' | 'price_list'>
   clock: Clock
   store: Store
   state: StateManager

@@ -2,8 +2,8 @@
 import type { Clock } from '../clock.ts'
 import { nanodollars, toUsd, type Usd } from '../money.ts'
 import type { Price } from './price.ts'
-import { listedModels } from './price-list.ts'
-import { fromConfig, meantBy, type PriceConfig } from './prices.ts'
+import type { PriceList } from './price-list.ts'
+import { fromConfig, isMatch, listedAs, meantBy, type PriceConfig } from './prices.ts'
 
 export interface Priced {
   provider: string
@@ -11,20 +11,25 @@ export interface Priced {
   price: Price
 }
 
-/** The models of the price list, with the prices of the configuration replacing theirs. */
+/** The models of `list`, with the prices of the configuration replacing theirs. */
 export async function everyPrice(
   providers: readonly string[],
   config: PriceConfig,
   clock: Pick<Clock, 'now'>,
+  list: PriceList,
 ): Promise<Priced[]> {
-  const listed = await Promise.all(providers.map((provider) => listedModels(provider, clock.now())))
+  const listed = await Promise.all(
+    providers.map(async (provider) =>
+      (await list.models(listedAs(provider), clock.now())).map((one) => ({ ...one, provider })),
+    ),
+  )
   const own = Object.entries(config.prices).flatMap(([key, override]) => {
     const { providers: meant, model } = meantBy(config, key)
     const asked = meant.filter((provider) => providers.includes(provider))
     return asked.length === 0 ? [] : [{ asked, model, price: fromConfig(override, asked[0]!, model) }]
   })
   const isOverridden = ({ provider, model }: Priced) =>
-    own.some((one) => one.model === model && one.asked.includes(provider))
+    own.some((one) => isMatch(one.model, model) && one.asked.includes(provider))
   return [
     ...own.map(({ asked, model, price }) => ({ provider: asked.join(', '), model, price })),
     ...listed.flat().filter((one) => !isOverridden(one)),

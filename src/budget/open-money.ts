@@ -4,6 +4,8 @@ import type { Config } from '../config/schema.ts'
 import type { Store } from '../db/store.ts'
 import type { StateManager } from '../state/state-manager.ts'
 import { type Ledger, openLedger } from './ledger.ts'
+import { openPriceList } from './pinned-list.ts'
+import type { PriceList } from './price-list.ts'
 import { Prices } from './prices.ts'
 import { RaiseWait } from './raise-wait.ts'
 import { Trust } from './trust.ts'
@@ -21,16 +23,19 @@ export interface Money {
   baseline: string | null
 }
 
-/** Opens it as configured. End with `ledger.close()`. */
+/**
+ * Opens it as configured. End with `ledger.close()`. `list`: the public prices. (Default: those of the configuration.)
+ * Throws CageError `price_list_refused`.
+ */
 export function openMoney(
-  config: Pick<Config, 'budget' | 'prices' | 'providers'>,
-  { store, state, clock }: { store: Store; state: StateManager; clock: Clock },
+  config: Pick<Config, 'budget' | 'prices' | 'price_list' | 'providers'>,
+  { store, state, clock, list }: { store: Store; state: StateManager; clock: Clock; list?: PriceList },
 ): Money {
   const ledger = openLedger(config.budget, { store, state, clock })
   return {
     ledger,
     raiseWait: new RaiseWait(ledger.accounts, clock, ledger.accounts.pauseMs),
-    prices: new Prices(config, clock),
+    prices: new Prices(config, clock, list ?? openPriceList(config.price_list)),
     trust: new Trust({ store, state, clock }),
     clamp: config.budget.clamp_max_tokens,
     baseline: config.budget.baseline ?? null,

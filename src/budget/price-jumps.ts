@@ -5,8 +5,8 @@
 import { InvalidConfigError, type Key, keyText, type Problem } from '../config/problems.ts'
 import type { Config } from '../config/schema.ts'
 import type { Price } from './price.ts'
-import { listed } from './price-list.ts'
-import { meantBy, type PriceConfig } from './prices.ts'
+import type { PriceList } from './price-list.ts'
+import { isMatch, listedAs, meantBy, type PriceConfig } from './prices.ts'
 
 /** Maximum factor between a price and the list's. */
 const MAX_FACTOR = 20
@@ -28,21 +28,20 @@ const RATES = [
 export async function requirePlausiblePrices(
   config: PriceConfig,
   placeOf: (key: string) => string,
-  atMs: number,
+  { list, atMs }: { list: PriceList; atMs: number },
 ): Promise<void> {
   const problems: Problem[] = []
   for (const [name, override] of Object.entries(config.prices)) {
-    const price = override.confirm ? undefined : await listedFor(meantBy(config, name), atMs)
-    if (!price) continue
+    const prices = override.confirm ? [] : await listedFor(meantBy(config, name), list, atMs)
     for (const [kind, part] of RATES) {
       const usd = override[kind]
-      const list = price[part]?.base
-      if (usd === undefined || !list || isNear(usd * 1_000_000, list)) continue
+      const [first, ...others] = prices.flatMap((price) => price[part]?.base || [])
+      if (usd === undefined || !first || [first, ...others].some((rate) => isNear(usd * 1_000_000, rate))) continue
       const key: Key = ['prices', name, kind]
       problems.push({
         place: placeOf(keyText(key)),
         key: keyText(key),
-        what: `expected at most ${MAX_FACTOR} times more or less than ${list / 1_000_000} (${price.source}), or "confirm: true" beside it, got ${usd}`,
+        what: `expected at most ${MAX_FACTOR} times more or less than ${first / 1_000_000} (${list.name}), or "confirm: true" beside it, got ${usd}`,
       })
     }
   }
@@ -51,11 +50,21 @@ export async function requirePlausiblePrices(
 
 const isNear = (picos: number, list: number): boolean => picos <= list * MAX_FACTOR && picos * MAX_FACTOR >= list
 
-/** Returns the price at the first provider that the key may mean and that lists the model. */
-async function listedFor({ providers, model }: ReturnType<typeof meantBy>, atMs: number): Promise<Price | undefined> {
+/**
+ * Returns the price at the first provider that the key may mean and that lists the model; with a wildcard the prices of
+ * all models that it means, of which one must be near.
+ */
+async function listedFor(
+  { providers, model }: ReturnType<typeof meantBy>,
+  list: PriceList,
+  atMs: number,
+): Promise<Price[]> {
   for (const provider of providers) {
-    const price = await listed(provider, model, atMs)
-    if (price) return price
+    const found = model.includes('*')
+      ? (await list.models(listedAs(provider), atMs)).flatMap((one) => (isMatch(model, one.model) ? one.price : []))
+      : [await list.price(listedAs(provider), model, atMs)]
+    const prices = found.filter((price) => price !== undefined)
+    if (prices.length > 0) return prices
   }
-  return undefined
+  return []
 }

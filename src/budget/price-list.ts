@@ -1,35 +1,97 @@
 /**
- * The public price list, a dependency that is loaded on first use. It is based on the vendors' own pages; what they
- * publish and the list lacks (service tiers, preview searches) is in `service-terms.ts` and here.
+ * The public price list: a dependency that is loaded on first use, or a newer edition of it that the configuration
+ * pins. It is based on the vendors' own pages; what they publish and the list lacks (service tiers, preview searches) is
+ * in `service-terms.ts` and here.
  *
  * A tier of the list begins above `start` tokens of input, cached or not, and then applies to the whole call, output
  * included: this is how the vendors charge, and how the list's own calculator counts.
  */
-import type { MatchLogic, ModelPrice, PriceCalculation } from '@pydantic/genai-prices'
+import type { MatchLogic, ModelPrice, PriceCalculation, Provider } from '@pydantic/genai-prices'
+import { KNOWN_PROVIDER_NAMES } from '../dialects/known-providers.ts'
 import { outputLimit } from './output-limits.ts'
 import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, rateAt, toPicos } from './rate.ts'
 import { termsOf } from './service-terms.ts'
 
-/** The pinned version and the day it was published; update both with the dependency (compared in `prices.test.ts`). */
-export const LIST = 'genai-prices 0.1.8'
-export const LIST_PUBLISHED = '2026-09-23'
+/** The built-in list and the day it was published; update both with the dependency (compared in `prices.test.ts`). */
+const BUILT_IN_NAME = 'genai-prices 0.1.8'
+const BUILT_IN_DATE = '2026-09-23'
 
 /** OpenAI's search models, and its older search tool with models that do not reason: $25 per thousand. */
 const PREVIEW_SEARCH = picosPerUse(25)
 
-/** Returns the price at a moment, or undefined for a model that the list does not map. */
-export async function listed(provider: string, model: string, atMs: number): Promise<Price | undefined> {
-  const { calcPrice } = await import('@pydantic/genai-prices')
-  const at = new Date(atMs)
-  const found = calcPrice({}, model, { providerId: provider, timestamp: at })
-  const price =
-    found && (found.model.id === model || isSpelling(found.model.match, model))
-      ? toPrice(found, provider, at)
-      : undefined
-  if (!found || !price) return undefined
-  return { ...price, ...(await outputOf(provider, [model, found.model.id], price.contextWindow)) }
+export interface ListedModel {
+  provider: string
+  /** The list's name; dated names are other spellings of it. */
+  model: string
+  price: Price
 }
+
+/** A list: the built-in one, or one that the configuration pins (`pinned-list.ts`). */
+export class PriceList {
+  /** As the source of its prices is shown. */
+  readonly name: string
+  /** The day of its publication, as "2026-11-21". */
+  readonly date: string
+  readonly #providers: readonly Provider[] | undefined
+
+  /** `providers`: its data. (Default: those of the dependency, loaded on first use.) */
+  constructor(name: string, date: string, providers?: readonly Provider[]) {
+    this.name = name
+    this.date = date
+    this.#providers = providers
+  }
+
+  /** Its age in whole days; negative for a day in the future. */
+  ageDays(nowMs: number): number {
+    return Math.floor((nowMs - Date.parse(this.date)) / 86_400_000)
+  }
+
+  /** Returns the price at a moment, or undefined for a model that the list does not map. */
+  async price(provider: string, model: string, atMs: number): Promise<Price | undefined> {
+    const { calcPrice } = await import('@pydantic/genai-prices')
+    const known = await this.#find(provider)
+    const at = new Date(atMs)
+    const found = known && calcPrice({}, model, { provider: known, timestamp: at })
+    const price =
+      found && (found.model.id === model || isSpelling(found.model.match, model))
+        ? this.#toPrice(found, provider, at)
+        : undefined
+    if (!found || !price) return undefined
+    return { ...price, ...(await outputOf(provider, [model, found.model.id], price.contextWindow)) }
+  }
+
+  /** Returns every model of a provider that has a price per token, in the list's order; none for an unknown provider. */
+  async models(provider: string, atMs: number): Promise<ListedModel[]> {
+    const { calcPrice } = await import('@pydantic/genai-prices')
+    const known = await this.#find(provider)
+    const at = new Date(atMs)
+    return (known?.models ?? []).flatMap(({ id }): ListedModel[] => {
+      const found = calcPrice({}, id, { provider: known!, timestamp: at })
+      const price = found?.model.id === id ? this.#toPrice(found, provider, at) : undefined
+      return price ? [{ provider, model: id, price }] : []
+    })
+  }
+
+  /** The same of all providers. */
+  async allModels(atMs: number): Promise<ListedModel[]> {
+    const names = this.#providers?.map(({ id }) => id) ?? KNOWN_PROVIDER_NAMES
+    return (await Promise.all(names.map((name) => this.models(name, atMs)))).flat()
+  }
+
+  async #find(provider: string): Promise<Provider | undefined> {
+    if (this.#providers) return this.#providers.find(({ id }) => id === provider)
+    const { findProvider } = await import('@pydantic/genai-prices')
+    return findProvider({ providerId: provider })
+  }
+
+  #toPrice(found: PriceCalculation, provider: string, at: Date): Price | undefined {
+    const price = toPrice(found, provider)
+    return price && { ...price, source: this.name, date: at.toISOString().slice(0, 10) }
+  }
+}
+
+export const BUILT_IN_LIST = new PriceList(BUILT_IN_NAME, BUILT_IN_DATE)
 
 /** Returns a model's maximum answer. Vendors' own figures are certain, except for small windows, which are shared. */
 async function outputOf(
@@ -44,25 +106,6 @@ async function outputOf(
 }
 
 const SMALL_WINDOW = 8_192
-
-export interface ListedModel {
-  provider: string
-  /** The list's name; dated names are other spellings of it. */
-  model: string
-  price: Price
-}
-
-/** Returns every model of a provider that has a price per token, in the list's order; none for an unknown provider. */
-export async function listedModels(provider: string, atMs: number): Promise<ListedModel[]> {
-  const { calcPrice, findProvider } = await import('@pydantic/genai-prices')
-  const known = findProvider({ providerId: provider })
-  const at = new Date(atMs)
-  return (known?.models ?? []).flatMap(({ id }): ListedModel[] => {
-    const found = calcPrice({}, id, { provider: known, timestamp: at })
-    const price = found?.model.id === id ? toPrice(found, provider, at) : undefined
-    return price ? [{ provider, model: id, price }] : []
-  })
-}
 
 /**
  * Returns whether the list means this name: exactly, or as a dated, numbered or fine-tuned spelling of a listed one.
@@ -126,7 +169,10 @@ const COUNTED_KINDS: ReadonlySet<string> = new Set([
   'requests_kcount',
 ])
 
-function toPrice({ model, model_price: prices }: PriceCalculation, provider: string, at: Date): Price | undefined {
+function toPrice(
+  { model, model_price: prices }: PriceCalculation,
+  provider: string,
+): Omit<Price, 'source'> | undefined {
   if (Object.keys(prices).some((kind) => !COUNTED_KINDS.has(kind))) return undefined
   // No usage counts images or video input separately.
   const input = highest([prices.input_mtok, prices.input_image_mtok, prices.input_video_mtok].map(toRate))
@@ -153,8 +199,6 @@ function toPrice({ model, model_price: prices }: PriceCalculation, provider: str
     fileSearch: perThousand(prices.storage_searches_kcount),
     terms: termsOf(provider, model.id),
     contextWindow: model.context_window ?? null,
-    source: LIST,
-    date: at.toISOString().slice(0, 10),
   }
 }
 

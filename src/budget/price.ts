@@ -33,6 +33,8 @@ export interface Price {
   outputLimit?: number
   /** The same, if it is also certain that no answer is longer. */
   maxAnswerTokens?: number
+  /** Not known to be the price of this model: charges are estimates. */
+  isEstimate?: true
   /** Source of the price: the list with its version, or "config". */
   source: string
   /** The day of the prices, as "2026-11-21"; absent for configured prices. */

@@ -1,7 +1,7 @@
 /**
  * The cost of a call: the prices of a public list (`price-list.ts`) with overrides from the configuration, times the
- * provider's factor for a service tier (`service-terms.ts`). A model in neither has no price, and a call without a
- * price is not sent.
+ * provider's factor for a service tier (`service-terms.ts`). A model in neither has the price of its provider, if that
+ * is configured; else none, and a call without a price is not sent, or is charged as the dearest (`price_list.unknown`).
  *
  * The rules are:
  * - All amounts are integers, in picodollars, and rounded up once, at the end, to a nanodollar.
@@ -16,13 +16,14 @@ import { isBuiltIn, knownProvider } from '../dialects/known-providers.ts'
 import { PriceUnknownError } from '../errors.ts'
 import { type Nanodollars, nanodollars, UNLIMITED } from '../money.ts'
 import type { Price } from './price.ts'
-import { listed } from './price-list.ts'
+import { BUILT_IN_LIST, type PriceList } from './price-list.ts'
 import { flatRate, highestRate, picosPerUse, type Rate, rateAt } from './rate.ts'
 import { type Factor, termsOf, UNKNOWN_TERM } from './service-terms.ts'
 
 const MAX_KNOWN = 1_000
 
 export class Prices {
+  readonly list: PriceList
   readonly #config: PriceConfig
   readonly #clock: Pick<Clock, 'now'>
   readonly #known = new Map<string, Price>()
@@ -30,9 +31,11 @@ export class Prices {
   readonly #named = new Map<string, number>()
   #minute = 0
 
-  constructor(config: PriceConfig, clock: Pick<Clock, 'now'>) {
+  /** `list`: the public prices. (Default: the built-in ones.) */
+  constructor(config: PriceConfig, clock: Pick<Clock, 'now'>, list: PriceList = BUILT_IN_LIST) {
     this.#config = config
     this.#clock = clock
+    this.list = list
   }
 
   /** Throws PriceUnknownError. */
@@ -42,11 +45,11 @@ export class Prices {
     const key = `${provider}/${model}`
     const known = this.#known.get(key)
     if (known) return known
-    const listedAs = knownProvider(provider)?.pricedAs ?? provider
     const found =
       this.#override(provider, model) ??
-      (await listed(listedAs, model, now)) ??
-      localPrice(this.#config, provider, model)
+      (await this.list.price(listedAs(provider), model, now)) ??
+      this.#priceOfProvider(provider, model) ??
+      (await this.#dearest(provider, now))
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
     const named = this.#named.get(key)
     const price = named === undefined ? found : { ...found, outputLimit: Math.min(named, found.outputLimit ?? named) }
@@ -73,30 +76,61 @@ export class Prices {
     const override = overrideOf(this.#config, provider, model)
     return override && fromConfig(override, provider, model)
   }
+
+  #priceOfProvider(provider: string, model: string): Price | undefined {
+    const price = this.#config.providers[provider]?.price
+    return price ? fromConfig(price, provider, model) : localPrice(this.#config, provider, model)
+  }
+
+  /** Returns the highest price of each kind at a provider, or in the whole list if that does not have the provider. */
+  async #dearest(provider: string, now: number): Promise<Price | undefined> {
+    if (this.#config.price_list?.unknown !== 'dearest') return undefined
+    const ofProvider = await this.list.models(listedAs(provider), now)
+    const all = ofProvider.length > 0 ? ofProvider : await this.list.allModels(now)
+    return dearestOf(all.map(({ price }) => price))
+  }
 }
+
+/** The provider's name in the public list. */
+export const listedAs = (provider: string): string => knownProvider(provider)?.pricedAs ?? provider
 
 export interface PriceConfig {
   prices: Config['prices']
   /** By name. */
-  providers: Readonly<Record<string, { base_url?: string | undefined }>>
+  providers: Readonly<Record<string, { base_url?: string | undefined; price?: Override | undefined }>>
+  /** (Default: models without a price are refused.) */
+  price_list?: Pick<Config['price_list'], 'unknown'>
 }
 type Override = Config['prices'][string]
 
 /**
  * Returns the configured price of a model at one provider. A key is "provider/model"; a model alone means the vendors'
  * own providers, and another one only if that is the only other: what is free on one's own machine is not free
- * elsewhere.
+ * elsewhere. Of the keys with a wildcard that match, the most specific applies, after those without.
  */
 function overrideOf(config: PriceConfig, provider: string, model: string): Override | undefined {
-  return (
-    own(config.prices, `${provider}/${model}`) ??
-    (takesBareNames(config, provider) && !isOfProvider(config, model) ? own(config.prices, model) : undefined)
-  )
+  const qualified = `${provider}/${model}`
+  const bare = takesBareNames(config, provider) && !isOfProvider(config, model) ? model : undefined
+  for (const name of [qualified, bare]) {
+    // Own properties only, since the name comes from an agent: "constructor" is on every object.
+    if (name !== undefined && !name.includes('*') && Object.hasOwn(config.prices, name)) return config.prices[name]
+  }
+  const isMeant = (key: string): boolean => {
+    const name = isOfProvider(config, key) ? qualified : bare
+    return name !== undefined && key.includes('*') && isMatch(key, name)
+  }
+  const [best] = Object.keys(config.prices)
+    .filter(isMeant)
+    .sort((a, b) => b.length - a.length)
+  return best === undefined ? undefined : config.prices[best]
 }
 
-/** Own properties only, since the name comes from an agent: "constructor" is on every object. */
-const own = (prices: Config['prices'], key: string): Override | undefined =>
-  Object.hasOwn(prices, key) ? prices[key] : undefined
+/** Returns whether a name is one that a key with one "*" means: any characters in its place, also none. */
+export function isMatch(key: string, name: string): boolean {
+  const [before = '', after] = key.split('*')
+  if (after === undefined) return key === name
+  return name.length >= key.length - 1 && name.startsWith(before) && name.endsWith(after)
+}
 
 const takesBareNames = ({ providers }: PriceConfig, provider: string): boolean => {
   const others = Object.keys(providers).filter((name) => !isBuiltIn(name))
@@ -128,7 +162,7 @@ const LOOPBACK = /^(localhost|127(\.\d+){3}|\[::1\])$/
 
 /** Returns a hint for a model whose price is configured without its provider; undefined otherwise. */
 const hintFor = ({ prices }: PriceConfig, provider: string, model: string): string | undefined =>
-  own(prices, model)
+  Object.hasOwn(prices, model)
     ? `the price of "${model}" is for the vendors' own providers: write "${provider}/${model}" under "prices" in the configuration`
     : undefined
 
@@ -155,6 +189,37 @@ export function fromConfig(price: Config['prices'][string], provider: string, mo
     maxAnswerTokens: price.max_output_tokens,
     source: 'config',
   }
+}
+
+/** Returns the highest rate of each kind, as an estimate; undefined for no prices. */
+function dearestOf(prices: readonly Price[]): Price | undefined {
+  const [first] = prices
+  if (!first) return undefined
+  const all = [...RATE_KINDS, ...USE_KINDS].map((kind) => [kind, highestOf(prices.map((price) => price[kind]))])
+  const rates = Object.fromEntries(all) as Pick<Price, (typeof RATE_KINDS)[number]>
+  return { ...first, ...rates, terms: {}, contextWindow: null, source: `dearest of ${first.source}`, isEstimate: true }
+}
+
+const RATE_KINDS = [
+  'input',
+  'cachedInput',
+  'cacheWrite',
+  'cacheWriteHour',
+  'output',
+  'audioInput',
+  'audioOutput',
+  'cachedAudio',
+  'imageOutput',
+  'reasoning',
+  'citation',
+] as const satisfies readonly (keyof Price)[]
+const USE_KINDS = ['request', 'webSearch', 'previewSearch', 'fileSearch'] as const satisfies readonly (keyof Price)[]
+
+/** Compares rates where they are highest. */
+function highestOf(rates: readonly (Rate | number | undefined)[]): Rate | number | undefined {
+  const peak = (rate: Rate | number | undefined): number =>
+    typeof rate === 'object' ? highestRate([rate], Number.POSITIVE_INFINITY) : (rate ?? -1)
+  return rates.reduce((highest, rate) => (peak(rate) > peak(highest) ? rate : highest), undefined)
 }
 
 const given = <T>(convert: (usd: number) => T, usd: number | undefined): T | undefined =>
@@ -184,6 +249,7 @@ const isExactSum = (picos: number): boolean => picos >= 0 && Number.isSafeIntege
 /** Returns false when anything used has no price: `costOf` is then a likely maximum, not the price. */
 export function isExact(price: Price, usage: Usage): boolean {
   return (
+    !price.isEstimate &&
     !usage.unknownTokens &&
     PRICED_KINDS.every((kind) => price[kind] !== undefined || !usage[kind]) &&
     // The share of images in the output, if not reported.

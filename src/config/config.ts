@@ -7,7 +7,7 @@
  * - An existing file is used or refused, never skipped.
  */
 import { existsSync, lstatSync, realpathSync, statSync } from 'node:fs'
-import { isAbsolute, join, relative } from 'node:path'
+import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { parseTypedAmount } from './amount.ts'
 import { type FileReading, placed, readConfigFile } from './file.ts'
 import { InvalidConfigError, type Key, keyText, maskSecret, problemsOf, valueAt } from './problems.ts'
@@ -66,6 +66,8 @@ export function loadConfig({ flags = [], configFile, env, cwd, scriptDir }: Load
 
   // Files next to the database must be next to the file itself, not to a link to it.
   result.data.db.path = linkTarget(result.data.db.path)
+  const list = result.data.price_list
+  if (list.file !== undefined) list.file = resolve(path ? dirname(path) : cwd, list.file)
 
   const origins: Record<string, string> = {}
   for (const { key } of leaves(result.data)) {

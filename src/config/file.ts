@@ -49,7 +49,8 @@ function readText(path: string): string {
   }
 }
 
-function readYaml(text: string, name: string): FileReading {
+/** Reads YAML, and so JSON. Never throws. */
+export function readYaml(text: string, name: string): FileReading {
   const lines = new LineCounter()
   const document = parseDocument(text, { version: '1.2', lineCounter: lines, prettyErrors: false, stringKeys: true })
   const placeAt = (offset: number): FilePosition => {

@@ -27,7 +27,7 @@ export class InvalidConfigError extends CageError {
   }
 }
 
-const problemLine = ({ place, key, what }: Problem): string => `${place}: ${key && `${key}: `}${what}`
+export const problemLine = ({ place, key, what }: Problem): string => `${place}: ${key && `${key}: `}${what}`
 
 /** Returns the origin of a key's value, or of the key itself. */
 export type PlaceOf = (key: Key) => string

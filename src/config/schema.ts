@@ -258,46 +258,6 @@ const breaker = z.strictObject({
   cooldown_s: seconds(86_400).default(60).describe('Time before a probe call is allowed.'),
 })
 
-const rateLimitExpected = 'seconds, a number from 0 to 600'
-const provider = z.strictObject({
-  base_url: baseUrl.optional().describe("Base URL. Defaults to the provider's own."),
-  api_key_secret: variableName
-    .optional()
-    .describe(
-      "Name of the secret, or of the server's environment variable, that holds the API key. Defaults to the provider's usual variable, then to the key the client sends.",
-    ),
-  connect_timeout_s: seconds(600).default(10).describe('Time to connect.'),
-  first_byte_timeout_s: seconds(3600).default(600).describe('Time to the first byte of the reply.'),
-  idle_timeout_s: seconds(3600).default(120).describe('Longest silence within a reply.'),
-  total_timeout_s: seconds(86_400).default(3600).describe('Time for the whole call, including waits.'),
-  retries: wholeNumber(0, 10).default(2).describe('Retries before the first byte.'),
-  rate_limit_wait_s: z
-    .number({ error: rateLimitExpected })
-    .min(0, { error: rateLimitExpected })
-    .max(600, { error: rateLimitExpected })
-    .default(60)
-    .describe(
-      'Longest total wait of a call when the provider answers 429, 503 or 529 with Retry-After. Then the reply is passed on; 0 passes it on at once.',
-    ),
-  breaker: breaker.prefault({}).describe('Circuit breaker of the provider and of each of its models.'),
-  models: z
-    .record(text(1, 200), text(1, 200))
-    .default({})
-    .describe(
-      'The model behind each name, where this provider uses names of its own, such as `{ my-deployment: gpt-4o }`.',
-    ),
-  fallback: z
-    .array(
-      z.strictObject({
-        provider: text(1, 100).describe('Provider to use instead. It must use the same dialect.'),
-        model: text(1, 200).describe('Model to use there. It needs a known price.'),
-      }),
-    )
-    .max(5)
-    .default([])
-    .describe('Alternatives, tried in order when this provider cannot answer.'),
-})
-
 const priceExpected = 'dollars per million tokens, a number from 0 to 100000'
 const perMillionTokens = z
   .number({ error: priceExpected })
@@ -347,6 +307,77 @@ const price = z.strictObject({
     .optional()
     .describe('Accept a price more than twenty times above or below the public price list.'),
 })
+
+const rateLimitExpected = 'seconds, a number from 0 to 600'
+const provider = z.strictObject({
+  base_url: baseUrl.optional().describe("Base URL. Defaults to the provider's own."),
+  api_key_secret: variableName
+    .optional()
+    .describe(
+      "Name of the secret, or of the server's environment variable, that holds the API key. Defaults to the provider's usual variable, then to the key the client sends.",
+    ),
+  connect_timeout_s: seconds(600).default(10).describe('Time to connect.'),
+  first_byte_timeout_s: seconds(3600).default(600).describe('Time to the first byte of the reply.'),
+  idle_timeout_s: seconds(3600).default(120).describe('Longest silence within a reply.'),
+  total_timeout_s: seconds(86_400).default(3600).describe('Time for the whole call, including waits.'),
+  retries: wholeNumber(0, 10).default(2).describe('Retries before the first byte.'),
+  rate_limit_wait_s: z
+    .number({ error: rateLimitExpected })
+    .min(0, { error: rateLimitExpected })
+    .max(600, { error: rateLimitExpected })
+    .default(60)
+    .describe(
+      'Longest total wait of a call when the provider answers 429, 503 or 529 with Retry-After. Then the reply is passed on; 0 passes it on at once.',
+    ),
+  breaker: breaker.prefault({}).describe('Circuit breaker of the provider and of each of its models.'),
+  models: z
+    .record(text(1, 200), text(1, 200))
+    .default({})
+    .describe(
+      'The model behind each name, where this provider uses names of its own, such as `{ my-deployment: gpt-4o }`.',
+    ),
+  price: price
+    .optional()
+    .describe('Price of its models that have no other one, such as `{ input_per_mtok: 1, output_per_mtok: 2 }`.'),
+  fallback: z
+    .array(
+      z.strictObject({
+        provider: text(1, 100).describe('Provider to use instead. It must use the same dialect.'),
+        model: text(1, 200).describe('Model to use there. It needs a known price.'),
+      }),
+    )
+    .max(5)
+    .default([])
+    .describe('Alternatives, tried in order when this provider cannot answer.'),
+})
+
+const priceKey = text(1, 200).refine((key) => key.split('*').length <= 2, { error: 'a name with at most one *' })
+
+const priceList = z
+  .strictObject({
+    unknown: z
+      .enum(['refuse', 'dearest'])
+      .default('refuse')
+      .describe(
+        "Calls of models without a price: `refuse` them, or charge each part at the provider's highest listed price (`dearest`), as an estimate.",
+      ),
+    file: path
+      .optional()
+      .describe(
+        'A newer price list, relative to this file. Defaults to the built-in one. `iron-cage prices update` writes this and the next two.',
+      ),
+    sha256: z
+      .string()
+      .regex(/^[0-9a-fA-F]{64}$/, { error: 'a SHA-256 of 64 hexadecimal digits' })
+      .optional()
+      .describe('Hash of that file. With another one, nothing starts.'),
+    date: z.iso.date({ error: 'a day such as 2026-11-21' }).optional().describe('Day the list is of, for its age.'),
+  })
+  .superRefine(({ file, sha256, date }, context) => {
+    const given = [file, sha256, date].filter((value) => value !== undefined)
+    if (given.length === 0 || given.length === 3) return
+    context.addIssue({ code: 'custom', path: ['file'], message: 'file, sha256 and date together' })
+  })
 
 const httpMethod = z.string().regex(/^[A-Z]{1,20}$/, { error: 'a method in capitals such as POST' })
 
@@ -476,11 +507,12 @@ const sections = z.strictObject({
       'LLM providers by name. `openai`, `anthropic` and `google` are built in; other known ones are added by their name alone (`groq: {}`), and any other server that speaks a known dialect under a name of its own.',
     ),
   prices: z
-    .record(text(1, 200), price)
+    .record(priceKey, price)
     .default({})
     .describe(
-      'Prices in US dollars per million tokens, by `provider/model`. They override the public price list; see docs/costs.md.',
+      'Prices in US dollars per million tokens, by `provider/model`, with `*` for any part of it. They override the public price list; see docs/costs.md.',
     ),
+  price_list: priceList.prefault({}).describe('The public price list.'),
   services: z.record(serviceName, service).default({}).describe("Outside APIs that the agent's tools call, by name."),
   calls: z
     .strictObject({

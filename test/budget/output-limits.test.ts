@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { boundCall } from '../../src/budget/estimate.ts'
 import { namedLimit } from '../../src/budget/output-limits.ts'
-import { listedModels } from '../../src/budget/price-list.ts'
+import { BUILT_IN_LIST } from '../../src/budget/price-list.ts'
 import { Prices } from '../../src/budget/prices.ts'
 import { systemClock } from '../../src/clock.ts'
 import { TEXT_ONLY } from '../../src/dialects/dialect.ts'
@@ -37,7 +37,7 @@ const checks: Script = (response, { body }) => {
 test('no model of OpenAI refuses a call that did not say how much it wants, whatever is left of the budget', async () => {
   const cage = await openTestRuntime()
   cage.provider.does(checks)
-  const models = (await listedModels('openai', Date.now())).map(({ model }) => model)
+  const models = (await BUILT_IN_LIST.models('openai', Date.now())).map(({ model }) => model)
   expect(models.length).toBeGreaterThan(80)
   const names = [...models, 'gpt-3.5-turbo-0125', 'gpt-4-turbo-2024-04-09', 'gpt-4-0125-preview', 'gpt-4o-2024-05-13']
   const refused: unknown[] = []
@@ -68,7 +68,7 @@ test.each([
   ['cohere', ''],
 ])('no limit for a model of %s is above what it gives', async (provider, prefix) => {
   const prices = new Prices({ prices: {}, providers: {} }, systemClock)
-  const known = (await listedModels(provider, Date.now())).flatMap(({ model }) => {
+  const known = (await BUILT_IN_LIST.models(provider, Date.now())).flatMap(({ model }) => {
     const limit = LIMITS[prefix + model]?.max_output_tokens ?? LIMITS[model]?.max_output_tokens
     return limit === undefined ? [] : [{ model, limit }]
   })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Price } from '../../src/budget/price.ts'
 import { requirePlausiblePrices } from '../../src/budget/price-jumps.ts'
+import { BUILT_IN_LIST } from '../../src/budget/price-list.ts'
 import {
   appliedRates,
   costOf,
@@ -252,8 +253,56 @@ describe('a price of the configuration', () => {
     expect(has.flat()).toEqual(row.has)
   })
 
+  const BOTH = { openai: {}, groq: {}, house: { price: { input_per_mtok: 7, output_per_mtok: 7 } } }
+  const one = (usd: number) => ({ input_per_mtok: usd, output_per_mtok: usd })
+  const inputOf = async (prices: Record<string, ReturnType<typeof one>>, provider: string, model: string) => {
+    const price = await new Prices({ prices, providers: BOTH }, { now: Date.now })
+      .get(provider, model)
+      .catch(() => null)
+    return price && price.input.base / 1_000_000
+  }
+
+  test.each([
+    ['openai', 'gpt-9-mini', 1],
+    ['openai', 'gpt-9-mini-x', 2],
+    ['openai', 'gpt-9', 3],
+    ['openai', 'gpt-9-', 1],
+    ['groq', 'gpt-9-mini', 4],
+    ['house', 'gpt-9-mini', 7],
+    ['openai', 'constructor', null],
+    ['openai', 'gpt-9*', null],
+  ])('with a wildcard is that of the most specific key, for its provider: %s/%s', async (provider, model, usd) => {
+    const prices = { 'gpt-9-*': one(1), 'gpt-9-*-x': one(2), 'gpt-9': one(3), 'groq/*': one(4), '*': one(5) }
+    if (model === 'constructor' || model === 'gpt-9*') delete (prices as Record<string, unknown>)['*']
+    expect(await inputOf(prices, provider, model)).toBe(usd)
+  })
+
+  test('of a provider applies to its models that have no other', async () => {
+    expect(await inputOf({}, 'house', 'anything')).toBe(7)
+    expect(await inputOf({ 'house/anything': one(8) }, 'house', 'anything')).toBe(8)
+  })
+
+  test('that is missing is the highest of every kind at that provider, as an estimate, if so configured', async () => {
+    const price_list = { unknown: 'dearest' as const }
+    const prices = new Prices({ prices: {}, providers: { groq: {}, house: {} }, price_list }, { now: Date.now })
+    const dearest = await prices.get('groq', 'unheard-of')
+    const listed = (await BUILT_IN_LIST.models('groq', Date.now())).map(({ price }) => price)
+    expect(dearest.input.base).toBe(Math.max(...listed.map(({ input }) => input.base)))
+    expect(dearest.output.base).toBe(Math.max(...listed.map(({ output }) => output.base)))
+    expect(isExact(dearest, used({ input: 1, output: 1 }))).toBe(false)
+    for (const price of listed) {
+      const usage = used({ input: 300_000, cachedInput: 9, cacheWrite: 7, cacheWriteHour: 5, output: 1_000 })
+      expect(costOf(dearest, usage)).toBeGreaterThanOrEqual(costOf(price, usage))
+    }
+    // A provider that is not listed: of the whole list.
+    expect((await prices.get('house', 'mine')).input.base).toBeGreaterThan(dearest.input.base)
+  })
+
   const jumps = (prices: Record<string, object>) =>
-    requirePlausiblePrices(configSchema.parse({ prices }), (key) => `a.yaml at ${key}`, Date.parse('2026-11-21'))
+    requirePlausiblePrices(configSchema.parse({ prices }), (key) => `a.yaml at ${key}`, {
+      list: BUILT_IN_LIST,
+      atMs: Date.parse('2026-11-21'),
+    })
 
   test.each([
     ['a thousandth', { input_per_mtok: 0.03, output_per_mtok: 60 }, 'input_per_mtok'],
@@ -285,7 +334,12 @@ describe('a price of the configuration', () => {
       'gpt-4': { input_per_mtok: 600, output_per_mtok: 3 },
       'claude-sonnet-5': { input_per_mtok: 0.1, output_per_mtok: 200 },
       mine: { input_per_mtok: 0, output_per_mtok: 90_000 },
+      // Near one of the models that it means.
+      'gpt-4*': { input_per_mtok: 600, output_per_mtok: 3 },
     })
+    await expect(jumps({ 'gpt-4*': { input_per_mtok: 10_000, output_per_mtok: 3 } })).rejects.toThrow(
+      'prices["gpt-4*"].input_per_mtok',
+    )
   })
 })
 

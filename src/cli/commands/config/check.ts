@@ -1,3 +1,4 @@
+import { openPriceList } from '../../../budget/pinned-list.ts'
 import { requirePlausiblePrices } from '../../../budget/price-jumps.ts'
 import { systemClock } from '../../../clock.ts'
 import { InvalidConfigError } from '../../../config/problems.ts'
@@ -13,7 +14,8 @@ export const checkCommand: CliCommand = (terminal) =>
     .action(async ({ json: asJson, ...flags }) => {
       try {
         const { config, origins, file } = loadFlags(flags, terminal)
-        await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', systemClock.now())
+        const list = openPriceList(config.price_list)
+        await requirePlausiblePrices(config, (key) => origins[key] ?? 'default', { list, atMs: systemClock.now() })
         terminal.out(asJson ? json({ ok: true, file, problems: [] }) : `ok: ${file ?? 'no file, defaults only'}`)
       } catch (error) {
         if (asJson && error instanceof InvalidConfigError) {

@@ -6,7 +6,7 @@ import { dirname, join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import Sqlite from 'better-sqlite3'
 import { readServerFile } from '../../../access/server-file.ts'
-import { LIST, LIST_PUBLISHED } from '../../../budget/price-list.ts'
+import { openPriceList } from '../../../budget/pinned-list.ts'
 import { systemClock } from '../../../clock.ts'
 import { AgentFolders } from '../../../config/agent-folders.ts'
 import { packageFolder } from '../../../package-folder.ts'
@@ -94,13 +94,14 @@ export const machineChecks: readonly Check[] = [
   },
   {
     name: 'Price list',
-    look: () => {
-      const days = Math.floor((systemClock.now() - Date.parse(LIST_PUBLISHED)) / 86_400_000)
+    look: ({ loaded }) => {
+      const list = openPriceList(loaded.config.price_list)
+      const days = list.ageDays(systemClock.now())
       if (days < 0)
-        return warn(`${LIST} is of ${LIST_PUBLISHED}, which is in the future`, 'set the clock of this machine')
+        return warn(`${list.name} is of ${list.date}, which is in the future`, 'set the clock of this machine')
       return days <= OLD_LIST_DAYS
-        ? ok(`${LIST}, ${days} days old`)
-        : warn(`${LIST} is ${days} days old`, 'update Iron Cage, or set what you use under "prices"')
+        ? ok(`${list.name}, ${days} days old`)
+        : warn(`${list.name} is ${days} days old`, 'run "iron-cage prices update"')
     },
   },
 ]
