@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts'
 import { nanodollars, toUsd, type Usd } from '../money.ts'
 import type { Price } from './price.ts'
 import type { PriceList } from './price-list.ts'
-import { fromConfig, isMatch, listedAs, meantBy, type PriceConfig } from './prices.ts'
+import { fromConfig, isMatch, meantBy, type PriceConfig } from './prices.ts'
 
 export interface Priced {
   provider: string
@@ -18,11 +18,7 @@ export async function everyPrice(
   clock: Pick<Clock, 'now'>,
   list: PriceList,
 ): Promise<Priced[]> {
-  const listed = await Promise.all(
-    providers.map(async (provider) =>
-      (await list.models(listedAs(provider), clock.now())).map((one) => ({ ...one, provider })),
-    ),
-  )
+  const listed = await Promise.all(providers.map((provider) => list.models(provider, clock.now())))
   const own = Object.entries(config.prices).flatMap(([key, override]) => {
     const { providers: meant, model } = meantBy(config, key)
     const asked = meant.filter((provider) => providers.includes(provider))

@@ -6,7 +6,7 @@ import { InvalidConfigError, type Key, keyText, type Problem } from '../config/p
 import type { Config } from '../config/schema.ts'
 import type { Price } from './price.ts'
 import type { PriceList } from './price-list.ts'
-import { isMatch, listedAs, meantBy, type PriceConfig } from './prices.ts'
+import { isMatch, meantBy, type PriceConfig } from './prices.ts'
 
 /** Maximum factor between a price and the list's. */
 const MAX_FACTOR = 20
@@ -61,8 +61,8 @@ async function listedFor(
 ): Promise<Price[]> {
   for (const provider of providers) {
     const found = model.includes('*')
-      ? (await list.models(listedAs(provider), atMs)).flatMap((one) => (isMatch(model, one.model) ? one.price : []))
-      : [await list.price(listedAs(provider), model, atMs)]
+      ? (await list.models(provider, atMs)).flatMap((one) => (isMatch(model, one.model) ? one.price : []))
+      : [await list.price(provider, model, atMs)]
     const prices = found.filter((price) => price !== undefined)
     if (prices.length > 0) return prices
   }

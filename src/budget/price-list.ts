@@ -7,7 +7,7 @@
  * included: this is how the vendors charge, and how the list's own calculator counts.
  */
 import type { MatchLogic, ModelPrice, PriceCalculation, Provider } from '@pydantic/genai-prices'
-import { KNOWN_PROVIDER_NAMES } from '../dialects/known-providers.ts'
+import { KNOWN_PROVIDER_NAMES, knownProvider } from '../dialects/known-providers.ts'
 import { outputLimit } from './output-limits.ts'
 import type { Price } from './price.ts'
 import { flatRate, picosPerUse, type Rate, rateAt, toPicos } from './rate.ts'
@@ -21,6 +21,7 @@ const BUILT_IN_DATE = '2026-09-23'
 const PREVIEW_SEARCH = picosPerUse(25)
 
 export interface ListedModel {
+  /** As it was asked for. */
   provider: string
   /** The list's name; dated names are other spellings of it. */
   model: string
@@ -48,8 +49,9 @@ export class PriceList {
   }
 
   /** Returns the price at a moment, or undefined for a model that the list does not map. */
-  async price(provider: string, model: string, atMs: number): Promise<Price | undefined> {
+  async price(name: string, model: string, atMs: number): Promise<Price | undefined> {
     const { calcPrice } = await import('@pydantic/genai-prices')
+    const provider = listedAs(name)
     const known = await this.#find(provider)
     const at = new Date(atMs)
     const found = known && calcPrice({}, model, { provider: known, timestamp: at })
@@ -62,14 +64,15 @@ export class PriceList {
   }
 
   /** Returns every model of a provider that has a price per token, in the list's order; none for an unknown provider. */
-  async models(provider: string, atMs: number): Promise<ListedModel[]> {
+  async models(name: string, atMs: number): Promise<ListedModel[]> {
     const { calcPrice } = await import('@pydantic/genai-prices')
+    const provider = listedAs(name)
     const known = await this.#find(provider)
     const at = new Date(atMs)
     return (known?.models ?? []).flatMap(({ id }): ListedModel[] => {
       const found = calcPrice({}, id, { provider: known!, timestamp: at })
       const price = found?.model.id === id ? this.#toPrice(found, provider, at) : undefined
-      return price ? [{ provider, model: id, price }] : []
+      return price ? [{ provider: name, model: id, price }] : []
     })
   }
 
@@ -90,6 +93,9 @@ export class PriceList {
     return price && { ...price, source: this.name, date: at.toISOString().slice(0, 10) }
   }
 }
+
+/** A provider's name in the list. */
+const listedAs = (provider: string): string => knownProvider(provider)?.pricedAs ?? provider
 
 export const BUILT_IN_LIST = new PriceList(BUILT_IN_NAME, BUILT_IN_DATE)
 

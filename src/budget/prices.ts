@@ -47,7 +47,7 @@ export class Prices {
     if (known) return known
     const found =
       this.#override(provider, model) ??
-      (await this.list.price(listedAs(provider), model, now)) ??
+      (await this.list.price(provider, model, now)) ??
       this.#priceOfProvider(provider, model) ??
       (await this.#dearest(provider, now))
     if (!found) throw new PriceUnknownError(provider, model, hintFor(this.#config, provider, model))
@@ -85,14 +85,11 @@ export class Prices {
   /** Returns the highest price of each kind at a provider, or in the whole list if that does not have the provider. */
   async #dearest(provider: string, now: number): Promise<Price | undefined> {
     if (this.#config.price_list?.unknown !== 'dearest') return undefined
-    const ofProvider = await this.list.models(listedAs(provider), now)
+    const ofProvider = await this.list.models(provider, now)
     const all = ofProvider.length > 0 ? ofProvider : await this.list.allModels(now)
     return dearestOf(all.map(({ price }) => price))
   }
 }
-
-/** The provider's name in the public list. */
-export const listedAs = (provider: string): string => knownProvider(provider)?.pricedAs ?? provider
 
 export interface PriceConfig {
   prices: Config['prices']

@@ -11,7 +11,6 @@ import {
   requireUniqueNames,
 } from '../../../budget/pinned-list.ts'
 import type { PriceList } from '../../../budget/price-list.ts'
-import { listedAs } from '../../../budget/prices.ts'
 import { systemClock } from '../../../clock.ts'
 import { AgentFolders } from '../../../config/agent-folders.ts'
 import { CONFIG_FILES, type LoadedConfig } from '../../../config/config.ts'
@@ -166,7 +165,7 @@ async function partsOf(list: PriceList, providers: readonly string[]): Promise<M
   const now = systemClock.now()
   const all = new Map<string, PriceParts>()
   for (const provider of providers) {
-    for (const { model, price } of await list.models(listedAs(provider), now)) {
+    for (const { model, price } of await list.models(provider, now)) {
       all.set(`${provider}/${model}`, new Map(priceLines(price).filter(([part]) => part !== 'source')))
     }
   }
