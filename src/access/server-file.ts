@@ -7,6 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { serverFilePath } from '../db/files.ts'
+import { lockDatabase } from '../db/lock.ts'
 import { isStorageFault } from '../db/storage-fault.ts'
 import type { Store } from '../db/store.ts'
 import { CageError } from '../errors.ts'
@@ -49,11 +50,15 @@ export async function takeDatabase(databasePath: string, token: string): Promise
   const isOurs = () => readOrNothing(path)?.includes(token) === true
   const draft = `${path}.${randomBytes(4).toString('hex')}`
   const write = (url: string) => writeFileSync(draft, content(url), { mode: 0o600 })
+  let unlock: (() => void) | undefined
   try {
+    unlock = lockDatabase(databasePath)
+    if (!unlock) throw taken(databasePath, await readServerFile(databasePath))
     write('')
     // link() fails if the file exists, and makes a complete one appear atomically.
     while (!linked(draft, path)) await removeLeftover(databasePath)
   } catch (error) {
+    unlock?.()
     if (error instanceof CageError) throw error
     throw new CageError('database_unusable', `cannot use ${databasePath} as a database: ${(error as Error).message}`, {
       facts: { path: databasePath },
@@ -71,6 +76,7 @@ export async function takeDatabase(databasePath: string, token: string): Promise
     },
     release: () => {
       if (isOurs()) rmSync(path, { force: true })
+      unlock()
     },
   }
 }
@@ -150,8 +156,8 @@ function readOrNothing(path: string): string | undefined {
 const taken = (databasePath: string, owner: { pid: number; url: string | undefined } | undefined): CageError =>
   new CageError(
     'already_running',
-    `${databasePath} is served by process ${owner?.pid ?? 'unknown'} at ${owner?.url || 'an address not known yet'}`,
-    {
-      facts: { path: databasePath, pid: owner?.pid, url: owner?.url },
-    },
+    owner
+      ? `${databasePath} is served by process ${owner.pid} at ${owner.url || 'an address not known yet'}`
+      : `${databasePath} is served by another process, perhaps in another container`,
+    { facts: { path: databasePath, pid: owner?.pid, url: owner?.url } },
   )

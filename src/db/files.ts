@@ -6,6 +6,8 @@ export const walPath: PathOf = (path) => `${path}-wal`
 export const journalPath: PathOf = (path) => `${path}-journal`
 /** The address of its server, while one runs. */
 export const serverFilePath: PathOf = (path) => `${path}.server`
+/** Locked while a process has the database. */
+export const lockPath: PathOf = (path) => `${path}.lock`
 /** The key of the audit chain. */
 export const auditKeyPath: PathOf = (path) => `${path}.audit-key`
 /** The last row of the audit. */
@@ -20,4 +22,4 @@ export const COMPANIONS: readonly PathOf[] = [auditKeyPath, auditHeadPath, dataK
 
 /** All files that a database may have. */
 export const databaseFiles = (path: string): string[] =>
-  [...SQLITE_FILES, serverFilePath, ...COMPANIONS].map((pathOf) => pathOf(path))
+  [...SQLITE_FILES, serverFilePath, lockPath, ...COMPANIONS].map((pathOf) => pathOf(path))

@@ -30,7 +30,7 @@ describe('a database in use by a server', () => {
   test('refuses a second server when its server file is removed', async () => {
     const cage = await openTestRuntime()
     rmSync(join(cage.folder, 'state.db.server'))
-    await expect(openTestRuntime({ folder: cage.folder })).rejects.toMatchObject(running)
+    await expect(openTestRuntime({ folder: cage.folder })).rejects.toMatchObject({ code: 'already_running' })
     expect((await cage.get('/api/health')).status).toBe(200)
   })
 
@@ -42,6 +42,19 @@ describe('a database in use by a server', () => {
     const words = [BIN, 'serve', '--port', '0', '--db', join(other, 'state.db')]
     const second = promisify(execFile)(process.execPath, words, { cwd: other, env: { HOME: other } })
     await expect(second).rejects.toMatchObject({ code: 6, stderr: running.message })
+  })
+
+  test('refuses a second server that cannot see the first one, as in two containers on one volume', async () => {
+    const cage = await openTestRuntime()
+    rmSync(join(cage.folder, 'state.db.server'))
+    const store = open(join(cage.folder, 'state.db'))
+    store.meta.put('server', '')
+    const words = [BIN, 'serve', '--port', '0', '--db', join(cage.folder, 'state.db')]
+    const second = promisify(execFile)(process.execPath, words, { cwd: cage.folder, env: { HOME: cage.folder } })
+    await expect(second).rejects.toMatchObject({
+      code: 6,
+      stderr: expect.stringContaining('perhaps in another container'),
+    })
   })
 
   test('may be copied, and a server may use the copy', async () => {
