@@ -170,8 +170,11 @@ const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[])
     summary: 'Returns the health of the server; 503 if it is degraded.',
     reply: () => z.object({ status: z.enum(['ok', 'degraded']), version: z.string() }),
     statuses: [200, 503],
-    handle: ({ context }) =>
-      context.json({ status: state.isBehind ? 'degraded' : 'ok', version }, state.isBehind ? 503 : 200),
+    handle: ({ context }) => {
+      if (!state.isBehind) return { status: 'ok' as const, version }
+      const cause = new CageError('database_unusable', 'events wait because the database cannot be written')
+      return context.json({ status: 'degraded', version, ...errorBody(cause, newRequestId()) }, 503)
+    },
   }),
   route('GET /api/version', {
     role: 'open',

@@ -20,6 +20,7 @@ const COMMANDS: Commands = {
   run: async () => (await import('./commands/run.ts')).runCommand,
   serve: async () => (await import('./commands/serve.ts')).serveCommand,
   open: async () => (await import('./commands/open.ts')).openCommand,
+  health: async () => (await import('./commands/health.ts')).healthCommand,
   status: async () => (await import('./commands/status.ts')).statusCommand,
   ps: async () => (await import('./commands/ps.ts')).psCommand,
   stop: async () => (await import('./commands/control.ts')).stopCommand,
