@@ -1,0 +1,77 @@
+/** The workflow files of a public forge, read by the forge's own parser. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import type * as Parser from '@actions/workflow-parser'
+import { build } from 'esbuild'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parse } from 'yaml'
+import packageJson from '../../package.json' with { type: 'json' }
+
+const root = resolve(import.meta.dirname, '../..')
+const folder = join(root, '.github/workflows')
+const files = readdirSync(folder)
+
+interface Step {
+  uses?: string
+  run?: string
+}
+
+interface Workflow {
+  permissions: Record<string, string>
+  jobs: Record<string, { steps: Step[]; permissions?: Record<string, string> }>
+}
+
+let parser: typeof Parser
+beforeAll(async () => {
+  // Bundled, since it imports JSON in a way that Node refuses.
+  const { outputFiles } = await build({
+    stdin: { contents: "export * from '@actions/workflow-parser'", resolveDir: root },
+    banner: { js: `import { createRequire } from 'node:module'; const require = createRequire('${root}/')` },
+    ...{ bundle: true, write: false, format: 'esm', platform: 'node', logLevel: 'silent' },
+  })
+  parser = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0]!.contents).toString('base64')}`)
+})
+
+const problemsOf = async (content: string): Promise<string[]> => {
+  const { convertWorkflowTemplate, NoOperationTraceWriter, parseWorkflow } = parser
+  const { context, value } = parseWorkflow({ name: 'workflow.yml', content }, new NoOperationTraceWriter())
+  if (value) await convertWorkflowTemplate(context, value)
+  return context.errors.getErrors().map(({ message }) => message)
+}
+
+test('there are workflows for changes and for releases', () => {
+  expect(files.sort()).toEqual(['ci.yml', 'release.yml'])
+})
+
+describe.each(files)('%s', (name) => {
+  const text = readFileSync(join(folder, name), 'utf8')
+  const workflow = parse(text) as Workflow
+  const steps = Object.values(workflow.jobs).flatMap(({ steps }) => steps)
+
+  test('is a valid workflow', async () => {
+    expect(await problemsOf(text)).toEqual([])
+    expect(await problemsOf(text.replace('runs-on:', 'runs:'))).not.toEqual([])
+  })
+
+  test('uses actions by commit, with the version beside it', () => {
+    const used = text.match(/uses: .*/g)!
+    expect(used.length).toBeGreaterThan(1)
+    for (const line of used) expect(line).toMatch(/^uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
+  })
+
+  test('holds no secret, and no job may write more than it has to', () => {
+    expect(text).not.toMatch(/\bsecrets\b/)
+    expect(workflow.permissions).toEqual({ contents: 'read' })
+    const writes = Object.entries(workflow.jobs).flatMap(([job, { permissions = {} }]) =>
+      Object.entries(permissions).flatMap(([of, right]) => (right === 'write' ? [`${job} ${of}`] : [])),
+    )
+    const releases = ['build id-token', 'build attestations', 'pypi id-token', 'npm id-token', 'downloads contents']
+    expect(writes).toEqual(name === 'release.yml' ? releases : [])
+  })
+
+  test('builds and tests with scripts that anybody can run', () => {
+    const built = steps.flatMap(({ run }) => (run ? [run] : [])).filter((run) => /npm run|\.ci/.test(run))
+    expect(built).toEqual(name === 'release.yml' ? ['.ci/run', 'npm run release -- --check'] : ['.ci/run'])
+    expect(packageJson.scripts).toHaveProperty('release')
+  })
+})
