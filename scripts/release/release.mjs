@@ -22,12 +22,12 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { root } from '../bundle.mjs'
 import { nodeItself, notices } from '../third-party.mjs'
 import { billOfMaterials } from './bill-of-materials.mjs'
-import { pythonWith, run } from './tools.mjs'
+import { pythonWith, run } from './tools.ts'
 
 const { values } = parseArgs({ options: { out: { type: 'string' }, check: { type: 'boolean' } } })
 const out = resolve(values.out ?? `${root}release`)
@@ -63,11 +63,14 @@ async function check() {
   const [wheels, packages] = [/\.(whl|tar\.gz)$/, /\.tgz$/].map((kind) =>
     readdirSync(out).filter((name) => kind.test(name)),
   )
-  run(python, ['-m', 'twine', 'check', '--strict', ...wheels.map((name) => join(out, name))])
+  const checks = pythonWith(`${root}scripts/release/check-requirements.txt`, `${root}.venv-release-check`)
+  run(checks, ['-m', 'twine', 'check', '--strict', ...wheels.map((name) => join(out, name))])
   console.log('✔ twine check')
   run('npx', ['publint', '--strict', join(out, packages[0])])
   run('npx', ['attw', join(out, packages[0]), '--profile', 'esm-only'])
   console.log('✔ publint, arethetypeswrong')
+  run(join(dirname(checks), 'kubernetes-validate'), ['--strict', 'container/kubernetes.yaml'])
+  console.log('✔ kubernetes-validate')
 }
 
 async function release(folder) {

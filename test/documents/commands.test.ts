@@ -104,6 +104,8 @@ const CHECKS: Readonly<Record<string, (words: string[], isMention: boolean) => P
   },
   'iron-cli-py': async (words) => checkPythonCli(words),
   sh: async ([script]) => checkFiles([script!.replace('./release', 'scripts/release')]),
+  docker: async (words) => checkFiles(filesOf(words)),
+  kubectl: async (words) => checkFiles(filesOf(words)),
   'install-peers.sh': async () => accessSync(join(root, 'scripts/bench/install-peers.sh'), constants.X_OK),
   // Another project's program.
   claude: async () => undefined,
@@ -205,6 +207,9 @@ function checkPythonCli(words: string[]): void {
   expect(help.join('')).toContain('Usage: iron-cli-py')
   for (const flag of words.filter((word) => word.startsWith('--'))) expect(help.join('')).toContain(` ${flag} `)
 }
+
+/** What follows each `-f`. */
+const filesOf = (words: readonly string[]) => words.filter((_, at) => words[at - 1] === '-f')
 
 function checkFiles(paths: readonly string[]): void {
   expect(paths.filter((path) => !existsSync(join(root, path)))).toEqual([])

@@ -1,19 +1,22 @@
 // The programs that a release is built with.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { root } from '../bundle.mjs'
+import { resolve } from 'node:path'
+
+export const root = `${resolve(import.meta.dirname, '../..')}/`
 
 /** Runs a program in the project; its output is shown only when it fails. */
-export function run(program, args, env = {}) {
+export function run(program: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): string {
   try {
     return execFileSync(program, args, { cwd: root, env: { ...process.env, ...env }, stdio: 'pipe', encoding: 'utf8' })
   } catch (error) {
-    throw new Error(`${program} ${args.join(' ')}\n${error.stdout ?? ''}${error.stderr ?? error.message}`)
+    const { stdout = '', stderr, message } = error as Error & { stdout?: string; stderr?: string }
+    throw new Error(`${program} ${args.join(' ')}\n${stdout}${stderr ?? message}`)
   }
 }
 
 /** The Python of an environment that has what a requirements file names; made once. */
-export function pythonWith(requirements, folder) {
+export function pythonWith(requirements: string, folder: string): string {
   const wanted = readFileSync(requirements, 'utf8')
   const python = `${folder}/bin/python`
   if (existsSync(`${folder}/.installed`) && readFileSync(`${folder}/.installed`, 'utf8') === wanted) return python

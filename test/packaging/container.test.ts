@@ -1,0 +1,94 @@
+/** The files for containers agree with each other and with the program. `npm run release:try` runs them. */
+import { readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { parse, parseAllDocuments } from 'yaml'
+import { configSchema } from '../../src/config/schema.ts'
+
+const folder = resolve(import.meta.dirname, '../../container')
+const read = (name: string) => readFileSync(join(folder, name), 'utf8')
+const USER = 10_001
+const KEPT_IN = '/data'
+
+describe('the Dockerfile', () => {
+  const lines = read('Dockerfile').split('\n')
+
+  test('runs as a user without rights, keeps its state in a volume and asks for its health', () => {
+    expect(lines).toContain(`USER ${USER}:${USER}`)
+    expect(lines).toContain(`VOLUME ${KEPT_IN}`)
+    expect(lines).toContain(`WORKDIR ${KEPT_IN}`)
+    expect(lines.find((line) => line.startsWith('HEALTHCHECK'))).toContain('CMD ["iron-cage", "health"]')
+  })
+
+  test('takes the executable from a release and nothing from a network', () => {
+    expect(lines.filter((line) => /^(ADD|COPY) (?!--from)/.test(line))).toEqual([
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of the Dockerfile
+      'ADD release/iron-cage-*-linux-${ARCH}.tar.xz /release/',
+    ])
+    expect(lines.filter((line) => line.startsWith('RUN'))).toEqual(['RUN mkdir /release/data'])
+  })
+})
+
+describe('compose.yaml', () => {
+  const { services, configs } = parse(read('compose.yaml'))
+  const server = services['iron-cage']
+
+  test('gives the server a read-only root, no capability and time to stop its agents', () => {
+    expect(server).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] })
+    expect(Number.parseInt(server.stop_grace_period, 10)).toBeGreaterThan(graceOf('agent').stop_grace_s)
+    expect(server.volumes).toEqual([`data:${KEPT_IN}`])
+    expect(server.ports).toEqual(['127.0.0.1:8080:8080'])
+  })
+
+  test('has valid settings, which let it be called by its name', () => {
+    const settings = configSchema.parse(parse(configs.settings.content))
+    expect(settings.server).toMatchObject({ host: '0.0.0.0', allow_remote: true, allowed_hosts: ['iron-cage'] })
+  })
+})
+
+describe('kubernetes.yaml', () => {
+  const objects = parseAllDocuments(read('kubernetes.yaml')).map((document) => document.toJS())
+  const of = (kind: string) => objects.find((object) => object.kind === kind)
+  const pod = of('Deployment').spec.template.spec
+  const [server] = pod.containers
+
+  test('runs one replica, which is gone before the next one starts', () => {
+    expect(of('Deployment').spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } })
+    expect(of('PodDisruptionBudget').spec.maxUnavailable).toBe(0)
+    expect(of('HorizontalPodAutoscaler')).toBeUndefined()
+  })
+
+  test('runs the user of the image, without rights, on a read-only root', () => {
+    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: USER, fsGroup: USER })
+    for (const container of [...pod.initContainers, ...pod.containers]) {
+      expect(container.securityContext).toEqual({
+        readOnlyRootFilesystem: true,
+        allowPrivilegeEscalation: false,
+        capabilities: { drop: ['ALL'] },
+      })
+    }
+  })
+
+  test('asks for the health of the server by a name that it answers to', () => {
+    expect(server.readinessProbe.httpGet).toMatchObject({ path: '/api/health', port: 'http' })
+    expect(server.startupProbe.httpGet.httpHeaders).toEqual([{ name: 'Host', value: 'localhost:8080' }])
+    expect(of('Service').spec.ports).toEqual([{ name: 'http', port: 8080, targetPort: 'http' }])
+    expect(server.ports).toEqual([{ name: 'http', containerPort: 8080 }])
+  })
+
+  test('has valid settings, those of compose.yaml', () => {
+    const settings = parse(of('ConfigMap').data['iron-cage.yaml'])
+    expect(configSchema.safeParse(settings).error?.message).toBeUndefined()
+    expect(settings).toEqual(parse(parse(read('compose.yaml')).configs.settings.content))
+  })
+
+  test('selects what it labels', () => {
+    const labels = of('Deployment').spec.template.metadata.labels
+    for (const kind of ['Service', 'PodDisruptionBudget', 'Deployment']) {
+      const { selector } = of(kind).spec
+      expect(selector.matchLabels ?? selector, kind).toEqual(labels)
+    }
+  })
+})
+
+const graceOf = (section: 'agent') => configSchema.parse({})[section]
