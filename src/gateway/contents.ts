@@ -3,6 +3,7 @@
  * it, as a conversation in which everything that is detected is redacted, sealed under the master key. Nothing is kept
  * while the vault is locked. Without it a call does nothing here.
  */
+import { StringDecoder } from 'node:string_decoder'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { createParser } from 'eventsource-parser'
@@ -16,7 +17,6 @@ import type { CallContent, Turn } from '../state/call-content.ts'
 import { type Scrub, scrubTexts } from '../state/clean.ts'
 import type { Vault } from '../vault/vault.ts'
 import { LARGE_BYTES } from './bodies/bytes.ts'
-import type { LlmCall } from './call.ts'
 import type { ClientConnection } from './client.ts'
 import { replyTurns, requestTurns, streamTurns } from './conversation.ts'
 
@@ -48,7 +48,11 @@ export class Contents {
   }
 
   /** Begins to collect what a call says; undefined when nothing is kept. Call `keep` of the result when it has ended. */
-  record({ id, caller }: LlmCall, body: string | Buffer, client: ClientConnection): Recording | undefined {
+  record(
+    { id, caller }: { id: CallId; caller: { agentId: AgentId } },
+    body: string | Buffer,
+    client: Pick<ClientConnection, 'watch'>,
+  ): Recording | undefined {
     if (!this.isKeeping) return undefined
     const recording = new Recording(body, (content) => this.#put(id, caller.agentId, content))
     client.watch((piece) => recording.sent(piece))
@@ -108,6 +112,8 @@ async function drain(remove: () => number): Promise<number> {
 class Recording {
   readonly #request: string | null
   readonly #put: (content: Omit<CallContent, 'call_id' | 'at'>) => void
+  /** A character may be split between two pieces. */
+  readonly #decoder = new StringDecoder('utf8')
   #reply = ''
   #isCut = false
 
@@ -120,7 +126,7 @@ class Recording {
 
   sent(piece: string | Buffer): void {
     if (this.#reply.length + piece.length > LARGE_BYTES) this.#isCut = true
-    else this.#reply += piece.toString()
+    else this.#reply += typeof piece === 'string' ? piece : this.#decoder.write(piece)
   }
 
   keep(): void {

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../src/clock.ts'
-import { openStore } from '../../src/db/store.ts'
-import { Contents } from '../../src/gateway/contents.ts'
+import { openStore, type Store } from '../../src/db/store.ts'
+import { Contents, type ContentsOptions } from '../../src/gateway/contents.ts'
 import { toAgentId, toCallId } from '../../src/ids.ts'
 import type { CallContent } from '../../src/state/call-content.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
@@ -15,6 +15,18 @@ const keeping = (options: RuntimeOptions = {}) =>
   openTestRuntime({ masterKey: newMasterKey(), calls: { keep_content: true }, ...options })
 
 const QUESTION = 'Which plants grow beside ceo@acme.com in the shade?'
+
+/** The contents of a store, at midnight of 10 January. */
+function contentsIn(store: Store, config: ContentsOptions['config'], vault: ContentsOptions['vault']): Contents {
+  onTestFinished(() => store.close())
+  const clock = { ...systemClock, now: () => Date.parse('2026-01-10T00:00:00.000Z') }
+  const onFault = (error: unknown) => {
+    throw error
+  }
+  return new Contents({ config, store, vault, clock, scrub: String, onFault })
+}
+
+const openUnsealed = (_id: string, sealed: Uint8Array) => Buffer.from(sealed)
 
 async function readOf(cage: Awaited<ReturnType<typeof keeping>>): Promise<CallContent> {
   const { access_token } = await cage.login()
@@ -110,17 +122,31 @@ describe('the content of a call', () => {
     expect(await erase({})).toEqual({ erased: 1 })
   })
 
+  test('is whole when a letter of several bytes is split between two pieces', () => {
+    const vault = { isLocked: false, sealContent: (_id: string, said: Buffer) => said, openContent: openUnsealed }
+    const contents = contentsIn(openStore({ path: ':memory:' }), { keep_content: true, retention_days: 7 }, vault)
+    let send: (piece: Buffer) => void = () => undefined
+    const client: Parameters<Contents['record']>[2] = {
+      watch: (onSent) => {
+        send = onSent
+      },
+    }
+    const id = toCallId('call-1')
+    const recording = contents.record({ id, caller: { agentId: toAgentId('a-1') } }, '{}', client)!
+    const reply = JSON.stringify({ choices: [{ message: { role: 'assistant', content: 'Grün 🌿' } }] })
+    for (const byte of Buffer.from(reply)) send(Buffer.of(byte))
+    recording.keep()
+    expect(contents.read(id).reply[0]!.parts).toEqual([{ kind: 'text', text: 'Grün 🌿' }])
+  })
+
   test('is removed after its retention', async () => {
     const store = openStore({ path: ':memory:' })
-    onTestFinished(() => store.close())
     const put = (call_id: string, at: string) =>
       store.contents.put({ call_id: toCallId(call_id), agent_id: toAgentId('a-1'), at, sealed: Buffer.alloc(1) })
     put('call-old', '2026-01-01T00:00:00.000Z')
     put('call-new', '2026-01-07T00:00:00.000Z')
-    const vault = { isLocked: true, sealContent: () => undefined, openContent: () => Buffer.alloc(0) }
-    const clock = { ...systemClock, now: () => Date.parse('2026-01-10T00:00:00.000Z') }
-    const config = { keep_content: false, retention_days: 7 }
-    await new Contents({ config, store, vault, clock, scrub: String, onFault: () => undefined }).prune()
+    const vault = { isLocked: true, sealContent: () => undefined, openContent: openUnsealed }
+    await contentsIn(store, { keep_content: false, retention_days: 7 }, vault).prune()
     expect([...store.contents.all()].map(({ call_id }) => call_id)).toEqual(['call-new'])
   })
 })
