@@ -4,7 +4,7 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
-import { sends } from '../support/provider.ts'
+import { sends, writeInTurn } from '../support/provider.ts'
 import { openTestRuntime, type Reply } from '../support/runtime.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -242,9 +242,7 @@ describe('an answer', () => {
       response.writeHead(200, JSON_TYPE)
       response.on('error', () => undefined)
       for (let left = 100; left > 0 && !response.destroyed; left--) {
-        if (!response.write(Buffer.alloc(1024 * 1024, ' '))) {
-          await Promise.race([once(response, 'drain'), once(response, 'close')])
-        }
+        await writeInTurn(response, Buffer.alloc(1024 * 1024, ' '))
       }
       response.end()
     })

@@ -196,8 +196,7 @@ export const streams =
     response.writeHead(200, { 'content-type': type })
     response.flushHeaders()
     for (const piece of typeof pieces === 'string' ? [pieces] : pieces) {
-      if (!response.write(piece) && !response.destroyed)
-        await Promise.race([once(response, 'drain'), once(response, 'close')])
+      await writeInTurn(response, piece)
       if (response.destroyed) return
       await nextTurn()
     }
@@ -205,6 +204,14 @@ export const streams =
     // Once the bytes have left: a reset may overtake what still waits.
     if (ending === 'resets') setTimeout(() => response.socket?.resetAndDestroy(), 20)
   }
+
+/** Writes a piece; resolves when the client has room for another, or has left. */
+export async function writeInTurn(response: ServerResponse, piece: string | Buffer): Promise<void> {
+  if (response.write(piece) || response.destroyed) return
+  const settled = new AbortController()
+  const either = ['drain', 'close'].map((event) => once(response, event, { signal: settled.signal }))
+  await Promise.race(either).finally(() => settled.abort())
+}
 
 /** Takes the request and never answers. */
 export const hangs: Script = () => undefined
