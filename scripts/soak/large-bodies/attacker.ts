@@ -15,6 +15,9 @@ export interface Order {
   times: number
 }
 
+/** Characters at the end of an answer that have its error. */
+const END = 1_000
+
 let answer = Buffer.from(OK)
 
 const server = createServer((request, response) => {
@@ -25,13 +28,15 @@ const server = createServer((request, response) => {
 })
 server.listen(0, '127.0.0.1', () => process.send!((server.address() as AddressInfo).port))
 
-/** Returns the status, of an error with its code. */
+/** Returns the status, of an error with its code: also of one in a stream. */
 async function send(url: string, token: string, body: Buffer): Promise<string> {
   const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
   const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) })
-  if (!response.ok) return `${response.status} ${/"code":"(\w+)"/.exec(await response.text())?.[1]}`
-  for await (const _chunk of response.body ?? []);
-  return '200'
+  let end = ''
+  const decoder = new TextDecoder()
+  for await (const chunk of response.body ?? []) end = (end + decoder.decode(chunk, { stream: true })).slice(-END)
+  const code = /"code":"(\w+)"/.exec(end)?.[1]
+  return code ? `${response.status} ${code}` : String(response.status)
 }
 
 process.on('message', async ({ name, url, token, times }: Order) => {

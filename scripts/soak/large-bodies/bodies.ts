@@ -24,11 +24,13 @@ const REQUESTS: Record<string, () => string> = {
 
 const reply = (content: string): string =>
   `{"id":"1","object":"chat.completion","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":${content}}}],"usage":{"prompt_tokens":1,"completion_tokens":${MAX_TOKENS},"total_tokens":${MAX_TOKENS + 1}}}`
-const frames = (content: string): string => {
+const frames = (content: unknown, more?: object): string => {
   const frame = (choices: object[], usage?: object) => `data: ${JSON.stringify({ id: '1', choices, usage })}\n\n`
   const usage = { prompt_tokens: 1, completion_tokens: MAX_TOKENS, total_tokens: MAX_TOKENS + 1 }
-  return `${frame([{ index: 0, delta: { content } }])}${frame([], usage)}data: [DONE]\n\n`
+  return `${frame([{ index: 0, delta: { content }, more }])}${frame([], usage)}data: [DONE]\n\n`
 }
+const texts = (count: number, start: string): string[] =>
+  Array.from({ length: count }, (_, index) => `${start}${index}`)
 const people = (count: number): string =>
   JSON.stringify(Array.from({ length: count }, (_, index) => `person${index}@customers-of-acme.com`).join('\n'))
 
@@ -41,6 +43,9 @@ const REPLIES: Record<string, () => string> = {
   '20 MB of %40': () => reply(`"${'%40'.repeat(6_600_000)}"`),
   '1 million parts': () => reply(list(1_000_000, '{"type":"text","text":"hello"}')),
   'a frame of 3.8 MB of digits': () => frames('4111 1111 1111 1112 '.repeat(190_000)),
+  'a frame of 0.5 MB of digits in 16 texts': () => frames(texts(16, '4111 1111 1111 1112 '.repeat(1_600))),
+  'a frame of 4,000 fields': () => frames('Hi.', Object.fromEntries(texts(4_000, 'field').map((name) => [name, 1]))),
+  'a frame of 3.8 MB of short texts': () => frames(texts(270_000, 'word ')),
   '40 MB of text': () => reply(`"${'lorem ipsum '.repeat(3_400_000)}"`),
 }
 
