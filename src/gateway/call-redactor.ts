@@ -16,6 +16,7 @@ import type { Finding } from '../redaction/match.ts'
 import type { Redactor } from '../redaction/redactor.ts'
 import type { StreamRedactor } from '../redaction/stream-redactor.ts'
 import { withWholeToken } from '../tokens.ts'
+import { type Cuts, EDGE_CHARACTERS, isLong } from './bodies/cut-texts.ts'
 import { Series } from './series.ts'
 
 export interface CallRedaction {
@@ -54,6 +55,8 @@ interface Channel {
 export class CallRedactor implements Redactions {
   /** Findings so far. */
   count = 0
+  /** Characters of delivered texts that were cut out (`Cuts`). */
+  cutCharacters = 0
   readonly #parts: CallRedaction
   readonly #call: RedactedCall
   readonly #subject: RedactedSide
@@ -66,8 +69,10 @@ export class CallRedactor implements Redactions {
   /** Findings since the last `report`. */
   readonly #found = new Map<Place, Findings>()
   #hasReported = false
-  /** Long texts were redacted on another thread (`longTexts`). */
-  #isCleaned = false
+  /** What was cut out of the texts that are read now, which another thread has redacted (`longTexts`). */
+  #cuts: Cuts | undefined
+  /** Texts of the current frame. */
+  #texts = 0
 
   constructor(parts: CallRedaction, call: RedactedCall, subject: RedactedSide = 'reply') {
     this.#parts = parts
@@ -175,10 +180,13 @@ export class CallRedactor implements Redactions {
   }
 
   push(channel: string, piece: string, place: TextPlace): string {
-    if (!this.#isCovered(place)) return piece
+    this.#countText()
     if (this.#isClean(piece)) return this.#pushClean(channel, piece, place)
+    if (!this.#isCovered(place)) return piece
     let open = this.#channels.get(channel)
     if (!open) {
+      if (this.#channels.size === MAX_OPEN_TEXTS)
+        throw tooManyTexts(`the reply has more than ${MAX_OPEN_TEXTS} texts at once`)
       open = {
         stream: this.#parts.redactor.stream(this.#series.get(channel)?.joined),
         place,
@@ -198,11 +206,12 @@ export class CallRedactor implements Redactions {
     const start = follows ? this.push(channel, piece.slice(0, from), place) + this.end(channel) : ''
     const middle = piece.slice(from, -EDGE_CHARACTERS)
     this.#seriesOf(channel).continueFrom(middle)
+    this.cutCharacters += this.#cuts!.lengthIn(middle)
     return start + middle + this.push(channel, piece.slice(-EDGE_CHARACTERS), place)
   }
 
   #isClean(text: string): boolean {
-    return this.#isCleaned && isLong(text)
+    return this.#cuts?.isIn(text) === true
   }
 
   /** True when another thread may clean texts before they are read here: it does not know where they stand. */
@@ -211,14 +220,23 @@ export class CallRedactor implements Redactions {
   }
 
   /** Returns the result of `read` for a frame whose long texts were redacted on another thread, each separately. */
-  async cleaned<T>(found: Found, read: () => T): Promise<T> {
+  async cleaned<T>(found: Found, cuts: Cuts, read: () => T): Promise<T> {
     await this.take(found)
-    this.#isCleaned = true
+    this.#cuts = cuts
     try {
       return read()
     } finally {
-      this.#isCleaned = false
+      this.#cuts = undefined
     }
+  }
+
+  /** Call it before a frame is read. */
+  startFrame(): void {
+    this.#texts = 0
+  }
+
+  #countText(): void {
+    if (++this.#texts > MAX_TEXTS) throw tooManyTexts(`a frame of the reply has more than ${MAX_TEXTS} texts`)
   }
 
   began(channel: string, text: string): void {
@@ -236,6 +254,7 @@ export class CallRedactor implements Redactions {
   }
 
   next(channel: string, text: string, { kind, place, label }: Leaf, isRepeated = false): string {
+    this.#countText()
     if (!this.#isCovered(place)) return text
     const series = this.#seriesOf(channel)
     if (series.isLast(text)) return series.lastSafe
@@ -318,6 +337,7 @@ export class CallRedactor implements Redactions {
   #seriesOf(channel: string): Series {
     let series = this.#series.get(channel)
     if (!series) {
+      if (this.#series.size === MAX_SERIES) throw tooManyTexts(`the reply has texts at more than ${MAX_SERIES} places`)
       series = new Series()
       this.#series.set(channel, series)
     }
@@ -409,16 +429,18 @@ const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 const withSafeEnd = (text: string, redact: (end: string) => string): string =>
   text.slice(0, -EDGE_CHARACTERS) + redact(text.slice(-EDGE_CHARACTERS))
 
-const isLong = (text: string): boolean => text.length >= LONG_CHARACTERS
+const tooManyTexts = (message: string): CageError => new CageError('reply_too_large', message)
 
-/** Maximum length of data that spans two pieces. */
-const EDGE_CHARACTERS = 16 * 1024
+/** Texts in one frame: each is read together with what was sent before it, which takes up to 0.1 ms. */
+const MAX_TEXTS = 4_096
+/** Texts in pieces that have not ended: at the end of a stream they are sent in one turn of the event loop. */
+const MAX_OPEN_TEXTS = 1_024
+/** Places of texts in one stream: what was sent there is remembered. */
+const MAX_SERIES = 65_536
 /** A finding at the end of a text is read again with as much of the text before it. */
 const CONTEXT_CHARACTERS = 1024
 /** Maximum length of such a finding. */
 const MAX_OPEN_CHARACTERS = EDGE_CHARACTERS - CONTEXT_CHARACTERS
-/** Length from which a text in a frame is redacted on another thread, and here only its ends are read. */
-const LONG_CHARACTERS = 4 * EDGE_CHARACTERS
 /** Maximum length of a key. */
 const KEY_CHARACTERS = 512
 const MAX_SEEN = 1_000

@@ -87,10 +87,10 @@ export class ClientConnection {
   }
 
   /** Writes to a streamed response; resolves when a slow reader has caught up, throws ClientGone when it left. */
-  async write(text: string): Promise<void> {
+  async write(piece: string | Buffer): Promise<void> {
     this.signal.throwIfAborted()
-    this.#onSent?.(text)
-    if (this.#response.write(text)) return
+    this.#onSent?.(piece)
+    if (this.#response.write(piece)) return
     this.#isBehind = true
     await new Promise<void>((resolve, reject) => {
       const settle = (act: () => void) => () => {

@@ -55,8 +55,10 @@ export class MeteredCall {
   wasSent = false
   /** Time waited because the provider requested it, in ms. */
   waitedMs = 0
-  /** The response being streamed, for what was delivered of it. */
+  /** The response being streamed. */
   reader: StreamReader | undefined
+  /** What was delivered of it. */
+  delivered: () => Delivered = () => deliveredText('')
   /** The model that the response names, if any. */
   answeredBy: string | undefined
   readonly #meter: Meter
@@ -156,8 +158,7 @@ export class MeteredCall {
   /** Decides the cost of an answer without an end, from which nothing but an overrun is learned about the model. */
   async #assessBroken(status: number, abandoned: Ending['abandoned']): Promise<Assessed> {
     const { call, reader } = this
-    const delivered = deliveredText(reader?.deliveredText ?? '')
-    const { claim, isReported } = await this.#claim(reader?.usage(), delivered)
+    const { claim, isReported } = await this.#claim(reader?.usage(), this.delivered())
     if (claim.isOverrun) return { claim, status, learned: learnedFrom(call, this.#priced.bound, claim) }
     const answered = abandoned && { ...abandoned, hasBegun: reader !== undefined }
     const least = answered && !isReported ? abandonedCost(call, this.#priced, answered) : undefined

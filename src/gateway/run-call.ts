@@ -145,13 +145,14 @@ async function relayStream(
     open.answeredBy = model
   })
   open.reader = reader
+  open.delivered = () => deliveredText(reader.deliveredText, redactor.cutCharacters)
   client.begin(sent.status, { ...headersOf(open, sent, redactor), 'cache-control': 'no-cache' })
   const clean = (data: Buffer) => cleanFrame(road.redaction, data, open.call)
   const { framing } = sent
   trace.encoder = framing.encoder()
   const frames = { reader, redactor, clean, framing, encoder: trace.encoder }
   await relayFrames(sent, provider.name, frames, client, async () => {
-    await open.assess(reader.usage(), deliveredText(reader.deliveredText), sent.status)
+    await open.assess(reader.usage(), open.delivered(), sent.status)
     redactor.report()
     await open.completed(sent.status, redactor.count)
   })

@@ -2,11 +2,12 @@
  * A streamed response: the provider's frames in, the client's frames out, redacted, one at a time and unbuffered. A
  * stream that breaks is never presented as complete.
  */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Sse, StreamReader } from '../dialects/dialect.ts'
 import { CageError } from '../errors.ts'
-import { encoded, free, LARGE_BYTES } from './bodies/bytes.ts'
-import type { CallRedactor, Found } from './call-redactor.ts'
+import type { CleanFrame } from './bodies/answer.ts'
+import { encoded, LARGE_BYTES } from './bodies/bytes.ts'
+import type { Cuts } from './bodies/cut-texts.ts'
+import type { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
 import { type Encoder, type Framing, MAX_FRAME_CHARACTERS } from './framing.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
@@ -28,19 +29,28 @@ export async function relayFrames(
   client: ClientConnection,
   beforeLast: () => Promise<void>,
 ): Promise<void> {
-  const relay = async (read: Sse[]): Promise<boolean> => {
+  const relay = async (read: Sse[], cuts?: Cuts): Promise<boolean> => {
     const frames = read.map((one) => withSafeName(one, redactor))
     redactor.requireUnblocked()
     if (reader.isFinished) await beforeLast()
-    if (frames.length > 0) await client.write(frames.map(encoder.frame).join(''))
+    if (frames.length > 0) await writeFrames(client, frames.map(encoder.frame).join(''), cuts)
     return reader.isFinished
+  }
+  const relayLarge = async ({ event, data }: Sse): Promise<boolean> => {
+    const { data: rest, cuts, found } = await clean(encoded(data))
+    try {
+      return await relay(await redactor.cleaned(found, cuts, () => reader.read({ event, data: rest })), cuts)
+    } finally {
+      cuts.free()
+    }
   }
   try {
     for await (const frame of readFrames(answer, provider, framing)) {
+      redactor.startFrame()
       const isLarge = frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
-      const read = isLarge ? await readLarge(frame, { reader, redactor, clean }) : reader.read(frame)
-      if (await relay(read)) return
+      if (await (isLarge ? relayLarge(frame) : relay(reader.read(frame)))) return
     }
+    redactor.startFrame()
     if (await relay(reader.end?.() ?? [])) return
     throw new CageError('provider_reply_invalid', `the stream of ${provider} ended before its last frame`)
   } finally {
@@ -54,24 +64,16 @@ export interface Frames {
   reader: StreamReader
   redactor: CallRedactor
   /** Redacts the long texts of a large frame's data on another thread. */
-  clean: (data: Buffer) => Promise<{ bytes: Buffer; found: Found }>
+  clean: (data: Buffer) => Promise<CleanFrame>
   /** How the provider writes frames. */
   framing: Framing
   /** Writes them for the client. */
   encoder: Encoder
 }
 
-async function readLarge(
-  { event, data }: Sse,
-  { reader, redactor, clean }: Pick<Frames, 'reader' | 'redactor' | 'clean'>,
-): Promise<Sse[]> {
-  const { bytes, found } = await clean(encoded(data))
-  const cleaned = bytes.toString('utf8')
-  free(bytes)
-  const read = await redactor.cleaned(found, () => reader.read({ event, data: cleaned }))
-  // Reading and writing a frame of some megabytes takes long enough for a turn each.
-  await nextTurn()
-  return read
+async function writeFrames(client: ClientConnection, text: string, cuts: Cuts | undefined): Promise<void> {
+  if (!cuts?.isIn(text)) return client.write(text)
+  for await (const piece of cuts.piecesOf(text)) await client.write(piece)
 }
 
 const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>

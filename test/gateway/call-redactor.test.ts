@@ -1,5 +1,6 @@
 /** Frames whose long texts were redacted on another thread. */
 import { expect, test } from 'vitest'
+import { Cuts, cutTexts, newMark } from '../../src/gateway/bodies/cut-texts.ts'
 import { CallRedactor, type RedactedCall } from '../../src/gateway/call-redactor.ts'
 import type { Finding } from '../../src/redaction/match.ts'
 import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
@@ -16,16 +17,25 @@ function open() {
   return new CallRedactor({ redactor: new Redactor(DEFAULT_POLICY), incidents }, CALL)
 }
 
-/** As another thread redacts it. */
-function cleanedText(text: string): { text: string; found: ReturnType<CallRedactor['found']> } {
+/** As another thread redacts and cuts it. */
+function cleanedText(text: string) {
   const thread = open()
-  const { value } = thread.longTexts({ value: text }, NO_FIELDS) as { value: string }
-  return { text: value, found: thread.found() }
+  const mark = newMark()
+  const { data, cuts } = cutTexts(thread.longTexts({ value: text }, NO_FIELDS), mark)
+  return { text: JSON.parse(data).value as string, cuts: new Cuts(mark, cuts), found: thread.found() }
 }
 
-test('a finding at the end of a long text is left to who knows what follows, all others are redacted', () => {
-  const { text, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
-  expect(text === `[EMAIL_REDACTED] ${PAD}${EMAIL}`).toBe(true)
+/** As its client reads it. */
+async function writtenText(text: string, cuts: Cuts): Promise<string> {
+  const pieces: Buffer[] = []
+  for await (const piece of cuts.piecesOf(JSON.stringify(text))) pieces.push(Buffer.from(piece))
+  return JSON.parse(Buffer.concat(pieces).toString())
+}
+
+test('a finding at the end of a long text is left to who knows what follows, all others are redacted', async () => {
+  const { text, cuts, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
+  expect(text.length).toBeLessThan(40_000)
+  expect((await writtenText(text, cuts)) === `[EMAIL_REDACTED] ${PAD}${EMAIL}`).toBe(true)
   expect(found.count).toBe(1)
 })
 
@@ -35,17 +45,42 @@ test('short texts stay as they are', () => {
 })
 
 test.each(['whole', 'again'] as const)('a text that is complete is redacted to its end (%s)', async (how) => {
-  const { text, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
+  const { text, cuts, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
   const redactor = open()
-  const safe = await redactor.cleaned(found, () => redactor[how](text, 'reply'))
-  expect(safe === `[EMAIL_REDACTED] ${PAD}[EMAIL_REDACTED]`).toBe(true)
+  const safe = await redactor.cleaned(found, cuts, () => redactor[how](text, 'reply'))
+  expect((await writtenText(safe, cuts)) === `[EMAIL_REDACTED] ${PAD}[EMAIL_REDACTED]`).toBe(true)
 })
 
 test('a text that continues is redacted over the border, and its findings are counted once', async () => {
-  const { text, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
+  const { text, cuts, found } = cleanedText(`${EMAIL} ${PAD}${EMAIL}`)
   const redactor = open()
-  const first = await redactor.cleaned(found, () => redactor.push('channel', text, 'reply'))
+  const first = await redactor.cleaned(found, cuts, () => redactor.push('channel', text, 'reply'))
   const rest = redactor.push('channel', '.au is mine', 'reply') + redactor.end('channel')
-  expect(first + rest === `[EMAIL_REDACTED] ${PAD}[EMAIL_REDACTED] is mine`).toBe(true)
+  expect((await writtenText(first + rest, cuts)) === `[EMAIL_REDACTED] ${PAD}[EMAIL_REDACTED] is mine`).toBe(true)
   expect(redactor.count).toBe(2)
+  expect(first.length + redactor.cutCharacters > PAD.length).toBe(true)
+})
+
+const LEAF = { kind: 'text', place: 'reply', label: undefined } as const
+const tooLarge = expect.objectContaining({ code: 'reply_too_large' })
+
+test('the texts of one frame, those that have not ended and the places that are remembered have bounds', () => {
+  const inFrame = open()
+  for (let text = 0; text < 4_096; text++) inFrame.next('same', `word ${text}`, LEAF)
+  expect(() => inFrame.next('same', 'one more', LEAF)).toThrow(tooLarge)
+  inFrame.startFrame()
+  inFrame.next('same', 'one more', LEAF)
+
+  const unended = open()
+  for (let text = 0; text < 1_024; text++) unended.push(`text ${text}`, 'a', 'reply')
+  expect(() => unended.push('text 1024', 'a', 'reply')).toThrow(tooLarge)
+  unended.end('text 0')
+  unended.push('text 1024', 'a', 'reply')
+
+  const everywhere = open()
+  for (let place = 0; place < 65_536; place++) {
+    if (place % 4_096 === 0) everywhere.startFrame()
+    everywhere.began(`place ${place}`, 'a')
+  }
+  expect(() => everywhere.began('place 65536', 'a')).toThrow(tooLarge)
 })

@@ -169,6 +169,24 @@ test.each([
   expect(textOfFrames(reply.text) === `Here: ${PAD}[SECRET_REDACTED] and ${PAD}more.`).toBe(true)
 })
 
+test('an image in a large frame is passed on unchanged', async () => {
+  const cage = await openTestRuntime()
+  const url = `data:image/png;base64,iVBORw0KGgo${'c3NuIDUzOS00OC0wMTIw'.repeat(40_000)}`
+  const images = [{ type: 'image_url', index: 0, image_url: { url } }]
+  const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: 'Here it is.', images } }] })
+  cage.provider.does(streams(`data: ${frame}\n\ndata: [DONE]\n\n`))
+  expect((await cage.addAgent().chat({ stream: true })).text.includes(`"${url}"`)).toBe(true)
+})
+
+test('a large frame without usage is charged by its whole length', async () => {
+  const cage = await openTestRuntime()
+  cage.provider.does(streams(chatFrames({ text: ['word '.repeat(200_000)], usage: undefined })))
+  await cage.addAgent({ limit: '1000' }).chat({ stream: true, max_tokens: 500_000 })
+  const [row] = cage.rows()
+  expect(row).toMatchObject({ state: 'charged', estimated: 1 })
+  expect(JSON.parse(row!.usage).output).toBeGreaterThan(240_000)
+})
+
 test('a stream with a large frame is blocked where the policy says so', async () => {
   const cage = await openTestRuntime({ safety: { mode: 'block' } })
   cage.provider.does(streams(chatFrames({ text: [PAD + EMAIL + PAD] })))
@@ -188,9 +206,15 @@ test('one agent that makes a provider answer more than any reply may have cuts n
   expect((await cage.addAgent().chat()).status).toBe(200)
 })
 
-test('a stream with a frame of too many parts breaks', async () => {
+const WORDS = 'Grass grows. '.repeat(2_000)
+
+test.each([
+  ['parts', Array(500_000).fill([])],
+  ['texts', Array.from({ length: 5_000 }, (_, index) => `word ${index}`)],
+  ['characters in short texts', Array.from({ length: 25 }, (_, index) => `${index} ${WORDS}`)],
+])('a stream with a frame of too many %s breaks', async (_what, more) => {
   const cage = await openTestRuntime()
-  const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: 'x' }, more: Array(500_000).fill([]) }] })
+  const frame = JSON.stringify({ choices: [{ index: 0, delta: { content: WORDS }, more }] })
   cage.provider.does(streams(`data: ${frame}\n\ndata: [DONE]\n\n`))
   const broken = await cage.addAgent().chat({ stream: true })
   expect(broken.text).toContain('reply_too_large')

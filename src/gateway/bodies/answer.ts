@@ -7,6 +7,7 @@ import type { Redactor } from '../../redaction/redactor.ts'
 import type { LlmCall } from '../call.ts'
 import type { CallRedactor, Found } from '../call-redactor.ts'
 import { LARGE_BYTES } from './bytes.ts'
+import { Cuts, newMark } from './cut-texts.ts'
 import type { LargeBodies, WorkFor } from './large-bodies.ts'
 import type { Redacted } from './large-work.ts'
 import { parseReply } from './reply-json.ts'
@@ -18,9 +19,10 @@ export interface Delivered {
   tokens(model: string): Promise<number>
 }
 
-export const deliveredText = (text: string): Delivered => ({
-  length: text.length,
-  tokens: (model) => countTokens(text, model),
+/** `cutCharacters`: characters that were cut out of the text, whose tokens are estimated. (Default: none.) */
+export const deliveredText = (text: string, cutCharacters = 0): Delivered => ({
+  length: text.length + cutCharacters,
+  tokens: async (model) => (await countTokens(text, model)) + Math.ceil(cutCharacters / BYTES_PER_TOKEN),
 })
 
 /** A reply to a metered call. */
@@ -88,14 +90,24 @@ export async function redactAnswer(
   return taken(redactor, redacted)
 }
 
+/** A large frame without most of its long texts, which are redacted. */
+export interface CleanFrame {
+  data: string
+  cuts: Cuts
+  found: Found
+}
+
 /** Redacts the long texts in the data of a large frame. Throws CageError `redaction_failed`, `reply_too_large`. */
-export function cleanFrame(
+export async function cleanFrame(
   redaction: AnswerRedaction,
   bytes: Buffer,
   { provider: { name, dialect }, caller: { agentId } }: LlmCall,
-): Promise<{ bytes: Buffer; found: Found }> {
-  const args = { bytes, settings: redaction.redactor.settings, dialect: dialect.name as DialectName, provider: name }
-  return redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
+): Promise<CleanFrame> {
+  const mark = newMark()
+  const { settings } = redaction.redactor
+  const args = { bytes, settings, dialect: dialect.name as DialectName, provider: name, mark }
+  const { data, cuts, found } = await redaction.large.run('redactFrame', args, { agentId, signal: NEVER })
+  return { data, cuts: new Cuts(mark, cuts), found }
 }
 
 async function taken(redactor: CallRedactor, redacted: Redacted): Promise<Buffer> {

@@ -14,6 +14,7 @@ import { type CallFacts, type ModelNaming, readFacts } from '../call-facts.ts'
 import { CallRedactor, type Found, type RedactedCall, type RedactedSide } from '../call-redactor.ts'
 import { parseWithoutTokens, withoutTokens } from '../own-tokens.ts'
 import { encoded, free } from './bytes.ts'
+import { cutTexts } from './cut-texts.ts'
 import { replyInvalid, requireReply } from './reply-json.ts'
 
 /** A format, by dialect and name. */
@@ -71,8 +72,7 @@ export const LARGE_WORK = {
     provider,
     format,
   }: Omit<RedactionWork, 'dialect'> & { provider: string; format: FormatName }) {
-    const text = decoded(bytes)
-    const value = parsed(bytes, text, provider)
+    const { text, value } = parsed(bytes, provider)
     if (value === undefined) throw replyInvalid(provider, 'is not JSON')
     const reply = requireReply(value, provider)
     const facts: { model: string | undefined; usage: ReportedUsage | undefined; characters: number } = {
@@ -85,16 +85,20 @@ export const LARGE_WORK = {
 
   /** Redacts any other response of a provider, JSON or not. */
   redactAnswer({ bytes, settings, dialect, provider }: RedactionWork & { provider: string }): { redacted: Redacted } {
-    const text = decoded(bytes)
-    return { redacted: redacted(bytes, text, parsed(bytes, text, provider), { dialect, settings }) }
+    const { text, value } = parsed(bytes, provider)
+    return { redacted: redacted(bytes, text, value, { dialect, settings }) }
   },
 
-  /** Redacts the long texts in the data of a stream's frame, except for findings at their end. */
-  redactFrame({ bytes, settings, dialect, provider }: RedactionWork & { provider: string }) {
-    const value = parsed(bytes, decoded(bytes), provider)
+  /** Redacts the long texts in the data of a stream's frame, except for findings at their end, and cuts them. */
+  redactFrame({ bytes, settings, dialect, provider, mark }: RedactionWork & { provider: string; mark: string }) {
+    const { text, value } = parsed(bytes, provider)
+    free(bytes)
     const redactor = collector(settings, 'reply')
-    const safe = value && redactor.longTexts(value, DIALECTS[dialect].fields)
-    return { bytes: safe && safe !== value ? rewritten(bytes, safe) : bytes, found: redactor.found() }
+    // The reader refuses what is not JSON.
+    if (value === undefined) return { data: text.slice(0, MAX_FRAME_REST), cuts: [], found: redactor.found() }
+    const cut = cutTexts(redactor.longTexts(value, DIALECTS[dialect].fields), mark)
+    if (cut.data.length > MAX_FRAME_REST) throw frameTooLarge(provider)
+    return { ...cut, found: redactor.found() }
   },
 
   /** Removes our own tokens from a body for a service. */
@@ -116,16 +120,28 @@ function rewritten(old: Buffer, value: Json): Buffer {
   return encoded(JSON.stringify(value))
 }
 
-/** Returns undefined for text that is not JSON. Throws CageError `reply_too_large` for too many parts. */
-function parsed(bytes: Buffer, text: string, provider: string): Json | undefined {
+/** `value` is undefined for text that is not JSON. Throws CageError `reply_too_large` for too many parts. */
+function parsed(bytes: Buffer, provider: string): { text: string; value: Json | undefined } {
   try {
     requireFewParts(bytes, true)
-    return JSON.parse(text)
   } catch (error) {
-    if (error instanceof TooManyParts) throw tooManyParts(provider, error)
-    return undefined
+    throw error instanceof TooManyParts ? tooManyParts(provider, error) : error
+  }
+  const text = decoded(bytes)
+  try {
+    return { text, value: JSON.parse(text) }
+  } catch {
+    return { text, value: undefined }
   }
 }
+
+/** Characters of a frame without what is cut out of its long texts: they are read on the main thread, in one turn. */
+const MAX_FRAME_REST = 512 * 1024
+
+const frameTooLarge = (provider: string): CageError =>
+  new CageError('reply_too_large', `a frame of ${provider} has too many texts`, {
+    facts: { provider, max_characters: MAX_FRAME_REST },
+  })
 
 const tooManyParts = (provider: string, cause: TooManyParts): CageError =>
   new CageError('reply_too_large', `the reply of ${provider} has too many parts`, { facts: { provider }, cause })

@@ -21,11 +21,13 @@ export function unpack(value: unknown): unknown {
     const { code, message, ...options } = value.cageError as unknown as CageError
     return new CageError(code, message, options)
   }
-  return mapFields(value, unpack)
+  return mapFields(value, (field) => unpack(field))
 }
 
-const mapFields = (value: unknown, map: (field: unknown) => unknown): unknown =>
-  isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, map(field)])) : value
+function mapFields(value: unknown, map: (field: unknown) => unknown): unknown {
+  if (Array.isArray(value)) return value.map(map)
+  return isPlain(value) ? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, map(field)])) : value
+}
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype

@@ -1,0 +1,42 @@
+import { expect, test } from 'vitest'
+import { free } from '../../../src/gateway/bodies/bytes.ts'
+import { Cuts, cutTexts, newMark } from '../../../src/gateway/bodies/cut-texts.ts'
+import fc from '../../support/fast-check.ts'
+
+const mark = newMark()
+
+async function written(text: string, cuts: Cuts): Promise<string> {
+  const pieces: Buffer[] = []
+  for await (const piece of cuts.piecesOf(text)) pieces.push(Buffer.from(piece))
+  return Buffer.concat(pieces).toString()
+}
+
+test('what was cut out is put back, whatever characters are at its borders', async () => {
+  const part = fc.stringMatching(/^[a"\\\n\u0000é漢🎉\ud800]{1,9}$/u)
+  await fc.assert(
+    fc.asyncProperty(fc.array(part, { minLength: 1, maxLength: 5 }), fc.nat(9), async (parts, shift) => {
+      const long = 'x'.repeat(shift) + parts.join('').repeat(Math.ceil(100_000 / parts.join('').length))
+      const value = { texts: [long, 'short', { again: long, number: 1.5 }], empty: null }
+      const { data, cuts } = cutTexts(value, mark)
+      const whole = JSON.stringify(value)
+      expect([cuts.length, data.length < whole.length / 2]).toEqual([2, true])
+      expect((await written(data, new Cuts(mark, cuts))) === whole).toBe(true)
+    }),
+    { numRuns: 30 },
+  )
+})
+
+test('a text in base64 stays one, and its length is known', () => {
+  const { data, cuts } = cutTexts('iVBORw0K'.repeat(100_000), mark)
+  const text = JSON.parse(data)
+  expect(text).toMatch(/^[A-Za-z0-9]+$/)
+  const cut = new Cuts(mark, cuts)
+  expect([cut.isIn(text), cut.isIn('iVBORw0K'.repeat(100_000))]).toEqual([true, false])
+  expect(cut.lengthIn(text)).toBe(800_000 - 2 * 16_384)
+})
+
+test('bytes that were given back are not written', async () => {
+  const { data, cuts } = cutTexts('x'.repeat(1_000_000), mark)
+  for (const { bytes } of cuts) free(bytes)
+  expect((await written(data, new Cuts(mark, cuts))).length).toBeLessThan(100_000)
+})
