@@ -100,6 +100,7 @@ export const ERRORS = {
   reply_too_large: { status: 502, exit: 9, hint: 'request less output in one call' },
   provider_key_missing: { status: 401, exit: 9, hint: "put the provider's key into the agent's environment" },
   loop_detected: { status: 403, exit: 6, hint: 'stop the agent, or raise budget.loops.repeats if this is intended' },
+  tool_limit: { status: 403, exit: 3, hint: 'raise budget.tools in the configuration, or start a new run' },
   agent_paused: { status: 503, exit: 6, hint: 'resume the agent' },
   agent_not_running: { status: 403, exit: 6, hint: 'start the agent again' },
   script_not_found: { status: 404, exit: 127, hint: 'check the path of the script' },

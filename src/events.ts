@@ -32,6 +32,7 @@ export type AlertKind =
   | 'budget_warning'
   | 'budget_exhausted'
   | 'model_refused'
+  | 'loop_detected'
   | 'crash_loop'
   | 'blocked'
   | 'audit_broken'
@@ -199,6 +200,8 @@ export interface EventData {
     code: string
     status: number
     calls: number
+    /** What to do next. (Default: nothing; absent in older events.) */
+    hint?: string
   }
   /** A model cost much more than was held for a call; nothing more is sent to it until an admin trusts it. */
   'model.refused': {

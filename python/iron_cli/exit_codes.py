@@ -40,6 +40,7 @@ EXIT_CODES: dict[str, int] = {
     "reply_too_large": 9,
     "provider_key_missing": 9,
     "loop_detected": 6,
+    "tool_limit": 3,
     "agent_paused": 6,
     "agent_not_running": 6,
     "script_not_found": 127,

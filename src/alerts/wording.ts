@@ -26,6 +26,7 @@ const SOURCES: Record<AlertKind, EventType> = {
   budget_warning: 'budget.warned',
   budget_exhausted: 'budget.exhausted',
   model_refused: 'model.refused',
+  loop_detected: 'loop.detected',
   crash_loop: 'agent.exited',
   blocked: 'agent.stopped',
   audit_broken: 'audit.broken',
@@ -77,6 +78,8 @@ export function wordAlert(event: RuntimeEvent): Wording | undefined {
         action: `Check its bill, then allow it again: iron-cage models trust ${name}`,
       }
     }
+    case 'loop.detected':
+      return wordLoop(event)
     case 'pii.found':
       return wordFinding(event)
     case 'agent.exited':
@@ -204,6 +207,19 @@ function wordTrip({ data }: EventOf<'circuit.opened'>): Wording {
     title: `Circuit open — ${circuit}`,
     detail: `${failures} failures ${of === undefined ? 'in a row' : `in ${of} calls`} (${reason}). ${meanwhile}; retrying in ${showDuration(cooldown_ms)}.`,
     action: `To close it now: iron-cage circuits reset ${circuit}`,
+  }
+}
+
+function wordLoop({ agent_id, data, message }: EventOf<'loop.detected'>): Wording {
+  const { tool, model, action } = data
+  return {
+    kind: 'loop_detected',
+    title: `Going round in circles — ${tool ?? model}`,
+    detail: `${message[0]!.toUpperCase()}${message.slice(1)}. ${action === 'refuse' ? 'Such calls are refused.' : 'Calls go on.'}`,
+    action:
+      agent_id === null
+        ? undefined
+        : `To see what it does: iron-cage calls ${agent_id}. To stop it: iron-cage stop ${agent_id}`,
   }
 }
 

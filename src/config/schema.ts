@@ -36,6 +36,9 @@ const text = (min: number, max: number) => {
   const error = () => `text of ${min} to ${max.toLocaleString('en-US')} characters`
   return z.string({ error }).min(min, { error }).max(max, { error })
 }
+const nameWithWildcard = text(1, 200).refine((key) => key.split('*').length <= 2, {
+  error: 'a name with at most one *',
+})
 const path = text(1, 4096)
   .refine((value) => !value.includes('\0'), { error: 'a path' })
   .meta({ title: 'path' })
@@ -201,6 +204,18 @@ const budget = z.strictObject({
     })
     .prefault({})
     .describe('Detection of agents that go round in circles.'),
+  tools: z
+    .strictObject({
+      max_calls: wholeNumber(0, 1_000_000)
+        .optional()
+        .describe('Calls of tools by each run, those of MCP servers included. No limit by default.'),
+      per_tool: z
+        .record(nameWithWildcard, wholeNumber(0, 1_000_000))
+        .default({})
+        .describe('The same by name, such as `{ search: 20, "mcp__*": 50 }`. The longest name that matches applies.'),
+    })
+    .prefault({})
+    .describe('Limits for calls of tools. Above one, calls of the run are refused.'),
   clamp_max_tokens: z
     .boolean()
     .default(true)
@@ -308,6 +323,16 @@ const price = z.strictObject({
     .describe('Accept a price more than twenty times above or below the public price list.'),
 })
 
+const routeName = z.string().regex(/^(GET|POST|DELETE) (\/([\w.:-]+|\{id\}))+$/, {
+  error: 'a method and a path such as "POST /images/generations" or "GET /files/{id}"',
+})
+const route = z.strictObject({
+  per_call_usd: usd.prefault('0').describe('Price of a call; 0 for one that costs nothing.'),
+  per_image_usd: usd.optional().describe('Price of each image, by `n` of the request.'),
+  per_thousand_characters_usd: usd.optional().describe('Price of a thousand characters of `input`, as of speech.'),
+  per_megabyte_usd: usd.optional().describe('Price of a million bytes of the request, as of recordings.'),
+})
+
 const rateLimitExpected = 'seconds, a number from 0 to 600'
 const provider = z.strictObject({
   base_url: baseUrl.optional().describe("Base URL. Defaults to the provider's own."),
@@ -336,6 +361,12 @@ const provider = z.strictObject({
     .describe(
       'The model behind each name, where this provider uses names of its own, such as `{ my-deployment: gpt-4o }`.',
     ),
+  routes: z
+    .record(routeName, route)
+    .default({})
+    .describe(
+      'Further routes that agents may call, with their prices, such as `{ "POST /images/generations": { per_image_usd: 0.04 } }`. The prices are added up; see docs/costs.md.',
+    ),
   price: price
     .optional()
     .describe('Price of its models that have no other one, such as `{ input_per_mtok: 1, output_per_mtok: 2 }`.'),
@@ -350,8 +381,6 @@ const provider = z.strictObject({
     .default([])
     .describe('Alternatives, tried in order when this provider cannot answer.'),
 })
-
-const priceKey = text(1, 200).refine((key) => key.split('*').length <= 2, { error: 'a name with at most one *' })
 
 const priceList = z
   .strictObject({
@@ -412,6 +441,7 @@ const alertingEvents: readonly EventType[] = [
   'budget.warned',
   'budget.exhausted',
   'model.refused',
+  'loop.detected',
   'circuit.opened',
   'pii.found',
   'agent.exited',
@@ -507,7 +537,7 @@ const sections = z.strictObject({
       'LLM providers by name. `openai`, `anthropic` and `google` are built in; other known ones are added by their name alone (`groq: {}`), and any other server that speaks a known dialect under a name of its own.',
     ),
   prices: z
-    .record(priceKey, price)
+    .record(nameWithWildcard, price)
     .default({})
     .describe(
       'Prices in US dollars per million tokens, by `provider/model`, with `*` for any part of it. They override the public price list; see docs/costs.md.',

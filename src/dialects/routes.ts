@@ -71,6 +71,9 @@ export function findRoute(rules: readonly RouteRule[], method: string, path: str
   return BLOCKED
 }
 
+/** Returns whether a normalized path is one that a template with slots means. */
+export const pathMatches = (template: string, path: string): boolean => patternOf(template).test(path)
+
 const BLOCKED: FoundRoute = { route: 'blocked', model: undefined }
 
 const PATTERNS = new Map<string, RegExp>()
@@ -78,7 +81,7 @@ const PATTERNS = new Map<string, RegExp>()
 function patternOf(template: string): RegExp {
   const known = PATTERNS.get(template)
   if (known) return known
-  const pattern = new RegExp(`^${template.replace('{model}', `(?<model>${MODEL})`).replace('{id}', ID)}$`, 'd')
+  const pattern = new RegExp(`^${template.replace('{model}', `(?<model>${MODEL})`).replaceAll('{id}', ID)}$`, 'd')
   PATTERNS.set(template, pattern)
   return pattern
 }

@@ -96,9 +96,13 @@ export function completedEvent(
 
 /** `claim`: what is charged despite the failure; undefined for a call that cost nothing. */
 export function failedEvent(
-  call: LlmCall,
+  call: Pick<LlmCall, 'id' | 'provider' | 'model' | 'caller'>,
   { code, message, status, retryable, ...more }: Failure,
-  { claim, paidBy, timing }: { claim: Claim | undefined; paidBy: PaidBy; timing: Timing },
+  {
+    claim,
+    paidBy,
+    timing,
+  }: { claim: Pick<Claim, 'cost' | 'estimated' | 'remarks'> | undefined; paidBy: PaidBy; timing: Timing },
 ): NewEvent {
   const cost = claim?.cost ?? ZERO_NANOS
   const basis = claim?.remarks.charged ? `, ${claim.remarks.charged}` : ''

@@ -31,6 +31,7 @@ import { isVendors } from './provider.ts'
 import type { KeyRequest, Keyring } from './provider-key.ts'
 import type { Redaction, Road } from './road.ts'
 import { endBrokenStream, runCall } from './run-call.ts'
+import { allowedRoute, type RouteCall, runRouteCall } from './run-route-call.ts'
 import { runServiceCall, type ServiceRoad } from './run-service-call.ts'
 import { TokenCalls } from './token-calls.ts'
 import { proxyUnmetered } from './unmetered.ts'
@@ -68,6 +69,7 @@ export function gateway(rooms: GatewayRooms): AnswerCall {
       caller: undefined,
       provider: undefined,
       call: undefined,
+      trace: { hasRow: false },
     }
     try {
       await answer(rooms, { streams, tokenCalls }, exchange)
@@ -93,6 +95,7 @@ interface Exchange {
   caller: Caller | undefined
   provider: Provider | undefined
   call: LlmCall | undefined
+  readonly trace: LlmCall['trace']
 }
 
 /** What is in progress. */
@@ -134,11 +137,22 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
   if (request.method === 'HEAD') return client.send(200, {}, '')
   const { prefix, path } = normalizePath(pathOf(given), dialect)
   const { route, model } = findRoute(dialect.routes, request.method ?? '', path, isVendors(provider))
-  if (route === 'blocked') throw blocked(request.method ?? '', provider, path)
+  const allowed = route === 'blocked' ? allowedRoute(provider, request.method ?? '', path) : undefined
+  if (route === 'blocked' && !allowed) throw blocked(request.method ?? '', provider, path)
   const bytes = await readDecoded(request, rooms.maxBodyBytes, client)
   const keyRequest: KeyRequest = { caller, provider, sentKey: ownKeyOf(sent) }
   rooms.keyring.choose(keyRequest) // throws without a key, before anything is held
   const target = prefix + path + given.slice(pathOf(given).length)
+  if (route === 'blocked') {
+    const outgoing = { path: target, headers: forwardedHeaders(request, dialect), trace: exchange.trace }
+    return await answerRoute(
+      rooms,
+      { ...keyRequest, ...outgoing, route: allowed!, method: request.method! },
+      request,
+      bytes,
+      client,
+    )
+  }
   const naming = { named: model?.name, models: provider.settings.models }
   const read = await readOutgoing(road.redaction, bytes, { caller, dialect, signal: client.signal, route, naming })
   using _body = { [Symbol.dispose]: () => read.body?.free() }
@@ -153,10 +167,30 @@ async function answer(rooms: GatewayRooms, { streams, tokenCalls }: Running, exc
     pathModel: model && { at: prefix.length + model.at, length: model.name.length },
     body: read.body!,
     format: route,
-    trace: { hasRow: false },
+    trace: exchange.trace,
   }
   using _place = exchange.call.stream ? streams.take(caller.agentId) : undefined
   await runCall(road, exchange.call, client)
+}
+
+/** Answers a call of a route that only the configuration allows. Forms are sent as they come, less our own tokens. */
+async function answerRoute(
+  { road }: GatewayRooms,
+  call: Omit<RouteCall, 'body'>,
+  { headers }: IncomingMessage,
+  bytes: Buffer,
+  client: ClientConnection,
+): Promise<void> {
+  const { caller, provider } = call
+  const type = headers['content-type'] ?? ''
+  if (/^multipart\/form-data;/i.test(type)) {
+    const form = await withoutOwnTokens(road.redaction, bytes, caller, client.signal)
+    return runRouteCall(road, { ...call, headers: { ...call.headers, 'content-type': type }, body: { form } }, client)
+  }
+  const of = { caller, dialect: provider.dialect, signal: client.signal, naming: { named: undefined, models: {} } }
+  const { body: json } = await readOutgoing(road.redaction, bytes, { ...of, route: 'unmetered' })
+  using _body = { [Symbol.dispose]: () => json?.free() }
+  await runRouteCall(road, { ...call, body: { json } }, client)
 }
 
 /** Throws what `readBody` and `decodeBody` throw. */
@@ -166,13 +200,14 @@ const readDecoded = async (request: IncomingMessage, limit: number, { held }: Cl
 /** Records a call that was refused before its hold. */
 function recordRefused(
   { road: { uncharged } }: GatewayRooms,
-  { caller, provider, call }: Exchange,
+  { caller, provider, call, trace }: Exchange,
   error: CageError,
 ): void {
-  if (!caller || !provider || call?.trace.hasRow) return
-  const { code, message, row } = error
+  if (!caller || !provider || trace.hasRow) return
+  const { code, message, hint, row } = error
   const model = call?.model ?? null
-  uncharged.record({ caller, provider: provider.name, model, code, status: row.status, refusal: message })
+  const refusal = { message, hint }
+  uncharged.record({ caller, provider: provider.name, model, code, status: row.status, refusal })
 }
 
 function refuse(
@@ -201,8 +236,11 @@ const pathOf = (pathAndQuery: string): string => pathAndQuery.split('?', 1)[0]!
 const blocked = (method: string, provider: Provider, path: string): CageError =>
   new CageError('price_unknown', `${method} ${path} of ${provider.name} has no price, so it was not sent`, {
     facts: { provider: provider.name, path },
-    hint: 'supported routes: chat, responses, messages, embeddings, and free ones that read their results',
+    hint: `to allow it, add "${method} ${path.replaceAll(ID, '/{id}')}" with its price under "providers.${provider.name}.routes" in the configuration`,
   })
+
+/** A segment that is likely to be an id: it has a digit. */
+const ID = /\/[^/]*\d[^/]*(?=\/|$)/g
 
 /** Returns the body of a request without our own tokens and, for a metered call, its facts. */
 async function readOutgoing(
@@ -271,7 +309,7 @@ async function runService(
   request: IncomingMessage,
   client: ClientConnection,
 ): Promise<void> {
-  const body = await serviceBody(
+  const body = await withoutOwnTokens(
     road.redaction,
     await readBody(request, maxBodyBytes, client.held),
     caller,
@@ -289,7 +327,8 @@ async function runService(
   client.send(reply.status, reply.headers, reply.body)
 }
 
-async function serviceBody(
+/** Returns any body without our own tokens. */
+async function withoutOwnTokens(
   { large, incidents }: Redaction,
   given: Buffer,
   { agentId }: Caller,

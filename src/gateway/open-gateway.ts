@@ -22,6 +22,7 @@ import { readNetwork } from './network.ts'
 import { Keyring } from './provider-key.ts'
 import type { Road } from './road.ts'
 import { Sender } from './send.ts'
+import { ToolLimits } from './tool-limits.ts'
 import { UnchargedCalls } from './uncharged.ts'
 import { Upstream } from './upstream.ts'
 
@@ -102,6 +103,7 @@ export function openGateway(
       uncharged,
       contents,
       loops,
+      tools: new ToolLimits(budget.tools, safety.scrub),
       cheaper: modelNamed(budget.on_warn?.model),
     },
     services: { services, circuits, cache, money, state, clock, secrets, dispatcher },

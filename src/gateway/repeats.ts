@@ -1,4 +1,7 @@
-/** What shows that a conversation goes round in circles: its last message, and calls of tools with the same arguments. Pure. */
+/**
+ * What a request shows of an agent's progress: its last message, and the calls of tools in it. By these loops are
+ * noticed (`loop-detector.ts`) and calls of tools are counted (`tool-limits.ts`). Pure.
+ */
 import { hash } from 'node:crypto'
 import { isObject, type Json, type JsonObject } from '../dialects/json.ts'
 
@@ -7,6 +10,15 @@ export interface Repeats {
   fingerprint: string
   /** The last tool that the model called, and how often in a row with the same arguments; null without one. */
   tool: { name: string; times: number } | null
+  /** Calls of tools, and results of calls that are not shown. */
+  toolCalls: ToolCall[]
+}
+
+export interface ToolCall {
+  /** Equal for the same call in a later request. */
+  id: string
+  /** Null for a result, which does not name its tool. */
+  name: string | null
 }
 
 /** Reads a request of any dialect. */
@@ -14,31 +26,54 @@ export function repeatsOf(body: JsonObject): Repeats {
   const conversation = body.messages ?? body.input ?? body.contents ?? body.prompt ?? null
   const items = Array.isArray(conversation) ? conversation : [conversation]
   const last = JSON.stringify([body.model, items.length, items.at(-1)])
-  return { fingerprint: hash('sha1', last, 'base64'), tool: lastTool(items) }
+  const calls = items.slice(-MAX_ITEMS).map(toolCallsOf)
+  const first = Math.max(0, items.length - MAX_ITEMS)
+  return {
+    fingerprint: hash('sha1', last, 'base64'),
+    tool: lastTool(calls.flat()),
+    toolCalls: calls.flatMap((ofItem, index) =>
+      ofItem.map(({ id, name, text }) => ({ id: id ?? `${first + index} ${text}`, name })),
+    ),
+  }
 }
 
 /** Read from the end: calls and results of more rounds than are ever counted. */
 const MAX_ITEMS = 130
 
-function lastTool(items: readonly Json[]): Repeats['tool'] {
-  const calls = items
-    .slice(-MAX_ITEMS)
-    .toReversed()
-    .flatMap((item) => toolCallsOf(item).toReversed())
+function lastTool(all: readonly ShownCall[]): Repeats['tool'] {
+  const calls = all.filter(isNamed).toReversed()
   const [last] = calls
   if (!last) return null
   const others = calls.findIndex(({ text }) => text !== last.text)
   return { name: last.name, times: others === -1 ? calls.length : others }
 }
 
+interface ShownCall {
+  /** Undefined in dialects without ids. */
+  id: string | undefined
+  name: string | null
+  /** Its name and arguments. */
+  text: string
+}
+
+const isNamed = (call: ShownCall): call is ShownCall & { name: string } => call.name !== null
+
+const CALL = /^((mcp_|server_)?tool_use|function_call|mcp_call)$/
+const RESULT = /^((mcp_)?tool_result|function_call_output)$/
+
 /** Those of one message or item, in order. */
-function toolCallsOf(item: Json): { name: string; text: string }[] {
+function toolCallsOf(item: Json): ShownCall[] {
   if (!isObject(item)) return []
   const parts = [item, item.tool_calls, item.content, item.parts].flatMap((part) => part ?? [])
-  return parts.flatMap((part) => {
+  return parts.flatMap((part): ShownCall[] => {
     if (!isObject(part)) return []
-    const call = part.function ?? part.functionCall ?? (/^(tool_use|function_call)$/.test(String(part.type)) && part)
+    const resultOf =
+      part.tool_call_id ?? (RESULT.test(String(part.type)) ? (part.tool_use_id ?? part.call_id) : undefined)
+    if (typeof resultOf === 'string') return [{ id: resultOf, name: null, text: '' }]
+    const call = part.function ?? part.functionCall ?? (CALL.test(String(part.type)) && part)
     if (!isObject(call) || typeof call.name !== 'string') return []
-    return [{ name: call.name, text: JSON.stringify([call.name, call.arguments ?? call.input ?? call.args]) }]
+    const id = part.call_id ?? part.id ?? call.id
+    const text = JSON.stringify([call.name, call.arguments ?? call.input ?? call.args])
+    return [{ id: typeof id === 'string' ? id : undefined, name: call.name, text }]
   })
 }

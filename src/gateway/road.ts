@@ -7,6 +7,7 @@ import type { Contents } from './contents.ts'
 import type { LoopDetector } from './loop-detector.ts'
 import type { Meter } from './priced-call.ts'
 import type { Sender } from './send.ts'
+import type { ToolLimits } from './tool-limits.ts'
 import type { UnchargedCalls } from './uncharged.ts'
 import type { Upstream } from './upstream.ts'
 
@@ -17,6 +18,7 @@ export interface Road extends Meter {
   uncharged: UnchargedCalls
   contents: Contents
   loops: LoopDetector
+  tools: ToolLimits
   /** Answers calls instead of a dearer model once the agent's budget has warned. (Default: none.) */
   cheaper: { provider: string; model: string } | undefined
 }

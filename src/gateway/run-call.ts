@@ -37,6 +37,7 @@ export async function runCall(road: Road, call: LlmCall, client: ClientConnectio
   limitTime(call, client) //                                           no call runs forever
   await waitUntilRunnable(road.state, call.caller, client.signal) //       the agent must be running, not paused
   road.loops.check(call) //                                                 it must not go round in circles
+  road.tools.check(call) //                                                 nor call more tools than it may
   const safe = await redactRequest(road.redaction, call) //                  when the policy covers requests
   const chosen = await afterWarning(road, safe) //                           a cheaper model, when money gets short
   await withModelFallback(road.upstream, chosen, (one, hasNext) =>

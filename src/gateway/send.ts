@@ -191,7 +191,8 @@ const OF_MODEL = new Set([503, 529])
 const isConnectionFault = (error: unknown): boolean =>
   error instanceof CageError && error.code.startsWith('provider_') && !(error instanceof ClientGone)
 
-const wasNotSent = (error: unknown): boolean => error instanceof CageError && error.facts.sent === false
+/** Returns whether the provider received nothing of the request. */
+export const wasNotSent = (error: unknown): boolean => error instanceof CageError && error.facts.sent === false
 
 const retryAfterOf = (error: unknown): number | undefined =>
   error instanceof ProviderRefusal ? error.retryAfterMs : undefined

@@ -24,8 +24,8 @@ export interface UnchargedCall {
   /** Why it cost nothing: the code of the refusal, or "unmetered". */
   code: string
   status: number
-  /** The refusal as a sentence; null for a call that was sent. */
-  refusal: string | null
+  /** The refusal as a sentence, and what to do next; null for a call that was sent. */
+  refusal: { message: string; hint: string } | null
 }
 
 interface OpenRow {
@@ -93,8 +93,8 @@ export class UnchargedCalls {
         type: 'call.refused',
         level: 'WARN',
         agent_id: caller.agentId,
-        message: `Refused${often}: ${refusal}`,
-        data: { call_id: id, provider, model, code, status, calls },
+        message: `Refused${often}: ${refusal.message}`,
+        data: { call_id: id, provider, model, code, status, calls, hint: this.#scrub(refusal.hint) },
       },
       row,
     )

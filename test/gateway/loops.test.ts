@@ -62,3 +62,16 @@ test('a conversation that grows around the same tool is a loop', async () => {
   await agent.chat({ messages })
   expect(cage.of('loop.detected').map(({ data }) => [data.tool, data.times])).toEqual([['look', 3]])
 })
+
+test('a loop raises an alert that says what repeats', async () => {
+  const cage = await loops('report')
+  const agent = cage.addAgent()
+  for (const content of ['a', 'a', 'a', 'a']) await agent.chat(say(content))
+  expect(cage.of('alert.raised').map(({ data }) => data)).toMatchObject([
+    {
+      kind: 'loop_detected',
+      title: 'Going round in circles — penny',
+      detail: 'The same call to penny came 3 times. Calls go on.',
+    },
+  ])
+})

@@ -35,6 +35,15 @@ export const openai: Dialect = {
     { method: 'GET', path: '/responses/{id}/input_items', route: 'unmetered' },
     { method: 'POST', path: '/responses/{id}/cancel', route: 'unmetered' },
     { method: 'POST', path: '/responses/input_tokens', route: 'unmetered', onlyVendors: true },
+    // Stored messages of the caller, which responses continue; only the responses cost.
+    { method: 'POST', path: '/conversations', route: 'unmetered', onlyVendors: true },
+    { method: 'GET', path: '/conversations/{id}', route: 'unmetered', onlyVendors: true },
+    { method: 'POST', path: '/conversations/{id}', route: 'unmetered', onlyVendors: true },
+    { method: 'DELETE', path: '/conversations/{id}', route: 'unmetered', onlyVendors: true },
+    { method: 'GET', path: '/conversations/{id}/items', route: 'unmetered', onlyVendors: true },
+    { method: 'POST', path: '/conversations/{id}/items', route: 'unmetered', onlyVendors: true },
+    { method: 'GET', path: '/conversations/{id}/items/{id}', route: 'unmetered', onlyVendors: true },
+    { method: 'DELETE', path: '/conversations/{id}/items/{id}', route: 'unmetered', onlyVendors: true },
   ],
 
   errorBody: (error, requestId) => ({

@@ -1,0 +1,282 @@
+/**
+ * Calls of routes that only the configuration allows (`providers.<name>.routes`): images, audio, files. Their price is
+ * fixed by the request before it is sent; it is held, and charged once the provider has answered with success. They
+ * are sent once: no retries, no circuit. A reply that can be read is redacted as text; a sound or picture passes as it is.
+ */
+import type { Charge, Hold } from '../budget/ledger.ts'
+import { pathMatches } from '../dialects/routes.ts'
+import { CageError } from '../errors.ts'
+import type { NewEvent } from '../events.ts'
+import { type CallId, newCallId } from '../ids.ts'
+import { fromUsd, type Nanodollars, nanodollars, showUsd, toUsd, type Usd, ZERO_NANOS } from '../money.ts'
+import { redactAnswer } from './bodies/answer.ts'
+import { freeSent } from './bodies/bytes.ts'
+import type { RequestBody } from './bodies/request-body.ts'
+import { failedEvent, failureOf } from './call-events.ts'
+import { CallRedactor } from './call-redactor.ts'
+import type { ClientConnection } from './client.ts'
+import { framingOf } from './framing.ts'
+import type { Provider } from './provider.ts'
+import type { KeyRequest } from './provider-key.ts'
+import { type Outgoing, redactOutgoing } from './redact-request.ts'
+import { passedHeaders, readAll } from './reply.ts'
+import type { Road } from './road.ts'
+import { wasNotSent } from './send.ts'
+import type { Answer, ProviderAttempt } from './upstream.ts'
+import { waitUntilRunnable } from './wait-until-runnable.ts'
+
+export interface AllowedRoute {
+  /** As the configuration has it, such as "POST /images/generations". */
+  name: string
+  price: Provider['settings']['routes'][string]
+}
+
+/** Returns the configured route of a request; undefined if the configuration allows none. */
+export function allowedRoute({ settings }: Provider, method: string, path: string): AllowedRoute | undefined {
+  for (const [name, price] of Object.entries(settings.routes)) {
+    const [allowedMethod, template = ''] = name.split(' ')
+    if (allowedMethod === method && pathMatches(template, path)) return { name, price }
+  }
+  return undefined
+}
+
+/** What is sent: JSON as it was read, or a form as it came. */
+export type RouteBody = { json: RequestBody | undefined; form?: undefined } | { json?: undefined; form: Buffer }
+
+export interface RouteCall extends KeyRequest {
+  route: AllowedRoute
+  method: string
+  path: string
+  headers: Record<string, string>
+  body: RouteBody
+  /** Whether the ledger has a row of it. */
+  trace: { hasRow: boolean }
+}
+
+/**
+ * Answers the client. Throws what holding and sending throw, CageError `bad_request` for a request whose price cannot
+ * be read, and PiiBlockedError.
+ */
+export async function runRouteCall(road: Road, call: RouteCall, client: ClientConnection): Promise<void> {
+  const { state, clock, money, redaction } = road
+  const { caller, provider, route, trace } = call
+  await waitUntilRunnable(state, caller, client.signal)
+  const id = newCallId()
+  const outgoing = await safeOutgoing(road, call, id)
+  try {
+    const cost = costOfRoute(route, outgoing.body)
+    const { agentId, runId } = caller
+    const whose = { callId: id, agentId, runId, kind: 'llm', target: provider.name, model: route.name } as const
+    const hold = await money.raiseWait.run(caller, client.signal, () =>
+      money.ledger.hold({ ...whose, maxCost: cost }, client.signal),
+    )
+    trace.hasRow = true
+    const open = new OpenRouteCall(road, call, { id, hold, cost, startedAt: clock.monotonic() })
+    const answer = await open.send(outgoing, client.signal)
+    const reply = await readAll(answer, provider.name, client).catch((error) => open.failed(error, cost))
+    const redactor = new CallRedactor(redaction, { id, caller })
+    try {
+      const body = await safeReply(road, call, reply, answer, redactor, client.signal)
+      redactor.judge()
+      await open.answered(answer.status, redactor.count)
+      const ours = { 'x-iron-cage-call-id': id, 'x-iron-cage-cost-usd': open.costOf(answer.status) }
+      client.send(answer.status, { ...passedHeaders(answer.headers, provider.dialect, redactor), ...ours }, body)
+    } catch (error) {
+      await open.failed(error, isGood(answer.status) ? cost : ZERO_NANOS)
+    } finally {
+      redactor.close()
+    }
+  } finally {
+    if (outgoing.body !== undefined) freeSent(outgoing.body)
+  }
+}
+
+type SentRequest = Pick<Outgoing, 'path' | 'headers'> & { body: string | Buffer | undefined }
+
+/** Throws CageError `bad_request` for a form where requests must be redacted: it cannot be read. */
+async function safeOutgoing({ redaction }: Road, call: RouteCall, id: CallId): Promise<SentRequest> {
+  const { json, form } = call.body
+  if (form && redaction.redactor.covers('requests')) {
+    throw new CageError('bad_request', 'a form cannot be redacted, and safety.scope covers requests', {
+      facts: { route: call.route.name },
+      hint: 'send JSON, or take "requests" out of safety.scope',
+    })
+  }
+  const { path, headers, body } = await redactOutgoing(redaction, { id, caller: call.caller }, call.provider, {
+    path: call.path,
+    headers: call.headers,
+    body: json,
+  })
+  return { path, headers, body: form ?? (await body?.write()) }
+}
+
+/** Throws CageError `bad_request` for a request that does not say how much it wants. */
+export function costOfRoute({ name, price }: AllowedRoute, body: string | Buffer | undefined): Nanodollars {
+  const parts: [usd: Usd | undefined, count: () => number, per: number][] = [
+    [price.per_call_usd, () => 1, 1],
+    [price.per_image_usd, () => imagesOf(fieldsOf(body, name), name), 1],
+    [price.per_thousand_characters_usd, () => charactersOf(fieldsOf(body, name), name), 1_000],
+    [price.per_megabyte_usd, () => (body === undefined ? 0 : Buffer.byteLength(body)), 1_000_000],
+  ]
+  const total = parts.reduce((sum, [usd, count, per]) => {
+    if (usd === undefined) return sum
+    return sum + (BigInt(fromUsd(usd)) * BigInt(count()) + BigInt(per - 1)) / BigInt(per)
+  }, 0n)
+  if (total > BigInt(Number.MAX_SAFE_INTEGER)) throw unreadable(name, 'a smaller amount')
+  return nanodollars(Number(total))
+}
+
+function fieldsOf(body: string | Buffer | undefined, name: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(String(body))
+    if (typeof value === 'object' && value !== null) return value as Record<string, unknown>
+  } catch {
+    // A form.
+  }
+  throw unreadable(name, 'a JSON object')
+}
+
+function imagesOf({ n = 1 }: Record<string, unknown>, name: string): number {
+  if (Number.isInteger(n) && (n as number) >= 1 && (n as number) <= MAX_IMAGES) return n as number
+  throw unreadable(name, `"n", a whole number from 1 to ${MAX_IMAGES}`)
+}
+const MAX_IMAGES = 1_000
+
+function charactersOf({ input }: Record<string, unknown>, name: string): number {
+  if (typeof input === 'string') return input.length
+  throw unreadable(name, '"input", a text')
+}
+
+const unreadable = (route: string, expected: string): CageError =>
+  new CageError('bad_request', `the price of ${route} needs ${expected}`, { facts: { route } })
+
+/** A reply that is text is redacted. Throws CageError `redaction_failed` for one that is neither text nor a known medium. */
+async function safeReply(
+  { redaction }: Road,
+  { provider, caller, route }: RouteCall,
+  reply: Buffer,
+  { headers }: Answer,
+  redactor: CallRedactor,
+  signal: AbortSignal,
+): Promise<string | Buffer> {
+  if (framingOf(headers, {}, false)) {
+    throw new CageError('bad_request', `${route.name} cannot be streamed`, { hint: 'request it without "stream"' })
+  }
+  if (isText(reply)) return redactAnswer(redaction, reply, provider, redactor, { agentId: caller.agentId, signal })
+  const type = String(headers['content-type'] ?? 'no type')
+  if (/^(audio|image|video)\//.test(type)) return reply
+  throw new CageError('redaction_failed', `the reply of ${route.name} is ${type}, which cannot be read`, {
+    facts: { route: route.name },
+  })
+}
+
+/** Whatever its type says: what can be read as text is redacted as text. */
+function isText(bytes: Buffer): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const isGood = (status: number): boolean => status >= 200 && status < 300
+
+interface HeldRouteCall {
+  id: CallId
+  hold: Hold
+  cost: Nanodollars
+  /** Monotonic ms. */
+  startedAt: number
+}
+
+/** A call that holds money. Its hold ends exactly once. */
+class OpenRouteCall {
+  readonly #road: Road
+  readonly #call: RouteCall
+  readonly #held: HeldRouteCall
+  #hasEnded = false
+
+  constructor(road: Road, call: RouteCall, held: HeldRouteCall) {
+    this.#road = road
+    this.#call = call
+    this.#held = held
+  }
+
+  costOf(status: number): Usd {
+    return toUsd(isGood(status) ? this.#held.cost : ZERO_NANOS)
+  }
+
+  /** Throws what sending throws, after the hold has ended: a request that may have arrived is charged. */
+  async send({ path, headers, body }: SentRequest, signal: AbortSignal): Promise<Answer> {
+    const { method } = this.#call
+    try {
+      const to = { method: method as ProviderAttempt['method'], path, headers, body, signal }
+      return await this.#road.sender.forward(this.#call, to)
+    } catch (error) {
+      return await this.failed(error, wasNotSent(error) ? ZERO_NANOS : this.#held.cost)
+    }
+  }
+
+  /** Ends a call that has an answer; only success costs. */
+  answered(status: number, redactions: number): Promise<void> {
+    const { route, provider, caller } = this.#call
+    const cost = this.costOf(status)
+    const event: NewEvent = {
+      type: 'call.completed',
+      level: isGood(status) ? 'INFO' : 'WARN',
+      agent_id: caller.agentId,
+      message: `${route.name} · ${isGood(status) ? showUsd(cost) : `answered ${status}`}`,
+      data: {
+        call_id: this.#held.id,
+        provider: provider.name,
+        model: route.name,
+        stream: false,
+        input_tokens: 0,
+        cached_input_tokens: 0,
+        output_tokens: 0,
+        cost_usd: cost,
+        baseline_usd: null,
+        estimated: false,
+        latency_ms: this.#elapsedMs(),
+        first_byte_ms: null,
+        status,
+        redactions,
+        ...this.#held.hold.paidBy,
+      },
+    }
+    return this.#end(isGood(status) ? this.#held.cost : ZERO_NANOS, status, null, event)
+  }
+
+  /** Ends a call that broke, and throws its error. */
+  async failed(error: unknown, cost: Nanodollars): Promise<never> {
+    if (this.#hasEnded) throw error
+    const { provider, caller, route } = this.#call
+    const failure = failureOf(error)
+    const event = failedEvent({ id: this.#held.id, provider, model: route.name, caller }, failure, {
+      claim: { cost, estimated: cost > 0, remarks: {} },
+      paidBy: this.#held.hold.paidBy,
+      timing: { latency_ms: this.#elapsedMs() },
+    })
+    await this.#end(cost, failure.status, failure.code, event, cost > 0)
+    throw error
+  }
+
+  #end(cost: Nanodollars, status: number, code: string | null, event: NewEvent, estimated = false): Promise<void> {
+    this.#hasEnded = true
+    const { ledger } = this.#road.money
+    const end: Omit<Charge, 'cost'> = {
+      status,
+      code,
+      estimated,
+      price: { source: 'config', ...this.#call.route.price },
+    }
+    return cost > 0 || code === null
+      ? ledger.charge(this.#held.hold, { ...end, cost }, event)
+      : ledger.release(this.#held.hold, end, event)
+  }
+
+  #elapsedMs(): number {
+    return Math.round(this.#road.clock.monotonic() - this.#held.startedAt)
+  }
+}
