@@ -1,5 +1,5 @@
 /**
- * `node scripts/bench/screens.ts [--calls 1000000] [--pictures <folder>]`: needs a build. Every page of the dashboard in
+ * `node scripts/bench/screens.ts [--agents 1,60,1000] [--calls 1000000] [--pictures <folder>]`: needs a build. Every page of the dashboard in
  * real Chromium with 1, 60 and 1,000 agents (100,000 events, and the calls, in the last): clean for axe and without cut or
  * overprinted texts in both themes, at six widths, with wider letters too; how long the main thread is held while sixty
  * events a second arrive; and how long an interaction with the page of calls takes. Exits 1 when anything is found.
@@ -20,7 +20,11 @@ import { brokenTexts, widenFonts } from '../../test/support/geometry.ts'
 import { insertCalls } from '../soak/ledger-rows.ts'
 
 const { values } = parseArgs({
-  options: { calls: { type: 'string', default: '1000000' }, pictures: { type: 'string' } },
+  options: {
+    agents: { type: 'string', default: '1,60,1000' },
+    calls: { type: 'string', default: '1000000' },
+    pictures: { type: 'string' },
+  },
 })
 const WIDTHS = [1920, 1600, 1536, 1366, 768, 390]
 const THEMES = ['light', 'dark'] as const
@@ -35,7 +39,8 @@ const SIZES = [
 if (values.pictures) mkdirSync(values.pictures, { recursive: true })
 const browser = await openBrowser()
 try {
-  for (const size of SIZES) await inspect(browser, size)
+  const asked = values.agents.split(',').map(Number)
+  for (const size of SIZES.filter(({ agents }) => asked.includes(agents))) await inspect(browser, size)
 } finally {
   await browser.close()
 }

@@ -1,7 +1,7 @@
 /** Calls of all agents: filtered and sorted by the server, page by page; the address holds what is shown. */
 
 import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import { showUsd } from '../../src/money.ts'
 import { type FoundCalls, type ShownCall, tokensText, tookMs } from '../../src/state/call-view.ts'
 import { showCount, showLatency, showNumberOf } from '../../src/units.ts'
@@ -38,6 +38,11 @@ export function CallsPage() {
     }
   }
   useEffect(() => void load(null), [filters])
+  // The rows on screen are not drawn again while others are on their way.
+  const found = useMemo(
+    () => rows.value?.map((call) => <CallRow key={call.id} call={call} isOpen={call.id === opened} />),
+    [rows.value, opened],
+  )
   return (
     <main class={`calls-page ${opened ? 'with-detail' : ''}`}>
       <Panel
@@ -65,11 +70,7 @@ export function CallsPage() {
             columns={COLUMNS}
             after={next.value && <Action label="Load more" act={() => load(next.value)} />}
           >
-            <tbody>
-              {rows.value.map((call) => (
-                <CallRow key={call.id} call={call} isOpen={call.id === opened} />
-              ))}
-            </tbody>
+            <tbody>{found}</tbody>
           </Table>
         )}
       </Panel>

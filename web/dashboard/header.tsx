@@ -1,4 +1,5 @@
 /** The agent on screen and its buttons, the connection, and the way to the other pages. */
+import { useMemo } from 'preact/hooks'
 import { hasRun } from '../../src/state/figures.ts'
 import type { AgentView } from '../../src/state/snapshot.ts'
 import { showLatency, showName } from '../../src/units.ts'
@@ -46,6 +47,15 @@ export function Header({ current, onMenu }: { current: AgentView | undefined; on
 }
 
 function AgentChoice({ current }: { current: AgentView | undefined }) {
+  const options = useMemo(
+    () =>
+      agents.value.map(({ id, name, state }) => (
+        <option key={id} value={id}>
+          {name} {id} · {showName(state)}
+        </option>
+      )),
+    [agents.value],
+  )
   if (agents.value.length === 1 && current) {
     return (
       <span class="pill">
@@ -63,11 +73,7 @@ function AgentChoice({ current }: { current: AgentView | undefined }) {
       }}
     >
       <option value="">All agents ({agents.value.length})</option>
-      {agents.value.map(({ id, name, state }) => (
-        <option key={id} value={id}>
-          {name} {id} · {showName(state)}
-        </option>
-      ))}
+      {options}
     </select>
   )
 }
