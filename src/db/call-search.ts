@@ -3,53 +3,16 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { and, desc, eq, inArray } from 'drizzle-orm'
 import type { AgentId, CallId } from '../ids.ts'
 import { add, type Nanodollars, ZERO_NANOS } from '../money.ts'
+import { type Bounds, boundsOf, type CallSearch, callKeys, FIRST, type Key, MAX_WINDOW_KEYS } from './call-keys.ts'
 import type { CallRow } from './calls.ts'
 import type { Database } from './database.ts'
 import { calls } from './schema.ts'
 
-export interface CallSearch {
-  agentId?: AgentId
-  kind?: CallRow['kind']
-  /** Provider or service. */
-  target?: string
-  model?: string
-  /** `failed`: with an error code; `answered`: ended without one. */
-  outcome?: 'answered' | 'failed' | 'running' | 'unresolved'
-  unit?: string
-  minCost?: Nanodollars
-  maxCost?: Nanodollars
-  /** Bounds of ids, which start with the time: inclusive, exclusive. */
-  from?: CallId
-  to?: CallId
-  sort: 'newest' | 'oldest' | 'cost'
-  /** The last call of the previous page. */
-  after?: { id: CallId; cost: Nanodollars }
-  limit: number
-}
-
-/** Keys that are looked at before others get their turn: a few ms, even on a busy machine. */
-const MAX_WINDOW_KEYS = 10_000
-
-const ORDERS = { newest: 'id DESC', oldest: 'id ASC', cost: 'cost_nanos DESC, id DESC' } as const
-
-const OUTCOMES = {
-  // A call that cost more than it could was answered all the same.
-  answered: "state IN ('charged', 'released') AND ifnull(code, 'overrun') = 'overrun'",
-  failed: "state IN ('charged', 'released') AND ifnull(code, 'overrun') <> 'overrun'",
-  running: "state = 'held'",
-  unresolved: "state = 'unresolved'",
-} as const
-
-interface Key {
-  id: CallId
-  cost_nanos: Nanodollars
-}
-
-export type Bounds = { low: CallId; high: CallId }
-
 export type CallSearchTable = ReturnType<typeof callSearchTable>
 
-export function callSearchTable({ orm }: Database) {
+export function callSearchTable(database: Database) {
+  const { orm } = database
+  const { directIndexOf, keysOf, firstKeys } = callKeys(database)
   const edgeAfter = orm.$client.prepare<{ low: CallId }, Pick<Key, 'id'>>(
     `SELECT id FROM calls INDEXED BY calls_search WHERE id >= :low ORDER BY id LIMIT 1 OFFSET ${MAX_WINDOW_KEYS}`,
   )
@@ -74,25 +37,14 @@ export function callSearchTable({ orm }: Database) {
     return isOldestFirst ? windows : windows.reverse()
   }
 
-  /** Returns the function that finds keys in one window; `floor`: the lowest cost. (Default: any.) */
-  function keysOf(search: CallSearch) {
-    // An agent's calls alone are next to each other in the table; everything else is in one index.
-    const index = isOnlyByAgent(search) ? 'NOT INDEXED' : 'INDEXED BY calls_search'
-    const statement = orm.$client.prepare<object, Key>(
-      `SELECT id, cost_nanos FROM calls ${index}
-       WHERE id >= :low AND id < :high AND (:floor IS NULL OR cost_nanos >= :floor)${conditionsOf(search)}
-       ORDER BY ${ORDERS[search.sort]} LIMIT :limit`,
-    )
-    const parameters = parametersOf(search)
-    return (bounds: Bounds, limit: number, floor: Nanodollars | null = null): Key[] =>
-      statement.all({ ...parameters, ...bounds, floor, limit })
-  }
-
   async function findKeys(search: CallSearch): Promise<Key[]> {
     const { sort, limit } = search
     const bounds = boundsOf(search)
-    const keysIn = keysOf(search)
-    if (isOnlyByAgent(search)) return keysIn(bounds, limit)
+    const direct = directIndexOf(search)
+    if (direct) return keysOf(search, direct)(bounds, limit)
+    const first = firstKeys(search)
+    if (first.length === limit) return first
+    const keysIn = keysOf(search, 'INDEXED BY calls_search')
     let found: Key[] = []
     for (const window of await windowsOf(bounds, sort === 'oldest')) {
       if (sort === 'cost') {
@@ -148,50 +100,4 @@ export function callSearchTable({ orm }: Database) {
   }
 }
 
-/** The key after this one: keys have no character below a space. */
-const after = (id: CallId): CallId => `${id} ` as CallId
-
 const highestFirst = (a: Key, b: Key): number => b.cost_nanos - a.cost_nanos || (b.id < a.id ? -1 : 1)
-
-/** Before and after every id. */
-const FIRST = '' as CallId
-const LAST = '\uffff' as CallId
-
-function boundsOf({ sort, from = FIRST, to = LAST, after: last }: CallSearch): Bounds {
-  if (!last || sort === 'cost') return { low: from, high: to }
-  return sort === 'newest'
-    ? { low: from, high: last.id < to ? last.id : to }
-    : { low: last.id < from ? from : after(last.id), high: to }
-}
-
-const isOnlyByAgent = ({ agentId, kind, target, model, outcome, unit, minCost, maxCost, sort }: CallSearch): boolean =>
-  agentId !== undefined &&
-  sort !== 'cost' &&
-  [kind, target, model, outcome, unit, minCost, maxCost].every((filter) => filter === undefined)
-
-function conditionsOf({ outcome, sort, after: last, ...search }: CallSearch): string {
-  const conditions = [
-    search.agentId !== undefined && 'agent_id = :agentId',
-    search.kind !== undefined && 'kind = :kind',
-    search.target !== undefined && 'target = :target',
-    search.model !== undefined && 'model = :model',
-    search.unit !== undefined && 'unit = :unit',
-    search.minCost !== undefined && 'cost_nanos >= :minCost',
-    search.maxCost !== undefined && 'cost_nanos <= :maxCost',
-    outcome && OUTCOMES[outcome],
-    last && sort === 'cost' && '(cost_nanos < :afterCost OR (cost_nanos = :afterCost AND id < :afterId))',
-  ]
-  return conditions.flatMap((condition) => (condition ? ` AND ${condition}` : [])).join('')
-}
-
-const parametersOf = ({ agentId, kind, target, model, unit, minCost, maxCost, after: last }: CallSearch) => ({
-  agentId,
-  kind,
-  target,
-  model,
-  unit,
-  minCost,
-  maxCost,
-  afterCost: last?.cost,
-  afterId: last?.id,
-})

@@ -1,6 +1,6 @@
 /** Calls are found among very many as if all had been looked at at once, and others get their turn meanwhile. */
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { CallSearch } from '../../src/db/call-search.ts'
+import type { CallSearch } from '../../src/db/call-keys.ts'
 import type { CallRow } from '../../src/db/calls.ts'
 import { openStore, type Store } from '../../src/db/store.ts'
 import { type CallId, callIdsFrom, toAgentId, toCallId } from '../../src/ids.ts'

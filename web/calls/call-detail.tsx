@@ -82,6 +82,11 @@ function Facts({ call, corrections, events, has_content }: CallDetail) {
       {typeof redactions === 'number' && <Row label="Redactions">{redactions}</Row>}
       {typeof circuit === 'string' && <Row label="Refused by the circuit">{circuit}</Row>}
       {has_content && isAdmin.value && <CallContentSection id={call.id} />}
+      {!has_content && (
+        <p class="dim">
+          What it said is not kept. <code>calls.keep_content</code> keeps prompt and reply, redacted.
+        </p>
+      )}
       <ol class="moments">
         {events.map((event) => (
           <li key={event.seq}>

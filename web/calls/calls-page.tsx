@@ -16,6 +16,9 @@ import { OutcomeTag } from './call-facts.tsx'
 import { CallFilters, filtersOf } from './call-filters.tsx'
 import './calls-page.css'
 
+/** Calls loaded at once: more than a screen shows, few enough to be drawn at once. */
+const PAGE = 50
+
 export function CallsPage() {
   const query = address.value?.query ?? new URLSearchParams()
   const filters = filtersOf(query).toString()
@@ -29,7 +32,7 @@ export function CallsPage() {
     search.current = filters
     fault.value = null
     try {
-      const page = await send<FoundCalls>('GET', `/api/calls?${filters}${after ? `&after=${after}` : ''}`)
+      const page = await send<FoundCalls>('GET', `/api/calls?${filters}&limit=${PAGE}${after ? `&after=${after}` : ''}`)
       if (search.current !== filters) return
       rows.value = after ? [...(rows.value ?? []), ...page.calls] : page.calls
       next.value = page.next

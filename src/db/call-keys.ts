@@ -1,0 +1,152 @@
+/** The statements that find the keys of calls, and the index that each search uses. */
+import type { AgentId, CallId } from '../ids.ts'
+import type { Nanodollars } from '../money.ts'
+import type { CallRow } from './calls.ts'
+import type { Database } from './database.ts'
+
+export interface CallSearch {
+  agentId?: AgentId
+  kind?: CallRow['kind']
+  /** Provider or service. */
+  target?: string
+  model?: string
+  /** `failed`: with an error code; `answered`: ended without one. */
+  outcome?: 'answered' | 'failed' | 'running' | 'unresolved'
+  unit?: string
+  minCost?: Nanodollars
+  maxCost?: Nanodollars
+  /** Bounds of ids, which start with the time: inclusive, exclusive. */
+  from?: CallId
+  to?: CallId
+  sort: 'newest' | 'oldest' | 'cost'
+  /** The last call of the previous page. */
+  after?: { id: CallId; cost: Nanodollars }
+  limit: number
+}
+
+/** Keys that are looked at before others get their turn: a few ms, even on a busy machine. */
+export const MAX_WINDOW_KEYS = 10_000
+
+const ORDERS = { newest: 'id DESC', oldest: 'id ASC', cost: 'cost_nanos DESC, id DESC' } as const
+
+const OUTCOMES = {
+  // A call that cost more than it could was answered all the same.
+  answered: "state IN ('charged', 'released') AND ifnull(code, 'overrun') = 'overrun'",
+  failed: "state IN ('charged', 'released') AND ifnull(code, 'overrun') <> 'overrun'",
+  running: "state = 'held'",
+  unresolved: "state = 'unresolved'",
+} as const
+
+export interface Key {
+  id: CallId
+  cost_nanos: Nanodollars
+}
+
+export type Bounds = { low: CallId; high: CallId }
+
+export function callKeys({ orm }: Database) {
+  const few = (calls: string) =>
+    orm.$client
+      .prepare<object, 0 | 1>(
+        `SELECT count(*) < ${MAX_WINDOW_KEYS} FROM (SELECT 1 FROM ${calls} LIMIT ${MAX_WINDOW_KEYS})`,
+      )
+      .pluck()
+  const isFew = {
+    agent: few('calls NOT INDEXED WHERE agent_id = :agentId'),
+    failed: few('calls INDEXED BY calls_failed WHERE code IS NOT NULL'),
+  }
+  /** The index that holds at most MAX_WINDOW_KEYS calls, or finds the page at once; null when there is none. */
+  function directIndexOf(search: CallSearch): Index | null {
+    const { agentId, outcome, sort } = search
+    const isFiltered = FILTERS.some((name) => search[name] !== undefined)
+    if (!isFiltered && sort !== 'cost') return agentId === undefined ? 'INDEXED BY calls_search' : 'NOT INDEXED'
+    if (outcome === 'running' || outcome === 'unresolved') return 'INDEXED BY calls_open'
+    if (agentId !== undefined && isFew.agent.get({ agentId })) return 'NOT INDEXED'
+    return outcome === 'failed' && isFew.failed.get({}) ? 'INDEXED BY calls_failed' : null
+  }
+
+  /** Returns the function that finds keys in one window; `floor`: the lowest cost. (Default: any.) */
+  function keysOf(search: CallSearch, index: Index) {
+    const statement = orm.$client.prepare<object, Key>(
+      `SELECT id, cost_nanos FROM calls ${index}
+       WHERE id >= :low AND id < :high AND (:floor IS NULL OR cost_nanos >= :floor)${conditionsOf(search)}${IMPLIED[index]}
+       ORDER BY ${ORDERS[search.sort]} LIMIT :limit`,
+    )
+    const parameters = parametersOf(search)
+    return (bounds: Bounds, limit: number, floor: Nanodollars | null = null): Key[] =>
+      statement.all({ ...parameters, ...bounds, floor, limit })
+  }
+
+  /** The page, if it is among the first MAX_WINDOW_KEYS calls in the order of the search; else a part of it. */
+  function firstKeys(search: CallSearch): Key[] {
+    const order = ORDERS[search.sort]
+    const isIn = 'id >= :low AND id < :high'
+    const first =
+      search.sort === 'cost' ? `calls_cost WHERE cost_nanos > 0${afterOf(search)}` : `calls_search WHERE ${isIn}`
+    const statement = orm.$client.prepare<object, Key>(
+      `SELECT id, cost_nanos FROM (
+         SELECT * FROM calls INDEXED BY ${first} ORDER BY ${order} LIMIT ${MAX_WINDOW_KEYS}
+       ) WHERE ${isIn}${conditionsOf(search)} ORDER BY ${order} LIMIT :limit`,
+    )
+    return statement.all({ ...parametersOf(search), ...boundsOf(search), limit: search.limit })
+  }
+
+  return { directIndexOf, keysOf, firstKeys }
+}
+
+/** The key after this one: keys have no character below a space. */
+const after = (id: CallId): CallId => `${id} ` as CallId
+
+/** Before and after every id. */
+export const FIRST = '' as CallId
+const LAST = '\uffff' as CallId
+
+export function boundsOf({ sort, from = FIRST, to = LAST, after: last }: CallSearch): Bounds {
+  if (!last || sort === 'cost') return { low: from, high: to }
+  return sort === 'newest'
+    ? { low: from, high: last.id < to ? last.id : to }
+    : { low: last.id < from ? from : after(last.id), high: to }
+}
+
+/** Everything but the agent, whose calls are next to each other in the table. */
+const FILTERS = ['kind', 'target', 'model', 'outcome', 'unit', 'minCost', 'maxCost'] as const
+
+/** What SQLite must read to use a partial index; the conditions of the search say the same in other words. */
+const IMPLIED = {
+  'NOT INDEXED': '',
+  'INDEXED BY calls_search': '',
+  'INDEXED BY calls_open': " AND state IN ('held', 'unresolved')",
+  'INDEXED BY calls_failed': ' AND code IS NOT NULL',
+} as const
+type Index = keyof typeof IMPLIED
+
+function conditionsOf(search: CallSearch): string {
+  const { outcome } = search
+  const conditions = [
+    search.agentId !== undefined && 'agent_id = :agentId',
+    search.kind !== undefined && 'kind = :kind',
+    search.target !== undefined && 'target = :target',
+    search.model !== undefined && 'model = :model',
+    search.unit !== undefined && 'unit = :unit',
+    search.minCost !== undefined && 'cost_nanos >= :minCost',
+    search.maxCost !== undefined && 'cost_nanos <= :maxCost',
+    outcome && OUTCOMES[outcome],
+  ]
+  return conditions.flatMap((condition) => (condition ? ` AND ${condition}` : [])).join('') + afterOf(search)
+}
+
+/** Of the order by cost: others continue by their bounds. */
+const afterOf = ({ sort, after: last }: CallSearch): string =>
+  last && sort === 'cost' ? ' AND (cost_nanos, id) < (:afterCost, :afterId)' : ''
+
+const parametersOf = ({ agentId, kind, target, model, unit, minCost, maxCost, after: last }: CallSearch) => ({
+  agentId,
+  kind,
+  target,
+  model,
+  unit,
+  minCost,
+  maxCost,
+  afterCost: last?.cost,
+  afterId: last?.id,
+})
