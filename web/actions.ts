@@ -8,7 +8,9 @@ const agentPath = (id: string) => `/api/agents/${encodeURIComponent(id)}`
 
 export const stop = (id: string) => send('POST', `${agentPath(id)}/stop`)
 export const pause = (id: string) => send('POST', `${agentPath(id)}/pause`)
-export const resume = (id: string) => send('POST', `${agentPath(id)}/resume`)
+/** Resumes a paused agent, and restarts one that was stopped or failed. `addUsd`: raises its limit first. */
+export const resume = (id: string, addUsd?: string) =>
+  send('POST', `${agentPath(id)}/resume`, addUsd === undefined ? undefined : { add_usd: addUsd })
 /** Starts an ended agent again, under the same id. */
 export const restart = (id: string) => send('POST', `${agentPath(id)}/restart`)
 export const raiseBudget = (id: string, addUsd: string) => send('PATCH', `${agentPath(id)}/budget`, { add_usd: addUsd })

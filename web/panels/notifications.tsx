@@ -7,8 +7,18 @@ import {
   toUsd,
   type Usd,
 } from '../../src/money.ts'
+import { hasRun } from '../../src/state/figures.ts'
 import type { AgentView, AlertView, CircuitView } from '../../src/state/snapshot.ts'
-import { acknowledge, pause, raiseBudget, raiseConfigured, resendAlert, resetCircuit, stop } from '../actions.ts'
+import {
+  acknowledge,
+  pause,
+  raiseBudget,
+  raiseConfigured,
+  resendAlert,
+  resetCircuit,
+  resume,
+  stop,
+} from '../actions.ts'
 import { agentAddress } from '../address.ts'
 import { AdminAction, ago, Panel } from '../parts/parts.tsx'
 import { agentOf, isAlive, nameOf, snapshot } from '../store.ts'
@@ -135,16 +145,20 @@ function openDetails({ agent_id, source_seq }: AlertView): void {
   location.hash = `${agent_id ? agentAddress(agent_id) : '#/'}?event=${source_seq}`
 }
 
-/** Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". */
+/**
+ * Raises the limit by the server's suggestion, which the label names: "Approve $25 increase". An agent that was stopped
+ * for it continues.
+ */
 export function ApproveIncrease({ agent }: { agent: AgentView }) {
   const { usd, label } = increaseOf(agent.limit_usd)
+  const continues = agent.state === 'budget_stopped' && hasRun(agent, snapshot.value)
   return (
     <AdminAction
       key={agent.limit_usd}
-      label={`Approve ${label} increase`}
+      label={`Approve ${label} ${continues ? 'and resume' : 'increase'}`}
       kind="primary"
       once
-      act={() => raiseBudget(agent.id, usd)}
+      act={() => (continues ? resume(agent.id, usd) : raiseBudget(agent.id, usd))}
     />
   )
 }
