@@ -63,7 +63,7 @@ test('a conversation that grows around the same tool is a loop', async () => {
   expect(cage.of('loop.detected').map(({ data }) => [data.tool, data.times])).toEqual([['look', 3]])
 })
 
-test('a loop raises an alert that says what repeats', async () => {
+test('a loop raises an alert that says what repeats and how to stop it', async () => {
   const cage = await loops('report')
   const agent = cage.addAgent()
   for (const content of ['a', 'a', 'a', 'a']) await agent.chat(say(content))
@@ -71,7 +71,7 @@ test('a loop raises an alert that says what repeats', async () => {
     {
       kind: 'loop_detected',
       title: 'Going round in circles — penny',
-      detail: 'The same call to penny came 3 times. Calls go on.',
+      detail: expect.stringMatching(/^The same call to penny came 3 times\. Calls go on\. .+ iron-cage stop \S+$/),
     },
   ])
 })
