@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Callable, Union
+from typing import Any, Callable, Protocol, Union
 
 #: A text, or a function of the list of messages.
 MockAnswer = Union[str, Callable[[list[Any]], str]]
@@ -97,52 +97,96 @@ def text_of(answer: MockAnswer, messages: list[Any]) -> str:
     return answer if isinstance(answer, str) else answer(messages)
 
 
-def openai_reply(
-    text: str | None,
-    *,
-    model: str = "gpt-4o-mini",
-    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
-    input_tokens: int = 10,
-    output_tokens: int = 10,
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Said:
+    """What a model answers, before it is written in a format."""
+
+    text: str | None
+    model: str
+    tool_calls: tuple[dict[str, Any], ...]
+    input_tokens: int
+    output_tokens: int
+
+
+class _Reply(Protocol):
+    def __call__(
+        self,
+        text: str | None,
+        *,
+        model: str = ...,
+        tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = ...,
+        input_tokens: int = ...,
+        output_tokens: int = ...,
+    ) -> dict[str, Any]: ...
+
+
+def _reply_of(default_model: str) -> Callable[[Callable[[_Said], dict[str, Any]]], _Reply]:
+    """Gives the writer of a format the parameters that all have."""
+
+    def with_parameters(write: Callable[[_Said], dict[str, Any]]) -> _Reply:
+        def reply(
+            text: str | None,
+            *,
+            model: str = default_model,
+            tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
+            input_tokens: int = 10,
+            output_tokens: int = 10,
+        ) -> dict[str, Any]:
+            return write(_Said(text, model, tuple(tool_calls), input_tokens, output_tokens))
+
+        reply.__name__ = reply.__qualname__ = write.__name__
+        reply.__doc__ = write.__doc__
+        return reply
+
+    return with_parameters
+
+
+def _events(frames: list[dict[str, Any]], *, named: bool = False, line_end: str = "\n") -> bytes:
+    """Server-sent events, named by their type where the format does so."""
+    heads = [f"event: {frame['type']}{line_end}" if named else "" for frame in frames]
+    events = (f"{head}data: {json.dumps(frame)}{line_end * 2}" for head, frame in zip(heads, frames))
+    return "".join(events).encode()
+
+
+@_reply_of("gpt-4o-mini")
+def openai_reply(said: _Said) -> dict[str, Any]:
     """A whole chat completion of OpenAI, as its API answers it."""
-    message: dict[str, Any] = {"role": "assistant", "content": text}
-    if tool_calls:
+    message: dict[str, Any] = {"role": "assistant", "content": said.text}
+    if said.tool_calls:
         message["tool_calls"] = [
             {
                 "id": f"call_mock{number}",
                 "type": "function",
                 "function": {"name": call["name"], "arguments": json.dumps(call.get("arguments", {}))},
             }
-            for number, call in enumerate(tool_calls)
+            for number, call in enumerate(said.tool_calls)
         ]
     return {
         "id": "chatcmpl-mock",
         "object": "chat.completion",
         "created": 1_700_000_000,
-        "model": model,
+        "model": said.model,
         "choices": [
-            {"index": 0, "message": message, "finish_reason": "tool_calls" if tool_calls else "stop", "logprobs": None}
+            {
+                "index": 0,
+                "message": message,
+                "finish_reason": "tool_calls" if said.tool_calls else "stop",
+                "logprobs": None,
+            }
         ],
         "usage": {
-            "prompt_tokens": input_tokens,
-            "completion_tokens": output_tokens,
-            "total_tokens": input_tokens + output_tokens,
+            "prompt_tokens": said.input_tokens,
+            "completion_tokens": said.output_tokens,
+            "total_tokens": said.input_tokens + said.output_tokens,
         },
     }
 
 
-def anthropic_reply(
-    text: str | None,
-    *,
-    model: str = "claude-sonnet-4-5",
-    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
-    input_tokens: int = 10,
-    output_tokens: int = 10,
-) -> dict[str, Any]:
+@_reply_of("claude-sonnet-4-5")
+def anthropic_reply(said: _Said) -> dict[str, Any]:
     """A whole message of Anthropic, as its API answers it."""
-    content: list[dict[str, Any]] = [] if text is None else [{"type": "text", "text": text}]
-    for number, call in enumerate(tool_calls):
+    content: list[dict[str, Any]] = [] if said.text is None else [{"type": "text", "text": said.text}]
+    for number, call in enumerate(said.tool_calls):
         content.append(
             {"type": "tool_use", "id": f"toolu_mock{number}", "name": call["name"], "input": call.get("arguments", {})}
         )
@@ -150,11 +194,11 @@ def anthropic_reply(
         "id": "msg_mock",
         "type": "message",
         "role": "assistant",
-        "model": model,
+        "model": said.model,
         "content": content,
-        "stop_reason": "tool_use" if tool_calls else "end_turn",
+        "stop_reason": "tool_use" if said.tool_calls else "end_turn",
         "stop_sequence": None,
-        "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens},
+        "usage": {"input_tokens": said.input_tokens, "output_tokens": said.output_tokens},
     }
 
 
@@ -170,7 +214,7 @@ def openai_stream(reply: dict[str, Any]) -> bytes:
     frames = [{**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
     frames.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
     frames.append({**head, "choices": [], "usage": reply["usage"]})
-    return b"".join(f"data: {json.dumps(frame)}\n\n".encode() for frame in frames) + b"data: [DONE]\n\n"
+    return _events(frames) + b"data: [DONE]\n\n"
 
 
 def anthropic_stream(reply: dict[str, Any]) -> bytes:
@@ -195,25 +239,19 @@ def anthropic_stream(reply: dict[str, Any]) -> bytes:
     end = {"stop_reason": reply["stop_reason"], "stop_sequence": None}
     frames.append({"type": "message_delta", "delta": end, "usage": {"output_tokens": usage["output_tokens"]}})
     frames.append({"type": "message_stop"})
-    return b"".join(f"event: {frame['type']}\ndata: {json.dumps(frame)}\n\n".encode() for frame in frames)
+    return _events(frames, named=True)
 
 
-def openai_response(
-    text: str | None,
-    *,
-    model: str = "gpt-4o-mini",
-    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
-    input_tokens: int = 10,
-    output_tokens: int = 10,
-) -> dict[str, Any]:
+@_reply_of("gpt-4o-mini")
+def openai_response(said: _Said) -> dict[str, Any]:
     """A whole response of OpenAI's responses API, as it answers it."""
     output: list[dict[str, Any]] = []
-    if text is not None:
-        part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    if said.text is not None:
+        part = {"type": "output_text", "text": said.text, "annotations": [], "logprobs": []}
         output.append(
             {"type": "message", "id": "msg_mock", "role": "assistant", "status": "completed", "content": [part]}
         )
-    for number, call in enumerate(tool_calls):
+    for number, call in enumerate(said.tool_calls):
         output.append(
             {
                 "type": "function_call",
@@ -233,7 +271,7 @@ def openai_response(
         "incomplete_details": None,
         "instructions": None,
         "metadata": {},
-        "model": model,
+        "model": said.model,
         "output": output,
         "parallel_tool_calls": True,
         "temperature": 1.0,
@@ -241,11 +279,11 @@ def openai_response(
         "tools": [],
         "top_p": 1.0,
         "usage": {
-            "input_tokens": input_tokens,
+            "input_tokens": said.input_tokens,
             "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": output_tokens,
+            "output_tokens": said.output_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": input_tokens + output_tokens,
+            "total_tokens": said.input_tokens + said.output_tokens,
         },
     }
 
@@ -260,7 +298,7 @@ def openai_response_stream(reply: dict[str, Any]) -> bytes:
         events += _item_events(index, item)
     events.append({"type": "response.completed", "response": reply})
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
-    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in numbered)
+    return _events(numbered, named=True)
 
 
 def _item_events(index: int, item: dict[str, Any]) -> list[dict[str, Any]]:
@@ -292,25 +330,19 @@ def _item_events(index: int, item: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def gemini_reply(
-    text: str | None,
-    *,
-    model: str = "gemini-2.5-flash",
-    tool_calls: tuple[dict[str, Any], ...] | list[dict[str, Any]] = (),
-    input_tokens: int = 10,
-    output_tokens: int = 10,
-) -> dict[str, Any]:
+@_reply_of("gemini-2.5-flash")
+def gemini_reply(said: _Said) -> dict[str, Any]:
     """A whole answer of Google's ``generateContent``."""
-    parts: list[dict[str, Any]] = [] if text is None else [{"text": text}]
-    parts += [{"functionCall": {"name": call["name"], "args": call.get("arguments", {})}} for call in tool_calls]
+    parts: list[dict[str, Any]] = [] if said.text is None else [{"text": said.text}]
+    parts += [{"functionCall": {"name": call["name"], "args": call.get("arguments", {})}} for call in said.tool_calls]
     return {
         "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP", "index": 0}],
         "usageMetadata": {
-            "promptTokenCount": input_tokens,
-            "candidatesTokenCount": output_tokens,
-            "totalTokenCount": input_tokens + output_tokens,
+            "promptTokenCount": said.input_tokens,
+            "candidatesTokenCount": said.output_tokens,
+            "totalTokenCount": said.input_tokens + said.output_tokens,
         },
-        "modelVersion": model,
+        "modelVersion": said.model,
         "responseId": "mock",
     }
 
@@ -330,7 +362,7 @@ def gemini_stream(reply: dict[str, Any]) -> bytes:
             **({"finishReason": "STOP"} if is_last else {}),
         }
         frames.append({**reply, "candidates": [said]})
-    return b"".join(f"data: {json.dumps(frame)}\r\n\r\n".encode() for frame in frames)
+    return _events(frames, line_end="\r\n")
 
 
 def _pieces(text: str) -> list[str]:
