@@ -50,6 +50,7 @@ export async function bundleDashboard(folder) {
 export const programFiles = () => [
   'demo/lead_gen_agent.py',
   'demo/leads.csv',
+  ...filesBelow('strategies'),
   ...filesBelow('python/iron_cage'),
   'python/iron_runtime.py',
   ...filesBelow('python/iron_sandbox').filter((path) => path.endsWith('.py')),

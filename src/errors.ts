@@ -116,6 +116,9 @@ export const ERRORS = {
     exit: 126,
     hint: 'see what this machine can do with "iron-cage doctor", or choose another level with --sandbox',
   },
+  invalid_strategy: { status: 400, exit: 2, hint: 'correct the files; "iron-cage strategies check" tries them all' },
+  deployment_unreachable: { status: 502, exit: 7, hint: 'see how it is with "iron-cage deploy status"' },
+  deployment_failed: { status: 502, exit: 9, hint: 'see what it wrote with "iron-cage deploy logs <name>"' },
   database_unusable: { status: 503, exit: 8, hint: 'check the file and the disk; choose another with --db' },
   vault_locked: {
     status: 503,

@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest'
 const ORDER: readonly (readonly string[])[] = [
   ['main', 'index'],
   ['cli'],
+  ['deploy'],
   ['runtime'],
   ['api'],
   ['gateway', 'agents', 'alerts', 'booth'],

@@ -74,7 +74,7 @@ export function findTarget(target: AgentTarget, cwd: string, environment: AgentE
     if (!MODULE.test(name)) throw new CageError('usage', `"${name}" is not the name of a Python module`)
     return { ...target, path: join(cwd, name.replaceAll('.', '/')) }
   }
-  const path = name.includes('/') ? resolve(cwd, name) : findOnPath(name, environment)
+  const path = name.includes('/') ? resolve(cwd, name) : findProgram(name, environment)
   if (path === undefined) {
     throw refusal('script_not_found', name, 'is not on PATH', 'install it, or name its file with a slash: ./program')
   }
@@ -127,13 +127,13 @@ function checkReadable(script: string): void {
  * The user's choice, else the active virtual environment's, else that of .venv or venv next to the script, else
  * python3.
  */
-function findPython({ target, python: named, environment, cwd }: CommandChoice): string {
+export function findPython({ target, python: named, environment, cwd }: CommandChoice): string {
   const { VIRTUAL_ENV } = environment
   const beside = target.kind === 'module' ? cwd : dirname(target.path)
   const usual = [...(VIRTUAL_ENV ? [pythonIn(VIRTUAL_ENV)] : []), ...pythonsNear(beside), 'python3']
   const places = named === undefined ? usual : [named.includes('/') ? resolve(named) : named]
   for (const place of places) {
-    const found = place.includes('/') ? executableOrNone(place) : findOnPath(place, environment)
+    const found = place.includes('/') ? executableOrNone(place) : findProgram(place, environment)
     if (found) return found
   }
   const tried = places.map((place) => (place.includes('/') ? place : `${place} on PATH`)).join(', ')
@@ -150,12 +150,13 @@ const pythonIn = (virtualEnvironment: string): string => join(virtualEnvironment
 
 /** The Node we run on; in the single executable, the one on PATH. */
 function findNode(environment: AgentEnvironment): string {
-  const found = isSingleExecutable() ? findOnPath('node', environment) : process.execPath
+  const found = isSingleExecutable() ? findProgram('node', environment) : process.execPath
   if (found) return found
   throw refusal('interpreter_not_found', 'node', 'is not on PATH', 'install Node for agents written in JavaScript')
 }
 
-function findOnPath(name: string, environment: AgentEnvironment): string | undefined {
+/** The absolute path of a program on PATH. */
+export function findProgram(name: string, environment: AgentEnvironment): string | undefined {
   const folders = (environment.PATH ?? '').split(delimiter).filter(isAbsolute)
   return folders.map((folder) => join(folder, name)).find(isExecutable)
 }

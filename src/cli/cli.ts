@@ -18,6 +18,8 @@ export type Commands = Readonly<Record<string, () => Promise<CliCommand>>>
 const COMMANDS: Commands = {
   start: async () => (await import('./commands/start.ts')).startCommand,
   run: async () => (await import('./commands/run.ts')).runCommand,
+  deploy: async () => (await import('./commands/deploy/deploy.ts')).deployCommand,
+  strategies: async () => (await import('./commands/strategies/strategies.ts')).strategiesCommand,
   serve: async () => (await import('./commands/serve.ts')).serveCommand,
   open: async () => (await import('./commands/open.ts')).openCommand,
   health: async () => (await import('./commands/health.ts')).healthCommand,

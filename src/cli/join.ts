@@ -106,17 +106,16 @@ export async function joinServer(
 }
 
 /** What the server needs to start the agent as this terminal would, with absolute paths. */
-function startRequest(
+export function startRequest(
   { config, origins }: LoadedConfig,
-  { script, kind }: JoiningAgent['agent'],
+  spec: Omit<AgentSpec, 'descriptors'>,
   { env, cwd }: Terminal,
 ): object {
-  const { agent, budget, safety } = config
+  const { budget, safety } = config
+  const agent = { ...config.agent, ...spec }
   const isSet = (key: string) => (origins[key] ?? 'default') !== 'default'
   return {
     ...agent,
-    script,
-    kind,
     cwd: resolve(cwd, agent.cwd ?? '.'),
     python: agent.python?.includes('/') ? resolve(cwd, agent.python) : agent.python,
     budget_usd: isSet('budget.limit_usd') ? budget.limit_usd : undefined,

@@ -7,6 +7,7 @@ import type { RuntimeEvent } from '../events.ts'
 import type { AgentId } from '../ids.ts'
 import { openParts, type RuntimeParts } from '../runtime.ts'
 import { openBrowser } from './browser.ts'
+import { endBlock } from './end-block.ts'
 import { type EndRequest, listenForEnd, openLive } from './live.ts'
 import { startBlock } from './start-block.ts'
 import type { Terminal } from './terminal.ts'
@@ -19,7 +20,7 @@ export interface AgentShow {
   /** As it was typed. */
   script: string
   /** The same for the server; a script's path is absolute. */
-  agent: Pick<AgentSpec, 'script' | 'kind' | 'descriptors'>
+  agent: AgentSpec
   /** Keep the server running after the agent has ended. */
   keep?: boolean | undefined
   /** Open the dashboard in a browser. */
@@ -31,9 +32,17 @@ export interface AgentShow {
   /** Which events are printed, among those that the log level lets through. (Default: all.) */
   shows?: (event: RuntimeEvent) => boolean
   /** Called when the agent runs. (Default: nothing.) */
-  onStarted?: (runtime: RuntimeParts, agentId: AgentId, end: EndRequest) => void
+  onStarted?: (started: StartedAgent) => void
   /** Printed when the agent has ended; `serverStays`: the server keeps running. */
   report: (runtime: RuntimeParts, agentId: AgentId, serverStays: boolean) => string[]
+}
+
+export interface StartedAgent {
+  runtime: RuntimeParts
+  agentId: AgentId
+  end: EndRequest
+  /** Prints lines among the events. */
+  print: (lines: readonly string[]) => void
 }
 
 const ENDED = 'the agent has ended'
@@ -69,7 +78,7 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     const logPath = runtime.log.path
     live.begin(startBlock(loaded, { script, kind: agent.kind, agentId, dashboardLink, logPath, keys, limits, sandbox }))
     if (show.open) openBrowser(dashboardLink, terminal)
-    show.onStarted?.(runtime, agentId, end)
+    show.onStarted?.({ runtime, agentId, end, print: (lines) => live.print(lines) })
 
     reason = ENDED
     const ended = supervisor.whenEnded(agentId)
@@ -91,4 +100,24 @@ export async function runAgent(show: AgentShow, terminal: Terminal): Promise<voi
     await live.close()
     end.dispose()
   }
+}
+
+/** The end block of an agent in this process's server. `command`: the command line that started it. */
+export function reportOf(
+  runtime: RuntimeParts,
+  agentId: AgentId,
+  { loaded, serverStays, command }: { loaded: LoadedConfig; serverStays: boolean; command: string },
+): string[] {
+  const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
+  const agent = runtime.state.read().agents[agentId]
+  return endBlock({
+    agentId,
+    loaded,
+    command,
+    state: agent?.state,
+    agent,
+    wasRefused: runtime.state.findEvents({ type: 'call.refused', agentId, limit: 1 }).length > 0,
+    exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
+    dashboardLink: serverStays ? runtime.dashboardLink() : null,
+  })
 }

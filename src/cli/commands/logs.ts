@@ -1,11 +1,13 @@
 import { isShown } from '../../log/level.ts'
 import { textLine } from '../../log/terminal-line.ts'
 import { AGENT_HELP, resolveAgentId } from '../agent-id.ts'
+import type { ApiClient } from '../client.ts'
 import { type CliCommand, examples } from '../command.ts'
 import { commandWithDatabase } from '../flags.ts'
 import { eventsOf } from '../follow.ts'
 import { withClient } from '../offline-client.ts'
 import { jsonLine } from '../print.ts'
+import type { Terminal } from '../terminal.ts'
 
 export const logsCommand: CliCommand = (terminal) =>
   commandWithDatabase('logs')
@@ -15,14 +17,29 @@ export const logsCommand: CliCommand = (terminal) =>
     .option('--verbose', 'Show details as well')
     .option('--json', 'Print one JSON line per event')
     .addHelpText('after', examples(['logs lg-7a3f9c2d -f', 'watch it work']))
-    .action((named, { follow, verbose, json: asJson, ...flags }) =>
-      withClient(flags, terminal, async (client) => {
-        const id = await resolveAgentId(client, named)
-        // Without this an unknown agent would look like one that has done nothing yet.
-        await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
-        for await (const event of eventsOf(client, id, follow === true && client.file === undefined)) {
-          if (!isShown(event.level, verbose ? 'debug' : 'info')) continue
-          terminal.out(asJson ? jsonLine(event) : textLine(event, terminal))
-        }
-      }),
+    .action((named, flags) =>
+      withClient(flags, terminal, async (client) =>
+        printLogs(client, await resolveAgentId(client, named), flags, terminal),
+      ),
     )
+
+export interface LogFlags {
+  follow?: true
+  verbose?: true
+  json?: true
+}
+
+/** Prints the events of an agent. Throws CageError `not_found`. */
+export async function printLogs(
+  client: ApiClient,
+  id: string,
+  { follow, verbose, json: asJson }: LogFlags,
+  terminal: Terminal,
+): Promise<void> {
+  // Without this an unknown agent would look like one that has done nothing yet.
+  await client.send('GET', `/api/agents/${encodeURIComponent(id)}/status`)
+  for await (const event of eventsOf(client, id, follow === true && client.file === undefined)) {
+    if (!isShown(event.level, verbose ? 'debug' : 'info')) continue
+    terminal.out(asJson ? jsonLine(event) : textLine(event, terminal))
+  }
+}

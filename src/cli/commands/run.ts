@@ -9,15 +9,11 @@ import { isatty } from 'node:tty'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
 import { CageError } from '../../errors.ts'
-import type { AgentId } from '../../ids.ts'
-import type { RuntimeParts } from '../../runtime.ts'
 import { type CliCommand, examples, typedCommand } from '../command.ts'
 import { commandWithAgent, loadFlags } from '../flags.ts'
 import { joinServer } from '../join.ts'
-import type { EndRequest } from '../live.ts'
-import { type AgentShow, runAgent } from '../run-agent.ts'
+import { type AgentShow, reportOf, runAgent, type StartedAgent } from '../run-agent.ts'
 import type { Terminal } from '../terminal.ts'
-import { reportOf } from './start.ts'
 
 export const runCommand: CliCommand = (terminal) =>
   commandWithAgent('run')
@@ -105,7 +101,7 @@ function keepTerminal(): () => void {
 }
 
 /** The command is no member of this terminal's session: what the terminal sends to its members comes from us. */
-function passSignals({ supervisor }: RuntimeParts, agentId: AgentId, end: EndRequest): void {
+function passSignals({ runtime: { supervisor }, agentId, end }: StartedAgent): void {
   end.onInterrupt = () => supervisor.signal(agentId, 'SIGINT')
   process.on('SIGWINCH', () => supervisor.signal(agentId, 'SIGWINCH'))
   // Ctrl-Z would stop the server that the command needs.

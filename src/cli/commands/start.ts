@@ -1,15 +1,13 @@
 import { dirname, resolve } from 'node:path'
 import { readServerFile } from '../../access/server-file.ts'
 import type { AgentSpec } from '../../agents/supervisor.ts'
-import type { LoadedConfig } from '../../config/config.ts'
 import { CageError } from '../../errors.ts'
 import type { AgentId } from '../../ids.ts'
 import type { RuntimeParts } from '../../runtime.ts'
 import { type CliCommand, examples, typedCommand } from '../command.ts'
-import { endBlock } from '../end-block.ts'
 import { commandWithAgent, loadFlags } from '../flags.ts'
 import { joinServer } from '../join.ts'
-import { runAgent } from '../run-agent.ts'
+import { reportOf, runAgent } from '../run-agent.ts'
 
 export const startCommand: CliCommand = (terminal) =>
   commandWithAgent('start')
@@ -19,6 +17,7 @@ export const startCommand: CliCommand = (terminal) =>
     .argument('<script>', 'Python or Node script, or a program; with -m, a Python module')
     .argument('[args...]', "The agent's own arguments, after --")
     .option('-m, --module', 'Run a Python module, as "python -m" does')
+    .option('--strategy <name>', 'Deploy it instead, as "iron-cage deploy up" does: auto, or a name')
     .option('--keep', 'Keep the server running after the agent has ended')
     .option('--open', 'Open the dashboard in a browser')
     .addHelpText(
@@ -29,7 +28,11 @@ export const startCommand: CliCommand = (terminal) =>
         ['start -m my_agent', 'a Python module'],
       ),
     )
-    .action(async (script, args, { keep, open, module: isModule, ...flags }, { parent }) => {
+    .action(async (script, args, { keep, open, module: isModule, strategy, ...flags }, { parent }) => {
+      if (strategy !== undefined) {
+        const { deployUp } = await import('./deploy/up.ts')
+        return deployUp(script, { ...flags, strategy }, typedCommand(parent), terminal)
+      }
       const agent: AgentSpec = isModule
         ? { script, kind: 'module' }
         : { script: resolve(terminal.cwd, script), kind: 'script' }
@@ -47,23 +50,3 @@ export const startCommand: CliCommand = (terminal) =>
         throw error
       })
     })
-
-/** The end block of an agent in this process's server. `command`: the command line that started it. */
-export function reportOf(
-  runtime: RuntimeParts,
-  agentId: AgentId,
-  { loaded, serverStays, command }: { loaded: LoadedConfig; serverStays: boolean; command: string },
-): string[] {
-  const [last] = runtime.state.findEvents({ type: 'budget.exhausted', agentId, limit: 1 })
-  const agent = runtime.state.read().agents[agentId]
-  return endBlock({
-    agentId,
-    loaded,
-    command,
-    state: agent?.state,
-    agent,
-    wasRefused: runtime.state.findEvents({ type: 'call.refused', agentId, limit: 1 }).length > 0,
-    exhausted: last?.type === 'budget.exhausted' ? last.data : undefined,
-    dashboardLink: serverStays ? runtime.dashboardLink() : null,
-  })
-}

@@ -1,0 +1,1 @@
+"""Deploying a caged agent with a strategy: see :mod:`iron_cage.deployment.strategies`."""

@@ -1,0 +1,49 @@
+import { resolve } from 'node:path'
+import { CageError } from '../../../errors.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { Deployments } from '../../deployments.ts'
+import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { json } from '../../print.ts'
+import type { Terminal } from '../../terminal.ts'
+
+/** Longest inputs that are read from stdin, in bytes. */
+const MAX_INPUT_BYTES = 10 * 1024 * 1024
+
+export const callCommand: CliCommand = (terminal) =>
+  commandWithDatabase('call')
+    .description('Call a deployed agent and print its output')
+    .argument('<name>', 'The deployment')
+    .argument('[inputs]', 'Inputs as JSON (default: those on stdin)')
+    .addHelpText(
+      'after',
+      examples(
+        ['deploy call agent \'{"question": "Is it open?"}\'', 'with inputs'],
+        ['deploy call agent < inputs.json', 'with those of a file'],
+      ),
+    )
+    .action(async (name, typed, flags) => {
+      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+      const deployment = deployments.require(name)
+      const output = await deployments.call(deployment, inputsOf(typed ?? (await readInput(terminal))))
+      terminal.out(typeof output === 'string' ? output : json(output))
+    })
+
+function inputsOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new CageError('usage', 'the inputs are not JSON', { hint: `quote them for the shell: '{"question": "…"}'` })
+  }
+}
+
+async function readInput({ input, inputIsTerminal }: Terminal): Promise<string> {
+  if (inputIsTerminal) throw new CageError('usage', 'the inputs are missing', { hint: 'iron-cage deploy call --help' })
+  const pieces: Uint8Array[] = []
+  let size = 0
+  for await (const piece of input) {
+    size += piece.length
+    if (size > MAX_INPUT_BYTES) throw new CageError('usage', `the inputs have more than ${MAX_INPUT_BYTES} bytes`)
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces).toString()
+}

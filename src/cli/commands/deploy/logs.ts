@@ -1,0 +1,20 @@
+import { resolve } from 'node:path'
+import { type CliCommand, examples } from '../../command.ts'
+import { Deployments } from '../../deployments.ts'
+import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { printLogs } from '../logs.ts'
+
+export const deploymentLogsCommand: CliCommand = (terminal) =>
+  commandWithDatabase('logs')
+    .description('Show the events and the output of a deployed agent')
+    .argument('<name>', 'The deployment')
+    .option('-f, --follow', 'Keep going until the agent has ended')
+    .option('--verbose', 'Show details as well')
+    .option('--json', 'Print one JSON line per event')
+    .addHelpText('after', examples(['deploy logs agent -f', 'watch it work']))
+    .action((name, flags) => {
+      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+      const { agent_id } = deployments.require(name)
+      return withClient(flags, terminal, (client) => printLogs(client, agent_id, flags, terminal))
+    })

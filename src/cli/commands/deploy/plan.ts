@@ -1,0 +1,56 @@
+import { relative } from 'node:path'
+import { isChoosable, type Judgment, obstacles } from '../../../deploy/choice.ts'
+import { describeAgent } from '../../../deploy/facts.ts'
+import type { CliCommand } from '../../command.ts'
+import { examples } from '../../command.ts'
+import { commandWithStrategy, type Prepared, prepareDeployment } from '../../prepare-deployment.ts'
+import { json, type TreeEntry, tree } from '../../print.ts'
+
+export const planCommand: CliCommand = (terminal) =>
+  commandWithStrategy('plan')
+    .description('Show how an agent would be deployed, and why; writes and runs nothing')
+    .option('--json', 'Print JSON')
+    .addHelpText(
+      'after',
+      examples(
+        ['deploy plan agent.py', 'which strategy is chosen, and why'],
+        ['deploy plan agent.py --strategy docker', 'what another one would do'],
+      ),
+    )
+    .action(async (script, { json: asJson, ...flags }) => {
+      const prepared = await prepareDeployment(script, flags, terminal)
+      if (asJson) return terminal.out(json(planOf(prepared)))
+      planLines(prepared, terminal.cwd).forEach(terminal.out)
+    })
+
+const planOf = ({ name, agent, judgments, plan }: Prepared) => ({
+  name,
+  strategy: plan.strategy.name,
+  agent: { ...agent, imports: [...agent.imports] },
+  strategies: judgments.map(({ strategy, ...judgment }) => ({ name: strategy.name, ...judgment })),
+  folder: plan.folder,
+  files: [...plan.files.keys()],
+  copied: plan.agentFiles,
+  commands: [...plan.preparation, plan.command],
+})
+
+/** What is known of the agent, what speaks for each strategy, and what the chosen one does. */
+export function planLines({ name, agent, judgments, chosen, plan }: Prepared, cwd: string): string[] {
+  const commands = [...plan.preparation, plan.command].map((words) => words.join(' '))
+  const written = [...plan.files.keys(), ...plan.agentFiles.map((path) => `agent/${path}`)]
+  return tree(`${name}, with ${chosen.strategy.name}`, [
+    ...continued('Agent', describeAgent(agent)),
+    ...continued('Strategies', judgments.map(verdict)),
+    ['Folder', relative(cwd, plan.folder)],
+    ...continued('Writes', written),
+    ...continued('Runs', commands),
+  ])
+}
+
+function verdict(judgment: Judgment): string {
+  const why = isChoosable(judgment) ? judgment.reasons : obstacles(judgment)
+  return `${judgment.strategy.name}: ${why.join('; ') || 'possible'}`
+}
+
+const continued = (title: string, lines: readonly string[]): TreeEntry[] =>
+  lines.map((line, index) => [index === 0 ? title : '', line])

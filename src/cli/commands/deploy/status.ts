@@ -1,0 +1,58 @@
+import { resolve } from 'node:path'
+import type { AgentStatus } from '../../../api/agents.ts'
+import { showUsd } from '../../../money.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { type Deployment, Deployments } from '../../deployments.ts'
+import { commandWithDatabase, loadFlags } from '../../flags.ts'
+import { withClient } from '../../offline-client.ts'
+import { json, printTable } from '../../print.ts'
+
+export const deploymentStatusCommand: CliCommand = (terminal) =>
+  commandWithDatabase('status')
+    .description('List what is deployed: how each agent is, what it has spent, and where it is called')
+    .argument('[name]', 'One deployment (default: all)')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['deploy status', 'all deployments']))
+    .action(async (name, { json: asJson, ...flags }) => {
+      const deployments = new Deployments(resolve(terminal.cwd, loadFlags(flags, terminal).config.db.path))
+      const asked = name === undefined ? deployments.list() : [deployments.require(name)]
+      if (asked.length === 0 && !asJson) return terminal.err('nothing is deployed')
+      const shown = await withClient(flags, terminal, (client) =>
+        Promise.all(
+          asked.map(async (deployment) => {
+            const [{ agent, budget }, healthy] = await Promise.all([
+              client.send<AgentStatus>('GET', `/api/agents/${deployment.agent_id}`),
+              deployments.isHealthy(deployment),
+            ])
+            return {
+              ...deployment,
+              state: agent.state,
+              healthy,
+              spent_usd: budget.spent_usd,
+              limit_usd: budget.limit_usd,
+            }
+          }),
+        ),
+      )
+      if (asJson) return terminal.out(json({ deployments: shown }))
+      printTable([HEADER, ...shown.map(rowOf)], terminal)
+    })
+
+const HEADER = ['NAME', 'STRATEGY', 'AGENT', 'STATE', 'CALLS', 'SPENT', 'ADDRESS']
+
+interface Shown extends Deployment {
+  state: string
+  healthy: boolean
+  spent_usd: AgentStatus['budget']['spent_usd']
+  limit_usd: AgentStatus['budget']['limit_usd']
+}
+
+const rowOf = (shown: Shown): string[] => [
+  shown.name,
+  shown.strategy,
+  shown.agent_id,
+  shown.state,
+  shown.healthy ? 'answered' : 'not answered',
+  `${showUsd(shown.spent_usd)} of ${showUsd(shown.limit_usd)}`,
+  shown.address + shown.run_interface.call,
+]

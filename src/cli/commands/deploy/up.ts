@@ -1,0 +1,133 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { resolve } from 'node:path'
+import { readServerFile } from '../../../access/server-file.ts'
+import type { AgentStatus } from '../../../api/agents.ts'
+import { writePlan } from '../../../deploy/plan.ts'
+import { CageError } from '../../../errors.ts'
+import type { AgentId } from '../../../ids.ts'
+import { type ApiClient, connectToDatabase } from '../../client.ts'
+import { type CliCommand, examples, typedCommand } from '../../command.ts'
+import { eventsOf } from '../../follow.ts'
+import { startRequest } from '../../join.ts'
+import {
+  commandWithStrategy,
+  type DeployFlags,
+  type Prepared,
+  prepareDeployment,
+  programFile,
+} from '../../prepare-deployment.ts'
+import { tree } from '../../print.ts'
+import { reportOf, runAgent } from '../../run-agent.ts'
+import type { Terminal } from '../../terminal.ts'
+import { planLines } from './plan.ts'
+
+export const upCommand: CliCommand = (terminal) =>
+  commandWithStrategy('up')
+    .description('Deploy an agent: in the running server, or in one of its own until Ctrl-C')
+    .addHelpText(
+      'after',
+      examples(
+        ['deploy up agent.py --budget 5', 'as the facts suggest'],
+        ['deploy up agent.py --strategy docker', 'in a container'],
+      ),
+    )
+    .action((script, flags, { parent }) => deployUp(script, flags, typedCommand(parent?.parent), terminal))
+
+/** `command`: the command line that started it. Throws what `prepareDeployment` throws, and CageError `deployment_failed`. */
+export async function deployUp(script: string, flags: DeployFlags, command: string, terminal: Terminal): Promise<void> {
+  const prepared = await prepareDeployment(script, flags, terminal)
+  const { plan, loaded, agent } = prepared
+  planLines(prepared, terminal.cwd).forEach(terminal.err)
+  writePlan(plan, agent.folder, programFile)
+  for (const [program = '', ...args] of plan.preparation) await runToItsEnd(program, args, terminal)
+  // Whoever is in a cage already is limited, redacted and audited by that one.
+  if (terminal.env.variables.IRON_CAGE_GATEWAY_URL) return runInThisCage(prepared, terminal)
+  const database = resolve(terminal.cwd, loaded.config.db.path)
+  if (await readServerFile(database)) return startInServer(prepared, connectToDatabase(database), terminal)
+  await runAgent(
+    {
+      loaded,
+      script,
+      agent: prepared.spec,
+      onStarted: ({ runtime, agentId, print }) => {
+        void announce(prepared, agentId, runtime.supervisor.whenEnded(agentId)).then((lines) => lines && print(lines))
+      },
+      report: (runtime, agentId, serverStays) => {
+        prepared.deployments.forget(prepared.name)
+        return reportOf(runtime, agentId, { loaded, serverStays, command })
+      },
+    },
+    terminal,
+  )
+}
+
+/** Starts the agent in the running server, and waits until it can be called. */
+async function startInServer(prepared: Prepared, client: ApiClient, terminal: Terminal): Promise<void> {
+  const { agent } = await client.send<AgentStatus>(
+    'POST',
+    '/api/agents',
+    startRequest(prepared.loaded, prepared.spec, terminal),
+  )
+  const ready = await announce(prepared, agent.id, lastEvent(client, agent.id))
+  if (ready) return ready.forEach(terminal.out)
+  prepared.deployments.forget(prepared.name)
+  throw new CageError('deployment_failed', `${prepared.name} ended before it could be called`, {
+    hint: `see what it wrote: iron-cage logs ${agent.id}`,
+  })
+}
+
+async function lastEvent(client: ApiClient, id: AgentId): Promise<void> {
+  for await (const _ of eventsOf(client, id, true));
+}
+
+/** Records the deployment. Resolves with what to print when it can be called, with undefined when `ended` resolves first. */
+async function announce(
+  { name, plan, agent, address, deployments }: Prepared,
+  agentId: AgentId,
+  ended: Promise<unknown>,
+): Promise<string[] | undefined> {
+  const run_interface = plan.strategy.runInterface
+  deployments.save({
+    ...{ name, strategy: plan.strategy.name, script: agent.script, agent_id: agentId, address, run_interface },
+    started_at: new Date().toISOString(),
+  })
+  if (!(await deployments.whenHealthy({ address, run_interface }, ended))) return undefined
+  return tree(`${name} can be called`, [
+    ['Agent', agentId],
+    ['Address', address + run_interface.call],
+    ['Call', `iron-cage deploy call ${name} '{"question": "…"}'`],
+    ['End', `iron-cage deploy down ${name}`],
+  ])
+}
+
+/** Runs the agent as a process of this one, and ends as it ends. */
+async function runInThisCage({ plan, spec }: Prepared, terminal: Terminal): Promise<void> {
+  const [program = '', ...args] = plan.command
+  const child = spawn(program, args, {
+    cwd: spec.cwd,
+    env: { ...terminal.env.variables, ...spec.env },
+    stdio: 'inherit',
+  })
+  const pass = (signal: NodeJS.Signals) => child.kill(signal)
+  process.on('SIGTERM', pass).on('SIGINT', pass)
+  terminal.exitCode = (await exitOf(child, program)) ?? 1
+}
+
+/** A command that prepares the deployment. Throws CageError `deployment_failed`. */
+async function runToItsEnd(program: string, args: readonly string[], { cwd, env }: Terminal): Promise<void> {
+  // Its output is a message: the data of this command is its own.
+  const child = spawn(program, args, { cwd, env: env.variables, stdio: ['ignore', 2, 2] })
+  const code = await exitOf(child, program)
+  if (code === 0) return
+  throw new CageError('deployment_failed', `"${[program, ...args].join(' ')}" ended with ${code ?? 'a signal'}`, {
+    hint: 'correct what it says above, and deploy again',
+  })
+}
+
+async function exitOf(child: ChildProcess, program: string): Promise<number | null> {
+  const [code] = (await once(child, 'exit').catch((cause: unknown) => {
+    throw new CageError('deployment_failed', `${program} cannot be started`, { cause })
+  })) as [number | null]
+  return code
+}

@@ -1,0 +1,28 @@
+import { FACT_KINDS } from '../../../deploy/facts.ts'
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithConfig } from '../../flags.ts'
+import { json, table } from '../../print.ts'
+import { loadStrategies } from '../../strategies.ts'
+
+export const checkStrategiesCommand: CliCommand = (terminal) =>
+  commandWithConfig('check')
+    .description('Check the files of every strategy; exits 1 when one is broken')
+    .option('--json', 'Print JSON')
+    .addHelpText(
+      'after',
+      [
+        '\nFacts that a bullet of Best For, Not For or Resources can begin with, as `kind: value` or `kind: one|other`:',
+        ...table(Object.entries(FACT_KINDS).map(([kind, what]) => [`  ${kind}`, what])),
+        examples(['strategies check', 'also those of strategies/ beside the configuration']),
+      ].join('\n'),
+    )
+    .action(({ json: asJson, ...flags }) => {
+      const { usable, broken } = loadStrategies(flags, terminal)
+      const results = [
+        ...usable.map(({ name, folder }) => ({ name, folder, fault: null })),
+        ...broken.map(({ name, folder, error }) => ({ name, folder, fault: error.message })),
+      ]
+      if (asJson) terminal.out(json({ strategies: results }))
+      else for (const { name, folder, fault } of results) terminal.out(fault ?? `${name}: good  ${folder}`)
+      terminal.exitCode = broken.length > 0 ? 1 : 0
+    })

@@ -1,0 +1,27 @@
+import { type CliCommand, examples } from '../../command.ts'
+import { commandWithConfig } from '../../flags.ts'
+import { json, printTable } from '../../print.ts'
+import { loadStrategies } from '../../strategies.ts'
+
+export const listStrategiesCommand: CliCommand = (terminal) =>
+  commandWithConfig('list')
+    .description('List the strategies, the broken ones as well')
+    .option('--json', 'Print JSON')
+    .addHelpText('after', examples(['strategies list', 'and what each one is']))
+    .action(({ json: asJson, ...flags }) => {
+      const { usable, broken } = loadStrategies(flags, terminal)
+      if (asJson) {
+        return terminal.out(
+          json({
+            strategies: usable.map(({ name, folder, summary, interface: how, provider }) => ({
+              ...{ name, folder, summary, interface: how, provider },
+            })),
+            broken: broken.map(({ name, folder, error }) => ({ name, folder, error: error.message })),
+          }),
+        )
+      }
+      printTable([['STRATEGY', 'WHAT IT IS'], ...usable.map(({ name, summary }) => [name, oneLine(summary)])], terminal)
+      for (const { error } of broken) terminal.err(error.message)
+    })
+
+const oneLine = (text: string): string => text.replaceAll(/\s+/g, ' ')

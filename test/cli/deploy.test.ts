@@ -1,0 +1,207 @@
+/** `deploy` and `strategies`: an agent that other programs call, in the cage. */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { answer, FakeProvider } from '../support/provider.ts'
+import { openPlace, type Place, type Run } from './support.ts'
+
+const PYTHON = resolve(import.meta.dirname, '../../.venv-test/bin/python')
+
+/** Asks with the package of OpenAI; fails on request. */
+const AGENT = `import openai
+
+def predict(inputs):
+    if inputs == 'fail':
+        raise RuntimeError('no such lead')
+    reply = openai.OpenAI().chat.completions.create(
+        model='gpt-4o-mini', max_tokens=50, messages=[{'role': 'user', 'content': inputs['question']}])
+    return {'answer': reply.choices[0].message.content}
+`
+
+const ENV = (provider: FakeProvider) => ({
+  OPENAI_BASE_URL: `${provider.url}/v1`,
+  OPENAI_API_KEY: 'sk-test',
+  HOME: '/nonexistent',
+})
+
+function prepare(agent = AGENT): Place {
+  const place = openPlace()
+  place.write('agent.py', agent)
+  return place
+}
+
+const up = (place: Place, provider: FakeProvider, ...flags: string[]): Run =>
+  place.start(['deploy', 'up', 'agent.py', '--port', '0', '--python', PYTHON, ...flags], { env: ENV(provider) })
+
+const json = async (place: Place, ...args: string[]) =>
+  JSON.parse((await place.run([...args, '--json'])).out) as unknown
+
+describe('deploy up', () => {
+  test('serves the function of an agent, whose calls are priced and redacted, until deploy down', async () => {
+    await using provider = await FakeProvider.open()
+    provider.does(answer({ text: 'Write to ceo@acme.com' }))
+    const place = prepare()
+    const run = up(place, provider, '--budget', '5', '--strategy', 'local')
+    await run.shows('agent can be called')
+
+    const called = await place.run(['deploy', 'call', 'agent', '{"question": "Is it open?"}'])
+    expect({ ...called, out: JSON.parse(called.out) as unknown }).toMatchObject({
+      code: 0,
+      out: { answer: 'Write to [EMAIL_REDACTED]' },
+    })
+    expect((await place.run(['deploy', 'call', 'agent'], { stdin: '{"question": "Again?"}' })).code).toBe(0)
+    const failed = await place.run(['deploy', 'call', 'agent', '"fail"'])
+    expect(failed).toMatchObject({ code: 9, err: expect.stringContaining('agent answered 500: no such lead') })
+    expect((await place.run(['deploy', 'call', 'agent', '{oops'])).code).toBe(2)
+
+    expect(await json(place, 'deploy', 'status')).toMatchObject({
+      deployments: [{ name: 'agent', strategy: 'local', state: 'running', healthy: true, limit_usd: '5' }],
+    })
+    expect((await place.run(['ps'])).out).toContain('running')
+    expect((await place.run(['deploy', 'logs', 'agent'])).out).toContain('RuntimeError: no such lead')
+    expect(await place.run(['deploy', 'down', 'agent'])).toMatchObject({ code: 0, out: 'agent  stopped\n' })
+    await run.ended
+    expect((await place.run(['deploy', 'call', 'agent', '{}'])).err).toContain('nothing is deployed as "agent"')
+  })
+
+  test('refuses the call of a page of another site', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare()
+    await up(place, provider).shows('agent can be called')
+    const { deployments } = (await json(place, 'deploy', 'status')) as { deployments: [{ address: string }] }
+    const post = (headers: Record<string, string>) =>
+      fetch(`${deployments[0].address}/run`, { method: 'POST', headers, body: '{"inputs": {"question": "?"}}' })
+    expect((await post({ 'content-type': 'text/plain' })).status).toBe(400)
+    expect((await post({ 'content-type': 'application/json' })).status).toBe(200)
+    expect(provider.requests).toHaveLength(1)
+  })
+
+  test('an agent is stopped at its limit, and its callers are answered so', async () => {
+    await using provider = await FakeProvider.open()
+    provider.does(answer({ usage: { prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 } }))
+    const place = prepare()
+    const run = up(place, provider, '--budget', '0.0001')
+    await run.shows('agent can be called')
+    const codes: (number | null)[] = []
+    while (codes.at(-1) !== 9 && codes.at(-1) !== 7 && codes.length < 10) {
+      codes.push((await place.run(['deploy', 'call', 'agent', '{"question": "?"}'])).code)
+    }
+    expect(codes[0]).toBe(0)
+    expect((await run.ended).code).toBe(3)
+    expect(provider.requests).toHaveLength(codes.filter((code) => code === 0).length)
+  })
+
+  test('in the running server it returns when the agent can be called; start --strategy does the same', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare('import json, sys\nprint(json.dumps({"twice": 2 * json.load(sys.stdin)}))\n')
+    const server = place.start(['serve', '--port', '0'])
+    await server.shows('Dashboard')
+    const flags = ['--strategy', 'local', '--python', PYTHON]
+    const env = ENV(provider)
+    const { code, out } = await place.run(['start', 'agent.py', ...flags, '--name', 'Twice as much'], { env })
+    expect({ code, out }).toEqual({ code: 0, out: expect.stringContaining('twice-as-much can be called') })
+    expect(JSON.parse((await place.run(['deploy', 'call', 'twice-as-much', '21'])).out)).toEqual({ twice: 42 })
+    place.write('broken.py', 'import nothing_of_this_name\ndef predict(inputs): ...\n')
+    const broken = await place.run(['deploy', 'up', 'broken.py', ...flags], { env })
+    expect(broken.code).toBe(0)
+    const failed = await place.run(['deploy', 'call', 'broken', '1'])
+    expect(failed.err).toContain("No module named 'nothing_of_this_name'")
+  })
+})
+
+const SELECTOR = `# My cloud
+## Summary
+A program of our own.
+## Best For
+- \`file: mycloud.toml\` agents that are made for it
+## Not For
+- Anything else
+## Resources
+- \`program: python3\`
+## Interface
+HTTP
+## Provider
+Us
+`
+const ADAPTER = `# My cloud
+## Deploy command
+\`\`\`sh
+cp {folder}/hello.txt {folder}/copied.txt
+{python} {folder}/cloud.py {port}
+\`\`\`
+## Run interface
+\`\`\`json
+{ "type": "http", "health": "/up", "call": "/ask", "body": ["{inputs}"], "output": "said.0" }
+\`\`\`
+## Required structure
+- \`cloud.py\`: the server
+- \`mycloud.toml\`: of the agent
+## Examples
+None
+`
+/** Repeats what it is asked. */
+const CLOUD = `import http.server, json, sys
+
+class Cloud(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == '/up' else 404)
+        self.end_headers()
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers['content-length'])))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({'said': ['{name}: ' + asked[0]]}).encode())
+
+http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), Cloud).serve_forever()
+`
+
+describe('a strategy of the user', () => {
+  test('is added by files alone, chosen by its facts, and used like ours', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare()
+    for (const path of ['strategies', 'strategies/mycloud', 'strategies/mycloud/templates', 'strategies/half']) {
+      mkdirSync(join(place.folder, path))
+    }
+    place.write('strategies/mycloud/selector_instruction.md', SELECTOR)
+    place.write('strategies/mycloud/adapter_instruction.md', ADAPTER)
+    place.write('strategies/mycloud/templates/cloud.py', CLOUD)
+    place.write('strategies/mycloud/templates/hello.txt', 'hello')
+    place.write('mycloud.toml', '')
+
+    const listed = await place.run(['strategies', 'list'])
+    expect(listed.out).toMatch(/mycloud +A program of our own\./)
+    expect(listed.err).toContain('the strategy half is broken')
+    expect((await place.run(['strategies', 'check'])).code).toBe(1)
+    expect((await place.run(['strategies', 'show', 'mycloud'])).out).toContain('## Run interface')
+
+    const plan = (await json(place, 'deploy', 'plan', 'agent.py')) as {
+      strategy: string
+      strategies: { name: string; reasons: string[] }[]
+    }
+    expect(plan.strategy).toBe('mycloud')
+    expect(plan.strategies[0]).toMatchObject({ reasons: ['file: mycloud.toml (agents that are made for it)'] })
+    expect(readdirSync(place.folder)).not.toContain('.iron-cage')
+
+    const run = up(place, provider)
+    await run.shows('agent can be called')
+    expect((await place.run(['deploy', 'call', 'agent', '"hi"'])).out).toBe('agent: hi\n')
+    expect(readFileSync(join(place.folder, '.iron-cage/deploy/agent/copied.txt'), 'utf8')).toBe('hello')
+    await place.run(['deploy', 'down', 'agent'])
+  })
+
+  test('that fails while it prepares, or that is not possible here, is an error that says why', async () => {
+    await using provider = await FakeProvider.open()
+    const place = prepare()
+    mkdirSync(join(place.folder, 'strategies/mycloud'), { recursive: true })
+    place.write('strategies/mycloud/selector_instruction.md', SELECTOR)
+    place.write('strategies/mycloud/adapter_instruction.md', ADAPTER.replace(/- `cloud.py`.*\n- `my.*/, 'Nothing'))
+    const failed = await up(place, provider, '--strategy', 'mycloud').ended
+    expect(failed).toMatchObject({ code: 9, err: expect.stringMatching(/"cp \S+hello.txt \S+" ended with 1/) })
+    place.write('strategies/mycloud/selector_instruction.md', SELECTOR.replace('python3', 'no-such-program'))
+    const impossible = await place.run(['deploy', 'plan', 'agent.py', '--strategy', 'mycloud'])
+    expect(impossible).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('mycloud: needs program: no-such-program'),
+    })
+  })
+})
