@@ -15,7 +15,7 @@ import { Run } from '../cli/support.ts'
 import { quotedCommands, root } from './documents.ts'
 
 /** They last until somebody stops them, start agents, or read from the internet; only their flags are compared here. */
-const LASTING = /^(start|run|serve|open|demo|login|logs .+ -f|prices update)\b/
+const LASTING = /^(start|run|serve|open|demo|login|logs .+ -f|prices update|deploy (up|logs|call|down))\b/
 
 /** Commands that cannot succeed beside the others of this test, and what they exit with then. */
 const REFUSED: readonly (readonly [command: RegExp, exit: number, why: string])[] = [

@@ -28,12 +28,13 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe('the npm package', () => {
-  test('holds the program, the dashboard, the SDK, the demo and types, and nothing else', () => {
+  test('holds the program, the dashboard, the SDK, the demo, strategies and types, and nothing else', () => {
     const kinds = files.map((path) =>
       path
         .replace(/chunk-.+\.mjs$/, 'chunk.mjs')
         .replace(/[\w-]+-thread\.mjs$/, 'thread.mjs')
-        .replace(/^(python\/iron_(?:cage|sandbox))\/.+\.py$/, '$1/*.py'),
+        .replace(/^(python\/iron_(?:cage|sandbox))\/.+\.py$/, '$1/*.py')
+        .replace(/^strategies\/.+/, 'strategies/*'),
     )
     expect([...new Set(kinds)].sort()).toEqual([
       'LICENSE',
@@ -64,6 +65,7 @@ describe('the npm package', () => {
       'python/iron_runtime.py',
       'python/iron_sandbox/*.py',
       'python/shim/sitecustomize.py',
+      'strategies/*',
     ])
   })
 
