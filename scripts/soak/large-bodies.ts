@@ -2,7 +2,8 @@
  * What one caller's large or odd bodies do to everybody else, on the built program: each is sent once a second, first to
  * the server, then through a bare Node pipe that only moves the bytes (the control: what the machine itself costs). For
  * each the longest time in which the health got no answer, the p99 of another caller's calls as a multiple of calm, and
- * the server's memory once it is back at that of before, and how long that took.
+ * the server's memory once it is back at that of before, and how long that took. Exits 1 when the health had no answer for
+ * longer than MAX_STALL_MS, and for longer than through the pipe.
  *
  *   node scripts/soak/large-bodies.ts [seconds of each, 8] [part of the name]
  */
@@ -22,6 +23,8 @@ import { ATTACKS, OK } from './large-bodies/bodies.ts'
 import type { Target, Waits } from './large-bodies/callers.ts'
 
 const CALM_MS = 10_000
+/** What the program promises. */
+const MAX_STALL_MS = 50
 /** Memory is back when it is at most this multiple of calm. */
 const MAX_MEMORY = 1.2
 /** V8 keeps freed pages for 8 s, the tokenizer's thread ends after 10 s. */
@@ -123,7 +126,9 @@ for (const name of Object.keys(ATTACKS).filter((one) => one.includes(part))) {
   const { waits, statuses } = await attack(name, SERVER, Number(seconds))
   const memory = await settled(calmMb)
   const { waits: piped } = await attack(name, PIPE, Number(seconds))
-  const stall = `${longest(waits.health).toFixed(0)} ms (${longest(piped.health).toFixed(0)})`
+  const [stallMs, pipedMs] = [longest(waits.health), longest(piped.health)]
+  if (stallMs > Math.max(MAX_STALL_MS, pipedMs)) process.exitCode = 1
+  const stall = `${stallMs.toFixed(0)} ms (${pipedMs.toFixed(0)})`
   const calls = [times(p99(waits.call), calmMs.server), times(p99(piped.call), calmMs.pipe)]
   console.log(`| ${[name, statuses, stall, ...calls, memory].join(' | ')} |`)
 }

@@ -5,7 +5,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Dialect, Redactions } from '../dialects/dialect.ts'
 import { type Json, type JsonObject, namesIn } from '../dialects/json.ts'
-import { type Fields, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
+import { type Fields, type Kind, type Leaf, type TextPlace, TextWalk } from '../dialects/texts.ts'
 import { CageError, PiiBlockedError } from '../errors.ts'
 import type { PiiType } from '../events.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
@@ -122,13 +122,19 @@ export class CallRedactor implements Redactions {
   longTexts(data: Json, fields: Fields): Json {
     const walk = new TextWalk(fields, {
       text: (text, { kind, place, label }) => {
-        if (!isLong(text)) return text
+        if (text.length < MIN_CLEANED_CHARACTERS || (!isLong(text) && this.#isReadAgain(text, kind))) return text
         return kind === 'blob' ? this.known(text, place) : this.#allButEnd(text, place, label)
       },
       joined: (parts, place) => (parts.some(isLong) ? this.joined(parts, place) : undefined),
       tokens: (texts, place) => texts.some((text) => isLong(text) && this.again(text, place) !== text),
     })
     return this.#failClosed(() => walk.change(data))
+  }
+
+  /** Findings that stay in a text are found again where all of it is read. */
+  #isReadAgain(text: string, kind: Kind): boolean {
+    if (kind === 'blob') return true
+    return this.#failClosed(() => this.#parts.redactor.redact(text)).findings.some(({ action }) => action === 'warn')
   }
 
   #allButEnd(text: string, place: TextPlace, label: string | undefined): string {
@@ -428,6 +434,9 @@ const nameOf = ({ type, value }: Finding): string => `${type} ${value}`
 /** Redacts the end of a text whose rest is redacted. */
 const withSafeEnd = (text: string, redact: (end: string) => string): string =>
   text.slice(0, -EDGE_CHARACTERS) + redact(text.slice(-EDGE_CHARACTERS))
+
+/** Length from which a text in a large frame is redacted on another thread; from LONG_CHARACTERS it is also cut. */
+const MIN_CLEANED_CHARACTERS = 1_024
 
 const tooManyTexts = (message: string): CageError => new CageError('reply_too_large', message)
 

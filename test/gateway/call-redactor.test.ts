@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { Cuts, cutTexts, newMark } from '../../src/gateway/bodies/cut-texts.ts'
 import { CallRedactor, type RedactedCall } from '../../src/gateway/call-redactor.ts'
 import type { Finding } from '../../src/redaction/match.ts'
-import { DEFAULT_POLICY } from '../../src/redaction/policy.ts'
+import { DEFAULT_POLICY, type Policy } from '../../src/redaction/policy.ts'
 import { Redactor } from '../../src/redaction/redactor.ts'
 
 const PAD = 'x '.repeat(50_000)
@@ -12,14 +12,14 @@ const NO_FIELDS = { names: new Set<string>(), opaque: {}, tools: new Set<string>
 /** Only what the redactor passes on. */
 const CALL = { id: null, caller: { agentId: 'w-1', runId: null } } as unknown as RedactedCall
 
-function open() {
+function open(policy: Policy = DEFAULT_POLICY) {
   const incidents = { recordAll: () => undefined, newInRequest: (findings: readonly Finding[]) => [...findings] }
-  return new CallRedactor({ redactor: new Redactor(DEFAULT_POLICY), incidents }, CALL)
+  return new CallRedactor({ redactor: new Redactor(policy), incidents }, CALL)
 }
 
 /** As another thread redacts and cuts it. */
-function cleanedText(text: string) {
-  const thread = open()
+function cleanedText(text: string, policy: Policy = DEFAULT_POLICY) {
+  const thread = open(policy)
   const mark = newMark()
   const { data, cuts } = cutTexts(thread.longTexts({ value: text }, NO_FIELDS), mark)
   return { text: JSON.parse(data).value as string, cuts: new Cuts(mark, cuts), found: thread.found() }
@@ -42,6 +42,14 @@ test('a finding at the end of a long text is left to who knows what follows, all
 test('short texts stay as they are', () => {
   const text = `${EMAIL} is short`
   expect(cleanedText(text)).toMatchObject({ text, found: { count: 0 } })
+})
+
+test('a text that is neither short nor long is redacted whole, unless its findings stay in it', () => {
+  const words = 'Grass grows. '.repeat(200)
+  const text = `${words}${EMAIL} ${words}`
+  expect(cleanedText(text)).toMatchObject({ text: `${words}[EMAIL_REDACTED] ${words}`, found: { count: 1 } })
+  const warning = { ...DEFAULT_POLICY, mode: 'warn' as const }
+  expect(cleanedText(text, warning)).toMatchObject({ text, found: { count: 0 } })
 })
 
 test.each(['whole', 'again'] as const)('a text that is complete is redacted to its end (%s)', async (how) => {
