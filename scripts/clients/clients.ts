@@ -18,7 +18,7 @@ export interface MatrixClient {
   vendor: Vendor
   /** Of `programs/`. */
   program: string
-  /** Pinned packages of PyPI; of npm for a program that is one of Node. */
+  /** Pinned packages of PyPI; of npm for a program that is one of Node; none for Java, whose JDK is the machine's. */
   packages: readonly string[]
   environment?: Record<string, string>
   answers?: Answers
@@ -121,5 +121,6 @@ export const MATRIX: readonly MatrixClient[] = [
   openai('Agno', 'agno_client.py', 'agno==3.1.10', 'openai==3.54.0'),
   openai('openai (Node)', 'openai.mjs', 'openai@7.57.0'),
   openai('AI SDK', 'ai.mjs', 'ai@7.0.173', '@ai-sdk/openai@4.0.118'),
+  openai('Java HttpClient', 'HttpClientCells.java'),
   openai('LangChain.js', 'langchain.mjs', '@langchain/openai@1.6.0', '@langchain/core@1.4.0'),
 ]

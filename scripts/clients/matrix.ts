@@ -42,9 +42,10 @@ interface Run {
 /** Makes the environment of a client, once for each list of packages. Returns its interpreter and its programs' folder. */
 function prepare({ packages, program }: MatrixClient): { interpreter: string; folder: string } {
   const isNode = program.endsWith('.mjs')
+  const isJava = program.endsWith('.java')
   const key = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12)
   const folder = join(root, '.venv-clients', `${program.split('.')[0]}-${key}`)
-  const interpreter = isNode ? process.execPath : join(folder, 'bin/python')
+  const interpreter = isNode ? process.execPath : isJava ? 'java' : join(folder, 'bin/python')
   if (!existsSync(join(folder, '.installed'))) {
     rmSync(folder, { recursive: true, force: true })
     mkdirSync(folder, { recursive: true })
@@ -52,7 +53,7 @@ function prepare({ packages, program }: MatrixClient): { interpreter: string; fo
     if (isNode) {
       writeFileSync(join(folder, 'package.json'), '{"private": true, "type": "module"}')
       run('npm', 'install', '--silent', '--no-audit', '--no-fund', ...packages)
-    } else {
+    } else if (!isJava) {
       run('python3', '-m', 'venv', folder)
       run(join(root, '.venv-test/bin/uv'), 'pip', 'install', '--quiet', '--python', interpreter, ...packages)
     }
@@ -85,9 +86,12 @@ async function runClient(client: MatrixClient, isCaged: boolean): Promise<Run> {
     }
     const config = join(state, 'iron-cage.yaml')
     writeFileSync(config, JSON.stringify(configOf(client, provider.url, state)))
-    const words = [join(root, 'bin/iron-cage.cjs'), 'start', program, '--config', config, '--budget', '1']
+    const flags = ['--config', config, '--budget', '1']
     const python = interpreter === process.execPath ? [] : ['--python', interpreter]
-    return collect(await output(process.execPath, [...words, ...python], folder, environment), provider)
+    const command =
+      interpreter === 'java' ? ['run', ...flags, '--', 'java', program] : ['start', program, ...flags, ...python]
+    const words = [join(root, 'bin/iron-cage.cjs'), ...command]
+    return collect(await output(process.execPath, words, folder, environment), provider)
   } finally {
     rmSync(state, { recursive: true, force: true, maxRetries: 5 })
   }
