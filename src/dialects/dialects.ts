@@ -1,12 +1,13 @@
 /** The list of dialects. To add one, add a folder and a line here. */
 import { anthropic } from './anthropic/dialect.ts'
 import { azure } from './azure/dialect.ts'
+import { bedrock } from './bedrock/dialect.ts'
 import { google } from './google/dialect.ts'
 import { ollama } from './ollama/dialect.ts'
 import { openai } from './openai/dialect.ts'
 
 /** The default comes first. */
-export const DIALECTS = { openai, anthropic, google, azure, ollama }
+export const DIALECTS = { openai, anthropic, google, azure, bedrock, ollama }
 
 export type DialectName = keyof typeof DIALECTS
 

@@ -64,6 +64,18 @@ export const KNOWN_PROVIDERS = {
     keyVariables: ['AZURE_OPENAI_API_KEY', 'AZURE_API_KEY'],
     agentVariables: (address) => ({ AZURE_OPENAI_ENDPOINT: address, AZURE_API_BASE: address }),
   },
+  bedrock: {
+    label: 'Amazon Bedrock',
+    dialect: 'bedrock',
+    vendorHosts: /\.amazonaws\.com(\.cn)?$/,
+    keyVariables: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'],
+    agentVariables: (address) => ({
+      AWS_ENDPOINT_URL_BEDROCK_RUNTIME: address,
+      AWS_BEDROCK_RUNTIME_ENDPOINT: address,
+      ANTHROPIC_BEDROCK_BASE_URL: address,
+    }),
+    pricedAs: 'aws',
+  },
   mistral: {
     label: 'Mistral',
     dialect: 'openai',

@@ -4,7 +4,7 @@ import type { CageError } from '../errors.ts'
 import type { AgentId, CallId, RunId } from '../ids.ts'
 import type { RequestBody } from './bodies/request-body.ts'
 import type { CallFacts } from './call-facts.ts'
-import type { Encoder } from './framing.ts'
+import type { Encoder } from './frames.ts'
 import type { Provider } from './provider.ts'
 
 /** The caller; `runId` is null for a client without supervision. */

@@ -108,7 +108,7 @@ export class ClientConnection {
     })
   }
 
-  end(text = ''): void {
+  end(text: string | Buffer = ''): void {
     this.#response.end(text)
   }
 }

@@ -1,42 +1,27 @@
 /**
- * How the frames of a stream are written in bytes: as server-sent events, as lines of JSON, or as the elements of a JSON
- * array. A client gets the framing that its provider chose.
+ * How the frames of a stream are written in bytes: as server-sent events, as lines of JSON, as the elements of a JSON
+ * array, or in the binary messages of AWS (`event-stream.ts`). A client gets the framing that its provider chose.
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import { createParser } from 'eventsource-parser'
 import type { Format, Sse } from '../dialects/dialect.ts'
-
-export interface Framing {
-  decoder(): Decoder
-  encoder(): Encoder
-}
-
-/** Reads frames from bytes that are split anywhere, even inside a character or a line ending. */
-export interface Decoder {
-  /** Returns the frames that are complete; undefined when one is too long. */
-  feed(bytes: Uint8Array): Sse[] | undefined
-}
-
-export interface Encoder {
-  frame(frame: Sse): string
-  /** Returns what follows the last frame of a complete stream. */
-  end(): string
-}
-
-/** Maximum size of a frame. */
-export const MAX_FRAME_CHARACTERS = 4 * 1024 * 1024
+import { type Framing, MAX_FRAME_CHARACTERS } from './frames.ts'
 
 /** Returns how a response is streamed; undefined for a whole one. `isWanted`: the client requested a stream. */
 export function framingOf(
   headers: IncomingHttpHeaders,
   { streamsArray }: Pick<Format, 'streamsArray'>,
   isWanted: boolean,
-): Framing | undefined {
+): Framing | Promise<Framing> | undefined {
   const type = headers['content-type'] ?? ''
   if (/^text\/event-stream\b/i.test(type)) return serverSentEvents
   if (/^application\/x-ndjson\b/i.test(type)) return jsonLines
+  if (/^application\/vnd\.amazon\.eventstream\b/i.test(type)) return loadEventStream()
   return streamsArray && isWanted && /^application\/json\b/i.test(type) ? jsonArray : undefined
 }
+
+/** Few configurations need its library. */
+const loadEventStream = async (): Promise<Framing> => (await import('./event-stream.ts')).eventStream
 
 export const serverSentEvents: Framing = {
   decoder() {
@@ -57,7 +42,7 @@ export const serverSentEvents: Framing = {
       },
     }
   },
-  encoder: () => ({ frame: showEvent, end: () => '' }),
+  encoder: () => ({ frames: (frames) => frames.map(showEvent).join(''), end: () => '' }),
 }
 
 const showEvent = ({ event, data }: Sse): string =>
@@ -79,7 +64,7 @@ const jsonLines: Framing = {
       },
     }
   },
-  encoder: () => ({ frame: ({ data }) => `${data}\n`, end: () => '' }),
+  encoder: () => ({ frames: (frames) => frames.map(({ data }) => `${data}\n`).join(''), end: () => '' }),
 }
 
 const jsonArray: Framing = {
@@ -96,7 +81,7 @@ const jsonArray: Framing = {
   encoder() {
     let count = 0
     return {
-      frame: ({ data }) => `${count++ === 0 ? '[' : ',\r\n'}${data}`,
+      frames: (frames) => frames.map(({ data }) => `${count++ === 0 ? '[' : ',\r\n'}${data}`).join(''),
       end: () => (count === 0 ? '[]' : ']'),
     }
   },

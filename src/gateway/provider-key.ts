@@ -36,14 +36,17 @@ export class Keyring {
    * Sends with the right key; once more with another when the provider refuses this one and another may work.
    * Throws CageError `provider_key_missing` or `vault_locked`, and what `send` throws.
    */
-  async send(request: KeyRequest, send: (headers: Record<string, string>) => Promise<Answer>): Promise<Answer> {
+  async send(
+    request: KeyRequest,
+    send: (headers: Record<string, string>, key: string) => Promise<Answer>,
+  ): Promise<Answer> {
     const key = this.choose(request)
-    const answer = await send(carry(key))
+    const answer = await send(carry(key), key.value)
     if (answer.status < 300) this.#keys.accepted(key.value)
     const other = answer.status === 401 ? this.#keys.alternateKeyFor(key.value) : undefined
     if (other === undefined) return answer
     answer.body.cancel()
-    const second = await send(carry({ ...key, value: other }))
+    const second = await send(carry({ ...key, value: other }), other)
     if (second.status < 300) this.#keys.accepted(other, key.value)
     return second
   }
@@ -54,11 +57,11 @@ export class Keyring {
    */
   choose({ caller, provider, sentKey }: KeyRequest): ChosenKey {
     const { name, dialect, settings } = provider
-    const environment = this.#state.read().agents[caller.agentId]?.environment ?? ''
+    const environment = this.#environmentOf(caller)
     const keyOf = (variable: string | undefined) => variable && this.#keys.find(variable, environment)
     const { value: sent } = sentKey
     const isOthers = Object.entries(this.#names).some(([other, key]) => other !== name && sent && keyOf(key) === sent)
-    const isOwn = sent && !isOthers && settings.api_key_secret === undefined
+    const isOwn = sent && !isOthers && settings.api_key_secret === undefined && !dialect.signs
     // The client's own key is sent in the headers that the client used.
     if (isOwn) return { value: this.#keys.currentKeyFor(sent), headers: sentKey.headers }
     const variable = this.#names[name]
@@ -72,11 +75,20 @@ export class Keyring {
     if (value || !needsKey(provider)) return { value: value ?? '', headers: dialect.authenticate }
     throw new CageError('provider_key_missing', `there is no key for ${name}`, { facts: { provider: name } })
   }
+
+  /** Returns a secret that a request is signed with besides the key. */
+  secretOf(caller: KeyRequest['caller'], name: string): string | undefined {
+    return this.#keys.find(name, this.#environmentOf(caller))
+  }
+
+  #environmentOf({ agentId }: KeyRequest['caller']): string {
+    return this.#state.read().agents[agentId]?.environment ?? ''
+  }
 }
 
 /** A vendor has no use for a call without a key; any other server may. */
-function needsKey({ name, settings }: Provider): boolean {
-  if (isBuiltIn(name)) return true
+function needsKey({ name, settings, dialect }: Provider): boolean {
+  if (isBuiltIn(name) || dialect.signs) return true
   const known = settings.base_url === undefined ? knownProvider(name) : undefined
   return known !== undefined && !known.isLocal && known.keyVariables.length > 0
 }

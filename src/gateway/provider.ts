@@ -1,5 +1,6 @@
 import type { ProviderConfig } from '../config/schema.ts'
 import type { Dialect } from '../dialects/dialect.ts'
+import type { Signer } from './signing/signer.ts'
 
 /** An LLM provider: its base URL and dialect. */
 export interface Provider {
@@ -13,6 +14,8 @@ export interface Provider {
   readonly onlyLimits: Map<string, string>
   /** Models that refuse to be asked for the usage of a stream. */
   readonly withoutUsage: Set<string>
+  /** Authorizes its requests; undefined if they carry a key. */
+  readonly signer: Signer | undefined
 }
 
 /** A server under the vendor's name is treated as a proxy of the vendor's own, whatever its URL. */

@@ -13,7 +13,8 @@ import { freeSent, LARGE_BYTES } from './bodies/bytes.ts'
 import type { LlmCall } from './call.ts'
 import { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
-import { type Framing, framingOf, serverSentEvents } from './framing.ts'
+import type { Framing } from './frames.ts'
+import { framingOf, serverSentEvents } from './framing.ts'
 import { MeteredCall } from './metered-call.ts'
 import { isModelOutage, Outage, withModelFallback } from './model-fallback.ts'
 import { redactRequest } from './redact-request.ts'
@@ -79,7 +80,7 @@ async function attemptCall(
     const sent = await road.sender.send(open, client.signal, hasNext) //    queue, circuit, key, provider
     open.sawFirstByte()
     const redactor = new CallRedactor(road.redaction, call)
-    const framing = framingOf(sent.headers, call.format, call.stream)
+    const framing = await framingOf(sent.headers, call.format, call.stream)
     const relayed = framing
       ? relayStream(road, open, { ...sent, framing }, redactor, client)
       : relayReply(road, open, sent, redactor, client)
@@ -243,5 +244,5 @@ const costHeaders = (open: MeteredCall, redactor: CallRedactor): Record<string, 
 /** Ends a streamed response that broke: with an error frame in the dialect, and nothing that looks like an end. */
 export function endBrokenStream(call: LlmCall, error: CageError, client: ClientConnection): void {
   const { encoder = serverSentEvents.encoder() } = call.trace
-  if (!client.isGone) client.end(encoder.frame(call.provider.dialect.errorFrame(error, call.id)))
+  if (!client.isGone) client.end(encoder.frames([call.provider.dialect.errorFrame(error, call.id)]))
 }

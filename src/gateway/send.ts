@@ -146,7 +146,11 @@ export class Sender {
   forward(request: KeyRequest, attempt: Omit<ProviderAttempt, 'provider' | 'agentId'>): Promise<Answer> {
     const { provider, caller } = request
     const to = { ...attempt, provider, agentId: caller.agentId }
-    return this.#keyring.send(request, (key) => this.#upstream.send({ ...to, headers: { ...attempt.headers, ...key } }))
+    const secretOf = (name: string) => this.#keyring.secretOf(caller, name)
+    return this.#keyring.send(request, async (headers, key) => {
+      const authorized = provider.signer ? await provider.signer.authorize(attempt, key, secretOf) : headers
+      return this.#upstream.send({ ...to, headers: { ...attempt.headers, ...authorized } })
+    })
   }
 }
 

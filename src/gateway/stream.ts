@@ -9,7 +9,7 @@ import { encoded, LARGE_BYTES } from './bodies/bytes.ts'
 import type { Cuts } from './bodies/cut-texts.ts'
 import type { CallRedactor } from './call-redactor.ts'
 import type { ClientConnection } from './client.ts'
-import { type Encoder, type Framing, MAX_FRAME_CHARACTERS } from './framing.ts'
+import { type Encoder, type Framing, MAX_FRAME_CHARACTERS } from './frames.ts'
 import { type Answer, asUpstreamError } from './upstream.ts'
 
 /** Maximum wait for the end of the response after the last frame, in ms. */
@@ -33,7 +33,7 @@ export async function relayFrames(
     const frames = read.map((one) => withSafeName(one, redactor))
     redactor.requireUnblocked()
     if (reader.isFinished) await beforeLast()
-    if (frames.length > 0) await writeFrames(client, frames.map(encoder.frame).join(''), cuts)
+    if (frames.length > 0) await writeFrames(client, encoder.frames(frames), cuts)
     return reader.isFinished
   }
   const relayLarge = async ({ event, data }: Sse): Promise<boolean> => {
@@ -47,7 +47,7 @@ export async function relayFrames(
   try {
     for await (const frame of readFrames(answer, provider, framing)) {
       redactor.startFrame()
-      const isLarge = frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
+      const isLarge = !framing.isBinary && frame.data.length >= LARGE_BYTES && redactor.canBeCleaned
       if (await (isLarge ? relayLarge(frame) : relay(reader.read(frame)))) return
     }
     redactor.startFrame()
@@ -71,9 +71,9 @@ export interface Frames {
   encoder: Encoder
 }
 
-async function writeFrames(client: ClientConnection, text: string, cuts: Cuts | undefined): Promise<void> {
-  if (!cuts?.isIn(text)) return client.write(text)
-  for await (const piece of cuts.piecesOf(text)) await client.write(piece)
+async function writeFrames(client: ClientConnection, sent: string | Buffer, cuts: Cuts | undefined): Promise<void> {
+  if (typeof sent !== 'string' || !cuts?.isIn(sent)) return client.write(sent)
+  for await (const piece of cuts.piecesOf(sent)) await client.write(piece)
 }
 
 const withSafeName = (frame: Sse, redactor: CallRedactor): Sse =>

@@ -17,6 +17,7 @@ import { LARGE_BYTES, piecesOf } from './bodies/bytes.ts'
 import { ClientGone } from './client.ts'
 import { Places } from './places.ts'
 import type { Provider } from './provider.ts'
+import { signerOf } from './signing/signer-of.ts'
 
 export interface Answer {
   status: number
@@ -64,7 +65,9 @@ export class Upstream {
         // The configuration requires an address of every provider without a known one.
         const baseUrl = new URL(settings.base_url ?? knownProvider(name)!.baseUrl!)
         const isOfficial = isVendorsHost(baseUrl, dialect.name)
-        return [name, { name, dialect, settings, baseUrl, isOfficial, onlyLimits: new Map(), withoutUsage: new Set() }]
+        const learned = { onlyLimits: new Map(), withoutUsage: new Set<string>() }
+        const signer = signerOf(dialect, { name, baseUrl, clock, network })
+        return [name, { name, dialect, settings, baseUrl, isOfficial, signer, ...learned }]
       }),
     )
   }

@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest'
 import type { Json, JsonObject } from '../../src/dialects/json.ts'
 import { newMasterKey } from '../../src/vault/master-key.ts'
 import { cut, pick, plant, plantInStream, type Random, randomOf, textsIn } from '../support/canaries.ts'
+import { decodeEvents, encodeEvent, wrapped } from '../support/event-stream.ts'
 import { sends, streams } from '../support/provider.ts'
 import { openTestRuntime, PRICES, type Reply, type TestAgent, type TestRuntime } from '../support/runtime.ts'
 
@@ -22,16 +23,49 @@ const CALL = { function: { name: 'look_up', arguments: '{"a":"b"}' }, id: 'call_
 
 /** One route: a request, a whole reply and the frames of a stream, as they are in an ordinary call. */
 interface Route {
-  provider: 'openai' | 'anthropic' | 'google' | 'ollama'
+  provider: 'openai' | 'anthropic' | 'google' | 'ollama' | 'bedrock'
   path: string
   /** Where it is streamed. (Default: at the same path, with "stream" in the body.) */
   streamPath?: string
   request: JsonObject
   reply: JsonObject
   frames?: JsonObject[]
-  end?: string
-  /** Its streams are lines of JSON. (Default: server-sent events.) */
-  isLines?: true
+  end?: string | JsonObject
+  /** How its streams are written. (Default: as server-sent events.) */
+  wire?: Wire
+}
+
+interface Wire {
+  type: string
+  write(frames: readonly JsonObject[]): string | Buffer
+  read(text: string): Json[]
+}
+
+const LINES: Wire = {
+  type: 'application/x-ndjson',
+  write: (frames) => frames.map((frame) => `${JSON.stringify(frame)}\n`).join(''),
+  read: (text) =>
+    text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Json),
+}
+
+/** Each frame has its type beside its data. */
+const AWS_EVENTS: Wire = {
+  type: 'application/vnd.amazon.eventstream',
+  write: (frames) => Buffer.concat(frames.map(({ event, ...data }) => encodeEvent({ type: String(event), data }))),
+  read: (text) => decodeEvents(Buffer.from(text, 'latin1')).map(({ type, data }) => ({ type, ...data }) as Json),
+}
+
+/** Events of Anthropic's in those of AWS. */
+const WRAPPED: Wire = {
+  ...AWS_EVENTS,
+  write: (frames) => Buffer.concat(frames.map((frame) => encodeEvent(wrapped(frame)))),
+  read: (text) =>
+    decodeEvents(Buffer.from(text, 'latin1')).map(({ data }) =>
+      JSON.parse(Buffer.from(String(data.bytes), 'base64').toString()),
+    ) as Json[],
 }
 
 const chunk = (choice: JsonObject, more: JsonObject = {}): JsonObject => ({
@@ -335,8 +369,11 @@ const ROUTES: Route[] = [
       { model: 'plain', message: { role: 'assistant', content: '', tool_calls: [OLLAMA_CALL] }, done: false },
       { model: 'plain', response: 'Hello', thinking: 'Hm.', context: [1_234, 5_678], done: false },
     ],
-    end: '{"model":"plain","message":{"role":"assistant","content":""},"done":true,"prompt_eval_count":10,"eval_count":5}\n',
-    isLines: true,
+    end: {
+      ...{ model: 'plain', message: { role: 'assistant', content: '' } },
+      ...{ done: true, prompt_eval_count: 10, eval_count: 5 },
+    },
+    wire: LINES,
   },
   {
     provider: 'ollama',
@@ -344,14 +381,79 @@ const ROUTES: Route[] = [
     request: { model: 'plain', input: ['Who?'] },
     reply: { model: 'plain', embeddings: [[0.1, -0.2]], prompt_eval_count: 3 },
   },
+  {
+    provider: 'bedrock',
+    path: '/model/plain/converse',
+    streamPath: '/model/plain/converse-stream',
+    request: {
+      messages: [{ role: 'user', content: [{ text: 'Who?' }] }],
+      system: [{ text: 'Be brief.' }, { cachePoint: { type: 'default' } }],
+      inferenceConfig: { maxTokens: 50, stopSequences: ['x'] },
+      toolConfig: { tools: [{ toolSpec: { name: 'look_up', inputSchema: { json: { type: 'object' } } } }] },
+    },
+    reply: {
+      output: {
+        message: {
+          role: 'assistant',
+          content: [
+            {
+              reasoningContent: {
+                reasoningText: { text: 'I think.', signature: Buffer.alloc(96, 's').toString('base64') },
+              },
+            },
+            { text: 'Hello.' },
+            { toolUse: { toolUseId: 't-1', name: 'look_up', input: { a: 'b' } } },
+          ],
+        },
+      },
+      stopReason: 'end_turn',
+      usage: { inputTokens: 10, outputTokens: 5, totalTokens: 15 },
+      trace: { promptRouter: { invokedModelId: 'x' } },
+    },
+    frames: [
+      { event: 'messageStart', role: 'assistant', p: 'abc' },
+      { event: 'contentBlockDelta', contentBlockIndex: 0, delta: { reasoningContent: { text: 'I think.' } } },
+      { event: 'contentBlockDelta', contentBlockIndex: 0, delta: { text: 'Hello ' }, p: 'abcdef' },
+      { event: 'contentBlockDelta', contentBlockIndex: 0, delta: { text: 'there.' } },
+      { event: 'contentBlockDelta', contentBlockIndex: 0, delta: { citation: { title: 'x', source: 'y' } } },
+      { event: 'contentBlockStop', contentBlockIndex: 0 },
+      { event: 'contentBlockStart', contentBlockIndex: 1, start: { toolUse: { toolUseId: 't', name: 'look_up' } } },
+      { event: 'contentBlockDelta', contentBlockIndex: 1, delta: { toolUse: { input: '{"a":' } } },
+      { event: 'contentBlockStop', contentBlockIndex: 1 },
+      { event: 'messageStop', stopReason: 'end_turn', additionalModelResponseFields: { note: 'x' } },
+    ],
+    end: { event: 'metadata', usage: { inputTokens: 10, outputTokens: 5, totalTokens: 15 } },
+    wire: AWS_EVENTS,
+  },
+  {
+    provider: 'bedrock',
+    path: '/model/anthropic.claude-x/invoke',
+    streamPath: '/model/anthropic.claude-x/invoke-with-response-stream',
+    request: { max_tokens: 50, messages: [{ role: 'user', content: 'Who?' }], anthropic_version: 'bedrock-2023-05-31' },
+    reply: {
+      id: 'msg_1',
+      type: 'message',
+      role: 'assistant',
+      content: [{ type: 'text', text: 'Hello.' }],
+      usage: counted,
+    },
+    frames: [
+      { type: 'message_start', message: { id: 'msg_1', role: 'assistant', content: [], usage: counted } },
+      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hello ' } },
+      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'there.' } },
+      { type: 'content_block_stop', index: 0 },
+      { type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: counted },
+    ],
+    end: { type: 'message_stop', 'amazon-bedrock-invocationMetrics': { inputTokenCount: 10 } },
+    wire: WRAPPED,
+  },
 ]
 
 const asFrames = (frames: readonly JsonObject[], random: Random): string =>
   frames
     .map((frame) => `${random() < 0.5 && frame.type ? `event: ${frame.type}\n` : ''}data: ${JSON.stringify(frame)}\n\n`)
     .join('')
-
-const asLines = (frames: readonly JsonObject[]): string => frames.map((frame) => `${JSON.stringify(frame)}\n`).join('')
 
 function framesOf(text: string): Json[] {
   const frames: Json[] = []
@@ -361,15 +463,13 @@ function framesOf(text: string): Json[] {
   return frames
 }
 
-const LINES = 'application/x-ndjson'
-
 const seenIn = ({ headers, text }: Reply, isTyped = false): string[] => {
   const type = headers['content-type'] ?? ''
   let parsed: Json[] = []
   try {
     parsed = type.startsWith('text/event-stream')
       ? framesOf(text)
-      : (type === LINES ? text.trim().split('\n') : [text]).map((line) => JSON.parse(line) as Json)
+      : ([LINES, AWS_EVENTS].find((wire) => wire.type === type)?.read(text) ?? [JSON.parse(text) as Json])
   } catch {
     // No JSON: the text itself is all there is to see.
   }
@@ -394,8 +494,9 @@ async function openCage(safety: object = {}): Promise<{ cage: TestRuntime; agent
   const cage = await openTestRuntime({
     safety: { ...safety },
     budget: { clamp_max_tokens: false },
-    others: { ollama: {} },
-    prices: { ...PRICES, 'ollama/plain': PRICES.plain },
+    others: { ollama: {}, bedrock: {} },
+    prices: { 'anthropic.claude-x': PRICES.plain },
+    environment: { AWS_ACCESS_KEY_ID: 'AKIA-of-the-server', AWS_SECRET_ACCESS_KEY: 'secret-of-the-server' },
     masterKey: newMasterKey(),
   })
   await cage.runtime.vault.create(
@@ -420,13 +521,14 @@ describe('no canary passes', () => {
     const { cage, agent, canaries } = await openCage()
     const streamed = ROUTES.filter(({ frames }) => frames)
     const found = await leaks(async (random, canary) => {
-      const { provider, path, streamPath, request, frames, end, isLines } = pick(random, streamed)
+      const { provider, path, streamPath, request, frames, end, wire } = pick(random, streamed)
       const planted = plantInStream(random, frames!, canary)
-      const text = (isLines ? asLines(planted) : asFrames(planted, random)) + end
-      cage.provider.doesOnce(streams(random() < 0.5 ? text : cut(random, text), 'ends', isLines && LINES))
+      const text = wire ? wire.write([...planted, end as JsonObject]) : asFrames(planted, random) + (end as string)
+      const pieces = random() < 0.5 || typeof text !== 'string' ? [text] : cut(random, text)
+      cage.provider.doesOnce(streams(pieces, 'ends', wire?.type))
       const body = streamPath ? request : { ...request, stream: true }
       const reply = await agent.send(provider, 'POST', streamPath ?? path, JSON.stringify(body))
-      return seenIn(reply, path === '/responses' || provider === 'anthropic')
+      return seenIn(reply, path === '/responses' || provider === 'anthropic' || provider === 'bedrock')
     }, canaries)
     expect(found).toEqual([])
   })
@@ -455,6 +557,7 @@ describe('no canary passes', () => {
         anthropic: '/v1/messages/count_tokens',
         google: '/v1beta/models/plain:countTokens',
         ollama: '/api/show',
+        bedrock: '/model/plain/count-tokens',
       }[provider]
       const sent = random() < 0.2 ? free : path
       const query = random() < 0.2 ? `?note=${encodeURIComponent(canary)}` : ''

@@ -373,7 +373,8 @@ async function sendDocumented(
 /** Sends a request and reads the whole answer. */
 export async function send(url: string, options: Parameters<typeof request>[1]): Promise<Reply> {
   const { statusCode, headers, body } = await request(url, { dispatcher: connections, ...options })
-  const text = await body.text()
+  const isBinary = /eventstream/.test(String(headers['content-type']))
+  const text = Buffer.from(await body.arrayBuffer()).toString(isBinary ? 'latin1' : 'utf8')
   return {
     status: statusCode,
     headers: headers as Record<string, string>,

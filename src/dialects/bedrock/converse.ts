@@ -1,0 +1,202 @@
+/** Bedrock's Converse and its stream. */
+import { CageError } from '../../errors.ts'
+import { requireClientTools } from '../demands.ts'
+import {
+  type Demands,
+  type Format,
+  parseFrame,
+  type Redactions,
+  type ReportedUsage,
+  type Sse,
+  type StreamReader,
+  TEXT_ONLY,
+  tokenCount,
+} from '../dialect.ts'
+import { isObject, type Json, type JsonObject, positiveInteger, requireModel } from '../json.ts'
+import { unpricedField } from '../request-fields.ts'
+import { StreamTexts } from '../stream-texts.ts'
+import { tierTerms } from '../usage.ts'
+import { fields } from './fields.ts'
+import { readConverseUsage } from './usage.ts'
+
+const conversing = (name: string, isStream: boolean): Format => ({
+  name,
+
+  readCall: (body) => ({
+    model: requireModel(body),
+    stream: isStream,
+    maxOutputTokens: positiveInteger(objectIn(body, 'inferenceConfig'), 'maxTokens'),
+    answers: 1,
+    wantsUsage: true,
+    mayThink: Object.keys(objectIn(body, 'additionalModelRequestFields')).some((field) => THINKING.test(field)),
+    demands: readDemands(body),
+  }),
+
+  // The path names the model.
+  prepare: (body, { clampTo }) => ({
+    ...body,
+    model: undefined,
+    ...(clampTo !== null && { inferenceConfig: { ...objectIn(body, 'inferenceConfig'), maxTokens: clampTo } }),
+  }),
+
+  // No textOf: the models have tokenizers of their own, so the bound by bytes applies.
+
+  usageOf: readConverseUsage,
+
+  readStream: (redact) => new ConverseStream(redact),
+})
+
+export const converse = conversing('converse', false)
+export const converseStream = conversing('converse-stream', true)
+
+const THINKING = /^(thinking|reasoning)/
+
+const FIELDS: ReadonlySet<string> = new Set([
+  ...['model', 'messages', 'system', 'inferenceConfig', 'toolConfig', 'additionalModelRequestFields'],
+  ...['additionalModelResponseFieldPaths', 'requestMetadata', 'performanceConfig', 'serviceTier', 'outputConfig'],
+])
+
+/** Fields of a model's own, which Bedrock hands on without reading them. */
+const MODEL_FIELDS: ReadonlySet<string> = new Set([
+  ...['thinking', 'reasoning_config', 'reasoningConfig', 'reasoning_effort', 'top_k', 'topK', 'anthropic_beta'],
+  ...['inferenceConfig', 'tool_choice', 'output_config'],
+])
+
+function objectIn(body: JsonObject, field: string): JsonObject {
+  const value = body[field] ?? {}
+  if (isObject(value)) return value
+  throw new CageError('bad_request', `"${field}" must be an object`, { facts: { field } })
+}
+
+/** Maximum tokens of one image: Anthropic's models read the most. */
+const IMAGE_TOKENS = 4_784
+
+function readDemands(body: JsonObject): Demands {
+  // Guardrails and prompts by name are read and priced apart.
+  for (const field of ['guardrailConfig', 'promptVariables']) if (body[field] != null) throw unpricedField(field)
+  const own = objectIn(body, 'additionalModelRequestFields')
+  requireClientTools(own.tools)
+  requireToolSpecs(objectIn(body, 'toolConfig').tools)
+  const found = { ...TEXT_ONLY, imageTokens: IMAGE_TOKENS }
+  readBlocks(body.system, found)
+  for (const message of [body.messages ?? []].flat()) if (isObject(message)) readBlocks(message.content, found)
+  const latency = objectIn(body, 'performanceConfig').latency
+  return {
+    ...found,
+    terms: [...tierTerms(objectIn(body, 'serviceTier').type), ...tierTerms(latency)],
+    unknownFields: [...unknownIn(body, FIELDS), ...unknownIn(own, MODEL_FIELDS)],
+  }
+}
+
+const unknownIn = (fields: JsonObject, known: ReadonlySet<string>): string[] =>
+  Object.keys(fields).filter((name) => !known.has(name) && fields[name] != null)
+
+/** Throws CageError `price_unknown` for a tool that Bedrock runs. */
+function requireToolSpecs(tools: Json | undefined): void {
+  for (const tool of [tools ?? []].flat()) {
+    const hosted = isObject(tool) && Object.keys(tool).find((name) => name !== 'toolSpec' && name !== 'cachePoint')
+    if (!hosted) continue
+    throw new CageError('price_unknown', `the cost of the tool "${hosted}" is unknown, so the call was not sent`, {
+      facts: { tool: hosted, field: 'toolConfig' },
+      hint: `leave "${hosted}" out of "toolConfig"`,
+    })
+  }
+}
+
+type MutableDemands = { -readonly [Name in keyof Demands]: Demands[Name] }
+
+/** Blocks whose tokens are in the request. */
+const TEXTS: ReadonlySet<string> = new Set(['text', 'toolUse', 'reasoningContent', 'cachePoint', 'json'])
+
+function readBlocks(blocks: Json | undefined, found: MutableDemands): void {
+  for (const block of [blocks ?? []].flat()) {
+    if (!isObject(block)) continue
+    for (const [kind, value] of Object.entries(block)) {
+      if (kind === 'image') addImage(value, found)
+      else if (kind === 'toolResult') readBlocks(isObject(value) ? value.content : undefined, found)
+      // Documents, videos, and what nobody knows yet.
+      else if (!TEXTS.has(kind)) found.isInputUnseen = true
+    }
+  }
+}
+
+function addImage(image: Json | undefined, found: MutableDemands): void {
+  const source = isObject(image) ? image.source : undefined
+  found.images += 1
+  found.imageBytes += isObject(source) && typeof source.bytes === 'string' ? source.bytes.length : 0
+}
+
+/** The event of a text's last piece, without the text. */
+interface EventTemplate {
+  event: string | null
+  others: JsonObject
+}
+
+/** Reads a stream of events: blocks whose texts arrive in pieces, a stop, and the usage. */
+class ConverseStream implements StreamReader {
+  isFinished = false
+  readonly #texts: StreamTexts<EventTemplate>
+  #usage: ReportedUsage | undefined
+
+  constructor(redact: Redactions) {
+    this.#texts = new StreamTexts(redact, fields, ({ event, others }, rest) =>
+      asFrame(event, { ...this.#texts.whole(others), ...(rest as JsonObject) }),
+    )
+  }
+
+  get deliveredText(): string {
+    return this.#texts.delivered
+  }
+
+  usage(): ReportedUsage | undefined {
+    return this.#usage
+  }
+
+  read(frame: Sse): Sse[] {
+    if (/Exception$/.test(frame.event ?? '')) {
+      throw new CageError('provider_reply_invalid', 'the provider ended the stream with an error')
+    }
+    // Padding, which hides the length of the text from who sees only the connection.
+    const { p: _padding, ...event } = parseFrame(frame)
+    switch (frame.event) {
+      case 'messageStart':
+      case 'contentBlockStart':
+      case 'messageStop':
+        return [this.#whole(frame, event)]
+      case 'contentBlockStop':
+        return [...this.#texts.end(blockOf(event)), this.#whole(frame, event)]
+      case 'metadata':
+        this.#usage = readConverseUsage(event)
+        this.isFinished = true
+        return [...this.#texts.end(), this.#whole(frame, event)]
+      default:
+        return this.#pieces(frame, event)
+    }
+  }
+
+  #whole({ event }: Sse, data: JsonObject): Sse {
+    return asFrame(event, this.#texts.whole(data, `${event}${blockOf(data)}`))
+  }
+
+  /** Events of unknown types may also carry pieces of a text. */
+  #pieces(frame: Sse, event: JsonObject): Sse[] {
+    const { delta, contentBlockIndex, ...others } = event
+    const block = frame.event === 'contentBlockDelta' ? blockOf(event) : `${frame.event}/${blockOf(event)}`
+    if (isWhole(delta)) return [...this.#texts.end(block), this.#whole(frame, event)]
+    const head = contentBlockIndex === undefined ? {} : { contentBlockIndex }
+    const texts = delta === undefined ? others : { delta, ...others }
+    const safe = this.#texts.pieces(texts, block, { event: frame.event, others: head })
+    return safe === undefined ? [] : [asFrame(frame.event, { ...this.#texts.whole(head), ...(safe as JsonObject) })]
+  }
+}
+
+/** A signature ends a thought; citations and hidden thoughts are complete. */
+function isWhole(delta: Json | undefined): boolean {
+  if (!isObject(delta)) return false
+  const { reasoningContent: thought } = delta
+  return delta.citation !== undefined || (isObject(thought) && thought.text === undefined)
+}
+
+const asFrame = (event: string | null, data: JsonObject): Sse => ({ event, data: JSON.stringify(data) })
+
+const blockOf = ({ contentBlockIndex }: JsonObject): string => `block${tokenCount(contentBlockIndex) ?? 0}`
