@@ -205,7 +205,7 @@ export interface Dialect {
   /** Returns the headers that carry a key. */
   authenticate(key: string): Record<string, string>
   /** Requests are signed with secrets of ours, and what a client signed is not sent. (Default: a key is sent as it is.) */
-  readonly signs?: 'aws'
+  readonly signs?: 'aws' | 'google'
   /** Request headers that its servers know, in addition to the common ones. */
   readonly requestHeaders: RegExp
   /** Reply headers that its clients read, in addition to the common ones. */

@@ -76,6 +76,22 @@ export const KNOWN_PROVIDERS = {
     }),
     pricedAs: 'aws',
   },
+  vertex: {
+    label: 'Vertex AI',
+    dialect: 'vertex',
+    vendorHosts: /(^|-)aiplatform\.googleapis\.com$/,
+    keyVariables: ['GOOGLE_APPLICATION_CREDENTIALS_JSON'],
+    agentVariables: (address) => ({ ANTHROPIC_VERTEX_BASE_URL: `${address}/v1`, GOOGLE_VERTEX_BASE_URL: address }),
+    pricedAs: 'google',
+  },
+  cohere: {
+    label: 'Cohere',
+    dialect: 'cohere',
+    baseUrl: 'https://api.cohere.com',
+    vendorHosts: /^api\.cohere\.(com|ai)$/,
+    keyVariables: ['CO_API_KEY', 'COHERE_API_KEY'],
+    agentVariables: (address) => ({ CO_API_URL: address, COHERE_API_BASE: address }),
+  },
   mistral: {
     label: 'Mistral',
     dialect: 'openai',

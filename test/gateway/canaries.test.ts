@@ -23,7 +23,7 @@ const CALL = { function: { name: 'look_up', arguments: '{"a":"b"}' }, id: 'call_
 
 /** One route: a request, a whole reply and the frames of a stream, as they are in an ordinary call. */
 interface Route {
-  provider: 'openai' | 'anthropic' | 'google' | 'ollama' | 'bedrock'
+  provider: 'openai' | 'anthropic' | 'google' | 'ollama' | 'bedrock' | 'cohere'
   path: string
   /** Where it is streamed. (Default: at the same path, with "stream" in the body.) */
   streamPath?: string
@@ -448,6 +448,54 @@ const ROUTES: Route[] = [
     end: { type: 'message_stop', 'amazon-bedrock-invocationMetrics': { inputTokenCount: 10 } },
     wire: WRAPPED,
   },
+  {
+    provider: 'cohere',
+    path: '/v2/chat',
+    request: {
+      model: 'plain',
+      max_tokens: 50,
+      messages: [{ role: 'user', content: [{ type: 'text', text: 'Who?' }] }],
+      tools: [{ type: 'function', function: { name: 'look_up', description: 'Looks up.' } }],
+      documents: [{ id: 'd', data: { title: 'x', text: 'y' } }],
+    },
+    reply: {
+      id: 'c-1',
+      finish_reason: 'COMPLETE',
+      message: {
+        role: 'assistant',
+        content: [
+          { type: 'thinking', thinking: 'I think.' },
+          { type: 'text', text: 'Hello.' },
+        ],
+        tool_plan: 'I look it up.',
+        tool_calls: [CALL],
+        citations: [
+          { start: 0, end: 5, text: 'Hello', sources: [{ type: 'document', id: 'd', document: { text: 'y' } }] },
+        ],
+      },
+      usage: { billed_units: counted, tokens: counted },
+    },
+    frames: [
+      { type: 'message-start', id: 'c-1', delta: { message: { role: 'assistant', content: [], tool_plan: '' } } },
+      { type: 'tool-plan-delta', delta: { message: { tool_plan: 'I look' } } },
+      { type: 'tool-plan-delta', delta: { message: { tool_plan: ' it up.' } } },
+      { type: 'tool-call-start', index: 0, delta: { message: { tool_calls: CALL } } },
+      { type: 'tool-call-delta', index: 0, delta: { message: { tool_calls: { function: { arguments: '"c"' } } } } },
+      { type: 'tool-call-end', index: 0 },
+      { type: 'content-start', index: 0, delta: { message: { content: { type: 'text', text: '' } } } },
+      { type: 'content-delta', index: 0, delta: { message: { content: { text: 'Hello ' } } } },
+      { type: 'content-delta', index: 0, delta: { message: { content: { text: 'there.' } } }, logprobs: { text: 'x' } },
+      { type: 'citation-start', index: 0, delta: { message: { citations: { start: 0, end: 5, text: 'Hello' } } } },
+      { type: 'content-end', index: 0 },
+    ],
+    end: `data: ${JSON.stringify({ type: 'message-end', delta: { finish_reason: 'COMPLETE', usage: { billed_units: counted } } })}\n\n`,
+  },
+  {
+    provider: 'cohere',
+    path: '/v2/embed',
+    request: { model: 'plain', texts: ['Who?'], input_type: 'search_query' },
+    reply: { id: 'e', embeddings: { float: [[0.1]] }, texts: ['Who?'], meta: { billed_units: { input_tokens: 3 } } },
+  },
 ]
 
 const asFrames = (frames: readonly JsonObject[], random: Random): string =>
@@ -463,7 +511,10 @@ function framesOf(text: string): Json[] {
   return frames
 }
 
-const seenIn = ({ headers, text }: Reply, isTyped = false): string[] => {
+/** Each type of event is a text of its own. */
+const isTyped = (provider: string): boolean => ['anthropic', 'bedrock', 'cohere'].includes(provider)
+
+const seenIn = ({ headers, text }: Reply, areTyped = false): string[] => {
   const type = headers['content-type'] ?? ''
   let parsed: Json[] = []
   try {
@@ -473,7 +524,7 @@ const seenIn = ({ headers, text }: Reply, isTyped = false): string[] => {
   } catch {
     // No JSON: the text itself is all there is to see.
   }
-  return [text, JSON.stringify(headers), ...textsIn(parsed, isTyped)]
+  return [text, JSON.stringify(headers), ...textsIn(parsed, areTyped)]
 }
 
 /** Runs cases until one passes a canary on; the canary is chosen and planted by the number of the case. */
@@ -494,7 +545,7 @@ async function openCage(safety: object = {}): Promise<{ cage: TestRuntime; agent
   const cage = await openTestRuntime({
     safety: { ...safety },
     budget: { clamp_max_tokens: false },
-    others: { ollama: {}, bedrock: {} },
+    others: { ollama: {}, bedrock: {}, cohere: {} },
     prices: { 'anthropic.claude-x': PRICES.plain },
     environment: { AWS_ACCESS_KEY_ID: 'AKIA-of-the-server', AWS_SECRET_ACCESS_KEY: 'secret-of-the-server' },
     masterKey: newMasterKey(),
@@ -528,7 +579,7 @@ describe('no canary passes', () => {
       cage.provider.doesOnce(streams(pieces, 'ends', wire?.type))
       const body = streamPath ? request : { ...request, stream: true }
       const reply = await agent.send(provider, 'POST', streamPath ?? path, JSON.stringify(body))
-      return seenIn(reply, path === '/responses' || provider === 'anthropic' || provider === 'bedrock')
+      return seenIn(reply, path === '/responses' || isTyped(provider))
     }, canaries)
     expect(found).toEqual([])
   })
@@ -558,6 +609,7 @@ describe('no canary passes', () => {
         google: '/v1beta/models/plain:countTokens',
         ollama: '/api/show',
         bedrock: '/model/plain/count-tokens',
+        cohere: '/v1/tokenize',
       }[provider]
       const sent = random() < 0.2 ? free : path
       const query = random() < 0.2 ? `?note=${encodeURIComponent(canary)}` : ''

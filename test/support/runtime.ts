@@ -43,7 +43,7 @@ export type RuntimeOptions = Partial<Record<Section, Json>> & {
   others?: Record<string, Json>
   prices?: Json
   clock?: Clock
-  environment?: Record<string, string>
+  environment?: Record<string, string> | ((provider: FakeProvider) => Record<string, string>)
   /** Opens the vault. (Default: it stays locked.) */
   masterKey?: string
   /** The folder of an earlier runtime, to see what is there after a restart. */
@@ -266,7 +266,7 @@ export async function openTestRuntime(options: RuntimeOptions = {}): Promise<Tes
       OPENAI_API_KEY: 'sk-of-the-server',
       ANTHROPIC_API_KEY: 'sk-ant-of-the-server',
       GEMINI_API_KEY: 'AIza-of-the-server',
-      ...environment,
+      ...(typeof environment === 'function' ? environment(provider) : environment),
     },
     masterKey,
     version: '0.0.0-test',

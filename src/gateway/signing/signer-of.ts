@@ -16,4 +16,5 @@ export function signerOf({ signs }: Dialect, provider: SignedProvider): Signer |
 
 const LOADERS: Readonly<Record<NonNullable<Dialect['signs']>, (provider: SignedProvider) => Promise<Signer>>> = {
   aws: async (provider) => (await import('./sigv4.ts')).sigv4Signer(provider),
+  google: async (provider) => (await import('./google-token.ts')).googleTokenSigner(provider),
 }
