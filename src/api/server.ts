@@ -168,7 +168,12 @@ const serverRoutes = ({ state, version }: ApiRooms, all: () => readonly Route[])
   route('GET /api/health', {
     role: 'open',
     summary: 'Returns the health of the server; 503 if it is degraded.',
-    reply: () => z.object({ status: z.enum(['ok', 'degraded']), version: z.string() }),
+    reply: () =>
+      z.object({
+        status: z.enum(['ok', 'degraded']),
+        version: z.string(),
+        error: z.looseObject({ code: z.string(), message: z.string() }).optional().describe('Why it is degraded.'),
+      }),
     statuses: [200, 503],
     handle: ({ context }) => {
       if (!state.isBehind) return { status: 'ok' as const, version }
